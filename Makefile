@@ -1,0 +1,48 @@
+# Every target sets itself up: a virtual environment in .venv, installed from the hash-locked requirements in
+# deploy/locks, and again only when a lock changes.
+
+PYTHON ?= python3
+PORT ?= 8000
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+READY := .venv/.ready
+LOCKS := deploy/locks
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
+
+.PHONY: demo test serve lint format locks clean
+
+demo: $(READY)  ## train two models on a stack of its own and show what came of it
+	$(BIN)/rightfit demo
+
+test: $(READY)  ## all tests
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+serve: $(READY)  ## the stack on http://127.0.0.1:$(PORT) until Ctrl-C
+	@RIGHTFIT_PORT=$(PORT) exec $(BIN)/rightfit serve
+
+lint: $(READY)  ## formatting, style, types, the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)  ## mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+locks: $(READY)  ## resolve the requirements of pyproject.toml anew
+	$(COMPILE) --extra api pyproject.toml --output-file $(LOCKS)/api.txt
+	$(COMPILE) --extra worker pyproject.toml --output-file $(LOCKS)/worker.txt
+	$(COMPILE) --extra api --extra worker --extra dev pyproject.toml --output-file $(LOCKS)/dev.txt
+
+clean:  ## forget the set-up
+	rm -rf .venv *.egg-info
+
+$(READY): $(LOCKS)/setup.txt $(LOCKS)/dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Rightfit needs Python 3.11 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(LOCKS)/setup.txt
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes $(LOCKS)/dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $(READY)

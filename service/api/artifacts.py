@@ -1,0 +1,46 @@
+"""The resource /v1/jobs/{id}/artifacts."""
+
+from typing import Any
+
+from flask import Response, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.wsgi import wrap_file
+
+from service.api.blueprint import Blueprint
+from service.api.context import parts
+from service.auth import tenant
+from service.core.errors import NotFound
+from service.schemas.artifacts import ManifestSchema
+
+blueprint = Blueprint("artifacts", __name__, url_prefix="/v1/jobs", description="What a job published")
+
+
+@blueprint.route("/<job_id>/artifacts")
+@blueprint.response(200, ManifestSchema)
+def manifest(job_id: str) -> Any:
+    """The manifest: name, size, SHA-256 and media type of each file"""
+    return {"data": parts().store.artifacts(tenant(), job_id)}
+
+
+@blueprint.route("/<job_id>/artifacts/<name>")
+@blueprint.response(200, {"type": "string", "format": "binary"}, content_type="application/octet-stream")
+@blueprint.alt_response(206, description="The bytes that Range asked for", success=True)
+@blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
+def artifact(job_id: str, name: str) -> Response:
+    """Download a file, whole or in part (Range); its ETag is its SHA-256"""
+    found = {entry.name: entry for entry in parts().store.artifacts(tenant(), job_id)}
+    if name not in found:
+        raise NotFound(f"the job has no artifact {name!r}; it has: {', '.join(found) or 'none yet'}")
+    entry = found[name]
+    file = parts().storage.open(entry.key)
+    try:
+        answer = Response(wrap_file(request.environ, file), mimetype=entry.media_type, direct_passthrough=True)
+        answer.call_on_close(file.close)
+        answer.content_length = entry.bytes
+        answer.headers.set("Content-Disposition", "attachment", filename=entry.name)
+        answer.set_etag(entry.sha256)
+        answer.make_conditional(request, accept_ranges=True, complete_length=entry.bytes)
+    except HTTPException:  # a Range that cannot be satisfied
+        file.close()
+        raise
+    return answer

@@ -1,0 +1,32 @@
+"""What the views call: the parts of the core, made once a process."""
+
+from dataclasses import dataclass
+
+from flask import current_app
+
+from service.core.database import Database
+from service.core.events import Wakeups
+from service.core.registry import Registry
+from service.core.settings import Settings
+from service.core.storage import LocalStorage
+from service.core.store import Store
+from service.core.submission import Submission
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything a view may need."""
+
+    settings: Settings
+    database: Database
+    store: Store
+    storage: LocalStorage
+    submission: Submission
+    wakeups: Wakeups
+    registry: Registry
+
+
+def parts() -> Parts:
+    """The parts of the running app."""
+    found: Parts = current_app.extensions["rightfit"]
+    return found

@@ -1,0 +1,48 @@
+"""Is the process alive, and can it do its work."""
+
+from typing import Any
+
+from flask import Flask, Response, jsonify
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.api.context import parts
+from service.core.errors import StorageError
+
+
+def register(app: Flask) -> None:
+    """/livez and /readyz, outside the API document: they are for supervisors, not for users."""
+    app.add_url_rule("/livez", view_func=livez)
+    app.add_url_rule("/readyz", view_func=readyz)
+
+
+def livez() -> Any:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+def readyz() -> Response:
+    """Database and storage can be used. Redis and workers are reported, but jobs are accepted without them."""
+    checks = {"database": _database(), "storage": _storage()}
+    ready = all(state == "ok" for state in checks.values())
+    checks["redis"] = "ok" if parts().wakeups.ping() else "away: jobs are kept and start when it is back"
+    alive = len(parts().registry.live_workers(parts().settings.lease_seconds)) if ready else 0
+    answer = jsonify({"status": "ok" if ready else "unavailable", "checks": checks, "workers": alive})
+    answer.status_code = 200 if ready else 503
+    if not ready:
+        answer.headers["Retry-After"] = "2"
+    return answer
+
+
+def _database() -> str:
+    try:
+        return "ok" if parts().database.is_migrated() else "its schema is not of this version; run the migrations"
+    except SQLAlchemyError as error:
+        return f"unavailable: {type(error).__name__}"
+
+
+def _storage() -> str:
+    try:
+        parts().storage.check()
+    except StorageError as error:
+        return str(error)
+    return "ok"

@@ -1,0 +1,43 @@
+"""The resource /v1/jobs/{id}/history."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from flask import Response, make_response
+
+from service import curves
+from service.api.blueprint import Blueprint
+from service.api.context import parts
+from service.auth import tenant
+from service.core.history import COLUMNS, Epoch
+from service.schemas.jobs import HistoryQuerySchema, HistorySchema
+
+blueprint = Blueprint("history", __name__, url_prefix="/v1/jobs", description="Losses, epoch by epoch")
+
+
+@blueprint.route("/<job_id>/history")
+@blueprint.arguments(HistoryQuerySchema, location="query")
+@blueprint.response(200, HistorySchema)
+@blueprint.alt_response(200, content_type="text/csv", schema={"type": "string"}, description="With format=csv")
+def history(query: dict[str, Any], job_id: str) -> Any:
+    """The epochs of a job, in order"""
+    job, epochs = parts().store.history(tenant(), job_id, query["after_epoch"])
+    if query["format"] == "csv":
+        return _csv(epochs)
+    if query["format"] == "text":
+        return Response(curves.draw(epochs, job.best), mimetype="text/plain")
+    return {"data": epochs, "best": job.best, "last": job.last}
+
+
+def _csv(epochs: Sequence[Epoch]) -> Response:
+    """RFC 4180, a header line first; a null is an empty field."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, COLUMNS)
+    table.writeheader()
+    table.writerows(asdict(epoch) for epoch in epochs)
+    answer = make_response(text.getvalue())
+    answer.mimetype = "text/csv"
+    return answer

@@ -1,0 +1,90 @@
+"""The resource /v1/jobs."""
+
+import time
+from typing import Any
+
+from flask import Response, make_response, request, url_for
+from flask.views import MethodView
+
+from service.api.blueprint import Blueprint
+from service.api.context import parts
+from service.auth import tenant
+from service.core.jobs import Job
+from service.core.spec import JobSpec
+from service.schemas.jobs import (
+    JobListSchema,
+    JobSchema,
+    JobsQuerySchema,
+    PlanSchema,
+    SubmitQuerySchema,
+    WaitQuerySchema,
+    cursor,
+)
+from service.schemas.spec import JobSpecSchema
+
+blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs", description="Training jobs")
+LONGEST_SLEEP = 1.0  # seconds between two looks while waiting, should a wake-up be lost
+
+
+@blueprint.route("")
+class Jobs(MethodView):
+    @blueprint.arguments(JobsQuerySchema, location="query")
+    @blueprint.response(200, JobListSchema)
+    def get(self, query: dict[str, Any]) -> dict[str, Any]:
+        """List jobs, newest first"""
+        page = parts().store.list(tenant(), **query)
+        return {"data": page.jobs, "has_more": page.next_seq is not None, "next_cursor": cursor(page.next_seq)}
+
+    @blueprint.arguments(SubmitQuerySchema, location="query")
+    @blueprint.arguments(JobSpecSchema)
+    @blueprint.response(202, JobSchema, description="Accepted; Location names the job")
+    @blueprint.alt_response(200, schema=PlanSchema, description="With validate_only: what the job would be")
+    def post(self, query: dict[str, Any], spec: JobSpec) -> Any:
+        """Submit a job"""
+        if query["validate_only"]:
+            return make_response(PlanSchema().dump(parts().submission.plan(spec)), 200)
+        job = parts().submission.submit(tenant(), spec)
+        return job, 202, {"Location": url_for("jobs.Job_", job_id=job.id, _external=True)}
+
+
+@blueprint.route("/<job_id>", endpoint="Job_")
+class OneJob(MethodView):
+    @blueprint.arguments(WaitQuerySchema, location="query")
+    @blueprint.response(200, JobSchema)
+    @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
+    def get(self, query: dict[str, Any], job_id: str) -> Response:
+        """Look at a job, at once or when it changes"""
+        job = parts().store.get(tenant(), job_id)
+        known = request.if_none_match.as_set()
+        if query["wait"] and not job.is_terminal and (not known or str(job.version) in known):
+            job = _changed(job, query["wait"])
+        answer = make_response(JobSchema().dump(job))
+        answer.set_etag(str(job.version))
+        answer.make_conditional(request)
+        return answer
+
+    @blueprint.response(204)
+    def delete(self, job_id: str) -> None:
+        """Delete an ended job and everything it published"""
+        parts().store.delete(tenant(), job_id)
+        parts().storage.delete(f"jobs/{job_id}")
+
+
+@blueprint.route("/<job_id>/cancel", methods=["POST"])
+@blueprint.response(202, JobSchema, description="Asked to stop; the best model so far is kept")
+@blueprint.alt_response(200, schema=JobSchema, description="It had ended already; nothing changes")
+def cancel(job_id: str) -> Any:
+    """Cancel a job"""
+    job, changed = parts().store.cancel(tenant(), job_id)
+    return job, 202 if changed or not job.is_terminal else 200
+
+
+def _changed(job: Job, seconds: float) -> Job:
+    """The job once its version has moved on, or as it is after so many seconds."""
+    deadline = time.monotonic() + seconds
+    with parts().wakeups.listen(job.id) as wait:
+        now = parts().store.get(job.tenant, job.id)
+        while now.version == job.version and (left := deadline - time.monotonic()) > 0:
+            wait(min(left, LONGEST_SLEEP))
+            now = parts().store.get(job.tenant, job.id)
+    return now

@@ -1,0 +1,90 @@
+"""create_app: assembles the parts, nothing else."""
+
+import re
+from pathlib import Path
+from uuid import uuid4
+
+import flask_swagger_ui
+from flask import Blueprint, Flask, Response, g, redirect, request
+from flask_smorest import Api
+
+from service import errors
+from service.api import artifacts, datasets, health, history, jobs
+from service.api.context import Parts
+from service.core.database import Database
+from service.core.events import Wakeups
+from service.core.queue import HintQueue
+from service.core.registry import Registry
+from service.core.settings import Settings
+from service.core.storage import open_storage
+from service.core.store import Store
+from service.core.submission import Submission
+from service.schemas.fields import Tagged
+from service.schemas.openapi import document_tagged
+from service.schemas.problem import ProblemSchema
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
+
+
+class ProblemApi(Api):
+    """flask-smorest, with our shape of errors in its document and its own handler out of the way."""
+
+    ERROR_SCHEMA = ProblemSchema
+
+    def _register_error_handlers(self) -> None:
+        errors.register(self._app)
+
+
+def create_app(settings: Settings) -> Flask:
+    """The API over HTTP. Connects to nothing yet, so it can be made before the database is there."""
+    app = Flask("service", static_folder=None)
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
+    app.config.update(
+        MAX_CONTENT_LENGTH=settings.max_body_bytes,
+        API_TITLE="Rightfit",
+        API_VERSION="v1",
+        OPENAPI_VERSION="3.1.0",
+        OPENAPI_URL_PREFIX="/",
+        OPENAPI_SWAGGER_UI_PATH="/docs",
+        OPENAPI_SWAGGER_UI_URL="/docs/assets/",
+        OPENAPI_SWAGGER_UI_CONFIG={"validatorUrl": None},
+        API_SPEC_OPTIONS={"info": {"description": "Training as a service for image classifiers."}},
+    )
+    app.extensions["rightfit"] = _parts(settings)
+    app.before_request(_take_request_id)
+    app.after_request(_give_request_id)
+    api = ProblemApi(app)
+    api.ma_plugin.converter.add_attribute_function(document_tagged)
+    api.ma_plugin.map_to_openapi_type(Tagged, None, None)
+    for blueprint in (jobs.blueprint, history.blueprint, artifacts.blueprint, datasets.blueprint):
+        api.register_blueprint(blueprint)
+    app.register_blueprint(Blueprint("swagger_ui", __name__, static_folder=SWAGGER_UI, static_url_path="/docs/assets"))
+    health.register(app)
+    app.add_url_rule("/", "root", lambda: redirect("/docs"))
+    return app
+
+
+def _parts(settings: Settings) -> Parts:
+    database = Database(settings.database_url)
+    wakeups = Wakeups(settings.redis_url)
+    store = Store(database, wakeups.publish)
+    return Parts(
+        settings=settings,
+        database=database,
+        store=store,
+        storage=open_storage(settings.storage_url),
+        submission=Submission(store, HintQueue(settings.redis_url), settings.max_parameters),
+        wakeups=wakeups,
+        registry=Registry(database),
+    )
+
+
+def _take_request_id() -> None:
+    given = request.headers.get("X-Request-Id", "")
+    g.request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
+
+
+def _give_request_id(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.get("request_id") or uuid4().hex
+    return response

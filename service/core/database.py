@@ -1,0 +1,217 @@
+"""The engine, the tables, and the two kinds of transaction: `read` and `write`.
+
+Every statement is valid on SQLite and on PostgreSQL. On SQLite a writing transaction begins with BEGIN IMMEDIATE:
+a deferred one that reads first fails under load with SQLITE_BUSY, which no busy_timeout waits for.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    create_engine,
+    event,
+)
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+BUSY_SECONDS = 15  # how long a writer waits for another on SQLite before it gives up
+
+metadata = MetaData()
+Serial = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER counts up by itself on SQLite
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),  # age: the order of arrival
+    Column("id", Text, nullable=False, unique=True),
+    Column("tenant", Text, nullable=False),
+    Column("spec", JSON, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("phase", Text),
+    Column("stop_reason", Text),
+    Column("error", JSON(none_as_null=True)),
+    Column("attempt", Integer, nullable=False),  # the fencing token
+    Column("version", Integer, nullable=False),  # the number of the job's last event
+    Column("worker", Text),
+    Column("lease_until", Float(53)),
+    Column("hinted_at", Float(53)),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("last_epoch", Integer),
+    Column("best_epoch", Integer),
+    Column("created_at", Float(53), nullable=False),
+    Column("started_at", Float(53)),
+    Column("finished_at", Float(53)),
+    Index("jobs_in_order", "status", "priority", "seq"),
+    Index("jobs_of_tenant", "tenant", "seq"),
+)
+
+
+def _of_job() -> Column[Any]:
+    return Column("job_id", Text, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+
+
+labels = Table(
+    "job_labels",
+    metadata,
+    _of_job(),
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Index("labels_by_value", "key", "value"),
+)
+
+epochs = Table(
+    "epochs",
+    metadata,
+    _of_job(),
+    Column("epoch", Integer, primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("train_loss", Float(53)),
+    Column("train_loss_clean", Float(53)),
+    Column("val_loss", Float(53)),
+    Column("train_accuracy", Float(53)),
+    Column("val_accuracy", Float(53)),
+    Column("penalty", Float(53)),
+    Column("lr", Float(53), nullable=False),
+    Column("seconds", Float(53), nullable=False),
+    Column("images_per_second", Float(53), nullable=False),
+    Column("improved", Boolean, nullable=False),
+    Column("epochs_without_improvement", Integer, nullable=False),
+    Column("flag", Text),
+)
+
+events = Table(
+    "events",
+    metadata,
+    _of_job(),
+    Column("seq", Integer, primary_key=True),  # the job's version after the change it tells of
+    Column("type", Text, nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("at", Float(53), nullable=False),
+    Index("events_by_type", "job_id", "type", "seq"),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    _of_job(),
+    Column("name", Text, primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("seen_at", Float(53), nullable=False),
+)
+
+
+class now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it is
+    """The database's own clock, in unix seconds, so that no worker's clock decides over a lease."""
+
+    type = Float(53)
+    inherit_cache = True
+
+
+@compiles(now, "sqlite")
+def _now_sqlite(element: now, compiler: Any, **kw: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(now, "postgresql")
+def _now_postgresql(element: now, compiler: Any, **kw: Any) -> str:
+    return "extract(epoch from clock_timestamp())::double precision"
+
+
+class Database:
+    """Connections to one database. Make one per process: an engine must not cross a fork."""
+
+    def __init__(self, url: str) -> None:
+        self.engine: Engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        if self.engine.dialect.name == "sqlite":
+            _prepare_sqlite(self.engine)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the database."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that commits at the end of the block and rolls back on an exception."""
+        with self.engine.connect().execution_options(writing=True) as connection, connection.begin():
+            yield connection
+
+    def migrate(self) -> None:
+        """Bring the schema to the newest version."""
+        if self.engine.dialect.name == "sqlite" and (file := self.engine.url.database):
+            Path(file).parent.mkdir(parents=True, exist_ok=True)
+        with self.write() as connection:
+            config = self._alembic()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def is_migrated(self) -> bool:
+        """Whether the schema is the one this code was written for."""
+        head = ScriptDirectory.from_config(self._alembic()).get_current_head()
+        with self.read() as connection:
+            return MigrationContext.configure(connection).get_current_revision() == head
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @staticmethod
+    def _alembic() -> Config:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.set_main_option("path_separator", "os")
+        return config
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def configure(dbapi: Any, record: Any) -> None:
+        dbapi.isolation_level = None  # the driver begins nothing by itself; `begin` below does
+        cursor = dbapi.cursor()
+        for pragma in (
+            f"busy_timeout = {BUSY_SECONDS * 1000}", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON",
+        ):  # fmt: skip
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writing = connection.get_execution_options().get("writing")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def redacted(url: str) -> str:
+    """The address without its password, for logs and messages."""
+    return make_url(url).render_as_string(hide_password=True)

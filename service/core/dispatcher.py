@@ -1,0 +1,42 @@
+"""Sends lost hints again. Safe in any number of processes: a hint too many finds nothing to claim."""
+
+import logging
+import threading
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.core.queue import HintQueue
+from service.core.registry import Registry
+from service.core.settings import Settings
+from service.core.store import Store
+
+LEAST_WINDOW = 4  # hints in flight when hardly any worker is known
+
+log = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Looks at the head of the queue, about two jobs for each live worker, every few seconds."""
+
+    def __init__(self, settings: Settings, store: Store, registry: Registry, queue: HintQueue) -> None:
+        self._settings, self._store, self._registry, self._queue = settings, store, registry, queue
+
+    def dispatch(self) -> int:
+        """Send what is due; returns how many hints went out."""
+        alive = self._registry.live_workers(within=self._settings.lease_seconds)
+        window = max(LEAST_WINDOW, 2 * len(alive))
+        sent = 0
+        for job_id in self._store.due_hints(window, self._settings.hint_seconds):
+            if not self._queue.send(job_id):
+                self._store.forget_hints(job_id)
+                break
+            sent += 1
+        return sent
+
+    def run(self, stop: threading.Event) -> None:
+        """Dispatch until stopped; a database that is away is tried again."""
+        while not stop.wait(self._settings.dispatch_seconds):
+            try:
+                self.dispatch()
+            except SQLAlchemyError as error:
+                log.warning("cannot dispatch, will try again: %s", error)

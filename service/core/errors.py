@@ -1,0 +1,80 @@
+"""The one tree of domain errors. How each is told over HTTP is decided in service/errors.py, nowhere else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with what a client sent: where (a JSON pointer, RFC 6901), what, and what is allowed."""
+
+    pointer: str
+    detail: str
+    allowed: str | None = None
+
+
+class RightfitError(Exception):
+    """Something Rightfit was asked to do cannot be done."""
+
+    code = "internal_error"
+
+
+class SettingsError(RightfitError):
+    """The environment asks for something that cannot be run."""
+
+    code = "bad_settings"
+
+
+class NotFound(RightfitError):
+    """There is no such thing, or it belongs to someone else."""
+
+    code = "not_found"
+
+
+class Conflict(RightfitError):
+    """The present status does not allow this."""
+
+    code = "conflict"
+
+
+class Invalid(RightfitError):
+    """What was sent is well-formed but wrong; every fault is listed."""
+
+    code = "invalid"
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("; ".join(f"{fault.pointer or '/'}: {fault.detail}" for fault in faults))
+        self.faults = tuple(faults)
+
+
+class LeaseLost(RightfitError):
+    """The job is no longer this worker's: its attempt was superseded, ended or deleted."""
+
+    code = "lease_lost"
+
+
+class StorageError(RightfitError):
+    """A stored object is missing or the storage cannot be used."""
+
+    code = "storage_error"
+
+
+class TrainingError(RightfitError):
+    """A run cannot go on; `origin` says whose fault it is: user, data or infrastructure."""
+
+    origin = "infrastructure"
+    stop_reason = "internal_error"
+
+
+class InvalidData(TrainingError):
+    """The data cannot be trained on."""
+
+    code = "invalid_data"
+    origin = "data"
+    stop_reason = "invalid_data"
+
+
+class DeviceUnavailable(TrainingError):
+    """The device the spec names is not on this worker."""
+
+    code = "device_unavailable"

@@ -1,0 +1,135 @@
+"""The job record, its statuses and the transitions between them. Pure: what is stored and how is store.py's matter."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from service.core.history import Epoch
+from service.core.spec import JobSpec
+
+
+class Status(StrEnum):
+    """Where a job stands."""
+
+    QUEUED = "queued"  # waits for a worker
+    RUNNING = "running"  # a worker holds its lease
+    PAUSED = "paused"  # set aside by its owner
+    SUCCEEDED = "succeeded"  # ended with a result
+    FAILED = "failed"  # ended without one, `error` says why
+    CANCELLED = "cancelled"  # ended by its owner, the best model so far is kept
+
+
+class Phase(StrEnum):
+    """What a running job is doing."""
+
+    PREPARING = "preparing"  # loading data, building the model
+    TRAINING = "training"
+    FINALIZING = "finalizing"  # writing and publishing the results
+
+
+class StopReason(StrEnum):
+    """Why a run ended."""
+
+    EARLY_STOPPING = "early_stopping"
+    MAX_EPOCHS = "max_epochs"
+    MAX_SECONDS = "max_seconds"
+    TARGET_REACHED = "target_reached"
+    DIVERGED = "diverged"
+    CANCELLED = "cancelled"
+    OUT_OF_MEMORY = "out_of_memory"
+    WORKER_LOST = "worker_lost"
+    INVALID_DATA = "invalid_data"
+    INTERNAL_ERROR = "internal_error"
+
+
+TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
+
+TRANSITIONS: Mapping[Status, frozenset[Status]] = {
+    Status.QUEUED: frozenset({Status.RUNNING, Status.PAUSED, Status.CANCELLED, Status.FAILED}),
+    Status.RUNNING: TERMINAL | {Status.QUEUED, Status.PAUSED},
+    Status.PAUSED: frozenset({Status.QUEUED, Status.CANCELLED}),
+    Status.SUCCEEDED: frozenset(),
+    Status.FAILED: frozenset({Status.QUEUED}),
+    Status.CANCELLED: frozenset(),
+}
+
+
+def sources(then: Status) -> tuple[Status, ...]:
+    """The statuses from which a job may become `then`."""
+    return tuple(now for now, following in TRANSITIONS.items() if then in following)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Whose fault an end was (`user`, `data` or `infrastructure`), a code for programs, and words for people."""
+
+    origin: str
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Transition:
+    """The job took on `status` at `at` (unix seconds)."""
+
+    status: Status
+    at: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is. `eta_seconds` supposes that all epochs will be run: early stopping can only shorten it."""
+
+    epoch: int
+    epochs: int
+    fraction: float
+    eta_seconds: float | None
+    images_per_second: float | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    status: Status
+    stop_reason: StopReason
+    error: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job as stored. Times are unix seconds; `version` grows with every change and numbers its events."""
+
+    id: str
+    tenant: str
+    spec: JobSpec
+    status: Status
+    phase: Phase | None
+    stop_reason: StopReason | None
+    error: Failure | None
+    attempt: int
+    version: int
+    cancel_requested: bool
+    jobs_ahead: int | None
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+    best: Epoch | None
+    last: Epoch | None
+    transitions: tuple[Transition, ...]
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status in TERMINAL
+
+    @property
+    def progress(self) -> Progress:
+        done, total = (self.last.epoch if self.last else 0), self.spec.epochs
+        running = self.status is Status.RUNNING and self.last is not None
+        return Progress(
+            epoch=done,
+            epochs=total,
+            fraction=1.0 if self.status is Status.SUCCEEDED else done / total,
+            eta_seconds=(total - done) * self.last.seconds if running and self.last else None,
+            images_per_second=self.last.images_per_second if self.last else None,
+        )

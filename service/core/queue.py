@@ -1,0 +1,50 @@
+"""The hint: a Celery message over Redis that carries a job id and nothing else. Losing one loses nothing."""
+
+import logging
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+TRAIN = "rightfit.train"  # the task's name: the API sends it without importing the worker
+QUEUE = "rightfit"
+CONNECT_SECONDS = 1.0  # a broker that is away must not hold up the request that sends a hint
+TRANSPORT_OPTIONS = {"socket_connect_timeout": CONNECT_SECONDS, "socket_timeout": 5.0, "socket_keepalive": True}
+
+log = logging.getLogger(__name__)
+
+
+def make_celery(redis_url: str | None) -> Celery:
+    """A Celery app on that broker, for either side. Nothing is connected yet."""
+    app = Celery("rightfit", broker=redis_url or "redis://127.0.0.1:6379/0", set_as_current=False)
+    app.conf.update(
+        task_default_queue=QUEUE,
+        task_ignore_result=True,
+        task_acks_late=False,
+        task_serializer="json",
+        accept_content=["json"],
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
+        worker_enable_remote_control=False,
+        worker_send_task_events=False,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options=TRANSPORT_OPTIONS,
+        enable_utc=True,
+    )
+    return app
+
+
+class HintQueue:
+    """Sends hints, best effort."""
+
+    def __init__(self, redis_url: str | None) -> None:
+        self._celery = make_celery(redis_url)
+
+    def send(self, job_id: str) -> bool:
+        """Tell the workers that there is a job; False where the broker could not be reached."""
+        try:
+            self._celery.send_task(TRAIN, args=[job_id], queue=QUEUE, retry=False)
+        except (OperationalError, OSError) as error:
+            log.warning("no hint sent for %s, the dispatcher will: %s", job_id, error)
+            return False
+        return True

@@ -1,0 +1,78 @@
+"""Rows to records: the one SELECT that fetches a whole job, and what its rows become."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, and_, case, func, or_, select
+
+from service.core.database import epochs, events, jobs
+from service.core.errors import NotFound
+from service.core.history import COLUMNS, Epoch
+from service.core.jobs import Failure, Job, Phase, Status, StopReason, Transition
+from service.core.spec import JobSpec
+
+_best, _last = epochs.alias("best"), epochs.alias("last")
+
+
+def whole_job() -> Select[Any]:
+    """A SELECT of jobs with their best and last epoch and the number of jobs ahead of them."""
+    other = jobs.alias("other")
+    earlier = or_(
+        other.c.priority > jobs.c.priority, and_(other.c.priority == jobs.c.priority, other.c.seq < jobs.c.seq)
+    )
+    ahead = select(func.count()).select_from(other).where(other.c.status == Status.QUEUED, earlier)
+    source = jobs.outerjoin(_best, and_(_best.c.job_id == jobs.c.id, _best.c.epoch == jobs.c.best_epoch))
+    source = source.outerjoin(_last, and_(_last.c.job_id == jobs.c.id, _last.c.epoch == jobs.c.last_epoch))
+    return select(
+        jobs,
+        case((jobs.c.status == Status.QUEUED, ahead.scalar_subquery())).label("jobs_ahead"),
+        *(_best.c[name].label(f"best__{name}") for name in COLUMNS),
+        *(_last.c[name].label(f"last__{name}") for name in COLUMNS),
+    ).select_from(source)
+
+
+def read_job(c: Connection, tenant: str, job_id: str) -> Job:
+    """Raises NotFound."""
+    rows = c.execute(whole_job().where(jobs.c.tenant == tenant, jobs.c.id == job_id)).mappings().all()
+    if not rows:
+        raise NotFound(f"there is no job {job_id!r}")
+    return read_jobs(c, rows)[0]
+
+
+def read_jobs(c: Connection, rows: Sequence[RowMapping]) -> tuple[Job, ...]:
+    """The records of such rows, with their transitions."""
+    told = select(events.c.job_id, events.c.data, events.c.at).where(
+        events.c.job_id.in_([row["id"] for row in rows]), events.c.type == "status"
+    )
+    transitions: dict[str, list[Transition]] = {row["id"]: [] for row in rows}
+    for job_id, data, at in c.execute(told.order_by(events.c.job_id, events.c.seq)):
+        transitions[job_id].append(Transition(Status(data["status"]), at))
+    return tuple(_job(row, transitions[row["id"]]) for row in rows)
+
+
+def _job(row: RowMapping, transitions: Sequence[Transition]) -> Job:
+    return Job(
+        id=row["id"],
+        tenant=row["tenant"],
+        spec=JobSpec.from_dict(row["spec"]),
+        status=Status(row["status"]),
+        phase=Phase(row["phase"]) if row["phase"] else None,
+        stop_reason=StopReason(row["stop_reason"]) if row["stop_reason"] else None,
+        error=Failure(**row["error"]) if row["error"] else None,
+        attempt=row["attempt"],
+        version=row["version"],
+        cancel_requested=row["cancel_requested"],
+        jobs_ahead=row["jobs_ahead"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        best=_epoch(row, "best"),
+        last=_epoch(row, "last"),
+        transitions=tuple(transitions),
+    )
+
+
+def _epoch(row: RowMapping, which: str) -> Epoch | None:
+    if row[f"{which}__epoch"] is None:
+        return None
+    return Epoch(**{name: row[f"{which}__{name}"] for name in COLUMNS})

@@ -1,0 +1,29 @@
+"""Which workers are alive: each says so every few seconds in a row of its own."""
+
+from sqlalchemy import delete, func, insert, or_, select
+
+from service.core.database import Database, now, workers
+
+
+class Registry:
+    """The workers seen lately, by the database's clock."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def greet(self, worker: str, forget_after: float) -> int:
+        """Record that a worker is alive, forget those unseen for long; returns how many are left."""
+        with self._db.write() as c:
+            c.execute(delete(workers).where(or_(workers.c.id == worker, workers.c.seen_at < now() - forget_after)))
+            c.execute(insert(workers).values(id=worker, seen_at=now()))
+            return int(c.execute(select(func.count()).select_from(workers)).scalar_one())
+
+    def farewell(self, worker: str) -> None:
+        """The worker has stopped."""
+        with self._db.write() as c:
+            c.execute(delete(workers).where(workers.c.id == worker))
+
+    def live_workers(self, within: float) -> tuple[str, ...]:
+        """The workers seen in the last so many seconds."""
+        with self._db.read() as c:
+            return tuple(c.execute(select(workers.c.id).where(workers.c.seen_at > now() - within)).scalars())

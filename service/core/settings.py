@@ -1,0 +1,102 @@
+"""Settings: one frozen record, read from environment variables with the prefix RIGHTFIT_."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from service.core.errors import SettingsError
+
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are and how large they may grow. Times are in seconds."""
+
+    home: Path
+    database_url: str
+    storage_url: str
+    redis_url: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 8000
+    auth: str = "none"
+    allow_no_auth: bool = False
+    threads: int = 1
+    api_processes: int = 1
+    api_threads: int = 32
+    max_body_bytes: int = 1 << 20
+    max_parameters: int = 200_000_000
+    lease_seconds: float = 60.0
+    heartbeat_seconds: float = 10.0
+    hint_seconds: float = 60.0
+    dispatch_seconds: float = 3.0
+    stop_seconds: float = 30.0
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
+        """Read the environment; raises SettingsError that names the variable and what is allowed."""
+        home = Path(env.get("RIGHTFIT_HOME", "var")).resolve()
+        reader = _Reader(env)
+        settings = cls(
+            home=home,
+            database_url=env.get("RIGHTFIT_DATABASE_URL") or f"sqlite:///{home / 'rightfit.db'}",
+            storage_url=env.get("RIGHTFIT_STORAGE_URL") or str(home / "storage"),
+            redis_url=env.get("RIGHTFIT_REDIS_URL") or None,
+            host=env.get("RIGHTFIT_HOST") or "127.0.0.1",
+            port=reader.integer("PORT", 8000, 0, 65535),
+            auth=reader.choice("AUTH", ("none",)),
+            allow_no_auth=reader.choice("ALLOW_NO_AUTH", ("no", "yes")) == "yes",
+            threads=reader.integer("THREADS", len(os.sched_getaffinity(0)), 1, 1024),
+            api_processes=reader.integer("API_PROCESSES", 1, 1, 64),
+            api_threads=reader.integer("API_THREADS", 32, 2, 1024),
+            max_body_bytes=reader.integer("MAX_BODY_BYTES", 1 << 20, 1024, 1 << 40),
+            max_parameters=reader.integer("MAX_PARAMETERS", 200_000_000, 1, 1 << 40),
+            lease_seconds=reader.number("LEASE_SECONDS", 60, 1, 3600),
+            heartbeat_seconds=reader.number("HEARTBEAT_SECONDS", 10, 0.1, 600),
+            hint_seconds=reader.number("HINT_SECONDS", 60, 0.1, 3600),
+            dispatch_seconds=reader.number("DISPATCH_SECONDS", 3, 0.1, 600),
+            stop_seconds=reader.number("STOP_SECONDS", 30, 0, 3600),
+        )
+        if settings.heartbeat_seconds * 2 > settings.lease_seconds:
+            raise SettingsError("RIGHTFIT_HEARTBEAT_SECONDS must be at most half of RIGHTFIT_LEASE_SECONDS")
+        return settings
+
+    def to_env(self) -> dict[str, str]:
+        """The variables that make a child process read these very settings."""
+        values = {
+            name: "yes" if value is True else "no" if value is False else str(value)
+            for name, value in vars(self).items()
+            if value is not None
+        }
+        return {f"RIGHTFIT_{name.upper()}": value for name, value in values.items()}
+
+
+class _Reader:
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+
+    def number(self, name: str, default: float, low: float, high: float) -> float:
+        return self._parsed(float, "a number", name, default, low, high)
+
+    def integer(self, name: str, default: int, low: int, high: int) -> int:
+        return self._parsed(int, "a whole number", name, default, low, high)
+
+    def _parsed(
+        self, kind: Callable[[str], Number], words: str, name: str, default: Number, low: Number, high: Number
+    ) -> Number:
+        text = self._env.get(f"RIGHTFIT_{name}") or str(default)
+        try:
+            value = kind(text)
+            if low <= value <= high:
+                return value
+        except ValueError:
+            pass
+        raise SettingsError(f"RIGHTFIT_{name} is {text!r}; allowed: {words} from {low} to {high}")
+
+    def choice(self, name: str, allowed: tuple[str, ...]) -> str:
+        text = self._env.get(f"RIGHTFIT_{name}") or allowed[0]
+        if text not in allowed:
+            raise SettingsError(f"RIGHTFIT_{name} is {text!r}; allowed: {', '.join(allowed)}")
+        return text

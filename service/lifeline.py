@@ -1,0 +1,24 @@
+"""`python -m service.lifeline COMMAND…`: becomes COMMAND, which is sent SIGTERM when the process that started it dies.
+
+So nothing that the one-machine stack has started outlives it, not even after a SIGKILL (Linux: prctl(2),
+PR_SET_PDEATHSIG, which survives an exec).
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+
+def main(parent: int, command: list[str]) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it died before we asked to be told
+            sys.exit("the process that started this one is gone")
+    os.execvp(command[0], command)  # noqa: S606 - becoming the command is the point
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2:])

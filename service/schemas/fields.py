@@ -1,0 +1,56 @@
+"""Fields that are stricter than marshmallow's: JSON has types, and a number in quotes is not a number."""
+
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields
+
+
+class Number(fields.Float):
+    """A JSON number, finite."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(value, str):
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, *args, **kwargs)
+
+
+class Flag(fields.Boolean):
+    """true or false, nothing that merely looks like it."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
+class Text(fields.String):
+    """Text that every database can store: valid Unicode without control characters."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, *args, **kwargs)
+        if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+            raise ValidationError("No control characters and no lone surrogates.")
+        return text
+
+
+class Tagged(fields.Field[Any]):
+    """One of several schemas, told apart by the member `tag`; without it the first is meant."""
+
+    def __init__(self, tag: str, choices: Mapping[str, Schema], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.tag, self.choices = tag, choices
+
+    def choose(self, value: Any) -> Schema | None:
+        """The schema that a value is meant for; None where its tag names none."""
+        if not isinstance(value, dict) or self.tag not in value:
+            return next(iter(self.choices.values()))
+        tag = value[self.tag]
+        return self.choices.get(tag) if isinstance(tag, str) else None
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        chosen = self.choose(value)
+        if chosen is None:
+            raise ValidationError({self.tag: [f"{value[self.tag]!r} is not known"]})
+        return chosen.load(value)

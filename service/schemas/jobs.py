@@ -1,0 +1,222 @@
+"""Jobs, their lists and their epochs as JSON."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from marshmallow import Schema, ValidationError, fields, post_load, validate
+
+from service.core.jobs import Job, Status
+
+MAX_PAGE = 100
+MAX_WAIT_SECONDS = 60.0
+
+
+class Timestamp(fields.Field[float]):
+    """Unix seconds, told as RFC 3339 in UTC with milliseconds."""
+
+    def _serialize(self, value: float | None, *args: Any, **kwargs: Any) -> str | None:
+        if value is None:
+            return None
+        return datetime.fromtimestamp(value, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Word(fields.String):
+    """A member of an enumeration, told by its value."""
+
+
+class EpochSchema(Schema):
+    """One epoch. A non-finite number is null, and flag says whether it was nan or inf."""
+
+    epoch = fields.Integer(metadata={"description": "counted from 1"})
+    train_loss = fields.Float(
+        allow_none=True, metadata={"description": "mean cross entropy per image over the epoch, as weights moved"}
+    )
+    train_loss_clean = fields.Float(
+        allow_none=True, metadata={"description": "training images scored as validation images are"}
+    )
+    val_loss = fields.Float(
+        allow_none=True, metadata={"description": "mean cross entropy per validation image, eval mode"}
+    )
+    train_accuracy = fields.Float(allow_none=True)
+    val_accuracy = fields.Float(allow_none=True)
+    penalty = fields.Float(
+        allow_none=True, metadata={"description": "what L1 and coupled weight decay add to the objective"}
+    )
+    lr = fields.Float()
+    seconds = fields.Float()
+    images_per_second = fields.Float()
+    improved = fields.Boolean()
+    epochs_without_improvement = fields.Integer()
+    flag = fields.String(allow_none=True, metadata={"description": "nan or inf, where a number was not finite"})
+
+
+class ErrorSchema(Schema):
+    """Why a job failed."""
+
+    origin = fields.String(metadata={"description": "user, data or infrastructure"})
+    code = fields.String()
+    detail = fields.String()
+
+
+class TransitionSchema(Schema):
+    status = Word()
+    at = Timestamp()
+
+
+class QueueSchema(Schema):
+    jobs_ahead = fields.Integer(
+        allow_none=True, metadata={"description": "queued jobs that will be taken first; null once taken"}
+    )
+
+
+class ProgressSchema(Schema):
+    epoch = fields.Integer()
+    epochs = fields.Integer()
+    fraction = fields.Float()
+    eta_seconds = fields.Float(
+        allow_none=True, metadata={"description": "to the last epoch, unless early stopping comes first"}
+    )
+    images_per_second = fields.Float(allow_none=True)
+
+
+class JobSchema(Schema):
+    """A job as it stands."""
+
+    id = fields.String()
+    status = Word(metadata={"description": ", ".join(Status)})
+    phase = Word(allow_none=True, metadata={"description": "while running: preparing, training or finalizing"})
+    stop_reason = Word(allow_none=True)
+    is_terminal = fields.Boolean()
+    spec = fields.Method("_spec", metadata={"description": "the effective spec, every default filled"})
+    created_at = Timestamp()
+    started_at = Timestamp(allow_none=True)
+    finished_at = Timestamp(allow_none=True)
+    queue = fields.Function(lambda job: {"jobs_ahead": job.jobs_ahead})
+    progress = fields.Nested(ProgressSchema)
+    best = fields.Nested(EpochSchema, allow_none=True)
+    last = fields.Nested(EpochSchema, allow_none=True)
+    attempt = fields.Integer()
+    cancel_requested = fields.Boolean()
+    error = fields.Nested(ErrorSchema, allow_none=True)
+    transitions = fields.List(fields.Nested(TransitionSchema))
+    labels = fields.Function(lambda job: dict(job.spec.labels))
+    links = fields.Function(lambda job: links(job.id))
+
+    def _spec(self, job: Job) -> Mapping[str, Any]:
+        return job.spec.to_dict()
+
+
+class JobListSchema(Schema):
+    """A page of jobs, newest first."""
+
+    data = fields.List(fields.Nested(JobSchema))
+    has_more = fields.Boolean()
+    next_cursor = fields.String(allow_none=True, metadata={"description": "pass it as `after` for the next page"})
+
+
+class LayerSchema(Schema):
+    name = fields.String()
+    output = fields.List(fields.Integer())
+    parameters = fields.Integer()
+
+
+class MemorySchema(Schema):
+    """Bytes, estimated."""
+
+    model_bytes = fields.Integer()
+    activations_bytes = fields.Integer()
+    data_bytes = fields.Integer()
+
+
+class PlanSchema(Schema):
+    """What a job would be and take."""
+
+    spec = fields.Function(lambda plan: plan.spec.to_dict())
+    parameters = fields.Integer()
+    layers = fields.List(fields.Nested(LayerSchema))
+    memory = fields.Nested(MemorySchema)
+    warnings = fields.List(fields.String())
+
+
+class HistorySchema(Schema):
+    data = fields.List(fields.Nested(EpochSchema))
+    best = fields.Nested(EpochSchema, allow_none=True)
+    last = fields.Nested(EpochSchema, allow_none=True)
+
+
+def links(job_id: str) -> dict[str, str]:
+    """Where to go from a job."""
+    base = f"/v1/jobs/{quote(job_id)}"
+    return {"self": base} | {name: f"{base}/{name}" for name in ("history", "artifacts", "cancel")}
+
+
+def _label(text: str) -> None:
+    if "=" not in text:
+        raise ValidationError("Must be key=value.")
+
+
+class JobsQuerySchema(Schema):
+    """What to list."""
+
+    limit = fields.Integer(
+        load_default=20, validate=validate.Range(1, MAX_PAGE, error=f"Must be 1 to {MAX_PAGE}."),
+        metadata={"description": "jobs a page", "allowed": f"a whole number, 1 to {MAX_PAGE}"},
+    )  # fmt: skip
+    after = fields.String(
+        load_default=None, validate=validate.Regexp(r"c[0-9]{1,18}\Z", error="Not a cursor."),
+        metadata={"description": "the next_cursor of the page before", "allowed": "a next_cursor"},
+    )  # fmt: skip
+    status = fields.List(
+        fields.String(validate=validate.OneOf([str(s) for s in Status], error=f"Must be one of: {', '.join(Status)}.")),
+        load_default=[], metadata={"description": "any of these; may be repeated", "allowed": ", ".join(Status)},
+    )  # fmt: skip
+    label = fields.List(
+        fields.String(validate=_label), load_default=[],
+        metadata={"description": "key=value that the job must carry; repeated: all of them", "allowed": "key=value"},
+    )  # fmt: skip
+
+    @post_load
+    def _arguments(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return {
+            "limit": data["limit"],
+            "before_seq": int(data["after"][1:]) if data["after"] else None,
+            "statuses": [Status(word) for word in data["status"]],
+            "wanted_labels": dict(pair.split("=", 1) for pair in data["label"]),
+        }
+
+
+def cursor(seq: int | None) -> str | None:
+    """The opaque text that `after` takes."""
+    return None if seq is None else f"c{seq}"
+
+
+class WaitQuerySchema(Schema):
+    wait = fields.Float(
+        load_default=0.0, validate=validate.Range(0, MAX_WAIT_SECONDS, error=f"Must be 0 to {MAX_WAIT_SECONDS:g}."),
+        metadata={
+            "description": "answer only when the job changes or ends, or after this many seconds",
+            "allowed": f"a number, 0 to {MAX_WAIT_SECONDS:g}",
+        },
+    )  # fmt: skip
+
+
+class SubmitQuerySchema(Schema):
+    validate_only = fields.Boolean(
+        load_default=False, metadata={"description": "check and plan, store nothing", "allowed": "true or false"}
+    )
+
+
+class HistoryQuerySchema(Schema):
+    after_epoch = fields.Integer(
+        load_default=0, validate=validate.Range(0, 2**31 - 1, error="Must be 0 or more."),
+        metadata={"description": "only later epochs", "allowed": "a whole number, 0 or more"},
+    )  # fmt: skip
+    format = fields.String(
+        load_default="json", validate=validate.OneOf(["json", "csv", "text"], error="Must be one of: json, csv, text."),
+        metadata={"description": "text draws the curves in 80 columns", "allowed": "json, csv, text"},
+    )  # fmt: skip
+
+
+EPOCH_COLUMNS = tuple(EpochSchema().fields)

@@ -1,0 +1,69 @@
+"""Errors as RFC 9457 problem details, and how a schema's complaints become JSON pointers (RFC 6901)."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from marshmallow import Schema, fields
+
+from service.core.errors import Fault
+from service.schemas.fields import Tagged
+
+
+class FaultSchema(Schema):
+    """One thing wrong with the request."""
+
+    pointer = fields.String(metadata={"description": "where, as a JSON pointer; a query parameter's name likewise"})
+    detail = fields.String(metadata={"description": "what is wrong"})
+    allowed = fields.String(allow_none=True, metadata={"description": "what is allowed there"})
+
+
+class ProblemSchema(Schema):
+    """application/problem+json"""
+
+    type = fields.String()
+    title = fields.String()
+    status = fields.Integer()
+    detail = fields.String()
+    code = fields.String(metadata={"description": "a stable word for programs"})
+    request_id = fields.String()
+    errors = fields.List(fields.Nested(FaultSchema), metadata={"description": "every fault, where there are several"})
+
+
+def faults(messages: Any, schema: Schema, data: Any) -> Iterator[Fault]:
+    """Every leaf of marshmallow's nested messages, with its pointer and what is allowed there."""
+    yield from _walk(messages, [], schema, data)
+
+
+def _walk(messages: Any, path: list[Any], schema: Schema, data: Any) -> Iterator[Fault]:
+    if isinstance(messages, Mapping):
+        for key, inner in messages.items():
+            # a list of text keeps its place: `_schema` is the object itself, `key` and `value` are halves of a pair
+            yield from _walk(inner, path if key in ("_schema", "key", "value") else [*path, key], schema, data)
+    else:
+        pointer = "".join(f"/{_escaped(str(part))}" for part in path)
+        for message in messages:
+            yield Fault(pointer, str(message), allowed_at(schema, path, data))
+
+
+def _escaped(part: str) -> str:
+    return part.replace("~", "~0").replace("/", "~1")
+
+
+def allowed_at(schema: Schema, path: list[Any], data: Any) -> str | None:
+    """What may stand at a path; for an unknown name, the names that are known."""
+    inside: Schema | None = schema
+    allowed: str | None = "an object"
+    for part in path:
+        if inside is None:  # an item of a list or a pair: its field has said what is allowed
+            return allowed
+        if part not in inside.fields:
+            return f"only {', '.join(inside.fields)}"
+        field = inside.fields[part]
+        allowed = field.metadata.get("allowed")
+        data = data.get(part) if isinstance(data, Mapping) else None
+        if isinstance(field, Tagged):
+            inside = field.choose(data)
+            allowed = allowed if inside else ", ".join(field.choices)
+        else:
+            inside = field.schema if isinstance(field, fields.Nested) else None
+    return allowed

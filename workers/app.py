@@ -1,0 +1,65 @@
+"""The Celery app of the worker side, and what happens when its process starts and ends."""
+
+import logging
+from typing import Any
+
+from celery import signals
+
+from service.core.queue import make_celery
+from service.core.settings import Settings
+from workers import tasks
+from workers.worker import Worker
+
+ARGUMENTS = (
+    "worker",
+    "--pool=threads",
+    "--concurrency=1",
+    "--without-gossip",
+    "--without-mingle",
+    "--without-heartbeat",
+)
+
+
+class Host:
+    """Holds the worker of this process, which is made when Celery starts and not when this module is imported."""
+
+    worker: Worker
+
+    def run_next(self) -> str | None:
+        return self.worker.run_next()
+
+
+settings = Settings.from_env()
+app = make_celery(settings.redis_url)
+host = Host()
+tasks.register(app, host.run_next)
+
+
+@signals.setup_logging.connect
+def _set_up_logging(**kwargs: Any) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s worker %(levelname)s %(name)s: %(message)s")
+
+
+@signals.worker_init.connect
+def _make(**kwargs: Any) -> None:
+    host.worker = Worker(settings)
+
+
+@signals.worker_ready.connect
+def _start(**kwargs: Any) -> None:
+    host.worker.start()
+
+
+@signals.worker_shutting_down.connect
+def _stop(**kwargs: Any) -> None:
+    host.worker.stop()
+
+
+@signals.worker_shutdown.connect
+def _close(**kwargs: Any) -> None:
+    host.worker.close()
+
+
+def main() -> None:
+    """Run a worker until SIGTERM or Ctrl-C."""
+    app.worker_main(list(ARGUMENTS))

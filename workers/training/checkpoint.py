@@ -1,0 +1,50 @@
+"""Weights and files on disk: plain state dicts of CPU tensors, written whole or not at all."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from torch import Tensor, nn
+
+Weights = dict[str, Tensor]
+
+
+def weights_of(model: nn.Module) -> Weights:
+    """A copy of the model's state dict: contiguous CPU tensors that share no memory with the model."""
+    return {
+        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name, tensor in model.state_dict().items()
+    }
+
+
+def save_weights(path: Path, weights: Weights) -> None:
+    """Write a state dict that `torch.load(path, weights_only=True)` reads."""
+    write_file(path, lambda file: torch.save(weights, file))
+
+
+def load_weights(path: Path) -> Weights:
+    weights: Weights = torch.load(path, map_location="cpu", weights_only=True)
+    return weights
+
+
+def save_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Strict JSON: a non-finite number is an error."""
+    write_file(path, lambda file: file.write(json.dumps(data, indent=2, allow_nan=False).encode()))
+
+
+def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file atomically and durably: temporary name, flush, fsync, replace, fsync of the folder."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

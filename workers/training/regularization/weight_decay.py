@@ -1,0 +1,25 @@
+"""Which parameters weight decay and L1 act on, and what coupled weight decay adds to the objective.
+
+Krogh and Hertz, "A Simple Weight Decay Can Improve Generalization" (1991); Loshchilov and Hutter, "Decoupled Weight
+Decay Regularization" (2019). Biases and normalization parameters are left alone unless asked: He et al., "Bag of
+Tricks for Image Classification" (2019), section 3.1.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+
+def split_parameters(model: nn.Module, norm_and_bias_too: bool) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """(regularized, free) trainable parameters. Vectors and scalars are biases and normalization parameters."""
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    if norm_and_bias_too:
+        return trainable, []
+    return [p for p in trainable if p.ndim > 1], [p for p in trainable if p.ndim <= 1]
+
+
+@torch.no_grad()
+def l2_penalty(parameters: Iterable[Tensor], strength: float) -> Tensor:
+    """strength / 2 * sum over all elements of w^2: the term whose gradient coupled weight decay adds."""
+    return strength / 2 * torch.stack([p.square().sum() for p in parameters]).sum()

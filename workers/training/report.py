@@ -1,0 +1,65 @@
+"""What a run leaves in report.json: enough to understand it, repeat it and use its model."""
+
+import math
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+import torchvision
+from torch import nn
+
+from service.core.spec import JobSpec
+from workers.training.data.prepare import Prepared
+from workers.training.evaluate import Score
+from workers.training.loop import EpochResult, Fitted
+
+
+def summary(
+    spec: JobSpec,
+    prepared: Prepared,
+    model: nn.Module,
+    results: Sequence[EpochResult],
+    fitted: Fitted,
+    test: Score | None,
+) -> dict[str, Any]:
+    """Plain JSON data; a non-finite measure is null. `test` is the test part's score with the best weights."""
+    by_epoch = {result.epoch: result for result in results}
+    images, split, normalization = prepared.images, prepared.split, prepared.normalization
+    digests = split.digests()
+    return {
+        "spec": spec.to_dict(),
+        "seed": spec.seed,
+        "stop_reason": fitted.stop_reason,
+        "epochs": fitted.epochs,
+        "best": _finite(by_epoch.get(fitted.best_epoch or 0)),
+        "last": _finite(by_epoch.get(fitted.epochs)),
+        "test": _finite(test),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "preprocessing": {
+            "scale": "pixel / 255, then (value - mean) / std per channel",
+            "mean": normalization.mean.tolist(),
+            "std": normalization.std.tolist(),
+        },
+        "data": {
+            "id": spec.dataset.id,
+            "sha256": images.digest(),
+            "classes": list(images.classes),
+            "shape": list(images.shape),
+            "split": {name: {"images": len(part), "sha256": digests[name]} for name, part in vars(split).items()},
+        },
+        "environment": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "torchvision": torchvision.__version__,
+            "device": str(next(model.parameters()).device),
+            "threads": torch.get_num_threads(),
+        },
+    }
+
+
+def _finite(result: EpochResult | Score | None) -> dict[str, Any] | None:
+    if result is None:
+        return None
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(result).items()}

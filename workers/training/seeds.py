@@ -1,0 +1,15 @@
+"""One seed for a run, one independent stream for each use of randomness."""
+
+import hashlib
+
+import torch
+
+
+def derive(seed: int | None, use: str) -> int:
+    """A 63-bit seed for one use (`split`, `order`, `init`, `dropout`), by SHA-256 of the run's seed and the use."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{use}".encode()).digest()[:8], "big") >> 1
+
+
+def generator(seed: int | None, use: str) -> torch.Generator:
+    """A CPU generator for one use."""
+    return torch.Generator().manual_seed(derive(seed, use))

@@ -1,0 +1,83 @@
+"""Early stopping as a small state machine over one number an epoch.
+
+Prechelt, "Early Stopping - But When?" (1998) is the background; the options are those that Keras and Lightning users
+know: patience, min_delta, start_epoch, baseline, stopping_threshold, divergence_threshold.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from service.core.spec import EarlyStopping, direction
+
+
+@dataclass
+class State:
+    """Everything the stopper remembers. `best` is None until a finite value has been seen."""
+
+    best: float | None = None
+    best_epoch: int | None = None
+    epochs_without_improvement: int = 0
+    stopped: str | None = None
+
+
+class Stopper:
+    """Feed it the monitored value after each epoch; it says what improved and when to stop.
+
+    - An improvement is strict: value < best - min_delta (mode min), value > best + min_delta (mode max). With
+      min_delta_mode rel, min_delta is a share of |best|. A non-finite value is never an improvement.
+    - `epochs_without_improvement` counts epochs in a row without one, from `start_epoch` on; at `patience` the run
+      stops as `early_stopping`. With a `baseline`, an improvement resets the count only once it beats the baseline.
+    - A value as good as `stopping_threshold` stops the run as `target_reached`, one worse than
+      `divergence_threshold` as `diverged`.
+
+    Without options (None) it keeps track of the best val_loss and never stops.
+    """
+
+    def __init__(self, options: EarlyStopping | None) -> None:
+        self._patient = options is not None
+        self._options = options or EarlyStopping()
+        mode = self._options.mode or direction(self._options.monitor)
+        self._sign = 1.0 if mode == "min" else -1.0
+        self.monitor = self._options.monitor
+        self.state = State()
+
+    def update(self, epoch: int, value: float) -> bool:
+        """Take in the value of an epoch; returns whether it is the new best. `state.stopped` says whether to go on."""
+        options, state = self._options, self.state
+        if state.stopped:
+            return False
+        improved = self._beats(value, state.best)
+        if improved:
+            state.best, state.best_epoch = value, epoch
+        if improved and (options.baseline is None or self._beats(value, options.baseline)):
+            state.epochs_without_improvement = 0
+        elif epoch >= options.start_epoch:
+            state.epochs_without_improvement += 1
+        if self._patient:
+            state.stopped = self._verdict(value)
+        return improved
+
+    def _beats(self, value: float, best: float | None) -> bool:
+        if not math.isfinite(value):
+            return False
+        if best is None:
+            return True
+        delta = self._options.min_delta * (abs(best) if self._options.min_delta_mode == "rel" else 1.0)
+        return self._sign * value < self._sign * best - delta
+
+    def _verdict(self, value: float) -> str | None:
+        options, signed = self._options, self._sign * value
+        if options.divergence_threshold is not None and signed > self._sign * options.divergence_threshold:
+            return "diverged"
+        if options.stopping_threshold is not None and signed <= self._sign * options.stopping_threshold:
+            return "target_reached"
+        return "early_stopping" if self.state.epochs_without_improvement >= options.patience else None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain data that load_state_dict takes: resuming never resets patience, and a stopped run stays stopped."""
+        return asdict(self.state)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.state = State(**state)

@@ -1,0 +1,43 @@
+"""`python -m workers.verify FOLDER`: is best_model.pth the model whose validation loss report.json records?
+
+Loads the weights with weights_only=True, builds the data and the network again from the report's spec, and scores.
+Prints one line of JSON; exits 1 where the losses differ by more than rounding.
+"""
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import torch
+
+from service.core.spec import JobSpec
+from workers.training.checkpoint import load_weights
+from workers.training.data.prepare import prepare
+from workers.training.evaluate import evaluate
+from workers.training.models import build_model
+
+RELATIVE_TOLERANCE = 1e-5  # float32 sums in another order, on another device
+
+
+def verify(folder: Path) -> tuple[float, float]:
+    """(recorded, recomputed) validation loss of the best model, computed on the CPU."""
+    report = json.loads((folder / "report.json").read_text())
+    spec = JobSpec.from_dict(report["spec"])
+    prepared = prepare(spec)
+    model = build_model(spec, prepared.images.shape, len(prepared.images.classes))
+    model.load_state_dict(load_weights(folder / "best_model.pth"))
+    model.to(memory_format=torch.channels_last)
+    score = evaluate(model, prepared.on(torch.device("cpu")).batches(prepared.split.validation))
+    return report["best"]["val_loss"], score.loss
+
+
+def main(folder: str) -> int:
+    recorded, recomputed = verify(Path(folder))
+    agree = math.isclose(recorded, recomputed, rel_tol=RELATIVE_TOLERANCE)
+    print(json.dumps({"recorded": recorded, "recomputed": recomputed, "agree": agree}))
+    return 0 if agree else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,86 @@
+"""The warm server that trainers are forked from: it has torch imported, runs one thread and has never touched CUDA.
+
+Importing torch and what its first optimizer pulls in takes seconds; a fork takes milliseconds. This module itself
+imports neither: the supervisor stays small, and what is heavy lives in the server and its children.
+"""
+
+import importlib
+import multiprocessing
+import os
+import sys
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+TRAINER = "workers.trainer"
+PRELOAD = (
+    TRAINER,
+    "sklearn.datasets",  # the digits
+    "torch._dynamo",  # the first optimizer of a process imports it
+)
+# OpenBLAS starts its threads when it is loaded; made before the fork they would be dead weight in every child.
+SINGLE_THREADED = "OPENBLAS_NUM_THREADS"
+READY_SECONDS = 300  # a cold disk can take minutes to read torch
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a trainer process is given: plain data only."""
+
+    job_id: str
+    attempt: int
+    spec: dict[str, object]
+    folder: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Warmth:
+    """What a fresh child of the server found."""
+
+    server_threads: int
+    imported: tuple[str, ...]
+    cuda_initialized: bool
+
+
+def start() -> ForkServerContext:
+    """Start the server; returns once it has imported everything and forked a first child."""
+    os.environ.setdefault(SINGLE_THREADED, "1")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOAD))
+    look(context)
+    return context
+
+
+def look(context: ForkServerContext) -> Warmth:
+    """Fork a child that tells what it inherited."""
+    ours, theirs = context.Pipe()
+    child = context.Process(target=_tell, args=(theirs,), name="rightfit-look")
+    child.start()
+    theirs.close()
+    try:
+        if not ours.poll(READY_SECONDS):
+            raise TimeoutError(f"the warm server was not ready within {READY_SECONDS} s")
+        warmth: Warmth = ours.recv()
+    finally:
+        ours.close()
+        child.kill()
+        child.join()
+    return warmth
+
+
+def run_trainer(work: Work, connection: Connection) -> None:
+    """The entry of a trainer process; the module is there already."""
+    importlib.import_module(TRAINER).main(work, connection)
+
+
+def _tell(connection: Connection) -> None:
+    torch = sys.modules.get("torch")
+    connection.send(
+        Warmth(
+            server_threads=len(list(Path(f"/proc/{os.getppid()}/task").iterdir())),
+            imported=tuple(name for name in PRELOAD if name in sys.modules),
+            cuda_initialized=bool(torch and torch.cuda.is_initialized()),
+        )
+    )

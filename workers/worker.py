@@ -1,0 +1,68 @@
+"""One worker process: the warm server, the supervisor, and the threads that greet and dispatch."""
+
+import logging
+import threading
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.core.database import Database
+from service.core.dispatcher import Dispatcher
+from service.core.events import Wakeups
+from service.core.queue import HintQueue
+from service.core.registry import Registry
+from service.core.settings import Settings
+from service.core.storage import open_storage
+from service.core.store import Store
+from workers import warm
+from workers.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Made when the Celery worker starts; `run_next` is what its task calls."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._database = Database(settings.database_url)
+        store = Store(self._database, Wakeups(settings.redis_url).publish)
+        self._registry = Registry(self._database)
+        self._dispatcher = Dispatcher(settings, store, self._registry, HintQueue(settings.redis_url))
+        self._supervisor = Supervisor(settings, store, open_storage(settings.storage_url), warm.start())
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._dispatcher.run, args=(self._stop,), name="dispatcher", daemon=True),
+            threading.Thread(target=self._greet, name="greeter", daemon=True),
+        ]
+
+    def run_next(self) -> str | None:
+        """Run the job that is first in the queue, if there is one."""
+        return self._supervisor.run_next()
+
+    def start(self) -> None:
+        """Be seen, and keep the queue moving."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Put the running job back; called when the process is told to end."""
+        self._supervisor.stop()
+
+    def close(self) -> None:
+        """Say goodbye."""
+        self._supervisor.stop()
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        self._database.close()
+
+    def _greet(self) -> None:
+        while True:
+            try:
+                self._registry.greet(self._supervisor.worker, forget_after=10 * self._settings.lease_seconds)
+                if self._stop.wait(self._settings.heartbeat_seconds):
+                    return self._registry.farewell(self._supervisor.worker)
+            except SQLAlchemyError as error:
+                log.warning("cannot say that this worker is alive, will try again: %s", error)
+                if self._stop.wait(self._settings.heartbeat_seconds):
+                    return None
