@@ -30,7 +30,7 @@ PLAIN: dict[str, Any] = {
     "optimizer": {"name": "adam", "lr": 3e-3},
     "early_stopping": {"patience": 20},
 }
-REGULARIZED = PLAIN | {"name": "dropout + weight decay", "regularization": {"dropout": 0.5, "weight_decay": 1e-3}}
+REGULARIZED = PLAIN | {"name": "regularized", "regularization": {"dropout": 0.5, "weight_decay": 1e-3}}
 REFRESHES = 10  # a second
 REPORTS = ("best_model.pth", "report.json")
 
@@ -77,11 +77,11 @@ def _table(jobs: Mapping[str, dict[str, Any]]) -> Table:
         table.add_row(
             job["spec"]["name"],
             job["stop_reason"] or job["phase"] or job["status"],
-            ProgressBar(total=1.0, completed=progress["fraction"], width=20),
+            ProgressBar(total=1.0, completed=progress["fraction"], width=10),
             f"{progress['epoch']}/{progress['epochs']}",
             f"{last['train_loss']:.4f}" if last else "",
             f"{last['val_loss']:.4f}" if last else "",
-            f"{best['val_loss']:.4f} in epoch {best['epoch']}" if best else "",
+            f"{best['val_loss']:.4f} (epoch {best['epoch']})" if best else "",
         )
     return table
 

@@ -4,9 +4,11 @@ Importing torch and what its first optimizer pulls in takes seconds; a fork take
 imports neither: the supervisor stays small, and what is heavy lives in the server and its children.
 """
 
+import contextlib
 import importlib
 import multiprocessing
 import os
+import signal
 import sys
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -39,18 +41,18 @@ class Work:
 class Warmth:
     """What a fresh child of the server found."""
 
+    server_pid: int
     server_threads: int
     imported: tuple[str, ...]
     cuda_initialized: bool
 
 
-def start() -> ForkServerContext:
+def start() -> tuple[ForkServerContext, Warmth]:
     """Start the server; returns once it has imported everything and forked a first child."""
     os.environ.setdefault(SINGLE_THREADED, "1")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOAD))
-    look(context)
-    return context
+    return context, look(context)
 
 
 def look(context: ForkServerContext) -> Warmth:
@@ -70,6 +72,13 @@ def look(context: ForkServerContext) -> Warmth:
     return warmth
 
 
+def stop(warmth: Warmth) -> None:
+    """End the server at once. Left alone it ends with its worker too, but takes seconds to take torch down."""
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        os.kill(warmth.server_pid, signal.SIGKILL)
+        os.waitpid(warmth.server_pid, 0)
+
+
 def run_trainer(work: Work, connection: Connection) -> None:
     """The entry of a trainer process; the module is there already."""
     importlib.import_module(TRAINER).main(work, connection)
@@ -79,6 +88,7 @@ def _tell(connection: Connection) -> None:
     torch = sys.modules.get("torch")
     connection.send(
         Warmth(
+            server_pid=os.getppid(),
             server_threads=len(list(Path(f"/proc/{os.getppid()}/task").iterdir())),
             imported=tuple(name for name in PRELOAD if name in sys.modules),
             cuda_initialized=bool(torch and torch.cuda.is_initialized()),

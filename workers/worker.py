@@ -28,7 +28,8 @@ class Worker:
         store = Store(self._database, Wakeups(settings.redis_url).publish)
         self._registry = Registry(self._database)
         self._dispatcher = Dispatcher(settings, store, self._registry, HintQueue(settings.redis_url))
-        self._supervisor = Supervisor(settings, store, open_storage(settings.storage_url), warm.start())
+        context, self._warmth = warm.start()
+        self._supervisor = Supervisor(settings, store, open_storage(settings.storage_url), context)
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._dispatcher.run, args=(self._stop,), name="dispatcher", daemon=True),
@@ -55,6 +56,7 @@ class Worker:
         for thread in self._threads:
             thread.join()
         self._database.close()
+        warm.stop(self._warmth)
 
     def _greet(self) -> None:
         while True:

@@ -12,11 +12,9 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 class StrictParser(FlaskParser):
     """Unknown names are refused, in a query too, and a body that is not declared as JSON is not read as JSON."""
 
-    DEFAULT_UNKNOWN_BY_LOCATION: ClassVar[dict[str, str | None]] = {
-        **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
-        "query": RAISE,
-        "json": RAISE,
-    }
+    def __init__(self) -> None:
+        super().__init__()
+        self.DEFAULT_UNKNOWN_BY_LOCATION = self.DEFAULT_UNKNOWN_BY_LOCATION | {"query": RAISE, "json": RAISE}
 
     def load_json(self, req: Request, schema: Schema) -> Any:
         if not req.is_json:
