@@ -72,7 +72,7 @@ class Store:
 
     def list(
         self, tenant: str, limit: int, before_seq: int | None = None,
-        statuses: Sequence[Status] = (), wanted_labels: Mapping[str, str] | None = None,
+        statuses: Sequence[Status] = (), wanted_labels: Sequence[tuple[str, str]] = (),
     ) -> Page:  # fmt: skip
         """A page of at most `limit` jobs that match all of the filters, newest first."""
         where = [jobs.c.tenant == tenant]
@@ -80,7 +80,7 @@ class Store:
             where.append(jobs.c.seq < before_seq)
         if statuses:
             where.append(jobs.c.status.in_(statuses))
-        for key, value in (wanted_labels or {}).items():
+        for key, value in wanted_labels:
             found = select(labels.c.job_id).where(labels.c.key == key, labels.c.value == value)
             where.append(jobs.c.id.in_(found))
         with self._db.read() as c:

@@ -183,7 +183,7 @@ class JobsQuerySchema(Schema):
             "limit": data["limit"],
             "before_seq": int(data["after"][1:]) if data["after"] else None,
             "statuses": [Status(word) for word in data["status"]],
-            "wanted_labels": dict(pair.split("=", 1) for pair in data["label"]),
+            "wanted_labels": [tuple(pair.split("=", 1)) for pair in data["label"]],
         }
 
 

@@ -38,13 +38,14 @@ def stratified_split(labels: Tensor, options: Dataset, seed: int | None) -> Spli
     for label in torch.unique(labels):
         members = torch.nonzero(labels == label).flatten()
         members = members[torch.randperm(len(members), generator=random)]
-        validation = max(1, round(len(members) * options.val_fraction))
-        test = max(1, round(len(members) * options.test_fraction)) if options.test_fraction else 0
-        if len(members) - validation - test < 1:
+        parts_needed = 3 if options.test_fraction else 2
+        if len(members) < parts_needed:
             raise InvalidData(f"class {int(label)} has {len(members)} images, too few for every part of the split")
-        for part, chosen in zip(
-            parts, torch.split(members, [len(members) - validation - test, validation, test]), strict=True
-        ):
+        validation = min(max(1, round(len(members) * options.val_fraction)), len(members) - parts_needed + 1)
+        test = round(len(members) * options.test_fraction)
+        test = min(max(1, test), len(members) - validation - 1) if options.test_fraction else 0
+        sizes = [len(members) - validation - test, validation, test]
+        for part, chosen in zip(parts, torch.split(members, sizes), strict=True):
             part.append(chosen)
     train = _thinned(parts[0], options.train_limit)
     return Split(*(torch.cat(part).sort().values for part in (train, parts[1], parts[2])))

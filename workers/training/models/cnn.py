@@ -17,7 +17,10 @@ def build_cnn(options: Cnn, shape: tuple[int, int, int], classes: int, dropout: 
     inputs, height, width = shape
     layers: list[nn.Module] = []
     for outputs in options.channels:
-        layers.append(nn.Conv2d(inputs, outputs, options.kernel_size, padding="same"))
+        before, after = (options.kernel_size - 1) // 2, options.kernel_size // 2
+        if before != after:  # an even kernel has no middle: one more row and column of zeros after than before
+            layers.append(nn.ZeroPad2d((before, after, before, after)))
+        layers.append(nn.Conv2d(inputs, outputs, options.kernel_size, padding=before if before == after else 0))
         if options.norm == "batch":
             layers.append(nn.BatchNorm2d(outputs))
         elif options.norm == "group":

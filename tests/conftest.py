@@ -1,0 +1,167 @@
+"""Real parts for all tests: a Redis-speaking server, a migrated database, and the whole stack as a person starts it."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import settings as hypothesis_settings
+
+from service.core.database import Database
+from service.core.settings import Settings
+from service.core.store import Store
+from service.standalone import broker_binary
+
+ROOT = Path(__file__).resolve().parent.parent
+# Machines are shared: no test may fail for being slow.
+hypothesis_settings.register_profile("unhurried", deadline=None)
+hypothesis_settings.load_profile("unhurried")
+
+START_SECONDS = 200  # torch is imported from a cold disk
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def eventually(test: Callable[[], bool], seconds: float = 30) -> bool:
+    """Whether a condition comes true in that time."""
+    deadline = time.monotonic() + seconds
+    while not test():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+class Redis:
+    """A server of our own, which a test may stop and start again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._folder = folder
+        self.start()
+
+    def start(self) -> None:
+        command = [
+            broker_binary(),
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--dir",
+            str(self._folder),
+        ]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        assert eventually(self._answers), "the Redis server did not start"
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    server = Redis(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[Redis]:
+    server = Redis(tmp_path)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, redis_server: Redis) -> Settings:
+    return Settings.from_env({"RIGHTFIT_HOME": str(tmp_path / "home"), "RIGHTFIT_REDIS_URL": redis_server.url})
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    database = Database(settings.database_url)
+    database.migrate()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def store(database: Database) -> Store:
+    return Store(database)
+
+
+class Serving:
+    """`rightfit serve` as a child process, in a home of its own."""
+
+    def __init__(self, home: Path, **env: str) -> None:
+        self.home = home
+        variables = {"RIGHTFIT_HOME": str(home), "RIGHTFIT_PORT": str(free_port())} | env
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("RIGHTFIT_")}
+        self.url = f"http://127.0.0.1:{variables['RIGHTFIT_PORT']}"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "service.cli", "serve"],
+            cwd=ROOT, env=clean | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def wait_until_ready(self) -> None:
+        def ready() -> bool:
+            assert self.process.poll() is None, self.process.communicate()[0]
+            try:
+                return bool(httpx.get(f"{self.url}/readyz").json()["workers"] >= 1)
+            except httpx.TransportError:
+                return False
+
+        assert eventually(ready, START_SECONDS), "the stack did not start"
+
+    def interrupt(self) -> tuple[int, str]:
+        """Ctrl-C; returns the exit status and what was printed."""
+        self.process.send_signal(signal.SIGINT)
+        words = self.process.communicate(timeout=60)[0]
+        return self.process.returncode, words
+
+    def descendants(self) -> set[int]:
+        """The pids of every process that the stack has started and that still runs."""
+        return {
+            pid for pid, env in _environments() if f"RIGHTFIT_HOME={self.home}\0" in env and pid != self.process.pid
+        }
+
+
+def _environments() -> Iterator[tuple[int, str]]:
+    for folder in Path("/proc").iterdir():
+        if re.fullmatch(r"\d+", folder.name):
+            try:
+                state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+                if state != "Z":
+                    yield int(folder.name), (folder / "environ").read_text(errors="replace")
+            except OSError:  # it ended while we looked
+                continue
+
+
+@pytest.fixture(scope="session")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """One stack for all tests that only use it."""
+    stack = Serving(tmp_path_factory.mktemp("stack") / "home")
+    try:
+        stack.wait_until_ready()
+        yield stack
+    finally:
+        if stack.process.poll() is None:
+            stack.interrupt()

@@ -1,0 +1,33 @@
+"""The API in this process, over a real database and a real Redis, with the worker's part played by the test."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from service.api.context import Parts
+from service.app import create_app
+from service.core.settings import Settings
+
+SPEC: dict[str, Any] = {"dataset": {"id": "digits"}, "epochs": 3}
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    app = create_app(settings)
+    app.extensions["rightfit"].database.migrate()
+    yield app
+    app.extensions["rightfit"].database.close()
+
+
+@pytest.fixture
+def parts(app: Flask) -> Parts:
+    found: Parts = app.extensions["rightfit"]
+    return found
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()

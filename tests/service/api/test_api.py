@@ -1,0 +1,316 @@
+"""What a client sees: answers, errors, caching, waiting, downloads."""
+
+import csv
+import hashlib
+import io
+import json
+import math
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from openapi_spec_validator import validate
+from werkzeug.test import TestResponse
+
+from service.api.context import Parts
+from service.core.history import Epoch
+from service.core.jobs import Outcome, Status, StopReason
+from service.core.store import Lease
+from tests.service.api.conftest import SPEC
+
+
+def submit(client: FlaskClient, **changes: Any) -> dict[str, Any]:
+    answer = client.post("/v1/jobs", json=SPEC | changes)
+    assert answer.status_code == 202, answer.text
+    job: dict[str, Any] = answer.json
+    return job
+
+
+def claim(parts: Parts) -> Lease:
+    lease = parts.store.claim("worker", 60)
+    assert lease is not None
+    return lease
+
+
+def epoch(number: int, val_loss: float, *, improved: bool = False) -> Epoch:
+    return Epoch.measured(
+        {
+            "epoch": number, "train_loss": 0.5, "train_loss_clean": 0.4, "val_loss": val_loss, "train_accuracy": 0.9,
+            "val_accuracy": 0.8, "penalty": 0.0, "lr": 1e-3, "seconds": 0.1, "images_per_second": 10.0,
+            "improved": improved, "epochs_without_improvement": 0,
+        }
+    )  # fmt: skip
+
+
+def finish(parts: Parts, lease: Lease, tmp_path: Path, content: bytes = b"weights") -> None:
+    (tmp_path / "best_model.pth").write_bytes(content)
+    artifact = parts.storage.put(f"jobs/{lease.job_id}/a{lease.attempt}/best_model.pth", tmp_path / "best_model.pth")
+    parts.store.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [artifact])
+
+
+def is_problem(answer: TestResponse, status: int) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    assert answer.mimetype == "application/problem+json"
+    problem: dict[str, Any] = json.loads(answer.text)
+    assert problem["status"] == status
+    assert problem["request_id"] == answer.headers["X-Request-Id"]
+    assert problem["title"]
+    assert problem["detail"]
+    assert problem["code"]
+    return problem
+
+
+def test_a_submitted_job_is_answered_with_its_address_and_effective_spec(client: FlaskClient) -> None:
+    answer = client.post("/v1/jobs", json=SPEC | {"labels": {"a": "b"}})
+    job = answer.json
+    assert answer.status_code == 202
+    assert answer.headers["Location"].endswith(f"/v1/jobs/{job['id']}")
+    assert (job["status"], job["queue"]["jobs_ahead"], job["labels"]) == ("queued", 0, {"a": "b"})
+    assert isinstance(job["spec"]["seed"], int)
+    assert job["spec"]["early_stopping"]["mode"] == "min"
+    assert client.get(job["links"]["self"]).json == job
+
+
+def test_a_plan_counts_and_stores_nothing(client: FlaskClient) -> None:
+    answer = client.post("/v1/jobs?validate_only=true", json=SPEC)
+    assert answer.status_code == 200
+    assert answer.json["parameters"] == 53_002
+    assert answer.json["memory"]["data_bytes"] == 1797 * 64
+    assert client.get("/v1/jobs").json["data"] == []
+
+
+@pytest.mark.parametrize("query", ["", "?validate_only=true"])
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"dataset": {"id": "nothing"}}, "/dataset/id"),
+        ({"model": {"channels": [8, 8, 8, 8]}}, "/model/channels"),
+        ({"optimizer": {"nesterov": True}}, "/optimizer/nesterov"),
+        ({"epochs": 0}, "/epochs"),
+    ],
+)
+def test_a_spec_that_cannot_run_is_refused_with_its_fault(
+    client: FlaskClient, query: str, changes: dict[str, Any], pointer: str
+) -> None:
+    problem = is_problem(client.post(f"/v1/jobs{query}", json=SPEC | changes), 422)
+    assert [fault["pointer"] for fault in problem["errors"]] == [pointer]
+    assert problem["errors"][0]["allowed"]
+    assert client.get("/v1/jobs").json["data"] == []
+
+
+def test_bad_requests_are_told_what_is_wrong(client: FlaskClient) -> None:
+    as_json = {"content_type": "application/json"}
+    assert "not valid JSON" in is_problem(client.post("/v1/jobs", data=b"{no", **as_json), 400)["detail"]
+    assert "deeply" in is_problem(client.post("/v1/jobs", data=b"[" * 100_000, **as_json), 400)["detail"]
+    assert "application/json" in is_problem(client.post("/v1/jobs", data=b"a=1"), 415)["detail"]
+    is_problem(client.post("/v1/jobs", json=[]), 422)
+    is_problem(client.post("/v1/jobs", data=b"null", **as_json), 422)
+    is_problem(client.post("/v1/jobs", data=b" " * (2 << 20), **as_json), 413)
+    is_problem(client.get("/v1/jobs/job_nothing"), 404)
+    is_problem(client.get("/nowhere"), 404)
+    assert "GET" in is_problem_answer(client.delete("/v1/jobs"), 405).headers["Allow"]
+
+
+def is_problem_answer(answer: TestResponse, status: int) -> TestResponse:
+    is_problem(answer, status)
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("path", "pointer"),
+    [
+        ("/v1/jobs?limit=0", "/limit"),
+        ("/v1/jobs?limit=x", "/limit"),
+        ("/v1/jobs?after=garbage", "/after"),
+        ("/v1/jobs?status=sleeping", "/status/0"),
+        ("/v1/jobs?label=x", "/label/0"),
+        ("/v1/jobs?lim=1", "/lim"),
+        ("/v1/jobs/j?wait=61", "/wait"),
+        ("/v1/jobs/j?wait=nan", "/wait"),
+        ("/v1/jobs/j/history?format=xml", "/format"),
+        ("/v1/jobs/j/history?after_epoch=-1", "/after_epoch"),
+    ],
+)
+def test_a_bad_query_is_told_which_parameter(client: FlaskClient, path: str, pointer: str) -> None:
+    problem = is_problem(client.get(path), 422)
+    assert [fault["pointer"] for fault in problem["errors"]] == [pointer]
+    assert problem["errors"][0]["allowed"]
+
+
+def test_a_request_id_is_taken_over_if_it_is_a_plain_word(client: FlaskClient) -> None:
+    assert client.get("/livez", headers={"X-Request-Id": "abc-1"}).headers["X-Request-Id"] == "abc-1"
+    assert client.get("/livez", headers={"X-Request-Id": "a b"}).headers["X-Request-Id"] != "a b"
+
+
+def test_lists_page_through_all_jobs_and_filter(client: FlaskClient) -> None:
+    ids = [submit(client, labels={"n": str(n)})["id"] for n in range(5)]
+    seen: list[str] = []
+    cursor = ""
+    while True:
+        page = client.get(f"/v1/jobs?limit=2{cursor}").json
+        seen += [job["id"] for job in page["data"]]
+        if not page["has_more"]:
+            break
+        cursor = f"&after={page['next_cursor']}"
+    assert seen == ids[::-1]
+    client.post(f"/v1/jobs/{ids[1]}/cancel")
+    found = client.get("/v1/jobs?status=cancelled&status=failed").json["data"]
+    assert [job["id"] for job in found] == [ids[1]]
+    assert [job["id"] for job in client.get("/v1/jobs?label=n=3").json["data"]] == [ids[3]]
+    assert client.get("/v1/jobs?label=n=3&label=n=4").json["data"] == []
+
+
+def test_the_history_is_told_as_json_csv_and_text(client: FlaskClient, parts: Parts) -> None:
+    job = submit(client)
+    lease = claim(parts)
+    parts.store.append(lease, [epoch(1, 0.9, improved=True), epoch(2, math.nan), epoch(3, 0.7, improved=True)])
+    path = f"/v1/jobs/{job['id']}/history"
+    whole = client.get(path).json
+    assert [row["val_loss"] for row in whole["data"]] == [0.9, None, 0.7]
+    assert [row["flag"] for row in whole["data"]] == [None, "nan", None]
+    assert (whole["best"]["epoch"], whole["last"]["epoch"]) == (3, 3)
+    assert [row["epoch"] for row in client.get(f"{path}?after_epoch=2").json["data"]] == [3]
+    table = client.get(f"{path}?format=csv")
+    assert table.mimetype == "text/csv"
+    rows = list(csv.DictReader(io.StringIO(table.text)))
+    assert [row["val_loss"] for row in rows] == ["0.9", "", "0.7"]
+    text = client.get(f"{path}?format=text")
+    assert text.mimetype == "text/plain"
+    assert "best: epoch 3" in text.text
+    assert max(map(len, text.text.splitlines())) <= 80
+
+
+def test_polling_an_unchanged_job_is_answered_with_304(client: FlaskClient, parts: Parts) -> None:
+    path = submit(client)["links"]["self"]
+    tag = client.get(path).headers["ETag"]
+    assert client.get(path, headers={"If-None-Match": tag}).status_code == 304
+    claim(parts)
+    assert client.get(path, headers={"If-None-Match": tag}).status_code == 200
+
+
+def test_a_wait_ends_when_the_job_changes(client: FlaskClient, parts: Parts) -> None:
+    path = submit(client)["links"]["self"]
+    threading.Timer(0.3, claim, [parts]).start()
+    started = time.monotonic()
+    job = client.get(f"{path}?wait=30").json
+    assert job["status"] == "running"
+    assert time.monotonic() - started < 15
+
+
+def test_a_wait_for_a_change_that_was_missed_ends_at_once(client: FlaskClient, parts: Parts) -> None:
+    path = submit(client)["links"]["self"]
+    tag = client.get(path).headers["ETag"]
+    claim(parts)
+    started = time.monotonic()
+    assert client.get(f"{path}?wait=30", headers={"If-None-Match": tag}).json["status"] == "running"
+    assert time.monotonic() - started < 15
+
+
+def test_a_wait_without_a_change_ends_in_its_time(client: FlaskClient) -> None:
+    path = submit(client)["links"]["self"]
+    answer = client.get(f"{path}?wait=0.3")
+    assert (answer.status_code, answer.json["status"]) == (200, "queued")
+
+
+def test_a_cancelled_job_can_be_deleted_with_its_files(client: FlaskClient, parts: Parts, tmp_path: Path) -> None:
+    job = submit(client)
+    path = job["links"]["self"]
+    is_problem(client.delete(path), 409)
+    lease = claim(parts)
+    assert client.post(f"{path}/cancel").status_code == 202
+    finish(parts, lease, tmp_path)
+    assert client.post(f"{path}/cancel").status_code == 200
+    assert client.delete(path).status_code == 204
+    is_problem(client.get(path), 404)
+    assert not [found for found in (parts.settings.home / "storage").rglob("*") if found.is_file()]
+
+
+def test_an_artifact_downloads_whole_in_part_and_unchanged(client: FlaskClient, parts: Parts, tmp_path: Path) -> None:
+    content = bytes(range(256)) * 500
+    job = submit(client)
+    finish(parts, claim(parts), tmp_path, content)
+    path = f"/v1/jobs/{job['id']}/artifacts"
+    (entry,) = client.get(path).json["data"]
+    assert entry == {
+        "name": "best_model.pth", "bytes": len(content), "media_type": "application/octet-stream",
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }  # fmt: skip
+    path = f"{path}/best_model.pth"
+    whole = client.get(path, buffered=True)
+    assert whole.data == content
+    assert whole.headers["ETag"] == f'"{entry["sha256"]}"'
+    assert whole.content_length == len(content)
+    head = client.head(path, buffered=True)
+    assert (head.status_code, head.content_length, head.data) == (200, len(content), b"")
+    part = client.get(path, buffered=True, headers={"Range": "bytes=1000-1999"})
+    assert (part.status_code, part.data) == (206, content[1000:2000])
+    assert part.headers["Content-Range"] == f"bytes 1000-1999/{len(content)}"
+    assert client.get(path, buffered=True, headers={"Range": "bytes=-10"}).data == content[-10:]
+    assert client.get(path, buffered=True, headers={"If-None-Match": whole.headers["ETag"]}).status_code == 304
+    is_problem(client.get(path, buffered=True, headers={"Range": f"bytes={len(content)}-"}), 416)
+
+
+@pytest.mark.parametrize("name", ["nothing.bin", "..%2f..%2frightfit.db", "%00", "..%5c..%5cx"])
+def test_what_is_not_in_the_manifest_is_not_there(client: FlaskClient, parts: Parts, tmp_path: Path, name: str) -> None:
+    job = submit(client)
+    finish(parts, claim(parts), tmp_path)
+    is_problem(client.get(f"/v1/jobs/{job['id']}/artifacts/{name}"), 404)
+
+
+def test_a_job_without_results_yet_has_an_empty_manifest(client: FlaskClient) -> None:
+    assert client.get(submit(client)["links"]["artifacts"]).json["data"] == []
+
+
+def test_the_data_sets_are_listed(client: FlaskClient) -> None:
+    (digits,) = client.get("/v1/datasets").json["data"]
+    assert (digits["id"], digits["samples"], digits["status"]) == ("digits", 1797, "ready")
+    assert client.get("/v1/datasets/digits").json == digits
+    is_problem(client.get("/v1/datasets/nothing"), 404)
+
+
+def test_a_process_that_can_work_says_it_is_ready(client: FlaskClient) -> None:
+    assert client.get("/livez").status_code == 200
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json["checks"]["database"], answer.json["workers"]) == (200, "ok", 0)
+
+
+def test_a_process_whose_storage_cannot_be_written_is_not_ready(client: FlaskClient, parts: Parts) -> None:
+    (parts.settings.home / "storage").write_text("in the way")
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert "Retry-After" in answer.headers
+
+
+def test_the_api_document_is_valid_openapi_and_names_every_route(client: FlaskClient) -> None:
+    document = client.get("/openapi.json").json
+    validate(document)
+    assert document["openapi"].startswith("3.1")
+    routes = {str(rule) for rule in client.application.url_map.iter_rules() if str(rule).startswith("/v1/")}
+    documented = {path.replace("{", "<").replace("}", ">") for path in document["paths"]}
+    assert routes == documented
+    operations = [
+        op for path in document["paths"].values() for name, op in path.items() if name in ("get", "post", "delete")
+    ]
+    assert all(op.get("summary") for op in operations)
+
+
+def test_the_api_page_loads_nothing_from_elsewhere(client: FlaskClient) -> None:
+    page = client.get("/docs")
+    assert page.status_code == 200
+    assert b"http://" not in page.data
+    assert b"https://" not in page.data
+    for name in ("swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js"):
+        with client.get(f"/docs/assets/{name}") as asset:
+            assert asset.status_code == 200
+            assert name.encode() in page.data
+
+
+def test_a_failure_of_ours_is_told_without_its_insides(client: FlaskClient, parts: Parts) -> None:
+    job = submit(client)
+    with parts.database.write() as c:
+        c.exec_driver_sql("UPDATE jobs SET status = 'confused'")
+    problem = is_problem(client.get(f"/v1/jobs/{job['id']}"), 500)
+    assert "confused" not in problem["detail"]

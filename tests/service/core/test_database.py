@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+from sqlalchemy import inspect
+from sqlalchemy.dialects import postgresql
+
+from service.core.database import Database, metadata, now
+
+
+def test_the_migrations_make_the_tables_that_the_statements_are_written_for(database: Database) -> None:
+    inspector = inspect(database.engine)
+    for table in metadata.sorted_tables:
+        assert {c["name"] for c in inspector.get_columns(table.name)} == set(table.columns.keys()), table.name
+        assert {i["name"] for i in inspector.get_indexes(table.name)} == {i.name for i in table.indexes}, table.name
+
+
+def test_migrating_again_changes_nothing(database: Database) -> None:
+    assert database.is_migrated()
+    database.migrate()
+    assert database.is_migrated()
+
+
+def test_a_database_without_its_tables_is_not_migrated(tmp_path: Path) -> None:
+    empty = Database(f"sqlite:///{tmp_path}/empty.db")
+    assert not empty.is_migrated()
+    empty.close()
+
+
+def test_sqlite_is_set_to_lose_nothing(database: Database) -> None:
+    with database.read() as c:
+        found = {
+            name: c.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        }
+    assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
+def test_a_failed_write_leaves_nothing(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError), database.write() as c:
+        c.exec_driver_sql("INSERT INTO workers VALUES ('w', 1)")
+        raise ZeroDivisionError
+    with database.read() as c:
+        assert c.exec_driver_sql("SELECT count(*) FROM workers").scalar() == 0
+
+
+def test_the_clock_is_the_database_s_own_on_postgresql_too() -> None:
+    assert "clock_timestamp" in str(now().compile(dialect=postgresql.dialect()))

@@ -1,0 +1,67 @@
+"""The arithmetic is checked against networks that are really built."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from service.core.datasets import DIGITS
+from service.core.errors import Invalid
+from service.core.plan import plan
+from service.core.spec import JobSpec
+from workers.training.data import load
+from workers.training.models import build_model
+
+
+def spec(**changes: Any) -> JobSpec:
+    return JobSpec.from_dict({"dataset": {"id": "digits"}, **changes}).filled(1)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"arch": "cnn"},
+        {"arch": "cnn", "channels": [8], "kernel_size": 4, "hidden": [], "norm": "batch"},
+        {"arch": "cnn", "channels": [4, 8, 16], "kernel_size": 5, "hidden": [3, 5], "norm": "group"},
+        {"arch": "mlp"},
+        {"arch": "mlp", "hidden": []},
+    ],
+)
+def test_parameters_are_counted_as_torch_counts_them(model: dict[str, Any]) -> None:
+    given = spec(model=model, regularization={"dropout": 0.5})
+    network = build_model(given, DIGITS.shape, len(DIGITS.classes))
+    planned = plan(given, DIGITS, 10**9)
+    assert planned.parameters == sum(p.numel() for p in network.parameters())
+    assert network(torch.zeros(2, *DIGITS.shape)).shape == (2, *planned.layers[-1].output)
+
+
+def test_more_halvings_than_the_images_have_is_refused_with_the_most_that_fit() -> None:
+    with pytest.raises(Invalid) as caught:
+        plan(spec(model={"channels": [8, 8, 8, 8]}), DIGITS, 10**9)
+    assert caught.value.faults[0].pointer == "/model/channels"
+    assert "1 to 3 blocks" in str(caught.value.faults[0].allowed)
+
+
+def test_a_model_beyond_the_limit_is_refused() -> None:
+    with pytest.raises(Invalid, match="too many") as caught:
+        plan(spec(model={"arch": "mlp", "hidden": [65536, 65536]}), DIGITS, 10**9)
+    assert caught.value.faults[0].pointer == "/model"
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"model": {"arch": "mlp", "hidden": []}, "regularization": {"dropout": 0.5}}, "dropout has no place"),
+        ({"batch_size": 5000}, "single step"),
+        ({"dataset": {"id": "digits", "train_limit": 5}}, "number of classes"),
+    ],
+)
+def test_what_will_not_do_what_it_seems_to_is_warned_of(changes: dict[str, Any], word: str) -> None:
+    assert any(word in warning for warning in plan(spec(**changes), DIGITS, 10**9).warnings)
+
+
+def test_the_built_in_description_is_that_of_the_real_data() -> None:
+    images = load("digits")
+    assert images.shape == DIGITS.shape
+    assert images.classes == DIGITS.classes
+    assert torch.bincount(images.labels).tolist() == list(DIGITS.samples_per_class)

@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pytest
+
+from service.core.errors import SettingsError
+from service.core.settings import Settings
+
+
+def test_defaults_need_nothing_but_a_folder(tmp_path: Path) -> None:
+    settings = Settings.from_env({"RIGHTFIT_HOME": str(tmp_path)})
+    assert settings.database_url == f"sqlite:///{tmp_path}/rightfit.db"
+    assert settings.storage_url == f"{tmp_path}/storage"
+    assert (settings.host, settings.port, settings.redis_url) == ("127.0.0.1", 8000, None)
+    assert (settings.lease_seconds, settings.heartbeat_seconds) == (60, 10)
+
+
+def test_a_child_process_reads_the_very_same_settings(tmp_path: Path) -> None:
+    given = {
+        "RIGHTFIT_HOME": str(tmp_path),
+        "RIGHTFIT_PORT": "8123",
+        "RIGHTFIT_ALLOW_NO_AUTH": "yes",
+        "RIGHTFIT_THREADS": "3",
+    }
+    settings = Settings.from_env(given)
+    assert Settings.from_env(settings.to_env()) == settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("PORT", "eighty", "whole number from 0 to 65535"),
+        ("PORT", "65536", "whole number from 0 to 65535"),
+        ("THREADS", "1.5", "whole number"),
+        ("LEASE_SECONDS", "nan", "number from 1"),
+        ("AUTH", "maybe", "allowed: none"),
+        ("HEARTBEAT_SECONDS", "31", "at most half"),
+    ],
+)
+def test_a_bad_value_is_named_with_what_is_allowed(name: str, value: str, allowed: str) -> None:
+    with pytest.raises(SettingsError, match=allowed) as caught:
+        Settings.from_env({f"RIGHTFIT_{name}": value})
+    assert f"RIGHTFIT_{name}" in str(caught.value)

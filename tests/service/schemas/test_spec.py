@@ -1,0 +1,130 @@
+"""Every option is declared once: the schema, its messages and the API document are held against the dataclasses."""
+
+import json
+import math
+from dataclasses import fields, is_dataclass
+from typing import Any, get_type_hints
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from marshmallow import ValidationError
+
+from service.core.spec import Cnn, JobSpec, Mlp
+from service.schemas.problem import faults
+from service.schemas.spec import JobSpecSchema
+
+MINIMAL = {"dataset": {"id": "digits"}}
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def load(data: Any) -> JobSpec:
+    spec: JobSpec = JobSpecSchema().load(data)
+    return spec
+
+
+def pointers(data: Any) -> dict[str, str | None]:
+    schema = JobSpecSchema()
+    with pytest.raises(ValidationError) as caught:
+        schema.load(data)
+    return {fault.pointer: fault.allowed for fault in faults(caught.value.messages, schema, data)}
+
+
+def test_a_minimal_spec_takes_every_default() -> None:
+    assert load(MINIMAL) == JobSpec.from_dict(MINIMAL)
+
+
+def test_every_field_of_every_part_can_be_set_to_its_own_default() -> None:
+    whole = JobSpec.from_dict(MINIMAL).to_dict()
+    assert load(json.loads(json.dumps(whole))) == JobSpec.from_dict(MINIMAL)
+    assert load(whole | {"model": {"arch": "mlp", "hidden": [3]}}).model == Mlp(hidden=(3,))
+
+
+@pytest.mark.parametrize(
+    ("path", "good", "bad"),
+    [
+        ("epochs", [1, 100_000], [0, 100_001, 1.5, "3", True, None]),
+        ("batch_size", [1, 65_536], [0, -1]),
+        ("seed", [0, 2**32 - 1, None], [-1, 2**32, 0.5]),
+        ("max_seconds", [1, 0.5e9, None], [0, "60", math.nan, math.inf, 10**400]),
+        ("priority", [0, 9], [-1, 10]),
+        ("device", ["auto", "cpu", "cuda"], ["tpu", None, 3]),
+        ("name", ["x", "ü" * 100, None], ["", "x" * 101, 3, "a\x00b", "\ud800"]),
+        ("labels", [{}, {"a/b.c-d_1": ""}], [{"": "x"}, {"a b": "x"}, {"a": 1}, {"a": "x" * 256}, [], {"a": "\x07"}]),
+        ("train_loss_clean", [True, False], [1, 0, "true", None]),
+        ("dataset.val_fraction", [0.05, 0.5], [0, 0.049, 0.51, "0.2"]),
+        ("dataset.train_limit", [2, None], [1, 2.0]),
+        ("optimizer.lr", [1e-9, 10, 1], [0, -1, 10.1]),
+        ("optimizer.betas", [[0, 0.5]], [[0.9], [0.9, 1], [0.9, 0.9, 0.9], 0.9]),
+        ("optimizer.momentum", [0, 0.99], [1, -0.1]),
+        ("regularization.dropout", [0, 0.99], [1, -0.01]),
+        ("regularization.l1_mode", ["loss", "proximal"], ["l2"]),
+        ("model.channels", [[1], [4096] * 16], [[], [0], [1.5], [8] * 17, "8"]),
+        ("model.hidden", [[], [1]], [[0], [65_537], None]),
+        ("early_stopping", [None, {}], [False, []]),
+        ("early_stopping.patience", [1], [0, 1.5]),
+        ("early_stopping.min_delta", [0, 1e6], [-1e-9]),
+        ("model", [{}, {"arch": "mlp"}], [None, "cnn", {"arch": "vit"}, {"arch": None}]),
+    ],
+)
+def test_the_edges_of_each_range(path: str, good: list[Any], bad: list[Any]) -> None:
+    part, _, name = path.rpartition(".")
+
+    def spec(value: Any) -> dict[str, Any]:
+        return {**MINIMAL, part: {**MINIMAL.get(part, {}), name: value}} if part else {**MINIMAL, name: value}
+
+    for value in good:
+        load(spec(value))
+    for value in bad:
+        found = pointers(spec(value))
+        assert all(pointer.startswith("/" + path.replace(".", "/")) for pointer in found), (value, found)
+        assert all(found.values()), (value, found)
+
+
+def test_every_fault_is_told_at_once_with_what_is_allowed() -> None:
+    found = pointers(
+        {
+            "dataset": {"val_fraction": 2}, "epochs": "many", "optimizer": {"lr": -1},
+            "regularization": {"dropout": 1.5, "dropuot": 0.1}, "model": {"arch": "mlp", "channels": [8]}, "what": 1,
+        }
+    )  # fmt: skip
+    assert found == {
+        "/dataset/id": "text of 1 to 100 characters",
+        "/dataset/val_fraction": "a number, 0.05 to 0.5",
+        "/epochs": "a whole number, 1 to 100000",
+        "/optimizer/lr": "a number, above 0 to 10",
+        "/regularization/dropout": "a number, 0 to below 1",
+        "/regularization/dropuot": f"only {', '.join(f.name for f in fields(JobSpec.from_dict(MINIMAL).regularization))}",
+        "/model/channels": "only arch, hidden",
+        "/what": f"only {', '.join(f.name for f in fields(JobSpec))}",
+    }
+
+
+def test_an_unknown_architecture_is_told_the_known_ones() -> None:
+    assert pointers(MINIMAL | {"model": {"arch": "vit"}}) == {"/model/arch": "cnn, mlp"}
+
+
+def test_a_pointer_escapes_what_rfc_6901_says() -> None:
+    assert set(pointers(MINIMAL | {"a/b~c": 1})) == {"/a~1b~0c"}
+
+
+@given(st.dictionaries(st.sampled_from([f.name for f in fields(JobSpec)]), anything, max_size=4))
+def test_no_json_at_all_can_do_worse_than_be_refused(data: dict[str, Any]) -> None:
+    schema = JobSpecSchema()
+    try:
+        load(data)
+    except ValidationError as error:
+        assert all(fault.detail for fault in faults(error.messages, schema, data))
+
+
+def test_every_declared_option_says_what_it_means() -> None:
+    def parts(kind: Any) -> list[Any]:
+        nested = [hint for hint in get_type_hints(kind).values() if is_dataclass(hint)]
+        return [kind, *[part for inner in nested for part in parts(inner)]]
+
+    for kind in [*parts(JobSpec), Cnn, Mlp]:
+        assert all(f.metadata["option"].meaning for f in fields(kind)), kind

@@ -1,0 +1,36 @@
+"""Who may import whom, seen from inside a process and along every import in the code."""
+
+import subprocess
+import sys
+
+import grimp
+
+OURS_IN_TRAINING = {"service.core.spec", "service.core.errors"}
+
+
+def modules_after(statement: str) -> set[str]:
+    code = f"{statement}; import sys; print('\\n'.join(sys.modules))"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_there_is_no_torch_behind_the_api() -> None:
+    loaded = modules_after("import service.app")
+    assert "service.app" in loaded
+    assert not {"torch", "numpy", "sklearn", "workers"} & loaded
+
+
+def test_there_is_no_flask_behind_the_core_or_the_worker() -> None:
+    assert "flask" not in modules_after("import service.core.store, service.core.queue, service.core.events")
+    assert not {"flask", "marshmallow"} & modules_after("import workers.app, workers.trainer")
+
+
+def test_the_supervisor_process_stays_small() -> None:
+    assert not {"torch", "sklearn"} & modules_after("import workers.app")
+
+
+def test_training_knows_of_ours_only_the_spec_and_the_errors() -> None:
+    graph = grimp.build_graph("service", "workers")
+    training = {module for module in graph.modules if module.startswith("workers.training")}
+    assert "workers.training.loop" in training
+    imported = {target for module in training for target in graph.find_modules_directly_imported_by(module)}
+    assert imported - training == OURS_IN_TRAINING

@@ -1,0 +1,319 @@
+"""The supervisor with a real warm server and real trainer processes, in a process that is not Celery's."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from sqlalchemy.exc import OperationalError
+
+from service.core.database import Database
+from service.core.errors import StorageError
+from service.core.jobs import Job, Phase, Status
+from service.core.settings import Settings
+from service.core.spec import JobSpec
+from service.core.storage import Artifact, LocalStorage
+from service.core.store import Lease, Store
+from tests.conftest import eventually
+from workers import warm
+from workers.supervisor import Supervisor
+from workers.verify import verify
+
+ENDLESS = {"epochs": 100_000, "early_stopping": None, "train_loss_clean": False}
+
+
+@pytest.fixture(scope="session")
+def warm_server() -> Iterator[tuple[ForkServerContext, warm.Warmth]]:
+    context, warmth = warm.start()
+    yield context, warmth
+    warm.stop(warmth)
+
+
+class Bench:
+    """A supervisor over a store, run in a thread, and what a test wants to know of it."""
+
+    def __init__(self, settings: Settings, store: Store, context: ForkServerContext) -> None:
+        self.settings, self.store = settings, store
+        self.storage = LocalStorage(settings.home / "storage")
+        self.supervisor = Supervisor(settings, store, self.storage, context)
+
+    def submit(self, **changes: Any) -> Job:
+        spec = {"dataset": {"id": "digits", "train_limit": 100}, "model": {"arch": "mlp", "hidden": [8]}, "epochs": 3}
+        return self.store.submit("t", JobSpec.from_dict(spec | changes).filled(1))
+
+    def start(self) -> threading.Thread:
+        thread = threading.Thread(target=self.supervisor.run_next)
+        thread.start()
+        return thread
+
+    def run(self, **changes: Any) -> Job:
+        job = self.submit(**changes)
+        assert self.supervisor.run_next() == job.id
+        return self.job(job)
+
+    def job(self, job: Job) -> Job:
+        return self.store.get("t", job.id)
+
+    def training(self, job: Job, epochs: int = 2) -> bool:
+        last = self.job(job).last
+        return last is not None and last.epoch >= epochs
+
+    def trainer_pids(self) -> list[int]:
+        """The children of the warm server, other than those that have ended."""
+        return [pid for pid in _children() if _state(pid) not in ("Z", "")]
+
+
+def _children() -> list[int]:
+    return [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and _parent(int(p.name)) in _servers]
+
+
+_servers: set[int] = set()
+
+
+def _stat(pid: int) -> list[str]:
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _parent(pid: int) -> int:
+    stat = _stat(pid)
+    return int(stat[1]) if stat else 0
+
+
+def _state(pid: int) -> str:
+    stat = _stat(pid)
+    return stat[0] if stat else ""
+
+
+@pytest.fixture
+def bench(settings: Settings, store: Store, warm_server: tuple[ForkServerContext, warm.Warmth]) -> Bench:
+    context, warmth = warm_server
+    _servers.add(warmth.server_pid)
+    return Bench(settings, store, context)
+
+
+def test_the_warm_server_has_torch_but_one_thread_and_no_cuda(
+    warm_server: tuple[ForkServerContext, warm.Warmth],
+) -> None:
+    warmth = warm.look(warm_server[0])
+    assert warmth.imported == warm.PRELOAD
+    assert warmth.server_threads == 1
+    assert not warmth.cuda_initialized
+
+
+def test_an_empty_queue_is_left_at_once(bench: Bench) -> None:
+    assert bench.supervisor.run_next() is None
+
+
+def test_a_job_is_trained_and_published_under_its_attempt(bench: Bench) -> None:
+    job = bench.run()
+    assert (job.status, job.stop_reason, job.attempt) == ("succeeded", "max_epochs", 1)
+    assert [t.status for t in job.transitions] == ["queued", "running", "succeeded"]
+    manifest = bench.store.artifacts("t", job.id)
+    assert {a.name for a in manifest} == {"best_model.pth", "report.json", "split.json"}
+    assert all(a.key == f"jobs/{job.id}/a1/{a.name}" for a in manifest)
+    assert not any((bench.settings.home / "scratch").iterdir()), "the scratch folder is emptied"
+    assert bench.trainer_pids() == []
+
+
+def test_each_epoch_is_stored_as_it_happens(bench: Bench) -> None:
+    job = bench.submit(**ENDLESS)
+    thread = bench.start()
+    assert eventually(lambda: bench.training(job))
+    assert bench.job(job).phase is Phase.TRAINING
+    bench.store.cancel("t", job.id)
+    thread.join(30)
+    rows = bench.store.history("t", job.id)[1]
+    assert [row.epoch for row in rows] == list(range(1, len(rows) + 1))
+
+
+def test_a_cancelled_job_stops_and_publishes_its_best_model(bench: Bench) -> None:
+    job = bench.submit(**ENDLESS)
+    thread = bench.start()
+    assert eventually(lambda: bench.training(job))
+    bench.store.cancel("t", job.id)
+    thread.join(30)
+    ended = bench.job(job)
+    assert (ended.status, ended.stop_reason) == ("cancelled", "cancelled")
+    assert {a.name for a in bench.store.artifacts("t", job.id)} >= {"best_model.pth", "report.json"}
+
+
+def test_a_trainer_that_does_not_stop_is_killed_and_its_best_model_kept(bench: Bench) -> None:
+    bench.supervisor = Supervisor(
+        replace(bench.settings, stop_seconds=0.5), bench.store, bench.storage, bench.supervisor._context  # noqa: SLF001
+    )  # fmt: skip
+    job = bench.submit(**ENDLESS)
+    thread = bench.start()
+    assert eventually(lambda: bench.training(job))
+    (pid,) = bench.trainer_pids()
+    os.kill(pid, signal.SIGSTOP)
+    bench.store.cancel("t", job.id)
+    thread.join(30)
+    assert bench.job(job).status is Status.CANCELLED
+    assert "best_model.pth" in {a.name for a in bench.store.artifacts("t", job.id)}
+    assert bench.trainer_pids() == []
+
+
+def test_a_stopping_worker_puts_its_job_back_and_the_next_one_finishes_it(bench: Bench) -> None:
+    job = bench.submit(**ENDLESS)
+    thread = bench.start()
+    assert eventually(lambda: bench.training(job))
+    bench.supervisor.stop()
+    thread.join(30)
+    assert (bench.job(job).status, bench.job(job).attempt) == ("queued", 1)
+    assert bench.supervisor.run_next() is None, "it takes no more jobs"
+    assert bench.trainer_pids() == []
+
+
+def test_a_trainer_that_is_killed_fails_the_job_and_says_so(bench: Bench) -> None:
+    job = bench.submit(**ENDLESS)
+    thread = bench.start()
+    assert eventually(lambda: bench.training(job))
+    (pid,) = bench.trainer_pids()
+    os.kill(pid, signal.SIGKILL)
+    thread.join(30)
+    ended = bench.job(job)
+    assert (ended.status, ended.stop_reason) == ("failed", "internal_error")
+    assert ended.error is not None
+    assert (ended.error.origin, ended.error.code) == ("infrastructure", "trainer_lost")
+    assert "-9" in ended.error.detail
+
+
+def test_a_diverged_job_fails_and_keeps_its_best_model(bench: Bench) -> None:
+    job = bench.run(epochs=50, early_stopping={"divergence_threshold": 1.0, "patience": 50})
+    assert (job.status, job.stop_reason) == ("failed", "diverged")
+    assert job.error is not None
+    assert job.error.origin == "user"
+    assert "best_model.pth" in {a.name for a in bench.store.artifacts("t", job.id)}
+
+
+def test_a_device_that_is_not_there_is_said_to_be_missing(bench: Bench) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    job = bench.run(device="cuda")
+    assert job.error is not None
+    assert (job.status, job.error.code) == ("failed", "device_unavailable")
+
+
+def test_data_that_cannot_be_trained_on_is_told_as_the_data_s_fault(bench: Bench) -> None:
+    job = bench.run(dataset={"id": "gone"})
+    assert job.error is not None
+    assert (job.status, job.stop_reason, job.error.origin) == ("failed", "invalid_data", "data")
+
+
+def test_a_lease_that_is_taken_away_ends_the_trainer_and_nothing_more_is_written(
+    bench: Bench, database: Database
+) -> None:
+    job = bench.submit(**ENDLESS)
+    thread = bench.start()
+    assert eventually(lambda: bench.training(job))
+    with database.write() as c:
+        c.exec_driver_sql("UPDATE jobs SET attempt = attempt + 1")
+    thread.join(30)
+    assert not thread.is_alive()
+    assert bench.trainer_pids() == []
+    after = bench.job(job)
+    assert (after.status, after.attempt) == ("running", 2)
+    assert bench.store.artifacts("t", job.id) == ()
+
+
+class Away(Store):
+    """A store whose database cannot be reached while `away` is set."""
+
+    away = threading.Event()
+
+    def _maybe(self, call: Callable[..., Any], *args: Any) -> Any:
+        if self.away.is_set():
+            raise OperationalError("SELECT 1", {}, Exception("database is away"))
+        return call(*args)
+
+    def renew(self, lease: Lease, lease_seconds: float) -> bool:
+        return bool(self._maybe(super().renew, lease, lease_seconds))
+
+    def is_cancel_requested(self, lease: Lease) -> bool:
+        return bool(self._maybe(super().is_cancel_requested, lease))
+
+    def append(self, *args: Any) -> None:
+        self._maybe(super().append, *args)
+
+
+def test_a_database_that_is_away_for_a_moment_loses_no_epoch(bench: Bench, database: Database) -> None:
+    away = Away(database)
+    bench.supervisor = Supervisor(bench.settings, away, bench.storage, bench.supervisor._context)  # noqa: SLF001
+    job = bench.submit(**ENDLESS)
+    thread = bench.start()
+    assert eventually(lambda: bench.training(job))
+    away.away.set()
+    time.sleep(1)
+    away.away.clear()
+    seen = bench.job(job).progress.epoch
+    assert eventually(lambda: bench.training(job, seen + 5))
+    bench.store.cancel("t", job.id)
+    thread.join(30)
+    rows = bench.store.history("t", job.id)[1]
+    assert [row.epoch for row in rows] == list(range(1, len(rows) + 1))
+
+
+def test_a_database_that_stays_away_until_the_lease_runs_out_ends_the_trainer(bench: Bench, database: Database) -> None:
+    away = Away(database)
+    settings = replace(bench.settings, lease_seconds=2.0, heartbeat_seconds=0.5)
+    bench.supervisor = Supervisor(settings, away, bench.storage, bench.supervisor._context)  # noqa: SLF001
+    job = bench.submit(**ENDLESS)
+    thread = bench.start()
+    assert eventually(lambda: bench.training(job))
+    away.away.set()
+    try:
+        thread.join(30)
+        assert not thread.is_alive()
+        assert bench.trainer_pids() == []
+        assert bench.job(job).status is Status.RUNNING, "it is the reaper's to put back"
+    finally:
+        away.away.clear()
+
+
+def test_a_lease_is_renewed_while_a_job_runs(bench: Bench, database: Database) -> None:
+    settings = replace(bench.settings, lease_seconds=2.0, heartbeat_seconds=0.3)
+    bench.supervisor = Supervisor(settings, bench.store, bench.storage, bench.supervisor._context)  # noqa: SLF001
+    job = bench.submit(**ENDLESS)
+    thread = bench.start()
+
+    def lease() -> float:
+        with database.read() as c:
+            return float(c.exec_driver_sql("SELECT lease_until FROM jobs").scalar_one())
+
+    assert eventually(lambda: bench.training(job))
+    first = lease()
+    assert eventually(lambda: lease() > first + 2.5), "it lives on past its first lease"
+    assert bench.job(job).status is Status.RUNNING
+    bench.store.cancel("t", job.id)
+    thread.join(30)
+
+
+def test_a_result_that_cannot_be_stored_is_no_success(bench: Bench) -> None:
+    class Full(LocalStorage):
+        def put(self, key: str, source: Path) -> Artifact:
+            raise StorageError(f"{key} could not be stored: No space left on device")
+
+    full = Full(bench.settings.home / "storage")
+    bench.supervisor = Supervisor(bench.settings, bench.store, full, bench.supervisor._context)  # noqa: SLF001
+    job = bench.run()
+    assert job.error is not None
+    assert (job.status, job.error.code, job.error.origin) == ("failed", "storage_error", "infrastructure")
+    assert bench.store.artifacts("t", job.id) == ()
+
+
+def test_verifying_a_published_model_finds_the_recorded_loss(bench: Bench) -> None:
+    job = bench.run(model={"arch": "cnn", "channels": [4], "norm": "batch"}, regularization={"dropout": 0.3})
+    recorded, recomputed = verify(bench.settings.home / "storage" / "jobs" / job.id / "a1")
+    assert job.best is not None
+    assert recorded == job.best.val_loss
+    assert recomputed == pytest.approx(recorded, rel=1e-6)

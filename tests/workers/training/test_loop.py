@@ -1,0 +1,253 @@
+"""The rules of training, each seen on real runs."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from service.core.spec import JobSpec
+from tests.workers.training.small import data, network, parts, spec, trained
+from workers.training.checkpoint import load_weights, save_weights
+from workers.training.evaluate import evaluate
+from workers.training.loop import EpochResult, fit
+
+
+def curve(given: JobSpec) -> list[tuple[float, float | None, float, float]]:
+    return [(r.train_loss, r.train_loss_clean, r.val_loss, r.penalty) for r in trained(given)[2]]
+
+
+CNN = {"arch": "cnn", "channels": [4, 8], "hidden": [16], "norm": "batch"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"model": CNN, "regularization": {"dropout": 0.3, "l1": 1e-4}},
+        {
+            "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": True},
+            "regularization": {"weight_decay": 0.01},
+        },
+        {"optimizer": {"name": "adamw"}, "regularization": {"weight_decay": 0.1, "l1": 1e-3, "l1_mode": "proximal"}},
+    ],
+)
+def test_the_same_seed_gives_the_same_history_to_the_last_bit(changes: dict[str, Any]) -> None:
+    given = spec(**changes)
+    first = curve(given)
+    torch.randn(100)  # whatever else drew from the global generator does not matter
+    assert curve(given) == first
+
+
+def test_another_seed_gives_another_history() -> None:
+    assert curve(spec(seed=1)) != curve(spec(seed=2))
+
+
+def test_training_starts_near_the_loss_of_a_guess() -> None:
+    given = spec(model={"arch": "cnn"})
+    found = data(given)
+    score = evaluate(network(given), found.batches(found.prepared.split.validation))
+    assert score.loss == pytest.approx(math.log(10), rel=0.1)
+
+
+@pytest.mark.parametrize("model", [{"arch": "mlp"}, {"arch": "cnn"}, CNN])
+def test_one_batch_can_be_learned_by_heart(model: dict[str, Any]) -> None:
+    given = spec(
+        dataset={"id": "digits", "train_limit": 32},
+        model=model,
+        epochs=150,
+        early_stopping=None,
+        optimizer={"lr": 3e-3},
+    )
+    assert trained(given)[2][-1].train_loss < 0.01
+
+
+def test_train_loss_is_the_mean_per_image_over_the_epoch_as_weights_move() -> None:
+    """With a learning rate that moves nothing it is the loss of the whole set; the last batch here has 8 of 200 images."""
+    given = spec(optimizer={"name": "sgd", "lr": 1e-12}, epochs=1)
+    found = data(given)
+    ((images, labels),) = found.batches(found.prepared.split.train).in_order(10_000)
+    _, _, (result,) = trained(given)
+    assert len(labels) % given.batch_size == 8
+    logits = network(given)(images)
+    assert result.train_loss == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
+    assert result.train_accuracy == pytest.approx((logits.argmax(1) == labels).double().mean().item())
+
+
+def test_every_training_image_is_seen_exactly_once_an_epoch_and_in_another_order_each_time() -> None:
+    seen: list[torch.Tensor] = []
+
+    class Watching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(64, 10)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            if self.training:
+                seen.append(images.flatten(1).clone())
+            logits: torch.Tensor = self.inner(images.flatten(1))
+            return logits
+
+    given = spec(epochs=2)
+    fit(Watching(), parts(given), given)
+    rows = torch.cat(seen)
+    found = data(given)
+    ((images, _),) = found.batches(found.prepared.split.train).in_order(10_000)
+    first, second = rows[:200], rows[200:]
+    assert not torch.equal(first, second)
+    for epoch in (first, second):
+        assert torch.equal(epoch.unique(dim=0), images.flatten(1).unique(dim=0))
+        assert len(epoch) == len(images)
+
+
+def test_the_model_trains_in_train_mode_and_is_scored_in_eval_mode() -> None:
+    modes: list[bool] = []
+
+    class Watching(nn.Linear):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            modes.append(self.training)
+            return super().forward(images.flatten(1))
+
+    given = spec(epochs=2)
+    fit(Watching(64, 10), parts(given), given)
+    one_epoch = [True] * math.ceil(200 / 64) + [False, False]
+    assert modes == one_epoch * 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"regularization": {"l1": 0.1}},
+        {"optimizer": {"name": "sgd", "lr": 1e-12}, "regularization": {"weight_decay": 5.0}},
+        {"regularization": {"dropout": 0.5}},
+    ],
+)
+def test_val_loss_is_plain_cross_entropy_whatever_the_objective(changes: dict[str, Any]) -> None:
+    given = spec(epochs=1, **changes)
+    model, _, (result,) = trained(given)
+    found = data(given)
+    ((images, labels),) = found.batches(found.prepared.split.validation).in_order(10_000)
+    model.eval()
+    with torch.no_grad():
+        assert result.val_loss == pytest.approx(F.cross_entropy(model(images), labels).item(), rel=1e-5)
+
+
+def test_the_penalty_is_reported_beside_the_loss() -> None:
+    given = spec(epochs=1, regularization={"l1": 0.01, "weight_decay": 0.1})
+    model, _, (result,) = trained(given)
+    weights = [p.detach().double() for p in model.parameters() if p.ndim > 1]
+    expected = sum((0.01 * w.abs().sum() + 0.05 * w.square().sum()).item() for w in weights)
+    assert result.penalty == pytest.approx(expected, rel=1e-5)
+    decoupled = spec(epochs=1, optimizer={"name": "adamw"}, regularization={"weight_decay": 0.1})
+    assert trained(decoupled)[2][0].penalty == 0.0
+
+
+def test_proximal_l1_makes_exact_zeros_and_l1_in_the_loss_does_not() -> None:
+    def zeros(mode: str) -> int:
+        given = spec(optimizer={"name": "sgd", "lr": 0.1}, regularization={"l1": 0.01, "l1_mode": mode}, epochs=5)
+        model = trained(given)[0]
+        return sum(int((p == 0).sum()) for p in model.parameters() if p.ndim > 1)
+
+    assert zeros("proximal") > 50
+    assert zeros("loss") == 0
+
+
+def test_the_clean_loss_is_scored_as_validation_is_on_a_part_of_the_training_images() -> None:
+    given = spec(dataset={"id": "digits"}, epochs=1, regularization={"dropout": 0.5})
+    model, _, (result,) = trained(given)
+    found = data(given)
+    split, clean = found.prepared.split, found.prepared.clean
+    assert len(clean) == len(split.validation)
+    assert set(clean.tolist()) <= set(split.train.tolist())
+    assert result.train_loss_clean == evaluate(model, found.batches(clean)).loss
+    assert trained(spec(train_loss_clean=False))[2][0].train_loss_clean is None
+
+
+def test_switching_the_clean_loss_off_changes_nothing_else() -> None:
+    with_it, without = trained(spec())[2], trained(spec(train_loss_clean=False))[2]
+    assert [(r.train_loss, r.val_loss) for r in with_it] == [(r.train_loss, r.val_loss) for r in without]
+
+
+def test_the_best_weights_are_those_of_the_best_epoch_and_reproduce_its_loss(tmp_path: Path) -> None:
+    given = spec(
+        dataset={"id": "digits", "train_limit": 50}, model={"arch": "mlp", "hidden": [64]}, epochs=60,
+        optimizer={"lr": 0.01}, early_stopping={"patience": 10},
+    )  # fmt: skip
+    model, fitted, results = trained(given)
+    assert fitted.stop_reason == "early_stopping"
+    assert fitted.best_epoch == min(results, key=lambda r: r.val_loss).epoch == len(results) - 10
+    assert fitted.best_weights is not None
+    save_weights(tmp_path / "best_model.pth", fitted.best_weights)
+    loaded = load_weights(tmp_path / "best_model.pth")
+    assert any(not torch.equal(loaded[name], tensor) for name, tensor in model.state_dict().items()), "training went on"
+    fresh, found = network(given), data(given)
+    fresh.load_state_dict(loaded)
+    recomputed = evaluate(fresh, found.batches(found.prepared.split.validation)).loss
+    assert recomputed == pytest.approx(results[fitted.best_epoch - 1].val_loss, rel=1e-6)
+
+
+def test_the_best_weights_are_given_out_before_the_epoch_is_told() -> None:
+    told: list[str] = []
+    given = spec()
+    fit(
+        network(given), parts(given), given, lambda r: told.append(f"epoch {r.improved}"), lambda w: told.append("best")
+    )
+    assert told == ["best", "epoch True"] * 3
+
+
+@pytest.mark.parametrize(
+    ("early_stopping", "epochs_run", "reason"),
+    [
+        ({"patience": 2, "min_delta": 1000.0}, 3, "early_stopping"),
+        (None, 5, "max_epochs"),
+        ({"stopping_threshold": 100.0}, 1, "target_reached"),
+        ({"divergence_threshold": 0.001}, 1, "diverged"),
+        ({"monitor": "val_accuracy", "stopping_threshold": 0.01}, 1, "target_reached"),
+    ],
+)
+def test_early_stopping_ends_the_loop(early_stopping: dict[str, Any] | None, epochs_run: int, reason: str) -> None:
+    _, fitted, results = trained(spec(epochs=5, early_stopping=early_stopping))
+    assert (fitted.stop_reason, fitted.epochs, len(results)) == (reason, epochs_run, epochs_run)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_best() -> None:
+    given = spec(epochs=20)
+    model = network(given)
+
+    def spoil(result: EpochResult) -> None:
+        if result.epoch == 2:
+            with torch.no_grad():
+                next(model.parameters()).fill_(math.nan)
+
+    results: list[EpochResult] = []
+    fitted = fit(model, parts(given), given, lambda r: (results.append(r), spoil(r))[0])
+    assert (fitted.stop_reason, fitted.epochs, fitted.best_epoch) == ("diverged", 3, 2)
+    assert math.isnan(results[-1].train_loss)
+    assert results[-1].improved is False
+    assert fitted.best_weights is not None
+    assert all(torch.isfinite(tensor).all() for tensor in fitted.best_weights.values())
+
+
+def test_time_that_runs_out_ends_the_run_after_a_whole_epoch() -> None:
+    _, fitted, results = trained(spec(epochs=100_000, early_stopping=None, max_seconds=1))
+    assert fitted.stop_reason == "max_seconds"
+    assert len(results) == fitted.epochs >= 1
+
+
+def after(calls: int) -> Callable[[], str | None]:
+    left = iter(range(calls))
+    return lambda: None if next(left, None) is not None else "cancelled"
+
+
+def test_a_stop_request_is_obeyed_at_the_next_batch_and_the_best_is_kept() -> None:
+    given = spec(epochs=100)
+    results: list[EpochResult] = []
+    fitted = fit(network(given), parts(given), given, results.append, should_stop=after(2 * 4 + 1))
+    assert (fitted.stop_reason, fitted.epochs, len(results)) == ("cancelled", 2, 2)
+    assert fitted.best_weights is not None
+    none = fit(network(given), parts(given), given, should_stop=after(1))
+    assert (none.epochs, none.best_epoch, none.best_weights) == (0, None, None)

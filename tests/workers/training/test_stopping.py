@@ -1,0 +1,122 @@
+"""The stopper against a brute-force oracle and against tables made by hand."""
+
+import math
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.core.spec import EarlyStopping
+from workers.training.stopping import Stopper
+
+values = st.lists(
+    st.sampled_from([0.0, 0.1, 0.2, 0.25, 0.3, 0.5, 1.0, 2.0, math.nan, math.inf, -math.inf]), min_size=1, max_size=25
+)
+options = st.builds(
+    EarlyStopping,
+    monitor=st.sampled_from(["val_loss", "val_accuracy"]),
+    patience=st.integers(1, 5),
+    min_delta=st.sampled_from([0.0, 0.05, 0.1, 0.5]),
+    min_delta_mode=st.sampled_from(["abs", "rel"]),
+    start_epoch=st.integers(1, 6),
+    baseline=st.none() | st.sampled_from([0.1, 0.3, 0.6]),
+)
+
+
+def oracle(o: EarlyStopping, curve: list[float]) -> tuple[int | None, int | None]:
+    """(stop epoch, best epoch), by the definitions alone: each is looked up over the whole curve, nothing is carried."""
+    better = (lambda a, b: a < b) if o.monitor == "val_loss" else (lambda a, b: a > b)
+    towards = -1 if o.monitor == "val_loss" else 1
+
+    def beats(value: float, reference: float) -> bool:
+        delta = o.min_delta * (abs(reference) if o.min_delta_mode == "rel" else 1)
+        return better(value, reference + towards * delta)
+
+    @cache
+    def improves(epoch: int) -> bool:
+        value = curve[epoch - 1]
+        earlier = [e for e in range(1, epoch) if improves(e)]
+        return math.isfinite(value) and (not earlier or beats(value, curve[earlier[-1] - 1]))
+
+    def resets(epoch: int) -> bool:
+        return improves(epoch) and (o.baseline is None or beats(curve[epoch - 1], o.baseline))
+
+    def wasted(epoch: int) -> int:
+        last = max((e for e in range(1, epoch + 1) if resets(e)), default=0)
+        return sum(e >= o.start_epoch for e in range(last + 1, epoch + 1))
+
+    stop = next((e for e in range(1, len(curve) + 1) if wasted(e) >= o.patience), None)
+    best = max((e for e in range(1, (stop or len(curve)) + 1) if improves(e)), default=None)
+    return stop, best
+
+
+def play(o: EarlyStopping | None, curve: list[float]) -> tuple[int | None, Stopper]:
+    stopper = Stopper(o)
+    for epoch, value in enumerate(curve, start=1):
+        stopper.update(epoch, value)
+        if stopper.state.stopped:
+            return epoch, stopper
+    return None, stopper
+
+
+@given(options, values)
+def test_it_stops_where_the_oracle_does_and_keeps_the_same_best(o: EarlyStopping, curve: list[float]) -> None:
+    stopped, stopper = play(o, curve)
+    assert (stopped, stopper.state.best_epoch) == oracle(o, curve)
+
+
+@given(options, values, st.integers(0, 24))
+def test_resuming_from_its_state_at_any_epoch_changes_nothing(o: EarlyStopping, curve: list[float], cut: int) -> None:
+    _, whole = play(o, curve)
+    _, first = play(o, curve[:cut])
+    second = Stopper(o)
+    second.load_state_dict(first.state_dict())
+    for epoch, value in enumerate(curve[cut:], start=cut + 1):
+        second.update(epoch, value)
+    assert second.state == whole.state
+
+
+@pytest.mark.parametrize(
+    ("given_options", "curve", "stop_epoch", "reason"),
+    [
+        ({"patience": 1}, [1.0, 1.0], 2, "early_stopping"),
+        ({"patience": 2}, [1.0, 0.9, 0.9, 0.95], 4, "early_stopping"),
+        ({"patience": 2}, [1.0, 1.1, 0.9, 1.0, 1.1], 5, "early_stopping"),
+        ({"patience": 2, "min_delta": 1000.0}, [3.0, 2.0, 1.0], 3, "early_stopping"),
+        ({"patience": 2, "min_delta": 0.1, "min_delta_mode": "rel"}, [1.0, 0.95, 0.91], 3, "early_stopping"),
+        ({"patience": 1, "start_epoch": 4}, [1.0, 2.0, 2.0, 2.0], 4, "early_stopping"),
+        ({"patience": 2, "baseline": 0.5}, [1.0, 0.9], 2, "early_stopping"),
+        ({"patience": 2, "baseline": 0.5}, [1.0, 0.4, 0.4, 0.4], 4, "early_stopping"),
+        ({"patience": 2}, [math.nan, math.nan], 2, "early_stopping"),
+        ({"patience": 9, "stopping_threshold": 0.5}, [1.0, 0.5], 2, "target_reached"),
+        ({"patience": 9, "divergence_threshold": 5.0}, [1.0, 5.0, 5.1], 3, "diverged"),
+        ({"monitor": "val_accuracy", "patience": 1}, [0.5, 0.6, 0.6], 3, "early_stopping"),
+        ({"monitor": "val_accuracy", "stopping_threshold": 0.9}, [0.5, 0.9], 2, "target_reached"),
+        ({"monitor": "val_accuracy", "divergence_threshold": 0.2}, [0.5, 0.1], 2, "diverged"),
+    ],
+)
+def test_known_curves_stop_where_they_must(
+    given_options: dict[str, Any], curve: list[float], stop_epoch: int, reason: str
+) -> None:
+    stopped, stopper = play(EarlyStopping(**given_options), curve)
+    assert (stopped, stopper.state.stopped) == (stop_epoch, reason)
+
+
+def test_an_equal_value_is_no_improvement() -> None:
+    stopper = Stopper(EarlyStopping())
+    assert stopper.update(1, 0.5) is True
+    assert stopper.update(2, 0.5) is False
+
+
+def test_without_options_it_never_stops_and_still_knows_the_best() -> None:
+    stopped, stopper = play(None, [1.0, 0.5] + [2.0] * 500)
+    assert (stopped, stopper.state.best_epoch) == (None, 2)
+
+
+def test_a_stopped_run_stays_stopped() -> None:
+    _, stopper = play(EarlyStopping(patience=1), [1.0, 1.0])
+    state = stopper.state_dict()
+    assert stopper.update(3, 0.0) is False
+    assert stopper.state_dict() == state
