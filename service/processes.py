@@ -65,5 +65,6 @@ def wait_until(ready: Callable[[], bool], parts: Sequence[Part], seconds: float,
         for part in parts:
             part.check()
         if time.monotonic() > deadline:
-            raise PartDied(f"{what} was not ready within {seconds:g} s; see {parts[-1].log}")
+            logs = f"; see {parts[-1].log}" if parts else ""
+            raise PartDied(f"{what} was not ready within {seconds:g} s{logs}")
         time.sleep(0.05)

@@ -1,7 +1,6 @@
 """Real parts for all tests: a Redis-speaking server, a migrated database, and the whole stack as a person starts it."""
 
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from hypothesis import settings as hypothesis_settings
 
@@ -65,13 +65,13 @@ class Redis:
             str(self._folder),
         ]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        assert eventually(self._answers), "the Redis server did not start"
+        assert eventually(self.answers), "the Redis server did not start"
 
     def stop(self) -> None:
         self._process.terminate()
         self._process.wait()
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
@@ -109,21 +109,34 @@ def store(database: Database) -> Store:
 
 
 class Serving:
-    """`rightfit serve` as a child process, in a home of its own."""
+    """`rightfit serve` as a child process, in a home of its own. Leaving its block ends it, however it went."""
 
     def __init__(self, home: Path, **env: str) -> None:
         self.home = home
         variables = {"RIGHTFIT_HOME": str(home), "RIGHTFIT_PORT": str(free_port())} | env
         clean = {name: value for name, value in os.environ.items() if not name.startswith("RIGHTFIT_")}
         self.url = f"http://127.0.0.1:{variables['RIGHTFIT_PORT']}"
+        self._seen: set[psutil.Process] = set()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "service.cli", "serve"],
             cwd=ROOT, env=clean | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
+        assert self.process.stdout is not None
+        self._output = self.process.stdout
+
+    def __enter__(self) -> "Serving":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(60)
+        finally:
+            self._output.close()
 
     def wait_until_ready(self) -> None:
         def ready() -> bool:
-            assert self.process.poll() is None, self.process.communicate()[0]
+            assert self.process.poll() is None, self._output.read()
             try:
                 return bool(httpx.get(f"{self.url}/readyz").json()["workers"] >= 1)
             except httpx.TransportError:
@@ -131,37 +144,32 @@ class Serving:
 
         assert eventually(ready, START_SECONDS), "the stack did not start"
 
+    def ended(self, seconds: float = 60) -> tuple[int, str]:
+        """Wait for its end; returns the exit status and all that was printed."""
+        return self.process.wait(seconds), self._output.read()
+
     def interrupt(self) -> tuple[int, str]:
-        """Ctrl-C; returns the exit status and what was printed."""
+        """Ctrl-C."""
         self.process.send_signal(signal.SIGINT)
-        words = self.process.communicate(timeout=60)[0]
-        return self.process.returncode, words
+        return self.ended()
 
-    def descendants(self) -> set[int]:
-        """The pids of every process that the stack has started and that still runs."""
-        return {
-            pid for pid, env in _environments() if f"RIGHTFIT_HOME={self.home}\0" in env and pid != self.process.pid
-        }
+    def descendants(self) -> list[psutil.Process]:
+        """Every process that the stack has started and that still runs, also once the stack itself is gone."""
+        if self.process.poll() is None:
+            self._seen.update(psutil.Process(self.process.pid).children(recursive=True))
+        return [process for process in self._seen if _runs(process)]
 
 
-def _environments() -> Iterator[tuple[int, str]]:
-    for folder in Path("/proc").iterdir():
-        if re.fullmatch(r"\d+", folder.name):
-            try:
-                state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
-                if state != "Z":
-                    yield int(folder.name), (folder / "environ").read_text(errors="replace")
-            except OSError:  # it ended while we looked
-                continue
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.fixture(scope="session")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """One stack for all tests that only use it."""
-    stack = Serving(tmp_path_factory.mktemp("stack") / "home")
-    try:
+    with Serving(tmp_path_factory.mktemp("stack") / "home") as stack:
         stack.wait_until_ready()
         yield stack
-    finally:
-        if stack.process.poll() is None:
-            stack.interrupt()

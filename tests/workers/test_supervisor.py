@@ -149,7 +149,7 @@ def test_a_cancelled_job_stops_and_publishes_its_best_model(bench: Bench) -> Non
 
 def test_a_trainer_that_does_not_stop_is_killed_and_its_best_model_kept(bench: Bench) -> None:
     bench.supervisor = Supervisor(
-        replace(bench.settings, stop_seconds=0.5), bench.store, bench.storage, bench.supervisor._context  # noqa: SLF001
+        replace(bench.settings, stop_seconds=0.5), bench.store, bench.storage, bench.supervisor._context
     )  # fmt: skip
     job = bench.submit(**ENDLESS)
     thread = bench.start()
@@ -248,7 +248,7 @@ class Away(Store):
 
 def test_a_database_that_is_away_for_a_moment_loses_no_epoch(bench: Bench, database: Database) -> None:
     away = Away(database)
-    bench.supervisor = Supervisor(bench.settings, away, bench.storage, bench.supervisor._context)  # noqa: SLF001
+    bench.supervisor = Supervisor(bench.settings, away, bench.storage, bench.supervisor._context)
     job = bench.submit(**ENDLESS)
     thread = bench.start()
     assert eventually(lambda: bench.training(job))
@@ -266,7 +266,7 @@ def test_a_database_that_is_away_for_a_moment_loses_no_epoch(bench: Bench, datab
 def test_a_database_that_stays_away_until_the_lease_runs_out_ends_the_trainer(bench: Bench, database: Database) -> None:
     away = Away(database)
     settings = replace(bench.settings, lease_seconds=2.0, heartbeat_seconds=0.5)
-    bench.supervisor = Supervisor(settings, away, bench.storage, bench.supervisor._context)  # noqa: SLF001
+    bench.supervisor = Supervisor(settings, away, bench.storage, bench.supervisor._context)
     job = bench.submit(**ENDLESS)
     thread = bench.start()
     assert eventually(lambda: bench.training(job))
@@ -282,7 +282,7 @@ def test_a_database_that_stays_away_until_the_lease_runs_out_ends_the_trainer(be
 
 def test_a_lease_is_renewed_while_a_job_runs(bench: Bench, database: Database) -> None:
     settings = replace(bench.settings, lease_seconds=2.0, heartbeat_seconds=0.3)
-    bench.supervisor = Supervisor(settings, bench.store, bench.storage, bench.supervisor._context)  # noqa: SLF001
+    bench.supervisor = Supervisor(settings, bench.store, bench.storage, bench.supervisor._context)
     job = bench.submit(**ENDLESS)
     thread = bench.start()
 
@@ -304,7 +304,7 @@ def test_a_result_that_cannot_be_stored_is_no_success(bench: Bench) -> None:
             raise StorageError(f"{key} could not be stored: No space left on device")
 
     full = Full(bench.settings.home / "storage")
-    bench.supervisor = Supervisor(bench.settings, bench.store, full, bench.supervisor._context)  # noqa: SLF001
+    bench.supervisor = Supervisor(bench.settings, bench.store, full, bench.supervisor._context)
     job = bench.run()
     assert job.error is not None
     assert (job.status, job.error.code, job.error.origin) == ("failed", "storage_error", "infrastructure")

@@ -25,7 +25,7 @@ from tests.service.api.conftest import SPEC
 def submit(client: FlaskClient, **changes: Any) -> dict[str, Any]:
     answer = client.post("/v1/jobs", json=SPEC | changes)
     assert answer.status_code == 202, answer.text
-    job: dict[str, Any] = answer.json
+    job: dict[str, Any] = json.loads(answer.text)
     return job
 
 

@@ -6,8 +6,9 @@ import pytest
 from service.core.history import Epoch
 
 FINITE: dict[str, Any] = {
-    "epoch": 1, "train_loss": 1.0, "train_loss_clean": None, "val_loss": 1.0, "train_accuracy": 0.5, "val_accuracy": 0.5,
-    "penalty": 0.0, "lr": 0.1, "seconds": 1.0, "images_per_second": 1.0, "improved": True, "epochs_without_improvement": 0,
+    "epoch": 1, "train_loss": 1.0, "train_loss_clean": None, "val_loss": 1.0, "train_accuracy": 0.5,
+    "val_accuracy": 0.5, "penalty": 0.0, "lr": 0.1, "seconds": 1.0, "images_per_second": 1.0, "improved": True,
+    "epochs_without_improvement": 0,
 }  # fmt: skip
 
 

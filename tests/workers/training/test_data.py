@@ -15,8 +15,8 @@ def test_the_digits_are_1797_images_of_ten_classes_that_use_the_whole_range() ->
     images = load("digits")
     assert images.images.shape == (1797, 1, 8, 8)
     assert images.images.dtype == torch.uint8
-    assert (images.images.min(), images.images.max()) == (0, 255)
-    assert len(images.images.unique()) == 17
+    assert (images.images.min().item(), images.images.max().item()) == (0, 255)
+    assert len(torch.unique(images.images)) == 17
     assert set(images.labels.tolist()) == set(range(10))
 
 
@@ -70,7 +70,7 @@ def test_a_class_with_too_few_images_is_told() -> None:
 def test_a_subset_has_the_size_asked_for_where_there_are_so_many(size: int, seed: int) -> None:
     labels = torch.arange(200) % 7
     subset = stratified_subset(labels, torch.arange(200), size, seed)
-    assert len(subset) == len(subset.unique()) == min(size, 200)
+    assert len(subset) == len(torch.unique(subset)) == min(size, 200)
 
 
 def colourful() -> ImageSet:

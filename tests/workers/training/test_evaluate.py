@@ -45,7 +45,7 @@ def test_evaluating_changes_no_parameter_buffer_mode_gradient_or_random_state() 
     given_spec = spec(model={"arch": "cnn", "channels": [4], "norm": "batch"}, regularization={"dropout": 0.5})
     model, found = network(given_spec), data(given_spec)
     model.train()
-    model[0].eval()  # type: ignore[operator]  # a frozen layer must come back frozen
+    next(model.children()).eval()  # a frozen layer must come back frozen
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     modes = [module.training for module in model.modules()]
     random_state = torch.get_rng_state()

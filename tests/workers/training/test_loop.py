@@ -67,7 +67,7 @@ def test_one_batch_can_be_learned_by_heart(model: dict[str, Any]) -> None:
 
 
 def test_train_loss_is_the_mean_per_image_over_the_epoch_as_weights_move() -> None:
-    """With a learning rate that moves nothing it is the loss of the whole set; the last batch here has 8 of 200 images."""
+    """With a learning rate that moves nothing it is the loss of the whole set; the last batch has 8 of 200 images."""
     given = spec(optimizer={"name": "sgd", "lr": 1e-12}, epochs=1)
     found = data(given)
     ((images, labels),) = found.batches(found.prepared.split.train).in_order(10_000)
@@ -100,7 +100,7 @@ def test_every_training_image_is_seen_exactly_once_an_epoch_and_in_another_order
     first, second = rows[:200], rows[200:]
     assert not torch.equal(first, second)
     for epoch in (first, second):
-        assert torch.equal(epoch.unique(dim=0), images.flatten(1).unique(dim=0))
+        assert torch.equal(torch.unique(epoch, dim=0), torch.unique(images.flatten(1), dim=0))
         assert len(epoch) == len(images)
 
 
@@ -218,13 +218,15 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_best() -> None:
     given = spec(epochs=20)
     model = network(given)
 
+    results: list[EpochResult] = []
+
     def spoil(result: EpochResult) -> None:
+        results.append(result)
         if result.epoch == 2:
             with torch.no_grad():
                 next(model.parameters()).fill_(math.nan)
 
-    results: list[EpochResult] = []
-    fitted = fit(model, parts(given), given, lambda r: (results.append(r), spoil(r))[0])
+    fitted = fit(model, parts(given), given, spoil)
     assert (fitted.stop_reason, fitted.epochs, fitted.best_epoch) == ("diverged", 3, 2)
     assert math.isnan(results[-1].train_loss)
     assert results[-1].improved is False

@@ -88,7 +88,7 @@ def test_the_optimizer_decays_the_groups_it_must(model: nn.Module, too: bool, ex
 
 
 def test_frozen_parameters_are_not_trained(model: nn.Module) -> None:
-    for p in model[0].parameters():  # type: ignore[index,union-attr]
+    for p in model[0].parameters():  # type: ignore[index]
         p.requires_grad_(False)
     optimizer = build_optimizer(model, Optimizer(), DECAY, decay_norm_and_bias=False)
     assert sum(len(group["params"]) for group in optimizer.param_groups) == 4

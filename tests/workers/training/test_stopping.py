@@ -1,6 +1,7 @@
 """The stopper against a brute-force oracle and against tables made by hand."""
 
 import math
+import operator
 from functools import cache
 from typing import Any
 
@@ -26,13 +27,13 @@ options = st.builds(
 
 
 def oracle(o: EarlyStopping, curve: list[float]) -> tuple[int | None, int | None]:
-    """(stop epoch, best epoch), by the definitions alone: each is looked up over the whole curve, nothing is carried."""
-    better = (lambda a, b: a < b) if o.monitor == "val_loss" else (lambda a, b: a > b)
+    """(stop epoch, best epoch), by the definitions alone: looked up over the whole curve, nothing is carried along."""
+    better = operator.lt if o.monitor == "val_loss" else operator.gt
     towards = -1 if o.monitor == "val_loss" else 1
 
     def beats(value: float, reference: float) -> bool:
         delta = o.min_delta * (abs(reference) if o.min_delta_mode == "rel" else 1)
-        return better(value, reference + towards * delta)
+        return bool(better(value, reference + towards * delta))
 
     @cache
     def improves(epoch: int) -> bool:

@@ -1,0 +1,165 @@
+"""Whole lives over real HTTP, with a real Redis, a real worker and real digits."""
+
+import hashlib
+import io
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+import torch
+
+from service.client import ApiError, Rightfit
+from tests.conftest import Serving, eventually
+
+SPEC: dict[str, Any] = {
+    "dataset": {"id": "digits"}, "model": {"arch": "cnn", "channels": [8, 16], "hidden": [32]}, "seed": 7, "epochs": 3,
+    "optimizer": {"lr": 5e-3},
+}  # fmt: skip
+MEGABYTE = 1 << 20
+
+
+@pytest.fixture
+def client(serving: Serving) -> Rightfit:
+    return Rightfit(serving.url)
+
+
+def test_a_spec_is_posted_a_model_trained_and_downloaded(client: Rightfit, tmp_path: Path) -> None:
+    with client:
+        job = client.submit(SPEC | {"labels": {"suite": "life"}})
+        seen = list(client.changes(job["id"]))
+        ended = seen[-1]
+        history = client.history(job["id"])
+        sums = {
+            a["name"]: client.download(job["id"], a["name"], tmp_path / a["name"]) for a in client.artifacts(job["id"])
+        }
+    assert (ended["status"], ended["stop_reason"], ended["attempt"]) == ("succeeded", "max_epochs", 1)
+    assert [t["status"] for t in ended["transitions"]] == ["queued", "running", "succeeded"]
+    assert len(seen) >= 3, "changes were seen while it ran"
+    assert [row["epoch"] for row in history["data"]] == [1, 2, 3]
+    assert history["best"] == min(history["data"], key=lambda row: row["val_loss"]) == ended["best"]
+    assert history["data"][-1]["val_accuracy"] > 0.7
+    assert set(sums) == {"best_model.pth", "report.json", "split.json"}
+    weights = torch.load(tmp_path / "best_model.pth", weights_only=True)
+    assert sum(tensor.numel() for tensor in weights.values()) == 3_658
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["spec"] == ended["spec"]
+    assert report["best"]["val_loss"] == history["best"]["val_loss"]
+    split = json.loads((tmp_path / "split.json").read_text())
+    assert sorted(split["train"] + split["validation"]) == list(range(1797))
+    digest = hashlib.sha256(torch.tensor(split["train"]).numpy().tobytes()).hexdigest()
+    assert report["data"]["split"]["train"] == {"images": len(split["train"]), "sha256": digest}
+
+
+def test_the_test_part_is_scored_once_at_the_best_epoch(client: Rightfit, tmp_path: Path) -> None:
+    with client:
+        job = client.wait(client.submit(SPEC | {"dataset": {"id": "digits", "test_fraction": 0.2}})["id"])
+        client.download(job["id"], "report.json", tmp_path / "report.json")
+    test = json.loads((tmp_path / "report.json").read_text())["test"]
+    assert test["accuracy"] > 0.7
+    assert test["loss"] > 0
+
+
+def test_the_same_spec_gives_the_same_history_and_the_same_model(client: Rightfit, tmp_path: Path) -> None:
+    given = SPEC | {"regularization": {"dropout": 0.3, "weight_decay": 1e-4, "l1": 1e-6}}
+    curves, weights = [], []
+    with client:
+        for n in range(2):
+            job = client.wait(client.submit(given)["id"])
+            curves.append([(row["train_loss"], row["val_loss"]) for row in client.history(job["id"])["data"]])
+            client.download(job["id"], "best_model.pth", tmp_path / str(n))
+            weights.append(torch.load(io.BytesIO((tmp_path / str(n)).read_bytes()), weights_only=True))
+    assert curves[0] == curves[1]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_twenty_jobs_posted_at_once_are_each_trained_once(client: Rightfit) -> None:
+    def submit(n: int) -> str:
+        with Rightfit(str(client._http.base_url)) as own:
+            job: str = own.submit(SPEC | {"epochs": 1, "labels": {"burst": "yes"}, "seed": n})["id"]
+            return job
+
+    with client, ThreadPoolExecutor(20) as pool:
+        ids = list(pool.map(submit, range(20)))
+        assert len(set(ids)) == 20
+        for job_id in ids:
+            job = client.wait(job_id)
+            assert (job["status"], job["attempt"]) == ("succeeded", 1)
+            assert [t["status"] for t in job["transitions"]] == ["queued", "running", "succeeded"]
+
+
+def test_a_running_job_is_cancelled_and_the_next_one_is_taken(client: Rightfit) -> None:
+    with client:
+        endless = client.submit(SPEC | {"epochs": 100_000, "early_stopping": None})["id"]
+        waiting = client.submit(SPEC | {"epochs": 1})["id"]
+        assert eventually(lambda: client.job(endless)["progress"]["epoch"] >= 2)
+        assert client.job(waiting)["queue"]["jobs_ahead"] == 0
+        client.cancel(endless)
+        ended = client.wait(endless)
+        assert (ended["status"], ended["stop_reason"]) == ("cancelled", "cancelled")
+        assert ended["best"] is not None
+        assert "best_model.pth" in {a["name"] for a in client.artifacts(endless)}
+        assert client.wait(waiting)["status"] == "succeeded"
+
+
+def test_a_warm_worker_is_at_its_first_step_soon_after_the_post(client: Rightfit) -> None:
+    """Forking a warm process must cost much less than importing torch: compared in one run, on one machine."""
+    with client:
+        client.wait(client.submit(SPEC | {"epochs": 1})["id"])
+        times = []
+        for _ in range(3):
+            posted = time.monotonic()
+            job = client.submit(SPEC | {"epochs": 1})
+            for seen in client.changes(job["id"]):
+                if seen["phase"] == "training":
+                    times.append(time.monotonic() - posted)
+                    break
+            client.wait(job["id"])
+    started = time.monotonic()
+    psutil.Popen([*_python(), "-c", "import torch, torch._dynamo"]).wait()
+    assert min(times) < (time.monotonic() - started) / 2
+
+
+def _python() -> list[str]:
+    return psutil.Process().cmdline()[:1]
+
+
+def test_the_api_stays_small_and_without_torch(serving: Serving, client: Rightfit) -> None:
+    with client:
+        client.wait(client.submit(SPEC | {"epochs": 1})["id"])
+    api = [process for process in serving.descendants() if "gunicorn" in " ".join(process.cmdline())]
+    assert len(api) == 2, "gunicorn's master and its one process"
+    for process in api:
+        assert process.memory_info().rss < 150 * MEGABYTE
+        assert not [m for m in process.memory_maps() if "libtorch" in m.path]
+
+
+def test_the_client_raises_what_the_service_refuses(client: Rightfit, tmp_path: Path) -> None:
+    with client:
+        with pytest.raises(ApiError, match="/epochs") as caught:
+            client.submit(SPEC | {"epochs": 0})
+        assert caught.value.problem["status"] == 422
+        job = client.wait(client.submit(SPEC | {"epochs": 1})["id"])
+        with pytest.raises(ApiError, match="404"):
+            client.download(job["id"], "nothing.bin", tmp_path / "nothing.bin")
+
+
+def test_a_poller_on_one_connection_is_answered_without_delay(client: Rightfit) -> None:
+    """Nagle's algorithm against delayed ACKs would add 40 ms to each answer on a kept connection, not to a new one."""
+    with client:
+        job = client.wait(client.submit(SPEC | {"epochs": 1})["id"])
+        url = f"{client._http.base_url}/v1/jobs/{job['id']}"
+
+        def median(get: Any) -> float:
+            times = []
+            for _ in range(15):
+                started = time.monotonic()
+                assert get(url).status_code == 200
+                times.append(time.monotonic() - started)
+            return sorted(times)[7]
+
+        assert median(client._http.get) < median(httpx.get) + 0.02

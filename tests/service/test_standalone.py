@@ -1,0 +1,133 @@
+"""`rightfit serve` as a person runs it: starts, refuses, is interrupted, is killed."""
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from service.core.errors import SettingsError
+from service.core.settings import Settings
+from service.standalone import refuse_open_door
+from tests.conftest import START_SECONDS, Redis, Serving, eventually, free_port
+
+ANYWHERE = "0.0.0.0"  # noqa: S104 - what must be refused
+ENDLESS: dict[str, Any] = {
+    "dataset": {"id": "digits", "train_limit": 100}, "model": {"arch": "mlp", "hidden": [8]},
+    "epochs": 100_000, "early_stopping": None,
+}  # fmt: skip
+
+
+def submit(url: str) -> str:
+    job: dict[str, Any] = httpx.post(f"{url}/v1/jobs", json=ENDLESS).json()
+    return str(job["links"]["self"])
+
+
+def look(url: str, path: str) -> dict[str, Any]:
+    job: dict[str, Any] = httpx.get(url + path).json()
+    return job
+
+
+def is_training(url: str, path: str) -> bool:
+    return bool(look(url, path)["progress"]["epoch"] >= 1)
+
+
+def is_broker(process: psutil.Process) -> bool:
+    return any(name in " ".join(process.cmdline()) for name in ("valkey-server", "redis-server"))
+
+
+def test_ctrl_c_ends_everything_in_order_and_the_job_goes_on_at_the_next_start(tmp_path: Path) -> None:
+    with Serving(tmp_path / "home") as first:
+        first.wait_until_ready()
+        path = submit(first.url)
+        assert eventually(lambda: is_training(first.url, path), START_SECONDS)
+        assert len(first.descendants()) >= 6, "broker, API and its process, worker, warm server, trainer"
+        code, words = first.interrupt()
+        assert (code, "Stopped." in words) == (0, True), words
+        assert first.descendants() == []
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", int(first.url.rpartition(":")[2]))) != 0
+
+    with Serving(tmp_path / "home") as second:
+        second.wait_until_ready()
+        assert eventually(lambda: is_training(second.url, path))
+        assert look(second.url, path)["attempt"] == 2
+        assert [t["status"] for t in look(second.url, path)["transitions"]] == [
+            "queued",
+            "running",
+            "queued",
+            "running",
+        ]
+        assert any(is_broker(process) for process in second.descendants())
+        second.process.kill()
+        second.ended()
+        assert eventually(lambda: not second.descendants(), 60), "nothing outlives a stack that was killed"
+
+
+def test_a_part_that_dies_ends_the_stack_with_its_last_words(tmp_path: Path) -> None:
+    with Serving(tmp_path / "home") as stack:
+        stack.wait_until_ready()
+        next(process for process in stack.descendants() if is_broker(process)).kill()
+        code, words = stack.ended()
+        assert code == 1
+        assert "broker was killed by SIGKILL" in words
+        assert stack.descendants() == []
+
+
+def test_a_taken_port_is_told_at_once(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with Serving(tmp_path / "home", RIGHTFIT_PORT=str(port)) as stack:
+            code, words = stack.ended()
+    assert code == 1
+    assert f"port {port} on 127.0.0.1 cannot be used" in words
+
+
+def test_a_home_is_for_one_stack_at_a_time(serving: Serving) -> None:
+    with Serving(serving.home) as other:
+        code, words = other.ended()
+    assert code == 1
+    assert "another Rightfit runs in" in words
+
+
+def test_a_redis_that_is_given_is_used_and_left_alone(tmp_path: Path, own_redis: Redis) -> None:
+    with Serving(tmp_path / "home", RIGHTFIT_REDIS_URL=own_redis.url) as stack:
+        stack.wait_until_ready()
+        assert not any(is_broker(process) for process in stack.descendants())
+        path = submit(stack.url)
+        assert eventually(lambda: is_training(stack.url, path))
+        assert stack.interrupt()[0] == 0
+    assert own_redis.answers()
+
+
+def test_a_redis_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
+    url = f"redis://127.0.0.1:{free_port()}/0"
+    with Serving(tmp_path / "home", RIGHTFIT_REDIS_URL=url) as stack:
+        code, words = stack.ended()
+    assert code == 1
+    assert f"Redis at {url} was not ready" in words
+
+
+def test_a_bad_setting_is_told_in_one_line(tmp_path: Path) -> None:
+    with Serving(tmp_path / "home", RIGHTFIT_THREADS="many") as stack:
+        code, words = stack.ended()
+    assert code == 1
+    assert words.startswith("Error: RIGHTFIT_THREADS is 'many'; allowed:")
+
+
+@pytest.mark.parametrize(
+    ("host", "open_door"),
+    [("127.0.0.1", False), ("::1", False), ("localhost", False), (ANYWHERE, True), ("example.org", True)],
+)
+def test_a_door_that_stands_open_to_the_network_is_refused_unless_asked_for(host: str, open_door: bool) -> None:
+    closed = Settings.from_env({"RIGHTFIT_HOST": host})
+    if open_door:
+        with pytest.raises(SettingsError, match="RIGHTFIT_ALLOW_NO_AUTH=yes"):
+            refuse_open_door(closed)
+    else:
+        refuse_open_door(closed)
+    refuse_open_door(Settings.from_env({"RIGHTFIT_HOST": host, "RIGHTFIT_ALLOW_NO_AUTH": "yes"}))
