@@ -39,7 +39,7 @@ locks: $(READY)  ## resolve the requirements of pyproject.toml anew
 clean:  ## forget the set-up
 	rm -rf .venv *.egg-info
 
-$(READY): $(LOCKS)/setup.txt $(LOCKS)/dev.txt pyproject.toml
+$(READY): $(LOCKS)/setup.txt $(LOCKS)/dev.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Rightfit needs Python 3.11 or newer")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(LOCKS)/setup.txt
