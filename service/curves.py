@@ -14,7 +14,9 @@ _drawing = threading.Lock()  # plotext has one figure a process
 
 
 def draw(epochs: Sequence[Epoch], best: Epoch | None, title: str = "cross entropy per image") -> str:
-    """Training and validation loss over the epochs, a vertical line at the best one."""
+    """Training and validation loss over the epochs, a vertical line at the best one; a short line without epochs."""
+    if not epochs:
+        return "no epochs yet\n"
     with _drawing:
         figure = plotext.figure
         figure.clear()
@@ -26,10 +28,9 @@ def draw(epochs: Sequence[Epoch], best: Epoch | None, title: str = "cross entrop
                 x, y = map(list, zip(*points, strict=True))
                 highest = max(highest, *y)
                 figure.draw(figure.signal(x, y, marker=marker).lines().label(name))
-        if best is not None and epochs:
+        if best is not None:
             figure.line(best.epoch, "vertical", label=f"best: epoch {best.epoch}")
         figure.title(title)
         figure.label("epoch")
-        if epochs:
-            figure.legend(x=epochs[-1].epoch, y=highest, ha="right", relative=True)
+        figure.legend(x=epochs[-1].epoch, y=highest, ha="right", relative=True)
         return f"{plotext.uncolorize(str(figure.build()))}\n"
