@@ -2,7 +2,7 @@
 # deploy/locks, and again only when a lock changes.
 
 PYTHON ?= python3
-PORT ?= 8000
+PORT ?= $(or $(RIGHTFIT_PORT),8000)
 PYTEST_ARGS ?=
 
 BIN := .venv/bin

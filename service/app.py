@@ -2,10 +2,11 @@
 
 import re
 from pathlib import Path
+from threading import BoundedSemaphore
 from uuid import uuid4
 
 import flask_swagger_ui
-from flask import Blueprint, Flask, Response, g, redirect, request
+from flask import Blueprint, Flask, Response, abort, g, redirect, request
 from flask_smorest import Api
 
 from service import errors
@@ -52,7 +53,7 @@ def create_app(settings: Settings) -> Flask:
         API_SPEC_OPTIONS={"info": {"description": "Training as a service for image classifiers."}},
     )
     app.extensions["rightfit"] = _parts(settings)
-    app.before_request(_take_request_id)
+    app.before_request(_receive)
     app.after_request(_give_request_id)
     api = ProblemApi(app)
     api.ma_plugin.converter.add_attribute_function(document_tagged)
@@ -66,7 +67,7 @@ def create_app(settings: Settings) -> Flask:
 
 
 def _parts(settings: Settings) -> Parts:
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, connections=settings.api_threads)
     wakeups = Wakeups(settings.redis_url)
     store = Store(database, wakeups.publish)
     return Parts(
@@ -77,12 +78,15 @@ def _parts(settings: Settings) -> Parts:
         submission=Submission(store, HintQueue(settings.redis_url), settings.max_parameters),
         wakeups=wakeups,
         registry=Registry(database),
+        waiting=BoundedSemaphore(settings.api_threads // 2),
     )
 
 
-def _take_request_id() -> None:
+def _receive() -> None:
     given = request.headers.get("X-Request-Id", "")
     g.request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
+    if "\0" in request.path:  # no name has one, and not every database can look for one
+        abort(404)
 
 
 def _give_request_id(response: Response) -> Response:

@@ -1,6 +1,7 @@
 """A thin client: `Rightfit(url).submit(spec)`, wait, look at the history, download."""
 
 import hashlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -9,6 +10,9 @@ from typing import Any
 import httpx
 
 WAIT_SECONDS = 30.0  # of one long poll
+PAUSE_SECONDS = 1.0  # between two polls that the service does not let wait
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 Json = dict[str, Any]
 
@@ -26,7 +30,8 @@ class Rightfit:
     """One service. Raises ApiError for what it refuses and httpx.TransportError where it cannot be reached."""
 
     def __init__(self, url: str) -> None:
-        self._http = httpx.Client(base_url=url, timeout=WAIT_SECONDS + 30)
+        here = httpx.URL(url).host in LOOPBACK  # never through a proxy of the environment
+        self._http = httpx.Client(base_url=url, timeout=WAIT_SECONDS + 30, trust_env=not here)
 
     def __enter__(self) -> "Rightfit":
         return self
@@ -48,12 +53,15 @@ class Rightfit:
         job: Json | None = None
         headers: dict[str, str] = {}
         while job is None or not job["is_terminal"]:
+            asked = time.monotonic()
             answer = self._call(
                 "GET", f"/v1/jobs/{job_id}", params={"wait": WAIT_SECONDS if job else 0}, headers=headers
             )
             if answer.status_code == httpx.codes.OK:
                 job, headers = answer.json(), {"If-None-Match": answer.headers["etag"]}
                 yield job
+            elif time.monotonic() - asked < PAUSE_SECONDS:  # unchanged, and told so at once: too many wait already
+                time.sleep(PAUSE_SECONDS)
 
     def wait(self, job_id: str) -> Json:
         """The job once it has ended."""

@@ -45,7 +45,8 @@ def run(console: Console) -> int:
             jobs = [client.submit(spec) for spec in (PLAIN, REGULARIZED)]
             ended = _watch(console, stack.url, jobs)
             agree = [_show(console, client, job, Path(home)) for job in ended]
-            _compare(console, *ended)
+            if all(agree):
+                _compare(console, *ended)
     console.print("Everything is stopped, nothing is left behind.")
     return 0 if all(agree) else 1
 
@@ -88,10 +89,13 @@ def _table(jobs: Mapping[str, dict[str, Any]]) -> Table:
 
 def _show(console: Console, client: Rightfit, job: dict[str, Any], home: Path) -> bool:
     """Curves, words, and the proof that the downloaded model is the one of the history."""
+    if job["status"] != "succeeded":
+        console.print(f"{job['spec']['name']} {job['status']}: {job['error'] or job['stop_reason']}")
+        return False
     epochs = [Epoch(**row) for row in client.history(job["id"])["data"]]
     best = next(e for e in epochs if e.epoch == job["best"]["epoch"])
     console.print(curves.draw(epochs, best, title=f"{job['spec']['name']}: cross entropy per image"), highlight=False)
-    console.print(in_words(epochs))
+    console.print(in_words(epochs, best))
     folder = home / "downloads" / job["id"]
     folder.mkdir(parents=True)
     sums = {name: client.download(job["id"], name, folder / name) for name in REPORTS}

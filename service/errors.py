@@ -6,15 +6,14 @@ import logging
 from collections.abc import Sequence
 
 from flask import Flask, Response, g, request
-from marshmallow import Schema
+from gunicorn.http.errors import NoMoreData, ParseException
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
-from service.core.errors import Conflict, Fault, Invalid, NotFound, RightfitError
-from service.schemas.problem import faults
+from service.core.errors import Conflict, Fault, Invalid, NotFound, RightfitError, StorageError
 
-STATUS: dict[type[RightfitError], int] = {NotFound: 404, Conflict: 409, Invalid: 422}
+STATUS: dict[type[RightfitError], int] = {NotFound: 404, Conflict: 409, Invalid: 422, StorageError: 503}
 RETRY_AFTER_SECONDS = 2
 
 log = logging.getLogger(__name__)
@@ -42,34 +41,29 @@ def register(app: Flask) -> None:
     app.register_error_handler(OperationalError, _database)
     app.register_error_handler(PoolTimeout, _database)
     app.register_error_handler(Exception, _unexpected)
+    app.register_error_handler(ParseException, _malformed)
+    app.register_error_handler(NoMoreData, _malformed)
+    app.before_request(_any_match)
+    app.after_request(_precondition)
 
 
 def _domain(error: RightfitError) -> Response:
     status = next((s for kind, s in STATUS.items() if isinstance(error, kind)), 500)
-    if status == http.HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("request %s: %s", g.get("request_id"), error, exc_info=error)
-    return problem(status, error.code, str(error), error.faults if isinstance(error, Invalid) else ())
+    if isinstance(error, Invalid):
+        count = f"{len(error.faults)} faults" if len(error.faults) > 1 else "1 fault"
+        return problem(status, error.code, f"{count} in the request: {error}", error.faults)
+    return _retry_later(problem(status, error.code, str(error)))
 
 
 def _http(error: HTTPException) -> Response:
     if error.response is not None and isinstance(error.response, Response):
         return error.response
     status = error.code or 500
-    data = getattr(error, "data", None) or {}
-    found: tuple[Fault, ...] = ()
-    if isinstance(schema := data.get("schema"), Schema):
-        found = tuple(
-            fault for part in data["messages"].values() for fault in faults(part, schema, request.get_json(silent=True))
-        )
-    if status == http.HTTPStatus.BAD_REQUEST and "json" in data.get("messages", {}):
-        error.description = "the body is not valid JSON"
-    code = "invalid" if found else http.HTTPStatus(status).name.lower()
-    detail = (
-        f"{len(found)} fault{'s' if len(found) > 1 else ''} in the request, each in errors"
-        if found
-        else error.description
-    )
-    answer = problem(status, code, str(detail), found)
+    malformed = "json" in (getattr(error, "data", None) or {}).get("messages", {})
+    detail = "the body is not valid JSON" if malformed else str(error.description)
+    answer = problem(status, http.HTTPStatus(status).name.lower(), detail)
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             answer.headers[name] = value
@@ -78,8 +72,30 @@ def _http(error: HTTPException) -> Response:
 
 def _database(error: OperationalError | PoolTimeout) -> Response:
     log.error("request %s: %s", g.get("request_id"), error)
-    answer = problem(503, "database_unavailable", "the database cannot be used right now; try again")
-    answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return _retry_later(problem(503, "database_unavailable", "the database cannot be used right now; try again"))
+
+
+def _retry_later(answer: Response) -> Response:
+    if answer.status_code == http.HTTPStatus.SERVICE_UNAVAILABLE:
+        answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return answer
+
+
+def _malformed(error: Exception) -> Response:
+    return problem(400, "bad_request", f"the body is not well-formed: {error}")
+
+
+def _any_match() -> None:
+    """`If-Match: *` holds for whatever exists."""
+    if request.headers.get("If-Match", "").strip() == "*":
+        request.environ.pop("HTTP_IF_MATCH")
+
+
+def _precondition(answer: Response) -> Response:
+    """werkzeug answers a failed If-Match with the body that was not to be sent."""
+    if answer.status_code == http.HTTPStatus.PRECONDITION_FAILED and answer.mimetype != "application/problem+json":
+        answer.close()
+        return problem(412, "precondition_failed", "If-Match names another version than the present one")
     return answer
 
 

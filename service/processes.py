@@ -1,9 +1,11 @@
 """Child processes of the one-machine stack: started on a lifeline, their words kept in a log, ended in good order."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -44,22 +46,28 @@ class Part:
             raise PartDied(f"{self.name} {how}. The end of {self.log}:\n{self._tail()}")
 
     def stop(self, seconds: float) -> None:
-        """SIGTERM, and SIGKILL to whatever of it is left after so many seconds."""
+        """SIGTERM, and after its end, or after so many seconds, SIGKILL to whatever is left of its session."""
         if self._process.poll() is None:
             self._process.terminate()
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                os.killpg(self._process.pid, signal.SIGKILL)
-                self._process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
     def _tail(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()
         return "\n".join(f"  {line}" for line in lines[-TAIL_LINES:])
 
 
-def wait_until(ready: Callable[[], bool], parts: Sequence[Part], seconds: float, what: str) -> None:
-    """Poll `ready()` while every part lives. Raises PartDied, also when time is up."""
+class Interrupted(RightfitError):
+    """The stack was told to stop while it was starting."""
+
+
+def wait_until(
+    ready: Callable[[], bool], parts: Sequence[Part], seconds: float, what: str, interrupted: threading.Event
+) -> None:
+    """Poll `ready()` while every part lives. Raises PartDied, also when time is up, and Interrupted."""
     deadline = time.monotonic() + seconds
     while not ready():
         for part in parts:
@@ -67,4 +75,5 @@ def wait_until(ready: Callable[[], bool], parts: Sequence[Part], seconds: float,
         if time.monotonic() > deadline:
             logs = f"; see {parts[-1].log}" if parts else ""
             raise PartDied(f"{what} was not ready within {seconds:g} s{logs}")
-        time.sleep(0.05)
+        if interrupted.wait(0.05):
+            raise Interrupted

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +17,12 @@ from types import TracebackType
 import httpx
 import redis
 
-from service.core.database import Database
+from service.core.database import Database, redacted
 from service.core.errors import SettingsError
 from service.core.registry import Registry
 from service.core.settings import Settings
 from service.core.store import Store
-from service.processes import Part, PartDied, wait_until
+from service.processes import Interrupted, Part, PartDied, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 GUNICORN_CONFIG = ROOT / "deploy" / "gunicorn.conf.py"
@@ -35,8 +36,10 @@ WORKER_STOP_SECONDS = 45  # more than a trainer gets to stop before it is killed
 class Stack:
     """Started on entering, ended on leaving. Raises SettingsError or PartDied when it cannot be started."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, interrupted: threading.Event | None = None) -> None:
+        """Setting `interrupted` while it starts makes it raise Interrupted."""
         self.settings = settings
+        self._interrupted = interrupted or threading.Event()
         self._parts: list[Part] = []
         self._cleanup = ExitStack()
 
@@ -70,18 +73,18 @@ class Stack:
         own_broker = self.settings.redis_url is None
         if own_broker:
             self._start_broker()
-        wait_until(self._broker_answers, self._parts, BROKER_SECONDS, f"Redis at {self.settings.redis_url}")
+        self._await(self._broker_answers, BROKER_SECONDS, f"Redis at {redacted(str(self.settings.redis_url))}")
         database = Database(self.settings.database_url)
         self._cleanup.callback(database.close)
         database.migrate()
         if own_broker:
             Store(database).forget_hints()  # they were in a broker that is gone
         worker = self._run("worker", [sys.executable, "-m", "workers"])
-        api = self._run("api", [sys.executable, "-m", "gunicorn", "-c", str(GUNICORN_CONFIG), "service.wsgi:app"])
-        wait_until(self._api_answers, [worker, api], API_SECONDS, "the API")
+        self._run("api", [sys.executable, "-m", "gunicorn", "-c", str(GUNICORN_CONFIG), "service.wsgi:app"])
+        self._await(self._api_answers, API_SECONDS, "the API")
         registry, name = Registry(database), f"{socket.gethostname()}:{worker.pid}"
         alive = self.settings.lease_seconds
-        wait_until(lambda: name in registry.live_workers(alive), [api, worker], WORKER_SECONDS, "the worker")
+        self._await(lambda: name in registry.live_workers(alive), WORKER_SECONDS, "the worker")
 
     def _stop(self) -> None:
         for part in reversed(self._parts):  # the API, the worker, the broker
@@ -93,6 +96,9 @@ class Stack:
         part = Part(name, command, self.settings.home / "logs" / f"{name}.log", self.settings.to_env())
         self._parts.append(part)
         return part
+
+    def _await(self, ready: Callable[[], bool], seconds: float, what: str) -> None:
+        wait_until(ready, self._parts, seconds, what, self._interrupted)
 
     def _start_broker(self) -> None:
         port = _free_port("127.0.0.1", 0)
@@ -109,11 +115,14 @@ class Stack:
         )
 
     def _broker_answers(self) -> bool:
+        url = str(self.settings.redis_url)
         try:
-            with redis.Redis.from_url(str(self.settings.redis_url), socket_connect_timeout=1.0) as client:
+            with redis.Redis.from_url(url, socket_connect_timeout=1.0) as client:
                 return bool(client.ping())
         except redis.RedisError:
             return False
+        except ValueError as error:
+            raise SettingsError(f"RIGHTFIT_REDIS_URL is {url!r}; allowed: redis://HOST:PORT/N ({error})") from error
 
     def _api_answers(self) -> bool:
         try:
@@ -144,7 +153,7 @@ def serve(settings: Settings) -> int:
         signal.signal(number, lambda *_: asked_to_stop.set())
     print("Rightfit is starting (the worker imports torch, which takes some seconds) …", flush=True)
     try:
-        with Stack(settings) as stack:
+        with Stack(settings, asked_to_stop) as stack:
             print(
                 f"Rightfit is ready: {stack.url}   API page: {stack.url}/docs   logs: {settings.home}/logs", flush=True
             )
@@ -152,6 +161,8 @@ def serve(settings: Settings) -> int:
             while not asked_to_stop.wait(LOOK_SECONDS):
                 stack.check()
             print("Stopping …", flush=True)
+    except Interrupted:
+        print("Stopping …", flush=True)
     except (SettingsError, PartDied) as error:
         print(f"rightfit: {error}", file=sys.stderr)
         return 1

@@ -40,11 +40,6 @@ def _set_up_logging(**kwargs: Any) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s worker %(levelname)s %(name)s: %(message)s")
 
 
-@signals.worker_init.connect
-def _make(**kwargs: Any) -> None:
-    host.worker = Worker(settings)
-
-
 @signals.worker_ready.connect
 def _start(**kwargs: Any) -> None:
     host.worker.start()
@@ -55,11 +50,11 @@ def _stop(**kwargs: Any) -> None:
     host.worker.stop()
 
 
-@signals.worker_shutdown.connect
-def _close(**kwargs: Any) -> None:
-    host.worker.close()
-
-
 def main() -> None:
-    """Run a worker until SIGTERM or Ctrl-C."""
-    app.worker_main(list(ARGUMENTS))
+    """Run a worker until SIGTERM or Ctrl-C. Raises SettingsError before any hint is taken."""
+    _set_up_logging()
+    host.worker = Worker(settings)
+    try:
+        app.worker_main(list(ARGUMENTS))
+    finally:
+        host.worker.close()

@@ -23,9 +23,10 @@ class LeaseKeeper:
     it ends in the database, so a worker that cannot reach the database stops before another may start.
     """
 
-    def __init__(self, settings: Settings, store: Store, lease: Lease) -> None:
+    def __init__(self, settings: Settings, store: Store, lease: Lease, asked: float) -> None:
+        """`asked`: the monotonic time just before the lease was claimed."""
         self._settings, self._store, self._lease = settings, store, lease
-        self._held_until = time.monotonic() + settings.lease_seconds
+        self._held_until = asked + settings.lease_seconds
         self._lost: LeaseLost | None = None
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._keep, name=f"lease-{lease.job_id}", daemon=True)

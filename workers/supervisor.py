@@ -3,6 +3,7 @@
 Everything it writes is fenced by the attempt. Whoever loses the lease kills the trainer and writes nothing more.
 """
 
+import contextlib
 import logging
 import os
 import shutil
@@ -19,7 +20,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from service.core.errors import LeaseLost, StorageError
 from service.core.history import Epoch
@@ -33,6 +35,8 @@ from workers.warm import Work, run_trainer
 RELEASED = "released"  # the stop reason of a run that goes back into the queue
 LOOK_SECONDS = 0.2  # how often the flags are looked at while the trainer is silent
 RETRY_SECONDS = 0.5  # between two tries to reach the database
+EXIT_SECONDS = 10.0  # for a trainer to exit after its last word
+AWAY = (OperationalError, InterfaceError, PoolTimeout)  # what passes; other errors of the database do not
 
 T = TypeVar("T")
 
@@ -48,6 +52,18 @@ class Run:
     last_word: tuple[str, dict[str, Any]] | None = None
     told_to_stop: str | None = None
     kill_at: float = field(default=float("inf"))
+
+    is_silent: bool = False
+
+    def reports(self) -> list[tuple[str, dict[str, Any]]]:
+        """What has arrived since the last look. After the trainer closed its end, the run is silent."""
+        arrived = []
+        try:
+            while not self.is_silent and self.connection.poll():
+                arrived.append(self.connection.recv())
+        except (EOFError, OSError):
+            self.is_silent = True
+        return arrived
 
     def tell(self, reason: str, kill_after: float) -> None:
         """Ask the trainer, once, to stop at the next batch; it will be killed if it has not in so many seconds."""
@@ -75,19 +91,34 @@ class Supervisor:
         """Claim and run the job that is first in the queue; returns its id, None where there was none."""
         if self._stopping.is_set():
             return None
+        asked = time.monotonic()
         lease = self._store.claim(self.worker, self._settings.lease_seconds)
         if lease is None:
             return None
         log.info("job %s attempt %d claimed", lease.job_id, lease.attempt)
         folder = self._settings.home / "scratch" / lease.job_id / f"a{lease.attempt}"
         try:
-            with LeaseKeeper(self._settings, self._store, lease) as keeper:
-                self._supervise(lease, keeper, folder)
+            with LeaseKeeper(self._settings, self._store, lease, asked) as keeper:
+                self._run(lease, keeper, folder)
         except LeaseLost as error:
             log.warning("%s; its trainer was ended, nothing more is written", error)
         finally:
-            shutil.rmtree(folder.parent, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # another attempt has its folder beside ours
+                folder.parent.rmdir()
         return lease.job_id
+
+    def _run(self, lease: Lease, keeper: LeaseKeeper, folder: Path) -> None:
+        """Supervise, and let no fault of our own leave the job behind as running."""
+        try:
+            self._supervise(lease, keeper, folder)
+        except LeaseLost:
+            raise
+        except Exception as error:
+            log.exception("job %s attempt %d failed", lease.job_id, lease.attempt)
+            failure = Failure("infrastructure", "worker_error", f"{type(error).__name__}: {error}")
+            outcome = Outcome(Status.FAILED, StopReason.INTERNAL_ERROR, failure)
+            self._persist(keeper, lambda: self._store.finish(lease, outcome, []))
 
     def _supervise(self, lease: Lease, keeper: LeaseKeeper, folder: Path) -> None:
         folder.mkdir(parents=True)
@@ -95,24 +126,29 @@ class Supervisor:
         try:
             while run.process.is_alive():
                 self._check(run, keeper)
-                wait([run.connection, run.process.sentinel], timeout=LOOK_SECONDS)
-                self._record(lease, keeper, run, _drain(run.connection))
-            self._record(lease, keeper, run, _drain(run.connection))
+                wait([run.process.sentinel] if run.is_silent else [run.connection, run.process.sentinel], LOOK_SECONDS)
+                self._record(lease, keeper, run)
+            self._record(lease, keeper, run)
         finally:
             run.process.kill()
             run.process.join()
             run.connection.close()
-        if run.told_to_stop == RELEASED and (run.last_word is None or run.last_word[1]["stop_reason"] == RELEASED):
-            self._persist(keeper, lambda: self._store.release(lease))
+        if self._was_interrupted(run) and self._persist(keeper, lambda: self._store.release(lease)):
             log.info("job %s attempt %d put back into the queue", lease.job_id, lease.attempt)
             return
         outcome, published = self._publish(lease, folder, _outcome(run))
         self._persist(keeper, lambda: self._store.finish(lease, outcome, published))
         log.info("job %s attempt %d %s: %s", lease.job_id, lease.attempt, outcome.status, outcome.stop_reason)
 
+    def _was_interrupted(self, run: Run) -> bool:
+        """Whether the run ended because this worker is stopping, and neither by itself nor by its owner's wish."""
+        if run.last_word is None:
+            return self._stopping.is_set() and run.told_to_stop != StopReason.CANCELLED
+        return bool(run.last_word[1]["stop_reason"] == RELEASED)
+
     def _start(self, lease: Lease, folder: Path) -> Run:
         ours, theirs = self._context.Pipe()
-        work = Work(lease.job_id, lease.attempt, lease.spec.to_dict(), str(folder), self._settings.threads)
+        work = Work(lease.job_id, lease.attempt, dict(lease.spec), str(folder), self._settings.threads)
         process = self._context.Process(target=run_trainer, args=(work, theirs), name=f"trainer-{lease.job_id}")
         process.start()
         theirs.close()
@@ -128,8 +164,8 @@ class Supervisor:
             log.warning("%s did not stop in time and is killed", run.process.name)
             run.process.kill()
 
-    def _record(self, lease: Lease, keeper: LeaseKeeper, run: Run, reports: list[tuple[str, dict[str, Any]]]) -> None:
-        for kind, alike in groupby(reports, key=itemgetter(0)):
+    def _record(self, lease: Lease, keeper: LeaseKeeper, run: Run) -> None:
+        for kind, alike in groupby(run.reports(), key=itemgetter(0)):
             contents = [content for _, content in alike]
             if kind == "epoch":
                 measured = [Epoch.measured(content) for content in contents]
@@ -138,12 +174,13 @@ class Supervisor:
                 self._persist(keeper, partial(self._store.enter, lease, Phase(contents[-1]["phase"])))
             else:
                 run.last_word = (kind, contents[-1])
+                run.kill_at = min(run.kill_at, time.monotonic() + EXIT_SECONDS)
 
     def _publish(self, lease: Lease, folder: Path, outcome: Outcome) -> tuple[Outcome, list[Artifact]]:
         """Put the files of the run into the storage; without its files, a run has not succeeded."""
         prefix = f"jobs/{lease.job_id}/a{lease.attempt}"
+        files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
         try:
-            files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
             return outcome, [self._storage.put(f"{prefix}/{path.name}", path) for path in files]
         except StorageError as error:
             log.error("job %s: %s", lease.job_id, error)
@@ -151,24 +188,16 @@ class Supervisor:
             return Outcome(Status.FAILED, StopReason.INTERNAL_ERROR, failure), []
 
     def _persist(self, keeper: LeaseKeeper, write: Callable[[], T]) -> T:
-        """Write to the database, again and again while it is away, until the lease runs out."""
+        """Write to the database; while it is away, again and again until the lease runs out or the worker must stop."""
         while True:
             try:
                 return write()
-            except SQLAlchemyError as error:
+            except AWAY as error:
+                if self._stopping.is_set():
+                    raise LeaseLost("the worker must stop and the database is away") from error
                 log.warning("cannot write, will try again: %s", error)
             time.sleep(RETRY_SECONDS)
             keeper.check()
-
-
-def _drain(connection: Connection) -> list[tuple[str, dict[str, Any]]]:
-    reports = []
-    try:
-        while connection.poll():
-            reports.append(connection.recv())
-    except (EOFError, OSError):  # the trainer has closed its end
-        pass
-    return reports
 
 
 def _outcome(run: Run) -> Outcome:
@@ -176,7 +205,7 @@ def _outcome(run: Run) -> Outcome:
         said = run.last_word[1]
         failure = Failure(said["origin"], said["code"], said["detail"])
         return Outcome(Status.FAILED, StopReason(said["stop_reason"]), failure)
-    if run.told_to_stop == StopReason.CANCELLED and run.last_word is None:
+    if run.told_to_stop is not None and (run.last_word is None or run.last_word[1]["stop_reason"] == RELEASED):
         return Outcome(Status.CANCELLED, StopReason.CANCELLED)
     if run.last_word is None:
         detail = f"the trainer process ended without a word, exit code {run.process.exitcode}"
@@ -185,6 +214,12 @@ def _outcome(run: Run) -> Outcome:
     if reason is StopReason.CANCELLED:
         return Outcome(Status.CANCELLED, reason)
     if reason is StopReason.DIVERGED:
-        detail = f"the loss diverged in epoch {run.last_word[1]['epochs']}; the best model was kept, try a lower lr"
+        said = run.last_word[1]
+        kept = (
+            f"the model of epoch {said['best_epoch']} was kept"
+            if said["best_epoch"]
+            else "no model was good enough to keep"
+        )
+        detail = f"the loss diverged in epoch {said['epochs']}; {kept}; try a lower lr"
         return Outcome(Status.FAILED, reason, Failure("user", "diverged", detail))
     return Outcome(Status.SUCCEEDED, reason)

@@ -21,8 +21,8 @@ from typing import Any
 
 import torch
 
-from service.core.errors import DeviceUnavailable, RightfitError, TrainingError
-from service.core.spec import JobSpec
+from service.core.errors import DeviceUnavailable, RightfitError, SpecNotUnderstood, TrainingError
+from service.core.spec import JobSpec, arch_of, unknown_parts
 from workers.training.checkpoint import Weights, save_json, save_weights
 from workers.training.data.prepare import prepare
 from workers.training.evaluate import evaluate
@@ -50,9 +50,9 @@ def main(work: Work, connection: Connection) -> None:
 
     try:
         torch.set_num_threads(work.threads)
-        spec = JobSpec.from_dict(work.spec)
+        spec = understood(work.spec)
         fitted = run(spec, Path(work.folder), report, stop.reason)
-        report("ended", {"stop_reason": fitted.stop_reason, "epochs": fitted.epochs})
+        report("ended", {"stop_reason": fitted.stop_reason, "epochs": fitted.epochs, "best_epoch": fitted.best_epoch})
     except TrainingError as error:
         report("failed", _failure(error.stop_reason, error.origin, error.code, str(error)))
     except (torch.OutOfMemoryError, MemoryError) as error:
@@ -64,6 +64,17 @@ def main(work: Work, connection: Connection) -> None:
         else:
             detail = f"{type(error).__name__}: {_first_line(error)}"
             report("failed", _failure("internal_error", "infrastructure", RightfitError.code, detail))
+
+
+def understood(stored: dict[str, Any]) -> JobSpec:
+    """The spec of the stored data. Raises SpecNotUnderstood rather than train something else than was asked for."""
+    spec = JobSpec.from_dict(stored)
+    unknown = list(unknown_parts(stored, spec.to_dict()))
+    if spec.model.arch != arch_of(type(spec.model)):
+        unknown.append("/model/arch")
+    if unknown:
+        raise SpecNotUnderstood(f"this worker does not know {', '.join(unknown)}; it is older than the API")
+    return spec
 
 
 class StopRequest:

@@ -54,7 +54,8 @@ class Worker:
         self._supervisor.stop()
         self._stop.set()
         for thread in self._threads:
-            thread.join()
+            if thread.is_alive():
+                thread.join()
         self._database.close()
         warm.stop(self._warmth)
 

@@ -1,5 +1,6 @@
 """The resource /v1/jobs/{id}/artifacts."""
 
+import re
 from typing import Any
 
 from flask import Response, request
@@ -9,8 +10,10 @@ from werkzeug.wsgi import wrap_file
 from service.api.blueprint import Blueprint
 from service.api.context import parts
 from service.auth import tenant
-from service.core.errors import NotFound
+from service.core.errors import NotFound, StorageError
 from service.schemas.artifacts import ManifestSchema
+
+SINGLE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 blueprint = Blueprint("artifacts", __name__, url_prefix="/v1/jobs", description="What a job published")
 
@@ -32,7 +35,15 @@ def artifact(job_id: str, name: str) -> Response:
     if name not in found:
         raise NotFound(f"the job has no artifact {name!r}; it has: {', '.join(found) or 'none yet'}")
     entry = found[name]
-    file = parts().storage.open(entry.key)
+    try:
+        file = parts().storage.open(entry.key)
+    except StorageError:
+        parts().store.get(tenant(), job_id)  # raises NotFound where the job was deleted meanwhile
+        raise
+    wanted = _usable_range(entry.bytes)
+    request.environ.pop("HTTP_RANGE", None)
+    if wanted:
+        request.environ["HTTP_RANGE"] = wanted
     try:
         answer = Response(wrap_file(request.environ, file), mimetype=entry.media_type, direct_passthrough=True)
         answer.call_on_close(file.close)
@@ -44,3 +55,17 @@ def artifact(job_id: str, name: str) -> Response:
         file.close()
         raise
     return answer
+
+
+def _usable_range(size: int) -> str:
+    """The request's Range if it is one that we serve, a single one of bytes, else nothing: others are to be ignored,
+    as is any under an If-Range with a weak tag. More from the end than there is means all (RFC 9110, section 14).
+    """
+    found = SINGLE_RANGE.fullmatch(request.headers.get("Range", ""))
+    if found is None or request.headers.get("If-Range", "").startswith("W/"):
+        return ""
+    first, last = found.groups()
+    if not first and last and int(last) > size:
+        return "bytes=0-"
+    backwards = first and last and int(first) > int(last)
+    return found[0] if (first or last) and not backwards else ""

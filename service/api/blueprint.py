@@ -1,12 +1,20 @@
 """The blueprint all resources are made of: strict about what it is sent."""
 
+from itertools import islice
 from typing import Any
 
-from flask import Request
+from flask import Request, current_app
 from flask_smorest import Blueprint as SmorestBlueprint
-from marshmallow import RAISE, Schema
+from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+
+from service.api.context import parts
+from service.core.errors import Invalid
+from service.schemas.problem import faults
+from service.schemas.spec import JobSpecSchema
+
+MOST_FAULTS = 100  # in one answer; nobody reads more
 
 
 class StrictParser(FlaskParser):
@@ -19,10 +27,29 @@ class StrictParser(FlaskParser):
     def load_json(self, req: Request, schema: Schema) -> Any:
         if not req.is_json:
             raise UnsupportedMediaType("send the body with Content-Type: application/json")
+        most = current_app.config["MAX_CONTENT_LENGTH"]
+        if len(req.get_data()) >= most:  # a chunked body ends there without a word
+            raise RequestEntityTooLarge(f"the body must be smaller than {most} bytes")
         try:
             return super().load_json(req, schema)
         except RecursionError as error:
             raise BadRequest("the body is nested too deeply") from error
+        except ValueError as error:  # a number of thousands of digits
+            raise BadRequest("the body is not valid JSON") from error
+
+    def handle_error(  # type: ignore[override]  # it never returns
+        self, error: ValidationError, req: Request, schema: Schema, *, error_status_code: Any, error_headers: Any
+    ) -> None:
+        """Raise Invalid with every fault, also those that only the parts of a spec show together."""
+        ((location, messages),) = error.messages_dict.items()
+        data = req.get_json(silent=True) if location == "json" else None
+        found = list(islice(faults(messages, schema, data), MOST_FAULTS))
+        if isinstance(schema, JobSpecSchema):
+            touched = {fault.pointer.split("/")[1] for fault in found if fault.pointer}
+            partial = schema.partial_spec(error.valid_data)
+            more = parts().submission.faults(partial) if partial else ()
+            found += [fault for fault in more if fault.pointer.split("/")[1] not in touched]
+        raise Invalid(found)
 
 
 class Blueprint(SmorestBlueprint):

@@ -1,6 +1,7 @@
 """What the views call: the parts of the core, made once a process."""
 
 from dataclasses import dataclass
+from threading import BoundedSemaphore
 
 from flask import current_app
 
@@ -24,6 +25,7 @@ class Parts:
     submission: Submission
     wakeups: Wakeups
     registry: Registry
+    waiting: BoundedSemaphore  # one for each request that may wait at the same time
 
 
 def parts() -> Parts:

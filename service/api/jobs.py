@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from flask import Response, make_response, request, url_for
+from flask import Response, make_response, request
 from flask.views import MethodView
 
 from service.api.blueprint import Blueprint
@@ -19,6 +19,7 @@ from service.schemas.jobs import (
     SubmitQuerySchema,
     WaitQuerySchema,
     cursor,
+    links,
 )
 from service.schemas.spec import JobSpecSchema
 
@@ -44,10 +45,10 @@ class Jobs(MethodView):
         if query["validate_only"]:
             return make_response(PlanSchema().dump(parts().submission.plan(spec)), 200)
         job = parts().submission.submit(tenant(), spec)
-        return job, 202, {"Location": url_for("jobs.Job_", job_id=job.id, _external=True)}
+        return job, 202, {"Location": links(job.id)["self"]}
 
 
-@blueprint.route("/<job_id>", endpoint="Job_")
+@blueprint.route("/<job_id>")
 class OneJob(MethodView):
     @blueprint.arguments(WaitQuerySchema, location="query")
     @blueprint.response(200, JobSchema)
@@ -55,11 +56,11 @@ class OneJob(MethodView):
     def get(self, query: dict[str, Any], job_id: str) -> Response:
         """Look at a job, at once or when it changes"""
         job = parts().store.get(tenant(), job_id)
-        known = request.if_none_match.as_set()
-        if query["wait"] and not job.is_terminal and (not known or str(job.version) in known):
+        known = request.if_none_match
+        if query["wait"] and not job.is_terminal and (not known or known.contains_weak(_tag(job))):
             job = _changed(job, query["wait"])
         answer = make_response(JobSchema().dump(job))
-        answer.set_etag(str(job.version))
+        answer.set_etag(_tag(job))
         answer.make_conditional(request)
         return answer
 
@@ -79,12 +80,22 @@ def cancel(job_id: str) -> Any:
     return job, 202 if changed or not job.is_terminal else 200
 
 
+def _tag(job: Job) -> str:
+    """What an answer depends on: the job's version, and its place in the queue while it waits there."""
+    return f"{job.version}" if job.jobs_ahead is None else f"{job.version}-{job.jobs_ahead}"
+
+
 def _changed(job: Job, seconds: float) -> Job:
-    """The job once its version has moved on, or as it is after so many seconds."""
-    deadline = time.monotonic() + seconds
-    with parts().wakeups.listen(job.id) as wait:
-        now = parts().store.get(job.tenant, job.id)
-        while now.version == job.version and (left := deadline - time.monotonic()) > 0:
-            wait(min(left, LONGEST_SLEEP))
+    """The job once it has changed, or as it is after so many seconds; at once where too many wait already."""
+    if not parts().waiting.acquire(blocking=False):
+        return job
+    try:
+        deadline = time.monotonic() + seconds
+        with parts().wakeups.listen(job.id) as wait:
             now = parts().store.get(job.tenant, job.id)
-    return now
+            while _tag(now) == _tag(job) and (left := deadline - time.monotonic()) > 0:
+                wait(min(left, LONGEST_SLEEP))
+                now = parts().store.get(job.tenant, job.id)
+        return now
+    finally:
+        parts().waiting.release()

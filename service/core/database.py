@@ -31,8 +31,11 @@ from sqlalchemy import (
     event,
 )
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
+
+from service.core.errors import SettingsError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 15  # how long a writer waits for another on SQLite before it gives up
@@ -152,8 +155,12 @@ def _now_postgresql(element: now, compiler: Any, **kw: Any) -> str:
 class Database:
     """Connections to one database. Make one per process: an engine must not cross a fork."""
 
-    def __init__(self, url: str) -> None:
-        self.engine: Engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    def __init__(self, url: str, connections: int = 5) -> None:
+        """At most `connections` at once. Raises SettingsError for an address that cannot be a database."""
+        try:
+            self.engine: Engine = create_engine(url, pool_size=connections, pool_pre_ping=True)
+        except (ArgumentError, ModuleNotFoundError) as error:
+            raise SettingsError(f"RIGHTFIT_DATABASE_URL cannot be used: {error}") from error
         if self.engine.dialect.name == "sqlite":
             _prepare_sqlite(self.engine)
 
@@ -170,13 +177,17 @@ class Database:
             yield connection
 
     def migrate(self) -> None:
-        """Bring the schema to the newest version."""
-        if self.engine.dialect.name == "sqlite" and (file := self.engine.url.database):
-            Path(file).parent.mkdir(parents=True, exist_ok=True)
-        with self.write() as connection:
-            config = self._alembic()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        """Bring the schema to the newest version. Raises SettingsError where the database cannot be opened."""
+        try:
+            if self.engine.dialect.name == "sqlite" and (file := self.engine.url.database):
+                Path(file).parent.mkdir(parents=True, exist_ok=True)
+            with self.write() as connection:
+                config = self._alembic()
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        except (OSError, OperationalError) as error:
+            address = redacted(str(self.engine.url))
+            raise SettingsError(f"RIGHTFIT_DATABASE_URL {address} cannot be used: {error}") from error
 
     def is_migrated(self) -> bool:
         """Whether the schema is the one this code was written for."""

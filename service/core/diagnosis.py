@@ -8,12 +8,12 @@ ENOUGH_EPOCHS = 5  # fewer say nothing about a trend
 NOTABLE = 0.02  # a change of the loss by this share is worth a word
 
 
-def in_words(epochs: Sequence[Epoch]) -> str:
-    """One sentence on what the two curves show from the best epoch on."""
+def in_words(epochs: Sequence[Epoch], best: Epoch) -> str:
+    """One sentence on what the two curves show after the epoch whose model was kept."""
     told = [e for e in epochs if e.val_loss is not None and e.train_loss is not None]
     if len(told) < ENOUGH_EPOCHS:
         return f"{len(told)} epochs are too few to tell."
-    best, last = min(told, key=_validation), told[-1]
+    last = told[-1]
     training = f"training loss went from {_training(best):.3f} to {_training(last):.3f}"
     rise = _validation(last) / _validation(best) - 1 if _validation(best) else 0.0
     if last.epoch - best.epoch < ENOUGH_EPOCHS:

@@ -78,3 +78,9 @@ class DeviceUnavailable(TrainingError):
     """The device the spec names is not on this worker."""
 
     code = "device_unavailable"
+
+
+class SpecNotUnderstood(TrainingError):
+    """The job was accepted by a newer release than this worker's."""
+
+    code = "spec_not_understood"

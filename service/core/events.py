@@ -10,6 +10,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from service.core.muting import Mute
+
 CHANNEL = "rightfit:job:"
 POLL_SECONDS = 0.5  # how long a change can stay unseen while Redis is away
 MUTE_SECONDS = 5.0  # after a failure, how long Redis is left alone
@@ -25,18 +27,18 @@ class Wakeups:
     def __init__(self, redis_url: str | None) -> None:
         self._client = redis.Redis.from_url(
             redis_url or "redis://127.0.0.1:6379/0",
-            socket_connect_timeout=1.0, socket_timeout=5.0, retry=Retry(NoBackoff(), 0),
+            socket_connect_timeout=1.0, socket_timeout=2.0, retry=Retry(NoBackoff(), 0),
         )  # fmt: skip
-        self._muted_until = 0.0
+        self._mute = Mute(MUTE_SECONDS)
 
     def publish(self, job_id: str) -> None:
         """Wake whoever waits for this job."""
-        if time.monotonic() < self._muted_until:
+        if self._mute.is_on:
             return
         try:
             self._client.publish(CHANNEL + job_id, "")
         except redis.RedisError as error:
-            self._muted_until = time.monotonic() + MUTE_SECONDS
+            self._mute.failed()
             log.warning("wake-ups are silent for %g s: %s", MUTE_SECONDS, error)
 
     @contextmanager

@@ -5,10 +5,14 @@ import logging
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from service.core.muting import Mute
+
 TRAIN = "rightfit.train"  # the task's name: the API sends it without importing the worker
 QUEUE = "rightfit"
-CONNECT_SECONDS = 1.0  # a broker that is away must not hold up the request that sends a hint
-TRANSPORT_OPTIONS = {"socket_connect_timeout": CONNECT_SECONDS, "socket_timeout": 5.0, "socket_keepalive": True}
+TIMEOUTS = {"socket_connect_timeout": 1.0, "socket_timeout": 2.0, "socket_keepalive": True}
+# A broker that is away must not hold up the request that sends a hint: one try, and none for a while after a failure.
+SENDER_OPTIONS = {**TIMEOUTS, "max_retries": 0}
+MUTE_SECONDS = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +32,7 @@ def make_celery(redis_url: str | None) -> Celery:
         worker_send_task_events=False,
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
-        broker_transport_options=TRANSPORT_OPTIONS,
+        broker_transport_options={**TIMEOUTS, "socket_timeout": 30.0},
         enable_utc=True,
     )
     return app
@@ -39,12 +43,17 @@ class HintQueue:
 
     def __init__(self, redis_url: str | None) -> None:
         self._celery = make_celery(redis_url)
+        self._celery.conf.broker_transport_options = SENDER_OPTIONS
+        self._mute = Mute(MUTE_SECONDS)
 
     def send(self, job_id: str) -> bool:
         """Tell the workers that there is a job; False where the broker could not be reached."""
+        if self._mute.is_on:
+            return False
         try:
             self._celery.send_task(TRAIN, args=[job_id], queue=QUEUE, retry=False)
         except (OperationalError, OSError) as error:
+            self._mute.failed()
             log.warning("no hint sent for %s, the dispatcher will: %s", job_id, error)
             return False
         return True

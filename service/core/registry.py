@@ -1,6 +1,6 @@
 """Which workers are alive: each says so every few seconds in a row of its own."""
 
-from sqlalchemy import delete, func, insert, or_, select
+from sqlalchemy import delete, insert, or_, select
 
 from service.core.database import Database, now, workers
 
@@ -11,12 +11,11 @@ class Registry:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def greet(self, worker: str, forget_after: float) -> int:
-        """Record that a worker is alive, forget those unseen for long; returns how many are left."""
+    def greet(self, worker: str, forget_after: float) -> None:
+        """Record that a worker is alive, and forget those unseen for so many seconds."""
         with self._db.write() as c:
             c.execute(delete(workers).where(or_(workers.c.id == worker, workers.c.seen_at < now() - forget_after)))
             c.execute(insert(workers).values(id=worker, seen_at=now()))
-            return int(c.execute(select(func.count()).select_from(workers)).scalar_one())
 
     def farewell(self, worker: str) -> None:
         """The worker has stopped."""

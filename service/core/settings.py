@@ -37,7 +37,7 @@ class Settings:
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
         """Read the environment; raises SettingsError that names the variable and what is allowed."""
-        home = Path(env.get("RIGHTFIT_HOME", "var")).resolve()
+        home = Path(env.get("RIGHTFIT_HOME") or "var").resolve()
         reader = _Reader(env)
         settings = cls(
             home=home,

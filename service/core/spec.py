@@ -149,7 +149,7 @@ class JobSpec:
     """Everything that decides a run. Same spec, same machine: same history."""
 
     dataset: Dataset = field(metadata={"option": Option("which images, and how they are divided")})
-    name: str | None = option("a name for people", None, length=(1, 100))
+    name: str | None = option("a name for people", None, length=(0, 100))
     model: Cnn | Mlp = part("the network", Cnn)
     epochs: int = option(
         "at most this many passes over the training split", 100, minimum=1, maximum=100_000, unit="epochs"
@@ -217,6 +217,18 @@ def contradictions(spec: JobSpec) -> Iterator[Fault]:
     if stopping and stopping.mode and stopping.mode != direction(stopping.monitor):
         better = direction(stopping.monitor)
         yield Fault("/early_stopping/mode", f"{stopping.monitor} gets better towards {better}", better)
+
+
+def unknown_parts(data: Any, understood: Any, pointer: str = "") -> Iterator[str]:
+    """JSON pointers of what stored data say and the spec built from them does not: options of a newer release."""
+    if isinstance(data, Mapping) and isinstance(understood, Mapping):
+        for name, value in data.items():
+            if name not in understood:
+                yield f"{pointer}/{name}"
+            else:
+                yield from unknown_parts(value, understood[name], f"{pointer}/{name}")
+    elif isinstance(data, Mapping):
+        yield pointer
 
 
 def build(kind: Any, data: Any) -> Any:

@@ -24,11 +24,11 @@ TAKEN_FIRST = (jobs.c.priority.desc(), jobs.c.seq)  # the order in which queued 
 
 @dataclass(frozen=True)
 class Lease:
-    """A worker's right to run a job, proven by the attempt it was given."""
+    """A worker's right to run a job, proven by the attempt it was given. The spec is as stored: plain data."""
 
     job_id: str
     attempt: int
-    spec: JobSpec
+    spec: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class Store:
             if row is None:
                 return None
         self._on_change(row["id"])
-        return Lease(row["id"], row["attempt"], JobSpec.from_dict(row["spec"]))
+        return Lease(row["id"], row["attempt"], row["spec"])
 
     def renew(self, lease: Lease, lease_seconds: float) -> bool:
         """Hold the job for another `lease_seconds`; returns whether it is to be cancelled. Raises LeaseLost."""
@@ -177,9 +177,14 @@ class Store:
         self._on_change(lease.job_id)
 
     def append(self, lease: Lease, measured: Iterable[Epoch]) -> None:
-        """Record epochs in order, each with its event, in one transaction. Raises LeaseLost."""
+        """Record epochs in order, each with its event, in one transaction; those recorded already are passed over,
+        so that a write whose answer was lost can be tried again. Raises LeaseLost.
+        """
         with self._db.write() as c:
+            recorded = c.execute(select(jobs.c.last_epoch).where(_held(lease)).with_for_update()).scalar() or 0
             for epoch in measured:
+                if epoch.epoch <= recorded:
+                    continue
                 values = {"last_epoch": epoch.epoch} | ({"best_epoch": epoch.epoch} if epoch.improved else {})
                 _fenced(c, lease, values, "epoch", asdict(epoch))
                 row = {"job_id": lease.job_id, "attempt": lease.attempt, **asdict(epoch)}
@@ -196,19 +201,22 @@ class Store:
                 c.execute(insert(artifacts), rows)
         self._on_change(lease.job_id)
 
-    def release(self, lease: Lease) -> None:
-        """Put the job back into the queue, to be run again from its beginning. Raises LeaseLost."""
+    def release(self, lease: Lease) -> bool:
+        """Put the job back into the queue, to be run again from its beginning. Raises LeaseLost.
+
+        Returns False, and changes nothing, where the job is to be cancelled: then it is the worker's to finish.
+        """
         values = {
             "status": Status.QUEUED, "phase": None, "worker": None, "lease_until": None, "hinted_at": None,
             "last_epoch": None, "best_epoch": None,
         }  # fmt: skip
         with self._db.write() as c:
             if c.execute(select(jobs.c.cancel_requested).where(_held(lease)).with_for_update()).scalar():
-                _end(c, _held(lease), Outcome(Status.CANCELLED, StopReason.CANCELLED))
-            else:
-                _fenced(c, lease, values, "status", {"status": Status.QUEUED})
-                c.execute(delete(epochs).where(epochs.c.job_id == lease.job_id))
+                return False
+            _fenced(c, lease, values, "status", {"status": Status.QUEUED})
+            c.execute(delete(epochs).where(epochs.c.job_id == lease.job_id))
         self._on_change(lease.job_id)
+        return True
 
     # What keeps the queue moving
 

@@ -1,7 +1,10 @@
 """Accepting a job: check what only the whole spec can show, fill what was left open, store it, then send the hint."""
 
+import logging
 import secrets
 from dataclasses import dataclass
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.core import datasets
 from service.core.errors import Fault, Invalid, NotFound
@@ -10,6 +13,8 @@ from service.core.plan import Plan, plan
 from service.core.queue import HintQueue
 from service.core.spec import JobSpec, contradictions
 from service.core.store import Store
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -20,20 +25,29 @@ class Submission:
     queue: HintQueue
     max_parameters: int
 
+    def faults(self, spec: JobSpec) -> tuple[Fault, ...]:
+        """Everything wrong with a spec whose single values are right."""
+        found = list(contradictions(spec))
+        try:
+            plan(spec, datasets.find(spec.dataset.id), self.max_parameters)
+        except NotFound as error:
+            found.append(Fault("/dataset/id", str(error), ", ".join(datasets.BUILT_IN)))
+        except Invalid as error:
+            found.extend(error.faults)
+        return tuple(found)
+
     def plan(self, spec: JobSpec) -> Plan:
         """What the job would be, without storing anything. Raises Invalid with every fault."""
-        faults = list(contradictions(spec))
-        try:
-            dataset = datasets.find(spec.dataset.id)
-        except NotFound as error:
-            faults.append(Fault("/dataset/id", str(error), ", ".join(datasets.BUILT_IN)))
-        if faults:
-            raise Invalid(faults)
-        return plan(spec.filled(secrets.randbits(32)), dataset, self.max_parameters)
+        if found := self.faults(spec):
+            raise Invalid(found)
+        return plan(spec.filled(secrets.randbits(32)), datasets.find(spec.dataset.id), self.max_parameters)
 
     def submit(self, tenant: str, spec: JobSpec) -> Job:
-        """Store the job, then tell the workers: once this returns, it will be run whatever happens to the hint."""
+        """Store the job, then tell the workers: once it is stored, it will be run whatever happens to the hint."""
         job = self.store.submit(tenant, self.plan(spec).spec)
         if not self.queue.send(job.id):
-            self.store.forget_hints(job.id)
+            try:
+                self.store.forget_hints(job.id)
+            except SQLAlchemyError as error:  # the dispatcher will find the hint too old
+                log.warning("the hint of %s is late: %s", job.id, error)
         return job

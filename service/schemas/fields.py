@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields
+from marshmallow import Schema, ValidationError, fields, validate
 
 
 class Number(fields.Float):
@@ -33,6 +33,34 @@ class Text(fields.String):
         if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
             raise ValidationError("No control characters and no lone surrogates.")
         return text
+
+
+class ShortList(fields.List[Any]):
+    """A list whose length is checked before its items: a long one costs one message, not one for each item."""
+
+    def __init__(self, item: fields.Field[Any], low: int, high: int | None, **kwargs: Any) -> None:
+        super().__init__(item, **kwargs)
+        self.length = validate.Length(low, high)
+        self.validators = [self.length]  # for the API document
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        if isinstance(value, list):
+            self.length(value)
+        return super()._deserialize(value, *args, **kwargs)
+
+
+class Labels(fields.Dict):
+    """Pairs of text; how many they are is checked first."""
+
+    def __init__(self, key: fields.String, value: fields.String, most: int, **kwargs: Any) -> None:
+        super().__init__(key, value, **kwargs)
+        self.length = validate.Length(0, most)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> dict[Any, Any]:
+        if isinstance(value, dict):
+            self.length(value)
+        pairs: dict[Any, Any] = super()._deserialize(value, *args, **kwargs)  # type: ignore[no-untyped-call]  # marshmallow
+        return pairs
 
 
 class Tagged(fields.Field[Any]):

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from service.core.jobs import Job, Status
+from service.schemas.fields import Text
 
 MAX_PAGE = 100
 MAX_WAIT_SECONDS = 60.0
@@ -173,7 +174,7 @@ class JobsQuerySchema(Schema):
         load_default=[], metadata={"description": "any of these; may be repeated", "allowed": ", ".join(Status)},
     )  # fmt: skip
     label = fields.List(
-        fields.String(validate=_label), load_default=[],
+        Text(validate=_label), load_default=[],
         metadata={"description": "key=value that the job must carry; repeated: all of them", "allowed": "key=value"},
     )  # fmt: skip
 

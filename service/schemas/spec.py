@@ -12,7 +12,7 @@ from marshmallow import Schema, post_load, validate
 from marshmallow import fields as ma
 
 from service.core.spec import JobSpec, Option, arch_of, build
-from service.schemas.fields import Flag, Number, Tagged, Text
+from service.schemas.fields import Flag, Labels, Number, ShortList, Tagged, Text
 
 LABEL_KEY = validate.Regexp(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}\Z", error="Up to 63 letters, digits and . _ / - only.")
 LABEL_VALUE = validate.Length(0, 255)
@@ -60,10 +60,7 @@ def _field(kind: Any, option: Option) -> Field:
     if kind is str:
         return Text(validate=validate.Length(low, high), metadata={"allowed": f"text of {low} to {high} characters"})
     allowed = f"at most {high} pairs of text, keys up to 63 and values up to 255 characters"
-    return ma.Dict(
-        Text(validate=LABEL_KEY), Text(validate=LABEL_VALUE),
-        validate=validate.Length(low, high), metadata={"allowed": allowed},
-    )  # fmt: skip
+    return Labels(Text(validate=LABEL_KEY), Text(validate=LABEL_VALUE), high or 0, metadata={"allowed": allowed})
 
 
 def _union(choices: list[Any], option: Option) -> Field:
@@ -83,7 +80,7 @@ def _list(kind: Any, option: Option) -> Field:
     low, high = option.length or (0, None)
     count = str(low) if low == high else f"{low} to {high}"
     allowed = f"a list of {count}, each {item.metadata['allowed']}"
-    return ma.List(item, validate=validate.Length(low, high), metadata={"allowed": allowed})
+    return ShortList(item, low, high, metadata={"allowed": allowed})
 
 
 def _number(kind: type, option: Option) -> Field:
@@ -108,4 +105,12 @@ class JobSpecSchema(schema_of(JobSpec)):  # type: ignore[misc]  # the base is ma
     @post_load
     def _build(self, data: dict[str, Any], **kwargs: Any) -> JobSpec:
         spec: JobSpec = build(JobSpec, data)
+        return spec
+
+    @staticmethod
+    def partial_spec(valid: Any) -> JobSpec | None:
+        """The spec that the valid values make, defaults in place of the others; None without a data set."""
+        if not isinstance(valid, dict) or "id" not in valid.get("dataset", {}):
+            return None
+        spec: JobSpec = build(JobSpec, valid)
         return spec

@@ -66,6 +66,15 @@ def test_ctrl_c_ends_everything_in_order_and_the_job_goes_on_at_the_next_start(t
         assert eventually(lambda: not second.descendants(), 60), "nothing outlives a stack that was killed"
 
 
+def test_ctrl_c_while_it_starts_ends_it_within_seconds(tmp_path: Path) -> None:
+    with Serving(tmp_path / "home") as stack:
+        assert eventually(lambda: len(stack.descendants()) >= 3), "broker, worker and API are on their way"
+        code, words = stack.interrupt()
+        assert code == 0, words
+        assert "is ready" not in words
+        assert stack.descendants() == []
+
+
 def test_a_part_that_dies_ends_the_stack_with_its_last_words(tmp_path: Path) -> None:
     with Serving(tmp_path / "home") as stack:
         stack.wait_until_ready()
@@ -113,10 +122,13 @@ def test_a_redis_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
 
 
 def test_a_bad_setting_is_told_in_one_line(tmp_path: Path) -> None:
-    with Serving(tmp_path / "home", RIGHTFIT_THREADS="many") as stack:
-        code, words = stack.ended()
-    assert code == 1
-    assert words.startswith("Error: RIGHTFIT_THREADS is 'many'; allowed:")
+    bad = {"THREADS": "many", "REDIS_URL": "nonsense", "DATABASE_URL": "sqlite:////proc/no/such.db"}
+    for name, value in bad.items():
+        with Serving(tmp_path / "home", **{f"RIGHTFIT_{name}": value}) as stack:
+            code, words = stack.ended()
+        assert code == 1
+        assert f"RIGHTFIT_{name} " in words
+        assert "Traceback" not in words
 
 
 @pytest.mark.parametrize(

@@ -317,3 +317,69 @@ def test_verifying_a_published_model_finds_the_recorded_loss(bench: Bench) -> No
     assert job.best is not None
     assert recorded == job.best.val_loss
     assert recomputed == pytest.approx(recorded, rel=1e-6)
+
+
+def test_two_workers_in_one_home_leave_each_other_s_files_alone(bench: Bench, database: Database) -> None:
+    job = bench.submit(**ENDLESS)
+    first = bench.start()
+    assert eventually(lambda: bench.training(job))
+    with database.write() as c:  # what a reaper does when a lease has lapsed
+        c.exec_driver_sql("UPDATE jobs SET status = 'queued', last_epoch = NULL, best_epoch = NULL")
+        c.exec_driver_sql("DELETE FROM epochs")
+    other = Supervisor(bench.settings, bench.store, bench.storage, bench.supervisor._context)
+    second = threading.Thread(target=other.run_next)
+    second.start()
+    first.join(30)
+    assert eventually(lambda: bench.training(job, 5))
+    bench.store.cancel("t", job.id)
+    second.join(30)
+    ended = bench.job(job)
+    assert (ended.status, ended.attempt) == ("cancelled", 2)
+    assert "best_model.pth" in {a.name for a in bench.store.artifacts("t", job.id)}
+
+
+def test_a_fault_of_the_worker_itself_ends_the_job_as_failed(bench: Bench) -> None:
+    (bench.settings.home / "scratch").write_text("in the way")
+    job = bench.run()
+    assert job.error is not None
+    assert (job.status, job.error.origin, job.error.code) == ("failed", "infrastructure", "worker_error")
+
+
+def test_a_spec_of_a_newer_release_is_refused_rather_than_trained_otherwise(bench: Bench, database: Database) -> None:
+    job = bench.submit()
+    with database.write() as c:
+        c.exec_driver_sql("""UPDATE jobs SET spec = json_set(spec, '$.model.arch', 'vit', '$.schedule', json('{}'))""")
+    assert bench.supervisor.run_next() == job.id
+    error = bench.job(job).error
+    assert error is not None
+    assert error.code == "spec_not_understood"
+    assert "/model/arch" in error.detail
+    assert "/schedule" in error.detail
+
+
+def test_a_sigterm_to_every_process_is_left_to_the_supervisor(bench: Bench) -> None:
+    job = bench.submit(**ENDLESS)
+    thread = bench.start()
+    assert eventually(lambda: bench.training(job))
+    (pid,) = bench.trainer_pids()
+    os.kill(pid, signal.SIGTERM)
+    seen = bench.job(job).progress.epoch
+    assert eventually(lambda: bench.training(job, seen + 3)), "the trainer goes on"
+    bench.supervisor.stop()
+    thread.join(30)
+    assert bench.job(job).status is Status.QUEUED
+
+
+def test_a_cancellation_that_meets_a_stop_still_publishes_the_best_model(bench: Bench) -> None:
+    job = bench.submit(**ENDLESS)
+    thread = bench.start()
+    assert eventually(lambda: bench.training(job))
+    (pid,) = bench.trainer_pids()
+    os.kill(pid, signal.SIGSTOP)  # so that both wishes are there before the trainer obeys one
+    bench.supervisor.stop()
+    time.sleep(0.5)
+    bench.store.cancel("t", job.id)
+    os.kill(pid, signal.SIGCONT)
+    thread.join(30)
+    assert bench.job(job).status is Status.CANCELLED
+    assert "best_model.pth" in {a.name for a in bench.store.artifacts("t", job.id)}

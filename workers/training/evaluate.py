@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workers.training.data.batches import Batches
@@ -34,16 +34,21 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, batches: Batches, batch_size: int = BATCH) -> Score:
-    """Score the model on every image once; the same, up to rounding, for any batch size.
+def score_sums(model: nn.Module, batches: Batches, batch_size: int = BATCH) -> Tensor:
+    """float64 [2], still on the device: the sum of the losses over every image once, and how many were right.
 
-    Changes no parameter, buffer, mode or random state. Sums stay on the device in float64: one synchronization.
+    Changes no parameter, buffer, mode or random state, and does not synchronize.
     """
-    loss = torch.zeros((), dtype=torch.float64, device=batches.device)
-    correct = torch.zeros((), dtype=torch.int64, device=batches.device)
+    sums = torch.zeros(2, dtype=torch.float64, device=batches.device)
     with eval_mode(model):
         for images, labels in batches.in_order(batch_size):
             logits = model(images)
-            loss += F.cross_entropy(logits, labels, reduction="none").sum(dtype=torch.float64)
-            correct += (logits.argmax(1) == labels).sum()
-    return Score(loss.item() / len(batches), correct.item() / len(batches))
+            sums[0] += F.cross_entropy(logits, labels, reduction="none").sum(dtype=torch.float64)
+            sums[1] += (logits.argmax(1) == labels).sum()
+    return sums
+
+
+def evaluate(model: nn.Module, batches: Batches, batch_size: int = BATCH) -> Score:
+    """Score the model on every image once; the same, up to rounding, for any batch size."""
+    loss, correct = score_sums(model, batches, batch_size).tolist()
+    return Score(loss / len(batches), correct / len(batches))

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.core.spec import JobSpec
 from workers.training.checkpoint import Weights, weights_of
 from workers.training.data.batches import Batches
-from workers.training.evaluate import evaluate
+from workers.training.evaluate import score_sums
 from workers.training.optim import build_optimizer
 from workers.training.regularization.l1 import l1_penalty, l1_proximal_
 from workers.training.regularization.weight_decay import l2_penalty, split_parameters
@@ -73,9 +73,11 @@ def fit(
 ) -> Fitted:
     """Train `model` in place until early stopping, the epochs, the time or `should_stop` end it.
 
-    `should_stop` is asked before every batch and names a stop reason to end at once: the unfinished epoch is not
-    reported. `on_best` gets a copy of the weights after each improvement, before `on_epoch` tells of it. A non-finite
-    training loss ends the run as `diverged`. The global random state is seeded from the spec (dropout draws from it).
+    `should_stop` is asked before every batch and names a stop reason to end at once, as `max_seconds` does once the
+    first epoch is complete: an unfinished epoch is not reported. `on_best` gets a copy of the weights after each
+    improvement, before `on_epoch` tells of it. An epoch with a non-finite loss is never the best one, and a
+    non-finite training loss ends the run as `diverged`. The global random state is seeded from the spec (dropout
+    draws from it).
     """
     started = time.monotonic()
     torch.manual_seed(derive(spec.seed, "dropout"))
@@ -93,15 +95,18 @@ def fit(
     def ended(reason: str, epochs: int) -> Fitted:
         return Fitted(reason, epochs, stopper.state.best_epoch, best)
 
+    def out_of_time(epoch: int) -> str | None:
+        late = spec.max_seconds is not None and time.monotonic() - started >= spec.max_seconds
+        return "max_seconds" if late and epoch > 1 else None
+
     for epoch in range(1, spec.epochs + 1):
         epoch_started = time.monotonic()
-        loss_sum = torch.zeros((), dtype=torch.float64, device=device)
-        correct = torch.zeros((), dtype=torch.int64, device=device)
+        sums = torch.zeros(2, dtype=torch.float64, device=device)  # losses, images that were right
         lr = optimizer.param_groups[0]["lr"]
 
         model.train()
         for images, labels in parts.train.shuffled(spec.batch_size, order):
-            if reason := should_stop():
+            if reason := should_stop() or out_of_time(epoch):
                 return ended(reason, epoch - 1)
             optimizer.zero_grad(set_to_none=True)
             logits = model(images)
@@ -111,13 +116,18 @@ def fit(
             optimizer.step()
             if l1_proximal:
                 l1_proximal_(penalized, lr * l1_proximal)
-            loss_sum += loss.detach().double() * len(labels)
-            correct += (logits.detach().argmax(1) == labels).sum()
+            sums[0] += loss.detach().double() * len(labels)
+            sums[1] += (logits.detach().argmax(1) == labels).sum()
 
-        train_loss = loss_sum.item() / len(parts.train)
-        validation = evaluate(model, parts.validation)
-        clean = evaluate(model, parts.clean).loss if parts.clean else None
-        improved = stopper.update(epoch, validation.loss if stopper.monitor == "val_loss" else validation.accuracy)
+        validation = score_sums(model, parts.validation)
+        clean = score_sums(model, parts.clean) if parts.clean else validation
+        penalty = _penalty(penalized, regularization.l1, coupled_decay)
+        measured = torch.cat([sums, validation, clean, penalty]).tolist()  # the one synchronization of the epoch
+        train_loss, train_accuracy = (value / len(parts.train) for value in measured[:2])
+        val_loss, val_accuracy = (value / len(parts.validation) for value in measured[2:4])
+        finite = math.isfinite(train_loss) and math.isfinite(val_loss)
+        monitored = val_loss if stopper.monitor == "val_loss" else val_accuracy
+        improved = stopper.update(epoch, monitored if finite else math.nan)
         if improved:
             best = weights_of(model)
             on_best(best)
@@ -126,11 +136,11 @@ def fit(
             EpochResult(
                 epoch=epoch,
                 train_loss=train_loss,
-                train_loss_clean=clean,
-                val_loss=validation.loss,
-                train_accuracy=correct.item() / len(parts.train),
-                val_accuracy=validation.accuracy,
-                penalty=_penalty(penalized, regularization.l1, coupled_decay),
+                train_loss_clean=measured[4] / len(parts.clean) if parts.clean else None,
+                val_loss=val_loss,
+                train_accuracy=train_accuracy,
+                val_accuracy=val_accuracy,
+                penalty=measured[6],
                 lr=lr,
                 seconds=seconds,
                 images_per_second=len(parts.train) / seconds,
@@ -142,15 +152,15 @@ def fit(
             return ended("diverged", epoch)
         if stopper.state.stopped:
             return ended(stopper.state.stopped, epoch)
-        if spec.max_seconds is not None and time.monotonic() - started >= spec.max_seconds:
-            return ended("max_seconds", epoch)
     return ended("max_epochs", spec.epochs)
 
 
-def _penalty(penalized: list[nn.Parameter], l1: float, coupled_decay: float) -> float:
-    total = 0.0
+@torch.no_grad()
+def _penalty(penalized: list[nn.Parameter], l1: float, coupled_decay: float) -> Tensor:
+    """float64 [1], on the device."""
+    total = torch.zeros(1, dtype=torch.float64, device=penalized[0].device)
     if l1:
-        total += l1_penalty([p.detach() for p in penalized], l1).item()
+        total += l1_penalty(penalized, l1)
     if coupled_decay:
-        total += l2_penalty(penalized, coupled_decay).item()
+        total += l2_penalty(penalized, coupled_decay)
     return total

@@ -67,7 +67,7 @@ def test_a_submitted_job_is_answered_with_its_address_and_effective_spec(client:
     answer = client.post("/v1/jobs", json=SPEC | {"labels": {"a": "b"}})
     job = answer.json
     assert answer.status_code == 202
-    assert answer.headers["Location"].endswith(f"/v1/jobs/{job['id']}")
+    assert answer.headers["Location"] == f"/v1/jobs/{job['id']}"
     assert (job["status"], job["queue"]["jobs_ahead"], job["labels"]) == ("queued", 0, {"a": "b"})
     assert isinstance(job["spec"]["seed"], int)
     assert job["spec"]["early_stopping"]["mode"] == "min"
@@ -101,16 +101,35 @@ def test_a_spec_that_cannot_run_is_refused_with_its_fault(
     assert client.get("/v1/jobs").json["data"] == []
 
 
+def test_faults_of_single_values_and_of_the_whole_are_told_together(client: FlaskClient) -> None:
+    bad = {
+        "dataset": {"id": "nothing"}, "epochs": 0, "optimizer": {"name": "adam", "nesterov": True},
+        "early_stopping": {"patience": 0, "mode": "max"},
+    }  # fmt: skip
+    problem = is_problem(client.post("/v1/jobs", json=bad), 422)
+    assert {fault["pointer"] for fault in problem["errors"]} == {
+        "/dataset/id", "/epochs", "/optimizer/nesterov", "/early_stopping/patience",
+    }  # fmt: skip
+    both = is_problem(
+        client.post("/v1/jobs", json=SPEC | {"model": {"channels": [8] * 8}, "optimizer": {"nesterov": True}}), 422
+    )
+    assert {fault["pointer"] for fault in both["errors"]} == {"/model/channels", "/optimizer/nesterov"}
+
+
 def test_bad_requests_are_told_what_is_wrong(client: FlaskClient) -> None:
     as_json = {"content_type": "application/json"}
     assert "not valid JSON" in is_problem(client.post("/v1/jobs", data=b"{no", **as_json), 400)["detail"]
     assert "deeply" in is_problem(client.post("/v1/jobs", data=b"[" * 100_000, **as_json), 400)["detail"]
     assert "application/json" in is_problem(client.post("/v1/jobs", data=b"a=1"), 415)["detail"]
+    digits = b'{"dataset": {"id": "digits"}, "seed": ' + b"9" * 5000 + b"}"
+    assert "not valid JSON" in is_problem(client.post("/v1/jobs", data=digits, **as_json), 400)["detail"]
+    is_problem(client.post("/v1/jobs?validate_only=maybe", data=b"[" * 100_000, **as_json), 422)
     is_problem(client.post("/v1/jobs", json=[]), 422)
     is_problem(client.post("/v1/jobs", data=b"null", **as_json), 422)
     is_problem(client.post("/v1/jobs", data=b" " * (2 << 20), **as_json), 413)
     is_problem(client.get("/v1/jobs/job_nothing"), 404)
     is_problem(client.get("/nowhere"), 404)
+    is_problem(client.get("/v1/jobs/%00"), 404)
     assert "GET" in is_problem_answer(client.delete("/v1/jobs"), 405).headers["Allow"]
 
 
@@ -127,6 +146,7 @@ def is_problem_answer(answer: TestResponse, status: int) -> TestResponse:
         ("/v1/jobs?after=garbage", "/after"),
         ("/v1/jobs?status=sleeping", "/status/0"),
         ("/v1/jobs?label=x", "/label/0"),
+        ("/v1/jobs?label=a%00=b", "/label/0"),
         ("/v1/jobs?lim=1", "/lim"),
         ("/v1/jobs/j?wait=61", "/wait"),
         ("/v1/jobs/j?wait=nan", "/wait"),
@@ -209,6 +229,23 @@ def test_a_wait_for_a_change_that_was_missed_ends_at_once(client: FlaskClient, p
     assert time.monotonic() - started < 15
 
 
+def test_a_place_in_the_queue_that_changes_is_a_change(client: FlaskClient) -> None:
+    first, second = submit(client)["links"], submit(client)["links"]
+    tag = client.get(second["self"]).headers["ETag"]
+    client.post(first["cancel"])
+    answer = client.get(second["self"], headers={"If-None-Match": tag})
+    assert (answer.status_code, answer.json["queue"]["jobs_ahead"]) == (200, 0)
+
+
+def test_waits_beyond_the_cap_are_answered_at_once(client: FlaskClient, parts: Parts) -> None:
+    path = submit(client)["links"]["self"]
+    while parts.waiting.acquire(blocking=False):
+        pass
+    started = time.monotonic()
+    assert client.get(f"{path}?wait=60").json["status"] == "queued"
+    assert time.monotonic() - started < 30
+
+
 def test_a_wait_without_a_change_ends_in_its_time(client: FlaskClient) -> None:
     path = submit(client)["links"]["self"]
     answer = client.get(f"{path}?wait=0.3")
@@ -250,7 +287,65 @@ def test_an_artifact_downloads_whole_in_part_and_unchanged(client: FlaskClient, 
     assert part.headers["Content-Range"] == f"bytes 1000-1999/{len(content)}"
     assert client.get(path, buffered=True, headers={"Range": "bytes=-10"}).data == content[-10:]
     assert client.get(path, buffered=True, headers={"If-None-Match": whole.headers["ETag"]}).status_code == 304
-    is_problem(client.get(path, buffered=True, headers={"Range": f"bytes={len(content)}-"}), 416)
+    beyond = client.get(path, buffered=True, headers={"Range": f"bytes={len(content)}-"})
+    is_problem(beyond, 416)
+    assert beyond.headers["Content-Range"] == f"bytes */{len(content)}"
+
+
+@pytest.mark.parametrize("wanted", ["items=0-1", "bytes=0-1,3-4", "bytes=5-2", "bytes=a-b", "bytes=", "bytes=-"])
+def test_a_range_that_is_not_served_is_ignored(client: FlaskClient, parts: Parts, tmp_path: Path, wanted: str) -> None:
+    job = submit(client)
+    finish(parts, claim(parts), tmp_path)
+    path = f"/v1/jobs/{job['id']}/artifacts/best_model.pth"
+    answer = client.get(path, buffered=True, headers={"Range": wanted})
+    assert (answer.status_code, answer.data) == (200, b"weights")
+    longer = client.get(path, buffered=True, headers={"Range": "bytes=-99"})
+    assert (longer.status_code, longer.data) == (206, b"weights")
+    tag = answer.headers["ETag"]
+    weak = client.get(path, buffered=True, headers={"Range": "bytes=0-1", "If-Range": f"W/{tag}"})
+    assert (weak.status_code, weak.data) == (200, b"weights")
+    strong = client.get(path, buffered=True, headers={"Range": "bytes=0-1", "If-Range": tag})
+    assert (strong.status_code, strong.data) == (206, b"we")
+
+
+def test_a_precondition_that_fails_is_a_problem_and_a_star_holds(
+    client: FlaskClient, parts: Parts, tmp_path: Path
+) -> None:
+    job = submit(client)
+    finish(parts, claim(parts), tmp_path)
+    for path in (job["links"]["self"], f"{job['links']['artifacts']}/best_model.pth"):
+        is_problem(client.get(path, buffered=True, headers={"If-Match": '"x"'}), 412)
+        assert client.get(path, buffered=True, headers={"If-Match": "*"}).status_code == 200
+
+
+def test_an_artifact_of_a_job_that_is_deleted_meanwhile_is_not_there(
+    client: FlaskClient, parts: Parts, tmp_path: Path
+) -> None:
+    job = submit(client)
+    finish(parts, claim(parts), tmp_path)
+    path = f"{job['links']['artifacts']}/best_model.pth"
+    parts.storage.delete(f"jobs/{job['id']}")
+    is_problem(client.get(path), 503)
+    manifest = parts.store.artifacts
+
+    def deleted_after_the_look(tenant: str, job_id: str) -> Any:
+        found = manifest(tenant, job_id)
+        parts.store.delete(tenant, job_id)
+        return found
+
+    parts.store.artifacts = deleted_after_the_look  # type: ignore[method-assign]  # the moment between two statements
+    is_problem(client.get(path), 404)
+
+
+def test_a_flood_of_faults_is_told_briefly(client: FlaskClient) -> None:
+    for flood in (
+        {"model": {"channels": [0] * 100_000}},
+        {"labels": {f"bad key {n}": "x" for n in range(20_000)}},
+        {f"unknown{n}": 1 for n in range(20_000)},
+    ):
+        answer = client.post("/v1/jobs", json=SPEC | flood)
+        assert len(is_problem(answer, 422)["errors"]) <= 100
+        assert len(answer.data) < 100_000
 
 
 @pytest.mark.parametrize("name", ["nothing.bin", "..%2f..%2frightfit.db", "%00", "..%5c..%5cx"])

@@ -1,7 +1,11 @@
 from collections.abc import Sequence
 
-from service.core.diagnosis import in_words
+from service.core import diagnosis
 from service.core.history import Epoch
+
+
+def in_words(epochs: Sequence[Epoch]) -> str:
+    return diagnosis.in_words(epochs, min(epochs, key=lambda e: e.val_loss or 0.0))
 
 
 def history(train: Sequence[float], val: Sequence[float]) -> list[Epoch]:

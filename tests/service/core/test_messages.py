@@ -27,8 +27,8 @@ def hints(server: Redis) -> int:
     return int(waiting)
 
 
-def parts(tmp_path: Path, url: str, database: Database) -> tuple[Submission, Dispatcher]:
-    settings = Settings.from_env({"RIGHTFIT_HOME": str(tmp_path), "RIGHTFIT_HINT_SECONDS": "0.2"})
+def parts(tmp_path: Path, url: str, database: Database, hint_seconds: float = 60) -> tuple[Submission, Dispatcher]:
+    settings = Settings.from_env({"RIGHTFIT_HOME": str(tmp_path), "RIGHTFIT_HINT_SECONDS": str(hint_seconds)})
     store, queue = Store(database), HintQueue(url)
     return Submission(store, queue, 10**9), Dispatcher(settings, store, Registry(database), queue)
 
@@ -49,14 +49,14 @@ def test_a_redis_that_is_away_loses_no_job_and_its_return_brings_the_hint(
     assert submission.store.get("t", job.id).status == "queued"
     assert dispatcher.dispatch() == 0
     own_redis.start()
-    assert dispatcher.dispatch() == 1
+    assert eventually(lambda: dispatcher.dispatch() == 1)
     assert hints(own_redis) == 1
 
 
 def test_lost_hints_of_a_backlog_are_sent_again_only_for_its_head(
     tmp_path: Path, own_redis: Redis, database: Database
 ) -> None:
-    submission, dispatcher = parts(tmp_path, own_redis.url, database)
+    submission, dispatcher = parts(tmp_path, own_redis.url, database, hint_seconds=0.2)
     for _ in range(30):
         submission.submit("t", SPEC)
     with redis.Redis.from_url(own_redis.url) as client:

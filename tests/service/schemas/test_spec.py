@@ -53,7 +53,7 @@ def test_every_field_of_every_part_can_be_set_to_its_own_default() -> None:
         ("max_seconds", [1, 0.5e9, None], [0, "60", math.nan, math.inf, 10**400]),
         ("priority", [0, 9], [-1, 10]),
         ("device", ["auto", "cpu", "cuda"], ["tpu", None, 3]),
-        ("name", ["x", "ü" * 100, None], ["", "x" * 101, 3, "a\x00b", "\ud800"]),
+        ("name", ["", "x", "ü" * 100, None], ["x" * 101, 3, "a\x00b", "\ud800"]),
         ("labels", [{}, {"a/b.c-d_1": ""}], [{"": "x"}, {"a b": "x"}, {"a": 1}, {"a": "x" * 256}, [], {"a": "\x07"}]),
         ("train_loss_clean", [True, False], [1, 0, "true", None]),
         ("dataset.val_fraction", [0.05, 0.5], [0, 0.049, 0.51, "0.2"]),

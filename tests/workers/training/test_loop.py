@@ -1,6 +1,7 @@
 """The rules of training, each seen on real runs."""
 
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,9 +114,18 @@ def test_the_model_trains_in_train_mode_and_is_scored_in_eval_mode() -> None:
             return super().forward(images.flatten(1))
 
     given = spec(epochs=2)
-    fit(Watching(64, 10), parts(given), given)
+    model = Watching(64, 10).eval()
+    fit(model, parts(given), given)
     one_epoch = [True] * math.ceil(200 / 64) + [False, False]
     assert modes == one_epoch * 2
+
+
+def test_penalties_do_not_enter_the_training_loss() -> None:
+    still = {"name": "sgd", "lr": 1e-12}
+    plain = trained(spec(optimizer=still, epochs=1))[2][0]
+    penalized = trained(spec(optimizer=still, epochs=1, regularization={"l1": 0.1, "weight_decay": 1.0}))[2][0]
+    assert penalized.train_loss == pytest.approx(plain.train_loss, rel=1e-6)
+    assert penalized.penalty > plain.penalty == 0.0
 
 
 @pytest.mark.parametrize(
@@ -234,7 +244,35 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_best() -> None:
     assert all(torch.isfinite(tensor).all() for tensor in fitted.best_weights.values())
 
 
-def test_time_that_runs_out_ends_the_run_after_a_whole_epoch() -> None:
+def test_an_epoch_whose_loss_is_not_finite_is_never_the_best() -> None:
+    class Sick(nn.Linear):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            logits = super().forward(images.flatten(1))
+            return logits if self.training else logits * math.nan
+
+    given = spec(early_stopping={"monitor": "val_accuracy"})
+    results: list[EpochResult] = []
+    fitted = fit(Sick(64, 10), parts(given), given, results.append)
+    assert all(math.isnan(r.val_loss) and math.isfinite(r.val_accuracy) for r in results)
+    assert (fitted.best_epoch, fitted.best_weights) == (None, None)
+
+
+def test_time_that_runs_out_waits_for_the_first_epoch_alone() -> None:
+    class Slow(nn.Linear):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            if self.training:
+                time.sleep(0.4)
+            return super().forward(images.flatten(1))
+
+    given = spec(epochs=100, early_stopping=None, max_seconds=1)
+    results: list[EpochResult] = []
+    started = time.monotonic()
+    fitted = fit(Slow(64, 10), parts(given), given, results.append)
+    assert (fitted.stop_reason, fitted.epochs, len(results)) == ("max_seconds", 1, 1)
+    assert time.monotonic() - started < 2 * results[0].seconds
+
+
+def test_time_that_runs_out_ends_the_run() -> None:
     _, fitted, results = trained(spec(epochs=100_000, early_stopping=None, max_seconds=1))
     assert fitted.stop_reason == "max_seconds"
     assert len(results) == fitted.epochs >= 1
