@@ -115,14 +115,11 @@ class Stack:
         )
 
     def _broker_answers(self) -> bool:
-        url = str(self.settings.redis_url)
         try:
-            with redis.Redis.from_url(url, socket_connect_timeout=1.0) as client:
+            with redis.Redis.from_url(str(self.settings.redis_url), socket_connect_timeout=1.0) as client:
                 return bool(client.ping())
         except redis.RedisError:
             return False
-        except ValueError as error:
-            raise SettingsError(f"RIGHTFIT_REDIS_URL is {url!r}; allowed: redis://HOST:PORT/N ({error})") from error
 
     def _api_answers(self) -> bool:
         try:

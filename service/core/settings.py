@@ -5,8 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from service.core.errors import SettingsError
+
+REDIS_SCHEMES = ("redis", "rediss")
 
 Number = TypeVar("Number", int, float)
 
@@ -43,7 +46,7 @@ class Settings:
             home=home,
             database_url=env.get("RIGHTFIT_DATABASE_URL") or f"sqlite:///{home / 'rightfit.db'}",
             storage_url=env.get("RIGHTFIT_STORAGE_URL") or str(home / "storage"),
-            redis_url=env.get("RIGHTFIT_REDIS_URL") or None,
+            redis_url=reader.redis_url(),
             host=env.get("RIGHTFIT_HOST") or "127.0.0.1",
             port=reader.integer("PORT", 8000, 0, 65535),
             auth=reader.choice("AUTH", ("none",)),
@@ -82,6 +85,18 @@ class _Reader:
 
     def integer(self, name: str, default: int, low: int, high: int) -> int:
         return self._parsed(int, "a whole number", name, default, low, high)
+
+    def redis_url(self) -> str | None:
+        text = self._env.get("RIGHTFIT_REDIS_URL") or None
+        try:
+            address = urlsplit(text or "redis://unset")
+            if address.scheme in REDIS_SCHEMES and address.hostname and address.port != 0:
+                return text
+        except ValueError:
+            pass
+        raise SettingsError(
+            f"RIGHTFIT_REDIS_URL is not an address of Redis; allowed: {' or '.join(REDIS_SCHEMES)}://HOST:PORT/N"
+        )
 
     def _parsed(
         self, kind: Callable[[str], Number], words: str, name: str, default: Number, low: Number, high: Number

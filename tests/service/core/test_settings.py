@@ -33,6 +33,9 @@ def test_a_child_process_reads_the_very_same_settings(tmp_path: Path) -> None:
         ("THREADS", "1.5", "whole number"),
         ("LEASE_SECONDS", "nan", "number from 1"),
         ("AUTH", "maybe", "allowed: none"),
+        ("REDIS_URL", "nonsense", "allowed: redis"),
+        ("REDIS_URL", "http://127.0.0.1:1", "allowed: redis"),
+        ("REDIS_URL", "redis://127.0.0.1:port", "allowed: redis"),
         ("HEARTBEAT_SECONDS", "31", "at most half"),
     ],
 )
