@@ -154,7 +154,7 @@ def serve(settings: Settings) -> int:
             print(
                 f"Rightfit is ready: {stack.url}   API page: {stack.url}/docs   logs: {settings.home}/logs", flush=True
             )
-            print("Ctrl-C stops it; queued jobs are kept and go on at the next start.", flush=True)
+            print("Ctrl-C stops it; unfinished jobs are kept and run at the next start.", flush=True)
             while not asked_to_stop.wait(LOOK_SECONDS):
                 stack.check()
             print("Stopping …", flush=True)

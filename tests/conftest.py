@@ -24,6 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 hypothesis_settings.register_profile("unhurried", deadline=None)
 hypothesis_settings.load_profile("unhurried")
 
+# What a test starts ends with the tests, even if they are killed.
+LIFELINE = (sys.executable, "-m", "service.lifeline", str(os.getpid()))
+
 START_SECONDS = 200  # torch is imported from a cold disk
 
 
@@ -64,7 +67,7 @@ class Redis:
             "--dir",
             str(self._folder),
         ]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen([*LIFELINE, *command], cwd=ROOT, stdout=subprocess.DEVNULL)
         assert eventually(self.answers), "the Redis server did not start"
 
     def stop(self) -> None:
@@ -118,7 +121,7 @@ class Serving:
         self.url = f"http://127.0.0.1:{variables['RIGHTFIT_PORT']}"
         self._seen: set[psutil.Process] = set()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "service.cli", "serve"],
+            [*LIFELINE, sys.executable, "-m", "service.cli", "serve"],
             cwd=ROOT, env=clean | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         assert self.process.stdout is not None

@@ -52,7 +52,6 @@ class Run:
     last_word: tuple[str, dict[str, Any]] | None = None
     told_to_stop: str | None = None
     kill_at: float = field(default=float("inf"))
-
     is_silent: bool = False
 
     def reports(self) -> list[tuple[str, dict[str, Any]]]:
