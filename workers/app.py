@@ -20,6 +20,9 @@ ARGUMENTS = (
 )
 
 
+LOOK_SECONDS = 0.1  # how long a worker that has become free may leave a hint unseen
+
+
 class Host:
     """Holds the worker of this process, which is made when Celery starts and not when this module is imported."""
 
@@ -41,8 +44,13 @@ def _set_up_logging(**kwargs: Any) -> None:
 
 
 @signals.worker_ready.connect
-def _start(**kwargs: Any) -> None:
+def _start(sender: Any, **kwargs: Any) -> None:
     host.worker.start()
+    sender.hub.call_repeatedly(LOOK_SECONDS, _look_again)
+
+
+def _look_again() -> None:
+    """Without prefetching, Celery asks for the next hint only when its event loop turns: by itself, once a second."""
 
 
 @signals.worker_shutting_down.connect
