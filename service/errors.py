@@ -30,7 +30,9 @@ def problem(status: int, code: str, detail: str, errors: Sequence[Fault] = ()) -
         "request_id": g.get("request_id", ""),
     }
     if errors:
-        body["errors"] = [vars(fault) for fault in errors]
+        body["errors"] = [
+            {"pointer": fault.pointer, "detail": fault.detail, "allowed": fault.allowed} for fault in errors
+        ]
     return Response(json.dumps(body), status, mimetype="application/problem+json")
 
 

@@ -46,11 +46,12 @@ class Part:
             raise PartDied(f"{self.name} {how}. The end of {self.log}:\n{self._tail()}")
 
     def stop(self, seconds: float) -> None:
-        """SIGTERM, and after its end, or after so many seconds, SIGKILL to whatever is left of its session."""
-        if self._process.poll() is None:
-            self._process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(seconds)
+        """SIGTERM, and after its end, or after so many seconds, SIGKILL to whatever is left of its process group."""
+        if self._process.poll() is not None:
+            return
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -73,7 +74,6 @@ def wait_until(
         for part in parts:
             part.check()
         if time.monotonic() > deadline:
-            logs = f"; see {parts[-1].log}" if parts else ""
-            raise PartDied(f"{what} was not ready within {seconds:g} s{logs}")
+            raise PartDied(f"{what} was not ready within {seconds:g} s")
         if interrupted.wait(0.05):
             raise Interrupted

@@ -78,13 +78,16 @@ class Stack:
         self._cleanup.callback(database.close)
         database.migrate()
         if own_broker:
-            Store(database).forget_hints()  # they were in a broker that is gone
+            store = Store(database)
+            if database.is_local:
+                store.recover()  # nobody else has this home or a broker for it, so no worker lives that holds a job
+            store.forget_hints()  # they were in a broker that is gone
         worker = self._run("worker", [sys.executable, "-m", "workers"])
-        self._run("api", [sys.executable, "-m", "gunicorn", "-c", str(GUNICORN_CONFIG), "service.wsgi:app"])
-        self._await(self._api_answers, API_SECONDS, "the API")
+        api = self._run("api", [sys.executable, "-m", "gunicorn", "-c", str(GUNICORN_CONFIG), "service.wsgi:app"])
+        self._await(self._api_answers, API_SECONDS, f"the API (see {api.log})")
         registry, name = Registry(database), f"{socket.gethostname()}:{worker.pid}"
         alive = self.settings.lease_seconds
-        self._await(lambda: name in registry.live_workers(alive), WORKER_SECONDS, "the worker")
+        self._await(lambda: name in registry.live_workers(alive), WORKER_SECONDS, f"the worker (see {worker.log})")
 
     def _stop(self) -> None:
         for part in reversed(self._parts):  # the API, the worker, the broker

@@ -35,6 +35,7 @@ from workers.warm import Work, run_trainer
 RELEASED = "released"  # the stop reason of a run that goes back into the queue
 LOOK_SECONDS = 0.2  # how often the flags are looked at while the trainer is silent
 RETRY_SECONDS = 0.5  # between two tries to reach the database
+WRITE_SECONDS = 15.0  # for the last writes of a worker that must stop
 EXIT_SECONDS = 10.0  # for a trainer to exit after its last word
 AWAY = (OperationalError, InterfaceError, PoolTimeout)  # what passes; other errors of the database do not
 
@@ -80,10 +81,12 @@ class Supervisor:
     def __init__(self, settings: Settings, store: Store, storage: LocalStorage, context: ForkServerContext) -> None:
         self._settings, self._store, self._storage, self._context = settings, store, storage, context
         self._stopping = threading.Event()
+        self._stop_by = float("inf")
         self.worker = f"{socket.gethostname()}:{os.getpid()}"
 
     def stop(self) -> None:
         """Take no more jobs and put the one that runs back into the queue."""
+        self._stop_by = time.monotonic() + WRITE_SECONDS
         self._stopping.set()
 
     def run_next(self) -> str | None:
@@ -132,10 +135,14 @@ class Supervisor:
             run.process.kill()
             run.process.join()
             run.connection.close()
-        if self._was_interrupted(run) and self._persist(keeper, lambda: self._store.release(lease)):
+        if not self._was_interrupted(run):
+            outcome = _outcome(run)
+        elif self._persist(keeper, lambda: self._store.release(lease)):
             log.info("job %s attempt %d put back into the queue", lease.job_id, lease.attempt)
             return
-        outcome, published = self._publish(lease, folder, _outcome(run))
+        else:
+            outcome = Outcome(Status.CANCELLED, StopReason.CANCELLED)
+        outcome, published = self._publish(lease, folder, outcome)
         self._persist(keeper, lambda: self._store.finish(lease, outcome, published))
         log.info("job %s attempt %d %s: %s", lease.job_id, lease.attempt, outcome.status, outcome.stop_reason)
 
@@ -192,7 +199,7 @@ class Supervisor:
             try:
                 return write()
             except AWAY as error:
-                if self._stopping.is_set():
+                if time.monotonic() > self._stop_by:
                     raise LeaseLost("the worker must stop and the database is away") from error
                 log.warning("cannot write, will try again: %s", error)
             time.sleep(RETRY_SECONDS)
@@ -204,7 +211,7 @@ def _outcome(run: Run) -> Outcome:
         said = run.last_word[1]
         failure = Failure(said["origin"], said["code"], said["detail"])
         return Outcome(Status.FAILED, StopReason(said["stop_reason"]), failure)
-    if run.told_to_stop is not None and (run.last_word is None or run.last_word[1]["stop_reason"] == RELEASED):
+    if run.told_to_stop == StopReason.CANCELLED and run.last_word is None:
         return Outcome(Status.CANCELLED, StopReason.CANCELLED)
     if run.last_word is None:
         detail = f"the trainer process ended without a word, exit code {run.process.exitcode}"

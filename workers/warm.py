@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
@@ -18,6 +17,7 @@ from pathlib import Path
 
 TRAINER = "workers.trainer"
 PRELOAD = (
+    "workers.undisturbed",
     TRAINER,
     "sklearn.datasets",  # the digits
     "torch._dynamo",  # the first optimizer of a process imports it
@@ -53,8 +53,7 @@ def start() -> tuple[ForkServerContext, Warmth]:
     os.environ.setdefault(SINGLE_THREADED, "1")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOAD))
-    with _ignoring(signal.SIGTERM, signal.SIGHUP):
-        return context, look(context)
+    return context, look(context)
 
 
 def look(context: ForkServerContext) -> Warmth:
@@ -84,17 +83,6 @@ def stop(warmth: Warmth) -> None:
 def run_trainer(work: Work, connection: Connection) -> None:
     """The entry of a trainer process; the module is there already."""
     importlib.import_module(TRAINER).main(work, connection)
-
-
-@contextlib.contextmanager
-def _ignoring(*numbers: signal.Signals) -> Iterator[None]:
-    """The server and its children inherit this: a signal to the whole group is the supervisor's to act on."""
-    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
 
 
 def _tell(connection: Connection) -> None:

@@ -10,7 +10,7 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from service.api.context import parts
-from service.core.errors import Invalid
+from service.core.errors import Fault, Invalid
 from service.schemas.problem import faults
 from service.schemas.spec import JobSpecSchema
 
@@ -40,16 +40,21 @@ class StrictParser(FlaskParser):
     def handle_error(  # type: ignore[override]  # it never returns
         self, error: ValidationError, req: Request, schema: Schema, *, error_status_code: Any, error_headers: Any
     ) -> None:
-        """Raise Invalid with every fault, also those that only the parts of a spec show together."""
+        """Raise Invalid with the faults of single values and those that right values show together."""
         ((location, messages),) = error.messages_dict.items()
         data = req.get_json(silent=True) if location == "json" else None
         found = list(islice(faults(messages, schema, data), MOST_FAULTS))
         if isinstance(schema, JobSpecSchema):
-            touched = {fault.pointer.split("/")[1] for fault in found if fault.pointer}
+            wrong = tuple(fault.pointer for fault in found)
             partial = schema.partial_spec(error.valid_data)
             more = parts().submission.faults(partial) if partial else ()
-            found += [fault for fault in more if fault.pointer.split("/")[1] not in touched]
+            found += [fault for fault in more if not _is_doubtful(fault, wrong)]
         raise Invalid(found)
+
+
+def _is_doubtful(fault: Fault, wrong: tuple[str, ...]) -> bool:
+    """Whether a fault rests on a value that is wrong itself, and was judged by its default."""
+    return any(pointer.startswith((fault.pointer, *fault.follows_from)) for pointer in wrong)
 
 
 class Blueprint(SmorestBlueprint):

@@ -158,8 +158,8 @@ class Database:
     def __init__(self, url: str, connections: int = 5) -> None:
         """At most `connections` at once. Raises SettingsError for an address that cannot be a database."""
         try:
-            self.engine: Engine = create_engine(url, pool_size=connections, pool_pre_ping=True)
-        except (ArgumentError, ModuleNotFoundError) as error:
+            self.engine: Engine = create_engine(url, pool_size=connections, max_overflow=0, pool_pre_ping=True)
+        except (ArgumentError, ModuleNotFoundError, ValueError) as error:
             raise SettingsError(f"RIGHTFIT_DATABASE_URL cannot be used: {error}") from error
         if self.engine.dialect.name == "sqlite":
             _prepare_sqlite(self.engine)
@@ -188,6 +188,11 @@ class Database:
         except (OSError, OperationalError) as error:
             address = redacted(str(self.engine.url))
             raise SettingsError(f"RIGHTFIT_DATABASE_URL {address} cannot be used: {error}") from error
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.engine.dialect.name == "sqlite"
 
     def is_migrated(self) -> bool:
         """Whether the schema is the one this code was written for."""

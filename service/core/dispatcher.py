@@ -25,13 +25,11 @@ class Dispatcher:
         """Send what is due; returns how many hints went out."""
         alive = self._registry.live_workers(within=self._settings.lease_seconds)
         window = max(LEAST_WINDOW, 2 * len(alive))
-        sent = 0
-        for job_id in self._store.due_hints(window, self._settings.hint_seconds):
-            if not self._queue.send(job_id):
-                self._store.forget_hints(job_id)
-                break
-            sent += 1
-        return sent
+        due = self._store.due_hints(window, self._settings.hint_seconds)
+        unsent = [job_id for job_id in due if not self._queue.send(job_id)]
+        for job_id in unsent:
+            self._store.forget_hints(job_id)
+        return len(due) - len(unsent)
 
     def run(self, stop: threading.Event) -> None:
         """Dispatch until stopped; a database that is away is tried again."""

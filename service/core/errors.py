@@ -6,11 +6,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong with what a client sent: where (a JSON pointer, RFC 6901), what, and what is allowed."""
+    """One thing wrong with what a client sent: where (a JSON pointer, RFC 6901), what, and what is allowed.
+
+    `follows_from` names the other values that make this one wrong.
+    """
 
     pointer: str
     detail: str
     allowed: str | None = None
+    follows_from: tuple[str, ...] = ()
 
 
 class RightfitError(Exception):

@@ -1,15 +1,15 @@
 """Settings: one frozen record, read from environment variables with the prefix RIGHTFIT_."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from service.core.errors import SettingsError
 
-REDIS_SCHEMES = ("redis", "rediss")
+REDIS_URL = re.compile(r"rediss?://([^/?#@]*@)?([^/?#@:\[\]]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?(/\d*)?")
 
 Number = TypeVar("Number", int, float)
 
@@ -88,14 +88,10 @@ class _Reader:
 
     def redis_url(self) -> str | None:
         text = self._env.get("RIGHTFIT_REDIS_URL") or None
-        try:
-            address = urlsplit(text or "redis://unset")
-            if address.scheme in REDIS_SCHEMES and address.hostname and address.port != 0:
-                return text
-        except ValueError:
-            pass
+        if text is None or REDIS_URL.fullmatch(text):
+            return text
         raise SettingsError(
-            f"RIGHTFIT_REDIS_URL is not an address of Redis; allowed: {' or '.join(REDIS_SCHEMES)}://HOST:PORT/N"
+            "RIGHTFIT_REDIS_URL is not an address of Redis; allowed: redis[s]://[USER:PASSWORD@]HOST[:PORT][/N]"
         )
 
     def _parsed(

@@ -203,20 +203,20 @@ def contradictions(spec: JobSpec) -> Iterator[Fault]:
     """Combinations of valid values that contradict each other."""
     optimizer, stopping = spec.optimizer, spec.early_stopping
     if spec.dataset.val_fraction + spec.dataset.test_fraction > MOST_HELD_OUT:
-        yield Fault(
-            "/dataset/test_fraction", "validation and test leave less than a tenth to train on", "a sum up to 0.9"
-        )
+        detail = "validation and test leave less than a tenth to train on"
+        allowed = f"a sum with val_fraction up to {MOST_HELD_OUT}"
+        yield Fault("/dataset/test_fraction", detail, allowed, ("/dataset/val_fraction",))
     if optimizer.momentum and optimizer.name != "sgd":
-        yield Fault(
-            "/optimizer/momentum", f"{optimizer.name} has no momentum; its betas play that part", "0, or name sgd"
-        )
+        detail = f"{optimizer.name} has no momentum; its betas play that part"
+        yield Fault("/optimizer/momentum", detail, "0, or name sgd", ("/optimizer/name",))
     if optimizer.nesterov and not (optimizer.name == "sgd" and optimizer.momentum):
-        yield Fault(
-            "/optimizer/nesterov", "Nesterov's momentum needs sgd with momentum", "false, or sgd with momentum above 0"
-        )
+        allowed = "false, or sgd with momentum above 0"
+        inputs = ("/optimizer/name", "/optimizer/momentum")
+        yield Fault("/optimizer/nesterov", "Nesterov's momentum needs sgd with momentum", allowed, inputs)
     if stopping and stopping.mode and stopping.mode != direction(stopping.monitor):
         better = direction(stopping.monitor)
-        yield Fault("/early_stopping/mode", f"{stopping.monitor} gets better towards {better}", better)
+        detail = f"{stopping.monitor} gets better towards {better}"
+        yield Fault("/early_stopping/mode", detail, better, ("/early_stopping/monitor",))
 
 
 def unknown_parts(data: Any, understood: Any, pointer: str = "") -> Iterator[str]:

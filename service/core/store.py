@@ -218,6 +218,19 @@ class Store:
         self._on_change(lease.job_id)
         return True
 
+    def recover(self) -> int:
+        """Put back every running job, or end it if it is to be cancelled; returns how many.
+
+        Only for where no worker can be alive: a job that one still holds would be taken from it.
+        """
+        with self._db.read() as c:
+            held = select(jobs.c.id, jobs.c.attempt, jobs.c.spec).where(jobs.c.status == Status.RUNNING)
+            leases = [Lease(*row) for row in c.execute(held)]
+        for lease in leases:
+            if not self.release(lease):
+                self.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
+        return len(leases)
+
     # What keeps the queue moving
 
     def due_hints(self, window: int, older_than: float) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """`rightfit serve` as a person runs it: starts, refuses, is interrupted, is killed."""
 
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from service.core.errors import SettingsError
 from service.core.settings import Settings
-from service.standalone import refuse_open_door
+from service.standalone import WORKER_STOP_SECONDS, refuse_open_door
 from tests.conftest import START_SECONDS, Redis, Serving, eventually, free_port
 
 ANYWHERE = "0.0.0.0"  # noqa: S104 - what must be refused
@@ -34,8 +35,19 @@ def is_training(url: str, path: str) -> bool:
     return bool(look(url, path)["progress"]["epoch"] >= 1)
 
 
+def is_warming_up(stack: Serving) -> bool:
+    return any("multiprocessing.forkserver" in " ".join(command(process)) for process in stack.descendants())
+
+
+def command(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:  # it ended while we looked
+        return []
+
+
 def is_broker(process: psutil.Process) -> bool:
-    return any(name in " ".join(process.cmdline()) for name in ("valkey-server", "redis-server"))
+    return any(name in " ".join(command(process)) for name in ("valkey-server", "redis-server"))
 
 
 def test_ctrl_c_ends_everything_in_order_and_the_job_goes_on_at_the_next_start(tmp_path: Path) -> None:
@@ -68,21 +80,39 @@ def test_ctrl_c_ends_everything_in_order_and_the_job_goes_on_at_the_next_start(t
 
 def test_ctrl_c_while_it_starts_ends_it_within_seconds(tmp_path: Path) -> None:
     with Serving(tmp_path / "home") as stack:
-        assert eventually(lambda: len(stack.descendants()) >= 3), "broker, worker and API are on their way"
+        assert eventually(lambda: is_warming_up(stack)), "the worker's server imports torch"
+        started = time.monotonic()
         code, words = stack.interrupt()
         assert code == 0, words
         assert "is ready" not in words
         assert stack.descendants() == []
+        assert time.monotonic() - started < WORKER_STOP_SECONDS, "nobody had to be killed"
 
 
-def test_a_part_that_dies_ends_the_stack_with_its_last_words(tmp_path: Path) -> None:
+def test_a_stack_that_is_killed_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
+    with Serving(tmp_path / "home") as stack:
+        assert eventually(lambda: is_warming_up(stack))
+        stack.process.kill()
+        stack.ended()
+        assert eventually(lambda: not stack.descendants(), 60)
+
+
+def test_a_worker_that_dies_ends_the_stack_with_its_last_words_and_its_job_is_run_at_the_next_start(
+    tmp_path: Path,
+) -> None:
     with Serving(tmp_path / "home") as stack:
         stack.wait_until_ready()
-        next(process for process in stack.descendants() if is_broker(process)).kill()
+        path = submit(stack.url)
+        assert eventually(lambda: is_training(stack.url, path))
+        next(process for process in stack.descendants() if command(process)[-2:] == ["-m", "workers"]).kill()
         code, words = stack.ended()
         assert code == 1
-        assert "broker was killed by SIGKILL" in words
-        assert stack.descendants() == []
+        assert "worker was killed by SIGKILL" in words
+        assert eventually(lambda: not stack.descendants()), "the trainer has followed its supervisor"
+    with Serving(tmp_path / "home") as again:
+        again.wait_until_ready()
+        assert eventually(lambda: is_training(again.url, path))
+        assert look(again.url, path)["attempt"] == 2
 
 
 def test_a_taken_port_is_told_at_once(tmp_path: Path) -> None:

@@ -103,12 +103,14 @@ def test_a_spec_that_cannot_run_is_refused_with_its_fault(
 
 def test_faults_of_single_values_and_of_the_whole_are_told_together(client: FlaskClient) -> None:
     bad = {
-        "dataset": {"id": "nothing"}, "epochs": 0, "optimizer": {"name": "adam", "nesterov": True},
-        "early_stopping": {"patience": 0, "mode": "max"},
+        "dataset": {"id": "nothing", "val_fraction": 9}, "epochs": 0,
+        "optimizer": {"name": "adam", "nesterov": True, "lr": -1},
+        "early_stopping": {"monitor": "sleep", "mode": "max"},
     }  # fmt: skip
     problem = is_problem(client.post("/v1/jobs", json=bad), 422)
     assert {fault["pointer"] for fault in problem["errors"]} == {
-        "/dataset/id", "/epochs", "/optimizer/nesterov", "/early_stopping/patience",
+        "/dataset/id", "/dataset/val_fraction", "/epochs", "/optimizer/nesterov", "/optimizer/lr",
+        "/early_stopping/monitor",
     }  # fmt: skip
     both = is_problem(
         client.post("/v1/jobs", json=SPEC | {"model": {"channels": [8] * 8}, "optimizer": {"nesterov": True}}), 422

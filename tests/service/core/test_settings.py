@@ -36,6 +36,9 @@ def test_a_child_process_reads_the_very_same_settings(tmp_path: Path) -> None:
         ("REDIS_URL", "nonsense", "allowed: redis"),
         ("REDIS_URL", "http://127.0.0.1:1", "allowed: redis"),
         ("REDIS_URL", "redis://127.0.0.1:port", "allowed: redis"),
+        ("REDIS_URL", "redis://h:6379/abc", "allowed: redis"),
+        ("REDIS_URL", "redis://h:6379/0?foo=1", "allowed: redis"),
+        ("REDIS_URL", "redis://h:/0", "allowed: redis"),
         ("HEARTBEAT_SECONDS", "31", "at most half"),
     ],
 )
@@ -43,3 +46,10 @@ def test_a_bad_value_is_named_with_what_is_allowed(name: str, value: str, allowe
     with pytest.raises(SettingsError, match=allowed) as caught:
         Settings.from_env({f"RIGHTFIT_{name}": value})
     assert f"RIGHTFIT_{name}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://h", "redis://h:6379/0", "rediss://user:pa:ss@h.example:1/15", "redis://[::1]:6379"]
+)
+def test_the_addresses_of_redis_are_taken(url: str) -> None:
+    assert Settings.from_env({"RIGHTFIT_REDIS_URL": url}).redis_url == url

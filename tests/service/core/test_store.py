@@ -248,3 +248,16 @@ def test_writers_wait_for_each_other_instead_of_failing(store: Store) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
     assert sum(len(store.list(f"t{n}", 100).jobs) for n in range(8)) == 80
+
+
+def test_jobs_that_no_worker_holds_any_more_are_put_back_or_ended(store: Store) -> None:
+    lost, cancelled, queued = submit(store), submit(store), submit(store)
+    first = claim(store)
+    claim(store)
+    store.append(first, [epoch(1)])
+    store.cancel("t", cancelled.id)
+    assert store.recover() == 2
+    assert [store.get("t", job.id).status for job in (lost, cancelled, queued)] == ["queued", "cancelled", "queued"]
+    assert claim(store).attempt == 2
+    with pytest.raises(LeaseLost):
+        store.renew(first, 60)
