@@ -210,12 +210,15 @@ def test_data_that_cannot_be_trained_on_is_told_as_the_data_s_fault(bench: Bench
     assert (job.status, job.stop_reason, job.error.origin) == ("failed", "invalid_data", "data")
 
 
+@pytest.mark.parametrize("silent", [False, True])
 def test_a_lease_that_is_taken_away_ends_the_trainer_and_nothing_more_is_written(
-    bench: Bench, database: Database
+    bench: Bench, database: Database, silent: bool
 ) -> None:
     job = bench.submit(**ENDLESS)
     thread = bench.start()
     assert eventually(lambda: bench.training(job))
+    if silent:
+        os.kill(bench.trainer_pids()[0], signal.SIGSTOP)
     with database.write() as c:
         c.exec_driver_sql("UPDATE jobs SET attempt = attempt + 1")
     thread.join(30)
