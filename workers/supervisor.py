@@ -207,25 +207,20 @@ class Supervisor:
 
 
 def _outcome(run: Run) -> Outcome:
-    if run.last_word is not None and run.last_word[0] == "failed":
-        said = run.last_word[1]
-        failure = Failure(said["origin"], said["code"], said["detail"])
-        return Outcome(Status.FAILED, StopReason(said["stop_reason"]), failure)
-    if run.told_to_stop == StopReason.CANCELLED and run.last_word is None:
-        return Outcome(Status.CANCELLED, StopReason.CANCELLED)
     if run.last_word is None:
+        if run.told_to_stop == StopReason.CANCELLED:
+            return Outcome(Status.CANCELLED, StopReason.CANCELLED)
         detail = f"the trainer process ended without a word, exit code {run.process.exitcode}"
         return Outcome(Status.FAILED, StopReason.INTERNAL_ERROR, Failure("infrastructure", "trainer_lost", detail))
-    reason = StopReason(run.last_word[1]["stop_reason"])
+    kind, said = run.last_word
+    reason = StopReason(said["stop_reason"])
+    if kind == "failed":
+        return Outcome(Status.FAILED, reason, Failure(said["origin"], said["code"], said["detail"]))
     if reason is StopReason.CANCELLED:
         return Outcome(Status.CANCELLED, reason)
     if reason is StopReason.DIVERGED:
-        said = run.last_word[1]
-        kept = (
-            f"the model of epoch {said['best_epoch']} was kept"
-            if said["best_epoch"]
-            else "no model was good enough to keep"
-        )
+        best = said["best_epoch"]
+        kept = f"the model of epoch {best} was kept" if best else "no model was good enough to keep"
         detail = f"the loss diverged in epoch {said['epochs']}; {kept}; try a lower lr"
         return Outcome(Status.FAILED, reason, Failure("user", "diverged", detail))
     return Outcome(Status.SUCCEEDED, reason)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from marshmallow import Schema, post_load, validate
 from marshmallow import fields as ma
 
-from service.core.spec import JobSpec, Option, arch_of, build
+from service.core.spec import JobSpec, Option, arch_of
 from service.schemas.fields import Flag, Labels, Number, ShortList, Tagged, Text
 
 LABEL_KEY = validate.Regexp(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}\Z", error="Up to 63 letters, digits and . _ / - only.")
@@ -21,7 +21,7 @@ Field = ma.Field[Any]
 
 
 def schema_of(kind: Any) -> type[Schema]:
-    """A marshmallow schema for a dataclass of the spec. It only checks: defaults are filled by `build`."""
+    """A marshmallow schema for a dataclass of the spec. It only checks: defaults are filled by JobSpec.from_dict."""
     hints = typing.get_type_hints(kind)
     members: dict[str, Any] = {"__doc__": kind.__doc__}
     for f in fields(kind):
@@ -104,13 +104,11 @@ class JobSpecSchema(schema_of(JobSpec)):  # type: ignore[misc]  # the base is ma
 
     @post_load
     def _build(self, data: dict[str, Any], **kwargs: Any) -> JobSpec:
-        spec: JobSpec = build(JobSpec, data)
-        return spec
+        return JobSpec.from_dict(data)
 
     @staticmethod
     def partial_spec(valid: Any) -> JobSpec | None:
         """The spec that the valid values make, defaults in place of the others; None without a data set."""
         if not isinstance(valid, dict) or "id" not in valid.get("dataset", {}):
             return None
-        spec: JobSpec = build(JobSpec, valid)
-        return spec
+        return JobSpec.from_dict(valid)
