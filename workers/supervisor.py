@@ -30,7 +30,7 @@ from service.core.settings import Settings
 from service.core.storage import Artifact, LocalStorage
 from service.core.store import Lease, Store
 from workers.lease import LeaseKeeper
-from workers.warm import Work, run_trainer
+from workers.warm import LAST, Work, run_trainer
 
 RELEASED = "released"  # the stop reason of a run that goes back into the queue
 LOOK_SECONDS = 0.2  # how often the flags are looked at while the trainer is silent
@@ -154,7 +154,10 @@ class Supervisor:
 
     def _start(self, lease: Lease, folder: Path) -> Run:
         ours, theirs = self._context.Pipe()
-        work = Work(lease.job_id, lease.attempt, dict(lease.spec), str(folder), self._settings.threads)
+        settings = self._settings
+        work = Work(
+            lease.job_id, lease.attempt, dict(lease.spec), str(folder), settings.threads, settings.resident_bytes
+        )
         process = self._context.Process(target=run_trainer, args=(work, theirs), name=f"trainer-{lease.job_id}")
         process.start()
         theirs.close()
@@ -185,7 +188,7 @@ class Supervisor:
     def _publish(self, lease: Lease, folder: Path, outcome: Outcome) -> tuple[Outcome, list[Artifact]]:
         """Put the files of the run into the storage; without its files, a run has not succeeded."""
         prefix = f"jobs/{lease.job_id}/a{lease.attempt}"
-        files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        files = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.name != LAST)
         try:
             return outcome, [self._storage.put(f"{prefix}/{path.name}", path) for path in files]
         except StorageError as error:

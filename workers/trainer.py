@@ -4,12 +4,10 @@ It knows no database and no queue. Reports go to the supervisor over a pipe as (
 comes back over it ends the run at the next batch. It dies with its supervisor.
 """
 
-import ctypes
 import logging
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,18 +19,18 @@ from typing import Any
 
 import torch
 
-from service.core.errors import DeviceUnavailable, RightfitError, SpecNotUnderstood, TrainingError
-from service.core.spec import JobSpec, arch_of, unknown_parts
-from workers.training.checkpoint import Weights, save_json, save_weights
+from service.core.errors import DeviceUnavailable, Invalid, RightfitError, SpecNotUnderstood, TrainingError
+from service.core.spec import JobSpec, unknown_parts
+from workers.training.checkpoint import load_tensors, save_json, save_tensors
 from workers.training.data.prepare import prepare
 from workers.training.evaluate import evaluate
-from workers.training.loop import EpochResult, Fitted, Parts, fit
+from workers.training.loop import Fitted, Parts, fit
 from workers.training.models import build_model
+from workers.training.process import die_with_parent, tune
 from workers.training.report import summary
-from workers.warm import Work
+from workers.warm import LAST, Work
 
 BEST_MODEL, REPORT, SPLIT = "best_model.pth", "report.json", "split.json"
-PR_SET_PDEATHSIG = 1  # prctl(2)
 
 Report = Callable[[str, dict[str, Any]], None]
 
@@ -49,12 +47,14 @@ def main(work: Work, connection: Connection) -> None:
         connection.send((kind, content))
 
     try:
-        torch.set_num_threads(work.threads)
+        tune(work.threads)
         spec = understood(work.spec)
-        fitted = run(spec, Path(work.folder), report, stop.reason)
+        fitted = run(spec, Path(work.folder), report, stop.reason, work.resident_bytes)
         report("ended", {"stop_reason": fitted.stop_reason, "epochs": fitted.epochs, "best_epoch": fitted.best_epoch})
     except TrainingError as error:
         report("failed", _failure(error.stop_reason, error.origin, error.code, str(error)))
+    except Invalid as error:
+        report("failed", _failure("internal_error", "user", error.code, str(error)))
     except (torch.OutOfMemoryError, MemoryError) as error:
         report("failed", _failure("out_of_memory", "infrastructure", "out_of_memory", _first_line(error)))
     except Exception as error:
@@ -69,10 +69,7 @@ def main(work: Work, connection: Connection) -> None:
 def understood(stored: dict[str, Any]) -> JobSpec:
     """The spec of the stored data. Raises SpecNotUnderstood rather than train something else than was asked for."""
     spec = JobSpec.from_dict(stored)
-    unknown = list(unknown_parts(stored, spec.to_dict()))
-    if spec.model.arch != arch_of(type(spec.model)):
-        unknown.append("/model/arch")
-    if unknown:
+    if unknown := list(unknown_parts(stored, spec.to_dict())):
         raise SpecNotUnderstood(f"this worker does not know {', '.join(unknown)}; it is older than the API")
     return spec
 
@@ -96,41 +93,50 @@ class StopRequest:
             os._exit(1)
 
 
-def run(spec: JobSpec, folder: Path, report: Report, should_stop: Callable[[], str | None]) -> Fitted:
-    """Train after the spec and leave best_model.pth, report.json and split.json in the folder."""
+def run(
+    spec: JobSpec,
+    folder: Path,
+    report: Report,
+    should_stop: Callable[[], str | None],
+    resident_bytes: int | None = None,
+) -> Fitted:
+    """Train after the spec and leave best_model.pth, report.json, split.json and last.pt in the folder.
+
+    Where the folder holds the last.pt of the same run already, it goes on from there.
+    """
     started = time.time()
     report("phase", {"phase": "preparing"})
     device = pick_device(spec.device)
     prepared = prepare(spec)
-    on_device = prepared.on(device)
     images, split = prepared.images, prepared.split
+    batches = prepared.on(device, resident_bytes)
     model = build_model(spec, images.shape, len(images.classes)).to(device)
     model.to(memory_format=torch.channels_last)
     parts = Parts(
-        train=on_device.batches(split.train),
-        validation=on_device.batches(split.validation),
-        clean=on_device.batches(prepared.clean) if spec.train_loss_clean else None,
+        train=batches(split.train),
+        validation=batches(split.validation),
+        clean=batches(prepared.clean) if spec.train_loss_clean else None,
+        digest=prepared.digest,
     )
-    results: list[EpochResult] = []
-
-    def on_epoch(result: EpochResult) -> None:
-        results.append(result)
-        report("epoch", asdict(result))
-
-    def on_best(weights: Weights) -> None:
-        save_weights(folder / BEST_MODEL, weights)
-
+    last = folder / LAST
     report("phase", {"phase": "training"})
-    fitted = fit(model, parts, spec, on_epoch, on_best, should_stop)
+    fitted = fit(
+        model,
+        parts,
+        spec,
+        on_epoch=lambda result: report("epoch", asdict(result)),
+        on_best=lambda weights: save_tensors(folder / BEST_MODEL, weights),
+        should_stop=should_stop,
+        on_checkpoint=lambda snapshot: save_tensors(last, snapshot),
+        resume_from=load_tensors(last) if last.exists() else None,
+    )
     report("phase", {"phase": "finalizing"})
     save_json(folder / SPLIT, split.to_dict())
     test = None
     if fitted.best_weights is not None and len(split.test):
         model.load_state_dict(fitted.best_weights)
-        test = evaluate(model, on_device.batches(split.test))
-    save_json(
-        folder / REPORT, summary(spec, prepared, model, results, fitted, test) | {"seconds": time.time() - started}
-    )
+        test = evaluate(model, batches(split.test))
+    save_json(folder / REPORT, summary(spec, prepared, model, fitted, test) | {"seconds": time.time() - started})
     return fitted
 
 
@@ -151,8 +157,7 @@ def _first_line(error: BaseException) -> str:
 
 def _die_with_supervisor() -> None:
     """Linux kills us when the warm server dies; a thread ends us when the supervisor does."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     supervisor = multiprocessing.parent_process()
     if supervisor is not None:
         threading.Thread(target=_follow, args=(supervisor,), daemon=True).start()

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from service.core.spec import JobSpec
-from workers.training.checkpoint import load_weights
+from workers.training.checkpoint import load_tensors
 from workers.training.data.prepare import prepare
 from workers.training.evaluate import evaluate
 from workers.training.models import build_model
@@ -26,9 +26,9 @@ def verify(folder: Path) -> tuple[float, float]:
     spec = JobSpec.from_dict(report["spec"])
     prepared = prepare(spec)
     model = build_model(spec, prepared.images.shape, len(prepared.images.classes))
-    model.load_state_dict(load_weights(folder / "best_model.pth"))
+    model.load_state_dict(load_tensors(folder / "best_model.pth"))
     model.to(memory_format=torch.channels_last)
-    score = evaluate(model, prepared.on(torch.device("cpu")).batches(prepared.split.validation))
+    score = evaluate(model, prepared.on(torch.device("cpu"))(prepared.split.validation))
     return report["best"]["val_loss"], score.loss
 
 

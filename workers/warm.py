@@ -16,6 +16,7 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 TRAINER = "workers.trainer"
+LAST = "last.pt"  # a trainer's checkpoint in its folder: of use only while the run is not over
 PRELOAD = (
     "workers.undisturbed",
     TRAINER,
@@ -36,6 +37,7 @@ class Work:
     spec: dict[str, object]
     folder: str
     threads: int
+    resident_bytes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,19 @@ class DeviceUnavailable(TrainingError):
     code = "device_unavailable"
 
 
+class PretrainedUnavailable(TrainingError):
+    """The published weights that the spec asks for cannot be had on this worker."""
+
+    code = "pretrained_unavailable"
+
+
 class SpecNotUnderstood(TrainingError):
     """The job was accepted by a newer release than this worker's."""
 
     code = "spec_not_understood"
+
+
+class CheckpointMismatch(TrainingError):
+    """A run cannot be resumed from the checkpoint of another one."""
+
+    code = "checkpoint_mismatch"

@@ -6,9 +6,13 @@ from dataclasses import dataclass
 
 from service.core.datasets import DatasetInfo
 from service.core.errors import Fault, Invalid
-from service.core.spec import Cnn, JobSpec, Mlp
+from service.core.spec import Cnn, JobSpec, Torchvision, doubts, layers_of
+from service.core.spec.architectures import ARCHITECTURES
+from service.core.spec.layers import Layers
+from service.core.spec.shapes import FOLLOWS_FROM, place
 
 BYTES_PER_VALUE = 4  # fp32
+STATES = {"adam": 2, "adamw": 2, "sgd": 0}  # values that the optimizer keeps for each parameter
 
 
 @dataclass(frozen=True)
@@ -19,14 +23,10 @@ class Layer:
     output: tuple[int, ...]
     parameters: int
 
-    @property
-    def values(self) -> int:
-        return math.prod(self.output)
-
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes, estimated: weights with gradients and optimizer state, activations of one batch, the images."""
+    """Bytes, estimated: weights with gradients, optimizer state and copies, activations of one batch, the images."""
 
     model_bytes: int
     activations_bytes: int
@@ -46,49 +46,67 @@ class Plan:
 
 def plan(spec: JobSpec, dataset: DatasetInfo, max_parameters: int) -> Plan:
     """Count what the run needs; raises Invalid where the model does not fit the images or the limit."""
-    layers = tuple(_layers(spec, dataset))
+    shape = input_shape(spec, dataset)
+    if spec.augmentation.crop_padding >= min(shape[1:]):
+        detail = f"more padding than the {shape[1]}x{shape[2]} images have pixels could crop nothing but zeros"
+        allowed = f"0 to {min(shape[1:]) - 1}"
+        raise Invalid([Fault("/augmentation/crop_padding", detail, allowed, ("/dataset/image_size",))])
+    layers, values = _network(spec, shape, len(dataset.classes))
     parameters = sum(layer.parameters for layer in layers)
     if parameters > max_parameters:
-        raise Invalid(
-            [Fault("/model", f"{parameters:,} parameters are too many", f"at most {max_parameters:,} parameters")]
-        )
-    copies = 2 + (2 if spec.optimizer.name != "sgd" else 1 if spec.optimizer.momentum else 0)
+        detail, allowed = f"{parameters:,} parameters are too many", f"at most {max_parameters:,} parameters"
+        raise Invalid([Fault("/model", detail, allowed, FOLLOWS_FROM)])
+    copies = 3 + STATES[spec.optimizer.name] + bool(spec.optimizer.momentum)  # with gradients and the best weights
+    copies += spec.regularization.ema_decay is not None
     memory = Memory(
         model_bytes=parameters * BYTES_PER_VALUE * copies,
-        activations_bytes=sum(layer.values for layer in layers) * BYTES_PER_VALUE * spec.batch_size,
-        data_bytes=dataset.samples * math.prod(dataset.shape),
+        activations_bytes=values * BYTES_PER_VALUE * spec.batch_size,
+        data_bytes=dataset.samples * math.prod(shape),
     )
     return Plan(spec, parameters, layers, memory, tuple(_warnings(spec, dataset)))
 
 
-def _layers(spec: JobSpec, dataset: DatasetInfo) -> Iterator[Layer]:
-    match spec.model:
-        case Cnn() as model:
-            channels, height, width = dataset.shape
-            halvings = int(math.log2(min(height, width)))
-            if len(model.channels) > halvings:
-                detail = f"each block halves the {height}x{width} images, {len(model.channels)} blocks leave nothing"
-                raise Invalid([Fault("/model/channels", detail, f"1 to {halvings} blocks for this data set")])
-            for number, out in enumerate(model.channels, start=1):
-                norm = 0 if model.norm == "none" else 2 * out
-                weights = channels * out * model.kernel_size**2 + out
-                yield Layer(f"conv{number}", (out, height, width), weights + norm)
-                channels, height, width = out, height // 2, width // 2
-                yield Layer(f"pool{number}", (channels, height, width), 0)
-            yield from _dense(channels * height * width, model.hidden, len(dataset.classes))
-        case Mlp() as model:
-            yield from _dense(math.prod(dataset.shape), model.hidden, len(dataset.classes))
+def input_shape(spec: JobSpec, dataset: DatasetInfo) -> tuple[int, int, int]:
+    """(channels, height, width) of the images that the network sees."""
+    channels, height, width = dataset.shape
+    side = spec.dataset.image_size
+    return (channels, side, side) if side else (channels, height, width)
 
 
-def _dense(inputs: int, hidden: tuple[int, ...], classes: int) -> Iterator[Layer]:
-    for number, width in enumerate((*hidden, classes), start=1):
-        yield Layer(f"linear{number}", (width,), (inputs + 1) * width)
-        inputs = width
+def _network(spec: JobSpec, shape: tuple[int, int, int], classes: int) -> tuple[tuple[Layer, ...], int]:
+    """The layers, and the values that one image keeps for the backward pass. Raises Invalid."""
+    if isinstance(spec.model, Torchvision):
+        return _torchvision(spec.model.arch, shape, classes)
+    if isinstance(spec.model, Cnn):
+        _refuse_too_many_halvings(spec.model, shape)
+    layers = layers_of(spec) or ()
+    placed = place(layers, shape, classes, "/model/layers" if isinstance(spec.model, Layers) else "/model")
+    rows = tuple(Layer(f"{i} {p.layer.type}", p.output, p.parameters) for i, p in enumerate(placed))
+    return rows, sum(p.values for p in placed)
+
+
+def _torchvision(arch: str, shape: tuple[int, int, int], classes: int) -> tuple[tuple[Layer, ...], int]:
+    known, (channels, height, width) = ARCHITECTURES[arch], shape
+    if min(height, width) < known.least_side:
+        detail = f"{arch} takes images of at least {known.least_side} pixels a side and gets {height}x{width}"
+        allowed = f"dataset.image_size from {known.least_side}, or another arch"
+        raise Invalid([Fault("/model/arch", detail, allowed, FOLLOWS_FROM)])
+    parameters = known.parameters(channels, height, width, classes)
+    head = (known.features + 1) * classes
+    rows = (Layer("backbone", (known.features,), parameters - head), Layer("classifier", (classes,), head))
+    return rows, known.activations(height, width)
+
+
+def _refuse_too_many_halvings(model: Cnn, shape: tuple[int, int, int]) -> None:
+    _, height, width = shape
+    halvings = int(math.log2(min(height, width)))
+    if len(model.channels) > halvings:
+        detail = f"each block halves the {height}x{width} images, {len(model.channels)} blocks leave nothing"
+        raise Invalid([Fault("/model/channels", detail, f"1 to {halvings} blocks for such images", FOLLOWS_FROM)])
 
 
 def _warnings(spec: JobSpec, dataset: DatasetInfo) -> Iterator[str]:
-    if spec.regularization.dropout and isinstance(spec.model, Mlp) and not spec.model.hidden:
-        yield "regularization.dropout has no place in an mlp without hidden layers and does nothing."
+    yield from doubts(spec)
     if spec.dataset.train_limit and spec.dataset.train_limit < len(dataset.classes):
         yield "dataset.train_limit is below the number of classes: some classes will not be trained on at all."
     train = dataset.samples * (1 - spec.dataset.val_fraction - spec.dataset.test_fraction)

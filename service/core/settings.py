@@ -27,6 +27,7 @@ class Settings:
     auth: str = "none"
     allow_no_auth: bool = False
     threads: int = 1
+    resident_bytes: int | None = None
     api_processes: int = 1
     api_threads: int = 32
     max_body_bytes: int = 1 << 20
@@ -52,6 +53,7 @@ class Settings:
             auth=reader.choice("AUTH", ("none",)),
             allow_no_auth=reader.choice("ALLOW_NO_AUTH", ("no", "yes")) == "yes",
             threads=reader.integer("THREADS", len(os.sched_getaffinity(0)), 1, 1024),
+            resident_bytes=reader.optional_integer("RESIDENT_BYTES", 0, 1 << 50),
             api_processes=reader.integer("API_PROCESSES", 1, 1, 64),
             api_threads=reader.integer("API_THREADS", 32, 2, 1024),
             max_body_bytes=reader.integer("MAX_BODY_BYTES", 1 << 20, 1024, 1 << 40),
@@ -85,6 +87,9 @@ class _Reader:
 
     def integer(self, name: str, default: int, low: int, high: int) -> int:
         return self._parsed(int, "a whole number", name, default, low, high)
+
+    def optional_integer(self, name: str, low: int, high: int) -> int | None:
+        return self.integer(name, low, low, high) if self._env.get(f"RIGHTFIT_{name}") else None
 
     def redis_url(self) -> str | None:
         text = self._env.get("RIGHTFIT_REDIS_URL") or None

@@ -64,21 +64,27 @@ class Labels(fields.Dict):
 
 
 class Tagged(fields.Field[Any]):
-    """One of several schemas, told apart by the member `tag`; without it the first is meant."""
+    """One of several schemas, told apart by the member `tag`; without it the first is meant, unless it is required."""
 
     def __init__(self, tag: str, choices: Mapping[str, Schema], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.tag, self.choices = tag, choices
+        self.tag, self.choices, self.tag_required = tag, choices, False
 
     def choose(self, value: Any) -> Schema | None:
         """The schema that a value is meant for; None where its tag names none."""
         if not isinstance(value, dict) or self.tag not in value:
-            return next(iter(self.choices.values()))
+            return None if self.tag_required else next(iter(self.choices.values()))
         tag = value[self.tag]
         return self.choices.get(tag) if isinstance(tag, str) else None
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, dict):
+            raise ValidationError("Must be an object.")
         chosen = self.choose(value)
         if chosen is None:
-            raise ValidationError({self.tag: [f"{value[self.tag]!r} is not known"]})
-        return chosen.load(value)
+            told = f"{value[self.tag]!r} is not known" if self.tag in value else "Must be said."
+            raise ValidationError({self.tag: [told]})
+        try:
+            return chosen.load(value)
+        except ValidationError as error:  # half an object of a union says nothing about the others
+            raise ValidationError(error.messages) from error

@@ -52,18 +52,19 @@ def _escaped(part: str) -> str:
 def allowed_at(schema: Schema, path: list[Any], data: Any) -> str | None:
     """What may stand at a path; for an unknown name, the names that are known."""
     inside: Schema | None = schema
+    field: Any = None
     allowed: str | None = "an object"
     for part in path:
-        if inside is None:  # an item of a list or a pair: its field has said what is allowed
-            return allowed
-        if part not in inside.fields:
-            return f"only {', '.join(inside.fields)}"
-        field = inside.fields[part]
-        allowed = field.metadata.get("allowed")
-        data = data.get(part) if isinstance(data, Mapping) else None
-        if isinstance(field, Tagged):
-            inside = field.choose(data)
-            allowed = allowed if inside else ", ".join(field.choices)
-        else:
-            inside = field.schema if isinstance(field, fields.Nested) else None
+        if inside is not None:
+            if part not in inside.fields:
+                return f"only {', '.join(inside.fields)}"
+            field = inside.fields[part]
+            data = data.get(part) if isinstance(data, Mapping) else None
+        elif isinstance(field, fields.List):
+            field = field.inner
+            data = data[part] if isinstance(data, list) else None
+        else:  # a half of a pair, or the tag that names no schema: its field has said what is allowed
+            return ", ".join(field.choices) if isinstance(field, Tagged) else allowed
+        allowed = field.metadata.get("allowed", allowed)
+        inside = field.choose(data) if isinstance(field, Tagged) else getattr(field, "schema", None)
     return allowed

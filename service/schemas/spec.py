@@ -3,6 +3,7 @@
 Each field's metadata carries its description and default for the API document, and `allowed` for error messages.
 """
 
+import functools
 import types
 import typing
 from dataclasses import MISSING, fields, is_dataclass, replace
@@ -11,7 +12,7 @@ from typing import Any, Literal
 from marshmallow import Schema, post_load, validate
 from marshmallow import fields as ma
 
-from service.core.spec import JobSpec, Option, arch_of
+from service.core.spec import JobSpec, Option, tag_of, tags_of
 from service.schemas.fields import Flag, Labels, Number, ShortList, Tagged, Text
 
 LABEL_KEY = validate.Regexp(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}\Z", error="Up to 63 letters, digits and . _ / - only.")
@@ -20,6 +21,7 @@ LABEL_VALUE = validate.Length(0, 255)
 Field = ma.Field[Any]
 
 
+@functools.cache
 def schema_of(kind: Any) -> type[Schema]:
     """A marshmallow schema for a dataclass of the spec. It only checks: defaults are filled by JobSpec.from_dict."""
     hints = typing.get_type_hints(kind)
@@ -45,30 +47,35 @@ def _field(kind: Any, option: Option) -> Field:
     if origin in (typing.Union, types.UnionType):
         return _union([choice for choice in arguments if choice is not types.NoneType], option)
     if is_dataclass(kind):
-        return ma.Nested(schema_of(kind), metadata={"allowed": "an object"})
+        return ma.Nested(schema_of(typing.cast(type, kind)), metadata={"allowed": "an object"})
     if origin is tuple:
         return _list(arguments[0], option)
     if origin is Literal:
-        choices = ", ".join(map(str, arguments))
-        checks = validate.OneOf(arguments, error=f"Must be one of: {choices}.")
-        return ma.String(validate=checks, metadata={"allowed": choices})
+        return _choice(arguments)
     if kind is bool:
         return Flag(metadata={"allowed": "true or false"})
     if kind in (int, float):
         return _number(kind, option)
     low, high = option.length or (0, None)
+    if kind is str and option.choices:
+        return _choice(option.choices)
     if kind is str:
         return Text(validate=validate.Length(low, high), metadata={"allowed": f"text of {low} to {high} characters"})
     allowed = f"at most {high} pairs of text, keys up to 63 and values up to 255 characters"
     return Labels(Text(validate=LABEL_KEY), Text(validate=LABEL_VALUE), high or 0, metadata={"allowed": allowed})
 
 
+def _choice(choices: tuple[str, ...]) -> Field:
+    allowed = ", ".join(choices)
+    checks = validate.OneOf(choices, error=f"Must be one of: {allowed}.")
+    return ma.String(validate=checks, metadata={"allowed": allowed})
+
+
 def _union(choices: list[Any], option: Option) -> Field:
-    if len(choices) > 1:
-        allowed = f"an object whose arch is one of {', '.join(map(arch_of, choices))}"
-        return Tagged(
-            "arch", {arch_of(choice): schema_of(choice)() for choice in choices}, metadata={"allowed": allowed}
-        )
+    if is_dataclass(choices[0]) and (tag := tag_of(choices[0])):
+        schemas = [(tags_of(choice), schema_of(choice)()) for choice in choices]
+        members = {name: schema for names, schema in schemas for name in names}
+        return Tagged(tag, members, metadata={"allowed": f"an object whose {tag} is one of {', '.join(members)}"})
     field = _field(choices[0], option)
     field.allow_none = True
     field.metadata = {**field.metadata, "allowed": f"{field.metadata['allowed']}, or null"}
@@ -77,6 +84,8 @@ def _union(choices: list[Any], option: Option) -> Field:
 
 def _list(kind: Any, option: Option) -> Field:
     item = _field(kind, replace(option, length=None))
+    if isinstance(item, Tagged):
+        item.tag_required = True
     low, high = option.length or (0, None)
     count = str(low) if low == high else f"{low} to {high}"
     allowed = f"a list of {count}, each {item.metadata['allowed']}"

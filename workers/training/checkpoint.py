@@ -1,4 +1,4 @@
-"""Weights and files on disk: plain state dicts of CPU tensors, written whole or not at all."""
+"""Weights, checkpoints and other files of a run on disk: written whole or not at all."""
 
 import json
 import os
@@ -20,14 +20,15 @@ def weights_of(model: nn.Module) -> Weights:
     }
 
 
-def save_weights(path: Path, weights: Weights) -> None:
-    """Write a state dict that `torch.load(path, weights_only=True)` reads."""
-    write_file(path, lambda file: torch.save(weights, file))
+def save_tensors(path: Path, content: Mapping[str, Any]) -> None:
+    """Write tensors and plain data that `torch.load(path, weights_only=True)` reads."""
+    write_file(path, lambda file: torch.save(content, file))
 
 
-def load_weights(path: Path) -> Weights:
-    weights: Weights = torch.load(path, map_location="cpu", weights_only=True)
-    return weights
+def load_tensors(path: Path) -> dict[str, Any]:
+    """Read them, onto the CPU."""
+    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return content
 
 
 def save_json(path: Path, data: Mapping[str, Any]) -> None:

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from workers.training.data.batches import Batches
 
-BATCH = 1024  # images at a time; larger than the training batch, since no gradients are kept
+MOST_IMAGES = 1024  # at a time; more than in training, since no activations are kept
+MOST_PIXELS = 1 << 20  # of one channel at a time, beyond the training batch
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,26 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
+def train_mode(model: nn.Module) -> None:
+    """Train mode for the model, but eval mode for what is frozen: fixed features stay fixed, batch norm with them."""
+    model.train()
+    for module in model.modules():
+        parameters = list(module.parameters())
+        if parameters and not any(p.requires_grad for p in parameters):
+            module.eval()
+
+
+def scoring_batch(batches: Batches, training_batch: int = 1) -> int:
+    """How many images are scored at a time: at least as many as one trains on, which is known to fit."""
+    return max(training_batch, min(MOST_IMAGES, MOST_PIXELS // (batches.shape[1] * batches.shape[2])))
+
+
 @torch.no_grad()
-def score_sums(model: nn.Module, batches: Batches, batch_size: int = BATCH) -> Tensor:
+def score_sums(model: nn.Module, batches: Batches, batch_size: int) -> Tensor:
     """float64 [2], still on the device: the sum of the losses over every image once, and how many were right.
 
-    Changes no parameter, buffer, mode or random state, and does not synchronize.
+    Always in float32, whatever precision the training steps use. Changes no parameter, buffer, mode or random state,
+    and does not synchronize.
     """
     sums = torch.zeros(2, dtype=torch.float64, device=batches.device)
     with eval_mode(model):
@@ -48,7 +64,7 @@ def score_sums(model: nn.Module, batches: Batches, batch_size: int = BATCH) -> T
     return sums
 
 
-def evaluate(model: nn.Module, batches: Batches, batch_size: int = BATCH) -> Score:
+def evaluate(model: nn.Module, batches: Batches, batch_size: int | None = None) -> Score:
     """Score the model on every image once; the same, up to rounding, for any batch size."""
-    loss, correct = score_sums(model, batches, batch_size).tolist()
+    loss, correct = score_sums(model, batches, batch_size or scoring_batch(batches)).tolist()
     return Score(loss / len(batches), correct / len(batches))

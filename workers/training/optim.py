@@ -11,9 +11,10 @@ def build_optimizer(
 ) -> optim.Optimizer:
     """Adam (Kingma and Ba, 2015) and SGD with coupled weight decay, AdamW (Loshchilov and Hutter, 2019) with decoupled.
 
-    Two parameter groups: decayed, and free (biases and normalization parameters, unless they are to be decayed too).
+    With weight decay there are two parameter groups: decayed, and free (biases and normalization parameters, unless
+    they are to be decayed too). Without it there is one, since each group costs a call of its own at every step.
     """
-    regularized, free = split_parameters(model, decay_norm_and_bias)
+    regularized, free = split_parameters(model, decay_norm_and_bias or not weight_decay)
     groups = [{"params": regularized, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
     groups = [group for group in groups if group["params"]]
     match options.name:

@@ -2,7 +2,6 @@
 
 import math
 import platform
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,19 +12,19 @@ from torch import nn
 from service.core.spec import JobSpec
 from workers.training.data.prepare import Prepared
 from workers.training.evaluate import Score
-from workers.training.loop import EpochResult, Fitted
+from workers.training.loop import Fitted
+from workers.training.state import EpochResult
 
 
 def summary(
     spec: JobSpec,
     prepared: Prepared,
     model: nn.Module,
-    results: Sequence[EpochResult],
     fitted: Fitted,
     test: Score | None,
 ) -> dict[str, Any]:
     """Plain JSON data; a non-finite measure is null. `test` is the test part's score with the best weights."""
-    by_epoch = {result.epoch: result for result in results}
+    by_epoch = {result.epoch: result for result in fitted.history}
     images, split, normalization = prepared.images, prepared.split, prepared.normalization
     digests = split.digests()
     return {
@@ -44,7 +43,7 @@ def summary(
         },
         "data": {
             "id": spec.dataset.id,
-            "sha256": images.digest(),
+            "sha256": images.digest,
             "classes": list(images.classes),
             "shape": list(images.shape),
             "split": {name: {"images": len(part), "sha256": digests[name]} for name, part in vars(split).items()},

@@ -82,6 +82,19 @@ def test_a_plan_counts_and_stores_nothing(client: FlaskClient) -> None:
     assert client.get("/v1/jobs").json["data"] == []
 
 
+def test_a_plan_of_a_network_of_torchvision_or_of_layers_tells_its_sizes(client: FlaskClient) -> None:
+    resnet = {"dataset": {"id": "digits", "image_size": 32}, "model": {"arch": "resnet18"}}
+    plan = client.post("/v1/jobs?validate_only=true", json=resnet).json
+    assert plan["parameters"] == 11_689_512 - 1000 * 513 + 10 * 513 - 2 * 64 * 49
+    assert [layer["output"] for layer in plan["layers"]] == [[512], [10]]
+    assert plan["memory"]["data_bytes"] == 1797 * 32 * 32
+    layers = [{"type": "conv2d", "channels": 6, "stride": 2}, {"type": "flatten"}, {"type": "linear"}]
+    plan = client.post("/v1/jobs?validate_only=true", json=SPEC | {"model": {"arch": "layers", "layers": layers}}).json
+    assert [layer["output"] for layer in plan["layers"]] == [[6, 4, 4], [96], [10]]
+    assert [layer["name"] for layer in plan["layers"]] == ["0 conv2d", "1 flatten", "2 linear"]
+    assert plan["parameters"] == 6 * 10 + 97 * 10
+
+
 @pytest.mark.parametrize("query", ["", "?validate_only=true"])
 @pytest.mark.parametrize(
     ("changes", "pointer"),
@@ -90,6 +103,14 @@ def test_a_plan_counts_and_stores_nothing(client: FlaskClient) -> None:
         ({"model": {"channels": [8, 8, 8, 8]}}, "/model/channels"),
         ({"optimizer": {"nesterov": True}}, "/optimizer/nesterov"),
         ({"epochs": 0}, "/epochs"),
+        ({"model": {"arch": "layers", "layers": [{"type": "relu"}, {"type": "linear"}]}}, "/model/layers/1"),
+        ({"model": {"arch": "layers", "layers": [{"type": "flatten"}]}}, "/model/layers"),
+        ({"model": {"arch": "layers"}}, "/model/layers"),
+        (
+            {"model": {"arch": "squeezenet1_1"}, "regularization": {"stochastic_depth": 0.1}},
+            "/regularization/stochastic_depth",
+        ),
+        ({"augmentation": {"crop_padding": 8}}, "/augmentation/crop_padding"),
     ],
 )
 def test_a_spec_that_cannot_run_is_refused_with_its_fault(
@@ -99,6 +120,15 @@ def test_a_spec_that_cannot_run_is_refused_with_its_fault(
     assert [fault["pointer"] for fault in problem["errors"]] == [pointer]
     assert problem["errors"][0]["allowed"]
     assert client.get("/v1/jobs").json["data"] == []
+
+
+def test_a_faulty_network_is_not_judged_by_its_default_as_well(client: FlaskClient) -> None:
+    faulty = {
+        "dataset": {"id": "digits"}, "regularization": {"stochastic_depth": 0.1, "spatial_dropout": 0.1},
+        "model": {"arch": "layers", "layers": [{"type": "conv2d", "channels": 0}]}, "optimizer": {"nesterov": True},
+    }  # fmt: skip
+    problem = is_problem(client.post("/v1/jobs", json=faulty), 422)
+    assert {fault["pointer"] for fault in problem["errors"]} == {"/model/layers/0/channels", "/optimizer/nesterov"}
 
 
 def test_faults_of_single_values_and_of_the_whole_are_told_together(client: FlaskClient) -> None:

@@ -3,14 +3,16 @@
 import json
 import math
 from dataclasses import fields, is_dataclass
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
-from service.core.spec import Cnn, JobSpec, Mlp, Regularization
+from service.core.spec import Cnn, JobSpec, Mlp, Regularization, Torchvision, tags_of
+from service.core.spec.architectures import ARCHITECTURES
+from service.core.spec.layers import Conv2d, Layers, PlainLayer, Residual
 from service.schemas.problem import faults
 from service.schemas.spec import JobSpecSchema
 
@@ -68,7 +70,27 @@ def test_every_field_of_every_part_can_be_set_to_its_own_default() -> None:
         ("early_stopping", [None, {}], [False, []]),
         ("early_stopping.patience", [1], [0, 1.5]),
         ("early_stopping.min_delta", [0, 1e6], [-1e-9]),
-        ("model", [{}, {"arch": "mlp"}], [None, "cnn", {"arch": "vit"}, {"arch": None}]),
+        ("model", [{}, {"arch": "mlp"}], [None, "cnn", {"arch": "vit"}, {"arch": None}, {"arch": "layers"}]),
+        ("model.arch", ["resnet18", "vit_b_16", "convnext_tiny"], ["resnet", "", 18]),
+        ("model.layers", [], [[], {}, None, [[]]]),
+        ("dataset.image_size", [None, 8, 512], [7, 513, 8.5]),
+        ("precision", ["auto", "fp32", "bf16"], ["fp16", None]),
+        ("compile", ["auto", "off", "on"], [True]),
+        ("schedule.name", ["constant", "cosine", "onecycle", "plateau", "step"], ["linear"]),
+        ("schedule.warmup_epochs", [0, 50], [-1, 0.5]),
+        ("schedule.gamma", [0.5], [0, 1]),
+        ("regularization.spatial_dropout", [0, 0.5], [1]),
+        ("regularization.stochastic_depth", [0, 0.5], [1, -0.1]),
+        ("regularization.label_smoothing", [0, 0.99], [1, -0.1]),
+        ("regularization.mixup_alpha", [0, 0.2, 100], [-1, 101]),
+        ("regularization.gradient_clip_norm", [None, 1e-3], [0, -1]),
+        ("regularization.max_norm", [None, 3], [0]),
+        ("regularization.ema_decay", [None, 0.999], [0, 1]),
+        ("regularization.class_weights", ["none", "balanced"], [None, True]),
+        ("augmentation.crop_padding", [0, 4], [-1, 1.5]),
+        ("augmentation.rotation_degrees", [0, 180], [-1, 181]),
+        ("augmentation.rand_augment", [None, {}, {"operations": 3, "magnitude": 30}], [True, {"magnitude": 31}]),
+        ("augmentation.random_erasing", [0, 1], [1.1, True]),
     ],
 )
 def test_the_edges_of_each_range(path: str, good: list[Any], bad: list[Any]) -> None:
@@ -105,7 +127,40 @@ def test_every_fault_is_told_at_once_with_what_is_allowed() -> None:
 
 
 def test_an_unknown_architecture_is_told_the_known_ones() -> None:
-    assert pointers(MINIMAL | {"model": {"arch": "vit"}}) == {"/model/arch": "cnn, mlp"}
+    found = pointers(MINIMAL | {"model": {"arch": "vit"}})
+    assert found == {"/model/arch": f"cnn, mlp, layers, {', '.join(ARCHITECTURES)}"}
+
+
+def test_every_fault_inside_a_network_of_layers_is_told_at_its_place() -> None:
+    layers: list[Any] = [
+        {"type": "conv2d", "channels": "x", "kernel": 3}, {"type": "swish"}, {}, 3, {"type": "conv2d"},
+        {"type": "residual", "layers": [{"type": "dropout", "p": 2}, {"type": "residual", "layers": []}]},
+    ]  # fmt: skip
+    found = pointers(MINIMAL | {"model": {"arch": "layers", "layers": layers}})
+    plain = (
+        "conv2d, linear, relu, gelu, max_pool2d, avg_pool2d, global_avg_pool, batch_norm, group_norm, dropout, "
+        "dropout2d, flatten"
+    )
+    assert found == {
+        "/model/layers/0/channels": "a whole number, 1 to 65536",
+        "/model/layers/0/kernel": f"only {', '.join(f.name for f in fields(Conv2d))}",
+        "/model/layers/1/type": f"{plain}, residual",
+        "/model/layers/2/type": f"{plain}, residual",
+        "/model/layers/3": f"an object whose type is one of {plain}, residual",
+        "/model/layers/4/channels": "a whole number, 1 to 65536",
+        "/model/layers/5/layers/0/p": "a number, 0 to below 1",
+        "/model/layers/5/layers/1/type": plain,
+    }
+
+
+def test_a_whole_network_of_layers_is_taken() -> None:
+    layers: list[dict[str, Any]] = [{"type": tag} for kind in get_args(PlainLayer) for tag in tags_of(kind)]
+    layers[0]["channels"] = 3
+    model = load(
+        MINIMAL | {"model": {"arch": "layers", "layers": [*layers, {"type": "residual", "layers": layers}]}}
+    ).model
+    assert isinstance(model, Layers)
+    assert [layer.type for layer in model.layers] == [*[layer["type"] for layer in layers], "residual"]
 
 
 def test_a_pointer_escapes_what_rfc_6901_says() -> None:
@@ -124,5 +179,5 @@ def test_every_declared_option_says_what_it_means() -> None:
         nested = [hint for hint in get_type_hints(kind).values() if is_dataclass(hint)]
         return [kind, *[part for inner in nested for part in parts(inner)]]
 
-    for kind in [*parts(JobSpec), Cnn, Mlp]:
+    for kind in [*parts(JobSpec), Cnn, Mlp, Layers, Torchvision, *get_args(PlainLayer), Residual]:
         assert all(f.metadata["option"].meaning for f in fields(kind)), kind

@@ -6,9 +6,13 @@ import torch
 from torch import nn
 
 from service.core.spec import JobSpec
-from workers.training.data.prepare import OnDevice, prepare
-from workers.training.loop import EpochResult, Fitted, Parts, fit
+from workers.training.data.batches import Batches
+from workers.training.data.prepare import Prepared, prepare
+from workers.training.loop import Fitted, Parts, fit
 from workers.training.models import build_model
+from workers.training.state import EpochResult
+
+CPU = torch.device("cpu")
 
 
 def spec(**changes: Any) -> JobSpec:
@@ -17,21 +21,37 @@ def spec(**changes: Any) -> JobSpec:
     return JobSpec.from_dict(small | changes).filled(7)
 
 
-def data(given: JobSpec) -> OnDevice:
-    return prepare(given).on(torch.device("cpu"))
+class Data:
+    """The batches of each part of the split."""
+
+    def __init__(self, given: JobSpec, resident_bytes: int | None = None) -> None:
+        self.prepared: Prepared = prepare(given)
+        self._batches = self.prepared.on(CPU, resident_bytes)
+
+    @property
+    def train(self) -> Batches:
+        return self._batches(self.prepared.split.train)
+
+    @property
+    def validation(self) -> Batches:
+        return self._batches(self.prepared.split.validation)
+
+    @property
+    def clean(self) -> Batches:
+        return self._batches(self.prepared.clean)
 
 
-def parts(given: JobSpec) -> Parts:
-    found = data(given)
-    split = found.prepared.split
-    clean = found.batches(found.prepared.clean) if given.train_loss_clean else None
-    return Parts(found.batches(split.train), found.batches(split.validation), clean)
+def parts(given: JobSpec, resident_bytes: int | None = None) -> Parts:
+    data = Data(given, resident_bytes)
+    clean = data.clean if given.train_loss_clean else None
+    return Parts(data.train, data.validation, clean, data.prepared.digest)
 
 
 def network(given: JobSpec) -> nn.Module:
-    return build_model(given, (1, 8, 8), 10)
+    side = given.dataset.image_size or 8
+    return build_model(given, (1, side, side), 10)
 
 
-def trained(given: JobSpec) -> tuple[nn.Module, Fitted, list[EpochResult]]:
+def trained(given: JobSpec, resident_bytes: int | None = None) -> tuple[nn.Module, Fitted, list[EpochResult]]:
     model, results = network(given), list[EpochResult]()
-    return model, fit(model, parts(given), given, results.append), results
+    return model, fit(model, parts(given, resident_bytes), given, results.append), results

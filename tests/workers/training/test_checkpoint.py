@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from workers.training.checkpoint import load_weights, save_json, save_weights, weights_of
+from workers.training.checkpoint import load_tensors, save_json, save_tensors, weights_of
 
 
 def test_weights_are_a_copy_that_training_on_does_not_touch() -> None:
@@ -19,8 +19,8 @@ def test_weights_are_a_copy_that_training_on_does_not_touch() -> None:
 def test_weights_are_plain_contiguous_cpu_tensors_with_the_model_s_own_names(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     model.to(memory_format=torch.channels_last)
-    save_weights(tmp_path / "m.pth", weights_of(model))
-    loaded = load_weights(tmp_path / "m.pth")
+    save_tensors(tmp_path / "m.pth", weights_of(model))
+    loaded = load_tensors(tmp_path / "m.pth")
     assert list(loaded) == list(model.state_dict())
     assert all(tensor.is_contiguous() and tensor.device.type == "cpu" for tensor in loaded.values())
     assert all(torch.equal(loaded[name], tensor) for name, tensor in model.state_dict().items())

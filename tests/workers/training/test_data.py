@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -5,18 +7,22 @@ from hypothesis import strategies as st
 
 from service.core.errors import InvalidData
 from service.core.spec import Dataset
+from tests.workers.training.small import CPU, spec
 from workers.training.data import load
-from workers.training.data.batches import Batches, Normalization
+from workers.training.data.batches import Batches, Resident, Streamed
 from workers.training.data.images import ImageSet
+from workers.training.data.memory import room
+from workers.training.data.normalization import Normalization
+from workers.training.data.prepare import prepare
 from workers.training.data.split import stratified_split, stratified_subset
 
 
 def test_the_digits_are_1797_images_of_ten_classes_that_use_the_whole_range() -> None:
     images = load("digits")
-    assert images.images.shape == (1797, 1, 8, 8)
-    assert images.images.dtype == torch.uint8
-    assert (images.images.min().item(), images.images.max().item()) == (0, 255)
-    assert len(torch.unique(images.images)) == 17
+    assert images.stored.shape == (1797, 1, 8, 8)
+    assert images.stored.dtype == torch.uint8
+    assert (images.stored.min().item(), images.stored.max().item()) == (0, 255)
+    assert len(torch.unique(images.stored)) == 17
     assert set(images.labels.tolist()) == set(range(10))
 
 
@@ -80,23 +86,104 @@ def colourful() -> ImageSet:
     return ImageSet(images, torch.arange(50) % 2, ("a", "b"))
 
 
+def resident(data: ImageSet, indices: torch.Tensor, normalization: Normalization) -> Batches:
+    return Resident(data, data.take_all(), indices, normalization)
+
+
 def test_normalizing_gives_mean_zero_and_deviation_one_on_the_training_part_and_no_nan_on_a_constant_channel() -> None:
     data, indices = colourful(), torch.arange(0, 50, 2)
-    ((pixels, _),) = Batches(data, indices, Normalization.of(data.images, indices)).in_order(100)
+    ((pixels, _),) = resident(data, indices, Normalization.of(data.chunks(indices))).in_order(100)
     torch.testing.assert_close(pixels.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(pixels.std((0, 2, 3), correction=0), torch.tensor([1.0, 1.0, 0.0]), atol=1e-4, rtol=0)
 
 
+def test_the_statistics_are_the_same_however_the_images_are_divided() -> None:
+    data = colourful()
+    whole, by_seven = Normalization.of([data.stored]), Normalization.of(torch.split(data.stored, 7))
+    assert torch.equal(whole.mean, by_seven.mean)
+    assert torch.equal(whole.std, by_seven.std)
+
+
 def test_without_normalization_pixels_are_from_zero_to_one() -> None:
     data = colourful()
-    ((pixels, labels),) = Batches(data, torch.arange(50), Normalization.none(3)).in_order(100)
-    torch.testing.assert_close(pixels, data.images.float() / 255)
+    ((pixels, labels),) = resident(data, torch.arange(50), Normalization.none(3)).in_order(100)
+    torch.testing.assert_close(pixels, data.stored.float() / 255)
     assert torch.equal(labels, data.labels)
 
 
 def test_the_stored_images_are_never_changed() -> None:
     data = colourful()
-    before = data.digest()
-    for pixels, _ in Batches(data, torch.arange(50), Normalization.none(3)).in_order(7):
+    before = data.stored.clone()
+    for pixels, _ in resident(data, torch.arange(50), Normalization.none(3)).in_order(7):
         pixels.zero_()
-    assert data.digest() == before
+    assert torch.equal(data.stored, before)
+
+
+def test_images_are_resized_to_squares_of_the_side_asked_for() -> None:
+    data = replace(colourful(), side=8)
+    assert data.shape == (3, 8, 8)
+    taken = data.take(torch.tensor([3, 1]))
+    assert taken.shape == (2, 3, 8, 8)
+    assert taken.dtype == torch.uint8
+    assert torch.equal(taken, data.take_all()[[3, 1]])
+    assert bool((taken[:, 2] == 9).all()), "a constant channel stays constant"
+    assert data.nbytes == data.take_all().nbytes
+
+
+def batches_of(kind: str, data: ImageSet, indices: torch.Tensor) -> Batches:
+    normalization = Normalization.of(data.chunks(indices))
+    if kind == "resident":
+        return resident(data, indices, normalization)
+    return Streamed(data, indices, normalization, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("side", [None, 6])
+def test_what_is_streamed_is_what_would_be_resident_each_image_once_in_the_same_order(side: int | None) -> None:
+    data, indices = replace(colourful(), side=side), torch.arange(1, 50, 2)
+    streamed, kept = (batches_of(kind, data, indices) for kind in ("streamed", "resident"))
+    for _ in range(2):  # epochs
+        orders = [torch.Generator().manual_seed(5) for _ in range(2)]
+        for skip in (0, 2):
+            pairs = [list(b.shuffled(4, order, skip)) for b, order in zip((streamed, kept), orders, strict=True)]
+            assert len(pairs[0]) == 7 - skip
+            for (pixels, labels), (other_pixels, other_labels) in zip(*pairs, strict=True):
+                assert pixels.dtype == torch.uint8
+                assert torch.equal(pixels, other_pixels)
+                assert torch.equal(labels, other_labels)
+        for (images, labels), (other_images, other_labels) in zip(streamed.in_order(6), kept.in_order(6), strict=True):
+            assert torch.equal(images, other_images)
+            assert torch.equal(labels, other_labels)
+
+
+def test_a_pass_that_is_left_early_does_not_spoil_the_next() -> None:
+    data, indices = colourful(), torch.arange(50)
+    streamed = batches_of("streamed", data, indices)
+    next(iter(streamed.in_order(3)))
+    assert torch.equal(torch.cat([labels for _, labels in streamed.in_order(8)]), data.labels)
+
+
+def test_skipping_leaves_out_the_first_batches_of_the_same_order() -> None:
+    batches = batches_of("resident", colourful(), torch.arange(50))
+    whole = list(batches.shuffled(8, torch.Generator().manual_seed(1)))
+    rest = list(batches.shuffled(8, torch.Generator().manual_seed(1), skip=3))
+    assert len(rest) == len(whole) - 3
+    assert all(torch.equal(a, b) for (a, _), (b, _) in zip(whole[3:], rest, strict=True))
+    assert list(batches.shuffled(8, torch.Generator(), skip=7)) == []
+
+
+def test_the_digest_names_pixels_and_labels() -> None:
+    data = colourful()
+    other = data.stored.clone()
+    other[-1, -1, -1, -1] += 1
+    digests = {data.digest, replace(data, stored=other).digest, replace(data, labels=data.labels.flip(0)).digest}
+    assert len(digests) == 3
+    assert colourful().digest == data.digest
+
+
+def test_a_set_is_resident_where_it_has_room_and_streamed_where_not() -> None:
+    given_spec = spec(dataset={"id": "digits", "train_limit": 50})
+    prepared = prepare(given_spec)
+    assert isinstance(prepared.on(CPU, prepared.images.nbytes)(prepared.clean), Resident)
+    assert isinstance(prepared.on(CPU, prepared.images.nbytes - 1)(prepared.clean), Streamed)
+    assert isinstance(prepared.on(CPU)(prepared.clean), Resident), "1,797 digits have room anywhere"
+    assert 1 << 20 < room(CPU) < 1 << 50

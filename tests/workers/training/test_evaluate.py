@@ -5,9 +5,10 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from tests.workers.training.small import data, network, spec
-from workers.training.data.batches import Batches, Normalization
+from tests.workers.training.small import Data, network, spec
+from workers.training.data.batches import Batches, Resident
 from workers.training.data.images import ImageSet
+from workers.training.data.normalization import Normalization
 from workers.training.evaluate import evaluate
 
 B = 8
@@ -17,7 +18,7 @@ def some_batches(n: int) -> Batches:
     random = torch.Generator().manual_seed(n)
     images = torch.randint(0, 256, (n, 1, 4, 4), dtype=torch.uint8, generator=random)
     labels = torch.randint(0, 3, (n,), generator=random)
-    return Batches(ImageSet(images, labels, ("a", "b", "c")), torch.arange(n), Normalization.none(1))
+    return Resident(ImageSet(images, labels, ("a", "b", "c")), images, torch.arange(n), Normalization.none(1))
 
 
 def whole(batches: Batches) -> tuple[torch.Tensor, torch.Tensor]:
@@ -43,13 +44,13 @@ def test_the_batch_size_does_not_matter(n: int, batch_size: int) -> None:
 
 def test_evaluating_changes_no_parameter_buffer_mode_gradient_or_random_state() -> None:
     given_spec = spec(model={"arch": "cnn", "channels": [4], "norm": "batch"}, regularization={"dropout": 0.5})
-    model, found = network(given_spec), data(given_spec)
+    model, found = network(given_spec), Data(given_spec)
     model.train()
     next(model.children()).eval()  # a frozen layer must come back frozen
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     modes = [module.training for module in model.modules()]
     random_state = torch.get_rng_state()
-    evaluate(model, found.batches(found.prepared.split.validation))
+    evaluate(model, found.validation)
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     assert [module.training for module in model.modules()] == modes
     assert torch.equal(torch.get_rng_state(), random_state)
@@ -70,7 +71,7 @@ def test_the_mode_comes_back_after_an_exception_too() -> None:
 
 def test_dropout_does_not_act_on_a_score() -> None:
     heavy = spec(regularization={"dropout": 0.9})
-    found = data(heavy)
-    batches = found.batches(found.prepared.split.validation)
+    found = Data(heavy)
+    batches = found.validation
     model = network(heavy)
     assert evaluate(model, batches) == evaluate(model, batches)

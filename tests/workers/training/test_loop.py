@@ -12,10 +12,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from service.core.spec import JobSpec
-from tests.workers.training.small import data, network, parts, spec, trained
-from workers.training.checkpoint import load_weights, save_weights
+from tests.workers.training.small import Data, network, parts, spec, trained
+from workers.training.checkpoint import load_tensors, save_tensors
 from workers.training.evaluate import evaluate
-from workers.training.loop import EpochResult, fit
+from workers.training.loop import fit
+from workers.training.state import EpochResult
 
 
 def curve(given: JobSpec) -> list[tuple[float, float | None, float, float]]:
@@ -50,8 +51,8 @@ def test_another_seed_gives_another_history() -> None:
 
 def test_training_starts_near_the_loss_of_a_guess() -> None:
     given = spec(model={"arch": "cnn"})
-    found = data(given)
-    score = evaluate(network(given), found.batches(found.prepared.split.validation))
+    found = Data(given)
+    score = evaluate(network(given), found.validation)
     assert score.loss == pytest.approx(math.log(10), rel=0.1)
 
 
@@ -70,8 +71,8 @@ def test_one_batch_can_be_learned_by_heart(model: dict[str, Any]) -> None:
 def test_train_loss_is_the_mean_per_image_over_the_epoch_as_weights_move() -> None:
     """With a learning rate that moves nothing it is the loss of the whole set; the last batch has 8 of 200 images."""
     given = spec(optimizer={"name": "sgd", "lr": 1e-12}, epochs=1)
-    found = data(given)
-    ((images, labels),) = found.batches(found.prepared.split.train).in_order(10_000)
+    found = Data(given)
+    ((images, labels),) = found.train.in_order(10_000)
     _, _, (result,) = trained(given)
     assert len(labels) % given.batch_size == 8
     logits = network(given)(images)
@@ -96,8 +97,8 @@ def test_every_training_image_is_seen_exactly_once_an_epoch_and_in_another_order
     given = spec(epochs=2)
     fit(Watching(), parts(given), given)
     rows = torch.cat(seen)
-    found = data(given)
-    ((images, _),) = found.batches(found.prepared.split.train).in_order(10_000)
+    found = Data(given)
+    ((images, _),) = found.train.in_order(10_000)
     first, second = rows[:200], rows[200:]
     assert not torch.equal(first, second)
     for epoch in (first, second):
@@ -139,8 +140,8 @@ def test_penalties_do_not_enter_the_training_loss() -> None:
 def test_val_loss_is_plain_cross_entropy_whatever_the_objective(changes: dict[str, Any]) -> None:
     given = spec(epochs=1, **changes)
     model, _, (result,) = trained(given)
-    found = data(given)
-    ((images, labels),) = found.batches(found.prepared.split.validation).in_order(10_000)
+    found = Data(given)
+    ((images, labels),) = found.validation.in_order(10_000)
     model.eval()
     with torch.no_grad():
         assert result.val_loss == pytest.approx(F.cross_entropy(model(images), labels).item(), rel=1e-5)
@@ -169,11 +170,11 @@ def test_proximal_l1_makes_exact_zeros_and_l1_in_the_loss_does_not() -> None:
 def test_the_clean_loss_is_scored_as_validation_is_on_a_part_of_the_training_images() -> None:
     given = spec(dataset={"id": "digits"}, epochs=1, regularization={"dropout": 0.5})
     model, _, (result,) = trained(given)
-    found = data(given)
+    found = Data(given)
     split, clean = found.prepared.split, found.prepared.clean
     assert len(clean) == len(split.validation)
     assert set(clean.tolist()) <= set(split.train.tolist())
-    assert result.train_loss_clean == evaluate(model, found.batches(clean)).loss
+    assert result.train_loss_clean == evaluate(model, found.clean).loss
     assert trained(spec(train_loss_clean=False))[2][0].train_loss_clean is None
 
 
@@ -191,12 +192,12 @@ def test_the_best_weights_are_those_of_the_best_epoch_and_reproduce_its_loss(tmp
     assert fitted.stop_reason == "early_stopping"
     assert fitted.best_epoch == min(results, key=lambda r: r.val_loss).epoch == len(results) - 10
     assert fitted.best_weights is not None
-    save_weights(tmp_path / "best_model.pth", fitted.best_weights)
-    loaded = load_weights(tmp_path / "best_model.pth")
+    save_tensors(tmp_path / "best_model.pth", fitted.best_weights)
+    loaded = load_tensors(tmp_path / "best_model.pth")
     assert any(not torch.equal(loaded[name], tensor) for name, tensor in model.state_dict().items()), "training went on"
-    fresh, found = network(given), data(given)
+    fresh, found = network(given), Data(given)
     fresh.load_state_dict(loaded)
-    recomputed = evaluate(fresh, found.batches(found.prepared.split.validation)).loss
+    recomputed = evaluate(fresh, found.validation).loss
     assert recomputed == pytest.approx(results[fitted.best_epoch - 1].val_loss, rel=1e-6)
 
 

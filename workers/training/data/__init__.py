@@ -1,6 +1,7 @@
 """The data sets that can be loaded by id."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from service.core.errors import InvalidData
 from workers.training.data import digits
@@ -9,8 +10,11 @@ from workers.training.data.images import ImageSet
 LOADERS: dict[str, Callable[[], ImageSet]] = {"digits": digits.load}
 
 
-def load(dataset_id: str) -> ImageSet:
-    """The whole set, on the CPU. Raises InvalidData where this worker does not know it."""
+def load(dataset_id: str, side: int | None = None) -> ImageSet:
+    """The whole set, on the CPU, resized to squares of that side where one is given.
+
+    Raises InvalidData where this worker does not know it.
+    """
     if dataset_id not in LOADERS:
         raise InvalidData(f"this worker has no data set {dataset_id!r}; it has {', '.join(LOADERS)}")
-    return LOADERS[dataset_id]()
+    return replace(LOADERS[dataset_id](), side=side)

@@ -1,75 +1,122 @@
-"""From uint8 images on the device to the float batches a model sees."""
+"""The images of one part of a split, batch by batch, on the device.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+What fits is Resident: one uint8 tensor on the device, a batch is an index_select. What does not is Streamed: loader
+processes gather the batches ahead of time. Both give the same batches in the same order.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
+from workers.training.data.augmentation.layout import select
 from workers.training.data.images import ImageSet
+from workers.training.data.normalization import Normalization
+from workers.training.process import die_with_parent
 
-LEAST_STD = 1e-6  # below it a channel counts as constant
-STATISTICS_BATCH = 4096  # images at a time, so that the statistics of a large set need little memory
-
-
-@dataclass(frozen=True)
-class Normalization:
-    """Per-channel mean and standard deviation, float32 [C], on the scale where a pixel is from 0 to 1."""
-
-    mean: Tensor
-    std: Tensor
-
-    @classmethod
-    def of(cls, images: Tensor, indices: Tensor) -> "Normalization":
-        """The statistics of uint8 images [N, C, H, W] at the given indices. A constant channel has std 1."""
-        total = torch.zeros(images.shape[1], dtype=torch.float64)
-        squares = torch.zeros_like(total)
-        for chunk in torch.split(indices, STATISTICS_BATCH):
-            pixels = images.index_select(0, chunk).double() / 255
-            total += pixels.sum((0, 2, 3))
-            squares += pixels.square().sum((0, 2, 3))
-        count = len(indices) * images.shape[2] * images.shape[3]
-        mean = total / count
-        std = (squares / count - mean.square()).clamp(min=0).sqrt()
-        return cls(mean.float(), torch.where(std < LEAST_STD, 1.0, std).float())
-
-    @classmethod
-    def none(cls, channels: int) -> "Normalization":
-        """Pixels stay as they are, from 0 to 1."""
-        return cls(torch.zeros(channels), torch.ones(channels))
-
-    def to(self, device: torch.device) -> "Normalization":
-        return Normalization(self.mean.to(device), self.std.to(device))
+LOADERS = 2  # processes for each streamed part
+PREFETCH = 4  # batches that each has ready
 
 
-class Batches:
-    """The images of one part of a split, as model input. Everything is on the device; a batch is an index_select."""
+class Batches(ABC):
+    """Some images of a set, by their indices."""
 
-    def __init__(self, data: ImageSet, indices: Tensor, normalization: Normalization) -> None:
-        device = data.images.device
-        self._data, self._indices = data, indices.to(device)
-        normalization = normalization.to(device)
-        self._scale = (1 / (255 * normalization.std)).view(1, -1, 1, 1)
-        self._shift = (-normalization.mean / normalization.std).view(1, -1, 1, 1)
+    def __init__(self, data: ImageSet, indices: Tensor, normalization: Normalization, device: torch.device) -> None:
+        """`indices` int64 [n], on the CPU."""
+        self.device, self.shape, self.classes = device, data.shape, len(data.classes)
+        self.labels = data.labels.index_select(0, indices)
+        self._indices = indices
+        self._scale, self._shift = normalization.scale_and_shift(device)
 
     def __len__(self) -> int:
         """How many images there are."""
         return len(self._indices)
 
-    @property
-    def device(self) -> torch.device:
-        return self._data.images.device
-
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """(images float32 [B, C, H, W] channels last, labels int64 [B]); the last batch may be smaller."""
-        return self._take(self._indices, batch_size)
+        """(images float32 [B, C, H, W] normalized, labels int64 [B]); the last batch may be smaller."""
+        for pixels, labels in self._take(torch.split(self._indices, batch_size)):
+            yield self.normalized(pixels), labels
 
-    def shuffled(self, batch_size: int, order: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """The same images, each exactly once, in an order drawn from a CPU generator."""
-        permutation = torch.randperm(len(self), generator=order).to(self.device)
-        return self._take(self._indices[permutation], batch_size)
+    def shuffled(self, batch_size: int, order: torch.Generator, skip: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """(pixels uint8 [B, C, H, W], labels int64 [B]): every image once, in an order drawn from a CPU generator.
 
-    def _take(self, indices: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        for chunk in torch.split(indices, batch_size):
-            pixels = self._data.images.index_select(0, chunk).to(memory_format=torch.channels_last)
-            yield pixels.float().mul_(self._scale).add_(self._shift), self._data.labels.index_select(0, chunk)
+        The first `skip` batches are left out; the order is the same.
+        """
+        permutation = torch.randperm(len(self), generator=order)
+        return self._take(torch.split(self._indices[permutation], batch_size)[skip:])
+
+    def normalized(self, pixels: Tensor) -> Tensor:
+        """uint8 pixels as a network sees them: float32, channels last."""
+        return pixels.to(torch.float32, memory_format=torch.channels_last).mul_(self._scale).add_(self._shift)
+
+    @abstractmethod
+    def _take(self, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """The uint8 images and labels at each chunk of indices, on the device."""
+
+
+class Resident(Batches):
+    """All images of the set, uint8 [N, C, H, W], are on the device."""
+
+    def __init__(self, data: ImageSet, on_device: Tensor, indices: Tensor, normalization: Normalization) -> None:
+        super().__init__(data, indices, normalization, on_device.device)
+        self._images, self._labels = on_device, data.labels.to(on_device.device)
+
+    def _take(self, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        if not chunks:
+            return
+        size, indices = len(chunks[0]), torch.cat(list(chunks)).to(self.device)
+        for chunk in torch.split(indices, size):
+            yield select(self._images, chunk), self._labels.index_select(0, chunk)
+
+
+class Streamed(Batches):
+    """The images stay where they are; loader processes gather them, and copies to a GPU come from pinned memory."""
+
+    def __init__(self, data: ImageSet, indices: Tensor, normalization: Normalization, device: torch.device) -> None:
+        super().__init__(data, indices, normalization, device)
+        self._chunks = _Chunks()
+        self._loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
+            _Gathered(data),
+            sampler=self._chunks,
+            batch_size=None,  # the sampler's items are whole batches
+            num_workers=LOADERS,
+            prefetch_factor=PREFETCH,
+            persistent_workers=True,
+            pin_memory=device.type == "cuda",
+            multiprocessing_context="fork",  # the images are shared, not copied
+            worker_init_fn=_start_loader,
+            generator=torch.Generator(),  # its own draws must not disturb those of the training
+        )
+
+    def _take(self, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        self._chunks.now = chunks
+        for pixels, labels in self._loader:
+            yield pixels.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
+
+
+class _Chunks:
+    """The sampler of a Streamed: what is to be gathered in this pass."""
+
+    now: Sequence[Tensor] = ()
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(self.now)
+
+    def __len__(self) -> int:
+        return len(self.now)
+
+
+class _Gathered(Dataset[tuple[Tensor, Tensor]]):
+    """A whole batch by its indices, in a loader process."""
+
+    def __init__(self, data: ImageSet) -> None:
+        self._data = data
+
+    def __getitem__(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        return self._data.take(indices), self._data.labels.index_select(0, indices)
+
+
+def _start_loader(_: int) -> None:
+    die_with_parent()

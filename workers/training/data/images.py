@@ -1,30 +1,70 @@
-"""A labelled set of images as tensors."""
+"""A labelled set of images."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
+from torchvision.transforms.v2 import functional as transforms
+
+CHUNK = 4096  # images at a time where a whole set is gone through: a large one needs little memory
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """images uint8 [N, C, H, W] with values from 0 to 255, labels int64 [N] from 0 to len(classes) - 1."""
+    """stored uint8 [N, C, H, W] with values from 0 to 255, labels int64 [N] from 0 to len(classes) - 1; on the CPU.
 
-    images: Tensor
+    The stored images may be a file mapped into memory. `side` is the side to which they are resized on their way out,
+    None to leave them as they are.
+    """
+
+    stored: Tensor
     labels: Tensor
     classes: tuple[str, ...]
+    side: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        channels, height, width = self.images.shape[1:]
-        return channels, height, width
+        """(channels, height, width) of an image that is taken out."""
+        channels, height, width = self.stored.shape[1:]
+        return (channels, self.side, self.side) if self.side else (channels, height, width)
 
-    def to(self, device: torch.device) -> "ImageSet":
-        return ImageSet(self.images.to(device), self.labels.to(device), self.classes)
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all images as they are taken out."""
+        channels, height, width = self.shape
+        return len(self) * channels * height * width
 
+    def take(self, indices: Tensor) -> Tensor:
+        """uint8 [B, *shape]: the images at int64 indices [B]."""
+        return self._sized(self.stored.index_select(0, indices))
+
+    def take_all(self) -> Tensor:
+        """uint8 [N, *shape]; the stored images themselves where they need no resizing."""
+        if self.side is None:
+            return self.stored
+        return torch.cat([self._sized(chunk) for chunk in torch.split(self.stored, CHUNK)])
+
+    def chunks(self, indices: Tensor) -> Iterator[Tensor]:
+        """The images at the indices, a few at a time."""
+        return (self.take(chunk) for chunk in torch.split(indices, CHUNK))
+
+    @cached_property
     def digest(self) -> str:
-        """SHA-256 of all pixels and labels."""
-        sha = hashlib.sha256(self.images.numpy().tobytes())
-        sha.update(self.labels.numpy().tobytes())
+        """SHA-256 of all stored pixels and labels."""
+        sha = hashlib.sha256()
+        for chunk in torch.split(self.stored, CHUNK):
+            sha.update(chunk.contiguous().numpy().data)
+        sha.update(self.labels.contiguous().numpy().data)
         return sha.hexdigest()
+
+    def _sized(self, images: Tensor) -> Tensor:
+        if self.side is None:
+            return images
+        resized: Tensor = transforms.resize(images, [self.side, self.side], antialias=True)
+        return resized

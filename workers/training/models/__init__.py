@@ -1,26 +1,37 @@
-"""The architectures: one file each, one dict of builders."""
-
-from collections.abc import Callable
-from typing import Any
+"""From a spec to its network, with weights drawn from the seed."""
 
 import torch
 from torch import nn
 
-from service.core.spec import JobSpec
-from workers.training.models.cnn import build_cnn
-from workers.training.models.mlp import build_mlp
+from service.core.spec import JobSpec, Torchvision, layers_of
+from service.core.spec.shapes import place
+from workers.training.models.layers import build_layers
+from workers.training.models.torchvision import build_torchvision
 from workers.training.seeds import derive
-
-Builder = Callable[[Any, tuple[int, int, int], int, float], nn.Module]
-
-BUILDERS: dict[str, Builder] = {"cnn": build_cnn, "mlp": build_mlp}
 
 
 def build_model(spec: JobSpec, shape: tuple[int, int, int], classes: int) -> nn.Module:
     """The network of the spec for images of shape (channels, height, width), with weights drawn from its seed.
 
     Takes float images [N, C, H, W], gives logits [N, classes]. The process's own random state is left as it was.
+    Raises Invalid where the images do not fit, PretrainedUnavailable where weights cannot be had.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(spec.seed, "init"))
-        return BUILDERS[spec.model.arch](spec.model, shape, classes, spec.regularization.dropout)
+        return _network(spec, shape, classes)
+
+
+def _network(spec: JobSpec, shape: tuple[int, int, int], classes: int) -> nn.Module:
+    model, regularization = spec.model, spec.regularization
+    if isinstance(model, Torchvision):
+        return build_torchvision(
+            model.arch,
+            shape,
+            classes,
+            dropout=regularization.dropout,
+            stochastic_depth=regularization.stochastic_depth,
+            pretrained=model.pretrained,
+            freeze_backbone=model.freeze == "backbone",
+        )
+    placed = place(layers_of(spec) or (), shape, classes, "/model/layers")
+    return build_layers(placed, regularization.stochastic_depth)

@@ -1,0 +1,41 @@
+"""The job spec: what a user can ask for, declared once, checked as a whole, counted without training."""
+
+from service.core.spec.combinations import contradictions, doubts
+from service.core.spec.job import (
+    Augmentation,
+    Dataset,
+    EarlyStopping,
+    JobSpec,
+    Optimizer,
+    RandAugment,
+    Regularization,
+    Schedule,
+    direction,
+)
+from service.core.spec.models import Cnn, Mlp, Torchvision
+from service.core.spec.networks import layers_of
+from service.core.spec.options import Option
+from service.core.spec.reading import build, tag_of, tags_of, unknown_parts
+
+__all__ = [
+    "Augmentation",
+    "Cnn",
+    "Dataset",
+    "EarlyStopping",
+    "JobSpec",
+    "Mlp",
+    "Optimizer",
+    "Option",
+    "RandAugment",
+    "Regularization",
+    "Schedule",
+    "Torchvision",
+    "build",
+    "contradictions",
+    "direction",
+    "doubts",
+    "layers_of",
+    "tag_of",
+    "tags_of",
+    "unknown_parts",
+]

@@ -1,0 +1,1 @@
+from service.core.architectures import ARCHITECTURES as ARCHITECTURES

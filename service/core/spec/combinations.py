@@ -1,0 +1,100 @@
+"""What valid values say together: contradictions, which are refused, and doubts, which are told."""
+
+from collections.abc import Iterator
+
+from service.core.errors import Fault
+from service.core.spec.architectures import ARCHITECTURES
+from service.core.spec.job import JobSpec, direction
+from service.core.spec.layers import Layers, Residual
+from service.core.spec.models import Cnn, Mlp, Torchvision
+
+MOST_HELD_OUT = 0.9  # share of the images; the rest is left to train on
+FALLS_TO_THE_END = ("cosine", "onecycle")  # schedules whose low learning rates come last
+
+
+def contradictions(spec: JobSpec) -> Iterator[Fault]:
+    """Combinations of valid values that contradict each other, with the reason and what is allowed."""
+    yield from _of_training(spec)
+    yield from _of_the_model(spec)
+
+
+def _of_training(spec: JobSpec) -> Iterator[Fault]:
+    optimizer, stopping, schedule = spec.optimizer, spec.early_stopping, spec.schedule
+    if spec.dataset.val_fraction + spec.dataset.test_fraction > MOST_HELD_OUT:
+        detail = "validation and test leave less than a tenth to train on"
+        allowed = f"a sum with val_fraction up to {MOST_HELD_OUT}"
+        yield Fault("/dataset/test_fraction", detail, allowed, ("/dataset/val_fraction",))
+    if optimizer.momentum and optimizer.name != "sgd":
+        detail = f"{optimizer.name} has no momentum; its betas play that part"
+        yield Fault("/optimizer/momentum", detail, "0, or name sgd", ("/optimizer/name",))
+    if optimizer.nesterov and not (optimizer.name == "sgd" and optimizer.momentum):
+        allowed = "false, or sgd with momentum above 0"
+        inputs = ("/optimizer/name", "/optimizer/momentum")
+        yield Fault("/optimizer/nesterov", "Nesterov's momentum needs sgd with momentum", allowed, inputs)
+    if stopping and stopping.mode and stopping.mode != direction(stopping.monitor):
+        better = direction(stopping.monitor)
+        detail = f"{stopping.monitor} gets better towards {better}"
+        yield Fault("/early_stopping/mode", detail, better, ("/early_stopping/monitor",))
+    if schedule.warmup_epochs and schedule.name == "onecycle":
+        detail = "onecycle is a warm-up of its own; rising_share and start_divisor shape it"
+        yield Fault("/schedule/warmup_epochs", detail, "0, or another schedule", ("/schedule/name",))
+    elif schedule.warmup_epochs >= spec.epochs:
+        detail = f"the warm-up would fill all {spec.epochs} epochs"
+        yield Fault("/schedule/warmup_epochs", detail, f"0 to {spec.epochs - 1}, or more epochs", ("/epochs",))
+    if spec.augmentation.trivial_augment and spec.augmentation.rand_augment:
+        detail = "trivial_augment and rand_augment are two policies over the same operations"
+        yield Fault("/augmentation/rand_augment", detail, "one of them", ("/augmentation/trivial_augment",))
+
+
+def _of_the_model(spec: JobSpec) -> Iterator[Fault]:
+    regularization, model, arch = spec.regularization, spec.model, spec.model.arch
+    inputs = ("/model",)
+    if regularization.dropout and isinstance(model, Layers):
+        detail, allowed = "a network of layers says itself where it drops", '0, and layers {"type": "dropout", "p": …}'
+        yield Fault("/regularization/dropout", detail, allowed, inputs)
+    if regularization.spatial_dropout and not isinstance(model, Cnn):
+        detail = f"{arch} has no blocks of convolutions that it could act after"
+        allowed = "0, arch cnn, or layers with dropout2d"
+        yield Fault("/regularization/spatial_dropout", detail, allowed, inputs)
+    if regularization.stochastic_depth and not _has_residual_branches(spec):
+        detail = f"{arch} has no residual branches that it could skip"
+        allowed = "0, arch layers with residual, or an architecture such as resnet18 or convnext_tiny"
+        yield Fault("/regularization/stochastic_depth", detail, allowed, inputs)
+    elif regularization.stochastic_depth and isinstance(model, Torchvision) and model.freeze == "backbone":
+        detail = "a frozen backbone is in eval mode, where no branch is skipped"
+        yield Fault("/regularization/stochastic_depth", detail, "0, or freeze none", inputs)
+
+
+def _has_residual_branches(spec: JobSpec) -> bool:
+    match spec.model:
+        case Layers(layers):
+            return any(isinstance(layer, Residual) for layer in layers)
+        case Torchvision(arch):
+            return ARCHITECTURES[arch].has_residual_branches
+    return False
+
+
+def doubts(spec: JobSpec) -> Iterator[str]:
+    """Combinations that will not do what they seem to, told as warnings."""
+    regularization, schedule = spec.regularization, spec.schedule
+    if regularization.dropout and isinstance(spec.model, Mlp) and not spec.model.hidden:
+        yield "regularization.dropout has no place in an mlp without hidden layers and does nothing."
+    if spec.early_stopping and schedule.name in FALLS_TO_THE_END:
+        yield (
+            f"early_stopping may end the run before the {schedule.name} schedule has come down, where most of its gain "
+            "is; a patience of about a third of epochs, or null, lets it finish."
+        )
+    if schedule.name == "step" and schedule.step_epochs >= spec.epochs:
+        yield "schedule.step_epochs is not reached within epochs: the learning rate stays constant."
+    if schedule.name == "plateau" and spec.early_stopping and spec.early_stopping.patience <= schedule.plateau_patience:
+        yield "early_stopping.patience ends the run before schedule.plateau_patience can lower the learning rate."
+    if regularization.decay_norm_and_bias and not (regularization.weight_decay or regularization.l1):
+        yield "regularization.decay_norm_and_bias does nothing without weight_decay or l1."
+    if regularization.l1_mode == "proximal" and not regularization.l1:
+        yield "regularization.l1_mode does nothing without l1."
+    if isinstance(spec.model, Torchvision) and spec.model.freeze == "backbone" and not spec.model.pretrained:
+        yield "model.freeze keeps a backbone of random weights: only the classifier learns. Is pretrained meant?"
+    if spec.device == "cpu" and spec.precision == "bf16":
+        yield "precision bf16 gains only on a CPU with avx512_bf16 or amx; on others it is several times slower."
+    if spec.dataset.image_size is None and isinstance(spec.model, Torchvision) and spec.model.pretrained:
+        yield "pretrained weights expect images of about 224 pixels; dataset.image_size can bring yours nearer to that."

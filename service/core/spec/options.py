@@ -1,0 +1,39 @@
+"""How an option of the spec is declared, once: a dataclass field with its default, range, unit and meaning."""
+
+from dataclasses import MISSING, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is allowed for one field of the spec. Bounds are inclusive unless `open_below` or `open_above`."""
+
+    meaning: str
+    minimum: float | None = None
+    maximum: float | None = None
+    open_below: bool = False
+    open_above: bool = False
+    length: tuple[int, int] | None = None
+    unit: str | None = None
+    choices: tuple[str, ...] | None = None
+
+    @property
+    def bounds(self) -> str | None:
+        """The numeric range in words, e.g. `0 to below 1`; None where there is none."""
+        low = None if self.minimum is None else f"{'above ' if self.open_below else ''}{self.minimum:g}"
+        high = None if self.maximum is None else f"{'below ' if self.open_above else ''}{self.maximum:g}"
+        if low and high:
+            return f"{low} to {high}"
+        if low:
+            return low if self.open_below else f"{low} or more"
+        return f"at most {high}" if high else None
+
+
+def option(meaning: str, default: Any = MISSING, **limits: Any) -> Any:
+    """A dataclass field that carries its Option."""
+    return field(default=default, metadata={"option": Option(meaning, **limits)})
+
+
+def part(meaning: str, default: Any = MISSING) -> Any:
+    """A field that is itself a part of the spec; `default` is called to make it."""
+    return field(default_factory=default, metadata={"option": Option(meaning)})

@@ -1,0 +1,74 @@
+"""From checked plain data to the dataclasses of the spec. Checking outside JSON is the schemas' work."""
+
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, Literal
+
+from service.core.spec.options import Option
+
+TAGS = ("arch", "type")  # the fields that tell the members of a union apart
+
+
+def build(kind: Any, data: Any) -> Any:
+    """Rebuild a value of type `kind` (a dataclass of the spec, or a type that one of its fields has) from JSON data.
+
+    What is missing takes its default. A union's member is told by its tag. Where there is none, or one that is not
+    known, it is the first that has a default for everything: `unknown_parts` finds that.
+    """
+    origin = typing.get_origin(kind)
+    if origin in (typing.Union, types.UnionType):
+        if data is None:
+            return None
+        members = [member for member in typing.get_args(kind) if member is not type(None)]
+        return _member(members, data) if is_dataclass(members[0]) else build(members[0], data)
+    if is_dataclass(kind):
+        hints, make = typing.get_type_hints(kind), typing.cast(Any, kind)
+        return make(**{f.name: build(hints[f.name], data[f.name]) for f in fields(kind) if f.name in data})
+    if origin is tuple:
+        item = typing.get_args(kind)[0]
+        return tuple(build(item, value) for value in data)
+    if kind is float:
+        return float(data)
+    return dict(data) if isinstance(data, Mapping) else data
+
+
+def _member(members: Sequence[Any], data: Mapping[str, Any]) -> Any:
+    for member in members:
+        tag = tag_of(member)
+        if tag is None or data.get(tag) in tags_of(member):
+            return build(member, data)
+    default = next(member for member in members if not _needs_data(member))
+    return default() if any(tag in data for tag in TAGS) else build(default, data)
+
+
+def _needs_data(kind: Any) -> bool:
+    return any(f.default is MISSING and f.default_factory is MISSING for f in fields(kind))
+
+
+def tag_of(member: Any) -> str | None:
+    """The name of the field that tells this member of a union from the others; None for a dataclass without one."""
+    return next((f.name for f in fields(member) if f.name in TAGS), None)
+
+
+def tags_of(member: Any) -> tuple[str, ...]:
+    """What that field may hold."""
+    tag = next(f for f in fields(member) if f.name in TAGS)
+    hint, option = typing.get_type_hints(member)[tag.name], typing.cast(Option, tag.metadata["option"])
+    return typing.get_args(hint) if typing.get_origin(hint) is Literal else option.choices or ()
+
+
+def unknown_parts(data: Any, understood: Any, pointer: str = "") -> Iterator[str]:
+    """JSON pointers of what stored data say and the spec built from them does not: options of a newer release."""
+    if isinstance(data, Mapping) and isinstance(understood, Mapping):
+        for name, value in data.items():
+            if name not in understood or (name in TAGS and value != understood[name]):
+                yield f"{pointer}/{name}"
+            else:
+                yield from unknown_parts(value, understood[name], f"{pointer}/{name}")
+    elif isinstance(data, Mapping):
+        yield pointer
+    elif isinstance(data, Sequence) and not isinstance(data, str) and isinstance(understood, Sequence):
+        for index, (value, known) in enumerate(zip(data, understood, strict=False)):
+            yield from unknown_parts(value, known, f"{pointer}/{index}")

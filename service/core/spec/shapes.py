@@ -1,0 +1,169 @@
+"""The shapes and parameters of a network of layers, by arithmetic alone: what plans, checks and builds it."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from service.core.errors import Fault, Invalid
+from service.core.spec.layers import (
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Flatten,
+    GlobalAvgPool,
+    GroupNorm,
+    Layer,
+    Linear,
+    MaxPool2d,
+    Residual,
+)
+
+Shape = tuple[int, ...]  # (channels, height, width) of an image, (features,) of features
+
+IMAGE_RANK = 3
+FOLLOWS_FROM = ("/model", "/dataset/image_size")  # what a shape is computed from
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """The 1x1 convolution of this stride (None: a linear layer) that brings a residual's input to its output."""
+
+    stride: int | None
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A layer in its place: what goes in, what comes out, how many parameters it has."""
+
+    layer: Layer
+    input: Shape
+    output: Shape
+    parameters: int
+    inner: tuple["Placed", ...] = ()
+    shortcut: Shortcut | None = None
+
+    @property
+    def values(self) -> int:
+        """Values kept for the backward pass, per image: the output's and the inner layers'."""
+        return math.prod(self.output) + sum(placed.values for placed in self.inner)
+
+
+def place(layers: Sequence[Layer], shape: Shape, classes: int, pointer: str) -> tuple[Placed, ...]:
+    """Put each layer in its place, for images of `shape`, ending in one output for each class.
+
+    Raises Invalid, told with the layer's index below `pointer` and the shapes, at the first that does not fit.
+    """
+    placed = tuple(_place(layers, shape, classes, pointer))
+    end = placed[-1].output if placed else shape
+    if end != (classes,):
+        detail = f"the network ends with {shown(end)}, it must end with one feature for each of the {classes} classes"
+        raise Invalid([Fault(pointer, detail, 'a last layer {"type": "linear"}', FOLLOWS_FROM)])
+    return placed
+
+
+def shown(shape: Shape) -> str:
+    """A shape in words: `features [128]`, `images [64, 7, 7]`."""
+    return f"{'images' if len(shape) == IMAGE_RANK else 'features'} {list(shape)}"
+
+
+def _place(layers: Sequence[Layer], shape: Shape, classes: int, pointer: str) -> Iterator[Placed]:
+    for index, layer in enumerate(layers):
+        here = f"{pointer}/{index}"
+        try:
+            if isinstance(layer, Residual):
+                placed = _residual(layer, shape, tuple(_place(layer.layers, shape, classes, f"{here}/layers")))
+            else:
+                output, parameters = _apply(layer, shape, classes)
+                placed = Placed(layer, shape, output, parameters)
+        except _Misfit as misfit:
+            detail = f"layer {'.'.join(filter(str.isdigit, here.split('/')))} ({layer.type}): {misfit}"
+            raise Invalid([Fault(here, detail, misfit.allowed, FOLLOWS_FROM)]) from None
+        yield placed
+        shape = placed.output
+
+
+class _Misfit(Exception):
+    def __init__(self, detail: str, allowed: str) -> None:
+        super().__init__(detail)
+        self.allowed = allowed
+
+
+def _apply(layer: Layer, shape: Shape, classes: int) -> tuple[Shape, int]:
+    """(output shape, parameters) of a plain layer."""
+    match layer:
+        case Conv2d():
+            return _convolve(layer, shape)
+        case Linear():
+            (inputs,) = _features(shape)
+            outputs = layer.features or classes
+            return (outputs,), (inputs + layer.bias) * outputs
+        case MaxPool2d() | AvgPool2d():
+            channels, height, width = _image(shape)
+            if 2 * layer.padding > layer.kernel_size:
+                detail = f"a padding of {layer.padding} is more than half of a window of {layer.kernel_size}"
+                raise _Misfit(detail, f"padding 0 to {layer.kernel_size // 2}")
+            stride = layer.stride or layer.kernel_size
+            return (channels, *_windows(height, width, layer.kernel_size, stride, 2 * layer.padding)), 0
+        case GlobalAvgPool():
+            return (_image(shape)[0],), 0
+        case BatchNorm():
+            return shape, 2 * shape[0]
+        case GroupNorm():
+            if shape[0] % layer.groups:
+                raise _Misfit(
+                    f"{shape[0]} channels do not divide into {layer.groups} groups", f"a divisor of {shape[0]}"
+                )
+            return shape, 2 * shape[0]
+        case Flatten():
+            return (math.prod(_image(shape)),), 0
+    return shape, 0
+
+
+def _convolve(layer: Conv2d, shape: Shape) -> tuple[Shape, int]:
+    channels, height, width = _image(shape)
+    if channels % layer.groups or layer.channels % layer.groups:
+        detail = f"{channels} input and {layer.channels} output channels do not divide into {layer.groups} groups"
+        raise _Misfit(detail, "groups that divide both")
+    around = layer.kernel_size - 1 if layer.padding is None else 2 * layer.padding
+    size = _windows(height, width, layer.kernel_size, layer.stride, around)
+    weights = channels // layer.groups * layer.kernel_size**2 * layer.channels
+    return (layer.channels, *size), weights + layer.bias * layer.channels
+
+
+def _residual(layer: Residual, shape: Shape, inner: tuple[Placed, ...]) -> Placed:
+    output = inner[-1].output
+    parameters = sum(placed.parameters for placed in inner)
+    if output == shape:
+        return Placed(layer, shape, output, parameters, inner)
+    if len(output) != len(shape):
+        detail = f"{shown(shape)} go in and {shown(output)} come out: they cannot be added"
+        raise _Misfit(detail, "inner layers that keep images images and features features")
+    parameters += shape[0] * output[0]
+    if len(shape) != IMAGE_RANK:
+        return Placed(layer, shape, output, parameters, inner, Shortcut(None))
+    stride = math.ceil(shape[1] / output[1])
+    if [math.ceil(side / stride) for side in shape[1:]] != list(output[1:]):
+        detail = f"{shown(shape)} go in and {shown(output)} come out: no stride of the 1x1 convolution fits"
+        raise _Misfit(detail, "inner layers that keep the size or divide it by a whole number, rounded up")
+    return Placed(layer, shape, output, parameters, inner, Shortcut(stride))
+
+
+def _windows(height: int, width: int, kernel: int, stride: int, around: int) -> tuple[int, int]:
+    if min(height, width) + around < kernel:
+        detail = f"a window of {kernel} does not fit into {height}x{width} with {around} zeros around"
+        raise _Misfit(detail, "a smaller kernel_size, more padding, or fewer poolings before it")
+    return (height + around - kernel) // stride + 1, (width + around - kernel) // stride + 1
+
+
+def _image(shape: Shape) -> Shape:
+    if len(shape) != IMAGE_RANK:
+        raise _Misfit(
+            f"it takes images [C, H, W] and gets {shown(shape)}", "a place before flatten and global_avg_pool"
+        )
+    return shape
+
+
+def _features(shape: Shape) -> Shape:
+    if len(shape) == IMAGE_RANK:
+        raise _Misfit(f"it takes features [F] and gets {shown(shape)}", "flatten or global_avg_pool before it")
+    return shape

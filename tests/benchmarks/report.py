@@ -1,0 +1,111 @@
+"""The results as Markdown: a table for each job and batch size, and what the other measurements say."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tests.benchmarks.summary import Row, Spread
+
+MIB = 1 << 20
+HEADS = (
+    "contestant", "training images/s", "rightfit's over its", "whole process, s",
+    "its over rightfit's", "peak memory, MiB", "final val. loss", "best val. loss", "accuracy",
+    "same loss as the others",
+)  # fmt: skip
+VERDICTS = {True: "yes", False: "**no**", None: "too few rounds"}
+
+
+def markdown(about: dict[str, Any], tables: dict[str, list[Row]], extras: dict[str, Any]) -> str:
+    """`about` is the head of the results file, `tables` the rows under the name of each job and batch size."""
+    parts = [_head(about), *(f"## {title}\n\n{_table(HEADS, map(_cells, rows))}" for title, rows in tables.items())]
+    if failures := about["failures"]:
+        parts.append("## Failed\n\n" + "\n".join(f"- {failure.splitlines()[0]}" for failure in failures))
+    writers = {"size": _size, "overhead": _overhead, "service": _service}
+    parts += [writers[name](content) for name, content in extras.items()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _head(about: dict[str, Any]) -> str:
+    return (
+        f"# {about['device']}, {about['date']}\n\n"
+        f"torch {about['torch']}, Python {about['python']}, threads: {about['threads']}; rounds: {about['rounds']}, "
+        f"each contestant once a round, another seed each round; load before the start {about['load']:.1f}.\n\n"
+        "Each figure is the median of the rounds, in brackets the least and the most. Images/s are training images "
+        "over the median time of an epoch (training, validation and saving; the first epoch left out). Ratios are "
+        "taken round by round: above 1, rightfit is ahead. Losses are means over the rounds, ± standard deviation."
+    )
+
+
+def _cells(row: Row) -> list[str]:
+    deviation = "" if row.loss_deviation is None else f" ± {row.loss_deviation:.4f}"
+    return [
+        row.name,
+        _spread(row.images_per_second, "{:,.0f}"),
+        _spread(row.speedup, "{:.2f}"),
+        _spread(row.seconds, "{:.1f}"),
+        _spread(row.shortening, "{:.2f}"),
+        f"{row.peak_bytes.median / MIB:,.0f}",
+        f"{row.final_loss:.4f}{deviation}",
+        f"{row.best_loss:.4f}",
+        f"{row.final_accuracy:.1%}",
+        VERDICTS[row.agrees],
+    ]
+
+
+def _spread(spread: Spread | None, form: str) -> str:
+    if spread is None:
+        return ""
+    median, least, most = (form.format(value) for value in (spread.median, spread.least, spread.most))
+    return median if least == most else f"{median} ({least}–{most})"  # noqa: RUF001 - a range has an en dash
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """The first column is words, the others are figures."""
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _size(measured: dict[str, Any]) -> str:
+    rows = [
+        [
+            f"{size['images']:,}",
+            f"{size['images_per_second']:,.0f}",
+            f"{size['peak_bytes'] / MIB:,.0f}",
+            f"{(size['peak_bytes'] - size['data_bytes']) / MIB:,.0f}",
+        ]
+        for size in measured["sizes"]
+    ]
+    heads = ("images", "training images/s", "peak memory, MiB", "less the data's own bytes, MiB")
+    long = measured["long"]
+    return (
+        f"## Large sets and long runs (the engine, mlp of 32)\n\n{_table(heads, rows)}\n\n"
+        f"{long['epochs']:,} epochs on a tiny set: the median epoch of the first tenth took {long['first_ms']:.2f} ms, "
+        f"of the last tenth {long['last_ms']:.2f} ms."
+    )
+
+
+def _overhead(measured: dict[str, Any]) -> str:
+    rows = [
+        [
+            job,
+            f"{found['engine_ms']:.1f}",
+            f"{found['bare_ms']:.1f}",
+            f"{found['ratio']:.3f} ({found['least_ratio']:.3f}–{found['most_ratio']:.3f})",  # noqa: RUF001
+        ]
+        for job, found in measured.items()
+    ]
+    heads = ("job", "engine, ms an epoch", "bare loop, ms an epoch", "ratio, epoch by epoch")
+    return f"## The engine beside the bare loop, same network, in turn\n\n{_table(heads, rows)}"
+
+
+def _service(measured: dict[str, Any]) -> str:
+    median = measured["median"]
+    rows = [
+        ["first step", f"{median['first_step']:.2f}"],
+        ["first epoch seen", f"{median['first_epoch']:.2f}"],
+        ["succeeded", f"{median['succeeded']:.2f}"],
+    ]
+    return (
+        f"## The whole service: digits, {measured['epochs']} epochs, median of {len(measured['jobs'])} jobs\n\n"
+        f"{_table(('from the POST to', 'seconds'), rows)}\n\nThe stack was ready {measured['stack_ready']:.1f} s after "
+        "its start."
+    )

@@ -1,0 +1,58 @@
+"""From POST to trained model: the digits job through the whole service, on a stack of its own.
+
+To be set beside the whole-process seconds of the peers, who import, train and save as well.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from dataclasses import replace
+from typing import Any
+
+from service.client import Rightfit
+from service.core.settings import Settings
+from service.standalone import Stack
+
+JOB: dict[str, Any] = {
+    "dataset": {"id": "digits"}, "model": {"arch": "cnn", "channels": [32, 64], "hidden": [128]}, "batch_size": 64,
+    "early_stopping": None, "train_loss_clean": False,
+}  # fmt: skip
+
+
+def one_job(client: Rightfit, epochs: int, seed: int) -> dict[str, float]:
+    """Seconds from the POST to the first step, to the first epoch's row being seen, and to the end.
+
+    The first step is when that row was seen less the duration of the epochs that were over by then.
+    """
+    posted = time.perf_counter()
+    job = client.submit(JOB | {"epochs": epochs, "seed": seed})
+    times: dict[str, float] = {}
+    for seen in client.changes(job["id"]):
+        now = time.perf_counter() - posted
+        if seen["last"] and not times:
+            rows = client.history(job["id"])["data"][: seen["last"]["epoch"]]
+            times = {"first_step": now - sum(row["seconds"] for row in rows), "first_epoch": now}
+        if seen["status"] == "succeeded":
+            return times | {"succeeded": now}
+    raise RuntimeError(f"the job did not succeed: {client.job(job['id'])['error']}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--repeats", type=int, default=7)
+    given = parser.parse_args()
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="rightfit-bench-") as home:
+        settings = replace(Settings.from_env({"RIGHTFIT_HOME": home}), port=0)
+        with Stack(settings) as stack, Rightfit(stack.url) as client:
+            ready = time.perf_counter() - started
+            jobs = [one_job(client, given.epochs, seed) for seed in range(given.repeats)]
+    medians = {name: statistics.median(job[name] for job in jobs) for name in jobs[0]}
+    print(json.dumps({"epochs": given.epochs, "stack_ready": ready, "median": medians, "jobs": jobs}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+import json
+
+import pytest
+
+from service.core.spec import (
+    Cnn,
+    Dataset,
+    EarlyStopping,
+    JobSpec,
+    Mlp,
+    Optimizer,
+    RandAugment,
+    contradictions,
+    doubts,
+    unknown_parts,
+)
+
+LAYERS = {"arch": "layers", "layers": [{"type": "flatten"}, {"type": "linear"}]}
+RESIDUAL = {"arch": "layers", "layers": [{"type": "residual", "layers": [{"type": "relu"}]}, *LAYERS["layers"]]}
+
+
+def spec(**changes: object) -> JobSpec:
+    return JobSpec.from_dict({"dataset": {"id": "digits"}, **changes})
+
+
+def test_the_defaults_are_those_of_the_article() -> None:
+    plain = spec()
+    assert (plain.optimizer.name, plain.optimizer.lr) == ("adam", 1e-3)
+    assert plain.early_stopping == EarlyStopping(patience=10, min_delta=0.0)
+    assert plain.model == Cnn(channels=(32, 64), kernel_size=3, hidden=(128,))
+    assert (plain.epochs, plain.batch_size) == (100, 64)
+
+
+def test_a_spec_survives_json_unchanged() -> None:
+    given = spec(
+        model={"arch": "mlp", "hidden": [7]}, optimizer={"name": "sgd", "lr": 1, "momentum": 0.9},
+        early_stopping=None, labels={"a": "b"}, seed=3, name="x",
+    )  # fmt: skip
+    assert JobSpec.from_dict(json.loads(json.dumps(given.to_dict()))) == given
+    assert given.model == Mlp(hidden=(7,))
+    assert isinstance(given.optimizer.lr, float)
+
+
+def test_filling_keeps_a_given_seed_and_draws_a_missing_one() -> None:
+    assert spec(seed=0).filled(5).seed == 0
+    assert spec().filled(5).seed == 5
+
+
+@pytest.mark.parametrize(("monitor", "mode"), [("val_loss", "min"), ("val_accuracy", "max")])
+def test_filling_writes_out_the_direction_of_the_monitor(monitor: str, mode: str) -> None:
+    filled = spec(early_stopping={"monitor": monitor}).filled(1)
+    assert filled.early_stopping is not None
+    assert filled.early_stopping.mode == mode
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"dataset": {"id": "digits", "val_fraction": 0.5, "test_fraction": 0.5}}, "/dataset/test_fraction"),
+        ({"optimizer": {"name": "adam", "momentum": 0.9}}, "/optimizer/momentum"),
+        ({"optimizer": {"name": "sgd", "nesterov": True}}, "/optimizer/nesterov"),
+        ({"optimizer": {"name": "adamw", "nesterov": True}}, "/optimizer/nesterov"),
+        ({"early_stopping": {"monitor": "val_loss", "mode": "max"}}, "/early_stopping/mode"),
+        ({"schedule": {"name": "onecycle", "warmup_epochs": 2}}, "/schedule/warmup_epochs"),
+        ({"schedule": {"warmup_epochs": 5}, "epochs": 5}, "/schedule/warmup_epochs"),
+        ({"augmentation": {"trivial_augment": True, "rand_augment": {}}}, "/augmentation/rand_augment"),
+        ({"model": LAYERS, "regularization": {"dropout": 0.1}}, "/regularization/dropout"),
+        ({"model": {"arch": "mlp"}, "regularization": {"spatial_dropout": 0.1}}, "/regularization/spatial_dropout"),
+        (
+            {"model": {"arch": "resnet18"}, "regularization": {"spatial_dropout": 0.1}},
+            "/regularization/spatial_dropout",
+        ),
+        ({"regularization": {"stochastic_depth": 0.1}}, "/regularization/stochastic_depth"),
+        ({"model": LAYERS, "regularization": {"stochastic_depth": 0.1}}, "/regularization/stochastic_depth"),
+        ({"model": {"arch": "vgg11"}, "regularization": {"stochastic_depth": 0.1}}, "/regularization/stochastic_depth"),
+        (
+            {"model": {"arch": "resnet18", "freeze": "backbone"}, "regularization": {"stochastic_depth": 0.1}},
+            "/regularization/stochastic_depth",
+        ),
+    ],
+)
+def test_a_contradiction_is_told_with_its_place_and_what_is_allowed(changes: dict[str, object], pointer: str) -> None:
+    faults = list(contradictions(spec(**changes)))
+    assert [fault.pointer for fault in faults] == [pointer]
+    assert faults[0].detail
+    assert faults[0].allowed
+
+
+def test_what_agrees_with_itself_has_no_faults() -> None:
+    agreeing = JobSpec(Dataset("digits"), optimizer=Optimizer("sgd", momentum=0.9, nesterov=True))
+    assert not list(contradictions(agreeing))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": {"arch": "resnet18"}, "regularization": {"stochastic_depth": 0.1, "dropout": 0.1}},
+        {"model": RESIDUAL, "regularization": {"stochastic_depth": 0.1}},
+        {"model": {"arch": "cnn"}, "regularization": {"spatial_dropout": 0.1, "mixup_alpha": 0.2, "cutmix_alpha": 1}},
+        {"schedule": {"name": "cosine", "warmup_epochs": 4}, "epochs": 5},
+    ],
+)
+def test_combinations_that_go_together_are_let_be(changes: dict[str, object]) -> None:
+    assert not list(contradictions(spec(**changes)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"schedule": {"name": "cosine"}}, "cosine"),
+        ({"schedule": {"name": "onecycle"}}, "onecycle"),
+        ({"schedule": {"name": "step"}, "epochs": 30}, "step_epochs"),
+        ({"schedule": {"name": "plateau"}, "early_stopping": {"patience": 5}}, "plateau_patience"),
+        ({"model": {"arch": "mlp", "hidden": []}, "regularization": {"dropout": 0.5}}, "dropout has no place"),
+        ({"regularization": {"decay_norm_and_bias": True}}, "without weight_decay"),
+        ({"regularization": {"l1_mode": "proximal"}}, "without l1"),
+        ({"model": {"arch": "resnet18", "freeze": "backbone"}}, "random weights"),
+        ({"model": {"arch": "resnet18", "pretrained": True}}, "image_size"),
+        ({"device": "cpu", "precision": "bf16"}, "avx512_bf16"),
+    ],
+)
+def test_what_will_not_do_what_it_seems_to_is_doubted_not_refused(changes: dict[str, object], words: str) -> None:
+    assert not list(contradictions(spec(**changes)))
+    (doubt,) = doubts(spec(**changes))
+    assert words in doubt
+
+
+def test_the_article_s_job_is_beyond_doubt() -> None:
+    assert not list(doubts(spec()))
+
+
+def test_a_network_of_layers_survives_json_unchanged() -> None:
+    given = spec(model=RESIDUAL, augmentation={"rand_augment": {"magnitude": 3}})
+    assert JobSpec.from_dict(json.loads(json.dumps(given.to_dict()))) == given
+    assert given.augmentation.rand_augment == RandAugment(magnitude=3)
+
+
+def test_what_a_newer_release_has_stored_is_found_wherever_it_stands() -> None:
+    stored = spec(model=RESIDUAL).to_dict()
+    assert list(unknown_parts(stored, spec(model=RESIDUAL).to_dict())) == []
+    stored["new"] = 1
+    stored["optimizer"]["name2"] = 1
+    stored["model"] = json.loads(json.dumps(RESIDUAL))
+    stored["model"]["layers"][0]["layers"][0]["type"] = "swish"
+    stored["model"]["layers"][1]["beta"] = 2
+    found = set(unknown_parts(stored, JobSpec.from_dict({**stored}).to_dict()))
+    assert found == {"/new", "/optimizer/name2", "/model/layers/0/layers/0/type", "/model/layers/1/beta"}
+    stored["model"] = {"arch": "perceiver", "depth": 3}
+    assert {"/model/arch", "/model/depth"} < set(unknown_parts(stored, JobSpec.from_dict(stored).to_dict()))

@@ -1,0 +1,187 @@
+"""A run that was interrupted ends with the very result of one that was not, bit for bit."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from service.core.errors import CheckpointMismatch
+from service.core.spec import JobSpec
+from tests.workers.training.small import network, parts, spec
+from workers.training.checkpoint import Weights, load_tensors, save_tensors
+from workers.training.loop import Fitted, fit
+from workers.training.state import Snapshot
+
+LAYERS = {
+    "arch": "layers",
+    "layers": [
+        {"type": "conv2d", "channels": 6},
+        {"type": "batch_norm"},
+        {"type": "relu"},
+        {"type": "dropout", "p": 0.1},
+        {"type": "residual", "layers": [{"type": "conv2d", "channels": 6}, {"type": "batch_norm"}, {"type": "relu"}]},
+        {
+            "type": "residual",
+            "layers": [{"type": "conv2d", "channels": 8, "stride": 2}, {"type": "dropout2d", "p": 0.1}],
+        },
+        {"type": "global_avg_pool"},
+        {"type": "linear"},
+    ],
+}
+CNN = {"arch": "cnn", "channels": [4, 8], "hidden": [8], "norm": "batch"}
+EVERY_REGULARIZATION = {
+    "weight_decay": 1e-3, "l1": 1e-5, "label_smoothing": 0.1, "mixup_alpha": 0.4, "cutmix_alpha": 1.0,
+    "gradient_clip_norm": 1.0, "max_norm": 3.0, "ema_decay": 0.9, "class_weights": "balanced",
+}  # fmt: skip
+EVERY_AUGMENTATION = {"crop_padding": 1, "horizontal_flip": True, "rotation_degrees": 15, "random_erasing": 0.3}
+EVERYTHING = {
+    "adam, a network of layers, cosine with warm-up, TrivialAugment": {
+        "model": LAYERS,
+        "schedule": {"name": "cosine", "warmup_epochs": 1},
+        "regularization": {**EVERY_REGULARIZATION, "stochastic_depth": 0.3},
+        "augmentation": {**EVERY_AUGMENTATION, "trivial_augment": True},
+    },
+    "sgd, a cnn, onecycle, RandAugment": {
+        "model": CNN,
+        "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": True},
+        "schedule": {"name": "onecycle"},
+        "regularization": {**EVERY_REGULARIZATION, "l1_mode": "proximal", "dropout": 0.2, "spatial_dropout": 0.1},
+        "augmentation": {**EVERY_AUGMENTATION, "rand_augment": {"operations": 2, "magnitude": 9}},
+    },
+    "adamw, a cnn, plateau, no clean loss": {
+        "model": CNN,
+        "optimizer": {"name": "adamw", "lr": 0.01},
+        "schedule": {"name": "plateau", "plateau_patience": 0},
+        "regularization": {**EVERY_REGULARIZATION, "dropout": 0.2},
+        "train_loss_clean": False,
+    },
+    "resnet18, step": {
+        "model": {"arch": "resnet18"},
+        "schedule": {"name": "step", "step_epochs": 1, "gamma": 0.5},
+        "regularization": {"dropout": 0.2, "stochastic_depth": 0.3},
+        "epochs": 2,
+    },
+}
+RUNS = pytest.mark.parametrize("changes", EVERYTHING.values(), ids=EVERYTHING.keys())
+
+
+def written(snapshot: Snapshot) -> bytes:
+    file = io.BytesIO()
+    torch.save(snapshot, file)
+    return file.getvalue()
+
+
+def read(snapshot: bytes) -> Snapshot:
+    content: Snapshot = torch.load(io.BytesIO(snapshot), weights_only=True)
+    return content
+
+
+def run(given: JobSpec, **options: Any) -> tuple[Fitted, list[bytes], Weights]:
+    """How it ended, a snapshot from before every batch and from the end, and the last weights."""
+    torch.manual_seed(123)  # what was drawn before does not matter
+    snapshots: list[bytes] = []
+    model = network(given)
+    fitted = fit(
+        model,
+        parts(given),
+        given,
+        on_checkpoint=lambda snapshot: snapshots.append(written(snapshot)),
+        checkpoint_seconds=0,
+        **options,
+    )
+    return fitted, snapshots, model.state_dict()
+
+
+def outcome(fitted: Fitted) -> Any:
+    timeless = [replace(result, seconds=0, images_per_second=0) for result in fitted.history]
+    return fitted.stop_reason, fitted.best_epoch, timeless
+
+
+def same(ours: Weights | None, theirs: Weights | None) -> bool:
+    if ours is None or theirs is None:
+        return ours is theirs
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@RUNS
+def test_a_run_resumed_from_any_batch_of_any_epoch_equals_the_one_that_was_never_interrupted(
+    changes: dict[str, Any],
+) -> None:
+    few = {"dataset": {"id": "digits", "train_limit": 90, "val_fraction": 0.05}, "batch_size": 64}
+    given = spec(**{"epochs": 3} | few | changes)
+    whole, snapshots, weights = run(given)
+    assert len(snapshots) == 2 * given.epochs + 1, "before each of the two batches of an epoch, and at the end"
+    for snapshot in snapshots:
+        resumed, _, resumed_weights = run(given, resume_from=read(snapshot))
+        assert outcome(resumed) == outcome(whole)
+        assert same(resumed.best_weights, whole.best_weights)
+        assert same(resumed_weights, weights)
+
+
+@pytest.mark.parametrize("forgotten", ["random", "augmentation", "order", "optimizer", "average"])
+def test_leaving_out_any_part_of_the_state_is_noticed(forgotten: str) -> None:
+    """The negative control: were a part of no account, the test above could not see it missing."""
+    given = spec(**EVERYTHING["sgd, a cnn, onecycle, RandAugment"])
+    whole, snapshots, _ = run(given)
+    middle, first = read(snapshots[len(snapshots) // 2]), read(snapshots[0])
+    resumed, _, _ = run(given, resume_from=middle | {forgotten: first[forgotten]})
+    assert outcome(resumed) != outcome(whole)
+
+
+def test_a_resumed_run_keeps_its_patience_and_one_that_had_stopped_stays_stopped() -> None:
+    given = spec(epochs=20, early_stopping={"patience": 3, "min_delta": 1000.0})
+    whole, snapshots, _ = run(given)
+    assert (whole.stop_reason, whole.epochs) == ("early_stopping", 4)
+    for snapshot in snapshots:
+        resumed, _, _ = run(given, resume_from=read(snapshot))
+        assert outcome(resumed) == outcome(whole)
+    trained_on: list[int] = []
+    again = fit(
+        network(given), parts(given), given, lambda r: trained_on.append(r.epoch), resume_from=read(snapshots[-1])
+    )
+    assert outcome(again) == outcome(whole)
+    assert trained_on == []
+
+
+def test_a_run_that_diverged_stays_diverged() -> None:
+    given = spec(epochs=20, optimizer={"name": "sgd", "lr": 10.0}, regularization={"weight_decay": 10.0})
+    whole, snapshots, _ = run(given)
+    assert whole.stop_reason == "diverged"
+    resumed, more, _ = run(given, resume_from=read(snapshots[-1]))
+    assert (resumed.stop_reason, len(resumed.history), len(more)) == ("diverged", len(whole.history), 1)
+
+
+def test_the_seconds_of_former_processes_count_towards_max_seconds() -> None:
+    given = spec(epochs=100_000, early_stopping=None, max_seconds=1)
+    whole, snapshots, _ = run(given)
+    assert whole.stop_reason == "max_seconds"
+    resumed, _, _ = run(given, resume_from=read(snapshots[-1]))
+    assert (resumed.stop_reason, resumed.epochs) == ("max_seconds", whole.epochs)
+
+
+def test_a_checkpoint_of_another_spec_or_of_other_data_is_refused() -> None:
+    given = spec()
+    _, snapshots, _ = run(given)
+    with pytest.raises(CheckpointMismatch):
+        run(replace(given, batch_size=32), resume_from=read(snapshots[1]))
+    with pytest.raises(CheckpointMismatch):
+        run(given, resume_from=read(snapshots[1]) | {"data": "other"})
+
+
+def test_a_checkpoint_file_holds_tensors_and_plain_data_alone(tmp_path: Path) -> None:
+    given = spec(**EVERYTHING["sgd, a cnn, onecycle, RandAugment"])
+    last = tmp_path / "last.pt"
+    whole = fit(network(given), parts(given), given, on_checkpoint=lambda s: save_tensors(last, s))
+    resumed = fit(network(given), parts(given), given, resume_from=load_tensors(last))
+    assert outcome(resumed) == outcome(whole)
+    assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_snapshots_are_taken_at_intervals_and_at_the_end() -> None:
+    given = spec()
+    taken: list[int] = []
+    fit(network(given), parts(given), given, on_checkpoint=lambda s: taken.append(s["epoch"]), checkpoint_seconds=3600)
+    assert taken == [4]

@@ -1,0 +1,98 @@
+"""The schedules against torch's own."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.optim import SGD, lr_scheduler
+
+from service.core.spec import Schedule
+from workers.training.schedule import Plateau, lr_share
+
+
+def shares(options: Schedule, steps_per_epoch: int, epochs: int) -> list[float]:
+    return [lr_share(options, step, steps_per_epoch, epochs) for step in range(steps_per_epoch * epochs)]
+
+
+def by_torch(make: Any, steps: int) -> list[float]:
+    optimizer = SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = make(optimizer)
+    rates = []
+    for step in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if step < steps - 1:
+            scheduler.step()
+    return rates
+
+
+@given(st.integers(1, 7), st.integers(1, 9), st.floats(0, 1))
+def test_cosine_is_that_of_torch(steps_per_epoch: int, epochs: int, final_share: float) -> None:
+    steps = steps_per_epoch * epochs
+    found = shares(Schedule(name="cosine", final_share=final_share), steps_per_epoch, epochs)
+    expected = by_torch(lambda o: lr_scheduler.CosineAnnealingLR(o, steps, eta_min=final_share), steps)
+    assert found == pytest.approx(expected, abs=1e-9)
+
+
+@given(st.integers(1, 7), st.integers(1, 9), st.floats(0.1, 0.9), st.floats(1, 50), st.floats(1, 1e4))
+def test_onecycle_is_that_of_torch(
+    steps_per_epoch: int, epochs: int, rising: float, start: float, final: float
+) -> None:
+    steps = steps_per_epoch * epochs
+    options = Schedule(name="onecycle", rising_share=rising, start_divisor=start, final_divisor=final)
+    expected = by_torch(
+        lambda o: lr_scheduler.OneCycleLR(
+            o, 1.0, steps, pct_start=rising, div_factor=start, final_div_factor=final, cycle_momentum=False
+        ),
+        steps,
+    )
+    assert shares(options, steps_per_epoch, epochs) == pytest.approx(expected, abs=1e-9)
+
+
+@given(st.integers(1, 5), st.integers(1, 12), st.integers(1, 5), st.floats(0.1, 0.9))
+def test_step_is_that_of_torch(steps_per_epoch: int, epochs: int, step_epochs: int, gamma: float) -> None:
+    options = Schedule(name="step", step_epochs=step_epochs, gamma=gamma)
+    expected = by_torch(
+        lambda o: lr_scheduler.StepLR(o, step_epochs * steps_per_epoch, gamma), steps_per_epoch * epochs
+    )
+    assert shares(options, steps_per_epoch, epochs) == pytest.approx(expected, rel=1e-9)
+
+
+def test_constant_is_constant() -> None:
+    assert set(shares(Schedule(), 3, 4)) == {1.0}
+
+
+@given(st.sampled_from(["constant", "cosine", "step"]), st.integers(1, 4), st.integers(1, 5), st.integers(1, 5))
+def test_the_warm_up_rises_in_equal_parts_and_then_the_schedule_begins(
+    name: Any, steps_per_epoch: int, warmup: int, rest: int
+) -> None:
+    found = shares(Schedule(name=name, warmup_epochs=warmup, step_epochs=2), steps_per_epoch, warmup + rest)
+    rise = warmup * steps_per_epoch
+    assert found[:rise] == pytest.approx([(i + 1) / rise for i in range(rise)])
+    assert found[rise:] == shares(Schedule(name=name, step_epochs=2), steps_per_epoch, rest)
+
+
+@given(st.lists(st.floats(0, 5) | st.just(math.nan), min_size=1, max_size=40), st.integers(0, 4))
+def test_plateau_is_that_of_torch(losses: list[float], patience: int) -> None:
+    options = Schedule(name="plateau", plateau_patience=patience, gamma=0.5)
+    optimizer = SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    reference = lr_scheduler.ReduceLROnPlateau(
+        optimizer, factor=0.5, patience=patience, threshold=0.0, threshold_mode="abs", eps=0.0
+    )
+    plateau, copy = Plateau(), Plateau()
+    for loss in losses:
+        reference.step(loss)
+        copy.load_state_dict(plateau.state_dict())  # as if resumed after every epoch
+        copy.update(options, loss)
+        plateau = copy
+        assert plateau.share == optimizer.param_groups[0]["lr"]
+
+
+def test_only_plateau_cuts() -> None:
+    plateau = Plateau()
+    for _ in range(20):
+        plateau.update(Schedule(), 1.0)
+    assert plateau.share == 1.0

@@ -1,0 +1,122 @@
+"""`python -m workers.describe`: count what each of torchvision's networks needs, for the API side, which has no torch.
+
+Builds them on the meta device, without values and without a download, and writes the table one architecture a line.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torchvision.models import VisionTransformer, list_models
+
+from service.core.architectures import FILE, Architecture
+from workers.training.models.classifier import features_of, head_of
+from workers.training.models.meta import build_on_meta
+from workers.training.models.sizes import LEAST_PATCHES
+from workers.training.models.stochastic_depth import residual_blocks
+from workers.training.models.strides import last_map, plans_of, windows
+from workers.training.models.torchvision import build_torchvision
+
+# Pixels, where the values kept are counted: usual sizes, and both sides of where networks take strides back.
+SIDES = (8, 16, 28, 32, 48, 64, 96, 112, 128, 224, 384, 512)
+BYTES_PER_VALUE = 4  # fp32
+BATCH = 2  # batch normalization cannot train on one image where its map is a single pixel
+CHANNELS, CLASSES = 3, 10  # any would do
+
+
+def names() -> list[str]:
+    """Every classification network of torchvision."""
+    return list(list_models(module=torchvision.models))
+
+
+def describe(arch: str) -> Architecture:
+    """What the network needs, counted on it."""
+    least = least_side(arch)
+    kept = {side: values_kept(_build(arch, side), side) for side in SIDES if side >= least}
+    model = _build(arch, SIDES[-1])
+    first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
+    _, head = head_of(model)
+    per_channel, per_class = first.weight.numel() // CHANNELS, sum(p.numel() for p in head.parameters()) // CLASSES
+    patch = per_position = patches = 0
+    if isinstance(model, VisionTransformer):
+        patch, per_position = model.patch_size, model.hidden_dim
+        patches = model.seq_length - 1  # the class token has a position too
+    learnt = per_channel * CHANNELS + per_class * CLASSES + per_position * patches
+    return Architecture(
+        arch,
+        fixed=sum(p.numel() for p in model.parameters()) - learnt,
+        per_channel=per_channel,
+        per_class=per_class,
+        features=features_of(head),
+        least_side=least,
+        has_residual_branches=bool(residual_blocks(model)),
+        has_batch_norm=any(isinstance(module, nn.BatchNorm2d) for module in model.modules()),
+        kept=tuple(kept.items()),
+        patch=patch,
+        least_patches=LEAST_PATCHES if patch else 0,
+        per_position=per_position,
+    )
+
+
+def least_side(arch: str) -> int:
+    """The shortest side in pixels that leaves a last map, with all the strides that can be taken back."""
+    if arch == "maxvit_t" or arch.startswith("vit_"):
+        return 1  # they resize
+    found, side = windows(arch), 1
+    while not any(last_map(found, strides, (side, side)) for strides in plans_of(found)):
+        side += 1
+    return side
+
+
+def values_kept(model: nn.Module, side: int) -> int:
+    """fp32 values that autograd keeps of one square color image for the backward pass, the parameters left out."""
+    parameters = {_storage(p) for p in model.parameters()}
+    kept: dict[int, int] = {}  # bytes by storage: views and shared tensors count once
+
+    def keep(tensor: Tensor) -> Tensor:
+        if _storage(tensor) not in parameters:
+            kept[_storage(tensor)] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    images = torch.empty(BATCH, CHANNELS, side, side, device="meta")
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model.train()(images)
+    return sum(kept.values()) // BYTES_PER_VALUE // BATCH
+
+
+def _storage(tensor: Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)
+
+
+def _build(arch: str, side: int) -> nn.Module:
+    build = partial(
+        build_torchvision, arch, (CHANNELS, side, side), CLASSES,
+        dropout=0.0, stochastic_depth=0.0, pretrained=False, freeze_backbone=False,
+    )  # fmt: skip
+    return build_on_meta(build)
+
+
+def table(architectures: Mapping[str, Architecture]) -> str:
+    """The file's text: JSON, sorted and compact, one architecture a line."""
+    lines = []
+    for name in sorted(architectures):
+        row = {field: value for field, value in asdict(architectures[name]).items() if field != "name"}
+        lines.append(f"{json.dumps(name)}:{json.dumps(row, sort_keys=True, separators=(',', ':'))}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def main() -> None:
+    """Write the table, a few seconds for each architecture."""
+    described = {}
+    for name in names():
+        print(name)
+        described[name] = describe(name)
+    FILE.write_text(table(described))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Augmentation of whole batches: uint8 images [N, C, H, W] in, as many out, each image drawn for itself."""
+
+import torch
+from torch import Tensor
+
+from service.core.spec import Augmentation
+from workers.training.data.augmentation.crop import random_crop
+from workers.training.data.augmentation.flip import horizontal_flip
+from workers.training.data.augmentation.rand_augment import rand_augment
+from workers.training.data.augmentation.rotation import rotate
+from workers.training.data.augmentation.trivial_augment import trivial_augment
+
+
+def augment(images: Tensor, options: Augmentation, random: torch.Generator) -> Tensor:
+    """What the spec asks for, in the usual order; `random` is a CPU generator. The images given are left as they are.
+
+    Random erasing is not among it: it acts on normalized images.
+    """
+    if options.crop_padding:
+        images = random_crop(images, options.crop_padding, random)
+    if options.horizontal_flip:
+        images = horizontal_flip(images, random)
+    if options.rotation_degrees:
+        images = rotate(images, options.rotation_degrees, random)
+    if options.trivial_augment:
+        images = trivial_augment(images, random)
+    if options.rand_augment is not None:
+        images = rand_augment(images, options.rand_augment.operations, options.rand_augment.magnitude, random)
+    return images

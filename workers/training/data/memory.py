@@ -1,0 +1,27 @@
+"""How many bytes of images a device has room for."""
+
+import os
+from pathlib import Path
+
+import torch
+
+SHARE = 0.5  # of what is free; the rest is for the network, its gradients and its activations
+CGROUP = Path("/sys/fs/cgroup")  # a container's own limit, version 2
+
+
+def room(device: torch.device) -> int:
+    """Half of the memory that is free on the device, in bytes."""
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _free_ram()
+    return int(SHARE * free)
+
+
+def _free_ram() -> int:
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for line in Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").exists() else ():
+        if line.startswith("MemAvailable:"):
+            free = int(line.split()[1]) * 1024
+    try:
+        limit, used = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
+    except (OSError, ValueError):  # no such file, or `max`
+        return free
+    return min(free, limit - used)

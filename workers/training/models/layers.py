@@ -1,0 +1,106 @@
+"""A network of layers, as they were placed in service.core.spec.shapes, in torch."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
+
+from service.core.spec.layers import (
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Dropout,
+    Dropout2d,
+    Flatten,
+    Gelu,
+    GlobalAvgPool,
+    GroupNorm,
+    Linear,
+    MaxPool2d,
+    Relu,
+    Residual,
+)
+from service.core.spec.shapes import IMAGE_RANK, Placed
+from workers.training.regularization import dropout
+
+ALWAYS_THE_SAME: dict[type, Callable[[], nn.Module]] = {
+    Relu: nn.ReLU,
+    Gelu: nn.GELU,
+    Flatten: nn.Flatten,
+    GlobalAvgPool: lambda: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+}
+
+
+def build_layers(placed: Sequence[Placed], stochastic_depth: float) -> nn.Sequential:
+    """Images [N, C, H, W] to logits [N, classes].
+
+    `stochastic_depth` (Huang et al., 2016) is the probability of skipping the last of L residual branches; the l-th
+    is skipped with l / L times that.
+    """
+    branches = sum(isinstance(p.layer, Residual) for p in placed)
+    rates = iter([stochastic_depth * number / branches for number in range(1, branches + 1)])
+    return nn.Sequential(*_modules(placed, rates))
+
+
+def _modules(placed: Sequence[Placed], rates: Iterator[float]) -> Iterator[nn.Module]:
+    for p in placed:
+        yield ResidualBlock(p, next(rates)) if isinstance(p.layer, Residual) else _plain(p)
+
+
+class ResidualBlock(nn.Module):
+    """shortcut(x) + branch(x), the branch skipped for single images in training with probability `skip`."""
+
+    def __init__(self, placed: Placed, skip: float) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(*(_plain(p) for p in placed.inner))
+        self.shortcut = _shortcut(placed)
+        self.skip = StochasticDepth(skip, "row") if skip else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.add(self.shortcut(x), self.skip(self.branch(x)))
+
+
+def _shortcut(placed: Placed) -> nn.Module:
+    if placed.shortcut is None:
+        return nn.Identity()
+    inputs, outputs, stride = placed.input[0], placed.output[0], placed.shortcut.stride
+    if stride is None:
+        return nn.Linear(inputs, outputs, bias=False)
+    return nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False)
+
+
+def _plain(placed: Placed) -> nn.Module:
+    layer, inputs, images = placed.layer, placed.input[0], len(placed.input) == IMAGE_RANK
+    if type(layer) in ALWAYS_THE_SAME:
+        return ALWAYS_THE_SAME[type(layer)]()
+    match layer:
+        case Conv2d():
+            return _convolution(layer, inputs)
+        case Linear():
+            return nn.Linear(inputs, placed.output[0], bias=layer.bias)
+        case MaxPool2d():
+            return nn.MaxPool2d(layer.kernel_size, layer.stride, layer.padding)
+        case AvgPool2d():
+            return nn.AvgPool2d(layer.kernel_size, layer.stride, layer.padding)
+        case BatchNorm():
+            return nn.BatchNorm2d(inputs) if images else nn.BatchNorm1d(inputs)
+        case GroupNorm():
+            return nn.GroupNorm(layer.groups, inputs)
+        case Dropout():
+            return dropout.Dropout(layer.p)
+        case Dropout2d():
+            return nn.Dropout2d(layer.p) if images else dropout.Dropout(layer.p)
+    raise TypeError(f"no module for {layer}")
+
+
+def _convolution(layer: Conv2d, inputs: int) -> nn.Module:
+    before, after = (layer.kernel_size - 1) // 2, layer.kernel_size // 2  # so many zeros keep the size at stride 1
+    given = layer.padding is not None
+    padding = layer.padding if layer.padding is not None else before if before == after else 0
+    convolution = nn.Conv2d(
+        inputs, layer.channels, layer.kernel_size, layer.stride, padding, groups=layer.groups, bias=layer.bias
+    )
+    if given or before == after:
+        return convolution
+    return nn.Sequential(nn.ZeroPad2d((before, after, before, after)), convolution)  # an even kernel has no middle

@@ -1,0 +1,97 @@
+"""torchvision's published weights: downloaded once into torch.hub's folder and fitted to a network of another size."""
+
+import http.client
+import pickle
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import torch
+from torch import nn
+from torchvision.models import GoogLeNet, Inception3, VisionTransformer, get_model_weights
+from torchvision.models.vision_transformer import interpolate_embeddings
+
+from service.core.errors import PretrainedUnavailable
+from workers.training.models.classifier import head_of
+
+SECONDS_TO_ANSWER = 10.0  # the server for each step of a download, before the worker counts as cut off
+AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # classifiers that only the original training had
+OLD_DENSE_LAYER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")  # names from before torch forbade the dot
+# What the published inception networks were trained on was scaled to [-1, 1]; ImageNet's statistics are these.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def load_pretrained(model: nn.Module, arch: str) -> None:
+    """Load the best published weights into a network for three channels, in place; its last layer stays as it is.
+
+    The file is `torch.hub.get_dir()/checkpoints/NAME-HASH.pth`. One that is there is taken as it is; one that is
+    downloaded must have the SHA-256 that its name begins to tell. Neither can run code: only tensors are read. The
+    position embeddings of a ViT are interpolated to its image size.
+
+    Raises PretrainedUnavailable where the file cannot be downloaded or does not hold these weights.
+    """
+    weights = get_model_weights(arch).DEFAULT
+    try:
+        with _impatience(SECONDS_TO_ANSWER):
+            state = weights.get_state_dict(progress=False, check_hash=True, map_location="cpu", weights_only=True)
+        model.load_state_dict(_fitted(state, model))
+    except (OSError, http.client.HTTPException, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise PretrainedUnavailable(_message(weights, error)) from error
+    if isinstance(model, GoogLeNet | Inception3):
+        _fold_input_transform(next(iter(model.children())))
+
+
+def _fitted(state: dict[str, Any], model: nn.Module) -> dict[str, Any]:
+    """The same mapping (it carries a version), with the names and the last layer of the model."""
+    for name in list(state):
+        if name.startswith(AUXILIARY):
+            del state[name]
+        elif (new := OLD_DENSE_LAYER.sub(r"\1\2.", name)) != name:
+            state[new] = state.pop(name)
+    if isinstance(model, VisionTransformer):
+        interpolate_embeddings(model.image_size, model.patch_size, state)
+    name, head = head_of(model)
+    state.update({f"{name}.{key}": value for key, value in head.state_dict().items()})
+    return state
+
+
+def _fold_input_transform(first: Any) -> None:
+    """Move the input scaling of the published inception networks into their first convolution and normalization.
+
+    torchvision does it in `forward`, from ImageNet's statistics to [-1, 1], for three channels only and unseen in the
+    state_dict. w * (s x + b) = (w s) * x + sum(w b): s goes into the kernels, the sum into the mean that the batch
+    normalization subtracts. Exact but for googlenet's border, where zeros are padded before the scaling and not after.
+    """
+    std, mean = torch.tensor(IMAGENET_STD).view(3, 1, 1), torch.tensor(IMAGENET_MEAN).view(3, 1, 1)
+    with torch.no_grad():
+        shift = (first.conv.weight * (mean - 0.5) / 0.5).sum((1, 2, 3))
+        first.bn.running_mean -= shift
+        first.conv.weight *= std / 0.5
+
+
+@contextmanager
+def _impatience(seconds: float) -> Iterator[None]:
+    """Let no new connection of this process wait longer: torch.hub sets no limit of its own."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _message(weights: Any, error: Exception) -> str:
+    address = urlsplit(weights.url)
+    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(address.path).name
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    otherwise = "or set model.pretrained to false"
+    if file.exists():
+        return f"{file} does not hold the weights {weights} ({reason}); remove it, {otherwise}"
+    return (
+        f"this worker could not download the weights {weights} ({reason}); give it network access to "
+        f"{address.hostname}, or put the file {file.name} into its folder {file.parent}, {otherwise}"
+    )

@@ -1,0 +1,78 @@
+"""Stochastic depth: whole residual branches are skipped in training, for single images.
+
+Huang et al., "Deep Networks with Stochastic Depth" (2016).
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+from torchvision.models import convnext, efficientnet, maxvit, mnasnet, mobilenetv2, mobilenetv3, regnet, resnet
+from torchvision.models import swin_transformer as swin
+from torchvision.models import vision_transformer as vit
+from torchvision.ops import StochasticDepth, stochastic_depth
+
+# The modules that the branches of each kind of residual block end with.
+BRANCH_ENDS: Mapping[type[nn.Module], tuple[str, ...]] = {
+    resnet.BasicBlock: ("bn2",),
+    resnet.Bottleneck: ("bn3",),
+    regnet.ResBottleneckBlock: ("f",),
+    mobilenetv2.InvertedResidual: ("conv",),
+    mobilenetv3.InvertedResidual: ("block",),
+    mnasnet._InvertedResidual: ("layers",),
+    efficientnet.MBConv: ("stochastic_depth",),
+    efficientnet.FusedMBConv: ("stochastic_depth",),
+    convnext.CNBlock: ("stochastic_depth",),
+    swin.SwinTransformerBlock: ("stochastic_depth",),  # of both branches
+    swin.SwinTransformerBlockV2: ("stochastic_depth",),
+    vit.EncoderBlock: ("dropout", "mlp"),
+    maxvit.MaxVitLayer: (
+        "layers.MBconv.stochastic_depth",
+        "layers.window_attention.stochastic_dropout",
+        "layers.grid_attention.stochastic_dropout",
+    ),
+}
+IS_RESIDUAL = ("use_res_connect", "apply_residual")  # false in a block that only shares the shape of residual ones
+
+
+def set_stochastic_depth(model: nn.Module, p: float) -> None:
+    """Skip the l-th of L residual blocks with probability l / L * p, 0 <= p < 1, in place of torchvision's own rates.
+
+    A branch that is kept is divided by the probability of being kept, so its expected value stays. Blocks of two
+    branches (attention and feed-forward) or more have one rate for all, as in torchvision. torchvision's own modules
+    take the rate where they are; elsewhere a hook on the branch's last module does it: no key of the state_dict moves.
+    Raises ValueError for p > 0 where there are no residual branches.
+    """
+    for module in model.modules():
+        if isinstance(module, StochasticDepth):
+            module.p = 0.0
+    blocks = residual_blocks(model)
+    if p and not blocks:
+        raise ValueError(f"{type(model).__name__} has no residual branches that it could skip")
+    if p:
+        for depth, ends in enumerate(blocks, 1):
+            _set_rate(ends, depth / len(blocks) * p)
+
+
+def residual_blocks(model: nn.Module) -> list[tuple[nn.Module, ...]]:
+    """For each residual block, from the input on, the modules that its branches end with."""
+    blocks = [module for module in model.modules() if type(module) in BRANCH_ENDS and _is_residual(module)]
+    return [tuple(block.get_submodule(end) for end in BRANCH_ENDS[type(block)]) for block in blocks]
+
+
+def _is_residual(block: nn.Module) -> bool:
+    return all(getattr(block, flag, True) for flag in IS_RESIDUAL)
+
+
+def _set_rate(ends: tuple[nn.Module, ...], rate: float) -> None:
+    for end in ends:
+        if isinstance(end, StochasticDepth):
+            end.p = rate
+        else:
+            end.register_forward_hook(partial(_skip, rate=rate))
+
+
+def _skip(end: nn.Module, inputs: tuple[Any, ...], output: Tensor, rate: float) -> Tensor:
+    skipped: Tensor = stochastic_depth(output, rate, "row", end.training)
+    return skipped

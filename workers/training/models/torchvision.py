@@ -1,0 +1,75 @@
+"""torchvision's classification networks by name, fitted to any channels, image size and number of classes."""
+
+from typing import Any
+
+from torch import nn
+from torchvision.models import get_model
+
+from workers.training.models.classifier import freeze_backbone as freeze
+from workers.training.models.classifier import set_dropout
+from workers.training.models.pretrained import load_pretrained
+from workers.training.models.sizes import Size, fit_partitions, maxvit_side, patch_size, resize_input, vit_side
+from workers.training.models.stem import fit_channels
+from workers.training.models.stochastic_depth import set_stochastic_depth
+from workers.training.models.strides import apply_strides, fit_strides, plans_of, windows
+
+
+def build_torchvision(
+    arch: str,
+    shape: tuple[int, int, int],
+    classes: int,
+    *,
+    dropout: float,
+    stochastic_depth: float,
+    pretrained: bool,
+    freeze_backbone: bool,
+) -> nn.Module:
+    """Float images [N, C, H, W] of exactly `shape` (C, H, W) to logits [N, classes].
+
+    The names and shapes of the state_dict are torchvision's own, but for the first convolution where C is not 3 and
+    the position embeddings of a ViT; for color images of 224 pixels the network is torchvision's very own, without
+    auxiliary classifiers. Fresh weights come from torch's global generator, initialized as torchvision does.
+
+    Small images keep a map of 4x4 at the end where they can: see `strides`, and `sizes` for ViT and MaxViT, which
+    resize. `dropout` and `stochastic_depth` (probabilities, 0 to below 1) take the place of torchvision's own rates:
+    see `classifier` and `stochastic_depth`. `freeze_backbone` leaves only the last layer to be trained.
+
+    Raises ValueError for images that are too small or stochastic depth without residual branches, and
+    PretrainedUnavailable where the weights cannot be had.
+    """
+    channels, *size = shape
+    model = _sized(arch, (size[0], size[1]), classes, pretrained)
+    fit_channels(model, channels, pretrained=pretrained)
+    set_dropout(model, dropout)
+    set_stochastic_depth(model, stochastic_depth)
+    if freeze_backbone:
+        freeze(model)
+    return model
+
+
+def _sized(arch: str, size: Size, classes: int, pretrained: bool) -> nn.Module:
+    """The network for color images of this size."""
+    if patch := patch_size(arch):
+        side = vit_side(size, patch)
+        model = _network(arch, pretrained, num_classes=classes, image_size=side)
+        resize_input(model, size, side)
+    elif arch == "maxvit_t":
+        side, taken_back = maxvit_side(size)
+        model = _network(arch, pretrained, num_classes=classes)
+        apply_strides(model, windows(arch), list(plans_of(windows(arch)))[taken_back])
+        fit_partitions(model, side, taken_back)
+        resize_input(model, size, side)
+    elif arch in ("googlenet", "inception_v3"):
+        model = _network(arch, pretrained, num_classes=classes, aux_logits=False, init_weights=True)
+        fit_strides(model, arch, size)
+    else:
+        model = _network(arch, pretrained, num_classes=classes)
+        fit_strides(model, arch, size)
+    return model
+
+
+def _network(arch: str, pretrained: bool, **options: Any) -> nn.Module:
+    model: nn.Module = get_model(arch, **options)
+    if pretrained:
+        load_pretrained(model, arch)
+    return model

@@ -1,0 +1,36 @@
+"""Cross entropy for mixed targets, with label smoothing and class weights.
+
+Szegedy, Vanhoucke, Ioffe, Shlens and Wojna, "Rethinking the Inception Architecture for Computer Vision" (2016),
+section 7.
+"""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def mixed_cross_entropy(
+    logits: Tensor,
+    labels: Tensor,
+    other_labels: Tensor,
+    share: float = 1.0,
+    label_smoothing: float = 0.0,
+    class_weights: Tensor | None = None,
+) -> Tensor:
+    """Mean over the images of -sum over classes c of w_c * q_c * log softmax(logits)_c, in nats.
+
+    The target q is share * onehot(labels) + (1 - share) * onehot(other_labels), of which label smoothing s keeps 1 - s
+    and spreads s evenly over the classes. The mean is not divided by the weights of the batch: over the training split
+    they average 1. logits [N, K], labels int64 [N], share from 0 to 1, s from 0 to below 1, weights [K]. With share 1
+    the other labels are not looked at.
+    """
+    loss = _cross_entropy(logits, labels, label_smoothing, class_weights)
+    if share == 1:
+        return loss
+    return share * loss + (1 - share) * _cross_entropy(logits, other_labels, label_smoothing, class_weights)
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor, smoothing: float, weights: Tensor | None) -> Tensor:
+    if weights is None:
+        return F.cross_entropy(logits, labels, label_smoothing=smoothing)
+    total = F.cross_entropy(logits, labels, weights, reduction="sum", label_smoothing=smoothing)
+    return total / len(logits)

@@ -1,0 +1,48 @@
+"""Dropout with cheap masks: on a CPU torch draws one random float for each value, serially; 16 random bits do.
+
+Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting" (2014).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+BITS = 16  # random bits for each value: p is met to within 1 / 131,072
+VALUES_A_DRAW = 64 // BITS
+LOWEST = -(2**63)  # random_ from here without an upper end draws all 64 bits
+
+
+def dropout(x: Tensor, p: float) -> Tensor:
+    """Zero each value of x with probability p, 0 <= p < 1, and divide the others by the share that is kept.
+
+    Draws from the global generator of x's device. On a CPU p is rounded to a multiple of 1 / 65,536, and the share
+    kept with it, so the expected value is exactly x.
+    """
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
+        return F.dropout(x, p)
+    x = _dense(x)
+    dropped = round(p * 2**BITS)
+    bits = torch.empty(-(-x.numel() // VALUES_A_DRAW), dtype=torch.int64).random_(LOWEST, None)
+    kept = bits.view(torch.int16)[: x.numel()].ge(dropped - 2 ** (BITS - 1)).as_strided(x.shape, x.stride())
+    return x * kept.to(x.dtype).mul_(1 / (1 - dropped / 2**BITS))
+
+
+def _dense(x: Tensor) -> Tensor:
+    """x without gaps in memory, in whichever order its dimensions lie."""
+    if x.is_contiguous() or (x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)):  # noqa: PLR2004 - NCHW
+        return x
+    return x.contiguous()
+
+
+class Dropout(nn.Module):
+    """`dropout` in train mode, the identity in eval mode."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        return dropout(x, self.p) if self.training and self.p else x
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"

@@ -1,0 +1,17 @@
+"""Clipping the gradient by its global norm.
+
+Pascanu, Mikolov and Bengio, "On the Difficulty of Training Recurrent Neural Networks" (2013).
+"""
+
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+
+
+def clip_gradients_(parameters: Iterable[Tensor], limit: float) -> Tensor:
+    """Scale all gradients in place by min(1, limit / norm), norm being the L2 norm of all of them together.
+
+    limit > 0. Parameters without a gradient are left alone. Returns the norm from before, a scalar on the device, and
+    does not wait for it; where it is not finite, no gradient is of use any more.
+    """
+    return nn.utils.clip_grad_norm_(list(parameters), limit)

@@ -1,0 +1,45 @@
+"""A batch mixed with itself, by mixup or CutMix, and what its targets then are."""
+
+from dataclasses import dataclass
+from random import Random
+
+import torch
+from torch import Tensor
+
+from workers.training.data.augmentation.draws import CPU, chances, integers, permutation
+from workers.training.regularization.cutmix import cutmix
+from workers.training.regularization.mixup import mixup
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Images [N, C, H, W] whose target is `share` of labels and 1 - share of other_labels, both int64 [N]."""
+
+    images: Tensor
+    labels: Tensor
+    other_labels: Tensor
+    share: float
+
+
+def mix(images: Tensor, labels: Tensor, mixup_alpha: float, cutmix_alpha: float, random: torch.Generator) -> Mixed:
+    """Mix a batch with a random permutation of itself by a share from Beta(alpha, alpha), one for the whole batch.
+
+    An alpha of 0 switches its method off; with both above 0 each batch takes one of them, with probability one half.
+    Without any, the images come back as they are and nothing is drawn.
+    """
+    if not mixup_alpha and not cutmix_alpha:
+        return Mixed(images, labels, labels, share=1.0)
+    cut = bool(chances((), 0.5, random, CPU)) if mixup_alpha and cutmix_alpha else bool(cutmix_alpha)
+    share = _beta(cutmix_alpha if cut else mixup_alpha, random)
+    partners = permutation(len(images), random, images.device)
+    if cut:
+        mixed, share = cutmix(images, share, partners, random)
+    else:
+        mixed = mixup(images, share, partners)
+    return Mixed(mixed, labels, labels.index_select(0, partners), share)
+
+
+def _beta(alpha: float, random: torch.Generator) -> float:
+    """A draw from Beta(alpha, alpha), for which torch takes no generator."""
+    seed = int(integers((), 0, 2**63 - 1, random, CPU))
+    return Random(seed).betavariate(alpha, alpha)  # noqa: S311 - nothing secret

@@ -1,0 +1,67 @@
+"""Learning rate schedules: tiny functions of the step, and the one that has to remember."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from service.core.spec import Schedule
+
+
+def lr_share(options: Schedule, step: int, steps_per_epoch: int, epochs: int) -> float:
+    """The share of the spec's lr for a step, counted from 0 over the whole run: from 0 to 1.
+
+    - warm-up (Goyal et al., "Accurate, Large Minibatch SGD", 2017): (step + 1) / warm-up steps, before anything else.
+      The schedule proper begins after it and has what is left of the run.
+    - cosine (Loshchilov and Hutter, "SGDR", 2017): f + (1 - f) * (1 + cos(pi * t / T)) / 2, from 1 to final_share f.
+    - onecycle (Smith and Topin, "Super-Convergence", 2018): half cosines from 1 / start_divisor up to 1 over
+      rising_share of the run, then down to 1 / (start_divisor * final_divisor). Momentum is left alone.
+    - step: gamma ** floor(epochs since the warm-up / step_epochs).
+    - constant and plateau: 1; what Plateau has cut comes on top.
+    """
+    warmup_steps = options.warmup_epochs * steps_per_epoch
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    step, steps = step - warmup_steps, epochs * steps_per_epoch - warmup_steps
+    match options.name:
+        case "cosine":
+            return _half_cosine(1.0, options.final_share, step / steps)
+        case "onecycle":
+            low = 1 / options.start_divisor
+            top = options.rising_share * steps - 1  # the step at which the share is 1
+            if step <= top:
+                return _half_cosine(low, 1.0, step / top if top else 1.0)
+            return _half_cosine(1.0, low / options.final_divisor, (step - top) / (steps - 1 - top))
+        case "step":
+            return options.gamma ** (step // steps_per_epoch // options.step_epochs)
+    return 1.0
+
+
+def _half_cosine(start: float, end: float, progress: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
+
+
+@dataclass
+class Plateau:
+    """Cuts the learning rate when val_loss has not become lower for more than `plateau_patience` epochs in a row."""
+
+    share: float = 1.0
+    best: float = math.inf
+    epochs_without_improvement: int = 0
+
+    def update(self, options: Schedule, val_loss: float) -> None:
+        """Take in an epoch; `share` is what the next epoch's learning rate is multiplied by."""
+        if options.name != "plateau":
+            return
+        if val_loss < self.best:
+            self.best, self.epochs_without_improvement = val_loss, 0
+            return
+        self.epochs_without_improvement += 1
+        if self.epochs_without_improvement > options.plateau_patience:
+            self.share, self.epochs_without_improvement = self.share * options.gamma, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        vars(self).update(state)

@@ -1,0 +1,153 @@
+"""Everything that changes while a model is trained, and how it is saved and put back: a resumed run is the same run."""
+
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn, optim
+
+from service.core.errors import CheckpointMismatch
+from service.core.spec import JobSpec
+from workers.training.checkpoint import Weights, weights_of
+from workers.training.optim import build_optimizer
+from workers.training.regularization.ema import MovingAverage
+from workers.training.schedule import Plateau
+from workers.training.seeds import derive, generator
+from workers.training.stopping import Stopper
+
+Snapshot = dict[str, Any]  # tensors and plain data only: torch.load reads it with weights_only=True
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One epoch. Losses are mean cross entropy per image (nats) and may be non-finite; accuracies are shares.
+
+    `train_loss` and `train_accuracy` are averages over the epoch, as the weights moved, with dropout and augmentation
+    in force; `train_loss` is the objective's data term, smoothed, mixed and weighted as the spec says. Of a mixed
+    image, each label counts with its share. `train_loss_clean` is the fair twin of `val_loss`: after the epoch, in
+    eval mode. `penalty` is what L1 and coupled weight decay add to the objective with the weights as they are at the
+    end of the epoch. `lr` is that of the epoch's last step. `seconds` is the whole epoch, scoring included, and
+    `images_per_second` the training images over it.
+    """
+
+    epoch: int
+    train_loss: float
+    train_loss_clean: float | None
+    val_loss: float
+    train_accuracy: float
+    val_accuracy: float
+    penalty: float
+    lr: float
+    seconds: float
+    images_per_second: float
+    improved: bool
+    epochs_without_improvement: int
+
+
+@dataclass
+class State:
+    """A run as it stands between two batches: `step` batches of `epoch` (counted from 1) are done."""
+
+    spec: JobSpec
+    model: nn.Module
+    optimizer: optim.Optimizer
+    average: MovingAverage | None
+    stopper: Stopper
+    plateau: Plateau
+    order: torch.Generator  # of the training images
+    augmentation: torch.Generator  # and of mixing
+    order_at_start: Tensor  # the state of `order` at the start of the epoch: the epoch's order is drawn from it
+    losses: Tensor  # float64 [steps of an epoch], on the device: summed data terms of the batches
+    hits: Tensor  # likewise: images that were right
+    history: list[EpochResult] = field(default_factory=list)
+    best: Weights | None = None
+    epoch: int = 1
+    step: int = 0
+    started: float = field(default_factory=time.monotonic)  # moved back by the seconds of former processes
+    epoch_started: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def fresh(cls, spec: JobSpec, model: nn.Module, steps: int, device: torch.device) -> "State":
+        """The state before the first batch. Seeds the global random state from the spec: dropout draws from it."""
+        torch.manual_seed(derive(spec.seed, "dropout"))
+        regularization, order = spec.regularization, generator(spec.seed, "order")
+        return cls(
+            spec=spec,
+            model=model,
+            optimizer=build_optimizer(
+                model, spec.optimizer, regularization.weight_decay, regularization.decay_norm_and_bias
+            ),
+            average=MovingAverage(model, regularization.ema_decay) if regularization.ema_decay else None,
+            stopper=Stopper(spec.early_stopping),
+            plateau=Plateau(),
+            order=order,
+            order_at_start=order.get_state(),
+            augmentation=generator(spec.seed, "augmentation"),
+            losses=torch.zeros(steps, dtype=torch.float64, device=device),
+            hits=torch.zeros(steps, dtype=torch.float64, device=device),
+        )
+
+    @property
+    def scored(self) -> nn.Module:
+        """The network that is scored and kept: the average of the weights where there is one."""
+        return self.average.shadow if self.average else self.model
+
+    def keep_best(self) -> Weights:
+        """Copy the weights that were just scored."""
+        self.best = weights_of(self.scored)
+        return self.best
+
+    def close_epoch(self, result: EpochResult) -> None:
+        """Record an epoch; the next one begins."""
+        self.history.append(result)
+        self.epoch, self.step, self.order_at_start = self.epoch + 1, 0, self.order.get_state()
+
+    def snapshot(self, data: str) -> Snapshot:
+        """All of it, sharing memory with the run: to be written before the next batch. `data` is the data's digest."""
+        now = time.monotonic()
+        return {
+            "spec": self.spec.to_dict(),
+            "data": data,
+            "epoch": self.epoch,
+            "step": self.step,
+            "seconds": now - self.started,
+            "epoch_seconds": now - self.epoch_started,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.state_dict() if self.average else None,
+            "best": self.best,
+            "stopper": self.stopper.state_dict(),
+            "plateau": self.plateau.state_dict(),
+            "losses": self.losses,
+            "hits": self.hits,
+            "history": [asdict(result) for result in self.history],
+            "order": self.order_at_start,
+            "augmentation": self.augmentation.get_state(),
+            "random": torch.get_rng_state(),
+            "cuda_random": torch.cuda.get_rng_state(self.losses.device) if self.losses.is_cuda else None,
+        }
+
+    def restore(self, snapshot: Snapshot, data: str) -> None:
+        """Put a snapshot back, the process's random state with it. Raises CheckpointMismatch."""
+        if snapshot["spec"] != self.spec.to_dict() or snapshot["data"] != data:
+            raise CheckpointMismatch("the checkpoint is of another spec or of other data")
+        now = time.monotonic()
+        self.epoch, self.step = snapshot["epoch"], snapshot["step"]
+        self.started, self.epoch_started = now - snapshot["seconds"], now - snapshot["epoch_seconds"]
+        self.model.load_state_dict(snapshot["model"])
+        self.optimizer.load_state_dict(snapshot["optimizer"])
+        if self.average:
+            self.average.load_state_dict(snapshot["average"])
+        self.best = snapshot["best"]
+        self.stopper.load_state_dict(snapshot["stopper"])
+        self.plateau.load_state_dict(snapshot["plateau"])
+        self.losses.copy_(snapshot["losses"])
+        self.hits.copy_(snapshot["hits"])
+        self.history = [EpochResult(**result) for result in snapshot["history"]]
+        self.order_at_start = snapshot["order"]
+        self.order.set_state(self.order_at_start)
+        self.augmentation.set_state(snapshot["augmentation"])
+        torch.set_rng_state(snapshot["random"])
+        if snapshot["cuda_random"] is not None and self.losses.is_cuda:
+            torch.cuda.set_rng_state(snapshot["cuda_random"], self.losses.device)
