@@ -5,7 +5,7 @@ import sys
 
 import grimp
 
-OURS_IN_TRAINING = {"service.core.spec", "service.core.errors"}
+OURS_IN_TRAINING = ("service.core.spec", "service.core.errors")
 
 
 def modules_after(statement: str) -> set[str]:
@@ -33,4 +33,4 @@ def test_training_knows_of_ours_only_the_spec_and_the_errors() -> None:
     training = {module for module in graph.modules if module.startswith("workers.training")}
     assert "workers.training.loop" in training
     imported = {target for module in training for target in graph.find_modules_directly_imported_by(module)}
-    assert imported - training == OURS_IN_TRAINING
+    assert all(module.startswith(OURS_IN_TRAINING) for module in imported - training), imported - training

@@ -13,13 +13,14 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models import VisionTransformer, list_models
 
-from service.core.architectures import FILE, Architecture
+from service.core.spec.architectures import FILE, Architecture
 from workers.training.models.classifier import features_of, head_of
 from workers.training.models.meta import build_on_meta
 from workers.training.models.sizes import LEAST_PATCHES
 from workers.training.models.stochastic_depth import residual_blocks
-from workers.training.models.strides import last_map, plans_of, windows
+from workers.training.models.strides import last_map, plans_of
 from workers.training.models.torchvision import build_torchvision
+from workers.training.models.windows import windows
 
 # Pixels, where the values kept are counted: usual sizes, and both sides of where networks take strides back.
 SIDES = (8, 16, 28, 32, 48, 64, 96, 112, 128, 224, 384, 512)

@@ -7,11 +7,12 @@ Prints one line of JSON; exits 1 where the losses differ by more than rounding.
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from service.core.spec import JobSpec
+from service.core.spec import JobSpec, Torchvision
 from workers.training.checkpoint import load_tensors
 from workers.training.data.prepare import prepare
 from workers.training.evaluate import evaluate
@@ -24,6 +25,8 @@ def verify(folder: Path) -> tuple[float, float]:
     """(recorded, recomputed) validation loss of the best model, computed on the CPU."""
     report = json.loads((folder / "report.json").read_text())
     spec = JobSpec.from_dict(report["spec"])
+    if isinstance(spec.model, Torchvision):  # the weights are all here: none need be fetched to start from
+        spec = replace(spec, model=replace(spec.model, pretrained=False))
     prepared = prepare(spec)
     model = build_model(spec, prepared.images.shape, len(prepared.images.classes))
     model.load_state_dict(load_tensors(folder / "best_model.pth"))

@@ -92,7 +92,7 @@ def _torchvision(arch: str, shape: tuple[int, int, int], classes: int) -> tuple[
         allowed = f"dataset.image_size from {known.least_side}, or another arch"
         raise Invalid([Fault("/model/arch", detail, allowed, FOLLOWS_FROM)])
     parameters = known.parameters(channels, height, width, classes)
-    head = (known.features + 1) * classes
+    head = known.per_class * classes
     rows = (Layer("backbone", (known.features,), parameters - head), Layer("classifier", (classes,), head))
     return rows, known.activations(height, width)
 

@@ -19,7 +19,7 @@ from tests.benchmarks.processes import OURS, ROOT, THEIRS, THREADS, ProcessFaile
 from tests.benchmarks.report import markdown
 from tests.benchmarks.summary import Run, tabulate
 
-EPOCHS, QUICK_EPOCHS = {"cnn": 3, "digits": 30}, {"cnn": 2, "digits": 2}
+EPOCHS, QUICK_EPOCHS = {"cnn": 2, "digits": 30}, {"cnn": 2, "digits": 2}
 QUICK_IMAGES = ("--train", "640", "--validation", "256")
 DIGITS_BATCH = 64
 QUIET = 0.5  # more load than this before the start is somebody else's work
@@ -29,6 +29,9 @@ Json = dict[str, Any]
 
 def main() -> int:
     given = options()
+    if not THEIRS.exists():
+        print("The peers' environment, .venv-bench, is not there: run `make bench`.", file=sys.stderr)
+        return 1
     load = os.getloadavg()[0]
     if load > QUIET:
         print(f"The machine is busy (load {load:.1f}): its figures will not be worth much.", file=sys.stderr)
@@ -37,10 +40,16 @@ def main() -> int:
         about = machine() | {"date": f"{datetime.now(UTC):%Y-%m-%d}", "threads": THREADS, "load": load}
         data = {job: images(job, given.quick, scratch) for job in EPOCHS}
         runs, failures = compete(given.only, matches(given, data), given.rounds, scratch)
-        extras = {name: measured(given.quick, data) for name, measured in EXTRAS.items() if getattr(given, name)}
+        extras: Json = {}
+        for name in (name for name in EXTRAS if getattr(given, name)):
+            try:
+                extras[name] = EXTRAS[name](given.quick, data)
+            except ProcessFailed as failure:
+                failures.append(f"{name}: {failure}")
+                print(failures[-1], file=sys.stderr, flush=True)
     about |= {"rounds": given.rounds, "failures": failures}
-    name = f"{about['date']}-{about['slug']}"
-    write(given.results / f"{name}-quick.json" if given.quick else given.results / f"{name}.json", about, runs, extras)
+    name = f"{about['date']}-{about['slug']}{'-quick' if given.quick else ''}.json"
+    write(given.results / name, about, runs, extras)
     return 1 if failures else 0
 
 

@@ -31,7 +31,8 @@ def _head(about: dict[str, Any]) -> str:
         f"each contestant once a round, another seed each round; load before the start {about['load']:.1f}.\n\n"
         "Each figure is the median of the rounds, in brackets the least and the most. Images/s are training images "
         "over the median time of an epoch (training, validation and saving; the first epoch left out). Ratios are "
-        "taken round by round: above 1, rightfit is ahead. Losses are means over the rounds, ± standard deviation."
+        "taken round by round: above 1, rightfit is ahead. Losses are means over the rounds, ± standard deviation; "
+        "all contestants but Keras draw their weights as torch does."
     )
 
 

@@ -125,6 +125,74 @@ def test_a_job_is_trained_and_published_under_its_attempt(bench: Bench) -> None:
     assert bench.trainer_pids() == []
 
 
+EVERYTHING: dict[str, Any] = {
+    "dataset": {"id": "digits", "train_limit": 150, "image_size": 10, "test_fraction": 0.1},
+    "model": {"arch": "cnn", "channels": [4, 8], "hidden": [8], "norm": "batch"},
+    "optimizer": {"name": "sgd", "lr": 0.05, "momentum": 0.9, "nesterov": True},
+    "schedule": {"name": "cosine", "warmup_epochs": 1},
+    "regularization": {
+        "dropout": 0.2, "spatial_dropout": 0.1, "weight_decay": 1e-3, "l1": 1e-5, "label_smoothing": 0.1,
+        "mixup_alpha": 0.4, "cutmix_alpha": 1.0, "gradient_clip_norm": 1.0, "max_norm": 3.0, "ema_decay": 0.9,
+        "class_weights": "balanced",
+    },
+    "augmentation": {
+        "crop_padding": 1, "horizontal_flip": True, "rotation_degrees": 15, "random_erasing": 0.3,
+        "trivial_augment": True,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        EVERYTHING,
+        {
+            "model": {"arch": "resnet18"}, "epochs": 1,
+            "regularization": {"stochastic_depth": 0.2, "dropout": 0.1},
+            "augmentation": {"rand_augment": {}},
+        },
+        {
+            "model": {
+                "arch": "layers",
+                "layers": [
+                    {"type": "conv2d", "channels": 4}, {"type": "batch_norm"}, {"type": "gelu"},
+                    {"type": "residual", "layers": [{"type": "conv2d", "channels": 6, "stride": 2}]},
+                    {"type": "global_avg_pool"}, {"type": "linear"},
+                ],
+            },
+            "regularization": {"stochastic_depth": 0.2},
+        },
+    ],
+    ids=["every option", "a network of torchvision", "a network of layers"],
+)  # fmt: skip
+def test_what_a_spec_asks_for_is_trained_published_and_reproduces_its_loss(
+    bench: Bench, changes: dict[str, Any]
+) -> None:
+    job = bench.run(**changes)
+    assert (job.status, job.stop_reason) == ("succeeded", "max_epochs"), job.error
+    recorded, recomputed = verify(bench.settings.home / "storage" / "jobs" / job.id / "a1")
+    assert recomputed == pytest.approx(recorded, rel=1e-5)
+
+
+def test_images_that_have_no_room_are_streamed_to_the_very_same_history(bench: Bench) -> None:
+    def losses(settings: Settings) -> list[tuple[float | None, float | None]]:
+        supervisor = Supervisor(settings, bench.store, bench.storage, bench.supervisor._context)
+        job = bench.submit(**EVERYTHING)
+        assert supervisor.run_next() == job.id
+        assert bench.job(job).status == "succeeded", bench.job(job).error
+        return [(e.train_loss, e.val_loss) for e in bench.store.history("t", job.id)[1]]
+
+    assert losses(replace(bench.settings, resident_bytes=0)) == losses(bench.settings)
+    assert bench.trainer_pids() == []
+
+
+def test_pretrained_weights_without_a_network_are_told_as_such(bench: Bench) -> None:
+    job = bench.run(model={"arch": "squeezenet1_1", "pretrained": True}, dataset={"id": "digits", "image_size": 32})
+    assert job.error is not None
+    assert (job.status, job.error.origin, job.error.code) == ("failed", "infrastructure", "pretrained_unavailable")
+    assert "set model.pretrained to false" in job.error.detail
+
+
 def test_each_epoch_is_stored_as_it_happens(bench: Bench) -> None:
     job = bench.submit(**ENDLESS)
     thread = bench.start()

@@ -290,7 +290,9 @@ def test_draws_have_the_range_and_the_distribution_that_they_say() -> None:
     assert not chances((n,), 0, seeded(), CPU).any()
     orders = torch.stack([permutation(3, random, CPU) for random in [seeded()] for _ in range(3000)])
     assert torch.equal(orders.sort().values, torch.arange(3).expand(3000, 3))
-    assert is_uniform(torch.unique(orders, dim=0, return_counts=True)[1].double())
+    counts = torch.unique(orders, dim=0, return_counts=True)[1]
+    assert len(counts) == 6
+    assert is_uniform(counts.double())
 
 
 @given(st.integers(1, 3), st.booleans(), st.lists(st.integers(0, 4), min_size=1, max_size=9))

@@ -64,12 +64,15 @@ def test_the_share_of_cutmix_is_the_share_of_pixels_that_stayed(
         assert share == 1
 
 
-def test_a_box_of_cutmix_that_is_not_clipped_has_the_area_asked_for() -> None:
+def test_a_box_of_cutmix_has_the_area_asked_for_where_no_border_clips_it_and_each_border_clips_as_often() -> None:
     images, order = labelled(2, 40, 40)[0], torch.tensor([1, 0])
-    shares = [cutmix(images, 0.75, order, seeded(seed))[1] for seed in range(400)]
+    mixed, shares = zip(*(cutmix(images, 0.75, order, seeded(seed)) for seed in range(400)), strict=True)
     assert min(shares) == pytest.approx(0.75)
     assert max(shares) > 0.9  # clipped at a corner, where it can lose almost three quarters
     assert sum(share == min(shares) for share in shares) / 400 == pytest.approx((21 / 40) ** 2, abs=0.1)
+    pasted = (torch.stack(mixed) != images)[:, 0, 0]
+    touched = [pasted[:, 0].any(1), pasted[:, -1].any(1), pasted[:, :, 0].any(1), pasted[:, :, -1].any(1)]
+    assert [border.double().mean().item() for border in touched] == pytest.approx([1 / 4] * 4, abs=0.09)
 
 
 def test_the_centre_of_the_box_is_uniform_over_the_pixels() -> None:

@@ -11,11 +11,11 @@ from torch.nn import functional as F
 from torchvision.models import get_model, list_models
 from torchvision.ops import StochasticDepth
 
-from service.core.architectures import ARCHITECTURES
-from workers.training.models import strides
+from service.core.spec.architectures import ARCHITECTURES
 from workers.training.models.meta import build_on_meta
 from workers.training.models.stem import fit_channels
 from workers.training.models.torchvision import build_torchvision
+from workers.training.models.windows import windows
 
 NAMES: list[str] = list_models(module=torchvision.models)
 FAMILIES = [
@@ -95,7 +95,7 @@ def test_it_is_torchvisions_own_for_224_pixels_and_keeps_its_names_whatever_is_a
 
 @pytest.mark.parametrize("arch", ["googlenet", "mnasnet0_5", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1"])
 def test_it_is_drawn_and_computes_as_torchvision_does(arch: str) -> None:
-    strides.windows.cache_clear()
+    windows.cache_clear()
     torch.manual_seed(1)
     ours = build(arch).eval()
     torch.manual_seed(1)
@@ -140,8 +140,8 @@ def test_strides_are_taken_back_from_the_input_on_and_those_of_four_by_halves() 
     assert taken(96) == [one, 2, two, two, two]
     assert taken(48) == [one, 1, two, two, two]
     assert taken(24) == [one, 1, one, one, two]
-    patches = [on_meta("swin_t", (3, side, side)).get_submodule("features.0.0").stride for side in (128, 64, 32)]
-    assert patches == [(4, 4), (2, 2), (1, 1)]
+    patches = [on_meta("swin_t", (3, side, side)).get_submodule("features.0.0").stride for side in (128, 64, 32, 8)]
+    assert patches == [(4, 4), (2, 2), (1, 1), (1, 1)]
 
 
 @pytest.mark.parametrize("arch", ["alexnet", "inception_v3", "squeezenet1_0"])

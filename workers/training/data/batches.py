@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from workers.training.data.augmentation.draws import send
 from workers.training.data.augmentation.layout import select
 from workers.training.data.images import ImageSet
 from workers.training.data.normalization import Normalization
@@ -66,7 +67,7 @@ class Resident(Batches):
     def _take(self, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         if not chunks:
             return
-        size, indices = len(chunks[0]), torch.cat(list(chunks)).to(self.device)
+        size, indices = len(chunks[0]), send(torch.cat(list(chunks)), self.device)
         for chunk in torch.split(indices, size):
             yield select(self._images, chunk), self._labels.index_select(0, chunk)
 

@@ -8,11 +8,11 @@ from torch.nn import functional as F
 from torchvision.models import MaxVit
 from torchvision.models.maxvit import PartitionAttentionLayer
 
+from workers.training.models.windows import Size
+
 LEAST_PATCHES = 4  # a side, of a ViT
 PARTITION = 7  # side of MaxViT's windows and grids
 MAXVIT_HALVINGS = 5  # its last maps have 1/32 of the image's side
-
-Size = tuple[int, int]  # (height, width)
 
 
 def patch_size(arch: str) -> int | None:

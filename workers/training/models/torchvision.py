@@ -8,10 +8,11 @@ from torchvision.models import get_model
 from workers.training.models.classifier import freeze_backbone as freeze
 from workers.training.models.classifier import set_dropout
 from workers.training.models.pretrained import load_pretrained
-from workers.training.models.sizes import Size, fit_partitions, maxvit_side, patch_size, resize_input, vit_side
+from workers.training.models.sizes import fit_partitions, maxvit_side, patch_size, resize_input, vit_side
 from workers.training.models.stem import fit_channels
 from workers.training.models.stochastic_depth import set_stochastic_depth
-from workers.training.models.strides import apply_strides, fit_strides, plans_of, windows
+from workers.training.models.strides import apply_strides, fit_strides, plans_of
+from workers.training.models.windows import Size, windows
 
 
 def build_torchvision(
@@ -59,11 +60,9 @@ def _sized(arch: str, size: Size, classes: int, pretrained: bool) -> nn.Module:
         apply_strides(model, windows(arch), list(plans_of(windows(arch)))[taken_back])
         fit_partitions(model, side, taken_back)
         resize_input(model, size, side)
-    elif arch in ("googlenet", "inception_v3"):
-        model = _network(arch, pretrained, num_classes=classes, aux_logits=False, init_weights=True)
-        fit_strides(model, arch, size)
     else:
-        model = _network(arch, pretrained, num_classes=classes)
+        options = {"aux_logits": False, "init_weights": True} if arch in ("googlenet", "inception_v3") else {}
+        model = _network(arch, pretrained, num_classes=classes, **options)
         fit_strides(model, arch, size)
     return model
 

@@ -18,7 +18,7 @@ def brightness(images: Tensor, magnitudes: Tensor) -> Tensor:
 
 def color(images: Tensor, magnitudes: Tensor) -> Tensor:
     """Away from the grey image by 1 + magnitude, which is from -1 (grey) to 1; nothing where there is no RGB."""
-    return _blend(images, _grey(images), magnitudes) if images.shape[1] == RGB else images
+    return _blend(images, _grey(images), magnitudes)
 
 
 def contrast(images: Tensor, magnitudes: Tensor) -> Tensor:
@@ -31,8 +31,6 @@ def sharpness(images: Tensor, magnitudes: Tensor) -> Tensor:
 
     Smooth is the mean of the 3x3 pixels around, in which the middle counts five times.
     """
-    if min(images.shape[2:]) < 3:  # noqa: PLR2004 - nothing but border
-        return images
     floats, inner = images.float(), images[:, :, 1:-1, 1:-1]
     threes = floats[:, :, :-2] + floats[:, :, 1:-1] + floats[:, :, 2:]
     nines = threes[..., :-2] + threes[..., 1:-1] + threes[..., 2:]  # ten times as fast as pooling or a convolution

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torchvision.models import get_model_weights, list_models
 
-from service.core.architectures import ARCHITECTURES, FILE, Architecture, read
+from service.core.spec.architectures import ARCHITECTURES, FILE, Architecture, read
 from workers.describe import describe, table, values_kept
 from workers.training.models.meta import build_on_meta
 from workers.training.models.torchvision import build_torchvision
@@ -122,5 +122,5 @@ def test_activations_stay_between_the_known_ones(name: str, height: int, width: 
 
 
 def test_there_is_no_torch_behind_the_table() -> None:
-    code = "import sys, service.core.architectures; sys.exit('torch' in sys.modules)"
+    code = "import sys, service.core.spec.architectures; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
