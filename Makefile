@@ -4,13 +4,15 @@
 PYTHON ?= python3
 PORT ?= $(or $(RIGHTFIT_PORT),8000)
 PYTEST_ARGS ?=
+BENCH_ARGS ?= --size --overhead --service
 
 BIN := .venv/bin
 READY := .venv/.ready
+BENCH_READY := .venv-bench/.ready
 LOCKS := deploy/locks
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
-.PHONY: demo test serve lint format locks clean
+.PHONY: demo test serve lint format bench architectures locks clean
 
 demo: $(READY)  ## train two models on a stack of its own and show what came of it
 	$(BIN)/rightfit demo
@@ -31,13 +33,20 @@ format: $(READY)  ## mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+bench: $(READY) $(BENCH_READY)  ## the same training job against what a user would pick instead; half an hour
+	$(BIN)/python -m tests.benchmarks.bench $(BENCH_ARGS)
+
+architectures: $(READY)  ## count torchvision's networks anew, for the plans of the API
+	$(BIN)/python -m workers.describe
+
 locks: $(READY)  ## resolve the requirements of pyproject.toml anew
 	$(COMPILE) --extra api pyproject.toml --output-file $(LOCKS)/api.txt
 	$(COMPILE) --extra worker pyproject.toml --output-file $(LOCKS)/worker.txt
 	$(COMPILE) --extra api --extra worker --extra dev pyproject.toml --output-file $(LOCKS)/dev.txt
+	$(COMPILE) --group bench --constraint $(LOCKS)/dev.txt --output-file $(LOCKS)/bench.txt
 
 clean:  ## forget the set-up
-	rm -rf .venv *.egg-info
+	rm -rf .venv .venv-bench *.egg-info
 
 $(READY): $(LOCKS)/setup.txt $(LOCKS)/dev.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Rightfit needs Python 3.11 or newer")'
@@ -46,3 +55,8 @@ $(READY): $(LOCKS)/setup.txt $(LOCKS)/dev.txt
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes $(LOCKS)/dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $(READY)
+
+$(BENCH_READY): $(LOCKS)/bench.txt | $(READY)
+	test -x .venv-bench/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .venv-bench
+	$(BIN)/uv pip sync --quiet --python .venv-bench/bin/python --require-hashes $(LOCKS)/bench.txt
+	touch $(BENCH_READY)

@@ -27,6 +27,8 @@ hypothesis_settings.load_profile("unhurried")
 # What a test starts ends with the tests, even if they are killed.
 LIFELINE = (sys.executable, "-m", "service.lifeline", str(os.getpid()))
 
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # torch is not loaded yet: its threads share the cores with others
+
 START_SECONDS = 200  # torch is imported from a cold disk
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-LOCKS = ["setup", "api", "worker", "dev"]
+LOCKS = ["setup", "api", "worker", "dev", "bench"]
 PINNED = re.compile(r"^([a-z0-9._-]+)==[^ ]+( ; [^\\]+)? \\$", re.MULTILINE)
 
 

@@ -25,6 +25,9 @@ PRELOAD = (
 )
 # OpenBLAS starts its threads when it is loaded; made before the fork they would be dead weight in every child.
 SINGLE_THREADED = "OPENBLAS_NUM_THREADS"
+# A thread that waits for the others spins for milliseconds before it sleeps; where cores are shared, that is time taken
+# from those that it waits for. So many turns of the loop are some microseconds.
+SPINNING, FEW_TURNS = "GOMP_SPINCOUNT", "1000"
 READY_SECONDS = 300  # a cold disk can take minutes to read torch
 
 
@@ -53,6 +56,7 @@ class Warmth:
 def start() -> tuple[ForkServerContext, Warmth]:
     """Start the server; returns once it has imported everything and forked a first child."""
     os.environ.setdefault(SINGLE_THREADED, "1")
+    os.environ.setdefault(SPINNING, FEW_TURNS)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOAD))
     return context, look(context)

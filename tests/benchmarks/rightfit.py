@@ -17,6 +17,7 @@ from workers.training.data.prepare import Prepared
 from workers.training.data.split import Split
 from workers.training.loop import Parts, fit
 from workers.training.models import build_model
+from workers.training.process import tune
 from workers.training.state import EpochResult
 
 NONE = torch.empty(0, dtype=torch.int64)  # indices of no images
@@ -71,6 +72,7 @@ def train(given: Arguments) -> tuple[Record, int]:
 
 
 def main() -> None:
+    tune(torch.get_num_threads())  # as a trainer process does
     record, images = train(arguments())
     record.print(images)
 

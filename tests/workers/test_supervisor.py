@@ -31,7 +31,10 @@ ENDLESS = {"epochs": 100_000, "early_stopping": None, "train_loss_clean": False}
 
 @pytest.fixture(scope="session")
 def warm_server() -> Iterator[tuple[ForkServerContext, warm.Warmth]]:
-    context, warmth = warm.start()
+    with pytest.MonkeyPatch.context() as patch:  # whatever network there is, no weights are downloaded in a test
+        for name in ("http_proxy", "https_proxy"):
+            patch.setenv(name, "http://127.0.0.1:9")
+        context, warmth = warm.start()
     yield context, warmth
     warm.stop(warmth)
 
