@@ -18,6 +18,7 @@ from workers.training.data.images import ImageSet
 from workers.training.data.normalization import Normalization
 from workers.training.data.split import Split
 from workers.training.loop import fit
+from workers.training.process import tune
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 QUICK_SIZES = (1_000, 10_000)
@@ -66,6 +67,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, help="measure this one size, here")
     parser.add_argument("--quick", action="store_true")
     given = parser.parse_args()
+    tune(torch.get_num_threads())  # as a trainer process does
     if given.images:
         print(json.dumps(one_size(given.images)))
         return
