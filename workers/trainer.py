@@ -23,7 +23,7 @@ from service.core.errors import DeviceUnavailable, Invalid, RightfitError, SpecN
 from service.core.spec import JobSpec, unknown_parts
 from workers.training.checkpoint import load_tensors, save_json, save_tensors
 from workers.training.data.prepare import prepare
-from workers.training.evaluate import evaluate
+from workers.training.evaluate import evaluate, scoring_batch
 from workers.training.loop import Fitted, Parts, fit
 from workers.training.models import build_model
 from workers.training.process import die_with_parent, tune
@@ -131,11 +131,14 @@ def run(
         resume_from=load_tensors(last) if last.exists() else None,
     )
     report("phase", {"phase": "finalizing"})
+    if fitted.best_weights is not None and not (folder / BEST_MODEL).exists():  # best before it was resumed here
+        save_tensors(folder / BEST_MODEL, fitted.best_weights)
     save_json(folder / SPLIT, split.to_dict())
     test = None
     if fitted.best_weights is not None and len(split.test):
         model.load_state_dict(fitted.best_weights)
-        test = evaluate(model, batches(split.test))
+        tested = batches(split.test)
+        test = evaluate(model, tested, scoring_batch(tested, spec.batch_size))
     save_json(folder / REPORT, summary(spec, prepared, model, fitted, test) | {"seconds": time.time() - started})
     return fitted
 

@@ -15,7 +15,7 @@ import torch
 from service.core.spec import JobSpec, Torchvision
 from workers.training.checkpoint import load_tensors
 from workers.training.data.prepare import prepare
-from workers.training.evaluate import evaluate
+from workers.training.evaluate import evaluate, scoring_batch
 from workers.training.models import build_model
 
 RELATIVE_TOLERANCE = 1e-5  # float32 sums in another order, on another device
@@ -31,7 +31,8 @@ def verify(folder: Path) -> tuple[float, float]:
     model = build_model(spec, prepared.images.shape, len(prepared.images.classes))
     model.load_state_dict(load_tensors(folder / "best_model.pth"))
     model.to(memory_format=torch.channels_last)
-    score = evaluate(model, prepared.on(torch.device("cpu"))(prepared.split.validation))
+    validation = prepared.on(torch.device("cpu"))(prepared.split.validation)
+    score = evaluate(model, validation, scoring_batch(validation, spec.batch_size))
     return report["best"]["val_loss"], score.loss
 
 

@@ -56,10 +56,12 @@ def plan(spec: JobSpec, dataset: DatasetInfo, max_parameters: int) -> Plan:
     if parameters > max_parameters:
         detail, allowed = f"{parameters:,} parameters are too many", f"at most {max_parameters:,} parameters"
         raise Invalid([Fault("/model", detail, allowed, FOLLOWS_FROM)])
-    copies = 3 + STATES[spec.optimizer.name] + bool(spec.optimizer.momentum)  # with gradients and the best weights
-    copies += spec.regularization.ema_decay is not None
+    frozen = isinstance(spec.model, Torchvision) and spec.model.freeze == "backbone"
+    trained = layers[-1].parameters if frozen else parameters
+    copies = 2 + (spec.regularization.ema_decay is not None)  # the weights, the best ones, their average
+    of_trained = 1 + STATES[spec.optimizer.name] + bool(spec.optimizer.momentum)  # the gradient and the optimizer's own
     memory = Memory(
-        model_bytes=parameters * BYTES_PER_VALUE * copies,
+        model_bytes=(parameters * copies + trained * of_trained) * BYTES_PER_VALUE,
         activations_bytes=values * BYTES_PER_VALUE * spec.batch_size,
         data_bytes=dataset.samples * math.prod(shape),
     )

@@ -422,13 +422,13 @@ def test_a_fault_of_the_worker_itself_ends_the_job_as_failed(bench: Bench) -> No
 def test_a_spec_of_a_newer_release_is_refused_rather_than_trained_otherwise(bench: Bench, database: Database) -> None:
     job = bench.submit()
     with database.write() as c:
-        c.exec_driver_sql("""UPDATE jobs SET spec = json_set(spec, '$.model.arch', 'vit', '$.schedule', json('{}'))""")
+        c.exec_driver_sql("""UPDATE jobs SET spec = json_set(spec, '$.model.arch', 'vit', '$.swarm', json('{}'))""")
     assert bench.supervisor.run_next() == job.id
     error = bench.job(job).error
     assert error is not None
     assert error.code == "spec_not_understood"
     assert "/model/arch" in error.detail
-    assert "/schedule" in error.detail
+    assert "/swarm" in error.detail
 
 
 def test_a_sigterm_to_every_process_is_left_to_the_supervisor(bench: Bench) -> None:

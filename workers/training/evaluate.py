@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from workers.training.data.batches import Batches
 
 MOST_IMAGES = 1024  # at a time; more than in training, since no activations are kept
+TIMES_TRAINING = 16  # the training batch, for which memory is known to be there, activations and gradients included
 MOST_PIXELS = 1 << 18  # of one channel at a time: larger batches need more memory and were no faster
 
 
@@ -43,17 +44,18 @@ def train_mode(model: nn.Module) -> None:
             module.eval()
 
 
-def scoring_batch(batches: Batches, training_batch: int = 1) -> int:
+def scoring_batch(batches: Batches, training_batch: int) -> int:
     """How many images are scored at a time: at least as many as one trains on, which is known to fit."""
-    return max(training_batch, min(MOST_IMAGES, MOST_PIXELS // (batches.shape[1] * batches.shape[2])))
+    by_pixels = MOST_PIXELS // (batches.shape[1] * batches.shape[2])
+    return max(training_batch, min(MOST_IMAGES, TIMES_TRAINING * training_batch, by_pixels))
 
 
 @torch.no_grad()
 def score_sums(model: nn.Module, batches: Batches, batch_size: int) -> Tensor:
     """float64 [2], still on the device: the sum of the losses over every image once, and how many were right.
 
-    Always in float32, whatever precision the training steps use. Changes no parameter, buffer, mode or random state,
-    and does not synchronize.
+    Always in float32 (which a GPU may compute as TF32), whatever precision the training steps use. Changes no
+    parameter, buffer, mode or random state, and does not synchronize.
     """
     sums = torch.zeros(2, dtype=torch.float64, device=batches.device)
     with eval_mode(model):
@@ -64,7 +66,7 @@ def score_sums(model: nn.Module, batches: Batches, batch_size: int) -> Tensor:
     return sums
 
 
-def evaluate(model: nn.Module, batches: Batches, batch_size: int | None = None) -> Score:
+def evaluate(model: nn.Module, batches: Batches, batch_size: int = 256) -> Score:
     """Score the model on every image once; the same, up to rounding, for any batch size."""
-    loss, correct = score_sums(model, batches, batch_size or scoring_batch(batches)).tolist()
+    loss, correct = score_sums(model, batches, batch_size).tolist()
     return Score(loss / len(batches), correct / len(batches))

@@ -18,6 +18,8 @@ from workers.training.step import Step
 
 CHECKPOINT_SECONDS = 10.0  # between two snapshots: what a lost worker's successor has to do again at most
 
+CHECKPOINT_COST = 20  # times as long as it took to write one is trained before the next
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -65,13 +67,13 @@ def fit(
     improvement, before `on_epoch` tells of it. An epoch with a non-finite loss is never the best one, and a
     non-finite training loss ends the run as `diverged`.
 
-    `on_checkpoint` gets a snapshot between two batches whenever `checkpoint_seconds` have passed since the last one,
-    and at the end; it must write it before it returns. A run that is given one as `resume_from`
-    goes on from there and comes to the same result as if it had never been interrupted, bit for bit on a CPU; one
-    that had ended ends at once. Raises CheckpointMismatch where it is of another spec or other data.
+    `on_checkpoint` gets a snapshot between two batches whenever `checkpoint_seconds` have passed since the last one
+    (more where writing takes long; 0: before every batch), and at the end; it must write it before it returns. A run
+    that is given one as `resume_from` goes on from there and comes to the same result as if it had never been
+    interrupted, bit for bit on a CPU; one that had ended ends at once. Raises CheckpointMismatch where it is of another spec or other data.
     """
     train, device = parts.train, parts.train.device
-    steps = math.ceil(len(train) / spec.batch_size)
+    steps = train.steps(spec.batch_size)
     state = State.fresh(spec, model, steps, device)
     if resume_from is not None:
         state.restore(resume_from, parts.digest)
@@ -92,9 +94,9 @@ def fit(
         for pixels, labels in train.shuffled(spec.batch_size, state.order, skip=state.step):
             if reason := should_stop() or _out_of_time(state):
                 return ended(reason)
-            if time.monotonic() >= checkpoint_due:
+            if (due := time.monotonic()) >= checkpoint_due:
                 on_checkpoint(state.snapshot(parts.digest))
-                checkpoint_due = time.monotonic() + checkpoint_seconds
+                checkpoint_due = _next_checkpoint(due, checkpoint_seconds)
             share = lr_share(spec.schedule, (state.epoch - 1) * steps + state.step, steps, spec.epochs)
             lr = spec.optimizer.lr * share * state.plateau.share
             state.losses[state.step], state.hits[state.step] = step(pixels, labels, lr)
@@ -130,6 +132,12 @@ def fit(
         state.close_epoch(result)
         on_epoch(result)
     return ended(_verdict(state) or "max_epochs")
+
+
+def _next_checkpoint(started: float, every: float) -> float:
+    """When the next snapshot is due after one that was begun at `started`: a large one is taken less often."""
+    now = time.monotonic()
+    return now + max(every, CHECKPOINT_COST * (now - started)) if every else now
 
 
 def _verdict(state: State) -> str | None:

@@ -6,7 +6,10 @@ import torch
 
 
 def derive(seed: int | None, use: str) -> int:
-    """A 63-bit seed for one use (`split`, `order`, `init`, `dropout`), by SHA-256 of the run's seed and the use."""
+    """A 63-bit seed for one use, by SHA-256 of the run's seed and the use.
+
+    The uses are `split`, `subset`, `order`, `augmentation`, `init` and `dropout`.
+    """
     return int.from_bytes(hashlib.sha256(f"{seed}/{use}".encode()).digest()[:8], "big") >> 1
 
 

@@ -79,9 +79,7 @@ class Step:
         images = self._train.normalized(augment(pixels, self._augmentation, random))
         if self._augmentation.random_erasing:
             images = random_erasing(images, self._augmentation.random_erasing, random)
-        if regularization.mixup_alpha or regularization.cutmix_alpha:
-            return mix(images, labels, regularization.mixup_alpha, regularization.cutmix_alpha, random)
-        return Mixed(images, labels, labels, 1.0)
+        return mix(images, labels, regularization.mixup_alpha, regularization.cutmix_alpha, random)
 
     def _constrain(self, lr: float) -> None:
         """What follows the optimizer: weights are shrunk, held within their norm, averaged."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from service.core.errors import Fault
 from service.core.spec.architectures import ARCHITECTURES
 from service.core.spec.job import JobSpec, direction
-from service.core.spec.layers import Layers, Residual
+from service.core.spec.layers import BatchNorm, Layers, Residual
 from service.core.spec.models import Cnn, Mlp, Torchvision
 
 MOST_HELD_OUT = 0.9  # share of the images; the rest is left to train on
@@ -49,6 +49,9 @@ def _of_training(spec: JobSpec) -> Iterator[Fault]:
 def _of_the_model(spec: JobSpec) -> Iterator[Fault]:
     regularization, model, arch = spec.regularization, spec.model, spec.model.arch
     inputs = ("/model",)
+    if spec.batch_size == 1 and _has_batch_norm(spec):
+        detail, allowed = "batch normalization learns nothing from one image at a time", "2 or more, or group norm"
+        yield Fault("/batch_size", detail, allowed, inputs)
     if regularization.dropout and isinstance(model, Layers):
         detail, allowed = "a network of layers says itself where it drops", '0, and layers {"type": "dropout", "p": …}'
         yield Fault("/regularization/dropout", detail, allowed, inputs)
@@ -74,6 +77,18 @@ def _has_residual_branches(spec: JobSpec) -> bool:
     return False
 
 
+def _has_batch_norm(spec: JobSpec) -> bool:
+    match spec.model:
+        case Cnn() as model:
+            return model.norm == "batch"
+        case Layers(layers):
+            inner = [layer for block in layers if isinstance(block, Residual) for layer in block.layers]
+            return any(isinstance(layer, BatchNorm) for layer in (*layers, *inner))
+        case Torchvision() as model:
+            return ARCHITECTURES[model.arch].has_batch_norm and model.freeze == "none"
+    return False
+
+
 def doubts(spec: JobSpec) -> Iterator[str]:
     """Combinations that will not do what they seem to, told as warnings."""
     regularization, schedule = spec.regularization, spec.schedule
@@ -86,7 +101,11 @@ def doubts(spec: JobSpec) -> Iterator[str]:
         )
     if schedule.name == "step" and schedule.step_epochs >= spec.epochs:
         yield "schedule.step_epochs is not reached within epochs: the learning rate stays constant."
-    if schedule.name == "plateau" and spec.early_stopping and spec.early_stopping.patience <= schedule.plateau_patience:
+    if (
+        schedule.name == "plateau"
+        and spec.early_stopping
+        and spec.early_stopping.patience <= schedule.plateau_patience + 1
+    ):
         yield "early_stopping.patience ends the run before schedule.plateau_patience can lower the learning rate."
     if regularization.decay_norm_and_bias and not (regularization.weight_decay or regularization.l1):
         yield "regularization.decay_norm_and_bias does nothing without weight_decay or l1."

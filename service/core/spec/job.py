@@ -72,7 +72,7 @@ class Regularization:
     """What holds the model back from memorizing the training set."""
 
     dropout: float = option(
-        "probability of dropping an input of a fully connected layer after the first",
+        "probability of dropping an input of a fully connected layer after the first, or where the architecture drops",
         0.0, minimum=0, maximum=1, open_above=True,
     )  # fmt: skip
     spatial_dropout: float = option(
@@ -108,7 +108,7 @@ class Regularization:
         "scale each unit's incoming weights down to this L2 norm after each step", None, minimum=0, open_below=True
     )
     ema_decay: float | None = option(
-        "score and keep an exponential moving average of the weights with this decay a step", None,
+        "score and keep a moving average of the weights with this decay a step (less in the first ones)", None,
         minimum=0, maximum=1, open_below=True, open_above=True,
     )  # fmt: skip
     class_weights: Literal["none", "balanced"] = option(
@@ -172,21 +172,28 @@ class JobSpec:
     epochs: int = option(
         "at most this many passes over the training split", 100, minimum=1, maximum=100_000, unit="epochs"
     )
-    batch_size: int = option("images per optimizer step", 64, minimum=1, maximum=65_536, unit="images")
+    batch_size: int = option(
+        "images per optimizer step; a single one left over joins the last", 64, minimum=1, maximum=65_536, unit="images"
+    )
     seed: int | None = option(
         "the one source of randomness; null: drawn and reported", None, minimum=0, maximum=2**32 - 1
     )
     max_seconds: float | None = option(
-        "end training after this long, keeping the best model", None, minimum=1, unit="s"
+        "end training after this long, but not before the first epoch is over, keeping the best model",
+        None,
+        minimum=1,
+        unit="s",
     )
     priority: int = option("9 is taken first", 5, minimum=0, maximum=9)
     device: Literal["auto", "cpu", "cuda"] = option("where to train; auto: a GPU when the worker has one", "auto")
     precision: Literal["auto", "fp32", "bf16"] = option(
-        "of the forward and backward pass in training; scores are always fp32. auto: bf16 where the hardware gains",
+        "of the forward and backward pass in training; scores are always fp32. auto: bf16 on a GPU that has it",
         "auto",
     )
     compile: Literal["auto", "off", "on"] = option(
-        "compile the network with torch.compile before training. auto: where it has been seen to gain", "auto"
+        "compile the network with torch.compile before training (on a CPU it needs a C++ compiler). "
+        "auto: not, as long as it has not been seen to gain",
+        "auto",
     )
     optimizer: Optimizer = part("the update rule", Optimizer)
     schedule: Schedule = part("how the learning rate changes", Schedule)

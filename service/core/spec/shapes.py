@@ -9,6 +9,7 @@ from service.core.spec.layers import (
     AvgPool2d,
     BatchNorm,
     Conv2d,
+    Dropout2d,
     Flatten,
     GlobalAvgPool,
     GroupNorm,
@@ -98,22 +99,15 @@ def _apply(layer: Layer, shape: Shape, classes: int) -> tuple[Shape, int]:
             outputs = layer.features or classes
             return (outputs,), (inputs + layer.bias) * outputs
         case MaxPool2d() | AvgPool2d():
-            channels, height, width = _image(shape)
-            if 2 * layer.padding > layer.kernel_size:
-                detail = f"a padding of {layer.padding} is more than half of a window of {layer.kernel_size}"
-                raise _Misfit(detail, f"padding 0 to {layer.kernel_size // 2}")
-            stride = layer.stride or layer.kernel_size
-            return (channels, *_windows(height, width, layer.kernel_size, stride, 2 * layer.padding)), 0
+            return _pool(layer, shape), 0
         case GlobalAvgPool():
             return (_image(shape)[0],), 0
         case BatchNorm():
             return shape, 2 * shape[0]
         case GroupNorm():
-            if shape[0] % layer.groups:
-                raise _Misfit(
-                    f"{shape[0]} channels do not divide into {layer.groups} groups", f"a divisor of {shape[0]}"
-                )
-            return shape, 2 * shape[0]
+            return _grouped(layer, shape), 2 * shape[0]
+        case Dropout2d():
+            return _image(shape), 0
         case Flatten():
             return (math.prod(_image(shape)),), 0
     return shape, 0
@@ -124,10 +118,32 @@ def _convolve(layer: Conv2d, shape: Shape) -> tuple[Shape, int]:
     if channels % layer.groups or layer.channels % layer.groups:
         detail = f"{channels} input and {layer.channels} output channels do not divide into {layer.groups} groups"
         raise _Misfit(detail, "groups that divide both")
+    if layer.padding is not None and layer.padding >= layer.kernel_size:
+        detail = (
+            f"a padding of {layer.padding} is as wide as the kernel of {layer.kernel_size}: it would see nothing else"
+        )
+        raise _Misfit(detail, f"padding 0 to {layer.kernel_size - 1}, or null")
     around = layer.kernel_size - 1 if layer.padding is None else 2 * layer.padding
     size = _windows(height, width, layer.kernel_size, layer.stride, around)
     weights = channels // layer.groups * layer.kernel_size**2 * layer.channels
     return (layer.channels, *size), weights + layer.bias * layer.channels
+
+
+def _pool(layer: MaxPool2d | AvgPool2d, shape: Shape) -> Shape:
+    channels, height, width = _image(shape)
+    if 2 * layer.padding > layer.kernel_size:
+        detail = f"a padding of {layer.padding} is more than half of a window of {layer.kernel_size}"
+        raise _Misfit(detail, f"padding 0 to {layer.kernel_size // 2}")
+    stride = layer.stride or layer.kernel_size
+    return (channels, *_windows(height, width, layer.kernel_size, stride, 2 * layer.padding))
+
+
+def _grouped(layer: GroupNorm, shape: Shape) -> Shape:
+    if shape[0] % layer.groups:
+        raise _Misfit(f"{shape[0]} channels do not divide into {layer.groups} groups", f"a divisor of {shape[0]}")
+    if math.prod(shape) == layer.groups:
+        raise _Misfit("a group of a single value has no variance", f"fewer than {layer.groups} groups")
+    return shape
 
 
 def _residual(layer: Residual, shape: Shape, inner: tuple[Placed, ...]) -> Placed:

@@ -50,6 +50,10 @@ def test_a_layout_in_channels_last_is_kept() -> None:
     assert dropout(x, 0.5).is_contiguous(memory_format=torch.channels_last)
 
 
+def test_a_probability_just_below_one_still_has_finite_values() -> None:
+    assert torch.isfinite(dropout(torch.ones(1000), 0.9999999)).all()
+
+
 def test_the_global_seed_decides() -> None:
     def drawn(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)

@@ -58,11 +58,10 @@ EVERYTHING = {
         "regularization": {**EVERY_REGULARIZATION, "dropout": 0.2},
         "train_loss_clean": False,
     },
-    "resnet18, step": {
+    "resnet18": {
         "model": {"arch": "resnet18"},
-        "schedule": {"name": "step", "step_epochs": 1, "gamma": 0.5},
         "regularization": {"dropout": 0.2, "stochastic_depth": 0.3},
-        "epochs": 2,
+        "epochs": 1,
     },
 }
 RUNS = pytest.mark.parametrize("changes", EVERYTHING.values(), ids=EVERYTHING.keys())
@@ -121,7 +120,9 @@ def test_a_run_resumed_from_any_batch_of_any_epoch_equals_the_one_that_was_never
         assert same(resumed_weights, weights)
 
 
-@pytest.mark.parametrize("forgotten", ["random", "augmentation", "order", "optimizer", "average"])
+@pytest.mark.parametrize(
+    "forgotten", ["model", "random", "augmentation", "order", "optimizer", "average", "losses", "hits", "stopper"]
+)
 def test_leaving_out_any_part_of_the_state_is_noticed(forgotten: str) -> None:
     """The negative control: were a part of no account, the test above could not see it missing."""
     given = spec(**EVERYTHING["sgd, a cnn, onecycle, RandAugment"])
@@ -144,6 +145,15 @@ def test_a_resumed_run_keeps_its_patience_and_one_that_had_stopped_stays_stopped
     )
     assert outcome(again) == outcome(whole)
     assert trained_on == []
+
+
+def test_a_cut_of_the_learning_rate_survives_an_interruption() -> None:
+    still = {"name": "sgd", "lr": 1e-12}
+    given = spec(optimizer=still, schedule={"name": "plateau", "plateau_patience": 0}, epochs=5)
+    whole, snapshots, _ = run(given)
+    assert whole.history[-1].lr < whole.history[1].lr / 5
+    for snapshot in snapshots:
+        assert outcome(run(given, resume_from=read(snapshot))[0]) == outcome(whole)
 
 
 def test_a_run_that_diverged_stays_diverged() -> None:

@@ -46,11 +46,22 @@ class Batches(ABC):
         The first `skip` batches are left out; the order is the same.
         """
         permutation = torch.randperm(len(self), generator=order)
-        return self._take(torch.split(self._indices[permutation], batch_size)[skip:])
+        return self._take(torch.split(self._indices[permutation], self._sizes(batch_size))[skip:])
+
+    def steps(self, batch_size: int) -> int:
+        """How many batches `shuffled` makes of all images."""
+        return len(self._sizes(batch_size))
 
     def normalized(self, pixels: Tensor) -> Tensor:
         """uint8 pixels as a network sees them: float32, channels last."""
         return pixels.to(torch.float32, memory_format=torch.channels_last).mul_(self._scale).add_(self._shift)
+
+    def _sizes(self, batch_size: int) -> list[int]:
+        """The last batch is what is left. A single image joins the batch before it: batch norm takes no single one."""
+        full, rest = divmod(len(self), batch_size)
+        if rest == 1 and full:
+            return [batch_size] * (full - 1) + [batch_size + 1]
+        return [batch_size] * full + [rest] * (rest > 0)
 
     @abstractmethod
     def _take(self, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -67,8 +78,8 @@ class Resident(Batches):
     def _take(self, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         if not chunks:
             return
-        size, indices = len(chunks[0]), send(torch.cat(list(chunks)), self.device)
-        for chunk in torch.split(indices, size):
+        indices = send(torch.cat(list(chunks)), self.device)
+        for chunk in torch.split(indices, [len(chunk) for chunk in chunks]):
             yield select(self._images, chunk), self._labels.index_select(0, chunk)
 
 

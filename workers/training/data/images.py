@@ -44,11 +44,15 @@ class ImageSet:
         """uint8 [B, *shape]: the images at int64 indices [B]."""
         return self._sized(self.stored.index_select(0, indices))
 
-    def take_all(self) -> Tensor:
-        """uint8 [N, *shape]; the stored images themselves where they need no resizing."""
-        if self.side is None:
+    def on(self, device: torch.device) -> Tensor:
+        """uint8 [N, *shape] on the device, channels last; the stored images themselves where they are that already."""
+        last = torch.channels_last
+        if self.side is None and device.type == "cpu" and self.stored.is_contiguous(memory_format=last):
             return self.stored
-        return torch.cat([self._sized(chunk) for chunk in torch.split(self.stored, CHUNK)])
+        images = torch.empty((len(self), *self.shape), dtype=torch.uint8, device=device, memory_format=last)
+        for target, chunk in zip(torch.split(images, CHUNK), torch.split(self.stored, CHUNK), strict=True):
+            target.copy_(self._sized(chunk))
+        return images
 
     def chunks(self, indices: Tensor) -> Iterator[Tensor]:
         """The images at the indices, a few at a time."""

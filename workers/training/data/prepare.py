@@ -42,7 +42,7 @@ class Prepared:
         images, normalization = self.images, self.normalization
         if images.nbytes > (room(device) if resident_bytes is None else resident_bytes):
             return lambda indices: Streamed(images, indices, normalization, device)
-        on_device = images.take_all().to(device, memory_format=torch.channels_last)
+        on_device = images.on(device)
         return lambda indices: Resident(images, on_device, indices, normalization)
 
 

@@ -90,7 +90,7 @@ def _plain(placed: Placed) -> nn.Module:
         case Dropout():
             return dropout.Dropout(layer.p)
         case Dropout2d():
-            return nn.Dropout2d(layer.p) if images else dropout.Dropout(layer.p)
+            return nn.Dropout2d(layer.p)
     raise TypeError(f"no module for {layer}")
 
 

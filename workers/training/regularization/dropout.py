@@ -21,7 +21,7 @@ def dropout(x: Tensor, p: float) -> Tensor:
     if x.device.type != "cpu" or torch.compiler.is_compiling():
         return F.dropout(x, p)
     x = _dense(x)
-    dropped = round(p * 2**BITS)
+    dropped = min(round(p * 2**BITS), 2**BITS - 1)
     bits = torch.empty(-(-x.numel() // VALUES_A_DRAW), dtype=torch.int64).random_(LOWEST, None)
     kept = bits.view(torch.int16)[: x.numel()].ge(dropped - 2 ** (BITS - 1)).as_strided(x.shape, x.stride())
     return x * kept.to(x.dtype).mul_(1 / (1 - dropped / 2**BITS))

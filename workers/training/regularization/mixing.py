@@ -42,4 +42,6 @@ def mix(images: Tensor, labels: Tensor, mixup_alpha: float, cutmix_alpha: float,
 def _beta(alpha: float, random: torch.Generator) -> float:
     """A draw from Beta(alpha, alpha), for which torch takes no generator."""
     seed = int(integers((), 0, 2**63 - 1, random, CPU))
-    return Random(seed).betavariate(alpha, alpha)  # noqa: S311 - nothing secret
+    drawn = Random(seed)  # noqa: S311 - nothing secret
+    share = drawn.betavariate(alpha, alpha)
+    return share if drawn.random() < 0.5 else 1 - share  # noqa: PLR2004 - below alpha 0.01 its rounding favours 0

@@ -12,11 +12,24 @@ from torch import Tensor, nn
 
 
 def split_parameters(model: nn.Module, norm_and_bias_too: bool) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """(regularized, free) trainable parameters. Vectors and scalars are biases and normalization parameters."""
+    """(regularized, free) trainable parameters.
+
+    Regularized are the weights of linear and convolution layers, and of the projections of attention; free are biases,
+    normalization parameters, layer scales and position embeddings.
+    """
     trainable = [p for p in model.parameters() if p.requires_grad]
     if norm_and_bias_too:
         return trainable, []
-    return [p for p in trainable if p.ndim > 1], [p for p in trainable if p.ndim <= 1]
+    weights = {id(weight) for module in model.modules() for weight in _weights(module)}
+    return [p for p in trainable if id(p) in weights], [p for p in trainable if id(p) not in weights]
+
+
+def _weights(module: nn.Module) -> list[Tensor]:
+    if isinstance(module, nn.Linear | nn.Conv2d):
+        return [module.weight]
+    if isinstance(module, nn.MultiheadAttention) and module.in_proj_weight is not None:
+        return [module.in_proj_weight]
+    return []
 
 
 @torch.no_grad()

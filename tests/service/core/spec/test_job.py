@@ -18,6 +18,8 @@ from service.core.spec import (
 LAYERS = {"arch": "layers", "layers": [{"type": "flatten"}, {"type": "linear"}]}
 RESIDUAL = {"arch": "layers", "layers": [{"type": "residual", "layers": [{"type": "relu"}]}, *LAYERS["layers"]]}
 
+NORMED = {"arch": "layers", "layers": [{"type": "residual", "layers": [{"type": "batch_norm"}]}, *LAYERS["layers"]]}
+
 
 def spec(**changes: object) -> JobSpec:
     return JobSpec.from_dict({"dataset": {"id": "digits"}, **changes})
@@ -65,6 +67,9 @@ def test_filling_writes_out_the_direction_of_the_monitor(monitor: str, mode: str
         ({"schedule": {"warmup_epochs": 5}, "epochs": 5}, "/schedule/warmup_epochs"),
         ({"augmentation": {"trivial_augment": True, "rand_augment": {}}}, "/augmentation/rand_augment"),
         ({"model": LAYERS, "regularization": {"dropout": 0.1}}, "/regularization/dropout"),
+        ({"model": {"arch": "cnn", "norm": "batch"}, "batch_size": 1}, "/batch_size"),
+        ({"model": {"arch": "resnet18"}, "batch_size": 1}, "/batch_size"),
+        ({"model": NORMED, "batch_size": 1}, "/batch_size"),
         ({"model": {"arch": "mlp"}, "regularization": {"spatial_dropout": 0.1}}, "/regularization/spatial_dropout"),
         (
             {"model": {"arch": "resnet18"}, "regularization": {"spatial_dropout": 0.1}},

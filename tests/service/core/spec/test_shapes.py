@@ -80,6 +80,12 @@ def test_every_shape_and_parameter_is_what_torch_makes_of_it(
             "/1", ["6 channels", "4 groups"], "divisor of 6",
         ),
         ([{"type": "conv2d", "channels": 6, "groups": 2}], "/0", ["1 input", "2 groups"], "divide both"),
+        ([{"type": "conv2d", "channels": 4, "padding": 3}], "/0", ["as wide as the kernel"], "padding 0 to 2"),
+        (
+            [{"type": "flatten"}, {"type": "group_norm", "groups": 64}],
+            "/1", ["a single value"], "fewer than 64",
+        ),
+        ([{"type": "flatten"}, {"type": "dropout2d"}], "/1", ["features [64]"], "before flatten"),
         ([{"type": "flatten"}], "", ["features [64]", "10 classes"], '{"type": "linear"}'),
         ([{"type": "relu"}], "", ["images [1, 8, 8]", "10 classes"], '{"type": "linear"}'),
         (
