@@ -10,12 +10,13 @@ from tests.conftest import ROOT, Serving
 
 
 def test_every_command_of_the_walk_works_in_its_order(serving: Serving, tmp_path: Path) -> None:
-    walk = (ROOT / "README.md").read_text().partition("## Use it")[2].partition("## What a job can say")[0]
+    walk = (ROOT / "README.md").read_text().partition("## Use it")[2].partition("## Settings")[0]
     script = "\n".join(re.findall(r"```sh\n(.*?)```", walk, re.DOTALL)).replace("http://127.0.0.1:8000", serving.url)
-    assert script.count("curl") == 9
+    assert script.count("curl") == 10
     ran = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert "best: epoch" in ran.stdout
     assert '"pointer": "/optimizer/lr"' in ran.stdout
+    assert '"name": "3 residual"' in ran.stdout
     assert torch.load(tmp_path / "best_model.pth", weights_only=True)

@@ -70,7 +70,8 @@ def fit(
     `on_checkpoint` gets a snapshot between two batches whenever `checkpoint_seconds` have passed since the last one
     (more where writing takes long; 0: before every batch), and at the end; it must write it before it returns. A run
     that is given one as `resume_from` goes on from there and comes to the same result as if it had never been
-    interrupted, bit for bit on a CPU; one that had ended ends at once. Raises CheckpointMismatch where it is of another spec or other data.
+    interrupted, bit for bit on a CPU; one that had ended ends at once. Raises CheckpointMismatch where it is of another
+    spec or other data.
     """
     train, device = parts.train, parts.train.device
     steps = train.steps(spec.batch_size)

@@ -121,7 +121,7 @@ def test_a_run_resumed_from_any_batch_of_any_epoch_equals_the_one_that_was_never
 
 
 @pytest.mark.parametrize(
-    "forgotten", ["model", "random", "augmentation", "order", "optimizer", "average", "losses", "hits", "stopper"]
+    "forgotten", ["model", "random", "augmentation", "order", "optimizer", "average", "losses", "hits"]
 )
 def test_leaving_out_any_part_of_the_state_is_noticed(forgotten: str) -> None:
     """The negative control: were a part of no account, the test above could not see it missing."""
