@@ -18,5 +18,5 @@ def test_every_command_of_the_walk_works_in_its_order(serving: Serving, tmp_path
     )
     assert "best: epoch" in ran.stdout
     assert '"pointer": "/optimizer/lr"' in ran.stdout
-    assert '"name": "3 residual"' in ran.stdout
+    assert '"name":"3 residual"' in ran.stdout
     assert torch.load(tmp_path / "best_model.pth", weights_only=True)

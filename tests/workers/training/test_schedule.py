@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch.optim import SGD, lr_scheduler
 
@@ -42,6 +42,7 @@ def test_onecycle_is_that_of_torch(
     steps_per_epoch: int, epochs: int, rising: float, start: float, final: float
 ) -> None:
     steps = steps_per_epoch * epochs
+    assume(abs(rising * steps - 1) > 1e-6)  # a rise of no step: torch divides by zero
     options = Schedule(name="onecycle", rising_share=rising, start_divisor=start, final_divisor=final)
     expected = by_torch(
         lambda o: lr_scheduler.OneCycleLR(
@@ -59,6 +60,12 @@ def test_step_is_that_of_torch(steps_per_epoch: int, epochs: int, step_epochs: i
         lambda o: lr_scheduler.StepLR(o, step_epochs * steps_per_epoch, gamma), steps_per_epoch * epochs
     )
     assert shares(options, steps_per_epoch, epochs) == pytest.approx(expected, rel=1e-9)
+
+
+def test_onecycle_may_rise_in_no_step_at_all() -> None:
+    found = shares(Schedule(name="onecycle", rising_share=0.1), 2, 5)
+    assert found[0] == 1.0
+    assert found == sorted(found, reverse=True)
 
 
 def test_constant_is_constant() -> None:
