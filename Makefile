@@ -33,7 +33,7 @@ format: $(READY)  ## mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) $(BENCH_READY)  ## the same training job against what a user would pick instead; half an hour
+bench: $(READY) $(BENCH_READY)  ## the same training job against what a user would pick instead; an hour
 	$(BIN)/python -m tests.benchmarks.bench $(BENCH_ARGS)
 
 architectures: $(READY)  ## count torchvision's networks anew, for the plans of the API

@@ -22,6 +22,7 @@ from service.core.spec import JobSpec
 from service.core.storage import Artifact, LocalStorage
 from service.core.store import Lease, Store
 from tests.conftest import eventually
+from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATION
 from workers import warm
 from workers.supervisor import Supervisor
 from workers.verify import verify
@@ -133,16 +134,9 @@ EVERYTHING: dict[str, Any] = {
     "model": {"arch": "cnn", "channels": [4, 8], "hidden": [8], "norm": "batch"},
     "optimizer": {"name": "sgd", "lr": 0.05, "momentum": 0.9, "nesterov": True},
     "schedule": {"name": "cosine", "warmup_epochs": 1},
-    "regularization": {
-        "dropout": 0.2, "spatial_dropout": 0.1, "weight_decay": 1e-3, "l1": 1e-5, "label_smoothing": 0.1,
-        "mixup_alpha": 0.4, "cutmix_alpha": 1.0, "gradient_clip_norm": 1.0, "max_norm": 3.0, "ema_decay": 0.9,
-        "class_weights": "balanced",
-    },
-    "augmentation": {
-        "crop_padding": 1, "horizontal_flip": True, "rotation_degrees": 15, "random_erasing": 0.3,
-        "trivial_augment": True,
-    },
-}  # fmt: skip
+    "regularization": {**EVERY_REGULARIZATION, "dropout": 0.2, "spatial_dropout": 0.1},
+    "augmentation": {**EVERY_AUGMENTATION, "trivial_augment": True},
+}
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,7 @@ from workers.training.schedule import lr_share
 from workers.training.state import EpochResult, Snapshot, State
 from workers.training.step import Step
 
-CHECKPOINT_SECONDS = 10.0  # between two snapshots: what a lost worker's successor has to do again at most
-
+CHECKPOINT_SECONDS = 10.0  # between two snapshots, where they are cheap: what a lost worker's successor does again
 CHECKPOINT_COST = 20  # times as long as it took to write one is trained before the next
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.workers.training.small import network, spec
+from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATION, network, spec
 from workers.training.data.batches import Batches
 from workers.training.data.prepare import prepare
 from workers.training.evaluate import score_sums
@@ -22,16 +22,9 @@ CNN = {"arch": "cnn", "channels": [8, 16], "hidden": [32], "norm": "batch"}
 EVERYTHING: dict[str, Any] = {
     "model": CNN,
     "schedule": {"name": "cosine", "warmup_epochs": 1},
-    "regularization": {
-        "dropout": 0.2, "spatial_dropout": 0.1, "weight_decay": 1e-3, "l1": 1e-5, "label_smoothing": 0.1,
-        "mixup_alpha": 0.4, "cutmix_alpha": 1.0, "gradient_clip_norm": 1.0, "max_norm": 3.0, "ema_decay": 0.9,
-        "class_weights": "balanced",
-    },
-    "augmentation": {
-        "crop_padding": 1, "horizontal_flip": True, "rotation_degrees": 15, "random_erasing": 0.3,
-        "trivial_augment": True,
-    },
-}  # fmt: skip
+    "regularization": {**EVERY_REGULARIZATION, "dropout": 0.2, "spatial_dropout": 0.1},
+    "augmentation": {**EVERY_AUGMENTATION, "trivial_augment": True},
+}
 
 
 def on_gpu(changes: dict[str, Any], resident_bytes: int | None = None) -> list[EpochResult]:

@@ -10,7 +10,7 @@ import torch
 
 from service.core.errors import CheckpointMismatch
 from service.core.spec import JobSpec
-from tests.workers.training.small import network, parts, spec
+from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATION, network, parts, spec
 from workers.training.checkpoint import Weights, load_tensors, save_tensors
 from workers.training.loop import Fitted, fit
 from workers.training.state import Snapshot
@@ -32,11 +32,6 @@ LAYERS = {
     ],
 }
 CNN = {"arch": "cnn", "channels": [4, 8], "hidden": [8], "norm": "batch"}
-EVERY_REGULARIZATION = {
-    "weight_decay": 1e-3, "l1": 1e-5, "label_smoothing": 0.1, "mixup_alpha": 0.4, "cutmix_alpha": 1.0,
-    "gradient_clip_norm": 1.0, "max_norm": 3.0, "ema_decay": 0.9, "class_weights": "balanced",
-}  # fmt: skip
-EVERY_AUGMENTATION = {"crop_padding": 1, "horizontal_flip": True, "rotation_degrees": 15, "random_erasing": 0.3}
 EVERYTHING = {
     "adam, a network of layers, cosine with warm-up, TrivialAugment": {
         "model": LAYERS,
