@@ -14,6 +14,7 @@ from service.api import artifacts, datasets, health, history, jobs
 from service.api.context import Parts
 from service.core.database import Database
 from service.core.events import Wakeups
+from service.core.plan import Limits
 from service.core.queue import HintQueue
 from service.core.registry import Registry
 from service.core.settings import Settings
@@ -70,12 +71,13 @@ def _parts(settings: Settings) -> Parts:
     database = Database(settings.database_url, connections=settings.api_threads)
     wakeups = Wakeups(settings.redis_url)
     store = Store(database, wakeups.publish)
+    limits = Limits(settings.max_parameters, settings.max_memory_bytes)
     return Parts(
         settings=settings,
         database=database,
         store=store,
         storage=open_storage(settings.storage_url),
-        submission=Submission(store, HintQueue(settings.redis_url), settings.max_parameters),
+        submission=Submission(store, HintQueue(settings.redis_url), limits),
         wakeups=wakeups,
         registry=Registry(database),
         waiting=BoundedSemaphore(settings.api_threads // 2),

@@ -84,6 +84,12 @@ class DeviceUnavailable(TrainingError):
     code = "device_unavailable"
 
 
+class CompilerUnavailable(TrainingError):
+    """The spec asks for a compiled network and the worker has no compiler."""
+
+    code = "compiler_unavailable"
+
+
 class PretrainedUnavailable(TrainingError):
     """The published weights that the spec asks for cannot be had on this worker."""
 

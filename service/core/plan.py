@@ -12,6 +12,7 @@ from service.core.spec.layers import Layers
 from service.core.spec.shapes import FOLLOWS_FROM, place
 
 BYTES_PER_VALUE = 4  # fp32
+GIB = 1 << 30
 STATES = {"adam": 2, "adamw": 2, "sgd": 0}  # values that the optimizer keeps for each parameter
 
 
@@ -44,8 +45,16 @@ class Plan:
     warnings: tuple[str, ...]
 
 
-def plan(spec: JobSpec, dataset: DatasetInfo, max_parameters: int) -> Plan:
-    """Count what the run needs; raises Invalid where the model does not fit the images or the limit."""
+@dataclass(frozen=True)
+class Limits:
+    """The largest jobs that are taken: parameters of a model, bytes of memory while it trains without the images."""
+
+    parameters: int
+    memory_bytes: int
+
+
+def plan(spec: JobSpec, dataset: DatasetInfo, limits: Limits) -> Plan:
+    """Count what the run needs; raises Invalid where the model does not fit the images or a limit."""
     shape = input_shape(spec, dataset)
     if spec.augmentation.crop_padding >= min(shape[1:]):
         detail = f"more padding than the {shape[1]}x{shape[2]} images have pixels could crop nothing but zeros"
@@ -53,8 +62,8 @@ def plan(spec: JobSpec, dataset: DatasetInfo, max_parameters: int) -> Plan:
         raise Invalid([Fault("/augmentation/crop_padding", detail, allowed, ("/dataset/image_size",))])
     layers, values = _network(spec, shape, len(dataset.classes))
     parameters = sum(layer.parameters for layer in layers)
-    if parameters > max_parameters:
-        detail, allowed = f"{parameters:,} parameters are too many", f"at most {max_parameters:,} parameters"
+    if parameters > limits.parameters:
+        detail, allowed = f"{parameters:,} parameters are too many", f"at most {limits.parameters:,} parameters"
         raise Invalid([Fault("/model", detail, allowed, FOLLOWS_FROM)])
     frozen = isinstance(spec.model, Torchvision) and spec.model.freeze == "backbone"
     trained = layers[-1].parameters if frozen else parameters
@@ -65,6 +74,7 @@ def plan(spec: JobSpec, dataset: DatasetInfo, max_parameters: int) -> Plan:
         activations_bytes=values * BYTES_PER_VALUE * spec.batch_size,
         data_bytes=dataset.samples * math.prod(shape),
     )
+    _refuse_too_much(memory, limits, spec.batch_size)
     return Plan(spec, parameters, layers, memory, tuple(_warnings(spec, dataset)))
 
 
@@ -105,6 +115,21 @@ def _refuse_too_many_halvings(model: Cnn, shape: tuple[int, int, int]) -> None:
     if len(model.channels) > halvings:
         detail = f"each block halves the {height}x{width} images, {len(model.channels)} blocks leave nothing"
         raise Invalid([Fault("/model/channels", detail, f"1 to {halvings} blocks for such images", FOLLOWS_FROM)])
+
+
+def _refuse_too_much(memory: Memory, limits: Limits, batch_size: int) -> None:
+    needed = memory.model_bytes + memory.activations_bytes
+    if needed <= limits.memory_bytes:
+        return
+    detail = (
+        f"training needs about {needed / GIB:.1f} GiB, {memory.activations_bytes / GIB:.1f} of them for the "
+        f"activations of {batch_size} images"
+    )
+    allowed = f"at most {limits.memory_bytes / GIB:.1f} GiB: a smaller batch_size, model or dataset.image_size"
+    if (room := limits.memory_bytes - memory.model_bytes) < memory.activations_bytes // batch_size:
+        raise Invalid([Fault("/model", detail, allowed, ("/batch_size", *FOLLOWS_FROM))])
+    fits = room * batch_size // memory.activations_bytes
+    raise Invalid([Fault("/batch_size", detail, f"{allowed}; 1 to {fits} images fit", FOLLOWS_FROM)])
 
 
 def _warnings(spec: JobSpec, dataset: DatasetInfo) -> Iterator[str]:

@@ -32,6 +32,7 @@ class Settings:
     api_threads: int = 32
     max_body_bytes: int = 1 << 20
     max_parameters: int = 200_000_000
+    max_memory_bytes: int = 64 << 30
     lease_seconds: float = 60.0
     heartbeat_seconds: float = 10.0
     hint_seconds: float = 60.0
@@ -58,6 +59,7 @@ class Settings:
             api_threads=reader.integer("API_THREADS", 32, 2, 1024),
             max_body_bytes=reader.integer("MAX_BODY_BYTES", 1 << 20, 1024, 1 << 40),
             max_parameters=reader.integer("MAX_PARAMETERS", 200_000_000, 1, 1 << 40),
+            max_memory_bytes=reader.integer("MAX_MEMORY_BYTES", 64 << 30, 1 << 20, 1 << 50),
             lease_seconds=reader.number("LEASE_SECONDS", 60, 1, 3600),
             heartbeat_seconds=reader.number("HEARTBEAT_SECONDS", 10, 0.1, 600),
             hint_seconds=reader.number("HINT_SECONDS", 60, 0.1, 3600),

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.core import datasets
 from service.core.errors import Fault, Invalid, NotFound
 from service.core.jobs import Job
-from service.core.plan import Plan, plan
+from service.core.plan import Limits, Plan, plan
 from service.core.queue import HintQueue
 from service.core.spec import JobSpec, contradictions
 from service.core.store import Store
@@ -19,17 +19,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Submission:
-    """Takes specs in. `max_parameters` bounds the size of a model."""
+    """Takes specs in, up to the limits."""
 
     store: Store
     queue: HintQueue
-    max_parameters: int
+    limits: Limits
 
     def faults(self, spec: JobSpec) -> tuple[Fault, ...]:
         """Everything wrong with a spec whose single values are right."""
         found = list(contradictions(spec))
         try:
-            plan(spec, datasets.find(spec.dataset.id), self.max_parameters)
+            plan(spec, datasets.find(spec.dataset.id), self.limits)
         except NotFound as error:
             found.append(Fault("/dataset/id", str(error), ", ".join(datasets.BUILT_IN)))
         except Invalid as error:
@@ -40,7 +40,7 @@ class Submission:
         """What the job would be, without storing anything. Raises Invalid with every fault."""
         if found := self.faults(spec):
             raise Invalid(found)
-        return plan(spec.filled(secrets.randbits(32)), datasets.find(spec.dataset.id), self.max_parameters)
+        return plan(spec.filled(secrets.randbits(32)), datasets.find(spec.dataset.id), self.limits)
 
     def submit(self, tenant: str, spec: JobSpec) -> Job:
         """Store the job, then tell the workers: once it is stored, it will be run whatever happens to the hint."""

@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 
-from tests.benchmarks.summary import US
+from tests.benchmarks.summary import US, US_FP32
 
 OURS, BAR, THEIRS, INK = "#2f9e73", "#8a8f98", "#b9c4d0", "#22262b"
 BARE = "bare"  # no product, but the bar to beat
@@ -54,7 +54,7 @@ def _bars(axes: Any, rows: list[dict[str, Any]], measure: str, form: str) -> Non
     medians = [row[measure]["median"] for row in rows]
     below = [row[measure]["median"] - row[measure]["least"] for row in rows]
     above = [row[measure]["most"] - row[measure]["median"] for row in rows]
-    colours = [{US: OURS, BARE: BAR}.get(name, THEIRS) for name in names]
+    colours = [{US: OURS, US_FP32: OURS, BARE: BAR}.get(name, THEIRS) for name in names]
     places = range(len(rows))
     axes.barh(places, medians, color=colours, height=0.72)
     axes.errorbar(medians, places, xerr=[below, above], fmt="none", ecolor=INK, elinewidth=1, capsize=2.5)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks.processes import OURS, THEIRS, ProcessFailed, measure
-from tests.benchmarks.summary import US, Run
+from tests.benchmarks.summary import US, US_FP32, Run
 
 CONTESTANTS = {
     US: "tests.benchmarks.rightfit",
+    US_FP32: "tests.benchmarks.rightfit_fp32",
     "bare": "tests.benchmarks.peers.bare",
     "article": "tests.benchmarks.peers.article",
     "lightning": "tests.benchmarks.peers.lightning_",
@@ -62,7 +63,7 @@ def run(name: str, match: Match, number: int, scratch: Path) -> Run:
             "--seed": number, "--folder": folder,
         }  # fmt: skip
         words = [str(word) for option in options.items() for word in option]
-        measured = measure(OURS if name == US else THEIRS, CONTESTANTS[name], words)
+        measured = measure(OURS if name in (US, US_FP32) else THEIRS, CONTESTANTS[name], words)
     return Run(
         job=match.job,
         batch_size=match.batch_size,
@@ -76,6 +77,6 @@ def run(name: str, match: Match, number: int, scratch: Path) -> Run:
 
 def progress(run: Run) -> str:
     return (
-        f"round {run.round + 1}  {run.job:6}  batch size {run.batch_size:4}  {run.name:12}"
+        f"round {run.round + 1}  {run.job:6}  batch size {run.batch_size:4}  {run.name:14}"
         f"{run.images_per_second:8,.0f} images/s {run.seconds:7.1f} s  loss {run.val_losses[-1]:.4f}"
     )

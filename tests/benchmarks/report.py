@@ -32,7 +32,8 @@ def _head(about: dict[str, Any]) -> str:
         "Each figure is the median of the rounds, in brackets the least and the most. Images/s are training images "
         "over the median time of an epoch (training, validation and saving; the first epoch left out). Ratios are "
         "taken round by round: above 1, rightfit is ahead. Losses are means over the rounds, ± standard deviation; "
-        "all contestants but Keras draw their weights as torch does."
+        "all contestants but Keras draw their weights as torch does. rightfit runs with "
+        "precision auto, which is bf16 where the device computes in it and the network is large enough to gain."
     )
 
 

@@ -1,7 +1,9 @@
 """Our engine in process, without the service around it: the same job as the peers do."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 
 from service.core.spec import JobSpec
 from tests.benchmarks.job import CLASSES, Arguments, Record, arguments, device
+from tests.benchmarks.summary import US
 from workers.training.checkpoint import Weights, save_tensors
 from workers.training.data.batches import Batches
 from workers.training.data.images import ImageSet
@@ -17,6 +20,7 @@ from workers.training.data.prepare import Prepared
 from workers.training.data.split import Split
 from workers.training.loop import Parts, fit
 from workers.training.models import build_model
+from workers.training.precision import Precision
 from workers.training.process import tune
 from workers.training.state import EpochResult
 
@@ -54,10 +58,10 @@ def parts_of(images: ImageSet, split: Split, normalization: Normalization | None
     return Parts(batches(split.train), batches(split.validation), None)
 
 
-def train(given: Arguments) -> tuple[Record, int]:
+def train(name: str, given: Arguments, precision: Precision | Literal["auto"]) -> tuple[Record, int]:
     """What was measured, and how many training images there were."""
     images, split = images_of(given.data)
-    spec = job_spec(given.job, given.batch_size, given.epochs, given.seed)
+    spec = replace(job_spec(given.job, given.batch_size, given.epochs, given.seed), precision=precision)
     model, parts = network_of(spec, images), parts_of(images, split)
 
     def on_epoch(result: EpochResult) -> None:
@@ -66,14 +70,14 @@ def train(given: Arguments) -> tuple[Record, int]:
     def on_best(weights: Weights) -> None:
         save_tensors(given.folder / "best.pt", weights)
 
-    record = Record("rightfit")
+    record = Record(name)
     fit(model, parts, spec, on_epoch, on_best)
     return record, len(split.train)
 
 
-def main() -> None:
+def main(name: str = US, precision: Precision | Literal["auto"] = "auto") -> None:
     tune(torch.get_num_threads())  # as a trainer process does
-    record, images = train(arguments())
+    record, images = train(name, arguments(), precision)
     record.print(images)
 
 

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-US = "rightfit"
+US, US_FP32 = "rightfit", "rightfit fp32"
 STANDARD_ERRORS = 3.0  # a mean that is further from the others' is not so by chance
 
 

@@ -12,6 +12,7 @@ from service.core.spec import JobSpec
 from workers.training.checkpoint import Weights
 from workers.training.data.batches import Batches
 from workers.training.evaluate import score_sums, scoring_batch, train_mode
+from workers.training.precision import Precision
 from workers.training.schedule import lr_share
 from workers.training.state import EpochResult, Snapshot, State
 from workers.training.step import Step
@@ -35,12 +36,16 @@ class Parts:
 
 @dataclass(frozen=True)
 class Fitted:
-    """How a run ended: why, after how many epochs, and the best epoch with its weights (None if none was finite)."""
+    """How a run ended: why, after how many epochs, and the best epoch with its weights (None if none was finite).
+
+    `precision` is that of the training steps.
+    """
 
     stop_reason: str
     history: list[EpochResult]
     best_epoch: int | None
     best_weights: Weights | None
+    precision: Precision
 
     @property
     def epochs(self) -> int:
@@ -82,7 +87,7 @@ def fit(
 
     def ended(reason: str) -> Fitted:
         on_checkpoint(state.snapshot(parts.digest))
-        return Fitted(reason, state.history, state.stopper.state.best_epoch, state.best)
+        return Fitted(reason, state.history, state.stopper.state.best_epoch, state.best, step.precision)
 
     while state.epoch <= spec.epochs:
         if reason := _verdict(state):

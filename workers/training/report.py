@@ -53,6 +53,7 @@ def summary(
             "torch": torch.__version__,
             "torchvision": torchvision.__version__,
             "device": str(next(model.parameters()).device),
+            "precision": fitted.precision,
             "threads": torch.get_num_threads(),
         },
     }

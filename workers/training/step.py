@@ -6,7 +6,7 @@ from torch import Tensor
 from workers.training.data.augmentation import augment
 from workers.training.data.augmentation.random_erasing import random_erasing
 from workers.training.data.batches import Batches
-from workers.training.precision import autocast, compiled
+from workers.training.precision import autocast, choose_precision, compiled
 from workers.training.regularization.class_weights import balanced_weights
 from workers.training.regularization.cross_entropy import mixed_cross_entropy
 from workers.training.regularization.gradient_clip import clip_gradients_
@@ -24,7 +24,8 @@ class Step:
         spec, model = state.spec, state.model
         self._state, self._train = state, train
         self._regularization, self._augmentation = spec.regularization, spec.augmentation
-        self._forward, self._precision = compiled(spec, model, train.device), autocast(spec, train.device)
+        self.precision = choose_precision(spec, model, train.shape, train.device)
+        self._forward, self._autocast = compiled(spec, model, train.device), autocast(self.precision, train.device)
         self._trained = [p for p in model.parameters() if p.requires_grad]
         self._penalized, _ = split_parameters(model, spec.regularization.decay_norm_and_bias)
         self._units, _ = split_parameters(model, norm_and_bias_too=False)
@@ -45,7 +46,7 @@ class Step:
         for group in optimizer.param_groups:
             group["lr"] = lr
         optimizer.zero_grad(set_to_none=True)
-        with self._precision():
+        with self._autocast():
             logits = self._forward(batch.images)
             loss = mixed_cross_entropy(
                 logits,

@@ -187,7 +187,8 @@ class JobSpec:
     priority: int = option("9 is taken first", 5, minimum=0, maximum=9)
     device: Literal["auto", "cpu", "cuda"] = option("where to train; auto: a GPU when the worker has one", "auto")
     precision: Literal["auto", "fp32", "bf16"] = option(
-        "of the forward and backward pass in training; scores are always fp32. auto: bf16 on a GPU that has it",
+        "of the forward and backward pass in training; scores are always fp32. auto: bf16 where it gains, "
+        "on a GPU that has it and for large networks on a CPU with avx512_bf16 or amx",
         "auto",
     )
     compile: Literal["auto", "off", "on"] = option(

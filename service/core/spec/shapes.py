@@ -59,7 +59,14 @@ def place(layers: Sequence[Layer], shape: Shape, classes: int, pointer: str) -> 
     if end != (classes,):
         detail = f"the network ends with {shown(end)}, it must end with one feature for each of the {classes} classes"
         raise Invalid([Fault(pointer, detail, 'a last layer {"type": "linear"}', FOLLOWS_FROM)])
+    if not any(map(_has_weights, placed)):
+        raise Invalid([Fault(pointer, "the network has no weights to learn", "at least one conv2d or linear layer")])
     return placed
+
+
+def _has_weights(placed: Placed) -> bool:
+    own = isinstance(placed.layer, Conv2d | Linear) or placed.shortcut is not None
+    return own or any(map(_has_weights, placed.inner))
 
 
 def shown(shape: Shape) -> str:

@@ -7,10 +7,12 @@ import torch
 
 from service.core.datasets import DIGITS
 from service.core.errors import Invalid
-from service.core.plan import plan
+from service.core.plan import Limits, plan
 from service.core.spec import JobSpec
 from workers.training.data import load
 from workers.training.models import build_model
+
+LIMITS = Limits(parameters=10**9, memory_bytes=64 << 30)
 
 
 def spec(**changes: Any) -> JobSpec:
@@ -30,21 +32,42 @@ def spec(**changes: Any) -> JobSpec:
 def test_parameters_are_counted_as_torch_counts_them(model: dict[str, Any]) -> None:
     given = spec(model=model, regularization={"dropout": 0.5})
     network = build_model(given, DIGITS.shape, len(DIGITS.classes))
-    planned = plan(given, DIGITS, 10**9)
+    planned = plan(given, DIGITS, LIMITS)
     assert planned.parameters == sum(p.numel() for p in network.parameters())
     assert network(torch.zeros(2, *DIGITS.shape)).shape == (2, *planned.layers[-1].output)
 
 
 def test_more_halvings_than_the_images_have_is_refused_with_the_most_that_fit() -> None:
     with pytest.raises(Invalid) as caught:
-        plan(spec(model={"channels": [8, 8, 8, 8]}), DIGITS, 10**9)
+        plan(spec(model={"channels": [8, 8, 8, 8]}), DIGITS, LIMITS)
     assert caught.value.faults[0].pointer == "/model/channels"
     assert "1 to 3 blocks" in str(caught.value.faults[0].allowed)
 
 
 def test_a_model_beyond_the_limit_is_refused() -> None:
     with pytest.raises(Invalid, match="too many") as caught:
-        plan(spec(model={"arch": "mlp", "hidden": [65536, 65536]}), DIGITS, 10**9)
+        plan(spec(model={"arch": "mlp", "hidden": [65536, 65536]}), DIGITS, LIMITS)
+    assert caught.value.faults[0].pointer == "/model"
+
+
+WIDE = {"arch": "layers", "layers": [{"type": "conv2d", "channels": 4096}, {"type": "flatten"}, {"type": "linear"}]}
+
+
+def test_more_memory_than_the_limit_is_refused_with_the_batch_that_fits() -> None:
+    given = {"dataset": {"id": "digits", "image_size": 64}, "model": WIDE}
+    with pytest.raises(Invalid, match="GiB") as caught:
+        plan(spec(**given, batch_size=2048), DIGITS, LIMITS)
+    (fault,) = caught.value.faults
+    assert fault.pointer == "/batch_size"
+    fits = int(str(fault.allowed).split("1 to ")[1].split()[0])
+    plan(spec(**given, batch_size=fits), DIGITS, LIMITS)
+    with pytest.raises(Invalid):
+        plan(spec(**given, batch_size=fits + 1), DIGITS, LIMITS)
+
+
+def test_a_model_that_no_batch_makes_small_enough_is_refused_as_a_model() -> None:
+    with pytest.raises(Invalid, match="GiB") as caught:
+        plan(spec(model=WIDE, batch_size=2), DIGITS, Limits(parameters=10**9, memory_bytes=1 << 20))
     assert caught.value.faults[0].pointer == "/model"
 
 
@@ -57,7 +80,7 @@ def test_a_model_beyond_the_limit_is_refused() -> None:
     ],
 )
 def test_what_will_not_do_what_it_seems_to_is_warned_of(changes: dict[str, Any], word: str) -> None:
-    assert any(word in warning for warning in plan(spec(**changes), DIGITS, 10**9).warnings)
+    assert any(word in warning for warning in plan(spec(**changes), DIGITS, LIMITS).warnings)
 
 
 def test_the_built_in_description_is_that_of_the_real_data() -> None:

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from service.core.errors import CompilerUnavailable
 from tests.workers.training.small import CPU, Data, network, parts, spec, trained
 from workers.training.evaluate import evaluate
 from workers.training.loop import fit
-from workers.training.precision import compiled
+from workers.training.precision import choose_precision, compiled
 
 CNN = {"arch": "cnn", "channels": [8, 16], "hidden": [32], "norm": "batch"}
 RESIDUAL = {
@@ -176,3 +177,56 @@ def test_the_kept_weights_are_the_averaged_ones() -> None:
     model, fitted, _ = trained(given)
     assert fitted.best_weights is not None
     assert any(not torch.equal(fitted.best_weights[name], t) for name, t in model.state_dict().items())
+
+
+LARGE = {"arch": "cnn", "channels": [64, 64], "hidden": [32]}
+SLOW_IN_BF16 = {"arch": "mobilenet_v3_small"}
+
+
+@pytest.mark.parametrize(
+    ("model", "instructions", "precision", "chosen"),
+    [
+        (LARGE, {"avx512_bf16": True}, "auto", "bf16"),
+        (LARGE, {"amx_bf16": True}, "auto", "bf16"),
+        (LARGE, {"avx512_f": True, "avx512_bf16": False}, "auto", "fp32"),
+        (LARGE, {"avx512_bf16": True}, "fp32", "fp32"),
+        (LARGE | {"norm": "group"}, {"avx512_bf16": True}, "auto", "fp32"),
+        ({"arch": "mlp", "hidden": [16]}, {"avx512_bf16": True}, "auto", "fp32"),
+        (SLOW_IN_BF16, {"avx512_bf16": True}, "auto", "fp32"),
+        ({"arch": "mlp", "hidden": [16]}, {}, "bf16", "bf16"),
+    ],
+)
+def test_auto_is_bf16_on_a_cpu_that_has_it_for_a_network_that_gains(
+    model: dict[str, Any],
+    instructions: dict[str, bool],
+    precision: str,
+    chosen: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions, raising=False)
+    given = spec(model=model, precision=precision)
+    built = network(given)
+    modes = [module.training for module in built.modules()]
+    random = torch.get_rng_state()
+    assert choose_precision(given, built, (1, 8, 8), CPU) == chosen
+    assert [module.training for module in built.modules()] == modes
+    assert not any(module._forward_hooks for module in built.modules())
+    assert torch.equal(torch.get_rng_state(), random)
+
+
+def test_the_precision_that_was_chosen_is_the_one_that_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    def losses(precision: str, **instructions: bool) -> list[float]:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions, raising=False)
+        _, fitted, results = trained(spec(model=LARGE, precision=precision, epochs=1))
+        assert fitted.precision == ("bf16" if instructions or precision == "bf16" else "fp32")
+        return [result.train_loss for result in results]
+
+    assert losses("auto", avx512_bf16=True) == losses("bf16") != losses("fp32")
+    assert losses("auto") == losses("fp32")
+
+
+def test_compiling_without_a_compiler_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(CompilerUnavailable, match="compile off"):
+        trained(spec(compile="on"))

@@ -120,3 +120,10 @@ def test_a_residual_counts_its_inner_values_too() -> None:
         (2, 4, 4), 5, "",
     )  # fmt: skip
     assert block.values == 2 * 16 + 3 * 16 + 3 * 16
+
+
+@pytest.mark.parametrize("more", [[], [{"type": "batch_norm"}], [{"type": "residual", "layers": [{"type": "relu"}]}]])
+def test_a_network_without_weights_is_refused(more: list[dict[str, Any]]) -> None:
+    with pytest.raises(Invalid, match="no weights") as caught:
+        place(layers(*more, {"type": "global_avg_pool"}), (10, 8, 8), 10, "/model/layers")
+    assert caught.value.faults[0].pointer == "/model/layers"
