@@ -4,7 +4,8 @@
 PYTHON ?= python3
 PORT ?= $(or $(RIGHTFIT_PORT),8000)
 PYTEST_ARGS ?=
-BENCH_ARGS ?= --size --overhead --service
+CHAOS_ARGS ?=
+BENCH_ARGS ?= --size --overhead --service --queue --load
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -12,7 +13,7 @@ BENCH_READY := .venv-bench/.ready
 LOCKS := deploy/locks
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
-.PHONY: demo test serve lint format bench architectures locks clean
+.PHONY: demo test serve lint format bench chaos architectures locks clean
 
 demo: $(READY)  ## train two models on a stack of its own and show what came of it
 	$(BIN)/rightfit demo
@@ -35,6 +36,9 @@ format: $(READY)  ## mend what can be mended
 
 bench: $(READY) $(BENCH_READY)  ## the same training job against what a user would pick instead; an hour
 	$(BIN)/python -m tests.benchmarks.bench $(BENCH_ARGS)
+
+chaos: $(READY)  ## everything that can die does, while 200 jobs run, over both databases; half an hour
+	$(BIN)/python -m tests.chaos.trial $(CHAOS_ARGS)
 
 architectures: $(READY)  ## count torchvision's networks anew, for the plans of the API
 	$(BIN)/python -m workers.describe

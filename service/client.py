@@ -41,9 +41,11 @@ class Rightfit:
     ) -> None:
         self._http.close()
 
-    def submit(self, spec: Json) -> Json:
-        """Queue a job; returns it as accepted, with its id and effective spec."""
-        return self._json("POST", "/v1/jobs", json=spec)
+    def submit(self, spec: Json, key: str | None = None) -> Json:
+        """Queue a job; returns it as accepted, with its id and effective spec. With a key (Idempotency-Key), the same
+        request sent again returns the same job.
+        """
+        return self._json("POST", "/v1/jobs", json=spec, headers={"Idempotency-Key": key} if key else None)
 
     def job(self, job_id: str) -> Json:
         return self._json("GET", f"/v1/jobs/{job_id}")
@@ -69,6 +71,15 @@ class Rightfit:
 
     def cancel(self, job_id: str) -> Json:
         return self._json("POST", f"/v1/jobs/{job_id}/cancel")
+
+    def pause(self, job_id: str) -> Json:
+        return self._json("POST", f"/v1/jobs/{job_id}/pause")
+
+    def resume(self, job_id: str) -> Json:
+        return self._json("POST", f"/v1/jobs/{job_id}/resume")
+
+    def retry(self, job_id: str) -> Json:
+        return self._json("POST", f"/v1/jobs/{job_id}/retry")
 
     def history(self, job_id: str) -> Json:
         """`data`: the epochs in order; `best` and `last` of them."""

@@ -11,9 +11,9 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
-from service.core.errors import Conflict, Fault, Invalid, NotFound, RightfitError, StorageError
+from service.core.errors import Conflict, Fault, Invalid, KeyReused, NotFound, RightfitError, StorageError
 
-STATUS: dict[type[RightfitError], int] = {NotFound: 404, Conflict: 409, Invalid: 422, StorageError: 503}
+STATUS: dict[type[RightfitError], int] = {NotFound: 404, Conflict: 409, Invalid: 422, KeyReused: 422, StorageError: 503}
 RETRY_AFTER_SECONDS = 2
 
 log = logging.getLogger(__name__)

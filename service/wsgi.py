@@ -1,6 +1,13 @@
-"""What gunicorn loads: `gunicorn service.wsgi:app`."""
+"""What gunicorn loads: `gunicorn service.wsgi:app`. Each of its processes keeps the queue moving as well."""
 
+import threading
+
+from service.api.context import Parts
 from service.app import create_app
+from service.core.dispatcher import Dispatcher
 from service.core.settings import Settings
 
 app = create_app(Settings.from_env())
+_parts: Parts = app.extensions["rightfit"]
+_dispatcher = Dispatcher(_parts.settings, _parts.store, _parts.registry, _parts.submission.queue)
+threading.Thread(target=_dispatcher.run, args=(threading.Event(),), name="dispatcher", daemon=True).start()

@@ -5,9 +5,10 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import psutil
@@ -18,34 +19,16 @@ from service.core.database import Database
 from service.core.settings import Settings
 from service.core.store import Store
 from service.standalone import broker_binary
+from tests.ports import eventually, free_port
+from tests.servers import LIFELINE, ROOT, S3_BUCKET, Postgresql, postgresql, s3
 
-ROOT = Path(__file__).resolve().parent.parent
 # Machines are shared: no test may fail for being slow.
 hypothesis_settings.register_profile("unhurried", deadline=None)
 hypothesis_settings.load_profile("unhurried")
 
-# What a test starts ends with the tests, even if they are killed.
-LIFELINE = (sys.executable, "-m", "service.lifeline", str(os.getpid()))
-
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # torch is not loaded yet: its threads share the cores with others
 
 START_SECONDS = 200  # torch is imported from a cold disk
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def eventually(test: Callable[[], bool], seconds: float = 30) -> bool:
-    """Whether a condition comes true in that time."""
-    deadline = time.monotonic() + seconds
-    while not test():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 class Redis:
@@ -95,9 +78,37 @@ def own_redis(tmp_path: Path) -> Iterator[Redis]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[Postgresql]:
+    with postgresql() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3_environment() -> Iterator[None]:
+    """This process, and what it starts from then on, finds the test bucket."""
+    with s3() as variables, pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield
+
+
 @pytest.fixture
 def settings(tmp_path: Path, redis_server: Redis) -> Settings:
     return Settings.from_env({"RIGHTFIT_HOME": str(tmp_path / "home"), "RIGHTFIT_REDIS_URL": redis_server.url})
+
+
+@pytest.fixture(params=["sqlite and a folder", "postgresql and s3"])
+def everywhere(request: pytest.FixtureRequest, tmp_path: Path, redis_server: Redis) -> Iterator[Settings]:
+    """For a module to make its `settings` of: its tests run over both databases and both storages."""
+    local = Settings.from_env({"RIGHTFIT_HOME": str(tmp_path / "home"), "RIGHTFIT_REDIS_URL": redis_server.url})
+    if request.param == "sqlite and a folder":
+        yield local
+        return
+    server: Postgresql = request.getfixturevalue("postgresql_server")
+    request.getfixturevalue("s3_environment")
+    with server.database() as url:
+        yield replace(local, database_url=url, storage_url=f"s3://{S3_BUCKET}/{uuid4().hex}")
 
 
 @pytest.fixture

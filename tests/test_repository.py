@@ -5,7 +5,7 @@ import tomllib
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.servers import ROOT
 
 LOCKS = ["setup", "api", "worker", "dev", "bench"]
 PINNED = re.compile(r"^([a-z0-9._-]+)==[^ ]+( ; [^\\]+)? \\$", re.MULTILINE)

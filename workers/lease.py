@@ -8,10 +8,11 @@ from types import TracebackType
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.errors import LeaseLost
+from service.core.jobs import Wish
 from service.core.settings import Settings
 from service.core.store import Lease, Store
 
-LOOK_SECONDS = 1.0  # how often the cancel flag is read between two renewals
+LOOK_SECONDS = 1.0  # how often the owner's wish is read between two renewals
 
 log = logging.getLogger(__name__)
 
@@ -20,17 +21,17 @@ class LeaseKeeper:
     """Within its block the lease is renewed; `check` raises LeaseLost once it is not ours any more.
 
     The lease counts from before each renewal was sent, by this machine's monotonic clock: it ends here no later than
-    it ends in the database, so a worker that cannot reach the database stops before another may start.
+    it ends in the database (`held_until`), so a worker that cannot reach the database stops before another may start.
     """
 
     def __init__(self, settings: Settings, store: Store, lease: Lease, asked: float) -> None:
         """`asked`: the monotonic time just before the lease was claimed."""
         self._settings, self._store, self._lease = settings, store, lease
-        self._held_until = asked + settings.lease_seconds
+        self.held_until = asked + settings.lease_seconds
         self._lost: LeaseLost | None = None
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._keep, name=f"lease-{lease.job_id}", daemon=True)
-        self.cancel_requested = False
+        self.wish: Wish | None = None
 
     def __enter__(self) -> "LeaseKeeper":
         self._thread.start()
@@ -46,7 +47,7 @@ class LeaseKeeper:
         """Raise LeaseLost if the database said so, or if it could not be asked for as long as the lease lasts."""
         if self._lost is not None:
             raise self._lost
-        if time.monotonic() > self._held_until:
+        if time.monotonic() > self.held_until:
             raise LeaseLost(f"the lease of {self._lease.job_id} ran out before the database could be reached")
 
     def _keep(self) -> None:
@@ -55,10 +56,10 @@ class LeaseKeeper:
             try:
                 asked = time.monotonic()
                 if asked - renewed < self._settings.heartbeat_seconds:
-                    self.cancel_requested = self._store.is_cancel_requested(self._lease)
+                    self.wish = self._store.wish(self._lease)
                     continue
-                self.cancel_requested = self._store.renew(self._lease, self._settings.lease_seconds)
-                renewed, self._held_until = asked, asked + self._settings.lease_seconds
+                self.wish = self._store.renew(self._lease, self._settings.lease_seconds)
+                renewed, self.held_until = asked, asked + self._settings.lease_seconds
             except LeaseLost as error:
                 if not self._done.is_set():
                     self._lost = error

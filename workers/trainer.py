@@ -4,14 +4,17 @@ It knows no database and no queue. Reports go to the supervisor over a pipe as (
 comes back over it ends the run at the next batch. It dies with its supervisor.
 """
 
+import errno
 import logging
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from itertools import count
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -19,8 +22,18 @@ from typing import Any
 
 import torch
 
-from service.core.errors import DeviceUnavailable, Invalid, RightfitError, SpecNotUnderstood, TrainingError
+from service.core import datasets
+from service.core.errors import (
+    CheckpointMismatch,
+    DeviceUnavailable,
+    Invalid,
+    RightfitError,
+    SpecNotUnderstood,
+    TrainingError,
+)
+from service.core.plan import GIB, UNLIMITED, plan
 from service.core.spec import JobSpec, unknown_parts
+from workers.scratch import REPORT, SPLIT, Scratch
 from workers.training.checkpoint import load_tensors, save_json, save_tensors
 from workers.training.data.prepare import prepare
 from workers.training.evaluate import evaluate, scoring_batch
@@ -28,9 +41,11 @@ from workers.training.loop import Fitted, Parts, fit
 from workers.training.models import build_model
 from workers.training.process import die_with_parent, tune
 from workers.training.report import summary
-from workers.warm import LAST, Work
+from workers.training.state import Snapshot
+from workers.warm import RELEASED, Work
 
-BEST_MODEL, REPORT, SPLIT = "best_model.pth", "report.json", "split.json"
+TELL_SECONDS = 0.5  # how often the supervisor is told that batches are trained
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Report = Callable[[str, dict[str, Any]], None]
 
@@ -41,29 +56,55 @@ def main(work: Work, connection: Connection) -> None:
     """Run one job and report how it ended: `ended` with a stop reason, or `failed` with whose fault it was."""
     _die_with_supervisor()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    stop = StopRequest(connection)
-
-    def report(kind: str, content: dict[str, Any]) -> None:
-        connection.send((kind, content))
-
+    line = Line(connection, work.held_until)
     try:
         tune(work.threads)
         spec = understood(work.spec)
-        fitted = run(spec, Path(work.folder), report, stop.reason, work.resident_bytes)
-        report("ended", {"stop_reason": fitted.stop_reason, "epochs": fitted.epochs, "best_epoch": fitted.best_epoch})
+        fitted = run(spec, Scratch(Path(work.folder)), line.report, line.stop_reason, work)
+        line.report(
+            "ended", {"stop_reason": fitted.stop_reason, "epochs": fitted.epochs, "best_epoch": fitted.best_epoch}
+        )
     except TrainingError as error:
-        report("failed", _failure(error.stop_reason, error.origin, error.code, str(error)))
+        line.report("failed", _failure(error.stop_reason, error.origin, error.code, str(error)))
     except Invalid as error:
-        report("failed", _failure("internal_error", "user", error.code, str(error)))
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        report("failed", _failure("out_of_memory", "infrastructure", "out_of_memory", _first_line(error)))
+        line.report("failed", _failure("internal_error", "user", error.code, str(error)))
     except Exception as error:
         log.exception("job %s attempt %d failed", work.job_id, work.attempt)
-        if "can't allocate memory" in str(error):  # how torch's CPU allocator says it
-            report("failed", _failure("out_of_memory", "infrastructure", "out_of_memory", _first_line(error)))
-        else:
-            detail = f"{type(error).__name__}: {_first_line(error)}"
-            report("failed", _failure("internal_error", "infrastructure", RightfitError.code, detail))
+        line.report("failed", told(error, work.spec))
+
+
+def told(error: Exception, stored: dict[str, Any]) -> dict[str, str]:
+    """What becomes of an error that nobody foresaw: the infrastructure failed the job."""
+    first_line = (str(error) or type(error).__name__).splitlines()[0][:500]
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
+        detail = f"{first_line} {_sizes(stored)}"
+        return _failure("out_of_memory", "infrastructure", "out_of_memory", detail)
+    if any(isinstance(cause, OSError) and cause.errno in DISK_FULL for cause in _causes(error)):
+        return _failure("internal_error", "infrastructure", "disk_full", f"the worker's disk is full: {first_line}")
+    detail = f"{type(error).__name__}: {first_line}"
+    return _failure("internal_error", "infrastructure", RightfitError.code, detail)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and those it came of: torch hides a full disk behind an error of its own."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _sizes(stored: dict[str, Any]) -> str:
+    """What did not fit, by the plan, and what to lower."""
+    spec = JobSpec.from_dict(stored)
+    try:
+        needed = plan(spec, datasets.find(spec.dataset.id), UNLIMITED)
+    except RightfitError:
+        return "Lower batch_size, dataset.image_size or the size of the model"
+    return (
+        f"By the plan, {needed.parameters:,} parameters with the optimizer's state take "
+        f"{needed.memory.model_bytes / GIB:.2f} GiB, the activations of a batch of {spec.batch_size} images "
+        f"{needed.memory.activations_bytes / GIB:.2f} GiB and all images {needed.memory.data_bytes / GIB:.2f} GiB; "
+        "lower batch_size, dataset.image_size or the size of the model"
+    )
 
 
 def understood(stored: dict[str, Any]) -> JobSpec:
@@ -74,33 +115,59 @@ def understood(stored: dict[str, Any]) -> JobSpec:
     return spec
 
 
-class StopRequest:
-    """Listens for a stop reason from the supervisor. Without a supervisor there is nobody to train for: exit."""
+class Line:
+    """The pipe to the supervisor, from either side of the training: reports go out from any thread, wishes come in.
 
-    def __init__(self, connection: Connection) -> None:
+    Without a supervisor there is nobody to train for: exit. Likewise once its lease has run out: another worker may
+    have the job by then, and a supervisor that is frozen cannot end us.
+    """
+
+    def __init__(self, connection: Connection, held_until: float) -> None:
+        self._connection, self._held_until = connection, held_until
+        self._sending = threading.Lock()
         self._reason: str | None = None
-        self._connection = connection
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._steps = 0
+        for target in (self._listen, self._tell):
+            threading.Thread(target=target, daemon=True).start()
 
-    def reason(self) -> str | None:
+    def report(self, kind: str, content: dict[str, Any]) -> None:
+        with self._sending:
+            self._connection.send((kind, content))
+
+    def stop_reason(self) -> str | None:
+        """Why to stop now, asked before every batch; so it counts the batches as well."""
+        self._steps += 1
         return self._reason
 
     def _listen(self) -> None:
         try:
-            self._reason = self._connection.recv()
-            self._connection.recv()
+            while self._connection.poll(max(0.0, self._held_until - time.monotonic())):
+                kind, content = self._connection.recv()
+                if kind == "stop":
+                    self._reason = content
+                else:
+                    self._held_until = content
         except (EOFError, OSError):
-            os._exit(1)
+            pass
+        os._exit(1)
+
+    def _tell(self) -> None:
+        while True:
+            time.sleep(TELL_SECONDS)
+            try:
+                self.report("steps", {"steps": self._steps})
+            except OSError:
+                os._exit(1)
 
 
 def run(
     spec: JobSpec,
-    folder: Path,
+    scratch: Scratch,
     report: Report,
     should_stop: Callable[[], str | None],
-    resident_bytes: int | None = None,
+    work: Work,
 ) -> Fitted:
-    """Train after the spec and leave best_model.pth, report.json, split.json and last.pt in the folder.
+    """Train after the spec and leave best_model.pth, report.json, split.json and checkpoints in the folder.
 
     Where the folder holds the last.pt of the same run already, it goes on from there.
     """
@@ -109,7 +176,7 @@ def run(
     device = pick_device(spec.device)
     prepared = prepare(spec)
     images, split = prepared.images, prepared.split
-    batches = prepared.on(device, resident_bytes)
+    batches = prepared.on(device, work.resident_bytes)
     model = build_model(spec, images.shape, len(images.classes)).to(device)
     model.to(memory_format=torch.channels_last)
     parts = Parts(
@@ -118,29 +185,53 @@ def run(
         clean=batches(prepared.clean) if spec.train_loss_clean else None,
         digest=prepared.digest,
     )
-    last = folder / LAST
+    numbers = count(1)
+
+    def save(snapshot: Snapshot) -> None:
+        save_tensors(scratch.last, snapshot)
+        number = next(numbers)
+        scratch.hold(number)
+        best = snapshot["stopper"]["best_epoch"]
+        report("checkpoint", {"number": number, "epochs": len(snapshot["history"]), "best_epoch": best})
+
+    earlier = _earlier(scratch.last)
+    if earlier and earlier["best"] is not None:
+        save_tensors(scratch.best_model, earlier["best"])
     report("phase", {"phase": "training"})
     fitted = fit(
         model,
         parts,
         spec,
         on_epoch=lambda result: report("epoch", asdict(result)),
-        on_best=lambda weights: save_tensors(folder / BEST_MODEL, weights),
+        on_best=lambda weights: save_tensors(scratch.best_model, weights),
         should_stop=should_stop,
-        on_checkpoint=lambda snapshot: save_tensors(last, snapshot),
-        resume_from=load_tensors(last) if last.exists() else None,
+        on_checkpoint=save,
+        resume_from=earlier,
+        checkpoint_seconds=work.checkpoint_seconds,
     )
+    if fitted.stop_reason == RELEASED:
+        return fitted
     report("phase", {"phase": "finalizing"})
-    if fitted.best_weights is not None and not (folder / BEST_MODEL).exists():  # best before it was resumed here
-        save_tensors(folder / BEST_MODEL, fitted.best_weights)
-    save_json(folder / SPLIT, split.to_dict())
+    save_json(scratch.folder / SPLIT, split.to_dict())
     test = None
     if fitted.best_weights is not None and len(split.test):
         model.load_state_dict(fitted.best_weights)
         tested = batches(split.test)
         test = evaluate(model, tested, scoring_batch(tested, spec.batch_size))
-    save_json(folder / REPORT, summary(spec, prepared, model, fitted, test) | {"seconds": time.time() - started})
+    save_json(
+        scratch.folder / REPORT, summary(spec, prepared, model, fitted, test) | {"seconds": time.time() - started}
+    )
     return fitted
+
+
+def _earlier(last: Path) -> Snapshot | None:
+    """The checkpoint to go on from. Raises CheckpointMismatch where this release cannot read it."""
+    if not last.exists():
+        return None
+    try:
+        return load_tensors(last)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise CheckpointMismatch(f"the checkpoint cannot be read: {error}") from error
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -152,10 +243,6 @@ def pick_device(wanted: str) -> torch.device:
 
 def _failure(stop_reason: str, origin: str, code: str, detail: str) -> dict[str, str]:
     return {"stop_reason": stop_reason, "origin": origin, "code": code, "detail": detail}
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:500]
 
 
 def _die_with_supervisor() -> None:

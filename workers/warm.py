@@ -16,7 +16,6 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 TRAINER = "workers.trainer"
-LAST = "last.pt"  # a trainer's checkpoint in its folder: of use only while the run is not over
 PRELOAD = (
     "workers.undisturbed",
     TRAINER,
@@ -28,18 +27,23 @@ SINGLE_THREADED = "OPENBLAS_NUM_THREADS"
 # A thread that waits for the others spins for milliseconds before it sleeps; where cores are shared, that is time taken
 # from those that it waits for. So many turns of the loop are some microseconds.
 SPINNING, FEW_TURNS = "GOMP_SPINCOUNT", "1000"
+RELEASED = "released"  # the stop reason of a run that will be taken up again
 READY_SECONDS = 300  # a cold disk can take minutes to read torch
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a trainer process is given: plain data only."""
+    """What a trainer process is given: plain data only. `held_until` is when its supervisor's lease runs out, on the
+    machine's monotonic clock.
+    """
 
     job_id: str
     attempt: int
     spec: dict[str, object]
     folder: str
     threads: int
+    held_until: float
+    checkpoint_seconds: float
     resident_bytes: int | None = None
 
 

@@ -1,4 +1,4 @@
-"""One worker process: the warm server, the supervisor, and the threads that greet and dispatch."""
+"""One worker process: the warm server, the supervisor, and the threads that greet, dispatch and look for work."""
 
 import logging
 import threading
@@ -14,6 +14,7 @@ from service.core.settings import Settings
 from service.core.storage import open_storage
 from service.core.store import Store
 from workers import warm
+from workers.scratch import sweep
 from workers.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
@@ -28,17 +29,21 @@ class Worker:
         store = Store(self._database, Wakeups(settings.redis_url).publish)
         self._registry = Registry(self._database)
         self._dispatcher = Dispatcher(settings, store, self._registry, HintQueue(settings.redis_url))
+        sweep(settings.home / "scratch")
         context, self._warmth = warm.start()
         self._supervisor = Supervisor(settings, store, open_storage(settings.storage_url), context)
         self._stop = threading.Event()
+        self._busy = threading.Lock()
         self._threads = [
             threading.Thread(target=self._dispatcher.run, args=(self._stop,), name="dispatcher", daemon=True),
             threading.Thread(target=self._greet, name="greeter", daemon=True),
+            threading.Thread(target=self._look, name="looker", daemon=True),
         ]
 
     def run_next(self) -> str | None:
         """Run the job that is first in the queue, if there is one."""
-        return self._supervisor.run_next()
+        with self._busy:
+            return self._supervisor.run_next()
 
     def start(self) -> None:
         """Be seen, and keep the queue moving."""
@@ -58,6 +63,19 @@ class Worker:
                 thread.join()
         self._database.close()
         warm.stop(self._warmth)
+
+    def _look(self) -> None:
+        """Take what is there now and then without a hint: none may have come, however Redis or its connection fails."""
+        while not self._stop.wait(self._settings.hint_seconds):
+            if self._busy.locked():
+                continue
+            try:
+                while self.run_next():
+                    pass
+            except SQLAlchemyError as error:
+                log.warning("cannot look for work, will try again: %s", error)
+            except Exception:
+                log.exception("cannot look for work, will try again")
 
     def _greet(self) -> None:
         while True:

@@ -9,7 +9,7 @@ from service.core.database import Database
 from service.core.events import Wakeups
 from service.core.registry import Registry
 from service.core.settings import Settings
-from service.core.storage import LocalStorage
+from service.core.storage import Storage
 from service.core.store import Store
 from service.core.submission import Submission
 
@@ -21,7 +21,7 @@ class Parts:
     settings: Settings
     database: Database
     store: Store
-    storage: LocalStorage
+    storage: Storage
     submission: Submission
     wakeups: Wakeups
     registry: Registry

@@ -1,5 +1,8 @@
 """The resource /v1/jobs."""
 
+import hashlib
+import json
+import re
 import time
 from typing import Any
 
@@ -9,8 +12,10 @@ from flask.views import MethodView
 from service.api.blueprint import Blueprint
 from service.api.context import parts
 from service.auth import tenant
-from service.core.jobs import Job
+from service.core.errors import Fault, Invalid
+from service.core.jobs import Job, Status
 from service.core.spec import JobSpec
+from service.core.store import IdempotencyKey
 from service.schemas.jobs import (
     JobListSchema,
     JobSchema,
@@ -24,6 +29,7 @@ from service.schemas.jobs import (
 from service.schemas.spec import JobSpecSchema
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs", description="Training jobs")
+IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 LONGEST_SLEEP = 1.0  # seconds between two looks while waiting, should a wake-up be lost
 
 
@@ -44,8 +50,9 @@ class Jobs(MethodView):
         """Submit a job"""
         if query["validate_only"]:
             return make_response(PlanSchema().dump(parts().submission.plan(spec)), 200)
-        job = parts().submission.submit(tenant(), spec)
-        return job, 202, {"Location": links(job.id)["self"]}
+        job, is_new = parts().submission.submit(tenant(), spec, _idempotency_key())
+        replayed = {} if is_new else {"Idempotency-Replayed": "true"}
+        return job, 202, {"Location": links(job.id)["self"], **replayed}
 
 
 @blueprint.route("/<job_id>")
@@ -67,8 +74,10 @@ class OneJob(MethodView):
     @blueprint.response(204)
     def delete(self, job_id: str) -> None:
         """Delete an ended job and everything it published"""
+        job = parts().store.get(tenant(), job_id)
+        if job.is_terminal:  # the files first: what is left of a deletion that failed can be deleted again
+            parts().storage.delete(f"jobs/{job_id}")
         parts().store.delete(tenant(), job_id)
-        parts().storage.delete(f"jobs/{job_id}")
 
 
 @blueprint.route("/<job_id>/cancel", methods=["POST"])
@@ -78,6 +87,45 @@ def cancel(job_id: str) -> Any:
     """Cancel a job"""
     job, changed = parts().store.cancel(tenant(), job_id)
     return job, 202 if changed or not job.is_terminal else 200
+
+
+@blueprint.route("/<job_id>/pause", methods=["POST"])
+@blueprint.response(202, JobSchema, description="Set aside, or asked to stop at the next batch")
+def pause(job_id: str) -> Any:
+    """Pause a queued or running job; it keeps its progress"""
+    return parts().store.pause(tenant(), job_id)[0]
+
+
+@blueprint.route("/<job_id>/resume", methods=["POST"])
+@blueprint.response(202, JobSchema, description="Queued again, to go on from where it was paused")
+def resume(job_id: str) -> Any:
+    """Resume a paused job"""
+    return _queued(*parts().store.resume(tenant(), job_id))
+
+
+@blueprint.route("/<job_id>/retry", methods=["POST"])
+@blueprint.response(202, JobSchema, description="Queued again")
+def retry(job_id: str) -> Any:
+    """Run a failed job again, from its last checkpoint where only the infrastructure had failed it"""
+    return _queued(*parts().store.retry(tenant(), job_id))
+
+
+def _queued(job: Job, changed: bool) -> Job:
+    if changed and job.status is Status.QUEUED:
+        parts().submission.hint(job)
+    return job
+
+
+def _idempotency_key() -> IdempotencyKey | None:
+    """The request's Idempotency-Key with the digest of its JSON. Raises Invalid for a key that cannot be one."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not IDEMPOTENCY_KEY.fullmatch(key):
+        detail, allowed = "the Idempotency-Key cannot be used", "1 to 255 visible ASCII characters"
+        raise Invalid([Fault("", detail, allowed)])
+    canonical = json.dumps(request.get_json(), sort_keys=True).encode()
+    return IdempotencyKey(key, hashlib.sha256(canonical).hexdigest())
 
 
 def _tag(job: Job) -> str:

@@ -29,6 +29,8 @@ from sqlalchemy import (
     Text,
     create_engine,
     event,
+    func,
+    select,
 )
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
@@ -39,6 +41,14 @@ from service.core.errors import SettingsError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_SECONDS = 15  # how long a writer waits for another on SQLite before it gives up
+# libpq: a server that has gone without a word is noticed, also in the middle of a statement.
+POSTGRESQL_OPTIONS = {
+    "connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+    # A process that is frozen within a transaction must not hold up the others.
+    "options": "-c idle_in_transaction_session_timeout=15000 -c lock_timeout=10000",
+}  # fmt: skip
+MIGRATION_LOCK = 7_418_001  # any number, of PostgreSQL's advisory locks: two processes that start migrate in turn
 
 metadata = MetaData()
 Serial = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER counts up by itself on SQLite
@@ -60,14 +70,33 @@ jobs = Table(
     Column("worker", Text),
     Column("lease_until", Float(53)),
     Column("hinted_at", Float(53)),
+    Column("turn", Integer, nullable=False),  # fair share: a tenant's jobs of one priority take different turns
+    Column("not_before", Float(53)),  # put back, it waits until then
     Column("cancel_requested", Boolean, nullable=False),
+    Column("pause_requested", Boolean, nullable=False),
+    Column("checkpoints", JSON(none_as_null=True), nullable=False),  # newest first
+    Column("losses", JSON(none_as_null=True), nullable=False),
+    Column("releases", Integer, nullable=False),  # put back by a worker that was told to stop
     Column("last_epoch", Integer),
     Column("best_epoch", Integer),
     Column("created_at", Float(53), nullable=False),
     Column("started_at", Float(53)),
     Column("finished_at", Float(53)),
-    Index("jobs_in_order", "status", "priority", "seq"),
     Index("jobs_of_tenant", "tenant", "seq"),
+    Index("jobs_of_tenant_by_status", "tenant", "status", "seq"),
+    Index("jobs_by_lease", "status", "lease_until"),
+    Index("turns_of_tenant", "status", "priority", "tenant", "turn"),
+)
+Index("jobs_in_order", jobs.c.status, jobs.c.priority.desc(), jobs.c.turn, jobs.c.seq)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("digest", Text, nullable=False),  # SHA-256 of the request
+    Column("job_id", Text, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Index("idempotency_by_job", "job_id"),
 )
 
 
@@ -158,16 +187,25 @@ class Database:
     def __init__(self, url: str, connections: int = 5) -> None:
         """At most `connections` at once. Raises SettingsError for an address that cannot be a database."""
         try:
-            self.engine: Engine = create_engine(url, pool_size=connections, max_overflow=0, pool_pre_ping=True)
+            address = make_url(url)
+            options: dict[str, Any] = {}
+            if address.get_backend_name() == "postgresql":
+                address, options = address.set(drivername="postgresql+psycopg"), POSTGRESQL_OPTIONS
+            self.engine: Engine = create_engine(
+                address, pool_size=connections, max_overflow=0, pool_pre_ping=True, connect_args=options
+            )
         except (ArgumentError, ModuleNotFoundError, ValueError) as error:
             raise SettingsError(f"RIGHTFIT_DATABASE_URL cannot be used: {error}") from error
+        self._reading = self.engine
         if self.engine.dialect.name == "sqlite":
             _prepare_sqlite(self.engine)
+        else:
+            self._reading = self.engine.execution_options(isolation_level="REPEATABLE READ")
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database."""
-        with self.engine.begin() as connection:
+        with self._reading.begin() as connection:
             yield connection
 
     @contextmanager
@@ -176,15 +214,17 @@ class Database:
         with self.engine.connect().execution_options(writing=True) as connection, connection.begin():
             yield connection
 
-    def migrate(self) -> None:
-        """Bring the schema to the newest version. Raises SettingsError where the database cannot be opened."""
+    def migrate(self, version: str = "head") -> None:
+        """Bring the schema to a version. Raises SettingsError where the database cannot be opened."""
         try:
             if self.engine.dialect.name == "sqlite" and (file := self.engine.url.database):
                 Path(file).parent.mkdir(parents=True, exist_ok=True)
             with self.write() as connection:
+                if self.engine.dialect.name == "postgresql":
+                    connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
                 config = self._alembic()
                 config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+                command.upgrade(config, version)
         except (OSError, OperationalError) as error:
             address = redacted(str(self.engine.url))
             raise SettingsError(f"RIGHTFIT_DATABASE_URL {address} cannot be used: {error}") from error

@@ -1,10 +1,14 @@
-"""Sends lost hints again. Safe in any number of processes: a hint too many finds nothing to claim."""
+"""Keeps the queue moving: takes back what lost workers held, and sends lost hints again.
+
+Safe in any number of processes: both are idempotent, and a hint too many finds nothing to claim.
+"""
 
 import logging
 import threading
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.core.jobs import Status
 from service.core.queue import HintQueue
 from service.core.registry import Registry
 from service.core.settings import Settings
@@ -16,13 +20,20 @@ log = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """Looks at the head of the queue, about two jobs for each live worker, every few seconds."""
+    """Run by every API and every worker process, every few seconds."""
 
     def __init__(self, settings: Settings, store: Store, registry: Registry, queue: HintQueue) -> None:
         self._settings, self._store, self._registry, self._queue = settings, store, registry, queue
 
+    def reap(self) -> dict[str, Status]:
+        """Put back, or end, the jobs whose worker has let its lease run out; returns what became of each."""
+        became = self._store.reap(self._settings.retries)
+        for job_id, status in became.items():
+            log.warning("the worker of %s was lost; the job is %s", job_id, status)
+        return became
+
     def dispatch(self) -> int:
-        """Send what is due; returns how many hints went out."""
+        """Send what is due, of about two jobs for each live worker; returns how many hints went out."""
         alive = self._registry.live_workers(within=self._settings.lease_seconds)
         window = max(LEAST_WINDOW, 2 * len(alive))
         due = self._store.due_hints(window, self._settings.hint_seconds)
@@ -32,9 +43,12 @@ class Dispatcher:
         return len(due) - len(unsent)
 
     def run(self, stop: threading.Event) -> None:
-        """Dispatch until stopped; a database that is away is tried again."""
+        """Do both until stopped; a database that is away is tried again."""
         while not stop.wait(self._settings.dispatch_seconds):
             try:
+                self.reap()
                 self.dispatch()
             except SQLAlchemyError as error:
                 log.warning("cannot dispatch, will try again: %s", error)
+            except Exception:  # such as a row that a newer release has written
+                log.exception("cannot dispatch, will try again")

@@ -51,6 +51,12 @@ class Invalid(RightfitError):
         self.faults = tuple(faults)
 
 
+class KeyReused(RightfitError):
+    """An Idempotency-Key was sent before with another request."""
+
+    code = "idempotency_key_reused"
+
+
 class LeaseLost(RightfitError):
     """The job is no longer this worker's: its attempt was superseded, ended or deleted."""
 
@@ -61,6 +67,12 @@ class StorageError(RightfitError):
     """A stored object is missing or the storage cannot be used."""
 
     code = "storage_error"
+
+
+class ObjectMissing(StorageError):
+    """The storage answers, and has no such object, or one with other content."""
+
+    code = "object_missing"
 
 
 class TrainingError(RightfitError):

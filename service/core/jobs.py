@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from service.core.history import Epoch
 from service.core.spec import JobSpec
+from service.core.storage import Artifact
 
 
 class Status(StrEnum):
@@ -42,6 +43,13 @@ class StopReason(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
+class Wish(StrEnum):
+    """What the owner of a running job wants of the worker that holds it."""
+
+    CANCEL = "cancel"
+    PAUSE = "pause"
+
+
 TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
@@ -66,6 +74,33 @@ class Failure:
     origin: str
     code: str
     detail: str
+
+
+@dataclass(frozen=True)
+class Loss:
+    """An attempt that came to nothing through no fault of the job's owner."""
+
+    attempt: int
+    worker: str
+    cause: str
+
+
+@dataclass(frozen=True)
+class Retries:
+    """How often a job may be lost before it has failed, and how long it waits after the first time (doubled then)."""
+
+    attempts: int
+    backoff_seconds: float
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """From where a run can go on: its last.pt, its best model by then, and how many epochs are in it."""
+
+    last: Artifact
+    best: Artifact | None
+    epochs: int
+    best_epoch: int | None
 
 
 @dataclass(frozen=True)
@@ -110,6 +145,9 @@ class Job:
     attempt: int
     version: int
     cancel_requested: bool
+    pause_requested: bool
+    losses: tuple[Loss, ...]
+    releases: int
     jobs_ahead: int | None
     created_at: float
     started_at: float | None

@@ -53,6 +53,9 @@ class Limits:
     memory_bytes: int
 
 
+UNLIMITED = Limits(2**63, 2**63)
+
+
 def plan(spec: JobSpec, dataset: DatasetInfo, limits: Limits) -> Plan:
     """Count what the run needs; raises Invalid where the model does not fit the images or a limit."""
     shape = input_shape(spec, dataset)

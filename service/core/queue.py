@@ -1,6 +1,7 @@
 """The hint: a Celery message over Redis that carries a job id and nothing else. Losing one loses nothing."""
 
 import logging
+import socket
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -9,7 +10,12 @@ from service.core.muting import Mute
 
 TRAIN = "rightfit.train"  # the task's name: the API sends it without importing the worker
 QUEUE = "rightfit"
-TIMEOUTS = {"socket_connect_timeout": 1.0, "socket_timeout": 2.0, "socket_keepalive": True}
+# A broker that has gone without a word (half-open connections) is noticed after about 25 s.
+KEEPALIVE = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3, socket.TCP_USER_TIMEOUT: 25_000}
+TIMEOUTS = {
+    "socket_connect_timeout": 1.0, "socket_timeout": 2.0, "socket_keepalive": True,
+    "socket_keepalive_options": KEEPALIVE,
+}  # fmt: skip
 # A broker that is away must not hold up the request that sends a hint: one try, and none for a while after a failure.
 SENDER_OPTIONS = {**TIMEOUTS, "max_retries": 0}
 MUTE_SECONDS = 2.0
@@ -32,6 +38,7 @@ def make_celery(redis_url: str | None) -> Celery:
         worker_send_task_events=False,
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # Redis may be away for as long as it likes
         broker_transport_options={**TIMEOUTS, "socket_timeout": 30.0},
         enable_utc=True,
     )

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, func, select
 
+from service.core.changes import losses_of
 from service.core.database import epochs, events, jobs
 from service.core.errors import NotFound
 from service.core.history import COLUMNS, Epoch
@@ -16,19 +17,28 @@ _best, _last = epochs.alias("best"), epochs.alias("last")
 
 def whole_job() -> Select[Any]:
     """A SELECT of jobs with their best and last epoch and the number of jobs ahead of them."""
-    other = jobs.alias("other")
-    earlier = or_(
-        other.c.priority > jobs.c.priority, and_(other.c.priority == jobs.c.priority, other.c.seq < jobs.c.seq)
-    )
-    ahead = select(func.count()).select_from(other).where(other.c.status == Status.QUEUED, earlier)
     source = jobs.outerjoin(_best, and_(_best.c.job_id == jobs.c.id, _best.c.epoch == jobs.c.best_epoch))
     source = source.outerjoin(_last, and_(_last.c.job_id == jobs.c.id, _last.c.epoch == jobs.c.last_epoch))
     return select(
         jobs,
-        case((jobs.c.status == Status.QUEUED, ahead.scalar_subquery())).label("jobs_ahead"),
+        case((jobs.c.status == Status.QUEUED, _jobs_ahead())).label("jobs_ahead"),
         *(_best.c[name].label(f"best__{name}") for name in COLUMNS),
         *(_last.c[name].label(f"last__{name}") for name in COLUMNS),
     ).select_from(source)
+
+
+def _jobs_ahead() -> ColumnElement[int]:
+    """How many queued jobs come before a row of `jobs`: three ranges of the index jobs_in_order, counted in it."""
+    other = jobs.alias("other")
+    same_priority = other.c.priority == jobs.c.priority
+    ranges = (
+        [other.c.priority > jobs.c.priority],
+        [same_priority, other.c.turn < jobs.c.turn],
+        [same_priority, other.c.turn == jobs.c.turn, other.c.seq < jobs.c.seq],
+    )
+    queued = select(func.count()).select_from(other).where(other.c.status == Status.QUEUED)
+    first, second, third = (queued.where(*conditions).scalar_subquery() for conditions in ranges)
+    return first + second + third
 
 
 def read_job(c: Connection, tenant: str, job_id: str) -> Job:
@@ -62,6 +72,9 @@ def _job(row: RowMapping, transitions: Sequence[Transition]) -> Job:
         attempt=row["attempt"],
         version=row["version"],
         cancel_requested=row["cancel_requested"],
+        pause_requested=row["pause_requested"],
+        losses=losses_of(row),
+        releases=row["releases"],
         jobs_ahead=row["jobs_ahead"],
         created_at=row["created_at"],
         started_at=row["started_at"],

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from service.core.errors import SettingsError
+from service.core.jobs import Retries
 
 REDIS_URL = re.compile(r"rediss?://([^/?#@]*@)?([^/?#@:\[\]]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?(/\d*)?")
 
@@ -38,6 +39,10 @@ class Settings:
     hint_seconds: float = 60.0
     dispatch_seconds: float = 3.0
     stop_seconds: float = 30.0
+    attempts: int = 3
+    backoff_seconds: float = 5.0
+    stall_seconds: float = 600.0
+    checkpoint_seconds: float = 10.0
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
@@ -65,10 +70,18 @@ class Settings:
             hint_seconds=reader.number("HINT_SECONDS", 60, 0.1, 3600),
             dispatch_seconds=reader.number("DISPATCH_SECONDS", 3, 0.1, 600),
             stop_seconds=reader.number("STOP_SECONDS", 30, 0, 3600),
+            attempts=reader.integer("ATTEMPTS", 3, 1, 100),
+            backoff_seconds=reader.number("BACKOFF_SECONDS", 5, 0, 3600),
+            stall_seconds=reader.number("STALL_SECONDS", 600, 1, 86400),
+            checkpoint_seconds=reader.number("CHECKPOINT_SECONDS", 10, 0, 86400),
         )
         if settings.heartbeat_seconds * 2 > settings.lease_seconds:
             raise SettingsError("RIGHTFIT_HEARTBEAT_SECONDS must be at most half of RIGHTFIT_LEASE_SECONDS")
         return settings
+
+    @property
+    def retries(self) -> Retries:
+        return Retries(self.attempts, self.backoff_seconds)
 
     def to_env(self) -> dict[str, str]:
         """The variables that make a child process read these very settings."""

@@ -1,7 +1,7 @@
 """Every SQL statement about jobs.
 
 Each change of a job is one transaction that writes the job's row, raises its `version` by one and appends the event
-of that number. What a worker writes goes through `_fenced`: it carries the attempt, and an old one changes nothing.
+of that number (changes.py). What a worker writes is fenced: it carries the attempt, and an old one changes nothing.
 """
 
 import secrets
@@ -10,25 +10,43 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
-from service.core.database import Database, artifacts, epochs, events, jobs, labels, now
-from service.core.errors import Conflict, LeaseLost, NotFound
+from service.core import changes
+from service.core.changes import change, checkpoints_of, end, locked, losses_of, next_turn, queue_again
+from service.core.database import Database, artifacts, epochs, idempotency, jobs, labels, now
+from service.core.errors import Conflict, KeyReused, LeaseLost
 from service.core.history import COLUMNS, Epoch
-from service.core.jobs import TERMINAL, Job, Outcome, Phase, Status, StopReason, sources
+from service.core.jobs import TERMINAL, Checkpoint, Job, Loss, Outcome, Phase, Retries, Status, StopReason, Wish
 from service.core.records import read_job, read_jobs, whole_job
 from service.core.spec import JobSpec
 from service.core.storage import Artifact
 
-TAKEN_FIRST = (jobs.c.priority.desc(), jobs.c.seq)  # the order in which queued jobs are claimed
+TAKEN_FIRST = (jobs.c.priority.desc(), jobs.c.turn, jobs.c.seq)  # the order in which queued jobs are claimed
+CHECKPOINTS_KEPT = 2
+REAPED_AT_ONCE = 100  # lapsed leases in one transaction
+
+
+@dataclass(frozen=True)
+class IdempotencyKey:
+    """A client's own name for a request, and the SHA-256 of what it sent."""
+
+    key: str
+    digest: str
 
 
 @dataclass(frozen=True)
 class Lease:
-    """A worker's right to run a job, proven by the attempt it was given. The spec is as stored: plain data."""
+    """A worker's right to run a job, proven by the attempt it was given. The spec is as stored: plain data.
+
+    `checkpoints` and `losses` are those of former attempts, the newest checkpoint first.
+    """
 
     job_id: str
     attempt: int
     spec: Mapping[str, Any]
+    checkpoints: tuple[Checkpoint, ...] = ()
+    losses: tuple[Loss, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,22 +66,28 @@ class Store:
 
     # What clients do
 
-    def submit(self, tenant: str, spec: JobSpec) -> Job:
-        """Insert a queued job with its first event; the caller sends the hint after this returns."""
+    def submit(self, tenant: str, spec: JobSpec, key: IdempotencyKey | None = None) -> tuple[Job, bool]:
+        """Insert a queued job with its first event and its key; the caller sends the hint after this returns.
+
+        Returns the job and whether it is new: the second of two requests with one key gets the job of the first. Raises
+        KeyReused where the first asked for something else.
+        """
         job_id = f"job_{secrets.token_hex(10)}"
-        with self._db.write() as c:
-            c.execute(
-                insert(jobs).values(
-                    id=job_id, tenant=tenant, spec=spec.to_dict(), priority=spec.priority, status=Status.QUEUED,
-                    attempt=0, version=0, cancel_requested=False, created_at=now(), hinted_at=now(),
-                )
-            )  # fmt: skip
-            if spec.labels:
-                c.execute(insert(labels), [{"job_id": job_id, "key": k, "value": v} for k, v in spec.labels.items()])
-            _record(c, job_id, "status", {"status": Status.QUEUED})
-            job = read_job(c, tenant, job_id)
+        try:
+            with self._db.write() as c:
+                if key and (known := _known(c, tenant, key)):
+                    return known, False
+                _insert(c, tenant, job_id, spec, key)
+                job = read_job(c, tenant, job_id)
+        except IntegrityError:  # the other request with this key was faster
+            if key is None:
+                raise
+            with self._db.read() as c:
+                if known := _known(c, tenant, key):
+                    return known, False
+            raise
         self._on_change(job_id)
-        return job
+        return job, True
 
     def get(self, tenant: str, job_id: str) -> Job:
         """Raises NotFound."""
@@ -90,26 +114,85 @@ class Store:
 
     def cancel(self, tenant: str, job_id: str) -> tuple[Job, bool]:
         """Cancel at once what no worker holds, ask the worker otherwise. Returns the job and whether it changed."""
-        with self._db.write() as c:
-            row = _locked(c, tenant, job_id)
-            status, changed = Status(row["status"]), True
-            if status in TERMINAL or row["cancel_requested"]:
-                changed = False
-            elif status is Status.RUNNING:
-                _change(c, jobs.c.id == job_id, {"cancel_requested": True}, "cancel_requested", {})
+
+        def cancelled(c: Connection, row: RowMapping) -> bool:
+            if row["status"] in TERMINAL or row["cancel_requested"]:
+                return False
+            if row["status"] == Status.RUNNING:
+                change(c, jobs.c.id == job_id, {"cancel_requested": True}, "cancel_requested", {})
             else:
-                _end(c, jobs.c.id == job_id, Outcome(Status.CANCELLED, StopReason.CANCELLED))
-            job = read_job(c, tenant, job_id)
-        if changed:
-            self._on_change(job_id)
-        return job, changed
+                end(c, jobs.c.id == job_id, Outcome(Status.CANCELLED, StopReason.CANCELLED))
+            return True
+
+        return self._act(tenant, job_id, cancelled)
+
+    def pause(self, tenant: str, job_id: str) -> tuple[Job, bool]:
+        """Set a queued job aside at once, ask the worker of a running one to. Raises Conflict for an ended one."""
+
+        def paused(c: Connection, row: RowMapping) -> bool:
+            if row["status"] == Status.PAUSED or row["pause_requested"]:
+                return False
+            if row["status"] == Status.QUEUED:
+                changes.pause(c, jobs.c.id == job_id, {})
+            elif row["status"] == Status.RUNNING and not row["cancel_requested"]:
+                change(c, jobs.c.id == job_id, {"pause_requested": True}, "pause_requested", {})
+            else:
+                raise _conflict(row, "only a queued or running job can be paused")
+            return True
+
+        return self._act(tenant, job_id, paused)
+
+    def resume(self, tenant: str, job_id: str) -> tuple[Job, bool]:
+        """Put a paused job back into the queue, or take back a wish to pause. Raises Conflict where it is neither."""
+
+        def resumed(c: Connection, row: RowMapping) -> bool:
+            if row["status"] == Status.PAUSED:
+                turn = next_turn(c, tenant, row["priority"])
+                queue_again(c, jobs.c.id == job_id, {"turn": turn})
+            elif row["pause_requested"]:
+                change(c, jobs.c.id == job_id, {"pause_requested": False}, "resume_requested", {})
+            else:
+                raise _conflict(row, "only a paused job can be resumed")
+            return True
+
+        return self._act(tenant, job_id, resumed)
+
+    def retry(self, tenant: str, job_id: str) -> tuple[Job, bool]:
+        """Queue a failed job again. Raises Conflict for any other.
+
+        It goes on from its last checkpoint where the infrastructure had failed it, and from its beginning where it was
+        the job itself that could not go on.
+        """
+
+        def retried(c: Connection, row: RowMapping) -> bool:
+            if row["status"] != Status.FAILED:
+                raise _conflict(row, "only a failed job can be retried")
+            anew: dict[str, Any] = {}
+            if (row["error"] or {}).get("origin") != "infrastructure":
+                anew = {"checkpoints": [], "last_epoch": None, "best_epoch": None}
+                c.execute(delete(epochs).where(epochs.c.job_id == job_id))
+            c.execute(delete(artifacts).where(artifacts.c.job_id == job_id))
+            turn = next_turn(c, tenant, row["priority"])
+            fresh: dict[str, Any] = {
+                "error": None, "stop_reason": None, "finished_at": None, "losses": [], "turn": turn,
+                "cancel_requested": False,
+            }  # fmt: skip
+            queue_again(c, jobs.c.id == job_id, fresh | anew)
+            return True
+
+        return self._act(tenant, job_id, retried)
+
+    def known(self, tenant: str, key: IdempotencyKey) -> Job | None:
+        """The job of a former request with this key. Raises KeyReused where that asked for something else."""
+        with self._db.read() as c:
+            return _known(c, tenant, key)
 
     def delete(self, tenant: str, job_id: str) -> None:
         """Forget an ended job; raises Conflict while it lives."""
         with self._db.write() as c:
-            status = _locked(c, tenant, job_id)["status"]
-            if status not in TERMINAL:
-                raise Conflict(f"the job is {status}; cancel it first, or wait until it ends")
+            row = locked(c, tenant, job_id)
+            if row["status"] not in TERMINAL:
+                raise _conflict(row, "cancel it first, or wait until it ends")
             c.execute(delete(jobs).where(jobs.c.id == job_id))
 
     def history(self, tenant: str, job_id: str, after_epoch: int = 0) -> tuple[Job, tuple[Epoch, ...]]:
@@ -138,7 +221,7 @@ class Store:
     def claim(self, worker: str, lease_seconds: float) -> Lease | None:
         """Take the queued job that is first in order; None where there is none."""
         first = (
-            select(jobs.c.id).where(jobs.c.status == Status.QUEUED).order_by(*TAKEN_FIRST).limit(1)
+            select(jobs.c.id).where(_claimable()).order_by(*TAKEN_FIRST).limit(1)
             .with_for_update(skip_locked=True).scalar_subquery()
         )  # fmt: skip
         values = {
@@ -147,28 +230,52 @@ class Store:
         }  # fmt: skip
         with self._db.write() as c:
             where = and_(jobs.c.id == first, jobs.c.status == Status.QUEUED)
-            row = _change(c, where, values, "status", {"status": Status.RUNNING})
+            row = change(c, where, values, "status", {"status": Status.RUNNING})
             if row is None:
                 return None
         self._on_change(row["id"])
-        return Lease(row["id"], row["attempt"], row["spec"])
+        return Lease(row["id"], row["attempt"], row["spec"], checkpoints_of(row), losses_of(row))
 
-    def renew(self, lease: Lease, lease_seconds: float) -> bool:
-        """Hold the job for another `lease_seconds`; returns whether it is to be cancelled. Raises LeaseLost."""
+    def renew(self, lease: Lease, lease_seconds: float) -> Wish | None:
+        """Hold the job for another `lease_seconds`; returns what its owner wants of us. Raises LeaseLost."""
+        renewal = update(jobs).where(_held(lease)).values(lease_until=now() + lease_seconds)
         with self._db.write() as c:
-            renewal = update(jobs).where(_held(lease)).values(lease_until=now() + lease_seconds)
-            row = c.execute(renewal.returning(jobs.c.cancel_requested)).one_or_none()
-        if row is None:
-            raise LeaseLost(f"{lease.job_id} is no longer held by attempt {lease.attempt}")
-        return bool(row.cancel_requested)
+            row = c.execute(renewal.returning(jobs.c.cancel_requested, jobs.c.pause_requested)).one_or_none()
+        return _wish(lease, row)
 
-    def is_cancel_requested(self, lease: Lease) -> bool:
-        """Whether the job is to be cancelled. Raises LeaseLost."""
+    def wish(self, lease: Lease) -> Wish | None:
+        """What the job's owner wants of us. Raises LeaseLost."""
         with self._db.read() as c:
-            row = c.execute(select(jobs.c.cancel_requested).where(_held(lease))).one_or_none()
-        if row is None:
-            raise LeaseLost(f"{lease.job_id} is no longer held by attempt {lease.attempt}")
-        return bool(row.cancel_requested)
+            row = c.execute(select(jobs.c.cancel_requested, jobs.c.pause_requested).where(_held(lease))).one_or_none()
+        return _wish(lease, row)
+
+    def rewind(self, lease: Lease, checkpoint: Checkpoint | None) -> None:
+        """The attempt goes on from this checkpoint of its lease, or from the beginning: forget what was recorded after
+        it, and any newer checkpoint. Raises LeaseLost.
+        """
+        done = checkpoint.epochs if checkpoint else 0
+        usable = lease.checkpoints[lease.checkpoints.index(checkpoint) :] if checkpoint else ()
+        with self._db.write() as c:
+            _row(c, lease)
+            c.execute(delete(epochs).where(epochs.c.job_id == lease.job_id, epochs.c.epoch > done))
+            best = select(func.max(epochs.c.epoch)).where(epochs.c.job_id == lease.job_id, epochs.c.improved)
+            values = {
+                "last_epoch": done or None, "best_epoch": c.execute(best).scalar(),
+                "checkpoints": [asdict(kept) for kept in usable],
+            }  # fmt: skip
+            _fenced(c, lease, values, "resumed", {"after_epoch": done})
+        self._on_change(lease.job_id)
+
+    def keep(self, lease: Lease, checkpoint: Checkpoint) -> tuple[Checkpoint, ...]:
+        """Record a checkpoint that the storage holds; returns those that are not needed any more. Raises LeaseLost."""
+        with self._db.write() as c:
+            row = c.execute(select(jobs.c.checkpoints).where(_held(lease)).with_for_update()).mappings().one_or_none()
+            if row is None:
+                raise _lost(lease)
+            others = [kept for kept in checkpoints_of(row) if kept != checkpoint]  # it may be there: an answer was lost
+            stored = [asdict(kept) for kept in (checkpoint, *others)]
+            c.execute(update(jobs).where(_held(lease)).values(checkpoints=stored[:CHECKPOINTS_KEPT]))
+        return tuple(others[CHECKPOINTS_KEPT - 1 :])
 
     def enter(self, lease: Lease, phase: Phase) -> None:
         """Record what the run is doing now. Raises LeaseLost."""
@@ -191,32 +298,58 @@ class Store:
                 c.execute(insert(epochs).values(row))
         self._on_change(lease.job_id)
 
-    def finish(self, lease: Lease, outcome: Outcome, published: Sequence[Artifact]) -> None:
-        """End the job with its outcome, its manifest and its last event, all or nothing. Raises LeaseLost."""
-        with self._db.write() as c:
-            if not _end(c, _held(lease), outcome):
-                raise LeaseLost(f"{lease.job_id} is no longer held by attempt {lease.attempt}")
-            rows = [{"job_id": lease.job_id, "attempt": lease.attempt, **asdict(artifact)} for artifact in published]
-            if rows:
-                c.execute(insert(artifacts), rows)
-        self._on_change(lease.job_id)
+    def checkpoints(self, job_id: str) -> tuple[Checkpoint, ...]:
+        """Those that are kept of a job, the newest first."""
+        with self._db.read() as c:
+            row = c.execute(select(jobs.c.checkpoints).where(jobs.c.id == job_id)).mappings().one_or_none()
+            return checkpoints_of(row) if row else ()
 
-    def release(self, lease: Lease) -> bool:
-        """Put the job back into the queue, to be run again from its beginning. Raises LeaseLost.
+    def finish(self, lease: Lease, outcome: Outcome, published: Sequence[Artifact]) -> Outcome:
+        """End the job with its outcome, its manifest and its last event, all or nothing. Raises LeaseLost.
 
-        Returns False, and changes nothing, where the job is to be cancelled: then it is the worker's to finish.
+        Returns the outcome as recorded: a job that its owner has cancelled before this is cancelled, unless it failed
+        through a fault of its own.
         """
-        values = {
-            "status": Status.QUEUED, "phase": None, "worker": None, "lease_until": None, "hinted_at": None,
-            "last_epoch": None, "best_epoch": None,
-        }  # fmt: skip
         with self._db.write() as c:
-            if c.execute(select(jobs.c.cancel_requested).where(_held(lease)).with_for_update()).scalar():
-                return False
-            _fenced(c, lease, values, "status", {"status": Status.QUEUED})
-            c.execute(delete(epochs).where(epochs.c.job_id == lease.job_id))
+            held = c.execute(select(jobs.c.cancel_requested).where(_held(lease)).with_for_update())
+            failed_it = outcome.error is not None and outcome.error.origin == "infrastructure"
+            if held.scalar() and (outcome.status is Status.SUCCEEDED or failed_it):
+                outcome = Outcome(Status.CANCELLED, StopReason.CANCELLED)
+            if not end(c, _held(lease), outcome, published):
+                raise _lost(lease)
         self._on_change(lease.job_id)
-        return True
+        return outcome
+
+    def release(self, lease: Lease) -> Status | None:
+        """Let go of the job, to be taken up again from its last checkpoint: paused where its owner wishes so, else
+        queued. Raises LeaseLost.
+
+        Returns None, and changes nothing, where the job is to be cancelled: then it is the worker's to finish.
+        """
+        with self._db.write() as c:
+            row = _row(c, lease)
+            if row["cancel_requested"]:
+                return None
+            if row["pause_requested"]:
+                changes.pause(c, _held(lease), {})
+            else:
+                queue_again(c, _held(lease), {"releases": row["releases"] + 1})
+        self._on_change(lease.job_id)
+        return Status.PAUSED if row["pause_requested"] else Status.QUEUED
+
+    def lose(self, lease: Lease, cause: str, retries: Retries) -> Status | None:
+        """The attempt came to nothing through no fault of the job's: try again later. Raises LeaseLost.
+
+        Returns None, and changes nothing, where it was the last one or the job is to be cancelled: then it is the
+        worker's to finish.
+        """
+        with self._db.write() as c:
+            row = _row(c, lease)
+            if row["cancel_requested"] or len(row["losses"]) + 1 >= retries.attempts:
+                return None
+            status = changes.lose(c, _held(lease), row, cause, retries)
+        self._on_change(lease.job_id)
+        return status
 
     def recover(self) -> int:
         """Put back every running job, or end it if it is to be cancelled; returns how many.
@@ -234,8 +367,10 @@ class Store:
     # What keeps the queue moving
 
     def due_hints(self, window: int, older_than: float) -> tuple[str, ...]:
-        """Of the first `window` queued jobs, those whose hint is too old (seconds); they count as hinted now."""
-        head = select(jobs.c.id, jobs.c.hinted_at).where(jobs.c.status == Status.QUEUED)
+        """Of the first `window` jobs that can be claimed, those whose hint is too old (seconds); they count as hinted
+        now.
+        """
+        head = select(jobs.c.id, jobs.c.hinted_at).where(_claimable())
         head_rows = head.order_by(*TAKEN_FIRST).limit(window).subquery()
         stale = or_(head_rows.c.hinted_at.is_(None), head_rows.c.hinted_at < now() - older_than)
         with self._db.read() as c:
@@ -253,46 +388,92 @@ class Store:
         with self._db.write() as c:
             c.execute(lost.where(jobs.c.id == job_id) if job_id else lost)
 
+    def reap(self, retries: Retries) -> dict[str, Status]:
+        """Take from lost workers what they held; returns what became of each job."""
+        lapsed = and_(jobs.c.status == Status.RUNNING, jobs.c.lease_until < now())
+        with self._db.read() as c:  # so that nobody waits for a writer's lock only to find nothing
+            if c.execute(select(jobs.c.id).where(lapsed).limit(1)).first() is None:
+                return {}
+        became: dict[str, Status] = {}
+        with self._db.write() as c:
+            found = select(jobs).where(lapsed).limit(REAPED_AT_ONCE).with_for_update(skip_locked=True)
+            for row in c.execute(found).mappings().all():
+                done = f"after epoch {row['last_epoch']}" if row["last_epoch"] else "in its first epoch"
+                cause = f"worker {row['worker']} was lost while {row['phase']}, {done}: its lease ran out"
+                where = and_(jobs.c.id == row["id"], jobs.c.attempt == row["attempt"], lapsed)
+                if status := changes.lose(c, where, row, cause, retries):
+                    became[row["id"]] = status
+        for job_id in became:
+            self._on_change(job_id)
+        return became
+
+    def _act(self, tenant: str, job_id: str, action: Callable[[Connection, RowMapping], bool]) -> tuple[Job, bool]:
+        """What an owner does to a job: the job after it, and whether it changed."""
+        with self._db.write() as c:
+            changed = action(c, locked(c, tenant, job_id))
+            job = read_job(c, tenant, job_id)
+        if changed:
+            self._on_change(job_id)
+        return job, changed
+
+
+def _insert(c: Connection, tenant: str, job_id: str, spec: JobSpec, key: IdempotencyKey | None) -> None:
+    c.execute(
+        insert(jobs).values(
+            id=job_id, tenant=tenant, spec=spec.to_dict(), priority=spec.priority, status=Status.QUEUED, attempt=0,
+            version=0, turn=next_turn(c, tenant, spec.priority), cancel_requested=False, pause_requested=False,
+            checkpoints=[], losses=[], releases=0, created_at=now(), hinted_at=now(),
+        )
+    )  # fmt: skip
+    if key:
+        c.execute(insert(idempotency).values(tenant=tenant, key=key.key, digest=key.digest, job_id=job_id))
+    if spec.labels:
+        c.execute(insert(labels), [{"job_id": job_id, "key": k, "value": v} for k, v in spec.labels.items()])
+    change(c, jobs.c.id == job_id, {}, "status", {"status": Status.QUEUED})
+
+
+def _known(c: Connection, tenant: str, key: IdempotencyKey) -> Job | None:
+    wanted = select(idempotency).where(idempotency.c.tenant == tenant, idempotency.c.key == key.key)
+    row = c.execute(wanted).mappings().one_or_none()
+    if row is None:
+        return None
+    if row["digest"] != key.digest:
+        raise KeyReused(
+            f"Idempotency-Key {key.key!r} was sent before with another request; use a new key for a new job"
+        )
+    return read_job(c, tenant, row["job_id"])
+
+
+def _claimable() -> ColumnElement[bool]:
+    return and_(jobs.c.status == Status.QUEUED, or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now()))
+
 
 def _held(lease: Lease) -> ColumnElement[bool]:
     return and_(jobs.c.id == lease.job_id, jobs.c.attempt == lease.attempt, jobs.c.status == Status.RUNNING)
 
 
-def _record(c: Connection, job_id: str, kind: str, data: Mapping[str, Any]) -> None:
-    _change(c, jobs.c.id == job_id, {}, kind, data)
-
-
-def _change(
-    c: Connection, where: ColumnElement[bool], values: Mapping[str, Any], kind: str, data: Mapping[str, Any]
-) -> RowMapping | None:
-    """Update the one job that matches and append the event that tells of it; None where no job matches."""
-    changed = update(jobs).where(where).values(**values, version=jobs.c.version + 1)
-    if "status" in values:
-        changed = changed.where(jobs.c.status.in_(sources(values["status"])))
-    row = c.execute(changed.returning(jobs.c.id, jobs.c.version, jobs.c.attempt, jobs.c.spec)).mappings().one_or_none()
-    if row is not None:
-        c.execute(insert(events).values(job_id=row["id"], seq=row["version"], type=kind, data=dict(data), at=now()))
+def _row(c: Connection, lease: Lease) -> RowMapping:
+    """The row of the job we hold, until the end of the transaction. Raises LeaseLost."""
+    row = c.execute(select(jobs).where(_held(lease)).with_for_update()).mappings().one_or_none()
+    if row is None:
+        raise _lost(lease)
     return row
+
+
+def _wish(lease: Lease, row: Any) -> Wish | None:
+    if row is None:
+        raise _lost(lease)
+    return Wish.CANCEL if row.cancel_requested else Wish.PAUSE if row.pause_requested else None
 
 
 def _fenced(c: Connection, lease: Lease, values: Mapping[str, Any], kind: str, data: Mapping[str, Any]) -> None:
-    if _change(c, _held(lease), values, kind, data) is None:
-        raise LeaseLost(f"{lease.job_id} is no longer held by attempt {lease.attempt}")
+    if change(c, _held(lease), values, kind, data) is None:
+        raise _lost(lease)
 
 
-def _end(c: Connection, where: ColumnElement[bool], outcome: Outcome) -> bool:
-    error = asdict(outcome.error) if outcome.error else None
-    values = {
-        "status": outcome.status, "stop_reason": outcome.stop_reason, "error": error, "phase": None,
-        "lease_until": None, "finished_at": now(),
-    }  # fmt: skip
-    told = {"status": outcome.status, "stop_reason": outcome.stop_reason, "error": error}
-    return _change(c, where, values, "status", told) is not None
+def _lost(lease: Lease) -> LeaseLost:
+    return LeaseLost(f"{lease.job_id} is no longer held by attempt {lease.attempt}")
 
 
-def _locked(c: Connection, tenant: str, job_id: str) -> RowMapping:
-    wanted = select(jobs.c.status, jobs.c.cancel_requested).where(jobs.c.tenant == tenant, jobs.c.id == job_id)
-    row = c.execute(wanted.with_for_update()).mappings().one_or_none()
-    if row is None:
-        raise NotFound(f"there is no job {job_id!r}")
-    return row
+def _conflict(row: RowMapping, why: str) -> Conflict:
+    return Conflict(f"the job is {row['status']}; {why}")

@@ -12,7 +12,7 @@ from service.core.jobs import Job
 from service.core.plan import Limits, Plan, plan
 from service.core.queue import HintQueue
 from service.core.spec import JobSpec, contradictions
-from service.core.store import Store
+from service.core.store import IdempotencyKey, Store
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +42,22 @@ class Submission:
             raise Invalid(found)
         return plan(spec.filled(secrets.randbits(32)), datasets.find(spec.dataset.id), self.limits)
 
-    def submit(self, tenant: str, spec: JobSpec) -> Job:
-        """Store the job, then tell the workers: once it is stored, it will be run whatever happens to the hint."""
-        job = self.store.submit(tenant, self.plan(spec).spec)
+    def submit(self, tenant: str, spec: JobSpec, key: IdempotencyKey | None = None) -> tuple[Job, bool]:
+        """Store the job, then tell the workers: once it is stored, it will be run whatever happens to the hint.
+
+        Returns it and whether it is new. Raises Invalid, and KeyReused.
+        """
+        if key and (known := self.store.known(tenant, key)):
+            return known, False
+        job, is_new = self.store.submit(tenant, self.plan(spec).spec, key)
+        if is_new:
+            self.hint(job)
+        return job, is_new
+
+    def hint(self, job: Job) -> None:
+        """Tell the workers that a job has been queued."""
         if not self.queue.send(job.id):
             try:
                 self.store.forget_hints(job.id)
             except SQLAlchemyError as error:  # the dispatcher will find the hint too old
                 log.warning("the hint of %s is late: %s", job.id, error)
-        return job

@@ -59,7 +59,12 @@ class Labels(fields.Dict):
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> dict[Any, Any]:
         if isinstance(value, dict):
             self.length(value)
-        pairs: dict[Any, Any] = super()._deserialize(value, *args, **kwargs)  # type: ignore[no-untyped-call]  # marshmallow
+        try:
+            pairs: dict[Any, Any] = super()._deserialize(value, *args, **kwargs)  # type: ignore[no-untyped-call]  # marshmallow
+        except ValidationError as error:  # a pair is one thing, whichever half of it is wrong
+            halves: dict[Any, dict[str, list[str]]] = error.messages_dict
+            told = {name: [text for half in found.values() for text in half] for name, found in halves.items()}
+            raise ValidationError(told) from error
         return pairs
 
 

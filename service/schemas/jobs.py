@@ -61,6 +61,14 @@ class ErrorSchema(Schema):
     detail = fields.String()
 
 
+class LossSchema(Schema):
+    """An attempt that was lost; the next one went on from the last checkpoint."""
+
+    attempt = fields.Integer()
+    worker = fields.String()
+    cause = fields.String()
+
+
 class TransitionSchema(Schema):
     status = Word()
     at = Timestamp()
@@ -100,6 +108,12 @@ class JobSchema(Schema):
     last = fields.Nested(EpochSchema, allow_none=True)
     attempt = fields.Integer()
     cancel_requested = fields.Boolean()
+    pause_requested = fields.Boolean()
+    losses = fields.List(
+        fields.Nested(LossSchema),
+        metadata={"description": "attempts that came to nothing through no fault of the job's"},
+    )
+    releases = fields.Integer(metadata={"description": "how often a worker that was told to stop has put it back"})
     error = fields.Nested(ErrorSchema, allow_none=True)
     transitions = fields.List(fields.Nested(TransitionSchema))
     labels = fields.Function(lambda job: dict(job.spec.labels))
@@ -150,7 +164,9 @@ class HistorySchema(Schema):
 def links(job_id: str) -> dict[str, str]:
     """Where to go from a job."""
     base = f"/v1/jobs/{quote(job_id)}"
-    return {"self": base} | {name: f"{base}/{name}" for name in ("history", "artifacts", "cancel")}
+    return {"self": base} | {
+        name: f"{base}/{name}" for name in ("history", "artifacts", "cancel", "pause", "resume", "retry")
+    }
 
 
 def _label(text: str) -> None:

@@ -37,8 +37,7 @@ def faults(messages: Any, schema: Schema, data: Any) -> Iterator[Fault]:
 def _walk(messages: Any, path: list[Any], schema: Schema, data: Any) -> Iterator[Fault]:
     if isinstance(messages, Mapping):
         for key, inner in messages.items():
-            # a list of text keeps its place: `_schema` is the object itself, `key` and `value` are halves of a pair
-            yield from _walk(inner, path if key in ("_schema", "key", "value") else [*path, key], schema, data)
+            yield from _walk(inner, path if key == "_schema" else [*path, key], schema, data)  # the object itself
     else:
         pointer = "".join(f"/{_escaped(str(part))}" for part in path)
         for message in messages:
@@ -63,7 +62,7 @@ def allowed_at(schema: Schema, path: list[Any], data: Any) -> str | None:
         elif isinstance(field, fields.List):
             field = field.inner
             data = data[part] if isinstance(data, list) else None
-        else:  # a half of a pair, or the tag that names no schema: its field has said what is allowed
+        else:  # a pair, or the tag that names no schema: its field has said what is allowed
             return ", ".join(field.choices) if isinstance(field, Tagged) else allowed
         allowed = field.metadata.get("allowed", allowed)
         inside = field.choose(data) if isinstance(field, Tagged) else getattr(field, "schema", None)

@@ -32,12 +32,12 @@ def main() -> int:
     if not THEIRS.exists():
         print("The peers' environment, .venv-bench, is not there: run `make bench`.", file=sys.stderr)
         return 1
-    load = os.getloadavg()[0]
-    if load > QUIET:
-        print(f"The machine is busy (load {load:.1f}): its figures will not be worth much.", file=sys.stderr)
+    busy = os.getloadavg()[0]
+    if busy > QUIET:
+        print(f"The machine is busy (load {busy:.1f}): its figures will not be worth much.", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="rightfit-bench-") as folder:
         scratch = Path(folder)
-        about = machine() | {"date": f"{datetime.now(UTC):%Y-%m-%d}", "threads": THREADS, "load": load}
+        about = machine() | {"date": f"{datetime.now(UTC):%Y-%m-%d}", "threads": THREADS, "load": busy}
         data = {job: images(job, given.quick, scratch) for job in EPOCHS}
         runs, failures = compete(given.only, matches(given, data), given.rounds, scratch)
         extras: Json = {}
@@ -110,8 +110,18 @@ def service(quick: bool, _: dict[str, Path]) -> Json:
     return measure(OURS, "tests.benchmarks.service", ["--epochs", "2", "--repeats", "2"] if quick else []).line
 
 
+def queue(quick: bool, _: dict[str, Path]) -> Json:
+    return measure(OURS, "tests.benchmarks.queue", ["--sizes", "20", "40"] if quick else []).line
+
+
+def load(quick: bool, _: dict[str, Path]) -> Json:
+    return measure(OURS, "tests.benchmarks.load", ["--seconds", "0.5", "--rounds", "1"] if quick else []).line
+
+
 OVERHEAD_EPOCHS = {"cnn": 6, "digits": 100}
-EXTRAS: dict[str, Callable[[bool, dict[str, Path]], Json]] = {"size": size, "overhead": overhead, "service": service}
+EXTRAS: dict[str, Callable[[bool, dict[str, Path]], Json]] = {
+    "size": size, "overhead": overhead, "service": service, "queue": queue, "load": load,
+}  # fmt: skip
 
 
 def write(path: Path, about: Json, runs: Sequence[Run], extras: Json) -> None:

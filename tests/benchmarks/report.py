@@ -19,7 +19,7 @@ def markdown(about: dict[str, Any], tables: dict[str, list[Row]], extras: dict[s
     parts = [_head(about), *(f"## {title}\n\n{_table(HEADS, map(_cells, rows))}" for title, rows in tables.items())]
     if failures := about["failures"]:
         parts.append("## Failed\n\n" + "\n".join(f"- {failure.splitlines()[0]}" for failure in failures))
-    writers = {"size": _size, "overhead": _overhead, "service": _service}
+    writers = {"size": _size, "overhead": _overhead, "service": _service, "queue": _queue, "load": _load}
     parts += [writers[name](content) for name, content in extras.items()]
     return "\n\n".join(parts) + "\n"
 
@@ -110,4 +110,34 @@ def _service(measured: dict[str, Any]) -> str:
         f"## The whole service: digits, {measured['epochs']} epochs, median of {len(measured['jobs'])} jobs\n\n"
         f"{_table(('from the POST to', 'seconds'), rows)}\n\nThe stack was ready {measured['stack_ready']:.1f} s after "
         "its start."
+    )
+
+
+def _queue(measured: dict[str, Any]) -> str:
+    parts = []
+    for database, sizes in measured.items():
+        calls = [name for name in sizes[0] if name != "jobs"]
+        rows = [[f"{size['jobs']:,}", *(f"{size[call]:.2f}" for call in calls)] for size in sizes]
+        parts.append(f"{database}:\n\n{_table(('queued jobs', *calls), rows)}")
+    return "## A long queue: milliseconds of one call to the store, median\n\n" + "\n\n".join(parts)
+
+
+def _load(measured: dict[str, Any]) -> str:
+    names = [name for name in measured if isinstance(measured[name], dict)]
+    rows = [
+        [
+            name,
+            f"{found['requests_per_second']:,.0f}",
+            f"{found['p50_ms']:.1f}",
+            f"{found['p99_ms']:.1f}",
+            f"{found['errors']:.0f}",
+        ]
+        for name in names
+        for found in [measured[name]]
+    ]
+    return (
+        "## Fifty clients that poll without a pause while a job trains on one thread\n\n"
+        f"{_table(('route', 'requests/s', 'p50, ms', 'p99, ms', 'errors'), rows)}\n\n"
+        f"The job trained {measured['epochs_meanwhile']:,} epochs meanwhile. The empty route is the same gunicorn with "
+        "nothing behind it, in turn with the other; clients and servers share the cores."
     )

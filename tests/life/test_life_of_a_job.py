@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from service.client import ApiError, Rightfit
-from tests.conftest import Serving, eventually
+from tests.conftest import Serving
+from tests.ports import eventually
 
 SPEC: dict[str, Any] = {
     "dataset": {"id": "digits"}, "model": {"arch": "cnn", "channels": [8, 16], "hidden": [32]}, "seed": 7, "epochs": 3,

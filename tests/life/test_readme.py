@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from tests.conftest import ROOT, Serving
+from tests.conftest import Serving
+from tests.servers import ROOT
 
 
 def test_every_command_of_the_walk_works_in_its_order(serving: Serving, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-from tests.conftest import ROOT
+from tests.servers import ROOT
 
 
 def test_the_demo_trains_verifies_says_what_it_saw_and_leaves_nothing() -> None:

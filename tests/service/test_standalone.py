@@ -12,7 +12,8 @@ import pytest
 from service.core.errors import SettingsError
 from service.core.settings import Settings
 from service.standalone import WORKER_STOP_SECONDS, refuse_open_door
-from tests.conftest import START_SECONDS, Redis, Serving, eventually, free_port
+from tests.conftest import START_SECONDS, Redis, Serving
+from tests.ports import eventually, free_port
 
 ANYWHERE = "0.0.0.0"  # noqa: S104 - what must be refused
 ENDLESS: dict[str, Any] = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.servers import ROOT
 
 
 @pytest.mark.parametrize(

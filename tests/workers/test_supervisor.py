@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -16,93 +16,22 @@ from sqlalchemy.exc import OperationalError
 
 from service.core.database import Database
 from service.core.errors import StorageError
-from service.core.jobs import Job, Phase, Status
+from service.core.jobs import Phase, Status, Wish
 from service.core.settings import Settings
-from service.core.spec import JobSpec
 from service.core.storage import Artifact, LocalStorage
 from service.core.store import Lease, Store
-from tests.conftest import eventually
+from tests.ports import eventually
+from tests.workers.conftest import ENDLESS, Bench
 from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATION
 from workers import warm
 from workers.supervisor import Supervisor
 from workers.verify import verify
 
-ENDLESS = {"epochs": 100_000, "early_stopping": None, "train_loss_clean": False}
-
-
-@pytest.fixture(scope="session")
-def warm_server() -> Iterator[tuple[ForkServerContext, warm.Warmth]]:
-    with pytest.MonkeyPatch.context() as patch:  # whatever network there is, no weights are downloaded in a test
-        for name in ("http_proxy", "https_proxy"):
-            patch.setenv(name, "http://127.0.0.1:9")
-        context, warmth = warm.start()
-    yield context, warmth
-    warm.stop(warmth)
-
-
-class Bench:
-    """A supervisor over a store, run in a thread, and what a test wants to know of it."""
-
-    def __init__(self, settings: Settings, store: Store, context: ForkServerContext) -> None:
-        self.settings, self.store = settings, store
-        self.storage = LocalStorage(settings.home / "storage")
-        self.supervisor = Supervisor(settings, store, self.storage, context)
-
-    def submit(self, **changes: Any) -> Job:
-        spec = {"dataset": {"id": "digits", "train_limit": 100}, "model": {"arch": "mlp", "hidden": [8]}, "epochs": 3}
-        return self.store.submit("t", JobSpec.from_dict(spec | changes).filled(1))
-
-    def start(self) -> threading.Thread:
-        thread = threading.Thread(target=self.supervisor.run_next)
-        thread.start()
-        return thread
-
-    def run(self, **changes: Any) -> Job:
-        job = self.submit(**changes)
-        assert self.supervisor.run_next() == job.id
-        return self.job(job)
-
-    def job(self, job: Job) -> Job:
-        return self.store.get("t", job.id)
-
-    def training(self, job: Job, epochs: int = 2) -> bool:
-        last = self.job(job).last
-        return last is not None and last.epoch >= epochs
-
-    def trainer_pids(self) -> list[int]:
-        """The children of the warm server, other than those that have ended."""
-        return [pid for pid in _children() if _state(pid) not in ("Z", "")]
-
-
-def _children() -> list[int]:
-    return [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and _parent(int(p.name)) in _servers]
-
-
-_servers: set[int] = set()
-
-
-def _stat(pid: int) -> list[str]:
-    try:
-        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
-def _parent(pid: int) -> int:
-    stat = _stat(pid)
-    return int(stat[1]) if stat else 0
-
-
-def _state(pid: int) -> str:
-    stat = _stat(pid)
-    return stat[0] if stat else ""
-
 
 @pytest.fixture
-def bench(settings: Settings, store: Store, warm_server: tuple[ForkServerContext, warm.Warmth]) -> Bench:
-    context, warmth = warm_server
-    _servers.add(warmth.server_pid)
-    return Bench(settings, store, context)
+def once(bench: Bench) -> Bench:
+    """One attempt and no more."""
+    return bench.another(replace(bench.settings, attempts=1))
 
 
 def test_the_warm_server_has_torch_but_one_thread_and_no_cuda(
@@ -173,7 +102,7 @@ def test_what_a_spec_asks_for_is_trained_published_and_reproduces_its_loss(
 
 def test_images_that_have_no_room_are_streamed_to_the_very_same_history(bench: Bench) -> None:
     def losses(settings: Settings) -> list[tuple[float | None, float | None]]:
-        supervisor = Supervisor(settings, bench.store, bench.storage, bench.supervisor._context)
+        supervisor = Supervisor(settings, bench.store, bench.storage, bench.context)
         job = bench.submit(**EVERYTHING)
         assert supervisor.run_next() == job.id
         assert bench.job(job).status == "succeeded", bench.job(job).error
@@ -183,8 +112,8 @@ def test_images_that_have_no_room_are_streamed_to_the_very_same_history(bench: B
     assert bench.trainer_pids() == []
 
 
-def test_pretrained_weights_without_a_network_are_told_as_such(bench: Bench) -> None:
-    job = bench.run(model={"arch": "squeezenet1_1", "pretrained": True}, dataset={"id": "digits", "image_size": 32})
+def test_pretrained_weights_without_a_network_are_told_as_such(once: Bench) -> None:
+    job = once.run(model={"arch": "squeezenet1_1", "pretrained": True}, dataset={"id": "digits", "image_size": 32})
     assert job.error is not None
     assert (job.status, job.error.origin, job.error.code) == ("failed", "infrastructure", "pretrained_unavailable")
     assert "set model.pretrained to false" in job.error.detail
@@ -214,7 +143,7 @@ def test_a_cancelled_job_stops_and_publishes_its_best_model(bench: Bench) -> Non
 
 def test_a_trainer_that_does_not_stop_is_killed_and_its_best_model_kept(bench: Bench) -> None:
     bench.supervisor = Supervisor(
-        replace(bench.settings, stop_seconds=0.5), bench.store, bench.storage, bench.supervisor._context
+        replace(bench.settings, stop_seconds=0.5), bench.store, bench.storage, bench.context
     )  # fmt: skip
     job = bench.submit(**ENDLESS)
     thread = bench.start()
@@ -239,20 +168,6 @@ def test_a_stopping_worker_puts_its_job_back_and_the_next_one_finishes_it(bench:
     assert bench.trainer_pids() == []
 
 
-def test_a_trainer_that_is_killed_fails_the_job_and_says_so(bench: Bench) -> None:
-    job = bench.submit(**ENDLESS)
-    thread = bench.start()
-    assert eventually(lambda: bench.training(job))
-    (pid,) = bench.trainer_pids()
-    os.kill(pid, signal.SIGKILL)
-    thread.join(30)
-    ended = bench.job(job)
-    assert (ended.status, ended.stop_reason) == ("failed", "internal_error")
-    assert ended.error is not None
-    assert (ended.error.origin, ended.error.code) == ("infrastructure", "trainer_lost")
-    assert "-9" in ended.error.detail
-
-
 def test_a_diverged_job_fails_and_keeps_its_best_model(bench: Bench) -> None:
     job = bench.run(epochs=50, early_stopping={"divergence_threshold": 1.0, "patience": 50})
     assert (job.status, job.stop_reason) == ("failed", "diverged")
@@ -261,10 +176,10 @@ def test_a_diverged_job_fails_and_keeps_its_best_model(bench: Bench) -> None:
     assert "best_model.pth" in {a.name for a in bench.store.artifacts("t", job.id)}
 
 
-def test_a_device_that_is_not_there_is_said_to_be_missing(bench: Bench) -> None:
+def test_a_device_that_is_not_there_is_said_to_be_missing(once: Bench) -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    job = bench.run(device="cuda")
+    job = once.run(device="cuda")
     assert job.error is not None
     assert (job.status, job.error.code) == ("failed", "device_unavailable")
 
@@ -304,11 +219,13 @@ class Away(Store):
             raise OperationalError("SELECT 1", {}, Exception("database is away"))
         return call(*args)
 
-    def renew(self, lease: Lease, lease_seconds: float) -> bool:
-        return bool(self._maybe(super().renew, lease, lease_seconds))
+    def renew(self, lease: Lease, lease_seconds: float) -> Wish | None:
+        wish: Wish | None = self._maybe(super().renew, lease, lease_seconds)
+        return wish
 
-    def is_cancel_requested(self, lease: Lease) -> bool:
-        return bool(self._maybe(super().is_cancel_requested, lease))
+    def wish(self, lease: Lease) -> Wish | None:
+        wish: Wish | None = self._maybe(super().wish, lease)
+        return wish
 
     def append(self, *args: Any) -> None:
         self._maybe(super().append, *args)
@@ -316,7 +233,7 @@ class Away(Store):
 
 def test_a_database_that_is_away_for_a_moment_loses_no_epoch(bench: Bench, database: Database) -> None:
     away = Away(database)
-    bench.supervisor = Supervisor(bench.settings, away, bench.storage, bench.supervisor._context)
+    bench.supervisor = Supervisor(bench.settings, away, bench.storage, bench.context)
     job = bench.submit(**ENDLESS)
     thread = bench.start()
     assert eventually(lambda: bench.training(job))
@@ -334,7 +251,7 @@ def test_a_database_that_is_away_for_a_moment_loses_no_epoch(bench: Bench, datab
 def test_a_database_that_stays_away_until_the_lease_runs_out_ends_the_trainer(bench: Bench, database: Database) -> None:
     away = Away(database)
     settings = replace(bench.settings, lease_seconds=2.0, heartbeat_seconds=0.5)
-    bench.supervisor = Supervisor(settings, away, bench.storage, bench.supervisor._context)
+    bench.supervisor = Supervisor(settings, away, bench.storage, bench.context)
     job = bench.submit(**ENDLESS)
     thread = bench.start()
     assert eventually(lambda: bench.training(job))
@@ -350,7 +267,7 @@ def test_a_database_that_stays_away_until_the_lease_runs_out_ends_the_trainer(be
 
 def test_a_lease_is_renewed_while_a_job_runs(bench: Bench, database: Database) -> None:
     settings = replace(bench.settings, lease_seconds=2.0, heartbeat_seconds=0.3)
-    bench.supervisor = Supervisor(settings, bench.store, bench.storage, bench.supervisor._context)
+    bench.supervisor = Supervisor(settings, bench.store, bench.storage, bench.context)
     job = bench.submit(**ENDLESS)
     thread = bench.start()
 
@@ -366,17 +283,17 @@ def test_a_lease_is_renewed_while_a_job_runs(bench: Bench, database: Database) -
     thread.join(30)
 
 
-def test_a_result_that_cannot_be_stored_is_no_success(bench: Bench) -> None:
+def test_a_result_that_cannot_be_stored_is_no_success(once: Bench) -> None:
     class Full(LocalStorage):
         def put(self, key: str, source: Path) -> Artifact:
             raise StorageError(f"{key} could not be stored: No space left on device")
 
-    full = Full(bench.settings.home / "storage")
-    bench.supervisor = Supervisor(bench.settings, bench.store, full, bench.supervisor._context)
-    job = bench.run()
+    full = Full(once.settings.home / "storage")
+    once.supervisor = Supervisor(once.settings, once.store, full, once.context)
+    job = once.run()
     assert job.error is not None
     assert (job.status, job.error.code, job.error.origin) == ("failed", "storage_error", "infrastructure")
-    assert bench.store.artifacts("t", job.id) == ()
+    assert once.store.artifacts("t", job.id) == ()
 
 
 def test_verifying_a_published_model_finds_the_recorded_loss(bench: Bench) -> None:
@@ -394,7 +311,7 @@ def test_two_workers_in_one_home_leave_each_other_s_files_alone(bench: Bench, da
     with database.write() as c:  # what a reaper does when a lease has lapsed
         c.exec_driver_sql("UPDATE jobs SET status = 'queued', last_epoch = NULL, best_epoch = NULL")
         c.exec_driver_sql("DELETE FROM epochs")
-    other = Supervisor(bench.settings, bench.store, bench.storage, bench.supervisor._context)
+    other = Supervisor(bench.settings, bench.store, bench.storage, bench.context)
     second = threading.Thread(target=other.run_next)
     second.start()
     first.join(30)
@@ -406,19 +323,19 @@ def test_two_workers_in_one_home_leave_each_other_s_files_alone(bench: Bench, da
     assert "best_model.pth" in {a.name for a in bench.store.artifacts("t", job.id)}
 
 
-def test_a_fault_of_the_worker_itself_ends_the_job_as_failed(bench: Bench) -> None:
-    (bench.settings.home / "scratch").write_text("in the way")
-    job = bench.run()
+def test_a_fault_of_the_worker_itself_ends_the_job_as_failed(once: Bench) -> None:
+    (once.settings.home / "scratch").write_text("in the way")
+    job = once.run()
     assert job.error is not None
     assert (job.status, job.error.origin, job.error.code) == ("failed", "infrastructure", "worker_error")
 
 
-def test_a_spec_of_a_newer_release_is_refused_rather_than_trained_otherwise(bench: Bench, database: Database) -> None:
-    job = bench.submit()
+def test_a_spec_of_a_newer_release_is_refused_rather_than_trained_otherwise(once: Bench, database: Database) -> None:
+    job = once.submit()
     with database.write() as c:
         c.exec_driver_sql("""UPDATE jobs SET spec = json_set(spec, '$.model.arch', 'vit', '$.swarm', json('{}'))""")
-    assert bench.supervisor.run_next() == job.id
-    error = bench.job(job).error
+    assert once.supervisor.run_next() == job.id
+    error = once.job(job).error
     assert error is not None
     assert error.code == "spec_not_understood"
     assert "/model/arch" in error.detail

@@ -130,7 +130,7 @@ class State:
 
     def restore(self, snapshot: Snapshot, data: str) -> None:
         """Put a snapshot back, the process's random state with it. Raises CheckpointMismatch."""
-        if snapshot["spec"] != self.spec.to_dict() or snapshot["data"] != data:
+        if JobSpec.from_dict(snapshot["spec"]) != self.spec or snapshot["data"] != data:
             raise CheckpointMismatch("the checkpoint is of another spec or of other data")
         now = time.monotonic()
         self.epoch, self.step = snapshot["epoch"], snapshot["step"]

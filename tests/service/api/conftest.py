@@ -15,6 +15,11 @@ SPEC: dict[str, Any] = {"dataset": {"id": "digits"}, "epochs": 3}
 
 
 @pytest.fixture
+def settings(everywhere: Settings) -> Settings:
+    return everywhere
+
+
+@pytest.fixture
 def app(settings: Settings) -> Iterator[Flask]:
     app = create_app(settings)
     app.extensions["rightfit"].database.migrate()

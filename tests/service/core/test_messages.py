@@ -17,7 +17,8 @@ from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.store import Store
 from service.core.submission import Submission
-from tests.conftest import Redis, eventually, free_port
+from tests.conftest import Redis
+from tests.ports import eventually, free_port
 
 SPEC = JobSpec.from_dict({"dataset": {"id": "digits"}})
 
@@ -46,7 +47,7 @@ def test_a_redis_that_is_away_loses_no_job_and_its_return_brings_the_hint(
 ) -> None:
     submission, dispatcher = parts(tmp_path, own_redis.url, database)
     own_redis.stop()
-    job = submission.submit("t", SPEC)
+    job, _ = submission.submit("t", SPEC)
     assert submission.store.get("t", job.id).status == "queued"
     assert dispatcher.dispatch() == 0
     own_redis.start()
@@ -74,7 +75,7 @@ def test_the_dispatcher_runs_until_it_is_stopped(tmp_path: Path, own_redis: Redi
     submission, _ = parts(tmp_path, own_redis.url, database)
     settings = Settings.from_env({"RIGHTFIT_HOME": str(tmp_path), "RIGHTFIT_DISPATCH_SECONDS": "0.1"})
     dispatcher = Dispatcher(settings, submission.store, Registry(database), HintQueue(own_redis.url))
-    job = submission.submit("t", SPEC)
+    job, _ = submission.submit("t", SPEC)
     submission.store.forget_hints(job.id)
     stop = threading.Event()
     thread = threading.Thread(target=dispatcher.run, args=(stop,))

@@ -1,25 +1,40 @@
 """The job record under every transition, with the fencing that all of a worker's writes carry."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
-from service.core.database import Database
-from service.core.errors import Conflict, LeaseLost, NotFound
+from service.core.database import Database, metadata
+from service.core.errors import Conflict, KeyReused, LeaseLost, NotFound
 from service.core.history import Epoch
-from service.core.jobs import Failure, Job, Outcome, Phase, Status, StopReason
+from service.core.jobs import Checkpoint, Failure, Job, Outcome, Phase, Retries, Status, StopReason, Wish
+from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.storage import Artifact
-from service.core.store import Lease, Store
+from service.core.store import IdempotencyKey, Lease, Store
 
 SUCCESS = Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS)
 MODEL = Artifact("best_model.pth", "jobs/x/a1/best_model.pth", 3, "abc", "application/octet-stream")
 
 
+RETRIES = Retries(attempts=3, backoff_seconds=0)
+
+
+@pytest.fixture
+def settings(everywhere: Settings) -> Settings:
+    return everywhere
+
+
+def spec(**changes: Any) -> JobSpec:
+    return JobSpec.from_dict({"dataset": {"id": "digits"}, **changes}).filled(1)
+
+
 def submit(store: Store, tenant: str = "t", **changes: Any) -> Job:
-    return store.submit(tenant, JobSpec.from_dict({"dataset": {"id": "digits"}, **changes}).filled(1))
+    return store.submit(tenant, spec(**changes))[0]
 
 
 def claim(store: Store) -> Lease:
@@ -30,6 +45,12 @@ def claim(store: Store) -> Lease:
 
 def epoch(number: int, *, improved: bool = True) -> Epoch:
     return Epoch(number, 1.0, 1.0, 1 / number, 0.5, 0.5, 0.0, 1e-3, 0.1, 10.0, improved, 0)
+
+
+def checkpoint(epochs: int) -> Checkpoint:
+    prefix = f"jobs/x/a1/checkpoint-{epochs}"
+    best = Artifact("best_model.pth", f"{prefix}/best_model.pth", 3, "def", "application/octet-stream")
+    return Checkpoint(Artifact("last.pt", f"{prefix}/last.pt", 3, "abc", "application/octet-stream"), best, epochs, 1)
 
 
 def statuses(job: Job) -> list[str]:
@@ -110,7 +131,10 @@ def test_an_old_attempt_can_write_nothing(store: Store) -> None:
         lambda: store.finish(old, SUCCESS, [MODEL]),
         lambda: store.release(old),
         lambda: store.renew(old, 60),
-        lambda: store.is_cancel_requested(old),
+        lambda: store.keep(old, checkpoint(1)),
+        lambda: store.rewind(old, None),
+        lambda: store.lose(old, "it fell", RETRIES),
+        lambda: store.wish(old),
     ):
         with pytest.raises(LeaseLost):
             write()
@@ -128,15 +152,25 @@ def test_a_result_is_published_whole_or_not_at_all(store: Store) -> None:
     assert store.artifacts("t", job.id) == ()
 
 
-def test_a_released_job_is_queued_again_from_its_beginning(store: Store) -> None:
+def test_a_released_job_is_queued_again_with_all_that_it_has_done(store: Store) -> None:
     job = submit(store)
     lease = claim(store)
-    store.append(lease, [epoch(1)])
-    store.release(lease)
+    store.append(lease, [epoch(1), epoch(2), epoch(3, improved=False)])
+    store.keep(lease, checkpoint(2))
+    assert store.release(lease) is Status.QUEUED
     back = store.get("t", job.id)
-    assert (back.status, back.last, back.best, back.phase) == (Status.QUEUED, None, None, None)
-    assert store.history("t", job.id)[1] == ()
+    assert back.last is not None
+    assert (back.status, back.last.epoch, back.phase, back.releases, back.losses) == (Status.QUEUED, 3, None, 1, ())
     assert store.due_hints(window=4, older_than=60) == (job.id,)
+    again = claim(store)
+    assert [kept.epochs for kept in again.checkpoints] == [2]
+    store.rewind(again, again.checkpoints[0])
+    assert [e.epoch for e in store.history("t", job.id)[1]] == [1, 2]
+    rewound = store.get("t", job.id)
+    assert rewound.best is not None
+    assert (rewound.progress.epoch, rewound.best.epoch) == (2, 2)
+    store.append(again, [epoch(3, improved=False), epoch(4)])
+    assert [e.epoch for e in store.history("t", job.id)[1]] == [1, 2, 3, 4]
 
 
 def test_a_queued_job_is_cancelled_at_once_and_never_runs(store: Store) -> None:
@@ -152,17 +186,17 @@ def test_a_queued_job_is_cancelled_at_once_and_never_runs(store: Store) -> None:
 def test_a_running_job_is_asked_to_stop_and_cannot_be_released_any_more(store: Store) -> None:
     job = submit(store)
     lease = claim(store)
-    assert store.renew(lease, 60) is False
+    assert store.renew(lease, 60) is None
     assert store.cancel("t", job.id)[0].status is Status.RUNNING
-    assert store.renew(lease, 60) is True
-    assert store.is_cancel_requested(lease) is True
+    assert store.renew(lease, 60) is Wish.CANCEL
+    assert store.wish(lease) is Wish.CANCEL
     assert store.cancel("t", job.id)[1] is False
-    assert store.release(lease) is False, "it is the worker's to finish, with its best model"
+    assert store.release(lease) is None, "it is the worker's to finish, with its best model"
     assert store.get("t", job.id).status is Status.RUNNING
 
 
 def test_only_an_ended_job_can_be_deleted_and_nothing_of_it_is_left(store: Store, database: Database) -> None:
-    job = submit(store, labels={"a": "b"})
+    job, _ = store.submit("t", spec(labels={"a": "b"}), IdempotencyKey("k", "1"))
     with pytest.raises(Conflict, match="queued"):
         store.delete("t", job.id)
     lease = claim(store)
@@ -174,7 +208,7 @@ def test_only_an_ended_job_can_be_deleted_and_nothing_of_it_is_left(store: Store
     with pytest.raises(NotFound):
         store.get("t", job.id)
     with database.read() as c:
-        for table in ("jobs", "job_labels", "epochs", "events", "artifacts"):
+        for table in ("jobs", "job_labels", "epochs", "events", "artifacts", "idempotency"):
             assert c.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 0, table  # noqa: S608 - our own names
 
 
@@ -261,3 +295,249 @@ def test_jobs_that_no_worker_holds_any_more_are_put_back_or_ended(store: Store) 
     assert claim(store).attempt == 2
     with pytest.raises(LeaseLost):
         store.renew(first, 60)
+
+
+def test_only_the_last_two_checkpoints_are_kept(store: Store) -> None:
+    submit(store)
+    lease = claim(store)
+    dropped = [[old.epochs for old in store.keep(lease, checkpoint(n))] for n in (1, 2, 3, 4)]
+    assert dropped == [[], [], [1], [2]]
+    assert [kept.epochs for kept in store.checkpoints(lease.job_id)] == [4, 3]
+
+
+def test_tenants_take_turns_within_a_priority(store: Store) -> None:
+    many = [submit(store, "many").id for _ in range(4)]
+    few = [submit(store, "few").id for _ in range(2)]
+    urgent = submit(store, "many", priority=9).id
+    order = [urgent, many[0], few[0], many[1], few[1], many[2], many[3]]
+    ahead = {job: store.get("many" if job in (*many, urgent) else "few", job).jobs_ahead for job in order}
+    assert ahead == {job: place for place, job in enumerate(order)}
+    assert [claim(store).job_id for _ in order] == order
+
+
+def test_who_comes_late_gets_no_turns_that_have_passed(store: Store) -> None:
+    early = [submit(store, "early").id for _ in range(4)]
+    assert [claim(store).job_id for _ in range(2)] == early[:2]
+    late = [submit(store, "late").id for _ in range(3)]
+    assert [claim(store).job_id for _ in range(5)] == [early[2], late[0], early[3], late[1], late[2]]
+
+
+def test_a_lapsed_lease_is_put_back_with_its_cause_and_waits(store: Store) -> None:
+    job = submit(store)
+    lease = store.claim("host:1", -1)
+    assert lease is not None
+    store.append(lease, [epoch(1)])
+    assert store.reap(Retries(attempts=3, backoff_seconds=60)) == {job.id: Status.QUEUED}
+    back = store.get("t", job.id)
+    (loss,) = back.losses
+    assert (loss.attempt, loss.worker) == (1, "host:1")
+    assert "after epoch 1" in loss.cause
+    assert back.releases == 0
+    assert store.claim("host:2", 60) is None, "it waits"
+    assert store.due_hints(window=4, older_than=0) == ()
+    assert store.reap(RETRIES) == {}
+
+
+def test_a_living_lease_is_let_be(store: Store) -> None:
+    job = submit(store)
+    claim(store)
+    assert store.reap(RETRIES) == {}
+    assert store.get("t", job.id).status is Status.RUNNING
+
+
+def test_a_job_that_is_lost_too_often_fails_with_all_causes_and_keeps_its_best_model(store: Store) -> None:
+    job = submit(store)
+    for number in (1, 2, 3):
+        lease = store.claim(f"host:{number}", 60)
+        assert lease is not None
+        store.append(lease, [epoch(1), epoch(2)])
+        store.keep(lease, checkpoint(1))
+        store.renew(lease, -1)
+        became = store.reap(RETRIES)
+    assert became == {job.id: Status.FAILED}
+    failed = store.get("t", job.id)
+    assert failed.error is not None
+    assert (failed.status, failed.stop_reason, failed.error.code) == ("failed", "worker_lost", "worker_lost")
+    assert failed.error.origin == "infrastructure"
+    assert all(f"host:{number}" in failed.error.detail for number in (1, 2, 3))
+    assert failed.best is not None
+    assert failed.best.epoch == 1, "that of the model that was kept"
+    assert store.artifacts("t", job.id) == (checkpoint(1).best,)
+
+
+def test_the_owner_s_wish_outlives_the_worker(store: Store) -> None:
+    cancelled, paused = submit(store), submit(store)
+    for job in (cancelled, paused):
+        store.claim("host:1", -1)
+        (store.cancel if job is cancelled else store.pause)("t", job.id)
+    assert store.reap(RETRIES) == {cancelled.id: Status.CANCELLED, paused.id: Status.PAUSED}
+
+
+def test_many_reapers_put_a_job_back_once(store: Store) -> None:
+    job = submit(store)
+    store.claim("host:1", -1)
+    start = threading.Barrier(6)
+
+    def reap(_: int) -> dict[str, Status]:
+        start.wait()
+        return store.reap(RETRIES)
+
+    with ThreadPoolExecutor(6) as pool:
+        became = [one for one in pool.map(reap, range(6)) if one]
+    assert became == [{job.id: Status.QUEUED}]
+    assert len(store.get("t", job.id).losses) == 1
+
+
+def test_a_queued_job_is_paused_and_resumed(store: Store) -> None:
+    job = submit(store)
+    assert store.pause("t", job.id)[0].status is Status.PAUSED
+    assert store.pause("t", job.id)[1] is False
+    assert store.claim("worker", 60) is None
+    resumed, changed = store.resume("t", job.id)
+    assert (resumed.status, changed) == (Status.QUEUED, True)
+    with pytest.raises(Conflict, match="queued"):
+        store.resume("t", job.id)
+    assert claim(store).job_id == job.id
+
+
+def test_a_running_job_is_paused_by_its_worker_and_goes_on_from_its_checkpoint(store: Store) -> None:
+    job = submit(store)
+    lease = claim(store)
+    asked, changed = store.pause("t", job.id)
+    assert (asked.status, asked.pause_requested, changed) == (Status.RUNNING, True, True)
+    assert store.wish(lease) is Wish.PAUSE
+    store.keep(lease, checkpoint(1))
+    assert store.release(lease) is Status.PAUSED
+    paused = store.get("t", job.id)
+    assert (paused.status, paused.pause_requested, paused.releases) == (Status.PAUSED, False, 0)
+    store.resume("t", job.id)
+    assert [kept.epochs for kept in claim(store).checkpoints] == [1]
+
+
+def test_a_wish_to_pause_can_be_taken_back(store: Store) -> None:
+    job = submit(store)
+    lease = claim(store)
+    store.pause("t", job.id)
+    assert store.resume("t", job.id)[0].pause_requested is False
+    assert store.wish(lease) is None
+    store.pause("t", job.id)
+    store.cancel("t", job.id)
+    assert store.wish(lease) is Wish.CANCEL
+
+
+def test_a_paused_job_that_is_cancelled_keeps_the_best_model_of_its_checkpoint(store: Store) -> None:
+    job = submit(store)
+    lease = claim(store)
+    store.append(lease, [epoch(1)])
+    store.keep(lease, checkpoint(1))
+    store.pause("t", job.id)
+    store.release(lease)
+    cancelled, _ = store.cancel("t", job.id)
+    assert cancelled.status is Status.CANCELLED
+    assert store.artifacts("t", job.id) == (checkpoint(1).best,)
+
+
+@pytest.mark.parametrize("action", ["pause", "resume", "retry"])
+def test_an_ended_job_cannot_be_brought_back_but_a_failed_one(store: Store, action: str) -> None:
+    job = submit(store)
+    store.finish(claim(store), SUCCESS, [MODEL])
+    with pytest.raises(Conflict, match="succeeded"):
+        getattr(store, action)("t", job.id)
+
+
+@pytest.mark.parametrize("origin", ["user", "infrastructure"])
+def test_a_failed_job_is_retried_from_where_its_fault_lies(store: Store, origin: str) -> None:
+    job = submit(store)
+    lease = claim(store)
+    store.append(lease, [epoch(1), epoch(2)])
+    store.keep(lease, checkpoint(2))
+    failure = Failure(origin, "x", "y")
+    store.finish(lease, Outcome(Status.FAILED, StopReason.INTERNAL_ERROR, failure), [MODEL])
+    again, changed = store.retry("t", job.id)
+    assert changed
+    assert (again.status, again.error, again.stop_reason, again.finished_at) == (Status.QUEUED, None, None, None)
+    assert store.artifacts("t", job.id) == ()
+    kept = [checkpoint.epochs for checkpoint in claim(store).checkpoints]
+    assert kept == ([2] if origin == "infrastructure" else [])
+    assert len(store.history("t", job.id)[1]) == (2 if origin == "infrastructure" else 0)
+
+
+def test_a_job_that_was_cancelled_while_it_finished_is_cancelled_with_its_results(store: Store) -> None:
+    job = submit(store)
+    lease = claim(store)
+    store.cancel("t", job.id)
+    assert store.finish(lease, SUCCESS, [MODEL]).status is Status.CANCELLED
+    assert store.get("t", job.id).status is Status.CANCELLED
+    assert store.artifacts("t", job.id) == (MODEL,)
+
+
+def test_a_key_sent_again_gets_the_same_job_and_another_request_is_refused(store: Store) -> None:
+    key = IdempotencyKey("k", "digest")
+    job, is_new = store.submit("t", spec(), key)
+    again, is_new_again = store.submit("t", spec(epochs=2), key)
+    assert (is_new, is_new_again, again.id) == (True, False, job.id)
+    with pytest.raises(KeyReused, match="new key"):
+        store.submit("t", spec(), IdempotencyKey("k", "other"))
+    assert store.submit("other", spec(), key)[1], "another tenant's keys are its own"
+    assert len(store.list("t", 10).jobs) == 1
+
+
+def test_many_requests_with_one_key_at_once_make_one_job(store: Store) -> None:
+    start = threading.Barrier(8)
+
+    def send(_: int) -> tuple[str, bool]:
+        start.wait()
+        job, is_new = store.submit("t", spec(), IdempotencyKey("k", "digest"))
+        return job.id, is_new
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(send, range(8)))
+    assert len({job_id for job_id, _ in answers}) == 1
+    assert [is_new for _, is_new in answers].count(True) == 1
+
+
+def plans(database: Database, call: Callable[[], object]) -> list[str]:
+    """How SQLite carries out the statements of a call."""
+    found: list[str] = []
+
+    def explain(c: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
+        if statement.split(maxsplit=1)[0] in ("SELECT", "UPDATE", "DELETE", "WITH"):
+            inner = c.connection.dbapi_connection.cursor()
+            inner.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            found.extend(row[3] for row in inner.fetchall())
+            inner.close()
+
+    event.listen(database.engine, "before_cursor_execute", explain)
+    try:
+        call()
+    finally:
+        event.remove(database.engine, "before_cursor_execute", explain)
+    return found
+
+
+def test_no_statement_reads_a_whole_table(store: Store, database: Database) -> None:
+    if database.engine.dialect.name != "sqlite":
+        pytest.skip("its planner rightly reads small tables as a whole")
+    submitted = submit(store, labels={"a": "b"})
+    lease = claim(store)
+    calls: list[Callable[[], object]] = [
+        lambda: submit(store),
+        lambda: store.get("t", submitted.id),
+        lambda: store.list("t", 10),
+        lambda: store.list("t", 10, statuses=[Status.QUEUED]),
+        lambda: store.list("t", 10, wanted_labels=[("a", "b")]),
+        lambda: store.append(lease, [epoch(1)]),
+        lambda: store.keep(lease, checkpoint(1)),
+        lambda: store.rewind(lease, None),
+        lambda: store.renew(lease, 60),
+        lambda: store.wish(lease),
+        lambda: store.due_hints(4, 0),
+        lambda: store.reap(RETRIES),
+        lambda: store.claim("worker", 60),
+        lambda: store.finish(lease, SUCCESS, [MODEL]),
+    ]
+    for number, call in enumerate(calls):
+        steps = plans(database, call)
+        assert steps
+        whole = {"SCAN", *metadata.tables, "other", "best", "last"}
+        assert not [step for step in steps if set(step.split()[:2]) <= whole], (number, steps)

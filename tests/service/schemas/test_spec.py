@@ -181,3 +181,10 @@ def test_every_declared_option_says_what_it_means() -> None:
 
     for kind in [*parts(JobSpec), Cnn, Mlp, Layers, Torchvision, *get_args(PlainLayer), Residual]:
         assert all(f.metadata["option"].meaning for f in fields(kind)), kind
+
+
+def test_an_unknown_name_is_pointed_at_also_where_it_is_key_or_value() -> None:
+    assert set(pointers(MINIMAL | {"model": {"key": 1}, "optimizer": {"value": 1}})) == {
+        "/model/key", "/optimizer/value",
+    }  # fmt: skip
+    assert set(pointers(MINIMAL | {"labels": {"key": 1, "": "x"}})) == {"/labels/key", "/labels/"}

@@ -1,27 +1,14 @@
-"""Where artifacts live: a local folder, addressed by keys such as `jobs/<id>/a1/best_model.pth`."""
+"""Objects as files in a local folder."""
 
 import hashlib
 import os
 import shutil
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from service.core.errors import SettingsError, StorageError
-
-MEDIA_TYPES = {".pth": "application/octet-stream", ".json": "application/json"}
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """One published file of a job, as the manifest lists it."""
-
-    name: str
-    key: str
-    bytes: int
-    sha256: str
-    media_type: str
+from service.core.errors import ObjectMissing, StorageError
+from service.core.storage.objects import BLOCK, Artifact, copy, described, parts_of
 
 
 class LocalStorage:
@@ -39,7 +26,7 @@ class LocalStorage:
             digest, size = hashlib.sha256(), 0
             try:
                 with source.open("rb") as reader, partial.open("xb") as writer:
-                    while block := reader.read(1 << 20):
+                    while block := reader.read(BLOCK):
                         digest.update(block)
                         size += writer.write(block)
                     writer.flush()
@@ -50,20 +37,33 @@ class LocalStorage:
             sync_folder(target.parent)
         except OSError as error:
             raise StorageError(f"{key} could not be stored: {error.strerror}") from error
-        return Artifact(
-            target.name, key, size, digest.hexdigest(), MEDIA_TYPES.get(target.suffix, "application/octet-stream")
-        )
+        return described(key, size, digest.hexdigest())
+
+    def get(self, artifact: Artifact, target: Path) -> None:
+        """Copy an object to a file. Raises ObjectMissing where it is gone or is not the one described."""
+        copy(self, artifact, target)
 
     def open(self, key: str) -> BinaryIO:
-        """The content, seekable; raises StorageError where there is none."""
+        """The content, seekable. Raises ObjectMissing."""
         try:
             return self._path(key).open("rb")
+        except FileNotFoundError as error:
+            raise ObjectMissing(f"{key} is not in the storage") from error
         except OSError as error:
             raise StorageError(f"{key} cannot be read: {error.strerror}") from error
 
     def delete(self, prefix: str) -> None:
-        """Remove everything under a key prefix; nothing there is no error."""
-        shutil.rmtree(self._path(prefix), ignore_errors=True)
+        """Remove the object of that key, or everything below it; nothing there is no error."""
+        path = self._path(prefix)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+            return
+        try:
+            path.unlink(missing_ok=True)
+        except NotADirectoryError:
+            return
+        except OSError as error:
+            raise StorageError(f"{prefix} cannot be deleted: {error.strerror}") from error
 
     def check(self) -> None:
         """Raise StorageError unless something can be written."""
@@ -76,10 +76,7 @@ class LocalStorage:
             raise StorageError(f"the storage cannot be written: {error.strerror}") from error
 
     def _path(self, key: str) -> Path:
-        parts = PurePosixPath(key).parts
-        if not parts or any(part in ("..", "/") for part in parts):
-            raise StorageError(f"{key!r} is not a storage key")
-        return self.root.joinpath(*parts)
+        return self.root.joinpath(*parts_of(key))
 
 
 def sync_folder(folder: Path) -> None:
@@ -89,11 +86,3 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def open_storage(url: str) -> LocalStorage:
-    """The storage that RIGHTFIT_STORAGE_URL names: a folder's path, or file:///path."""
-    path = url.removeprefix("file://")
-    if "://" in path:
-        raise SettingsError(f"RIGHTFIT_STORAGE_URL is {url!r}; allowed: a folder's path or file:///path")
-    return LocalStorage(Path(path).resolve())

@@ -1,0 +1,25 @@
+"""Where artifacts and checkpoints live: a local folder or an S3 bucket."""
+
+import re
+from pathlib import Path
+
+from service.core.errors import SettingsError
+from service.core.storage.local import LocalStorage
+from service.core.storage.objects import Artifact, Storage
+
+S3_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*?))?/?")
+
+__all__ = ["Artifact", "LocalStorage", "Storage", "open_storage"]
+
+
+def open_storage(url: str) -> Storage:
+    """The storage that RIGHTFIT_STORAGE_URL names: a folder's path, file:///path, or s3://bucket/prefix."""
+    if found := S3_URL.fullmatch(url):
+        from service.core.storage.s3 import S3Storage  # noqa: PLC0415 - only where it is used: the library is large
+
+        return S3Storage(found[1], found[2] or "")
+    path = url.removeprefix("file://")
+    if "://" in path:
+        allowed = "a folder's path, file:///path or s3://bucket/prefix"
+        raise SettingsError(f"RIGHTFIT_STORAGE_URL is {url!r}; allowed: {allowed}")
+    return LocalStorage(Path(path).resolve())

@@ -1,0 +1,12 @@
+"""A short trial; `make chaos` runs the long ones."""
+
+import pytest
+
+from tests.chaos.trial import run
+
+
+@pytest.mark.timeout(240)
+def test_everything_dies_and_every_job_ends_as_if_alone() -> None:
+    trial = run("postgresql", 14, seed=1, seconds=150, pause=(0.3, 0.9))
+    assert trial.faults == []
+    assert len(trial.done) >= 8, trial.done

@@ -1,0 +1,296 @@
+"""Chaos, bounded and seeded: jobs are submitted while everything that can die does, and each must end as if alone.
+
+`python -m tests.chaos.trial --jobs 200`; `make chaos` runs it over both databases.
+"""
+
+import argparse
+import hashlib
+import itertools
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import psutil
+import redis
+from sqlalchemy import func, select
+
+from service.core.database import Database, events, jobs
+from service.core.queue import QUEUE, HintQueue
+from service.core.registry import Registry
+from service.core.settings import Settings
+from tests.chaos.processes import Deployment
+from tests.servers import S3_BUCKET, postgresql, s3
+
+Json = dict[str, Any]
+
+WORKERS, APIS = 3, 2
+LEASE, HEARTBEAT = 4.0, 0.5  # seconds
+MEASURED = ("epoch", "train_loss", "train_loss_clean", "val_loss", "train_accuracy", "val_accuracy", "penalty", "lr",
+            "improved", "epochs_without_improvement")  # fmt: skip
+# Some seconds each, on one thread, with dropout, batch norm, augmentation and schedules.
+SPECS: tuple[Json, ...] = (
+    {"model": {"arch": "cnn", "channels": [8], "hidden": [16], "norm": "batch"}, "epochs": 12,
+     "regularization": {"dropout": 0.3}, "schedule": {"name": "cosine", "warmup_epochs": 2}},
+    {"model": {"arch": "mlp", "hidden": [64]}, "epochs": 25, "augmentation": {"crop_padding": 1},
+     "regularization": {"mixup_alpha": 0.2, "ema_decay": 0.9}},
+    {"model": {"arch": "mlp", "hidden": [32]}, "epochs": 60, "early_stopping": {"patience": 3},
+     "regularization": {"dropout": 0.1, "weight_decay": 1e-4}},
+    {"model": {"arch": "cnn", "channels": [4, 8], "hidden": []}, "epochs": 10, "optimizer": {"name": "sgd", "lr": 0.05},
+     "schedule": {"name": "onecycle"}, "augmentation": {"rotation_degrees": 10, "random_erasing": 0.2}},
+)  # fmt: skip
+
+
+@dataclass
+class Trial:
+    """What has been done to the deployment, and what was found wrong."""
+
+    deployment: Deployment
+    database: Database
+    random: random.Random
+    done: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(timeout=10, trust_env=False)
+
+    def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Until one of the APIs has answered; a client that retries is what an Idempotency-Key is for."""
+        deadline = time.monotonic() + 120
+        for url in itertools.cycle(self.deployment.urls):
+            with suppress(httpx.TransportError), self.client() as client:
+                answer = client.request(method, url + path, **options)
+                if answer.status_code < 500:
+                    return answer
+                if answer.status_code != 503:
+                    self.faults.append(f"{method} {path}: {answer.status_code} {answer.text[:200]}")
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{method} {path} was not answered")
+            time.sleep(0.1)
+        raise AssertionError
+
+    def submit(self, number: int) -> str:
+        key = f"job-{number}"
+        answer = self.ask("POST", "/v1/jobs", json=spec(number), headers={"Idempotency-Key": key})
+        assert answer.status_code == 202, answer.text
+        job_id: str = answer.json()["id"]
+        return job_id
+
+    def settled(self, ids: list[str], seconds: float) -> bool:
+        """Whether all of them have ended in time. Reads the record itself: the APIs may be dead at the moment."""
+        deadline = time.monotonic() + seconds
+        ended = select(func.count()).select_from(jobs).where(jobs.c.finished_at.is_not(None))
+        while time.monotonic() < deadline:
+            with self.database.read() as c:
+                if c.execute(ended).scalar_one() >= len(ids):
+                    return True
+            time.sleep(0.3)
+        return False
+
+
+def spec(number: int) -> Json:
+    kind = number % len(SPECS)
+    return SPECS[kind] | {
+        "dataset": {"id": "digits", "train_limit": 600}, "batch_size": 16, "seed": kind, "device": "cpu",
+        "labels": {"number": str(number)},
+    }  # fmt: skip
+
+
+def actions(trial: Trial) -> dict[str, Callable[[], None]]:
+    """Everything that is done to a deployment, by name."""
+    deployment, pick = trial.deployment, trial.random.choice
+    hints = HintQueue(deployment.settings.redis_url)
+
+    def a_trainer() -> None:
+        if found := deployment.trainers():
+            with suppress(psutil.NoSuchProcess):
+                pick(found).kill()
+
+    def on_redis(act: Callable[[redis.Redis], object]) -> None:
+        with suppress(redis.RedisError), redis.Redis.from_url(str(deployment.settings.redis_url)) as client:
+            act(client)
+
+    def owner(action: str) -> None:
+        with trial.database.read() as c:
+            living = c.execute(select(jobs.c.id).where(jobs.c.finished_at.is_(None)).limit(5)).scalars().all()
+        if living:
+            trial.ask("POST", f"/v1/jobs/{pick(living)}/{action}")
+
+    def doubled() -> None:
+        for _ in range(5):
+            hints.send("job_that_is_no_job")
+
+    return {
+        "SIGKILL to a worker": lambda: pick(deployment.workers).send(signal.SIGKILL),
+        "SIGKILL to a trainer": a_trainer,
+        "SIGKILL to an API": lambda: pick(deployment.apis).send(signal.SIGKILL),
+        "SIGSTOP of a worker longer than its lease": lambda: pick(deployment.workers).freeze(LEASE + 2),
+        "SIGTERM to a worker": lambda: pick(deployment.workers).send(signal.SIGTERM),
+        "FLUSHALL": lambda: on_redis(lambda client: client.flushall()),
+        "kill -9 of the broker": lambda: deployment.broker.send(signal.SIGKILL),
+        "hints lost": lambda: on_redis(lambda client: client.delete(QUEUE)),
+        "hints doubled": doubled,
+        "pause": lambda: owner("pause"),
+        "resume": lambda: owner("resume"),
+    }
+
+
+def torment(trial: Trial, over: threading.Event, pause: tuple[float, float]) -> None:
+    """One thing after another until it is over; every kind comes once before any comes again."""
+    possible = actions(trial)
+    while not over.is_set():
+        for name in trial.random.sample(sorted(possible), len(possible)):
+            if over.wait(trial.random.uniform(*pause)):
+                return
+            possible[name]()
+            trial.done[name] += 1
+
+
+def resume_all(trial: Trial, over: threading.Event) -> None:
+    """Nobody leaves a job paused for good."""
+    while not over.wait(2):
+        with trial.database.read() as c:
+            paused = c.execute(select(jobs.c.id).where(jobs.c.status == "paused")).scalars().all()
+        for job_id in paused:
+            with suppress(TimeoutError):
+                trial.ask("POST", f"/v1/jobs/{job_id}/resume")
+
+
+def references(trial: Trial) -> list[list[tuple[Any, ...]]]:
+    """The histories of undisturbed runs, one for each kind of spec."""
+    ids = [trial.submit(number) for number in range(len(SPECS))]
+    assert trial.settled(ids, 120), "the undisturbed runs did not end"
+    return [history(trial, job_id) for job_id in ids]
+
+
+def history(trial: Trial, job_id: str) -> list[tuple[Any, ...]]:
+    rows = trial.ask("GET", f"/v1/jobs/{job_id}/history").json()["data"]
+    return [tuple(row[name] for name in MEASURED) for row in rows]
+
+
+def examine(trial: Trial, ids: list[str], expected: list[list[tuple[Any, ...]]]) -> None:
+    """Each job was published once, its files are those of the manifest, its history is that of the undisturbed run."""
+    if len(set(ids)) != len(ids):
+        trial.faults.append("two submissions were given one job")
+    with trial.database.read() as c:
+        if (count := c.execute(select(func.count()).select_from(jobs)).scalar_one()) != len(ids):
+            trial.faults.append(f"{len(ids)} jobs were asked for, {count} are there")
+        told = c.execute(select(events.c.job_id, events.c.data).where(events.c.type == "status"))
+        ends = Counter(job_id for job_id, data in told if data["status"] in ("succeeded", "failed", "cancelled"))
+    for number, job_id in enumerate(ids):
+        job = trial.ask("GET", f"/v1/jobs/{job_id}").json()
+        name = f"{job_id} (spec {number % len(SPECS)}, attempt {job['attempt']})"
+        if job["status"] != "succeeded":
+            trial.faults.append(f"{name} is {job['status']}: {job['error']}")
+            continue
+        if ends[job_id] != 1:
+            trial.faults.append(f"{name} ended {ends[job_id]} times")
+        if history(trial, job_id) != expected[number % len(SPECS)]:
+            trial.faults.append(f"{name} has another history than the undisturbed run")
+        manifest = trial.ask("GET", f"/v1/jobs/{job_id}/artifacts").json()["data"]
+        if {entry["name"] for entry in manifest} != {"best_model.pth", "report.json", "split.json"}:
+            trial.faults.append(f"{name} has published {[entry['name'] for entry in manifest]}")
+        for entry in manifest:
+            content = trial.ask("GET", f"/v1/jobs/{job_id}/artifacts/{entry['name']}").content
+            if hashlib.sha256(content).hexdigest() != entry["sha256"] or len(content) != entry["bytes"]:
+                trial.faults.append(f"{name}: {entry['name']} is not what the manifest says")
+
+
+@contextmanager
+def places(kind: str, home: Path) -> Iterator[tuple[str, str]]:
+    """The addresses of a database and a storage: a file and a folder, or PostgreSQL and S3."""
+    if kind == "sqlite":
+        yield f"sqlite:///{home / 'rightfit.db'}", str(home / "storage")
+        return
+    with ExitStack() as stack:
+        server = stack.enter_context(postgresql())
+        before = dict(os.environ)
+        stack.callback(os.environ.update, before)
+        os.environ.update(stack.enter_context(s3()))
+        yield stack.enter_context(server.database()), f"s3://{S3_BUCKET}/{uuid4().hex}"
+
+
+def run(kind: str, count: int, seed: int, seconds: float, pause: tuple[float, float]) -> Trial:
+    """One trial over one kind of database; bounded by `seconds`."""
+    with tempfile.TemporaryDirectory(prefix="rightfit-chaos-", ignore_cleanup_errors=True) as folder:
+        home = Path(folder)
+        with places(kind, home) as (database_url, storage_url):
+            given = Settings.from_env({"RIGHTFIT_HOME": str(home)})
+            settings = replace(
+                given, database_url=database_url, storage_url=storage_url, threads=1, lease_seconds=LEASE,
+                heartbeat_seconds=HEARTBEAT, hint_seconds=2.0, dispatch_seconds=0.5, stop_seconds=10.0, attempts=100,
+                backoff_seconds=0.1, checkpoint_seconds=0.2, stall_seconds=60.0,
+            )  # fmt: skip
+            database = Database(settings.database_url)
+            database.migrate()
+            deployment = Deployment(settings, WORKERS, APIS)
+            trial = Trial(deployment, database, random.Random(seed))
+            try:
+                deployment.wait_until_ready(Registry(database))
+                ids = attempt(trial, count, seconds, pause)
+                examine(trial, ids[0], ids[1])
+            finally:
+                deployment.end()
+                database.close()
+    return trial
+
+
+def attempt(
+    trial: Trial, count: int, seconds: float, pause: tuple[float, float]
+) -> tuple[list[str], list[list[tuple[Any, ...]]]]:
+    expected = references(trial)
+    over = threading.Event()
+    threads = [
+        threading.Thread(target=torment, args=(trial, over, pause), daemon=True),
+        threading.Thread(target=resume_all, args=(trial, over), daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+    started = time.monotonic()
+    ids = [trial.submit(number) for number in range(len(SPECS))]  # the undisturbed ones, by their keys
+    for number in range(len(SPECS), count):
+        ids.append(trial.submit(number))
+        time.sleep(0.05)
+    if not trial.settled(ids, seconds - (time.monotonic() - started)):
+        over.set()
+        trial.faults.append(f"not every job had ended after {seconds:g} s")
+    over.set()
+    for thread in threads:
+        thread.join()
+    trial.settled(ids, 60)
+    return ids, expected
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), nargs="+", default=["sqlite", "postgresql"])
+    parser.add_argument("--jobs", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=1800, help="a trial that takes longer has failed")
+    given = parser.parse_args()
+    failed = False
+    for kind in given.database:
+        started = time.monotonic()
+        trial = run(kind, given.jobs, given.seed, given.seconds, pause=(0.3, 1.2))
+        failed |= bool(trial.faults)
+        done = ", ".join(f"{name}: {count}" for name, count in sorted(trial.done.items()))
+        starts = sum(worker.starts for worker in trial.deployment.workers)
+        print(f"{kind}: {given.jobs} jobs, seed {given.seed}, {time.monotonic() - started:.0f} s; {done}; ", end="")
+        print(f"workers started {starts} times; {len(trial.faults)} faults", flush=True)
+        print("\n".join(trial.faults[:20]), end="\n" if trial.faults else "")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,215 @@
+"""Lives with interruptions, over real HTTP: pause, retry, keys sent twice, a broker that comes and goes."""
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from service.client import ApiError, Rightfit
+from service.core.database import Database
+from service.core.queue import HintQueue
+from service.core.settings import Settings
+from service.core.spec import JobSpec
+from service.core.store import Store
+from tests.conftest import Redis, Serving
+from tests.ports import eventually, free_port
+from tests.servers import LIFELINE, ROOT
+
+SPEC: dict[str, Any] = {
+    "dataset": {"id": "digits"}, "model": {"arch": "cnn", "channels": [8], "hidden": [16], "norm": "batch"}, "seed": 7,
+    "epochs": 30, "batch_size": 16, "early_stopping": None, "regularization": {"dropout": 0.2},
+}  # fmt: skip
+
+
+@pytest.fixture
+def client(serving: Serving) -> Iterator[Rightfit]:
+    with Rightfit(serving.url) as client:
+        yield client
+
+
+def losses(client: Rightfit, job_id: str) -> list[tuple[Any, ...]]:
+    return [(row["epoch"], row["train_loss"], row["val_loss"]) for row in client.history(job_id)["data"]]
+
+
+def test_a_paused_job_goes_on_where_it_was_and_ends_as_if_it_had_not_been(client: Rightfit) -> None:
+    undisturbed = client.wait(client.submit(SPEC)["id"])
+    job = client.submit(SPEC)["id"]
+    assert eventually(lambda: client.job(job)["progress"]["epoch"] >= 3)
+    client.pause(job)
+    assert eventually(lambda: client.job(job)["status"] == "paused")
+    done = client.job(job)["progress"]["epoch"]
+    assert done >= 3
+    time.sleep(0.5)
+    assert client.job(job)["progress"]["epoch"] == done
+    assert client.resume(job)["status"] == "queued"
+    ended = client.wait(job)
+    assert (ended["status"], ended["attempt"], ended["losses"]) == ("succeeded", 2, [])
+    assert losses(client, job) == losses(client, undisturbed["id"])
+    assert [t["status"] for t in ended["transitions"]][:4] == ["queued", "running", "paused", "queued"]
+
+
+def test_a_job_is_cancelled_while_it_is_paused_and_keeps_its_best(client: Rightfit) -> None:
+    job = client.submit(SPEC | {"epochs": 100_000})["id"]
+    assert eventually(lambda: client.job(job)["progress"]["epoch"] >= 2)
+    client.pause(job)
+    assert eventually(lambda: client.job(job)["status"] == "paused")
+    cancelled = client.cancel(job)
+    assert (cancelled["status"], cancelled["stop_reason"]) == ("cancelled", "cancelled")
+    assert [a["name"] for a in client.artifacts(job)] == ["best_model.pth"]
+
+
+@pytest.mark.parametrize("action", ["pause", "resume", "retry"])
+def test_what_an_ended_job_does_not_allow_is_told_with_its_status(client: Rightfit, action: str) -> None:
+    job = client.wait(client.submit(SPEC | {"epochs": 1})["id"])
+    with pytest.raises(ApiError, match="succeeded") as caught:
+        getattr(client, action)(job["id"])
+    assert (caught.value.problem["status"], caught.value.problem["code"]) == (409, "conflict")
+
+
+def test_a_job_that_ran_out_of_its_time_keeps_what_it_has(client: Rightfit) -> None:
+    job = client.wait(client.submit(SPEC | {"epochs": 100_000, "max_seconds": 1.5})["id"])
+    assert (job["status"], job["stop_reason"]) == ("succeeded", "max_seconds")
+    assert "best_model.pth" in {a["name"] for a in client.artifacts(job["id"])}
+
+
+def test_a_trainer_that_is_killed_is_started_again_and_nothing_shows_in_the_result(
+    client: Rightfit, serving: Serving
+) -> None:
+    undisturbed = client.wait(client.submit(SPEC)["id"])
+    job = client.submit(SPEC)["id"]
+    assert eventually(lambda: client.job(job)["progress"]["epoch"] >= 3)
+    trainer(serving).send_signal(signal.SIGKILL)
+    ended = client.wait(job)
+    assert (ended["status"], ended["attempt"]) == ("succeeded", 2)
+    (loss,) = ended["losses"]
+    assert "SIGKILL" in loss["cause"]
+    assert losses(client, job) == losses(client, undisturbed["id"])
+
+
+def trainer(serving: Serving) -> psutil.Process:
+    """The one process that the worker's warm server has forked to train."""
+    (worker,) = [p for p in serving.descendants() if p.cmdline()[-2:] == ["-m", "workers"] and p.children()]
+    return max(worker.children(recursive=True), key=lambda process: process.create_time())
+
+
+def test_the_same_key_gets_the_same_job_and_another_request_is_refused(serving: Serving) -> None:
+    def post(key: str, **changes: Any) -> httpx.Response:
+        spec = {"dataset": {"id": "digits"}, "epochs": 1, **changes}
+        return httpx.post(f"{serving.url}/v1/jobs", json=spec, headers={"Idempotency-Key": key}, trust_env=False)
+
+    key = f"key-{time.time_ns()}"
+    first, again, other = post(key), post(key), post(key, epochs=2)
+    assert (first.status_code, again.status_code, other.status_code) == (202, 202, 422)
+    assert again.json()["id"] == first.json()["id"]
+    assert again.headers["location"] == first.headers["location"]
+    assert again.headers["idempotency-replayed"] == "true"
+    assert "idempotency-replayed" not in first.headers
+    assert other.json()["code"] == "idempotency_key_reused"
+    bad = post("x" * 256)
+    assert bad.status_code == 422
+    assert "1 to 255" in bad.json()["errors"][0]["allowed"]
+
+
+class Wire:
+    """A TCP connection to a broker that can go dead: open at both ends, with nothing passing."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._dead = threading.Event()
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._server.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def die(self) -> None:
+        """The connections of now pass nothing any more; new ones work."""
+        self._dead.set()
+        self._dead = threading.Event()
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                ours, _ = self._server.accept()
+                theirs = socket.create_connection(("127.0.0.1", self._target))
+                for one, other in ((ours, theirs), (theirs, ours)):
+                    threading.Thread(target=self._pass, args=(one, other, self._dead), daemon=True).start()
+
+    @staticmethod
+    def _pass(source: socket.socket, target: socket.socket, dead: threading.Event) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if dead.is_set():
+                    threading.Event().wait()  # keep both ends open, say nothing
+                target.sendall(data)
+        if not dead.is_set():
+            for end in (source, target):
+                end.close()
+
+
+def test_a_worker_whose_broker_connection_is_half_open_still_finds_its_work(tmp_path: Path, own_redis: Redis) -> None:
+    with closing(Wire(own_redis.port)) as wire:
+        given = Settings.from_env({"RIGHTFIT_HOME": str(tmp_path / "home"), "RIGHTFIT_HINT_SECONDS": "2"})
+        settings = replace(given, redis_url=f"redis://127.0.0.1:{wire.port}/0", port=free_port(), threads=1)
+        database = Database(settings.database_url)
+        database.migrate()
+        store = Store(database)
+        log = (tmp_path / "worker.log").open("wb")
+        worker = subprocess.Popen(
+            [*LIFELINE, sys.executable, "-m", "workers"], cwd=ROOT, env=settings.to_env() | {"PATH": "/usr/bin:/bin"},
+            stdout=log, stderr=log,
+        )  # fmt: skip
+        spec = JobSpec.from_dict({"dataset": {"id": "digits", "train_limit": 100}, "epochs": 1}).filled(1)
+        try:
+            hints = HintQueue(settings.redis_url)
+
+            def run_one() -> bool:
+                job, _ = store.submit("t", spec)
+                hints.send(job.id)
+                return eventually(lambda: store.get("t", job.id).status == "succeeded", 90)
+
+            assert run_one()
+            wire.die()
+            assert run_one(), (tmp_path / "worker.log").read_text()
+        finally:
+            worker.terminate()
+            worker.wait(30)
+            log.close()
+            database.close()
+
+
+def test_everything_but_training_works_while_redis_is_away_and_work_goes_on_when_it_is_back(
+    tmp_path: Path, own_redis: Redis
+) -> None:
+    with Serving(
+        tmp_path / "home",
+        RIGHTFIT_REDIS_URL=own_redis.url,
+        RIGHTFIT_DISPATCH_SECONDS="0.5",
+        RIGHTFIT_HINT_SECONDS="600",
+    ) as stack:
+        stack.wait_until_ready()
+        with Rightfit(stack.url) as client:
+            before = client.wait(client.submit(SPEC | {"epochs": 2})["id"])
+            own_redis.stop()
+            job = client.submit(SPEC | {"epochs": 2})["id"]
+            assert client.job(job)["status"] == "queued"
+            assert len(client.history(before["id"])["data"]) == 2
+            client.download(before["id"], "best_model.pth", tmp_path / "best_model.pth")
+            checks = httpx.get(f"{stack.url}/readyz", trust_env=False)
+            assert checks.status_code == 200
+            assert checks.json()["checks"]["redis"].startswith("away")
+            own_redis.start()
+            assert client.wait(job)["status"] == "succeeded"
+            assert client.job(job)["attempt"] == 1

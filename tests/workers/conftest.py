@@ -1,0 +1,114 @@
+"""A supervisor with a real warm server and real trainer processes, in a process that is not Celery's."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from service.core.database import events, jobs
+from service.core.jobs import Checkpoint, Job
+from service.core.settings import Settings
+from service.core.spec import JobSpec
+from service.core.storage import open_storage
+from service.core.store import Store
+from workers import warm
+from workers.supervisor import Supervisor
+
+ENDLESS = {"epochs": 100_000, "early_stopping": None, "train_loss_clean": False}
+
+
+@pytest.fixture(scope="session")
+def warm_server() -> Iterator[tuple[ForkServerContext, warm.Warmth]]:
+    with pytest.MonkeyPatch.context() as patch:  # whatever network there is, no weights are downloaded in a test
+        for name in ("http_proxy", "https_proxy"):
+            patch.setenv(name, "http://127.0.0.1:9")
+        context, warmth = warm.start()
+    yield context, warmth
+    warm.stop(warmth)
+
+
+class Bench:
+    """A supervisor over a store, run in a thread, and what a test wants to know of it."""
+
+    def __init__(self, settings: Settings, store: Store, context: ForkServerContext) -> None:
+        self.settings, self.store, self.context = settings, store, context
+        self.storage = open_storage(settings.storage_url)
+        self.supervisor = Supervisor(settings, store, self.storage, context)
+
+    def submit(self, **changes: Any) -> Job:
+        spec = {"dataset": {"id": "digits", "train_limit": 100}, "model": {"arch": "mlp", "hidden": [8]}, "epochs": 3}
+        return self.store.submit("t", JobSpec.from_dict(spec | changes).filled(1))[0]
+
+    def start(self) -> threading.Thread:
+        thread = threading.Thread(target=self.supervisor.run_next)
+        thread.start()
+        return thread
+
+    def run(self, **changes: Any) -> Job:
+        job = self.submit(**changes)
+        assert self.supervisor.run_next() == job.id
+        return self.job(job)
+
+    def job(self, job: Job) -> Job:
+        return self.store.get("t", job.id)
+
+    def training(self, job: Job, epochs: int = 2) -> bool:
+        last = self.job(job).last
+        return last is not None and last.epoch >= epochs
+
+    def events(self, job: Job) -> list[tuple[str, Any]]:
+        """All that was told of a job, as (type, data)."""
+        with self.store._db.read() as c:
+            found = c.execute(select(events.c.type, events.c.data).where(events.c.job_id == job.id))
+            return [(row.type, row.data) for row in found.all()]
+
+    def replace_checkpoints(self, job: Job, checkpoints: list[Checkpoint]) -> None:
+        with self.store._db.write() as c:
+            stored = [asdict(checkpoint) for checkpoint in checkpoints]
+            c.execute(update(jobs).where(jobs.c.id == job.id).values(checkpoints=stored))
+
+    def another(self, settings: Settings | None = None) -> "Bench":
+        """A second worker over the same store."""
+        other = Bench(settings or self.settings, self.store, self.context)
+        other.supervisor.worker += ":other"
+        return other
+
+    def trainer_pids(self) -> list[int]:
+        """The children of the warm server, other than those that have ended."""
+        return [pid for pid in _children() if _state(pid) not in ("Z", "")]
+
+
+def _children() -> list[int]:
+    return [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and _parent(int(p.name)) in _servers]
+
+
+_servers: set[int] = set()
+
+
+def _stat(pid: int) -> list[str]:
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _parent(pid: int) -> int:
+    stat = _stat(pid)
+    return int(stat[1]) if stat else 0
+
+
+def _state(pid: int) -> str:
+    stat = _stat(pid)
+    return stat[0] if stat else ""
+
+
+@pytest.fixture
+def bench(settings: Settings, store: Store, warm_server: tuple[ForkServerContext, warm.Warmth]) -> Bench:
+    context, warmth = warm_server
+    _servers.add(warmth.server_pid)
+    return Bench(settings, store, context)

@@ -1,0 +1,295 @@
+"""Nothing is lost: whatever dies in the middle of a run, it ends as if nothing had happened."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.core.jobs import Job, Status
+from service.core.settings import Settings
+from service.core.storage import open_storage
+from tests.ports import eventually
+from tests.servers import ROOT
+from tests.workers.conftest import ENDLESS, Bench
+from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATION
+from workers.scratch import sweep
+from workers.supervisor import Supervisor
+
+# Long enough to be interrupted, with everything in it that has a state of its own.
+LIVELY: dict[str, Any] = {
+    "dataset": {"id": "digits", "train_limit": 200},
+    "model": {"arch": "cnn", "channels": [4], "hidden": [8], "norm": "batch"},
+    "epochs": 40,
+    "batch_size": 16,
+    "early_stopping": {"patience": 40},
+    "schedule": {"name": "cosine", "warmup_epochs": 2},
+    "regularization": {**EVERY_REGULARIZATION, "dropout": 0.2},
+    "augmentation": EVERY_AUGMENTATION,
+}
+MEASURED = ("epoch", "train_loss", "train_loss_clean", "val_loss", "val_accuracy", "lr", "improved")
+
+
+@pytest.fixture
+def settings(everywhere: Settings) -> Settings:
+    return replace(everywhere, checkpoint_seconds=0.05, backoff_seconds=0.0, lease_seconds=4.0, heartbeat_seconds=0.5)
+
+
+def history(bench: Bench, job: Job) -> list[tuple[Any, ...]]:
+    return [tuple(getattr(epoch, name) for name in MEASURED) for epoch in bench.store.history("t", job.id)[1]]
+
+
+def best_model(bench: Bench, job: Job) -> str:
+    (model,) = [a for a in bench.store.artifacts("t", job.id) if a.name == "best_model.pth"]
+    with bench.storage.open(model.key) as file:
+        assert len(file.read()) == model.bytes
+    return model.sha256
+
+
+def undisturbed(bench: Bench) -> tuple[list[tuple[Any, ...]], str]:
+    job = bench.run(**LIVELY)
+    assert job.status == "succeeded", job.error
+    assert (job.attempt, job.losses, job.releases) == (1, (), 0)
+    return history(bench, job), best_model(bench, job)
+
+
+def ended_as(bench: Bench, job: Job) -> tuple[list[tuple[Any, ...]], str]:
+    ended = bench.job(job)
+    assert ended.status == "succeeded", ended.error
+    return history(bench, job), best_model(bench, job)
+
+
+def checkpoints(bench: Bench, job: Job) -> int:
+    return max((kept.epochs for kept in bench.store.checkpoints(job.id)), default=0)
+
+
+def stopped(bench: Bench, job: Job) -> None:
+    bench.supervisor.stop()
+
+
+def killed(bench: Bench, job: Job) -> None:
+    os.kill(bench.trainer_pids()[0], signal.SIGKILL)
+
+
+def paused(bench: Bench, job: Job) -> None:
+    bench.store.pause("t", job.id)
+
+
+@pytest.mark.parametrize("interrupt", [stopped, killed, paused])
+def test_an_interrupted_run_ends_as_one_that_was_not(bench: Bench, interrupt: Any) -> None:
+    expected = undisturbed(bench)
+    job = bench.submit(**LIVELY)
+    thread = bench.start()
+    assert eventually(lambda: checkpoints(bench, job) >= 3)
+    interrupt(bench, job)
+    thread.join(30)
+    assert not thread.is_alive()
+    assert bench.trainer_pids() == []
+    between = bench.job(job)
+    assert between.status == (Status.PAUSED if interrupt is paused else Status.QUEUED)
+    assert between.last is not None, "what it has done can still be seen"
+    if interrupt is paused:
+        bench.store.resume("t", job.id)
+    assert bench.another().supervisor.run_next() == job.id
+    ended = bench.job(job)
+    assert ended.attempt == 2
+    assert (len(ended.losses), ended.releases) == (int(interrupt is killed), int(interrupt is stopped))
+    assert ended_as(bench, job) == expected
+    assert bench.store.checkpoints(job.id), "the record of where they were may stay"
+    leftovers = [kept.last.key for kept in bench.store.checkpoints(job.id)]
+    for key in leftovers:
+        with pytest.raises(Exception, match="not"):
+            bench.storage.open(key)
+
+
+def test_the_second_attempt_does_not_begin_anew(bench: Bench) -> None:
+    job = bench.submit(**LIVELY)
+    thread = bench.start()
+    assert eventually(lambda: checkpoints(bench, job) >= 5)
+    bench.supervisor.stop()
+    thread.join(30)
+    kept = checkpoints(bench, job)
+    assert bench.another().supervisor.run_next() == job.id
+    (resumed,) = [e for e in bench.events(job) if e[0] == "resumed"]
+    assert resumed[1] == {"after_epoch": kept}
+    assert kept >= 5
+
+
+@pytest.mark.parametrize("damaged", [1, 2])
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_or_the_beginning(bench: Bench, damaged: int) -> None:
+    expected = undisturbed(bench)
+    job = bench.submit(**LIVELY)
+    thread = bench.start()
+    assert eventually(lambda: checkpoints(bench, job) >= 3)
+    bench.supervisor.stop()
+    thread.join(30)
+    rubbish = bench.settings.home / "rubbish"
+    rubbish.write_bytes(b"not a checkpoint")
+    kept = bench.store.checkpoints(job.id)
+    assert len(kept) == 2
+    for checkpoint in kept[:damaged]:
+        bench.storage.put(checkpoint.last.key, rubbish)
+    assert bench.another().supervisor.run_next() == job.id
+    assert ended_as(bench, job) == expected
+
+
+def test_a_checkpoint_that_this_release_cannot_read_gives_way_to_the_one_before(bench: Bench) -> None:
+    expected = undisturbed(bench)
+    job = bench.submit(**LIVELY)
+    thread = bench.start()
+    assert eventually(lambda: checkpoints(bench, job) >= 3)
+    bench.supervisor.stop()
+    thread.join(30)
+    rubbish = bench.settings.home / "rubbish"
+    rubbish.write_bytes(b"of another release")
+    newest, before = bench.store.checkpoints(job.id)
+    bench.replace_checkpoints(job, [replace(newest, last=bench.storage.put(newest.last.key, rubbish)), before])
+    assert bench.another().supervisor.run_next() == job.id
+    (loss,) = bench.job(job).losses
+    assert "cannot be read" in loss.cause
+    assert bench.another().supervisor.run_next() == job.id
+    assert ended_as(bench, job) == expected
+
+
+def test_what_a_killed_worker_left_in_its_scratch_folder_is_swept_away(bench: Bench) -> None:
+    job = bench.submit(**ENDLESS)
+    thread = bench.start()
+    assert eventually(lambda: bench.training(job))
+    root = bench.settings.home / "scratch"
+    left = root / "job_of_a_killed_one" / "a1"
+    left.mkdir(parents=True)
+    (left / ".owner").touch()
+    (left / ".last.pt").write_bytes(b"x")
+    sweep(root)
+    assert [folder.name for folder in root.iterdir()] == [job.id], "what a living worker holds stays"
+    bench.store.cancel("t", job.id)
+    thread.join(30)
+    assert list(root.iterdir()) == []
+
+
+def test_a_job_that_kills_its_trainer_each_time_fails_and_says_what_killed_it(bench: Bench) -> None:
+    job = bench.submit(**ENDLESS)
+    for attempt in (1, 2, 3):
+        thread = bench.start()
+        assert eventually(lambda: bench.job(job).attempt == attempt and bool(bench.trainer_pids()))  # noqa: B023
+        assert eventually(lambda: bench.training(job))
+        killed(bench, job)
+        thread.join(30)
+    failed = bench.job(job)
+    assert failed.error is not None
+    assert (failed.status, failed.stop_reason, failed.error.code) == ("failed", "worker_lost", "worker_lost")
+    assert failed.error.detail.count("SIGKILL") == 3
+    assert "best_model.pth" in {a.name for a in bench.store.artifacts("t", job.id)}
+    assert bench.store.retry("t", job.id)[0].status is Status.QUEUED
+
+
+def test_a_trainer_that_trains_no_more_is_ended_as_stalled_and_the_job_goes_on(bench: Bench) -> None:
+    impatient = bench.another(replace(bench.settings, stall_seconds=5.0))
+    expected = undisturbed(bench)
+    job = impatient.submit(**LIVELY)
+    thread = impatient.start()
+    assert eventually(lambda: checkpoints(bench, job) >= 3)
+    os.kill(impatient.trainer_pids()[0], signal.SIGSTOP)
+    thread.join(30)
+    assert not thread.is_alive()
+    (loss,) = bench.job(job).losses
+    assert "no batch for 5 s" in loss.cause
+    assert bench.supervisor.run_next() == job.id
+    assert ended_as(bench, job) == expected
+
+
+WORKER = """
+import sys
+from service.core.database import Database
+from service.core.settings import Settings
+from service.core.storage import open_storage
+from service.core.store import Store
+from workers import warm
+from workers.scratch import sweep
+from workers.supervisor import Supervisor
+settings = Settings.from_env()
+store = Store(Database(settings.database_url))
+context, warmth = warm.start()
+print(warmth.server_pid, flush=True)
+Supervisor(settings, store, open_storage(settings.storage_url), context).run_next()
+warm.stop(warmth)
+print("over", flush=True)
+"""
+
+
+def test_a_worker_that_is_frozen_past_its_lease_wakes_up_to_nothing(bench: Bench) -> None:
+    """Its trainer ends itself while the worker is frozen; awake again, the worker writes nothing."""
+    expected = undisturbed(bench)
+    job = bench.submit(**LIVELY | {"epochs": 40})
+    env = os.environ | bench.settings.to_env()
+    with subprocess.Popen(
+        [sys.executable, "-c", WORKER], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True
+    ) as worker:
+        assert worker.stdout is not None
+        server = int(worker.stdout.readline())
+        try:
+            assert eventually(lambda: checkpoints(bench, job) >= 2)
+            worker.send_signal(signal.SIGSTOP)
+            assert eventually(lambda: not _children(server)), "the trainer ended with the lease"
+            assert eventually(lambda: bench.store.reap(bench.settings.retries) == {job.id: Status.QUEUED})
+            assert bench.supervisor.run_next() == job.id
+            after = bench.job(job)
+            worker.send_signal(signal.SIGCONT)
+            assert worker.stdout.readline() == "over\n"
+            assert worker.wait(30) == 0
+        finally:
+            worker.kill()
+    assert bench.job(job) == after
+    assert ended_as(bench, job) == expected
+
+
+def _children(pid: int) -> list[int]:
+    def parent(other: int) -> int:
+        try:
+            stat = (Path("/proc") / str(other) / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0
+        return int(stat[1]) if stat[0] != "Z" else 0
+
+    return [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and parent(int(p.name)) == pid]
+
+
+def test_a_storage_that_is_away_for_a_while_costs_checkpoints_and_nothing_else(bench: Bench) -> None:
+    from service.core.errors import StorageError  # noqa: PLC0415
+
+    storage = open_storage(bench.settings.storage_url)
+    away = threading.Event()
+
+    class Sometimes:
+        def __getattr__(self, name: str) -> Any:
+            if away.is_set():
+                raise StorageError("the storage is away")
+            return getattr(storage, name)
+
+    expected = undisturbed(bench)
+    bench.supervisor = Supervisor(bench.settings, bench.store, Sometimes(), bench.context)
+    job = bench.submit(**LIVELY)
+    thread = bench.start()
+    assert eventually(lambda: checkpoints(bench, job) >= 2)
+    away.set()
+    time.sleep(0.3)
+    away.clear()
+    thread.join(30)
+    assert ended_as(bench, job) == expected
+
+
+def test_a_run_that_ran_out_of_memory_says_what_did_not_fit(bench: Bench) -> None:
+    layers = [{"type": "conv2d", "channels": 4096}, {"type": "relu"}, {"type": "global_avg_pool"}, {"type": "linear"}]
+    huge = {"dataset": {"id": "digits", "image_size": 256}, "model": {"arch": "layers", "layers": layers}}
+    job = bench.run(**huge, batch_size=4096)  # activations of terabytes
+    assert job.error is not None
+    assert (job.status, job.stop_reason, job.error.code) == ("failed", "out_of_memory", "out_of_memory")
+    assert "batch of 4096 images" in job.error.detail
+    assert "lower batch_size" in job.error.detail
+    assert job.attempt == 1, "it is not tried again"
