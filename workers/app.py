@@ -1,6 +1,9 @@
 """The Celery app of the worker side, and what happens when its process starts and ends."""
 
 import logging
+import os
+import threading
+import time
 from typing import Any
 
 from celery import signals
@@ -20,6 +23,7 @@ ARGUMENTS = (
 )
 
 
+GOODBYE_SECONDS = 5.0  # for Celery to take leave of the broker
 LOOK_SECONDS = 0.1  # how long a worker that has become free may leave a hint unseen
 
 
@@ -56,6 +60,15 @@ def _look_again() -> None:
 @signals.worker_shutting_down.connect
 def _stop(**kwargs: Any) -> None:
     host.worker.stop()
+    threading.Thread(target=_leave, name="leave", daemon=True).start()
+
+
+def _leave() -> None:
+    """End the process once its job is put back, even where Celery waits for a broker that answers no more."""
+    host.worker.wait_until_idle()
+    time.sleep(GOODBYE_SECONDS)
+    host.worker.close()
+    os._exit(0)
 
 
 def main() -> None:

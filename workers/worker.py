@@ -54,6 +54,11 @@ class Worker:
         """Put the running job back; called when the process is told to end."""
         self._supervisor.stop()
 
+    def wait_until_idle(self) -> None:
+        """Return once no job is run; after `stop`, none will be."""
+        with self._busy:
+            pass
+
     def close(self) -> None:
         """Say goodbye."""
         self._supervisor.stop()

@@ -126,10 +126,12 @@ class Wire:
 
     def __init__(self, port: int) -> None:
         self._target = port
-        self._dead = threading.Event()
+        self._dead, self._closed = threading.Event(), threading.Event()
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._ends: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._run(self._accept)
 
     def die(self) -> None:
         """The connections of now pass nothing any more; new ones work."""
@@ -137,26 +139,36 @@ class Wire:
         self._dead = threading.Event()
 
     def close(self) -> None:
-        self._server.close()
+        self._closed.set()
+        for end in (self._server, *self._ends):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        for end in (self._server, *self._ends):
+            end.close()
+
+    def _run(self, target: Any, *arguments: Any) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
                 ours, _ = self._server.accept()
                 theirs = socket.create_connection(("127.0.0.1", self._target))
+                self._ends += [ours, theirs]
                 for one, other in ((ours, theirs), (theirs, ours)):
-                    threading.Thread(target=self._pass, args=(one, other, self._dead), daemon=True).start()
+                    self._run(self._pass, one, other, self._dead)
 
-    @staticmethod
-    def _pass(source: socket.socket, target: socket.socket, dead: threading.Event) -> None:
+    def _pass(self, source: socket.socket, target: socket.socket, dead: threading.Event) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
                 if dead.is_set():
-                    threading.Event().wait()  # keep both ends open, say nothing
+                    self._closed.wait()  # keep both ends open, say nothing
                 target.sendall(data)
-        if not dead.is_set():
-            for end in (source, target):
-                end.close()
+            target.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_worker_whose_broker_connection_is_half_open_still_finds_its_work(tmp_path: Path, own_redis: Redis) -> None:

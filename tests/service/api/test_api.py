@@ -404,6 +404,7 @@ def test_a_process_that_can_work_says_it_is_ready(client: FlaskClient) -> None:
     assert (answer.status_code, answer.json["checks"]["database"], answer.json["workers"]) == (200, "ok", 0)
 
 
+@pytest.mark.parametrize("everywhere", ["sqlite and a folder"], indirect=True)
 def test_a_process_whose_storage_cannot_be_written_is_not_ready(client: FlaskClient, parts: Parts) -> None:
     (parts.settings.home / "storage").write_text("in the way")
     answer = client.get("/readyz")
