@@ -225,6 +225,17 @@ class SubmitQuerySchema(Schema):
     )
 
 
+class SubmitHeadersSchema(Schema):
+    key = fields.String(
+        data_key="Idempotency-Key", load_default=None,
+        validate=validate.Regexp(r"[\x21-\x7e]{1,255}\Z", error="Cannot be used as a key."),
+        metadata={
+            "description": "your own name for this request: sent again with the same body, it gets the same job",
+            "allowed": "1 to 255 visible ASCII characters",
+        },
+    )  # fmt: skip
+
+
 class HistoryQuerySchema(Schema):
     after_epoch = fields.Integer(
         load_default=0, validate=validate.Range(0, 2**31 - 1, error="Must be 0 or more."),

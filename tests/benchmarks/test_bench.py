@@ -13,7 +13,9 @@ import torch
 from tests.benchmarks.contest import CONTESTANTS, rotated
 from tests.benchmarks.data import CLASSES, digits, split, synthetic
 from tests.benchmarks.job import network
+from tests.benchmarks.load import load
 from tests.benchmarks.processes import Measured, ProcessFailed, measure
+from tests.benchmarks.queue import flatness
 from tests.benchmarks.rightfit import images_of, job_spec, network_of
 from tests.benchmarks.summary import Run, agreement, tabulate
 
@@ -135,3 +137,16 @@ def test_a_process_is_measured_whole(tmp_path: Path) -> None:
     assert small.line == {}
     assert small.seconds > 0.05
     assert small.peak_bytes > 10 << 20
+
+
+def test_the_queue_is_measured_and_left_as_long_as_it_was(tmp_path: Path) -> None:
+    rows = flatness(f"sqlite:///{tmp_path}/queue.db", (60, 70))
+    assert [row["jobs"] for row in rows] == [60, 70]
+    assert all(milliseconds > 0 for row in rows for name, milliseconds in row.items() if name != "jobs")
+
+
+def test_clients_that_poll_while_a_job_trains_get_no_errors() -> None:
+    found = load(clients=8, seconds=1.0, rounds=1)
+    assert found["status and history"]["errors"] == found["empty route"]["errors"] == 0
+    assert found["status and history"]["requests_per_second"] > 1
+    assert found["epochs_meanwhile"] > 0

@@ -329,3 +329,40 @@ def test_a_run_that_ran_out_of_memory_says_what_did_not_fit(bench: Bench) -> Non
     assert "batch of 4096 images" in job.error.detail
     assert "lower batch_size" in job.error.detail
     assert job.attempt == 1, "it is not tried again"
+
+
+@ON_DISK
+def test_a_worker_whose_disk_is_full_says_so_and_another_one_finishes_the_job(bench: Bench) -> None:
+    scratch = bench.settings.home / "scratch"
+    scratch.mkdir(parents=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(scratch)], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    try:
+        job = bench.submit(model={"arch": "mlp", "hidden": [512, 512]})  # weights of more than a megabyte
+        assert bench.supervisor.run_next() == job.id
+        (loss,) = bench.job(job).losses
+        assert "disk is full" in loss.cause
+        assert bench.store.artifacts("t", job.id) == ()
+    finally:
+        subprocess.run(["umount", str(scratch)], check=True)
+    assert bench.another().supervisor.run_next() == job.id
+    assert bench.job(job).status == "succeeded"
+
+
+@ON_DISK
+@pytest.mark.parametrize("wish", ["cancel", "pause"])
+def test_a_job_that_is_still_being_prepared_is_let_go_at_once(bench: Bench, wish: str) -> None:
+    patient = bench.another(replace(bench.settings, stop_seconds=1000))
+    job = patient.submit(dataset={"id": "digits", "image_size": 512})  # seconds to prepare
+    thread = patient.start()
+    assert eventually(lambda: bool(patient.trainer_pids()))
+    getattr(bench.store, wish)("t", job.id)
+    thread.join(30)
+    assert not thread.is_alive()
+    ended = bench.job(job)
+    assert ended.status == ("cancelled" if wish == "cancel" else "paused")
+    assert ended.last is None
+    assert bench.trainer_pids() == []
