@@ -1,6 +1,7 @@
 """Real servers that the tests start on loopback, and end: PostgreSQL, and one that speaks S3."""
 
 import getpass
+import logging
 import os
 import shutil
 import subprocess
@@ -122,6 +123,7 @@ def postgresql() -> Iterator[Postgresql]:
 @contextmanager
 def s3() -> Iterator[dict[str, str]]:
     """The environment that leads to a bucket on a server of our own."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # which would log every request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
