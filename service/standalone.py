@@ -80,7 +80,9 @@ class Stack:
         if own_broker:
             store = Store(database)
             if database.is_local:
-                store.recover()  # nobody else has this home or a broker for it, so no worker lives that holds a job
+                store.recover(
+                    replace(self.settings.retries, backoff_seconds=0)
+                )  # nobody else has this home or a broker for it, so no worker lives that holds a job
             store.forget_hints()  # they were in a broker that is gone
         worker = self._run("worker", [sys.executable, "-m", "workers"])
         api = self._run("api", [sys.executable, "-m", "gunicorn", "-c", str(GUNICORN_CONFIG), "service.wsgi:app"])
@@ -204,6 +206,6 @@ def _free_port(host: str, port: int) -> int:
             probe.bind((host, port))
         except OSError as error:
             raise SettingsError(
-                f"port {port} on {host} cannot be used: {os.strerror(error.errno or 0)}; set another PORT"
+                f"port {port} on {host} cannot be used: {os.strerror(error.errno or 0)}; set another RIGHTFIT_PORT"
             ) from None
         return int(probe.getsockname()[1])

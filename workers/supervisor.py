@@ -25,7 +25,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from service.core.changes import too_often
 from service.core.errors import CheckpointMismatch, LeaseLost, ObjectMissing, StorageError
 from service.core.history import Epoch
-from service.core.jobs import Checkpoint, Failure, Loss, Outcome, Phase, Status, StopReason, Wish
+from service.core.jobs import Checkpoint, Failure, Loss, Outcome, Phase, Status, StopReason, Wish, superfluous
 from service.core.settings import Settings
 from service.core.storage import Artifact, Storage
 from service.core.store import Lease, Store
@@ -164,7 +164,7 @@ class Supervisor:
                 run.connection.close()
             uploads.drain()
         if self._was_interrupted(run):
-            if status := self._persist(keeper, partial(self._store.release, lease)):
+            if status := self._persist(keeper, partial(self._store.release, lease, is_leaving=self._stopping.is_set())):
                 log.info("job %s attempt %d is %s", lease.job_id, lease.attempt, status)
                 return
             outcome = Outcome(Status.CANCELLED, StopReason.CANCELLED)
@@ -297,6 +297,8 @@ class Supervisor:
     def _clean(self, lease: Lease, published: list[Artifact]) -> None:
         """Drop the checkpoints of an ended job and what its lost attempts have left."""
         if all(artifact.name != BEST_MODEL for artifact in published):  # it may be that of a checkpoint
+            for key in superfluous(self._store.checkpoints(lease.job_id)):
+                self._drop(key)
             return
         for attempt in range(1, lease.attempt):
             self._drop(f"jobs/{lease.job_id}/a{attempt}")

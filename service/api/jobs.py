@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import time
 from typing import Any
 
@@ -11,7 +12,8 @@ from flask.views import MethodView
 from service.api.blueprint import Blueprint
 from service.api.context import parts
 from service.auth import tenant
-from service.core.jobs import Job, Status
+from service.core.errors import StorageError
+from service.core.jobs import Job, Status, superfluous
 from service.core.spec import JobSpec
 from service.core.store import IdempotencyKey
 from service.schemas.jobs import (
@@ -28,6 +30,14 @@ from service.schemas.jobs import (
 from service.schemas.spec import JobSpecSchema
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs", description="Training jobs")
+SUBMITTED = {
+    "Location": {"description": "the job", "schema": {"type": "string"}},
+    "Idempotency-Replayed": {
+        "description": "true where the job is of an earlier request",
+        "schema": {"type": "string"},
+    },
+}
+log = logging.getLogger(__name__)
 LONGEST_SLEEP = 1.0  # seconds between two looks while waiting, should a wake-up be lost
 
 
@@ -43,7 +53,7 @@ class Jobs(MethodView):
     @blueprint.arguments(SubmitQuerySchema, location="query")
     @blueprint.arguments(SubmitHeadersSchema, location="headers")
     @blueprint.arguments(JobSpecSchema)
-    @blueprint.response(202, JobSchema, description="Accepted; Location names the job")
+    @blueprint.response(202, JobSchema, description="Accepted; Location names the job", headers=SUBMITTED)
     @blueprint.alt_response(200, schema=PlanSchema, description="With validate_only: what the job would be")
     def post(self, query: dict[str, Any], headers: dict[str, Any], spec: JobSpec) -> Any:
         """Submit a job"""
@@ -73,9 +83,8 @@ class OneJob(MethodView):
     @blueprint.response(204)
     def delete(self, job_id: str) -> None:
         """Delete an ended job and everything it published"""
-        job = parts().store.get(tenant(), job_id)
-        if job.is_terminal:  # the files first: what is left of a deletion that failed can be deleted again
-            parts().storage.delete(f"jobs/{job_id}")
+        parts().store.refuse_to_delete_living(tenant(), job_id)
+        parts().storage.delete(f"jobs/{job_id}")  # first: what is left of a deletion that fails can be deleted again
         parts().store.delete(tenant(), job_id)
 
 
@@ -85,6 +94,8 @@ class OneJob(MethodView):
 def cancel(job_id: str) -> Any:
     """Cancel a job"""
     job, changed = parts().store.cancel(tenant(), job_id)
+    if changed and job.is_terminal:  # no worker held it, so none tidies up
+        _forget_checkpoints(job_id)
     return job, 202 if changed or not job.is_terminal else 200
 
 
@@ -107,6 +118,15 @@ def resume(job_id: str) -> Any:
 def retry(job_id: str) -> Any:
     """Run a failed job again, from its last checkpoint where only the infrastructure had failed it"""
     return _queued(*parts().store.retry(tenant(), job_id))
+
+
+def _forget_checkpoints(job_id: str) -> None:
+    """Delete what could only serve to go on; a storage that is away keeps it until the job is deleted."""
+    try:
+        for key in superfluous(parts().store.checkpoints(job_id)):
+            parts().storage.delete(key)
+    except StorageError as error:
+        log.warning("checkpoints of %s are left in the storage: %s", job_id, error)
 
 
 def _queued(job: Job, changed: bool) -> Job:

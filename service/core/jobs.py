@@ -1,6 +1,6 @@
 """The job record, its statuses and the transitions between them. Pure: what is stored and how is store.py's matter."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -101,6 +101,13 @@ class Checkpoint:
     best: Artifact | None
     epochs: int
     best_epoch: int | None
+
+
+def superfluous(checkpoints: Sequence[Checkpoint]) -> tuple[str, ...]:
+    """The storage keys that a job needs no more once it has ended with the best model of its newest checkpoint."""
+    lasts = [kept.last.key for kept in checkpoints]
+    older = [kept.best.key for kept in checkpoints[1:] if kept.best]
+    return (*lasts, *older)
 
 
 @dataclass(frozen=True)

@@ -130,11 +130,12 @@ class Store:
         """Set a queued job aside at once, ask the worker of a running one to. Raises Conflict for an ended one."""
 
         def paused(c: Connection, row: RowMapping) -> bool:
+            _refuse_if_cancelled(row)
             if row["status"] == Status.PAUSED or row["pause_requested"]:
                 return False
             if row["status"] == Status.QUEUED:
                 changes.pause(c, jobs.c.id == job_id, {})
-            elif row["status"] == Status.RUNNING and not row["cancel_requested"]:
+            elif row["status"] == Status.RUNNING:
                 change(c, jobs.c.id == job_id, {"pause_requested": True}, "pause_requested", {})
             else:
                 raise _conflict(row, "only a queued or running job can be paused")
@@ -146,6 +147,7 @@ class Store:
         """Put a paused job back into the queue, or take back a wish to pause. Raises Conflict where it is neither."""
 
         def resumed(c: Connection, row: RowMapping) -> bool:
+            _refuse_if_cancelled(row)
             if row["status"] == Status.PAUSED:
                 turn = next_turn(c, tenant, row["priority"])
                 queue_again(c, jobs.c.id == job_id, {"turn": turn})
@@ -182,6 +184,11 @@ class Store:
 
         return self._act(tenant, job_id, retried)
 
+    def refuse_to_delete_living(self, tenant: str, job_id: str) -> None:
+        """Raise Conflict while the job lives, NotFound where there is none."""
+        with self._db.read() as c:
+            _refuse_living(read_job(c, tenant, job_id).status)
+
     def known(self, tenant: str, key: IdempotencyKey) -> Job | None:
         """The job of a former request with this key. Raises KeyReused where that asked for something else."""
         with self._db.read() as c:
@@ -190,9 +197,7 @@ class Store:
     def delete(self, tenant: str, job_id: str) -> None:
         """Forget an ended job; raises Conflict while it lives."""
         with self._db.write() as c:
-            row = locked(c, tenant, job_id)
-            if row["status"] not in TERMINAL:
-                raise _conflict(row, "cancel it first, or wait until it ends")
+            _refuse_living(locked(c, tenant, job_id)["status"])
             c.execute(delete(jobs).where(jobs.c.id == job_id))
 
     def history(self, tenant: str, job_id: str, after_epoch: int = 0) -> tuple[Job, tuple[Epoch, ...]]:
@@ -320,9 +325,9 @@ class Store:
         self._on_change(lease.job_id)
         return outcome
 
-    def release(self, lease: Lease) -> Status | None:
+    def release(self, lease: Lease, *, is_leaving: bool) -> Status | None:
         """Let go of the job, to be taken up again from its last checkpoint: paused where its owner wishes so, else
-        queued. Raises LeaseLost.
+        queued. A worker that `is_leaving`, told to stop, is counted. Raises LeaseLost.
 
         Returns None, and changes nothing, where the job is to be cancelled: then it is the worker's to finish.
         """
@@ -333,7 +338,7 @@ class Store:
             if row["pause_requested"]:
                 changes.pause(c, _held(lease), {})
             else:
-                queue_again(c, _held(lease), {"releases": row["releases"] + 1})
+                queue_again(c, _held(lease), {"releases": row["releases"] + is_leaving})
         self._on_change(lease.job_id)
         return Status.PAUSED if row["pause_requested"] else Status.QUEUED
 
@@ -351,18 +356,12 @@ class Store:
         self._on_change(lease.job_id)
         return status
 
-    def recover(self) -> int:
-        """Put back every running job, or end it if it is to be cancelled; returns how many.
+    def recover(self, retries: Retries) -> dict[str, Status]:
+        """Take every running job from its worker; returns what became of each.
 
         Only for where no worker can be alive: a job that one still holds would be taken from it.
         """
-        with self._db.read() as c:
-            held = select(jobs.c.id, jobs.c.attempt, jobs.c.spec).where(jobs.c.status == Status.RUNNING)
-            leases = [Lease(*row) for row in c.execute(held)]
-        for lease in leases:
-            if not self.release(lease):
-                self.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
-        return len(leases)
+        return self._reap(jobs.c.status == Status.RUNNING, "all processes of its machine had ended", retries)
 
     # What keeps the queue moving
 
@@ -394,13 +393,16 @@ class Store:
         with self._db.read() as c:  # so that nobody waits for a writer's lock only to find nothing
             if c.execute(select(jobs.c.id).where(lapsed).limit(1)).first() is None:
                 return {}
+        return self._reap(lapsed, "its lease ran out", retries)
+
+    def _reap(self, lost: ColumnElement[bool], why: str, retries: Retries) -> dict[str, Status]:
         became: dict[str, Status] = {}
         with self._db.write() as c:
-            found = select(jobs).where(lapsed).limit(REAPED_AT_ONCE).with_for_update(skip_locked=True)
+            found = select(jobs).where(lost).limit(REAPED_AT_ONCE).with_for_update(skip_locked=True)
             for row in c.execute(found).mappings().all():
                 done = f"after epoch {row['last_epoch']}" if row["last_epoch"] else "in its first epoch"
-                cause = f"worker {row['worker']} was lost while {row['phase']}, {done}: its lease ran out"
-                where = and_(jobs.c.id == row["id"], jobs.c.attempt == row["attempt"], lapsed)
+                cause = f"worker {row['worker']} was lost while {row['phase']}, {done}: {why}"
+                where = and_(jobs.c.id == row["id"], jobs.c.attempt == row["attempt"], lost)
                 if status := changes.lose(c, where, row, cause, retries):
                     became[row["id"]] = status
         for job_id in became:
@@ -473,6 +475,16 @@ def _fenced(c: Connection, lease: Lease, values: Mapping[str, Any], kind: str, d
 
 def _lost(lease: Lease) -> LeaseLost:
     return LeaseLost(f"{lease.job_id} is no longer held by attempt {lease.attempt}")
+
+
+def _refuse_living(status: str) -> None:
+    if status not in TERMINAL:
+        raise Conflict(f"the job is {status}; cancel it first, or wait until it ends")
+
+
+def _refuse_if_cancelled(row: RowMapping) -> None:
+    if row["cancel_requested"] and row["status"] not in TERMINAL:
+        raise Conflict("the job is being cancelled; nothing else can be done to it until it has ended")
 
 
 def _conflict(row: RowMapping, why: str) -> Conflict:

@@ -62,7 +62,9 @@ class Labels(fields.Dict):
         try:
             pairs: dict[Any, Any] = super()._deserialize(value, *args, **kwargs)  # type: ignore[no-untyped-call]  # marshmallow
         except ValidationError as error:  # a pair is one thing, whichever half of it is wrong
-            halves: dict[Any, dict[str, list[str]]] = error.messages_dict
+            if not isinstance(error.messages, dict):  # it is no object
+                raise
+            halves: dict[Any, dict[str, list[str]]] = error.messages
             told = {name: [text for half in found.values() for text in half] for name, found in halves.items()}
             raise ValidationError(told) from error
         return pairs

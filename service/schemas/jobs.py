@@ -182,7 +182,7 @@ class JobsQuerySchema(Schema):
         metadata={"description": "jobs a page", "allowed": f"a whole number, 1 to {MAX_PAGE}"},
     )  # fmt: skip
     after = fields.String(
-        load_default=None, validate=validate.Regexp(r"c[0-9]{1,18}\Z", error="Not a cursor."),
+        load_default=None, validate=validate.Regexp(r"^c[0-9]{1,18}$", error="Not a cursor."),
         metadata={"description": "the next_cursor of the page before", "allowed": "a next_cursor"},
     )  # fmt: skip
     status = fields.List(
@@ -228,7 +228,7 @@ class SubmitQuerySchema(Schema):
 class SubmitHeadersSchema(Schema):
     key = fields.String(
         data_key="Idempotency-Key", load_default=None,
-        validate=validate.Regexp(r"[\x21-\x7e]{1,255}\Z", error="Cannot be used as a key."),
+        validate=validate.Regexp(r"^[\x21-\x7e]{1,255}$", error="Cannot be used as a key."),
         metadata={
             "description": "your own name for this request: sent again with the same body, it gets the same job",
             "allowed": "1 to 255 visible ASCII characters",

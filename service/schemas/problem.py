@@ -55,9 +55,10 @@ def allowed_at(schema: Schema, path: list[Any], data: Any) -> str | None:
     allowed: str | None = "an object"
     for part in path:
         if inside is not None:
-            if part not in inside.fields:
-                return f"only {', '.join(inside.fields)}"
-            field = inside.fields[part]
+            known = {field.data_key or name: field for name, field in inside.fields.items()}
+            if part not in known:
+                return f"only {', '.join(known)}"
+            field = known[part]
             data = data.get(part) if isinstance(data, Mapping) else None
         elif isinstance(field, fields.List):
             field = field.inner

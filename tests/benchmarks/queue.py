@@ -58,7 +58,7 @@ def measure(store: Store, spec: JobSpec) -> dict[str, float]:
         "claim": milliseconds(claim),
     }
     for lease in leases:
-        store.release(lease)
+        store.release(lease, is_leaving=True)
     return found
 
 

@@ -28,7 +28,7 @@ from tests.servers import LIFELINE, ROOT
 
 SPEC: dict[str, Any] = {
     "dataset": {"id": "digits"}, "model": {"arch": "cnn", "channels": [8], "hidden": [16], "norm": "batch"}, "seed": 7,
-    "epochs": 30, "batch_size": 16, "early_stopping": None, "regularization": {"dropout": 0.2},
+    "epochs": 16, "batch_size": 16, "early_stopping": None, "regularization": {"dropout": 0.2},
 }  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def test_a_paused_job_goes_on_where_it_was_and_ends_as_if_it_had_not_been(client
     assert [t["status"] for t in ended["transitions"]][:4] == ["queued", "running", "paused", "queued"]
 
 
-def test_a_job_is_cancelled_while_it_is_paused_and_keeps_its_best(client: Rightfit) -> None:
+def test_a_job_is_cancelled_while_it_is_paused_and_keeps_its_best(client: Rightfit, serving: Serving) -> None:
     job = client.submit(SPEC | {"epochs": 100_000})["id"]
     assert eventually(lambda: client.job(job)["progress"]["epoch"] >= 2)
     client.pause(job)
@@ -67,6 +67,8 @@ def test_a_job_is_cancelled_while_it_is_paused_and_keeps_its_best(client: Rightf
     cancelled = client.cancel(job)
     assert (cancelled["status"], cancelled["stop_reason"]) == ("cancelled", "cancelled")
     assert [a["name"] for a in client.artifacts(job)] == ["best_model.pth"]
+    left = {path.name for path in (serving.home / "storage" / "jobs" / job).rglob("*") if path.is_file()}
+    assert left == {"best_model.pth"}, "what could only serve to go on is gone"
 
 
 @pytest.mark.parametrize("action", ["pause", "resume", "retry"])

@@ -66,7 +66,7 @@ def test_ctrl_c_ends_everything_in_order_and_the_job_goes_on_at_the_next_start(t
     with Serving(tmp_path / "home") as second:
         second.wait_until_ready()
         assert eventually(lambda: is_training(second.url, path))
-        assert look(second.url, path)["attempt"] == 2
+        assert eventually(lambda: look(second.url, path)["attempt"] == 2)
         assert [t["status"] for t in look(second.url, path)["transitions"]] == [
             "queued",
             "running",
@@ -112,8 +112,9 @@ def test_a_worker_that_dies_ends_the_stack_with_its_last_words_and_its_job_is_ru
         assert eventually(lambda: not stack.descendants()), "the trainer has followed its supervisor"
     with Serving(tmp_path / "home") as again:
         again.wait_until_ready()
+        assert eventually(lambda: look(again.url, path)["attempt"] == 2)
+        assert look(again.url, path)["losses"]
         assert eventually(lambda: is_training(again.url, path))
-        assert look(again.url, path)["attempt"] == 2
 
 
 def test_a_taken_port_is_told_at_once(tmp_path: Path) -> None:

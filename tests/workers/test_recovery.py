@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -240,23 +239,7 @@ print("over", flush=True)
 """
 
 
-def freeze(worker: subprocess.Popen[str], bench: Bench) -> None:
-    """SIGSTOP, but not within a transaction on SQLite: there, its lock would hold up everybody until it wakes."""
-    worker.send_signal(signal.SIGSTOP)
-    if not bench.settings.database_url.startswith("sqlite"):
-        return
-    probe = sqlite3.connect(bench.settings.database_url.removeprefix("sqlite:///"), timeout=0.5)
-    while True:
-        try:
-            probe.execute("BEGIN IMMEDIATE")
-            break
-        except sqlite3.OperationalError:
-            worker.send_signal(signal.SIGCONT)
-            time.sleep(0.05)
-            worker.send_signal(signal.SIGSTOP)
-    probe.close()
-
-
+@REMOTE
 def test_a_worker_that_is_frozen_past_its_lease_wakes_up_to_nothing(bench: Bench) -> None:
     """Its trainer ends itself while the worker is frozen; awake again, the worker writes nothing."""
     expected = undisturbed(bench)
@@ -269,7 +252,7 @@ def test_a_worker_that_is_frozen_past_its_lease_wakes_up_to_nothing(bench: Bench
         server = int(worker.stdout.readline())
         try:
             assert eventually(lambda: checkpoints(bench, job) >= 2)
-            freeze(worker, bench)
+            worker.send_signal(signal.SIGSTOP)
             assert eventually(lambda: not _children(server)), "the trainer ended with the lease"
             assert eventually(lambda: bench.store.reap(bench.settings.retries) == {job.id: Status.QUEUED})
             assert bench.supervisor.run_next() == job.id

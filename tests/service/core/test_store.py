@@ -121,7 +121,7 @@ def test_an_old_attempt_can_write_nothing(store: Store) -> None:
     job = submit(store)
     old = claim(store)
     store.append(old, [epoch(1)])
-    store.release(old)
+    store.release(old, is_leaving=True)
     new = claim(store)
     assert new.attempt == 2
     before = store.get("t", job.id)
@@ -129,7 +129,7 @@ def test_an_old_attempt_can_write_nothing(store: Store) -> None:
         lambda: store.append(old, [epoch(2)]),
         lambda: store.enter(old, Phase.FINALIZING),
         lambda: store.finish(old, SUCCESS, [MODEL]),
-        lambda: store.release(old),
+        lambda: store.release(old, is_leaving=True),
         lambda: store.renew(old, 60),
         lambda: store.keep(old, checkpoint(1)),
         lambda: store.rewind(old, None),
@@ -157,7 +157,7 @@ def test_a_released_job_is_queued_again_with_all_that_it_has_done(store: Store) 
     lease = claim(store)
     store.append(lease, [epoch(1), epoch(2), epoch(3, improved=False)])
     store.keep(lease, checkpoint(2))
-    assert store.release(lease) is Status.QUEUED
+    assert store.release(lease, is_leaving=True) is Status.QUEUED
     back = store.get("t", job.id)
     assert back.last is not None
     assert (back.status, back.last.epoch, back.phase, back.releases, back.losses) == (Status.QUEUED, 3, None, 1, ())
@@ -191,7 +191,7 @@ def test_a_running_job_is_asked_to_stop_and_cannot_be_released_any_more(store: S
     assert store.renew(lease, 60) is Wish.CANCEL
     assert store.wish(lease) is Wish.CANCEL
     assert store.cancel("t", job.id)[1] is False
-    assert store.release(lease) is None, "it is the worker's to finish, with its best model"
+    assert store.release(lease, is_leaving=True) is None, "it is the worker's to finish, with its best model"
     assert store.get("t", job.id).status is Status.RUNNING
 
 
@@ -290,11 +290,15 @@ def test_jobs_that_no_worker_holds_any_more_are_put_back_or_ended(store: Store) 
     claim(store)
     store.append(first, [epoch(1)])
     store.cancel("t", cancelled.id)
-    assert store.recover() == 2
+    assert store.recover(RETRIES) == {lost.id: Status.QUEUED, cancelled.id: Status.CANCELLED}
     assert [store.get("t", job.id).status for job in (lost, cancelled, queued)] == ["queued", "cancelled", "queued"]
     assert claim(store).attempt == 2
     with pytest.raises(LeaseLost):
         store.renew(first, 60)
+    store.recover(RETRIES)
+    claim(store)
+    store.recover(RETRIES)
+    assert store.get("t", lost.id).stop_reason == "worker_lost", "a job that ends its machine each time is given up"
 
 
 def test_only_the_last_two_checkpoints_are_kept(store: Store) -> None:
@@ -407,7 +411,7 @@ def test_a_running_job_is_paused_by_its_worker_and_goes_on_from_its_checkpoint(s
     assert (asked.status, asked.pause_requested, changed) == (Status.RUNNING, True, True)
     assert store.wish(lease) is Wish.PAUSE
     store.keep(lease, checkpoint(1))
-    assert store.release(lease) is Status.PAUSED
+    assert store.release(lease, is_leaving=True) is Status.PAUSED
     paused = store.get("t", job.id)
     assert (paused.status, paused.pause_requested, paused.releases) == (Status.PAUSED, False, 0)
     store.resume("t", job.id)
@@ -423,6 +427,9 @@ def test_a_wish_to_pause_can_be_taken_back(store: Store) -> None:
     store.pause("t", job.id)
     store.cancel("t", job.id)
     assert store.wish(lease) is Wish.CANCEL
+    for action in (store.pause, store.resume):
+        with pytest.raises(Conflict, match="being cancelled"):
+            action("t", job.id)
 
 
 def test_a_paused_job_that_is_cancelled_keeps_the_best_model_of_its_checkpoint(store: Store) -> None:
@@ -431,7 +438,7 @@ def test_a_paused_job_that_is_cancelled_keeps_the_best_model_of_its_checkpoint(s
     store.append(lease, [epoch(1)])
     store.keep(lease, checkpoint(1))
     store.pause("t", job.id)
-    store.release(lease)
+    store.release(lease, is_leaving=True)
     cancelled, _ = store.cancel("t", job.id)
     assert cancelled.status is Status.CANCELLED
     assert store.artifacts("t", job.id) == (checkpoint(1).best,)
