@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, func, literal, select
 
 from service.core.changes import losses_of
 from service.core.database import epochs, events, jobs
@@ -11,6 +11,8 @@ from service.core.errors import NotFound
 from service.core.history import COLUMNS, Epoch
 from service.core.jobs import Failure, Job, Phase, Status, StopReason, Transition
 from service.core.spec import JobSpec
+
+MOST_AHEAD = 1_000  # jobs ahead of a queued one that are counted
 
 _best, _last = epochs.alias("best"), epochs.alias("last")
 
@@ -28,7 +30,10 @@ def whole_job() -> Select[Any]:
 
 
 def _jobs_ahead() -> ColumnElement[int]:
-    """How many queued jobs come before a row of `jobs`: three ranges of the index jobs_in_order, counted in it."""
+    """How many queued jobs come before a row of `jobs`: three ranges of the index jobs_in_order, counted in it.
+
+    No further than MOST_AHEAD, so that it takes no longer in a long queue.
+    """
     other = jobs.alias("other")
     same_priority = other.c.priority == jobs.c.priority
     ranges = (
@@ -36,9 +41,14 @@ def _jobs_ahead() -> ColumnElement[int]:
         [same_priority, other.c.turn < jobs.c.turn],
         [same_priority, other.c.turn == jobs.c.turn, other.c.seq < jobs.c.seq],
     )
-    queued = select(func.count()).select_from(other).where(other.c.status == Status.QUEUED)
-    first, second, third = (queued.where(*conditions).scalar_subquery() for conditions in ranges)
-    return first + second + third
+
+    def counted(conditions: list[ColumnElement[bool]]) -> ColumnElement[int]:
+        found = select(literal(1)).select_from(other).where(other.c.status == Status.QUEUED, *conditions)
+        return select(func.count()).select_from(found.limit(MOST_AHEAD).correlate(jobs).subquery()).scalar_subquery()
+
+    first, second, third = map(counted, ranges)
+    total = first + second + third
+    return case((total > MOST_AHEAD, MOST_AHEAD), else_=total)
 
 
 def read_job(c: Connection, tenant: str, job_id: str) -> Job:

@@ -76,7 +76,8 @@ class TransitionSchema(Schema):
 
 class QueueSchema(Schema):
     jobs_ahead = fields.Integer(
-        allow_none=True, metadata={"description": "queued jobs that will be taken first; null once taken"}
+        allow_none=True,
+        metadata={"description": "queued jobs that will be taken first, counted up to 1000; null once taken"},
     )
 
 

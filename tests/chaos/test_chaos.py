@@ -7,6 +7,7 @@ from tests.chaos.trial import run
 
 @pytest.mark.timeout(240)
 def test_everything_dies_and_every_job_ends_as_if_alone() -> None:
-    trial = run("postgresql", 14, seed=1, seconds=150, pause=(0.3, 0.9))
+    trial = run("postgresql", 12, seed=1, seconds=180, pause=(0.3, 0.9), rounds=2)
     assert trial.faults == []
-    assert len(trial.done) >= 8, trial.done
+    assert len(trial.done) == 11
+    assert min(trial.done.values()) >= 1

@@ -146,10 +146,12 @@ def actions(trial: Trial) -> dict[str, Callable[[], None]]:
     }
 
 
-def torment(trial: Trial, over: threading.Event, pause: tuple[float, float]) -> None:
-    """One thing after another until it is over; every kind comes once before any comes again."""
+def torment(trial: Trial, over: threading.Event, pause: tuple[float, float], rounds: int | None) -> None:
+    """One thing after another until it is over, or for so many rounds; in each of them every kind comes once."""
     possible = actions(trial)
-    while not over.is_set():
+    for number in itertools.count():
+        if number == rounds:
+            return
         for name in trial.random.sample(sorted(possible), len(possible)):
             if over.wait(trial.random.uniform(*pause)):
                 return
@@ -221,7 +223,7 @@ def places(kind: str, home: Path) -> Iterator[tuple[str, str]]:
         yield stack.enter_context(server.database()), f"s3://{S3_BUCKET}/{uuid4().hex}"
 
 
-def run(kind: str, count: int, seed: int, seconds: float, pause: tuple[float, float]) -> Trial:
+def run(kind: str, count: int, seed: int, seconds: float, pause: tuple[float, float], rounds: int | None) -> Trial:
     """One trial over one kind of database; bounded by `seconds`."""
     with tempfile.TemporaryDirectory(prefix="rightfit-chaos-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
@@ -238,7 +240,7 @@ def run(kind: str, count: int, seed: int, seconds: float, pause: tuple[float, fl
             trial = Trial(deployment, database, random.Random(seed))
             try:
                 deployment.wait_until_ready(Registry(database))
-                ids = attempt(trial, count, seconds, pause)
+                ids = attempt(trial, count, seconds, pause, rounds)
                 examine(trial, ids[0], ids[1])
             finally:
                 deployment.end()
@@ -247,12 +249,12 @@ def run(kind: str, count: int, seed: int, seconds: float, pause: tuple[float, fl
 
 
 def attempt(
-    trial: Trial, count: int, seconds: float, pause: tuple[float, float]
+    trial: Trial, count: int, seconds: float, pause: tuple[float, float], rounds: int | None
 ) -> tuple[list[str], list[list[tuple[Any, ...]]]]:
     expected = references(trial)
     over = threading.Event()
     threads = [
-        threading.Thread(target=torment, args=(trial, over, pause), daemon=True),
+        threading.Thread(target=torment, args=(trial, over, pause, rounds), daemon=True),
         threading.Thread(target=resume_all, args=(trial, over), daemon=True),
     ]
     for thread in threads:
@@ -282,7 +284,7 @@ def main() -> int:
     failed = False
     for kind in given.database:
         started = time.monotonic()
-        trial = run(kind, given.jobs, given.seed, given.seconds, pause=(0.3, 1.2))
+        trial = run(kind, given.jobs, given.seed, given.seconds, pause=(0.3, 1.2), rounds=None)
         failed |= bool(trial.faults)
         done = ", ".join(f"{name}: {count}" for name, count in sorted(trial.done.items()))
         starts = sum(worker.starts for worker in trial.deployment.workers)
