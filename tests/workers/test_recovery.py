@@ -91,6 +91,16 @@ def paused(bench: Bench, job: Job) -> None:
     bench.store.pause("t", job.id)
 
 
+def stopped_after(bench: Bench, epochs: int) -> Job:
+    """A job that its worker has put back, once a checkpoint of so many epochs was stored."""
+    job = bench.submit(**LIVELY)
+    thread = bench.start()
+    assert eventually(lambda: checkpoints(bench, job) >= epochs)
+    bench.supervisor.stop()
+    thread.join(30)
+    return job
+
+
 @pytest.mark.parametrize("interrupt", [stopped, killed, paused])
 def test_an_interrupted_run_ends_as_one_that_was_not(bench: Bench, interrupt: Any) -> None:
     expected = undisturbed(bench)
@@ -120,11 +130,7 @@ def test_an_interrupted_run_ends_as_one_that_was_not(bench: Bench, interrupt: An
 
 @ON_DISK
 def test_the_second_attempt_does_not_begin_anew(bench: Bench) -> None:
-    job = bench.submit(**LIVELY)
-    thread = bench.start()
-    assert eventually(lambda: checkpoints(bench, job) >= 5)
-    bench.supervisor.stop()
-    thread.join(30)
+    job = stopped_after(bench, 5)
     kept = checkpoints(bench, job)
     assert bench.another().supervisor.run_next() == job.id
     (resumed,) = [e for e in bench.events(job) if e[0] == "resumed"]
@@ -136,11 +142,7 @@ def test_the_second_attempt_does_not_begin_anew(bench: Bench) -> None:
 @pytest.mark.parametrize("damaged", [1, 2])
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_or_the_beginning(bench: Bench, damaged: int) -> None:
     expected = undisturbed(bench)
-    job = bench.submit(**LIVELY)
-    thread = bench.start()
-    assert eventually(lambda: checkpoints(bench, job) >= 3)
-    bench.supervisor.stop()
-    thread.join(30)
+    job = stopped_after(bench, 3)
     rubbish = bench.settings.home / "rubbish"
     rubbish.write_bytes(b"not a checkpoint")
     kept = bench.store.checkpoints(job.id)
@@ -154,11 +156,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_or_the_beginning
 @ON_DISK
 def test_a_checkpoint_that_this_release_cannot_read_gives_way_to_the_one_before(bench: Bench) -> None:
     expected = undisturbed(bench)
-    job = bench.submit(**LIVELY)
-    thread = bench.start()
-    assert eventually(lambda: checkpoints(bench, job) >= 3)
-    bench.supervisor.stop()
-    thread.join(30)
+    job = stopped_after(bench, 3)
     rubbish = bench.settings.home / "rubbish"
     rubbish.write_bytes(b"of another release")
     newest, before = bench.store.checkpoints(job.id)

@@ -44,9 +44,7 @@ class S3Storage:
         """Upload a file, in parts where it is large; S3 shows the whole object or none."""
         path = "/".join(parts_of(key))
         with _told(f"{key} could not be stored"), source.open("rb") as file:
-            digest = hashlib.sha256()
-            while block := file.read(BLOCK):
-                digest.update(block)
+            digest = hashlib.file_digest(file, "sha256")
             size = file.tell()
             file.seek(0)
             obstore.put(self._store, path, file)
