@@ -5,15 +5,13 @@ Everything it writes is fenced by the attempt. Whoever loses the lease kills the
 
 import logging
 import os
-import signal
 import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerContext
 from operator import itemgetter
 from pathlib import Path
@@ -30,6 +28,7 @@ from service.core.settings import Settings
 from service.core.storage import Artifact, Storage
 from service.core.store import Lease, Store
 from workers.lease import LeaseKeeper
+from workers.run import Run
 from workers.scratch import BEST_MODEL, Scratch
 from workers.uploads import Uploads
 from workers.warm import RELEASED, Work, run_trainer
@@ -42,63 +41,6 @@ EXIT_SECONDS = 10.0  # for a trainer to exit after its last word
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class Run:
-    """One trainer process and what it has reported."""
-
-    process: Any
-    connection: Connection
-    last_word: tuple[str, dict[str, Any]] | None = None
-    told_to_stop: str | None = None
-    kill_at: float = field(default=float("inf"))
-    is_silent: bool = False
-    phase: Phase = Phase.PREPARING
-    steps: int = 0
-    advanced: float = field(default_factory=time.monotonic)
-    has_stalled: bool = False
-    held_until: float = 0.0
-
-    def reports(self) -> list[tuple[str, dict[str, Any]]]:
-        """What has arrived since the last look. After the trainer closed its end, the run is silent."""
-        arrived = []
-        try:
-            while not self.is_silent and self.connection.poll():
-                arrived.append(self.connection.recv())
-        except (EOFError, OSError):
-            self.is_silent = True
-        return arrived
-
-    def tell(self, reason: str, kill_after: float) -> None:
-        """Ask the trainer, once, to stop at the next batch; it will be killed if it has not in so many seconds."""
-        if self.told_to_stop is None:
-            self.told_to_stop, self.kill_at = reason, time.monotonic() + kill_after
-            self._send("stop", reason)
-
-    def extend(self, until: float) -> None:
-        """Tell the trainer how long our lease lasts: it ends itself then, should we be frozen and not end it."""
-        if until != self.held_until:
-            self.held_until = until
-            self._send("held_until", until)
-
-    def is_stalled(self, seconds: float) -> bool:
-        """Whether it has not trained a batch for so long, while that is what it should do."""
-        return self.phase is Phase.TRAINING and time.monotonic() - self.advanced > seconds
-
-    def advance(self, steps: int) -> None:
-        """It has trained so many batches by now."""
-        if steps != self.steps:
-            self.steps, self.advanced = steps, time.monotonic()
-
-    def enter(self, phase: Phase) -> None:
-        self.phase, self.advanced = phase, time.monotonic()
-
-    def _send(self, kind: str, content: object) -> None:
-        try:
-            self.connection.send((kind, content))
-        except OSError:  # it is gone already; its end is seen by the caller
-            log.debug("the trainer ended before it could be told of %s", kind)
 
 
 class Supervisor:
@@ -163,13 +105,13 @@ class Supervisor:
                 run.process.join()
                 run.connection.close()
             uploads.drain()
-        if self._was_interrupted(run):
+        if run.was_interrupted:
             if status := self._persist(keeper, partial(self._store.release, lease, is_leaving=self._stopping.is_set())):
                 log.info("job %s attempt %d is %s", lease.job_id, lease.attempt, status)
                 return
             outcome = Outcome(Status.CANCELLED, StopReason.CANCELLED)
         else:
-            outcome = _outcome(run, self._settings.stall_seconds)
+            outcome = run.outcome(self._settings.stall_seconds)
         outcome, published = self._publish(lease, keeper, scratch, outcome, run)
         self._end(lease, keeper, outcome, published)
 
@@ -185,12 +127,6 @@ class Supervisor:
                 found = checkpoint
                 break
         self._persist(keeper, partial(self._store.rewind, lease, found))
-
-    def _was_interrupted(self, run: Run) -> bool:
-        """Whether the run ended because it was told to let go of the job, and not by itself or for good."""
-        if run.last_word is None:
-            return run.told_to_stop == RELEASED
-        return bool(run.last_word[1]["stop_reason"] == RELEASED)
 
     def _start(self, lease: Lease, keeper: LeaseKeeper, scratch: Scratch) -> Run:
         ours, theirs = self._context.Pipe()
@@ -333,34 +269,3 @@ def _is_away(error: DBAPIError | PoolTimeout) -> bool:
 
 def _checkpoints(lease: Lease) -> str:
     return f"jobs/{lease.job_id}/a{lease.attempt}/checkpoints"
-
-
-def _outcome(run: Run, stall_seconds: float) -> Outcome:
-    if run.last_word is None:
-        if run.told_to_stop == StopReason.CANCELLED:
-            return Outcome(Status.CANCELLED, StopReason.CANCELLED)
-        if run.has_stalled:
-            failure = Failure("infrastructure", "stalled", f"the trainer trained no batch for {stall_seconds:g} s")
-        else:
-            failure = Failure("infrastructure", "trainer_lost", _how_it_died(run.process.exitcode))
-        return Outcome(Status.FAILED, StopReason.WORKER_LOST, failure)
-    kind, said = run.last_word
-    reason = StopReason(said["stop_reason"])
-    if kind == "failed":
-        return Outcome(Status.FAILED, reason, Failure(said["origin"], said["code"], said["detail"]))
-    if reason is StopReason.CANCELLED:
-        return Outcome(Status.CANCELLED, reason)
-    if reason is StopReason.DIVERGED:
-        best = said["best_epoch"]
-        kept = f"the model of epoch {best} was kept" if best else "no model was good enough to keep"
-        detail = f"the loss diverged in epoch {said['epochs']}; {kept}; try a lower lr"
-        return Outcome(Status.FAILED, reason, Failure("user", "diverged", detail))
-    return Outcome(Status.SUCCEEDED, reason)
-
-
-def _how_it_died(exitcode: int) -> str:
-    if exitcode >= 0:
-        return f"the trainer process ended without a word, exit code {exitcode}"
-    name = signal.Signals(-exitcode).name
-    hint = ", as when the machine's memory runs out (a smaller batch_size or model may help)"
-    return f"the trainer process was killed by {name}{hint if name == 'SIGKILL' else ''}"

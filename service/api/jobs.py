@@ -37,6 +37,7 @@ SUBMITTED = {
         "schema": {"type": "string"},
     },
 }
+JOB, PLAN = JobSchema(), PlanSchema()  # made once: a schema costs more to make than to use
 log = logging.getLogger(__name__)
 LONGEST_SLEEP = 1.0  # seconds between two looks while waiting, should a wake-up be lost
 
@@ -58,7 +59,7 @@ class Jobs(MethodView):
     def post(self, query: dict[str, Any], headers: dict[str, Any], spec: JobSpec) -> Any:
         """Submit a job"""
         if query["validate_only"]:
-            return make_response(PlanSchema().dump(parts().submission.plan(spec)), 200)
+            return make_response(PLAN.dump(parts().submission.plan(spec)), 200)
         job, is_new = parts().submission.submit(tenant(), spec, _idempotency(headers["key"]))
         replayed = {} if is_new else {"Idempotency-Replayed": "true"}
         return job, 202, {"Location": links(job.id)["self"], **replayed}
@@ -75,7 +76,7 @@ class OneJob(MethodView):
         known = request.if_none_match
         if query["wait"] and not job.is_terminal and (not known or known.contains_weak(_tag(job))):
             job = _changed(job, query["wait"])
-        answer = make_response(JobSchema().dump(job))
+        answer = make_response(JOB.dump(job))
         answer.set_etag(_tag(job))
         answer.make_conditional(request)
         return answer

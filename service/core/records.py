@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, func, literal, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, bindparam, case, func, literal, select
 
 from service.core.changes import losses_of
 from service.core.database import epochs, events, jobs
@@ -17,8 +17,7 @@ MOST_AHEAD = 1_000  # jobs ahead of a queued one that are counted
 _best, _last = epochs.alias("best"), epochs.alias("last")
 
 
-def whole_job() -> Select[Any]:
-    """A SELECT of jobs with their best and last epoch and the number of jobs ahead of them."""
+def _whole_job() -> Select[Any]:
     source = jobs.outerjoin(_best, and_(_best.c.job_id == jobs.c.id, _best.c.epoch == jobs.c.best_epoch))
     source = source.outerjoin(_last, and_(_last.c.job_id == jobs.c.id, _last.c.epoch == jobs.c.last_epoch))
     return select(
@@ -51,9 +50,19 @@ def _jobs_ahead() -> ColumnElement[int]:
     return case((total > MOST_AHEAD, MOST_AHEAD), else_=total)
 
 
+# A SELECT of jobs with their best and last epoch and the number of jobs ahead of them; made once, as it is long.
+WHOLE_JOB = _whole_job()
+_ONE_JOB = WHOLE_JOB.where(jobs.c.tenant == bindparam("wanted_tenant"), jobs.c.id == bindparam("wanted_id"))
+_TRANSITIONS = (
+    select(events.c.job_id, events.c.data, events.c.at)
+    .where(events.c.job_id.in_(bindparam("job_ids", expanding=True)), events.c.type == "status")
+    .order_by(events.c.job_id, events.c.seq)
+)
+
+
 def read_job(c: Connection, tenant: str, job_id: str) -> Job:
     """Raises NotFound."""
-    rows = c.execute(whole_job().where(jobs.c.tenant == tenant, jobs.c.id == job_id)).mappings().all()
+    rows = c.execute(_ONE_JOB, {"wanted_tenant": tenant, "wanted_id": job_id}).mappings().all()
     if not rows:
         raise NotFound(f"there is no job {job_id!r}")
     return read_jobs(c, rows)[0]
@@ -61,11 +70,8 @@ def read_job(c: Connection, tenant: str, job_id: str) -> Job:
 
 def read_jobs(c: Connection, rows: Sequence[RowMapping]) -> tuple[Job, ...]:
     """The records of such rows, with their transitions."""
-    told = select(events.c.job_id, events.c.data, events.c.at).where(
-        events.c.job_id.in_([row["id"] for row in rows]), events.c.type == "status"
-    )
     transitions: dict[str, list[Transition]] = {row["id"]: [] for row in rows}
-    for job_id, data, at in c.execute(told.order_by(events.c.job_id, events.c.seq)):
+    for job_id, data, at in c.execute(_TRANSITIONS, {"job_ids": list(transitions)}):
         transitions[job_id].append(Transition(Status(data["status"]), at))
     return tuple(_job(row, transitions[row["id"]]) for row in rows)
 

@@ -18,7 +18,7 @@ from service.core.database import Database, artifacts, epochs, idempotency, jobs
 from service.core.errors import Conflict, KeyReused, LeaseLost
 from service.core.history import COLUMNS, Epoch
 from service.core.jobs import TERMINAL, Checkpoint, Job, Loss, Outcome, Phase, Retries, Status, StopReason, Wish
-from service.core.records import read_job, read_jobs, whole_job
+from service.core.records import WHOLE_JOB, read_job, read_jobs
 from service.core.spec import JobSpec
 from service.core.storage import Artifact
 
@@ -108,7 +108,7 @@ class Store:
             found = select(labels.c.job_id).where(labels.c.key == key, labels.c.value == value)
             where.append(jobs.c.id.in_(found))
         with self._db.read() as c:
-            rows = c.execute(whole_job().where(*where).order_by(jobs.c.seq.desc()).limit(limit + 1)).mappings().all()
+            rows = c.execute(WHOLE_JOB.where(*where).order_by(jobs.c.seq.desc()).limit(limit + 1)).mappings().all()
             found_jobs = read_jobs(c, rows[:limit])
         return Page(found_jobs, rows[limit - 1]["seq"] if len(rows) > limit else None)
 

@@ -8,13 +8,13 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from service.core.jobs import Job, Status
 from service.core.settings import Settings
-from service.core.storage import open_storage
+from service.core.storage import Storage, open_storage
 from tests.ports import eventually
 from tests.servers import ROOT
 from tests.workers.conftest import ENDLESS, Bench
@@ -289,7 +289,7 @@ def test_a_storage_that_is_away_for_a_while_costs_checkpoints_and_nothing_else(b
             return getattr(storage, name)
 
     expected = undisturbed(bench)
-    bench.supervisor = Supervisor(bench.settings, bench.store, Sometimes(), bench.context)
+    bench.supervisor = Supervisor(bench.settings, bench.store, cast(Storage, Sometimes()), bench.context)
     job = bench.submit(**LIVELY)
     thread = bench.start()
     assert eventually(lambda: checkpoints(bench, job) >= 2)

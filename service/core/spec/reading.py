@@ -4,6 +4,7 @@ import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from typing import Any, Literal
 
 from service.core.spec.options import Option
@@ -24,14 +25,21 @@ def build(kind: Any, data: Any) -> Any:
         members = [member for member in typing.get_args(kind) if member is not type(None)]
         return _member(members, data) if is_dataclass(members[0]) else build(members[0], data)
     if is_dataclass(kind):
-        hints, make = typing.get_type_hints(kind), typing.cast(Any, kind)
-        return make(**{f.name: build(hints[f.name], data[f.name]) for f in fields(kind) if f.name in data})
+        make = typing.cast(Any, kind)
+        return make(**{name: build(hint, data[name]) for name, hint in _hints(make).items() if name in data})
     if origin is tuple:
         item = typing.get_args(kind)[0]
         return tuple(build(item, value) for value in data)
     if kind is float:
         return float(data)
     return dict(data) if isinstance(data, Mapping) else data
+
+
+@cache
+def _hints(kind: Any) -> Mapping[str, Any]:
+    """The types of a dataclass's fields, by their names."""
+    hints = typing.get_type_hints(kind)
+    return {f.name: hints[f.name] for f in fields(kind)}
 
 
 def _member(members: Sequence[Any], data: Mapping[str, Any]) -> Any:
@@ -52,10 +60,11 @@ def tag_of(member: Any) -> str | None:
     return next((f.name for f in fields(member) if f.name in TAGS), None)
 
 
+@cache
 def tags_of(member: Any) -> tuple[str, ...]:
     """What that field may hold."""
     tag = next(f for f in fields(member) if f.name in TAGS)
-    hint, option = typing.get_type_hints(member)[tag.name], typing.cast(Option, tag.metadata["option"])
+    hint, option = _hints(member)[tag.name], typing.cast(Option, tag.metadata["option"])
     return typing.get_args(hint) if typing.get_origin(hint) is Literal else option.choices or ()
 
 

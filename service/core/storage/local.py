@@ -8,10 +8,10 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from service.core.errors import ObjectMissing, StorageError
-from service.core.storage.objects import BLOCK, Artifact, copy, described, parts_of
+from service.core.storage.objects import BLOCK, Artifact, Storage, described, parts_of
 
 
-class LocalStorage:
+class LocalStorage(Storage):
     """A folder. A key is visible only once its whole content is on the disk."""
 
     def __init__(self, root: Path) -> None:
@@ -38,10 +38,6 @@ class LocalStorage:
         except OSError as error:
             raise StorageError(f"{key} could not be stored: {error.strerror}") from error
         return described(key, size, digest.hexdigest())
-
-    def get(self, artifact: Artifact, target: Path) -> None:
-        """Copy an object to a file. Raises ObjectMissing where it is gone or is not the one described."""
-        copy(self, artifact, target)
 
     def open(self, key: str) -> BinaryIO:
         """The content, seekable. Raises ObjectMissing."""

@@ -1,9 +1,10 @@
 """What every storage has in common: objects addressed by keys such as `jobs/<id>/a1/best_model.pth`."""
 
 import hashlib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from service.core.errors import ObjectMissing, StorageError
 
@@ -22,21 +23,41 @@ class Artifact:
     media_type: str
 
 
-class Storage(Protocol):
+class Storage(ABC):
     """Where artifacts and checkpoints live. Raises StorageError where it cannot be used."""
 
+    @abstractmethod
     def put(self, key: str, source: Path) -> Artifact:
         """Copy a file in: the whole of it can be seen under its key, or nothing."""
 
     def get(self, artifact: Artifact, target: Path) -> None:
-        """Copy an object to a file. Raises ObjectMissing where it is gone or is not the one described."""
+        """Copy an object to a file and check its sum. Raises ObjectMissing, and leaves no file, where it is gone or is
+        another than the one described.
+        """
+        digest = hashlib.sha256()
+        try:
+            with self.open(artifact.key) as reader, target.open("wb") as writer:
+                while block := reader.read(BLOCK):
+                    digest.update(block)
+                    writer.write(block)
+            if digest.hexdigest() != artifact.sha256:
+                raise ObjectMissing(f"{artifact.key} is damaged: its SHA-256 is not {artifact.sha256}")
+        except OSError as error:
+            target.unlink(missing_ok=True)
+            raise StorageError(f"{artifact.key} cannot be copied: {error.strerror or error}") from error
+        except StorageError:
+            target.unlink(missing_ok=True)
+            raise
 
+    @abstractmethod
     def open(self, key: str) -> BinaryIO:
         """The content, seekable. Raises ObjectMissing."""
 
+    @abstractmethod
     def delete(self, prefix: str) -> None:
         """Remove the object of that key, or everything below it; nothing there is no error."""
 
+    @abstractmethod
     def check(self) -> None:
         """Raise StorageError unless something can be written."""
 
@@ -53,21 +74,3 @@ def parts_of(key: str) -> tuple[str, ...]:
     if not parts or any(part in ("..", "/") for part in parts):
         raise StorageError(f"{key!r} is not a storage key")
     return parts
-
-
-def copy(storage: Storage, artifact: Artifact, target: Path) -> None:
-    """Read an object into a file and check its sum. Raises ObjectMissing, and leaves no file, where it is another."""
-    digest = hashlib.sha256()
-    try:
-        with storage.open(artifact.key) as reader, target.open("wb") as writer:
-            while block := reader.read(BLOCK):
-                digest.update(block)
-                writer.write(block)
-        if digest.hexdigest() != artifact.sha256:
-            raise ObjectMissing(f"{artifact.key} is damaged: its SHA-256 is not {artifact.sha256}")
-    except OSError as error:
-        target.unlink(missing_ok=True)
-        raise StorageError(f"{artifact.key} cannot be copied: {error.strerror or error}") from error
-    except StorageError:
-        target.unlink(missing_ok=True)
-        raise

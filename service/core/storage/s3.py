@@ -19,13 +19,13 @@ from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import S3Store
 
 from service.core.errors import ObjectMissing, StorageError
-from service.core.storage.objects import BLOCK, Artifact, copy, described, parts_of
+from service.core.storage.objects import BLOCK, Artifact, Storage, described, parts_of
 
 CONNECT_SECONDS, REQUEST_SECONDS, RETRY_SECONDS = 5, 60, 30
 MOST_RETRIES = 3
 
 
-class S3Storage:
+class S3Storage(Storage):
     """A bucket, and a prefix in it."""
 
     def __init__(self, bucket: str, prefix: str = "") -> None:
@@ -49,10 +49,6 @@ class S3Storage:
             file.seek(0)
             obstore.put(self._store, path, file)
         return described(key, size, digest.hexdigest())
-
-    def get(self, artifact: Artifact, target: Path) -> None:
-        """Download an object. Raises ObjectMissing where it is gone or is not the one described."""
-        copy(self, artifact, target)
 
     def open(self, key: str) -> BinaryIO:
         """The content, seekable, read from the bucket a megabyte at a time. Raises ObjectMissing."""
