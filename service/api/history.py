@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from flask import Response, make_response
+from flask import Response, jsonify, make_response
 
 from service import curves
 from service.api.blueprint import Blueprint
@@ -29,7 +29,12 @@ def history(query: dict[str, Any], job_id: str) -> Any:
         return _csv(epochs)
     if query["format"] == "text":
         return Response(curves.draw(epochs, job.best), mimetype="text/plain")
-    return {"data": epochs, "best": job.best, "last": job.last}
+    return jsonify(data=[vars(epoch) for epoch in epochs], best=_plain(job.best), last=_plain(job.last))
+
+
+def _plain(epoch: Epoch | None) -> dict[str, Any] | None:
+    """An epoch as EpochSchema describes it: its fields are JSON already, and a history has thousands of them."""
+    return vars(epoch) if epoch else None
 
 
 def _csv(epochs: Sequence[Epoch]) -> Response:
