@@ -12,6 +12,7 @@ from flask_smorest import Api
 from service import errors
 from service.api import artifacts, datasets, health, history, jobs
 from service.api.context import Parts
+from service.core.catalog import Catalog
 from service.core.database import Database
 from service.core.events import Wakeups
 from service.core.plan import Limits
@@ -70,17 +71,19 @@ def create_app(settings: Settings) -> Flask:
 def _parts(settings: Settings) -> Parts:
     database = Database(settings.database_url, connections=settings.api_threads)
     wakeups = Wakeups(settings.redis_url)
-    store = Store(database, wakeups.publish)
+    store, catalog = Store(database, wakeups.publish), Catalog(database, wakeups.publish)
     limits = Limits(settings.max_parameters, settings.max_memory_bytes)
     return Parts(
         settings=settings,
         database=database,
         store=store,
+        catalog=catalog,
         storage=open_storage(settings.storage_url),
-        submission=Submission(store, HintQueue(settings.redis_url), limits),
+        submission=Submission(store, catalog, HintQueue(settings.redis_url), limits),
         wakeups=wakeups,
         registry=Registry(database),
         waiting=BoundedSemaphore(settings.api_threads // 2),
+        uploading=BoundedSemaphore(max(1, settings.api_threads // 4)),
     )
 
 

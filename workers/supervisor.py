@@ -30,6 +30,7 @@ from service.core.store import Lease, Store
 from workers.lease import LeaseKeeper
 from workers.run import Run
 from workers.scratch import BEST_MODEL, Scratch
+from workers.shelf import Shelf
 from workers.uploads import Uploads
 from workers.warm import RELEASED, Work, run_trainer
 
@@ -46,8 +47,11 @@ log = logging.getLogger(__name__)
 class Supervisor:
     """Runs one job at a time. `stop` may be called from any thread: the job goes back into the queue."""
 
-    def __init__(self, settings: Settings, store: Store, storage: Storage, context: ForkServerContext) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, storage: Storage, shelf: Shelf, context: ForkServerContext
+    ) -> None:
         self._settings, self._store, self._storage, self._context = settings, store, storage, context
+        self._shelf = shelf
         self._stopping = threading.Event()
         self._stop_by = float("inf")
         self.worker = f"{socket.gethostname()}:{os.getpid()}"
@@ -77,8 +81,8 @@ class Supervisor:
     def _run(self, lease: Lease, keeper: LeaseKeeper, scratch: Scratch) -> None:
         """Supervise, and let no fault of our own leave the job behind as running."""
         try:
-            with scratch.held():
-                self._supervise(lease, keeper, scratch)
+            with scratch.held(), self._shelf.lent(lease.spec["dataset"]["id"]) as pack:
+                self._supervise(lease, keeper, scratch, pack)
         except LeaseLost:
             raise
         except Exception as error:
@@ -87,10 +91,10 @@ class Supervisor:
             failure = Failure("infrastructure", code, f"{type(error).__name__}: {error}")
             self._end(lease, keeper, Outcome(Status.FAILED, StopReason.INTERNAL_ERROR, failure), [])
 
-    def _supervise(self, lease: Lease, keeper: LeaseKeeper, scratch: Scratch) -> None:
+    def _supervise(self, lease: Lease, keeper: LeaseKeeper, scratch: Scratch, pack: Path | None) -> None:
         if lease.attempt > 1:
             self._take_up(lease, keeper, scratch)
-        run = self._start(lease, keeper, scratch)
+        run = self._start(lease, keeper, scratch, pack)
         with Uploads(partial(self._keep, lease, keeper, scratch)) as uploads:
             try:
                 while run.process.is_alive():
@@ -128,12 +132,12 @@ class Supervisor:
                 break
         self._persist(keeper, partial(self._store.rewind, lease, found))
 
-    def _start(self, lease: Lease, keeper: LeaseKeeper, scratch: Scratch) -> Run:
+    def _start(self, lease: Lease, keeper: LeaseKeeper, scratch: Scratch, pack: Path | None) -> Run:
         ours, theirs = self._context.Pipe()
         settings = self._settings
         work = Work(
             lease.job_id, lease.attempt, dict(lease.spec), str(scratch.folder), settings.threads, keeper.held_until,
-            settings.checkpoint_seconds, settings.resident_bytes,
+            settings.checkpoint_seconds, settings.resident_bytes, str(pack) if pack else None,
         )  # fmt: skip
         process = self._context.Process(target=run_trainer, args=(work, theirs), name=f"trainer-{lease.job_id}")
         process.start()

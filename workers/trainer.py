@@ -5,6 +5,7 @@ comes back over it ends the run at the next batch. It dies with its supervisor.
 """
 
 import errno
+import json
 import logging
 import multiprocessing
 import os
@@ -22,7 +23,7 @@ from typing import Any
 
 import torch
 
-from service.core import datasets
+from service.core.datasets import BUILT_IN, CONTENTS, Contents
 from service.core.errors import (
     CheckpointMismatch,
     DeviceUnavailable,
@@ -35,11 +36,13 @@ from service.core.plan import GIB, UNLIMITED, plan
 from service.core.spec import JobSpec, unknown_parts
 from workers.scratch import REPORT, SPLIT, Scratch
 from workers.training.checkpoint import load_tensors, save_json, save_tensors
+from workers.training.data import Places
 from workers.training.data.prepare import prepare
 from workers.training.evaluate import evaluate, scoring_batch
 from workers.training.loop import Fitted, Parts, fit
 from workers.training.models import build_model
-from workers.training.process import die_with_parent, tune
+from workers.training.parent import die_with_parent
+from workers.training.process import tune
 from workers.training.report import summary
 from workers.training.state import Snapshot
 from workers.warm import RELEASED, Work
@@ -70,14 +73,14 @@ def main(work: Work, connection: Connection) -> None:
         line.report("failed", _failure("internal_error", "user", error.code, str(error)))
     except Exception as error:
         log.exception("job %s attempt %d failed", work.job_id, work.attempt)
-        line.report("failed", told(error, work.spec))
+        line.report("failed", told(error, work))
 
 
-def told(error: Exception, stored: dict[str, Any]) -> dict[str, str]:
+def told(error: Exception, work: Work) -> dict[str, str]:
     """What becomes of an error that nobody foresaw: the infrastructure failed the job."""
     first_line = (str(error) or type(error).__name__).splitlines()[0][:500]
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
-        detail = f"{first_line} {_sizes(stored)}"
+        detail = f"{first_line} {_sizes(work)}"
         return _failure("out_of_memory", "infrastructure", "out_of_memory", detail)
     if any(isinstance(cause, OSError) and cause.errno in DISK_FULL for cause in _causes(error)):
         return _failure("internal_error", "infrastructure", "disk_full", f"the worker's disk is full: {first_line}")
@@ -92,12 +95,12 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _sizes(stored: dict[str, Any]) -> str:
+def _sizes(work: Work) -> str:
     """What did not fit, by the plan, and what to lower."""
-    spec = JobSpec.from_dict(stored)
+    spec = JobSpec.from_dict(work.spec)
     try:
-        needed = plan(spec, datasets.find(spec.dataset.id), UNLIMITED)
-    except RightfitError:
+        needed = plan(spec, _contents(spec, work), UNLIMITED)
+    except (RightfitError, OSError):
         return "Lower batch_size, dataset.image_size or the size of the model"
     return (
         f"By the plan, {needed.parameters:,} parameters with the optimizer's state take "
@@ -105,6 +108,14 @@ def _sizes(stored: dict[str, Any]) -> str:
         f"{needed.memory.activations_bytes / GIB:.2f} GiB and all images {needed.memory.data_bytes / GIB:.2f} GiB; "
         "lower batch_size, dataset.image_size or the size of the model"
     )
+
+
+def _contents(spec: JobSpec, work: Work) -> Contents:
+    if work.pack:
+        return Contents.from_dict(json.loads((Path(work.pack) / CONTENTS).read_text()))
+    known = BUILT_IN[spec.dataset.id].contents
+    assert known is not None, "what is built in is known"
+    return known
 
 
 def understood(stored: dict[str, Any]) -> JobSpec:
@@ -174,7 +185,7 @@ def run(
     started = time.time()
     report("phase", {"phase": "preparing"})
     device = pick_device(spec.device)
-    prepared = prepare(spec)
+    prepared = prepare(spec, Places(Path(work.pack) if work.pack else None, scratch.folder))
     images, split = prepared.images, prepared.split
     batches = prepared.on(device, work.resident_bytes)
     model = build_model(spec, images.shape, len(images.classes)).to(device)

@@ -1,12 +1,14 @@
-"""`python -m workers.verify FOLDER`: is best_model.pth the model whose validation loss report.json records?
+"""`python -m workers.verify FOLDER [PACK]`: is best_model.pth the model whose validation loss report.json records?
 
-Loads the weights with weights_only=True, builds the data and the network again from the report's spec, and scores.
-Prints one line of JSON; exits 1 where the losses differ by more than rounding.
+PACK is the folder of a data set that was sent to the service, as a worker keeps it. Loads the weights with
+weights_only=True, builds the data and the network again from the report's spec, and scores. Prints one line of JSON;
+exits 1 where the losses differ by more than rounding.
 """
 
 import json
 import math
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import torch
 
 from service.core.spec import JobSpec, Torchvision
 from workers.training.checkpoint import load_tensors
+from workers.training.data import Places
 from workers.training.data.prepare import prepare
 from workers.training.evaluate import evaluate, scoring_batch
 from workers.training.models import build_model
@@ -21,27 +24,31 @@ from workers.training.models import build_model
 RELATIVE_TOLERANCE = 1e-5  # float32 sums in another order, on another device
 
 
-def verify(folder: Path) -> tuple[float, float]:
+def verify(folder: Path, pack: Path | None = None) -> tuple[float, float]:
     """(recorded, recomputed) validation loss of the best model, computed on the CPU."""
     report = json.loads((folder / "report.json").read_text())
     spec = JobSpec.from_dict(report["spec"])
     if isinstance(spec.model, Torchvision):  # the weights are all here: none need be fetched to start from
         spec = replace(spec, model=replace(spec.model, pretrained=False))
-    prepared = prepare(spec)
+    with tempfile.TemporaryDirectory() as scratch:
+        return report["best"]["val_loss"], _score(spec, folder, Places(pack, Path(scratch)))
+
+
+def _score(spec: JobSpec, folder: Path, places: Places) -> float:
+    prepared = prepare(spec, places)
     model = build_model(spec, prepared.images.shape, len(prepared.images.classes))
     model.load_state_dict(load_tensors(folder / "best_model.pth"))
     model.to(memory_format=torch.channels_last)
     validation = prepared.on(torch.device("cpu"))(prepared.split.validation)
-    score = evaluate(model, validation, scoring_batch(validation, spec.batch_size))
-    return report["best"]["val_loss"], score.loss
+    return evaluate(model, validation, scoring_batch(validation, spec.batch_size)).loss
 
 
-def main(folder: str) -> int:
-    recorded, recomputed = verify(Path(folder))
+def main(folder: str, pack: str | None = None) -> int:
+    recorded, recomputed = verify(Path(folder), Path(pack) if pack else None)
     agree = math.isclose(recorded, recomputed, rel_tol=RELATIVE_TOLERANCE)
     print(json.dumps({"recorded": recorded, "recomputed": recomputed, "agree": agree}))
     return 0 if agree else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

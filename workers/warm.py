@@ -45,6 +45,7 @@ class Work:
     held_until: float
     checkpoint_seconds: float
     resident_bytes: int | None = None
+    pack: str | None = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import threading
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.core.catalog import Catalog
 from service.core.database import Database
 from service.core.dispatcher import Dispatcher
 from service.core.events import Wakeups
@@ -14,7 +15,9 @@ from service.core.settings import Settings
 from service.core.storage import open_storage
 from service.core.store import Store
 from workers import warm
+from workers.librarian import Librarian
 from workers.scratch import sweep
+from workers.shelf import Shelf
 from workers.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
@@ -26,16 +29,21 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._database = Database(settings.database_url)
-        store = Store(self._database, Wakeups(settings.redis_url).publish)
+        wakeups = Wakeups(settings.redis_url)
+        store = Store(self._database, wakeups.publish)
+        catalog, storage = Catalog(self._database, wakeups.publish), open_storage(settings.storage_url)
         self._registry = Registry(self._database)
         self._dispatcher = Dispatcher(settings, store, self._registry, HintQueue(settings.redis_url))
         sweep(settings.home / "scratch")
         context, self._warmth = warm.start()
-        self._supervisor = Supervisor(settings, store, open_storage(settings.storage_url), context)
+        shelf = Shelf(settings.home / "datasets", catalog, storage, settings.cache_bytes)
+        self._supervisor = Supervisor(settings, store, storage, shelf, context)
+        librarian = Librarian(settings, catalog, storage, wakeups, self._supervisor.worker)
         self._stop = threading.Event()
         self._busy = threading.Lock()
         self._threads = [
             threading.Thread(target=self._dispatcher.run, args=(self._stop,), name="dispatcher", daemon=True),
+            threading.Thread(target=librarian.run, args=(self._stop,), name="librarian", daemon=True),
             threading.Thread(target=self._greet, name="greeter", daemon=True),
             threading.Thread(target=self._look, name="looker", daemon=True),
         ]

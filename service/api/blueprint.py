@@ -10,6 +10,7 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from service.api.context import parts
+from service.auth import tenant
 from service.core.errors import Fault, Invalid
 from service.schemas.problem import faults
 from service.schemas.spec import JobSpecSchema
@@ -47,7 +48,7 @@ class StrictParser(FlaskParser):
         if isinstance(schema, JobSpecSchema):
             wrong = tuple(fault.pointer for fault in found)
             partial = schema.partial_spec(error.valid_data)
-            more = parts().submission.faults(partial) if partial else ()
+            more = parts().submission.faults(tenant(), partial) if partial else ()
             found += [fault for fault in more if not _is_doubtful(fault, wrong)]
         raise Invalid(found)
 

@@ -5,6 +5,7 @@ from threading import BoundedSemaphore
 
 from flask import current_app
 
+from service.core.catalog import Catalog
 from service.core.database import Database
 from service.core.events import Wakeups
 from service.core.registry import Registry
@@ -21,11 +22,13 @@ class Parts:
     settings: Settings
     database: Database
     store: Store
+    catalog: Catalog
     storage: Storage
     submission: Submission
     wakeups: Wakeups
     registry: Registry
     waiting: BoundedSemaphore  # one for each request that may wait at the same time
+    uploading: BoundedSemaphore  # one for each data set that may be sent at the same time
 
 
 def parts() -> Parts:

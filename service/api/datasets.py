@@ -1,23 +1,74 @@
 """The resource /v1/datasets."""
 
+import secrets
 from typing import Any
 
+from flask.views import MethodView
+
 from service.api.blueprint import Blueprint
+from service.api.context import parts
+from service.api.uploads import received
+from service.auth import tenant
 from service.core import datasets
-from service.schemas.datasets import DatasetListSchema, DatasetSchema
+from service.schemas.datasets import DatasetListSchema, DatasetSchema, DatasetsQuerySchema, UploadQuerySchema
+from service.schemas.jobs import cursor
 
 blueprint = Blueprint("datasets", __name__, url_prefix="/v1/datasets", description="What can be trained on")
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+BODY = {
+    "required": True,
+    "content": {
+        "application/zip": BINARY, "application/x-tar": BINARY, "application/gzip": BINARY, "application/x-npz": BINARY,
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {"name": {"type": "string"}, "file": {"type": "string", "format": "binary"}},
+            }
+        },
+    },
+}  # fmt: skip
 
 
 @blueprint.route("")
-@blueprint.response(200, DatasetListSchema)
-def all_datasets() -> Any:
-    """List the data sets"""
-    return {"data": list(datasets.BUILT_IN.values())}
+class Datasets(MethodView):
+    @blueprint.arguments(DatasetsQuerySchema, location="query")
+    @blueprint.response(200, DatasetListSchema)
+    def get(self, query: dict[str, Any]) -> Any:
+        """List the data sets: yours, newest first, then those that are built in"""
+        page = parts().catalog.list(tenant(), **query)
+        built_in = () if page.next_seq else datasets.BUILT_IN.values()
+        return {
+            "data": [*page.datasets, *built_in],
+            "has_more": page.next_seq is not None,
+            "next_cursor": cursor(page.next_seq),
+        }
+
+    @blueprint.arguments(UploadQuerySchema, location="query")
+    @blueprint.response(
+        202, DatasetSchema, description="Accepted; Location names the data set, which is read next",
+        headers={"Location": {"description": "the data set", "schema": {"type": "string"}}},
+    )  # fmt: skip
+    @blueprint.doc(requestBody=BODY)
+    def post(self, query: dict[str, Any]) -> Any:
+        """Send a data set: class folders in an archive, or arrays in an npz"""
+        dataset_id = f"ds_{secrets.token_hex(10)}"
+        with received(query["name"]) as upload:
+            stored = parts().storage.put(f"datasets/{dataset_id}/upload", upload.path)
+        added = parts().catalog.add(tenant(), dataset_id, upload.name, upload.format, stored)
+        return added, 202, {"Location": f"/v1/datasets/{dataset_id}"}
 
 
 @blueprint.route("/<dataset_id>")
-@blueprint.response(200, DatasetSchema)
-def dataset(dataset_id: str) -> Any:
-    """Look at a data set"""
-    return datasets.find(dataset_id)
+class OneDataset(MethodView):
+    @blueprint.response(200, DatasetSchema)
+    def get(self, dataset_id: str) -> Any:
+        """Look at a data set"""
+        return parts().catalog.get(tenant(), dataset_id)
+
+    @blueprint.response(204)
+    def delete(self, dataset_id: str) -> None:
+        """Delete a data set that no live job uses"""
+        parts().catalog.hide(tenant(), dataset_id)
+        parts().storage.delete(f"datasets/{dataset_id}")
+        parts().catalog.forget(tenant(), dataset_id)

@@ -59,7 +59,7 @@ class Jobs(MethodView):
     def post(self, query: dict[str, Any], headers: dict[str, Any], spec: JobSpec) -> Any:
         """Submit a job"""
         if query["validate_only"]:
-            return make_response(PLAN.dump(parts().submission.plan(spec)), 200)
+            return make_response(PLAN.dump(parts().submission.plan(tenant(), spec)), 200)
         job, is_new = parts().submission.submit(tenant(), spec, _idempotency(headers["key"]))
         replayed = {} if is_new else {"Idempotency-Replayed": "true"}
         return job, 202, {"Location": links(job.id)["self"], **replayed}

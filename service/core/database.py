@@ -60,6 +60,8 @@ jobs = Table(
     Column("id", Text, nullable=False, unique=True),
     Column("tenant", Text, nullable=False),
     Column("spec", JSON, nullable=False),
+    Column("dataset", Text, nullable=False),  # the id in the spec
+    Column("warnings", JSON(none_as_null=True), nullable=False),
     Column("priority", Integer, nullable=False),
     Column("status", Text, nullable=False),
     Column("phase", Text),
@@ -86,6 +88,7 @@ jobs = Table(
     Index("jobs_of_tenant_by_status", "tenant", "status", "seq"),
     Index("jobs_by_lease", "status", "lease_until"),
     Index("turns_of_tenant", "status", "priority", "tenant", "turn"),
+    Index("jobs_of_dataset", "dataset", "status"),
 )
 Index("jobs_in_order", jobs.c.status, jobs.c.priority.desc(), jobs.c.turn, jobs.c.seq)
 
@@ -154,6 +157,27 @@ artifacts = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("sha256", Text, nullable=False),
     Column("media_type", Text, nullable=False),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("tenant", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("format", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("upload", JSON(none_as_null=True), nullable=False),  # the artifact that holds it as it was sent
+    Column("contents", JSON(none_as_null=True)),
+    Column("packed", JSON(none_as_null=True), nullable=False),  # the artifacts that hold it as it is trained on
+    Column("error", JSON(none_as_null=True)),
+    Column("attempt", Integer, nullable=False),  # the fencing token
+    Column("worker", Text),
+    Column("lease_until", Float(53)),
+    Column("created_at", Float(53), nullable=False),
+    Index("datasets_of_tenant", "tenant", "seq"),
+    Index("datasets_by_status", "status", "seq"),
 )
 
 workers = Table(

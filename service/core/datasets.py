@@ -1,40 +1,104 @@
-"""The data sets that can be named in a spec."""
+"""What is known of a data set: what it contains, where it stands, and the ones that every installation has."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 
-from service.core.errors import NotFound
+from service.core.storage import Artifact
+
+PIXELS, INDEX, CONTENTS = "pixels.bin", "index.npz", "contents.json"  # the files of a pack
+
+
+class DatasetStatus(StrEnum):
+    """Where a data set stands."""
+
+    PROCESSING = "processing"  # stored as it was sent, and not read yet
+    READY = "ready"  # can be trained on
+    FAILED = "failed"  # cannot be read, `error` says why
+    DELETING = "deleting"  # nothing can be done with it any more
 
 
 @dataclass(frozen=True)
-class DatasetInfo:
-    """What is known of a data set before any of its images is read. `shape` is (channels, height, width)."""
+class Size:
+    """How many images have this size, in pixels."""
 
-    id: str
-    name: str
+    width: int
+    height: int
+    images: int
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What the images of a set are, found by reading them once.
+
+    `shape` is (channels, height, width): of every image where they are all alike, else what jobs bring them to unless
+    their spec says otherwise. `parts` counts the images by the folders train, validation and test, where the set came
+    with them. `copies` are the sizes of the groups of images that are (nearly) the same, and how many such groups
+    there are.
+    """
+
     classes: tuple[str, ...]
     samples_per_class: tuple[int, ...]
     shape: tuple[int, int, int]
-    status: str = "ready"
+    is_uniform: bool = True
+    sizes: tuple[Size, ...] = ()
+    modes: Mapping[str, int] = field(default_factory=dict)
+    parts: Mapping[str, int] | None = None
+    copies: Mapping[int, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    digest: str = ""
 
     @property
     def samples(self) -> int:
         return sum(self.samples_per_class)
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, object]) -> "Contents":
+        """From plain data, as `asdict` or JSON have it."""
+        given: dict[str, object] = dict(data)
+        for name in ("classes", "samples_per_class", "shape", "warnings"):
+            given[name] = tuple(given[name])  # type: ignore[arg-type]
+        given["sizes"] = tuple(Size(**size) for size in data["sizes"])  # type: ignore[attr-defined]
+        given["copies"] = {int(size): count for size, count in data["copies"].items()}  # type: ignore[attr-defined]
+        return cls(**given)  # type: ignore[arg-type]
 
-DIGITS = DatasetInfo(
-    id="digits",
-    name="Optical recognition of handwritten digits (UCI, as scikit-learn ships it)",
+
+@dataclass(frozen=True)
+class DatasetError:
+    """Why a data set cannot be used: a code for programs and words for people."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One data set as stored; `bytes` and `sha256` are those of what was sent. Times are unix seconds."""
+
+    id: str
+    name: str
+    status: DatasetStatus
+    contents: Contents | None
+    bytes: int | None = None
+    sha256: str | None = None
+    error: DatasetError | None = None
+    created_at: float | None = None
+    packed: tuple[Artifact, ...] = ()
+
+
+DIGITS = Contents(
     classes=tuple("0123456789"),
     samples_per_class=(178, 182, 177, 183, 181, 182, 181, 179, 174, 180),
     shape=(1, 8, 8),
+    sizes=(Size(8, 8, 1797),),
+    modes={"L": 1797},
 )
 
-BUILT_IN: Mapping[str, DatasetInfo] = {DIGITS.id: DIGITS}
-
-
-def find(dataset_id: str) -> DatasetInfo:
-    """The data set of that id; raises NotFound."""
-    if dataset_id not in BUILT_IN:
-        raise NotFound(f"there is no data set {dataset_id!r}")
-    return BUILT_IN[dataset_id]
+BUILT_IN: Mapping[str, Dataset] = {
+    "digits": Dataset(
+        "digits",
+        "Optical recognition of handwritten digits (UCI, as scikit-learn ships it)",
+        DatasetStatus.READY,
+        DIGITS,
+    )
+}

@@ -155,6 +155,7 @@ class Job:
     pause_requested: bool
     losses: tuple[Loss, ...]
     releases: int
+    warnings: tuple[str, ...]
     jobs_ahead: int | None
     created_at: float
     started_at: float | None

@@ -4,15 +4,17 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from service.core.datasets import DatasetInfo
+from service.core.datasets import Contents
 from service.core.errors import Fault, Invalid
-from service.core.spec import Cnn, JobSpec, Torchvision, doubts, layers_of
+from service.core.spec import Cnn, Dataset, JobSpec, Torchvision, doubts, layers_of
 from service.core.spec.architectures import ARCHITECTURES
 from service.core.spec.layers import Layers
 from service.core.spec.shapes import FOLLOWS_FROM, place
 
 BYTES_PER_VALUE = 4  # fp32
 GIB = 1 << 30
+FEW = 100  # validation images; with fewer, the measures say little
+LIKELY, Z = 0.9, 1.96  # the accuracy that a confidence interval is told for, and the normal quantile of 95 %
 STATES = {"adam": 2, "adamw": 2, "sgd": 0}  # values that the optimizer keeps for each parameter
 
 
@@ -56,7 +58,7 @@ class Limits:
 UNLIMITED = Limits(2**63, 2**63)
 
 
-def plan(spec: JobSpec, dataset: DatasetInfo, limits: Limits) -> Plan:
+def plan(spec: JobSpec, dataset: Contents, limits: Limits) -> Plan:
     """Count what the run needs; raises Invalid where the model does not fit the images or a limit."""
     shape = input_shape(spec, dataset)
     if spec.augmentation.crop_padding >= min(shape[1:]):
@@ -81,7 +83,7 @@ def plan(spec: JobSpec, dataset: DatasetInfo, limits: Limits) -> Plan:
     return Plan(spec, parameters, layers, memory, tuple(_warnings(spec, dataset)))
 
 
-def input_shape(spec: JobSpec, dataset: DatasetInfo) -> tuple[int, int, int]:
+def input_shape(spec: JobSpec, dataset: Contents) -> tuple[int, int, int]:
     """(channels, height, width) of the images that the network sees."""
     channels, height, width = dataset.shape
     side = spec.dataset.image_size
@@ -135,10 +137,31 @@ def _refuse_too_much(memory: Memory, limits: Limits, batch_size: int) -> None:
     raise Invalid([Fault("/batch_size", detail, f"{allowed}; 1 to {fits} images fit", FOLLOWS_FROM)])
 
 
-def _warnings(spec: JobSpec, dataset: DatasetInfo) -> Iterator[str]:
+def _warnings(spec: JobSpec, dataset: Contents) -> Iterator[str]:
     yield from doubts(spec)
+    yield from dataset.warnings
     if spec.dataset.train_limit and spec.dataset.train_limit < len(dataset.classes):
         yield "dataset.train_limit is below the number of classes: some classes will not be trained on at all."
-    train = dataset.samples * (1 - spec.dataset.val_fraction - spec.dataset.test_fraction)
+    train, validation = _divided(spec, dataset)
+    for part, name in (("validation", "val_fraction"), ("test", "test_fraction")):
+        if part in (dataset.parts or {}) and getattr(spec.dataset, name) != getattr(Dataset, name):
+            yield f"dataset.{name} is not used: the data set comes with a folder of {part} images."
+    if validation < FEW:
+        off = 100 * Z * math.sqrt(LIKELY * (1 - LIKELY) / validation)
+        yield (
+            f"only {validation} validation images: an accuracy of {LIKELY:.0%} on them is known to plus or minus "
+            f"{off:.0f} points (95 % confidence), and val_loss is as noisy."
+        )
     if spec.batch_size > min(train, spec.dataset.train_limit or train):
         yield "batch_size is larger than the training split: every epoch is a single step."
+
+
+def _divided(spec: JobSpec, dataset: Contents) -> tuple[int, int]:
+    """About how many images will be trained and validated on."""
+    parts = dataset.parts or {"train": dataset.samples}
+    whole = parts["train"]
+    validation = parts.get("validation", round(whole * spec.dataset.val_fraction))
+    drawn = (0 if "validation" in parts else validation) + (
+        0 if "test" in parts else round(whole * spec.dataset.test_fraction)
+    )
+    return whole - drawn, max(1, validation)

@@ -91,6 +91,7 @@ def _job(row: RowMapping, transitions: Sequence[Transition]) -> Job:
         pause_requested=row["pause_requested"],
         losses=losses_of(row),
         releases=row["releases"],
+        warnings=tuple(row["warnings"]),
         jobs_ahead=row["jobs_ahead"],
         created_at=row["created_at"],
         started_at=row["started_at"],

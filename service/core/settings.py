@@ -32,6 +32,10 @@ class Settings:
     api_processes: int = 1
     api_threads: int = 32
     max_body_bytes: int = 1 << 20
+    max_upload_bytes: int = 10 << 30
+    max_dataset_bytes: int = 50 << 30
+    read_seconds: int = 3600
+    cache_bytes: int = 50 << 30
     max_parameters: int = 200_000_000
     max_memory_bytes: int = 64 << 30
     lease_seconds: float = 60.0
@@ -63,6 +67,10 @@ class Settings:
             api_processes=reader.integer("API_PROCESSES", 1, 1, 64),
             api_threads=reader.integer("API_THREADS", 32, 2, 1024),
             max_body_bytes=reader.integer("MAX_BODY_BYTES", 1 << 20, 1024, 1 << 40),
+            max_upload_bytes=reader.integer("MAX_UPLOAD_BYTES", 10 << 30, 1024, 1 << 50),
+            max_dataset_bytes=reader.integer("MAX_DATASET_BYTES", 50 << 30, 1024, 1 << 50),
+            read_seconds=reader.integer("READ_SECONDS", 3600, 1, 86400),
+            cache_bytes=reader.integer("CACHE_BYTES", 50 << 30, 0, 1 << 50),
             max_parameters=reader.integer("MAX_PARAMETERS", 200_000_000, 1, 1 << 40),
             max_memory_bytes=reader.integer("MAX_MEMORY_BYTES", 64 << 30, 1 << 20, 1 << 50),
             lease_seconds=reader.number("LEASE_SECONDS", 60, 1, 3600),

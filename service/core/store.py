@@ -14,7 +14,8 @@ from sqlalchemy.exc import IntegrityError
 
 from service.core import changes
 from service.core.changes import change, checkpoints_of, end, locked, losses_of, next_turn, queue_again
-from service.core.database import Database, artifacts, epochs, idempotency, jobs, labels, now
+from service.core.database import Database, artifacts, datasets, epochs, idempotency, jobs, labels, now
+from service.core.datasets import BUILT_IN, DatasetStatus
 from service.core.errors import Conflict, KeyReused, LeaseLost
 from service.core.history import COLUMNS, Epoch
 from service.core.jobs import TERMINAL, Checkpoint, Job, Loss, Outcome, Phase, Retries, Status, StopReason, Wish
@@ -66,18 +67,21 @@ class Store:
 
     # What clients do
 
-    def submit(self, tenant: str, spec: JobSpec, key: IdempotencyKey | None = None) -> tuple[Job, bool]:
+    def submit(
+        self, tenant: str, spec: JobSpec, key: IdempotencyKey | None = None, warnings: Sequence[str] = ()
+    ) -> tuple[Job, bool]:
         """Insert a queued job with its first event and its key; the caller sends the hint after this returns.
 
         Returns the job and whether it is new: the second of two requests with one key gets the job of the first. Raises
-        KeyReused where the first asked for something else.
+        KeyReused where the first asked for something else, and Conflict where the data set is gone by now.
         """
         job_id = f"job_{secrets.token_hex(10)}"
         try:
             with self._db.write() as c:
                 if key and (known := _known(c, tenant, key)):
                     return known, False
-                _insert(c, tenant, job_id, spec, key)
+                _refuse_without_data(c, tenant, spec.dataset.id)
+                _insert(c, tenant, job_id, spec, key, warnings)
                 job = read_job(c, tenant, job_id)
         except IntegrityError:  # the other request with this key was faster
             if key is None:
@@ -169,6 +173,7 @@ class Store:
         def retried(c: Connection, row: RowMapping) -> bool:
             if row["status"] != Status.FAILED:
                 raise _conflict(row, "only a failed job can be retried")
+            _refuse_without_data(c, tenant, row["dataset"])
             anew: dict[str, Any] = {}
             if (row["error"] or {}).get("origin") != "infrastructure":
                 anew = {"checkpoints": [], "last_epoch": None, "best_epoch": None}
@@ -419,10 +424,22 @@ class Store:
         return job, changed
 
 
-def _insert(c: Connection, tenant: str, job_id: str, spec: JobSpec, key: IdempotencyKey | None) -> None:
+def _refuse_without_data(c: Connection, tenant: str, dataset_id: str) -> None:
+    """Raise Conflict unless the set can be trained on; it cannot be deleted before the transaction ends."""
+    if dataset_id in BUILT_IN:
+        return
+    wanted = select(datasets.c.status).where(datasets.c.tenant == tenant, datasets.c.id == dataset_id)
+    if c.execute(wanted.with_for_update(read=True)).scalar() != DatasetStatus.READY:
+        raise Conflict(f"the data set {dataset_id!r} cannot be trained on any more")
+
+
+def _insert(
+    c: Connection, tenant: str, job_id: str, spec: JobSpec, key: IdempotencyKey | None, warnings: Sequence[str]
+) -> None:
     c.execute(
         insert(jobs).values(
-            id=job_id, tenant=tenant, spec=spec.to_dict(), priority=spec.priority, status=Status.QUEUED, attempt=0,
+            id=job_id, tenant=tenant, spec=spec.to_dict(), dataset=spec.dataset.id,
+            warnings=list(warnings), priority=spec.priority, status=Status.QUEUED, attempt=0,
             version=0, turn=next_turn(c, tenant, spec.priority), cancel_requested=False, pause_requested=False,
             checkpoints=[], losses=[], releases=0, created_at=now(), hinted_at=now(),
         )

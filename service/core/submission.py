@@ -2,11 +2,12 @@
 
 import logging
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.core import datasets
+from service.core.catalog import Catalog
+from service.core.datasets import BUILT_IN, Contents, DatasetStatus
 from service.core.errors import Fault, Invalid, NotFound
 from service.core.jobs import Job
 from service.core.plan import Limits, Plan, plan
@@ -22,25 +23,27 @@ class Submission:
     """Takes specs in, up to the limits."""
 
     store: Store
+    catalog: Catalog
     queue: HintQueue
     limits: Limits
 
-    def faults(self, spec: JobSpec) -> tuple[Fault, ...]:
+    def faults(self, tenant: str, spec: JobSpec) -> tuple[Fault, ...]:
         """Everything wrong with a spec whose single values are right."""
         found = list(contradictions(spec))
         try:
-            plan(spec, datasets.find(spec.dataset.id), self.limits)
-        except NotFound as error:
-            found.append(Fault("/dataset/id", str(error), ", ".join(datasets.BUILT_IN)))
+            plan(spec, self._contents(tenant, spec.dataset.id), self.limits)
         except Invalid as error:
             found.extend(error.faults)
         return tuple(found)
 
-    def plan(self, spec: JobSpec) -> Plan:
+    def plan(self, tenant: str, spec: JobSpec) -> Plan:
         """What the job would be, without storing anything. Raises Invalid with every fault."""
-        if found := self.faults(spec):
+        if found := self.faults(tenant, spec):
             raise Invalid(found)
-        return plan(spec.filled(secrets.randbits(32)), datasets.find(spec.dataset.id), self.limits)
+        contents = self._contents(tenant, spec.dataset.id)
+        if spec.dataset.image_size is None and not contents.is_uniform:
+            spec = replace(spec, dataset=replace(spec.dataset, image_size=contents.shape[1]))
+        return plan(spec.filled(secrets.randbits(32)), contents, self.limits)
 
     def submit(self, tenant: str, spec: JobSpec, key: IdempotencyKey | None = None) -> tuple[Job, bool]:
         """Store the job, then tell the workers: once it is stored, it will be run whatever happens to the hint.
@@ -49,7 +52,8 @@ class Submission:
         """
         if key and (known := self.store.known(tenant, key)):
             return known, False
-        job, is_new = self.store.submit(tenant, self.plan(spec).spec, key)
+        planned = self.plan(tenant, spec)
+        job, is_new = self.store.submit(tenant, planned.spec, key, planned.warnings)
         if is_new:
             self.hint(job)
         return job, is_new
@@ -61,3 +65,15 @@ class Submission:
                 self.store.forget_hints(job.id)
             except SQLAlchemyError as error:  # the dispatcher will find the hint too old
                 log.warning("the hint of %s is late: %s", job.id, error)
+
+    def _contents(self, tenant: str, dataset_id: str) -> Contents:
+        """What the tenant's data set of that id holds. Raises Invalid where it cannot be trained on."""
+        try:
+            found = self.catalog.get(tenant, dataset_id)
+        except NotFound as error:
+            allowed = f"{', '.join(BUILT_IN)}, or the id of a data set of yours"
+            raise Invalid([Fault("/dataset/id", str(error), allowed)]) from error
+        if found.contents is None or found.status is not DatasetStatus.READY:
+            detail = f"the data set is {found.status}, not ready"
+            raise Invalid([Fault("/dataset/id", detail, "a data set whose status is ready")])
+        return found.contents

@@ -115,6 +115,9 @@ class JobSchema(Schema):
         metadata={"description": "attempts that came to nothing through no fault of the job's"},
     )
     releases = fields.Integer(metadata={"description": "how often a worker that was told to stop has put it back"})
+    warnings = fields.List(
+        fields.String(), metadata={"description": "what may disappoint, told when the job was submitted"}
+    )
     error = fields.Nested(ErrorSchema, allow_none=True)
     transitions = fields.List(fields.Nested(TransitionSchema))
     labels = fields.Function(lambda job: dict(job.spec.labels))

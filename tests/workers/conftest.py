@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from service.core.catalog import Catalog
 from service.core.database import events, jobs
 from service.core.jobs import Checkpoint, Job
 from service.core.settings import Settings
@@ -17,6 +18,7 @@ from service.core.spec import JobSpec
 from service.core.storage import open_storage
 from service.core.store import Store
 from workers import warm
+from workers.shelf import Shelf
 from workers.supervisor import Supervisor
 
 ENDLESS = {"epochs": 100_000, "early_stopping": None, "train_loss_clean": False}
@@ -38,7 +40,9 @@ class Bench:
     def __init__(self, settings: Settings, store: Store, context: ForkServerContext) -> None:
         self.settings, self.store, self.context = settings, store, context
         self.storage = open_storage(settings.storage_url)
-        self.supervisor = Supervisor(settings, store, self.storage, context)
+        self.catalog = Catalog(store._db)
+        self.shelf = Shelf(settings.home / "datasets", self.catalog, self.storage, settings.cache_bytes)
+        self.supervisor = Supervisor(settings, store, self.storage, self.shelf, context)
 
     def submit(self, **changes: Any) -> Job:
         spec = {"dataset": {"id": "digits", "train_limit": 100}, "model": {"arch": "mlp", "hidden": [8]}, "epochs": 3}

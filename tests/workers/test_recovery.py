@@ -219,19 +219,22 @@ def test_a_trainer_that_trains_no_more_is_ended_as_stalled_and_the_job_goes_on(b
 
 
 WORKER = """
-import sys
+from service.core.catalog import Catalog
 from service.core.database import Database
 from service.core.settings import Settings
 from service.core.storage import open_storage
 from service.core.store import Store
 from workers import warm
-from workers.scratch import sweep
+from workers.shelf import Shelf
 from workers.supervisor import Supervisor
 settings = Settings.from_env()
-store = Store(Database(settings.database_url))
+database = Database(settings.database_url)
+store = Store(database)
 context, warmth = warm.start()
 print(warmth.server_pid, flush=True)
-Supervisor(settings, store, open_storage(settings.storage_url), context).run_next()
+storage = open_storage(settings.storage_url)
+shelf = Shelf(settings.home / "datasets", Catalog(database), storage, settings.cache_bytes)
+Supervisor(settings, store, storage, shelf, context).run_next()
 warm.stop(warmth)
 print("over", flush=True)
 """
@@ -289,7 +292,7 @@ def test_a_storage_that_is_away_for_a_while_costs_checkpoints_and_nothing_else(b
             return getattr(storage, name)
 
     expected = undisturbed(bench)
-    bench.supervisor = Supervisor(bench.settings, bench.store, cast(Storage, Sometimes()), bench.context)
+    bench.supervisor = Supervisor(bench.settings, bench.store, cast(Storage, Sometimes()), bench.shelf, bench.context)
     job = bench.submit(**LIVELY)
     thread = bench.start()
     assert eventually(lambda: checkpoints(bench, job) >= 2)

@@ -102,7 +102,7 @@ def test_what_a_spec_asks_for_is_trained_published_and_reproduces_its_loss(
 
 def test_images_that_have_no_room_are_streamed_to_the_very_same_history(bench: Bench) -> None:
     def losses(settings: Settings) -> list[tuple[float | None, float | None]]:
-        supervisor = Supervisor(settings, bench.store, bench.storage, bench.context)
+        supervisor = Supervisor(settings, bench.store, bench.storage, bench.shelf, bench.context)
         job = bench.submit(**EVERYTHING)
         assert supervisor.run_next() == job.id
         assert bench.job(job).status == "succeeded", bench.job(job).error
@@ -143,7 +143,7 @@ def test_a_cancelled_job_stops_and_publishes_its_best_model(bench: Bench) -> Non
 
 def test_a_trainer_that_does_not_stop_is_killed_and_its_best_model_kept(bench: Bench) -> None:
     bench.supervisor = Supervisor(
-        replace(bench.settings, stop_seconds=0.5), bench.store, bench.storage, bench.context
+        replace(bench.settings, stop_seconds=0.5), bench.store, bench.storage, bench.shelf, bench.context
     )  # fmt: skip
     job = bench.submit(**ENDLESS)
     thread = bench.start()
@@ -233,7 +233,7 @@ class Away(Store):
 
 def test_a_database_that_is_away_for_a_moment_loses_no_epoch(bench: Bench, database: Database) -> None:
     away = Away(database)
-    bench.supervisor = Supervisor(bench.settings, away, bench.storage, bench.context)
+    bench.supervisor = Supervisor(bench.settings, away, bench.storage, bench.shelf, bench.context)
     job = bench.submit(**ENDLESS)
     thread = bench.start()
     assert eventually(lambda: bench.training(job))
@@ -251,7 +251,7 @@ def test_a_database_that_is_away_for_a_moment_loses_no_epoch(bench: Bench, datab
 def test_a_database_that_stays_away_until_the_lease_runs_out_ends_the_trainer(bench: Bench, database: Database) -> None:
     away = Away(database)
     settings = replace(bench.settings, lease_seconds=2.0, heartbeat_seconds=0.5)
-    bench.supervisor = Supervisor(settings, away, bench.storage, bench.context)
+    bench.supervisor = Supervisor(settings, away, bench.storage, bench.shelf, bench.context)
     job = bench.submit(**ENDLESS)
     thread = bench.start()
     assert eventually(lambda: bench.training(job))
@@ -267,7 +267,7 @@ def test_a_database_that_stays_away_until_the_lease_runs_out_ends_the_trainer(be
 
 def test_a_lease_is_renewed_while_a_job_runs(bench: Bench, database: Database) -> None:
     settings = replace(bench.settings, lease_seconds=2.0, heartbeat_seconds=0.3)
-    bench.supervisor = Supervisor(settings, bench.store, bench.storage, bench.context)
+    bench.supervisor = Supervisor(settings, bench.store, bench.storage, bench.shelf, bench.context)
     job = bench.submit(**ENDLESS)
     thread = bench.start()
 
@@ -289,7 +289,7 @@ def test_a_result_that_cannot_be_stored_is_no_success(once: Bench) -> None:
             raise StorageError(f"{key} could not be stored: No space left on device")
 
     full = Full(once.settings.home / "storage")
-    once.supervisor = Supervisor(once.settings, once.store, full, once.context)
+    once.supervisor = Supervisor(once.settings, once.store, full, once.shelf, once.context)
     job = once.run()
     assert job.error is not None
     assert (job.status, job.error.code, job.error.origin) == ("failed", "storage_error", "infrastructure")
@@ -311,7 +311,7 @@ def test_two_workers_in_one_home_leave_each_other_s_files_alone(bench: Bench, da
     with database.write() as c:  # what a reaper does when a lease has lapsed
         c.exec_driver_sql("UPDATE jobs SET status = 'queued', last_epoch = NULL, best_epoch = NULL")
         c.exec_driver_sql("DELETE FROM epochs")
-    other = Supervisor(bench.settings, bench.store, bench.storage, bench.context)
+    other = Supervisor(bench.settings, bench.store, bench.storage, bench.shelf, bench.context)
     second = threading.Thread(target=other.run_next)
     second.start()
     first.join(30)

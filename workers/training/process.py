@@ -2,12 +2,9 @@
 
 import ctypes
 import platform
-import signal
-import sys
 
 import torch
 
-PR_SET_PDEATHSIG = 1  # prctl(2)
 # mallopt(3): glibc gives every large block back to the system and gets it again, page by page, at every step.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 KEEP_ALL = 2**31 - 1
@@ -23,9 +20,3 @@ def tune(threads: int) -> None:
         libc.mallopt(M_MMAP_MAX, 0)
         libc.mallopt(M_TRIM_THRESHOLD, KEEP_ALL)
         libc.mallopt(M_TOP_PAD, GROWTH)
-
-
-def die_with_parent() -> None:
-    """Linux kills this process when the thread that started it ends."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

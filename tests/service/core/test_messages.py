@@ -7,6 +7,7 @@ from typing import Any
 
 import redis
 
+from service.core.catalog import Catalog
 from service.core.database import Database
 from service.core.dispatcher import Dispatcher
 from service.core.events import Wakeups
@@ -32,7 +33,9 @@ def hints(server: Redis) -> int:
 def parts(tmp_path: Path, url: str, database: Database, hint_seconds: float = 60) -> tuple[Submission, Dispatcher]:
     settings = Settings.from_env({"RIGHTFIT_HOME": str(tmp_path), "RIGHTFIT_HINT_SECONDS": str(hint_seconds)})
     store, queue = Store(database), HintQueue(url)
-    return Submission(store, queue, Limits(10**9, 64 << 30)), Dispatcher(settings, store, Registry(database), queue)
+    return Submission(store, Catalog(database), queue, Limits(10**9, 64 << 30)), Dispatcher(
+        settings, store, Registry(database), queue
+    )
 
 
 def test_an_accepted_job_sends_one_hint(tmp_path: Path, own_redis: Redis, database: Database) -> None:

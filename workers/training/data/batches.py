@@ -15,7 +15,7 @@ from workers.training.data.augmentation.draws import send
 from workers.training.data.augmentation.layout import select
 from workers.training.data.images import ImageSet
 from workers.training.data.normalization import Normalization
-from workers.training.process import die_with_parent
+from workers.training.parent import die_with_parent
 
 LOADERS = 2  # processes for each streamed part
 PREFETCH = 4  # batches that each has ready

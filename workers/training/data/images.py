@@ -17,13 +17,18 @@ class ImageSet:
     """stored uint8 [N, C, H, W] with values from 0 to 255, labels int64 [N] from 0 to len(classes) - 1; on the CPU.
 
     The stored images may be a file mapped into memory. `side` is the side to which they are resized on their way out,
-    None to leave them as they are.
+    None to leave them as they are. `parts` int8 [N] says which part of the split an image belongs to (0 train,
+    1 validation, 2 test), where the set comes divided. `copies` int64 [N] names for each image the first one that is
+    nearly the same.
     """
 
     stored: Tensor
     labels: Tensor
     classes: tuple[str, ...]
     side: int | None = None
+    parts: Tensor | None = None
+    copies: Tensor | None = None
+    known_digest: str | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -61,6 +66,8 @@ class ImageSet:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of all stored pixels and labels."""
+        if self.known_digest:
+            return self.known_digest
         sha = hashlib.sha256()
         for chunk in torch.split(self.stored, CHUNK):
             sha.update(chunk.contiguous().numpy().data)

@@ -10,6 +10,8 @@ from service.core.errors import InvalidData
 from service.core.spec import Dataset
 from workers.training.seeds import generator
 
+TRAIN, VALIDATION, TEST = 0, 1, 2
+
 
 @dataclass(frozen=True)
 class Split:
@@ -27,28 +29,54 @@ class Split:
         return {name: part.tolist() for name, part in vars(self).items()}
 
 
-def stratified_split(labels: Tensor, options: Dataset, seed: int | None) -> Split:
+def stratified_split(
+    labels: Tensor, options: Dataset, seed: int | None, given: Tensor | None = None, copies: Tensor | None = None
+) -> Split:
     """Split int64 labels [N]. Of each class, its share goes to validation and test, at least one image to each part.
 
-    `train_limit` then thins the training part alone, so that runs with different limits are scored on the same
-    validation images. Raises InvalidData where a class has too few images.
+    `given` int8 [N]: the parts that a set comes divided into (0 train, 1 validation, 2 test); one that is missing there
+    is drawn from those to train on. `copies` int64 [N]: for each image the first one that is nearly the same; it is put
+    into that one's part, so that nothing is validated on that was trained on. `train_limit` then thins the training
+    part alone, so that runs with different limits are scored on the same validation images. Raises InvalidData where a
+    class has too few images.
     """
     random = generator(seed, "split")
+    given = torch.zeros(len(labels), dtype=torch.int8) if given is None else given
+    shares = [
+        share if not (given == part).any() else 0.0
+        for part, share in ((VALIDATION, options.val_fraction), (TEST, options.test_fraction))
+    ]
+    pool = given == TRAIN
+    originals = pool if copies is None else pool & (copies == torch.arange(len(labels)))
     parts: tuple[list[Tensor], ...] = ([], [], [])
     for label in torch.unique(labels):
-        members = torch.nonzero(labels == label).flatten()
+        members = torch.nonzero((labels == label) & originals).flatten()
         members = members[torch.randperm(len(members), generator=random)]
-        parts_needed = 3 if options.test_fraction else 2
-        if len(members) < parts_needed:
-            raise InvalidData(f"class {int(label)} has {len(members)} images, too few for every part of the split")
-        validation = min(max(1, round(len(members) * options.val_fraction)), len(members) - parts_needed + 1)
-        test = round(len(members) * options.test_fraction)
-        test = min(max(1, test), len(members) - validation - 1) if options.test_fraction else 0
-        sizes = [len(members) - validation - test, validation, test]
-        for part, chosen in zip(parts, torch.split(members, sizes), strict=True):
+        for part, chosen in zip(parts, torch.split(members, _sizes(int(label), len(members), *shares)), strict=True):
             part.append(chosen)
-    train = _thinned(parts[0], options.train_limit)
-    return Split(*(torch.cat(part).sort().values for part in (train, parts[1], parts[2])))
+    if copies is not None:
+        parts = tuple(_with_copies(part, labels, copies, pool) for part in parts)
+    train = torch.cat(_thinned(parts[TRAIN], options.train_limit))
+    held_out = (torch.cat([*parts[part], torch.nonzero(given == part).flatten()]) for part in (VALIDATION, TEST))
+    return Split(*(part.sort().values for part in (train, *held_out)))
+
+
+def _sizes(label: int, members: int, validation_share: float, test_share: float) -> list[int]:
+    """How many members of a class go to training, validation and test."""
+    needed = 1 + (validation_share > 0) + (test_share > 0)
+    if members < needed:
+        raise InvalidData(f"class {label} has {members} images, too few for every part of the split")
+    validation = min(max(1, round(members * validation_share)), members - needed + 1) if validation_share else 0
+    test = min(max(1, round(members * test_share)), members - validation - 1) if test_share else 0
+    return [members - validation - test, validation, test]
+
+
+def _with_copies(by_class: list[Tensor], labels: Tensor, copies: Tensor, pool: Tensor) -> list[Tensor]:
+    """These images, each class in its order, followed by their copies, which may be of another class."""
+    chosen = torch.cat(by_class)
+    others = pool & torch.isin(copies, chosen) & (copies != torch.arange(len(copies)))
+    everything = torch.cat([chosen, torch.nonzero(others).flatten()])
+    return [everything[labels[everything] == label] for label in torch.unique(labels)]
 
 
 def stratified_subset(labels: Tensor, indices: Tensor, size: int, seed: int | None) -> Tensor:

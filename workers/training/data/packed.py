@@ -1,0 +1,52 @@
+"""A data set that was sent to the service, as the worker's reader has packed it (workers/ingest/pack.py)."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import functional as transforms
+
+from service.core.datasets import CONTENTS, INDEX, PIXELS, Contents
+from workers.training.data.images import ImageSet
+
+RESIZED = ".images.bin"  # in the run's own folder
+
+
+def load(folder: Path, side: int | None, scratch: Path) -> ImageSet:
+    """The set in a pack's folder, mapped into memory, not read.
+
+    Images of different sizes are brought to squares of `side` once, in a file in `scratch`.
+    """
+    contents = Contents.from_dict(json.loads((folder / CONTENTS).read_text()))
+    with np.load(folder / INDEX, allow_pickle=False) as index:
+        columns = {name: torch.from_numpy(index[name]) for name in index.files}
+    size = (folder / PIXELS).stat().st_size
+    pixels = torch.from_file(str(folder / PIXELS), shared=False, size=size, dtype=torch.uint8)
+    channels, height, width = contents.shape
+    if contents.is_uniform:
+        stored = pixels.view(-1, height, width, channels).permute(0, 3, 1, 2)
+    else:
+        side = side or height
+        stored = _resized(pixels, columns, channels, side, scratch / RESIZED)
+    return ImageSet(
+        stored,
+        columns["labels"],
+        contents.classes,
+        side=side if contents.is_uniform else None,
+        parts=columns["parts"] if contents.parts else None,
+        copies=columns["copies"],
+        known_digest=contents.digest,
+    )
+
+
+def _resized(pixels: Tensor, columns: dict[str, Tensor], channels: int, side: int, target: Path) -> Tensor:
+    """uint8 [N, C, side, side], channels last."""
+    offsets, heights, widths = (columns[name].tolist() for name in ("offsets", "heights", "widths"))
+    size = len(offsets) * side * side * channels
+    images = torch.from_file(str(target), shared=True, size=size, dtype=torch.uint8).view(-1, side, side, channels)
+    for image, offset, height, width in zip(images, offsets, heights, widths, strict=True):
+        whole = pixels[offset : offset + height * width * channels].view(height, width, channels).permute(2, 0, 1)
+        image.copy_(transforms.resize(whole, [side, side], antialias=True).permute(1, 2, 0))
+    return images.permute(0, 3, 1, 2)
