@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from service.core.datasets import BUILT_IN, CONTENTS, Contents
 from service.core.errors import (
@@ -32,13 +33,15 @@ from service.core.errors import (
     SpecNotUnderstood,
     TrainingError,
 )
+from service.core.jobs import StopReason
 from service.core.plan import GIB, UNLIMITED, plan
 from service.core.spec import JobSpec, unknown_parts
-from workers.scratch import REPORT, SPLIT, Scratch
+from workers.scratch import ONNX, REPORT, SAFETENSORS, SPLIT, Scratch
 from workers.training.checkpoint import load_tensors, save_json, save_tensors
 from workers.training.data import Places
-from workers.training.data.prepare import prepare
+from workers.training.data.prepare import Prepared, prepare
 from workers.training.evaluate import evaluate, scoring_batch
+from workers.training.export import save_onnx, save_safetensors
 from workers.training.loop import Fitted, Parts, fit
 from workers.training.models import build_model
 from workers.training.parent import die_with_parent
@@ -47,6 +50,7 @@ from workers.training.report import summary
 from workers.training.state import Snapshot
 from workers.warm import RELEASED, Work
 
+CHECKED_IMAGES = 64  # on which model.onnx must agree with torch
 TELL_SECONDS = 0.5  # how often the supervisor is told that batches are trained
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -225,14 +229,30 @@ def run(
     report("phase", {"phase": "finalizing"})
     save_json(scratch.folder / SPLIT, split.to_dict())
     test = None
-    if fitted.best_weights is not None and len(split.test):
+    onnx: dict[str, Any] | None = None
+    if fitted.best_weights is not None:
         model.load_state_dict(fitted.best_weights)
-        tested = batches(split.test)
-        test = evaluate(model, tested, scoring_batch(tested, spec.batch_size))
-    save_json(
-        scratch.folder / REPORT, summary(spec, prepared, model, fitted, test) | {"seconds": time.time() - started}
-    )
+        if len(split.test):
+            tested = batches(split.test)
+            test = evaluate(model, tested, scoring_batch(tested, spec.batch_size))
+        save_safetensors(fitted.best_weights, scratch.folder / SAFETENSORS)
+        if fitted.stop_reason != StopReason.CANCELLED:  # whoever cancels does not wait for it
+            onnx = _exported(model, prepared, scratch.folder / ONNX)
+    report_json = summary(spec, prepared, model, fitted, test)
+    save_json(scratch.folder / REPORT, report_json | {"onnx": onnx, "seconds": time.time() - started})
     return fitted
+
+
+def _exported(model: nn.Module, prepared: Prepared, target: Path) -> dict[str, Any]:
+    """What the report says of model.onnx; a network that cannot be written as one fails no job."""
+    samples = prepared.images.take(prepared.split.validation[:CHECKED_IMAGES])
+    try:
+        return save_onnx(model, prepared.normalization, samples, target)
+    except OSError:
+        raise
+    except Exception as error:
+        log.warning("no model.onnx: %s", error)
+        return {"error": f"{type(error).__name__}: {error}".splitlines()[0][:300]}
 
 
 def _earlier(last: Path) -> Snapshot | None:

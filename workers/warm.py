@@ -21,6 +21,7 @@ PRELOAD = (
     TRAINER,
     "sklearn.datasets",  # the digits
     "torch._dynamo",  # the first optimizer of a process imports it
+    "torch.onnx._internal.torchscript_exporter.utils",  # what writes model.onnx
 )
 # OpenBLAS starts its threads when it is loaded; made before the fork they would be dead weight in every child.
 SINGLE_THREADED = "OPENBLAS_NUM_THREADS"

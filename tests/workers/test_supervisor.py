@@ -1,5 +1,6 @@
 """The supervisor with a real warm server and real trainer processes, in a process that is not Celery's."""
 
+import json
 import os
 import signal
 import threading
@@ -16,14 +17,17 @@ from sqlalchemy.exc import OperationalError
 
 from service.core.database import Database
 from service.core.errors import StorageError
+from service.core.events import Wakeups
 from service.core.jobs import Phase, Status, Wish
 from service.core.settings import Settings
 from service.core.storage import Artifact, LocalStorage
 from service.core.store import Lease, Store
+from tests.pictures import encoded, folders, stripes, zipped
 from tests.ports import eventually
 from tests.workers.conftest import ENDLESS, Bench
 from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATION
 from workers import warm
+from workers.librarian import Librarian
 from workers.supervisor import Supervisor
 from workers.verify import verify
 
@@ -368,3 +372,22 @@ def test_a_cancellation_that_meets_a_stop_still_publishes_the_best_model(bench: 
     thread.join(30)
     assert bench.job(job).status is Status.CANCELLED
     assert "best_model.pth" in {a.name for a in bench.store.artifacts("t", job.id)}
+
+
+def test_a_set_that_was_sent_is_trained_on_and_its_result_reproduced(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "sent").write_bytes(zipped(folders(each=20) | {"rows/x.png": encoded(stripes("rows", 99, 20))}))
+    bench.catalog.add("t", "ds_1", "stripes", "zip", bench.storage.put("datasets/ds_1/upload", tmp_path / "sent"))
+    wakeups = Wakeups(bench.settings.redis_url)
+    Librarian(bench.settings, bench.catalog, bench.storage, wakeups, "worker").read_next(threading.Event())
+    job = bench.run(dataset={"id": "ds_1", "image_size": 16}, model={"channels": [8], "hidden": [16]}, epochs=2)
+    assert job.status == "succeeded", job.error
+    folder = tmp_path / "result"
+    folder.mkdir()
+    for artifact in bench.store.artifacts("t", job.id):
+        bench.storage.get(artifact, folder / artifact.name)
+    report = json.loads((folder / "report.json").read_text())
+    assert (report["data"]["id"], report["data"]["classes"]) == ("ds_1", ["checks", "columns", "rows"])
+    with bench.shelf.lent("ds_1") as pack:
+        recorded, recomputed = verify(folder, pack)
+    assert recomputed == pytest.approx(recorded, rel=1e-5)
+    assert list((bench.settings.home / "scratch").glob("*/a*")) == []

@@ -1,0 +1,243 @@
+"""Data sets are read by whichever worker claims them, under a lease, and end ready or with a reason."""
+
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from service.core.catalog import Catalog
+from service.core.database import Database
+from service.core.datasets import DatasetError, DatasetStatus
+from service.core.errors import Conflict, LeaseLost, NotFound, ObjectMissing
+from service.core.events import Wakeups
+from service.core.settings import Settings
+from service.core.spec import JobSpec
+from service.core.storage import Storage, open_storage
+from service.core.store import Store
+from tests.pictures import folders, zipped
+from tests.ports import eventually
+from workers.librarian import Librarian
+from workers.shelf import Shelf
+
+
+@pytest.fixture
+def settings(everywhere: Settings) -> Settings:
+    return replace(everywhere, backoff_seconds=0.0)
+
+
+@pytest.fixture
+def wakeups(settings: Settings) -> Wakeups:
+    return Wakeups(settings.redis_url)
+
+
+@pytest.fixture
+def catalog(database: Database, wakeups: Wakeups) -> Catalog:
+    return Catalog(database, wakeups.publish)
+
+
+@pytest.fixture
+def storage(settings: Settings) -> Storage:
+    return open_storage(settings.storage_url)
+
+
+@pytest.fixture
+def librarian(settings: Settings, catalog: Catalog, storage: Storage, wakeups: Wakeups) -> Librarian:
+    return Librarian(settings, catalog, storage, wakeups, "worker")
+
+
+Running = threading.Event
+
+
+@pytest.fixture
+def never() -> Running:
+    return threading.Event()
+
+
+def sent(catalog: Catalog, storage: Storage, tmp_path: Path, data: bytes, dataset_id: str = "ds_1") -> str:
+    path = tmp_path / "sent"
+    path.write_bytes(data)
+    catalog.add("t", dataset_id, "stripes", "zip", storage.put(f"datasets/{dataset_id}/upload", path))
+    return dataset_id
+
+
+def test_a_set_that_was_sent_becomes_ready_and_its_upload_is_dropped(
+    librarian: Librarian, catalog: Catalog, storage: Storage, tmp_path: Path, never: Running
+) -> None:
+    dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
+    assert catalog.get("t", dataset_id).status == "processing"
+    assert librarian.read_next(never) == dataset_id
+    found = catalog.get("t", dataset_id)
+    assert found.status == "ready"
+    assert found.contents is not None
+    assert found.contents.samples == 9
+    assert {file.name for file in found.packed} == {"pixels.bin", "index.npz", "contents.json"}
+    with pytest.raises(ObjectMissing):
+        storage.open(f"datasets/{dataset_id}/upload")
+    assert librarian.read_next(never) is None
+
+
+def test_a_set_that_cannot_be_read_says_why(
+    librarian: Librarian, catalog: Catalog, storage: Storage, tmp_path: Path, never: Running
+) -> None:
+    dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3) | {"rows/000.png": b"x"}))
+    librarian.read_next(never)
+    found = catalog.get("t", dataset_id)
+    assert found.error is not None
+    assert (found.status, found.error.code) == ("failed", "invalid_data")
+    assert "'rows/000.png'" in found.error.detail
+
+
+def test_a_running_librarian_is_woken(
+    librarian: Librarian, catalog: Catalog, storage: Storage, tmp_path: Path, never: Running
+) -> None:
+    thread = threading.Thread(target=librarian.run, args=(never,))
+    thread.start()
+    try:
+        dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
+        assert eventually(lambda: catalog.get("t", dataset_id).status == "ready")
+    finally:
+        never.set()
+        thread.join(20)
+    assert not thread.is_alive()
+
+
+def test_a_librarian_that_is_told_to_stop_leaves_the_set_to_another(
+    librarian: Librarian, catalog: Catalog, storage: Storage, tmp_path: Path, never: Running
+) -> None:
+    dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=2000)))
+    stop = threading.Event()
+    thread = threading.Thread(target=librarian.read_next, args=(stop,))
+    thread.start()
+    time.sleep(0.3)
+    stop.set()
+    thread.join(20)
+    assert catalog.get("t", dataset_id).status == "processing"
+    assert librarian.read_next(never) == dataset_id, "at once, not after the lease"
+    assert catalog.get("t", dataset_id).status == "ready"
+
+
+def test_a_reader_that_has_lost_its_lease_changes_nothing(catalog: Catalog, storage: Storage, tmp_path: Path) -> None:
+    sent(catalog, storage, tmp_path, zipped(folders(each=3)))
+    first = catalog.claim("one", 0.0)
+    time.sleep(0.05)
+    second = catalog.claim("two", 60)
+    assert first is not None
+    assert second is not None
+    assert (first.attempt, second.attempt) == (1, 2)
+    for write in (catalog.release, lambda reading: catalog.renew(reading, 60)):
+        with pytest.raises(LeaseLost):
+            write(first)
+    with pytest.raises(LeaseLost):
+        catalog.fail(first, DatasetError("x", "y"))
+    catalog.renew(second, 60)
+    assert catalog.claim("three", 60) is None, "it is held"
+
+
+def test_a_set_that_costs_every_reader_has_failed(catalog: Catalog, storage: Storage, tmp_path: Path) -> None:
+    dataset_id = sent(catalog, storage, tmp_path, b"x")
+    for _ in range(3):
+        assert catalog.claim("one", 0.0) is not None
+        time.sleep(0.05)
+    assert catalog.claim("one", 0.0) is None
+    found = catalog.get("t", dataset_id)
+    assert found.error is not None
+    assert (found.status, found.error.code) == ("failed", "worker_lost")
+
+
+def test_a_set_whose_upload_is_gone_is_tried_again_and_then_says_so(
+    librarian: Librarian, catalog: Catalog, storage: Storage, tmp_path: Path, never: Running
+) -> None:
+    dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
+    storage.delete(f"datasets/{dataset_id}/upload")
+    for _ in range(3):
+        assert catalog.get("t", dataset_id).status == "processing"
+        assert librarian.read_next(never) == dataset_id
+    found = catalog.get("t", dataset_id)
+    assert found.error is not None
+    assert (found.status, found.error.code) == ("failed", "not_read")
+    assert "upload" in found.error.detail
+
+
+@pytest.fixture
+def shelf(settings: Settings, catalog: Catalog, storage: Storage) -> Shelf:
+    return Shelf(settings.home / "datasets", catalog, storage, most_bytes=10_000)
+
+
+@pytest.fixture
+def ready(
+    librarian: Librarian, catalog: Catalog, storage: Storage, tmp_path: Path, never: Running
+) -> tuple[str, str]:
+    names = ("ds_a", "ds_b")
+    for name in names:
+        sent(catalog, storage, tmp_path, zipped(folders(each=8)), name)
+        librarian.read_next(never)
+    return names
+
+
+def test_a_pack_is_fetched_once_and_dropped_when_room_is_needed(
+    shelf: Shelf, storage: Storage, ready: tuple[str, str]
+) -> None:
+    first, second = ready
+    with shelf.lent(first) as folder:
+        assert folder is not None
+        assert (folder / "pixels.bin").stat().st_size == 24 * 256
+        with shelf.lent(first) as again, shelf.lent(second) as other:
+            assert again == folder
+            assert other is not None
+            assert (folder / "pixels.bin").exists(), "what is lent stays, whatever room is needed"
+            assert (other / "pixels.bin").exists()
+    storage.delete("datasets")
+    with shelf.lent(first) as folder:
+        assert folder is not None
+        assert (folder / "pixels.bin").exists(), "it is not fetched again"
+
+
+def test_what_was_lent_longest_ago_makes_room(shelf: Shelf, ready: tuple[str, str]) -> None:
+    first, second = ready
+    with shelf.lent(first) as folder:
+        pass
+    with shelf.lent(second):
+        assert folder is not None
+        assert not folder.exists()
+    with shelf.lent(first) as folder:
+        assert folder is not None
+        assert (folder / "pixels.bin").exists()
+
+
+def test_a_set_that_a_live_job_uses_cannot_be_deleted_and_one_that_is_gone_cannot_be_used(
+    catalog: Catalog, database: Database, ready: tuple[str, str]
+) -> None:
+    store, first = Store(database), ready[0]
+    spec = JobSpec.from_dict({"dataset": {"id": first}}).filled(1)
+    job, _ = store.submit("t", spec)
+    with pytest.raises(Conflict, match=job.id):
+        catalog.hide("t", first)
+    store.cancel("t", job.id)
+    with pytest.raises(NotFound):
+        catalog.hide("another", first)
+    catalog.hide("t", first)
+    with pytest.raises(Conflict, match="cannot be trained on any more"):
+        store.submit("t", spec)
+    with pytest.raises(NotFound):
+        catalog.get("t", first)
+    catalog.hide("t", first)
+    catalog.forget("t", first)
+    with pytest.raises(NotFound):
+        catalog.hide("t", first)
+    assert [dataset.id for dataset in catalog.list("t", 10).datasets] == [ready[1]]
+    assert catalog.list("another", 10).datasets == ()
+
+
+def test_a_set_that_is_deleted_while_it_is_read_stays_deleted(
+    catalog: Catalog, storage: Storage, tmp_path: Path
+) -> None:
+    dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
+    reading = catalog.claim("one", 60)
+    assert reading is not None
+    catalog.hide("t", dataset_id)
+    with pytest.raises(LeaseLost):
+        catalog.renew(reading, 60)
+    assert catalog.claim("two", 60) is None
+    assert DatasetStatus.DELETING not in {dataset.status for dataset in catalog.list("t", 10).datasets}

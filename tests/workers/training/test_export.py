@@ -1,0 +1,69 @@
+"""The best model for use elsewhere says the same there."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from service.core.spec import JobSpec
+from workers.training import export
+from workers.training.data.normalization import Normalization
+from workers.training.models import build_model
+
+NORMALIZATION = Normalization(torch.tensor([0.4]), torch.tensor([0.3]))
+MODELS = {
+    "cnn": {"channels": [8, 16], "hidden": [16], "norm": "batch"},
+    "mlp": {"arch": "mlp", "hidden": [16]},
+    "layers": {
+        "arch": "layers",
+        "layers": [
+            {"type": "conv2d", "channels": 8},
+            {"type": "residual", "layers": [{"type": "conv2d", "channels": 8}, {"type": "relu"}]},
+            {"type": "global_avg_pool"},
+            {"type": "dropout", "p": 0.5},
+            {"type": "linear"},
+        ],
+    },
+}
+
+
+def network(model: dict[str, object], **regularization: float) -> torch.nn.Module:
+    spec = {"dataset": {"id": "digits"}, "model": model, "regularization": regularization}
+    return build_model(JobSpec.from_dict(spec).filled(1), (1, 8, 8), 10)
+
+
+def pixels(count: int) -> torch.Tensor:
+    return torch.randint(0, 256, (count, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_graph_takes_pixels_from_0_to_1_and_says_what_torch_says(name: str, tmp_path: Path) -> None:
+    model = network(MODELS[name])
+    model.train()
+    said = export.save_onnx(model, NORMALIZATION, pixels(5), tmp_path / "model.onnx")
+    assert said["largest_difference"] <= export.TOLERANCE
+    assert model.training, "the model is left as it was"
+    images = pixels(7).float() / 255
+    with torch.inference_mode():
+        expected = model.eval()((images - 0.4) / 0.3)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    (logits,) = session.run(["logits"], {"images": images.numpy()})
+    assert np.allclose(logits, expected.numpy(), atol=1e-5)
+
+
+def test_a_graph_that_says_something_else_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+    said = export.save_onnx(network(MODELS["mlp"]), NORMALIZATION, pixels(5), tmp_path / "model.onnx")
+    assert "error" in said
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_safetensors_hold_the_very_weights(tmp_path: Path) -> None:
+    weights = network(MODELS["cnn"]).to(memory_format=torch.channels_last).state_dict()
+    export.save_safetensors(weights, tmp_path / "model.safetensors")
+    found = load_file(tmp_path / "model.safetensors")
+    assert found.keys() == weights.keys()
+    assert all(torch.equal(found[name], value) for name, value in weights.items())

@@ -1,0 +1,78 @@
+"""Training on data sets that were sent: the images as they were packed, split as their folders and copies demand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from service.core.spec import Dataset, JobSpec
+from tests.pictures import encoded, folders, stripes, zipped
+from workers.ingest.read import read
+from workers.training.data import Places
+from workers.training.data.prepare import Prepared, prepare
+from workers.training.data.split import stratified_split
+
+
+def prepared(tmp_path: Path, files: dict[str, bytes], **dataset: object) -> Prepared:
+    (tmp_path / "upload").write_bytes(zipped(files))
+    (tmp_path / "pack").mkdir()
+    read("zip", tmp_path / "upload", tmp_path / "pack", 1 << 30)
+    spec = JobSpec.from_dict({"dataset": {"id": "ds_1"} | dataset}).filled(1)
+    return prepare(spec, Places(tmp_path / "pack", tmp_path))
+
+
+def test_images_are_trained_on_as_they_were_sent(tmp_path: Path) -> None:
+    found = prepared(tmp_path, folders(each=5))
+    assert found.images.shape == (1, 16, 16)
+    assert found.images.classes == ("checks", "columns", "rows")
+    pixels = found.images.take(torch.tensor([5, 14]))
+    assert (pixels[0, 0].numpy() == stripes("columns", 0)).all()
+    assert (pixels[1, 0].numpy() == stripes("rows", 4)).all()
+    assert found.images.on(torch.device("cpu")) is found.images.stored, "mapped into memory, not copied"
+
+
+def test_images_of_several_sizes_are_brought_to_one(tmp_path: Path) -> None:
+    plain = np.full((40, 20, 3), 77, np.uint8)
+    found = prepared(tmp_path, folders(each=5) | {"rows/tall.png": encoded(plain)}, image_size=12)
+    assert found.images.shape == (3, 12, 12)
+    assert found.images.side is None
+    assert (found.images.take(torch.tensor([15])) == 77).all()
+
+
+def test_folders_that_divide_the_set_are_obeyed(tmp_path: Path) -> None:
+    files = {f"train/{name}": data for name, data in folders(each=6).items()}
+    files |= {f"val/{name}": data for name, data in folders(each=2, first=10).items()}
+    files |= {f"test/{name}": data for name, data in folders(each=1, first=20).items()}
+    found = prepared(tmp_path, files)
+    assert found.images.parts is not None
+    for part, indices in enumerate(vars(found.split).values()):
+        assert (found.images.parts[indices] == part).all()
+    assert [len(part) for part in vars(found.split).values()] == [18, 6, 3]
+
+
+def test_a_part_that_is_missing_is_drawn_from_the_images_to_train_on(tmp_path: Path) -> None:
+    files = {f"train/{name}": data for name, data in folders(each=10).items()}
+    files |= {f"test/{name}": data for name, data in folders(each=3, first=20).items()}
+    split = prepared(tmp_path, files, test_fraction=0.5).split
+    assert [len(part) for part in vars(split).values()] == [24, 6, 9]
+
+
+def test_copies_are_never_on_two_sides_of_a_split() -> None:
+    labels = torch.tensor([0, 1] * 50)
+    copies = torch.arange(100)
+    copies[60:100:2] = copies[0:40:2]
+    copies[61], copies[80] = 1, 1  # of a picture, and of one of another class
+    for seed in range(5):
+        split = stratified_split(labels, Dataset("ds_1", test_fraction=0.2), seed, None, copies)
+        parts = {int(i): name for name, part in vars(split).items() for i in part}
+        assert len(parts) == 100
+        assert all(parts[i] == parts[int(copies[i])] for i in range(100))
+        assert min(map(len, vars(split).values())) >= 10
+
+
+@pytest.mark.parametrize("limit", [10, 40])
+def test_a_limit_thins_the_training_part_and_no_other(limit: int) -> None:
+    labels, given = torch.arange(100) % 4, (torch.arange(100) % 5 == 0).to(torch.int8)
+    split = stratified_split(labels, Dataset("ds_1", train_limit=limit), 1, given)
+    assert (len(split.train), len(split.validation)) == (limit, 20)
