@@ -10,7 +10,7 @@ from flask import Blueprint, Flask, Response, abort, g, redirect, request
 from flask_smorest import Api
 
 from service import errors
-from service.api import artifacts, datasets, health, history, jobs
+from service.api import artifacts, datasets, health, history, jobs, predict
 from service.api.context import Parts
 from service.core.catalog import Catalog
 from service.core.database import Database
@@ -22,6 +22,7 @@ from service.core.settings import Settings
 from service.core.storage import open_storage
 from service.core.store import Store
 from service.core.submission import Submission
+from service.predictor import Predictor
 from service.schemas.fields import Tagged
 from service.schemas.openapi import document_tagged
 from service.schemas.problem import ProblemSchema
@@ -60,7 +61,7 @@ def create_app(settings: Settings) -> Flask:
     api = ProblemApi(app)
     api.ma_plugin.converter.add_attribute_function(document_tagged)
     api.ma_plugin.map_to_openapi_type(Tagged, None, None)
-    for blueprint in (jobs.blueprint, history.blueprint, artifacts.blueprint, datasets.blueprint):
+    for blueprint in (module.blueprint for module in (jobs, history, artifacts, predict, datasets)):
         api.register_blueprint(blueprint)
     app.register_blueprint(Blueprint("swagger_ui", __name__, static_folder=SWAGGER_UI, static_url_path="/docs/assets"))
     health.register(app)
@@ -72,13 +73,15 @@ def _parts(settings: Settings) -> Parts:
     database = Database(settings.database_url, connections=settings.api_threads)
     wakeups = Wakeups(settings.redis_url)
     store, catalog = Store(database, wakeups.publish), Catalog(database, wakeups.publish)
+    storage = open_storage(settings.storage_url)
     limits = Limits(settings.max_parameters, settings.max_memory_bytes)
     return Parts(
         settings=settings,
         database=database,
         store=store,
         catalog=catalog,
-        storage=open_storage(settings.storage_url),
+        storage=storage,
+        predictor=Predictor(storage),
         submission=Submission(store, catalog, HintQueue(settings.redis_url), limits),
         wakeups=wakeups,
         registry=Registry(database),

@@ -5,6 +5,7 @@ import io
 import tarfile
 import zipfile
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,11 @@ def stripes(kind: str, number: int, side: int = 16) -> NDArray[np.uint8]:
     random = np.random.default_rng([KINDS.index(kind), number])
     y, x = np.mgrid[:side, :side]
     bright = ({"rows": y, "columns": x, "checks": x + y}[kind] + number) // 2 % 2
-    return (128 * bright + random.integers(0, 120, (side, side))).astype(np.uint8)
+    picture: NDArray[np.uint8] = (128 * bright + random.integers(0, 120, (side, side))).astype(np.uint8)
+    return picture
 
 
-def encoded(pixels: NDArray[np.uint8], format: str = "PNG") -> bytes:  # noqa: A002 - Pillow's word
+def encoded(pixels: NDArray[Any], format: str = "PNG") -> bytes:  # noqa: A002 - Pillow's word
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format)
     return buffer.getvalue()
@@ -56,7 +58,7 @@ def tarred(files: Mapping[str, bytes], extra: Iterable[tarfile.TarInfo] = (), *,
     return gzip.compress(buffer.getvalue()) if packed else buffer.getvalue()
 
 
-def arrays(x: object, y: object, **more: object) -> bytes:
+def arrays(x: object, y: object) -> bytes:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, x=np.asarray(x), y=np.asarray(y), **{k: np.asarray(v) for k, v in more.items()})
+    np.savez_compressed(buffer, x=np.asarray(x), y=np.asarray(y))
     return buffer.getvalue()

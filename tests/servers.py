@@ -25,6 +25,7 @@ TEMPLATE = "migrated"
 UNPRIVILEGED = "nobody"  # PostgreSQL does not run as root
 # A change of user clears the signal that a lifeline is made of; setpriv sets it after that.
 AS_NOBODY = ("setpriv", "--pdeathsig", "TERM", "--reuid", UNPRIVILEGED, "--regid", "nogroup", "--clear-groups")
+EVERYTHING_PUBLISHED = {"best_model.pth", "model.onnx", "model.safetensors", "report.json", "split.json"}
 S3_BUCKET = "rightfit-tests"
 
 

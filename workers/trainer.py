@@ -251,7 +251,7 @@ def _exported(model: nn.Module, prepared: Prepared, target: Path) -> dict[str, A
     except OSError:
         raise
     except Exception as error:
-        log.warning("no model.onnx: %s", error)
+        log.exception("no model.onnx")
         return {"error": f"{type(error).__name__}: {error}".splitlines()[0][:300]}
 
 

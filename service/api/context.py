@@ -13,6 +13,7 @@ from service.core.settings import Settings
 from service.core.storage import Storage
 from service.core.store import Store
 from service.core.submission import Submission
+from service.predictor import Predictor
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Parts:
     catalog: Catalog
     storage: Storage
     submission: Submission
+    predictor: Predictor
     wakeups: Wakeups
     registry: Registry
     waiting: BoundedSemaphore  # one for each request that may wait at the same time

@@ -31,7 +31,7 @@ from service.core.queue import QUEUE, HintQueue
 from service.core.registry import Registry
 from service.core.settings import Settings
 from tests.chaos.processes import Deployment
-from tests.servers import S3_BUCKET, postgresql, s3
+from tests.servers import EVERYTHING_PUBLISHED, S3_BUCKET, postgresql, s3
 
 Json = dict[str, Any]
 
@@ -201,7 +201,7 @@ def examine(trial: Trial, ids: list[str], expected: list[list[tuple[Any, ...]]])
         if history(trial, job_id) != expected[number % len(SPECS)]:
             trial.faults.append(f"{name} has another history than the undisturbed run")
         manifest = trial.ask("GET", f"/v1/jobs/{job_id}/artifacts").json()["data"]
-        if {entry["name"] for entry in manifest} != {"best_model.pth", "report.json", "split.json"}:
+        if {entry["name"] for entry in manifest} != EVERYTHING_PUBLISHED:
             trial.faults.append(f"{name} has published {[entry['name'] for entry in manifest]}")
         for entry in manifest:
             content = trial.ask("GET", f"/v1/jobs/{job_id}/artifacts/{entry['name']}").content

@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import psutil
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from service.client import ApiError, Rightfit
 from tests.conftest import Serving
+from tests.pictures import encoded
 from tests.ports import eventually
+from tests.servers import EVERYTHING_PUBLISHED
 
 SPEC: dict[str, Any] = {
     "dataset": {"id": "digits"}, "model": {"arch": "cnn", "channels": [8, 16], "hidden": [32]}, "seed": 7, "epochs": 3,
@@ -45,7 +49,7 @@ def test_a_spec_is_posted_a_model_trained_and_downloaded(client: Rightfit, tmp_p
     assert [row["epoch"] for row in history["data"]] == [1, 2, 3]
     assert history["best"] == min(history["data"], key=lambda row: row["val_loss"]) == ended["best"]
     assert history["data"][-1]["val_accuracy"] > 0.7
-    assert set(sums) == {"best_model.pth", "report.json", "split.json"}
+    assert set(sums) == EVERYTHING_PUBLISHED
     weights = torch.load(tmp_path / "best_model.pth", weights_only=True)
     assert sum(tensor.numel() for tensor in weights.values()) == 3_658
     report = json.loads((tmp_path / "report.json").read_text())
@@ -55,6 +59,20 @@ def test_a_spec_is_posted_a_model_trained_and_downloaded(client: Rightfit, tmp_p
     assert sorted(split["train"] + split["validation"]) == list(range(1797))
     digest = hashlib.sha256(torch.tensor(split["train"]).numpy().tobytes()).hexdigest()
     assert report["data"]["split"]["train"] == {"images": len(split["train"]), "sha256": digest}
+
+
+def test_a_trained_model_is_asked_for_the_class_of_pictures(serving: Serving, client: Rightfit) -> None:
+    with client:
+        job = client.submit(SPEC | {"seed": 8})
+        for _ in client.changes(job["id"]):
+            pass
+    pixels, labels = load_digits(return_X_y=True)
+    pictures = (pixels[:100].reshape(-1, 8, 8) * (255 / 16)).round().astype(np.uint8)
+    files = [("file", (f"{i}.png", encoded(picture), "image/png")) for i, picture in enumerate(pictures)]
+    answer = httpx.post(f"{serving.url}/v1/jobs/{job['id']}/predict", files=files, timeout=30).raise_for_status()
+    said = [prediction["label"] for prediction in answer.json()["data"]]
+    right = sum(word == str(label) for word, label in zip(said, labels[:100], strict=True))
+    assert right > 70
 
 
 def test_the_test_part_is_scored_once_at_the_best_epoch(client: Rightfit, tmp_path: Path) -> None:

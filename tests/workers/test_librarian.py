@@ -166,9 +166,7 @@ def shelf(settings: Settings, catalog: Catalog, storage: Storage) -> Shelf:
 
 
 @pytest.fixture
-def ready(
-    librarian: Librarian, catalog: Catalog, storage: Storage, tmp_path: Path, never: Running
-) -> tuple[str, str]:
+def ready(librarian: Librarian, catalog: Catalog, storage: Storage, tmp_path: Path, never: Running) -> tuple[str, str]:
     names = ("ds_a", "ds_b")
     for name in names:
         sent(catalog, storage, tmp_path, zipped(folders(each=8)), name)

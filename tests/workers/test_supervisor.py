@@ -24,6 +24,7 @@ from service.core.storage import Artifact, LocalStorage
 from service.core.store import Lease, Store
 from tests.pictures import encoded, folders, stripes, zipped
 from tests.ports import eventually
+from tests.servers import EVERYTHING_PUBLISHED
 from tests.workers.conftest import ENDLESS, Bench
 from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATION
 from workers import warm
@@ -56,7 +57,7 @@ def test_a_job_is_trained_and_published_under_its_attempt(bench: Bench) -> None:
     assert (job.status, job.stop_reason, job.attempt) == ("succeeded", "max_epochs", 1)
     assert [t.status for t in job.transitions] == ["queued", "running", "succeeded"]
     manifest = bench.store.artifacts("t", job.id)
-    assert {a.name for a in manifest} == {"best_model.pth", "report.json", "split.json"}
+    assert {a.name for a in manifest} == EVERYTHING_PUBLISHED
     assert all(a.key == f"jobs/{job.id}/a1/{a.name}" for a in manifest)
     assert not any((bench.settings.home / "scratch").iterdir()), "the scratch folder is emptied"
     assert bench.trainer_pids() == []
@@ -188,8 +189,13 @@ def test_a_device_that_is_not_there_is_said_to_be_missing(once: Bench) -> None:
     assert (job.status, job.error.code) == ("failed", "device_unavailable")
 
 
-def test_data_that_cannot_be_trained_on_is_told_as_the_data_s_fault(bench: Bench) -> None:
-    job = bench.run(dataset={"id": "gone"})
+def test_data_that_cannot_be_trained_on_is_told_as_the_data_s_fault(bench: Bench, tmp_path: Path) -> None:
+    pictures = {f"{kind}/{i}.png": encoded(stripes(kind, 1)) for kind in ("rows", "columns") for i in range(3)}
+    (tmp_path / "sent").write_bytes(zipped(pictures))
+    bench.catalog.add("t", "ds_1", "copies", "zip", bench.storage.put("datasets/ds_1/upload", tmp_path / "sent"))
+    wakeups = Wakeups(bench.settings.redis_url)
+    Librarian(bench.settings, bench.catalog, bench.storage, wakeups, "worker").read_next(threading.Event())
+    job = bench.run(dataset={"id": "ds_1"})
     assert job.error is not None
     assert (job.status, job.stop_reason, job.error.origin) == ("failed", "invalid_data", "data")
 

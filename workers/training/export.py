@@ -1,7 +1,6 @@
 """The best model for use elsewhere: as safetensors, and as an ONNX graph that takes images and checks out."""
 
 import copy
-import io
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,8 +24,8 @@ class Deployed(nn.Module):
     def __init__(self, network: nn.Module, normalization: Normalization) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("mean", normalization.mean.view(1, -1, 1, 1).clone())
-        self.register_buffer("std", normalization.std.view(1, -1, 1, 1).clone())
+        self.mean = nn.Buffer(normalization.mean.view(1, -1, 1, 1).clone())
+        self.std = nn.Buffer(normalization.std.view(1, -1, 1, 1).clone())
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [N, classes] of images float32 [N, C, H, W] whose pixels are from 0 to 1."""
@@ -49,7 +48,7 @@ def save_onnx(model: nn.Module, normalization: Normalization, samples: Tensor, t
     import onnxruntime  # noqa: PLC0415 - it starts a thread, and this module is loaded before a fork
 
     images = samples.contiguous().float() / 255
-    graph = io.BytesIO()
+    graph = target.with_name(f".{target.name}")  # not published before it is checked
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
         expected = deployed(images)
@@ -60,11 +59,11 @@ def save_onnx(model: nn.Module, normalization: Normalization, samples: Tensor, t
         )  # fmt: skip
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(graph.getvalue(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     (found,) = session.run([LOGITS], {IMAGES: images.numpy()})
     difference = float(np.abs(found - expected.numpy()).max() / max(1.0, expected.abs().max().item()))
     checked = {"opset": OPSET, "images": len(images), "largest_difference": difference, "tolerance": TOLERANCE}
     if not difference <= TOLERANCE:
         return checked | {"error": "onnxruntime's logits are not torch's; no model.onnx was written"}
-    target.write_bytes(graph.getvalue())
+    graph.rename(target)
     return checked

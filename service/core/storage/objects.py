@@ -9,7 +9,7 @@ from typing import BinaryIO
 from service.core.errors import ObjectMissing, StorageError
 
 BLOCK = 1 << 20  # bytes at a time
-MEDIA_TYPES = {".pth": "application/octet-stream", ".json": "application/json"}
+MEDIA_TYPES = {".json": "application/json"}
 
 
 @dataclass(frozen=True)

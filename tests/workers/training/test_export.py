@@ -1,6 +1,7 @@
 """The best model for use elsewhere says the same there."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -14,7 +15,7 @@ from workers.training.data.normalization import Normalization
 from workers.training.models import build_model
 
 NORMALIZATION = Normalization(torch.tensor([0.4]), torch.tensor([0.3]))
-MODELS = {
+MODELS: dict[str, dict[str, Any]] = {
     "cnn": {"channels": [8, 16], "hidden": [16], "norm": "batch"},
     "mlp": {"arch": "mlp", "hidden": [16]},
     "layers": {
@@ -30,8 +31,8 @@ MODELS = {
 }
 
 
-def network(model: dict[str, object], **regularization: float) -> torch.nn.Module:
-    spec = {"dataset": {"id": "digits"}, "model": model, "regularization": regularization}
+def network(model: dict[str, Any]) -> torch.nn.Module:
+    spec = {"dataset": {"id": "digits"}, "model": model}
     return build_model(JobSpec.from_dict(spec).filled(1), (1, 8, 8), 10)
 
 

@@ -1,0 +1,59 @@
+"""The resource /v1/jobs/{id}/predict."""
+
+from typing import Any
+
+from flask import request
+from werkzeug.exceptions import UnsupportedMediaType
+
+from service.api.blueprint import Blueprint
+from service.api.context import parts
+from service.auth import tenant
+from service.core.errors import Conflict, Fault, Invalid
+from service.predictor import Picture
+from service.schemas.predict import PredictionsSchema
+
+MOST_BYTES = 64 << 20
+MOST_PICTURES = 100
+PICTURE = {"type": "string", "format": "binary"}
+BODY = {
+    "required": True,
+    "content": {
+        "image/*": {"schema": PICTURE},
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {"file": {"type": "array", "items": PICTURE, "maxItems": MOST_PICTURES}},
+            }
+        },
+    },
+}
+
+blueprint = Blueprint("predict", __name__, url_prefix="/v1/jobs", description="What a trained model says")
+
+
+@blueprint.route("/<job_id>/predict", methods=["POST"])
+@blueprint.response(200, PredictionsSchema)
+@blueprint.doc(requestBody=BODY)
+def predict(job_id: str) -> Any:
+    """Ask the best model of an ended job for the class of one picture or more"""
+    published = {artifact.name: artifact for artifact in parts().store.artifacts(tenant(), job_id)}
+    if not {"model.onnx", "report.json"} <= published.keys():
+        job = parts().store.get(tenant(), job_id)
+        raise Conflict(f"the job is {job.status} and has published no model.onnx")
+    said = parts().predictor.predict(published["model.onnx"], published["report.json"], _pictures())
+    return {"data": said}
+
+
+def _pictures() -> list[Picture]:
+    request.max_content_length = MOST_BYTES
+    if request.mimetype.startswith("image/"):
+        return [Picture("body", request.get_data())]
+    if request.mimetype != "multipart/form-data":
+        detail = f"send a picture as image/…, or some as fields of multipart/form-data; this is {request.mimetype!r}"
+        raise UnsupportedMediaType(detail)
+    sent = [file for _, files in request.files.lists() for file in files]
+    if not 1 <= len(sent) <= MOST_PICTURES:
+        allowed = f"1 to {MOST_PICTURES} pictures in fields `file`"
+        raise Invalid([Fault("/file", f"the form has {len(sent)} files", allowed)])
+    return [Picture(file.filename or f"file {i}", file.read()) for i, file in enumerate(sent)]

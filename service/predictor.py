@@ -1,0 +1,125 @@
+"""What published models say of new pictures, from their ONNX graphs: no torch in this process."""
+
+import json
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from service.core.errors import Conflict, Fault, Invalid, InvalidData
+from service.core.images import decode
+from service.core.storage import Artifact, Storage
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+MOST_HELD = 1 << 30  # bytes of graphs that are kept loaded
+IMAGES, LOGITS = "images", "logits"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture as it was sent."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one picture; `probabilities` by class, in the order of the classes."""
+
+    name: str
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Model:
+    session: "InferenceSession"
+    classes: tuple[str, ...]
+    shape: tuple[int, int, int]
+    bytes: int
+
+
+class Predictor:
+    """Loads a model when it is first asked, and keeps those asked last."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._models: OrderedDict[str, _Model] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def predict(self, graph: Artifact, report: Artifact, pictures: Sequence[Picture]) -> list[Prediction]:
+        """One prediction a picture. Raises Invalid with a fault for each that is no picture, and StorageError."""
+        model = self._model(graph, report)
+        images = _stacked(pictures, model.shape)
+        (logits,) = model.session.run([LOGITS], {IMAGES: images})
+        probabilities = _softmax(np.asarray(logits, np.float64))
+        return [_prediction(*pair, model.classes) for pair in zip(pictures, probabilities, strict=True)]
+
+    def _model(self, graph: Artifact, report: Artifact) -> _Model:
+        with self._lock:
+            if graph.sha256 in self._models:
+                self._models.move_to_end(graph.sha256)
+                return self._models[graph.sha256]
+        model = self._load(graph, report)
+        with self._lock:
+            self._models[graph.sha256] = model
+            while sum(held.bytes for held in self._models.values()) > MOST_HELD:
+                self._models.popitem(last=False)
+        return model
+
+    def _load(self, graph: Artifact, report: Artifact) -> _Model:
+        if graph.bytes > MOST_HELD:
+            raise Conflict("the model is too large to be run here; download model.onnx and run it with onnxruntime")
+        import onnxruntime  # noqa: PLC0415 - large, and only here
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # requests run side by side
+        with tempfile.TemporaryDirectory() as folder:
+            for artifact in (graph, report):
+                self._storage.get(artifact, Path(folder) / artifact.name)
+            said: dict[str, Any] = json.loads((Path(folder) / report.name).read_bytes())
+            session = onnxruntime.InferenceSession(
+                Path(folder) / graph.name, options, providers=["CPUExecutionProvider"]
+            )
+        channels, height, width = said["data"]["shape"]
+        return _Model(session, tuple(said["data"]["classes"]), (channels, height, width), graph.bytes)
+
+
+def _stacked(pictures: Sequence[Picture], shape: tuple[int, int, int]) -> NDArray[np.float32]:
+    """float32 [N, C, H, W] with pixels from 0 to 1, resized as training resizes."""
+    channels, height, width = shape
+    images, faults = np.empty((len(pictures), *shape), np.float32), []
+    for i, picture in enumerate(pictures):
+        try:
+            upright = decode(picture.data, channels)[0].resize((width, height), Image.Resampling.BILINEAR)
+        except InvalidData as error:
+            faults.append(Fault(f"/{i}", f"{picture.name}: {error}", "a picture"))
+            continue
+        pixels = np.asarray(upright, np.float32).reshape(height, width, channels)
+        images[i] = pixels.transpose(2, 0, 1) / 255
+    if faults:
+        raise Invalid(faults)
+    return images
+
+
+def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _prediction(picture: Picture, probabilities: NDArray[np.float64], classes: tuple[str, ...]) -> Prediction:
+    best = int(probabilities.argmax())
+    by_class = dict(zip(classes, probabilities.tolist(), strict=True))
+    return Prediction(picture.name, classes[best], float(probabilities[best]), by_class)

@@ -1,0 +1,89 @@
+"""Asking a published model, over HTTP."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from flask.testing import FlaskClient
+
+from service.api.context import Parts
+from service.core.jobs import Outcome, Status, StopReason
+from service.core.spec import JobSpec
+from tests.pictures import encoded
+from tests.service.api.test_api import claim, is_problem, submit
+from workers.training.data.normalization import Normalization
+from workers.training.export import save_onnx
+from workers.training.models import build_model
+
+CLASSES = ["one", "two", "three"]
+
+
+@pytest.fixture
+def network() -> torch.nn.Module:
+    spec = JobSpec.from_dict({"dataset": {"id": "digits"}, "model": {"channels": [4], "hidden": []}}).filled(1)
+    return build_model(spec, (3, 6, 4), len(CLASSES)).eval()
+
+
+@pytest.fixture
+def job(client: FlaskClient, parts: Parts, tmp_path: Path, network: torch.nn.Module) -> str:
+    """The id of a job that has published the network."""
+    job_id: str = submit(client)["id"]
+    lease = claim(parts)
+    samples = torch.zeros(2, 3, 6, 4, dtype=torch.uint8)
+    save_onnx(network, Normalization.none(3), samples, tmp_path / "model.onnx")
+    report = {"data": {"classes": CLASSES, "shape": [3, 6, 4]}}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    published = [
+        parts.storage.put(f"jobs/{job_id}/a1/{name}", tmp_path / name) for name in ("model.onnx", "report.json")
+    ]
+    parts.store.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), published)
+    return job_id
+
+
+def form(*pictures: bytes) -> dict[str, Any]:
+    return {"file": [(io.BytesIO(data), f"{i}.png", "image/png") for i, data in enumerate(pictures)]}
+
+
+def test_pictures_are_answered_with_what_torch_says_of_them(
+    client: FlaskClient, job: str, network: torch.nn.Module
+) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 6, 4, 3), np.uint8)
+    answer = client.post(
+        f"/v1/jobs/{job}/predict", data=form(*map(encoded, pixels)), content_type="multipart/form-data"
+    )
+    assert answer.status_code == 200, answer.text
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255).softmax(1)
+    for said, of_torch in zip(answer.json["data"], expected, strict=True):
+        assert list(said["probabilities"]) == CLASSES
+        assert list(said["probabilities"].values()) == pytest.approx(of_torch.tolist(), abs=1e-5)
+        assert said["label"] == CLASSES[int(of_torch.argmax())]
+        assert said["probability"] == max(said["probabilities"].values())
+    assert [said["name"] for said in answer.json["data"]] == ["0.png", "1.png"]
+
+
+def test_a_picture_of_another_size_and_mode_is_brought_to_the_model_s(client: FlaskClient, job: str) -> None:
+    gray = encoded(np.full((60, 40), 128, np.uint8))
+    same = encoded(np.full((6, 4, 3), 128, np.uint8))
+    answers = [client.post(f"/v1/jobs/{job}/predict", data=data, content_type="image/png") for data in (gray, same)]
+    first, second = (answer.json["data"][0]["probabilities"] for answer in answers)
+    assert first == pytest.approx(second)
+
+
+def test_what_cannot_be_predicted_says_why(client: FlaskClient, job: str) -> None:
+    address, good = f"/v1/jobs/{job}/predict", encoded(np.zeros((6, 4), np.uint8))
+    problem = is_problem(client.post(address, data=form(good, b"no"), content_type="multipart/form-data"), 422)
+    assert [error["pointer"] for error in problem["errors"]] == ["/1"]
+    assert "1.png: not an image" in problem["errors"][0]["detail"]
+    is_problem(client.post(address, data=b"", content_type="image/png"), 422)
+    is_problem(client.post(address, json={}), 415)
+    is_problem(client.post(address, data={}, content_type="multipart/form-data"), 422)
+    is_problem(client.post(address, data=form(*[good] * 101), content_type="multipart/form-data"), 422)
+    is_problem(client.post("/v1/jobs/job_none/predict", data=good, content_type="image/png"), 404)
+    waiting = submit(client)["id"]
+    problem = is_problem(client.post(f"/v1/jobs/{waiting}/predict", data=good, content_type="image/png"), 409)
+    assert "queued" in problem["detail"]
