@@ -10,7 +10,7 @@ from flask import Blueprint, Flask, Response, abort, g, redirect, request
 from flask_smorest import Api
 
 from service import errors
-from service.api import artifacts, datasets, health, history, jobs, predict
+from service.api import artifacts, datasets, events, health, history, jobs, predict
 from service.api.context import Parts
 from service.core.catalog import Catalog
 from service.core.database import Database
@@ -27,6 +27,8 @@ from service.schemas.fields import Tagged
 from service.schemas.openapi import document_tagged
 from service.schemas.problem import ProblemSchema
 
+MOST_CONNECTIONS = 32  # to the database, of one process; a request that waits for something else holds none
+KEPT_FREE = 32  # threads that answer at once, however many requests wait
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
 
@@ -61,7 +63,7 @@ def create_app(settings: Settings) -> Flask:
     api = ProblemApi(app)
     api.ma_plugin.converter.add_attribute_function(document_tagged)
     api.ma_plugin.map_to_openapi_type(Tagged, None, None)
-    for blueprint in (module.blueprint for module in (jobs, history, artifacts, predict, datasets)):
+    for blueprint in (module.blueprint for module in (jobs, history, events, artifacts, predict, datasets)):
         api.register_blueprint(blueprint)
     app.register_blueprint(Blueprint("swagger_ui", __name__, static_folder=SWAGGER_UI, static_url_path="/docs/assets"))
     health.register(app)
@@ -70,7 +72,7 @@ def create_app(settings: Settings) -> Flask:
 
 
 def _parts(settings: Settings) -> Parts:
-    database = Database(settings.database_url, connections=settings.api_threads)
+    database = Database(settings.database_url, connections=min(settings.api_threads, MOST_CONNECTIONS))
     wakeups = Wakeups(settings.redis_url)
     store, catalog = Store(database, wakeups.publish), Catalog(database, wakeups.publish)
     storage = open_storage(settings.storage_url)
@@ -85,8 +87,8 @@ def _parts(settings: Settings) -> Parts:
         submission=Submission(store, catalog, HintQueue(settings.redis_url), limits),
         wakeups=wakeups,
         registry=Registry(database),
-        waiting=BoundedSemaphore(settings.api_threads // 2),
-        uploading=BoundedSemaphore(max(1, settings.api_threads // 4)),
+        waiting=BoundedSemaphore(max(1, settings.api_threads - KEPT_FREE)),
+        uploading=BoundedSemaphore(max(1, settings.api_threads // 8)),
     )
 
 

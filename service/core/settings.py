@@ -30,7 +30,7 @@ class Settings:
     threads: int = 1
     resident_bytes: int | None = None
     api_processes: int = 1
-    api_threads: int = 32
+    api_threads: int = 160
     max_body_bytes: int = 1 << 20
     max_upload_bytes: int = 10 << 30
     max_dataset_bytes: int = 50 << 30
@@ -65,7 +65,7 @@ class Settings:
             threads=reader.integer("THREADS", len(os.sched_getaffinity(0)), 1, 1024),
             resident_bytes=reader.optional_integer("RESIDENT_BYTES", 0, 1 << 50),
             api_processes=reader.integer("API_PROCESSES", 1, 1, 64),
-            api_threads=reader.integer("API_THREADS", 32, 2, 1024),
+            api_threads=reader.integer("API_THREADS", 160, 40, 1024),
             max_body_bytes=reader.integer("MAX_BODY_BYTES", 1 << 20, 1024, 1 << 40),
             max_upload_bytes=reader.integer("MAX_UPLOAD_BYTES", 10 << 30, 1024, 1 << 50),
             max_dataset_bytes=reader.integer("MAX_DATASET_BYTES", 50 << 30, 1024, 1 << 50),

@@ -14,9 +14,9 @@ from sqlalchemy.exc import IntegrityError
 
 from service.core import changes
 from service.core.changes import change, checkpoints_of, end, locked, losses_of, next_turn, queue_again
-from service.core.database import Database, artifacts, datasets, epochs, idempotency, jobs, labels, now
+from service.core.database import Database, artifacts, datasets, epochs, events, idempotency, jobs, labels, now
 from service.core.datasets import BUILT_IN, DatasetStatus
-from service.core.errors import Conflict, KeyReused, LeaseLost
+from service.core.errors import Conflict, KeyReused, LeaseLost, NotFound
 from service.core.history import COLUMNS, Epoch
 from service.core.jobs import TERMINAL, Checkpoint, Job, Loss, Outcome, Phase, Retries, Status, StopReason, Wish
 from service.core.records import WHOLE_JOB, read_job, read_jobs
@@ -48,6 +48,16 @@ class Lease:
     spec: Mapping[str, Any]
     checkpoints: tuple[Checkpoint, ...] = ()
     losses: tuple[Loss, ...] = ()
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened to a job, at `at` (unix seconds); ids count from 1 for each job."""
+
+    id: int
+    type: str
+    at: float
+    data: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -214,6 +224,17 @@ class Store:
             )
             rows = c.execute(wanted.order_by(epochs.c.epoch)).mappings()
             return job, tuple(Epoch(**row) for row in rows)
+
+    def events(self, tenant: str, job_id: str, after: int, limit: int) -> tuple[bool, tuple[Event, ...]]:
+        """Whether the job has ended, and at most `limit` of its events after the given one. Raises NotFound."""
+        wanted = select(events).where(events.c.job_id == job_id, events.c.seq > after)
+        with self._db.read() as c:
+            status = c.execute(select(jobs.c.status).where(jobs.c.tenant == tenant, jobs.c.id == job_id)).scalar()
+            if status is None:
+                raise NotFound(f"there is no job {job_id!r}")
+            rows = c.execute(wanted.order_by(events.c.seq).limit(limit)).mappings()
+            found = tuple(Event(row["seq"], row["type"], row["at"], row["data"]) for row in rows)
+        return status in TERMINAL, found
 
     def artifacts(self, tenant: str, job_id: str) -> tuple[Artifact, ...]:
         """The manifest: what the job published, by name."""

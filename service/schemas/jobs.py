@@ -12,15 +12,19 @@ from service.schemas.fields import Text
 
 MAX_PAGE = 100
 MAX_WAIT_SECONDS = 60.0
+LINKS = ("history", "events", "artifacts", "predict", "cancel", "pause", "resume", "retry")
 
 
 class Timestamp(fields.Field[float]):
     """Unix seconds, told as RFC 3339 in UTC with milliseconds."""
 
     def _serialize(self, value: float | None, *args: Any, **kwargs: Any) -> str | None:
-        if value is None:
-            return None
-        return datetime.fromtimestamp(value, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return None if value is None else told_time(value)
+
+
+def told_time(seconds: float) -> str:
+    """RFC 3339 in UTC with milliseconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Word(fields.String):
@@ -168,9 +172,7 @@ class HistorySchema(Schema):
 def links(job_id: str) -> dict[str, str]:
     """Where to go from a job."""
     base = f"/v1/jobs/{quote(job_id)}"
-    return {"self": base} | {
-        name: f"{base}/{name}" for name in ("history", "artifacts", "cancel", "pause", "resume", "retry")
-    }
+    return {"self": base} | {name: f"{base}/{name}" for name in LINKS}
 
 
 def _label(text: str) -> None:
