@@ -73,7 +73,7 @@ def _live(job_id: str, after: int) -> Response:
 
 
 def _told(here: Parts, owner: str, job_id: str, after: int) -> Iterator[str]:
-    yield f"retry: {RETRY_MS}\n\n"
+    yield f"retry: {RETRY_MS}\n"
     spoke = time.monotonic()
     with here.wakeups.listen(job_id) as wait:
         while True:
