@@ -9,12 +9,13 @@ import flask_swagger_ui
 from flask import Blueprint, Flask, Response, abort, g, redirect, request
 from flask_smorest import Api
 
-from service import errors
+from service import auth, errors
 from service.api import artifacts, datasets, events, health, history, jobs, predict
 from service.api.context import Parts
 from service.core.catalog import Catalog
 from service.core.database import Database
 from service.core.events import Wakeups
+from service.core.keys import Keys
 from service.core.plan import Limits
 from service.core.queue import HintQueue
 from service.core.registry import Registry
@@ -23,6 +24,7 @@ from service.core.storage import open_storage
 from service.core.store import Store
 from service.core.submission import Submission
 from service.predictor import Predictor
+from service.rates import Rates
 from service.schemas.fields import Tagged
 from service.schemas.openapi import document_tagged
 from service.schemas.problem import ProblemSchema
@@ -30,6 +32,17 @@ from service.schemas.problem import ProblemSchema
 MOST_CONNECTIONS = 32  # to the database, of one process; a request that waits for something else holds none
 KEPT_FREE = 32  # threads that answer at once, however many requests wait
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
+# Swagger UI's page starts itself by an inline script and styles itself inline; nothing comes from elsewhere.
+DOCS_POLICY = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; frame-ancestors 'none'"
+)
 SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
 
 
@@ -59,7 +72,8 @@ def create_app(settings: Settings) -> Flask:
     )
     app.extensions["rightfit"] = _parts(settings)
     app.before_request(_receive)
-    app.after_request(_give_request_id)
+    auth.register(app)
+    app.after_request(_finish)
     api = ProblemApi(app)
     api.ma_plugin.converter.add_attribute_function(document_tagged)
     api.ma_plugin.map_to_openapi_type(Tagged, None, None)
@@ -74,7 +88,8 @@ def create_app(settings: Settings) -> Flask:
 def _parts(settings: Settings) -> Parts:
     database = Database(settings.database_url, connections=min(settings.api_threads, MOST_CONNECTIONS))
     wakeups = Wakeups(settings.redis_url)
-    store, catalog = Store(database, wakeups.publish), Catalog(database, wakeups.publish)
+    store = Store(database, wakeups.publish, settings.quotas)
+    catalog = Catalog(database, wakeups.publish, settings.quotas)
     storage = open_storage(settings.storage_url)
     limits = Limits(settings.max_parameters, settings.max_memory_bytes)
     return Parts(
@@ -86,6 +101,8 @@ def _parts(settings: Settings) -> Parts:
         predictor=Predictor(storage),
         submission=Submission(store, catalog, HintQueue(settings.redis_url), limits),
         wakeups=wakeups,
+        keys=Keys(database),
+        rates=Rates(settings.redis_url, settings.requests_per_minute),
         registry=Registry(database),
         waiting=BoundedSemaphore(max(1, settings.api_threads - KEPT_FREE)),
         uploading=BoundedSemaphore(max(1, settings.api_threads // 8)),
@@ -99,6 +116,12 @@ def _receive() -> None:
         abort(404)
 
 
-def _give_request_id(response: Response) -> Response:
+def _finish(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.get("request_id") or uuid4().hex
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.path.startswith("/docs"):
+        response.headers["Content-Security-Policy"] = DOCS_POLICY
+    elif request.path.startswith("/v1/"):
+        response.headers.setdefault("Cache-Control", "private, no-cache")
     return response

@@ -29,9 +29,10 @@ class ApiError(Exception):
 class Rightfit:
     """One service. Raises ApiError for what it refuses and httpx.TransportError where it cannot be reached."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, api_key: str | None = None) -> None:
         here = httpx.URL(url).host in LOOPBACK  # never through a proxy of the environment
-        self._http = httpx.Client(base_url=url, timeout=WAIT_SECONDS + 30, trust_env=not here)
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._http = httpx.Client(base_url=url, timeout=WAIT_SECONDS + 30, trust_env=not here, headers=headers)
 
     def __enter__(self) -> "Rightfit":
         return self

@@ -11,9 +11,23 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
-from service.core.errors import Conflict, Fault, Invalid, KeyReused, NotFound, RightfitError, StorageError
+from service.core.errors import (
+    Conflict,
+    Fault,
+    Forbidden,
+    Invalid,
+    KeyReused,
+    NotFound,
+    RightfitError,
+    StorageError,
+    TooMany,
+    Unauthorized,
+)
 
-STATUS: dict[type[RightfitError], int] = {NotFound: 404, Conflict: 409, Invalid: 422, KeyReused: 422, StorageError: 503}
+STATUS: dict[type[RightfitError], int] = {
+    Unauthorized: 401, Forbidden: 403, NotFound: 404, Conflict: 409, Invalid: 422, KeyReused: 422, TooMany: 429,
+    StorageError: 503,
+}  # fmt: skip
 RETRY_AFTER_SECONDS = 2
 
 log = logging.getLogger(__name__)
@@ -56,7 +70,12 @@ def _domain(error: RightfitError) -> Response:
     if isinstance(error, Invalid):
         count = f"{len(error.faults)} faults" if len(error.faults) > 1 else "1 fault"
         return problem(status, error.code, f"{count} in the request: {error}", error.faults)
-    return _retry_later(problem(status, error.code, str(error)))
+    answer = _retry_later(problem(status, error.code, str(error)))
+    if isinstance(error, TooMany):
+        answer.headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, Unauthorized):
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="rightfit"'
+    return answer
 
 
 def _http(error: HTTPException) -> Response:

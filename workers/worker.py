@@ -30,7 +30,7 @@ class Worker:
         self._settings = settings
         self._database = Database(settings.database_url)
         wakeups = Wakeups(settings.redis_url)
-        store = Store(self._database, wakeups.publish)
+        store = Store(self._database, wakeups.publish, settings.quotas)
         catalog, storage = Catalog(self._database, wakeups.publish), open_storage(settings.storage_url)
         self._registry = Registry(self._database)
         self._dispatcher = Dispatcher(settings, store, self._registry, HintQueue(settings.redis_url))

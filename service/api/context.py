@@ -8,12 +8,14 @@ from flask import current_app
 from service.core.catalog import Catalog
 from service.core.database import Database
 from service.core.events import Wakeups
+from service.core.keys import Keys
 from service.core.registry import Registry
 from service.core.settings import Settings
 from service.core.storage import Storage
 from service.core.store import Store
 from service.core.submission import Submission
 from service.predictor import Predictor
+from service.rates import Rates
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Parts:
     submission: Submission
     predictor: Predictor
     wakeups: Wakeups
+    keys: Keys
+    rates: Rates
     registry: Registry
     waiting: BoundedSemaphore  # one for each request that may wait at the same time
     uploading: BoundedSemaphore  # one for each data set that may be sent at the same time

@@ -3,6 +3,7 @@
 import secrets
 from typing import Any
 
+from flask import request
 from flask.views import MethodView
 
 from service.api.blueprint import Blueprint
@@ -10,6 +11,7 @@ from service.api.context import parts
 from service.api.uploads import received
 from service.auth import tenant
 from service.core import datasets
+from service.core.errors import QuotaExceeded
 from service.schemas.datasets import DatasetListSchema, DatasetSchema, DatasetsQuerySchema, UploadQuerySchema
 from service.schemas.jobs import cursor
 
@@ -53,9 +55,14 @@ class Datasets(MethodView):
     def post(self, query: dict[str, Any]) -> Any:
         """Send a data set: class folders in an archive, or arrays in an npz"""
         dataset_id = f"ds_{secrets.token_hex(10)}"
+        parts().catalog.refuse_more(tenant(), request.content_length or 0)
         with received(query["name"]) as upload:
             stored = parts().storage.put(f"datasets/{dataset_id}/upload", upload.path)
-        added = parts().catalog.add(tenant(), dataset_id, upload.name, upload.format, stored)
+        try:
+            added = parts().catalog.add(tenant(), dataset_id, upload.name, upload.format, stored)
+        except QuotaExceeded:
+            parts().storage.delete(stored.key)
+            raise
         return added, 202, {"Location": f"/v1/datasets/{dataset_id}"}
 
 

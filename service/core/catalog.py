@@ -14,7 +14,9 @@ from service.core.database import Database, datasets, jobs, now
 from service.core.datasets import BUILT_IN, Contents, Dataset, DatasetError, DatasetStatus
 from service.core.errors import Conflict, LeaseLost, NotFound
 from service.core.jobs import TERMINAL
+from service.core.quotas import UNLIMITED, Quotas
 from service.core.storage import Artifact
+from service.core.usage import refuse_more_data
 
 READERS = "datasets"  # the wake-up channel of those who read data sets
 READ_ATTEMPTS = 3  # readers that may be lost before the set has failed
@@ -41,15 +43,22 @@ class DatasetPage:
 class Catalog:
     """The data sets. `on_change` is called with READERS after each commit that gives readers something to do."""
 
-    def __init__(self, database: Database, on_change: Callable[[str], None] = lambda channel: None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        on_change: Callable[[str], None] = lambda channel: None,
+        quotas: Quotas = UNLIMITED,
+    ) -> None:
         self._db = database
         self._on_change = on_change
+        self._quotas = quotas
 
     # What clients do
 
     def add(self, tenant: str, dataset_id: str, name: str, format: str, upload: Artifact) -> Dataset:  # noqa: A002
-        """Record a set that the storage holds as it was sent; a worker will read it."""
+        """Record a set that the storage holds as it was sent; a worker will read it. Raises QuotaExceeded."""
         with self._db.write() as c:
+            refuse_more_data(c, tenant, self._quotas, upload.bytes)
             c.execute(
                 insert(datasets).values(
                     id=dataset_id, tenant=tenant, name=name, format=format, upload=asdict(upload), attempt=0,
@@ -59,6 +68,11 @@ class Catalog:
             added = _dataset(_visible(c, tenant, dataset_id))
         self._on_change(READERS)
         return added
+
+    def refuse_more(self, tenant: str, size: int = 0) -> None:
+        """Raise QuotaExceeded where the tenant may not send so many bytes more."""
+        with self._db.read() as c:
+            refuse_more_data(c, tenant, self._quotas, size)
 
     def get(self, tenant: str, dataset_id: str) -> Dataset:
         """A built-in set or one of the tenant's own. Raises NotFound."""

@@ -180,6 +180,21 @@ datasets = Table(
     Index("datasets_by_status", "status", "seq"),
 )
 
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("digest", Text, nullable=False),  # SHA-256 of the whole key
+    Column("scopes", JSON(none_as_null=True), nullable=False),
+    Column("created_at", Float(53), nullable=False),
+    Column("expires_at", Float(53)),
+    Column("revoked_at", Float(53)),
+    Column("used_at", Float(53)),
+    Index("keys_of_tenant", "tenant"),
+)
+
 workers = Table(
     "workers",
     metadata,

@@ -51,6 +51,34 @@ class Invalid(RightfitError):
         self.faults = tuple(faults)
 
 
+class Unauthorized(RightfitError):
+    """The request does not say who sent it."""
+
+    code = "unauthorized"
+
+
+class Forbidden(RightfitError):
+    """Whoever sent the request may not do this."""
+
+    code = "forbidden"
+
+
+class TooMany(RightfitError):
+    """More than is allowed at once; `retry_after` says in how many seconds it may be tried again."""
+
+    code = "too_many_requests"
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class QuotaExceeded(TooMany):
+    """A tenant has as much as it may have."""
+
+    code = "quota_exceeded"
+
+
 class KeyReused(RightfitError):
     """An Idempotency-Key was sent before with another request."""
 

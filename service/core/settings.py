@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from service.core.errors import SettingsError
 from service.core.jobs import Retries
+from service.core.quotas import Quotas
 
 REDIS_URL = re.compile(r"rediss?://([^/?#@]*@)?([^/?#@:\[\]]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?(/\d*)?")
 
@@ -26,6 +27,11 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     auth: str = "none"
+    requests_per_minute: int | None = None
+    quota_queued_jobs: int | None = None
+    quota_running_jobs: int | None = None
+    quota_dataset_bytes: int | None = None
+    quota_stored_bytes: int | None = None
     allow_no_auth: bool = False
     threads: int = 1
     resident_bytes: int | None = None
@@ -60,7 +66,12 @@ class Settings:
             redis_url=reader.redis_url(),
             host=env.get("RIGHTFIT_HOST") or "127.0.0.1",
             port=reader.integer("PORT", 8000, 0, 65535),
-            auth=reader.choice("AUTH", ("none",)),
+            auth=reader.choice("AUTH", ("none", "keys")),
+            requests_per_minute=reader.optional_integer("REQUESTS_PER_MINUTE", 1, 1_000_000),
+            quota_queued_jobs=reader.optional_integer("QUOTA_QUEUED_JOBS", 1, 1 << 50),
+            quota_running_jobs=reader.optional_integer("QUOTA_RUNNING_JOBS", 1, 1 << 50),
+            quota_dataset_bytes=reader.optional_integer("QUOTA_DATASET_BYTES", 1, 1 << 60),
+            quota_stored_bytes=reader.optional_integer("QUOTA_STORED_BYTES", 1, 1 << 60),
             allow_no_auth=reader.choice("ALLOW_NO_AUTH", ("no", "yes")) == "yes",
             threads=reader.integer("THREADS", len(os.sched_getaffinity(0)), 1, 1024),
             resident_bytes=reader.optional_integer("RESIDENT_BYTES", 0, 1 << 50),
@@ -86,6 +97,12 @@ class Settings:
         if settings.heartbeat_seconds * 2 > settings.lease_seconds:
             raise SettingsError("RIGHTFIT_HEARTBEAT_SECONDS must be at most half of RIGHTFIT_LEASE_SECONDS")
         return settings
+
+    @property
+    def quotas(self) -> Quotas:
+        return Quotas(
+            self.quota_queued_jobs, self.quota_running_jobs, self.quota_dataset_bytes, self.quota_stored_bytes
+        )
 
     @property
     def retries(self) -> Retries:

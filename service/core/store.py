@@ -19,9 +19,11 @@ from service.core.datasets import BUILT_IN, DatasetStatus
 from service.core.errors import Conflict, KeyReused, LeaseLost, NotFound
 from service.core.history import COLUMNS, Epoch
 from service.core.jobs import TERMINAL, Checkpoint, Job, Loss, Outcome, Phase, Retries, Status, StopReason, Wish
+from service.core.quotas import UNLIMITED, Quotas
 from service.core.records import WHOLE_JOB, read_job, read_jobs
 from service.core.spec import JobSpec
 from service.core.storage import Artifact
+from service.core.usage import refuse_another_job, tenants_that_may_run
 
 TAKEN_FIRST = (jobs.c.priority.desc(), jobs.c.turn, jobs.c.seq)  # the order in which queued jobs are claimed
 CHECKPOINTS_KEPT = 2
@@ -71,9 +73,15 @@ class Page:
 class Store:
     """The job record. `on_change` is called with the job's id after each commit that changed it."""
 
-    def __init__(self, database: Database, on_change: Callable[[str], None] = lambda job_id: None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        on_change: Callable[[str], None] = lambda job_id: None,
+        quotas: Quotas = UNLIMITED,
+    ) -> None:
         self._db = database
         self._on_change = on_change
+        self._quotas = quotas
 
     # What clients do
 
@@ -83,13 +91,15 @@ class Store:
         """Insert a queued job with its first event and its key; the caller sends the hint after this returns.
 
         Returns the job and whether it is new: the second of two requests with one key gets the job of the first. Raises
-        KeyReused where the first asked for something else, and Conflict where the data set is gone by now.
+        KeyReused where the first asked for something else, Conflict where the data set is gone by now, and
+        QuotaExceeded.
         """
         job_id = f"job_{secrets.token_hex(10)}"
         try:
             with self._db.write() as c:
                 if key and (known := _known(c, tenant, key)):
                     return known, False
+                refuse_another_job(c, tenant, self._quotas)
                 _refuse_without_data(c, tenant, spec.dataset.id)
                 _insert(c, tenant, job_id, spec, key, warnings)
                 job = read_job(c, tenant, job_id)
@@ -252,7 +262,7 @@ class Store:
     def claim(self, worker: str, lease_seconds: float) -> Lease | None:
         """Take the queued job that is first in order; None where there is none."""
         first = (
-            select(jobs.c.id).where(_claimable()).order_by(*TAKEN_FIRST).limit(1)
+            select(jobs.c.id).where(self._claimable()).order_by(*TAKEN_FIRST).limit(1)
             .with_for_update(skip_locked=True).scalar_subquery()
         )  # fmt: skip
         values = {
@@ -395,7 +405,7 @@ class Store:
         """Of the first `window` jobs that can be claimed, those whose hint is too old (seconds); they count as hinted
         now.
         """
-        head = select(jobs.c.id, jobs.c.hinted_at).where(_claimable())
+        head = select(jobs.c.id, jobs.c.hinted_at).where(self._claimable())
         head_rows = head.order_by(*TAKEN_FIRST).limit(window).subquery()
         stale = or_(head_rows.c.hinted_at.is_(None), head_rows.c.hinted_at < now() - older_than)
         with self._db.read() as c:
@@ -434,6 +444,10 @@ class Store:
         for job_id in became:
             self._on_change(job_id)
         return became
+
+    def _claimable(self) -> ColumnElement[bool]:
+        due = or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now())
+        return and_(jobs.c.status == Status.QUEUED, due, *tenants_that_may_run(self._quotas))
 
     def _act(self, tenant: str, job_id: str, action: Callable[[Connection, RowMapping], bool]) -> tuple[Job, bool]:
         """What an owner does to a job: the job after it, and whether it changed."""
@@ -482,10 +496,6 @@ def _known(c: Connection, tenant: str, key: IdempotencyKey) -> Job | None:
             f"Idempotency-Key {key.key!r} was sent before with another request; use a new key for a new job"
         )
     return read_job(c, tenant, row["job_id"])
-
-
-def _claimable() -> ColumnElement[bool]:
-    return and_(jobs.c.status == Status.QUEUED, or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now()))
 
 
 def _held(lease: Lease) -> ColumnElement[bool]:

@@ -1,0 +1,59 @@
+"""What a tenant has, counted in SQL against its quotas."""
+
+from collections.abc import Iterator
+
+from sqlalchemy import ColumnElement, Connection, func, literal, select
+
+from service.core.database import artifacts, datasets, jobs
+from service.core.errors import QuotaExceeded
+from service.core.jobs import Status
+from service.core.quotas import Quotas
+
+RETRY_SECONDS = 30  # when it may be worth trying again
+
+
+def refuse_another_job(c: Connection, tenant: str, quotas: Quotas) -> None:
+    """Raise QuotaExceeded where a tenant has as many jobs waiting, or as much stored, as it may have."""
+    if quotas.queued_jobs is not None:
+        waiting = select(literal(1)).where(jobs.c.tenant == tenant, jobs.c.status.in_([Status.QUEUED, Status.PAUSED]))
+        counted = c.execute(select(func.count()).select_from(waiting.limit(quotas.queued_jobs).subquery())).scalar_one()
+        if counted >= quotas.queued_jobs:
+            raise QuotaExceeded(
+                f"{quotas.queued_jobs} jobs are waiting already, as many as may; wait, or cancel some", RETRY_SECONDS
+            )
+    _refuse_more_stored(c, tenant, quotas, 0)
+
+
+def refuse_more_data(c: Connection, tenant: str, quotas: Quotas, size: int) -> None:
+    """Raise QuotaExceeded where so many bytes more would be more than a tenant's data sets may have."""
+    if quotas.dataset_bytes is not None and _dataset_bytes(c, tenant) + size > quotas.dataset_bytes:
+        raise QuotaExceeded(
+            f"your data sets may have {quotas.dataset_bytes:,} bytes together; delete some first", RETRY_SECONDS
+        )
+    _refuse_more_stored(c, tenant, quotas, size)
+
+
+def tenants_that_may_run(quotas: Quotas) -> Iterator[ColumnElement[bool]]:
+    """The condition on a job that its tenant has not as many running as it may have."""
+    if quotas.running_jobs is not None:
+        busy = select(jobs.c.tenant).where(jobs.c.status == Status.RUNNING).group_by(jobs.c.tenant)
+        yield jobs.c.tenant.not_in(busy.having(func.count() >= quotas.running_jobs))
+
+
+def _refuse_more_stored(c: Connection, tenant: str, quotas: Quotas, size: int) -> None:
+    if quotas.stored_bytes is None:
+        return
+    published = select(func.sum(artifacts.c.bytes)).join(jobs, jobs.c.id == artifacts.c.job_id)
+    of_jobs = c.execute(published.where(jobs.c.tenant == tenant)).scalar() or 0
+    if int(of_jobs) + _dataset_bytes(c, tenant) + size >= quotas.stored_bytes:
+        raise QuotaExceeded(
+            f"you may have {quotas.stored_bytes:,} bytes stored; delete jobs or data sets first", RETRY_SECONDS
+        )
+
+
+def _dataset_bytes(c: Connection, tenant: str) -> int:
+    """Of each set what is kept: what was sent until it is read, then what it was packed into."""
+    total = 0
+    for upload, packed in c.execute(select(datasets.c.upload, datasets.c.packed).where(datasets.c.tenant == tenant)):
+        total += sum(file["bytes"] for file in packed) if packed else upload["bytes"]
+    return total

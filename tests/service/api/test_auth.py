@@ -1,0 +1,234 @@
+"""Who may do what: keys, scopes, limits, quotas, and nothing of another tenant's."""
+
+import io
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import update
+
+from service.api.context import Parts
+from service.app import create_app
+from service.core.database import keys
+from service.core.keys import Scope
+from service.core.settings import Settings
+from tests.conftest import Redis
+from tests.pictures import encoded, folders, stripes, zipped
+from tests.service.api.conftest import SPEC
+from tests.service.api.test_api import claim, finish, is_problem
+from workers.librarian import Librarian
+
+Limited = Callable[..., Flask]
+EVERYTHING = (Scope.READ, Scope.WRITE)
+
+
+@pytest.fixture
+def settings(everywhere: Settings) -> Settings:
+    return replace(everywhere, auth="keys")
+
+
+class Caller:
+    """A client with a key."""
+
+    def __init__(self, app: Flask, key: str) -> None:
+        self.client, self.headers = app.test_client(), {"Authorization": f"Bearer {key}"}
+
+    def __call__(self, method: str, path: str, **kwargs: Any) -> Any:
+        return self.client.open(path, method=method, headers=self.headers | kwargs.pop("headers", {}), **kwargs)
+
+
+@pytest.fixture
+def alice(app: Flask, parts: Parts) -> Caller:
+    return Caller(app, parts.keys.create("alice", EVERYTHING))
+
+
+@pytest.fixture
+def bob(app: Flask, parts: Parts) -> Caller:
+    return Caller(app, parts.keys.create("bob", EVERYTHING))
+
+
+def send(caller: Caller, each: int = 10) -> Any:
+    return caller("POST", "/v1/datasets?name=x", data=zipped(folders(each)), content_type="application/zip")
+
+
+def read_all(parts: Parts) -> None:
+    librarian = Librarian(parts.settings, parts.catalog, parts.storage, parts.wakeups, "worker")
+    while librarian.read_next(threading.Event()):
+        pass
+
+
+@pytest.mark.parametrize("header", [None, "Bearer", "Bearer x", "Basic YTpi", "Bearer rf_000000000000_" + "x" * 43])
+def test_nobody_is_answered_without_a_valid_key(client: FlaskClient, header: str | None) -> None:
+    headers = {"Authorization": header} if header else {}
+    for path in ("/v1/jobs", "/v1/datasets", "/v1/nowhere"):
+        answer = client.get(path, headers=headers)
+        is_problem(answer, 401)
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    for path in ("/livez", "/readyz", "/openapi.json", "/docs"):
+        assert client.get(path).status_code == 200
+
+
+def test_a_key_that_is_revoked_or_expired_opens_nothing(app: Flask, parts: Parts) -> None:
+    brief = Caller(app, parts.keys.create("alice", EVERYTHING, lifetime=3600))
+    lasting = Caller(app, parts.keys.create("alice", EVERYTHING))
+    assert brief("GET", "/v1/jobs").status_code == lasting("GET", "/v1/jobs").status_code == 200
+    first, second = parts.keys.list("alice")
+    with parts.database.write() as c:
+        c.execute(update(keys).where(keys.c.id == first.id).values(expires_at=1.0))
+    is_problem(brief("GET", "/v1/jobs"), 401)
+    parts.keys.revoke(second.id)
+    is_problem(lasting("GET", "/v1/jobs"), 401)
+
+
+def test_only_a_digest_of_a_key_is_stored_and_its_use_is_recorded(app: Flask, parts: Parts) -> None:
+    key = parts.keys.create("alice", EVERYTHING, name="laptop")
+    assert parts.keys.list()[0].used_at is None
+    Caller(app, key)("GET", "/v1/jobs")
+    (stored,) = parts.keys.list()
+    assert stored.used_at is not None
+    assert (stored.name, stored.tenant, stored.id in key) == ("laptop", "alice", True)
+    with parts.database.read() as c:
+        row = c.exec_driver_sql("SELECT * FROM keys").one()
+    assert key.rpartition("_")[2] not in str(row)
+
+
+def test_a_scope_allows_what_it_says_and_no_more(app: Flask, parts: Parts, tmp_path: Path) -> None:
+    reader = Caller(app, parts.keys.create("alice", [Scope.READ]))
+    writer = Caller(app, parts.keys.create("alice", [Scope.WRITE]))
+    admin = Caller(app, parts.keys.create("alice", [Scope.ADMIN]))
+    job = writer("POST", "/v1/jobs", json=SPEC).json
+    is_problem(writer("GET", job["links"]["self"]), 403)
+    problem = is_problem(reader("POST", "/v1/jobs", json=SPEC), 403)
+    assert "write" in problem["detail"]
+    is_problem(reader("POST", job["links"]["cancel"]), 403)
+    assert reader("GET", job["links"]["self"]).status_code == 200
+    is_problem(reader("POST", job["links"]["predict"], data=b"x", content_type="image/png"), 409)
+    assert admin("GET", job["links"]["self"]).status_code == 200
+    assert admin("POST", job["links"]["cancel"]).status_code == 202
+
+
+def every_route(app: Flask) -> Iterator[tuple[str, str]]:
+    for rule in app.url_map.iter_rules():
+        if str(rule).startswith("/v1/") and rule.arguments:
+            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+                yield method, str(rule)
+
+
+BODIES: dict[str, dict[str, Any]] = {
+    "/v1/jobs/<job_id>/predict": {"data": encoded(stripes("rows", 1)), "content_type": "image/png"}
+}
+
+
+def test_no_route_shows_or_touches_what_is_another_tenant_s(
+    app: Flask, parts: Parts, alice: Caller, bob: Caller, tmp_path: Path
+) -> None:
+    dataset = send(alice).json
+    read_all(parts)
+    ended = alice("POST", "/v1/jobs", json=SPEC).json
+    finish(parts, claim(parts), tmp_path)
+    waiting = alice("POST", "/v1/jobs", json=SPEC | {"dataset": {"id": dataset["id"]}}).json
+    before = [alice("GET", job["links"]["self"]).json for job in (ended, waiting)]
+    ids = {"dataset_id": [dataset["id"]], "job_id": [ended["id"], waiting["id"]], "name": ["best_model.pth"]}
+    walked = 0
+    for method, rule in every_route(app):
+        arguments = [part[1:-1] for part in rule.split("/") if part.startswith("<")]
+        assert set(arguments) <= ids.keys(), f"{rule} is new: add an id of alice's for it"
+        for own in ids[arguments[0]]:
+            path = rule.replace(f"<{arguments[0]}>", own).replace("<name>", "best_model.pth")
+            is_problem(bob(method, path, **BODIES.get(rule, {})), 404)
+            walked += 1
+    assert walked >= 20
+    assert bob("GET", "/v1/jobs").json["data"] == []
+    assert dataset["id"] not in [found["id"] for found in bob("GET", "/v1/datasets").json["data"]]
+    is_problem(bob("POST", "/v1/jobs", json=SPEC | {"dataset": {"id": dataset["id"]}}), 422)
+    assert [alice("GET", job["links"]["self"]).json for job in (ended, waiting)] == before
+
+
+def test_two_tenants_may_use_the_same_idempotency_key(alice: Caller, bob: Caller) -> None:
+    same = {"Idempotency-Key": "one"}
+    first = alice("POST", "/v1/jobs", json=SPEC, headers=same).json
+    second = bob("POST", "/v1/jobs", json=SPEC | {"epochs": 5}, headers=same).json
+    assert first["id"] != second["id"]
+
+
+@pytest.fixture
+def limited(settings: Settings) -> Iterator[Limited]:
+    """Makes an app with limits."""
+    made: list[Flask] = []
+
+    def make(**limits: Any) -> Flask:
+        made.append(create_app(replace(settings, **limits)))
+        made[-1].extensions["rightfit"].database.migrate()
+        return made[-1]
+
+    yield make
+    for app in made:
+        app.extensions["rightfit"].database.close()
+
+
+def test_a_key_may_ask_so_often_and_then_is_told_when_again(limited: Limited) -> None:
+    app = limited(requests_per_minute=5)
+    keyed = app.extensions["rightfit"].keys
+    alice, other = (Caller(app, keyed.create("alice", EVERYTHING)) for _ in range(2))
+    assert [alice("GET", "/v1/jobs").status_code for _ in range(5)] == [200] * 5
+    answer = alice("GET", "/v1/jobs")
+    is_problem(answer, 429)
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert other("GET", "/v1/jobs").status_code == 200, "each key has its own count"
+
+
+@pytest.mark.parametrize("everywhere", ["sqlite and a folder"], indirect=True)
+def test_a_redis_that_is_away_neither_opens_nor_closes_the_door(limited: Limited, own_redis: Redis) -> None:
+    app = limited(redis_url=own_redis.url, requests_per_minute=5)
+    alice = Caller(app, app.extensions["rightfit"].keys.create("alice", EVERYTHING))
+    assert alice("GET", "/v1/jobs").status_code == 200
+    own_redis.stop()
+    answers = [alice("GET", "/v1/jobs").status_code for _ in range(7)]
+    own_redis.start()
+    assert answers == [200] * 5 + [429] * 2
+
+
+def test_a_tenant_may_have_so_many_jobs_waiting_and_so_many_running(limited: Limited) -> None:
+    app = limited(quota_queued_jobs=2, quota_running_jobs=1)
+    found: Parts = app.extensions["rightfit"]
+    alice, bob = (Caller(app, found.keys.create(name, EVERYTHING)) for name in ("alice", "bob"))
+    mine = [alice("POST", "/v1/jobs", json=SPEC).json["id"] for _ in range(2)]
+    answer = alice("POST", "/v1/jobs", json=SPEC)
+    assert is_problem(answer, 429)["code"] == "quota_exceeded"
+    assert "Retry-After" in answer.headers
+    theirs = bob("POST", "/v1/jobs", json=SPEC).json["id"]
+    assert claim(found).job_id == mine[0]
+    assert claim(found).job_id == theirs, "alice has as many running as she may"
+    assert found.store.claim("worker", 60) is None
+    assert alice("POST", "/v1/jobs", json=SPEC).status_code == 202
+
+
+def test_a_tenant_may_have_so_many_bytes(limited: Limited) -> None:
+    size = len(zipped(folders(10)))
+    app = limited(quota_dataset_bytes=size + 100)
+    found: Parts = app.extensions["rightfit"]
+    alice, bob = (Caller(app, found.keys.create(name, EVERYTHING)) for name in ("alice", "bob"))
+    assert send(alice).status_code == 202
+    assert is_problem(send(alice), 429)["code"] == "quota_exceeded"
+    endless = alice(
+        "POST", "/v1/datasets?name=x", input_stream=io.BytesIO(zipped(folders(10))), content_type="application/zip",
+        headers={"Transfer-Encoding": "chunked"}, environ_overrides={"wsgi.input_terminated": True},
+    )  # fmt: skip
+    assert is_problem(endless, 429)["code"] == "quota_exceeded"
+    assert send(bob).status_code == 202
+    stored = limited(quota_stored_bytes=size)
+    poor = Caller(stored, found.keys.create("alice", EVERYTHING))
+    assert is_problem(poor("POST", "/v1/jobs", json=SPEC), 429)["code"] == "quota_exceeded"
+
+
+def test_every_answer_carries_the_headers_that_browsers_heed(client: FlaskClient) -> None:
+    for path in ("/v1/jobs", "/livez", "/docs", "/nowhere"):
+        headers = client.get(path).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
