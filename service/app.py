@@ -10,8 +10,9 @@ from flask import Blueprint, Flask, Response, abort, g, redirect, request
 from flask_smorest import Api
 
 from service import auth, errors
-from service.api import artifacts, datasets, events, health, history, jobs, predict
+from service.api import artifacts, datasets, events, health, history, jobs, predict, webhooks
 from service.api.context import Parts
+from service.core.addresses import networks
 from service.core.catalog import Catalog
 from service.core.database import Database
 from service.core.events import Wakeups
@@ -23,6 +24,8 @@ from service.core.settings import Settings
 from service.core.storage import open_storage
 from service.core.store import Store
 from service.core.submission import Submission
+from service.core.webhooks import Webhooks
+from service.courier import Courier
 from service.predictor import Predictor
 from service.rates import Rates
 from service.schemas.fields import Tagged
@@ -77,7 +80,7 @@ def create_app(settings: Settings) -> Flask:
     api = ProblemApi(app)
     api.ma_plugin.converter.add_attribute_function(document_tagged)
     api.ma_plugin.map_to_openapi_type(Tagged, None, None)
-    for blueprint in (module.blueprint for module in (jobs, history, events, artifacts, predict, datasets)):
+    for blueprint in (module.blueprint for module in (jobs, history, events, artifacts, predict, datasets, webhooks)):
         api.register_blueprint(blueprint)
     app.register_blueprint(Blueprint("swagger_ui", __name__, static_folder=SWAGGER_UI, static_url_path="/docs/assets"))
     health.register(app)
@@ -91,6 +94,7 @@ def _parts(settings: Settings) -> Parts:
     store = Store(database, wakeups.publish, settings.quotas)
     catalog = Catalog(database, wakeups.publish, settings.quotas)
     storage = open_storage(settings.storage_url)
+    webhooks, allowed = Webhooks(database), networks(settings.webhook_networks)
     limits = Limits(settings.max_parameters, settings.max_memory_bytes)
     return Parts(
         settings=settings,
@@ -99,8 +103,10 @@ def _parts(settings: Settings) -> Parts:
         catalog=catalog,
         storage=storage,
         predictor=Predictor(storage),
-        submission=Submission(store, catalog, HintQueue(settings.redis_url), limits),
+        submission=Submission(store, catalog, HintQueue(settings.redis_url), limits, allowed),
         wakeups=wakeups,
+        webhooks=webhooks,
+        courier=Courier(webhooks, allowed),
         keys=Keys(database),
         rates=Rates(settings.redis_url, settings.requests_per_minute),
         registry=Registry(database),

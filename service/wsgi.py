@@ -1,4 +1,7 @@
-"""What gunicorn loads: `gunicorn service.wsgi:app`. Each of its processes keeps the queue moving as well."""
+"""What gunicorn loads: `gunicorn service.wsgi:app`.
+
+Each of its processes keeps the queue moving as well, and sends the messages of webhooks.
+"""
 
 import threading
 
@@ -10,4 +13,5 @@ from service.core.settings import Settings
 app = create_app(Settings.from_env())
 _parts: Parts = app.extensions["rightfit"]
 _dispatcher = Dispatcher(_parts.settings, _parts.store, _parts.registry, _parts.submission.queue)
-threading.Thread(target=_dispatcher.run, args=(threading.Event(),), name="dispatcher", daemon=True).start()
+for _name, _run in (("dispatcher", _dispatcher.run), ("courier", _parts.courier.run)):
+    threading.Thread(target=_run, args=(threading.Event(),), name=_name, daemon=True).start()

@@ -14,6 +14,8 @@ from service.core.settings import Settings
 from service.core.storage import Storage
 from service.core.store import Store
 from service.core.submission import Submission
+from service.core.webhooks import Webhooks
+from service.courier import Courier
 from service.predictor import Predictor
 from service.rates import Rates
 
@@ -30,6 +32,8 @@ class Parts:
     submission: Submission
     predictor: Predictor
     wakeups: Wakeups
+    webhooks: Webhooks
+    courier: Courier
     keys: Keys
     rates: Rates
     registry: Registry

@@ -10,6 +10,7 @@ from service.core.database import artifacts, events, jobs, now
 from service.core.errors import NotFound
 from service.core.jobs import Checkpoint, Failure, Loss, Outcome, Retries, Status, StopReason, sources
 from service.core.storage import Artifact
+from service.core.webhooks import announce
 
 BEST_MODEL = "best_model.pth"
 LONGEST_BACKOFF = 300.0  # seconds
@@ -26,6 +27,7 @@ def change(
     row = c.execute(changed.returning(jobs)).mappings().one_or_none()
     if row is not None:
         c.execute(insert(events).values(job_id=row["id"], seq=row["version"], type=kind, data=dict(data), at=now()))
+        announce(c, row, kind, data)
     return row
 
 

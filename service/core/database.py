@@ -180,6 +180,34 @@ datasets = Table(
     Index("datasets_by_status", "status", "seq"),
 )
 
+webhook_secrets = Table(
+    "webhook_secrets",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("secret", Text, nullable=False),
+    Column("former", Text),
+    Column("changed_at", Float(53), nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("job_id", Text, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("body", Text, nullable=False),  # as it is signed
+    Column("status", Text, nullable=False),  # pending, delivered, given_up
+    Column("attempts", Integer, nullable=False),
+    Column("error", Text),
+    Column("created_at", Float(53), nullable=False),
+    Column("due_at", Float(53), nullable=False),
+    Column("delivered_at", Float(53)),
+    Index("deliveries_due", "status", "due_at"),
+    Index("deliveries_of_job", "job_id", "created_at"),
+)
+
 keys = Table(
     "keys",
     metadata,

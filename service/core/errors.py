@@ -79,6 +79,12 @@ class QuotaExceeded(TooMany):
     code = "quota_exceeded"
 
 
+class Refused(RightfitError):
+    """An address that may not be called."""
+
+    code = "refused"
+
+
 class KeyReused(RightfitError):
     """An Idempotency-Key was sent before with another request."""
 

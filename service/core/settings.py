@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from service.core.addresses import networks
 from service.core.errors import SettingsError
 from service.core.jobs import Retries
 from service.core.quotas import Quotas
@@ -27,6 +28,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     auth: str = "none"
+    webhook_networks: str = ""
     requests_per_minute: int | None = None
     quota_queued_jobs: int | None = None
     quota_running_jobs: int | None = None
@@ -67,6 +69,7 @@ class Settings:
             host=env.get("RIGHTFIT_HOST") or "127.0.0.1",
             port=reader.integer("PORT", 8000, 0, 65535),
             auth=reader.choice("AUTH", ("none", "keys")),
+            webhook_networks=reader.networks("WEBHOOK_NETWORKS"),
             requests_per_minute=reader.optional_integer("REQUESTS_PER_MINUTE", 1, 1_000_000),
             quota_queued_jobs=reader.optional_integer("QUOTA_QUEUED_JOBS", 1, 1 << 50),
             quota_running_jobs=reader.optional_integer("QUOTA_RUNNING_JOBS", 1, 1 << 50),
@@ -130,6 +133,16 @@ class _Reader:
 
     def optional_integer(self, name: str, low: int, high: int) -> int | None:
         return self.integer(name, low, low, high) if self._env.get(f"RIGHTFIT_{name}") else None
+
+    def networks(self, name: str) -> str:
+        text = self._env.get(f"RIGHTFIT_{name}") or ""
+        try:
+            networks(text)
+        except ValueError as error:
+            raise SettingsError(
+                f"RIGHTFIT_{name} is {text!r}; allowed: networks as 10.0.0.0/8, ::1: {error}"
+            ) from error
+        return text
 
     def redis_url(self) -> str | None:
         text = self._env.get("RIGHTFIT_REDIS_URL") or None

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.core.addresses import Network, check
 from service.core.catalog import Catalog
 from service.core.datasets import BUILT_IN, Contents, DatasetStatus
-from service.core.errors import Fault, Invalid, NotFound
+from service.core.errors import Fault, Invalid, NotFound, Refused
 from service.core.jobs import Job
 from service.core.plan import Limits, Plan, plan
 from service.core.queue import HintQueue
@@ -26,10 +27,16 @@ class Submission:
     catalog: Catalog
     queue: HintQueue
     limits: Limits
+    webhook_networks: tuple[Network, ...] = ()
 
     def faults(self, tenant: str, spec: JobSpec) -> tuple[Fault, ...]:
         """Everything wrong with a spec whose single values are right."""
         found = list(contradictions(spec))
+        if spec.webhook:
+            try:
+                check(spec.webhook.url, self.webhook_networks)
+            except Refused as error:
+                found.append(Fault("/webhook/url", str(error), "the https:// address of a public host"))
         try:
             plan(spec, self._contents(tenant, spec.dataset.id), self.limits)
         except Invalid as error:

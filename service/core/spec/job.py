@@ -163,6 +163,18 @@ class EarlyStopping:
 
 
 @dataclass(frozen=True)
+class Webhook:
+    """Where to tell what becomes of the job."""
+
+    url: str = option("an https:// or http:// address; a signed message is POSTed there", length=(1, 2000))
+    events: tuple[
+        Literal["queued", "running", "paused", "succeeded", "failed", "cancelled", "epoch", "resumed"], ...
+    ] = option("what to tell of: the job's statuses, its epochs, its restarts from a checkpoint",
+        ("succeeded", "failed", "cancelled"), length=(1, 8),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class JobSpec:
     """Everything that decides a run. Same spec, same machine: same history."""
 
@@ -209,6 +221,8 @@ class JobSpec:
     labels: Mapping[str, str] = field(
         default_factory=dict, metadata={"option": Option("free key=value pairs to find the job by", length=(0, 32))}
     )
+
+    webhook: Webhook | None = option("whom to tell; null: nobody", None)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "JobSpec":

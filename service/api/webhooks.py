@@ -1,0 +1,47 @@
+"""The resource /v1/webhooks, and a job's deliveries."""
+
+from typing import Any
+
+from flask.views import MethodView
+
+from service.api.blueprint import Blueprint
+from service.api.context import parts
+from service.auth import tenant
+from service.core.addresses import check, networks
+from service.core.errors import Fault, Invalid, Refused
+from service.schemas.webhooks import AnswerSchema, DeliveriesSchema, SecretSchema, TryOutSchema
+
+blueprint = Blueprint("webhooks", __name__, url_prefix="/v1", description="Signed messages about jobs")
+
+
+@blueprint.route("/webhooks/secret")
+class Secret(MethodView):
+    @blueprint.response(200, SecretSchema)
+    def get(self) -> Any:
+        """The secret that your messages are signed with"""
+        return {"secret": parts().webhooks.secret(tenant())}
+
+    @blueprint.response(200, SecretSchema)
+    def post(self) -> Any:
+        """A new secret; for a day messages are signed with the former one too"""
+        return {"secret": parts().webhooks.change_secret(tenant())}
+
+
+@blueprint.route("/webhooks/test", methods=["POST"])
+@blueprint.arguments(TryOutSchema)
+@blueprint.response(200, AnswerSchema)
+def try_out(given: dict[str, Any]) -> Any:
+    """Send a signed message of type `test` to an address, now"""
+    try:
+        check(given["url"], networks(parts().settings.webhook_networks))
+    except Refused as error:
+        raise Invalid([Fault("/url", str(error), "the https:// address of a public host")]) from error
+    return parts().courier.try_out(tenant(), given["url"])
+
+
+@blueprint.route("/jobs/<job_id>/deliveries")
+@blueprint.response(200, DeliveriesSchema)
+def deliveries(job_id: str) -> Any:
+    """What became of the messages about a job"""
+    parts().store.get(tenant(), job_id)
+    return {"data": parts().webhooks.of_job(job_id)}
