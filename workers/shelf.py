@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from service.core.builtin import BUILT_IN
 from service.core.catalog import Catalog
-from service.core.datasets import BUILT_IN
 from service.core.storage import Storage
 
 READY = ".ready"

@@ -138,6 +138,7 @@ class Supervisor:
         work = Work(
             lease.job_id, lease.attempt, dict(lease.spec), str(scratch.folder), settings.threads, keeper.held_until,
             settings.checkpoint_seconds, settings.resident_bytes, str(pack) if pack else None,
+            str(settings.home / "datasets" / "published"),
         )  # fmt: skip
         process = self._context.Process(target=run_trainer, args=(work, theirs), name=f"trainer-{lease.job_id}")
         process.start()

@@ -24,7 +24,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from service.core.datasets import BUILT_IN, CONTENTS, Contents
+from service.core.builtin import BUILT_IN
+from service.core.datasets import CONTENTS, Contents
 from service.core.errors import (
     CheckpointMismatch,
     DeviceUnavailable,
@@ -189,7 +190,7 @@ def run(
     started = time.time()
     report("phase", {"phase": "preparing"})
     device = pick_device(spec.device)
-    prepared = prepare(spec, Places(Path(work.pack) if work.pack else None, scratch.folder))
+    prepared = prepare(spec, Places(Path(work.pack) if work.pack else None, scratch.folder, Path(work.library)))
     images, split = prepared.images, prepared.split
     batches = prepared.on(device, work.resident_bytes)
     model = build_model(spec, images.shape, len(images.classes)).to(device)

@@ -47,6 +47,7 @@ class Work:
     checkpoint_seconds: float
     resident_bytes: int | None = None
     pack: str | None = None
+    library: str = "."
 
 
 @dataclass(frozen=True)

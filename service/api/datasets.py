@@ -10,7 +10,7 @@ from service.api.blueprint import Blueprint
 from service.api.context import parts
 from service.api.uploads import received
 from service.auth import tenant
-from service.core import datasets
+from service.core.builtin import BUILT_IN
 from service.core.errors import QuotaExceeded
 from service.schemas.datasets import DatasetListSchema, DatasetSchema, DatasetsQuerySchema, UploadQuerySchema
 from service.schemas.jobs import cursor
@@ -39,7 +39,7 @@ class Datasets(MethodView):
     def get(self, query: dict[str, Any]) -> Any:
         """List the data sets: yours, newest first, then those that are built in"""
         page = parts().catalog.list(tenant(), **query)
-        built_in = () if page.next_seq else datasets.BUILT_IN.values()
+        built_in = () if page.next_seq else BUILT_IN.values()
         return {
             "data": [*page.datasets, *built_in],
             "has_more": page.next_seq is not None,

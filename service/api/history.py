@@ -1,14 +1,15 @@
 """The resource /v1/jobs/{id}/history."""
 
 import csv
+import http
 import io
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from flask import Response, jsonify, make_response
+from flask import Response, jsonify, make_response, request
 
-from service import curves
+from service import curves, pictures
 from service.api.blueprint import Blueprint
 from service.api.context import parts
 from service.auth import tenant
@@ -30,6 +31,32 @@ def history(query: dict[str, Any], job_id: str) -> Any:
     if query["format"] == "text":
         return Response(curves.draw(epochs, job.best), mimetype="text/plain")
     return jsonify(data=[vars(epoch) for epoch in epochs], best=_plain(job.best), last=_plain(job.last))
+
+
+@blueprint.route("/<job_id>/history.png")
+@blueprint.response(200, {"type": "string", "format": "binary"}, content_type="image/png")
+@blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
+def png(job_id: str) -> Response:
+    """The losses as a picture"""
+    return _picture(job_id, "png", "image/png")
+
+
+@blueprint.route("/<job_id>/history.svg")
+@blueprint.response(200, {"type": "string"}, content_type="image/svg+xml")
+@blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
+def svg(job_id: str) -> Response:
+    """The losses as a vector picture"""
+    return _picture(job_id, "svg", "image/svg+xml")
+
+
+def _picture(job_id: str, kind: str, mimetype: str) -> Response:
+    job, epochs = parts().store.history(tenant(), job_id)
+    answer = Response(mimetype=mimetype)
+    answer.set_etag(f"{job.version}-{kind}")
+    answer.make_conditional(request)
+    if answer.status_code == http.HTTPStatus.OK:
+        answer.data = pictures.draw(job, epochs, kind)
+    return answer
 
 
 def _plain(epoch: Epoch | None) -> dict[str, Any] | None:

@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, CursorResult, RowMapping, and_, delete, insert, or_, select, update
 
+from service.core.builtin import BUILT_IN
 from service.core.database import Database, datasets, jobs, now
-from service.core.datasets import BUILT_IN, Contents, Dataset, DatasetError, DatasetStatus
+from service.core.datasets import Contents, Dataset, DatasetError, DatasetStatus
 from service.core.errors import Conflict, LeaseLost, NotFound
 from service.core.jobs import TERMINAL
 from service.core.quotas import UNLIMITED, Quotas

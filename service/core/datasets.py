@@ -84,21 +84,3 @@ class Dataset:
     error: DatasetError | None = None
     created_at: float | None = None
     packed: tuple[Artifact, ...] = ()
-
-
-DIGITS = Contents(
-    classes=tuple("0123456789"),
-    samples_per_class=(178, 182, 177, 183, 181, 182, 181, 179, 174, 180),
-    shape=(1, 8, 8),
-    sizes=(Size(8, 8, 1797),),
-    modes={"L": 1797},
-)
-
-BUILT_IN: Mapping[str, Dataset] = {
-    "digits": Dataset(
-        "digits",
-        "Optical recognition of handwritten digits (UCI, as scikit-learn ships it)",
-        DatasetStatus.READY,
-        DIGITS,
-    )
-}

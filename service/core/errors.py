@@ -124,6 +124,12 @@ class InvalidData(TrainingError):
     stop_reason = "invalid_data"
 
 
+class DatasetUnavailable(TrainingError):
+    """The images of a published data set cannot be had on this worker."""
+
+    code = "dataset_unavailable"
+
+
 class DeviceUnavailable(TrainingError):
     """The device the spec names is not on this worker."""
 

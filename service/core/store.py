@@ -13,9 +13,10 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func
 from sqlalchemy.exc import IntegrityError
 
 from service.core import changes
+from service.core.builtin import BUILT_IN
 from service.core.changes import change, checkpoints_of, end, locked, losses_of, next_turn, queue_again
 from service.core.database import Database, artifacts, datasets, epochs, events, idempotency, jobs, labels, now
-from service.core.datasets import BUILT_IN, DatasetStatus
+from service.core.datasets import DatasetStatus
 from service.core.errors import Conflict, KeyReused, LeaseLost, NotFound
 from service.core.history import COLUMNS, Epoch
 from service.core.jobs import TERMINAL, Checkpoint, Job, Loss, Outcome, Phase, Retries, Status, StopReason, Wish

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.addresses import Network, check
+from service.core.builtin import BUILT_IN
 from service.core.catalog import Catalog
-from service.core.datasets import BUILT_IN, Contents, DatasetStatus
+from service.core.datasets import Contents, DatasetStatus
 from service.core.errors import Fault, Invalid, NotFound, Refused
 from service.core.jobs import Job
 from service.core.plan import Limits, Plan, plan

@@ -25,10 +25,8 @@ def draw(results: dict[str, Any], target: Path) -> None:
     top = 1.0
     height = sum(heights) + top
     mpl.rcParams.update({"font.size": 10, "text.color": INK, "axes.labelcolor": INK, "ytick.color": INK})
-    figure, grid = plt.subplots(
-        len(tables), 2, figsize=(12, height), squeeze=False, height_ratios=heights, layout="constrained"
-    )
-    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - top * 0.72 / height), h_pad=0.12, w_pad=0.12)
+    figure, grid = plt.subplots(len(tables), 2, figsize=(12, height), squeeze=False, height_ratios=heights)
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - top * 0.72 / height), h_pad=0.12, w_pad=0.12)
     figure.suptitle(
         "The same training job, start to finish", x=0.012, y=1 - 0.14 / height, ha="left", va="top", size=15
     )

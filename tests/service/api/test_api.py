@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from openapi_spec_validator import validate
+from PIL import Image
 from werkzeug.test import TestResponse
 
 from service.api.context import Parts
@@ -392,7 +393,9 @@ def test_a_job_without_results_yet_has_an_empty_manifest(client: FlaskClient) ->
 
 
 def test_the_data_sets_are_listed(client: FlaskClient) -> None:
-    (digits,) = client.get("/v1/datasets").json["data"]
+    found = {entry["id"]: entry for entry in client.get("/v1/datasets").json["data"]}
+    assert found.keys() == {"digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "synthetic"}
+    digits = found["digits"]
     assert (digits["id"], digits["samples"], digits["status"]) == ("digits", 1797, "ready")
     assert client.get("/v1/datasets/digits").json == digits
     is_problem(client.get("/v1/datasets/nothing"), 404)
@@ -442,3 +445,22 @@ def test_a_failure_of_ours_is_told_without_its_insides(client: FlaskClient, part
         c.exec_driver_sql("UPDATE jobs SET status = 'confused'")
     problem = is_problem(client.get(f"/v1/jobs/{job['id']}"), 500)
     assert "confused" not in problem["detail"]
+
+
+def test_a_history_is_drawn_as_a_picture_and_not_again_until_it_changes(client: FlaskClient, parts: Parts) -> None:
+    job = submit(client, name="a $curve")
+    lease = claim(parts)
+    empty = client.get(f"{job['links']['history']}.png")
+    assert empty.status_code == 200
+    parts.store.append(lease, [epoch(1, 0.9, improved=True), epoch(2, 0.7, improved=True), epoch(3, 0.8)])
+    png, svg = (client.get(f"{job['links']['history']}.{kind}") for kind in ("png", "svg"))
+    assert (png.mimetype, svg.mimetype) == ("image/png", "image/svg+xml")
+    with Image.open(io.BytesIO(png.data)) as picture:
+        assert picture.size == (800, 500)
+        blue = sum(pixel == (0, 114, 178) for pixel in picture.convert("RGB").get_flattened_data())
+    assert blue > 100, "the validation loss is drawn"
+    assert b"<svg" in svg.data
+    assert png.data != empty.data
+    again = client.get(f"{job['links']['history']}.png", headers={"If-None-Match": png.headers["ETag"]})
+    assert again.status_code == 304
+    is_problem(client.get("/v1/jobs/job_none/history.png"), 404)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from service.core.datasets import DIGITS
+from service.core.builtin import DIGITS
 from service.core.errors import Invalid
 from service.core.plan import Limits, plan
 from service.core.spec import JobSpec

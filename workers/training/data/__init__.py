@@ -2,21 +2,29 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from service.core.errors import InvalidData
-from workers.training.data import digits, packed
+from workers.training.data import digits, packed, published, synthetic
 from workers.training.data.images import ImageSet
 
-LOADERS: dict[str, Callable[[], ImageSet]] = {"digits": digits.load}
+LOADERS: dict[str, Callable[[Path], ImageSet]] = {
+    "digits": lambda library: digits.load(),
+    "synthetic": lambda library: synthetic.load(),
+    **{name: partial(published.load, name) for name in published.SETS},
+}
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where a run finds its data: the folder of a pack, None for what is built in, and a folder of its own."""
+    """Where a run finds its data: the folder of a pack, None for what is built in; a folder of its own; and the one
+    where downloaded sets are kept.
+    """
 
     pack: Path | None = None
     scratch: Path = Path()
+    library: Path = Path()
 
 
 def load(dataset_id: str, side: int | None = None, places: Places = Places()) -> ImageSet:
@@ -28,4 +36,4 @@ def load(dataset_id: str, side: int | None = None, places: Places = Places()) ->
         return packed.load(places.pack, side, places.scratch)
     if dataset_id not in LOADERS:
         raise InvalidData(f"this worker has no data set {dataset_id!r}; it has {', '.join(LOADERS)}")
-    return replace(LOADERS[dataset_id](), side=side)
+    return replace(LOADERS[dataset_id](places.library), side=side)

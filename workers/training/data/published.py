@@ -1,0 +1,52 @@
+"""Published data sets, through torchvision's own loaders: downloaded once, into a folder that all runs share."""
+
+import fcntl
+import urllib.error
+from pathlib import Path
+from typing import Any
+
+import torch
+from torchvision import datasets
+
+from service.core.builtin import BUILT_IN
+from service.core.errors import DatasetUnavailable
+from workers.training.data.images import ImageSet
+from workers.training.data.split import TEST, TRAIN
+
+SETS: dict[str, Any] = {
+    "mnist": datasets.MNIST,
+    "fashion-mnist": datasets.FashionMNIST,
+    "cifar10": datasets.CIFAR10,
+    "cifar100": datasets.CIFAR100,
+}
+
+
+def load(name: str, library: Path) -> ImageSet:
+    """Both published parts: those to train on and those to test on stay what they are.
+
+    Raises DatasetUnavailable where the files are not in the library and cannot be downloaded.
+    """
+    library.mkdir(parents=True, exist_ok=True)
+    with (library / f".{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs must not download it at once
+        try:
+            parts = [SETS[name](library, train=train, download=True) for train in (True, False)]
+        except (urllib.error.URLError, OSError, RuntimeError) as error:
+            raise DatasetUnavailable(
+                f"{name} is not on this worker and cannot be downloaded: {error}. "
+                f"Give the worker access to the network, or put torchvision's files for it into {library}"
+            ) from error
+    images = torch.cat([_channels_last(part.data) for part in parts])
+    labels = torch.cat([torch.as_tensor(part.targets, dtype=torch.int64) for part in parts])
+    divided = torch.cat(
+        [torch.full((len(part.data),), code, dtype=torch.int8) for part, code in zip(parts, (TRAIN, TEST), strict=True)]
+    )
+    contents = BUILT_IN[name].contents
+    assert contents is not None, "what is built in is known"
+    return ImageSet(images.permute(0, 3, 1, 2), labels, contents.classes, parts=divided)
+
+
+def _channels_last(data: Any) -> torch.Tensor:
+    """uint8 [N, H, W, C] of torchvision's [N, H, W] tensors and [N, H, W, C] arrays."""
+    images = torch.as_tensor(data)
+    return images.unsqueeze(-1) if images.ndim == 3 else images  # noqa: PLR2004
