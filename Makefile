@@ -13,7 +13,7 @@ BENCH_READY := .venv-bench/.ready
 LOCKS := deploy/locks
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
-.PHONY: demo test serve lint format bench chaos architectures locks clean
+.PHONY: demo test serve lint format bench chaos document architectures locks clean
 
 demo: $(READY)  ## train two models on a stack of its own and show what came of it
 	$(BIN)/rightfit demo
@@ -39,6 +39,9 @@ bench: $(READY) $(BENCH_READY)  ## the same training job against what a user wou
 
 chaos: $(READY)  ## everything that can die does, while 200 jobs run, over both databases; half an hour
 	$(BIN)/python -m tests.chaos.trial $(CHAOS_ARGS)
+
+document: $(READY)  ## thousands of requests made up after the API document, every answer checked against it
+	$(BIN)/python -m tests.document
 
 architectures: $(READY)  ## count torchvision's networks anew, for the plans of the API
 	$(BIN)/python -m workers.describe

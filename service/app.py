@@ -29,7 +29,7 @@ from service.courier import Courier
 from service.predictor import Predictor
 from service.rates import Rates
 from service.schemas.fields import Tagged
-from service.schemas.openapi import document_tagged
+from service.schemas.openapi import document_keys, document_problems, document_tagged
 from service.schemas.problem import ProblemSchema
 
 MOST_CONNECTIONS = 32  # to the database, of one process; a request that waits for something else holds none
@@ -83,6 +83,9 @@ def create_app(settings: Settings) -> Flask:
     for blueprint in (module.blueprint for module in (jobs, history, events, artifacts, predict, datasets, webhooks)):
         api.register_blueprint(blueprint)
     app.register_blueprint(Blueprint("swagger_ui", __name__, static_folder=SWAGGER_UI, static_url_path="/docs/assets"))
+    document_problems(api.spec)
+    if settings.auth == "keys":
+        document_keys(api.spec)
     health.register(app)
     app.add_url_rule("/", "root", lambda: redirect("/docs"))
     return app

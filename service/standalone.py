@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 GUNICORN_CONFIG = ROOT / "deploy" / "gunicorn.conf.py"
 SYSTEM_SERVERS = ("valkey-server", "redis-server")
 LOOK_SECONDS = 0.2
-BROKER_SECONDS, WORKER_SECONDS, API_SECONDS = 20, 300, 60  # to become ready; a cold torch import is slow
+BROKER_SECONDS, WORKER_SECONDS, API_SECONDS = 10, 300, 60  # to become ready; a cold torch import is slow
 STOP_SECONDS = 8  # for the API to finish its requests, and for the broker
 WORKER_STOP_SECONDS = 45  # more than a trainer gets to stop before it is killed
 

@@ -27,6 +27,9 @@ def manifest(job_id: str) -> Any:
 
 @blueprint.route("/<job_id>/artifacts/<name>")
 @blueprint.response(200, {"type": "string", "format": "binary"}, content_type="application/octet-stream")
+@blueprint.alt_response(
+    200, schema={"type": "object"}, content_type="application/json", description="report.json, split.json"
+)
 @blueprint.alt_response(206, description="The bytes that Range asked for", success=True)
 @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
 def artifact(job_id: str, name: str) -> Response:

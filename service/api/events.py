@@ -37,7 +37,7 @@ blueprint = Blueprint("events", __name__, url_prefix="/v1/jobs", description="Wh
 @blueprint.doc(
     parameters=[
         {
-            "in": "header", "name": "Last-Event-ID", "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+            "in": "header", "name": "Last-Event-ID", "schema": {"type": "string", "pattern": "^[0-9]{0,18}$"},
             "description": "of a stream: go on after this event",
         }
     ]

@@ -22,7 +22,8 @@ blueprint = Blueprint("history", __name__, url_prefix="/v1/jobs", description="L
 @blueprint.route("/<job_id>/history")
 @blueprint.arguments(HistoryQuerySchema, location="query")
 @blueprint.response(200, HistorySchema)
-@blueprint.alt_response(200, content_type="text/csv", schema={"type": "string"}, description="With format=csv")
+@blueprint.alt_response(200, content_type="text/csv", schema={"type": "string"}, description="As format says")
+@blueprint.alt_response(200, content_type="text/plain", schema={"type": "string"}, description="As format says")
 def history(query: dict[str, Any], job_id: str) -> Any:
     """The epochs of a job, in order"""
     job, epochs = parts().store.history(tenant(), job_id, query["after_epoch"])

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from apispec import APISpec
 from marshmallow import fields
 
 from service.schemas.fields import Tagged
@@ -14,3 +15,17 @@ def document_tagged(converter: Any, field: fields.Field[Any], **kwargs: Any) -> 
     references = {tag: converter.resolve_nested_schema(schema) for tag, schema in field.choices.items()}
     mapping = {tag: reference["$ref"] for tag, reference in references.items()}
     return {"oneOf": list(references.values()), "discriminator": {"propertyName": field.tag, "mapping": mapping}}
+
+
+def document_problems(spec: APISpec) -> None:
+    """Every error is application/problem+json."""
+    for response in spec.components.responses.values():
+        content = response.get("content", {})
+        if "application/json" in content:
+            response["content"] = {"application/problem+json": content["application/json"]}
+
+
+def document_keys(spec: APISpec) -> None:
+    """Every request carries an API key."""
+    spec.components.security_scheme("key", {"type": "http", "scheme": "bearer", "description": "an API key, rf_…"})
+    spec.options["security"] = [{"key": []}]

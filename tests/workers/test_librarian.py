@@ -106,7 +106,7 @@ def test_a_running_librarian_is_woken(
 def test_a_librarian_that_is_told_to_stop_leaves_the_set_to_another(
     librarian: Librarian, catalog: Catalog, storage: Storage, tmp_path: Path, never: Running
 ) -> None:
-    dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=2000)))
+    dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=600)))
     stop = threading.Event()
     thread = threading.Thread(target=librarian.read_next, args=(stop,))
     thread.start()

@@ -392,7 +392,7 @@ def test_the_reader_says_what_it_found_or_why_not_in_one_line(tmp_path: Path) ->
 
 
 def test_the_reader_has_a_limit_of_computing_time(tmp_path: Path) -> None:
-    wide = {f"{kind}/{i}.png": encoded(np.zeros((4000, 4000), np.uint8)) for kind in "ab" for i in range(100)}
+    wide = {f"{kind}/{i}.png": encoded(np.zeros((3000, 3000), np.uint8)) for kind in "ab" for i in range(20)}
     code, _ = asked(tmp_path, zipped(wide), "zip", seconds=1)
     assert code < 0, "it was killed"
 

@@ -1,0 +1,62 @@
+"""Requests made up after the API document, valid and not, and every answer checked against it.
+
+`python -m tests.document --examples 60` starts a stack of its own and runs schemathesis over the whole document with
+all of its checks. Exits 1 where an answer is not as documented, or is a 5xx.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+
+from service.core.database import Database
+from service.core.keys import Keys, Scope
+from service.core.settings import Settings
+from service.standalone import Stack
+from tests.servers import ROOT
+
+PHASES = "examples,coverage,fuzzing"
+
+
+def check(url: str, examples: int, seed: int = 1, key: str | None = None) -> tuple[int, int, str]:
+    """(exit status, requests made, what was printed) of schemathesis with so many examples an operation."""
+    command = [
+        sys.executable, "-m", "schemathesis.cli", "--config-file", "tests/schemathesis.toml", "run",
+        f"{url}/openapi.json", "--checks", "all", "--phases", PHASES, "--max-examples", str(examples),
+        "--seed", str(seed), "--no-color",
+    ]  # fmt: skip
+    if key:
+        command += ["--header", f"Authorization: Bearer {key}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    made = re.search(r"(\d+) generated", done.stdout)
+    return done.returncode, int(made[1]) if made else 0, done.stdout + done.stderr
+
+
+def new_key(settings: Settings) -> str:
+    database = Database(settings.database_url)
+    try:
+        return Keys(database).create("somebody", [Scope.ADMIN])
+    finally:
+        database.close()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--examples", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--auth", choices=["none", "keys"], default="none")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="rightfit-document-") as folder:
+        settings = replace(Settings.from_env({"RIGHTFIT_HOME": folder}), port=0, auth=given.auth)
+        with Stack(settings) as stack:
+            key = new_key(stack.settings) if given.auth == "keys" else None
+            code, made, text = check(stack.url, given.examples, given.seed, key)
+    print(text)
+    print(f"{made} requests")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
