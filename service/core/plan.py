@@ -61,6 +61,7 @@ UNLIMITED = Limits(2**63, 2**63)
 def plan(spec: JobSpec, dataset: Contents, limits: Limits) -> Plan:
     """Count what the run needs; raises Invalid where the model does not fit the images or a limit."""
     shape = input_shape(spec, dataset)
+    _refuse_small_classes(spec, dataset)
     if spec.augmentation.crop_padding >= min(shape[1:]):
         detail = f"more padding than the {shape[1]}x{shape[2]} images have pixels could crop nothing but zeros"
         allowed = f"0 to {min(shape[1:]) - 1}"
@@ -135,6 +136,16 @@ def _refuse_too_much(memory: Memory, limits: Limits, batch_size: int) -> None:
         raise Invalid([Fault("/model", detail, allowed, ("/batch_size", *FOLLOWS_FROM))])
     fits = room * batch_size // memory.activations_bytes
     raise Invalid([Fault("/batch_size", detail, f"{allowed}; 1 to {fits} images fit", FOLLOWS_FROM)])
+
+
+def _refuse_small_classes(spec: JobSpec, dataset: Contents) -> None:
+    """Every part of a split that is drawn needs an image of each class."""
+    needed = 2 + (spec.dataset.test_fraction > 0)
+    least = min(range(len(dataset.classes)), key=dataset.samples_per_class.__getitem__)
+    if dataset.parts is None and dataset.samples_per_class[least] < needed:
+        found = f"class {dataset.classes[least]!r} has {dataset.samples_per_class[least]} images"
+        detail, allowed = f"{found}, too few for every part of the split", f"{needed} images of each class, or more"
+        raise Invalid([Fault("/dataset/id", detail, allowed, ("/dataset/test_fraction",))])
 
 
 def _warnings(spec: JobSpec, dataset: Contents) -> Iterator[str]:

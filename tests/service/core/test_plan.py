@@ -1,5 +1,6 @@
 """The arithmetic is checked against networks that are really built."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -88,3 +89,10 @@ def test_the_built_in_description_is_that_of_the_real_data() -> None:
     assert images.shape == DIGITS.shape
     assert images.classes == DIGITS.classes
     assert torch.bincount(images.labels).tolist() == list(DIGITS.samples_per_class)
+
+
+def test_a_class_with_too_few_images_for_the_split_is_refused() -> None:
+    few = replace(DIGITS, samples_per_class=(2, *DIGITS.samples_per_class[1:]))
+    plan(spec(), few, LIMITS)
+    with pytest.raises(Invalid, match="class '0' has 2 images"):
+        plan(spec(dataset={"id": "digits", "test_fraction": 0.1}), few, LIMITS)
