@@ -33,6 +33,7 @@ from service.schemas.openapi import document_keys, document_problems, document_t
 from service.schemas.problem import ProblemSchema
 
 MOST_CONNECTIONS = 32  # to the database, of one process; a request that waits for something else holds none
+PREDICTIONS = 4  # at the same time, in one process
 KEPT_FREE = 32  # threads that answer at once, however many requests wait
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 SECURITY_HEADERS = {
@@ -114,6 +115,7 @@ def _parts(settings: Settings) -> Parts:
         rates=Rates(settings.redis_url, settings.requests_per_minute),
         registry=Registry(database),
         waiting=BoundedSemaphore(max(1, settings.api_threads - KEPT_FREE)),
+        predicting=BoundedSemaphore(PREDICTIONS),
         uploading=BoundedSemaphore(max(1, settings.api_threads // 8)),
     )
 

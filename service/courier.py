@@ -1,6 +1,7 @@
 """Sends webhook messages: signed, to addresses that were checked, again and again until they arrive or are given up."""
 
 import http
+import http.client
 import logging
 import random
 import secrets
@@ -9,16 +10,23 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import httpx
+import httpcore
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.addresses import Network, resolve
-from service.core.errors import Refused
+from service.core.calls import post
+from service.core.errors import Refused, TooMany
 from service.core.webhooks import Message, Webhooks, body, signature
 
 LOOK_SECONDS = 1.0
-AT_ONCE = 10  # messages claimed together, and sent one after another
-TIMEOUT = httpx.Timeout(10.0, connect=5.0)
+DEADLINE = 15.0  # seconds for one attempt, from the connection to the answer's head
+TRIALS = 4  # test calls at the same time
+NETWORK_ERRORS = (
+    httpcore.NetworkError,
+    httpcore.TimeoutException,
+    httpcore.ProtocolError,
+    httpcore.UnsupportedProtocol,
+)
 JITTER = (0.8, 1.2)
 
 log = logging.getLogger(__name__)
@@ -37,10 +45,11 @@ class Answer:
 
 
 class Courier:
-    """One thread a process is enough; any number of processes share the work."""
+    """Run by a few threads of each API process, so that a slow receiver holds up few others."""
 
     def __init__(self, webhooks: Webhooks, allowed: Sequence[Network]) -> None:
         self._webhooks, self._allowed = webhooks, allowed
+        self._trials = threading.BoundedSemaphore(TRIALS)
 
     def run(self, stop: threading.Event) -> None:
         """Send what is due until stopped; a database that is away is tried again."""
@@ -54,8 +63,8 @@ class Courier:
                 log.exception("cannot send messages, will try again")
 
     def send_due(self) -> int:
-        """Send the messages that are due; returns how many there were."""
-        messages = self._webhooks.claim(AT_ONCE)
+        """Send a message that is due; returns how many there were."""
+        messages = self._webhooks.claim(1)
         for message in messages:
             answer = self.send(message)
             if answer.is_received:
@@ -67,9 +76,15 @@ class Courier:
         return len(messages)
 
     def try_out(self, tenant: str, url: str) -> Answer:
-        """Send a message that says nothing, now."""
+        """Send a message that says nothing, now. Raises TooMany where others are being tried out."""
         message_id = f"msg_{secrets.token_hex(12)}"
-        return self.send(Message(message_id, url, body("test", {}), 1, self._webhooks.signing_secrets(tenant)))
+        message = Message(message_id, url, body("test", {}), 1, self._webhooks.signing_secrets(tenant))
+        if not self._trials.acquire(blocking=False):
+            raise TooMany("other webhooks are being tried out; try again", int(DEADLINE))
+        try:
+            return self.send(message)
+        finally:
+            self._trials.release()
 
     def send(self, message: Message) -> Answer:
         """One attempt. A redirection is not followed: it could lead where no webhook may."""
@@ -80,17 +95,10 @@ class Courier:
             "webhook-timestamp": str(timestamp), "webhook-signature": signatures,
         }  # fmt: skip
         try:
-            address, port = resolve(message.url, self._allowed)
-            url = httpx.URL(message.url)
-            with (
-                httpx.Client(timeout=TIMEOUT, trust_env=False) as client,
-                client.stream(
-                    "POST", url.copy_with(host=address, port=port), content=message.body.encode(),
-                    headers=headers | {"Host": url.netloc.decode()}, extensions={"sni_hostname": url.host},
-                ) as answer,
-            ):  # fmt: skip
-                return Answer(answer.status_code, f"answered {answer.status_code} {answer.reason_phrase}".strip())
+            address = resolve(message.url, self._allowed)
+            status = post(message.url, address, headers, message.body.encode(), DEADLINE)
         except Refused as error:
             return Answer(None, str(error))
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as error:
+        except (*NETWORK_ERRORS, OSError, ValueError) as error:
             return Answer(None, f"{type(error).__name__}: {error}"[:300])
+        return Answer(status, f"answered {status} {http.client.responses.get(status, '')}".strip())

@@ -88,7 +88,7 @@ def _http(error: HTTPException) -> Response:
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             answer.headers[name] = value
-    return answer
+    return _retry_later(answer)
 
 
 def _database(error: OperationalError | PoolTimeout) -> Response:

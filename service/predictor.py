@@ -13,14 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from service.core import images
 from service.core.errors import Conflict, Fault, Invalid, InvalidData
-from service.core.images import decode
 from service.core.storage import Artifact, Storage
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 MOST_HELD = 1 << 30  # bytes of graphs that are kept loaded
+AT_ONCE, PIXELS_AT_ONCE = 16, 1 << 18  # images that go through a graph together, and their pixels; at least one does
+MOST_PIXELS = 16_000_000  # of one picture
+FORMATS = tuple(name for name in images.FORMATS if name != "PPM")  # whose plain variant takes seconds to decode
 IMAGES, LOGITS = "images", "logits"
 
 
@@ -56,27 +59,38 @@ class Predictor:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._models: OrderedDict[str, _Model] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock, self._loading = threading.Lock(), threading.Lock()
 
     def predict(self, graph: Artifact, report: Artifact, pictures: Sequence[Picture]) -> list[Prediction]:
         """One prediction a picture. Raises Invalid with a fault for each that is no picture, and StorageError."""
         model = self._model(graph, report)
-        images = _stacked(pictures, model.shape)
-        (logits,) = model.session.run([LOGITS], {IMAGES: images})
-        probabilities = _softmax(np.asarray(logits, np.float64))
-        return [_prediction(*pair, model.classes) for pair in zip(pictures, probabilities, strict=True)]
+        stacked = _stacked(pictures, model.shape)
+        step = max(1, min(AT_ONCE, PIXELS_AT_ONCE // (model.shape[1] * model.shape[2])))
+        found: list[Prediction] = []
+        for start in range(0, len(pictures), step):
+            (logits,) = model.session.run([LOGITS], {IMAGES: stacked[start : start + step]})
+            shares = _softmax(np.asarray(logits, np.float64))
+            found += map(_prediction, pictures[start:], shares, [model.classes] * len(shares))
+        return found
 
     def _model(self, graph: Artifact, report: Artifact) -> _Model:
+        if held := self._held(graph):
+            return held
+        with self._loading:  # one at a time: those who wait find it loaded
+            if held := self._held(graph):
+                return held
+            model = self._load(graph, report)
+            with self._lock:
+                self._models[graph.sha256] = model
+                while sum(held.bytes for held in self._models.values()) > MOST_HELD:
+                    self._models.popitem(last=False)
+            return model
+
+    def _held(self, graph: Artifact) -> _Model | None:
         with self._lock:
             if graph.sha256 in self._models:
                 self._models.move_to_end(graph.sha256)
-                return self._models[graph.sha256]
-        model = self._load(graph, report)
-        with self._lock:
-            self._models[graph.sha256] = model
-            while sum(held.bytes for held in self._models.values()) > MOST_HELD:
-                self._models.popitem(last=False)
-        return model
+            return self._models.get(graph.sha256)
 
     def _load(self, graph: Artifact, report: Artifact) -> _Model:
         if graph.bytes > MOST_HELD:
@@ -85,6 +99,7 @@ class Predictor:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # requests run side by side
+        options.enable_cpu_mem_arena = False  # it would keep the most that it ever needed
         with tempfile.TemporaryDirectory() as folder:
             for artifact in (graph, report):
                 self._storage.get(artifact, Path(folder) / artifact.name)
@@ -99,18 +114,19 @@ class Predictor:
 def _stacked(pictures: Sequence[Picture], shape: tuple[int, int, int]) -> NDArray[np.float32]:
     """float32 [N, C, H, W] with pixels from 0 to 1, resized as training resizes."""
     channels, height, width = shape
-    images, faults = np.empty((len(pictures), *shape), np.float32), []
+    stacked, faults = np.empty((len(pictures), *shape), np.float32), []
     for i, picture in enumerate(pictures):
         try:
-            upright = decode(picture.data, channels)[0].resize((width, height), Image.Resampling.BILINEAR)
+            upright, _ = images.decode(picture.data, channels, MOST_PIXELS, FORMATS)
+            sized = upright.resize((width, height), Image.Resampling.BILINEAR)
         except InvalidData as error:
             faults.append(Fault(f"/{i}", f"{picture.name}: {error}", "a picture"))
             continue
-        pixels = np.asarray(upright, np.float32).reshape(height, width, channels)
-        images[i] = pixels.transpose(2, 0, 1) / 255
+        pixels = np.asarray(sized, np.float32).reshape(height, width, channels)
+        stacked[i] = pixels.transpose(2, 0, 1) / 255
     if faults:
         raise Invalid(faults)
-    return images
+    return stacked
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,8 +10,10 @@ from service.app import create_app
 from service.core.dispatcher import Dispatcher
 from service.core.settings import Settings
 
+COURIERS = 4  # threads that send messages
+
 app = create_app(Settings.from_env())
 _parts: Parts = app.extensions["rightfit"]
 _dispatcher = Dispatcher(_parts.settings, _parts.store, _parts.registry, _parts.submission.queue)
-for _name, _run in (("dispatcher", _dispatcher.run), ("courier", _parts.courier.run)):
+for _name, _run in (("dispatcher", _dispatcher.run), *[("courier", _parts.courier.run)] * COURIERS):
     threading.Thread(target=_run, args=(threading.Event(),), name=_name, daemon=True).start()

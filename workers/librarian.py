@@ -13,7 +13,8 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import IO, Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -23,10 +24,14 @@ from service.core.errors import LeaseLost, StorageError
 from service.core.events import Wakeups
 from service.core.settings import Settings
 from service.core.storage import Storage
+from workers.scratch import Scratch
+from workers.shelf import Shelf
 
 ROOT = Path(__file__).resolve().parent.parent
 LOOK_SECONDS = 2.0  # how long a data set may lie unseen, should its wake-up be lost
 TICK_SECONDS = 0.2
+TIDY_SECONDS = 60.0
+MOST_WORDS = 64 << 20  # bytes of a reader's answer
 SHOWN = 300  # characters of a reader's last words
 
 log = logging.getLogger(__name__)
@@ -35,17 +40,23 @@ log = logging.getLogger(__name__)
 class Librarian:
     """Runs in a thread of its own until stopped; then the set that is being read is left to another worker."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, storage: Storage, wakeups: Wakeups, worker: str) -> None:
-        self._settings, self._catalog, self._storage = settings, catalog, storage
+    def __init__(
+        self, settings: Settings, catalog: Catalog, storage: Storage, shelf: Shelf, wakeups: Wakeups, worker: str
+    ) -> None:
+        self._settings, self._catalog, self._storage, self._shelf = settings, catalog, storage, shelf
         self._wakeups, self._worker = wakeups, worker
 
     def run(self, stop: threading.Event) -> None:
         """Read what there is to read, until stopped."""
+        tidied = float("-inf")
         while not stop.is_set():
             with self._wakeups.listen(READERS) as wait:
                 try:
                     while self.read_next(stop):
                         pass
+                    if time.monotonic() - tidied > TIDY_SECONDS:
+                        self.tidy()
+                        tidied = time.monotonic()
                 except SQLAlchemyError as error:
                     log.warning("cannot look for data sets, will try again: %s", error)
                 except Exception:
@@ -60,73 +71,135 @@ class Librarian:
         if reading is None:
             return None
         log.info("data set %s, attempt %d at reading it", reading.dataset_id, reading.attempt)
-        scratch = self._settings.home / "scratch"
-        scratch.mkdir(parents=True, exist_ok=True)
+        prefix = f"datasets/{reading.dataset_id}/a{reading.attempt}"
+        scratch = Scratch(self._settings.home / "scratch" / reading.dataset_id / f"a{reading.attempt}")
         try:
             try:
-                with tempfile.TemporaryDirectory(dir=scratch, prefix="reading-") as folder:
-                    self._read(reading, Path(folder), stop)
-            except (StorageError, OSError) as error:
+                with ReadingKeeper(self._settings, self._catalog, reading) as keeper, scratch.held():
+                    self._read(reading, keeper, scratch.folder, prefix, stop)
+            except (StorageError, OSError, ValueError) as error:
                 log.warning("data set %s cannot be read now: %s", reading.dataset_id, error)
                 self._catalog.put_off(reading, str(error), self._settings.backoff_seconds)
         except LeaseLost as error:
             log.warning("%s", error)
+            self._drop(prefix)
         return reading.dataset_id
 
-    def _read(self, reading: Reading, folder: Path, stop: threading.Event) -> None:
+    def tidy(self) -> None:
+        """Finish deletions that whoever began them has not, and drop what this machine keeps of sets that are gone."""
+        for tenant, dataset_id in self._catalog.half_deleted():
+            self._storage.delete(f"datasets/{dataset_id}")
+            self._catalog.forget(tenant, dataset_id)
+        self._shelf.drop_gone()
+
+    def _read(
+        self, reading: Reading, keeper: "ReadingKeeper", folder: Path, prefix: str, stop: threading.Event
+    ) -> None:
         source, target = folder / "upload", folder / "pack"
         target.mkdir()
         self._storage.get(reading.upload, source)
-        said = self._ask(reading, source, target, stop)
+        said = self._ask(reading, keeper, source, target, stop)
         if said is None:
             return self._catalog.release(reading)
         if "error" in said:
             self._catalog.fail(reading, DatasetError("invalid_data", said["error"]))
             log.info("data set %s cannot be used: %s", reading.dataset_id, said["error"])
         else:
-            prefix = f"datasets/{reading.dataset_id}/a{reading.attempt}"
             packed = []
             for name in (PIXELS, INDEX, CONTENTS):
+                keeper.check()
                 packed.append(self._storage.put(f"{prefix}/{name}", target / name))
-                self._catalog.renew(reading, self._settings.lease_seconds)
             self._catalog.finish(reading, Contents.from_dict(said["contents"]), packed)
             log.info("data set %s is ready", reading.dataset_id)
-        self._storage.delete(reading.upload.key)
+        for former in range(1, reading.attempt):
+            self._drop(f"datasets/{reading.dataset_id}/a{former}")
+        self._drop(reading.upload.key)
         return None
 
-    def _ask(self, reading: Reading, source: Path, target: Path, stop: threading.Event) -> dict[str, Any] | None:
-        """What the reader says; None where it was told to stop. Raises LeaseLost, and OSError where the machine has
-        failed it.
+    def _drop(self, key: str) -> None:
+        try:
+            self._storage.delete(key)
+        except StorageError as error:
+            log.warning("something is left in the storage: %s", error)
+
+    def _ask(
+        self, reading: Reading, keeper: "ReadingKeeper", source: Path, target: Path, stop: threading.Event
+    ) -> dict[str, Any] | None:
+        """What the reader says; None where it was told to stop. Raises LeaseLost, and OSError or ValueError where the
+        machine has failed it.
         """
-        limits = [str(self._settings.max_dataset_bytes), str(self._settings.read_seconds)]
-        command = [sys.executable, "-m", "workers.ingest.read", reading.format, str(source), str(target), *limits]
-        began = renewed = time.monotonic()
-        with tempfile.TemporaryFile() as words:
-            reader = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=words, stderr=words)
+        settings = self._settings
+        most = min(settings.max_dataset_bytes, reading.most_bytes or settings.max_dataset_bytes)
+        words = [reading.format, str(source), str(target), str(most), str(settings.read_seconds)]
+        began = time.monotonic()
+        with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as errors:
+            reader = subprocess.Popen(
+                [sys.executable, "-m", "workers.ingest.read", *words], cwd=ROOT, stdin=subprocess.DEVNULL,
+                stdout=answer, stderr=errors,
+            )  # fmt: skip
             try:
                 while reader.poll() is None and not stop.wait(TICK_SECONDS):
-                    now = time.monotonic()
-                    if now - began > self._settings.read_seconds:
-                        return {"error": f"reading it took longer than {self._settings.read_seconds} s"}
-                    if now - renewed > self._settings.heartbeat_seconds:
-                        self._catalog.renew(reading, self._settings.lease_seconds)
-                        renewed = now
+                    keeper.check()
+                    if time.monotonic() - began > settings.read_seconds:
+                        return {"error": f"reading it took longer than {settings.read_seconds} s"}
             finally:
                 reader.kill()
                 reader.wait()
             if stop.is_set():
                 return None
-            words.seek(0)
-            lines = words.read().decode(errors="replace").splitlines() or [""]
-        return _said(reader.returncode, lines[-1])
+            return _said(reader.returncode, _end(answer), _end(errors))
 
 
-def _said(exit_code: int, last_line: str) -> dict[str, Any]:
+class ReadingKeeper:
+    """Within its block the lease on a data set is renewed, however long the storage takes."""
+
+    def __init__(self, settings: Settings, catalog: Catalog, reading: Reading) -> None:
+        self._settings, self._catalog, self._reading = settings, catalog, reading
+        self._lost: LeaseLost | None = None
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name=f"lease-{reading.dataset_id}", daemon=True)
+
+    def __enter__(self) -> "ReadingKeeper":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def check(self) -> None:
+        """Raise LeaseLost if the set is not ours to read any more."""
+        if self._lost is not None:
+            raise self._lost
+
+    def _keep(self) -> None:
+        while not self._done.wait(self._settings.heartbeat_seconds):
+            try:
+                self._catalog.renew(self._reading, self._settings.lease_seconds)
+            except LeaseLost as error:
+                self._lost = error
+                return
+            except SQLAlchemyError as error:
+                log.warning("cannot renew the lease of %s, will try again: %s", self._reading.dataset_id, error)
+
+
+def _end(file: IO[bytes]) -> str:
+    """The last line of what was written."""
+    size = file.seek(0, 2)
+    file.seek(max(0, size - MOST_WORDS))
+    return (file.read().decode(errors="replace").splitlines() or [""])[-1]
+
+
+def _said(exit_code: int, answer: str, error: str) -> dict[str, Any]:
     if exit_code == 0:
-        said: dict[str, Any] = json.loads(last_line)
+        said: dict[str, Any] = json.loads(answer)
         return said
     if exit_code == -signal.SIGXCPU:
         return {"error": "reading it took too much computing time"}
+    if exit_code == -signal.SIGKILL:
+        raise OSError("the reader was killed, as when the machine's memory runs out")
     if exit_code < 0:
         return {"error": f"the reader was ended by {signal.Signals(-exit_code).name} while it read the images"}
-    raise OSError(f"the reader has failed: {last_line[:SHOWN]}")
+    raise OSError(f"the reader has failed: {error[:SHOWN]}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from service.core.builtin import BUILT_IN
 from service.core.catalog import Catalog
+from service.core.errors import NotFound
 from service.core.storage import Storage
 
 READY = ".ready"
@@ -41,6 +42,14 @@ class Shelf:
                     self._fetch(dataset_id, folder)
             yield folder
 
+    def drop_gone(self) -> None:
+        """Drop the packs of sets that were deleted."""
+        for folder in self._packs():
+            try:
+                self._catalog.packed(folder.name)
+            except NotFound:
+                self._drop(folder)
+
     def _fetch(self, dataset_id: str, folder: Path) -> None:
         files = self._catalog.packed(dataset_id)
         self._make_room(sum(file.bytes for file in files))
@@ -55,15 +64,24 @@ class Shelf:
 
     def _make_room(self, needed: int) -> None:
         """Drop what was lent longest ago and is not lent now."""
-        packs = [folder for folder in self._root.iterdir() if (folder / READY).exists()]
+        packs = self._packs()
         packs.sort(key=lambda folder: (folder / READY).stat().st_mtime)
         sizes = {folder: sum(file.stat().st_size for file in folder.iterdir()) for folder in packs}
         total = needed + sum(sizes.values())
         for folder in packs:
             if total <= self._most:
                 return
-            with suppress(OSError), self._lock(folder).open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                (folder / READY).unlink()
-                shutil.rmtree(folder)
+            if self._drop(folder):
                 total -= sizes[folder]
+
+    def _packs(self) -> list[Path]:
+        return [folder for folder in self._root.glob("*") if (folder / READY).exists()]
+
+    def _drop(self, folder: Path) -> bool:
+        """Whether it was dropped: what is lent stays."""
+        with suppress(OSError), self._lock(folder).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            (folder / READY).unlink()
+            shutil.rmtree(folder)
+            return True
+        return False

@@ -39,6 +39,7 @@ class Parts:
     registry: Registry
     waiting: BoundedSemaphore  # one for each request that may wait at the same time
     uploading: BoundedSemaphore  # one for each data set that may be sent at the same time
+    predicting: BoundedSemaphore  # one for each request that may run a model at the same time
 
 
 def parts() -> Parts:

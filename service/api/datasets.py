@@ -11,7 +11,6 @@ from service.api.context import parts
 from service.api.uploads import received
 from service.auth import tenant
 from service.core.builtin import BUILT_IN
-from service.core.errors import QuotaExceeded
 from service.schemas.datasets import DatasetListSchema, DatasetSchema, DatasetsQuerySchema, UploadQuerySchema
 from service.schemas.jobs import cursor
 
@@ -56,11 +55,11 @@ class Datasets(MethodView):
         """Send a data set: class folders in an archive, or arrays in an npz"""
         dataset_id = f"ds_{secrets.token_hex(10)}"
         parts().catalog.refuse_more(tenant(), request.content_length or 0)
-        with received(query["name"]) as upload:
+        with received(query["name"], parts().catalog.room(tenant())) as upload:
             stored = parts().storage.put(f"datasets/{dataset_id}/upload", upload.path)
         try:
             added = parts().catalog.add(tenant(), dataset_id, upload.name, upload.format, stored)
-        except QuotaExceeded:
+        except BaseException:  # whatever keeps it from being recorded: nobody would find it
             parts().storage.delete(stored.key)
             raise
         return added, 202, {"Location": f"/v1/datasets/{dataset_id}"}

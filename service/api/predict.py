@@ -3,7 +3,7 @@
 from typing import Any
 
 from flask import request
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import ServiceUnavailable, UnsupportedMediaType
 
 from service.api.blueprint import Blueprint
 from service.api.context import parts
@@ -41,7 +41,12 @@ def predict(job_id: str) -> Any:
     if not {"model.onnx", "report.json"} <= published.keys():
         job = parts().store.get(tenant(), job_id)
         raise Conflict(f"the job is {job.status} and has published no model.onnx")
-    said = parts().predictor.predict(published["model.onnx"], published["report.json"], _pictures())
+    if not parts().predicting.acquire(blocking=False):
+        raise ServiceUnavailable("too many pictures are being looked at; try again")
+    try:
+        said = parts().predictor.predict(published["model.onnx"], published["report.json"], _pictures())
+    finally:
+        parts().predicting.release()
     return {"data": said}
 
 

@@ -1,7 +1,7 @@
-"""A data set's bytes on their way in: to a file, with their sum, never held in memory."""
+"""A data set's bytes on their way in: to a file, never held in memory."""
 
-import hashlib
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,12 +9,20 @@ from pathlib import Path
 from typing import IO
 
 from flask import request
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, ServiceUnavailable, UnsupportedMediaType
+from werkzeug.exceptions import (
+    BadRequest,
+    RequestEntityTooLarge,
+    RequestTimeout,
+    ServiceUnavailable,
+    UnsupportedMediaType,
+)
 
 from service.api.context import parts
-from service.core.errors import Fault, Invalid
+from service.core.errors import Fault, Invalid, QuotaExceeded
+from service.core.usage import RETRY_SECONDS
 
 BLOCK = 1 << 20
+LONGEST_SECONDS = 3600.0
 TYPES = {
     "application/zip": "zip", "application/x-zip-compressed": "zip", "application/x-tar": "tar",
     "application/gzip": "tar.gz", "application/x-gzip": "tar.gz", "application/x-npz": "npz",
@@ -34,25 +42,27 @@ class Upload:
     name: str
     format: str
     path: Path
-    sha256: str
 
 
 @contextmanager
-def received(name: str | None) -> Iterator[Upload]:
-    """The data set in the body of this request. Raises Invalid, and werkzeug's 400, 413, 415 and 503."""
+def received(name: str | None, room: int | None) -> Iterator[Upload]:
+    """The data set in the body of this request, no larger than its sender has room for.
+
+    Raises Invalid, QuotaExceeded, and werkzeug's 400, 413, 415 and 503.
+    """
     settings = parts().settings
     request.max_content_length = settings.max_upload_bytes
     if not parts().uploading.acquire(blocking=False):
         raise ServiceUnavailable("too many uploads at once; try again")
     try:
         settings.home.joinpath("uploads").mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=settings.home / "uploads") as target:
+        with tempfile.TemporaryFile(dir=settings.home / "uploads") as target:  # without a name: gone however we end
             if request.mimetype == "multipart/form-data":
-                name, kind, digest = _form(name, target)
+                name, kind, source = _form(name)
             else:
-                kind = _type()
-                digest = _copied(request.stream, target)
-            yield Upload(_named(name), kind, Path(target.name), digest)
+                kind, source = _type(), request.stream
+            _copy(source, target, room)
+            yield Upload(_named(name), kind, Path(f"/proc/self/fd/{target.fileno()}"))
     finally:
         parts().uploading.release()
 
@@ -63,7 +73,7 @@ def _type() -> str:
     return TYPES[request.mimetype]
 
 
-def _form(name: str | None, target: IO[bytes]) -> tuple[str | None, str, str]:
+def _form(name: str | None) -> tuple[str | None, str, IO[bytes]]:
     file = request.files.get("file")
     if file is None:
         raise Invalid([Fault("/file", "the form has no file in it", "a field `file` with an archive or an npz")])
@@ -71,15 +81,17 @@ def _form(name: str | None, target: IO[bytes]) -> tuple[str | None, str, str]:
     kind = TYPES.get(file.mimetype) or kind
     if kind is None:
         raise UnsupportedMediaType(f"the file is sent as one of {', '.join(ENDINGS)}; this is {file.filename!r}")
-    return request.form.get("name") or name or file.filename, kind, _copied(file.stream, target)
+    return request.form.get("name") or name or file.filename, kind, file.stream
 
 
-def _copied(source: IO[bytes], target: IO[bytes]) -> str:
-    most = parts().settings.max_upload_bytes
-    digest, size = hashlib.sha256(), 0
+def _copy(source: IO[bytes], target: IO[bytes], room: int | None) -> None:
+    most, size, began = parts().settings.max_upload_bytes, 0, time.monotonic()
     while block := source.read(BLOCK):
-        digest.update(block)
         size += target.write(block)
+        if room is not None and size > room:
+            raise QuotaExceeded("there is no room for so much; delete data sets or jobs first", RETRY_SECONDS)
+        if time.monotonic() - began > LONGEST_SECONDS:
+            raise RequestTimeout("sending it takes too long")
         if size > most:
             raise RequestEntityTooLarge(f"a data set may have {most:,} bytes")
     if request.content_length is None and size >= most:  # a chunked body ends there without a word
@@ -87,7 +99,6 @@ def _copied(source: IO[bytes], target: IO[bytes]) -> str:
     if size == 0:
         raise BadRequest("the body is empty; send an archive or an npz")
     target.flush()
-    return digest.hexdigest()
 
 
 def _named(name: str | None) -> str:

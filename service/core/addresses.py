@@ -14,6 +14,8 @@ from service.core.errors import Refused
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 PORTS = {"http": 80, "https": 443}
+GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")  # all that was given out; what embeds an IPv4 address is elsewhere
+RELAYS = tuple(map(ipaddress.ip_network, ("2001::/32", "2002::/16", "192.88.99.0/24")))  # Teredo, 6to4 and its relays
 
 
 def networks(text: str) -> tuple[Network, ...]:
@@ -33,8 +35,8 @@ def check(url: str, allowed: Sequence[Network]) -> None:
         _refuse_private(address, allowed)
 
 
-def resolve(url: str, allowed: Sequence[Network]) -> tuple[str, int]:
-    """(address, port) to connect to. Raises Refused where any address of the name may not be called."""
+def resolve(url: str, allowed: Sequence[Network]) -> str:
+    """The address to connect to. Raises Refused where any address of the name may not be called."""
     host, port = _parts(url)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -43,7 +45,7 @@ def resolve(url: str, allowed: Sequence[Network]) -> tuple[str, int]:
     addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
     for address in addresses:
         _refuse_private(address, allowed)
-    return str(addresses[0]), port
+    return str(addresses[0])
 
 
 def _parts(url: str) -> tuple[str, int]:
@@ -63,5 +65,7 @@ def _refuse_private(address: Address, allowed: Sequence[Network]) -> None:
     mapped = getattr(address, "ipv4_mapped", None) or address
     if any(mapped.version == network.version and mapped in network for network in allowed):
         return
-    if not mapped.is_global or mapped.is_multicast:
+    is_relayed = any(mapped.version == network.version and mapped in network for network in RELAYS)
+    is_elsewhere = mapped.version == GLOBAL_IPV6.version and mapped not in GLOBAL_IPV6
+    if not mapped.is_global or mapped.is_multicast or is_relayed or is_elsewhere:
         raise Refused(f"{mapped} is this machine's or a private network's, which webhooks may not call")

@@ -17,9 +17,10 @@ from service.core.errors import Conflict, LeaseLost, NotFound
 from service.core.jobs import TERMINAL
 from service.core.quotas import UNLIMITED, Quotas
 from service.core.storage import Artifact
-from service.core.usage import refuse_more_data
+from service.core.usage import refuse_more_data, room
 
 READERS = "datasets"  # the wake-up channel of those who read data sets
+DELETION_SECONDS = 60.0  # for a deletion to be done by who began it; then workers finish it
 READ_ATTEMPTS = 3  # readers that may be lost before the set has failed
 
 
@@ -31,6 +32,7 @@ class Reading:
     attempt: int
     format: str
     upload: Artifact
+    most_bytes: int | None = None  # that its owner may still have stored
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,11 @@ class Catalog:
         self._on_change(READERS)
         return added
 
+    def room(self, tenant: str) -> int | None:
+        """How many bytes more the tenant may send; None: no limit."""
+        with self._db.read() as c:
+            return room(c, tenant, self._quotas)
+
     def refuse_more(self, tenant: str, size: int = 0) -> None:
         """Raise QuotaExceeded where the tenant may not send so many bytes more."""
         with self._db.read() as c:
@@ -106,7 +113,7 @@ class Catalog:
             live = select(jobs.c.id).where(jobs.c.dataset == dataset_id, jobs.c.status.not_in(TERMINAL))
             if job_id := c.execute(live.limit(1)).scalar():
                 raise Conflict(f"job {job_id} uses the data set; cancel it first, or wait until it ends")
-            values = {"status": DatasetStatus.DELETING, "lease_until": None}
+            values = {"status": DatasetStatus.DELETING, "lease_until": now() + DELETION_SECONDS}
             c.execute(update(datasets).where(_own(tenant, dataset_id)).values(values))
 
     def forget(self, tenant: str, dataset_id: str) -> None:
@@ -115,6 +122,12 @@ class Catalog:
             c.execute(delete(datasets).where(_own(tenant, dataset_id), datasets.c.status == DatasetStatus.DELETING))
 
     # What workers do
+
+    def half_deleted(self) -> tuple[tuple[str, str], ...]:
+        """(tenant, id) of sets whose deletion was begun and not finished."""
+        lapsed = (datasets.c.status == DatasetStatus.DELETING, datasets.c.lease_until < now())
+        with self._db.read() as c:
+            return tuple(c.execute(select(datasets.c.tenant, datasets.c.id).where(*lapsed)).tuples())
 
     def packed(self, dataset_id: str) -> tuple[Artifact, ...]:
         """The files of a set that was read, for a worker that trains on it. Raises NotFound."""
@@ -149,7 +162,10 @@ class Catalog:
                 error = DatasetError("worker_lost", f"{READ_ATTEMPTS} workers were lost while they read it")
                 _end(c, datasets.c.id == row["id"], {"status": DatasetStatus.FAILED, "error": asdict(error)})
                 return None
-        return Reading(row["id"], row["attempt"], row["format"], Artifact(**row["upload"]))
+            left = room(c, row["tenant"], self._quotas)
+        upload = Artifact(**row["upload"])
+        most = None if left is None else left + upload.bytes  # which goes once it is read
+        return Reading(row["id"], row["attempt"], row["format"], upload, most)
 
     def renew(self, reading: Reading, lease_seconds: float) -> None:
         """Hold the set for another `lease_seconds`. Raises LeaseLost."""

@@ -9,15 +9,18 @@ from service.core.errors import InvalidData
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 MOST_PIXELS = 64_000_000
-GRAY_MODES = ("1", "L", "LA", "I", "F")
+GRAY_MODES = ("1", "L", "LA", "I")
+DEEP_FORMATS = ("PNG", "PPM")  # whose mode I has 16 bits
 SIXTEEN_BITS = 256  # what divides a 16-bit gray value down to 8 bits
 
 
-def decode(data: bytes, channels: int | None = None) -> tuple[Image.Image, str]:
+def decode(
+    data: bytes, channels: int | None = None, most_pixels: int = MOST_PIXELS, formats: tuple[str, ...] = FORMATS
+) -> tuple[Image.Image, str]:
     """The picture upright in mode L (gray) or RGB, and the mode it was stored in. Of an animation, the first frame.
 
-    `channels`: 1 or 3 to have it in that mode, None to keep gray ones gray. Transparency is laid on black. Raises
-    InvalidData that says what is wrong.
+    `channels`: 1 or 3 to have it in that mode, None to keep gray ones gray. Transparency is laid on black, and values
+    of 16 bits are divided by 256. Raises InvalidData that says what is wrong.
     """
     if not data:
         raise InvalidData("the file is empty")
@@ -26,17 +29,19 @@ def decode(data: bytes, channels: int | None = None) -> tuple[Image.Image, str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-                if picture.width * picture.height > MOST_PIXELS:
-                    raise InvalidData(_too_large(f"{picture.width}x{picture.height} pixels"))
+            with Image.open(io.BytesIO(data), formats=formats) as picture:
+                if picture.width * picture.height > most_pixels:
+                    raise InvalidData(_too_large(f"{picture.width}x{picture.height} pixels", most_pixels))
+                if picture.mode == "F" or (picture.mode == "I" and picture.format not in DEEP_FORMATS):
+                    raise InvalidData("its pixels have 32 bits; allowed: 8 or 16 bits a channel")
                 picture.load()
                 upright = ImageOps.exif_transpose(picture)
                 wanted = {None: "L" if _is_gray(upright.mode) else "RGB", 1: "L", 3: "RGB"}[channels]
                 return _as_mode(upright, wanted), picture.mode
     except UnidentifiedImageError:
-        raise InvalidData(f"not an image that can be read; allowed: {', '.join(FORMATS)}") from None
+        raise InvalidData(f"not an image that can be read; allowed: {', '.join(formats)}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InvalidData(_too_large(str(error))) from error
+        raise InvalidData(_too_large(str(error), most_pixels)) from error
     except InvalidData:
         raise
     except MemoryError:
@@ -45,8 +50,8 @@ def decode(data: bytes, channels: int | None = None) -> tuple[Image.Image, str]:
         raise InvalidData(f"a broken image: {type(error).__name__}: {error}"[:300]) from error
 
 
-def _too_large(what: str) -> str:
-    return f"an image of too many pixels ({what[:120]}); at most {MOST_PIXELS:,}"
+def _too_large(what: str, most: int) -> str:
+    return f"an image of too many pixels ({what[:120]}); at most {most:,}"
 
 
 def _is_gray(mode: str) -> bool:
@@ -54,15 +59,10 @@ def _is_gray(mode: str) -> bool:
 
 
 def _as_mode(picture: Image.Image, mode: str) -> Image.Image:
-    if picture.mode.startswith("I;16"):
-        picture = picture.convert("I")
-        picture = picture.point(lambda value: value / SIXTEEN_BITS)
-    elif picture.mode == "I":
-        brightest = picture.getextrema()[1]
-        if isinstance(brightest, (int, float)) and brightest >= SIXTEEN_BITS:
-            picture = picture.point(lambda value: value / SIXTEEN_BITS)
+    if picture.mode.startswith("I"):
+        picture = picture.convert("I").point(lambda value: value / SIXTEEN_BITS)
     if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
-        picture = Image.alpha_composite(black, picture)
+        veiled = picture.convert("RGBA")
+        picture = Image.new("RGB", veiled.size)
+        picture.paste(veiled, mask=veiled.getchannel("A"))
     return picture if picture.mode == mode else picture.convert(mode)

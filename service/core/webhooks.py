@@ -148,8 +148,12 @@ class Webhooks:
             return tuple(_deliveries(c.execute(wanted).mappings()))
 
     def _settle(self, message: Message, values: Mapping[str, Any]) -> None:
+        """Whoever took so long that another process has sent the message too changes nothing."""
+        ours = and_(
+            deliveries.c.id == message.id, deliveries.c.attempts == message.attempts, deliveries.c.status == "pending"
+        )
         with self._db.write() as c:
-            c.execute(update(deliveries).where(deliveries.c.id == message.id).values(**values))
+            c.execute(update(deliveries).where(ours).values(**values))
 
 
 def _new_secret() -> str:

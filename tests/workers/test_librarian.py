@@ -43,8 +43,8 @@ def storage(settings: Settings) -> Storage:
 
 
 @pytest.fixture
-def librarian(settings: Settings, catalog: Catalog, storage: Storage, wakeups: Wakeups) -> Librarian:
-    return Librarian(settings, catalog, storage, wakeups, "worker")
+def librarian(settings: Settings, catalog: Catalog, storage: Storage, wakeups: Wakeups, shelf: Shelf) -> Librarian:
+    return Librarian(settings, catalog, storage, shelf, wakeups, "worker")
 
 
 Running = threading.Event

@@ -194,7 +194,7 @@ def test_data_that_cannot_be_trained_on_is_told_as_the_data_s_fault(bench: Bench
     (tmp_path / "sent").write_bytes(zipped(pictures))
     bench.catalog.add("t", "ds_1", "copies", "zip", bench.storage.put("datasets/ds_1/upload", tmp_path / "sent"))
     wakeups = Wakeups(bench.settings.redis_url)
-    Librarian(bench.settings, bench.catalog, bench.storage, wakeups, "worker").read_next(threading.Event())
+    Librarian(bench.settings, bench.catalog, bench.storage, bench.shelf, wakeups, "worker").read_next(threading.Event())
     job = bench.run(dataset={"id": "ds_1"})
     assert job.error is not None
     assert (job.status, job.stop_reason, job.error.origin) == ("failed", "invalid_data", "data")
@@ -384,7 +384,7 @@ def test_a_set_that_was_sent_is_trained_on_and_its_result_reproduced(bench: Benc
     (tmp_path / "sent").write_bytes(zipped(folders(each=20) | {"rows/x.png": encoded(stripes("rows", 99, 20))}))
     bench.catalog.add("t", "ds_1", "stripes", "zip", bench.storage.put("datasets/ds_1/upload", tmp_path / "sent"))
     wakeups = Wakeups(bench.settings.redis_url)
-    Librarian(bench.settings, bench.catalog, bench.storage, wakeups, "worker").read_next(threading.Event())
+    Librarian(bench.settings, bench.catalog, bench.storage, bench.shelf, wakeups, "worker").read_next(threading.Event())
     job = bench.run(dataset={"id": "ds_1", "image_size": 16}, model={"channels": [8], "hidden": [16]}, epochs=2)
     assert job.status == "succeeded", job.error
     folder = tmp_path / "result"

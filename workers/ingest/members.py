@@ -73,6 +73,7 @@ def _zip(path: Path, most_bytes: int) -> Iterator[Member]:
                 raise InvalidData(f"{name!r} is not a plain file but {_words(kind)}")
             if info.is_dir():
                 continue
+            _refuse_nameless(name)
             if info.flag_bits & ENCRYPTED:
                 raise InvalidData(f"{name!r} is encrypted")
             if info.file_size > max(FREE_BYTES, MOST_RATIO * info.compress_size):
@@ -96,12 +97,13 @@ def _tar(path: Path, kind: str, most_bytes: int) -> Iterator[Member]:
         packed: BinaryIO = gzip.GzipFile(fileobj=file) if kind == "tar.gz" else file  # type: ignore[assignment]
         stream = _Counted(packed, most_bytes, path.stat().st_size)
         try:
-            with tarfile.open(fileobj=stream, mode="r|") as archive:
+            with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive:
                 while (info := archive.next()) is not None:
                     archive.members.clear()  # type: ignore[attr-defined]  # it would keep every one of them
                     name = _safe(info.name)
                     if info.isdir():
                         continue
+                    _refuse_nameless(name)
                     if not info.isreg() or info.issparse():
                         raise InvalidData(f"{name!r} is not a plain file but {_tar_words(info)}")
                     total = _counted(name, info.size, total, most_bytes)
@@ -111,6 +113,19 @@ def _tar(path: Path, kind: str, most_bytes: int) -> Iterator[Member]:
             raise InvalidData(f"the body is not a whole {kind} archive: {error}") from error
         if any(stream.tail):
             raise InvalidData(f"the body is not a whole {kind} archive: it ends before its end")
+
+
+class _Header(tarfile.TarInfo):
+    """A header that is broken is told: tarfile takes any but the first for the end of the archive."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> "_Header":
+        try:
+            return super().fromtarfile(tarfile_)
+        except (tarfile.EOFHeaderError, tarfile.EmptyHeaderError):  # type: ignore[attr-defined]  # not in the stubs
+            raise
+        except tarfile.HeaderError as error:
+            raise InvalidData(f"the body is not a whole tar archive: a header is broken: {error}") from error
 
 
 def _untarred(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
@@ -169,6 +184,11 @@ def _safe(name: str) -> str:
     if not name.isprintable():
         raise InvalidData(f"{shown} is not a readable name in UTF-8")
     return "/".join(part for part in parts if part not in ("", "."))
+
+
+def _refuse_nameless(name: str) -> None:
+    if not name:
+        raise InvalidData("a file in the archive has no name")
 
 
 def _words(kind: int) -> str:

@@ -2,7 +2,7 @@
 
 Nearly equal pictures are found by a difference hash (N. Krawetz, "Kind of Like That", 2013): 64 bits that say whether
 each pixel of an 8x9 thumbnail is brighter than its neighbour. Pictures whose hashes differ in at most NEAR_BITS bits
-are then compared by a gray 16x16 thumbnail, since small or plain pictures share hashes without being alike.
+are then compared by a 16x16 thumbnail in colour, since small or plain pictures share hashes without being alike.
 """
 
 import hashlib
@@ -19,11 +19,12 @@ from workers.ingest.layout import PART_NAMES
 from workers.ingest.pack import Pixels
 
 NEAR_BITS = 3  # of 64; so that one of four groups of 16 bits is equal
-NEAR_GRAY = 3.0  # mean difference of the thumbnails' pixels, of 255
+NEAR = 3.0  # mean difference of the thumbnails' values, of 255
 BANDS, BAND_BITS = 4, 16
 MOST_IN_A_BUCKET = 64  # pictures that share 16 bits and are compared each with each
 MOST_COMPARED = 200_000  # images; the search for near copies is left out in larger sets
 UNEVEN = 5  # largest class to smallest one
+PARTS_OF_A_SPLIT = 3
 SHOWN = 3  # names in a warning
 
 Columns = NDArray[np.int64]
@@ -43,7 +44,7 @@ class Prints:
         shape = np.asarray(pixels.shape, np.int32).tobytes()
         data = np.ascontiguousarray(pixels)
         self.digests.append(hashlib.blake2b(data.data, digest_size=16, salt=shape).digest())
-        if pixels.min() == pixels.max():
+        if (pixels.min((0, 1)) == pixels.max((0, 1))).all():
             self.constant.append(len(self.digests) - 1)
         if len(self.digests) > MOST_COMPARED:
             return
@@ -52,7 +53,7 @@ class Prints:
         small = np.asarray(gray.resize((9, 8), Image.Resampling.BOX), np.int16)
         bits = np.packbits(small[:, 1:] > small[:, :-1])
         self.hashes.append(int.from_bytes(bits.tobytes(), "big"))
-        self.thumbnails.append(gray.resize((16, 16), Image.Resampling.BOX).tobytes())
+        self.thumbnails.append(picture.resize((16, 16), Image.Resampling.BOX).convert("RGB").tobytes())
 
 
 def copies(prints: Prints) -> tuple[Columns, Columns]:
@@ -80,7 +81,7 @@ def _near_pairs(prints: Prints, distinct: Sequence[int]) -> Iterator[tuple[int, 
 
 def _alike(prints: Prints, one: int, other: int) -> bool:
     first, second = (np.frombuffer(prints.thumbnails[i], np.uint8).astype(np.int16) for i in (one, other))
-    return bool(np.abs(first - second).mean() <= NEAR_GRAY)
+    return bool(np.abs(first - second).mean() <= NEAR)
 
 
 def _join(roots: Columns, one: int, other: int) -> None:
@@ -104,6 +105,12 @@ def warnings(
     only_near = near.copy()
     only_near[exact != np.arange(len(exact))] = np.nonzero(exact != np.arange(len(exact)))[0]
     yield from _copies(names, labels, parts, only_near, "near duplicates")
+    distinct = np.bincount(labels[near == np.arange(len(near))], minlength=len(classes))
+    if parts is None and (poor := [i for i, count in enumerate(distinct) if count < PARTS_OF_A_SPLIT]):
+        yield (
+            f"class {classes[poor[0]]!r} has {distinct[poor[0]]} images that are no copies, too few to keep copies on "
+            "one side of the split: the measures will be better than the model is."
+        )
     if len(names) > MOST_COMPARED:
         yield f"near duplicates were not looked for: the set has more than {MOST_COMPARED:,} images."
     if prints.constant:

@@ -23,13 +23,14 @@ from service.core.errors import InvalidData
 from service.core.images import decode
 from workers.ingest import arrays, preflight
 from workers.ingest.layout import PART_NAMES, Layout, Place, arrange, is_passed_over
-from workers.ingest.members import BLOCK, BROKEN, members
+from workers.ingest.members import BLOCK, members
 from workers.ingest.pack import Pack, Pixels, pixels_of
 from workers.training.parent import die_with_parent
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 MOST_MEMORY = 4 << 30  # bytes of addresses
 MOST_OPEN = 64  # files
+GRACE = 5  # seconds of computing
 NICE = 10  # training goes first
 MOST_FAULTS = 100  # files that are no images, before the set is given up
 MOST_CLASSES = 10_000
@@ -116,7 +117,7 @@ def _pictures(
         _keep(pixels_of(picture), pack, prints)
         modes[mode] += 1
         names.append(member.name)
-    layout = arrange([*names, *faults])
+    layout = arrange(names, list(faults))
     warnings = _stray(list(faults), layout.places[len(names) :], faults)
     if not names:
         raise InvalidData("there are no images in the archive; allowed: folders of pictures, one for each class")
@@ -210,7 +211,7 @@ def main(kind: str, source: str, folder: str, most_bytes: str, seconds: str) -> 
         if error.errno in DISK_FULL:
             sys.exit(str(error))
         said = {"error": f"the body cannot be read: {error}"}
-    except (*BROKEN, RecursionError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever a stranger's bytes break in a parser is told as theirs
         said = {"error": f"the body cannot be read: {type(error).__name__}: {error}"[:300]}
     print(json.dumps(said))
 
@@ -221,7 +222,8 @@ def _limit(most_bytes: int, seconds: int) -> None:
         (resource.RLIMIT_AS, MOST_MEMORY), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_NOFILE, MOST_OPEN),
         (resource.RLIMIT_FSIZE, 3 * most_bytes + BLOCK), (resource.RLIMIT_CORE, 0),
     ):  # fmt: skip
-        resource.setrlimit(limit, (value, value))
+        grace = GRACE if limit == resource.RLIMIT_CPU else 0  # first a signal that says why, then the end
+        resource.setrlimit(limit, (value, value + grace))
 
 
 if __name__ == "__main__":

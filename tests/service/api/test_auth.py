@@ -21,6 +21,7 @@ from tests.conftest import Redis
 from tests.pictures import encoded, folders, stripes, zipped
 from tests.service.api.conftest import SPEC
 from tests.service.api.test_api import claim, finish, is_problem
+from tests.service.api.test_datasets import shelf_of
 from workers.librarian import Librarian
 
 Limited = Callable[..., Flask]
@@ -57,7 +58,7 @@ def send(caller: Caller, each: int = 10) -> Any:
 
 
 def read_all(parts: Parts) -> None:
-    librarian = Librarian(parts.settings, parts.catalog, parts.storage, parts.wakeups, "worker")
+    librarian = Librarian(parts.settings, parts.catalog, parts.storage, shelf_of(parts), parts.wakeups, "worker")
     while librarian.read_next(threading.Event()):
         pass
 

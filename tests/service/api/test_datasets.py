@@ -15,6 +15,7 @@ from service.core.errors import ObjectMissing
 from tests.pictures import arrays, encoded, folders, stripes, tarred, zipped
 from tests.service.api.test_api import is_problem
 from workers.librarian import Librarian
+from workers.shelf import Shelf
 
 ZIP = "application/zip"
 
@@ -27,8 +28,12 @@ def send(client: FlaskClient, data: bytes, content_type: str = ZIP, name: str = 
     return sent
 
 
+def shelf_of(parts: Parts) -> Shelf:
+    return Shelf(parts.settings.home / "datasets", parts.catalog, parts.storage, 1 << 30)
+
+
 def read(parts: Parts) -> None:
-    librarian = Librarian(parts.settings, parts.catalog, parts.storage, parts.wakeups, "worker")
+    librarian = Librarian(parts.settings, parts.catalog, parts.storage, shelf_of(parts), parts.wakeups, "worker")
     while librarian.read_next(threading.Event()):
         pass
 

@@ -1,8 +1,11 @@
 """Messages about jobs reach a receiver, signed, once it can be reached, and reach nothing that they must not."""
 
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -189,6 +192,8 @@ def test_for_a_day_messages_are_signed_with_the_former_secret_too(
     [
         "http://10.0.0.1/", "http://192.168.1.1/x", "http://169.254.169.254/latest/meta-data", "http://[::1]/",
         "http://[fd00::1]/", "http://0.0.0.0/", "http://[::ffff:10.0.0.1]/", "http://224.0.0.1/", "http://100.64.0.1/",
+        "http://[64:ff9b::a9fe:a9fe]/", "http://[2002:7f00:1::]/", "http://[::127.0.0.1]/", "http://[fec0::1]/",
+        "http://[::ffff:0:127.0.0.1]/", "http://192.88.99.1/",
         "ftp://example.com/", "//example.com", "http://", "http://user:pass@example.com/", "http://example.com:99999/",
         "javascript:alert(1)",
     ],
@@ -206,7 +211,7 @@ def test_this_machine_is_refused_unless_it_is_allowed(url: str) -> None:
     with pytest.raises(Refused):
         resolve(url, ())
     if "localhost" not in url and "2130706433" not in url:
-        assert resolve(url, networks(LOOPBACK)) == ("127.0.0.1", 80)
+        assert resolve(url, networks(LOOPBACK)) == "127.0.0.1"
         check(url, networks(LOOPBACK))
 
 
@@ -218,3 +223,40 @@ def test_a_name_that_leads_into_a_private_network_is_refused_when_it_is_resolved
     job = submit(client, webhook={"url": "http://example.com/hook", "events": ["queued"]})
     parts.courier.send_due()
     assert "10.0.0.7 is this machine's or a private network's" in told(client, job)[0]["error"]
+
+
+def test_a_receiver_that_answers_byte_by_byte_holds_nobody_up(
+    client: FlaskClient, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.courier.DEADLINE", 1.0)
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                while not over.wait(0.2):
+                    connection.sendall(b"H")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        job = submit(client, webhook={"url": f"http://127.0.0.1:{server.getsockname()[1]}/", "events": ["queued"]})
+        started = time.monotonic()
+        parts.courier.send_due()
+        took = time.monotonic() - started
+        over.set()
+        thread.join()
+    assert took < 10
+    assert told(client, job)[0]["status"] == "pending"
+    assert told(client, job)[0]["error"]
+
+
+def test_a_process_that_was_too_slow_does_not_undo_what_another_has_done(client: FlaskClient, parts: Parts) -> None:
+    job = submit(client, webhook={"url": "http://127.0.0.1:1/", "events": ["queued"]})
+    (slow,) = parts.webhooks.claim(1)
+    hurry(parts)
+    (fast,) = parts.webhooks.claim(1)
+    assert (slow.attempts, fast.attempts) == (1, 2)
+    parts.webhooks.delivered(fast)
+    parts.webhooks.failed(slow, "late", 1.0, for_good=True)
+    assert told(client, job)[0]["status"] == "delivered"

@@ -158,7 +158,7 @@ def picture(mode: str, format: str, **options: Any) -> bytes:  # noqa: A002
     [
         picture("RGB", "JPEG"), picture("RGB", "BMP"), picture("P", "GIF"), picture("RGB", "WEBP"),
         picture("L", "TIFF"), picture("RGBA", "PNG"), picture("1", "PNG"), picture("LA", "PNG"),
-        picture("CMYK", "JPEG"), picture("RGB", "PPM"), picture("I;16", "PNG"), picture("F", "TIFF"),
+        picture("CMYK", "JPEG"), picture("RGB", "PPM"), picture("I;16", "PNG"),
     ],
 )  # fmt: skip
 def test_every_usual_format_and_mode_is_read(reader: Reader, data: bytes) -> None:
@@ -275,7 +275,7 @@ BROKEN = {
     "a text among pictures": (zipped(folders(each=3) | {"rows/notes.txt": b"hello"}), "'rows/notes.txt': not an image"),
     "a vector picture": (zipped(folders(each=3) | {"rows/a.svg": b"<svg/>"}), "allowed: PNG, JPEG"),
     "a picture above the classes": (zipped(folders() | {"a.png": encoded(stripes("rows", 1))}), "'a.png' lies in"),
-    "nothing to train on": (zipped({f"val/{k}": v for k, v in folders().items()} | {"test/rows/1.png": b""}), "train"),
+    "nothing to train on": (zipped({f"{p}/{k}": v for k, v in folders().items() for p in ("val", "test")}), "train"),
     "a picture of too many pixels": (zipped(folders() | {"rows/x.png": png_header(60000, 60000)}), "too many pixels"),
     "a picture of many pixels": (zipped(folders(each=3) | {"rows/x.png": png_header(9000, 9000)}), "too many pixels"),
     "a name that leads out": (zipped({"../../evil.png": b"x"} | folders()), "leads out of the archive"),
@@ -285,6 +285,8 @@ BROKEN = {
     "a deep name": (zipped({"a/" * 40 + "b.png": b"x"} | folders()), "too deep"),
     "a long name": (zipped({"a" * 2000: b"x"} | folders()), "too long"),
     "a name of control characters": (zipped({"rows/\x1b[2J.png": b"x"} | folders()), "not a readable name"),
+    "pixels of 32 bits": (zipped(folders() | {"rows/x.tif": picture("F", "TIFF")}), "'rows/x.tif': its pixels have 32"),
+    "a nameless file": (zipped({".": b"x"} | folders()), "has no name"),
     "a bomb": (zipped({"rows/bomb.png": b"\0" * (32 << 20)} | folders()), "'rows/bomb.png' is packed"),
 }  # fmt: skip
 
@@ -346,6 +348,34 @@ def test_links_and_secrets_condemn_a_zip(reader: Reader) -> None:
 def test_a_tar_that_is_not_whole_is_refused(reader: Reader, data: bytes, kind: str) -> None:
     told = refusal(reader, data, kind)
     assert "not a whole" in told or "cannot be unpacked" in told
+
+
+def test_a_tar_with_a_broken_header_is_refused_and_not_read_in_part(reader: Reader) -> None:
+    data = bytearray(tarred(folders(each=5), packed=False))
+    at = data.rindex(b"checks/002.png")
+    data[at] ^= 1
+    assert "a header is broken" in refusal(reader, bytes(data), "tar")
+
+
+def test_notes_beside_the_wrapping_folder_have_no_say(reader: Reader) -> None:
+    files = {f"data/{name}": content for name, content in folders(each=3).items()}
+    found = reader(zipped(files | {"README.txt": b"hello", "data/rows/checkpoints/last.pt": b"x"})).contents
+    assert (found.classes, found.samples) == (("checks", "columns", "rows"), 9)
+
+
+def test_pictures_that_differ_in_colour_alone_are_no_copies(reader: Reader) -> None:
+    texture = np.random.default_rng(1).integers(0, 100, (16, 16), np.uint8)
+    black = np.zeros_like(texture)
+    red = np.stack([texture * 2, black, black], axis=2)
+    green = np.stack([black, (texture * 1.02).astype(np.uint8), black], axis=2)
+    files = {
+        "red/1.png": encoded(red),
+        "green/1.png": encoded(green),
+        "red/2.png": encoded(np.full((9, 9, 3), [9, 1, 2], np.uint8)),
+    }
+    found = reader(zipped(files)).contents
+    assert found.copies == {}
+    assert any("1 images are of one colour" in warning for warning in found.warnings)
 
 
 def test_a_tar_bomb_is_refused_before_it_is_unpacked(reader: Reader) -> None:

@@ -68,7 +68,7 @@ def test_limiting_the_training_images_leaves_the_validation_images_as_they_are()
 
 
 def test_a_class_with_too_few_images_is_told() -> None:
-    with pytest.raises(InvalidData, match="class 1 has 2 images"):
+    with pytest.raises(InvalidData, match="class '1' has 2 images"):
         stratified_split(torch.tensor([0] * 10 + [1] * 2), Dataset("x", test_fraction=0.2), 1)
 
 

@@ -10,6 +10,7 @@ from service.core.spec import Dataset, JobSpec
 from tests.pictures import encoded, folders, stripes, zipped
 from workers.ingest.read import read
 from workers.training.data import Places
+from workers.training.data.images import CHUNK_BYTES, ImageSet
 from workers.training.data.prepare import Prepared, prepare
 from workers.training.data.split import stratified_split
 
@@ -69,6 +70,35 @@ def test_copies_are_never_on_two_sides_of_a_split() -> None:
         assert len(parts) == 100
         assert all(parts[i] == parts[int(copies[i])] for i in range(100))
         assert min(map(len, vars(split).values())) >= 10
+
+
+def test_images_to_train_on_are_kept_whatever_they_are_copies_of() -> None:
+    labels, copies = torch.tensor([0, 1] * 10), torch.arange(20)
+    given = torch.tensor([2] * 4 + [0] * 16, dtype=torch.int8)
+    copies[4:8] = torch.tensor([0, 1, 2, 3])  # of images to test on
+    copies[8], copies[9] = 0, 1
+    split = stratified_split(labels, Dataset("ds_1"), 1, given, copies)
+    assert split.test.tolist() == [0, 1, 2, 3]
+    assert sorted([*split.train.tolist(), *split.validation.tolist()]) == list(range(4, 20))
+    parts = {int(i): name for name, part in vars(split).items() for i in part}
+    assert parts[4] == parts[8]
+
+
+def test_a_class_of_copies_alone_is_split_all_the_same() -> None:
+    labels, copies = torch.tensor([0, 1] * 10), torch.arange(20)
+    copies[0:20:2] = 0  # frames of one film
+    split = stratified_split(labels, Dataset("ds_1"), 1, None, copies)
+    assert (labels[split.validation] == 0).sum() == 2
+    copies = torch.arange(20)
+    copies[1:20:2] = torch.arange(0, 20, 2)  # each of class 1 is in class 0 too
+    split = stratified_split(labels, Dataset("ds_1"), 1, None, copies)
+    assert (labels[split.train] == 1).sum() == 8
+
+
+def test_large_images_are_gone_through_a_few_at_a_time() -> None:
+    many = ImageSet(torch.zeros(60, 3, 512, 512, dtype=torch.uint8), torch.zeros(60, dtype=torch.int64), ("a",))
+    assert max(chunk.nbytes for chunk in many.chunks(torch.arange(60))) <= CHUNK_BYTES
+    assert sum(len(chunk) for chunk in many.chunks(torch.arange(60))) == 60
 
 
 @pytest.mark.parametrize("limit", [10, 40])

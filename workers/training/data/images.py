@@ -1,6 +1,7 @@
 """A labelled set of images."""
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
-CHUNK = 4096  # images at a time where a whole set is gone through: a large one needs little memory
+CHUNK_BYTES = 16 << 20  # of images at a time where a whole set is gone through: a large one needs little memory
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,13 @@ class ImageSet:
         if self.side is None and device.type == "cpu" and self.stored.is_contiguous(memory_format=last):
             return self.stored
         images = torch.empty((len(self), *self.shape), dtype=torch.uint8, device=device, memory_format=last)
-        for target, chunk in zip(torch.split(images, CHUNK), torch.split(self.stored, CHUNK), strict=True):
+        for target, chunk in zip(torch.split(images, self._chunk), torch.split(self.stored, self._chunk), strict=True):
             target.copy_(self._sized(chunk))
         return images
 
     def chunks(self, indices: Tensor) -> Iterator[Tensor]:
         """The images at the indices, a few at a time."""
-        return (self.take(chunk) for chunk in torch.split(indices, CHUNK))
+        return (self.take(chunk) for chunk in torch.split(indices, self._chunk))
 
     @cached_property
     def digest(self) -> str:
@@ -69,10 +70,15 @@ class ImageSet:
         if self.known_digest:
             return self.known_digest
         sha = hashlib.sha256()
-        for chunk in torch.split(self.stored, CHUNK):
+        for chunk in torch.split(self.stored, self._chunk):
             sha.update(chunk.contiguous().numpy().data)
         sha.update(self.labels.contiguous().numpy().data)
         return sha.hexdigest()
+
+    @property
+    def _chunk(self) -> int:
+        """How many images make a chunk, as they are stored and as they are taken out."""
+        return max(1, CHUNK_BYTES // max(math.prod(self.stored.shape[1:]), math.prod(self.shape)))
 
     def _sized(self, images: Tensor) -> Tensor:
         if self.side is None:

@@ -49,7 +49,7 @@ class Prepared:
 def prepare(spec: JobSpec, places: data.Places = data.Places()) -> Prepared:  # noqa: B008 - frozen
     """Load and divide the data set of a spec. Raises InvalidData."""
     images = data.load(spec.dataset.id, spec.dataset.image_size, places)
-    split = stratified_split(images.labels, spec.dataset, spec.seed, images.parts, images.copies)
+    split = stratified_split(images.labels, spec.dataset, spec.seed, images.parts, images.copies, images.classes)
     clean = stratified_subset(images.labels, split.train, len(split.validation), spec.seed)
     return Prepared(images, split, _normalization(spec, images, split.train), clean)
 

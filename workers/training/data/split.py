@@ -1,6 +1,7 @@
 """Dividing a data set into training, validation and test images: stratified by class, drawn from the seed."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -30,15 +31,16 @@ class Split:
 
 
 def stratified_split(
-    labels: Tensor, options: Dataset, seed: int | None, given: Tensor | None = None, copies: Tensor | None = None
-) -> Split:
+    labels: Tensor, options: Dataset, seed: int | None, given: Tensor | None = None, copies: Tensor | None = None,
+    classes: Sequence[str] = (),
+) -> Split:  # fmt: skip
     """Split int64 labels [N]. Of each class, its share goes to validation and test, at least one image to each part.
 
     `given` int8 [N]: the parts that a set comes divided into (0 train, 1 validation, 2 test); one that is missing there
     is drawn from those to train on. `copies` int64 [N]: for each image the first one that is nearly the same; it is put
-    into that one's part, so that nothing is validated on that was trained on. `train_limit` then thins the training
-    part alone, so that runs with different limits are scored on the same validation images. Raises InvalidData where a
-    class has too few images.
+    into that one's part, so that nothing is validated on that was trained on; not in a class that has too few images
+    otherwise. `train_limit` then thins the training part alone, so that runs with different limits are scored on the
+    same validation images. Raises InvalidData where a class has too few images.
     """
     random = generator(seed, "split")
     given = torch.zeros(len(labels), dtype=torch.int8) if given is None else given
@@ -47,25 +49,46 @@ def stratified_split(
         for part, share in ((VALIDATION, options.val_fraction), (TEST, options.test_fraction))
     ]
     pool = given == TRAIN
-    originals = pool if copies is None else pool & (copies == torch.arange(len(labels)))
+    originals = torch.arange(len(labels)) if copies is None else _originals(labels, pool, copies, shares)
     parts: tuple[list[Tensor], ...] = ([], [], [])
     for label in torch.unique(labels):
-        members = torch.nonzero((labels == label) & originals).flatten()
+        members = torch.nonzero((labels == label) & pool & (originals == torch.arange(len(labels)))).flatten()
         members = members[torch.randperm(len(members), generator=random)]
-        for part, chosen in zip(parts, torch.split(members, _sizes(int(label), len(members), *shares)), strict=True):
+        name = classes[int(label)] if classes else str(int(label))
+        for part, chosen in zip(parts, torch.split(members, _sizes(name, len(members), *shares)), strict=True):
             part.append(chosen)
     if copies is not None:
-        parts = tuple(_with_copies(part, labels, copies, pool) for part in parts)
+        parts = tuple(_with_copies(part, labels, originals, pool) for part in parts)
     train = torch.cat(_thinned(parts[TRAIN], options.train_limit))
     held_out = (torch.cat([*parts[part], torch.nonzero(given == part).flatten()]) for part in (VALIDATION, TEST))
     return Split(*(part.sort().values for part in (train, *held_out)))
 
 
-def _sizes(label: int, members: int, validation_share: float, test_share: float) -> list[int]:
+def _originals(labels: Tensor, pool: Tensor, copies: Tensor, shares: Sequence[float]) -> Tensor:
+    """For each image to train on the first one of those that is nearly the same, int64 [N]; itself for all others.
+
+    In a class with too few originals for every part, each image is one.
+    """
+    everything = torch.arange(len(labels))
+    first = torch.full_like(everything, len(labels)).scatter_reduce(0, copies[pool], everything[pool], "amin")
+    originals = torch.where(pool, first[copies], everything)
+    needed = _parts_needed(*shares)
+    for label in torch.unique(labels):
+        members = pool & (labels == label)
+        if int((members & (originals == everything)).sum()) < needed:
+            originals = torch.where(members, everything, originals)
+    return originals
+
+
+def _parts_needed(validation_share: float, test_share: float) -> int:
+    return 1 + (validation_share > 0) + (test_share > 0)
+
+
+def _sizes(name: str, members: int, validation_share: float, test_share: float) -> list[int]:
     """How many members of a class go to training, validation and test."""
-    needed = 1 + (validation_share > 0) + (test_share > 0)
+    needed = _parts_needed(validation_share, test_share)
     if members < needed:
-        raise InvalidData(f"class {label} has {members} images, too few for every part of the split")
+        raise InvalidData(f"class {name!r} has {members} images, too few for every part of the split")
     validation = min(max(1, round(members * validation_share)), members - needed + 1) if validation_share else 0
     test = min(max(1, round(members * test_share)), members - validation - 1) if test_share else 0
     return [members - validation - test, validation, test]
