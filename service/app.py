@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from threading import BoundedSemaphore
 from uuid import uuid4
 
 import flask_swagger_ui
@@ -31,6 +30,7 @@ from service.rates import Rates
 from service.schemas.fields import Tagged
 from service.schemas.openapi import document_keys, document_problems, document_tagged
 from service.schemas.problem import ProblemSchema
+from service.turnstile import Turnstile
 
 MOST_CONNECTIONS = 32  # to the database, of one process; a request that waits for something else holds none
 PREDICTIONS = 4  # at the same time, in one process
@@ -114,10 +114,14 @@ def _parts(settings: Settings) -> Parts:
         keys=Keys(database),
         rates=Rates(settings.redis_url, settings.requests_per_minute),
         registry=Registry(database),
-        waiting=BoundedSemaphore(max(1, settings.api_threads - KEPT_FREE)),
-        predicting=BoundedSemaphore(PREDICTIONS),
-        uploading=BoundedSemaphore(max(1, settings.api_threads // 8)),
+        waiting=_turnstile(settings, settings.api_threads - KEPT_FREE),
+        predicting=_turnstile(settings, PREDICTIONS),
+        uploading=_turnstile(settings, settings.api_threads // 8),
     )
+
+
+def _turnstile(settings: Settings, most: int) -> Turnstile:
+    return Turnstile(most, most if settings.auth == "none" else max(1, most // 2))
 
 
 def _receive() -> None:

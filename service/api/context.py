@@ -1,7 +1,6 @@
 """What the views call: the parts of the core, made once a process."""
 
 from dataclasses import dataclass
-from threading import BoundedSemaphore
 
 from flask import current_app
 
@@ -18,6 +17,7 @@ from service.core.webhooks import Webhooks
 from service.courier import Courier
 from service.predictor import Predictor
 from service.rates import Rates
+from service.turnstile import Turnstile
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Parts:
     keys: Keys
     rates: Rates
     registry: Registry
-    waiting: BoundedSemaphore  # one for each request that may wait at the same time
-    uploading: BoundedSemaphore  # one for each data set that may be sent at the same time
-    predicting: BoundedSemaphore  # one for each request that may run a model at the same time
+    waiting: Turnstile  # one for each request that may wait at the same time
+    uploading: Turnstile  # one for each data set that may be sent at the same time
+    predicting: Turnstile  # one for each request that may run a model at the same time
 
 
 def parts() -> Parts:

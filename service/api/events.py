@@ -63,10 +63,11 @@ def _last_seen(after: int) -> int:
 def _live(job_id: str, after: int) -> Response:
     here = parts()
     here.store.events(tenant(), job_id, after, 1)  # raises NotFound before anything is sent
-    if not here.waiting.acquire(blocking=False):
+    owner = tenant()
+    if not here.waiting.enter(owner):
         raise ServiceUnavailable("too many streams are open; poll, or try again")
-    answer = Response(stream_with_context(_told(here, tenant(), job_id, after)), mimetype=STREAM)
-    answer.call_on_close(here.waiting.release)
+    answer = Response(stream_with_context(_told(here, owner, job_id, after)), mimetype=STREAM)
+    answer.call_on_close(lambda: here.waiting.leave(owner))
     answer.headers["Cache-Control"] = "no-cache"
     answer.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back
     return answer

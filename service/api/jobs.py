@@ -151,7 +151,7 @@ def _tag(job: Job) -> str:
 
 def _changed(job: Job, seconds: float) -> Job:
     """The job once it has changed, or as it is after so many seconds; at once where too many wait already."""
-    if not parts().waiting.acquire(blocking=False):
+    if not parts().waiting.enter(job.tenant):
         return job
     try:
         deadline = time.monotonic() + seconds
@@ -162,4 +162,4 @@ def _changed(job: Job, seconds: float) -> Job:
                 now = parts().store.get(job.tenant, job.id)
         return now
     finally:
-        parts().waiting.release()
+        parts().waiting.leave(job.tenant)

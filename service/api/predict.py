@@ -41,12 +41,12 @@ def predict(job_id: str) -> Any:
     if not {"model.onnx", "report.json"} <= published.keys():
         job = parts().store.get(tenant(), job_id)
         raise Conflict(f"the job is {job.status} and has published no model.onnx")
-    if not parts().predicting.acquire(blocking=False):
+    if not parts().predicting.enter(tenant()):
         raise ServiceUnavailable("too many pictures are being looked at; try again")
     try:
         said = parts().predictor.predict(published["model.onnx"], published["report.json"], _pictures())
     finally:
-        parts().predicting.release()
+        parts().predicting.leave(tenant())
     return {"data": said}
 
 

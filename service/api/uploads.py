@@ -18,6 +18,7 @@ from werkzeug.exceptions import (
 )
 
 from service.api.context import parts
+from service.auth import tenant
 from service.core.errors import Fault, Invalid, QuotaExceeded
 from service.core.usage import RETRY_SECONDS
 
@@ -52,7 +53,7 @@ def received(name: str | None, room: int | None) -> Iterator[Upload]:
     """
     settings = parts().settings
     request.max_content_length = settings.max_upload_bytes
-    if not parts().uploading.acquire(blocking=False):
+    if not parts().uploading.enter(tenant()):
         raise ServiceUnavailable("too many uploads at once; try again")
     try:
         settings.home.joinpath("uploads").mkdir(parents=True, exist_ok=True)
@@ -64,7 +65,7 @@ def received(name: str | None, room: int | None) -> Iterator[Upload]:
             _copy(source, target, room)
             yield Upload(_named(name), kind, Path(f"/proc/self/fd/{target.fileno()}"))
     finally:
-        parts().uploading.release()
+        parts().uploading.leave(tenant())
 
 
 def _type() -> str:

@@ -127,7 +127,8 @@ class Catalog:
         """(tenant, id) of sets whose deletion was begun and not finished."""
         lapsed = (datasets.c.status == DatasetStatus.DELETING, datasets.c.lease_until < now())
         with self._db.read() as c:
-            return tuple(c.execute(select(datasets.c.tenant, datasets.c.id).where(*lapsed)).tuples())
+            found = c.execute(select(datasets.c.tenant, datasets.c.id).where(*lapsed))
+            return tuple((tenant, dataset_id) for tenant, dataset_id in found)
 
     def packed(self, dataset_id: str) -> tuple[Artifact, ...]:
         """The files of a set that was read, for a worker that trains on it. Raises NotFound."""

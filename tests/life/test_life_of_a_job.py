@@ -154,7 +154,7 @@ def test_the_api_stays_small_and_without_torch(serving: Serving, client: Rightfi
     api = [process for process in serving.descendants() if "gunicorn" in " ".join(process.cmdline())]
     assert len(api) == 2, "gunicorn's master and its one process"
     for process in api:
-        assert process.memory_info().rss < 150 * MEGABYTE
+        assert process.memory_info().rss < 300 * MEGABYTE  # with what predictions and pictures need
         assert not [m for m in process.memory_maps() if "libtorch" in m.path]
 
 

@@ -4,6 +4,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from service.core.errors import Conflict, LeaseLost, NotFound, ObjectMissing
 from service.core.events import Wakeups
 from service.core.settings import Settings
 from service.core.spec import JobSpec
-from service.core.storage import Storage, open_storage
+from service.core.storage import Artifact, LocalStorage, Storage, open_storage
 from service.core.store import Store
 from tests.pictures import folders, zipped
 from tests.ports import eventually
@@ -158,6 +159,66 @@ def test_a_set_whose_upload_is_gone_is_tried_again_and_then_says_so(
     assert found.error is not None
     assert (found.status, found.error.code) == ("failed", "not_read")
     assert "upload" in found.error.detail
+
+
+class Slow(LocalStorage):
+    """Takes longer than a lease."""
+
+    def get(self, artifact: Artifact, target: Path) -> None:
+        time.sleep(2.5)
+        super().get(artifact, target)
+
+
+def test_a_lease_is_kept_however_long_the_storage_takes(
+    settings: Settings, catalog: Catalog, shelf: Shelf, wakeups: Wakeups, tmp_path: Path, never: Running
+) -> None:
+    storage = Slow(tmp_path / "slow")
+    brief = replace(settings, lease_seconds=1.0, heartbeat_seconds=0.2)
+    dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
+    thread = threading.Thread(
+        target=Librarian(brief, catalog, storage, shelf, wakeups, "worker").read_next, args=(never,)
+    )
+    thread.start()
+    time.sleep(1.5)
+    assert catalog.claim("another", 60) is None
+    thread.join()
+    assert catalog.get("t", dataset_id).status == "ready"
+
+
+def test_nothing_is_left_of_a_set_that_was_deleted_while_it_was_read(
+    librarian: Librarian, catalog: Catalog, storage: Storage, tmp_path: Path, never: Running,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
+    finish = catalog.finish
+
+    def deleted_before(*arguments: Any) -> None:
+        catalog.hide("t", dataset_id)
+        storage.delete(f"datasets/{dataset_id}/upload")
+        finish(*arguments)
+
+    monkeypatch.setattr(catalog, "finish", deleted_before)
+    librarian.read_next(never)
+    for name in ("pixels.bin", "index.npz", "contents.json"):
+        with pytest.raises(ObjectMissing):
+            storage.open(f"datasets/{dataset_id}/a1/{name}")
+
+
+def test_a_deletion_that_was_not_finished_is_finished_by_a_worker(
+    librarian: Librarian, catalog: Catalog, storage: Storage, shelf: Shelf, ready: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    with shelf.lent(ready[0]) as folder:
+        pass
+    monkeypatch.setattr("service.core.catalog.DELETION_SECONDS", -1.0)
+    catalog.hide("t", ready[0])
+    librarian.tidy()
+    with pytest.raises(NotFound):
+        catalog.hide("t", ready[0])
+    with pytest.raises(ObjectMissing):
+        storage.open(f"datasets/{ready[0]}/a1/pixels.bin")
+    assert folder is not None
+    assert not folder.exists(), "nor does the worker keep it"
 
 
 @pytest.fixture

@@ -272,7 +272,7 @@ def test_a_place_in_the_queue_that_changes_is_a_change(client: FlaskClient) -> N
 
 def test_waits_beyond_the_cap_are_answered_at_once(client: FlaskClient, parts: Parts) -> None:
     path = submit(client)["links"]["self"]
-    while parts.waiting.acquire(blocking=False):
+    while parts.waiting.enter("default"):
         pass
     started = time.monotonic()
     assert client.get(f"{path}?wait=60").json["status"] == "queued"

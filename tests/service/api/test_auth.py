@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -225,6 +226,32 @@ def test_a_tenant_may_have_so_many_bytes(limited: Limited) -> None:
     stored = limited(quota_stored_bytes=size)
     poor = Caller(stored, found.keys.create("alice", EVERYTHING))
     assert is_problem(poor("POST", "/v1/jobs", json=SPEC), 429)["code"] == "quota_exceeded"
+
+
+def test_one_tenant_s_streams_leave_room_for_another_s(parts: Parts, alice: Caller, bob: Caller) -> None:
+    mine, theirs = (caller("POST", "/v1/jobs", json=SPEC).json["links"]["events"] for caller in (alice, bob))
+    while parts.waiting.enter("alice"):
+        pass
+    stream = {"Accept": "text/event-stream"}
+    is_problem(alice("GET", mine, headers=stream), 503)
+    with bob("GET", theirs, headers=stream, buffered=False) as answer:
+        assert answer.status_code == 200
+
+
+def test_a_set_that_unpacks_to_more_than_its_tenant_may_have_fails(limited: Limited) -> None:
+    app = limited(quota_dataset_bytes=40_000)
+    found: Parts = app.extensions["rightfit"]
+    alice = Caller(app, found.keys.create("alice", EVERYTHING))
+    plain = {f"{kind}/{i}.png": encoded(np.full((100, 100), 9 * i, np.uint8)) for kind in "ab" for i in range(5)}
+    sent = alice("POST", "/v1/datasets?name=x", data=zipped(plain), content_type="application/zip").json
+    read_all(found)
+    ended = alice("GET", f"/v1/datasets/{sent['id']}").json
+    assert ended["status"] == "failed"
+    assert "more than" in ended["error"]["detail"]
+    assert (
+        alice("POST", "/v1/datasets?name=x", data=zipped(folders(10)), content_type="application/zip").status_code
+        == 202
+    )
 
 
 def test_every_answer_carries_the_headers_that_browsers_heed(client: FlaskClient) -> None:

@@ -115,13 +115,15 @@ def test_the_stream_of_a_job_that_is_deleted_ends(client: FlaskClient, parts: Pa
 def test_streams_beyond_the_cap_are_refused_and_given_back_when_they_end(client: FlaskClient, parts: Parts) -> None:
     address = submit(client)["links"]["events"]
     held = []
-    while parts.waiting.acquire(blocking=False):
+    while parts.waiting.enter("default"):
         held.append(1)
     assert len(held) == 128
-    problem = is_problem(client.get(address, headers=STREAM), 503)
+    refused = client.get(address, headers=STREAM)
+    assert "Retry-After" in refused.headers
+    problem = is_problem(refused, 503)
     assert "streams" in problem["detail"]
-    parts.waiting.release()
+    parts.waiting.leave("default")
     with client.get(address, headers=STREAM, buffered=False) as stream:
         next(iter(stream.response))
         is_problem(client.get(address, headers=STREAM), 503)
-    assert parts.waiting.acquire(blocking=False), "it was given back when its client went away"
+    assert parts.waiting.enter("default"), "it was given back when its client went away"

@@ -74,6 +74,25 @@ def test_a_picture_of_another_size_and_mode_is_brought_to_the_model_s(client: Fl
     assert first == pytest.approx(second)
 
 
+def test_more_than_a_few_predictions_at_once_are_refused(client: FlaskClient, parts: Parts, job: str) -> None:
+    while parts.predicting.enter("default"):
+        pass
+    good = encoded(np.zeros((6, 4), np.uint8))
+    answer = client.post(f"/v1/jobs/{job}/predict", data=good, content_type="image/png")
+    is_problem(answer, 503)
+    assert "Retry-After" in answer.headers
+
+
+def test_many_pictures_are_answered_in_their_order(client: FlaskClient, job: str) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (40, 6, 4, 3), np.uint8)
+    whole = client.post(
+        f"/v1/jobs/{job}/predict", data=form(*map(encoded, pixels)), content_type="multipart/form-data"
+    ).json["data"]
+    assert [said["name"] for said in whole] == [f"{i}.png" for i in range(40)]
+    last = client.post(f"/v1/jobs/{job}/predict", data=encoded(pixels[39]), content_type="image/png").json["data"]
+    assert whole[39]["probabilities"] == pytest.approx(last[0]["probabilities"])
+
+
 def test_what_cannot_be_predicted_says_why(client: FlaskClient, job: str) -> None:
     address, good = f"/v1/jobs/{job}/predict", encoded(np.zeros((6, 4), np.uint8))
     problem = is_problem(client.post(address, data=form(good, b"no"), content_type="multipart/form-data"), 422)

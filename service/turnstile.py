@@ -1,0 +1,26 @@
+"""How many requests may hold a thread for long at the same time: altogether, and of one tenant."""
+
+import threading
+from collections import Counter
+
+
+class Turnstile:
+    """At most `most` are inside, and at most `share` of one tenant: nobody can shut the others out."""
+
+    def __init__(self, most: int, share: int) -> None:
+        self._most, self._share = most, share
+        self._inside: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def enter(self, tenant: str) -> bool:
+        """Whether there is room; who is let in must leave."""
+        with self._lock:
+            if self._inside.total() >= self._most or self._inside[tenant] >= self._share:
+                return False
+            self._inside[tenant] += 1
+            return True
+
+    def leave(self, tenant: str) -> None:
+        with self._lock:
+            self._inside[tenant] -= 1
+            self._inside += Counter()  # forget those who have none inside
