@@ -4,6 +4,7 @@
 PYTHON ?= python3
 PORT ?= $(or $(RIGHTFIT_PORT),8000)
 PYTEST_ARGS ?=
+PYTEST_SPREAD ?= -n 2 --dist loadfile
 CHAOS_ARGS ?=
 BENCH_ARGS ?= --size --overhead --service --queue --load
 
@@ -19,7 +20,7 @@ demo: $(READY)  ## train two models on a stack of its own and show what came of 
 	$(BIN)/rightfit demo
 
 test: $(READY)  ## all tests
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest $(PYTEST_SPREAD) $(PYTEST_ARGS)
 
 serve: $(READY)  ## the stack on http://127.0.0.1:$(PORT) until Ctrl-C
 	@RIGHTFIT_PORT=$(PORT) exec $(BIN)/rightfit serve
