@@ -14,6 +14,7 @@ from service.core.muting import Mute
 
 CHANNEL = "rightfit:job:"
 POLL_SECONDS = 0.5  # how long a change can stay unseen while Redis is away
+SUBSCRIBE_SECONDS = 2.0
 MUTE_SECONDS = 5.0  # after a failure, how long Redis is left alone
 
 Wait = Callable[[float], None]
@@ -47,6 +48,7 @@ class Wakeups:
         with self._client.pubsub(ignore_subscribe_messages=True) as subscription:  # type: ignore[no-untyped-call]  # redis-py
             try:
                 subscription.subscribe(CHANNEL + job_id)
+                subscription.get_message(timeout=SUBSCRIBE_SECONDS)  # Redis confirms it: no wake-up
             except redis.RedisError:
                 wait: Wait = _sleep
             else:

@@ -38,6 +38,18 @@ def parts(tmp_path: Path, url: str, database: Database, hint_seconds: float = 60
     )
 
 
+def test_who_waits_sleeps_until_there_is_a_wake_up(own_redis: Redis) -> None:
+    wakeups = Wakeups(own_redis.url)
+    with wakeups.listen("job_1") as wait:
+        started = time.monotonic()
+        wait(0.3)
+        assert time.monotonic() - started > 0.25, "the subscription itself is no wake-up"
+        wakeups.publish("job_1")
+        started = time.monotonic()
+        wait(20)
+        assert time.monotonic() - started < 10
+
+
 def test_an_accepted_job_sends_one_hint(tmp_path: Path, own_redis: Redis, database: Database) -> None:
     submission, dispatcher = parts(tmp_path, own_redis.url, database)
     submission.submit("t", SPEC)
