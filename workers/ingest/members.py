@@ -38,22 +38,23 @@ TAR_BLOCK = 512
 
 @dataclass(frozen=True)
 class Member:
-    """One plain file; `name` is relative with forward slashes. `read` raises InvalidData, and is called before the
-    next member is asked for, or not at all.
+    """One plain file or folder; `name` is relative with forward slashes. `read` raises InvalidData, and is called
+    before the next member is asked for, or not at all.
     """
 
     name: str
-    read: Callable[[], bytes]
+    read: Callable[[], bytes] = bytes
+    is_folder: bool = False
 
 
 def members(path: Path, kind: str, most_bytes: int) -> Iterator[Member]:
-    """The plain files of a zip, tar or tar.gz, at most `most_bytes` of them unpacked. Raises InvalidData."""
+    """What is in a zip, tar or tar.gz, at most `most_bytes` of it unpacked. Raises InvalidData."""
     found = _zip(path, most_bytes) if kind == "zip" else _tar(path, kind, most_bytes)
     seen: set[str] = set()
     for count, member in enumerate(found):
         if count >= MOST_MEMBERS:
             raise InvalidData(f"the archive holds too many files; at most {MOST_MEMBERS:,}")
-        if member.name in seen:
+        if member.name in seen and not member.is_folder:
             raise InvalidData(f"{member.name!r} is in the archive twice")
         seen.add(member.name)
         yield member
@@ -72,6 +73,7 @@ def _zip(path: Path, most_bytes: int) -> Iterator[Member]:
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise InvalidData(f"{name!r} is not a plain file but {_words(kind)}")
             if info.is_dir():
+                yield Member(name, is_folder=True)
                 continue
             _refuse_nameless(name)
             if info.flag_bits & ENCRYPTED:
@@ -102,6 +104,7 @@ def _tar(path: Path, kind: str, most_bytes: int) -> Iterator[Member]:
                     archive.members.clear()  # type: ignore[attr-defined]  # it would keep every one of them
                     name = _safe(info.name)
                     if info.isdir():
+                        yield Member(name, is_folder=True)
                         continue
                     _refuse_nameless(name)
                     if not info.isreg() or info.issparse():

@@ -102,9 +102,13 @@ def _pictures(
     kind: str, source: Path, most_bytes: int, pack: Pack, prints: preflight.Prints, modes: Counter[str]
 ) -> Labelled:
     names: list[str] = []
+    folders: list[str] = []
     faults: dict[str, InvalidData] = {}
     for member in members(source, kind, most_bytes):
         if is_passed_over(member.name):
+            continue
+        if member.is_folder:
+            folders.append(member.name)
             continue
         try:
             picture, mode = decode(member.read())
@@ -117,8 +121,8 @@ def _pictures(
         _keep(pixels_of(picture), pack, prints)
         modes[mode] += 1
         names.append(member.name)
-    layout = arrange(names, list(faults))
-    warnings = _stray(list(faults), layout.places[len(names) :], faults)
+    layout = arrange(names, [*faults, *(f"{folder}/picture" for folder in folders)])
+    warnings = _stray(list(faults), layout.places[len(names) : len(names) + len(faults)], faults)
     if not names:
         raise InvalidData("there are no images in the archive; allowed: folders of pictures, one for each class")
     for name, place in zip(names, layout.places, strict=False):
@@ -128,6 +132,9 @@ def _pictures(
     classes = sorted({place.label for place in places})
     _refuse_few(classes)
     _refuse_untrained(classes, places, layout)
+    of_folders = layout.places[len(names) + len(faults) :]
+    if empty := sorted({place.label for place in of_folders if place} - set(classes)):
+        warnings.append(f"{len(empty)} class folders have no images, such as {empty[0]}: they are no classes.")
     return Labelled(names, places, classes, layout.is_divided, warnings)
 
 

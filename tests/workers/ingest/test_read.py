@@ -103,6 +103,12 @@ def test_notes_beside_the_class_folders_are_told_and_passed_over(reader: Reader)
     assert any("readme.txt" in warning for warning in found.warnings)
 
 
+def test_class_folders_without_images_are_told(reader: Reader) -> None:
+    found = reader(zipped({"set/": b"", "set/circles/": b""} | {f"set/{k}": v for k, v in folders(each=3).items()}))
+    assert found.contents.classes == ("checks", "columns", "rows")
+    assert found.contents.warnings == ("1 class folders have no images, such as circles: they are no classes.",)
+
+
 def test_train_val_and_test_folders_are_the_split(reader: Reader) -> None:
     files = {f"train/{name}": data for name, data in folders(each=4).items()}
     files |= {f"Val/{name}": data for name, data in folders(each=2, first=10).items()}
