@@ -24,7 +24,7 @@ BODY = {
             "schema": {
                 "type": "object",
                 "required": ["file"],
-                "properties": {"name": {"type": "string"}, "file": {"type": "string", "format": "binary"}},
+                "properties": {"name": {"description": "text, as is all in a form"}, "file": BINARY["schema"]},
             }
         },
     },

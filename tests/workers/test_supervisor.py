@@ -190,9 +190,8 @@ def test_a_device_that_is_not_there_is_said_to_be_missing(once: Bench) -> None:
 
 
 def test_data_that_cannot_be_trained_on_is_told_as_the_data_s_fault(bench: Bench, tmp_path: Path) -> None:
-    pictures = {f"{kind}/{i}.png": encoded(stripes(kind, 1)) for kind in ("rows", "columns") for i in range(3)}
-    (tmp_path / "sent").write_bytes(zipped(pictures))
-    bench.catalog.add("t", "ds_1", "copies", "zip", bench.storage.put("datasets/ds_1/upload", tmp_path / "sent"))
+    (tmp_path / "sent").write_bytes(zipped(folders(each=1)))
+    bench.catalog.add("t", "ds_1", "too few", "zip", bench.storage.put("datasets/ds_1/upload", tmp_path / "sent"))
     wakeups = Wakeups(bench.settings.redis_url)
     Librarian(bench.settings, bench.catalog, bench.storage, bench.shelf, wakeups, "worker").read_next(threading.Event())
     job = bench.run(dataset={"id": "ds_1"})
