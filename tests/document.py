@@ -18,6 +18,7 @@ from service.standalone import Stack
 from tests.servers import ROOT
 
 PHASES = "examples,coverage,fuzzing"
+LONGEST_WAIT = 70  # seconds; `?wait=60` is a request like any other
 
 
 def check(url: str, examples: int, seed: int = 1, key: str | None = None) -> tuple[int, int, str]:
@@ -25,7 +26,7 @@ def check(url: str, examples: int, seed: int = 1, key: str | None = None) -> tup
     command = [
         sys.executable, "-m", "schemathesis.cli", "--config-file", "tests/schemathesis.toml", "run",
         f"{url}/openapi.json", "--checks", "all", "--phases", PHASES, "--max-examples", str(examples),
-        "--seed", str(seed), "--no-color",
+        "--seed", str(seed), "--no-color", "--request-timeout", str(LONGEST_WAIT),
     ]  # fmt: skip
     if key:
         command += ["--header", f"Authorization: Bearer {key}"]
