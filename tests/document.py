@@ -24,13 +24,14 @@ LONGEST_WAIT = 70  # seconds; `?wait=60` is a request like any other
 def check(url: str, examples: int, seed: int = 1, key: str | None = None) -> tuple[int, int, str]:
     """(exit status, requests made, what was printed) of schemathesis with so many examples an operation."""
     command = [
-        sys.executable, "-m", "schemathesis.cli", "--config-file", "tests/schemathesis.toml", "run",
+        sys.executable, "-m", "schemathesis.cli", "--config-file", str(ROOT / "tests/schemathesis.toml"), "run",
         f"{url}/openapi.json", "--checks", "all", "--phases", PHASES, "--max-examples", str(examples),
         "--seed", str(seed), "--no-color", "--request-timeout", str(LONGEST_WAIT),
     ]  # fmt: skip
     if key:
         command += ["--header", f"Authorization: Bearer {key}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory(prefix="rightfit-document-") as folder:  # where it leaves its files
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     made = re.search(r"(\d+) generated", done.stdout)
     return done.returncode, int(made[1]) if made else 0, done.stdout + done.stderr
 
