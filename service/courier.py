@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import httpcore
-from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.addresses import Network, resolve
 from service.core.calls import post
 from service.core.errors import Refused, TooMany
+from service.core.repeating import repeat
 from service.core.webhooks import Message, Webhooks, body, signature
 
 LOOK_SECONDS = 1.0
@@ -53,27 +53,25 @@ class Courier:
 
     def run(self, stop: threading.Event) -> None:
         """Send what is due until stopped; a database that is away is tried again."""
-        while not stop.wait(LOOK_SECONDS):
-            try:
-                while self.send_due():
-                    pass
-            except SQLAlchemyError as error:
-                log.warning("cannot look for messages, will try again: %s", error)
-            except Exception:
-                log.exception("cannot send messages, will try again")
+        repeat(self._send_all, LOOK_SECONDS, stop, "send messages")
 
-    def send_due(self) -> int:
-        """Send a message that is due; returns how many there were."""
-        messages = self._webhooks.claim(1)
-        for message in messages:
-            answer = self.send(message)
-            if answer.is_received:
-                self._webhooks.delivered(message)
-                continue
+    def send_due(self) -> bool:
+        """Send the message that has been due longest; returns whether there was one."""
+        message = self._webhooks.claim()
+        if message is None:
+            return False
+        answer = self.send(message)
+        if answer.is_received:
+            self._webhooks.delivered(message)
+        else:
             gone = answer.status == http.HTTPStatus.GONE  # the receiver wants no more
             log.warning("message %s was not received: %s", message.id, answer.detail)
             self._webhooks.failed(message, answer.detail, random.uniform(*JITTER), for_good=gone)  # noqa: S311 - no secret
-        return len(messages)
+        return True
+
+    def _send_all(self) -> None:
+        while self.send_due():
+            pass
 
     def try_out(self, tenant: str, url: str) -> Answer:
         """Send a message that says nothing, now. Raises TooMany where others are being tried out."""

@@ -18,6 +18,7 @@ from service import curves
 from service.client import Rightfit
 from service.core.diagnosis import in_words
 from service.core.history import Epoch
+from service.core.results import BEST_MODEL, REPORT
 from service.core.settings import Settings
 from service.standalone import Stack
 
@@ -32,7 +33,7 @@ PLAIN: dict[str, Any] = {
 }
 REGULARIZED = PLAIN | {"name": "regularized", "regularization": {"dropout": 0.5, "weight_decay": 1e-3}}
 REFRESHES = 10  # a second
-REPORTS = ("best_model.pth", "report.json")
+REPORTS = (BEST_MODEL, REPORT)
 
 
 def run(console: Console) -> int:

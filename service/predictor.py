@@ -24,7 +24,6 @@ MOST_HELD = 1 << 30  # bytes of graphs that are kept loaded
 AT_ONCE, PIXELS_AT_ONCE = 16, 1 << 18  # images that go through a graph together, and their pixels; at least one does
 MOST_PIXELS = 16_000_000  # of one picture
 FORMATS = tuple(name for name in images.FORMATS if name != "PPM")  # whose plain variant takes seconds to decode
-IMAGES, LOGITS = "images", "logits"
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,7 @@ class Prediction:
 @dataclass(frozen=True)
 class _Model:
     session: "InferenceSession"
+    input: str
     classes: tuple[str, ...]
     shape: tuple[int, int, int]
     bytes: int
@@ -68,7 +68,7 @@ class Predictor:
         step = max(1, min(AT_ONCE, PIXELS_AT_ONCE // (model.shape[1] * model.shape[2])))
         found: list[Prediction] = []
         for start in range(0, len(pictures), step):
-            (logits,) = model.session.run([LOGITS], {IMAGES: stacked[start : start + step]})
+            (logits,) = model.session.run(None, {model.input: stacked[start : start + step]})
             shares = _softmax(np.asarray(logits, np.float64))
             found += map(_prediction, pictures[start:], shares, [model.classes] * len(shares))
         return found
@@ -108,7 +108,13 @@ class Predictor:
                 Path(folder) / graph.name, options, providers=["CPUExecutionProvider"]
             )
         channels, height, width = said["data"]["shape"]
-        return _Model(session, tuple(said["data"]["classes"]), (channels, height, width), graph.bytes)
+        return _Model(
+            session,
+            session.get_inputs()[0].name,
+            tuple(said["data"]["classes"]),
+            (channels, height, width),
+            graph.bytes,
+        )
 
 
 def _stacked(pictures: Sequence[Picture], shape: tuple[int, int, int]) -> NDArray[np.float32]:

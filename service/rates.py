@@ -35,7 +35,6 @@ class Rates:
         """Count a request of this key. Raises TooMany where it was one too many."""
         if self._limit is None:
             return None
-        limiter = self._own
         if not self._mute.is_on:
             try:
                 if self._shared is None:
@@ -46,7 +45,7 @@ class Rates:
             except Exception as error:  # noqa: BLE001 - whatever is wrong with Redis, we count ourselves
                 self._mute.failed()
                 log.warning("requests are counted by each process for %g s: %s", MUTE_SECONDS, error)
-        return self._judge(limiter, self._limit, key_id)
+        return self._judge(self._own, self._limit, key_id)
 
     @staticmethod
     def _judge(limiter: SlidingWindowCounterRateLimiter, limit: RateLimitItem, key_id: str) -> None:

@@ -2,6 +2,10 @@
 
 import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from werkzeug.exceptions import ServiceUnavailable
 
 
 class Turnstile:
@@ -19,6 +23,16 @@ class Turnstile:
                 return False
             self._inside[tenant] += 1
             return True
+
+    @contextmanager
+    def passed(self, tenant: str, refusal: str) -> Iterator[None]:
+        """Be inside within the block. Raises werkzeug's ServiceUnavailable, in these words, where there is no room."""
+        if not self.enter(tenant):
+            raise ServiceUnavailable(refusal)
+        try:
+            yield
+        finally:
+            self.leave(tenant)
 
     def leave(self, tenant: str) -> None:
         with self._lock:

@@ -13,17 +13,16 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.catalog import READERS, Catalog, Reading
 from service.core.datasets import CONTENTS, INDEX, PIXELS, Contents, DatasetError
 from service.core.errors import LeaseLost, StorageError
 from service.core.events import Wakeups
+from service.core.repeating import attempt
 from service.core.settings import Settings
-from service.core.storage import Storage
+from service.core.storage import Storage, discard
+from workers.lease import Keeper
 from workers.scratch import Scratch
 from workers.shelf import Shelf
 
@@ -51,17 +50,15 @@ class Librarian:
         tidied = float("-inf")
         while not stop.is_set():
             with self._wakeups.listen(READERS) as wait:
-                try:
-                    while self.read_next(stop):
-                        pass
-                    if time.monotonic() - tidied > TIDY_SECONDS:
-                        self.tidy()
-                        tidied = time.monotonic()
-                except SQLAlchemyError as error:
-                    log.warning("cannot look for data sets, will try again: %s", error)
-                except Exception:
-                    log.exception("cannot read a data set, will try again")
+                attempt(lambda: self._read_all(stop), "read data sets")
+                if time.monotonic() - tidied > TIDY_SECONDS:
+                    attempt(self.tidy, "tidy up data sets")
+                    tidied = time.monotonic()
                 wait(LOOK_SECONDS)
+
+    def _read_all(self, stop: threading.Event) -> None:
+        while self.read_next(stop):
+            pass
 
     def read_next(self, stop: threading.Event) -> str | None:
         """Read the set that has waited longest; returns its id, None where none waits."""
@@ -82,7 +79,7 @@ class Librarian:
                 self._catalog.put_off(reading, str(error), self._settings.backoff_seconds)
         except LeaseLost as error:
             log.warning("%s", error)
-            self._drop(prefix)
+            discard(self._storage, prefix)
         return reading.dataset_id
 
     def tidy(self) -> None:
@@ -92,9 +89,7 @@ class Librarian:
             self._catalog.forget(tenant, dataset_id)
         self._shelf.drop_gone()
 
-    def _read(
-        self, reading: Reading, keeper: "ReadingKeeper", folder: Path, prefix: str, stop: threading.Event
-    ) -> None:
+    def _read(self, reading: Reading, keeper: Keeper, folder: Path, prefix: str, stop: threading.Event) -> None:
         source, target = folder / "upload", folder / "pack"
         target.mkdir()
         self._storage.get(reading.upload, source)
@@ -112,18 +107,12 @@ class Librarian:
             self._catalog.finish(reading, Contents.from_dict(said["contents"]), packed)
             log.info("data set %s is ready", reading.dataset_id)
         for former in range(1, reading.attempt):
-            self._drop(f"datasets/{reading.dataset_id}/a{former}")
-        self._drop(reading.upload.key)
+            discard(self._storage, f"datasets/{reading.dataset_id}/a{former}")
+        discard(self._storage, reading.upload.key)
         return None
 
-    def _drop(self, key: str) -> None:
-        try:
-            self._storage.delete(key)
-        except StorageError as error:
-            log.warning("something is left in the storage: %s", error)
-
     def _ask(
-        self, reading: Reading, keeper: "ReadingKeeper", source: Path, target: Path, stop: threading.Event
+        self, reading: Reading, keeper: Keeper, source: Path, target: Path, stop: threading.Event
     ) -> dict[str, Any] | None:
         """What the reader says; None where it was told to stop. Raises LeaseLost, and OSError or ValueError where the
         machine has failed it.
@@ -150,39 +139,15 @@ class Librarian:
             return _said(reader.returncode, _end(answer), _end(errors))
 
 
-class ReadingKeeper:
-    """Within its block the lease on a data set is renewed, however long the storage takes."""
+class ReadingKeeper(Keeper):
+    """Keeps the lease on a data set, however long the storage takes."""
 
     def __init__(self, settings: Settings, catalog: Catalog, reading: Reading) -> None:
+        super().__init__(reading.dataset_id, settings.heartbeat_seconds)
         self._settings, self._catalog, self._reading = settings, catalog, reading
-        self._lost: LeaseLost | None = None
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name=f"lease-{reading.dataset_id}", daemon=True)
 
-    def __enter__(self) -> "ReadingKeeper":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def check(self) -> None:
-        """Raise LeaseLost if the set is not ours to read any more."""
-        if self._lost is not None:
-            raise self._lost
-
-    def _keep(self) -> None:
-        while not self._done.wait(self._settings.heartbeat_seconds):
-            try:
-                self._catalog.renew(self._reading, self._settings.lease_seconds)
-            except LeaseLost as error:
-                self._lost = error
-                return
-            except SQLAlchemyError as error:
-                log.warning("cannot renew the lease of %s, will try again: %s", self._reading.dataset_id, error)
+    def _renew(self) -> None:
+        self._catalog.renew(self._reading, self._settings.lease_seconds)
 
 
 def _end(file: IO[bytes]) -> str:

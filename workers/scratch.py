@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-BEST_MODEL, REPORT, SPLIT = "best_model.pth", "report.json", "split.json"
-SAFETENSORS, ONNX = "model.safetensors", "model.onnx"
+from service.core.results import BEST_MODEL
+
 OWNER = ".owner"  # locked by the worker as long as it needs the folder
 KEPT = 2  # checkpoints; the supervisor copies one while the trainer may write the next
 

@@ -1,7 +1,6 @@
 """The data sets that this machine has at hand: fetched from the storage once, dropped when room is needed."""
 
 import fcntl
-import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,8 +12,6 @@ from service.core.errors import NotFound
 from service.core.storage import Storage
 
 READY = ".ready"
-
-log = logging.getLogger(__name__)
 
 
 class Shelf:

@@ -24,12 +24,13 @@ from service.core.changes import too_often
 from service.core.errors import CheckpointMismatch, LeaseLost, ObjectMissing, StorageError
 from service.core.history import Epoch
 from service.core.jobs import Checkpoint, Failure, Loss, Outcome, Phase, Status, StopReason, Wish, superfluous
+from service.core.results import BEST_MODEL
 from service.core.settings import Settings
-from service.core.storage import Artifact, Storage
+from service.core.storage import Artifact, Storage, discard
 from service.core.store import Lease, Store
 from workers.lease import LeaseKeeper
 from workers.run import Run
-from workers.scratch import BEST_MODEL, Scratch
+from workers.scratch import Scratch
 from workers.shelf import Shelf
 from workers.uploads import Uploads
 from workers.warm import RELEASED, Work, run_trainer
@@ -188,7 +189,7 @@ class Supervisor:
         try:
             checkpoint = Checkpoint(
                 last=self._storage.put(f"{prefix}/last.pt", last),
-                best=self._storage.put(f"{prefix}/best_model.pth", best) if said["best_epoch"] else None,
+                best=self._storage.put(f"{prefix}/{BEST_MODEL}", best) if said["best_epoch"] else None,
                 epochs=said["epochs"],
                 best_epoch=said["best_epoch"],
             )
@@ -196,7 +197,7 @@ class Supervisor:
             log.warning("a checkpoint of job %s is not kept: %s", lease.job_id, error)
             return
         for old in self._persist(keeper, partial(self._store.keep, lease, checkpoint)):
-            self._drop(str(Path(old.last.key).parent))
+            discard(self._storage, str(Path(old.last.key).parent))
 
     def _end(self, lease: Lease, keeper: LeaseKeeper, outcome: Outcome, published: list[Artifact]) -> None:
         """Record how the attempt ended; where the infrastructure failed it, it is tried again later."""
@@ -239,17 +240,11 @@ class Supervisor:
         """Drop the checkpoints of an ended job and what its lost attempts have left."""
         if all(artifact.name != BEST_MODEL for artifact in published):  # it may be that of a checkpoint
             for key in superfluous(self._store.checkpoints(lease.job_id)):
-                self._drop(key)
+                discard(self._storage, key)
             return
         for attempt in range(1, lease.attempt):
-            self._drop(f"jobs/{lease.job_id}/a{attempt}")
-        self._drop(_checkpoints(lease))
-
-    def _drop(self, prefix: str) -> None:
-        try:
-            self._storage.delete(prefix)
-        except StorageError as error:
-            log.warning("something is left in the storage: %s", error)
+            discard(self._storage, f"jobs/{lease.job_id}/a{attempt}")
+        discard(self._storage, _checkpoints(lease))
 
     def _persist(self, keeper: LeaseKeeper, write: Callable[[], T]) -> T:
         """Write to the database; while it is away, again and again until the lease runs out or the worker must stop."""

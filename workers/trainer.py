@@ -5,7 +5,6 @@ comes back over it ends the run at the next batch. It dies with its supervisor.
 """
 
 import errno
-import json
 import logging
 import multiprocessing
 import os
@@ -24,8 +23,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from service.core.builtin import BUILT_IN
-from service.core.datasets import CONTENTS, Contents
+from service.core.builtin import CONTENTS_OF
+from service.core.datasets import Contents
 from service.core.errors import (
     CheckpointMismatch,
     DeviceUnavailable,
@@ -36,8 +35,9 @@ from service.core.errors import (
 )
 from service.core.jobs import StopReason
 from service.core.plan import GIB, UNLIMITED, plan
+from service.core.results import ONNX, REPORT, SAFETENSORS, SPLIT
 from service.core.spec import JobSpec, unknown_parts
-from workers.scratch import ONNX, REPORT, SAFETENSORS, SPLIT, Scratch
+from workers.scratch import Scratch
 from workers.training.checkpoint import load_tensors, save_json, save_tensors
 from workers.training.data import Places
 from workers.training.data.prepare import Prepared, prepare
@@ -104,7 +104,8 @@ def _sizes(work: Work) -> str:
     """What did not fit, by the plan, and what to lower."""
     spec = JobSpec.from_dict(work.spec)
     try:
-        needed = plan(spec, _contents(spec, work), UNLIMITED)
+        contents = Contents.of_pack(Path(work.pack)) if work.pack else CONTENTS_OF[spec.dataset.id]
+        needed = plan(spec, contents, UNLIMITED)
     except (RightfitError, OSError):
         return "Lower batch_size, dataset.image_size or the size of the model"
     return (
@@ -113,14 +114,6 @@ def _sizes(work: Work) -> str:
         f"{needed.memory.activations_bytes / GIB:.2f} GiB and all images {needed.memory.data_bytes / GIB:.2f} GiB; "
         "lower batch_size, dataset.image_size or the size of the model"
     )
-
-
-def _contents(spec: JobSpec, work: Work) -> Contents:
-    if work.pack:
-        return Contents.from_dict(json.loads((Path(work.pack) / CONTENTS).read_text()))
-    known = BUILT_IN[spec.dataset.id].contents
-    assert known is not None, "what is built in is known"
-    return known
 
 
 def understood(stored: dict[str, Any]) -> JobSpec:

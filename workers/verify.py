@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from service.core.results import BEST_MODEL, REPORT
 from service.core.spec import JobSpec, Torchvision
 from workers.training.checkpoint import load_tensors
 from workers.training.data import Places
@@ -26,7 +27,7 @@ RELATIVE_TOLERANCE = 1e-5  # float32 sums in another order, on another device
 
 def verify(folder: Path, pack: Path | None = None) -> tuple[float, float]:
     """(recorded, recomputed) validation loss of the best model, computed on the CPU."""
-    report = json.loads((folder / "report.json").read_text())
+    report = json.loads((folder / REPORT).read_text())
     spec = JobSpec.from_dict(report["spec"])
     if isinstance(spec.model, Torchvision):  # the weights are all here: none need be fetched to start from
         spec = replace(spec, model=replace(spec.model, pretrained=False))
@@ -37,7 +38,7 @@ def verify(folder: Path, pack: Path | None = None) -> tuple[float, float]:
 def _score(spec: JobSpec, folder: Path, places: Places) -> float:
     prepared = prepare(spec, places)
     model = build_model(spec, prepared.images.shape, len(prepared.images.classes))
-    model.load_state_dict(load_tensors(folder / "best_model.pth"))
+    model.load_state_dict(load_tensors(folder / BEST_MODEL))
     model.to(memory_format=torch.channels_last)
     validation = prepared.on(torch.device("cpu"))(prepared.split.validation)
     return evaluate(model, validation, scoring_batch(validation, spec.batch_size)).loss

@@ -11,6 +11,7 @@ from service.core.dispatcher import Dispatcher
 from service.core.events import Wakeups
 from service.core.queue import HintQueue
 from service.core.registry import Registry
+from service.core.repeating import repeat
 from service.core.settings import Settings
 from service.core.storage import open_storage
 from service.core.store import Store
@@ -80,16 +81,11 @@ class Worker:
 
     def _look(self) -> None:
         """Take what is there now and then without a hint: none may have come, however Redis or its connection fails."""
-        while not self._stop.wait(self._settings.hint_seconds):
-            if self._busy.locked():
-                continue
-            try:
-                while self.run_next():
-                    pass
-            except SQLAlchemyError as error:
-                log.warning("cannot look for work, will try again: %s", error)
-            except Exception:
-                log.exception("cannot look for work, will try again")
+        repeat(self._run_what_waits, self._settings.hint_seconds, self._stop, "look for work")
+
+    def _run_what_waits(self) -> None:
+        while not self._busy.locked() and self.run_next():
+            pass
 
     def _greet(self) -> None:
         while True:

@@ -3,7 +3,6 @@
 import secrets
 from typing import Any
 
-from flask import request
 from flask.views import MethodView
 
 from service.api.blueprint import Blueprint
@@ -11,8 +10,9 @@ from service.api.context import parts
 from service.api.uploads import received
 from service.auth import tenant
 from service.core.builtin import BUILT_IN
-from service.schemas.datasets import DatasetListSchema, DatasetSchema, DatasetsQuerySchema, UploadQuerySchema
-from service.schemas.jobs import cursor
+from service.core.storage import discard
+from service.schemas.datasets import DatasetListSchema, DatasetSchema, UploadQuerySchema
+from service.schemas.pages import PageQuerySchema, cursor
 
 blueprint = Blueprint("datasets", __name__, url_prefix="/v1/datasets", description="What can be trained on")
 BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -33,7 +33,7 @@ BODY = {
 
 @blueprint.route("")
 class Datasets(MethodView):
-    @blueprint.arguments(DatasetsQuerySchema, location="query")
+    @blueprint.arguments(PageQuerySchema, location="query")
     @blueprint.response(200, DatasetListSchema)
     def get(self, query: dict[str, Any]) -> Any:
         """List the data sets: yours, newest first, then those that are built in"""
@@ -54,13 +54,12 @@ class Datasets(MethodView):
     def post(self, query: dict[str, Any]) -> Any:
         """Send a data set: class folders in an archive, or arrays in an npz"""
         dataset_id = f"ds_{secrets.token_hex(10)}"
-        parts().catalog.refuse_more(tenant(), request.content_length or 0)
         with received(query["name"], parts().catalog.room(tenant())) as upload:
             stored = parts().storage.put(f"datasets/{dataset_id}/upload", upload.path)
         try:
             added = parts().catalog.add(tenant(), dataset_id, upload.name, upload.format, stored)
         except BaseException:  # whatever keeps it from being recorded: nobody would find it
-            parts().storage.delete(stored.key)
+            discard(parts().storage, stored.key)
             raise
         return added, 202, {"Location": f"/v1/datasets/{dataset_id}"}
 

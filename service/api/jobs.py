@@ -24,9 +24,9 @@ from service.schemas.jobs import (
     SubmitHeadersSchema,
     SubmitQuerySchema,
     WaitQuerySchema,
-    cursor,
     links,
 )
+from service.schemas.pages import cursor
 from service.schemas.spec import JobSpecSchema
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs", description="Training jobs")

@@ -3,12 +3,13 @@
 from typing import Any
 
 from flask import request
-from werkzeug.exceptions import ServiceUnavailable, UnsupportedMediaType
+from werkzeug.exceptions import UnsupportedMediaType
 
 from service.api.blueprint import Blueprint
 from service.api.context import parts
 from service.auth import tenant
 from service.core.errors import Conflict, Fault, Invalid
+from service.core.results import ONNX, REPORT
 from service.predictor import Picture
 from service.schemas.predict import PredictionsSchema
 
@@ -38,16 +39,11 @@ blueprint = Blueprint("predict", __name__, url_prefix="/v1/jobs", description="W
 def predict(job_id: str) -> Any:
     """Ask the best model of an ended job for the class of one picture or more"""
     published = {artifact.name: artifact for artifact in parts().store.artifacts(tenant(), job_id)}
-    if not {"model.onnx", "report.json"} <= published.keys():
+    if not {ONNX, REPORT} <= published.keys():
         job = parts().store.get(tenant(), job_id)
-        raise Conflict(f"the job is {job.status} and has published no model.onnx")
-    if not parts().predicting.enter(tenant()):
-        raise ServiceUnavailable("too many pictures are being looked at; try again")
-    try:
-        said = parts().predictor.predict(published["model.onnx"], published["report.json"], _pictures())
-    finally:
-        parts().predicting.leave(tenant())
-    return {"data": said}
+        raise Conflict(f"the job is {job.status} and has published no {ONNX}")
+    with parts().predicting.passed(tenant(), "too many pictures are being looked at; try again"):
+        return {"data": parts().predictor.predict(published[ONNX], published[REPORT], _pictures())}
 
 
 def _pictures() -> list[Picture]:

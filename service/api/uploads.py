@@ -13,7 +13,6 @@ from werkzeug.exceptions import (
     BadRequest,
     RequestEntityTooLarge,
     RequestTimeout,
-    ServiceUnavailable,
     UnsupportedMediaType,
 )
 
@@ -53,19 +52,19 @@ def received(name: str | None, room: int | None) -> Iterator[Upload]:
     """
     settings = parts().settings
     request.max_content_length = settings.max_upload_bytes
-    if not parts().uploading.enter(tenant()):
-        raise ServiceUnavailable("too many uploads at once; try again")
-    try:
-        settings.home.joinpath("uploads").mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=settings.home / "uploads") as target:  # without a name: gone however we end
-            if request.mimetype == "multipart/form-data":
-                name, kind, source = _form(name)
-            else:
-                kind, source = _type(), request.stream
-            _copy(source, target, room)
-            yield Upload(_named(name), kind, Path(f"/proc/self/fd/{target.fileno()}"))
-    finally:
-        parts().uploading.leave(tenant())
+    uploads = settings.home / "uploads"
+    uploads.mkdir(parents=True, exist_ok=True)
+    with (
+        parts().uploading.passed(tenant(), "too many uploads at once; try again"),
+        tempfile.TemporaryFile(dir=uploads) as target,  # without a name: gone however we end
+    ):
+        _refuse_beyond(room, request.content_length or 0)
+        if request.mimetype == "multipart/form-data":
+            name, kind, source = _form(name)
+        else:
+            kind, source = _type(), request.stream
+        _copy(source, target, room)
+        yield Upload(_named(name), kind, Path(f"/proc/self/fd/{target.fileno()}"))
 
 
 def _type() -> str:
@@ -89,8 +88,7 @@ def _copy(source: IO[bytes], target: IO[bytes], room: int | None) -> None:
     most, size, began = parts().settings.max_upload_bytes, 0, time.monotonic()
     while block := source.read(BLOCK):
         size += target.write(block)
-        if room is not None and size > room:
-            raise QuotaExceeded("there is no room for so much; delete data sets or jobs first", RETRY_SECONDS)
+        _refuse_beyond(room, size)
         if time.monotonic() - began > LONGEST_SECONDS:
             raise RequestTimeout("sending it takes too long")
         if size > most:
@@ -100,6 +98,11 @@ def _copy(source: IO[bytes], target: IO[bytes], room: int | None) -> None:
     if size == 0:
         raise BadRequest("the body is empty; send an archive or an npz")
     target.flush()
+
+
+def _refuse_beyond(room: int | None, size: int) -> None:
+    if room is not None and size > room:
+        raise QuotaExceeded("there is no room for so much; delete data sets or jobs first", RETRY_SECONDS)
 
 
 def _named(name: str | None) -> str:

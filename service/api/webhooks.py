@@ -7,8 +7,8 @@ from flask.views import MethodView
 from service.api.blueprint import Blueprint
 from service.api.context import parts
 from service.auth import tenant
-from service.core.addresses import check, networks
-from service.core.errors import Fault, Invalid, Refused
+from service.core.addresses import fault
+from service.core.errors import Invalid
 from service.schemas.webhooks import AnswerSchema, DeliveriesSchema, SecretSchema, TryOutSchema
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/v1", description="Signed messages about jobs")
@@ -32,10 +32,8 @@ class Secret(MethodView):
 @blueprint.response(200, AnswerSchema)
 def try_out(given: dict[str, Any]) -> Any:
     """Send a signed message of type `test` to an address, now"""
-    try:
-        check(given["url"], networks(parts().settings.webhook_networks))
-    except Refused as error:
-        raise Invalid([Fault("/url", str(error), "the https:// address of a public host")]) from error
+    if refused := fault(given["url"], parts().submission.webhook_networks, "/url"):
+        raise Invalid([refused])
     return parts().courier.try_out(tenant(), given["url"])
 
 

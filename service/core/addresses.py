@@ -9,7 +9,7 @@ import socket
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from service.core.errors import Refused
+from service.core.errors import Fault, Refused
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -33,6 +33,15 @@ def check(url: str, allowed: Sequence[Network]) -> None:
             _refuse_private(ipaddress.ip_address("127.0.0.1"), allowed)
     else:
         _refuse_private(address, allowed)
+
+
+def fault(url: str, allowed: Sequence[Network], pointer: str) -> Fault | None:
+    """What is wrong with a URL at this place of a request, as far as it alone shows it."""
+    try:
+        check(url, allowed)
+    except Refused as error:
+        return Fault(pointer, str(error), "the https:// address of a public host")
+    return None
 
 
 def resolve(url: str, allowed: Sequence[Network]) -> str:

@@ -61,14 +61,16 @@ SYNTHETIC = Contents(
     modes={"RGB": 10_000},
 )
 
+NAMED: Mapping[str, tuple[str, Contents]] = {
+    "digits": ("Optical recognition of handwritten digits (UCI, as scikit-learn ships it)", DIGITS),
+    "mnist": ("MNIST handwritten digits (LeCun, Cortes and Burges), downloaded by the worker", MNIST),
+    "fashion-mnist": ("Fashion-MNIST (Zalando Research), downloaded by the worker", FASHION_MNIST),
+    "cifar10": ("CIFAR-10 (Krizhevsky, 2009), downloaded by the worker", CIFAR10),
+    "cifar100": ("CIFAR-100 (Krizhevsky, 2009), downloaded by the worker", CIFAR100),
+    "synthetic": ("Random patterns in noise, made by the worker, for load tests", SYNTHETIC),
+}
+CONTENTS_OF: Mapping[str, Contents] = {dataset_id: contents for dataset_id, (_, contents) in NAMED.items()}
 BUILT_IN: Mapping[str, Dataset] = {
     dataset_id: Dataset(dataset_id, name, DatasetStatus.READY, contents)
-    for dataset_id, name, contents in (
-        ("digits", "Optical recognition of handwritten digits (UCI, as scikit-learn ships it)", DIGITS),
-        ("mnist", "MNIST handwritten digits (LeCun, Cortes and Burges), downloaded by the worker", MNIST),
-        ("fashion-mnist", "Fashion-MNIST (Zalando Research), downloaded by the worker", FASHION_MNIST),
-        ("cifar10", "CIFAR-10 (Krizhevsky, 2009), downloaded by the worker", CIFAR10),
-        ("cifar100", "CIFAR-100 (Krizhevsky, 2009), downloaded by the worker", CIFAR100),
-        ("synthetic", "Random patterns in noise, made by the worker, for load tests", SYNTHETIC),
-    )
+    for dataset_id, (name, contents) in NAMED.items()
 }

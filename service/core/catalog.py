@@ -77,11 +77,6 @@ class Catalog:
         with self._db.read() as c:
             return room(c, tenant, self._quotas)
 
-    def refuse_more(self, tenant: str, size: int = 0) -> None:
-        """Raise QuotaExceeded where the tenant may not send so many bytes more."""
-        with self._db.read() as c:
-            refuse_more_data(c, tenant, self._quotas, size)
-
     def get(self, tenant: str, dataset_id: str) -> Dataset:
         """A built-in set or one of the tenant's own. Raises NotFound."""
         if dataset_id in BUILT_IN:

@@ -9,10 +9,10 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert
 from service.core.database import artifacts, events, jobs, now
 from service.core.errors import NotFound
 from service.core.jobs import Checkpoint, Failure, Loss, Outcome, Retries, Status, StopReason, sources
+from service.core.results import BEST_MODEL
 from service.core.storage import Artifact
 from service.core.webhooks import announce
 
-BEST_MODEL = "best_model.pth"
 LONGEST_BACKOFF = 300.0  # seconds
 SHOWN_CAUSE = 300  # characters of each loss in the error of a job that was lost too often
 

@@ -1,8 +1,10 @@
 """What is known of a data set: what it contains, where it stands, and the ones that every installation has."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 from service.core.storage import Artifact
 
@@ -51,6 +53,11 @@ class Contents:
     @property
     def samples(self) -> int:
         return sum(self.samples_per_class)
+
+    @classmethod
+    def of_pack(cls, folder: Path) -> "Contents":
+        """What the folder of a pack says of itself."""
+        return cls.from_dict(json.loads((folder / CONTENTS).read_text()))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object]) -> "Contents":

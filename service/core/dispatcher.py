@@ -6,11 +6,10 @@ Safe in any number of processes: both are idempotent, and a hint too many finds 
 import logging
 import threading
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from service.core.jobs import Status
 from service.core.queue import HintQueue
 from service.core.registry import Registry
+from service.core.repeating import repeat
 from service.core.settings import Settings
 from service.core.store import Store
 
@@ -44,11 +43,8 @@ class Dispatcher:
 
     def run(self, stop: threading.Event) -> None:
         """Do both until stopped; a database that is away is tried again."""
-        while not stop.wait(self._settings.dispatch_seconds):
-            try:
-                self.reap()
-                self.dispatch()
-            except SQLAlchemyError as error:
-                log.warning("cannot dispatch, will try again: %s", error)
-            except Exception:  # such as a row that a newer release has written
-                log.exception("cannot dispatch, will try again")
+        repeat(self._turn, self._settings.dispatch_seconds, stop, "dispatch")
+
+    def _turn(self) -> None:
+        self.reap()
+        self.dispatch()

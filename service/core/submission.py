@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.core.addresses import Network, check
+from service.core.addresses import Network, fault
 from service.core.builtin import BUILT_IN
 from service.core.catalog import Catalog
 from service.core.datasets import Contents, DatasetStatus
-from service.core.errors import Fault, Invalid, NotFound, Refused
+from service.core.errors import Fault, Invalid, NotFound
 from service.core.jobs import Job
 from service.core.plan import Limits, Plan, plan
 from service.core.queue import HintQueue
@@ -32,23 +32,13 @@ class Submission:
 
     def faults(self, tenant: str, spec: JobSpec) -> tuple[Fault, ...]:
         """Everything wrong with a spec whose single values are right."""
-        found = list(contradictions(spec))
-        if spec.webhook:
-            try:
-                check(spec.webhook.url, self.webhook_networks)
-            except Refused as error:
-                found.append(Fault("/webhook/url", str(error), "the https:// address of a public host"))
-        try:
-            plan(spec, self._contents(tenant, spec.dataset.id), self.limits)
-        except Invalid as error:
-            found.extend(error.faults)
-        return tuple(found)
+        return self._judged(tenant, spec)[1]
 
     def plan(self, tenant: str, spec: JobSpec) -> Plan:
         """What the job would be, without storing anything. Raises Invalid with every fault."""
-        if found := self.faults(tenant, spec):
+        contents, found = self._judged(tenant, spec)
+        if found or contents is None:
             raise Invalid(found)
-        contents = self._contents(tenant, spec.dataset.id)
         if spec.dataset.image_size is None and not contents.is_uniform:
             spec = replace(spec, dataset=replace(spec.dataset, image_size=contents.shape[1]))
         return plan(spec.filled(secrets.randbits(32)), contents, self.limits)
@@ -73,6 +63,18 @@ class Submission:
                 self.store.forget_hints(job.id)
             except SQLAlchemyError as error:  # the dispatcher will find the hint too old
                 log.warning("the hint of %s is late: %s", job.id, error)
+
+    def _judged(self, tenant: str, spec: JobSpec) -> tuple[Contents | None, tuple[Fault, ...]]:
+        """What there is to train on, None where there is nothing, and everything wrong with the spec."""
+        found, contents = list(contradictions(spec)), None
+        if spec.webhook and (refused := fault(spec.webhook.url, self.webhook_networks, "/webhook/url")):
+            found.append(refused)
+        try:
+            contents = self._contents(tenant, spec.dataset.id)
+            plan(spec, contents, self.limits)
+        except Invalid as error:
+            found.extend(error.faults)
+        return contents, tuple(found)
 
     def _contents(self, tenant: str, dataset_id: str) -> Contents:
         """What the tenant's data set of that id holds. Raises Invalid where it cannot be trained on."""

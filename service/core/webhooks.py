@@ -9,8 +9,9 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -87,18 +88,8 @@ class Webhooks:
         self._db = database
 
     def secret(self, tenant: str) -> str:
-        """What a tenant's receivers check signatures with; made when it is first asked for."""
-        with self._db.read() as c:
-            known = _secrets(c, tenant)
-        if known:
-            return known[0]
-        try:
-            with self._db.write() as c:
-                c.execute(insert(webhook_secrets).values(tenant=tenant, secret=_new_secret(), changed_at=now()))
-        except IntegrityError:  # another request was faster
-            pass
-        with self._db.read() as c:
-            return _secrets(c, tenant)[0]
+        """What a tenant's receivers check signatures with."""
+        return self.signing_secrets(tenant)[0]
 
     def change_secret(self, tenant: str) -> str:
         """A new secret; for a day messages are signed with the former one too."""
@@ -109,27 +100,31 @@ class Webhooks:
         return self.secret(tenant)
 
     def signing_secrets(self, tenant: str) -> tuple[str, ...]:
-        """Those to sign with now."""
-        first = self.secret(tenant)
+        """Those to sign with now, the present one first; made when they are first asked for."""
         with self._db.read() as c:
-            return _secrets(c, tenant) or (first,)
+            known = _secrets(c, tenant)
+        if known:
+            return known
+        with suppress(IntegrityError), self._db.write() as c:  # another request may be faster
+            c.execute(insert(webhook_secrets).values(tenant=tenant, secret=_new_secret(), changed_at=now()))
+        with self._db.read() as c:
+            return _secrets(c, tenant)
 
-    def claim(self, limit: int) -> tuple[Message, ...]:
-        """Messages that are due, which nobody else will send meanwhile."""
+    def claim(self) -> Message | None:
+        """The message that has been due longest, which nobody else will send meanwhile; None where none is due."""
         due = and_(deliveries.c.status == "pending", deliveries.c.due_at <= now())
         with self._db.read() as c:  # so that nobody waits for a writer's lock only to find nothing
             if c.execute(select(deliveries.c.id).where(due).limit(1)).first() is None:
-                return ()
-        first = select(deliveries.c.id).where(due).order_by(deliveries.c.due_at).limit(limit)
+                return None
+        first = select(deliveries.c.id).where(due).order_by(deliveries.c.due_at).limit(1)
+        first_id = first.with_for_update(skip_locked=True).scalar_subquery()
         values = {"due_at": now() + LEASE_SECONDS, "attempts": deliveries.c.attempts + 1}
         with self._db.write() as c:
-            ids = c.execute(first.with_for_update(skip_locked=True)).scalars().all()
-            taken = update(deliveries).where(deliveries.c.id.in_(ids)).values(values).returning(deliveries)
-            rows = c.execute(taken).mappings().all()
-        signing = {tenant: self.signing_secrets(tenant) for tenant in {row["tenant"] for row in rows}}
-        return tuple(
-            Message(row["id"], row["url"], row["body"], row["attempts"], signing[row["tenant"]]) for row in rows
-        )
+            taken = update(deliveries).where(deliveries.c.id == first_id, due).values(values).returning(deliveries)
+            row = c.execute(taken).mappings().one_or_none()
+        if row is None:
+            return None
+        return Message(row["id"], row["url"], row["body"], row["attempts"], self.signing_secrets(row["tenant"]))
 
     def delivered(self, message: Message) -> None:
         self._settle(message, {"status": "delivered", "delivered_at": now(), "error": None})
@@ -143,9 +138,10 @@ class Webhooks:
 
     def of_job(self, job_id: str) -> tuple[Delivery, ...]:
         """A job's messages, the oldest first."""
-        wanted = select(deliveries).where(deliveries.c.job_id == job_id).order_by(deliveries.c.created_at)
+        wanted = select(*(deliveries.c[field.name] for field in fields(Delivery)))
         with self._db.read() as c:
-            return tuple(_deliveries(c.execute(wanted).mappings()))
+            rows = c.execute(wanted.where(deliveries.c.job_id == job_id).order_by(deliveries.c.created_at)).mappings()
+            return tuple(Delivery(**row) for row in rows)
 
     def _settle(self, message: Message, values: Mapping[str, Any]) -> None:
         """Whoever took so long that another process has sent the message too changes nothing."""
@@ -168,11 +164,3 @@ def _secrets(c: Connection, tenant: str) -> tuple[str, ...]:
     if row is None:
         return ()
     return (row["secret"], row["former"]) if row["former"] and row["overlaps"] else (row["secret"],)
-
-
-def _deliveries(rows: Any) -> Iterator[Delivery]:
-    for row in rows:
-        yield Delivery(
-            row["id"], row["type"], row["url"], row["status"], row["attempts"], row["error"], row["created_at"],
-            row["due_at"], row["delivered_at"],
-        )  # fmt: skip

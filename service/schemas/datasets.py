@@ -1,12 +1,10 @@
 """Data sets as JSON."""
 
-from typing import Any
-
-from marshmallow import Schema, fields, post_load, validate
+from marshmallow import Schema, fields, validate
 
 from service.core.datasets import Dataset, DatasetStatus
 from service.schemas.fields import Text
-from service.schemas.jobs import MAX_PAGE, Timestamp, Word
+from service.schemas.jobs import Timestamp, Word
 
 SHOWN = [status for status in DatasetStatus if status is not DatasetStatus.DELETING]
 
@@ -63,21 +61,6 @@ class DatasetListSchema(Schema):
     data = fields.List(fields.Nested(DatasetSchema))
     has_more = fields.Boolean()
     next_cursor = fields.String(allow_none=True, metadata={"description": "pass it as `after` for the next page"})
-
-
-class DatasetsQuerySchema(Schema):
-    limit = fields.Integer(
-        load_default=20, validate=validate.Range(1, MAX_PAGE, error=f"Must be 1 to {MAX_PAGE}."),
-        metadata={"description": "data sets a page", "allowed": f"a whole number, 1 to {MAX_PAGE}"},
-    )  # fmt: skip
-    after = fields.String(
-        load_default=None, validate=validate.Regexp(r"^c[0-9]{1,18}$", error="Not a cursor."),
-        metadata={"description": "the next_cursor of the page before", "allowed": "a next_cursor"},
-    )  # fmt: skip
-
-    @post_load
-    def _arguments(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        return {"limit": data["limit"], "before_seq": int(data["after"][1:]) if data["after"] else None}
 
 
 class UploadQuerySchema(Schema):

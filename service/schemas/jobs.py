@@ -9,8 +9,8 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from service.core.jobs import Job, Status
 from service.schemas.fields import Text
+from service.schemas.pages import PageQuerySchema
 
-MAX_PAGE = 100
 MAX_WAIT_SECONDS = 60.0
 LINKS = ("history", "events", "artifacts", "predict", "cancel", "pause", "resume", "retry")
 
@@ -180,17 +180,9 @@ def _label(text: str) -> None:
         raise ValidationError("Must be key=value.")
 
 
-class JobsQuerySchema(Schema):
+class JobsQuerySchema(PageQuerySchema):
     """What to list."""
 
-    limit = fields.Integer(
-        load_default=20, validate=validate.Range(1, MAX_PAGE, error=f"Must be 1 to {MAX_PAGE}."),
-        metadata={"description": "jobs a page", "allowed": f"a whole number, 1 to {MAX_PAGE}"},
-    )  # fmt: skip
-    after = fields.String(
-        load_default=None, validate=validate.Regexp(r"^c[0-9]{1,18}$", error="Not a cursor."),
-        metadata={"description": "the next_cursor of the page before", "allowed": "a next_cursor"},
-    )  # fmt: skip
     status = fields.List(
         fields.String(validate=validate.OneOf([str(s) for s in Status], error=f"Must be one of: {', '.join(Status)}.")),
         load_default=[], metadata={"description": "any of these; may be repeated", "allowed": ", ".join(Status)},
@@ -201,18 +193,12 @@ class JobsQuerySchema(Schema):
     )  # fmt: skip
 
     @post_load
-    def _arguments(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        return {
-            "limit": data["limit"],
-            "before_seq": int(data["after"][1:]) if data["after"] else None,
-            "statuses": [Status(word) for word in data["status"]],
-            "wanted_labels": [tuple(pair.split("=", 1)) for pair in data["label"]],
+    def _filters(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        statuses, labels = data.pop("status"), data.pop("label")
+        return data | {
+            "statuses": [Status(word) for word in statuses],
+            "wanted_labels": [tuple(pair.split("=", 1)) for pair in labels],
         }
-
-
-def cursor(seq: int | None) -> str | None:
-    """The opaque text that `after` takes."""
-    return None if seq is None else f"c{seq}"
 
 
 class WaitQuerySchema(Schema):

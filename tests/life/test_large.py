@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.conftest import Serving
 from tests.large import archive, send
@@ -39,29 +38,18 @@ def test_a_hundred_open_streams_leave_room_for_everyone_else(serving: Serving) -
         assert httpx.get(f"{serving.url}{job['links']['self']}", timeout=10).status_code == 200
         httpx.post(f"{serving.url}{job['links']['cancel']}")
 
-        def all_have_ended() -> bool:
-            return all(_ends(stream) for stream in streams)
-
-        assert eventually(all_have_ended, 60)
+        seen = dict.fromkeys(streams, b"")
+        assert eventually(lambda: all(_ends(stream, seen) for stream in streams), 60)
 
 
-_seen: dict[socket.socket, bytes] = {}
-
-
-def _ends(stream: socket.socket) -> bool:
-    text = _seen.get(stream, b"")
-    while b"event: end" not in text:
+def _ends(stream: socket.socket, seen: dict[socket.socket, bytes]) -> bool:
+    """Whether the stream has told its end; what it has said last is kept in `seen`."""
+    while b"event: end" not in seen[stream]:
         try:
             block = stream.recv(1 << 16)
         except TimeoutError:
             break
         if not block:
             break
-        text = (text + block)[-2000:]
-    _seen[stream] = text
-    return b"event: end" in text
-
-
-@pytest.fixture(autouse=True)
-def _forget() -> None:
-    _seen.clear()
+        seen[stream] = (seen[stream] + block)[-2000:]
+    return b"event: end" in seen[stream]

@@ -12,12 +12,14 @@ from sqlalchemy import select, update
 
 from service.core.catalog import Catalog
 from service.core.database import events, jobs
+from service.core.events import Wakeups
 from service.core.jobs import Checkpoint, Job
 from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.storage import open_storage
 from service.core.store import Store
 from workers import warm
+from workers.librarian import Librarian
 from workers.shelf import Shelf
 from workers.supervisor import Supervisor
 
@@ -47,6 +49,13 @@ class Bench:
     def submit(self, **changes: Any) -> Job:
         spec = {"dataset": {"id": "digits", "train_limit": 100}, "model": {"arch": "mlp", "hidden": [8]}, "epochs": 3}
         return self.store.submit("t", JobSpec.from_dict(spec | changes).filled(1))[0]
+
+    def read(self, dataset_id: str, archive: Path) -> None:
+        """Send a zip as a data set, and read it."""
+        self.catalog.add("t", dataset_id, "a zip", "zip", self.storage.put(f"datasets/{dataset_id}/upload", archive))
+        wakeups = Wakeups(self.settings.redis_url)
+        librarian = Librarian(self.settings, self.catalog, self.storage, self.shelf, wakeups, "worker")
+        librarian.read_next(threading.Event())
 
     def start(self) -> threading.Thread:
         thread = threading.Thread(target=self.supervisor.run_next)

@@ -17,7 +17,6 @@ from sqlalchemy.exc import OperationalError
 
 from service.core.database import Database
 from service.core.errors import StorageError
-from service.core.events import Wakeups
 from service.core.jobs import Phase, Status, Wish
 from service.core.settings import Settings
 from service.core.storage import Artifact, LocalStorage
@@ -28,7 +27,6 @@ from tests.servers import EVERYTHING_PUBLISHED
 from tests.workers.conftest import ENDLESS, Bench
 from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATION
 from workers import warm
-from workers.librarian import Librarian
 from workers.supervisor import Supervisor
 from workers.verify import verify
 
@@ -191,9 +189,7 @@ def test_a_device_that_is_not_there_is_said_to_be_missing(once: Bench) -> None:
 
 def test_data_that_cannot_be_trained_on_is_told_as_the_data_s_fault(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "sent").write_bytes(zipped(folders(each=1)))
-    bench.catalog.add("t", "ds_1", "too few", "zip", bench.storage.put("datasets/ds_1/upload", tmp_path / "sent"))
-    wakeups = Wakeups(bench.settings.redis_url)
-    Librarian(bench.settings, bench.catalog, bench.storage, bench.shelf, wakeups, "worker").read_next(threading.Event())
+    bench.read("ds_1", tmp_path / "sent")
     job = bench.run(dataset={"id": "ds_1"})
     assert job.error is not None
     assert (job.status, job.stop_reason, job.error.origin) == ("failed", "invalid_data", "data")
@@ -381,9 +377,7 @@ def test_a_cancellation_that_meets_a_stop_still_publishes_the_best_model(bench: 
 
 def test_a_set_that_was_sent_is_trained_on_and_its_result_reproduced(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "sent").write_bytes(zipped(folders(each=20) | {"rows/x.png": encoded(stripes("rows", 99, 20))}))
-    bench.catalog.add("t", "ds_1", "stripes", "zip", bench.storage.put("datasets/ds_1/upload", tmp_path / "sent"))
-    wakeups = Wakeups(bench.settings.redis_url)
-    Librarian(bench.settings, bench.catalog, bench.storage, bench.shelf, wakeups, "worker").read_next(threading.Event())
+    bench.read("ds_1", tmp_path / "sent")
     job = bench.run(dataset={"id": "ds_1", "image_size": 16}, model={"channels": [8], "hidden": [16]}, epochs=2)
     assert job.status == "succeeded", job.error
     folder = tmp_path / "result"

@@ -1,12 +1,15 @@
 """What every storage has in common: objects addressed by keys such as `jobs/<id>/a1/best_model.pth`."""
 
 import hashlib
+import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from service.core.errors import ObjectMissing, StorageError
+
+log = logging.getLogger(__name__)
 
 BLOCK = 1 << 20  # bytes at a time
 MEDIA_TYPES = {".json": "application/json"}
@@ -60,6 +63,14 @@ class Storage(ABC):
     @abstractmethod
     def check(self) -> None:
         """Raise StorageError unless something can be written."""
+
+
+def discard(storage: Storage, prefix: str) -> None:
+    """Delete what nobody needs any more; where the storage is away it is left there, and the log says so."""
+    try:
+        storage.delete(prefix)
+    except StorageError as error:
+        log.warning("something is left in the storage: %s", error)
 
 
 def described(key: str, size: int, sha256: str) -> Artifact:

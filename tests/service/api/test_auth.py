@@ -1,7 +1,6 @@
 """Who may do what: keys, scopes, limits, quotas, and nothing of another tenant's."""
 
 import io
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +21,7 @@ from tests.conftest import Redis
 from tests.pictures import encoded, folders, stripes, zipped
 from tests.service.api.conftest import SPEC
 from tests.service.api.test_api import claim, finish, is_problem
-from tests.service.api.test_datasets import shelf_of
-from workers.librarian import Librarian
+from tests.service.api.test_datasets import read
 
 Limited = Callable[..., Flask]
 EVERYTHING = (Scope.READ, Scope.WRITE)
@@ -56,12 +54,6 @@ def bob(app: Flask, parts: Parts) -> Caller:
 
 def send(caller: Caller, each: int = 10) -> Any:
     return caller("POST", "/v1/datasets?name=x", data=zipped(folders(each)), content_type="application/zip")
-
-
-def read_all(parts: Parts) -> None:
-    librarian = Librarian(parts.settings, parts.catalog, parts.storage, shelf_of(parts), parts.wakeups, "worker")
-    while librarian.read_next(threading.Event()):
-        pass
 
 
 @pytest.mark.parametrize("header", [None, "Bearer", "Bearer x", "Basic YTpi", "Bearer rf_000000000000_" + "x" * 43])
@@ -130,7 +122,7 @@ def test_no_route_shows_or_touches_what_is_another_tenant_s(
     app: Flask, parts: Parts, alice: Caller, bob: Caller, tmp_path: Path
 ) -> None:
     dataset = send(alice).json
-    read_all(parts)
+    read(parts)
     ended = alice("POST", "/v1/jobs", json=SPEC).json
     finish(parts, claim(parts), tmp_path)
     waiting = alice("POST", "/v1/jobs", json=SPEC | {"dataset": {"id": dataset["id"]}}).json
@@ -244,7 +236,7 @@ def test_a_set_that_unpacks_to_more_than_its_tenant_may_have_fails(limited: Limi
     alice = Caller(app, found.keys.create("alice", EVERYTHING))
     plain = {f"{kind}/{i}.png": encoded(np.full((100, 100), 9 * i, np.uint8)) for kind in "ab" for i in range(5)}
     sent = alice("POST", "/v1/datasets?name=x", data=zipped(plain), content_type="application/zip").json
-    read_all(found)
+    read(found)
     ended = alice("GET", f"/v1/datasets/{sent['id']}").json
     assert ended["status"] == "failed"
     assert "more than" in ended["error"]["detail"]

@@ -1,6 +1,5 @@
 """A data set that was sent to the service, as the worker's reader has packed it (workers/ingest/pack.py)."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
-from service.core.datasets import CONTENTS, INDEX, PIXELS, Contents
+from service.core.datasets import INDEX, PIXELS, Contents
 from workers.training.data.images import ImageSet
 
 RESIZED = ".images.bin"  # in the run's own folder
@@ -19,7 +18,7 @@ def load(folder: Path, side: int | None, scratch: Path) -> ImageSet:
 
     Images of different sizes are brought to squares of `side` once, in a file in `scratch`.
     """
-    contents = Contents.from_dict(json.loads((folder / CONTENTS).read_text()))
+    contents = Contents.of_pack(folder)
     with np.load(folder / INDEX, allow_pickle=False) as index:
         columns = {name: torch.from_numpy(index[name]) for name in index.files}
     size = (folder / PIXELS).stat().st_size

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torchvision import datasets
 
-from service.core.builtin import BUILT_IN
+from service.core.builtin import CONTENTS_OF
 from service.core.errors import DatasetUnavailable
 from workers.training.data.images import ImageSet
 from workers.training.data.split import TEST, TRAIN
@@ -41,9 +41,7 @@ def load(name: str, library: Path) -> ImageSet:
     divided = torch.cat(
         [torch.full((len(part.data),), code, dtype=torch.int8) for part, code in zip(parts, (TRAIN, TEST), strict=True)]
     )
-    contents = BUILT_IN[name].contents
-    assert contents is not None, "what is built in is known"
-    return ImageSet(images.permute(0, 3, 1, 2), labels, contents.classes, parts=divided)
+    return ImageSet(images.permute(0, 3, 1, 2), labels, CONTENTS_OF[name].classes, parts=divided)
 
 
 def _channels_last(data: Any) -> torch.Tensor:

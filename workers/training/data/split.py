@@ -49,16 +49,18 @@ def stratified_split(
         for part, share in ((VALIDATION, options.val_fraction), (TEST, options.test_fraction))
     ]
     pool = given == TRAIN
-    originals = torch.arange(len(labels)) if copies is None else _originals(labels, pool, copies, shares)
+    everything = torch.arange(len(labels))
+    originals = everything if copies is None else _originals(labels, pool, copies, shares)
+    drawn = pool & (originals == everything)
     parts: tuple[list[Tensor], ...] = ([], [], [])
     for label in torch.unique(labels):
-        members = torch.nonzero((labels == label) & pool & (originals == torch.arange(len(labels)))).flatten()
+        members = torch.nonzero((labels == label) & drawn).flatten()
         members = members[torch.randperm(len(members), generator=random)]
         name = classes[int(label)] if classes else str(int(label))
         for part, chosen in zip(parts, torch.split(members, _sizes(name, len(members), *shares)), strict=True):
             part.append(chosen)
     if copies is not None:
-        parts = tuple(_with_copies(part, labels, originals, pool) for part in parts)
+        parts = tuple(_with_copies(part, labels, originals, pool & ~drawn) for part in parts)
     train = torch.cat(_thinned(parts[TRAIN], options.train_limit))
     held_out = (torch.cat([*parts[part], torch.nonzero(given == part).flatten()]) for part in (VALIDATION, TEST))
     return Split(*(part.sort().values for part in (train, *held_out)))
@@ -94,11 +96,12 @@ def _sizes(name: str, members: int, validation_share: float, test_share: float) 
     return [members - validation - test, validation, test]
 
 
-def _with_copies(by_class: list[Tensor], labels: Tensor, copies: Tensor, pool: Tensor) -> list[Tensor]:
-    """These images, each class in its order, followed by their copies, which may be of another class."""
+def _with_copies(by_class: list[Tensor], labels: Tensor, originals: Tensor, copies: Tensor) -> list[Tensor]:
+    """These images, each class in its order, followed by those of the `copies` (bool [N]) whose originals they are,
+    which may be of another class.
+    """
     chosen = torch.cat(by_class)
-    others = pool & torch.isin(copies, chosen) & (copies != torch.arange(len(copies)))
-    everything = torch.cat([chosen, torch.nonzero(others).flatten()])
+    everything = torch.cat([chosen, torch.nonzero(copies & torch.isin(originals, chosen)).flatten()])
     return [everything[labels[everything] == label] for label in torch.unique(labels)]
 
 
