@@ -14,7 +14,7 @@ BENCH_READY := .venv-bench/.ready
 LOCKS := deploy/locks
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
-.PHONY: demo test serve lint format bench chaos document architectures locks clean
+.PHONY: demo test serve lint format bench chaos document architectures verdicts locks clean
 
 demo: $(READY)  ## train two models on a stack of its own and show what came of it
 	$(BIN)/rightfit demo
@@ -44,8 +44,15 @@ chaos: $(READY)  ## everything that can die does, while 200 jobs run, over both 
 document: $(READY)  ## thousands of requests made up after the API document, every answer checked against it
 	$(BIN)/python -m tests.document
 
+golden: $(READY)  ## how well the verdicts agree with labelled runs, and what the cures do to real ones; 15 minutes
+	$(BIN)/python -m tests.golden.scoring > tests/golden/scores.md
+	$(BIN)/python -m tests.golden.forks
+
 architectures: $(READY)  ## count torchvision's networks anew, for the plans of the API
 	$(BIN)/python -m workers.describe
+
+verdicts: $(READY)  ## draw the pictures of the pages on verdicts anew
+	$(BIN)/python -m tests.golden.pictures
 
 locks: $(READY)  ## resolve the requirements of pyproject.toml anew
 	$(COMPILE) --extra api pyproject.toml --output-file $(LOCKS)/api.txt

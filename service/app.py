@@ -8,9 +8,23 @@ import flask_swagger_ui
 from flask import Blueprint, Flask, Response, abort, g, redirect, request
 from flask_smorest import Api
 
-from service import auth, errors
-from service.api import artifacts, datasets, events, health, history, jobs, predict, webhooks
+from service import auth, docs, errors
+from service.api import (
+    ablations,
+    artifacts,
+    compare,
+    counterfactual,
+    datasets,
+    diagnosis,
+    events,
+    health,
+    history,
+    jobs,
+    predict,
+    webhooks,
+)
 from service.api.context import Parts
+from service.core.ablations import Ablations
 from service.core.addresses import networks
 from service.core.catalog import Catalog
 from service.core.database import Database
@@ -32,6 +46,9 @@ from service.schemas.openapi import document_keys, document_problems, document_t
 from service.schemas.problem import ProblemSchema
 from service.turnstile import Turnstile
 
+RESOURCES = (
+    jobs, history, diagnosis, counterfactual, events, artifacts, predict, compare, ablations, datasets, webhooks,
+)  # fmt: skip
 MOST_CONNECTIONS = 32  # to the database, of one process; a request that waits for something else holds none
 PREDICTIONS = 4  # at the same time, in one process
 KEPT_FREE = 32  # threads that answer at once, however many requests wait
@@ -81,9 +98,10 @@ def create_app(settings: Settings) -> Flask:
     api = ProblemApi(app)
     api.ma_plugin.converter.add_attribute_function(document_tagged)
     api.ma_plugin.map_to_openapi_type(Tagged, None, None)
-    for blueprint in (module.blueprint for module in (jobs, history, events, artifacts, predict, datasets, webhooks)):
-        api.register_blueprint(blueprint)
+    for module in RESOURCES:
+        api.register_blueprint(module.blueprint)
     app.register_blueprint(Blueprint("swagger_ui", __name__, static_folder=SWAGGER_UI, static_url_path="/docs/assets"))
+    app.register_blueprint(docs.blueprint)
     document_problems(api.spec)
     if settings.auth == "keys":
         document_keys(api.spec)
@@ -108,6 +126,7 @@ def _parts(settings: Settings) -> Parts:
         storage=storage,
         predictor=Predictor(storage),
         submission=Submission(store, catalog, HintQueue(settings.redis_url), limits, allowed),
+        ablations=Ablations(database, wakeups.publish, settings.quotas),
         wakeups=wakeups,
         webhooks=webhooks,
         courier=Courier(webhooks, allowed),
@@ -133,10 +152,10 @@ def _receive() -> None:
 
 def _finish(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.get("request_id") or uuid4().hex
-    for name, value in SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
     if request.path.startswith("/docs"):
-        response.headers["Content-Security-Policy"] = DOCS_POLICY
+        response.headers.setdefault("Content-Security-Policy", DOCS_POLICY)
     elif request.path.startswith("/v1/"):
         response.headers.setdefault("Cache-Control", "private, no-cache")
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
     return response

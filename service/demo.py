@@ -16,7 +16,7 @@ from rich.table import Table
 
 from service import curves
 from service.client import Rightfit
-from service.core.diagnosis import in_words
+from service.core.diagnosis import diagnose
 from service.core.history import Epoch
 from service.core.results import BEST_MODEL, REPORT
 from service.core.settings import Settings
@@ -96,7 +96,7 @@ def _show(console: Console, client: Rightfit, job: dict[str, Any], home: Path) -
     epochs = [Epoch(**row) for row in client.history(job["id"])["data"]]
     best = next(e for e in epochs if e.epoch == job["best"]["epoch"])
     console.print(curves.draw(epochs, best, title=f"{job['spec']['name']}: cross entropy per image"), highlight=False)
-    console.print(in_words(epochs, best))
+    console.print(diagnose(epochs, stop_reason=job["stop_reason"]).summary)
     folder = home / "downloads" / job["id"]
     folder.mkdir(parents=True)
     sums = {name: client.download(job["id"], name, folder / name) for name in REPORTS}

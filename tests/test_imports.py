@@ -5,7 +5,10 @@ import sys
 
 import grimp
 
-OURS_IN_TRAINING = ("service.core.spec", "service.core.errors", "service.core.datasets", "service.core.builtin")
+OURS_IN_TRAINING = (
+    "service.core.spec", "service.core.errors", "service.core.stopping", "service.core.datasets",
+    "service.core.builtin",
+)  # fmt: skip
 
 
 def modules_after(statement: str) -> set[str]:

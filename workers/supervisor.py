@@ -174,6 +174,12 @@ class Supervisor:
                     self._persist(keeper, partial(self._store.append, lease, measured))
                 case "checkpoint":
                     uploads.offer(last)
+                case "facts":
+                    for content in contents:
+                        self._persist(keeper, partial(self._store.learn, lease, content))
+                case "diagnosis":
+                    for content in contents:
+                        self._persist(keeper, partial(self._store.diagnosed, lease, content))
                 case "phase":
                     run.enter(Phase(last["phase"]))
                     self._persist(keeper, partial(self._store.enter, lease, run.phase))

@@ -25,6 +25,7 @@ from torch import nn
 
 from service.core.builtin import CONTENTS_OF
 from service.core.datasets import Contents
+from service.core.diagnosis import Case, diagnose
 from service.core.errors import (
     CheckpointMismatch,
     DeviceUnavailable,
@@ -33,23 +34,28 @@ from service.core.errors import (
     SpecNotUnderstood,
     TrainingError,
 )
+from service.core.facts import Facts
+from service.core.history import Epoch
 from service.core.jobs import StopReason
 from service.core.plan import GIB, UNLIMITED, plan
 from service.core.results import ONNX, REPORT, SAFETENSORS, SPLIT
 from service.core.spec import JobSpec, unknown_parts
+from workers.energy import meter
 from workers.scratch import Scratch
 from workers.training.checkpoint import load_tensors, save_json, save_tensors
 from workers.training.data import Places
 from workers.training.data.prepare import Prepared, prepare
 from workers.training.evaluate import evaluate, scoring_batch
 from workers.training.export import save_onnx, save_safetensors
+from workers.training.facts import facts
 from workers.training.loop import Fitted, Parts, fit
 from workers.training.models import build_model
 from workers.training.parent import die_with_parent
 from workers.training.process import tune
 from workers.training.report import summary
-from workers.training.state import Snapshot
+from workers.training.state import EpochResult, Snapshot
 from workers.warm import RELEASED, Work
+from workers.watch import Watch, told_of
 
 CHECKED_IMAGES = 64  # on which model.onnx must agree with torch
 TELL_SECONDS = 0.5  # how often the supervisor is told that batches are trained
@@ -104,8 +110,7 @@ def _sizes(work: Work) -> str:
     """What did not fit, by the plan, and what to lower."""
     spec = JobSpec.from_dict(work.spec)
     try:
-        contents = Contents.of_pack(Path(work.pack)) if work.pack else CONTENTS_OF[spec.dataset.id]
-        needed = plan(spec, contents, UNLIMITED)
+        needed = plan(spec, _contents(spec, work), UNLIMITED)
     except (RightfitError, OSError):
         return "Lower batch_size, dataset.image_size or the size of the model"
     return (
@@ -188,6 +193,8 @@ def run(
     batches = prepared.on(device, work.resident_bytes)
     model = build_model(spec, images.shape, len(images.classes)).to(device)
     model.to(memory_format=torch.channels_last)
+    contents, told = _contents(spec, work), facts(prepared)
+    report("facts", told)
     parts = Parts(
         train=batches(split.train),
         validation=batches(split.validation),
@@ -207,16 +214,23 @@ def run(
     if earlier and earlier["best"] is not None:
         save_tensors(scratch.best_model, earlier["best"])
     report("phase", {"phase": "training"})
+    watch = Watch(Facts.from_dict(told), lambda found: report("diagnosis", found), _former(earlier))
+
+    def recorded(result: EpochResult) -> None:
+        report("epoch", asdict(result))
+        watch.add(Epoch.measured(asdict(result)))
+
     fitted = fit(
         model,
         parts,
         spec,
-        on_epoch=lambda result: report("epoch", asdict(result)),
+        on_epoch=recorded,
         on_best=lambda weights: save_tensors(scratch.best_model, weights),
         should_stop=should_stop,
         on_checkpoint=save,
         resume_from=earlier,
         checkpoint_seconds=work.checkpoint_seconds,
+        joules=meter(device),
     )
     if fitted.stop_reason == RELEASED:
         return fitted
@@ -229,12 +243,23 @@ def run(
         if len(split.test):
             tested = batches(split.test)
             test = evaluate(model, tested, scoring_batch(tested, spec.batch_size))
+            report("facts", {"test": asdict(test)})
         save_safetensors(fitted.best_weights, scratch.folder / SAFETENSORS)
         if fitted.stop_reason != StopReason.CANCELLED:  # whoever cancels does not wait for it
             onnx = _exported(model, prepared, scratch.folder / ONNX)
-    report_json = summary(spec, prepared, model, fitted, test)
-    save_json(scratch.folder / REPORT, report_json | {"onnx": onnx, "seconds": time.time() - started})
+    diagnosis = asdict(diagnose(watch.history, Case(spec, contents), watch.facts, fitted.stop_reason))
+    report("diagnosis", told_of(diagnosis))
+    more = {"onnx": onnx, "facts": told, "diagnosis": diagnosis, "seconds": time.time() - started}
+    save_json(scratch.folder / REPORT, summary(spec, prepared, model, fitted, test) | more)
     return fitted
+
+
+def _former(earlier: Snapshot | None) -> list[Epoch]:
+    return [Epoch.measured(result) for result in (earlier or {}).get("history", ())]
+
+
+def _contents(spec: JobSpec, work: Work) -> Contents:
+    return Contents.of_pack(Path(work.pack)) if work.pack else CONTENTS_OF[spec.dataset.id]
 
 
 def _exported(model: nn.Module, prepared: Prepared, target: Path) -> dict[str, Any]:

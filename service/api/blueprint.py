@@ -1,5 +1,7 @@
 """The blueprint all resources are made of: strict about what it is sent."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -12,6 +14,8 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMe
 from service.api.context import parts
 from service.auth import tenant
 from service.core.errors import Fault, Invalid
+from service.core.spec import JobSpec
+from service.schemas.ablations import AblationRequestSchema
 from service.schemas.problem import faults
 from service.schemas.spec import JobSpecSchema
 
@@ -46,11 +50,17 @@ class StrictParser(FlaskParser):
         data = req.get_json(silent=True) if location == "json" else None
         found = list(islice(faults(messages, schema, data), MOST_FAULTS))
         if isinstance(schema, JobSpecSchema):
-            wrong = tuple(fault.pointer for fault in found)
-            partial = schema.partial_spec(error.valid_data)
-            more = parts().submission.faults(tenant(), partial) if partial else ()
-            found += [fault for fault in more if not _is_doubtful(fault, wrong)]
+            found += _together(schema.partial_spec(error.valid_data), found, "")
+        elif isinstance(schema, AblationRequestSchema):
+            found += _together(schema.partial_spec(error.valid_data), found, "/spec")
         raise Invalid(found)
+
+
+def _together(spec: JobSpec | None, found: Sequence[Fault], at: str) -> list[Fault]:
+    """What is wrong with the spec at a pointer beside the faults of its single values."""
+    wrong = tuple(fault.pointer.removeprefix(at) for fault in found if fault.pointer.startswith(at))
+    more = parts().submission.faults(tenant(), spec) if spec else ()
+    return [replace(fault, pointer=at + fault.pointer) for fault in more if not _is_doubtful(fault, wrong)]
 
 
 def _is_doubtful(fault: Fault, wrong: tuple[str, ...]) -> bool:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from flask import current_app
 
+from service.core.ablations import Ablations
 from service.core.catalog import Catalog
 from service.core.database import Database
 from service.core.events import Wakeups
@@ -30,6 +31,7 @@ class Parts:
     catalog: Catalog
     storage: Storage
     submission: Submission
+    ablations: Ablations
     predictor: Predictor
     wakeups: Wakeups
     webhooks: Webhooks

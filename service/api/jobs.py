@@ -1,22 +1,20 @@
 """The resource /v1/jobs."""
 
-import hashlib
-import json
-import logging
 import time
 from typing import Any
 
 from flask import Response, make_response, request
 from flask.views import MethodView
 
+from service.api import cancelling
 from service.api.blueprint import Blueprint
 from service.api.context import parts
+from service.api.idempotency import idempotency
 from service.auth import tenant
-from service.core.errors import StorageError
-from service.core.jobs import Job, Status, superfluous
+from service.core.jobs import Job, Status
 from service.core.spec import JobSpec
-from service.core.store import IdempotencyKey
 from service.schemas.jobs import (
+    SUBMITTED,
     JobListSchema,
     JobSchema,
     JobsQuerySchema,
@@ -30,15 +28,7 @@ from service.schemas.pages import cursor
 from service.schemas.spec import JobSpecSchema
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs", description="Training jobs")
-SUBMITTED = {
-    "Location": {"description": "the job", "schema": {"type": "string"}},
-    "Idempotency-Replayed": {
-        "description": "true where the job is of an earlier request",
-        "schema": {"type": "string"},
-    },
-}
 JOB, PLAN = JobSchema(), PlanSchema()  # made once: a schema costs more to make than to use
-log = logging.getLogger(__name__)
 LONGEST_SLEEP = 1.0  # seconds between two looks while waiting, should a wake-up be lost
 
 
@@ -60,7 +50,7 @@ class Jobs(MethodView):
         """Submit a job"""
         if query["validate_only"]:
             return make_response(PLAN.dump(parts().submission.plan(tenant(), spec)), 200)
-        job, is_new = parts().submission.submit(tenant(), spec, _idempotency(headers["key"]))
+        job, is_new = parts().submission.submit(tenant(), spec, idempotency(headers["key"], request.get_json()))
         replayed = {} if is_new else {"Idempotency-Replayed": "true"}
         return job, 202, {"Location": links(job.id)["self"], **replayed}
 
@@ -94,9 +84,7 @@ class OneJob(MethodView):
 @blueprint.alt_response(200, schema=JobSchema, description="It had ended already; nothing changes")
 def cancel(job_id: str) -> Any:
     """Cancel a job"""
-    job, changed = parts().store.cancel(tenant(), job_id)
-    if changed and job.is_terminal:  # no worker held it, so none tidies up
-        _forget_checkpoints(job_id)
+    job, changed = cancelling.cancel(tenant(), job_id)
     return job, 202 if changed or not job.is_terminal else 200
 
 
@@ -121,27 +109,10 @@ def retry(job_id: str) -> Any:
     return _queued(*parts().store.retry(tenant(), job_id))
 
 
-def _forget_checkpoints(job_id: str) -> None:
-    """Delete what could only serve to go on; a storage that is away keeps it until the job is deleted."""
-    try:
-        for key in superfluous(parts().store.checkpoints(job_id)):
-            parts().storage.delete(key)
-    except StorageError as error:
-        log.warning("checkpoints of %s are left in the storage: %s", job_id, error)
-
-
 def _queued(job: Job, changed: bool) -> Job:
     if changed and job.status is Status.QUEUED:
         parts().submission.hint(job)
     return job
-
-
-def _idempotency(key: str | None) -> IdempotencyKey | None:
-    """The key with the digest of the request's JSON, in whatever order its members came."""
-    if key is None:
-        return None
-    canonical = json.dumps(request.get_json(), sort_keys=True).encode()
-    return IdempotencyKey(key, hashlib.sha256(canonical).hexdigest())
 
 
 def _tag(job: Job) -> str:

@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, select, update
 
-from service.core.database import artifacts, events, jobs, now
+from service.core.database import artifacts, epochs, events, jobs, now
 from service.core.errors import NotFound
-from service.core.jobs import Checkpoint, Failure, Loss, Outcome, Retries, Status, StopReason, sources
+from service.core.jobs import Checkpoint, Failure, Loss, Outcome, Retries, Status, StopReason, Waste, sources
 from service.core.results import BEST_MODEL
 from service.core.storage import Artifact
 from service.core.webhooks import announce
@@ -45,15 +45,30 @@ def end(c: Connection, where: ColumnElement[bool], outcome: Outcome, published: 
     row = change(c, where, values, "status", told)
     if row is None:
         return False
-    manifest = list(published)
+    best_epoch, manifest = row["best_epoch"], list(published)
     saved = next(iter(checkpoints_of(row)), None)
     if saved and saved.best and outcome.status is not Status.SUCCEEDED and BEST_MODEL not in {a.name for a in manifest}:
         manifest.append(saved.best)
-        c.execute(update(jobs).where(jobs.c.id == row["id"]).values(best_epoch=saved.best_epoch))
+        best_epoch = saved.best_epoch
     if manifest:
         rows = [{"job_id": row["id"], "attempt": row["attempt"], **asdict(artifact)} for artifact in manifest]
         c.execute(insert(artifacts), rows)
+    waste = _waste(c, row, best_epoch)
+    stored = asdict(waste) if waste else None
+    c.execute(update(jobs).where(jobs.c.id == row["id"]).values(best_epoch=best_epoch, waste=stored))
     return True
+
+
+def _waste(c: Connection, row: RowMapping, best_epoch: int | None) -> Waste | None:
+    """What the job spent after its best epoch; None where it completed no epoch."""
+    spent = select(func.count(), func.sum(epochs.c.seconds), func.sum(epochs.c.joules))
+    spent = spent.where(epochs.c.job_id == row["id"])
+    count, whole, _ = c.execute(spent).one()
+    if not count:
+        return None
+    after, seconds, joules = c.execute(spent.where(epochs.c.epoch > (best_epoch or 0))).one()
+    images = (row["facts"] or {}).get("images", {}).get("train", 0)
+    return Waste(after, seconds or 0.0, after * images, (seconds or 0.0) / whole if whole else 0.0, joules)
 
 
 def queue_again(c: Connection, where: ColumnElement[bool], more: Mapping[str, Any]) -> RowMapping | None:

@@ -79,6 +79,14 @@ jobs = Table(
     Column("checkpoints", JSON(none_as_null=True), nullable=False),  # newest first
     Column("losses", JSON(none_as_null=True), nullable=False),
     Column("releases", Integer, nullable=False),  # put back by a worker that was told to stop
+    Column("facts", JSON(none_as_null=True)),  # what the worker found out that no epoch tells
+    Column("waste", JSON(none_as_null=True)),  # what was spent after the best epoch, once the job has ended
+    Column("split", Text),  # jobs with the same one are scored on the same images
+    Column("parent", Text),  # the job that this one was forked from; it may be deleted since
+    Column("patch", JSON(none_as_null=True)),  # what was changed of the parent's spec
+    Column("advice", Text),  # the id of the advice that the patch came from
+    Column("ablation", Text),
+    Column("arm", Text),  # of the ablation
     Column("last_epoch", Integer),
     Column("best_epoch", Integer),
     Column("created_at", Float(53), nullable=False),
@@ -89,6 +97,9 @@ jobs = Table(
     Index("jobs_by_lease", "status", "lease_until"),
     Index("turns_of_tenant", "status", "priority", "tenant", "turn"),
     Index("jobs_of_dataset", "dataset", "status"),
+    Index("jobs_of_split", "tenant", "split", "seq"),
+    Index("jobs_of_parent", "parent"),
+    Index("jobs_of_ablation", "ablation", "seq"),
 )
 Index("jobs_in_order", jobs.c.status, jobs.c.priority.desc(), jobs.c.turn, jobs.c.seq)
 
@@ -134,6 +145,9 @@ epochs = Table(
     Column("improved", Boolean, nullable=False),
     Column("epochs_without_improvement", Integer, nullable=False),
     Column("flag", Text),
+    Column("val_loss_se", Float(53)),
+    Column("val_change_se", Float(53)),
+    Column("joules", Float(53)),
 )
 
 events = Table(
@@ -178,6 +192,19 @@ datasets = Table(
     Column("created_at", Float(53), nullable=False),
     Index("datasets_of_tenant", "tenant", "seq"),
     Index("datasets_by_status", "status", "seq"),
+)
+
+ablations = Table(
+    "ablations",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("tenant", Text, nullable=False),
+    Column("spec", JSON, nullable=False),  # of its base
+    Column("arms", JSON, nullable=False),  # each with its name and its patch of the base
+    Column("seeds", JSON, nullable=False),
+    Column("created_at", Float(53), nullable=False),
+    Index("ablations_of_tenant", "tenant", "seq"),
 )
 
 webhook_secrets = Table(

@@ -8,7 +8,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Epoch:
-    """Losses are mean cross entropy per image (nats); accuracies are shares from 0 to 1."""
+    """Losses are mean cross entropy per image (nats); accuracies are shares from 0 to 1.
+
+    `val_loss_se` is the standard error of val_loss, `val_change_se` that of its difference from the best epoch before,
+    image by image; `joules` is the energy the device took. None where they were not measured.
+    """
 
     epoch: int
     train_loss: float | None
@@ -23,6 +27,9 @@ class Epoch:
     improved: bool
     epochs_without_improvement: int
     flag: str | None = None
+    val_loss_se: float | None = None
+    val_change_se: float | None = None
+    joules: float | None = None
 
     @classmethod
     def measured(cls, values: Mapping[str, Any]) -> "Epoch":

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
+from service.core.facts import Facts
 from service.core.history import Epoch
 from service.core.spec import JobSpec
 from service.core.storage import Artifact
@@ -130,6 +132,19 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Waste:
+    """Epochs, seconds, training images and (where a GPU measures it) joules spent after the best epoch; `share` is
+    that of the seconds in all epochs. Early stopping needs some of it: nobody knows the best epoch before it is past.
+    """
+
+    epochs: int
+    seconds: float
+    images: int
+    share: float
+    joules: float | None
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How a run ended."""
 
@@ -140,7 +155,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Job:
-    """One job as stored. Times are unix seconds; `version` grows with every change and numbers its events."""
+    """One job as stored. Times are unix seconds; `version` grows with every change and numbers its events.
+
+    Jobs of one `split` are scored on the same images. `patch` is what was changed of the parent's spec, `advice` where
+    it came from; `arm` is that of the `ablation` which the job was run for.
+    """
 
     id: str
     tenant: str
@@ -163,6 +182,14 @@ class Job:
     best: Epoch | None
     last: Epoch | None
     transitions: tuple[Transition, ...]
+    facts: Facts | None
+    waste: Waste | None
+    split: str | None
+    parent: str | None
+    patch: Sequence[Mapping[str, Any]] | None
+    advice: str | None
+    ablation: str | None
+    arm: str | None
 
     @property
     def is_terminal(self) -> bool:

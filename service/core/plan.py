@@ -38,13 +38,14 @@ class Memory:
 
 @dataclass(frozen=True)
 class Plan:
-    """The effective spec with what it will take."""
+    """The effective spec with what it will take. Jobs of one `split` are scored on the same images."""
 
     spec: JobSpec
     parameters: int
     layers: tuple[Layer, ...]
     memory: Memory
     warnings: tuple[str, ...]
+    split: str
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def plan(spec: JobSpec, dataset: Contents, limits: Limits) -> Plan:
         data_bytes=dataset.samples * math.prod(shape),
     )
     _refuse_too_much(memory, limits, spec.batch_size)
-    return Plan(spec, parameters, layers, memory, tuple(_warnings(spec, dataset)))
+    return Plan(spec, parameters, layers, memory, tuple(_warnings(spec, dataset)), _split(spec, dataset))
 
 
 def input_shape(spec: JobSpec, dataset: Contents) -> tuple[int, int, int]:
@@ -165,6 +166,17 @@ def _warnings(spec: JobSpec, dataset: Contents) -> Iterator[str]:
         )
     if spec.batch_size > min(train, spec.dataset.train_limit or train):
         yield "batch_size is larger than the training split: every epoch is a single step."
+
+
+def _split(spec: JobSpec, dataset: Contents) -> str:
+    """A name of the images that are held out. Those that come divided are the same under every seed."""
+    given = dataset.parts or {}
+    drawn = {
+        part: share
+        for part, share in (("validation", spec.dataset.val_fraction), ("test", spec.dataset.test_fraction))
+        if part not in given
+    }
+    return " ".join([spec.dataset.id, *(f"{k}={v:g}" for k, v in drawn.items()), f"seed={spec.seed}" if drawn else ""])
 
 
 def _divided(spec: JobSpec, dataset: Contents) -> tuple[int, int]:

@@ -8,8 +8,9 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, bind
 from service.core.changes import losses_of
 from service.core.database import epochs, events, jobs
 from service.core.errors import NotFound
+from service.core.facts import Facts
 from service.core.history import COLUMNS, Epoch
-from service.core.jobs import Failure, Job, Phase, Status, StopReason, Transition
+from service.core.jobs import Failure, Job, Phase, Status, StopReason, Transition, Waste
 from service.core.spec import JobSpec
 
 MOST_AHEAD = 1_000  # jobs ahead of a queued one that are counted
@@ -99,6 +100,9 @@ def _job(row: RowMapping, transitions: Sequence[Transition]) -> Job:
         best=_epoch(row, "best"),
         last=_epoch(row, "last"),
         transitions=tuple(transitions),
+        facts=Facts.from_dict(row["facts"]) if row["facts"] else None,
+        waste=Waste(**row["waste"]) if row["waste"] else None,
+        **{name: row[name] for name in ("split", "parent", "patch", "advice", "ablation", "arm")},
     )
 
 

@@ -13,13 +13,13 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func
 from sqlalchemy.exc import IntegrityError
 
 from service.core import changes
-from service.core.builtin import BUILT_IN
+from service.core.arrivals import NOWHERE, IdempotencyKey, Origin, arrive, job_of_key, refuse_without_data
 from service.core.changes import change, checkpoints_of, end, locked, losses_of, next_turn, queue_again
-from service.core.database import Database, artifacts, datasets, epochs, events, idempotency, jobs, labels, now
-from service.core.datasets import DatasetStatus
-from service.core.errors import Conflict, KeyReused, LeaseLost, NotFound
+from service.core.database import Database, artifacts, epochs, events, jobs, labels, now
+from service.core.errors import Conflict, LeaseLost, NotFound
 from service.core.history import COLUMNS, Epoch
 from service.core.jobs import TERMINAL, Checkpoint, Job, Loss, Outcome, Phase, Retries, Status, StopReason, Wish
+from service.core.lineage import family
 from service.core.quotas import UNLIMITED, Quotas
 from service.core.records import WHOLE_JOB, read_job, read_jobs
 from service.core.spec import JobSpec
@@ -28,15 +28,8 @@ from service.core.usage import refuse_another_job, tenants_that_may_run
 
 TAKEN_FIRST = (jobs.c.priority.desc(), jobs.c.turn, jobs.c.seq)  # the order in which queued jobs are claimed
 CHECKPOINTS_KEPT = 2
+SIBLINGS = 200  # jobs of one split that are looked through
 REAPED_AT_ONCE = 100  # lapsed leases in one transaction
-
-
-@dataclass(frozen=True)
-class IdempotencyKey:
-    """A client's own name for a request, and the SHA-256 of what it sent."""
-
-    key: str
-    digest: str
 
 
 @dataclass(frozen=True)
@@ -87,8 +80,9 @@ class Store:
     # What clients do
 
     def submit(
-        self, tenant: str, spec: JobSpec, key: IdempotencyKey | None = None, warnings: Sequence[str] = ()
-    ) -> tuple[Job, bool]:
+        self, tenant: str, spec: JobSpec, key: IdempotencyKey | None = None, warnings: Sequence[str] = (),
+        split: str | None = None, origin: Origin = NOWHERE,
+    ) -> tuple[Job, bool]:  # fmt: skip
         """Insert a queued job with its first event and its key; the caller sends the hint after this returns.
 
         Returns the job and whether it is new: the second of two requests with one key gets the job of the first. Raises
@@ -98,17 +92,16 @@ class Store:
         job_id = f"job_{secrets.token_hex(10)}"
         try:
             with self._db.write() as c:
-                if key and (known := _known(c, tenant, key)):
+                if key and (known := job_of_key(c, tenant, key)):
                     return known, False
                 refuse_another_job(c, tenant, self._quotas)
-                _refuse_without_data(c, tenant, spec.dataset.id)
-                _insert(c, tenant, job_id, spec, key, warnings)
+                arrive(c, tenant, job_id, spec, key, warnings, split, origin)
                 job = read_job(c, tenant, job_id)
         except IntegrityError:  # the other request with this key was faster
             if key is None:
                 raise
             with self._db.read() as c:
-                if known := _known(c, tenant, key):
+                if known := job_of_key(c, tenant, key):
                     return known, False
             raise
         self._on_change(job_id)
@@ -194,16 +187,16 @@ class Store:
         def retried(c: Connection, row: RowMapping) -> bool:
             if row["status"] != Status.FAILED:
                 raise _conflict(row, "only a failed job can be retried")
-            _refuse_without_data(c, tenant, row["dataset"])
+            refuse_without_data(c, tenant, row["dataset"])
             anew: dict[str, Any] = {}
             if (row["error"] or {}).get("origin") != "infrastructure":
-                anew = {"checkpoints": [], "last_epoch": None, "best_epoch": None}
+                anew = {"checkpoints": [], "last_epoch": None, "best_epoch": None, "facts": None}
                 c.execute(delete(epochs).where(epochs.c.job_id == job_id))
             c.execute(delete(artifacts).where(artifacts.c.job_id == job_id))
             turn = next_turn(c, tenant, row["priority"])
             fresh: dict[str, Any] = {
                 "error": None, "stop_reason": None, "finished_at": None, "losses": [], "turn": turn,
-                "cancel_requested": False,
+                "cancel_requested": False, "waste": None,
             }  # fmt: skip
             queue_again(c, jobs.c.id == job_id, fresh | anew)
             return True
@@ -218,7 +211,7 @@ class Store:
     def known(self, tenant: str, key: IdempotencyKey) -> Job | None:
         """The job of a former request with this key. Raises KeyReused where that asked for something else."""
         with self._db.read() as c:
-            return _known(c, tenant, key)
+            return job_of_key(c, tenant, key)
 
     def delete(self, tenant: str, job_id: str) -> None:
         """Forget an ended job; raises Conflict while it lives."""
@@ -236,6 +229,14 @@ class Store:
             rows = c.execute(wanted.order_by(epochs.c.epoch)).mappings()
             return job, tuple(Epoch(**row) for row in rows)
 
+    def several(self, tenant: str, job_ids: Sequence[str]) -> tuple[tuple[Job, ...], dict[str, float]]:
+        """These jobs, in this order, and the seconds of each one's completed epochs by its id. Raises NotFound."""
+        spent = select(epochs.c.job_id, func.sum(epochs.c.seconds).label("seconds")).where(epochs.c.job_id.in_(job_ids))
+        with self._db.read() as c:
+            found = tuple(read_job(c, tenant, job_id) for job_id in job_ids)
+            rows = c.execute(spent.group_by(epochs.c.job_id)).all()
+        return found, {row.job_id: row.seconds for row in rows}
+
     def events(self, tenant: str, job_id: str, after: int, limit: int) -> tuple[bool, tuple[Event, ...]]:
         """Whether the job has ended, and at most `limit` of its events after the given one. Raises NotFound."""
         wanted = select(events).where(events.c.job_id == job_id, events.c.seq > after)
@@ -246,6 +247,25 @@ class Store:
             rows = c.execute(wanted.order_by(events.c.seq).limit(limit)).mappings()
             found = tuple(Event(row["seq"], row["type"], row["at"], row["data"]) for row in rows)
         return status in TERMINAL, found
+
+    def lineage(self, tenant: str, job_id: str) -> tuple[Job, ...]:
+        """The job's family, the oldest first. Raises NotFound."""
+        with self._db.read() as c:
+            return family(c, tenant, job_id)
+
+    def of_split(self, job: Job) -> tuple[Job, ...]:
+        """The tenant's newest jobs that were scored on the same images and have ended, this one among them."""
+        same = and_(jobs.c.tenant == job.tenant, jobs.c.split == job.split, jobs.c.status == Status.SUCCEEDED)
+        with self._db.read() as c:
+            newest = WHOLE_JOB.where(same).order_by(jobs.c.seq.desc()).limit(SIBLINGS)
+            return read_jobs(c, c.execute(newest).mappings().all())
+
+    def earlier_of_split(self, job: Job) -> int:
+        """How many of the tenant's earlier jobs were scored on the same images."""
+        own = and_(jobs.c.tenant == job.tenant, jobs.c.split == job.split, jobs.c.attempt > 0)
+        this = select(jobs.c.seq).where(jobs.c.id == job.id).scalar_subquery()
+        with self._db.read() as c:
+            return c.execute(select(func.count()).select_from(jobs).where(own, jobs.c.seq < this)).scalar_one()
 
     def artifacts(self, tenant: str, job_id: str) -> tuple[Artifact, ...]:
         """The manifest: what the job published, by name."""
@@ -340,6 +360,19 @@ class Store:
                 c.execute(insert(epochs).values(row))
         self._on_change(lease.job_id)
 
+    def learn(self, lease: Lease, facts: Mapping[str, Any]) -> None:
+        """Record facts beside those that are known. Raises LeaseLost."""
+        with self._db.write() as c:
+            known = _row(c, lease)["facts"] or {}
+            _fenced(c, lease, {"facts": {**known, **facts}}, "facts", facts)
+        self._on_change(lease.job_id)
+
+    def diagnosed(self, lease: Lease, told: Mapping[str, Any]) -> None:
+        """Append the event of a verdict. Raises LeaseLost."""
+        with self._db.write() as c:
+            _fenced(c, lease, {}, "diagnosis", told)
+        self._on_change(lease.job_id)
+
     def checkpoints(self, job_id: str) -> tuple[Checkpoint, ...]:
         """Those that are kept of a job, the newest first."""
         with self._db.read() as c:
@@ -418,11 +451,11 @@ class Store:
             taken = update(jobs).where(jobs.c.id.in_(due), jobs.c.status == Status.QUEUED, unchanged)
             return tuple(c.execute(taken.values(hinted_at=now()).returning(jobs.c.id)).scalars())
 
-    def forget_hints(self, job_id: str | None = None) -> None:
-        """The hint of this job, or of all jobs, never arrived: they are due at once."""
+    def forget_hints(self, *job_ids: str) -> None:
+        """The hints of these jobs, or of all jobs, never arrived: they are due at once."""
         lost = update(jobs).where(jobs.c.status == Status.QUEUED).values(hinted_at=None)
         with self._db.write() as c:
-            c.execute(lost.where(jobs.c.id == job_id) if job_id else lost)
+            c.execute(lost.where(jobs.c.id.in_(job_ids)) if job_ids else lost)
 
     def reap(self, retries: Retries) -> dict[str, Status]:
         """Take from lost workers what they held; returns what became of each job."""
@@ -458,45 +491,6 @@ class Store:
         if changed:
             self._on_change(job_id)
         return job, changed
-
-
-def _refuse_without_data(c: Connection, tenant: str, dataset_id: str) -> None:
-    """Raise Conflict unless the set can be trained on; it cannot be deleted before the transaction ends."""
-    if dataset_id in BUILT_IN:
-        return
-    wanted = select(datasets.c.status).where(datasets.c.tenant == tenant, datasets.c.id == dataset_id)
-    if c.execute(wanted.with_for_update(read=True)).scalar() != DatasetStatus.READY:
-        raise Conflict(f"the data set {dataset_id!r} cannot be trained on any more")
-
-
-def _insert(
-    c: Connection, tenant: str, job_id: str, spec: JobSpec, key: IdempotencyKey | None, warnings: Sequence[str]
-) -> None:
-    c.execute(
-        insert(jobs).values(
-            id=job_id, tenant=tenant, spec=spec.to_dict(), dataset=spec.dataset.id,
-            warnings=list(warnings), priority=spec.priority, status=Status.QUEUED, attempt=0,
-            version=0, turn=next_turn(c, tenant, spec.priority), cancel_requested=False, pause_requested=False,
-            checkpoints=[], losses=[], releases=0, created_at=now(), hinted_at=now(),
-        )
-    )  # fmt: skip
-    if key:
-        c.execute(insert(idempotency).values(tenant=tenant, key=key.key, digest=key.digest, job_id=job_id))
-    if spec.labels:
-        c.execute(insert(labels), [{"job_id": job_id, "key": k, "value": v} for k, v in spec.labels.items()])
-    change(c, jobs.c.id == job_id, {}, "status", {"status": Status.QUEUED})
-
-
-def _known(c: Connection, tenant: str, key: IdempotencyKey) -> Job | None:
-    wanted = select(idempotency).where(idempotency.c.tenant == tenant, idempotency.c.key == key.key)
-    row = c.execute(wanted).mappings().one_or_none()
-    if row is None:
-        return None
-    if row["digest"] != key.digest:
-        raise KeyReused(
-            f"Idempotency-Key {key.key!r} was sent before with another request; use a new key for a new job"
-        )
-    return read_job(c, tenant, row["job_id"])
 
 
 def _held(lease: Lease) -> ColumnElement[bool]:

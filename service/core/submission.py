@@ -2,11 +2,13 @@
 
 import logging
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.addresses import Network, fault
+from service.core.arrivals import NOWHERE, IdempotencyKey, Origin
 from service.core.builtin import BUILT_IN
 from service.core.catalog import Catalog
 from service.core.datasets import Contents, DatasetStatus
@@ -15,7 +17,7 @@ from service.core.jobs import Job
 from service.core.plan import Limits, Plan, plan
 from service.core.queue import HintQueue
 from service.core.spec import JobSpec, contradictions
-from service.core.store import IdempotencyKey, Store
+from service.core.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,9 @@ class Submission:
             spec = replace(spec, dataset=replace(spec.dataset, image_size=contents.shape[1]))
         return plan(spec.filled(secrets.randbits(32)), contents, self.limits)
 
-    def submit(self, tenant: str, spec: JobSpec, key: IdempotencyKey | None = None) -> tuple[Job, bool]:
+    def submit(
+        self, tenant: str, spec: JobSpec, key: IdempotencyKey | None = None, origin: Origin = NOWHERE
+    ) -> tuple[Job, bool]:
         """Store the job, then tell the workers: once it is stored, it will be run whatever happens to the hint.
 
         Returns it and whether it is new. Raises Invalid, and KeyReused.
@@ -51,18 +55,30 @@ class Submission:
         if key and (known := self.store.known(tenant, key)):
             return known, False
         planned = self.plan(tenant, spec)
-        job, is_new = self.store.submit(tenant, planned.spec, key, planned.warnings)
+        job, is_new = self.store.submit(tenant, planned.spec, key, planned.warnings, planned.split, origin)
         if is_new:
             self.hint(job)
         return job, is_new
 
     def hint(self, job: Job) -> None:
         """Tell the workers that a job has been queued."""
-        if not self.queue.send(job.id):
+        self.hint_all([job.id])
+
+    def hint_all(self, job_ids: Iterable[str]) -> None:
+        """Tell the workers that jobs have been queued."""
+        unsent = [job_id for job_id in job_ids if not self.queue.send(job_id)]
+        if unsent:
             try:
-                self.store.forget_hints(job.id)
-            except SQLAlchemyError as error:  # the dispatcher will find the hint too old
-                log.warning("the hint of %s is late: %s", job.id, error)
+                self.store.forget_hints(*unsent)
+            except SQLAlchemyError as error:  # the dispatcher will find the hints too old
+                log.warning("hints are late, the first of %s: %s", unsent[0], error)
+
+    def contents(self, tenant: str, dataset_id: str) -> Contents | None:
+        """What a data set of the tenant's holds; None where it cannot be trained on any more."""
+        try:
+            return self._contents(tenant, dataset_id)
+        except Invalid:
+            return None
 
     def _judged(self, tenant: str, spec: JobSpec) -> tuple[Contents | None, tuple[Fault, ...]]:
         """What there is to train on, None where there is nothing, and everything wrong with the spec."""

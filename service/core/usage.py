@@ -13,8 +13,8 @@ from service.core.quotas import Quotas
 RETRY_SECONDS = 30  # when it may be worth trying again
 
 
-def refuse_another_job(c: Connection, tenant: str, quotas: Quotas) -> None:
-    """Raise QuotaExceeded where a tenant has as many jobs waiting, or as much stored, as it may have."""
+def refuse_another_job(c: Connection, tenant: str, quotas: Quotas, count: int = 1) -> None:
+    """Raise QuotaExceeded where a tenant may not have so many jobs more waiting, or has as much stored as it may."""
     if quotas.queued_jobs is not None:
         _in_turn(c, tenant)
         waiting = select(literal(1)).where(jobs.c.tenant == tenant, jobs.c.status.in_([Status.QUEUED, Status.PAUSED]))
@@ -23,6 +23,9 @@ def refuse_another_job(c: Connection, tenant: str, quotas: Quotas) -> None:
             raise QuotaExceeded(
                 f"{quotas.queued_jobs} jobs are waiting already, as many as may; wait, or cancel some", RETRY_SECONDS
             )
+        if counted + count > quotas.queued_jobs:
+            detail = f"{counted} jobs are waiting and {quotas.queued_jobs} may; these would be {count} more"
+            raise QuotaExceeded(detail, RETRY_SECONDS)
     _refuse_more_stored(c, tenant, quotas, 0)
 
 

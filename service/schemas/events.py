@@ -11,7 +11,7 @@ class EventSchema(Schema):
     """One thing that happened to a job."""
 
     id = fields.Integer(metadata={"description": "counted from 1 for each job"})
-    type = fields.String(metadata={"description": "status, phase, epoch, resumed, cancel_requested, …"})
+    type = fields.String(metadata={"description": "status, phase, facts, epoch, diagnosis, resumed, …"})
     at = Timestamp()
     data = fields.Dict(keys=fields.String(), metadata={"description": "as the type has it"})
 

@@ -1,10 +1,12 @@
 """Fields that are stricter than marshmallow's: JSON has types, and a number in quotes is not a number."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
+
+SHOWN = 50  # characters of an unknown word, told back
 
 
 class Number(fields.Float):
@@ -95,3 +97,20 @@ class Tagged(fields.Field[Any]):
             return chosen.load(value)
         except ValidationError as error:  # half an object of a union says nothing about the others
             raise ValidationError(error.messages) from error
+
+
+class WordOrObject(fields.Raw):
+    """One of some words, or an object; the two mean the same kind of thing."""
+
+    def __init__(self, words: Sequence[str], schema: Schema, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.words, self.schema = words, schema
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(value, str):
+            if value not in self.words:
+                raise ValidationError(f"{value[:SHOWN]!r} is not known.")
+            return value
+        if not isinstance(value, dict):
+            raise ValidationError("Must be a word or an object.")
+        return self.schema.load(value)

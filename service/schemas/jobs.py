@@ -12,7 +12,17 @@ from service.schemas.fields import Text
 from service.schemas.pages import PageQuerySchema
 
 MAX_WAIT_SECONDS = 60.0
-LINKS = ("history", "events", "artifacts", "predict", "cancel", "pause", "resume", "retry")
+LINKS = (
+    "history", "diagnosis", "counterfactual", "lineage", "events", "artifacts", "predict", "cancel", "pause", "resume",
+    "retry", "fork",
+)  # fmt: skip
+SUBMITTED = {
+    "Location": {"description": "the job", "schema": {"type": "string"}},
+    "Idempotency-Replayed": {
+        "description": "true where the job is of an earlier request",
+        "schema": {"type": "string"},
+    },
+}
 
 
 class Timestamp(fields.Field[float]):
@@ -55,6 +65,14 @@ class EpochSchema(Schema):
     improved = fields.Boolean()
     epochs_without_improvement = fields.Integer()
     flag = fields.String(allow_none=True, metadata={"description": "nan or inf, where a number was not finite"})
+    val_loss_se = fields.Float(
+        allow_none=True, metadata={"description": "standard error of val_loss over the validation images"}
+    )
+    val_change_se = fields.Float(
+        allow_none=True,
+        metadata={"description": "standard error of val_loss minus that of the best epoch before, image by image"},
+    )
+    joules = fields.Float(allow_none=True, metadata={"description": "energy that the GPU took, where it is measured"})
 
 
 class ErrorSchema(Schema):
@@ -95,6 +113,29 @@ class ProgressSchema(Schema):
     images_per_second = fields.Float(allow_none=True)
 
 
+class WasteSchema(Schema):
+    """What was spent after the best epoch: early stopping needs some of it."""
+
+    epochs = fields.Integer()
+    seconds = fields.Float()
+    images = fields.Integer(metadata={"description": "training images"})
+    share = fields.Float(metadata={"description": "of the seconds in all epochs"})
+    joules = fields.Float(allow_none=True, metadata={"description": "null where no GPU measures them"})
+
+
+class FactsSchema(Schema):
+    """What the worker found out about the data."""
+
+    images = fields.Dict(
+        keys=fields.String(), values=fields.Integer(), metadata={"description": "by part of the split"}
+    )
+    trivial_loss = fields.Float(metadata={"description": "what guessing by the labels' frequencies scores, in nats"})
+    trivial_accuracy = fields.Float()
+    copies_across = fields.Integer(
+        metadata={"description": "validation images that have a copy among the training images"}
+    )
+
+
 class JobSchema(Schema):
     """A job as it stands."""
 
@@ -124,6 +165,11 @@ class JobSchema(Schema):
     )
     error = fields.Nested(ErrorSchema, allow_none=True)
     transitions = fields.List(fields.Nested(TransitionSchema))
+    facts = fields.Nested(FactsSchema, allow_none=True)
+    waste = fields.Nested(WasteSchema, allow_none=True, metadata={"description": "once the job has ended"})
+    parent = fields.String(allow_none=True, metadata={"description": "the job that this one was forked from"})
+    ablation = fields.String(allow_none=True)
+    arm = fields.String(allow_none=True, metadata={"description": "of the ablation"})
     labels = fields.Function(lambda job: dict(job.spec.labels))
     links = fields.Function(lambda job: links(job.id))
 

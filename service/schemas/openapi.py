@@ -5,11 +5,16 @@ from typing import Any
 from apispec import APISpec
 from marshmallow import fields
 
-from service.schemas.fields import Tagged
+from service.schemas.fields import Tagged, WordOrObject
 
 
 def document_tagged(converter: Any, field: fields.Field[Any], **kwargs: Any) -> dict[str, Any]:
-    """A Tagged field is oneOf its schemas, told apart by its tag (an attribute function of apispec)."""
+    """A Tagged field is oneOf its schemas, told apart by its tag, and a WordOrObject either (an attribute function of
+    apispec).
+    """
+    if isinstance(field, WordOrObject):
+        word = {"type": "string", "enum": list(field.words)}
+        return {"oneOf": [word, converter.resolve_nested_schema(field.schema)]}
     if not isinstance(field, Tagged):
         return {}
     references = {tag: converter.resolve_nested_schema(schema) for tag, schema in field.choices.items()}

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ import pytest
 import torch
 from sqlalchemy.exc import OperationalError
 
+from service.core.builtin import DIGITS
 from service.core.database import Database
+from service.core.diagnosis import Case, diagnose
 from service.core.errors import StorageError
 from service.core.jobs import Phase, Status, Wish
 from service.core.settings import Settings
@@ -390,3 +392,24 @@ def test_a_set_that_was_sent_is_trained_on_and_its_result_reproduced(bench: Benc
         recorded, recomputed = verify(folder, pack)
     assert recomputed == pytest.approx(recorded, rel=1e-5)
     assert list((bench.settings.home / "scratch").glob("*/a*")) == []
+
+
+def test_a_run_that_overfits_is_told_of_as_it_turns_and_at_its_end(bench: Bench) -> None:
+    dataset = {"id": "digits", "train_limit": 60, "test_fraction": 0.1}
+    job = bench.run(dataset=dataset, model={"arch": "mlp", "hidden": [256]}, epochs=400, early_stopping=None)
+    told = [data for kind, data in bench.events(job) if kind == "diagnosis"]
+    assert [data["is_final"] for data in told] == [False] * (len(told) - 1) + [True]
+    assert told[0]["onset_epoch"] < 400
+    published = {artifact.name: artifact for artifact in bench.store.artifacts("t", job.id)}
+    with bench.storage.open(published["report.json"].key) as file:
+        report = json.loads(file.read())
+    history = bench.store.history("t", job.id)[1]
+    again = diagnose(history, Case(job.spec, DIGITS), job.facts, job.stop_reason)
+    assert report["diagnosis"] == json.loads(json.dumps(asdict(again)))
+    assert told[-1]["verdict"] == report["diagnosis"]["verdict"] == "stagnant_generalization"
+    assert job.facts is not None
+    assert job.facts.test is not None
+    assert job.best is not None
+    assert report["test"]["optimism"] == job.facts.test.optimism(job.best)[0]
+    assert job.waste is not None
+    assert job.waste.epochs == 400 - job.best.epoch

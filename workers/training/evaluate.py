@@ -1,5 +1,6 @@
 """Scoring a model: plain cross entropy and accuracy, averaged per image, in eval mode, leaving no trace."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,10 +18,14 @@ MOST_PIXELS = 1 << 18  # of one channel at a time: larger batches need more memo
 
 @dataclass(frozen=True)
 class Score:
-    """Mean cross entropy per image (nats, without smoothing, weights or penalties) and share of images right."""
+    """Mean cross entropy per image (nats, without smoothing, weights or penalties) and share of images right.
+
+    `loss_se` is the standard error of the mean loss, None of a single image.
+    """
 
     loss: float
     accuracy: float
+    loss_se: float | None
 
 
 @contextmanager
@@ -51,22 +56,33 @@ def scoring_batch(batches: Batches, training_batch: int) -> int:
 
 
 @torch.no_grad()
-def score_sums(model: nn.Module, batches: Batches, batch_size: int) -> Tensor:
-    """float64 [2], still on the device: the sum of the losses over every image once, and how many were right.
+def score_each(model: nn.Module, batches: Batches, batch_size: int) -> tuple[Tensor, Tensor]:
+    """Score every image once: (losses float64 [n], in the order of the batches; how many were right, float64 []).
 
-    Always in float32 (which a GPU may compute as TF32), whatever precision the training steps use. Changes no
-    parameter, buffer, mode or random state, and does not synchronize.
+    Both are still on the device. Always in float32 (which a GPU may compute as TF32), whatever precision the training
+    steps use. Changes no parameter, buffer, mode or random state, and does not synchronize.
     """
-    sums = torch.zeros(2, dtype=torch.float64, device=batches.device)
+    losses = torch.empty(len(batches), dtype=torch.float64, device=batches.device)
+    hits = torch.zeros((), dtype=torch.float64, device=batches.device)
+    done = 0
     with eval_mode(model):
         for images, labels in batches.in_order(batch_size):
             logits = model(images)
-            sums[0] += F.cross_entropy(logits, labels, reduction="none").sum(dtype=torch.float64)
-            sums[1] += (logits.argmax(1) == labels).sum()
-    return sums
+            losses[done : done + len(labels)] = F.cross_entropy(logits, labels, reduction="none")
+            hits += (logits.argmax(1) == labels).sum()
+            done += len(labels)
+    return losses, hits
+
+
+def standard_error(values: Tensor) -> Tensor:
+    """Of the mean of `values` [n]: their standard deviation over the root of n; float64 [], zero of a single one."""
+    if len(values) < 2:  # noqa: PLR2004 - one value has no deviation
+        return torch.zeros((), dtype=torch.float64, device=values.device)
+    return values.std() / math.sqrt(len(values))
 
 
 def evaluate(model: nn.Module, batches: Batches, batch_size: int = 256) -> Score:
     """Score the model on every image once; the same, up to rounding, for any batch size."""
-    loss, correct = score_sums(model, batches, batch_size).tolist()
-    return Score(loss / len(batches), correct / len(batches))
+    losses, hits = score_each(model, batches, batch_size)
+    loss, correct, error = torch.stack([losses.mean(), hits, standard_error(losses)]).tolist()
+    return Score(loss, correct / len(batches), error if len(batches) > 1 else None)

@@ -11,7 +11,7 @@ from torch import nn
 from service.core.spec import JobSpec
 from workers.training.checkpoint import Weights
 from workers.training.data.batches import Batches
-from workers.training.evaluate import score_sums, scoring_batch, train_mode
+from workers.training.evaluate import score_each, scoring_batch, standard_error, train_mode
 from workers.training.precision import Precision
 from workers.training.schedule import lr_share
 from workers.training.state import EpochResult, Snapshot, State
@@ -63,6 +63,7 @@ def fit(
     on_checkpoint: Callable[[Snapshot], None] = lambda snapshot: None,
     resume_from: Snapshot | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    joules: Callable[[], float | None] = lambda: None,
 ) -> Fitted:
     """Train `model` in place until early stopping, the epochs, the time or `should_stop` end it.
 
@@ -75,7 +76,7 @@ def fit(
     (more where writing takes long; 0: before every batch), and at the end; it must write it before it returns. A run
     that is given one as `resume_from` goes on from there and comes to the same result as if it had never been
     interrupted, bit for bit on a CPU; one that had ended ends at once. Raises CheckpointMismatch where it is of another
-    spec or other data.
+    spec or other data. `joules` reads the device's energy meter, None where it has none.
     """
     train, device = parts.train, parts.train.device
     steps = train.steps(spec.batch_size)
@@ -94,6 +95,7 @@ def fit(
             return ended(reason)
         if state.step == 0:
             state.epoch_started = time.monotonic()
+        joules_before = joules()
 
         train_mode(model)
         for pixels, labels in train.shuffled(spec.batch_size, state.order, skip=state.step):
@@ -107,23 +109,31 @@ def fit(
             state.losses[state.step], state.hits[state.step] = step(pixels, labels, lr)
             state.step += 1
 
-        validation = score_sums(state.scored, parts.validation, scoring)
-        clean = score_sums(state.scored, parts.clean, scoring) if parts.clean else validation
-        training = torch.stack([state.losses.sum(), state.hits.sum(), step.penalty()])
-        measured = torch.cat([training, validation, clean]).tolist()  # the one synchronization of the epoch
+        losses, hits = score_each(state.scored, parts.validation, scoring)
+        clean = score_each(state.scored, parts.clean, scoring)[0] if parts.clean else losses
+        change = losses - state.best_losses if state.best_losses is not None else losses
+        measured = torch.stack(
+            [
+                state.losses.sum(), state.hits.sum(), step.penalty(), losses.mean(), hits, clean.mean(),
+                standard_error(losses), standard_error(change),
+            ]
+        ).tolist()  # fmt: skip  # the one synchronization of the epoch
         train_loss, train_accuracy = (value / len(train) for value in measured[:2])
-        val_loss, val_accuracy = (value / len(parts.validation) for value in measured[3:5])
+        val_loss, val_accuracy = measured[3], measured[4] / len(parts.validation)
         finite = math.isfinite(train_loss) and math.isfinite(val_loss)
+        has_noise = math.isfinite(val_loss) and len(parts.validation) > 1
         monitored = val_loss if state.stopper.monitor == "val_loss" else val_accuracy
         improved = state.stopper.update(state.epoch, monitored if finite else math.nan)
         state.plateau.update(spec.schedule, val_loss)
+        had_best = state.best_losses is not None
         if improved:
-            on_best(state.keep_best())
+            on_best(state.keep_best(losses))
+        joules_after = joules()
         seconds = time.monotonic() - state.epoch_started
         result = EpochResult(
             epoch=state.epoch,
             train_loss=train_loss,
-            train_loss_clean=measured[5] / len(parts.clean) if parts.clean else None,
+            train_loss_clean=measured[5] if parts.clean else None,
             val_loss=val_loss,
             train_accuracy=train_accuracy,
             val_accuracy=val_accuracy,
@@ -133,6 +143,9 @@ def fit(
             images_per_second=len(train) / seconds,
             improved=improved,
             epochs_without_improvement=state.stopper.state.epochs_without_improvement,
+            val_loss_se=measured[6] if has_noise else None,
+            val_change_se=measured[7] if has_noise and had_best else None,
+            joules=None if joules_before is None or joules_after is None else joules_after - joules_before,
         )
         state.close_epoch(result)
         on_epoch(result)

@@ -34,7 +34,7 @@ def summary(
         "epochs": fitted.epochs,
         "best": _finite(by_epoch.get(fitted.best_epoch or 0)),
         "last": _finite(by_epoch.get(fitted.epochs)),
-        "test": _finite(test),
+        "test": _tested(test, by_epoch.get(fitted.best_epoch or 0)),
         "parameters": sum(p.numel() for p in model.parameters()),
         "preprocessing": {
             "scale": "pixel / 255, then (value - mean) / std per channel",
@@ -57,6 +57,13 @@ def summary(
             "threads": torch.get_num_threads(),
         },
     }
+
+
+def _tested(test: Score | None, best: EpochResult | None) -> dict[str, Any] | None:
+    """The test's score with its optimism: by how much its loss is above the validation loss that was chosen by."""
+    if test is None or best is None:
+        return None
+    return {**(_finite(test) or {}), "optimism": test.loss - best.val_loss}
 
 
 def _finite(result: EpochResult | Score | None) -> dict[str, Any] | None:

@@ -9,12 +9,12 @@ from torch import Tensor, nn, optim
 
 from service.core.errors import CheckpointMismatch
 from service.core.spec import JobSpec
+from service.core.stopping import Stopper
 from workers.training.checkpoint import Weights, weights_of
 from workers.training.optim import build_optimizer
 from workers.training.regularization.ema import MovingAverage
 from workers.training.schedule import Plateau
 from workers.training.seeds import derive, generator
-from workers.training.stopping import Stopper
 
 Snapshot = dict[str, Any]  # tensors and plain data only: torch.load reads it with weights_only=True
 
@@ -29,6 +29,10 @@ class EpochResult:
     eval mode. `penalty` is what L1 and coupled weight decay add to the objective with the weights as they are at the
     end of the epoch. `lr` is that of the epoch's last step. `seconds` is the whole epoch, scoring included, and
     `images_per_second` the training images over it.
+
+    `val_loss_se` is the standard error of `val_loss` over the validation images, and `val_change_se` that of its
+    difference from the best epoch before, image by image (paired); None where there is nothing to compute them from.
+    `joules` is the energy that the device took for the epoch, None where nothing measures it.
     """
 
     epoch: int
@@ -43,6 +47,9 @@ class EpochResult:
     images_per_second: float
     improved: bool
     epochs_without_improvement: int
+    val_loss_se: float | None = None
+    val_change_se: float | None = None
+    joules: float | None = None
 
 
 @dataclass
@@ -62,6 +69,7 @@ class State:
     hits: Tensor  # likewise: images that were right
     history: list[EpochResult] = field(default_factory=list)
     best: Weights | None = None
+    best_losses: Tensor | None = None  # float64 [validation images], on the device: of the best epoch
     epoch: int = 1
     step: int = 0
     started: float = field(default_factory=time.monotonic)  # moved back by the seconds of former processes
@@ -93,9 +101,9 @@ class State:
         """The network that is scored and kept: the average of the weights where there is one."""
         return self.average.shadow if self.average else self.model
 
-    def keep_best(self) -> Weights:
-        """Copy the weights that were just scored."""
-        self.best = weights_of(self.scored)
+    def keep_best(self, losses: Tensor) -> Weights:
+        """Copy the weights that were just scored, with the losses that each validation image had."""
+        self.best, self.best_losses = weights_of(self.scored), losses
         return self.best
 
     def close_epoch(self, result: EpochResult) -> None:
@@ -117,6 +125,7 @@ class State:
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state_dict() if self.average else None,
             "best": self.best,
+            "best_losses": self.best_losses,
             "stopper": self.stopper.state_dict(),
             "plateau": self.plateau.state_dict(),
             "losses": self.losses,
@@ -140,6 +149,8 @@ class State:
         if self.average:
             self.average.load_state_dict(snapshot["average"])
         self.best = snapshot["best"]
+        best_losses = snapshot.get("best_losses")  # former releases kept none
+        self.best_losses = best_losses if best_losses is None else best_losses.to(self.losses.device)
         self.stopper.load_state_dict(snapshot["stopper"])
         self.plateau.load_state_dict(snapshot["plateau"])
         self.losses.copy_(snapshot["losses"])

@@ -168,9 +168,9 @@ class Webhook:
 
     url: str = option("an https:// or http:// address; a signed message is POSTed there", length=(1, 2000))
     events: tuple[
-        Literal["queued", "running", "paused", "succeeded", "failed", "cancelled", "epoch", "resumed"], ...
-    ] = option("what to tell of: the job's statuses, its epochs, its restarts from a checkpoint",
-        ("succeeded", "failed", "cancelled"), length=(1, 8),
+        Literal["queued", "running", "paused", "succeeded", "failed", "cancelled", "epoch", "resumed", "diagnosis"], ...
+    ] = option("what to tell of: the job's statuses, its epochs, its restarts from a checkpoint, its verdicts",
+        ("succeeded", "failed", "cancelled"), length=(1, 9),
     )  # fmt: skip
 
 

@@ -114,7 +114,8 @@ def every_route(app: Flask) -> Iterator[tuple[str, str]]:
 
 
 BODIES: dict[str, dict[str, Any]] = {
-    "/v1/jobs/<job_id>/predict": {"data": encoded(stripes("rows", 1)), "content_type": "image/png"}
+    "/v1/jobs/<job_id>/predict": {"data": encoded(stripes("rows", 1)), "content_type": "image/png"},
+    "/v1/jobs/<job_id>/fork": {"json": {"advice": "dropout"}},
 }
 
 
@@ -126,8 +127,12 @@ def test_no_route_shows_or_touches_what_is_another_tenant_s(
     ended = alice("POST", "/v1/jobs", json=SPEC).json
     finish(parts, claim(parts), tmp_path)
     waiting = alice("POST", "/v1/jobs", json=SPEC | {"dataset": {"id": dataset["id"]}}).json
-    before = [alice("GET", job["links"]["self"]).json for job in (ended, waiting)]
-    ids = {"dataset_id": [dataset["id"]], "job_id": [ended["id"], waiting["id"]], "name": ["best_model.pth"]}
+    ablation = alice("POST", "/v1/ablations", json={"spec": SPEC, "factors": ["dropout"]}).json
+    before = [alice("GET", found["links"]["self"]).json for found in (ended, waiting, ablation)]
+    ids = {
+        "dataset_id": [dataset["id"]], "job_id": [ended["id"], waiting["id"]], "name": ["best_model.pth"],
+        "ablation_id": [ablation["id"]],
+    }  # fmt: skip
     walked = 0
     for method, rule in every_route(app):
         arguments = [part[1:-1] for part in rule.split("/") if part.startswith("<")]
@@ -137,10 +142,17 @@ def test_no_route_shows_or_touches_what_is_another_tenant_s(
             is_problem(bob(method, path, **BODIES.get(rule, {})), 404)
             walked += 1
     assert walked >= 20
-    assert bob("GET", "/v1/jobs").json["data"] == []
+    compared = f"/v1/compare?jobs={waiting['id']},{ended['id']}"
+    assert alice("GET", compared).status_code == 200
+    is_problem(bob("GET", compared), 404)
+    assert bob("GET", "/v1/jobs").json["data"] == bob("GET", "/v1/ablations").json["data"] == []
     assert dataset["id"] not in [found["id"] for found in bob("GET", "/v1/datasets").json["data"]]
-    is_problem(bob("POST", "/v1/jobs", json=SPEC | {"dataset": {"id": dataset["id"]}}), 422)
-    assert [alice("GET", job["links"]["self"]).json for job in (ended, waiting)] == before
+    theirs = SPEC | {"dataset": {"id": dataset["id"]}}
+    is_problem(bob("POST", "/v1/jobs", json=theirs), 422)
+    is_problem(bob("POST", "/v1/ablations", json={"spec": theirs, "factors": ["dropout"]}), 422)
+    assert [alice("GET", found["links"]["self"]).json for found in (ended, waiting, ablation)] == before
+    own = bob("POST", "/v1/jobs", json=SPEC).json
+    assert ended["id"] in is_problem(bob("GET", f"/v1/compare?jobs={own['id']},{ended['id']}"), 404)["detail"]
 
 
 def test_two_tenants_may_use_the_same_idempotency_key(alice: Caller, bob: Caller) -> None:

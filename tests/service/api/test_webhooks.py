@@ -107,14 +107,16 @@ def test_what_a_job_came_to_is_sent_signed_and_once(
 
 
 def test_only_chosen_events_are_told(client: FlaskClient, parts: Parts, receiver: Receiver, tmp_path: Path) -> None:
-    submit(client, webhook={"url": receiver.url, "events": ["running", "epoch"]})
+    submit(client, webhook={"url": receiver.url, "events": ["running", "epoch", "diagnosis"]})
     lease = claim(parts)
     parts.store.append(lease, [epoch(1, 0.5, improved=True)])
+    parts.store.diagnosed(lease, {"verdict": "overfitting", "onset_epoch": 4, "is_final": False})
     finish(parts, lease, tmp_path)
     while parts.courier.send_due():
         pass
-    assert [message["type"] for message in receiver.messages()] == ["job.running", "job.epoch"]
+    assert [message["type"] for message in receiver.messages()] == ["job.running", "job.epoch", "job.diagnosis"]
     assert receiver.messages()[1]["data"]["val_loss"] == 0.5
+    assert receiver.messages()[2]["data"]["verdict"] == "overfitting"
     submit(client)
     assert parts.courier.send_due() == 0, "a job without a webhook tells nobody"
 

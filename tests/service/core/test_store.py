@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from service.core.arrivals import IdempotencyKey
 from service.core.database import Database, metadata
 from service.core.errors import Conflict, KeyReused, LeaseLost, NotFound
 from service.core.history import Epoch
@@ -15,7 +16,7 @@ from service.core.jobs import Checkpoint, Failure, Job, Outcome, Phase, Retries,
 from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.storage import Artifact
-from service.core.store import IdempotencyKey, Lease, Store
+from service.core.store import Lease, Store
 
 SUCCESS = Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS)
 MODEL = Artifact("best_model.pth", "jobs/x/a1/best_model.pth", 3, "abc", "application/octet-stream")

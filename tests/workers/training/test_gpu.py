@@ -8,7 +8,7 @@ import torch
 from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATION, network, spec
 from workers.training.data.batches import Batches
 from workers.training.data.prepare import prepare
-from workers.training.evaluate import score_sums
+from workers.training.evaluate import score_each
 from workers.training.loop import Parts, fit
 from workers.training.state import EpochResult, State
 from workers.training.step import Step
@@ -51,7 +51,7 @@ def test_no_step_of_an_epoch_waits_for_the_gpu(policy: dict[str, Any]) -> None:
     try:
         for pixels, labels in train.shuffled(64, state.order):
             step(pixels, labels, 1e-3)
-        score_sums(state.scored, batches(prepared.split.validation), 64)
+        score_each(state.scored, batches(prepared.split.validation), 64)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

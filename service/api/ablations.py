@@ -1,0 +1,85 @@
+"""The resource /v1/ablations."""
+
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any
+
+from flask.views import MethodView
+
+from service.api import cancelling
+from service.api.blueprint import Blueprint
+from service.api.context import parts
+from service.auth import tenant
+from service.core.ablations import AblationStatus
+from service.core.conclusions import conclude
+from service.core.errors import NotFound
+from service.core.factors import Designer
+from service.core.jobs import TERMINAL, Status
+from service.schemas.ablations import (
+    AblationListSchema,
+    AblationRequestSchema,
+    AblationSchema,
+    links,
+    told,
+)
+from service.schemas.pages import PageQuerySchema, cursor
+from service.schemas.patches import read_spec
+
+blueprint = Blueprint(
+    "ablations", __name__, url_prefix="/v1/ablations", description="What regularizers do, measured over several seeds"
+)
+
+
+@blueprint.route("")
+class Ablations(MethodView):
+    @blueprint.arguments(PageQuerySchema, location="query")
+    @blueprint.response(200, AblationListSchema)
+    def get(self, query: dict[str, Any]) -> dict[str, Any]:
+        """List ablations, newest first"""
+        page = parts().ablations.list(tenant(), **query)
+        return {"data": page.ablations, "has_more": page.next_seq is not None, "next_cursor": cursor(page.next_seq)}
+
+    @blueprint.arguments(AblationRequestSchema)
+    @blueprint.response(
+        202, AblationSchema, description="Accepted, all jobs queued; Location names the ablation",
+        headers={"Location": {"description": "the ablation", "schema": {"type": "string"}}},
+    )  # fmt: skip
+    def post(self, given: dict[str, Any]) -> Any:
+        """Run a spec with each of some factors, with all of them and with none, under several seeds"""
+        design = Designer(parts().submission, read_spec).design(tenant(), **given)
+        ablation_id, job_ids = parts().ablations.add(tenant(), design)
+        parts().submission.hint_all(job_ids)
+        return _told(ablation_id), 202, {"Location": links(ablation_id)["self"]}
+
+
+@blueprint.route("/<ablation_id>")
+class OneAblation(MethodView):
+    @blueprint.response(200, AblationSchema)
+    def get(self, ablation_id: str) -> Any:
+        """Look at an ablation and what its jobs say so far"""
+        return _told(ablation_id)
+
+    @blueprint.response(204)
+    def delete(self, ablation_id: str) -> None:
+        """Delete the record of an ablation whose jobs have all ended; the jobs stay"""
+        parts().ablations.delete(tenant(), ablation_id)
+
+
+@blueprint.route("/<ablation_id>/cancel", methods=["POST"])
+@blueprint.response(202, AblationSchema, description="Its jobs are cancelled, or asked to stop")
+@blueprint.alt_response(200, schema=AblationSchema, description="All of them had ended already; nothing changes")
+def cancel(ablation_id: str) -> Any:
+    """Cancel all jobs of an ablation that have not ended"""
+    ablation, runs = parts().ablations.get(tenant(), ablation_id)
+    if ablation.status is not AblationStatus.RUNNING:
+        return _told(ablation_id), 200
+    living = [run for run in reversed(runs) if run.status not in TERMINAL]
+    # Those that wait come first, the last in line before the others: no worker that is set free takes one of them.
+    for run in sorted(living, key=lambda run: run.status is Status.RUNNING):
+        with suppress(NotFound):  # it ended and was deleted meanwhile
+            cancelling.cancel(tenant(), run.id)
+    return _told(ablation_id), 202
+
+
+def _told(ablation_id: str) -> SimpleNamespace:
+    return told(conclude(*parts().ablations.get(tenant(), ablation_id)))

@@ -1,0 +1,19 @@
+"""The resource /v1/compare."""
+
+from typing import Any
+
+from service.api.blueprint import Blueprint
+from service.api.context import parts
+from service.auth import tenant
+from service.core.comparison import Comparison, compare
+from service.schemas.compare import CompareQuerySchema, ComparisonSchema
+
+blueprint = Blueprint("compare", __name__, url_prefix="/v1/compare", description="Jobs beside each other")
+
+
+@blueprint.route("")
+@blueprint.arguments(CompareQuerySchema, location="query")
+@blueprint.response(200, ComparisonSchema)
+def comparison(query: dict[str, Any]) -> Comparison:
+    """What differed in the specs of jobs and what it did, with the noise"""
+    return compare(*parts().store.several(tenant(), query["jobs"]))

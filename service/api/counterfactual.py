@@ -1,0 +1,26 @@
+"""The resource /v1/jobs/{id}/counterfactual."""
+
+from typing import Any
+
+from service.api.blueprint import Blueprint
+from service.api.context import parts
+from service.auth import tenant
+from service.core.counterfactual import recorded, replay
+from service.core.errors import Conflict
+from service.schemas.counterfactual import CounterfactualQuerySchema, CounterfactualSchema
+
+blueprint = Blueprint("counterfactual", __name__, url_prefix="/v1/jobs", description="What other settings would do")
+
+
+@blueprint.route("/<job_id>/counterfactual")
+@blueprint.arguments(CounterfactualQuerySchema, location="query")
+@blueprint.response(200, CounterfactualSchema)
+def counterfactual(query: dict[str, Any], job_id: str) -> dict[str, Any]:
+    """What other settings of early stopping would have kept and saved, from the recorded losses"""
+    job, epochs = parts().store.history(tenant(), job_id)
+    if not job.is_terminal:
+        raise Conflict(f"the job is {job.status}; wait until it has ended")
+    if not epochs:
+        raise Conflict(f"the job has {job.status} before an epoch was complete; there is nothing to replay")
+    found = replay(epochs, job.spec, query["patience"], query["min_delta"], job.stop_reason)
+    return {"actual": recorded(epochs, job.stop_reason), "data": found}

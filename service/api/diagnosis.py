@@ -1,0 +1,97 @@
+"""The resources of a job's diagnosis: the verdict, the forks that it advises, and what became of them."""
+
+from dataclasses import replace
+from typing import Any
+
+from flask import request
+
+from service.api.blueprint import Blueprint
+from service.api.context import parts
+from service.api.idempotency import idempotency
+from service.auth import tenant
+from service.core.arrivals import Origin
+from service.core.diagnosis import Advice, Case, Diagnosis, diagnose
+from service.core.errors import Invalid
+from service.core.experience import learnt_from
+from service.core.forking import Change, advised, changed
+from service.core.jobs import Job
+from service.schemas.diagnosis import DiagnosisSchema, ForkSchema, LineageSchema
+from service.schemas.jobs import SUBMITTED, JobSchema, SubmitHeadersSchema, links
+from service.schemas.patches import read_spec
+
+blueprint = Blueprint("diagnosis", __name__, url_prefix="/v1/jobs", description="What the curves show, and the cure")
+MORE_IMAGES = ("more_data", "collect")  # advice whose effect a learning curve tells
+
+
+@blueprint.route("/<job_id>/diagnosis")
+@blueprint.response(200, DiagnosisSchema)
+def diagnosis(job_id: str) -> Any:
+    """Why the losses are what they are, and what to change; live while the job trains"""
+    job, epochs = parts().store.history(tenant(), job_id)
+    stop_reason = (job.stop_reason or job.status) if job.is_terminal else None
+    found = diagnose(epochs, _case(job), job.facts, stop_reason, parts().submission.limits)
+    return {
+        **vars(found),
+        "advice": [_with_curve(job, advice) for advice in _usable(job, found)],
+        "test": _test(job),
+        "waste": job.waste,
+        "links": {"job": links(job_id)["self"], "docs": f"/docs/verdicts/{found.verdict}"},
+    }
+
+
+@blueprint.route("/<job_id>/fork", methods=["POST"])
+@blueprint.arguments(SubmitHeadersSchema, location="headers")
+@blueprint.arguments(ForkSchema)
+@blueprint.response(202, JobSchema, description="Accepted; Location names the new job", headers=SUBMITTED)
+def fork(headers: dict[str, Any], given: dict[str, Any], job_id: str) -> Any:
+    """Submit a job with this job's spec, changed by an advice or by a patch; the seed, and so the split, stays"""
+    parent = parts().store.get(tenant(), job_id)
+    change = advised(_case(parent), given["advice"]) if "advice" in given else Change(given["patch"])
+    spec = read_spec(changed(parent.spec, change))
+    origin = Origin(parent=parent.id, patch=change.patch, advice=change.advice)
+    job, is_new = parts().submission.submit(
+        tenant(), spec, idempotency(headers["key"], [request.path, request.get_json()]), origin
+    )
+    replayed = {} if is_new else {"Idempotency-Replayed": "true"}
+    return job, 202, {"Location": links(job.id)["self"], **replayed}
+
+
+@blueprint.route("/<job_id>/lineage")
+@blueprint.response(200, LineageSchema)
+def lineage(job_id: str) -> Any:
+    """The job's family: what it was forked from, and what was forked from those"""
+    return {"data": parts().store.lineage(tenant(), job_id)}
+
+
+def _case(job: Job) -> Case:
+    return Case(job.spec, parts().submission.contents(job.tenant, job.spec.dataset.id))
+
+
+def _usable(job: Job, found: Diagnosis) -> list[Advice]:
+    """The advice whose spec this service would take."""
+    return [advice for advice in found.advice if not advice.patch or _is_taken(job, advice.patch)]
+
+
+def _with_curve(job: Job, advice: Advice) -> Advice:
+    """Of more images, what the learning curve says, where there are runs to lay one through."""
+    if advice.id not in MORE_IMAGES or job.facts is None or (curve := learnt_from(parts().store, job)) is None:
+        return advice
+    return replace(advice, expected=f"{advice.expected}. {curve.words(job.facts.images['train'])}")
+
+
+def _is_taken(job: Job, patch: list[dict[str, Any]]) -> bool:
+    try:
+        spec = read_spec(changed(job.spec, Change(patch)))
+    except Invalid:
+        return False
+    return not parts().submission.faults(job.tenant, spec)
+
+
+def _test(job: Job) -> dict[str, Any] | None:
+    if job.facts is None or job.facts.test is None or job.best is None:
+        return None
+    optimism, error = job.facts.test.optimism(job.best)
+    return {
+        **vars(job.facts.test), "optimism": optimism, "optimism_se": error,
+        "earlier_jobs": parts().store.earlier_of_split(job),
+    }  # fmt: skip

@@ -1,0 +1,14 @@
+"""A client's own name for a request, with what it was sent for."""
+
+import hashlib
+import json
+from typing import Any
+
+from service.core.arrivals import IdempotencyKey
+
+
+def idempotency(key: str | None, sent: Any) -> IdempotencyKey | None:
+    """The key of a request with the digest of `sent`, any JSON, in whatever order its members came."""
+    if key is None:
+        return None
+    return IdempotencyKey(key, hashlib.sha256(json.dumps(sent, sort_keys=True).encode()).hexdigest())

@@ -1,0 +1,84 @@
+"""How a job enters the record: its row, its labels, its key and its first event, within the caller's transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from service.core.builtin import BUILT_IN
+from service.core.changes import change, next_turn
+from service.core.database import datasets, idempotency, jobs, labels, now
+from service.core.datasets import DatasetStatus
+from service.core.errors import Conflict, KeyReused
+from service.core.jobs import Job, Status
+from service.core.records import read_job
+from service.core.spec import JobSpec
+
+
+@dataclass(frozen=True)
+class IdempotencyKey:
+    """A client's own name for a request, and the SHA-256 of what it sent."""
+
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a job comes from: forked from a parent by a JSON Patch (RFC 6902), perhaps that of an advice, or run for
+    an arm of an ablation.
+    """
+
+    parent: str | None = None
+    patch: Sequence[Mapping[str, Any]] | None = None
+    advice: str | None = None
+    ablation: str | None = None
+    arm: str | None = None
+
+
+NOWHERE = Origin()
+
+
+def arrive(
+    c: Connection, tenant: str, job_id: str, spec: JobSpec, key: IdempotencyKey | None = None,
+    warnings: Sequence[str] = (), split: str | None = None, origin: Origin = NOWHERE,
+) -> None:  # fmt: skip
+    """Insert a queued job. Raises Conflict where its data set is gone by now."""
+    refuse_without_data(c, tenant, spec.dataset.id)
+    c.execute(
+        insert(jobs).values(
+            id=job_id, tenant=tenant, spec=spec.to_dict(), dataset=spec.dataset.id, split=split,
+            warnings=list(warnings), priority=spec.priority, status=Status.QUEUED, attempt=0,
+            version=0, turn=next_turn(c, tenant, spec.priority), cancel_requested=False, pause_requested=False,
+            checkpoints=[], losses=[], releases=0, created_at=now(), hinted_at=now(), parent=origin.parent,
+            patch=origin.patch, advice=origin.advice, ablation=origin.ablation, arm=origin.arm,
+        )
+    )  # fmt: skip
+    if key:
+        c.execute(insert(idempotency).values(tenant=tenant, key=key.key, digest=key.digest, job_id=job_id))
+    if spec.labels:
+        c.execute(insert(labels), [{"job_id": job_id, "key": k, "value": v} for k, v in spec.labels.items()])
+    change(c, jobs.c.id == job_id, {}, "status", {"status": Status.QUEUED})
+
+
+def refuse_without_data(c: Connection, tenant: str, dataset_id: str) -> None:
+    """Raise Conflict unless the set can be trained on; it cannot be deleted before the transaction ends."""
+    if dataset_id in BUILT_IN:
+        return
+    wanted = select(datasets.c.status).where(datasets.c.tenant == tenant, datasets.c.id == dataset_id)
+    if c.execute(wanted.with_for_update(read=True)).scalar() != DatasetStatus.READY:
+        raise Conflict(f"the data set {dataset_id!r} cannot be trained on any more")
+
+
+def job_of_key(c: Connection, tenant: str, key: IdempotencyKey) -> Job | None:
+    """The job of a former request with this key. Raises KeyReused where that asked for something else."""
+    wanted = select(idempotency).where(idempotency.c.tenant == tenant, idempotency.c.key == key.key)
+    row = c.execute(wanted).mappings().one_or_none()
+    if row is None:
+        return None
+    if row["digest"] != key.digest:
+        raise KeyReused(
+            f"Idempotency-Key {key.key!r} was sent before with another request; use a new key for a new job"
+        )
+    return read_job(c, tenant, row["job_id"])

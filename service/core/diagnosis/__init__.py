@@ -1,0 +1,75 @@
+"""From a loss history to a verdict, what it rests on, and what to change. Pure functions."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.core.diagnosis.advice import Advice, advise
+from service.core.diagnosis.curves import Curve
+from service.core.diagnosis.findings import View, findings
+from service.core.diagnosis.patches import Case
+from service.core.diagnosis.rules import DEFAULT, Rules
+from service.core.diagnosis.verdicts import Evidence, Finding, Verdict
+from service.core.diagnosis.words import summary
+from service.core.facts import Facts
+from service.core.history import Epoch
+from service.core.plan import UNLIMITED, Limits
+
+__all__ = ["Advice", "Case", "Diagnosis", "Evidence", "Note", "Rules", "Verdict", "diagnose"]
+
+LEAST_GUESS = 1e-6  # nats; where there is but one class, guessing is never wrong
+
+
+@dataclass(frozen=True)
+class Note:
+    """A finding in words. `confidence` is 0.5 at the thresholds and rises to 1 beyond them; `onset_epoch` counts from
+    1, None where that makes no sense.
+    """
+
+    verdict: Verdict
+    confidence: float
+    onset_epoch: int | None
+    summary: str
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True)
+class Diagnosis(Note):
+    """The main verdict with further notes and ranked advice. `is_final` once the run has ended."""
+
+    notes: tuple[Note, ...]
+    advice: tuple[Advice, ...]
+    is_final: bool
+
+
+def diagnose(
+    history: Sequence[Epoch],
+    case: Case | None = None,
+    facts: Facts | None = None,
+    stop_reason: str | None = None,
+    limits: Limits = UNLIMITED,
+    rules: Rules = DEFAULT,
+) -> Diagnosis:
+    """Say what a run's history, its epochs in order, shows; `stop_reason` is None while it goes on.
+
+    There is advice where the case is known. Without facts, guessing is taken to score the logarithm of the number of
+    classes, or else the first validation loss.
+    """
+    curve = Curve.of(history)
+    view = View(curve, facts, max(LEAST_GUESS, _guess(curve, case, facts)), stop_reason, rules)
+    main, *others = (_note(finding, view) for finding in findings(view))
+    verdicts = [note.verdict for note in (main, *others)]
+    advice = advise(verdicts, case, limits) if case else ()
+    return Diagnosis(**vars(main), notes=tuple(others), advice=advice, is_final=stop_reason is not None)
+
+
+def _guess(curve: Curve, case: Case | None, facts: Facts | None) -> float:
+    if facts:
+        return facts.trivial_loss
+    if case and case.contents:
+        return math.log(len(case.contents.classes))
+    return next(iter(curve.val), 1.0)
+
+
+def _note(finding: Finding, view: View) -> Note:
+    return Note(finding.verdict, finding.confidence, finding.onset_epoch, summary(finding, view), finding.evidence)

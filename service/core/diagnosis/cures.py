@@ -1,0 +1,127 @@
+"""The cures: what diagnoses advise, and the factors that an ablation may name."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from service.core.diagnosis import patches
+from service.core.diagnosis.patches import Case, Patch
+
+
+@dataclass(frozen=True)
+class Cure:
+    """`title` says what is done and `expected` what comes of it; `change` gives the patch, None where it has no place.
+
+    An empty patch is about the data: there is nothing in a spec that could do it.
+    """
+
+    id: str
+    title: str
+    expected: str
+    change: Callable[[Case], Patch | None]
+
+
+CURES: Mapping[str, Cure] = {
+    cure.id: cure
+    for cure in (
+        Cure(
+            "dropout",
+            "More dropout",
+            "neurons rely less on each other; training loss rises, the gap shrinks",
+            patches.dropout,
+        ),
+        Cure(
+            "spatial_dropout",
+            "Spatial dropout",
+            "whole feature maps are dropped; the gap shrinks",
+            patches.spatial_dropout,
+        ),
+        Cure(
+            "weight_decay",
+            "More weight decay",
+            "smaller weights, a smoother function, less certainty",
+            patches.weight_decay,
+        ),
+        Cure("l1", "L1 penalty", "weights that hardly matter become zero", patches.l1),
+        Cure(
+            "label_smoothing",
+            "Label smoothing",
+            "no target is certain, so predictions stay less certain",
+            patches.label_smoothing,
+        ),
+        Cure("mixup", "Mixup", "blended images cannot be memorized; training loss rises", patches.mixup),
+        Cure("cutmix", "CutMix", "pasted boxes cannot be memorized; training loss rises", patches.cutmix),
+        Cure("shift", "Shifted images", "the same image is never seen twice; as good as more data", patches.shift),
+        Cure(
+            "rotation", "Rotated images", "the same image is never seen twice; as good as more data", patches.rotation
+        ),
+        Cure("horizontal_flip", "Mirrored images", "twice as many images", patches.flip),
+        Cure(
+            "trivial_augment",
+            "TrivialAugment",
+            "the same image is never seen twice; as good as more data",
+            patches.trivial_augment,
+        ),
+        Cure("ema", "Averaged weights", "validation loss jumps less, and is often lower", patches.ema),
+        Cure(
+            "batch_norm",
+            "Batch normalization",
+            "faster, steadier training, and a little regularization",
+            patches.batch_norm,
+        ),
+        Cure(
+            "gradient_clipping",
+            "Gradient clipping",
+            "no single batch can throw the weights far away",
+            patches.gradient_clipping,
+        ),
+        Cure("smaller_model", "A narrower model", "less capacity to memorize with", patches.smaller_model),
+        Cure("fewer_layers", "Fewer layers", "less capacity to memorize with", patches.fewer_layers),
+        Cure("smaller_kernels", "Smaller kernels", "fewer weights in each convolution", patches.smaller_kernels),
+        Cure("larger_model", "A wider model", "training loss can fall further", patches.larger_model),
+        Cure(
+            "less_regularization", "Less regularization", "training loss can fall further", patches.less_regularization
+        ),
+        Cure("less_augmentation", "Less augmentation", "training loss can fall further", patches.less_augmentation),
+        Cure(
+            "lower_lr",
+            "A lower learning rate",
+            "smaller steps: losses fall smoothly where they jumped",
+            patches.lower_lr,
+        ),
+        Cure("higher_lr", "A higher learning rate", "larger steps: losses fall faster", patches.higher_lr),
+        Cure(
+            "usual_lr",
+            "The optimizer's usual learning rate",
+            "losses fall where they stood still or exploded",
+            patches.usual_lr,
+        ),
+        Cure(
+            "decaying_lr",
+            "A learning rate that falls",
+            "the last epochs settle instead of jumping",
+            patches.decaying_lr,
+        ),
+        Cure(
+            "normalize",
+            "Normalized images",
+            "inputs of unit variance, which the initial weights are made for",
+            patches.normalize,
+        ),
+        Cure("longer_training", "More epochs", "losses go on falling", patches.longer_training),
+        Cure(
+            "more_patience", "More patience", "a pause in the improvement does not end the run", patches.more_patience
+        ),
+        Cure("early_stopping", "Early stopping", "the same best model for less time", patches.early_stopping),
+        Cure("larger_batch", "Larger batches", "gradients and batch statistics that jump less", patches.larger_batch),
+        Cure("larger_validation", "More validation images", "measures that can be trusted", patches.larger_validation),
+        Cure(
+            "more_data",
+            "All training images",
+            "the surest cure: there is more to learn and less to memorize",
+            patches.more_data,
+        ),
+        Cure("held_out_test", "A test part", "a score on images that no choice was made by", patches.held_out_test),
+        Cure("collect", "More images", "the surest cure: there is more to learn and less to memorize", patches.collect),
+        Cure("no_copies", "Copies on one side", "a validation loss that tells of new images", patches.no_copies),
+    )
+}

@@ -1,0 +1,104 @@
+"""A loss history as the rules read it: what is finite of it, epoch by epoch, with its noise."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean, median
+
+from service.core.diagnosis.measures import STRIP, jitter, smoothed, theil_sen
+from service.core.history import Epoch
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The epochs whose losses are all finite. `train` is the loss as weights move, `fit` its clean twin where that was
+    measured (the one to hold against `val`). Losses are in nats per image.
+    """
+
+    epochs: tuple[int, ...]
+    train: tuple[float, ...]
+    fit: tuple[float, ...]
+    val: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    is_clean: bool
+    val_se: float | None  # of the last epoch
+    change_se: float | None  # of the last epoch's difference from the best one, paired
+    broken_at: int | None  # the first epoch with a loss that was not finite
+
+    @classmethod
+    def of(cls, history: Sequence[Epoch]) -> "Curve":
+        """What a history shows; its epochs in order."""
+        whole = [e for e in history if e.val_loss is not None and e.train_loss is not None]
+        is_clean = bool(whole) and all(e.train_loss_clean is not None for e in whole)
+        train = tuple(e.train_loss or 0.0 for e in whole)
+        return cls(
+            epochs=tuple(e.epoch for e in whole),
+            train=train,
+            fit=tuple(e.train_loss_clean or 0.0 for e in whole) if is_clean else train,
+            val=tuple(e.val_loss or 0.0 for e in whole),
+            accuracy=tuple(e.val_accuracy or 0.0 for e in whole),
+            is_clean=is_clean,
+            val_se=next((e.val_loss_se for e in reversed(whole) if e.val_loss_se is not None), None),
+            change_se=next((e.val_change_se for e in reversed(whole) if e.val_change_se is not None), None),
+            broken_at=next((e.epoch for e in history if e.train_loss is None or e.val_loss is None), None),
+        )
+
+    def __len__(self) -> int:
+        return len(self.epochs)
+
+    @cached_property
+    def smooth_val(self) -> list[float]:
+        return smoothed(self.val)
+
+    @cached_property
+    def turn(self) -> int:
+        """The index at which the smoothed validation loss is lowest."""
+        return min(range(len(self)), key=self.smooth_val.__getitem__)
+
+    @cached_property
+    def half(self) -> int:
+        """The index at which the second half begins."""
+        return len(self) // 2
+
+    @cached_property
+    def third(self) -> int:
+        """The index at which the last third begins."""
+        return len(self) - max(2, len(self) // 3)
+
+    @cached_property
+    def jumps(self) -> float:
+        """The noise of validation loss from epoch to epoch in the second half, in nats."""
+        return jitter(self.val[self.half :])
+
+    @cached_property
+    def noise(self) -> float:
+        """The standard error of a difference between two levels of validation loss: that of the images, paired, and
+        that of the epochs.
+        """
+        of_images = self.change_se if self.change_se is not None else (self.val_se or 0.0)
+        return math.hypot(of_images, self.jumps * math.sqrt(2 / STRIP))
+
+    def fall(self, values: Sequence[float]) -> float:
+        """What the last third took off a loss, in nats, along its robust slope; negative where it rose."""
+        last = values[self.third :]
+        return -theil_sen(last) * (len(last) - 1)
+
+    def fallen(self, values: Sequence[float]) -> float:
+        """The share of itself that a loss has lost in the last third."""
+        fall, middle = self.fall(values), median(values[self.third :])
+        return fall / (middle + fall / 2) if middle + fall / 2 > 0 else 0.0
+
+
+def level(values: Sequence[float], at: int | None = None) -> float:
+    """The median of the strip around an index, of the last strip without one."""
+    if at is None:
+        return median(values[-STRIP:])
+    return median(values[max(0, at - STRIP // 2) : at + STRIP // 2 + 1])
+
+
+def share(values: Sequence[float], at: int | None = None) -> float:
+    """The mean of the strip around an index, of the last strip without one: for accuracies, which come in steps."""
+    if at is None:
+        return fmean(values[-STRIP:])
+    return fmean(values[max(0, at - STRIP // 2) : at + STRIP // 2 + 1])

@@ -1,0 +1,73 @@
+"""Measures of a loss curve. Pure functions on sequences of finite numbers; epochs are counted from 0 here.
+
+GL, P_k, PQ and UP_s are those of Prechelt, "Early Stopping - But When?" (1998), as the validation loss has them here:
+training loss and validation loss are mean cross entropies per image. The slope is that of Theil (1950) and Sen (1968).
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import fmean, median
+
+STRIP = 5  # epochs in a row that are looked at together: Prechelt's k
+MOST_POINTS = 60  # of a curve through which a slope is laid: the median of their pairs' slopes is over 1,770 of them
+DEVIATION = 1.4826  # times the median absolute deviation is the standard deviation, of normal numbers
+
+
+def generalization_loss(val: Sequence[float]) -> float:
+    """GL: by how many percent the last validation loss is above the lowest one. 0 or more."""
+    lowest = min(val)
+    return 100 * (val[-1] / lowest - 1) if lowest > 0 else 0.0
+
+
+def training_progress(train: Sequence[float], strip: int = STRIP) -> float:
+    """P_k: by how many per mille the mean of the last `strip` training losses is above the lowest of them."""
+    last = train[-strip:]
+    lowest = min(last)
+    return 1000 * (fmean(last) / lowest - 1) if lowest > 0 else 0.0
+
+
+def progress_quotient(val: Sequence[float], train: Sequence[float], strip: int = STRIP) -> float:
+    """PQ = GL / P_k: generalization lost for each bit of training progress; infinite where there is no progress."""
+    lost, progress = generalization_loss(val), training_progress(train, strip)
+    return lost / progress if progress else (math.inf if lost else 0.0)
+
+
+def successive_rises(val: Sequence[float], strip: int = STRIP) -> int:
+    """The s up to which UP_s holds: how many strips in a row, up to the last one, ended above the one before."""
+    ends = list(val[len(val) - 1 :: -strip])
+    rises = 0
+    for later, earlier in pairwise(ends):
+        if later <= earlier:
+            break
+        rises += 1
+    return rises
+
+
+def theil_sen(values: Sequence[float]) -> float:
+    """The slope per epoch: the median of the slopes of all pairs. Half of the values may be wrong without moving it.
+
+    More than MOST_POINTS values are first brought down to the medians of that many blocks.
+    """
+    size = math.ceil(len(values) / MOST_POINTS)
+    blocks = [median(values[i : i + size]) for i in range(0, len(values) - size + 1, size)]
+    slopes = [
+        (later - earlier) / (j - i)
+        for i, earlier in enumerate(blocks)
+        for j, later in enumerate(blocks[i + 1 :], i + 1)
+    ]
+    return median(slopes) / size if slopes else 0.0
+
+
+def smoothed(values: Sequence[float], strip: int = STRIP) -> list[float]:
+    """The median of the `strip` values around each, fewer at the ends."""
+    half = strip // 2
+    return [median(values[max(0, i - half) : i + half + 1]) for i in range(len(values))]
+
+
+def jitter(values: Sequence[float]) -> float:
+    """How far a value lies from its neighbours' mean: a standard deviation, robust, blind to any straight trend."""
+    bends = [b - (a + c) / 2 for a, b, c in zip(values, values[1:], values[2:], strict=False)]
+    if not bends:
+        return 0.0
+    return DEVIATION * median(map(abs, bends)) / math.sqrt(1.5)

@@ -1,0 +1,264 @@
+"""Changes of a spec as JSON Patches (RFC 6902); None where the spec does that already, or where it has no place.
+
+Each changes one thing and stays within what the spec allows.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from service.core.datasets import Contents
+from service.core.spec import Cnn, JobSpec, Mlp, Torchvision
+
+Patch = list[dict[str, Any]]
+
+SMALL_SIDE = 16  # pixels; below, an image has no room for more than a shift of one
+MOST_DROPOUT = 0.5
+DECAYS = {"adam": (1e-3, 1e-2), "sgd": (1e-3, 1e-2), "adamw": (0.05, 0.5)}  # a first value, and the most to go to
+MOST_LR, LEAST_LR = 1.0, 1e-7
+SIDED = ("left", "right")  # words in class names: to mirror such an image is to change its class
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a cure is written for: a spec and, where it is known, the data."""
+
+    spec: JobSpec
+    contents: Contents | None = None
+
+    @property
+    def side(self) -> int | None:
+        """Of the images that the network sees, in pixels."""
+        if self.spec.dataset.image_size:
+            return self.spec.dataset.image_size
+        return min(self.contents.shape[1:]) if self.contents else None
+
+    @property
+    def may_be_mirrored(self) -> bool:
+        """Whether a mirrored image is still of its class: not a digit or a letter, nothing with a side to it."""
+        if self.contents is None:
+            return False
+        names = [name.strip().lower() for name in self.contents.classes]
+        return not any(len(name) <= 1 or name.isdigit() or any(word in name for word in SIDED) for name in names)
+
+
+def put(pointer: str, value: Any) -> Patch:
+    """Set one value. The effective spec has every field, so `add` replaces what is there."""
+    return [{"op": "add", "path": pointer, "value": value}]
+
+
+def dropout(case: Case) -> Patch | None:
+    spec, rate = case.spec, case.spec.regularization.dropout
+    acts = isinstance(spec.model, Cnn | Torchvision) or (isinstance(spec.model, Mlp) and spec.model.hidden)
+    if not acts or rate >= MOST_DROPOUT:
+        return None
+    return put("/regularization/dropout", 0.3 if rate < 0.2 else MOST_DROPOUT)  # noqa: PLR2004 - a step of two
+
+
+def spatial_dropout(case: Case) -> Patch | None:
+    rate = case.spec.regularization.spatial_dropout
+    return put("/regularization/spatial_dropout", 0.2) if isinstance(case.spec.model, Cnn) and not rate else None
+
+
+def weight_decay(case: Case) -> Patch | None:
+    first, most = DECAYS[case.spec.optimizer.name]
+    now = case.spec.regularization.weight_decay
+    if now >= most:
+        return None
+    return put("/regularization/weight_decay", min(most, max(first, 5 * now)))
+
+
+def l1(case: Case) -> Patch | None:
+    return None if case.spec.regularization.l1 else put("/regularization/l1", 1e-4)
+
+
+def label_smoothing(case: Case) -> Patch | None:
+    return None if case.spec.regularization.label_smoothing else put("/regularization/label_smoothing", 0.1)
+
+
+def mixup(case: Case) -> Patch | None:
+    mixed = case.spec.regularization.mixup_alpha or case.spec.regularization.cutmix_alpha
+    return None if mixed else put("/regularization/mixup_alpha", 0.4)
+
+
+def cutmix(case: Case) -> Patch | None:
+    mixed = case.spec.regularization.mixup_alpha or case.spec.regularization.cutmix_alpha
+    small = case.side is None or case.side < 2 * SMALL_SIDE
+    return None if mixed or small else put("/regularization/cutmix_alpha", 1.0)
+
+
+def shift(case: Case) -> Patch | None:
+    """Crops after padding by an eighth of the side. An mlp sees a shifted image as another one altogether."""
+    if case.spec.augmentation.crop_padding or case.side is None or isinstance(case.spec.model, Mlp):
+        return None
+    return put("/augmentation/crop_padding", max(1, case.side // 8))
+
+
+def rotation(case: Case) -> Patch | None:
+    return None if case.spec.augmentation.rotation_degrees else put("/augmentation/rotation_degrees", 10.0)
+
+
+def flip(case: Case) -> Patch | None:
+    wanted = case.may_be_mirrored and not case.spec.augmentation.horizontal_flip
+    return put("/augmentation/horizontal_flip", True) if wanted else None
+
+
+def trivial_augment(case: Case) -> Patch | None:
+    policy = case.spec.augmentation.trivial_augment or case.spec.augmentation.rand_augment
+    natural = case.contents is not None and case.contents.shape[0] == 3 and (case.side or 0) >= SMALL_SIDE  # noqa: PLR2004
+    return put("/augmentation/trivial_augment", True) if natural and not policy else None
+
+
+def ema(case: Case) -> Patch | None:
+    return put("/regularization/ema_decay", 0.99) if case.spec.regularization.ema_decay is None else None
+
+
+def batch_norm(case: Case) -> Patch | None:
+    model = case.spec.model
+    usable = isinstance(model, Cnn) and model.norm == "none" and case.spec.batch_size > 1
+    return put("/model/norm", "batch") if usable else None
+
+
+def gradient_clipping(case: Case) -> Patch | None:
+    clipped = case.spec.regularization.gradient_clip_norm is not None
+    return None if clipped else put("/regularization/gradient_clip_norm", 1.0)
+
+
+def smaller_model(case: Case) -> Patch | None:
+    """Half as wide; where it is narrow already, a layer less."""
+    match case.spec.model:
+        case Mlp() as model if model.hidden:
+            return put("/model/hidden", list(_narrower(model.hidden)))
+        case Cnn() as model:
+            channels, dense = _halved(model.channels), _halved(model.hidden)
+            if (channels, dense) == (model.channels, model.hidden):
+                return None
+            return put("/model/channels", list(channels)) + put("/model/hidden", list(dense))
+    return None
+
+
+def _narrower(hidden: tuple[int, ...]) -> tuple[int, ...]:
+    halved = _halved(hidden)
+    return halved if halved != hidden else hidden[1:]
+
+
+def _halved(widths: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(max(4, width // 2) if width > 4 else width for width in widths)  # noqa: PLR2004 - nothing is learnt with less
+
+
+def fewer_layers(case: Case) -> Patch | None:
+    match case.spec.model:
+        case Cnn(hidden=hidden) | Mlp(hidden=hidden) if hidden:
+            return put("/model/hidden", list(hidden[1:]))
+    return None
+
+
+def smaller_kernels(case: Case) -> Patch | None:
+    model = case.spec.model
+    return put("/model/kernel_size", 3) if isinstance(model, Cnn) and model.kernel_size > 3 else None  # noqa: PLR2004
+
+
+def larger_model(case: Case) -> Patch | None:
+    """Twice as wide, and at least as wide as the smallest that learns something."""
+    match case.spec.model:
+        case Mlp() as mlp:
+            return put("/model/hidden", [min(4096, max(64, 2 * width)) for width in mlp.hidden or (32,)])
+        case Cnn() as model:
+            channels = [min(1024, max(16, 2 * width)) for width in model.channels]
+            hidden = [min(4096, max(64, 2 * width)) for width in model.hidden or (32,)]
+            return put("/model/channels", channels) + put("/model/hidden", hidden)
+    return None
+
+
+def less_regularization(case: Case) -> Patch | None:
+    """Everything that holds the model back, halved; what is not worth keeping then is switched off."""
+    now, patch = case.spec.regularization, []
+    for name in ("dropout", "spatial_dropout", "stochastic_depth", "weight_decay", "l1", "label_smoothing"):
+        if value := getattr(now, name):
+            patch += put(f"/regularization/{name}", value / 10 if name in ("weight_decay", "l1") else value / 2)
+    for name in ("mixup_alpha", "cutmix_alpha"):
+        if getattr(now, name):
+            patch += put(f"/regularization/{name}", 0.0)
+    return patch or None
+
+
+def less_augmentation(case: Case) -> Patch | None:
+    now, patch = case.spec.augmentation, []
+    if now.trivial_augment:
+        patch += put("/augmentation/trivial_augment", False)
+    if now.rand_augment:
+        patch += put("/augmentation/rand_augment", None)
+    if now.random_erasing:
+        patch += put("/augmentation/random_erasing", 0.0)
+    return patch or None
+
+
+def lower_lr(case: Case) -> Patch | None:
+    lr = case.spec.optimizer.lr
+    return put("/optimizer/lr", lr / 10) if lr / 10 >= LEAST_LR else None
+
+
+def higher_lr(case: Case) -> Patch | None:
+    lr = case.spec.optimizer.lr
+    return put("/optimizer/lr", lr * 10) if lr * 10 <= MOST_LR else None
+
+
+def usual_lr(case: Case) -> Patch | None:
+    """The learning rate that each optimizer is usually begun with."""
+    usual = 0.05 if case.spec.optimizer.name == "sgd" else 1e-3
+    return put("/optimizer/lr", usual) if not usual / 5 <= case.spec.optimizer.lr <= usual * 5 else None
+
+
+def decaying_lr(case: Case) -> Patch | None:
+    """A cosine comes to its end only where nothing stops the run before."""
+    if case.spec.schedule.name != "constant" or case.spec.schedule.warmup_epochs:
+        return None
+    patch = put("/schedule/name", "cosine")
+    return patch + (put("/early_stopping", None) if case.spec.early_stopping else [])
+
+
+def normalize(case: Case) -> Patch | None:
+    return None if case.spec.augmentation.normalize else put("/augmentation/normalize", True)
+
+
+def longer_training(case: Case) -> Patch | None:
+    epochs = case.spec.epochs
+    return put("/epochs", min(100_000, 2 * epochs)) if epochs < 100_000 else None  # noqa: PLR2004 - the spec's limit
+
+
+def more_patience(case: Case) -> Patch | None:
+    stopping = case.spec.early_stopping
+    return put("/early_stopping/patience", 2 * stopping.patience) if stopping else None
+
+
+def early_stopping(case: Case) -> Patch | None:
+    return None if case.spec.early_stopping else put("/early_stopping", {"patience": 10})
+
+
+def larger_batch(case: Case) -> Patch | None:
+    batch = case.spec.batch_size
+    return put("/batch_size", 4 * batch) if batch <= 64 else None  # noqa: PLR2004 - larger ones are steady
+
+
+def larger_validation(case: Case) -> Patch | None:
+    given = "validation" in ((case.contents.parts if case.contents else None) or {})
+    share = case.spec.dataset.val_fraction
+    larger = min(0.5, max(0.3, 2 * share), 0.9 - case.spec.dataset.test_fraction)
+    return put("/dataset/val_fraction", round(larger, 4)) if not given and larger > share else None
+
+
+def more_data(case: Case) -> Patch | None:
+    return None if case.spec.dataset.train_limit is None else put("/dataset/train_limit", None)
+
+
+def held_out_test(case: Case) -> Patch | None:
+    spec, given = case.spec.dataset, "test" in ((case.contents.parts if case.contents else None) or {})
+    free = spec.test_fraction == 0 and spec.val_fraction <= 0.5  # noqa: PLR2004 - with it, at most 0.7 are held out
+    return put("/dataset/test_fraction", 0.2) if free and not given else None
+
+
+def no_copies(case: Case) -> Patch | None:
+    return []
+
+
+def collect(case: Case) -> Patch | None:
+    return [] if case.spec.dataset.train_limit is None else None

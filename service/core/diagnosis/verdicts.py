@@ -1,0 +1,52 @@
+"""The verdicts that a run can get, and what each is made of."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What a run's curves show."""
+
+    HEALTHY = "healthy"  # both losses have come down and stay close together
+    OVERFITTING = "overfitting"  # validation loss rises, and accuracy falls, while training loss falls
+    STAGNANT_GENERALIZATION = "stagnant_generalization"  # training loss falls, validation loss is flat
+    OVERCONFIDENT = "overconfident"  # validation loss rises while accuracy holds
+    UNDERFITTING = "underfitting"  # both losses have stopped high
+    NOT_LEARNING = "not_learning"  # no better than guessing
+    STILL_IMPROVING = "still_improving"  # the run ended, or stands, while validation loss falls
+    DIVERGED = "diverged"  # the losses exploded, or what had been learnt was lost
+    NOISY_VALIDATION = "noisy_validation"  # validation loss jumps from epoch to epoch
+    SMALL_VALIDATION = "small_validation"  # too few validation images to tell
+    TRAIN_ABOVE_VALIDATION = "train_above_validation"  # training loss is measured under handicaps
+    SUSPECTED_LEAKAGE = "suspected_leakage"  # validation images may be known from training
+    TOO_SHORT_TO_TELL = "too_short_to_tell"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One number that a verdict rests on, the threshold it was held against (None: told for information), and what it
+    means.
+    """
+
+    name: str
+    value: float
+    threshold: float | None
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A verdict with what speaks for it. `confidence` is 0.5 at the thresholds and rises to 1 beyond them;
+    `onset_epoch` is the epoch (from 1) since when it holds, None where that makes no sense.
+    """
+
+    verdict: Verdict
+    confidence: float
+    onset_epoch: int | None
+    evidence: tuple[Evidence, ...]
+
+
+def confidence(*ratios: float) -> float:
+    """From how far values are beyond their thresholds (1: just there): 0.5 to 0.99, by the weakest of them."""
+    weakest = max(1.0, min(ratios))
+    return round(min(0.99, 1 - 0.5 / weakest), 3)

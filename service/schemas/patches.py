@@ -1,0 +1,74 @@
+"""JSON Patches (RFC 6902) of job specs as JSON."""
+
+import json
+from itertools import islice
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+
+from service.core.errors import Invalid
+from service.core.patching import is_too_large
+from service.core.spec import JobSpec
+from service.schemas.fields import ShortList, Text
+from service.schemas.problem import faults
+from service.schemas.spec import JobSpecSchema
+
+MOST_OPERATIONS, MOST_CHARACTERS = 32, 20_000  # of a patch, which is kept with the jobs that it makes
+MOST_FAULTS = 10  # of a spec that a patch makes
+OPERATIONS = {"add": "value", "remove": None, "replace": "value", "move": "from", "copy": "from", "test": "value"}
+SPEC = JobSpecSchema()
+
+
+def read_spec(data: Any) -> JobSpec:
+    """The spec that plain data make. Raises Invalid."""
+    try:
+        spec: JobSpec = SPEC.load(data)
+    except ValidationError as error:
+        raise Invalid(list(islice(faults(error.messages, SPEC, data), MOST_FAULTS))) from error
+    return spec
+
+
+class OperationSchema(Schema):
+    """One operation of a JSON Patch (RFC 6902)."""
+
+    op = fields.String(
+        required=True, validate=validate.OneOf(OPERATIONS, error=f"Must be one of: {', '.join(OPERATIONS)}."),
+        metadata={"allowed": ", ".join(OPERATIONS)},
+    )  # fmt: skip
+    path = Text(required=True, metadata={"description": "a JSON pointer into the spec", "allowed": "a JSON pointer"})
+    source = Text(
+        data_key="from", attribute="from",
+        metadata={"description": "of move and copy: a JSON pointer", "allowed": "a JSON pointer"},
+    )  # fmt: skip
+    value = fields.Raw(
+        allow_none=True, metadata={"description": "of add, replace and test", "allowed": "a value of the spec"}
+    )
+
+    @validates_schema
+    def _has_its_members(self, data: dict[str, Any], **kwargs: Any) -> None:
+        needed = OPERATIONS[data["op"]]
+        if needed and needed not in data:
+            raise ValidationError(f"{data['op']} needs a {needed}.", needed)
+
+
+class Patch(ShortList):
+    """A list of operations that can be kept: not too large, and JSON throughout."""
+
+    def __init__(self, description: str, **kwargs: Any) -> None:
+        metadata = {
+            "description": description,
+            "allowed": f"a list of 1 to {MOST_OPERATIONS} operations of RFC 6902, at most {MOST_CHARACTERS} characters",
+        }
+        super().__init__(fields.Nested(OperationSchema), 1, MOST_OPERATIONS, metadata=metadata, **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        patch = super()._deserialize(value, *args, **kwargs)
+        if is_too_large(patch):
+            raise ValidationError("Must be smaller.")
+        try:
+            characters = len(json.dumps(patch, allow_nan=False))
+        except ValueError as error:  # Python reads them, and JSON has none
+            raise ValidationError("No NaN and no infinity.") from error
+        if characters > MOST_CHARACTERS:
+            raise ValidationError("Must be smaller.")
+        return patch

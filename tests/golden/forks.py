@@ -1,0 +1,147 @@
+"""Do the cures cure? Real overfitting runs through the service, their first two pieces of advice forked, over five
+seeds: `python -m tests.golden.forks` writes cures.md.
+"""
+
+import io
+import math
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import httpx
+import numpy as np
+from sklearn.datasets import load_digits
+
+from service.client import Rightfit
+from service.core.effects import t_quantile
+from service.core.settings import Settings
+from service.standalone import Stack
+
+FILE = Path(__file__).parent / "cures.md"
+SEEDS = range(11, 16)
+RANKS = ("first", "second")
+CNN = {"arch": "cnn", "channels": [8, 16], "hidden": [32]}
+
+
+@dataclass(frozen=True)
+class SetUp:
+    """A spec that overfits, and how many of the digits it gets (None: all), with which share of wrong labels."""
+
+    spec: dict[str, Any]
+    images: int | None = None
+    wrong: float = 0.0
+
+
+SET_UPS = {
+    "100 of the digits, a cnn": SetUp(
+        {"dataset": {"id": "digits", "train_limit": 100}, "model": CNN, "optimizer": {"lr": 3e-3}, "epochs": 80}
+    ),
+    "250 images in all, a cnn": SetUp(
+        {"dataset": {"val_fraction": 0.4}, "model": CNN, "optimizer": {"lr": 3e-3}, "epochs": 80}, images=250
+    ),
+    "250 images in all, small batches, large steps": SetUp(
+        {
+            "dataset": {"val_fraction": 0.4},
+            "model": {"arch": "cnn", "channels": [16, 32], "hidden": [64]},
+            "optimizer": {"lr": 1e-2},
+            "batch_size": 16,
+            "epochs": 60,
+        },
+        images=250,
+    ),
+    "a fifth of the labels wrong, an mlp": SetUp(
+        {
+            "dataset": {"val_fraction": 0.3},
+            "model": {"arch": "mlp", "hidden": [128]},
+            "optimizer": {"lr": 3e-3},
+            "epochs": 60,
+        },
+        images=800,
+        wrong=0.2,
+    ),
+    "one label in twenty wrong, a wide mlp": SetUp(
+        {
+            "dataset": {"val_fraction": 0.4},
+            "model": {"arch": "mlp", "hidden": [256, 256]},
+            "optimizer": {"lr": 3e-3},
+            "epochs": 80,
+        },
+        images=700,
+        wrong=0.05,
+    ),
+}  # fmt: skip
+
+
+def uploaded(url: str, set_up: SetUp) -> str:
+    """The id of a data set of some of the digits, sent and read."""
+    random = np.random.default_rng(5)
+    pixels, labels = load_digits(return_X_y=True)
+    chosen = random.permutation(len(labels))[: set_up.images]
+    x, y = (pixels[chosen] * 255 / 16).round().astype("uint8").reshape(-1, 8, 8), labels[chosen].copy()
+    wrong = random.random(len(y)) < set_up.wrong
+    y[wrong] = random.integers(0, 10, int(wrong.sum()))
+    body = io.BytesIO()
+    np.savez(body, x=x, y=y)
+    headers = {"Content-Type": "application/x-npz"}
+    sent = httpx.post(f"{url}/v1/datasets?name=golden", content=body.getvalue(), headers=headers, timeout=60).json()
+    while (found := httpx.get(f"{url}/v1/datasets/{sent['id']}").json())["status"] == "processing":
+        pass
+    assert found["status"] == "ready", found
+    return str(sent["id"])
+
+
+def tried(client: Rightfit, url: str, name: str) -> list[str]:
+    """Rows of the table: what the first and the second advice did to the best validation loss."""
+    set_up = SET_UPS[name]
+    data = set_up.spec["dataset"]
+    if set_up.images:
+        data = data | {"id": uploaded(url, set_up)}
+    differences: dict[str, list[float]] = {rank: [] for rank in RANKS}
+    advised: dict[str, list[str]] = {rank: [] for rank in RANKS}
+    verdicts, before = [], []
+    for seed in SEEDS:
+        job = client.submit(set_up.spec | {"dataset": data, "seed": seed, "early_stopping": None})
+        base = client.wait(job["id"])
+        found = httpx.get(f"{url}{base['links']['diagnosis']}").json()
+        verdicts.append(found["verdict"])
+        before.append(base["best"]["val_loss"])
+        for rank, advice in zip(RANKS, [a for a in found["advice"] if a["patch"]], strict=False):
+            forked = httpx.post(f"{url}{base['links']['fork']}", json={"advice": advice["id"]}).json()
+            cured = client.wait(forked["id"])
+            advised[rank].append(advice["id"])
+            differences[rank].append(cured["best"]["val_loss"] - base["best"]["val_loss"])
+    rows = []
+    for rank in RANKS:
+        mean = fmean(differences[rank])
+        off = t_quantile(0.95, len(SEEDS) - 1) * stdev(differences[rank]) / math.sqrt(len(SEEDS))
+        outcome = "lowers it" if mean + off < 0 else "raises it" if mean - off > 0 else "no difference beyond noise"
+        rows.append(
+            f"| {name} | {counted(verdicts)} | {fmean(before):.3f} | {rank}: {counted(advised[rank])} "
+            f"| {mean:+.3f} ({mean - off:+.3f} to {mean + off:+.3f}) | {outcome} |"
+        )
+        print(rows[-1], flush=True)
+    return rows
+
+
+def counted(words: list[str]) -> str:
+    return ", ".join(f"{word} ({words.count(word)})" for word in dict.fromkeys(words))
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as home:
+        settings = replace(Settings.from_env({"RIGHTFIT_HOME": home}), port=0)
+        with Stack(settings) as stack, Rightfit(stack.url) as client:
+            rows = [row for name in SET_UPS for row in tried(client, stack.url, name)]
+    FILE.write_text(
+        f"The best validation loss of a fork by an advice, minus that of its parent, over {len(SEEDS)} seeds, with "
+        "the 95 % interval of Student's t: `python -m tests.golden.forks`.\n\n"
+        "| run | verdicts | best val_loss | advice | change of it | outcome |\n|---|---|---|---|---|---|\n"
+        + "\n".join(rows)
+        + "\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Jobs held against each other, over HTTP."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from service.api.context import Parts
+from service.core.jobs import Outcome, Status, StopReason
+from service.core.storage import Artifact
+from tests.service.api.test_api import claim, epoch, is_problem, submit
+
+BEST = Artifact("best_model.pth", "jobs/x/a1/best_model.pth", 3, "abc", "application/octet-stream")
+
+
+def ended(client: FlaskClient, parts: Parts, loss: float, **changes: Any) -> str:
+    """The id of a job that has come to this val_loss, scored on 400 images, in the first of two epochs."""
+    job_id: str = submit(client, **changes)["id"]
+    lease = claim(parts)
+    parts.store.learn(
+        lease, {"images": {"train": 800, "validation": 400}, "trivial_loss": 2.3, "trivial_accuracy": 0.1}
+    )
+    improved = replace(epoch(1, loss, improved=True), val_loss_se=0.01, seconds=3.0)
+    parts.store.append(lease, [improved, replace(epoch(2, 1.0), seconds=1.0)])
+    parts.store.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [BEST])
+    return job_id
+
+
+def test_two_jobs_are_told_apart_by_what_differed_and_what_it_did(client: FlaskClient, parts: Parts) -> None:
+    first = ended(client, parts, 0.5, seed=1, name="plain")
+    other = ended(client, parts, 0.4, seed=1, regularization={"dropout": 0.25})
+    answer = client.get(f"/v1/compare?jobs={first},{other}")
+    assert answer.status_code == 200, answer.text
+    found = answer.json
+    assert found["spec"] == [{"pointer": "/regularization/dropout", "values": {first: 0.0, other: 0.25}}]
+    assert found["jobs"][0] == {
+        "id": first, "name": "plain", "status": "succeeded", "stop_reason": "max_epochs", "epochs": 2, "seconds": 4.0,
+        "best": {"epoch": 1, "val_loss": 0.5, "val_accuracy": 0.8, "val_loss_se": 0.01},
+        "waste": {"epochs": 1, "seconds": 1.0, "images": 800, "share": 0.25, "joules": None},
+        "same_split_as_first": True,
+    }  # fmt: skip
+    (difference,) = found["differences"]
+    assert (difference["job"], difference["against"], difference["same_split"]) == (other, first, True)
+    assert difference["val_loss"] == pytest.approx(-0.1)
+    assert difference["standard_error"] == pytest.approx(0.01 * 2**0.5)
+    assert difference["interval"] == pytest.approx([-0.1277, -0.0723], abs=1e-4)
+    assert difference["accuracy_points"] == 0
+    assert difference["accuracy_standard_error"] == pytest.approx(100 * (2 * 0.8 * 0.2 / 400) ** 0.5)
+    assert difference["verdict"] == "better beyond noise"
+    (said,) = found["summary"]
+    assert said == (
+        f"{other} against {first}: /regularization/dropout 0.0 → 0.25; best val_loss 0.5000 → 0.4000 "
+        "(-0.1000 ± 0.0277 (95 %)), accuracy 80.0% → 80.0%: better beyond noise."
+    )
+
+
+def test_several_jobs_are_held_against_the_first_one_whatever_their_age(client: FlaskClient, parts: Parts) -> None:
+    old, new = ended(client, parts, 0.5, seed=1), ended(client, parts, 0.501, seed=2)
+    waiting = submit(client, seed=1)["id"]
+    found = client.get(f"/v1/compare?jobs={new},{waiting},{old}").json
+    assert [job["id"] for job in found["jobs"]] == [new, waiting, old]
+    assert [job["same_split_as_first"] for job in found["jobs"]] == [True, False, False]
+    assert (found["jobs"][1]["seconds"], found["jobs"][1]["best"], found["jobs"][1]["waste"]) == (0, None, None)
+    assert [d["verdict"] for d in found["differences"]] == ["cannot be told", "no difference beyond noise"]
+    assert f"not ended yet: {waiting}" in found["differences"][0]["note"]
+
+
+def test_a_job_that_is_not_there_is_named(client: FlaskClient) -> None:
+    known = submit(client)["id"]
+    assert "'job_nothing'" in is_problem(client.get(f"/v1/compare?jobs={known},job_nothing"), 404)["detail"]
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ("", "/jobs"),
+        ("?jobs=", "/jobs"),
+        ("?jobs=a", "/jobs"),
+        ("?jobs=a,b,a", "/jobs"),
+        ("?jobs=a,b,c,d,e,f,g,h,i", "/jobs"),
+        ("?jobs=a,,b", "/jobs/1"),
+        ("?jobs=a,b%00", "/jobs/1"),
+        ("?jobs=a,b/c", "/jobs/1"),
+        ("?job=a,b", "/job"),
+    ],
+)
+def test_a_bad_query_is_told_with_what_is_allowed(client: FlaskClient, query: str, pointer: str) -> None:
+    problem = is_problem(client.get(f"/v1/compare{query}"), 422)
+    assert pointer in [fault["pointer"] for fault in problem["errors"]]
+    assert all(fault["allowed"] for fault in problem["errors"])

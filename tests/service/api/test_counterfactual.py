@@ -1,0 +1,109 @@
+"""Replaying a recorded run with other settings, over HTTP."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from service.api.context import Parts
+from service.core.jobs import Failure, Outcome, Status, StopReason
+from service.core.storage import Artifact
+from tests.service.api.test_api import claim, epoch, is_problem, submit
+
+STOPPED = Outcome(Status.SUCCEEDED, StopReason.EARLY_STOPPING)
+BEST = Artifact("best_model.pth", "jobs/x/a1/best_model.pth", 3, "abc", "application/octet-stream")
+LOSSES = (1.0, 0.8, 0.9, 0.5, 0.6, math.nan)  # patience 2
+
+
+def ended(client: FlaskClient, parts: Parts, outcome: Outcome = STOPPED, losses: tuple[float, ...] = LOSSES) -> str:
+    """The path of a job that has recorded these losses and ended."""
+    job = submit(client, epochs=50, early_stopping={"patience": 2})
+    lease = claim(parts)
+    lowest, history = math.inf, []
+    for number, loss in enumerate(losses, start=1):
+        history.append(replace(epoch(number, loss, improved=loss < lowest), val_loss_se=0.1, seconds=2.0))
+        lowest = min(lowest, loss) if math.isfinite(loss) else lowest
+    parts.store.append(lease, history)
+    parts.store.finish(lease, outcome, [BEST] if losses else [])
+    path: str = job["links"]["counterfactual"]
+    return path
+
+
+def test_a_recorded_run_is_replayed_with_every_setting(client: FlaskClient, parts: Parts) -> None:
+    answer = client.get(f"{ended(client, parts)}?patience=2,1&min_delta=0,0.35")
+    assert answer.status_code == 200, answer.text
+    assert answer.json["actual"] == {
+        "stop_epoch": 6, "stop_reason": "early_stopping", "best_epoch": 4, "best_val_loss": 0.5, "seconds": 12.0
+    }  # fmt: skip
+    first, *_ = found = answer.json["data"]
+    assert [(s["patience"], s["min_delta"]) for s in found] == [(1, 0.0), (1, 0.35), (2, 0.0), (2, 0.35)]
+    assert [s["stop_epoch"] for s in found] == [3, 2, 6, 3]
+    assert [s["best_epoch"] for s in found] == [2, 1, 4, 1]
+    assert first == {
+        "patience": 1, "min_delta": 0.0, "stop_epoch": 3, "stop_reason": "early_stopping", "beyond_record": False,
+        "best_epoch": 2, "best_val_loss": 0.8, "val_accuracy": 0.8, "loss_given_up": pytest.approx(0.3),
+        "loss_given_up_se": pytest.approx(0.1 * math.sqrt(2)), "is_beyond_noise": True, "epochs_saved": 3,
+        "seconds_saved": 6.0,
+    }  # fmt: skip
+
+
+def test_without_a_query_common_settings_are_replayed_and_more_patience_is_beyond_the_record(
+    client: FlaskClient, parts: Parts
+) -> None:
+    found = client.get(ended(client, parts)).json["data"]
+    assert [s["patience"] for s in found] == [p for p in (1, 3, 5, 10, 20) for _ in range(3)]
+    assert [s["min_delta"] for s in found[:3]] == [0.0, 0.001, 0.01]
+    assert [s["beyond_record"] for s in found] == [False] * 3 + [True] * 12
+    assert [s["stop_epoch"] for s in found[3:]] == [None] * 12
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Outcome(Status.CANCELLED, StopReason.CANCELLED),
+        Outcome(Status.FAILED, StopReason.WORKER_LOST, Failure("infrastructure", "worker_lost", "gone")),
+    ],
+)
+def test_it_works_however_the_job_has_ended(client: FlaskClient, parts: Parts, outcome: Outcome) -> None:
+    answer = client.get(ended(client, parts, outcome))
+    assert (answer.status_code, answer.json["actual"]["stop_reason"]) == (200, outcome.stop_reason)
+
+
+def test_a_living_job_and_one_without_epochs_have_nothing_to_replay(client: FlaskClient, parts: Parts) -> None:
+    assert "is queued; wait" in is_problem(client.get(submit(client)["links"]["counterfactual"]), 409)["detail"]
+    claim(parts)
+    failed = Outcome(Status.FAILED, StopReason.INVALID_DATA, Failure("data", "invalid_data", "no images"))
+    assert "before an epoch" in is_problem(client.get(ended(client, parts, failed, ())), 409)["detail"]
+    is_problem(client.get("/v1/jobs/job_nothing/counterfactual"), 404)
+
+
+@pytest.mark.parametrize(
+    ("query", "pointers"),
+    [
+        ("patience=0", ["/patience/0"]),
+        ("patience=1,x,100001", ["/patience/1", "/patience/2"]),
+        ("patience=1.5", ["/patience/0"]),
+        ("patience=1,,2", ["/patience/1"]),
+        ("patience=%201", ["/patience/0"]),
+        ("patience=", ["/patience/0"]),
+        ("patience=" + ",".join(["1"] * 21), ["/patience"]),
+        ("min_delta=-1", ["/min_delta/0"]),
+        ("min_delta=0,nan,inf,1e999", ["/min_delta/1", "/min_delta/2", "/min_delta/3"]),
+        ("min_delta=1_0", ["/min_delta/0"]),
+        ("min_delta=" + ",".join(["1"] * 21), ["/min_delta"]),
+        ("patience=0&min_delta=-1", ["/patience/0", "/min_delta/0"]),
+        ("patient=1", ["/patient"]),
+    ],
+)
+def test_a_bad_setting_is_told_with_what_is_allowed(client: FlaskClient, query: str, pointers: list[str]) -> None:
+    problem = is_problem(client.get(f"/v1/jobs/j/counterfactual?{query}"), 422)
+    assert [fault["pointer"] for fault in problem["errors"]] == pointers
+    assert all(fault["allowed"] for fault in problem["errors"])
+
+
+def test_numbers_may_be_spelled_as_people_do(client: FlaskClient, parts: Parts) -> None:
+    query: dict[str, Any] = {"patience": "100000,7,7", "min_delta": "1e-3,.5,2."}
+    found = client.get(ended(client, parts), query_string=query).json["data"]
+    assert [(s["patience"], s["min_delta"]) for s in found] == [(p, d) for p in (7, 100_000) for d in (0.001, 0.5, 2.0)]

@@ -1,0 +1,205 @@
+"""Verdicts, forks and lineages over HTTP."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from service.api.context import Parts
+from service.core.history import Epoch
+from tests.golden import synthetic
+from tests.service.api.test_api import claim, finish, is_problem, submit
+
+FACTS = {
+    "images": {"train": 800, "validation": 200, "test": 100}, "trivial_loss": 2.3, "trivial_accuracy": 0.1,
+    "copies_across": 0,
+}  # fmt: skip
+
+
+def history(kind: str, seed: int = 1) -> list[Epoch]:
+    """A synthetic run with the best epoch marked as the training loop would mark it."""
+    rows, _ = synthetic.history(kind, seed)
+    lowest, marked = float("inf"), []
+    for row in rows:
+        assert row.val_loss is not None
+        marked.append(replace(row, improved=row.val_loss < lowest))
+        lowest = min(lowest, row.val_loss)
+    return marked
+
+
+def trained(
+    client: FlaskClient, parts: Parts, tmp_path: Path, kind: str = "overfitting", **changes: Any
+) -> dict[str, Any]:
+    job = submit(client, **changes)
+    lease = claim(parts)
+    parts.store.learn(lease, FACTS)
+    parts.store.append(lease, history(kind))
+    finish(parts, lease, tmp_path)
+    found: dict[str, Any] = client.get(job["links"]["self"]).json or {}
+    return found
+
+
+def test_a_run_that_overfits_is_told_so_with_evidence_and_cures(
+    client: FlaskClient, parts: Parts, tmp_path: Path
+) -> None:
+    job = trained(client, parts, tmp_path)
+    found = client.get(job["links"]["diagnosis"]).json
+    assert (found["verdict"], found["is_final"]) == ("overfitting", True)
+    assert 1 < found["onset_epoch"] < job["progress"]["epoch"]
+    assert found["summary"].count(".") >= 2
+    rise = next(e for e in found["evidence"] if e["name"] == "val_rise")
+    assert rise["value"] > rise["threshold"] > 0
+    assert found["advice"][0]["patch"]
+    assert found["links"]["docs"] == "/docs/verdicts/overfitting"
+
+
+def test_a_diagnosis_is_live_while_the_job_trains(client: FlaskClient, parts: Parts) -> None:
+    job = submit(client)
+    assert client.get(job["links"]["diagnosis"]).json["verdict"] == "too_short_to_tell"
+    lease = claim(parts)
+    parts.store.learn(lease, FACTS)
+    parts.store.append(lease, history("overfitting"))
+    found = client.get(job["links"]["diagnosis"]).json
+    assert (found["verdict"], found["is_final"], found["waste"]) == ("overfitting", False, None)
+
+
+def test_an_advice_is_forked_into_a_job_that_knows_its_parent(
+    client: FlaskClient, parts: Parts, tmp_path: Path
+) -> None:
+    parent = trained(client, parts, tmp_path)
+    advice = client.get(parent["links"]["diagnosis"]).json["advice"][0]
+    answer = client.post(parent["links"]["fork"], json={"advice": advice["id"]})
+    child = answer.json
+    assert answer.status_code == 202
+    assert answer.headers["Location"] == child["links"]["self"]
+    assert (child["parent"], child["status"]) == (parent["id"], "queued")
+    assert child["spec"]["seed"] == parent["spec"]["seed"]
+    assert child["spec"]["regularization"]["dropout"] == 0.3
+    assert child["spec"] | {"regularization": parent["spec"]["regularization"]} == parent["spec"]
+
+
+def test_every_advice_of_every_verdict_can_be_forked(client: FlaskClient, parts: Parts, tmp_path: Path) -> None:
+    for kind in synthetic.KINDS:
+        job = trained(client, parts, tmp_path, kind, early_stopping={"patience": 3})
+        for advice in client.get(job["links"]["diagnosis"]).json["advice"]:
+            answer = client.post(job["links"]["fork"], json={"advice": advice["id"]})
+            assert answer.status_code == (202 if advice["patch"] else 422), answer.text
+            if answer.status_code == 202:
+                assert client.post(answer.json["links"]["cancel"]).status_code == 202
+
+
+def test_an_own_patch_is_forked_and_its_lineage_told(client: FlaskClient, parts: Parts, tmp_path: Path) -> None:
+    first = trained(client, parts, tmp_path)
+    patch = [{"op": "replace", "path": "/epochs", "value": 7}, {"op": "add", "path": "/labels/try", "value": "2"}]
+    second = client.post(first["links"]["fork"], json={"patch": patch}).json
+    third = client.post(second["links"]["fork"], json={"advice": "dropout"}).json
+    sibling = client.post(first["links"]["fork"], json={"advice": "label_smoothing"}).json
+    submit(client)
+    assert (second["spec"]["epochs"], second["labels"]) == (7, {"try": "2"})
+    for job in (first, second, third, sibling):
+        family = client.get(job["links"]["lineage"]).json["data"]
+        assert [(j["id"], j["parent"], j["advice"]) for j in family] == [
+            (first["id"], None, None), (second["id"], first["id"], None), (third["id"], second["id"], "dropout"),
+            (sibling["id"], first["id"], "label_smoothing"),
+        ]  # fmt: skip
+        assert family[1]["patch"] == patch
+
+
+def test_a_family_outlives_its_deleted_head(client: FlaskClient, parts: Parts, tmp_path: Path) -> None:
+    first = trained(client, parts, tmp_path)
+    children = [client.post(first["links"]["fork"], json={"advice": a}).json["id"] for a in ("dropout", "mixup")]
+    assert client.delete(first["links"]["self"]).status_code == 204
+    family = client.get(f"/v1/jobs/{children[0]}/lineage").json["data"]
+    assert [job["id"] for job in family] == children
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, "/advice"),
+        ({"advice": "dropout", "patch": [{"op": "remove", "path": "/name"}]}, "/advice"),
+        ({"advice": "prayer"}, "/advice"),
+        ({"advice": "more_data"}, "/advice"),
+        ({"patch": []}, "/patch"),
+        ({"patch": [{"op": "add", "path": "/epochs"}]}, "/patch/0/value"),
+        ({"patch": [{"op": "grow", "path": "/epochs", "value": 1}]}, "/patch/0/op"),
+        ({"patch": [{"op": "test", "path": "/epochs", "value": 3}, {"op": "remove", "path": "/nothing"}]}, "/patch/1"),
+        ({"patch": [{"op": "test", "path": "/epochs", "value": 4}]}, "/patch/0"),
+        ({"patch": [{"op": "replace", "path": "/epochs", "value": 0}]}, "/epochs"),
+        ({"patch": [{"op": "add", "path": "/colour", "value": "red"}]}, "/colour"),
+        ({"patch": [{"op": "replace", "path": "", "value": 3}]}, ""),
+        ({"patch": [{"op": "replace", "path": "/optimizer/nesterov", "value": True}]}, "/optimizer/nesterov"),
+    ],
+)  # fmt: skip
+def test_a_fork_that_cannot_be_made_is_told_why(client: FlaskClient, body: dict[str, Any], pointer: str) -> None:
+    job = submit(client)
+    problem = is_problem(client.post(job["links"]["fork"], json=body), 422)
+    assert [fault["pointer"] for fault in problem["errors"]] == [pointer], problem
+    assert len(client.get("/v1/jobs").json["data"]) == 1
+
+
+def test_a_fork_sent_twice_with_a_key_makes_one_job_and_one_parent(client: FlaskClient) -> None:
+    first, second = submit(client), submit(client)
+    headers, body = {"Idempotency-Key": "again"}, {"advice": "dropout"}
+    once = client.post(first["links"]["fork"], json=body, headers=headers)
+    twice = client.post(first["links"]["fork"], json=body, headers=headers)
+    assert (once.json["id"], twice.headers["Idempotency-Replayed"]) == (twice.json["id"], "true")
+    is_problem(client.post(second["links"]["fork"], json=body, headers=headers), 422)
+
+
+def test_more_images_are_advised_with_what_the_learning_curve_says(
+    client: FlaskClient, parts: Parts, tmp_path: Path
+) -> None:
+    rows = history("stagnant")
+    for images, share in ((100, 1.0), (200, 0.5), (400, 0.25), (50, 2.0)):
+        job = submit(client, dataset={"id": "digits", "train_limit": images}, seed=3, labels={"n": str(images)})
+        lease = claim(parts)
+        parts.store.learn(lease, FACTS | {"images": {"train": images, "validation": 200, "test": 0}})
+        parts.store.append(lease, [replace(row, val_loss=(row.val_loss or 0.0) * share) for row in rows])
+        finish(parts, lease, tmp_path)
+    first = client.get(job["links"]["diagnosis"]).json["advice"][0]
+    best = client.get(job["links"]["self"]).json["best"]["val_loss"]
+    assert first["id"] == "more_data"
+    assert "runs with 50, 100, 200, 400 images, 100 instead of 50" in first["expected"]
+    assert f"to about {best / 2:.3f}" in first["expected"]
+
+
+def test_the_test_images_are_scored_once_and_earlier_looks_are_counted(
+    client: FlaskClient, parts: Parts, tmp_path: Path
+) -> None:
+    dataset = {"id": "digits", "test_fraction": 0.2}
+    for earlier in range(3):
+        job = submit(client, dataset=dataset, seed=4)
+        lease = claim(parts)
+        parts.store.learn(lease, FACTS)
+        parts.store.append(lease, history("healthy"))
+        parts.store.learn(lease, {"test": {"loss": 0.5, "accuracy": 0.9, "loss_se": 0.04}})
+        finish(parts, lease, tmp_path)
+        best = client.get(job["links"]["self"]).json["best"]
+        test = client.get(job["links"]["diagnosis"]).json["test"]
+        assert test["optimism"] == pytest.approx(0.5 - best["val_loss"])
+        assert test["optimism_se"] == pytest.approx((0.04**2 + best["val_loss_se"] ** 2) ** 0.5)
+        assert test["earlier_jobs"] == earlier
+    other = trained(client, parts, tmp_path, dataset=dataset, seed=5)
+    assert client.get(other["links"]["diagnosis"]).json["test"] is None
+
+
+def test_an_ended_job_has_a_receipt_of_what_came_after_its_best_epoch(
+    client: FlaskClient, parts: Parts, tmp_path: Path
+) -> None:
+    job = trained(client, parts, tmp_path)
+    after = job["progress"]["epoch"] - job["best"]["epoch"]
+    assert job["waste"] == {
+        "epochs": after, "seconds": float(after), "images": after * 800, "share": after / job["progress"]["epoch"],
+        "joules": None,
+    }  # fmt: skip
+    assert job["facts"]["images"] == FACTS["images"]
+
+
+def test_a_cancelled_job_without_an_epoch_has_no_receipt(client: FlaskClient) -> None:
+    job = client.post(submit(client)["links"]["cancel"]).json
+    assert (job["status"], job["waste"], job["facts"]) == ("cancelled", None, None)
+    found = client.get(job["links"]["diagnosis"]).json
+    assert (found["verdict"], found["is_final"]) == ("too_short_to_tell", True)

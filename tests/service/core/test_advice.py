@@ -1,0 +1,119 @@
+"""Advice is valid by construction, and never what the spec does already."""
+
+from typing import Any
+
+import jsonpatch
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.core.builtin import CONTENTS_OF
+from service.core.diagnosis import Case, Verdict
+from service.core.diagnosis.advice import ADVISED, REASONS, advise, cured
+from service.core.diagnosis.cures import CURES
+from service.core.plan import UNLIMITED, Limits, plan
+from service.core.spec import JobSpec, contradictions
+from service.schemas.spec import JobSpecSchema
+
+MODELS: list[dict[str, Any]] = [
+    {"arch": "cnn"},
+    {"arch": "cnn", "channels": [1], "hidden": [], "kernel_size": 15, "norm": "batch"},
+    {"arch": "cnn", "channels": [1024, 4096], "hidden": [65536]},
+    {"arch": "mlp", "hidden": []},
+    {"arch": "mlp", "hidden": [2, 4096]},
+    {"arch": "resnet18", "freeze": "backbone"},
+    {"arch": "layers", "layers": [{"type": "conv2d", "channels": 8}, {"type": "global_avg_pool"}, {"type": "linear"}]},
+]
+shares = st.sampled_from([0.0, 0.05, 0.3, 0.5, 0.9])
+specs = st.fixed_dictionaries(
+    {
+        "dataset": st.fixed_dictionaries(
+            {
+                "id": st.sampled_from(["digits", "mnist", "cifar10", "synthetic"]),
+                "val_fraction": st.sampled_from([0.05, 0.2, 0.5]),
+                "test_fraction": st.sampled_from([0.0, 0.2, 0.4]),
+                "train_limit": st.sampled_from([None, 100]),
+            }
+        ),
+        "model": st.sampled_from(MODELS),
+        "epochs": st.sampled_from([1, 100, 100_000]),
+        "batch_size": st.sampled_from([1, 16, 65_536]),
+        "optimizer": st.fixed_dictionaries(
+            {"name": st.sampled_from(["adam", "adamw", "sgd"]), "lr": st.sampled_from([1e-9, 1e-3, 0.5, 10.0])}
+        ),
+        "schedule": st.sampled_from([{}, {"name": "cosine"}, {"warmup_epochs": 1}, {"name": "onecycle"}]),
+        "early_stopping": st.sampled_from([None, {}, {"patience": 1}, {"monitor": "val_accuracy"}]),
+        "regularization": st.fixed_dictionaries(
+            {
+                "dropout": shares, "weight_decay": st.sampled_from([0.0, 1e-5, 0.1, 10.0]),
+                "l1": st.sampled_from([0.0, 1e-3]), "label_smoothing": shares,
+                "mixup_alpha": st.sampled_from([0.0, 1.0]), "spatial_dropout": shares,
+            }
+        ),
+        "augmentation": st.fixed_dictionaries(
+            {
+                "crop_padding": st.sampled_from([0, 2]), "trivial_augment": st.booleans(), "normalize": st.booleans(),
+                "random_erasing": shares,
+            }
+        ),
+    }
+)  # fmt: skip
+
+
+@given(specs, st.sampled_from(list(Verdict)), st.sampled_from([UNLIMITED, Limits(2_000_000, 1 << 30)]))
+def test_every_patch_makes_another_spec_that_is_taken(data: dict[str, Any], verdict: Verdict, limits: Limits) -> None:
+    spec = JobSpec.from_dict(data).filled(1)
+    case = Case(spec, CONTENTS_OF[spec.dataset.id])
+    for advice in advise([verdict], case, limits):
+        if not advice.patch:
+            continue
+        changed: JobSpec = JobSpecSchema().load(jsonpatch.apply_patch(spec.to_dict(), advice.patch))
+        assert changed != spec
+        assert not list(contradictions(changed))
+        plan(changed, CONTENTS_OF[spec.dataset.id], limits)
+
+
+def test_every_verdict_has_advice_with_a_reason() -> None:
+    assert set(ADVISED) == set(REASONS) == set(Verdict)
+    assert all(cure_id in CURES for cures in ADVISED.values() for cure_id in cures)
+
+
+def test_every_cure_is_advised_somewhere_or_is_a_factor_of_its_own() -> None:
+    advised = {cure_id for cures in ADVISED.values() for cure_id in cures}
+    assert set(CURES) - advised == {"l1", "cutmix", "spatial_dropout", "fewer_layers"}
+
+
+def advised(verdict: Verdict, dataset: str = "digits", **changes: Any) -> dict[str, Any]:
+    spec = JobSpec.from_dict({"dataset": {"id": dataset}} | changes)
+    return {advice.id: advice.patch for advice in advise([verdict], Case(spec, CONTENTS_OF[dataset]))}
+
+
+def test_digits_are_not_mirrored_and_animals_are() -> None:
+    assert "horizontal_flip" not in advised(Verdict.OVERFITTING, "digits")
+    assert "horizontal_flip" in advised(Verdict.OVERFITTING, "cifar10")
+
+
+def test_images_that_are_left_out_come_first() -> None:
+    limited = advised(Verdict.OVERFITTING, dataset="digits")
+    assert "more_data" not in limited
+    spec = JobSpec.from_dict({"dataset": {"id": "digits", "train_limit": 50}})
+    first = advise([Verdict.OVERFITTING], Case(spec, CONTENTS_OF["digits"]))[0]
+    assert (first.id, cured(spec, first.patch).dataset.train_limit) == ("more_data", None)
+
+
+def test_what_a_spec_does_already_is_not_advised() -> None:
+    doing = {"dropout": 0.5, "mixup_alpha": 0.2, "label_smoothing": 0.05}
+    found = advised(Verdict.OVERFITTING, regularization=doing)
+    assert not {"dropout", "mixup", "label_smoothing"} & set(found)
+
+
+@pytest.mark.parametrize(("rate", "then"), [(0.0, 0.3), (0.3, 0.5)])
+def test_dropout_is_raised_step_by_step(rate: float, then: float) -> None:
+    found = advised(Verdict.OVERFITTING, regularization={"dropout": rate})
+    assert found["dropout"] == [{"op": "add", "path": "/regularization/dropout", "value": then}]
+
+
+def test_an_underfitting_model_is_held_back_less() -> None:
+    found = advised(Verdict.UNDERFITTING, regularization={"dropout": 0.6, "weight_decay": 1.0})
+    first = next(iter(found.values()))
+    assert {step["path"] for step in first} == {"/regularization/dropout", "/regularization/weight_decay"}

@@ -1,0 +1,250 @@
+"""The pages on verdicts: there for each, whole, public, and right about the API and the cures."""
+
+import io
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from html.parser import HTMLParser
+from typing import Any
+
+import jsonpatch
+import pytest
+from flask.testing import FlaskClient
+from PIL import Image
+
+from service.app import create_app
+from service.core.datasets import Contents
+from service.core.diagnosis import Verdict, diagnose
+from service.core.diagnosis.advice import ADVISED
+from service.core.diagnosis.cures import CURES
+from service.core.diagnosis.patches import Case
+from service.core.facts import Facts
+from service.core.settings import Settings
+from service.core.spec import JobSpec, contradictions
+from service.docs import FOLDER, POLICY
+from tests.golden.pictures import EXAMPLES, RUNS, history
+
+SPEC: dict[str, Any] = {"dataset": {"id": "digits"}}
+PAGES = ["/docs/verdicts", *(f"/docs/verdicts/{verdict}" for verdict in Verdict)]
+CURE = re.compile(r"(?:^\d+\. |, and |, )`([a-z0-9_]+)` (sets|changes no field)", re.MULTILINE)
+FORK = ["curl", "-s", "-X", "POST", "$JOB/fork", "-H", "Content-Type: application/json", "-d"]
+
+
+class Page(HTMLParser):
+    """What a browser would ask for, and how the page is built."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.title = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.tags and self.tags[-1][0] == "title" and not self.title:
+            self.title = data
+
+    def all(self, tag: str, attribute: str) -> list[str]:
+        return [attrs[attribute] or "" for name, attrs in self.tags if name == tag and attribute in attrs]
+
+    @property
+    def headings(self) -> list[int]:
+        return [int(name[1]) for name, _ in self.tags if re.fullmatch("h[1-6]", name)]
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    home = tmp_path_factory.mktemp("docs") / "home"
+    return Settings.from_env({"RIGHTFIT_HOME": str(home), "RIGHTFIT_REDIS_URL": "redis://127.0.0.1:1/0"})
+
+
+@pytest.fixture(scope="module")
+def client(settings: Settings) -> Iterator[FlaskClient]:
+    app = create_app(settings)
+    yield app.test_client()
+    app.extensions["rightfit"].database.close()
+
+
+def text(verdict: str) -> str:
+    return (FOLDER / f"{verdict}.md").read_text("utf-8")
+
+
+def section(verdict: str, heading: str) -> str:
+    found = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", text(verdict), re.MULTILINE | re.DOTALL)
+    assert found, heading
+    return found[1]
+
+
+def bodies(verdict: str) -> list[dict[str, Any]]:
+    """What the curl commands of a page send."""
+    found = []
+    for block in re.findall(r"^```sh\n(.*?)^```$", text(verdict), re.MULTILINE | re.DOTALL):
+        for line in block.replace("\\\n", "").splitlines():
+            *command, body = shlex.split(line)
+            assert command == FORK
+            found.append(json.loads(body))
+    return found
+
+
+@cache
+def pointers(cure: str) -> frozenset[str]:
+    """The fields that a cure changes, in one spec or another."""
+    colours = Contents(("cat", "dog"), (100, 100), (3, 64, 64))
+    laden = {
+        "model": {"arch": "cnn", "channels": [8], "hidden": [8], "kernel_size": 5},
+        "optimizer": {"lr": 0.5},
+        "early_stopping": None,
+        "dataset": {"id": "digits", "train_limit": 100},
+        "regularization": {
+            "dropout": 0.2, "spatial_dropout": 0.2, "weight_decay": 1e-3, "l1": 1e-4, "label_smoothing": 0.1,
+            "mixup_alpha": 0.4, "cutmix_alpha": 1.0,
+        },
+        "augmentation": {"normalize": False, "trivial_augment": True, "random_erasing": 0.2},
+    }  # fmt: skip
+    either: dict[str, Any] = {"augmentation": {"rand_augment": {}}}
+    specs = [JobSpec.from_dict(SPEC | changes).filled(0) for changes in ({}, laden, either)]
+    patches = [CURES[cure].change(Case(spec, colours)) for spec in specs]
+    assert any(patch is not None for patch in patches), f"no spec here has a place for {cure}"
+    return frozenset(operation["path"] for patch in patches for operation in patch or ())
+
+
+def test_there_is_a_page_a_picture_and_a_run_for_each_verdict_and_no_other() -> None:
+    known = {str(verdict) for verdict in Verdict}
+    assert {file.stem for file in FOLDER.glob("*.md")} == known | {"index"}
+    assert {file.stem for file in FOLDER.glob("*.png")} == known == {str(verdict) for verdict in EXAMPLES}
+    stored = {(run["set_up"], run["seed"]) for run in json.loads(RUNS.read_text())}
+    assert set(EXAMPLES.values()) <= stored
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_whole_and_all_it_asks_for_is_there(client: FlaskClient, path: str) -> None:
+    answer = client.get(path)
+    assert (answer.status_code, answer.mimetype) == (200, "text/html")
+    assert answer.headers["Content-Security-Policy"] == POLICY
+    page = Page(answer.text)
+    assert page.all("html", "lang") == ["en"]
+    assert page.title.endswith(" | Rightfit")
+    assert page.headings.count(1) == 1
+    steps = zip(page.headings, page.headings[1:], strict=False)
+    assert page.headings[0] == 1
+    assert all(later <= earlier + 1 for earlier, later in steps)
+    assert not {"script", "style", "iframe", "form"} & {name for name, _ in page.tags}
+    assert not [attrs for _, attrs in page.tags if "style" in attrs]
+    assert all(len(words) > 40 for words in page.all("img", "alt"))
+    assert len(page.all("img", "alt")) == len(page.all("img", "src")) == (0 if path == "/docs/verdicts" else 1)
+    wanted = page.all("a", "href") + page.all("img", "src") + page.all("link", "href")
+    assert {"/docs", "/docs/verdicts", "/docs/verdicts/page.css"} < set(wanted)
+    for address in wanted:
+        assert re.match("/[^/]", address), "an address of ours, without a host"
+        assert client.get(address).status_code == 200, address
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_a_picture_is_a_small_png(client: FlaskClient, verdict: Verdict) -> None:
+    answer = client.get(f"/docs/verdicts/{verdict}.png")
+    assert (answer.status_code, answer.mimetype) == (200, "image/png")
+    assert answer.data.startswith(b"\x89PNG\r\n\x1a\n")
+    assert len(answer.data) < 40_000
+    with Image.open(io.BytesIO(answer.data)) as picture:
+        assert picture.size == (640, 400)
+
+
+@pytest.mark.parametrize("verdict", ["index", *Verdict])
+def test_a_page_names_no_address_outside_and_has_no_html(verdict: str) -> None:
+    assert not re.search(r"://|www\.|<[a-z/!]", text(verdict))
+
+
+def test_the_index_lists_every_verdict_and_its_addresses_are_two(client: FlaskClient) -> None:
+    links = Page(client.get("/docs/verdicts").text).all("a", "href")
+    assert {f"/docs/verdicts/{verdict}" for verdict in Verdict} <= set(links)
+    assert client.get("/docs/verdicts/").data == client.get("/docs/verdicts").data
+
+
+@pytest.mark.parametrize("path", ["/docs/verdicts", "/docs/verdicts/healthy", "/docs/verdicts/healthy.png"])
+def test_what_has_not_changed_is_not_sent_again(client: FlaskClient, path: str) -> None:
+    etag = client.get(path).headers["ETag"]
+    again = client.get(path, headers={"If-None-Match": etag})
+    assert (again.status_code, again.data) == (304, b"")
+    assert client.get(path, headers={"If-None-Match": '"another"'}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "name", ["nothing", "nothing.png", "index", "index.png", "healthy.md", "..%2fpage.html", "a/b"]
+)
+def test_an_unknown_verdict_is_a_problem(client: FlaskClient, name: str) -> None:
+    answer = client.get(f"/docs/verdicts/{name}")
+    assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
+
+
+def test_the_pages_are_public_where_the_api_asks_for_keys(settings: Settings) -> None:
+    app = create_app(replace(settings, auth="keys"))
+    assert app.test_client().get("/v1/jobs").status_code == 401
+    for path in ("/docs/verdicts", "/docs/verdicts/healthy", "/docs/verdicts/healthy.png"):
+        assert app.test_client().get(path).status_code == 200
+
+
+def test_the_api_page_keeps_its_own_policy(client: FlaskClient) -> None:
+    policy = client.get("/docs").headers["Content-Security-Policy"]
+    assert "script-src 'self' 'unsafe-inline'" in policy
+
+
+def test_behind_a_prefix_the_links_have_it(client: FlaskClient) -> None:
+    page = Page(client.get("/docs/verdicts", environ_overrides={"SCRIPT_NAME": "/fit"}).text)
+    assert all(address.startswith("/fit/docs") for address in page.all("a", "href") + page.all("link", "href"))
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_the_cures_of_a_page_are_those_that_its_verdict_is_advised_in_their_order(verdict: Verdict) -> None:
+    listed = [name for name, _ in CURE.findall(section(verdict, "The cure"))]
+    assert tuple(listed) == ADVISED[verdict]
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_the_cures_of_a_page_exist_and_change_the_fields_it_names(verdict: Verdict) -> None:
+    items = re.findall(r"^\d+\. .*?(?=^\d+\. |\n\n|\Z)", section(verdict, "The cure"), re.MULTILINE | re.DOTALL)
+    assert len(items) >= 2
+    for item in items:
+        assert CURE.match(item), item
+        cures: dict[str, str] = dict(CURE.findall(item))
+        assert cures.keys() <= CURES.keys()
+        named = set(re.findall(r"`(/[a-z0-9_/]+)`", item))
+        changed = frozenset[str]().union(*map(pointers, cures))
+        assert named <= changed, item
+        assert all(named & pointers(name) if how == "sets" else not pointers(name) for name, how in cures.items())
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_the_commands_of_a_page_fork_by_advice_and_by_a_patch_that_applies(verdict: Verdict) -> None:
+    by_advice, by_patch = bodies(verdict)
+    assert by_advice.keys() == {"advice"}
+    assert by_patch.keys() == {"patch"}
+    listed = [name for name, _ in CURE.findall(section(verdict, "The cure"))]
+    assert by_advice["advice"] in listed
+    assert pointers(by_advice["advice"]), "a cure of data is no fork"
+    assert {operation["path"] for operation in by_patch["patch"]} <= frozenset[str]().union(*map(pointers, listed))
+    plain = JobSpec.from_dict(SPEC).filled(0)
+    changed = JobSpec.from_dict(jsonpatch.apply_patch(plain.to_dict(), by_patch["patch"]))
+    assert changed != plain
+    assert not list(contradictions(changed))
+
+
+def test_every_pointer_in_the_pages_is_a_field_of_a_spec() -> None:
+    plain = json.loads(json.dumps(JobSpec.from_dict(SPEC).filled(0).to_dict()))
+    for verdict in Verdict:
+        for pointer in re.findall(r"`(/(?!v1/)[a-z0-9_/]+)`", text(verdict)):
+            jsonpatch.JsonPointer(pointer).resolve(plain)
+
+
+def test_a_page_names_all_the_evidence_that_its_verdict_can_rest_on() -> None:
+    seen = set()
+    for run in json.loads(RUNS.read_text()):
+        diagnosis = diagnose(history(run), facts=Facts.from_dict(run["facts"]), stop_reason=run["stop_reason"])
+        seen |= {(note.verdict, e.name) for note in (diagnosis, *diagnosis.notes) for e in note.evidence}
+    assert len({verdict for verdict, _ in seen}) > 10
+    missing = {(verdict, name) for verdict, name in seen if f"`{name}`" not in text(verdict)}
+    assert not missing
