@@ -96,7 +96,8 @@ def _show(console: Console, client: Rightfit, job: dict[str, Any], home: Path) -
     epochs = [Epoch(**row) for row in client.history(job["id"])["data"]]
     best = next(e for e in epochs if e.epoch == job["best"]["epoch"])
     console.print(curves.draw(epochs, best, title=f"{job['spec']['name']}: cross entropy per image"), highlight=False)
-    console.print(diagnose(epochs, stop_reason=job["stop_reason"]).summary)
+    found = diagnose(epochs, stop_reason=job["stop_reason"])
+    console.print(f"[bold]{found.verdict}[/bold]: {found.summary}")
     folder = home / "downloads" / job["id"]
     folder.mkdir(parents=True)
     sums = {name: client.download(job["id"], name, folder / name) for name in REPORTS}

@@ -21,4 +21,11 @@ def meter(device: torch.device) -> Callable[[], float | None]:
     except pynvml.NVMLError as error:
         log.info("the GPU's energy is not measured: %s", error)
         return lambda: None
-    return lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
+
+    def read() -> float | None:
+        try:
+            return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1000
+        except pynvml.NVMLError:
+            return None  # no training fails for that
+
+    return read

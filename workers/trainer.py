@@ -6,6 +6,7 @@ comes back over it ends the run at the next batch. It dies with its supervisor.
 
 import errno
 import logging
+import math
 import multiprocessing
 import os
 import pickle
@@ -243,11 +244,14 @@ def run(
         if len(split.test):
             tested = batches(split.test)
             test = evaluate(model, tested, scoring_batch(tested, spec.batch_size))
-            report("facts", {"test": asdict(test)})
+            if math.isfinite(test.loss):  # JSON has no other numbers
+                report("facts", {"test": asdict(test)})
         save_safetensors(fitted.best_weights, scratch.folder / SAFETENSORS)
         if fitted.stop_reason != StopReason.CANCELLED:  # whoever cancels does not wait for it
             onnx = _exported(model, prepared, scratch.folder / ONNX)
-    diagnosis = asdict(diagnose(watch.history, Case(spec, contents), watch.facts, fitted.stop_reason))
+    diagnosis = asdict(
+        diagnose(watch.history, Case(spec, contents, watch.facts, fitted.stop_reason), watch.facts, fitted.stop_reason)
+    )
     report("diagnosis", told_of(diagnosis))
     more = {"onnx": onnx, "facts": told, "diagnosis": diagnosis, "seconds": time.time() - started}
     save_json(scratch.folder / REPORT, summary(spec, prepared, model, fitted, test) | more)

@@ -4,11 +4,13 @@ from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
+from flask import request
 from flask.views import MethodView
 
 from service.api import cancelling
 from service.api.blueprint import Blueprint
 from service.api.context import parts
+from service.api.idempotency import idempotency
 from service.auth import tenant
 from service.core.ablations import AblationStatus
 from service.core.conclusions import conclude
@@ -22,6 +24,7 @@ from service.schemas.ablations import (
     links,
     told,
 )
+from service.schemas.jobs import SUBMITTED, SubmitHeadersSchema
 from service.schemas.pages import PageQuerySchema, cursor
 from service.schemas.patches import read_spec
 
@@ -39,15 +42,18 @@ class Ablations(MethodView):
         page = parts().ablations.list(tenant(), **query)
         return {"data": page.ablations, "has_more": page.next_seq is not None, "next_cursor": cursor(page.next_seq)}
 
+    @blueprint.arguments(SubmitHeadersSchema, location="headers")
     @blueprint.arguments(AblationRequestSchema)
     @blueprint.response(
-        202, AblationSchema, description="Accepted, all jobs queued; Location names the ablation",
-        headers={"Location": {"description": "the ablation", "schema": {"type": "string"}}},
-    )  # fmt: skip
-    def post(self, given: dict[str, Any]) -> Any:
+        202, AblationSchema, description="Accepted, all jobs queued; Location names the ablation", headers=SUBMITTED
+    )
+    def post(self, headers: dict[str, Any], given: dict[str, Any]) -> Any:
         """Run a spec with each of some factors, with all of them and with none, under several seeds"""
+        key = idempotency(headers["key"], [request.path, request.get_json()])
+        if key and (known := parts().ablations.known(tenant(), key)):
+            return _told(known), 202, {"Location": links(known)["self"], "Idempotency-Replayed": "true"}
         design = Designer(parts().submission, read_spec).design(tenant(), **given)
-        ablation_id, job_ids = parts().ablations.add(tenant(), design)
+        ablation_id, job_ids = parts().ablations.add(tenant(), design, key)
         parts().submission.hint_all(job_ids)
         return _told(ablation_id), 202, {"Location": links(ablation_id)["self"]}
 

@@ -64,7 +64,8 @@ def lineage(job_id: str) -> Any:
 
 
 def _case(job: Job) -> Case:
-    return Case(job.spec, parts().submission.contents(job.tenant, job.spec.dataset.id))
+    contents = parts().submission.contents(job.tenant, job.spec.dataset.id)
+    return Case(job.spec, contents, job.facts, job.stop_reason)
 
 
 def _usable(job: Job, found: Diagnosis) -> list[Advice]:
@@ -93,5 +94,5 @@ def _test(job: Job) -> dict[str, Any] | None:
     optimism, error = job.facts.test.optimism(job.best)
     return {
         **vars(job.facts.test), "optimism": optimism, "optimism_se": error,
-        "earlier_jobs": parts().store.earlier_of_split(job),
+        "earlier_jobs": parts().store.earlier_tests(job),
     }  # fmt: skip

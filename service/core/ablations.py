@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, select
 
-from service.core.arrivals import Origin, arrive
+from service.core.arrivals import IdempotencyKey, Origin, arrive, job_of_key
 from service.core.database import Database, ablations, epochs, jobs, now
 from service.core.errors import Conflict, NotFound
 from service.core.factors import ALL, BASE, Arm, Design
@@ -89,14 +89,23 @@ class Ablations:
         self._on_change = on_change
         self._quotas = quotas
 
-    def add(self, tenant: str, design: Design) -> tuple[str, tuple[str, ...]]:
+    def known(self, tenant: str, key: IdempotencyKey) -> str | None:
+        """The ablation of a former request with this key, which its first job carries. Raises KeyReused."""
+        with self._db.read() as c:
+            job = job_of_key(c, tenant, key)
+        return job.ablation if job else None
+
+    def add(self, tenant: str, design: Design, key: IdempotencyKey | None = None) -> tuple[str, tuple[str, ...]]:
         """Insert an ablation and all of its jobs, or nothing; the caller sends the hints after this returns.
 
-        Returns its id and theirs. Raises QuotaExceeded, and Conflict where the data set is gone by now.
+        Returns its id and theirs; of a key that was used before, those of the former request. Raises KeyReused,
+        QuotaExceeded, and Conflict where the data set is gone by now.
         """
-        ablation_id, added = f"abl_{secrets.token_hex(10)}", []
+        ablation_id, added = f"abl_{secrets.token_hex(10)}", list[str]()
         arms = [{"name": arm.name, "patch": arm.patch} for arm in design.arms]
         with self._db.write() as c:
+            if key and (job := job_of_key(c, tenant, key)) and job.ablation:
+                return job.ablation, ()
             refuse_another_job(c, tenant, self._quotas, len(design.jobs))
             c.execute(
                 insert(ablations).values(
@@ -106,7 +115,7 @@ class Ablations:
             )  # fmt: skip
             for arm, plan in design.jobs:
                 job_id, origin = f"job_{secrets.token_hex(10)}", Origin(None, arm.patch, None, ablation_id, arm.name)
-                arrive(c, tenant, job_id, plan.spec, None, plan.warnings, plan.split, origin)
+                arrive(c, tenant, job_id, plan.spec, None if added else key, plan.warnings, plan.splits, origin)
                 added.append(job_id)
         for job_id in added:
             self._on_change(job_id)

@@ -12,6 +12,7 @@ from service.core.database import datasets, idempotency, jobs, labels, now
 from service.core.datasets import DatasetStatus
 from service.core.errors import Conflict, KeyReused
 from service.core.jobs import Job, Status
+from service.core.plan import Splits
 from service.core.records import read_job
 from service.core.spec import JobSpec
 
@@ -38,17 +39,19 @@ class Origin:
 
 
 NOWHERE = Origin()
+UNNAMED = Splits(None, None)
 
 
 def arrive(
     c: Connection, tenant: str, job_id: str, spec: JobSpec, key: IdempotencyKey | None = None,
-    warnings: Sequence[str] = (), split: str | None = None, origin: Origin = NOWHERE,
+    warnings: Sequence[str] = (), splits: Splits = UNNAMED, origin: Origin = NOWHERE,
 ) -> None:  # fmt: skip
     """Insert a queued job. Raises Conflict where its data set is gone by now."""
     refuse_without_data(c, tenant, spec.dataset.id)
     c.execute(
         insert(jobs).values(
-            id=job_id, tenant=tenant, spec=spec.to_dict(), dataset=spec.dataset.id, split=split,
+            id=job_id, tenant=tenant, spec=spec.to_dict(), dataset=spec.dataset.id,
+            split=splits.validation, test_split=splits.test,
             warnings=list(warnings), priority=spec.priority, status=Status.QUEUED, attempt=0,
             version=0, turn=next_turn(c, tenant, spec.priority), cancel_requested=False, pause_requested=False,
             checkpoints=[], losses=[], releases=0, created_at=now(), hinted_at=now(), parent=origin.parent,

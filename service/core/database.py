@@ -81,7 +81,8 @@ jobs = Table(
     Column("releases", Integer, nullable=False),  # put back by a worker that was told to stop
     Column("facts", JSON(none_as_null=True)),  # what the worker found out that no epoch tells
     Column("waste", JSON(none_as_null=True)),  # what was spent after the best epoch, once the job has ended
-    Column("split", Text),  # jobs with the same one are scored on the same images
+    Column("split", Text),  # jobs with the same one are validated on the same images
+    Column("test_split", Text),  # and those with the same one here tested
     Column("parent", Text),  # the job that this one was forked from; it may be deleted since
     Column("patch", JSON(none_as_null=True)),  # what was changed of the parent's spec
     Column("advice", Text),  # the id of the advice that the patch came from
@@ -98,6 +99,7 @@ jobs = Table(
     Index("turns_of_tenant", "status", "priority", "tenant", "turn"),
     Index("jobs_of_dataset", "dataset", "status"),
     Index("jobs_of_split", "tenant", "split", "seq"),
+    Index("jobs_of_test_split", "tenant", "test_split", "seq"),
     Index("jobs_of_parent", "parent"),
     Index("jobs_of_ablation", "ablation", "seq"),
 )

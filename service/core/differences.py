@@ -1,10 +1,17 @@
 """Where job specs differ, field by field."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from service.core.spec import JobSpec
+
 SET_ASIDE = ("name", "labels", "webhook", "priority")  # they change nothing of what is trained
+
+
+def essential(spec: JobSpec) -> JobSpec:
+    """The spec with the fields of SET_ASIDE all alike."""
+    return replace(spec, name=None, labels={}, webhook=None, priority=0)
 
 
 @dataclass(frozen=True)

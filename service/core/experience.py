@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from service.core.diagnosis.learning_curve import LearningCurve, learning_curve
+from service.core.differences import essential
 from service.core.jobs import Job
 from service.core.spec import JobSpec
 from service.core.store import Store
@@ -22,6 +23,5 @@ def _points(jobs: Iterator[Job]) -> Iterator[tuple[int, float]]:
 
 
 def _but_for_its_images(job: Job) -> JobSpec:
-    """The spec without the number of its images and what has no effect on a loss."""
-    dataset = replace(job.spec.dataset, train_limit=None)
-    return replace(job.spec, dataset=dataset, name=None, labels={}, webhook=None, priority=0)
+    """What bears on a loss, but for the number of training images."""
+    return essential(replace(job.spec, dataset=replace(job.spec.dataset, train_limit=None)))

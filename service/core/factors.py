@@ -8,6 +8,7 @@ from typing import Any
 from service.core.datasets import Contents
 from service.core.diagnosis.cures import CURES
 from service.core.diagnosis.patches import Case
+from service.core.differences import essential
 from service.core.errors import Fault, Invalid, NotFound
 from service.core.patching import Operations, patched, plain
 from service.core.plan import Plan
@@ -96,8 +97,8 @@ class Designer:
             spec = self.read(data)
         except Invalid as error:
             raise Invalid([_through(fault) for fault in error.faults[:OF_ONE_FACTOR]]) from error
-        if spec == base.spec:
-            raise Invalid([Fault("", "it changes nothing", "a patch that changes the spec")])
+        if essential(spec) == essential(base.spec):
+            raise Invalid([Fault("", "it changes nothing that has an effect on training", "a patch that does")])
         for name, now, then in (
             ("/seed", spec.seed, base.spec.seed),
             ("/dataset/id", spec.dataset.id, base.spec.dataset.id),
@@ -113,8 +114,8 @@ class Designer:
             raise Invalid([Fault("", detail, "a patch that leaves the split alone")])
         return spec
 
-    def _split(self, tenant: str, spec: JobSpec) -> str:
-        return self.submission.plan(tenant, replace(spec, seed=0)).split
+    def _split(self, tenant: str, spec: JobSpec) -> str | None:
+        return self.submission.plan(tenant, replace(spec, seed=0)).splits.validation
 
 
 @dataclass(frozen=True)

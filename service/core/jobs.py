@@ -157,8 +157,8 @@ class Outcome:
 class Job:
     """One job as stored. Times are unix seconds; `version` grows with every change and numbers its events.
 
-    Jobs of one `split` are scored on the same images. `patch` is what was changed of the parent's spec, `advice` where
-    it came from; `arm` is that of the `ablation` which the job was run for.
+    Jobs of one `split` are validated on the same images, those of one `test_split` tested. `patch` is what was changed
+    of the parent's spec, `advice` where it came from; `arm` is that of the `ablation` which the job was run for.
     """
 
     id: str
@@ -185,6 +185,7 @@ class Job:
     facts: Facts | None
     waste: Waste | None
     split: str | None
+    test_split: str | None
     parent: str | None
     patch: Sequence[Mapping[str, Any]] | None
     advice: str | None

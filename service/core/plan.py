@@ -37,15 +37,25 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class Splits:
+    """Names of the images that a job is validated and tested on (None: it has no such part, or they are not known).
+    Jobs with one name have the same images.
+    """
+
+    validation: str | None
+    test: str | None
+
+
+@dataclass(frozen=True)
 class Plan:
-    """The effective spec with what it will take. Jobs of one `split` are scored on the same images."""
+    """The effective spec with what it will take."""
 
     spec: JobSpec
     parameters: int
     layers: tuple[Layer, ...]
     memory: Memory
     warnings: tuple[str, ...]
-    split: str
+    splits: Splits
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ def plan(spec: JobSpec, dataset: Contents, limits: Limits) -> Plan:
         data_bytes=dataset.samples * math.prod(shape),
     )
     _refuse_too_much(memory, limits, spec.batch_size)
-    return Plan(spec, parameters, layers, memory, tuple(_warnings(spec, dataset)), _split(spec, dataset))
+    return Plan(spec, parameters, layers, memory, tuple(_warnings(spec, dataset)), _splits(spec, dataset))
 
 
 def input_shape(spec: JobSpec, dataset: Contents) -> tuple[int, int, int]:
@@ -168,15 +178,14 @@ def _warnings(spec: JobSpec, dataset: Contents) -> Iterator[str]:
         yield "batch_size is larger than the training split: every epoch is a single step."
 
 
-def _split(spec: JobSpec, dataset: Contents) -> str:
-    """A name of the images that are held out. Those that come divided are the same under every seed."""
-    given = dataset.parts or {}
-    drawn = {
-        part: share
-        for part, share in (("validation", spec.dataset.val_fraction), ("test", spec.dataset.test_fraction))
-        if part not in given
-    }
-    return " ".join([spec.dataset.id, *(f"{k}={v:g}" for k, v in drawn.items()), f"seed={spec.seed}" if drawn else ""])
+def _splits(spec: JobSpec, dataset: Contents) -> Splits:
+    """Parts that come divided are the same under every seed; those that are drawn depend on each other."""
+    given, options = dataset.parts or {}, spec.dataset
+    drawn = f"{options.id} validation={options.val_fraction:g} test={options.test_fraction:g} seed={spec.seed}"
+    validation = f"{options.id} validation" if "validation" in given else drawn
+    if "test" in given:
+        return Splits(validation, f"{options.id} test")
+    return Splits(validation, drawn if options.test_fraction else None)
 
 
 def _divided(spec: JobSpec, dataset: Contents) -> tuple[int, int]:

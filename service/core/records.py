@@ -102,7 +102,7 @@ def _job(row: RowMapping, transitions: Sequence[Transition]) -> Job:
         transitions=tuple(transitions),
         facts=Facts.from_dict(row["facts"]) if row["facts"] else None,
         waste=Waste(**row["waste"]) if row["waste"] else None,
-        **{name: row[name] for name in ("split", "parent", "patch", "advice", "ablation", "arm")},
+        **{name: row[name] for name in ("split", "test_split", "parent", "patch", "advice", "ablation", "arm")},
     )
 
 

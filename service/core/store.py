@@ -13,13 +13,14 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func
 from sqlalchemy.exc import IntegrityError
 
 from service.core import changes
-from service.core.arrivals import NOWHERE, IdempotencyKey, Origin, arrive, job_of_key, refuse_without_data
+from service.core.arrivals import NOWHERE, UNNAMED, IdempotencyKey, Origin, arrive, job_of_key, refuse_without_data
 from service.core.changes import change, checkpoints_of, end, locked, losses_of, next_turn, queue_again
 from service.core.database import Database, artifacts, epochs, events, jobs, labels, now
 from service.core.errors import Conflict, LeaseLost, NotFound
 from service.core.history import COLUMNS, Epoch
 from service.core.jobs import TERMINAL, Checkpoint, Job, Loss, Outcome, Phase, Retries, Status, StopReason, Wish
-from service.core.lineage import family
+from service.core.lineage import Relative, family
+from service.core.plan import Splits
 from service.core.quotas import UNLIMITED, Quotas
 from service.core.records import WHOLE_JOB, read_job, read_jobs
 from service.core.spec import JobSpec
@@ -81,7 +82,7 @@ class Store:
 
     def submit(
         self, tenant: str, spec: JobSpec, key: IdempotencyKey | None = None, warnings: Sequence[str] = (),
-        split: str | None = None, origin: Origin = NOWHERE,
+        splits: Splits = UNNAMED, origin: Origin = NOWHERE,
     ) -> tuple[Job, bool]:  # fmt: skip
         """Insert a queued job with its first event and its key; the caller sends the hint after this returns.
 
@@ -95,7 +96,7 @@ class Store:
                 if key and (known := job_of_key(c, tenant, key)):
                     return known, False
                 refuse_another_job(c, tenant, self._quotas)
-                arrive(c, tenant, job_id, spec, key, warnings, split, origin)
+                arrive(c, tenant, job_id, spec, key, warnings, splits, origin)
                 job = read_job(c, tenant, job_id)
         except IntegrityError:  # the other request with this key was faster
             if key is None:
@@ -248,21 +249,24 @@ class Store:
             found = tuple(Event(row["seq"], row["type"], row["at"], row["data"]) for row in rows)
         return status in TERMINAL, found
 
-    def lineage(self, tenant: str, job_id: str) -> tuple[Job, ...]:
+    def lineage(self, tenant: str, job_id: str) -> tuple[Relative, ...]:
         """The job's family, the oldest first. Raises NotFound."""
         with self._db.read() as c:
             return family(c, tenant, job_id)
 
     def of_split(self, job: Job) -> tuple[Job, ...]:
         """The tenant's newest jobs that were scored on the same images and have ended, this one among them."""
+        if job.split is None:  # of a release that did not name them
+            return ()
         same = and_(jobs.c.tenant == job.tenant, jobs.c.split == job.split, jobs.c.status == Status.SUCCEEDED)
         with self._db.read() as c:
             newest = WHOLE_JOB.where(same).order_by(jobs.c.seq.desc()).limit(SIBLINGS)
             return read_jobs(c, c.execute(newest).mappings().all())
 
-    def earlier_of_split(self, job: Job) -> int:
-        """How many of the tenant's earlier jobs were scored on the same images."""
-        own = and_(jobs.c.tenant == job.tenant, jobs.c.split == job.split, jobs.c.attempt > 0)
+    def earlier_tests(self, job: Job) -> int:
+        """How many of the tenant's earlier jobs have been scored on the same test images."""
+        scored = and_(jobs.c.status.in_([Status.SUCCEEDED, Status.CANCELLED]), jobs.c.best_epoch.is_not(None))
+        own = and_(jobs.c.tenant == job.tenant, jobs.c.test_split == job.test_split, scored)
         this = select(jobs.c.seq).where(jobs.c.id == job.id).scalar_subquery()
         with self._db.read() as c:
             return c.execute(select(func.count()).select_from(jobs).where(own, jobs.c.seq < this)).scalar_one()
@@ -361,15 +365,23 @@ class Store:
         self._on_change(lease.job_id)
 
     def learn(self, lease: Lease, facts: Mapping[str, Any]) -> None:
-        """Record facts beside those that are known. Raises LeaseLost."""
+        """Record facts beside those that are known; nothing happens where they are known already. Raises LeaseLost."""
         with self._db.write() as c:
             known = _row(c, lease)["facts"] or {}
+            if {**known, **facts} == known:
+                return
             _fenced(c, lease, {"facts": {**known, **facts}}, "facts", facts)
         self._on_change(lease.job_id)
 
     def diagnosed(self, lease: Lease, told: Mapping[str, Any]) -> None:
-        """Append the event of a verdict. Raises LeaseLost."""
+        """Append the event of a verdict; one that was told of by a former process of the run is passed over.
+
+        Raises LeaseLost.
+        """
         with self._db.write() as c:
+            _row(c, lease)
+            if not told["is_final"] and told["verdict"] in _verdicts(c, lease.job_id):
+                return
             _fenced(c, lease, {}, "diagnosis", told)
         self._on_change(lease.job_id)
 
@@ -503,6 +515,12 @@ def _row(c: Connection, lease: Lease) -> RowMapping:
     if row is None:
         raise _lost(lease)
     return row
+
+
+def _verdicts(c: Connection, job_id: str) -> frozenset[str]:
+    """Those that a job's events have told of while it ran."""
+    wanted = select(events.c.data).where(events.c.job_id == job_id, events.c.type == "diagnosis")
+    return frozenset(data["verdict"] for data in c.execute(wanted).scalars() if not data["is_final"])
 
 
 def _wish(lease: Lease, row: Any) -> Wish | None:

@@ -55,7 +55,7 @@ class Submission:
         if key and (known := self.store.known(tenant, key)):
             return known, False
         planned = self.plan(tenant, spec)
-        job, is_new = self.store.submit(tenant, planned.spec, key, planned.warnings, planned.split, origin)
+        job, is_new = self.store.submit(tenant, planned.spec, key, planned.warnings, planned.splits, origin)
         if is_new:
             self.hint(job)
         return job, is_new

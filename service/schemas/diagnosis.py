@@ -6,7 +6,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 
 from service.core.diagnosis import Verdict
 from service.schemas.fields import Text
-from service.schemas.jobs import EpochSchema, Timestamp, WasteSchema, Word
+from service.schemas.jobs import Timestamp, WasteSchema, Word
 from service.schemas.patches import Patch
 
 
@@ -92,11 +92,13 @@ class RelativeSchema(Schema):
     parent = fields.String(allow_none=True)
     advice = fields.String(allow_none=True)
     patch = fields.List(fields.Dict(), allow_none=True, metadata={"description": "of the parent's spec"})
-    name = fields.Function(lambda job: job.spec.name)
+    name = fields.String(allow_none=True)
     status = Word()
     stop_reason = Word(allow_none=True)
     created_at = Timestamp()
-    best = fields.Nested(EpochSchema, allow_none=True)
+    best_epoch = fields.Integer(allow_none=True)
+    best_val_loss = fields.Float(allow_none=True)
+    best_val_accuracy = fields.Float(allow_none=True)
 
 
 class LineageSchema(Schema):

@@ -91,6 +91,9 @@ def bodies(verdict: str) -> list[dict[str, Any]]:
     return found
 
 
+COPIED = Facts({"train": 160, "validation": 40}, 0.7, 0.5, copies_across=3)
+
+
 @cache
 def pointers(cure: str) -> frozenset[str]:
     """The fields that a cure changes, in one spec or another."""
@@ -108,7 +111,7 @@ def pointers(cure: str) -> frozenset[str]:
     }  # fmt: skip
     either: dict[str, Any] = {"augmentation": {"rand_augment": {}}}
     specs = [JobSpec.from_dict(SPEC | changes).filled(0) for changes in ({}, laden, either)]
-    patches = [CURES[cure].change(Case(spec, colours)) for spec in specs]
+    patches = [CURES[cure].change(Case(spec, colours, COPIED)) for spec in specs]
     assert any(patch is not None for patch in patches), f"no spec here has a place for {cure}"
     return frozenset(operation["path"] for patch in patches for operation in patch or ())
 

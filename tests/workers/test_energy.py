@@ -47,3 +47,15 @@ def test_a_machine_without_a_driver_is_no_fault(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(pynvml, "nvmlInit", refuse)
     assert meter(CUDA)() is None
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_counter_that_fails_meanwhile_fails_no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetTotalEnergyConsumption", lambda handle: 1_000)
+    read = meter(CUDA)
+
+    def refuse(handle: str) -> None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
+
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetTotalEnergyConsumption", refuse)
+    assert read() is None

@@ -56,7 +56,9 @@ def diagnose(
     classes, or else the first validation loss.
     """
     curve = Curve.of(history)
-    view = View(curve, facts, max(LEAST_GUESS, _guess(curve, case, facts)), stop_reason, rules)
+    stopping = case.spec.early_stopping if case else None
+    monitor = stopping.monitor if stopping else "val_loss"
+    view = View(curve, facts, max(LEAST_GUESS, _guess(curve, case, facts)), stop_reason, rules, monitor)
     main, *others = (_note(finding, view) for finding in findings(view))
     verdicts = [note.verdict for note in (main, *others)]
     advice = advise(verdicts, case, limits) if case else ()
@@ -64,11 +66,12 @@ def diagnose(
 
 
 def _guess(curve: Curve, case: Case | None, facts: Facts | None) -> float:
+    classes = len(case.contents.classes) if case and case.contents else None
+    if facts and case and case.spec.regularization.class_weights == "balanced":  # guessing then knows no frequencies
+        return max(facts.trivial_loss, math.log(classes or 1))
     if facts:
         return facts.trivial_loss
-    if case and case.contents:
-        return math.log(len(case.contents.classes))
-    return next(iter(curve.val), 1.0)
+    return math.log(classes) if classes else next(iter(curve.val), 1.0)
 
 
 def _note(finding: Finding, view: View) -> Note:

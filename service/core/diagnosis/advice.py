@@ -25,13 +25,13 @@ REASONS: Mapping[Verdict, str] = {
     Verdict.OVERCONFIDENT: "The model is too certain: keep it from making its outputs ever larger.",
     Verdict.UNDERFITTING: "The model does not learn what is there: give it more room, or hold it back less.",
     Verdict.NOT_LEARNING: "Nothing is learnt: mend what keeps the weights from moving in the right direction.",
-    Verdict.STILL_IMPROVING: "The run ended too soon: let it go on, or go faster.",
+    Verdict.STILL_IMPROVING: "Validation loss still falls: give it more time, or go faster.",
     Verdict.DIVERGED: "The steps were too large: make them smaller.",
     Verdict.NOISY_VALIDATION: "The steps are large beside the gradient's noise: make them steadier.",
     Verdict.SMALL_VALIDATION: "Too few images are validated on: hold out more of them.",
     Verdict.TRAIN_ABOVE_VALIDATION: "The model is held back more than it would have to be: there may be room.",
     Verdict.SUSPECTED_LEAKAGE: "The validation loss cannot be trusted: score images that were surely never seen.",
-    Verdict.TOO_SHORT_TO_TELL: "There is no trend yet: let the run go on.",
+    Verdict.TOO_SHORT_TO_TELL: "There is no trend yet: train for longer.",
 }
 ADVISED: Mapping[Verdict, tuple[str, ...]] = {
     Verdict.HEALTHY: ("horizontal_flip", "mixup", "ema", "early_stopping"),

@@ -12,8 +12,9 @@ from service.core.history import Epoch
 
 @dataclass(frozen=True)
 class Curve:
-    """The epochs whose losses are all finite. `train` is the loss as weights move, `fit` its clean twin where that was
-    measured (the one to hold against `val`). Losses are in nats per image.
+    """The epochs whose losses are all finite. `train` is the loss as weights move. `fit` is how well the training
+    images are known, to be held against `val`: the clean loss, or where that was not measured at most the other two,
+    as dropout, mixing and smoothing raise `train` above it. Losses are in nats per image.
     """
 
     epochs: tuple[int, ...]
@@ -24,24 +25,26 @@ class Curve:
     is_clean: bool
     val_se: float | None  # of the last epoch
     change_se: float | None  # of the last epoch's difference from the best one, paired
-    broken_at: int | None  # the first epoch with a loss that was not finite
+    kept: int | None  # the epoch whose model was kept
+    broken_at: int | None  # the first epoch whose training loss was not finite, or the last where its val_loss was not
 
     @classmethod
     def of(cls, history: Sequence[Epoch]) -> "Curve":
         """What a history shows; its epochs in order."""
         whole = [e for e in history if e.val_loss is not None and e.train_loss is not None]
         is_clean = bool(whole) and all(e.train_loss_clean is not None for e in whole)
-        train = tuple(e.train_loss or 0.0 for e in whole)
+        train, val = tuple(e.train_loss or 0.0 for e in whole), tuple(e.val_loss or 0.0 for e in whole)
         return cls(
             epochs=tuple(e.epoch for e in whole),
             train=train,
-            fit=tuple(e.train_loss_clean or 0.0 for e in whole) if is_clean else train,
-            val=tuple(e.val_loss or 0.0 for e in whole),
+            fit=tuple(e.train_loss_clean or 0.0 for e in whole) if is_clean else tuple(map(min, train, val)),
+            val=val,
             accuracy=tuple(e.val_accuracy or 0.0 for e in whole),
             is_clean=is_clean,
             val_se=next((e.val_loss_se for e in reversed(whole) if e.val_loss_se is not None), None),
             change_se=next((e.val_change_se for e in reversed(whole) if e.val_change_se is not None), None),
-            broken_at=next((e.epoch for e in history if e.train_loss is None or e.val_loss is None), None),
+            kept=next((e.epoch for e in reversed(history) if e.improved), None),
+            broken_at=_broken_at(history),
         )
 
     def __len__(self) -> int:
@@ -79,6 +82,16 @@ class Curve:
         of_images = self.change_se if self.change_se is not None else (self.val_se or 0.0)
         return math.hypot(of_images, self.jumps * math.sqrt(2 / STRIP))
 
+    @cached_property
+    def luck(self) -> float:
+        """By how much the lowest level is below the true one by chance alone, about: of so many strips one is lowest.
+
+        The median of a strip has a standard deviation of 1.25 / sqrt(STRIP) times that of one epoch, and the lowest of
+        n normal numbers is about sqrt(2 ln n) of theirs below their mean. Strips that overlap by half count as two.
+        """
+        strips = max(1.0, 2 * len(self) / STRIP)
+        return self.jumps * 1.25 * math.sqrt(2 * math.log(strips) / STRIP)
+
     def fall(self, values: Sequence[float]) -> float:
         """What the last third took off a loss, in nats, along its robust slope; negative where it rose."""
         last = values[self.third :]
@@ -88,6 +101,12 @@ class Curve:
         """The share of itself that a loss has lost in the last third."""
         fall, middle = self.fall(values), median(values[self.third :])
         return fall / (middle + fall / 2) if middle + fall / 2 > 0 else 0.0
+
+
+def _broken_at(history: Sequence[Epoch]) -> int | None:
+    """A validation loss that is not finite for once, and recovers, is no end."""
+    first = next((e.epoch for e in history if e.train_loss is None), None)
+    return history[-1].epoch if first is None and history and history[-1].val_loss is None else first
 
 
 def level(values: Sequence[float], at: int | None = None) -> float:

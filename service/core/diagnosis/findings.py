@@ -26,17 +26,38 @@ ACCURACY_SE = 0.01  # where the number of validation images is not known
 
 @dataclass(frozen=True)
 class View:
-    """What the rules look at. `guess` is the loss of guessing, in nats; `stop_reason` is None while the run goes on."""
+    """What the rules look at. `guess` is the loss of guessing, in nats; `stop_reason` is None while the run goes on,
+    and `monitor` what early stopping watches.
+    """
 
     curve: Curve
     facts: Facts | None
     guess: float
     stop_reason: str | None
     rules: Rules
+    monitor: str = "val_loss"
 
     @property
     def validation_images(self) -> int | None:
         return self.facts.images.get("validation") if self.facts else None
+
+    @property
+    def known(self) -> float:
+        """The share of the validation images that are right at the end, beyond what guessing would have right."""
+        guessed = self.facts.trivial_accuracy if self.facts else 0.0
+        return (share(self.curve.accuracy) - guessed) / max(1e-9, 1 - guessed)
+
+    @property
+    def rise(self) -> float:
+        """By how much validation loss is above its lowest level at the end, in nats."""
+        return level(self.curve.val) - self.curve.smooth_val[self.curve.turn]
+
+    @property
+    def noticeable(self) -> float:
+        """What a rise must be above: its noise and the luck of the lowest level, and worth a word."""
+        curve, rules = self.curve, self.rules
+        lowest = curve.smooth_val[curve.turn]
+        return max(rules.noise * curve.noise + curve.luck, rules.notable * lowest, rules.worth * self.guess)
 
     @property
     def gap(self) -> float:
@@ -45,38 +66,48 @@ class View:
 
 
 def diverged(view: View) -> Finding | None:
-    """A loss that is not finite, a training loss that explodes, or one that had fallen and is lost again."""
-    curve, rules, guess = view.curve, view.rules, view.guess
+    """A loss that is not finite, a stop for that reason, losses that exploded, or learning that was lost again."""
+    curve = view.curve
     if curve.broken_at is not None:
-        meaning = "the first epoch whose loss was not a finite number"
+        meaning = "the epoch whose loss was not a finite number"
         return Finding(
             Verdict.DIVERGED, 0.99, curve.broken_at, (Evidence("not_finite", curve.broken_at, None, meaning),)
         )
+    if view.stop_reason == "diverged" and len(curve):
+        evidence = Evidence("val_loss_at_end", curve.val[-1], None, "worse than divergence_threshold allows")
+        return Finding(Verdict.DIVERGED, 0.99, curve.epochs[-1], (evidence,))
     if len(curve) < 2:  # noqa: PLR2004 - nothing has changed yet
         return None
-    highest, last = max(curve.train), level(curve.fit)
-    limit, back = rules.explosion * guess, rules.lost_again * guess
-    if highest > limit and last > rules.learnt * guess:
-        at = next(i for i, loss in enumerate(curve.train) if loss > limit)
-        evidence = (
-            Evidence("highest_train_loss", highest, limit, "training loss was many times what guessing scores"),
-            Evidence(
-                "train_loss_at_end",
-                last,
-                rules.learnt * guess,
-                "and it has not come down from there",
-            ),
-        )
-        return Finding(Verdict.DIVERGED, confidence(highest / limit), curve.epochs[at], evidence)
+    return _exploded(view) or _lost_again(view)
+
+
+def _exploded(view: View) -> Finding | None:
+    curve, rules, guess = view.curve, view.rules, view.guess
+    highest, last, limit = max(curve.train), level(curve.fit), rules.explosion * guess
+    recovers = last <= rules.learnt * guess or (last < guess and curve.fallen(curve.fit) >= rules.improves)
+    if highest <= limit or recovers or len(curve) < rules.least_epochs:
+        return None
+    at = next(i for i, loss in enumerate(curve.train) if loss > limit)
+    evidence = (
+        Evidence("highest_train_loss", highest, limit, "training loss was many times what guessing scores"),
+        Evidence("train_loss_at_end", last, rules.learnt * guess, "and it has not come down from there"),
+    )
+    return Finding(Verdict.DIVERGED, confidence(highest / limit), curve.epochs[at], evidence)
+
+
+def _lost_again(view: View) -> Finding | None:
+    curve, rules, guess = view.curve, view.rules, view.guess
     lowest = min(range(len(curve)), key=curve.fit.__getitem__)
-    if curve.fit[lowest] < rules.learnt * guess < back < last:
-        onset = next(i for i in range(lowest, len(curve)) if curve.fit[i] > (curve.fit[lowest] + last) / 2)
-        evidence = (
-            Evidence("lowest_train_loss", curve.fit[lowest], rules.learnt * guess, "training loss had come down"),
-            Evidence("train_loss_at_end", last, back, "and is back at what guessing scores"),
-        )
-        return Finding(Verdict.DIVERGED, confidence(last / back), curve.epochs[onset], evidence)
-    return None
+    least, last = curve.fit[lowest], level(curve.fit)
+    lost = (last - least) / (guess - least) if least < guess else 0.0
+    if least >= rules.learnt * guess or lost < rules.lost_again:
+        return None
+    onset = next((i for i in range(lowest, len(curve)) if curve.fit[i] > (least + last) / 2), lowest)
+    evidence = (
+        Evidence("lowest_train_loss", least, rules.learnt * guess, "training loss had come down"),
+        Evidence("lost", lost, rules.lost_again, "share of that which was lost again"),
+    )
+    return Finding(Verdict.DIVERGED, confidence(lost / rules.lost_again), curve.epochs[onset], evidence)
 
 
 def too_short(view: View) -> Finding | None:
@@ -112,8 +143,13 @@ def leakage(view: View) -> Finding | None:
 def not_learning(view: View) -> Finding | None:
     curve, limit = view.curve, view.rules.guessing * view.guess
     lowest = min(smoothed(curve.fit))
-    if lowest < limit:
+    if lowest < limit or curve.fallen(curve.fit) >= view.rules.improves:
         return None
+    return _no_better_than_guessing(view, lowest)
+
+
+def _no_better_than_guessing(view: View, lowest: float) -> Finding:
+    limit = view.rules.guessing * view.guess
     meaning = "the lowest training loss, against what guessing by the labels' frequencies scores"
     return Finding(
         Verdict.NOT_LEARNING, confidence(1 + 10 * (lowest / limit - 1)), None,
@@ -128,13 +164,12 @@ def overfitting(view: View) -> Finding | None:
     """
     curve, rules = view.curve, view.rules
     turn = curve.turn
-    before, after = curve.smooth_val[turn], level(curve.val)
-    rise, fall = after - before, _train_fall(curve, turn)
-    needed = max(rules.noise * curve.noise, rules.notable * before, rules.worth * view.guess)
-    if rise <= needed or fall < rules.train_fall:
+    rise, needed, fall = view.rise, view.noticeable, _train_fall(curve, turn)
+    is_apart = view.gap / view.guess >= rules.wide_gap and fall > -rules.flat  # at its floor, it cannot fall on
+    if rise <= needed or not (fall >= rules.train_fall or is_apart):
         return None
     evidence = (
-        Evidence("val_rise", rise, needed, "validation loss since its turn, against its noise"),
+        Evidence("val_rise", rise, needed, "validation loss above its lowest level, against its noise and luck"),
         Evidence("train_fall", fall, rules.train_fall, "share of training loss that was lost since then"),
         Evidence("val_slope", theil_sen(curve.val[turn:]), None, "of validation loss since its turn, nats an epoch"),
         Evidence("generalization_loss", generalization_loss(curve.val), None, "Prechelt's GL, percent"),
@@ -171,7 +206,7 @@ def noisy(view: View) -> Finding | None:
 
 def small(view: View) -> Finding | None:
     images, few = view.validation_images, view.rules.few_images
-    if images is None or images >= few:
+    if not images or images >= few:
         return None
     evidence = [Evidence("validation_images", images, few, "fewer say little, whatever they say")]
     if view.curve.val_se is not None:
@@ -185,7 +220,8 @@ def improving(view: View) -> Finding | None:
     fall = curve.fall(curve.val)
     beyond = fall > max(rules.noise * curve.jumps, rules.worth * view.guess)
     at_end = curve.turn >= len(curve) - 1 - max(2, len(curve) // 10)
-    if fallen < rules.improves or not beyond or not at_end or view.stop_reason == "early_stopping":
+    is_exhausted = view.stop_reason == "early_stopping" and view.monitor == "val_loss"
+    if fallen < rules.improves or not beyond or not at_end or is_exhausted:
         return None
     evidence = (
         Evidence("val_fall", fallen, rules.improves, "share of validation loss that the last third took off"),
@@ -195,12 +231,22 @@ def improving(view: View) -> Finding | None:
 
 
 def stagnant(view: View) -> Finding | None:
-    """Validation loss has been flat since some epoch, and training loss, well below it, went on falling."""
+    """Validation loss has been flat since some epoch while training loss, well below it, went on falling."""
+    found = _apart(view)
+    falls = (
+        found is not None and next(e.value for e in found.evidence if e.name == "train_fall") >= view.rules.train_fall
+    )
+    is_long = found is not None and view.curve.epochs[-1] - (found.onset_epoch or 0) >= view.rules.least_epochs
+    return found if falls and is_long else None
+
+
+def _apart(view: View) -> Finding | None:
+    """Validation loss stands well above training loss."""
     curve, rules = view.curve, view.rules
     reached = curve.smooth_val[curve.turn] + max(curve.noise, rules.notable * curve.smooth_val[curve.turn])
     since = next(i for i, loss in enumerate(curve.smooth_val) if loss <= reached)
     gap, fall = view.gap / view.guess, _train_fall(curve, since)
-    if gap < rules.wide_gap or fall < rules.train_fall or len(curve) - since < rules.least_epochs:
+    if gap < rules.wide_gap or view.rise > view.noticeable:
         return None
     evidence = (
         Evidence("train_fall", fall, rules.train_fall, "share of training loss that was lost since then"),
@@ -217,11 +263,12 @@ def stagnant(view: View) -> Finding | None:
 def underfitting(view: View) -> Finding | None:
     curve, rules = view.curve, view.rules
     high, falls = level(curve.fit) / view.guess, curve.fallen(curve.fit)
-    if high < rules.stuck or falls > rules.flat:
+    if high < rules.stuck or not -rules.flat <= falls <= rules.flat or view.known > rules.known:
         return None
     evidence = (
         Evidence("train_loss", high, rules.stuck, "training loss as a share of guessing's loss"),
         Evidence("train_fall", falls, rules.flat, "share of it that the last third took off"),
+        Evidence("known", view.known, rules.known, "share of validation images right, beyond what guessing has right"),
     )
     return Finding(Verdict.UNDERFITTING, confidence(high / rules.stuck), None, evidence)
 
@@ -233,12 +280,14 @@ def handicapped(view: View) -> Finding | None:
     times = train / level(curve.fit) if curve.is_clean and level(curve.fit) else train / val if val else 0.0
     if train <= val + rules.noise * (curve.val_se or 0.0) or times < rules.handicap:
         return None
-    evidence = (
+    evidence = [
         Evidence("train_loss", train, val, "as weights move, against validation loss"),
-        Evidence("handicap", times, rules.handicap, "how many times the clean training loss that is"),
-        Evidence("train_loss_clean", level(curve.fit), None, "training images scored as validation images are"),
-    )
-    return Finding(Verdict.TRAIN_ABOVE_VALIDATION, confidence(times / rules.handicap), None, evidence)
+        Evidence("handicap", times, rules.handicap, "how many times the loss without handicaps that is"),
+    ]
+    if curve.is_clean:
+        meaning = "training images scored as validation images are"
+        evidence.append(Evidence("train_loss_clean", level(curve.fit), None, meaning))
+    return Finding(Verdict.TRAIN_ABOVE_VALIDATION, confidence(times / rules.handicap), None, tuple(evidence))
 
 
 def healthy(view: View) -> Finding:
@@ -261,7 +310,20 @@ def findings(view: View) -> tuple[Finding, ...]:
     if first := diverged(view) or too_short(view):
         return (first,)
     found = tuple(finding for rule in IN_ORDER if (finding := rule(view)))
-    return found or (healthy(view),)
+    return found or (_rest(view),)
+
+
+def _rest(view: View) -> Finding:
+    """What no rule has anything to say of is healthy, unless it got worse, its losses are apart, or no better than
+    guessing.
+    """
+    curve, rules = view.curve, view.rules
+    if level(curve.fit) >= rules.guessing * view.guess:
+        return _no_better_than_guessing(view, level(curve.fit))
+    if view.rise > view.noticeable:
+        evidence = Evidence("val_rise", view.rise, view.noticeable, "validation loss above its lowest level")
+        return Finding(Verdict.DIVERGED, confidence(view.rise / view.noticeable), curve.epochs[curve.turn], (evidence,))
+    return _apart(view) or healthy(view)
 
 
 def _train_fall(curve: Curve, since: int) -> float:

@@ -3,10 +3,12 @@
 Each changes one thing and stays within what the spec allows.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from service.core.datasets import Contents
+from service.core.facts import Facts
 from service.core.spec import Cnn, JobSpec, Mlp, Torchvision
 
 Patch = list[dict[str, Any]]
@@ -15,15 +17,21 @@ SMALL_SIDE = 16  # pixels; below, an image has no room for more than a shift of 
 MOST_DROPOUT = 0.5
 DECAYS = {"adam": (1e-3, 1e-2), "sgd": (1e-3, 1e-2), "adamw": (0.05, 0.5)}  # a first value, and the most to go to
 MOST_LR, LEAST_LR = 1.0, 1e-7
-SIDED = ("left", "right")  # words in class names: to mirror such an image is to change its class
+# Words in class names: to mirror such an image is to change its class.
+SIDED = frozenset(
+    ["left", "right", "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+)
+WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
 class Case:
-    """What a cure is written for: a spec and, where it is known, the data."""
+    """What a cure is written for: a spec and, where they are known, the data and how its run ended."""
 
     spec: JobSpec
     contents: Contents | None = None
+    facts: Facts | None = None
+    stop_reason: str | None = None  # of the run that is to be cured; None while it goes on
 
     @property
     def side(self) -> int | None:
@@ -37,8 +45,8 @@ class Case:
         """Whether a mirrored image is still of its class: not a digit or a letter, nothing with a side to it."""
         if self.contents is None:
             return False
-        names = [name.strip().lower() for name in self.contents.classes]
-        return not any(len(name) <= 1 or name.isdigit() or any(word in name for word in SIDED) for name in names)
+        words = [word for name in self.contents.classes for word in WORD.findall(name.lower())]
+        return not any(len(word) == 1 or word in SIDED or any(map(str.isdigit, word)) for word in words)
 
 
 def put(pointer: str, value: Any) -> Patch:
@@ -221,13 +229,18 @@ def normalize(case: Case) -> Patch | None:
 
 
 def longer_training(case: Case) -> Patch | None:
-    epochs = case.spec.epochs
-    return put("/epochs", min(100_000, 2 * epochs)) if epochs < 100_000 else None  # noqa: PLR2004 - the spec's limit
+    """Of the limit that ended the run."""
+    epochs, seconds = case.spec.epochs, case.spec.max_seconds
+    if case.stop_reason == "max_seconds" and seconds is not None:
+        return put("/max_seconds", 2 * seconds)
+    is_limit = case.stop_reason in (None, "max_epochs") and epochs < 100_000  # noqa: PLR2004 - the spec's limit
+    return put("/epochs", min(100_000, 2 * epochs)) if is_limit else None
 
 
 def more_patience(case: Case) -> Patch | None:
-    stopping = case.spec.early_stopping
-    return put("/early_stopping/patience", 2 * stopping.patience) if stopping else None
+    stopping, ended = case.spec.early_stopping, case.stop_reason
+    patient = stopping is not None and ended in (None, "early_stopping")
+    return put("/early_stopping/patience", 2 * stopping.patience) if stopping and patient else None
 
 
 def early_stopping(case: Case) -> Patch | None:
@@ -247,7 +260,13 @@ def larger_validation(case: Case) -> Patch | None:
 
 
 def more_data(case: Case) -> Patch | None:
-    return None if case.spec.dataset.train_limit is None else put("/dataset/train_limit", None)
+    return put("/dataset/train_limit", None) if _is_limited(case) else None
+
+
+def _is_limited(case: Case) -> bool:
+    """Whether images are left out of training."""
+    limit, facts = case.spec.dataset.train_limit, case.facts
+    return limit is not None and (facts is None or facts.images.get("train", limit) >= limit)
 
 
 def held_out_test(case: Case) -> Patch | None:
@@ -257,8 +276,8 @@ def held_out_test(case: Case) -> Patch | None:
 
 
 def no_copies(case: Case) -> Patch | None:
-    return []
+    return [] if case.facts is not None and case.facts.copies_across else None
 
 
 def collect(case: Case) -> Patch | None:
-    return [] if case.spec.dataset.train_limit is None else None
+    return None if _is_limited(case) else []

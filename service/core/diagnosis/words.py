@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 
-from service.core.diagnosis.curves import level
+from service.core.diagnosis.curves import level, share
 from service.core.diagnosis.findings import View
 from service.core.diagnosis.verdicts import Finding, Verdict
 
-NOTHING = "No epoch has ended with finite losses. There is nothing to tell yet."
+NOTHING = "No epoch has ended yet. There is nothing to tell."
+BROKEN = "The losses were not finite numbers from the start. Steps this large throw the weights away at once."
 
 SENTENCES: Mapping[Verdict, str] = {
     Verdict.HEALTHY: (
@@ -16,7 +17,7 @@ SENTENCES: Mapping[Verdict, str] = {
     Verdict.OVERFITTING: (
         "Since epoch {onset} training loss fell from {fit_then:.3f} to {fit:.3f} while validation loss rose from "
         "{val_then:.3f} to {val:.3f} and accuracy went from {right_then:.1%} to {right:.1%}. "
-        "The model memorizes its training images; the model kept is the one from before."
+        "The model memorizes its training images; the model kept is that of epoch {kept}."
     ),
     Verdict.OVERCONFIDENT: (
         "Since epoch {onset} validation loss rose from {val_then:.3f} to {val:.3f} while training loss fell from "
@@ -24,12 +25,12 @@ SENTENCES: Mapping[Verdict, str] = {
         "The model is right as often as before but ever more certain, also where it is wrong."
     ),
     Verdict.STAGNANT_GENERALIZATION: (
-        "Validation loss has stood at about {val:.3f} since epoch {onset} while training loss fell from {fit_then:.3f} "
+        "Validation loss has stood at about {val:.3f} since epoch {onset} while training loss went from {fit_then:.3f} "
         "to {fit:.3f}. What the model still learns is about the training images alone: it memorizes them."
     ),
     Verdict.UNDERFITTING: (
         "Training loss has stopped at {fit:.3f}, where guessing scores {guess:.3f}, and validation loss at {val:.3f}. "
-        "The model cannot even learn its training images: it is too small, held back too much, or its steps do not fit."
+        "The model does not learn its training images: it is too small, held back too much, or its steps do not fit."
     ),
     Verdict.NOT_LEARNING: (
         "After {last} epochs training loss is {fit:.3f}, no better than guessing by the labels' frequencies "
@@ -40,27 +41,25 @@ SENTENCES: Mapping[Verdict, str] = {
         "The run has not shown yet what it can reach."
     ),
     Verdict.DIVERGED: (
-        "In epoch {onset} the losses exploded, or what had been learnt was lost again. "
-        "Steps this large throw the weights away from any minimum; the model kept is the best one, if there was any."
+        "From epoch {onset} on the losses exploded, or what had been learnt was lost again. "
+        "Steps this large throw the weights away from any minimum; the model kept is that of epoch {kept}."
     ),
     Verdict.NOISY_VALIDATION: (
         "Validation loss jumps by about {jumps:.3f} from one epoch to the next, around {val:.3f}. "
         "The best epoch was partly luck, and early stopping may act on noise."
     ),
     Verdict.SMALL_VALIDATION: (
-        "Validation loss is {val:.3f} plus or minus {interval:.3f} (95 %) on only {images} images. "
-        "Changes within that say nothing about other images."
+        "Validation loss is {val:.3f}{interval} on only {images}. Changes within that say nothing about other images."
     ),
     Verdict.TRAIN_ABOVE_VALIDATION: (
         "Training loss ({train:.3f}) is above validation loss ({val:.3f}) because it is measured with dropout, "
-        "augmentation or mixing in force, and while weights still move; scored as validation images are, training "
-        "images have {fit:.3f}. This is no fault: compare train_loss_clean with val_loss."
+        "augmentation, mixing or smoothing in force, and while weights still move{clean}. This is no fault: compare "
+        "train_loss_clean with val_loss."
     ),
     Verdict.SUSPECTED_LEAKAGE: (
-        "{copies} of {images} validation images have a copy among the training images, and validation loss ({val:.3f}) "
-        "is held against a clean training loss of {fit:.3f}. It may tell of memory rather than of new images."
+        "{leak}. Validation loss ({val:.3f}) may tell of memory, or of easier images, rather than of new ones."
     ),
-    Verdict.TOO_SHORT_TO_TELL: "{count} epochs show no trend. At least {least} are needed.",
+    Verdict.TOO_SHORT_TO_TELL: "No trend shows in {count}. At least {least} are needed.",
 }
 
 
@@ -68,12 +67,27 @@ def summary(finding: Finding, view: View) -> str:
     """What the curves did, and what that means."""
     curve, onset = view.curve, finding.onset_epoch
     if not len(curve):
-        return NOTHING
+        return NOTHING if finding.verdict is not Verdict.DIVERGED else BROKEN
     at = curve.epochs.index(onset) if onset in curve.epochs else 0
+    fit = level(curve.fit)
     return SENTENCES[finding.verdict].format(
-        onset=onset, last=curve.epochs[-1], count=len(curve), least=view.rules.least_epochs, guess=view.guess,
-        val=level(curve.val), fit=level(curve.fit), train=level(curve.train), right=curve.accuracy[-1],
-        val_then=curve.smooth_val[at], fit_then=level(curve.fit, at), right_then=curve.accuracy[at],
-        jumps=curve.jumps, interval=1.96 * (curve.val_se or 0.0), images=view.validation_images,
-        copies=view.facts.copies_across if view.facts else 0,
+        onset=onset, last=curve.epochs[-1], count=_counted(len(curve), "epoch"), least=view.rules.least_epochs,
+        guess=view.guess, val=level(curve.val), fit=fit, train=level(curve.train), jumps=curve.jumps,
+        right=share(curve.accuracy), right_then=share(curve.accuracy, at), kept=curve.kept or curve.epochs[curve.turn],
+        val_then=curve.smooth_val[at], fit_then=level(curve.fit, at),
+        images=_counted(view.validation_images or 0, "image"),
+        interval=f" plus or minus {1.96 * curve.val_se:.3f} (95 %)" if curve.val_se else "",
+        clean=f"; scored as validation images are, training images have {fit:.3f}" if curve.is_clean else "",
+        leak=_leak(view, fit),
     )  # fmt: skip
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _leak(view: View, fit: float) -> str:
+    copies = view.facts.copies_across if view.facts else 0
+    if copies:
+        return f"{copies} of {view.validation_images} validation images have a copy among the training images"
+    return f"Validation images score better than training images that are scored in the same way ({fit:.3f})"

@@ -254,6 +254,8 @@ REFUSED: list[tuple[Any, str]] = [
     (one("/dataset/id", "mnist"), "/dataset/id"),
     (one("/dataset/val_fraction", 0.4), "validated on"),
     (one("/epochs", 3), "changes nothing"),
+    (one("/labels/a", "b"), "changes nothing"),
+    (one("/priority", 9), "changes nothing"),
     (one("/epochs", 0), "with it, /epochs"),
     (one("/surprise", 0), "with it, /surprise"),
     (one("/regularization", 5), "with it, /regularization"),
@@ -471,3 +473,12 @@ def test_a_redis_that_is_away_makes_hints_late_and_nothing_else(settings: Settin
     own_redis.start()
     assert len(found.store.due_hints(9, 60)) == 4
     found.database.close()
+
+
+def test_an_ablation_sent_twice_with_a_key_is_made_once(client: FlaskClient) -> None:
+    headers = {"Idempotency-Key": "once"}
+    first, second = (client.post("/v1/ablations", json=asked(["dropout"]), headers=headers) for _ in range(2))
+    assert first.json["id"] == second.json["id"]
+    assert second.headers["Idempotency-Replayed"] == "true"
+    assert len(client.get("/v1/ablations").json["data"]) == 1
+    is_problem(client.post("/v1/ablations", json=asked(["mixup"]), headers=headers), 422)

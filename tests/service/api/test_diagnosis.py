@@ -8,6 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from service.api.context import Parts
+from service.core import lineage
 from service.core.history import Epoch
 from tests.golden import synthetic
 from tests.service.api.test_api import claim, finish, is_problem, submit
@@ -203,3 +204,42 @@ def test_a_cancelled_job_without_an_epoch_has_no_receipt(client: FlaskClient) ->
     assert (job["status"], job["waste"], job["facts"]) == ("cancelled", None, None)
     found = client.get(job["links"]["diagnosis"]).json
     assert (found["verdict"], found["is_final"]) == ("too_short_to_tell", True)
+
+
+def test_a_verdict_is_told_once_however_often_the_run_is_interrupted(client: FlaskClient, parts: Parts) -> None:
+    job = submit(client)
+    told = {"verdict": "overfitting", "onset_epoch": 4, "is_final": False}
+    for _ in range(2):
+        lease = claim(parts)
+        parts.store.learn(lease, FACTS)
+        parts.store.diagnosed(lease, told)
+        parts.store.release(lease, is_leaving=True)
+    lease = claim(parts)
+    parts.store.diagnosed(lease, told | {"verdict": "diverged"})
+    parts.store.diagnosed(lease, told | {"is_final": True})
+    found = client.get(f"{job['links']['events']}?limit=100").json["data"]
+    verdicts = [(e["data"]["verdict"], e["data"]["is_final"]) for e in found if e["type"] == "diagnosis"]
+    assert verdicts == [("overfitting", False), ("diverged", False), ("overfitting", True)]
+    assert [e["type"] for e in found].count("facts") == 1
+
+
+def test_a_test_part_that_comes_divided_is_the_same_under_every_seed(
+    client: FlaskClient, parts: Parts, tmp_path: Path
+) -> None:
+    looks = []
+    for seed, dataset in ((1, "mnist"), (2, "mnist"), (2, "fashion-mnist")):
+        job = submit(client, dataset={"id": dataset}, seed=seed)
+        lease = claim(parts)
+        parts.store.learn(lease, FACTS | {"test": {"loss": 0.5, "accuracy": 0.9, "loss_se": 0.04}})
+        parts.store.append(lease, history("healthy"))
+        finish(parts, lease, tmp_path)
+        looks.append(client.get(job["links"]["diagnosis"]).json["test"]["earlier_jobs"])
+    assert looks == [0, 1, 0]
+
+
+def test_a_large_family_keeps_the_job_that_was_asked_for(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = submit(client)
+    children = [client.post(first["links"]["fork"], json={"advice": "dropout"}).json for _ in range(5)]
+    monkeypatch.setattr(lineage, "MOST", 3)
+    family = [job["id"] for job in client.get(children[4]["links"]["lineage"]).json["data"]]
+    assert family == [first["id"], children[0]["id"], children[4]["id"]]

@@ -1,5 +1,6 @@
 """Advice is valid by construction, and never what the spec does already."""
 
+from dataclasses import replace
 from typing import Any
 
 import jsonpatch
@@ -11,6 +12,7 @@ from service.core.builtin import CONTENTS_OF
 from service.core.diagnosis import Case, Verdict
 from service.core.diagnosis.advice import ADVISED, REASONS, advise, cured
 from service.core.diagnosis.cures import CURES
+from service.core.facts import Facts
 from service.core.plan import UNLIMITED, Limits, plan
 from service.core.spec import JobSpec, contradictions
 from service.schemas.spec import JobSpecSchema
@@ -117,3 +119,36 @@ def test_an_underfitting_model_is_held_back_less() -> None:
     found = advised(Verdict.UNDERFITTING, regularization={"dropout": 0.6, "weight_decay": 1.0})
     first = next(iter(found.values()))
     assert {step["path"] for step in first} == {"/regularization/dropout", "/regularization/weight_decay"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "path"),
+    [
+        ("max_epochs", "/epochs"),
+        ("max_seconds", "/max_seconds"),
+        ("early_stopping", "/early_stopping/patience"),
+        (None, "/epochs"),
+    ],
+)
+def test_more_time_is_given_where_time_was_the_limit(reason: str | None, path: str) -> None:
+    spec = JobSpec.from_dict({"dataset": {"id": "digits"}, "max_seconds": 5})
+    first = advise([Verdict.STILL_IMPROVING], Case(spec, CONTENTS_OF["digits"], None, reason))
+    assert path in [advice.patch[0]["path"] for advice in first]
+    others = {"/epochs", "/max_seconds"} - {path}
+    assert reason is None or not others & {advice.patch[0]["path"] for advice in first}
+
+
+@pytest.mark.parametrize(
+    "names", [("zero", "one"), ("digit_0", "digit_1"), ("class a", "class b"), ("A_upper", "b_lower")]
+)
+def test_what_may_be_letters_or_digits_is_not_mirrored(names: tuple[str, str]) -> None:
+    spec = JobSpec.from_dict({"dataset": {"id": "cifar10"}})
+    contents = replace(CONTENTS_OF["cifar10"], classes=names, samples_per_class=(100, 100))
+    assert "horizontal_flip" not in [a.id for a in advise([Verdict.OVERFITTING], Case(spec, contents))]
+
+
+def test_a_limit_that_leaves_nothing_out_is_no_cure() -> None:
+    spec = JobSpec.from_dict({"dataset": {"id": "digits", "train_limit": 5000}})
+    facts = Facts({"train": 1438, "validation": 359}, 2.3, 0.1)
+    found = advise([Verdict.SMALL_VALIDATION], Case(spec, CONTENTS_OF["digits"], facts))
+    assert "more_data" not in [advice.id for advice in found]

@@ -30,7 +30,7 @@ def job(name: str, found: Epoch | None, split: str | None = "one", **changes: An
         stop_reason=StopReason.MAX_EPOCHS, error=None, attempt=1, version=3, cancel_requested=False,
         pause_requested=False, losses=(), releases=0, warnings=(), jobs_ahead=None, created_at=0, started_at=0,
         finished_at=9, best=found, last=replace(found, epoch=6) if found else None, transitions=(), facts=FACTS,
-        waste=None, split=split, parent=None, patch=None, advice=None, ablation=None, arm=None,
+        waste=None, test_split=None, split=split, parent=None, patch=None, advice=None, ablation=None, arm=None,
     )  # fmt: skip
 
 
@@ -104,14 +104,14 @@ def test_accuracies_are_compared_in_points_with_binomial_noise() -> None:
 
 
 def test_other_images_of_the_same_set_are_compared_as_two_samples_and_that_is_said() -> None:
-    found = both(job("a", best(0.5)), job("b", best(0.4), split="two"))
+    found = both(job("a", best(0.5)), job("b", best(0.4), test_split=None, split="two"))
     assert [one.same_split_as_first for one in found.jobs] == [True, False]
     assert (found.differences[0].same_split, found.differences[0].verdict) == (False, Standing.BETTER)
     assert "two samples" in found.differences[0].note
 
 
 def test_what_is_not_recorded_about_the_images_is_said_to_be() -> None:
-    (found,) = both(job("a", best(0.5), split=None), job("b", best(0.4))).differences
+    (found,) = both(job("a", best(0.5), test_split=None, split=None), job("b", best(0.4))).differences
     assert found.same_split is None
     assert "not recorded" in found.note
 

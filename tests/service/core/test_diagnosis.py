@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.core.diagnosis import Rules, Verdict, diagnose
+from service.core.builtin import DIGITS
+from service.core.diagnosis import Case, Rules, Verdict, diagnose
 from service.core.diagnosis.measures import (
     generalization_loss,
     jitter,
@@ -19,7 +20,9 @@ from service.core.diagnosis.measures import (
     theil_sen,
     training_progress,
 )
+from service.core.facts import Facts
 from service.core.history import Epoch
+from service.core.spec import JobSpec
 from tests.golden import synthetic
 from tests.golden.scoring import Golden, called_overfitting, load, scores
 
@@ -78,6 +81,94 @@ def test_an_epoch_without_finite_losses_is_divergence() -> None:
     broken = Epoch(**vars(history[-1]) | {"epoch": 4, "train_loss": None, "val_loss": None, "flag": "nan"})
     found = diagnose([*history, broken], stop_reason="diverged")
     assert (found.verdict, found.onset_epoch) == (Verdict.DIVERGED, 4)
+
+
+def test_a_flat_noisy_validation_loss_is_no_rise_however_long_the_run() -> None:
+    wrong = 0
+    for seed in range(60):
+        r = random.Random(seed)
+        val = [0.5 * (1 + r.gauss(0, 0.05)) for _ in range(300)]
+        found = diagnose(epochs([0.98**i for i in range(300)], val, se=0.005))
+        wrong += found.verdict in (Verdict.OVERFITTING, Verdict.OVERCONFIDENT)
+    assert wrong <= 3
+
+
+def test_losses_that_are_far_apart_are_never_healthy() -> None:
+    at_its_floor = diagnose(epochs([2.3, 1.0, 0.06] + [0.05] * 17, [2.3, 1.8] + [1.5] * 18))
+    assert at_its_floor.verdict == Verdict.STAGNANT_GENERALIZATION
+    assert "1.500 since epoch 3" in at_its_floor.summary
+    rising = diagnose(epochs([0.05] * 40, [0.6 + 0.02 * i for i in range(40)]))
+    assert rising.verdict in (Verdict.OVERFITTING, Verdict.OVERCONFIDENT)
+
+
+def test_a_rise_is_not_called_flat_in_a_note_as_well() -> None:
+    history, facts = synthetic.history("overfitting", 3)
+    found = diagnose(history, facts=facts)
+    assert Verdict.STAGNANT_GENERALIZATION not in [note.verdict for note in found.notes]
+
+
+def test_a_handicapped_training_loss_alone_is_no_underfitting() -> None:
+    history = epochs([0.9] * 30, [2.0 - 0.1 * i if i < 18 else 0.2 for i in range(30)], accuracy=0.98)
+    blind = [replace(e, train_loss_clean=None) for e in history]
+    case = Case(JobSpec.from_dict({"dataset": {"id": "digits"}, "regularization": {"label_smoothing": 0.1}}), DIGITS)
+    found = diagnose(blind, case, stop_reason="max_epochs")
+    told = [found.verdict, *(note.verdict for note in found.notes)]
+    assert Verdict.UNDERFITTING not in told
+    assert found.verdict == Verdict.TRAIN_ABOVE_VALIDATION
+    assert "scored as validation images are" not in found.summary
+
+
+def test_a_model_that_is_right_as_often_as_can_be_is_not_underfitting() -> None:
+    facts = Facts({"train": 900, "validation": 300}, 0.69, 0.5)
+    history = epochs([0.4] * 5 + [0.11] * 30, [0.4] * 5 + [0.12] * 30, accuracy=0.97)
+    assert diagnose(history, facts=facts).verdict == Verdict.HEALTHY
+
+
+def test_balanced_weights_are_not_held_against_the_frequencies_of_the_classes() -> None:
+    facts = Facts({"train": 900, "validation": 300}, 0.2, 0.95)
+    history = epochs([0.69 - 0.003 * i for i in range(20)], [0.69 - 0.003 * i for i in range(20)], accuracy=0.9)
+    two = replace(DIGITS, classes=("a", "b"), samples_per_class=(950, 50))
+    plain, balanced = (
+        Case(JobSpec.from_dict({"dataset": {"id": "x"}, "regularization": {"class_weights": w}}), two)
+        for w in ("none", "balanced")
+    )
+    assert diagnose(history, plain, facts).verdict == Verdict.NOT_LEARNING
+    assert diagnose(history, balanced, facts).verdict != Verdict.NOT_LEARNING
+
+
+def test_a_validation_loss_that_is_not_finite_for_once_is_forgiven() -> None:
+    history, facts = synthetic.history("healthy", 2)
+    once = [replace(e, val_loss=None, flag="inf") if e.epoch == 3 else e for e in history]
+    assert diagnose(once, facts=facts, stop_reason="max_epochs").verdict == Verdict.HEALTHY
+    alone = replace(history[0], train_loss=None, val_loss=None, flag="nan")
+    assert "not finite numbers from the start" in diagnose([alone], facts=facts, stop_reason="diverged").summary
+
+
+def test_a_run_that_was_stopped_as_diverged_is_called_so() -> None:
+    history = epochs([0.9] * 8, [0.9] * 7 + [5.0])
+    assert diagnose(history, stop_reason="diverged").verdict == Verdict.DIVERGED
+
+
+def test_a_run_whose_loss_still_falls_is_improving_although_its_accuracy_stopped_it() -> None:
+    falling = [2.0 - 0.05 * i for i in range(30)]
+    history = epochs([v * 0.95 for v in falling], falling)
+    watching = {"dataset": {"id": "digits"}, "early_stopping": {"monitor": "val_accuracy"}}
+    case = Case(JobSpec.from_dict(watching), DIGITS)
+    assert diagnose(history, case, stop_reason="early_stopping").verdict == Verdict.STILL_IMPROVING
+
+
+def test_a_summary_speaks_of_what_is_there() -> None:
+    one = diagnose(epochs([1.0], [1.0]), stop_reason="max_epochs")
+    assert "in 1 epoch." in one.summary
+    facts = Facts({"train": 100, "validation": 20}, 2.3, 0.1)
+    few = diagnose(epochs([1.0] * 10, [1.0] * 10), facts=facts)
+    assert (few.verdict, "plus or minus" in few.summary, "20 images" in few.summary) == (
+        "small_validation",
+        False,
+        True,
+    )
+    easier, facts = synthetic.history("easier", 1)
+    assert "copy" not in diagnose(easier, facts=facts).summary
 
 
 @pytest.mark.parametrize("history", [[], epochs([1.0], [1.0]), epochs([0.0] * 30, [0.0] * 30)])

@@ -7,10 +7,11 @@ revision = "0006"
 down_revision = "0005"
 
 MEASURES = ("val_loss_se", "val_change_se", "joules")
-TEXTS = ("split", "parent", "advice", "ablation", "arm")
+TEXTS = ("split", "test_split", "parent", "advice", "ablation", "arm")
 DATA = ("facts", "waste", "patch")
 INDEXES = {
     "jobs_of_split": ["tenant", "split", "seq"],
+    "jobs_of_test_split": ["tenant", "test_split", "seq"],
     "jobs_of_parent": ["parent"],
     "jobs_of_ablation": ["ablation", "seq"],
 }
