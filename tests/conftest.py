@@ -20,7 +20,7 @@ from service.core.settings import Settings
 from service.core.store import Store
 from service.standalone import broker_binary
 from tests.ports import eventually, free_port
-from tests.servers import LIFELINE, ROOT, S3_BUCKET, Postgresql, postgresql, s3
+from tests.servers import LIFELINE, POSTGRESQL, ROOT, S3_BUCKET, SQLITE, Postgresql, postgresql, s3
 
 # Machines are shared: no test may fail for being slow.
 hypothesis_settings.register_profile("unhurried", deadline=None)
@@ -98,11 +98,11 @@ def settings(tmp_path: Path, redis_server: Redis) -> Settings:
     return Settings.from_env({"RIGHTFIT_HOME": str(tmp_path / "home"), "RIGHTFIT_REDIS_URL": redis_server.url})
 
 
-@pytest.fixture(params=["sqlite and a folder", "postgresql and s3"])
+@pytest.fixture(params=[SQLITE, POSTGRESQL])
 def everywhere(request: pytest.FixtureRequest, tmp_path: Path, redis_server: Redis) -> Iterator[Settings]:
     """For a module to make its `settings` of: its tests run over both databases and both storages."""
     local = Settings.from_env({"RIGHTFIT_HOME": str(tmp_path / "home"), "RIGHTFIT_REDIS_URL": redis_server.url})
-    if request.param == "sqlite and a folder":
+    if request.param == SQLITE:
         yield local
         return
     server: Postgresql = request.getfixturevalue("postgresql_server")

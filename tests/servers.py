@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import httpx
 import psycopg
+import pytest
 from moto.server import ThreadedMotoServer
 
 from service.core.database import Database
@@ -27,6 +28,10 @@ UNPRIVILEGED = "nobody"  # PostgreSQL does not run as root
 AS_NOBODY = ("setpriv", "--pdeathsig", "TERM", "--reuid", UNPRIVILEGED, "--regid", "nogroup", "--clear-groups")
 EVERYTHING_PUBLISHED = {"best_model.pth", "model.onnx", "model.safetensors", "report.json", "split.json"}
 S3_BUCKET = "rightfit-tests"
+SQLITE, POSTGRESQL = "sqlite and a folder", "postgresql and s3"
+# For tests of what is the same everywhere, and of what takes long.
+ON_DISK = pytest.mark.parametrize("everywhere", [SQLITE], indirect=True)
+REMOTE = pytest.mark.parametrize("everywhere", [POSTGRESQL], indirect=True)
 
 
 class Postgresql:

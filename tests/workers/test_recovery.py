@@ -16,7 +16,7 @@ from service.core.jobs import Job, Status
 from service.core.settings import Settings
 from service.core.storage import Storage, open_storage
 from tests.ports import eventually
-from tests.servers import ROOT
+from tests.servers import ON_DISK, POSTGRESQL, REMOTE, ROOT, SQLITE
 from tests.workers.conftest import ENDLESS, Bench
 from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATION
 from workers.scratch import sweep
@@ -34,10 +34,6 @@ LIVELY: dict[str, Any] = {
     "augmentation": EVERY_AUGMENTATION,
 }
 MEASURED = ("epoch", "train_loss", "train_loss_clean", "val_loss", "val_accuracy", "lr", "improved")
-
-
-ON_DISK = pytest.mark.parametrize("everywhere", ["sqlite and a folder"], indirect=True)
-REMOTE = pytest.mark.parametrize("everywhere", ["postgresql and s3"], indirect=True)
 
 
 @pytest.fixture
@@ -101,7 +97,11 @@ def stopped_after(bench: Bench, epochs: int) -> Job:
     return job
 
 
-@pytest.mark.parametrize("interrupt", [stopped, killed, paused])
+@pytest.mark.parametrize(
+    ("everywhere", "interrupt"),
+    [(SQLITE, stopped), (SQLITE, killed), (POSTGRESQL, killed), (POSTGRESQL, paused)],
+    indirect=["everywhere"],
+)
 def test_an_interrupted_run_ends_as_one_that_was_not(bench: Bench, interrupt: Any) -> None:
     expected = undisturbed(bench)
     job = bench.submit(**LIVELY)

@@ -28,6 +28,7 @@ from service.core.store import Lease
 from service.schemas.patches import read_spec
 from tests.conftest import Redis
 from tests.pictures import folders, zipped
+from tests.servers import ON_DISK
 from tests.service.api.conftest import SPEC
 from tests.service.api.test_api import claim, epoch, is_problem
 from tests.service.api.test_datasets import read
@@ -463,7 +464,7 @@ def test_a_tenant_may_have_no_more_jobs_waiting_than_by_single_ones(limited: Fla
     assert [client.post("/v1/jobs", json=SPEC).status_code for _ in range(3)] == [202, 202, 429]
 
 
-@pytest.mark.parametrize("everywhere", ["sqlite and a folder"], indirect=True)
+@ON_DISK
 def test_a_redis_that_is_away_makes_hints_late_and_nothing_else(settings: Settings, own_redis: Redis) -> None:
     app = create_app(replace(settings, redis_url=own_redis.url))
     found: Parts = app.extensions["rightfit"]

@@ -20,6 +20,7 @@ from service.api.context import Parts
 from service.core.history import Epoch
 from service.core.jobs import Outcome, Status, StopReason
 from service.core.store import Lease
+from tests.servers import ON_DISK
 from tests.service.api.conftest import SPEC
 
 
@@ -96,6 +97,7 @@ def test_a_plan_of_a_network_of_torchvision_or_of_layers_tells_its_sizes(client:
     assert plan["parameters"] == 6 * 10 + 97 * 10
 
 
+@ON_DISK
 @pytest.mark.parametrize("query", ["", "?validate_only=true"])
 @pytest.mark.parametrize(
     ("changes", "pointer"),
@@ -171,6 +173,7 @@ def is_problem_answer(answer: TestResponse, status: int) -> TestResponse:
     return answer
 
 
+@ON_DISK
 @pytest.mark.parametrize(
     ("path", "pointer"),
     [
@@ -325,6 +328,7 @@ def test_an_artifact_downloads_whole_in_part_and_unchanged(client: FlaskClient, 
     assert beyond.headers["Content-Range"] == f"bytes */{len(content)}"
 
 
+@ON_DISK
 @pytest.mark.parametrize("wanted", ["items=0-1", "bytes=0-1,3-4", "bytes=5-2", "bytes=a-b", "bytes=", "bytes=-"])
 def test_a_range_that_is_not_served_is_ignored(client: FlaskClient, parts: Parts, tmp_path: Path, wanted: str) -> None:
     job = submit(client)
@@ -381,6 +385,7 @@ def test_a_flood_of_faults_is_told_briefly(client: FlaskClient) -> None:
         assert len(answer.data) < 100_000
 
 
+@ON_DISK
 @pytest.mark.parametrize("name", ["nothing.bin", "..%2f..%2frightfit.db", "%00", "..%5c..%5cx"])
 def test_what_is_not_in_the_manifest_is_not_there(client: FlaskClient, parts: Parts, tmp_path: Path, name: str) -> None:
     job = submit(client)
@@ -407,7 +412,7 @@ def test_a_process_that_can_work_says_it_is_ready(client: FlaskClient) -> None:
     assert (answer.status_code, answer.json["checks"]["database"], answer.json["workers"]) == (200, "ok", 0)
 
 
-@pytest.mark.parametrize("everywhere", ["sqlite and a folder"], indirect=True)
+@ON_DISK
 def test_a_process_whose_storage_cannot_be_written_is_not_ready(client: FlaskClient, parts: Parts) -> None:
     (parts.settings.home / "storage").write_text("in the way")
     answer = client.get("/readyz")

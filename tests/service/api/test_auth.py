@@ -19,6 +19,7 @@ from service.core.keys import Scope
 from service.core.settings import Settings
 from tests.conftest import Redis
 from tests.pictures import encoded, folders, stripes, zipped
+from tests.servers import ON_DISK
 from tests.service.api.conftest import SPEC
 from tests.service.api.test_api import claim, finish, is_problem
 from tests.service.api.test_datasets import read
@@ -56,6 +57,7 @@ def send(caller: Caller, each: int = 10) -> Any:
     return caller("POST", "/v1/datasets?name=x", data=zipped(folders(each)), content_type="application/zip")
 
 
+@ON_DISK
 @pytest.mark.parametrize("header", [None, "Bearer", "Bearer x", "Basic YTpi", "Bearer rf_000000000000_" + "x" * 43])
 def test_nobody_is_answered_without_a_valid_key(client: FlaskClient, header: str | None) -> None:
     headers = {"Authorization": header} if header else {}
@@ -188,7 +190,7 @@ def test_a_key_may_ask_so_often_and_then_is_told_when_again(limited: Limited) ->
     assert other("GET", "/v1/jobs").status_code == 200, "each key has its own count"
 
 
-@pytest.mark.parametrize("everywhere", ["sqlite and a folder"], indirect=True)
+@ON_DISK
 def test_a_redis_that_is_away_neither_opens_nor_closes_the_door(limited: Limited, own_redis: Redis) -> None:
     app = limited(redis_url=own_redis.url, requests_per_minute=5)
     alice = Caller(app, app.extensions["rightfit"].keys.create("alice", EVERYTHING))

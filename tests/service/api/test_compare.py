@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from service.api.context import Parts
 from service.core.jobs import Outcome, Status, StopReason
 from service.core.storage import Artifact
+from tests.servers import ON_DISK
 from tests.service.api.test_api import claim, epoch, is_problem, submit
 
 BEST = Artifact("best_model.pth", "jobs/x/a1/best_model.pth", 3, "abc", "application/octet-stream")
@@ -71,6 +72,7 @@ def test_a_job_that_is_not_there_is_named(client: FlaskClient) -> None:
     assert "'job_nothing'" in is_problem(client.get(f"/v1/compare?jobs={known},job_nothing"), 404)["detail"]
 
 
+@ON_DISK
 @pytest.mark.parametrize(
     ("query", "pointer"),
     [

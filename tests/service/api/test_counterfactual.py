@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from service.api.context import Parts
 from service.core.jobs import Failure, Outcome, Status, StopReason
 from service.core.storage import Artifact
+from tests.servers import ON_DISK
 from tests.service.api.test_api import claim, epoch, is_problem, submit
 
 STOPPED = Outcome(Status.SUCCEEDED, StopReason.EARLY_STOPPING)
@@ -79,6 +80,7 @@ def test_a_living_job_and_one_without_epochs_have_nothing_to_replay(client: Flas
     is_problem(client.get("/v1/jobs/job_nothing/counterfactual"), 404)
 
 
+@ON_DISK
 @pytest.mark.parametrize(
     ("query", "pointers"),
     [

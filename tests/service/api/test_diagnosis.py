@@ -11,6 +11,7 @@ from service.api.context import Parts
 from service.core import lineage
 from service.core.history import Epoch
 from tests.golden import synthetic
+from tests.servers import ON_DISK
 from tests.service.api.test_api import claim, finish, is_problem, submit
 
 FACTS = {
@@ -81,6 +82,7 @@ def test_an_advice_is_forked_into_a_job_that_knows_its_parent(
     assert child["spec"] | {"regularization": parent["spec"]["regularization"]} == parent["spec"]
 
 
+@ON_DISK
 def test_every_advice_of_every_verdict_can_be_forked(client: FlaskClient, parts: Parts, tmp_path: Path) -> None:
     for kind in synthetic.KINDS:
         job = trained(client, parts, tmp_path, kind, early_stopping={"patience": 3})
@@ -116,6 +118,7 @@ def test_a_family_outlives_its_deleted_head(client: FlaskClient, parts: Parts, t
     assert [job["id"] for job in family] == children
 
 
+@ON_DISK
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [

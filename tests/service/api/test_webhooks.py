@@ -23,6 +23,7 @@ from service.core.errors import Refused
 from service.core.settings import Settings
 from service.core.webhooks import DELAYS
 from service.courier import Courier
+from tests.servers import ON_DISK
 from tests.service.api.test_api import claim, epoch, finish, is_problem, submit
 
 LOOPBACK = "127.0.0.0/8"
@@ -189,6 +190,7 @@ def test_for_a_day_messages_are_signed_with_the_former_secret_too(
         Webhook(former).verify(*later)
 
 
+@ON_DISK
 @pytest.mark.parametrize(
     "url",
     [
