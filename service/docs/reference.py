@@ -114,8 +114,10 @@ def _default(f: Field[Any]) -> str:
         return f"`{json.dumps(f.default)}`"
     if f.default_factory is MISSING:
         return "required"
-    made = f.default_factory()
-    return "its own defaults" + (f", `{tags_of(type(made))[0]}`" if tag_of(type(made)) else "") if made else "`{}`"
+    if not (made := f.default_factory()):
+        return "`{}`"
+    kind: Any = type(made)
+    return f"its own defaults, `{tags_of(kind)[0]}`" if tag_of(kind) else "its own defaults"
 
 
 def _allowed(hint: Any, option: Option) -> str:

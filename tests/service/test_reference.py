@@ -14,13 +14,13 @@ from service.docs.markdown import anchor
 from service.docs.reference import reference
 from service.schemas.spec import schema_of
 
-PARTS = {
+PARTS: set[Any] = {
     kind
     for module in (job, layers, models)
     for kind in vars(module).values()
     if isinstance(kind, type) and is_dataclass(kind) and all("option" in f.metadata for f in fields(kind))
 }
-HEADINGS = {JobSpec: "The spec", models.Torchvision: "`model`: `torchvision`"} | {
+HEADINGS: dict[Any, str] = {JobSpec: "The spec", models.Torchvision: "`model`: `torchvision`"} | {
     kind: f"`{where}`: `{next(f.default for f in fields(kind) if f.name in ('arch', 'type'))}`"
     for where, kinds in {
         "model": (models.Cnn, models.Mlp, layers.Layers),
@@ -28,7 +28,7 @@ HEADINGS = {JobSpec: "The spec", models.Torchvision: "`model`: `torchvision`"} |
     }.items()
     for kind in kinds
 }
-ALONE = {job.RandAugment: "`augmentation.rand_augment`"} | {
+ALONE: dict[Any, str] = {job.RandAugment: "`augmentation.rand_augment`"} | {
     kind: f"`{name}`"
     for name, kind in {
         "dataset": job.Dataset, "optimizer": job.Optimizer, "schedule": job.Schedule,
@@ -70,7 +70,7 @@ def test_there_is_a_section_for_each_part_and_no_other() -> None:
     assert len(SECTIONS) == len(list(sections()))
 
 
-@pytest.mark.parametrize("kind", sorted(PARTS, key=lambda kind: kind.__name__))
+@pytest.mark.parametrize("kind", sorted(PARTS, key=str))
 def test_a_section_has_every_field_with_its_default_and_its_meaning_and_no_other(kind: Any) -> None:
     rows, text = SECTIONS[(HEADINGS | ALONE)[kind]]
     assert [row.name for row in rows] == [f"`{f.name}`" for f in fields(kind)]
@@ -81,7 +81,7 @@ def test_a_section_has_every_field_with_its_default_and_its_meaning_and_no_other
         assert row.meaning == option.meaning + (f" ({option.unit})" if option.unit else "")
 
 
-@pytest.mark.parametrize("kind", sorted(PARTS, key=lambda kind: kind.__name__))
+@pytest.mark.parametrize("kind", sorted(PARTS, key=str))
 def test_what_is_allowed_is_what_the_requests_are_checked_by(kind: Any) -> None:
     checked = schema_of(kind)().fields
     for row in SECTIONS[(HEADINGS | ALONE)[kind]][0]:
