@@ -20,7 +20,9 @@ WRITTEN = "http://127.0.0.1:8000"  # where the pages suppose the service
 FENCED = re.compile(r"^```(\w+) *(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = re.compile(r"# Not run by the tests: \S+")  # in a block's first line, for the reader too
 SHARED = "SMALL = "  # the snippet of the names that all later ones use
-SECONDS = 150  # for a page; a command that waits for what never comes is ended
+SECONDS = 240  # for a page, on a busy machine; a command that waits for what never comes is ended
+
+pytestmark = pytest.mark.timeout(2 * SECONDS)  # the stack's start counts for the first of them
 
 
 @dataclass(frozen=True)
