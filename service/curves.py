@@ -8,29 +8,41 @@ import plotext
 from service.core.history import Epoch
 
 WIDTH, HEIGHT = 80, 20
-CURVES = {"train_loss": ".", "val_loss": "o"}
+CURVES = {"train_loss": ".", "train_loss_clean": "+", "val_loss": "o"}
+BEST, ONSET = "│", ":"  # how their vertical lines are drawn
 
 _drawing = threading.Lock()  # plotext has one figure a process
 
 
-def draw(epochs: Sequence[Epoch], best: Epoch | None, title: str = "cross entropy per image") -> str:
-    """Training and validation loss over the epochs, a vertical line at the best one; a short line without epochs."""
+def draw(
+    epochs: Sequence[Epoch], best: Epoch | None, title: str = "cross entropy per image", onset: int | None = None
+) -> str:
+    """The losses over the epochs, vertical lines at the best one and at the onset of what they show, and what is what
+    below; a short line without epochs.
+    """
     if not epochs:
         return "no epochs yet\n"
+    onset = onset if onset and onset >= epochs[0].epoch else None
     with _drawing:
         figure = plotext.figure
         figure.clear()
         figure.plot_size(WIDTH, HEIGHT)
-        highest = 0.0
+        drawn = {}
         for name, marker in CURVES.items():
             points = [(e.epoch, getattr(e, name)) for e in epochs if getattr(e, name) is not None]
             if points:
                 x, y = map(list, zip(*points, strict=True))
-                highest = max(highest, *y)
-                figure.draw(figure.signal(x, y, marker=marker).lines().label(name))
+                drawn[name] = y
+                figure.draw(figure.signal(x, y, marker=marker).lines())
+        ends = [edge(map(edge, drawn.values())) for edge in (min, max)] if drawn else []
         if best is not None:
-            figure.line(best.epoch, "vertical", label=f"best: epoch {best.epoch}")
+            figure.line(best.epoch, "vertical")
+        if onset and ends:
+            figure.draw(figure.signal([onset, onset], ends, marker=ONSET).lines())
         figure.title(title)
         figure.label("epoch")
-        figure.legend(x=epochs[-1].epoch, y=highest, ha="right", relative=True)
-        return f"{plotext.uncolorize(str(figure.build()))}\n"
+        picture = plotext.uncolorize(str(figure.build())).rstrip("\n")
+    curves = [f"{CURVES[name]} {name}" for name in drawn]
+    marks = [f"{BEST} best: epoch {best.epoch}"] if best else []
+    marks += [f"{ONSET} onset: epoch {onset}"] if onset else []
+    return "\n".join([picture, *("   ".join(names).center(WIDTH).rstrip() for names in (curves, marks) if names), ""])

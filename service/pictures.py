@@ -1,9 +1,11 @@
 """Loss curves as a picture, readable at 640 pixels and by the colour-blind (the palette of Okabe and Ito, 2008)."""
 
 import io
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from service.core.diagnosis import Note
 from service.core.history import Epoch
 from service.core.jobs import Job
 
@@ -16,39 +18,74 @@ CURVES = {
     "train_loss_clean": ("training, scored as validation is", "#009E73", "-."),
     "val_loss": ("validation", "#0072B2", "-"),
 }
+PURPLE = "#CC79A7"
+LONGEST_NAME = 64  # characters of a title; more do not fit
+EXPLODED = 15.0  # nats, worse than guessing among three million classes: beside it all else would look flat
 
 
-def draw(job: Job, epochs: Sequence[Epoch], kind: str) -> bytes:
-    """The losses over the epochs with the best one and the stop marked; `kind` is png or svg."""
+def draw(job: Job, epochs: Sequence[Epoch], shown: Note, kind: str) -> bytes:
+    """The losses over the epochs with the best one, the stop and the onset of what they show; `kind` is png or svg."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - large, and only where a picture is asked for
 
     figure = Figure(INCHES, DPI, layout="constrained")
     axes = figure.subplots()
-    for name, (label, colour, style) in CURVES.items():
-        points = [(e.epoch, getattr(e, name)) for e in epochs if getattr(e, name) is not None]
-        if points:
-            marker = "o" if len(points) == 1 else None
-            axes.plot(*zip(*points, strict=True), style, color=colour, label=label, linewidth=2, marker=marker)
-    _mark(axes, job, epochs)
-    title = job.spec.name or job.id
-    axes.set_title(f"{title}: {job.stop_reason or job.status}".replace("$", r"\$"), fontsize=13)
-    axes.set_xlabel("epoch", fontsize=12)
-    axes.set_ylabel("cross entropy per image", fontsize=12)
+    axes.set_title(_title(job, epochs, shown), loc="left", fontsize=13)
+    axes.set_xlabel("epoch", fontsize=13)
+    axes.set_ylabel("cross entropy per image", fontsize=13)
+    axes.tick_params(labelsize=12)
     axes.grid(alpha=0.3)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=11)
+    if epochs:
+        _curves(axes, epochs)
+        _mark(axes, job, epochs, shown.onset_epoch)
+        handles, labels = axes.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=12, frameon=False)
+    else:
+        axes.text(0.5, 0.5, "no epochs yet", ha="center", va="center", transform=axes.transAxes, fontsize=13)
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind)
     return buffer.getvalue()
 
 
-def _mark(axes: "Axes", job: Job, epochs: Sequence[Epoch]) -> None:
-    if not epochs:
-        axes.text(0.5, 0.5, "no epochs yet", ha="center", va="center", transform=axes.transAxes, fontsize=13)
-        return
+def verdict(shown: Note) -> str:
+    """The verdict as it is said."""
+    return shown.verdict.replace("_", " ")
+
+
+def _title(job: Job, epochs: Sequence[Epoch], shown: Note) -> str:
+    name = job.spec.name or job.id
+    if len(name) > LONGEST_NAME:
+        name = f"{name[: LONGEST_NAME - 1]}…"
+    state = str(job.stop_reason or job.status).replace("_", " ")
+    if epochs:
+        since = f" since epoch {shown.onset_epoch}" if shown.onset_epoch else ""
+        state = f"{verdict(shown)}{since}; {state}"
+    return f"{name}\n{state}".replace("$", r"\$")
+
+
+def _curves(axes: "Axes", epochs: Sequence[Epoch]) -> None:
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - as above
+
+    seen = []
+    for name, (label, colour, style) in CURVES.items():
+        losses = [math.nan if (loss := getattr(e, name)) is None else loss for e in epochs]  # nan leaves a hole
+        finite = [loss for loss in losses if not math.isnan(loss)]
+        if finite:
+            marker = "o" if len(finite) == 1 else None
+            numbers = [e.epoch for e in epochs]
+            axes.plot(numbers, losses, style, color=colour, label=label, linewidth=2, marker=marker)
+        seen += finite
+    if max(seen, default=0.0) > EXPLODED:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+
+
+def _mark(axes: "Axes", job: Job, epochs: Sequence[Epoch], onset: int | None) -> None:
+    if onset:
+        axes.axvline(onset, color=PURPLE, linewidth=3, linestyle=":", label=f"onset: epoch {onset}")
     if job.best:
         axes.axvline(job.best.epoch, color="black", linewidth=1, label=f"best: epoch {job.best.epoch}")
     if job.is_terminal:
-        axes.axvline(
-            epochs[-1].epoch, color="black", linewidth=1, linestyle=":", label=f"end: epoch {epochs[-1].epoch}"
-        )
+        last = epochs[-1].epoch
+        axes.axvline(last, color="black", linewidth=1.5, linestyle=(0, (1, 2)), label=f"stop: epoch {last}")

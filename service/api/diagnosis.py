@@ -7,10 +7,11 @@ from flask import request
 
 from service.api.blueprint import Blueprint
 from service.api.context import parts
+from service.api.findings import case, diagnosed
 from service.api.idempotency import idempotency
 from service.auth import tenant
 from service.core.arrivals import Origin
-from service.core.diagnosis import Advice, Case, Diagnosis, diagnose
+from service.core.diagnosis import Advice, Diagnosis
 from service.core.errors import Invalid
 from service.core.experience import learnt_from
 from service.core.forking import Change, advised, changed
@@ -28,8 +29,7 @@ MORE_IMAGES = ("more_data", "collect")  # advice whose effect a learning curve t
 def diagnosis(job_id: str) -> Any:
     """Why the losses are what they are, and what to change; live while the job trains"""
     job, epochs = parts().store.history(tenant(), job_id)
-    stop_reason = (job.stop_reason or job.status) if job.is_terminal else None
-    found = diagnose(epochs, _case(job), job.facts, stop_reason, parts().submission.limits)
+    found = diagnosed(job, epochs)
     return {
         **vars(found),
         "advice": [_with_curve(job, advice) for advice in _usable(job, found)],
@@ -46,7 +46,7 @@ def diagnosis(job_id: str) -> Any:
 def fork(headers: dict[str, Any], given: dict[str, Any], job_id: str) -> Any:
     """Submit a job with this job's spec, changed by an advice or by a patch; the seed, and so the split, stays"""
     parent = parts().store.get(tenant(), job_id)
-    change = advised(_case(parent), given["advice"]) if "advice" in given else Change(given["patch"])
+    change = advised(case(parent), given["advice"]) if "advice" in given else Change(given["patch"])
     spec = read_spec(changed(parent.spec, change))
     origin = Origin(parent=parent.id, patch=change.patch, advice=change.advice)
     job, is_new = parts().submission.submit(
@@ -61,11 +61,6 @@ def fork(headers: dict[str, Any], given: dict[str, Any], job_id: str) -> Any:
 def lineage(job_id: str) -> Any:
     """The job's family: what it was forked from, and what was forked from those"""
     return {"data": parts().store.lineage(tenant(), job_id)}
-
-
-def _case(job: Job) -> Case:
-    contents = parts().submission.contents(job.tenant, job.spec.dataset.id)
-    return Case(job.spec, contents, job.facts, job.stop_reason)
 
 
 def _usable(job: Job, found: Diagnosis) -> list[Advice]:

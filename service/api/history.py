@@ -12,6 +12,7 @@ from flask import Response, jsonify, make_response, request
 from service import curves, pictures
 from service.api.blueprint import Blueprint
 from service.api.context import parts
+from service.api.findings import diagnosed
 from service.auth import tenant
 from service.core.history import COLUMNS, Epoch
 from service.schemas.jobs import HistoryQuerySchema, HistorySchema
@@ -26,11 +27,11 @@ blueprint = Blueprint("history", __name__, url_prefix="/v1/jobs", description="L
 @blueprint.alt_response(200, content_type="text/plain", schema={"type": "string"}, description="As format says")
 def history(query: dict[str, Any], job_id: str) -> Any:
     """The epochs of a job, in order"""
+    if query["format"] == "text":
+        return _text(job_id, query["after_epoch"])
     job, epochs = parts().store.history(tenant(), job_id, query["after_epoch"])
     if query["format"] == "csv":
         return _csv(epochs)
-    if query["format"] == "text":
-        return Response(curves.draw(epochs, job.best), mimetype="text/plain")
     return jsonify(data=[vars(epoch) for epoch in epochs], best=_plain(job.best), last=_plain(job.last))
 
 
@@ -56,8 +57,17 @@ def _picture(job_id: str, kind: str, mimetype: str) -> Response:
     answer.set_etag(f"{job.version}-{kind}")
     answer.make_conditional(request)
     if answer.status_code == http.HTTPStatus.OK:
-        answer.data = pictures.draw(job, epochs, kind)
+        answer.data = pictures.draw(job, epochs, diagnosed(job, epochs), kind)
     return answer
+
+
+def _text(job_id: str, after_epoch: int) -> Response:
+    """The verdict is that of all epochs, also where only the later ones are drawn."""
+    job, epochs = parts().store.history(tenant(), job_id)
+    shown = diagnosed(job, epochs)
+    title = f"cross entropy per image: {pictures.verdict(shown)}"
+    later = [epoch for epoch in epochs if epoch.epoch > after_epoch]
+    return Response(curves.draw(later, job.best, title, shown.onset_epoch), mimetype="text/plain")
 
 
 def _plain(epoch: Epoch | None) -> dict[str, Any] | None:

@@ -1,25 +1,34 @@
-"""What to read next: a page about each verdict, from the Markdown beside this file. Public, and without scripts."""
+"""What to read: the pages under /docs beside the API's own, from the Markdown in this folder. Public, no scripts."""
 
-from collections.abc import Iterator
+import posixpath
+from collections.abc import Mapping
 from pathlib import Path
 
 from flask import Blueprint, Response, request, url_for
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 from markupsafe import Markup
 
-from service.core.diagnosis import Verdict
 from service.core.errors import NotFound
+from service.docs import markdown
+from service.docs.reference import reference
 
-HERE = Path(__file__).parent
-FOLDER = HERE / "verdicts"
+FOLDER = Path(__file__).parent
+VERDICTS = FOLDER / "verdicts"
 POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 API_PAGE = "api-docs.openapi_swagger_ui"  # flask-smorest's name for it
+REFERENCE = "reference"  # the page that is made, not kept
 
-blueprint = Blueprint("verdicts", __name__, url_prefix="/docs/verdicts")
-_markdown = MarkdownIt("commonmark", {"html": False})
-_templates = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined)
+
+def _address(file: Path) -> str:
+    """Where under /docs a file's page is: at its own path, and a folder's index at the folder's."""
+    return file.relative_to(FOLDER).with_suffix("").as_posix().removesuffix("/index")
+
+
+PAGES: Mapping[str, Path] = {_address(file): file for file in sorted(FOLDER.rglob("*.md"))}
+PICTURES: Mapping[str, Path] = {_address(file): file for file in sorted(FOLDER.rglob("*.png"))}
+
+blueprint = Blueprint("pages", __name__, url_prefix="/docs")
+_templates = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined)
 
 
 @blueprint.after_request
@@ -28,60 +37,46 @@ def _restrict(response: Response) -> Response:
     return response
 
 
-@blueprint.get("", strict_slashes=False)
-def index() -> Response:
-    """All verdicts with a line each."""
-    return _page("index")
-
-
-@blueprint.get("/<verdict>")
-def page(verdict: str) -> Response:
-    """What a verdict means, and what to do about it. Raises NotFound."""
-    return _page(_known(verdict))
-
-
-@blueprint.get("/<verdict>.png")
-def picture(verdict: str) -> Response:
-    """The curves of a run that shows it. Raises NotFound."""
-    return _answer((FOLDER / f"{_known(verdict)}.png").read_bytes(), "image/png")
-
-
+@blueprint.get("/verdicts/page.css")  # where it once was
 @blueprint.get("/page.css")
 def style() -> Response:
     """How the pages look."""
-    return _answer((HERE / "page.css").read_bytes(), "text/css")
+    return _answer((FOLDER / "page.css").read_bytes(), "text/css")
 
 
-def _known(verdict: str) -> Verdict:
-    if verdict not in set(Verdict):
-        raise NotFound(f"there is no verdict {verdict}; /docs/verdicts lists them")
-    return Verdict(verdict)
+@blueprint.get("/<path:address>.png")
+def picture(address: str) -> Response:
+    """A picture of a page. Raises NotFound."""
+    return _answer(_known(PICTURES, address).read_bytes(), "image/png")
 
 
-def _page(name: str) -> Response:
-    tokens = _markdown.parse((FOLDER / f"{name}.md").read_text("utf-8"))
-    for token in _inner(tokens):
-        _point(token)
-    title = next(token.content for token in tokens if token.type == "inline")  # a page begins with its heading
-    body = Markup(_markdown.renderer.render(tokens, _markdown.options, {}))  # noqa: S704 - our own text, HTML is off
-    addresses = {"style": url_for(".style"), "verdicts": url_for(".index"), "api": url_for(API_PAGE)}
-    html = _templates.get_template("page.html").render(title=title, body=body, **addresses)
+@blueprint.get("/<path:address>")
+def page(address: str) -> Response:
+    """A page by its address. Raises NotFound."""
+    address = address.removesuffix("/")
+    text = reference() if address == REFERENCE else _known(PAGES, address).read_text("utf-8")
+    rendered = markdown.render(text, lambda link: _resolve(address, link))
+    links = {"api": url_for(API_PAGE), "style": url_for(".style")}
+    links |= {name: url_for(".page", address=name) for name in ("index", "tutorial", "cookbook", REFERENCE, "verdicts")}
+    body = Markup(rendered.body)  # noqa: S704 - our own text, HTML is off
+    html = _templates.get_template("page.html").render(title=rendered.title, body=body, links=links)
     return _answer(html.encode(), "text/html")
 
 
-def _inner(tokens: list[Token]) -> Iterator[Token]:
-    for token in tokens:
-        yield from token.children or ()
+def _known(files: Mapping[str, Path], address: str) -> Path:
+    if address not in files:
+        raise NotFound(f"there is no page {address}; /docs/index lists them")
+    return files[address]
 
 
-def _point(token: Token) -> None:
-    """The files link each other by their names, as they lie; the pages do by their addresses."""
-    for attribute in ("href", "src"):
-        name, dot, kind = str(token.attrs.get(attribute, "")).rpartition(".")
-        if dot and kind == "md":
-            token.attrs[attribute] = url_for(".index") if name == "index" else url_for(".page", verdict=name)
-        elif dot and kind == "png":
-            token.attrs[attribute] = url_for(".picture", verdict=name)
+def _resolve(address: str, link: str) -> str:
+    """The files link each other as they lie; the pages do by their addresses. Other links stay."""
+    path, hash_sign, section = link.partition("#")
+    folder = PAGES.get(address, FOLDER / address).relative_to(FOLDER).parent.as_posix()
+    target, kind = posixpath.splitext(posixpath.normpath(posixpath.join(folder, path)))
+    if kind == ".md":
+        return url_for(".page", address=target.removesuffix("/index")) + hash_sign + section
+    return url_for(".picture", address=target) if kind == ".png" else link
 
 
 def _answer(data: bytes, mimetype: str) -> Response:

@@ -15,7 +15,7 @@ from PIL import Image
 from service.core.diagnosis import Verdict, diagnose
 from service.core.facts import Facts
 from service.core.history import Epoch
-from service.docs import FOLDER
+from service.docs import VERDICTS
 from service.pictures import CURVES
 
 if TYPE_CHECKING:
@@ -129,4 +129,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if sys.argv[1:] else FOLDER)
+    main(Path(sys.argv[1]) if sys.argv[1:] else VERDICTS)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from service.core.history import Epoch
@@ -25,3 +27,17 @@ def test_both_curves_and_the_best_epoch_are_named() -> None:
 
 def test_without_epochs_there_is_nothing_to_draw() -> None:
     assert draw([], None) == "no epochs yet\n"
+
+
+def test_the_clean_loss_and_the_onset_are_drawn_apart_from_the_best_epoch() -> None:
+    epochs = [replace(e, train_loss_clean=1.5 / e.epoch) for e in history(40)]
+    drawn = draw(epochs, epochs[29], onset=20)
+    assert all(word in drawn for word in ("+ train_loss_clean", "│ best: epoch 30", ": onset: epoch 20"))
+    assert max(map(len, drawn.splitlines())) == 80
+    rows = [row for row in drawn.splitlines() if "┤" in row or "│" in row]
+    assert sum(":" in row for row in rows) > 10
+
+
+def test_an_onset_before_what_is_drawn_is_left_out() -> None:
+    epochs = history(40)
+    assert "onset" not in draw(epochs[20:], epochs[29], onset=20)

@@ -1,4 +1,4 @@
-"""The pages on verdicts: there for each, whole, public, and right about the API and the cures."""
+"""The pages: whole, public, linked; and those on verdicts: there for each, and right about the API and the cures."""
 
 import io
 import json
@@ -24,11 +24,12 @@ from service.core.diagnosis.patches import Case
 from service.core.facts import Facts
 from service.core.settings import Settings
 from service.core.spec import JobSpec, contradictions
-from service.docs import FOLDER, POLICY
+from service.docs import FOLDER, POLICY, VERDICTS
 from tests.golden.pictures import EXAMPLES, RUNS, history
 
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}}
-PAGES = ["/docs/verdicts", *(f"/docs/verdicts/{verdict}" for verdict in Verdict)]
+OTHERS = ("index", "tutorial", "cookbook", "reference", "verdicts")
+PAGES = [*(f"/docs/{name}" for name in OTHERS), *(f"/docs/verdicts/{verdict}" for verdict in Verdict)]
 CURE = re.compile(r"(?:^\d+\. |, and |, )`([a-z0-9_]+)` (sets|changes no field)", re.MULTILINE)
 FORK = ["curl", "-s", "-X", "POST", "$JOB/fork", "-H", "Content-Type: application/json", "-d"]
 
@@ -71,7 +72,7 @@ def client(settings: Settings) -> Iterator[FlaskClient]:
 
 
 def text(verdict: str) -> str:
-    return (FOLDER / f"{verdict}.md").read_text("utf-8")
+    return (VERDICTS / f"{verdict}.md").read_text("utf-8")
 
 
 def section(verdict: str, heading: str) -> str:
@@ -118,8 +119,8 @@ def pointers(cure: str) -> frozenset[str]:
 
 def test_there_is_a_page_a_picture_and_a_run_for_each_verdict_and_no_other() -> None:
     known = {str(verdict) for verdict in Verdict}
-    assert {file.stem for file in FOLDER.glob("*.md")} == known | {"index"}
-    assert {file.stem for file in FOLDER.glob("*.png")} == known == {str(verdict) for verdict in EXAMPLES}
+    assert {file.stem for file in VERDICTS.glob("*.md")} == known | {"index"}
+    assert {file.stem for file in VERDICTS.glob("*.png")} == known == {str(verdict) for verdict in EXAMPLES}
     stored = {(run["set_up"], run["seed"]) for run in json.loads(RUNS.read_text())}
     assert set(EXAMPLES.values()) <= stored
 
@@ -139,10 +140,15 @@ def test_a_page_is_whole_and_all_it_asks_for_is_there(client: FlaskClient, path:
     assert not {"script", "style", "iframe", "form"} & {name for name, _ in page.tags}
     assert not [attrs for _, attrs in page.tags if "style" in attrs]
     assert all(len(words) > 40 for words in page.all("img", "alt"))
-    assert len(page.all("img", "alt")) == len(page.all("img", "src")) == (0 if path == "/docs/verdicts" else 1)
+    assert len(page.all("img", "alt")) == len(page.all("img", "src")) == path.startswith("/docs/verdicts/")
     wanted = page.all("a", "href") + page.all("img", "src") + page.all("link", "href")
-    assert {"/docs", "/docs/verdicts", "/docs/verdicts/page.css"} < set(wanted)
+    assert {"/docs", "/docs/page.css", *(f"/docs/{name}" for name in OTHERS)} <= set(wanted)
+    ids = [name for names in map(page.all, ("h1", "h2", "h3"), ["id"] * 3) for name in names]
+    assert len(set(ids)) == len(ids) == len(page.headings)
     for address in wanted:
+        if address.startswith("#"):
+            assert address[1:] in ids
+            continue
         assert re.match("/[^/]", address), "an address of ours, without a host"
         assert client.get(address).status_code == 200, address
 
@@ -168,7 +174,19 @@ def test_the_index_lists_every_verdict_and_its_addresses_are_two(client: FlaskCl
     assert client.get("/docs/verdicts/").data == client.get("/docs/verdicts").data
 
 
-@pytest.mark.parametrize("path", ["/docs/verdicts", "/docs/verdicts/healthy", "/docs/verdicts/healthy.png"])
+@pytest.mark.parametrize("name", ["index", "tutorial", "cookbook"])
+def test_the_other_pages_have_no_html_and_name_only_the_service_itself(name: str) -> None:
+    words = (FOLDER / f"{name}.md").read_text("utf-8")
+    assert set(re.findall(r"https?://[0-9a-z.:]+", words)) <= {"http://127.0.0.1:8000", "http://192.168.0.7"}
+    assert not re.search(r"^<[a-z/!]", words, re.MULTILINE)
+    assert len(words.splitlines()) <= {"tutorial": 250}.get(name, 1000)
+
+
+def test_the_style_is_still_where_it_once_was(client: FlaskClient) -> None:
+    assert client.get("/docs/verdicts/page.css").data == client.get("/docs/page.css").data
+
+
+@pytest.mark.parametrize("path", ["/docs/reference", "/docs/tutorial", "/docs/verdicts", "/docs/verdicts/healthy.png"])
 def test_what_has_not_changed_is_not_sent_again(client: FlaskClient, path: str) -> None:
     etag = client.get(path).headers["ETag"]
     again = client.get(path, headers={"If-None-Match": etag})
@@ -187,8 +205,16 @@ def test_an_unknown_verdict_is_a_problem(client: FlaskClient, name: str) -> None
 def test_the_pages_are_public_where_the_api_asks_for_keys(settings: Settings) -> None:
     app = create_app(replace(settings, auth="keys"))
     assert app.test_client().get("/v1/jobs").status_code == 401
-    for path in ("/docs/verdicts", "/docs/verdicts/healthy", "/docs/verdicts/healthy.png"):
+    for path in (*PAGES, "/docs/verdicts/healthy.png"):
         assert app.test_client().get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/docs/nothing", "/docs/tutorial.md", "/docs/verdicts.png", "/docs/page.html", "/docs/"]
+)
+def test_what_is_no_page_is_a_problem(client: FlaskClient, path: str) -> None:
+    answer = client.get(path)
+    assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
 
 
 def test_the_api_page_keeps_its_own_policy(client: FlaskClient) -> None:

@@ -20,8 +20,8 @@ class Option:
     @property
     def bounds(self) -> str | None:
         """The numeric range in words, e.g. `0 to below 1`; None where there is none."""
-        low = None if self.minimum is None else f"{'above ' if self.open_below else ''}{self.minimum:g}"
-        high = None if self.maximum is None else f"{'below ' if self.open_above else ''}{self.maximum:g}"
+        low = None if self.minimum is None else f"{'above ' if self.open_below else ''}{self.minimum:.12g}"
+        high = None if self.maximum is None else f"{'below ' if self.open_above else ''}{self.maximum:.12g}"
         if low and high:
             return f"{low} to {high}"
         if low:

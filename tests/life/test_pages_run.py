@@ -1,0 +1,120 @@
+"""Every command and every snippet of the pages, run as they stand, in their order, against a whole stack."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from service.core.diagnosis import Verdict
+from service.docs import FOLDER, VERDICTS
+from tests.conftest import Serving
+
+WRITTEN = "http://127.0.0.1:8000"  # where the pages suppose the service
+FENCED = re.compile(r"^```(\w+) *(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NOT_RUN = re.compile(r"# Not run by the tests: \S+")  # in a block's first line, for the reader too
+SHARED = "SMALL = "  # the snippet of the names that all later ones use
+SECONDS = 240  # for a page, on a busy machine; a command that waits for what never comes is ended
+
+pytestmark = pytest.mark.timeout(2 * SECONDS)  # the stack's start counts for the first of them
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: what runs it, whether it shows a refusal, and its text."""
+
+    language: str
+    shows: str
+    text: str
+
+    @property
+    def is_run(self) -> bool:
+        return self.language in ("sh", "python") and not NOT_RUN.match(self.text)
+
+
+def blocks(text: str) -> list[Block]:
+    return [Block(*found) for found in FENCED.findall(text)]
+
+
+def script(run: list[Block]) -> Iterator[str]:
+    """All blocks in one shell, a mark before each; a snippet is a program of its own, after the shared names."""
+    names = ""
+    for number, block in enumerate(run):
+        yield f"echo; echo '@@ {number}'"
+        if block.language == "python":
+            yield f"python - <<'SNIPPET'\n{names}{block.text}SNIPPET"
+            names = block.text if SHARED in block.text else names
+        else:
+            yield block.text
+
+
+def told(text: str, folder: Path, url: str) -> str:
+    """Run a page's blocks in a folder; returns all that was printed. Fails where a command did, and for an answer that
+    is a problem in a block that does not show one, or no problem in one that does.
+    """
+    run = [block for block in blocks(text) if block.is_run]
+    program = "\n".join(script(run)).replace(WRITTEN, url)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    ran = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", program], cwd=folder, capture_output=True, text=True, check=False,
+        timeout=SECONDS, env=os.environ | {"PATH": path},
+    )  # fmt: skip
+    assert ran.returncode == 0, (ran.stdout[-2000:], ran.stderr[-2000:])
+    _, *answers = re.split(r"^@@ \d+$", ran.stdout, flags=re.MULTILINE)
+    for block, answer in zip(run, answers, strict=True):
+        is_problem = '"code":' in answer and '"request_id":' in answer
+        assert is_problem == (block.shows == "refused"), (block.text, answer)
+    return ran.stdout
+
+
+def test_the_tutorial_goes_from_pictures_to_a_better_model(serving: Serving, tmp_path: Path) -> None:
+    said = told((FOLDER / "tutorial.md").read_text("utf-8"), tmp_path, serving.url)
+    assert '"pointer": "/optimiser"' in said
+    assert "exact duplicates of others, such as shapes/circle/copy.png" in said
+    assert '"verdict":"stagnant_generalization"' in said
+    assert "better beyond noise" in said
+    assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")
+    (probabilities,) = re.findall(r"^\{'circle': .*\}$", said, re.MULTILINE)
+    assert {word.strip("'") for word in re.findall(r"'\w+'", probabilities)} == {
+        "circle", "cross", "square", "triangle",
+    }  # fmt: skip
+
+
+def test_the_recipes_of_the_cookbook_work(serving: Serving, tmp_path: Path) -> None:
+    said = told((FOLDER / "cookbook.md").read_text("utf-8"), tmp_path, serving.url)
+    assert "best_model.pth: OK" in said
+    assert said.count("lr") >= 2
+    assert "\nmax_seconds\n" in said
+    assert "event: end" in said
+    assert '"split":{"train":60,"validation":40,"test":40}' in said
+    assert "('/optimizer/lr', 'a number, above 0 to 10')" in said
+
+
+@pytest.mark.parametrize("page", ["tutorial", "cookbook", "index", *(f"verdicts/{verdict}" for verdict in Verdict)])
+def test_a_block_is_run_or_says_why_not(page: str) -> None:
+    found = blocks((FOLDER / f"{page}.md").read_text("utf-8"))
+    assert len(found) == (FOLDER / f"{page}.md").read_text("utf-8").count("\n```") / 2
+    assert {block.language for block in found} <= {"sh", "python", "text"}
+    assert {block.shows for block in found} <= {"", "refused"}
+    assert sum(not block.is_run for block in found if block.language != "text") == (page == "cookbook")
+
+
+def test_the_commands_of_the_verdicts_are_taken(serving: Serving, tmp_path: Path) -> None:
+    spec: dict[str, Any] = {"dataset": {"id": "digits", "train_limit": 100}, "epochs": 1, "early_stopping": None}
+    spec |= {"optimizer": {"lr": 0.5}, "augmentation": {"normalize": False}}
+    spec |= {"regularization": {"dropout": 0.2, "weight_decay": 1e-3, "label_smoothing": 0.1}}
+    with httpx.Client(base_url=serving.url) as http:
+        job = http.post("/v1/jobs", json=spec).raise_for_status().json()["links"]["self"]
+        for verdict in Verdict:
+            text = (VERDICTS / f"{verdict}.md").read_text("utf-8")
+            said = told(f"```sh\nJOB={serving.url}{job}\n```\n{text}", tmp_path, serving.url)
+            forks = re.findall(r'\{"id":"(job_\w+)"', said)
+            assert len(forks) == 2, verdict
+            for fork in forks:
+                http.post(f"/v1/jobs/{fork}/cancel").raise_for_status()

@@ -1,0 +1,111 @@
+"""The reference: every field of every part of the spec with its default and range, and nothing else."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, fields, is_dataclass
+from typing import Any, NamedTuple
+
+import pytest
+
+from service.core.spec import JobSpec, job, layers, models
+from service.core.spec.architectures import ARCHITECTURES
+from service.docs.markdown import anchor
+from service.docs.reference import reference
+from service.schemas.spec import schema_of
+
+PARTS: set[Any] = {
+    kind
+    for module in (job, layers, models)
+    for kind in vars(module).values()
+    if isinstance(kind, type) and is_dataclass(kind) and all("option" in f.metadata for f in fields(kind))
+}
+HEADINGS: dict[Any, str] = {JobSpec: "The spec", models.Torchvision: "`model`: `torchvision`"} | {
+    kind: f"`{where}`: `{next(f.default for f in fields(kind) if f.name in ('arch', 'type'))}`"
+    for where, kinds in {
+        "model": (models.Cnn, models.Mlp, layers.Layers),
+        "layers": {kind for kind in PARTS if kind.__module__ == layers.__name__ and kind is not layers.Layers},
+    }.items()
+    for kind in kinds
+}
+ALONE: dict[Any, str] = {job.RandAugment: "`augmentation.rand_augment`"} | {
+    kind: f"`{name}`"
+    for name, kind in {
+        "dataset": job.Dataset, "optimizer": job.Optimizer, "schedule": job.Schedule,
+        "regularization": job.Regularization, "augmentation": job.Augmentation,
+        "early_stopping": job.EarlyStopping, "webhook": job.Webhook,
+    }.items()
+}  # fmt: skip
+
+
+class Row(NamedTuple):
+    name: str
+    type: str
+    default: str
+    allowed: str
+    meaning: str
+
+
+def sections() -> Iterator[tuple[str, list[Row], str]]:
+    """Each heading with the rows of its table and all its text."""
+    for text in re.split(r"^## ", reference(), flags=re.MULTILINE)[1:]:
+        rows = [Row(*(cell.strip() for cell in line[1:-1].split("|"))) for line in text.splitlines() if line[:1] == "|"]
+        yield text.splitlines()[0], rows[2:], text
+
+
+SECTIONS = {heading: (rows, text) for heading, rows, text in sections()}
+
+
+def default(f: Field[Any]) -> str:
+    if f.default is not MISSING:
+        return f"`{json.dumps(f.default)}`"
+    if f.default_factory is MISSING:
+        return "required"
+    return {"labels": "`{}`", "model": "its own defaults, `cnn`"}.get(f.name, "its own defaults")
+
+
+def test_there_is_a_section_for_each_part_and_no_other() -> None:
+    assert set((HEADINGS | ALONE).values()) == SECTIONS.keys()
+    assert (HEADINGS | ALONE).keys() == PARTS
+    assert len(SECTIONS) == len(list(sections()))
+
+
+@pytest.mark.parametrize("kind", sorted(PARTS, key=str))
+def test_a_section_has_every_field_with_its_default_and_its_meaning_and_no_other(kind: Any) -> None:
+    rows, text = SECTIONS[(HEADINGS | ALONE)[kind]]
+    assert [row.name for row in rows] == [f"`{f.name}`" for f in fields(kind)]
+    assert " ".join(kind.__doc__.split()) in text
+    for row, f in zip(rows, fields(kind), strict=True):
+        option = f.metadata["option"]
+        assert row.default == default(f)
+        assert row.meaning == option.meaning + (f" ({option.unit})" if option.unit else "")
+
+
+@pytest.mark.parametrize("kind", sorted(PARTS, key=str))
+def test_what_is_allowed_is_what_the_requests_are_checked_by(kind: Any) -> None:
+    checked = schema_of(kind)().fields
+    for row in SECTIONS[(HEADINGS | ALONE)[kind]][0]:
+        field = checked[row.name.strip("`")]
+        told = re.sub(r"[`\[\]]|\(#[^)]*\)", "", f"{row.allowed} {row.type}")
+        for bound in re.findall(r"[\d.]+(?: to (?:below )?[\d.]+| or more)|above [\d.]+", field.metadata["allowed"]):
+            if "keys up to" not in field.metadata["allowed"]:
+                assert bound in told, row
+        assert field.required == (row.default == "required")
+        assert field.allow_none == row.type.endswith("or null")
+
+
+def test_choices_are_told_whole() -> None:
+    rows = {(heading, row.name): row for heading, (found, _) in SECTIONS.items() for row in found}
+    assert rows["`optimizer`", "`name`"].allowed == "`adam`, `adamw`, `sgd`"
+    assert rows["`webhook`", "`events`"].allowed.startswith("1 to 9 entries, each `queued`, `running`")
+    assert rows["The spec", "`seed`"].allowed == "0 to 4294967295"
+    assert rows["`early_stopping`", "`baseline`"].allowed == "any"
+    assert rows["`dataset`", "`id`"].allowed == "1 to 100 characters"
+    names = SECTIONS["`model`: `torchvision`"][1].partition("Names of `arch`: ")[2]
+    assert re.findall(r"`(\w+)`", names) == list(ARCHITECTURES)
+
+
+def test_its_links_lead_to_its_sections() -> None:
+    anchors = {anchor(heading) for heading in SECTIONS}
+    assert len(anchors) == len(SECTIONS)
+    assert set(re.findall(r"\(#([^)]*)\)", reference())) == anchors - {anchor("The spec")}
