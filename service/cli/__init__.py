@@ -5,6 +5,7 @@ it: SQLAlchemy with Alembic takes a second, plotext half of one.
 """
 
 import click
+import httpx
 
 from service.cli.acting import cancel, pause, resume, retry
 from service.cli.data import data
@@ -42,6 +43,12 @@ Completion for bash (zsh and fish likewise): eval "$(_RIGHTFIT_COMPLETE=bash_sou
 @click.pass_context
 def main(ctx: click.Context, url: str) -> None:
     """Training as a service for image classifiers."""
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise click.BadParameter(f"{url!r}: {error}", param_hint="--url or RIGHTFIT_URL") from error
+    if address.scheme not in ("http", "https") or not address.host:
+        raise click.BadParameter(f"{url!r} is not http://… or https://…", param_hint="--url or RIGHTFIT_URL")
     ctx.obj = Session(url)
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
-import httpx
 from rich.console import Console, RenderableType
 
 from service.client import Rightfit
@@ -25,10 +24,7 @@ class Session:
 
     def client(self, tries: int = TRIES, timeout: float = 60.0) -> Rightfit:
         """To be closed. `timeout` is in seconds."""
-        try:
-            return Rightfit(self.url, tries=tries, timeout=timeout)
-        except httpx.InvalidURL as error:
-            raise click.UsageError(f"RIGHTFIT_URL or --url is {self.url!r}: {error}") from error
+        return Rightfit(self.url, tries=tries, timeout=timeout)
 
     @property
     def notes(self) -> Console:

@@ -1,7 +1,7 @@
 """Job specs from files and from the command line."""
 
 import re
-from typing import Any, TextIO
+from typing import Any
 
 import click
 import yaml
@@ -33,11 +33,11 @@ def parsed(text: str, what: str) -> Any:
         raise click.BadParameter(f"neither YAML nor JSON: {error}", param_hint=what) from error
 
 
-def read(file: TextIO, changes: tuple[str, ...] = ()) -> dict[str, Any]:
+def read(text: str, changes: tuple[str, ...] = ()) -> dict[str, Any]:
     """A spec with some values set: `model.hidden=[64]`."""
-    spec = parsed(file.read(), file.name)
+    spec = parsed(text, "SPEC")
     if not isinstance(spec, dict):
-        raise click.BadParameter("a job spec is an object, with `dataset: {id: …}` at least", param_hint=file.name)
+        raise click.BadParameter("a job spec is an object, with `dataset: {id: …}` at least", param_hint="SPEC")
     for change in changes:
         path, is_set, value = change.partition("=")
         if not (path and is_set):

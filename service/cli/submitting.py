@@ -23,7 +23,7 @@ def train(session: Session, spec: TextIO, changes: tuple[str, ...], plan: bool, 
 
     A PATH has dots between its names, and numbers from 0 for the items of lists; a VALUE is YAML or JSON.
     """
-    given = specs.read(spec, changes)
+    given = specs.read(spec.read(), changes)
     if plan:
         with session.client() as client:
             found = client.plan(given)

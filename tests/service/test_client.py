@@ -2,7 +2,6 @@
 
 import io
 import random
-import tarfile
 import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -114,7 +113,7 @@ def test_a_refusal_tells_every_fault_and_what_is_allowed(client: Rightfit) -> No
 
 def test_what_a_proxy_says_instead_is_told_too(live: Live, client: Rightfit) -> None:
     live.network.refuse("/v1/jobs", "500 Oops", b"<html>no upstream</html>")
-    with pytest.raises(ApiError, match="500 .*no upstream"):
+    with pytest.raises(ApiError, match=r"500 .*no upstream"):
         client.jobs()
 
 
@@ -238,7 +237,7 @@ def test_an_archive_is_sent_as_it_is(live: Live, client: Rightfit, tmp_path: Pat
     assert sent["name"] == "animals"
     assert client.upload(tmp_path / "pets.tar.gz")["name"] == "pets"
     with live.parts.storage.open(f"datasets/{sent['id']}/upload") as stored:
-        assert tarfile.open(fileobj=io.BytesIO(stored.read())).getnames()
+        assert stored.read() == (tmp_path / "pets.tar.gz").read_bytes()
     for path, words in ((tmp_path / "a.rar", "tar.gz"), (tmp_path / "empty", "no files")):
         (tmp_path / "empty").mkdir(exist_ok=True)
         with pytest.raises(ValueError, match=words):
