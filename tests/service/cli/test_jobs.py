@@ -60,8 +60,8 @@ def test_a_job_is_diagnosed_forked_and_compared(rightfit: Type, spec: str, live:
     assert "0.4000" in compared.stdout
     assert told(rightfit("compare", first, forked["id"], "--json"))["differences"][0]["job"] == forked["id"]
     patch.write_text("op: replace")
-    for words in ((first,), (first, advice, "--patch", str(patch)), (first, "--patch", str(patch))):
-        assert rightfit("fork", *words).exit_code == 2
+    for wrong in ([first], [first, advice, "--patch", str(patch)], [first, "--patch", str(patch)]):
+        assert rightfit("fork", *wrong).exit_code == 2
     assert rightfit("compare", first).exit_code == 2
 
 
