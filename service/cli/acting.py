@@ -1,0 +1,29 @@
+"""`cancel`, `pause`, `resume` and `retry`: what can be done to a job."""
+
+from collections.abc import Callable
+
+import click
+
+from service.cli import words
+from service.cli.completing import job_ids
+from service.cli.session import Session, json_option
+from service.client import Json, Rightfit
+
+
+def _command(name: str, act: Callable[[Rightfit, str], Json], meaning: str) -> click.Command:
+    @click.command(name=name, help=meaning)
+    @click.argument("job_id", metavar="ID", shell_complete=job_ids)
+    @json_option
+    @click.pass_obj
+    def command(session: Session, job_id: str) -> None:
+        with session.client() as client:
+            job = act(client, job_id)
+        session.answer(job, lambda: words.job(job))
+
+    return command
+
+
+cancel = _command("cancel", Rightfit.cancel, "Cancel a job; it stops at the next batch and keeps its best model.")
+pause = _command("pause", Rightfit.pause, "Set a job aside, with its progress.")
+resume = _command("resume", Rightfit.resume, "Go on with a paused job.")
+retry = _command("retry", Rightfit.retry, "Run a failed job again.")

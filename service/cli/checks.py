@@ -1,0 +1,155 @@
+"""What `doctor` looks at. Each check says what it found and, where something is amiss, what to do."""
+
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import redis
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.client import LOOPBACK
+from service.core.database import Database, redacted
+from service.core.errors import RightfitError, SettingsError
+from service.core.registry import Registry
+from service.core.settings import Settings
+from service.core.storage import LocalStorage, open_storage
+from service.standalone import broker_binary
+
+SECONDS = 5.0  # for any answer
+NVIDIA_SMI = ("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
+WHERE = ("RIGHTFIT_HOME", "RIGHTFIT_DATABASE_URL", "RIGHTFIT_REDIS_URL", "RIGHTFIT_STORAGE_URL")
+PACKAGES = ("rightfit", "torch", "torchvision", "celery", "sqlalchemy", "flask")
+
+
+class Check(NamedTuple):
+    """One line of the report; `remedy` is empty where there is nothing to do."""
+
+    name: str
+    is_ok: bool
+    words: str
+    remedy: str = ""
+
+
+def everything(env: Mapping[str, str], url: str | None) -> Iterator[Check]:
+    """The checks in the order in which one thing needs another; `url` is that of a service, where one is named."""
+    if url and httpx.URL(url).host not in LOOPBACK and not any(env.get(name) for name in WHERE):
+        yield Check("this machine", True, "not looked at: RIGHTFIT_URL is elsewhere, and no RIGHTFIT_HOME is set")
+    else:
+        yield from _local(env)
+    yield _gpu()
+    yield _versions()
+    if url:
+        yield _api(url, env.get("RIGHTFIT_API_KEY"))
+
+
+def _local(env: Mapping[str, str]) -> Iterator[Check]:
+    try:
+        settings = Settings.from_env(env)
+        database = Database(settings.database_url)
+    except SettingsError as error:
+        yield Check("settings", False, str(error), "correct that environment variable")
+        return
+    yield Check("settings", True, f"home is {settings.home}")
+    yield _broker(settings.redis_url)
+    try:
+        yield from _database(settings, database)
+    finally:
+        database.close()
+    yield _storage(settings.storage_url)
+
+
+def _broker(url: str | None) -> Check:
+    if url is None:
+        try:
+            return Check("broker", True, f"`rightfit serve` starts its own: {broker_binary()}")
+        except SettingsError as error:
+            return Check(
+                "broker", False, str(error), "install redis-server or valkey-server, or set RIGHTFIT_REDIS_URL"
+            )
+    try:
+        with redis.Redis.from_url(url, socket_connect_timeout=SECONDS, socket_timeout=SECONDS) as client:
+            client.ping()
+    except redis.RedisError as error:
+        remedy = "start it, or correct RIGHTFIT_REDIS_URL; jobs are kept meanwhile and start when it is back"
+        return Check("broker", False, f"{redacted(url)} does not answer: {error}", remedy)
+    return Check("broker", True, f"{redacted(url)} answers")
+
+
+def _database(settings: Settings, database: Database) -> Iterator[Check]:
+    shown = redacted(settings.database_url)
+    file = database.engine.url.database
+    if database.is_local and file and not Path(file).exists():
+        yield Check("database", True, f"{shown} is not there yet; `rightfit serve` makes it")
+        yield Check("workers", False, "none", "start the stack: rightfit serve")
+        return
+    try:
+        is_migrated = database.is_migrated()
+        alive = Registry(database).live_workers(settings.lease_seconds) if is_migrated else ()
+    except SQLAlchemyError as error:
+        cause = str(getattr(error, "orig", error)).strip().partition("\n")[0]
+        yield Check("database", False, f"{shown} cannot be used: {cause}", "start it, or correct RIGHTFIT_DATABASE_URL")
+        return
+    if not is_migrated:
+        remedy = "`rightfit serve` migrates it; if it is newer than this release, install that release"
+        yield Check("database", False, f"the schema of {shown} is not of this version", remedy)
+        return
+    yield Check("database", True, f"{shown} answers, its schema is of this version")
+    if alive:
+        yield Check("workers", True, f"{len(alive)}: {', '.join(alive)}")
+    else:
+        remedy = "start the stack: rightfit serve; or one more worker with the same settings: python -m workers"
+        yield Check("workers", False, f"none was seen in the last {settings.lease_seconds:.0f} s", remedy)
+
+
+def _storage(url: str) -> Check:
+    try:
+        storage = open_storage(url)
+        if isinstance(storage, LocalStorage) and not storage.root.exists():
+            return Check("storage", True, f"{url} is not there yet; `rightfit serve` makes it")
+        storage.check()
+    except RightfitError as error:
+        return Check("storage", False, f"{url}: {error}", "make it writable, or correct RIGHTFIT_STORAGE_URL")
+    return Check("storage", True, f"{url} can be written")
+
+
+def _gpu() -> Check:
+    if shutil.which(NVIDIA_SMI[0]) is None:
+        return Check("gpu", True, "none that nvidia-smi knows; jobs run on the processor")
+    try:
+        ran = subprocess.run(NVIDIA_SMI, capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        return Check("gpu", False, f"nvidia-smi fails: {error}", "look at the driver; jobs with device: cuda will fail")
+    return Check("gpu", True, "; ".join(ran.stdout.strip().splitlines()))
+
+
+def _versions() -> Check:
+    found = []
+    for package in PACKAGES:
+        try:
+            found.append(f"{package} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:  # an API has no torch, a worker no Flask
+            continue
+    return Check("versions", True, ", ".join([f"Python {platform.python_version()}", *found]))
+
+
+def _api(url: str, key: str | None) -> Check:
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    here = httpx.URL(url).host in LOOPBACK
+    try:
+        with httpx.Client(base_url=url, timeout=SECONDS, trust_env=not here, headers=headers) as client:
+            state, allowed = client.get("/readyz"), client.get("/v1/jobs", params={"limit": 1})
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        return Check("service", False, f"{url} cannot be reached: {error}", "start it, or correct RIGHTFIT_URL")
+    if state.is_error:
+        return Check("service", False, f"{url} is not ready: {state.text[:300].strip()}", "run doctor where it runs")
+    if allowed.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        remedy = "set RIGHTFIT_API_KEY to a key that `rightfit keys create` has made there"
+        return Check("service", False, f"{url} wants another key", remedy)
+    workers = state.json().get("workers", 0)
+    remedy = "" if workers else "start a worker there; jobs wait until then"
+    return Check("service", bool(workers), f"{url} is ready, {workers} workers", remedy)

@@ -1,0 +1,67 @@
+"""`train` and `fork`: new jobs."""
+
+from typing import Any, TextIO
+
+import click
+
+from service.cli import specs, words
+from service.cli.completing import advice_ids, job_ids
+from service.cli.session import Session, json_option
+from service.cli.watching import watch_to_the_end
+from service.client import Json
+
+
+@click.command()
+@click.argument("spec", type=click.File(encoding="utf-8"))
+@click.option("--set", "changes", metavar="PATH=VALUE", multiple=True, help="e.g. model.hidden=[64]; may be repeated")
+@click.option("--plan", is_flag=True, help="Check it and tell what it would take; queue nothing.")
+@click.option("--watch", is_flag=True, help="Watch it to its end.")
+@json_option
+@click.pass_obj
+def train(session: Session, spec: TextIO, changes: tuple[str, ...], plan: bool, watch: bool) -> None:
+    """Train by SPEC, a file of YAML or JSON; - is stdin.
+
+    A PATH has dots between its names, and numbers from 0 for the items of lists; a VALUE is YAML or JSON.
+    """
+    given = specs.read(spec.read(), changes)
+    if plan:
+        with session.client() as client:
+            found = client.plan(given)
+        session.answer(found, lambda: _planned(found))
+        return
+    with session.client() as client:
+        job = client.submit(given)
+    _queued(session, job, watch=watch)
+
+
+@click.command()
+@click.argument("job_id", metavar="ID", shell_complete=job_ids)
+@click.argument("advice", required=False, shell_complete=advice_ids)
+@click.option("--patch", type=click.File(encoding="utf-8"), help="A JSON Patch (RFC 6902), as YAML or JSON.")
+@click.option("--watch", is_flag=True, help="Watch it to its end.")
+@json_option
+@click.pass_obj
+def fork(session: Session, job_id: str, advice: str | None, patch: TextIO | None, watch: bool) -> None:
+    """Train by a job's spec, changed by ADVICE of its diagnosis or by a patch; the split stays."""
+    if (advice is None) == (patch is None):
+        raise click.UsageError("give either ADVICE, an id that `rightfit diagnose` shows, or --patch FILE")
+    change: Any = specs.parsed(patch.read(), "--patch") if patch else None
+    if patch and not isinstance(change, list):
+        raise click.BadParameter("a JSON Patch is a list of operations", param_hint="--patch")
+    with session.client() as client:
+        job = client.fork(job_id, advice=advice, patch=change)
+    _queued(session, job, watch=watch)
+
+
+def _queued(session: Session, job: Json, *, watch: bool) -> None:
+    if not watch:
+        session.answer(job, lambda: f"{words.job(job)}\nWatch it: rightfit watch {job['id']}")
+        return
+    session.notes.print(f"queued {job['id']}", markup=False)
+    watch_to_the_end(session, job["id"])
+
+
+def _planned(plan: Json) -> str:
+    memory = ", ".join(f"{name.removesuffix('_bytes')} {words.size(count)}" for name, count in plan["memory"].items())
+    lines = [f"{plan['parameters']:,} parameters; memory: {memory}"]
+    return "\n".join(lines + [f"warning: {warning}" for warning in plan["warnings"]])

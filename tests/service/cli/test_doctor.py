@@ -1,0 +1,98 @@
+"""`rightfit doctor`: what it says where all is well, and what it advises where it is not."""
+
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import text
+
+from service.cli import checks, main
+from service.core.settings import Settings
+from tests.ports import free_port
+from tests.service.cli.conftest import told
+from tests.service.live import Live
+
+
+def doctor(env: dict[str, str], *words: str) -> Result:
+    return CliRunner(env={"COLUMNS": "200"} | env).invoke(main, ["doctor", *words])
+
+
+def found(env: dict[str, str]) -> dict[str, dict[str, Any]]:
+    return {check["name"]: check for check in told(doctor(env, "--json"))["checks"]}
+
+
+def test_a_stack_that_is_well(live: Live, settings: Settings) -> None:
+    live.parts.registry.greet("machine:1", 60)
+    live.parts.storage.check()
+    env = settings.to_env() | {"RIGHTFIT_URL": live.url}
+    said = doctor(env)
+    assert said.exit_code == 0, said.output
+    assert "FAIL" not in said.stdout
+    names = [line.removeprefix("ok").split(":")[0].strip() for line in said.stdout.splitlines()]
+    assert names == ["settings", "broker", "database", "workers", "storage", "gpu", "versions", "service"]
+    assert "machine:1" in said.stdout
+    assert "its schema is of this version" in said.stdout
+    assert told(doctor(env, "--json"))["ok"] is True
+
+
+def test_each_fault_has_its_remedy_and_the_exit_code_is_1(live: Live, settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    broken = replace(
+        settings, redis_url=f"redis://:secret@127.0.0.1:{free_port()}/0", storage_url=str(tmp_path / "file")
+    )
+    env = broken.to_env() | {"RIGHTFIT_URL": f"http://127.0.0.1:{free_port()}"}
+    said = doctor(env)
+    assert said.exit_code == 1
+    assert "secret" not in said.stdout
+    checked = found(env)
+    wrong = {name for name, check in checked.items() if not check["is_ok"]}
+    assert wrong == {"broker", "workers", "storage", "service"}
+    assert all(checked[name]["remedy"] for name in wrong)
+    assert "rightfit serve" in checked["workers"]["remedy"]
+    assert all(check["remedy"] in said.stdout for check in checked.values())
+
+
+def test_a_schema_of_another_version_and_a_database_that_is_away_are_told(live: Live, settings: Settings) -> None:
+    with live.parts.database.write() as c:
+        c.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    assert "not of this version" in found(settings.to_env())["database"]["words"]
+    away = replace(settings, database_url=f"postgresql://u:secret@127.0.0.1:{free_port()}/x").to_env()
+    database = found(away)["database"]
+    assert (database["is_ok"], "secret" in str(database)) == (False, False)
+    assert "RIGHTFIT_DATABASE_URL" in database["remedy"]
+
+
+def test_a_fresh_machine_is_told_to_start_and_nothing_is_made(tmp_path: Path) -> None:
+    checked = found({"RIGHTFIT_HOME": str(tmp_path / "home")})
+    assert {name for name, check in checked.items() if not check["is_ok"]} == {"workers"}
+    assert not (tmp_path / "home").exists()
+
+
+def test_settings_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    settings = found({"RIGHTFIT_HOME": str(tmp_path), "RIGHTFIT_PORT": "many"})["settings"]
+    assert (settings["is_ok"], "RIGHTFIT_PORT" in settings["words"]) == (False, True)
+
+
+def test_whoever_uses_a_service_elsewhere_is_not_asked_for_a_stack_here() -> None:
+    first = list(islice(checks.everything({}, "http://192.0.2.1:1"), 3))  # the next one would call there
+    assert [check.name for check in first] == ["this machine", "gpu", "versions"]
+
+
+def test_a_key_that_the_service_does_not_take_is_told(settings: Settings) -> None:
+    with Live(replace(settings, auth="keys")) as live:
+        live.parts.registry.greet("machine:1", 60)
+        env = settings.to_env() | {"RIGHTFIT_URL": live.url, "RIGHTFIT_API_KEY": "rf_wrong"}
+        assert "rightfit keys create" in found(env)["service"]["remedy"]
+
+
+def test_a_gpu_is_named_and_a_driver_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "nvidia-smi"
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    program.write_text("#!/bin/sh\necho 'Some GPU, 80 GiB, 570.1'\n")
+    program.chmod(0o755)
+    assert found({"RIGHTFIT_HOME": str(tmp_path)})["gpu"]["words"] == "Some GPU, 80 GiB, 570.1"
+    program.write_text("#!/bin/sh\nexit 9\n")
+    assert not found({"RIGHTFIT_HOME": str(tmp_path)})["gpu"]["is_ok"]

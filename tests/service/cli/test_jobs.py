@@ -1,0 +1,184 @@
+"""Jobs by command: submitted, looked at, acted on, told in words and in JSON, with codes that scripts can use."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from service.cli import main
+from tests.pictures import folders
+from tests.ports import free_port
+from tests.service.api.test_api import claim
+from tests.service.cli.conftest import Type, told, worked
+from tests.service.live import Live
+
+
+def test_a_job_is_trained_shown_and_listed(rightfit: Type, spec: str, live: Live, tmp_path: Path) -> None:
+    submitted = rightfit("train", spec, "--set", "epochs=5", "--set", "labels={team: a}", "--set", "name=first")
+    assert submitted.exit_code == 0, submitted.output
+    (job,) = told(rightfit("jobs", "--json"))["data"]
+    assert (job["spec"]["epochs"], job["status"]) == (5, "queued")
+    assert f"rightfit watch {job['id']}" in submitted.stdout
+    second = told(rightfit("train", "-", "--json", stdin="dataset: {id: digits}\noptimizer: {lr: 1e-4}\n"))
+    assert second["spec"]["optimizer"]["lr"] == 1e-4
+    assert worked(live, tmp_path).job_id == job["id"]
+    assert job["id"] in rightfit("jobs", "--status", "succeeded", "--label", "team=a").stdout
+    assert rightfit("jobs", "--label", "team=b").stdout == "no jobs\n"
+    assert len(told(rightfit("jobs", "--json", "--limit", "1"))["data"]) == 1
+    shown = rightfit("show", job["id"]).stdout
+    assert "succeeded (max_epochs)" in shown
+    assert "0.5000" in shown
+    assert told(rightfit("show", job["id"], "--json"))["id"] == job["id"]
+
+
+def test_a_plan_queues_nothing(rightfit: Type, spec: str) -> None:
+    assert "parameters; memory: model" in rightfit("train", spec, "--plan").stdout
+    assert told(rightfit("train", spec, "--plan", "--json"))["parameters"] > 0
+    assert told(rightfit("jobs", "--json"))["data"] == []
+
+
+def test_a_job_is_diagnosed_forked_and_compared(rightfit: Type, spec: str, live: Live, tmp_path: Path) -> None:
+    first = told(rightfit("train", spec, "--json"))["id"]
+    worked(live, tmp_path, (0.9, 0.5, 0.6))
+    diagnosis = told(rightfit("diagnose", first, "--json"))
+    advice = next(advice["id"] for advice in diagnosis["advice"] if advice["patch"])
+    words = rightfit("diagnose", first).stdout
+    assert diagnosis["summary"] in words
+    assert f"rightfit fork {first} {advice}" in words
+    forked = told(rightfit("fork", first, advice, "--json"))
+    assert forked["parent"] == first
+    worked(live, tmp_path, (0.8, 0.4, 0.45))
+    patch = tmp_path / "patch.yaml"
+    patch.write_text("- {op: replace, path: /epochs, value: 7}\n")
+    assert told(rightfit("fork", first, "--patch", str(patch), "--json"))["spec"]["epochs"] == 7
+    compared = rightfit("compare", first, forked["id"])
+    assert compared.exit_code == 0, compared.output
+    assert "0.5000" in compared.stdout
+    assert "0.4000" in compared.stdout
+    assert told(rightfit("compare", first, forked["id"], "--json"))["differences"][0]["job"] == forked["id"]
+    patch.write_text("op: replace")
+    for wrong in ([first], [first, advice, "--patch", str(patch)], [first, "--patch", str(patch)]):
+        assert rightfit("fork", *wrong).exit_code == 2
+    assert rightfit("compare", first).exit_code == 2
+
+
+def test_jobs_are_paused_resumed_and_cancelled(rightfit: Type, spec: str) -> None:
+    job = told(rightfit("train", spec, "--json"))["id"]
+    assert "paused" in rightfit("pause", job).stdout
+    assert told(rightfit("resume", job, "--json"))["status"] == "queued"
+    assert told(rightfit("cancel", job, "--json"))["status"] == "cancelled"
+    refused = rightfit("retry", job)
+    assert refused.exit_code == 3
+    assert "409" in refused.stderr
+
+
+def test_what_happened_is_told_in_lines(rightfit: Type, spec: str, live: Live, tmp_path: Path) -> None:
+    job = told(rightfit("train", spec, "--json"))["id"]
+    worked(live, tmp_path, (0.9, 0.5, float("nan")))
+    lines = rightfit("logs", job).stdout.splitlines()
+    assert [line.split("  ", 1)[1] for line in lines] == [
+        "queued",
+        "running",
+        "epoch 1: train loss 0.5000, val loss 0.9000, val accuracy 80.0 %, the best so far",
+        "epoch 2: train loss 0.5000, val loss 0.5000, val accuracy 80.0 %, the best so far",
+        "epoch 3: train loss 0.5000, val loss nan, val accuracy 80.0 %",
+        "succeeded (max_epochs)",
+    ]
+    assert rightfit("logs", job, "--follow").stdout.splitlines() == lines
+    listed = told(rightfit("logs", job, "--json"))["data"]
+    followed = rightfit("logs", "-f", job, "--json").stdout.splitlines()
+    assert [json.loads(line) for line in followed] == listed
+
+
+def test_a_file_is_downloaded_and_its_digest_told(rightfit: Type, spec: str, live: Live, tmp_path: Path) -> None:
+    job = told(rightfit("train", spec, "--json"))["id"]
+    worked(live, tmp_path)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    got = told(rightfit("download", job, "-o", str(folder), "--json"))
+    assert Path(got["path"]) == folder / "best_model.pth"
+    assert (folder / "best_model.pth").read_bytes() == b"weights"
+    assert got["sha256"] in rightfit("download", job, "best_model.pth", "-o", str(tmp_path / "m.pth")).stdout
+    assert (tmp_path / "m.pth").read_bytes() == b"weights"
+    missing = rightfit("download", job, "nothing.bin", "-o", str(folder))
+    assert (missing.exit_code, "it has: best_model.pth" in missing.stderr) == (3, True)
+    nowhere = rightfit("download", job, "-o", str(tmp_path / "no" / "m.pth"))
+    assert nowhere.exit_code == 1
+
+
+def test_a_folder_is_pushed_and_data_sets_are_listed(rightfit: Type, tmp_path: Path) -> None:
+    for name, data in folders(each=2).items():
+        (tmp_path / "pets" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "pets" / name).write_bytes(data)
+    pushed = told(rightfit("data", "push", str(tmp_path / "pets"), "--name", "animals", "--json"))
+    assert (pushed["name"], pushed["status"]) == ("animals", "processing")
+    listed = rightfit("data", "ls").stdout
+    assert "animals" in listed
+    assert "digits" in listed
+    assert told(rightfit("data", "ls", "--json"))["data"][0] == pushed
+    assert rightfit("data", "push", str(tmp_path / "nothing")).exit_code == 2
+    (tmp_path / "x.rar").write_bytes(b"x")
+    assert rightfit("data", "push", str(tmp_path / "x.rar")).exit_code == 1
+
+
+def test_exit_codes_say_whose_fault_it_is(rightfit: Type, spec: str, live: Live) -> None:
+    refused = rightfit("train", spec, "--set", "epochs=0", "--set", "optimizer.lr=-1")
+    assert refused.exit_code == 3
+    assert "/epochs: " in refused.stderr
+    assert "allowed: a whole number, 1 to" in refused.stderr
+    assert refused.stdout == ""
+    problem = rightfit("train", spec, "--set", "nothing=1", "--json")
+    assert (problem.exit_code, told(problem)["errors"][0]["pointer"]) == (3, "/nothing")
+    assert rightfit("train", spec, "--set", "epochs").exit_code == 2
+    assert rightfit("train", "-", stdin="[]").exit_code == 2
+    assert rightfit("train", "-", stdin="{").exit_code == 2
+    assert rightfit("show").exit_code == 2
+    live.network.refuse("/v1/jobs", "500 Oops", b"<html>")
+    assert rightfit("jobs").exit_code == 5
+    away = rightfit("--url", f"http://127.0.0.1:{free_port()}", "jobs", "--json")
+    assert (away.exit_code, told(away)["code"]) == (4, "unreachable")
+    assert "rightfit serve" in away.stderr
+    assert rightfit("--url", "http://x:port", "jobs").exit_code == 2
+    assert rightfit("--url", "localhost", "jobs").exit_code == 2
+
+
+def test_an_error_of_ours_has_a_code_of_its_own(rightfit: Type, live: Live) -> None:
+    live.network.refuse("/v1/jobs", "200 OK", b"{}")
+    broken = rightfit("jobs", "--json")
+    assert (broken.exit_code, told(broken)["code"]) == (5, "internal_error")
+    assert "Traceback" in broken.stderr
+
+
+def test_ids_and_names_are_completed(rightfit: Type, spec: str, live: Live, tmp_path: Path) -> None:
+    job = told(rightfit("train", spec, "--json"))["id"]
+    worked(live, tmp_path)
+
+    def completed(words: str, url: str = live.url) -> str:
+        env = {
+            "_RIGHTFIT_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1),
+            "RIGHTFIT_URL": url,
+        }  # fmt: skip
+        return CliRunner(env=env).invoke(main, prog_name="rightfit").output
+
+    assert completed(f"rightfit show {job[:3]}") == f"plain,{job}\n"
+    assert "plain,best_model.pth" in completed(f"rightfit download {job} b")
+    advice = told(rightfit("diagnose", job, "--json"))["advice"][0]["id"]
+    assert f"plain,{advice}" in completed(f"rightfit fork {job} {advice[:2]}")
+    assert completed("rightfit show x", f"http://127.0.0.1:{free_port()}").strip() == ""
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["data", "push", "--help"]])
+def test_help_imports_nothing_heavy(words: list[str]) -> None:
+    code = f"import sys, service.cli; service.cli.main({words!r}, standalone_mode=False); print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"sqlalchemy", "alembic", "plotext", "flask", "redis", "numpy"} & set(ran.stdout.split())
+
+
+def test_a_running_job_is_shown_with_its_phase(rightfit: Type, spec: str, live: Live) -> None:
+    job = told(rightfit("train", spec, "--json"))["id"]
+    assert "0 jobs are ahead of it" in rightfit("show", job).stdout
+    claim(live.parts)
+    assert "preparing, epoch 0 of at most 3, attempt 1" in rightfit("show", job).stdout

@@ -1,0 +1,63 @@
+"""Specs from files: YAML as its present standard has it, JSON, and single values from the command line."""
+
+import json
+import math
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.cli import specs
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**30), 10**30) | FINITE | st.text(st.characters(codec="ascii")),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abc<=", max_size=4), inner, max_size=4),
+)
+
+
+@given(PLAIN)
+def test_json_is_read_as_json_reads_it(value: object) -> None:
+    assert specs.parsed(json.dumps(value), "x") == value
+
+
+def test_yaml_has_numbers_and_words_as_people_mean_them() -> None:
+    read = specs.parsed(
+        "{lr: 1e-3, l1: 1.e-6, seed: 07, compile: off, on: yes, pretrained: true, webhook: ~, a: 0}", "x"
+    )
+    assert read == {
+        "lr": 1e-3, "l1": 1e-6, "seed": 7, "compile": "off", "on": "yes", "pretrained": True, "webhook": None, "a": 0,
+    }  # fmt: skip
+    assert math.isclose(specs.parsed("-.5e2", "x"), -50)
+
+
+def test_values_are_set_by_path_and_what_is_missing_on_the_way_is_made() -> None:
+    text = "model: {arch: layers, layers: [{type: conv2d, channels: 8}]}\nearly_stopping: null\n"
+    changes = (
+        "model.layers.0.channels=16",
+        "early_stopping.patience=3",
+        "labels={a: b}",
+        "optimizer.lr=1e-2",
+        "name=x=y",
+    )
+    assert specs.read(text, changes) == {
+        "model": {"arch": "layers", "layers": [{"type": "conv2d", "channels": 16}]},
+        "early_stopping": {"patience": 3}, "labels": {"a": "b"}, "optimizer": {"lr": 0.01}, "name": "x=y",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("epochs", "is not PATH=VALUE"),
+        ("a.1.b=2", "no index; the list has 1 items"),
+        ("a.x=2", "no index"),
+        ("b.c=2", "b is 3, there is nothing in it"),
+        ("b=[1", "neither YAML nor JSON"),
+        ("b=!!python/name:os.system", "neither YAML nor JSON"),
+    ],
+)
+def test_a_change_that_cannot_be_made_is_told(change: str, words: str) -> None:
+    with pytest.raises(click.BadParameter, match=words):
+        specs.read("a: [1]\nb: 3\n", (change,))

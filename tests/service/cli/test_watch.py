@@ -1,0 +1,136 @@
+"""Watching a job: in a pipe, in a terminal, to its end and not to its end."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from service.core.jobs import Outcome, Status, StopReason
+from tests.ports import eventually
+from tests.servers import LIFELINE, ROOT
+from tests.service.api.test_api import claim, epoch, finish
+from tests.service.cli.conftest import Type, told
+from tests.service.live import Live
+
+LOSSES = (0.9, 0.5, 0.6)
+
+
+@contextmanager
+def working(live: Live, tmp_path: Path, outcome: Outcome | None = None) -> Iterator[None]:
+    """A worker that takes the next job and works on it meanwhile."""
+
+    def work() -> None:
+        assert eventually(lambda: bool(live.parts.store.list("default", 1, None, [], []).jobs))
+        lease = claim(live.parts)
+        for number, loss in enumerate(LOSSES, 1):
+            time.sleep(0.15)
+            live.parts.store.append(lease, [epoch(number, loss, improved=number < 3)])
+        if outcome:
+            live.parts.store.finish(lease, outcome, [])
+        else:
+            finish(live.parts, lease, tmp_path)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        yield
+    finally:
+        worker.join()
+
+
+def test_a_job_is_watched_to_its_end_and_told_with_its_verdict(
+    rightfit: Type, spec: str, live: Live, tmp_path: Path
+) -> None:
+    with working(live, tmp_path):
+        watched = rightfit("train", spec, "--watch")
+    assert watched.exit_code == 0, watched.output
+    for words in (
+        "queued job_",
+        "epoch 1: train loss",
+        "best: epoch 2",
+        "succeeded (max_epochs)",
+        "rightfit fork job_",
+    ):
+        assert words in watched.stdout, words
+    (job,) = told(rightfit("jobs", "--json"))["data"]
+    again = rightfit("watch", job["id"], "--json")
+    assert again.exit_code == 0
+    assert told(again)["id"] == job["id"]
+    assert told(again)["diagnosis"] == told(rightfit("diagnose", job["id"], "--json"))
+    assert "best: epoch 2" in again.stderr
+
+
+@pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELLED])
+def test_the_exit_code_is_that_of_the_job(
+    rightfit: Type, spec: str, live: Live, tmp_path: Path, status: Status
+) -> None:
+    with working(live, tmp_path, Outcome(status, StopReason.DIVERGED)):
+        watched = rightfit("train", spec, "--watch", "--json")
+    assert (watched.exit_code, told(watched)["status"]) == (1, status)
+
+
+class Terminal:
+    """`rightfit` in a terminal of its own."""
+
+    def __init__(self, url: str, *words: str) -> None:
+        env = os.environ | {"RIGHTFIT_URL": url, "TERM": "xterm", "COLUMNS": "100", "LINES": "50"}
+        ours, theirs = pty.openpty()
+        self.process = subprocess.Popen(
+            [*LIFELINE, sys.executable, "-m", "service.cli", *words],
+            cwd=ROOT, env=env, stdin=theirs, stdout=theirs, stderr=theirs,
+        )  # fmt: skip
+        os.close(theirs)
+        self._text = b""
+        self._reader = threading.Thread(target=self._read, args=(ours,))
+        self._reader.start()
+
+    def _read(self, ours: int) -> None:
+        with open(ours, "rb", buffering=0) as screen:
+            try:
+                while block := screen.read(4096):
+                    self._text += block
+            except OSError:  # its other end is closed
+                return
+
+    @property
+    def text(self) -> str:
+        return self._text.decode(errors="replace")
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+
+
+def test_bars_and_curves_are_live_and_ctrl_c_leaves_the_job_running(rightfit: Type, spec: str, live: Live) -> None:
+    job = told(rightfit("train", spec, "--json"))["id"]
+    lease = claim(live.parts)
+    with closing(Terminal(live.url, "watch", job)) as terminal:
+        live.parts.store.append(lease, [epoch(1, 0.9, improved=True)])
+        assert eventually(lambda: "1/3 epochs" in terminal.text), terminal.text
+        assert eventually(lambda: "best: epoch 1" in terminal.text), terminal.text
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.process.wait(20) == 130
+        assert eventually(lambda: f"rightfit watch {job}" in terminal.text), terminal.text
+        assert "Traceback" not in terminal.text
+    assert told(rightfit("show", job, "--json"))["status"] == "running"
+
+
+def test_watching_outlives_a_service_that_is_away_for_a_moment(
+    rightfit: Type, spec: str, live: Live, tmp_path: Path
+) -> None:
+    job = told(rightfit("train", spec, "--json"))["id"]
+    live.network.cut(job, 0, times=2)
+    with working(live, tmp_path):
+        watched = rightfit("watch", job, "--json")
+    assert watched.exit_code == 0, watched.output
+    assert json.loads(watched.stdout)["status"] == "succeeded"

@@ -1,0 +1,14 @@
+"""A service that the tests of the client and of the command talk to."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from service.core.settings import Settings
+from tests.service.live import Live
+
+
+@pytest.fixture
+def live(settings: Settings) -> Iterator[Live]:
+    with Live(settings) as live:
+        yield live

@@ -1,0 +1,244 @@
+"""The client against the real app, over a network that fails as networks do."""
+
+import io
+import random
+import zipfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from itertools import pairwise
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service import client as module
+from service.client import ApiError, Damaged, Event, History, Rightfit, _Messages
+from service.core.store import Lease
+from tests.pictures import folders, tarred, zipped
+from tests.service.api.conftest import SPEC
+from tests.service.api.test_api import claim, epoch, finish
+from tests.service.live import Live
+
+CONTENT = random.Random(1).randbytes(300_000)
+NAME = "best_model.pth"
+
+
+@pytest.fixture
+def client(live: Live) -> Iterator[Rightfit]:
+    with Rightfit(live.url) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long the client would have slept, and did not."""
+    slept: list[float] = []
+    monkeypatch.setattr(module, "sleep", slept.append)
+    return slept
+
+
+def ended(live: Live, client: Rightfit, tmp_path: Path, epochs: int = 3) -> Lease:
+    """A job that has published CONTENT."""
+    client.submit(SPEC)
+    lease = claim(live.parts)
+    live.parts.store.append(lease, [epoch(n, 1 / n, improved=True) for n in range(1, epochs + 1)])
+    finish(live.parts, lease, tmp_path, CONTENT)
+    return lease
+
+
+def test_what_is_safe_is_repeated_after_the_pause_that_the_service_asks_for(
+    live: Live, client: Rightfit, pauses: list[float]
+) -> None:
+    job = client.submit(SPEC)["id"]
+    live.network.refuse(job, "503 Service Unavailable", Retry_After="7")
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    live.network.refuse(job, "429 Too Many Requests", Retry_After=date)
+    live.network.refuse(job, "502 Bad Gateway")
+    live.network.cut(job, 0)
+    assert client.job(job)["id"] == job
+    assert pauses[0] == 7
+    assert 25 < pauses[1] <= 30
+    assert 1.0 <= pauses[2] <= 2.0, "half a second, doubled each time, and some chance"
+    assert 2.0 <= pauses[3] <= 4.0
+
+
+def test_it_gives_up_after_its_tries_and_at_once_where_it_would_have_to_wait_long(
+    live: Live, client: Rightfit, pauses: list[float]
+) -> None:
+    live.network.refuse("/v1/jobs", "503 Service Unavailable", times=module.TRIES)
+    with pytest.raises(ApiError, match="503"):
+        client.jobs()
+    assert len(pauses) == module.TRIES - 1
+    live.network.refuse("/v1/jobs", "429 Too Many Requests", Retry_After="3600")
+    with pytest.raises(ApiError) as caught:
+        client.jobs()
+    assert caught.value.status == 429
+    assert len(pauses) == module.TRIES - 1
+
+
+def test_a_submission_whose_answer_was_lost_is_sent_again_and_queued_once(live: Live, client: Rightfit) -> None:
+    live.network.cut("/v1/jobs", 0)
+    job = client.submit(SPEC)
+    assert [found["id"] for found in client.jobs()] == [job["id"]]
+    live.network.cut("/fork", 0)
+    forked = client.fork(job["id"], patch=[{"op": "replace", "path": "/epochs", "value": 4}])
+    assert [found["id"] for found in client.jobs()] == [forked["id"], job["id"]]
+    assert client.submit(SPEC, key="mine")["id"] == client.submit(SPEC, key="mine")["id"]
+    posted = [request.headers["idempotency-key"] for request in live.network.seen if request.method == "POST"]
+    assert posted[0] == posted[1] != posted[2] == posted[3]
+
+
+def test_what_is_not_safe_is_sent_once(live: Live, client: Rightfit, tmp_path: Path) -> None:
+    job = client.submit(SPEC)["id"]
+    live.network.cut("/cancel", 0)
+    with pytest.raises(httpx.TransportError):
+        client.cancel(job)
+    assert len(live.network.of("/cancel")) == 1
+    (tmp_path / "pets.zip").write_bytes(zipped(folders(each=2)))
+    live.network.refuse("/v1/datasets", "503 Service Unavailable")
+    with pytest.raises(ApiError, match="503"):
+        client.upload(tmp_path / "pets.zip")
+    assert len(live.network.of("/v1/datasets")) == 1
+
+
+def test_a_refusal_tells_every_fault_and_what_is_allowed(client: Rightfit) -> None:
+    with pytest.raises(ApiError, match=r"/epochs: .*allowed: a whole number, 1 to") as caught:
+        client.submit(SPEC | {"epochs": 0, "optimizer": {"lr": -1}})
+    assert "/optimizer/lr" in str(caught.value)
+    assert caught.value.status == 422
+
+
+def test_what_a_proxy_says_instead_is_told_too(live: Live, client: Rightfit) -> None:
+    live.network.refuse("/v1/jobs", "500 Oops", b"<html>no upstream</html>")
+    with pytest.raises(ApiError, match=r"500 .*no upstream"):
+        client.jobs()
+
+
+def test_the_environment_names_the_service_and_the_key(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RIGHTFIT_URL", live.url)
+    monkeypatch.setenv("RIGHTFIT_API_KEY", "rf_key")
+    with Rightfit() as client:
+        assert client.jobs() == []
+    assert live.network.seen[-1].headers["authorization"] == "Bearer rf_key"
+
+
+def test_a_list_is_read_page_by_page(client: Rightfit, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = [client.submit(SPEC | {"labels": {"n": str(n)}})["id"] for n in range(5)]
+    monkeypatch.setattr(module, "PAGE", 2)
+    assert [job["id"] for job in client.jobs(limit=3)] == ids[:1:-1]
+    assert [job["id"] for job in client.jobs(limit=10)] == ids[::-1]
+    assert [job["id"] for job in client.jobs(label=["n=1"])] == [ids[1]]
+    assert client.jobs(status=["running", "failed"]) == []
+
+
+def test_a_history_is_a_table_where_pandas_is(live: Live, client: Rightfit, tmp_path: Path) -> None:
+    history = client.history(ended(live, client, tmp_path).job_id)
+    frame = history.to_pandas()
+    assert list(frame["epoch"]) == [1, 2, 3]
+    assert frame["val_loss"].min() == history.best["val_loss"]  # type: ignore[index]  # there is one
+    assert (history.last, len(history.epochs)) == (history["last"], 3)
+    assert History(data=[], best=None, last=None).to_pandas().empty
+
+
+def test_a_stream_that_is_cut_goes_on_where_it_was(
+    live: Live, client: Rightfit, tmp_path: Path, pauses: list[float]
+) -> None:
+    job = ended(live, client, tmp_path).job_id
+    expected = client.events(job)
+    for after in (250, 400, 0):
+        live.network.cut("/events", after)
+    told = list(client.stream(job))
+    assert told == expected
+    assert [event.type for event in told][:3] == ["status", "status", "epoch"]
+    asked = [request.headers.get("last-event-id") for request in live.network.of("/events")[1:]]
+    assert asked[0] is None
+    assert len(asked) == 4
+    assert any(asked[1:]), "it said what it had seen"
+    assert 2.0 in pauses, "the service said how long to wait"
+    assert list(client.stream(job, after=told[-2].id)) == [told[-1]]
+
+
+BODY = (
+    b"\xef\xbb\xbf: hello\n\nretry: 2500\nretry: x\nid: 1\nevent: epoch\ndata: {\"a\":\r\ndata: 1}\r\n\r\n"
+    b"id:2\rdata:{\"b\":\"\\u2028\xe2\x80\xa8\xc2\x85\"}\r\rid: 9\x000\nevent: last\ndata: {}\n\n"
+    b"id: 3\nevent: half\ndata: {}\n"
+)  # fmt: skip
+EVENTS = [Event("1", "epoch", {"a": 1}), Event("2", "message", {"b": "\u2028\u2028\x85"}), Event("2", "last", {})]
+
+
+@given(st.lists(st.integers(0, len(BODY)), max_size=8))
+def test_events_are_read_by_the_standard_however_they_arrive(cuts: list[int]) -> None:
+    messages = _Messages("")
+    blocks = [BODY[i:j] for i, j in pairwise([0, *sorted(cuts), len(BODY)]) if i < j]
+    assert list(messages.read(blocks)) == EVENTS
+    assert (messages.last_id, messages.retry_seconds) == ("2", 2.5)
+
+
+def test_a_download_that_breaks_off_goes_on_and_is_verified(live: Live, client: Rightfit, tmp_path: Path) -> None:
+    job = ended(live, client, tmp_path).job_id
+    live.network.cut(NAME, 100_000)
+    live.network.cut(NAME, 50_000)
+    told: list[tuple[int, int]] = []
+    digest = client.download(job, NAME, tmp_path / "model.pth", lambda done, total: told.append((done, total)))
+    assert (tmp_path / "model.pth").read_bytes() == CONTENT
+    assert not (tmp_path / "model.pth.part").exists()
+    ranges = [request.headers.get("range") for request in live.network.of(NAME)]
+    assert ranges == [None, "bytes=100000-", "bytes=150000-"]
+    assert {request.headers.get("if-range") for request in live.network.of(NAME)[1:]} == {f'"{digest}"'}
+    assert told[-1] == (len(CONTENT), len(CONTENT))
+    assert told == sorted(told)
+
+
+def test_a_later_call_goes_on_with_a_part_and_a_part_of_something_else_is_replaced(
+    live: Live, client: Rightfit, tmp_path: Path
+) -> None:
+    job = ended(live, client, tmp_path).job_id
+    target, part = tmp_path / "model.pth", tmp_path / "model.pth.part"
+    for begun in (CONTENT[:1000], b"other" * 1000, CONTENT, CONTENT + b"more", b""):
+        part.write_bytes(begun)
+        client.download(job, NAME, target)
+        assert target.read_bytes() == CONTENT
+        assert not part.exists()
+    assert live.network.of(NAME)[0].headers["range"] == "bytes=1000-"
+
+
+def test_a_damaged_file_is_not_kept(live: Live, client: Rightfit, tmp_path: Path) -> None:
+    job = ended(live, client, tmp_path).job_id
+    live.network.refuse(NAME, "200 OK", b"something else")
+    with pytest.raises(Damaged, match="the manifest says"):
+        client.download(job, NAME, tmp_path / "model.pth")
+    assert not list(tmp_path.glob("model.pth*"))
+    with pytest.raises(ApiError, match="404"):
+        client.download(job, "nothing.bin", tmp_path / "nothing.bin")
+    assert not list(tmp_path.glob("nothing*"))
+
+
+def test_a_folder_is_sent_as_a_zip_without_litter(live: Live, client: Rightfit, tmp_path: Path) -> None:
+    for name, data in (folders(each=2) | {".git/config": b"x", "rows/.DS_Store": b"x", "rows/Thumbs.db": b"x"}).items():
+        (tmp_path / "pets" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "pets" / name).write_bytes(data)
+    told: list[tuple[int, int]] = []
+    sent = client.upload(tmp_path / "pets", progress=lambda done, total: told.append((done, total)))
+    assert (sent["name"], sent["status"]) == ("pets", "processing")
+    assert told[-1] == (sent["bytes"], sent["bytes"])
+    with live.parts.storage.open(f"datasets/{sent['id']}/upload") as stored:
+        archive = zipfile.ZipFile(io.BytesIO(stored.read()))
+    assert set(archive.namelist()) == set(folders(each=2))
+    assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
+    assert client.datasets()[0] == client.dataset(sent["id"]) == sent
+
+
+def test_an_archive_is_sent_as_it_is(live: Live, client: Rightfit, tmp_path: Path) -> None:
+    (tmp_path / "pets.tar.gz").write_bytes(tarred(folders(each=2)))
+    sent = client.upload(tmp_path / "pets.tar.gz", name="animals")
+    assert sent["name"] == "animals"
+    assert client.upload(tmp_path / "pets.tar.gz")["name"] == "pets"
+    with live.parts.storage.open(f"datasets/{sent['id']}/upload") as stored:
+        assert stored.read() == (tmp_path / "pets.tar.gz").read_bytes()
+    for path, words in ((tmp_path / "a.rar", "tar.gz"), (tmp_path / "empty", "no files")):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        with pytest.raises(ValueError, match=words):
+            client.upload(path)
