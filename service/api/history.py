@@ -14,6 +14,7 @@ from service.api.blueprint import Blueprint
 from service.api.context import parts
 from service.auth import tenant
 from service.core.history import COLUMNS, Epoch
+from service.core.sampling import sampled
 from service.schemas.jobs import HistoryQuerySchema, HistorySchema
 
 blueprint = Blueprint("history", __name__, url_prefix="/v1/jobs", description="Losses, epoch by epoch")
@@ -31,6 +32,8 @@ def history(query: dict[str, Any], job_id: str) -> Any:
         return _csv(epochs)
     if query["format"] == "text":
         return Response(curves.draw(epochs, job.best), mimetype="text/plain")
+    if query["max_points"]:
+        epochs = tuple(sampled(epochs, query["max_points"]))
     return jsonify(data=[vars(epoch) for epoch in epochs], best=_plain(job.best), last=_plain(job.last))
 
 
