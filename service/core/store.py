@@ -241,7 +241,7 @@ class Store:
             return {Status(status): count for status, count in c.execute(wanted)}
 
     def sketches(self, found: Sequence[Job], points: int) -> dict[str, tuple[float, ...]]:
-        """The finite val_loss of at most `points` (2 or more) epochs, evenly spread, of each of these jobs, by its id."""
+        """The finite val_loss of at most `points` (2 or more) epochs, evenly spread, of each of these jobs, by id."""
         wanted = [
             (job.id, epoch)
             for job in found

@@ -7,12 +7,11 @@ from service.web.blueprint import blueprint
 
 __all__ = ["register"]
 
-PAGES = (jobs, job, form, compare, datasets, sign_in)  # each has put its views on the blueprint
+PAGES = (jobs, job, form, compare, datasets, sign_in, errors)  # each has put its views on the blueprint
 
 
 def register(app: Flask) -> None:
     """The pages at /, their static files at /static."""
-    errors.register(blueprint)
     words.register(app)
     app.register_blueprint(blueprint)
     app.register_blueprint(files.blueprint)

@@ -1,14 +1,14 @@
-"""What went wrong, as a page that says what to do next."""
+"""What went wrong, as a page that says what to do next, where the API would answer with a problem."""
 
 import http
 
-from flask import Blueprint, Response, make_response, redirect, request, url_for
+from flask import Response, make_response, redirect, request, url_for
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from service.core.errors import Invalid, RightfitError, TooMany, Unauthorized
 from service.errors import STATUS
-from service.web.blueprint import page
+from service.web.blueprint import blueprint, page
 
 NEXT = {
     404: "It may have been deleted, or it belongs to someone else. The list has everything there is.",
@@ -18,18 +18,13 @@ NEXT = {
 }
 
 
-def register(blueprint: Blueprint) -> None:
-    """In place of the API's problems, for pages alone."""
-    blueprint.register_error_handler(Unauthorized, _sign_in)
-    blueprint.register_error_handler(RightfitError, _domain)
-    blueprint.register_error_handler(HTTPException, _http)
-
-
+@blueprint.errorhandler(Unauthorized)
 def _sign_in(error: Exception) -> AnyResponse:
     wanted = request.full_path.rstrip("?") if request.method == "GET" else url_for("web.jobs")
     return redirect(url_for("web.sign_in", next=wanted))
 
 
+@blueprint.errorhandler(RightfitError)
 def _domain(error: Exception) -> AnyResponse:
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
     said = [f"{fault.detail}; allowed: {fault.allowed}" for fault in error.faults] if isinstance(error, Invalid) else []
@@ -39,6 +34,7 @@ def _domain(error: Exception) -> AnyResponse:
     return answer
 
 
+@blueprint.errorhandler(HTTPException)
 def _http(error: HTTPException) -> AnyResponse:
     if error.response is not None:  # a redirect to the address as it should be written
         return error.get_response()

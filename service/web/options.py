@@ -17,6 +17,7 @@ ESSENTIAL = (
     "/regularization/weight_decay", "/early_stopping/patience", "/seed",
 )  # fmt: skip
 NAMES = {"dataset": "Data", "model": "Network", "": "Run"}  # of sections; the others are called as in the spec
+TITLES = {"/dataset/id": "data set", "/model/arch": "network", "/optimizer/lr": "learning rate"}
 MANY = "torchvision"  # the networks that are told apart by nothing but their names
 
 
@@ -42,7 +43,8 @@ class Input:
 
     @property
     def name(self) -> str:
-        return self.pointer.rpartition("/")[2].replace("_", " ")
+        """What people call it."""
+        return TITLES.get(self.pointer) or self.pointer.rpartition("/")[2].replace("_", " ")
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ def sections() -> tuple[Section, ...]:
         pointer = f"/{name}"
         if isinstance(field, ma.Nested):
             optional = _optional(pointer, field)
-            found.append(_section(name, tuple(_inside(pointer, field, pointer if optional else "", optional)), optional))
+            found.append(
+                _section(name, tuple(_inside(pointer, field, pointer if optional else "", optional)), optional)
+            )
         elif isinstance(field, Tagged):
             found.append(_section(name, tuple(_networks(pointer, field)), {}))
         else:

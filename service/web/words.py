@@ -11,7 +11,7 @@ from jinja2 import StrictUndefined
 from service.core.jobs import Status
 from service.schemas.jobs import told_time
 
-NOTHING = "–"
+NOTHING = "\u2013"  # an en dash
 MINUTE, HOUR, DAY = 60, 3600, 86400
 KILO = 1024
 LONGEST_VALUE = 80

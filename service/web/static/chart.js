@@ -1,6 +1,7 @@
 // Curves over epochs on uPlot: colours and dashes from the style, marks, a log scale, and a reader for the keyboard.
 
-const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3], [5, 5], [1, 4], [12, 6], [6, 2]];
+const DASHES = [[], [8, 4], [10, 3, 2, 3], [2, 3], [5, 5], [1, 4], [12, 6], [6, 2]];
+const FEW = 3; // points that make no line yet are shown as dots
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const plain = (value) => (value == null ? '–' : Math.abs(value) >= 1 || value === 0 ? value.toPrecision(4) : value.toPrecision(3));
@@ -10,7 +11,7 @@ export class Curves {
   constructor(place) {
     this.place = place;
     this.hidden = new Set();
-    this.curves = []; // {name, label, values}: one value an epoch of this.epochs, null where there is none
+    this.curves = []; // {label, values, style}: one value an epoch of this.epochs, null where there is none
     this.epochs = [];
     this.marks = []; // {epoch, label}
     this.isLog = false;
@@ -56,7 +57,7 @@ export class Curves {
     const axis = { stroke: colour('--text'), grid: { stroke: colour('--line'), width: 1 }, ticks: { stroke: colour('--line') } };
     const series = this.curves.map((curve, at) => ({
       label: curve.label, show: !this.hidden.has(curve.label), stroke: colour(`--curve-${at + 1}`),
-      dash: DASHES[at], width: 2, spanGaps: true, points: { show: this.epochs.length < 3 },
+      dash: DASHES[curve.style ?? at], width: 2, spanGaps: true, points: { show: (plot) => plot.data[0].length < FEW, size: 7 },
     }));
     const options = {
       ...this.size(), series: [{}, ...series], legend: { show: false },
@@ -105,7 +106,7 @@ export class Curves {
         this.hidden[box.checked ? 'delete' : 'add'](curve.label);
         this.plot.setSeries(at + 1, { show: box.checked });
       });
-      label.append(box, sample(at), curve.label);
+      label.append(box, sample(at, DASHES[curve.style ?? at]), curve.label);
       return label;
     }));
   }
@@ -122,13 +123,13 @@ export class Curves {
 }
 
 /** A bit of a curve's line. */
-function sample(at) {
+function sample(at, dash) {
   const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
   const line = document.createElementNS('http://www.w3.org/2000/svg', 'path');
   for (const [name, value] of Object.entries({ viewBox: '0 0 28 10', width: 28, height: 10, 'aria-hidden': true })) svg.setAttribute(name, value);
   line.setAttribute('d', 'M0 5H28');
   line.setAttribute('class', `curve-${at + 1}`);
-  line.setAttribute('stroke-dasharray', DASHES[at].join(' '));
+  line.setAttribute('stroke-dasharray', dash.join(' '));
   svg.append(line);
   return svg;
 }

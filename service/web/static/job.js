@@ -5,10 +5,15 @@ import { Curves } from './chart.js';
 
 const MOST_POINTS = 2000; // more than a screen has pixels; the server chooses which
 const MEASURES = {
-  loss: [['train_loss', 'training'], ['train_loss_clean', 'clean training'], ['val_loss', 'validation']],
-  accuracy: [['train_accuracy', 'training'], [null, ''], ['val_accuracy', 'validation']],
-  lr: [['lr', 'learning rate']],
+  loss: ['train_loss', 'train_loss_clean', 'val_loss'],
+  accuracy: ['train_accuracy', 'val_accuracy'],
+  lr: ['lr'],
 };
+const LABELS = {
+  train_loss: 'training', train_loss_clean: 'clean training', val_loss: 'validation', train_accuracy: 'training',
+  val_accuracy: 'validation', lr: 'learning rate',
+};
+const STYLES = { train_loss: 1, train_loss_clean: 2, train_accuracy: 1 }; // dashed; what is solid is what counts
 
 const place = document.getElementById('chart');
 const measure = document.getElementById('measure');
@@ -29,8 +34,10 @@ function draw() {
   const { best, onset, verdict, stop } = marks();
   const lastBest = rows.findLast((row) => row.improved)?.epoch ?? best;
   const lines = [[lastBest, `best: ${lastBest}`], [onset, `${verdict} since ${onset}`], [stop, `stop: ${stop}`]];
-  const curves = MEASURES[measure.value].map(([name, label]) => ({ label, values: name ? rows.map((row) => row[name]) : [] }));
-  chart.show(rows.map((row) => row.epoch), curves.filter((curve) => curve.label || curve.values.length), {
+  const curves = MEASURES[measure.value].map((name) => ({
+    label: LABELS[name], style: STYLES[name] ?? 0, values: rows.map((row) => row[name]),
+  }));
+  chart.show(rows.map((row) => row.epoch), curves, {
     marks: lines.filter(([epoch]) => epoch).map(([epoch, label]) => ({ epoch: Number(epoch), label })),
     isLog: log.checked,
   });
