@@ -5,10 +5,10 @@ from pathlib import Path
 from uuid import uuid4
 
 import flask_swagger_ui
-from flask import Blueprint, Flask, Response, abort, g, redirect, request
+from flask import Blueprint, Flask, Response, abort, g, request
 from flask_smorest import Api
 
-from service import auth, docs, errors
+from service import auth, docs, errors, web
 from service.api import (
     ablations,
     artifacts,
@@ -106,7 +106,7 @@ def create_app(settings: Settings) -> Flask:
     if settings.auth == "keys":
         document_keys(api.spec)
     health.register(app)
-    app.add_url_rule("/", "root", lambda: redirect("/docs"))
+    web.register(app)
     return app
 
 

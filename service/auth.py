@@ -1,14 +1,24 @@
-"""Who is asking: every request under /v1 is given an identity before it is answered."""
+"""Who is asking: every request under /v1, and for a page, is given an identity before it is answered.
+
+A program sends its key as a bearer token. A browser keeps it in a cookie that no script can read; since browsers send
+cookies whoever asks, what changes something must then carry the token that only our own pages know.
+"""
+
+import hmac
 
 from flask import Flask, g, request
 
 from service.api.context import parts
 from service.core.errors import Forbidden, Unauthorized
-from service.core.keys import Identity, Scope
+from service.core.keys import Identity, Scope, csrf_token
 
 DEFAULT_TENANT = "default"
 ANYONE = Identity(DEFAULT_TENANT, frozenset({Scope.ADMIN}))  # without keys there is one tenant, on this machine only
 GUARDED = "/v1/"
+PAGES = "web"  # the blueprint of the pages
+OPEN_PAGES = ("web.sign_in", "web.sign_out")
+COOKIE = "rightfit_key"
+CSRF_HEADER = "X-CSRF-Token"
 READING = ("GET", "HEAD", "OPTIONS")
 READS_BY_POST = ("predict.predict",)  # endpoints that change nothing
 FOR_ADMINS = ("webhooks.Secret",)
@@ -29,12 +39,10 @@ def _identify() -> None:
     if parts().settings.auth == "none":
         g.identity = ANYONE
         return
-    if not request.path.startswith(GUARDED):
+    is_page = request.blueprint == PAGES and request.endpoint not in OPEN_PAGES
+    if not (is_page or request.path.startswith(GUARDED)):
         return
-    given = request.authorization
-    if given is None or given.type != "bearer" or not given.token:
-        raise Unauthorized("send your API key: Authorization: Bearer rf_…")
-    identity = parts().keys.identify(given.token)
+    identity = parts().keys.identify(_key())
     parts().rates.hit(identity.key_id)
     needed = Scope.READ if request.method in READING or request.endpoint in READS_BY_POST else Scope.WRITE
     if request.endpoint in FOR_ADMINS:
@@ -42,3 +50,23 @@ def _identify() -> None:
     if not identity.may(needed):
         raise Forbidden(f"this key may not {needed}; its scopes: {', '.join(sorted(identity.scopes))}")
     g.identity = identity
+
+
+def _key() -> str:
+    """The key that was sent, as a bearer token or by a browser. Raises Unauthorized, and Forbidden for what another
+    site may have made a browser send.
+    """
+    given, kept = request.authorization, request.cookies.get(COOKIE)
+    if given is not None and given.type == "bearer" and given.token:
+        return given.token
+    if given is not None or not kept:
+        raise Unauthorized("send your API key: Authorization: Bearer rf_…")
+    if request.method not in READING and not is_ours(kept, request.headers.get(CSRF_HEADER, "")):
+        raise Forbidden(f"with the key in a cookie, the header {CSRF_HEADER} must have the token of a page of ours")
+    g.cookie_key = kept
+    return kept
+
+
+def is_ours(key: str, token: str) -> bool:
+    """Whether a token is the one that our pages have for this key."""
+    return hmac.compare_digest(token.encode(), csrf_token(key).encode())

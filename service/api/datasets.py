@@ -3,13 +3,16 @@
 import secrets
 from typing import Any
 
+from flask import Response, request
 from flask.views import MethodView
 
+from service import samples
 from service.api.blueprint import Blueprint
 from service.api.context import parts
 from service.api.uploads import received
 from service.auth import tenant
 from service.core.builtin import BUILT_IN
+from service.core.errors import NotFound
 from service.core.storage import discard
 from service.schemas.datasets import DatasetListSchema, DatasetSchema, UploadQuerySchema
 from service.schemas.pages import PageQuerySchema, cursor
@@ -77,3 +80,21 @@ class OneDataset(MethodView):
         parts().catalog.hide(tenant(), dataset_id)
         parts().storage.delete(f"datasets/{dataset_id}")
         parts().catalog.forget(tenant(), dataset_id)
+
+
+@blueprint.route("/<dataset_id>/samples.png")
+@blueprint.response(200, {"type": "string", "format": "binary"}, content_type="image/png")
+@blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
+def pictures(dataset_id: str) -> Response:
+    """Sample pictures of a data set that was sent, a row of 6 for each of its first 10 classes"""
+    dataset = parts().catalog.get(tenant(), dataset_id)
+    answer = Response(mimetype="image/png")
+    answer.set_etag(f"{dataset.sha256}-{samples.CLASSES}x{samples.OF_A_CLASS}")
+    if request.if_none_match.contains_weak(answer.get_etag()[0] or ""):
+        answer.status_code = 304
+        return answer
+    drawn = samples.draw(parts().storage, dataset)
+    if drawn is None:
+        raise NotFound("only of a data set that was sent and has been read are there sample pictures")
+    answer.data = drawn
+    return answer

@@ -1,5 +1,6 @@
 """The resources of a job's diagnosis: the verdict, the forks that it advises, and what became of them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from service.core.diagnosis import Advice, Diagnosis
 from service.core.errors import Invalid
 from service.core.experience import learnt_from
 from service.core.forking import Change, advised, changed
+from service.core.history import Epoch
 from service.core.jobs import Job
 from service.schemas.diagnosis import DiagnosisSchema, ForkSchema, LineageSchema
 from service.schemas.jobs import SUBMITTED, JobSchema, SubmitHeadersSchema, links
@@ -28,14 +30,18 @@ MORE_IMAGES = ("more_data", "collect")  # advice whose effect a learning curve t
 @blueprint.response(200, DiagnosisSchema)
 def diagnosis(job_id: str) -> Any:
     """Why the losses are what they are, and what to change; live while the job trains"""
-    job, epochs = parts().store.history(tenant(), job_id)
+    return told(*parts().store.history(tenant(), job_id))
+
+
+def told(job: Job, epochs: Sequence[Epoch]) -> dict[str, Any]:
+    """What DiagnosisSchema shows of a job and its epochs."""
     found = diagnosed(job, epochs)
     return {
         **vars(found),
         "advice": [_with_curve(job, advice) for advice in _usable(job, found)],
         "test": _test(job),
         "waste": job.waste,
-        "links": {"job": links(job_id)["self"], "docs": f"/docs/verdicts/{found.verdict}"},
+        "links": {"job": links(job.id)["self"], "docs": f"/docs/verdicts/{found.verdict}"},
     }
 
 

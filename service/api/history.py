@@ -15,6 +15,7 @@ from service.api.context import parts
 from service.api.findings import diagnosed
 from service.auth import tenant
 from service.core.history import COLUMNS, Epoch
+from service.core.sampling import sampled
 from service.schemas.jobs import HistoryQuerySchema, HistorySchema
 
 blueprint = Blueprint("history", __name__, url_prefix="/v1/jobs", description="Losses, epoch by epoch")
@@ -32,6 +33,8 @@ def history(query: dict[str, Any], job_id: str) -> Any:
     job, epochs = parts().store.history(tenant(), job_id, query["after_epoch"])
     if query["format"] == "csv":
         return _csv(epochs)
+    if query["max_points"]:
+        epochs = tuple(sampled(epochs, query["max_points"]))
     return jsonify(data=[vars(epoch) for epoch in epochs], best=_plain(job.best), last=_plain(job.last))
 
 

@@ -17,6 +17,7 @@ PREFIX = "rf"
 ID_BYTES, SECRET_BYTES = 6, 32
 SEEN_EVERY = 60.0  # seconds between two records of a key's use
 KEY = re.compile(rf"{PREFIX}_([0-9a-f]{{{2 * ID_BYTES}}})_[A-Za-z0-9_-]{{43}}")
+CSRF_PURPOSE = b"rightfit csrf token"
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -102,6 +103,11 @@ class Keys:
             revoked = update(keys).where(keys.c.id == key_id, keys.c.revoked_at.is_(None)).values(revoked_at=now())
             if c.execute(revoked).rowcount == 0:
                 raise NotFound(f"there is no valid key {key_id!r}")
+
+
+def csrf_token(key: str) -> str:
+    """What a page that a key was shown for sends along with what it changes; nobody can make it without the key."""
+    return hmac.new(_digest(key).encode(), CSRF_PURPOSE, hashlib.sha256).hexdigest()
 
 
 def _digest(key: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from service.core import changes
@@ -115,9 +115,11 @@ class Store:
 
     def list(
         self, tenant: str, limit: int, before_seq: int | None = None,
-        statuses: Sequence[Status] = (), wanted_labels: Sequence[tuple[str, str]] = (),
+        statuses: Sequence[Status] = (), wanted_labels: Sequence[tuple[str, str]] = (), text: str = "",
     ) -> Page:  # fmt: skip
-        """A page of at most `limit` jobs that match all of the filters, newest first."""
+        """A page of at most `limit` jobs that match all of the filters, newest first. `text` is looked for in id, name
+        and data set, whatever the case.
+        """
         where = [jobs.c.tenant == tenant]
         if before_seq is not None:
             where.append(jobs.c.seq < before_seq)
@@ -126,6 +128,9 @@ class Store:
         for key, value in wanted_labels:
             found = select(labels.c.job_id).where(labels.c.key == key, labels.c.value == value)
             where.append(jobs.c.id.in_(found))
+        if text:
+            searched = (jobs.c.id, jobs.c.dataset, jobs.c.spec["name"].as_string())
+            where.append(or_(*(column.icontains(text, autoescape=True) for column in searched)))
         with self._db.read() as c:
             rows = c.execute(WHOLE_JOB.where(*where).order_by(jobs.c.seq.desc()).limit(limit + 1)).mappings().all()
             found_jobs = read_jobs(c, rows[:limit])
@@ -229,6 +234,28 @@ class Store:
             )
             rows = c.execute(wanted.order_by(epochs.c.epoch)).mappings()
             return job, tuple(Epoch(**row) for row in rows)
+
+    def counts(self, tenant: str) -> dict[Status, int]:
+        """How many of the tenant's jobs have which status; one that none has is left out."""
+        wanted = select(jobs.c.status, func.count()).where(jobs.c.tenant == tenant).group_by(jobs.c.status)
+        with self._db.read() as c:
+            return {Status(status): count for status, count in c.execute(wanted)}
+
+    def sketches(self, found: Sequence[Job], points: int) -> dict[str, tuple[float, ...]]:
+        """The finite val_loss of at most `points` (2 or more) epochs, evenly spread, of each of these jobs, by id."""
+        wanted = [
+            (job.id, epoch)
+            for job in found
+            if job.last
+            for epoch in sorted({round(1 + (job.last.epoch - 1) * at / (points - 1)) for at in range(points)})
+        ]
+        if not wanted:
+            return {job.id: () for job in found}
+        where = (tuple_(epochs.c.job_id, epochs.c.epoch).in_(wanted), epochs.c.val_loss.is_not(None))
+        losses = select(epochs.c.job_id, epochs.c.val_loss).where(*where).order_by(epochs.c.job_id, epochs.c.epoch)
+        with self._db.read() as c:
+            rows = c.execute(losses).all()
+        return {job.id: tuple(loss for job_id, loss in rows if job_id == job.id) for job in found}
 
     def several(self, tenant: str, job_ids: Sequence[str]) -> tuple[tuple[Job, ...], dict[str, float]]:
         """These jobs, in this order, and the seconds of each one's completed epochs by its id. Raises NotFound."""

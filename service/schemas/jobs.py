@@ -12,6 +12,7 @@ from service.schemas.fields import Text
 from service.schemas.pages import PageQuerySchema
 
 MAX_WAIT_SECONDS = 60.0
+LEAST_POINTS, MOST_POINTS = 100, 10_000  # of a curve that is drawn
 LINKS = (
     "history", "diagnosis", "counterfactual", "lineage", "events", "artifacts", "predict", "cancel", "pause", "resume",
     "retry", "fork",
@@ -282,6 +283,15 @@ class HistoryQuerySchema(Schema):
     format = fields.String(
         load_default="json", validate=validate.OneOf(["json", "csv", "text"], error="Must be one of: json, csv, text."),
         metadata={"description": "text draws the curves in 80 columns", "allowed": "json, csv, text"},
+    )  # fmt: skip
+    max_points = fields.Integer(
+        load_default=None,
+        validate=validate.Range(LEAST_POINTS, MOST_POINTS, error=f"Must be {LEAST_POINTS} to {MOST_POINTS}."),
+        metadata={
+            "description": "of JSON: at most so many epochs, chosen so that they draw the same curve: the first, the "
+            "last, the best, and of each stretch those with the lowest and the highest val_loss; without it, all",
+            "allowed": f"a whole number, {LEAST_POINTS} to {MOST_POINTS}",
+        },
     )  # fmt: skip
 
 

@@ -1,0 +1,33 @@
+"""Jobs beside each other: one chart of all, what differs in their specs, and what it did."""
+
+import re
+
+from flask import request
+
+from service.api.context import parts
+from service.auth import tenant
+from service.core.comparison import compare as compared
+from service.core.differences import differing
+from service.schemas.compare import FEWEST, MOST
+from service.web.blueprint import blueprint, page
+
+ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+
+@blueprint.get("/compare")
+def compare() -> str:
+    """Two to eight jobs, the others held against the first"""
+    given = [*request.args.getlist("job"), *request.args.get("jobs", "").split(",")]
+    wanted = [one for one in dict.fromkeys(given) if ID.fullmatch(one)]
+    if not FEWEST <= len(wanted) <= MOST:
+        return page("compare", found=None, jobs=[], count=len(wanted), fewest=FEWEST, most=MOST, spec=[])
+    jobs, seconds = parts().store.several(tenant(), wanted)
+    return page(
+        "compare",
+        found=compared(jobs, seconds),
+        jobs=jobs,
+        count=len(jobs),
+        fewest=FEWEST,
+        most=MOST,
+        spec=differing({job.id: job.spec.to_dict() for job in jobs}),
+    )

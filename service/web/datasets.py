@@ -1,0 +1,47 @@
+"""The data sets: what can be trained on, what was found in it, and sending more."""
+
+from flask import url_for
+
+from service.api.context import parts
+from service.api.uploads import TYPES
+from service.auth import tenant
+from service.core.builtin import BUILT_IN
+from service.core.datasets import PIXELS
+from service.samples import CLASSES, OF_A_CLASS
+from service.schemas.pages import MAX_PAGE
+from service.web.blueprint import blueprint, page
+
+MOST_CLASSES = 50  # whose counts are drawn
+
+
+@blueprint.get("/datasets")
+def datasets() -> str:
+    """Those of one's own, the newest first, and those that are built in"""
+    found = parts().catalog.list(tenant(), MAX_PAGE)
+    return page(
+        "datasets",
+        own=found.datasets,
+        has_more=found.next_seq is not None,
+        built_in=list(BUILT_IN.values()),
+        types=sorted(set(TYPES.values())),
+        most_bytes=parts().settings.max_upload_bytes,
+    )
+
+
+@blueprint.get("/datasets/<dataset_id>")
+def dataset(dataset_id: str) -> str:
+    """What is known of a data set"""
+    found = parts().catalog.get(tenant(), dataset_id)
+    counts = list(zip(found.contents.classes, found.contents.samples_per_class, strict=True)) if found.contents else []
+    has_pictures = any(file.name == PIXELS for file in found.packed)
+    return page(
+        "dataset",
+        found=found,
+        counts=counts[:MOST_CLASSES],
+        hidden=max(0, len(counts) - MOST_CLASSES),
+        most=max((count for _, count in counts), default=1),
+        is_own=dataset_id not in BUILT_IN,
+        sheet=url_for("datasets.pictures", dataset_id=dataset_id) if has_pictures else None,
+        rows=[name for name, _ in counts[:CLASSES]],
+        across=OF_A_CLASS,
+    )

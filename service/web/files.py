@@ -1,0 +1,40 @@
+"""The pages' scripts and styles: ours, and those of uPlot from its installed package. Public."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from flask import Blueprint, Response, request
+
+from service.core.errors import NotFound
+
+OURS = Path(__file__).parent / "static"
+CHART = {"uPlot.iife.js", "uPlot.min.css"}
+TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+
+blueprint = Blueprint("web_files", __name__, url_prefix="/static")
+
+
+@blueprint.get("/<name>")
+def ours(name: str) -> Response:
+    """A file of the folder static. Raises NotFound."""
+    if name not in {path.name for path in OURS.iterdir()}:
+        raise NotFound(f"there is no file {name!r}")
+    return _answer(OURS / name)
+
+
+@blueprint.get("/chart/<name>")
+def chart(name: str) -> Response:
+    """A file of uPlot's. Raises NotFound."""
+    found = find_spec("uplot")  # its package is not imported: that would draw in IPython
+    if name not in CHART or found is None or not found.submodule_search_locations:
+        raise NotFound(f"there is no file {name!r}")
+    return _answer(Path(found.submodule_search_locations[0]) / "static" / name)
+
+
+def _answer(path: Path) -> Response:
+    """Kept by whoever asks, and asked for again by its digest."""
+    response = Response(path.read_bytes(), mimetype=TYPES[path.suffix])
+    response.headers["Cache-Control"] = "public, no-cache"
+    response.add_etag()
+    response.make_conditional(request)
+    return response

@@ -1,0 +1,83 @@
+"""The page of a job: its curves, what they show and what to do about it."""
+
+from typing import Any
+
+from service.api import diagnosis
+from service.api.context import parts
+from service.auth import tenant
+from service.core.counterfactual import Setting, replay
+from service.core.differences import Differing, differing
+from service.core.errors import NotFound
+from service.core.history import Epoch
+from service.core.jobs import Job, Status
+from service.core.spec import JobSpec
+from service.core.store import Event
+from service.web.blueprint import blueprint, page
+
+PATIENCES, MIN_DELTAS = (1, 3, 5, 10, 20), (0.0, 0.001, 0.01)  # of the table of what would have been
+LOGGED = 200  # events, the newest
+EPOCH = "epoch"  # events of which the curves tell
+
+
+@blueprint.get("/jobs/<job_id>")
+def job(job_id: str) -> str:
+    """A job as it stands"""
+    found, epochs = parts().store.history(tenant(), job_id)
+    events = parts().store.events(tenant(), job_id, max(0, found.version - LOGGED), LOGGED)[1]
+    parent = _parent(found)
+    return page(
+        "job",
+        job=found,
+        last=epochs[-1] if epochs else None,
+        diagnosis=diagnosis.told(found, epochs),
+        settings=_settings(found, epochs),
+        against="its parent" if parent else "the defaults",
+        changed=_changed(found, parent),
+        parent=parent,
+        forks=[kin for kin in parts().store.lineage(tenant(), job_id) if kin.parent == job_id],
+        artifacts=parts().store.artifacts(tenant(), job_id),
+        log=[{"at": event.at, "words": _words(event)} for event in reversed(events) if event.type != EPOCH],
+        actions=_actions(found),
+    )
+
+
+def _settings(found: Job, epochs: tuple[Epoch, ...]) -> tuple[Setting, ...]:
+    """What other settings of early stopping would have done, once the job has ended."""
+    if not found.is_terminal or not epochs:
+        return ()
+    return replay(epochs, found.spec, PATIENCES, MIN_DELTAS, found.stop_reason)
+
+
+def _parent(found: Job) -> Job | None:
+    """The job that this one was forked from, where it is still there."""
+    try:
+        return parts().store.get(tenant(), found.parent) if found.parent else None
+    except NotFound:
+        return None
+
+
+def _changed(found: Job, parent: Job | None) -> tuple[Differing, ...]:
+    """Where the spec differs from its parent's, else from the defaults of its network."""
+    own = found.spec.to_dict()
+    plain = {"dataset": {"id": found.spec.dataset.id}, "model": {"arch": own.get("model", {}).get("arch", "cnn")}}
+    usual = parent.spec if parent else JobSpec.from_dict(plain).filled(found.spec.seed or 0)
+    return differing({"before": usual.to_dict(), "now": own})
+
+
+def _actions(found: Job) -> list[str]:
+    """What can be done to the job as it stands."""
+    if found.is_terminal:
+        return ["retry", "delete"] if found.status is Status.FAILED else ["delete"]
+    if found.cancel_requested:
+        return []
+    is_held = found.status is Status.PAUSED or found.pause_requested
+    return ["resume" if is_held else "pause", "cancel"]
+
+
+def _words(event: Event) -> str:
+    """An event in a line of the log."""
+    told: dict[str, Any] = {name: value for name, value in event.data.items() if not isinstance(value, (dict, list))}
+    if event.type in told:
+        return ", ".join(str(value) for value in told.values() if value is not None)
+    rest = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in told.items() if value is not None)
+    return f"{event.type.replace('_', ' ')}{': ' if rest else ''}{rest}"

@@ -1,0 +1,79 @@
+// What all pages share: asking the API, telling what went wrong, and keeping what is shown up to date.
+
+const token = document.querySelector('meta[name="csrf-token"]').content;
+
+/** Ask the API. Resolves to its JSON (null for none); rejects with an Error in the API's own words. */
+export async function ask(address, { method = 'GET', body, headers = {} } = {}) {
+  const sent = { ...headers };
+  if (token) sent['X-CSRF-Token'] = token;
+  if (body !== undefined) sent['Content-Type'] = 'application/json';
+  const answer = await fetch(address, { method, headers: sent, body }).catch(() => {
+    throw new Error('The service does not answer. Check that it runs, then try again.');
+  });
+  const told = answer.status === 204 ? null : await answer.json().catch(() => null);
+  if (answer.ok) return told;
+  if (answer.status === 401) location.reload(); // which leads to the page that asks for the key
+  const error = new Error(told?.detail ?? `${answer.status} ${answer.statusText}`);
+  error.faults = told?.errors ?? [];
+  throw error;
+}
+
+/** Say what went wrong, where screen readers hear it; nothing takes it away. */
+export function complain(error) {
+  const place = document.getElementById('alert');
+  place.textContent = error ? error.message : '';
+  if (error) place.scrollIntoView({ block: 'nearest' });
+}
+
+/** Fetch this page again and put its live sections in place of those shown; focus, choices and open details stay. */
+export async function refresh() {
+  const answer = await fetch(location.href, { headers: { Accept: 'text/html' } });
+  if (!answer.ok || answer.redirected) return;
+  const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html');
+  for (const section of document.querySelectorAll('[data-live]')) {
+    const next = fresh.getElementById(section.id);
+    if (next && next.innerHTML !== section.dataset.shown) replace(section, next);
+  }
+}
+
+function replace(section, next) {
+  const focused = section.contains(document.activeElement) ? document.activeElement.id : '';
+  const picked = [...section.querySelectorAll('input:checked')].map((input) => input.id);
+  const open = [...section.querySelectorAll('details[open]')].map((details) => details.id);
+  const html = next.innerHTML;
+  section.innerHTML = html;
+  section.dataset.shown = html;
+  for (const id of picked) if (document.getElementById(id)) document.getElementById(id).checked = true;
+  for (const id of open) if (document.getElementById(id)) document.getElementById(id).open = true;
+  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+}
+
+/** Refresh the page every so many seconds while it is looked at and `wanted` says so, no more than a fifth of the time. */
+export function keepFresh(seconds, wanted = () => true) {
+  const turn = async () => {
+    const began = performance.now();
+    if (!document.hidden && wanted()) await refresh().catch(() => {});
+    setTimeout(turn, Math.max(seconds * 1000, 4 * (performance.now() - began)));
+  };
+  setTimeout(turn, seconds * 1000);
+}
+
+/** Buttons that act: data-post or data-delete is the address, data-go and data-after where to go then. */
+export function act(then = refresh) {
+  document.addEventListener('click', async (event) => {
+    const button = event.target.closest('button[data-post], button[data-delete]');
+    if (!button || (button.dataset.sure && !confirm(button.dataset.sure))) return;
+    button.disabled = true;
+    complain(null);
+    try {
+      const { post, delete: address, body, go, after } = button.dataset;
+      const told = await ask(post ?? address, { method: post ? 'POST' : 'DELETE', body });
+      if (go) location.href = go.replace('JOB', encodeURIComponent(told.id));
+      else if (after) location.href = after;
+      else await then();
+    } catch (error) {
+      complain(error);
+    }
+    button.disabled = false;
+  });
+}

@@ -1,0 +1,91 @@
+// A job's page: the curves grow with each event, what stands around them is fetched again while the job lives.
+
+import { act, ask, complain, keepFresh, refresh } from './common.js';
+import { Curves } from './chart.js';
+
+const MOST_POINTS = 2000; // more than a screen has pixels; the server chooses which
+const MEASURES = {
+  loss: ['train_loss', 'train_loss_clean', 'val_loss'],
+  accuracy: ['train_accuracy', 'val_accuracy'],
+  lr: ['lr'],
+};
+const LABELS = {
+  train_loss: 'training', train_loss_clean: 'clean training', val_loss: 'validation', train_accuracy: 'training',
+  val_accuracy: 'validation', lr: 'learning rate',
+};
+const STYLES = { train_loss: 1, train_loss_clean: 2, train_accuracy: 1 }; // dashed; what is solid is what counts
+
+const place = document.getElementById('chart');
+const measure = document.getElementById('measure');
+const log = document.getElementById('log');
+const chart = new Curves(place);
+let rows = [];
+let isDue = false;
+
+const marks = () => document.getElementById('marks').dataset;
+const isEnded = () => marks().ended === 'yes';
+
+async function load() {
+  rows = (await ask(`${place.dataset.history}?max_points=${MOST_POINTS}`)).data;
+  draw();
+}
+
+function draw() {
+  const { best, onset, verdict, stop } = marks();
+  const lastBest = rows.findLast((row) => row.improved)?.epoch ?? best;
+  const lines = [[lastBest, `best: ${lastBest}`], [onset, `${verdict} since ${onset}`], [stop, `stop: ${stop}`]];
+  const curves = MEASURES[measure.value].map((name) => ({
+    label: LABELS[name], style: STYLES[name] ?? 0, values: rows.map((row) => row[name]),
+  }));
+  chart.show(rows.map((row) => row.epoch), curves, {
+    marks: lines.filter(([epoch]) => epoch).map(([epoch, label]) => ({ epoch: Number(epoch), label })),
+    isLog: log.checked,
+  });
+  if (rows.length) document.getElementById('waiting').textContent = '';
+}
+
+function drawSoon() {
+  if (isDue) return;
+  isDue = true;
+  requestAnimationFrame(() => {
+    isDue = false;
+    draw();
+  });
+}
+
+function add(row) {
+  if (rows.length && row.epoch <= rows.at(-1).epoch) return;
+  rows.push(row);
+  if (rows.length > 2 * MOST_POINTS) load().catch(complain);
+  else drawSoon();
+}
+
+function listen() {
+  const stream = new EventSource(place.dataset.events);
+  stream.addEventListener('epoch', (event) => add(JSON.parse(event.data)));
+  stream.addEventListener('resumed', (event) => {
+    const after = JSON.parse(event.data).after_epoch;
+    rows = rows.filter((row) => row.epoch <= after);
+    drawSoon();
+  });
+  for (const type of ['status', 'phase', 'cancel_requested', 'pause_requested', 'resume_requested', 'diagnosis']) {
+    stream.addEventListener(type, () => refresh().catch(() => {}));
+  }
+  stream.addEventListener('end', async () => {
+    stream.close();
+    await refresh().catch(() => {});
+    draw();
+    if (!isEnded()) listen(); // it was retried meanwhile
+  });
+}
+
+act(async () => {
+  const wasEnded = isEnded();
+  await refresh();
+  if (wasEnded && !isEnded()) location.reload();
+});
+measure.addEventListener('change', draw);
+log.addEventListener('change', draw);
+load().catch(complain);
+if (!isEnded()) listen();
+keepFresh(2, () => !isEnded());

@@ -1,0 +1,92 @@
+"""How numbers, times and statuses are written on the pages."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Flask
+from jinja2 import StrictUndefined
+
+from service.core.jobs import Status
+from service.schemas.jobs import told_time
+
+NOTHING = "\u2013"  # an en dash
+MINUTE, HOUR, DAY = 60, 3600, 86400
+KILO = 1024
+LONGEST_VALUE = 80
+MARKS: Mapping[Status, str] = {  # beside the word: a status is never told by its colour alone
+    Status.QUEUED: "…", Status.RUNNING: "▶", Status.PAUSED: "‖", Status.SUCCEEDED: "✓", Status.FAILED: "✕",
+    Status.CANCELLED: "⊘",
+}  # fmt: skip
+
+
+def register(app: Flask) -> None:
+    app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    filters: tuple[Callable[..., str], ...] = (number, percent, duration, ago, moment, size, value, words, mark)
+    app.jinja_env.filters.update({f.__name__: f for f in filters})
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A loss, or a change of one."""
+    return NOTHING if value is None else f"{value:.{digits}g}" if abs(value) >= 1 else f"{value:.{digits}f}"
+
+
+def percent(value: float | None) -> str:
+    """A share, as per cent."""
+    return NOTHING if value is None else f"{value:.1%}"
+
+
+def duration(seconds: float | None) -> str:
+    """A length of time, in its two largest units."""
+    if seconds is None:
+        return NOTHING
+    if seconds < MINUTE:
+        return f"{seconds:.1f} s"
+    if seconds < HOUR:
+        return f"{seconds // MINUTE:.0f} min {seconds % MINUTE:.0f} s"
+    if seconds < DAY:
+        return f"{seconds // HOUR:.0f} h {seconds % HOUR // MINUTE:.0f} min"
+    return f"{seconds // DAY:.0f} d {seconds % DAY // HOUR:.0f} h"
+
+
+def ago(at: float) -> str:
+    """How long ago a moment (unix seconds) was."""
+    passed = max(0.0, time.time() - at)
+    if passed < MINUTE:
+        return "just now"
+    count, unit = (passed / MINUTE, "min") if passed < HOUR else (passed / HOUR, "h")
+    return f"{passed / DAY:.0f} d ago" if passed >= DAY else f"{count:.0f} {unit} ago"
+
+
+def moment(at: float | None) -> str:
+    """A moment (unix seconds) for a machine, and for whoever wants it exactly."""
+    return NOTHING if at is None else told_time(at)
+
+
+def size(count: float | None) -> str:
+    """Bytes."""
+    if count is None:
+        return NOTHING
+    for unit in ("bytes", "kB", "MB"):
+        if count < KILO:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= KILO
+    return f"{count:.1f} GB"
+
+
+def value(given: Any) -> str:
+    """A value of a spec."""
+    text = json.dumps(given, ensure_ascii=False)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+
+
+def words(name: str) -> str:
+    """A name of ours as words."""
+    return str(name).replace("_", " ")
+
+
+def mark(status: str) -> str:
+    """The sign of a status."""
+    return MARKS[Status(status)]

@@ -1,0 +1,90 @@
+"""A real browser for tests: Debian's Chromium, headless, that reports each request and each complaint of a page."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import axe_playwright_python
+import pytest
+from playwright.sync_api import Browser, Page, Route, sync_playwright
+
+FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+PHONE, DESKTOP = 390, 1280  # pixels
+Theme = Literal["light", "dark"]
+
+
+class Window:
+    """A tab, the hosts it has asked, and what its console said that is not as it should be."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.hosts: set[str] = set()
+        self.complaints: list[str] = []
+        page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
+        page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def violations(self) -> list[str]:
+        """What axe-core finds wrong with the page as it stands, rule by rule."""
+        self.page.evaluate(AXE.read_text())  # by the driver: the page's own policy lets no such script in
+        found: dict[str, Any] = self.page.evaluate(
+            "rules => axe.run(document, {runOnly: {type: 'tag', values: rules}})", RULES
+        )
+        return [f"{one['id']}: {json.dumps([node['html'] for node in one['nodes']])}" for one in found["violations"]]
+
+
+def chromium() -> str | None:
+    """Where the browser is."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def require_chromium() -> str:
+    """Skip the test where there is no browser, but fail it where nobody would notice."""
+    if found := chromium():
+        return found
+    missing = "there is no Chromium on this machine: `make browser` installs Debian's"
+    if os.environ.get("CI"):
+        pytest.fail(missing)
+    pytest.skip(missing)
+
+
+@contextmanager
+def browser(binary: str) -> Iterator[Browser]:
+    with sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=binary, args=[*FLAGS], headless=True)
+        try:
+            yield started
+        finally:
+            started.close()
+
+
+@contextmanager
+def window(started: Browser, url: str, width: int = DESKTOP, theme: Theme = "light") -> Iterator[Window]:
+    """A tab with cookies of its own; a request to another host than that of the stack is refused, and remembered."""
+    context = started.new_context(
+        base_url=url, viewport={"width": width, "height": 900}, color_scheme=theme, reduced_motion="reduce"
+    )
+    context.set_default_timeout(30_000)
+    opened = Window(context.new_page())
+
+    def only_ours(route: Route) -> None:
+        if urlsplit(route.request.url).netloc == urlsplit(url).netloc:
+            route.continue_()
+        else:
+            route.abort()
+
+    context.route("**/*", only_ours)
+    try:
+        yield opened
+    finally:
+        context.close()
