@@ -14,7 +14,7 @@ BENCH_READY := .venv-bench/.ready
 LOCKS := deploy/locks
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
-.PHONY: demo test serve lint format bench chaos document architectures verdicts locks clean
+.PHONY: demo test serve lint format bench chaos document architectures verdicts browser screenshots locks clean
 
 demo: $(READY)  ## train two models on a stack of its own and show what came of it
 	$(BIN)/rightfit demo
@@ -53,6 +53,12 @@ architectures: $(READY)  ## count torchvision's networks anew, for the plans of 
 
 verdicts: $(READY)  ## draw the pictures of the pages on verdicts anew
 	$(BIN)/python -m tests.golden.pictures
+
+browser:  ## Debian's Chromium, for the tests of the pages, where there is none
+	command -v chromium || { apt-get update && apt-get install --yes --no-install-recommends chromium; }
+
+screenshots: $(READY)  ## every page at the width of a phone and of a desk, in both themes, into ./screenshots
+	$(BIN)/python -m tests.screenshots
 
 locks: $(READY)  ## resolve the requirements of pyproject.toml anew
 	$(COMPILE) --extra api pyproject.toml --output-file $(LOCKS)/api.txt

@@ -74,7 +74,7 @@ def window(started: Browser, url: str, width: int = DESKTOP, theme: Theme = "lig
     context = started.new_context(
         base_url=url, viewport={"width": width, "height": 900}, color_scheme=theme, reduced_motion="reduce"
     )
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(15_000)
     opened = Window(context.new_page())
 
     def only_ours(route: Route) -> None:

@@ -17,7 +17,10 @@ ESSENTIAL = (
     "/regularization/weight_decay", "/early_stopping/patience", "/seed",
 )  # fmt: skip
 NAMES = {"dataset": "Data", "model": "Network", "": "Run"}  # of sections; the others are called as in the spec
-TITLES = {"/dataset/id": "data set", "/model/arch": "network", "/optimizer/lr": "learning rate"}
+TITLES = {  # where the name within its part does not say enough
+    "/dataset/id": "data set", "/model/arch": "network", "/optimizer/lr": "learning rate",
+    "/optimizer/name": "update rule", "/schedule/name": "shape", "/webhook/url": "address",
+}  # fmt: skip
 MANY = "torchvision"  # the networks that are told apart by nothing but their names
 
 
