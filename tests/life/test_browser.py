@@ -12,11 +12,10 @@ from playwright.sync_api import Browser, expect
 from sqlalchemy import insert, select
 
 from service.core.database import Database, epochs
-from service.core.keys import Keys, Scope
 from tests.browser import DESKTOP, PHONE, Theme, Window, browser, require_chromium, window
 from tests.conftest import Serving
 from tests.pictures import encoded
-from tests.ports import eventually, free_port
+from tests.ports import eventually
 
 SMALL: dict[str, Any] = {
     "dataset": {"id": "digits", "train_limit": 100}, "model": {"arch": "mlp", "hidden": [32]}, "seed": 3,
@@ -201,33 +200,3 @@ def test_ten_thousand_epochs_are_drawn_smoothly(tab: Window, serving: Serving) -
         }"""
     )
     assert slowest < 500, "milliseconds for a whole new drawing, on a machine that is shared"
-
-
-def test_with_keys_a_browser_signs_in_acts_and_signs_out(started: Browser, tmp_path: Path, redis_server: Any) -> None:
-    port = str(free_port())
-    home = tmp_path / "home"
-    with Serving(home, RIGHTFIT_AUTH="keys", RIGHTFIT_PORT=port, RIGHTFIT_REDIS_URL=redis_server.url) as stack:
-        stack.wait_until_ready()
-        database = Database(f"sqlite:///{home / 'rightfit.db'}")
-        key = Keys(database).create("somebody", [Scope.READ, Scope.WRITE])
-        database.close()
-        with window(started, stack.url) as tab:
-            page = tab.page
-            page.goto("/new")
-            page.get_by_label("API key").fill("rf_wrong")
-            page.get_by_role("button", name="Sign in").click()
-            expect(page.get_by_role("alert").last).to_contain_text("unknown")
-            assert tab.violations() == []
-            page.get_by_label("API key").fill(key)
-            page.get_by_role("button", name="Sign in").click()
-            page.wait_for_url("**/new")
-            assert page.evaluate("document.cookie") == "", "out of reach of scripts"
-            page.get_by_role("button", name="Start training").click()
-            page.wait_for_url(JOB_PAGE)
-            page.get_by_role("button", name="Cancel").click()
-            expect(page.locator("#summary .badge.cancelled")).to_be_visible(timeout=60_000)
-            page.get_by_role("button", name="Sign out").click()
-            page.wait_for_url("**/sign-in")
-            page.goto("/")
-            page.wait_for_url("**/sign-in?next=*")
-            assert tab.hosts == {stack.url.removeprefix("http://")}
