@@ -14,13 +14,16 @@ BENCH_READY := .venv-bench/.ready
 LOCKS := deploy/locks
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
-.PHONY: demo test serve lint format bench chaos document architectures verdicts browser screenshots locks clean
+.PHONY: demo test long serve lint format bench chaos document architectures verdicts browser screenshots locks clean
 
 demo: $(READY)  ## train two models on a stack of its own and show what came of it
 	$(BIN)/rightfit demo
 
 test: $(READY)  ## all tests
 	$(BIN)/pytest $(PYTEST_SPREAD) $(PYTEST_ARGS)
+
+long: $(READY) browser  ## the tests that take minutes: every page in a browser, every recipe of the cookbook
+	RIGHTFIT_BROWSER=required $(BIN)/pytest -m long $(PYTEST_ARGS)
 
 serve: $(READY)  ## the stack on http://127.0.0.1:$(PORT) until Ctrl-C
 	@RIGHTFIT_PORT=$(PORT) exec $(BIN)/rightfit serve

@@ -107,6 +107,7 @@ def test_an_advice_is_applied_and_both_jobs_are_compared(tab: Window, serving: S
     assert page.locator("main table").last.locator("tbody tr").count() >= 1
 
 
+@pytest.mark.long
 def test_a_folder_of_pictures_is_sent_read_and_shown(tab: Window, tmp_path: Path) -> None:
     page = tab.page
     draw = np.random.default_rng(1)
@@ -131,6 +132,7 @@ def test_a_folder_of_pictures_is_sent_read_and_shown(tab: Window, tmp_path: Path
     expect(page.locator("#curl")).to_contain_text('"id": "ds_')
 
 
+@pytest.mark.long
 def test_what_is_no_archive_is_refused_with_what_to_do(tab: Window, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("words")
     tab.page.goto("/datasets")
@@ -138,6 +140,7 @@ def test_what_is_no_archive_is_refused_with_what_to_do(tab: Window, tmp_path: Pa
     expect(tab.page.get_by_role("alert")).to_contain_text("Send a folder, or one of .zip")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
 def test_every_page_is_accessible_and_fits_the_screen(
@@ -157,6 +160,7 @@ def test_every_page_is_accessible_and_fits_the_screen(
         assert tab.complaints[1:] == [], "but for the last page, which is not there"
 
 
+@pytest.mark.long
 def test_the_keyboard_alone_is_enough(tab: Window, serving: Serving) -> None:
     page = tab.page
     job = ended(serving, epochs=5)
@@ -176,6 +180,7 @@ def test_the_keyboard_alone_is_enough(tab: Window, serving: Serving) -> None:
     expect(page.locator("#reading")).to_contain_text("epoch 1:")
 
 
+@pytest.mark.long
 def test_ten_thousand_epochs_are_drawn_smoothly(tab: Window, serving: Serving) -> None:
     job = ended(serving, epochs=2)
     database = Database(f"sqlite:///{serving.home / 'rightfit.db'}")

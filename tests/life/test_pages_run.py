@@ -86,6 +86,7 @@ def test_the_tutorial_goes_from_pictures_to_a_better_model(serving: Serving, tmp
     }  # fmt: skip
 
 
+@pytest.mark.long
 def test_the_recipes_of_the_cookbook_work(serving: Serving, tmp_path: Path) -> None:
     said = told((FOLDER / "cookbook.md").read_text("utf-8"), tmp_path, serving.url)
     assert "best_model.pth: OK" in said
@@ -105,6 +106,7 @@ def test_a_block_is_run_or_says_why_not(page: str) -> None:
     assert sum(not block.is_run for block in found if block.language != "text") == (page == "cookbook")
 
 
+@pytest.mark.long
 def test_the_commands_of_the_verdicts_are_taken(serving: Serving, tmp_path: Path) -> None:
     spec: dict[str, Any] = {"dataset": {"id": "digits", "train_limit": 100}, "epochs": 1, "early_stopping": None}
     spec |= {"optimizer": {"lr": 0.5}, "augmentation": {"normalize": False}}
