@@ -237,6 +237,7 @@ class Rightfit:
         """Fetch an artifact; returns its SHA-256. It grows as TARGET.part, from which a later call goes on, and gets
         its name once it is complete. Raises Damaged, a ValueError, where it is not the one of the manifest.
         """
+        target.parent.stat()  # a folder that is not there is told before anything is fetched
         part = target.with_name(f"{target.name}.part")
         entry = next((e for e in self.artifacts(job_id) if e["name"] == name), {"bytes": 0, "sha256": ""})
         was_begun = part.exists()

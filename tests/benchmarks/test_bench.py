@@ -30,6 +30,7 @@ def make_data(job: str, folder: Path) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_our_engine_the_bare_loop_and_the_article_do_equal_work(tmp_path: Path) -> None:
     data = make_data("digits", tmp_path)
 
@@ -145,6 +146,7 @@ def test_the_queue_is_measured_and_left_as_long_as_it_was(tmp_path: Path) -> Non
     assert all(milliseconds > 0 for row in rows for name, milliseconds in row.items() if name != "jobs")
 
 
+@pytest.mark.long
 def test_clients_that_poll_while_a_job_trains_get_no_errors() -> None:
     found = load(clients=8, seconds=1.0, rounds=1)
     assert found["status and history"]["errors"] == found["empty route"]["errors"] == 0

@@ -26,9 +26,9 @@ from workers.supervisor import Supervisor
 LIVELY: dict[str, Any] = {
     "dataset": {"id": "digits", "train_limit": 200},
     "model": {"arch": "cnn", "channels": [4], "hidden": [8], "norm": "batch"},
-    "epochs": 30,
+    "epochs": 60,
     "batch_size": 16,
-    "early_stopping": {"patience": 30},
+    "early_stopping": {"patience": 60},
     "schedule": {"name": "cosine", "warmup_epochs": 2},
     "regularization": {**EVERY_REGULARIZATION, "dropout": 0.2},
     "augmentation": EVERY_AUGMENTATION,

@@ -119,7 +119,7 @@ def test_bars_and_curves_are_live_and_ctrl_c_leaves_the_job_running(rightfit: Ty
         assert eventually(lambda: "1/3 epochs" in terminal.text), terminal.text
         assert eventually(lambda: "best: epoch 1" in terminal.text), terminal.text
         terminal.process.send_signal(signal.SIGINT)
-        assert terminal.process.wait(20) == 130
+        assert terminal.process.wait(120) == 130
         assert eventually(lambda: f"rightfit watch {job}" in terminal.text), terminal.text
         assert "Traceback" not in terminal.text
     assert told(rightfit("show", job, "--json"))["status"] == "running"

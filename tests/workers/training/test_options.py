@@ -144,6 +144,7 @@ def test_streamed_images_give_the_very_same_run_as_resident_ones() -> None:
     assert streamed == resident
 
 
+@pytest.mark.long
 def test_compiling_trains_the_same_network_with_clean_names() -> None:
     given = spec(model=CNN, compile="on")
     model = network(given)
