@@ -12,6 +12,11 @@ from service.core.settings import Settings
 
 
 @pytest.fixture
+def settings(everywhere: Settings) -> Settings:
+    return everywhere
+
+
+@pytest.fixture
 def app(settings: Settings) -> Iterator[Flask]:
     app = create_app(settings)
     app.extensions["rightfit"].database.migrate()
