@@ -84,10 +84,9 @@ class Terminal:
     def __init__(self, url: str, *words: str) -> None:
         env = os.environ | {"RIGHTFIT_URL": url, "TERM": "xterm", "COLUMNS": "100", "LINES": "50"}
         ours, theirs = pty.openpty()
-        self.process = subprocess.Popen(
-            [*LIFELINE, sys.executable, "-m", "service.cli", *words],
-            cwd=ROOT, env=env, stdin=theirs, stdout=theirs, stderr=theirs,
-        )  # fmt: skip
+        # Tests that are run in the background ignore SIGINT, and what they start would too.
+        listening = [*LIFELINE, "env", "--default-signal=INT", sys.executable, "-m", "service.cli", *words]
+        self.process = subprocess.Popen(listening, cwd=ROOT, env=env, stdin=theirs, stdout=theirs, stderr=theirs)
         os.close(theirs)
         self._text = b""
         self._reader = threading.Thread(target=self._read, args=(ours,))
