@@ -10,7 +10,7 @@ from flask.views import MethodView
 from service.api import cancelling
 from service.api.blueprint import Blueprint
 from service.api.context import parts
-from service.api.idempotency import idempotency
+from service.api.idempotency import idempotency, submitted
 from service.auth import tenant
 from service.core.ablations import AblationStatus
 from service.core.conclusions import conclude
@@ -51,11 +51,11 @@ class Ablations(MethodView):
         """Run a spec with each of some factors, with all of them and with none, under several seeds"""
         key = idempotency(headers["key"], [request.path, request.get_json()])
         if key and (known := parts().ablations.known(tenant(), key)):
-            return _told(known), 202, {"Location": links(known)["self"], "Idempotency-Replayed": "true"}
+            return _told(known), 202, submitted(links(known), is_new=False)
         design = Designer(parts().submission, read_spec).design(tenant(), **given)
         ablation_id, job_ids = parts().ablations.add(tenant(), design, key)
         parts().submission.hint_all(job_ids)
-        return _told(ablation_id), 202, {"Location": links(ablation_id)["self"]}
+        return _told(ablation_id), 202, submitted(links(ablation_id), is_new=True)
 
 
 @blueprint.route("/<ablation_id>")

@@ -9,7 +9,7 @@ from flask import request
 from service.api.blueprint import Blueprint
 from service.api.context import parts
 from service.api.findings import case, diagnosed
-from service.api.idempotency import idempotency
+from service.api.idempotency import idempotency, submitted
 from service.auth import tenant
 from service.core.arrivals import Origin
 from service.core.diagnosis import Advice, Diagnosis
@@ -58,8 +58,7 @@ def fork(headers: dict[str, Any], given: dict[str, Any], job_id: str) -> Any:
     job, is_new = parts().submission.submit(
         tenant(), spec, idempotency(headers["key"], [request.path, request.get_json()]), origin
     )
-    replayed = {} if is_new else {"Idempotency-Replayed": "true"}
-    return job, 202, {"Location": links(job.id)["self"], **replayed}
+    return job, 202, submitted(links(job.id), is_new)
 
 
 @blueprint.route("/<job_id>/lineage")

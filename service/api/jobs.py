@@ -9,7 +9,7 @@ from flask.views import MethodView
 from service.api import cancelling
 from service.api.blueprint import Blueprint
 from service.api.context import parts
-from service.api.idempotency import idempotency
+from service.api.idempotency import idempotency, submitted
 from service.auth import tenant
 from service.core.jobs import Job, Status
 from service.core.spec import JobSpec
@@ -51,8 +51,7 @@ class Jobs(MethodView):
         if query["validate_only"]:
             return make_response(PLAN.dump(parts().submission.plan(tenant(), spec)), 200)
         job, is_new = parts().submission.submit(tenant(), spec, idempotency(headers["key"], request.get_json()))
-        replayed = {} if is_new else {"Idempotency-Replayed": "true"}
-        return job, 202, {"Location": links(job.id)["self"], **replayed}
+        return job, 202, submitted(links(job.id), is_new)
 
 
 @blueprint.route("/<job_id>")

@@ -10,8 +10,8 @@ from typing import Any
 from service.core.differences import Differing, differing
 from service.core.history import Epoch
 from service.core.jobs import Job, Status, StopReason, Waste
+from service.core.plan import Z
 
-CONFIDENCE = 1.96  # standard errors to either side hold 95 %
 MOST_FIELDS = 5  # in a sentence
 LONGEST_VALUE = 40  # characters of one in a sentence
 ABSENT = "absent"
@@ -114,7 +114,7 @@ def _same_split(job: Job, first: Job) -> bool | None:
 def _difference(job: Job, first: Job) -> Difference:
     loss, error = _val_loss(job.best, first.best)
     points, points_error = _accuracy(job, first)
-    interval = None if loss is None or error is None else (loss - CONFIDENCE * error, loss + CONFIDENCE * error)
+    interval = None if loss is None or error is None else (loss - Z * error, loss + Z * error)
     return Difference(
         job=job.id,
         against=first.id,
@@ -191,7 +191,7 @@ def _sentence(job: Job, first: Job, changed: Sequence[Differing], found: Differe
     head = f"{job.id} against {first.id}: {', '.join(named) + more if named else 'the same spec'}"
     if found.val_loss is None or job.best is None or first.best is None:
         return f"{head}; what it did {found.verdict}."
-    half = f" ± {CONFIDENCE * found.standard_error:.4f} (95 %)" if found.standard_error is not None else ""
+    half = f" ± {Z * found.standard_error:.4f} (95 %)" if found.standard_error is not None else ""
     return (
         f"{head}; best val_loss {first.best.val_loss:.4f} → {job.best.val_loss:.4f} ({found.val_loss:+.4f}{half}), "
         f"accuracy {first.best.val_accuracy or 0:.1%} → {job.best.val_accuracy or 0:.1%}: {found.verdict}."

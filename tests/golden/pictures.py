@@ -16,15 +16,16 @@ from service.core.diagnosis import Verdict, diagnose
 from service.core.facts import Facts
 from service.core.history import Epoch
 from service.docs import VERDICTS
-from service.pictures import CURVES
+from service.pictures import CURVES, PURPLE
+from tests.golden.runs import FILE
+from tests.golden.scoring import history
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-RUNS = Path(__file__).with_name("runs.json")
 INCHES, DPI = (6.4, 4.0), 100  # 640 x 400 pixels
 COLOURS = 256  # of the palette that a finished picture is brought down to
-GREY, PURPLE, BLUE = "#666666", "#CC79A7", "#0072B2"
+GREY, BLUE = "#666666", "#0072B2"
 SURE = 1.96  # standard errors to either side of a mean: 95 % of such ranges hold the true one
 
 EXAMPLES: Mapping[Verdict, tuple[str, int]] = {
@@ -44,14 +45,6 @@ EXAMPLES: Mapping[Verdict, tuple[str, int]] = {
 }
 WITH_GUESSING = (Verdict.UNDERFITTING, Verdict.NOT_LEARNING, Verdict.DIVERGED)  # their losses are held against it
 WITH_ACCURACY = (Verdict.OVERFITTING, Verdict.OVERCONFIDENT)  # it tells the two apart
-
-
-def history(run: Mapping[str, Any]) -> list[Epoch]:
-    """The epochs of a stored run; what the file does not keep of them is empty."""
-    columns = run["epochs"]
-    rows = (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
-    empty: dict[str, Any] = {"penalty": None, "seconds": 0.0, "images_per_second": 0.0, "improved": False}
-    return [Epoch(**row, **empty, epochs_without_improvement=0) for row in rows]
 
 
 def draw(run: Mapping[str, Any], verdict: Verdict) -> bytes:
@@ -123,7 +116,7 @@ def _png(figure: Figure) -> bytes:
 
 def main(folder: Path) -> None:
     """Draw all of them into a folder."""
-    runs = {(run["set_up"], run["seed"]): run for run in json.loads(RUNS.read_text())}
+    runs = {(run["set_up"], run["seed"]): run for run in json.loads(FILE.read_text())}
     for verdict, example in EXAMPLES.items():
         (folder / f"{verdict}.png").write_bytes(draw(runs[example], verdict))
 

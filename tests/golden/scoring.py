@@ -6,7 +6,7 @@ The runs of even seeds are held out of the calibration. Of real runs those are t
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -57,7 +57,7 @@ def load() -> list[Golden]:
     """All of them: real runs, then synthetic ones."""
     real = [
         Golden(
-            run["set_up"], run["seed"], _epochs(run["epochs"]), Facts.from_dict(run["facts"]), run["stop_reason"],
+            run["set_up"], run["seed"], history(run), Facts.from_dict(run["facts"]), run["stop_reason"],
             LABELS[run["set_up"]][SEEDS.index(run["seed"])],
             AS_WELL.get((run["set_up"], run["seed"]), frozenset()),
         )
@@ -71,7 +71,9 @@ def load() -> list[Golden]:
     return real + made
 
 
-def _epochs(columns: dict[str, list[Any]]) -> list[Epoch]:
+def history(run: Mapping[str, Any]) -> list[Epoch]:
+    """The epochs of a stored run; what the file does not keep of them is made up."""
+    columns = run["epochs"]
     rows = zip(*columns.values(), strict=True)
     return [Epoch(**UNMEASURED | dict(zip(columns, row, strict=True))) for row in rows]
 

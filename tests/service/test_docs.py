@@ -25,7 +25,9 @@ from service.core.facts import Facts
 from service.core.settings import Settings
 from service.core.spec import JobSpec, contradictions
 from service.docs import FOLDER, POLICY, VERDICTS
-from tests.golden.pictures import EXAMPLES, RUNS, history
+from tests.golden.pictures import EXAMPLES
+from tests.golden.runs import FILE
+from tests.golden.scoring import history
 
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}}
 OTHERS = ("index", "tutorial", "cookbook", "reference", "verdicts")
@@ -121,7 +123,7 @@ def test_there_is_a_page_a_picture_and_a_run_for_each_verdict_and_no_other() -> 
     known = {str(verdict) for verdict in Verdict}
     assert {file.stem for file in VERDICTS.glob("*.md")} == known | {"index"}
     assert {file.stem for file in VERDICTS.glob("*.png")} == known == {str(verdict) for verdict in EXAMPLES}
-    stored = {(run["set_up"], run["seed"]) for run in json.loads(RUNS.read_text())}
+    stored = {(run["set_up"], run["seed"]) for run in json.loads(FILE.read_text())}
     assert set(EXAMPLES.values()) <= stored
 
 
@@ -271,7 +273,7 @@ def test_every_pointer_in_the_pages_is_a_field_of_a_spec() -> None:
 
 def test_a_page_names_all_the_evidence_that_its_verdict_can_rest_on() -> None:
     seen = set()
-    for run in json.loads(RUNS.read_text()):
+    for run in json.loads(FILE.read_text()):
         diagnosis = diagnose(history(run), facts=Facts.from_dict(run["facts"]), stop_reason=run["stop_reason"])
         seen |= {(note.verdict, e.name) for note in (diagnosis, *diagnosis.notes) for e in note.evidence}
     assert len({verdict for verdict, _ in seen}) > 10

@@ -15,10 +15,11 @@ from service.core.facts import Facts
 from service.core.history import Epoch
 from service.core.jobs import Job
 from service.pictures import CURVES, PURPLE, draw
-from tests.golden.pictures import RUNS, history
+from tests.golden.runs import FILE
+from tests.golden.scoring import history
 
 RUN: dict[str, Any] = next(
-    run for run in json.loads(RUNS.read_text()) if (run["set_up"], run["seed"]) == ("label_noise_20", 1)
+    run for run in json.loads(FILE.read_text()) if (run["set_up"], run["seed"]) == ("label_noise_20", 1)
 )
 
 

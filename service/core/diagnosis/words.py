@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from service.core.diagnosis.curves import level, share
 from service.core.diagnosis.findings import View
 from service.core.diagnosis.verdicts import Finding, Verdict
+from service.core.plan import Z
 
 NOTHING = "No epoch has ended yet. There is nothing to tell."
 BROKEN = "The losses were not finite numbers from the start. Steps this large throw the weights away at once."
@@ -76,7 +77,7 @@ def summary(finding: Finding, view: View) -> str:
         right=share(curve.accuracy), right_then=share(curve.accuracy, at), kept=curve.kept or curve.epochs[curve.turn],
         val_then=curve.smooth_val[at], fit_then=level(curve.fit, at),
         images=_counted(view.validation_images or 0, "image"),
-        interval=f" plus or minus {1.96 * curve.val_se:.3f} (95 %)" if curve.val_se else "",
+        interval=f" plus or minus {Z * curve.val_se:.3f} (95 %)" if curve.val_se else "",
         clean=f"; scored as validation images are, training images have {fit:.3f}" if curve.is_clean else "",
         leak=_leak(view, fit),
     )  # fmt: skip

@@ -1,35 +1,5 @@
-"""The pages in this process, over a database of their own, with the worker's part played by the test."""
+"""The pages in this process: the fixtures are those of the API's tests."""
 
-from collections.abc import Iterator
+from tests.service.api.conftest import app, client, parts, settings
 
-import pytest
-from flask import Flask
-from flask.testing import FlaskClient
-
-from service.api.context import Parts
-from service.app import create_app
-from service.core.settings import Settings
-
-
-@pytest.fixture
-def settings(everywhere: Settings) -> Settings:
-    return everywhere
-
-
-@pytest.fixture
-def app(settings: Settings) -> Iterator[Flask]:
-    app = create_app(settings)
-    app.extensions["rightfit"].database.migrate()
-    yield app
-    app.extensions["rightfit"].database.close()
-
-
-@pytest.fixture
-def parts(app: Flask) -> Parts:
-    found: Parts = app.extensions["rightfit"]
-    return found
-
-
-@pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    return app.test_client()
+__all__ = ["app", "client", "parts", "settings"]
