@@ -20,6 +20,7 @@ from service.api import (
     health,
     history,
     jobs,
+    logs,
     predict,
     webhooks,
 )
@@ -47,7 +48,7 @@ from service.schemas.problem import ProblemSchema
 from service.turnstile import Turnstile
 
 RESOURCES = (
-    jobs, history, diagnosis, counterfactual, events, artifacts, predict, compare, ablations, datasets, webhooks,
+    jobs, history, diagnosis, counterfactual, events, logs, artifacts, predict, compare, ablations, datasets, webhooks,
 )  # fmt: skip
 MOST_CONNECTIONS = 32  # to the database, of one process; a request that waits for something else holds none
 PREDICTIONS = 4  # at the same time, in one process

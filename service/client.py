@@ -36,6 +36,7 @@ RECONNECT_SECONDS = 2.0  # to a stream that was cut, unless it says otherwise it
 LATER = (429, 502, 503, 504)  # "not now": the request was not carried out
 RESUMABLE = 206
 PAGE = 100  # the most that a list gives at once
+MOST_LINES = 10_000  # that a job's log keeps
 BLOCK = 1 << 18
 LINE_END = re.compile(rb"\r\n|\n|\r")
 
@@ -213,6 +214,23 @@ class Rightfit:
             finally:
                 answer.close()
             sleep(messages.retry_seconds)
+
+    def log(self, job_id: str, tail: int = 200) -> list[Json]:
+        """The newest lines that the job's trainer has written, in order: `id`, `attempt`, `at`, `level`, `message`."""
+        lines: list[Json] = self._json("GET", _job(job_id, "logs"), params={"tail": tail})["data"]
+        return lines
+
+    def follow_log(self, job_id: str, tail: int = 200) -> Iterator[Json]:
+        """The newest lines of the job's log, then each that is written until the job has ended."""
+        after = 0
+        while True:
+            page = self._json("GET", _job(job_id, "logs"), params={"tail": tail, "after": after})
+            yield from page["data"]
+            if page["is_terminal"]:
+                return
+            if page["data"]:
+                after, tail = page["data"][-1]["id"], MOST_LINES
+            sleep(PAUSE_SECONDS)
 
     def diagnose(self, job_id: str) -> Json:
         """Why the losses are what they are: `verdict`, `summary`, `evidence`, `advice`; live while the job trains."""

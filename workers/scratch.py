@@ -41,6 +41,11 @@ class Scratch:
     def best_model(self) -> Path:
         return self.folder / BEST_MODEL
 
+    @property
+    def log(self) -> Path:
+        """What the trainer writes to its stdout and stderr."""
+        return self.folder / ".log"
+
     def published(self) -> list[Path]:
         """The files that are the run's result."""
         return sorted(path for path in self.folder.iterdir() if not path.name.startswith("."))

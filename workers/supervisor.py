@@ -24,6 +24,7 @@ from service.core.changes import too_often
 from service.core.errors import CheckpointMismatch, LeaseLost, ObjectMissing, StorageError
 from service.core.history import Epoch
 from service.core.jobs import Checkpoint, Failure, Loss, Outcome, Phase, Status, StopReason, Wish, superfluous
+from service.core.logbook import LogLine
 from service.core.results import BEST_MODEL
 from service.core.settings import Settings
 from service.core.storage import Artifact, Storage, discard
@@ -32,10 +33,12 @@ from workers.lease import LeaseKeeper
 from workers.run import Run
 from workers.scratch import Scratch
 from workers.shelf import Shelf
+from workers.transcript import Transcript
 from workers.uploads import Uploads
 from workers.warm import RELEASED, Work, run_trainer
 
 LOOK_SECONDS = 0.2  # how often the flags are looked at while the trainer is silent
+LOG_SECONDS = 1.0  # how often what the trainer has written is recorded
 RETRY_SECONDS = 0.5  # between two tries to reach the database
 WRITE_SECONDS = 15.0  # for the last writes of a worker that must stop
 EXIT_SECONDS = 10.0  # for a trainer to exit after its last word
@@ -96,6 +99,7 @@ class Supervisor:
         if lease.attempt > 1:
             self._take_up(lease, keeper, scratch)
         run = self._start(lease, keeper, scratch, pack)
+        transcript = Transcript(scratch.log)
         with Uploads(partial(self._keep, lease, keeper, scratch)) as uploads:
             try:
                 while run.process.is_alive():
@@ -104,12 +108,15 @@ class Supervisor:
                     ends = [run.process.sentinel]
                     wait(ends if run.is_silent else [run.connection, *ends], LOOK_SECONDS)
                     self._record(lease, keeper, run, uploads)
+                    if time.monotonic() - transcript.read_at > LOG_SECONDS:
+                        self._log(lease, keeper, transcript.read())
                 self._record(lease, keeper, run, uploads)
             finally:
                 run.process.kill()
                 run.process.join()
                 run.connection.close()
             uploads.drain()
+        self._log(lease, keeper, transcript.rest())
         if run.was_interrupted:
             if status := self._persist(keeper, partial(self._store.release, lease, is_leaving=self._stopping.is_set())):
                 log.info("job %s attempt %d is %s", lease.job_id, lease.attempt, status)
@@ -117,6 +124,8 @@ class Supervisor:
             outcome = Outcome(Status.CANCELLED, StopReason.CANCELLED)
         else:
             outcome = run.outcome(self._settings.stall_seconds)
+            if run.last_word is None and outcome.error:
+                self._log(lease, keeper, [LogLine(time.time(), "error", outcome.error.detail)])
         outcome, published = self._publish(lease, keeper, scratch, outcome, run)
         self._end(lease, keeper, outcome, published)
 
@@ -137,8 +146,8 @@ class Supervisor:
         ours, theirs = self._context.Pipe()
         settings = self._settings
         work = Work(
-            lease.job_id, lease.attempt, dict(lease.spec), str(scratch.folder), settings.threads, keeper.held_until,
-            settings.checkpoint_seconds, settings.resident_bytes, str(pack) if pack else None,
+            lease.job_id, lease.attempt, self.worker, dict(lease.spec), str(scratch.folder), settings.threads,
+            keeper.held_until, settings.checkpoint_seconds, settings.resident_bytes, str(pack) if pack else None,
             str(settings.home / "datasets" / "published"),
         )  # fmt: skip
         process = self._context.Process(target=run_trainer, args=(work, theirs), name=f"trainer-{lease.job_id}")
@@ -186,6 +195,14 @@ class Supervisor:
                 case _:
                     run.last_word = (kind, last)
                     run.kill_at = min(run.kill_at, time.monotonic() + EXIT_SECONDS)
+
+    def _log(self, lease: Lease, keeper: LeaseKeeper, lines: list[LogLine]) -> None:
+        """Record what the trainer has written, and say here too what is more than its ordinary course."""
+        for line in lines:
+            if line.level != "info":
+                log.warning("job %s attempt %d: %s: %s", lease.job_id, lease.attempt, line.level, line.message)
+        if lines:
+            self._persist(keeper, partial(self._store.write_log, lease, lines))
 
     def _keep(self, lease: Lease, keeper: LeaseKeeper, scratch: Scratch, said: dict[str, Any]) -> None:
         """Store a checkpoint where any worker finds it. One that cannot be stored is passed over: others follow."""

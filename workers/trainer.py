@@ -42,6 +42,7 @@ from service.core.plan import GIB, UNLIMITED, plan
 from service.core.results import ONNX, REPORT, SAFETENSORS, SPLIT
 from service.core.spec import JobSpec, unknown_parts
 from workers.energy import meter
+from workers.narration import say
 from workers.scratch import Scratch
 from workers.training.checkpoint import load_tensors, save_json, save_tensors
 from workers.training.data import Places
@@ -55,6 +56,7 @@ from workers.training.parent import die_with_parent
 from workers.training.process import tune
 from workers.training.report import summary
 from workers.training.state import EpochResult, Snapshot
+from workers.transcript import begin
 from workers.warm import RELEASED, Work
 from workers.watch import Watch, told_of
 
@@ -71,6 +73,8 @@ def main(work: Work, connection: Connection) -> None:
     """Run one job and report how it ended: `ended` with a stop reason, or `failed` with whose fault it was."""
     _die_with_supervisor()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    begin(Scratch(Path(work.folder)).log)
+    log.info("attempt %d by %s, torch %s, %d threads", work.attempt, work.worker, torch.__version__, work.threads)
     line = Line(connection, work.held_until)
     try:
         tune(work.threads)
@@ -84,7 +88,7 @@ def main(work: Work, connection: Connection) -> None:
     except Invalid as error:
         line.report("failed", _failure("internal_error", "user", error.code, str(error)))
     except Exception as error:
-        log.exception("job %s attempt %d failed", work.job_id, work.attempt)
+        log.exception("nobody foresaw this")
         line.report("failed", told(error, work))
 
 
@@ -146,6 +150,7 @@ class Line:
             threading.Thread(target=target, daemon=True).start()
 
     def report(self, kind: str, content: dict[str, Any]) -> None:
+        say(kind, content)
         with self._sending:
             self._connection.send((kind, content))
 
@@ -189,6 +194,7 @@ def run(
     started = time.time()
     report("phase", {"phase": "preparing"})
     device = pick_device(spec.device)
+    log.info("%s on %s, data set %s", spec.model.arch, device, spec.dataset.id)
     prepared = prepare(spec, Places(Path(work.pack) if work.pack else None, scratch.folder, Path(work.library)))
     images, split = prepared.images, prepared.split
     batches = prepared.on(device, work.resident_bytes)
@@ -212,6 +218,8 @@ def run(
         report("checkpoint", {"number": number, "epochs": len(snapshot["history"]), "best_epoch": best})
 
     earlier = _earlier(scratch.last)
+    if earlier:
+        log.info("goes on after epoch %d", len(earlier["history"]))
     if earlier and earlier["best"] is not None:
         save_tensors(scratch.best_model, earlier["best"])
     report("phase", {"phase": "training"})

@@ -40,6 +40,7 @@ class Work:
 
     job_id: str
     attempt: int
+    worker: str
     spec: dict[str, object]
     folder: str
     threads: int

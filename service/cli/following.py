@@ -4,11 +4,10 @@ import json
 
 import click
 
-from service.cli import words
 from service.cli.completing import job_ids
 from service.cli.session import Session, json_option
 from service.cli.watching import TRIES, watch_to_the_end
-from service.client import Event
+from service.client import Json
 
 
 @click.command()
@@ -26,21 +25,23 @@ def watch(session: Session, job_id: str) -> None:
 @click.command()
 @click.argument("job_id", metavar="ID", shell_complete=job_ids)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
+@click.option("-n", "--tail", type=click.IntRange(1, 10_000), default=200, show_default=True, help="Lines, the newest.")
 @json_option
 @click.pass_obj
-def logs(session: Session, job_id: str, follow: bool) -> None:
-    """Tell what happened to a job: phases, epochs, verdicts.
+def logs(session: Session, job_id: str, follow: bool, tail: int) -> None:
+    """Print what a job's trainer has written: its data, epochs, verdicts, errors.
 
-    --json gives `{"data": [...]}`; with --follow a document a line, as things happen.
+    --json gives `{"data": [...]}`; with --follow a document a line, as they are written.
     """
     with session.client(tries=TRIES) as client:
         if not follow:
-            found = client.events(job_id)
-            session.answer({"data": [event._asdict() for event in found]}, lambda: "\n".join(map(_line, found)))
+            found = client.log(job_id, tail)
+            session.answer({"data": found}, lambda: "\n".join(map(_line, found)) or "nothing yet")
             return
-        for event in client.stream(job_id):
-            click.echo(json.dumps(event._asdict()) if session.as_json else _line(event))
+        for line in client.follow_log(job_id, tail):
+            click.echo(json.dumps(line) if session.as_json else _line(line))
 
 
-def _line(event: Event) -> str:
-    return f"{event.data['at'][:19].replace('T', ' ')}  {words.event(event.type, event.data)}"
+def _line(line: Json) -> str:
+    level = "" if line["level"] == "info" else f"{line['level']}: "
+    return f"{line['at'][:19].replace('T', ' ')}  {level}{line['message']}"

@@ -82,7 +82,7 @@ def _line(job: Json) -> str:
     last = job["last"]
     if job["status"] != "running" or not last:
         return f"{job['id']}: {words.state(job)}"
-    return words.event("epoch", last)
+    return words.epoch(last)
 
 
 def _state(job: Json) -> RenderableType:

@@ -109,20 +109,10 @@ def datasets(listed: list[Json]) -> Table:
     return table
 
 
-def event(kind: str, data: Json) -> str:
-    """What happened, in a line."""
-    if kind == "epoch":
-        better = ", the best so far" if data["improved"] else ""
-        train, val = (number(data[name]) or data["flag"] for name in ("train_loss", "val_loss"))
-        accuracy = percent(data["val_accuracy"])
-        return f"epoch {data['epoch']}: train loss {train}, val loss {val}, val accuracy {accuracy}{better}"
-    if kind == "status":
-        error = data.get("error")
-        reason = f" ({data['stop_reason']})" if data.get("stop_reason") else ""
-        return f"{data['status']}{reason}" + (f": {error['detail']}" if error else "")
-    if kind == "phase":
-        return str(data["phase"])
-    if kind == "resumed":
-        return f"goes on after epoch {data['after_epoch']}"
-    told = {name: value for name, value in data.items() if name != "at"}
-    return f"{kind}: {told['summary'] if 'summary' in told else json.dumps(told)}"
+def epoch(row: Json) -> str:
+    """An epoch in a line."""
+    better = ", the best so far" if row["improved"] else ""
+    train, val = (number(row[name]) or row["flag"] for name in ("train_loss", "val_loss"))
+    return (
+        f"epoch {row['epoch']}: train loss {train}, val loss {val}, val accuracy {percent(row['val_accuracy'])}{better}"
+    )

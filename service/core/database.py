@@ -163,6 +163,17 @@ events = Table(
     Index("events_by_type", "job_id", "type", "seq"),
 )
 
+log_lines = Table(
+    "log_lines",
+    metadata,
+    _of_job(),
+    Column("id", Integer, primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("at", Float(53), nullable=False),
+    Column("level", Text, nullable=False),
+    Column("message", Text, nullable=False),
+)
+
 artifacts = Table(
     "artifacts",
     metadata,

@@ -20,6 +20,7 @@ from service.core.errors import Conflict, LeaseLost, NotFound
 from service.core.history import COLUMNS, Epoch
 from service.core.jobs import TERMINAL, Checkpoint, Job, Loss, Outcome, Phase, Retries, Status, StopReason, Wish
 from service.core.lineage import Relative, family
+from service.core.logbook import Entry, LogLine, add_lines, newest_lines
 from service.core.plan import Splits
 from service.core.quotas import UNLIMITED, Quotas
 from service.core.records import WHOLE_JOB, read_job, read_jobs
@@ -269,12 +270,16 @@ class Store:
         """Whether the job has ended, and at most `limit` of its events after the given one. Raises NotFound."""
         wanted = select(events).where(events.c.job_id == job_id, events.c.seq > after)
         with self._db.read() as c:
-            status = c.execute(select(jobs.c.status).where(jobs.c.tenant == tenant, jobs.c.id == job_id)).scalar()
-            if status is None:
-                raise NotFound(f"there is no job {job_id!r}")
+            status = _status(c, tenant, job_id)
             rows = c.execute(wanted.order_by(events.c.seq).limit(limit)).mappings()
             found = tuple(Event(row["seq"], row["type"], row["at"], row["data"]) for row in rows)
         return status in TERMINAL, found
+
+    def log(self, tenant: str, job_id: str, after: int, tail: int) -> tuple[bool, tuple[Entry, ...]]:
+        """Whether the job has ended, and the newest `tail` lines of its log after the given one. Raises NotFound."""
+        with self._db.read() as c:
+            status = _status(c, tenant, job_id)
+            return status in TERMINAL, newest_lines(c, job_id, after, tail)
 
     def lineage(self, tenant: str, job_id: str) -> tuple[Relative, ...]:
         """The job's family, the oldest first. Raises NotFound."""
@@ -412,6 +417,12 @@ class Store:
             _fenced(c, lease, {}, "diagnosis", told)
         self._on_change(lease.job_id)
 
+    def write_log(self, lease: Lease, lines: Sequence[LogLine]) -> None:
+        """Add lines to the job's log. Raises LeaseLost."""
+        with self._db.write() as c:
+            _row(c, lease)
+            add_lines(c, lease.job_id, lease.attempt, lines)
+
     def checkpoints(self, job_id: str) -> tuple[Checkpoint, ...]:
         """Those that are kept of a job, the newest first."""
         with self._db.read() as c:
@@ -425,9 +436,9 @@ class Store:
         through a fault of its own.
         """
         with self._db.write() as c:
-            held = c.execute(select(jobs.c.cancel_requested).where(_held(lease)).with_for_update())
+            row = c.execute(select(jobs.c.cancel_requested).where(_held(lease)).with_for_update())
             failed_it = outcome.error is not None and outcome.error.origin == "infrastructure"
-            if held.scalar() and (outcome.status is Status.SUCCEEDED or failed_it):
+            if row.scalar() and (outcome.status is Status.SUCCEEDED or failed_it):
                 outcome = Outcome(Status.CANCELLED, StopReason.CANCELLED)
             if not end(c, _held(lease), outcome, published):
                 raise _lost(lease)
@@ -534,6 +545,14 @@ class Store:
 
 def _held(lease: Lease) -> ColumnElement[bool]:
     return and_(jobs.c.id == lease.job_id, jobs.c.attempt == lease.attempt, jobs.c.status == Status.RUNNING)
+
+
+def _status(c: Connection, tenant: str, job_id: str) -> str:
+    """Raises NotFound."""
+    status: str | None = c.execute(select(jobs.c.status).where(jobs.c.tenant == tenant, jobs.c.id == job_id)).scalar()
+    if status is None:
+        raise NotFound(f"there is no job {job_id!r}")
+    return status
 
 
 def _row(c: Connection, lease: Lease) -> RowMapping:

@@ -14,8 +14,8 @@ from service.schemas.pages import PageQuerySchema
 MAX_WAIT_SECONDS = 60.0
 LEAST_POINTS, MOST_POINTS = 100, 10_000  # of a curve that is drawn
 LINKS = (
-    "history", "diagnosis", "counterfactual", "lineage", "events", "artifacts", "predict", "cancel", "pause", "resume",
-    "retry", "fork",
+    "history", "diagnosis", "counterfactual", "lineage", "events", "logs", "artifacts", "predict", "cancel", "pause",
+    "resume", "retry", "fork",
 )  # fmt: skip
 SUBMITTED = {
     "Location": {"description": "the job", "schema": {"type": "string"}},

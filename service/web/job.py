@@ -15,7 +15,8 @@ from service.core.store import Event
 from service.web.blueprint import blueprint, page
 
 PATIENCES, MIN_DELTAS = (1, 3, 5, 10, 20), (0.0, 0.001, 0.01)  # of the table of what would have been
-LOGGED = 200  # events, the newest
+TOLD = 200  # events, the newest
+LOGGED = 100  # lines of its log, the newest
 EPOCH = "epoch"  # events of which the curves tell
 
 
@@ -23,7 +24,7 @@ EPOCH = "epoch"  # events of which the curves tell
 def job(job_id: str) -> str:
     """A job as it stands"""
     found, epochs = parts().store.history(tenant(), job_id)
-    events = parts().store.events(tenant(), job_id, max(0, found.version - LOGGED), LOGGED)[1]
+    events = parts().store.events(tenant(), job_id, max(0, found.version - TOLD), TOLD)[1]
     parent = _parent(found)
     return page(
         "job",
@@ -36,7 +37,8 @@ def job(job_id: str) -> str:
         parent=parent,
         forks=[kin for kin in parts().store.lineage(tenant(), job_id) if kin.parent == job_id],
         artifacts=parts().store.artifacts(tenant(), job_id),
-        log=[{"at": event.at, "words": _words(event)} for event in reversed(events) if event.type != EPOCH],
+        events=[{"at": event.at, "words": _words(event)} for event in reversed(events) if event.type != EPOCH],
+        log=parts().store.log(tenant(), job_id, 0, LOGGED)[1],
         actions=_actions(found),
     )
 
@@ -75,7 +77,7 @@ def _actions(found: Job) -> list[str]:
 
 
 def _words(event: Event) -> str:
-    """An event in a line of the log."""
+    """An event in a line."""
     told: dict[str, Any] = {name: value for name, value in event.data.items() if not isinstance(value, (dict, list))}
     if event.type in told:
         return ", ".join(str(value) for value in told.values() if value is not None)

@@ -3,12 +3,17 @@
 import json
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from service import client
 from service.cli import main
+from service.core.jobs import Outcome, Status, StopReason
+from service.core.logbook import LogLine
 from tests.pictures import folders
 from tests.ports import free_port
 from tests.service.api.test_api import claim
@@ -75,22 +80,44 @@ def test_jobs_are_paused_resumed_and_cancelled(rightfit: Type, spec: str) -> Non
     assert "409" in refused.stderr
 
 
-def test_what_happened_is_told_in_lines(rightfit: Type, spec: str, live: Live, tmp_path: Path) -> None:
+def test_what_the_trainer_wrote_is_told_in_lines(rightfit: Type, spec: str, live: Live) -> None:
     job = told(rightfit("train", spec, "--json"))["id"]
-    worked(live, tmp_path, (0.9, 0.5, float("nan")))
-    lines = rightfit("logs", job).stdout.splitlines()
-    assert [line.split("  ", 1)[1] for line in lines] == [
-        "queued",
-        "running",
-        "epoch 1: train loss 0.5000, val loss 0.9000, val accuracy 80.0 %, the best so far",
-        "epoch 2: train loss 0.5000, val loss 0.5000, val accuracy 80.0 %, the best so far",
-        "epoch 3: train loss 0.5000, val loss nan, val accuracy 80.0 %",
-        "succeeded (max_epochs)",
+    assert "nothing yet" in rightfit("logs", job).stdout
+    lease = claim(live.parts)
+    written = [
+        LogLine(0.0, "info", "epoch 1"),
+        LogLine(0.0, "output", "Fatal Python error"),
+        LogLine(0.0, "info", "end"),
     ]
+    live.parts.store.write_log(lease, written)
+    live.parts.store.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
+    lines = rightfit("logs", job).stdout.splitlines()
+    assert [line.split("  ", 1)[1] for line in lines] == ["epoch 1", "output: Fatal Python error", "end"]
     assert rightfit("logs", job, "--follow").stdout.splitlines() == lines
+    assert rightfit("logs", job, "--tail", "1").stdout.splitlines() == lines[-1:]
     listed = told(rightfit("logs", job, "--json"))["data"]
     followed = rightfit("logs", "-f", job, "--json").stdout.splitlines()
     assert [json.loads(line) for line in followed] == listed
+
+
+def test_a_log_is_followed_until_the_job_has_ended(
+    rightfit: Type, spec: str, live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = told(rightfit("train", spec, "--json"))["id"]
+    lease = claim(live.parts)
+    live.parts.store.write_log(lease, [LogLine(0.0, "info", "one"), LogLine(0.0, "info", "two")])
+    monkeypatch.setattr(client, "PAUSE_SECONDS", 0.05)
+
+    def go_on() -> None:
+        time.sleep(0.3)
+        live.parts.store.write_log(lease, [LogLine(0.0, "info", f"{n} more") for n in range(3)])
+        live.parts.store.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
+
+    worker = threading.Thread(target=go_on)
+    worker.start()
+    followed = rightfit("logs", job, "--follow", "--tail", "1").stdout.splitlines()
+    worker.join()
+    assert [line.split("  ", 1)[1] for line in followed] == ["two", "0 more", "1 more", "2 more"]
 
 
 def test_a_file_is_downloaded_and_its_digest_told(rightfit: Type, spec: str, live: Live, tmp_path: Path) -> None:

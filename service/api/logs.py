@@ -1,0 +1,30 @@
+"""The resource /v1/jobs/{id}/logs: what the job's trainers have written."""
+
+from typing import Any
+
+from flask import Response
+
+from service.api.blueprint import Blueprint
+from service.api.context import parts
+from service.auth import tenant
+from service.core.logbook import Entry
+from service.schemas.jobs import told_time
+from service.schemas.logs import LogsQuerySchema, LogsSchema
+
+blueprint = Blueprint("logs", __name__, url_prefix="/v1/jobs", description="What the trainer has written")
+
+
+@blueprint.route("/<job_id>/logs")
+@blueprint.arguments(LogsQuerySchema, location="query")
+@blueprint.response(200, LogsSchema)
+@blueprint.alt_response(200, content_type="text/plain", schema={"type": "string"}, description="As format says")
+def logs(query: dict[str, Any], job_id: str) -> Any:
+    """The newest lines of a job's log, in order"""
+    is_terminal, found = parts().store.log(tenant(), job_id, query["after"], query["tail"])
+    if query["format"] == "text":
+        return Response("".join(map(_line, found)), mimetype="text/plain")
+    return {"data": found, "is_terminal": is_terminal}
+
+
+def _line(entry: Entry) -> str:
+    return f"{told_time(entry.at)} attempt {entry.attempt} {entry.level}: {entry.message}\n"

@@ -1,0 +1,58 @@
+"""The log of a job over HTTP."""
+
+from flask.testing import FlaskClient
+
+from service.api.context import Parts
+from service.core.jobs import Outcome, Status, StopReason
+from service.core.logbook import LogLine
+from tests.service.api.test_api import claim, is_problem, submit
+
+LINES = (
+    LogLine(1_700_000_000.25, "info", "epoch 1"),
+    LogLine(1_700_000_001.5, "error", "ValueError: no\n  at line 1"),
+    LogLine(1_700_000_002.0, "output", "crashed"),
+)
+
+
+def test_the_newest_lines_are_told_in_order(client: FlaskClient, parts: Parts) -> None:
+    address = submit(client)["links"]["logs"]
+    assert client.get(address).json == {"data": [], "is_terminal": False}
+    lease = claim(parts)
+    parts.store.write_log(lease, LINES)
+    whole = client.get(address).json
+    assert whole["data"][0] == {
+        "id": 1, "attempt": 1, "at": "2023-11-14T22:13:20.250Z", "level": "info", "message": "epoch 1"
+    }  # fmt: skip
+    assert [line["message"] for line in whole["data"]] == [line.message for line in LINES]
+    assert client.get(f"{address}?tail=2").json["data"] == whole["data"][1:]
+    assert client.get(f"{address}?after=1&tail=1").json["data"] == whole["data"][2:]
+    parts.store.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
+    assert client.get(address).json == {"data": whole["data"], "is_terminal": True}
+
+
+def test_as_text_it_is_for_people(client: FlaskClient, parts: Parts) -> None:
+    address = submit(client)["links"]["logs"]
+    parts.store.write_log(claim(parts), LINES)
+    answer = client.get(f"{address}?format=text")
+    assert answer.mimetype == "text/plain"
+    first, second, rest, third = answer.text.splitlines()
+    assert first == "2023-11-14T22:13:20.250Z attempt 1 info: epoch 1"
+    assert (second.split(" ", 1)[1], rest) == ("attempt 1 error: ValueError: no", "  at line 1")
+    assert third.endswith("output: crashed")
+
+
+def test_bad_questions_are_told_what_is_allowed(client: FlaskClient) -> None:
+    address = submit(client)["links"]["logs"]
+    for query in ("tail=0", "tail=10001", "after=-1", "format=xml"):
+        problem = is_problem(client.get(f"{address}?{query}"), 422)
+        assert problem["errors"][0]["allowed"]
+    is_problem(client.get("/v1/jobs/job_none/logs"), 404)
+
+
+def test_the_log_goes_with_its_job(client: FlaskClient, parts: Parts) -> None:
+    job = submit(client)
+    lease = claim(parts)
+    parts.store.write_log(lease, LINES)
+    parts.store.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
+    assert client.delete(job["links"]["self"]).status_code == 204
+    is_problem(client.get(job["links"]["logs"]), 404)

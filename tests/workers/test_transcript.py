@@ -1,0 +1,108 @@
+"""What trainers write: to their log, past it, and as they die."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from service.core.errors import LeaseLost
+from service.core.logbook import KEPT, OUTPUT, LogLine
+from service.core.store import Store
+from tests.ports import eventually
+from tests.workers.conftest import ENDLESS, Bench
+from workers.transcript import AT_ONCE, Transcript
+
+WRITER = """
+import logging, os, sys, warnings
+from pathlib import Path
+from workers.transcript import begin
+begin(Path(sys.argv[1]))
+logging.getLogger("any").info("said %d\\nin two lines", 1)
+os.write(1, b"by a library \\xff\\0\\n")
+os.write(2, b'{"not": "a line of the log"}\\n')
+warnings.warn("beware")
+os.write(1, b"unfinished")
+"""
+
+
+def written(bench: Bench, job_id: str) -> list[tuple[str, str]]:
+    return [(line.level, line.message) for line in bench.store.log("t", job_id, 0, KEPT)[1]]
+
+
+def test_whatever_a_process_writes_is_a_line_in_its_order(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    transcript = Transcript(file)
+    assert transcript.read() == []
+    subprocess.run([sys.executable, "-c", WRITER, str(file)], check=True)
+    said, library, braces, warned, *more = [(line.level, line.message) for line in transcript.read()]
+    assert said == ("info", "said 1\nin two lines")
+    assert library == (OUTPUT, "by a library \N{REPLACEMENT CHARACTER}")
+    assert braces == (OUTPUT, '{"not": "a line of the log"}')
+    assert warned[0] == "warning"
+    assert "beware" in warned[1]
+    assert more == []
+    assert [line.message for line in transcript.rest()] == ["unfinished"]
+    assert transcript.rest() == []
+
+
+def test_of_a_flood_the_end_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    file.write_bytes(b"x" * 99 + b"\n" + b"y" * AT_ONCE + b"\nthe end\n")
+    assert [line.message for line in Transcript(file).rest()][-1] == "the end"
+
+
+def test_the_log_of_a_job_tells_its_course(bench: Bench) -> None:
+    job = bench.run()
+    lines = [message for level, message in written(bench, job.id) if level == "info"]
+    assert lines[0].startswith(f"attempt 1 by {bench.supervisor.worker}, torch ")
+    assert lines[1:4] == [
+        "preparing",
+        "mlp on cpu, data set digits",
+        "100 images to train on, 359 to validate, 0 to test",
+    ]
+    told = [epoch for epoch in lines if epoch.startswith("epoch ")]
+    assert [epoch.split(":")[0] for epoch in told] == ["epoch 1", "epoch 2", "epoch 3"]
+    assert lines[-1] == "stopped (max_epochs) after 3 epochs"
+
+
+def test_the_last_words_of_a_trainer_that_crashes_are_kept(bench: Bench) -> None:
+    bench = bench.another(replace(bench.settings, attempts=1))
+    job = bench.submit(**ENDLESS)
+    thread = bench.start()
+    assert eventually(lambda: bench.training(job))
+    os.kill(bench.trainer_pids()[0], signal.SIGSEGV)
+    thread.join(30)
+    lines = written(bench, job.id)
+    assert (OUTPUT, "Fatal Python error: Segmentation fault") in lines
+    assert lines[-1] == ("error", "the trainer process was killed by SIGSEGV")
+
+
+def test_an_error_and_an_attempt_after_it_are_in_one_log(bench: Bench) -> None:
+    bench = bench.another(replace(bench.settings, attempts=1))
+    job = bench.run(model={"arch": "squeezenet1_1", "pretrained": True}, dataset={"id": "digits", "image_size": 32})
+    assert bench.job(job).status == "failed"
+    level, message = written(bench, job.id)[-1]
+    assert (level, message.split(":")[0]) == ("error", "pretrained_unavailable")
+    bench.store.retry("t", job.id)
+    bench.supervisor.run_next()
+    _, found = bench.store.log("t", job.id, 0, KEPT)
+    assert {line.attempt for line in found} == {1, 2}
+    assert [line.id for line in found] == list(range(1, len(found) + 1))
+
+
+def test_only_who_holds_the_job_writes_its_log_and_the_newest_lines_stay(bench: Bench, store: Store) -> None:
+    job = bench.submit()
+    lease = store.claim("w", 60)
+    assert lease is not None
+    store.write_log(lease, [LogLine(0.0, "info", str(n)) for n in range(KEPT - 1)])
+    store.write_log(lease, [LogLine(0.0, "info", f"late {n}") for n in range(3)])
+    ended, found = store.log("t", job.id, 0, 2 * KEPT)
+    assert not ended
+    assert (len(found), found[0].message, found[-1].message) == (KEPT, "2", "late 2")
+    assert [line.id for line in store.log("t", job.id, found[-1].id - 1, KEPT)[1]] == [KEPT + 2]
+    with pytest.raises(LeaseLost):
+        store.write_log(replace(lease, attempt=lease.attempt + 1), [LogLine(0.0, "info", "of another")])

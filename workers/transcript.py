@@ -1,0 +1,77 @@
+"""What a trainer process writes, to its log or past it, becomes the log of its job.
+
+The trainer's stdout and stderr are one file, so that the last words of a process that crashes are in it too; its own
+log writes JSON lines there. The supervisor reads the file as it grows.
+"""
+
+import faulthandler
+import json
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+
+from service.core.logbook import OUTPUT, LogLine
+
+LONGEST = 10_000  # characters of a message
+AT_ONCE = 1 << 20  # bytes of one reading
+
+
+class _Lines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return json.dumps({"at": record.created, "level": record.levelname.lower(), "message": super().format(record)})
+
+
+def begin(file: Path) -> None:
+    """Write all that this process says to the file from now on, and a traceback should it crash."""
+    with file.open("ab") as opened:
+        os.dup2(opened.fileno(), sys.stdout.fileno())
+        os.dup2(opened.fileno(), sys.stderr.fileno())
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Lines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    faulthandler.enable()
+
+
+class Transcript:
+    """The file as its reader sees it."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._offset = 0
+        self._unfinished = b""
+        self.read_at = time.monotonic()
+
+    def read(self) -> list[LogLine]:
+        """The whole lines that were added since the last time."""
+        self.read_at = time.monotonic()
+        *whole, self._unfinished = (self._unfinished + self._added()).split(b"\n")
+        return [_line(raw) for raw in whole]
+
+    def rest(self) -> list[LogLine]:
+        """All that is left, once the trainer has ended; of very much, the end."""
+        if self._file.exists():
+            self._offset = max(self._offset, self._file.stat().st_size - AT_ONCE)
+        lines = self.read()
+        last, self._unfinished = self._unfinished, b""
+        return [*lines, _line(last)] if last else lines
+
+    def _added(self) -> bytes:
+        if not self._file.exists():
+            return b""
+        with self._file.open("rb") as file:
+            file.seek(self._offset)
+            added = file.read(AT_ONCE)
+        self._offset += len(added)
+        return added
+
+
+def _line(raw: bytes) -> LogLine:
+    text = raw.decode(errors="replace").replace("\0", "")
+    try:
+        told = json.loads(text)
+        return LogLine(float(told["at"]), str(told["level"]), str(told["message"])[:LONGEST])
+    except (ValueError, TypeError, KeyError):
+        return LogLine(time.time(), OUTPUT, text[:LONGEST])
