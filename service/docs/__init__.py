@@ -57,7 +57,10 @@ def page(address: str) -> Response:
     text = reference() if address == REFERENCE else _known(PAGES, address).read_text("utf-8")
     rendered = markdown.render(text, lambda link: _resolve(address, link))
     links = {"api": url_for(API_PAGE), "style": url_for(".style")}
-    links |= {name: url_for(".page", address=name) for name in ("index", "tutorial", "cookbook", REFERENCE, "verdicts")}
+    links |= {
+        name: url_for(".page", address=name)
+        for name in ("index", "tutorial", "cookbook", REFERENCE, "running", "verdicts")
+    }
     body = Markup(rendered.body)  # noqa: S704 - our own text, HTML is off
     html = _templates.get_template("page.html").render(title=rendered.title, body=body, links=links)
     return _answer(html.encode(), "text/html")

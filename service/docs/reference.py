@@ -20,6 +20,12 @@ and the job tells its effective spec with every default filled in. A name that i
 of another type or out of range: the answer lists all faults at once. `?validate_only=true` checks a spec and plans it
 without storing anything.
 
+How losses are measured: `val_loss` is plain cross entropy in eval mode and fp32, averaged per image, whatever the
+objective. `train_loss` is the objective's data term as weights move, with dropout and augmentation in force;
+`train_loss_clean` scores a part of the training images exactly as validation images are scored, so it is the one to
+compare with `val_loss`. The same spec on the same machine gives the same history, bit for bit, on a CPU, also through
+an interruption.
+
 This page is made from the declarations that check the requests.
 """
 NOUNS: Mapping[Any, str] = {bool: "boolean", int: "whole number", float: "number", str: "text"}

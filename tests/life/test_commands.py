@@ -1,9 +1,8 @@
-"""A whole life by command, and the README's section on it, run as it stands."""
+"""A whole life by command."""
 
 import hashlib
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -60,15 +59,3 @@ def test_pictures_are_pushed_trained_on_diagnosed_cured_and_fetched(serving: Ser
     manifest = httpx.get(f"{serving.url}{cured['links']['artifacts']}").json()["data"]
     expected = {entry["name"]: entry["sha256"] for entry in manifest}["best_model.pth"]
     assert got["sha256"] == expected == hashlib.sha256(content).hexdigest()
-
-
-def test_the_commands_and_the_snippet_of_the_readme_work(serving: Serving, home: Path) -> None:
-    section = (ROOT / "README.md").read_text().partition("## By command and from Python")[2].partition("\n## ")[0]
-    (script,) = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
-    told = ran(serving, home, "bash", "-euo", "pipefail", "-c", script)
-    for words in ("best: epoch", "rightfit fork job_", "best val loss", "as in the manifest", "ready"):
-        assert words in told, words
-    assert (home / "best_model.pth").stat().st_size > 0
-    (snippet,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    told = ran(serving, home, sys.executable, "-c", snippet)
-    assert [line.split()[0] for line in told.splitlines()].count("epoch") == 3

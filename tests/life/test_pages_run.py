@@ -1,4 +1,4 @@
-"""Every command and every snippet of the pages, run as they stand, in their order, against a whole stack."""
+"""Every command and every snippet of the README and the pages, run as they stand, against a whole stack."""
 
 import os
 import re
@@ -11,15 +11,20 @@ from typing import Any
 
 import httpx
 import pytest
+import torch
 
 from service.core.diagnosis import Verdict
 from service.docs import FOLDER, VERDICTS
 from tests.conftest import Serving
+from tests.pictures import folders, zipped
+from tests.servers import ROOT
 
 WRITTEN = "http://127.0.0.1:8000"  # where the pages suppose the service
 FENCED = re.compile(r"^```(\w+) *(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BEFORE_ALL = "make "  # begins each line of the blocks that set up and start what the others need
 NOT_RUN = re.compile(r"# Not run by the tests: \S+")  # in a block's first line, for the reader too
 SHARED = "SMALL = "  # the snippet of the names that all later ones use
+README = ROOT / "README.md"
 SECONDS = 240  # for a page, on a busy machine; a command that waits for what never comes is ended
 
 pytestmark = pytest.mark.timeout(2 * SECONDS)  # the stack's start counts for the first of them
@@ -35,7 +40,9 @@ class Block:
 
     @property
     def is_run(self) -> bool:
-        return self.language in ("sh", "python") and not NOT_RUN.match(self.text)
+        return (
+            self.language in ("sh", "python") and not NOT_RUN.match(self.text) and not self.text.startswith(BEFORE_ALL)
+        )
 
 
 def blocks(text: str) -> list[Block]:
@@ -63,7 +70,7 @@ def told(text: str, folder: Path, url: str) -> str:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     ran = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", program], cwd=folder, capture_output=True, text=True, check=False,
-        timeout=SECONDS, env=os.environ | {"PATH": path},
+        timeout=SECONDS, env=os.environ | {"PATH": path, "RIGHTFIT_URL": url},
     )  # fmt: skip
     assert ran.returncode == 0, (ran.stdout[-2000:], ran.stderr[-2000:])
     _, *answers = re.split(r"^@@ \d+$", ran.stdout, flags=re.MULTILINE)
@@ -71,6 +78,29 @@ def told(text: str, folder: Path, url: str) -> str:
         is_problem = '"code":' in answer and '"request_id":' in answer
         assert is_problem == (block.shows == "refused"), (block.text, answer)
     return ran.stdout
+
+
+def test_the_commands_of_the_readme_work(serving: Serving, tmp_path: Path) -> None:
+    for name, data in folders(each=20).items():
+        (tmp_path / "pets" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "pets" / name).write_bytes(data)
+    (tmp_path / "pets.zip").write_bytes(zipped(folders()))
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    said = told(README.read_text("utf-8"), tmp_path, serving.url)
+    for words in (
+        "best: epoch", "rightfit fork job_", "best val loss", "as in the manifest", '"probabilities"', "event: end",
+        '"verdict":', '"parent":"', '"differences":', '"stop_epoch":', '"pointer": "/optimizer/lr"', "\nepoch 0.",
+        '"name":"2 global_avg_pool"',
+    ):  # fmt: skip
+        assert words in said, words
+    assert said.count('"name":"pets"') == 3
+    assert torch.load(tmp_path / "best_model.pth", weights_only=True)
+
+
+def test_the_targets_of_the_readme_exist() -> None:
+    named = set(re.findall(r"\bmake ([a-z]+)\b", README.read_text("utf-8")))
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    assert named == targets
 
 
 def test_the_tutorial_goes_from_pictures_to_a_better_model(serving: Serving, tmp_path: Path) -> None:
@@ -97,7 +127,9 @@ def test_the_recipes_of_the_cookbook_work(serving: Serving, tmp_path: Path) -> N
     assert "('/optimizer/lr', 'a number, above 0 to 10')" in said
 
 
-@pytest.mark.parametrize("page", ["tutorial", "cookbook", "index", *(f"verdicts/{verdict}" for verdict in Verdict)])
+@pytest.mark.parametrize(
+    "page", ["tutorial", "cookbook", "index", "running", *(f"verdicts/{verdict}" for verdict in Verdict)]
+)
 def test_a_block_is_run_or_says_why_not(page: str) -> None:
     found = blocks((FOLDER / f"{page}.md").read_text("utf-8"))
     assert len(found) == (FOLDER / f"{page}.md").read_text("utf-8").count("\n```") / 2

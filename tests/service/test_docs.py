@@ -5,7 +5,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from html.parser import HTMLParser
 from typing import Any
@@ -30,7 +30,7 @@ from tests.golden.runs import FILE
 from tests.golden.scoring import history
 
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}}
-OTHERS = ("index", "tutorial", "cookbook", "reference", "verdicts")
+OTHERS = ("index", "tutorial", "cookbook", "reference", "running", "verdicts")
 PAGES = [*(f"/docs/{name}" for name in OTHERS), *(f"/docs/verdicts/{verdict}" for verdict in Verdict)]
 CURE = re.compile(r"(?:^\d+\. |, and |, )`([a-z0-9_]+)` (sets|changes no field)", re.MULTILINE)
 FORK = ["curl", "-s", "-X", "POST", "$JOB/fork", "-H", "Content-Type: application/json", "-d"]
@@ -279,3 +279,9 @@ def test_a_page_names_all_the_evidence_that_its_verdict_can_rest_on() -> None:
     assert len({verdict for verdict, _ in seen}) > 10
     missing = {(verdict, name) for verdict, name in seen if f"`{name}`" not in text(verdict)}
     assert not missing
+
+
+def test_every_setting_is_in_the_page_on_running_it() -> None:
+    table = (FOLDER / "running.md").read_text("utf-8").partition("## Settings")[2]
+    named = set(re.findall(r"`([A-Z_]{4,})\b", table))
+    assert {field.name.upper() for field in fields(Settings)} <= named
