@@ -16,7 +16,6 @@ from rich.table import Table
 
 from service import curves
 from service.client import Rightfit
-from service.core.diagnosis import diagnose
 from service.core.history import Epoch
 from service.core.results import BEST_MODEL, REPORT
 from service.core.settings import Settings
@@ -36,8 +35,8 @@ REFRESHES = 10  # a second
 REPORTS = (BEST_MODEL, REPORT)
 
 
-def run(console: Console) -> int:
-    """Returns the exit status: 0 once both models were downloaded and found to be what their histories say."""
+def run(console: Console) -> list[dict[str, Any]]:
+    """The jobs at their end; `verified` says of each that its model was downloaded and is what its history says."""
     with tempfile.TemporaryDirectory(prefix="rightfit-demo-") as home:
         settings = Settings.from_env({"RIGHTFIT_HOME": home})
         console.print("Starting broker, worker and API in a temporary folder (the worker imports torch) …")
@@ -45,11 +44,11 @@ def run(console: Console) -> int:
             console.print(f"Ready at {stack.url}. Two jobs on 100 training images of handwritten digits:\n")
             jobs = [client.submit(spec) for spec in (PLAIN, REGULARIZED)]
             ended = _watch(console, stack.url, jobs)
-            agree = [_show(console, client, job, Path(home)) for job in ended]
-            if all(agree):
+            shown = [job | _show(console, client, job, Path(home)) for job in ended]
+            if all(job["verified"] for job in shown):
                 _compare(console, *ended)
     console.print("Everything is stopped, nothing is left behind.")
-    return 0 if all(agree) else 1
+    return shown
 
 
 def _watch(console: Console, url: str, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -88,16 +87,16 @@ def _table(jobs: Mapping[str, dict[str, Any]]) -> Table:
     return table
 
 
-def _show(console: Console, client: Rightfit, job: dict[str, Any], home: Path) -> bool:
+def _show(console: Console, client: Rightfit, job: dict[str, Any], home: Path) -> dict[str, Any]:
     """Curves, words, and the proof that the downloaded model is the one of the history."""
     if job["status"] != "succeeded":
         console.print(f"{job['spec']['name']} {job['status']}: {job['error'] or job['stop_reason']}")
-        return False
+        return {"diagnosis": None, "verified": False}
     epochs = [Epoch(**row) for row in client.history(job["id"])["data"]]
     best = next(e for e in epochs if e.epoch == job["best"]["epoch"])
     console.print(curves.draw(epochs, best, title=f"{job['spec']['name']}: cross entropy per image"), highlight=False)
-    found = diagnose(epochs, stop_reason=job["stop_reason"])
-    console.print(f"[bold]{found.verdict}[/bold]: {found.summary}")
+    found = client.diagnose(job["id"])
+    console.print(f"[bold]{found['verdict']}[/bold]: {found['summary']}")
     folder = home / "downloads" / job["id"]
     folder.mkdir(parents=True)
     sums = {name: client.download(job["id"], name, folder / name) for name in REPORTS}
@@ -108,7 +107,7 @@ def _show(console: Console, client: Rightfit, job: dict[str, Any], home: Path) -
     console.print(
         f"Loaded with weights_only=True and scored again: {checked.stdout.strip() or checked.stderr.strip()}\n"
     )
-    return checked.returncode == 0
+    return {"diagnosis": found, "verified": checked.returncode == 0}
 
 
 def _compare(console: Console, plain: dict[str, Any], regularized: dict[str, Any]) -> None:

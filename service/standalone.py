@@ -148,27 +148,27 @@ class Stack:
             ) from None
 
 
-def serve(settings: Settings) -> int:
-    """Run the stack until SIGINT or SIGTERM; returns the exit status."""
+def serve(settings: Settings, say: Callable[[str], None], ready: Callable[[dict[str, str]], None]) -> int:
+    """Run the stack until SIGINT or SIGTERM; returns the exit status. `ready` is told once where everything is."""
     asked_to_stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked_to_stop.set())
-    print("Rightfit is starting (the worker imports torch, which takes some seconds) …", flush=True)
+    say("Rightfit is starting (the worker imports torch, which takes some seconds) …")
     try:
         with Stack(settings, asked_to_stop) as stack:
-            print(
-                f"Rightfit is ready: {stack.url}   API page: {stack.url}/docs   logs: {settings.home}/logs", flush=True
-            )
-            print("Ctrl-C stops it; unfinished jobs are kept and run at the next start.", flush=True)
+            places = {"url": stack.url, "docs": f"{stack.url}/docs/index", "logs": f"{settings.home}/logs"}
+            say("Rightfit is ready: {url}   documents: {docs}   logs: {logs}".format_map(places))
+            say("Ctrl-C stops it; unfinished jobs are kept and run at the next start.")
+            ready(places)
             while not asked_to_stop.wait(LOOK_SECONDS):
                 stack.check()
-            print("Stopping …", flush=True)
+            say("Stopping …")
     except Interrupted:
-        print("Stopping …", flush=True)
+        say("Stopping …")
     except (SettingsError, PartDied) as error:
         print(f"rightfit: {error}", file=sys.stderr)
         return 1
-    print("Stopped.", flush=True)
+    say("Stopped.")
     return 0
 
 

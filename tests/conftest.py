@@ -127,14 +127,14 @@ def store(database: Database) -> Store:
 class Serving:
     """`rightfit serve` as a child process, in a home of its own. Leaving its block ends it, however it went."""
 
-    def __init__(self, home: Path, **env: str) -> None:
+    def __init__(self, home: Path, *options: str, **env: str) -> None:
         self.home = home
         variables = {"RIGHTFIT_HOME": str(home), "RIGHTFIT_PORT": str(free_port())} | env
         clean = {name: value for name, value in os.environ.items() if not name.startswith("RIGHTFIT_")}
         self.url = f"http://127.0.0.1:{variables['RIGHTFIT_PORT']}"
         self._seen: set[psutil.Process] = set()
         self.process = subprocess.Popen(
-            [*LIFELINE, sys.executable, "-m", "service.cli", "serve"],
+            [*LIFELINE, sys.executable, "-m", "service.cli", "serve", *options],
             cwd=ROOT, env=clean | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         assert self.process.stdout is not None

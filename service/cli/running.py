@@ -1,27 +1,46 @@
 """`serve` and `demo`: the stack on this machine."""
 
+import json
 import sys
+from typing import Any
 
 import click
-from rich.console import Console
 
+from service.cli.session import Session, json_option
 from service.core.settings import Settings
 
 
 @click.command()
-def serve() -> None:
+@json_option
+@click.pass_obj
+def serve(session: Session) -> None:
     """Run the stack on this machine until Ctrl-C.
 
-    Settings are environment variables: RIGHTFIT_PORT, RIGHTFIT_HOST, RIGHTFIT_HOME and others.
+    Settings are environment variables: RIGHTFIT_PORT, RIGHTFIT_HOST, RIGHTFIT_HOME and others. --json gives, once it
+    is ready, `{"url": …, "docs": …, "logs": …}` in a line.
     """
     from service import standalone  # noqa: PLC0415 - see service/cli/__init__.py
 
-    sys.exit(standalone.serve(Settings.from_env()))
+    def say(words: str) -> None:
+        click.echo(words, err=session.as_json)
+
+    def ready(places: dict[str, Any]) -> None:
+        if session.as_json:
+            click.echo(json.dumps(places))
+
+    sys.exit(standalone.serve(Settings.from_env(), say, ready))
 
 
 @click.command()
-def demo() -> None:
-    """Train two models on a stack of its own, show their curves, verify what was downloaded."""
+@json_option
+@click.pass_obj
+def demo(session: Session) -> None:
+    """Train two models on a stack of its own, show their curves, verify what was downloaded.
+
+    --json gives `{"data": [...]}`: each job at its end, with its `diagnosis` and whether its model is `verified`.
+    """
     from service import demo as demonstration  # noqa: PLC0415 - see service/cli/__init__.py
 
-    sys.exit(demonstration.run(Console()))
+    jobs = demonstration.run(session.notes)
+    session.answer({"data": jobs})
+    sys.exit(0 if all(job["verified"] for job in jobs) else 1)

@@ -1,3 +1,6 @@
+"""The demo as a person and as a script see it: words on stderr, where JSON is asked for on stdout."""
+
+import json
 import subprocess
 import sys
 
@@ -6,7 +9,7 @@ from tests.servers import ROOT
 
 def test_the_demo_trains_verifies_says_what_it_saw_and_leaves_nothing() -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "service.cli", "demo"],
+        [sys.executable, "-m", "service.cli", "demo", "--json"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -14,9 +17,12 @@ def test_the_demo_trains_verifies_says_what_it_saw_and_leaves_nothing() -> None:
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    words = " ".join(ran.stdout.split())
+    words = " ".join(ran.stderr.split())
     assert words.count("best: epoch") == 2, "two curves, the best epoch marked"
     assert words.count('"agree": true') == 2
     assert "stagnant_generalization: Validation loss has stood at about" in words
     assert "lowered the best validation loss" in words
     assert "nothing is left behind" in words
+    jobs = json.loads(ran.stdout)["data"]
+    assert [job["spec"]["name"] for job in jobs] == ["plain", "regularized"]
+    assert all(job["verified"] and job["diagnosis"]["is_final"] for job in jobs)

@@ -1,5 +1,6 @@
 """`rightfit serve` as a person runs it: starts, refuses, is interrupted, is killed."""
 
+import json
 import socket
 import time
 from pathlib import Path
@@ -52,7 +53,7 @@ def is_broker(process: psutil.Process) -> bool:
 
 
 def test_ctrl_c_ends_everything_in_order_and_the_job_goes_on_at_the_next_start(tmp_path: Path) -> None:
-    with Serving(tmp_path / "home") as first:
+    with Serving(tmp_path / "home", "--json") as first:
         first.wait_until_ready()
         path = submit(first.url)
         assert eventually(lambda: is_training(first.url, path), START_SECONDS)
@@ -60,6 +61,10 @@ def test_ctrl_c_ends_everything_in_order_and_the_job_goes_on_at_the_next_start(t
         code, words = first.interrupt()
         assert (code, "Stopped." in words) == (0, True), words
         assert first.descendants() == []
+        (told,) = [json.loads(line) for line in words.splitlines() if line.startswith("{")]
+        assert told == {
+            "url": first.url, "docs": f"{first.url}/docs/index", "logs": f"{first.home}/logs"
+        }  # fmt: skip
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", int(first.url.rpartition(":")[2]))) != 0
 
