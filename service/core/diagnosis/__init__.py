@@ -61,7 +61,8 @@ def diagnose(
     view = View(curve, facts, max(LEAST_GUESS, _guess(curve, case, facts)), stop_reason, rules, monitor)
     main, *others = (_note(finding, view) for finding in findings(view))
     verdicts = [note.verdict for note in (main, *others)]
-    advice = advise(verdicts, case, limits) if case else ()
+    is_early = main.verdict is Verdict.TOO_SHORT_TO_TELL and stop_reason is None  # more epochs come by themselves
+    advice = advise(verdicts, case, limits) if case and not is_early else ()
     return Diagnosis(**vars(main), notes=tuple(others), advice=advice, is_final=stop_reason is not None)
 
 

@@ -54,7 +54,12 @@ CURES: Mapping[str, Cure] = {
         Cure(
             "rotation", "Rotated images", "the same image is never seen twice; as good as more data", patches.rotation
         ),
-        Cure("horizontal_flip", "Mirrored images", "twice as many images", patches.flip),
+        Cure(
+            "horizontal_flip",
+            "Mirrored images",
+            "twice as many images; only for classes that a mirror keeps, so not for letters or digits",
+            patches.flip,
+        ),
         Cure(
             "trivial_augment",
             "TrivialAugment",

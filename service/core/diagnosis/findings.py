@@ -21,6 +21,7 @@ from service.core.diagnosis.rules import Rules
 from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, confidence
 from service.core.facts import Facts
 
+LEAST_LOST = 3  # epochs after the lowest loss, before what was learnt counts as lost again
 ACCURACY_SE = 0.01  # where the number of validation images is not known
 
 
@@ -98,7 +99,9 @@ def _exploded(view: View) -> Finding | None:
 def _lost_again(view: View) -> Finding | None:
     curve, rules, guess = view.curve, view.rules, view.guess
     lowest = min(range(len(curve)), key=curve.fit.__getitem__)
-    least, last = curve.fit[lowest], level(curve.fit)
+    if len(curve) - 1 - lowest < LEAST_LOST:
+        return None
+    least, last = curve.fit[lowest], level(curve.fit[lowest + 1 :])
     lost = (last - least) / (guess - least) if least < guess else 0.0
     if least >= rules.learnt * guess or lost < rules.lost_again:
         return None
@@ -251,7 +254,7 @@ def _apart(view: View) -> Finding | None:
     evidence = (
         Evidence("train_fall", fall, rules.train_fall, "share of training loss that was lost since then"),
         Evidence("val_change", level(curve.val) - curve.smooth_val[since], None, "validation loss since then, nats"),
-        Evidence("noise", rules.noise * curve.noise, None, "a change of validation loss would be one beyond this"),
+        Evidence("noise", rules.noise * curve.noise, None, "smaller changes of validation loss may be chance, nats"),
         Evidence("gap", gap, rules.wide_gap, "validation loss above training loss, as a share of guessing's loss"),
     )
     return Finding(

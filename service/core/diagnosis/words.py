@@ -8,6 +8,11 @@ from service.core.diagnosis.verdicts import Finding, Verdict
 from service.core.plan import Z
 
 NOTHING = "No epoch has ended yet. There is nothing to tell."
+STOOD = "Validation loss has stood at about {val:.3f} since epoch {onset}"
+WANDERED = (
+    "Validation loss was lowest at epoch {lowest_at}, {lowest:.3f}, and is about {val:.3f} now, a change within its "
+    "noise{on},"
+)
 BROKEN = "The losses were not finite numbers from the start. Steps this large throw the weights away at once."
 
 SENTENCES: Mapping[Verdict, str] = {
@@ -26,8 +31,8 @@ SENTENCES: Mapping[Verdict, str] = {
         "The model is right as often as before but ever more certain, also where it is wrong."
     ),
     Verdict.STAGNANT_GENERALIZATION: (
-        "Validation loss has stood at about {val:.3f} since epoch {onset} while training loss went from {fit_then:.3f} "
-        "to {fit:.3f}. What the model still learns is about the training images alone: it memorizes them."
+        "{stood} while training loss went from {fit_then:.3f} to {fit:.3f}. What the model still learns is about the "
+        "training images alone: it memorizes them."
     ),
     Verdict.UNDERFITTING: (
         "Training loss has stopped at {fit:.3f}, where guessing scores {guess:.3f}, and validation loss at {val:.3f}. "
@@ -70,13 +75,16 @@ def summary(finding: Finding, view: View) -> str:
     if not len(curve):
         return NOTHING if finding.verdict is not Verdict.DIVERGED else BROKEN
     at = curve.epochs.index(onset) if onset in curve.epochs else 0
-    fit = level(curve.fit)
-    return SENTENCES[finding.verdict].format(
-        onset=onset, last=curve.epochs[-1], count=_counted(len(curve), "epoch"), least=view.rules.least_epochs,
+    fit, rules, lowest, known = level(curve.fit), view.rules, min(curve.val), view.validation_images
+    images = _counted(known or 0, "validation image")
+    stood = WANDERED if view.rise > rules.notable * level(curve.val) else STOOD
+    return SENTENCES[finding.verdict].replace("{stood}", stood).format(
+        onset=onset, last=curve.epochs[-1], count=_counted(len(curve), "epoch"), least=rules.least_epochs,
         guess=view.guess, val=level(curve.val), fit=fit, train=level(curve.train), jumps=curve.jumps,
         right=share(curve.accuracy), right_then=share(curve.accuracy, at), kept=curve.kept or curve.epochs[curve.turn],
+        lowest=lowest, lowest_at=curve.epochs[curve.val.index(lowest)], on=f" on {images}" if known else "",
+        images=images,
         val_then=curve.smooth_val[at], fit_then=level(curve.fit, at),
-        images=_counted(view.validation_images or 0, "image"),
         interval=f" plus or minus {Z * curve.val_se:.3f} (95 %)" if curve.val_se else "",
         clean=f"; scored as validation images are, training images have {fit:.3f}" if curve.is_clean else "",
         leak=_leak(view, fit),

@@ -101,6 +101,32 @@ def test_losses_that_are_far_apart_are_never_healthy() -> None:
     assert rising.verdict in (Verdict.OVERFITTING, Verdict.OVERCONFIDENT)
 
 
+def test_a_run_that_only_got_better_has_not_lost_what_it_learnt() -> None:
+    history = epochs([2.21, 2.0, 1.5, 0.96], [2.22, 2.0, 1.53, 0.99])
+    for reason in (None, "max_epochs"):
+        assert diagnose(history, stop_reason=reason).verdict == Verdict.TOO_SHORT_TO_TELL
+    jumped = epochs([2.2, 1.5, 0.9, 0.6, 0.4, 1.9], [2.2, 1.6, 1.0, 0.8, 0.7, 2.0])
+    assert diagnose(jumped).verdict != Verdict.DIVERGED, "one step back is not the end"
+    lost = epochs([2.2, 1.5, 0.9, 0.6, 0.4, 1.9, 2.0, 1.9, 2.1], [2.2, 1.6, 1.0, 0.8, 0.7, 2.0, 2.1, 2.0, 2.1])
+    assert diagnose(lost).verdict == Verdict.DIVERGED
+
+
+def test_a_rise_within_the_noise_is_told_as_such_and_not_as_standing_still() -> None:
+    facts = Facts({"train": 144, "validation": 48}, 1.386, 0.25)
+    val = [1.35, 1.25, 1.1, 1.05, 1.02, 1.0, 1.05, 1.1, 1.15, 1.2, 1.22, 1.22, 1.25, 1.22, 1.24]
+    noisy = [replace(e, val_loss_se=0.2, val_change_se=0.2) for e in epochs([1.3 - 0.07 * i for i in range(15)], val)]
+    found = diagnose(noisy, facts=facts)
+    assert found.verdict == Verdict.STAGNANT_GENERALIZATION
+    assert "was lowest at epoch 6, 1.000, and is about 1.220 now" in found.summary
+    assert "within its noise on 48 validation images" in found.summary
+
+
+def test_a_run_that_has_just_begun_needs_no_advice() -> None:
+    case = Case(JobSpec.from_dict({"dataset": {"id": "digits"}}), DIGITS)
+    assert diagnose([], case).advice == ()
+    assert diagnose(epochs([2.0], [2.0]), case, stop_reason="max_epochs").advice
+
+
 def test_a_rise_is_not_called_flat_in_a_note_as_well() -> None:
     history, facts = synthetic.history("overfitting", 3)
     found = diagnose(history, facts=facts)
@@ -162,7 +188,7 @@ def test_a_summary_speaks_of_what_is_there() -> None:
     assert "in 1 epoch." in one.summary
     facts = Facts({"train": 100, "validation": 20}, 2.3, 0.1)
     few = diagnose(epochs([1.0] * 10, [1.0] * 10), facts=facts)
-    assert (few.verdict, "plus or minus" in few.summary, "20 images" in few.summary) == (
+    assert (few.verdict, "plus or minus" in few.summary, "20 validation images" in few.summary) == (
         "small_validation",
         False,
         True,
