@@ -10,6 +10,8 @@ const bar = document.getElementById('sent');
 const told = document.getElementById('told');
 let sending = null;
 
+const size = (bytes) => (bytes < 1048576 ? `${(bytes / 1024).toFixed(1)} kB` : `${(bytes / 1048576).toFixed(1)} MB`);
+
 function send(body, type, fallback) {
   if (body.size > Number(form.dataset.most)) throw new Error('That is larger than this service takes. Leave some pictures out.');
   const name = document.getElementById('name').value.trim() || fallback;
@@ -20,7 +22,7 @@ function send(body, type, fallback) {
   if (token) sending.setRequestHeader('X-CSRF-Token', token);
   sending.upload.onprogress = ({ loaded, total }) => {
     bar.value = loaded / total;
-    told.textContent = `${Math.round((100 * loaded) / total)} % of ${(total / 1048576).toFixed(1)} MB`;
+    told.textContent = `${Math.round((100 * loaded) / total)} % of ${size(total)}`;
   };
   sending.onload = () => {
     const answer = JSON.parse(sending.responseText || '{}');
@@ -73,15 +75,17 @@ document.getElementById('folder').addEventListener('change', ({ target }) => gua
   sendFolder(files, target.files[0]?.webkitRelativePath.split('/')[0] ?? '');
 }));
 document.getElementById('archive').addEventListener('change', ({ target }) => guarded(() => sendArchive(target.files[0])));
-for (const type of ['dragover', 'dragleave', 'drop']) {
-  drop.addEventListener(type, (event) => {
+for (const type of ['dragover', 'dragleave', 'drop']) { // anywhere: the browser would open what misses the place
+  addEventListener(type, (event) => {
     event.preventDefault();
     drop.classList.toggle('over', type === 'dragover');
   });
 }
-drop.addEventListener('drop', ({ dataTransfer }) => guarded(async () => {
-  const entry = dataTransfer.items[0]?.webkitGetAsEntry();
-  if (entry?.isDirectory) sendFolder(await walk(entry), entry.name);
+addEventListener('drop', ({ dataTransfer }) => guarded(async () => {
+  const entries = [...dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
+  const [first] = entries;
+  if (entries.length === 1 && first.isDirectory) sendFolder(await walk(first), first.name);
+  else if (first?.isDirectory) sendFolder((await Promise.all(entries.map((one) => walk(one, one.name)))).flat(), 'pictures');
   else if (dataTransfer.files.length) sendArchive(dataTransfer.files[0]);
 }));
 document.getElementById('stop').addEventListener('click', () => sending?.abort());
