@@ -160,6 +160,7 @@ def test_from_the_form_to_a_comparison_and_from_a_folder_to_a_model(
     assert tab.violations() == []
 
     page.get_by_role("link", name="Train on it").click()
+    expect(page.locator("#curl")).to_contain_text('"id": "ds_')
     assert tab.violations() == []
     page.get_by_label("epochs", exact=True).fill("2")
     page.get_by_role("button", name="Start training").click()
