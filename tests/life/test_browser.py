@@ -87,7 +87,7 @@ def test_a_key_is_asked_for_kept_out_of_reach_and_forgotten(tab: Window, guarded
     page.goto("/datasets")
     page.get_by_label("API key").fill("rf_wrong")
     page.get_by_role("button", name="Sign in").click()
-    expect(page.locator("#fault")).to_contain_text("the API key is unknown")
+    expect(page.locator("#fault")).to_contain_text("The API key is unknown")
     assert tab.violations() == []
     page.get_by_label("API key").fill(guarded.writer)
     page.get_by_role("button", name="Sign in").click()

@@ -23,6 +23,11 @@ pytestmark = pytest.mark.long
 SMALL: dict[str, Any] = {
     "dataset": {"id": "digits", "train_limit": 100}, "model": {"arch": "mlp", "hidden": [32]}, "seed": 3,
 }  # fmt: skip
+IS_OUTLINED = """() => {
+  const focused = document.activeElement;
+  const seen = focused.classList.contains('unseen') ? focused.labels[0] : focused;
+  return getComputedStyle(seen).outlineStyle !== 'none';
+}"""
 MANY = 10_000  # epochs
 TABS = 6  # connections that a browser makes to one service
 
@@ -157,10 +162,18 @@ def test_the_keyboard_alone_is_enough(tab: Window, serving: Serving) -> None:
     assert page.evaluate("document.activeElement.id") == "content"
     for _ in range(60):
         page.keyboard.press("Tab")
+        assert page.evaluate(IS_OUTLINED), page.evaluate("document.activeElement.outerHTML")
         if page.evaluate("document.activeElement.id") == f"to-{job}":
             break
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/jobs/{job}")
+    page.goto("/datasets")
+    page.locator("#name").focus()
+    for name in ("folder", "archive"):  # inputs that are not seen: their labels are
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.id") == name
+        assert page.evaluate(IS_OUTLINED)
+    page.go_back()
     page.locator("#epoch").focus()
     page.keyboard.press("Home")
     expect(page.locator("#reading")).to_contain_text("epoch 1:")

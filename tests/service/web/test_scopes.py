@@ -79,7 +79,7 @@ def test_who_may_only_read_is_offered_nothing_that_would_be_refused(app: Flask, 
     key = {"Authorization": f"Bearer {parts.keys.create('team', [Scope.READ])}"}
     for method, address in offers(visitor(app, parts, Scope.READ, Scope.WRITE), pages):
         assert reader.open(address, method=method, headers=key).status_code == 403, (method, address)
-    assert "that needs the scope write; this key has: read" in looks_right(reader, "/new", 403)
+    assert "That needs the scope write; this key has: read" in looks_right(reader, "/new", 403)
 
 
 def test_what_a_reader_sees_is_whole_but_for_that(app: Flask, parts: Parts, pages: list[str]) -> None:
@@ -97,4 +97,4 @@ def test_a_reader_without_jobs_is_not_told_to_make_one(app: Flask, parts: Parts)
 
 def test_a_key_that_may_not_even_read_is_told_what_it_lacks(app: Flask, parts: Parts) -> None:
     text = looks_right(visitor(app, parts, Scope.WRITE), "/", 403)
-    assert "that needs the scope read; this key has: write" in text
+    assert "That needs the scope read; this key has: write" in text
