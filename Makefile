@@ -12,6 +12,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 BENCH_READY := .venv-bench/.ready
 LOCKS := deploy/locks
+AS_ROOT = $(shell test "$$(id -u)" = 0 || command -v sudo)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
 .PHONY: demo test long serve lint format bench chaos document architectures verdicts browser screenshots locks clean
@@ -58,7 +59,8 @@ verdicts: $(READY)  ## draw the pictures of the pages on verdicts anew
 	$(BIN)/python -m tests.golden.pictures
 
 browser:  ## Debian's Chromium, for the tests of the pages, where there is none
-	command -v chromium || { apt-get update && apt-get install --yes --no-install-recommends chromium; }
+	command -v chromium || command -v chromium-browser || { \
+		$(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install --yes --no-install-recommends chromium; }
 
 screenshots: $(READY)  ## every page at the width of a phone and of a desk, in both themes, into ./screenshots
 	$(BIN)/python -m tests.screenshots

@@ -20,8 +20,11 @@ OPEN_PAGES = ("web.sign_in", "web.sign_out")
 COOKIE = "rightfit_key"
 CSRF_HEADER = "X-CSRF-Token"
 READING = ("GET", "HEAD", "OPTIONS")
-READS_BY_POST = ("predict.predict",)  # endpoints that change nothing
-FOR_ADMINS = ("webhooks.Secret",)
+SCOPES = {  # of the endpoints that need another scope than their method says
+    "predict.predict": Scope.READ,  # it changes nothing
+    "web.new": Scope.WRITE,  # the form of a job is of no use to who may not submit one
+    "webhooks.Secret": Scope.ADMIN,
+}
 
 
 def register(app: Flask) -> None:
@@ -34,6 +37,16 @@ def tenant() -> str:
     return identity.tenant
 
 
+def may(method: str, endpoint: str) -> bool:
+    """Whether whoever is asking would be let in there; pages offer nothing else."""
+    identity: Identity = g.get("identity", ANYONE)
+    return identity.may(_needed(method, endpoint))
+
+
+def _needed(method: str, endpoint: str) -> Scope:
+    return SCOPES.get(endpoint, Scope.READ if method in READING else Scope.WRITE)
+
+
 def _identify() -> None:
     """Raises Unauthorized without a valid key, Forbidden where it may not do this, TooMany where it asks too often."""
     if parts().settings.auth == "none":
@@ -42,14 +55,11 @@ def _identify() -> None:
     is_page = request.blueprint == PAGES and request.endpoint not in OPEN_PAGES
     if not (is_page or request.path.startswith(GUARDED)):
         return
-    identity = parts().keys.identify(_key())
+    g.identity = identity = parts().keys.identify(_key())
     parts().rates.hit(identity.key_id)
-    needed = Scope.READ if request.method in READING or request.endpoint in READS_BY_POST else Scope.WRITE
-    if request.endpoint in FOR_ADMINS:
-        needed = Scope.ADMIN
+    needed = _needed(request.method, request.endpoint or "")
     if not identity.may(needed):
-        raise Forbidden(f"this key may not {needed}; its scopes: {', '.join(sorted(identity.scopes))}")
-    g.identity = identity
+        raise Forbidden(f"that needs the scope {needed}; this key has: {', '.join(sorted(identity.scopes))}")
 
 
 def _key() -> str:

@@ -2,11 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 import axe_playwright_python
@@ -19,7 +20,8 @@ FLAGS = (
 )  # fmt: skip
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
-PHONE, DESKTOP = 390, 1280  # pixels
+PHONE, DESKTOP = 360, 1280  # pixels
+JOB_PAGE = re.compile(r"/jobs/job_[0-9a-f]+$")
 Theme = Literal["light", "dark"]
 
 
@@ -35,12 +37,40 @@ class Window:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def violations(self) -> list[str]:
-        """What axe-core finds wrong with the page as it stands, rule by rule."""
+        """What axe-core finds wrong with the page as it stands, in both themes, rule by rule."""
         self.page.evaluate(AXE.read_text())  # by the driver: the page's own policy lets no such script in
-        found: dict[str, Any] = self.page.evaluate(
-            "rules => axe.run(document, {runOnly: {type: 'tag', values: rules}})", RULES
-        )
-        return [f"{one['id']}: {json.dumps([node['html'] for node in one['nodes']])}" for one in found["violations"]]
+        told = []
+        for theme in get_args(Theme):
+            self.page.emulate_media(color_scheme=theme)
+            found: dict[str, Any] = self.page.evaluate(
+                "rules => axe.run(document, {runOnly: {type: 'tag', values: rules}})", RULES
+            )
+            for one in found["violations"]:
+                told.append(f"{theme}: {one['id']}: {json.dumps([node['html'] for node in one['nodes']])}")
+        return told
+
+    def points(self) -> int:
+        """Epochs that the chart shows."""
+        return int(self.page.locator("#chart").get_attribute("data-points") or 0)
+
+    def drop(self, place: str, *paths: Path) -> None:
+        """Let go of files or folders over an element, as a person does who has dragged them from elsewhere."""
+        box = self.page.locator(place).bounding_box()
+        assert box is not None
+        dragged = {
+            "x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2,
+            "data": {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1},
+        }  # fmt: skip
+        protocol = self.page.context.new_cdp_session(self.page)
+        for moment in ("dragEnter", "dragOver", "drop"):
+            protocol.send("Input.dispatchDragEvent", {"type": moment, **dragged})
+
+    def slow_down(self, bytes_per_second: int) -> None:
+        """Send no faster than that from now on."""
+        protocol = self.page.context.new_cdp_session(self.page)
+        protocol.send("Network.enable")
+        limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_per_second}
+        protocol.send("Network.emulateNetworkConditions", limits)
 
 
 def chromium() -> str | None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import Blueprint, Response, g, render_template
 
+from service.auth import may
 from service.core.keys import csrf_token
 
 # No inline script or style, nothing from elsewhere, no form that leads elsewhere.
@@ -25,10 +26,17 @@ def _restrict(response: Response) -> Response:
 
 @blueprint.context_processor
 def _session() -> dict[str, Any]:
-    """What every page has: the token that its script must send with what changes something, where there are keys."""
+    """What every page has: the token that its script must send with what changes something, where there are keys, and
+    the question what this key may do.
+    """
     key: str | None = g.get("cookie_key")
     identity = g.get("identity")
-    return {"csrf": csrf_token(key) if key else "", "is_signed_in": bool(key), "tenant": identity and identity.tenant}
+    return {
+        "csrf": csrf_token(key) if key else "",
+        "is_signed_in": bool(key),
+        "tenant": identity and identity.tenant,
+        "may": may,
+    }
 
 
 def page(template: str, **values: Any) -> str:

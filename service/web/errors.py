@@ -11,6 +11,7 @@ from service.errors import STATUS
 from service.web.blueprint import blueprint, page
 
 NEXT = {
+    403: "Try it again from the list of jobs, or sign in with a key that may do it.",
     404: "It may have been deleted, or it belongs to someone else. The list has everything there is.",
     422: "Go back and change what is named above.",
     429: "Wait a moment, then load the page again.",

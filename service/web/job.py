@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from flask import url_for
+
 from service.api import diagnosis
 from service.api.context import parts
-from service.auth import tenant
+from service.auth import may, tenant
 from service.core.counterfactual import Setting, replay
 from service.core.differences import Differing, differing
 from service.core.errors import NotFound
@@ -18,6 +20,10 @@ PATIENCES, MIN_DELTAS = (1, 3, 5, 10, 20), (0.0, 0.001, 0.01)  # of the table of
 TOLD = 200  # events, the newest
 LOGGED = 100  # lines of its log, the newest
 EPOCH = "epoch"  # events of which the curves tell
+ACTIONS = {
+    "pause": ("POST", "jobs.pause"), "resume": ("POST", "jobs.resume"), "cancel": ("POST", "jobs.cancel"),
+    "retry": ("POST", "jobs.retry"), "delete": ("DELETE", "jobs.OneJob"),
+}  # fmt: skip
 
 
 @blueprint.get("/jobs/<job_id>")
@@ -66,8 +72,16 @@ def _changed(found: Job, parent: Job | None) -> tuple[Differing, ...]:
     return differing({"before": usual.to_dict(), "now": own})
 
 
-def _actions(found: Job) -> list[str]:
-    """What can be done to the job as it stands."""
+def _actions(found: Job) -> list[dict[str, str]]:
+    """What can be done to the job as it stands, by whoever is asking."""
+    return [
+        {"name": name, "method": method, "address": url_for(endpoint, job_id=found.id)}
+        for name, (method, endpoint) in ACTIONS.items()
+        if name in _possible(found) and may(method, endpoint)
+    ]
+
+
+def _possible(found: Job) -> list[str]:
     if found.is_terminal:
         return ["retry", "delete"] if found.status is Status.FAILED else ["delete"]
     if found.cancel_requested:

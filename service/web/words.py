@@ -24,7 +24,18 @@ MARKS: Mapping[Status, str] = {  # beside the word: a status is never told by it
 def register(app: Flask) -> None:
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    filters: tuple[Callable[..., str], ...] = (number, percent, duration, ago, moment, size, value, words, mark)
+    filters: tuple[Callable[..., str], ...] = (
+        number,
+        percent,
+        duration,
+        ago,
+        moment,
+        size,
+        value,
+        words,
+        sentence,
+        mark,
+    )
     app.jinja_env.filters.update({f.__name__: f for f in filters})
 
 
@@ -85,6 +96,11 @@ def value(given: Any) -> str:
 def words(name: str) -> str:
     """A name of ours as words."""
     return str(name).replace("_", " ")
+
+
+def sentence(text: str) -> str:
+    """What an error says, as a sentence of a page."""
+    return text[:1].upper() + text[1:]
 
 
 def mark(status: str) -> str:

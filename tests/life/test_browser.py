@@ -1,207 +1,199 @@
-"""The dashboard as a person uses it, in a real browser over the whole stack; nothing asks any other machine."""
+"""A short walk through the dashboard in a real browser, as somebody who has signed in with a key."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import httpx
-import numpy as np
 import pytest
-from playwright.sync_api import Browser, expect
-from sqlalchemy import insert, select
+from playwright.sync_api import Browser, Page, expect
 
-from service.core.database import Database, epochs
-from tests.browser import DESKTOP, PHONE, Theme, Window, browser, require_chromium, window
+from service.core.database import Database
+from service.core.keys import Keys, Scope
+from tests.browser import JOB_PAGE, Window, window
 from tests.conftest import Serving
-from tests.pictures import encoded
+from tests.pictures import folders, zipped
 from tests.ports import eventually
 
-SMALL: dict[str, Any] = {
-    "dataset": {"id": "digits", "train_limit": 100}, "model": {"arch": "mlp", "hidden": [32]}, "seed": 3,
-}  # fmt: skip
-MANY = 10_000  # epochs
-JOB_PAGE = re.compile(r"/jobs/job_[0-9a-f]+$")
+OVERFITS = 60  # epochs on few images
+PICTURES = folders(each=10)
+UPLOAD_SPEED = 40_000  # bytes a second: slow enough for its progress to be seen
+
+
+class Guarded(NamedTuple):
+    """A stack that asks for keys, and two of them."""
+
+    url: str
+    writer: str
+    reader: str
 
 
 @pytest.fixture(scope="module")
-def started() -> Iterator[Browser]:
-    with browser(require_chromium()) as one:
-        yield one
+def guarded(started: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    home = tmp_path_factory.mktemp("guarded") / "home"
+    with Serving(home, RIGHTFIT_AUTH="keys") as stack:
+        stack.wait_until_ready()
+        database = Database(f"sqlite:///{home / 'rightfit.db'}")
+        keys = Keys(database)
+        found = Guarded(stack.url, keys.create("team", [Scope.READ, Scope.WRITE]), keys.create("team", [Scope.READ]))
+        database.close()
+        yield found
 
 
 @pytest.fixture
-def tab(started: Browser, serving: Serving) -> Iterator[Window]:
-    """A tab on the stack; whatever a test did in it, it asked nobody else and its console has no errors."""
-    with window(started, serving.url) as one:
+def tab(started: Browser, guarded: Guarded) -> Iterator[Window]:
+    """A tab of nobody's; whatever a test did in it, it asked no other machine and its console has no errors."""
+    with window(started, guarded.url) as one:
         yield one
-        assert one.hosts == {serving.url.removeprefix("http://")}
+        assert one.hosts == {guarded.url.removeprefix("http://")}
         assert one.complaints == []
 
 
-def ended(serving: Serving, **changes: Any) -> str:
-    """The id of a job that has been run."""
-    job = httpx.post(f"{serving.url}/v1/jobs", json=SMALL | changes).raise_for_status().json()
-    address = f"{serving.url}/v1/jobs/{job['id']}?wait=20"
-    assert eventually(lambda: bool(httpx.get(address, timeout=30).json()["is_terminal"]), 120)
-    return str(job["id"])
+def sign_in(page: Page, key: str) -> None:
+    page.goto("/sign-in")
+    page.get_by_label("API key").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/")
 
 
-def points(tab: Window) -> int:
-    return int(tab.page.locator("#chart").get_attribute("data-points") or 0)
-
-
-def test_a_job_is_made_by_the_form_watched_live_and_cancelled(tab: Window) -> None:
-    page = tab.page
-    page.goto("/")
-    page.get_by_role("link", name="New job").first.click()
-    page.get_by_label("name", exact=True).fill("by the form")
-    page.get_by_label("epochs", exact=True).fill("many")
-    page.get_by_role("button", name="Start training").click()
-    expect(page.get_by_label("epochs", exact=True)).to_have_attribute("aria-invalid", "true")
-    expect(page.get_by_role("alert").first).to_contain_text("/epochs")
+def start_endless(page: Page) -> None:
+    """A job that overfits and never ends, by the form."""
+    page.goto("/new")
     page.get_by_label("epochs", exact=True).fill("100000")
     page.get_by_label("network", exact=True).select_option("mlp")
+    page.get_by_label("learning rate", exact=True).fill("0.01")
+    page.get_by_text("Data", exact=True).click()
+    page.get_by_label("train limit", exact=True).fill("100")
     page.get_by_text("Early stopping", exact=True).click()
     page.get_by_label("use early stopping").uncheck()
-    expect(page.locator("#curl")).to_contain_text('"early_stopping": null')
-    expect(page.locator("#curl")).to_contain_text('"arch": "mlp"')
-    page.get_by_role("button", name="Check only").click()
-    expect(page.locator("#plan")).to_contain_text("parameters")
-    tab.complaints.clear()  # Chromium tells of every answer that is an error, as the one to the first try was
     page.get_by_role("button", name="Start training").click()
     page.wait_for_url(JOB_PAGE)
-    expect(page.locator("#summary .badge.running")).to_be_visible(timeout=60_000)
-    assert eventually(lambda: points(tab) > 3)
-    before = points(tab)
-    assert eventually(lambda: points(tab) > before + 3)
-    expect(page.locator("#chart canvas")).to_be_visible()
-    expect(page.locator("#reading")).to_contain_text("validation")
-    page.get_by_label("log scale").check()
-    page.get_by_label("Show", exact=True).select_option("accuracy")
-    expect(page.locator("#legend label")).to_have_count(2)
+
+
+def unpack(folder: Path) -> None:
+    for name, data in PICTURES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+
+
+def cancel(page: Page) -> None:
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("#summary .badge.cancelled")).to_be_visible(timeout=60_000)
-    expect(page.locator("#marks")).to_have_attribute("data-ended", "yes")
-    expect(page.locator("#settings table")).to_be_visible()
 
 
-def test_an_advice_is_applied_and_both_jobs_are_compared(tab: Window, serving: Serving) -> None:
+def test_a_key_is_asked_for_kept_out_of_reach_and_forgotten(tab: Window, guarded: Guarded) -> None:
     page = tab.page
-    parent = ended(serving, name="parent", epochs=40, optimizer={"lr": 1e-2}, early_stopping=None)
-    page.goto(f"/jobs/{parent}")
-    expect(page.locator("#chart")).to_have_attribute("data-points", "40")
-    page.locator("#diagnosis").get_by_role("button").first.click()
-    page.wait_for_url(lambda url: bool(JOB_PAGE.search(url)) and parent not in url)
-    expect(page.get_by_text("Forked from")).to_contain_text("by the advice")
-    expect(page.locator("#summary .badge:is(.succeeded, .failed)")).to_be_visible(timeout=120_000)
-    page.goto("/?q=parent")
-    expect(page.locator("tbody tr")).to_have_count(2)
-    for box in page.locator(".pick input").all():
-        box.check()
-    page.wait_for_timeout(2500)  # the list has been fetched again meanwhile, and the choice is still there
-    page.get_by_role("button", name="Compare the chosen").click()
-    expect(page.locator("#chart canvas")).to_be_visible()
-    expect(page.locator("#legend label")).to_have_count(2)
-    expect(page.get_by_role("heading", name="Where the specs differ")).to_be_visible()
-    assert page.locator("main table").last.locator("tbody tr").count() >= 1
-
-
-@pytest.mark.long
-def test_a_folder_of_pictures_is_sent_read_and_shown(tab: Window, tmp_path: Path) -> None:
-    page = tab.page
-    draw = np.random.default_rng(1)
-    folder = tmp_path / "pets"
-    for name in ("cats", "dogs and others", "mäuse"):
-        (folder / name).mkdir(parents=True)
-        for number in range(8):
-            long = "x" * 120 if number == 0 else ""
-            picture = draw.integers(0, 255, (20, 20, 3), np.uint8)
-            (folder / name / f"{long}{number}.png").write_bytes(encoded(picture))
-    (folder / ".hidden").write_text("not a picture")
     page.goto("/datasets")
-    page.locator("#folder").set_input_files(folder)
+    page.get_by_label("API key").fill("rf_wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#fault")).to_contain_text("The API key is unknown")
+    assert tab.violations() == []
+    page.get_by_label("API key").fill(guarded.writer)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Data sets")  # where one wanted to go
+    (cookie,) = page.context.cookies()
+    assert (cookie.get("httpOnly"), cookie.get("sameSite")) == (True, "Strict")
+    assert page.evaluate("document.cookie") == ""
+    assert page.evaluate("fetch('/v1/jobs', {method: 'POST', body: '{}'}).then(answer => answer.status)") == 403
+    page.reload()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Data sets")
+    page.evaluate("document.querySelector('.sign-out [name=csrf]').remove()")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_text("this form was not sent by a page of ours")).to_be_visible()
+    page.goto("/")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+    assert page.context.cookies() == []
+    page.goto("/")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+    assert [re.sub(r"\D", "", said) for said in tab.complaints] == ["401", "403", "403"]
+    tab.complaints.clear()  # Chromium tells of each answer that is an error
+
+
+def test_from_the_form_to_a_comparison_and_from_a_folder_to_a_model(
+    tab: Window, guarded: Guarded, tmp_path: Path
+) -> None:
+    page = tab.page
+    sign_in(page, guarded.writer)
+    assert tab.violations() == []
+    start_endless(page)
+    expect(page.locator("#summary .badge.running")).to_be_visible(timeout=60_000)
+    assert eventually(lambda: tab.points() > 3)
+    before = tab.points()
+    assert eventually(lambda: tab.points() > before + OVERFITS), "the stream brings what is new"
+    expect(page.locator("#chart canvas")).to_be_visible()
+    assert tab.violations() == []
+    page.get_by_role("button", name="Cancel").hover()
+    page.mouse.down()
+    with page.expect_response(lambda answer: answer.url == page.url):
+        pass
+    page.wait_for_timeout(300)  # the page has been fetched again meanwhile, and the button is still under the finger
+    page.mouse.up()
+    expect(page.locator("#summary .badge.cancelled")).to_be_visible(timeout=60_000)
+
+    parent = page.url
+    page.locator("#diagnosis").get_by_role("button", name="Apply this advice").first.click()
+    page.wait_for_url(lambda url: bool(JOB_PAGE.search(url)) and url != parent)
+    fork = page.url
+    page.get_by_role("link", name="Compare both").click()
+    expect(page.locator("#legend label")).to_have_count(2)
+    expect(page.locator("#chart canvas")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("heading", name="Where the specs differ")).to_be_visible()
+    assert tab.violations() == []
+    page.goto(fork)
+    cancel(page)
+
+    unpack(tmp_path / "pets")
+    (tmp_path / "pets" / "rows" / "again.png").write_bytes(PICTURES["rows/000.png"])
+    page.goto("/datasets")
+    assert tab.violations() == []
+    tab.slow_down(UPLOAD_SPEED)
+    tab.drop("#drop", tmp_path / "pets")
+    expect(page.locator("#told")).to_contain_text(re.compile(r"\d+ % of \d+\.\d kB"))
     page.wait_for_url("**/datasets/ds_*")
     expect(page.locator("#dataset .badge.ready")).to_be_visible(timeout=60_000)
     expect(page.get_by_role("heading", level=1)).to_have_text("pets")
-    expect(page.locator(".bars dt")).to_have_text(["cats", "dogs and others", "mäuse"])
-    expect(page.locator(".bars .figure")).to_have_text(["8", "8", "8"])
-    assert eventually(lambda: bool(page.evaluate("document.querySelector('.sheet').naturalWidth === 312")))
+    expect(page.locator(".bars .figure")).to_have_text(["10", "10", "11"])
+    expect(page.locator("#dataset .notice")).to_contain_text("duplicate")
+    assert eventually(lambda: bool(page.evaluate("document.querySelector('.sheet').naturalWidth > 0")))
     assert tab.violations() == []
+
     page.get_by_role("link", name="Train on it").click()
     expect(page.locator("#curl")).to_contain_text('"id": "ds_')
+    assert tab.violations() == []
+    page.get_by_label("epochs", exact=True).fill("2")
+    page.get_by_role("button", name="Start training").click()
+    page.wait_for_url(JOB_PAGE)
+    expect(page.get_by_role("link", name="best_model.pth")).to_be_visible(timeout=120_000)
+    assert tab.violations() == []
 
 
-@pytest.mark.long
-def test_what_is_no_archive_is_refused_with_what_to_do(tab: Window, tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("words")
-    tab.page.goto("/datasets")
-    tab.page.locator("#archive").set_input_files(tmp_path / "notes.txt")
-    expect(tab.page.get_by_role("alert")).to_contain_text("Send a folder, or one of .zip")
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [PHONE, DESKTOP])
-def test_every_page_is_accessible_and_fits_the_screen(
-    started: Browser, serving: Serving, width: int, theme: Theme
+@pytest.mark.parametrize("files", [["shapes.zip"], ["rows", "columns", "checks"]])
+def test_an_archive_and_class_folders_dropped_beside_the_place_are_sent_too(
+    tab: Window, guarded: Guarded, tmp_path: Path, files: list[str]
 ) -> None:
-    one, other = ended(serving, epochs=12), ended(serving, epochs=3)
-    paths = ["/", "/?q=nothing-at-all", f"/jobs/{one}", "/new", "/compare", f"/compare?jobs={one},{other}", "/datasets",
-             "/datasets/digits", "/jobs/nothing"]  # fmt: skip
-    with window(started, serving.url, width, theme) as tab:
-        for path in paths:
-            tab.page.goto(path)
-            if tab.page.locator("#chart").count():
-                expect(tab.page.locator("#chart canvas")).to_be_visible()
-            assert tab.violations() == [], path
-            assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
-        assert tab.hosts == {serving.url.removeprefix("http://")}
-        assert tab.complaints[1:] == [], "but for the last page, which is not there"
+    unpack(tmp_path)
+    (tmp_path / "shapes.zip").write_bytes(zipped(PICTURES))
+    sign_in(tab.page, guarded.writer)
+    tab.page.goto("/datasets")
+    tab.drop("#built-in-title", *(tmp_path / file for file in files))
+    tab.page.wait_for_url("**/datasets/ds_*")
+    expect(tab.page.locator(".bars dt")).to_have_text(["checks", "columns", "rows"], timeout=60_000)
 
 
-@pytest.mark.long
-def test_the_keyboard_alone_is_enough(tab: Window, serving: Serving) -> None:
+def test_who_may_only_read_sees_whole_pages_without_a_button_that_would_fail(tab: Window, guarded: Guarded) -> None:
+    key = {"Authorization": f"Bearer {guarded.writer}"}
+    spec = {"dataset": {"id": "digits", "train_limit": 100}, "model": {"arch": "mlp"}, "epochs": 2}
+    httpx.post(f"{guarded.url}/v1/jobs", json=spec, headers=key).raise_for_status()
     page = tab.page
-    job = ended(serving, epochs=5)
-    page.goto("/")
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
-    page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.id") == "content"
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.id") == f"to-{job}":
-            break
-    page.keyboard.press("Enter")
-    page.wait_for_url(f"**/jobs/{job}")
-    page.locator("#epoch").focus()
-    page.keyboard.press("Home")
-    expect(page.locator("#reading")).to_contain_text("epoch 1:")
-
-
-@pytest.mark.long
-def test_ten_thousand_epochs_are_drawn_smoothly(tab: Window, serving: Serving) -> None:
-    job = ended(serving, epochs=2)
-    database = Database(f"sqlite:///{serving.home / 'rightfit.db'}")
-    with database.write() as c:  # as if the run had been so long
-        row = dict(c.execute(select(epochs).where(epochs.c.job_id == job, epochs.c.epoch == 2)).mappings().one())
-        more = [row | {"epoch": n, "val_loss": 1 + n % 97 / 97, "improved": False} for n in range(3, MANY + 1)]
-        c.execute(insert(epochs), more)
-    database.close()
-    tab.page.goto(f"/jobs/{job}")
-    expect(tab.page.locator("#chart canvas")).to_be_visible()
-    assert 1000 < points(tab) <= 2000
-    slowest = tab.page.evaluate(
-        """async () => {
-          let slowest = 0;
-          for (let turn = 0; turn < 10; turn += 1) {
-            const began = performance.now();
-            document.getElementById('log').click();
-            await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
-            slowest = Math.max(slowest, performance.now() - began);
-          }
-          return slowest;
-        }"""
-    )
-    assert slowest < 500, "milliseconds for a whole new drawing, on a machine that is shared"
+    sign_in(page, guarded.reader)
+    page.locator("tbody th a").first.click()
+    expect(page.locator("#chart canvas")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("the scope write")).to_be_visible()
+    assert page.locator("main").get_by_role("button").count() == 0
+    assert tab.violations() == []
+    page.get_by_role("link", name="Data sets").click()
+    expect(page.get_by_role("heading", name="Built in")).to_be_visible()
+    assert page.locator("main").get_by_role("button").count() == 0
+    assert tab.violations() == []

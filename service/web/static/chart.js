@@ -2,8 +2,11 @@
 
 const DASHES = [[], [8, 4], [10, 3, 2, 3], [2, 3], [5, 5], [1, 4], [12, 6], [6, 2]];
 const FEW = 3; // points that make no line yet are shown as dots
+const LARGEST = 1e15; // that a scale has ticks for; a loss beyond it has exploded, and is a gap
+const LONG = 1e6; // ticks from here on are written as powers of ten
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const tickOf = (value) => (Math.abs(value) >= LONG ? value.toExponential() : Number(value.toPrecision(6)).toString());
 const plain = (value) => (value == null ? '–' : Math.abs(value) >= 1 || value === 0 ? value.toPrecision(4) : value.toPrecision(3));
 
 export class Curves {
@@ -38,8 +41,8 @@ export class Curves {
   }
 
   data() {
-    const shown = (value) => (value == null || (this.isLog && value <= 0) ? null : value);
-    return [this.epochs, ...this.curves.map((curve) => curve.values.map(shown))];
+    const isShown = (value) => value != null && Math.abs(value) <= LARGEST && (value > 0 || !this.isLog);
+    return [this.epochs, ...this.curves.map((curve) => curve.values.map((value) => (isShown(value) ? value : null)))];
   }
 
   size() {
@@ -64,7 +67,7 @@ export class Curves {
       scales: { x: { time: false }, y: { distr: this.isLog ? 3 : 1 } },
       axes: [
         { ...axis, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000] },
-        { ...axis, size: 62, values: (_, ticks) => ticks.map((tick) => (tick == null ? '' : Number(tick.toPrecision(6)).toString())) },
+        { ...axis, size: 62, values: (_, ticks) => ticks.map((tick) => (tick == null ? '' : tickOf(tick))) },
       ],
       cursor: { drag: { x: true, y: false } },
       hooks: { draw: [(plot) => this.drawMarks(plot)], setCursor: [(plot) => plot.cursor.idx != null && this.read(plot.cursor.idx, false)] },

@@ -30,6 +30,7 @@ export async function refresh() {
   const answer = await fetch(location.href, { headers: { Accept: 'text/html' } });
   if (!answer.ok || answer.redirected) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html');
+  while (document.querySelector('[data-live]:active')) await new Promise(requestAnimationFrame); // a button that is pressed must be there when it is let go
   for (const section of document.querySelectorAll('[data-live]')) {
     const next = fresh.getElementById(section.id);
     if (next && next.innerHTML !== section.dataset.shown) replace(section, next);

@@ -21,12 +21,15 @@ const log = document.getElementById('log');
 const chart = new Curves(place);
 let rows = [];
 let isDue = false;
+let stream = null;
 
 const marks = () => document.getElementById('marks').dataset;
 const isEnded = () => marks().ended === 'yes';
 
 async function load() {
-  rows = (await ask(`${place.dataset.history}?max_points=${MOST_POINTS}`)).data;
+  const told = (await ask(`${place.dataset.history}?max_points=${MOST_POINTS}`)).data;
+  const last = told.at(-1)?.epoch ?? 0;
+  rows = [...told, ...rows.filter((row) => row.epoch > last)]; // the stream may have been quicker
   draw();
 }
 
@@ -61,7 +64,7 @@ function add(row) {
 }
 
 function listen() {
-  const stream = new EventSource(place.dataset.events);
+  stream = new EventSource(place.dataset.events);
   stream.addEventListener('epoch', (event) => add(JSON.parse(event.data)));
   stream.addEventListener('resumed', (event) => {
     const after = JSON.parse(event.data).after_epoch;
@@ -75,8 +78,16 @@ function listen() {
     stream.close();
     await refresh().catch(() => {});
     draw();
-    if (!isEnded()) listen(); // it was retried meanwhile
+    if (!isEnded()) look(); // it was retried meanwhile
   });
+}
+
+/** A tab that nobody looks at holds no stream: a browser has six connections to a service, for all tabs together. */
+function look() {
+  stream?.close();
+  if (document.hidden) return;
+  load().catch(complain);
+  if (!isEnded()) listen();
 }
 
 act(async () => {
@@ -86,6 +97,6 @@ act(async () => {
 });
 measure.addEventListener('change', draw);
 log.addEventListener('change', draw);
-load().catch(complain);
-if (!isEnded()) listen();
+document.addEventListener('visibilitychange', look);
+look();
 keepFresh(2, () => !isEnded());

@@ -1,0 +1,92 @@
+// Sending pictures: a folder (packed into a tar on the way) or an archive, dropped or chosen, with progress.
+
+import { complain } from './common.js';
+import { tar } from './tar.js';
+
+const TYPES = { '.zip': 'application/zip', '.tar': 'application/x-tar', '.tar.gz': 'application/gzip', '.tgz': 'application/gzip', '.npz': 'application/x-npz' };
+const form = document.getElementById('send');
+const drop = document.getElementById('drop');
+const bar = document.getElementById('sent');
+const told = document.getElementById('told');
+let sending = null;
+
+const size = (bytes) => (bytes < 1048576 ? `${(bytes / 1024).toFixed(1)} kB` : `${(bytes / 1048576).toFixed(1)} MB`);
+
+function send(body, type, fallback) {
+  if (body.size > Number(form.dataset.most)) throw new Error('That is larger than this service takes. Leave some pictures out.');
+  const name = document.getElementById('name').value.trim() || fallback;
+  sending = new XMLHttpRequest(); // fetch tells nothing of what has been sent
+  sending.open('POST', `${form.dataset.submit}?name=${encodeURIComponent(name.slice(0, 100))}`);
+  sending.setRequestHeader('Content-Type', type);
+  const token = document.querySelector('meta[name="csrf-token"]').content;
+  if (token) sending.setRequestHeader('X-CSRF-Token', token);
+  sending.upload.onprogress = ({ loaded, total }) => {
+    bar.value = loaded / total;
+    told.textContent = `${Math.round((100 * loaded) / total)} % of ${size(total)}`;
+  };
+  sending.onload = () => {
+    const answer = JSON.parse(sending.responseText || '{}');
+    if (sending.status === 202) location.href = form.dataset.page.replace('DATASET', encodeURIComponent(answer.id));
+    else end(new Error(answer.detail ?? `${sending.status}`));
+  };
+  sending.onerror = () => end(new Error('The service does not answer. Check that it runs, then send it again.'));
+  sending.onabort = () => end(null);
+  document.getElementById('sending').hidden = false;
+  sending.send(body);
+}
+
+function end(error) {
+  document.getElementById('sending').hidden = true;
+  complain(error);
+}
+
+function sendFolder(files, name) {
+  const pictures = files.filter(({ path }) => !path.split('/').some((part) => part.startsWith('.')));
+  if (!pictures.length) throw new Error('There are no files in that folder. Choose one that has a folder for each class.');
+  send(tar(pictures), 'application/x-tar', name);
+}
+
+function sendArchive(file) {
+  const ending = Object.keys(TYPES).findLast((one) => file.name.toLowerCase().endsWith(one));
+  if (!ending) throw new Error(`${file.name} is no archive. Send a folder, or one of ${Object.keys(TYPES).join(', ')}.`);
+  send(file, TYPES[ending], file.name.slice(0, -ending.length));
+}
+
+/** All files below a dropped folder, with their paths from within it. */
+async function walk(entry, path = '') {
+  if (entry.isFile) return [{ path, file: await new Promise((done, fail) => entry.file(done, fail)) }];
+  const reader = entry.createReader();
+  const inside = [];
+  for (let some; (some = await new Promise((done, fail) => reader.readEntries(done, fail))).length;) inside.push(...some);
+  return (await Promise.all(inside.map((one) => walk(one, path ? `${path}/${one.name}` : one.name)))).flat();
+}
+
+async function guarded(action) {
+  complain(null);
+  try {
+    await action();
+  } catch (error) {
+    end(error);
+  }
+}
+
+document.getElementById('folder').addEventListener('change', ({ target }) => guarded(() => {
+  const files = [...target.files].map((file) => ({ path: file.webkitRelativePath.split('/').slice(1).join('/'), file }));
+  sendFolder(files, target.files[0]?.webkitRelativePath.split('/')[0] ?? '');
+}));
+document.getElementById('archive').addEventListener('change', ({ target }) => guarded(() => sendArchive(target.files[0])));
+for (const type of ['dragover', 'dragleave', 'drop']) { // anywhere: the browser would open what misses the place
+  addEventListener(type, (event) => {
+    event.preventDefault();
+    drop.classList.toggle('over', type === 'dragover');
+  });
+}
+addEventListener('drop', ({ dataTransfer }) => guarded(async () => {
+  const entries = [...dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
+  const [first] = entries;
+  if (entries.length === 1 && first.isDirectory) sendFolder(await walk(first), first.name);
+  else if (first?.isDirectory) sendFolder((await Promise.all(entries.map((one) => walk(one, one.name)))).flat(), 'pictures');
+  else if (dataTransfer.files.length) sendArchive(dataTransfer.files[0]);
+}));
+document.getElementById('stop').addEventListener('click', () => sending?.abort());
+form.addEventListener('submit', (event) => event.preventDefault());

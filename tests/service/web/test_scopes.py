@@ -1,0 +1,100 @@
+"""What a page offers is what the key it is shown for may do."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from service.api.context import Parts
+from service.auth import COOKIE
+from service.core.jobs import Status
+from service.core.keys import Scope
+from service.core.settings import Settings
+from tests.pictures import folders, zipped
+from tests.servers import ON_DISK
+from tests.service.api.test_datasets import ready
+from tests.service.web.test_pages import looks_right, run, submit
+
+pytestmark = ON_DISK
+
+LISTS = ("/", "/datasets", "/datasets/digits", "/compare")
+OFFER = re.compile(r'data-(post|delete|submit)="([^"]+)"|href="(/new[^"]*)"')
+CHANGES = {
+    "POST /v1/jobs", "POST /v1/jobs/ID/pause", "POST /v1/jobs/ID/resume", "POST /v1/jobs/ID/cancel",
+    "POST /v1/jobs/ID/retry", "POST /v1/jobs/ID/fork", "DELETE /v1/jobs/ID", "POST /v1/datasets",
+    "DELETE /v1/datasets/ID", "GET /new", "GET /new?like=ID", "GET /new?dataset=ID", "GET /new?dataset=digits",
+}  # fmt: skip
+
+
+@pytest.fixture
+def settings(everywhere: Settings) -> Settings:
+    return replace(everywhere, auth="keys")
+
+
+def visitor(app: Flask, parts: Parts, *scopes: Scope) -> FlaskClient:
+    """A browser that is signed in, as somebody of one team."""
+    client = app.test_client()
+    client.set_cookie(COOKIE, parts.keys.create("team", scopes))
+    return client
+
+
+@pytest.fixture
+def pages(app: Flask, parts: Parts, tmp_path: Path) -> list[str]:
+    """Those of a team that has jobs in every state and a data set."""
+    writer = app.test_client()
+    writer.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {parts.keys.create('team', [Scope.READ, Scope.WRITE])}"
+    ids = []
+    for status in (Status.SUCCEEDED, Status.FAILED, Status.RUNNING):
+        ids.append(submit(writer))
+        run(parts, tmp_path, status=status)
+    ids += [submit(writer), submit(writer)]
+    writer.post(f"/v1/jobs/{ids[-1]}/pause")
+    own = ready(writer, parts, zipped(folders(each=4)))
+    return [*LISTS, *(f"/jobs/{job_id}" for job_id in ids), f"/datasets/{own['id']}"]
+
+
+def offers(client: FlaskClient, pages: list[str]) -> set[tuple[str, str]]:
+    """The method and address of all that the pages lead to and that changes something."""
+    found = [match for page in pages for match in OFFER.findall(looks_right(client, page))]
+    return {("DELETE" if kind == "delete" else "POST", address) if address else ("GET", form)
+            for kind, address, form in found}  # fmt: skip
+
+
+def test_who_may_write_is_offered_everything(app: Flask, parts: Parts, pages: list[str]) -> None:
+    for scope in (Scope.WRITE, Scope.ADMIN):
+        client = visitor(app, parts, Scope.READ, scope)
+        found = offers(client, [*pages, "/new"])
+        assert {re.sub("(job|ds)_[0-9a-f]{20}", "ID", " ".join(offer)) for offer in found} == CHANGES
+        assert "the scope" not in client.get("/").text
+
+
+def test_who_may_only_read_is_offered_nothing_that_would_be_refused(app: Flask, parts: Parts, pages: list[str]) -> None:
+    reader = visitor(app, parts, Scope.READ)
+    assert offers(reader, pages) == set()
+    for page in pages:
+        assert "the scope <code>write</code>" in reader.get(page).text
+    key = {"Authorization": f"Bearer {parts.keys.create('team', [Scope.READ])}"}
+    for method, address in offers(visitor(app, parts, Scope.READ, Scope.WRITE), pages):
+        assert reader.open(address, method=method, headers=key).status_code == 403, (method, address)
+    assert "That needs the scope write; this key has: read" in looks_right(reader, "/new", 403)
+
+
+def test_what_a_reader_sees_is_whole_but_for_that(app: Flask, parts: Parts, pages: list[str]) -> None:
+    texts = [looks_right(visitor(app, parts, Scope.READ), page) for page in pages]
+    for word in ("Compare the chosen", "What to try", "best_model.pth", "Images of each class", "Sign out"):
+        assert any(word in text for text in texts), word
+    assert not any("Drop a folder" in text or "sending.js" in text for text in texts)
+
+
+def test_a_reader_without_jobs_is_not_told_to_make_one(app: Flask, parts: Parts) -> None:
+    text = looks_right(visitor(app, parts, Scope.READ), "/")
+    assert "There are no jobs yet" in text
+    assert "Make a job" not in text
+
+
+def test_a_key_that_may_not_even_read_is_told_what_it_lacks(app: Flask, parts: Parts) -> None:
+    text = looks_right(visitor(app, parts, Scope.WRITE), "/", 403)
+    assert "That needs the scope read; this key has: write" in text
