@@ -61,6 +61,7 @@ from workers.warm import RELEASED, Work
 from workers.watch import Watch, told_of
 
 CHECKED_IMAGES = 64  # on which model.onnx must agree with torch
+NEWS_SECONDS = 15.0  # how often the log says that an epoch goes on
 TELL_SECONDS = 0.5  # how often the supervisor is told that batches are trained
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -172,12 +173,17 @@ class Line:
         os._exit(1)
 
     def _tell(self) -> None:
+        told_at, told = time.monotonic(), 0
         while True:
             time.sleep(TELL_SECONDS)
             try:
                 self.report("steps", {"steps": self._steps})
             except OSError:
                 os._exit(1)
+            if (passed := time.monotonic() - told_at) >= NEWS_SECONDS:
+                if self._steps > told:
+                    log.info("%d batches trained, %.1f a second now", self._steps, (self._steps - told) / passed)
+                told_at, told = time.monotonic(), self._steps
 
 
 def run(

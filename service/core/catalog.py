@@ -4,7 +4,7 @@ A set that was sent is read by whichever worker claims it, under a lease as jobs
 its attempt, and an old one changes nothing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -94,6 +94,13 @@ class Catalog:
             rows = c.execute(wanted).mappings().all()
         found = tuple(_dataset(row) for row in rows[:limit])
         return DatasetPage(found, rows[limit - 1]["seq"] if len(rows) > limit else None)
+
+    def names(self, tenant: str, dataset_ids: Iterable[str]) -> dict[str, str]:
+        """The names, by their ids, of those that are the tenant's own."""
+        own = and_(datasets.c.tenant == tenant, datasets.c.status != DatasetStatus.DELETING)
+        wanted = select(datasets.c.id, datasets.c.name).where(own, datasets.c.id.in_(set(dataset_ids)))
+        with self._db.read() as c:
+            return {row.id: row.name for row in c.execute(wanted)}
 
     def hide(self, tenant: str, dataset_id: str) -> None:
         """No job can name the set any more: what was stored of it can be deleted. Raises NotFound, and Conflict while

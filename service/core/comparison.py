@@ -193,8 +193,8 @@ def _sentence(job: Job, first: Job, changed: Sequence[Differing], found: Differe
         return f"{head}; what it did {found.verdict}."
     half = f" ± {Z * found.standard_error:.4f} (95 %)" if found.standard_error is not None else ""
     return (
-        f"{head}; best val_loss {first.best.val_loss:.4f} → {job.best.val_loss:.4f} ({found.val_loss:+.4f}{half}), "
-        f"accuracy {first.best.val_accuracy or 0:.1%} → {job.best.val_accuracy or 0:.1%}: {found.verdict}."
+        f"{head}; best val_loss {first.best.val_loss:.4f} → {job.best.val_loss:.4f} ({found.val_loss:+.4f}{half}): "
+        f"{found.verdict}. Accuracy there {first.best.val_accuracy or 0:.1%} → {job.best.val_accuracy or 0:.1%}."
     )
 
 

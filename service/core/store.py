@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from service.core import changes
 from service.core.arrivals import NOWHERE, UNNAMED, IdempotencyKey, Origin, arrive, job_of_key, refuse_without_data
 from service.core.changes import change, checkpoints_of, end, locked, losses_of, next_turn, queue_again
-from service.core.database import Database, artifacts, epochs, events, jobs, labels, now
+from service.core.database import Database, artifacts, datasets, epochs, events, jobs, labels, now
 from service.core.errors import Conflict, LeaseLost, NotFound
 from service.core.history import COLUMNS, Epoch
 from service.core.jobs import TERMINAL, Checkpoint, Job, Loss, Outcome, Phase, Retries, Status, StopReason, Wish
@@ -119,7 +119,7 @@ class Store:
         statuses: Sequence[Status] = (), wanted_labels: Sequence[tuple[str, str]] = (), text: str = "",
     ) -> Page:  # fmt: skip
         """A page of at most `limit` jobs that match all of the filters, newest first. `text` is looked for in id, name
-        and data set, whatever the case.
+        and data set (id and name), whatever the case.
         """
         where = [jobs.c.tenant == tenant]
         if before_seq is not None:
@@ -131,7 +131,9 @@ class Store:
             where.append(jobs.c.id.in_(found))
         if text:
             searched = (jobs.c.id, jobs.c.dataset, jobs.c.spec["name"].as_string())
-            where.append(or_(*(column.icontains(text, autoescape=True) for column in searched)))
+            named = and_(datasets.c.tenant == tenant, datasets.c.name.icontains(text, autoescape=True))
+            trained = jobs.c.dataset.in_(select(datasets.c.id).where(named))
+            where.append(or_(trained, *(column.icontains(text, autoescape=True) for column in searched)))
         with self._db.read() as c:
             rows = c.execute(WHOLE_JOB.where(*where).order_by(jobs.c.seq.desc()).limit(limit + 1)).mappings().all()
             found_jobs = read_jobs(c, rows[:limit])
@@ -241,6 +243,12 @@ class Store:
         wanted = select(jobs.c.status, func.count()).where(jobs.c.tenant == tenant).group_by(jobs.c.status)
         with self._db.read() as c:
             return {Status(status): count for status, count in c.execute(wanted)}
+
+    def count_on(self, tenant: str, dataset_id: str) -> int:
+        """How many of the tenant's jobs are of this data set."""
+        wanted = select(func.count()).select_from(jobs).where(jobs.c.tenant == tenant, jobs.c.dataset == dataset_id)
+        with self._db.read() as c:
+            return c.execute(wanted).scalar_one()
 
     def sketches(self, found: Sequence[Job], points: int) -> dict[str, tuple[float, ...]]:
         """The finite val_loss of at most `points` (2 or more) epochs, evenly spread, of each of these jobs, by id."""

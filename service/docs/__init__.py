@@ -56,7 +56,8 @@ def page(address: str) -> Response:
     address = address.removesuffix("/")
     text = reference() if address == REFERENCE else _known(PAGES, address).read_text("utf-8")
     rendered = markdown.render(text, lambda link: _resolve(address, link))
-    links = {"api": url_for(API_PAGE), "style": url_for(".style")}
+    links = {"api": url_for(API_PAGE), "style": url_for(".style"), "jobs": url_for("web.jobs")}
+    links["icon"] = url_for("web_files.ours", name="icon.svg")
     links |= {
         name: url_for(".page", address=name)
         for name in ("index", "tutorial", "cookbook", REFERENCE, "running", "verdicts")

@@ -10,6 +10,7 @@ from service.core.comparison import compare as compared
 from service.core.differences import differing
 from service.schemas.compare import FEWEST, MOST
 from service.web.blueprint import blueprint, page
+from service.web.words import titles
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
@@ -22,12 +23,24 @@ def compare() -> str:
     if not FEWEST <= len(wanted) <= MOST:
         return page("compare", found=None, jobs=[], count=len(wanted), fewest=FEWEST, most=MOST, spec=[])
     jobs, seconds = parts().store.several(tenant(), wanted)
+    if request.args.getlist("job"):  # ticked in the list, which has the newest first
+        jobs = tuple(sorted(jobs, key=lambda job: job.created_at))
+    found, called = compared(jobs, seconds), titles(jobs)
     return page(
         "compare",
-        found=compared(jobs, seconds),
+        found=found,
+        titles=called,
+        summary=[_named(sentence, called) for sentence in found.summary],
         jobs=jobs,
         count=len(jobs),
         fewest=FEWEST,
         most=MOST,
         spec=differing({job.id: job.spec.to_dict() for job in jobs}),
     )
+
+
+def _named(sentence: str, titles: dict[str, str]) -> str:
+    """A sentence that speaks of jobs by their titles and not by their ids."""
+    for job_id, title in titles.items():
+        sentence = sentence.replace(job_id, title)
+    return sentence

@@ -42,6 +42,7 @@ def dataset(dataset_id: str) -> str:
         most=max((count for _, count in counts), default=1),
         is_own=dataset_id not in BUILT_IN,
         sheet=url_for("datasets.pictures", dataset_id=dataset_id) if has_pictures else None,
+        used=parts().store.count_on(tenant(), dataset_id),
         rows=[name for name, _ in counts[:CLASSES]],
         across=OF_A_CLASS,
     )

@@ -7,6 +7,7 @@ from flask import url_for
 from service.api import diagnosis
 from service.api.context import parts
 from service.auth import may, tenant
+from service.core.builtin import BUILT_IN
 from service.core.counterfactual import Setting, replay
 from service.core.differences import Differing, differing
 from service.core.errors import NotFound
@@ -19,7 +20,7 @@ from service.web.blueprint import blueprint, page
 PATIENCES, MIN_DELTAS = (1, 3, 5, 10, 20), (0.0, 0.001, 0.01)  # of the table of what would have been
 TOLD = 200  # events, the newest
 LOGGED = 100  # lines of its log, the newest
-EPOCH = "epoch"  # events of which the curves tell
+SHOWN_ELSEWHERE = ("epoch", "facts")  # events of which the curves and the log tell
 ACTIONS = {
     "pause": ("POST", "jobs.pause"), "resume": ("POST", "jobs.resume"), "cancel": ("POST", "jobs.cancel"),
     "retry": ("POST", "jobs.retry"), "delete": ("DELETE", "jobs.OneJob"),
@@ -41,9 +42,12 @@ def job(job_id: str) -> str:
         against="its parent" if parent else "the defaults",
         changed=_changed(found, parent),
         parent=parent,
+        dataset=_dataset(found),
         forks=[kin for kin in parts().store.lineage(tenant(), job_id) if kin.parent == job_id],
         artifacts=parts().store.artifacts(tenant(), job_id),
-        events=[{"at": event.at, "words": _words(event)} for event in reversed(events) if event.type != EPOCH],
+        events=[
+            {"at": event.at, "words": _words(event)} for event in reversed(events) if event.type not in SHOWN_ELSEWHERE
+        ],
         log=parts().store.log(tenant(), job_id, 0, LOGGED)[1],
         actions=_actions(found),
     )
@@ -62,6 +66,12 @@ def _parent(found: Job) -> Job | None:
         return parts().store.get(tenant(), found.parent) if found.parent else None
     except NotFound:
         return None
+
+
+def _dataset(found: Job) -> str | None:
+    """The name of its data set, None where that was deleted."""
+    used = found.spec.dataset.id
+    return used if used in BUILT_IN else parts().catalog.names(tenant(), [used]).get(used)
 
 
 def _changed(found: Job, parent: Job | None) -> tuple[Differing, ...]:
@@ -93,6 +103,8 @@ def _possible(found: Job) -> list[str]:
 def _words(event: Event) -> str:
     """An event in a line."""
     told: dict[str, Any] = {name: value for name, value in event.data.items() if not isinstance(value, (dict, list))}
+    if event.type == "diagnosis":
+        return f"{told['verdict'].replace('_', ' ')}: {told['summary']}"
     if event.type in told:
         return ", ".join(str(value) for value in told.values() if value is not None)
     rest = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in told.items() if value is not None)

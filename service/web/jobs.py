@@ -64,6 +64,7 @@ def jobs() -> str:
     found = store.list(tenant(), PAGE, wanted.after, wanted.statuses, label, wanted.text)
     counts = store.counts(tenant())
     sketches = store.sketches(found.jobs, POINTS)
+    datasets = parts().catalog.names(tenant(), (job.spec.dataset.id for job in found.jobs))
     return page(
         "jobs",
         wanted=wanted,
@@ -71,6 +72,7 @@ def jobs() -> str:
         counts=counts,
         total=sum(counts.values()),
         statuses=list(Status),
+        datasets=datasets,
         next=wanted.address(cursor(found.next_seq)) if found.next_seq else None,
         first=wanted.address(None) if wanted.after else None,
     )

@@ -13,8 +13,8 @@ from service.schemas.fields import Flag, Labels, ShortList, Tagged
 from service.schemas.spec import JobSpecSchema
 
 ESSENTIAL = (
-    "/name", "/dataset/id", "/model/arch", "/epochs", "/batch_size", "/optimizer/lr", "/regularization/dropout",
-    "/regularization/weight_decay", "/early_stopping/patience", "/seed",
+    "/name", "/dataset/id", "/dataset/test_fraction", "/model/arch", "/epochs", "/batch_size", "/optimizer/lr",
+    "/regularization/dropout", "/regularization/weight_decay", "/early_stopping/patience", "/seed",
 )  # fmt: skip
 NAMES = {"dataset": "Data", "model": "Network", "": "Run"}  # of sections; the others are called as in the spec
 TITLES = {  # where the name within its part does not say enough

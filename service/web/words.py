@@ -2,13 +2,14 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flask import Flask
 from jinja2 import StrictUndefined
 
-from service.core.jobs import Status
+from service.core.jobs import Job, Status
 from service.schemas.jobs import told_time
 
 NOTHING = "\u2013"  # an en dash
@@ -25,17 +26,8 @@ def register(app: Flask) -> None:
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     filters: tuple[Callable[..., str], ...] = (
-        number,
-        percent,
-        duration,
-        ago,
-        moment,
-        size,
-        value,
-        words,
-        sentence,
-        mark,
-    )
+        number, percent, duration, ago, moment, size, value, words, sentence, mark, title,
+    )  # fmt: skip
     app.jinja_env.filters.update({f.__name__: f for f in filters})
 
 
@@ -96,6 +88,20 @@ def value(given: Any) -> str:
 def words(name: str) -> str:
     """A name of ours as words."""
     return str(name).replace("_", " ")
+
+
+def title(job: Job) -> str:
+    """What a job is called: its name, and what a fork has that its parent has not; without a name its id."""
+    if not job.spec.name or not job.parent:
+        return job.spec.name or job.id
+    return f"{job.spec.name} + {words(job.advice)}" if job.advice else f"{job.spec.name} (fork)"
+
+
+def titles(jobs: Sequence[Job]) -> dict[str, str]:
+    """The titles of several jobs by their ids, no two alike."""
+    called = {job.id: title(job) for job in jobs}
+    often = Counter(called.values())
+    return {job_id: f"{name} ({job_id[-6:]})" if often[name] > 1 else name for job_id, name in called.items()}
 
 
 def sentence(text: str) -> str:

@@ -151,6 +151,8 @@ def test_a_page_is_whole_and_all_it_asks_for_is_there(client: FlaskClient, path:
         if address.startswith("#"):
             assert address[1:] in ids
             continue
+        if address == "/":  # the jobs, for which this app has no database
+            continue
         assert re.match("/[^/]", address), "an address of ours, without a host"
         assert client.get(address).status_code == 200, address
 
@@ -226,7 +228,7 @@ def test_the_api_page_keeps_its_own_policy(client: FlaskClient) -> None:
 
 def test_behind_a_prefix_the_links_have_it(client: FlaskClient) -> None:
     page = Page(client.get("/docs/verdicts", environ_overrides={"SCRIPT_NAME": "/fit"}).text)
-    assert all(address.startswith("/fit/docs") for address in page.all("a", "href") + page.all("link", "href"))
+    assert all(address.startswith("/fit/") for address in page.all("a", "href") + page.all("link", "href"))
 
 
 @pytest.mark.parametrize("verdict", Verdict)

@@ -14,7 +14,7 @@ export class Curves {
   constructor(place) {
     this.place = place;
     this.hidden = new Set();
-    this.curves = []; // {label, values, style}: one value an epoch of this.epochs, null where there is none
+    this.curves = []; // {label, values, style, colour}: one value an epoch of this.epochs, null where there is none
     this.epochs = [];
     this.marks = []; // {epoch, label}
     this.isLog = false;
@@ -59,7 +59,7 @@ export class Curves {
     this.plot?.destroy();
     const axis = { stroke: colour('--text'), grid: { stroke: colour('--line'), width: 1 }, ticks: { stroke: colour('--line') } };
     const series = this.curves.map((curve, at) => ({
-      label: curve.label, show: !this.hidden.has(curve.label), stroke: colour(`--curve-${at + 1}`),
+      label: curve.label, show: !this.hidden.has(curve.label), stroke: colour(`--curve-${curve.colour ?? at + 1}`),
       dash: DASHES[curve.style ?? at], width: 2, spanGaps: true, points: { show: (plot) => plot.data[0].length < FEW, size: 7 },
     }));
     const options = {
@@ -109,7 +109,7 @@ export class Curves {
         this.hidden[box.checked ? 'delete' : 'add'](curve.label);
         this.plot.setSeries(at + 1, { show: box.checked });
       });
-      label.append(box, sample(at, DASHES[curve.style ?? at]), curve.label);
+      label.append(box, sample(curve.colour ?? at + 1, DASHES[curve.style ?? at]), curve.label);
       return label;
     }));
   }
@@ -126,12 +126,12 @@ export class Curves {
 }
 
 /** A bit of a curve's line. */
-function sample(at, dash) {
+function sample(hue, dash) {
   const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
   const line = document.createElementNS('http://www.w3.org/2000/svg', 'path');
   for (const [name, value] of Object.entries({ viewBox: '0 0 28 10', width: 28, height: 10, 'aria-hidden': true })) svg.setAttribute(name, value);
   line.setAttribute('d', 'M0 5H28');
-  line.setAttribute('class', `curve-${at + 1}`);
+  line.setAttribute('class', `curve-${hue}`);
   line.setAttribute('stroke-dasharray', dash.join(' '));
   svg.append(line);
   return svg;

@@ -2,13 +2,15 @@
 
 const token = document.querySelector('meta[name="csrf-token"]').content;
 
+const SILENT = 'The service does not answer. Check that it runs, then try again.';
+
 /** Ask the API. Resolves to its JSON (null for none); rejects with an Error in the API's own words. */
 export async function ask(address, { method = 'GET', body, headers = {} } = {}) {
   const sent = { ...headers };
   if (token) sent['X-CSRF-Token'] = token;
   if (body !== undefined) sent['Content-Type'] = 'application/json';
   const answer = await fetch(address, { method, headers: sent, body }).catch(() => {
-    throw new Error('The service does not answer. Check that it runs, then try again.');
+    throw new Error(SILENT);
   });
   const told = answer.status === 204 ? null : await answer.json().catch(() => null);
   if (answer.ok) return told;
@@ -49,11 +51,20 @@ function replace(section, next) {
   if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
 }
 
+const LOST = 'The service does not answer; this page goes on by itself once it does.';
+
+/** Say that what is shown may be old, until it is not. */
+function lost(is) {
+  const place = document.getElementById('alert');
+  if (is) place.textContent = LOST;
+  else if (place.textContent === LOST || place.textContent === SILENT) place.textContent = '';
+}
+
 /** Refresh the page every so many seconds while it is looked at and `wanted` says so, no more than a fifth of the time. */
 export function keepFresh(seconds, wanted = () => true) {
   const turn = async () => {
     const began = performance.now();
-    if (!document.hidden && wanted()) await refresh().catch(() => {});
+    if (!document.hidden && wanted()) await refresh().then(() => lost(false), () => lost(true));
     setTimeout(turn, Math.max(seconds * 1000, 4 * (performance.now() - began)));
   };
   setTimeout(turn, seconds * 1000);

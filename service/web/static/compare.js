@@ -16,7 +16,7 @@ function draw() {
   const epochs = [...new Set(jobs.flatMap((job) => job.rows.map((row) => row.epoch)))].sort((a, b) => a - b);
   const curves = jobs.map((job) => {
     const known = new Map(job.rows.map((row) => [row.epoch, row[measure.value]]));
-    return { label: job.name === job.id ? job.id : `${job.name} (${job.id.slice(-6)})`, values: epochs.map((epoch) => known.get(epoch) ?? null) };
+    return { label: job.name, values: epochs.map((epoch) => known.get(epoch) ?? null) };
   });
   chart.show(epochs, curves, { isLog: log.checked });
 }

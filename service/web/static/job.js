@@ -13,6 +13,7 @@ const LABELS = {
   train_loss: 'training', train_loss_clean: 'clean training', val_loss: 'validation', train_accuracy: 'training',
   val_accuracy: 'validation', lr: 'learning rate',
 };
+const COLOURS = { train_loss: 1, train_loss_clean: 2, val_loss: 3, train_accuracy: 1, val_accuracy: 3, lr: 4 };
 const STYLES = { train_loss: 1, train_loss_clean: 2, train_accuracy: 1 }; // dashed; what is solid is what counts
 
 const place = document.getElementById('chart');
@@ -38,7 +39,7 @@ function draw() {
   const lastBest = rows.findLast((row) => row.improved)?.epoch ?? best;
   const lines = [[lastBest, `best: ${lastBest}`], [onset, `${verdict} since ${onset}`], [stop, `stop: ${stop}`]];
   const curves = MEASURES[measure.value].map((name) => ({
-    label: LABELS[name], style: STYLES[name] ?? 0, values: rows.map((row) => row[name]),
+    label: LABELS[name], style: STYLES[name] ?? 0, colour: COLOURS[name], values: rows.map((row) => row[name]),
   }));
   chart.show(rows.map((row) => row.epoch), curves, {
     marks: lines.filter(([epoch]) => epoch).map(([epoch, label]) => ({ epoch: Number(epoch), label })),

@@ -98,7 +98,17 @@ async function send(address) {
   }
 }
 
-form.addEventListener('input', show);
+form.addEventListener('input', (event) => {
+  show();
+  const place = document.getElementById(`${event.target.id}-fault`);
+  if (place) place.hidden = true; // it was of what stood there before
+  event.target.removeAttribute('aria-invalid');
+});
+form.addEventListener('keydown', (event) => {
+  if (event.key !== 'Enter' || event.target.tagName !== 'INPUT') return;
+  event.preventDefault(); // a key that is pressed by the way starts no training
+  document.getElementById('check').click();
+});
 form.addEventListener('submit', async (event) => {
   event.preventDefault();
   const start = document.getElementById('start');

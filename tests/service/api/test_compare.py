@@ -52,7 +52,7 @@ def test_two_jobs_are_told_apart_by_what_differed_and_what_it_did(client: FlaskC
     (said,) = found["summary"]
     assert said == (
         f"{other} against {first}: /regularization/dropout 0.0 → 0.25; best val_loss 0.5000 → 0.4000 "
-        "(-0.1000 ± 0.0277 (95 %)), accuracy 80.0% → 80.0%: better beyond noise."
+        "(-0.1000 ± 0.0277 (95 %)): better beyond noise. Accuracy there 80.0% → 80.0%."
     )
 
 

@@ -152,7 +152,7 @@ def test_the_summary_names_the_changes_and_the_outcome() -> None:
     assert said == (
         "b against a: /model/channels [32, 64] → [4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, …, "
         "/optimizer/lr 0.001 → 0.01; "
-        "best val_loss 0.5000 → 0.4000 (-0.1000 ± 0.0277 (95 %)), accuracy 90.0% → 90.0%: better beyond noise."
+        "best val_loss 0.5000 → 0.4000 (-0.1000 ± 0.0277 (95 %)): better beyond noise. Accuracy there 90.0% → 90.0%."
     )
     assert "the same spec" in both(job("a", best(0.5)), job("b", best(0.4))).summary[0]
 

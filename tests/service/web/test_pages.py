@@ -23,6 +23,8 @@ from service.core.settings import Settings
 from service.web import files
 from service.web.blueprint import POLICY
 from service.web.options import ESSENTIAL, archs, sections
+from tests.pictures import folders, zipped
+from tests.service.api.test_datasets import read
 
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}, "epochs": 30}
 OUTSIDE = re.compile(r"(?:https?:)?//(?!127\.0\.0\.1)[a-z0-9.-]+\.[a-z]{2,}", re.IGNORECASE)
@@ -299,3 +301,43 @@ def test_behind_a_prefix_the_links_have_it(client: FlaskClient, filled: list[str
         links = re.findall(rf'(?:href|src|action|data-(?:{LEADING}))="(/[^"]*)"', text)
         assert links
         assert all(link.startswith("/fit/") for link in links)
+
+
+def test_a_fork_is_told_from_its_parent_and_leads_to_it(client: FlaskClient, parts: Parts) -> None:
+    parent = submit(client, name="first")
+    fork = json.loads(client.post(f"/v1/jobs/{parent}/fork", json={"advice": "dropout"}).text)["id"]
+    own = json.loads(
+        client.post(f"/v1/jobs/{parent}/fork", json={"patch": [{"op": "replace", "path": "/epochs", "value": 3}]}).text
+    )["id"]
+    page = client.get(f"/jobs/{fork}").text
+    assert "<h1>first + dropout</h1>" in page
+    assert f'<a id="compare-parent" href="/compare?jobs={parent},{fork}">' in page
+    assert f'<a id="to-parent" href="/jobs/{parent}">first</a>' in page
+    assert "<h1>first (fork)</h1>" in client.get(f"/jobs/{own}").text
+    listed = client.get("/").text
+    assert "first + dropout</a>" in listed
+    ticked = client.get(f"/compare?job={fork}&job={parent}").text
+    assert ticked.index('data-name="first"') < ticked.index('data-name="first + dropout"'), "the oldest comes first"
+    assert "first + dropout against first: /regularization/dropout" in ticked
+    twice = submit(client, name="first")
+    both = client.get(f"/compare?jobs={parent},{twice}").text
+    assert f"first ({twice[-6:]})" in both
+
+
+def test_a_data_set_is_called_by_its_name_and_its_deletion_is_told(client: FlaskClient, parts: Parts) -> None:
+    sent = client.post("/v1/datasets?name=shapes", data=zipped(folders()), content_type="application/zip")
+    used = json.loads(sent.text)["id"]
+    read(parts)
+    job = submit(client, dataset={"id": used}, model={"arch": "mlp"})
+    other = submit(client)
+    assert f'<a id="to-dataset" href="/datasets/{used}">shapes</a>' in client.get(f"/jobs/{job}").text
+    found = client.get("/?q=shapes").text
+    assert job in found
+    assert other not in found
+    assert "1 matches" in found
+    assert "1 job was trained on it" in client.get(f"/datasets/{used}").text
+    client.post(f"/v1/jobs/{job}/cancel")
+    assert client.delete(f"/v1/datasets/{used}").status_code == 204
+    page = client.get(f"/jobs/{job}").text
+    assert "Its data set was deleted" in page
+    assert f"/datasets/{used}" not in page
