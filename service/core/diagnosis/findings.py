@@ -50,8 +50,11 @@ class View:
 
     @property
     def rise(self) -> float:
-        """By how much validation loss is above its lowest level at the end, in nats."""
-        return level(self.curve.val) - self.curve.smooth_val[self.curve.turn]
+        """By how much validation loss is above its lowest level at the end, in nats; what came before that level is
+        none of the end, however short the run.
+        """
+        turn = self.curve.turn
+        return level(self.curve.val[turn:]) - self.curve.smooth_val[turn]
 
     @property
     def noticeable(self) -> float:

@@ -111,6 +111,14 @@ def test_a_run_that_only_got_better_has_not_lost_what_it_learnt() -> None:
     assert diagnose(lost).verdict == Verdict.DIVERGED
 
 
+def test_a_run_is_not_called_diverged_on_its_way_down(golden: list[Golden]) -> None:
+    for run in golden:
+        if run.name.startswith("full_"):
+            for so_far in range(2, len(run.history)):
+                found = diagnose(run.history[:so_far], facts=run.facts)
+                assert found.verdict != Verdict.DIVERGED, (run.name, run.seed, so_far)
+
+
 def test_a_rise_within_the_noise_is_told_as_such_and_not_as_standing_still() -> None:
     facts = Facts({"train": 144, "validation": 48}, 1.386, 0.25)
     val = [1.35, 1.25, 1.1, 1.05, 1.02, 1.0, 1.05, 1.1, 1.15, 1.2, 1.22, 1.22, 1.25, 1.22, 1.24]
