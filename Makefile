@@ -4,7 +4,7 @@
 PYTHON ?= python3
 PORT ?= $(or $(RIGHTFIT_PORT),8000)
 PYTEST_ARGS ?=
-PYTEST_SPREAD ?= -n 2 --dist loadfile
+PYTEST_SPREAD ?= -n 2 --dist loadfile --no-loadscope-reorder
 CHAOS_ARGS ?=
 BENCH_ARGS ?= --size --overhead --service --queue --load
 
@@ -20,7 +20,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 demo: $(READY)  ## train two models on a stack of its own and show what came of it
 	$(BIN)/rightfit demo
 
-test: $(READY)  ## all tests
+test: $(READY)  ## the tests
 	$(BIN)/pytest $(PYTEST_SPREAD) $(PYTEST_ARGS)
 
 long: $(READY) browser  ## the tests that take minutes: every page in a browser, every recipe of the cookbook

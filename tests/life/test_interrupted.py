@@ -173,6 +173,7 @@ class Wire:
             target.shutdown(socket.SHUT_RDWR)
 
 
+@pytest.mark.long
 def test_a_worker_whose_broker_connection_is_half_open_still_finds_its_work(tmp_path: Path, own_redis: Redis) -> None:
     with closing(Wire(own_redis.port)) as wire:
         given = Settings.from_env({"RIGHTFIT_HOME": str(tmp_path / "home"), "RIGHTFIT_HINT_SECONDS": "2"})

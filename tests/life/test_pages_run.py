@@ -106,7 +106,7 @@ def test_the_targets_of_the_readme_exist() -> None:
 def test_the_tutorial_goes_from_pictures_to_a_better_model(serving: Serving, tmp_path: Path) -> None:
     said = told((FOLDER / "tutorial.md").read_text("utf-8"), tmp_path, serving.url)
     assert '"pointer": "/optimiser"' in said
-    assert "exact duplicates of others, such as shapes/circle/copy.png" in said
+    assert "exact duplicates: 1 image, such as shapes/circle/copy.png" in said
     assert '"verdict":"stagnant_generalization"' in said
     assert "better beyond noise" in said
     assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")

@@ -95,6 +95,7 @@ def test_ctrl_c_while_it_starts_ends_it_within_seconds(tmp_path: Path) -> None:
         assert time.monotonic() - started < WORKER_STOP_SECONDS, "nobody had to be killed"
 
 
+@pytest.mark.long
 def test_a_stack_that_is_killed_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
     with Serving(tmp_path / "home") as stack:
         assert eventually(lambda: is_warming_up(stack))
@@ -140,6 +141,7 @@ def test_a_home_is_for_one_stack_at_a_time(serving: Serving) -> None:
     assert "another Rightfit runs in" in words
 
 
+@pytest.mark.long
 def test_a_redis_that_is_given_is_used_and_left_alone(tmp_path: Path, own_redis: Redis) -> None:
     with Serving(tmp_path / "home", RIGHTFIT_REDIS_URL=own_redis.url) as stack:
         stack.wait_until_ready()

@@ -129,6 +129,7 @@ def test_an_interrupted_run_ends_as_one_that_was_not(bench: Bench, interrupt: An
 
 
 @ON_DISK
+@pytest.mark.long
 def test_the_second_attempt_does_not_begin_anew(bench: Bench) -> None:
     job = stopped_after(bench, 5)
     kept = checkpoints(bench, job)
@@ -241,6 +242,7 @@ print("over", flush=True)
 
 
 @REMOTE
+@pytest.mark.long
 def test_a_worker_that_is_frozen_past_its_lease_wakes_up_to_nothing(bench: Bench) -> None:
     """Its trainer ends itself while the worker is frozen; awake again, the worker writes nothing."""
     expected = undisturbed(bench)

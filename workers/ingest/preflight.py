@@ -114,7 +114,7 @@ def warnings(
     if len(names) > MOST_COMPARED:
         yield f"near duplicates were not looked for: the set has more than {MOST_COMPARED:,} images."
     if prints.constant:
-        yield f"{len(prints.constant)} images are of one colour throughout: {_some(names, prints.constant)}."
+        yield f"of one colour throughout: {counted(len(prints.constant), 'image')}, {_some(names, prints.constant)}."
     counts = np.bincount(labels, minlength=len(classes))
     if counts.max() >= UNEVEN * counts.min():
         least, most = int(counts.argmin()), int(counts.argmax())
@@ -124,18 +124,23 @@ def warnings(
         )
 
 
+def counted(count: int, noun: str) -> str:
+    """How many there are, in words."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def _copies(names: Sequence[str], labels: Columns, parts: Columns | None, first: Columns, what: str) -> Iterator[str]:
     later = [i for i, original in enumerate(first.tolist()) if i != original]
     if not later:
         return
     pair = f"such as {names[later[0]]} of {names[first[later[0]]]}"
     kept = "" if parts is not None else "; each is put into the same part of the split as its original"
-    yield f"{len(later)} images are {what} of others, {pair}{kept}."
+    yield f"{what}: {counted(len(later), 'image')}, {pair}{kept}."
     across = [i for i in later if labels[i] != labels[first[i]]]
     if across:
         one = across[0]
         yield (
-            f"{len(across)} {what} are of another class than their original, such as {names[one]} of "
+            f"{what} of another class than their original: {counted(len(across), 'image')}, such as {names[one]} of "
             f"{names[first[one]]}: one of the labels is wrong."
         )
     if parts is not None:

@@ -150,7 +150,11 @@ def _stray(names: list[str], places: Sequence[Place | None], faults: dict[str, I
         if place is not None:
             raise InvalidData(f"{name!r}: {faults[name]}")
         above.append(name)
-    return [f"{len(above)} files beside the class folders were passed over, such as {above[0]}."] if above else []
+    return (
+        [f"passed over beside the class folders: {preflight.counted(len(above), 'file')}, such as {above[0]}."]
+        if above
+        else []
+    )
 
 
 def _refuse_few(classes: Sequence[str]) -> None:

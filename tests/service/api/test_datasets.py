@@ -141,7 +141,7 @@ def test_a_job_is_warned_of_what_its_data_and_its_spec_will_disappoint_with(clie
     copies = {f"rows/copy{i}.png": folders(each=1)["rows/000.png"] for i in range(5)}
     found = ready(client, parts, zipped(folders(each=20) | copies))
     job = client.post("/v1/jobs", json={"dataset": {"id": found["id"]}}).json
-    assert any("5 images are exact duplicates" in warning for warning in job["warnings"])
+    assert any("exact duplicates: 5 images" in warning for warning in job["warnings"])
     assert any("only 13 validation images" in warning and "16 points" in warning for warning in job["warnings"])
     assert client.get(f"/v1/jobs/{job['id']}").json["warnings"] == job["warnings"]
 

@@ -231,8 +231,8 @@ def test_copies_are_told_within_a_class_and_across_classes(reader: Reader) -> No
     files["checks/nearly.png"] = encoded(nearly)
     found = reader(zipped(files))
     told = " ".join(found.contents.warnings)
-    assert "2 images are exact duplicates" in told
-    assert "1 images are near duplicates of others, such as checks/nearly.png of checks/002.png" in told
+    assert "exact duplicates: 2 images" in told
+    assert "near duplicates: 1 image, such as checks/nearly.png of checks/002.png" in told
     assert "rows/001.png" in told
     assert "labels is wrong" in told
     assert found.contents.copies == {2: 3}
@@ -250,7 +250,7 @@ def test_pictures_that_only_look_alike_to_a_hash_are_no_copies(reader: Reader) -
     plain = {f"a/{i}.png": encoded(np.full((16, 16), 20 * i, np.uint8)) for i in range(8)}
     found = reader(zipped(plain | {f"b/{i}.png": encoded(stripes("rows", i)) for i in range(8)})).contents
     assert found.copies == {}
-    assert any("8 images are of one colour throughout" in warning for warning in found.warnings)
+    assert any("of one colour throughout: 8 images" in warning for warning in found.warnings)
 
 
 def test_uneven_classes_are_told_with_the_cure(reader: Reader) -> None:
@@ -381,7 +381,7 @@ def test_pictures_that_differ_in_colour_alone_are_no_copies(reader: Reader) -> N
     }
     found = reader(zipped(files)).contents
     assert found.copies == {}
-    assert any("1 images are of one colour" in warning for warning in found.warnings)
+    assert any("of one colour throughout: 1 image," in warning for warning in found.warnings)
 
 
 def test_a_tar_bomb_is_refused_before_it_is_unpacked(reader: Reader) -> None:
