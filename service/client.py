@@ -70,6 +70,13 @@ class Damaged(ValueError):
     """What was downloaded is not what the manifest describes."""
 
 
+class UnusableKey(ValueError):
+    """the API key has other characters than printable ASCII"""
+
+    def __init__(self) -> None:  # never with the key
+        super().__init__(self.__doc__)
+
+
 class Event(NamedTuple):
     """Something that happened to a job; after its id a stream can go on."""
 
@@ -113,14 +120,14 @@ class Rightfit:
     ) -> None:
         """By default RIGHTFIT_URL, else this machine's port 8000, and RIGHTFIT_API_KEY, else no key.
 
-        What is safe to repeat is sent up to `tries` times; `timeout` is in seconds, of silence.
+        What is safe to repeat is sent up to `tries` times; `timeout` is in seconds, of silence. Raises UnusableKey, a
+        ValueError.
         """
         self._tries = tries
         url = url or os.environ.get("RIGHTFIT_URL") or DEFAULT_URL
         api_key = api_key or os.environ.get("RIGHTFIT_API_KEY")
         here = httpx.URL(url).host in LOOPBACK  # never through a proxy of the environment
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._http = httpx.Client(base_url=url, timeout=timeout, trust_env=not here, headers=headers)
+        self._http = httpx.Client(base_url=url, timeout=timeout, trust_env=not here, headers=bearer(api_key))
 
     def __enter__(self) -> "Rightfit":
         return self
@@ -367,6 +374,14 @@ class Rightfit:
             if not may_repeat or answer.status_code not in LATER or pause > LONGEST_RETRY_AFTER:
                 raise ApiError(_problem(answer))
             sleep(pause)
+
+
+def bearer(key: str | None) -> dict[str, str]:
+    """The header that says who asks; a key from a file has a line's end, which is no part of it."""
+    key = (key or "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise UnusableKey
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 class _Messages:

@@ -12,7 +12,7 @@ import httpx
 import redis
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.client import LOOPBACK
+from service.client import LOOPBACK, UnusableKey, bearer
 from service.core.database import Database, redacted
 from service.core.errors import RightfitError, SettingsError
 from service.core.registry import Registry
@@ -138,13 +138,14 @@ def _versions() -> Check:
 
 
 def _api(url: str, key: str | None) -> Check:
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
     here = httpx.URL(url).host in LOOPBACK
     try:
-        with httpx.Client(base_url=url, timeout=SECONDS, trust_env=not here, headers=headers) as client:
+        with httpx.Client(base_url=url, timeout=SECONDS, trust_env=not here, headers=bearer(key)) as client:
             state, allowed = client.get("/readyz"), client.get("/v1/jobs", params={"limit": 1})
     except (httpx.TransportError, httpx.InvalidURL) as error:
         return Check("service", False, f"{url} cannot be reached: {error}", "start it, or correct RIGHTFIT_URL")
+    except UnusableKey as error:
+        return Check("service", False, str(error), "correct RIGHTFIT_API_KEY")
     if state.is_error:
         return Check("service", False, f"{url} is not ready: {state.text[:300].strip()}", "run doctor where it runs")
     if allowed.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):

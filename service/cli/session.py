@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console, RenderableType
 
-from service.client import Rightfit
+from service.client import Rightfit, UnusableKey
 
 TRIES = 3  # of a request: a person waits; whoever watches a job for hours has more patience
 
@@ -24,7 +24,10 @@ class Session:
 
     def client(self, tries: int = TRIES, timeout: float = 60.0) -> Rightfit:
         """To be closed. `timeout` is in seconds."""
-        return Rightfit(self.url, tries=tries, timeout=timeout)
+        try:
+            return Rightfit(self.url, tries=tries, timeout=timeout)
+        except UnusableKey as error:
+            raise click.BadParameter(str(error), param_hint="RIGHTFIT_API_KEY") from error
 
     @property
     def notes(self) -> Console:
