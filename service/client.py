@@ -11,6 +11,7 @@ import json
 import os
 import random
 import re
+import stat
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -260,17 +261,21 @@ class Rightfit:
 
     def download(self, job_id: str, name: str, target: Path, progress: Progress | None = None) -> str:
         """Fetch an artifact; returns its SHA-256. It grows as TARGET.part, from which a later call goes on, and gets
-        its name once it is complete. Raises Damaged, a ValueError, where it is not the one of the manifest.
+        its name once it is complete. Raises Damaged, a ValueError, where it is not the one of the manifest, and
+        FileExistsError where one of the two is something else than a regular file.
         """
         target.parent.stat()  # a folder that is not there is told before anything is fetched
         part = target.with_name(f"{target.name}.part")
+        for path in (target, part):
+            if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+                raise FileExistsError(f"{path} is no regular file, and is left as it is")
         entry = next((e for e in self.artifacts(job_id) if e["name"] == name), {"bytes": 0, "sha256": ""})
         was_begun = part.exists()
         self._fetch(_job(job_id, "artifacts", name), part, entry, progress)
-        if was_begun and _sha256(part) != entry["sha256"]:  # the beginning was of something else
+        if was_begun and sha256(part) != entry["sha256"]:  # the beginning was of something else
             part.unlink()
             self._fetch(_job(job_id, "artifacts", name), part, entry, progress)
-        if (found := _sha256(part)) != entry["sha256"]:
+        if (found := sha256(part)) != entry["sha256"]:
             part.unlink()
             raise Damaged(f"{name} arrived with SHA-256 {found}, the manifest says {entry['sha256']}")
         part.replace(target)
@@ -384,6 +389,12 @@ def bearer(key: str | None) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
+def sha256(path: Path) -> str:
+    """The digest of a file, as manifests tell it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 class _Messages:
     """Server-sent events as the HTML standard reads them (section 9.2.6), over as many connections as it takes."""
 
@@ -471,11 +482,6 @@ def _problem(answer: httpx.Response) -> Json:
 def _fault(fault: Json) -> str:
     allowed = f" (allowed: {fault['allowed']})" if fault.get("allowed") else ""
     return f"{fault['pointer'] or '/'}: {fault['detail']}{allowed}"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _blocks(file: BinaryIO, size: int, progress: Progress | None) -> Iterator[bytes]:
