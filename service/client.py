@@ -118,13 +118,15 @@ class Rightfit:
         *,
         tries: int = TRIES,
         timeout: float = WAIT_SECONDS + 30,
+        retrying: Callable[[int], None] = lambda _: None,
     ) -> None:
         """By default RIGHTFIT_URL, else this machine's port 8000, and RIGHTFIT_API_KEY, else no key.
 
-        What is safe to repeat is sent up to `tries` times; `timeout` is in seconds, of silence. Raises UnusableKey, a
-        ValueError.
+        What is safe to repeat is sent up to `tries` times; `timeout` is in seconds, of silence. `retrying` is called
+        with the number of each try that did not reach the service, before the next. Raises UnusableKey, a ValueError.
         """
         self._tries = tries
+        self._retrying = retrying
         url = url or os.environ.get("RIGHTFIT_URL") or DEFAULT_URL
         api_key = api_key or os.environ.get("RIGHTFIT_API_KEY")
         here = httpx.URL(url).host in LOOPBACK  # never through a proxy of the environment
@@ -369,6 +371,7 @@ class Rightfit:
             except httpx.TransportError as error:
                 if not may_repeat or isinstance(error, httpx.UnsupportedProtocol):
                     raise
+                self._retrying(attempt)
                 sleep(_backoff(attempt))
                 continue
             if not answer.is_error:

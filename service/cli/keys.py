@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
 
+from service.cli import words
 from service.cli.session import Session, json_option
 from service.core.settings import Settings
 
@@ -57,7 +57,7 @@ def create(session: Session, tenant: str, name: str, scopes: tuple[str, ...], da
 @click.pass_obj
 def list_keys(session: Session, tenant: str | None) -> None:
     """Show all keys, or those of TENANT."""
-    table = Table("id", "tenant", "name", "scopes", "made", "last used", "ends")
+    table = words.listing("id", "tenant", "name", "scopes", "made", "last used", "ends")
     with _keys() as found:
         listed = found.list(tenant)
     for key in listed:

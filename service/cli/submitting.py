@@ -55,7 +55,7 @@ def fork(session: Session, job_id: str, advice: str | None, patch: TextIO | None
 
 def _queued(session: Session, job: Json, *, watch: bool) -> None:
     if not watch:
-        session.answer(job, lambda: f"{words.job(job)}\nWatch it: rightfit watch {job['id']}")
+        session.answer(job, lambda: words.queued(job))
         return
     session.notes.print(f"queued {job['id']}", markup=False)
     watch_to_the_end(session, job["id"])

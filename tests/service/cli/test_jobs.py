@@ -80,6 +80,23 @@ def test_jobs_are_paused_resumed_and_cancelled(rightfit: Type, spec: str) -> Non
     assert "409" in refused.stderr
 
 
+def test_a_job_that_runs_is_asked_to_stop_and_one_that_goes_on_can_be_watched(
+    rightfit: Type, spec: str, live: Live
+) -> None:
+    job = told(rightfit("train", spec, "--json"))["id"]
+    watching = f"Watch it: rightfit watch {job}"
+    lease = claim(live.parts)
+    assert "asked to pause, which it does at the next batch" in rightfit("pause", job).stdout
+    assert watching in rightfit("resume", job).stdout
+    assert "asked to" not in rightfit("show", job).stdout
+    live.parts.store.finish(lease, Outcome(Status.FAILED, StopReason.DIVERGED), [])
+    assert watching in rightfit("retry", job).stdout
+    lease = claim(live.parts)
+    assert "asked to stop, which it does at the next batch" in rightfit("cancel", job).stdout
+    live.parts.store.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
+    assert "asked to" not in rightfit("show", job).stdout
+
+
 def test_what_the_trainer_wrote_is_told_in_lines(rightfit: Type, spec: str, live: Live) -> None:
     job = told(rightfit("train", spec, "--json"))["id"]
     assert "nothing yet" in rightfit("logs", job).stdout
