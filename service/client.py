@@ -71,6 +71,10 @@ class Damaged(ValueError):
     """What was downloaded is not what the manifest describes."""
 
 
+class NotRightfit(Exception):
+    """What answers there is something else."""
+
+
 class UnusableKey(ValueError):
     """the API key has other characters than printable ASCII"""
 
@@ -109,7 +113,9 @@ class History(dict[str, Any]):
 
 
 class Rightfit:
-    """One service. Raises ApiError for what it refuses and httpx.TransportError where it cannot be reached."""
+    """One service. Raises ApiError for what it refuses, httpx.TransportError where it cannot be reached and NotRightfit
+    where something else answers.
+    """
 
     def __init__(
         self,
@@ -169,7 +175,7 @@ class Rightfit:
             asked = monotonic()
             answer = self._call("GET", _job(job_id), params={"wait": WAIT_SECONDS if job else 0}, headers=headers)
             if answer.status_code == httpx.codes.OK:
-                job, headers = answer.json(), {"If-None-Match": answer.headers["etag"]}
+                job, headers = document(answer), {"If-None-Match": answer.headers["etag"]}
                 yield job
             elif monotonic() - asked < PAUSE_SECONDS:  # unchanged, and told so at once: too many wait already
                 sleep(PAUSE_SECONDS)
@@ -350,8 +356,7 @@ class Rightfit:
             answer.close()
 
     def _json(self, method: str, path: str, **kwargs: Any) -> Json:
-        body: Json = self._call(method, path, **kwargs).json()
-        return body
+        return document(self._call(method, path, **kwargs))
 
     def _call(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         return self._sent(self._http.build_request(method, path, **kwargs), stream=False)
@@ -382,6 +387,16 @@ class Rightfit:
             if not may_repeat or answer.status_code not in LATER or pause > LONGEST_RETRY_AFTER:
                 raise ApiError(_problem(answer))
             sleep(pause)
+
+
+def document(answer: httpx.Response) -> Json:
+    """What was answered. Raises NotRightfit for anything but JSON."""
+    try:
+        body: Json = answer.json()
+    except ValueError:
+        kind = answer.headers.get("content-type", "something")
+        raise NotRightfit(f"{answer.url} is no Rightfit: it answers with {kind}, not with JSON") from None
+    return body
 
 
 def bearer(key: str | None) -> dict[str, str]:

@@ -25,9 +25,7 @@ def _command(
     return command
 
 
-cancel = _command(
-    "cancel", Rightfit.cancel, words.job, "Cancel a job; it stops at the next batch and keeps its best model."
-)
+cancel = _command("cancel", Rightfit.cancel, words.job, "Cancel a job; its best model is kept.")
 pause = _command("pause", Rightfit.pause, words.job, "Set a job aside, with its progress.")
 resume = _command("resume", Rightfit.resume, words.queued, "Go on with a paused job.")
 retry = _command("retry", Rightfit.retry, words.queued, "Run a failed job again.")

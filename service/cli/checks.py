@@ -12,7 +12,7 @@ import httpx
 import redis
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.client import LOOPBACK, UnusableKey, bearer
+from service.client import LOOPBACK, NotRightfit, UnusableKey, bearer, document
 from service.core.database import Database, redacted
 from service.core.errors import RightfitError, SettingsError
 from service.core.registry import Registry
@@ -151,6 +151,9 @@ def _api(url: str, key: str | None) -> Check:
     if allowed.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         remedy = "set RIGHTFIT_API_KEY to a key that `rightfit keys create` has made there"
         return Check("service", False, f"{url} wants another key", remedy)
-    workers = state.json().get("workers", 0)
+    try:
+        workers = document(state).get("workers", 0)
+    except NotRightfit as error:
+        return Check("service", False, str(error), "correct RIGHTFIT_URL")
     remedy = "" if workers else "start a worker there; jobs wait until then"
-    return Check("service", bool(workers), f"{url} is ready, {workers} workers", remedy)
+    return Check("service", bool(workers), f"{url} is ready, {workers} worker{'s' * (workers != 1)}", remedy)

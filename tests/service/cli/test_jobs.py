@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from service import client
 from service.cli import main
 from service.core.jobs import Outcome, Status, StopReason
 from service.core.logbook import LogLine
+from service.core.settings import Settings
 from tests.pictures import folders
 from tests.ports import free_port
 from tests.service.api.test_api import claim
@@ -187,6 +189,42 @@ def test_exit_codes_say_whose_fault_it_is(rightfit: Type, spec: str, live: Live)
     assert "rightfit serve" in away.stderr
     assert rightfit("--url", "http://x:port", "jobs").exit_code == 2
     assert rightfit("--url", "localhost", "jobs").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [["show"], ["show", "--nothing"], ["nothing"], ["--nothing", "jobs"], ["train", "-"], ["jobs", "--limit", "x"]],
+)
+def test_a_wrong_command_line_is_a_document_too(rightfit: Type, line: list[str]) -> None:
+    wrong = rightfit(*line, "--json", stdin="{")
+    assert (wrong.exit_code, told(wrong)["code"]) == (2, "usage")
+    assert told(wrong)["detail"] in wrong.stderr
+
+
+def test_a_file_that_is_no_spec_is_named(rightfit: Type, tmp_path: Path) -> None:
+    (tmp_path / "pets.zip").write_bytes(b"PK\x03\x04\xff\xfe")
+    wrong = rightfit("train", str(tmp_path / "pets.zip"))
+    assert wrong.exit_code == 2
+    assert "pets.zip is no text; it must be YAML or JSON" in wrong.stderr
+
+
+@pytest.mark.parametrize("text", ["epochs: 1\nname: a\nepochs: 2\n", '{"epochs": 1,\n\n"epochs": 2}'])
+def test_what_a_spec_says_twice_is_named_with_its_line(rightfit: Type, text: str) -> None:
+    wrong = rightfit("train", "-", stdin=text)
+    assert (wrong.exit_code, "'epochs' is said twice; the second time in line 3" in wrong.stderr) == (2, True)
+
+
+def test_something_else_that_answers_is_told(rightfit: Type, live: Live) -> None:
+    live.network.refuse("/v1/jobs", "200 OK", b"<html>Welcome</html>", Content_Type="text/html")
+    other = rightfit("jobs", "--json")
+    assert (other.exit_code, told(other)["code"]) == (5, "not_rightfit")
+    assert "is no Rightfit: it answers with text/html" in other.stderr
+
+
+def test_whoever_sends_no_key_is_told_how(settings: Settings) -> None:
+    with Live(replace(settings, auth="keys")) as live:
+        refused = CliRunner(env={"RIGHTFIT_URL": live.url}).invoke(main, ["jobs"])
+    assert (refused.exit_code, "Set RIGHTFIT_API_KEY" in refused.stderr) == (3, True)
 
 
 def test_an_error_of_ours_has_a_code_of_its_own(rightfit: Type, live: Live) -> None:
