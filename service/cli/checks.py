@@ -5,7 +5,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from importlib import metadata
-from pathlib import Path
 from typing import NamedTuple
 
 import httpx
@@ -82,8 +81,7 @@ def _broker(url: str | None) -> Check:
 
 def _database(settings: Settings, database: Database) -> Iterator[Check]:
     shown = redacted(settings.database_url)
-    file = database.engine.url.database
-    if database.is_local and file and not Path(file).exists():
+    if not database.is_made:
         yield Check("database", True, f"{shown} is not there yet; `rightfit serve` makes it")
         yield Check("workers", False, "none", "start the stack: rightfit serve")
         return
