@@ -5,6 +5,7 @@ a POST that carries an Idempotency-Key, as those of `submit` and `fork` do. Anyt
 """
 
 import codecs
+import difflib
 import hashlib
 import importlib
 import json
@@ -39,6 +40,8 @@ RESUMABLE = 206
 PAGE = 100  # the most that a list gives at once
 MOST_LINES = 10_000  # that a job's log keeps
 BLOCK = 1 << 18
+MOST_WORDS, NEAREST = 12, 3  # that are allowed: told in full, else these
+UNKNOWN = re.compile(r"'(.*)' is not known")
 LINE_END = re.compile(rb"\r\n|\n|\r")
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -56,10 +59,9 @@ class ApiError(Exception):
     """The service answered with a problem; `problem` is it, as sent."""
 
     def __init__(self, problem: Json) -> None:
-        super().__init__(
-            f"{problem.get('status')} {problem.get('title')}: {problem.get('detail')}"
-            + "".join(f"\n  {_fault(fault)}" for fault in problem.get("errors", ()))
-        )
+        faults = "".join(f"\n  {_fault(fault)}" for fault in problem.get("errors", ()))
+        told = faults or f" {problem.get('detail')}"  # which has the faults in a line
+        super().__init__(f"{problem.get('status')} {problem.get('title')}:{told}")
         self.problem = problem
 
     @property
@@ -498,8 +500,19 @@ def _problem(answer: httpx.Response) -> Json:
 
 
 def _fault(fault: Json) -> str:
-    allowed = f" (allowed: {fault['allowed']})" if fault.get("allowed") else ""
+    allowed = f" (allowed: {_shortened(fault)})" if fault.get("allowed") else ""
     return f"{fault['pointer'] or '/'}: {fault['detail']}{allowed}"
+
+
+def _shortened(fault: Json) -> str:
+    """What is allowed; of many words the nearest to what was said."""
+    allowed: str = fault["allowed"]
+    words = allowed.removeprefix("only ").split(", ")
+    said = UNKNOWN.match(fault["detail"])
+    if len(words) <= MOST_WORDS or not said:
+        return allowed
+    near = difflib.get_close_matches(said[1], words, n=NEAREST, cutoff=0)
+    return f"{', '.join(near)} and {len(words) - len(near)} more: /docs/reference"
 
 
 def _blocks(file: BinaryIO, size: int, progress: Progress | None) -> Iterator[bytes]:

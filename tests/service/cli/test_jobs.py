@@ -1,6 +1,7 @@
 """Jobs by command: submitted, looked at, acted on, told in words and in JSON, with codes that scripts can use."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -225,6 +226,15 @@ def test_whoever_sends_no_key_is_told_how(settings: Settings) -> None:
     with Live(replace(settings, auth="keys")) as live:
         refused = CliRunner(env={"RIGHTFIT_URL": live.url}).invoke(main, ["jobs"])
     assert (refused.exit_code, "Set RIGHTFIT_API_KEY" in refused.stderr) == (3, True)
+
+
+def test_a_fault_is_told_once_with_what_was_probably_meant(rightfit: Type, spec: str) -> None:
+    wrong = ("--set", "epohcs=1", "--set", "optimizer.name=adamww", "--set", "model.arch=resnet81")
+    said = rightfit("train", spec, *wrong).stderr
+    for word, meant in (("epohcs", "epochs"), ("adamww", "adamw"), ("resnet81", "resnet18")):
+        assert said.count(f"'{word}' is not known; did you mean '{meant}'?") == 1, said
+    assert re.search(r"allowed: resnet18, resnet\d+, \w+ and \d+ more: /docs/reference", said)
+    assert max(map(len, said.splitlines())) < 160
 
 
 def test_an_error_of_ours_has_a_code_of_its_own(rightfit: Type, live: Live) -> None:
