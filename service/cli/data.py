@@ -51,7 +51,10 @@ def _told(found: Json) -> str:
     if found["samples"]:
         counts = ", ".join(f"{count} {name}" for name, count in found["samples_per_class"].items())
         lines.append(f"  {found['samples']} images: {counts}")
+    lines += [f"  warning: {warning}" for warning in found["warnings"]]
     if found["error"]:
         lines.append(f"  {found['error']['detail']}")
-    lines += [f"  warning: {warning}" for warning in found["warnings"]]
+    else:
+        lines.append(f"  in a spec: dataset: {{id: {found['id']}}}")
+        lines.append(f"Train on it: rightfit train SPEC --set dataset.id={found['id']}")
     return "\n".join(lines)

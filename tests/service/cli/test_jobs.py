@@ -73,6 +73,16 @@ def test_a_job_is_diagnosed_forked_and_compared(rightfit: Type, spec: str, live:
     assert rightfit("compare", first).exit_code == 2
 
 
+def test_a_comparison_says_what_must_be_borne_in_mind(rightfit: Type, spec: str, live: Live, tmp_path: Path) -> None:
+    first = told(rightfit("train", spec, "--json"))["id"]
+    worked(live, tmp_path)
+    second = told(rightfit("train", spec, "--set", "dataset.id=mnist", "--json"))["id"]
+    claim(live.parts)
+    said = rightfit("compare", first, second).stdout
+    assert "Scored on images of another data set" in said
+    assert f"not ended yet: {second}" in said
+
+
 def test_jobs_are_paused_resumed_and_cancelled(rightfit: Type, spec: str) -> None:
     job = told(rightfit("train", spec, "--json"))["id"]
     assert "paused" in rightfit("pause", job).stdout
@@ -164,8 +174,10 @@ def test_a_folder_is_pushed_and_data_sets_are_listed(rightfit: Type, tmp_path: P
     assert (pushed["name"], pushed["status"]) == ("animals", "processing")
     listed = rightfit("data", "ls").stdout
     assert "animals" in listed
+    said = rightfit("data", "push", str(tmp_path / "pets")).stdout
+    assert re.search(r"dataset: \{id: (ds_\w+)\}\nTrain on it: rightfit train SPEC --set dataset.id=\1\n", said)
     assert "digits" in listed
-    assert told(rightfit("data", "ls", "--json"))["data"][0] == pushed
+    assert told(rightfit("data", "ls", "--json"))["data"][1] == pushed
     assert rightfit("data", "push", str(tmp_path / "nothing")).exit_code == 2
     (tmp_path / "x.rar").write_bytes(b"x")
     assert rightfit("data", "push", str(tmp_path / "x.rar")).exit_code == 1
