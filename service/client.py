@@ -198,6 +198,16 @@ class Rightfit:
     def retry(self, job_id: str) -> Json:
         return self._json("POST", _job(job_id, "retry"))
 
+    def delete(self, job_id: str) -> None:
+        """Delete an ended job and everything it published."""
+        self._call("DELETE", _job(job_id))
+
+    def predict(self, job_id: str, pictures: Sequence[Path]) -> list[Json]:
+        """What the job's best model says of each picture: `name`, `label`, `probability`, `probabilities`."""
+        form = [("file", (path.name, path.read_bytes())) for path in pictures]
+        found: list[Json] = self._json("POST", _job(job_id, "predict"), files=form)["data"]
+        return found
+
     def history(self, job_id: str, after_epoch: int = 0) -> History:
         """The epochs, or those after a given one."""
         return History(self._json("GET", _job(job_id, "history"), params={"after_epoch": after_epoch}))
@@ -304,7 +314,11 @@ class Rightfit:
             return self._json("POST", "/v1/datasets", params=params, headers=headers, content=blocks)
 
     def dataset(self, dataset_id: str) -> Json:
-        return self._json("GET", f"/v1/datasets/{quote(dataset_id, safe='')}")
+        return self._json("GET", _dataset(dataset_id))
+
+    def delete_dataset(self, dataset_id: str) -> None:
+        """Delete a data set that no live job uses."""
+        self._call("DELETE", _dataset(dataset_id))
 
     def datasets(self, limit: int = PAGE) -> list[Json]:
         """Your data sets, the newest first, then those that are built in."""
@@ -468,6 +482,10 @@ def _named(key: str | None) -> dict[str, str]:
 
 def _job(job_id: str, *rest: str) -> str:
     return "/".join(["/v1/jobs", *(quote(part, safe="") for part in (job_id, *rest))])
+
+
+def _dataset(dataset_id: str) -> str:
+    return f"/v1/datasets/{quote(dataset_id, safe='')}"
 
 
 def _backoff(attempt: int) -> float:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from service.cli import words
+from service.cli.deleting import rm_data
 from service.cli.edge import FAILED
 from service.cli.session import Session, json_option
 from service.cli.transfers import bar
@@ -13,7 +14,7 @@ from service.client import Json
 
 @click.group()
 def data() -> None:
-    """Data sets: send one, list them."""
+    """Data sets: send one, list, look at and delete them."""
 
 
 @data.command()
@@ -44,6 +45,20 @@ def ls(session: Session, limit: int) -> None:
     with session.client() as client:
         found = client.datasets(limit)
     session.answer({"data": found}, lambda: words.datasets(found))
+
+
+@data.command()
+@click.argument("dataset_id", metavar="ID")
+@json_option
+@click.pass_obj
+def show(session: Session, dataset_id: str) -> None:
+    """Show a data set: its images by class, or why it could not be read."""
+    with session.client() as client:
+        found = client.dataset(dataset_id)
+    session.answer(found, lambda: _told(found))
+
+
+data.add_command(rm_data)
 
 
 def _told(found: Json) -> str:
