@@ -5,12 +5,14 @@ a POST that carries an Idempotency-Key, as those of `submit` and `fork` do. Anyt
 """
 
 import codecs
+import difflib
 import hashlib
 import importlib
 import json
 import os
 import random
 import re
+import stat
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -38,6 +40,8 @@ RESUMABLE = 206
 PAGE = 100  # the most that a list gives at once
 MOST_LINES = 10_000  # that a job's log keeps
 BLOCK = 1 << 18
+MOST_WORDS, NEAREST = 12, 3  # that are allowed: told in full, else these
+UNKNOWN = re.compile(r"'(.*)' is not known")
 LINE_END = re.compile(rb"\r\n|\n|\r")
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -55,10 +59,9 @@ class ApiError(Exception):
     """The service answered with a problem; `problem` is it, as sent."""
 
     def __init__(self, problem: Json) -> None:
-        super().__init__(
-            f"{problem.get('status')} {problem.get('title')}: {problem.get('detail')}"
-            + "".join(f"\n  {_fault(fault)}" for fault in problem.get("errors", ()))
-        )
+        faults = "".join(f"\n  {_fault(fault)}" for fault in problem.get("errors", ()))
+        told = faults or f" {problem.get('detail')}"  # which has the faults in a line
+        super().__init__(f"{problem.get('status')} {problem.get('title')}:{told}")
         self.problem = problem
 
     @property
@@ -68,6 +71,17 @@ class ApiError(Exception):
 
 class Damaged(ValueError):
     """What was downloaded is not what the manifest describes."""
+
+
+class NotRightfit(Exception):
+    """What answers there is something else."""
+
+
+class UnusableKey(ValueError):
+    """the API key has other characters than printable ASCII"""
+
+    def __init__(self) -> None:  # never with the key
+        super().__init__(self.__doc__)
 
 
 class Event(NamedTuple):
@@ -101,7 +115,9 @@ class History(dict[str, Any]):
 
 
 class Rightfit:
-    """One service. Raises ApiError for what it refuses and httpx.TransportError where it cannot be reached."""
+    """One service. Raises ApiError for what it refuses, httpx.TransportError where it cannot be reached and NotRightfit
+    where something else answers.
+    """
 
     def __init__(
         self,
@@ -110,17 +126,19 @@ class Rightfit:
         *,
         tries: int = TRIES,
         timeout: float = WAIT_SECONDS + 30,
+        retrying: Callable[[int], None] = lambda _: None,
     ) -> None:
         """By default RIGHTFIT_URL, else this machine's port 8000, and RIGHTFIT_API_KEY, else no key.
 
-        What is safe to repeat is sent up to `tries` times; `timeout` is in seconds, of silence.
+        What is safe to repeat is sent up to `tries` times; `timeout` is in seconds, of silence. `retrying` is called
+        with the number of each try that did not reach the service, before the next. Raises UnusableKey, a ValueError.
         """
         self._tries = tries
+        self._retrying = retrying
         url = url or os.environ.get("RIGHTFIT_URL") or DEFAULT_URL
         api_key = api_key or os.environ.get("RIGHTFIT_API_KEY")
         here = httpx.URL(url).host in LOOPBACK  # never through a proxy of the environment
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._http = httpx.Client(base_url=url, timeout=timeout, trust_env=not here, headers=headers)
+        self._http = httpx.Client(base_url=url, timeout=timeout, trust_env=not here, headers=bearer(api_key))
 
     def __enter__(self) -> "Rightfit":
         return self
@@ -159,7 +177,7 @@ class Rightfit:
             asked = monotonic()
             answer = self._call("GET", _job(job_id), params={"wait": WAIT_SECONDS if job else 0}, headers=headers)
             if answer.status_code == httpx.codes.OK:
-                job, headers = answer.json(), {"If-None-Match": answer.headers["etag"]}
+                job, headers = document(answer), {"If-None-Match": answer.headers["etag"]}
                 yield job
             elif monotonic() - asked < PAUSE_SECONDS:  # unchanged, and told so at once: too many wait already
                 sleep(PAUSE_SECONDS)
@@ -179,6 +197,16 @@ class Rightfit:
 
     def retry(self, job_id: str) -> Json:
         return self._json("POST", _job(job_id, "retry"))
+
+    def delete(self, job_id: str) -> None:
+        """Delete an ended job and everything it published."""
+        self._call("DELETE", _job(job_id))
+
+    def predict(self, job_id: str, pictures: Sequence[Path]) -> list[Json]:
+        """What the job's best model says of each picture: `name`, `label`, `probability`, `probabilities`."""
+        form = [("file", (path.name, path.read_bytes())) for path in pictures]
+        found: list[Json] = self._json("POST", _job(job_id, "predict"), files=form)["data"]
+        return found
 
     def history(self, job_id: str, after_epoch: int = 0) -> History:
         """The epochs, or those after a given one."""
@@ -253,17 +281,21 @@ class Rightfit:
 
     def download(self, job_id: str, name: str, target: Path, progress: Progress | None = None) -> str:
         """Fetch an artifact; returns its SHA-256. It grows as TARGET.part, from which a later call goes on, and gets
-        its name once it is complete. Raises Damaged, a ValueError, where it is not the one of the manifest.
+        its name once it is complete. Raises Damaged, a ValueError, where it is not the one of the manifest, and
+        FileExistsError where one of the two is something else than a regular file.
         """
         target.parent.stat()  # a folder that is not there is told before anything is fetched
         part = target.with_name(f"{target.name}.part")
+        for path in (target, part):
+            if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+                raise FileExistsError(f"{path} is no regular file, and is left as it is")
         entry = next((e for e in self.artifacts(job_id) if e["name"] == name), {"bytes": 0, "sha256": ""})
         was_begun = part.exists()
         self._fetch(_job(job_id, "artifacts", name), part, entry, progress)
-        if was_begun and _sha256(part) != entry["sha256"]:  # the beginning was of something else
+        if was_begun and sha256(part) != entry["sha256"]:  # the beginning was of something else
             part.unlink()
             self._fetch(_job(job_id, "artifacts", name), part, entry, progress)
-        if (found := _sha256(part)) != entry["sha256"]:
+        if (found := sha256(part)) != entry["sha256"]:
             part.unlink()
             raise Damaged(f"{name} arrived with SHA-256 {found}, the manifest says {entry['sha256']}")
         part.replace(target)
@@ -282,7 +314,11 @@ class Rightfit:
             return self._json("POST", "/v1/datasets", params=params, headers=headers, content=blocks)
 
     def dataset(self, dataset_id: str) -> Json:
-        return self._json("GET", f"/v1/datasets/{quote(dataset_id, safe='')}")
+        return self._json("GET", _dataset(dataset_id))
+
+    def delete_dataset(self, dataset_id: str) -> None:
+        """Delete a data set that no live job uses."""
+        self._call("DELETE", _dataset(dataset_id))
 
     def datasets(self, limit: int = PAGE) -> list[Json]:
         """Your data sets, the newest first, then those that are built in."""
@@ -336,8 +372,7 @@ class Rightfit:
             answer.close()
 
     def _json(self, method: str, path: str, **kwargs: Any) -> Json:
-        body: Json = self._call(method, path, **kwargs).json()
-        return body
+        return document(self._call(method, path, **kwargs))
 
     def _call(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         return self._sent(self._http.build_request(method, path, **kwargs), stream=False)
@@ -357,6 +392,7 @@ class Rightfit:
             except httpx.TransportError as error:
                 if not may_repeat or isinstance(error, httpx.UnsupportedProtocol):
                     raise
+                self._retrying(attempt)
                 sleep(_backoff(attempt))
                 continue
             if not answer.is_error:
@@ -367,6 +403,30 @@ class Rightfit:
             if not may_repeat or answer.status_code not in LATER or pause > LONGEST_RETRY_AFTER:
                 raise ApiError(_problem(answer))
             sleep(pause)
+
+
+def document(answer: httpx.Response) -> Json:
+    """What was answered. Raises NotRightfit for anything but JSON."""
+    try:
+        body: Json = answer.json()
+    except ValueError:
+        kind = answer.headers.get("content-type", "something")
+        raise NotRightfit(f"{answer.url} is no Rightfit: it answers with {kind}, not with JSON") from None
+    return body
+
+
+def bearer(key: str | None) -> dict[str, str]:
+    """The header that says who asks; a key from a file has a line's end, which is no part of it."""
+    key = (key or "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise UnusableKey
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def sha256(path: Path) -> str:
+    """The digest of a file, as manifests tell it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class _Messages:
@@ -424,6 +484,10 @@ def _job(job_id: str, *rest: str) -> str:
     return "/".join(["/v1/jobs", *(quote(part, safe="") for part in (job_id, *rest))])
 
 
+def _dataset(dataset_id: str) -> str:
+    return f"/v1/datasets/{quote(dataset_id, safe='')}"
+
+
 def _backoff(attempt: int) -> float:
     """Seconds, at random so that many clients do not come back together."""
     most = min(BACKOFF_SECONDS * 2 ** (attempt - 1), LONGEST_BACKOFF)
@@ -454,13 +518,19 @@ def _problem(answer: httpx.Response) -> Json:
 
 
 def _fault(fault: Json) -> str:
-    allowed = f" (allowed: {fault['allowed']})" if fault.get("allowed") else ""
+    allowed = f" (allowed: {_shortened(fault)})" if fault.get("allowed") else ""
     return f"{fault['pointer'] or '/'}: {fault['detail']}{allowed}"
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _shortened(fault: Json) -> str:
+    """What is allowed; of many words the nearest to what was said."""
+    allowed: str = fault["allowed"]
+    words = allowed.removeprefix("only ").split(", ")
+    said = UNKNOWN.match(fault["detail"])
+    if len(words) <= MOST_WORDS or not said:
+        return allowed
+    near = difflib.get_close_matches(said[1], words, n=NEAREST, cutoff=0)
+    return f"{', '.join(near)} and {len(words) - len(near)} more: /docs/reference"
 
 
 def _blocks(file: BinaryIO, size: int, progress: Progress | None) -> Iterator[bytes]:

@@ -9,12 +9,14 @@ import httpx
 
 from service.cli.acting import cancel, pause, resume, retry
 from service.cli.data import data
+from service.cli.deleting import rm
 from service.cli.doctor import doctor
 from service.cli.downloading import download
 from service.cli.edge import Edge
 from service.cli.following import logs, watch
 from service.cli.keys import keys
 from service.cli.looking import compare, diagnose, jobs, show
+from service.cli.publishing import files, predict
 from service.cli.running import demo, serve
 from service.cli.session import Session
 from service.cli.submitting import fork, train
@@ -53,7 +55,7 @@ def main(ctx: click.Context, url: str) -> None:
 
 
 for command in (
-    serve, demo, train, watch, jobs, show, diagnose, fork, compare, cancel, pause, resume, retry, logs, download, data,
-    keys, doctor,
+    serve, demo, train, watch, jobs, show, diagnose, fork, compare, cancel, pause, resume, retry, rm, logs, files,
+    download, predict, data, keys, doctor,
 ):  # fmt: skip
     main.add_command(command)

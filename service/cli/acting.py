@@ -10,7 +10,9 @@ from service.cli.session import Session, json_option
 from service.client import Json, Rightfit
 
 
-def _command(name: str, act: Callable[[Rightfit, str], Json], meaning: str) -> click.Command:
+def _command(
+    name: str, act: Callable[[Rightfit, str], Json], tell: Callable[[Json], str], meaning: str
+) -> click.Command:
     @click.command(name=name, help=meaning)
     @click.argument("job_id", metavar="ID", shell_complete=job_ids)
     @json_option
@@ -18,12 +20,12 @@ def _command(name: str, act: Callable[[Rightfit, str], Json], meaning: str) -> c
     def command(session: Session, job_id: str) -> None:
         with session.client() as client:
             job = act(client, job_id)
-        session.answer(job, lambda: words.job(job))
+        session.answer(job, lambda: tell(job))
 
     return command
 
 
-cancel = _command("cancel", Rightfit.cancel, "Cancel a job; it stops at the next batch and keeps its best model.")
-pause = _command("pause", Rightfit.pause, "Set a job aside, with its progress.")
-resume = _command("resume", Rightfit.resume, "Go on with a paused job.")
-retry = _command("retry", Rightfit.retry, "Run a failed job again.")
+cancel = _command("cancel", Rightfit.cancel, words.job, "Cancel a job; its best model is kept.")
+pause = _command("pause", Rightfit.pause, words.job, "Set a job aside, with its progress.")
+resume = _command("resume", Rightfit.resume, words.queued, "Go on with a paused job.")
+retry = _command("retry", Rightfit.retry, words.queued, "Run a failed job again.")

@@ -1,9 +1,12 @@
 """What `doctor` looks at. Each check says what it found and, where something is amiss, what to do."""
 
+import difflib
 import platform
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
@@ -12,17 +15,18 @@ import httpx
 import redis
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.client import LOOPBACK
+from service.client import LOOPBACK, NotRightfit, UnusableKey, bearer, document
 from service.core.database import Database, redacted
 from service.core.errors import RightfitError, SettingsError
 from service.core.registry import Registry
 from service.core.settings import Settings
 from service.core.storage import LocalStorage, open_storage
-from service.standalone import broker_binary
+from service.standalone import broker_binary, refuse_open_door
 
 SECONDS = 5.0  # for any answer
 NVIDIA_SMI = ("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
 WHERE = ("RIGHTFIT_HOME", "RIGHTFIT_DATABASE_URL", "RIGHTFIT_REDIS_URL", "RIGHTFIT_STORAGE_URL")
+VARIABLES = {f"RIGHTFIT_{field.name.upper()}" for field in fields(Settings)} | {"RIGHTFIT_URL", "RIGHTFIT_API_KEY"}
 PACKAGES = ("rightfit", "torch", "torchvision", "celery", "sqlalchemy", "flask")
 
 
@@ -37,6 +41,7 @@ class Check(NamedTuple):
 
 def everything(env: Mapping[str, str], url: str | None) -> Iterator[Check]:
     """The checks in the order in which one thing needs another; `url` is that of a service, where one is named."""
+    yield from _unknown(env)
     if url and httpx.URL(url).host not in LOOPBACK and not any(env.get(name) for name in WHERE):
         yield Check("this machine", True, "not looked at: RIGHTFIT_URL is elsewhere, and no RIGHTFIT_HOME is set")
     else:
@@ -50,17 +55,38 @@ def everything(env: Mapping[str, str], url: str | None) -> Iterator[Check]:
 def _local(env: Mapping[str, str]) -> Iterator[Check]:
     try:
         settings = Settings.from_env(env)
+        refuse_open_door(settings)
         database = Database(settings.database_url)
     except SettingsError as error:
         yield Check("settings", False, str(error), "correct that environment variable")
         return
-    yield Check("settings", True, f"home is {settings.home}")
+    yield _home(settings.home)
     yield _broker(settings.redis_url)
     try:
         yield from _database(settings, database)
     finally:
         database.close()
     yield _storage(settings.storage_url)
+
+
+def _unknown(env: Mapping[str, str]) -> Iterator[Check]:
+    for name in sorted(env):
+        if name.startswith("RIGHTFIT_") and name not in VARIABLES:
+            near = difflib.get_close_matches(name, VARIABLES, n=1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            yield Check(
+                "variables", True, f"{name} is not known and does nothing{meant}", "correct its name or unset it"
+            )
+
+
+def _home(home: Path) -> Check:
+    """Something is written there, or where it will be made, and is gone again."""
+    try:
+        with tempfile.TemporaryFile(dir=next(folder for folder in (home, *home.parents) if folder.exists())):
+            return Check("settings", True, f"home is {home}")
+    except OSError as error:
+        remedy = "make it writable, or set RIGHTFIT_HOME to another folder"
+        return Check("settings", False, f"home {home} cannot be used: {error.strerror}", remedy)
 
 
 def _broker(url: str | None) -> Check:
@@ -82,8 +108,7 @@ def _broker(url: str | None) -> Check:
 
 def _database(settings: Settings, database: Database) -> Iterator[Check]:
     shown = redacted(settings.database_url)
-    file = database.engine.url.database
-    if database.is_local and file and not Path(file).exists():
+    if not database.is_made:
         yield Check("database", True, f"{shown} is not there yet; `rightfit serve` makes it")
         yield Check("workers", False, "none", "start the stack: rightfit serve")
         return
@@ -138,18 +163,22 @@ def _versions() -> Check:
 
 
 def _api(url: str, key: str | None) -> Check:
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
     here = httpx.URL(url).host in LOOPBACK
     try:
-        with httpx.Client(base_url=url, timeout=SECONDS, trust_env=not here, headers=headers) as client:
+        with httpx.Client(base_url=url, timeout=SECONDS, trust_env=not here, headers=bearer(key)) as client:
             state, allowed = client.get("/readyz"), client.get("/v1/jobs", params={"limit": 1})
     except (httpx.TransportError, httpx.InvalidURL) as error:
         return Check("service", False, f"{url} cannot be reached: {error}", "start it, or correct RIGHTFIT_URL")
+    except UnusableKey as error:
+        return Check("service", False, str(error), "correct RIGHTFIT_API_KEY")
     if state.is_error:
         return Check("service", False, f"{url} is not ready: {state.text[:300].strip()}", "run doctor where it runs")
     if allowed.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         remedy = "set RIGHTFIT_API_KEY to a key that `rightfit keys create` has made there"
         return Check("service", False, f"{url} wants another key", remedy)
-    workers = state.json().get("workers", 0)
+    try:
+        workers = document(state).get("workers", 0)
+    except NotRightfit as error:
+        return Check("service", False, str(error), "correct RIGHTFIT_URL")
     remedy = "" if workers else "start a worker there; jobs wait until then"
-    return Check("service", bool(workers), f"{url} is ready, {workers} workers", remedy)
+    return Check("service", bool(workers), f"{url} is ready, {workers} worker{'s' * (workers != 1)}", remedy)

@@ -7,7 +7,7 @@ import click
 import httpx
 from click.shell_completion import CompletionItem
 
-from service.client import DEFAULT_URL, ApiError, Rightfit
+from service.client import DEFAULT_URL, ApiError, NotRightfit, Rightfit, UnusableKey
 
 SECONDS = 1.0  # nobody waits longer for a word
 MOST = 50
@@ -24,7 +24,7 @@ def _completes(find: Callable[[Rightfit, dict[str, Any]], Words]) -> Complete:
         try:
             with Rightfit(url, tries=1, timeout=SECONDS) as client:
                 found = find(client, ctx.params)
-        except (ApiError, httpx.TransportError, httpx.InvalidURL):
+        except (ApiError, httpx.TransportError, httpx.InvalidURL, NotRightfit, UnusableKey):
             return []
         return [CompletionItem(word, help=meaning) for word, meaning in found if word.startswith(begun)]
 

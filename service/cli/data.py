@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from service.cli import words
+from service.cli.deleting import rm_data
 from service.cli.edge import FAILED
 from service.cli.session import Session, json_option
 from service.cli.transfers import bar
@@ -13,7 +14,7 @@ from service.client import Json
 
 @click.group()
 def data() -> None:
-    """Data sets: send one, list them."""
+    """Data sets: send one, list, look at and delete them."""
 
 
 @data.command()
@@ -46,12 +47,29 @@ def ls(session: Session, limit: int) -> None:
     session.answer({"data": found}, lambda: words.datasets(found))
 
 
+@data.command()
+@click.argument("dataset_id", metavar="ID")
+@json_option
+@click.pass_obj
+def show(session: Session, dataset_id: str) -> None:
+    """Show a data set: its images by class, or why it could not be read."""
+    with session.client() as client:
+        found = client.dataset(dataset_id)
+    session.answer(found, lambda: _told(found))
+
+
+data.add_command(rm_data)
+
+
 def _told(found: Json) -> str:
     lines = [f"{found['id']}  {found['name']}: {found['status']}"]
     if found["samples"]:
         counts = ", ".join(f"{count} {name}" for name, count in found["samples_per_class"].items())
         lines.append(f"  {found['samples']} images: {counts}")
+    lines += [f"  warning: {warning}" for warning in found["warnings"]]
     if found["error"]:
         lines.append(f"  {found['error']['detail']}")
-    lines += [f"  warning: {warning}" for warning in found["warnings"]]
+    else:
+        lines.append(f"  in a spec: dataset: {{id: {found['id']}}}")
+        lines.append(f"Train on it: rightfit train SPEC --set dataset.id={found['id']}")
     return "\n".join(lines)

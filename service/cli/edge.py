@@ -2,17 +2,20 @@
 
 import json
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, Any
 
 import click
 import httpx
 
 from service.cli.session import Session
-from service.client import ApiError, Damaged
+from service.client import ApiError, Damaged, NotRightfit
 from service.core.errors import RightfitError
 
 FAILED, REFUSED, UNREACHABLE, INTERNAL, INTERRUPTED = 1, 3, 4, 5, 130
 SERVER_ERRORS = 500  # and above
+AS_JSON = "rightfit.as_json"  # of the context's notes
 
 
 class Failed(click.ClickException):
@@ -32,9 +35,15 @@ class Failed(click.ClickException):
 class Edge(click.Group):
     """A group whose commands may raise what the client raises."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[AS_JSON] = "--json" in args  # told before any of them may be found wrong
+        with _usage_told(ctx):
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with _usage_told(ctx):
+                return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except KeyboardInterrupt:
@@ -43,14 +52,29 @@ class Edge(click.Group):
             raise
         except Exception as error:
             words, code, document = _told(error, ctx)
-            raise Failed(words, code, document if _wants_json(ctx) else None) from error
+            raise Failed(words, code, document if ctx.meta[AS_JSON] else None) from error
+
+
+@contextmanager
+def _usage_told(ctx: click.Context) -> Iterator[None]:
+    """Under --json a wrong command line is a document too; click says it in words."""
+    try:
+        yield
+    except click.UsageError as error:
+        if ctx.meta[AS_JSON]:
+            click.echo(json.dumps(_document("usage", error.format_message()), indent=2, ensure_ascii=False))
+        raise
 
 
 def _told(error: Exception, ctx: click.Context) -> tuple[str, int, Any]:
     """Words, exit code, and the error as JSON."""
     if isinstance(error, ApiError):
         code = INTERNAL if error.status >= SERVER_ERRORS else REFUSED
-        return str(error), code, error.problem
+        advice = "\nSet RIGHTFIT_API_KEY to your API key" if error.status == httpx.codes.UNAUTHORIZED else ""
+        return str(error) + advice, code, error.problem
+    if isinstance(error, NotRightfit):
+        words = f"{error}; RIGHTFIT_URL says where one is"
+        return words, INTERNAL, _document("not_rightfit", words)
     if isinstance(error, httpx.TransportError):
         url = ctx.obj.url if isinstance(ctx.obj, Session) else ""
         words = f"{url} cannot be reached ({error}); is it running? `rightfit serve` starts one, RIGHTFIT_URL names it"
@@ -67,7 +91,3 @@ def _told(error: Exception, ctx: click.Context) -> tuple[str, int, Any]:
 
 def _document(code: str, detail: str) -> dict[str, str]:
     return {"code": code, "detail": detail}
-
-
-def _wants_json(ctx: click.Context) -> bool:
-    return isinstance(ctx.obj, Session) and ctx.obj.as_json

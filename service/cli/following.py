@@ -6,7 +6,7 @@ import click
 
 from service.cli.completing import job_ids
 from service.cli.session import Session, json_option
-from service.cli.watching import TRIES, watch_to_the_end
+from service.cli.watching import watch_to_the_end
 from service.client import Json
 
 
@@ -33,11 +33,12 @@ def logs(session: Session, job_id: str, follow: bool, tail: int) -> None:
 
     --json gives `{"data": [...]}`; with --follow a document a line, as they are written.
     """
-    with session.client(tries=TRIES) as client:
-        if not follow:
+    if not follow:
+        with session.client() as client:
             found = client.log(job_id, tail)
-            session.answer({"data": found}, lambda: "\n".join(map(_line, found)) or "nothing yet")
-            return
+        session.answer({"data": found}, lambda: "\n".join(map(_line, found)) or "nothing yet")
+        return
+    with session.patient_client(job_id, f"rightfit logs -f {job_id}") as client:
         for line in client.follow_log(job_id, tail):
             click.echo(json.dumps(line) if session.as_json else _line(line))
 

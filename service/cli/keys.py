@@ -4,16 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table
 
+from service.cli import words
 from service.cli.session import Session, json_option
+from service.core.errors import SettingsError
 from service.core.settings import Settings
 
 if TYPE_CHECKING:
-    from service.core.keys import Keys
+    from service.core.keys import Key, Keys
 
 DAY = 86_400.0  # seconds
 SCOPES = ("read", "write", "admin")
@@ -57,14 +58,14 @@ def create(session: Session, tenant: str, name: str, scopes: tuple[str, ...], da
 @click.pass_obj
 def list_keys(session: Session, tenant: str | None) -> None:
     """Show all keys, or those of TENANT."""
-    table = Table("id", "tenant", "name", "scopes", "made", "last used", "ends")
+    table = words.listing("id", "tenant", "name", "scopes", "made", "last used", "ends")
     with _keys() as found:
         listed = found.list(tenant)
     for key in listed:
         end = "revoked" if key.revoked_at else _day(key.expires_at) or "never"
         seen = _day(key.used_at) or "never"
         table.add_row(key.id, key.tenant, key.name, " ".join(key.scopes), _day(key.created_at), seen, end)
-    session.answer({"data": [asdict(key) for key in listed]}, lambda: table)
+    session.answer({"data": [_document(key) for key in listed]}, lambda: table)
 
 
 @keys.command()
@@ -75,7 +76,9 @@ def revoke(session: Session, key_id: str) -> None:
     """Refuse a key from now on. ID is its middle part, as `list` shows it."""
     with _keys() as found:
         found.revoke(key_id)
-    session.answer({"id": key_id, "revoked": True})
+        (key,) = (key for key in found.list() if key.id == key_id)
+    said = f"revoked {key.id} of {key.tenant} {key.name}".rstrip()
+    session.answer(_document(key), lambda: said)
 
 
 @contextmanager
@@ -83,12 +86,27 @@ def _keys() -> "Iterator[Keys]":
     from service.core.database import Database  # noqa: PLC0415 - see service/cli/__init__.py
     from service.core.keys import Keys  # noqa: PLC0415 - likewise
 
-    database = Database(Settings.from_env().database_url)
-    database.migrate()
+    settings = Settings.from_env()
+    database = Database(settings.database_url)
+    if not database.is_made:
+        raise SettingsError(
+            f"there is no database {settings.database_url}; `rightfit serve` makes it. RIGHTFIT_HOME names the home, "
+            f"now {settings.home}, and RIGHTFIT_DATABASE_URL a database elsewhere"
+        )
     try:
+        database.migrate()
         yield Keys(database)
     finally:
         database.close()
+
+
+def _document(key: "Key") -> dict[str, Any]:
+    times = {
+        name: value and datetime.fromtimestamp(value, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        for name, value in asdict(key).items()
+        if name.endswith("_at")
+    }
+    return asdict(key) | times
 
 
 def _day(seconds: float | None) -> str:

@@ -56,4 +56,6 @@ def compare(session: Session, job_ids: tuple[str, ...]) -> None:
         raise click.UsageError("give at least two ids")
     with session.client() as client:
         found = client.compare(job_ids)
-    session.answer(found, lambda: Group(words.comparison(found), "", *found["summary"]))
+    notes = (difference["note"] for difference in found["differences"])
+    said = [line for pair in zip(found["summary"], notes, strict=True) for line in pair]
+    session.answer(found, lambda: Group(words.comparison(found), "", *said))

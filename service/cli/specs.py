@@ -1,7 +1,7 @@
 """Job specs from files and from the command line."""
 
 import re
-from typing import Any
+from typing import Any, TextIO
 
 import click
 import yaml
@@ -15,10 +15,24 @@ SCALARS = {
 }
 
 
+class SaidTwice(yaml.YAMLError):
+    """Which of two values is meant nobody knows."""
+
+
 class Loader(yaml.SafeLoader):
     """Plain data only, with YAML 1.2's words for them."""
 
     yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - the library declares it without ClassVar
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                raise SaidTwice(f"{key.value!r} is said twice; the second time in line {key.start_mark.line + 1}")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 for kind, pattern in SCALARS.items():
@@ -29,8 +43,17 @@ def parsed(text: str, what: str) -> Any:
     """What YAML or JSON says."""
     try:
         return yaml.load(text, Loader)  # noqa: S506 - it is a SafeLoader
+    except SaidTwice as error:
+        raise click.BadParameter(str(error), param_hint=what) from error
     except yaml.YAMLError as error:
         raise click.BadParameter(f"neither YAML nor JSON: {error}", param_hint=what) from error
+
+
+def text_of(file: TextIO, what: str) -> str:
+    try:
+        return file.read()
+    except UnicodeDecodeError as error:
+        raise click.BadParameter(f"{file.name} is no text; it must be YAML or JSON", param_hint=what) from error
 
 
 def read(text: str, changes: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def train(session: Session, spec: TextIO, changes: tuple[str, ...], plan: bool, 
 
     A PATH has dots between its names, and numbers from 0 for the items of lists; a VALUE is YAML or JSON.
     """
-    given = specs.read(spec.read(), changes)
+    given = specs.read(specs.text_of(spec, "SPEC"), changes)
     if plan:
         with session.client() as client:
             found = client.plan(given)
@@ -45,7 +45,7 @@ def fork(session: Session, job_id: str, advice: str | None, patch: TextIO | None
     """Train by a job's spec, changed by ADVICE of its diagnosis or by a patch; the split stays."""
     if (advice is None) == (patch is None):
         raise click.UsageError("give either ADVICE, an id that `rightfit diagnose` shows, or --patch FILE")
-    change: Any = specs.parsed(patch.read(), "--patch") if patch else None
+    change: Any = specs.parsed(specs.text_of(patch, "--patch"), "--patch") if patch else None
     if patch and not isinstance(change, list):
         raise click.BadParameter("a JSON Patch is a list of operations", param_hint="--patch")
     with session.client() as client:
@@ -55,7 +55,7 @@ def fork(session: Session, job_id: str, advice: str | None, patch: TextIO | None
 
 def _queued(session: Session, job: Json, *, watch: bool) -> None:
     if not watch:
-        session.answer(job, lambda: f"{words.job(job)}\nWatch it: rightfit watch {job['id']}")
+        session.answer(job, lambda: words.queued(job))
         return
     session.notes.print(f"queued {job['id']}", markup=False)
     watch_to_the_end(session, job["id"])

@@ -14,14 +14,13 @@ from service.cli.session import Session
 from service.client import Json, Rightfit
 from service.core.history import Epoch
 
-TRIES = 12  # of one request: a service that is started anew is away for some seconds, and nobody wants to watch again
 REDRAW_SECONDS = 1.0  # between two drawings of the curves
 CURVES_HEIGHT = 32  # lines of a terminal that has room for them
 
 
 def watch_to_the_end(session: Session, job_id: str) -> None:
     """Show the job until it has ended, then its verdict; the exit code is 0 where it succeeded."""
-    with session.client(tries=TRIES) as client:
+    with session.patient_client(job_id, f"rightfit watch {job_id}") as client:
         try:
             job = _followed(session.notes, client, job_id)
         except KeyboardInterrupt:

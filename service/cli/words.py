@@ -1,9 +1,12 @@
 """How jobs, diagnoses and comparisons are told to a person."""
 
 import json
+import re
 from typing import Any
 
 from rich.table import Table
+
+DESCRIBED = re.compile(r" \(|, ")  # what follows a name in its description
 
 Json = dict[str, Any]
 
@@ -33,8 +36,17 @@ def state(job: Json) -> str:
     return str(job["phase"] or job["status"])
 
 
+def listing(*headers: str) -> Table:
+    """A table of things whose id, in the first column, is never cut: it is what other commands take."""
+    table = Table(*headers, box=None, pad_edge=False)
+    table.columns[0].no_wrap = True
+    for column in table.columns:
+        column.overflow = "fold"
+    return table
+
+
 def jobs(listed: list[Json]) -> Table:
-    table = Table("id", "name", "status", "epoch", "best val loss", "accuracy", "created", box=None, pad_edge=False)
+    table = listing("id", "name", "status", "epoch", "best val loss", "accuracy", "created")
     for job in listed:
         best, progress = job["best"] or {}, job["progress"]
         table.add_row(
@@ -52,6 +64,8 @@ def job(found: Json) -> str:
         f"  {state(found)}, epoch {progress['epoch']} of at most {progress['epochs']}, attempt {found['attempt']}",
         f"  {spec['model']['arch']} on {spec['dataset']['id']}, seed {spec['seed']}",
     ]
+    if found["status"] == "running" and (found["cancel_requested"] or found["pause_requested"]):
+        lines.append(f"  asked to {'stop' if found['cancel_requested'] else 'pause'}, which it does at the next batch")
     if best:
         told = f"{number(best['val_loss'])}, accuracy {percent(best['val_accuracy'])}, at epoch {best['epoch']}"
         lines.append(f"  best val loss {told}")
@@ -65,6 +79,11 @@ def job(found: Json) -> str:
     if found["parent"]:
         lines.append(f"  forked from {found['parent']}")
     return "\n".join(lines)
+
+
+def queued(found: Json) -> str:
+    """A job that is to run, and how to see it run."""
+    return f"{job(found)}\nWatch it: rightfit watch {found['id']}"
 
 
 def diagnosis(job_id: str, found: Json, most: int | None = None) -> str:
@@ -98,13 +117,15 @@ def comparison(found: Json) -> Table:
 
 
 def datasets(listed: list[Json]) -> Table:
-    table = Table("id", "name", "status", "images", "classes", "shape", "sent", box=None, pad_edge=False)
+    table = listing("id", "name", "status", "images", "classes", "shape", "sent", "")
     for found in listed:
         shape = "x".join(map(str, found["shape"] or ()))
         classes, sent = found["classes"], found["bytes"]
+        name = found["name"] if found["created_at"] else DESCRIBED.split(found["name"])[0]  # of what is built in
         table.add_row(
-            found["id"], found["name"], found["status"], f"{found['samples']:,}" if found["samples"] else "",
+            found["id"], name, found["status"], f"{found['samples']:,}" if found["samples"] else "",
             str(len(classes)) if classes else "", shape, size(sent) if sent else "",
+            found["error"]["detail"] if found["error"] else "",
         )  # fmt: skip
     return table
 

@@ -341,6 +341,12 @@ class Database:
         """Whether only this machine can reach it."""
         return self.engine.dialect.name == "sqlite"
 
+    @property
+    def is_made(self) -> bool:
+        """False of a file that is still to be made; whether a server has the database, only the server knows."""
+        file = self.engine.url.database
+        return not (self.is_local and file) or Path(file).exists()
+
     def is_migrated(self) -> bool:
         """Whether the schema is the one this code was written for."""
         head = ScriptDirectory.from_config(self._alembic()).get_current_head()

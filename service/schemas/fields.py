@@ -1,12 +1,27 @@
 """Fields that are stricter than marshmallow's: JSON has types, and a number in quotes is not a number."""
 
+import difflib
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
 SHOWN = 50  # characters of an unknown word, told back
+
+
+def not_known(said: Any, known: Iterable[str]) -> str:
+    """What a word is told that is none of those known: the one that was probably meant."""
+    shown = str(said)[:SHOWN]
+    near = difflib.get_close_matches(shown, known, n=1)
+    return f"{shown!r} is not known" + (f"; did you mean {near[0]!r}?" if near else ".")
+
+
+class Choice(validate.OneOf):
+    """One of some words."""
+
+    def _format_error(self, value: Any) -> str:
+        return not_known(value, self.choices)
 
 
 class Number(fields.Float):
@@ -91,7 +106,7 @@ class Tagged(fields.Field[Any]):
             raise ValidationError("Must be an object.")
         chosen = self.choose(value)
         if chosen is None:
-            told = f"{value[self.tag]!r} is not known" if self.tag in value else "Must be said."
+            told = not_known(value[self.tag], self.choices) if self.tag in value else "Must be said."
             raise ValidationError({self.tag: [told]})
         try:
             return chosen.load(value)
@@ -109,7 +124,7 @@ class WordOrObject(fields.Raw):
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(value, str):
             if value not in self.words:
-                raise ValidationError(f"{value[:SHOWN]!r} is not known.")
+                raise ValidationError(not_known(value, self.words))
             return value
         if not isinstance(value, dict):
             raise ValidationError("Must be a word or an object.")

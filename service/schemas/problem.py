@@ -6,7 +6,9 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from service.core.errors import Fault
-from service.schemas.fields import Tagged
+from service.schemas.fields import Tagged, not_known
+
+ONLY = "only "  # before the names that are known
 
 
 class FaultSchema(Schema):
@@ -40,8 +42,11 @@ def _walk(messages: Any, path: list[Any], schema: Schema, data: Any) -> Iterator
             yield from _walk(inner, path if key == "_schema" else [*path, key], schema, data)  # the object itself
     else:
         pointer = "".join(f"/{_escaped(str(part))}" for part in path)
+        allowed = allowed_at(schema, path, data)
+        names = (allowed or "").removeprefix(ONLY).split(", ")
         for message in messages:
-            yield Fault(pointer, str(message), allowed_at(schema, path, data))
+            is_unknown = message == schema.error_messages["unknown"]
+            yield Fault(pointer, not_known(path[-1], names) if is_unknown else str(message), allowed)
 
 
 def _escaped(part: str) -> str:
@@ -57,7 +62,7 @@ def allowed_at(schema: Schema, path: list[Any], data: Any) -> str | None:
         if inside is not None:
             known = {field.data_key or name: field for name, field in inside.fields.items()}
             if part not in known:
-                return f"only {', '.join(known)}"
+                return ONLY + ", ".join(known)
             field = known[part]
             data = data.get(part) if isinstance(data, Mapping) else None
         elif isinstance(field, fields.List):

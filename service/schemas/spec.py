@@ -13,7 +13,7 @@ from marshmallow import Schema, post_load, validate
 from marshmallow import fields as ma
 
 from service.core.spec import JobSpec, Option, tag_of, tags_of
-from service.schemas.fields import Flag, Labels, Number, ShortList, Tagged, Text
+from service.schemas.fields import Choice, Flag, Labels, Number, ShortList, Tagged, Text
 
 LABEL_KEY = validate.Regexp(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}\Z", error="Up to 63 letters, digits and . _ / - only.")
 LABEL_VALUE = validate.Length(0, 255)
@@ -66,9 +66,7 @@ def _field(kind: Any, option: Option) -> Field:
 
 
 def _choice(choices: tuple[str, ...]) -> Field:
-    allowed = ", ".join(choices)
-    checks = validate.OneOf(choices, error=f"Must be one of: {allowed}.")
-    return ma.String(validate=checks, metadata={"allowed": allowed})
+    return ma.String(validate=Choice(choices), metadata={"allowed": ", ".join(choices)})
 
 
 def _union(choices: list[Any], option: Option) -> Field:

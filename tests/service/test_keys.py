@@ -1,5 +1,7 @@
 """`rightfit keys` as an operator types it."""
 
+import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -13,13 +15,14 @@ from service.core.settings import Settings
 
 
 def test_a_key_is_made_listed_and_revoked(tmp_path: Path) -> None:
-    runner = CliRunner(env={"RIGHTFIT_HOME": str(tmp_path), "COLUMNS": "200"})
+    runner = CliRunner(env={"RIGHTFIT_HOME": str(tmp_path)})
+    database = Database(Settings.from_env({"RIGHTFIT_HOME": str(tmp_path)}).database_url)
+    database.migrate()
     made = runner.invoke(main, ["keys", "create", "alice", "--name", "laptop", "--scope", "read", "--days", "2"])
     key = made.output.strip()
     found = KEY.fullmatch(key)
     assert made.exit_code == 0, made.output
     assert found
-    database = Database(Settings.from_env({"RIGHTFIT_HOME": str(tmp_path)}).database_url)
     try:
         identity = Keys(database).identify(key)
         assert (identity.tenant, identity.scopes) == ("alice", frozenset({Scope.READ}))
@@ -27,7 +30,10 @@ def test_a_key_is_made_listed_and_revoked(tmp_path: Path) -> None:
         assert found[1] in listed
         assert key not in listed
         assert "laptop" in listed
-        assert runner.invoke(main, ["keys", "revoke", found[1]]).exit_code == 0
+        assert runner.invoke(main, ["keys", "revoke", found[1]]).output == f"revoked {found[1]} of alice laptop\n"
+        (told,) = json.loads(runner.invoke(main, ["keys", "list", "--json"]).output)["data"]
+        assert datetime.fromisoformat(told["revoked_at"]) > datetime.fromisoformat(told["created_at"])
+        assert told["used_at"] is not None
         assert "revoked" in runner.invoke(main, ["keys", "list"]).output
         with pytest.raises(Unauthorized):
             Keys(database).identify(key)
@@ -35,3 +41,13 @@ def test_a_key_is_made_listed_and_revoked(tmp_path: Path) -> None:
         database.close()
     assert "no valid key" in runner.invoke(main, ["keys", "revoke", "nothing"]).output
     assert "letters, digits" in runner.invoke(main, ["keys", "create", "a b"]).output
+
+
+@pytest.mark.parametrize("words", [["list"], ["create", "alice"], ["revoke", "x"]])
+def test_a_home_that_is_not_there_is_named_and_not_made(tmp_path: Path, words: list[str]) -> None:
+    home = tmp_path / "var"
+    said = CliRunner(env={"RIGHTFIT_HOME": str(home)}).invoke(main, ["keys", *words])
+    assert said.exit_code == 1
+    for word in (str(home), "RIGHTFIT_HOME", "RIGHTFIT_DATABASE_URL", "rightfit serve"):
+        assert word in said.stderr, word
+    assert not home.exists()

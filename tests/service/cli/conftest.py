@@ -23,8 +23,8 @@ def rightfit(live: Live, monkeypatch: pytest.MonkeyPatch) -> Type:
     monkeypatch.setattr(session, "TRIES", 1)
     runner = CliRunner(env={"RIGHTFIT_URL": live.url, "COLUMNS": "200"})
 
-    def typed(*words: str, stdin: str | None = None) -> Result:
-        return runner.invoke(main, list(words), input=stdin)
+    def typed(*words: str, stdin: str | None = None, env: dict[str, str] | None = None) -> Result:
+        return runner.invoke(main, list(words), input=stdin, env=env)
 
     return typed
 

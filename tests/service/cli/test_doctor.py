@@ -96,3 +96,25 @@ def test_a_gpu_is_named_and_a_driver_that_fails_is_told(tmp_path: Path, monkeypa
     assert found({"RIGHTFIT_HOME": str(tmp_path)})["gpu"]["words"] == "Some GPU, 80 GiB, 570.1"
     program.write_text("#!/bin/sh\nexit 9\n")
     assert not found({"RIGHTFIT_HOME": str(tmp_path)})["gpu"]["is_ok"]
+
+
+def test_a_home_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    settings = found({"RIGHTFIT_HOME": str(tmp_path / "file" / "home")})["settings"]
+    assert (settings["is_ok"], "cannot be used" in settings["words"]) == (False, True)
+    assert "RIGHTFIT_HOME" in settings["remedy"]
+
+
+def test_a_door_that_serve_would_not_open_is_a_fault(tmp_path: Path) -> None:
+    settings = found({"RIGHTFIT_HOME": str(tmp_path), "RIGHTFIT_HOST": "0.0.0.0"})["settings"]  # noqa: S104 - the fault
+    assert (settings["is_ok"], "RIGHTFIT_ALLOW_NO_AUTH" in settings["words"]) == (False, True)
+
+
+def test_a_variable_that_is_misspelled_is_told(tmp_path: Path) -> None:
+    variables = found({"RIGHTFIT_HOME": str(tmp_path), "RIGHTFIT_PROT": "9000"})["variables"]
+    assert "RIGHTFIT_PROT is not known and does nothing; did you mean RIGHTFIT_PORT?" in variables["words"]
+
+
+def test_one_worker_is_told_as_one(live: Live, settings: Settings) -> None:
+    live.parts.registry.greet("machine:1", 60)
+    assert found(settings.to_env() | {"RIGHTFIT_URL": live.url})["service"]["words"].endswith(", 1 worker")

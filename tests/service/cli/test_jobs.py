@@ -1,10 +1,12 @@
 """Jobs by command: submitted, looked at, acted on, told in words and in JSON, with codes that scripts can use."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from service import client
 from service.cli import main
 from service.core.jobs import Outcome, Status, StopReason
 from service.core.logbook import LogLine
+from service.core.settings import Settings
 from tests.pictures import folders
 from tests.ports import free_port
 from tests.service.api.test_api import claim
@@ -70,6 +73,16 @@ def test_a_job_is_diagnosed_forked_and_compared(rightfit: Type, spec: str, live:
     assert rightfit("compare", first).exit_code == 2
 
 
+def test_a_comparison_says_what_must_be_borne_in_mind(rightfit: Type, spec: str, live: Live, tmp_path: Path) -> None:
+    first = told(rightfit("train", spec, "--json"))["id"]
+    worked(live, tmp_path)
+    second = told(rightfit("train", spec, "--set", "dataset.id=mnist", "--json"))["id"]
+    claim(live.parts)
+    said = rightfit("compare", first, second).stdout
+    assert "Scored on images of another data set" in said
+    assert f"not ended yet: {second}" in said
+
+
 def test_jobs_are_paused_resumed_and_cancelled(rightfit: Type, spec: str) -> None:
     job = told(rightfit("train", spec, "--json"))["id"]
     assert "paused" in rightfit("pause", job).stdout
@@ -78,6 +91,23 @@ def test_jobs_are_paused_resumed_and_cancelled(rightfit: Type, spec: str) -> Non
     refused = rightfit("retry", job)
     assert refused.exit_code == 3
     assert "409" in refused.stderr
+
+
+def test_a_job_that_runs_is_asked_to_stop_and_one_that_goes_on_can_be_watched(
+    rightfit: Type, spec: str, live: Live
+) -> None:
+    job = told(rightfit("train", spec, "--json"))["id"]
+    watching = f"Watch it: rightfit watch {job}"
+    lease = claim(live.parts)
+    assert "asked to pause, which it does at the next batch" in rightfit("pause", job).stdout
+    assert watching in rightfit("resume", job).stdout
+    assert "asked to" not in rightfit("show", job).stdout
+    live.parts.store.finish(lease, Outcome(Status.FAILED, StopReason.DIVERGED), [])
+    assert watching in rightfit("retry", job).stdout
+    lease = claim(live.parts)
+    assert "asked to stop, which it does at the next batch" in rightfit("cancel", job).stdout
+    live.parts.store.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
+    assert "asked to" not in rightfit("show", job).stdout
 
 
 def test_what_the_trainer_wrote_is_told_in_lines(rightfit: Type, spec: str, live: Live) -> None:
@@ -144,8 +174,10 @@ def test_a_folder_is_pushed_and_data_sets_are_listed(rightfit: Type, tmp_path: P
     assert (pushed["name"], pushed["status"]) == ("animals", "processing")
     listed = rightfit("data", "ls").stdout
     assert "animals" in listed
+    said = rightfit("data", "push", str(tmp_path / "pets")).stdout
+    assert re.search(r"dataset: \{id: (ds_\w+)\}\nTrain on it: rightfit train SPEC --set dataset.id=\1\n", said)
     assert "digits" in listed
-    assert told(rightfit("data", "ls", "--json"))["data"][0] == pushed
+    assert told(rightfit("data", "ls", "--json"))["data"][1] == pushed
     assert rightfit("data", "push", str(tmp_path / "nothing")).exit_code == 2
     (tmp_path / "x.rar").write_bytes(b"x")
     assert rightfit("data", "push", str(tmp_path / "x.rar")).exit_code == 1
@@ -170,6 +202,51 @@ def test_exit_codes_say_whose_fault_it_is(rightfit: Type, spec: str, live: Live)
     assert "rightfit serve" in away.stderr
     assert rightfit("--url", "http://x:port", "jobs").exit_code == 2
     assert rightfit("--url", "localhost", "jobs").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [["show"], ["show", "--nothing"], ["nothing"], ["--nothing", "jobs"], ["train", "-"], ["jobs", "--limit", "x"]],
+)
+def test_a_wrong_command_line_is_a_document_too(rightfit: Type, line: list[str]) -> None:
+    wrong = rightfit(*line, "--json", stdin="{")
+    assert (wrong.exit_code, told(wrong)["code"]) == (2, "usage")
+    assert told(wrong)["detail"] in wrong.stderr
+
+
+def test_a_file_that_is_no_spec_is_named(rightfit: Type, tmp_path: Path) -> None:
+    (tmp_path / "pets.zip").write_bytes(b"PK\x03\x04\xff\xfe")
+    wrong = rightfit("train", str(tmp_path / "pets.zip"))
+    assert wrong.exit_code == 2
+    assert "pets.zip is no text; it must be YAML or JSON" in wrong.stderr
+
+
+@pytest.mark.parametrize("text", ["epochs: 1\nname: a\nepochs: 2\n", '{"epochs": 1,\n\n"epochs": 2}'])
+def test_what_a_spec_says_twice_is_named_with_its_line(rightfit: Type, text: str) -> None:
+    wrong = rightfit("train", "-", stdin=text)
+    assert (wrong.exit_code, "'epochs' is said twice; the second time in line 3" in wrong.stderr) == (2, True)
+
+
+def test_something_else_that_answers_is_told(rightfit: Type, live: Live) -> None:
+    live.network.refuse("/v1/jobs", "200 OK", b"<html>Welcome</html>", Content_Type="text/html")
+    other = rightfit("jobs", "--json")
+    assert (other.exit_code, told(other)["code"]) == (5, "not_rightfit")
+    assert "is no Rightfit: it answers with text/html" in other.stderr
+
+
+def test_whoever_sends_no_key_is_told_how(settings: Settings) -> None:
+    with Live(replace(settings, auth="keys")) as live:
+        refused = CliRunner(env={"RIGHTFIT_URL": live.url}).invoke(main, ["jobs"])
+    assert (refused.exit_code, "Set RIGHTFIT_API_KEY" in refused.stderr) == (3, True)
+
+
+def test_a_fault_is_told_once_with_what_was_probably_meant(rightfit: Type, spec: str) -> None:
+    wrong = ("--set", "epohcs=1", "--set", "optimizer.name=adamww", "--set", "model.arch=resnet81")
+    said = rightfit("train", spec, *wrong).stderr
+    for word, meant in (("epohcs", "epochs"), ("adamww", "adamw"), ("resnet81", "resnet18")):
+        assert said.count(f"'{word}' is not known; did you mean '{meant}'?") == 1, said
+    assert re.search(r"allowed: resnet18, resnet\d+, \w+ and \d+ more: /docs/reference", said)
+    assert max(map(len, said.splitlines())) < 160
 
 
 def test_an_error_of_ours_has_a_code_of_its_own(rightfit: Type, live: Live) -> None:

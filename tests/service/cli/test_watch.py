@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from service.cli import session
 from service.core.jobs import Outcome, Status, StopReason
-from tests.ports import eventually
+from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, ROOT
 from tests.service.api.test_api import claim, epoch, finish
 from tests.service.cli.conftest import Type, told
@@ -128,8 +129,30 @@ def test_watching_outlives_a_service_that_is_away_for_a_moment(
     rightfit: Type, spec: str, live: Live, tmp_path: Path
 ) -> None:
     job = told(rightfit("train", spec, "--json"))["id"]
-    live.network.cut(job, 0, times=2)
+    live.network.cut("/history", 0, times=2)
     with working(live, tmp_path):
         watched = rightfit("watch", job, "--json")
     assert watched.exit_code == 0, watched.output
+    assert watched.stderr.count("cannot be reached, trying again") == 1
     assert json.loads(watched.stdout)["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("command", [("watch",), ("logs", "-f")])
+def test_a_service_that_stays_away_is_told_with_the_way_back(
+    rightfit: Type, spec: str, live: Live, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    job = told(rightfit("train", spec, "--json"))["id"]
+    live.parts.store.finish(claim(live.parts), Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
+    monkeypatch.setattr(session, "PATIENT_TRIES", 2)
+    live.network.cut("/logs" if "-f" in command else "/history", 0, times=2)
+    lost = rightfit(*command, job)
+    assert lost.exit_code == 4
+    assert "cannot be reached, trying again" in lost.stderr
+    assert f"Come back: rightfit {' '.join(command)} {job}" in lost.stderr
+
+
+@pytest.mark.parametrize("command", [("watch",), ("logs",), ("logs", "-f")])
+def test_a_service_that_was_never_there_is_not_waited_for(rightfit: Type, command: tuple[str, ...]) -> None:
+    away = rightfit("--url", f"http://127.0.0.1:{free_port()}", *command, "job_1")
+    assert away.exit_code == 4
+    assert "trying again" not in away.stderr

@@ -1,0 +1,53 @@
+"""`rm`, `data rm` and `data show`, `files` and `predict`."""
+
+from pathlib import Path
+
+from tests.pictures import folders, zipped
+from tests.service.cli.conftest import Type, told, worked
+from tests.service.live import Live
+
+
+def test_ended_jobs_are_deleted_after_a_question(rightfit: Type, spec: str, live: Live, tmp_path: Path) -> None:
+    job = told(rightfit("train", spec, "--json"))["id"]
+    assert (rightfit("rm", job, "--yes").exit_code, rightfit("show", job).exit_code) == (3, 0)
+    worked(live, tmp_path)
+    assert rightfit("rm", job, stdin="n\n").exit_code == 1
+    assert rightfit("show", job).exit_code == 0
+    assert f"deleted {job}" in rightfit("rm", job, stdin="y\n").stdout
+    assert rightfit("show", job).exit_code == 3
+
+
+def test_a_data_set_is_shown_and_deleted(rightfit: Type, tmp_path: Path) -> None:
+    (tmp_path / "pets.zip").write_bytes(zipped(folders(each=2)))
+    pushed = told(rightfit("data", "push", str(tmp_path / "pets.zip"), "--json"))
+    assert told(rightfit("data", "show", pushed["id"], "--json")) == pushed
+    assert "1797 images" in rightfit("data", "show", "digits").stdout
+    assert told(rightfit("data", "rm", pushed["id"], "--yes", "--json")) == {"deleted": [pushed["id"]]}
+    assert rightfit("data", "show", pushed["id"]).exit_code == 3
+
+
+def test_files_are_listed_and_a_job_without_a_model_predicts_nothing(
+    rightfit: Type, spec: str, live: Live, tmp_path: Path
+) -> None:
+    job = told(rightfit("train", spec, "--json"))["id"]
+    assert rightfit("files", job).stdout == "no files yet\n"
+    worked(live, tmp_path)
+    assert "best_model.pth" in rightfit("files", job).stdout
+    assert told(rightfit("files", job, "--json"))["data"][0]["name"] == "best_model.pth"
+    (tmp_path / "cat.png").write_bytes(b"x")
+    refused = rightfit("predict", job, str(tmp_path / "cat.png"))
+    assert (refused.exit_code, "409" in refused.stderr) == (3, True)
+
+
+def test_a_prediction_is_told_for_each_picture(rightfit: Type, live: Live, tmp_path: Path) -> None:
+    (tmp_path / "cat.png").write_bytes(b"picture")
+    answer = b'{"data": [{"name": "cat.png", "label": "cat", "probability": 0.875, "probabilities": {"cat": 0.875}}]}'
+    live.network.refuse("/predict", "200 OK", answer, Content_Type="application/json")
+    said = rightfit("predict", "job_1", str(tmp_path / "cat.png")).stdout
+    assert said.split()[-4:] == [
+        "cat.png",
+        "cat",
+        "87.5",
+        "%",
+    ]
+    assert live.network.seen[-1].method == "POST"
