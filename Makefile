@@ -24,7 +24,7 @@ test: $(READY)  ## the tests
 	$(BIN)/pytest $(PYTEST_SPREAD) $(PYTEST_ARGS)
 
 long: $(READY) browser  ## the tests that take minutes: every page in a browser, every recipe of the cookbook
-	RIGHTFIT_BROWSER=required $(BIN)/pytest -m long $(PYTEST_ARGS)
+	TEST_BROWSER=required $(BIN)/pytest -m long $(PYTEST_ARGS)
 
 serve: $(READY)  ## the stack on http://127.0.0.1:$(PORT) until Ctrl-C
 	@RIGHTFIT_PORT=$(PORT) exec $(BIN)/rightfit serve

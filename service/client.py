@@ -256,8 +256,7 @@ class Rightfit:
             yield from page["data"]
             if page["is_terminal"]:
                 return
-            if page["data"]:
-                after, tail = page["data"][-1]["id"], MOST_LINES
+            after, tail = page["data"][-1]["id"] if page["data"] else after, MOST_LINES
             sleep(PAUSE_SECONDS)
 
     def diagnose(self, job_id: str) -> Json:

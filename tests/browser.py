@@ -83,7 +83,7 @@ def require_chromium() -> str:
     if found := chromium():
         return found
     missing = "there is no Chromium on this machine: `make browser` installs Debian's"
-    if os.environ.get("RIGHTFIT_BROWSER") == "required":
+    if os.environ.get("TEST_BROWSER") == "required":
         pytest.fail(missing)
     pytest.skip(missing)
 

@@ -74,10 +74,10 @@ def main(work: Work, connection: Connection) -> None:
     """Run one job and report how it ended: `ended` with a stop reason, or `failed` with whose fault it was."""
     _die_with_supervisor()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    begin(Scratch(Path(work.folder)).log)
-    log.info("attempt %d by %s, torch %s, %d threads", work.attempt, work.worker, torch.__version__, work.threads)
     line = Line(connection, work.held_until)
     try:
+        begin(Scratch(Path(work.folder)).log)
+        log.info("attempt %d by %s, torch %s, %d threads", work.attempt, work.worker, torch.__version__, work.threads)
         tune(work.threads)
         spec = understood(work.spec)
         fitted = run(spec, Scratch(Path(work.folder)), line.report, line.stop_reason, work)

@@ -12,9 +12,11 @@ import sys
 import time
 from pathlib import Path
 
-from service.core.logbook import OUTPUT, LogLine
+from service.core.logbook import KEPT, OUTPUT, LogLine
 
-LONGEST = 10_000  # characters of a message
+LONGEST = 2_000  # characters of a message
+LEVELS = ("debug", "info", "warning", "error", "critical", OUTPUT)
+DAY = 86_400.0  # seconds; a line that claims to be of another day is not one of the log
 AT_ONCE = 1 << 20  # bytes of one reading
 
 
@@ -28,6 +30,7 @@ def begin(file: Path) -> None:
     with file.open("ab") as opened:
         os.dup2(opened.fileno(), sys.stdout.fileno())
         os.dup2(opened.fileno(), sys.stderr.fileno())
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is the interpreter's own
     handler = logging.StreamHandler()
     handler.setFormatter(_Lines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
@@ -47,13 +50,16 @@ class Transcript:
     def read(self) -> list[LogLine]:
         """The whole lines that were added since the last time."""
         self.read_at = time.monotonic()
-        *whole, self._unfinished = (self._unfinished + self._added()).split(b"\n")
-        return [_line(raw) for raw in whole]
+        *whole, unfinished = (self._unfinished + self._added()).split(b"\n")
+        if len(unfinished) > AT_ONCE:  # a writer that ends no line
+            whole, unfinished = [*whole, unfinished], b""
+        self._unfinished = unfinished
+        return [_line(raw) for raw in whole[-KEPT:]]
 
     def rest(self) -> list[LogLine]:
         """All that is left, once the trainer has ended; of very much, the end."""
-        if self._file.exists():
-            self._offset = max(self._offset, self._file.stat().st_size - AT_ONCE)
+        if self._file.exists() and (near_end := self._file.stat().st_size - AT_ONCE) > self._offset:
+            self._offset, self._unfinished = near_end, b""
         lines = self.read()
         last, self._unfinished = self._unfinished, b""
         return [*lines, _line(last)] if last else lines
@@ -69,9 +75,16 @@ class Transcript:
 
 
 def _line(raw: bytes) -> LogLine:
-    text = raw.decode(errors="replace").replace("\0", "")
+    text = raw.decode(errors="replace")
     try:
         told = json.loads(text)
-        return LogLine(float(told["at"]), str(told["level"]), str(told["message"])[:LONGEST])
-    except (ValueError, TypeError, KeyError):
-        return LogLine(time.time(), OUTPUT, text[:LONGEST])
+        at, level, message = float(told["at"]), told["level"], str(told["message"])
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        at, level, message = time.time(), OUTPUT, text
+    is_ours = level in LEVELS and abs(at - time.time()) < DAY
+    return LogLine(at, level, _storable(message)) if is_ours else LogLine(time.time(), OUTPUT, _storable(text))
+
+
+def _storable(text: str) -> str:
+    """Cut to what is kept, without what no database takes: NUL, and halves of surrogate pairs."""
+    return text[:LONGEST].replace("\0", "").encode("utf-8", "replace").decode()

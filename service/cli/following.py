@@ -1,6 +1,7 @@
 """`watch` and `logs`: what a job does, as it does it."""
 
 import json
+import re
 
 import click
 
@@ -8,6 +9,8 @@ from service.cli.completing import job_ids
 from service.cli.session import Session, json_option
 from service.cli.watching import watch_to_the_end
 from service.client import Json
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @click.command()
@@ -44,5 +47,8 @@ def logs(session: Session, job_id: str, follow: bool, tail: int) -> None:
 
 
 def _line(line: Json) -> str:
+    message = CONTROL.sub(
+        "\N{REPLACEMENT CHARACTER}", line["message"]
+    )  # what a library wrote must not act on a terminal
     level = "" if line["level"] == "info" else f"{line['level']}: "
-    return f"{line['at'][:19].replace('T', ' ')}  {level}{line['message']}"
+    return f"{line['at'][:19].replace('T', ' ')}  {level}{message}"

@@ -283,6 +283,14 @@ class Store:
             found = tuple(Event(row["seq"], row["type"], row["at"], row["data"]) for row in rows)
         return status in TERMINAL, found
 
+    def newest_events(self, tenant: str, job_id: str, but: Sequence[str], limit: int) -> tuple[Event, ...]:
+        """The newest `limit` events of other types than those, the newest first. Raises NotFound."""
+        wanted = select(events).where(events.c.job_id == job_id, events.c.type.not_in(but))
+        with self._db.read() as c:
+            _status(c, tenant, job_id)
+            rows = c.execute(wanted.order_by(events.c.seq.desc()).limit(limit)).mappings()
+            return tuple(Event(row["seq"], row["type"], row["at"], row["data"]) for row in rows)
+
     def log(self, tenant: str, job_id: str, after: int, tail: int) -> tuple[bool, tuple[Entry, ...]]:
         """Whether the job has ended, and the newest `tail` lines of its log after the given one. Raises NotFound."""
         with self._db.read() as c:

@@ -41,6 +41,4 @@ def compare() -> str:
 
 def _named(sentence: str, titles: dict[str, str]) -> str:
     """A sentence that speaks of jobs by their titles and not by their ids."""
-    for job_id, title in titles.items():
-        sentence = sentence.replace(job_id, title)
-    return sentence
+    return re.sub("|".join(map(re.escape, titles)), lambda found: titles[found[0]], sentence)

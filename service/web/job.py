@@ -31,7 +31,7 @@ ACTIONS = {
 def job(job_id: str) -> str:
     """A job as it stands"""
     found, epochs = parts().store.history(tenant(), job_id)
-    events = parts().store.events(tenant(), job_id, max(0, found.version - TOLD), TOLD)[1]
+    events = parts().store.newest_events(tenant(), job_id, SHOWN_ELSEWHERE, TOLD)
     parent = _parent(found)
     return page(
         "job",
@@ -45,9 +45,7 @@ def job(job_id: str) -> str:
         dataset=_dataset(found),
         forks=[kin for kin in parts().store.lineage(tenant(), job_id) if kin.parent == job_id],
         artifacts=parts().store.artifacts(tenant(), job_id),
-        events=[
-            {"at": event.at, "words": _words(event)} for event in reversed(events) if event.type not in SHOWN_ELSEWHERE
-        ],
+        events=[{"at": event.at, "words": _words(event)} for event in events],
         log=parts().store.log(tenant(), job_id, 0, LOGGED)[1],
         actions=_actions(found),
     )

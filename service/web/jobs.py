@@ -13,6 +13,7 @@ from service.core.jobs import Job, Status
 from service.schemas.pages import cursor
 from service.web.blueprint import blueprint, page
 from service.web.sparkline import path
+from service.web.words import title, titles
 
 PAGE = 50  # jobs
 POINTS = 32  # of a sparkline
@@ -64,11 +65,12 @@ def jobs() -> str:
     found = store.list(tenant(), PAGE, wanted.after, wanted.statuses, label, wanted.text)
     counts = store.counts(tenant())
     sketches = store.sketches(found.jobs, POINTS)
+    called = {job.id: title(job) for job in found.jobs} | titles([job for job in found.jobs if job.parent])
     datasets = parts().catalog.names(tenant(), (job.spec.dataset.id for job in found.jobs))
     return page(
         "jobs",
         wanted=wanted,
-        rows=[_row(job, sketches[job.id]) for job in found.jobs],
+        rows=[_row(job, sketches[job.id], called[job.id]) for job in found.jobs],
         counts=counts,
         total=sum(counts.values()),
         statuses=list(Status),
@@ -78,8 +80,8 @@ def jobs() -> str:
     )
 
 
-def _row(job: Job, sketch: tuple[float, ...]) -> dict[str, Any]:
-    return {"job": job, "sketch": path(sketch), "labels": dict(job.spec.labels)}
+def _row(job: Job, sketch: tuple[float, ...], title: str) -> dict[str, Any]:
+    return {"job": job, "title": title, "sketch": path(sketch), "labels": dict(job.spec.labels)}
 
 
 def _pair(label: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from flask import Flask
 from jinja2 import StrictUndefined
 
 from service.core.jobs import Job, Status
+from service.core.lineage import Relative
 from service.schemas.jobs import told_time
 
 NOTHING = "\u2013"  # an en dash
@@ -90,11 +91,12 @@ def words(name: str) -> str:
     return str(name).replace("_", " ")
 
 
-def title(job: Job) -> str:
+def title(job: Job | Relative) -> str:
     """What a job is called: its name, and what a fork has that its parent has not; without a name its id."""
-    if not job.spec.name or not job.parent:
-        return job.spec.name or job.id
-    return f"{job.spec.name} + {words(job.advice)}" if job.advice else f"{job.spec.name} (fork)"
+    name = job.spec.name if isinstance(job, Job) else job.name
+    if not name or not job.parent:
+        return name or job.id
+    return f"{name} + {words(job.advice)}" if job.advice else f"{name} (fork)"
 
 
 def titles(jobs: Sequence[Job]) -> dict[str, str]:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,8 +52,35 @@ def test_whatever_a_process_writes_is_a_line_in_its_order(tmp_path: Path) -> Non
 
 def test_of_a_flood_the_end_is_read(tmp_path: Path) -> None:
     file = tmp_path / "log"
+    file.write_bytes(b"the beginning of a line")
+    transcript = Transcript(file)
+    assert transcript.read() == []
     file.write_bytes(b"x" * 99 + b"\n" + b"y" * AT_ONCE + b"\nthe end\n")
-    assert [line.message for line in Transcript(file).rest()][-1] == "the end"
+    told = [line.message for line in transcript.rest()]
+    assert told[-1] == "the end"
+    assert not told[0].startswith("the beginning")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"at": NaN, "level": "info", "message": "a"}', b'{"at": 1e999, "level": "info", "message": "a"}',
+        b'{"at": 1' + b"0" * 400 + b', "level": "info", "message": "a"}', b"[" * 100_000, b"", b"\x00\xff",
+        b'{"at": 0, "level": "info", "message": "of 1970"}', b'{"at": "now", "level": [], "message": null}',
+    ],
+)  # fmt: skip
+def test_no_line_is_too_odd_to_be_kept(tmp_path: Path, bench: Bench, line: bytes) -> None:
+    file = tmp_path / "log"
+    now = str(time.time()).encode()
+    odd = b'{"at": ' + now + b', "level": "info", "message": "half \\ud800, none \\u0000"}'
+    file.write_bytes(line + b"\n" + odd + b"\n")
+    job = bench.submit()
+    lease = bench.store.claim("w", 60)
+    assert lease is not None
+    bench.store.write_log(lease, Transcript(file).read())
+    first, second = bench.store.log("t", job.id, 0, 10)[1]
+    assert (first.level, second.level, second.message) == (OUTPUT, "info", "half ?, none ")
+    assert abs(first.at - time.time()) < 60
 
 
 def test_the_log_of_a_job_tells_its_course(bench: Bench) -> None:

@@ -21,7 +21,7 @@ from service.core.diagnosis.rules import Rules
 from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, confidence
 from service.core.facts import Facts
 
-LEAST_LOST = 3  # epochs after the lowest loss, before what was learnt counts as lost again
+LEAST_AFTER = 3  # epochs after the lowest loss, before a rise or a loss of what was learnt is one
 ACCURACY_SE = 0.01  # where the number of validation images is not known
 
 
@@ -50,11 +50,20 @@ class View:
 
     @property
     def rise(self) -> float:
-        """By how much validation loss is above its lowest level at the end, in nats; what came before that level is
-        none of the end, however short the run.
+        """By how much validation loss is above its lowest level at the end, in nats; zero where that was just reached,
+        since what came before is none of the end.
         """
-        turn = self.curve.turn
-        return level(self.curve.val[turn:]) - self.curve.smooth_val[turn]
+        return self.end - self.curve.smooth_val[self.curve.turn] if self.has_turned else 0.0
+
+    @property
+    def has_turned(self) -> bool:
+        """Whether enough epochs have passed since the lowest level to tell what came after it."""
+        return len(self.curve) - 1 - self.curve.turn >= LEAST_AFTER
+
+    @property
+    def end(self) -> float:
+        """Validation loss at the end, in nats."""
+        return level(self.curve.val[self.curve.turn + 1 :] if self.has_turned else self.curve.val)
 
     @property
     def noticeable(self) -> float:
@@ -102,7 +111,7 @@ def _exploded(view: View) -> Finding | None:
 def _lost_again(view: View) -> Finding | None:
     curve, rules, guess = view.curve, view.rules, view.guess
     lowest = min(range(len(curve)), key=curve.fit.__getitem__)
-    if len(curve) - 1 - lowest < LEAST_LOST:
+    if len(curve) - 1 - lowest < LEAST_AFTER:
         return None
     least, last = curve.fit[lowest], level(curve.fit[lowest + 1 :])
     lost = (last - least) / (guess - least) if least < guess else 0.0

@@ -80,7 +80,7 @@ def summary(finding: Finding, view: View) -> str:
     stood = WANDERED if view.rise > rules.notable * level(curve.val) else STOOD
     return SENTENCES[finding.verdict].replace("{stood}", stood).format(
         onset=onset, last=curve.epochs[-1], count=_counted(len(curve), "epoch"), least=rules.least_epochs,
-        guess=view.guess, val=level(curve.val), fit=fit, train=level(curve.train), jumps=curve.jumps,
+        guess=view.guess, val=view.end, fit=fit, train=level(curve.train), jumps=curve.jumps,
         right=share(curve.accuracy), right_then=share(curve.accuracy, at), kept=curve.kept or curve.epochs[curve.turn],
         lowest=lowest, lowest_at=curve.epochs[curve.val.index(lowest)], on=f" on {images}" if known else "",
         images=images,

@@ -30,24 +30,36 @@ export function complain(error) {
 /** Fetch this page again and put its live sections in place of those shown; focus, choices and open details stay. */
 export async function refresh() {
   const answer = await fetch(location.href, { headers: { Accept: 'text/html' } });
-  if (!answer.ok || answer.redirected) return;
+  if (answer.redirected) location.reload(); // to the page that asks for the key
+  if (answer.status >= 500) throw new Error(SILENT);
+  if (!answer.ok) return;
+  lost(false);
   const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html');
   while (document.querySelector('[data-live]:active')) await new Promise(requestAnimationFrame); // a button that is pressed must be there when it is let go
   for (const section of document.querySelectorAll('[data-live]')) {
     const next = fresh.getElementById(section.id);
-    if (next && next.innerHTML !== section.dataset.shown) replace(section, next);
+    if (next && next.innerHTML !== section.dataset.shown && !isSelected(section)) replace(section, next);
   }
+}
+
+/** Whether somebody is about to copy what is in there. */
+function isSelected(section) {
+  const chosen = getSelection();
+  return !chosen.isCollapsed && section.contains(chosen.anchorNode);
 }
 
 function replace(section, next) {
   const focused = section.contains(document.activeElement) ? document.activeElement.id : '';
   const picked = [...section.querySelectorAll('input:checked')].map((input) => input.id);
   const open = [...section.querySelectorAll('details[open]')].map((details) => details.id);
+  const scrolled = [...section.querySelectorAll('[id]')].filter((part) => part.scrollTop || part.scrollLeft)
+    .map(({ id, scrollTop, scrollLeft }) => [id, scrollTop, scrollLeft]);
   const html = next.innerHTML;
   section.innerHTML = html;
   section.dataset.shown = html;
   for (const id of picked) if (document.getElementById(id)) document.getElementById(id).checked = true;
   for (const id of open) if (document.getElementById(id)) document.getElementById(id).open = true;
+  for (const [id, top, left] of scrolled) document.getElementById(id)?.scrollTo(left, top);
   if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
 }
 
@@ -55,16 +67,15 @@ const LOST = 'The service does not answer; this page goes on by itself once it d
 
 /** Say that what is shown may be old, until it is not. */
 function lost(is) {
-  const place = document.getElementById('alert');
-  if (is) place.textContent = LOST;
-  else if (place.textContent === LOST || place.textContent === SILENT) place.textContent = '';
+  const place = document.getElementById('lost');
+  if (place.textContent !== (is ? LOST : '')) place.textContent = is ? LOST : '';
 }
 
 /** Refresh the page every so many seconds while it is looked at and `wanted` says so, no more than a fifth of the time. */
 export function keepFresh(seconds, wanted = () => true) {
   const turn = async () => {
     const began = performance.now();
-    if (!document.hidden && wanted()) await refresh().then(() => lost(false), () => lost(true));
+    if (!document.hidden && wanted()) await refresh().catch(() => lost(true));
     setTimeout(turn, Math.max(seconds * 1000, 4 * (performance.now() - began)));
   };
   setTimeout(turn, seconds * 1000);

@@ -21,4 +21,5 @@ function offer() {
 
 addEventListener('pageshow', () => {
   for (const input of filters.querySelectorAll('input')) input.disabled = false;
+  offer(); // what was ticked before one went elsewhere
 });

@@ -13,6 +13,7 @@ let sending = null;
 const size = (bytes) => (bytes < 1048576 ? `${(bytes / 1024).toFixed(1)} kB` : `${(bytes / 1048576).toFixed(1)} MB`);
 
 function send(body, type, fallback) {
+  if (!document.getElementById('sending').hidden) throw new Error('Something is being sent already. Wait for it, or stop it.');
   if (body.size > Number(form.dataset.most)) throw new Error('That is larger than this service takes. Leave some pictures out.');
   const name = document.getElementById('name').value.trim() || fallback;
   sending = new XMLHttpRequest(); // fetch tells nothing of what has been sent
@@ -25,9 +26,10 @@ function send(body, type, fallback) {
     told.textContent = `${Math.round((100 * loaded) / total)} % of ${size(total)}`;
   };
   sending.onload = () => {
-    const answer = JSON.parse(sending.responseText || '{}');
+    const isOurs = sending.getResponseHeader('Content-Type')?.includes('json'); // and not of a proxy on the way
+    const answer = isOurs ? JSON.parse(sending.responseText) : {};
     if (sending.status === 202) location.href = form.dataset.page.replace('DATASET', encodeURIComponent(answer.id));
-    else end(new Error(answer.detail ?? `${sending.status}`));
+    else end(new Error(answer.detail ?? `${sending.status} ${sending.statusText}`));
   };
   sending.onerror = () => end(new Error('The service does not answer. Check that it runs, then send it again.'));
   sending.onabort = () => end(null);
@@ -66,7 +68,7 @@ async function guarded(action) {
   try {
     await action();
   } catch (error) {
-    end(error);
+    complain(error);
   }
 }
 
@@ -77,15 +79,16 @@ document.getElementById('folder').addEventListener('change', ({ target }) => gua
 document.getElementById('archive').addEventListener('change', ({ target }) => guarded(() => sendArchive(target.files[0])));
 for (const type of ['dragover', 'dragleave', 'drop']) { // anywhere: the browser would open what misses the place
   addEventListener(type, (event) => {
+    if (!event.dataTransfer.types.includes('Files')) return; // words that are dragged into a field
     event.preventDefault();
     drop.classList.toggle('over', type === 'dragover');
   });
 }
-addEventListener('drop', ({ dataTransfer }) => guarded(async () => {
+addEventListener('drop', ({ dataTransfer }) => dataTransfer.types.includes('Files') && guarded(async () => {
   const entries = [...dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
   const [first] = entries;
   if (entries.length === 1 && first.isDirectory) sendFolder(await walk(first), first.name);
-  else if (first?.isDirectory) sendFolder((await Promise.all(entries.map((one) => walk(one, one.name)))).flat(), 'pictures');
+  else if (entries.some((one) => one.isDirectory)) sendFolder((await Promise.all(entries.map((one) => walk(one, one.name)))).flat(), 'pictures');
   else if (dataTransfer.files.length) sendArchive(dataTransfer.files[0]);
 }));
 document.getElementById('stop').addEventListener('click', () => sending?.abort());

@@ -116,13 +116,17 @@ def test_what_the_trainer_wrote_is_told_in_lines(rightfit: Type, spec: str, live
     lease = claim(live.parts)
     written = [
         LogLine(0.0, "info", "epoch 1"),
-        LogLine(0.0, "output", "Fatal Python error"),
+        LogLine(0.0, "output", "Fatal \x1b[31mPython error"),
         LogLine(0.0, "info", "end"),
     ]
     live.parts.store.write_log(lease, written)
     live.parts.store.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
     lines = rightfit("logs", job).stdout.splitlines()
-    assert [line.split("  ", 1)[1] for line in lines] == ["epoch 1", "output: Fatal Python error", "end"]
+    assert [line.split("  ", 1)[1] for line in lines] == [
+        "epoch 1",
+        "output: Fatal \N{REPLACEMENT CHARACTER}[31mPython error",
+        "end",
+    ]
     assert rightfit("logs", job, "--follow").stdout.splitlines() == lines
     assert rightfit("logs", job, "--tail", "1").stdout.splitlines() == lines[-1:]
     listed = told(rightfit("logs", job, "--json"))["data"]

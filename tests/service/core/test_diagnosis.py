@@ -119,6 +119,18 @@ def test_a_run_is_not_called_diverged_on_its_way_down(golden: list[Golden]) -> N
                 assert found.verdict != Verdict.DIVERGED, (run.name, run.seed, so_far)
 
 
+@pytest.mark.parametrize(
+    "val",
+    [
+        [1.999, 1.564, 1.233, 1.112, 1.006, 0.903, 0.901, 0.868, 0.862, 0.87, 0.867, 1.669],
+        [1.446, 0.961, 0.645, 0.481, 0.368, 0.303, 0.272, 0.255, 0.236, 0.233, 0.215, 0.359],
+    ],
+)
+def test_one_bad_epoch_at_the_end_is_no_turn(val: list[float]) -> None:
+    train = [0.85 * val[-2] + 2 * 0.6**i for i in range(len(val))]
+    assert diagnose(epochs(train, val)).verdict not in (Verdict.DIVERGED, Verdict.OVERFITTING, Verdict.OVERCONFIDENT)
+
+
 def test_a_rise_within_the_noise_is_told_as_such_and_not_as_standing_still() -> None:
     facts = Facts({"train": 144, "validation": 48}, 1.386, 0.25)
     val = [1.35, 1.25, 1.1, 1.05, 1.02, 1.0, 1.05, 1.1, 1.15, 1.2, 1.22, 1.22, 1.25, 1.22, 1.24]

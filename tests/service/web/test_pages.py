@@ -24,6 +24,7 @@ from service.web import files
 from service.web.blueprint import POLICY
 from service.web.options import ESSENTIAL, archs, sections
 from tests.pictures import folders, zipped
+from tests.service.api.test_api import claim
 from tests.service.api.test_datasets import read
 
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}, "epochs": 30}
@@ -341,3 +342,12 @@ def test_a_data_set_is_called_by_its_name_and_its_deletion_is_told(client: Flask
     page = client.get(f"/jobs/{job}").text
     assert "Its data set was deleted" in page
     assert f"/datasets/{used}" not in page
+
+
+def test_what_happened_to_a_long_job_is_told_from_its_beginning(client: FlaskClient, parts: Parts) -> None:
+    job = submit(client)
+    parts.store.append(claim(parts), [epoch(number) for number in range(1, 300)])
+    page = client.get(f"/jobs/{job}").text
+    events = page.partition('id="events-list"')[2].partition("</ol>")[0]
+    assert "queued" in events
+    assert events.count("<li>") == 2
