@@ -85,6 +85,7 @@ def test_a_job_that_ran_out_of_its_time_keeps_what_it_has(client: Rightfit) -> N
     assert "best_model.pth" in {a["name"] for a in client.artifacts(job["id"])}
 
 
+@pytest.mark.long
 def test_a_trainer_that_is_killed_is_started_again_and_nothing_shows_in_the_result(
     client: Rightfit, serving: Serving
 ) -> None:
@@ -205,6 +206,7 @@ def test_a_worker_whose_broker_connection_is_half_open_still_finds_its_work(tmp_
             database.close()
 
 
+@pytest.mark.long
 def test_everything_but_training_works_while_redis_is_away_and_work_goes_on_when_it_is_back(
     tmp_path: Path, own_redis: Redis
 ) -> None:

@@ -20,7 +20,7 @@ def test_the_demo_trains_verifies_says_what_it_saw_and_leaves_nothing() -> None:
     words = " ".join(ran.stderr.split())
     assert words.count("best: epoch") == 2, "two curves, the best epoch marked"
     assert words.count('"agree": true') == 2
-    assert "stagnant_generalization: Validation loss has stood at about" in words
+    assert "stagnant_generalization: Validation loss was lowest at epoch" in words
     assert "lowered the best validation loss" in words
     assert "nothing is left behind" in words
     jobs = json.loads(ran.stdout)["data"]

@@ -104,6 +104,7 @@ def test_a_stack_that_is_killed_while_it_starts_leaves_nothing(tmp_path: Path) -
         assert eventually(lambda: not stack.descendants(), 60)
 
 
+@pytest.mark.long
 def test_a_worker_that_dies_ends_the_stack_with_its_last_words_and_its_job_is_run_at_the_next_start(
     tmp_path: Path,
 ) -> None:
