@@ -20,6 +20,7 @@ FLAGS = (
 )  # fmt: skip
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+PATIENCE_MS = 60_000  # for what a busy machine may take its time to show
 PHONE, DESKTOP = 360, 1280  # pixels
 JOB_PAGE = re.compile(r"/jobs/job_[0-9a-f]+$")
 Theme = Literal["light", "dark"]
@@ -104,7 +105,7 @@ def window(started: Browser, url: str, width: int = DESKTOP, theme: Theme = "lig
     context = started.new_context(
         base_url=url, viewport={"width": width, "height": 900}, color_scheme=theme, reduced_motion="reduce"
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE_MS)
     opened = Window(context.new_page())
 
     def only_ours(route: Route) -> None:
