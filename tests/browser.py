@@ -119,3 +119,12 @@ def window(started: Browser, url: str, width: int = DESKTOP, theme: Theme = "lig
         yield opened
     finally:
         context.close()
+
+
+@contextmanager
+def watched(started: Browser, url: str) -> Iterator[Window]:
+    """A tab; whatever a test did in it, it asked nobody but the service, and its console has no errors."""
+    with window(started, url) as one:
+        yield one
+        assert one.hosts == {url.removeprefix("http://")}
+        assert one.complaints == []

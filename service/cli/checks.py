@@ -16,6 +16,7 @@ import redis
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.client import LOOPBACK, NotRightfit, UnusableKey, bearer, document
+from service.core.counting import counted
 from service.core.database import Database, redacted
 from service.core.errors import RightfitError, SettingsError
 from service.core.registry import Registry
@@ -181,4 +182,4 @@ def _api(url: str, key: str | None) -> Check:
     except NotRightfit as error:
         return Check("service", False, str(error), "correct RIGHTFIT_URL")
     remedy = "" if workers else "start a worker there; jobs wait until then"
-    return Check("service", bool(workers), f"{url} is ready, {workers} worker{'s' * (workers != 1)}", remedy)
+    return Check("service", bool(workers), f"{url} is ready, {counted(workers, 'worker')}", remedy)

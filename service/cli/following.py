@@ -8,9 +8,9 @@ import click
 from service.cli.completing import job_ids
 from service.cli.session import Session, json_option
 from service.cli.watching import watch_to_the_end
-from service.client import Json
+from service.client import MOST_LINES, Json
 
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what a library wrote must not act on a terminal
 
 
 @click.command()
@@ -28,7 +28,9 @@ def watch(session: Session, job_id: str) -> None:
 @click.command()
 @click.argument("job_id", metavar="ID", shell_complete=job_ids)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
-@click.option("-n", "--tail", type=click.IntRange(1, 10_000), default=200, show_default=True, help="Lines, the newest.")
+@click.option(
+    "-n", "--tail", type=click.IntRange(1, MOST_LINES), default=200, show_default=True, help="Lines, the newest."
+)
 @json_option
 @click.pass_obj
 def logs(session: Session, job_id: str, follow: bool, tail: int) -> None:
@@ -47,8 +49,6 @@ def logs(session: Session, job_id: str, follow: bool, tail: int) -> None:
 
 
 def _line(line: Json) -> str:
-    message = CONTROL.sub(
-        "\N{REPLACEMENT CHARACTER}", line["message"]
-    )  # what a library wrote must not act on a terminal
+    message = CONTROL.sub("\N{REPLACEMENT CHARACTER}", line["message"])
     level = "" if line["level"] == "info" else f"{line['level']}: "
     return f"{line['at'][:19].replace('T', ' ')}  {level}{message}"

@@ -101,11 +101,9 @@ def _keys() -> "Iterator[Keys]":
 
 
 def _document(key: "Key") -> dict[str, Any]:
-    times = {
-        name: value and datetime.fromtimestamp(value, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        for name, value in asdict(key).items()
-        if name.endswith("_at")
-    }
+    from service.schemas.jobs import told_time  # noqa: PLC0415 - see service/cli/__init__.py
+
+    times = {name: value and told_time(value) for name, value in asdict(key).items() if name.endswith("_at")}
     return asdict(key) | times
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from service.core.counting import counted
 from workers.ingest.layout import PART_NAMES
 from workers.ingest.pack import Pixels
 
@@ -122,11 +123,6 @@ def warnings(
             f"the classes are uneven: {classes[most]!r} has {counts[most]} images and {classes[least]!r} has "
             f"{counts[least]}; regularization.class_weights balanced makes up for it."
         )
-
-
-def counted(count: int, noun: str) -> str:
-    """How many there are, in words."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _copies(names: Sequence[str], labels: Columns, parts: Columns | None, first: Columns, what: str) -> Iterator[str]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from service.core.counting import counted
 from service.core.datasets import CONTENTS, PIXELS, Contents, Size
 from service.core.errors import InvalidData
 from service.core.images import decode
@@ -151,9 +152,7 @@ def _stray(names: list[str], places: Sequence[Place | None], faults: dict[str, I
             raise InvalidData(f"{name!r}: {faults[name]}")
         above.append(name)
     return (
-        [f"passed over beside the class folders: {preflight.counted(len(above), 'file')}, such as {above[0]}."]
-        if above
-        else []
+        [f"passed over beside the class folders: {counted(len(above), 'file')}, such as {above[0]}."] if above else []
     )
 
 

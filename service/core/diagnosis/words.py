@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from service.core.counting import counted
 from service.core.diagnosis.curves import level, share
 from service.core.diagnosis.findings import View
 from service.core.diagnosis.verdicts import Finding, Verdict
@@ -76,10 +77,10 @@ def summary(finding: Finding, view: View) -> str:
         return NOTHING if finding.verdict is not Verdict.DIVERGED else BROKEN
     at = curve.epochs.index(onset) if onset in curve.epochs else 0
     fit, rules, lowest, known = level(curve.fit), view.rules, min(curve.val), view.validation_images
-    images = _counted(known or 0, "validation image")
+    images = counted(known or 0, "validation image")
     stood = WANDERED if view.rise > rules.notable * level(curve.val) else STOOD
     return SENTENCES[finding.verdict].replace("{stood}", stood).format(
-        onset=onset, last=curve.epochs[-1], count=_counted(len(curve), "epoch"), least=rules.least_epochs,
+        onset=onset, last=curve.epochs[-1], count=counted(len(curve), "epoch"), least=rules.least_epochs,
         guess=view.guess, val=view.end, fit=fit, train=level(curve.train), jumps=curve.jumps,
         right=share(curve.accuracy), right_then=share(curve.accuracy, at), kept=curve.kept or curve.epochs[curve.turn],
         lowest=lowest, lowest_at=curve.epochs[curve.val.index(lowest)], on=f" on {images}" if known else "",
@@ -89,10 +90,6 @@ def summary(finding: Finding, view: View) -> str:
         clean=f"; scored as validation images are, training images have {fit:.3f}" if curve.is_clean else "",
         leak=_leak(view, fit),
     )  # fmt: skip
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _leak(view: View, fit: float) -> str:
