@@ -66,9 +66,9 @@ screenshots: $(READY)  ## every page at the width of a phone and of a desk, in b
 	$(BIN)/python -m tests.screenshots
 
 locks: $(READY)  ## resolve the requirements of pyproject.toml anew
-	$(COMPILE) --extra api pyproject.toml --output-file $(LOCKS)/api.txt
-	$(COMPILE) --extra worker pyproject.toml --output-file $(LOCKS)/worker.txt
-	$(COMPILE) --extra api --extra worker --extra dev pyproject.toml --output-file $(LOCKS)/dev.txt
+	$(COMPILE) --extra api --extra otel pyproject.toml --output-file $(LOCKS)/api.txt
+	$(COMPILE) --extra worker --extra otel pyproject.toml --output-file $(LOCKS)/worker.txt
+	$(COMPILE) --extra api --extra worker --extra otel --extra dev pyproject.toml --output-file $(LOCKS)/dev.txt
 	$(COMPILE) --group bench --constraint $(LOCKS)/dev.txt --output-file $(LOCKS)/bench.txt
 
 clean:  ## forget the set-up
