@@ -63,6 +63,10 @@ jobs = Table(
     Column("dataset", Text, nullable=False),  # the id in the spec
     Column("warnings", JSON(none_as_null=True), nullable=False),
     Column("priority", Integer, nullable=False),
+    Column("device", Text, nullable=False, server_default="auto"),  # of the spec, as are the GPUs
+    Column("gpus", Integer, nullable=False, server_default="1"),
+    Column("memory_bytes", BigInteger),  # that each of its processes takes, by the plan; NULL: nobody has counted
+    Column("traceparent", Text),  # of the request that it came with (W3C Trace Context)
     Column("status", Text, nullable=False),
     Column("phase", Text),
     Column("stop_reason", Text),
@@ -268,6 +272,11 @@ workers = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("seen_at", Float(53), nullable=False),
+    Column("gpus", Integer, nullable=False, server_default="0"),
+    Column("gpu_memory_bytes", BigInteger, nullable=False, server_default="0"),  # of its smallest GPU
+    Column("threads", Integer, nullable=False, server_default="1"),
+    Column("memory_bytes", BigInteger),  # of the machine or its container; NULL: an older worker, which does not say
+    Column("version", Text),
 )
 
 
