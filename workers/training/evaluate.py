@@ -57,9 +57,7 @@ def scoring_batch(batches: Batches, training_batch: int) -> int:
 
 
 @torch.no_grad()
-def score_each(
-    model: nn.Module, batches: Batches, batch_size: int, group: Group = ALONE
-) -> tuple[Tensor, Tensor]:
+def score_each(model: nn.Module, batches: Batches, batch_size: int, group: Group = ALONE) -> tuple[Tensor, Tensor]:
     """Score every image once: (losses float64 [n], in the order of the batches; how many were right, float64 []).
 
     Both are still on the device. Always in float32 (which a GPU may compute as TF32), whatever precision the training

@@ -1,8 +1,8 @@
 """The processes that train one model together, each on its share of every batch.
 
-Data parallelism as in Li et al., "PyTorch Distributed: Experiences on Accelerating Data Parallel Training" (2020). Every
-process draws and augments the same whole batch and learns from its rows of it; what they add up to is the gradient of
-the whole batch, so that they come to the weights that one process would have come to.
+Data parallelism as in Li et al., "PyTorch Distributed: Experiences on Accelerating Data Parallel Training" (2020).
+Every process draws and augments the same whole batch and learns from its rows of it; what they add up to is the
+gradient of the whole batch, so that they come to the weights that one process would have come to.
 """
 
 import os
@@ -78,12 +78,10 @@ class Together(Group):
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
 
     def parallel(self, model: nn.Module) -> nn.Module:
-        on_gpu = self._device.type == "cuda"
-        if on_gpu:
-            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]  # torch's
-        else:
-            model = with_whole_batch_norm(model)
-        return DistributedDataParallel(model, device_ids=[self._device.index] if on_gpu else None)
+        if self._device.type == "cpu":
+            return DistributedDataParallel(with_whole_batch_norm(model))
+        shared = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]  # torch leaves it so
+        return DistributedDataParallel(shared, device_ids=[self._device.index])
 
     def add_(self, tensor: Tensor) -> Tensor:
         dist.all_reduce(tensor)

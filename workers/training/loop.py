@@ -84,21 +84,15 @@ def fit(
     the same result each, up to rounding that of one process alone (dropout draws from other streams). The first one
     decides for all of them: only its `should_stop` is asked, its time counts, and its callbacks are called.
     """
-    train, device = parts.train, parts.train.device
-    steps = train.steps(spec.batch_size)
-    state = State.fresh(spec, model, steps, device, group)
-    if resume_from is not None:
-        state.restore(resume_from, parts.digest)
+    if not group.leads:
+        on_epoch = on_best = on_checkpoint = _unheard
+    train, steps = parts.train, parts.train.steps(spec.batch_size)
+    state = _begun(model, parts, spec, group, resume_from)
     step, scoring = Step(state, train, group), scoring_batch(parts.validation, spec.batch_size)
     checkpoint_due = time.monotonic() + checkpoint_seconds
 
-    def checkpoint() -> None:
-        snapshot = state.snapshot(parts.digest)
-        if group.leads:
-            on_checkpoint(snapshot)
-
     def ended(reason: str) -> Fitted:
-        checkpoint()
+        on_checkpoint(state.snapshot(parts.digest))
         return Fitted(reason, state.history, state.stopper.state.best_epoch, state.best, step.precision)
 
     while state.epoch <= spec.epochs:
@@ -111,12 +105,11 @@ def fit(
         train_mode(model)
         for pixels, labels in train.shuffled(spec.batch_size, state.order, skip=state.step):
             now = time.monotonic()
-            wanted = (should_stop() or _out_of_time(state), now >= checkpoint_due) if group.leads else (None, False)
-            reason, is_due = group.agree(wanted)
+            reason, is_due = group.agree((should_stop() or _out_of_time(state), now >= checkpoint_due))
             if reason:
                 return ended(reason)
             if is_due:
-                checkpoint()
+                on_checkpoint(state.snapshot(parts.digest))
                 checkpoint_due = _next_checkpoint(now, checkpoint_seconds)
             share = lr_share(spec.schedule, (state.epoch - 1) * steps + state.step, steps, spec.epochs)
             lr = spec.optimizer.lr * share * state.plateau.share
@@ -138,9 +131,7 @@ def fit(
         state.plateau.update(spec.schedule, val_loss)
         had_best = state.best_losses is not None
         if improved:
-            best = state.keep_best(losses)
-            if group.leads:
-                on_best(best)
+            on_best(state.keep_best(losses))
         joules_after = joules()
         seconds = time.monotonic() - state.epoch_started
         result = EpochResult(
@@ -161,9 +152,20 @@ def fit(
             joules=_spent(joules_before, joules_after, group),
         )
         state.close_epoch(result)
-        if group.leads:
-            on_epoch(result)
+        on_epoch(result)
     return ended(_verdict(state) or "max_epochs")
+
+
+def _begun(model: nn.Module, parts: Parts, spec: JobSpec, group: Group, resume_from: Snapshot | None) -> State:
+    """Where the run begins, or goes on. Raises CheckpointMismatch."""
+    state = State.fresh(spec, model, parts.train.steps(spec.batch_size), parts.train.device, group)
+    if resume_from is not None:
+        state.restore(resume_from, parts.digest)
+    return state
+
+
+def _unheard(_: object) -> None:
+    """What is told by a process that does not lead its group."""
 
 
 def _spent(before: float | None, after: float | None, group: Group) -> float | None:

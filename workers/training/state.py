@@ -1,7 +1,7 @@
 """Everything that changes while a model is trained, and how it is saved and put back: a resumed run is the same run."""
 
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -78,9 +78,7 @@ class State:
     epoch_started: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def fresh(
-        cls, spec: JobSpec, model: nn.Module, steps: int, device: torch.device, group: Group = ALONE
-    ) -> "State":
+    def fresh(cls, spec: JobSpec, model: nn.Module, steps: int, device: torch.device, group: Group = ALONE) -> "State":
         """The state before the first batch. Seeds the global random state from the spec: dropout draws from it, in each
         process of a group another one.
         """
@@ -154,7 +152,8 @@ class State:
 
     def restore(self, snapshot: Snapshot, data: str) -> None:
         """Put a snapshot back, the process's random state with it. Raises CheckpointMismatch."""
-        if JobSpec.from_dict(snapshot["spec"]) != self.spec or snapshot["data"] != data:
+        theirs = replace(JobSpec.from_dict(snapshot["spec"]), gpus=self.spec.gpus)  # the same run, however it is shared
+        if theirs != self.spec or snapshot["data"] != data:
             raise CheckpointMismatch("the checkpoint is of another spec or of other data")
         now = time.monotonic()
         self.epoch, self.step = snapshot["epoch"], snapshot["step"]

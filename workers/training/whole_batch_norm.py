@@ -1,7 +1,7 @@
 """Batch normalization by the statistics of the whole batch, of which each process has some rows, on a CPU.
 
-Ioffe and Szegedy, "Batch Normalization" (2015), over a batch that is shared as in Peng et al., "MegDet" (2018). On a GPU
-torch.nn.SyncBatchNorm does this; it has no CPU form.
+Ioffe and Szegedy, "Batch Normalization" (2015), over a batch that is shared as in Peng et al., "MegDet" (2018). On a
+GPU torch.nn.SyncBatchNorm does this; it has no CPU form.
 """
 
 from typing import Any
@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
-from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 

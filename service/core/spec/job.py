@@ -174,6 +174,9 @@ class Webhook:
     )  # fmt: skip
 
 
+MOST_GPUS = 64  # of one machine
+
+
 @dataclass(frozen=True)
 class JobSpec:
     """Everything that decides a run. Same spec, same machine: same history."""
@@ -203,7 +206,7 @@ class JobSpec:
         "batch (on a worker without GPUs they share its cores); the losses are those of a single one",
         1,
         minimum=1,
-        maximum=64,
+        maximum=MOST_GPUS,
     )
     precision: Literal["auto", "fp32", "bf16"] = option(
         "of the forward and backward pass in training; scores are always fp32. auto: bf16 where it gains, "
