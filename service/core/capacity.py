@@ -51,11 +51,11 @@ class Capacity:
         if needs.device == "cuda" or (needs.device == "auto" and self.gpus):
             if needs.gpus > self.gpus:
                 return f"{self.gpus} of {needs.gpus} GPUs" if self.gpus else "no GPU"
-            return None if memory <= self.gpu_memory_bytes else _memory("a GPU", self.gpu_memory_bytes, memory)
+            return None if memory <= self.gpu_memory_bytes else f"a GPU with {_memory(self.gpu_memory_bytes, memory)}"
         if needs.gpus > self.threads:
             return f"{self.threads} of {needs.gpus} cores"
         if self.memory_bytes is not None and memory * needs.gpus > self.memory_bytes:
-            return _memory("it", self.memory_bytes, memory * needs.gpus)
+            return _memory(self.memory_bytes, memory * needs.gpus)
         return None
 
 
@@ -73,5 +73,5 @@ def shortfall(needs: Needs, workers: Iterable[Capacity]) -> str | None:
     return f"no live worker can hold it; the largest has {missing[0]}" if missing else "no worker is alive"
 
 
-def _memory(where: str, has: int, needed: int) -> str:
+def _memory(has: int, needed: int) -> str:
     return f"{has / GIB:.1f} of {needed / GIB:.1f} GiB of memory"
