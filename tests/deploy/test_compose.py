@@ -1,42 +1,19 @@
 """The compose files: valid, hardened, and right about our images and settings."""
 
-import re
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from service.core.settings import Settings
 from service.core.storage import S3_URL
 from service.standalone import refuse_open_door
 from tests.deploy import dockerfile
-from tests.deploy.facts import SETTINGS, VERSION, in_units, stopping_seconds
-from tests.deploy.test_images import BINARIES
+from tests.deploy.compose import EXAMPLE, FOLDER, GPU, VARIABLE, services, settings_of
+from tests.deploy.facts import BINARIES, GUNICORN_SECONDS, SETTINGS, VERSION, in_units, stopping_seconds
 from tests.servers import ROOT
 
-FOLDER = ROOT / "deploy" / "compose"
-GPU = "compose.gpu.yaml"
-VARIABLE = re.compile(r"\$\{([A-Z0-9_]+):([?-])([^}]*)\}")
-EXAMPLE = dict(line.split("=", 1) for line in (FOLDER / ".env.example").read_text().splitlines() if "=" in line[:24])
 OURS, ONCE = ("api", "worker", "migrate"), ("migrate", "bucket")
-GUNICORN_SECONDS = 5 + 10  # graceful_timeout of deploy/gunicorn.conf.py, and to go
-
-
-def filled(text: str) -> str:
-    """As Compose fills it in, with `secret` for each password."""
-    return VARIABLE.sub(lambda found: EXAMPLE[found[1]] or "secret", text)
-
-
-def services(file: str = "compose.yaml") -> dict[str, dict[str, Any]]:
-    made: dict[str, dict[str, Any]] = yaml.safe_load(filled((FOLDER / file).read_text()))["services"]
-    return made
-
-
-def settings_of(name: str) -> Settings:
-    service = services()[name]
-    return Settings.from_env(dockerfile.environment(service["build"]["target"]) | service["environment"])
 
 
 def test_there_is_no_default_for_a_password_and_the_example_names_every_variable() -> None:
