@@ -43,13 +43,13 @@ LABEL org.opencontainers.image.licenses="Apache-2.0" \
 RUN groupadd --gid 10001 rightfit \
     && useradd --uid 10001 --gid 10001 --no-log-init --home-dir /var/lib/rightfit --no-create-home rightfit \
     && install --directory --owner 10001 --group 10001 --mode 750 /var/lib/rightfit
-# HOME takes torch's downloaded weights; what matplotlib and torch's compiler keep may be lost.
+# HOME takes what torch downloads and compiles; what matplotlib keeps may be lost.
 ENV PATH=/opt/rightfit/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     HOME=/var/lib/rightfit \
     MPLCONFIGDIR=/tmp/matplotlib \
-    TORCHINDUCTOR_CACHE_DIR=/tmp/torchinductor \
+    TORCHINDUCTOR_CACHE_DIR=/var/lib/rightfit/torchinductor \
     RIGHTFIT_HOME=/var/lib/rightfit
 VOLUME /var/lib/rightfit
 # Python looks for modules where it is started: not where it writes.

@@ -1,11 +1,15 @@
 """Kubernetes's manifests as they are built: valid, restricted, and right about our images, settings and times."""
 
+import re
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deploy import validate
 from deploy.validate import KUBERNETES, Broken
+from service.docs import FOLDER
 from service.standalone import refuse_open_door
 from tests.deploy import compose, dockerfile
 from tests.deploy.facts import GUNICORN_SECONDS, SETTINGS, VERSION, in_units, stopping_seconds
@@ -47,6 +51,23 @@ def test_the_check_goes_red(kind: str, path: str, value: object) -> None:
     place[last] = value
     with pytest.raises(Broken, match=manifest["kind"]):
         validate.check(manifest)
+
+
+def test_the_overlay_of_the_documents_can_be_built_and_is_valid(tmp_path: Path) -> None:
+    text = (FOLDER / "deploying.md").read_text("utf-8")
+    (shown,) = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (tmp_path / "rightfit").mkdir()
+    shutil.copytree(KUBERNETES, tmp_path / "rightfit" / "deploy" / "kubernetes")
+    (tmp_path / "kustomization.yaml").write_text(shown)
+    made = validate.built(tmp_path)
+    for manifest in made:
+        validate.check(manifest)
+    (settings,) = (m["data"] for m in made if m["kind"] == "ConfigMap")
+    assert settings == configured("gpu") | {
+        "RIGHTFIT_STORAGE_URL": "s3://bucket/prefix", "AWS_ENDPOINT_URL": "http://s3.storage.svc:7070",
+    }  # fmt: skip
+    images = {m["spec"]["template"]["spec"]["containers"][0]["image"] for m in made if "template" in m.get("spec", ())}
+    assert images == {f"registry.example/rightfit-{target}:{VERSION}" for target in ("api", "worker")}
 
 
 @EVERY
@@ -132,7 +153,7 @@ def test_the_passwords_are_nowhere_but_in_the_example_which_is_not_applied() -> 
 def test_compose_and_kubernetes_agree() -> None:
     composed = compose.services()["worker"]["environment"]
     here = configured("cpu") | secrets()["rightfit-secrets"]
-    assert {name for name in composed if name.startswith(("RIGHTFIT_", "AWS_"))} <= here.keys()
+    assert composed.keys() <= here.keys() | {"AWS_ENDPOINT_URL"}, "which a cluster in a cloud has not"
     same = ("RIGHTFIT_LOG_FORMAT", "RIGHTFIT_METRICS_HOST", "RIGHTFIT_STORAGE_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID")
     assert {name: composed[name] for name in same} == {name: here[name] for name in same}
 

@@ -50,12 +50,15 @@ class Container:
         home, scratch = folder / "home", folder / "tmp"
         home.mkdir(parents=True)
         scratch.mkdir()
-        moved = {n: v.replace("/tmp", str(scratch)) for n, v in dockerfile.environment(target).items()}  # noqa: S108
+        image = dockerfile.environment(target)
+        places = {"/tmp": scratch, image["RIGHTFIT_HOME"]: home}  # noqa: S108
+        for place, here in places.items():
+            image = {name: value.replace(place, str(here)) for name, value in image.items()}
         own = {
-            "RIGHTFIT_HOME": str(home), "HOME": str(home), "TMPDIR": str(scratch), "PYTHONPATH": str(site),
-            "PATH": f"{BINARIES}:/usr/bin:/bin", "RIGHTFIT_HOST": "127.0.0.1",
+            "TMPDIR": str(scratch), "PYTHONPATH": str(site), "PATH": f"{BINARIES}:/usr/bin:/bin",
+            "RIGHTFIT_HOST": "127.0.0.1",
         }  # fmt: skip
-        self.env, self._folder = moved | own | variables, folder
+        self.env, self._folder = image | own | variables, folder
 
     def run(self, *command: str) -> str:
         done = subprocess.run([*INSIDE, *command], env=self.env, cwd="/", capture_output=True, text=True, check=True)
