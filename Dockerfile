@@ -38,7 +38,8 @@ COPY --from=wheel /build/dist dist
 RUN uv pip install --no-deps --no-index --find-links dist rightfit
 
 FROM python:${PYTHON} AS runtime
-LABEL org.opencontainers.image.licenses="Apache-2.0" \
+LABEL org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.vendor="Rightfit"
 RUN groupadd --gid 10001 rightfit \
     && useradd --uid 10001 --gid 10001 --no-log-init --home-dir /var/lib/rightfit --no-create-home rightfit \

@@ -12,7 +12,8 @@ from tests.servers import ROOT
 FOLDER = ROOT / "deploy" / "compose"
 GPU = "compose.gpu.yaml"
 VARIABLE = re.compile(r"\$\{([A-Z0-9_]+):([?-])([^}]*)\}")
-EXAMPLE = dict(line.split("=", 1) for line in (FOLDER / ".env.example").read_text().splitlines() if "=" in line[:24])
+_LINES = (FOLDER / ".env.example").read_text().splitlines()
+EXAMPLE = dict(line.split("=", 1) for line in _LINES if line and line[0] != "#")
 
 
 def filled(text: str) -> str:

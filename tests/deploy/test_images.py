@@ -12,7 +12,7 @@ import grimp
 import pytest
 
 from tests.deploy import dockerfile
-from tests.deploy.facts import BINARIES
+from tests.deploy.facts import BINARIES, VERSION
 from tests.servers import ROOT
 from tests.test_repository import packages
 
@@ -94,8 +94,9 @@ def test_an_image_runs_as_a_user_by_number_in_exec_form_and_says_what_it_is(targ
     labels: dict[str, str] = {}
     for label in (i for i in dockerfile.inherited(dockerfile.read(), target) if i.name == "LABEL"):
         labels |= label.pairs
-    kinds = ("title", "description", "licenses", "vendor")
+    kinds = ("title", "description", "licenses", "vendor", "version")
     assert {f"org.opencontainers.image.{kind}" for kind in kinds} == labels.keys()
+    assert labels["org.opencontainers.image.version"] == VERSION
 
 
 @pytest.mark.parametrize("target", TARGETS)

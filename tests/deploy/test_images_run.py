@@ -2,15 +2,15 @@
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.deploy import dockerfile
-from tests.deploy.facts import BINARIES, UV
+from tests.deploy.facts import BINARIES
 from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, ROOT
 
@@ -63,28 +63,61 @@ def test_the_configuration_in_the_image_needs_nothing_beside_it() -> None:
     assert all(name.startswith("service.") for name in imported)
 
 
-def installed(folder: Path, lock: str, wheel: Path) -> Iterator[list[str]]:
-    """The commands of the stage that installs it, for a virtual environment in that folder."""
-    yield [UV, "venv", "--python", sys.executable, str(folder)]
-    where = ["--compile-bytecode", "--link-mode", "copy", "--python", f"{folder}/bin/python"]
-    locked = f"{ROOT}/deploy/locks/{lock}.txt"
-    yield [UV, "pip", "sync", *where, "--require-hashes", "--only-binary", ":all:", locked]
-    yield [UV, "pip", "install", *where, "--no-deps", "--no-index", "--find-links", str(wheel.parent), "rightfit"]
+class Builder:
+    """Does what the stages say, in a folder: copies, and runs with a Python of its own."""
+
+    def __init__(self, folder: Path, context: Path) -> None:
+        self._folder, self._context, self._stages = folder, context, dockerfile.read()
+        self.installed = folder / "opt"
+        subprocess.run([sys.executable, "-m", "venv", folder / "python"], check=True)
+
+    def build(self, name: str) -> Path:
+        """The working folder of a stage, with that of its base in it."""
+        stage, work = self._stages[name], self._folder / name
+        if work.exists():
+            return work
+        if stage.base in self._stages:
+            shutil.copytree(self.build(stage.base), work)
+        work.mkdir(exist_ok=True)
+        for instruction in stage.instructions:
+            if instruction.name == "COPY":
+                self._copy(instruction.words.split(), work)
+            elif instruction.name == "RUN":
+                words = instruction.words.replace("/opt/rightfit", str(self.installed))
+                subprocess.run(words, shell=True, cwd=work, env=self._environment(name), check=True)  # noqa: S602
+        return work
+
+    def _copy(self, words: list[str], work: Path) -> None:
+        source = self._context
+        if words[0].startswith("--from="):
+            source = self.build(words.pop(0).removeprefix("--from="))
+        *names, target = words
+        for path in (source / name.removeprefix("/build/") for name in names):
+            where = work / target / ("" if path.is_dir() else path.name)
+            where.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(path, where) if path.is_dir() else shutil.copy(path, where)
+
+    def _environment(self, name: str) -> dict[str, str]:
+        made = {n: v.replace("/opt/rightfit", str(self.installed)) for n, v in dockerfile.environment(name).items()}
+        made.pop("UV_NO_CACHE")  # what this machine has is not fetched again
+        return os.environ | made | {"PATH": f"{self._folder}/python/bin:{os.environ['PATH']}"}
 
 
 @pytest.mark.long
-def test_the_api_is_installed_small_and_works_without_the_rest(tmp_path: Path, wheel: Path) -> None:
-    folder = tmp_path / "rightfit"
-    for command in installed(folder, "api", wheel):
-        subprocess.run(command, check=True, cwd=tmp_path)
-    env = {"PATH": str(folder / "bin"), "RIGHTFIT_HOME": str(tmp_path / "home"), "HOME": str(tmp_path)}
+def test_the_stages_build_an_api_that_is_small_and_works_without_the_rest(tmp_path: Path, context: Path) -> None:
+    builder = Builder(tmp_path, context)
+    builder.build("api-packages")
+    binaries = builder.installed / "bin"
+    env = {"PATH": str(binaries), "RIGHTFIT_HOME": str(tmp_path / "home"), "HOME": str(tmp_path)}
     modules = ["service.app", "service.predictor", "service.pictures", "service.cli.checks", "onnxruntime"]
     code = f"import {', '.join(modules)}, importlib.util as u; print(service.__file__, u.find_spec('torch'))"
-    run = [f"{folder}/bin/python", "-I", "-c", code]
+    run = [f"{binaries}/python", "-I", "-c", code]
     said = subprocess.run(run, env=env, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-    assert said.startswith(str(folder))
+    assert said.startswith(str(builder.installed))
     assert said.strip().endswith("None")
-    subprocess.run([f"{folder}/bin/rightfit", "--help"], env=env, check=True, capture_output=True)
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    subprocess.run([f"{binaries}/rightfit", "--help"], env=env, check=True, capture_output=True)
+    assert list(builder.installed.rglob("service/__pycache__/app.*.pyc")), "compiled, as nothing is later"
+    files = [path for path in builder.installed.rglob("*") if path.is_file() and not path.is_symlink()]
+    size = sum(path.stat().st_size for path in files)
     print(f"{size / MEBIBYTE:.0f} MiB")
     assert size < 450 * MEBIBYTE
