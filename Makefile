@@ -15,7 +15,7 @@ LOCKS := deploy/locks
 AS_ROOT = $(shell test "$$(id -u)" = 0 || command -v sudo)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
-.PHONY: demo test long serve lint format bench chaos document architectures verdicts browser screenshots locks clean
+.PHONY: demo test long serve lint format bench chaos network document architectures verdicts browser screenshots locks clean
 
 demo: $(READY)  ## train two models on a stack of its own and show what came of it
 	$(BIN)/rightfit demo
@@ -47,6 +47,9 @@ bench: $(READY) $(BENCH_READY)  ## the same training job against what a user wou
 
 chaos: $(READY)  ## everything that can die does, while 200 jobs run, over both databases; half an hour
 	$(BIN)/python -m tests.chaos.trial $(CHAOS_ARGS)
+
+network: $(READY)  ## two workers in network namespaces, one of them cut off for longer than a lease; as root
+	unshare --net $(BIN)/python -m tests.network.trial
 
 document: $(READY)  ## thousands of requests made up after the API document, every answer checked against it
 	$(BIN)/python -m tests.document

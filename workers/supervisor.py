@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from service.core.capacity import Capacity
 from service.core.changes import too_often
 from service.core.errors import CheckpointMismatch, LeaseLost, ObjectMissing, StorageError
 from service.core.history import Epoch
@@ -52,9 +53,12 @@ class Supervisor:
     """Runs one job at a time. `stop` may be called from any thread: the job goes back into the queue."""
 
     def __init__(
-        self, settings: Settings, store: Store, storage: Storage, shelf: Shelf, context: ForkServerContext
-    ) -> None:
+        self, settings: Settings, store: Store, storage: Storage, shelf: Shelf, context: ForkServerContext,
+        capacity: Capacity | None = None,
+    ) -> None:  # fmt: skip
+        """Takes only jobs that fit the capacity (None: any)."""
         self._settings, self._store, self._storage, self._context = settings, store, storage, context
+        self._capacity = capacity
         self._shelf = shelf
         self._stopping = threading.Event()
         self._stop_by = float("inf")
@@ -70,7 +74,7 @@ class Supervisor:
         if self._stopping.is_set():
             return None
         asked = time.monotonic()
-        lease = self._store.claim(self.worker, self._settings.lease_seconds)
+        lease = self._store.claim(self.worker, self._settings.lease_seconds, self._capacity)
         if lease is None:
             return None
         log.info("job %s attempt %d claimed", lease.job_id, lease.attempt)
