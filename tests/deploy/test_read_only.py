@@ -97,7 +97,7 @@ def archive() -> bytes:
 def test_a_job_is_trained_shown_and_asked_and_another_put_back(container: Callable[..., Container]) -> None:
     port, metrics = free_port(), free_port()
     api = container("api", RIGHTFIT_PORT=str(port))
-    worker = container("worker", RIGHTFIT_METRICS_PORT=str(metrics), RIGHTFIT_THREADS="1")
+    worker = container("worker", RIGHTFIT_METRICS_PORT=str(metrics), RIGHTFIT_THREADS="2")
     with pytest.raises(subprocess.CalledProcessError):
         api.run("touch", str(ROOT / "written"))
     key = api.run("rightfit", "keys", "create", "me")
@@ -119,7 +119,8 @@ def test_a_job_is_trained_shown_and_asked_and_another_put_back(container: Callab
             "/v1/datasets?name=x", content=archive(), headers={"Content-Type": "application/x-npz"}
         ).json()
         assert eventually(lambda: client.get(f"/v1/datasets/{sent['id']}").json()["status"] == "ready")
-        job = client.post("/v1/jobs", json={"dataset": {"id": sent["id"]}, "epochs": 2}).json()["id"]
+        shared = {"dataset": {"id": sent["id"]}, "epochs": 2, "device": "cpu", "gpus": 2}
+        job = client.post("/v1/jobs", json=shared).json()["id"]
         assert eventually(lambda: client.get(f"/v1/jobs/{job}").json()["status"] == "succeeded", 60)
         picture = client.get(f"/v1/jobs/{job}/history.png")
         assert picture.status_code == 200

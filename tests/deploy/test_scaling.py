@@ -15,7 +15,7 @@ from service.core.spec import JobSpec
 from service.core.storage import Artifact
 from service.core.store import Store
 from tests.deploy.facts import stopping_seconds
-from tests.deploy.kubernetes import SECRETS, configured, one, secrets
+from tests.deploy.kubernetes import SECRETS, configured, container, one, secrets
 from tests.servers import Postgresql
 
 UPLOAD = Artifact("upload", "datasets/x/upload", 3, "abc", "application/zip")
@@ -42,12 +42,12 @@ def store(database: Database) -> Store:
 @pytest.fixture
 def asked(database: Database) -> Iterator[psycopg.Connection]:
     """A connection of the role that the example of the secrets says to make."""
-    create, grant = re.findall(r"^#   ((?:CREATE|GRANT) .*;)$", SECRETS.read_text(), re.MULTILINE)
+    statements = re.findall(r"^#   ((?:CREATE|GRANT) .*;)$", SECRETS.read_text(), re.MULTILINE)
     role = make_url(secrets()["rightfit-scaler"]["connection"]).username
     whole = database.engine.url.render_as_string().replace("+psycopg", "")
     with psycopg.connect(whole, autocommit=True) as admin:
-        admin.execute(create.encode())
-        admin.execute(grant.encode())
+        for statement in statements:
+            admin.execute(statement.encode())
         try:
             url = database.engine.url.set(username=role, drivername="postgresql").render_as_string()
             with psycopg.connect(url, autocommit=True) as connection:
@@ -77,6 +77,14 @@ def test_as_many_workers_are_wanted_as_jobs_are_queued_or_run(store: Store, aske
     assert wanted(asked) == 4, "put back, it waits for another worker"
     waiting = next(job for job in jobs if store.get("t", job.id).status is Status.QUEUED)
     store.cancel("t", waiting.id)
+    assert wanted(asked) == 3
+
+
+def test_a_job_for_more_gpus_than_a_pod_has_keeps_none_of_them(store: Store, asked: psycopg.Connection) -> None:
+    limit = int(container("keda", "rightfit-worker")["resources"]["limits"]["nvidia.com/gpu"])
+    for device, gpus in (("auto", limit), ("cuda", limit), ("cpu", limit + 1), ("auto", limit + 1), ("cuda", 8)):
+        spec = {"dataset": {"id": "digits"}, "device": device, "gpus": gpus}
+        store.submit("t", JobSpec.from_dict(spec).filled(1))
     assert wanted(asked) == 3
 
 
