@@ -29,11 +29,14 @@ long: $(READY) browser  ## the tests that take minutes: every page in a browser,
 serve: $(READY)  ## the stack on http://127.0.0.1:$(PORT) until Ctrl-C
 	@RIGHTFIT_PORT=$(PORT) exec $(BIN)/rightfit serve
 
-lint: $(READY)  ## formatting, style, types, the direction of imports
+lint: $(READY)  ## formatting, style, types, the direction of imports; the images' recipe and all manifests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose/*.yaml
+	$(BIN)/python -m deploy.validate
 
 format: $(READY)  ## mend what can be mended
 	$(BIN)/ruff check --fix .
