@@ -84,10 +84,11 @@ def run(
     started = time.time()
     report("phase", {"phase": "preparing"})
     log.info("%s on %s, data set %s", spec.model.arch, device, spec.dataset.id)
-    prepared = prepare(spec, Places(Path(work.pack) if work.pack else None, scratch.folder, Path(work.library)))
+    places = Places(Path(work.pack) if work.pack else None, scratch.folder, Path(work.library))
+    prepared = group.in_turn(lambda: prepare(spec, places))
     images, split = prepared.images, prepared.split
     batches = prepared.on(device, work.resident_bytes)
-    model = build_model(spec, images.shape, len(images.classes)).to(device)
+    model = group.in_turn(lambda: build_model(spec, images.shape, len(images.classes))).to(device)
     model.to(memory_format=torch.channels_last)
     contents, told = contents_of(spec, work), facts(prepared)
     report("facts", told)

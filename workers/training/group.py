@@ -6,6 +6,8 @@ gradient of the whole batch, so that they come to the weights that one process w
 """
 
 import os
+from collections.abc import Callable
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
@@ -17,6 +19,7 @@ from workers.training.whole_batch_norm import with_whole_batch_norm
 
 T = TypeVar("T")
 
+PATIENCE = timedelta(days=1)  # of those who wait while the first prepares; a run that hangs is its supervisor's to see
 LOOPBACK = "lo"  # all processes of a job are on one machine, and what they say is nobody else's
 
 
@@ -48,6 +51,12 @@ class Group:
         """The model, over the same parameters, whose gradients are the mean of those of all processes."""
         return model
 
+    def in_turn(self, make: Callable[[], T]) -> T:
+        """What `make` returns, called by the first process before the others, which find the files that it has left."""
+        made = [make()] if self.leads else []
+        self.agree(None)
+        return made[0] if self.leads else make()
+
     def add_(self, tensor: Tensor) -> Tensor:
         """Add up a tensor over the processes, in place, on each of them."""
         return tensor
@@ -74,7 +83,8 @@ class Together(Group):
         for backend in ("GLOO", "NCCL"):
             os.environ.setdefault(f"{backend}_SOCKET_IFNAME", LOOPBACK)
         self._device = device
-        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, timeout=PATIENCE)
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
 
     def parallel(self, model: nn.Module) -> nn.Module:
