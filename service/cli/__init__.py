@@ -16,6 +16,7 @@ from service.cli.edge import Edge
 from service.cli.following import logs, watch
 from service.cli.keys import keys
 from service.cli.looking import compare, diagnose, jobs, show
+from service.cli.migrating import migrate
 from service.cli.publishing import files, predict
 from service.cli.running import demo, serve
 from service.cli.session import Session
@@ -56,6 +57,6 @@ def main(ctx: click.Context, url: str) -> None:
 
 for command in (
     serve, demo, train, watch, jobs, show, diagnose, fork, compare, cancel, pause, resume, retry, rm, logs, files,
-    download, predict, data, keys, doctor,
+    download, predict, data, keys, doctor, migrate,
 ):  # fmt: skip
     main.add_command(command)
