@@ -55,6 +55,10 @@ class Settings:
     backoff_seconds: float = 5.0
     stall_seconds: float = 600.0
     checkpoint_seconds: float = 10.0
+    keep_checkpoints_days: float | None = None
+    keep_jobs_days: float | None = None
+    keep_datasets_days: float | None = None
+    keep_orphans_days: float | None = None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
@@ -96,6 +100,10 @@ class Settings:
             backoff_seconds=reader.number("BACKOFF_SECONDS", 5, 0, 3600),
             stall_seconds=reader.number("STALL_SECONDS", 600, 1, 86400),
             checkpoint_seconds=reader.number("CHECKPOINT_SECONDS", 10, 0, 86400),
+            keep_checkpoints_days=reader.optional_number("KEEP_CHECKPOINTS_DAYS", 0.01, 36500),
+            keep_jobs_days=reader.optional_number("KEEP_JOBS_DAYS", 0.01, 36500),
+            keep_datasets_days=reader.optional_number("KEEP_DATASETS_DAYS", 0.01, 36500),
+            keep_orphans_days=reader.optional_number("KEEP_ORPHANS_DAYS", 1, 36500),
         )
         if settings.heartbeat_seconds * 2 > settings.lease_seconds:
             raise SettingsError("RIGHTFIT_HEARTBEAT_SECONDS must be at most half of RIGHTFIT_LEASE_SECONDS")
@@ -106,6 +114,12 @@ class Settings:
         return Quotas(
             self.quota_queued_jobs, self.quota_running_jobs, self.quota_dataset_bytes, self.quota_stored_bytes
         )
+
+    @property
+    def removes_anything(self) -> bool:
+        """Whether anything is not kept for ever."""
+        kept = (self.keep_checkpoints_days, self.keep_jobs_days, self.keep_datasets_days, self.keep_orphans_days)
+        return any(days is not None for days in kept)
 
     @property
     def retries(self) -> Retries:
@@ -133,6 +147,9 @@ class _Reader:
 
     def optional_integer(self, name: str, low: int, high: int) -> int | None:
         return self.integer(name, low, low, high) if self._env.get(f"RIGHTFIT_{name}") else None
+
+    def optional_number(self, name: str, low: float, high: float) -> float | None:
+        return self.number(name, low, low, high) if self._env.get(f"RIGHTFIT_{name}") else None
 
     def networks(self, name: str) -> str:
         text = self._env.get(f"RIGHTFIT_{name}") or ""

@@ -3,12 +3,14 @@
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
 from service.core.errors import ObjectMissing, StorageError
-from service.core.storage.objects import BLOCK, Artifact, Storage, described, parts_of
+from service.core.storage.objects import BLOCK, Artifact, Storage, Stored, described, parts_of
 
 
 class LocalStorage(Storage):
@@ -60,6 +62,19 @@ class LocalStorage(Storage):
             return
         except OSError as error:
             raise StorageError(f"{prefix} cannot be deleted: {error.strerror}") from error
+
+    def names(self, folder: str) -> Iterator[str]:
+        """Of the folders directly below a folder; none where it is not there."""
+        with suppress(FileNotFoundError), os.scandir(self._path(folder)) as entries:
+            yield from (entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+
+    def objects(self, prefix: str) -> Iterator[Stored]:
+        """Everything below a folder, also what was never finished; nothing where it is not there."""
+        for folder, _, names in os.walk(self._path(prefix)):
+            for path in (Path(folder) / name for name in names):
+                with suppress(FileNotFoundError):
+                    found = path.lstat()
+                    yield Stored(path.relative_to(self.root).as_posix(), found.st_size, found.st_mtime)
 
     def check(self) -> None:
         """Raise StorageError unless something can be written."""

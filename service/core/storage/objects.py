@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -24,6 +25,15 @@ class Artifact:
     bytes: int
     sha256: str
     media_type: str
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An object as the storage lists it, changed at `at` (unix seconds, by the storage's clock)."""
+
+    key: str
+    bytes: int
+    at: float
 
 
 class Storage(ABC):
@@ -59,6 +69,14 @@ class Storage(ABC):
     @abstractmethod
     def delete(self, prefix: str) -> None:
         """Remove the object of that key, or everything below it; nothing there is no error."""
+
+    @abstractmethod
+    def names(self, folder: str) -> Iterator[str]:
+        """Of the folders directly below a folder; none where it is not there."""
+
+    @abstractmethod
+    def objects(self, prefix: str) -> Iterator[Stored]:
+        """Everything below a folder, also what was never finished; nothing where it is not there."""
 
     @abstractmethod
     def check(self) -> None:
