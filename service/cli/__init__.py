@@ -14,6 +14,7 @@ from service.cli.doctor import doctor
 from service.cli.downloading import download
 from service.cli.edge import Edge
 from service.cli.following import logs, watch
+from service.cli.keeping import backup, restore, verify
 from service.cli.keys import keys
 from service.cli.looking import compare, diagnose, jobs, show
 from service.cli.migrating import migrate
@@ -58,5 +59,6 @@ def main(ctx: click.Context, url: str) -> None:
 for command in (
     serve, demo, train, watch, jobs, show, diagnose, fork, compare, cancel, pause, resume, retry, rm, logs, files,
     download, predict, data, keys, doctor, migrate,
+    backup, restore, verify,
 ):  # fmt: skip
     main.add_command(command)

@@ -21,7 +21,7 @@ class LocalStorage(Storage):
 
     def put(self, key: str, source: Path) -> Artifact:
         """Copy a file in; atomic and durable: temporary name, flush, fsync, replace, fsync of the folder."""
-        target = self._path(key)
+        target = self.path(key)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_name(f".{uuid4().hex}.partial")
@@ -44,7 +44,7 @@ class LocalStorage(Storage):
     def open(self, key: str) -> BinaryIO:
         """The content, seekable. Raises ObjectMissing."""
         try:
-            return self._path(key).open("rb")
+            return self.path(key).open("rb")
         except FileNotFoundError as error:
             raise ObjectMissing(f"{key} is not in the storage") from error
         except OSError as error:
@@ -52,7 +52,7 @@ class LocalStorage(Storage):
 
     def delete(self, prefix: str) -> None:
         """Remove the object of that key, or everything below it; nothing there is no error."""
-        path = self._path(prefix)
+        path = self.path(prefix)
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
             return
@@ -65,12 +65,12 @@ class LocalStorage(Storage):
 
     def names(self, folder: str) -> Iterator[str]:
         """Of the folders directly below a folder; none where it is not there."""
-        with suppress(FileNotFoundError), os.scandir(self._path(folder)) as entries:
+        with suppress(FileNotFoundError), os.scandir(self.path(folder)) as entries:
             yield from (entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
 
     def objects(self, prefix: str) -> Iterator[Stored]:
         """Everything below a folder, also what was never finished; nothing where it is not there."""
-        for folder, _, names in os.walk(self._path(prefix)):
+        for folder, _, names in os.walk(self.path(prefix)):
             for path in (Path(folder) / name for name in names):
                 with suppress(FileNotFoundError):
                     found = path.lstat()
@@ -86,7 +86,8 @@ class LocalStorage(Storage):
         except OSError as error:
             raise StorageError(f"the storage cannot be written: {error.strerror}") from error
 
-    def _path(self, key: str) -> Path:
+    def path(self, key: str) -> Path:
+        """Where the object of that key is, or would be. Raises StorageError for what is no key."""
         return self.root.joinpath(*parts_of(key))
 
 

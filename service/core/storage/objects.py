@@ -83,6 +83,18 @@ class Storage(ABC):
         """Raise StorageError unless something can be written."""
 
 
+def digest_of(storage: Storage, key: str) -> str:
+    """The SHA-256 of an object, read anew. Raises ObjectMissing."""
+    digest = hashlib.sha256()
+    try:
+        with storage.open(key) as reader:
+            while block := reader.read(BLOCK):
+                digest.update(block)
+    except OSError as error:
+        raise StorageError(f"{key} cannot be read: {error.strerror or error}") from error
+    return digest.hexdigest()
+
+
 def discard(storage: Storage, prefix: str) -> None:
     """Delete what nobody needs any more; where the storage is away it is left there, and the log says so."""
     try:

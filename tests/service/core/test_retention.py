@@ -66,6 +66,7 @@ class House:
         lease = self.store.claim("worker", 60)
         assert lease is not None
         assert lease.job_id == job_id
+        self.lease = lease
         self.store.append(lease, [epoch(1)])
         folder = f"jobs/{job_id}/a1"
         best = self.put(f"{folder}/checkpoints/1/best_model.pth")
