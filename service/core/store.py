@@ -5,7 +5,7 @@ of that number (changes.py). What a worker writes is fenced: it carries the atte
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -332,10 +332,11 @@ class Store:
 
     # What workers do
 
-    def claim(self, worker: str, lease_seconds: float) -> Lease | None:
-        """Take the queued job that is first in order; None where there is none."""
+    def claim(self, worker: str, lease_seconds: float, but: Collection[str] = ()) -> Lease | None:
+        """Take the queued job that is first in order, but none of these; None where there is none."""
+        ours = and_(self._claimable(), jobs.c.id.not_in(but)) if but else self._claimable()
         first = (
-            select(jobs.c.id).where(self._claimable()).order_by(*TAKEN_FIRST).limit(1)
+            select(jobs.c.id).where(ours).order_by(*TAKEN_FIRST).limit(1)
             .with_for_update(skip_locked=True).scalar_subquery()
         )  # fmt: skip
         values = {

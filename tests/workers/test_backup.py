@@ -21,7 +21,7 @@ from service.core.registry import Registry
 from service.core.settings import Settings
 from service.core.store import Store
 from tests.ports import eventually
-from tests.servers import S3_BUCKET, SQLITE, Postgresql
+from tests.servers import POSTGRESQL, S3_BUCKET, SQLITE, Postgresql
 from tests.service.live import Live
 from tests.workers.conftest import Bench
 from tests.workers.test_recovery import best_model, checkpoints, history
@@ -92,6 +92,7 @@ def _with_its_own_tools(settings: Settings, server: Postgresql, url: str, folder
     return restore
 
 
+@pytest.mark.parametrize("everywhere", [SQLITE, pytest.param(POSTGRESQL, marks=pytest.mark.long)], indirect=True)
 def test_a_run_goes_on_from_its_backup_to_the_very_same_end(bench: Bench, take: Callable[[], Restore]) -> None:
     running, waiting = bench.submit(**SPEC), bench.submit(**SPEC | {"epochs": 2})
     thread = bench.start()
