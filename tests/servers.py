@@ -65,9 +65,9 @@ class Postgresql:
         }  # fmt: skip
         words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         command = [str(self.binaries / "postgres"), "-D", str(self._data), *words]
-        with (self._data.parent / "log").open("ab") as log:
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen([*self._as_user, *command], cwd=self._data.parent, stdout=log, stderr=log)
-        assert eventually(self._answers), (self._data.parent / "log").read_text()
+        assert eventually(self._answers), self.log.read_text()
 
     def stop(self) -> None:
         self._process.send_signal(2)  # SIGINT: a fast shutdown
@@ -83,6 +83,21 @@ class Postgresql:
     def empty(self) -> AbstractContextManager[str]:
         """The address of a database without tables."""
         return self._copy("template0")
+
+    @property
+    def log(self) -> Path:
+        return self._data.parent / "log"
+
+    @contextmanager
+    def talkative(self) -> Iterator[None]:
+        """Within the block every statement is in its log."""
+        self._admin("ALTER SYSTEM SET log_statement = 'all'")
+        self._admin("SELECT pg_reload_conf()")
+        try:
+            yield
+        finally:
+            self._admin("ALTER SYSTEM RESET log_statement")
+            self._admin("SELECT pg_reload_conf()")
 
     @contextmanager
     def _copy(self, template: str) -> Iterator[str]:

@@ -390,6 +390,11 @@ class Database:
         known, found = self._revisions(), self.revision()
         return found is not None and (found == known[0] or found not in known)
 
+    def now(self) -> float:
+        """The database's clock, in unix seconds."""
+        with self.read() as connection:
+            return connection.execute(select(now())).scalar_one()
+
     def close(self) -> None:
         self.engine.dispose()
 

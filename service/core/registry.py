@@ -26,3 +26,9 @@ class Registry:
         """The workers seen in the last so many seconds."""
         with self._db.read() as c:
             return tuple(c.execute(select(workers.c.id).where(workers.c.seen_at > now() - within)).scalars())
+
+    def releases(self, within: float) -> dict[str, str | None]:
+        """The release of each worker seen in the last so many seconds; None: one that does not say."""
+        wanted = select(workers.c.id, workers.c.version).where(workers.c.seen_at > now() - within)
+        with self._db.read() as c:
+            return {row.id: row.version for row in c.execute(wanted.order_by(workers.c.id))}

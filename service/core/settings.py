@@ -62,7 +62,7 @@ class Settings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
-        """Read the environment; raises SettingsError that names the variable and what is allowed."""
+        """Read the environment; raises SettingsError that names every variable at fault and what is allowed."""
         home = Path(env.get("RIGHTFIT_HOME") or "var").resolve()
         reader = _Reader(env)
         settings = cls(
@@ -106,7 +106,9 @@ class Settings:
             keep_orphans_days=reader.optional_number("KEEP_ORPHANS_DAYS", 1, 36500),
         )
         if settings.heartbeat_seconds * 2 > settings.lease_seconds:
-            raise SettingsError("RIGHTFIT_HEARTBEAT_SECONDS must be at most half of RIGHTFIT_LEASE_SECONDS")
+            reader.faults.append("RIGHTFIT_HEARTBEAT_SECONDS must be at most half of RIGHTFIT_LEASE_SECONDS")
+        if reader.faults:
+            raise SettingsError("; ".join(reader.faults))
         return settings
 
     @property
@@ -136,8 +138,11 @@ class Settings:
 
 
 class _Reader:
+    """Reads one variable after another; of those at fault, `faults` tells, and the default stands in."""
+
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
+        self.faults: list[str] = []
 
     def number(self, name: str, default: float, low: float, high: float) -> float:
         return self._parsed(float, "a number", name, default, low, high)
@@ -156,18 +161,17 @@ class _Reader:
         try:
             networks(text)
         except ValueError as error:
-            raise SettingsError(
-                f"RIGHTFIT_{name} is {text!r}; allowed: networks as 10.0.0.0/8, ::1: {error}"
-            ) from error
+            self.faults.append(f"RIGHTFIT_{name} is {text!r}; allowed: networks as 10.0.0.0/8, ::1: {error}")
         return text
 
     def redis_url(self) -> str | None:
         text = self._env.get("RIGHTFIT_REDIS_URL") or None
         if text is None or REDIS_URL.fullmatch(text):
             return text
-        raise SettingsError(
+        self.faults.append(
             "RIGHTFIT_REDIS_URL is not an address of Redis; allowed: redis[s]://[USER:PASSWORD@]HOST[:PORT][/N]"
         )
+        return None
 
     def _parsed(
         self, kind: Callable[[str], Number], words: str, name: str, default: Number, low: Number, high: Number
@@ -179,10 +183,11 @@ class _Reader:
                 return value
         except ValueError:
             pass
-        raise SettingsError(f"RIGHTFIT_{name} is {text!r}; allowed: {words} from {low} to {high}")
+        self.faults.append(f"RIGHTFIT_{name} is {text!r}; allowed: {words} from {low} to {high}")
+        return default
 
     def choice(self, name: str, allowed: tuple[str, ...]) -> str:
         text = self._env.get(f"RIGHTFIT_{name}") or allowed[0]
         if text not in allowed:
-            raise SettingsError(f"RIGHTFIT_{name} is {text!r}; allowed: {', '.join(allowed)}")
+            self.faults.append(f"RIGHTFIT_{name} is {text!r}; allowed: {', '.join(allowed)}")
         return text

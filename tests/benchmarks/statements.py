@@ -1,13 +1,14 @@
 """What everything costs in SQL: `python -m tests.benchmarks.statements`, over SQLite and PostgreSQL.
 
 Prints one line of JSON. Of each call: its statements and transactions, which are exact, and its median milliseconds.
-Of a worker and of an API process that run: transactions a second, idle and while a job trains, as PostgreSQL counts
-them. Of PostgreSQL and of Redis: what a few threads that do nothing else get out of them.
+Of a worker and of an API process that run: what they say to PostgreSQL in a second, idle and while a job trains. Of
+PostgreSQL and of Redis: what a few threads that do nothing else get out of them.
 """
 
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -17,11 +18,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, event
 
 from service.api.context import Parts
 from service.app import create_app
@@ -35,14 +37,16 @@ from service.core.registry import Registry
 from service.core.settings import Settings
 from service.core.storage import Artifact
 from service.core.store import Lease, Store
+from tests.benchmarks.machine import processor
 from tests.conftest import Redis
 from tests.ports import eventually, free_port
-from tests.servers import LIFELINE, ROOT, postgresql
+from tests.servers import LIFELINE, ROOT, Postgresql, postgresql
 
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}, "epochs": 100_000, "early_stopping": None, "batch_size": 256}
 REPEATS = 31
 THREADS = 4  # that press on PostgreSQL
-WATCHED = 20.0  # seconds, of processes that run
+WATCHED, SETTLED = 30.0, 5.0  # seconds, of processes that run; before they are watched
+SAID = re.compile(r"(?:statement|execute [^:]*): (.*)")
 
 
 class Counter:
@@ -149,43 +153,46 @@ def process(settings: Settings, *command: str) -> Iterator[None]:
         started.wait(60)
 
 
-def watched(database: Database, seconds: float) -> float:
-    """Transactions a second of everybody else, as PostgreSQL counts them; some are told up to a second late."""
-    committed = text("SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()")
-
-    def count() -> int:
-        with database.read() as c:
-            return int(c.execute(committed).scalar_one())
-
-    before, started = count(), time.monotonic()
+def watched(server: Postgresql, seconds: float) -> dict[str, float]:
+    """Statements, transactions and probes of connections a second, as PostgreSQL's own log has them."""
+    log = server.log
+    began, started = log.stat().st_size, time.monotonic()
     time.sleep(seconds)
-    return round((count() - before - 2) / (time.monotonic() - started), 2)
+    passed = time.monotonic() - started
+    with log.open("rb") as file:
+        file.seek(began)
+        said = [words.strip() for words in SAID.findall(file.read().decode(errors="replace"))]
+    transactions = sum(words.startswith(("COMMIT", "ROLLBACK")) for words in said)
+    probes = said.count(";")
+    statements = sum(not words.startswith(("BEGIN", "COMMIT", "ROLLBACK", ";")) for words in said)
+    rates = {"statements": statements, "transactions": transactions, "probes": probes}
+    return {name: round(count / passed, 2) for name, count in rates.items()}
 
 
-def running(settings: Settings, seconds: float) -> dict[str, float]:
-    """Transactions a second of an API process, of an idle worker and of one that trains."""
+def running(server: Postgresql, settings: Settings, seconds: float) -> dict[str, Any]:
+    """What an API process, an idle worker and one that trains say to PostgreSQL in a second."""
     database = Database(settings.database_url)
     database.migrate()
-    found, registry, store = {}, Registry(database), Store(database)
+    found: dict[str, Any] = {}
     api = replace(settings, home=settings.home / "api", port=free_port())
-    with process(api, "gunicorn", "-c", "deploy/gunicorn.conf.py", "service.wsgi:app"):
-        time.sleep(10)
-        found["an API process, idle"] = watched(database, seconds)
-    with process(replace(settings, home=settings.home / "worker"), "workers"):
-        assert eventually(lambda: bool(registry.live_workers(60)), 200)
-        time.sleep(5)
-        found["a worker, idle"] = watched(database, seconds)
-        app = create_app(settings)
-        job = app.test_client().post("/v1/jobs", json=SPEC).get_json()["id"]
-        assert eventually(lambda: (store.get("default", job).last or 0) and True, 60)
-        before = store.get("default", job).last
-        found["a worker that trains"] = watched(database, seconds)
-        after = store.get("default", job).last
-        assert before is not None
-        assert after is not None
-        found["its epochs a second"] = round((after.epoch - before.epoch) / seconds, 2)
-        store.cancel("default", job)
-        app.extensions["rightfit"].database.close()
+    with server.talkative():
+        with process(api, "gunicorn", "-c", "deploy/gunicorn.conf.py", "service.wsgi:app"):
+            time.sleep(SETTLED)
+            found["an API process, idle"] = watched(server, seconds)
+        with process(replace(settings, home=settings.home / "worker"), "workers"):
+            assert eventually(lambda: bool(Registry(database).live_workers(60)), 200)
+            time.sleep(SETTLED)
+            found["a worker, idle"] = watched(server, seconds)
+            app = create_app(settings)
+            store: Store = app.extensions["rightfit"].store
+            job = app.test_client().post("/v1/jobs", json=SPEC).get_json()["id"]
+            assert eventually(lambda: store.get("default", job).last is not None, 60)
+            before = store.get("default", job).progress.epoch
+            found["a worker that trains"] = watched(server, seconds)
+            epochs = store.get("default", job).progress.epoch - before
+            found["its epochs"] = round(epochs / seconds, 2)
+            store.cancel("default", job)
+            app.extensions["rightfit"].database.close()
     database.close()
     return found
 
@@ -246,10 +253,14 @@ def main() -> None:
             replace(local, database_url=stack.enter_context(server.database()), storage_url=str(folder / "storage"))
             for _ in range(3)
         ]
+        apart = {"redis_url": redis.url.replace("/0", "/1")}  # so that no worker finds the hints of these jobs
         found = {
-            "sqlite": counted(local),
-            "postgresql": counted(remote[0]),
-            "running": running(remote[1], given.seconds),
+            "date": f"{datetime.now(UTC):%Y-%m-%d}",
+            "device": processor(),
+            "load": round(os.getloadavg()[0], 1),
+            "sqlite": counted(replace(local, **apart)),
+            "postgresql": counted(replace(remote[0], **apart)),
+            "running": running(server, remote[1], given.seconds),
             "pressed": pressed(remote[2].database_url, min(given.seconds, 5)),
             "hints a second": hinted(redis.url.replace("/0", "/9")),
         }
