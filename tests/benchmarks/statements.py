@@ -253,13 +253,17 @@ def main() -> None:
             replace(local, database_url=stack.enter_context(server.database()), storage_url=str(folder / "storage"))
             for _ in range(3)
         ]
-        apart = {"redis_url": redis.url.replace("/0", "/1")}  # so that no worker finds the hints of these jobs
+
+        def apart(settings: Settings) -> Settings:
+            """No worker finds the hints of these jobs."""
+            return replace(settings, redis_url=redis.url.replace("/0", "/1"))
+
         found = {
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
             "device": processor(),
             "load": round(os.getloadavg()[0], 1),
-            "sqlite": counted(replace(local, **apart)),
-            "postgresql": counted(replace(remote[0], **apart)),
+            "sqlite": counted(apart(local)),
+            "postgresql": counted(apart(remote[0])),
             "running": running(server, remote[1], given.seconds),
             "pressed": pressed(remote[2].database_url, min(given.seconds, 5)),
             "hints a second": hinted(redis.url.replace("/0", "/9")),
