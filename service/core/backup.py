@@ -20,6 +20,7 @@ from service.core.database import Database
 from service.core.errors import ObjectMissing, RightfitError, SettingsError
 from service.core.inventory import Named, forget, forget_checkpoints, named, owners
 from service.core.jobs import Retries
+from service.core.registry import Registry
 from service.core.storage import LocalStorage, Storage
 from service.core.storage.local import sync_folder
 from service.core.store import Store
@@ -118,6 +119,7 @@ def restore(database: Database, storage: Storage, folder: Path, say: Say) -> Bac
         while put_back := store.recover(NO_LIMIT):
             say(f"{counted(len(put_back), 'job')} that ran will go on")
         store.forget_hints()
+        Registry(copy).clear()
     finally:
         copy.close()
     _make_durable(partial, file)

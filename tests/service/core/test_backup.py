@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from service.cli import main
 from service.core import backup
 from service.core.backup import BackupError, back_up, restore
 from service.core.database import Database
@@ -15,6 +17,7 @@ from service.core.deleting import delete_dataset, delete_job
 from service.core.errors import SettingsError
 from service.core.inventory import missing, named
 from service.core.jobs import Checkpoint, Status
+from service.core.registry import Registry
 from service.core.settings import Settings
 from service.core.storage import Artifact, LocalStorage, open_storage
 from service.core.store import Store
@@ -69,8 +72,10 @@ def test_what_is_restored_is_what_was_there(house: House) -> None:
     succeeded, failed = house.job(dataset={"id": dataset}), house.job(FAILED)
     running = house.job(outcome=None)
     waiting = house.store.submit("t", house.store.get("t", running).spec)[0].id
+    Registry(house.database).greet("old:1", 60)
     folder = taken(house)
     other = restored(house, folder)
+    assert Registry(other.database).live_workers(1e9) == ()
     for job_id in (succeeded, failed):
         assert other.store.get("t", job_id) == house.store.get("t", job_id)
         assert other.store.history("t", job_id)[1] == house.store.history("t", job_id)[1]
@@ -139,6 +144,11 @@ def test_a_file_that_the_storage_has_lost_is_told_and_the_former_backup_stays(ho
     (published,) = house.store.artifacts("t", job)
     house.storage.delete(published.key)
     assert missing(house.database, house.storage) == (f"{job}: {published.key} is not in the storage",)
+    verify = CliRunner(env=house.settings.to_env()).invoke(main, ["verify", "--json"])
+    assert (verify.exit_code, json.loads(verify.stdout)["faults"]) == (
+        1,
+        [f"{job}: {published.key} is not in the storage"],
+    )
     other = house.job()
     lost = house.store.artifacts("t", other)[0].key
     house.storage.delete(lost)
