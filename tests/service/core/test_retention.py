@@ -119,6 +119,7 @@ def house(settings: Settings, database: Database, storage: Storage, tmp_path: Pa
     return House(settings, database, storage, tmp_path)
 
 
+@ON_DISK
 def test_without_settings_everything_is_kept_for_ever(house: House) -> None:
     job, dataset = house.job(days=30_000), house.dataset(days=30_000)
     assert house.sweep() == {}
@@ -192,6 +193,7 @@ def test_files_that_nobody_knows_go_and_no_others(house: House, monkeypatch: pyt
     assert len(house.files(f"datasets/{dataset}")) == 2
 
 
+@ON_DISK
 def test_an_empty_database_makes_no_file_unknown(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     key = house.put(f"jobs/job_{'0' * 20}/a1/x").key
     tomorrow = time.time() + 1.1 * DAY
@@ -204,6 +206,7 @@ class Dying(RuntimeError):
     pass
 
 
+@ON_DISK
 @pytest.mark.parametrize("step", ["delete_job", "delete_dataset"])
 def test_a_sweep_that_was_killed_in_the_middle_is_finished_by_the_next(
     house: House, step: str, monkeypatch: pytest.MonkeyPatch
