@@ -179,7 +179,7 @@ def test_the_index_lists_every_verdict_and_its_addresses_are_two(client: FlaskCl
     assert client.get("/docs/verdicts/").data == client.get("/docs/verdicts").data
 
 
-@pytest.mark.parametrize("name", ["index", "tutorial", "cookbook", *OPERATORS])
+@pytest.mark.parametrize("name", ["index", "tutorial", "cookbook", "years", "security", "load"])
 def test_the_other_pages_have_no_html_and_name_only_the_service_itself(name: str) -> None:
     words = (FOLDER / f"{name}.md").read_text("utf-8")
     assert set(re.findall(r"https?://[0-9a-z.:]+", words)) <= {"http://127.0.0.1:8000", "http://192.168.0.7"}

@@ -42,7 +42,7 @@ def restored(house: House, folder: Path) -> House:
     database, storage = Database(settings.database_url), open_storage(settings.storage_url)
     restore(database, storage, folder, say)
     other = House(settings, database, storage, house.folder)
-    assert missing(database, storage) == {}
+    assert missing(database, storage) == ()
     assert database.is_migrated()
     return other
 
