@@ -107,15 +107,15 @@ def test_the_same_spec_gives_the_same_history_and_the_same_model(client: Rightfi
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-def test_twenty_jobs_posted_at_once_are_each_trained_once(client: Rightfit) -> None:
+def test_jobs_posted_at_once_are_each_trained_once(client: Rightfit) -> None:
     def submit(n: int) -> str:
         with Rightfit(str(client._http.base_url)) as own:
             job: str = own.submit(SPEC | {"epochs": 1, "labels": {"burst": "yes"}, "seed": n})["id"]
             return job
 
-    with client, ThreadPoolExecutor(20) as pool:
-        ids = list(pool.map(submit, range(20)))
-        assert len(set(ids)) == 20
+    with client, ThreadPoolExecutor(10) as pool:
+        ids = list(pool.map(submit, range(10)))
+        assert len(set(ids)) == 10
         for job_id in ids:
             job = client.wait(job_id)
             assert (job["status"], job["attempt"]) == ("succeeded", 1)

@@ -77,7 +77,7 @@ EVERY = pytest.mark.parametrize("changes", (OPTIONS | SOFT).values(), ids=(OPTIO
 
 
 def one_batch(changes: dict[str, Any]) -> dict[str, Any]:
-    few = {"dataset": {"id": "digits", "train_limit": 32}, "model": CNN, "optimizer": {"lr": 3e-3}}
+    few = {"dataset": {"id": "digits", "train_limit": 32, "val_fraction": 0.05}, "model": CNN, "optimizer": {"lr": 3e-3}}
     return few | {"epochs": 150, "early_stopping": None} | changes
 
 
