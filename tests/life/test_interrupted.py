@@ -27,8 +27,9 @@ from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, ROOT
 
 SPEC: dict[str, Any] = {
-    "dataset": {"id": "digits", "train_limit": 600}, "model": {"arch": "cnn", "channels": [8], "hidden": [16], "norm": "batch"}, "seed": 7,
-    "epochs": 16, "batch_size": 16, "early_stopping": None, "regularization": {"dropout": 0.2},
+    "dataset": {"id": "digits", "train_limit": 600}, "seed": 7,
+    "model": {"arch": "cnn", "channels": [8], "hidden": [16], "norm": "batch"}, "epochs": 16,
+    "batch_size": 16, "early_stopping": None, "regularization": {"dropout": 0.2},
 }  # fmt: skip
 
 

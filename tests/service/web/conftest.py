@@ -1,5 +1,5 @@
-"""The pages in this process: the fixtures are those of the API's tests."""
+"""The pages in this process: the fixtures are those of the API's tests, which run over both databases; these do not."""
 
-from tests.service.api.conftest import app, client, parts, settings
+from tests.service.api.conftest import app, client, parts
 
-__all__ = ["app", "client", "parts", "settings"]
+__all__ = ["app", "client", "parts"]

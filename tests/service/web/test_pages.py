@@ -24,11 +24,8 @@ from service.web import files
 from service.web.blueprint import POLICY
 from service.web.options import ESSENTIAL, archs, sections
 from tests.pictures import folders, zipped
-from tests.servers import ON_DISK
 from tests.service.api.test_api import claim
 from tests.service.api.test_datasets import read
-
-pytestmark = ON_DISK  # what is stored is tested over both databases elsewhere
 
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}, "epochs": 30}
 OUTSIDE = re.compile(r"(?:https?:)?//(?!127\.0\.0\.1)[a-z0-9.-]+\.[a-z]{2,}", re.IGNORECASE)
