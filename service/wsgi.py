@@ -4,16 +4,19 @@ Each of its processes keeps the queue moving as well, and sends the messages of 
 """
 
 import threading
+from functools import partial
 
 from service.api.context import Parts
 from service.app import create_app
 from service.core.dispatcher import Dispatcher
+from service.core.metrics import REAPER
 from service.core.settings import Settings
 
 COURIERS = 4  # threads that send messages
 
 app = create_app(Settings.from_env())
 _parts: Parts = app.extensions["rightfit"]
-_dispatcher = Dispatcher(_parts.settings, _parts.store, _parts.registry, _parts.submission.queue)
+_lost = partial(_parts.counters.lost, REAPER)
+_dispatcher = Dispatcher(_parts.settings, _parts.store, _parts.registry, _parts.submission.queue, _lost)
 for _name, _run in (("dispatcher", _dispatcher.run), *[("courier", _parts.courier.run)] * COURIERS):
     threading.Thread(target=_run, args=(threading.Event(),), name=_name, daemon=True).start()
