@@ -37,7 +37,7 @@ def child_exit(server: Any, worker: Any) -> None:
     if METRICS_FOLDER in os.environ:
         from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415 - not before the folder is there
 
-        mark_process_dead(worker.pid)
+        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # prometheus-client
 
 
 def on_exit(server: Any) -> None:

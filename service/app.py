@@ -5,7 +5,6 @@ from pathlib import Path
 import flask_swagger_ui
 from flask import Blueprint, Flask, Response, abort, g, request
 from flask_smorest import Api
-from prometheus_client import CollectorRegistry
 
 from service import auth, docs, errors, web
 from service.api import (
@@ -31,7 +30,7 @@ from service.core.catalog import Catalog
 from service.core.database import Database
 from service.core.events import Wakeups
 from service.core.keys import Keys
-from service.core.metrics import Common
+from service.core.metrics import Common, new_registry
 from service.core.plan import Limits
 from service.core.queue import HintQueue
 from service.core.registry import Registry
@@ -120,7 +119,7 @@ def _parts(settings: Settings) -> Parts:
     wakeups = Wakeups(settings.redis_url)
     store = Store(database, wakeups.publish, settings.quotas)
     catalog = Catalog(database, wakeups.publish, settings.quotas)
-    registry = CollectorRegistry()
+    registry = new_registry()
     counters = Common(registry)
     storage = counters.watched(open_storage(settings.storage_url))
     webhooks, allowed = Webhooks(database), networks(settings.webhook_networks)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Late
+from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -101,7 +102,7 @@ class Standing(Collector):
         self._ended = self._census.ended()
 
 
-def _family(name: str, meaning: str, label: str, values: Mapping[int, float] | Mapping[Status, int]) -> Metric:
+def _family(name: str, meaning: str, label: str, values: Mapping[Any, float]) -> Metric:
     family = GaugeMetricFamily(name, meaning, labels=[label])
     for which, value in values.items():
         family.add_metric([str(which)], value)

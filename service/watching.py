@@ -57,10 +57,8 @@ class Watch:
         g.span = None
         if request.path not in PROBES:
             method, route = _label(request.method), _route()
-            g.span = self._tracing.start(
-                f"{method} {route}", came, SERVER, http__request__method=method, http__route=route,
-                rightfit__request_id=g.request_id,
-            )  # fmt: skip
+            about = {"http.request.method": method, "http.route": route, "rightfit.request_id": g.request_id}
+            g.span = self._tracing.start(f"{method} {route}", came, SERVER, about)
             came = g.span.traceparent
         correlation.bind(correlation.Correlation(g.request_id, came))
         self._in_flight.inc()
@@ -87,7 +85,7 @@ class Watch:
         self._seconds.labels(method, route).observe(seconds)
         if span is None:
             return
-        span.set(http__response__status_code=status)
+        span.set({"http.response.status_code": status})
         if status >= SERVER_ERROR:
             span.fail(response.status)
         span.end()

@@ -27,7 +27,7 @@ def exposed(settings: Settings, database: Database, own: CollectorRegistry) -> C
     registry = own
     if os.environ.get(FOLDER):
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # prometheus-client
     else:
         ProcessCollector(registry=registry)
     registry.register(Surroundings(settings.home))

@@ -60,10 +60,14 @@ class Census:
         )
 
     def ended(self) -> Mapping[Status, int]:
-        """Count the jobs that have ended and are kept. Reads an index entry of each: seconds where there are millions."""
-        wanted = select(jobs.c.status, func.count()).where(jobs.c.status.in_(TERMINAL)).group_by(jobs.c.status)
+        """Count the ended jobs that are kept. Reads an index entry of each, which takes seconds for many millions."""
+        wanted = (
+            select(jobs.c.status, func.count().label("number"))
+            .where(jobs.c.status.in_(TERMINAL))
+            .group_by(jobs.c.status)
+        )
         with self._db.read() as c:
-            found: dict[str, int] = {status: number for status, number in c.execute(wanted)}
+            found = {row.status: row.number for row in c.execute(wanted)}
         return {status: found.get(status, 0) for status in sorted(TERMINAL)}
 
 
@@ -86,9 +90,10 @@ def _count(
     what: str, which: ColumnElement[Any] | None = None, number: ColumnElement[int] | None = None,
     seconds: ColumnElement[float] | None = None,
 ) -> Select[Any]:  # fmt: skip
-    return select(
+    columns: tuple[ColumnElement[Any], ...] = (
         literal(what).label("what"),
         cast("" if which is None else which, Text).label("which"),
         (func.count() if number is None else number).label("number"),
         (literal(0.0) if seconds is None else seconds).label("seconds"),
     )
+    return select(*columns)

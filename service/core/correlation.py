@@ -20,7 +20,8 @@ class Correlation:
     traceparent: str | None = None
 
 
-_current: ContextVar[Correlation] = ContextVar("correlation", default=Correlation())
+NONE = Correlation()
+_current: ContextVar[Correlation] = ContextVar("correlation", default=NONE)
 
 
 def current() -> Correlation:

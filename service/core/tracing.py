@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -35,15 +35,15 @@ class Span:
             else parent
         )
 
-    def set(self, **attributes: Value) -> None:
-        """Names have a double underscore where OpenTelemetry's have a dot."""
+    def set(self, attributes: Mapping[str, Value]) -> None:
+        """Say more of it."""
         if self._span:
-            self._span.set_attributes(_named(attributes))
+            self._span.set_attributes(attributes)
 
-    def note(self, name: str, **attributes: Value | None) -> None:
+    def note(self, name: str, attributes: Mapping[str, Value]) -> None:
         """Something happened now. Of very many notes OpenTelemetry keeps the newest."""
         if self._span:
-            self._span.add_event(name, _named({k: v for k, v in attributes.items() if v is not None}))
+            self._span.add_event(name, attributes)
 
     def fail(self, words: str) -> None:
         """It did not come to what it should."""
@@ -52,18 +52,18 @@ class Span:
 
             self._span.set_status(StatusCode.ERROR, words)
 
-    def child(self, name: str, **attributes: Value) -> "Span":
+    def child(self, name: str) -> "Span":
         """A part of it; to be ended."""
-        return self._tracing.start(name, self.traceparent, **attributes)
+        return self._tracing.start(name, self.traceparent)
 
     def end(self) -> None:
         if self._span:
             self._span.end()
 
     @contextmanager
-    def part(self, name: str, **attributes: Value) -> "Iterator[Span]":
+    def part(self, name: str) -> "Iterator[Span]":
         """A part of it that lasts as long as the block, and has failed where that raises."""
-        span = self.child(name, **attributes)
+        span = self.child(name)
         try:
             yield span
         except Exception as error:
@@ -80,7 +80,9 @@ class Tracing:
         self._provider = _provider(service, env) if any(env.get(name) for name in ENDPOINTS) else None
         self._tracer = self._provider.get_tracer("rightfit") if self._provider else None
 
-    def start(self, name: str, parent: str | None, kind: str = INTERNAL, **attributes: Value) -> Span:
+    def start(
+        self, name: str, parent: str | None, kind: str = INTERNAL, attributes: Mapping[str, Value] | None = None
+    ) -> Span:
         """A span of a trace, or of a new one where there is no parent; to be ended."""
         if self._tracer is None:
             return Span(self, None, parent)
@@ -89,13 +91,14 @@ class Tracing:
 
         carrier = {"traceparent": parent} if parent else {}
         context = TraceContextTextMapPropagator().extract(carrier)
-        started = self._tracer.start_span(name, context, SpanKind[kind], _named(attributes))
+        started = self._tracer.start_span(name, context, SpanKind[kind], attributes)
         return Span(self, started, parent)
 
     def close(self) -> None:
         """Send what is left."""
         if self._provider:
             self._provider.shutdown()
+            self._provider = None
 
 
 def _provider(service: str, env: Mapping[str, str]) -> "TracerProvider | None":
@@ -111,7 +114,3 @@ def _provider(service: str, env: Mapping[str, str]) -> "TracerProvider | None":
     provider = TracerProvider(resource=Resource.create({} if is_named else {SERVICE_NAME: service}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return provider
-
-
-def _named(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    return {name.replace("__", "."): value for name, value in attributes.items()}
