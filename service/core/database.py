@@ -111,7 +111,7 @@ jobs = Table(
 )
 IS_QUEUED = text("status = 'queued'")  # word for word, or no planner sees that the index holds all it needs
 Index(
-    "jobs_waiting", jobs.c.priority, jobs.c.queued_at, jobs.c.created_at,
+    "jobs_waiting", jobs.c.status, jobs.c.priority, jobs.c.queued_at, jobs.c.created_at,
     sqlite_where=IS_QUEUED, postgresql_where=IS_QUEUED,
 )  # fmt: skip
 Index("jobs_in_order", jobs.c.status, jobs.c.priority.desc(), jobs.c.turn, jobs.c.seq)

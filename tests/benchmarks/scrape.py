@@ -32,7 +32,8 @@ from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, ROOT, postgresql
 
 JOBS, QUEUED, RUNNING, PAUSED = 100_000, 5_000, 8, 200
-WORKERS, TENANTS, PRIORITIES = 12, 20, 10
+WORKERS, PRIORITIES = 12, 10
+TENANTS = ("default", *(f"tenant {n}" for n in range(19)))
 ENDED = ("succeeded", "succeeded", "succeeded", "failed", "cancelled")
 AT_ONCE = 5_000  # rows of one insertion
 CLIENTS, PAUSE = 8, 0.1  # seconds between two questions of one client
@@ -50,21 +51,23 @@ def fill(database: Database, count: int, queued: int = QUEUED) -> None:
     statuses += [rng.choice(ENDED) for _ in range(count - len(statuses))]
     rng.shuffle(statuses)
     held = iter(range(RUNNING))
+
+    def row(number: int, status: str, at: float) -> Json:
+        is_running = status == "running"
+        return {
+            "id": f"job_{number:020x}", "tenant": TENANTS[number % len(TENANTS)], "spec": spec, "dataset": "digits",
+            "warnings": [], "priority": rng.randrange(PRIORITIES), "status": status, "attempt": 1, "version": 1,
+            "turn": number // len(TENANTS), "cancel_requested": False, "pause_requested": False, "checkpoints": [],
+            "losses": [], "releases": 0, "created_at": at, "queued_at": at,
+            "worker": f"worker {next(held)}" if is_running else None,
+            "lease_until": time.time() + 3600 if is_running else None,
+            "phase": "training" if is_running else None,
+            "stop_reason": "max_epochs" if status == "succeeded" else None,
+            "finished_at": at if status in ENDED else None,
+        }  # fmt: skip
+
     for first in range(0, count, AT_ONCE):
-        rows: list[Json] = [
-            {
-                "id": f"job_{n:020x}", "tenant": f"tenant {n % TENANTS}" if n % TENANTS else "default", "spec": spec,
-                "dataset": "digits", "warnings": [], "priority": rng.randrange(PRIORITIES), "status": status, "attempt": 1, "version": 1,
-                "turn": n // TENANTS, "cancel_requested": False, "pause_requested": False, "checkpoints": [],
-                "losses": [], "releases": 0, "created_at": at + n, "queued_at": at + n,
-                "worker": f"worker {next(held)}" if status == "running" else None,
-                "lease_until": time.time() + 3600 if status == "running" else None,
-                "phase": "training" if status == "running" else None,
-                "stop_reason": "max_epochs" if status == "succeeded" else None,
-                "finished_at": at + n if status in ENDED else None,
-            }
-            for n, status in enumerate(statuses[first : first + AT_ONCE], first)
-        ]  # fmt: skip
+        rows = [row(n, status, at + n) for n, status in enumerate(statuses[first : first + AT_ONCE], first)]
         told = [
             {"job_id": row["id"], "seq": 1, "type": "status", "data": {"status": "queued"}, "at": row["created_at"]}
             for row in rows

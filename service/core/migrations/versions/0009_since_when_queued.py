@@ -10,7 +10,7 @@ down_revision = "0008"
 def upgrade() -> None:
     op.add_column("jobs", sa.Column("queued_at", sa.Float(53)))
     queued = sa.text("status = 'queued'")
-    columns = ["priority", "queued_at", "created_at"]
+    columns = ["status", "priority", "queued_at", "created_at"]
     op.create_index("jobs_waiting", "jobs", columns, sqlite_where=queued, postgresql_where=queued)
 
 
