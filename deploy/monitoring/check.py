@@ -1,7 +1,7 @@
 """`python -m deploy.monitoring.check`: the dashboard and the alerts are what Grafana and Prometheus can read.
 
-Every expression is parsed; where promtool is at hand (on the path, or in .venv/bin after `make promtool`), it checks the
-rules and runs their tests as well.
+Every expression is parsed; where promtool is at hand (on the path, or in .venv/bin after `make promtool`), it checks
+the rules and runs their tests as well.
 """
 
 import json
@@ -72,7 +72,8 @@ def promtool() -> str | None:
 
 def main() -> int:
     found = faults()
-    print("\n".join(found), file=sys.stderr)
+    for fault in found:
+        print(fault, file=sys.stderr)
     tool = promtool()
     if tool is None:
         print("promtool is not there (`make promtool`): the alerts were parsed, their tests were not run")
