@@ -16,6 +16,7 @@ from workers.window import Window
 from workers.worker import Worker
 
 ARGUMENTS = (
+    "--quiet",  # no banner
     "worker",
     "--pool=threads",
     "--concurrency=1",
