@@ -6,7 +6,7 @@ PORT ?= $(or $(RIGHTFIT_PORT),8000)
 PYTEST_ARGS ?=
 PYTEST_SPREAD ?= -n 2 --dist loadfile --no-loadscope-reorder
 CHAOS_ARGS ?=
-BENCH_ARGS ?= --size --overhead --service --queue --load
+BENCH_ARGS ?= --size --overhead --service --queue --load --scrape
 
 BIN := .venv/bin
 READY := .venv/.ready

@@ -1,7 +1,7 @@
 """What a scrape of /metrics costs with 100,000 jobs in the database, while clients poll the same API.
 
-`python -m tests.benchmarks.scrape`, over SQLite and PostgreSQL: milliseconds of a scrape at the median and at the 95th
-percentile, alone and under load. `--results FOLDER` writes the figures there as well.
+`python -m tests.benchmarks.scrape`, over SQLite and PostgreSQL, with one API process and with two. Prints one line of
+JSON: milliseconds of a scrape at the median and at the 95th percentile, alone and under load, and of /livez in turn.
 """
 
 import argparse
@@ -17,7 +17,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ from sqlalchemy import func, insert, select
 from service.core.database import Database, events, jobs, workers
 from service.core.settings import Settings
 from service.core.spec import JobSpec
-from tests.benchmarks.machine import processor, slug
 from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, ROOT, postgresql
 
@@ -129,16 +127,22 @@ def polled(url: str, paths: Sequence[str], clients: int, pause: float, answered:
 
 
 def scrapes(url: str, count: int) -> dict[str, float]:
-    """Milliseconds of so many scrapes, one after another."""
-    taken = []
+    """Milliseconds of so many scrapes, and of a request that does nothing, in turn."""
+    taken: dict[str, list[float]] = {"/metrics": [], "/livez": []}
     with httpx.Client(base_url=url, trust_env=False, timeout=30) as session:
         for _ in range(count):
-            started = time.perf_counter()
-            answer = session.get("/metrics").raise_for_status()
-            taken.append(1e3 * (time.perf_counter() - started))
-            assert "rightfit_database_up 1" in answer.text
+            for path, times in taken.items():
+                started = time.perf_counter()
+                answer = session.get(path).raise_for_status()
+                times.append(1e3 * (time.perf_counter() - started))
+                assert path == "/livez" or "rightfit_database_up 1" in answer.text
             time.sleep(SCRAPE_PAUSE)
-    return {"p50_ms": statistics.median(taken), "p95_ms": statistics.quantiles(taken, n=20)[18], "most_ms": max(taken)}
+    (p50, p95), (idle_p50, idle_p95) = (_shares(times) for times in taken.values())
+    return {"p50_ms": p50, "p95_ms": p95, "livez_p50_ms": idle_p50, "livez_p95_ms": idle_p95}
+
+
+def _shares(times: Sequence[float]) -> tuple[float, float]:
+    return statistics.median(times), statistics.quantiles(times, n=20)[18]
 
 
 def measure(url: str, processes: int, home: Path, count: int, scraped: int) -> Json:
@@ -187,14 +191,8 @@ def all_of_it(count: int, queued: int, scraped: int) -> Json:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few jobs, few scrapes: does it work?")
-    parser.add_argument("--results", type=Path)
     given = parser.parse_args()
     found = all_of_it(QUICK, QUICK // 10, 5) if given.quick else all_of_it(JOBS, QUEUED, SCRAPES)
-    about = {"device": processor(), "date": f"{datetime.now(UTC):%Y-%m-%d}", "load": os.getloadavg()[0]}
-    if given.results:
-        (given.results / f"{about['date']}-{slug(str(about['device']))}-scrape.json").write_text(
-            json.dumps(about | found, indent=1)
-        )
     print(json.dumps(found))
 
 
