@@ -83,8 +83,13 @@ class Watch:
         self._in_flight.dec()
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(method, route).observe(seconds)
-        if span is None:
-            return
+        if span is not None:
+            self._tell(span, response, told, seconds)
+        correlation.bind(correlation.NONE)
+
+    @staticmethod
+    def _tell(span: Span, response: Response, told: dict[str, str | None], seconds: float) -> None:
+        status = response.status_code
         span.set({"http.response.status_code": status})
         if status >= SERVER_ERROR:
             span.fail(response.status)

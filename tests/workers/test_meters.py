@@ -1,5 +1,8 @@
 """What a worker counts while it works, and where it shows it."""
 
+import io
+import json
+import logging
 import os
 import signal
 import socket
@@ -14,6 +17,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from service.core.errors import LeaseLost, SettingsError, StorageError
+from service.core.logs import formatter
 from service.core.storage import Artifact, LocalStorage
 from service.core.store import Store
 from tests.exposition import value
@@ -70,16 +74,24 @@ def test_while_it_trains_a_worker_is_busy_and_renews_its_lease(bench: Bench) -> 
     assert seen("worker_busy") == 0
 
 
-def test_attempts_that_the_infrastructure_fails_are_losses(bench: Bench) -> None:
+def test_attempts_that_the_infrastructure_fails_are_losses_and_the_log_says_of_which_job(bench: Bench) -> None:
     seen = Seen(bench)
     job = bench.submit(**ENDLESS)
     thread = bench.start()
     assert eventually(lambda: bench.training(job))
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter("json"))
+    logging.getLogger("workers").addHandler(handler)
     for pid in bench.trainer_pids():
         os.kill(pid, signal.SIGKILL)
     thread.join(60)
     assert seen("worker_attempts_ended_total", outcome="lost") == 1
     assert seen("jobs_lost_total", finder="supervisor") == 1
+    logging.getLogger("workers").removeHandler(handler)
+    told = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line for line in told if "killed by SIGKILL" in line["message"]]
+    assert {(line["job_id"], line["attempt"]) for line in told} == {(job.id, 1)}
 
 
 def test_a_lease_that_was_lost_is_told(bench: Bench, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,10 @@ def test_a_child_process_reads_the_very_same_settings(tmp_path: Path) -> None:
         ("REDIS_URL", "redis://h:6379/0?foo=1", "allowed: redis"),
         ("REDIS_URL", "redis://h:/0", "allowed: redis"),
         ("HEARTBEAT_SECONDS", "31", "at most half"),
+        ("METRICS", "keys", "needs RIGHTFIT_AUTH=keys"),
+        ("METRICS_PORT", "0", "whole number from 1 to 65535"),
+        ("LOG_FORMAT", "xml", "allowed: console, json"),
+        ("LOG_LEVEL", "loud", "allowed: info"),
     ],
 )
 def test_a_bad_value_is_named_with_what_is_allowed(name: str, value: str, allowed: str) -> None:
