@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +29,20 @@ from workers.meters import Meters
 from workers.observer import Observer
 from workers.supervisor import Supervisor
 from workers.window import Window
+
+
+Lines = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    """What the worker logs meanwhile, as objects."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter("json"))
+    logging.getLogger("workers").addHandler(handler)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    logging.getLogger("workers").removeHandler(handler)
 
 
 class Seen:
@@ -74,24 +89,20 @@ def test_while_it_trains_a_worker_is_busy_and_renews_its_lease(bench: Bench) -> 
     assert seen("worker_busy") == 0
 
 
-def test_attempts_that_the_infrastructure_fails_are_losses_and_the_log_says_of_which_job(bench: Bench) -> None:
+def test_attempts_that_the_infrastructure_fails_are_losses_and_the_log_says_of_which_job(
+    bench: Bench, lines: Lines
+) -> None:
     seen = Seen(bench)
     job = bench.submit(**ENDLESS)
     thread = bench.start()
     assert eventually(lambda: bench.training(job))
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(formatter("json"))
-    logging.getLogger("workers").addHandler(handler)
     for pid in bench.trainer_pids():
         os.kill(pid, signal.SIGKILL)
     thread.join(60)
     assert seen("worker_attempts_ended_total", outcome="lost") == 1
     assert seen("jobs_lost_total", finder="supervisor") == 1
-    logging.getLogger("workers").removeHandler(handler)
-    told = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert [line for line in told if "killed by SIGKILL" in line["message"]]
-    assert {(line["job_id"], line["attempt"]) for line in told} == {(job.id, 1)}
+    assert [line for line in lines() if "killed by SIGKILL" in line["message"]]
+    assert {(line["job_id"], line["attempt"]) for line in lines()} == {(job.id, 1)}
 
 
 def test_a_lease_that_was_lost_is_told(bench: Bench, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,9 +129,11 @@ class Full(LocalStorage):
         return super().put(key, source)
 
 
-def test_checkpoints_that_cannot_be_stored_are_counted(bench: Bench) -> None:
+def test_checkpoints_that_cannot_be_stored_are_counted_and_told_of(bench: Bench, lines: Lines) -> None:
     seen = Seen(bench, Full(bench.settings.home / "storage"))
-    assert bench.job(bench.run()).status == "succeeded"
+    job = bench.run()
+    assert bench.job(job).status == "succeeded"
+    assert {line.get("job_id") for line in lines() if "is not kept" in line["message"]} == {job.id}
     missed = seen("worker_checkpoints_missed_total")
     assert missed >= 1
     assert seen("storage_errors_total", operation="put") == missed

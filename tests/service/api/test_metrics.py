@@ -148,7 +148,9 @@ def test_a_database_that_does_not_answer_holds_up_no_scrape(silent: Silent, monk
     for _ in range(3):
         [up] = standing.collect()
         assert (up.name, up.samples[0].value) == ("rightfit_database_up", 0)
-    assert silent.asked == 1  # and is not asked again while it is
+    silent.let.set()
+    standing._asking.shutdown()
+    assert silent.asked == 1, "it is not asked again while it is asked"
 
 
 def test_a_database_that_is_away_fails_no_scrape(settings: Settings, tmp_path: Path) -> None:
