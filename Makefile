@@ -64,10 +64,10 @@ browser:  ## Debian's Chromium, for the tests of the pages, where there is none
 		$(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install --yes --no-install-recommends chromium; }
 
 promtool: $(READY)  ## Debian's promtool, without the server that its package is for, where there is none
-	command -v promtool || test -x $(BIN)/promtool || { folder=$$(mktemp -d) && \
+	command -v promtool || test -x $(BIN)/promtool || { folder=$$(mktemp -d) && { \
 		(cd $$folder && apt-get download prometheus && dpkg -x prometheus_*.deb .) && \
-		install $$folder/usr/bin/promtool $(BIN)/promtool; rm -r $$folder; } || \
-		echo "no promtool: the alerts are parsed, their tests are left out"
+		install $$folder/usr/bin/promtool $(BIN)/promtool || \
+		echo "no promtool: the alerts are parsed, their tests are left out"; }; rm -r $$folder; }
 
 screenshots: $(READY)  ## every page at the width of a phone and of a desk, in both themes, into ./screenshots
 	$(BIN)/python -m tests.screenshots

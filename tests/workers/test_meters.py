@@ -30,7 +30,6 @@ from workers.observer import Observer
 from workers.supervisor import Supervisor
 from workers.window import Window
 
-
 Lines = Callable[[], list[dict[str, Any]]]
 
 
