@@ -15,7 +15,7 @@ LOCKS := deploy/locks
 AS_ROOT = $(shell test "$$(id -u)" = 0 || command -v sudo)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
-.PHONY: demo test long serve lint format bench chaos document architectures verdicts browser promtool screenshots locks clean
+.PHONY: demo test long serve lint format bench chaos network document architectures verdicts browser promtool screenshots locks clean
 
 demo: $(READY)  ## train two models on a stack of its own and show what came of it
 	$(BIN)/rightfit demo
@@ -29,11 +29,14 @@ long: $(READY) browser  ## the tests that take minutes: every page in a browser,
 serve: $(READY)  ## the stack on http://127.0.0.1:$(PORT) until Ctrl-C
 	@RIGHTFIT_PORT=$(PORT) exec $(BIN)/rightfit serve
 
-lint: $(READY) promtool  ## formatting, style, types, the direction of imports, what watches
+lint: $(READY) promtool  ## formatting, style, types, the direction of imports; images, manifests, dashboard and alerts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose/*.yaml
+	$(BIN)/python -m deploy.validate
 	$(BIN)/python -m deploy.monitoring.check
 
 format: $(READY)  ## mend what can be mended
@@ -45,6 +48,9 @@ bench: $(READY) $(BENCH_READY)  ## the same training job against what a user wou
 
 chaos: $(READY)  ## everything that can die does, while 200 jobs run, over both databases; half an hour
 	$(BIN)/python -m tests.chaos.trial $(CHAOS_ARGS)
+
+network: $(READY)  ## two workers in network namespaces, one of them cut off for longer than a lease; as root
+	unshare --net $(BIN)/python -m tests.network.trial
 
 document: $(READY)  ## thousands of requests made up after the API document, every answer checked against it
 	$(BIN)/python -m tests.document

@@ -192,11 +192,13 @@ class Rightfit:
     def pause(self, job_id: str) -> Json:
         return self._json("POST", _job(job_id, "pause"))
 
-    def resume(self, job_id: str) -> Json:
-        return self._json("POST", _job(job_id, "resume"))
+    def resume(self, job_id: str, gpus: int | None = None) -> Json:
+        """Go on with a paused job, with so many GPUs from now on (None: as it was)."""
+        return self._json("POST", _job(job_id, "resume"), params={} if gpus is None else {"gpus": gpus})
 
-    def retry(self, job_id: str) -> Json:
-        return self._json("POST", _job(job_id, "retry"))
+    def retry(self, job_id: str, gpus: int | None = None) -> Json:
+        """Run a failed job again, with so many GPUs from now on (None: as it was)."""
+        return self._json("POST", _job(job_id, "retry"), params={} if gpus is None else {"gpus": gpus})
 
     def delete(self, job_id: str) -> None:
         """Delete an ended job and everything it published."""

@@ -37,8 +37,9 @@ REMOTE = pytest.mark.parametrize("everywhere", [POSTGRESQL], indirect=True)
 class Postgresql:
     """A server with a migrated database, of which each test gets a copy."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str) -> None:
         """The folder must be one that other users may enter."""
+        self._host = host
         self.user = UNPRIVILEGED if os.geteuid() == 0 else getpass.getuser()
         self.port = free_port()
         self._as_user = AS_NOBODY if os.geteuid() == 0 else LIFELINE
@@ -52,6 +53,8 @@ class Postgresql:
             [self._binaries / "initdb", "-D", self._data, "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8"],
             check=True, stdout=subprocess.DEVNULL, user=self.user, cwd=folder,
         )  # fmt: skip
+        with (self._data / "pg_hba.conf").open("a") as allowed:
+            allowed.write("host all all samenet trust\n")
         self.start()
         self._admin(f"CREATE DATABASE {TEMPLATE}")
         database = Database(self.url(TEMPLATE))
@@ -60,7 +63,7 @@ class Postgresql:
 
     def start(self) -> None:
         options = {
-            "port": str(self.port), "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off",
+            "port": str(self.port), "listen_addresses": self._host, "unix_socket_directories": "", "fsync": "off",
             "max_connections": "200",
         }  # fmt: skip
         words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
@@ -74,7 +77,7 @@ class Postgresql:
         self._process.wait()
 
     def url(self, database: str) -> str:
-        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://postgres@{self._host}:{self.port}/{database}"
 
     def database(self) -> AbstractContextManager[str]:
         """The address of a migrated database of its own."""
@@ -117,9 +120,9 @@ def _binaries(folder: Path) -> Path:
 
 
 @contextmanager
-def postgresql() -> Iterator[Postgresql]:
+def postgresql(host: str = "127.0.0.1") -> Iterator[Postgresql]:
     with tempfile.TemporaryDirectory(prefix="rightfit-postgresql-", ignore_cleanup_errors=True) as folder:
-        server = Postgresql(Path(folder))
+        server = Postgresql(Path(folder), host)
         try:
             yield server
         finally:
@@ -127,10 +130,10 @@ def postgresql() -> Iterator[Postgresql]:
 
 
 @contextmanager
-def s3() -> Iterator[dict[str, str]]:
+def s3(address: str = "127.0.0.1") -> Iterator[dict[str, str]]:
     """The environment that leads to a bucket on a server of our own."""
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # which would log every request
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = ThreadedMotoServer(ip_address=address, port=0, verbose=False)
     server.start()
     try:
         host, port = server.get_host_and_port()
@@ -138,7 +141,7 @@ def s3() -> Iterator[dict[str, str]]:
         httpx.put(f"{endpoint}/{S3_BUCKET}", trust_env=False).raise_for_status()
         yield {
             "AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": "us-east-1", "NO_PROXY": "127.0.0.1",
+            "AWS_REGION": "us-east-1", "NO_PROXY": address,
         }  # fmt: skip
     finally:
         server.stop()

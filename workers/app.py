@@ -35,8 +35,8 @@ class Host:
 
     worker: Worker
 
-    def run_next(self) -> str | None:
-        return self.worker.run_next()
+    def run_next(self, hinted: str) -> str | None:
+        return self.worker.run_next(hinted)
 
 
 settings = Settings.from_env()

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from service.core.capacity import Capacity
 from service.core.changes import too_often
 from service.core.errors import CheckpointMismatch, LeaseLost, ObjectMissing, StorageError
 from service.core.history import Epoch
@@ -55,9 +56,11 @@ class Supervisor:
 
     def __init__(
         self, settings: Settings, store: Store, storage: Storage, shelf: Shelf, context: ForkServerContext,
-        observer: Observer | None = None,
+        capacity: Capacity | None = None, observer: Observer | None = None,
     ) -> None:  # fmt: skip
+        """Takes only jobs that fit the capacity (None: any)."""
         self._settings, self._store, self._storage, self._context = settings, store, storage, context
+        self._capacity = capacity
         self._shelf, self._observer = shelf, observer or Observer()
         self._seen: Attempt  # of the job that is run
         self._stopping = threading.Event()
@@ -74,7 +77,7 @@ class Supervisor:
         if self._stopping.is_set():
             return None
         asked = time.monotonic()
-        lease = self._store.claim(self.worker, self._settings.lease_seconds)
+        lease = self._store.claim(self.worker, self._settings.lease_seconds, self._capacity)
         if lease is None:
             return None
         scratch = Scratch(self._settings.home / "scratch" / lease.job_id / f"a{lease.attempt}")

@@ -16,6 +16,7 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 TRAINER = "workers.trainer"
+MEMORY = "workers.training.data.memory"
 PRELOAD = (
     "workers.undisturbed",
     TRAINER,
@@ -59,6 +60,8 @@ class Warmth:
     server_threads: int
     imported: tuple[str, ...]
     cuda_initialized: bool
+    gpu_memory_bytes: tuple[int, ...]  # of each GPU that a trainer may use
+    memory_bytes: int  # of the machine or the container
 
 
 def start() -> tuple[ForkServerContext, Warmth]:
@@ -101,11 +104,15 @@ def run_trainer(work: Work, connection: Connection) -> None:
 
 def _tell(connection: Connection) -> None:
     torch = sys.modules.get("torch")
+    was_initialized = bool(torch and torch.cuda.is_initialized())
+    memory = importlib.import_module(MEMORY)
     connection.send(
         Warmth(
             server_pid=os.getppid(),
             server_threads=len(list(Path(f"/proc/{os.getppid()}/task").iterdir())),
             imported=tuple(name for name in PRELOAD if name in sys.modules),
-            cuda_initialized=bool(torch and torch.cuda.is_initialized()),
+            cuda_initialized=was_initialized,
+            gpu_memory_bytes=memory.of_gpus(),
+            memory_bytes=memory.of_the_machine(),
         )
     )

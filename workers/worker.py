@@ -4,10 +4,12 @@ import logging
 import threading
 import time
 from functools import partial
+from importlib import metadata
 
 from prometheus_client import ProcessCollector
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.core.capacity import Capacity
 from service.core.catalog import Catalog
 from service.core.database import Database
 from service.core.dispatcher import Dispatcher
@@ -41,7 +43,7 @@ class Worker:
         self._settings = settings
         self._database = Database(settings.database_url)
         wakeups = Wakeups(settings.redis_url)
-        store = Store(self._database, wakeups.publish, settings.quotas)
+        self._store = store = Store(self._database, wakeups.publish, settings.quotas)
         catalog = Catalog(self._database, wakeups.publish, settings.quotas)
         self.meters = Meters()
         self._tracing = Tracing("rightfit-worker")
@@ -55,8 +57,15 @@ class Worker:
         sweep(settings.home / "scratch")
         context, self._warmth = warm.start()
         shelf = Shelf(settings.home / "datasets", catalog, storage, settings.cache_bytes)
+        self._capacity = Capacity(
+            gpus=len(self._warmth.gpu_memory_bytes),
+            gpu_memory_bytes=min(self._warmth.gpu_memory_bytes, default=0),
+            threads=settings.threads,
+            memory_bytes=self._warmth.memory_bytes,
+            version=metadata.version("rightfit"),
+        )
         observer = Observer(self.meters, self._tracing)
-        self._supervisor = Supervisor(settings, store, storage, shelf, context, observer)
+        self._supervisor = Supervisor(settings, store, storage, shelf, context, self._capacity, observer)
         librarian = Librarian(settings, catalog, storage, shelf, wakeups, self._supervisor.worker)
         self._stop = threading.Event()
         self._turned_at = time.monotonic()  # when the greeter last came round, heard or not
@@ -68,10 +77,15 @@ class Worker:
             threading.Thread(target=self._look, name="looker", daemon=True),
         ]
 
-    def run_next(self) -> str | None:
-        """Run the job that is first in the queue, if there is one."""
+    def run_next(self, hinted: str | None = None) -> str | None:
+        """Run the job that is first in the queue, if there is one for us. A hint of a job that is for another worker
+        goes back, to be sent again soon.
+        """
         with self._busy:
-            return self._supervisor.run_next()
+            taken = self._supervisor.run_next()
+        if taken is None and hinted is not None:
+            self._store.forget_hints(hinted)
+        return taken
 
     def start(self) -> None:
         """Be seen, and keep the queue moving."""
@@ -124,7 +138,7 @@ class Worker:
         while True:
             self._turned_at = time.monotonic()
             try:
-                self._registry.greet(self._supervisor.worker, forget_after=10 * self._settings.lease_seconds)
+                self._registry.greet(self._supervisor.worker, 10 * self._settings.lease_seconds, self._capacity)
                 if self._stop.wait(self._settings.heartbeat_seconds):
                     return self._registry.farewell(self._supervisor.worker)
             except SQLAlchemyError as error:

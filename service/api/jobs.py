@@ -19,6 +19,7 @@ from service.schemas.jobs import (
     JobSchema,
     JobsQuerySchema,
     PlanSchema,
+    SharedQuerySchema,
     SubmitHeadersSchema,
     SubmitQuerySchema,
     WaitQuerySchema,
@@ -95,17 +96,19 @@ def pause(job_id: str) -> Any:
 
 
 @blueprint.route("/<job_id>/resume", methods=["POST"])
+@blueprint.arguments(SharedQuerySchema, location="query")
 @blueprint.response(202, JobSchema, description="Queued again, to go on from where it was paused")
-def resume(job_id: str) -> Any:
+def resume(query: dict[str, Any], job_id: str) -> Any:
     """Resume a paused job"""
-    return _queued(*parts().store.resume(tenant(), job_id))
+    return _queued(*parts().submission.resume(tenant(), job_id, query["gpus"]))
 
 
 @blueprint.route("/<job_id>/retry", methods=["POST"])
+@blueprint.arguments(SharedQuerySchema, location="query")
 @blueprint.response(202, JobSchema, description="Queued again")
-def retry(job_id: str) -> Any:
+def retry(query: dict[str, Any], job_id: str) -> Any:
     """Run a failed job again, from its last checkpoint where only the infrastructure had failed it"""
-    return _queued(*parts().store.retry(tenant(), job_id))
+    return _queued(*parts().submission.retry(tenant(), job_id, query["gpus"]))
 
 
 def _queued(job: Job, changed: bool) -> Job:
@@ -115,8 +118,10 @@ def _queued(job: Job, changed: bool) -> Job:
 
 
 def _tag(job: Job) -> str:
-    """What an answer depends on: the job's version, and its place in the queue while it waits there."""
-    return f"{job.version}" if job.jobs_ahead is None else f"{job.version}-{job.jobs_ahead}"
+    """What an answer depends on: the job's version, its place in the queue and whether it can be taken."""
+    if job.jobs_ahead is None:
+        return f"{job.version}"
+    return f"{job.version}-{job.jobs_ahead}{'-unheld' if job.shortfall else ''}"
 
 
 def _changed(job: Job, seconds: float) -> Job:

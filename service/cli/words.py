@@ -71,6 +71,8 @@ def job(found: Json) -> str:
         lines.append(f"  best val loss {told}")
     if (ahead := found["queue"]["jobs_ahead"]) is not None:
         lines.append(f"  {ahead} jobs are ahead of it")
+    if shortfall := found["queue"]["shortfall"]:
+        lines.append(f"  waits: {shortfall}")
     if error := found["error"]:
         lines.append(f"  {error['origin']} error: {error['detail']}")
     lines += [f"  warning: {warning}" for warning in found["warnings"]]

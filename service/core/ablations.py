@@ -115,7 +115,10 @@ class Ablations:
             )  # fmt: skip
             for arm, plan in design.jobs:
                 job_id, origin = f"job_{secrets.token_hex(10)}", Origin(None, arm.patch, None, ablation_id, arm.name)
-                arrive(c, tenant, job_id, plan.spec, None if added else key, plan.warnings, plan.splits, origin)
+                arrive(
+                    c, tenant, job_id, plan.spec, None if added else key, plan.warnings, plan.splits, origin,
+                    plan.memory.process_bytes,
+                )  # fmt: skip
                 added.append(job_id)
         for job_id in added:
             self._on_change(job_id)

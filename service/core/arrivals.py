@@ -13,7 +13,7 @@ from service.core.database import datasets, idempotency, jobs, labels, now
 from service.core.datasets import DatasetStatus
 from service.core.errors import Conflict, KeyReused
 from service.core.jobs import Job, Status
-from service.core.plan import Splits
+from service.core.plan import Plan, Splits
 from service.core.records import read_job
 from service.core.spec import JobSpec
 
@@ -45,7 +45,7 @@ UNNAMED = Splits(None, None)
 
 def arrive(
     c: Connection, tenant: str, job_id: str, spec: JobSpec, key: IdempotencyKey | None = None,
-    warnings: Sequence[str] = (), splits: Splits = UNNAMED, origin: Origin = NOWHERE,
+    warnings: Sequence[str] = (), splits: Splits = UNNAMED, origin: Origin = NOWHERE, memory_bytes: int | None = None,
 ) -> None:  # fmt: skip
     """Insert a queued job that came with the request at hand. Raises Conflict where its data set is gone by now."""
     refuse_without_data(c, tenant, spec.dataset.id)
@@ -53,7 +53,8 @@ def arrive(
     c.execute(
         insert(jobs).values(
             id=job_id, tenant=tenant, spec=spec.to_dict(), dataset=spec.dataset.id,
-            split=splits.validation, test_split=splits.test,
+            split=splits.validation, test_split=splits.test, device=spec.device, gpus=spec.gpus,
+            memory_bytes=memory_bytes,
             warnings=list(warnings), priority=spec.priority, status=Status.QUEUED, attempt=0,
             version=0, turn=next_turn(c, tenant, spec.priority), cancel_requested=False, pause_requested=False,
             checkpoints=[], losses=[], releases=0, created_at=now(), queued_at=now(), hinted_at=now(),
@@ -67,6 +68,13 @@ def arrive(
         c.execute(insert(labels), [{"job_id": job_id, "key": k, "value": v} for k, v in spec.labels.items()])
     told = {"request_id": came.request_id} if came.request_id else {}
     change(c, jobs.c.id == job_id, {}, "status", {"status": Status.QUEUED, **told})
+
+
+def shared(plan: Plan | None) -> dict[str, Any]:
+    """The columns of a job that tell how many processes share it, and what each takes."""
+    if plan is None:
+        return {}
+    return {"spec": plan.spec.to_dict(), "gpus": plan.spec.gpus, "memory_bytes": plan.memory.process_bytes}
 
 
 def refuse_without_data(c: Connection, tenant: str, dataset_id: str) -> None:

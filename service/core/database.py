@@ -284,6 +284,7 @@ workers = Table(
     Column("threads", Integer, nullable=False, server_default="1"),
     Column("memory_bytes", BigInteger),  # of the machine or its container; NULL: an older worker, which does not say
     Column("version", Text),
+    Index("workers_seen", "seen_at"),
 )
 
 

@@ -43,7 +43,7 @@ class Dispatcher:
         """Send what is due, of about two jobs for each live worker; returns how many hints went out."""
         alive = self._registry.live_workers(within=self._settings.lease_seconds)
         window = max(LEAST_WINDOW, 2 * len(alive))
-        due = self._store.due_hints(window, self._settings.hint_seconds)
+        due = self._store.due_hints(window, self._settings.hint_seconds, alive.values())
         unsent = [job_id for job_id in due if not self._queue.send(job_id)]
         for job_id in unsent:
             self._store.forget_hints(job_id)

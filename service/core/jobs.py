@@ -159,6 +159,7 @@ class Job:
 
     Jobs of one `split` are validated on the same images, those of one `test_split` tested. `patch` is what was changed
     of the parent's spec, `advice` where it came from; `arm` is that of the `ablation` which the job was run for.
+    `shortfall` says why no live worker can hold a queued job.
     """
 
     id: str
@@ -176,6 +177,7 @@ class Job:
     releases: int
     warnings: tuple[str, ...]
     jobs_ahead: int | None
+    shortfall: str | None
     created_at: float
     started_at: float | None
     finished_at: float | None

@@ -29,11 +29,18 @@ class Layer:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes, estimated: weights with gradients, optimizer state and copies, activations of one batch, the images."""
+    """Bytes, estimated: weights with gradients, optimizer state and copies, activations of one batch (or of a process's
+    share of it), the images.
+    """
 
     model_bytes: int
     activations_bytes: int
     data_bytes: int
+
+    @property
+    def process_bytes(self) -> int:
+        """What each process that trains needs at least; images that do not fit are streamed."""
+        return self.model_bytes + self.activations_bytes
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,7 @@ def plan(spec: JobSpec, dataset: Contents, limits: Limits) -> Plan:
     of_trained = 1 + STATES[spec.optimizer.name] + bool(spec.optimizer.momentum)  # the gradient and the optimizer's own
     memory = Memory(
         model_bytes=(parameters * copies + trained * of_trained) * BYTES_PER_VALUE,
-        activations_bytes=values * BYTES_PER_VALUE * spec.batch_size,
+        activations_bytes=values * BYTES_PER_VALUE * math.ceil(spec.batch_size / spec.gpus),
         data_bytes=dataset.samples * math.prod(shape),
     )
     _refuse_too_much(memory, limits, spec.batch_size)

@@ -5,12 +5,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, bindparam, case, func, literal, select
 
+from service.core.capacity import Capacity, Needs, shortfall
 from service.core.changes import losses_of
 from service.core.database import epochs, events, jobs
 from service.core.errors import NotFound
 from service.core.facts import Facts
 from service.core.history import COLUMNS, Epoch
 from service.core.jobs import Failure, Job, Phase, Status, StopReason, Transition, Waste
+from service.core.registry import live_workers
 from service.core.spec import JobSpec
 
 MOST_AHEAD = 1_000  # jobs ahead of a queued one that are counted
@@ -72,12 +74,15 @@ def read_job(c: Connection, tenant: str, job_id: str) -> Job:
 def read_jobs(c: Connection, rows: Sequence[RowMapping]) -> tuple[Job, ...]:
     """The records of such rows, with their transitions."""
     transitions: dict[str, list[Transition]] = {row["id"]: [] for row in rows}
+    waits = any(row["status"] == Status.QUEUED for row in rows)
+    alive = tuple(live_workers(c).values()) if waits else ()
     for job_id, data, at in c.execute(_TRANSITIONS, {"job_ids": list(transitions)}):
         transitions[job_id].append(Transition(Status(data["status"]), at))
-    return tuple(_job(row, transitions[row["id"]]) for row in rows)
+    return tuple(_job(row, transitions[row["id"]], alive) for row in rows)
 
 
-def _job(row: RowMapping, transitions: Sequence[Transition]) -> Job:
+def _job(row: RowMapping, transitions: Sequence[Transition], alive: Sequence[Capacity]) -> Job:
+    needs = Needs(row["device"], row["gpus"], row["memory_bytes"])
     return Job(
         id=row["id"],
         tenant=row["tenant"],
@@ -94,6 +99,7 @@ def _job(row: RowMapping, transitions: Sequence[Transition]) -> Job:
         releases=row["releases"],
         warnings=tuple(row["warnings"]),
         jobs_ahead=row["jobs_ahead"],
+        shortfall=shortfall(needs, alive) if row["status"] == Status.QUEUED else None,
         created_at=row["created_at"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],

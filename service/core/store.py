@@ -5,15 +5,38 @@ of that number (changes.py). What a worker writes is fenced: it carries the atte
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    and_,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    tuple_,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from service.core import changes
-from service.core.arrivals import NOWHERE, UNNAMED, IdempotencyKey, Origin, arrive, job_of_key, refuse_without_data
+from service.core.arrivals import (
+    NOWHERE,
+    UNNAMED,
+    IdempotencyKey,
+    Origin,
+    arrive,
+    job_of_key,
+    refuse_without_data,
+    shared,
+)
+from service.core.capacity import Capacity, can_be_held
 from service.core.changes import change, checkpoints_of, end, locked, losses_of, next_turn, queue_again
 from service.core.database import Database, artifacts, datasets, epochs, events, jobs, labels, now
 from service.core.errors import Conflict, LeaseLost, NotFound
@@ -21,7 +44,7 @@ from service.core.history import COLUMNS, Epoch
 from service.core.jobs import TERMINAL, Checkpoint, Job, Loss, Outcome, Phase, Retries, Status, StopReason, Wish
 from service.core.lineage import Relative, family
 from service.core.logbook import Entry, LogLine, add_lines, newest_lines
-from service.core.plan import Splits
+from service.core.plan import Plan, Splits
 from service.core.quotas import UNLIMITED, Quotas
 from service.core.records import WHOLE_JOB, read_job, read_jobs
 from service.core.spec import JobSpec
@@ -85,7 +108,7 @@ class Store:
 
     def submit(
         self, tenant: str, spec: JobSpec, key: IdempotencyKey | None = None, warnings: Sequence[str] = (),
-        splits: Splits = UNNAMED, origin: Origin = NOWHERE,
+        splits: Splits = UNNAMED, origin: Origin = NOWHERE, memory_bytes: int | None = None,
     ) -> tuple[Job, bool]:  # fmt: skip
         """Insert a queued job with its first event and its key; the caller sends the hint after this returns.
 
@@ -99,7 +122,7 @@ class Store:
                 if key and (known := job_of_key(c, tenant, key)):
                     return known, False
                 refuse_another_job(c, tenant, self._quotas)
-                arrive(c, tenant, job_id, spec, key, warnings, splits, origin)
+                arrive(c, tenant, job_id, spec, key, warnings, splits, origin, memory_bytes)
                 job = read_job(c, tenant, job_id)
         except IntegrityError:  # the other request with this key was faster
             if key is None:
@@ -172,15 +195,18 @@ class Store:
 
         return self._act(tenant, job_id, paused)
 
-    def resume(self, tenant: str, job_id: str) -> tuple[Job, bool]:
-        """Put a paused job back into the queue, or take back a wish to pause. Raises Conflict where it is neither."""
+    def resume(self, tenant: str, job_id: str, plan: Plan | None = None) -> tuple[Job, bool]:
+        """Put a paused job back into the queue, or take back a wish to pause. Raises Conflict where it is neither.
+
+        By a plan, to be run by as many processes as it says; that takes a paused one.
+        """
 
         def resumed(c: Connection, row: RowMapping) -> bool:
             _refuse_if_cancelled(row)
             if row["status"] == Status.PAUSED:
                 turn = next_turn(c, tenant, row["priority"])
-                queue_again(c, jobs.c.id == job_id, {"turn": turn})
-            elif row["pause_requested"]:
+                queue_again(c, jobs.c.id == job_id, {"turn": turn, **shared(plan)})
+            elif row["pause_requested"] and plan is None:
                 change(c, jobs.c.id == job_id, {"pause_requested": False}, "resume_requested", {})
             else:
                 raise _conflict(row, "only a paused job can be resumed")
@@ -188,11 +214,11 @@ class Store:
 
         return self._act(tenant, job_id, resumed)
 
-    def retry(self, tenant: str, job_id: str) -> tuple[Job, bool]:
+    def retry(self, tenant: str, job_id: str, plan: Plan | None = None) -> tuple[Job, bool]:
         """Queue a failed job again. Raises Conflict for any other.
 
         It goes on from its last checkpoint where the infrastructure had failed it, and from its beginning where it was
-        the job itself that could not go on.
+        the job itself that could not go on. By a plan, it is run by as many processes as that says.
         """
 
         def retried(c: Connection, row: RowMapping) -> bool:
@@ -209,7 +235,7 @@ class Store:
                 "error": None, "stop_reason": None, "finished_at": None, "losses": [], "turn": turn,
                 "cancel_requested": False, "waste": None,
             }  # fmt: skip
-            queue_again(c, jobs.c.id == job_id, fresh | anew)
+            queue_again(c, jobs.c.id == job_id, fresh | anew | shared(plan))
             return True
 
         return self._act(tenant, job_id, retried)
@@ -334,10 +360,13 @@ class Store:
 
     # What workers do
 
-    def claim(self, worker: str, lease_seconds: float) -> Lease | None:
-        """Take the queued job that is first in order; None where there is none."""
+    def claim(self, worker: str, lease_seconds: float, capacity: Capacity | None = None) -> Lease | None:
+        """Take the queued job that is first in order of those that the worker can hold (None: any); None where there
+        is none.
+        """
+        fits = true() if capacity is None else capacity.holds()
         first = (
-            select(jobs.c.id).where(self._claimable()).order_by(*TAKEN_FIRST).limit(1)
+            select(jobs.c.id).where(self._claimable(), fits).order_by(*TAKEN_FIRST).limit(1)
             .with_for_update(skip_locked=True).scalar_subquery()
         )  # fmt: skip
         values = {
@@ -504,11 +533,12 @@ class Store:
 
     # What keeps the queue moving
 
-    def due_hints(self, window: int, older_than: float) -> tuple[str, ...]:
-        """Of the first `window` jobs that can be claimed, those whose hint is too old (seconds); they count as hinted
-        now.
+    def due_hints(self, window: int, older_than: float, workers: Collection[Capacity] = ()) -> tuple[str, ...]:
+        """Of the first `window` jobs that can be claimed, and held by one of these workers (none: whoever will come),
+        those whose hint is too old (seconds); they count as hinted now.
         """
-        head = select(jobs.c.id, jobs.c.hinted_at).where(self._claimable())
+        fits = can_be_held(workers) if workers else true()
+        head = select(jobs.c.id, jobs.c.hinted_at).where(self._claimable(), fits)
         head_rows = head.order_by(*TAKEN_FIRST).limit(window).subquery()
         stale = or_(head_rows.c.hinted_at.is_(None), head_rows.c.hinted_at < now() - older_than)
         with self._db.read() as c:

@@ -55,10 +55,26 @@ class Submission:
         if key and (known := self.store.known(tenant, key)):
             return known, False
         planned = self.plan(tenant, spec)
-        job, is_new = self.store.submit(tenant, planned.spec, key, planned.warnings, planned.splits, origin)
+        needed = planned.memory.process_bytes
+        job, is_new = self.store.submit(tenant, planned.spec, key, planned.warnings, planned.splits, origin, needed)
         if is_new:
             self.hint(job)
         return job, is_new
+
+    def resume(self, tenant: str, job_id: str, gpus: int | None) -> tuple[Job, bool]:
+        """Put a paused job back into the queue, for so many processes (None: as it was). Raises Invalid, NotFound and
+        Conflict.
+        """
+        return self.store.resume(tenant, job_id, self._shared(tenant, job_id, gpus))
+
+    def retry(self, tenant: str, job_id: str, gpus: int | None) -> tuple[Job, bool]:
+        """Queue a failed job again, for so many processes (None: as it was). Raises Invalid, NotFound and Conflict."""
+        return self.store.retry(tenant, job_id, self._shared(tenant, job_id, gpus))
+
+    def _shared(self, tenant: str, job_id: str, gpus: int | None) -> Plan | None:
+        if gpus is None:
+            return None
+        return self.plan(tenant, replace(self.store.get(tenant, job_id).spec, gpus=gpus))
 
     def hint(self, job: Job) -> None:
         """Tell the workers that a job has been queued."""

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from service.core.jobs import Job, Status
+from service.core.spec.job import MOST_GPUS
 from service.schemas.fields import Text
 from service.schemas.pages import PageQuerySchema
 
@@ -102,6 +103,12 @@ class QueueSchema(Schema):
         allow_none=True,
         metadata={"description": "queued jobs that will be taken first, counted up to 1000; null once taken"},
     )
+    shortfall = fields.String(
+        allow_none=True,
+        metadata={
+            "description": "why no live worker can hold the queued job, which waits until one can; null otherwise"
+        },
+    )
 
 
 class ProgressSchema(Schema):
@@ -149,7 +156,7 @@ class JobSchema(Schema):
     created_at = Timestamp()
     started_at = Timestamp(allow_none=True)
     finished_at = Timestamp(allow_none=True)
-    queue = fields.Function(lambda job: {"jobs_ahead": job.jobs_ahead})
+    queue = fields.Function(lambda job: {"jobs_ahead": job.jobs_ahead, "shortfall": job.shortfall})
     progress = fields.Nested(ProgressSchema)
     best = fields.Nested(EpochSchema, allow_none=True)
     last = fields.Nested(EpochSchema, allow_none=True)
@@ -246,6 +253,17 @@ class JobsQuerySchema(PageQuerySchema):
             "statuses": [Status(word) for word in statuses],
             "wanted_labels": [tuple(pair.split("=", 1)) for pair in labels],
         }
+
+
+class SharedQuerySchema(Schema):
+    gpus = fields.Integer(
+        load_default=None,
+        validate=validate.Range(1, MOST_GPUS, error=f"Must be 1 to {MOST_GPUS}."),
+        metadata={
+            "description": "so many processes are to train it from now on, instead of as many as its spec says",
+            "allowed": f"a whole number, 1 to {MOST_GPUS}",
+        },
+    )
 
 
 class WaitQuerySchema(Schema):

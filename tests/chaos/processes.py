@@ -89,12 +89,16 @@ class Kept:
 class Deployment:
     """Workers and APIs over one database, one storage and one broker; nothing else is shared."""
 
-    def __init__(self, settings: Settings, workers: int, apis: int) -> None:
+    def __init__(
+        self, settings: Settings, workers: int, apis: int, host: str = "127.0.0.1", within: Sequence[Sequence[str]] = ()
+    ) -> None:
+        """The broker listens at `host`; `within` has the words of each worker that go before its command."""
         home = settings.home
         home.mkdir(parents=True, exist_ok=True)
         port = free_port()
-        self.settings = replace(settings, redis_url=f"redis://127.0.0.1:{port}/0")
-        broker = [broker_binary(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(home)]
+        self.settings = replace(settings, redis_url=f"redis://{host}:{port}/0")
+        broker = [broker_binary(), "--port", str(port), "--bind", host, "--save", "", "--dir", str(home)]
+        broker += ["--protected-mode", "no"]
         self.broker = Kept("broker", broker, home / "broker.log", {}, delay=1.0)
         self.urls: list[str] = []
         self.apis: list[Kept] = []
@@ -106,7 +110,7 @@ class Deployment:
         self.workers: list[Kept] = []
         for number in range(workers):
             own = replace(self.settings, home=home / f"worker-{number}")  # each as if on a machine of its own
-            command = [sys.executable, "-m", "workers"]
+            command = [*(within[number] if within else ()), sys.executable, "-m", "workers"]
             self.workers.append(Kept(f"worker {number}", command, home / f"worker-{number}.log", own.to_env()))
 
     def trainers(self) -> list[psutil.Process]:

@@ -61,6 +61,16 @@ def test_a_spec_is_posted_a_model_trained_and_downloaded(client: Rightfit, tmp_p
     assert report["data"]["split"]["train"] == {"images": len(split["train"]), "sha256": digest}
 
 
+def test_a_job_that_is_too_large_for_the_worker_says_so_and_holds_up_nobody(client: Rightfit) -> None:
+    with client:
+        large = client.submit(SPEC | {"gpus": 64, "priority": 9})
+        assert "no live worker can hold it; the largest has" in large["queue"]["shortfall"]
+        *_, ended = client.changes(client.submit(SPEC | {"seed": 9, "epochs": 1})["id"])
+        assert ended["status"] == "succeeded"
+        assert client.job(large["id"])["status"] == "queued"
+        assert client.cancel(large["id"])["status"] == "cancelled"
+
+
 def test_a_trained_model_is_asked_for_the_class_of_pictures(serving: Serving, client: Rightfit) -> None:
     with client:
         job = client.submit(SPEC | {"seed": 8})

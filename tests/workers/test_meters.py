@@ -51,7 +51,7 @@ class Seen:
         self.meters, self.bench = Meters(), bench
         stored = self.meters.common.watched(storage or bench.storage)
         self.bench.supervisor = Supervisor(
-            bench.settings, bench.store, stored, bench.shelf, bench.context, Observer(self.meters)
+            bench.settings, bench.store, stored, bench.shelf, bench.context, observer=Observer(self.meters)
         )
 
     def __call__(self, name: str, **labels: str) -> float:

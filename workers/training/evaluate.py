@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workers.training.data.batches import Batches
+from workers.training.group import ALONE, Group
 
 MOST_IMAGES = 1024  # at a time; more than in training, since no activations are kept
 TIMES_TRAINING = 16  # the training batch, for which memory is known to be there, activations and gradients included
@@ -56,22 +57,23 @@ def scoring_batch(batches: Batches, training_batch: int) -> int:
 
 
 @torch.no_grad()
-def score_each(model: nn.Module, batches: Batches, batch_size: int) -> tuple[Tensor, Tensor]:
+def score_each(model: nn.Module, batches: Batches, batch_size: int, group: Group = ALONE) -> tuple[Tensor, Tensor]:
     """Score every image once: (losses float64 [n], in the order of the batches; how many were right, float64 []).
 
     Both are still on the device. Always in float32 (which a GPU may compute as TF32), whatever precision the training
-    steps use. Changes no parameter, buffer, mode or random state, and does not synchronize.
+    steps use. Changes no parameter, buffer, mode or random state, and does not synchronize. The processes of a group
+    score every n-th batch each, and all get the scores of all.
     """
-    losses = torch.empty(len(batches), dtype=torch.float64, device=batches.device)
+    losses = torch.zeros(len(batches), dtype=torch.float64, device=batches.device)
     hits = torch.zeros((), dtype=torch.float64, device=batches.device)
-    done = 0
+    done = group.rank * batch_size
     with eval_mode(model):
-        for images, labels in batches.in_order(batch_size):
+        for images, labels in batches.in_order(batch_size, group.rank, group.size):
             logits = model(images)
             losses[done : done + len(labels)] = F.cross_entropy(logits, labels, reduction="none")
             hits += (logits.argmax(1) == labels).sum()
-            done += len(labels)
-    return losses, hits
+            done += group.size * batch_size
+    return group.add_(losses), group.add_(hits)
 
 
 def standard_error(values: Tensor) -> Tensor:

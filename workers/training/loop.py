@@ -12,6 +12,7 @@ from service.core.spec import JobSpec
 from workers.training.checkpoint import Weights
 from workers.training.data.batches import Batches
 from workers.training.evaluate import score_each, scoring_batch, standard_error, train_mode
+from workers.training.group import ALONE, Group
 from workers.training.precision import Precision
 from workers.training.schedule import lr_share
 from workers.training.state import EpochResult, Snapshot, State
@@ -64,6 +65,7 @@ def fit(
     resume_from: Snapshot | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     joules: Callable[[], float | None] = lambda: None,
+    group: Group = ALONE,
 ) -> Fitted:
     """Train `model` in place until early stopping, the epochs, the time or `should_stop` end it.
 
@@ -77,13 +79,16 @@ def fit(
     that is given one as `resume_from` goes on from there and comes to the same result as if it had never been
     interrupted, bit for bit on a CPU; one that had ended ends at once. Raises CheckpointMismatch where it is of another
     spec or other data. `joules` reads the device's energy meter, None where it has none.
+
+    Several processes that call this alike, each with its own part of one `group`, train one model together and come to
+    the same result each, up to rounding that of one process alone (dropout draws from other streams). The first one
+    decides for all of them: only its `should_stop` is asked, its time counts, and its callbacks are called.
     """
-    train, device = parts.train, parts.train.device
-    steps = train.steps(spec.batch_size)
-    state = State.fresh(spec, model, steps, device)
-    if resume_from is not None:
-        state.restore(resume_from, parts.digest)
-    step, scoring = Step(state, train), scoring_batch(parts.validation, spec.batch_size)
+    if not group.leads:
+        on_epoch = on_best = on_checkpoint = _unheard
+    train, steps = parts.train, parts.train.steps(spec.batch_size)
+    state = _begun(model, parts, spec, group, resume_from)
+    step, scoring = Step(state, train, group), scoring_batch(parts.validation, spec.batch_size)
     checkpoint_due = time.monotonic() + checkpoint_seconds
 
     def ended(reason: str) -> Fitted:
@@ -99,25 +104,24 @@ def fit(
 
         train_mode(model)
         for pixels, labels in train.shuffled(spec.batch_size, state.order, skip=state.step):
-            if reason := should_stop() or _out_of_time(state):
+            now = time.monotonic()
+            reason, is_due = group.agree((should_stop() or _out_of_time(state), now >= checkpoint_due))
+            if reason:
                 return ended(reason)
-            if (due := time.monotonic()) >= checkpoint_due:
+            if is_due:
                 on_checkpoint(state.snapshot(parts.digest))
-                checkpoint_due = _next_checkpoint(due, checkpoint_seconds)
+                checkpoint_due = _next_checkpoint(now, checkpoint_seconds)
             share = lr_share(spec.schedule, (state.epoch - 1) * steps + state.step, steps, spec.epochs)
             lr = spec.optimizer.lr * share * state.plateau.share
             state.losses[state.step], state.hits[state.step] = step(pixels, labels, lr)
             state.step += 1
 
-        losses, hits = score_each(state.scored, parts.validation, scoring)
-        clean = score_each(state.scored, parts.clean, scoring)[0] if parts.clean else losses
+        losses, hits = score_each(state.scored, parts.validation, scoring, group)
+        clean = score_each(state.scored, parts.clean, scoring, group)[0] if parts.clean else losses
         change = losses - state.best_losses if state.best_losses is not None else losses
-        measured = torch.stack(
-            [
-                state.losses.sum(), state.hits.sum(), step.penalty(), losses.mean(), hits, clean.mean(),
-                standard_error(losses), standard_error(change),
-            ]
-        ).tolist()  # fmt: skip  # the one synchronization of the epoch
+        trained = group.add_(torch.stack([state.losses.sum(), state.hits.sum()]))
+        scored = [step.penalty(), losses.mean(), hits, clean.mean(), standard_error(losses), standard_error(change)]
+        measured = group.agree(torch.cat([trained, torch.stack(scored)]).tolist())  # the epoch's one synchronization
         train_loss, train_accuracy = (value / len(train) for value in measured[:2])
         val_loss, val_accuracy = measured[3], measured[4] / len(parts.validation)
         finite = math.isfinite(train_loss) and math.isfinite(val_loss)
@@ -145,11 +149,29 @@ def fit(
             epochs_without_improvement=state.stopper.state.epochs_without_improvement,
             val_loss_se=measured[6] if has_noise else None,
             val_change_se=measured[7] if has_noise and had_best else None,
-            joules=None if joules_before is None or joules_after is None else joules_after - joules_before,
+            joules=_spent(joules_before, joules_after, group),
         )
         state.close_epoch(result)
         on_epoch(result)
     return ended(_verdict(state) or "max_epochs")
+
+
+def _begun(model: nn.Module, parts: Parts, spec: JobSpec, group: Group, resume_from: Snapshot | None) -> State:
+    """Where the run begins, or goes on. Raises CheckpointMismatch."""
+    state = State.fresh(spec, model, parts.train.steps(spec.batch_size), parts.train.device, group)
+    if resume_from is not None:
+        state.restore(resume_from, parts.digest)
+    return state
+
+
+def _unheard(_: object) -> None:
+    """What is told by a process that does not lead its group."""
+
+
+def _spent(before: float | None, after: float | None, group: Group) -> float | None:
+    """Joules between two readings, of all devices; None where one has no meter."""
+    spent = group.gather(None if before is None or after is None else after - before)
+    return None if None in spent else sum(one for one in spent if one is not None)
 
 
 def _next_checkpoint(started: float, every: float) -> float:

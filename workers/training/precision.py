@@ -15,6 +15,8 @@ from workers.training.evaluate import eval_mode
 
 Precision = Literal["fp32", "bf16"]
 
+# The variable that names one, and the names that are looked for: as torch and Triton do.
+COMPILERS = {"cpu": ("CXX", "g++", "clang++"), "cuda": ("CC", "gcc", "clang")}
 BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")  # without them a CPU emulates bfloat16, several times slower
 # Where bf16 gained on 2 cores with avx512_bf16, batch after batch beside fp32: 1.1 to 1.9 times from these on (cnn,
 # mlp, resnet18, densenet121, vit_b_16, swin_t), 0.6 to 0.96 times below (mobilenet_v2, efficientnet_b0, shufflenet).
@@ -46,13 +48,15 @@ def compiled(spec: JobSpec, model: nn.Module, device: torch.device) -> Callable[
     """What the training steps call: the model, or its compiled twin over the same parameters.
 
     auto does not compile: on a CPU it takes longer than it saves. `on` compiles; on a GPU with CUDA graphs, which
-    spares small networks the cost of launching each operation. Raises CompilerUnavailable on a CPU without one.
+    spares small networks the cost of launching each operation. Raises CompilerUnavailable where there is none: on a CPU
+    one for C++ compiles the network, on a GPU one for C what launches Triton's kernels.
     """
     if spec.compile != "on":
         return model
-    if device.type == "cpu" and not any(map(shutil.which, [os.environ.get("CXX", "g++"), "clang++"])):
+    variable, first, second = COMPILERS[device.type]
+    if not any(map(shutil.which, [os.environ.get(variable, first), second])):
         raise CompilerUnavailable(
-            "compile on needs a C++ compiler on the worker for a CPU, and there is none; use compile off"
+            f"compile on needs a compiler ({first} or {second}) on the worker, and there is none; use compile off"
         )
     mode = "reduce-overhead" if device.type == "cuda" else "default"
     forward: Callable[[Tensor], Tensor] = torch.compile(model, mode=mode)

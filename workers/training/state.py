@@ -1,7 +1,7 @@
 """Everything that changes while a model is trained, and how it is saved and put back: a resumed run is the same run."""
 
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from service.core.errors import CheckpointMismatch
 from service.core.spec import JobSpec
 from service.core.stopping import Stopper
 from workers.training.checkpoint import Weights, weights_of
+from workers.training.group import ALONE, Group
 from workers.training.optim import build_optimizer
 from workers.training.regularization.ema import MovingAverage
 from workers.training.schedule import Plateau
@@ -65,8 +66,9 @@ class State:
     order: torch.Generator  # of the training images
     augmentation: torch.Generator  # and of mixing
     order_at_start: Tensor  # the state of `order` at the start of the epoch: the epoch's order is drawn from it
-    losses: Tensor  # float64 [steps of an epoch], on the device: summed data terms of the batches
+    losses: Tensor  # float64 [steps of an epoch], on the device: summed data terms of this process's rows
     hits: Tensor  # likewise: images that were right
+    group: Group = ALONE
     history: list[EpochResult] = field(default_factory=list)
     best: Weights | None = None
     best_losses: Tensor | None = None  # float64 [validation images], on the device: of the best epoch
@@ -76,9 +78,11 @@ class State:
     epoch_started: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def fresh(cls, spec: JobSpec, model: nn.Module, steps: int, device: torch.device) -> "State":
-        """The state before the first batch. Seeds the global random state from the spec: dropout draws from it."""
-        torch.manual_seed(derive(spec.seed, "dropout"))
+    def fresh(cls, spec: JobSpec, model: nn.Module, steps: int, device: torch.device, group: Group = ALONE) -> "State":
+        """The state before the first batch. Seeds the global random state from the spec: dropout draws from it, in each
+        process of a group another one.
+        """
+        torch.manual_seed(derive(spec.seed, f"dropout/{group.rank}" if group.rank else "dropout"))
         regularization, order = spec.regularization, generator(spec.seed, "order")
         return cls(
             spec=spec,
@@ -94,6 +98,7 @@ class State:
             augmentation=generator(spec.seed, "augmentation"),
             losses=torch.zeros(steps, dtype=torch.float64, device=device),
             hits=torch.zeros(steps, dtype=torch.float64, device=device),
+            group=group,
         )
 
     @property
@@ -112,8 +117,16 @@ class State:
         self.epoch, self.step, self.order_at_start = self.epoch + 1, 0, self.order.get_state()
 
     def snapshot(self, data: str) -> Snapshot:
-        """All of it, sharing memory with the run: to be written before the next batch. `data` is the data's digest."""
+        """All of it, sharing memory with the run: to be written before the next batch. `data` is the data's digest.
+
+        Every process of a group must take it at the same batch; that of the first is the one to write.
+        """
         now = time.monotonic()
+        for counted in (self.losses, self.hits):
+            self.group.add_(counted)
+            if not self.group.leads:
+                counted.zero_()  # what they have counted so far is the first one's from now on
+        random, *others = self.group.gather(_random_state(self.losses.device))
         return {
             "spec": self.spec.to_dict(),
             "data": data,
@@ -133,13 +146,14 @@ class State:
             "history": [asdict(result) for result in self.history],
             "order": self.order_at_start,
             "augmentation": self.augmentation.get_state(),
-            "random": torch.get_rng_state(),
-            "cuda_random": torch.cuda.get_rng_state(self.losses.device) if self.losses.is_cuda else None,
+            **random,
+            "others": others,
         }
 
     def restore(self, snapshot: Snapshot, data: str) -> None:
         """Put a snapshot back, the process's random state with it. Raises CheckpointMismatch."""
-        if JobSpec.from_dict(snapshot["spec"]) != self.spec or snapshot["data"] != data:
+        theirs = replace(JobSpec.from_dict(snapshot["spec"]), gpus=self.spec.gpus)  # the same run, however it is shared
+        if theirs != self.spec or snapshot["data"] != data:
             raise CheckpointMismatch("the checkpoint is of another spec or of other data")
         now = time.monotonic()
         self.epoch, self.step = snapshot["epoch"], snapshot["step"]
@@ -153,12 +167,28 @@ class State:
         self.best_losses = best_losses if best_losses is None else best_losses.to(self.losses.device)
         self.stopper.load_state_dict(snapshot["stopper"])
         self.plateau.load_state_dict(snapshot["plateau"])
-        self.losses.copy_(snapshot["losses"])
-        self.hits.copy_(snapshot["hits"])
+        if self.group.leads:
+            self.losses.copy_(snapshot["losses"])
+            self.hits.copy_(snapshot["hits"])
         self.history = [EpochResult(**result) for result in snapshot["history"]]
         self.order_at_start = snapshot["order"]
         self.order.set_state(self.order_at_start)
         self.augmentation.set_state(snapshot["augmentation"])
-        torch.set_rng_state(snapshot["random"])
-        if snapshot["cuda_random"] is not None and self.losses.is_cuda:
-            torch.cuda.set_rng_state(snapshot["cuda_random"], self.losses.device)
+        self._restore_random_state(snapshot)
+
+    def _restore_random_state(self, snapshot: Snapshot) -> None:
+        """This process's own; one more than the snapshot was taken of begins a stream of its own."""
+        known = [snapshot, *snapshot.get("others", ())]  # former releases knew no others
+        if self.group.rank >= len(known):
+            torch.manual_seed(derive(self.spec.seed, f"dropout/{self.group.rank} from {self.epoch}/{self.step}"))
+            return
+        state = known[self.group.rank]
+        torch.set_rng_state(state["random"])
+        if state["cuda_random"] is not None and self.losses.is_cuda:
+            torch.cuda.set_rng_state(state["cuda_random"], self.losses.device)
+
+
+def _random_state(device: torch.device) -> dict[str, Tensor | None]:
+    """The process's own, which dropout draws from."""
+    on_gpu = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+    return {"random": torch.get_rng_state(), "cuda_random": on_gpu}

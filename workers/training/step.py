@@ -6,6 +6,7 @@ from torch import Tensor
 from workers.training.data.augmentation import augment
 from workers.training.data.augmentation.random_erasing import random_erasing
 from workers.training.data.batches import Batches
+from workers.training.group import Group
 from workers.training.precision import autocast, choose_precision, compiled
 from workers.training.regularization.class_weights import balanced_weights
 from workers.training.regularization.cross_entropy import mixed_cross_entropy
@@ -20,12 +21,13 @@ from workers.training.state import State
 class Step:
     """Moves the weights of a run's state by one batch; never waits for the device."""
 
-    def __init__(self, state: State, train: Batches) -> None:
+    def __init__(self, state: State, train: Batches, group: Group) -> None:
         spec, model = state.spec, state.model
-        self._state, self._train = state, train
+        self._state, self._train, self._group = state, train, group
         self._regularization, self._augmentation = spec.regularization, spec.augmentation
         self.precision = choose_precision(spec, model, train.shape, train.device)
-        self._forward, self._autocast = compiled(spec, model, train.device), autocast(self.precision, train.device)
+        self._forward = compiled(spec, group.parallel(model), train.device)
+        self._autocast = autocast(self.precision, train.device)
         self._trained = [p for p in model.parameters() if p.requires_grad]
         self._penalized, _ = split_parameters(model, spec.regularization.decay_norm_and_bias)
         self._units, _ = split_parameters(model, norm_and_bias_too=False)
@@ -39,9 +41,11 @@ class Step:
         """Learn from uint8 images [B, C, H, W] with int64 labels [B], both on the device, at learning rate `lr`.
 
         Gives two scalars on the device: the batch's summed data term and how many images were right; of a mixed
-        image, each label counts with its share.
+        image, each label counts with its share. In a group they are those of this process's rows.
         """
-        batch = self._seen(pixels, labels)
+        count, rows = len(labels), self._group.rows(len(labels))
+        portion = self._group.portion(count)
+        batch = self._seen(pixels, labels).rows(rows)
         optimizer, regularization = self._state.optimizer, self._regularization
         for group in optimizer.param_groups:
             group["lr"] = lr
@@ -56,13 +60,17 @@ class Step:
                 regularization.label_smoothing,
                 self._class_weights,
             )
-        objective = loss + l1_penalty(self._penalized, self._l1_in_loss) if self._l1_in_loss else loss
+        weight = portion * self._group.size / count  # the mean of the processes' gradients is the batch's
+        objective = loss if weight == 1 else loss * weight
+        if self._l1_in_loss:
+            objective = objective + l1_penalty(self._penalized, self._l1_in_loss)
         objective.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         if regularization.gradient_clip_norm is not None:
             clip_gradients_(self._trained, regularization.gradient_clip_norm)
         optimizer.step()
         self._constrain(lr)
-        return loss.detach() * len(labels), _hits(logits.detach(), batch)
+        hits = _hits(logits.detach(), batch)
+        return loss.detach() * portion, hits if portion == len(batch.labels) else hits * (portion / len(batch.labels))
 
     @torch.no_grad()
     def penalty(self) -> Tensor:

@@ -24,6 +24,9 @@ def _of_training(spec: JobSpec) -> Iterator[Fault]:
         detail = "validation and test leave less than a tenth to train on"
         allowed = f"a sum with val_fraction up to {MOST_HELD_OUT}"
         yield Fault("/dataset/test_fraction", detail, allowed, ("/dataset/val_fraction",))
+    if spec.batch_size < spec.gpus:
+        detail, allowed = f"{spec.gpus} processes cannot share a batch of {spec.batch_size}", f"{spec.gpus} or more"
+        yield Fault("/batch_size", detail, f"{allowed}, or fewer gpus", ("/gpus",))
     if optimizer.momentum and optimizer.name != "sgd":
         detail = f"{optimizer.name} has no momentum; its betas play that part"
         yield Fault("/optimizer/momentum", detail, "0, or name sgd", ("/optimizer/name",))

@@ -174,6 +174,9 @@ class Webhook:
     )  # fmt: skip
 
 
+MOST_GPUS = 64  # of one machine
+
+
 @dataclass(frozen=True)
 class JobSpec:
     """Everything that decides a run. Same spec, same machine: same history."""
@@ -198,6 +201,13 @@ class JobSpec:
     )
     priority: int = option("9 is taken first", 5, minimum=0, maximum=9)
     device: Literal["auto", "cpu", "cuda"] = option("where to train; auto: a GPU when the worker has one", "auto")
+    gpus: int = option(
+        "so many processes train the job together on one worker, each on a GPU of its own and on its share of every "
+        "batch (on a worker without GPUs they share its cores); the losses are those of a single one",
+        1,
+        minimum=1,
+        maximum=MOST_GPUS,
+    )
     precision: Literal["auto", "fp32", "bf16"] = option(
         "of the forward and backward pass in training; scores are always fp32. auto: bf16 where it gains, "
         "on a GPU that has it and for large networks on a CPU with avx512_bf16 or amx",

@@ -1,5 +1,6 @@
 """Where artifacts and checkpoints live: a local folder or an S3 bucket."""
 
+import os
 import re
 from pathlib import Path
 
@@ -16,6 +17,8 @@ __all__ = ["Artifact", "Counted", "LocalStorage", "Storage", "discard", "open_st
 def open_storage(url: str) -> Storage:
     """The storage that RIGHTFIT_STORAGE_URL names: a folder's path, file:///path, or s3://bucket/prefix."""
     if found := S3_URL.fullmatch(url):
+        if os.environ.get("AWS_ENDPOINT_URL") == "":
+            raise SettingsError("AWS_ENDPOINT_URL is empty; allowed: the address of what speaks S3, or not to be set")
         from service.core.storage.s3 import S3Storage  # noqa: PLC0415 - only where it is used: the library is large
 
         return S3Storage(found[1], found[2] or "")

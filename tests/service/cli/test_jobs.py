@@ -87,6 +87,9 @@ def test_jobs_are_paused_resumed_and_cancelled(rightfit: Type, spec: str) -> Non
     job = told(rightfit("train", spec, "--json"))["id"]
     assert "paused" in rightfit("pause", job).stdout
     assert told(rightfit("resume", job, "--json"))["status"] == "queued"
+    assert "paused" in rightfit("pause", job).stdout
+    assert told(rightfit("resume", job, "--gpus", "2", "--json"))["spec"]["gpus"] == 2
+    assert "waits: no worker is alive" in rightfit("show", job).stdout
     assert told(rightfit("cancel", job, "--json"))["status"] == "cancelled"
     refused = rightfit("retry", job)
     assert refused.exit_code == 3

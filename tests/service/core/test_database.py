@@ -76,7 +76,7 @@ def test_sqlite_is_set_to_lose_nothing(database: Database) -> None:
 def test_a_failed_write_leaves_nothing(database: Database) -> None:
     def write_and_fail() -> None:
         with database.write() as c:
-            c.exec_driver_sql("INSERT INTO workers VALUES ('w', 1)")
+            c.exec_driver_sql("INSERT INTO workers (id, seen_at) VALUES ('w', 1)")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

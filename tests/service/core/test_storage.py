@@ -136,6 +136,12 @@ def test_a_bucket_that_is_not_there_says_so(s3_environment: None) -> None:
         open_storage("s3://no-such-bucket").check()
 
 
+def test_an_empty_address_of_s3_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "")
+    with pytest.raises(SettingsError, match="AWS_ENDPOINT_URL is empty"):
+        open_storage("s3://bucket")
+
+
 @pytest.mark.parametrize("url", ["ftp://somewhere", "s3://", "s3://UPPER/x"])
 def test_an_unknown_kind_of_storage_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="allowed"):

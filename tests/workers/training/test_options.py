@@ -226,8 +226,11 @@ def test_the_precision_that_was_chosen_is_the_one_that_trains(monkeypatch: pytes
     assert losses("auto") == losses("fp32")
 
 
-def test_compiling_without_a_compiler_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("device", "needed"), [("cpu", "g\\+\\+"), ("cuda", "gcc")])
+def test_compiling_without_a_compiler_says_so(monkeypatch: pytest.MonkeyPatch, device: str, needed: str) -> None:
     monkeypatch.setenv("PATH", "")
-    monkeypatch.delenv("CXX", raising=False)
-    with pytest.raises(CompilerUnavailable, match="compile off"):
-        trained(spec(compile="on"))
+    for name in ("CC", "CXX"):
+        monkeypatch.delenv(name, raising=False)
+    given = spec(compile="on")
+    with pytest.raises(CompilerUnavailable, match=f"{needed}.*compile off"):
+        compiled(given, network(given), torch.device(device))

@@ -11,6 +11,7 @@ from tests.pictures import encoded, folders, stripes, zipped
 from workers.ingest.read import read
 from workers.training.data import Places
 from workers.training.data.images import CHUNK_BYTES, ImageSet
+from workers.training.data.packed import load
 from workers.training.data.prepare import Prepared, prepare
 from workers.training.data.split import stratified_split
 
@@ -39,6 +40,8 @@ def test_images_of_several_sizes_are_brought_to_one(tmp_path: Path) -> None:
     assert found.images.shape == (3, 12, 12)
     assert found.images.side is None
     assert (found.images.take(torch.tensor([15])) == 77).all()
+    found.images.stored.fill_(78)  # in the file: who trains beside us does not make it again
+    assert (load(tmp_path / "pack", 12, tmp_path).take(torch.tensor([15])) == 78).all()
 
 
 def test_folders_that_divide_the_set_are_obeyed(tmp_path: Path) -> None:

@@ -35,9 +35,12 @@ class Batches(ABC):
         """How many images there are."""
         return len(self._indices)
 
-    def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """(images float32 [B, C, H, W] normalized, labels int64 [B]); the last batch may be smaller."""
-        for pixels, labels in self._take(torch.split(self._indices, batch_size)):
+    def in_order(self, batch_size: int, first: int = 0, every: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
+        """(images float32 [B, C, H, W] normalized, labels int64 [B]); the last batch may be smaller.
+
+        Of all batches only the one with index `first` and `every` so many after it.
+        """
+        for pixels, labels in self._take(torch.split(self._indices, batch_size)[first::every]):
             yield self.normalized(pixels), labels
 
     def shuffled(self, batch_size: int, order: torch.Generator, skip: int = 0) -> Iterator[tuple[Tensor, Tensor]]:

@@ -1,4 +1,4 @@
-"""How many bytes of images a device has room for."""
+"""How much memory there is, and how many bytes of images a device has room for."""
 
 import os
 from pathlib import Path
@@ -13,6 +13,21 @@ def room(device: torch.device) -> int:
     """Half of the memory that is free on the device, in bytes."""
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _free_ram()
     return int(SHARE * free)
+
+
+def of_gpus() -> tuple[int, ...]:
+    """Bytes of memory of each GPU that this process may use. Touches CUDA."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return tuple(torch.cuda.get_device_properties(index).total_memory for index in range(count))
+
+
+def of_the_machine() -> int:
+    """Bytes of memory of the machine, or of the container that we are in."""
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        return min(total, int((CGROUP / "memory.max").read_text()))
+    except (OSError, ValueError):  # no such file, or `max`
+        return total
 
 
 def _free_ram() -> int:

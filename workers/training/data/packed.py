@@ -16,7 +16,8 @@ RESIZED = ".images.bin"  # in the run's own folder
 def load(folder: Path, side: int | None, scratch: Path) -> ImageSet:
     """The set in a pack's folder, mapped into memory, not read.
 
-    Images of different sizes are brought to squares of `side` once, in a file in `scratch`.
+    Images of different sizes are brought to squares of `side` once, in a file in `scratch`: that of a process which
+    has done so is used.
     """
     contents = Contents.of_pack(folder)
     with np.load(folder / INDEX, allow_pickle=False) as index:
@@ -42,10 +43,18 @@ def load(folder: Path, side: int | None, scratch: Path) -> ImageSet:
 
 def _resized(pixels: Tensor, columns: dict[str, Tensor], channels: int, side: int, target: Path) -> Tensor:
     """uint8 [N, C, side, side], channels last."""
-    offsets, heights, widths = (columns[name].tolist() for name in ("offsets", "heights", "widths"))
-    size = len(offsets) * side * side * channels
+    is_done, count = target.exists(), len(columns["offsets"])
+    size = count * side * side * channels
     images = torch.from_file(str(target), shared=True, size=size, dtype=torch.uint8).view(-1, side, side, channels)
-    for image, offset, height, width in zip(images, offsets, heights, widths, strict=True):
+    if not is_done:
+        _resize_into(images, pixels, columns)
+    return images.permute(0, 3, 1, 2)
+
+
+def _resize_into(images: Tensor, pixels: Tensor, columns: dict[str, Tensor]) -> None:
+    """Fill images uint8 [N, side, side, C] from pixels uint8 [all bytes]."""
+    _, side, _, channels = images.shape
+    places = zip(*(columns[name].tolist() for name in ("offsets", "heights", "widths")), strict=True)
+    for image, (offset, height, width) in zip(images, places, strict=True):
         whole = pixels[offset : offset + height * width * channels].view(height, width, channels).permute(2, 0, 1)
         image.copy_(transforms.resize(whole, [side, side], antialias=True).permute(1, 2, 0))
-    return images.permute(0, 3, 1, 2)

@@ -20,6 +20,10 @@ class Mixed:
     other_labels: Tensor
     share: float
 
+    def rows(self, chosen: slice) -> "Mixed":
+        """Some images of the batch."""
+        return Mixed(self.images[chosen], self.labels[chosen], self.other_labels[chosen], self.share)
+
 
 def mix(images: Tensor, labels: Tensor, mixup_alpha: float, cutmix_alpha: float, random: torch.Generator) -> Mixed:
     """Mix a batch with a random permutation of itself by a share from Beta(alpha, alpha), one for the whole batch.

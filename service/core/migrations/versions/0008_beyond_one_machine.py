@@ -33,9 +33,11 @@ def upgrade() -> None:
         op.add_column("jobs", column)
     for column in _of_workers():
         op.add_column("workers", column)
+    op.create_index("workers_seen", "workers", ["seen_at"])
 
 
 def downgrade() -> None:
+    op.drop_index("workers_seen", "workers")
     for column in _of_workers():
         op.drop_column("workers", column.name)
     for column in _of_jobs():

@@ -1,0 +1,31 @@
+"""The compose files as Compose reads them, with the example of the variables beside them."""
+
+import re
+from typing import Any
+
+import yaml
+
+from service.core.settings import Settings
+from tests.deploy import dockerfile
+from tests.servers import ROOT
+
+FOLDER = ROOT / "deploy" / "compose"
+GPU = "compose.gpu.yaml"
+VARIABLE = re.compile(r"\$\{([A-Z0-9_]+):([?-])([^}]*)\}")
+_LINES = (FOLDER / ".env.example").read_text().splitlines()
+EXAMPLE = dict(line.split("=", 1) for line in _LINES if line and line[0] != "#")
+
+
+def filled(text: str) -> str:
+    """As Compose fills it in, with `secret` for each password."""
+    return VARIABLE.sub(lambda found: EXAMPLE[found[1]] or "secret", text)
+
+
+def services(file: str = "compose.yaml") -> dict[str, dict[str, Any]]:
+    made: dict[str, dict[str, Any]] = yaml.safe_load(filled((FOLDER / file).read_text()))["services"]
+    return made
+
+
+def settings_of(name: str) -> Settings:
+    service = services()[name]
+    return Settings.from_env(dockerfile.environment(service["build"]["target"]) | service["environment"])

@@ -1,0 +1,60 @@
+"""The overlays as they are built, and what is in them."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+from deploy import validate
+from deploy.validate import KUBERNETES, OVERLAYS, Manifest
+from service.core.settings import Settings
+from tests.deploy import dockerfile
+
+NAMES = [folder.name for folder in OVERLAYS]
+SECRETS = KUBERNETES / "base" / "secrets.example.yaml"
+_built: dict[str, list[Manifest]] = {}
+
+
+def manifests(overlay: str) -> list[Manifest]:
+    if overlay not in _built:
+        _built[overlay] = validate.built(KUBERNETES / "overlays" / overlay)
+    return copy.deepcopy(_built[overlay])
+
+
+def one(overlay: str, kind: str, name: str) -> Manifest:
+    (found,) = (m for m in manifests(overlay) if m["kind"] == kind and m["metadata"]["name"] == name)
+    return found
+
+
+def pods(overlay: str) -> Iterator[tuple[str, dict[str, Any], dict[str, str]]]:
+    """Each pod's owner, specification and labels."""
+    for manifest in manifests(overlay):
+        if "template" in manifest.get("spec", {}):
+            template = manifest["spec"]["template"]
+            yield manifest["metadata"]["name"], template["spec"], template["metadata"]["labels"]
+
+
+def container(overlay: str, name: str) -> dict[str, Any]:
+    (found,) = (spec["containers"][0] for owner, spec, _ in pods(overlay) if owner == name)
+    return dict(found)
+
+
+def volume(overlay: str, name: str, of: str) -> dict[str, Any]:
+    (spec,) = (spec for owner, spec, _ in pods(overlay) if owner == name)
+    (found,) = (v["emptyDir"] for v in spec["volumes"] if v["name"] == of)
+    return dict(found)
+
+
+def secrets() -> dict[str, dict[str, str]]:
+    """The keys and values of the example, by secret."""
+    return {m["metadata"]["name"]: m["stringData"] for m in validate.documents(SECRETS.read_text())}
+
+
+def settings_of(overlay: str, name: str) -> Settings:
+    """What the container of that name reads, with the secrets of the example."""
+    target = "worker" if name == "rightfit-worker" else "api"
+    return Settings.from_env(dockerfile.environment(target) | configured(overlay) | secrets()["rightfit-secrets"])
+
+
+def configured(overlay: str) -> dict[str, str]:
+    (found,) = (m["data"] for m in manifests(overlay) if m["kind"] == "ConfigMap")
+    return dict(found)

@@ -1,0 +1,244 @@
+"""Kubernetes's manifests as they are built: valid, restricted, and right about our images, settings and times."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy import validate
+from deploy.validate import KUBERNETES, Broken
+from service.docs import FOLDER
+from service.standalone import refuse_open_door
+from tests.deploy import compose, dockerfile
+from tests.deploy.facts import GUNICORN_SECONDS, SETTINGS, VERSION, in_units, stopping_seconds
+from tests.deploy.kubernetes import NAMES, configured, container, manifests, one, pods, secrets, settings_of, volume
+
+UPLOADS_AT_ONCE = 8  # of so many threads of the API, one takes an upload
+EVERY = pytest.mark.parametrize("overlay", NAMES)
+
+
+def test_every_overlay_and_the_example_of_the_secrets_are_valid(capsys: pytest.CaptureFixture[str]) -> None:
+    assert NAMES == ["cpu", "gpu", "keda"]
+    assert validate.main() == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value"),
+    [
+        ("Deployment", "spec/template/spec/containers/0/imagePullPolcy", "Always"),
+        ("Deployment", "spec/replica", 2),
+        ("Deployment", "spec/template/spec/terminationGracePeriodSeconds", "long"),
+        ("NetworkPolicy", "spec/egresses", []),
+        ("ScaledObject", "spec/minReplicas", 1),
+        ("ScaledObject", "spec/triggers/0/metadata/queue", "hints"),
+        ("ScaledObject", "spec/triggers/0/type", "redis"),
+        ("ScaledObject", "spec/advanced/horizontalPodAutoscalerConfig/behavior/scaleDown/window", 600),
+        ("TriggerAuthentication", "spec/secretTargetRef/0/namespace", "rightfit"),
+        ("Deployment", "kind", "Deploiment"),
+        ("ScaledObject", "kind", "ScaledThing"),
+    ],
+)
+def test_the_check_goes_red(kind: str, path: str, value: object) -> None:
+    manifest = next(m for m in manifests("keda") if m["kind"] == kind)
+    validate.check(manifest)
+    *way, last = path.split("/")
+    place: Any = manifest
+    for step in way:
+        place = place[int(step) if step.isdigit() else step]
+    place[last] = value
+    with pytest.raises(Broken, match=manifest["kind"]):
+        validate.check(manifest)
+
+
+def test_the_overlay_of_the_documents_can_be_built_and_is_valid(tmp_path: Path) -> None:
+    text = (FOLDER / "deploying.md").read_text("utf-8")
+    (shown,) = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (tmp_path / "rightfit").mkdir()
+    shutil.copytree(KUBERNETES, tmp_path / "rightfit" / "deploy" / "kubernetes")
+    (tmp_path / "kustomization.yaml").write_text(shown)
+    made = validate.built(tmp_path)
+    for manifest in made:
+        validate.check(manifest)
+    (settings,) = (m["data"] for m in made if m["kind"] == "ConfigMap")
+    assert settings == configured("gpu") | {
+        "RIGHTFIT_STORAGE_URL": "s3://bucket/prefix", "AWS_ENDPOINT_URL": "http://s3.storage.svc:7070",
+    }  # fmt: skip
+    images = {m["spec"]["template"]["spec"]["containers"][0]["image"] for m in made if "template" in m.get("spec", ())}
+    assert images == {f"registry.example/rightfit-{target}:{VERSION}" for target in ("api", "worker")}
+
+
+@EVERY
+def test_a_pod_is_restricted_and_can_write_to_its_volumes_alone(overlay: str) -> None:
+    assert (
+        one(overlay, "Namespace", "rightfit")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+        == "restricted"
+    )
+    found = list(pods(overlay))
+    assert len(found) == 3
+    for _, spec, _ in found:
+        user, group = map(int, dockerfile.last("api", "USER").words.split(":"))
+        of_pod = {"runAsNonRoot": True, "runAsUser": user, "runAsGroup": group, "fsGroup": group}
+        assert spec["securityContext"] == of_pod | {"seccompProfile": {"type": "RuntimeDefault"}}
+        assert spec["automountServiceAccountToken"] is False
+        (only,) = spec["containers"]
+        assert only["securityContext"] == {
+            "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+        }  # fmt: skip
+        mounted = {mount["mountPath"]: mount["name"] for mount in only["volumeMounts"]}
+        home = dockerfile.environment("api")["RIGHTFIT_HOME"]
+        assert {home, "/tmp"} <= mounted.keys() <= {home, "/tmp", "/dev/shm"}  # noqa: S108
+        assert set(mounted.values()) == {volume["name"] for volume in spec["volumes"]}
+        assert all("sizeLimit" in volume["emptyDir"] for volume in spec["volumes"])
+        assert "memory" in only["resources"]["limits"]
+
+
+@EVERY
+def test_no_service_of_ours_becomes_a_setting(overlay: str) -> None:
+    """Kubernetes would set RIGHTFIT_API_PORT and the like."""
+    assert all(spec["enableServiceLinks"] is False for _, spec, _ in pods(overlay))
+
+
+@EVERY
+def test_our_images_run_what_they_have_at_this_version(overlay: str) -> None:
+    images = {owner: spec["containers"][0]["image"] for owner, spec, _ in pods(overlay)}
+    assert images == {
+        "rightfit-api": f"rightfit-api:{VERSION}",
+        "rightfit-worker": f"rightfit-worker:{VERSION}",
+        "rightfit-migrate": f"rightfit-api:{VERSION}",
+    }
+    assert container(overlay, "rightfit-migrate")["command"] == compose.services()["migrate"]["command"]
+
+
+@EVERY
+def test_all_that_is_set_is_a_setting_and_keys_are_asked_for(overlay: str) -> None:
+    set_here = configured(overlay).keys() | secrets()["rightfit-secrets"].keys()
+    for _, spec, _ in pods(overlay):
+        set_here |= {variable["name"] for variable in spec["containers"][0].get("env", ())}
+    assert {name for name in set_here if name.startswith("RIGHTFIT_")} <= SETTINGS
+    settings = settings_of(overlay, "rightfit-api")
+    refuse_open_door(settings)
+    assert settings.auth == "keys"
+    assert settings.database_url.startswith("postgresql://")
+    assert settings.storage_url.startswith("s3://")
+    assert settings.redis_url
+
+
+@EVERY
+def test_all_that_is_referred_to_is_there(overlay: str) -> None:
+    known = {m["metadata"]["name"] for m in manifests(overlay) if m["kind"] == "ConfigMap"}
+    accounts = {m["metadata"]["name"] for m in manifests(overlay) if m["kind"] == "ServiceAccount"}
+    for _, spec, _ in pods(overlay):
+        assert spec.get("serviceAccountName", "rightfit-api") in accounts
+        only = spec["containers"][0]
+        for source in only["envFrom"]:
+            assert source.get("configMapRef", {}).get("name", next(iter(known))) in known
+            assert source.get("secretRef", {}).get("name", "rightfit-secrets") in secrets()
+        for reference in (
+            v["valueFrom"]["secretKeyRef"] for v in only.get("env", ()) if "secretKeyRef" in v.get("valueFrom", ())
+        ):
+            assert reference["key"] in secrets()[reference["name"]]
+
+
+def test_the_passwords_are_nowhere_but_in_the_example_which_is_not_applied() -> None:
+    for overlay in NAMES:
+        assert "Secret" not in {m["kind"] for m in manifests(overlay)}
+    assert not [
+        path for path in KUBERNETES.rglob("*.yaml") if "PASSWORD" in path.read_text() and "example" not in path.name
+    ]
+
+
+def test_compose_and_kubernetes_agree() -> None:
+    composed = compose.services()["worker"]["environment"]
+    here = configured("cpu") | secrets()["rightfit-secrets"]
+    assert composed.keys() <= here.keys() | {"AWS_ENDPOINT_URL"}, "which a cluster in a cloud has not"
+    same = ("RIGHTFIT_LOG_FORMAT", "RIGHTFIT_METRICS_HOST", "RIGHTFIT_STORAGE_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID")
+    assert {name: composed[name] for name in same} == {name: here[name] for name in same}
+
+
+@EVERY
+@pytest.mark.parametrize(("name", "target"), [("rightfit-api", "api"), ("rightfit-worker", "worker")])
+def test_the_probes_ask_the_port_that_the_image_serves(overlay: str, name: str, target: str) -> None:
+    only = container(overlay, name)
+    (port,) = only["ports"]
+    variable = {"api": "RIGHTFIT_PORT", "worker": "RIGHTFIT_METRICS_PORT"}[target]
+    assert (
+        str(port["containerPort"])
+        == dockerfile.environment(target)[variable]
+        == dockerfile.last(target, "EXPOSE").words
+    )
+    probes = {kind: probe["httpGet"] for kind, probe in only.items() if kind.endswith("Probe")}
+    assert {probe["port"] for probe in probes.values()} == {port["name"]}
+    assert probes["livenessProbe"]["path"] == probes["startupProbe"]["path"] == "/livez"
+    assert probes.get("readinessProbe", {}).get("path") == ("/readyz" if target == "api" else None)
+
+
+@EVERY
+def test_services_budgets_scalers_and_policies_select_pods_that_are_there(overlay: str) -> None:
+    labels = {owner: found for owner, _, found in pods(overlay)}
+    ports = {port["name"] for _, spec, _ in pods(overlay) for port in spec["containers"][0].get("ports", ())}
+    for manifest in manifests(overlay):
+        spec, kind = manifest.get("spec", {}), manifest["kind"]
+        selector = spec.get("podSelector", spec.get("selector", {}))
+        wanted = selector.get("matchLabels", {} if kind == "NetworkPolicy" else selector)
+        assert any(wanted.items() <= found.items() for found in labels.values()), manifest
+        if kind == "Service":
+            assert {port["targetPort"] for port in spec["ports"]} <= ports
+        if target := spec.get("scaleTargetRef"):
+            assert one(overlay, "Deployment", target["name"])
+        for rule in spec.get("ingress", ()) if kind == "NetworkPolicy" else ():
+            assert {port["port"] for port in rule["ports"]} <= ports
+
+
+@EVERY
+def test_nothing_is_let_in_or_out_but_by_name_and_port(overlay: str) -> None:
+    denied = one(overlay, "NetworkPolicy", "default-deny")["spec"]
+    assert denied == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    for policy in (m["spec"] for m in manifests(overlay) if m["kind"] == "NetworkPolicy"):
+        rules = [*policy.get("ingress", ()), *policy.get("egress", ())]
+        assert all(rule["ports"] for rule in rules)
+        assert all(rule["from"] for rule in policy.get("ingress", ()))
+    reached = {
+        p["port"] for r in one(overlay, "NetworkPolicy", "rightfit-migrate")["spec"]["egress"] for p in r["ports"]
+    }
+    assert reached == {5432}
+
+
+@EVERY
+def test_a_pod_that_is_told_to_stop_is_given_the_time(overlay: str) -> None:
+    grace = {owner: float(spec.get("terminationGracePeriodSeconds", 0)) for owner, spec, _ in pods(overlay)}
+    assert grace["rightfit-worker"] > stopping_seconds(settings_of(overlay, "rightfit-worker").stop_seconds)
+    waits = container(overlay, "rightfit-api")["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert grace["rightfit-api"] >= waits + GUNICORN_SECONDS
+
+
+@EVERY
+def test_what_is_kept_on_a_node_has_room_for_the_largest_that_the_settings_allow(overlay: str) -> None:
+    api, worker = settings_of(overlay, "rightfit-api"), settings_of(overlay, "rightfit-worker")
+    uploads = api.max_upload_bytes * api.api_threads // UPLOADS_AT_ONCE * api.api_processes
+    assert in_units(volume(overlay, "rightfit-api", "home")["sizeLimit"]) >= uploads
+    kept = worker.cache_bytes + worker.max_dataset_bytes + worker.max_upload_bytes
+    assert in_units(volume(overlay, "rightfit-worker", "home")["sizeLimit"]) >= kept
+
+
+def test_a_worker_of_the_gpu_overlays_has_one_gpu_and_shared_memory_in_memory() -> None:
+    for overlay, size in (("cpu", "1Gi"), ("gpu", "8Gi"), ("keda", "8Gi")):
+        only, shared = container(overlay, "rightfit-worker"), volume(overlay, "rightfit-worker", "shm")
+        assert shared == {"medium": "Memory", "sizeLimit": size}
+        assert in_units(only["resources"]["limits"]["memory"]) >= 4 * in_units(size), "it counts as memory"
+        assert only["resources"]["limits"].get("nvidia.com/gpu") == (None if overlay == "cpu" else "1")
+        threads = next(variable for variable in only["env"] if variable["name"] == "RIGHTFIT_THREADS")
+        assert threads["valueFrom"] == {"resourceFieldRef": {"resource": "limits.cpu"}}
+        assert only["resources"]["limits"]["cpu"] == only["resources"]["requests"]["cpu"]
+    (spec,) = (spec for owner, spec, _ in pods("gpu") if owner == "rightfit-worker")
+    assert spec["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+
+
+def test_how_many_there_are_is_said_in_one_place() -> None:
+    assert "replicas" not in one("cpu", "Deployment", "rightfit-api")["spec"]
+    counts = {overlay: one(overlay, "Deployment", "rightfit-worker")["spec"].get("replicas") for overlay in NAMES}
+    assert counts == {"cpu": 2, "gpu": 1, "keda": None}
+    scaler = one("cpu", "HorizontalPodAutoscaler", "rightfit-api")["spec"]
+    assert 1 < scaler["minReplicas"] < scaler["maxReplicas"]

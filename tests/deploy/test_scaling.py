@@ -1,0 +1,122 @@
+"""What KEDA asks of the database, by the role that may ask nothing else, and what it makes of the answer."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy.engine import make_url
+
+from service.core.catalog import Catalog
+from service.core.database import Database
+from service.core.jobs import Outcome, Status, StopReason
+from service.core.spec import JobSpec
+from service.core.storage import Artifact
+from service.core.store import Store
+from tests.deploy.facts import stopping_seconds
+from tests.deploy.kubernetes import SECRETS, configured, container, one, secrets
+from tests.servers import Postgresql
+
+UPLOAD = Artifact("upload", "datasets/x/upload", 3, "abc", "application/zip")
+
+
+def scaler() -> dict[str, Any]:
+    spec: dict[str, Any] = one("keda", "ScaledObject", "rightfit-worker")["spec"]
+    return spec
+
+
+@pytest.fixture
+def database(postgresql_server: Postgresql) -> Iterator[Database]:
+    with postgresql_server.database() as url:
+        database = Database(url)
+        yield database
+        database.close()
+
+
+@pytest.fixture
+def store(database: Database) -> Store:
+    return Store(database)
+
+
+@pytest.fixture
+def asked(database: Database) -> Iterator[psycopg.Connection]:
+    """A connection of the role that the example of the secrets says to make."""
+    statements = re.findall(r"^#   ((?:CREATE|GRANT) .*;)$", SECRETS.read_text(), re.MULTILINE)
+    role = make_url(secrets()["rightfit-scaler"]["connection"]).username
+    whole = database.engine.url.render_as_string().replace("+psycopg", "")
+    with psycopg.connect(whole, autocommit=True) as admin:
+        for statement in statements:
+            admin.execute(statement.encode())
+        try:
+            url = database.engine.url.set(username=role, drivername="postgresql").render_as_string()
+            with psycopg.connect(url, autocommit=True) as connection:
+                yield connection
+        finally:
+            admin.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
+
+
+def wanted(asked: psycopg.Connection) -> int:
+    """How many workers KEDA would want."""
+    (trigger,) = scaler()["triggers"]
+    ((number,),) = asked.execute(trigger["metadata"]["query"].encode()).fetchall()
+    assert type(number) is int
+    return number
+
+
+def test_as_many_workers_are_wanted_as_jobs_are_queued_or_run(store: Store, asked: psycopg.Connection) -> None:
+    assert wanted(asked) == 0
+    spec = JobSpec.from_dict({"dataset": {"id": "digits"}}).filled(1)
+    jobs = [store.submit("t", spec)[0] for _ in range(5)]
+    assert wanted(asked) == 5
+    leases = [lease for lease in (store.claim(f"w{i}", 60) for i in range(3)) if lease]
+    assert wanted(asked) == 5, "a job that runs needs its worker, though its hint is gone"
+    store.finish(leases[0], Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [])
+    assert wanted(asked) == 4
+    store.release(leases[1], is_leaving=True)
+    assert wanted(asked) == 4, "put back, it waits for another worker"
+    waiting = next(job for job in jobs if store.get("t", job.id).status is Status.QUEUED)
+    store.cancel("t", waiting.id)
+    assert wanted(asked) == 3
+
+
+def test_a_job_for_more_gpus_than_a_pod_has_keeps_none_of_them(store: Store, asked: psycopg.Connection) -> None:
+    limit = int(container("keda", "rightfit-worker")["resources"]["limits"]["nvidia.com/gpu"])
+    for device, gpus in (("auto", limit), ("cuda", limit), ("cpu", limit + 1), ("auto", limit + 1), ("cuda", 8)):
+        spec = {"dataset": {"id": "digits"}, "device": device, "gpus": gpus}
+        store.submit("t", JobSpec.from_dict(spec).filled(1))
+    assert wanted(asked) == 3
+
+
+def test_data_sets_that_were_sent_want_one_worker(database: Database, asked: psycopg.Connection) -> None:
+    catalog = Catalog(database)
+    for number in range(3):
+        catalog.add("t", f"ds_{number}", "pets", "zip", UPLOAD)
+    assert wanted(asked) == 1
+
+
+def test_the_role_of_the_scaler_may_look_at_nothing_else(asked: psycopg.Connection) -> None:
+    for statement in (b"SELECT spec FROM jobs", b"SELECT * FROM keys", b"UPDATE jobs SET status = 'failed'"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            asked.execute(statement)
+
+
+def test_keda_is_let_in_by_the_secret_of_the_example() -> None:
+    (trigger,) = scaler()["triggers"]
+    (taken,) = one("keda", "TriggerAuthentication", trigger["authenticationRef"]["name"])["spec"]["secretTargetRef"]
+    assert taken["parameter"] == "connection"
+    assert taken["key"] in secrets()[taken["name"]]
+
+
+def test_workers_come_at_once_one_for_each_job_and_go_slowly() -> None:
+    spec = scaler()
+    (trigger,) = spec["triggers"]
+    assert (trigger["metricType"], trigger["metadata"]["targetQueryValue"]) == ("AverageValue", "1")
+    behavior = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+    assert "scaleUp" not in behavior
+    down = behavior["scaleDown"]
+    (policy,) = down["policies"]
+    seconds = float(configured("keda")["RIGHTFIT_STOP_SECONDS"])
+    assert policy == {"type": "Pods", "value": 1, "periodSeconds": policy["periodSeconds"]}
+    assert policy["periodSeconds"] >= stopping_seconds(seconds)
+    assert min(down["stabilizationWindowSeconds"], spec["cooldownPeriod"]) > policy["periodSeconds"]

@@ -1,0 +1,101 @@
+"""A job goes only to a worker that can hold it, and one that none can hold says so."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from service.core.capacity import Capacity, Needs, shortfall
+from service.core.database import Database
+from service.core.registry import Registry
+from service.core.spec import JobSpec
+from service.core.store import Store
+
+GIB = 1 << 30
+CPU = Capacity(threads=4, memory_bytes=8 * GIB)
+GPU = Capacity(gpus=1, gpu_memory_bytes=16 * GIB, threads=8, memory_bytes=64 * GIB)
+MANY = replace(GPU, gpus=4, gpu_memory_bytes=80 * GIB)
+OLD = Capacity()  # one of a release that says nothing of itself
+
+CASES = [
+    ({}, None, [CPU, GPU, MANY, OLD]),
+    ({"device": "cuda"}, None, [GPU, MANY]),
+    ({"gpus": 2}, None, [CPU, MANY]),
+    ({"gpus": 2, "device": "cuda"}, None, [MANY]),
+    ({"gpus": 5, "device": "cpu"}, None, [GPU, MANY]),
+    ({"gpus": 8}, None, []),
+    ({}, 10 * GIB, [GPU, MANY, OLD]),
+    ({}, 32 * GIB, [MANY, OLD]),
+    ({"device": "cpu"}, 32 * GIB, [GPU, MANY, OLD]),
+    ({"gpus": 2, "device": "cpu"}, 6 * GIB, [GPU, MANY]),
+]
+
+
+def submit(store: Store, changes: dict[str, Any], memory_bytes: int | None = None) -> str:
+    spec = JobSpec.from_dict({"dataset": {"id": "digits"}, **changes}).filled(1)
+    return store.submit("t", spec, memory_bytes=memory_bytes)[0].id
+
+
+@pytest.mark.parametrize(("changes", "memory_bytes", "able"), CASES)
+def test_a_worker_takes_a_job_exactly_when_it_lacks_nothing_for_it(
+    store: Store, changes: dict[str, Any], memory_bytes: int | None, able: list[Capacity]
+) -> None:
+    needs = Needs.of(JobSpec.from_dict({"dataset": {"id": "digits"}, **changes}), memory_bytes)
+    for worker in (CPU, GPU, MANY, OLD):
+        job_id = submit(store, changes, memory_bytes)
+        lease = store.claim("w", 60, worker)
+        assert (lease is not None) == (worker in able), worker
+        assert (worker.lacks(needs) is None) == (worker in able), worker
+        if lease is None:
+            store.cancel("t", job_id)
+
+
+def test_a_worker_passes_over_what_is_not_for_it(store: Store) -> None:
+    large, small = submit(store, {"gpus": 4, "device": "cuda", "priority": 9}), submit(store, {})
+    lease = store.claim("w", 60, CPU)
+    assert lease
+    assert lease.job_id == small
+    assert store.claim("w", 60, CPU) is None
+    found = store.claim("w", 60, MANY)
+    assert found
+    assert found.job_id == large
+
+
+def test_hints_are_sent_of_jobs_that_a_live_worker_can_hold(store: Store) -> None:
+    for _ in range(5):
+        submit(store, {"gpus": 8, "device": "cuda", "priority": 9})
+    small = submit(store, {})
+    store.forget_hints()
+    assert store.due_hints(4, 60, [CPU, GPU]) == (small,)
+    assert len(store.due_hints(4, 60)) == 4, "with no worker alive, the first of those that will come"
+
+
+def test_a_queued_job_says_why_it_waits(store: Store, database: Database) -> None:
+    def told() -> str | None:
+        return store.get("t", job_id).shortfall
+
+    job_id, registry = submit(store, {"gpus": 2, "device": "cuda"}, GIB), Registry(database)
+    assert told() == "no worker is alive"
+    registry.greet("small", 60, CPU)
+    assert told() == "no live worker can hold it; the largest has no GPU"
+    registry.greet("larger", 60, GPU)
+    assert told() == "no live worker can hold it; the largest has 1 of 2 GPUs"
+    registry.greet("large", 60, MANY)
+    assert told() is None
+    assert registry.live_workers(60) == {"small": CPU, "larger": GPU, "large": MANY}
+    registry.farewell("large")
+    assert told() is not None
+    store.claim("w", 60, MANY)
+    assert told() is None, "it runs"
+
+
+@pytest.mark.parametrize(
+    ("needs", "worker", "words"),
+    [
+        (Needs("cpu", 9, None), CPU, "4 of 9 cores"),
+        (Needs("auto", 1, 20 * GIB), GPU, "a GPU with 16.0 of 20.0 GiB of memory"),
+        (Needs("auto", 2, 6 * GIB), CPU, "8.0 of 12.0 GiB of memory"),
+    ],
+)
+def test_the_words_name_what_is_missing(needs: Needs, worker: Capacity, words: str) -> None:
+    assert shortfall(needs, [worker]) == f"no live worker can hold it; the largest has {words}"

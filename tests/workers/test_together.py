@@ -1,0 +1,153 @@
+"""A job that several processes train together, through its supervisor."""
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import psutil
+import pytest
+
+from service.core.builtin import CONTENTS_OF
+from service.core.jobs import Job
+from service.core.plan import UNLIMITED, plan
+from service.core.settings import Settings
+from tests.ports import eventually
+from tests.servers import ON_DISK
+from tests.workers.conftest import Bench
+from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATION
+
+# Batch norm, mixing, class weights, augmentation: each sees the whole batch, whoever has which rows of it.
+SHARED: dict[str, Any] = {
+    "dataset": {"id": "digits", "train_limit": 203, "test_fraction": 0.1},
+    "model": {"arch": "cnn", "channels": [4], "hidden": [8], "norm": "batch"},
+    "epochs": 50,
+    "batch_size": 25,
+    "device": "cpu",
+    "optimizer": {"name": "sgd", "lr": 0.05, "momentum": 0.9},
+    "schedule": {"name": "cosine"},
+    "regularization": EVERY_REGULARIZATION,
+    "augmentation": EVERY_AUGMENTATION,
+    "early_stopping": {"patience": 4, "min_delta": 1000.0},
+}
+LONGER = SHARED | {"epochs": 30, "early_stopping": None}
+MEASURED = (
+    "train_loss", "train_loss_clean", "val_loss", "train_accuracy", "val_accuracy", "penalty", "lr", "val_loss_se",
+    "val_change_se",
+)  # fmt: skip
+
+pytestmark = ON_DISK
+
+
+@pytest.fixture
+def settings(everywhere: Settings) -> Settings:
+    return replace(everywhere, backoff_seconds=0.0, checkpoint_seconds=0.05, threads=2)
+
+
+def history(bench: Bench, job: Job) -> list[list[float]]:
+    return [[getattr(epoch, name) or 0.0 for name in MEASURED] for epoch in bench.store.history("t", job.id)[1]]
+
+
+def close_to(measured: list[list[float]]) -> Any:
+    return [pytest.approx(epoch, abs=1e-5) for epoch in measured]
+
+
+def processes(bench: Bench) -> list[int]:
+    """Those that train the bench's job together: forked from a server that their trainer has started."""
+    (trainer,) = bench.trainer_pids()
+    return sorted(one.pid for child in psutil.Process(trainer).children() for one in child.children())
+
+
+def kill_one(bench: Bench, job: Job) -> None:
+    os.kill(processes(bench)[1], signal.SIGKILL)
+
+
+def pause(bench: Bench, job: Job) -> None:
+    bench.store.pause("t", job.id)
+
+
+def interrupted(bench: Bench, how: Callable[[Bench, Job], None], **changes: Any) -> Job:
+    """A job that its worker has let go of after some epochs."""
+    job = bench.submit(**LONGER | changes)
+    thread = bench.start()
+    assert eventually(lambda: max((kept.epochs for kept in bench.store.checkpoints(job.id)), default=0) >= 3, 60)
+    how(bench, job)
+    thread.join(60)
+    assert not thread.is_alive()
+    assert bench.trainer_pids() == []
+    return bench.job(job)
+
+
+def shared_by(bench: Bench, job: Job, gpus: int) -> Job:
+    """A paused job that goes on with so many processes, until it ends."""
+    planned = plan(replace(job.spec, gpus=gpus), CONTENTS_OF["digits"], UNLIMITED)
+    assert bench.store.resume("t", job.id, planned)[0].spec.gpus == gpus
+    assert bench.another().supervisor.run_next() == job.id
+    ended = bench.job(job)
+    assert ended.status == "succeeded", ended.error
+    return ended
+
+
+def test_two_processes_come_to_what_one_does(bench: Bench) -> None:
+    alone, together = bench.run(**SHARED), bench.run(**SHARED, gpus=2)
+    assert (alone.status, together.status) == ("succeeded", "succeeded"), together.error
+    assert (alone.stop_reason, together.stop_reason) == ("early_stopping", "early_stopping")
+    assert len(history(bench, together)) == 5
+    assert history(bench, together) == close_to(history(bench, alone))
+    tests = [job.facts.test for job in (alone, together) if job.facts and job.facts.test]
+    assert tests[0].loss == pytest.approx(tests[1].loss, abs=1e-5)
+    names = [sorted(artifact.name for artifact in bench.store.artifacts("t", job.id)) for job in (alone, together)]
+    assert names[0] == names[1]
+
+
+def test_a_lost_process_ends_the_attempt_and_another_number_goes_on_from_its_checkpoint(bench: Bench) -> None:
+    job = interrupted(bench, kill_one, gpus=2)
+    assert job.status == "queued"
+    (loss,) = job.losses
+    assert "process 1 of those that train the job together was killed by SIGKILL" in loss.cause
+    ended = shared_by(bench, bench.store.pause("t", job.id)[0], gpus=1)
+    assert ended.attempt == 2
+    assert ("resumed", True) in [(kind, data.get("after_epoch", 0) > 0) for kind, data in bench.events(job)]
+    assert history(bench, job) == close_to(history(bench, bench.run(**LONGER)))
+
+
+@pytest.mark.long
+def test_one_process_may_be_followed_by_two(bench: Bench) -> None:
+    job = interrupted(bench, pause)
+    assert job.status == "paused"
+    shared_by(bench, job, gpus=2)
+    assert history(bench, job) == close_to(history(bench, bench.run(**LONGER)))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", [pause, kill_one])
+def test_an_interrupted_run_of_two_goes_on_as_if_it_had_not_been(bench: Bench, how: Any) -> None:
+    """To the last bit: dropout draws from a stream of each process's own, which goes on where it was."""
+    changes = {"gpus": 2, "regularization": {"dropout": 0.3}}
+    job = interrupted(bench, how, **changes)
+    if how is pause:
+        bench.store.resume("t", job.id)
+    assert bench.another().supervisor.run_next() == job.id
+    assert bench.job(job).status == "succeeded"
+    assert history(bench, job) == history(bench, bench.run(**LONGER | changes))
+
+
+@pytest.mark.long
+def test_a_fault_of_one_process_is_told_as_of_any_trainer(bench: Bench) -> None:
+    job = bench.run(**SHARED | {"gpus": 2, "device": "cuda"})
+    assert job.status == "queued"
+    assert [loss.cause for loss in job.losses] == [
+        "the spec asks for 2 on device cuda and this worker has no GPU; use device cpu, or fewer"
+    ]
+    assert bench.trainer_pids() == []
+
+
+@pytest.mark.long
+def test_a_job_that_is_cancelled_keeps_its_best_model(bench: Bench) -> None:
+    def cancel(bench: Bench, job: Job) -> None:
+        bench.store.cancel("t", job.id)
+
+    job = interrupted(bench, cancel, gpus=2, epochs=10_000)
+    assert job.status == "cancelled"
+    assert "best_model.pth" in {artifact.name for artifact in bench.store.artifacts("t", job.id)}

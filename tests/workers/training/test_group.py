@@ -1,0 +1,45 @@
+"""How a batch is shared. What comes of it is tested on whole runs (tests/workers/test_together.py)."""
+
+import pytest
+import torch
+from torch import nn
+
+from workers.training.group import ALONE, Group
+from workers.training.whole_batch_norm import WholeBatchNorm, with_whole_batch_norm
+
+
+def group(rank: int, size: int) -> Group:
+    made = Group()
+    made.rank, made.size = rank, size
+    return made
+
+
+@pytest.mark.parametrize(("count", "size"), [(64, 1), (64, 2), (65, 4), (8, 8), (3, 2), (2, 3), (1, 4)])
+def test_every_image_is_learned_from_once(count: int, size: int) -> None:
+    everyone = [group(rank, size) for rank in range(size)]
+    assert sum(one.portion(count) for one in everyone) == pytest.approx(count)
+    rows = [index for one in everyone for index in range(count)[one.rows(count)]]
+    assert rows == (list(range(count)) if count >= size else list(range(count)) * size)
+    assert all(one.rows(count).stop > one.rows(count).start for one in everyone), "nobody is left without"
+
+
+def test_a_process_by_itself_leads_and_has_all() -> None:
+    tensor = torch.tensor([1.0])
+    assert ALONE.leads
+    assert ALONE.rows(5) == slice(0, 5)
+    assert ALONE.agree("stop") == "stop"
+    assert ALONE.gather(3) == [3]
+    assert ALONE.add_(tensor) is tensor
+    assert not group(1, 2).leads
+
+
+def test_batch_norm_of_the_whole_batch_keeps_parameters_buffers_and_scores() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Sequential(nn.Flatten(), nn.BatchNorm1d(108)))
+    model(torch.randn(4, 1, 8, 8))
+    before, images = dict(model.named_parameters()), torch.randn(4, 1, 8, 8)
+    scores = model.eval()(images)
+    shared = with_whole_batch_norm(model)
+    assert [type(module) for module in (shared[1], shared[2][1])] == [WholeBatchNorm] * 2  # type: ignore[index]
+    assert all(parameter is before[name] for name, parameter in shared.named_parameters())
+    assert torch.equal(shared(images), scores)
+    assert isinstance(with_whole_batch_norm(nn.BatchNorm1d(4)), WholeBatchNorm), "a model that is one itself"

@@ -1,0 +1,126 @@
+"""The processes that train one job together: started by torch's elastic launcher, the first of them at the pipe.
+
+The launcher gives each its rank and a place to meet, and ends all when one is lost. Then the attempt is lost with it:
+like any other, it goes back into the queue and on from its last checkpoint.
+"""
+
+import json
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import torch
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from service.core.jobs import StopReason
+from workers.attempt import pick_device, run, understood
+from workers.conclusion import Ending, conclusion, failure, told
+from workers.line import Line, die_with_supervisor
+from workers.narration import say
+from workers.scratch import Scratch
+from workers.training.group import Together
+from workers.training.loop import Fitted
+from workers.training.process import tune
+from workers.transcript import begin
+from workers.warm import PRELOAD, Work
+
+LOOPBACK = "127.0.0.1"
+FIRST_TO_FAIL_SECONDS = 1.0  # a process whose peer is gone fails as well; the launcher must find the peer first
+SHUTDOWN = ("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "1")  # seconds: ours ignore SIGTERM, and are killed after it
+UNUSED_SIGNAL = "SIGUSR2"  # the launcher wants one to handle; those that mean something are the supervisor's
+
+log = logging.getLogger(__name__)
+
+
+def run_together(work: Work, connection: Connection) -> None:
+    """Run one job in as many processes as its spec says, and report how it ended. Nothing else is to use the connection
+    meanwhile: the first process reports and listens there.
+    """
+    scratch, processes = Scratch(Path(work.folder)), int(str(work.spec["gpus"]))
+    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # what went wrong is told in our own words
+    multiprocessing.set_forkserver_preload(list(PRELOAD))
+    os.environ.setdefault(*SHUTDOWN)
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        run_id=f"{work.job_id}-{work.attempt}",
+        rdzv_backend="c10d",
+        rdzv_endpoint=f"{LOOPBACK}:0",
+        local_addr=LOOPBACK,
+        max_restarts=0,
+        start_method="forkserver",
+        logs_specs=DefaultLogsSpecs(log_dir=str(scratch.folder / ".launcher")),
+        signals_to_handle=UNUSED_SIGNAL,
+    )
+    try:
+        ending: Ending = elastic_launch(config, _train)(work, connection)[0]
+    except ChildFailedError as error:
+        ending = "failed", _first_failure(scratch, error)
+    except Exception as error:
+        log.exception("the launcher failed")
+        ending = "failed", told(error, work)
+    say(*ending)
+    connection.send(ending)
+
+
+def _train(work: Work, connection: Connection) -> Ending:
+    """What each process runs. One that fails says why in a file of its own and ends, and so ends all."""
+    die_with_supervisor()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    scratch, rank = Scratch(Path(work.folder)), int(os.environ["RANK"])
+    begin(scratch.log)
+    if rank:
+        logging.getLogger().setLevel(logging.WARNING)
+    ending = conclusion(lambda: _run_one(work, connection if rank == 0 else None, rank), work)
+    kind, how = ending
+    if kind == "failed":
+        time.sleep(FIRST_TO_FAIL_SECONDS)
+        _said_by(scratch, rank).write_text(json.dumps(how))
+        sys.exit(1)
+    return ending
+
+
+def _run_one(work: Work, connection: Connection | None, rank: int) -> Fitted:
+    spec = understood(work.spec)
+    tune(max(1, work.threads // spec.gpus))
+    device = pick_device(spec, rank)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    line = Line(connection, work.held_until) if connection else None
+    group = Together(device)
+    log.info("%d processes train together", group.size)
+    fitted = run(
+        spec,
+        Scratch(Path(work.folder)),
+        line.report if line else lambda kind, content: None,
+        line.stop_reason if line else lambda: None,
+        work,
+        device,
+        group,
+    )
+    group.close()
+    return fitted
+
+
+def _said_by(scratch: Scratch, rank: int) -> Path:
+    return scratch.folder / f".failure.{rank}"
+
+
+def _first_failure(scratch: Scratch, error: ChildFailedError) -> dict[str, str]:
+    """What the process that failed first has said of it; one that was killed could not."""
+    rank, first = error.get_first_failure()
+    said = _said_by(scratch, rank)
+    if said.exists():
+        found: dict[str, str] = json.loads(said.read_text())
+        return found
+    how = f"killed by {signal.Signals(-first.exitcode).name}" if first.exitcode < 0 else "lost without a word"
+    detail = f"process {rank} of those that train the job together was {how}"
+    return failure(StopReason.WORKER_LOST, "infrastructure", "trainer_lost", detail)

@@ -1,0 +1,75 @@
+"""Batch normalization by the statistics of the whole batch, of which each process has some rows, on a CPU.
+
+Ioffe and Szegedy, "Batch Normalization" (2015), over a batch that is shared as in Peng et al., "MegDet" (2018). On a
+GPU torch.nn.SyncBatchNorm does this; it has no CPU form.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class WholeBatchNorm(_BatchNorm):
+    """Takes the place of BatchNorm1d and BatchNorm2d: inputs [N, C, ...] with any N of 1 or more.
+
+    Scoring, and within a frozen part, it is what it replaces; its state dict is the same.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name for it
+        if not self.training:
+            return super().forward(input)
+        others = [dim for dim in range(input.ndim) if dim != 1]
+        shape = [1, -1, *[1] * (input.ndim - 2)]
+        count = torch.tensor(float(input.numel() // input.shape[1]), dtype=torch.float64)
+        dist.all_reduce(count)
+        values = input.to(torch.promote_types(input.dtype, torch.float32))
+        mean = _Total.apply(values.sum(others)) / count
+        centered = values - mean.view(shape)
+        variance = _Total.apply(centered.square().sum(others)) / count
+        self._remember(mean, variance * (count / (count - 1)))
+        normalized: Tensor = centered * torch.rsqrt(variance.view(shape) + self.eps)
+        if self.affine:
+            normalized = normalized * self.weight.view(shape) + self.bias.view(shape)
+        return normalized.to(input.dtype)
+
+    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002
+        """Any will do."""
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
+        self.num_batches_tracked.add_(1)
+        share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance, share)
+
+
+class _Total(torch.autograd.Function):
+    """The sum over the processes. All of them use it, so that the gradient of each is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _Total.forward(ctx, gradient)
+
+
+def with_whole_batch_norm(model: nn.Module) -> nn.Module:
+    """The model with each of its batch normalizations replaced, in place but for a model that is itself one; over the
+    same parameters and buffers.
+    """
+    if isinstance(model, _BatchNorm):
+        whole = WholeBatchNorm(model.num_features, model.eps, model.momentum, model.affine, model.track_running_stats)
+        whole.__dict__.update(model.__dict__)
+        return whole
+    for name, child in model.named_children():
+        setattr(model, name, with_whole_batch_norm(child))
+    return model
