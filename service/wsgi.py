@@ -1,6 +1,6 @@
 """What gunicorn loads: `gunicorn service.wsgi:app`.
 
-Each of its processes keeps the queue moving as well, and sends the messages of webhooks.
+Each of its processes keeps the queue moving as well, sends the messages of webhooks and removes what is past keeping.
 """
 
 import threading
@@ -10,6 +10,7 @@ from service.api.context import Parts
 from service.app import create_app
 from service.core.dispatcher import Dispatcher
 from service.core.metrics import REAPER
+from service.core.retention import Retention
 from service.core.settings import Settings
 
 COURIERS = 4  # threads that send messages
@@ -18,5 +19,10 @@ app = create_app(Settings.from_env())
 _parts: Parts = app.extensions["rightfit"]
 _lost = partial(_parts.counters.lost, REAPER)
 _dispatcher = Dispatcher(_parts.settings, _parts.store, _parts.registry, _parts.submission.queue, _lost)
-for _name, _run in (("dispatcher", _dispatcher.run), *[("courier", _parts.courier.run)] * COURIERS):
+_retention = Retention(_parts.settings, _parts.database, _parts.store, _parts.catalog, _parts.storage)
+for _name, _run in (
+    ("dispatcher", _dispatcher.run),
+    ("retention", _retention.run),
+    *[("courier", _parts.courier.run)] * COURIERS,
+):
     threading.Thread(target=_run, args=(threading.Event(),), name=_name, daemon=True).start()

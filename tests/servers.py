@@ -43,14 +43,14 @@ class Postgresql:
         self.user = UNPRIVILEGED if os.geteuid() == 0 else getpass.getuser()
         self.port = free_port()
         self._as_user = AS_NOBODY if os.geteuid() == 0 else LIFELINE
-        self._binaries = _binaries(folder)
+        self.binaries = _binaries(folder)
         self._data = folder / "data"
         folder.chmod(0o755)
         self._data.mkdir()
         if os.geteuid() == 0:
             shutil.chown(self._data, UNPRIVILEGED)
         subprocess.run(
-            [self._binaries / "initdb", "-D", self._data, "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8"],
+            [self.binaries / "initdb", "-D", self._data, "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8"],
             check=True, stdout=subprocess.DEVNULL, user=self.user, cwd=folder,
         )  # fmt: skip
         with (self._data / "pg_hba.conf").open("a") as allowed:
@@ -67,10 +67,10 @@ class Postgresql:
             "max_connections": "200",
         }  # fmt: skip
         words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-        command = [str(self._binaries / "postgres"), "-D", str(self._data), *words]
-        with (self._data.parent / "log").open("ab") as log:
+        command = [str(self.binaries / "postgres"), "-D", str(self._data), *words]
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen([*self._as_user, *command], cwd=self._data.parent, stdout=log, stderr=log)
-        assert eventually(self._answers), (self._data.parent / "log").read_text()
+        assert eventually(self._answers), self.log.read_text()
 
     def stop(self) -> None:
         self._process.send_signal(2)  # SIGINT: a fast shutdown
@@ -86,6 +86,21 @@ class Postgresql:
     def empty(self) -> AbstractContextManager[str]:
         """The address of a database without tables."""
         return self._copy("template0")
+
+    @property
+    def log(self) -> Path:
+        return self._data.parent / "log"
+
+    @contextmanager
+    def talkative(self) -> Iterator[None]:
+        """Within the block every statement is in its log."""
+        self._admin("ALTER SYSTEM SET log_statement = 'all'")
+        self._admin("SELECT pg_reload_conf()")
+        try:
+            yield
+        finally:
+            self._admin("ALTER SYSTEM RESET log_statement")
+            self._admin("SELECT pg_reload_conf()")
 
     @contextmanager
     def _copy(self, template: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from itertools import groupby
@@ -22,7 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from service.core.capacity import Capacity
 from service.core.changes import too_often
-from service.core.errors import CheckpointMismatch, LeaseLost, ObjectMissing, StorageError
+from service.core.errors import CheckpointMismatch, LeaseLost, ObjectMissing, SpecNotUnderstood, StorageError
 from service.core.history import Epoch
 from service.core.jobs import Checkpoint, Failure, Loss, Outcome, Phase, Status, StopReason, Wish, superfluous
 from service.core.logbook import LogLine
@@ -46,6 +47,8 @@ RETRY_SECONDS = 0.5  # between two tries to reach the database
 WRITE_SECONDS = 15.0  # for the last writes of a worker that must stop
 EXIT_SECONDS = 10.0  # for a trainer to exit after its last word
 
+MOST_BEYOND = 1_000  # jobs that are remembered as left to a newer worker
+
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
@@ -63,6 +66,7 @@ class Supervisor:
         self._capacity = capacity
         self._shelf, self._observer = shelf, observer or Observer()
         self._seen: Attempt  # of the job that is run
+        self._beyond: deque[str] = deque(maxlen=MOST_BEYOND)  # jobs of a newer release, which we do not understand
         self._stopping = threading.Event()
         self._stop_by = float("inf")
         self.worker = f"{socket.gethostname()}:{os.getpid()}"
@@ -77,7 +81,7 @@ class Supervisor:
         if self._stopping.is_set():
             return None
         asked = time.monotonic()
-        lease = self._store.claim(self.worker, self._settings.lease_seconds, self._capacity)
+        lease = self._store.claim(self.worker, self._settings.lease_seconds, self._capacity, tuple(self._beyond))
         if lease is None:
             return None
         scratch = Scratch(self._settings.home / "scratch" / lease.job_id / f"a{lease.attempt}")
@@ -239,6 +243,8 @@ class Supervisor:
 
     def _end(self, lease: Lease, keeper: LeaseKeeper, outcome: Outcome, published: list[Artifact]) -> None:
         """Record how the attempt ended; where the infrastructure failed it, it is tried again later."""
+        if outcome.error and outcome.error.code == SpecNotUnderstood.code and self._left(lease, keeper, outcome.error):
+            return
         if outcome.error and outcome.error.code == CheckpointMismatch.code:
             self._persist(keeper, partial(self._store.rewind, lease, next(iter(lease.checkpoints[1:]), None)))
         if outcome.error and outcome.error.origin == "infrastructure" and outcome.stop_reason != "out_of_memory":
@@ -257,6 +263,18 @@ class Supervisor:
         log.info("job %s attempt %d %s: %s", lease.job_id, lease.attempt, outcome.status, outcome.stop_reason)
         if outcome.status is not Status.FAILED:  # which may be retried
             self._clean(lease, published)
+
+    def _left(self, lease: Lease, keeper: LeaseKeeper, why: Failure) -> bool:
+        """Whether the job was left to a newer worker: back in the queue at once, and no loss of the job's. We do not
+        take it again.
+        """
+        told = f"left to a newer worker: {why.detail}"
+        self._log(lease, keeper, [LogLine(time.time(), "warning", told)])
+        if self._persist(keeper, partial(self._store.release, lease, is_leaving=False)) is None:
+            return False  # it is to be cancelled, which takes no understanding
+        self._seen.became(PUT_BACK)
+        self._beyond.append(lease.job_id)
+        return True
 
     def _publish(
         self, lease: Lease, keeper: LeaseKeeper, scratch: Scratch, outcome: Outcome, run: Run

@@ -12,6 +12,7 @@ from service.api.context import parts
 from service.api.uploads import received
 from service.auth import tenant
 from service.core.builtin import BUILT_IN
+from service.core.deleting import delete_dataset
 from service.core.errors import NotFound
 from service.core.storage import discard
 from service.schemas.datasets import DatasetListSchema, DatasetSchema, UploadQuerySchema
@@ -77,9 +78,7 @@ class OneDataset(MethodView):
     @blueprint.response(204)
     def delete(self, dataset_id: str) -> None:
         """Delete a data set that no live job uses"""
-        parts().catalog.hide(tenant(), dataset_id)
-        parts().storage.delete(f"datasets/{dataset_id}")
-        parts().catalog.forget(tenant(), dataset_id)
+        delete_dataset(parts().catalog, parts().storage, tenant(), dataset_id)
 
 
 @blueprint.route("/<dataset_id>/samples.png")

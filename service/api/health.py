@@ -35,7 +35,7 @@ def readyz() -> Response:
 
 def _database() -> str:
     try:
-        return "ok" if parts().database.is_migrated() else "its schema is not of this version; run the migrations"
+        return "ok" if parts().database.is_migrated() else "its schema is older than this version; rightfit migrate"
     except SQLAlchemyError as error:
         return f"unavailable: {type(error).__name__}"
 

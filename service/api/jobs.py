@@ -11,6 +11,7 @@ from service.api.blueprint import Blueprint
 from service.api.context import parts
 from service.api.idempotency import idempotency, submitted
 from service.auth import tenant
+from service.core.deleting import delete_job
 from service.core.jobs import Job, Status
 from service.core.spec import JobSpec
 from service.schemas.jobs import (
@@ -74,9 +75,7 @@ class OneJob(MethodView):
     @blueprint.response(204)
     def delete(self, job_id: str) -> None:
         """Delete an ended job and everything it published"""
-        parts().store.refuse_to_delete_living(tenant(), job_id)
-        parts().storage.delete(f"jobs/{job_id}")  # first: what is left of a deletion that fails can be deleted again
-        parts().store.delete(tenant(), job_id)
+        delete_job(parts().store, parts().storage, tenant(), job_id)
 
 
 @blueprint.route("/<job_id>/cancel", methods=["POST"])

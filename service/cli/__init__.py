@@ -14,8 +14,10 @@ from service.cli.doctor import doctor
 from service.cli.downloading import download
 from service.cli.edge import Edge
 from service.cli.following import logs, watch
+from service.cli.keeping import backup, restore, verify
 from service.cli.keys import keys
 from service.cli.looking import compare, diagnose, jobs, show
+from service.cli.migrating import migrate
 from service.cli.publishing import files, predict
 from service.cli.running import demo, serve
 from service.cli.session import Session
@@ -56,6 +58,7 @@ def main(ctx: click.Context, url: str) -> None:
 
 for command in (
     serve, demo, train, watch, jobs, show, diagnose, fork, compare, cancel, pause, resume, retry, rm, logs, files,
-    download, predict, data, keys, doctor,
+    download, predict, data, keys, doctor, migrate,
+    backup, restore, verify,
 ):  # fmt: skip
     main.add_command(command)

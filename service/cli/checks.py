@@ -5,23 +5,24 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
 
 import httpx
 import redis
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.cli import upkeep
+from service.cli.check import Check
 from service.client import LOOPBACK, NotRightfit, UnusableKey, bearer, document
 from service.core.counting import counted
 from service.core.database import Database, redacted
 from service.core.errors import RightfitError, SettingsError
 from service.core.registry import Registry
 from service.core.settings import Settings
-from service.core.storage import LocalStorage, open_storage
+from service.core.storage import LocalStorage, Storage, open_storage
 from service.standalone import broker_binary, refuse_open_door
 
 SECONDS = 5.0  # for any answer
@@ -29,15 +30,6 @@ NVIDIA_SMI = ("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--f
 WHERE = ("RIGHTFIT_HOME", "RIGHTFIT_DATABASE_URL", "RIGHTFIT_REDIS_URL", "RIGHTFIT_STORAGE_URL")
 VARIABLES = {f"RIGHTFIT_{field.name.upper()}" for field in fields(Settings)} | {"RIGHTFIT_URL", "RIGHTFIT_API_KEY"}
 PACKAGES = ("rightfit", "torch", "torchvision", "celery", "sqlalchemy", "flask")
-
-
-class Check(NamedTuple):
-    """One line of the report; `remedy` is empty where there is nothing to do."""
-
-    name: str
-    is_ok: bool
-    words: str
-    remedy: str = ""
 
 
 def everything(env: Mapping[str, str], url: str | None) -> Iterator[Check]:
@@ -56,18 +48,39 @@ def everything(env: Mapping[str, str], url: str | None) -> Iterator[Check]:
 def _local(env: Mapping[str, str]) -> Iterator[Check]:
     try:
         settings = Settings.from_env(env)
-        refuse_open_door(settings)
-        database = Database(settings.database_url)
     except SettingsError as error:
         yield Check("settings", False, str(error), "correct that environment variable")
         return
+    faults = list(_contradictions(settings))
+    if faults:
+        yield Check("settings", False, "; ".join(faults), "correct that environment variable")
+        return
     yield _home(settings.home)
     yield _broker(settings.redis_url)
+    database, storage = Database(settings.database_url), None
     try:
         yield from _database(settings, database)
+        checked, storage = _storage(settings.storage_url)
+        yield checked
+        yield upkeep.disks(settings, storage)
+        yield upkeep.retention(settings)
+        yield from upkeep.backups(settings, database)
     finally:
         database.close()
-    yield _storage(settings.storage_url)
+
+
+def _contradictions(settings: Settings) -> Iterator[str]:
+    """What is wrong with settings that can be read: all of it, not the first alone."""
+
+    def look(make: Callable[[], object]) -> Iterator[str]:
+        try:
+            make()
+        except SettingsError as error:
+            yield str(error)
+
+    yield from look(lambda: refuse_open_door(settings))
+    yield from look(lambda: Database(settings.database_url).close())
+    yield from look(lambda: open_storage(settings.storage_url))
 
 
 def _unknown(env: Mapping[str, str]) -> Iterator[Check]:
@@ -101,10 +114,11 @@ def _broker(url: str | None) -> Check:
     try:
         with redis.Redis.from_url(url, socket_connect_timeout=SECONDS, socket_timeout=SECONDS) as client:
             client.ping()
+            words, remedy = upkeep.broker(client)
     except redis.RedisError as error:
         remedy = "start it, or correct RIGHTFIT_REDIS_URL; jobs are kept meanwhile and start when it is back"
         return Check("broker", False, f"{redacted(url)} does not answer: {error}", remedy)
-    return Check("broker", True, f"{redacted(url)} answers")
+    return Check("broker", True, f"{redacted(url)} answers: {words}", remedy)
 
 
 def _database(settings: Settings, database: Database) -> Iterator[Check]:
@@ -114,33 +128,38 @@ def _database(settings: Settings, database: Database) -> Iterator[Check]:
         yield Check("workers", False, "none", "start the stack: rightfit serve")
         return
     try:
-        is_migrated = database.is_migrated()
-        alive = Registry(database).live_workers(settings.lease_seconds) if is_migrated else ()
+        is_migrated, revision = database.is_migrated(), database.revision()
+        alive = Registry(database).live_workers(settings.lease_seconds) if is_migrated else {}
+        clock = upkeep.clock(database)
     except SQLAlchemyError as error:
         cause = str(getattr(error, "orig", error)).strip().partition("\n")[0]
         yield Check("database", False, f"{shown} cannot be used: {cause}", "start it, or correct RIGHTFIT_DATABASE_URL")
         return
     if not is_migrated:
-        remedy = "`rightfit serve` migrates it; if it is newer than this release, install that release"
-        yield Check("database", False, f"the schema of {shown} is not of this version", remedy)
+        remedy = "rightfit migrate (`rightfit serve` does it too)"
+        yield Check("database", False, f"the schema of {shown} is not of this version: {revision or 'none'}", remedy)
         return
-    yield Check("database", True, f"{shown} answers, its schema is of this version")
+    yield Check("database", True, f"{shown} answers, its schema is of this version or newer: {revision}")
+    if not database.is_local:
+        yield clock
     if alive:
-        yield Check("workers", True, f"{len(alive)}: {', '.join(alive)}")
+        yield upkeep.releases(alive)
     else:
         remedy = "start the stack: rightfit serve; or one more worker with the same settings: python -m workers"
         yield Check("workers", False, f"none was seen in the last {settings.lease_seconds:.0f} s", remedy)
 
 
-def _storage(url: str) -> Check:
+def _storage(url: str) -> tuple[Check, Storage | None]:
+    """Reached and written, and what was looked at."""
+    storage = None
     try:
         storage = open_storage(url)
         if isinstance(storage, LocalStorage) and not storage.root.exists():
-            return Check("storage", True, f"{url} is not there yet; `rightfit serve` makes it")
+            return Check("storage", True, f"{url} is not there yet; `rightfit serve` makes it"), storage
         storage.check()
     except RightfitError as error:
-        return Check("storage", False, f"{url}: {error}", "make it writable, or correct RIGHTFIT_STORAGE_URL")
-    return Check("storage", True, f"{url} can be written")
+        return Check("storage", False, f"{url}: {error}", "make it writable, or correct RIGHTFIT_STORAGE_URL"), storage
+    return Check("storage", True, f"{url} can be written"), storage
 
 
 def _gpu() -> Check:

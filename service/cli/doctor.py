@@ -13,7 +13,8 @@ from service.cli.session import Session, json_option
 @json_option
 @click.pass_obj
 def doctor(session: Session) -> None:
-    """Check settings, broker, database, storage, workers, GPU, versions, and the service that RIGHTFIT_URL names.
+    """Check settings, broker, database and its clock, workers and their releases, storage, disks, what is kept, the
+    last backup, GPU, versions, and the service that RIGHTFIT_URL names.
 
     The exit code is 1 where something does not work.
     """

@@ -52,7 +52,7 @@ def arrive(
     came = current()
     c.execute(
         insert(jobs).values(
-            id=job_id, tenant=tenant, spec=spec.to_dict(), dataset=spec.dataset.id,
+            id=job_id, tenant=tenant, spec=spec.to_record(), dataset=spec.dataset.id,
             split=splits.validation, test_split=splits.test, device=spec.device, gpus=spec.gpus,
             memory_bytes=memory_bytes,
             warnings=list(warnings), priority=spec.priority, status=Status.QUEUED, attempt=0,
@@ -74,7 +74,7 @@ def shared(plan: Plan | None) -> dict[str, Any]:
     """The columns of a job that tell how many processes share it, and what each takes."""
     if plan is None:
         return {}
-    return {"spec": plan.spec.to_dict(), "gpus": plan.spec.gpus, "memory_bytes": plan.memory.process_bytes}
+    return {"spec": plan.spec.to_record(), "gpus": plan.spec.gpus, "memory_bytes": plan.memory.process_bytes}
 
 
 def refuse_without_data(c: Connection, tenant: str, dataset_id: str) -> None:

@@ -4,6 +4,7 @@ Every statement is valid on SQLite and on PostgreSQL. On SQLite a writing transa
 a deferred one that reads first fails under load with SQLITE_BUSY, which no busy_timeout waits for.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from service.core.errors import SettingsError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+WAIT_SECONDS = 0.5  # between two looks at whether a server has started
 BUSY_SECONDS = 15  # how long a writer waits for another on SQLite before it gives up
 # libpq: a server that has gone without a word is noticed, also in the middle of a statement.
 POSTGRESQL_OPTIONS = {
@@ -338,17 +340,37 @@ class Database:
         with self.engine.connect().execution_options(writing=True) as connection, connection.begin():
             yield connection
 
-    def migrate(self, version: str = "head") -> None:
-        """Bring the schema to a version. Raises SettingsError where the database cannot be opened."""
+    def wait(self, seconds: float) -> None:
+        """Return once a server answers. Raises SettingsError where it has not within so many seconds."""
+        deadline = time.monotonic() + seconds
+        while not self.is_local:
+            try:
+                with self.read():
+                    return
+            except OperationalError as error:
+                if time.monotonic() > deadline:
+                    address = redacted(str(self.engine.url))
+                    raise SettingsError(f"RIGHTFIT_DATABASE_URL {address} cannot be used: {error}") from error
+            time.sleep(WAIT_SECONDS)
+
+    def migrate(self, version: str = "head") -> tuple[str | None, str | None]:
+        """Bring the schema to a version; returns its revision before and after, None where there are no tables.
+
+        Migrations only add, so a schema that a newer release has made serves this one too, and is left as it is.
+        Raises SettingsError where the database cannot be opened.
+        """
         try:
             if self.engine.dialect.name == "sqlite" and (file := self.engine.url.database):
                 Path(file).parent.mkdir(parents=True, exist_ok=True)
             with self.write() as connection:
                 if self.engine.dialect.name == "postgresql":
                     connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-                config = self._alembic()
-                config.attributes["connection"] = connection
-                command.upgrade(config, version)
+                before = _revision(connection)
+                if before is None or before in self._revisions():
+                    config = self._alembic()
+                    config.attributes["connection"] = connection
+                    command.upgrade(config, version)
+                return before, _revision(connection)
         except (OSError, OperationalError) as error:
             address = redacted(str(self.engine.url))
             raise SettingsError(f"RIGHTFIT_DATABASE_URL {address} cannot be used: {error}") from error
@@ -364,14 +386,30 @@ class Database:
         file = self.engine.url.database
         return not (self.is_local and file) or Path(file).exists()
 
-    def is_migrated(self) -> bool:
-        """Whether the schema is the one this code was written for."""
-        head = ScriptDirectory.from_config(self._alembic()).get_current_head()
+    def revision(self) -> str | None:
+        """That of the schema; None where there are no tables."""
         with self.read() as connection:
-            return MigrationContext.configure(connection).get_current_revision() == head
+            return _revision(connection)
+
+    def is_migrated(self) -> bool:
+        """Whether the schema is at least the one this code was written for: a revision that it does not know is that
+        of a newer release, which has only added to it.
+        """
+        known, found = self._revisions(), self.revision()
+        return found is not None and (found == known[0] or found not in known)
+
+    def now(self) -> float:
+        """The database's clock, in unix seconds."""
+        with self.read() as connection:
+            return connection.execute(select(now())).scalar_one()
 
     def close(self) -> None:
         self.engine.dispose()
+
+    @classmethod
+    def _revisions(cls) -> tuple[str, ...]:
+        """All that this code knows, the newest first."""
+        return tuple(script.revision for script in ScriptDirectory.from_config(cls._alembic()).walk_revisions())
 
     @staticmethod
     def _alembic() -> Config:
@@ -379,6 +417,10 @@ class Database:
         config.set_main_option("script_location", str(MIGRATIONS))
         config.set_main_option("path_separator", "os")
         return config
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 def _prepare_sqlite(engine: Engine) -> None:

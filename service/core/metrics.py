@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from service.core.storage import Counted, Storage
 
-OPERATIONS = ("put", "get", "open", "delete", "check")
+OPERATIONS = ("put", "get", "open", "delete", "list", "check")
 REAPER, SUPERVISOR = "reaper", "supervisor"
 
 

@@ -28,6 +28,11 @@ class Registry:
         with self._db.write() as c:
             c.execute(delete(workers).where(workers.c.id == worker))
 
+    def clear(self) -> None:
+        """Nobody is alive: the record is of another time or place."""
+        with self._db.write() as c:
+            c.execute(delete(workers))
+
     def live_workers(self, within: float) -> dict[str, Capacity]:
         """The workers seen in the last so many seconds."""
         with self._db.read() as c:

@@ -61,10 +61,14 @@ class Settings:
     backoff_seconds: float = 5.0
     stall_seconds: float = 600.0
     checkpoint_seconds: float = 10.0
+    keep_checkpoints_days: float | None = None
+    keep_jobs_days: float | None = None
+    keep_datasets_days: float | None = None
+    keep_orphans_days: float | None = None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
-        """Read the environment; raises SettingsError that names the variable and what is allowed."""
+        """Read the environment; raises SettingsError that names every variable at fault and what is allowed."""
         home = Path(env.get("RIGHTFIT_HOME") or "var").resolve()
         reader = _Reader(env)
         settings = cls(
@@ -107,11 +111,17 @@ class Settings:
             backoff_seconds=reader.number("BACKOFF_SECONDS", 5, 0, 3600),
             stall_seconds=reader.number("STALL_SECONDS", 600, 1, 86400),
             checkpoint_seconds=reader.number("CHECKPOINT_SECONDS", 10, 0, 86400),
+            keep_checkpoints_days=reader.optional_number("KEEP_CHECKPOINTS_DAYS", 0.01, 36500),
+            keep_jobs_days=reader.optional_number("KEEP_JOBS_DAYS", 0.01, 36500),
+            keep_datasets_days=reader.optional_number("KEEP_DATASETS_DAYS", 0.01, 36500),
+            keep_orphans_days=reader.optional_number("KEEP_ORPHANS_DAYS", 1, 36500),
         )
         if settings.heartbeat_seconds * 2 > settings.lease_seconds:
-            raise SettingsError("RIGHTFIT_HEARTBEAT_SECONDS must be at most half of RIGHTFIT_LEASE_SECONDS")
+            reader.faults.append("RIGHTFIT_HEARTBEAT_SECONDS must be at most half of RIGHTFIT_LEASE_SECONDS")
         if settings.metrics == "keys" and settings.auth == "none":
-            raise SettingsError("RIGHTFIT_METRICS=keys needs RIGHTFIT_AUTH=keys: without that there are no keys")
+            reader.faults.append("RIGHTFIT_METRICS=keys needs RIGHTFIT_AUTH=keys: without that there are no keys")
+        if reader.faults:
+            raise SettingsError("; ".join(reader.faults))
         return settings
 
     @property
@@ -119,6 +129,12 @@ class Settings:
         return Quotas(
             self.quota_queued_jobs, self.quota_running_jobs, self.quota_dataset_bytes, self.quota_stored_bytes
         )
+
+    @property
+    def removes_anything(self) -> bool:
+        """Whether anything is not kept for ever."""
+        kept = (self.keep_checkpoints_days, self.keep_jobs_days, self.keep_datasets_days, self.keep_orphans_days)
+        return any(days is not None for days in kept)
 
     @property
     def retries(self) -> Retries:
@@ -135,8 +151,11 @@ class Settings:
 
 
 class _Reader:
+    """Reads one variable after another; of those at fault, `faults` tells, and the default stands in."""
+
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
+        self.faults: list[str] = []
 
     def number(self, name: str, default: float, low: float, high: float) -> float:
         return self._parsed(float, "a number", name, default, low, high)
@@ -147,23 +166,25 @@ class _Reader:
     def optional_integer(self, name: str, low: int, high: int) -> int | None:
         return self.integer(name, low, low, high) if self._env.get(f"RIGHTFIT_{name}") else None
 
+    def optional_number(self, name: str, low: float, high: float) -> float | None:
+        return self.number(name, low, low, high) if self._env.get(f"RIGHTFIT_{name}") else None
+
     def networks(self, name: str) -> str:
         text = self._env.get(f"RIGHTFIT_{name}") or ""
         try:
             networks(text)
         except ValueError as error:
-            raise SettingsError(
-                f"RIGHTFIT_{name} is {text!r}; allowed: networks as 10.0.0.0/8, ::1: {error}"
-            ) from error
+            self.faults.append(f"RIGHTFIT_{name} is {text!r}; allowed: networks as 10.0.0.0/8, ::1: {error}")
         return text
 
     def redis_url(self) -> str | None:
         text = self._env.get("RIGHTFIT_REDIS_URL") or None
         if text is None or REDIS_URL.fullmatch(text):
             return text
-        raise SettingsError(
+        self.faults.append(
             "RIGHTFIT_REDIS_URL is not an address of Redis; allowed: redis[s]://[USER:PASSWORD@]HOST[:PORT][/N]"
         )
+        return None
 
     def _parsed(
         self, kind: Callable[[str], Number], words: str, name: str, default: Number, low: Number, high: Number
@@ -175,10 +196,11 @@ class _Reader:
                 return value
         except ValueError:
             pass
-        raise SettingsError(f"RIGHTFIT_{name} is {text!r}; allowed: {words} from {low} to {high}")
+        self.faults.append(f"RIGHTFIT_{name} is {text!r}; allowed: {words} from {low} to {high}")
+        return default
 
     def choice(self, name: str, allowed: tuple[str, ...]) -> str:
         text = self._env.get(f"RIGHTFIT_{name}") or allowed[0]
         if text not in allowed:
-            raise SettingsError(f"RIGHTFIT_{name} is {text!r}; allowed: {', '.join(allowed)}")
+            self.faults.append(f"RIGHTFIT_{name} is {text!r}; allowed: {', '.join(allowed)}")
         return text

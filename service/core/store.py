@@ -360,13 +360,19 @@ class Store:
 
     # What workers do
 
-    def claim(self, worker: str, lease_seconds: float, capacity: Capacity | None = None) -> Lease | None:
-        """Take the queued job that is first in order of those that the worker can hold (None: any); None where there
-        is none.
+    def claim(
+        self, worker: str, lease_seconds: float, capacity: Capacity | None = None, but: Collection[str] = ()
+    ) -> Lease | None:
+        """Take the queued job that is first in order of those that the worker can hold (None: any), but none of those
+        named; None where there is none.
         """
-        fits = true() if capacity is None else capacity.holds()
+        ours = [self._claimable()]
+        if capacity is not None:
+            ours.append(capacity.holds())
+        if but:
+            ours.append(jobs.c.id.not_in(but))
         first = (
-            select(jobs.c.id).where(self._claimable(), fits).order_by(*TAKEN_FIRST).limit(1)
+            select(jobs.c.id).where(*ours).order_by(*TAKEN_FIRST).limit(1)
             .with_for_update(skip_locked=True).scalar_subquery()
         )  # fmt: skip
         values = {

@@ -174,6 +174,7 @@ class Webhook:
     )  # fmt: skip
 
 
+LATER = {"gpus": 1}  # options that came after the first release, and their defaults
 MOST_GPUS = 64  # of one machine
 
 
@@ -243,6 +244,12 @@ class JobSpec:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data with every default filled."""
         return asdict(self)
+
+    def to_record(self) -> dict[str, Any]:
+        """Plain JSON data with every default filled, but for those of options that came after the first release: a
+        worker of an older one refuses what it does not know, and need not know what is as it always was.
+        """
+        return {name: value for name, value in self.to_dict().items() if LATER.get(name, ...) != value}
 
     def filled(self, seed: int) -> "JobSpec":
         """The effective spec: the seed drawn and the monitor's direction written out."""

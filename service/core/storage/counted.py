@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from service.core.errors import ObjectMissing, StorageError
-from service.core.storage.objects import Artifact, Storage
+from service.core.storage.objects import Artifact, Storage, Stored
 
 
 class Counted(Storage):
-    """Does what `storage` does, and calls `failed` with put, get, open, delete or check for each StorageError but that
-    an object is missing. What fails while an opened object is read is told to its reader alone.
+    """Does what `storage` does, and calls `failed` with put, get, open, delete, list or check for each StorageError but
+    that an object is missing. What fails while an opened object is read is told to its reader alone.
     """
 
     def __init__(self, storage: Storage, failed: Callable[[str], None]) -> None:
@@ -32,6 +32,14 @@ class Counted(Storage):
     def delete(self, prefix: str) -> None:
         with self._counting("delete"):
             self._storage.delete(prefix)
+
+    def names(self, folder: str) -> Iterator[str]:
+        with self._counting("list"):
+            yield from self._storage.names(folder)
+
+    def objects(self, prefix: str) -> Iterator[Stored]:
+        with self._counting("list"):
+            yield from self._storage.objects(prefix)
 
     def check(self) -> None:
         with self._counting("check"):

@@ -3,12 +3,14 @@
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
 from service.core.errors import ObjectMissing, StorageError
-from service.core.storage.objects import BLOCK, Artifact, Storage, described, parts_of
+from service.core.storage.objects import BLOCK, Artifact, Storage, Stored, described, parts_of
 
 
 class LocalStorage(Storage):
@@ -19,7 +21,7 @@ class LocalStorage(Storage):
 
     def put(self, key: str, source: Path) -> Artifact:
         """Copy a file in; atomic and durable: temporary name, flush, fsync, replace, fsync of the folder."""
-        target = self._path(key)
+        target = self.path(key)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_name(f".{uuid4().hex}.partial")
@@ -42,7 +44,7 @@ class LocalStorage(Storage):
     def open(self, key: str) -> BinaryIO:
         """The content, seekable. Raises ObjectMissing."""
         try:
-            return self._path(key).open("rb")
+            return self.path(key).open("rb")
         except FileNotFoundError as error:
             raise ObjectMissing(f"{key} is not in the storage") from error
         except OSError as error:
@@ -50,7 +52,7 @@ class LocalStorage(Storage):
 
     def delete(self, prefix: str) -> None:
         """Remove the object of that key, or everything below it; nothing there is no error."""
-        path = self._path(prefix)
+        path = self.path(prefix)
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
             return
@@ -60,6 +62,19 @@ class LocalStorage(Storage):
             return
         except OSError as error:
             raise StorageError(f"{prefix} cannot be deleted: {error.strerror}") from error
+
+    def names(self, folder: str) -> Iterator[str]:
+        """Of the folders directly below a folder; none where it is not there."""
+        with suppress(FileNotFoundError), os.scandir(self.path(folder)) as entries:
+            yield from (entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+
+    def objects(self, prefix: str) -> Iterator[Stored]:
+        """Everything below a folder, also what was never finished; nothing where it is not there."""
+        for folder, _, names in os.walk(self.path(prefix)):
+            for path in (Path(folder) / name for name in names):
+                with suppress(FileNotFoundError):
+                    found = path.lstat()
+                    yield Stored(path.relative_to(self.root).as_posix(), found.st_size, found.st_mtime)
 
     def check(self) -> None:
         """Raise StorageError unless something can be written."""
@@ -71,7 +86,8 @@ class LocalStorage(Storage):
         except OSError as error:
             raise StorageError(f"the storage cannot be written: {error.strerror}") from error
 
-    def _path(self, key: str) -> Path:
+    def path(self, key: str) -> Path:
+        """Where the object of that key is, or would be. Raises StorageError for what is no key."""
         return self.root.joinpath(*parts_of(key))
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -24,6 +25,15 @@ class Artifact:
     bytes: int
     sha256: str
     media_type: str
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An object as the storage lists it, changed at `at` (unix seconds, by the storage's clock)."""
+
+    key: str
+    bytes: int
+    at: float
 
 
 class Storage(ABC):
@@ -61,8 +71,28 @@ class Storage(ABC):
         """Remove the object of that key, or everything below it; nothing there is no error."""
 
     @abstractmethod
+    def names(self, folder: str) -> Iterator[str]:
+        """Of the folders directly below a folder; none where it is not there."""
+
+    @abstractmethod
+    def objects(self, prefix: str) -> Iterator[Stored]:
+        """Everything below a folder, also what was never finished; nothing where it is not there."""
+
+    @abstractmethod
     def check(self) -> None:
         """Raise StorageError unless something can be written."""
+
+
+def digest_of(storage: Storage, key: str) -> str:
+    """The SHA-256 of an object, read anew. Raises ObjectMissing."""
+    digest = hashlib.sha256()
+    try:
+        with storage.open(key) as reader:
+            while block := reader.read(BLOCK):
+                digest.update(block)
+    except OSError as error:
+        raise StorageError(f"{key} cannot be read: {error.strerror or error}") from error
+    return digest.hexdigest()
 
 
 def discard(storage: Storage, prefix: str) -> None:

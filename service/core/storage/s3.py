@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 from uuid import uuid4
 
@@ -19,7 +19,7 @@ from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import S3Store
 
 from service.core.errors import ObjectMissing, StorageError
-from service.core.storage.objects import BLOCK, Artifact, Storage, described, parts_of
+from service.core.storage.objects import BLOCK, Artifact, Storage, Stored, described, parts_of
 
 CONNECT_SECONDS, REQUEST_SECONDS, RETRY_SECONDS = 5, 60, 30
 MOST_RETRIES = 3
@@ -62,6 +62,18 @@ class S3Storage(Storage):
             for found in obstore.list(self._store, path):
                 obstore.delete(self._store, [entry["path"] for entry in found])
             obstore.delete(self._store, path)
+
+    def names(self, folder: str) -> Iterator[str]:
+        """Of the folders directly below a folder; none where it is not there."""
+        with _told(f"{folder} cannot be listed"):
+            found = obstore.list_with_delimiter(self._store, "/".join(parts_of(folder)))
+        yield from (PurePosixPath(prefix).name for prefix in found["common_prefixes"])
+
+    def objects(self, prefix: str) -> Iterator[Stored]:
+        """Everything below a folder; nothing where it is not there."""
+        with _told(f"{prefix} cannot be listed"):
+            for found in obstore.list(self._store, "/".join(parts_of(prefix))):
+                yield from (Stored(e["path"], e["size"], e["last_modified"].timestamp()) for e in found)
 
     def check(self) -> None:
         """Raise StorageError unless something can be written."""

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from click.testing import CliRunner, Result
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
-from service.cli import checks, main
+from service.cli import checks, main, upkeep
+from service.core.database import Database, now, workers
 from service.core.settings import Settings
 from tests.ports import free_port
+from tests.servers import Postgresql
 from tests.service.cli.conftest import told
 from tests.service.live import Live
 
@@ -32,7 +35,11 @@ def test_a_stack_that_is_well(live: Live, settings: Settings) -> None:
     assert said.exit_code == 0, said.output
     assert "FAIL" not in said.stdout
     names = [line.removeprefix("ok").split(":")[0].strip() for line in said.stdout.splitlines()]
-    assert names == ["settings", "broker", "database", "workers", "storage", "gpu", "versions", "service"]
+    assert names == [
+        "settings", "broker", "database", "workers", "storage", "disk", "retention", "backup", "to do",
+        "gpu", "versions", "service",
+    ]  # fmt: skip
+    assert "rightfit backup" in said.stdout
     assert "machine:1" in said.stdout
     assert "its schema is of this version" in said.stdout
     assert told(doctor(env, "--json"))["ok"] is True
@@ -118,3 +125,69 @@ def test_a_variable_that_is_misspelled_is_told(tmp_path: Path) -> None:
 def test_one_worker_is_told_as_one(live: Live, settings: Settings) -> None:
     live.parts.registry.greet("machine:1", 60)
     assert found(settings.to_env() | {"RIGHTFIT_URL": live.url})["service"]["words"].endswith(", 1 worker")
+
+
+def test_several_bad_settings_are_told_together(tmp_path: Path) -> None:
+    env = {"RIGHTFIT_HOME": str(tmp_path)}
+    words = found(env | {"RIGHTFIT_PORT": "many", "RIGHTFIT_AUTH": "maybe"})["settings"]["words"]
+    assert "RIGHTFIT_PORT" in words
+    assert "RIGHTFIT_AUTH" in words
+    wrong = {"RIGHTFIT_DATABASE_URL": "nothing://x", "RIGHTFIT_STORAGE_URL": "ftp://x", "RIGHTFIT_HOST": "192.0.2.1"}
+    words = found(env | wrong)["settings"]["words"]
+    assert all(name in words for name in wrong)
+
+
+def test_a_schema_of_a_newer_release_is_well(live: Live, settings: Settings) -> None:
+    with live.parts.database.write() as c:
+        c.execute(text("UPDATE alembic_version SET version_num = 'of_a_newer_release'"))
+    database = found(settings.to_env())["database"]
+    assert (database["is_ok"], "of_a_newer_release" in database["words"]) == (True, True)
+
+
+def test_workers_of_several_releases_are_told(live: Live, settings: Settings) -> None:
+    live.parts.registry.greet("old:1", 60)
+    with live.parts.database.write() as c:
+        c.execute(insert(workers).values(id="new:1", seen_at=now(), version="9.9"))
+    told_of = found(settings.to_env())["workers"]
+    assert "9.9" in told_of["words"]
+    assert "SIGTERM" in told_of["remedy"]
+
+
+def test_what_is_kept_and_the_last_backup_are_told(live: Live, settings: Settings, tmp_path: Path) -> None:
+    env = replace(settings, keep_jobs_days=30.0).to_env()
+    assert "ended jobs for 30 days" in found(env)["retention"]["words"]
+    assert "checkpoints for ever" in found(env)["retention"]["words"]
+    assert "none" in found(env)["backup"]["words"]
+    made = CliRunner(env=env).invoke(main, ["backup", str(tmp_path / "backup")])
+    assert made.exit_code == 0, made.output
+    checked = found(env)["backup"]
+    assert (str(tmp_path / "backup") in checked["words"], checked["remedy"]) == (True, "")
+
+
+def test_a_disk_that_is_full_and_a_clock_that_is_wrong_are_told(
+    settings: Settings, postgresql_server: Postgresql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with postgresql_server.database() as url:
+        env = replace(settings, database_url=url).to_env()
+        well = found(env)
+        assert (well["clock"]["is_ok"], well["disk"]["is_ok"], "backup" in well) == (True, True, False)
+        real = Database.now
+        monkeypatch.setattr(Database, "now", lambda self: real(self) + 100)
+        monkeypatch.setattr(upkeep, "LEAST_FREE", 1 << 62)
+        checked = found(env)
+        assert "100.0 s behind" in checked["clock"]["words"]
+        assert [checked[name]["is_ok"] for name in ("clock", "disk")] == [False, False]
+
+
+def test_a_redis_that_throws_keys_away_is_told(live: Live, settings: Settings) -> None:
+    assert settings.redis_url is not None
+    with redis.Redis.from_url(settings.redis_url) as client:
+        client.config_set("maxmemory", "1gb")
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            broker = found(settings.to_env())["broker"]
+        finally:
+            client.config_set("maxmemory-policy", "noeviction")
+            client.config_set("maxmemory", "0")
+    assert "allkeys-lru" in broker["words"]
+    assert "noeviction" in broker["remedy"]

@@ -7,7 +7,6 @@ from sqlalchemy.dialects import postgresql
 
 from service.core.database import Database, metadata, now
 from service.core.settings import Settings
-from service.core.store import Store
 from tests.servers import Postgresql
 
 
@@ -28,23 +27,6 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
     assert database.is_migrated()
     database.migrate()
     assert database.is_migrated()
-
-
-def test_a_database_of_the_first_release_is_brought_up_with_its_jobs(tmp_path: Path) -> None:
-    old = Database(f"sqlite:///{tmp_path}/old.db")
-    old.migrate("0001")
-    with old.write() as c:
-        c.exec_driver_sql(
-            "INSERT INTO jobs (id, tenant, spec, priority, status, attempt, version, cancel_requested, created_at) "
-            "VALUES ('job_1', 't', '{\"dataset\": {\"id\": \"digits\"}}', 5, 'queued', 0, 1, 0, 1.0)"
-        )
-        c.exec_driver_sql("INSERT INTO events VALUES ('job_1', 1, 'status', '{\"status\": \"queued\"}', 1.0)")
-    old.migrate()
-    job = Store(old).get("t", "job_1")
-    assert [transition.status for transition in job.transitions] == ["queued"]
-    assert (job.status, job.losses, job.releases, job.pause_requested) == ("queued", (), 0, False)
-    assert Store(old).claim("worker", 60) is not None
-    old.close()
 
 
 def test_processes_that_start_at_once_migrate_once(postgresql_server: Postgresql) -> None:

@@ -44,12 +44,29 @@ def test_a_child_process_reads_the_very_same_settings(tmp_path: Path) -> None:
         ("METRICS_PORT", "0", "whole number from 1 to 65535"),
         ("LOG_FORMAT", "xml", "allowed: console, json"),
         ("LOG_LEVEL", "loud", "allowed: info"),
+        ("KEEP_JOBS_DAYS", "0", "number from 0.01"),
+        ("KEEP_ORPHANS_DAYS", "0.5", "number from 1"),
     ],
 )
 def test_a_bad_value_is_named_with_what_is_allowed(name: str, value: str, allowed: str) -> None:
     with pytest.raises(SettingsError, match=allowed) as caught:
         Settings.from_env({f"RIGHTFIT_{name}": value})
     assert f"RIGHTFIT_{name}" in str(caught.value)
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    wrong = {"PORT": "many", "AUTH": "maybe", "REDIS_URL": "nonsense", "KEEP_JOBS_DAYS": "soon", "LEASE_SECONDS": "9"}
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env({f"RIGHTFIT_{name}": value for name, value in wrong.items()})
+    for name in ("PORT", "AUTH", "REDIS_URL", "KEEP_JOBS_DAYS", "HEARTBEAT_SECONDS"):
+        assert f"RIGHTFIT_{name}" in str(caught.value)
+
+
+def test_what_is_kept_for_ever_and_what_is_not(tmp_path: Path) -> None:
+    given = {"RIGHTFIT_HOME": str(tmp_path), "RIGHTFIT_KEEP_JOBS_DAYS": "0.5"}
+    settings = Settings.from_env(given)
+    assert (settings.keep_jobs_days, settings.keep_datasets_days) == (0.5, None)
+    assert Settings.from_env(settings.to_env()) == settings
 
 
 @pytest.mark.parametrize(

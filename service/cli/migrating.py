@@ -1,0 +1,35 @@
+"""`migrate`: brings the schema to this release, before its workers and its API are started."""
+
+import click
+
+from service.cli.session import Session, json_option
+
+
+@click.command()
+@click.option(
+    "--wait",
+    "seconds",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    help="seconds, for a database that is starting",
+)
+@json_option
+@click.pass_obj
+def migrate(session: Session, seconds: float) -> None:
+    """Bring the schema of the database that the settings name to this release.
+
+    Safe to repeat, and from several places at once. Older workers and APIs go on with it: a migration only adds.
+    """
+    from service.core.database import Database, redacted  # noqa: PLC0415 - see service/cli/__init__.py
+    from service.core.settings import Settings  # noqa: PLC0415 - likewise
+
+    database = Database(Settings.from_env().database_url)
+    try:
+        database.wait(seconds)
+        before, after = database.migrate()
+    finally:
+        database.close()
+    shown = redacted(str(database.engine.url))
+    done = f"is at {after} already" if before == after else f"was brought from {before or 'nothing'} to {after}"
+    session.answer({"database": shown, "from": before, "to": after}, lambda: f"{shown} {done}")

@@ -1,0 +1,194 @@
+"""Backup and restore of a one-machine stack: its SQLite database and its storage, taken together while it runs.
+
+Files are written before their rows and never changed, so the database is copied first, as of one moment, and after it
+the files that it names. What was deleted or replaced in between is missing then: the database is copied again, which
+takes only what is new. So a backup names no file that it lacks.
+"""
+
+import json
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+
+from service.core.counting import counted
+from service.core.database import Database
+from service.core.errors import ObjectMissing, RightfitError, SettingsError
+from service.core.inventory import Named, forget, forget_checkpoints, named, owners
+from service.core.jobs import Retries
+from service.core.registry import Registry
+from service.core.storage import LocalStorage, Storage
+from service.core.storage.local import sync_folder
+from service.core.store import Store
+
+DATABASE, FILES, ABOUT = "rightfit.db", "storage", "backup.json"  # what is in the folder of a backup
+SUMS = "sums.json"  # the SHA-256 of each of its files by its key: what need not be copied again
+LAST = "last_backup.json"  # in the home: what was said of the newest one
+ROUNDS = 5  # in which the database is copied anew because files were replaced or deleted meanwhile
+NO_LIMIT = Retries(attempts=1_000_000, backoff_seconds=0.0)  # a restored job was not lost through any fault of its own
+
+Say = Callable[[str], None]
+
+
+class BackupError(RightfitError):
+    """A backup cannot be made, or is not one."""
+
+    code = "backup_error"
+
+
+@dataclass(frozen=True)
+class Backup:
+    """What a backup holds, made at `made_at` (unix seconds)."""
+
+    made_at: float
+    version: str
+    schema: str | None
+    files: int
+    bytes: int
+
+
+def back_up(database: Database, storage: Storage, home: Path, folder: Path, say: Say) -> Backup:
+    """Make a backup in a folder that is new, empty, or that of a former backup, which is brought up to date: a former
+    one is whole until the new one is. Raises BackupError, SettingsError and StorageError.
+    """
+    file = _file_of(database)
+    _refuse_strange(folder)
+    files = LocalStorage(folder / FILES)
+    files.root.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)  # secrets that sign webhooks are in it
+    sums: dict[str, str] = json.loads((folder / SUMS).read_text()) if (folder / SUMS).exists() else {}
+    partial = folder / f".{DATABASE}.partial"
+    for last_round in (number == ROUNDS - 1 for number in range(ROUNDS)):
+        _snapshot(file, partial)
+        copy = Database(f"sqlite:///{partial}")
+        try:
+            wanted = named(copy)
+            lacking = [each for each in wanted if not _copied(storage, each, files, sums)]
+            if lacking and not last_round:
+                say(f"{counted(len(lacking), 'file')} went meanwhile, the database is copied again")
+                continue
+            forget_checkpoints(copy, _keys(lacking))
+            forget(copy, {each.owner for each in lacking} - owners(database))
+            if gone := [e.file.key for e in named(copy) if not e.is_checkpoint and e.file.key in _keys(lacking)]:
+                raise BackupError(f"the storage lacks what the record names: {', '.join(gone)}")
+            wanted = named(copy)
+            schema = copy.revision()
+        finally:
+            copy.close()
+        break
+    _make_durable(partial, folder / DATABASE)
+    kept = {each.file.key: each.file.bytes for each in wanted}
+    (folder / SUMS).write_text(json.dumps({each.file.key: each.file.sha256 for each in wanted}))
+    _drop_others(files, kept)
+    made = Backup(time.time(), metadata.version("rightfit"), schema, len(kept), sum(kept.values()))
+    for path in (folder / ABOUT, home / LAST):
+        path.write_text(json.dumps(asdict(made) | {"folder": str(folder)}, indent=2) + "\n")
+    return made
+
+
+def restore(database: Database, storage: Storage, folder: Path, say: Say) -> Backup:
+    """Bring a backup into a place that has no database yet; the stack is started afterwards. Jobs that ran go on from
+    the checkpoints that the backup has. Raises BackupError, SettingsError and StorageError.
+
+    The database comes last: a restore that was broken off is begun again.
+    """
+    file = _file_of(database)
+    if database.is_made:
+        raise BackupError(f"{file} is there already; a backup is restored into a place without a database")
+    try:
+        known = json.loads((folder / ABOUT).read_text())
+        about = Backup(**{name: value for name, value in known.items() if name != "folder"})
+    except (OSError, ValueError, TypeError) as error:
+        raise BackupError(f"{folder} has no finished backup in it: {error}") from error
+    partial = file.with_name(f".{file.name}.partial")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    _remove(partial)
+    shutil.copyfile(folder / DATABASE, partial)
+    copy = Database(f"sqlite:///{partial}")
+    try:
+        copy.migrate()
+        for each in named(copy):
+            stored = storage.put(each.file.key, LocalStorage(folder / FILES).path(each.file.key))
+            if stored.sha256 != each.file.sha256:
+                raise BackupError(f"{each.file.key} is damaged in the backup: its SHA-256 is another")
+        store = Store(copy)
+        while put_back := store.recover(NO_LIMIT):
+            say(f"{counted(len(put_back), 'job')} that ran will go on")
+        store.forget_hints()
+        Registry(copy).clear()
+    finally:
+        copy.close()
+    _make_durable(partial, file)
+    return about
+
+
+def _file_of(database: Database) -> Path:
+    if not database.is_local or not database.engine.url.database:
+        raise SettingsError(
+            "this is for the SQLite database of one machine; of PostgreSQL, pg_dump and pg_restore make and restore "
+            "backups: /docs/years"
+        )
+    return Path(database.engine.url.database)
+
+
+def _keys(files: list[Named]) -> frozenset[str]:
+    return frozenset(each.file.key for each in files)
+
+
+def _refuse_strange(folder: Path) -> None:
+    if folder.exists() and any(folder.iterdir()) and not (folder / FILES).is_dir():
+        raise BackupError(f"{folder} is neither empty nor a backup")
+
+
+def _snapshot(file: Path, target: Path) -> None:
+    """One moment of a database that others go on writing to."""
+    if not file.exists():
+        raise BackupError(f"there is no database {file}")
+    _remove(target)
+    connection = sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True, isolation_level=None)
+    try:
+        connection.execute("VACUUM INTO ?", (str(target),))
+    finally:
+        connection.close()
+    target.chmod(0o600)
+
+
+def _remove(database: Path) -> None:
+    """What a backup or a restore that was broken off has left."""
+    for ending in ("", "-wal", "-shm"):
+        database.with_name(database.name + ending).unlink(missing_ok=True)
+
+
+def _copied(storage: Storage, each: Named, files: LocalStorage, sums: dict[str, str]) -> bool:
+    """Whether the backup has the file, now or already."""
+    target = files.path(each.file.key)
+    if sums.get(each.file.key) == each.file.sha256 and target.exists():
+        return True
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        storage.get(each.file, partial)
+    except ObjectMissing:
+        return False
+    _make_durable(partial, target)
+    sums[each.file.key] = each.file.sha256
+    return True
+
+
+def _drop_others(files: LocalStorage, kept: dict[str, int]) -> None:
+    """What a former backup had and this one does not name."""
+    for folder in ("jobs", "datasets"):
+        for found in list(files.objects(folder)):
+            if found.key not in kept:
+                files.delete(found.key)
+
+
+def _make_durable(partial: Path, target: Path) -> None:
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(target)
+    sync_folder(target.parent)

@@ -1,0 +1,275 @@
+"""What everything costs in SQL: `python -m tests.benchmarks.statements`, over SQLite and PostgreSQL.
+
+Prints one line of JSON. Of each call: its statements and transactions, which are exact, and its median milliseconds.
+Of a worker and of an API process that run: what they say to PostgreSQL in a second, idle and while a job trains. Of
+PostgreSQL and of Redis: what a few threads that do nothing else get out of them.
+"""
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from flask.testing import FlaskClient
+from sqlalchemy import Engine, event
+
+from service.api.context import Parts
+from service.app import create_app
+from service.core.database import Database
+from service.core.dispatcher import Dispatcher
+from service.core.history import Epoch
+from service.core.jobs import Outcome, Phase, Status, StopReason
+from service.core.logbook import LogLine
+from service.core.queue import HintQueue
+from service.core.registry import Registry
+from service.core.settings import Settings
+from service.core.storage import Artifact
+from service.core.store import Lease, Store
+from tests.benchmarks.machine import processor
+from tests.conftest import Redis
+from tests.ports import eventually, free_port
+from tests.servers import LIFELINE, ROOT, Postgresql, postgresql
+
+SPEC: dict[str, Any] = {"dataset": {"id": "digits"}, "epochs": 100_000, "early_stopping": None, "batch_size": 256}
+REPEATS = 31
+THREADS = 4  # that press on PostgreSQL
+WATCHED, SETTLED = 30.0, 5.0  # seconds, of processes that run; before they are watched
+SAID = re.compile(r"(?:statement|execute [^:]*): (.*)")
+
+
+class Counter:
+    """Counts the statements and the transactions of an engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.statements = self.transactions = 0
+        event.listen(engine, "before_cursor_execute", self._statement)
+        event.listen(engine, "commit", self._transaction)
+        event.listen(engine, "rollback", self._transaction)
+
+    def _statement(self, *given: Any) -> None:
+        self.statements += not given[2].startswith(("BEGIN", "PRAGMA"))
+
+    def _transaction(self, *given: Any) -> None:
+        self.transactions += 1
+
+
+def calls(parts: Parts, client: FlaskClient) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Each thing that is done, once, and can be done again."""
+    store, settings = parts.store, parts.settings
+
+    def submit() -> Any:
+        return client.post("/v1/jobs", json=SPEC).json
+
+    def claimed() -> Lease:
+        lease = store.claim("bench", 3600)
+        assert lease is not None
+        return lease
+
+    yield "POST a job", submit
+    job = submit()["id"]
+    for _ in range(3 * REPEATS):
+        submit()
+    yield "claim", claimed
+    lease = claimed()
+    ending = iter([claimed() for _ in range(REPEATS + 1)])
+    numbers = iter(range(1, 1_000_000))
+    epochs = iter(range(1, 1_000_000))
+    measured = Epoch(1, 1.0, 1.0, 1.0, 0.5, 0.5, 0.0, 1e-3, 0.1, 10.0, False, 1)
+    model = Artifact("best_model.pth", "jobs/x/a1/best_model.pth", 3, "abc", "application/octet-stream")
+
+    def epoch() -> None:
+        store.append(lease, [replace(measured, epoch=next(epochs))])
+
+    yield "an epoch", epoch
+    yield "a checkpoint", lambda: store.keep(lease, checkpoint(next(numbers)))
+    yield "a line of the log", lambda: store.write_log(lease, [LogLine(1.0, "info", "said")])
+    yield "a phase", lambda: store.enter(lease, Phase.TRAINING)
+    yield "renew a lease", lambda: store.renew(lease, 3600)
+    yield "read the owner's wish", lambda: store.wish(lease)
+    yield "finish", lambda: store.finish(next(ending), Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [model])
+    yield "poll: GET a job", lambda: client.get(f"/v1/jobs/{lease.job_id}")
+    yield "GET new epochs", lambda: client.get(f"/v1/jobs/{lease.job_id}/history?after_epoch=20")
+    yield "list 20 jobs", lambda: client.get("/v1/jobs?limit=20")
+    yield "a worker's greeting", lambda: parts.registry.greet("bench", 600)
+    dispatcher = Dispatcher(settings, store, parts.registry, parts.submission.queue)
+    yield "a dispatcher's turn", lambda: (dispatcher.reap(), dispatcher.dispatch())
+    yield "a courier's look", parts.courier.send_due
+    yield "a librarian's look", lambda: parts.catalog.claim("bench", 60)
+    assert job
+
+
+def checkpoint(number: int) -> Any:
+    from service.core.jobs import Checkpoint  # noqa: PLC0415
+
+    file = Artifact("last.pt", f"jobs/x/a1/checkpoints/{number}/last.pt", 3, "abc", "application/octet-stream")
+    return Checkpoint(file, None, number, None)
+
+
+def counted(settings: Settings) -> dict[str, dict[str, float]]:
+    app = create_app(settings)
+    parts: Parts = app.extensions["rightfit"]
+    parts.database.migrate()
+    counter, client, found = Counter(parts.database.engine), app.test_client(), {}
+    for name, call in calls(parts, client):
+        call()  # what is made once is made now
+        before, milliseconds = (counter.statements, counter.transactions), []
+        for _ in range(REPEATS):
+            started = time.perf_counter()
+            call()
+            milliseconds.append(1e3 * (time.perf_counter() - started))
+        found[name] = {
+            "statements": round((counter.statements - before[0]) / REPEATS, 2),
+            "transactions": round((counter.transactions - before[1]) / REPEATS, 2),
+            "ms": round(statistics.median(milliseconds), 2),
+        }
+    parts.database.close()
+    return found
+
+
+@contextmanager
+def process(settings: Settings, *command: str) -> Iterator[None]:
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with (settings.home / "log").open("ab") as log:
+        started = subprocess.Popen(
+            [*LIFELINE, sys.executable, "-m", *command], cwd=ROOT, env=os.environ | settings.to_env(), stdout=log,
+            stderr=log,
+        )  # fmt: skip
+    try:
+        yield
+    finally:
+        started.terminate()
+        started.wait(60)
+
+
+def watched(server: Postgresql, seconds: float) -> dict[str, float]:
+    """Statements, transactions and probes of connections a second, as PostgreSQL's own log has them."""
+    log = server.log
+    began, started = log.stat().st_size, time.monotonic()
+    time.sleep(seconds)
+    passed = time.monotonic() - started
+    with log.open("rb") as file:
+        file.seek(began)
+        said = [words.strip() for words in SAID.findall(file.read().decode(errors="replace"))]
+    transactions = sum(words.startswith(("COMMIT", "ROLLBACK")) for words in said)
+    probes = said.count(";")
+    statements = sum(not words.startswith(("BEGIN", "COMMIT", "ROLLBACK", ";")) for words in said)
+    rates = {"statements": statements, "transactions": transactions, "probes": probes}
+    return {name: round(count / passed, 2) for name, count in rates.items()}
+
+
+def running(server: Postgresql, settings: Settings, seconds: float) -> dict[str, Any]:
+    """What an API process, an idle worker and one that trains say to PostgreSQL in a second."""
+    database = Database(settings.database_url)
+    database.migrate()
+    found: dict[str, Any] = {}
+    api = replace(settings, home=settings.home / "api", port=free_port())
+    with server.talkative():
+        with process(api, "gunicorn", "-c", "deploy/gunicorn.conf.py", "service.wsgi:app"):
+            time.sleep(SETTLED)
+            found["an API process, idle"] = watched(server, seconds)
+        with process(replace(settings, home=settings.home / "worker"), "workers"):
+            assert eventually(lambda: bool(Registry(database).live_workers(60)), 200)
+            time.sleep(SETTLED)
+            found["a worker, idle"] = watched(server, seconds)
+            app = create_app(settings)
+            store: Store = app.extensions["rightfit"].store
+            job = app.test_client().post("/v1/jobs", json=SPEC).get_json()["id"]
+            assert eventually(lambda: store.get("default", job).last is not None, 60)
+            before = store.get("default", job).progress.epoch
+            found["a worker that trains"] = watched(server, seconds)
+            epochs = store.get("default", job).progress.epoch - before
+            found["its epochs"] = round(epochs / seconds, 2)
+            store.cancel("default", job)
+            app.extensions["rightfit"].database.close()
+    database.close()
+    return found
+
+
+def pressed(url: str, seconds: float) -> dict[str, float]:
+    """How many single calls a second a few threads of one process get out of PostgreSQL together."""
+    database = Database(url, connections=THREADS)
+    database.migrate()
+    store, found = Store(database), {}
+    spec_app = create_app(
+        Settings.from_env({"RIGHTFIT_DATABASE_URL": url, "RIGHTFIT_REDIS_URL": "redis://127.0.0.1:1"})
+    )
+    for _ in range(THREADS):
+        spec_app.test_client().post("/v1/jobs", json=SPEC)
+    leases = [store.claim(f"bench {n}", 3600) for n in range(THREADS)]
+    spec_app.extensions["rightfit"].database.close()
+
+    def rate(call: Callable[[Any], object]) -> float:
+        done, over = [0] * THREADS, time.monotonic() + seconds
+
+        def press(number: int) -> None:
+            while time.monotonic() < over:
+                call(leases[number])
+                done[number] += 1
+
+        threads = [threading.Thread(target=press, args=(number,)) for number in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return round(sum(done) / seconds)
+
+    found["renewals a second (one write)"] = rate(lambda lease: store.renew(lease, 3600))
+    found["wishes read a second (one read)"] = rate(store.wish)
+    database.close()
+    return found
+
+
+def hinted(redis_url: str) -> float:
+    """Hints a second that one thread sends."""
+    queue, started, sent = HintQueue(redis_url), time.perf_counter(), 2_000
+    for number in range(sent):
+        queue.send(f"job_{number}")
+    return round(sent / (time.perf_counter() - started))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=WATCHED)
+    given = parser.parse_args()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rightfit-statements-")))
+        server, redis = stack.enter_context(postgresql()), Redis(folder)
+        stack.callback(redis.stop)
+        env = {"RIGHTFIT_HOME": str(folder / "home"), "RIGHTFIT_REDIS_URL": redis.url, "RIGHTFIT_THREADS": "1"}
+        local = Settings.from_env(env)
+        remote = [
+            replace(local, database_url=stack.enter_context(server.database()), storage_url=str(folder / "storage"))
+            for _ in range(3)
+        ]
+
+        def apart(settings: Settings) -> Settings:
+            """No worker finds the hints of these jobs."""
+            return replace(settings, redis_url=redis.url.replace("/0", "/1"))
+
+        found = {
+            "date": f"{datetime.now(UTC):%Y-%m-%d}",
+            "device": processor(),
+            "load": round(os.getloadavg()[0], 1),
+            "sqlite": counted(apart(local)),
+            "postgresql": counted(apart(remote[0])),
+            "running": running(server, remote[1], given.seconds),
+            "pressed": pressed(remote[2].database_url, min(given.seconds, 5)),
+            "hints a second": hinted(redis.url.replace("/0", "/9")),
+        }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,17 @@
+"""The page on load says how many statements each thing costs: so many it costs."""
+
+import re
+
+import pytest
+
+from service.core.settings import Settings
+from service.docs import FOLDER
+from tests.benchmarks import statements
+
+ROW = re.compile(r"^\| ([a-zA-Z0-9:' ]+) \| (\d+) \| [^|]+ \|$", re.MULTILINE)
+
+
+def test_the_page_on_load_counts_as_the_code_does(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statements, "REPEATS", 2)
+    told = {name: int(count) for name, count in ROW.findall((FOLDER / "load.md").read_text("utf-8"))}
+    assert {name: call["statements"] for name, call in statements.counted(settings).items()} == told

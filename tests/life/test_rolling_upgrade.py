@@ -1,0 +1,163 @@
+"""An upgrade without a pause: migrate, then the workers, then the API; the last release and this one live side by side.
+
+The last release is unpacked from the history of this repository.
+"""
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import select
+
+from service.cli import main
+from service.client import Rightfit
+from service.core.database import Database, jobs
+from service.core.settings import Settings
+from tests.conftest import START_SECONDS, Redis
+from tests.ports import eventually, free_port
+from tests.servers import LIFELINE, ROOT, Postgresql
+from tests.service.core.released import REVISIONS
+
+LAST_RELEASE, ITS_SCHEMA = "64bef3098a664f2a89065f6c424de1c426fe2bdd", "0007"
+SPEC: dict[str, Any] = {
+    "dataset": {"id": "digits"}, "model": {"arch": "cnn", "channels": [8], "hidden": [16], "norm": "batch"}, "seed": 7,
+    "epochs": 60, "batch_size": 16, "early_stopping": None, "regularization": {"dropout": 0.2},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def last_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    packed = subprocess.run(["git", "archive", LAST_RELEASE], cwd=ROOT, capture_output=True, check=False)
+    if packed.returncode:
+        pytest.skip(f"the commit of the last release, {LAST_RELEASE}, is not in this clone")
+    folder = tmp_path_factory.mktemp("last") / "release"
+    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+@pytest.fixture
+def settings(tmp_path: Path, redis_server: Redis, postgresql_server: Postgresql) -> Iterator[Settings]:
+    with postgresql_server.empty() as url:
+        given = {
+            "RIGHTFIT_HOME": str(tmp_path / "home"),
+            "RIGHTFIT_REDIS_URL": redis_server.url.replace("/0", "/7"),
+            "RIGHTFIT_DATABASE_URL": url,
+            "RIGHTFIT_CHECKPOINT_SECONDS": "0.1",
+            "RIGHTFIT_HINT_SECONDS": "2",
+            "RIGHTFIT_DISPATCH_SECONDS": "0.5",
+            "RIGHTFIT_THREADS": "1",
+        }
+        yield Settings.from_env(given)
+
+
+@contextmanager
+def running(tree: Path, settings: Settings, *command: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of the release in that folder, told to end at the end of the block, and waited for."""
+    env = os.environ | settings.to_env() | {"PYTHONPATH": str(tree)}
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with (settings.home / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [*LIFELINE, sys.executable, "-m", *command], cwd=tree, env=env, stdout=log, stderr=log
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        assert process.wait(90) is not None
+
+
+def worker(tree: Path, settings: Settings, name: str) -> Any:
+    return running(tree, replace(settings, home=settings.home / name), "workers")
+
+
+@contextmanager
+def api(tree: Path, settings: Settings, name: str) -> Iterator[Rightfit]:
+    own = replace(settings, home=settings.home / name, storage_url=settings.storage_url, port=free_port())
+    url = f"http://127.0.0.1:{own.port}"
+
+    def answers() -> bool:
+        try:
+            return httpx.get(f"{url}/livez", trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+    with running(tree, own, "gunicorn", "-c", "deploy/gunicorn.conf.py", "service.wsgi:app"), Rightfit(url) as client:
+        assert eventually(answers, START_SECONDS)
+        yield client
+
+
+def is_ready(client: Rightfit) -> bool:
+    return httpx.get(f"{client._http.base_url}/readyz", trust_env=False).is_success
+
+
+def history(client: Rightfit, job_id: str) -> list[tuple[Any, ...]]:
+    return [(row["epoch"], row["train_loss"], row["val_loss"]) for row in client.history(job_id)["data"]]
+
+
+@pytest.mark.long
+def test_old_and_new_workers_serve_one_queue_and_a_run_goes_from_one_to_the_other(
+    last_release: Path, settings: Settings
+) -> None:
+    database = Database(settings.database_url)
+    database.migrate(ITS_SCHEMA)
+
+    def worker_of(job_id: str) -> str:
+        with database.read() as c:
+            return str(c.execute(select(jobs.c.worker).where(jobs.c.id == job_id)).scalar())
+
+    with ExitStack() as old_parts, ExitStack() as new_parts:
+        old = old_parts.enter_context(api(last_release, settings, "old-api"))
+        old_worker = old_parts.enter_context(worker(last_release, settings, "old-worker"))
+        first = old.wait(old.submit(SPEC | {"epochs": 2})["id"])
+        assert first["status"] == "succeeded", first
+        undisturbed = old.wait(old.submit(SPEC)["id"])["id"]
+
+        # The schema first, under the old release that runs.
+        job = old.submit(SPEC)["id"]
+        assert eventually(lambda: old.job(job)["progress"]["epoch"] >= 2)
+        migrated = CliRunner(env=settings.to_env()).invoke(main, ["migrate"])
+        assert migrated.exit_code == 0, migrated.output
+        assert f"from {ITS_SCHEMA} to {REVISIONS[-1]}" in migrated.stdout
+
+        assert not is_ready(old), "that release takes a newer schema for a foreign one, and serves all the same"
+
+        # Then the workers. While the old one trains, the new one takes what waits, sent to the old API.
+        new_worker = new_parts.enter_context(worker(ROOT, settings, "new-worker"))
+        small = [old.submit(SPEC | {"epochs": 1, "seed": seed})["id"] for seed in range(3)]
+        assert eventually(lambda: any(f":{new_worker.pid}" in worker_of(each) for each in small), START_SECONDS)
+        assert f":{old_worker.pid}" in worker_of(job)
+        assert f":{old_worker.pid}" in worker_of(undisturbed)
+        assert old.job(job)["status"] == "running", "the old worker was too quick for this test"
+        epochs = old.job(job)["progress"]["epoch"]
+        old_worker.terminate()
+        assert old_worker.wait(60) == 0
+        ended = old.wait(job)
+        assert (ended["status"], ended["attempt"], ended["losses"], ended["releases"]) == ("succeeded", 2, [], 1)
+        assert f":{new_worker.pid}" in worker_of(job)
+        assert epochs >= 2
+        (resumed,) = [event for event in old.stream(job) if event.type == "resumed"]
+        assert resumed.data["after_epoch"] >= 2, "it went on from the old one's checkpoint"
+        assert history(old, job) == history(old, undisturbed)
+
+        # Then the API.
+        new = new_parts.enter_context(api(ROOT, settings, "new-api"))
+        late = new.submit(SPEC | {"epochs": 1})["id"]
+        assert old.wait(late)["status"] == "succeeded", "the old API tells of what was sent to the new one"
+        old_parts.close()
+        for each in (first["id"], undisturbed, job, late, *small):
+            assert new.wait(each)["status"] == "succeeded"
+            assert new.diagnose(each)["verdict"]
+            assert {file["name"] for file in new.artifacts(each)} >= {"best_model.pth", "report.json"}
+        assert history(new, job) == history(new, undisturbed)
+    database.close()

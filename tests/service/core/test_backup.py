@@ -1,0 +1,244 @@
+"""A backup that is taken while the service writes: whatever happens meanwhile, it names no file that it lacks."""
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from service.cli import main
+from service.core import backup
+from service.core.backup import BackupError, back_up, restore
+from service.core.database import Database
+from service.core.deleting import delete_dataset, delete_job
+from service.core.errors import SettingsError
+from service.core.inventory import missing, named
+from service.core.jobs import Checkpoint, Status
+from service.core.registry import Registry
+from service.core.settings import Settings
+from service.core.storage import Artifact, LocalStorage, open_storage
+from service.core.store import Store
+from tests.servers import Postgresql
+from tests.service.core.test_retention import FAILED, House
+
+
+def say(words: str) -> None:
+    pass
+
+
+@pytest.fixture
+def house(settings: Settings, database: Database, tmp_path: Path) -> House:
+    return House(settings, database, open_storage(settings.storage_url), tmp_path)
+
+
+def restored(house: House, folder: Path) -> House:
+    """What comes of the backup in an empty place; every file that its record names is there."""
+    home = house.folder / "restored"
+    env = {"RIGHTFIT_HOME": str(home), "RIGHTFIT_REDIS_URL": str(house.settings.redis_url)}
+    settings = Settings.from_env(env)
+    database, storage = Database(settings.database_url), open_storage(settings.storage_url)
+    restore(database, storage, folder, say)
+    other = House(settings, database, storage, house.folder)
+    assert missing(database, storage) == ()
+    assert database.is_migrated()
+    return other
+
+
+class Interrupted(LocalStorage):
+    """The live storage, in which something happens once the database was copied and before its files are."""
+
+    def __init__(self, house: House, happens: Callable[[], None]) -> None:
+        assert isinstance(house.storage, LocalStorage)
+        super().__init__(house.storage.root)
+        self._happens: list[Callable[[], None]] = [happens]
+
+    def get(self, artifact: Artifact, target: Path) -> None:
+        if self._happens:
+            self._happens.pop()()
+        super().get(artifact, target)
+
+
+def taken(house: House, happens: Callable[[], None] = lambda: None) -> Path:
+    folder = house.folder / "backup"
+    back_up(house.database, Interrupted(house, happens), house.settings.home, folder, say)
+    return folder
+
+
+def test_what_is_restored_is_what_was_there(house: House) -> None:
+    dataset = house.dataset()
+    succeeded, failed = house.job(dataset={"id": dataset}), house.job(FAILED)
+    running = house.job(outcome=None)
+    waiting = house.store.submit("t", house.store.get("t", running).spec)[0].id
+    Registry(house.database).greet("old:1", 60)
+    folder = taken(house)
+    other = restored(house, folder)
+    assert Registry(other.database).live_workers(1e9) == {}
+    for job_id in (succeeded, failed):
+        assert other.store.get("t", job_id) == house.store.get("t", job_id)
+        assert other.store.history("t", job_id)[1] == house.store.history("t", job_id)[1]
+        assert other.store.artifacts("t", job_id) == house.store.artifacts("t", job_id)
+    assert other.catalog.packed(dataset) == house.catalog.packed(dataset)
+    assert other.store.get("t", running).status is Status.QUEUED
+    leases = [other.store.claim("worker", 60) for _ in range(2)]
+    assert {lease.job_id for lease in leases if lease} == {running, waiting}
+    (resumed,) = [lease for lease in leases if lease and lease.job_id == running]
+    assert [kept.epochs for kept in resumed.checkpoints] == [1]
+    assert (folder.stat().st_mode & 0o77, (folder / backup.DATABASE).stat().st_mode & 0o77) == (0, 0)
+    other.database.close()
+
+
+def test_a_job_and_a_data_set_that_are_deleted_meanwhile_are_not_in_it(house: House) -> None:
+    job, stays, dataset = house.job(), house.job(), house.dataset()
+
+    def delete() -> None:
+        delete_job(house.store, house.storage, "t", job)
+        delete_dataset(house.catalog, house.storage, "t", dataset)
+
+    other = restored(house, taken(house, delete))
+    assert [other.is_there(each) for each in (job, stays)] == [False, True]
+    assert not other.is_set(dataset)
+    other.database.close()
+
+
+def test_jobs_that_are_deleted_faster_than_they_are_copied_are_not_in_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, stays = house.job(), house.job()
+    monkeypatch.setattr(backup, "ROUNDS", 1)
+    other = restored(house, taken(house, lambda: delete_job(house.store, house.storage, "t", job)))
+    assert [other.is_there(each) for each in (job, stays)] == [False, True]
+    other.database.close()
+
+
+def test_a_checkpoint_that_is_replaced_meanwhile_is_there_in_its_newest_form(house: House) -> None:
+    job = house.job(outcome=None)
+
+    def replace_it() -> None:
+        lease = replace(house.lease, checkpoints=())
+        for number in (2, 3):
+            last = house.put(f"jobs/{job}/a1/checkpoints/{number}/last.pt")
+            house.store.keep(lease, Checkpoint(last, None, number, None))
+        house.storage.delete(f"jobs/{job}/a1/checkpoints/1")
+
+    other = restored(house, taken(house, replace_it))
+    assert [kept.epochs for kept in other.store.checkpoints(job)] == [3, 2]
+    other.database.close()
+
+
+def test_a_job_whose_checkpoints_always_go_is_in_it_without_them(house: House) -> None:
+    job = house.job(outcome=None)
+    house.storage.delete(f"jobs/{job}/a1/checkpoints")
+    other = restored(house, taken(house))
+    assert other.store.checkpoints(job) == ()
+    assert other.store.get("t", job).status is Status.QUEUED
+    other.database.close()
+
+
+def test_a_file_that_the_storage_has_lost_is_told_and_the_former_backup_stays(house: House) -> None:
+    job = house.job()
+    folder = taken(house)
+    before = (folder / backup.DATABASE).read_bytes()
+    (published,) = house.store.artifacts("t", job)
+    house.storage.delete(published.key)
+    assert missing(house.database, house.storage) == (f"{job}: {published.key} is not in the storage",)
+    verify = CliRunner(env=house.settings.to_env()).invoke(main, ["verify", "--json"])
+    assert (verify.exit_code, json.loads(verify.stdout)["faults"]) == (
+        1,
+        [f"{job}: {published.key} is not in the storage"],
+    )
+    other = house.job()
+    lost = house.store.artifacts("t", other)[0].key
+    house.storage.delete(lost)
+    with pytest.raises(BackupError, match=lost):
+        taken(house)
+    assert (folder / backup.DATABASE).read_bytes() == before
+    restored(house, folder).database.close()
+
+
+def test_a_backup_is_brought_up_to_date_by_what_is_new(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, gone = house.job(), house.job()
+    folder = taken(house)
+    delete_job(house.store, house.storage, "t", gone)
+    new = house.job()
+    copied: list[str] = []
+    real = LocalStorage.get
+
+    def get(self: LocalStorage, artifact: Artifact, target: Path) -> None:
+        copied.append(artifact.key)
+        real(self, artifact, target)
+
+    monkeypatch.setattr(LocalStorage, "get", get)
+    taken(house)
+    assert copied == [house.store.artifacts("t", new)[0].key]
+    assert {found.key.split("/")[1] for found in LocalStorage(folder / backup.FILES).objects("jobs")} == {old, new}
+    other = restored(house, folder)
+    assert [other.is_there(job) for job in (old, gone, new)] == [True, False, True]
+    other.database.close()
+
+
+def test_a_backup_is_taken_while_others_write(house: House) -> None:
+    over, written = threading.Event(), []
+
+    def write() -> None:
+        while not over.is_set():
+            written.append(house.job())
+            if len(written) % 3 == 0:
+                delete_job(house.store, house.storage, "t", written[-3])
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        while len(written) < 12:
+            folder = taken(house)
+    finally:
+        over.set()
+        thread.join()
+    other = restored(house, folder)
+    assert len(named(other.database)) > 3
+    other.database.close()
+
+
+def test_a_restore_that_was_broken_off_is_begun_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, folder = house.job(), taken(house)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "forget_hints", lambda self: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            restored(house, folder)
+    other = restored(house, folder)
+    assert other.is_there(job)
+    with pytest.raises(BackupError, match="already"):
+        restore(other.database, other.storage, folder, say)
+    other.database.close()
+
+
+def test_what_is_no_backup_is_neither_restored_nor_written_over(house: House, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(BackupError, match="neither empty nor a backup"):
+        back_up(house.database, house.storage, house.settings.home, tmp_path / "mine", say)
+    empty = Database(f"sqlite:///{tmp_path}/none/rightfit.db")
+    with pytest.raises(BackupError, match="no finished backup"):
+        restore(empty, house.storage, tmp_path / "mine", say)
+    house.job()
+    folder = taken(house)
+    (file,) = (folder / backup.FILES).rglob("a1/best_model.pth")
+    file.write_text("other weights")
+    with pytest.raises(BackupError, match="damaged"):
+        restore(empty, open_storage(str(tmp_path / "other")), folder, say)
+    assert not empty.is_made
+
+
+def test_postgresql_has_tools_of_its_own(house: House, postgresql_server: Postgresql, tmp_path: Path) -> None:
+    with postgresql_server.database() as url:
+        database = Database(url)
+        with pytest.raises(SettingsError, match="pg_dump"):
+            back_up(database, house.storage, tmp_path, tmp_path / "backup", say)
+        database.close()
+
+
+def test_the_newest_backup_is_remembered_in_the_home(house: House) -> None:
+    folder = taken(house)
+    assert json.loads((house.settings.home / backup.LAST).read_text())["folder"] == str(folder)

@@ -1,0 +1,291 @@
+"""What is past keeping goes, with its files, and nothing else does; over both databases and both storages."""
+
+import os
+import threading
+import time
+from collections import Counter
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import redis
+from sqlalchemy import select, update
+
+from service.core import retention
+from service.core.catalog import Catalog
+from service.core.database import Database, datasets, events, jobs, now
+from service.core.datasets import Contents, DatasetStatus
+from service.core.errors import NotFound, StorageError
+from service.core.jobs import Checkpoint, Failure, Outcome, Status, StopReason
+from service.core.retention import Retention
+from service.core.settings import Settings
+from service.core.spec import JobSpec
+from service.core.storage import LocalStorage, Storage, open_storage
+from service.core.store import Store
+from tests.ports import eventually
+from tests.servers import ON_DISK
+from tests.service.core.test_store import SUCCESS, epoch
+
+DAY = 86_400.0
+FAILED = Outcome(Status.FAILED, StopReason.WORKER_LOST, Failure("infrastructure", "trainer_lost", "killed"))
+
+
+@pytest.fixture
+def settings(everywhere: Settings) -> Settings:
+    return everywhere
+
+
+@pytest.fixture
+def storage(settings: Settings) -> Storage:
+    return open_storage(settings.storage_url)
+
+
+class House:
+    """A database and a storage with jobs and data sets in them, some of them old."""
+
+    def __init__(self, settings: Settings, database: Database, storage: Storage, folder: Path) -> None:
+        self.settings, self.database, self.storage, self.folder = settings, database, storage, folder
+        self.store, self.catalog = Store(database), Catalog(database)
+
+    def sweep(self, **days: float) -> Counter[str]:
+        given: Any = {f"keep_{what}_days": count for what, count in days.items()}
+        kept = replace(self.settings, **given)
+        return Retention(kept, self.database, self.store, self.catalog, self.storage).sweep()
+
+    def put(self, key: str) -> Any:
+        source = self.folder / "source"
+        source.write_text(key)
+        return self.storage.put(key, source)
+
+    def job(self, outcome: Outcome | None = SUCCESS, days: float = 10, **spec: Any) -> str:
+        """One that ended so many days ago, with a checkpoint and what a lost attempt has left."""
+        whole = JobSpec.from_dict({"dataset": {"id": "digits"}, **spec}).filled(1)
+        job_id = self.store.submit("t", whole)[0].id
+        lease = self.store.claim("worker", 60)
+        assert lease is not None
+        assert lease.job_id == job_id
+        self.lease = lease
+        self.store.append(lease, [epoch(1)])
+        folder = f"jobs/{job_id}/a1"
+        best = self.put(f"{folder}/checkpoints/1/best_model.pth")
+        self.store.keep(lease, Checkpoint(self.put(f"{folder}/checkpoints/1/last.pt"), best, 1, 1))
+        self.put(f"{folder}/left_over.bin")
+        if outcome is not None:
+            is_success = outcome.status is Status.SUCCEEDED
+            self.store.finish(lease, outcome, [self.put(f"{folder}/best_model.pth")] if is_success else [])
+        self._age(jobs, job_id, days)
+        return job_id
+
+    def dataset(self, days: float = 10) -> str:
+        dataset_id = f"ds_{uuid4().hex[:20]}"
+        self.catalog.add("t", dataset_id, "old", "zip", self.put(f"datasets/{dataset_id}/upload"))
+        packed = [asdict(self.put(f"datasets/{dataset_id}/a1/pixels.bin"))]
+        contents = asdict(Contents(("a", "b"), (1, 1), (1, 8, 8)))
+        with self.database.write() as c:
+            values = {"status": DatasetStatus.READY, "packed": packed, "contents": contents}
+            c.execute(update(datasets).where(datasets.c.id == dataset_id).values(values))
+        self._age(datasets, dataset_id, days)
+        return dataset_id
+
+    def files(self, prefix: str) -> set[str]:
+        return {found.key.removeprefix(f"{prefix}/") for found in self.storage.objects(prefix)}
+
+    def is_there(self, job_id: str) -> bool:
+        try:
+            self.store.get("t", job_id)
+        except NotFound:
+            return False
+        return True
+
+    def is_set(self, dataset_id: str) -> bool:
+        try:
+            self.catalog.get("t", dataset_id)
+        except NotFound:
+            return False
+        return True
+
+    def _age(self, table: Any, row_id: str, days: float) -> None:
+        past = {"created_at": now() - days * DAY}
+        if table is jobs:
+            past["finished_at"] = now() - days * DAY
+        with self.database.write() as c:
+            c.execute(update(table).where(table.c.id == row_id).values(past))
+
+
+@pytest.fixture
+def house(settings: Settings, database: Database, storage: Storage, tmp_path: Path) -> House:
+    return House(settings, database, storage, tmp_path)
+
+
+@ON_DISK
+def test_without_settings_everything_is_kept_for_ever(house: House) -> None:
+    job, dataset = house.job(days=30_000), house.dataset(days=30_000)
+    assert house.sweep() == {}
+    assert house.is_there(job)
+    assert house.is_set(dataset)
+    assert not house.settings.removes_anything
+
+
+def test_an_ended_job_goes_with_its_files_and_a_younger_or_living_one_stays(house: House) -> None:
+    old, failed = house.job(), house.job(FAILED)
+    young = house.job(days=6)
+    living = house.job(outcome=None)
+    assert house.sweep(jobs=7)["jobs"] == 2
+    assert [house.is_there(job) for job in (old, failed, young, living)] == [False, False, True, True]
+    assert [bool(house.files(f"jobs/{job}")) for job in (old, failed, young, living)] == [False, False, True, True]
+    with house.database.read() as c:
+        assert c.execute(select(events.c.seq).where(events.c.job_id == old)).first() is None
+    assert house.sweep(jobs=7).total() == 0
+
+
+def test_a_job_that_is_pinned_stays_and_so_does_its_data_set(house: House) -> None:
+    dataset = house.dataset()
+    pinned = house.job(labels={"keep": "true"}, dataset={"id": dataset})
+    before = house.files(f"jobs/{pinned}")
+    assert house.sweep(jobs=7, checkpoints=7, datasets=7).total() == 0
+    assert house.is_there(pinned)
+    assert house.is_set(dataset)
+    assert house.files(f"jobs/{pinned}") == before
+
+
+def test_of_a_failed_job_the_checkpoints_go_and_what_it_published_stays(house: House) -> None:
+    job, young = house.job(FAILED), house.job(FAILED, days=1)
+    assert house.sweep(checkpoints=7)["checkpoints"] == 1
+    assert house.files(f"jobs/{job}") == {"a1/checkpoints/1/best_model.pth"}, "its best model is that of a checkpoint"
+    (model,) = house.store.artifacts("t", job)
+    house.storage.open(model.key).close()
+    assert len(house.files(f"jobs/{young}")) == 3
+    assert len(house.store.history("t", job)[1]) == 1
+    assert house.sweep(checkpoints=7).total() == 0
+    house.store.retry("t", job)
+    lease = house.store.claim("worker", 60)
+    assert lease is not None
+    assert lease.checkpoints == (), "it begins anew, and knows it"
+
+
+def test_a_data_set_goes_once_no_job_has_used_it_for_so_long(house: House) -> None:
+    unused, used_lately, in_use, young = (house.dataset(days) for days in (10, 10, 10, 1))
+    house.job(days=3, dataset={"id": used_lately})
+    house.job(dataset={"id": unused})
+    house.job(outcome=None, dataset={"id": in_use})
+    assert house.sweep(datasets=7)["data sets"] == 1
+    assert [house.is_set(each) for each in (unused, used_lately, in_use, young)] == [False, True, True, True]
+    assert house.files(f"datasets/{unused}") == set()
+    assert house.files(f"datasets/{used_lately}") == {"upload", "a1/pixels.bin"}
+
+
+def test_files_that_nobody_knows_go_and_no_others(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, dataset = house.job(), house.dataset()
+    unknown = (f"jobs/job_{'0' * 20}", f"datasets/ds_{'0' * 20}")
+    keys = [house.put(f"{folder}/a1/x").key for folder in unknown]
+    strange = house.put("jobs/of_somebody/a1/x").key
+    assert house.sweep(orphans=1).total() == 0, "they are younger than a day"
+    tomorrow = time.time() + 1.1 * DAY
+    monkeypatch.setattr(time, "time", lambda: tomorrow)
+    assert house.sweep(orphans=1)["orphans"] == 2
+    for key in keys:
+        with pytest.raises(StorageError):
+            house.storage.open(key)
+    house.storage.open(strange).close()
+    assert len(house.files(f"jobs/{job}")) == 4
+    assert len(house.files(f"datasets/{dataset}")) == 2
+
+
+@ON_DISK
+def test_an_empty_database_makes_no_file_unknown(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = house.put(f"jobs/job_{'0' * 20}/a1/x").key
+    tomorrow = time.time() + 1.1 * DAY
+    monkeypatch.setattr(time, "time", lambda: tomorrow)
+    assert house.sweep(orphans=1).total() == 0
+    house.storage.open(key).close()
+
+
+class Dying(RuntimeError):
+    pass
+
+
+@ON_DISK
+@pytest.mark.parametrize("step", ["delete_job", "delete_dataset"])
+def test_a_sweep_that_was_killed_in_the_middle_is_finished_by_the_next(
+    house: House, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, dataset = house.job(), house.dataset()
+
+    def die(*_: Any) -> None:
+        raise Dying
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store if step == "delete_job" else Catalog, "delete" if step == "delete_job" else "forget", die)
+        with pytest.raises(Dying):
+            house.sweep(jobs=7, datasets=7)
+    house.sweep(jobs=7, datasets=7)
+    for tenant, half in house.catalog.half_deleted():  # as workers do, a minute later
+        house.catalog.forget(tenant, half)
+    assert not house.is_there(job)
+    assert not house.is_set(dataset)
+    assert house.files(f"jobs/{job}") | house.files(f"datasets/{dataset}") == set()
+
+
+@ON_DISK
+def test_what_cannot_be_removed_holds_up_nothing_else(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = house.job(), house.job()
+    real = LocalStorage.delete
+
+    def fail(self: LocalStorage, prefix: str) -> None:
+        if first in prefix:
+            raise StorageError("the disk is gone")
+        real(self, prefix)
+
+    monkeypatch.setattr(LocalStorage, "delete", fail)
+    assert house.sweep(jobs=7)["jobs"] == 1
+    assert [house.is_there(job) for job in (first, second)] == [True, False]
+
+
+@ON_DISK
+def test_many_are_removed_in_batches(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.core.expiry.AT_ONCE", 2)
+    for _ in range(5):
+        house.job()
+    assert house.sweep(jobs=7)["jobs"] == 5
+
+
+@ON_DISK
+def test_one_process_sweeps_an_hour_and_none_while_redis_is_away(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "LOOK_SECONDS", 0.05)
+    assert house.settings.redis_url is not None
+    job, stop = house.job(), threading.Event()
+    kept = replace(house.settings, keep_jobs_days=7.0)
+    several = [Retention(kept, house.database, house.store, house.catalog, house.storage) for _ in range(3)]
+    with redis.Redis.from_url(house.settings.redis_url) as client:
+        client.delete(retention.TURN)
+        assert retention.is_our_turn(client)
+        threads = [threading.Thread(target=one.run, args=(stop,)) for one in several]
+        for thread in threads:
+            thread.start()
+        stop.wait(0.5)
+        assert house.is_there(job), "somebody else has had this hour's turn"
+        assert 0 < int(client.ttl(retention.TURN)) <= retention.SWEEP_SECONDS
+        client.delete(retention.TURN)
+        assert eventually(lambda: not house.is_there(job))
+        assert client.exists(retention.TURN)
+        client.delete(retention.TURN)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    with redis.Redis.from_url("redis://127.0.0.1:1/0") as away:
+        assert not retention.is_our_turn(away)
+
+
+@ON_DISK
+def test_the_age_of_files_is_their_newest_one_s(house: House) -> None:
+    house.job()
+    folder = f"jobs/job_{'1' * 20}"
+    assert isinstance(house.storage, LocalStorage)
+    for name in ("a1/old", "a1/new"):
+        house.put(f"{folder}/{name}")
+    os.utime(house.storage.root / folder / "a1/old", (1, 1))
+    assert house.sweep(orphans=1).total() == 0
+    os.utime(house.storage.root / folder / "a1/new", (1, 1))
+    assert house.sweep(orphans=1)["orphans"] == 1
