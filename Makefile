@@ -6,7 +6,7 @@ PORT ?= $(or $(RIGHTFIT_PORT),8000)
 PYTEST_ARGS ?=
 PYTEST_SPREAD ?= -n 2 --dist loadfile --no-loadscope-reorder
 CHAOS_ARGS ?=
-BENCH_ARGS ?= --size --overhead --service --queue --load
+BENCH_ARGS ?= --size --overhead --service --queue --load --scrape
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -15,7 +15,7 @@ LOCKS := deploy/locks
 AS_ROOT = $(shell test "$$(id -u)" = 0 || command -v sudo)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
-.PHONY: demo test long serve lint format bench chaos network document architectures verdicts browser screenshots locks clean
+.PHONY: demo test long serve lint format bench chaos network document architectures verdicts browser promtool screenshots locks clean
 
 demo: $(READY)  ## train two models on a stack of its own and show what came of it
 	$(BIN)/rightfit demo
@@ -29,7 +29,7 @@ long: $(READY) browser  ## the tests that take minutes: every page in a browser,
 serve: $(READY)  ## the stack on http://127.0.0.1:$(PORT) until Ctrl-C
 	@RIGHTFIT_PORT=$(PORT) exec $(BIN)/rightfit serve
 
-lint: $(READY)  ## formatting, style, types, the direction of imports; the images' recipe and all manifests
+lint: $(READY) promtool  ## formatting, style, types, the direction of imports; images, manifests, dashboard and alerts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -37,6 +37,7 @@ lint: $(READY)  ## formatting, style, types, the direction of imports; the image
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose/*.yaml
 	$(BIN)/python -m deploy.validate
+	$(BIN)/python -m deploy.monitoring.check
 
 format: $(READY)  ## mend what can be mended
 	$(BIN)/ruff check --fix .
@@ -67,6 +68,12 @@ verdicts: $(READY)  ## draw the pictures of the pages on verdicts anew
 browser:  ## Debian's Chromium, for the tests of the pages, where there is none
 	command -v chromium || command -v chromium-browser || { \
 		$(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install --yes --no-install-recommends chromium; }
+
+promtool: $(READY)  ## Debian's promtool, without the server that its package is for, where there is none
+	command -v promtool || test -x $(BIN)/promtool || { folder=$$(mktemp -d) && { \
+		(cd $$folder && apt-get download prometheus && dpkg -x prometheus_*.deb .) && \
+		install $$folder/usr/bin/promtool $(BIN)/promtool || \
+		echo "no promtool: the alerts are parsed, their tests are left out"; }; rm -r $$folder; }
 
 screenshots: $(READY)  ## every page at the width of a phone and of a desk, in both themes, into ./screenshots
 	$(BIN)/python -m tests.screenshots

@@ -1,8 +1,6 @@
 """create_app: assembles the parts, nothing else."""
 
-import re
 from pathlib import Path
-from uuid import uuid4
 
 import flask_swagger_ui
 from flask import Blueprint, Flask, Response, abort, g, request
@@ -21,6 +19,7 @@ from service.api import (
     history,
     jobs,
     logs,
+    metrics,
     predict,
     webhooks,
 )
@@ -31,6 +30,7 @@ from service.core.catalog import Catalog
 from service.core.database import Database
 from service.core.events import Wakeups
 from service.core.keys import Keys
+from service.core.metrics import Common, new_registry
 from service.core.plan import Limits
 from service.core.queue import HintQueue
 from service.core.registry import Registry
@@ -38,6 +38,7 @@ from service.core.settings import Settings
 from service.core.storage import open_storage
 from service.core.store import Store
 from service.core.submission import Submission
+from service.core.tracing import Tracing
 from service.core.webhooks import Webhooks
 from service.courier import Courier
 from service.predictor import Predictor
@@ -46,6 +47,7 @@ from service.schemas.fields import Tagged
 from service.schemas.openapi import document_keys, document_problems, document_tagged
 from service.schemas.problem import ProblemSchema
 from service.turnstile import Turnstile
+from service.watching import Watch
 
 RESOURCES = (
     jobs, history, diagnosis, counterfactual, events, logs, artifacts, predict, compare, ablations, datasets, webhooks,
@@ -53,7 +55,6 @@ RESOURCES = (
 MOST_CONNECTIONS = 32  # to the database, of one process; a request that waits for something else holds none
 PREDICTIONS = 4  # at the same time, in one process
 KEPT_FREE = 32  # threads that answer at once, however many requests wait
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -92,7 +93,8 @@ def create_app(settings: Settings) -> Flask:
         OPENAPI_SWAGGER_UI_CONFIG={"validatorUrl": None},
         API_SPEC_OPTIONS={"info": {"description": "Training as a service for image classifiers."}},
     )
-    app.extensions["rightfit"] = _parts(settings)
+    app.extensions["rightfit"] = found = _parts(settings)
+    found.watch.register(app)
     app.before_request(_receive)
     auth.register(app)
     app.after_request(_finish)
@@ -107,6 +109,7 @@ def create_app(settings: Settings) -> Flask:
     if settings.auth == "keys":
         document_keys(api.spec)
     health.register(app)
+    metrics.register(app)
     web.register(app)
     return app
 
@@ -116,7 +119,9 @@ def _parts(settings: Settings) -> Parts:
     wakeups = Wakeups(settings.redis_url)
     store = Store(database, wakeups.publish, settings.quotas)
     catalog = Catalog(database, wakeups.publish, settings.quotas)
-    storage = open_storage(settings.storage_url)
+    registry = new_registry()
+    counters = Common(registry)
+    storage = counters.watched(open_storage(settings.storage_url))
     webhooks, allowed = Webhooks(database), networks(settings.webhook_networks)
     limits = Limits(settings.max_parameters, settings.max_memory_bytes)
     return Parts(
@@ -134,6 +139,9 @@ def _parts(settings: Settings) -> Parts:
         keys=Keys(database),
         rates=Rates(settings.redis_url, settings.requests_per_minute),
         registry=Registry(database),
+        watch=Watch(registry, Tracing("rightfit-api")),
+        counters=counters,
+        metrics=metrics.exposed(settings, database, registry),
         waiting=_turnstile(settings, settings.api_threads - KEPT_FREE),
         predicting=_turnstile(settings, PREDICTIONS),
         uploading=_turnstile(settings, settings.api_threads // 8),
@@ -145,14 +153,12 @@ def _turnstile(settings: Settings, most: int) -> Turnstile:
 
 
 def _receive() -> None:
-    given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
     if "\0" in request.path:  # no name has one, and not every database can look for one
         abort(404)
 
 
 def _finish(response: Response) -> Response:
-    response.headers["X-Request-Id"] = g.get("request_id") or uuid4().hex
+    response.headers["X-Request-Id"] = g.request_id
     if request.path.startswith("/docs"):
         response.headers.setdefault("Content-Security-Policy", DOCS_POLICY)
     elif request.path.startswith("/v1/"):

@@ -17,6 +17,7 @@ ANYONE = Identity(DEFAULT_TENANT, frozenset({Scope.ADMIN}))  # without keys ther
 GUARDED = "/v1/"
 PAGES = "web"  # the blueprint of the pages
 OPEN_PAGES = ("web.sign_in", "web.sign_out")
+METRICS = "metrics"  # their endpoint, guarded where the settings say so
 COOKIE = "rightfit_key"
 CSRF_HEADER = "X-CSRF-Token"
 READING = ("GET", "HEAD", "OPTIONS")
@@ -24,6 +25,7 @@ SCOPES = {  # of the endpoints that need another scope than their method says
     "predict.predict": Scope.READ,  # it changes nothing
     "web.new": Scope.WRITE,  # the form of a job is of no use to who may not submit one
     "webhooks.Secret": Scope.ADMIN,
+    METRICS: Scope.ADMIN,
 }
 
 
@@ -53,7 +55,8 @@ def _identify() -> None:
         g.identity = ANYONE
         return
     is_page = request.blueprint == PAGES and request.endpoint not in OPEN_PAGES
-    if not (is_page or request.path.startswith(GUARDED)):
+    is_metrics = request.endpoint == METRICS and parts().settings.metrics == "keys"
+    if not (is_page or is_metrics or request.path.startswith(GUARDED)):
         return
     g.identity = identity = parts().keys.identify(_key())
     parts().rates.hit(identity.key_id)

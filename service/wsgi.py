@@ -4,10 +4,12 @@ Each of its processes keeps the queue moving as well, sends the messages of webh
 """
 
 import threading
+from functools import partial
 
 from service.api.context import Parts
 from service.app import create_app
 from service.core.dispatcher import Dispatcher
+from service.core.metrics import REAPER
 from service.core.retention import Retention
 from service.core.settings import Settings
 
@@ -15,7 +17,8 @@ COURIERS = 4  # threads that send messages
 
 app = create_app(Settings.from_env())
 _parts: Parts = app.extensions["rightfit"]
-_dispatcher = Dispatcher(_parts.settings, _parts.store, _parts.registry, _parts.submission.queue)
+_lost = partial(_parts.counters.lost, REAPER)
+_dispatcher = Dispatcher(_parts.settings, _parts.store, _parts.registry, _parts.submission.queue, _lost)
 _retention = Retention(_parts.settings, _parts.database, _parts.store, _parts.catalog, _parts.storage)
 for _name, _run in (
     ("dispatcher", _dispatcher.run),

@@ -1,19 +1,22 @@
 """The Celery app of the worker side, and what happens when its process starts and ends."""
 
-import logging
 import os
 import threading
 import time
+from contextlib import ExitStack
 from typing import Any
 
 from celery import signals
 
+from service.core import logs
 from service.core.queue import make_celery
 from service.core.settings import Settings
 from workers import tasks
+from workers.window import Window
 from workers.worker import Worker
 
 ARGUMENTS = (
+    "--quiet",  # no banner
     "worker",
     "--pool=threads",
     "--concurrency=1",
@@ -44,7 +47,7 @@ tasks.register(app, host.run_next)
 
 @signals.setup_logging.connect
 def _set_up_logging(**kwargs: Any) -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s worker %(levelname)s %(name)s: %(message)s")
+    logs.set_up(settings.log_format, settings.log_level)
 
 
 @signals.worker_ready.connect
@@ -74,8 +77,10 @@ def _leave() -> None:
 def main() -> None:
     """Run a worker until SIGTERM or Ctrl-C. Raises SettingsError before any hint is taken."""
     _set_up_logging()
-    host.worker = Worker(settings)
-    try:
+    host.worker = worker = Worker(settings)
+    with ExitStack() as stack:
+        stack.callback(worker.close)
+        if settings.metrics_port:
+            window = Window(settings.metrics_host, settings.metrics_port, worker.meters.registry, worker.ails)
+            stack.enter_context(window)
         app.worker_main(list(ARGUMENTS))
-    finally:
-        host.worker.close()

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from abc import ABC, abstractmethod
+from contextvars import copy_context
 from types import TracebackType
 from typing import Self
 
@@ -13,6 +14,7 @@ from service.core.errors import LeaseLost
 from service.core.jobs import Wish
 from service.core.settings import Settings
 from service.core.store import Lease, Store
+from workers.meters import Meters
 
 LOOK_SECONDS = 1.0  # how often the owner's wish is read between two renewals
 
@@ -27,7 +29,9 @@ class Keeper(ABC):
         self._what, self._seconds = what, seconds
         self._lost: LeaseLost | None = None
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name=f"lease-{what}", daemon=True)
+        self._thread = threading.Thread(
+            target=copy_context().run, args=(self._keep,), name=f"lease-{what}", daemon=True
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -67,10 +71,10 @@ class LeaseKeeper(Keeper):
     it ends in the database (`held_until`), so a worker that cannot reach the database stops before another may start.
     """
 
-    def __init__(self, settings: Settings, store: Store, lease: Lease, asked: float) -> None:
+    def __init__(self, settings: Settings, store: Store, lease: Lease, asked: float, meters: Meters) -> None:
         """`asked`: the monotonic time just before the lease was claimed."""
         super().__init__(lease.job_id, min(LOOK_SECONDS, settings.heartbeat_seconds))
-        self._settings, self._store, self._lease = settings, store, lease
+        self._settings, self._store, self._lease, self._meters = settings, store, lease, meters
         self._renewed = time.monotonic()
         self.held_until = asked + settings.lease_seconds
         self.wish: Wish | None = None
@@ -86,5 +90,10 @@ class LeaseKeeper(Keeper):
         if asked - self._renewed < self._settings.heartbeat_seconds:
             self.wish = self._store.wish(self._lease)
             return
-        self.wish = self._store.renew(self._lease, self._settings.lease_seconds)
+        try:
+            self.wish = self._store.renew(self._lease, self._settings.lease_seconds)
+        except SQLAlchemyError:
+            self._meters.missed_renewals.inc()
+            raise
+        self._meters.renewals.inc()
         self._renewed, self.held_until = asked, asked + self._settings.lease_seconds

@@ -32,6 +32,8 @@ from service.core.settings import Settings
 from service.core.storage import Artifact, Storage, discard
 from service.core.store import Lease, Store
 from workers.lease import LeaseKeeper
+from workers.meters import LEASE_LOST, LOST, PUT_BACK
+from workers.observer import Attempt, Observer
 from workers.run import Run
 from workers.scratch import Scratch
 from workers.shelf import Shelf
@@ -57,12 +59,13 @@ class Supervisor:
 
     def __init__(
         self, settings: Settings, store: Store, storage: Storage, shelf: Shelf, context: ForkServerContext,
-        capacity: Capacity | None = None,
+        capacity: Capacity | None = None, observer: Observer | None = None,
     ) -> None:  # fmt: skip
         """Takes only jobs that fit the capacity (None: any)."""
         self._settings, self._store, self._storage, self._context = settings, store, storage, context
         self._capacity = capacity
-        self._shelf = shelf
+        self._shelf, self._observer = shelf, observer or Observer()
+        self._seen: Attempt  # of the job that is run
         self._beyond: deque[str] = deque(maxlen=MOST_BEYOND)  # jobs of a newer release, which we do not understand
         self._stopping = threading.Event()
         self._stop_by = float("inf")
@@ -81,13 +84,15 @@ class Supervisor:
         lease = self._store.claim(self.worker, self._settings.lease_seconds, self._capacity, tuple(self._beyond))
         if lease is None:
             return None
-        log.info("job %s attempt %d claimed", lease.job_id, lease.attempt)
         scratch = Scratch(self._settings.home / "scratch" / lease.job_id / f"a{lease.attempt}")
-        try:
-            with LeaseKeeper(self._settings, self._store, lease, asked) as keeper:
-                self._run(lease, keeper, scratch)
-        except LeaseLost as error:
-            log.warning("%s; its trainer was ended, nothing more is written", error)
+        with self._observer.watching(lease) as self._seen:
+            log.info("job %s attempt %d claimed", lease.job_id, lease.attempt)
+            try:
+                with LeaseKeeper(self._settings, self._store, lease, asked, self._observer.meters) as keeper:
+                    self._run(lease, keeper, scratch)
+            except LeaseLost as error:
+                self._seen.became(LEASE_LOST)
+                log.warning("%s; its trainer was ended, nothing more is written", error)
         return lease.job_id
 
     def _run(self, lease: Lease, keeper: LeaseKeeper, scratch: Scratch) -> None:
@@ -127,6 +132,7 @@ class Supervisor:
         self._log(lease, keeper, transcript.rest())
         if run.was_interrupted:
             if status := self._persist(keeper, partial(self._store.release, lease, is_leaving=self._stopping.is_set())):
+                self._seen.became(PUT_BACK)
                 log.info("job %s attempt %d is %s", lease.job_id, lease.attempt, status)
                 return
             outcome = Outcome(Status.CANCELLED, StopReason.CANCELLED)
@@ -186,9 +192,11 @@ class Supervisor:
             match kind:
                 case "steps":
                     run.advance(last["steps"])
+                    self._seen.stepped(last["steps"])
                 case "epoch":
                     measured = [Epoch.measured(content) for content in contents]
                     self._persist(keeper, partial(self._store.append, lease, measured))
+                    self._seen.completed(measured)
                 case "checkpoint":
                     uploads.offer(last)
                 case "facts":
@@ -199,6 +207,7 @@ class Supervisor:
                         self._persist(keeper, partial(self._store.diagnosed, lease, content))
                 case "phase":
                     run.enter(Phase(last["phase"]))
+                    self._seen.enter(run.phase)
                     self._persist(keeper, partial(self._store.enter, lease, run.phase))
                 case _:
                     run.last_word = (kind, last)
@@ -218,15 +227,17 @@ class Supervisor:
         last, best = scratch.saved(said["number"])
         prefix = f"{_checkpoints(lease)}/{said['number']}"
         try:
-            checkpoint = Checkpoint(
-                last=self._storage.put(f"{prefix}/last.pt", last),
-                best=self._storage.put(f"{prefix}/{BEST_MODEL}", best) if said["best_epoch"] else None,
-                epochs=said["epochs"],
-                best_epoch=said["best_epoch"],
-            )
+            with self._seen.checkpoint():
+                checkpoint = Checkpoint(
+                    last=self._storage.put(f"{prefix}/last.pt", last),
+                    best=self._storage.put(f"{prefix}/{BEST_MODEL}", best) if said["best_epoch"] else None,
+                    epochs=said["epochs"],
+                    best_epoch=said["best_epoch"],
+                )
         except StorageError as error:
             log.warning("a checkpoint of job %s is not kept: %s", lease.job_id, error)
             return
+        self._seen.stored(checkpoint.last.bytes + (checkpoint.best.bytes if checkpoint.best else 0))
         for old in self._persist(keeper, partial(self._store.keep, lease, checkpoint)):
             discard(self._storage, str(Path(old.last.key).parent))
 
@@ -238,14 +249,17 @@ class Supervisor:
             self._persist(keeper, partial(self._store.rewind, lease, next(iter(lease.checkpoints[1:]), None)))
         if outcome.error and outcome.error.origin == "infrastructure" and outcome.stop_reason != "out_of_memory":
             cause = outcome.error.detail
+            self._seen.failed_us()
             status = self._persist(keeper, partial(self._store.lose, lease, cause, self._settings.retries))
             if status is not None:
+                self._seen.became(LOST)
                 log.warning("job %s attempt %d is %s again: %s", lease.job_id, lease.attempt, status, cause)
                 return
             if outcome.stop_reason is StopReason.WORKER_LOST:
                 losses = (*lease.losses, Loss(lease.attempt, self.worker, cause))
                 outcome = Outcome(Status.FAILED, StopReason.WORKER_LOST, too_often(losses))
         outcome = self._persist(keeper, partial(self._store.finish, lease, outcome, published))
+        self._seen.became(outcome.status)
         log.info("job %s attempt %d %s: %s", lease.job_id, lease.attempt, outcome.status, outcome.stop_reason)
         if outcome.status is not Status.FAILED:  # which may be retried
             self._clean(lease, published)
@@ -258,6 +272,7 @@ class Supervisor:
         self._log(lease, keeper, [LogLine(time.time(), "warning", told)])
         if self._persist(keeper, partial(self._store.release, lease, is_leaving=False)) is None:
             return False  # it is to be cancelled, which takes no understanding
+        self._seen.became(PUT_BACK)
         self._beyond.append(lease.job_id)
         return True
 
@@ -274,7 +289,8 @@ class Supervisor:
         prefix = f"jobs/{lease.job_id}/a{lease.attempt}"
         try:
             files = scratch.published()
-            return outcome, [self._storage.put(f"{prefix}/{path.name}", path) for path in files]
+            with self._seen.publishing():
+                return outcome, [self._storage.put(f"{prefix}/{path.name}", path) for path in files]
         except StorageError as error:
             log.error("job %s: %s", lease.job_id, error)
             failure = Failure("infrastructure", error.code, str(error))

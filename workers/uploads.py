@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -20,7 +21,7 @@ class Uploads(Generic[T]):
         self._waiting: list[T] = []
         self._is_busy = self._is_over = False
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, name="uploads", daemon=True)
+        self._thread = threading.Thread(target=copy_context().run, args=(self._work,), name="uploads", daemon=True)
 
     def __enter__(self) -> "Uploads[T]":
         self._thread.start()

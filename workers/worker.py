@@ -2,8 +2,11 @@
 
 import logging
 import threading
+import time
+from functools import partial
 from importlib import metadata
 
+from prometheus_client import ProcessCollector
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.capacity import Capacity
@@ -11,17 +14,24 @@ from service.core.catalog import Catalog
 from service.core.database import Database
 from service.core.dispatcher import Dispatcher
 from service.core.events import Wakeups
+from service.core.metrics import REAPER, Surroundings
 from service.core.queue import HintQueue
 from service.core.registry import Registry
 from service.core.repeating import repeat
 from service.core.settings import Settings
 from service.core.storage import open_storage
 from service.core.store import Store
+from service.core.tracing import Tracing
 from workers import warm
+from workers.gpus import Gpus
 from workers.librarian import Librarian
+from workers.meters import Meters
+from workers.observer import Observer
 from workers.scratch import sweep
 from workers.shelf import Shelf
 from workers.supervisor import Supervisor
+
+STUCK_SECONDS = 60.0  # longer than any call to a database that has gone without a word
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +45,15 @@ class Worker:
         wakeups = Wakeups(settings.redis_url)
         self._store = store = Store(self._database, wakeups.publish, settings.quotas)
         catalog = Catalog(self._database, wakeups.publish, settings.quotas)
-        storage = open_storage(settings.storage_url)
+        self.meters = Meters()
+        self._tracing = Tracing("rightfit-worker")
+        for looked_up in (Surroundings(settings.home), Gpus()):
+            self.meters.registry.register(looked_up)
+        ProcessCollector(registry=self.meters.registry)
+        storage = self.meters.common.watched(open_storage(settings.storage_url))
         self._registry = Registry(self._database)
-        self._dispatcher = Dispatcher(settings, store, self._registry, HintQueue(settings.redis_url))
+        lost = partial(self.meters.common.lost, REAPER)
+        self._dispatcher = Dispatcher(settings, store, self._registry, HintQueue(settings.redis_url), lost)
         sweep(settings.home / "scratch")
         context, self._warmth = warm.start()
         shelf = Shelf(settings.home / "datasets", catalog, storage, settings.cache_bytes)
@@ -48,9 +64,11 @@ class Worker:
             memory_bytes=self._warmth.memory_bytes,
             version=metadata.version("rightfit"),
         )
-        self._supervisor = Supervisor(settings, store, storage, shelf, context, self._capacity)
+        observer = Observer(self.meters, self._tracing)
+        self._supervisor = Supervisor(settings, store, storage, shelf, context, self._capacity, observer)
         librarian = Librarian(settings, catalog, storage, shelf, wakeups, self._supervisor.worker)
         self._stop = threading.Event()
+        self._turned_at = time.monotonic()  # when the greeter last came round, heard or not
         self._busy = threading.Lock()
         self._threads = [
             threading.Thread(target=self._dispatcher.run, args=(self._stop,), name="dispatcher", daemon=True),
@@ -90,8 +108,23 @@ class Worker:
         for thread in self._threads:
             if thread.is_alive():
                 thread.join()
+        self._tracing.close()
         self._database.close()
         warm.stop(self._warmth)
+
+    def ails(self) -> str | None:
+        """What keeps this worker from working, for whoever may restart it; that the database or Redis is away is
+        nothing that a restart would cure.
+        """
+        if self._stop.is_set():
+            return None
+        started = [thread for thread in self._threads if thread.ident is not None]
+        if dead := [thread.name for thread in started if not thread.is_alive()]:
+            return f"threads have died: {', '.join(dead)}"
+        silent = time.monotonic() - self._turned_at
+        if started and silent > STUCK_SECONDS + 3 * self._settings.heartbeat_seconds:
+            return f"nothing was said to the database for {silent:.0f} s"
+        return None
 
     def _look(self) -> None:
         """Take what is there now and then without a hint: none may have come, however Redis or its connection fails."""
@@ -103,6 +136,7 @@ class Worker:
 
     def _greet(self) -> None:
         while True:
+            self._turned_at = time.monotonic()
             try:
                 self._registry.greet(self._supervisor.worker, 10 * self._settings.lease_seconds, self._capacity)
                 if self._stop.wait(self._settings.heartbeat_seconds):

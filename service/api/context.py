@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 from flask import current_app
+from prometheus_client import CollectorRegistry
 
 from service.core.ablations import Ablations
 from service.core.catalog import Catalog
 from service.core.database import Database
 from service.core.events import Wakeups
 from service.core.keys import Keys
+from service.core.metrics import Common
 from service.core.registry import Registry
 from service.core.settings import Settings
 from service.core.storage import Storage
@@ -19,6 +21,7 @@ from service.courier import Courier
 from service.predictor import Predictor
 from service.rates import Rates
 from service.turnstile import Turnstile
+from service.watching import Watch
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,9 @@ class Parts:
     keys: Keys
     rates: Rates
     registry: Registry
+    watch: Watch
+    counters: Common
+    metrics: CollectorRegistry  # what /metrics shows
     waiting: Turnstile  # one for each request that may wait at the same time
     uploading: Turnstile  # one for each data set that may be sent at the same time
     predicting: Turnstile  # one for each request that may run a model at the same time

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, insert, select
 
 from service.core.builtin import BUILT_IN
 from service.core.changes import change, next_turn
+from service.core.correlation import current
 from service.core.database import datasets, idempotency, jobs, labels, now
 from service.core.datasets import DatasetStatus
 from service.core.errors import Conflict, KeyReused
@@ -46,8 +47,9 @@ def arrive(
     c: Connection, tenant: str, job_id: str, spec: JobSpec, key: IdempotencyKey | None = None,
     warnings: Sequence[str] = (), splits: Splits = UNNAMED, origin: Origin = NOWHERE, memory_bytes: int | None = None,
 ) -> None:  # fmt: skip
-    """Insert a queued job. Raises Conflict where its data set is gone by now."""
+    """Insert a queued job that came with the request at hand. Raises Conflict where its data set is gone by now."""
     refuse_without_data(c, tenant, spec.dataset.id)
+    came = current()
     c.execute(
         insert(jobs).values(
             id=job_id, tenant=tenant, spec=spec.to_record(), dataset=spec.dataset.id,
@@ -55,7 +57,8 @@ def arrive(
             memory_bytes=memory_bytes,
             warnings=list(warnings), priority=spec.priority, status=Status.QUEUED, attempt=0,
             version=0, turn=next_turn(c, tenant, spec.priority), cancel_requested=False, pause_requested=False,
-            checkpoints=[], losses=[], releases=0, created_at=now(), hinted_at=now(), parent=origin.parent,
+            checkpoints=[], losses=[], releases=0, created_at=now(), queued_at=now(), hinted_at=now(),
+            traceparent=came.traceparent, parent=origin.parent,
             patch=origin.patch, advice=origin.advice, ablation=origin.ablation, arm=origin.arm,
         )
     )  # fmt: skip
@@ -63,7 +66,8 @@ def arrive(
         c.execute(insert(idempotency).values(tenant=tenant, key=key.key, digest=key.digest, job_id=job_id))
     if spec.labels:
         c.execute(insert(labels), [{"job_id": job_id, "key": k, "value": v} for k, v in spec.labels.items()])
-    change(c, jobs.c.id == job_id, {}, "status", {"status": Status.QUEUED})
+    told = {"request_id": came.request_id} if came.request_id else {}
+    change(c, jobs.c.id == job_id, {}, "status", {"status": Status.QUEUED, **told})
 
 
 def shared(plan: Plan | None) -> dict[str, Any]:

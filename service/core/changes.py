@@ -75,7 +75,7 @@ def queue_again(c: Connection, where: ColumnElement[bool], more: Mapping[str, An
     """Put a job that a worker held, or that was paused, back into the queue; the dispatcher sends its hint."""
     values = {
         "status": Status.QUEUED, "phase": None, "worker": None, "lease_until": None, "hinted_at": None,
-        "not_before": None, "pause_requested": False, **more,
+        "not_before": None, "pause_requested": False, "queued_at": now(), **more,
     }  # fmt: skip
     return change(c, where, values, "status", {"status": Status.QUEUED})
 

@@ -5,6 +5,7 @@ Safe in any number of processes: both are idempotent, and a hint too many finds 
 
 import logging
 import threading
+from collections.abc import Callable
 
 from service.core.jobs import Status
 from service.core.queue import HintQueue
@@ -21,14 +22,21 @@ log = logging.getLogger(__name__)
 class Dispatcher:
     """Run by every API and every worker process, every few seconds."""
 
-    def __init__(self, settings: Settings, store: Store, registry: Registry, queue: HintQueue) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, registry: Registry, queue: HintQueue,
+        on_lost: Callable[[int], None] = lambda jobs: None,
+    ) -> None:  # fmt: skip
+        """`on_lost` is told how many jobs were taken from lost workers, each time there were any."""
         self._settings, self._store, self._registry, self._queue = settings, store, registry, queue
+        self._on_lost = on_lost
 
     def reap(self) -> dict[str, Status]:
         """Put back, or end, the jobs whose worker has let its lease run out; returns what became of each."""
         became = self._store.reap(self._settings.retries)
         for job_id, status in became.items():
-            log.warning("the worker of %s was lost; the job is %s", job_id, status)
+            log.warning("the worker of %s was lost; the job is %s", job_id, status, extra={"job_id": job_id})
+        if became:
+            self._on_lost(len(became))
         return became
 
     def dispatch(self) -> int:

@@ -10,6 +10,7 @@ from typing import TypeVar
 from service.core.addresses import networks
 from service.core.errors import SettingsError
 from service.core.jobs import Retries
+from service.core.logs import FORMATS, LEVELS
 from service.core.quotas import Quotas
 
 REDIS_URL = re.compile(r"rediss?://([^/?#@]*@)?([^/?#@:\[\]]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?(/\d*)?")
@@ -39,6 +40,11 @@ class Settings:
     resident_bytes: int | None = None
     api_processes: int = 1
     api_threads: int = 160
+    metrics: str = "open"
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
+    log_format: str = "console"
+    log_level: str = "info"
     max_body_bytes: int = 1 << 20
     max_upload_bytes: int = 10 << 30
     max_dataset_bytes: int = 50 << 30
@@ -84,6 +90,11 @@ class Settings:
             resident_bytes=reader.optional_integer("RESIDENT_BYTES", 0, 1 << 50),
             api_processes=reader.integer("API_PROCESSES", 1, 1, 64),
             api_threads=reader.integer("API_THREADS", 160, 40, 1024),
+            metrics=reader.choice("METRICS", ("open", "keys")),
+            metrics_host=env.get("RIGHTFIT_METRICS_HOST") or "127.0.0.1",
+            metrics_port=reader.optional_integer("METRICS_PORT", 1, 65535),
+            log_format=reader.choice("LOG_FORMAT", FORMATS),
+            log_level=reader.choice("LOG_LEVEL", LEVELS),
             max_body_bytes=reader.integer("MAX_BODY_BYTES", 1 << 20, 1024, 1 << 40),
             max_upload_bytes=reader.integer("MAX_UPLOAD_BYTES", 10 << 30, 1024, 1 << 50),
             max_dataset_bytes=reader.integer("MAX_DATASET_BYTES", 50 << 30, 1024, 1 << 50),
@@ -107,6 +118,8 @@ class Settings:
         )
         if settings.heartbeat_seconds * 2 > settings.lease_seconds:
             reader.faults.append("RIGHTFIT_HEARTBEAT_SECONDS must be at most half of RIGHTFIT_LEASE_SECONDS")
+        if settings.metrics == "keys" and settings.auth == "none":
+            reader.faults.append("RIGHTFIT_METRICS=keys needs RIGHTFIT_AUTH=keys: without that there are no keys")
         if reader.faults:
             raise SettingsError("; ".join(reader.faults))
         return settings

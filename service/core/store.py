@@ -61,7 +61,8 @@ REAPED_AT_ONCE = 100  # lapsed leases in one transaction
 class Lease:
     """A worker's right to run a job, proven by the attempt it was given. The spec is as stored: plain data.
 
-    `checkpoints` and `losses` are those of former attempts, the newest checkpoint first.
+    `checkpoints` and `losses` are those of former attempts, the newest checkpoint first. `traceparent` is that of the
+    request that the job came with.
     """
 
     job_id: str
@@ -69,6 +70,7 @@ class Lease:
     spec: Mapping[str, Any]
     checkpoints: tuple[Checkpoint, ...] = ()
     losses: tuple[Loss, ...] = ()
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True)
@@ -383,7 +385,8 @@ class Store:
             if row is None:
                 return None
         self._on_change(row["id"])
-        return Lease(row["id"], row["attempt"], row["spec"], checkpoints_of(row), losses_of(row))
+        checkpoints, losses = checkpoints_of(row), losses_of(row)
+        return Lease(row["id"], row["attempt"], row["spec"], checkpoints, losses, row["traceparent"])
 
     def renew(self, lease: Lease, lease_seconds: float) -> Wish | None:
         """Hold the job for another `lease_seconds`; returns what its owner wants of us. Raises LeaseLost."""

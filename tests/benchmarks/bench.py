@@ -118,9 +118,14 @@ def load(quick: bool, _: dict[str, Path]) -> Json:
     return measure(OURS, "tests.benchmarks.load", ["--seconds", "0.5", "--rounds", "1"] if quick else []).line
 
 
+def scrape(quick: bool, _: dict[str, Path]) -> Json:
+    return measure(OURS, "tests.benchmarks.scrape", ["--quick"] if quick else []).line
+
+
 OVERHEAD_EPOCHS = {"cnn": 6, "digits": 100}
 EXTRAS: dict[str, Callable[[bool, dict[str, Path]], Json]] = {
     "size": size, "overhead": overhead, "service": service, "queue": queue, "load": load,
+    "scrape": scrape,
 }  # fmt: skip
 
 

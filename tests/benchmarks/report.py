@@ -19,7 +19,9 @@ def markdown(about: dict[str, Any], tables: dict[str, list[Row]], extras: dict[s
     parts = [_head(about), *(f"## {title}\n\n{_table(HEADS, map(_cells, rows))}" for title, rows in tables.items())]
     if failures := about["failures"]:
         parts.append("## Failed\n\n" + "\n".join(f"- {failure.splitlines()[0]}" for failure in failures))
-    writers = {"size": _size, "overhead": _overhead, "service": _service, "queue": _queue, "load": _load}
+    writers = {
+        "size": _size, "overhead": _overhead, "service": _service, "queue": _queue, "load": _load, "scrape": _scrape,
+    }  # fmt: skip
     parts += [writers[name](content) for name, content in extras.items()]
     return "\n\n".join(parts) + "\n"
 
@@ -140,4 +142,24 @@ def _load(measured: dict[str, Any]) -> str:
         f"{_table(('route', 'requests/s', 'p50, ms', 'p99, ms', 'errors'), rows)}\n\n"
         f"The job trained {measured['epochs_meanwhile']:,} epochs meanwhile. The empty route is the same gunicorn with "
         "nothing behind it, in turn with the other; clients and servers share the cores."
+    )
+
+
+def _scrape(measured: dict[str, Any]) -> str:
+    rows = [
+        [
+            f"{name}, {when}",
+            *(f"{found[when][figure]:.1f}" for figure in ("p50_ms", "p95_ms", "livez_p50_ms", "livez_p95_ms")),
+        ]
+        for name, found in measured["databases"].items()
+        for when in ("alone", "under load")
+    ]
+    rates = sorted(found["requests_per_second"] for found in measured["databases"].values())
+    heads = ("database", "p50, ms", "p95, ms", "/livez p50, ms", "/livez p95, ms")
+    return (
+        f"## A scrape of /metrics with {measured['jobs']:,} jobs in the database, {measured['queued']:,} of them "
+        f"queued\n\n{_table(heads, rows)}\n\n"
+        f"Under load, {measured['clients']} clients poll jobs, histories and lists of the same API, each with a pause "
+        f"of {measured['pause_seconds']:g} s: {rates[0]:.0f} to {rates[-1]:.0f} requests a second. Clients and servers "
+        "share the cores; /livez, asked in turn, shows what a request takes that does nothing."
     )

@@ -31,7 +31,7 @@ from tests.golden.scoring import history
 
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}}
 OTHERS = ("index", "tutorial", "cookbook", "reference", "running", "verdicts")
-OPERATORS = ("deploying", "years", "security", "load")  # to which the page on running it leads
+OPERATORS = ("deploying", "watching", "years", "security", "load")  # to which the page on running it leads
 PAGES = [*(f"/docs/{name}" for name in (*OTHERS, *OPERATORS)), *(f"/docs/verdicts/{verdict}" for verdict in Verdict)]
 CURE = re.compile(r"(?:^\d+\. |, and |, )`([a-z0-9_]+)` (sets|changes no field)", re.MULTILINE)
 FORK = ["curl", "-s", "-X", "POST", "$JOB/fork", "-H", "Content-Type: application/json", "-d"]

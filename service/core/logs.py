@@ -1,0 +1,59 @@
+"""How log lines look: for people (`console`) or one JSON object each (`json`), with what the work at hand is bound to.
+
+Modules log by `logging.getLogger(__name__)`, as libraries do, and know nothing of this; whoever starts a process calls
+`set_up` once. What is bound by `structlog.contextvars` (a request, a job and its attempt, a trace) is in every line.
+"""
+
+import logging
+import logging.config
+import sys
+from typing import Any
+
+import structlog
+from structlog.stdlib import ExtraAdder, ProcessorFormatter, add_log_level, add_logger_name
+from structlog.typing import Processor
+
+FORMATS = ("console", "json")
+LEVELS = ("info", "debug", "warning", "error")
+# Libraries whose every request is an info to them.
+QUIET = ("httpx", "httpcore", "urllib3", "botocore", "alembic")
+
+
+def formatter(form: str) -> logging.Formatter:
+    """What makes lines of records, of ours and of libraries alike. `form` is one of FORMATS."""
+    told: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        add_log_level,
+        add_logger_name,
+        ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    shown: list[Processor]
+    if form == "json":
+        shown = [
+            structlog.processors.format_exc_info,
+            structlog.processors.EventRenamer("message"),
+            structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
+        ]
+    else:
+        plain = structlog.dev.plain_traceback
+        shown = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain, pad_event_to=0)]
+    return ProcessorFormatter(foreign_pre_chain=told, processors=[ProcessorFormatter.remove_processors_meta, *shown])
+
+
+def configuration(form: str, level: str) -> dict[str, Any]:
+    """The configuration of `logging`, as its `dictConfig` takes it: everything to stderr in one form."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"ours": {"()": formatter, "form": form}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "ours"}},
+        "root": {"level": level.upper(), "handlers": ["stderr"]},
+        "loggers": {name: {"level": "WARNING"} for name in QUIET},
+    }
+
+
+def set_up(form: str, level: str) -> None:
+    """Configure the logging of this process; to be called where it starts, never at import."""
+    logging.config.dictConfig(configuration(form, level))
+    logging.captureWarnings(True)

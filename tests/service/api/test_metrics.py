@@ -1,0 +1,161 @@
+"""/metrics of the API in this process."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from service.api.context import Parts
+from service.app import create_app
+from service.core.census import Counts
+from service.core.database import jobs
+from service.core.dispatcher import Dispatcher
+from service.core.errors import StorageError
+from service.core.keys import Scope
+from service.core.settings import Settings
+from service.core.spec import JobSpec
+from service.standing import Standing
+from tests.conftest import Redis
+from tests.exposition import value
+from tests.ports import eventually
+from tests.service.api.conftest import SPEC
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+@pytest.fixture
+def everywhere(tmp_path: Path, redis_server: Redis) -> Settings:
+    """SQLite will do: what is counted is tested over both databases in tests/service/core/test_census.py."""
+    return Settings.from_env({"RIGHTFIT_HOME": str(tmp_path / "home"), "RIGHTFIT_REDIS_URL": redis_server.url})
+
+
+def scrape(client: FlaskClient) -> str:
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    return answer.text
+
+
+def test_requests_are_told_apart_by_route_and_never_by_path(client: FlaskClient) -> None:
+    job_id = client.post("/v1/jobs", json=SPEC).json["id"]
+    for path in (f"/v1/jobs/{job_id}", f"/v1/jobs/{job_id}", "/v1/jobs/job_none", "/made/up/1", "/made/up/2", "/x%0ay"):
+        client.get(path)
+    client.open("/made/up", method="BREW")
+    text = scrape(client)
+    counted = "rightfit_http_requests_total"
+    assert value(text, counted, method="POST", route="/v1/jobs", status="202") == 1
+    assert value(text, counted, method="GET", route="/v1/jobs/<job_id>", status="200") == 2
+    assert value(text, counted, method="GET", route="/v1/jobs/<job_id>", status="404") == 1
+    assert value(text, counted, method="GET", route="unmatched", status="404") == 3
+    assert value(text, counted, method="other", route="unmatched", status="404") == 1
+    assert job_id not in text
+    assert "made" not in text
+    timed = "rightfit_http_request_duration_seconds_count"
+    assert value(text, timed, method="GET", route="/v1/jobs/<job_id>") == 3
+    assert value(text, "rightfit_http_requests_in_flight") == 1  # the scrape itself
+
+
+def test_a_stream_is_in_flight_until_it_ends(client: FlaskClient) -> None:
+    job_id = client.post("/v1/jobs", json=SPEC).json["id"]
+    stream = client.get(f"/v1/jobs/{job_id}/events", headers={"Accept": "text/event-stream"})
+    assert value(scrape(client), "rightfit_http_requests_in_flight") == 2
+    stream.close()
+    assert value(scrape(client), "rightfit_http_requests_in_flight") == 1
+
+
+def test_the_queue_is_counted_and_ended_jobs_are_a_little_later(client: FlaskClient) -> None:
+    ids = [client.post("/v1/jobs", json=SPEC | {"priority": 7}).json["id"] for _ in range(3)]
+    client.post(f"/v1/jobs/{ids[0]}/cancel")
+    text = scrape(client)
+    assert value(text, "rightfit_database_up") == 1
+    assert value(text, "rightfit_queue_jobs", priority="7") == 2
+    assert value(text, "rightfit_queue_jobs", priority="0") == 0
+    assert value(text, "rightfit_jobs", status="queued") == 2
+    assert eventually(lambda: value(scrape(client), "rightfit_jobs", status="cancelled") == 1)
+
+
+def test_storage_errors_are_counted(parts: Parts, client: FlaskClient, tmp_path: Path) -> None:
+    with pytest.raises(StorageError):
+        parts.storage.delete("../outside")
+    assert value(scrape(client), "rightfit_storage_errors_total", operation="delete") == 1
+
+
+def test_jobs_that_are_taken_back_are_counted(parts: Parts, client: FlaskClient) -> None:
+    parts.store.submit("t", JobSpec.from_dict(SPEC).filled(1))
+    assert parts.store.claim("worker", -1)
+    found: list[int] = []
+    dispatcher = Dispatcher(parts.settings, parts.store, parts.registry, parts.submission.queue, found.append)
+    dispatcher.reap()
+    dispatcher.reap()
+    assert found == [1]
+
+
+def test_a_job_keeps_the_trace_and_the_request_that_it_came_with(parts: Parts, client: FlaskClient) -> None:
+    sent = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01", "X-Request-Id": "mine"}
+    job_id = client.post("/v1/jobs", json=SPEC, headers=sent).json["id"]
+    other = client.post("/v1/jobs", json=SPEC, headers={"traceparent": "nonsense"}).json["id"]
+    with parts.database.read() as c:
+        kept = {row.id: row.traceparent for row in c.execute(select(jobs.c.id, jobs.c.traceparent))}
+    assert kept == {job_id: sent["traceparent"], other: None}
+    lease = parts.store.claim("worker", 60)
+    assert lease is not None
+    assert (lease.job_id, lease.traceparent) == (job_id, sent["traceparent"])
+    first = client.get(f"/v1/jobs/{job_id}/events").json["data"][0]
+    assert first["data"] == {"status": "queued", "request_id": "mine"}
+
+
+def test_with_keys_metrics_may_be_closed_to_all_but_administrators(settings: Settings) -> None:
+    app = create_app(replace(settings, auth="keys", metrics="keys"))
+    parts: Parts = app.extensions["rightfit"]
+    parts.database.migrate()
+    client = app.test_client()
+    assert client.get("/metrics").status_code == 401
+    for scope, status in ((Scope.READ, 403), (Scope.ADMIN, 200)):
+        key = parts.keys.create("t", [scope])
+        assert client.get("/metrics", headers={"Authorization": f"Bearer {key}"}).status_code == status
+    parts.database.close()
+    assert create_app(replace(settings, auth="keys")).test_client().get("/metrics").status_code == 200
+
+
+class Silent:
+    """A database that does not answer until it is let."""
+
+    def __init__(self) -> None:
+        self.asked, self.let = 0, threading.Event()
+
+    def take(self) -> Counts:
+        self.asked += 1
+        self.let.wait(30)
+        raise AssertionError
+
+
+@pytest.fixture
+def silent() -> Iterator[Silent]:
+    silent = Silent()
+    yield silent
+    silent.let.set()
+
+
+def test_a_database_that_does_not_answer_holds_up_no_scrape(silent: Silent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.standing.PATIENCE", 0.05)
+    monkeypatch.setattr("service.standing.MUTE_SECONDS", 0.0)
+    census: Any = silent
+    standing = Standing(census)
+    for _ in range(3):
+        [up] = standing.collect()
+        assert (up.name, up.samples[0].value) == ("rightfit_database_up", 0)
+    silent.let.set()
+    standing._asking.shutdown()
+    assert silent.asked == 1, "it is not asked again while it is asked"
+
+
+def test_a_database_that_is_away_fails_no_scrape(settings: Settings, tmp_path: Path) -> None:
+    away = replace(settings, database_url=f"sqlite:///{tmp_path}/nowhere/at/all.db")
+    text = scrape(create_app(away).test_client())
+    assert value(text, "rightfit_database_up") == 0
+    assert value(text, "rightfit_queue_jobs", priority="5") is None
+    assert value(text, "rightfit_http_requests_in_flight") == 1

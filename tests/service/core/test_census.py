@@ -1,0 +1,136 @@
+"""What is counted for those who watch, over both databases."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import event, insert, update
+
+from service.core.census import Census
+from service.core.database import Database, datasets, jobs, workers
+from service.core.jobs import Outcome, Retries, Status, StopReason
+from service.core.settings import Settings
+from service.core.spec import JobSpec
+from service.core.store import Store
+from tests.benchmarks.scrape import fill
+
+LEASE = 60.0
+SUCCESS = Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS)
+
+
+@pytest.fixture
+def settings(everywhere: Settings) -> Settings:
+    return everywhere
+
+
+@pytest.fixture
+def census(database: Database) -> Census:
+    return Census(database, LEASE)
+
+
+def submit(store: Store, priority: int = 5, tenant: str = "t") -> str:
+    spec = JobSpec.from_dict({"dataset": {"id": "digits"}, "priority": priority}).filled(1)
+    return store.submit(tenant, spec)[0].id
+
+
+def backdate(database: Database, job_id: str, **values: Any) -> None:
+    with database.write() as c:
+        c.execute(update(jobs).where(jobs.c.id == job_id).values(values))
+
+
+def test_an_empty_database_counts_to_nothing(census: Census) -> None:
+    found = census.take()
+    assert set(found.queued.values()) == set(found.waits.values()) == {0}
+    assert list(found.queued) == list(range(10))
+    assert (found.lapsed, found.workers, found.busy) == (0, 0, 0)
+    assert set(found.jobs.values()) == set(found.datasets.values()) == {0}
+    assert census.ended() == {Status.CANCELLED: 0, Status.FAILED: 0, Status.SUCCEEDED: 0}
+
+
+def test_jobs_of_all_tenants_are_counted_by_priority_and_status(
+    census: Census, store: Store, database: Database
+) -> None:
+    old, _, urgent = submit(store), submit(store, tenant="u"), submit(store, priority=9)
+    backdate(database, old, queued_at=time.time() - 500)
+    backdate(database, urgent, queued_at=None, created_at=time.time() - 100)  # of an older release
+    found = census.take()
+    assert (found.queued[5], found.queued[9], found.jobs[Status.QUEUED]) == (2, 1, 3)
+    assert found.waits[5] == pytest.approx(500, abs=30)
+    assert found.waits[9] == pytest.approx(100, abs=30)
+    store.pause("t", old)
+    lease = store.claim("w", LEASE)
+    assert lease is not None
+    found = census.take()
+    assert (found.jobs[Status.PAUSED], found.jobs[Status.RUNNING], found.jobs[Status.QUEUED]) == (1, 1, 1)
+    store.finish(lease, SUCCESS, [])
+    assert census.take().jobs[Status.RUNNING] == 0
+    assert census.ended()[Status.SUCCEEDED] == 1
+
+
+def test_who_is_put_back_waits_anew(census: Census, store: Store, database: Database) -> None:
+    job_id = submit(store)
+    backdate(database, job_id, queued_at=time.time() - 5000, created_at=time.time() - 5000)
+    store.pause("t", job_id)
+    store.resume("t", job_id)
+    assert census.take().waits[5] < 1000
+
+
+def test_workers_are_idle_while_they_hold_no_job_and_leases_lapse(
+    census: Census, store: Store, database: Database
+) -> None:
+    for _ in range(2):
+        submit(store)
+    assert store.claim("busy", LEASE)
+    lost = store.claim("gone", LEASE)
+    with database.write() as c:
+        for name in ("busy", "idle", "idle too"):
+            c.execute(insert(workers).values(id=name, seen_at=time.time()))
+        c.execute(insert(workers).values(id="gone", seen_at=time.time() - 10 * LEASE))
+    found = census.take()
+    assert (found.workers, found.busy, found.lapsed) == (3, 1, 0)
+    assert lost is not None
+    backdate(database, lost.job_id, lease_until=1.0)
+    assert census.take().lapsed == 1
+    store.reap(Retries(3, 0))
+    assert census.take().lapsed == 0
+
+
+def test_data_sets_are_counted_by_status(census: Census, database: Database) -> None:
+    row = {"tenant": "t", "name": "n", "format": "zip", "upload": {}, "packed": [], "attempt": 0, "created_at": 1.0}
+    with database.write() as c:
+        c.execute(insert(datasets), [row | {"id": f"d{n}", "status": "ready" if n else "failed"} for n in range(3)])
+    found = census.take().datasets
+    assert {str(status): number for status, number in found.items() if number} == {"ready": 2, "failed": 1}
+
+
+def plans(database: Database, call: Callable[[], object]) -> list[str]:
+    """How either database carries out the statements of a call."""
+    found: list[str] = []
+
+    def explain(c: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
+        if statement.startswith("SELECT"):
+            words = "EXPLAIN QUERY PLAN" if database.is_local else "EXPLAIN"
+            inner = c.connection.dbapi_connection.cursor()
+            inner.execute(f"{words} {statement}", parameters)
+            found.extend(str(row[-1]) for row in inner.fetchall())
+            inner.close()
+
+    event.listen(database.engine, "before_cursor_execute", explain)
+    try:
+        call()
+    finally:
+        event.remove(database.engine, "before_cursor_execute", explain)
+    return found
+
+
+def test_no_count_reads_the_table_of_jobs_as_a_whole(census: Census, database: Database) -> None:
+    """On a table that is large enough for a planner to care."""
+    fill(database, 6_000, queued=300)
+    taken, ended = plans(database, census.take), plans(database, census.ended)
+    assert taken
+    assert ended
+    assert not [step for step in (*taken, *ended) if step.strip().startswith(("SCAN jobs", "->  Seq Scan on jobs"))]
+    waiting = [step for step in taken if "jobs_waiting" in step]
+    assert waiting
+    assert all("COVERING" in step or "Index Only" in step for step in waiting), waiting

@@ -1,0 +1,58 @@
+"""The dashboard and the alerts, as files. That what they ask for is there is shown in tests/life/test_watched.py."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import promql_parser
+import pytest
+
+from deploy.monitoring import check
+from service.docs import FOLDER
+
+TOOL = check.promtool()
+needs_promtool = pytest.mark.skipif(TOOL is None, reason="no promtool; `make promtool` fetches one")
+
+
+def test_dashboard_and_alerts_are_sound() -> None:
+    assert check.faults() == []
+    assert len(list(check.expressions())) > 40
+
+
+def test_what_does_not_parse_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="unclosed"):
+        promql_parser.parse("sum(rightfit_queue_jobs")
+    monkeypatch.setattr(check, "expressions", lambda: iter(["sum(rightfit_queue_jobs"]))
+    assert [fault.partition(":")[0] for fault in check.faults()] == ["sum(rightfit_queue_jobs"]
+
+
+def test_each_alert_is_tested_and_told_of() -> None:
+    names = {rule["alert"] for rule in check.rules()}
+    tests = check.TESTS.read_text()
+    page = (FOLDER / "watching.md").read_text("utf-8")
+    assert set(re.findall(r"`(Rightfit\w+)`", page)) == names
+    for name in names:
+        outcomes = re.findall(rf'alertname="{name}", alertstate="firing".*\n +exp_samples: .* value: (\d)', tests)
+        assert set(outcomes) == {"0", "1"}, f"{name} must be seen to fire and to be silent"
+
+
+def run(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [str(TOOL), "test", "rules", check.TESTS.name]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@needs_promtool
+def test_the_alerts_fire_when_they_should() -> None:
+    checked = subprocess.run([str(TOOL), "check", "rules", check.ALERTS], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+    ran = run(check.FOLDER)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@needs_promtool
+@pytest.mark.parametrize("found", sorted(set(re.findall(r"for: \d+m", check.ALERTS.read_text()))))
+def test_an_alert_that_waits_for_a_day_is_found(tmp_path: Path, found: str) -> None:
+    shutil.copy(check.TESTS, tmp_path)
+    (tmp_path / check.ALERTS.name).write_text(check.ALERTS.read_text().replace(found, "for: 1d"))
+    assert run(tmp_path).returncode != 0

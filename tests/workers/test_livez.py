@@ -1,0 +1,70 @@
+"""What ails a worker, and what does not."""
+
+import threading
+import time
+from collections.abc import Iterator
+from multiprocessing.context import ForkServerContext
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from service.core.database import Database
+from service.core.registry import Registry
+from service.core.settings import Settings
+from tests.ports import eventually
+from workers import warm
+from workers.worker import STUCK_SECONDS, Worker
+
+Started = tuple[ForkServerContext, warm.Warmth]
+
+
+@pytest.fixture
+def worker(
+    settings: Settings, database: Database, warm_server: Started, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Worker]:
+    """A real one over the warm server of all tests, which it leaves alone."""
+    monkeypatch.setattr(warm, "start", lambda: warm_server)
+    monkeypatch.setattr(warm, "stop", lambda warmth: None)
+    worker = Worker(settings)
+    yield worker
+    worker.close()
+
+
+def test_a_worker_is_well_before_it_starts_while_the_database_is_away_and_when_it_leaves(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = threading.Event()
+
+    def away(*_: object, **__: object) -> None:
+        asked.set()
+        raise OperationalError("no", None, Exception())
+
+    assert worker.ails() is None
+    monkeypatch.setattr(Registry, "greet", away)
+    worker.start()
+    assert asked.wait(10)
+    assert worker.ails() is None
+    worker.close()
+    assert worker.ails() is None
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_has_died_is_told(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Registry, "greet", fail)
+    worker.start()
+    assert eventually(lambda: worker.ails() == "threads have died: greeter", 10)
+
+
+def test_a_greeting_that_hangs_is_told(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    let = threading.Event()
+    monkeypatch.setattr(Registry, "greet", lambda *_, **__: let.wait(30))
+    worker.start()
+    assert worker.ails() is None
+    now = time.monotonic()
+    with monkeypatch.context() as later:
+        later.setattr("workers.worker.time.monotonic", lambda: now + 2 * STUCK_SECONDS)
+        assert (worker.ails() or "").startswith("nothing was said to the database for 1")
+    let.set()

@@ -1,0 +1,64 @@
+"""What a worker counts and times, for Prometheus."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from service.core.history import Epoch
+from service.core.metrics import Common, new_registry
+
+PUT_BACK, LEASE_LOST, LOST = "put_back", "lease_lost", "lost"  # how an attempt can end beside a job's statuses
+OUTCOMES = ("succeeded", "failed", "cancelled", PUT_BACK, LEASE_LOST, LOST)
+EPOCH_SECONDS = (0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0)  # from toys to ImageNet
+CHECKPOINT_SECONDS = (0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0)
+
+
+class Meters:
+    """Made once in a worker's process; its threads may all use it."""
+
+    def __init__(self) -> None:
+        self.registry: CollectorRegistry = new_registry()
+        self.common = Common(self.registry)
+        self.busy = self._gauge("busy", "1 while this worker holds a job")
+        self.taken = self._counter("jobs_taken", "Jobs that were claimed")
+        self.ended = Counter(
+            "rightfit_worker_attempts_ended_total",
+            "How attempts ended: as the job did; put_back (or paused) with its progress; lost, to be tried again; "
+            "lease_lost, it belongs to another worker by now",
+            ["outcome"], registry=self.registry,
+        )  # fmt: skip
+        for outcome in OUTCOMES:
+            self.ended.labels(outcome)
+        self.renewals = self._counter("lease_renewals", "Leases that were renewed")
+        self.missed_renewals = self._counter("lease_renewals_missed", "Renewals for which the database was away")
+        self.steps = self._counter("steps", "Batches trained")
+        self.epoch_seconds = self._histogram(
+            "epoch_seconds", "Duration of an epoch, training and validation", EPOCH_SECONDS
+        )
+        self.images_per_second = self._gauge("images_per_second", "Training images a second in the last epoch, 0 idle")
+        self.checkpoint_seconds = self._histogram(
+            "checkpoint_seconds", "Storing a checkpoint, from its files on", CHECKPOINT_SECONDS
+        )
+        self.checkpoint_bytes = self._counter("checkpoint_bytes", "Bytes of checkpoints that were stored")
+        self.checkpoints_missed = self._counter("checkpoints_missed", "Checkpoints that could not be stored")
+
+    def begin(self) -> None:
+        """A job was claimed."""
+        self.taken.inc()
+        self.busy.set(1)
+
+    def end(self) -> None:
+        """It is held no more."""
+        self.busy.set(0)
+        self.images_per_second.set(0)
+
+    def epoch(self, measured: Epoch) -> None:
+        self.epoch_seconds.observe(measured.seconds)
+        self.images_per_second.set(measured.images_per_second)
+
+    def _counter(self, name: str, meaning: str) -> Counter:
+        return Counter(f"rightfit_worker_{name}_total", meaning, registry=self.registry)
+
+    def _gauge(self, name: str, meaning: str) -> Gauge:
+        return Gauge(f"rightfit_worker_{name}", meaning, registry=self.registry)
+
+    def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"rightfit_worker_{name}", meaning, registry=self.registry, buckets=buckets)
