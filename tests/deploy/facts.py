@@ -14,8 +14,7 @@ from workers.supervisor import EXIT_SECONDS, WRITE_SECONDS
 BINARIES = KUBECTL.parent
 UV = str(BINARIES / "uv")
 VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-OF_OTHERS = {"RIGHTFIT_LOG_FORMAT", "RIGHTFIT_METRICS_HOST", "RIGHTFIT_METRICS_PORT"}  # settings that are on their way
-SETTINGS = {f"RIGHTFIT_{field.name.upper()}" for field in fields(Settings)} | OF_OTHERS
+SETTINGS = {f"RIGHTFIT_{field.name.upper()}" for field in fields(Settings)}
 GOODBYE_SECONDS = 5.0  # workers.app, which makes its Celery app when it is imported
 # For requests in flight, and to go.
 GUNICORN_SECONDS = int(re.findall(r"^graceful_timeout = (\d+)", GUNICORN_CONFIG.read_text(), re.MULTILINE)[0]) + 10
