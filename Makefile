@@ -71,7 +71,8 @@ browser:  ## Debian's Chromium, for the tests of the pages, where there is none
 
 promtool: $(READY)  ## Debian's promtool, without the server that its package is for, where there is none
 	command -v promtool || test -x $(BIN)/promtool || { folder=$$(mktemp -d) && { \
-		(cd $$folder && apt-get download prometheus && dpkg -x prometheus_*.deb .) && \
+		(cd $$folder && { apt-get download prometheus || { $(AS_ROOT) apt-get update && apt-get download prometheus; }; } && \
+			dpkg -x prometheus_*.deb .) && \
 		install $$folder/usr/bin/promtool $(BIN)/promtool || \
 		echo "no promtool: the alerts are parsed, their tests are left out"; }; rm -r $$folder; }
 

@@ -15,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.core.census import Census, Counts
+from service.core.census import HEAD, Census, Counts
 from service.core.jobs import Status
 from service.core.muting import Mute
 from service.core.repeating import attempt
@@ -53,6 +53,8 @@ class Standing(Collector):
             "How long the job has been queued that waits longest, 0 where none does",
             "priority", found.waits,
         )  # fmt: skip
+        unheld = f"Of the first {HEAD} queued jobs, those that no live worker can hold"
+        yield GaugeMetricFamily("rightfit_queue_unheld_jobs", unheld, found.unheld)
         stands = {**found.jobs, **self._ended}
         yield _family(
             "rightfit_jobs", "Jobs that are kept, by status; ended ones as of the last minute", "status", stands

@@ -55,6 +55,7 @@ ROWS: dict[str, Sequence[Chart]] = {
             ("max(rightfit_workers)", "workers"),
             ("max(rightfit_workers_idle)", "idle"),
             ('max(rightfit_jobs{status="running"})', "running jobs"),
+            ("max(rightfit_queue_unheld_jobs)", "queued jobs that none can hold"),
         ]),
         Chart("Jobs that are kept", "By status; ended ones are counted about once a minute", units.Short, [
             ("max by (status) (rightfit_jobs)", "{{status}}"),
@@ -140,7 +141,7 @@ def panel(chart: Chart) -> Panel:
     tooltip = VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING)
     built = Panel().title(chart.title).description(chart.meaning).unit(chart.unit).min(0).span(WIDTH).height(HEIGHT)
     built.datasource(SOURCE).legend(legend).tooltip(tooltip).fill_opacity(10)
-    for name, (expression, told) in zip("ABC", chart.lines, strict=False):
+    for name, (expression, told) in zip("ABCDEF", chart.lines, strict=False):
         built.with_target(Dataquery().ref_id(name).expr(expression).legend_format(told).datasource(SOURCE))
     return built
 

@@ -1,25 +1,31 @@
 """How the service stands, counted in the database for whoever watches it: cheap, however many jobs have ended."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Text, and_, cast, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Select, Text, and_, cast, func, literal, not_, select, union_all
 
+from service.core.capacity import Capacity, can_be_held
 from service.core.database import IS_QUEUED, Database, datasets, jobs, now, workers
 from service.core.datasets import DatasetStatus
 from service.core.jobs import TERMINAL, Status
+from service.core.registry import live_workers
+from service.core.store import TAKEN_FIRST
 
 PRIORITIES = range(10)
+HEAD = 1_000  # jobs; those that nobody takes are soon the first ones
 
 
 @dataclass(frozen=True)
 class Counts:
     """What one look found. `waits` has the seconds that the oldest job of each priority has been queued (0 for none),
-    `jobs` those that have not ended, `busy` how many of the live `workers` hold a job.
+    `jobs` those that have not ended, `busy` how many of the live `workers` hold a job, `unheld` how many of the first
+    HEAD queued jobs none of them can hold.
     """
 
     queued: Mapping[int, int]
+    unheld: int
     waits: Mapping[int, float]
     jobs: Mapping[Status, int]
     lapsed: int
@@ -34,13 +40,15 @@ class Census:
     def __init__(self, database: Database, alive_within: float) -> None:
         """A worker is alive that was seen in the last so many seconds."""
         self._db = database
-        self._counting = union_all(*_parts(alive_within))
+        self._alive_within = alive_within
+        self._parts = _parts(alive_within)
 
     def take(self) -> Counts:
-        """Count what lives, in one statement that reads indices, and the rows of jobs that run."""
+        """Count what lives, in a statement that reads indices, and rows of jobs that run or are first in the queue."""
         found: dict[str, dict[str, tuple[int, float]]] = {}
         with self._db.read() as c:
-            for row in c.execute(self._counting):
+            alive = live_workers(c, self._alive_within).values()
+            for row in c.execute(union_all(*self._parts, _unheld(alive))):
                 found.setdefault(row.what, {})[row.which] = (row.number, row.seconds)
 
         def number(what: str, which: str = "") -> int:
@@ -50,6 +58,7 @@ class Census:
         queued = {priority: number("queued", str(priority)) for priority in PRIORITIES}
         return Counts(
             queued=queued,
+            unheld=number("unheld"),
             waits={priority: max(0.0, seconds) for priority, seconds in waits.items()},
             jobs={Status.QUEUED: sum(queued.values())}
             | {status: number("jobs", status) for status in (Status.RUNNING, Status.PAUSED)},
@@ -84,6 +93,11 @@ def _parts(alive_within: float) -> tuple[Select[Any], ...]:
         _count("busy", number=func.count(jobs.c.worker.distinct())).where(and_(is_running, jobs.c.worker.in_(holders))),
         _count("datasets", datasets.c.status).where(known).group_by(datasets.c.status),
     )
+
+
+def _unheld(alive: Iterable[Capacity]) -> Select[Any]:
+    head = select(jobs.c.seq).where(IS_QUEUED).order_by(*TAKEN_FIRST).limit(HEAD).scalar_subquery()
+    return _count("unheld").where(jobs.c.seq.in_(head), not_(can_be_held(alive)))
 
 
 def _count(

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import event, insert, update
 
+from service.core.capacity import Capacity
 from service.core.census import Census
 from service.core.database import Database, datasets, jobs, workers
 from service.core.jobs import Outcome, Retries, Status, StopReason
+from service.core.registry import Registry
 from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.store import Store
@@ -94,6 +96,16 @@ def test_workers_are_idle_while_they_hold_no_job_and_leases_lapse(
     assert census.take().lapsed == 1
     store.reap(Retries(3, 0))
     assert census.take().lapsed == 0
+
+
+def test_what_no_live_worker_can_hold_is_counted(census: Census, store: Store, database: Database) -> None:
+    submit(store)
+    store.submit("t", JobSpec.from_dict({"dataset": {"id": "digits"}, "gpus": 4, "device": "cuda"}).filled(1))
+    assert census.take().unheld == 2, "there is no worker"
+    Registry(database).greet("small", LEASE, Capacity(threads=2))
+    assert census.take().unheld == 1
+    Registry(database).greet("large", LEASE, Capacity(gpus=4, threads=2))
+    assert census.take().unheld == 0
 
 
 def test_data_sets_are_counted_by_status(census: Census, database: Database) -> None:
