@@ -32,6 +32,7 @@ from workers.transcript import begin
 from workers.warm import PRELOAD, Work
 
 LOOPBACK = "127.0.0.1"
+NO_PORT = ("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")  # the launcher would listen on one, on every interface
 FIRST_TO_FAIL_SECONDS = 1.0  # a process whose peer is gone fails as well; the launcher must find the peer first
 SHUTDOWN = ("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "1")  # seconds: ours ignore SIGTERM, and are killed after it
 UNUSED_SIGNAL = "SIGUSR2"  # the launcher wants one to handle; those that mean something are the supervisor's
@@ -46,14 +47,15 @@ def run_together(work: Work, connection: Connection) -> None:
     scratch, processes = Scratch(Path(work.folder)), int(str(work.spec["gpus"]))
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # what went wrong is told in our own words
     multiprocessing.set_forkserver_preload(list(PRELOAD))
-    os.environ.setdefault(*SHUTDOWN)
+    os.environ.update([SHUTDOWN, NO_PORT])
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
         nproc_per_node=processes,
         run_id=f"{work.job_id}-{work.attempt}",
         rdzv_backend="c10d",
-        rdzv_endpoint=f"{LOOPBACK}:0",
+        rdzv_endpoint=str(scratch.folder / ".launch"),
+        rdzv_configs={"store_type": "file"},
         local_addr=LOOPBACK,
         max_restarts=0,
         start_method="forkserver",
@@ -95,7 +97,7 @@ def _run_one(work: Work, connection: Connection | None, rank: int) -> Fitted:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     line = Line(connection, work.held_until) if connection else None
-    group = Together(device)
+    group = Together(device, Path(work.folder) / ".meeting")
     log.info("%d processes train together", group.size)
     fitted = run(
         spec,

@@ -59,6 +59,12 @@ def processes(bench: Bench) -> list[int]:
     return sorted(one.pid for child in psutil.Process(trainer).children() for one in child.children())
 
 
+def listening(pid: int) -> set[str]:
+    """The addresses at which a process, or one below it, takes connections."""
+    family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    return {found.laddr.ip for one in family for found in one.net_connections("tcp") if found.status == "LISTEN"}
+
+
 def kill_one(bench: Bench, job: Job) -> None:
     os.kill(processes(bench)[1], signal.SIGKILL)
 
@@ -110,6 +116,18 @@ def test_a_lost_process_ends_the_attempt_and_another_number_goes_on_from_its_che
     assert ended.attempt == 2
     assert ("resumed", True) in [(kind, data.get("after_epoch", 0) > 0) for kind, data in bench.events(job)]
     assert history(bench, job) == close_to(history(bench, bench.run(**LONGER)))
+
+
+@pytest.mark.long
+def test_they_listen_on_loopback_alone(bench: Bench) -> None:
+    def look(bench: Bench, job: Job) -> None:
+        found.update(listening(bench.trainer_pids()[0]))
+        bench.store.cancel("t", job.id)
+
+    found: set[str] = set()
+    interrupted(bench, look, gpus=2, epochs=10_000)
+    assert found
+    assert found <= {"127.0.0.1", "::1"}, found
 
 
 @pytest.mark.long

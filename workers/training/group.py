@@ -8,6 +8,7 @@ gradient of the whole batch, so that they come to the weights that one process w
 import os
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -74,18 +75,20 @@ ALONE = Group()
 
 
 class Together(Group):
-    """One of several processes, started with the environment that torch's elastic launcher gives (torchrun).
+    """One of several processes of a machine, with the environment that torch's elastic launcher (torchrun) gives them.
 
     NCCL between GPUs, Gloo between CPUs and for what the processes agree on. To be closed.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, meeting: Path) -> None:
+        """They meet by a file that is not there yet: a store that listens on a port would do so for the whole network."""
         for backend in ("GLOO", "NCCL"):
             os.environ.setdefault(f"{backend}_SOCKET_IFNAME", LOOPBACK)
         self._device = device
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(backend, timeout=PATIENCE)
-        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self.rank, self.size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        place = f"file://{meeting}"
+        dist.init_process_group(backend, place, timeout=PATIENCE, world_size=self.size, rank=self.rank)
 
     def parallel(self, model: nn.Module) -> nn.Module:
         if self._device.type == "cpu":
