@@ -81,7 +81,7 @@ class Together(Group):
     """
 
     def __init__(self, device: torch.device, meeting: Path) -> None:
-        """They meet by a file that is not there yet: a store that listens on a port would do so for the whole network."""
+        """They meet by a file that is not there yet: a store on a port would listen to the whole network."""
         for backend in ("GLOO", "NCCL"):
             os.environ.setdefault(f"{backend}_SOCKET_IFNAME", LOOPBACK)
         self._device = device
