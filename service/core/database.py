@@ -209,6 +209,7 @@ datasets = Table(
     Column("worker", Text),
     Column("lease_until", Float(53)),
     Column("created_at", Float(53), nullable=False),
+    Column("used_at", Float(53)),  # when the last of the jobs on it had ended that are deleted since
     Index("datasets_of_tenant", "tenant", "seq"),
     Index("datasets_by_status", "status", "seq"),
 )
@@ -434,5 +435,7 @@ def _prepare_sqlite(engine: Engine) -> None:
 
 
 def redacted(url: str) -> str:
-    """The address without its password, for logs and messages."""
-    return make_url(url).render_as_string(hide_password=True)
+    """The address without its passwords, for logs and messages."""
+    address = make_url(url)
+    hidden = {name: "***" for name in address.query if "password" in name}
+    return address.update_query_dict(hidden).render_as_string(hide_password=True)
