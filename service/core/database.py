@@ -32,6 +32,7 @@ from sqlalchemy import (
     event,
     func,
     select,
+    text,
 )
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
@@ -358,7 +359,9 @@ class Database:
                 Path(file).parent.mkdir(parents=True, exist_ok=True)
             with self.write() as connection:
                 if self.engine.dialect.name == "postgresql":
+                    connection.execute(text("SET LOCAL lock_timeout = 0"))  # another's migration may take long
                     connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+                    connection.execute(text("SET LOCAL lock_timeout TO DEFAULT"))
                 before = _revision(connection)
                 if before is None or before in self._revisions():
                     config = self._alembic()
