@@ -107,10 +107,7 @@ def restore(database: Database, storage: Storage, folder: Path, say: Say) -> Bac
     The database comes last: a restore that was broken off is begun again.
     """
     file = _file_of(database)
-    if database.is_made:
-        raise BackupError(f"{file} is there already; a backup is restored into a place without a database")
-    if left := [each for each in _of(file)[1:] if each.exists()]:  # SQLite would take their contents for the restored
-        raise BackupError(f"{', '.join(map(str, left))} is left of a database that is gone; move it away first")
+    _refuse_made(file)
     try:
         known = json.loads((folder / ABOUT).read_text())
         about = Backup(**{name: value for name, value in known.items() if name != "folder"})
@@ -134,6 +131,7 @@ def restore(database: Database, storage: Storage, folder: Path, say: Say) -> Bac
         Registry(copy).clear()
     finally:
         copy.close()
+    _refuse_made(file)  # a stack may have been started here meanwhile
     _make_durable(partial, file)
     return about
 
@@ -145,6 +143,13 @@ def _file_of(database: Database) -> Path:
             "backups: /docs/years"
         )
     return Path(database.engine.url.database).resolve()
+
+
+def _refuse_made(file: Path) -> None:
+    if file.exists():
+        raise BackupError(f"{file} is there already; a backup is restored into a place without a database")
+    if left := [each for each in _of(file) if each.exists()]:  # SQLite would take their contents for the restored
+        raise BackupError(f"{', '.join(map(str, left))} is left of a database that is gone; move it away first")
 
 
 def _keys(files: list[Named]) -> frozenset[str]:

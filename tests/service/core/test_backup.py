@@ -16,7 +16,7 @@ from service.core.backup import BackupError, back_up, restore
 from service.core.database import Database
 from service.core.deleting import delete_dataset, delete_job
 from service.core.errors import SettingsError
-from service.core.inventory import missing, named
+from service.core.inventory import missing, named, owners
 from service.core.jobs import Checkpoint, Status
 from service.core.registry import Registry
 from service.core.settings import Settings
@@ -274,6 +274,21 @@ def test_nothing_is_restored_beside_the_log_of_a_database_that_is_gone(house: Ho
     with pytest.raises(BackupError, match="-wal is left"):
         restore(target, open_storage(str(tmp_path / "other")), folder, say)
     assert not target.is_made
+
+
+def test_a_stack_that_is_started_while_a_backup_is_restored_keeps_its_database(house: House, tmp_path: Path) -> None:
+    house.job()
+    folder, place = taken(house), Database(f"sqlite:///{tmp_path}/place/rightfit.db")
+
+    class Slow(LocalStorage):
+        def put(self, key: str, source: Path) -> Artifact:
+            place.migrate()
+            return super().put(key, source)
+
+    with pytest.raises(BackupError, match="there already"):
+        restore(place, Slow(tmp_path / "other"), folder, say)
+    assert owners(place) == frozenset()
+    place.close()
 
 
 def test_the_database_may_be_named_as_seen_from_here(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
