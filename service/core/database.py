@@ -210,7 +210,7 @@ datasets = Table(
     Column("worker", Text),
     Column("lease_until", Float(53)),
     Column("created_at", Float(53), nullable=False),
-    Column("used_at", Float(53)),  # when the last of the jobs on it had ended that are deleted since
+    Column("used_at", Float(53)),  # when it was read, or the last of the jobs on it had ended that are deleted since
     Index("datasets_of_tenant", "tenant", "seq"),
     Index("datasets_by_status", "status", "seq"),
 )

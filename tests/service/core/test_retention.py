@@ -187,6 +187,17 @@ def test_the_last_use_of_a_data_set_outlives_the_job(house: House) -> None:
     assert [house.is_set(each) for each in (by_its_owner, by_a_sweep, long_ago)] == [True, True, False]
 
 
+def test_a_data_set_that_waited_long_to_be_read_is_not_old_once_it_is(house: House) -> None:
+    dataset = house.dataset()
+    with house.database.write() as c:
+        c.execute(update(datasets).values(status=DatasetStatus.PROCESSING))
+    reading = house.catalog.claim("worker", 60)
+    assert reading is not None
+    house.catalog.finish(reading, Contents(("a", "b"), (1, 1), (1, 8, 8)), [house.put(f"datasets/{dataset}/a1/x")])
+    assert house.sweep(datasets=7).total() == 0
+    assert house.is_set(dataset)
+
+
 def test_what_is_used_again_once_it_was_found_stays(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     house.job(days=20)
     retried = house.job(FAILED)

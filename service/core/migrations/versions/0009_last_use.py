@@ -1,4 +1,4 @@
-"""When a data set was last used by jobs that are deleted since."""
+"""When a data set was read, or last used by jobs that are deleted since."""
 
 import sqlalchemy as sa
 from alembic import op
