@@ -31,6 +31,7 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
+    inspect,
     select,
     text,
 )
@@ -352,7 +353,7 @@ class Database:
         """Bring the schema to a version; returns its revision before and after, None where there are no tables.
 
         Migrations only add, so a schema that a newer release has made serves this one too, and is left as it is.
-        Raises SettingsError where the database cannot be opened.
+        Raises SettingsError where the database cannot be opened, or is another program's.
         """
         try:
             if self.engine.dialect.name == "sqlite" and (file := self.engine.url.database):
@@ -367,6 +368,9 @@ class Database:
                     config = self._alembic()
                     config.attributes["connection"] = connection
                     command.upgrade(config, version)
+                elif not _is_ours(connection):
+                    address = redacted(str(self.engine.url))
+                    raise SettingsError(f"RIGHTFIT_DATABASE_URL {address} has the tables of another program: {before}")
                 return before, _revision(connection)
         except (OSError, OperationalError) as error:
             address = redacted(str(self.engine.url))
@@ -392,8 +396,10 @@ class Database:
         """Whether the schema is at least the one this code was written for: a revision that it does not know is that
         of a newer release, which has only added to it.
         """
-        known, found = self._revisions(), self.revision()
-        return found is not None and (found == known[0] or found not in known)
+        known = self._revisions()
+        with self.read() as connection:
+            found = _revision(connection)
+            return found == known[0] or (found is not None and found not in known and _is_ours(connection))
 
     def now(self) -> float:
         """The database's clock, in unix seconds."""
@@ -418,6 +424,11 @@ class Database:
 
 def _revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
+
+
+def _is_ours(connection: Connection) -> bool:
+    """Whether it has the tables of the first release, which every later one has too."""
+    return {"jobs", "epochs", "artifacts"} <= set(inspect(connection).get_table_names())
 
 
 def _prepare_sqlite(engine: Engine) -> None:

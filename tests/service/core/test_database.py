@@ -8,6 +8,7 @@ from sqlalchemy.dialects import postgresql
 
 from service.core import database as database_module
 from service.core.database import Database, metadata, now, redacted
+from service.core.errors import SettingsError
 from service.core.settings import Settings
 from tests.servers import Postgresql
 
@@ -53,6 +54,17 @@ def test_a_migration_waits_for_another_s_however_long_that_takes(
         assert waits.result(60)[0] is None
         for database in (first, second):
             database.close()
+
+
+def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/theirs.db")
+    with database.write() as c:
+        c.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        c.exec_driver_sql("INSERT INTO alembic_version VALUES ('theirs')")
+    assert not database.is_migrated()
+    with pytest.raises(SettingsError, match="another program: theirs"):
+        database.migrate()
+    database.close()
 
 
 @pytest.mark.parametrize(
