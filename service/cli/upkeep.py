@@ -28,8 +28,7 @@ def broker(client: redis.Redis) -> tuple[str, str]:
     known = client.info()
     version = known.get("valkey_version") or known.get("redis_version")
     name = "Valkey" if "valkey_version" in known else "Redis"
-    saves = "saves to disk" if known.get("aof_enabled") or known.get("rdb_last_bgsave_status") == "ok" else ""
-    words = f"{name} {version}, {saves or 'keeps nothing on disk'}: it need not, jobs are in the database"
+    words = f"{name} {version}; whether it saves to disk does not matter, jobs are in the database"
     policy = known.get("maxmemory_policy", "noeviction")
     if known.get("maxmemory") and policy != "noeviction":
         return f"{words}; it throws keys away when full ({policy})", "maxmemory-policy noeviction: else hints are lost"
@@ -76,7 +75,7 @@ def retention(settings: Settings) -> Check:
         "data sets": settings.keep_datasets_days, "unknown files": settings.keep_orphans_days,
     }  # fmt: skip
     told = [f"{what} {'for ever' if days is None else f'for {days:g} days'}" for what, days in kept.items()]
-    return Check("retention", True, f"kept: {', '.join(told)}")
+    return Check("retention", True, f"by these settings, kept: {', '.join(told)}")
 
 
 def backups(settings: Settings, database: Database) -> Iterator[Check]:

@@ -5,12 +5,14 @@ the files that it names. What was deleted or replaced in between is missing then
 takes only what is new. So a backup names no file that it lacks.
 """
 
+import fcntl
 import json
 import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -26,7 +28,8 @@ from service.core.storage.local import sync_folder
 from service.core.store import Store
 
 DATABASE, FILES, ABOUT = "rightfit.db", "storage", "backup.json"  # what is in the folder of a backup
-SUMS = "sums.json"  # the SHA-256 of each of its files by its key: what need not be copied again
+SUMS = "sums.json"  # the SHA-256 of each of its files by its key: what need not be copied again; it marks a backup
+LOCK = ".lock"  # held by the one that writes it
 LAST = "last_backup.json"  # in the home: what was said of the newest one
 ROUNDS = 5  # in which the database is copied anew because files were replaced or deleted meanwhile
 NO_LIMIT = Retries(attempts=1_000_000, backoff_seconds=0.0)  # a restored job was not lost through any fault of its own
@@ -57,10 +60,17 @@ def back_up(database: Database, storage: Storage, home: Path, folder: Path, say:
     """
     file = _file_of(database)
     _refuse_strange(folder)
-    files = LocalStorage(folder / FILES)
-    files.root.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)  # secrets that sign webhooks are in it
-    sums: dict[str, str] = json.loads((folder / SUMS).read_text()) if (folder / SUMS).exists() else {}
+    with _alone(folder):
+        return _bring_up_to_date(database, file, storage, home, folder, say)
+
+
+def _bring_up_to_date(database: Database, file: Path, storage: Storage, home: Path, folder: Path, say: Say) -> Backup:
+    files = LocalStorage(folder / FILES)
+    files.root.mkdir(exist_ok=True)
+    sums = _sums(folder)
+    _write(folder / SUMS, json.dumps(sums))
     partial = folder / f".{DATABASE}.partial"
     for last_round in (number == ROUNDS - 1 for number in range(ROUNDS)):
         _snapshot(file, partial)
@@ -82,11 +92,11 @@ def back_up(database: Database, storage: Storage, home: Path, folder: Path, say:
         break
     _make_durable(partial, folder / DATABASE)
     kept = {each.file.key: each.file.bytes for each in wanted}
-    (folder / SUMS).write_text(json.dumps({each.file.key: each.file.sha256 for each in wanted}))
+    _write(folder / SUMS, json.dumps({each.file.key: each.file.sha256 for each in wanted}))
     _drop_others(files, kept)
     made = Backup(time.time(), metadata.version("rightfit"), schema, len(kept), sum(kept.values()))
     for path in (folder / ABOUT, home / LAST):
-        path.write_text(json.dumps(asdict(made) | {"folder": str(folder)}, indent=2) + "\n")
+        _write(path, json.dumps(asdict(made) | {"folder": str(folder)}, indent=2) + "\n")
     return made
 
 
@@ -97,8 +107,7 @@ def restore(database: Database, storage: Storage, folder: Path, say: Say) -> Bac
     The database comes last: a restore that was broken off is begun again.
     """
     file = _file_of(database)
-    if database.is_made:
-        raise BackupError(f"{file} is there already; a backup is restored into a place without a database")
+    _refuse_made(file)
     try:
         known = json.loads((folder / ABOUT).read_text())
         about = Backup(**{name: value for name, value in known.items() if name != "folder"})
@@ -122,6 +131,7 @@ def restore(database: Database, storage: Storage, folder: Path, say: Say) -> Bac
         Registry(copy).clear()
     finally:
         copy.close()
+    _refuse_made(file)  # a stack may have been started here meanwhile
     _make_durable(partial, file)
     return about
 
@@ -132,7 +142,14 @@ def _file_of(database: Database) -> Path:
             "this is for the SQLite database of one machine; of PostgreSQL, pg_dump and pg_restore make and restore "
             "backups: /docs/years"
         )
-    return Path(database.engine.url.database)
+    return Path(database.engine.url.database).resolve()
+
+
+def _refuse_made(file: Path) -> None:
+    if file.exists():
+        raise BackupError(f"{file} is there already; a backup is restored into a place without a database")
+    if left := [each for each in _of(file) if each.exists()]:  # SQLite would take their contents for the restored
+        raise BackupError(f"{', '.join(map(str, left))} is left of a database that is gone; move it away first")
 
 
 def _keys(files: list[Named]) -> frozenset[str]:
@@ -140,8 +157,34 @@ def _keys(files: list[Named]) -> frozenset[str]:
 
 
 def _refuse_strange(folder: Path) -> None:
-    if folder.exists() and any(folder.iterdir()) and not (folder / FILES).is_dir():
+    """A home looks much like a backup of it."""
+    if folder.exists() and {path.name for path in folder.iterdir()} - {LOCK} and not (folder / SUMS).exists():
         raise BackupError(f"{folder} is neither empty nor a backup")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    with (folder / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BackupError(f"another backup is being written into {folder}") from None
+        yield
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    """Nothing where they cannot be read: then everything is copied again."""
+    try:
+        found = json.loads((folder / SUMS).read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    _make_durable(partial, path)
 
 
 def _snapshot(file: Path, target: Path) -> None:
@@ -159,14 +202,20 @@ def _snapshot(file: Path, target: Path) -> None:
 
 def _remove(database: Path) -> None:
     """What a backup or a restore that was broken off has left."""
-    for ending in ("", "-wal", "-shm"):
-        database.with_name(database.name + ending).unlink(missing_ok=True)
+    for path in _of(database):
+        path.unlink(missing_ok=True)
+
+
+def _of(database: Path) -> list[Path]:
+    """The files of a SQLite database."""
+    return [database.with_name(database.name + ending) for ending in ("", "-wal", "-shm")]
 
 
 def _copied(storage: Storage, each: Named, files: LocalStorage, sums: dict[str, str]) -> bool:
     """Whether the backup has the file, now or already."""
     target = files.path(each.file.key)
-    if sums.get(each.file.key) == each.file.sha256 and target.exists():
+    is_whole = target.is_file() and target.stat().st_size == each.file.bytes
+    if is_whole and sums.get(each.file.key) == each.file.sha256:
         return True
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")

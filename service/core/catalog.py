@@ -197,6 +197,7 @@ class Catalog:
         """The set can be trained on. Raises LeaseLost."""
         values = {
             "status": DatasetStatus.READY, "contents": asdict(contents), "packed": [asdict(file) for file in packed],
+            "used_at": now(),
         }  # fmt: skip
         with self._db.write() as c:
             _end(c, _held(reading), values, reading)

@@ -31,6 +31,7 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
+    inspect,
     select,
     text,
 )
@@ -216,6 +217,7 @@ datasets = Table(
     Column("worker", Text),
     Column("lease_until", Float(53)),
     Column("created_at", Float(53), nullable=False),
+    Column("used_at", Float(53)),  # when it was read, or the last of the jobs on it had ended that are deleted since
     Index("datasets_of_tenant", "tenant", "seq"),
     Index("datasets_by_status", "status", "seq"),
 )
@@ -357,19 +359,24 @@ class Database:
         """Bring the schema to a version; returns its revision before and after, None where there are no tables.
 
         Migrations only add, so a schema that a newer release has made serves this one too, and is left as it is.
-        Raises SettingsError where the database cannot be opened.
+        Raises SettingsError where the database cannot be opened, or is another program's.
         """
         try:
             if self.engine.dialect.name == "sqlite" and (file := self.engine.url.database):
                 Path(file).parent.mkdir(parents=True, exist_ok=True)
             with self.write() as connection:
                 if self.engine.dialect.name == "postgresql":
+                    connection.execute(text("SET LOCAL lock_timeout = 0"))  # another's migration may take long
                     connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+                    connection.execute(text("SET LOCAL lock_timeout TO DEFAULT"))
                 before = _revision(connection)
                 if before is None or before in self._revisions():
                     config = self._alembic()
                     config.attributes["connection"] = connection
                     command.upgrade(config, version)
+                elif not _is_ours(connection):
+                    address = redacted(str(self.engine.url))
+                    raise SettingsError(f"RIGHTFIT_DATABASE_URL {address} has the tables of another program: {before}")
                 return before, _revision(connection)
         except (OSError, OperationalError) as error:
             address = redacted(str(self.engine.url))
@@ -395,8 +402,10 @@ class Database:
         """Whether the schema is at least the one this code was written for: a revision that it does not know is that
         of a newer release, which has only added to it.
         """
-        known, found = self._revisions(), self.revision()
-        return found is not None and (found == known[0] or found not in known)
+        known = self._revisions()
+        with self.read() as connection:
+            found = _revision(connection)
+            return found == known[0] or (found is not None and found not in known and _is_ours(connection))
 
     def now(self) -> float:
         """The database's clock, in unix seconds."""
@@ -423,6 +432,11 @@ def _revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+def _is_ours(connection: Connection) -> bool:
+    """Whether it has the tables of the first release, which every later one has too."""
+    return {"jobs", "epochs", "artifacts"} <= set(inspect(connection).get_table_names())
+
+
 def _prepare_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def configure(dbapi: Any, record: Any) -> None:
@@ -441,5 +455,7 @@ def _prepare_sqlite(engine: Engine) -> None:
 
 
 def redacted(url: str) -> str:
-    """The address without its password, for logs and messages."""
-    return make_url(url).render_as_string(hide_password=True)
+    """The address without its passwords, for logs and messages."""
+    address = make_url(url)
+    hidden = {name: "***" for name in address.query if "password" in name}
+    return address.update_query_dict(hidden).render_as_string(hide_password=True)

@@ -29,6 +29,7 @@ SWEEP_SECONDS = 3600  # between two sweeps, of all processes together
 TURN = "rightfit:retention"  # the key in Redis of the one whose turn it was
 NAMES = {"jobs": re.compile(r"job_[0-9a-f]{20}"), "datasets": re.compile(r"ds_[0-9a-f]{20}")}  # that we have given
 NAMES_AT_ONCE = 500
+MOST_SKEW = 300.0  # seconds between the database's clock and ours; with more, one is wrong and nothing is old for sure
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Retention:
         self, settings: Settings, database: Database, store: Store, catalog: Catalog, storage: Storage
     ) -> None:
         self._settings, self._store, self._catalog, self._storage = settings, store, catalog, storage
-        self._expiry = Expiry(database)
+        self._database, self._expiry = database, Expiry(database)
 
     def run(self, stop: threading.Event) -> None:
         """Sweep about once an hour until stopped; where everything is kept for ever there is nothing to do."""
@@ -50,10 +51,17 @@ class Retention:
         with redis.Redis.from_url(kept.redis_url or "redis://127.0.0.1:6379/0", socket_timeout=2.0) as client:
 
             def turn() -> None:
-                if is_our_turn(client):
+                if is_our_turn(client) and self.clocks_agree():
                     self.sweep(stop)
 
             repeat(turn, LOOK_SECONDS, stop, "remove what is past keeping")
+
+    def clocks_agree(self) -> bool:
+        """Whether the database's time is ours: a clock that has jumped would make everything old."""
+        skew = self._database.now() - time.time()
+        if abs(skew) > MOST_SKEW:
+            log.warning("nothing is removed: the database's clock differs by %.0f s from this machine's", skew)
+        return abs(skew) <= MOST_SKEW
 
     def sweep(self, stop: threading.Event | None = None) -> Counter[str]:
         """Remove everything that is past keeping now; returns how many of each kind."""
@@ -69,23 +77,29 @@ class Retention:
                 for found in _all(days, find):
                     if over.is_set():
                         return removed
-                    removed[what] += _is_gone(remove, found, what)
+                    removed[what] += _is_gone(remove, days, found, what)
         if kept.keep_orphans_days is not None and not over.is_set():
             removed["orphans"] = self._orphans(kept.keep_orphans_days, over)
         if removed.total():
             log.info("removed %s", ", ".join(f"{count} {what}" for what, count in removed.items() if count))
         return removed
 
-    def _job(self, job: Expired) -> None:
+    def _job(self, days: float, job: Expired) -> None:
+        if not self._expiry.take_job(days, job):
+            raise Conflict("it was used since it was found")
         delete_job(self._store, self._storage, job.tenant, job.id)
 
-    def _dataset(self, dataset: Expired) -> None:
+    def _dataset(self, days: float, dataset: Expired) -> None:
+        if not self._expiry.take_dataset(days, dataset):
+            raise Conflict("it was used since it was found")
         delete_dataset(self._catalog, self._storage, dataset.tenant, dataset.id)
 
-    def _checkpoints(self, job: Expired) -> None:
+    def _checkpoints(self, days: float, job: Expired) -> None:
         """Everything that its attempts have left and its manifest does not name; should it be retried meanwhile, the
         next attempt has a folder of its own.
         """
+        if not self._expiry.has_checkpoints(days, job):
+            raise Conflict("it was used since it was found")
         published = self._expiry.published(job.id)
         for attempt in range(1, job.attempt + 1):
             for found in list(self._storage.objects(f"jobs/{job.id}/a{attempt}")):
@@ -129,9 +143,9 @@ def _all(days: float, find: Callable[[float, int], tuple[Expired, ...]]) -> Iter
         after = batch[-1].seq
 
 
-def _is_gone(remove: Callable[[Expired], None], found: Expired, what: str) -> bool:
+def _is_gone(remove: Callable[[float, Expired], None], days: float, found: Expired, what: str) -> bool:
     try:
-        remove(found)
+        remove(days, found)
     except (Conflict, NotFound) as error:  # somebody uses it again, or was faster
         log.info("%s stays: %s", found.id, error)
         return False

@@ -253,7 +253,11 @@ class Store:
     def delete(self, tenant: str, job_id: str) -> None:
         """Forget an ended job; raises Conflict while it lives."""
         with self._db.write() as c:
-            _refuse_living(locked(c, tenant, job_id)["status"])
+            row = locked(c, tenant, job_id)
+            _refuse_living(row["status"])
+            at = row["finished_at"] or 0.0
+            used = and_(datasets.c.id == row["dataset"], func.coalesce(datasets.c.used_at, 0.0) < at)
+            c.execute(update(datasets).where(used, datasets.c.tenant == tenant).values(used_at=at))
             c.execute(delete(jobs).where(jobs.c.id == job_id))
 
     def history(self, tenant: str, job_id: str, after_epoch: int = 0) -> tuple[Job, tuple[Epoch, ...]]:

@@ -1,5 +1,6 @@
 """A backup that is taken while the service writes: whatever happens meanwhile, it names no file that it lacks."""
 
+import fcntl
 import json
 import threading
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from service.core.backup import BackupError, back_up, restore
 from service.core.database import Database
 from service.core.deleting import delete_dataset, delete_job
 from service.core.errors import SettingsError
-from service.core.inventory import missing, named
+from service.core.inventory import missing, named, owners
 from service.core.jobs import Checkpoint, Status
 from service.core.registry import Registry
 from service.core.settings import Settings
@@ -229,6 +230,73 @@ def test_what_is_no_backup_is_neither_restored_nor_written_over(house: House, tm
     with pytest.raises(BackupError, match="damaged"):
         restore(empty, open_storage(str(tmp_path / "other")), folder, say)
     assert not empty.is_made
+
+
+def test_a_home_is_no_backup(house: House) -> None:
+    house.job(outcome=None)
+    home, before = house.settings.home, {found.key for found in house.storage.objects("jobs")}
+    inode = (home / "rightfit.db").stat().st_ino
+    with pytest.raises(BackupError, match="neither empty nor a backup"):
+        back_up(house.database, house.storage, home, home, say)
+    assert (home / "rightfit.db").stat().st_ino == inode
+    assert {found.key for found in house.storage.objects("jobs")} == before
+
+
+def test_what_was_cut_off_in_a_former_backup_is_copied_again(house: House) -> None:
+    job = house.job()
+    folder = taken(house)
+    (file,) = (folder / backup.FILES).rglob("a1/best_model.pth")
+    for damaged in (file, folder / backup.SUMS):
+        damaged.write_bytes(b"")
+        taken(house)
+        assert file.read_bytes()
+        assert json.loads((folder / backup.SUMS).read_text())
+    other = restored(house, folder)
+    assert other.is_there(job)
+    other.database.close()
+
+
+def test_two_backups_are_not_written_into_one_folder_at_once(house: House) -> None:
+    house.job()
+    folder = taken(house)
+    with (folder / backup.LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(BackupError, match="another backup"):
+            taken(house)
+
+
+def test_nothing_is_restored_beside_the_log_of_a_database_that_is_gone(house: House, tmp_path: Path) -> None:
+    """SQLite would replay it, and the restored database would be the one that was lost."""
+    house.job()
+    folder, target = taken(house), Database(f"sqlite:///{tmp_path}/place/rightfit.db")
+    (tmp_path / "place").mkdir()
+    (tmp_path / "place" / "rightfit.db-wal").write_bytes(b"of another one")
+    with pytest.raises(BackupError, match="-wal is left"):
+        restore(target, open_storage(str(tmp_path / "other")), folder, say)
+    assert not target.is_made
+
+
+def test_a_stack_that_is_started_while_a_backup_is_restored_keeps_its_database(house: House, tmp_path: Path) -> None:
+    house.job()
+    folder, place = taken(house), Database(f"sqlite:///{tmp_path}/place/rightfit.db")
+
+    class Slow(LocalStorage):
+        def put(self, key: str, source: Path) -> Artifact:
+            place.migrate()
+            return super().put(key, source)
+
+    with pytest.raises(BackupError, match="there already"):
+        restore(place, Slow(tmp_path / "other"), folder, say)
+    assert owners(place) == frozenset()
+    place.close()
+
+
+def test_the_database_may_be_named_as_seen_from_here(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.job()
+    monkeypatch.chdir(house.settings.home)
+    nearby = Database("sqlite:///rightfit.db")
+    assert back_up(nearby, house.storage, house.settings.home, house.folder / "backup", say).files == 1
+    nearby.close()
 
 
 def test_postgresql_has_tools_of_its_own(house: House, postgresql_server: Postgresql, tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import inspect
+from sqlalchemy import func, inspect, select
 from sqlalchemy.dialects import postgresql
 
-from service.core.database import Database, metadata, now
+from service.core import database as database_module
+from service.core.database import Database, metadata, now, redacted
+from service.core.errors import SettingsError
 from service.core.settings import Settings
 from tests.servers import Postgresql
 
@@ -36,6 +39,40 @@ def test_processes_that_start_at_once_migrate_once(postgresql_server: Postgresql
         assert all(database.is_migrated() for database in databases)
         for database in databases:
             database.close()
+
+
+def test_a_migration_waits_for_another_s_however_long_that_takes(
+    postgresql_server: Postgresql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(database_module.POSTGRESQL_OPTIONS, "options", "-c lock_timeout=200")
+    with postgresql_server.empty() as url, ThreadPoolExecutor(1) as pool:
+        first, second = Database(url), Database(url)
+        with first.write() as c:
+            c.execute(select(func.pg_advisory_xact_lock(database_module.MIGRATION_LOCK)))
+            waits = pool.submit(second.migrate)
+            time.sleep(0.6)
+        assert waits.result(60)[0] is None
+        for database in (first, second):
+            database.close()
+
+
+def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/theirs.db")
+    with database.write() as c:
+        c.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        c.exec_driver_sql("INSERT INTO alembic_version VALUES ('theirs')")
+    assert not database.is_migrated()
+    with pytest.raises(SettingsError, match="another program: theirs"):
+        database.migrate()
+    database.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:secret@h/x", "postgresql://h/x?user=u&password=secret&sslpassword=secret"]
+)
+def test_passwords_in_an_address_are_hidden(url: str) -> None:
+    assert "secret" not in redacted(url)
+    assert redacted(url).startswith("postgresql://")
 
 
 def test_a_database_without_its_tables_is_not_migrated(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from service.core import retention
 from service.core.catalog import Catalog
 from service.core.database import Database, datasets, events, jobs, now
 from service.core.datasets import Contents, DatasetStatus
-from service.core.errors import NotFound, StorageError
+from service.core.deleting import delete_dataset, delete_job
+from service.core.errors import Conflict, NotFound, StorageError
 from service.core.jobs import Checkpoint, Failure, Outcome, Status, StopReason
 from service.core.retention import Retention
 from service.core.settings import Settings
@@ -174,6 +175,80 @@ def test_a_data_set_goes_once_no_job_has_used_it_for_so_long(house: House) -> No
     assert [house.is_set(each) for each in (unused, used_lately, in_use, young)] == [False, True, True, True]
     assert house.files(f"datasets/{unused}") == set()
     assert house.files(f"datasets/{used_lately}") == {"upload", "a1/pixels.bin"}
+
+
+def test_the_last_use_of_a_data_set_outlives_the_job(house: House) -> None:
+    by_its_owner, by_a_sweep, long_ago = (house.dataset(days=60) for _ in range(3))
+    deleted = house.job(days=1, dataset={"id": by_its_owner})
+    house.job(days=10, dataset={"id": by_a_sweep})
+    house.job(days=40, dataset={"id": long_ago})
+    house.store.delete("t", deleted)
+    assert house.sweep(jobs=7, datasets=30) == {"jobs": 2, "data sets": 1}
+    assert [house.is_set(each) for each in (by_its_owner, by_a_sweep, long_ago)] == [True, True, False]
+
+
+def test_a_data_set_that_waited_long_to_be_read_is_not_old_once_it_is(house: House) -> None:
+    dataset = house.dataset()
+    with house.database.write() as c:
+        c.execute(update(datasets).values(status=DatasetStatus.PROCESSING))
+    reading = house.catalog.claim("worker", 60)
+    assert reading is not None
+    house.catalog.finish(reading, Contents(("a", "b"), (1, 1), (1, 8, 8)), [house.put(f"datasets/{dataset}/a1/x")])
+    assert house.sweep(datasets=7).total() == 0
+    assert house.is_set(dataset)
+
+
+def test_what_is_used_again_once_it_was_found_stays(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.job(days=20)
+    retried = house.job(FAILED)
+    house.dataset()
+    dataset = house.dataset()
+    spec = house.store.get("t", retried).spec
+
+    def run(job_id: str) -> None:
+        lease = house.store.claim("worker", 60)
+        assert lease is not None
+        assert lease.job_id == job_id
+        house.store.finish(lease, SUCCESS, [house.put(f"jobs/{job_id}/a{lease.attempt}/best_model.pth")])
+
+    def use_job(*given: Any) -> None:
+        house.store.retry("t", retried)
+        run(retried)
+        delete_job(*given)
+
+    def use_dataset(*given: Any) -> None:
+        used = replace(spec, dataset=replace(spec.dataset, id=dataset))
+        run(house.store.submit("t", used)[0].id)
+        delete_dataset(*given)
+
+    monkeypatch.setattr("service.core.retention.delete_dataset", use_dataset)
+    assert house.sweep(datasets=7)["data sets"] == 1
+    assert house.is_set(dataset)
+    assert house.files(f"datasets/{dataset}") == {"upload", "a1/pixels.bin"}
+    monkeypatch.setattr("service.core.retention.delete_job", use_job)
+    assert house.sweep(jobs=7)["jobs"] == 1
+    assert house.is_there(retried)
+    assert "a2/best_model.pth" in house.files(f"jobs/{retried}")
+
+
+def test_nobody_retries_a_job_whose_files_are_going(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = house.job(FAILED)
+
+    def delete(*given: Any) -> None:
+        with pytest.raises(Conflict):
+            house.store.retry("t", job)
+        delete_job(*given)
+
+    monkeypatch.setattr("service.core.retention.delete_job", delete)
+    assert house.sweep(jobs=7)["jobs"] == 1
+
+
+@ON_DISK
+def test_a_clock_that_has_jumped_makes_nothing_old(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweeper = Retention(house.settings, house.database, house.store, house.catalog, house.storage)
+    assert sweeper.clocks_agree()
+    monkeypatch.setattr(house.database, "now", lambda: time.time() + DAY)
+    assert not sweeper.clocks_agree()
 
 
 def test_files_that_nobody_knows_go_and_no_others(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
