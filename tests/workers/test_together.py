@@ -1,6 +1,7 @@
 """A job that several processes train together, through its supervisor."""
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -60,6 +61,10 @@ def processes(bench: Bench) -> list[int]:
 
 
 def kill_one(bench: Bench, job: Job) -> None:
+    (trainer,) = bench.trainer_pids()
+    everyone = [psutil.Process(trainer), *psutil.Process(trainer).children(recursive=True)]
+    doors = [door for one in everyone for door in one.net_connections("inet") if door.status == psutil.CONN_LISTEN]
+    assert {door.laddr.ip for door in doors} == {"127.0.0.1"}, "nobody else can reach them"
     os.kill(processes(bench)[1], signal.SIGKILL)
 
 
@@ -131,6 +136,15 @@ def test_an_interrupted_run_of_two_goes_on_as_if_it_had_not_been(bench: Bench, h
     assert bench.another().supervisor.run_next() == job.id
     assert bench.job(job).status == "succeeded"
     assert history(bench, job) == history(bench, bench.run(**LONGER | changes))
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not shutil.which("g++"), reason="needs a compiler")
+def test_two_processes_that_are_compiled_come_to_what_one_does(bench: Bench) -> None:
+    short = SHARED | {"epochs": 2}
+    alone, together = bench.run(**short), bench.run(**short, gpus=2, compile="on")
+    assert together.status == "succeeded", together.losses
+    assert history(bench, together) == close_to(history(bench, alone))
 
 
 @pytest.mark.long

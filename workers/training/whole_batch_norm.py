@@ -18,6 +18,7 @@ class WholeBatchNorm(_BatchNorm):
     Scoring, and within a frozen part, it is what it replaces; its state dict is the same.
     """
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # compiled, what the processes send does not meet
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name for it
         if not self.training:
             return super().forward(input)
