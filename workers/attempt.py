@@ -87,7 +87,7 @@ def run(
     places = Places(Path(work.pack) if work.pack else None, scratch.folder, Path(work.library))
     prepared = group.in_turn(lambda: prepare(spec, places))
     images, split = prepared.images, prepared.split
-    batches = prepared.on(device, work.resident_bytes)
+    batches = prepared.on(device, work.resident_bytes, group.size)
     model = group.in_turn(lambda: build_model(spec, images.shape, len(images.classes))).to(device)
     model.to(memory_format=torch.channels_last)
     contents, told = contents_of(spec, work), facts(prepared)

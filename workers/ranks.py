@@ -4,7 +4,6 @@ The launcher gives each its rank and a place to meet, and ends all when one is l
 like any other, it goes back into the queue and on from its last checkpoint.
 """
 
-import json
 import logging
 import multiprocessing
 import os
@@ -34,7 +33,8 @@ from workers.warm import PRELOAD, Work
 LOOPBACK = "127.0.0.1"
 NO_PORT = ("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")  # the launcher would listen on one, on every interface
 FIRST_TO_FAIL_SECONDS = 1.0  # a process whose peer is gone fails as well; the launcher must find the peer first
-SHUTDOWN = ("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "1")  # seconds: ours ignore SIGTERM, and are killed after it
+# Seconds until those that are left are killed: ours ignore SIGTERM. Older releases of torch wait for 30.
+SHUTDOWN = ("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "1")
 UNUSED_SIGNAL = "SIGUSR2"  # the launcher wants one to handle; those that mean something are the supervisor's
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,7 @@ def run_together(work: Work, connection: Connection) -> None:
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # what went wrong is told in our own words
     multiprocessing.set_forkserver_preload(list(PRELOAD))
     os.environ.update([SHUTDOWN, NO_PORT])
+    said, saying = multiprocessing.Pipe(duplex=False)  # not a file: one that fails may do so because the disk is full
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -63,9 +64,9 @@ def run_together(work: Work, connection: Connection) -> None:
         signals_to_handle=UNUSED_SIGNAL,
     )
     try:
-        ending: Ending = elastic_launch(config, _train)(work, connection)[0]
+        ending: Ending = elastic_launch(config, _train)(work, connection, saying)[0]
     except ChildFailedError as error:
-        ending = "failed", _first_failure(scratch, error)
+        ending = "failed", _first_failure(said, error)
     except Exception as error:
         log.exception("the launcher failed")
         ending = "failed", told(error, work)
@@ -73,8 +74,8 @@ def run_together(work: Work, connection: Connection) -> None:
     connection.send(ending)
 
 
-def _train(work: Work, connection: Connection) -> Ending:
-    """What each process runs. One that fails says why in a file of its own and ends, and so ends all."""
+def _train(work: Work, connection: Connection, saying: Connection) -> Ending:
+    """What each process runs. One that fails says why and ends, and so ends all."""
     die_with_supervisor()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     scratch, rank = Scratch(Path(work.folder)), int(os.environ["RANK"])
@@ -85,7 +86,7 @@ def _train(work: Work, connection: Connection) -> Ending:
     kind, how = ending
     if kind == "failed":
         time.sleep(FIRST_TO_FAIL_SECONDS)
-        _said_by(scratch, rank).write_text(json.dumps(how))
+        saying.send((rank, how))  # less than a pipe takes in one piece, whoever else writes
         sys.exit(1)
     return ending
 
@@ -112,17 +113,14 @@ def _run_one(work: Work, connection: Connection | None, rank: int) -> Fitted:
     return fitted
 
 
-def _said_by(scratch: Scratch, rank: int) -> Path:
-    return scratch.folder / f".failure.{rank}"
-
-
-def _first_failure(scratch: Scratch, error: ChildFailedError) -> dict[str, str]:
+def _first_failure(said: Connection, error: ChildFailedError) -> dict[str, str]:
     """What the process that failed first has said of it; one that was killed could not."""
     rank, first = error.get_first_failure()
-    said = _said_by(scratch, rank)
-    if said.exists():
-        found: dict[str, str] = json.loads(said.read_text())
-        return found
+    while said.poll():
+        speaker, found = said.recv()
+        if speaker == rank:
+            told_by_it: dict[str, str] = found
+            return told_by_it
     how = f"killed by {signal.Signals(-first.exitcode).name}" if first.exitcode < 0 else "lost without a word"
     detail = f"process {rank} of those that train the job together was {how}"
     return failure(StopReason.WORKER_LOST, "infrastructure", "trainer_lost", detail)

@@ -79,12 +79,12 @@ class Worker:
 
     def run_next(self, hinted: str | None = None) -> str | None:
         """Run the job that is first in the queue, if there is one for us. A hint of a job that is for another worker
-        goes back, to be sent again soon.
+        goes back, to be sent again after a while: at once, and every dispatcher there is would send it round and round.
         """
         with self._busy:
             taken = self._supervisor.run_next()
         if taken is None and hinted is not None:
-            self._store.forget_hints(hinted)
+            self._store.put_off_hint(hinted, self._settings.hint_seconds, self._settings.dispatch_seconds)
         return taken
 
     def start(self) -> None:

@@ -1,6 +1,7 @@
 """The resource /v1/jobs."""
 
 import time
+from hashlib import sha256
 from typing import Any
 
 from flask import Response, make_response, request
@@ -120,7 +121,8 @@ def _tag(job: Job) -> str:
     """What an answer depends on: the job's version, its place in the queue and whether it can be taken."""
     if job.jobs_ahead is None:
         return f"{job.version}"
-    return f"{job.version}-{job.jobs_ahead}{'-unheld' if job.shortfall else ''}"
+    words = sha256((job.shortfall or "").encode()).hexdigest()[:8]
+    return f"{job.version}-{job.jobs_ahead}-{words}"
 
 
 def _changed(job: Job, seconds: float) -> Job:

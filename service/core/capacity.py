@@ -36,7 +36,11 @@ class Capacity:
     version: str | None = None
 
     def holds(self) -> ColumnElement[bool]:
-        """The condition on a row of `jobs` that this worker can hold it."""
+        """The condition on a row of `jobs` that this worker can hold it; of an older release, which does not say what
+        it has, that it is one for a single process.
+        """
+        if self.version is None:
+            return jobs.c.gpus == 1
         on_gpus = and_(jobs.c.gpus <= self.gpus, func.coalesce(jobs.c.memory_bytes, 0) <= self.gpu_memory_bytes)
         on_cpu = jobs.c.gpus <= self.threads
         if self.memory_bytes is not None:
@@ -45,8 +49,17 @@ class Capacity:
             return or_(and_(jobs.c.device != "cpu", on_gpus), and_(jobs.c.device == "cpu", on_cpu))
         return and_(jobs.c.device != "cuda", on_cpu)
 
+    def nearness(self, needs: Needs) -> tuple[int, ...]:
+        """How near a worker comes to such a job: the larger, the nearer."""
+        memory = self.memory_bytes or 0
+        if needs.device == "cpu":
+            return min(self.threads, needs.gpus), memory
+        return min(self.gpus, needs.gpus), self.gpu_memory_bytes, min(self.threads, needs.gpus), memory
+
     def lacks(self, needs: Needs) -> str | None:
         """What is missing for such a job, in words; None where nothing is."""
+        if self.version is None:
+            return None if needs.gpus == 1 else "a release that is too old for it"
         memory = needs.memory_bytes or 0
         if needs.device == "cuda" or (needs.device == "auto" and self.gpus):
             if needs.gpus > self.gpus:
@@ -66,8 +79,7 @@ def can_be_held(workers: Iterable[Capacity]) -> ColumnElement[bool]:
 
 def shortfall(needs: Needs, workers: Iterable[Capacity]) -> str | None:
     """Why such a job waits for more than its turn, in words; None where one of the live workers can hold it."""
-    alive = sorted(workers, key=lambda worker: (worker.gpus, worker.gpu_memory_bytes, worker.threads), reverse=True)
-    missing = [worker.lacks(needs) for worker in alive]
+    missing = [worker.lacks(needs) for worker in sorted(workers, key=lambda w: w.nearness(needs), reverse=True)]
     if None in missing:
         return None
     return f"no live worker can hold it; the largest has {missing[0]}" if missing else "no worker is alive"

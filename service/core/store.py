@@ -566,6 +566,14 @@ class Store:
         with self._db.write() as c:
             c.execute(lost.where(jobs.c.id.in_(job_ids)) if job_ids else lost)
 
+    def put_off_hint(self, job_id: str, older_than: float, seconds: float) -> None:
+        """The hint of a queued job came to a worker that cannot hold it: it is due again (as in `due_hints`) in so many
+        seconds.
+        """
+        later = update(jobs).where(jobs.c.id == job_id, jobs.c.status == Status.QUEUED)
+        with self._db.write() as c:
+            c.execute(later.values(hinted_at=now() - older_than + min(seconds, older_than)))
+
     def reap(self, retries: Retries) -> dict[str, Status]:
         """Take from lost workers what they held; returns what became of each job."""
         lapsed = and_(jobs.c.status == Status.RUNNING, jobs.c.lease_until < now())

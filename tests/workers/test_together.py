@@ -1,6 +1,7 @@
 """A job that several processes train together, through its supervisor."""
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -66,6 +67,7 @@ def listening(pid: int) -> set[str]:
 
 
 def kill_one(bench: Bench, job: Job) -> None:
+    assert listening(bench.trainer_pids()[0]) <= {"127.0.0.1", "::1"}, "nobody else can reach them"
     os.kill(processes(bench)[1], signal.SIGKILL)
 
 
@@ -119,15 +121,12 @@ def test_a_lost_process_ends_the_attempt_and_another_number_goes_on_from_its_che
 
 
 @pytest.mark.long
-def test_they_listen_on_loopback_alone(bench: Bench) -> None:
-    def look(bench: Bench, job: Job) -> None:
-        found.update(listening(bench.trainer_pids()[0]))
-        bench.store.cancel("t", job.id)
-
-    found: set[str] = set()
-    interrupted(bench, look, gpus=2, epochs=10_000)
-    assert found
-    assert found <= {"127.0.0.1", "::1"}, found
+def test_a_last_batch_with_fewer_images_than_processes_is_not_shared(bench: Bench) -> None:
+    """Batch norm sees it as a single process would: 102 images are five batches of 20 and one of 2."""
+    changes = {"dataset": {"id": "digits", "train_limit": 102}, "batch_size": 20, "epochs": 3, "early_stopping": None}
+    alone, together = bench.run(**SHARED | changes), bench.run(**SHARED | changes, gpus=3)
+    assert together.status == "succeeded", together.losses
+    assert history(bench, together) == close_to(history(bench, alone))
 
 
 @pytest.mark.long
@@ -149,6 +148,15 @@ def test_an_interrupted_run_of_two_goes_on_as_if_it_had_not_been(bench: Bench, h
     assert bench.another().supervisor.run_next() == job.id
     assert bench.job(job).status == "succeeded"
     assert history(bench, job) == history(bench, bench.run(**LONGER | changes))
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not shutil.which("g++"), reason="needs a compiler")
+def test_two_processes_that_are_compiled_come_to_what_one_does(bench: Bench) -> None:
+    short = SHARED | {"epochs": 2}
+    alone, together = bench.run(**short), bench.run(**short, gpus=2, compile="on")
+    assert together.status == "succeeded", together.losses
+    assert history(bench, together) == close_to(history(bench, alone))
 
 
 @pytest.mark.long

@@ -6,7 +6,9 @@ gradient of the whole batch, so that they come to the weights that one process w
 """
 
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +18,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from workers.training.whole_batch_norm import with_whole_batch_norm
+from workers.training.whole_batch_norm import WholeBatchNorm, with_whole_batch_norm
 
 T = TypeVar("T")
 
@@ -58,6 +60,11 @@ class Group:
         self.agree(None)
         return made[0] if self.leads else make()
 
+    @contextmanager
+    def normalizing(self, count: int) -> Iterator[None]:
+        """Within the block, batch normalization is over the batch of `count`, whoever has which rows of it."""
+        yield
+
     def add_(self, tensor: Tensor) -> Tensor:
         """Add up a tensor over the processes, in place, on each of them."""
         return tensor
@@ -89,12 +96,32 @@ class Together(Group):
         self.rank, self.size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         place = f"file://{meeting}"
         dist.init_process_group(backend, place, timeout=PATIENCE, world_size=self.size, rank=self.rank)
+        self._alone = [dist.new_group([rank]) for rank in range(self.size)][self.rank]
+        self._norms: list[nn.SyncBatchNorm | WholeBatchNorm] = []
 
     def parallel(self, model: nn.Module) -> nn.Module:
+        warnings.filterwarnings(
+            "ignore", "Grad strides do not match bucket view strides"
+        )  # of one channel they need not
         if self._device.type == "cpu":
-            return DistributedDataParallel(with_whole_batch_norm(model))
-        shared = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]  # torch leaves it so
-        return DistributedDataParallel(shared, device_ids=[self._device.index])
+            shared = with_whole_batch_norm(model)
+        else:
+            shared = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]  # torch leaves it so
+        self._norms = [module for module in shared.modules() if isinstance(module, nn.SyncBatchNorm | WholeBatchNorm)]
+        return DistributedDataParallel(shared, device_ids=None if self._device.type == "cpu" else [self._device.index])
+
+    @contextmanager
+    def normalizing(self, count: int) -> Iterator[None]:
+        if count >= self.size:
+            yield
+            return
+        for norm in self._norms:  # each process has the whole batch
+            norm.process_group = self._alone
+        try:
+            yield
+        finally:
+            for norm in self._norms:
+                norm.process_group = None
 
     def add_(self, tensor: Tensor) -> Tensor:
         dist.all_reduce(tensor)

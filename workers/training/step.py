@@ -46,6 +46,11 @@ class Step:
         count, rows = len(labels), self._group.rows(len(labels))
         portion = self._group.portion(count)
         batch = self._seen(pixels, labels).rows(rows)
+        with self._group.normalizing(count):
+            return self._learned(batch, portion, portion * self._group.size / count, lr)
+
+    def _learned(self, batch: Mixed, portion: float, weight: float, lr: float) -> tuple[Tensor, Tensor]:
+        """Move the weights by the gradient of the batch's mean loss times `weight`."""
         optimizer, regularization = self._state.optimizer, self._regularization
         for group in optimizer.param_groups:
             group["lr"] = lr
@@ -60,7 +65,6 @@ class Step:
                 regularization.label_smoothing,
                 self._class_weights,
             )
-        weight = portion * self._group.size / count  # the mean of the processes' gradients is the batch's
         objective = loss if weight == 1 else loss * weight
         if self._l1_in_loss:
             objective = objective + l1_penalty(self._penalized, self._l1_in_loss)

@@ -15,11 +15,15 @@ from torch.nn.modules.batchnorm import _BatchNorm
 class WholeBatchNorm(_BatchNorm):
     """Takes the place of BatchNorm1d and BatchNorm2d: inputs [N, C, ...] with any N of 1 or more.
 
-    Scoring, and within a frozen part, it is what it replaces; its state dict is the same.
+    Scoring, and within a frozen part, it is what it replaces; its state dict is the same. The batch is that of all
+    processes, or, as in SyncBatchNorm, of those of a `process_group`.
     """
 
+    process_group: dist.ProcessGroup | None = None
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # compiled, what the processes send does not meet
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name for it
-        if not self.training:
+        if not self.training or dist.get_world_size(self.process_group) == 1:
             return super().forward(input)
         others = [dim for dim in range(input.ndim) if dim != 1]
         shape = [1, -1, *[1] * (input.ndim - 2)]

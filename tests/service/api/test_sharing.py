@@ -1,5 +1,6 @@
 """A job that several processes share: what it needs, who can hold it, and how their number is changed."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from service.core.jobs import Failure, Outcome, Status, StopReason
 from tests.service.api.conftest import SPEC
 from tests.service.api.test_api import claim, is_problem, submit
 
-SMALL = Capacity(threads=2, memory_bytes=8 << 30)
+SMALL = Capacity(threads=2, memory_bytes=8 << 30, version="1")
 
 
 def memory(client: FlaskClient, **changes: Any) -> dict[str, int]:
@@ -39,7 +40,7 @@ def test_a_job_that_no_worker_can_hold_says_so_until_one_can(client: FlaskClient
     (listed,) = client.get("/v1/jobs").get_json()["data"]
     assert listed["queue"] == job["queue"]
     tag = client.get(address).headers["ETag"]
-    parts.registry.greet("large", 60, Capacity(gpus=4, gpu_memory_bytes=1 << 34, threads=8, memory_bytes=1 << 36))
+    parts.registry.greet("large", 60, replace(SMALL, gpus=4, gpu_memory_bytes=1 << 34))
     fresh = client.get(address, headers={"If-None-Match": tag})
     assert fresh.status_code == 200
     assert fresh.get_json()["queue"]["shortfall"] is None

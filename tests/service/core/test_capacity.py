@@ -4,22 +4,23 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from service.core.capacity import Capacity, Needs, shortfall
-from service.core.database import Database
+from service.core.database import Database, jobs
 from service.core.registry import Registry
 from service.core.spec import JobSpec
 from service.core.store import Store
 
 GIB = 1 << 30
-CPU = Capacity(threads=4, memory_bytes=8 * GIB)
-GPU = Capacity(gpus=1, gpu_memory_bytes=16 * GIB, threads=8, memory_bytes=64 * GIB)
+CPU = Capacity(threads=4, memory_bytes=8 * GIB, version="1")
+GPU = Capacity(gpus=1, gpu_memory_bytes=16 * GIB, threads=8, memory_bytes=64 * GIB, version="1")
 MANY = replace(GPU, gpus=4, gpu_memory_bytes=80 * GIB)
 OLD = Capacity()  # one of a release that says nothing of itself
 
 CASES = [
     ({}, None, [CPU, GPU, MANY, OLD]),
-    ({"device": "cuda"}, None, [GPU, MANY]),
+    ({"device": "cuda"}, None, [GPU, MANY, OLD]),
     ({"gpus": 2}, None, [CPU, MANY]),
     ({"gpus": 2, "device": "cuda"}, None, [MANY]),
     ({"gpus": 5, "device": "cpu"}, None, [GPU, MANY]),
@@ -95,7 +96,27 @@ def test_a_queued_job_says_why_it_waits(store: Store, database: Database) -> Non
         (Needs("cpu", 9, None), CPU, "4 of 9 cores"),
         (Needs("auto", 1, 20 * GIB), GPU, "a GPU with 16.0 of 20.0 GiB of memory"),
         (Needs("auto", 2, 6 * GIB), CPU, "8.0 of 12.0 GiB of memory"),
+        (Needs("cpu", 32, None), replace(CPU, threads=16), "16 of 32 cores"),
     ],
 )
 def test_the_words_name_what_is_missing(needs: Needs, worker: Capacity, words: str) -> None:
-    assert shortfall(needs, [worker]) == f"no live worker can hold it; the largest has {words}"
+    smaller = replace(worker, gpu_memory_bytes=min(GIB, worker.gpu_memory_bytes), threads=1, memory_bytes=GIB)
+    told = f"no live worker can hold it; the largest has {words}"
+    assert shortfall(needs, [worker]) == shortfall(needs, [smaller, worker, smaller]) == told
+
+
+def test_an_older_worker_is_taken_for_one_that_can_hold_what_a_single_process_trains() -> None:
+    assert shortfall(Needs("cuda", 1, GIB), [OLD]) is None
+    assert shortfall(Needs("cpu", 2, None), [OLD]) == (
+        "no live worker can hold it; the largest has a release that is too old for it"
+    )
+
+
+def test_a_hint_that_came_to_the_wrong_worker_is_due_again_after_a_while(store: Store, database: Database) -> None:
+    job_id = submit(store, {})
+    assert store.due_hints(4, 60) == ()
+    store.put_off_hint(job_id, 60, 5)
+    assert store.due_hints(4, 60) == ()
+    with database.write() as c:
+        c.execute(update(jobs).values(hinted_at=jobs.c.hinted_at - 6))
+    assert store.due_hints(4, 60) == (job_id,)

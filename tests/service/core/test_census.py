@@ -102,9 +102,9 @@ def test_what_no_live_worker_can_hold_is_counted(census: Census, store: Store, d
     submit(store)
     store.submit("t", JobSpec.from_dict({"dataset": {"id": "digits"}, "gpus": 4, "device": "cuda"}).filled(1))
     assert census.take().unheld == 2, "there is no worker"
-    Registry(database).greet("small", LEASE, Capacity(threads=2))
+    Registry(database).greet("small", LEASE, Capacity(threads=2, version="1"))
     assert census.take().unheld == 1
-    Registry(database).greet("large", LEASE, Capacity(gpus=4, threads=2))
+    Registry(database).greet("large", LEASE, Capacity(gpus=4, threads=2, version="1"))
     assert census.take().unheld == 0
 
 

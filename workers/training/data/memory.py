@@ -9,9 +9,9 @@ SHARE = 0.5  # of what is free; the rest is for the network, its gradients and i
 CGROUP = Path("/sys/fs/cgroup")  # a container's own limit, version 2
 
 
-def room(device: torch.device) -> int:
-    """Half of the memory that is free on the device, in bytes."""
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _free_ram()
+def room(device: torch.device, processes: int = 1) -> int:
+    """Half of the memory that is free on the device, in bytes; on a CPU, the part of one of so many processes."""
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _free_ram() // processes
     return int(SHARE * free)
 
 

@@ -34,13 +34,16 @@ class Prepared:
             sha.update(digest.encode())
         return sha.hexdigest()
 
-    def on(self, device: torch.device, resident_bytes: int | None = None) -> Callable[[Tensor], Batches]:
+    def on(
+        self, device: torch.device, resident_bytes: int | None = None, processes: int = 1
+    ) -> Callable[[Tensor], Batches]:
         """What makes batches of the images at given indices, on a device.
 
-        They are resident where they need at most `resident_bytes` (None: half of the device's free memory).
+        They are resident where they need at most `resident_bytes` (None: half of the device's free memory, of which
+        each of the `processes` that do the same has its part).
         """
         images, normalization = self.images, self.normalization
-        if images.nbytes > (room(device) if resident_bytes is None else resident_bytes):
+        if images.nbytes > (room(device, processes) if resident_bytes is None else resident_bytes):
             return lambda indices: Streamed(images, indices, normalization, device)
         on_device = images.on(device)
         return lambda indices: Resident(images, on_device, indices, normalization)
