@@ -85,7 +85,11 @@ class Librarian:
     def tidy(self) -> None:
         """Finish deletions that whoever began them has not, and drop what this machine keeps of sets that are gone."""
         for tenant, dataset_id in self._catalog.half_deleted():
-            self._storage.delete(f"datasets/{dataset_id}")
+            try:
+                self._storage.delete(f"datasets/{dataset_id}")
+            except StorageError as error:
+                log.warning("data set %s cannot be deleted now: %s", dataset_id, error)
+                continue
             self._catalog.forget(tenant, dataset_id)
         self._shelf.drop_gone()
 

@@ -14,6 +14,7 @@ from service.core.counting import counted
 from service.core.settings import Settings
 
 if TYPE_CHECKING:
+    from service.core.backup import Backup
     from service.core.database import Database
     from service.core.storage import Storage
 
@@ -27,14 +28,18 @@ FOLDER = click.argument("folder", type=click.Path(file_okay=False, path_type=Pat
 def backup(session: Session, folder: Path) -> None:
     """Copy the SQLite database and all files that it names into FOLDER, while the stack runs.
 
-    FOLDER is new, empty, or a former backup, which is brought up to date: only what is new is copied.
+    FOLDER is new, empty, or a former backup, which is brought up to date: only what is new is copied. The exit code is
+    1 where the storage has lost a file: it is told, and everything else is in the backup.
     """
     from service.core.backup import back_up  # noqa: PLC0415 - see service/cli/__init__.py
 
     with _places() as (settings, database, storage):
         made = back_up(database, storage, settings.home, folder.resolve(), _say(session))
-    words = f"{folder} has everything: {counted(made.files, 'file')}, {made.bytes:,} bytes, schema {made.schema}"
-    session.answer(asdict(made), lambda: words)
+    held = "what is left" if made.lacking else "everything"
+    words = f"{folder} has {held}: {counted(made.files, 'file')}, {made.bytes:,} bytes, schema {made.schema}"
+    session.answer(asdict(made), lambda: words + _lacking(made))
+    if made.lacking:
+        raise click.exceptions.Exit(FAILED)
 
 
 @click.command()
@@ -48,7 +53,8 @@ def restore(session: Session, folder: Path) -> None:
     with _places() as (settings, database, storage):
         made = bring_back(database, storage, folder.resolve(), _say(session))
         shown = settings.home
-    session.answer(asdict(made), lambda: f"{shown} has {counted(made.files, 'file')} of {folder}; start the stack")
+    words = f"{shown} has {counted(made.files, 'file')} of {folder}; start the stack"
+    session.answer(asdict(made), lambda: words + _lacking(made))
 
 
 @click.command()
@@ -77,6 +83,11 @@ def _places() -> "Iterator[tuple[Settings, Database, Storage]]":
         yield settings, database, open_storage(settings.storage_url)
     finally:
         database.close()
+
+
+def _lacking(made: "Backup") -> str:
+    lines = (f"\nlacking, the storage had lost it: {key}" for key in made.lacking)
+    return "".join(lines)
 
 
 def _say(session: Session) -> Callable[[str], None]:

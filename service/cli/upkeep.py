@@ -21,6 +21,7 @@ LEAST_FREE = 1 << 30  # bytes of a disk
 MOST_SKEW = 30.0  # seconds; a webhook's receiver takes a few minutes for an attack, S3 refuses a quarter of an hour
 GIB = 1 << 30
 DAY = 86_400.0  # seconds
+OLD_BACKUP = 7 * DAY
 
 
 def broker(client: redis.Redis) -> tuple[str, str]:
@@ -84,10 +85,12 @@ def backups(settings: Settings, database: Database) -> Iterator[Check]:
         return
     try:
         last = json.loads((settings.home / LAST).read_text())
-        age, day = time.time() - last["made_at"], datetime.fromtimestamp(last["made_at"], UTC)
-        yield Check(
-            "backup", True, f"the last one is {counted(int(age // 86400), 'day')} old: {day:%F}, {last['folder']}"
-        )
+        age, day, folder = time.time() - last["made_at"], datetime.fromtimestamp(last["made_at"], UTC), last["folder"]
+        words = f"the last one is {counted(int(age // DAY), 'day')} old: {day:%F}, {folder}"
+        if lacking := last.get("lacking"):
+            words += f"; it lacks {counted(len(lacking), 'file')} that the storage had lost"
+        remedy = f"rightfit backup {folder}, while the stack runs, and daily" if age > OLD_BACKUP else ""
+        yield Check("backup", True, words, remedy)
     except (OSError, ValueError, KeyError):
         yield Check("backup", True, "none was ever taken from here", "rightfit backup FOLDER, while the stack runs")
 

@@ -2,7 +2,8 @@
 
 Files are written before their rows and never changed, so the database is copied first, as of one moment, and after it
 the files that it names. What was deleted or replaced in between is missing then: the database is copied again, which
-takes only what is new. So a backup names no file that it lacks.
+takes only what is new. So a backup names no file that it lacks, but for those that the storage itself has lost: these
+are listed in it.
 """
 
 import fcntl
@@ -11,7 +12,7 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -20,6 +21,7 @@ from pathlib import Path
 from service.core.counting import counted
 from service.core.database import Database
 from service.core.errors import ObjectMissing, RightfitError, SettingsError
+from service.core.installation import mark
 from service.core.inventory import Named, forget, forget_checkpoints, named, owners
 from service.core.jobs import Retries
 from service.core.registry import Registry
@@ -29,6 +31,7 @@ from service.core.store import Store
 
 DATABASE, FILES, ABOUT = "rightfit.db", "storage", "backup.json"  # what is in the folder of a backup
 SUMS = "sums.json"  # the SHA-256 of each of its files by its key: what need not be copied again; it marks a backup
+KINDS = ("jobs", "datasets")  # the folders of a storage
 LOCK = ".lock"  # held by the one that writes it
 LAST = "last_backup.json"  # in the home: what was said of the newest one
 ROUNDS = 5  # in which the database is copied anew because files were replaced or deleted meanwhile
@@ -45,13 +48,14 @@ class BackupError(RightfitError):
 
 @dataclass(frozen=True)
 class Backup:
-    """What a backup holds, made at `made_at` (unix seconds)."""
+    """What a backup holds, made at `made_at` (unix seconds), and the keys of what it lacks of what it should hold."""
 
     made_at: float
     version: str
     schema: str | None
     files: int
     bytes: int
+    lacking: tuple[str, ...] = ()
 
 
 def back_up(database: Database, storage: Storage, home: Path, folder: Path, say: Say) -> Backup:
@@ -83,26 +87,27 @@ def _bring_up_to_date(database: Database, file: Path, storage: Storage, home: Pa
                 continue
             forget_checkpoints(copy, _keys(lacking))
             forget(copy, {each.owner for each in lacking} - owners(database))
-            if gone := [e.file.key for e in named(copy) if not e.is_checkpoint and e.file.key in _keys(lacking)]:
-                raise BackupError(f"the storage lacks what the record names: {', '.join(gone)}")
             wanted = named(copy)
             schema = copy.revision()
         finally:
             copy.close()
         break
     _make_durable(partial, folder / DATABASE)
-    kept = {each.file.key: each.file.bytes for each in wanted}
-    _write(folder / SUMS, json.dumps({each.file.key: each.file.sha256 for each in wanted}))
-    _drop_others(files, kept)
-    made = Backup(time.time(), metadata.version("rightfit"), schema, len(kept), sum(kept.values()))
+    lost = _keys(wanted) & _keys(lacking)
+    kept = {each.file.key: each.file for each in wanted if each.file.key not in lost}
+    _write(folder / SUMS, json.dumps({key: file.sha256 for key, file in kept.items()}))
+    _drop_others(files, _keys(wanted))
+    size = sum(file.bytes for file in kept.values())
+    made = Backup(time.time(), metadata.version("rightfit"), schema, len(kept), size, tuple(sorted(lost)))
     for path in (folder / ABOUT, home / LAST):
         _write(path, json.dumps(asdict(made) | {"folder": str(folder)}, indent=2) + "\n")
     return made
 
 
 def restore(database: Database, storage: Storage, folder: Path, say: Say) -> Backup:
-    """Bring a backup into a place that has no database yet; the stack is started afterwards. Jobs that ran go on from
-    the checkpoints that the backup has. Raises BackupError, SettingsError and StorageError.
+    """Bring a backup into a place that has no database yet, and a storage that has nothing of another's; the stack is
+    started afterwards. Jobs that ran go on from the checkpoints that the backup has. Raises BackupError, SettingsError
+    and StorageError.
 
     The database comes last: a restore that was broken off is begun again.
     """
@@ -110,8 +115,9 @@ def restore(database: Database, storage: Storage, folder: Path, say: Say) -> Bac
     _refuse_made(file)
     try:
         known = json.loads((folder / ABOUT).read_text())
-        about = Backup(**{name: value for name, value in known.items() if name != "folder"})
-    except (OSError, ValueError, TypeError) as error:
+        lacking = {"lacking": tuple(known.get("lacking", ()))}
+        about = Backup(**{name: value for name, value in known.items() if name != "folder"} | lacking)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise BackupError(f"{folder} has no finished backup in it: {error}") from error
     partial = file.with_name(f".{file.name}.partial")
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +126,8 @@ def restore(database: Database, storage: Storage, folder: Path, say: Say) -> Bac
     copy = Database(f"sqlite:///{partial}")
     try:
         copy.migrate()
-        for each in named(copy):
+        _refuse_used(storage, owners(copy))
+        for each in (each for each in named(copy) if each.file.key not in about.lacking):
             stored = storage.put(each.file.key, LocalStorage(folder / FILES).path(each.file.key))
             if stored.sha256 != each.file.sha256:
                 raise BackupError(f"{each.file.key} is damaged in the backup: its SHA-256 is another")
@@ -129,6 +136,7 @@ def restore(database: Database, storage: Storage, folder: Path, say: Say) -> Bac
             say(f"{counted(len(put_back), 'job')} that ran will go on")
         store.forget_hints()
         Registry(copy).clear()
+        mark(storage, copy)
     finally:
         copy.close()
     _refuse_made(file)  # a stack may have been started here meanwhile
@@ -152,7 +160,17 @@ def _refuse_made(file: Path) -> None:
         raise BackupError(f"{', '.join(map(str, left))} is left of a database that is gone; move it away first")
 
 
-def _keys(files: list[Named]) -> frozenset[str]:
+def _refuse_used(storage: Storage, known: frozenset[str]) -> None:
+    """A storage of other or newer jobs: their database and the restored one would write and sweep side by side."""
+    for kind in KINDS:
+        if strange := next((name for name in storage.names(kind) if name not in known), None):
+            raise BackupError(
+                f"the storage has {kind}/{strange}, which the backup does not know: it is in use; restore into one "
+                "that is empty (RIGHTFIT_STORAGE_URL)"
+            )
+
+
+def _keys(files: Iterable[Named]) -> frozenset[str]:
     return frozenset(each.file.key for each in files)
 
 
@@ -228,9 +246,9 @@ def _copied(storage: Storage, each: Named, files: LocalStorage, sums: dict[str, 
     return True
 
 
-def _drop_others(files: LocalStorage, kept: dict[str, int]) -> None:
+def _drop_others(files: LocalStorage, kept: frozenset[str]) -> None:
     """What a former backup had and this one does not name."""
-    for folder in ("jobs", "datasets"):
+    for folder in KINDS:
         for found in list(files.objects(folder)):
             if found.key not in kept:
                 files.delete(found.key)

@@ -291,6 +291,13 @@ workers = Table(
     Index("workers_seen", "seen_at"),
 )
 
+installation = Table(
+    "installation",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),  # 1: there is one row
+    Column("id", Text, nullable=False),
+)
+
 
 class now(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it is
     """The database's own clock, in unix seconds, so that no worker's clock decides over a lease."""

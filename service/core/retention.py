@@ -15,11 +15,13 @@ from itertools import islice
 import redis
 
 from service.core.catalog import Catalog
+from service.core.clocks import Clocks
 from service.core.database import Database
 from service.core.deleting import delete_dataset, delete_job
 from service.core.errors import Conflict, NotFound, StorageError
 from service.core.expiry import DAY, Expired, Expiry
-from service.core.repeating import repeat
+from service.core.installation import owns
+from service.core.repeating import attempt, repeat
 from service.core.settings import Settings
 from service.core.storage import Storage
 from service.core.store import Store
@@ -29,7 +31,6 @@ SWEEP_SECONDS = 3600  # between two sweeps, of all processes together
 TURN = "rightfit:retention"  # the key in Redis of the one whose turn it was
 NAMES = {"jobs": re.compile(r"job_[0-9a-f]{20}"), "datasets": re.compile(r"ds_[0-9a-f]{20}")}  # that we have given
 NAMES_AT_ONCE = 500
-MOST_SKEW = 300.0  # seconds between the database's clock and ours; with more, one is wrong and nothing is old for sure
 
 log = logging.getLogger(__name__)
 
@@ -41,27 +42,23 @@ class Retention:
         self, settings: Settings, database: Database, store: Store, catalog: Catalog, storage: Storage
     ) -> None:
         self._settings, self._store, self._catalog, self._storage = settings, store, catalog, storage
-        self._database, self._expiry = database, Expiry(database)
+        self._database, self._expiry, self._clocks = database, Expiry(database), Clocks(database)
 
     def run(self, stop: threading.Event) -> None:
-        """Sweep about once an hour until stopped; where everything is kept for ever there is nothing to do."""
+        """Sweep about once an hour until stopped. Where everything is kept for ever the storage is marked and that is
+        all: another installation that comes to it must not sweep there.
+        """
         kept = self._settings
+        attempt(self._owns_storage, "mark the storage")
         if not kept.removes_anything:
             return
         with redis.Redis.from_url(kept.redis_url or "redis://127.0.0.1:6379/0", socket_timeout=2.0) as client:
 
             def turn() -> None:
-                if is_our_turn(client) and self.clocks_agree():
+                if self._clocks.have_settled() and is_our_turn(client) and self._clocks.agree():
                     self.sweep(stop)
 
             repeat(turn, LOOK_SECONDS, stop, "remove what is past keeping")
-
-    def clocks_agree(self) -> bool:
-        """Whether the database's time is ours: a clock that has jumped would make everything old."""
-        skew = self._database.now() - time.time()
-        if abs(skew) > MOST_SKEW:
-            log.warning("nothing is removed: the database's clock differs by %.0f s from this machine's", skew)
-        return abs(skew) <= MOST_SKEW
 
     def sweep(self, stop: threading.Event | None = None) -> Counter[str]:
         """Remove everything that is past keeping now; returns how many of each kind."""
@@ -101,8 +98,8 @@ class Retention:
         if not self._expiry.has_checkpoints(days, job):
             raise Conflict("it was used since it was found")
         published = self._expiry.published(job.id)
-        for attempt in range(1, job.attempt + 1):
-            for found in list(self._storage.objects(f"jobs/{job.id}/a{attempt}")):
+        for number in range(1, job.attempt + 1):
+            for found in list(self._storage.objects(f"jobs/{job.id}/a{number}")):
                 if found.key not in published:
                     self._storage.delete(found.key)
         self._expiry.forget_checkpoints(job)
@@ -114,6 +111,8 @@ class Retention:
         if self._expiry.is_empty():
             log.warning("no files are removed as unknown: the database knows no job at all, it may be another one")
             return 0
+        if not self._owns_storage():
+            return 0
         removed, before = 0, time.time() - days * DAY
         for kind, pattern in NAMES.items():
             for name in _unknown(self._storage, self._expiry, kind, pattern):
@@ -121,10 +120,25 @@ class Retention:
                     return removed
                 newest = max((found.at for found in self._storage.objects(f"{kind}/{name}")), default=None)
                 if newest is not None and newest < before:
-                    log.info("removing %s/%s, which nobody knows", kind, name)
-                    self._storage.delete(f"{kind}/{name}")
-                    removed += 1
+                    removed += self._orphan(f"{kind}/{name}")
         return removed
+
+    def _orphan(self, folder: str) -> bool:
+        try:
+            self._storage.delete(folder)
+        except StorageError as error:  # the others may be removed all the same
+            log.warning("what nobody knows stays: %s", error)
+            return False
+        log.info("removed %s, which nobody knows", folder)
+        return True
+
+    def _owns_storage(self) -> bool:
+        """A database without jobs owns none: it may have been named by mistake."""
+        try:
+            return not self._expiry.is_empty() and owns(self._database, self._storage)
+        except StorageError as error:
+            log.warning("no files are removed as unknown: %s", error)
+            return False
 
 
 def is_our_turn(client: redis.Redis) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from service.core.catalog import Catalog
 from service.core.database import Database
 from service.core.datasets import DatasetError, DatasetStatus
-from service.core.errors import Conflict, LeaseLost, NotFound, ObjectMissing
+from service.core.errors import Conflict, LeaseLost, NotFound, ObjectMissing, StorageError
 from service.core.events import Wakeups
 from service.core.settings import Settings
 from service.core.spec import JobSpec
@@ -219,6 +219,24 @@ def test_a_deletion_that_was_not_finished_is_finished_by_a_worker(
         storage.open(f"datasets/{ready[0]}/a1/pixels.bin")
     assert folder is not None
     assert not folder.exists(), "nor does the worker keep it"
+
+
+def test_a_deletion_that_the_storage_refuses_keeps_no_other_up(
+    librarian: Librarian, catalog: Catalog, storage: Storage, ready: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.core.catalog.DELETION_SECONDS", -1.0)
+    for dataset_id in ready:
+        catalog.hide("t", dataset_id)
+    held, _ = (dataset_id for _, dataset_id in catalog.half_deleted())
+
+    def refuse(prefix: str) -> None:
+        if prefix == f"datasets/{held}":
+            raise StorageError(f"{prefix} cannot be deleted: Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "delete", refuse)
+        librarian.tidy()
+    assert [dataset_id for _, dataset_id in catalog.half_deleted()] == [held]
 
 
 @pytest.fixture

@@ -53,15 +53,17 @@ class LocalStorage(Storage):
     def delete(self, prefix: str) -> None:
         """Remove the object of that key, or everything below it; nothing there is no error."""
         path = self.path(prefix)
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-            return
         try:
-            path.unlink(missing_ok=True)
-        except NotADirectoryError:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)  # as much as can be
+            if path.is_dir():
+                shutil.rmtree(path)  # tells why something is left
+            else:
+                path.unlink(missing_ok=True)
+        except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
-            raise StorageError(f"{prefix} cannot be deleted: {error.strerror}") from error
+            raise StorageError(f"{prefix} cannot be deleted: {error.strerror or error}") from error
 
     def names(self, folder: str) -> Iterator[str]:
         """Of the folders directly below a folder; none where it is not there."""

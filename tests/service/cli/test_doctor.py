@@ -1,5 +1,7 @@
 """`rightfit doctor`: what it says where all is well, and what it advises where it is not."""
 
+import json
+import time
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -11,6 +13,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import insert, text
 
 from service.cli import checks, main, upkeep
+from service.core.backup import LAST
 from service.core.database import Database, now, workers
 from service.core.settings import Settings
 from tests.ports import free_port
@@ -162,6 +165,13 @@ def test_what_is_kept_and_the_last_backup_are_told(live: Live, settings: Setting
     assert made.exit_code == 0, made.output
     checked = found(env)["backup"]
     assert (str(tmp_path / "backup") in checked["words"], checked["remedy"]) == (True, "")
+    last = settings.home / LAST
+    told = json.loads(last.read_text())
+    last.write_text(json.dumps(told | {"made_at": time.time() - 7.1 * upkeep.DAY, "lacking": ["jobs/x"]}))
+    old = found(env)["backup"]
+    assert f"rightfit backup {tmp_path / 'backup'}" in old["remedy"]
+    assert "7 days old" in old["words"]
+    assert "lacks 1 file " in old["words"]
 
 
 def test_a_disk_that_is_full_and_a_clock_that_is_wrong_are_told(

@@ -71,6 +71,7 @@ def _rows(revision: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         "log_lines",
         [{"job_id": "job_failed", "id": 1, "attempt": 1, "at": BEGAN, "level": "info", "message": "attempt 1"}],
     )
+    yield "installation", [{"number": 1, "id": "the_old_one"}]
     yield "workers", [{"id": "old:1", "seen_at": BEGAN}]
 
 

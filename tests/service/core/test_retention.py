@@ -1,6 +1,7 @@
 """What is past keeping goes, with its files, and nothing else does; over both databases and both storages."""
 
 import os
+import shutil
 import threading
 import time
 from collections import Counter
@@ -13,12 +14,14 @@ import pytest
 import redis
 from sqlalchemy import select, update
 
-from service.core import retention
+from service.core import clocks, retention
 from service.core.catalog import Catalog
+from service.core.clocks import Clocks
 from service.core.database import Database, datasets, events, jobs, now
 from service.core.datasets import Contents, DatasetStatus
 from service.core.deleting import delete_dataset, delete_job
 from service.core.errors import Conflict, NotFound, StorageError
+from service.core.installation import MARK, id_of, mark, owner_of, owns
 from service.core.jobs import Checkpoint, Failure, Outcome, Status, StopReason
 from service.core.retention import Retention
 from service.core.settings import Settings
@@ -245,13 +248,34 @@ def test_nobody_retries_a_job_whose_files_are_going(house: House, monkeypatch: p
 
 @ON_DISK
 def test_a_clock_that_has_jumped_makes_nothing_old(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    sweeper = Retention(house.settings, house.database, house.store, house.catalog, house.storage)
-    assert sweeper.clocks_agree()
+    ours = Clocks(house.database)
+    assert ours.agree()
     monkeypatch.setattr(house.database, "now", lambda: time.time() + DAY)
-    assert not sweeper.clocks_agree()
+    assert not ours.agree()
+
+
+@ON_DISK
+@pytest.mark.parametrize("jump", [DAY, -DAY])
+def test_a_clock_that_was_set_since_the_process_began_makes_nothing_old(
+    house: House, jump: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, real, theirs = Clocks(house.database), time.time, house.database.now
+    monkeypatch.setattr(time, "time", lambda: real() + jump)
+    monkeypatch.setattr(house.database, "now", lambda: theirs() + jump)  # a SQLite database has no other clock
+    assert not ours.agree()
+    assert Clocks(house.database).agree()
+
+
+@ON_DISK
+def test_a_process_that_has_just_begun_does_not_sweep(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, steady = Clocks(house.database), clocks.steady
+    assert not ours.have_settled()
+    monkeypatch.setattr(clocks, "steady", lambda: steady() + clocks.SETTLED_SECONDS)
+    assert ours.have_settled()
 
 
 def test_files_that_nobody_knows_go_and_no_others(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    mark(house.storage, house.database)
     job, dataset = house.job(), house.dataset()
     unknown = (f"jobs/job_{'0' * 20}", f"datasets/ds_{'0' * 20}")
     keys = [house.put(f"{folder}/a1/x").key for folder in unknown]
@@ -275,6 +299,86 @@ def test_an_empty_database_makes_no_file_unknown(house: House, monkeypatch: pyte
     monkeypatch.setattr(time, "time", lambda: tomorrow)
     assert house.sweep(orphans=1).total() == 0
     house.storage.open(key).close()
+    assert owner_of(house.storage) is None
+
+
+@pytest.fixture
+def orphan(house: House, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The folder of a job that nobody knows, old enough to go; beside it is one that is known."""
+    house.job()
+    folder = f"jobs/job_{'0' * 20}"
+    house.put(f"{folder}/a1/x")
+    tomorrow = time.time() + 1.1 * DAY
+    monkeypatch.setattr(time, "time", lambda: tomorrow)
+    return folder
+
+
+def test_a_storage_is_swept_of_unknown_files_by_the_installation_whose_it_is(house: House, orphan: str) -> None:
+    assert house.sweep(orphans=1).total() == 0, "it was nobody's; another may mark it at this moment"
+    assert owner_of(house.storage) == id_of(house.database)
+    assert house.sweep(orphans=1)["orphans"] == 1
+    assert owner_of(house.storage) == id_of(house.database)
+
+
+@ON_DISK
+@pytest.mark.parametrize("mark_of_another", ['{"id": "another"}', '["no", "mark"]', ""])
+def test_the_storage_of_another_installation_is_not_swept_of_unknown_files(
+    house: House, orphan: str, mark_of_another: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (house.folder / "mark").write_text(mark_of_another)
+    house.storage.put(MARK, house.folder / "mark")
+    for _ in range(2):
+        assert house.sweep(orphans=1).total() == 0
+    assert house.files(orphan) == {"a1/x"}
+    assert f"({MARK})" in caplog.text or f"{MARK} in the storage cannot be read" in caplog.text
+    assert "no files are removed as unknown" in caplog.text
+
+
+def test_all_who_ask_at_once_are_told_of_one_installation(house: House) -> None:
+    said: list[str] = []
+    ready = threading.Barrier(8)
+
+    def ask() -> None:
+        own = Database(house.settings.database_url)
+        ready.wait()
+        said.append(id_of(own))
+        own.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(said) == 8
+    assert set(said) == {id_of(house.database)}
+
+
+@ON_DISK
+def test_a_storage_in_which_everything_is_kept_is_marked_for_all_that(house: House) -> None:
+    """Else another installation that comes by mistake could mark it first, and sweep."""
+    house.job()
+    Retention(house.settings, house.database, house.store, house.catalog, house.storage).run(threading.Event())
+    assert owns(house.database, house.storage)
+
+
+@ON_DISK
+def test_unknown_files_that_cannot_be_removed_do_not_count_and_keep_no_others(
+    house: House, orphan: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert isinstance(house.storage, LocalStorage)
+    mark(house.storage, house.database)
+    shutil.copytree(house.storage.root / orphan, house.storage.root / f"jobs/job_{'1' * 20}")
+    real = house.storage.delete
+
+    def refuse(prefix: str) -> None:
+        if prefix == orphan:
+            raise StorageError(f"{prefix} cannot be deleted: Permission denied")
+        real(prefix)
+
+    monkeypatch.setattr(house.storage, "delete", refuse)
+    assert house.sweep(orphans=1)["orphans"] == 1
+    assert house.files(orphan) == {"a1/x"}
+    assert f"what nobody knows stays: {orphan}" in caplog.text
 
 
 class Dying(RuntimeError):
@@ -329,6 +433,7 @@ def test_many_are_removed_in_batches(house: House, monkeypatch: pytest.MonkeyPat
 @ON_DISK
 def test_one_process_sweeps_an_hour_and_none_while_redis_is_away(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(clocks, "SETTLED_SECONDS", 0.0)
     assert house.settings.redis_url is not None
     job, stop = house.job(), threading.Event()
     kept = replace(house.settings, keep_jobs_days=7.0)
@@ -356,6 +461,7 @@ def test_one_process_sweeps_an_hour_and_none_while_redis_is_away(house: House, m
 @ON_DISK
 def test_the_age_of_files_is_their_newest_one_s(house: House) -> None:
     house.job()
+    mark(house.storage, house.database)
     folder = f"jobs/job_{'1' * 20}"
     assert isinstance(house.storage, LocalStorage)
     for name in ("a1/old", "a1/new"):

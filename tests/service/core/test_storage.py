@@ -1,9 +1,12 @@
 """One suite over both storages: a folder, and a bucket on a server that speaks S3."""
 
+import errno
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -113,6 +116,25 @@ def test_a_deleted_prefix_is_gone_and_others_stay(storage: Storage, tmp_path: Pa
     storage.delete(stays.key)
     with pytest.raises(ObjectMissing):
         storage.open(stays.key)
+
+
+def test_what_cannot_be_deleted_is_told_and_all_else_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage, source, real = LocalStorage(tmp_path / "storage"), written(tmp_path, b"x"), os.unlink
+    for name in ("first", "held", "last"):
+        storage.put(f"jobs/j/a1/{name}", source)
+
+    def unlink(path: Any, **given: Any) -> None:
+        if Path(path).name == "held":
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        real(path, **given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", unlink)
+        with pytest.raises(StorageError, match="jobs/j cannot be deleted: Operation not permitted"):
+            storage.delete("jobs/j")
+    assert [found.key for found in storage.objects("jobs")] == ["jobs/j/a1/held"]
+    storage.delete("jobs/j")
+    assert list(storage.names("jobs")) == []
 
 
 @pytest.mark.parametrize("key", ["../outside", "a/../../outside", "/etc/passwd", ""])
