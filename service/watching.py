@@ -6,7 +6,9 @@ What is counted is told apart by the route's template, never by the path, which 
 import logging
 import re
 import time
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -71,7 +73,9 @@ class Watch:
             "trace_id": correlation.trace_id(correlation.current().traceparent),
         }  # fmt: skip
         ended = partial(self._ended, response, g.span, g.began, told)
-        if response.is_streamed:  # it has only begun
+        if response.direct_passthrough:  # a file: the server sends and closes that, and does not close the response
+            _on_close(response.response, ended)
+        elif response.is_streamed:  # it has only begun
             response.call_on_close(ended)
         else:
             ended()
@@ -96,6 +100,20 @@ class Watch:
         span.end()
         known = {name: value for name, value in told.items() if value is not None}
         log.info("request", extra={**known, "status": status, "seconds": round(seconds, 6)})
+
+
+def _on_close(body: Any, then: Callable[[], None]) -> None:
+    """The body stays the object that it is: servers know their own wrapper of files, and send it without reading it."""
+    close = getattr(body, "close", None)
+
+    def closed() -> None:
+        try:
+            if close is not None:
+                close()
+        finally:
+            then()
+
+    body.close = closed
 
 
 def _route() -> str:

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
+from service.core.capacity import Capacity
 from service.core.catalog import Catalog
 from service.core.database import Database
 from service.core.jobs import Outcome, Status, StopReason
@@ -86,6 +87,9 @@ def test_a_job_for_more_gpus_than_a_pod_has_keeps_none_of_them(store: Store, ask
         spec = {"dataset": {"id": "digits"}, "device": device, "gpus": gpus}
         store.submit("t", JobSpec.from_dict(spec).filled(1))
     assert wanted(asked) == 3
+    everything = Capacity(gpus=8, gpu_memory_bytes=1 << 40, threads=8)
+    assert all(store.claim(f"large{number}", 60, everything) for number in range(5))
+    assert wanted(asked) == 3, "nor does one that runs elsewhere"
 
 
 def test_data_sets_that_were_sent_want_one_worker(database: Database, asked: psycopg.Connection) -> None:

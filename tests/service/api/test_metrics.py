@@ -67,6 +67,25 @@ def test_a_stream_is_in_flight_until_it_ends(client: FlaskClient) -> None:
     assert value(scrape(client), "rightfit_http_requests_in_flight") == 1
 
 
+@pytest.mark.parametrize(
+    ("method", "headers", "status"), [("GET", {}, "200"), ("HEAD", {}, "200"), ("GET", {"Range": "bytes=0-9"}, "206")]
+)
+def test_a_file_is_counted_once_it_is_sent(
+    client: FlaskClient, method: str, headers: dict[str, str], status: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """werkzeug hands a file to the server as it is, and never closes the response around it."""
+    path = "/docs/assets/swagger-ui.css"
+    with caplog.at_level("INFO", "service.watching"):
+        sent = client.open(path, method=method, headers=headers)
+        assert value(scrape(client), "rightfit_http_requests_in_flight") == 2
+        sent.close()
+    text = scrape(client)
+    route = "/docs/assets/<path:filename>"
+    assert value(text, "rightfit_http_requests_total", method=method, route=route, status=status) == 1
+    assert value(text, "rightfit_http_requests_in_flight") == 1
+    assert [record.path for record in caplog.records if record.message == "request"] == [path]  # type: ignore[attr-defined]
+
+
 def test_the_queue_is_counted_and_ended_jobs_are_a_little_later(client: FlaskClient) -> None:
     ids = [client.post("/v1/jobs", json=SPEC | {"priority": 7}).json["id"] for _ in range(3)]
     client.post(f"/v1/jobs/{ids[0]}/cancel")
