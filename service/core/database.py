@@ -117,7 +117,11 @@ Index(
     "jobs_waiting", jobs.c.status, jobs.c.priority, jobs.c.queued_at, jobs.c.created_at,
     sqlite_where=IS_QUEUED, postgresql_where=IS_QUEUED,
 )  # fmt: skip
-Index("jobs_in_order", jobs.c.status, jobs.c.priority.desc(), jobs.c.turn, jobs.c.seq)
+# With all that a claim asks for, so that jobs which are passed over cost a look into the index alone.
+Index(
+    "jobs_in_order", jobs.c.status, jobs.c.priority.desc(), jobs.c.turn, jobs.c.seq,
+    jobs.c.not_before, jobs.c.device, jobs.c.gpus, jobs.c.memory_bytes, jobs.c.tenant, jobs.c.id,
+)  # fmt: skip
 
 idempotency = Table(
     "idempotency",
