@@ -22,6 +22,7 @@ timeout = 120  # seconds without a sign of life from a process; longer than the 
 graceful_timeout = 5  # seconds for requests in flight when told to stop
 keepalive = 30  # seconds; pollers come back on the same connection
 control_socket_disable = True
+forwarder_headers = ""  # no client says where we are mounted: SCRIPT_NAME would lead around a proxy's rules for paths
 logconfig_dict = logs.configuration(settings.log_format, settings.log_level)
 logconfig_dict["loggers"] |= {"gunicorn.error": {"handlers": [], "propagate": True}}
 

@@ -115,6 +115,8 @@ def test_a_job_is_trained_shown_and_asked_and_another_put_back(container: Callab
                 return False
 
         assert eventually(has_a_worker, START_SECONDS)
+        moved = client.get("/x/metrics", headers={"SCRIPT_NAME": "/x"})
+        assert moved.status_code == 404, "around the rules that a proxy has for /metrics"
         sent = client.post(
             "/v1/datasets?name=x", content=archive(), headers={"Content-Type": "application/x-npz"}
         ).json()
