@@ -39,6 +39,8 @@ class Line:
     def report(self, kind: str, content: dict[str, Any]) -> None:
         say(kind, content)
         with self._sending:
+            if kind == "phase":  # the last batches of one that ends
+                self._connection.send(("steps", {"steps": self._steps}))
             self._connection.send((kind, content))
 
     def stop_reason(self) -> str | None:

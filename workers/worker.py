@@ -33,6 +33,8 @@ from workers.supervisor import Supervisor
 
 STUCK_SECONDS = 60.0  # longer than any call to a database that has gone without a word
 
+GOODBYE_SECONDS = 10.0  # for each thread
+
 log = logging.getLogger(__name__)
 
 
@@ -107,7 +109,7 @@ class Worker:
         self._stop.set()
         for thread in self._threads:
             if thread.is_alive():
-                thread.join()
+                thread.join(GOODBYE_SECONDS)  # it may hang in a database that does not answer
         self._tracing.close()
         self._database.close()
         warm.stop(self._warmth)

@@ -87,7 +87,7 @@ def test_a_job_for_more_gpus_than_a_pod_has_keeps_none_of_them(store: Store, ask
         spec = {"dataset": {"id": "digits"}, "device": device, "gpus": gpus}
         store.submit("t", JobSpec.from_dict(spec).filled(1))
     assert wanted(asked) == 3
-    everything = Capacity(gpus=8, gpu_memory_bytes=1 << 40, threads=8)
+    everything = Capacity(gpus=8, gpu_memory_bytes=1 << 40, threads=8, version="1")
     assert all(store.claim(f"large{number}", 60, everything) for number in range(5))
     assert wanted(asked) == 3, "nor does one that runs elsewhere"
 

@@ -7,6 +7,7 @@ import json
 import math
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from PIL import Image
 from werkzeug.test import TestResponse
 
 from service.api.context import Parts
+from service.app import create_app
 from service.core.history import Epoch
 from service.core.jobs import Outcome, Status, StopReason
+from service.core.settings import Settings
 from service.core.store import Lease
-from tests.servers import ON_DISK
+from tests.servers import ON_DISK, REMOTE, Postgresql
 from tests.service.api.conftest import SPEC
 
 
@@ -469,3 +472,15 @@ def test_a_history_is_drawn_as_a_picture_and_not_again_until_it_changes(client: 
     again = client.get(f"{job['links']['history']}.png", headers={"If-None-Match": png.headers["ETag"]})
     assert again.status_code == 304
     is_problem(client.get("/v1/jobs/job_none/history.png"), 404)
+
+
+@REMOTE
+def test_a_database_that_is_not_set_up_yet_is_one_to_wait_for(
+    settings: Settings, postgresql_server: Postgresql
+) -> None:
+    with postgresql_server.empty() as url:
+        app = create_app(replace(settings, database_url=url))
+        answer = app.test_client().get("/v1/jobs")
+        assert is_problem(answer, 503)["code"] == "database_unavailable"
+        assert answer.headers["Retry-After"]
+        app.extensions["rightfit"].database.close()
