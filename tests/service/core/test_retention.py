@@ -340,6 +340,7 @@ def test_all_who_ask_at_once_are_told_of_one_installation(house: House) -> None:
 
     def ask() -> None:
         own = Database(house.settings.database_url)
+        own.now()  # connected: they ask in the same moment
         ready.wait()
         said.append(id_of(own))
         own.close()
@@ -433,7 +434,6 @@ def test_many_are_removed_in_batches(house: House, monkeypatch: pytest.MonkeyPat
 @ON_DISK
 def test_one_process_sweeps_an_hour_and_none_while_redis_is_away(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(clocks, "SETTLED_SECONDS", 0.0)
     assert house.settings.redis_url is not None
     job, stop = house.job(), threading.Event()
     kept = replace(house.settings, keep_jobs_days=7.0)
@@ -441,13 +441,16 @@ def test_one_process_sweeps_an_hour_and_none_while_redis_is_away(house: House, m
     with redis.Redis.from_url(house.settings.redis_url) as client:
         client.delete(retention.TURN)
         assert retention.is_our_turn(client)
-        threads = [threading.Thread(target=one.run, args=(stop,)) for one in several]
+        threads = [threading.Thread(target=one.run, args=(stop,), daemon=True) for one in several]
         for thread in threads:
             thread.start()
         stop.wait(0.5)
         assert house.is_there(job), "somebody else has had this hour's turn"
         assert 0 < int(client.ttl(retention.TURN)) <= retention.SWEEP_SECONDS
         client.delete(retention.TURN)
+        stop.wait(0.2)
+        assert not client.exists(retention.TURN), "their clocks may not be set yet"
+        monkeypatch.setattr(clocks, "SETTLED_SECONDS", 0.0)
         assert eventually(lambda: not house.is_there(job))
         assert client.exists(retention.TURN)
         client.delete(retention.TURN)
