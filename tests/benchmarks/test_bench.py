@@ -140,6 +140,7 @@ def test_a_process_is_measured_whole(tmp_path: Path) -> None:
     assert small.peak_bytes > 10 << 20
 
 
+@pytest.mark.long
 def test_the_queue_is_measured_and_left_as_long_as_it_was(tmp_path: Path) -> None:
     rows = flatness(f"sqlite:///{tmp_path}/queue.db", (60, 70))
     assert [row["jobs"] for row in rows] == [60, 70]

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.conftest import Serving
 from tests.large import archive, send
@@ -14,6 +15,7 @@ MOST_MEGABYTES = 300
 STREAMS = 100
 
 
+@pytest.mark.long
 def test_an_archive_is_sent_and_read_in_little_memory(serving: Serving, tmp_path: Path) -> None:
     archive(tmp_path / "large.zip", 200)
     most, _, _ = send(serving, tmp_path / "large.zip")

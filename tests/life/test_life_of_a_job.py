@@ -136,6 +136,7 @@ def test_a_running_job_is_cancelled_and_the_next_one_is_taken(client: Rightfit) 
         assert client.wait(waiting)["status"] == "succeeded"
 
 
+@pytest.mark.long
 def test_a_warm_worker_is_at_its_first_step_soon_after_the_post(client: Rightfit) -> None:
     """Forking a warm process must cost much less than importing torch: compared in one run, on one machine."""
     with client:

@@ -103,6 +103,7 @@ def test_the_targets_of_the_readme_exist() -> None:
     assert named == targets
 
 
+@pytest.mark.long
 def test_the_tutorial_goes_from_pictures_to_a_better_model(serving: Serving, tmp_path: Path) -> None:
     said = told((FOLDER / "tutorial.md").read_text("utf-8"), tmp_path, serving.url)
     assert '"pointer": "/optimiser"' in said

@@ -84,6 +84,7 @@ def test_ctrl_c_ends_everything_in_order_and_the_job_goes_on_at_the_next_start(t
         assert eventually(lambda: not second.descendants(), 60), "nothing outlives a stack that was killed"
 
 
+@pytest.mark.long
 def test_ctrl_c_while_it_starts_ends_it_within_seconds(tmp_path: Path) -> None:
     with Serving(tmp_path / "home") as stack:
         assert eventually(lambda: is_warming_up(stack)), "the worker's server imports torch"

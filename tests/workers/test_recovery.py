@@ -99,7 +99,12 @@ def stopped_after(bench: Bench, epochs: int) -> Job:
 
 @pytest.mark.parametrize(
     ("everywhere", "interrupt"),
-    [(SQLITE, stopped), (SQLITE, killed), (POSTGRESQL, killed), (POSTGRESQL, paused)],
+    [
+        (SQLITE, stopped),
+        pytest.param(SQLITE, killed, marks=pytest.mark.long),
+        pytest.param(POSTGRESQL, killed, marks=pytest.mark.long),
+        (POSTGRESQL, paused),
+    ],
     indirect=["everywhere"],
 )
 def test_an_interrupted_run_ends_as_one_that_was_not(bench: Bench, interrupt: Any) -> None:
@@ -140,7 +145,7 @@ def test_the_second_attempt_does_not_begin_anew(bench: Bench) -> None:
 
 
 @REMOTE
-@pytest.mark.parametrize("damaged", [1, 2])
+@pytest.mark.parametrize("damaged", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_or_the_beginning(bench: Bench, damaged: int) -> None:
     expected = undisturbed(bench)
     job = stopped_after(bench, 3)

@@ -59,7 +59,10 @@ EVERYTHING = {
         "epochs": 1,
     },
 }
-RUNS = pytest.mark.parametrize("changes", EVERYTHING.values(), ids=EVERYTHING.keys())
+RUNS = pytest.mark.parametrize(
+    "changes",
+    [pytest.param(run, id=name, marks=[pytest.mark.long] * (name == "resnet18")) for name, run in EVERYTHING.items()],
+)
 
 
 def written(snapshot: Snapshot) -> bytes:
