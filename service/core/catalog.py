@@ -148,7 +148,7 @@ class Catalog:
         """
         waits = and_(
             datasets.c.status == DatasetStatus.PROCESSING,
-            or_(datasets.c.lease_until.is_(None), datasets.c.lease_until < now()),
+            or_(datasets.c.lease_until.is_(None), datasets.c.lease_until <= now()),
         )
         with self._db.read() as c:  # so that nobody waits for a writer's lock only to find nothing
             if c.execute(select(datasets.c.id).where(waits).limit(1)).first() is None:
