@@ -31,7 +31,7 @@ from tests.service.core.released import REVISIONS
 LAST_RELEASE, ITS_SCHEMA = "64bef3098a664f2a89065f6c424de1c426fe2bdd", "0007"
 SPEC: dict[str, Any] = {
     "dataset": {"id": "digits"}, "model": {"arch": "cnn", "channels": [8], "hidden": [16], "norm": "batch"}, "seed": 7,
-    "epochs": 60, "batch_size": 16, "early_stopping": None, "regularization": {"dropout": 0.2},
+    "epochs": 160, "batch_size": 16, "early_stopping": None, "regularization": {"dropout": 0.2},
 }  # fmt: skip
 
 
