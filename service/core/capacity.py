@@ -7,7 +7,6 @@ from sqlalchemy import ColumnElement, and_, false, func, or_
 
 from service.core.database import jobs
 from service.core.plan import GIB
-from service.core.spec import JobSpec
 
 
 @dataclass(frozen=True)
@@ -17,10 +16,6 @@ class Needs:
     device: str
     gpus: int
     memory_bytes: int | None
-
-    @classmethod
-    def of(cls, spec: JobSpec, memory_bytes: int | None) -> "Needs":
-        return cls(spec.device, spec.gpus, memory_bytes)
 
 
 @dataclass(frozen=True)

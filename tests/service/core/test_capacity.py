@@ -41,7 +41,8 @@ def submit(store: Store, changes: dict[str, Any], memory_bytes: int | None = Non
 def test_a_worker_takes_a_job_exactly_when_it_lacks_nothing_for_it(
     store: Store, changes: dict[str, Any], memory_bytes: int | None, able: list[Capacity]
 ) -> None:
-    needs = Needs.of(JobSpec.from_dict({"dataset": {"id": "digits"}, **changes}), memory_bytes)
+    spec = JobSpec.from_dict({"dataset": {"id": "digits"}, **changes})
+    needs = Needs(spec.device, spec.gpus, memory_bytes)
     for worker in (CPU, GPU, MANY, OLD):
         job_id = submit(store, changes, memory_bytes)
         lease = store.claim("w", 60, worker)

@@ -1,11 +1,10 @@
 """What is counted for those who watch, over both databases."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import event, insert, update
+from sqlalchemy import insert, update
 
 from service.core.capacity import Capacity
 from service.core.census import Census
@@ -16,6 +15,7 @@ from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.store import Store
 from tests.benchmarks.scrape import fill
+from tests.plans import plans
 
 LEASE = 60.0
 SUCCESS = Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS)
@@ -114,26 +114,6 @@ def test_data_sets_are_counted_by_status(census: Census, database: Database) -> 
         c.execute(insert(datasets), [row | {"id": f"d{n}", "status": "ready" if n else "failed"} for n in range(3)])
     found = census.take().datasets
     assert {str(status): number for status, number in found.items() if number} == {"ready": 2, "failed": 1}
-
-
-def plans(database: Database, call: Callable[[], object]) -> list[str]:
-    """How either database carries out the statements of a call."""
-    found: list[str] = []
-
-    def explain(c: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
-        if statement.startswith("SELECT"):
-            words = "EXPLAIN QUERY PLAN" if database.is_local else "EXPLAIN"
-            inner = c.connection.dbapi_connection.cursor()
-            inner.execute(f"{words} {statement}", parameters)
-            found.extend(str(row[-1]) for row in inner.fetchall())
-            inner.close()
-
-    event.listen(database.engine, "before_cursor_execute", explain)
-    try:
-        call()
-    finally:
-        event.remove(database.engine, "before_cursor_execute", explain)
-    return found
 
 
 def test_no_count_reads_the_table_of_jobs_as_a_whole(census: Census, database: Database) -> None:

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from service.core.arrivals import IdempotencyKey
 from service.core.database import Database, metadata
@@ -17,6 +16,7 @@ from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.storage import Artifact
 from service.core.store import Lease, Store
+from tests.plans import plans
 
 SUCCESS = Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS)
 MODEL = Artifact("best_model.pth", "jobs/x/a1/best_model.pth", 3, "abc", "application/octet-stream")
@@ -502,25 +502,6 @@ def test_many_requests_with_one_key_at_once_make_one_job(store: Store) -> None:
         answers = list(pool.map(send, range(8)))
     assert len({job_id for job_id, _ in answers}) == 1
     assert [is_new for _, is_new in answers].count(True) == 1
-
-
-def plans(database: Database, call: Callable[[], object]) -> list[str]:
-    """How SQLite carries out the statements of a call."""
-    found: list[str] = []
-
-    def explain(c: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
-        if statement.split(maxsplit=1)[0] in ("SELECT", "UPDATE", "DELETE", "WITH"):
-            inner = c.connection.dbapi_connection.cursor()
-            inner.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
-            found.extend(row[3] for row in inner.fetchall())
-            inner.close()
-
-    event.listen(database.engine, "before_cursor_execute", explain)
-    try:
-        call()
-    finally:
-        event.remove(database.engine, "before_cursor_execute", explain)
-    return found
 
 
 def test_no_statement_reads_a_whole_table(store: Store, database: Database) -> None:
