@@ -5,10 +5,10 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from service.core.errors import RightfitError
 
@@ -65,8 +65,30 @@ class Interrupted(RightfitError):
     """The stack was told to stop while it was starting."""
 
 
+class StopSign:
+    """Set by a signal handler, waited for by the code that it interrupts: a `threading.Event` would now and then hang,
+    since its `set` takes a lock that the `wait` below it may hold. `SimpleQueue.put` is reentrant.
+    """
+
+    def __init__(self) -> None:
+        self._told: SimpleQueue[None] = SimpleQueue()
+
+    def set(self, *_: object) -> None:
+        """Takes what a signal handler is given."""
+        self._told.put(None)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait up to so long; returns whether it is set. For one thread only."""
+        try:
+            self._told.get(timeout=seconds)
+        except Empty:
+            return False
+        self.set()  # and so it stays
+        return True
+
+
 def wait_until(
-    ready: Callable[[], bool], parts: Sequence[Part], seconds: float, what: str, interrupted: threading.Event
+    ready: Callable[[], bool], parts: Sequence[Part], seconds: float, what: str, interrupted: StopSign
 ) -> None:
     """Poll `ready()` while every part lives. Raises PartDied, also when time is up, and Interrupted."""
     deadline = time.monotonic() + seconds

@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -22,7 +21,7 @@ from service.core.errors import SettingsError
 from service.core.registry import Registry
 from service.core.settings import Settings
 from service.core.store import Store
-from service.processes import Interrupted, Part, PartDied, wait_until
+from service.processes import Interrupted, Part, PartDied, StopSign, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 GUNICORN_CONFIG = ROOT / "deploy" / "gunicorn.conf.py"
@@ -36,10 +35,10 @@ WORKER_STOP_SECONDS = 45  # more than a trainer gets to stop before it is killed
 class Stack:
     """Started on entering, ended on leaving. Raises SettingsError or PartDied when it cannot be started."""
 
-    def __init__(self, settings: Settings, interrupted: threading.Event | None = None) -> None:
+    def __init__(self, settings: Settings, interrupted: StopSign | None = None) -> None:
         """Setting `interrupted` while it starts makes it raise Interrupted."""
         self.settings = settings
-        self._interrupted = interrupted or threading.Event()
+        self._interrupted = interrupted or StopSign()
         self._parts: list[Part] = []
         self._cleanup = ExitStack()
 
@@ -150,9 +149,9 @@ class Stack:
 
 def serve(settings: Settings, say: Callable[[str], None], ready: Callable[[dict[str, str]], None]) -> int:
     """Run the stack until SIGINT or SIGTERM; returns the exit status. `ready` is told once where everything is."""
-    asked_to_stop = threading.Event()
+    asked_to_stop = StopSign()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: asked_to_stop.set())
+        signal.signal(number, asked_to_stop.set)
     say("Rightfit is starting (the worker imports torch, which takes some seconds) …")
     try:
         with Stack(settings, asked_to_stop) as stack:

@@ -29,6 +29,7 @@ hypothesis_settings.load_profile("unhurried")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # torch is not loaded yet: its threads share the cores with others
 
 START_SECONDS = 200  # torch is imported from a cold disk
+STOP_SECONDS = 90  # more than the stack itself waits for its parts before it kills them
 
 
 class Redis:
@@ -131,6 +132,7 @@ class Serving:
         self.home = home
         variables = {"RIGHTFIT_HOME": str(home), "RIGHTFIT_PORT": str(free_port())} | env
         clean = {name: value for name, value in os.environ.items() if not name.startswith("RIGHTFIT_")}
+        clean["PYTHONFAULTHANDLER"] = "1"
         self.url = f"http://127.0.0.1:{variables['RIGHTFIT_PORT']}"
         self._seen: set[psutil.Process] = set()
         self.process = subprocess.Popen(
@@ -146,7 +148,11 @@ class Serving:
     def __exit__(self, *exception: object) -> None:
         self.process.terminate()
         try:
-            self.process.wait(60)
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            left = [process.name() for process in self.descendants()]
+            self.process.send_signal(signal.SIGABRT)  # Python writes down where it hangs
+            pytest.fail(f"the stack did not stop; left are {left}\n{self.ended()[1]}")
         finally:
             self._output.close()
 
