@@ -223,7 +223,10 @@ def places(kind: str, home: Path) -> Iterator[tuple[str, str]]:
         yield stack.enter_context(server.database()), f"s3://{S3_BUCKET}/{uuid4().hex}"
 
 
-def run(kind: str, count: int, seed: int, seconds: float, pause: tuple[float, float], rounds: int | None) -> Trial:
+def run(
+    kind: str, count: int, seed: int, seconds: float, pause: tuple[float, float], rounds: int | None = None,
+    workers: int = WORKERS,
+) -> Trial:  # fmt: skip
     """One trial over one kind of database; bounded by `seconds`."""
     with tempfile.TemporaryDirectory(prefix="rightfit-chaos-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
@@ -236,7 +239,7 @@ def run(kind: str, count: int, seed: int, seconds: float, pause: tuple[float, fl
             )  # fmt: skip
             database = Database(settings.database_url)
             database.migrate()
-            deployment = Deployment(settings, WORKERS, APIS)
+            deployment = Deployment(settings, workers, APIS)
             trial = Trial(deployment, database, random.Random(seed))
             try:
                 deployment.wait_until_ready(Registry(database))
@@ -284,7 +287,7 @@ def main() -> int:
     failed = False
     for kind in given.database:
         started = time.monotonic()
-        trial = run(kind, given.jobs, given.seed, given.seconds, pause=(0.3, 1.2), rounds=None)
+        trial = run(kind, given.jobs, given.seed, given.seconds, pause=(0.3, 1.2))
         failed |= bool(trial.faults)
         done = ", ".join(f"{name}: {count}" for name, count in sorted(trial.done.items()))
         starts = sum(worker.starts for worker in trial.deployment.workers)

@@ -1,10 +1,13 @@
 """The API does what its document says, for requests that nobody thought of."""
 
+import pytest
+
 from tests.conftest import Serving
-from tests.document import check
+from tests.document import ALL_PHASES, check
 
 
-def test_no_made_up_request_gets_an_undocumented_answer(serving: Serving) -> None:
-    code, made, text = check(serving.url, examples=1)
+@pytest.mark.parametrize(("phases", "least"), [("fuzzing", 50), pytest.param(ALL_PHASES, 1000, marks=pytest.mark.long)])
+def test_no_made_up_request_gets_an_undocumented_answer(serving: Serving, phases: str, least: int) -> None:
+    code, made, text = check(serving.url, examples=2, phases=phases)
     assert code == 0, text[-6000:]
-    assert made > 100
+    assert made > least

@@ -10,8 +10,10 @@ import httpx
 import psutil
 import pytest
 
+from service import standalone
 from service.core.errors import SettingsError
 from service.core.settings import Settings
+from service.processes import PartDied
 from service.standalone import WORKER_STOP_SECONDS, refuse_open_door
 from tests.conftest import START_SECONDS, Redis, Serving
 from tests.ports import eventually, free_port
@@ -154,12 +156,12 @@ def test_a_redis_that_is_given_is_used_and_left_alone(tmp_path: Path, own_redis:
     assert own_redis.answers()
 
 
-def test_a_redis_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
+def test_a_redis_that_cannot_be_reached_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standalone, "BROKER_SECONDS", 0.5)
     url = f"redis://127.0.0.1:{free_port()}/0"
-    with Serving(tmp_path / "home", RIGHTFIT_REDIS_URL=url) as stack:
-        code, words = stack.ended()
-    assert code == 1
-    assert f"Redis at {url} was not ready" in words
+    settings = Settings.from_env({"RIGHTFIT_HOME": str(tmp_path / "home"), "RIGHTFIT_REDIS_URL": url})
+    with pytest.raises(PartDied, match=f"Redis at {url} was not ready"), standalone.Stack(settings):
+        pass
 
 
 def test_a_bad_setting_is_told_in_one_line(tmp_path: Path) -> None:

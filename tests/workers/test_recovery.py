@@ -26,9 +26,9 @@ from workers.supervisor import Supervisor
 LIVELY: dict[str, Any] = {
     "dataset": {"id": "digits", "train_limit": 200},
     "model": {"arch": "cnn", "channels": [4], "hidden": [8], "norm": "batch"},
-    "epochs": 60,
+    "epochs": 40,
     "batch_size": 16,
-    "early_stopping": {"patience": 60},
+    "early_stopping": {"patience": 40},
     "schedule": {"name": "cosine", "warmup_epochs": 2},
     "regularization": {**EVERY_REGULARIZATION, "dropout": 0.2},
     "augmentation": EVERY_AUGMENTATION,
