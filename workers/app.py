@@ -79,8 +79,8 @@ def main() -> None:
     _set_up_logging()
     host.worker = worker = Worker(settings)
     with ExitStack() as stack:
-        stack.callback(worker.close)
         if settings.metrics_port:
             window = Window(settings.metrics_host, settings.metrics_port, worker.meters.registry, worker.ails)
             stack.enter_context(window)
+        stack.callback(worker.close)  # it can be seen until it has let go of its job
         app.worker_main(list(ARGUMENTS))

@@ -44,6 +44,7 @@ class Librarian:
     ) -> None:
         self._settings, self._catalog, self._storage, self._shelf = settings, catalog, storage, shelf
         self._wakeups, self._worker = wakeups, worker
+        self.is_busy = False  # while it holds a set
 
     def run(self, stop: threading.Event) -> None:
         """Read what there is to read, until stopped."""
@@ -67,6 +68,25 @@ class Librarian:
         reading = self._catalog.claim(self._worker, self._settings.lease_seconds)
         if reading is None:
             return None
+        self.is_busy = True
+        try:
+            self._hold(reading, stop)
+        finally:
+            self.is_busy = False
+        return reading.dataset_id
+
+    def tidy(self) -> None:
+        """Finish deletions that whoever began them has not, and drop what this machine keeps of sets that are gone."""
+        for tenant, dataset_id in self._catalog.half_deleted():
+            try:
+                self._storage.delete(f"datasets/{dataset_id}")
+            except StorageError as error:
+                log.warning("data set %s cannot be deleted now: %s", dataset_id, error)
+                continue
+            self._catalog.forget(tenant, dataset_id)
+        self._shelf.drop_gone()
+
+    def _hold(self, reading: Reading, stop: threading.Event) -> None:
         log.info("data set %s, attempt %d at reading it", reading.dataset_id, reading.attempt)
         prefix = f"datasets/{reading.dataset_id}/a{reading.attempt}"
         scratch = Scratch(self._settings.home / "scratch" / reading.dataset_id / f"a{reading.attempt}")
@@ -80,18 +100,6 @@ class Librarian:
         except LeaseLost as error:
             log.warning("%s", error)
             discard(self._storage, prefix)
-        return reading.dataset_id
-
-    def tidy(self) -> None:
-        """Finish deletions that whoever began them has not, and drop what this machine keeps of sets that are gone."""
-        for tenant, dataset_id in self._catalog.half_deleted():
-            try:
-                self._storage.delete(f"datasets/{dataset_id}")
-            except StorageError as error:
-                log.warning("data set %s cannot be deleted now: %s", dataset_id, error)
-                continue
-            self._catalog.forget(tenant, dataset_id)
-        self._shelf.drop_gone()
 
     def _read(self, reading: Reading, keeper: Keeper, folder: Path, prefix: str, stop: threading.Event) -> None:
         source, target = folder / "upload", folder / "pack"

@@ -16,6 +16,8 @@ from workers.training.parent import die_with_parent
 NEWS_SECONDS = 15.0  # how often the log says that an epoch goes on
 TELL_SECONDS = 0.5  # how often the supervisor is told that batches are trained
 
+LAST_WORDS = ("phase", "ended", "failed")  # before these come the last batches of what is over
+
 Report = Callable[[str, dict[str, Any]], None]
 
 log = logging.getLogger(__name__)
@@ -39,8 +41,8 @@ class Line:
     def report(self, kind: str, content: dict[str, Any]) -> None:
         say(kind, content)
         with self._sending:
-            if kind == "phase":  # the last batches of one that ends
-                self._connection.send(("steps", {"steps": self._steps}))
+            if kind in LAST_WORDS:
+                self._send_steps()
             self._connection.send((kind, content))
 
     def stop_reason(self) -> str | None:
@@ -60,12 +62,17 @@ class Line:
             pass
         os._exit(1)
 
+    def _send_steps(self) -> None:
+        """To be called with the lock held: a count taken before it may go out after a later one."""
+        self._connection.send(("steps", {"steps": self._steps}))
+
     def _tell(self) -> None:
         told_at, told = time.monotonic(), 0
         while True:
             time.sleep(TELL_SECONDS)
             try:
-                self.report("steps", {"steps": self._steps})
+                with self._sending:
+                    self._send_steps()
             except OSError:
                 os._exit(1)
             if (passed := time.monotonic() - told_at) >= NEWS_SECONDS:

@@ -33,7 +33,8 @@ from workers.supervisor import Supervisor
 
 STUCK_SECONDS = 60.0  # longer than any call to a database that has gone without a word
 
-GOODBYE_SECONDS = 10.0  # for each thread
+GOODBYE_SECONDS = 10.0  # for each thread that holds nothing
+LOOK_SECONDS = 0.1
 
 log = logging.getLogger(__name__)
 
@@ -68,13 +69,13 @@ class Worker:
         )
         observer = Observer(self.meters, self._tracing)
         self._supervisor = Supervisor(settings, store, storage, shelf, context, self._capacity, observer)
-        librarian = Librarian(settings, catalog, storage, shelf, wakeups, self._supervisor.worker)
+        self._librarian = Librarian(settings, catalog, storage, shelf, wakeups, self._supervisor.worker)
         self._stop = threading.Event()
         self._turned_at = time.monotonic()  # when the greeter last came round, heard or not
         self._busy = threading.Lock()
         self._threads = [
             threading.Thread(target=self._dispatcher.run, args=(self._stop,), name="dispatcher", daemon=True),
-            threading.Thread(target=librarian.run, args=(self._stop,), name="librarian", daemon=True),
+            threading.Thread(target=self._librarian.run, args=(self._stop,), name="librarian", daemon=True),
             threading.Thread(target=self._greet, name="greeter", daemon=True),
             threading.Thread(target=self._look, name="looker", daemon=True),
         ]
@@ -99,14 +100,16 @@ class Worker:
         self._supervisor.stop()
 
     def wait_until_idle(self) -> None:
-        """Return once no job is run; after `stop`, none will be."""
-        with self._busy:
-            pass
+        """Return once no job is held; after `stop`, none will be."""
+        while self._supervisor.is_busy:
+            time.sleep(LOOK_SECONDS)
 
     def close(self) -> None:
-        """Say goodbye."""
+        """Let go of the job and of the data set that are held, however long that takes, and say goodbye."""
         self._supervisor.stop()
         self._stop.set()
+        while self._supervisor.is_busy or self._librarian.is_busy:
+            time.sleep(LOOK_SECONDS)
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(GOODBYE_SECONDS)  # it may hang in a database that does not answer

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select, update
 
 from service.core.catalog import Catalog
-from service.core.database import events, jobs
+from service.core.database import Database, events, jobs
 from service.core.events import Wakeups
 from service.core.jobs import Checkpoint, Job
 from service.core.settings import Settings
@@ -22,6 +22,7 @@ from workers import warm
 from workers.librarian import Librarian
 from workers.shelf import Shelf
 from workers.supervisor import Supervisor
+from workers.worker import Worker
 
 ENDLESS = {"epochs": 100_000, "early_stopping": None, "train_loss_clean": False}
 
@@ -125,3 +126,18 @@ def bench(settings: Settings, store: Store, warm_server: tuple[ForkServerContext
     context, warmth = warm_server
     _servers.add(warmth.server_pid)
     return Bench(settings, store, context)
+
+
+@pytest.fixture
+def worker(
+    settings: Settings,
+    database: Database,
+    warm_server: tuple[ForkServerContext, warm.Warmth],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Worker]:
+    """A real one over the warm server of all tests, which it leaves alone."""
+    monkeypatch.setattr(warm, "start", lambda: warm_server)
+    monkeypatch.setattr(warm, "stop", lambda warmth: None)
+    worker = Worker(settings)
+    yield worker
+    worker.close()

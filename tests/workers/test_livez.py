@@ -2,32 +2,13 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from multiprocessing.context import ForkServerContext
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from service.core.database import Database
 from service.core.registry import Registry
-from service.core.settings import Settings
 from tests.ports import eventually
-from workers import warm
 from workers.worker import STUCK_SECONDS, Worker
-
-Started = tuple[ForkServerContext, warm.Warmth]
-
-
-@pytest.fixture
-def worker(
-    settings: Settings, database: Database, warm_server: Started, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Worker]:
-    """A real one over the warm server of all tests, which it leaves alone."""
-    monkeypatch.setattr(warm, "start", lambda: warm_server)
-    monkeypatch.setattr(warm, "stop", lambda warmth: None)
-    worker = Worker(settings)
-    yield worker
-    worker.close()
 
 
 def test_a_worker_is_well_before_it_starts_while_the_database_is_away_and_when_it_leaves(

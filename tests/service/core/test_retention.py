@@ -440,17 +440,17 @@ def test_one_process_sweeps_an_hour_and_none_while_redis_is_away(house: House, m
     several = [Retention(kept, house.database, house.store, house.catalog, house.storage) for _ in range(3)]
     with redis.Redis.from_url(house.settings.redis_url) as client:
         client.delete(retention.TURN)
-        assert retention.is_our_turn(client)
         threads = [threading.Thread(target=one.run, args=(stop,), daemon=True) for one in several]
         for thread in threads:
             thread.start()
+        stop.wait(0.3)
+        assert not client.exists(retention.TURN), "their clocks may not be set yet"
+        assert retention.is_our_turn(client)
+        assert 0 < int(client.ttl(retention.TURN)) <= retention.SWEEP_SECONDS
+        monkeypatch.setattr(clocks, "SETTLED_SECONDS", 0.0)
         stop.wait(0.5)
         assert house.is_there(job), "somebody else has had this hour's turn"
-        assert 0 < int(client.ttl(retention.TURN)) <= retention.SWEEP_SECONDS
         client.delete(retention.TURN)
-        stop.wait(0.2)
-        assert not client.exists(retention.TURN), "their clocks may not be set yet"
-        monkeypatch.setattr(clocks, "SETTLED_SECONDS", 0.0)
         assert eventually(lambda: not house.is_there(job))
         assert client.exists(retention.TURN)
         client.delete(retention.TURN)

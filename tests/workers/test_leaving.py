@@ -1,0 +1,90 @@
+"""A worker that is told to stop lets go of what it holds, however long that takes; Celery knows of neither."""
+
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from service.core.catalog import Catalog
+from service.core.database import Database
+from service.core.datasets import DatasetStatus
+from service.core.jobs import Status
+from service.core.registry import Registry
+from service.core.settings import Settings
+from service.core.spec import JobSpec
+from service.core.storage import Artifact, LocalStorage
+from service.core.store import Store
+from tests.pictures import folders, zipped
+from tests.workers.conftest import ENDLESS
+from workers import worker as workers_worker
+from workers.worker import Worker
+
+LONG = 0.8  # seconds: longer than threads that hold nothing are waited for
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return replace(settings, hint_seconds=0.1, checkpoint_seconds=0.1)
+
+
+@pytest.fixture
+def storing(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set once the storage, which takes long now, is given a file."""
+    monkeypatch.setattr(workers_worker, "GOODBYE_SECONDS", 0.1)
+    begun = threading.Event()
+    put = LocalStorage.put
+
+    def slowly(self: LocalStorage, key: str, source: Path) -> Artifact:
+        if not key.endswith("upload"):
+            begun.set()
+            time.sleep(LONG)
+        return put(self, key, source)
+
+    monkeypatch.setattr(LocalStorage, "put", slowly)
+    return begun
+
+
+def test_a_job_that_was_taken_without_a_hint_is_put_back(
+    worker: Worker, store: Store, storing: threading.Event
+) -> None:
+    job = store.submit("t", JobSpec.from_dict({"dataset": {"id": "digits"}, **ENDLESS}).filled(1))[0]
+    worker.start()
+    assert storing.wait(60)
+    worker.close()
+    left = store.get("t", job.id)
+    assert (left.status, left.losses, left.attempt) == (Status.QUEUED, (), 1)
+    assert store.checkpoints(job.id)
+
+
+def test_a_data_set_that_is_being_stored_becomes_ready(
+    worker: Worker, database: Database, settings: Settings, storing: threading.Event
+) -> None:
+    archive = settings.home / "pictures.zip"
+    archive.write_bytes(zipped(folders()))
+    catalog = Catalog(database)
+    upload = LocalStorage(settings.home / "storage").put("datasets/ds_1/upload", archive)
+    catalog.add("t", "ds_1", "a zip", "zip", upload)
+    worker.start()
+    assert storing.wait(60)
+    worker.close()
+    assert catalog.get("t", "ds_1").status is DatasetStatus.READY
+
+
+def test_a_thread_that_hangs_in_a_database_that_does_not_answer_is_left(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers_worker, "GOODBYE_SECONDS", 0.1)
+    let, began = threading.Event(), threading.Event()
+
+    def hang(*_: object, **__: object) -> None:
+        began.set()
+        let.wait(60)
+
+    monkeypatch.setattr(Registry, "greet", hang)
+    worker.start()
+    assert began.wait(60)
+    worker.close()
+    assert "greeter" in {thread.name for thread in threading.enumerate()}
+    let.set()
