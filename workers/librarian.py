@@ -44,7 +44,7 @@ class Librarian:
     ) -> None:
         self._settings, self._catalog, self._storage, self._shelf = settings, catalog, storage, shelf
         self._wakeups, self._worker = wakeups, worker
-        self.is_busy = False  # while it holds a set
+        self.holding = threading.Lock()  # locked while it holds a set
 
     def run(self, stop: threading.Event) -> None:
         """Read what there is to read, until stopped."""
@@ -68,11 +68,8 @@ class Librarian:
         reading = self._catalog.claim(self._worker, self._settings.lease_seconds)
         if reading is None:
             return None
-        self.is_busy = True
-        try:
+        with self.holding:
             self._hold(reading, stop)
-        finally:
-            self.is_busy = False
         return reading.dataset_id
 
     def tidy(self) -> None:

@@ -69,7 +69,7 @@ class Supervisor:
         self._beyond: deque[str] = deque(maxlen=MOST_BEYOND)  # jobs of a newer release, which we do not understand
         self._stopping = threading.Event()
         self._stop_by = float("inf")
-        self.is_busy = False  # while it holds a job
+        self.holding = threading.Lock()  # locked while it holds a job
         self.worker = f"{socket.gethostname()}:{os.getpid()}"
 
     def stop(self) -> None:
@@ -85,16 +85,8 @@ class Supervisor:
         lease = self._store.claim(self.worker, self._settings.lease_seconds, self._capacity, tuple(self._beyond))
         if lease is None:
             return None
-        self.is_busy = True
-        try:
-            self._hold(lease, asked)
-        finally:
-            self.is_busy = False
-        return lease.job_id
-
-    def _hold(self, lease: Lease, asked: float) -> None:
         scratch = Scratch(self._settings.home / "scratch" / lease.job_id / f"a{lease.attempt}")
-        with self._observer.watching(lease) as self._seen:
+        with self.holding, self._observer.watching(lease) as self._seen:
             log.info("job %s attempt %d claimed", lease.job_id, lease.attempt)
             try:
                 with LeaseKeeper(self._settings, self._store, lease, asked, self._observer.meters) as keeper:
@@ -102,6 +94,7 @@ class Supervisor:
             except LeaseLost as error:
                 self._seen.became(LEASE_LOST)
                 log.warning("%s; its trainer was ended, nothing more is written", error)
+        return lease.job_id
 
     def _run(self, lease: Lease, keeper: LeaseKeeper, scratch: Scratch) -> None:
         """Supervise, and let no fault of our own leave the job behind as running."""

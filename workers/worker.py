@@ -34,7 +34,6 @@ from workers.supervisor import Supervisor
 STUCK_SECONDS = 60.0  # longer than any call to a database that has gone without a word
 
 GOODBYE_SECONDS = 10.0  # for each thread that holds nothing
-LOOK_SECONDS = 0.1
 
 log = logging.getLogger(__name__)
 
@@ -101,15 +100,16 @@ class Worker:
 
     def wait_until_idle(self) -> None:
         """Return once no job is held; after `stop`, none will be."""
-        while self._supervisor.is_busy:
-            time.sleep(LOOK_SECONDS)
+        with self._supervisor.holding:
+            pass
 
     def close(self) -> None:
         """Let go of the job and of the data set that are held, however long that takes, and say goodbye."""
         self._supervisor.stop()
         self._stop.set()
-        while self._supervisor.is_busy or self._librarian.is_busy:
-            time.sleep(LOOK_SECONDS)
+        self.wait_until_idle()
+        with self._librarian.holding:
+            pass
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(GOODBYE_SECONDS)  # it may hang in a database that does not answer

@@ -14,13 +14,13 @@ from service.core.backup import LAST
 from service.core.capacity import Capacity
 from service.core.counting import counted
 from service.core.database import Database
+from service.core.expiry import DAY
 from service.core.settings import Settings
 from service.core.storage import LocalStorage, Storage
 
 LEAST_FREE = 1 << 30  # bytes of a disk
 MOST_SKEW = 30.0  # seconds; a webhook's receiver takes a few minutes for an attack, S3 refuses a quarter of an hour
 GIB = 1 << 30
-DAY = 86_400.0  # seconds
 OLD_BACKUP = 7 * DAY
 
 

@@ -115,8 +115,7 @@ class Catalog:
             live = select(jobs.c.id).where(jobs.c.dataset == dataset_id, jobs.c.status.not_in(TERMINAL))
             if job_id := c.execute(live.limit(1)).scalar():
                 raise Conflict(f"job {job_id} uses the data set; cancel it first, or wait until it ends")
-            values = {"status": DatasetStatus.DELETING, "lease_until": now() + DELETION_SECONDS}
-            c.execute(update(datasets).where(_own(tenant, dataset_id)).values(values))
+            c.execute(update(datasets).where(_own(tenant, dataset_id)).values(hidden()))
 
     def forget(self, tenant: str, dataset_id: str) -> None:
         """Drop a hidden set's record."""
@@ -225,6 +224,11 @@ def _held(reading: Reading) -> ColumnElement[bool]:
         datasets.c.attempt == reading.attempt,
         datasets.c.status == DatasetStatus.PROCESSING,
     )
+
+
+def hidden() -> dict[str, Any]:
+    """What is written into the row of a set whose deletion begins."""
+    return {"status": DatasetStatus.DELETING, "lease_until": now() + DELETION_SECONDS}
 
 
 def _own(tenant: str, dataset_id: str) -> ColumnElement[bool]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Text, and_, case, cast, exists, func, or_, select, true, update
 
-from service.core.catalog import DELETION_SECONDS
+from service.core.catalog import hidden
 from service.core.database import Database, artifacts, datasets, jobs, labels, now
 from service.core.datasets import DatasetStatus
 from service.core.jobs import TERMINAL, Status
@@ -55,10 +55,9 @@ class Expiry:
     def take_dataset(self, days: float, dataset: Expired) -> bool:
         """Whether it still is past keeping; from now on no job can name it."""
         this = datasets.c.id == dataset.id
-        hidden = {"status": DatasetStatus.DELETING, "lease_until": now() + DELETION_SECONDS}
         with self._db.write() as c:
             c.execute(select(datasets.c.id).where(this).with_for_update())  # a job that comes now is seen below
-            return c.execute(update(datasets).where(this, _is_unused(days)).values(hidden)).rowcount == 1
+            return c.execute(update(datasets).where(this, _is_unused(days)).values(hidden())).rowcount == 1
 
     def has_checkpoints(self, days: float, job: Expired) -> bool:
         """Whether it still is as it was found, past keeping."""

@@ -82,21 +82,18 @@ class Retention:
         return removed
 
     def _job(self, days: float, job: Expired) -> None:
-        if not self._expiry.take_job(days, job):
-            raise Conflict("it was used since it was found")
+        _refuse_used(self._expiry.take_job(days, job))
         delete_job(self._store, self._storage, job.tenant, job.id)
 
     def _dataset(self, days: float, dataset: Expired) -> None:
-        if not self._expiry.take_dataset(days, dataset):
-            raise Conflict("it was used since it was found")
+        _refuse_used(self._expiry.take_dataset(days, dataset))
         delete_dataset(self._catalog, self._storage, dataset.tenant, dataset.id)
 
     def _checkpoints(self, days: float, job: Expired) -> None:
         """Everything that its attempts have left and its manifest does not name; should it be retried meanwhile, the
         next attempt has a folder of its own.
         """
-        if not self._expiry.has_checkpoints(days, job):
-            raise Conflict("it was used since it was found")
+        _refuse_used(self._expiry.has_checkpoints(days, job))
         published = self._expiry.published(job.id)
         for number in range(1, job.attempt + 1):
             for found in list(self._storage.objects(f"jobs/{job.id}/a{number}")):
@@ -155,6 +152,11 @@ def _all(days: float, find: Callable[[float, int], tuple[Expired, ...]]) -> Iter
     while batch := find(days, after):
         yield from batch
         after = batch[-1].seq
+
+
+def _refuse_used(is_as_found: bool) -> None:
+    if not is_as_found:
+        raise Conflict("it was used since it was found")
 
 
 def _is_gone(remove: Callable[[float, Expired], None], days: float, found: Expired, what: str) -> bool:

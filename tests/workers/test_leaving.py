@@ -18,7 +18,6 @@ from service.core.storage import Artifact, LocalStorage
 from service.core.store import Store
 from tests.pictures import folders, zipped
 from tests.workers.conftest import ENDLESS
-from workers import worker as workers_worker
 from workers.worker import Worker
 
 LONG = 0.8  # seconds: longer than threads that hold nothing are waited for
@@ -32,7 +31,7 @@ def settings(settings: Settings) -> Settings:
 @pytest.fixture
 def storing(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Set once the storage, which takes long now, is given a file."""
-    monkeypatch.setattr(workers_worker, "GOODBYE_SECONDS", 0.1)
+    monkeypatch.setattr("workers.worker.GOODBYE_SECONDS", 0.1)
     begun = threading.Event()
     put = LocalStorage.put
 
@@ -75,7 +74,7 @@ def test_a_data_set_that_is_being_stored_becomes_ready(
 def test_a_thread_that_hangs_in_a_database_that_does_not_answer_is_left(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers_worker, "GOODBYE_SECONDS", 0.1)
+    monkeypatch.setattr("workers.worker.GOODBYE_SECONDS", 0.1)
     let, began = threading.Event(), threading.Event()
 
     def hang(*_: object, **__: object) -> None:

@@ -104,11 +104,12 @@ class Together(Group):
             "ignore", "Grad strides do not match bucket view strides"
         )  # of one channel they need not
         if self._device.type == "cpu":
-            shared = with_whole_batch_norm(model)
+            shared, devices = with_whole_batch_norm(model), None
         else:
             shared = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]  # torch leaves it so
+            devices = [self._device.index]
         self._norms = [module for module in shared.modules() if isinstance(module, nn.SyncBatchNorm | WholeBatchNorm)]
-        return DistributedDataParallel(shared, device_ids=None if self._device.type == "cpu" else [self._device.index])
+        return DistributedDataParallel(shared, device_ids=devices)
 
     @contextmanager
     def normalizing(self, count: int) -> Iterator[None]:

@@ -46,11 +46,12 @@ class Step:
         count, rows = len(labels), self._group.rows(len(labels))
         portion = self._group.portion(count)
         batch = self._seen(pixels, labels).rows(rows)
+        weight = portion * self._group.size / count  # the mean of the processes' gradients is the batch's
         with self._group.normalizing(count):
-            return self._learned(batch, portion, portion * self._group.size / count, lr)
+            return self._learned(batch, portion, weight, lr)
 
     def _learned(self, batch: Mixed, portion: float, weight: float, lr: float) -> tuple[Tensor, Tensor]:
-        """Move the weights by the gradient of the batch's mean loss times `weight`."""
+        """Learn from our rows: `weight` times the gradient of their mean loss, averaged over the processes."""
         optimizer, regularization = self._state.optimizer, self._regularization
         for group in optimizer.param_groups:
             group["lr"] = lr

@@ -15,6 +15,7 @@ from sqlalchemy import insert, text
 from service.cli import checks, main, upkeep
 from service.core.backup import LAST
 from service.core.database import Database, now, workers
+from service.core.expiry import DAY
 from service.core.settings import Settings
 from tests.ports import free_port
 from tests.servers import Postgresql
@@ -167,7 +168,7 @@ def test_what_is_kept_and_the_last_backup_are_told(live: Live, settings: Setting
     assert (str(tmp_path / "backup") in checked["words"], checked["remedy"]) == (True, "")
     last = settings.home / LAST
     told = json.loads(last.read_text())
-    last.write_text(json.dumps(told | {"made_at": time.time() - 7.1 * upkeep.DAY, "lacking": ["jobs/x"]}))
+    last.write_text(json.dumps(told | {"made_at": time.time() - 7.1 * DAY, "lacking": ["jobs/x"]}))
     old = found(env)["backup"]
     assert f"rightfit backup {tmp_path / 'backup'}" in old["remedy"]
     assert "7 days old" in old["words"]
