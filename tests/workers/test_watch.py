@@ -37,8 +37,8 @@ def test_looking_takes_a_small_share_of_the_time_however_long_the_run() -> None:
     spent, started = 0.0, time.perf_counter()
     while time.perf_counter() - started < 1.5:
         for epoch in long[:10]:
-            before = time.perf_counter()
+            before = time.thread_time()  # a machine that gives us no time meanwhile is not what is measured
             watch.add(epoch)
-            spent += time.perf_counter() - before
+            spent += time.thread_time() - before
         time.sleep(0.002)
     assert spent / (time.perf_counter() - started) < 4 * SHARE
