@@ -5,8 +5,8 @@ import shutil
 import tempfile
 from typing import Any
 
-from service.core import logs
 from service.core.settings import Settings
+from service.core.telemetry import logging_setup
 from service.standalone import refuse_open_door
 
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where several processes add up what they count
@@ -23,7 +23,7 @@ graceful_timeout = 5  # seconds for requests in flight when told to stop
 keepalive = 30  # seconds; pollers come back on the same connection
 control_socket_disable = True
 forwarder_headers = ""  # no client says where we are mounted: SCRIPT_NAME would lead around a proxy's rules for paths
-logconfig_dict = logs.configuration(settings.log_format, settings.log_level)
+logconfig_dict = logging_setup.configuration(settings.log_format, settings.log_level)
 logconfig_dict["loggers"] |= {"gunicorn.error": {"handlers": [], "propagate": True}}
 
 

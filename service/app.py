@@ -24,23 +24,23 @@ from service.api import (
     webhooks,
 )
 from service.api.context import Parts
-from service.core.ablations import Ablations
-from service.core.addresses import networks
-from service.core.catalog import Catalog
-from service.core.database import Database
-from service.core.events import Wakeups
-from service.core.keys import Keys
-from service.core.metrics import Common, new_registry
-from service.core.plan import Limits
-from service.core.queue import HintQueue
-from service.core.registry import Registry
+from service.core.actions.submit import Submission
+from service.core.broker.hints import HintQueue
+from service.core.broker.wakeups import Wakeups
+from service.core.records.plan import Limits
 from service.core.settings import Settings
+from service.core.sql.ablations import Ablations
+from service.core.sql.api_keys import Keys
+from service.core.sql.datasets import Catalog
+from service.core.sql.engine import Database
+from service.core.sql.jobs.store import Store
+from service.core.sql.webhook_messages import Webhooks
+from service.core.sql.worker_registry import Registry
 from service.core.storage import open_storage
-from service.core.store import Store
-from service.core.submission import Submission
-from service.core.tracing import Tracing
-from service.core.webhooks import Webhooks
-from service.courier import Courier
+from service.core.telemetry.metrics import Common, new_registry
+from service.core.telemetry.tracing import Tracing
+from service.core.webhooks.addresses import networks
+from service.core.webhooks.sender import Courier
 from service.predictor import Predictor
 from service.rates import Rates
 from service.schemas.fields import Tagged

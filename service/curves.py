@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import plotext
 
-from service.core.history import Epoch
+from service.core.records.epoch import Epoch
 
 WIDTH, HEIGHT = 80, 20
 CURVES = {"train_loss": ".", "train_loss_clean": "+", "val_loss": "o"}

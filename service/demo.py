@@ -16,8 +16,8 @@ from rich.table import Table
 
 from service import curves
 from service.client import Rightfit
-from service.core.history import Epoch
-from service.core.results import BEST_MODEL, REPORT
+from service.core.records.artifact_names import BEST_MODEL, REPORT
+from service.core.records.epoch import Epoch
 from service.core.settings import Settings
 from service.standalone import Stack
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from service.core.diagnosis import Note
-from service.core.history import Epoch
-from service.core.jobs import Job
+from service.core.records.epoch import Epoch
+from service.core.records.job import Job
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,8 +12,8 @@ from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
+from service.core.circuit_breaker import Mute
 from service.core.errors import TooMany
-from service.core.muting import Mute
 
 MUTE_SECONDS = 5.0  # after a failure, how long Redis is left alone
 TIMEOUTS: dict[str, Any] = {"socket_connect_timeout": 1.0, "socket_timeout": 1.0}

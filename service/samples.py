@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.core.datasets import INDEX, PIXELS, Dataset
+from service.core.records.dataset import INDEX, PIXELS, Dataset
 from service.core.storage import Storage
 
 CLASSES, OF_A_CLASS = 10, 6

@@ -16,11 +16,11 @@ from types import TracebackType
 import httpx
 import redis
 
-from service.core.database import Database, redacted
 from service.core.errors import SettingsError
-from service.core.registry import Registry
 from service.core.settings import Settings
-from service.core.store import Store
+from service.core.sql.engine import Database, redacted
+from service.core.sql.jobs.store import Store
+from service.core.sql.worker_registry import Registry
 from service.processes import Interrupted, Part, PartDied, StopSign, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -15,8 +15,8 @@ from uuid import uuid4
 from flask import Flask, Response, g, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from service.core import correlation
-from service.core.tracing import SERVER, Span, Tracing
+from service.core.telemetry import correlation
+from service.core.telemetry.tracing import SERVER, Span, Tracing
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

@@ -8,10 +8,10 @@ from functools import partial
 
 from service.api.context import Parts
 from service.app import create_app
-from service.core.dispatcher import Dispatcher
-from service.core.metrics import REAPER
-from service.core.retention import Retention
+from service.core.actions.dispatcher import Dispatcher
+from service.core.actions.retention import Retention
 from service.core.settings import Settings
+from service.core.telemetry.metrics import REAPER
 
 COURIERS = 4  # threads that send messages
 

@@ -15,9 +15,9 @@ import psutil
 import pytest
 from hypothesis import settings as hypothesis_settings
 
-from service.core.database import Database
 from service.core.settings import Settings
-from service.core.store import Store
+from service.core.sql.engine import Database
+from service.core.sql.jobs.store import Store
 from service.standalone import broker_binary
 from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, POSTGRESQL, ROOT, S3_BUCKET, SQLITE, Postgresql, postgresql, s3

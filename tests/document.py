@@ -11,9 +11,9 @@ import sys
 import tempfile
 from dataclasses import replace
 
-from service.core.database import Database
-from service.core.keys import Keys, Scope
 from service.core.settings import Settings
+from service.core.sql.api_keys import Keys, Scope
+from service.core.sql.engine import Database
 from service.standalone import Stack
 from tests.servers import ROOT
 

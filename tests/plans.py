@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import event
 
-from service.core.database import Database
+from service.core.sql.engine import Database
 
 EXPLAINED = ("SELECT", "UPDATE", "DELETE", "WITH")
 

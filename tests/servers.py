@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from moto.server import ThreadedMotoServer
 
-from service.core.database import Database
+from service.core.sql.engine import Database
 from tests.ports import eventually, free_port
 
 LIFELINE = (sys.executable, "-m", "service.lifeline", str(os.getpid()))  # what a test starts ends with the tests

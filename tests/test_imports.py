@@ -6,8 +6,8 @@ import sys
 import grimp
 
 OURS_IN_TRAINING = (
-    "service.core.spec", "service.core.errors", "service.core.stopping", "service.core.datasets",
-    "service.core.builtin",
+    "service.core.spec", "service.core.errors", "service.core.spec.early_stopping", "service.core.records.dataset",
+    "service.core.records.builtin_datasets",
 )  # fmt: skip
 
 
@@ -23,7 +23,7 @@ def test_there_is_no_torch_behind_the_api() -> None:
 
 
 def test_there_is_no_flask_behind_the_core_or_the_trainer() -> None:
-    core = "service.core.store, service.core.queue, service.core.events"
+    core = "service.core.sql.jobs.store, service.core.broker.hints, service.core.broker.wakeups"
     assert not {"flask", "marshmallow"} & modules_after(f"import {core}, workers.trainer")
 
 

@@ -9,7 +9,7 @@ import pytest
 from kombu.exceptions import ContentDisallowed
 from kombu.serialization import loads
 
-from service.core.queue import make_celery
+from service.core.broker.hints import make_celery
 from tests.servers import ROOT
 
 PAGE = ROOT / "service" / "docs" / "security.md"

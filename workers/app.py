@@ -8,9 +8,9 @@ from typing import Any
 
 from celery import signals
 
-from service.core import logs
-from service.core.queue import make_celery
+from service.core.broker.hints import make_celery
 from service.core.settings import Settings
+from service.core.telemetry import logging_setup
 from workers import tasks
 from workers.window import Window
 from workers.worker import Worker
@@ -47,7 +47,7 @@ tasks.register(app, host.run_next)
 
 @signals.setup_logging.connect
 def _set_up_logging(**kwargs: Any) -> None:
-    logs.set_up(settings.log_format, settings.log_level)
+    logging_setup.set_up(settings.log_format, settings.log_level)
 
 
 @signals.worker_ready.connect

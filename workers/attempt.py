@@ -15,14 +15,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from service.core.builtin import CONTENTS_OF
-from service.core.datasets import Contents
 from service.core.diagnosis import Case, diagnose
 from service.core.errors import CheckpointMismatch, DeviceUnavailable, SpecNotUnderstood
-from service.core.facts import Facts
-from service.core.history import Epoch
-from service.core.jobs import StopReason
-from service.core.results import ONNX, REPORT, SAFETENSORS, SPLIT
+from service.core.records.artifact_names import ONNX, REPORT, SAFETENSORS, SPLIT
+from service.core.records.builtin_datasets import CONTENTS_OF
+from service.core.records.dataset import Contents
+from service.core.records.epoch import Epoch
+from service.core.records.facts import Facts
+from service.core.records.job import StopReason
 from service.core.spec import JobSpec, unknown_parts
 from workers.energy import meter
 from workers.line import Report

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from service.core.errors import Invalid, RightfitError, TrainingError
-from service.core.plan import GIB, UNLIMITED, plan
+from service.core.records.plan import GIB, UNLIMITED, plan
 from service.core.spec import JobSpec
 from workers.attempt import contents_of
 from workers.training.loop import Fitted

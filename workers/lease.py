@@ -11,9 +11,9 @@ from typing import Self
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.errors import LeaseLost
-from service.core.jobs import Wish
+from service.core.records.job import Wish
 from service.core.settings import Settings
-from service.core.store import Lease, Store
+from service.core.sql.jobs.store import Lease, Store
 from workers.meters import Meters
 
 LOOK_SECONDS = 1.0  # how often the owner's wish is read between two renewals

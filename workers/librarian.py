@@ -15,12 +15,12 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from service.core.catalog import READERS, Catalog, Reading
-from service.core.datasets import CONTENTS, INDEX, PIXELS, Contents, DatasetError
+from service.core.broker.wakeups import Wakeups
 from service.core.errors import LeaseLost, StorageError
-from service.core.events import Wakeups
-from service.core.repeating import attempt
+from service.core.records.dataset import CONTENTS, INDEX, PIXELS, Contents, DatasetError
+from service.core.resilience import attempt
 from service.core.settings import Settings
+from service.core.sql.datasets import READERS, Catalog, Reading
 from service.core.storage import Storage, discard
 from workers.lease import Keeper
 from workers.scratch import Scratch

@@ -2,8 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from service.core.history import Epoch
-from service.core.metrics import Common, new_registry
+from service.core.records.epoch import Epoch
+from service.core.telemetry.metrics import Common, new_registry
 
 PUT_BACK, LEASE_LOST, LOST = "put_back", "lease_lost", "lost"  # how an attempt can end beside a job's statuses
 OUTCOMES = ("succeeded", "failed", "cancelled", PUT_BACK, LEASE_LOST, LOST)

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 
 import structlog
 
-from service.core.correlation import trace_id
-from service.core.history import Epoch
-from service.core.jobs import Phase, Status
-from service.core.metrics import SUPERVISOR
-from service.core.store import Lease
-from service.core.tracing import CONSUMER, Span, Tracing, Value
+from service.core.records.epoch import Epoch
+from service.core.records.job import Phase, Status
+from service.core.sql.jobs.store import Lease
+from service.core.telemetry.correlation import trace_id
+from service.core.telemetry.metrics import SUPERVISOR
+from service.core.telemetry.tracing import CONSUMER, Span, Tracing, Value
 from workers.meters import LEASE_LOST, LOST, Meters
 
 

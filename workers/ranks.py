@@ -18,7 +18,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from service.core.jobs import StopReason
+from service.core.records.job import StopReason
 from workers.attempt import pick_device, run, understood
 from workers.conclusion import Ending, conclusion, failure, told
 from workers.line import Line, die_with_supervisor

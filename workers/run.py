@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
-from service.core.jobs import Failure, Outcome, Phase, Status, StopReason
+from service.core.records.job import Failure, Outcome, Phase, Status, StopReason
 from workers.warm import RELEASED
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.core.results import BEST_MODEL
+from service.core.records.artifact_names import BEST_MODEL
 
 OWNER = ".owner"  # locked by the worker as long as it needs the folder
 KEPT = 2  # checkpoints; the supervisor copies one while the trainer may write the next

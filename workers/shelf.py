@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from service.core.builtin import BUILT_IN
-from service.core.catalog import Catalog
 from service.core.errors import NotFound
+from service.core.records.builtin_datasets import BUILT_IN
+from service.core.sql.datasets import Catalog
 from service.core.storage import Storage
 
 READY = ".ready"

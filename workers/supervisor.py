@@ -21,16 +21,16 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from service.core.capacity import Capacity
-from service.core.changes import too_often
 from service.core.errors import CheckpointMismatch, LeaseLost, ObjectMissing, SpecNotUnderstood, StorageError
-from service.core.history import Epoch
-from service.core.jobs import Checkpoint, Failure, Loss, Outcome, Phase, Status, StopReason, Wish, superfluous
-from service.core.logbook import LogLine
-from service.core.results import BEST_MODEL
+from service.core.records.artifact_names import BEST_MODEL
+from service.core.records.capacity import Capacity
+from service.core.records.epoch import Epoch
+from service.core.records.job import Checkpoint, Failure, Loss, Outcome, Phase, Status, StopReason, Wish, superfluous
 from service.core.settings import Settings
+from service.core.sql.jobs.job_logs import LogLine
+from service.core.sql.jobs.store import Lease, Store
+from service.core.sql.jobs.transitions import too_often
 from service.core.storage import Artifact, Storage, discard
-from service.core.store import Lease, Store
 from workers.lease import LeaseKeeper
 from workers.meters import LEASE_LOST, LOST, PUT_BACK
 from workers.observer import Attempt, Observer

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from celery import Celery
 
-from service.core.queue import TRAIN
+from service.core.broker.hints import TRAIN
 
 
 def register(app: Celery, run_next: Callable[[str], object]) -> None:

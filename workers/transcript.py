@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from service.core.logbook import KEPT, OUTPUT, LogLine
+from service.core.sql.jobs.job_logs import KEPT, OUTPUT, LogLine
 
 LONGEST = 2_000  # characters of a message
 LEVELS = ("debug", "info", "warning", "error", "critical", OUTPUT)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from service.core.results import BEST_MODEL, REPORT
+from service.core.records.artifact_names import BEST_MODEL, REPORT
 from service.core.spec import JobSpec, Torchvision
 from workers.training.checkpoint import load_tensors
 from workers.training.data import Places

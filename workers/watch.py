@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from service.core.diagnosis import diagnose
-from service.core.facts import Facts
-from service.core.history import Epoch
+from service.core.records.epoch import Epoch
+from service.core.records.facts import Facts
 
 SHARE = 0.005  # of the run's time that is spent on looking at it
 TOLD = ("verdict", "confidence", "onset_epoch", "summary", "is_final")

@@ -9,19 +9,19 @@ from importlib import metadata
 from prometheus_client import ProcessCollector
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.core.capacity import Capacity
-from service.core.catalog import Catalog
-from service.core.database import Database
-from service.core.dispatcher import Dispatcher
-from service.core.events import Wakeups
-from service.core.metrics import REAPER, Surroundings
-from service.core.queue import HintQueue
-from service.core.registry import Registry
-from service.core.repeating import repeat
+from service.core.actions.dispatcher import Dispatcher
+from service.core.broker.hints import HintQueue
+from service.core.broker.wakeups import Wakeups
+from service.core.records.capacity import Capacity
+from service.core.resilience import repeat
 from service.core.settings import Settings
+from service.core.sql.datasets import Catalog
+from service.core.sql.engine import Database
+from service.core.sql.jobs.store import Store
+from service.core.sql.worker_registry import Registry
 from service.core.storage import open_storage
-from service.core.store import Store
-from service.core.tracing import Tracing
+from service.core.telemetry.metrics import REAPER, Surroundings
+from service.core.telemetry.tracing import Tracing
 from workers import warm
 from workers.gpus import Gpus
 from workers.librarian import Librarian

@@ -12,11 +12,11 @@ from service.api.blueprint import Blueprint
 from service.api.context import parts
 from service.api.idempotency import idempotency, submitted
 from service.auth import tenant
-from service.core.ablations import AblationStatus
-from service.core.conclusions import conclude
 from service.core.errors import NotFound
-from service.core.factors import Designer
-from service.core.jobs import TERMINAL, Status
+from service.core.experiments.conclusions import conclude
+from service.core.experiments.design import Designer
+from service.core.records.job import TERMINAL, Status
+from service.core.sql.ablations import AblationStatus
 from service.schemas.ablations import (
     AblationListSchema,
     AblationRequestSchema,

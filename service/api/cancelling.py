@@ -4,7 +4,7 @@ import logging
 
 from service.api.context import parts
 from service.core.errors import StorageError
-from service.core.jobs import Job, superfluous
+from service.core.records.job import Job, superfluous
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from typing import Any
 from service.api.blueprint import Blueprint
 from service.api.context import parts
 from service.auth import tenant
-from service.core.comparison import Comparison, compare
+from service.core.experiments.comparison import Comparison, compare
 from service.schemas.compare import CompareQuerySchema, ComparisonSchema
 
 blueprint = Blueprint("compare", __name__, url_prefix="/v1/compare", description="Jobs beside each other")

@@ -5,8 +5,8 @@ from typing import Any
 from service.api.blueprint import Blueprint
 from service.api.context import parts
 from service.auth import tenant
-from service.core.counterfactual import recorded, replay
 from service.core.errors import Conflict
+from service.core.experiments.counterfactual import recorded, replay
 from service.schemas.counterfactual import CounterfactualQuerySchema, CounterfactualSchema
 
 blueprint = Blueprint("counterfactual", __name__, url_prefix="/v1/jobs", description="What other settings would do")

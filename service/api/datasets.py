@@ -11,9 +11,9 @@ from service.api.blueprint import Blueprint
 from service.api.context import parts
 from service.api.uploads import received
 from service.auth import tenant
-from service.core.builtin import BUILT_IN
-from service.core.deleting import delete_dataset
+from service.core.actions.delete import delete_dataset
 from service.core.errors import NotFound
+from service.core.records.builtin_datasets import BUILT_IN
 from service.core.storage import discard
 from service.schemas.datasets import DatasetListSchema, DatasetSchema, UploadQuerySchema
 from service.schemas.pages import PageQuerySchema, cursor

@@ -11,13 +11,13 @@ from service.api.context import parts
 from service.api.findings import case, diagnosed
 from service.api.idempotency import idempotency, submitted
 from service.auth import tenant
-from service.core.arrivals import Origin
+from service.core.actions.same_split import learnt_from
 from service.core.diagnosis import Advice, Diagnosis
 from service.core.errors import Invalid
-from service.core.experience import learnt_from
-from service.core.forking import Change, advised, changed
-from service.core.history import Epoch
-from service.core.jobs import Job
+from service.core.experiments.fork import Change, advised, changed
+from service.core.records.epoch import Epoch
+from service.core.records.job import Job
+from service.core.sql.jobs.insert import Origin
 from service.schemas.diagnosis import DiagnosisSchema, ForkSchema, LineageSchema
 from service.schemas.jobs import SUBMITTED, JobSchema, SubmitHeadersSchema, links
 from service.schemas.patches import read_spec

@@ -17,7 +17,7 @@ from service.api.blueprint import Blueprint
 from service.api.context import Parts, parts
 from service.auth import tenant
 from service.core.errors import Fault, Invalid, NotFound
-from service.core.store import Event
+from service.core.sql.jobs.store import Event
 from service.schemas.events import EventsQuerySchema, EventsSchema
 from service.schemas.jobs import told_time
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from service.api.context import parts
 from service.core.diagnosis import Case, Diagnosis, diagnose
-from service.core.history import Epoch
-from service.core.jobs import Job
+from service.core.records.epoch import Epoch
+from service.core.records.job import Job
 
 
 def diagnosed(job: Job, epochs: Sequence[Epoch]) -> Diagnosis:

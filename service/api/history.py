@@ -14,8 +14,8 @@ from service.api.blueprint import Blueprint
 from service.api.context import parts
 from service.api.findings import diagnosed
 from service.auth import tenant
-from service.core.history import COLUMNS, Epoch
-from service.core.sampling import sampled
+from service.core.records.downsample import sampled
+from service.core.records.epoch import COLUMNS, Epoch
 from service.schemas.jobs import HistoryQuerySchema, HistorySchema
 
 blueprint = Blueprint("history", __name__, url_prefix="/v1/jobs", description="Losses, epoch by epoch")

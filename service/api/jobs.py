@@ -12,8 +12,8 @@ from service.api.blueprint import Blueprint
 from service.api.context import parts
 from service.api.idempotency import idempotency, submitted
 from service.auth import tenant
-from service.core.deleting import delete_job
-from service.core.jobs import Job, Status
+from service.core.actions.delete import delete_job
+from service.core.records.job import Job, Status
 from service.core.spec import JobSpec
 from service.schemas.jobs import (
     SUBMITTED,

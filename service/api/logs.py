@@ -7,7 +7,7 @@ from flask import Response
 from service.api.blueprint import Blueprint
 from service.api.context import parts
 from service.auth import tenant
-from service.core.logbook import Entry
+from service.core.sql.jobs.job_logs import Entry
 from service.schemas.jobs import told_time
 from service.schemas.logs import LogsQuerySchema, LogsSchema
 

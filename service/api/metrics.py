@@ -8,11 +8,11 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.api.context import parts
-from service.core.census import Census
-from service.core.database import Database
-from service.core.metrics import Surroundings
 from service.core.settings import Settings
-from service.standing import Standing
+from service.core.sql.engine import Database
+from service.core.sql.queue_stats import Census
+from service.core.telemetry.metrics import Surroundings
+from service.core.telemetry.queue_metrics import Standing
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # set by deploy/gunicorn.conf.py where several processes serve
 

@@ -9,7 +9,7 @@ from service.api.blueprint import Blueprint
 from service.api.context import parts
 from service.auth import tenant
 from service.core.errors import Conflict, Fault, Invalid
-from service.core.results import ONNX, REPORT
+from service.core.records.artifact_names import ONNX, REPORT
 from service.predictor import Picture
 from service.schemas.predict import PredictionsSchema
 

@@ -19,7 +19,7 @@ from werkzeug.exceptions import (
 from service.api.context import parts
 from service.auth import tenant
 from service.core.errors import Fault, Invalid, QuotaExceeded
-from service.core.usage import RETRY_SECONDS
+from service.core.sql.usage import RETRY_SECONDS
 
 BLOCK = 1 << 20
 LONGEST_SECONDS = 3600.0

@@ -17,12 +17,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.cli import upkeep
 from service.cli.check import Check
 from service.client import LOOPBACK, NotRightfit, UnusableKey, bearer, document
-from service.core.counting import counted
-from service.core.database import Database, redacted
 from service.core.errors import RightfitError, SettingsError
-from service.core.registry import Registry
 from service.core.settings import Settings
+from service.core.sql.engine import Database, redacted
+from service.core.sql.worker_registry import Registry
 from service.core.storage import LocalStorage, Storage, open_storage
+from service.core.text import counted
 from service.standalone import broker_binary, refuse_open_door
 
 SECONDS = 5.0  # for any answer

@@ -10,12 +10,12 @@ import click
 
 from service.cli.edge import FAILED
 from service.cli.session import Session, json_option
-from service.core.counting import counted
 from service.core.settings import Settings
+from service.core.text import counted
 
 if TYPE_CHECKING:
-    from service.core.backup import Backup
-    from service.core.database import Database
+    from service.core.actions.backup import Backup
+    from service.core.sql.engine import Database
     from service.core.storage import Storage
 
 FOLDER = click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
@@ -31,7 +31,7 @@ def backup(session: Session, folder: Path) -> None:
     FOLDER is new, empty, or a former backup, which is brought up to date: only what is new is copied. The exit code is
     1 where the storage has lost a file: it is told, and everything else is in the backup.
     """
-    from service.core.backup import back_up  # noqa: PLC0415 - see service/cli/__init__.py
+    from service.core.actions.backup import back_up  # noqa: PLC0415 - see service/cli/__init__.py
 
     with _places() as (settings, database, storage):
         made = back_up(database, storage, settings.home, folder.resolve(), _say(session))
@@ -48,7 +48,7 @@ def backup(session: Session, folder: Path) -> None:
 @click.pass_obj
 def restore(session: Session, folder: Path) -> None:
     """Bring the backup in FOLDER to where the settings say, which has no database yet; then start the stack."""
-    from service.core.backup import restore as bring_back  # noqa: PLC0415 - see service/cli/__init__.py
+    from service.core.actions.backup import restore as bring_back  # noqa: PLC0415 - see service/cli/__init__.py
 
     with _places() as (settings, database, storage):
         made = bring_back(database, storage, folder.resolve(), _say(session))
@@ -62,7 +62,7 @@ def restore(session: Session, folder: Path) -> None:
 @click.pass_obj
 def verify(session: Session) -> None:
     """Read every file that the database names and compare its SHA-256; the exit code is 1 where one is missing."""
-    from service.core.inventory import missing, named  # noqa: PLC0415 - see service/cli/__init__.py
+    from service.core.sql.stored_files import missing, named  # noqa: PLC0415 - see service/cli/__init__.py
 
     with _places() as (_, database, storage):
         faults, count = missing(database, storage), len(named(database))
@@ -74,7 +74,7 @@ def verify(session: Session) -> None:
 
 @contextmanager
 def _places() -> "Iterator[tuple[Settings, Database, Storage]]":
-    from service.core.database import Database  # noqa: PLC0415 - see service/cli/__init__.py
+    from service.core.sql.engine import Database  # noqa: PLC0415 - see service/cli/__init__.py
     from service.core.storage import open_storage  # noqa: PLC0415 - likewise
 
     settings = Settings.from_env()

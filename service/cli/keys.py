@@ -14,7 +14,7 @@ from service.core.errors import SettingsError
 from service.core.settings import Settings
 
 if TYPE_CHECKING:
-    from service.core.keys import Key, Keys
+    from service.core.sql.api_keys import Key, Keys
 
 DAY = 86_400.0  # seconds
 SCOPES = ("read", "write", "admin")
@@ -41,7 +41,7 @@ def keys() -> None:
 @click.pass_obj
 def create(session: Session, tenant: str, name: str, scopes: tuple[str, ...], days: float | None) -> None:
     """Make a key for TENANT and print it, this once."""
-    from service.core.keys import TENANT, Scope  # noqa: PLC0415 - see service/cli/__init__.py
+    from service.core.sql.api_keys import TENANT, Scope  # noqa: PLC0415 - see service/cli/__init__.py
 
     if not TENANT.fullmatch(tenant):
         raise click.BadParameter(
@@ -83,8 +83,8 @@ def revoke(session: Session, key_id: str) -> None:
 
 @contextmanager
 def _keys() -> "Iterator[Keys]":
-    from service.core.database import Database  # noqa: PLC0415 - see service/cli/__init__.py
-    from service.core.keys import Keys  # noqa: PLC0415 - likewise
+    from service.core.sql.api_keys import Keys  # noqa: PLC0415 - likewise
+    from service.core.sql.engine import Database  # noqa: PLC0415 - see service/cli/__init__.py
 
     settings = Settings.from_env()
     database = Database(settings.database_url)

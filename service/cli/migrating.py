@@ -21,8 +21,8 @@ def migrate(session: Session, seconds: float) -> None:
 
     Safe to repeat, and from several places at once. Older workers and APIs go on with it: a migration only adds.
     """
-    from service.core.database import Database, redacted  # noqa: PLC0415 - see service/cli/__init__.py
     from service.core.settings import Settings  # noqa: PLC0415 - likewise
+    from service.core.sql.engine import Database, redacted  # noqa: PLC0415 - see service/cli/__init__.py
 
     database = Database(Settings.from_env().database_url)
     try:

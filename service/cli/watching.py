@@ -12,7 +12,7 @@ from service.cli import words
 from service.cli.edge import FAILED, INTERRUPTED
 from service.cli.session import Session
 from service.client import Json, Rightfit
-from service.core.history import Epoch
+from service.core.records.epoch import Epoch
 
 REDRAW_SECONDS = 1.0  # between two drawings of the curves
 CURVES_HEIGHT = 32  # lines of a terminal that has room for them

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from service.core.addresses import networks
 from service.core.errors import SettingsError
-from service.core.jobs import Retries
-from service.core.logs import FORMATS, LEVELS
-from service.core.quotas import Quotas
+from service.core.records.job import Retries
+from service.core.records.quotas import Quotas
+from service.core.telemetry.logging_setup import FORMATS, LEVELS
+from service.core.webhooks.addresses import networks
 
 REDIS_URL = re.compile(r"rediss?://([^/?#@]*@)?([^/?#@:\[\]]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?(/\d*)?")
 

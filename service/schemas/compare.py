@@ -2,7 +2,7 @@
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from service.core.comparison import Standing
+from service.core.experiments.comparison import Standing
 from service.schemas.commas import Commas
 from service.schemas.fields import Text
 from service.schemas.jobs import WasteSchema, Word

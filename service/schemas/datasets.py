@@ -2,7 +2,7 @@
 
 from marshmallow import Schema, fields, validate
 
-from service.core.datasets import Dataset, DatasetStatus
+from service.core.records.dataset import Dataset, DatasetStatus
 from service.schemas.fields import Text
 from service.schemas.jobs import Timestamp, Word
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
-from service.core.jobs import Job, Status
+from service.core.records.job import Job, Status
 from service.core.spec.job import MOST_GPUS
 from service.schemas.fields import Text
 from service.schemas.pages import PageQuerySchema

@@ -7,8 +7,8 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from service.core.errors import Invalid
-from service.core.patching import is_too_large
 from service.core.spec import JobSpec
+from service.core.spec.patch import is_too_large
 from service.schemas.fields import ShortList, Text
 from service.schemas.problem import faults
 from service.schemas.spec import JobSpecSchema

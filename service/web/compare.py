@@ -6,8 +6,8 @@ from flask import request
 
 from service.api.context import parts
 from service.auth import tenant
-from service.core.comparison import compare as compared
-from service.core.differences import differing
+from service.core.experiments.comparison import compare as compared
+from service.core.spec.diff import differing
 from service.schemas.compare import FEWEST, MOST
 from service.web.blueprint import blueprint, page
 from service.web.words import titles

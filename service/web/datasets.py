@@ -5,8 +5,8 @@ from flask import url_for
 from service.api.context import parts
 from service.api.uploads import TYPES
 from service.auth import tenant
-from service.core.builtin import BUILT_IN
-from service.core.datasets import PIXELS
+from service.core.records.builtin_datasets import BUILT_IN
+from service.core.records.dataset import PIXELS
 from service.samples import CLASSES, OF_A_CLASS
 from service.schemas.pages import MAX_PAGE
 from service.web.blueprint import blueprint, page

@@ -7,8 +7,8 @@ from flask import request, url_for
 
 from service.api.context import parts
 from service.auth import tenant
-from service.core.builtin import BUILT_IN
-from service.core.datasets import DatasetStatus
+from service.core.records.builtin_datasets import BUILT_IN
+from service.core.records.dataset import DatasetStatus
 from service.schemas.pages import MAX_PAGE
 from service.web.blueprint import blueprint, page
 from service.web.options import ESSENTIAL, archs, sections

@@ -9,7 +9,7 @@ from flask import request, url_for
 from service.api.context import parts
 from service.auth import tenant
 from service.core.errors import Fault, Invalid
-from service.core.jobs import Job, Status
+from service.core.records.job import Job, Status
 from service.schemas.pages import cursor
 from service.web.blueprint import blueprint, page
 from service.web.sparkline import path

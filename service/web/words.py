@@ -9,8 +9,8 @@ from typing import Any
 from flask import Flask
 from jinja2 import StrictUndefined
 
-from service.core.jobs import Job, Status
-from service.core.lineage import Relative
+from service.core.records.job import Job, Status
+from service.core.sql.jobs.lineage import Relative
 from service.schemas.jobs import told_time
 
 NOTHING = "\u2013"  # an en dash

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from service.core.database import Database
 from service.core.spec import JobSpec
-from service.core.store import Store
+from service.core.sql.engine import Database
+from service.core.sql.jobs.store import Store
 from tests.servers import postgresql
 
 SIZES = (100, 1_000, 10_000)

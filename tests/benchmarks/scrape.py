@@ -23,9 +23,9 @@ from typing import Any
 import httpx
 from sqlalchemy import func, insert, select
 
-from service.core.database import Database, events, jobs, workers
 from service.core.settings import Settings
 from service.core.spec import JobSpec
+from service.core.sql.engine import Database, events, jobs, workers
 from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, ROOT, postgresql
 

@@ -27,16 +27,16 @@ from sqlalchemy import Engine, event
 
 from service.api.context import Parts
 from service.app import create_app
-from service.core.database import Database
-from service.core.dispatcher import Dispatcher
-from service.core.history import Epoch
-from service.core.jobs import Outcome, Phase, Status, StopReason
-from service.core.logbook import LogLine
-from service.core.queue import HintQueue
-from service.core.registry import Registry
+from service.core.actions.dispatcher import Dispatcher
+from service.core.broker.hints import HintQueue
+from service.core.records.epoch import Epoch
+from service.core.records.job import Outcome, Phase, Status, StopReason
 from service.core.settings import Settings
+from service.core.sql.engine import Database
+from service.core.sql.jobs.job_logs import LogLine
+from service.core.sql.jobs.store import Lease, Store
+from service.core.sql.worker_registry import Registry
 from service.core.storage import Artifact
-from service.core.store import Lease, Store
 from tests.benchmarks.machine import processor
 from tests.conftest import Redis
 from tests.ports import eventually, free_port
@@ -111,7 +111,7 @@ def calls(parts: Parts, client: FlaskClient) -> Iterator[tuple[str, Callable[[],
 
 
 def checkpoint(number: int) -> Any:
-    from service.core.jobs import Checkpoint  # noqa: PLC0415
+    from service.core.records.job import Checkpoint  # noqa: PLC0415
 
     file = Artifact("last.pt", f"jobs/x/a1/checkpoints/{number}/last.pt", 3, "abc", "application/octet-stream")
     return Checkpoint(file, None, number, None)

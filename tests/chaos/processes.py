@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from service.core.registry import Registry
 from service.core.settings import Settings
+from service.core.sql.worker_registry import Registry
 from service.standalone import broker_binary
 from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, ROOT

@@ -26,10 +26,10 @@ import psutil
 import redis
 from sqlalchemy import func, select
 
-from service.core.database import Database, events, jobs
-from service.core.queue import QUEUE, HintQueue
-from service.core.registry import Registry
+from service.core.broker.hints import QUEUE, HintQueue
 from service.core.settings import Settings
+from service.core.sql.engine import Database, events, jobs
+from service.core.sql.worker_registry import Registry
 from tests.chaos.processes import Deployment
 from tests.servers import EVERYTHING_PUBLISHED, S3_BUCKET, postgresql, s3
 

@@ -8,13 +8,13 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from service.core.capacity import Capacity
-from service.core.catalog import Catalog
-from service.core.database import Database
-from service.core.jobs import Outcome, Status, StopReason
+from service.core.records.capacity import Capacity
+from service.core.records.job import Outcome, Status, StopReason
 from service.core.spec import JobSpec
+from service.core.sql.datasets import Catalog
+from service.core.sql.engine import Database
+from service.core.sql.jobs.store import Store
 from service.core.storage import Artifact
-from service.core.store import Store
 from tests.deploy.facts import stopping_seconds
 from tests.deploy.kubernetes import SECRETS, configured, container, one, secrets
 from tests.servers import Postgresql

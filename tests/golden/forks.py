@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from service.client import Rightfit
-from service.core.effects import t_quantile
+from service.core.experiments.statistics import t_quantile
 from service.core.settings import Settings
 from service.standalone import Stack
 

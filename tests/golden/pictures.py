@@ -13,8 +13,8 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from service.core.diagnosis import Verdict, diagnose
-from service.core.facts import Facts
-from service.core.history import Epoch
+from service.core.records.epoch import Epoch
+from service.core.records.facts import Facts
 from service.docs import VERDICTS
 from service.pictures import CURVES, PURPLE
 from tests.golden.runs import FILE

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from service.core.history import Epoch
+from service.core.records.epoch import Epoch
 from service.core.spec import JobSpec
 from workers.training.data.digits import load
 from workers.training.data.images import ImageSet

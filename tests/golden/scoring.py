@@ -14,8 +14,8 @@ from typing import Any
 from service.core.diagnosis import Rules, Verdict, diagnose
 from service.core.diagnosis.curves import Curve
 from service.core.diagnosis.findings import View, findings
-from service.core.facts import Facts
-from service.core.history import Epoch
+from service.core.records.epoch import Epoch
+from service.core.records.facts import Facts
 from tests.golden import synthetic
 from tests.golden.labels import AS_WELL, LABELS
 from tests.golden.runs import FILE, SEEDS

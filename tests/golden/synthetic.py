@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from service.core.diagnosis import Verdict
-from service.core.facts import Facts
-from service.core.history import Epoch
+from service.core.records.epoch import Epoch
+from service.core.records.facts import Facts
 
 Shape = Callable[[float], tuple[float, float, float]]  # of progress from 0 to 1: training and validation loss, accuracy
 

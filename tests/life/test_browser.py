@@ -9,8 +9,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from service.core.database import Database
-from service.core.keys import Keys, Scope
+from service.core.sql.api_keys import Keys, Scope
+from service.core.sql.engine import Database
 from tests.browser import JOB_PAGE, Window, watched
 from tests.conftest import Serving
 from tests.pictures import folders, zipped

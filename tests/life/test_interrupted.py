@@ -17,11 +17,11 @@ import psutil
 import pytest
 
 from service.client import ApiError, Rightfit
-from service.core.database import Database
-from service.core.queue import HintQueue
+from service.core.broker.hints import HintQueue
 from service.core.settings import Settings
 from service.core.spec import JobSpec
-from service.core.store import Store
+from service.core.sql.engine import Database
+from service.core.sql.jobs.store import Store
 from tests.conftest import Redis, Serving
 from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, ROOT

@@ -20,9 +20,9 @@ from uuid import uuid4
 
 from sqlalchemy import select
 
-from service.core.database import Database, events, jobs
-from service.core.registry import Registry
 from service.core.settings import Settings
+from service.core.sql.engine import Database, events, jobs
+from service.core.sql.worker_registry import Registry
 from tests.chaos.processes import Deployment
 from tests.chaos.trial import HEARTBEAT, LEASE, Trial, examine, references
 from tests.ports import eventually

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from service import client as module
 from service.client import ApiError, Damaged, Event, History, Rightfit, _Messages
-from service.core.store import Lease
+from service.core.sql.jobs.store import Lease
 from tests.pictures import folders, tarred, zipped
 from tests.service.api.conftest import SPEC
 from tests.service.api.test_api import claim, epoch, finish

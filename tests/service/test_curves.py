@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from service.core.history import Epoch
+from service.core.records.epoch import Epoch
 from service.curves import draw
 
 

@@ -16,12 +16,12 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from service.app import create_app
-from service.core.datasets import Contents
 from service.core.diagnosis import Verdict, diagnose
 from service.core.diagnosis.advice import ADVISED
 from service.core.diagnosis.cures import CURES
 from service.core.diagnosis.patches import Case
-from service.core.facts import Facts
+from service.core.records.dataset import Contents
+from service.core.records.facts import Facts
 from service.core.settings import Settings
 from service.core.spec import JobSpec, contradictions
 from service.docs import FOLDER, POLICY, VERDICTS

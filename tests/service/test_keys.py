@@ -8,10 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from service.cli import main
-from service.core.database import Database
 from service.core.errors import Unauthorized
-from service.core.keys import KEY, Keys, Scope
 from service.core.settings import Settings
+from service.core.sql.api_keys import KEY, Keys, Scope
+from service.core.sql.engine import Database
 
 
 def test_a_key_is_made_listed_and_revoked(tmp_path: Path) -> None:

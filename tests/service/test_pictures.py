@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from service.core.diagnosis import Diagnosis, diagnose
-from service.core.facts import Facts
-from service.core.history import Epoch
-from service.core.jobs import Job
+from service.core.records.epoch import Epoch
+from service.core.records.facts import Facts
+from service.core.records.job import Job
 from service.pictures import CURVES, PURPLE, draw
 from tests.golden.runs import FILE
 from tests.golden.scoring import history

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from service.core.catalog import Catalog
-from service.core.database import Database, events, jobs
-from service.core.events import Wakeups
-from service.core.jobs import Checkpoint, Job
+from service.core.broker.wakeups import Wakeups
+from service.core.records.job import Checkpoint, Job
 from service.core.settings import Settings
 from service.core.spec import JobSpec
+from service.core.sql.datasets import Catalog
+from service.core.sql.engine import Database, events, jobs
+from service.core.sql.jobs.store import Store
 from service.core.storage import open_storage
-from service.core.store import Store
 from workers import warm
 from workers.librarian import Librarian
 from workers.shelf import Shelf

@@ -14,12 +14,12 @@ from click.testing import CliRunner, Result
 from obstore.store import S3Store
 
 from service.cli import main
-from service.core.database import Database
-from service.core.inventory import missing, named
-from service.core.jobs import Job
-from service.core.registry import Registry
+from service.core.records.job import Job
 from service.core.settings import Settings
-from service.core.store import Store
+from service.core.sql.engine import Database
+from service.core.sql.jobs.store import Store
+from service.core.sql.stored_files import missing, named
+from service.core.sql.worker_registry import Registry
 from tests.ports import eventually
 from tests.servers import POSTGRESQL, S3_BUCKET, SQLITE, Postgresql
 from tests.service.live import Live

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from service.core.catalog import Catalog
-from service.core.database import Database
-from service.core.datasets import DatasetStatus
-from service.core.jobs import Status
-from service.core.registry import Registry
+from service.core.records.dataset import DatasetStatus
+from service.core.records.job import Status
 from service.core.settings import Settings
 from service.core.spec import JobSpec
+from service.core.sql.datasets import Catalog
+from service.core.sql.engine import Database
+from service.core.sql.jobs.store import Store
+from service.core.sql.worker_registry import Registry
 from service.core.storage import Artifact, LocalStorage
-from service.core.store import Store
 from tests.pictures import folders, zipped
 from tests.workers.conftest import ENDLESS
 from workers.worker import Worker

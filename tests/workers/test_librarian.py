@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from service.core.catalog import Catalog
-from service.core.database import Database
-from service.core.datasets import DatasetError, DatasetStatus
+from service.core.broker.wakeups import Wakeups
 from service.core.errors import Conflict, LeaseLost, NotFound, ObjectMissing, StorageError
-from service.core.events import Wakeups
+from service.core.records.dataset import DatasetError, DatasetStatus
 from service.core.settings import Settings
 from service.core.spec import JobSpec
+from service.core.sql.datasets import Catalog
+from service.core.sql.engine import Database
+from service.core.sql.jobs.store import Store
 from service.core.storage import Artifact, LocalStorage, Storage, open_storage
-from service.core.store import Store
 from tests.pictures import folders, zipped
 from tests.ports import eventually
 from workers.librarian import Librarian
@@ -210,7 +210,7 @@ def test_a_deletion_that_was_not_finished_is_finished_by_a_worker(
 ) -> None:  # fmt: skip
     with shelf.lent(ready[0]) as folder:
         pass
-    monkeypatch.setattr("service.core.catalog.DELETION_SECONDS", -1.0)
+    monkeypatch.setattr("service.core.sql.datasets.DELETION_SECONDS", -1.0)
     catalog.hide("t", ready[0])
     librarian.tidy()
     with pytest.raises(NotFound):
@@ -224,7 +224,7 @@ def test_a_deletion_that_was_not_finished_is_finished_by_a_worker(
 def test_a_deletion_that_the_storage_refuses_keeps_no_other_up(
     librarian: Librarian, catalog: Catalog, storage: Storage, ready: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.core.catalog.DELETION_SECONDS", -1.0)
+    monkeypatch.setattr("service.core.sql.datasets.DELETION_SECONDS", -1.0)
     for dataset_id in ready:
         catalog.hide("t", dataset_id)
     held, _ = (dataset_id for _, dataset_id in catalog.half_deleted())

@@ -6,7 +6,7 @@ import time
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from service.core.registry import Registry
+from service.core.sql.worker_registry import Registry
 from tests.ports import eventually
 from workers.worker import STUCK_SECONDS, Worker
 

@@ -18,9 +18,9 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from service.core.errors import LeaseLost, SettingsError, StorageError
-from service.core.logs import formatter
+from service.core.sql.jobs.store import Store
 from service.core.storage import Artifact, LocalStorage
-from service.core.store import Store
+from service.core.telemetry.logging_setup import formatter
 from tests.exposition import value
 from tests.ports import eventually, free_port
 from tests.workers.conftest import ENDLESS, Bench

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from service.core.jobs import Job, Status
+from service.core.records.job import Job, Status
 from service.core.settings import Settings
 from service.core.storage import Storage, open_storage
 from tests.ports import eventually
@@ -225,11 +225,11 @@ def test_a_trainer_that_trains_no_more_is_ended_as_stalled_and_the_job_goes_on(b
 
 
 WORKER = """
-from service.core.catalog import Catalog
-from service.core.database import Database
+from service.core.sql.datasets import Catalog
+from service.core.sql.engine import Database
 from service.core.settings import Settings
 from service.core.storage import open_storage
-from service.core.store import Store
+from service.core.sql.jobs.store import Store
 from workers import warm
 from workers.shelf import Shelf
 from workers.supervisor import Supervisor

@@ -16,14 +16,14 @@ import torch
 from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
-from service.core.builtin import DIGITS
-from service.core.database import Database, jobs
 from service.core.diagnosis import Case, diagnose
 from service.core.errors import StorageError
-from service.core.jobs import Job, Phase, Status, Wish
+from service.core.records.builtin_datasets import DIGITS
+from service.core.records.job import Job, Phase, Status, Wish
 from service.core.settings import Settings
+from service.core.sql.engine import Database, jobs
+from service.core.sql.jobs.store import Lease, Store
 from service.core.storage import Artifact, LocalStorage
-from service.core.store import Lease, Store
 from tests.pictures import encoded, folders, stripes, zipped
 from tests.ports import eventually
 from tests.servers import EVERYTHING_PUBLISHED

@@ -10,9 +10,9 @@ from typing import Any
 import psutil
 import pytest
 
-from service.core.builtin import CONTENTS_OF
-from service.core.jobs import Job
-from service.core.plan import UNLIMITED, plan
+from service.core.records.builtin_datasets import CONTENTS_OF
+from service.core.records.job import Job
+from service.core.records.plan import UNLIMITED, plan
 from service.core.settings import Settings
 from tests.ports import eventually
 from tests.servers import ON_DISK

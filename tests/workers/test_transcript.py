@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from service.core.errors import LeaseLost
-from service.core.logbook import KEPT, OUTPUT, LogLine
-from service.core.store import Store
+from service.core.sql.jobs.job_logs import KEPT, OUTPUT, LogLine
+from service.core.sql.jobs.store import Store
 from tests.ports import eventually
 from tests.workers.conftest import ENDLESS, Bench
 from workers.transcript import AT_ONCE, Transcript

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.core.datasets import INDEX, PIXELS
 from service.core.errors import InvalidData
+from service.core.records.dataset import INDEX, PIXELS
 
 LARGEST_SIDE = 512  # the largest image_size: of what is larger, the shorter side is brought down to it
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.core.counting import counted
+from service.core.text import counted
 from workers.ingest.layout import PART_NAMES
 from workers.ingest.pack import Pixels
 

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from service.core.counting import counted
-from service.core.datasets import CONTENTS, PIXELS, Contents, Size
 from service.core.errors import InvalidData
 from service.core.images import decode
+from service.core.records.dataset import CONTENTS, PIXELS, Contents, Size
+from service.core.text import counted
 from workers.ingest import arrays, preflight
 from workers.ingest.layout import PART_NAMES, Layout, Place, arrange, is_passed_over
 from workers.ingest.members import BLOCK, members

@@ -9,7 +9,7 @@ from torch import Tensor, nn, optim
 
 from service.core.errors import CheckpointMismatch
 from service.core.spec import JobSpec
-from service.core.stopping import Stopper
+from service.core.spec.early_stopping import Stopper
 from workers.training.checkpoint import Weights, weights_of
 from workers.training.group import ALONE, Group
 from workers.training.optim import build_optimizer

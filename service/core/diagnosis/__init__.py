@@ -8,12 +8,12 @@ from service.core.diagnosis.advice import Advice, advise
 from service.core.diagnosis.curves import Curve
 from service.core.diagnosis.findings import View, findings
 from service.core.diagnosis.patches import Case
-from service.core.diagnosis.rules import DEFAULT, Rules
+from service.core.diagnosis.thresholds import DEFAULT, Rules
 from service.core.diagnosis.verdicts import Evidence, Finding, Verdict
 from service.core.diagnosis.words import summary
-from service.core.facts import Facts
-from service.core.history import Epoch
-from service.core.plan import UNLIMITED, Limits
+from service.core.records.epoch import Epoch
+from service.core.records.facts import Facts
+from service.core.records.plan import UNLIMITED, Limits
 
 __all__ = ["Advice", "Case", "Diagnosis", "Evidence", "Note", "Rules", "Verdict", "diagnose"]
 

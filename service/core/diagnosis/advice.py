@@ -11,9 +11,9 @@ from service.core.diagnosis.cures import CURES
 from service.core.diagnosis.patches import Case, Patch
 from service.core.diagnosis.verdicts import Verdict
 from service.core.errors import Invalid
-from service.core.patching import patched, plain
-from service.core.plan import UNLIMITED, Limits, plan
+from service.core.records.plan import UNLIMITED, Limits, plan
 from service.core.spec import JobSpec, contradictions
+from service.core.spec.patch import patched, plain
 
 MOST = 6  # pieces of advice; nobody tries more
 

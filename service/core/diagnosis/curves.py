@@ -7,7 +7,7 @@ from functools import cached_property
 from statistics import fmean, median
 
 from service.core.diagnosis.measures import STRIP, jitter, smoothed, theil_sen
-from service.core.history import Epoch
+from service.core.records.epoch import Epoch
 
 
 @dataclass(frozen=True)

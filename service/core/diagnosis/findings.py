@@ -17,9 +17,9 @@ from service.core.diagnosis.measures import (
     theil_sen,
     training_progress,
 )
-from service.core.diagnosis.rules import Rules
+from service.core.diagnosis.thresholds import Rules
 from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, confidence
-from service.core.facts import Facts
+from service.core.records.facts import Facts
 
 LEAST_AFTER = 3  # epochs after the lowest loss, before a rise or a loss of what was learnt is one
 ACCURACY_SE = 0.01  # where the number of validation images is not known

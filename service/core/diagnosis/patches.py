@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from service.core.datasets import Contents
-from service.core.facts import Facts
+from service.core.records.dataset import Contents
+from service.core.records.facts import Facts
 from service.core.spec import Cnn, JobSpec, Mlp, Torchvision
 
 Patch = list[dict[str, Any]]

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from service.core.counting import counted
 from service.core.diagnosis.curves import level, share
 from service.core.diagnosis.findings import View
 from service.core.diagnosis.verdicts import Finding, Verdict
-from service.core.plan import Z
+from service.core.records.plan import Z
+from service.core.text import counted
 
 NOTHING = "No epoch has ended yet. There is nothing to tell."
 STOOD = "Validation loss has stood at about {val:.3f} since epoch {onset}"

@@ -19,12 +19,12 @@ from sqlalchemy import event
 from service.api.context import Parts
 from service.app import create_app
 from service.core.errors import Invalid, ObjectMissing
-from service.core.factors import BASE, MOST_FACTORS, MOST_SEEDS
-from service.core.jobs import Checkpoint, Failure, Job, Outcome, Status, StopReason
-from service.core.patching import patched, plain
+from service.core.experiments.design import BASE, MOST_FACTORS, MOST_SEEDS
+from service.core.records.job import Checkpoint, Failure, Job, Outcome, Status, StopReason
 from service.core.settings import Settings
 from service.core.spec import JobSpec
-from service.core.store import Lease
+from service.core.spec.patch import patched, plain
+from service.core.sql.jobs.store import Lease
 from service.schemas.patches import read_spec
 from tests.conftest import Redis
 from tests.pictures import folders, zipped

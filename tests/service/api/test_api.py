@@ -19,10 +19,10 @@ from werkzeug.test import TestResponse
 
 from service.api.context import Parts
 from service.app import create_app
-from service.core.history import Epoch
-from service.core.jobs import Outcome, Status, StopReason
+from service.core.records.epoch import Epoch
+from service.core.records.job import Outcome, Status, StopReason
 from service.core.settings import Settings
-from service.core.store import Lease
+from service.core.sql.jobs.store import Lease
 from tests.servers import ON_DISK, REMOTE, Postgresql
 from tests.service.api.conftest import SPEC
 

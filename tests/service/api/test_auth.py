@@ -14,9 +14,9 @@ from sqlalchemy import update
 
 from service.api.context import Parts
 from service.app import create_app
-from service.core.database import keys
-from service.core.keys import Scope
 from service.core.settings import Settings
+from service.core.sql.api_keys import Scope
+from service.core.sql.engine import keys
 from tests.conftest import Redis
 from tests.pictures import encoded, folders, stripes, zipped
 from tests.servers import ON_DISK

@@ -8,8 +8,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from service.api.context import Parts
-from service.core import lineage
-from service.core.history import Epoch
+from service.core.records.epoch import Epoch
+from service.core.sql.jobs import lineage
 from tests.golden import synthetic
 from tests.servers import ON_DISK
 from tests.service.api.test_api import claim, finish, is_problem, submit

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from service.api import events
 from service.api.context import Parts
-from service.core.store import Lease
+from service.core.sql.jobs.store import Lease
 from tests.service.api.test_api import claim, epoch, finish, is_problem, submit
 
 STREAM = {"Accept": "text/event-stream"}

@@ -3,8 +3,8 @@
 from flask.testing import FlaskClient
 
 from service.api.context import Parts
-from service.core.jobs import Outcome, Status, StopReason
-from service.core.logbook import LogLine
+from service.core.records.job import Outcome, Status, StopReason
+from service.core.sql.jobs.job_logs import LogLine
 from tests.service.api.test_api import claim, is_problem, submit
 
 LINES = (

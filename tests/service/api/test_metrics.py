@@ -12,14 +12,14 @@ from sqlalchemy import select
 
 from service.api.context import Parts
 from service.app import create_app
-from service.core.census import Counts
-from service.core.database import jobs
-from service.core.dispatcher import Dispatcher
+from service.core.actions.dispatcher import Dispatcher
 from service.core.errors import StorageError
-from service.core.keys import Scope
 from service.core.settings import Settings
 from service.core.spec import JobSpec
-from service.standing import Standing
+from service.core.sql.api_keys import Scope
+from service.core.sql.engine import jobs
+from service.core.sql.queue_stats import Counts
+from service.core.telemetry.queue_metrics import Standing
 from tests.conftest import Redis
 from tests.exposition import value
 from tests.ports import eventually
@@ -160,8 +160,8 @@ def silent() -> Iterator[Silent]:
 
 
 def test_a_database_that_does_not_answer_holds_up_no_scrape(silent: Silent, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.standing.PATIENCE", 0.05)
-    monkeypatch.setattr("service.standing.MUTE_SECONDS", 0.0)
+    monkeypatch.setattr("service.core.telemetry.queue_metrics.PATIENCE", 0.05)
+    monkeypatch.setattr("service.core.telemetry.queue_metrics.MUTE_SECONDS", 0.0)
     census: Any = silent
     standing = Standing(census)
     for _ in range(3):

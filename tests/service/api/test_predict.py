@@ -11,7 +11,7 @@ import torch
 from flask.testing import FlaskClient
 
 from service.api.context import Parts
-from service.core.jobs import Outcome, Status, StopReason
+from service.core.records.job import Outcome, Status, StopReason
 from service.core.spec import JobSpec
 from tests.pictures import encoded
 from tests.service.api.test_api import claim, is_problem, submit

@@ -7,8 +7,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from service.api.context import Parts
-from service.core.capacity import Capacity
-from service.core.jobs import Failure, Outcome, Status, StopReason
+from service.core.records.capacity import Capacity
+from service.core.records.job import Failure, Outcome, Status, StopReason
 from tests.service.api.conftest import SPEC
 from tests.service.api.test_api import claim, is_problem, submit
 

@@ -17,12 +17,12 @@ from sqlalchemy import update
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from service.api.context import Parts
-from service.core.addresses import check, networks, resolve
-from service.core.database import deliveries, webhook_secrets
 from service.core.errors import Refused
 from service.core.settings import Settings
-from service.core.webhooks import DELAYS
-from service.courier import Courier
+from service.core.sql.engine import deliveries, webhook_secrets
+from service.core.sql.webhook_messages import DELAYS
+from service.core.webhooks.addresses import check, networks, resolve
+from service.core.webhooks.sender import Courier
 from tests.servers import ON_DISK
 from tests.service.api.test_api import claim, epoch, finish, is_problem, submit
 
@@ -223,7 +223,7 @@ def test_a_name_that_leads_into_a_private_network_is_refused_when_it_is_resolved
     client: FlaskClient, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = [(2, 1, 6, "", ("93.184.216.34", 80)), (2, 1, 6, "", ("10.0.0.7", 80))]
-    monkeypatch.setattr("service.core.addresses.socket.getaddrinfo", lambda *_, **__: answers)
+    monkeypatch.setattr("service.core.webhooks.addresses.socket.getaddrinfo", lambda *_, **__: answers)
     job = submit(client, webhook={"url": "http://example.com/hook", "events": ["queued"]})
     parts.courier.send_due()
     assert "10.0.0.7 is this machine's or a private network's" in told(client, job)[0]["error"]
@@ -232,7 +232,7 @@ def test_a_name_that_leads_into_a_private_network_is_refused_when_it_is_resolved
 def test_a_receiver_that_answers_byte_by_byte_holds_nobody_up(
     client: FlaskClient, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.courier.DEADLINE", 1.0)
+    monkeypatch.setattr("service.core.webhooks.sender.DEADLINE", 1.0)
     over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from service.cli import main, session
-from service.core.store import Lease
+from service.core.sql.jobs.store import Lease
 from tests.service.api.conftest import SPEC
 from tests.service.api.test_api import claim, epoch, finish
 from tests.service.live import Live

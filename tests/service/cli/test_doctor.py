@@ -13,10 +13,10 @@ from click.testing import CliRunner, Result
 from sqlalchemy import insert, text
 
 from service.cli import checks, main, upkeep
-from service.core.backup import LAST
-from service.core.database import Database, now, workers
-from service.core.expiry import DAY
+from service.core.actions.backup import LAST
 from service.core.settings import Settings
+from service.core.sql.engine import Database, now, workers
+from service.core.sql.expired import DAY
 from tests.ports import free_port
 from tests.servers import Postgresql
 from tests.service.cli.conftest import told

@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 from service import client
 from service.cli import main
-from service.core.jobs import Outcome, Status, StopReason
-from service.core.logbook import LogLine
+from service.core.records.job import Outcome, Status, StopReason
 from service.core.settings import Settings
+from service.core.sql.jobs.job_logs import LogLine
 from tests.pictures import folders
 from tests.ports import free_port
 from tests.service.api.test_api import claim

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.core.datasets import DatasetError
+from service.core.records.dataset import DatasetError
 from service.core.settings import Settings
 from tests.pictures import folders, zipped
 from tests.service.cli.conftest import Type, told, worked

@@ -7,7 +7,7 @@ from pathlib import Path
 from click.testing import CliRunner, Result
 
 from service.cli import main
-from service.core.database import Database
+from service.core.sql.engine import Database
 from tests.servers import Postgresql
 from tests.service.cli.conftest import told
 from tests.service.core.released import REVISIONS

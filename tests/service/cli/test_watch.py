@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from service.cli import session
-from service.core.jobs import Outcome, Status, StopReason
+from service.core.records.job import Outcome, Status, StopReason
 from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, ROOT
 from tests.service.api.test_api import claim, epoch, finish

@@ -9,7 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Boolean, Connection, Float, Integer, MetaData, Table
 
 from service.auth import DEFAULT_TENANT
-from service.core.database import Database
+from service.core.sql.engine import Database
 
 REVISIONS = tuple(
     sorted(script.revision for script in ScriptDirectory.from_config(Database._alembic()).walk_revisions())

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.core.builtin import CONTENTS_OF
 from service.core.diagnosis import Case, Verdict
 from service.core.diagnosis.advice import ADVISED, REASONS, advise, cured
 from service.core.diagnosis.cures import CURES
-from service.core.facts import Facts
-from service.core.plan import UNLIMITED, Limits, plan
+from service.core.records.builtin_datasets import CONTENTS_OF
+from service.core.records.facts import Facts
+from service.core.records.plan import UNLIMITED, Limits, plan
 from service.core.spec import JobSpec, contradictions
 from service.schemas.spec import JobSpecSchema
 

@@ -11,18 +11,18 @@ import pytest
 from click.testing import CliRunner
 
 from service.cli import main
-from service.core import backup
-from service.core.backup import BackupError, back_up, restore
-from service.core.database import Database
-from service.core.deleting import delete_dataset, delete_job
+from service.core.actions import backup
+from service.core.actions.backup import BackupError, back_up, restore
+from service.core.actions.delete import delete_dataset, delete_job
+from service.core.actions.storage_owner import id_of, owner_of
 from service.core.errors import SettingsError
-from service.core.installation import id_of, owner_of
-from service.core.inventory import missing, named, owners
-from service.core.jobs import Checkpoint, Status
-from service.core.registry import Registry
+from service.core.records.job import Checkpoint, Status
 from service.core.settings import Settings
+from service.core.sql.engine import Database
+from service.core.sql.jobs.store import Store
+from service.core.sql.stored_files import missing, named, owners
+from service.core.sql.worker_registry import Registry
 from service.core.storage import Artifact, LocalStorage, open_storage
-from service.core.store import Store
 from tests.servers import Postgresql
 from tests.service.core.test_retention import FAILED, House
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from service.core.capacity import Capacity, Needs, shortfall
-from service.core.database import Database, jobs
-from service.core.registry import Registry
+from service.core.records.capacity import Capacity, Needs, shortfall
 from service.core.spec import JobSpec
-from service.core.store import Store
+from service.core.sql.engine import Database, jobs
+from service.core.sql.jobs.store import Store
+from service.core.sql.worker_registry import Registry
 
 GIB = 1 << 30
 CPU = Capacity(threads=4, memory_bytes=8 * GIB, version="1")

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, update
 
-from service.core.capacity import Capacity
-from service.core.census import Census
-from service.core.database import Database, datasets, jobs, workers
-from service.core.jobs import Outcome, Retries, Status, StopReason
-from service.core.registry import Registry
+from service.core.records.capacity import Capacity
+from service.core.records.job import Outcome, Retries, Status, StopReason
 from service.core.settings import Settings
 from service.core.spec import JobSpec
-from service.core.store import Store
+from service.core.sql.engine import Database, datasets, jobs, workers
+from service.core.sql.jobs.store import Store
+from service.core.sql.queue_stats import Census
+from service.core.sql.worker_registry import Registry
 from tests.benchmarks.scrape import fill
 from tests.plans import plans
 

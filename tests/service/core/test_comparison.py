@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from service.core.comparison import Comparison, Standing, compare
-from service.core.differences import differing
-from service.core.facts import Facts
-from service.core.history import Epoch
-from service.core.jobs import Job, Status, StopReason
+from service.core.experiments.comparison import Comparison, Standing, compare
+from service.core.records.epoch import Epoch
+from service.core.records.facts import Facts
+from service.core.records.job import Job, Status, StopReason
 from service.core.spec import JobSpec
+from service.core.spec.diff import differing
 
 FACTS = Facts(images={"train": 800, "validation": 400, "test": 0}, trivial_loss=2.3, trivial_accuracy=0.1)
 

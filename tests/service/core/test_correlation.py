@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.core.correlation import trace_id, valid
+from service.core.telemetry.correlation import trace_id, valid
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 

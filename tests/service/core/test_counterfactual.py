@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.core.counterfactual import Setting, monitored, recorded, replay
-from service.core.history import Epoch
-from service.core.jobs import StopReason
+from service.core.experiments.counterfactual import Setting, monitored, recorded, replay
+from service.core.records.epoch import Epoch
+from service.core.records.job import StopReason
 from service.core.spec import EarlyStopping, JobSpec
-from service.core.stopping import Stopper
+from service.core.spec.early_stopping import Stopper
 from tests.workers.training.small import spec as small_spec
 from tests.workers.training.small import trained
 

@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import func, inspect, select
 from sqlalchemy.dialects import postgresql
 
-from service.core import database as database_module
-from service.core.database import Database, metadata, now, redacted
 from service.core.errors import SettingsError
 from service.core.settings import Settings
+from service.core.sql import engine as database_module
+from service.core.sql.engine import Database, metadata, now, redacted
 from tests.servers import Postgresql
 
 

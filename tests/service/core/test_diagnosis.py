@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.core.builtin import DIGITS
 from service.core.diagnosis import Case, Rules, Verdict, diagnose
 from service.core.diagnosis.measures import (
     generalization_loss,
@@ -20,8 +19,9 @@ from service.core.diagnosis.measures import (
     theil_sen,
     training_progress,
 )
-from service.core.facts import Facts
-from service.core.history import Epoch
+from service.core.records.builtin_datasets import DIGITS
+from service.core.records.epoch import Epoch
+from service.core.records.facts import Facts
 from service.core.spec import JobSpec
 from tests.golden import synthetic
 from tests.golden.scoring import Golden, called_overfitting, load, scores

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from service.core.effects import ERROR_RATE, Verdict, effect, t_quantile
+from service.core.experiments.statistics import ERROR_RATE, Verdict, effect, t_quantile
 
 LEVELS = (0.0, 0.1, 0.5, 0.8, 0.9, 0.95, 0.975, 0.99, 1 - 0.05 / 9, 0.999)
 

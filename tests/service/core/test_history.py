@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from service.core.history import Epoch
+from service.core.records.epoch import Epoch
 
 FINITE: dict[str, Any] = {
     "epoch": 1, "train_loss": 1.0, "train_loss_clean": None, "val_loss": 1.0, "train_accuracy": 0.5,

@@ -1,4 +1,4 @@
-from service.core.jobs import TERMINAL, TRANSITIONS, Status, sources
+from service.core.records.job import TERMINAL, TRANSITIONS, Status, sources
 
 
 def test_every_status_has_its_transitions() -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 import structlog
 
-from service.core import correlation, logs
-from service.core.correlation import Correlation
+from service.core.telemetry import correlation, logging_setup
+from service.core.telemetry.correlation import Correlation
 
 Lines = Callable[[], list[str]]
 
@@ -22,7 +22,7 @@ def written() -> Iterator[Callable[[str], tuple[logging.Logger, Lines]]]:
     def begin(form: str) -> tuple[logging.Logger, Lines]:
         stream = io.StringIO()
         handler = logging.StreamHandler(stream)
-        handler.setFormatter(logs.formatter(form))
+        handler.setFormatter(logging_setup.formatter(form))
         handlers.append(handler)
         logger.addHandler(handler)
         logger.setLevel("INFO")

@@ -7,17 +7,17 @@ from typing import Any
 
 import redis
 
-from service.core.catalog import Catalog
-from service.core.database import Database
-from service.core.dispatcher import Dispatcher
-from service.core.events import Wakeups
-from service.core.plan import Limits
-from service.core.queue import QUEUE, HintQueue
-from service.core.registry import Registry
+from service.core.actions.dispatcher import Dispatcher
+from service.core.actions.submit import Submission
+from service.core.broker.hints import QUEUE, HintQueue
+from service.core.broker.wakeups import Wakeups
+from service.core.records.plan import Limits
 from service.core.settings import Settings
 from service.core.spec import JobSpec
-from service.core.store import Store
-from service.core.submission import Submission
+from service.core.sql.datasets import Catalog
+from service.core.sql.engine import Database
+from service.core.sql.jobs.store import Store
+from service.core.sql.worker_registry import Registry
 from tests.conftest import Redis
 from tests.ports import eventually, free_port
 

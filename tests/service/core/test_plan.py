@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from service.core.builtin import DIGITS
 from service.core.errors import Invalid
-from service.core.plan import Limits, plan
+from service.core.records.builtin_datasets import DIGITS
+from service.core.records.plan import Limits, plan
 from service.core.spec import JobSpec
 from workers.training.data import load
 from workers.training.models import build_model

@@ -12,9 +12,9 @@ from sqlalchemy import event, func, select, text
 from service.api.context import Parts
 from service.app import create_app
 from service.auth import DEFAULT_TENANT
-from service.core.database import Database
-from service.core.jobs import Outcome, Retries, Status, StopReason
+from service.core.records.job import Outcome, Retries, Status, StopReason
 from service.core.settings import Settings
+from service.core.sql.engine import Database
 from service.core.storage import Artifact
 from tests.conftest import Redis
 from tests.servers import POSTGRESQL, SQLITE, Postgresql

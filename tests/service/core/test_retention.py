@@ -14,20 +14,20 @@ import pytest
 import redis
 from sqlalchemy import select, update
 
-from service.core import clocks, retention
-from service.core.catalog import Catalog
-from service.core.clocks import Clocks
-from service.core.database import Database, datasets, events, jobs, now
-from service.core.datasets import Contents, DatasetStatus
-from service.core.deleting import delete_dataset, delete_job
+from service.core.actions import clock_check, retention
+from service.core.actions.clock_check import Clocks
+from service.core.actions.delete import delete_dataset, delete_job
+from service.core.actions.retention import Retention
+from service.core.actions.storage_owner import MARK, id_of, mark, owner_of, owns
 from service.core.errors import Conflict, NotFound, StorageError
-from service.core.installation import MARK, id_of, mark, owner_of, owns
-from service.core.jobs import Checkpoint, Failure, Outcome, Status, StopReason
-from service.core.retention import Retention
+from service.core.records.dataset import Contents, DatasetStatus
+from service.core.records.job import Checkpoint, Failure, Outcome, Status, StopReason
 from service.core.settings import Settings
 from service.core.spec import JobSpec
+from service.core.sql.datasets import Catalog
+from service.core.sql.engine import Database, datasets, events, jobs, now
+from service.core.sql.jobs.store import Store
 from service.core.storage import LocalStorage, Storage, open_storage
-from service.core.store import Store
 from tests.ports import eventually
 from tests.servers import ON_DISK
 from tests.service.core.test_store import SUCCESS, epoch
@@ -224,11 +224,11 @@ def test_what_is_used_again_once_it_was_found_stays(house: House, monkeypatch: p
         run(house.store.submit("t", used)[0].id)
         delete_dataset(*given)
 
-    monkeypatch.setattr("service.core.retention.delete_dataset", use_dataset)
+    monkeypatch.setattr("service.core.actions.retention.delete_dataset", use_dataset)
     assert house.sweep(datasets=7)["data sets"] == 1
     assert house.is_set(dataset)
     assert house.files(f"datasets/{dataset}") == {"upload", "a1/pixels.bin"}
-    monkeypatch.setattr("service.core.retention.delete_job", use_job)
+    monkeypatch.setattr("service.core.actions.retention.delete_job", use_job)
     assert house.sweep(jobs=7)["jobs"] == 1
     assert house.is_there(retried)
     assert "a2/best_model.pth" in house.files(f"jobs/{retried}")
@@ -242,7 +242,7 @@ def test_nobody_retries_a_job_whose_files_are_going(house: House, monkeypatch: p
             house.store.retry("t", job)
         delete_job(*given)
 
-    monkeypatch.setattr("service.core.retention.delete_job", delete)
+    monkeypatch.setattr("service.core.actions.retention.delete_job", delete)
     assert house.sweep(jobs=7)["jobs"] == 1
 
 
@@ -268,9 +268,9 @@ def test_a_clock_that_was_set_since_the_process_began_makes_nothing_old(
 
 @ON_DISK
 def test_a_process_that_has_just_begun_does_not_sweep(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours, steady = Clocks(house.database), clocks.steady
+    ours, steady = Clocks(house.database), clock_check.steady
     assert not ours.have_settled()
-    monkeypatch.setattr(clocks, "steady", lambda: steady() + clocks.SETTLED_SECONDS)
+    monkeypatch.setattr(clock_check, "steady", lambda: steady() + clock_check.SETTLED_SECONDS)
     assert ours.have_settled()
 
 
@@ -425,7 +425,7 @@ def test_what_cannot_be_removed_holds_up_nothing_else(house: House, monkeypatch:
 
 @ON_DISK
 def test_many_are_removed_in_batches(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.core.expiry.AT_ONCE", 2)
+    monkeypatch.setattr("service.core.sql.expired.AT_ONCE", 2)
     for _ in range(5):
         house.job()
     assert house.sweep(jobs=7)["jobs"] == 5
@@ -447,7 +447,7 @@ def test_one_process_sweeps_an_hour_and_none_while_redis_is_away(house: House, m
         assert not client.exists(retention.TURN), "their clocks may not be set yet"
         assert retention.is_our_turn(client)
         assert 0 < int(client.ttl(retention.TURN)) <= retention.SWEEP_SECONDS
-        monkeypatch.setattr(clocks, "SETTLED_SECONDS", 0.0)
+        monkeypatch.setattr(clock_check, "SETTLED_SECONDS", 0.0)
         stop.wait(0.5)
         assert house.is_there(job), "somebody else has had this hour's turn"
         client.delete(retention.TURN)

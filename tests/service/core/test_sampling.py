@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.core.history import Epoch
-from service.core.sampling import sampled
+from service.core.records.downsample import sampled
+from service.core.records.epoch import Epoch
 
 
 def history(losses: list[float | None]) -> list[Epoch]:

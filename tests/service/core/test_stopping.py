@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.core.spec import EarlyStopping
-from service.core.stopping import Stopper
+from service.core.spec.early_stopping import Stopper
 
 values = st.lists(
     st.sampled_from([0.0, 0.1, 0.2, 0.25, 0.3, 0.5, 1.0, 2.0, math.nan, math.inf, -math.inf]), min_size=1, max_size=25

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from service.core.arrivals import IdempotencyKey
-from service.core.database import Database, metadata
 from service.core.errors import Conflict, KeyReused, LeaseLost, NotFound
-from service.core.history import Epoch
-from service.core.jobs import Checkpoint, Failure, Job, Outcome, Phase, Retries, Status, StopReason, Wish
+from service.core.records.epoch import Epoch
+from service.core.records.job import Checkpoint, Failure, Job, Outcome, Phase, Retries, Status, StopReason, Wish
 from service.core.settings import Settings
 from service.core.spec import JobSpec
+from service.core.sql.engine import Database, metadata
+from service.core.sql.jobs.insert import IdempotencyKey
+from service.core.sql.jobs.store import Lease, Store
 from service.core.storage import Artifact
-from service.core.store import Lease, Store
 from tests.plans import plans
 
 SUCCESS = Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from service.core.tracing import ENDPOINTS, SERVER, Tracing
+from service.core.telemetry.tracing import ENDPOINTS, SERVER, Tracing
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 

@@ -15,11 +15,11 @@ from sqlalchemy import insert
 from service.api.context import Parts
 from service.app import create_app
 from service.auth import COOKIE, CSRF_HEADER
-from service.core.database import epochs, jobs
-from service.core.history import Epoch
-from service.core.jobs import Outcome, Phase, Status, StopReason
-from service.core.keys import Keys, Scope, csrf_token
+from service.core.records.epoch import Epoch
+from service.core.records.job import Outcome, Phase, Status, StopReason
 from service.core.settings import Settings
+from service.core.sql.api_keys import Keys, Scope, csrf_token
+from service.core.sql.engine import epochs, jobs
 from service.web import files
 from service.web.blueprint import POLICY
 from service.web.options import ESSENTIAL, archs, sections

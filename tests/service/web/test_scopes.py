@@ -10,9 +10,9 @@ from flask.testing import FlaskClient
 
 from service.api.context import Parts
 from service.auth import COOKIE
-from service.core.jobs import Status
-from service.core.keys import Scope
+from service.core.records.job import Status
 from service.core.settings import Settings
+from service.core.sql.api_keys import Scope
 from tests.pictures import folders, zipped
 from tests.servers import ON_DISK
 from tests.service.api.test_datasets import ready

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.core.datasets import INDEX, PIXELS, Contents, Size
 from service.core.errors import InvalidData
+from service.core.records.dataset import INDEX, PIXELS, Contents, Size
 from tests.pictures import arrays, encoded, folders, stripes, tarred, zipped
 from tests.servers import ROOT
 from workers.ingest import members

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torchvision import datasets
 
-from service.core.builtin import BUILT_IN, CIFAR100, SYNTHETIC
 from service.core.errors import DatasetUnavailable
+from service.core.records.builtin_datasets import BUILT_IN, CIFAR100, SYNTHETIC
 from service.core.spec import JobSpec
 from workers.training.data import LOADERS, Places, load
 from workers.training.data.prepare import prepare

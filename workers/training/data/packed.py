@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
-from service.core.datasets import INDEX, PIXELS, Contents
+from service.core.records.dataset import INDEX, PIXELS, Contents
 from workers.training.data.images import ImageSet
 
 RESIZED = ".images.bin"  # in the run's own folder

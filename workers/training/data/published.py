@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torchvision import datasets
 
-from service.core.builtin import CONTENTS_OF
 from service.core.errors import DatasetUnavailable
+from service.core.records.builtin_datasets import CONTENTS_OF
 from workers.training.data.images import ImageSet
 from workers.training.data.split import TEST, TRAIN
 

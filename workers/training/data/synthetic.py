@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-from service.core.builtin import SYNTHETIC
+from service.core.records.builtin_datasets import SYNTHETIC
 from workers.training.data.images import ImageSet
 
 NOISE = 60.0  # standard deviation, of 255

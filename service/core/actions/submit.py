@@ -1,0 +1,121 @@
+"""Accepting a job: check what only the whole spec can show, fill what was left open, store it, then send the hint."""
+
+import logging
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.core.broker.hints import HintQueue
+from service.core.errors import Fault, Invalid, NotFound
+from service.core.records.builtin_datasets import BUILT_IN
+from service.core.records.dataset import Contents, DatasetStatus
+from service.core.records.job import Job
+from service.core.records.plan import Limits, Plan, plan
+from service.core.spec import JobSpec, contradictions
+from service.core.sql.datasets import Catalog
+from service.core.sql.jobs.insert import NOWHERE, IdempotencyKey, Origin
+from service.core.sql.jobs.store import Store
+from service.core.webhooks.addresses import Network, fault
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """Takes specs in, up to the limits."""
+
+    store: Store
+    catalog: Catalog
+    queue: HintQueue
+    limits: Limits
+    webhook_networks: tuple[Network, ...] = ()
+
+    def faults(self, tenant: str, spec: JobSpec) -> tuple[Fault, ...]:
+        """Everything wrong with a spec whose single values are right."""
+        return self._judged(tenant, spec)[1]
+
+    def plan(self, tenant: str, spec: JobSpec) -> Plan:
+        """What the job would be, without storing anything. Raises Invalid with every fault."""
+        contents, found = self._judged(tenant, spec)
+        if found or contents is None:
+            raise Invalid(found)
+        if spec.dataset.image_size is None and not contents.is_uniform:
+            spec = replace(spec, dataset=replace(spec.dataset, image_size=contents.shape[1]))
+        return plan(spec.filled(secrets.randbits(32)), contents, self.limits)
+
+    def submit(
+        self, tenant: str, spec: JobSpec, key: IdempotencyKey | None = None, origin: Origin = NOWHERE
+    ) -> tuple[Job, bool]:
+        """Store the job, then tell the workers: once it is stored, it will be run whatever happens to the hint.
+
+        Returns it and whether it is new. Raises Invalid, and KeyReused.
+        """
+        if key and (known := self.store.known(tenant, key)):
+            return known, False
+        planned = self.plan(tenant, spec)
+        needed = planned.memory.process_bytes
+        job, is_new = self.store.submit(tenant, planned.spec, key, planned.warnings, planned.splits, origin, needed)
+        if is_new:
+            self.hint(job)
+        return job, is_new
+
+    def resume(self, tenant: str, job_id: str, gpus: int | None) -> tuple[Job, bool]:
+        """Put a paused job back into the queue, for so many processes (None: as it was). Raises Invalid, NotFound and
+        Conflict.
+        """
+        return self.store.resume(tenant, job_id, self._shared(tenant, job_id, gpus))
+
+    def retry(self, tenant: str, job_id: str, gpus: int | None) -> tuple[Job, bool]:
+        """Queue a failed job again, for so many processes (None: as it was). Raises Invalid, NotFound and Conflict."""
+        return self.store.retry(tenant, job_id, self._shared(tenant, job_id, gpus))
+
+    def _shared(self, tenant: str, job_id: str, gpus: int | None) -> Plan | None:
+        if gpus is None:
+            return None
+        return self.plan(tenant, replace(self.store.get(tenant, job_id).spec, gpus=gpus))
+
+    def hint(self, job: Job) -> None:
+        """Tell the workers that a job has been queued."""
+        self.hint_all([job.id])
+
+    def hint_all(self, job_ids: Iterable[str]) -> None:
+        """Tell the workers that jobs have been queued."""
+        unsent = [job_id for job_id in job_ids if not self.queue.send(job_id)]
+        if unsent:
+            try:
+                self.store.forget_hints(*unsent)
+            except SQLAlchemyError as error:  # the dispatcher will find the hints too old
+                log.warning("hints are late, the first of %s: %s", unsent[0], error)
+
+    def contents(self, tenant: str, dataset_id: str) -> Contents | None:
+        """What a data set of the tenant's holds; None where it cannot be trained on any more."""
+        try:
+            return self._contents(tenant, dataset_id)
+        except Invalid:
+            return None
+
+    def _judged(self, tenant: str, spec: JobSpec) -> tuple[Contents | None, tuple[Fault, ...]]:
+        """What there is to train on, None where there is nothing, and everything wrong with the spec."""
+        found, contents = list(contradictions(spec)), None
+        if spec.webhook and (refused := fault(spec.webhook.url, self.webhook_networks, "/webhook/url")):
+            found.append(refused)
+        try:
+            contents = self._contents(tenant, spec.dataset.id)
+            plan(spec, contents, self.limits)
+        except Invalid as error:
+            found.extend(error.faults)
+        return contents, tuple(found)
+
+    def _contents(self, tenant: str, dataset_id: str) -> Contents:
+        """What the tenant's data set of that id holds. Raises Invalid where it cannot be trained on."""
+        try:
+            found = self.catalog.get(tenant, dataset_id)
+        except NotFound as error:
+            allowed = f"{', '.join(BUILT_IN)}, or the id of a data set of yours"
+            raise Invalid([Fault("/dataset/id", str(error), allowed)]) from error
+        if found.contents is None or found.status is not DatasetStatus.READY:
+            detail = f"the data set is {found.status}, not ready"
+            raise Invalid([Fault("/dataset/id", detail, "a data set whose status is ready")])
+        return found.contents

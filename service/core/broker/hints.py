@@ -1,0 +1,66 @@
+"""The hint: a Celery message over Redis that carries a job id and nothing else. Losing one loses nothing."""
+
+import logging
+import socket
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from service.core.circuit_breaker import Mute
+
+TRAIN = "rightfit.train"  # the task's name: the API sends it without importing the worker
+QUEUE = "rightfit"
+# A broker that has gone without a word (half-open connections) is noticed after about 25 s.
+KEEPALIVE = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3, socket.TCP_USER_TIMEOUT: 25_000}
+TIMEOUTS = {
+    "socket_connect_timeout": 1.0, "socket_timeout": 2.0, "socket_keepalive": True,
+    "socket_keepalive_options": KEEPALIVE,
+}  # fmt: skip
+# A broker that is away must not hold up the request that sends a hint: one try, and none for a while after a failure.
+SENDER_OPTIONS = {**TIMEOUTS, "max_retries": 0}
+MUTE_SECONDS = 2.0
+
+log = logging.getLogger(__name__)
+
+
+def make_celery(redis_url: str | None) -> Celery:
+    """A Celery app on that broker, for either side. Nothing is connected yet."""
+    app = Celery("rightfit", broker=redis_url or "redis://127.0.0.1:6379/0", set_as_current=False)
+    app.conf.update(
+        task_default_queue=QUEUE,
+        task_ignore_result=True,
+        task_acks_late=False,
+        task_serializer="json",
+        accept_content=["json"],
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
+        worker_enable_remote_control=False,
+        worker_send_task_events=False,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # Redis may be away for as long as it likes
+        broker_transport_options={**TIMEOUTS, "socket_timeout": 30.0},
+        enable_utc=True,
+    )
+    return app
+
+
+class HintQueue:
+    """Sends hints, best effort."""
+
+    def __init__(self, redis_url: str | None) -> None:
+        self._celery = make_celery(redis_url)
+        self._celery.conf.broker_transport_options = SENDER_OPTIONS
+        self._mute = Mute(MUTE_SECONDS)
+
+    def send(self, job_id: str) -> bool:
+        """Tell the workers that there is a job; False where the broker could not be reached."""
+        if self._mute.is_on:
+            return False
+        try:
+            self._celery.send_task(TRAIN, args=[job_id], queue=QUEUE, retry=False)
+        except (OperationalError, OSError) as error:
+            self._mute.failed()
+            log.warning("no hint sent for %s, the dispatcher will: %s", job_id, error)
+            return False
+        return True

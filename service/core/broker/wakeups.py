@@ -1,0 +1,74 @@
+"""Wake-ups: a word on a Redis channel that a job has changed, so that who waits need not poll. SQL stays the record."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from service.core.circuit_breaker import Mute
+
+CHANNEL = "rightfit:job:"
+POLL_SECONDS = 0.5  # how long a change can stay unseen while Redis is away
+SUBSCRIBE_SECONDS = 2.0
+MUTE_SECONDS = 5.0  # after a failure, how long Redis is left alone
+
+Wait = Callable[[float], None]
+
+log = logging.getLogger(__name__)
+
+
+class Wakeups:
+    """Publishes and awaits wake-ups, best effort: without Redis the waits become short sleeps."""
+
+    def __init__(self, redis_url: str | None) -> None:
+        self._client = redis.Redis.from_url(
+            redis_url or "redis://127.0.0.1:6379/0",
+            socket_connect_timeout=1.0, socket_timeout=2.0, retry=Retry(NoBackoff(), 0),
+        )  # fmt: skip
+        self._mute = Mute(MUTE_SECONDS)
+
+    def publish(self, job_id: str) -> None:
+        """Wake whoever waits for this job."""
+        if self._mute.is_on:
+            return
+        try:
+            self._client.publish(CHANNEL + job_id, "")
+        except redis.RedisError as error:
+            self._mute.failed()
+            log.warning("wake-ups are silent for %g s: %s", MUTE_SECONDS, error)
+
+    @contextmanager
+    def listen(self, job_id: str) -> Iterator[Wait]:
+        """Subscribe, and yield a function that waits up to so many seconds for a wake-up."""
+        with self._client.pubsub(ignore_subscribe_messages=True) as subscription:  # type: ignore[no-untyped-call]  # redis-py
+            try:
+                subscription.subscribe(CHANNEL + job_id)
+                subscription.get_message(timeout=SUBSCRIBE_SECONDS)  # Redis confirms it: no wake-up
+            except redis.RedisError:
+                wait: Wait = _sleep
+            else:
+                wait = partial(_await, subscription)
+            yield wait
+
+    def ping(self) -> bool:
+        """Whether Redis answers."""
+        try:
+            return bool(self._client.ping())
+        except redis.RedisError:
+            return False
+
+
+def _sleep(seconds: float) -> None:
+    time.sleep(min(seconds, POLL_SECONDS))
+
+
+def _await(subscription: redis.client.PubSub, seconds: float) -> None:
+    try:
+        subscription.get_message(timeout=seconds)
+    except redis.RedisError:
+        _sleep(seconds)

@@ -1,0 +1,172 @@
+"""The design of an ablation: from the names of factors to arms, and from arms and seeds to jobs."""
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from service.core.actions.submit import Submission
+from service.core.diagnosis.cures import CURES
+from service.core.diagnosis.patches import Case
+from service.core.errors import Fault, Invalid, NotFound
+from service.core.records.dataset import Contents
+from service.core.records.plan import Plan
+from service.core.spec import JobSpec
+from service.core.spec.diff import essential
+from service.core.spec.patch import Operations, patched, plain
+
+BASE, ALL = "base", "all"  # the arms that are not one factor alone
+MOST_FACTORS, MOST_SEEDS = 8, 20  # with the base and all together: 200 jobs
+SEEDS = 2**32  # there are so many
+OF_ONE_FACTOR = 10  # faults that are told
+
+
+@dataclass(frozen=True)
+class Factor:
+    """What a client wants to know the effect of: a cure by its id, or a patch under a name of the client's own."""
+
+    name: str
+    patch: Operations | None = None
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One of the specs that are compared: the base's, patched."""
+
+    name: str
+    patch: Operations
+
+
+@dataclass(frozen=True)
+class Design:
+    """What an ablation will run. The jobs are in the order in which they are to be taken: seed by seed."""
+
+    spec: JobSpec
+    arms: tuple[Arm, ...]
+    seeds: tuple[int, ...]
+    jobs: tuple[tuple[Arm, Plan], ...]
+
+
+@dataclass(frozen=True)
+class Designer:
+    """Designs ablations. `read` makes a spec of plain data that nobody has checked; it raises Invalid."""
+
+    submission: Submission
+    read: Callable[[Any], JobSpec]
+
+    def design(self, tenant: str, spec: JobSpec, factors: Sequence[Factor], seeds: int) -> Design:
+        """The base, each factor alone, and (of two or more) all of them, each under so many seeds.
+
+        Raises Invalid with every fault of the spec and of the factors.
+        """
+        of_base = self.submission.faults(tenant, spec)
+        found = [replace(fault, pointer=f"/spec{fault.pointer}") for fault in of_base]
+        base, case = _Base(tenant, spec, of_base), Case(spec, self._contents(tenant, spec))
+        arms, specs = [Arm(BASE, [])], {BASE: spec}
+        for index, factor in enumerate(factors):
+            try:
+                arm = Arm(_name(factor, factors[:index]), _patch(factor, case))
+                specs[arm.name] = self._changed(base, arm.patch)
+                arms.append(arm)
+            except Invalid as error:
+                found += [replace(fault, pointer=f"/factors/{index}") for fault in error.faults]
+        if len(arms) == 1 + len(factors) and len(factors) > 1:
+            try:
+                arms.append(Arm(ALL, [operation for arm in arms for operation in arm.patch]))
+                specs[ALL] = self._changed(base, arms[-1].patch)
+                found += _lost(plain(spec), arms[1:-1])
+            except Invalid as error:
+                told = [f"all together: {fault.detail}" for fault in error.faults]
+                found += [Fault("/factors", detail, "factors that can be combined") for detail in told]
+        if found:
+            raise Invalid(found)
+        drawn = _seeds(spec.seed, seeds)
+        plans = ((arm, self.submission.plan(tenant, replace(specs[arm.name], seed=s))) for s in drawn for arm in arms)
+        return Design(spec, tuple(arms), drawn, tuple(plans))
+
+    def _contents(self, tenant: str, spec: JobSpec) -> Contents | None:
+        try:
+            return self.submission.catalog.get(tenant, spec.dataset.id).contents
+        except NotFound:
+            return None
+
+    def _changed(self, base: "_Base", patch: Operations) -> JobSpec:
+        """The base's spec after a patch. Raises Invalid where it cannot be run, or cannot be compared with the base."""
+        data = patched(plain(base.spec), patch)
+        try:
+            spec = self.read(data)
+        except Invalid as error:
+            raise Invalid([_through(fault) for fault in error.faults[:OF_ONE_FACTOR]]) from error
+        if essential(spec) == essential(base.spec):
+            raise Invalid([Fault("", "it changes nothing that has an effect on training", "a patch that does")])
+        for name, now, then in (
+            ("/seed", spec.seed, base.spec.seed),
+            ("/dataset/id", spec.dataset.id, base.spec.dataset.id),
+        ):
+            if now != then:
+                detail = f"it changes {name}, which every arm shares with the base"
+                raise Invalid([Fault("", detail, f"a patch that leaves {name} alone")])
+        new = [fault for fault in self.submission.faults(base.tenant, spec) if fault not in base.faults]
+        if new:
+            raise Invalid([_through(fault) for fault in new[:OF_ONE_FACTOR]])
+        if not base.faults and self._split(base.tenant, spec) != self._split(base.tenant, base.spec):
+            detail = "it changes which images are validated on, so its losses cannot be compared with the base's"
+            raise Invalid([Fault("", detail, "a patch that leaves the split alone")])
+        return spec
+
+    def _split(self, tenant: str, spec: JobSpec) -> str | None:
+        return self.submission.plan(tenant, replace(spec, seed=0)).splits.validation
+
+
+@dataclass(frozen=True)
+class _Base:
+    tenant: str
+    spec: JobSpec
+    faults: tuple[Fault, ...]
+
+
+def _name(factor: Factor, others: Sequence[Factor]) -> str:
+    if factor.name in (BASE, ALL):
+        detail = f"{factor.name!r} is the name of another arm"
+        raise Invalid([Fault("", detail, f"any name but {BASE} and {ALL}")])
+    if factor.name in [other.name for other in others]:
+        raise Invalid([Fault("", f"{factor.name!r} is there already", "a name of its own for each factor")])
+    return factor.name
+
+
+def _patch(factor: Factor, case: Case) -> Operations:
+    if factor.patch is not None:
+        return factor.patch
+    if patch := CURES[factor.name].change(case):
+        return patch
+    detail = f"{factor.name} has no place here: the spec does it already, or it is nothing that this spec could do"
+    fitting = ", ".join(cure.id for cure in CURES.values() if cure.change(case))
+    raise Invalid([Fault("", detail, f"{fitting}, or a patch of yours")])
+
+
+def _through(fault: Fault) -> Fault:
+    return replace(fault, detail=f"with it, {fault.pointer or '/'}: {fault.detail}")
+
+
+def _lost(base: dict[str, Any], arms: Sequence[Arm]) -> Iterator[Fault]:
+    """Those of the arms whose patch makes no difference once the others are applied too."""
+
+    def without(left_out: Arm | None) -> Any:
+        return patched(base, [operation for arm in arms if arm is not left_out for operation in arm.patch])
+
+    whole = without(None)
+    for arm in arms:
+        try:
+            is_lost = without(arm) == whole
+        except Invalid:  # the others rest on it
+            continue
+        if is_lost:
+            detail = f"{arm.name!r} makes no difference together with the others: they set the same"
+            yield Fault("/factors", detail, "factors that can be combined; ask for the others in an ablation of theirs")
+
+
+def _seeds(first: int | None, count: int) -> tuple[int, ...]:
+    """The seed of the spec and those that follow it; where it has none, any."""
+    if first is None:
+        return tuple(secrets.SystemRandom().sample(range(SEEDS), count))
+    return tuple((first + i) % SEEDS for i in range(count))

@@ -1,0 +1,43 @@
+"""What is changed of a job's spec to make another job: what an advice says, or a patch of one's own."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from service.core.diagnosis.cures import CURES
+from service.core.diagnosis.patches import Case, Patch
+from service.core.errors import Fault, Invalid
+from service.core.spec import JobSpec
+from service.core.spec.patch import patched, plain
+
+
+@dataclass(frozen=True)
+class Change:
+    """A patch of a spec (RFC 6902), and the id of the advice that it comes from."""
+
+    patch: Patch
+    advice: str | None = None
+
+
+def advised(case: Case, advice: str) -> Change:
+    """The change that an advice makes of a spec. Raises Invalid where there is no such advice or it has no place."""
+    if advice not in CURES:
+        raise Invalid([Fault("/advice", f"there is no advice {advice!r}", _possible(case))])
+    patch = CURES[advice].change(case)
+    if not patch:
+        why = (
+            "is about the data, not about the spec" if patch is not None else "is in the spec already, or has no place"
+        )
+        raise Invalid([Fault("/advice", f"{advice} {why}", _possible(case))])
+    return Change(patch, advice)
+
+
+def _possible(case: Case) -> str:
+    return ", ".join(cure.id for cure in CURES.values() if cure.change(case))
+
+
+def changed(spec: JobSpec, change: Change) -> Any:
+    """The data that the change makes of a spec's. Raises Invalid, pointing at the operation that cannot be applied."""
+    try:
+        return patched(plain(spec), change.patch)
+    except Invalid as error:
+        raise Invalid([replace(fault, pointer=f"/patch{fault.pointer}") for fault in error.faults]) from error

@@ -1,0 +1,47 @@
+"""What a worker finds out about a job that no epoch tells: its images, what guessing would score, the final test."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from service.core.records.epoch import Epoch
+
+
+@dataclass(frozen=True)
+class TestScore:
+    """The test images, scored once, after training, with the best weights. `loss_se` is its standard error."""
+
+    loss: float
+    accuracy: float
+    loss_se: float | None = None
+
+    def optimism(self, best: Epoch) -> tuple[float | None, float | None]:
+        """By how much the test loss is above the validation loss of the epoch that was chosen by it, in nats, and the
+        standard error of that. What is chosen by a measure looks better by it than it is.
+        """
+        if best.val_loss is None:
+            return None, None
+        known = self.loss_se is not None and best.val_loss_se is not None
+        error = math.hypot(self.loss_se or 0.0, best.val_loss_se or 0.0) if known else None
+        return self.loss - best.val_loss, error
+
+
+@dataclass(frozen=True)
+class Facts:
+    """`images` counts those of train, validation and test. `trivial_loss` (nats) and `trivial_accuracy` are what
+    guessing by the labels' frequencies scores; `copies_across` counts validation images with a copy among the training
+    images.
+    """
+
+    images: Mapping[str, int]
+    trivial_loss: float
+    trivial_accuracy: float
+    copies_across: int = 0
+    test: TestScore | None = None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Facts":
+        """From plain data, as `asdict` has it; `test` may be missing."""
+        test = data.get("test")
+        return cls(**{**data, "test": TestScore(**test) if test else None})

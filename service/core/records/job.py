@@ -1,0 +1,211 @@
+"""The job record, its statuses and the transitions between them. Pure: what is stored and how is store.py's matter."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from service.core.records.epoch import Epoch
+from service.core.records.facts import Facts
+from service.core.spec import JobSpec
+from service.core.storage import Artifact
+
+
+class Status(StrEnum):
+    """Where a job stands."""
+
+    QUEUED = "queued"  # waits for a worker
+    RUNNING = "running"  # a worker holds its lease
+    PAUSED = "paused"  # set aside by its owner
+    SUCCEEDED = "succeeded"  # ended with a result
+    FAILED = "failed"  # ended without one, `error` says why
+    CANCELLED = "cancelled"  # ended by its owner, the best model so far is kept
+
+
+class Phase(StrEnum):
+    """What a running job is doing."""
+
+    PREPARING = "preparing"  # loading data, building the model
+    TRAINING = "training"
+    FINALIZING = "finalizing"  # writing and publishing the results
+
+
+class StopReason(StrEnum):
+    """Why a run ended."""
+
+    EARLY_STOPPING = "early_stopping"
+    MAX_EPOCHS = "max_epochs"
+    MAX_SECONDS = "max_seconds"
+    TARGET_REACHED = "target_reached"
+    DIVERGED = "diverged"
+    CANCELLED = "cancelled"
+    OUT_OF_MEMORY = "out_of_memory"
+    WORKER_LOST = "worker_lost"
+    INVALID_DATA = "invalid_data"
+    INTERNAL_ERROR = "internal_error"
+
+
+class Wish(StrEnum):
+    """What the owner of a running job wants of the worker that holds it."""
+
+    CANCEL = "cancel"
+    PAUSE = "pause"
+
+
+TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
+
+TRANSITIONS: Mapping[Status, frozenset[Status]] = {
+    Status.QUEUED: frozenset({Status.RUNNING, Status.PAUSED, Status.CANCELLED, Status.FAILED}),
+    Status.RUNNING: TERMINAL | {Status.QUEUED, Status.PAUSED},
+    Status.PAUSED: frozenset({Status.QUEUED, Status.CANCELLED}),
+    Status.SUCCEEDED: frozenset(),
+    Status.FAILED: frozenset({Status.QUEUED}),
+    Status.CANCELLED: frozenset(),
+}
+
+
+def sources(then: Status) -> tuple[Status, ...]:
+    """The statuses from which a job may become `then`."""
+    return tuple(now for now, following in TRANSITIONS.items() if then in following)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Whose fault an end was (`user`, `data` or `infrastructure`), a code for programs, and words for people."""
+
+    origin: str
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Loss:
+    """An attempt that came to nothing through no fault of the job's owner."""
+
+    attempt: int
+    worker: str
+    cause: str
+
+
+@dataclass(frozen=True)
+class Retries:
+    """How often a job may be lost before it has failed, and how long it waits after the first time (doubled then)."""
+
+    attempts: int
+    backoff_seconds: float
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """From where a run can go on: its last.pt, its best model by then, and how many epochs are in it."""
+
+    last: Artifact
+    best: Artifact | None
+    epochs: int
+    best_epoch: int | None
+
+
+def superfluous(checkpoints: Sequence[Checkpoint]) -> tuple[str, ...]:
+    """The storage keys that a job needs no more once it has ended with the best model of its newest checkpoint."""
+    lasts = [kept.last.key for kept in checkpoints]
+    older = [kept.best.key for kept in checkpoints[1:] if kept.best]
+    return (*lasts, *older)
+
+
+@dataclass(frozen=True)
+class Transition:
+    """The job took on `status` at `at` (unix seconds)."""
+
+    status: Status
+    at: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is. `eta_seconds` supposes that all epochs will be run: early stopping can only shorten it."""
+
+    epoch: int
+    epochs: int
+    fraction: float
+    eta_seconds: float | None
+    images_per_second: float | None
+
+
+@dataclass(frozen=True)
+class Waste:
+    """Epochs, seconds, training images and (where a GPU measures it) joules spent after the best epoch; `share` is
+    that of the seconds in all epochs. Early stopping needs some of it: nobody knows the best epoch before it is past.
+    """
+
+    epochs: int
+    seconds: float
+    images: int
+    share: float
+    joules: float | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    status: Status
+    stop_reason: StopReason
+    error: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job as stored. Times are unix seconds; `version` grows with every change and numbers its events.
+
+    Jobs of one `split` are validated on the same images, those of one `test_split` tested. `patch` is what was changed
+    of the parent's spec, `advice` where it came from; `arm` is that of the `ablation` which the job was run for.
+    `shortfall` says why no live worker can hold a queued job.
+    """
+
+    id: str
+    tenant: str
+    spec: JobSpec
+    status: Status
+    phase: Phase | None
+    stop_reason: StopReason | None
+    error: Failure | None
+    attempt: int
+    version: int
+    cancel_requested: bool
+    pause_requested: bool
+    losses: tuple[Loss, ...]
+    releases: int
+    warnings: tuple[str, ...]
+    jobs_ahead: int | None
+    shortfall: str | None
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+    best: Epoch | None
+    last: Epoch | None
+    transitions: tuple[Transition, ...]
+    facts: Facts | None
+    waste: Waste | None
+    split: str | None
+    test_split: str | None
+    parent: str | None
+    patch: Sequence[Mapping[str, Any]] | None
+    advice: str | None
+    ablation: str | None
+    arm: str | None
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status in TERMINAL
+
+    @property
+    def progress(self) -> Progress:
+        done, total = (self.last.epoch if self.last else 0), self.spec.epochs
+        running = self.status is Status.RUNNING and self.last is not None
+        return Progress(
+            epoch=done,
+            epochs=total,
+            fraction=1.0 if self.status is Status.SUCCEEDED else done / total,
+            eta_seconds=(total - done) * self.last.seconds if running and self.last else None,
+            images_per_second=self.last.images_per_second if self.last else None,
+        )

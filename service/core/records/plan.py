@@ -1,0 +1,206 @@
+"""What a spec will cost, by arithmetic alone: parameters and memory are counted without torch and without training."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from service.core.errors import Fault, Invalid
+from service.core.records.dataset import Contents
+from service.core.spec import Cnn, Dataset, JobSpec, Torchvision, doubts, layers_of
+from service.core.spec.architectures import ARCHITECTURES
+from service.core.spec.layers import Layers
+from service.core.spec.shapes import FOLLOWS_FROM, place
+
+BYTES_PER_VALUE = 4  # fp32
+GIB = 1 << 30
+FEW = 100  # validation images; with fewer, the measures say little
+LIKELY, Z = 0.9, 1.96  # the accuracy that a confidence interval is told for, and the normal quantile of 95 %
+STATES = {"adam": 2, "adamw": 2, "sgd": 0}  # values that the optimizer keeps for each parameter
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer: its output shape without the batch, and how many parameters it has."""
+
+    name: str
+    output: tuple[int, ...]
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes, estimated: weights with gradients, optimizer state and copies, activations of one batch (or of a process's
+    share of it), the images.
+    """
+
+    model_bytes: int
+    activations_bytes: int
+    data_bytes: int
+
+    @property
+    def process_bytes(self) -> int:
+        """What each process that trains needs at least; images that do not fit are streamed."""
+        return self.model_bytes + self.activations_bytes
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Names of the images that a job is validated and tested on (None: it has no such part, or they are not known).
+    Jobs with one name have the same images.
+    """
+
+    validation: str | None
+    test: str | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The effective spec with what it will take."""
+
+    spec: JobSpec
+    parameters: int
+    layers: tuple[Layer, ...]
+    memory: Memory
+    warnings: tuple[str, ...]
+    splits: Splits
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The largest jobs that are taken: parameters of a model, bytes of memory while it trains without the images."""
+
+    parameters: int
+    memory_bytes: int
+
+
+UNLIMITED = Limits(2**63, 2**63)
+
+
+def plan(spec: JobSpec, dataset: Contents, limits: Limits) -> Plan:
+    """Count what the run needs; raises Invalid where the model does not fit the images or a limit."""
+    shape = input_shape(spec, dataset)
+    _refuse_small_classes(spec, dataset)
+    if spec.augmentation.crop_padding >= min(shape[1:]):
+        detail = f"more padding than the {shape[1]}x{shape[2]} images have pixels could crop nothing but zeros"
+        allowed = f"0 to {min(shape[1:]) - 1}"
+        raise Invalid([Fault("/augmentation/crop_padding", detail, allowed, ("/dataset/image_size",))])
+    layers, values = _network(spec, shape, len(dataset.classes))
+    parameters = sum(layer.parameters for layer in layers)
+    if parameters > limits.parameters:
+        detail, allowed = f"{parameters:,} parameters are too many", f"at most {limits.parameters:,} parameters"
+        raise Invalid([Fault("/model", detail, allowed, FOLLOWS_FROM)])
+    frozen = isinstance(spec.model, Torchvision) and spec.model.freeze == "backbone"
+    trained = layers[-1].parameters if frozen else parameters
+    copies = 2 + (spec.regularization.ema_decay is not None)  # the weights, the best ones, their average
+    of_trained = 1 + STATES[spec.optimizer.name] + bool(spec.optimizer.momentum)  # the gradient and the optimizer's own
+    memory = Memory(
+        model_bytes=(parameters * copies + trained * of_trained) * BYTES_PER_VALUE,
+        activations_bytes=values * BYTES_PER_VALUE * math.ceil(spec.batch_size / spec.gpus),
+        data_bytes=dataset.samples * math.prod(shape),
+    )
+    _refuse_too_much(memory, limits, spec.batch_size)
+    return Plan(spec, parameters, layers, memory, tuple(_warnings(spec, dataset)), _splits(spec, dataset))
+
+
+def input_shape(spec: JobSpec, dataset: Contents) -> tuple[int, int, int]:
+    """(channels, height, width) of the images that the network sees."""
+    channels, height, width = dataset.shape
+    side = spec.dataset.image_size
+    return (channels, side, side) if side else (channels, height, width)
+
+
+def _network(spec: JobSpec, shape: tuple[int, int, int], classes: int) -> tuple[tuple[Layer, ...], int]:
+    """The layers, and the values that one image keeps for the backward pass. Raises Invalid."""
+    if isinstance(spec.model, Torchvision):
+        return _torchvision(spec.model.arch, shape, classes)
+    if isinstance(spec.model, Cnn):
+        _refuse_too_many_halvings(spec.model, shape)
+    layers = layers_of(spec) or ()
+    placed = place(layers, shape, classes, "/model/layers" if isinstance(spec.model, Layers) else "/model")
+    rows = tuple(Layer(f"{i} {p.layer.type}", p.output, p.parameters) for i, p in enumerate(placed))
+    return rows, sum(p.values for p in placed)
+
+
+def _torchvision(arch: str, shape: tuple[int, int, int], classes: int) -> tuple[tuple[Layer, ...], int]:
+    known, (channels, height, width) = ARCHITECTURES[arch], shape
+    if min(height, width) < known.least_side:
+        detail = f"{arch} takes images of at least {known.least_side} pixels a side and gets {height}x{width}"
+        allowed = f"dataset.image_size from {known.least_side}, or another arch"
+        raise Invalid([Fault("/model/arch", detail, allowed, FOLLOWS_FROM)])
+    parameters = known.parameters(channels, height, width, classes)
+    head = known.per_class * classes
+    rows = (Layer("backbone", (known.features,), parameters - head), Layer("classifier", (classes,), head))
+    return rows, known.activations(height, width)
+
+
+def _refuse_too_many_halvings(model: Cnn, shape: tuple[int, int, int]) -> None:
+    _, height, width = shape
+    halvings = int(math.log2(min(height, width)))
+    if len(model.channels) > halvings:
+        detail = f"each block halves the {height}x{width} images, {len(model.channels)} blocks leave nothing"
+        raise Invalid([Fault("/model/channels", detail, f"1 to {halvings} blocks for such images", FOLLOWS_FROM)])
+
+
+def _refuse_too_much(memory: Memory, limits: Limits, batch_size: int) -> None:
+    needed = memory.model_bytes + memory.activations_bytes
+    if needed <= limits.memory_bytes:
+        return
+    detail = (
+        f"training needs about {needed / GIB:.1f} GiB, {memory.activations_bytes / GIB:.1f} of them for the "
+        f"activations of {batch_size} images"
+    )
+    allowed = f"at most {limits.memory_bytes / GIB:.1f} GiB: a smaller batch_size, model or dataset.image_size"
+    if (room := limits.memory_bytes - memory.model_bytes) < memory.activations_bytes // batch_size:
+        raise Invalid([Fault("/model", detail, allowed, ("/batch_size", *FOLLOWS_FROM))])
+    fits = room * batch_size // memory.activations_bytes
+    raise Invalid([Fault("/batch_size", detail, f"{allowed}; 1 to {fits} images fit", FOLLOWS_FROM)])
+
+
+def _refuse_small_classes(spec: JobSpec, dataset: Contents) -> None:
+    """Every part of a split that is drawn needs an image of each class."""
+    needed = 2 + (spec.dataset.test_fraction > 0)
+    least = min(range(len(dataset.classes)), key=dataset.samples_per_class.__getitem__)
+    if dataset.parts is None and dataset.samples_per_class[least] < needed:
+        found = f"class {dataset.classes[least]!r} has {dataset.samples_per_class[least]} images"
+        detail, allowed = f"{found}, too few for every part of the split", f"{needed} images of each class, or more"
+        raise Invalid([Fault("/dataset/id", detail, allowed, ("/dataset/test_fraction",))])
+
+
+def _warnings(spec: JobSpec, dataset: Contents) -> Iterator[str]:
+    yield from doubts(spec)
+    yield from dataset.warnings
+    if spec.dataset.train_limit and spec.dataset.train_limit < len(dataset.classes):
+        yield "dataset.train_limit is below the number of classes: some classes will not be trained on at all."
+    train, validation = _divided(spec, dataset)
+    for part, name in (("validation", "val_fraction"), ("test", "test_fraction")):
+        if part in (dataset.parts or {}) and getattr(spec.dataset, name) != getattr(Dataset, name):
+            yield f"dataset.{name} is not used: the data set comes with a folder of {part} images."
+    if validation < FEW:
+        off = 100 * Z * math.sqrt(LIKELY * (1 - LIKELY) / validation)
+        yield (
+            f"only {validation} validation images: an accuracy of {LIKELY:.0%} on them is known to plus or minus "
+            f"{off:.0f} points (95 % confidence), and val_loss is as noisy."
+        )
+    if spec.batch_size > min(train, spec.dataset.train_limit or train):
+        yield "batch_size is larger than the training split: every epoch is a single step."
+
+
+def _splits(spec: JobSpec, dataset: Contents) -> Splits:
+    """Parts that come divided are the same under every seed; those that are drawn depend on each other."""
+    given, options = dataset.parts or {}, spec.dataset
+    drawn = f"{options.id} validation={options.val_fraction:g} test={options.test_fraction:g} seed={spec.seed}"
+    validation = f"{options.id} validation" if "validation" in given else drawn
+    if "test" in given:
+        return Splits(validation, f"{options.id} test")
+    return Splits(validation, drawn if options.test_fraction else None)
+
+
+def _divided(spec: JobSpec, dataset: Contents) -> tuple[int, int]:
+    """About how many images will be trained and validated on."""
+    parts = dataset.parts or {"train": dataset.samples}
+    whole = parts["train"]
+    validation = parts.get("validation", round(whole * spec.dataset.val_fraction))
+    drawn = (0 if "validation" in parts else validation) + (
+        0 if "test" in parts else round(whole * spec.dataset.test_fraction)
+    )
+    return whole - drawn, max(1, validation)

@@ -1,0 +1,111 @@
+"""How the service stands, as Prometheus wants it: the counts of service.core.sql.queue_stats, looked up at each scrape.
+
+A scrape never waits long for the database: when it is away, or slow, the scrape says so and goes without its counts.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as Late
+from typing import Any
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.core.circuit_breaker import Mute
+from service.core.records.job import Status
+from service.core.resilience import attempt
+from service.core.sql.queue_stats import HEAD, Census, Counts
+
+PATIENCE = 2.0  # seconds; Prometheus itself gives up after 10
+MUTE_SECONDS = 5.0  # a database that did not answer is left alone for so long
+FRESH_SECONDS = 60.0  # how old the count of ended jobs may be
+SHARE = 0.01  # at most so much of the time goes into counting them
+
+log = logging.getLogger(__name__)
+
+
+class Standing(Collector):
+    """The gauges that the database is asked for, one of them whether it answers."""
+
+    def __init__(self, census: Census) -> None:
+        self._census = census
+        self._asking = ThreadPoolExecutor(1, "census")
+        self._pending: Future[Counts] | None = None
+        self._mute = Mute(MUTE_SECONDS)
+        self._lock = threading.Lock()
+        self._ended: Mapping[Status, int] = {}
+        self._due = float("-inf")
+
+    def collect(self) -> Iterable[Metric]:
+        found = self._take()
+        up = "Whether the database answers; without it there are no counts"
+        yield GaugeMetricFamily("rightfit_database_up", up, int(found is not None))
+        if found is None:
+            return
+        self._count_ended_when_due()
+        yield _family("rightfit_queue_jobs", "Queued jobs", "priority", found.queued)
+        yield _family(
+            "rightfit_queue_oldest_wait_seconds",
+            "How long the job has been queued that waits longest, 0 where none does",
+            "priority", found.waits,
+        )  # fmt: skip
+        unheld = f"Of the first {HEAD} queued jobs, those that no live worker can hold"
+        yield GaugeMetricFamily("rightfit_queue_unheld_jobs", unheld, found.unheld)
+        stands = {**found.jobs, **self._ended}
+        yield _family(
+            "rightfit_jobs", "Jobs that are kept, by status; ended ones as of the last minute", "status", stands
+        )
+        lapsed = "Running jobs whose worker has let its lease run out and that nobody has taken back yet"
+        yield GaugeMetricFamily("rightfit_leases_lapsed", lapsed, found.lapsed)
+        yield GaugeMetricFamily("rightfit_workers", "Workers seen lately", found.workers)
+        yield GaugeMetricFamily("rightfit_workers_idle", "Those that hold no job", found.workers - found.busy)
+        yield _family("rightfit_datasets", "Data sets that were sent, by status", "status", found.datasets)
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: it need not ask the database to be registered."""
+        return ()
+
+    def _take(self) -> Counts | None:
+        """None where there is no answer in time. Only one look is under way, however many scrape."""
+        if self._mute.is_on:
+            return None
+        with self._lock:
+            pending = self._pending = self._pending or self._asking.submit(self._census.take)
+        try:
+            return pending.result(PATIENCE)
+        except (Late, SQLAlchemyError) as error:
+            self._mute.failed()
+            log.warning("the database is not there to be counted in: %s", error or "it does not answer")
+            return None
+        finally:
+            with self._lock:
+                if pending.done() and self._pending is pending:
+                    self._pending = None
+
+    def _count_ended_when_due(self) -> None:
+        """In a thread of its own: no scrape waits for what grows with the years."""
+        with self._lock:
+            if time.monotonic() < self._due:
+                return
+            self._due = float("inf")
+        threading.Thread(target=self._count_ended, name="ended", daemon=True).start()
+
+    def _count_ended(self) -> None:
+        began = time.monotonic()
+        attempt(self._note_ended, "count the jobs that have ended")
+        ended = time.monotonic()
+        self._due = ended + max(FRESH_SECONDS, (ended - began) / SHARE)
+
+    def _note_ended(self) -> None:
+        self._ended = self._census.ended()
+
+
+def _family(name: str, meaning: str, label: str, values: Mapping[Any, float]) -> Metric:
+    family = GaugeMetricFamily(name, meaning, labels=[label])
+    for which, value in values.items():
+        family.add_metric([str(which)], value)
+    return family

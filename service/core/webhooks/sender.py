@@ -1,0 +1,102 @@
+"""Sends webhook messages: signed, to addresses that were checked, again and again until they arrive or are given up."""
+
+import http
+import http.client
+import logging
+import random
+import secrets
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import httpcore
+
+from service.core.errors import Refused, TooMany
+from service.core.resilience import repeat
+from service.core.sql.webhook_messages import Message, Webhooks, body, signature
+from service.core.webhooks.addresses import Network, resolve
+from service.core.webhooks.http import post
+
+LOOK_SECONDS = 1.0
+DEADLINE = 15.0  # seconds for one attempt, from the connection to the answer's head
+TRIALS = 4  # test calls at the same time
+NETWORK_ERRORS = (
+    httpcore.NetworkError,
+    httpcore.TimeoutException,
+    httpcore.ProtocolError,
+    httpcore.UnsupportedProtocol,
+)
+JITTER = (0.8, 1.2)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a receiver answered: with an HTTP status, or not at all, for the reason in `detail`."""
+
+    status: int | None
+    detail: str
+
+    @property
+    def is_received(self) -> bool:
+        return self.status is not None and http.HTTPStatus.OK <= self.status < http.HTTPStatus.MULTIPLE_CHOICES
+
+
+class Courier:
+    """Run by a few threads of each API process, so that a slow receiver holds up few others."""
+
+    def __init__(self, webhooks: Webhooks, allowed: Sequence[Network]) -> None:
+        self._webhooks, self._allowed = webhooks, allowed
+        self._trials = threading.BoundedSemaphore(TRIALS)
+
+    def run(self, stop: threading.Event) -> None:
+        """Send what is due until stopped; a database that is away is tried again."""
+        repeat(self._send_all, LOOK_SECONDS, stop, "send messages")
+
+    def send_due(self) -> bool:
+        """Send the message that has been due longest; returns whether there was one."""
+        message = self._webhooks.claim()
+        if message is None:
+            return False
+        answer = self.send(message)
+        if answer.is_received:
+            self._webhooks.delivered(message)
+        else:
+            gone = answer.status == http.HTTPStatus.GONE  # the receiver wants no more
+            log.warning("message %s was not received: %s", message.id, answer.detail)
+            self._webhooks.failed(message, answer.detail, random.uniform(*JITTER), for_good=gone)  # noqa: S311 - no secret
+        return True
+
+    def _send_all(self) -> None:
+        while self.send_due():
+            pass
+
+    def try_out(self, tenant: str, url: str) -> Answer:
+        """Send a message that says nothing, now. Raises TooMany where others are being tried out."""
+        message_id = f"msg_{secrets.token_hex(12)}"
+        message = Message(message_id, url, body("test", {}), 1, self._webhooks.signing_secrets(tenant))
+        if not self._trials.acquire(blocking=False):
+            raise TooMany("other webhooks are being tried out; try again", int(DEADLINE))
+        try:
+            return self.send(message)
+        finally:
+            self._trials.release()
+
+    def send(self, message: Message) -> Answer:
+        """One attempt. A redirection is not followed: it could lead where no webhook may."""
+        timestamp = int(time.time())
+        signatures = " ".join(signature(secret, message.id, timestamp, message.body) for secret in message.secrets)
+        headers = {
+            "Content-Type": "application/json", "User-Agent": "Rightfit", "webhook-id": message.id,
+            "webhook-timestamp": str(timestamp), "webhook-signature": signatures,
+        }  # fmt: skip
+        try:
+            address = resolve(message.url, self._allowed)
+            status = post(message.url, address, headers, message.body.encode(), DEADLINE)
+        except Refused as error:
+            return Answer(None, str(error))
+        except (*NETWORK_ERRORS, OSError, ValueError) as error:
+            return Answer(None, f"{type(error).__name__}: {error}"[:300])
+        return Answer(status, f"answered {status} {http.client.responses.get(status, '')}".strip())
