@@ -7,7 +7,7 @@ from typing import Any
 
 from service.core.settings import Settings
 from service.core.telemetry import logging_setup
-from service.standalone import refuse_open_door
+from service.stack.standalone import refuse_open_door
 
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where several processes add up what they count
 

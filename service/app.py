@@ -6,7 +6,7 @@ import flask_swagger_ui
 from flask import Blueprint, Flask, Response, abort, g, request
 from flask_smorest import Api
 
-from service import auth, docs, errors, web
+from service import docs, web
 from service.api import (
     ablations,
     artifacts,
@@ -23,7 +23,6 @@ from service.api import (
     predict,
     webhooks,
 )
-from service.api.context import Parts
 from service.core.actions.submit import Submission
 from service.core.broker.hints import HintQueue
 from service.core.broker.wakeups import Wakeups
@@ -41,13 +40,15 @@ from service.core.telemetry.metrics import Common, new_registry
 from service.core.telemetry.tracing import Tracing
 from service.core.webhooks.addresses import networks
 from service.core.webhooks.sender import Courier
-from service.predictor import Predictor
-from service.rates import Rates
+from service.http import auth, errors
+from service.http.concurrency import Turnstile
+from service.http.rate_limit import Rates
+from service.http.request_log import Watch
+from service.inference import Predictor
 from service.schemas.fields import Tagged
 from service.schemas.openapi import document_keys, document_problems, document_tagged
 from service.schemas.problem import ProblemSchema
-from service.turnstile import Turnstile
-from service.watching import Watch
+from service.services import Parts
 
 RESOURCES = (
     jobs, history, diagnosis, counterfactual, events, logs, artifacts, predict, compare, ablations, datasets, webhooks,

@@ -6,12 +6,12 @@ Each of its processes keeps the queue moving as well, sends the messages of webh
 import threading
 from functools import partial
 
-from service.api.context import Parts
 from service.app import create_app
 from service.core.actions.dispatcher import Dispatcher
 from service.core.actions.retention import Retention
 from service.core.settings import Settings
 from service.core.telemetry.metrics import REAPER
+from service.services import Parts
 
 COURIERS = 4  # threads that send messages
 

@@ -18,7 +18,7 @@ from hypothesis import settings as hypothesis_settings
 from service.core.settings import Settings
 from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
-from service.standalone import broker_binary
+from service.stack.standalone import broker_binary
 from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, POSTGRESQL, ROOT, S3_BUCKET, SQLITE, Postgresql, postgresql, s3
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from service.core.settings import Settings
 from service.core.sql.api_keys import Keys, Scope
 from service.core.sql.engine import Database
-from service.standalone import Stack
+from service.stack.standalone import Stack
 from tests.servers import ROOT
 
 ALL_PHASES = "examples,coverage,fuzzing"

@@ -8,11 +8,11 @@ from typing import Any, get_args
 import httpx
 from playwright.sync_api import Page
 
-from service.auth import COOKIE
 from service.core.settings import Settings
 from service.core.sql.api_keys import Keys, Scope
 from service.core.sql.engine import Database
-from service.standalone import Stack
+from service.http.auth import COOKIE
+from service.stack.standalone import Stack
 from tests.browser import DESKTOP, PHONE, Theme, browser, chromium, window
 from tests.pictures import folders, zipped
 from tests.ports import eventually

@@ -20,7 +20,7 @@ from moto.server import ThreadedMotoServer
 from service.core.sql.engine import Database
 from tests.ports import eventually, free_port
 
-LIFELINE = (sys.executable, "-m", "service.lifeline", str(os.getpid()))  # what a test starts ends with the tests
+LIFELINE = (sys.executable, "-m", "service.stack.lifeline", str(os.getpid()))  # what a test starts ends with the tests
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = "migrated"
 UNPRIVILEGED = "nobody"  # PostgreSQL does not run as root

@@ -9,14 +9,13 @@ from flask.views import MethodView
 
 from service.api import cancelling
 from service.api.blueprint import Blueprint
-from service.api.context import parts
 from service.api.idempotency import idempotency, submitted
-from service.auth import tenant
 from service.core.errors import NotFound
 from service.core.experiments.conclusions import conclude
 from service.core.experiments.design import Designer
 from service.core.records.job import TERMINAL, Status
 from service.core.sql.ablations import AblationStatus
+from service.http.auth import tenant
 from service.schemas.ablations import (
     AblationListSchema,
     AblationRequestSchema,
@@ -27,6 +26,7 @@ from service.schemas.ablations import (
 from service.schemas.jobs import SUBMITTED, SubmitHeadersSchema
 from service.schemas.pages import PageQuerySchema, cursor
 from service.schemas.patches import read_spec
+from service.services import parts
 
 blueprint = Blueprint(
     "ablations", __name__, url_prefix="/v1/ablations", description="What regularizers do, measured over several seeds"

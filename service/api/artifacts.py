@@ -8,10 +8,10 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wsgi import wrap_file
 
 from service.api.blueprint import Blueprint
-from service.api.context import parts
-from service.auth import tenant
 from service.core.errors import NotFound, StorageError
+from service.http.auth import tenant
 from service.schemas.artifacts import ManifestSchema
+from service.services import parts
 
 SINGLE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 

@@ -11,13 +11,13 @@ from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
-from service.api.context import parts
-from service.auth import tenant
 from service.core.errors import Fault, Invalid
 from service.core.spec import JobSpec
+from service.http.auth import tenant
 from service.schemas.ablations import AblationRequestSchema
 from service.schemas.problem import faults
 from service.schemas.spec import JobSpecSchema
+from service.services import parts
 
 MOST_FAULTS = 100  # in one answer; nobody reads more
 

@@ -2,9 +2,9 @@
 
 import logging
 
-from service.api.context import parts
 from service.core.errors import StorageError
 from service.core.records.job import Job, superfluous
+from service.services import parts
 
 log = logging.getLogger(__name__)
 

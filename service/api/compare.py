@@ -3,10 +3,10 @@
 from typing import Any
 
 from service.api.blueprint import Blueprint
-from service.api.context import parts
-from service.auth import tenant
 from service.core.experiments.comparison import Comparison, compare
+from service.http.auth import tenant
 from service.schemas.compare import CompareQuerySchema, ComparisonSchema
+from service.services import parts
 
 blueprint = Blueprint("compare", __name__, url_prefix="/v1/compare", description="Jobs beside each other")
 

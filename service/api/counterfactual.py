@@ -3,11 +3,11 @@
 from typing import Any
 
 from service.api.blueprint import Blueprint
-from service.api.context import parts
-from service.auth import tenant
 from service.core.errors import Conflict
 from service.core.experiments.counterfactual import recorded, replay
+from service.http.auth import tenant
 from service.schemas.counterfactual import CounterfactualQuerySchema, CounterfactualSchema
+from service.services import parts
 
 blueprint = Blueprint("counterfactual", __name__, url_prefix="/v1/jobs", description="What other settings would do")
 

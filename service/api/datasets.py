@@ -6,17 +6,17 @@ from typing import Any
 from flask import Response, request
 from flask.views import MethodView
 
-from service import samples
 from service.api.blueprint import Blueprint
-from service.api.context import parts
 from service.api.uploads import received
-from service.auth import tenant
 from service.core.actions.delete import delete_dataset
 from service.core.errors import NotFound
 from service.core.records.builtin_datasets import BUILT_IN
 from service.core.storage import discard
+from service.http.auth import tenant
+from service.rendering import dataset_sheet
 from service.schemas.datasets import DatasetListSchema, DatasetSchema, UploadQuerySchema
 from service.schemas.pages import PageQuerySchema, cursor
+from service.services import parts
 
 blueprint = Blueprint("datasets", __name__, url_prefix="/v1/datasets", description="What can be trained on")
 BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -88,11 +88,11 @@ def pictures(dataset_id: str) -> Response:
     """Sample pictures of a data set that was sent, a row of 6 for each of its first 10 classes"""
     dataset = parts().catalog.get(tenant(), dataset_id)
     answer = Response(mimetype="image/png")
-    answer.set_etag(f"{dataset.sha256}-{samples.CLASSES}x{samples.OF_A_CLASS}")
+    answer.set_etag(f"{dataset.sha256}-{dataset_sheet.CLASSES}x{dataset_sheet.OF_A_CLASS}")
     if request.if_none_match.contains_weak(answer.get_etag()[0] or ""):
         answer.status_code = 304
         return answer
-    drawn = samples.draw(parts().storage, dataset)
+    drawn = dataset_sheet.draw(parts().storage, dataset)
     if drawn is None:
         raise NotFound("only of a data set that was sent and has been read are there sample pictures")
     answer.data = drawn

@@ -7,10 +7,8 @@ from typing import Any
 from flask import request
 
 from service.api.blueprint import Blueprint
-from service.api.context import parts
 from service.api.findings import case, diagnosed
 from service.api.idempotency import idempotency, submitted
-from service.auth import tenant
 from service.core.actions.same_split import learnt_from
 from service.core.diagnosis import Advice, Diagnosis
 from service.core.errors import Invalid
@@ -18,9 +16,11 @@ from service.core.experiments.fork import Change, advised, changed
 from service.core.records.epoch import Epoch
 from service.core.records.job import Job
 from service.core.sql.jobs.insert import Origin
+from service.http.auth import tenant
 from service.schemas.diagnosis import DiagnosisSchema, ForkSchema, LineageSchema
 from service.schemas.jobs import SUBMITTED, JobSchema, SubmitHeadersSchema, links
 from service.schemas.patches import read_spec
+from service.services import parts
 
 blueprint = Blueprint("diagnosis", __name__, url_prefix="/v1/jobs", description="What the curves show, and the cure")
 MORE_IMAGES = ("more_data", "collect")  # advice whose effect a learning curve tells

@@ -14,12 +14,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import ServiceUnavailable
 
 from service.api.blueprint import Blueprint
-from service.api.context import Parts, parts
-from service.auth import tenant
 from service.core.errors import Fault, Invalid, NotFound
 from service.core.sql.jobs.store import Event
+from service.http.auth import tenant
 from service.schemas.events import EventsQuerySchema, EventsSchema
 from service.schemas.jobs import told_time
+from service.services import Parts, parts
 
 STREAM = "text/event-stream"
 PAGE = 500

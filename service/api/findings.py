@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from service.api.context import parts
 from service.core.diagnosis import Case, Diagnosis, diagnose
 from service.core.records.epoch import Epoch
 from service.core.records.job import Job
+from service.services import parts
 
 
 def diagnosed(job: Job, epochs: Sequence[Epoch]) -> Diagnosis:

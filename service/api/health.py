@@ -5,8 +5,8 @@ from typing import Any
 from flask import Flask, Response, jsonify
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.api.context import parts
 from service.core.errors import StorageError
+from service.services import parts
 
 
 def register(app: Flask) -> None:

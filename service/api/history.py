@@ -9,14 +9,14 @@ from typing import Any
 
 from flask import Response, jsonify, make_response, request
 
-from service import curves, pictures
 from service.api.blueprint import Blueprint
-from service.api.context import parts
 from service.api.findings import diagnosed
-from service.auth import tenant
 from service.core.records.downsample import sampled
 from service.core.records.epoch import COLUMNS, Epoch
+from service.http.auth import tenant
+from service.rendering import curves_png, curves_text
 from service.schemas.jobs import HistoryQuerySchema, HistorySchema
+from service.services import parts
 
 blueprint = Blueprint("history", __name__, url_prefix="/v1/jobs", description="Losses, epoch by epoch")
 
@@ -60,7 +60,7 @@ def _picture(job_id: str, kind: str, mimetype: str) -> Response:
     answer.set_etag(f"{job.version}-{kind}")
     answer.make_conditional(request)
     if answer.status_code == http.HTTPStatus.OK:
-        answer.data = pictures.draw(job, epochs, diagnosed(job, epochs), kind)
+        answer.data = curves_png.draw(job, epochs, diagnosed(job, epochs), kind)
     return answer
 
 
@@ -68,9 +68,9 @@ def _text(job_id: str, after_epoch: int) -> Response:
     """The verdict is that of all epochs, also where only the later ones are drawn."""
     job, epochs = parts().store.history(tenant(), job_id)
     shown = diagnosed(job, epochs)
-    title = f"cross entropy per image: {pictures.verdict(shown)}"
+    title = f"cross entropy per image: {curves_png.verdict(shown)}"
     later = [epoch for epoch in epochs if epoch.epoch > after_epoch]
-    return Response(curves.draw(later, job.best, title, shown.onset_epoch), mimetype="text/plain")
+    return Response(curves_text.draw(later, job.best, title, shown.onset_epoch), mimetype="text/plain")
 
 
 def _plain(epoch: Epoch | None) -> dict[str, Any] | None:

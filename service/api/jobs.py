@@ -9,12 +9,11 @@ from flask.views import MethodView
 
 from service.api import cancelling
 from service.api.blueprint import Blueprint
-from service.api.context import parts
 from service.api.idempotency import idempotency, submitted
-from service.auth import tenant
 from service.core.actions.delete import delete_job
 from service.core.records.job import Job, Status
 from service.core.spec import JobSpec
+from service.http.auth import tenant
 from service.schemas.jobs import (
     SUBMITTED,
     JobListSchema,
@@ -29,6 +28,7 @@ from service.schemas.jobs import (
 )
 from service.schemas.pages import cursor
 from service.schemas.spec import JobSpecSchema
+from service.services import parts
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs", description="Training jobs")
 JOB, PLAN = JobSchema(), PlanSchema()  # made once: a schema costs more to make than to use

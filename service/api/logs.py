@@ -5,11 +5,11 @@ from typing import Any
 from flask import Response
 
 from service.api.blueprint import Blueprint
-from service.api.context import parts
-from service.auth import tenant
 from service.core.sql.jobs.job_logs import Entry
+from service.http.auth import tenant
 from service.schemas.jobs import told_time
 from service.schemas.logs import LogsQuerySchema, LogsSchema
+from service.services import parts
 
 blueprint = Blueprint("logs", __name__, url_prefix="/v1/jobs", description="What the trainer has written")
 

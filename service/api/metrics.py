@@ -7,12 +7,12 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from service.api.context import parts
 from service.core.settings import Settings
 from service.core.sql.engine import Database
 from service.core.sql.queue_stats import Census
 from service.core.telemetry.metrics import Surroundings
 from service.core.telemetry.queue_metrics import Standing
+from service.services import parts
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # set by deploy/gunicorn.conf.py where several processes serve
 

@@ -6,12 +6,12 @@ from flask import request
 from werkzeug.exceptions import UnsupportedMediaType
 
 from service.api.blueprint import Blueprint
-from service.api.context import parts
-from service.auth import tenant
 from service.core.errors import Conflict, Fault, Invalid
 from service.core.records.artifact_names import ONNX, REPORT
-from service.predictor import Picture
+from service.http.auth import tenant
+from service.inference import Picture
 from service.schemas.predict import PredictionsSchema
+from service.services import parts
 
 MOST_BYTES = 64 << 20
 MOST_PICTURES = 100

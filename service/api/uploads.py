@@ -16,10 +16,10 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from service.api.context import parts
-from service.auth import tenant
 from service.core.errors import Fault, Invalid, QuotaExceeded
 from service.core.sql.usage import RETRY_SECONDS
+from service.http.auth import tenant
+from service.services import parts
 
 BLOCK = 1 << 20
 LONGEST_SECONDS = 3600.0

@@ -5,11 +5,11 @@ from typing import Any
 from flask.views import MethodView
 
 from service.api.blueprint import Blueprint
-from service.api.context import parts
-from service.auth import tenant
 from service.core.errors import Invalid
 from service.core.webhooks.addresses import fault
+from service.http.auth import tenant
 from service.schemas.webhooks import AnswerSchema, DeliveriesSchema, SecretSchema, TryOutSchema
+from service.services import parts
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/v1", description="Signed messages about jobs")
 

@@ -23,7 +23,7 @@ from service.core.sql.engine import Database, redacted
 from service.core.sql.worker_registry import Registry
 from service.core.storage import LocalStorage, Storage, open_storage
 from service.core.text import counted
-from service.standalone import broker_binary, refuse_open_door
+from service.stack.standalone import broker_binary, refuse_open_door
 
 SECONDS = 5.0  # for any answer
 NVIDIA_SMI = ("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")

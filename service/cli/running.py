@@ -19,7 +19,7 @@ def serve(session: Session) -> None:
     Settings are environment variables: RIGHTFIT_PORT, RIGHTFIT_HOST, RIGHTFIT_HOME and others. --json gives, once it
     is ready, `{"url": …, "docs": …, "logs": …}` in a line.
     """
-    from service import standalone  # noqa: PLC0415 - see service/cli/__init__.py
+    from service.stack import standalone  # noqa: PLC0415 - see service/cli/__init__.py
 
     def say(words: str) -> None:
         click.echo(words, err=session.as_json)
@@ -39,7 +39,7 @@ def demo(session: Session) -> None:
 
     --json gives `{"data": [...]}`: each job at its end, with its `diagnosis` and whether its model is `verified`.
     """
-    from service import demo as demonstration  # noqa: PLC0415 - see service/cli/__init__.py
+    from service.stack import demo as demonstration  # noqa: PLC0415 - see service/cli/__init__.py
 
     jobs = demonstration.run(session.notes)
     session.answer({"data": jobs})

@@ -63,7 +63,7 @@ class _Picture:
         self._drawn, self._drawn_at = "", -REDRAW_SECONDS
 
     def curves(self, job: Json) -> str:
-        from service import curves  # noqa: PLC0415 - see service/cli/__init__.py
+        from service.rendering import curves_text  # noqa: PLC0415 - see service/cli/__init__.py
 
         if time.monotonic() - self._drawn_at < REDRAW_SECONDS and not job["is_terminal"]:
             return self._drawn
@@ -72,7 +72,7 @@ class _Picture:
             self._rows, last = [], 0
         self._rows += self._client.history(self._job_id, after_epoch=last)["data"]
         best = Epoch(**job["best"]) if job["best"] else None
-        self._drawn = curves.draw([Epoch(**row) for row in self._rows], best)
+        self._drawn = curves_text.draw([Epoch(**row) for row in self._rows], best)
         self._drawn_at = time.monotonic()
         return self._drawn
 

@@ -1,4 +1,4 @@
-"""The one tree of domain errors. How each is told over HTTP is decided in service/errors.py, nowhere else."""
+"""The one tree of domain errors. How each is told over HTTP is decided in service/http/errors.py, nowhere else."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -4,8 +4,8 @@ from typing import Any
 
 from flask import Blueprint, Response, g, render_template
 
-from service.auth import may
 from service.core.sql.api_keys import csrf_token
+from service.http.auth import may
 
 # No inline script or style, nothing from elsewhere, no form that leads elsewhere.
 POLICY = (

@@ -4,11 +4,11 @@ import re
 
 from flask import request
 
-from service.api.context import parts
-from service.auth import tenant
 from service.core.experiments.comparison import compare as compared
 from service.core.spec.diff import differing
+from service.http.auth import tenant
 from service.schemas.compare import FEWEST, MOST
+from service.services import parts
 from service.web.blueprint import blueprint, page
 from service.web.words import titles
 

@@ -2,13 +2,13 @@
 
 from flask import url_for
 
-from service.api.context import parts
 from service.api.uploads import TYPES
-from service.auth import tenant
 from service.core.records.builtin_datasets import BUILT_IN
 from service.core.records.dataset import PIXELS
-from service.samples import CLASSES, OF_A_CLASS
+from service.http.auth import tenant
+from service.rendering.dataset_sheet import CLASSES, OF_A_CLASS
 from service.schemas.pages import MAX_PAGE
+from service.services import parts
 from service.web.blueprint import blueprint, page
 
 MOST_CLASSES = 50  # whose counts are drawn

@@ -7,7 +7,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from service.core.errors import Invalid, RightfitError, TooMany, Unauthorized
-from service.errors import STATUS
+from service.http.errors import STATUS
 from service.web.blueprint import blueprint, page
 
 NEXT = {

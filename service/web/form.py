@@ -5,11 +5,11 @@ from typing import Any
 
 from flask import request, url_for
 
-from service.api.context import parts
-from service.auth import tenant
 from service.core.records.builtin_datasets import BUILT_IN
 from service.core.records.dataset import DatasetStatus
+from service.http.auth import tenant
 from service.schemas.pages import MAX_PAGE
+from service.services import parts
 from service.web.blueprint import blueprint, page
 from service.web.options import ESSENTIAL, archs, sections
 

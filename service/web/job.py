@@ -5,8 +5,6 @@ from typing import Any
 from flask import url_for
 
 from service.api import diagnosis
-from service.api.context import parts
-from service.auth import may, tenant
 from service.core.errors import NotFound
 from service.core.experiments.counterfactual import Setting, replay
 from service.core.records.builtin_datasets import BUILT_IN
@@ -15,6 +13,8 @@ from service.core.records.job import Job, Status
 from service.core.spec import JobSpec
 from service.core.spec.diff import Differing, differing
 from service.core.sql.jobs.store import Event
+from service.http.auth import may, tenant
+from service.services import parts
 from service.web.blueprint import blueprint, page
 
 PATIENCES, MIN_DELTAS = (1, 3, 5, 10, 20), (0.0, 0.001, 0.01)  # of the table of what would have been

@@ -6,13 +6,13 @@ from urllib.parse import urlencode
 
 from flask import request, url_for
 
-from service.api.context import parts
-from service.auth import tenant
 from service.core.errors import Fault, Invalid
 from service.core.records.job import Job, Status
+from service.http.auth import tenant
+from service.rendering.sparkline import path
 from service.schemas.pages import cursor
+from service.services import parts
 from service.web.blueprint import blueprint, page
-from service.web.sparkline import path
 from service.web.words import title, titles
 
 PAGE = 50  # jobs

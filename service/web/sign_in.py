@@ -5,9 +5,9 @@ from urllib.parse import urlsplit
 from flask import make_response, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from service.api.context import parts
-from service.auth import COOKIE, is_ours
 from service.core.errors import Forbidden, Unauthorized
+from service.http.auth import COOKIE, is_ours
+from service.services import parts
 from service.web.blueprint import blueprint, page
 
 KEPT_SECONDS = 30 * 86400

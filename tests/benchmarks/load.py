@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 
 from service.core.settings import Settings
-from service.standalone import Stack
+from service.stack.standalone import Stack
 from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, ROOT
 

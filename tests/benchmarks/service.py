@@ -13,7 +13,7 @@ from typing import Any
 
 from service.client import Rightfit
 from service.core.settings import Settings
-from service.standalone import Stack
+from service.stack.standalone import Stack
 
 JOB: dict[str, Any] = {
     "dataset": {"id": "digits"}, "model": {"arch": "cnn", "channels": [32, 64], "hidden": [128]}, "batch_size": 64,

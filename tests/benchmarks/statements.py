@@ -25,7 +25,6 @@ from typing import Any
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, event
 
-from service.api.context import Parts
 from service.app import create_app
 from service.core.actions.dispatcher import Dispatcher
 from service.core.broker.hints import HintQueue
@@ -37,6 +36,7 @@ from service.core.sql.jobs.job_logs import LogLine
 from service.core.sql.jobs.store import Lease, Store
 from service.core.sql.worker_registry import Registry
 from service.core.storage import Artifact
+from service.services import Parts
 from tests.benchmarks.machine import processor
 from tests.conftest import Redis
 from tests.ports import eventually, free_port

@@ -15,7 +15,7 @@ import psutil
 
 from service.core.settings import Settings
 from service.core.sql.worker_registry import Registry
-from service.standalone import broker_binary
+from service.stack.standalone import broker_binary
 from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, ROOT
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 from deploy.validate import KUBECTL
 from service.core.settings import Settings
 from service.core.storage.s3 import REQUEST_SECONDS
-from service.standalone import GUNICORN_CONFIG
+from service.stack.standalone import GUNICORN_CONFIG
 from tests.servers import ROOT
 from workers.supervisor import EXIT_SECONDS, WRITE_SECONDS
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from service.core.storage import S3_URL
-from service.standalone import refuse_open_door
+from service.stack.standalone import refuse_open_door
 from tests.deploy import dockerfile
 from tests.deploy.compose import EXAMPLE, FOLDER, GPU, VARIABLE, services, settings_of
 from tests.deploy.facts import BINARIES, GUNICORN_SECONDS, SETTINGS, VERSION, in_units, stopping_seconds

@@ -109,7 +109,7 @@ def test_the_stages_build_an_api_that_is_small_and_works_without_the_rest(tmp_pa
     builder.build("api-packages")
     binaries = builder.installed / "bin"
     env = {"PATH": str(binaries), "RIGHTFIT_HOME": str(tmp_path / "home"), "HOME": str(tmp_path)}
-    modules = ["service.app", "service.predictor", "service.pictures", "service.cli.checks", "onnxruntime"]
+    modules = ["service.app", "service.inference", "service.rendering.curves_png", "service.cli.checks", "onnxruntime"]
     code = f"import {', '.join(modules)}, importlib.util as u; print(service.__file__, u.find_spec('torch'))"
     run = [f"{binaries}/python", "-I", "-c", code]
     said = subprocess.run(run, env=env, cwd=tmp_path, capture_output=True, text=True, check=True).stdout

@@ -10,7 +10,7 @@ import pytest
 from deploy import validate
 from deploy.validate import KUBERNETES, Broken
 from service.docs import FOLDER
-from service.standalone import refuse_open_door
+from service.stack.standalone import refuse_open_door
 from tests.deploy import compose, dockerfile
 from tests.deploy.facts import GUNICORN_SECONDS, SETTINGS, VERSION, in_units, stopping_seconds
 from tests.deploy.kubernetes import NAMES, configured, container, manifests, one, pods, secrets, settings_of, volume

@@ -17,7 +17,7 @@ from sklearn.datasets import load_digits
 from service.client import Rightfit
 from service.core.experiments.statistics import t_quantile
 from service.core.settings import Settings
-from service.standalone import Stack
+from service.stack.standalone import Stack
 
 FILE = Path(__file__).parent / "cures.md"
 SEEDS = range(11, 16)

@@ -16,7 +16,7 @@ from service.core.diagnosis import Verdict, diagnose
 from service.core.records.epoch import Epoch
 from service.core.records.facts import Facts
 from service.docs import VERDICTS
-from service.pictures import CURVES, PURPLE
+from service.rendering.curves_png import CURVES, PURPLE
 from tests.golden.runs import FILE
 from tests.golden.scoring import history
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from flask import Flask
 from werkzeug.serving import make_server
 
-from service.api.context import Parts
 from service.app import create_app
 from service.core.settings import Settings
+from service.services import Parts
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 

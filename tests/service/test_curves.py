@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from service.core.records.epoch import Epoch
-from service.curves import draw
+from service.rendering.curves_text import draw
 
 
 def history(epochs: int) -> list[Epoch]:

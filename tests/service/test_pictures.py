@@ -14,7 +14,7 @@ from service.core.diagnosis import Diagnosis, diagnose
 from service.core.records.epoch import Epoch
 from service.core.records.facts import Facts
 from service.core.records.job import Job
-from service.pictures import CURVES, PURPLE, draw
+from service.rendering.curves_png import CURVES, PURPLE, draw
 from tests.golden.runs import FILE
 from tests.golden.scoring import history
 

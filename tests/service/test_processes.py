@@ -8,7 +8,7 @@ from tests.servers import LIFELINE, ROOT
 # So many signals that each place in which a wait can be interrupted is met.
 UNDER_FIRE = """
 import signal
-from service.processes import StopSign
+from service.stack.processes import StopSign
 
 sign = StopSign()
 signal.signal(signal.SIGALRM, lambda *_: sign.set())

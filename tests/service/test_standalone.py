@@ -10,11 +10,11 @@ import httpx
 import psutil
 import pytest
 
-from service import standalone
 from service.core.errors import SettingsError
 from service.core.settings import Settings
-from service.processes import PartDied
-from service.standalone import WORKER_STOP_SECONDS, refuse_open_door
+from service.stack import standalone
+from service.stack.processes import PartDied
+from service.stack.standalone import WORKER_STOP_SECONDS, refuse_open_door
 from tests.conftest import START_SECONDS, Redis, Serving
 from tests.ports import eventually, free_port
 

@@ -7,9 +7,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from service.api.context import Parts
 from service.app import create_app
 from service.core.settings import Settings
+from service.services import Parts
 
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}, "epochs": 3}
 

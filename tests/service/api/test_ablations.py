@@ -16,7 +16,6 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import event
 
-from service.api.context import Parts
 from service.app import create_app
 from service.core.errors import Invalid, ObjectMissing
 from service.core.experiments.design import BASE, MOST_FACTORS, MOST_SEEDS
@@ -26,6 +25,7 @@ from service.core.spec import JobSpec
 from service.core.spec.patch import patched, plain
 from service.core.sql.jobs.store import Lease
 from service.schemas.patches import read_spec
+from service.services import Parts
 from tests.conftest import Redis
 from tests.pictures import folders, zipped
 from tests.servers import ON_DISK

@@ -17,12 +17,12 @@ from openapi_spec_validator import validate
 from PIL import Image
 from werkzeug.test import TestResponse
 
-from service.api.context import Parts
 from service.app import create_app
 from service.core.records.epoch import Epoch
 from service.core.records.job import Outcome, Status, StopReason
 from service.core.settings import Settings
 from service.core.sql.jobs.store import Lease
+from service.services import Parts
 from tests.servers import ON_DISK, REMOTE, Postgresql
 from tests.service.api.conftest import SPEC
 

@@ -12,11 +12,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import update
 
-from service.api.context import Parts
 from service.app import create_app
 from service.core.settings import Settings
 from service.core.sql.api_keys import Scope
 from service.core.sql.engine import keys
+from service.services import Parts
 from tests.conftest import Redis
 from tests.pictures import encoded, folders, stripes, zipped
 from tests.servers import ON_DISK

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from service.api.context import Parts
 from service.core.records.job import Failure, Outcome, Status, StopReason
 from service.core.storage import Artifact
+from service.services import Parts
 from tests.servers import ON_DISK
 from tests.service.api.test_api import claim, epoch, is_problem, submit
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
-from service.api.context import Parts
 from service.core.errors import ObjectMissing
+from service.services import Parts
 from tests.pictures import arrays, encoded, folders, stripes, tarred, zipped
 from tests.service.api.test_api import is_problem
 from workers.librarian import Librarian

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from service.api.context import Parts
 from service.core.records.epoch import Epoch
 from service.core.sql.jobs import lineage
+from service.services import Parts
 from tests.golden import synthetic
 from tests.servers import ON_DISK
 from tests.service.api.test_api import claim, finish, is_problem, submit

@@ -10,8 +10,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from service.api import events
-from service.api.context import Parts
 from service.core.sql.jobs.store import Lease
+from service.services import Parts
 from tests.service.api.test_api import claim, epoch, finish, is_problem, submit
 
 STREAM = {"Accept": "text/event-stream"}

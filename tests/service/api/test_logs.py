@@ -2,9 +2,9 @@
 
 from flask.testing import FlaskClient
 
-from service.api.context import Parts
 from service.core.records.job import Outcome, Status, StopReason
 from service.core.sql.jobs.job_logs import LogLine
+from service.services import Parts
 from tests.service.api.test_api import claim, is_problem, submit
 
 LINES = (

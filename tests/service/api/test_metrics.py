@@ -10,7 +10,6 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from service.api.context import Parts
 from service.app import create_app
 from service.core.actions.dispatcher import Dispatcher
 from service.core.errors import StorageError
@@ -20,6 +19,7 @@ from service.core.sql.api_keys import Scope
 from service.core.sql.engine import jobs
 from service.core.sql.queue_stats import Counts
 from service.core.telemetry.queue_metrics import Standing
+from service.services import Parts
 from tests.conftest import Redis
 from tests.exposition import value
 from tests.ports import eventually
@@ -75,7 +75,7 @@ def test_a_file_is_counted_once_it_is_sent(
 ) -> None:
     """werkzeug hands a file to the server as it is, and never closes the response around it."""
     path = "/docs/assets/swagger-ui.css"
-    with caplog.at_level("INFO", "service.watching"):
+    with caplog.at_level("INFO", "service.http.request_log"):
         sent = client.open(path, method=method, headers=headers)
         assert value(scrape(client), "rightfit_http_requests_in_flight") == 2
         sent.close()

@@ -10,9 +10,9 @@ import pytest
 import torch
 from flask.testing import FlaskClient
 
-from service.api.context import Parts
 from service.core.records.job import Outcome, Status, StopReason
 from service.core.spec import JobSpec
+from service.services import Parts
 from tests.pictures import encoded
 from tests.service.api.test_api import claim, is_problem, submit
 from workers.training.data.normalization import Normalization

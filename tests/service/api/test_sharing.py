@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from service.api.context import Parts
 from service.core.records.capacity import Capacity
 from service.core.records.job import Failure, Outcome, Status, StopReason
+from service.services import Parts
 from tests.service.api.conftest import SPEC
 from tests.service.api.test_api import claim, is_problem, submit
 

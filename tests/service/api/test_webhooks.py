@@ -16,13 +16,13 @@ from flask.testing import FlaskClient
 from sqlalchemy import update
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from service.api.context import Parts
 from service.core.errors import Refused
 from service.core.settings import Settings
 from service.core.sql.engine import deliveries, webhook_secrets
 from service.core.sql.webhook_messages import DELAYS
 from service.core.webhooks.addresses import check, networks, resolve
 from service.core.webhooks.sender import Courier
+from service.services import Parts
 from tests.servers import ON_DISK
 from tests.service.api.test_api import claim, epoch, finish, is_problem, submit
 

@@ -8,8 +8,8 @@ from typing import Any
 from alembic.script import ScriptDirectory
 from sqlalchemy import Boolean, Connection, Float, Integer, MetaData, Table
 
-from service.auth import DEFAULT_TENANT
 from service.core.sql.engine import Database
+from service.http.auth import DEFAULT_TENANT
 
 REVISIONS = tuple(
     sorted(script.revision for script in ScriptDirectory.from_config(Database._alembic()).walk_revisions())

@@ -9,13 +9,13 @@ import pytest
 from flask import Flask
 from sqlalchemy import event, func, select, text
 
-from service.api.context import Parts
 from service.app import create_app
-from service.auth import DEFAULT_TENANT
 from service.core.records.job import Outcome, Retries, Status, StopReason
 from service.core.settings import Settings
 from service.core.sql.engine import Database
 from service.core.storage import Artifact
+from service.http.auth import DEFAULT_TENANT
+from service.services import Parts
 from tests.conftest import Redis
 from tests.servers import POSTGRESQL, SQLITE, Postgresql
 from tests.service.core.released import ENDED, EPOCHS, REVISIONS, SHA256, STATUSES, known_tables, populate

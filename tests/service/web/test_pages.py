@@ -12,14 +12,14 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import insert
 
-from service.api.context import Parts
 from service.app import create_app
-from service.auth import COOKIE, CSRF_HEADER
 from service.core.records.epoch import Epoch
 from service.core.records.job import Outcome, Phase, Status, StopReason
 from service.core.settings import Settings
 from service.core.sql.api_keys import Keys, Scope, csrf_token
 from service.core.sql.engine import epochs, jobs
+from service.http.auth import COOKIE, CSRF_HEADER
+from service.services import Parts
 from service.web import files
 from service.web.blueprint import POLICY
 from service.web.options import ESSENTIAL, archs, sections

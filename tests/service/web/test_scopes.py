@@ -8,11 +8,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from service.api.context import Parts
-from service.auth import COOKIE
 from service.core.records.job import Status
 from service.core.settings import Settings
 from service.core.sql.api_keys import Scope
+from service.http.auth import COOKIE
+from service.services import Parts
 from tests.pictures import folders, zipped
 from tests.servers import ON_DISK
 from tests.service.api.test_datasets import ready

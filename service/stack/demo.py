@@ -14,12 +14,12 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from service import curves
 from service.client import Rightfit
 from service.core.records.artifact_names import BEST_MODEL, REPORT
 from service.core.records.epoch import Epoch
 from service.core.settings import Settings
-from service.standalone import Stack
+from service.rendering import curves_text
+from service.stack.standalone import Stack
 
 PLAIN: dict[str, Any] = {
     "name": "plain",
@@ -94,7 +94,9 @@ def _show(console: Console, client: Rightfit, job: dict[str, Any], home: Path) -
         return {"diagnosis": None, "verified": False}
     epochs = [Epoch(**row) for row in client.history(job["id"])["data"]]
     best = next(e for e in epochs if e.epoch == job["best"]["epoch"])
-    console.print(curves.draw(epochs, best, title=f"{job['spec']['name']}: cross entropy per image"), highlight=False)
+    console.print(
+        curves_text.draw(epochs, best, title=f"{job['spec']['name']}: cross entropy per image"), highlight=False
+    )
     found = client.diagnose(job["id"])
     console.print(f"[bold]{found['verdict']}[/bold]: {found['summary']}")
     folder = home / "downloads" / job["id"]

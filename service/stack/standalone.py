@@ -21,9 +21,9 @@ from service.core.settings import Settings
 from service.core.sql.engine import Database, redacted
 from service.core.sql.jobs.store import Store
 from service.core.sql.worker_registry import Registry
-from service.processes import Interrupted, Part, PartDied, StopSign, wait_until
+from service.stack.processes import Interrupted, Part, PartDied, StopSign, wait_until
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 GUNICORN_CONFIG = ROOT / "deploy" / "gunicorn.conf.py"
 SYSTEM_SERVERS = ("valkey-server", "redis-server")
 LOOK_SECONDS = 0.2

@@ -1,4 +1,4 @@
-"""`python -m service.lifeline COMMAND…`: becomes COMMAND, which is sent SIGTERM when the process that started it dies.
+"""`python -m service.stack.lifeline PARENT COMMAND…`: becomes COMMAND, which gets SIGTERM when the process PARENT dies.
 
 So nothing that the one-machine stack has started outlives it, not even after a SIGKILL (Linux: prctl(2),
 PR_SET_PDEATHSIG, which survives an exec).

@@ -18,10 +18,10 @@ from service.core.sql.worker_registry import Registry
 from service.core.storage import Storage
 from service.core.telemetry.metrics import Common
 from service.core.webhooks.sender import Courier
-from service.predictor import Predictor
-from service.rates import Rates
-from service.turnstile import Turnstile
-from service.watching import Watch
+from service.http.concurrency import Turnstile
+from service.http.rate_limit import Rates
+from service.http.request_log import Watch
+from service.inference import Predictor
 
 
 @dataclass(frozen=True)

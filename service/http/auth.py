@@ -8,9 +8,9 @@ import hmac
 
 from flask import Flask, g, request
 
-from service.api.context import parts
 from service.core.errors import Forbidden, Unauthorized
 from service.core.sql.api_keys import Identity, Scope, csrf_token
+from service.services import parts
 
 DEFAULT_TENANT = "default"
 ANYONE = Identity(DEFAULT_TENANT, frozenset({Scope.ADMIN}))  # without keys there is one tenant, on this machine only

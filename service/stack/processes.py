@@ -29,7 +29,7 @@ class Part:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "service.lifeline", str(os.getpid()), *command],
+                [sys.executable, "-m", "service.stack.lifeline", str(os.getpid()), *command],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
                 env={**os.environ, **env},
             )  # fmt: skip
