@@ -60,7 +60,7 @@ golden: $(READY)  ## how well the verdicts agree with labelled runs, and what th
 	$(BIN)/python -m tests.golden.forks
 
 architectures: $(READY)  ## count torchvision's networks anew, for the plans of the API
-	$(BIN)/python -m workers.describe
+	$(BIN)/python -m workers.tools.describe
 
 verdicts: $(READY)  ## draw the pictures of the pages on verdicts anew
 	$(BIN)/python -m tests.golden.pictures

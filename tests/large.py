@@ -23,7 +23,7 @@ from tests.ports import eventually
 
 SIDE = 256
 MEGABYTE = 1 << 20
-KINDS = {"service.wsgi": "api", "-m workers": "supervisor", "workers.ingest.read": "reader"}
+KINDS = {"service.wsgi": "api", "-m workers": "supervisor", "workers.datasets.ingest.read": "reader"}
 
 
 def archive(path: Path, megabytes: int) -> int:

@@ -24,7 +24,7 @@ def test_there_is_no_torch_behind_the_api() -> None:
 
 def test_there_is_no_flask_behind_the_core_or_the_trainer() -> None:
     core = "service.core.sql.jobs.store, service.core.broker.hints, service.core.broker.wakeups"
-    assert not {"flask", "marshmallow"} & modules_after(f"import {core}, workers.trainer")
+    assert not {"flask", "marshmallow"} & modules_after(f"import {core}, workers.trainer.main")
 
 
 def test_the_supervisor_process_stays_small() -> None:

@@ -12,7 +12,7 @@ from service.core.broker.hints import make_celery
 from service.core.settings import Settings
 from service.core.telemetry import logging_setup
 from workers import tasks
-from workers.window import Window
+from workers.telemetry.status_server import Window
 from workers.worker import Worker
 
 ARGUMENTS = (

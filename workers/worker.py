@@ -22,14 +22,14 @@ from service.core.sql.worker_registry import Registry
 from service.core.storage import open_storage
 from service.core.telemetry.metrics import REAPER, Surroundings
 from service.core.telemetry.tracing import Tracing
-from workers import warm
-from workers.gpus import Gpus
-from workers.librarian import Librarian
-from workers.meters import Meters
-from workers.observer import Observer
+from workers.datasets.cache import Shelf
+from workers.datasets.reader_loop import Librarian
 from workers.scratch import sweep
-from workers.shelf import Shelf
-from workers.supervisor import Supervisor
+from workers.supervisor import forkserver
+from workers.supervisor.supervisor import Supervisor
+from workers.telemetry.gpus import Gpus
+from workers.telemetry.metrics import Meters
+from workers.telemetry.observer import Observer
 
 STUCK_SECONDS = 60.0  # longer than any call to a database that has gone without a word
 
@@ -57,7 +57,7 @@ class Worker:
         lost = partial(self.meters.common.lost, REAPER)
         self._dispatcher = Dispatcher(settings, store, self._registry, HintQueue(settings.redis_url), lost)
         sweep(settings.home / "scratch")
-        context, self._warmth = warm.start()
+        context, self._warmth = forkserver.start()
         shelf = Shelf(settings.home / "datasets", catalog, storage, settings.cache_bytes)
         self._capacity = Capacity(
             gpus=len(self._warmth.gpu_memory_bytes),
@@ -115,7 +115,7 @@ class Worker:
                 thread.join(GOODBYE_SECONDS)  # it may hang in a database that does not answer
         self._tracing.close()
         self._database.close()
-        warm.stop(self._warmth)
+        forkserver.stop(self._warmth)
 
     def ails(self) -> str | None:
         """What keeps this worker from working, for whoever may restart it; that the database or Redis is away is

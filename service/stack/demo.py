@@ -104,7 +104,7 @@ def _show(console: Console, client: Rightfit, job: dict[str, Any], home: Path) -
     sums = {name: client.download(job["id"], name, folder / name) for name in REPORTS}
     console.print(f"Downloaded best_model.pth, SHA-256 {sums['best_model.pth'][:16]}… as in the manifest.")
     checked = subprocess.run(
-        [sys.executable, "-m", "workers.verify", str(folder)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "workers.tools.verify", str(folder)], capture_output=True, text=True, check=False
     )
     console.print(
         f"Loaded with weights_only=True and scored again: {checked.stdout.strip() or checked.stderr.strip()}\n"

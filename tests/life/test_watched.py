@@ -20,7 +20,7 @@ from service.docs import FOLDER
 from tests.conftest import Serving
 from tests.exposition import families, value
 from tests.ports import eventually, free_port
-from workers.gpus import Gpus
+from workers.telemetry.gpus import Gpus
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SPEC = {

@@ -18,23 +18,23 @@ from service.core.sql.datasets import Catalog
 from service.core.sql.engine import Database, events, jobs
 from service.core.sql.jobs.store import Store
 from service.core.storage import open_storage
-from workers import warm
-from workers.librarian import Librarian
-from workers.shelf import Shelf
-from workers.supervisor import Supervisor
+from workers.datasets.cache import Shelf
+from workers.datasets.reader_loop import Librarian
+from workers.supervisor import forkserver
+from workers.supervisor.supervisor import Supervisor
 from workers.worker import Worker
 
 ENDLESS = {"epochs": 100_000, "early_stopping": None, "train_loss_clean": False}
 
 
 @pytest.fixture(scope="session")
-def warm_server() -> Iterator[tuple[ForkServerContext, warm.Warmth]]:
+def warm_server() -> Iterator[tuple[ForkServerContext, forkserver.Warmth]]:
     with pytest.MonkeyPatch.context() as patch:  # whatever network there is, no weights are downloaded in a test
         for name in ("http_proxy", "https_proxy"):
             patch.setenv(name, "http://127.0.0.1:9")
-        context, warmth = warm.start()
+        context, warmth = forkserver.start()
     yield context, warmth
-    warm.stop(warmth)
+    forkserver.stop(warmth)
 
 
 class Bench:
@@ -122,7 +122,7 @@ def _state(pid: int) -> str:
 
 
 @pytest.fixture
-def bench(settings: Settings, store: Store, warm_server: tuple[ForkServerContext, warm.Warmth]) -> Bench:
+def bench(settings: Settings, store: Store, warm_server: tuple[ForkServerContext, forkserver.Warmth]) -> Bench:
     context, warmth = warm_server
     _servers.add(warmth.server_pid)
     return Bench(settings, store, context)
@@ -132,12 +132,12 @@ def bench(settings: Settings, store: Store, warm_server: tuple[ForkServerContext
 def worker(
     settings: Settings,
     database: Database,
-    warm_server: tuple[ForkServerContext, warm.Warmth],
+    warm_server: tuple[ForkServerContext, forkserver.Warmth],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Worker]:
     """A real one over the warm server of all tests, which it leaves alone."""
-    monkeypatch.setattr(warm, "start", lambda: warm_server)
-    monkeypatch.setattr(warm, "stop", lambda warmth: None)
+    monkeypatch.setattr(forkserver, "start", lambda: warm_server)
+    monkeypatch.setattr(forkserver, "stop", lambda warmth: None)
     worker = Worker(settings)
     yield worker
     worker.close()

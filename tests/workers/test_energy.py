@@ -6,7 +6,7 @@ import pynvml
 import pytest
 import torch
 
-from workers.energy import meter
+from workers.trainer.energy import meter
 
 CUDA = torch.device("cuda")
 

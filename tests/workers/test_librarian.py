@@ -19,8 +19,8 @@ from service.core.sql.jobs.store import Store
 from service.core.storage import Artifact, LocalStorage, Storage, open_storage
 from tests.pictures import folders, zipped
 from tests.ports import eventually
-from workers.librarian import Librarian
-from workers.shelf import Shelf
+from workers.datasets.cache import Shelf
+from workers.datasets.reader_loop import Librarian
 
 
 @pytest.fixture

@@ -24,11 +24,11 @@ from service.core.telemetry.logging_setup import formatter
 from tests.exposition import value
 from tests.ports import eventually, free_port
 from tests.workers.conftest import ENDLESS, Bench
-from workers.gpus import Gpus
-from workers.meters import Meters
-from workers.observer import Observer
-from workers.supervisor import Supervisor
-from workers.window import Window
+from workers.supervisor.supervisor import Supervisor
+from workers.telemetry.gpus import Gpus
+from workers.telemetry.metrics import Meters
+from workers.telemetry.observer import Observer
+from workers.telemetry.status_server import Window
 
 Lines = Callable[[], list[dict[str, Any]]]
 

@@ -20,7 +20,7 @@ from tests.servers import ON_DISK, POSTGRESQL, REMOTE, ROOT, SQLITE
 from tests.workers.conftest import ENDLESS, Bench
 from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATION
 from workers.scratch import sweep
-from workers.supervisor import Supervisor
+from workers.supervisor.supervisor import Supervisor
 
 # Long enough to be interrupted, with everything in it that has a state of its own.
 LIVELY: dict[str, Any] = {
@@ -231,8 +231,8 @@ from service.core.settings import Settings
 from service.core.storage import open_storage
 from service.core.sql.jobs.store import Store
 from workers import warm
-from workers.shelf import Shelf
-from workers.supervisor import Supervisor
+from workers.datasets.cache import Shelf
+from workers.supervisor.supervisor import Supervisor
 settings = Settings.from_env()
 database = Database(settings.database_url)
 store = Store(database)

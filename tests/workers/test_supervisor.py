@@ -29,9 +29,9 @@ from tests.ports import eventually
 from tests.servers import EVERYTHING_PUBLISHED
 from tests.workers.conftest import ENDLESS, Bench
 from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATION
-from workers import warm
-from workers.supervisor import Supervisor
-from workers.verify import verify
+from workers.supervisor import forkserver
+from workers.supervisor.supervisor import Supervisor
+from workers.tools.verify import verify
 
 
 @pytest.fixture
@@ -41,10 +41,10 @@ def once(bench: Bench) -> Bench:
 
 
 def test_the_warm_server_has_torch_but_one_thread_and_no_cuda(
-    warm_server: tuple[ForkServerContext, warm.Warmth],
+    warm_server: tuple[ForkServerContext, forkserver.Warmth],
 ) -> None:
-    warmth = warm.look(warm_server[0])
-    assert warmth.imported == warm.PRELOAD
+    warmth = forkserver.look(warm_server[0])
+    assert warmth.imported == forkserver.PRELOAD
     assert warmth.server_threads == 1
     assert not warmth.cuda_initialized
 

@@ -15,12 +15,12 @@ from service.core.sql.jobs.job_logs import KEPT, OUTPUT, LogLine
 from service.core.sql.jobs.store import Store
 from tests.ports import eventually
 from tests.workers.conftest import ENDLESS, Bench
-from workers.transcript import AT_ONCE, Transcript
+from workers.supervisor.trainer_log import AT_ONCE, Transcript
 
 WRITER = """
 import logging, os, sys, warnings
 from pathlib import Path
-from workers.transcript import begin
+from workers.supervisor.trainer_log import begin
 begin(Path(sys.argv[1]))
 logging.getLogger("any").info("said %d\\nin two lines", 1)
 os.write(1, b"by a library \\xff\\0\\n")

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from workers.uploads import Uploads
+from workers.supervisor.checkpoint_uploads import Uploads
 
 
 def test_of_those_that_wait_only_the_newest_is_stored() -> None:

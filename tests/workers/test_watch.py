@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from tests.golden import synthetic
-from workers.watch import SHARE, Watch
+from workers.trainer.live_diagnosis import SHARE, Watch
 
 
 def told_of(kind: str, pause: float = 0.0) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """What is known of torchvision's classification networks without torch: their parameters, and about what a step keeps.
 
-`python -m workers.describe` writes the table, from the networks as workers build them.
+`python -m workers.tools.describe` writes the table, from the networks as workers build them.
 """
 
 import json

@@ -14,8 +14,8 @@ from service.core.errors import ObjectMissing
 from service.services import Parts
 from tests.pictures import arrays, encoded, folders, stripes, tarred, zipped
 from tests.service.api.test_api import is_problem
-from workers.librarian import Librarian
-from workers.shelf import Shelf
+from workers.datasets.cache import Shelf
+from workers.datasets.reader_loop import Librarian
 
 ZIP = "application/zip"
 

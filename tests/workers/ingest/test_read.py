@@ -25,8 +25,8 @@ from service.core.errors import InvalidData
 from service.core.records.dataset import INDEX, PIXELS, Contents, Size
 from tests.pictures import arrays, encoded, folders, stripes, tarred, zipped
 from tests.servers import ROOT
-from workers.ingest import members
-from workers.ingest.read import read
+from workers.datasets.ingest import members
+from workers.datasets.ingest.read import read
 
 MOST = 100 << 20
 
@@ -414,7 +414,11 @@ def asked(folder: Path, data: bytes, kind: str, *, most: int = MOST, seconds: in
     (folder / "pack").mkdir(exist_ok=True)
     words = [kind, str(folder / "upload"), str(folder / "pack"), str(most), str(seconds)]
     done = subprocess.run(
-        [sys.executable, "-m", "workers.ingest.read", *words], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "workers.datasets.ingest.read", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return done.returncode, json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}
 

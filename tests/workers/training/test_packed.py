@@ -8,7 +8,7 @@ import torch
 
 from service.core.spec import Dataset, JobSpec
 from tests.pictures import encoded, folders, stripes, zipped
-from workers.ingest.read import read
+from workers.datasets.ingest.read import read
 from workers.training.data import Places
 from workers.training.data.images import CHUNK_BYTES, ImageSet
 from workers.training.data.packed import load

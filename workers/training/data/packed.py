@@ -1,4 +1,4 @@
-"""A data set that was sent to the service, as the worker's reader has packed it (workers/ingest/pack.py)."""
+"""A data set that was sent to the service, as the worker's reader has packed it (workers/datasets/ingest/pack.py)."""
 
 from pathlib import Path
 

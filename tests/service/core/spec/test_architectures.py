@@ -14,7 +14,7 @@ from torch import nn
 from torchvision.models import get_model_weights, list_models
 
 from service.core.spec.architectures import ARCHITECTURES, FILE, Architecture, read
-from workers.describe import describe, table, values_kept
+from workers.tools.describe import describe, table, values_kept
 from workers.training.models.meta import build_on_meta
 from workers.training.models.torchvision import build_torchvision
 

@@ -1,4 +1,4 @@
-"""`python -m workers.describe`: count what each of torchvision's networks needs, for the API side, which has no torch.
+"""`python -m workers.tools.describe`: count what each torchvision network needs, for the API, which has no torch.
 
 Builds them on the meta device, without values and without a download, and writes the table one architecture a line.
 """

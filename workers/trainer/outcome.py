@@ -10,9 +10,9 @@ import torch
 from service.core.errors import Invalid, RightfitError, TrainingError
 from service.core.records.plan import GIB, UNLIMITED, plan
 from service.core.spec import JobSpec
-from workers.attempt import contents_of
+from workers.supervisor.forkserver import Work
+from workers.trainer.train_job import contents_of
 from workers.training.loop import Fitted
-from workers.warm import Work
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

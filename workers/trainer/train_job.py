@@ -24,9 +24,11 @@ from service.core.records.epoch import Epoch
 from service.core.records.facts import Facts
 from service.core.records.job import StopReason
 from service.core.spec import JobSpec, unknown_parts
-from workers.energy import meter
-from workers.line import Report
 from workers.scratch import Scratch
+from workers.supervisor.forkserver import RELEASED, Work
+from workers.trainer.channel import Report
+from workers.trainer.energy import meter
+from workers.trainer.live_diagnosis import Watch, told_of
 from workers.training.checkpoint import load_tensors, save_json, save_tensors
 from workers.training.data import Places
 from workers.training.data.prepare import Prepared, prepare
@@ -38,8 +40,6 @@ from workers.training.loop import Fitted, Parts, fit
 from workers.training.models import build_model
 from workers.training.report import summary
 from workers.training.state import EpochResult, Snapshot
-from workers.warm import RELEASED, Work
-from workers.watch import Watch, told_of
 
 CHECKED_IMAGES = 64  # on which model.onnx must agree with torch
 

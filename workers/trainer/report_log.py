@@ -7,7 +7,7 @@ log = logging.getLogger(__name__)
 
 
 def say(kind: str, content: dict[str, Any]) -> None:
-    """Log a report of this kind (those of workers.trainer); one that means nothing to a reader is passed over."""
+    """Log a report of this kind (those of workers.trainer.main); one that means nothing to a reader is passed over."""
     match kind:
         case "facts" if "images" in content:
             images = content["images"]

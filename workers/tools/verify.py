@@ -1,4 +1,4 @@
-"""`python -m workers.verify FOLDER [PACK]`: is best_model.pth the model whose validation loss report.json records?
+"""`python -m workers.tools.verify FOLDER [PACK]`: does best_model.pth reproduce the val_loss in report.json?
 
 PACK is the folder of a data set that was sent to the service, as a worker keeps it. Loads the weights with
 weights_only=True, builds the data and the network again from the report's spec, and scores. Prints one line of JSON;

@@ -10,8 +10,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from service.core.errors import InvalidData
-from workers.ingest.members import BROKEN, MOST_MEMBERS
-from workers.ingest.pack import LARGEST_SIDE, Pixels
+from workers.datasets.ingest.members import BROKEN, MOST_MEMBERS
+from workers.datasets.ingest.pack import LARGEST_SIDE, Pixels
 
 IMAGES, LABELS = "x.npy", "y.npy"
 CHANNELS = (1, 3)

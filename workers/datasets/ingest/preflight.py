@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.core.text import counted
-from workers.ingest.layout import PART_NAMES
-from workers.ingest.pack import Pixels
+from workers.datasets.ingest.layout import PART_NAMES
+from workers.datasets.ingest.pack import Pixels
 
 NEAR_BITS = 3  # of 64; so that one of four groups of 16 bits is equal
 NEAR = 3.0  # mean difference of the thumbnails' values, of 255

@@ -1,6 +1,6 @@
 """The librarian: reads the data sets that were sent, one at a time, beside whatever is trained.
 
-The reading itself is done by a process of its own with limits (workers/ingest/read.py). The lease is kept meanwhile;
+A process of its own, with limits, does the reading (workers/datasets/ingest/read.py). The lease is kept meanwhile;
 whoever loses it ends that process and writes nothing more.
 """
 
@@ -22,11 +22,11 @@ from service.core.resilience import attempt
 from service.core.settings import Settings
 from service.core.sql.datasets import READERS, Catalog, Reading
 from service.core.storage import Storage, discard
-from workers.lease import Keeper
+from workers.datasets.cache import Shelf
 from workers.scratch import Scratch
-from workers.shelf import Shelf
+from workers.supervisor.lease import Keeper
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 LOOK_SECONDS = 2.0  # how long a data set may lie unseen, should its wake-up be lost
 TICK_SECONDS = 0.2
 TIDY_SECONDS = 60.0
@@ -132,7 +132,7 @@ class Librarian:
         began = time.monotonic()
         with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as errors:
             reader = subprocess.Popen(
-                [sys.executable, "-m", "workers.ingest.read", *words], cwd=ROOT, stdin=subprocess.DEVNULL,
+                [sys.executable, "-m", "workers.datasets.ingest.read", *words], cwd=ROOT, stdin=subprocess.DEVNULL,
                 stdout=answer, stderr=errors,
             )  # fmt: skip
             try:

@@ -1,4 +1,4 @@
-"""`python -m workers.ingest.read FORMAT FILE FOLDER MOST_BYTES SECONDS`: a data set as it was sent becomes a pack.
+"""`python -m workers.datasets.ingest.read FORMAT FILE FOLDER MOST_BYTES SECONDS`: an upload becomes a pack.
 
 A process of its own, since what it reads is a stranger's: it has limits on memory, time, files and their size, and
 whatever breaks it breaks nothing else. Prints one line of JSON, {"contents": …} or {"error": …}, and exits 0 for both.
@@ -22,10 +22,10 @@ from service.core.errors import InvalidData
 from service.core.images import decode
 from service.core.records.dataset import CONTENTS, PIXELS, Contents, Size
 from service.core.text import counted
-from workers.ingest import arrays, preflight
-from workers.ingest.layout import PART_NAMES, Layout, Place, arrange, is_passed_over
-from workers.ingest.members import BLOCK, members
-from workers.ingest.pack import Pack, Pixels, pixels_of
+from workers.datasets.ingest import arrays, preflight
+from workers.datasets.ingest.layout import PART_NAMES, Layout, Place, arrange, is_passed_over
+from workers.datasets.ingest.members import BLOCK, members
+from workers.datasets.ingest.pack import Pack, Pixels, pixels_of
 from workers.training.parent import die_with_parent
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)

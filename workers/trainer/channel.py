@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from workers.narration import say
+from workers.trainer.report_log import say
 from workers.training.parent import die_with_parent
 
 NEWS_SECONDS = 15.0  # how often the log says that an epoch goes on

@@ -15,10 +15,10 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
-TRAINER = "workers.trainer"
+TRAINER = "workers.trainer.main"
 MEMORY = "workers.training.data.memory"
 PRELOAD = (
-    "workers.undisturbed",
+    "workers.supervisor.ignore_signals",
     TRAINER,
     "sklearn.datasets",  # the digits
     "torch._dynamo",  # the first optimizer of a process imports it

@@ -31,15 +31,15 @@ from service.core.sql.jobs.job_logs import LogLine
 from service.core.sql.jobs.store import Lease, Store
 from service.core.sql.jobs.transitions import too_often
 from service.core.storage import Artifact, Storage, discard
-from workers.lease import LeaseKeeper
-from workers.meters import LEASE_LOST, LOST, PUT_BACK
-from workers.observer import Attempt, Observer
-from workers.run import Run
+from workers.datasets.cache import Shelf
 from workers.scratch import Scratch
-from workers.shelf import Shelf
-from workers.transcript import Transcript
-from workers.uploads import Uploads
-from workers.warm import RELEASED, Work, run_trainer
+from workers.supervisor.checkpoint_uploads import Uploads
+from workers.supervisor.forkserver import RELEASED, Work, run_trainer
+from workers.supervisor.lease import LeaseKeeper
+from workers.supervisor.trainer_handle import Run
+from workers.supervisor.trainer_log import Transcript
+from workers.telemetry.metrics import LEASE_LOST, LOST, PUT_BACK
+from workers.telemetry.observer import Attempt, Observer
 
 LOOK_SECONDS = 0.2  # how often the flags are looked at while the trainer is silent
 LOG_SECONDS = 1.0  # how often what the trainer has written is recorded

@@ -12,7 +12,7 @@ from service.core.sql.jobs.store import Lease
 from service.core.telemetry.correlation import trace_id
 from service.core.telemetry.metrics import SUPERVISOR
 from service.core.telemetry.tracing import CONSUMER, Span, Tracing, Value
-from workers.meters import LEASE_LOST, LOST, Meters
+from workers.telemetry.metrics import LEASE_LOST, LOST, Meters
 
 
 class Attempt:
@@ -78,7 +78,7 @@ class Attempt:
         self._meters.common.lost(SUPERVISOR)
 
     def became(self, outcome: str) -> None:
-        """How it ended, as workers.meters names it."""
+        """How it ended, as workers.telemetry.metrics names it."""
         self._meters.ended.labels(outcome).inc()
         self._span.set({"rightfit.outcome": outcome})
         if outcome in (Status.FAILED, LOST, LEASE_LOST):

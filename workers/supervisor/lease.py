@@ -14,7 +14,7 @@ from service.core.errors import LeaseLost
 from service.core.records.job import Wish
 from service.core.settings import Settings
 from service.core.sql.jobs.store import Lease, Store
-from workers.meters import Meters
+from workers.telemetry.metrics import Meters
 
 LOOK_SECONDS = 1.0  # how often the owner's wish is read between two renewals
 

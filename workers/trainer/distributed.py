@@ -19,16 +19,16 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from service.core.records.job import StopReason
-from workers.attempt import pick_device, run, understood
-from workers.conclusion import Ending, conclusion, failure, told
-from workers.line import Line, die_with_supervisor
-from workers.narration import say
 from workers.scratch import Scratch
+from workers.supervisor.forkserver import PRELOAD, Work
+from workers.supervisor.trainer_log import begin
+from workers.trainer.channel import Line, die_with_supervisor
+from workers.trainer.outcome import Ending, conclusion, failure, told
+from workers.trainer.report_log import say
+from workers.trainer.train_job import pick_device, run, understood
 from workers.training.group import Together
 from workers.training.loop import Fitted
 from workers.training.process import tune
-from workers.transcript import begin
-from workers.warm import PRELOAD, Work
 
 LOOPBACK = "127.0.0.1"
 NO_PORT = ("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")  # the launcher would listen on one, on every interface

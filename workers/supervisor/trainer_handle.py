@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from service.core.records.job import Failure, Outcome, Phase, Status, StopReason
-from workers.warm import RELEASED
+from workers.supervisor.forkserver import RELEASED
 
 log = logging.getLogger(__name__)
 

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import torch
 
-from workers.attempt import pick_device, run, understood
-from workers.conclusion import conclusion
-from workers.line import Line, die_with_supervisor
-from workers.ranks import run_together
 from workers.scratch import Scratch
+from workers.supervisor.forkserver import Work
+from workers.supervisor.trainer_log import begin
+from workers.trainer.channel import Line, die_with_supervisor
+from workers.trainer.distributed import run_together
+from workers.trainer.outcome import conclusion
+from workers.trainer.train_job import pick_device, run, understood
 from workers.training.loop import Fitted
 from workers.training.process import tune
-from workers.transcript import begin
-from workers.warm import Work
 
 log = logging.getLogger(__name__)
 
