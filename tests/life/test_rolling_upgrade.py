@@ -26,7 +26,7 @@ from service.core.sql.engine import Database, jobs
 from tests.conftest import START_SECONDS, Redis
 from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, ROOT, Postgresql
-from tests.service.core.released import REVISIONS
+from tests.service.core.sql.released import REVISIONS
 
 LAST_RELEASE, ITS_SCHEMA = "64bef3098a664f2a89065f6c424de1c426fe2bdd", "0007"
 SPEC: dict[str, Any] = {

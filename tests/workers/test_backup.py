@@ -24,7 +24,7 @@ from tests.ports import eventually
 from tests.servers import POSTGRESQL, S3_BUCKET, SQLITE, Postgresql
 from tests.service.live import Live
 from tests.workers.conftest import Bench
-from tests.workers.test_recovery import best_model, checkpoints, history
+from tests.workers.supervisor.test_recovery import best_model, checkpoints, history
 
 SPEC: dict[str, Any] = {
     "model": {"arch": "cnn", "channels": [4], "hidden": [8], "norm": "batch"},

@@ -30,7 +30,7 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 @pytest.fixture
 def everywhere(tmp_path: Path, redis_server: Redis) -> Settings:
-    """SQLite will do: what is counted is tested over both databases in tests/service/core/test_census.py."""
+    """SQLite will do: what is counted is tested over both databases in tests/service/core/sql/test_queue_stats.py."""
     return Settings.from_env({"RIGHTFIT_HOME": str(tmp_path / "home"), "RIGHTFIT_REDIS_URL": redis_server.url})
 
 

@@ -10,7 +10,7 @@ from service.cli import main
 from service.core.sql.engine import Database
 from tests.servers import Postgresql
 from tests.service.cli.conftest import told
-from tests.service.core.released import REVISIONS
+from tests.service.core.sql.released import REVISIONS
 
 
 def migrate(url: str, *words: str) -> Result:

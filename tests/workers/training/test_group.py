@@ -1,4 +1,4 @@
-"""How a batch is shared. What comes of it is tested on whole runs (tests/workers/test_together.py)."""
+"""How a batch is shared. What comes of it is tested on whole runs (tests/workers/trainer/test_distributed.py)."""
 
 import pytest
 import torch

@@ -24,7 +24,7 @@ from service.core.sql.stored_files import missing, named, owners
 from service.core.sql.worker_registry import Registry
 from service.core.storage import Artifact, LocalStorage, open_storage
 from tests.servers import Postgresql
-from tests.service.core.test_retention import FAILED, House
+from tests.service.core.actions.test_retention import FAILED, House
 
 
 def say(words: str) -> None:

@@ -18,7 +18,7 @@ from service.http.auth import DEFAULT_TENANT
 from service.services import Parts
 from tests.conftest import Redis
 from tests.servers import POSTGRESQL, SQLITE, Postgresql
-from tests.service.core.released import ENDED, EPOCHS, REVISIONS, SHA256, STATUSES, known_tables, populate
+from tests.service.core.sql.released import ENDED, EPOCHS, REVISIONS, SHA256, STATUSES, known_tables, populate
 
 # What leaves a schema as an older release knows it: its columns, its tables and what it may put in them.
 ADDS = re.compile(
