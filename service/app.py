@@ -29,26 +29,26 @@ from service.core.broker.wakeups import Wakeups
 from service.core.records.plan import Limits
 from service.core.settings import Settings
 from service.core.sql.ablations import Ablations
-from service.core.sql.api_keys import Keys
-from service.core.sql.datasets import Catalog
+from service.core.sql.api_keys import ApiKeys
+from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
 from service.core.sql.webhook_messages import Webhooks
-from service.core.sql.worker_registry import Registry
+from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import open_storage
 from service.core.telemetry.metrics import Common, new_registry
 from service.core.telemetry.tracing import Tracing
 from service.core.webhooks.addresses import networks
-from service.core.webhooks.sender import Courier
+from service.core.webhooks.sender import WebhookSender
 from service.http import auth, errors
-from service.http.concurrency import Turnstile
-from service.http.rate_limit import Rates
-from service.http.request_log import Watch
+from service.http.concurrency import ConcurrencyLimit
+from service.http.rate_limit import RateLimit
+from service.http.request_log import RequestLog
 from service.inference import Predictor
 from service.schemas.fields import Tagged
 from service.schemas.openapi import document_keys, document_problems, document_tagged
 from service.schemas.problem import ProblemSchema
-from service.services import Parts
+from service.services import Services
 
 RESOURCES = (
     jobs, history, diagnosis, counterfactual, events, logs, artifacts, predict, compare, ablations, datasets, webhooks,
@@ -115,17 +115,17 @@ def create_app(settings: Settings) -> Flask:
     return app
 
 
-def _parts(settings: Settings) -> Parts:
+def _parts(settings: Settings) -> Services:
     database = Database(settings.database_url, connections=min(settings.api_threads, MOST_CONNECTIONS))
     wakeups = Wakeups(settings.redis_url)
     store = Store(database, wakeups.publish, settings.quotas)
-    catalog = Catalog(database, wakeups.publish, settings.quotas)
+    catalog = DatasetStore(database, wakeups.publish, settings.quotas)
     registry = new_registry()
     counters = Common(registry)
     storage = counters.watched(open_storage(settings.storage_url))
     webhooks, allowed = Webhooks(database), networks(settings.webhook_networks)
     limits = Limits(settings.max_parameters, settings.max_memory_bytes)
-    return Parts(
+    return Services(
         settings=settings,
         database=database,
         store=store,
@@ -136,11 +136,11 @@ def _parts(settings: Settings) -> Parts:
         ablations=Ablations(database, wakeups.publish, settings.quotas),
         wakeups=wakeups,
         webhooks=webhooks,
-        courier=Courier(webhooks, allowed),
-        keys=Keys(database),
-        rates=Rates(settings.redis_url, settings.requests_per_minute),
-        registry=Registry(database),
-        watch=Watch(registry, Tracing("rightfit-api")),
+        courier=WebhookSender(webhooks, allowed),
+        keys=ApiKeys(database),
+        rates=RateLimit(settings.redis_url, settings.requests_per_minute),
+        registry=WorkerRegistry(database),
+        watch=RequestLog(registry, Tracing("rightfit-api")),
         counters=counters,
         metrics=metrics.exposed(settings, database, registry),
         waiting=_turnstile(settings, settings.api_threads - KEPT_FREE),
@@ -149,8 +149,8 @@ def _parts(settings: Settings) -> Parts:
     )
 
 
-def _turnstile(settings: Settings, most: int) -> Turnstile:
-    return Turnstile(most, most if settings.auth == "none" else max(1, most // 2))
+def _turnstile(settings: Settings, most: int) -> ConcurrencyLimit:
+    return ConcurrencyLimit(most, most if settings.auth == "none" else max(1, most // 2))
 
 
 def _receive() -> None:

@@ -11,12 +11,12 @@ from service.core.actions.dispatcher import Dispatcher
 from service.core.actions.retention import Retention
 from service.core.settings import Settings
 from service.core.telemetry.metrics import REAPER
-from service.services import Parts
+from service.services import Services
 
 COURIERS = 4  # threads that send messages
 
 app = create_app(Settings.from_env())
-_parts: Parts = app.extensions["rightfit"]
+_parts: Services = app.extensions["rightfit"]
 _lost = partial(_parts.counters.lost, REAPER)
 _dispatcher = Dispatcher(_parts.settings, _parts.store, _parts.registry, _parts.submission.queue, _lost)
 _retention = Retention(_parts.settings, _parts.database, _parts.store, _parts.catalog, _parts.storage)

@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import replace
 
 from service.core.settings import Settings
-from service.core.sql.api_keys import Keys, Scope
+from service.core.sql.api_keys import ApiKeys, Scope
 from service.core.sql.engine import Database
 from service.stack.standalone import Stack
 from tests.servers import ROOT
@@ -41,7 +41,7 @@ def check(
 def new_key(settings: Settings) -> str:
     database = Database(settings.database_url)
     try:
-        return Keys(database).create("somebody", [Scope.ADMIN])
+        return ApiKeys(database).create("somebody", [Scope.ADMIN])
     finally:
         database.close()
 

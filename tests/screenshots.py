@@ -9,7 +9,7 @@ import httpx
 from playwright.sync_api import Page
 
 from service.core.settings import Settings
-from service.core.sql.api_keys import Keys, Scope
+from service.core.sql.api_keys import ApiKeys, Scope
 from service.core.sql.engine import Database
 from service.http.auth import COOKIE
 from service.stack.standalone import Stack
@@ -48,7 +48,7 @@ def main() -> None:
         browser(binary) as started,
     ):
         with closing(Database(stack.settings.database_url)) as database:
-            keys = Keys(database)
+            keys = ApiKeys(database)
             writer = keys.create("team", [Scope.READ, Scope.WRITE])
             reader, newcomer = keys.create("team", [Scope.READ]), keys.create("newcomer", list(Scope))
         with httpx.Client(base_url=f"{stack.url}/v1", headers={"Authorization": f"Bearer {writer}"}) as client:

@@ -12,7 +12,7 @@ from service.core.broker.hints import make_celery
 from service.core.settings import Settings
 from service.core.telemetry import logging_setup
 from workers import tasks
-from workers.telemetry.status_server import Window
+from workers.telemetry.status_server import StatusServer
 from workers.worker import Worker
 
 ARGUMENTS = (
@@ -80,7 +80,7 @@ def main() -> None:
     host.worker = worker = Worker(settings)
     with ExitStack() as stack:
         if settings.metrics_port:
-            window = Window(settings.metrics_host, settings.metrics_port, worker.meters.registry, worker.ails)
+            window = StatusServer(settings.metrics_host, settings.metrics_port, worker.meters.registry, worker.ails)
             stack.enter_context(window)
         stack.callback(worker.close)  # it can be seen until it has let go of its job
         app.worker_main(list(ARGUMENTS))

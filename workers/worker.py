@@ -15,20 +15,20 @@ from service.core.broker.wakeups import Wakeups
 from service.core.records.capacity import Capacity
 from service.core.resilience import repeat
 from service.core.settings import Settings
-from service.core.sql.datasets import Catalog
+from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
-from service.core.sql.worker_registry import Registry
+from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import open_storage
 from service.core.telemetry.metrics import REAPER, Surroundings
 from service.core.telemetry.tracing import Tracing
-from workers.datasets.cache import Shelf
-from workers.datasets.reader_loop import Librarian
+from workers.datasets.cache import DatasetCache
+from workers.datasets.reader_loop import DatasetReader
 from workers.scratch import sweep
 from workers.supervisor import forkserver
 from workers.supervisor.supervisor import Supervisor
 from workers.telemetry.gpus import Gpus
-from workers.telemetry.metrics import Meters
+from workers.telemetry.metrics import WorkerMetrics
 from workers.telemetry.observer import Observer
 
 STUCK_SECONDS = 60.0  # longer than any call to a database that has gone without a word
@@ -46,19 +46,19 @@ class Worker:
         self._database = Database(settings.database_url)
         wakeups = Wakeups(settings.redis_url)
         self._store = store = Store(self._database, wakeups.publish, settings.quotas)
-        catalog = Catalog(self._database, wakeups.publish, settings.quotas)
-        self.meters = Meters()
+        catalog = DatasetStore(self._database, wakeups.publish, settings.quotas)
+        self.meters = WorkerMetrics()
         self._tracing = Tracing("rightfit-worker")
         for looked_up in (Surroundings(settings.home), Gpus()):
             self.meters.registry.register(looked_up)
         ProcessCollector(registry=self.meters.registry)
         storage = self.meters.common.watched(open_storage(settings.storage_url))
-        self._registry = Registry(self._database)
+        self._registry = WorkerRegistry(self._database)
         lost = partial(self.meters.common.lost, REAPER)
         self._dispatcher = Dispatcher(settings, store, self._registry, HintQueue(settings.redis_url), lost)
         sweep(settings.home / "scratch")
         context, self._warmth = forkserver.start()
-        shelf = Shelf(settings.home / "datasets", catalog, storage, settings.cache_bytes)
+        shelf = DatasetCache(settings.home / "datasets", catalog, storage, settings.cache_bytes)
         self._capacity = Capacity(
             gpus=len(self._warmth.gpu_memory_bytes),
             gpu_memory_bytes=min(self._warmth.gpu_memory_bytes, default=0),
@@ -68,7 +68,7 @@ class Worker:
         )
         observer = Observer(self.meters, self._tracing)
         self._supervisor = Supervisor(settings, store, storage, shelf, context, self._capacity, observer)
-        self._librarian = Librarian(settings, catalog, storage, shelf, wakeups, self._supervisor.worker)
+        self._librarian = DatasetReader(settings, catalog, storage, shelf, wakeups, self._supervisor.worker)
         self._stop = threading.Event()
         self._turned_at = time.monotonic()  # when the greeter last came round, heard or not
         self._busy = threading.Lock()
@@ -86,7 +86,7 @@ class Worker:
         with self._busy:
             taken = self._supervisor.run_next()
         if taken is None and hinted is not None:
-            self._store.put_off_hint(hinted, self._settings.hint_seconds, self._settings.dispatch_seconds)
+            self._store.defer_hint(hinted, self._settings.hint_seconds, self._settings.dispatch_seconds)
         return taken
 
     def start(self) -> None:
@@ -143,9 +143,9 @@ class Worker:
         while True:
             self._turned_at = time.monotonic()
             try:
-                self._registry.greet(self._supervisor.worker, 10 * self._settings.lease_seconds, self._capacity)
+                self._registry.heartbeat(self._supervisor.worker, 10 * self._settings.lease_seconds, self._capacity)
                 if self._stop.wait(self._settings.heartbeat_seconds):
-                    return self._registry.farewell(self._supervisor.worker)
+                    return self._registry.deregister(self._supervisor.worker)
             except SQLAlchemyError as error:
                 log.warning("cannot say that this worker is alive, will try again: %s", error)
                 if self._stop.wait(self._settings.heartbeat_seconds):

@@ -26,7 +26,7 @@ from service.schemas.ablations import (
 from service.schemas.jobs import SUBMITTED, SubmitHeadersSchema
 from service.schemas.pages import PageQuerySchema, cursor
 from service.schemas.patches import read_spec
-from service.services import parts
+from service.services import services
 
 blueprint = Blueprint(
     "ablations", __name__, url_prefix="/v1/ablations", description="What regularizers do, measured over several seeds"
@@ -39,7 +39,7 @@ class Ablations(MethodView):
     @blueprint.response(200, AblationListSchema)
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
         """List ablations, newest first"""
-        page = parts().ablations.list(tenant(), **query)
+        page = services().ablations.list(tenant(), **query)
         return {"data": page.ablations, "has_more": page.next_seq is not None, "next_cursor": cursor(page.next_seq)}
 
     @blueprint.arguments(SubmitHeadersSchema, location="headers")
@@ -50,11 +50,11 @@ class Ablations(MethodView):
     def post(self, headers: dict[str, Any], given: dict[str, Any]) -> Any:
         """Run a spec with each of some factors, with all of them and with none, under several seeds"""
         key = idempotency(headers["key"], [request.path, request.get_json()])
-        if key and (known := parts().ablations.known(tenant(), key)):
+        if key and (known := services().ablations.known(tenant(), key)):
             return _told(known), 202, submitted(links(known), is_new=False)
-        design = Designer(parts().submission, read_spec).design(tenant(), **given)
-        ablation_id, job_ids = parts().ablations.add(tenant(), design, key)
-        parts().submission.hint_all(job_ids)
+        design = Designer(services().submission, read_spec).design(tenant(), **given)
+        ablation_id, job_ids = services().ablations.add(tenant(), design, key)
+        services().submission.hint_all(job_ids)
         return _told(ablation_id), 202, submitted(links(ablation_id), is_new=True)
 
 
@@ -68,7 +68,7 @@ class OneAblation(MethodView):
     @blueprint.response(204)
     def delete(self, ablation_id: str) -> None:
         """Delete the record of an ablation whose jobs have all ended; the jobs stay"""
-        parts().ablations.delete(tenant(), ablation_id)
+        services().ablations.delete(tenant(), ablation_id)
 
 
 @blueprint.route("/<ablation_id>/cancel", methods=["POST"])
@@ -76,7 +76,7 @@ class OneAblation(MethodView):
 @blueprint.alt_response(200, schema=AblationSchema, description="All of them had ended already; nothing changes")
 def cancel(ablation_id: str) -> Any:
     """Cancel all jobs of an ablation that have not ended"""
-    ablation, runs = parts().ablations.get(tenant(), ablation_id)
+    ablation, runs = services().ablations.get(tenant(), ablation_id)
     if ablation.status is not AblationStatus.RUNNING:
         return _told(ablation_id), 200
     living = [run for run in reversed(runs) if run.status not in TERMINAL]
@@ -88,4 +88,4 @@ def cancel(ablation_id: str) -> Any:
 
 
 def _told(ablation_id: str) -> SimpleNamespace:
-    return told(conclude(*parts().ablations.get(tenant(), ablation_id)))
+    return told(conclude(*services().ablations.get(tenant(), ablation_id)))

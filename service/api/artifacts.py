@@ -11,7 +11,7 @@ from service.api.blueprint import Blueprint
 from service.core.errors import NotFound, StorageError
 from service.http.auth import tenant
 from service.schemas.artifacts import ManifestSchema
-from service.services import parts
+from service.services import services
 
 SINGLE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
@@ -22,7 +22,7 @@ blueprint = Blueprint("artifacts", __name__, url_prefix="/v1/jobs", description=
 @blueprint.response(200, ManifestSchema)
 def manifest(job_id: str) -> Any:
     """The manifest: name, size, SHA-256 and media type of each file"""
-    return {"data": parts().store.artifacts(tenant(), job_id)}
+    return {"data": services().store.artifacts(tenant(), job_id)}
 
 
 @blueprint.route("/<job_id>/artifacts/<name>")
@@ -34,14 +34,14 @@ def manifest(job_id: str) -> Any:
 @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
 def artifact(job_id: str, name: str) -> Response:
     """Download a file, whole or in part (Range); its ETag is its SHA-256"""
-    found = {entry.name: entry for entry in parts().store.artifacts(tenant(), job_id)}
+    found = {entry.name: entry for entry in services().store.artifacts(tenant(), job_id)}
     if name not in found:
         raise NotFound(f"the job has no artifact {name!r}; it has: {', '.join(found) or 'none yet'}")
     entry = found[name]
     try:
-        file = parts().storage.open(entry.key)
+        file = services().storage.open(entry.key)
     except StorageError:
-        parts().store.get(tenant(), job_id)  # raises NotFound where the job was deleted meanwhile
+        services().store.get(tenant(), job_id)  # raises NotFound where the job was deleted meanwhile
         raise
     wanted = _usable_range(entry.bytes)
     request.environ.pop("HTTP_RANGE", None)

@@ -17,7 +17,7 @@ from service.http.auth import tenant
 from service.schemas.ablations import AblationRequestSchema
 from service.schemas.problem import faults
 from service.schemas.spec import JobSpecSchema
-from service.services import parts
+from service.services import services
 
 MOST_FAULTS = 100  # in one answer; nobody reads more
 
@@ -59,7 +59,7 @@ class StrictParser(FlaskParser):
 def _together(spec: JobSpec | None, found: Sequence[Fault], at: str) -> list[Fault]:
     """What is wrong with the spec at a pointer beside the faults of its single values."""
     wrong = tuple(fault.pointer.removeprefix(at) for fault in found if fault.pointer.startswith(at))
-    more = parts().submission.faults(tenant(), spec) if spec else ()
+    more = services().submission.faults(tenant(), spec) if spec else ()
     return [replace(fault, pointer=at + fault.pointer) for fault in more if not _is_doubtful(fault, wrong)]
 
 

@@ -6,7 +6,7 @@ from service.api.blueprint import Blueprint
 from service.core.experiments.comparison import Comparison, compare
 from service.http.auth import tenant
 from service.schemas.compare import CompareQuerySchema, ComparisonSchema
-from service.services import parts
+from service.services import services
 
 blueprint = Blueprint("compare", __name__, url_prefix="/v1/compare", description="Jobs beside each other")
 
@@ -16,4 +16,4 @@ blueprint = Blueprint("compare", __name__, url_prefix="/v1/compare", description
 @blueprint.response(200, ComparisonSchema)
 def comparison(query: dict[str, Any]) -> Comparison:
     """What differed in the specs of jobs and what it did, with the noise"""
-    return compare(*parts().store.several(tenant(), query["jobs"]))
+    return compare(*services().store.get_many(tenant(), query["jobs"]))

@@ -7,7 +7,7 @@ from service.core.errors import Conflict
 from service.core.experiments.counterfactual import recorded, replay
 from service.http.auth import tenant
 from service.schemas.counterfactual import CounterfactualQuerySchema, CounterfactualSchema
-from service.services import parts
+from service.services import services
 
 blueprint = Blueprint("counterfactual", __name__, url_prefix="/v1/jobs", description="What other settings would do")
 
@@ -17,7 +17,7 @@ blueprint = Blueprint("counterfactual", __name__, url_prefix="/v1/jobs", descrip
 @blueprint.response(200, CounterfactualSchema)
 def counterfactual(query: dict[str, Any], job_id: str) -> dict[str, Any]:
     """What other settings of early stopping would have kept and saved, from the recorded losses"""
-    job, epochs = parts().store.history(tenant(), job_id)
+    job, epochs = services().store.history(tenant(), job_id)
     if not job.is_terminal:
         raise Conflict(f"the job is {job.status}; wait until it has ended")
     if not epochs:

@@ -16,7 +16,7 @@ from service.http.auth import tenant
 from service.rendering import dataset_sheet
 from service.schemas.datasets import DatasetListSchema, DatasetSchema, UploadQuerySchema
 from service.schemas.pages import PageQuerySchema, cursor
-from service.services import parts
+from service.services import services
 
 blueprint = Blueprint("datasets", __name__, url_prefix="/v1/datasets", description="What can be trained on")
 BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -41,7 +41,7 @@ class Datasets(MethodView):
     @blueprint.response(200, DatasetListSchema)
     def get(self, query: dict[str, Any]) -> Any:
         """List the data sets: yours, newest first, then those that are built in"""
-        page = parts().catalog.list(tenant(), **query)
+        page = services().catalog.list(tenant(), **query)
         built_in = () if page.next_seq else BUILT_IN.values()
         return {
             "data": [*page.datasets, *built_in],
@@ -58,12 +58,12 @@ class Datasets(MethodView):
     def post(self, query: dict[str, Any]) -> Any:
         """Send a data set: class folders in an archive, or arrays in an npz"""
         dataset_id = f"ds_{secrets.token_hex(10)}"
-        with received(query["name"], parts().catalog.room(tenant())) as upload:
-            stored = parts().storage.put(f"datasets/{dataset_id}/upload", upload.path)
+        with received(query["name"], services().catalog.room(tenant())) as upload:
+            stored = services().storage.put(f"datasets/{dataset_id}/upload", upload.path)
         try:
-            added = parts().catalog.add(tenant(), dataset_id, upload.name, upload.format, stored)
+            added = services().catalog.add(tenant(), dataset_id, upload.name, upload.format, stored)
         except BaseException:  # whatever keeps it from being recorded: nobody would find it
-            discard(parts().storage, stored.key)
+            discard(services().storage, stored.key)
             raise
         return added, 202, {"Location": f"/v1/datasets/{dataset_id}"}
 
@@ -73,12 +73,12 @@ class OneDataset(MethodView):
     @blueprint.response(200, DatasetSchema)
     def get(self, dataset_id: str) -> Any:
         """Look at a data set"""
-        return parts().catalog.get(tenant(), dataset_id)
+        return services().catalog.get(tenant(), dataset_id)
 
     @blueprint.response(204)
     def delete(self, dataset_id: str) -> None:
         """Delete a data set that no live job uses"""
-        delete_dataset(parts().catalog, parts().storage, tenant(), dataset_id)
+        delete_dataset(services().catalog, services().storage, tenant(), dataset_id)
 
 
 @blueprint.route("/<dataset_id>/samples.png")
@@ -86,13 +86,13 @@ class OneDataset(MethodView):
 @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
 def pictures(dataset_id: str) -> Response:
     """Sample pictures of a data set that was sent, a row of 6 for each of its first 10 classes"""
-    dataset = parts().catalog.get(tenant(), dataset_id)
+    dataset = services().catalog.get(tenant(), dataset_id)
     answer = Response(mimetype="image/png")
     answer.set_etag(f"{dataset.sha256}-{dataset_sheet.CLASSES}x{dataset_sheet.OF_A_CLASS}")
     if request.if_none_match.contains_weak(answer.get_etag()[0] or ""):
         answer.status_code = 304
         return answer
-    drawn = dataset_sheet.draw(parts().storage, dataset)
+    drawn = dataset_sheet.draw(services().storage, dataset)
     if drawn is None:
         raise NotFound("only of a data set that was sent and has been read are there sample pictures")
     answer.data = drawn

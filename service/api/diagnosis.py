@@ -20,7 +20,7 @@ from service.http.auth import tenant
 from service.schemas.diagnosis import DiagnosisSchema, ForkSchema, LineageSchema
 from service.schemas.jobs import SUBMITTED, JobSchema, SubmitHeadersSchema, links
 from service.schemas.patches import read_spec
-from service.services import parts
+from service.services import services
 
 blueprint = Blueprint("diagnosis", __name__, url_prefix="/v1/jobs", description="What the curves show, and the cure")
 MORE_IMAGES = ("more_data", "collect")  # advice whose effect a learning curve tells
@@ -30,7 +30,7 @@ MORE_IMAGES = ("more_data", "collect")  # advice whose effect a learning curve t
 @blueprint.response(200, DiagnosisSchema)
 def diagnosis(job_id: str) -> Any:
     """Why the losses are what they are, and what to change; live while the job trains"""
-    return told(*parts().store.history(tenant(), job_id))
+    return told(*services().store.history(tenant(), job_id))
 
 
 def told(job: Job, epochs: Sequence[Epoch]) -> dict[str, Any]:
@@ -51,11 +51,11 @@ def told(job: Job, epochs: Sequence[Epoch]) -> dict[str, Any]:
 @blueprint.response(202, JobSchema, description="Accepted; Location names the new job", headers=SUBMITTED)
 def fork(headers: dict[str, Any], given: dict[str, Any], job_id: str) -> Any:
     """Submit a job with this job's spec, changed by an advice or by a patch; the seed, and so the split, stays"""
-    parent = parts().store.get(tenant(), job_id)
+    parent = services().store.get(tenant(), job_id)
     change = advised(case(parent), given["advice"]) if "advice" in given else Change(given["patch"])
     spec = read_spec(changed(parent.spec, change))
     origin = Origin(parent=parent.id, patch=change.patch, advice=change.advice)
-    job, is_new = parts().submission.submit(
+    job, is_new = services().submission.submit(
         tenant(), spec, idempotency(headers["key"], [request.path, request.get_json()]), origin
     )
     return job, 202, submitted(links(job.id), is_new)
@@ -65,7 +65,7 @@ def fork(headers: dict[str, Any], given: dict[str, Any], job_id: str) -> Any:
 @blueprint.response(200, LineageSchema)
 def lineage(job_id: str) -> Any:
     """The job's family: what it was forked from, and what was forked from those"""
-    return {"data": parts().store.lineage(tenant(), job_id)}
+    return {"data": services().store.lineage(tenant(), job_id)}
 
 
 def _usable(job: Job, found: Diagnosis) -> list[Advice]:
@@ -75,7 +75,7 @@ def _usable(job: Job, found: Diagnosis) -> list[Advice]:
 
 def _with_curve(job: Job, advice: Advice) -> Advice:
     """Of more images, what the learning curve says, where there are runs to lay one through."""
-    if advice.id not in MORE_IMAGES or job.facts is None or (curve := learnt_from(parts().store, job)) is None:
+    if advice.id not in MORE_IMAGES or job.facts is None or (curve := learnt_from(services().store, job)) is None:
         return advice
     return replace(advice, expected=f"{advice.expected}. {curve.words(job.facts.images['train'])}")
 
@@ -85,7 +85,7 @@ def _is_taken(job: Job, patch: list[dict[str, Any]]) -> bool:
         spec = read_spec(changed(job.spec, Change(patch)))
     except Invalid:
         return False
-    return not parts().submission.faults(job.tenant, spec)
+    return not services().submission.faults(job.tenant, spec)
 
 
 def _test(job: Job) -> dict[str, Any] | None:
@@ -94,5 +94,5 @@ def _test(job: Job) -> dict[str, Any] | None:
     optimism, error = job.facts.test.optimism(job.best)
     return {
         **vars(job.facts.test), "optimism": optimism, "optimism_se": error,
-        "earlier_jobs": parts().store.earlier_tests(job),
+        "earlier_jobs": services().store.earlier_tests(job),
     }  # fmt: skip

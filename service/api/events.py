@@ -19,7 +19,7 @@ from service.core.sql.jobs.store import Event
 from service.http.auth import tenant
 from service.schemas.events import EventsQuerySchema, EventsSchema
 from service.schemas.jobs import told_time
-from service.services import Parts, parts
+from service.services import Services, services
 
 STREAM = "text/event-stream"
 PAGE = 500
@@ -47,7 +47,7 @@ def events(query: dict[str, Any], job_id: str) -> Any:
     after = _last_seen(query["after"])
     if request.accept_mimetypes.best_match(["application/json", STREAM]) == STREAM:
         return _live(job_id, after)
-    found = parts().store.events(tenant(), job_id, after, query["limit"] + 1)[1]
+    found = services().store.events(tenant(), job_id, after, query["limit"] + 1)[1]
     return {"data": found[: query["limit"]], "has_more": len(found) > query["limit"]}
 
 
@@ -61,7 +61,7 @@ def _last_seen(after: int) -> int:
 
 
 def _live(job_id: str, after: int) -> Response:
-    here = parts()
+    here = services()
     here.store.events(tenant(), job_id, after, 1)  # raises NotFound before anything is sent
     owner = tenant()
     if not here.waiting.enter(owner):
@@ -73,7 +73,7 @@ def _live(job_id: str, after: int) -> Response:
     return answer
 
 
-def _told(here: Parts, owner: str, job_id: str, after: int) -> Iterator[str]:
+def _told(here: Services, owner: str, job_id: str, after: int) -> Iterator[str]:
     yield f"retry: {RETRY_MS}\n"
     spoke = time.monotonic()
     with here.wakeups.listen(job_id) as wait:

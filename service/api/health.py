@@ -6,7 +6,7 @@ from flask import Flask, Response, jsonify
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.errors import StorageError
-from service.services import parts
+from service.services import services
 
 
 def register(app: Flask) -> None:
@@ -24,8 +24,8 @@ def readyz() -> Response:
     """Database and storage can be used. Redis and workers are reported, but jobs are accepted without them."""
     checks = {"database": _database(), "storage": _storage()}
     ready = all(state == "ok" for state in checks.values())
-    checks["redis"] = "ok" if parts().wakeups.ping() else "away: jobs are kept and start when it is back"
-    alive = len(parts().registry.live_workers(parts().settings.lease_seconds)) if ready else 0
+    checks["redis"] = "ok" if services().wakeups.ping() else "away: jobs are kept and start when it is back"
+    alive = len(services().registry.live_workers(services().settings.lease_seconds)) if ready else 0
     answer = jsonify({"status": "ok" if ready else "unavailable", "checks": checks, "workers": alive})
     answer.status_code = 200 if ready else 503
     if not ready:
@@ -35,14 +35,14 @@ def readyz() -> Response:
 
 def _database() -> str:
     try:
-        return "ok" if parts().database.is_migrated() else "its schema is older than this version; rightfit migrate"
+        return "ok" if services().database.is_migrated() else "its schema is older than this version; rightfit migrate"
     except SQLAlchemyError as error:
         return f"unavailable: {type(error).__name__}"
 
 
 def _storage() -> str:
     try:
-        parts().storage.check()
+        services().storage.check()
     except StorageError as error:
         return str(error)
     return "ok"

@@ -28,7 +28,7 @@ from service.schemas.jobs import (
 )
 from service.schemas.pages import cursor
 from service.schemas.spec import JobSpecSchema
-from service.services import parts
+from service.services import services
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs", description="Training jobs")
 JOB, PLAN = JobSchema(), PlanSchema()  # made once: a schema costs more to make than to use
@@ -41,7 +41,7 @@ class Jobs(MethodView):
     @blueprint.response(200, JobListSchema)
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
         """List jobs, newest first"""
-        page = parts().store.list(tenant(), **query)
+        page = services().store.list(tenant(), **query)
         return {"data": page.jobs, "has_more": page.next_seq is not None, "next_cursor": cursor(page.next_seq)}
 
     @blueprint.arguments(SubmitQuerySchema, location="query")
@@ -52,8 +52,8 @@ class Jobs(MethodView):
     def post(self, query: dict[str, Any], headers: dict[str, Any], spec: JobSpec) -> Any:
         """Submit a job"""
         if query["validate_only"]:
-            return make_response(PLAN.dump(parts().submission.plan(tenant(), spec)), 200)
-        job, is_new = parts().submission.submit(tenant(), spec, idempotency(headers["key"], request.get_json()))
+            return make_response(PLAN.dump(services().submission.plan(tenant(), spec)), 200)
+        job, is_new = services().submission.submit(tenant(), spec, idempotency(headers["key"], request.get_json()))
         return job, 202, submitted(links(job.id), is_new)
 
 
@@ -64,7 +64,7 @@ class OneJob(MethodView):
     @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
     def get(self, query: dict[str, Any], job_id: str) -> Response:
         """Look at a job, at once or when it changes"""
-        job = parts().store.get(tenant(), job_id)
+        job = services().store.get(tenant(), job_id)
         known = request.if_none_match
         if query["wait"] and not job.is_terminal and (not known or known.contains_weak(_tag(job))):
             job = _changed(job, query["wait"])
@@ -76,7 +76,7 @@ class OneJob(MethodView):
     @blueprint.response(204)
     def delete(self, job_id: str) -> None:
         """Delete an ended job and everything it published"""
-        delete_job(parts().store, parts().storage, tenant(), job_id)
+        delete_job(services().store, services().storage, tenant(), job_id)
 
 
 @blueprint.route("/<job_id>/cancel", methods=["POST"])
@@ -92,7 +92,7 @@ def cancel(job_id: str) -> Any:
 @blueprint.response(202, JobSchema, description="Set aside, or asked to stop at the next batch")
 def pause(job_id: str) -> Any:
     """Pause a queued or running job; it keeps its progress"""
-    return parts().store.pause(tenant(), job_id)[0]
+    return services().store.pause(tenant(), job_id)[0]
 
 
 @blueprint.route("/<job_id>/resume", methods=["POST"])
@@ -100,7 +100,7 @@ def pause(job_id: str) -> Any:
 @blueprint.response(202, JobSchema, description="Queued again, to go on from where it was paused")
 def resume(query: dict[str, Any], job_id: str) -> Any:
     """Resume a paused job"""
-    return _queued(*parts().submission.resume(tenant(), job_id, query["gpus"]))
+    return _queued(*services().submission.resume(tenant(), job_id, query["gpus"]))
 
 
 @blueprint.route("/<job_id>/retry", methods=["POST"])
@@ -108,12 +108,12 @@ def resume(query: dict[str, Any], job_id: str) -> Any:
 @blueprint.response(202, JobSchema, description="Queued again")
 def retry(query: dict[str, Any], job_id: str) -> Any:
     """Run a failed job again, from its last checkpoint where only the infrastructure had failed it"""
-    return _queued(*parts().submission.retry(tenant(), job_id, query["gpus"]))
+    return _queued(*services().submission.retry(tenant(), job_id, query["gpus"]))
 
 
 def _queued(job: Job, changed: bool) -> Job:
     if changed and job.status is Status.QUEUED:
-        parts().submission.hint(job)
+        services().submission.hint(job)
     return job
 
 
@@ -127,15 +127,15 @@ def _tag(job: Job) -> str:
 
 def _changed(job: Job, seconds: float) -> Job:
     """The job once it has changed, or as it is after so many seconds; at once where too many wait already."""
-    if not parts().waiting.enter(job.tenant):
+    if not services().waiting.enter(job.tenant):
         return job
     try:
         deadline = time.monotonic() + seconds
-        with parts().wakeups.listen(job.id) as wait:
-            now = parts().store.get(job.tenant, job.id)
+        with services().wakeups.listen(job.id) as wait:
+            now = services().store.get(job.tenant, job.id)
             while _tag(now) == _tag(job) and (left := deadline - time.monotonic()) > 0:
                 wait(min(left, LONGEST_SLEEP))
-                now = parts().store.get(job.tenant, job.id)
+                now = services().store.get(job.tenant, job.id)
         return now
     finally:
-        parts().waiting.leave(job.tenant)
+        services().waiting.leave(job.tenant)

@@ -9,10 +9,10 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.core.settings import Settings
 from service.core.sql.engine import Database
-from service.core.sql.queue_stats import Census
+from service.core.sql.queue_stats import QueueStats
 from service.core.telemetry.metrics import Surroundings
 from service.core.telemetry.queue_metrics import Standing
-from service.services import parts
+from service.services import services
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # set by deploy/gunicorn.conf.py where several processes serve
 
@@ -31,11 +31,11 @@ def exposed(settings: Settings, database: Database, own: CollectorRegistry) -> C
     else:
         ProcessCollector(registry=registry)
     registry.register(Surroundings(settings.home))
-    registry.register(Standing(Census(database, settings.lease_seconds)))
+    registry.register(Standing(QueueStats(database, settings.lease_seconds)))
     return registry
 
 
 def metrics() -> Response:
     """In the format that the scraper asks for."""
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-    return Response(encode(parts().metrics), content_type=content_type)
+    return Response(encode(services().metrics), content_type=content_type)

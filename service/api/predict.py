@@ -11,7 +11,7 @@ from service.core.records.artifact_names import ONNX, REPORT
 from service.http.auth import tenant
 from service.inference import Picture
 from service.schemas.predict import PredictionsSchema
-from service.services import parts
+from service.services import services
 
 MOST_BYTES = 64 << 20
 MOST_PICTURES = 100
@@ -38,12 +38,12 @@ blueprint = Blueprint("predict", __name__, url_prefix="/v1/jobs", description="W
 @blueprint.doc(requestBody=BODY)
 def predict(job_id: str) -> Any:
     """Ask the best model of an ended job for the class of one picture or more"""
-    published = {artifact.name: artifact for artifact in parts().store.artifacts(tenant(), job_id)}
+    published = {artifact.name: artifact for artifact in services().store.artifacts(tenant(), job_id)}
     if not {ONNX, REPORT} <= published.keys():
-        job = parts().store.get(tenant(), job_id)
+        job = services().store.get(tenant(), job_id)
         raise Conflict(f"the job is {job.status} and has published no {ONNX}")
-    with parts().predicting.passed(tenant(), "too many pictures are being looked at; try again"):
-        return {"data": parts().predictor.predict(published[ONNX], published[REPORT], _pictures())}
+    with services().predicting.passed(tenant(), "too many pictures are being looked at; try again"):
+        return {"data": services().predictor.predict(published[ONNX], published[REPORT], _pictures())}
 
 
 def _pictures() -> list[Picture]:

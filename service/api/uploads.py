@@ -19,7 +19,7 @@ from werkzeug.exceptions import (
 from service.core.errors import Fault, Invalid, QuotaExceeded
 from service.core.sql.usage import RETRY_SECONDS
 from service.http.auth import tenant
-from service.services import parts
+from service.services import services
 
 BLOCK = 1 << 20
 LONGEST_SECONDS = 3600.0
@@ -50,12 +50,12 @@ def received(name: str | None, room: int | None) -> Iterator[Upload]:
 
     Raises Invalid, QuotaExceeded, and werkzeug's 400, 413, 415 and 503.
     """
-    settings = parts().settings
+    settings = services().settings
     request.max_content_length = settings.max_upload_bytes
     uploads = settings.home / "uploads"
     uploads.mkdir(parents=True, exist_ok=True)
     with (
-        parts().uploading.passed(tenant(), "too many uploads at once; try again"),
+        services().uploading.passed(tenant(), "too many uploads at once; try again"),
         tempfile.TemporaryFile(dir=uploads) as target,  # without a name: gone however we end
     ):
         _refuse_beyond(room, request.content_length or 0)
@@ -85,7 +85,7 @@ def _form(name: str | None) -> tuple[str | None, str, IO[bytes]]:
 
 
 def _copy(source: IO[bytes], target: IO[bytes], room: int | None) -> None:
-    most, size, began = parts().settings.max_upload_bytes, 0, time.monotonic()
+    most, size, began = services().settings.max_upload_bytes, 0, time.monotonic()
     while block := source.read(BLOCK):
         size += target.write(block)
         _refuse_beyond(room, size)

@@ -9,7 +9,7 @@ from service.core.errors import Invalid
 from service.core.webhooks.addresses import fault
 from service.http.auth import tenant
 from service.schemas.webhooks import AnswerSchema, DeliveriesSchema, SecretSchema, TryOutSchema
-from service.services import parts
+from service.services import services
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/v1", description="Signed messages about jobs")
 
@@ -19,12 +19,12 @@ class Secret(MethodView):
     @blueprint.response(200, SecretSchema)
     def get(self) -> Any:
         """The secret that your messages are signed with"""
-        return {"secret": parts().webhooks.secret(tenant())}
+        return {"secret": services().webhooks.secret(tenant())}
 
     @blueprint.response(200, SecretSchema)
     def post(self) -> Any:
         """A new secret; for a day messages are signed with the former one too"""
-        return {"secret": parts().webhooks.change_secret(tenant())}
+        return {"secret": services().webhooks.change_secret(tenant())}
 
 
 @blueprint.route("/webhooks/test", methods=["POST"])
@@ -32,14 +32,14 @@ class Secret(MethodView):
 @blueprint.response(200, AnswerSchema)
 def try_out(given: dict[str, Any]) -> Any:
     """Send a signed message of type `test` to an address, now"""
-    if refused := fault(given["url"], parts().submission.webhook_networks, "/url"):
+    if refused := fault(given["url"], services().submission.webhook_networks, "/url"):
         raise Invalid([refused])
-    return parts().courier.try_out(tenant(), given["url"])
+    return services().courier.try_out(tenant(), given["url"])
 
 
 @blueprint.route("/jobs/<job_id>/deliveries")
 @blueprint.response(200, DeliveriesSchema)
 def deliveries(job_id: str) -> Any:
     """What became of the messages about a job"""
-    parts().store.get(tenant(), job_id)
-    return {"data": parts().webhooks.of_job(job_id)}
+    services().store.get(tenant(), job_id)
+    return {"data": services().webhooks.of_job(job_id)}

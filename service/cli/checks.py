@@ -20,7 +20,7 @@ from service.client import LOOPBACK, NotRightfit, UnusableKey, bearer, document
 from service.core.errors import RightfitError, SettingsError
 from service.core.settings import Settings
 from service.core.sql.engine import Database, redacted
-from service.core.sql.worker_registry import Registry
+from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import LocalStorage, Storage, open_storage
 from service.core.text import counted
 from service.stack.standalone import broker_binary, refuse_open_door
@@ -129,7 +129,7 @@ def _database(settings: Settings, database: Database) -> Iterator[Check]:
         return
     try:
         is_migrated, revision = database.is_migrated(), database.revision()
-        alive = Registry(database).live_workers(settings.lease_seconds) if is_migrated else {}
+        alive = WorkerRegistry(database).live_workers(settings.lease_seconds) if is_migrated else {}
         clock = upkeep.clock(database)
     except SQLAlchemyError as error:
         cause = str(getattr(error, "orig", error)).strip().partition("\n")[0]

@@ -14,7 +14,7 @@ from service.core.errors import SettingsError
 from service.core.settings import Settings
 
 if TYPE_CHECKING:
-    from service.core.sql.api_keys import Key, Keys
+    from service.core.sql.api_keys import ApiKey, ApiKeys
 
 DAY = 86_400.0  # seconds
 SCOPES = ("read", "write", "admin")
@@ -82,8 +82,8 @@ def revoke(session: Session, key_id: str) -> None:
 
 
 @contextmanager
-def _keys() -> "Iterator[Keys]":
-    from service.core.sql.api_keys import Keys  # noqa: PLC0415 - likewise
+def _keys() -> "Iterator[ApiKeys]":
+    from service.core.sql.api_keys import ApiKeys  # noqa: PLC0415 - likewise
     from service.core.sql.engine import Database  # noqa: PLC0415 - see service/cli/__init__.py
 
     settings = Settings.from_env()
@@ -95,12 +95,12 @@ def _keys() -> "Iterator[Keys]":
         )
     try:
         database.migrate()
-        yield Keys(database)
+        yield ApiKeys(database)
     finally:
         database.close()
 
 
-def _document(key: "Key") -> dict[str, Any]:
+def _document(key: "ApiKey") -> dict[str, Any]:
     from service.schemas.jobs import told_time  # noqa: PLC0415 - see service/cli/__init__.py
 
     times = {name: value and told_time(value) for name, value in asdict(key).items() if name.endswith("_at")}

@@ -1,7 +1,8 @@
-"""What a process does again and again beside its work, whatever goes wrong in between."""
+"""What keeps a process going while a part that it relies on fails: try again later, or leave the part alone a while."""
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -10,16 +11,31 @@ log = logging.getLogger(__name__)
 
 
 def repeat(action: Callable[[], object], seconds: float, stop: threading.Event, what: str) -> None:
-    """Do it every so many seconds until stopped; `what` says it in logs: cannot …, will try again."""
+    """Call `action` every `seconds` until `stop` is set. `what` names it in the log: "cannot WHAT, will try again"."""
     while not stop.wait(seconds):
         attempt(action, what)
 
 
 def attempt(action: Callable[[], object], what: str) -> None:
-    """Do it once: a database that is away, or a row that a newer release has written, will pass."""
+    """Call `action` once and log any exception: the database may be away, or a newer release may have written a row."""
     try:
         action()
     except SQLAlchemyError as error:
         log.warning("cannot %s, will try again: %s", what, error)
     except Exception:
         log.exception("cannot %s, will try again", what)
+
+
+class CircuitBreaker:
+    """Open for `seconds` after each failure; while it is open, callers skip the part instead of waiting for it."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._until = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        return time.monotonic() < self._until
+
+    def record_failure(self) -> None:
+        self._until = time.monotonic() + self.seconds

@@ -10,7 +10,7 @@ from flask import Flask, g, request
 
 from service.core.errors import Forbidden, Unauthorized
 from service.core.sql.api_keys import Identity, Scope, csrf_token
-from service.services import parts
+from service.services import services
 
 DEFAULT_TENANT = "default"
 ANYONE = Identity(DEFAULT_TENANT, frozenset({Scope.ADMIN}))  # without keys there is one tenant, on this machine only
@@ -51,15 +51,15 @@ def _needed(method: str, endpoint: str) -> Scope:
 
 def _identify() -> None:
     """Raises Unauthorized without a valid key, Forbidden where it may not do this, TooMany where it asks too often."""
-    if parts().settings.auth == "none":
+    if services().settings.auth == "none":
         g.identity = ANYONE
         return
     is_page = request.blueprint == PAGES and request.endpoint not in OPEN_PAGES
-    is_metrics = request.endpoint == METRICS and parts().settings.metrics == "keys"
+    is_metrics = request.endpoint == METRICS and services().settings.metrics == "keys"
     if not (is_page or is_metrics or request.path.startswith(GUARDED)):
         return
-    g.identity = identity = parts().keys.identify(_key())
-    parts().rates.hit(identity.key_id)
+    g.identity = identity = services().keys.identify(_key())
+    services().rates.hit(identity.key_id)
     needed = _needed(request.method, request.endpoint or "")
     if not identity.may(needed):
         raise Forbidden(f"that needs the scope {needed}; this key has: {', '.join(sorted(identity.scopes))}")

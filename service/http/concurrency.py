@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from werkzeug.exceptions import ServiceUnavailable
 
 
-class Turnstile:
+class ConcurrencyLimit:
     """At most `most` are inside, and at most `share` of one tenant: nobody can shut the others out."""
 
     def __init__(self, most: int, share: int) -> None:

@@ -12,16 +12,16 @@ from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
-from service.core.circuit_breaker import Mute
 from service.core.errors import TooMany
+from service.core.resilience import CircuitBreaker
 
-MUTE_SECONDS = 5.0  # after a failure, how long Redis is left alone
+BREAKER_SECONDS = 5.0  # after a failure, how long Redis is left alone
 TIMEOUTS: dict[str, Any] = {"socket_connect_timeout": 1.0, "socket_timeout": 1.0}
 
 log = logging.getLogger(__name__)
 
 
-class Rates:
+class RateLimit:
     """Counts requests; `per_minute` None counts nothing."""
 
     def __init__(self, redis_url: str | None, per_minute: int | None) -> None:
@@ -29,13 +29,13 @@ class Rates:
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._redis_url = redis_url or "redis://127.0.0.1:6379/0"
         self._shared: SlidingWindowCounterRateLimiter | None = None
-        self._mute = Mute(MUTE_SECONDS)
+        self._breaker = CircuitBreaker(BREAKER_SECONDS)
 
     def hit(self, key_id: str) -> None:
         """Count a request of this key. Raises TooMany where it was one too many."""
         if self._limit is None:
             return None
-        if not self._mute.is_on:
+        if not self._breaker.is_open:
             try:
                 if self._shared is None:
                     self._shared = SlidingWindowCounterRateLimiter(RedisStorage(self._redis_url, **TIMEOUTS))
@@ -43,8 +43,8 @@ class Rates:
             except TooMany:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever is wrong with Redis, we count ourselves
-                self._mute.failed()
-                log.warning("requests are counted by each process for %g s: %s", MUTE_SECONDS, error)
+                self._breaker.record_failure()
+                log.warning("requests are counted by each process for %g s: %s", BREAKER_SECONDS, error)
         return self._judge(self._own, self._limit, key_id)
 
     @staticmethod

@@ -28,7 +28,7 @@ SERVER_ERROR = 500
 log = logging.getLogger(__name__)
 
 
-class Watch:
+class RequestLog:
     """Registered before everything else, so that nothing happens to a request before it and nothing after it."""
 
     def __init__(self, registry: CollectorRegistry, tracing: Tracing) -> None:

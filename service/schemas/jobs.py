@@ -165,6 +165,7 @@ class JobSchema(Schema):
     pause_requested = fields.Boolean()
     losses = fields.List(
         fields.Nested(LossSchema),
+        attribute="lost_attempts",
         metadata={"description": "attempts that came to nothing through no fault of the job's"},
     )
     releases = fields.Integer(metadata={"description": "how often a worker that was told to stop has put it back"})

@@ -20,7 +20,7 @@ from service.core.errors import SettingsError
 from service.core.settings import Settings
 from service.core.sql.engine import Database, redacted
 from service.core.sql.jobs.store import Store
-from service.core.sql.worker_registry import Registry
+from service.core.sql.worker_registry import WorkerRegistry
 from service.stack.processes import Interrupted, Part, PartDied, StopSign, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -86,7 +86,7 @@ class Stack:
         worker = self._run("worker", [sys.executable, "-m", "workers"])
         api = self._run("api", [sys.executable, "-m", "gunicorn", "-c", str(GUNICORN_CONFIG), "service.wsgi:app"])
         self._await(self._api_answers, API_SECONDS, f"the API (see {api.log})")
-        registry, name = Registry(database), f"{socket.gethostname()}:{worker.pid}"
+        registry, name = WorkerRegistry(database), f"{socket.gethostname()}:{worker.pid}"
         alive = self.settings.lease_seconds
         self._await(lambda: name in registry.live_workers(alive), WORKER_SECONDS, f"the worker (see {worker.log})")
 

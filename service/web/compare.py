@@ -8,7 +8,7 @@ from service.core.experiments.comparison import compare as compared
 from service.core.spec.diff import differing
 from service.http.auth import tenant
 from service.schemas.compare import FEWEST, MOST
-from service.services import parts
+from service.services import services
 from service.web.blueprint import blueprint, page
 from service.web.words import titles
 
@@ -22,7 +22,7 @@ def compare() -> str:
     wanted = [one for one in dict.fromkeys(given) if ID.fullmatch(one)]
     if not FEWEST <= len(wanted) <= MOST:
         return page("compare", found=None, jobs=[], count=len(wanted), fewest=FEWEST, most=MOST, spec=[])
-    jobs, seconds = parts().store.several(tenant(), wanted)
+    jobs, seconds = services().store.get_many(tenant(), wanted)
     if request.args.getlist("job"):  # ticked in the list, which has the newest first
         jobs = tuple(sorted(jobs, key=lambda job: job.created_at))
     found, called = compared(jobs, seconds), titles(jobs)

@@ -8,7 +8,7 @@ from service.core.records.dataset import PIXELS
 from service.http.auth import tenant
 from service.rendering.dataset_sheet import CLASSES, OF_A_CLASS
 from service.schemas.pages import MAX_PAGE
-from service.services import parts
+from service.services import services
 from service.web.blueprint import blueprint, page
 
 MOST_CLASSES = 50  # whose counts are drawn
@@ -17,21 +17,21 @@ MOST_CLASSES = 50  # whose counts are drawn
 @blueprint.get("/datasets")
 def datasets() -> str:
     """Those of one's own, the newest first, and those that are built in"""
-    found = parts().catalog.list(tenant(), MAX_PAGE)
+    found = services().catalog.list(tenant(), MAX_PAGE)
     return page(
         "datasets",
         own=found.datasets,
         has_more=found.next_seq is not None,
         built_in=list(BUILT_IN.values()),
         types=sorted(set(TYPES.values())),
-        most_bytes=parts().settings.max_upload_bytes,
+        most_bytes=services().settings.max_upload_bytes,
     )
 
 
 @blueprint.get("/datasets/<dataset_id>")
 def dataset(dataset_id: str) -> str:
     """What is known of a data set"""
-    found = parts().catalog.get(tenant(), dataset_id)
+    found = services().catalog.get(tenant(), dataset_id)
     counts = list(zip(found.contents.classes, found.contents.samples_per_class, strict=True)) if found.contents else []
     has_pictures = any(file.name == PIXELS for file in found.packed)
     return page(
@@ -42,7 +42,7 @@ def dataset(dataset_id: str) -> str:
         most=max((count for _, count in counts), default=1),
         is_own=dataset_id not in BUILT_IN,
         sheet=url_for("datasets.pictures", dataset_id=dataset_id) if has_pictures else None,
-        used=parts().store.count_on(tenant(), dataset_id),
+        used=services().store.count_on(tenant(), dataset_id),
         rows=[name for name, _ in counts[:CLASSES]],
         across=OF_A_CLASS,
     )

@@ -9,7 +9,7 @@ from service.core.records.builtin_datasets import BUILT_IN
 from service.core.records.dataset import DatasetStatus
 from service.http.auth import tenant
 from service.schemas.pages import MAX_PAGE
-from service.services import parts
+from service.services import services
 from service.web.blueprint import blueprint, page
 from service.web.options import ESSENTIAL, archs, sections
 
@@ -20,12 +20,12 @@ DEFAULT_DATASET = "digits"
 def new() -> str:
     """Make a job, from nothing or like another one"""
     like = request.args.get("like")
-    spec = parts().store.get(tenant(), like).spec.to_dict() if like else {}
+    spec = services().store.get(tenant(), like).spec.to_dict() if like else {}
     if dataset := request.args.get("dataset"):
         spec["dataset"] = {**spec.get("dataset", {}), "id": dataset}
     found = sections()
     every = {option.pointer: option for section in found for option in section.inputs}
-    own = parts().catalog.list(tenant(), MAX_PAGE).datasets
+    own = services().catalog.list(tenant(), MAX_PAGE).datasets
     return page(
         "new",
         essential=[every[pointer] for pointer in ESSENTIAL],
@@ -43,7 +43,7 @@ def new() -> str:
         },
         dataset=spec.get("dataset", {}).get("id", DEFAULT_DATASET),
         submit=url_for("jobs.Jobs"),
-        needs_key=parts().settings.auth == "keys",
+        needs_key=services().settings.auth == "keys",
         like=like,
     )
 

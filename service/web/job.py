@@ -14,7 +14,7 @@ from service.core.spec import JobSpec
 from service.core.spec.diff import Differing, differing
 from service.core.sql.jobs.store import Event
 from service.http.auth import may, tenant
-from service.services import parts
+from service.services import services
 from service.web.blueprint import blueprint, page
 
 PATIENCES, MIN_DELTAS = (1, 3, 5, 10, 20), (0.0, 0.001, 0.01)  # of the table of what would have been
@@ -30,8 +30,8 @@ ACTIONS = {
 @blueprint.get("/jobs/<job_id>")
 def job(job_id: str) -> str:
     """A job as it stands"""
-    found, epochs = parts().store.history(tenant(), job_id)
-    events = parts().store.newest_events(tenant(), job_id, SHOWN_ELSEWHERE, TOLD)
+    found, epochs = services().store.history(tenant(), job_id)
+    events = services().store.newest_events(tenant(), job_id, SHOWN_ELSEWHERE, TOLD)
     parent = _parent(found)
     return page(
         "job",
@@ -43,10 +43,10 @@ def job(job_id: str) -> str:
         changed=_changed(found, parent),
         parent=parent,
         dataset=_dataset(found),
-        forks=[kin for kin in parts().store.lineage(tenant(), job_id) if kin.parent == job_id],
-        artifacts=parts().store.artifacts(tenant(), job_id),
+        forks=[kin for kin in services().store.lineage(tenant(), job_id) if kin.parent == job_id],
+        artifacts=services().store.artifacts(tenant(), job_id),
         events=[{"at": event.at, "words": _words(event)} for event in events],
-        log=parts().store.log(tenant(), job_id, 0, LOGGED)[1],
+        log=services().store.log(tenant(), job_id, 0, LOGGED)[1],
         actions=_actions(found),
     )
 
@@ -61,7 +61,7 @@ def _settings(found: Job, epochs: tuple[Epoch, ...]) -> tuple[Setting, ...]:
 def _parent(found: Job) -> Job | None:
     """The job that this one was forked from, where it is still there."""
     try:
-        return parts().store.get(tenant(), found.parent) if found.parent else None
+        return services().store.get(tenant(), found.parent) if found.parent else None
     except NotFound:
         return None
 
@@ -69,7 +69,7 @@ def _parent(found: Job) -> Job | None:
 def _dataset(found: Job) -> str | None:
     """The name of its data set, None where that was deleted."""
     used = found.spec.dataset.id
-    return used if used in BUILT_IN else parts().catalog.names(tenant(), [used]).get(used)
+    return used if used in BUILT_IN else services().catalog.names(tenant(), [used]).get(used)
 
 
 def _changed(found: Job, parent: Job | None) -> tuple[Differing, ...]:

@@ -11,7 +11,7 @@ from service.core.records.job import Job, Status
 from service.http.auth import tenant
 from service.rendering.sparkline import path
 from service.schemas.pages import cursor
-from service.services import parts
+from service.services import services
 from service.web.blueprint import blueprint, page
 from service.web.words import title, titles
 
@@ -60,13 +60,13 @@ class Wanted:
 @blueprint.get("/")
 def jobs() -> str:
     """All jobs, the newest first"""
-    wanted, store = Wanted.from_address(), parts().store
+    wanted, store = Wanted.from_address(), services().store
     label = [_pair(wanted.label)] if wanted.label else []
     found = store.list(tenant(), PAGE, wanted.after, wanted.statuses, label, wanted.text)
     counts = store.counts(tenant())
-    sketches = store.sketches(found.jobs, POINTS)
+    sketches = store.sparklines(found.jobs, POINTS)
     called = {job.id: title(job) for job in found.jobs} | titles([job for job in found.jobs if job.parent])
-    datasets = parts().catalog.names(tenant(), (job.spec.dataset.id for job in found.jobs))
+    datasets = services().catalog.names(tenant(), (job.spec.dataset.id for job in found.jobs))
     return page(
         "jobs",
         wanted=wanted,

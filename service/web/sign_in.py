@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from service.core.errors import Forbidden, Unauthorized
 from service.http.auth import COOKIE, is_ours
-from service.services import parts
+from service.services import services
 from service.web.blueprint import blueprint, page
 
 KEPT_SECONDS = 30 * 86400
@@ -19,7 +19,7 @@ OWN_SITES = ("same-origin", "none")  # Sec-Fetch-Site, which browsers send and n
 def sign_in() -> AnyResponse:
     """Ask for the API key, check it and keep it"""
     wanted = _inside(request.values.get("next", ""))
-    if parts().settings.auth == "none":
+    if services().settings.auth == "none":
         return redirect(wanted)
     if request.method == "GET":
         return make_response(page("sign_in", next=wanted, fault=None))
@@ -27,7 +27,7 @@ def sign_in() -> AnyResponse:
         raise Forbidden("this form was not sent by a page of ours")
     key = request.form.get("key", "").strip()[:LONGEST_KEY]
     try:
-        parts().keys.identify(key)
+        services().keys.identify(key)
     except Unauthorized as error:
         return make_response(page("sign_in", next=wanted, fault=str(error)), 401)
     answer = redirect(wanted, 303)

@@ -34,9 +34,9 @@ from service.core.settings import Settings
 from service.core.sql.engine import Database
 from service.core.sql.jobs.job_logs import LogLine
 from service.core.sql.jobs.store import Lease, Store
-from service.core.sql.worker_registry import Registry
+from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import Artifact
-from service.services import Parts
+from service.services import Services
 from tests.benchmarks.machine import processor
 from tests.conftest import Redis
 from tests.ports import eventually, free_port
@@ -65,7 +65,7 @@ class Counter:
         self.transactions += 1
 
 
-def calls(parts: Parts, client: FlaskClient) -> Iterator[tuple[str, Callable[[], object]]]:
+def calls(parts: Services, client: FlaskClient) -> Iterator[tuple[str, Callable[[], object]]]:
     """Each thing that is done, once, and can be done again."""
     store, settings = parts.store, parts.settings
 
@@ -93,16 +93,16 @@ def calls(parts: Parts, client: FlaskClient) -> Iterator[tuple[str, Callable[[],
         store.append(lease, [replace(measured, epoch=next(epochs))])
 
     yield "an epoch", epoch
-    yield "a checkpoint", lambda: store.keep(lease, checkpoint(next(numbers)))
+    yield "a checkpoint", lambda: store.record_checkpoint(lease, checkpoint(next(numbers)))
     yield "a line of the log", lambda: store.write_log(lease, [LogLine(1.0, "info", "said")])
-    yield "a phase", lambda: store.enter(lease, Phase.TRAINING)
+    yield "a phase", lambda: store.set_phase(lease, Phase.TRAINING)
     yield "renew a lease", lambda: store.renew(lease, 3600)
     yield "read the owner's wish", lambda: store.wish(lease)
     yield "finish", lambda: store.finish(next(ending), Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [model])
     yield "poll: GET a job", lambda: client.get(f"/v1/jobs/{lease.job_id}")
     yield "GET new epochs", lambda: client.get(f"/v1/jobs/{lease.job_id}/history?after_epoch=20")
     yield "list 20 jobs", lambda: client.get("/v1/jobs?limit=20")
-    yield "a worker's greeting", lambda: parts.registry.greet("bench", 600)
+    yield "a worker's greeting", lambda: parts.registry.heartbeat("bench", 600)
     dispatcher = Dispatcher(settings, store, parts.registry, parts.submission.queue)
     yield "a dispatcher's turn", lambda: (dispatcher.reap(), dispatcher.dispatch())
     yield "a courier's look", parts.courier.send_due
@@ -119,7 +119,7 @@ def checkpoint(number: int) -> Any:
 
 def counted(settings: Settings) -> dict[str, dict[str, float]]:
     app = create_app(settings)
-    parts: Parts = app.extensions["rightfit"]
+    parts: Services = app.extensions["rightfit"]
     parts.database.migrate()
     counter, client, found = Counter(parts.database.engine), app.test_client(), {}
     for name, call in calls(parts, client):
@@ -180,7 +180,7 @@ def running(server: Postgresql, settings: Settings, seconds: float) -> dict[str,
             time.sleep(SETTLED)
             found["an API process, idle"] = watched(server, seconds)
         with process(replace(settings, home=settings.home / "worker"), "workers"):
-            assert eventually(lambda: bool(Registry(database).live_workers(60)), 200)
+            assert eventually(lambda: bool(WorkerRegistry(database).live_workers(60)), 200)
             time.sleep(SETTLED)
             found["a worker, idle"] = watched(server, seconds)
             app = create_app(settings)

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from service.core.settings import Settings
-from service.core.sql.worker_registry import Registry
+from service.core.sql.worker_registry import WorkerRegistry
 from service.stack.standalone import broker_binary
 from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, ROOT
@@ -124,7 +124,7 @@ class Deployment:
                         found.append(process)
         return found
 
-    def wait_until_ready(self, registry: Registry) -> None:
+    def wait_until_ready(self, registry: WorkerRegistry) -> None:
         def ready() -> bool:
             return len(registry.live_workers(START_SECONDS)) >= len(self.workers)
 

@@ -29,7 +29,7 @@ from sqlalchemy import func, select
 from service.core.broker.hints import QUEUE, HintQueue
 from service.core.settings import Settings
 from service.core.sql.engine import Database, events, jobs
-from service.core.sql.worker_registry import Registry
+from service.core.sql.worker_registry import WorkerRegistry
 from tests.chaos.processes import Deployment
 from tests.servers import EVERYTHING_PUBLISHED, S3_BUCKET, postgresql, s3
 
@@ -242,7 +242,7 @@ def run(
             deployment = Deployment(settings, workers, APIS)
             trial = Trial(deployment, database, random.Random(seed))
             try:
-                deployment.wait_until_ready(Registry(database))
+                deployment.wait_until_ready(WorkerRegistry(database))
                 ids = attempt(trial, count, seconds, pause, rounds)
                 examine(trial, ids[0], ids[1])
             finally:

@@ -11,7 +11,7 @@ from sqlalchemy.engine import make_url
 from service.core.records.capacity import Capacity
 from service.core.records.job import Outcome, Status, StopReason
 from service.core.spec import JobSpec
-from service.core.sql.datasets import Catalog
+from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
 from service.core.storage import Artifact
@@ -93,7 +93,7 @@ def test_a_job_for_more_gpus_than_a_pod_has_keeps_none_of_them(store: Store, ask
 
 
 def test_data_sets_that_were_sent_want_one_worker(database: Database, asked: psycopg.Connection) -> None:
-    catalog = Catalog(database)
+    catalog = DatasetStore(database)
     for number in range(3):
         catalog.add("t", f"ds_{number}", "pets", "zip", UPLOAD)
     assert wanted(asked) == 1

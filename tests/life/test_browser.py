@@ -9,7 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from service.core.sql.api_keys import Keys, Scope
+from service.core.sql.api_keys import ApiKeys, Scope
 from service.core.sql.engine import Database
 from tests.browser import JOB_PAGE, Window, watched
 from tests.conftest import Serving
@@ -35,7 +35,7 @@ def guarded(started: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with Serving(home, RIGHTFIT_AUTH="keys") as stack:
         stack.wait_until_ready()
         database = Database(f"sqlite:///{home / 'rightfit.db'}")
-        keys = Keys(database)
+        keys = ApiKeys(database)
         found = Guarded(stack.url, keys.create("team", [Scope.READ, Scope.WRITE]), keys.create("team", [Scope.READ]))
         database.close()
         yield found

@@ -22,7 +22,7 @@ from sqlalchemy import select
 
 from service.core.settings import Settings
 from service.core.sql.engine import Database, events, jobs
-from service.core.sql.worker_registry import Registry
+from service.core.sql.worker_registry import WorkerRegistry
 from tests.chaos.processes import Deployment
 from tests.chaos.trial import HEARTBEAT, LEASE, Trial, examine, references
 from tests.ports import eventually
@@ -81,7 +81,7 @@ def world(home: Path) -> Iterator[Trial]:
         stack.callback(database.close)
         deployment = Deployment(settings, len(WORKERS), 1, HUB, within)
         stack.callback(deployment.end)
-        deployment.wait_until_ready(Registry(database))
+        deployment.wait_until_ready(WorkerRegistry(database))
         yield Trial(deployment, database, random.Random(0))
 
 

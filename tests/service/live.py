@@ -11,7 +11,7 @@ from werkzeug.serving import make_server
 
 from service.app import create_app
 from service.core.settings import Settings
-from service.services import Parts
+from service.services import Services
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -86,7 +86,7 @@ class Live:
 
     def __init__(self, settings: Settings) -> None:
         self.app: Flask = create_app(settings)
-        self.parts: Parts = self.app.extensions["rightfit"]
+        self.parts: Services = self.app.extensions["rightfit"]
         self.parts.database.migrate()
         self.network = Network(self.app.wsgi_app)
         self._server = make_server("127.0.0.1", 0, self.network, threaded=True)

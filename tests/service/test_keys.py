@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from service.cli import main
 from service.core.errors import Unauthorized
 from service.core.settings import Settings
-from service.core.sql.api_keys import KEY, Keys, Scope
+from service.core.sql.api_keys import KEY, ApiKeys, Scope
 from service.core.sql.engine import Database
 
 
@@ -24,7 +24,7 @@ def test_a_key_is_made_listed_and_revoked(tmp_path: Path) -> None:
     assert made.exit_code == 0, made.output
     assert found
     try:
-        identity = Keys(database).identify(key)
+        identity = ApiKeys(database).identify(key)
         assert (identity.tenant, identity.scopes) == ("alice", frozenset({Scope.READ}))
         listed = runner.invoke(main, ["keys", "list", "alice"]).output
         assert found[1] in listed
@@ -36,7 +36,7 @@ def test_a_key_is_made_listed_and_revoked(tmp_path: Path) -> None:
         assert told["used_at"] is not None
         assert "revoked" in runner.invoke(main, ["keys", "list"]).output
         with pytest.raises(Unauthorized):
-            Keys(database).identify(key)
+            ApiKeys(database).identify(key)
     finally:
         database.close()
     assert "no valid key" in runner.invoke(main, ["keys", "revoke", "nothing"]).output

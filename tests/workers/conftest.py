@@ -14,12 +14,12 @@ from service.core.broker.wakeups import Wakeups
 from service.core.records.job import Checkpoint, Job
 from service.core.settings import Settings
 from service.core.spec import JobSpec
-from service.core.sql.datasets import Catalog
+from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database, events, jobs
 from service.core.sql.jobs.store import Store
 from service.core.storage import open_storage
-from workers.datasets.cache import Shelf
-from workers.datasets.reader_loop import Librarian
+from workers.datasets.cache import DatasetCache
+from workers.datasets.reader_loop import DatasetReader
 from workers.supervisor import forkserver
 from workers.supervisor.supervisor import Supervisor
 from workers.worker import Worker
@@ -28,7 +28,7 @@ ENDLESS = {"epochs": 100_000, "early_stopping": None, "train_loss_clean": False}
 
 
 @pytest.fixture(scope="session")
-def warm_server() -> Iterator[tuple[ForkServerContext, forkserver.Warmth]]:
+def warm_server() -> Iterator[tuple[ForkServerContext, forkserver.ForkServerInfo]]:
     with pytest.MonkeyPatch.context() as patch:  # whatever network there is, no weights are downloaded in a test
         for name in ("http_proxy", "https_proxy"):
             patch.setenv(name, "http://127.0.0.1:9")
@@ -43,8 +43,8 @@ class Bench:
     def __init__(self, settings: Settings, store: Store, context: ForkServerContext) -> None:
         self.settings, self.store, self.context = settings, store, context
         self.storage = open_storage(settings.storage_url)
-        self.catalog = Catalog(store._db)
-        self.shelf = Shelf(settings.home / "datasets", self.catalog, self.storage, settings.cache_bytes)
+        self.catalog = DatasetStore(store._db)
+        self.shelf = DatasetCache(settings.home / "datasets", self.catalog, self.storage, settings.cache_bytes)
         self.supervisor = Supervisor(settings, store, self.storage, self.shelf, context)
 
     def submit(self, **changes: Any) -> Job:
@@ -55,7 +55,7 @@ class Bench:
         """Send a zip as a data set, and read it."""
         self.catalog.add("t", dataset_id, "a zip", "zip", self.storage.put(f"datasets/{dataset_id}/upload", archive))
         wakeups = Wakeups(self.settings.redis_url)
-        librarian = Librarian(self.settings, self.catalog, self.storage, self.shelf, wakeups, "worker")
+        librarian = DatasetReader(self.settings, self.catalog, self.storage, self.shelf, wakeups, "worker")
         librarian.read_next(threading.Event())
 
     def start(self) -> threading.Thread:
@@ -122,7 +122,7 @@ def _state(pid: int) -> str:
 
 
 @pytest.fixture
-def bench(settings: Settings, store: Store, warm_server: tuple[ForkServerContext, forkserver.Warmth]) -> Bench:
+def bench(settings: Settings, store: Store, warm_server: tuple[ForkServerContext, forkserver.ForkServerInfo]) -> Bench:
     context, warmth = warm_server
     _servers.add(warmth.server_pid)
     return Bench(settings, store, context)
@@ -132,7 +132,7 @@ def bench(settings: Settings, store: Store, warm_server: tuple[ForkServerContext
 def worker(
     settings: Settings,
     database: Database,
-    warm_server: tuple[ForkServerContext, forkserver.Warmth],
+    warm_server: tuple[ForkServerContext, forkserver.ForkServerInfo],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Worker]:
     """A real one over the warm server of all tests, which it leaves alone."""

@@ -19,7 +19,7 @@ from service.core.settings import Settings
 from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
 from service.core.sql.stored_files import missing, named
-from service.core.sql.worker_registry import Registry
+from service.core.sql.worker_registry import WorkerRegistry
 from tests.ports import eventually
 from tests.servers import POSTGRESQL, S3_BUCKET, SQLITE, Postgresql
 from tests.service.live import Live
@@ -116,7 +116,7 @@ def test_a_run_goes_on_from_its_backup_to_the_very_same_end(bench: Bench, take: 
     assert missing(database, other.storage) == ()
     assert rightfit(restored, "verify").stdout.startswith(f"{len(named(database))} files, all there")
     with Live(restored) as live:
-        Registry(database).greet("machine:1", 60)
+        WorkerRegistry(database).heartbeat("machine:1", 60)
         assert rightfit(replace(restored), "--url", live.url, "doctor").exit_code == 0
     database.close()
 

@@ -11,10 +11,10 @@ from service.core.records.dataset import DatasetStatus
 from service.core.records.job import Status
 from service.core.settings import Settings
 from service.core.spec import JobSpec
-from service.core.sql.datasets import Catalog
+from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
-from service.core.sql.worker_registry import Registry
+from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import Artifact, LocalStorage
 from tests.pictures import folders, zipped
 from tests.workers.conftest import ENDLESS
@@ -53,7 +53,7 @@ def test_a_job_that_was_taken_without_a_hint_is_put_back(
     assert storing.wait(60)
     worker.close()
     left = store.get("t", job.id)
-    assert (left.status, left.losses, left.attempt) == (Status.QUEUED, (), 1)
+    assert (left.status, left.lost_attempts, left.attempt) == (Status.QUEUED, (), 1)
     assert store.checkpoints(job.id)
 
 
@@ -62,7 +62,7 @@ def test_a_data_set_that_is_being_stored_becomes_ready(
 ) -> None:
     archive = settings.home / "pictures.zip"
     archive.write_bytes(zipped(folders()))
-    catalog = Catalog(database)
+    catalog = DatasetStore(database)
     upload = LocalStorage(settings.home / "storage").put("datasets/ds_1/upload", archive)
     catalog.add("t", "ds_1", "a zip", "zip", upload)
     worker.start()
@@ -81,7 +81,7 @@ def test_a_thread_that_hangs_in_a_database_that_does_not_answer_is_left(
         began.set()
         let.wait(60)
 
-    monkeypatch.setattr(Registry, "greet", hang)
+    monkeypatch.setattr(WorkerRegistry, "heartbeat", hang)
     worker.start()
     assert began.wait(60)
     worker.close()

@@ -8,20 +8,20 @@ from pathlib import Path
 
 from service.core.errors import NotFound
 from service.core.records.builtin_datasets import BUILT_IN
-from service.core.sql.datasets import Catalog
+from service.core.sql.datasets import DatasetStore
 from service.core.storage import Storage
 
 READY = ".ready"
 
 
-class Shelf:
+class DatasetCache:
     """A folder of packs, at most `most_bytes` of those that no run needs."""
 
-    def __init__(self, root: Path, catalog: Catalog, storage: Storage, most_bytes: int) -> None:
+    def __init__(self, root: Path, catalog: DatasetStore, storage: Storage, most_bytes: int) -> None:
         self._root, self._catalog, self._storage, self._most = root, catalog, storage, most_bytes
 
     @contextmanager
-    def lent(self, dataset_id: str) -> Iterator[Path | None]:
+    def checkout(self, dataset_id: str) -> Iterator[Path | None]:
         """The folder of a set's pack, which stays within the block; None for one that is built in. Raises NotFound."""
         if dataset_id in BUILT_IN:
             yield None

@@ -20,9 +20,9 @@ from service.core.errors import LeaseLost, StorageError
 from service.core.records.dataset import CONTENTS, INDEX, PIXELS, Contents, DatasetError
 from service.core.resilience import attempt
 from service.core.settings import Settings
-from service.core.sql.datasets import READERS, Catalog, Reading
+from service.core.sql.datasets import READERS, DatasetStore, Reading
 from service.core.storage import Storage, discard
-from workers.datasets.cache import Shelf
+from workers.datasets.cache import DatasetCache
 from workers.scratch import Scratch
 from workers.supervisor.lease import Keeper
 
@@ -36,11 +36,17 @@ SHOWN = 300  # characters of a reader's last words
 log = logging.getLogger(__name__)
 
 
-class Librarian:
+class DatasetReader:
     """Runs in a thread of its own until stopped; then the set that is being read is left to another worker."""
 
     def __init__(
-        self, settings: Settings, catalog: Catalog, storage: Storage, shelf: Shelf, wakeups: Wakeups, worker: str
+        self,
+        settings: Settings,
+        catalog: DatasetStore,
+        storage: Storage,
+        shelf: DatasetCache,
+        wakeups: Wakeups,
+        worker: str,
     ) -> None:
         self._settings, self._catalog, self._storage, self._shelf = settings, catalog, storage, shelf
         self._wakeups, self._worker = wakeups, worker
@@ -151,7 +157,7 @@ class Librarian:
 class ReadingKeeper(Keeper):
     """Keeps the lease on a data set, however long the storage takes."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, reading: Reading) -> None:
+    def __init__(self, settings: Settings, catalog: DatasetStore, reading: Reading) -> None:
         super().__init__(reading.dataset_id, settings.heartbeat_seconds)
         self._settings, self._catalog, self._reading = settings, catalog, reading
 

@@ -34,7 +34,7 @@ READY_SECONDS = 300  # a cold disk can take minutes to read torch
 
 
 @dataclass(frozen=True)
-class Work:
+class TrainerArgs:
     """What a trainer process is given: plain data only. `held_until` is when its supervisor's lease runs out, on the
     machine's monotonic clock.
     """
@@ -53,7 +53,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Warmth:
+class ForkServerInfo:
     """What a fresh child of the server found."""
 
     server_pid: int
@@ -64,7 +64,7 @@ class Warmth:
     memory_bytes: int  # of the machine or the container
 
 
-def start() -> tuple[ForkServerContext, Warmth]:
+def start() -> tuple[ForkServerContext, ForkServerInfo]:
     """Start the server; returns once it has imported everything and forked a first child."""
     os.environ.setdefault(SINGLE_THREADED, "1")
     os.environ.setdefault(SPINNING, FEW_TURNS)
@@ -73,7 +73,7 @@ def start() -> tuple[ForkServerContext, Warmth]:
     return context, look(context)
 
 
-def look(context: ForkServerContext) -> Warmth:
+def look(context: ForkServerContext) -> ForkServerInfo:
     """Fork a child that tells what it inherited."""
     ours, theirs = context.Pipe()
     child = context.Process(target=_tell, args=(theirs,), name="rightfit-look")
@@ -82,7 +82,7 @@ def look(context: ForkServerContext) -> Warmth:
     try:
         if not ours.poll(READY_SECONDS):
             raise TimeoutError(f"the warm server was not ready within {READY_SECONDS} s")
-        warmth: Warmth = ours.recv()
+        warmth: ForkServerInfo = ours.recv()
     finally:
         ours.close()
         child.kill()
@@ -90,14 +90,14 @@ def look(context: ForkServerContext) -> Warmth:
     return warmth
 
 
-def stop(warmth: Warmth) -> None:
+def stop(warmth: ForkServerInfo) -> None:
     """End the server at once. Left alone it ends with its worker too, but takes seconds to take torch down."""
     with contextlib.suppress(ProcessLookupError, ChildProcessError):
         os.kill(warmth.server_pid, signal.SIGKILL)
         os.waitpid(warmth.server_pid, 0)
 
 
-def run_trainer(work: Work, connection: Connection) -> None:
+def run_trainer(work: TrainerArgs, connection: Connection) -> None:
     """The entry of a trainer process; the module is there already."""
     importlib.import_module(TRAINER).main(work, connection)
 
@@ -107,7 +107,7 @@ def _tell(connection: Connection) -> None:
     was_initialized = bool(torch and torch.cuda.is_initialized())
     memory = importlib.import_module(MEMORY)
     connection.send(
-        Warmth(
+        ForkServerInfo(
             server_pid=os.getppid(),
             server_threads=len(list(Path(f"/proc/{os.getppid()}/task").iterdir())),
             imported=tuple(name for name in PRELOAD if name in sys.modules),

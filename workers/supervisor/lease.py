@@ -11,10 +11,10 @@ from typing import Self
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.errors import LeaseLost
-from service.core.records.job import Wish
+from service.core.records.job import ControlRequest
 from service.core.settings import Settings
 from service.core.sql.jobs.store import Lease, Store
-from workers.telemetry.metrics import Meters
+from workers.telemetry.metrics import WorkerMetrics
 
 LOOK_SECONDS = 1.0  # how often the owner's wish is read between two renewals
 
@@ -71,13 +71,13 @@ class LeaseKeeper(Keeper):
     it ends in the database (`held_until`), so a worker that cannot reach the database stops before another may start.
     """
 
-    def __init__(self, settings: Settings, store: Store, lease: Lease, asked: float, meters: Meters) -> None:
+    def __init__(self, settings: Settings, store: Store, lease: Lease, asked: float, meters: WorkerMetrics) -> None:
         """`asked`: the monotonic time just before the lease was claimed."""
         super().__init__(lease.job_id, min(LOOK_SECONDS, settings.heartbeat_seconds))
         self._settings, self._store, self._lease, self._meters = settings, store, lease, meters
         self._renewed = time.monotonic()
         self.held_until = asked + settings.lease_seconds
-        self.wish: Wish | None = None
+        self.wish: ControlRequest | None = None
 
     def check(self) -> None:
         """Raise LeaseLost if the database said so, or if it could not be asked for as long as the lease lasts."""

@@ -25,19 +25,29 @@ from service.core.errors import CheckpointMismatch, LeaseLost, ObjectMissing, Sp
 from service.core.records.artifact_names import BEST_MODEL
 from service.core.records.capacity import Capacity
 from service.core.records.epoch import Epoch
-from service.core.records.job import Checkpoint, Failure, Loss, Outcome, Phase, Status, StopReason, Wish, superfluous
+from service.core.records.job import (
+    Checkpoint,
+    ControlRequest,
+    Failure,
+    LostAttempt,
+    Outcome,
+    Phase,
+    Status,
+    StopReason,
+    superfluous,
+)
 from service.core.settings import Settings
 from service.core.sql.jobs.job_logs import LogLine
 from service.core.sql.jobs.store import Lease, Store
 from service.core.sql.jobs.transitions import too_often
 from service.core.storage import Artifact, Storage, discard
-from workers.datasets.cache import Shelf
+from workers.datasets.cache import DatasetCache
 from workers.scratch import Scratch
 from workers.supervisor.checkpoint_uploads import Uploads
-from workers.supervisor.forkserver import RELEASED, Work, run_trainer
+from workers.supervisor.forkserver import RELEASED, TrainerArgs, run_trainer
 from workers.supervisor.lease import LeaseKeeper
-from workers.supervisor.trainer_handle import Run
-from workers.supervisor.trainer_log import Transcript
+from workers.supervisor.trainer_handle import TrainerHandle
+from workers.supervisor.trainer_log import TrainerLog
 from workers.telemetry.metrics import LEASE_LOST, LOST, PUT_BACK
 from workers.telemetry.observer import Attempt, Observer
 
@@ -58,7 +68,7 @@ class Supervisor:
     """Runs one job at a time. `stop` may be called from any thread: the job goes back into the queue."""
 
     def __init__(
-        self, settings: Settings, store: Store, storage: Storage, shelf: Shelf, context: ForkServerContext,
+        self, settings: Settings, store: Store, storage: Storage, shelf: DatasetCache, context: ForkServerContext,
         capacity: Capacity | None = None, observer: Observer | None = None,
     ) -> None:  # fmt: skip
         """Takes only jobs that fit the capacity (None: any)."""
@@ -99,7 +109,7 @@ class Supervisor:
     def _run(self, lease: Lease, keeper: LeaseKeeper, scratch: Scratch) -> None:
         """Supervise, and let no fault of our own leave the job behind as running."""
         try:
-            with scratch.held(), self._shelf.lent(lease.spec["dataset"]["id"]) as pack:
+            with scratch.held(), self._shelf.checkout(lease.spec["dataset"]["id"]) as pack:
                 self._supervise(lease, keeper, scratch, pack)
         except LeaseLost:
             raise
@@ -113,7 +123,7 @@ class Supervisor:
         if lease.attempt > 1:
             self._take_up(lease, keeper, scratch)
         run = self._start(lease, keeper, scratch, pack)
-        transcript = Transcript(scratch.log)
+        transcript = TrainerLog(scratch.log)
         with Uploads(partial(self._keep, lease, keeper, scratch)) as uploads:
             try:
                 while run.process.is_alive():
@@ -157,10 +167,10 @@ class Supervisor:
                 break
         self._persist(keeper, partial(self._store.rewind, lease, found))
 
-    def _start(self, lease: Lease, keeper: LeaseKeeper, scratch: Scratch, pack: Path | None) -> Run:
+    def _start(self, lease: Lease, keeper: LeaseKeeper, scratch: Scratch, pack: Path | None) -> TrainerHandle:
         ours, theirs = self._context.Pipe()
         settings = self._settings
-        work = Work(
+        work = TrainerArgs(
             lease.job_id, lease.attempt, self.worker, dict(lease.spec), str(scratch.folder), settings.threads,
             keeper.held_until, settings.checkpoint_seconds, settings.resident_bytes, str(pack) if pack else None,
             str(settings.home / "datasets" / "published"),
@@ -168,15 +178,15 @@ class Supervisor:
         process = self._context.Process(target=run_trainer, args=(work, theirs), name=f"trainer-{lease.job_id}")
         process.start()
         theirs.close()
-        return Run(process, ours, held_until=keeper.held_until)
+        return TrainerHandle(process, ours, held_until=keeper.held_until)
 
-    def _check(self, run: Run, keeper: LeaseKeeper) -> None:
+    def _check(self, run: TrainerHandle, keeper: LeaseKeeper) -> None:
         keeper.check()
         run.extend(keeper.held_until)
         patience = 0.0 if run.phase is Phase.PREPARING else self._settings.stop_seconds  # nothing is lost by then
-        if keeper.wish is Wish.CANCEL:
+        if keeper.wish is ControlRequest.CANCEL:
             run.tell(StopReason.CANCELLED, patience)
-        elif keeper.wish is Wish.PAUSE or self._stopping.is_set():
+        elif keeper.wish is ControlRequest.PAUSE or self._stopping.is_set():
             run.tell(RELEASED, patience)
         if time.monotonic() > run.kill_at:
             log.warning("%s did not stop in time and is killed", run.process.name)
@@ -186,7 +196,7 @@ class Supervisor:
             run.has_stalled = True
             run.process.kill()
 
-    def _record(self, lease: Lease, keeper: LeaseKeeper, run: Run, uploads: Uploads[dict[str, Any]]) -> None:
+    def _record(self, lease: Lease, keeper: LeaseKeeper, run: TrainerHandle, uploads: Uploads[dict[str, Any]]) -> None:
         for kind, alike in groupby(run.reports(), key=itemgetter(0)):
             contents = [content for _, content in alike]
             last = contents[-1]
@@ -202,14 +212,14 @@ class Supervisor:
                     uploads.offer(last)
                 case "facts":
                     for content in contents:
-                        self._persist(keeper, partial(self._store.learn, lease, content))
+                        self._persist(keeper, partial(self._store.record_facts, lease, content))
                 case "diagnosis":
                     for content in contents:
-                        self._persist(keeper, partial(self._store.diagnosed, lease, content))
+                        self._persist(keeper, partial(self._store.record_diagnosis, lease, content))
                 case "phase":
                     run.enter(Phase(last["phase"]))
                     self._seen.enter(run.phase)
-                    self._persist(keeper, partial(self._store.enter, lease, run.phase))
+                    self._persist(keeper, partial(self._store.set_phase, lease, run.phase))
                 case _:
                     run.last_word = (kind, last)
                     run.kill_at = min(run.kill_at, time.monotonic() + EXIT_SECONDS)
@@ -239,7 +249,7 @@ class Supervisor:
             log.warning("a checkpoint of job %s is not kept: %s", lease.job_id, error)
             return
         self._seen.stored(checkpoint.last.bytes + (checkpoint.best.bytes if checkpoint.best else 0))
-        for old in self._persist(keeper, partial(self._store.keep, lease, checkpoint)):
+        for old in self._persist(keeper, partial(self._store.record_checkpoint, lease, checkpoint)):
             discard(self._storage, str(Path(old.last.key).parent))
 
     def _end(self, lease: Lease, keeper: LeaseKeeper, outcome: Outcome, published: list[Artifact]) -> None:
@@ -251,13 +261,15 @@ class Supervisor:
         if outcome.error and outcome.error.origin == "infrastructure" and outcome.stop_reason != "out_of_memory":
             cause = outcome.error.detail
             self._seen.failed_us()
-            status = self._persist(keeper, partial(self._store.lose, lease, cause, self._settings.retries))
+            status = self._persist(
+                keeper, partial(self._store.record_lost_attempt, lease, cause, self._settings.retries)
+            )
             if status is not None:
                 self._seen.became(LOST)
                 log.warning("job %s attempt %d is %s again: %s", lease.job_id, lease.attempt, status, cause)
                 return
             if outcome.stop_reason is StopReason.WORKER_LOST:
-                losses = (*lease.losses, Loss(lease.attempt, self.worker, cause))
+                losses = (*lease.lost_attempts, LostAttempt(lease.attempt, self.worker, cause))
                 outcome = Outcome(Status.FAILED, StopReason.WORKER_LOST, too_often(losses))
         outcome = self._persist(keeper, partial(self._store.finish, lease, outcome, published))
         self._seen.became(outcome.status)
@@ -278,7 +290,7 @@ class Supervisor:
         return True
 
     def _publish(
-        self, lease: Lease, keeper: LeaseKeeper, scratch: Scratch, outcome: Outcome, run: Run
+        self, lease: Lease, keeper: LeaseKeeper, scratch: Scratch, outcome: Outcome, run: TrainerHandle
     ) -> tuple[Outcome, list[Artifact]]:
         """Put the files of the run into the storage; without its files, a run has not succeeded.
 

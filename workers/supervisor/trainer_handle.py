@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Run:
+class TrainerHandle:
     """One trainer process and what it has reported."""
 
     process: Any

@@ -38,7 +38,7 @@ def begin(file: Path) -> None:
     faulthandler.enable()
 
 
-class Transcript:
+class TrainerLog:
     """The file as its reader sees it."""
 
     def __init__(self, file: Path) -> None:

@@ -11,7 +11,7 @@ EPOCH_SECONDS = (0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0)  # from 
 CHECKPOINT_SECONDS = (0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0)
 
 
-class Meters:
+class WorkerMetrics:
     """Made once in a worker's process; its threads may all use it."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from service.core.sql.jobs.store import Lease
 from service.core.telemetry.correlation import trace_id
 from service.core.telemetry.metrics import SUPERVISOR
 from service.core.telemetry.tracing import CONSUMER, Span, Tracing, Value
-from workers.telemetry.metrics import LEASE_LOST, LOST, Meters
+from workers.telemetry.metrics import LEASE_LOST, LOST, WorkerMetrics
 
 
 class Attempt:
@@ -20,7 +20,7 @@ class Attempt:
     an epoch is a note on the span of the training, since there may be very many of them.
     """
 
-    def __init__(self, meters: Meters, span: Span) -> None:
+    def __init__(self, meters: WorkerMetrics, span: Span) -> None:
         self._meters, self._span = meters, span
         self._phase: Span | None = None
         self._steps = 0
@@ -88,8 +88,8 @@ class Attempt:
 class Observer:
     """That of one worker, which holds one job at a time."""
 
-    def __init__(self, meters: Meters | None = None, tracing: Tracing | None = None) -> None:
-        self.meters = meters or Meters()
+    def __init__(self, meters: WorkerMetrics | None = None, tracing: Tracing | None = None) -> None:
+        self.meters = meters or WorkerMetrics()
         self._tracing = tracing or Tracing("rightfit-worker", {})
 
     @contextmanager

@@ -18,7 +18,7 @@ CLIENT_SECONDS = 10  # for a client that connects and says nothing
 Answer = Iterable[bytes]
 
 
-class Window:
+class StatusServer:
     """Served within its block, from threads of its own. Raises SettingsError where the port cannot be used."""
 
     def __init__(self, host: str, port: int, registry: CollectorRegistry, ails: Callable[[], str | None]) -> None:
@@ -33,7 +33,7 @@ class Window:
             ) from None
         self._thread = threading.Thread(target=self._server.serve_forever, name="window", daemon=True)
 
-    def __enter__(self) -> "Window":
+    def __enter__(self) -> "StatusServer":
         self._thread.start()
         return self
 

@@ -23,7 +23,7 @@ Report = Callable[[str, dict[str, Any]], None]
 log = logging.getLogger(__name__)
 
 
-class Line:
+class Channel:
     """The pipe to the supervisor, from either side of the training: reports go out from any thread, wishes come in.
 
     Without a supervisor there is nobody to train for: exit. Likewise once its lease has run out: another worker may

@@ -20,9 +20,9 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from service.core.records.job import StopReason
 from workers.scratch import Scratch
-from workers.supervisor.forkserver import PRELOAD, Work
+from workers.supervisor.forkserver import PRELOAD, TrainerArgs
 from workers.supervisor.trainer_log import begin
-from workers.trainer.channel import Line, die_with_supervisor
+from workers.trainer.channel import Channel, die_with_supervisor
 from workers.trainer.outcome import Ending, conclusion, failure, told
 from workers.trainer.report_log import say
 from workers.trainer.train_job import pick_device, run, understood
@@ -40,7 +40,7 @@ UNUSED_SIGNAL = "SIGUSR2"  # the launcher wants one to handle; those that mean s
 log = logging.getLogger(__name__)
 
 
-def run_together(work: Work, connection: Connection) -> None:
+def run_together(work: TrainerArgs, connection: Connection) -> None:
     """Run one job in as many processes as its spec says, and report how it ended. Nothing else is to use the connection
     meanwhile: the first process reports and listens there.
     """
@@ -74,7 +74,7 @@ def run_together(work: Work, connection: Connection) -> None:
     connection.send(ending)
 
 
-def _train(work: Work, connection: Connection, saying: Connection) -> Ending:
+def _train(work: TrainerArgs, connection: Connection, saying: Connection) -> Ending:
     """What each process runs. One that fails says why and ends, and so ends all."""
     die_with_supervisor()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -91,13 +91,13 @@ def _train(work: Work, connection: Connection, saying: Connection) -> Ending:
     return ending
 
 
-def _run_one(work: Work, connection: Connection | None, rank: int) -> Fitted:
+def _run_one(work: TrainerArgs, connection: Connection | None, rank: int) -> Fitted:
     spec = understood(work.spec)
     tune(max(1, work.threads // spec.gpus))
     device = pick_device(spec, rank)
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    line = Line(connection, work.held_until) if connection else None
+    line = Channel(connection, work.held_until) if connection else None
     group = Together(device, Path(work.folder) / ".meeting")
     log.info("%d processes train together", group.size)
     fitted = run(

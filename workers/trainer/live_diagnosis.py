@@ -12,7 +12,7 @@ SHARE = 0.005  # of the run's time that is spent on looking at it
 TOLD = ("verdict", "confidence", "onset_epoch", "summary", "is_final")
 
 
-class Watch:
+class LiveDiagnosis:
     """`tell` gets a verdict that has an onset, the first time that it is found."""
 
     def __init__(self, facts: Facts, tell: Callable[[dict[str, Any]], None], former: Iterable[Epoch] = ()) -> None:

@@ -10,7 +10,7 @@ import torch
 from service.core.errors import Invalid, RightfitError, TrainingError
 from service.core.records.plan import GIB, UNLIMITED, plan
 from service.core.spec import JobSpec
-from workers.supervisor.forkserver import Work
+from workers.supervisor.forkserver import TrainerArgs
 from workers.trainer.train_job import contents_of
 from workers.training.loop import Fitted
 
@@ -21,7 +21,7 @@ Ending = tuple[str, dict[str, Any]]  # `ended` or `failed`, and how
 log = logging.getLogger(__name__)
 
 
-def conclusion(train: Callable[[], Fitted], work: Work) -> Ending:
+def conclusion(train: Callable[[], Fitted], work: TrainerArgs) -> Ending:
     """The last report of a job that `train` runs."""
     try:
         fitted = train()
@@ -36,7 +36,7 @@ def conclusion(train: Callable[[], Fitted], work: Work) -> Ending:
     return "ended", reached
 
 
-def told(error: Exception, work: Work) -> dict[str, str]:
+def told(error: Exception, work: TrainerArgs) -> dict[str, str]:
     """What becomes of an error that nobody foresaw: the infrastructure failed the job."""
     first_line = (str(error) or type(error).__name__).splitlines()[0][:500]
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
@@ -55,7 +55,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _sizes(work: Work) -> str:
+def _sizes(work: TrainerArgs) -> str:
     """What did not fit, by the plan, and what to lower."""
     spec = JobSpec.from_dict(work.spec)
     try:

@@ -25,10 +25,10 @@ from service.core.records.facts import Facts
 from service.core.records.job import StopReason
 from service.core.spec import JobSpec, unknown_parts
 from workers.scratch import Scratch
-from workers.supervisor.forkserver import RELEASED, Work
+from workers.supervisor.forkserver import RELEASED, TrainerArgs
 from workers.trainer.channel import Report
 from workers.trainer.energy import meter
-from workers.trainer.live_diagnosis import Watch, told_of
+from workers.trainer.live_diagnosis import LiveDiagnosis, told_of
 from workers.training.checkpoint import load_tensors, save_json, save_tensors
 from workers.training.data import Places
 from workers.training.data.prepare import Prepared, prepare
@@ -72,7 +72,7 @@ def run(
     scratch: Scratch,
     report: Report,
     should_stop: Callable[[], str | None],
-    work: Work,
+    work: TrainerArgs,
     device: torch.device,
     group: Group = ALONE,
 ) -> Fitted:
@@ -113,7 +113,7 @@ def run(
     if earlier and earlier["best"] is not None and group.leads:
         save_tensors(scratch.best_model, earlier["best"])
     report("phase", {"phase": "training"})
-    watch = Watch(Facts.from_dict(told), lambda found: report("diagnosis", found), _former(earlier))
+    watch = LiveDiagnosis(Facts.from_dict(told), lambda found: report("diagnosis", found), _former(earlier))
 
     def recorded(result: EpochResult) -> None:
         report("epoch", asdict(result))
@@ -161,7 +161,7 @@ def _former(earlier: Snapshot | None) -> list[Epoch]:
     return [Epoch.measured(result) for result in (earlier or {}).get("history", ())]
 
 
-def contents_of(spec: JobSpec, work: Work) -> Contents:
+def contents_of(spec: JobSpec, work: TrainerArgs) -> Contents:
     return Contents.of_pack(Path(work.pack)) if work.pack else CONTENTS_OF[spec.dataset.id]
 
 

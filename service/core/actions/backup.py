@@ -24,7 +24,7 @@ from service.core.records.job import Retries
 from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
 from service.core.sql.stored_files import Named, forget, forget_checkpoints, named, owners
-from service.core.sql.worker_registry import Registry
+from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import LocalStorage, Storage
 from service.core.storage.local import sync_folder
 from service.core.text import counted
@@ -135,7 +135,7 @@ def restore(database: Database, storage: Storage, folder: Path, say: Say) -> Bac
         while put_back := store.recover(NO_LIMIT):
             say(f"{counted(len(put_back), 'job')} that ran will go on")
         store.forget_hints()
-        Registry(copy).clear()
+        WorkerRegistry(copy).clear()
         mark(storage, copy)
     finally:
         copy.close()

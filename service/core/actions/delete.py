@@ -1,6 +1,6 @@
 """Deleting what is stored together with its record, in an order that a crash in between does no harm."""
 
-from service.core.sql.datasets import Catalog
+from service.core.sql.datasets import DatasetStore
 from service.core.sql.jobs.store import Store
 from service.core.storage import Storage
 
@@ -15,7 +15,7 @@ def delete_job(store: Store, storage: Storage, tenant: str, job_id: str) -> None
     store.delete(tenant, job_id)
 
 
-def delete_dataset(catalog: Catalog, storage: Storage, tenant: str, dataset_id: str) -> None:
+def delete_dataset(catalog: DatasetStore, storage: Storage, tenant: str, dataset_id: str) -> None:
     """Delete a data set. Raises NotFound, Conflict while a job lives that uses it, and StorageError.
 
     It is hidden first: then no new job can name it, and a worker finishes what we do not.

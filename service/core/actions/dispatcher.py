@@ -12,7 +12,7 @@ from service.core.records.job import Status
 from service.core.resilience import repeat
 from service.core.settings import Settings
 from service.core.sql.jobs.store import Store
-from service.core.sql.worker_registry import Registry
+from service.core.sql.worker_registry import WorkerRegistry
 
 LEAST_WINDOW = 4  # hints in flight when hardly any worker is known
 
@@ -23,7 +23,7 @@ class Dispatcher:
     """Run by every API and every worker process, every few seconds."""
 
     def __init__(
-        self, settings: Settings, store: Store, registry: Registry, queue: HintQueue,
+        self, settings: Settings, store: Store, registry: WorkerRegistry, queue: HintQueue,
         on_lost: Callable[[int], None] = lambda jobs: None,
     ) -> None:  # fmt: skip
         """`on_lost` is told how many jobs were taken from lost workers, each time there were any."""

@@ -20,7 +20,7 @@ from service.core.actions.storage_owner import owns
 from service.core.errors import Conflict, NotFound, StorageError
 from service.core.resilience import attempt, repeat
 from service.core.settings import Settings
-from service.core.sql.datasets import Catalog
+from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
 from service.core.sql.expired import DAY, Expired, Expiry
 from service.core.sql.jobs.store import Store
@@ -39,7 +39,7 @@ class Retention:
     """Run by every API process, in a thread of its own: removing many files takes long."""
 
     def __init__(
-        self, settings: Settings, database: Database, store: Store, catalog: Catalog, storage: Storage
+        self, settings: Settings, database: Database, store: Store, catalog: DatasetStore, storage: Storage
     ) -> None:
         self._settings, self._store, self._catalog, self._storage = settings, store, catalog, storage
         self._database, self._expiry, self._clocks = database, Expiry(database), Clocks(database)

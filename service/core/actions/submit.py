@@ -14,7 +14,7 @@ from service.core.records.dataset import Contents, DatasetStatus
 from service.core.records.job import Job
 from service.core.records.plan import Limits, Plan, plan
 from service.core.spec import JobSpec, contradictions
-from service.core.sql.datasets import Catalog
+from service.core.sql.datasets import DatasetStore
 from service.core.sql.jobs.insert import NOWHERE, IdempotencyKey, Origin
 from service.core.sql.jobs.store import Store
 from service.core.webhooks.addresses import Network, fault
@@ -27,7 +27,7 @@ class Submission:
     """Takes specs in, up to the limits."""
 
     store: Store
-    catalog: Catalog
+    catalog: DatasetStore
     queue: HintQueue
     limits: Limits
     webhook_networks: tuple[Network, ...] = ()

@@ -6,7 +6,7 @@ import socket
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from service.core.circuit_breaker import Mute
+from service.core.resilience import CircuitBreaker
 
 TRAIN = "rightfit.train"  # the task's name: the API sends it without importing the worker
 QUEUE = "rightfit"
@@ -18,7 +18,7 @@ TIMEOUTS = {
 }  # fmt: skip
 # A broker that is away must not hold up the request that sends a hint: one try, and none for a while after a failure.
 SENDER_OPTIONS = {**TIMEOUTS, "max_retries": 0}
-MUTE_SECONDS = 2.0
+BREAKER_SECONDS = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -51,16 +51,16 @@ class HintQueue:
     def __init__(self, redis_url: str | None) -> None:
         self._celery = make_celery(redis_url)
         self._celery.conf.broker_transport_options = SENDER_OPTIONS
-        self._mute = Mute(MUTE_SECONDS)
+        self._breaker = CircuitBreaker(BREAKER_SECONDS)
 
     def send(self, job_id: str) -> bool:
         """Tell the workers that there is a job; False where the broker could not be reached."""
-        if self._mute.is_on:
+        if self._breaker.is_open:
             return False
         try:
             self._celery.send_task(TRAIN, args=[job_id], queue=QUEUE, retry=False)
         except (OperationalError, OSError) as error:
-            self._mute.failed()
+            self._breaker.record_failure()
             log.warning("no hint sent for %s, the dispatcher will: %s", job_id, error)
             return False
         return True

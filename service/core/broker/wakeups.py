@@ -10,12 +10,12 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from service.core.circuit_breaker import Mute
+from service.core.resilience import CircuitBreaker
 
 CHANNEL = "rightfit:job:"
 POLL_SECONDS = 0.5  # how long a change can stay unseen while Redis is away
 SUBSCRIBE_SECONDS = 2.0
-MUTE_SECONDS = 5.0  # after a failure, how long Redis is left alone
+BREAKER_SECONDS = 5.0  # after a failure, how long Redis is left alone
 
 Wait = Callable[[float], None]
 
@@ -30,17 +30,17 @@ class Wakeups:
             redis_url or "redis://127.0.0.1:6379/0",
             socket_connect_timeout=1.0, socket_timeout=2.0, retry=Retry(NoBackoff(), 0),
         )  # fmt: skip
-        self._mute = Mute(MUTE_SECONDS)
+        self._breaker = CircuitBreaker(BREAKER_SECONDS)
 
     def publish(self, job_id: str) -> None:
         """Wake whoever waits for this job."""
-        if self._mute.is_on:
+        if self._breaker.is_open:
             return
         try:
             self._client.publish(CHANNEL + job_id, "")
         except redis.RedisError as error:
-            self._mute.failed()
-            log.warning("wake-ups are silent for %g s: %s", MUTE_SECONDS, error)
+            self._breaker.record_failure()
+            log.warning("wake-ups are silent for %g s: %s", BREAKER_SECONDS, error)
 
     @contextmanager
     def listen(self, job_id: str) -> Iterator[Wait]:

@@ -45,7 +45,7 @@ class StopReason(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
-class Wish(StrEnum):
+class ControlRequest(StrEnum):
     """What the owner of a running job wants of the worker that holds it."""
 
     CANCEL = "cancel"
@@ -79,7 +79,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Loss:
+class LostAttempt:
     """An attempt that came to nothing through no fault of the job's owner."""
 
     attempt: int
@@ -173,7 +173,7 @@ class Job:
     version: int
     cancel_requested: bool
     pause_requested: bool
-    losses: tuple[Loss, ...]
+    lost_attempts: tuple[LostAttempt, ...]
     releases: int
     warnings: tuple[str, ...]
     jobs_ahead: int | None

@@ -13,7 +13,7 @@ from service.core.experiments.design import ALL, BASE, Arm, Design
 from service.core.records.job import TERMINAL, Status, StopReason
 from service.core.records.quotas import UNLIMITED, Quotas
 from service.core.sql.engine import Database, ablations, epochs, jobs, now
-from service.core.sql.jobs.insert import IdempotencyKey, Origin, arrive, job_of_key
+from service.core.sql.jobs.insert import IdempotencyKey, Origin, insert_job, job_of_key
 from service.core.sql.usage import refuse_another_job
 
 
@@ -115,7 +115,7 @@ class Ablations:
             )  # fmt: skip
             for arm, plan in design.jobs:
                 job_id, origin = f"job_{secrets.token_hex(10)}", Origin(None, arm.patch, None, ablation_id, arm.name)
-                arrive(
+                insert_job(
                     c, tenant, job_id, plan.spec, None if added else key, plan.warnings, plan.splits, origin,
                     plan.memory.process_bytes,
                 )  # fmt: skip

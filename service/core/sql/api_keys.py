@@ -42,7 +42,7 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class Key:
+class ApiKey:
     """A key as stored. Times are unix seconds."""
 
     id: str
@@ -55,7 +55,7 @@ class Key:
     used_at: float | None
 
 
-class Keys:
+class ApiKeys:
     """Every SQL statement about keys."""
 
     def __init__(self, database: Database) -> None:
@@ -90,7 +90,7 @@ class Keys:
                 c.execute(update(keys).where(keys.c.id == row["id"]).values(used_at=now()))
         return Identity(row["tenant"], frozenset(Scope(word) for word in row["scopes"]), row["id"])
 
-    def list(self, tenant: str | None = None) -> tuple[Key, ...]:
+    def list(self, tenant: str | None = None) -> tuple[ApiKey, ...]:
         """All keys, or a tenant's, in the order in which they were made."""
         wanted = select(keys).order_by(keys.c.created_at, keys.c.id)
         with self._db.read() as c:
@@ -115,8 +115,8 @@ def _digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def _key(row: RowMapping) -> Key:
-    return Key(
+def _key(row: RowMapping) -> ApiKey:
+    return ApiKey(
         row["id"], row["tenant"], row["name"], tuple(Scope(word) for word in row["scopes"]), row["created_at"],
         row["expires_at"], row["revoked_at"], row["used_at"],
     )  # fmt: skip

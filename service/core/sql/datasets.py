@@ -43,7 +43,7 @@ class DatasetPage:
     next_seq: int | None
 
 
-class Catalog:
+class DatasetStore:
     """The data sets. `on_change` is called with READERS after each commit that gives readers something to do."""
 
     def __init__(

@@ -34,7 +34,7 @@ class Counts:
     datasets: Mapping[DatasetStatus, int]
 
 
-class Census:
+class QueueStats:
     """Counts jobs of all tenants."""
 
     def __init__(self, database: Database, alive_within: float) -> None:

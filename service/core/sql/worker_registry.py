@@ -11,19 +11,19 @@ LIVE_SECONDS = 60.0  # since its last word, a worker is told of as alive
 COLUMNS = tuple(workers.c[field.name] for field in fields(Capacity))
 
 
-class Registry:
+class WorkerRegistry:
     """The workers seen lately, by the database's clock."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def greet(self, worker: str, forget_after: float, capacity: Capacity = Capacity()) -> None:  # noqa: B008 - frozen
+    def heartbeat(self, worker: str, forget_after: float, capacity: Capacity = Capacity()) -> None:  # noqa: B008 - frozen
         """Record that a worker is alive, and forget those unseen for so many seconds."""
         with self._db.write() as c:
             c.execute(delete(workers).where(or_(workers.c.id == worker, workers.c.seen_at < now() - forget_after)))
             c.execute(insert(workers).values(id=worker, seen_at=now(), **asdict(capacity)))
 
-    def farewell(self, worker: str) -> None:
+    def deregister(self, worker: str) -> None:
         """The worker has stopped."""
         with self._db.write() as c:
             c.execute(delete(workers).where(workers.c.id == worker))

@@ -15,13 +15,12 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.core.circuit_breaker import Mute
 from service.core.records.job import Status
-from service.core.resilience import attempt
-from service.core.sql.queue_stats import HEAD, Census, Counts
+from service.core.resilience import CircuitBreaker, attempt
+from service.core.sql.queue_stats import HEAD, Counts, QueueStats
 
 PATIENCE = 2.0  # seconds; Prometheus itself gives up after 10
-MUTE_SECONDS = 5.0  # a database that did not answer is left alone for so long
+BREAKER_SECONDS = 5.0  # a database that did not answer is left alone for so long
 FRESH_SECONDS = 60.0  # how old the count of ended jobs may be
 SHARE = 0.01  # at most so much of the time goes into counting them
 
@@ -31,11 +30,11 @@ log = logging.getLogger(__name__)
 class Standing(Collector):
     """The gauges that the database is asked for, one of them whether it answers."""
 
-    def __init__(self, census: Census) -> None:
+    def __init__(self, census: QueueStats) -> None:
         self._census = census
         self._asking = ThreadPoolExecutor(1, "census")
         self._pending: Future[Counts] | None = None
-        self._mute = Mute(MUTE_SECONDS)
+        self._breaker = CircuitBreaker(BREAKER_SECONDS)
         self._lock = threading.Lock()
         self._ended: Mapping[Status, int] = {}
         self._due = float("-inf")
@@ -71,14 +70,14 @@ class Standing(Collector):
 
     def _take(self) -> Counts | None:
         """None where there is no answer in time. Only one look is under way, however many scrape."""
-        if self._mute.is_on:
+        if self._breaker.is_open:
             return None
         with self._lock:
             pending = self._pending = self._pending or self._asking.submit(self._census.take)
         try:
             return pending.result(PATIENCE)
         except (Late, SQLAlchemyError) as error:
-            self._mute.failed()
+            self._breaker.record_failure()
             log.warning("the database is not there to be counted in: %s", error or "it does not answer")
             return None
         finally:

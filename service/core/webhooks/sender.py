@@ -44,7 +44,7 @@ class Answer:
         return self.status is not None and http.HTTPStatus.OK <= self.status < http.HTTPStatus.MULTIPLE_CHOICES
 
 
-class Courier:
+class WebhookSender:
     """Run by a few threads of each API process, so that a slow receiver holds up few others."""
 
     def __init__(self, webhooks: Webhooks, allowed: Sequence[Network]) -> None:

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from service.app import create_app
 from service.core.settings import Settings
-from service.services import Parts
+from service.services import Services
 
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}, "epochs": 3}
 
@@ -28,8 +28,8 @@ def app(settings: Settings) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def parts(app: Flask) -> Parts:
-    found: Parts = app.extensions["rightfit"]
+def parts(app: Flask) -> Services:
+    found: Services = app.extensions["rightfit"]
     return found
 
 

@@ -25,7 +25,7 @@ from service.core.spec import JobSpec
 from service.core.spec.patch import patched, plain
 from service.core.sql.jobs.store import Lease
 from service.schemas.patches import read_spec
-from service.services import Parts
+from service.services import Services
 from tests.conftest import Redis
 from tests.pictures import folders, zipped
 from tests.servers import ON_DISK
@@ -53,14 +53,14 @@ def look(client: FlaskClient, ablation: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def end(parts: Parts, lease: Lease, loss: float | None, outcome: Outcome = DONE) -> None:
+def end(parts: Services, lease: Lease, loss: float | None, outcome: Outcome = DONE) -> None:
     """The worker's part: two epochs, the better one first, and the outcome."""
     if loss is not None:
         parts.store.append(lease, [epoch(1, loss, improved=True), epoch(2, loss + 1.0)])
     parts.store.finish(lease, outcome, [])
 
 
-def work(parts: Parts, losses: Losses) -> None:
+def work(parts: Services, losses: Losses) -> None:
     """Run all jobs that wait."""
     while lease := parts.store.claim("worker", 60):
         job = parts.store.get("default", lease.job_id)
@@ -101,7 +101,7 @@ def test_every_arm_runs_under_every_seed_as_an_ordinary_job(client: FlaskClient)
     assert look(client, found) == found
 
 
-def test_jobs_carry_their_arm_and_those_of_a_seed_share_a_split(client: FlaskClient, parts: Parts) -> None:
+def test_jobs_carry_their_arm_and_those_of_a_seed_share_a_split(client: FlaskClient, parts: Services) -> None:
     found = ask(client, ["dropout"])
     assert [arm["name"] for arm in found["arms"]] == ["base", "dropout"], "one factor alone is all of them"
     assert found["spec"]["seed"] is None
@@ -116,7 +116,7 @@ def test_jobs_carry_their_arm_and_those_of_a_seed_share_a_split(client: FlaskCli
 
 
 def test_seeds_are_taken_one_after_the_other_so_that_pairs_are_complete_early(
-    client: FlaskClient, parts: Parts
+    client: FlaskClient, parts: Services
 ) -> None:
     ask(client, ["dropout"], seed=4)
     taken = [parts.store.get("default", claim(parts).job_id) for _ in range(4)]
@@ -127,7 +127,7 @@ def test_seeds_wrap_round_after_the_last_one(client: FlaskClient) -> None:
     assert ask(client, ["dropout"], 3, seed=2**32 - 2)["seeds"] == [2**32 - 2, 2**32 - 1, 0]
 
 
-def test_workers_are_told_of_every_job(app: Flask, client: FlaskClient, parts: Parts) -> None:
+def test_workers_are_told_of_every_job(app: Flask, client: FlaskClient, parts: Services) -> None:
     sent: list[str] = []
     parts.submission.queue.send = lambda job_id: not sent.append(job_id)  # type: ignore[method-assign, func-returns-value]
     found = ask(client, ["dropout"])
@@ -135,7 +135,9 @@ def test_workers_are_told_of_every_job(app: Flask, client: FlaskClient, parts: P
     assert parts.store.due_hints(9, 60) == ()
 
 
-def test_an_effect_is_told_with_its_interval_and_the_best_arm_with_its_spec(client: FlaskClient, parts: Parts) -> None:
+def test_an_effect_is_told_with_its_interval_and_the_best_arm_with_its_spec(
+    client: FlaskClient, parts: Services
+) -> None:
     helps = {"dropout": -0.1, "short": 0.2, "all": -0.05}
     found = ask(client, ["dropout", {"name": "short", "patch": SHORT}], 4, seed=10)
     work(parts, lambda arm, seed: 0.5 + 0.1 * (seed - 10) + helps.get(arm, 0.0) + 0.001 * (seed % 2) * (arm != BASE))
@@ -163,7 +165,7 @@ def test_an_effect_is_told_with_its_interval_and_the_best_arm_with_its_spec(clie
     assert found["summary"].endswith(best["words"])
 
 
-def test_chance_is_not_taken_for_an_effect(client: FlaskClient, parts: Parts) -> None:
+def test_chance_is_not_taken_for_an_effect(client: FlaskClient, parts: Services) -> None:
     found = ask(client, ["dropout"], 3, seed=0)
     work(parts, lambda arm, seed: 0.5 if arm == BASE else [0.3, 0.55, 0.48][seed])
     found = look(client, found)
@@ -176,7 +178,7 @@ def test_chance_is_not_taken_for_an_effect(client: FlaskClient, parts: Parts) ->
     assert found["summary"].startswith("No significant effect")
 
 
-def test_a_better_mean_that_may_be_chance_does_not_beat_a_sure_effect(client: FlaskClient, parts: Parts) -> None:
+def test_a_better_mean_that_may_be_chance_does_not_beat_a_sure_effect(client: FlaskClient, parts: Services) -> None:
     losses = {"base": [0.5, 0.6, 0.7], "dropout": [0.45, 0.551, 0.649], "short": [0.05, 0.6, 0.1], "all": [1, 1, 1]}
     found = ask(client, ["dropout", {"name": "short", "patch": SHORT}], 3, seed=0)
     work(parts, lambda arm, seed: losses[arm][seed])
@@ -185,7 +187,7 @@ def test_a_better_mean_that_may_be_chance_does_not_beat_a_sure_effect(client: Fl
     assert found["best"]["arm"] == "dropout"
 
 
-def test_runs_that_were_cut_short_do_not_count_and_those_that_diverged_do(client: FlaskClient, parts: Parts) -> None:
+def test_runs_that_were_cut_short_do_not_count_and_those_that_diverged_do(client: FlaskClient, parts: Services) -> None:
     found = ask(client, ["dropout"], 5, seed=0)
     lost = Outcome(Status.FAILED, StopReason.WORKER_LOST, Failure("infrastructure", "worker_lost", "gone"))
     diverged = Outcome(Status.FAILED, StopReason.DIVERGED, Failure("user", "diverged", "too far"))
@@ -202,7 +204,7 @@ def test_runs_that_were_cut_short_do_not_count_and_those_that_diverged_do(client
     assert "no best is named" in found["summary"]
 
 
-def test_what_is_known_halfway_is_told(client: FlaskClient, parts: Parts) -> None:
+def test_what_is_known_halfway_is_told(client: FlaskClient, parts: Services) -> None:
     found = ask(client, ["dropout"], 2, seed=0)
     for _ in range(2):
         end(parts, claim(parts), 0.5)
@@ -345,7 +347,7 @@ def test_an_ablation_has_at_most_200_jobs() -> None:
     assert (MOST_FACTORS + 2) * MOST_SEEDS == 200
 
 
-def test_a_large_one_is_stored_and_read_by_few_statements(client: FlaskClient, parts: Parts) -> None:
+def test_a_large_one_is_stored_and_read_by_few_statements(client: FlaskClient, parts: Services) -> None:
     names = ["dropout", "weight_decay", "l1", "label_smoothing", "mixup", "shift", "ema", "batch_norm"]
     found = ask(client, names, 20)
     assert sum(found["jobs"].values()) == 200
@@ -363,7 +365,7 @@ def test_a_large_one_is_stored_and_read_by_few_statements(client: FlaskClient, p
     assert len(statements) == 4
 
 
-def test_the_list_pages_through_all_ablations(client: FlaskClient, parts: Parts) -> None:
+def test_the_list_pages_through_all_ablations(client: FlaskClient, parts: Services) -> None:
     ids = [ask(client, ["dropout"])["id"] for _ in range(3)]
     end(parts, claim(parts), 0.5)
     page = client.get("/v1/ablations?limit=2").json
@@ -375,14 +377,14 @@ def test_the_list_pages_through_all_ablations(client: FlaskClient, parts: Parts)
     assert (last["data"][0]["status"], last["data"][0]["factors"]) == ("running", ["dropout"])
 
 
-def test_cancelling_it_cancels_its_jobs_and_no_others(client: FlaskClient, parts: Parts, tmp_path: Path) -> None:
+def test_cancelling_it_cancels_its_jobs_and_no_others(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
     found = ask(client, ["dropout"], seed=1)
     other = client.post("/v1/jobs", json=SPEC).json
     end(parts, claim(parts), 0.5)
     paused, running = claim(parts), claim(parts)
     (tmp_path / "last.pt").write_bytes(b"state")
     kept = parts.storage.put(f"jobs/{paused.job_id}/a1/last.pt", tmp_path / "last.pt")
-    parts.store.keep(paused, Checkpoint(kept, None, 1, None))
+    parts.store.record_checkpoint(paused, Checkpoint(kept, None, 1, None))
     parts.store.pause("default", paused.job_id)
     parts.store.release(paused, is_leaving=False)
     order, cancel = [], parts.store.cancel
@@ -405,7 +407,7 @@ def test_cancelling_it_cancels_its_jobs_and_no_others(client: FlaskClient, parts
     assert client.get(other["links"]["self"]).json["status"] == "queued"
 
 
-def test_an_ended_one_can_be_deleted_and_leaves_its_jobs(client: FlaskClient, parts: Parts) -> None:
+def test_an_ended_one_can_be_deleted_and_leaves_its_jobs(client: FlaskClient, parts: Services) -> None:
     found = ask(client, ["dropout"])
     path = found["links"]["self"]
     is_problem(client.delete(path), 409)
@@ -416,7 +418,7 @@ def test_an_ended_one_can_be_deleted_and_leaves_its_jobs(client: FlaskClient, pa
     assert len(client.get("/v1/jobs").json["data"]) == 4
 
 
-def test_a_deleted_job_is_a_missing_one(client: FlaskClient, parts: Parts) -> None:
+def test_a_deleted_job_is_a_missing_one(client: FlaskClient, parts: Services) -> None:
     found = ask(client, ["dropout"], 3)
     work(parts, lambda arm, seed: 0.5)
     assert client.delete(f"/v1/jobs/{found['arms'][0]['jobs'][0]['id']}").status_code == 204
@@ -424,7 +426,7 @@ def test_a_deleted_job_is_a_missing_one(client: FlaskClient, parts: Parts) -> No
     assert (found["status"], found["effects"][0]["seeds"], found["best"]) == ("done", 2, None)
 
 
-def test_all_of_its_jobs_are_queued_or_none(client: FlaskClient, parts: Parts) -> None:
+def test_all_of_its_jobs_are_queued_or_none(client: FlaskClient, parts: Services) -> None:
     sent = client.post("/v1/datasets?name=x", data=zipped(folders(10)), content_type="application/zip").json
     read(parts)
     body = asked(["dropout"], dataset={"id": sent["id"]})
@@ -467,7 +469,7 @@ def test_a_tenant_may_have_no_more_jobs_waiting_than_by_single_ones(limited: Fla
 @ON_DISK
 def test_a_redis_that_is_away_makes_hints_late_and_nothing_else(settings: Settings, own_redis: Redis) -> None:
     app = create_app(replace(settings, redis_url=own_redis.url))
-    found: Parts = app.extensions["rightfit"]
+    found: Services = app.extensions["rightfit"]
     found.database.migrate()
     own_redis.stop()
     ask(app.test_client(), ["dropout"])

@@ -22,7 +22,7 @@ from service.core.records.epoch import Epoch
 from service.core.records.job import Outcome, Status, StopReason
 from service.core.settings import Settings
 from service.core.sql.jobs.store import Lease
-from service.services import Parts
+from service.services import Services
 from tests.servers import ON_DISK, REMOTE, Postgresql
 from tests.service.api.conftest import SPEC
 
@@ -34,7 +34,7 @@ def submit(client: FlaskClient, **changes: Any) -> dict[str, Any]:
     return job
 
 
-def claim(parts: Parts) -> Lease:
+def claim(parts: Services) -> Lease:
     lease = parts.store.claim("worker", 60)
     assert lease is not None
     return lease
@@ -50,7 +50,7 @@ def epoch(number: int, val_loss: float, *, improved: bool = False) -> Epoch:
     )  # fmt: skip
 
 
-def finish(parts: Parts, lease: Lease, tmp_path: Path, content: bytes = b"weights") -> None:
+def finish(parts: Services, lease: Lease, tmp_path: Path, content: bytes = b"weights") -> None:
     (tmp_path / "best_model.pth").write_bytes(content)
     artifact = parts.storage.put(f"jobs/{lease.job_id}/a{lease.attempt}/best_model.pth", tmp_path / "best_model.pth")
     parts.store.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [artifact])
@@ -222,7 +222,7 @@ def test_lists_page_through_all_jobs_and_filter(client: FlaskClient) -> None:
     assert client.get("/v1/jobs?label=n=3&label=n=4").json["data"] == []
 
 
-def test_the_history_is_told_as_json_csv_and_text(client: FlaskClient, parts: Parts) -> None:
+def test_the_history_is_told_as_json_csv_and_text(client: FlaskClient, parts: Services) -> None:
     job = submit(client)
     lease = claim(parts)
     parts.store.append(lease, [epoch(1, 0.9, improved=True), epoch(2, math.nan), epoch(3, 0.7, improved=True)])
@@ -242,7 +242,7 @@ def test_the_history_is_told_as_json_csv_and_text(client: FlaskClient, parts: Pa
     assert max(map(len, text.text.splitlines())) <= 80
 
 
-def test_polling_an_unchanged_job_is_answered_with_304(client: FlaskClient, parts: Parts) -> None:
+def test_polling_an_unchanged_job_is_answered_with_304(client: FlaskClient, parts: Services) -> None:
     path = submit(client)["links"]["self"]
     tag = client.get(path).headers["ETag"]
     assert client.get(path, headers={"If-None-Match": tag}).status_code == 304
@@ -250,7 +250,7 @@ def test_polling_an_unchanged_job_is_answered_with_304(client: FlaskClient, part
     assert client.get(path, headers={"If-None-Match": tag}).status_code == 200
 
 
-def test_a_wait_ends_when_the_job_changes(client: FlaskClient, parts: Parts) -> None:
+def test_a_wait_ends_when_the_job_changes(client: FlaskClient, parts: Services) -> None:
     path = submit(client)["links"]["self"]
     threading.Timer(0.3, claim, [parts]).start()
     started = time.monotonic()
@@ -259,7 +259,7 @@ def test_a_wait_ends_when_the_job_changes(client: FlaskClient, parts: Parts) -> 
     assert time.monotonic() - started < 15
 
 
-def test_a_wait_for_a_change_that_was_missed_ends_at_once(client: FlaskClient, parts: Parts) -> None:
+def test_a_wait_for_a_change_that_was_missed_ends_at_once(client: FlaskClient, parts: Services) -> None:
     path = submit(client)["links"]["self"]
     tag = client.get(path).headers["ETag"]
     claim(parts)
@@ -276,7 +276,7 @@ def test_a_place_in_the_queue_that_changes_is_a_change(client: FlaskClient) -> N
     assert (answer.status_code, answer.json["queue"]["jobs_ahead"]) == (200, 0)
 
 
-def test_waits_beyond_the_cap_are_answered_at_once(client: FlaskClient, parts: Parts) -> None:
+def test_waits_beyond_the_cap_are_answered_at_once(client: FlaskClient, parts: Services) -> None:
     path = submit(client)["links"]["self"]
     while parts.waiting.enter("default"):
         pass
@@ -291,7 +291,7 @@ def test_a_wait_without_a_change_ends_in_its_time(client: FlaskClient) -> None:
     assert (answer.status_code, answer.json["status"]) == (200, "queued")
 
 
-def test_a_cancelled_job_can_be_deleted_with_its_files(client: FlaskClient, parts: Parts, tmp_path: Path) -> None:
+def test_a_cancelled_job_can_be_deleted_with_its_files(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
     job = submit(client)
     path = job["links"]["self"]
     is_problem(client.delete(path), 409)
@@ -304,7 +304,9 @@ def test_a_cancelled_job_can_be_deleted_with_its_files(client: FlaskClient, part
     assert not [found for found in (parts.settings.home / "storage").rglob("*") if found.is_file()]
 
 
-def test_an_artifact_downloads_whole_in_part_and_unchanged(client: FlaskClient, parts: Parts, tmp_path: Path) -> None:
+def test_an_artifact_downloads_whole_in_part_and_unchanged(
+    client: FlaskClient, parts: Services, tmp_path: Path
+) -> None:
     content = bytes(range(256)) * 500
     job = submit(client)
     finish(parts, claim(parts), tmp_path, content)
@@ -333,7 +335,9 @@ def test_an_artifact_downloads_whole_in_part_and_unchanged(client: FlaskClient, 
 
 @ON_DISK
 @pytest.mark.parametrize("wanted", ["items=0-1", "bytes=0-1,3-4", "bytes=5-2", "bytes=a-b", "bytes=", "bytes=-"])
-def test_a_range_that_is_not_served_is_ignored(client: FlaskClient, parts: Parts, tmp_path: Path, wanted: str) -> None:
+def test_a_range_that_is_not_served_is_ignored(
+    client: FlaskClient, parts: Services, tmp_path: Path, wanted: str
+) -> None:
     job = submit(client)
     finish(parts, claim(parts), tmp_path)
     path = f"/v1/jobs/{job['id']}/artifacts/best_model.pth"
@@ -349,7 +353,7 @@ def test_a_range_that_is_not_served_is_ignored(client: FlaskClient, parts: Parts
 
 
 def test_a_precondition_that_fails_is_a_problem_and_a_star_holds(
-    client: FlaskClient, parts: Parts, tmp_path: Path
+    client: FlaskClient, parts: Services, tmp_path: Path
 ) -> None:
     job = submit(client)
     finish(parts, claim(parts), tmp_path)
@@ -359,7 +363,7 @@ def test_a_precondition_that_fails_is_a_problem_and_a_star_holds(
 
 
 def test_an_artifact_of_a_job_that_is_deleted_meanwhile_is_not_there(
-    client: FlaskClient, parts: Parts, tmp_path: Path
+    client: FlaskClient, parts: Services, tmp_path: Path
 ) -> None:
     job = submit(client)
     finish(parts, claim(parts), tmp_path)
@@ -390,7 +394,9 @@ def test_a_flood_of_faults_is_told_briefly(client: FlaskClient) -> None:
 
 @ON_DISK
 @pytest.mark.parametrize("name", ["nothing.bin", "..%2f..%2frightfit.db", "%00", "..%5c..%5cx"])
-def test_what_is_not_in_the_manifest_is_not_there(client: FlaskClient, parts: Parts, tmp_path: Path, name: str) -> None:
+def test_what_is_not_in_the_manifest_is_not_there(
+    client: FlaskClient, parts: Services, tmp_path: Path, name: str
+) -> None:
     job = submit(client)
     finish(parts, claim(parts), tmp_path)
     is_problem(client.get(f"/v1/jobs/{job['id']}/artifacts/{name}"), 404)
@@ -416,7 +422,7 @@ def test_a_process_that_can_work_says_it_is_ready(client: FlaskClient) -> None:
 
 
 @ON_DISK
-def test_a_process_whose_storage_cannot_be_written_is_not_ready(client: FlaskClient, parts: Parts) -> None:
+def test_a_process_whose_storage_cannot_be_written_is_not_ready(client: FlaskClient, parts: Services) -> None:
     (parts.settings.home / "storage").write_text("in the way")
     answer = client.get("/readyz")
     assert answer.status_code == 503
@@ -447,7 +453,7 @@ def test_the_api_page_loads_nothing_from_elsewhere(client: FlaskClient) -> None:
             assert name.encode() in page.data
 
 
-def test_a_failure_of_ours_is_told_without_its_insides(client: FlaskClient, parts: Parts) -> None:
+def test_a_failure_of_ours_is_told_without_its_insides(client: FlaskClient, parts: Services) -> None:
     job = submit(client)
     with parts.database.write() as c:
         c.exec_driver_sql("UPDATE jobs SET status = 'confused'")
@@ -455,7 +461,7 @@ def test_a_failure_of_ours_is_told_without_its_insides(client: FlaskClient, part
     assert "confused" not in problem["detail"]
 
 
-def test_a_history_is_drawn_as_a_picture_and_not_again_until_it_changes(client: FlaskClient, parts: Parts) -> None:
+def test_a_history_is_drawn_as_a_picture_and_not_again_until_it_changes(client: FlaskClient, parts: Services) -> None:
     job = submit(client, name="a $curve")
     lease = claim(parts)
     empty = client.get(f"{job['links']['history']}.png")

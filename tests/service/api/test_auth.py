@@ -16,7 +16,7 @@ from service.app import create_app
 from service.core.settings import Settings
 from service.core.sql.api_keys import Scope
 from service.core.sql.engine import keys
-from service.services import Parts
+from service.services import Services
 from tests.conftest import Redis
 from tests.pictures import encoded, folders, stripes, zipped
 from tests.servers import ON_DISK
@@ -44,12 +44,12 @@ class Caller:
 
 
 @pytest.fixture
-def alice(app: Flask, parts: Parts) -> Caller:
+def alice(app: Flask, parts: Services) -> Caller:
     return Caller(app, parts.keys.create("alice", EVERYTHING))
 
 
 @pytest.fixture
-def bob(app: Flask, parts: Parts) -> Caller:
+def bob(app: Flask, parts: Services) -> Caller:
     return Caller(app, parts.keys.create("bob", EVERYTHING))
 
 
@@ -69,7 +69,7 @@ def test_nobody_is_answered_without_a_valid_key(client: FlaskClient, header: str
         assert client.get(path).status_code == 200
 
 
-def test_a_key_that_is_revoked_or_expired_opens_nothing(app: Flask, parts: Parts) -> None:
+def test_a_key_that_is_revoked_or_expired_opens_nothing(app: Flask, parts: Services) -> None:
     brief = Caller(app, parts.keys.create("alice", EVERYTHING, lifetime=3600))
     lasting = Caller(app, parts.keys.create("alice", EVERYTHING))
     assert brief("GET", "/v1/jobs").status_code == lasting("GET", "/v1/jobs").status_code == 200
@@ -81,7 +81,7 @@ def test_a_key_that_is_revoked_or_expired_opens_nothing(app: Flask, parts: Parts
     is_problem(lasting("GET", "/v1/jobs"), 401)
 
 
-def test_only_a_digest_of_a_key_is_stored_and_its_use_is_recorded(app: Flask, parts: Parts) -> None:
+def test_only_a_digest_of_a_key_is_stored_and_its_use_is_recorded(app: Flask, parts: Services) -> None:
     key = parts.keys.create("alice", EVERYTHING, name="laptop")
     assert parts.keys.list()[0].used_at is None
     Caller(app, key)("GET", "/v1/jobs")
@@ -93,7 +93,7 @@ def test_only_a_digest_of_a_key_is_stored_and_its_use_is_recorded(app: Flask, pa
     assert key.split("_", 2)[2] not in str(row)
 
 
-def test_a_scope_allows_what_it_says_and_no_more(app: Flask, parts: Parts, tmp_path: Path) -> None:
+def test_a_scope_allows_what_it_says_and_no_more(app: Flask, parts: Services, tmp_path: Path) -> None:
     reader = Caller(app, parts.keys.create("alice", [Scope.READ]))
     writer = Caller(app, parts.keys.create("alice", [Scope.WRITE]))
     admin = Caller(app, parts.keys.create("alice", [Scope.ADMIN]))
@@ -122,7 +122,7 @@ BODIES: dict[str, dict[str, Any]] = {
 
 
 def test_no_route_shows_or_touches_what_is_another_tenant_s(
-    app: Flask, parts: Parts, alice: Caller, bob: Caller, tmp_path: Path
+    app: Flask, parts: Services, alice: Caller, bob: Caller, tmp_path: Path
 ) -> None:
     dataset = send(alice).json
     read(parts)
@@ -203,7 +203,7 @@ def test_a_redis_that_is_away_neither_opens_nor_closes_the_door(limited: Limited
 
 def test_a_tenant_may_have_so_many_jobs_waiting_and_so_many_running(limited: Limited) -> None:
     app = limited(quota_queued_jobs=2, quota_running_jobs=1)
-    found: Parts = app.extensions["rightfit"]
+    found: Services = app.extensions["rightfit"]
     alice, bob = (Caller(app, found.keys.create(name, EVERYTHING)) for name in ("alice", "bob"))
     mine = [alice("POST", "/v1/jobs", json=SPEC).json["id"] for _ in range(2)]
     answer = alice("POST", "/v1/jobs", json=SPEC)
@@ -219,7 +219,7 @@ def test_a_tenant_may_have_so_many_jobs_waiting_and_so_many_running(limited: Lim
 def test_a_tenant_may_have_so_many_bytes(limited: Limited) -> None:
     size = len(zipped(folders(10)))
     app = limited(quota_dataset_bytes=size + 100)
-    found: Parts = app.extensions["rightfit"]
+    found: Services = app.extensions["rightfit"]
     alice, bob = (Caller(app, found.keys.create(name, EVERYTHING)) for name in ("alice", "bob"))
     assert send(alice).status_code == 202
     assert is_problem(send(alice), 429)["code"] == "quota_exceeded"
@@ -234,7 +234,7 @@ def test_a_tenant_may_have_so_many_bytes(limited: Limited) -> None:
     assert is_problem(poor("POST", "/v1/jobs", json=SPEC), 429)["code"] == "quota_exceeded"
 
 
-def test_one_tenant_s_streams_leave_room_for_another_s(parts: Parts, alice: Caller, bob: Caller) -> None:
+def test_one_tenant_s_streams_leave_room_for_another_s(parts: Services, alice: Caller, bob: Caller) -> None:
     mine, theirs = (caller("POST", "/v1/jobs", json=SPEC).json["links"]["events"] for caller in (alice, bob))
     while parts.waiting.enter("alice"):
         pass
@@ -246,7 +246,7 @@ def test_one_tenant_s_streams_leave_room_for_another_s(parts: Parts, alice: Call
 
 def test_a_set_that_unpacks_to_more_than_its_tenant_may_have_fails(limited: Limited) -> None:
     app = limited(quota_dataset_bytes=40_000)
-    found: Parts = app.extensions["rightfit"]
+    found: Services = app.extensions["rightfit"]
     alice = Caller(app, found.keys.create("alice", EVERYTHING))
     plain = {f"{kind}/{i}.png": encoded(np.full((100, 100), 9 * i, np.uint8)) for kind in "ab" for i in range(5)}
     sent = alice("POST", "/v1/datasets?name=x", data=zipped(plain), content_type="application/zip").json

@@ -8,18 +8,18 @@ from flask.testing import FlaskClient
 
 from service.core.records.job import Outcome, Status, StopReason
 from service.core.storage import Artifact
-from service.services import Parts
+from service.services import Services
 from tests.servers import ON_DISK
 from tests.service.api.test_api import claim, epoch, is_problem, submit
 
 BEST = Artifact("best_model.pth", "jobs/x/a1/best_model.pth", 3, "abc", "application/octet-stream")
 
 
-def ended(client: FlaskClient, parts: Parts, loss: float, **changes: Any) -> str:
+def ended(client: FlaskClient, parts: Services, loss: float, **changes: Any) -> str:
     """The id of a job that has come to this val_loss, scored on 400 images, in the first of two epochs."""
     job_id: str = submit(client, **changes)["id"]
     lease = claim(parts)
-    parts.store.learn(
+    parts.store.record_facts(
         lease, {"images": {"train": 800, "validation": 400}, "trivial_loss": 2.3, "trivial_accuracy": 0.1}
     )
     improved = replace(epoch(1, loss, improved=True), val_loss_se=0.01, seconds=3.0)
@@ -28,7 +28,7 @@ def ended(client: FlaskClient, parts: Parts, loss: float, **changes: Any) -> str
     return job_id
 
 
-def test_two_jobs_are_told_apart_by_what_differed_and_what_it_did(client: FlaskClient, parts: Parts) -> None:
+def test_two_jobs_are_told_apart_by_what_differed_and_what_it_did(client: FlaskClient, parts: Services) -> None:
     first = ended(client, parts, 0.5, seed=1, name="plain")
     other = ended(client, parts, 0.4, seed=1, regularization={"dropout": 0.25})
     answer = client.get(f"/v1/compare?jobs={first},{other}")
@@ -56,7 +56,7 @@ def test_two_jobs_are_told_apart_by_what_differed_and_what_it_did(client: FlaskC
     )
 
 
-def test_several_jobs_are_held_against_the_first_one_whatever_their_age(client: FlaskClient, parts: Parts) -> None:
+def test_several_jobs_are_held_against_the_first_one_whatever_their_age(client: FlaskClient, parts: Services) -> None:
     old, new = ended(client, parts, 0.5, seed=1), ended(client, parts, 0.501, seed=2)
     waiting = submit(client, seed=1)["id"]
     found = client.get(f"/v1/compare?jobs={new},{waiting},{old}").json

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from service.core.records.job import Failure, Outcome, Status, StopReason
 from service.core.storage import Artifact
-from service.services import Parts
+from service.services import Services
 from tests.servers import ON_DISK
 from tests.service.api.test_api import claim, epoch, is_problem, submit
 
@@ -18,7 +18,7 @@ BEST = Artifact("best_model.pth", "jobs/x/a1/best_model.pth", 3, "abc", "applica
 LOSSES = (1.0, 0.8, 0.9, 0.5, 0.6, math.nan)  # patience 2
 
 
-def ended(client: FlaskClient, parts: Parts, outcome: Outcome = STOPPED, losses: tuple[float, ...] = LOSSES) -> str:
+def ended(client: FlaskClient, parts: Services, outcome: Outcome = STOPPED, losses: tuple[float, ...] = LOSSES) -> str:
     """The path of a job that has recorded these losses and ended."""
     job = submit(client, epochs=50, early_stopping={"patience": 2})
     lease = claim(parts)
@@ -32,7 +32,7 @@ def ended(client: FlaskClient, parts: Parts, outcome: Outcome = STOPPED, losses:
     return path
 
 
-def test_a_recorded_run_is_replayed_with_every_setting(client: FlaskClient, parts: Parts) -> None:
+def test_a_recorded_run_is_replayed_with_every_setting(client: FlaskClient, parts: Services) -> None:
     answer = client.get(f"{ended(client, parts)}?patience=2,1&min_delta=0,0.35")
     assert answer.status_code == 200, answer.text
     assert answer.json["actual"] == {
@@ -51,7 +51,7 @@ def test_a_recorded_run_is_replayed_with_every_setting(client: FlaskClient, part
 
 
 def test_without_a_query_common_settings_are_replayed_and_more_patience_is_beyond_the_record(
-    client: FlaskClient, parts: Parts
+    client: FlaskClient, parts: Services
 ) -> None:
     found = client.get(ended(client, parts)).json["data"]
     assert [s["patience"] for s in found] == [p for p in (1, 3, 5, 10, 20) for _ in range(3)]
@@ -67,12 +67,12 @@ def test_without_a_query_common_settings_are_replayed_and_more_patience_is_beyon
         Outcome(Status.FAILED, StopReason.WORKER_LOST, Failure("infrastructure", "worker_lost", "gone")),
     ],
 )
-def test_it_works_however_the_job_has_ended(client: FlaskClient, parts: Parts, outcome: Outcome) -> None:
+def test_it_works_however_the_job_has_ended(client: FlaskClient, parts: Services, outcome: Outcome) -> None:
     answer = client.get(ended(client, parts, outcome))
     assert (answer.status_code, answer.json["actual"]["stop_reason"]) == (200, outcome.stop_reason)
 
 
-def test_a_living_job_and_one_without_epochs_have_nothing_to_replay(client: FlaskClient, parts: Parts) -> None:
+def test_a_living_job_and_one_without_epochs_have_nothing_to_replay(client: FlaskClient, parts: Services) -> None:
     assert "is queued; wait" in is_problem(client.get(submit(client)["links"]["counterfactual"]), 409)["detail"]
     claim(parts)
     failed = Outcome(Status.FAILED, StopReason.INVALID_DATA, Failure("data", "invalid_data", "no images"))
@@ -105,7 +105,7 @@ def test_a_bad_setting_is_told_with_what_is_allowed(client: FlaskClient, query: 
     assert all(fault["allowed"] for fault in problem["errors"])
 
 
-def test_numbers_may_be_spelled_as_people_do(client: FlaskClient, parts: Parts) -> None:
+def test_numbers_may_be_spelled_as_people_do(client: FlaskClient, parts: Services) -> None:
     query: dict[str, Any] = {"patience": "100000,7,7", "min_delta": "1e-3,.5,2."}
     found = client.get(ended(client, parts), query_string=query).json["data"]
     assert [(s["patience"], s["min_delta"]) for s in found] == [(p, d) for p in (7, 100_000) for d in (0.001, 0.5, 2.0)]

@@ -11,11 +11,11 @@ import pytest
 from flask.testing import FlaskClient
 
 from service.core.errors import ObjectMissing
-from service.services import Parts
+from service.services import Services
 from tests.pictures import arrays, encoded, folders, stripes, tarred, zipped
 from tests.service.api.test_api import is_problem
-from workers.datasets.cache import Shelf
-from workers.datasets.reader_loop import Librarian
+from workers.datasets.cache import DatasetCache
+from workers.datasets.reader_loop import DatasetReader
 
 ZIP = "application/zip"
 
@@ -28,17 +28,17 @@ def send(client: FlaskClient, data: bytes, content_type: str = ZIP, name: str = 
     return sent
 
 
-def shelf_of(parts: Parts) -> Shelf:
-    return Shelf(parts.settings.home / "datasets", parts.catalog, parts.storage, 1 << 30)
+def shelf_of(parts: Services) -> DatasetCache:
+    return DatasetCache(parts.settings.home / "datasets", parts.catalog, parts.storage, 1 << 30)
 
 
-def read(parts: Parts) -> None:
-    librarian = Librarian(parts.settings, parts.catalog, parts.storage, shelf_of(parts), parts.wakeups, "worker")
+def read(parts: Services) -> None:
+    librarian = DatasetReader(parts.settings, parts.catalog, parts.storage, shelf_of(parts), parts.wakeups, "worker")
     while librarian.read_next(threading.Event()):
         pass
 
 
-def ready(client: FlaskClient, parts: Parts, data: bytes, content_type: str = ZIP) -> dict[str, Any]:
+def ready(client: FlaskClient, parts: Services, data: bytes, content_type: str = ZIP) -> dict[str, Any]:
     sent = send(client, data, content_type)
     read(parts)
     found: dict[str, Any] = json.loads(client.get(f"/v1/datasets/{sent['id']}").text)
@@ -46,7 +46,7 @@ def ready(client: FlaskClient, parts: Parts, data: bytes, content_type: str = ZI
     return found
 
 
-def test_a_set_is_sent_read_and_told(client: FlaskClient, parts: Parts) -> None:
+def test_a_set_is_sent_read_and_told(client: FlaskClient, parts: Services) -> None:
     data = zipped(folders(each=4))
     sent = send(client, data)
     assert (sent["status"], sent["name"], sent["classes"], sent["samples"]) == ("processing", "my set", None, None)
@@ -69,12 +69,12 @@ def test_a_set_is_sent_read_and_told(client: FlaskClient, parts: Parts) -> None:
     ],
 )
 def test_each_kind_of_body_is_read_as_what_it_says_it_is(
-    client: FlaskClient, parts: Parts, content_type: str, data: bytes
+    client: FlaskClient, parts: Services, content_type: str, data: bytes
 ) -> None:
     assert ready(client, parts, data, content_type)["samples"] in (4, 6)
 
 
-def test_a_form_is_taken_as_a_browser_or_curl_sends_it(client: FlaskClient, parts: Parts) -> None:
+def test_a_form_is_taken_as_a_browser_or_curl_sends_it(client: FlaskClient, parts: Services) -> None:
     form = {"name": "by form", "file": (io.BytesIO(zipped(folders(each=2))), "a.zip", ZIP)}
     answer = client.post("/v1/datasets", data=form, content_type="multipart/form-data")
     assert (answer.status_code, answer.json["name"]) == (202, "by form")
@@ -101,7 +101,7 @@ def test_what_is_sent_wrongly_is_refused_with_what_is_allowed(client: FlaskClien
     is_problem(client.post("/v1/datasets", data=form, content_type="multipart/form-data"), 415)
 
 
-def test_a_set_that_fails_says_which_file_and_why(client: FlaskClient, parts: Parts) -> None:
+def test_a_set_that_fails_says_which_file_and_why(client: FlaskClient, parts: Services) -> None:
     sent = send(client, zipped(folders(each=2) | {"rows/001.png": b"no picture"}))
     read(parts)
     found = client.get(f"/v1/datasets/{sent['id']}").json
@@ -112,7 +112,7 @@ def test_a_set_that_fails_says_which_file_and_why(client: FlaskClient, parts: Pa
     assert client.delete(f"/v1/datasets/{sent['id']}").status_code == 204
 
 
-def test_a_set_can_be_deleted_once_no_live_job_uses_it(client: FlaskClient, parts: Parts) -> None:
+def test_a_set_can_be_deleted_once_no_live_job_uses_it(client: FlaskClient, parts: Services) -> None:
     found = ready(client, parts, zipped(folders(each=10)))
     address = f"/v1/datasets/{found['id']}"
     job = client.post("/v1/jobs", json={"dataset": {"id": found["id"]}}).json
@@ -137,7 +137,9 @@ def test_sets_are_listed_newest_first_with_the_built_in_ones_last(client: FlaskC
     assert not rest["has_more"]
 
 
-def test_a_job_is_warned_of_what_its_data_and_its_spec_will_disappoint_with(client: FlaskClient, parts: Parts) -> None:
+def test_a_job_is_warned_of_what_its_data_and_its_spec_will_disappoint_with(
+    client: FlaskClient, parts: Services
+) -> None:
     copies = {f"rows/copy{i}.png": folders(each=1)["rows/000.png"] for i in range(5)}
     found = ready(client, parts, zipped(folders(each=20) | copies))
     job = client.post("/v1/jobs", json={"dataset": {"id": found["id"]}}).json
@@ -146,7 +148,7 @@ def test_a_job_is_warned_of_what_its_data_and_its_spec_will_disappoint_with(clie
     assert client.get(f"/v1/jobs/{job['id']}").json["warnings"] == job["warnings"]
 
 
-def test_images_of_several_sizes_fill_the_size_of_the_spec(client: FlaskClient, parts: Parts) -> None:
+def test_images_of_several_sizes_fill_the_size_of_the_spec(client: FlaskClient, parts: Services) -> None:
     big = {f"rows/big{i}.png": encoded(stripes("rows", i, 40)) for i in range(3)}
     found = ready(client, parts, zipped(folders(each=10) | big))
     job = client.post("/v1/jobs", json={"dataset": {"id": found["id"]}}).json
@@ -155,7 +157,7 @@ def test_images_of_several_sizes_fill_the_size_of_the_spec(client: FlaskClient, 
     assert asked["spec"]["dataset"]["image_size"] == 24
 
 
-def test_fractions_that_the_folders_overrule_are_told(client: FlaskClient, parts: Parts) -> None:
+def test_fractions_that_the_folders_overrule_are_told(client: FlaskClient, parts: Services) -> None:
     files = {f"train/{name}": data for name, data in folders(each=10).items()}
     files |= {f"val/{name}": data for name, data in folders(each=4, first=30).items()}
     found = ready(client, parts, zipped(files))
@@ -164,7 +166,7 @@ def test_fractions_that_the_folders_overrule_are_told(client: FlaskClient, parts
     assert any("val_fraction is not used" in warning for warning in job["warnings"])
 
 
-def test_a_body_without_a_length_may_not_be_longer_than_is_allowed(client: FlaskClient, parts: Parts) -> None:
+def test_a_body_without_a_length_may_not_be_longer_than_is_allowed(client: FlaskClient, parts: Services) -> None:
     object.__setattr__(parts.settings, "max_upload_bytes", 2000)
     data = zipped(folders(each=10))
     is_problem(client.post("/v1/datasets?name=a", data=data, content_type=ZIP), 413)

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from service.core.records.epoch import Epoch
 from service.core.sql.jobs import lineage
-from service.services import Parts
+from service.services import Services
 from tests.golden import synthetic
 from tests.servers import ON_DISK
 from tests.service.api.test_api import claim, finish, is_problem, submit
@@ -32,11 +32,11 @@ def history(kind: str, seed: int = 1) -> list[Epoch]:
 
 
 def trained(
-    client: FlaskClient, parts: Parts, tmp_path: Path, kind: str = "overfitting", **changes: Any
+    client: FlaskClient, parts: Services, tmp_path: Path, kind: str = "overfitting", **changes: Any
 ) -> dict[str, Any]:
     job = submit(client, **changes)
     lease = claim(parts)
-    parts.store.learn(lease, FACTS)
+    parts.store.record_facts(lease, FACTS)
     parts.store.append(lease, history(kind))
     finish(parts, lease, tmp_path)
     found: dict[str, Any] = client.get(job["links"]["self"]).json or {}
@@ -44,7 +44,7 @@ def trained(
 
 
 def test_a_run_that_overfits_is_told_so_with_evidence_and_cures(
-    client: FlaskClient, parts: Parts, tmp_path: Path
+    client: FlaskClient, parts: Services, tmp_path: Path
 ) -> None:
     job = trained(client, parts, tmp_path)
     found = client.get(job["links"]["diagnosis"]).json
@@ -57,18 +57,18 @@ def test_a_run_that_overfits_is_told_so_with_evidence_and_cures(
     assert found["links"]["docs"] == "/docs/verdicts/overfitting"
 
 
-def test_a_diagnosis_is_live_while_the_job_trains(client: FlaskClient, parts: Parts) -> None:
+def test_a_diagnosis_is_live_while_the_job_trains(client: FlaskClient, parts: Services) -> None:
     job = submit(client)
     assert client.get(job["links"]["diagnosis"]).json["verdict"] == "too_short_to_tell"
     lease = claim(parts)
-    parts.store.learn(lease, FACTS)
+    parts.store.record_facts(lease, FACTS)
     parts.store.append(lease, history("overfitting"))
     found = client.get(job["links"]["diagnosis"]).json
     assert (found["verdict"], found["is_final"], found["waste"]) == ("overfitting", False, None)
 
 
 def test_an_advice_is_forked_into_a_job_that_knows_its_parent(
-    client: FlaskClient, parts: Parts, tmp_path: Path
+    client: FlaskClient, parts: Services, tmp_path: Path
 ) -> None:
     parent = trained(client, parts, tmp_path)
     advice = client.get(parent["links"]["diagnosis"]).json["advice"][0]
@@ -83,7 +83,7 @@ def test_an_advice_is_forked_into_a_job_that_knows_its_parent(
 
 
 @ON_DISK
-def test_every_advice_of_every_verdict_can_be_forked(client: FlaskClient, parts: Parts, tmp_path: Path) -> None:
+def test_every_advice_of_every_verdict_can_be_forked(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
     for kind in synthetic.KINDS:
         job = trained(client, parts, tmp_path, kind, early_stopping={"patience": 3})
         for advice in client.get(job["links"]["diagnosis"]).json["advice"]:
@@ -93,7 +93,7 @@ def test_every_advice_of_every_verdict_can_be_forked(client: FlaskClient, parts:
                 assert client.post(answer.json["links"]["cancel"]).status_code == 202
 
 
-def test_an_own_patch_is_forked_and_its_lineage_told(client: FlaskClient, parts: Parts, tmp_path: Path) -> None:
+def test_an_own_patch_is_forked_and_its_lineage_told(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
     first = trained(client, parts, tmp_path)
     patch = [{"op": "replace", "path": "/epochs", "value": 7}, {"op": "add", "path": "/labels/try", "value": "2"}]
     second = client.post(first["links"]["fork"], json={"patch": patch}).json
@@ -110,7 +110,7 @@ def test_an_own_patch_is_forked_and_its_lineage_told(client: FlaskClient, parts:
         assert family[1]["patch"] == patch
 
 
-def test_a_family_outlives_its_deleted_head(client: FlaskClient, parts: Parts, tmp_path: Path) -> None:
+def test_a_family_outlives_its_deleted_head(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
     first = trained(client, parts, tmp_path)
     children = [client.post(first["links"]["fork"], json={"advice": a}).json["id"] for a in ("dropout", "mixup")]
     assert client.delete(first["links"]["self"]).status_code == 204
@@ -154,13 +154,13 @@ def test_a_fork_sent_twice_with_a_key_makes_one_job_and_one_parent(client: Flask
 
 
 def test_more_images_are_advised_with_what_the_learning_curve_says(
-    client: FlaskClient, parts: Parts, tmp_path: Path
+    client: FlaskClient, parts: Services, tmp_path: Path
 ) -> None:
     rows = history("stagnant")
     for images, share in ((100, 1.0), (200, 0.5), (400, 0.25), (50, 2.0)):
         job = submit(client, dataset={"id": "digits", "train_limit": images}, seed=3, labels={"n": str(images)})
         lease = claim(parts)
-        parts.store.learn(lease, FACTS | {"images": {"train": images, "validation": 200, "test": 0}})
+        parts.store.record_facts(lease, FACTS | {"images": {"train": images, "validation": 200, "test": 0}})
         parts.store.append(lease, [replace(row, val_loss=(row.val_loss or 0.0) * share) for row in rows])
         finish(parts, lease, tmp_path)
     first = client.get(job["links"]["diagnosis"]).json["advice"][0]
@@ -171,15 +171,15 @@ def test_more_images_are_advised_with_what_the_learning_curve_says(
 
 
 def test_the_test_images_are_scored_once_and_earlier_looks_are_counted(
-    client: FlaskClient, parts: Parts, tmp_path: Path
+    client: FlaskClient, parts: Services, tmp_path: Path
 ) -> None:
     dataset = {"id": "digits", "test_fraction": 0.2}
     for earlier in range(3):
         job = submit(client, dataset=dataset, seed=4)
         lease = claim(parts)
-        parts.store.learn(lease, FACTS)
+        parts.store.record_facts(lease, FACTS)
         parts.store.append(lease, history("healthy"))
-        parts.store.learn(lease, {"test": {"loss": 0.5, "accuracy": 0.9, "loss_se": 0.04}})
+        parts.store.record_facts(lease, {"test": {"loss": 0.5, "accuracy": 0.9, "loss_se": 0.04}})
         finish(parts, lease, tmp_path)
         best = client.get(job["links"]["self"]).json["best"]
         test = client.get(job["links"]["diagnosis"]).json["test"]
@@ -191,7 +191,7 @@ def test_the_test_images_are_scored_once_and_earlier_looks_are_counted(
 
 
 def test_an_ended_job_has_a_receipt_of_what_came_after_its_best_epoch(
-    client: FlaskClient, parts: Parts, tmp_path: Path
+    client: FlaskClient, parts: Services, tmp_path: Path
 ) -> None:
     job = trained(client, parts, tmp_path)
     after = job["progress"]["epoch"] - job["best"]["epoch"]
@@ -209,17 +209,17 @@ def test_a_cancelled_job_without_an_epoch_has_no_receipt(client: FlaskClient) ->
     assert (found["verdict"], found["is_final"]) == ("too_short_to_tell", True)
 
 
-def test_a_verdict_is_told_once_however_often_the_run_is_interrupted(client: FlaskClient, parts: Parts) -> None:
+def test_a_verdict_is_told_once_however_often_the_run_is_interrupted(client: FlaskClient, parts: Services) -> None:
     job = submit(client)
     told = {"verdict": "overfitting", "onset_epoch": 4, "is_final": False}
     for _ in range(2):
         lease = claim(parts)
-        parts.store.learn(lease, FACTS)
-        parts.store.diagnosed(lease, told)
+        parts.store.record_facts(lease, FACTS)
+        parts.store.record_diagnosis(lease, told)
         parts.store.release(lease, is_leaving=True)
     lease = claim(parts)
-    parts.store.diagnosed(lease, told | {"verdict": "diverged"})
-    parts.store.diagnosed(lease, told | {"is_final": True})
+    parts.store.record_diagnosis(lease, told | {"verdict": "diverged"})
+    parts.store.record_diagnosis(lease, told | {"is_final": True})
     found = client.get(f"{job['links']['events']}?limit=100").json["data"]
     verdicts = [(e["data"]["verdict"], e["data"]["is_final"]) for e in found if e["type"] == "diagnosis"]
     assert verdicts == [("overfitting", False), ("diverged", False), ("overfitting", True)]
@@ -227,13 +227,13 @@ def test_a_verdict_is_told_once_however_often_the_run_is_interrupted(client: Fla
 
 
 def test_a_test_part_that_comes_divided_is_the_same_under_every_seed(
-    client: FlaskClient, parts: Parts, tmp_path: Path
+    client: FlaskClient, parts: Services, tmp_path: Path
 ) -> None:
     looks = []
     for seed, dataset in ((1, "mnist"), (2, "mnist"), (2, "fashion-mnist")):
         job = submit(client, dataset={"id": dataset}, seed=seed)
         lease = claim(parts)
-        parts.store.learn(lease, FACTS | {"test": {"loss": 0.5, "accuracy": 0.9, "loss_se": 0.04}})
+        parts.store.record_facts(lease, FACTS | {"test": {"loss": 0.5, "accuracy": 0.9, "loss_se": 0.04}})
         parts.store.append(lease, history("healthy"))
         finish(parts, lease, tmp_path)
         looks.append(client.get(job["links"]["diagnosis"]).json["test"]["earlier_jobs"])

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from service.api import events
 from service.core.sql.jobs.store import Lease
-from service.services import Parts
+from service.services import Services
 from tests.service.api.test_api import claim, epoch, finish, is_problem, submit
 
 STREAM = {"Accept": "text/event-stream"}
@@ -29,7 +29,7 @@ def parsed(text: str) -> list[Told]:
     return found
 
 
-def run(parts: Parts, tmp_path: Path, epochs: int = 3, pause: float = 0.0) -> Lease:
+def run(parts: Services, tmp_path: Path, epochs: int = 3, pause: float = 0.0) -> Lease:
     lease = claim(parts)
     for number in range(1, epochs + 1):
         time.sleep(pause)
@@ -39,7 +39,7 @@ def run(parts: Parts, tmp_path: Path, epochs: int = 3, pause: float = 0.0) -> Le
 
 
 def test_events_are_paged_in_the_order_in_which_they_happened(
-    client: FlaskClient, parts: Parts, tmp_path: Path
+    client: FlaskClient, parts: Services, tmp_path: Path
 ) -> None:
     address = submit(client)["links"]["events"]
     run(parts, tmp_path)
@@ -57,7 +57,7 @@ def test_events_are_paged_in_the_order_in_which_they_happened(
 
 
 def test_the_stream_of_an_ended_job_tells_everything_and_ends(
-    client: FlaskClient, parts: Parts, tmp_path: Path
+    client: FlaskClient, parts: Services, tmp_path: Path
 ) -> None:
     address = submit(client)["links"]["events"]
     run(parts, tmp_path)
@@ -76,7 +76,9 @@ def test_the_stream_of_an_ended_job_tells_everything_and_ends(
     is_problem(client.get("/v1/jobs/job_none/events", headers=STREAM), 404)
 
 
-def test_a_live_stream_tells_each_event_once_as_it_happens(client: FlaskClient, parts: Parts, tmp_path: Path) -> None:
+def test_a_live_stream_tells_each_event_once_as_it_happens(
+    client: FlaskClient, parts: Services, tmp_path: Path
+) -> None:
     address = submit(client)["links"]["events"]
     worker = threading.Thread(target=run, args=(parts, tmp_path, 5, 0.2))
     worker.start()
@@ -89,7 +91,7 @@ def test_a_live_stream_tells_each_event_once_as_it_happens(client: FlaskClient, 
 
 
 def test_a_silent_stream_shows_that_it_lives(
-    client: FlaskClient, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, parts: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "COMMENT_SECONDS", 0.2)
     address = submit(client)["links"]["events"]
@@ -100,7 +102,7 @@ def test_a_silent_stream_shows_that_it_lives(
     assert ": nothing new\n\n" in text
 
 
-def test_the_stream_of_a_job_that_is_deleted_ends(client: FlaskClient, parts: Parts, tmp_path: Path) -> None:
+def test_the_stream_of_a_job_that_is_deleted_ends(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
     job = submit(client)
     stream = client.get(job["links"]["events"], headers=STREAM, buffered=False)
     seen = iter(stream.response)
@@ -112,7 +114,7 @@ def test_the_stream_of_a_job_that_is_deleted_ends(client: FlaskClient, parts: Pa
     stream.close()
 
 
-def test_streams_beyond_the_cap_are_refused_and_given_back_when_they_end(client: FlaskClient, parts: Parts) -> None:
+def test_streams_beyond_the_cap_are_refused_and_given_back_when_they_end(client: FlaskClient, parts: Services) -> None:
     address = submit(client)["links"]["events"]
     held = []
     while parts.waiting.enter("default"):

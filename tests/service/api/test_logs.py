@@ -4,7 +4,7 @@ from flask.testing import FlaskClient
 
 from service.core.records.job import Outcome, Status, StopReason
 from service.core.sql.jobs.job_logs import LogLine
-from service.services import Parts
+from service.services import Services
 from tests.service.api.test_api import claim, is_problem, submit
 
 LINES = (
@@ -14,7 +14,7 @@ LINES = (
 )
 
 
-def test_the_newest_lines_are_told_in_order(client: FlaskClient, parts: Parts) -> None:
+def test_the_newest_lines_are_told_in_order(client: FlaskClient, parts: Services) -> None:
     address = submit(client)["links"]["logs"]
     assert client.get(address).json == {"data": [], "is_terminal": False}
     lease = claim(parts)
@@ -30,7 +30,7 @@ def test_the_newest_lines_are_told_in_order(client: FlaskClient, parts: Parts) -
     assert client.get(address).json == {"data": whole["data"], "is_terminal": True}
 
 
-def test_as_text_it_is_for_people(client: FlaskClient, parts: Parts) -> None:
+def test_as_text_it_is_for_people(client: FlaskClient, parts: Services) -> None:
     address = submit(client)["links"]["logs"]
     parts.store.write_log(claim(parts), LINES)
     answer = client.get(f"{address}?format=text")
@@ -49,7 +49,7 @@ def test_bad_questions_are_told_what_is_allowed(client: FlaskClient) -> None:
     is_problem(client.get("/v1/jobs/job_none/logs"), 404)
 
 
-def test_the_log_goes_with_its_job(client: FlaskClient, parts: Parts) -> None:
+def test_the_log_goes_with_its_job(client: FlaskClient, parts: Services) -> None:
     job = submit(client)
     lease = claim(parts)
     parts.store.write_log(lease, LINES)

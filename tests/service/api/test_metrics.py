@@ -19,7 +19,7 @@ from service.core.sql.api_keys import Scope
 from service.core.sql.engine import jobs
 from service.core.sql.queue_stats import Counts
 from service.core.telemetry.queue_metrics import Standing
-from service.services import Parts
+from service.services import Services
 from tests.conftest import Redis
 from tests.exposition import value
 from tests.ports import eventually
@@ -97,13 +97,13 @@ def test_the_queue_is_counted_and_ended_jobs_are_a_little_later(client: FlaskCli
     assert eventually(lambda: value(scrape(client), "rightfit_jobs", status="cancelled") == 1)
 
 
-def test_storage_errors_are_counted(parts: Parts, client: FlaskClient, tmp_path: Path) -> None:
+def test_storage_errors_are_counted(parts: Services, client: FlaskClient, tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         parts.storage.delete("../outside")
     assert value(scrape(client), "rightfit_storage_errors_total", operation="delete") == 1
 
 
-def test_jobs_that_are_taken_back_are_counted(parts: Parts, client: FlaskClient) -> None:
+def test_jobs_that_are_taken_back_are_counted(parts: Services, client: FlaskClient) -> None:
     parts.store.submit("t", JobSpec.from_dict(SPEC).filled(1))
     assert parts.store.claim("worker", -1)
     found: list[int] = []
@@ -113,7 +113,7 @@ def test_jobs_that_are_taken_back_are_counted(parts: Parts, client: FlaskClient)
     assert found == [1]
 
 
-def test_a_job_keeps_the_trace_and_the_request_that_it_came_with(parts: Parts, client: FlaskClient) -> None:
+def test_a_job_keeps_the_trace_and_the_request_that_it_came_with(parts: Services, client: FlaskClient) -> None:
     sent = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01", "X-Request-Id": "mine"}
     job_id = client.post("/v1/jobs", json=SPEC, headers=sent).json["id"]
     other = client.post("/v1/jobs", json=SPEC, headers={"traceparent": "nonsense"}).json["id"]
@@ -129,7 +129,7 @@ def test_a_job_keeps_the_trace_and_the_request_that_it_came_with(parts: Parts, c
 
 def test_with_keys_metrics_may_be_closed_to_all_but_administrators(settings: Settings) -> None:
     app = create_app(replace(settings, auth="keys", metrics="keys"))
-    parts: Parts = app.extensions["rightfit"]
+    parts: Services = app.extensions["rightfit"]
     parts.database.migrate()
     client = app.test_client()
     assert client.get("/metrics").status_code == 401
@@ -161,7 +161,7 @@ def silent() -> Iterator[Silent]:
 
 def test_a_database_that_does_not_answer_holds_up_no_scrape(silent: Silent, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.core.telemetry.queue_metrics.PATIENCE", 0.05)
-    monkeypatch.setattr("service.core.telemetry.queue_metrics.MUTE_SECONDS", 0.0)
+    monkeypatch.setattr("service.core.telemetry.queue_metrics.BREAKER_SECONDS", 0.0)
     census: Any = silent
     standing = Standing(census)
     for _ in range(3):

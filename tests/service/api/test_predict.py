@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 
 from service.core.records.job import Outcome, Status, StopReason
 from service.core.spec import JobSpec
-from service.services import Parts
+from service.services import Services
 from tests.pictures import encoded
 from tests.service.api.test_api import claim, is_problem, submit
 from workers.training.data.normalization import Normalization
@@ -29,7 +29,7 @@ def network() -> torch.nn.Module:
 
 
 @pytest.fixture
-def job(client: FlaskClient, parts: Parts, tmp_path: Path, network: torch.nn.Module) -> str:
+def job(client: FlaskClient, parts: Services, tmp_path: Path, network: torch.nn.Module) -> str:
     """The id of a job that has published the network."""
     job_id: str = submit(client)["id"]
     lease = claim(parts)
@@ -74,7 +74,7 @@ def test_a_picture_of_another_size_and_mode_is_brought_to_the_model_s(client: Fl
     assert first == pytest.approx(second)
 
 
-def test_more_than_a_few_predictions_at_once_are_refused(client: FlaskClient, parts: Parts, job: str) -> None:
+def test_more_than_a_few_predictions_at_once_are_refused(client: FlaskClient, parts: Services, job: str) -> None:
     while parts.predicting.enter("default"):
         pass
     good = encoded(np.zeros((6, 4), np.uint8))

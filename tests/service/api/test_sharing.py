@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 
 from service.core.records.capacity import Capacity
 from service.core.records.job import Failure, Outcome, Status, StopReason
-from service.services import Parts
+from service.services import Services
 from tests.service.api.conftest import SPEC
 from tests.service.api.test_api import claim, is_problem, submit
 
@@ -32,21 +32,21 @@ def test_what_cannot_be_shared_is_refused(client: FlaskClient, gpus: Any, pointe
     assert [error["pointer"] for error in problem["errors"]] == [pointer]
 
 
-def test_a_job_that_no_worker_can_hold_says_so_until_one_can(client: FlaskClient, parts: Parts) -> None:
-    parts.registry.greet("small", 60, SMALL)
+def test_a_job_that_no_worker_can_hold_says_so_until_one_can(client: FlaskClient, parts: Services) -> None:
+    parts.registry.heartbeat("small", 60, SMALL)
     job = submit(client, gpus=4)
     assert job["queue"]["shortfall"] == "no live worker can hold it; the largest has 2 of 4 cores"
     address = job["links"]["self"]
     (listed,) = client.get("/v1/jobs").get_json()["data"]
     assert listed["queue"] == job["queue"]
     tag = client.get(address).headers["ETag"]
-    parts.registry.greet("large", 60, replace(SMALL, gpus=4, gpu_memory_bytes=1 << 34))
+    parts.registry.heartbeat("large", 60, replace(SMALL, gpus=4, gpu_memory_bytes=1 << 34))
     fresh = client.get(address, headers={"If-None-Match": tag})
     assert fresh.status_code == 200
     assert fresh.get_json()["queue"]["shortfall"] is None
 
 
-def test_a_paused_job_goes_on_with_another_number_of_processes(client: FlaskClient, parts: Parts) -> None:
+def test_a_paused_job_goes_on_with_another_number_of_processes(client: FlaskClient, parts: Services) -> None:
     job = submit(client, gpus=4)
     client.post(job["links"]["pause"])
     resumed = client.post(f"{job['links']['resume']}?gpus=2")
@@ -57,7 +57,7 @@ def test_a_paused_job_goes_on_with_another_number_of_processes(client: FlaskClie
     assert lease.spec["gpus"] == 2
 
 
-def test_a_failed_job_is_tried_again_with_another_number(client: FlaskClient, parts: Parts) -> None:
+def test_a_failed_job_is_tried_again_with_another_number(client: FlaskClient, parts: Services) -> None:
     job = submit(client, gpus=2)
     error = Failure("infrastructure", "out_of_memory", "too much")
     parts.store.finish(claim(parts), Outcome(Status.FAILED, StopReason.OUT_OF_MEMORY, error), [])
@@ -74,7 +74,7 @@ def test_a_number_that_cannot_be_leaves_the_job_as_it_was(client: FlaskClient, a
     assert client.get(job["links"]["self"]).get_json()["status"] == "paused"
 
 
-def test_a_job_that_runs_is_not_shared_anew(client: FlaskClient, parts: Parts) -> None:
+def test_a_job_that_runs_is_not_shared_anew(client: FlaskClient, parts: Services) -> None:
     job = submit(client)
     claim(parts)
     client.post(job["links"]["pause"])

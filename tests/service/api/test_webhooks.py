@@ -21,8 +21,8 @@ from service.core.settings import Settings
 from service.core.sql.engine import deliveries, webhook_secrets
 from service.core.sql.webhook_messages import DELAYS
 from service.core.webhooks.addresses import check, networks, resolve
-from service.core.webhooks.sender import Courier
-from service.services import Parts
+from service.core.webhooks.sender import WebhookSender
+from service.services import Services
 from tests.servers import ON_DISK
 from tests.service.api.test_api import claim, epoch, finish, is_problem, submit
 
@@ -75,7 +75,7 @@ def receiver() -> Iterator[Receiver]:
     server.close()
 
 
-def hurry(parts: Parts) -> None:
+def hurry(parts: Services) -> None:
     """Make what waits for its next attempt due."""
     with parts.database.write() as c:
         c.execute(update(deliveries).values(due_at=0.0))
@@ -87,7 +87,7 @@ def told(client: FlaskClient, job: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_what_a_job_came_to_is_sent_signed_and_once(
-    client: FlaskClient, parts: Parts, receiver: Receiver, tmp_path: Path
+    client: FlaskClient, parts: Services, receiver: Receiver, tmp_path: Path
 ) -> None:
     job = submit(client, webhook={"url": receiver.url}, name="mine", labels={"a": "b"})
     finish(parts, claim(parts), tmp_path)
@@ -107,11 +107,11 @@ def test_what_a_job_came_to_is_sent_signed_and_once(
     assert delivery["id"] == headers["webhook-id"]
 
 
-def test_only_chosen_events_are_told(client: FlaskClient, parts: Parts, receiver: Receiver, tmp_path: Path) -> None:
+def test_only_chosen_events_are_told(client: FlaskClient, parts: Services, receiver: Receiver, tmp_path: Path) -> None:
     submit(client, webhook={"url": receiver.url, "events": ["running", "epoch", "diagnosis"]})
     lease = claim(parts)
     parts.store.append(lease, [epoch(1, 0.5, improved=True)])
-    parts.store.diagnosed(lease, {"verdict": "overfitting", "onset_epoch": 4, "is_final": False})
+    parts.store.record_diagnosis(lease, {"verdict": "overfitting", "onset_epoch": 4, "is_final": False})
     finish(parts, lease, tmp_path)
     while parts.courier.send_due():
         pass
@@ -123,7 +123,7 @@ def test_only_chosen_events_are_told(client: FlaskClient, parts: Parts, receiver
 
 
 def test_a_message_that_is_not_received_is_sent_again_later_by_whoever_lives_then(
-    client: FlaskClient, parts: Parts, receiver: Receiver
+    client: FlaskClient, parts: Services, receiver: Receiver
 ) -> None:
     job = submit(client, webhook={"url": receiver.url, "events": ["queued"]})
     receiver.status = 500
@@ -135,14 +135,14 @@ def test_a_message_that_is_not_received_is_sent_again_later_by_whoever_lives_the
     assert parts.courier.send_due() == 0, "it is not due yet"
     hurry(parts)
     receiver.status = 200
-    another = Courier(parts.webhooks, networks(LOOPBACK))
+    another = WebhookSender(parts.webhooks, networks(LOOPBACK))
     assert another.send_due() == 1
     assert told(client, job)[0]["status"] == "delivered"
     assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 1, "the same message"
 
 
 def test_a_message_is_given_up_after_its_last_attempt_or_when_its_receiver_is_gone(
-    client: FlaskClient, parts: Parts, receiver: Receiver
+    client: FlaskClient, parts: Services, receiver: Receiver
 ) -> None:
     job = submit(client, webhook={"url": receiver.url, "events": ["queued"]})
     receiver.status = 503
@@ -158,21 +158,21 @@ def test_a_message_is_given_up_after_its_last_attempt_or_when_its_receiver_is_go
     assert (told(client, gone)[0]["status"], told(client, gone)[0]["attempts"]) == ("given_up", 1)
 
 
-def test_a_redirection_is_not_followed(client: FlaskClient, parts: Parts, receiver: Receiver) -> None:
+def test_a_redirection_is_not_followed(client: FlaskClient, parts: Services, receiver: Receiver) -> None:
     job = submit(client, webhook={"url": receiver.url, "events": ["queued"]})
     receiver.status = 302
     parts.courier.send_due()
     assert "302" in told(client, job)[0]["error"]
 
 
-def test_a_receiver_that_is_away_is_told_as_such(client: FlaskClient, parts: Parts) -> None:
+def test_a_receiver_that_is_away_is_told_as_such(client: FlaskClient, parts: Services) -> None:
     job = submit(client, webhook={"url": "http://127.0.0.1:1/", "events": ["queued"]})
     parts.courier.send_due()
     assert "ConnectError" in told(client, job)[0]["error"]
 
 
 def test_for_a_day_messages_are_signed_with_the_former_secret_too(
-    client: FlaskClient, parts: Parts, receiver: Receiver
+    client: FlaskClient, parts: Services, receiver: Receiver
 ) -> None:
     former = client.get("/v1/webhooks/secret").json["secret"]
     assert client.get("/v1/webhooks/secret").json["secret"] == former
@@ -220,7 +220,7 @@ def test_this_machine_is_refused_unless_it_is_allowed(url: str) -> None:
 
 
 def test_a_name_that_leads_into_a_private_network_is_refused_when_it_is_resolved(
-    client: FlaskClient, parts: Parts, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, parts: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = [(2, 1, 6, "", ("93.184.216.34", 80)), (2, 1, 6, "", ("10.0.0.7", 80))]
     monkeypatch.setattr("service.core.webhooks.addresses.socket.getaddrinfo", lambda *_, **__: answers)
@@ -230,7 +230,7 @@ def test_a_name_that_leads_into_a_private_network_is_refused_when_it_is_resolved
 
 
 def test_a_receiver_that_answers_byte_by_byte_holds_nobody_up(
-    client: FlaskClient, parts: Parts, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, parts: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.core.webhooks.sender.DEADLINE", 1.0)
     over = threading.Event()
@@ -255,7 +255,7 @@ def test_a_receiver_that_answers_byte_by_byte_holds_nobody_up(
     assert told(client, job)[0]["error"]
 
 
-def test_a_process_that_was_too_slow_does_not_undo_what_another_has_done(client: FlaskClient, parts: Parts) -> None:
+def test_a_process_that_was_too_slow_does_not_undo_what_another_has_done(client: FlaskClient, parts: Services) -> None:
     job = submit(client, webhook={"url": "http://127.0.0.1:1/", "events": ["queued"]})
     slow = parts.webhooks.claim()
     hurry(parts)

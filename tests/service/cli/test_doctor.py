@@ -32,7 +32,7 @@ def found(env: dict[str, str]) -> dict[str, dict[str, Any]]:
 
 
 def test_a_stack_that_is_well(live: Live, settings: Settings) -> None:
-    live.parts.registry.greet("machine:1", 60)
+    live.parts.registry.heartbeat("machine:1", 60)
     live.parts.storage.check()
     env = settings.to_env() | {"RIGHTFIT_URL": live.url}
     said = doctor(env)
@@ -94,7 +94,7 @@ def test_whoever_uses_a_service_elsewhere_is_not_asked_for_a_stack_here() -> Non
 
 def test_a_key_that_the_service_does_not_take_is_told(settings: Settings) -> None:
     with Live(replace(settings, auth="keys")) as live:
-        live.parts.registry.greet("machine:1", 60)
+        live.parts.registry.heartbeat("machine:1", 60)
         env = settings.to_env() | {"RIGHTFIT_URL": live.url, "RIGHTFIT_API_KEY": "rf_wrong"}
         assert "rightfit keys create" in found(env)["service"]["remedy"]
 
@@ -127,7 +127,7 @@ def test_a_variable_that_is_misspelled_is_told(tmp_path: Path) -> None:
 
 
 def test_one_worker_is_told_as_one(live: Live, settings: Settings) -> None:
-    live.parts.registry.greet("machine:1", 60)
+    live.parts.registry.heartbeat("machine:1", 60)
     assert found(settings.to_env() | {"RIGHTFIT_URL": live.url})["service"]["words"].endswith(", 1 worker")
 
 
@@ -149,7 +149,7 @@ def test_a_schema_of_a_newer_release_is_well(live: Live, settings: Settings) -> 
 
 
 def test_workers_of_several_releases_are_told(live: Live, settings: Settings) -> None:
-    live.parts.registry.greet("old:1", 60)
+    live.parts.registry.heartbeat("old:1", 60)
     with live.parts.database.write() as c:
         c.execute(insert(workers).values(id="new:1", seen_at=now(), version="9.9"))
     told_of = found(settings.to_env())["workers"]

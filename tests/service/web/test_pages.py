@@ -16,10 +16,10 @@ from service.app import create_app
 from service.core.records.epoch import Epoch
 from service.core.records.job import Outcome, Phase, Status, StopReason
 from service.core.settings import Settings
-from service.core.sql.api_keys import Keys, Scope, csrf_token
+from service.core.sql.api_keys import ApiKeys, Scope, csrf_token
 from service.core.sql.engine import epochs, jobs
 from service.http.auth import COOKIE, CSRF_HEADER
-from service.services import Parts
+from service.services import Services
 from service.web import files
 from service.web.blueprint import POLICY
 from service.web.options import ESSENTIAL, archs, sections
@@ -47,14 +47,14 @@ def epoch(number: int) -> Epoch:
     return Epoch(number, 2.3 / number, 2.2 / number, loss, 0.9, 0.8, 0.0, 1e-3, 0.1, 10.0, number <= 10, 0)
 
 
-def run(parts: Parts, tmp_path: Path, count: int = 30, status: Status = Status.SUCCEEDED) -> None:
+def run(parts: Services, tmp_path: Path, count: int = 30, status: Status = Status.SUCCEEDED) -> None:
     """The next job is run, with an artifact at its end."""
     lease = parts.store.claim("worker", 60)
     assert lease is not None
-    parts.store.learn(
+    parts.store.record_facts(
         lease, {"images": {"train": 1438, "validation": 359}, "trivial_loss": 2.3, "trivial_accuracy": 0.1}
     )
-    parts.store.enter(lease, Phase.TRAINING)
+    parts.store.set_phase(lease, Phase.TRAINING)
     parts.store.append(lease, map(epoch, range(1, count + 1)))
     if status is Status.RUNNING:
         return
@@ -64,7 +64,7 @@ def run(parts: Parts, tmp_path: Path, count: int = 30, status: Status = Status.S
 
 
 @pytest.fixture
-def filled(client: FlaskClient, parts: Parts, tmp_path: Path) -> list[str]:
+def filled(client: FlaskClient, parts: Services, tmp_path: Path) -> list[str]:
     """Ids of jobs: one that has ended, its fork which runs, one that waits, one cancelled before it began."""
     ids = [submit(client, name="<b>first</b>", labels={"project": "web & more"})]
     run(parts, tmp_path)
@@ -139,7 +139,7 @@ def test_what_is_not_there_is_told_on_a_page_that_leads_on(client: FlaskClient, 
     assert "To the jobs" in looks_right(client, path, status)
 
 
-def test_the_list_of_a_thousand_jobs_is_small_and_quick(client: FlaskClient, parts: Parts) -> None:
+def test_the_list_of_a_thousand_jobs_is_small_and_quick(client: FlaskClient, parts: Services) -> None:
     spec = parts.submission.plan("default", _spec()).spec.to_dict()
     row = {
         "tenant": "default", "spec": spec, "dataset": "digits", "warnings": [], "priority": 5, "status": "succeeded",
@@ -184,7 +184,7 @@ def test_no_script_or_style_of_ours_names_an_address_outside(client: FlaskClient
         assert client.get(path).status_code == 404
 
 
-def test_a_long_history_is_thinned_out_where_it_is_asked_to_be(client: FlaskClient, parts: Parts) -> None:
+def test_a_long_history_is_thinned_out_where_it_is_asked_to_be(client: FlaskClient, parts: Services) -> None:
     job_id = submit(client, epochs=5000)
     lease = parts.store.claim("worker", 60)
     assert lease is not None
@@ -224,7 +224,7 @@ def guarded(settings: Settings) -> Iterator[tuple[FlaskClient, str]]:
     app = create_app(replace(settings, auth="keys"))
     database = app.extensions["rightfit"].database
     database.migrate()
-    yield app.test_client(), Keys(database).create("somebody", [Scope.WRITE, Scope.READ])
+    yield app.test_client(), ApiKeys(database).create("somebody", [Scope.WRITE, Scope.READ])
     database.close()
 
 
@@ -304,7 +304,7 @@ def test_behind_a_prefix_the_links_have_it(client: FlaskClient, filled: list[str
         assert all(link.startswith("/fit/") for link in links)
 
 
-def test_a_fork_is_told_from_its_parent_and_leads_to_it(client: FlaskClient, parts: Parts) -> None:
+def test_a_fork_is_told_from_its_parent_and_leads_to_it(client: FlaskClient, parts: Services) -> None:
     parent = submit(client, name="first")
     fork = json.loads(client.post(f"/v1/jobs/{parent}/fork", json={"advice": "dropout"}).text)["id"]
     own = json.loads(
@@ -325,7 +325,7 @@ def test_a_fork_is_told_from_its_parent_and_leads_to_it(client: FlaskClient, par
     assert f"first ({twice[-6:]})" in both
 
 
-def test_a_data_set_is_called_by_its_name_and_its_deletion_is_told(client: FlaskClient, parts: Parts) -> None:
+def test_a_data_set_is_called_by_its_name_and_its_deletion_is_told(client: FlaskClient, parts: Services) -> None:
     sent = client.post("/v1/datasets?name=shapes", data=zipped(folders()), content_type="application/zip")
     used = json.loads(sent.text)["id"]
     read(parts)
@@ -344,7 +344,7 @@ def test_a_data_set_is_called_by_its_name_and_its_deletion_is_told(client: Flask
     assert f"/datasets/{used}" not in page
 
 
-def test_what_happened_to_a_long_job_is_told_from_its_beginning(client: FlaskClient, parts: Parts) -> None:
+def test_what_happened_to_a_long_job_is_told_from_its_beginning(client: FlaskClient, parts: Services) -> None:
     job = submit(client)
     parts.store.append(claim(parts), [epoch(number) for number in range(1, 300)])
     page = client.get(f"/jobs/{job}").text

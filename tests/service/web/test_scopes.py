@@ -12,7 +12,7 @@ from service.core.records.job import Status
 from service.core.settings import Settings
 from service.core.sql.api_keys import Scope
 from service.http.auth import COOKIE
-from service.services import Parts
+from service.services import Services
 from tests.pictures import folders, zipped
 from tests.servers import ON_DISK
 from tests.service.api.test_datasets import ready
@@ -34,7 +34,7 @@ def settings(everywhere: Settings) -> Settings:
     return replace(everywhere, auth="keys")
 
 
-def visitor(app: Flask, parts: Parts, *scopes: Scope) -> FlaskClient:
+def visitor(app: Flask, parts: Services, *scopes: Scope) -> FlaskClient:
     """A browser that is signed in, as somebody of one team."""
     client = app.test_client()
     client.set_cookie(COOKIE, parts.keys.create("team", scopes))
@@ -42,7 +42,7 @@ def visitor(app: Flask, parts: Parts, *scopes: Scope) -> FlaskClient:
 
 
 @pytest.fixture
-def pages(app: Flask, parts: Parts, tmp_path: Path) -> list[str]:
+def pages(app: Flask, parts: Services, tmp_path: Path) -> list[str]:
     """Those of a team that has jobs in every state and a data set."""
     writer = app.test_client()
     writer.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {parts.keys.create('team', [Scope.READ, Scope.WRITE])}"
@@ -63,7 +63,7 @@ def offers(client: FlaskClient, pages: list[str]) -> set[tuple[str, str]]:
             for kind, address, form in found}  # fmt: skip
 
 
-def test_who_may_write_is_offered_everything(app: Flask, parts: Parts, pages: list[str]) -> None:
+def test_who_may_write_is_offered_everything(app: Flask, parts: Services, pages: list[str]) -> None:
     for scope in (Scope.WRITE, Scope.ADMIN):
         client = visitor(app, parts, Scope.READ, scope)
         found = offers(client, [*pages, "/new"])
@@ -71,7 +71,9 @@ def test_who_may_write_is_offered_everything(app: Flask, parts: Parts, pages: li
         assert "the scope" not in client.get("/").text
 
 
-def test_who_may_only_read_is_offered_nothing_that_would_be_refused(app: Flask, parts: Parts, pages: list[str]) -> None:
+def test_who_may_only_read_is_offered_nothing_that_would_be_refused(
+    app: Flask, parts: Services, pages: list[str]
+) -> None:
     reader = visitor(app, parts, Scope.READ)
     assert offers(reader, pages) == set()
     for page in pages:
@@ -82,19 +84,19 @@ def test_who_may_only_read_is_offered_nothing_that_would_be_refused(app: Flask, 
     assert "That needs the scope write; this key has: read" in looks_right(reader, "/new", 403)
 
 
-def test_what_a_reader_sees_is_whole_but_for_that(app: Flask, parts: Parts, pages: list[str]) -> None:
+def test_what_a_reader_sees_is_whole_but_for_that(app: Flask, parts: Services, pages: list[str]) -> None:
     texts = [looks_right(visitor(app, parts, Scope.READ), page) for page in pages]
     for word in ("Compare the chosen", "What to try", "best_model.pth", "Images of each class", "Sign out"):
         assert any(word in text for text in texts), word
     assert not any("Drop a folder" in text or "sending.js" in text for text in texts)
 
 
-def test_a_reader_without_jobs_is_not_told_to_make_one(app: Flask, parts: Parts) -> None:
+def test_a_reader_without_jobs_is_not_told_to_make_one(app: Flask, parts: Services) -> None:
     text = looks_right(visitor(app, parts, Scope.READ), "/")
     assert "There are no jobs yet" in text
     assert "Make a job" not in text
 
 
-def test_a_key_that_may_not_even_read_is_told_what_it_lacks(app: Flask, parts: Parts) -> None:
+def test_a_key_that_may_not_even_read_is_told_what_it_lacks(app: Flask, parts: Services) -> None:
     text = looks_right(visitor(app, parts, Scope.WRITE), "/", 403)
     assert "That needs the scope read; this key has: write" in text

@@ -13,14 +13,14 @@ from service.core.errors import Conflict, LeaseLost, NotFound, ObjectMissing, St
 from service.core.records.dataset import DatasetError, DatasetStatus
 from service.core.settings import Settings
 from service.core.spec import JobSpec
-from service.core.sql.datasets import Catalog
+from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
 from service.core.storage import Artifact, LocalStorage, Storage, open_storage
 from tests.pictures import folders, zipped
 from tests.ports import eventually
-from workers.datasets.cache import Shelf
-from workers.datasets.reader_loop import Librarian
+from workers.datasets.cache import DatasetCache
+from workers.datasets.reader_loop import DatasetReader
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ def wakeups(settings: Settings) -> Wakeups:
 
 
 @pytest.fixture
-def catalog(database: Database, wakeups: Wakeups) -> Catalog:
-    return Catalog(database, wakeups.publish)
+def catalog(database: Database, wakeups: Wakeups) -> DatasetStore:
+    return DatasetStore(database, wakeups.publish)
 
 
 @pytest.fixture
@@ -44,8 +44,10 @@ def storage(settings: Settings) -> Storage:
 
 
 @pytest.fixture
-def librarian(settings: Settings, catalog: Catalog, storage: Storage, wakeups: Wakeups, shelf: Shelf) -> Librarian:
-    return Librarian(settings, catalog, storage, shelf, wakeups, "worker")
+def librarian(
+    settings: Settings, catalog: DatasetStore, storage: Storage, wakeups: Wakeups, shelf: DatasetCache
+) -> DatasetReader:
+    return DatasetReader(settings, catalog, storage, shelf, wakeups, "worker")
 
 
 Running = threading.Event
@@ -56,7 +58,7 @@ def never() -> Running:
     return threading.Event()
 
 
-def sent(catalog: Catalog, storage: Storage, tmp_path: Path, data: bytes, dataset_id: str = "ds_1") -> str:
+def sent(catalog: DatasetStore, storage: Storage, tmp_path: Path, data: bytes, dataset_id: str = "ds_1") -> str:
     path = tmp_path / "sent"
     path.write_bytes(data)
     catalog.add("t", dataset_id, "stripes", "zip", storage.put(f"datasets/{dataset_id}/upload", path))
@@ -64,7 +66,7 @@ def sent(catalog: Catalog, storage: Storage, tmp_path: Path, data: bytes, datase
 
 
 def test_a_set_that_was_sent_becomes_ready_and_its_upload_is_dropped(
-    librarian: Librarian, catalog: Catalog, storage: Storage, tmp_path: Path, never: Running
+    librarian: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
 ) -> None:
     dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
     assert catalog.get("t", dataset_id).status == "processing"
@@ -80,7 +82,7 @@ def test_a_set_that_was_sent_becomes_ready_and_its_upload_is_dropped(
 
 
 def test_a_set_that_cannot_be_read_says_why(
-    librarian: Librarian, catalog: Catalog, storage: Storage, tmp_path: Path, never: Running
+    librarian: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
 ) -> None:
     dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3) | {"rows/000.png": b"x"}))
     librarian.read_next(never)
@@ -91,7 +93,7 @@ def test_a_set_that_cannot_be_read_says_why(
 
 
 def test_a_running_librarian_is_woken(
-    librarian: Librarian, catalog: Catalog, storage: Storage, tmp_path: Path, never: Running
+    librarian: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
 ) -> None:
     thread = threading.Thread(target=librarian.run, args=(never,))
     thread.start()
@@ -105,7 +107,7 @@ def test_a_running_librarian_is_woken(
 
 
 def test_a_librarian_that_is_told_to_stop_leaves_the_set_to_another(
-    librarian: Librarian, catalog: Catalog, storage: Storage, tmp_path: Path, never: Running
+    librarian: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
 ) -> None:
     dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=600)))
     stop = threading.Event()
@@ -119,7 +121,9 @@ def test_a_librarian_that_is_told_to_stop_leaves_the_set_to_another(
     assert catalog.get("t", dataset_id).status == "ready"
 
 
-def test_a_reader_that_has_lost_its_lease_changes_nothing(catalog: Catalog, storage: Storage, tmp_path: Path) -> None:
+def test_a_reader_that_has_lost_its_lease_changes_nothing(
+    catalog: DatasetStore, storage: Storage, tmp_path: Path
+) -> None:
     sent(catalog, storage, tmp_path, zipped(folders(each=3)))
     first = catalog.claim("one", 0.0)
     time.sleep(0.05)
@@ -136,7 +140,7 @@ def test_a_reader_that_has_lost_its_lease_changes_nothing(catalog: Catalog, stor
     assert catalog.claim("three", 60) is None, "it is held"
 
 
-def test_a_set_that_costs_every_reader_has_failed(catalog: Catalog, storage: Storage, tmp_path: Path) -> None:
+def test_a_set_that_costs_every_reader_has_failed(catalog: DatasetStore, storage: Storage, tmp_path: Path) -> None:
     dataset_id = sent(catalog, storage, tmp_path, b"x")
     for _ in range(3):
         assert catalog.claim("one", 0.0) is not None
@@ -148,7 +152,7 @@ def test_a_set_that_costs_every_reader_has_failed(catalog: Catalog, storage: Sto
 
 
 def test_a_set_whose_upload_is_gone_is_tried_again_and_then_says_so(
-    librarian: Librarian, catalog: Catalog, storage: Storage, tmp_path: Path, never: Running
+    librarian: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
 ) -> None:
     dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
     storage.delete(f"datasets/{dataset_id}/upload")
@@ -170,13 +174,13 @@ class Slow(LocalStorage):
 
 
 def test_a_lease_is_kept_however_long_the_storage_takes(
-    settings: Settings, catalog: Catalog, shelf: Shelf, wakeups: Wakeups, tmp_path: Path, never: Running
+    settings: Settings, catalog: DatasetStore, shelf: DatasetCache, wakeups: Wakeups, tmp_path: Path, never: Running
 ) -> None:
     storage = Slow(tmp_path / "slow")
     brief = replace(settings, lease_seconds=1.0, heartbeat_seconds=0.2)
     dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
     thread = threading.Thread(
-        target=Librarian(brief, catalog, storage, shelf, wakeups, "worker").read_next, args=(never,)
+        target=DatasetReader(brief, catalog, storage, shelf, wakeups, "worker").read_next, args=(never,)
     )
     thread.start()
     time.sleep(1.5)
@@ -186,7 +190,7 @@ def test_a_lease_is_kept_however_long_the_storage_takes(
 
 
 def test_nothing_is_left_of_a_set_that_was_deleted_while_it_was_read(
-    librarian: Librarian, catalog: Catalog, storage: Storage, tmp_path: Path, never: Running,
+    librarian: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
@@ -205,10 +209,10 @@ def test_nothing_is_left_of_a_set_that_was_deleted_while_it_was_read(
 
 
 def test_a_deletion_that_was_not_finished_is_finished_by_a_worker(
-    librarian: Librarian, catalog: Catalog, storage: Storage, shelf: Shelf, ready: tuple[str, str],
+    librarian: DatasetReader, catalog: DatasetStore, storage: Storage, shelf: DatasetCache, ready: tuple[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    with shelf.lent(ready[0]) as folder:
+    with shelf.checkout(ready[0]) as folder:
         pass
     monkeypatch.setattr("service.core.sql.datasets.DELETION_SECONDS", -1.0)
     catalog.hide("t", ready[0])
@@ -222,7 +226,11 @@ def test_a_deletion_that_was_not_finished_is_finished_by_a_worker(
 
 
 def test_a_deletion_that_the_storage_refuses_keeps_no_other_up(
-    librarian: Librarian, catalog: Catalog, storage: Storage, ready: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    librarian: DatasetReader,
+    catalog: DatasetStore,
+    storage: Storage,
+    ready: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("service.core.sql.datasets.DELETION_SECONDS", -1.0)
     for dataset_id in ready:
@@ -240,12 +248,14 @@ def test_a_deletion_that_the_storage_refuses_keeps_no_other_up(
 
 
 @pytest.fixture
-def shelf(settings: Settings, catalog: Catalog, storage: Storage) -> Shelf:
-    return Shelf(settings.home / "datasets", catalog, storage, most_bytes=10_000)
+def shelf(settings: Settings, catalog: DatasetStore, storage: Storage) -> DatasetCache:
+    return DatasetCache(settings.home / "datasets", catalog, storage, most_bytes=10_000)
 
 
 @pytest.fixture
-def ready(librarian: Librarian, catalog: Catalog, storage: Storage, tmp_path: Path, never: Running) -> tuple[str, str]:
+def ready(
+    librarian: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
+) -> tuple[str, str]:
     names = ("ds_a", "ds_b")
     for name in names:
         sent(catalog, storage, tmp_path, zipped(folders(each=8)), name)
@@ -254,37 +264,37 @@ def ready(librarian: Librarian, catalog: Catalog, storage: Storage, tmp_path: Pa
 
 
 def test_a_pack_is_fetched_once_and_dropped_when_room_is_needed(
-    shelf: Shelf, storage: Storage, ready: tuple[str, str]
+    shelf: DatasetCache, storage: Storage, ready: tuple[str, str]
 ) -> None:
     first, second = ready
-    with shelf.lent(first) as folder:
+    with shelf.checkout(first) as folder:
         assert folder is not None
         assert (folder / "pixels.bin").stat().st_size == 24 * 256
-        with shelf.lent(first) as again, shelf.lent(second) as other:
+        with shelf.checkout(first) as again, shelf.checkout(second) as other:
             assert again == folder
             assert other is not None
             assert (folder / "pixels.bin").exists(), "what is lent stays, whatever room is needed"
             assert (other / "pixels.bin").exists()
     storage.delete("datasets")
-    with shelf.lent(first) as folder:
+    with shelf.checkout(first) as folder:
         assert folder is not None
         assert (folder / "pixels.bin").exists(), "it is not fetched again"
 
 
-def test_what_was_lent_longest_ago_makes_room(shelf: Shelf, ready: tuple[str, str]) -> None:
+def test_what_was_lent_longest_ago_makes_room(shelf: DatasetCache, ready: tuple[str, str]) -> None:
     first, second = ready
-    with shelf.lent(first) as folder:
+    with shelf.checkout(first) as folder:
         pass
-    with shelf.lent(second):
+    with shelf.checkout(second):
         assert folder is not None
         assert not folder.exists()
-    with shelf.lent(first) as folder:
+    with shelf.checkout(first) as folder:
         assert folder is not None
         assert (folder / "pixels.bin").exists()
 
 
 def test_a_set_that_a_live_job_uses_cannot_be_deleted_and_one_that_is_gone_cannot_be_used(
-    catalog: Catalog, database: Database, ready: tuple[str, str]
+    catalog: DatasetStore, database: Database, ready: tuple[str, str]
 ) -> None:
     store, first = Store(database), ready[0]
     spec = JobSpec.from_dict({"dataset": {"id": first}}).filled(1)
@@ -308,7 +318,7 @@ def test_a_set_that_a_live_job_uses_cannot_be_deleted_and_one_that_is_gone_canno
 
 
 def test_a_set_that_is_deleted_while_it_is_read_stays_deleted(
-    catalog: Catalog, storage: Storage, tmp_path: Path
+    catalog: DatasetStore, storage: Storage, tmp_path: Path
 ) -> None:
     dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
     reading = catalog.claim("one", 60)

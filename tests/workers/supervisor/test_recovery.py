@@ -57,7 +57,7 @@ def undisturbed(bench: Bench) -> tuple[list[tuple[Any, ...]], str]:
     if not _undisturbed:
         job = bench.run(**LIVELY)
         assert job.status == "succeeded", job.error
-        assert (job.attempt, job.losses, job.releases) == (1, (), 0)
+        assert (job.attempt, job.lost_attempts, job.releases) == (1, (), 0)
         _undisturbed.append((history(bench, job), best_model(bench, job)))
     return _undisturbed[0]
 
@@ -124,7 +124,7 @@ def test_an_interrupted_run_ends_as_one_that_was_not(bench: Bench, interrupt: An
     assert bench.another().supervisor.run_next() == job.id
     ended = bench.job(job)
     assert ended.attempt == 2
-    assert (len(ended.losses), ended.releases) == (int(interrupt is killed), int(interrupt is stopped))
+    assert (len(ended.lost_attempts), ended.releases) == (int(interrupt is killed), int(interrupt is stopped))
     assert ended_as(bench, job) == expected
     assert bench.store.checkpoints(job.id), "the record of where they were may stay"
     leftovers = [kept.last.key for kept in bench.store.checkpoints(job.id)]
@@ -168,7 +168,7 @@ def test_a_checkpoint_that_this_release_cannot_read_gives_way_to_the_one_before(
     newest, before = bench.store.checkpoints(job.id)
     bench.replace_checkpoints(job, [replace(newest, last=bench.storage.put(newest.last.key, rubbish)), before])
     assert bench.another().supervisor.run_next() == job.id
-    (loss,) = bench.job(job).losses
+    (loss,) = bench.job(job).lost_attempts
     assert "cannot be read" in loss.cause
     assert bench.another().supervisor.run_next() == job.id
     assert ended_as(bench, job) == expected
@@ -218,7 +218,7 @@ def test_a_trainer_that_trains_no_more_is_ended_as_stalled_and_the_job_goes_on(b
     os.kill(impatient.trainer_pids()[0], signal.SIGSTOP)
     thread.join(30)
     assert not thread.is_alive()
-    (loss,) = bench.job(job).losses
+    (loss,) = bench.job(job).lost_attempts
     assert "no batch for 5 s" in loss.cause
     assert bench.supervisor.run_next() == job.id
     assert ended_as(bench, job) == expected
@@ -334,7 +334,7 @@ def test_a_worker_whose_disk_is_full_says_so_and_another_one_finishes_the_job(be
     try:
         job = bench.submit(model={"arch": "mlp", "hidden": [512, 512]})  # weights of more than a megabyte
         assert bench.supervisor.run_next() == job.id
-        (loss,) = bench.job(job).losses
+        (loss,) = bench.job(job).lost_attempts
         assert "disk is full" in loss.cause
         assert bench.store.artifacts("t", job.id) == ()
     finally:

@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 from service.core.diagnosis import Case, diagnose
 from service.core.errors import StorageError
 from service.core.records.builtin_datasets import DIGITS
-from service.core.records.job import Job, Phase, Status, Wish
+from service.core.records.job import ControlRequest, Job, Phase, Status
 from service.core.settings import Settings
 from service.core.sql.engine import Database, jobs
 from service.core.sql.jobs.store import Lease, Store
@@ -41,7 +41,7 @@ def once(bench: Bench) -> Bench:
 
 
 def test_the_warm_server_has_torch_but_one_thread_and_no_cuda(
-    warm_server: tuple[ForkServerContext, forkserver.Warmth],
+    warm_server: tuple[ForkServerContext, forkserver.ForkServerInfo],
 ) -> None:
     warmth = forkserver.look(warm_server[0])
     assert warmth.imported == forkserver.PRELOAD
@@ -227,12 +227,12 @@ class Away(Store):
             raise OperationalError("SELECT 1", {}, Exception("database is away"))
         return call(*args)
 
-    def renew(self, lease: Lease, lease_seconds: float) -> Wish | None:
-        wish: Wish | None = self._maybe(super().renew, lease, lease_seconds)
+    def renew(self, lease: Lease, lease_seconds: float) -> ControlRequest | None:
+        wish: ControlRequest | None = self._maybe(super().renew, lease, lease_seconds)
         return wish
 
-    def wish(self, lease: Lease) -> Wish | None:
-        wish: Wish | None = self._maybe(super().wish, lease)
+    def wish(self, lease: Lease) -> ControlRequest | None:
+        wish: ControlRequest | None = self._maybe(super().wish, lease)
         return wish
 
     def append(self, *args: Any) -> None:
@@ -356,7 +356,7 @@ def test_a_spec_of_a_newer_release_is_left_to_a_newer_worker_and_costs_no_attemp
     assert bench.supervisor.run_next() == other.id
     assert bench.supervisor.run_next() is None
     left = bench.job(newer)
-    assert (left.status, left.attempt, left.losses, left.releases, left.error) == ("queued", 4, (), 0, None)
+    assert (left.status, left.attempt, left.lost_attempts, left.releases, left.error) == ("queued", 4, (), 0, None)
     said = [line for line in bench.store.log("t", newer.id, 0, 100)[1] if line.level == "warning"]
     assert len(said) == 4
     assert all("/model/arch" in line.message and "/swarm" in line.message for line in said)
@@ -421,7 +421,7 @@ def test_a_set_that_was_sent_is_trained_on_and_its_result_reproduced(bench: Benc
         bench.storage.get(artifact, folder / artifact.name)
     report = json.loads((folder / "report.json").read_text())
     assert (report["data"]["id"], report["data"]["classes"]) == ("ds_1", ["checks", "columns", "rows"])
-    with bench.shelf.lent("ds_1") as pack:
+    with bench.shelf.checkout("ds_1") as pack:
         recorded, recomputed = verify(folder, pack)
     assert recomputed == pytest.approx(recorded, rel=1e-5)
     assert list((bench.settings.home / "scratch").glob("*/a*")) == []

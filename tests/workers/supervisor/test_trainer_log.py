@@ -15,7 +15,7 @@ from service.core.sql.jobs.job_logs import KEPT, OUTPUT, LogLine
 from service.core.sql.jobs.store import Store
 from tests.ports import eventually
 from tests.workers.conftest import ENDLESS, Bench
-from workers.supervisor.trainer_log import AT_ONCE, Transcript
+from workers.supervisor.trainer_log import AT_ONCE, TrainerLog
 
 WRITER = """
 import logging, os, sys, warnings
@@ -36,7 +36,7 @@ def written(bench: Bench, job_id: str) -> list[tuple[str, str]]:
 
 def test_whatever_a_process_writes_is_a_line_in_its_order(tmp_path: Path) -> None:
     file = tmp_path / "log"
-    transcript = Transcript(file)
+    transcript = TrainerLog(file)
     assert transcript.read() == []
     subprocess.run([sys.executable, "-c", WRITER, str(file)], check=True)
     said, library, braces, warned, *more = [(line.level, line.message) for line in transcript.read()]
@@ -53,7 +53,7 @@ def test_whatever_a_process_writes_is_a_line_in_its_order(tmp_path: Path) -> Non
 def test_of_a_flood_the_end_is_read(tmp_path: Path) -> None:
     file = tmp_path / "log"
     file.write_bytes(b"the beginning of a line")
-    transcript = Transcript(file)
+    transcript = TrainerLog(file)
     assert transcript.read() == []
     file.write_bytes(b"x" * 99 + b"\n" + b"y" * AT_ONCE + b"\nthe end\n")
     told = [line.message for line in transcript.rest()]
@@ -77,7 +77,7 @@ def test_no_line_is_too_odd_to_be_kept(tmp_path: Path, bench: Bench, line: bytes
     job = bench.submit()
     lease = bench.store.claim("w", 60)
     assert lease is not None
-    bench.store.write_log(lease, Transcript(file).read())
+    bench.store.write_log(lease, TrainerLog(file).read())
     first, second = bench.store.log("t", job.id, 0, 10)[1]
     assert (first.level, second.level, second.message) == (OUTPUT, "info", "half ?, none ")
     assert abs(first.at - time.time()) < 60

@@ -26,9 +26,9 @@ from tests.ports import eventually, free_port
 from tests.workers.conftest import ENDLESS, Bench
 from workers.supervisor.supervisor import Supervisor
 from workers.telemetry.gpus import Gpus
-from workers.telemetry.metrics import Meters
+from workers.telemetry.metrics import WorkerMetrics
 from workers.telemetry.observer import Observer
-from workers.telemetry.status_server import Window
+from workers.telemetry.status_server import StatusServer
 
 Lines = Callable[[], list[dict[str, Any]]]
 
@@ -48,7 +48,7 @@ class Seen:
     """A bench whose worker is watched."""
 
     def __init__(self, bench: Bench, storage: LocalStorage | None = None) -> None:
-        self.meters, self.bench = Meters(), bench
+        self.meters, self.bench = WorkerMetrics(), bench
         stored = self.meters.common.watched(storage or bench.storage)
         self.bench.supervisor = Supervisor(
             bench.settings, bench.store, stored, bench.shelf, bench.context, observer=Observer(self.meters)
@@ -190,9 +190,9 @@ def test_without_a_driver_there_are_no_gpus(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_the_window_shows_metrics_and_what_ails_the_worker(host: str) -> None:
     ailments: list[str] = []
-    port, meters = free_port(), Meters()
+    port, meters = free_port(), WorkerMetrics()
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    with Window(host, port, meters.registry, lambda: ailments[0] if ailments else None):
+    with StatusServer(host, port, meters.registry, lambda: ailments[0] if ailments else None):
         with httpx.Client(base_url=url, trust_env=False) as client:
             assert value(client.get("/metrics").text, "rightfit_worker_busy") == 0
             assert client.get("/livez").status_code == 200
@@ -203,6 +203,6 @@ def test_the_window_shows_metrics_and_what_ails_the_worker(host: str) -> None:
             assert client.post("/metrics").status_code == 405
         if ":" not in host:
             with pytest.raises(SettingsError, match=f"RIGHTFIT_METRICS_PORT {port} on {host} cannot be used"):
-                Window(host, port, meters.registry, lambda: None)
+                StatusServer(host, port, meters.registry, lambda: None)
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0

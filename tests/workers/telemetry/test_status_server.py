@@ -6,7 +6,7 @@ import time
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from service.core.sql.worker_registry import Registry
+from service.core.sql.worker_registry import WorkerRegistry
 from tests.ports import eventually
 from workers.worker import STUCK_SECONDS, Worker
 
@@ -21,7 +21,7 @@ def test_a_worker_is_well_before_it_starts_while_the_database_is_away_and_when_i
         raise OperationalError("no", None, Exception())
 
     assert worker.ails() is None
-    monkeypatch.setattr(Registry, "greet", away)
+    monkeypatch.setattr(WorkerRegistry, "heartbeat", away)
     worker.start()
     assert asked.wait(10)
     assert worker.ails() is None
@@ -34,14 +34,14 @@ def test_a_thread_that_has_died_is_told(worker: Worker, monkeypatch: pytest.Monk
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(Registry, "greet", fail)
+    monkeypatch.setattr(WorkerRegistry, "heartbeat", fail)
     worker.start()
     assert eventually(lambda: worker.ails() == "threads have died: greeter", 10)
 
 
 def test_a_greeting_that_hangs_is_told(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     let = threading.Event()
-    monkeypatch.setattr(Registry, "greet", lambda *_, **__: let.wait(30))
+    monkeypatch.setattr(WorkerRegistry, "heartbeat", lambda *_, **__: let.wait(30))
     worker.start()
     assert worker.ails() is None
     now = time.monotonic()

@@ -112,7 +112,7 @@ def test_two_processes_come_to_what_one_does(bench: Bench) -> None:
 def test_a_lost_process_ends_the_attempt_and_another_number_goes_on_from_its_checkpoint(bench: Bench) -> None:
     job = interrupted(bench, kill_one, gpus=2)
     assert job.status == "queued"
-    (loss,) = job.losses
+    (loss,) = job.lost_attempts
     assert "process 1 of those that train the job together was killed by SIGKILL" in loss.cause
     ended = shared_by(bench, bench.store.pause("t", job.id)[0], gpus=1)
     assert ended.attempt == 2
@@ -125,7 +125,7 @@ def test_a_last_batch_with_fewer_images_than_processes_is_not_shared(bench: Benc
     """Batch norm sees it as a single process would: 102 images are five batches of 20 and one of 2."""
     changes = {"dataset": {"id": "digits", "train_limit": 102}, "batch_size": 20, "epochs": 3, "early_stopping": None}
     alone, together = bench.run(**SHARED | changes), bench.run(**SHARED | changes, gpus=3)
-    assert together.status == "succeeded", together.losses
+    assert together.status == "succeeded", together.lost_attempts
     assert history(bench, together) == close_to(history(bench, alone))
 
 
@@ -155,7 +155,7 @@ def test_an_interrupted_run_of_two_goes_on_as_if_it_had_not_been(bench: Bench, h
 def test_two_processes_that_are_compiled_come_to_what_one_does(bench: Bench) -> None:
     short = SHARED | {"epochs": 2}
     alone, together = bench.run(**short), bench.run(**short, gpus=2, compile="on")
-    assert together.status == "succeeded", together.losses
+    assert together.status == "succeeded", together.lost_attempts
     assert history(bench, together) == close_to(history(bench, alone))
 
 
@@ -163,7 +163,7 @@ def test_two_processes_that_are_compiled_come_to_what_one_does(bench: Bench) -> 
 def test_a_fault_of_one_process_is_told_as_of_any_trainer(bench: Bench) -> None:
     job = bench.run(**SHARED | {"gpus": 2, "device": "cuda"})
     assert job.status == "queued"
-    assert [loss.cause for loss in job.losses] == [
+    assert [loss.cause for loss in job.lost_attempts] == [
         "the spec asks for 2 on device cuda and this worker has no GPU; use device cpu, or fewer"
     ]
     assert bench.trainer_pids() == []

@@ -4,13 +4,13 @@ import time
 from typing import Any
 
 from tests.golden import synthetic
-from workers.trainer.live_diagnosis import SHARE, Watch
+from workers.trainer.live_diagnosis import SHARE, LiveDiagnosis
 
 
 def told_of(kind: str, pause: float = 0.0) -> list[dict[str, Any]]:
     told: list[dict[str, Any]] = []
     history, facts = synthetic.history(kind, 1)
-    watch = Watch(facts, told.append)
+    watch = LiveDiagnosis(facts, told.append)
     for epoch in history:
         watch.add(epoch)
         time.sleep(pause)
@@ -32,7 +32,7 @@ def test_a_healthy_run_is_left_in_peace() -> None:
 
 def test_looking_takes_a_small_share_of_the_time_however_long_the_run() -> None:
     history, facts = synthetic.history("overfitting", 2)
-    watch = Watch(facts, lambda event: None)
+    watch = LiveDiagnosis(facts, lambda event: None)
     long = [epoch for _ in range(20) for epoch in history]
     spent, started = 0.0, time.perf_counter()
     while time.perf_counter() - started < 1.5:

@@ -43,7 +43,7 @@ NOWHERE = Origin()
 UNNAMED = Splits(None, None)
 
 
-def arrive(
+def insert_job(
     c: Connection, tenant: str, job_id: str, spec: JobSpec, key: IdempotencyKey | None = None,
     warnings: Sequence[str] = (), splits: Splits = UNNAMED, origin: Origin = NOWHERE, memory_bytes: int | None = None,
 ) -> None:  # fmt: skip

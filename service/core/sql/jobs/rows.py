@@ -12,7 +12,7 @@ from service.core.records.facts import Facts
 from service.core.records.job import Failure, Job, Phase, Status, StopReason, Transition, Waste
 from service.core.spec import JobSpec
 from service.core.sql.engine import epochs, events, jobs
-from service.core.sql.jobs.transitions import losses_of
+from service.core.sql.jobs.transitions import lost_attempts_of
 from service.core.sql.worker_registry import live_workers
 
 MOST_AHEAD = 1_000  # jobs ahead of a queued one that are counted
@@ -95,7 +95,7 @@ def _job(row: RowMapping, transitions: Sequence[Transition], alive: Sequence[Cap
         version=row["version"],
         cancel_requested=row["cancel_requested"],
         pause_requested=row["pause_requested"],
-        losses=losses_of(row),
+        lost_attempts=lost_attempts_of(row),
         releases=row["releases"],
         warnings=tuple(row["warnings"]),
         jobs_ahead=row["jobs_ahead"],

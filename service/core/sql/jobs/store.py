@@ -28,7 +28,18 @@ from sqlalchemy.exc import IntegrityError
 from service.core.errors import Conflict, LeaseLost, NotFound
 from service.core.records.capacity import Capacity, can_be_held
 from service.core.records.epoch import COLUMNS, Epoch
-from service.core.records.job import TERMINAL, Checkpoint, Job, Loss, Outcome, Phase, Retries, Status, StopReason, Wish
+from service.core.records.job import (
+    TERMINAL,
+    Checkpoint,
+    ControlRequest,
+    Job,
+    LostAttempt,
+    Outcome,
+    Phase,
+    Retries,
+    Status,
+    StopReason,
+)
 from service.core.records.plan import Plan, Splits
 from service.core.records.quotas import UNLIMITED, Quotas
 from service.core.spec import JobSpec
@@ -39,7 +50,7 @@ from service.core.sql.jobs.insert import (
     UNNAMED,
     IdempotencyKey,
     Origin,
-    arrive,
+    insert_job,
     job_of_key,
     refuse_without_data,
     shared,
@@ -47,7 +58,15 @@ from service.core.sql.jobs.insert import (
 from service.core.sql.jobs.job_logs import Entry, LogLine, add_lines, newest_lines
 from service.core.sql.jobs.lineage import Relative, family
 from service.core.sql.jobs.rows import WHOLE_JOB, read_job, read_jobs
-from service.core.sql.jobs.transitions import change, checkpoints_of, end, locked, losses_of, next_turn, queue_again
+from service.core.sql.jobs.transitions import (
+    change,
+    checkpoints_of,
+    end,
+    locked,
+    lost_attempts_of,
+    next_turn,
+    queue_again,
+)
 from service.core.sql.usage import refuse_another_job, tenants_that_may_run
 from service.core.storage import Artifact
 
@@ -69,7 +88,7 @@ class Lease:
     attempt: int
     spec: Mapping[str, Any]
     checkpoints: tuple[Checkpoint, ...] = ()
-    losses: tuple[Loss, ...] = ()
+    lost_attempts: tuple[LostAttempt, ...] = ()
     traceparent: str | None = None
 
 
@@ -122,7 +141,7 @@ class Store:
                 if key and (known := job_of_key(c, tenant, key)):
                     return known, False
                 refuse_another_job(c, tenant, self._quotas)
-                arrive(c, tenant, job_id, spec, key, warnings, splits, origin, memory_bytes)
+                insert_job(c, tenant, job_id, spec, key, warnings, splits, origin, memory_bytes)
                 job = read_job(c, tenant, job_id)
         except IntegrityError:  # the other request with this key was faster
             if key is None:
@@ -282,7 +301,7 @@ class Store:
         with self._db.read() as c:
             return c.execute(wanted).scalar_one()
 
-    def sketches(self, found: Sequence[Job], points: int) -> dict[str, tuple[float, ...]]:
+    def sparklines(self, found: Sequence[Job], points: int) -> dict[str, tuple[float, ...]]:
         """The finite val_loss of at most `points` (2 or more) epochs, evenly spread, of each of these jobs, by id."""
         wanted = [
             (job.id, epoch)
@@ -298,7 +317,7 @@ class Store:
             rows = c.execute(losses).all()
         return {job.id: tuple(loss for job_id, loss in rows if job_id == job.id) for job in found}
 
-    def several(self, tenant: str, job_ids: Sequence[str]) -> tuple[tuple[Job, ...], dict[str, float]]:
+    def get_many(self, tenant: str, job_ids: Sequence[str]) -> tuple[tuple[Job, ...], dict[str, float]]:
         """These jobs, in this order, and the seconds of each one's completed epochs by its id. Raises NotFound."""
         spent = select(epochs.c.job_id, func.sum(epochs.c.seconds).label("seconds")).where(epochs.c.job_id.in_(job_ids))
         with self._db.read() as c:
@@ -334,7 +353,7 @@ class Store:
         with self._db.read() as c:
             return family(c, tenant, job_id)
 
-    def of_split(self, job: Job) -> tuple[Job, ...]:
+    def with_same_split(self, job: Job) -> tuple[Job, ...]:
         """The tenant's newest jobs that were scored on the same images and have ended, this one among them."""
         if job.split is None:  # of a release that did not name them
             return ()
@@ -389,17 +408,17 @@ class Store:
             if row is None:
                 return None
         self._on_change(row["id"])
-        checkpoints, losses = checkpoints_of(row), losses_of(row)
+        checkpoints, losses = checkpoints_of(row), lost_attempts_of(row)
         return Lease(row["id"], row["attempt"], row["spec"], checkpoints, losses, row["traceparent"])
 
-    def renew(self, lease: Lease, lease_seconds: float) -> Wish | None:
+    def renew(self, lease: Lease, lease_seconds: float) -> ControlRequest | None:
         """Hold the job for another `lease_seconds`; returns what its owner wants of us. Raises LeaseLost."""
         renewal = update(jobs).where(_held(lease)).values(lease_until=now() + lease_seconds)
         with self._db.write() as c:
             row = c.execute(renewal.returning(jobs.c.cancel_requested, jobs.c.pause_requested)).one_or_none()
         return _wish(lease, row)
 
-    def wish(self, lease: Lease) -> Wish | None:
+    def wish(self, lease: Lease) -> ControlRequest | None:
         """What the job's owner wants of us. Raises LeaseLost."""
         with self._db.read() as c:
             row = c.execute(select(jobs.c.cancel_requested, jobs.c.pause_requested).where(_held(lease))).one_or_none()
@@ -422,7 +441,7 @@ class Store:
             _fenced(c, lease, values, "resumed", {"after_epoch": done})
         self._on_change(lease.job_id)
 
-    def keep(self, lease: Lease, checkpoint: Checkpoint) -> tuple[Checkpoint, ...]:
+    def record_checkpoint(self, lease: Lease, checkpoint: Checkpoint) -> tuple[Checkpoint, ...]:
         """Record a checkpoint that the storage holds; returns those that are not needed any more. Raises LeaseLost."""
         with self._db.write() as c:
             row = c.execute(select(jobs.c.checkpoints).where(_held(lease)).with_for_update()).mappings().one_or_none()
@@ -433,7 +452,7 @@ class Store:
             c.execute(update(jobs).where(_held(lease)).values(checkpoints=stored[:CHECKPOINTS_KEPT]))
         return tuple(others[CHECKPOINTS_KEPT - 1 :])
 
-    def enter(self, lease: Lease, phase: Phase) -> None:
+    def set_phase(self, lease: Lease, phase: Phase) -> None:
         """Record what the run is doing now. Raises LeaseLost."""
         with self._db.write() as c:
             _fenced(c, lease, {"phase": phase}, "phase", {"phase": phase})
@@ -454,7 +473,7 @@ class Store:
                 c.execute(insert(epochs).values(row))
         self._on_change(lease.job_id)
 
-    def learn(self, lease: Lease, facts: Mapping[str, Any]) -> None:
+    def record_facts(self, lease: Lease, facts: Mapping[str, Any]) -> None:
         """Record facts beside those that are known; nothing happens where they are known already. Raises LeaseLost."""
         with self._db.write() as c:
             known = _row(c, lease)["facts"] or {}
@@ -463,7 +482,7 @@ class Store:
             _fenced(c, lease, {"facts": {**known, **facts}}, "facts", facts)
         self._on_change(lease.job_id)
 
-    def diagnosed(self, lease: Lease, told: Mapping[str, Any]) -> None:
+    def record_diagnosis(self, lease: Lease, told: Mapping[str, Any]) -> None:
         """Append the event of a verdict; one that was told of by a former process of the run is passed over.
 
         Raises LeaseLost.
@@ -520,7 +539,7 @@ class Store:
         self._on_change(lease.job_id)
         return Status.PAUSED if row["pause_requested"] else Status.QUEUED
 
-    def lose(self, lease: Lease, cause: str, retries: Retries) -> Status | None:
+    def record_lost_attempt(self, lease: Lease, cause: str, retries: Retries) -> Status | None:
         """The attempt came to nothing through no fault of the job's: try again later. Raises LeaseLost.
 
         Returns None, and changes nothing, where it was the last one or the job is to be cancelled: then it is the
@@ -530,7 +549,7 @@ class Store:
             row = _row(c, lease)
             if row["cancel_requested"] or len(row["losses"]) + 1 >= retries.attempts:
                 return None
-            status = transitions.lose(c, _held(lease), row, cause, retries)
+            status = transitions.record_lost_attempt(c, _held(lease), row, cause, retries)
         self._on_change(lease.job_id)
         return status
 
@@ -566,7 +585,7 @@ class Store:
         with self._db.write() as c:
             c.execute(lost.where(jobs.c.id.in_(job_ids)) if job_ids else lost)
 
-    def put_off_hint(self, job_id: str, older_than: float, seconds: float) -> None:
+    def defer_hint(self, job_id: str, older_than: float, seconds: float) -> None:
         """The hint of a queued job came to a worker that cannot hold it: it is due again (as in `due_hints`) in so many
         seconds.
         """
@@ -590,7 +609,7 @@ class Store:
                 done = f"after epoch {row['last_epoch']}" if row["last_epoch"] else "in its first epoch"
                 cause = f"worker {row['worker']} was lost while {row['phase']}, {done}: {why}"
                 where = and_(jobs.c.id == row["id"], jobs.c.attempt == row["attempt"], lost)
-                if status := transitions.lose(c, where, row, cause, retries):
+                if status := transitions.record_lost_attempt(c, where, row, cause, retries):
                     became[row["id"]] = status
         for job_id in became:
             self._on_change(job_id)
@@ -636,10 +655,10 @@ def _verdicts(c: Connection, job_id: str) -> frozenset[str]:
     return frozenset(data["verdict"] for data in c.execute(wanted).scalars() if not data["is_final"])
 
 
-def _wish(lease: Lease, row: Any) -> Wish | None:
+def _wish(lease: Lease, row: Any) -> ControlRequest | None:
     if row is None:
         raise _lost(lease)
-    return Wish.CANCEL if row.cancel_requested else Wish.PAUSE if row.pause_requested else None
+    return ControlRequest.CANCEL if row.cancel_requested else ControlRequest.PAUSE if row.pause_requested else None
 
 
 def _fenced(c: Connection, lease: Lease, values: Mapping[str, Any], kind: str, data: Mapping[str, Any]) -> None:

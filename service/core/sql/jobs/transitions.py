@@ -8,7 +8,17 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert
 
 from service.core.errors import NotFound
 from service.core.records.artifact_names import BEST_MODEL
-from service.core.records.job import Checkpoint, Failure, Loss, Outcome, Retries, Status, StopReason, Waste, sources
+from service.core.records.job import (
+    Checkpoint,
+    Failure,
+    LostAttempt,
+    Outcome,
+    Retries,
+    Status,
+    StopReason,
+    Waste,
+    sources,
+)
 from service.core.sql.engine import artifacts, epochs, events, jobs, now
 from service.core.sql.webhook_messages import announce
 from service.core.storage import Artifact
@@ -80,12 +90,14 @@ def queue_again(c: Connection, where: ColumnElement[bool], more: Mapping[str, An
     return change(c, where, values, "status", {"status": Status.QUEUED})
 
 
-def lose(c: Connection, where: ColumnElement[bool], row: RowMapping, cause: str, retries: Retries) -> Status | None:
+def record_lost_attempt(
+    c: Connection, where: ColumnElement[bool], row: RowMapping, cause: str, retries: Retries
+) -> Status | None:
     """An attempt was lost: the job waits and is tried again, is set aside or ended as its owner wished, or has failed.
 
     None where `where` matches nothing any more. A job that is lost once too often fails as worker_lost.
     """
-    losses = (*losses_of(row), Loss(row["attempt"], row["worker"], cause))
+    losses = (*lost_attempts_of(row), LostAttempt(row["attempt"], row["worker"], cause))
     stored = [asdict(loss) for loss in losses]
     if row["cancel_requested"]:
         done = end(c, where, Outcome(Status.CANCELLED, StopReason.CANCELLED))
@@ -101,7 +113,7 @@ def lose(c: Connection, where: ColumnElement[bool], row: RowMapping, cause: str,
     return Status.QUEUED if done else None
 
 
-def too_often(losses: Sequence[Loss]) -> Failure:
+def too_often(losses: Sequence[LostAttempt]) -> Failure:
     """The failure of a job whose attempts were all lost: it names what ended each of them."""
     told = "; ".join(f"attempt {loss.attempt}: {loss.cause[:SHOWN_CAUSE]}" for loss in losses)
     return Failure("infrastructure", "worker_lost", f"{len(losses)} attempts were lost. {told}")
@@ -137,9 +149,9 @@ def locked(c: Connection, tenant: str, job_id: str) -> RowMapping:
     return row
 
 
-def losses_of(row: RowMapping) -> tuple[Loss, ...]:
+def lost_attempts_of(row: RowMapping) -> tuple[LostAttempt, ...]:
     """The losses in a job's row, the oldest first."""
-    return tuple(Loss(**stored) for stored in row["losses"])
+    return tuple(LostAttempt(**stored) for stored in row["losses"])
 
 
 def checkpoints_of(row: RowMapping) -> tuple[Checkpoint, ...]:

@@ -21,7 +21,7 @@ from service.core.settings import Settings
 from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
 from service.core.sql.stored_files import missing, named, owners
-from service.core.sql.worker_registry import Registry
+from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import Artifact, LocalStorage, open_storage
 from tests.servers import Postgresql
 from tests.service.core.actions.test_retention import FAILED, House
@@ -75,11 +75,11 @@ def test_what_is_restored_is_what_was_there(house: House) -> None:
     succeeded, failed = house.job(dataset={"id": dataset}), house.job(FAILED)
     running = house.job(outcome=None)
     waiting = house.store.submit("t", house.store.get("t", running).spec)[0].id
-    Registry(house.database).greet("old:1", 60)
+    WorkerRegistry(house.database).heartbeat("old:1", 60)
     ours = id_of(house.database)
     folder = taken(house)
     other = restored(house, folder)
-    assert Registry(other.database).live_workers(1e9) == {}
+    assert WorkerRegistry(other.database).live_workers(1e9) == {}
     assert (id_of(other.database), owner_of(other.storage)) == (ours, ours)
     for job_id in (succeeded, failed):
         assert other.store.get("t", job_id) == house.store.get("t", job_id)
@@ -125,7 +125,7 @@ def test_a_checkpoint_that_is_replaced_meanwhile_is_there_in_its_newest_form(hou
         lease = replace(house.lease, checkpoints=())
         for number in (2, 3):
             last = house.put(f"jobs/{job}/a1/checkpoints/{number}/last.pt")
-            house.store.keep(lease, Checkpoint(last, None, number, None))
+            house.store.record_checkpoint(lease, Checkpoint(last, None, number, None))
         house.storage.delete(f"jobs/{job}/a1/checkpoints/1")
 
     other = restored(house, taken(house, replace_it))

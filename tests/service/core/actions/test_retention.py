@@ -24,7 +24,7 @@ from service.core.records.dataset import Contents, DatasetStatus
 from service.core.records.job import Checkpoint, Failure, Outcome, Status, StopReason
 from service.core.settings import Settings
 from service.core.spec import JobSpec
-from service.core.sql.datasets import Catalog
+from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database, datasets, events, jobs, now
 from service.core.sql.jobs.store import Store
 from service.core.storage import LocalStorage, Storage, open_storage
@@ -51,7 +51,7 @@ class House:
 
     def __init__(self, settings: Settings, database: Database, storage: Storage, folder: Path) -> None:
         self.settings, self.database, self.storage, self.folder = settings, database, storage, folder
-        self.store, self.catalog = Store(database), Catalog(database)
+        self.store, self.catalog = Store(database), DatasetStore(database)
 
     def sweep(self, **days: float) -> Counter[str]:
         given: Any = {f"keep_{what}_days": count for what, count in days.items()}
@@ -74,7 +74,7 @@ class House:
         self.store.append(lease, [epoch(1)])
         folder = f"jobs/{job_id}/a1"
         best = self.put(f"{folder}/checkpoints/1/best_model.pth")
-        self.store.keep(lease, Checkpoint(self.put(f"{folder}/checkpoints/1/last.pt"), best, 1, 1))
+        self.store.record_checkpoint(lease, Checkpoint(self.put(f"{folder}/checkpoints/1/last.pt"), best, 1, 1))
         self.put(f"{folder}/left_over.bin")
         if outcome is not None:
             is_success = outcome.status is Status.SUCCEEDED
@@ -397,7 +397,9 @@ def test_a_sweep_that_was_killed_in_the_middle_is_finished_by_the_next(
         raise Dying
 
     with monkeypatch.context() as patch:
-        patch.setattr(Store if step == "delete_job" else Catalog, "delete" if step == "delete_job" else "forget", die)
+        patch.setattr(
+            Store if step == "delete_job" else DatasetStore, "delete" if step == "delete_job" else "forget", die
+        )
         with pytest.raises(Dying):
             house.sweep(jobs=7, datasets=7)
     house.sweep(jobs=7, datasets=7)

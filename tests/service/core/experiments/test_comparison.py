@@ -28,7 +28,7 @@ def job(name: str, found: Epoch | None, split: str | None = "one", **changes: An
     return Job(
         id=name, tenant="t", spec=spec(**changes), status=Status.SUCCEEDED, phase=None,
         stop_reason=StopReason.MAX_EPOCHS, error=None, attempt=1, version=3, cancel_requested=False,
-        pause_requested=False, losses=(), releases=0, warnings=(), jobs_ahead=None, shortfall=None,
+        pause_requested=False, lost_attempts=(), releases=0, warnings=(), jobs_ahead=None, shortfall=None,
         created_at=0, started_at=0, finished_at=9, best=found, last=replace(found, epoch=6) if found else None,
         transitions=(), facts=FACTS, waste=None, test_split=None, split=split, parent=None, patch=None, advice=None,
         ablation=None, arm=None,

@@ -12,8 +12,8 @@ from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.sql.engine import Database, datasets, jobs, workers
 from service.core.sql.jobs.store import Store
-from service.core.sql.queue_stats import Census
-from service.core.sql.worker_registry import Registry
+from service.core.sql.queue_stats import QueueStats
+from service.core.sql.worker_registry import WorkerRegistry
 from tests.benchmarks.scrape import fill
 from tests.plans import plans
 
@@ -27,8 +27,8 @@ def settings(everywhere: Settings) -> Settings:
 
 
 @pytest.fixture
-def census(database: Database) -> Census:
-    return Census(database, LEASE)
+def census(database: Database) -> QueueStats:
+    return QueueStats(database, LEASE)
 
 
 def submit(store: Store, priority: int = 5, tenant: str = "t") -> str:
@@ -41,7 +41,7 @@ def backdate(database: Database, job_id: str, **values: Any) -> None:
         c.execute(update(jobs).where(jobs.c.id == job_id).values(values))
 
 
-def test_an_empty_database_counts_to_nothing(census: Census) -> None:
+def test_an_empty_database_counts_to_nothing(census: QueueStats) -> None:
     found = census.take()
     assert set(found.queued.values()) == set(found.waits.values()) == {0}
     assert list(found.queued) == list(range(10))
@@ -51,7 +51,7 @@ def test_an_empty_database_counts_to_nothing(census: Census) -> None:
 
 
 def test_jobs_of_all_tenants_are_counted_by_priority_and_status(
-    census: Census, store: Store, database: Database
+    census: QueueStats, store: Store, database: Database
 ) -> None:
     old, _, urgent = submit(store), submit(store, tenant="u"), submit(store, priority=9)
     backdate(database, old, queued_at=time.time() - 500)
@@ -70,7 +70,7 @@ def test_jobs_of_all_tenants_are_counted_by_priority_and_status(
     assert census.ended()[Status.SUCCEEDED] == 1
 
 
-def test_who_is_put_back_waits_anew(census: Census, store: Store, database: Database) -> None:
+def test_who_is_put_back_waits_anew(census: QueueStats, store: Store, database: Database) -> None:
     job_id = submit(store)
     backdate(database, job_id, queued_at=time.time() - 5000, created_at=time.time() - 5000)
     store.pause("t", job_id)
@@ -79,7 +79,7 @@ def test_who_is_put_back_waits_anew(census: Census, store: Store, database: Data
 
 
 def test_workers_are_idle_while_they_hold_no_job_and_leases_lapse(
-    census: Census, store: Store, database: Database
+    census: QueueStats, store: Store, database: Database
 ) -> None:
     for _ in range(2):
         submit(store)
@@ -98,17 +98,17 @@ def test_workers_are_idle_while_they_hold_no_job_and_leases_lapse(
     assert census.take().lapsed == 0
 
 
-def test_what_no_live_worker_can_hold_is_counted(census: Census, store: Store, database: Database) -> None:
+def test_what_no_live_worker_can_hold_is_counted(census: QueueStats, store: Store, database: Database) -> None:
     submit(store)
     store.submit("t", JobSpec.from_dict({"dataset": {"id": "digits"}, "gpus": 4, "device": "cuda"}).filled(1))
     assert census.take().unheld == 2, "there is no worker"
-    Registry(database).greet("small", LEASE, Capacity(threads=2, version="1"))
+    WorkerRegistry(database).heartbeat("small", LEASE, Capacity(threads=2, version="1"))
     assert census.take().unheld == 1
-    Registry(database).greet("large", LEASE, Capacity(gpus=4, threads=2, version="1"))
+    WorkerRegistry(database).heartbeat("large", LEASE, Capacity(gpus=4, threads=2, version="1"))
     assert census.take().unheld == 0
 
 
-def test_data_sets_are_counted_by_status(census: Census, database: Database) -> None:
+def test_data_sets_are_counted_by_status(census: QueueStats, database: Database) -> None:
     row = {"tenant": "t", "name": "n", "format": "zip", "upload": {}, "packed": [], "attempt": 0, "created_at": 1.0}
     with database.write() as c:
         c.execute(insert(datasets), [row | {"id": f"d{n}", "status": "ready" if n else "failed"} for n in range(3)])
@@ -116,7 +116,7 @@ def test_data_sets_are_counted_by_status(census: Census, database: Database) -> 
     assert {str(status): number for status, number in found.items() if number} == {"ready": 2, "failed": 1}
 
 
-def test_no_count_reads_the_table_of_jobs_as_a_whole(census: Census, database: Database) -> None:
+def test_no_count_reads_the_table_of_jobs_as_a_whole(census: QueueStats, database: Database) -> None:
     """On a table that is large enough for a planner to care."""
     fill(database, 6_000, queued=300)
     taken, ended = plans(database, census.take), plans(database, census.ended)

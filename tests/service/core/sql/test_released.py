@@ -15,7 +15,7 @@ from service.core.settings import Settings
 from service.core.sql.engine import Database
 from service.core.storage import Artifact
 from service.http.auth import DEFAULT_TENANT
-from service.services import Parts
+from service.services import Services
 from tests.conftest import Redis
 from tests.servers import POSTGRESQL, SQLITE, Postgresql
 from tests.service.core.sql.released import ENDED, EPOCHS, REVISIONS, SHA256, STATUSES, known_tables, populate
@@ -105,7 +105,7 @@ def test_all_that_a_release_has_recorded_can_be_read_and_what_waits_is_run(app: 
     assert client.delete("/v1/jobs/job_succeeded").status_code == 204
 
 
-def goes_on(parts: Parts) -> None:
+def goes_on(parts: Services) -> None:
     """The job that a lost worker held is put back, and both jobs are claimed, trained and ended."""
     assert parts.store.reap(Retries(3, 0.0)) == {"job_running": Status.QUEUED}
     for _ in range(2):

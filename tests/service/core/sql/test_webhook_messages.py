@@ -14,10 +14,10 @@ from service.core.broker.wakeups import Wakeups
 from service.core.records.plan import Limits
 from service.core.settings import Settings
 from service.core.spec import JobSpec
-from service.core.sql.datasets import Catalog
+from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
-from service.core.sql.worker_registry import Registry
+from service.core.sql.worker_registry import WorkerRegistry
 from tests.conftest import Redis
 from tests.ports import eventually, free_port
 
@@ -33,8 +33,8 @@ def hints(server: Redis) -> int:
 def parts(tmp_path: Path, url: str, database: Database, hint_seconds: float = 60) -> tuple[Submission, Dispatcher]:
     settings = Settings.from_env({"RIGHTFIT_HOME": str(tmp_path), "RIGHTFIT_HINT_SECONDS": str(hint_seconds)})
     store, queue = Store(database), HintQueue(url)
-    return Submission(store, Catalog(database), queue, Limits(10**9, 64 << 30)), Dispatcher(
-        settings, store, Registry(database), queue
+    return Submission(store, DatasetStore(database), queue, Limits(10**9, 64 << 30)), Dispatcher(
+        settings, store, WorkerRegistry(database), queue
     )
 
 
@@ -79,9 +79,9 @@ def test_lost_hints_of_a_backlog_are_sent_again_only_for_its_head(
     with redis.Redis.from_url(own_redis.url) as client:
         client.flushall()
     time.sleep(0.3)
-    Registry(database).greet("one", 60)
+    WorkerRegistry(database).heartbeat("one", 60)
     for name in ("two", "three", "four"):
-        Registry(database).greet(name, 60)
+        WorkerRegistry(database).heartbeat(name, 60)
     assert dispatcher.dispatch() == 8, "two for each of the four live workers"
     assert hints(own_redis) == 8
 
@@ -89,7 +89,7 @@ def test_lost_hints_of_a_backlog_are_sent_again_only_for_its_head(
 def test_the_dispatcher_runs_until_it_is_stopped(tmp_path: Path, own_redis: Redis, database: Database) -> None:
     submission, _ = parts(tmp_path, own_redis.url, database)
     settings = Settings.from_env({"RIGHTFIT_HOME": str(tmp_path), "RIGHTFIT_DISPATCH_SECONDS": "0.1"})
-    dispatcher = Dispatcher(settings, submission.store, Registry(database), HintQueue(own_redis.url))
+    dispatcher = Dispatcher(settings, submission.store, WorkerRegistry(database), HintQueue(own_redis.url))
     job, _ = submission.submit("t", SPEC)
     submission.store.forget_hints(job.id)
     stop = threading.Event()
@@ -122,11 +122,11 @@ def test_without_redis_waits_are_short_sleeps_and_nothing_fails() -> None:
 
 
 def test_a_worker_that_is_not_seen_any_more_does_not_count(database: Database) -> None:
-    registry = Registry(database)
-    registry.greet("one", 60)
-    registry.greet("two", 60)
+    registry = WorkerRegistry(database)
+    registry.heartbeat("one", 60)
+    registry.heartbeat("two", 60)
     assert set(registry.live_workers(60)) == {"one", "two"}
-    registry.farewell("one")
+    registry.deregister("one")
     assert set(registry.live_workers(60)) == {"two"}
     time.sleep(0.05)
     assert registry.live_workers(0.01) == {}

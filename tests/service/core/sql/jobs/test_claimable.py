@@ -10,7 +10,7 @@ from service.core.records.capacity import Capacity, Needs, shortfall
 from service.core.spec import JobSpec
 from service.core.sql.engine import Database, jobs
 from service.core.sql.jobs.store import Store
-from service.core.sql.worker_registry import Registry
+from service.core.sql.worker_registry import WorkerRegistry
 
 GIB = 1 << 30
 CPU = Capacity(threads=4, memory_bytes=8 * GIB, version="1")
@@ -76,16 +76,16 @@ def test_a_queued_job_says_why_it_waits(store: Store, database: Database) -> Non
     def told() -> str | None:
         return store.get("t", job_id).shortfall
 
-    job_id, registry = submit(store, {"gpus": 2, "device": "cuda"}, GIB), Registry(database)
+    job_id, registry = submit(store, {"gpus": 2, "device": "cuda"}, GIB), WorkerRegistry(database)
     assert told() == "no worker is alive"
-    registry.greet("small", 60, CPU)
+    registry.heartbeat("small", 60, CPU)
     assert told() == "no live worker can hold it; the largest has no GPU"
-    registry.greet("larger", 60, GPU)
+    registry.heartbeat("larger", 60, GPU)
     assert told() == "no live worker can hold it; the largest has 1 of 2 GPUs"
-    registry.greet("large", 60, MANY)
+    registry.heartbeat("large", 60, MANY)
     assert told() is None
     assert registry.live_workers(60) == {"small": CPU, "larger": GPU, "large": MANY}
-    registry.farewell("large")
+    registry.deregister("large")
     assert told() is not None
     store.claim("w", 60, MANY)
     assert told() is None, "it runs"
@@ -116,7 +116,7 @@ def test_an_older_worker_is_taken_for_one_that_can_hold_what_a_single_process_tr
 def test_a_hint_that_came_to_the_wrong_worker_is_due_again_after_a_while(store: Store, database: Database) -> None:
     job_id = submit(store, {})
     assert store.due_hints(4, 60) == ()
-    store.put_off_hint(job_id, 60, 5)
+    store.defer_hint(job_id, 60, 5)
     assert store.due_hints(4, 60) == ()
     with database.write() as c:
         c.execute(update(jobs).values(hinted_at=jobs.c.hinted_at - 6))

@@ -9,7 +9,17 @@ import pytest
 
 from service.core.errors import Conflict, KeyReused, LeaseLost, NotFound
 from service.core.records.epoch import Epoch
-from service.core.records.job import Checkpoint, Failure, Job, Outcome, Phase, Retries, Status, StopReason, Wish
+from service.core.records.job import (
+    Checkpoint,
+    ControlRequest,
+    Failure,
+    Job,
+    Outcome,
+    Phase,
+    Retries,
+    Status,
+    StopReason,
+)
 from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.sql.engine import Database, metadata
@@ -63,7 +73,7 @@ def test_a_job_lives_from_the_queue_to_its_result(store: Store) -> None:
     assert (job.status, job.attempt, job.jobs_ahead, job.progress.epoch) == (Status.QUEUED, 0, 0, 0)
     lease = claim(store)
     assert (lease.job_id, lease.attempt, JobSpec.from_dict(lease.spec)) == (job.id, 1, job.spec)
-    store.enter(lease, Phase.TRAINING)
+    store.set_phase(lease, Phase.TRAINING)
     store.append(lease, [epoch(1), epoch(2), epoch(3, improved=False)])
     running = store.get("t", job.id)
     assert (running.status, running.phase, running.jobs_ahead) == (Status.RUNNING, Phase.TRAINING, None)
@@ -128,13 +138,13 @@ def test_an_old_attempt_can_write_nothing(store: Store) -> None:
     before = store.get("t", job.id)
     for write in (
         lambda: store.append(old, [epoch(2)]),
-        lambda: store.enter(old, Phase.FINALIZING),
+        lambda: store.set_phase(old, Phase.FINALIZING),
         lambda: store.finish(old, SUCCESS, [MODEL]),
         lambda: store.release(old, is_leaving=True),
         lambda: store.renew(old, 60),
-        lambda: store.keep(old, checkpoint(1)),
+        lambda: store.record_checkpoint(old, checkpoint(1)),
         lambda: store.rewind(old, None),
-        lambda: store.lose(old, "it fell", RETRIES),
+        lambda: store.record_lost_attempt(old, "it fell", RETRIES),
         lambda: store.wish(old),
     ):
         with pytest.raises(LeaseLost):
@@ -157,11 +167,17 @@ def test_a_released_job_is_queued_again_with_all_that_it_has_done(store: Store) 
     job = submit(store)
     lease = claim(store)
     store.append(lease, [epoch(1), epoch(2), epoch(3, improved=False)])
-    store.keep(lease, checkpoint(2))
+    store.record_checkpoint(lease, checkpoint(2))
     assert store.release(lease, is_leaving=True) is Status.QUEUED
     back = store.get("t", job.id)
     assert back.last is not None
-    assert (back.status, back.last.epoch, back.phase, back.releases, back.losses) == (Status.QUEUED, 3, None, 1, ())
+    assert (back.status, back.last.epoch, back.phase, back.releases, back.lost_attempts) == (
+        Status.QUEUED,
+        3,
+        None,
+        1,
+        (),
+    )
     assert store.due_hints(window=4, older_than=60) == (job.id,)
     again = claim(store)
     assert [kept.epochs for kept in again.checkpoints] == [2]
@@ -189,8 +205,8 @@ def test_a_running_job_is_asked_to_stop_and_cannot_be_released_any_more(store: S
     lease = claim(store)
     assert store.renew(lease, 60) is None
     assert store.cancel("t", job.id)[0].status is Status.RUNNING
-    assert store.renew(lease, 60) is Wish.CANCEL
-    assert store.wish(lease) is Wish.CANCEL
+    assert store.renew(lease, 60) is ControlRequest.CANCEL
+    assert store.wish(lease) is ControlRequest.CANCEL
     assert store.cancel("t", job.id)[1] is False
     assert store.release(lease, is_leaving=True) is None, "it is the worker's to finish, with its best model"
     assert store.get("t", job.id).status is Status.RUNNING
@@ -305,7 +321,7 @@ def test_jobs_that_no_worker_holds_any_more_are_put_back_or_ended(store: Store) 
 def test_only_the_last_two_checkpoints_are_kept(store: Store) -> None:
     submit(store)
     lease = claim(store)
-    dropped = [[old.epochs for old in store.keep(lease, checkpoint(n))] for n in (1, 2, 3, 4)]
+    dropped = [[old.epochs for old in store.record_checkpoint(lease, checkpoint(n))] for n in (1, 2, 3, 4)]
     assert dropped == [[], [], [1], [2]]
     assert [kept.epochs for kept in store.checkpoints(lease.job_id)] == [4, 3]
 
@@ -334,7 +350,7 @@ def test_a_lapsed_lease_is_put_back_with_its_cause_and_waits(store: Store) -> No
     store.append(lease, [epoch(1)])
     assert store.reap(Retries(attempts=3, backoff_seconds=60)) == {job.id: Status.QUEUED}
     back = store.get("t", job.id)
-    (loss,) = back.losses
+    (loss,) = back.lost_attempts
     assert (loss.attempt, loss.worker) == (1, "host:1")
     assert "after epoch 1" in loss.cause
     assert back.releases == 0
@@ -356,7 +372,7 @@ def test_a_job_that_is_lost_too_often_fails_with_all_causes_and_keeps_its_best_m
         lease = store.claim(f"host:{number}", 60)
         assert lease is not None
         store.append(lease, [epoch(1), epoch(2)])
-        store.keep(lease, checkpoint(1))
+        store.record_checkpoint(lease, checkpoint(1))
         store.renew(lease, -1)
         became = store.reap(RETRIES)
     assert became == {job.id: Status.FAILED}
@@ -390,7 +406,7 @@ def test_many_reapers_put_a_job_back_once(store: Store) -> None:
     with ThreadPoolExecutor(6) as pool:
         became = [one for one in pool.map(reap, range(6)) if one]
     assert became == [{job.id: Status.QUEUED}]
-    assert len(store.get("t", job.id).losses) == 1
+    assert len(store.get("t", job.id).lost_attempts) == 1
 
 
 def test_a_queued_job_is_paused_and_resumed(store: Store) -> None:
@@ -410,8 +426,8 @@ def test_a_running_job_is_paused_by_its_worker_and_goes_on_from_its_checkpoint(s
     lease = claim(store)
     asked, changed = store.pause("t", job.id)
     assert (asked.status, asked.pause_requested, changed) == (Status.RUNNING, True, True)
-    assert store.wish(lease) is Wish.PAUSE
-    store.keep(lease, checkpoint(1))
+    assert store.wish(lease) is ControlRequest.PAUSE
+    store.record_checkpoint(lease, checkpoint(1))
     assert store.release(lease, is_leaving=True) is Status.PAUSED
     paused = store.get("t", job.id)
     assert (paused.status, paused.pause_requested, paused.releases) == (Status.PAUSED, False, 0)
@@ -427,7 +443,7 @@ def test_a_wish_to_pause_can_be_taken_back(store: Store) -> None:
     assert store.wish(lease) is None
     store.pause("t", job.id)
     store.cancel("t", job.id)
-    assert store.wish(lease) is Wish.CANCEL
+    assert store.wish(lease) is ControlRequest.CANCEL
     for action in (store.pause, store.resume):
         with pytest.raises(Conflict, match="being cancelled"):
             action("t", job.id)
@@ -437,7 +453,7 @@ def test_a_paused_job_that_is_cancelled_keeps_the_best_model_of_its_checkpoint(s
     job = submit(store)
     lease = claim(store)
     store.append(lease, [epoch(1)])
-    store.keep(lease, checkpoint(1))
+    store.record_checkpoint(lease, checkpoint(1))
     store.pause("t", job.id)
     store.release(lease, is_leaving=True)
     cancelled, _ = store.cancel("t", job.id)
@@ -458,7 +474,7 @@ def test_a_failed_job_is_retried_from_where_its_fault_lies(store: Store, origin:
     job = submit(store)
     lease = claim(store)
     store.append(lease, [epoch(1), epoch(2)])
-    store.keep(lease, checkpoint(2))
+    store.record_checkpoint(lease, checkpoint(2))
     failure = Failure(origin, "x", "y")
     store.finish(lease, Outcome(Status.FAILED, StopReason.INTERNAL_ERROR, failure), [MODEL])
     again, changed = store.retry("t", job.id)
@@ -516,7 +532,7 @@ def test_no_statement_reads_a_whole_table(store: Store, database: Database) -> N
         lambda: store.list("t", 10, statuses=[Status.QUEUED]),
         lambda: store.list("t", 10, wanted_labels=[("a", "b")]),
         lambda: store.append(lease, [epoch(1)]),
-        lambda: store.keep(lease, checkpoint(1)),
+        lambda: store.record_checkpoint(lease, checkpoint(1)),
         lambda: store.rewind(lease, None),
         lambda: store.renew(lease, 60),
         lambda: store.wish(lease),
