@@ -31,7 +31,7 @@ from tests.golden.scoring import history
 
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}}
 OTHERS = ("index", "tutorial", "cookbook", "reference", "running", "verdicts")
-OPERATORS = ("deploying", "watching", "years", "security", "load")  # to which the page on running it leads
+OPERATORS = ("deploying", "monitoring", "operations", "security", "load")  # to which the page on running it leads
 PAGES = [*(f"/docs/{name}" for name in (*OTHERS, *OPERATORS)), *(f"/docs/verdicts/{verdict}" for verdict in Verdict)]
 CURE = re.compile(r"(?:^\d+\. |, and |, )`([a-z0-9_]+)` (sets|changes no field)", re.MULTILINE)
 FORK = ["curl", "-s", "-X", "POST", "$JOB/fork", "-H", "Content-Type: application/json", "-d"]
@@ -179,7 +179,7 @@ def test_the_index_lists_every_verdict_and_its_addresses_are_two(client: FlaskCl
     assert client.get("/docs/verdicts/").data == client.get("/docs/verdicts").data
 
 
-@pytest.mark.parametrize("name", ["index", "tutorial", "cookbook", "years", "security", "load"])
+@pytest.mark.parametrize("name", ["index", "tutorial", "cookbook", "operations", "security", "load"])
 def test_the_other_pages_have_no_html_and_name_only_the_service_itself(name: str) -> None:
     words = (FOLDER / f"{name}.md").read_text("utf-8")
     assert set(re.findall(r"https?://[0-9a-z.:]+", words)) <= {"http://127.0.0.1:8000", "http://192.168.0.7"}
