@@ -227,6 +227,13 @@ def test_the_api_page_keeps_its_own_policy(client: FlaskClient) -> None:
     assert "script-src 'self' 'unsafe-inline'" in policy
 
 
+@pytest.mark.parametrize(("old", "new"), [("years", "operations"), ("watching", "monitoring")])
+def test_old_addresses_redirect_permanently(client: FlaskClient, old: str, new: str) -> None:
+    answer = client.get(f"/docs/{old}", environ_overrides={"SCRIPT_NAME": "/fit"})
+    assert (answer.status_code, answer.headers["Location"]) == (301, f"/fit/docs/{new}")
+    assert client.get(f"/docs/{old}", follow_redirects=True).data == client.get(f"/docs/{new}").data
+
+
 def test_behind_a_prefix_the_links_have_it(client: FlaskClient) -> None:
     page = Page(client.get("/docs/verdicts", environ_overrides={"SCRIPT_NAME": "/fit"}).text)
     assert all(address.startswith("/fit/") for address in page.all("a", "href") + page.all("link", "href"))
