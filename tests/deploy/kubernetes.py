@@ -1,4 +1,4 @@
-"""The overlays as they are built, and what is in them."""
+"""Builds the overlays and finds objects in them."""
 
 import copy
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def one(overlay: str, kind: str, name: str) -> Manifest:
 
 
 def pods(overlay: str) -> Iterator[tuple[str, dict[str, Any], dict[str, str]]]:
-    """Each pod's owner, specification and labels."""
+    """The owner, specification and labels of each pod."""
     for manifest in manifests(overlay):
         if "template" in manifest.get("spec", {}):
             template = manifest["spec"]["template"]
@@ -45,12 +45,12 @@ def volume(overlay: str, name: str, of: str) -> dict[str, Any]:
 
 
 def secrets() -> dict[str, dict[str, str]]:
-    """The keys and values of the example, by secret."""
+    """The keys and values of the example, by name of the secret."""
     return {m["metadata"]["name"]: m["stringData"] for m in validate.documents(SECRETS.read_text())}
 
 
 def settings_of(overlay: str, name: str) -> Settings:
-    """What the container of that name reads, with the secrets of the example."""
+    """The settings that this container reads, with the secrets of the example."""
     target = "worker" if name == "rightfit-worker" else "api"
     return Settings.from_env(dockerfile.environment(target) | configured(overlay) | secrets()["rightfit-secrets"])
 
