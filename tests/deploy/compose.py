@@ -18,12 +18,12 @@ EXAMPLE = dict(line.split("=", 1) for line in _LINES if line and line[0] != "#")
 
 def filled(text: str) -> str:
     """The text with its variables filled in. Passwords become `secret`."""
-    return VARIABLE.sub(lambda found: EXAMPLE[found[1]] or "secret", text)
+    return VARIABLE.sub(lambda match: EXAMPLE[match[1]] or "secret", text)
 
 
 def services(file: str = "compose.yaml") -> dict[str, dict[str, Any]]:
-    made: dict[str, dict[str, Any]] = yaml.safe_load(filled((FOLDER / file).read_text()))["services"]
-    return made
+    parsed: dict[str, dict[str, Any]] = yaml.safe_load(filled((FOLDER / file).read_text()))["services"]
+    return parsed
 
 
 def settings_of(name: str) -> Settings:

@@ -22,8 +22,8 @@ class Instruction(NamedTuple):
     def command(self) -> list[str]:
         """The words of an instruction in exec form, without options. Raises ValueError for shell form."""
         words = self.words
-        while found := OPTION.match(words):
-            words = words[found.end() :]
+        while match := OPTION.match(words):
+            words = words[match.end() :]
         parsed: list[str] = json.loads(words.removeprefix("CMD "))
         return parsed
 
@@ -45,10 +45,10 @@ def read() -> dict[str, Stage]:
     name = ""
     for instruction in _instructions(FILE.read_text()):
         if instruction.name == "FROM":
-            found = FROM.fullmatch(instruction.words)
-            assert found, "every stage has a name"
-            name = found[2]
-            stages[name] = Stage(found[1], ())
+            match = FROM.fullmatch(instruction.words)
+            assert match, "every stage has a name"
+            name = match[2]
+            stages[name] = Stage(match[1], ())
         elif name:
             stages[name] = Stage(stages[name].base, (*stages[name].instructions, instruction))
     return stages
@@ -62,11 +62,11 @@ def inherited(stages: dict[str, Stage], target: str) -> tuple[Instruction, ...]:
 
 def environment(target: str) -> dict[str, str]:
     """The environment variables in the containers of a target."""
-    made: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for instruction in inherited(read(), target):
         if instruction.name == "ENV":
-            made |= instruction.pairs
-    return made
+            variables |= instruction.pairs
+    return variables
 
 
 def command(target: str) -> list[str]:

@@ -23,9 +23,9 @@ UNITS = {"s": 1, "m": 60, "Mi": 1 << 20, "Gi": 1 << 30, "mb": 1 << 20, "gb": 1 <
 
 def in_units(text: str) -> int:
     """The seconds of a duration or the bytes of a size in a manifest: 3m, 16Mi, 1gb."""
-    found = re.fullmatch(r"(\d+)([A-Za-z]+)", text)
-    assert found, text
-    return int(found[1]) * UNITS[found[2]]
+    match = re.fullmatch(r"(\d+)([A-Za-z]+)", text)
+    assert match, text
+    return int(match[1]) * UNITS[match[2]]
 
 
 def stopping_seconds(stop_seconds: float) -> float:

@@ -21,8 +21,8 @@ def manifests(overlay: str) -> list[Manifest]:
 
 
 def one(overlay: str, kind: str, name: str) -> Manifest:
-    (found,) = (m for m in manifests(overlay) if m["kind"] == kind and m["metadata"]["name"] == name)
-    return found
+    (manifest,) = (m for m in manifests(overlay) if m["kind"] == kind and m["metadata"]["name"] == name)
+    return manifest
 
 
 def pods(overlay: str) -> Iterator[tuple[str, dict[str, Any], dict[str, str]]]:
@@ -34,14 +34,14 @@ def pods(overlay: str) -> Iterator[tuple[str, dict[str, Any], dict[str, str]]]:
 
 
 def container(overlay: str, name: str) -> dict[str, Any]:
-    (found,) = (spec["containers"][0] for owner, spec, _ in pods(overlay) if owner == name)
-    return dict(found)
+    (only,) = (spec["containers"][0] for owner, spec, _ in pods(overlay) if owner == name)
+    return dict(only)
 
 
 def volume(overlay: str, name: str, of: str) -> dict[str, Any]:
     (spec,) = (spec for owner, spec, _ in pods(overlay) if owner == name)
-    (found,) = (v["emptyDir"] for v in spec["volumes"] if v["name"] == of)
-    return dict(found)
+    (directory,) = (v["emptyDir"] for v in spec["volumes"] if v["name"] == of)
+    return dict(directory)
 
 
 def secrets() -> dict[str, dict[str, str]]:
@@ -56,5 +56,5 @@ def settings_of(overlay: str, name: str) -> Settings:
 
 
 def configured(overlay: str) -> dict[str, str]:
-    (found,) = (m["data"] for m in manifests(overlay) if m["kind"] == "ConfigMap")
-    return dict(found)
+    (data,) = (m["data"] for m in manifests(overlay) if m["kind"] == "ConfigMap")
+    return dict(data)

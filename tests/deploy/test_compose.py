@@ -73,25 +73,25 @@ def test_stateful_services_are_internal_and_use_named_volumes() -> None:
 
 
 def test_services_wait_for_dependencies_and_have_health_checks() -> None:
-    made = services()
-    stays = made.keys() - ONCE
-    watched = {name for name in stays if "healthcheck" in made[name]} | {"api", "worker"}  # by their images
+    by_name = services()
+    stays = by_name.keys() - ONCE
+    watched = {name for name in stays if "healthcheck" in by_name[name]} | {"api", "worker"}  # by their images
     assert watched == stays
-    for service in made.values():
+    for service in by_name.values():
         for needed, how in service.get("depends_on", {}).items():
             expected = "service_completed_successfully" if needed in ONCE else "service_healthy"
             assert how == {"condition": expected}
-    assert {"migrate", "redis", "s3"} == made["api"]["depends_on"].keys() == made["worker"]["depends_on"].keys()
+    assert {"migrate", "redis", "s3"} == by_name["api"]["depends_on"].keys() == by_name["worker"]["depends_on"].keys()
 
 
 def test_the_store_has_the_configured_bucket_and_key() -> None:
-    made, api = services(), services()["api"]["environment"]
+    by_name, api = services(), services()["api"]["environment"]
     bucket = S3_URL.fullmatch(api["RIGHTFIT_STORAGE_URL"])
     assert bucket
-    assert made["bucket"]["entrypoint"][-1] == f"{made['s3']['command'][-1]}/{bucket[1]}"
-    assert made["bucket"]["volumes"] == made["s3"]["volumes"]
-    assert made["s3"]["environment"]["ROOT_ACCESS_KEY"] == api["AWS_ACCESS_KEY_ID"]
-    assert made["s3"]["environment"]["ROOT_SECRET_KEY"] == api["AWS_SECRET_ACCESS_KEY"]
+    assert by_name["bucket"]["entrypoint"][-1] == f"{by_name['s3']['command'][-1]}/{bucket[1]}"
+    assert by_name["bucket"]["volumes"] == by_name["s3"]["volumes"]
+    assert by_name["s3"]["environment"]["ROOT_ACCESS_KEY"] == api["AWS_ACCESS_KEY_ID"]
+    assert by_name["s3"]["environment"]["ROOT_SECRET_KEY"] == api["AWS_SECRET_ACCESS_KEY"]
 
 
 def test_services_have_enough_time_to_stop() -> None:

@@ -25,7 +25,7 @@ def lock_of(target: str) -> set[str]:
     """The names of the locks that are installed into the image of a target."""
     stages = dockerfile.read()
     copied = [re.match(r"--from=(\S+)", i.words) for i in dockerfile.inherited(stages, target) if i.name == "COPY"]
-    runs = [i.words for found in copied if found for i in dockerfile.inherited(stages, found[1]) if i.name == "RUN"]
+    runs = [i.words for match in copied if match for i in dockerfile.inherited(stages, match[1]) if i.name == "RUN"]
     return {lock for words in runs for lock in re.findall(r"uv pip sync .*locks/(\w+)\.txt", words)}
 
 
@@ -100,20 +100,20 @@ def test_an_image_has_a_numeric_user_exec_commands_and_labels(target: str) -> No
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_an_image_writes_only_to_its_home_and_tmp(target: str) -> None:
-    made = dockerfile.environment(target)
-    assert dockerfile.last(target, "VOLUME").words == made["RIGHTFIT_HOME"] == made["HOME"]
-    assert made["MPLCONFIGDIR"].startswith("/tmp/")  # noqa: S108
-    assert made["TORCHINDUCTOR_CACHE_DIR"].startswith(made["HOME"])
-    assert made["PYTHONDONTWRITEBYTECODE"] == "1"
+    variables = dockerfile.environment(target)
+    assert dockerfile.last(target, "VOLUME").words == variables["RIGHTFIT_HOME"] == variables["HOME"]
+    assert variables["MPLCONFIGDIR"].startswith("/tmp/")  # noqa: S108
+    assert variables["TORCHINDUCTOR_CACHE_DIR"].startswith(variables["HOME"])
+    assert variables["PYTHONDONTWRITEBYTECODE"] == "1"
     assert dockerfile.environment("builder")["UV_COMPILE_BYTECODE"] == "1"
 
 
 def test_the_project_supports_the_python_of_the_images() -> None:
-    found = re.search(r"^ARG PYTHON=(\d+)\.(\d+)-slim", dockerfile.FILE.read_text(), re.MULTILINE)
-    assert found
+    match = re.search(r"^ARG PYTHON=(\d+)\.(\d+)-slim", dockerfile.FILE.read_text(), re.MULTILINE)
+    assert match
     supported = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
     major, minor = map(int, supported.removeprefix(">=").split("."))
-    assert (int(found[1]), int(found[2])) >= (major, minor)
+    assert (int(match[1]), int(match[2])) >= (major, minor)
 
 
 def test_a_bad_dockerfile_fails_the_linter(tmp_path: Path) -> None:

@@ -98,9 +98,11 @@ class Builder:
             shutil.copytree(path, where) if path.is_dir() else shutil.copy(path, where)
 
     def _environment(self, name: str) -> dict[str, str]:
-        made = {n: v.replace("/opt/rightfit", str(self.installed)) for n, v in dockerfile.environment(name).items()}
-        made.pop("UV_NO_CACHE")  # use the cache of this machine
-        return os.environ | made | {"PATH": f"{self._folder}/python/bin:{os.environ['PATH']}"}
+        variables = {
+            n: v.replace("/opt/rightfit", str(self.installed)) for n, v in dockerfile.environment(name).items()
+        }
+        variables.pop("UV_NO_CACHE")  # use the cache of this machine
+        return os.environ | variables | {"PATH": f"{self._folder}/python/bin:{os.environ['PATH']}"}
 
 
 @pytest.mark.long

@@ -64,13 +64,13 @@ def test_the_overlay_in_the_docs_builds_and_is_valid(tmp_path: Path) -> None:
     (tmp_path / "rightfit").mkdir()
     shutil.copytree(KUBERNETES, tmp_path / "rightfit" / "deploy" / "kubernetes")
     (tmp_path / "kustomization.yaml").write_text(shown)
-    made = validate.built(tmp_path)
-    for manifest in made:
+    built = validate.built(tmp_path)
+    for manifest in built:
         validate.check(manifest)
-    (settings,) = (m["data"] for m in made if m["kind"] == "ConfigMap")
+    (settings,) = (m["data"] for m in built if m["kind"] == "ConfigMap")
     addresses = {"RIGHTFIT_STORAGE_URL": "s3://bucket/prefix", "AWS_ENDPOINT_URL": "http://s3.storage.svc:7070"}
     assert settings == configured("gpu") | addresses
-    images = {m["spec"]["template"]["spec"]["containers"][0]["image"] for m in made if "template" in m.get("spec", ())}
+    images = {m["spec"]["template"]["spec"]["containers"][0]["image"] for m in built if "template" in m.get("spec", ())}
     assert images == {f"registry.example/rightfit-{target}:{VERSION}" for target in ("api", "worker")}
 
 
@@ -78,9 +78,9 @@ def test_the_overlay_in_the_docs_builds_and_is_valid(tmp_path: Path) -> None:
 def test_a_pod_is_restricted_and_writes_only_to_its_volumes(overlay: str) -> None:
     labels = one(overlay, "Namespace", "rightfit")["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
-    found = list(pods(overlay))
-    assert len(found) == 3
-    for _, spec, _ in found:
+    all_pods = list(pods(overlay))
+    assert len(all_pods) == 3
+    for _, spec, _ in all_pods:
         user, group = map(int, dockerfile.last("api", "USER").words.split(":"))
         of_pod = {"runAsNonRoot": True, "runAsUser": user, "runAsGroup": group, "fsGroup": group}
         assert spec["securityContext"] == of_pod | {"seccompProfile": {"type": "RuntimeDefault"}}
@@ -177,13 +177,13 @@ def test_the_probes_use_the_port_of_the_image(overlay: str, name: str, target: s
 
 @EVERY
 def test_services_budgets_scalers_and_policies_match_pods(overlay: str) -> None:
-    labels = {owner: found for owner, _, found in pods(overlay)}
+    labels = {owner: given for owner, _, given in pods(overlay)}
     ports = {port["name"] for _, spec, _ in pods(overlay) for port in spec["containers"][0].get("ports", ())}
     for manifest in manifests(overlay):
         spec, kind = manifest.get("spec", {}), manifest["kind"]
         selector = spec.get("podSelector", spec.get("selector", {}))
-        wanted = selector.get("matchLabels", {} if kind == "NetworkPolicy" else selector)
-        assert any(wanted.items() <= found.items() for found in labels.values()), manifest
+        selected = selector.get("matchLabels", {} if kind == "NetworkPolicy" else selector)
+        assert any(selected.items() <= given.items() for given in labels.values()), manifest
         if kind == "Service":
             assert {port["targetPort"] for port in spec["ports"]} <= ports
         if target := spec.get("scaleTargetRef"):
