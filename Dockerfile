@@ -1,12 +1,12 @@
 # The images of the service, one target each:
 #
 #   docker build --target api    --tag rightfit-api:0.1.0 .       no torch
-#   docker build --target worker --tag rightfit-worker:0.1.0 .    torch's wheels carry CUDA: the host gives the driver alone
+#   docker build --target worker --tag rightfit-worker:0.1.0 .    with CUDA; the host provides the driver
 #
-# Everything is installed from hash-locked requirements, without a compiler and with the bytecode made here. The images
-# run as a user without rights, on a read-only root file system: they write to /tmp, /dev/shm and RIGHTFIT_HOME.
+# All packages come from hash-locked requirements, without a compiler. The bytecode is compiled here. The images run as
+# an unprivileged user on a read-only root file system. They write only to /tmp, /dev/shm and RIGHTFIT_HOME.
 
-# The version that the tests run on. A digest may follow the tag: 3.11-slim-trixie@sha256:…
+# The Python version of the tests. A digest may follow the tag: 3.11-slim-trixie@sha256:…
 ARG PYTHON=3.11-slim-trixie
 
 FROM python:${PYTHON} AS builder
@@ -16,7 +16,7 @@ COPY deploy/locks/setup.txt locks/
 RUN pip install --no-cache-dir --require-hashes --requirement locks/setup.txt && uv venv /opt/rightfit
 ENV VIRTUAL_ENV=/opt/rightfit
 
-# Our own code: one wheel for both images. What builds it is locked as well, and stays in this stage.
+# Rightfit itself: one wheel for both images. The build requirements are locked too, and stay in this stage.
 FROM builder AS wheel
 COPY deploy/locks/dev.txt locks/
 COPY LICENSE README.md pyproject.toml ./
@@ -24,7 +24,7 @@ COPY service service
 COPY workers workers
 RUN uv build --wheel --require-hashes --build-constraints locks/dev.txt --out-dir dist
 
-# The requirements come before our code: a change of the code leaves their layer, some gigabytes, as it was.
+# Requirements come first, so that a change of the code does not rebuild their layer of some gigabytes.
 FROM builder AS api-packages
 COPY deploy/locks/api.txt locks/
 RUN uv pip sync --require-hashes --only-binary :all: locks/api.txt
@@ -44,7 +44,7 @@ LABEL org.opencontainers.image.version="0.1.0" \
 RUN groupadd --gid 10001 rightfit \
     && useradd --uid 10001 --gid 10001 --no-log-init --home-dir /var/lib/rightfit --no-create-home rightfit \
     && install --directory --owner 10001 --group 10001 --mode 750 /var/lib/rightfit
-# HOME takes what torch downloads and compiles; what matplotlib keeps may be lost.
+# HOME holds torch's downloads and compiled code. The cache of matplotlib may be lost.
 ENV PATH=/opt/rightfit/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
@@ -53,34 +53,34 @@ ENV PATH=/opt/rightfit/bin:$PATH \
     TORCHINDUCTOR_CACHE_DIR=/var/lib/rightfit/torchinductor \
     RIGHTFIT_HOME=/var/lib/rightfit
 VOLUME /var/lib/rightfit
-# Python looks for modules where it is started: not where it writes.
+# Python imports modules from the working directory, so it must not be a writable folder.
 WORKDIR /opt/rightfit
-# By number: Kubernetes cannot tell from a name that it is not root.
+# A number, because Kubernetes cannot verify from a name that the user is not root.
 USER 10001:10001
 STOPSIGNAL SIGTERM
 
-# No compiler is in it: a job with `compile: on` needs an image of yours, built FROM this one, that has g++.
+# There is no compiler. For jobs with `compile: on`, build your own image FROM this one with g++.
 FROM runtime AS worker
 LABEL org.opencontainers.image.title="Rightfit worker" \
-      org.opencontainers.image.description="Trains the jobs of Rightfit, one at a time"
+      org.opencontainers.image.description="Trains Rightfit jobs, one at a time"
 COPY --from=worker-packages /opt/rightfit /opt/rightfit
 ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     RIGHTFIT_METRICS_PORT=9100
 EXPOSE 9100
-# The first look is late: a cold disk takes minutes to read torch.
+# The start period is long, because reading torch from a cold disk takes minutes.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=5m --retries=3 CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['RIGHTFIT_METRICS_PORT']), timeout=4); c.request('GET', '/livez'); sys.exit(c.getresponse().status != 200)"]
 CMD ["python", "-m", "workers"]
 
 FROM runtime AS api
 LABEL org.opencontainers.image.title="Rightfit API" \
-      org.opencontainers.image.description="The API, the pages and the command of Rightfit"
+      org.opencontainers.image.description="The API, the pages and the rightfit command"
 COPY deploy/gunicorn.conf.py /etc/rightfit/gunicorn.conf.py
 COPY --from=api-packages /opt/rightfit /opt/rightfit
-# Beyond loopback it serves with keys only.
+# The image listens on all addresses, so it requires keys.
 ENV RIGHTFIT_AUTH=keys \
     RIGHTFIT_HOST=0.0.0.0 \
     RIGHTFIT_PORT=8000
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=1m --retries=3 CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['RIGHTFIT_PORT']), timeout=4); c.request('GET', '/livez'); sys.exit(c.getresponse().status != 200)"]
-# In /dev/shm the sign of life of gunicorn's processes never waits for a disk.
+# The heartbeat files of gunicorn are in /dev/shm, so they never wait for a disk.
 CMD ["gunicorn", "--config", "/etc/rightfit/gunicorn.conf.py", "--worker-tmp-dir", "/dev/shm", "service.wsgi:app"]

@@ -1,5 +1,5 @@
-# Every target sets itself up: a virtual environment in .venv, installed from the hash-locked requirements in
-# deploy/locks, and again only when a lock changes.
+# Every target installs what it needs: a virtual environment in .venv with the hash-locked requirements of deploy/locks.
+# It is updated only when a lock changes.
 
 PYTHON ?= python3
 PORT ?= $(or $(RIGHTFIT_PORT),8000)
@@ -17,19 +17,19 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 
 .PHONY: demo test long serve lint format bench chaos network document architectures verdicts browser promtool screenshots locks clean
 
-demo: $(READY)  ## train two models on a stack of its own and show what came of it
+demo: $(READY)  ## train two networks on a stack of its own and show the results
 	$(BIN)/rightfit demo
 
-test: $(READY)  ## the tests
+test: $(READY)  ## run the tests, without those that take minutes
 	$(BIN)/pytest $(PYTEST_SPREAD) $(PYTEST_ARGS)
 
-long: $(READY) browser  ## the tests that take minutes: every page in a browser, every recipe of the cookbook
+long: $(READY) browser  ## run the slow tests: every page in a browser, every recipe of the cookbook
 	TEST_BROWSER=required $(BIN)/pytest -m long $(PYTEST_ARGS)
 
-serve: $(READY)  ## the stack on http://127.0.0.1:$(PORT) until Ctrl-C
+serve: $(READY)  ## run the stack on http://127.0.0.1:$(PORT) until Ctrl-C
 	@RIGHTFIT_PORT=$(PORT) exec $(BIN)/rightfit serve
 
-lint: $(READY) promtool  ## formatting, style, types, the direction of imports; images, manifests, dashboard and alerts
+lint: $(READY) promtool  ## check format, style, types, imports, images, manifests, dashboard and alerts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -39,53 +39,53 @@ lint: $(READY) promtool  ## formatting, style, types, the direction of imports; 
 	$(BIN)/python -m deploy.validate
 	$(BIN)/python -m deploy.monitoring.check
 
-format: $(READY)  ## mend what can be mended
+format: $(READY)  ## format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) $(BENCH_READY)  ## the same training job against what a user would pick instead; an hour
+bench: $(READY) $(BENCH_READY)  ## run the same training with Rightfit and with other tools; an hour
 	$(BIN)/python -m tests.benchmarks.bench $(BENCH_ARGS)
 
-chaos: $(READY)  ## everything that can die does, while 200 jobs run, over both databases; half an hour
+chaos: $(READY)  ## kill processes of every kind while 200 jobs run, on both databases; about an hour
 	$(BIN)/python -m tests.chaos.trial $(CHAOS_ARGS)
 
-network: $(READY)  ## two workers in network namespaces, one of them cut off for longer than a lease; as root
+network: $(READY)  ## cut one of two workers off from the network for longer than its lease; as root
 	unshare --net $(BIN)/python -m tests.network.trial
 
-document: $(READY)  ## thousands of requests made up after the API document, every answer checked against it
+document: $(READY)  ## send thousands of generated requests and check the answers against the API document
 	$(BIN)/python -m tests.document
 
-golden: $(READY)  ## how well the verdicts agree with labelled runs, and what the cures do to real ones; 15 minutes
+golden: $(READY)  ## score the verdicts on labelled runs, measure the suggestions on real runs; 15 minutes
 	$(BIN)/python -m tests.golden.scoring > tests/golden/scores.md
 	$(BIN)/python -m tests.golden.forks
 
-architectures: $(READY)  ## count torchvision's networks anew, for the plans of the API
+architectures: $(READY)  ## count the parameters of torchvision's networks again, for the plans of the API
 	$(BIN)/python -m workers.tools.describe
 
-verdicts: $(READY)  ## draw the pictures of the pages on verdicts anew
+verdicts: $(READY)  ## redraw the images of the verdict pages
 	$(BIN)/python -m tests.golden.pictures
 
-browser:  ## Debian's Chromium, for the tests of the pages, where there is none
+browser:  ## install Debian's Chromium for the browser tests, if there is none
 	command -v chromium || command -v chromium-browser || { \
 		$(AS_ROOT) apt-get update && $(AS_ROOT) apt-get install --yes --no-install-recommends chromium; }
 
-promtool: $(READY)  ## Debian's promtool, without the server that its package is for, where there is none
+promtool: $(READY)  ## download promtool from Debian's package, without the server, if there is none
 	command -v promtool || test -x $(BIN)/promtool || { folder=$$(mktemp -d) && { \
 		(cd $$folder && { apt-get download prometheus || { $(AS_ROOT) apt-get update && apt-get download prometheus; }; } && \
 			dpkg -x prometheus_*.deb .) && \
 		install $$folder/usr/bin/promtool $(BIN)/promtool || \
-		echo "no promtool: the alerts are parsed, their tests are left out"; }; rm -r $$folder; }
+		echo "promtool is not available: the alerts are parsed, but their tests are not run"; }; rm -r $$folder; }
 
-screenshots: $(READY)  ## every page at the width of a phone and of a desk, in both themes, into ./screenshots
+screenshots: $(READY)  ## save every page at two widths and in both themes to ./screenshots
 	$(BIN)/python -m tests.screenshots
 
-locks: $(READY)  ## resolve the requirements of pyproject.toml anew
+locks: $(READY)  ## resolve the requirements of pyproject.toml again
 	$(COMPILE) --extra api --extra otel pyproject.toml --output-file $(LOCKS)/api.txt
 	$(COMPILE) --extra worker --extra otel pyproject.toml --output-file $(LOCKS)/worker.txt
 	$(COMPILE) --extra api --extra worker --extra otel --extra dev pyproject.toml --output-file $(LOCKS)/dev.txt
 	$(COMPILE) --group bench --constraint $(LOCKS)/dev.txt --output-file $(LOCKS)/bench.txt
 
-clean:  ## forget the set-up
+clean:  ## remove the virtual environments
 	rm -rf .venv .venv-bench *.egg-info
 
 $(READY): $(LOCKS)/setup.txt $(LOCKS)/dev.txt

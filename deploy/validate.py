@@ -1,6 +1,6 @@
-"""`python -m deploy.validate`: builds every overlay and holds it against the schemas. Nothing is fetched.
+"""`python -m deploy.validate` builds every overlay and validates it against the schemas, offline.
 
-Strictly: a field that no schema knows is an error, and so is a kind that has none.
+The validation is strict: an unknown field is an error, and so is a kind without a schema.
 """
 
 import json
@@ -22,21 +22,21 @@ OVERLAYS = tuple(sorted(path.parent for path in KUBERNETES.glob("overlays/*/kust
 EXAMPLES = (KUBERNETES / "base" / "secrets.example.yaml",)
 KEDA = KUBERNETES / "keda.schema.json"
 KUBECTL = Path(sys.executable).parent / "kubectl"
-VERSIONS = tuple(dict.fromkeys(all_versions()))[-3:]  # so many releases of Kubernetes are maintained at a time
+VERSIONS = tuple(dict.fromkeys(all_versions()))[-3:]  # Kubernetes maintains three releases at a time
 
 Manifest = dict[str, Any]
 
 
 class Broken(Exception):
-    """An overlay cannot be built, or what was built is not what Kubernetes knows."""
+    """An overlay cannot be built, or a manifest is not valid."""
 
 
 def built(folder: Path) -> list[Manifest]:
-    """What `kubectl apply -k` would send. Raises Broken."""
-    made = subprocess.run([KUBECTL, "kustomize", folder], capture_output=True, text=True, check=False)
-    if made.returncode:
-        raise Broken(made.stderr.strip())
-    return documents(made.stdout)
+    """The manifests that `kubectl apply -k` would send. Raises Broken."""
+    process = subprocess.run([KUBECTL, "kustomize", folder], capture_output=True, text=True, check=False)
+    if process.returncode:
+        raise Broken(process.stderr.strip())
+    return documents(process.stdout)
 
 
 def documents(text: str) -> list[Manifest]:
@@ -45,7 +45,7 @@ def documents(text: str) -> list[Manifest]:
 
 
 def check(manifest: Manifest) -> None:
-    """Raises Broken for a manifest that one of the maintained releases of Kubernetes, or KEDA, would not take."""
+    """Validate a manifest against the maintained Kubernetes releases, or against KEDA. Raises Broken."""
     try:
         if str(manifest["apiVersion"]).startswith("keda.sh/"):
             _check_keda(manifest)
@@ -70,8 +70,8 @@ def _keda_validator(kind: str) -> Draft202012Validator:
     schema = json.loads(KEDA.read_text())
     if kind not in schema["$defs"]:
         raise SchemaNotFoundError(version=VERSIONS[-1], kind=kind, api_version="keda.sh")
-    of_kubernetes = schema_contents(f"kubernetes-json-schema/v{VERSIONS[-1]}-local-strict/_definitions.json", "")
-    registry: Registry[Any] = Resource.from_contents(of_kubernetes) @ Registry()
+    kubernetes_schema = schema_contents(f"kubernetes-json-schema/v{VERSIONS[-1]}-local-strict/_definitions.json", "")
+    registry: Registry[Any] = Resource.from_contents(kubernetes_schema) @ Registry()
     return Draft202012Validator(schema | {"oneOf": [{"$ref": f"#/$defs/{kind}"}]}, registry=registry)
 
 
@@ -80,7 +80,7 @@ def _name(manifest: Manifest) -> str:
 
 
 def everything() -> Iterator[tuple[str, list[Manifest]]]:
-    """Each overlay and each example by its path, with its manifests. Raises Broken."""
+    """Each overlay and each example: its path and its manifests. Raises Broken."""
     for folder in OVERLAYS:
         yield f"overlays/{folder.name}", built(folder)
     for file in EXAMPLES:
@@ -88,7 +88,7 @@ def everything() -> Iterator[tuple[str, list[Manifest]]]:
 
 
 def main() -> int:
-    """Say what is wrong with each; returns the exit status."""
+    """Print the faults of each manifest; returns the exit status."""
     faults, seen = 0, set()
     for where, manifests in everything():
         for manifest in manifests:

@@ -30,7 +30,7 @@ def test_what_does_not_parse_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_alert_is_tested_and_told_of() -> None:
     names = {rule["alert"] for rule in check.rules()}
     tests = check.TESTS.read_text()
-    page = (FOLDER / "watching.md").read_text("utf-8")
+    page = (FOLDER / "monitoring.md").read_text("utf-8")
     assert set(re.findall(r"`(Rightfit\w+)`", page)) == names
     for name in names:
         outcomes = re.findall(rf'alertname="{name}", alertstate="firing".*\n +exp_samples: .* value: (\d)', tests)

@@ -1,7 +1,7 @@
-"""`python -m deploy.monitoring.check`: the dashboard and the alerts are what Grafana and Prometheus can read.
+"""`python -m deploy.monitoring.check` checks that Grafana and Prometheus can read the dashboard and the alerts.
 
-Every expression is parsed; where promtool is at hand (on the path, or in .venv/bin after `make promtool`), it checks
-the rules and runs their tests as well.
+It parses every expression. If promtool is installed (on the path, or in .venv/bin after `make promtool`), promtool
+checks the rules and runs their tests.
 """
 
 import json
@@ -21,7 +21,7 @@ from deploy.monitoring import dashboard
 FOLDER = Path(__file__).parent
 ALERTS, TESTS = FOLDER / "alerts.yaml", FOLDER / "alerts.test.yaml"
 DASHBOARD = FOLDER / "dashboard.json"
-VARIABLES = {"$__rate_interval": "5m", "$instance": ".*"}  # Grafana's, as it might fill them in
+VARIABLES = {"$__rate_interval": "5m", "$instance": ".*"}  # example values for Grafana's variables
 METRIC = re.compile(r"\b(?:rightfit|process)_[a-z0-9_]+\b(?!\s*=)")
 
 
@@ -30,7 +30,7 @@ def rules() -> list[dict[str, Any]]:
 
 
 def expressions() -> Iterator[str]:
-    """Every PromQL expression in the alerts and on the dashboard, as Prometheus would be asked."""
+    """Every PromQL expression of the alerts and the dashboard, with the variables filled in."""
     for rule in rules():
         yield rule["expr"]
     for panel in json.loads(DASHBOARD.read_text())["panels"]:
@@ -42,47 +42,47 @@ def expressions() -> Iterator[str]:
 
 
 def named() -> set[str]:
-    """The metrics that any of them asks for."""
+    """The names of all metrics that the alerts and the dashboard use."""
     return {name for expression in expressions() for name in METRIC.findall(expression)}
 
 
 def faults() -> list[str]:
-    """What is wrong, in words."""
-    found = []
+    """One message per fault; empty if there are none."""
+    messages = []
     for expression in expressions():
         try:
             promql_parser.parse(expression)
         except ValueError as error:
-            found.append(f"{expression}: {error}")
+            messages.append(f"{expression}: {error}")
     for rule in rules():
-        lacking = {"alert", "expr", "for", "labels", "annotations"} - set(rule)
-        lacking |= {"summary", "description"} - set(rule.get("annotations", ()))
-        if lacking:
-            found.append(f"{rule.get('alert')} has no {', '.join(sorted(lacking))}")
+        missing = {"alert", "expr", "for", "labels", "annotations"} - set(rule)
+        missing |= {"summary", "description"} - set(rule.get("annotations", ()))
+        if missing:
+            messages.append(f"{rule.get('alert')} has no {', '.join(sorted(missing))}")
     if DASHBOARD.read_text() != dashboard.as_json():
-        found.append("dashboard.json is not what dashboard.py makes; run `python -m deploy.monitoring.dashboard`")
-    return found
+        messages.append("dashboard.json is out of date; run `python -m deploy.monitoring.dashboard`")
+    return messages
 
 
 def promtool() -> str | None:
-    """Where it is; None where nobody has installed it."""
+    """The path of promtool; None if it is not installed."""
     own = Path(sys.executable).with_name("promtool")
     return shutil.which("promtool") or (str(own) if own.exists() else None)
 
 
 def main() -> int:
-    found = faults()
-    for fault in found:
-        print(fault, file=sys.stderr)
+    messages = faults()
+    for message in messages:
+        print(message, file=sys.stderr)
     tool = promtool()
     if tool is None:
-        print("promtool is not there (`make promtool`): the alerts were parsed, their tests were not run")
-        return bool(found)
-    checked = [
+        print("promtool is not installed (`make promtool`): the alerts were parsed, but their tests were not run")
+        return bool(messages)
+    statuses = [
         subprocess.run([tool, *words], cwd=FOLDER, check=False).returncode
         for words in (["check", "rules", ALERTS.name], ["test", "rules", TESTS.name])
     ]
-    return bool(found or any(checked))
+    return bool(messages or any(statuses))
 
 
 if __name__ == "__main__":

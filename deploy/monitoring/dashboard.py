@@ -1,10 +1,10 @@
-"""The Grafana dashboard: `python -m deploy.monitoring.dashboard` writes dashboard.json beside this file.
+"""The Grafana dashboard. `python -m deploy.monitoring.dashboard` writes dashboard.json beside this file.
 
-The gauges of the queue come from SQL and are the same on every API, hence max; what is counted where it happens is
-added up, hence sum.
+The gauges of the queue come from SQL and are the same on every API, hence max. Other metrics are local to their
+process, hence sum.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,124 +25,197 @@ CHOSEN = 'instance=~"$instance"'
 
 @dataclass(frozen=True)
 class Chart:
-    """One panel: each line is an expression and the legend of what it gives."""
+    """One panel. `lines` maps the legend of each line to its PromQL expression."""
 
     title: str
-    meaning: str
-    unit: str
-    lines: Sequence[tuple[str, str]]
+    description: str
+    lines: Mapping[str, str]
+    unit: str = units.Short
+
+
+def chosen(gauge: str) -> str:
+    """A gauge of the selected instances."""
+    return f"{gauge}{{{CHOSEN}}}"
 
 
 def quantile(share: float, histogram: str, by: str = "") -> str:
-    """An expression for what so large a share of the observations stayed below."""
+    """The value below which `share` (0 to 1) of the observations lie."""
     return f"histogram_quantile({share:g}, sum by (le{by}) (rate({histogram}_bucket{{{CHOSEN}}}[$__rate_interval])))"
 
 
 def rate(counter: str, by: str, where: str = CHOSEN) -> str:
+    """Increase per second of a counter, summed by the labels `by`."""
     return f"sum by ({by}) (rate({counter}{{{where}}}[$__rate_interval]))"
 
 
+def server_error_ratio() -> str:
+    """Share (0 to 1) of the requests that are answered with 5xx."""
+    errors = f'sum(rate({REQUESTS}{{{CHOSEN}, status=~"5.."}}[$__rate_interval]))'
+    return f"{errors} / {rate(REQUESTS, '')}"
+
+
+def per_minute(expression: str) -> str:
+    return f"60 * {expression}"
+
+
 REQUESTS, SECONDS = "rightfit_http_requests_total", "rightfit_http_request_duration_seconds"
-ROWS: dict[str, Sequence[Chart]] = {
-    "Queue": (
-        Chart("Queued jobs", "By priority, 9 first", units.Short, [
-            ("max by (priority) (rightfit_queue_jobs)", "priority {{priority}}"),
-        ]),
-        Chart("Oldest wait", "How long the job has been queued that waits longest", units.Seconds, [
-            ("max by (priority) (rightfit_queue_oldest_wait_seconds)", "priority {{priority}}"),
-        ]),
-        Chart("Workers", "Seen lately; idle ones beside a queue deserve a look", units.Short, [
-            ("max(rightfit_workers)", "workers"),
-            ("max(rightfit_workers_idle)", "idle"),
-            ('max(rightfit_jobs{status="running"})', "running jobs"),
-            ("max(rightfit_queue_unheld_jobs)", "queued jobs that none can hold"),
-        ]),
-        Chart("Jobs that are kept", "By status; ended ones are counted about once a minute", units.Short, [
-            ("max by (status) (rightfit_jobs)", "{{status}}"),
-        ]),
-        Chart("Attempts lost", "An hour, by who found out: a lapsed lease, or a trainer that failed", units.Short, [
-            ("sum by (finder) (increase(rightfit_jobs_lost_total[1h]))", "{{finder}}"),
-            ("max(rightfit_leases_lapsed)", "lapsed now"),
-        ]),
-        Chart("Data sets", "By status", units.Short, [("max by (status) (rightfit_datasets)", "{{status}}")]),
+EPOCH_SECONDS, CHECKPOINT_SECONDS = "rightfit_worker_epoch_seconds", "rightfit_worker_checkpoint_seconds"
+GPU = "{{instance}} GPU {{gpu}}"
+
+QUEUE = (
+    Chart(
+        "Queued jobs",
+        "By priority, 9 first",
+        {"priority {{priority}}": "max by (priority) (rightfit_queue_jobs)"},
     ),
-    "API": (
-        Chart("Requests", "A second, by status", units.RequestsPerSecond, [(rate(REQUESTS, "status"), "{{status}}")]),
-        Chart("Duration", "From a request to the end of its answer, by route; ?wait and events are long by nature",
-              units.Seconds, [(quantile(0.95, SECONDS, ", route"), "{{route}}")]),
-        Chart("In flight", "Requests that are being answered", units.Short, [
-            (f"sum by (instance) (rightfit_http_requests_in_flight{{{CHOSEN}}})", "{{instance}}"),
-        ]),
-        Chart("5xx", "Share of all requests", units.PercentUnit, [
-            (f'sum(rate({REQUESTS}{{{CHOSEN}, status=~"5.."}}[$__rate_interval])) / {rate(REQUESTS, "")}', "5xx"),
-        ]),
-        Chart("Database", "Whether each API reaches it", units.Short, [
-            (f"rightfit_database_up{{{CHOSEN}}}", "{{instance}}"),
-        ]),
-        Chart("Storage errors", "A second, by operation", units.Short, [
-            (rate("rightfit_storage_errors_total", "instance, operation"), "{{instance}} {{operation}}"),
-        ]),
+    Chart(
+        "Oldest wait",
+        "Queue time of the job that has waited longest, by priority",
+        {"priority {{priority}}": "max by (priority) (rightfit_queue_oldest_wait_seconds)"},
+        units.Seconds,
     ),
-    "Workers": (
-        Chart("Images a second", "Training images in the last epoch of each worker", units.Short, [
-            (f"rightfit_worker_images_per_second{{{CHOSEN}}}", "{{instance}}"),
-        ]),
-        Chart("Epoch", "Duration, half and 95 % of epochs below", units.Seconds, [
-            (quantile(0.5, "rightfit_worker_epoch_seconds"), "half"),
-            (quantile(0.95, "rightfit_worker_epoch_seconds"), "95 %"),
-        ]),
-        Chart("Batches", "Trained a second", units.Short, [
-            (rate("rightfit_worker_steps_total", "instance"), "{{instance}}"),
-        ]),
-        Chart("Busy", "Share of the workers that hold a job; jobs claimed a minute", units.Short, [
-            (f"avg(rightfit_worker_busy{{{CHOSEN}}})", "busy"),
-            (f"60 * sum(rate(rightfit_worker_jobs_taken_total{{{CHOSEN}}}[$__rate_interval]))", "claimed a minute"),
-        ]),
-        Chart("Attempts ended", "A minute, by outcome", units.Short, [
-            ("60 * " + rate("rightfit_worker_attempts_ended_total", "outcome"), "{{outcome}}"),
-        ]),
-        Chart("Leases", "Renewals a second, and those that failed", units.Short, [
-            (rate("rightfit_worker_lease_renewals_total", ""), "renewed"),
-            (rate("rightfit_worker_lease_renewals_missed_total", "instance"), "missed by {{instance}}"),
-        ]),
-        Chart("Checkpoints", "Storing one, 95 % below", units.Seconds, [
-            (quantile(0.95, "rightfit_worker_checkpoint_seconds", ", instance"), "{{instance}}"),
-        ]),
-        Chart("Checkpoint bytes", "Stored a second", units.BytesPerSecondIEC, [
-            (rate("rightfit_worker_checkpoint_bytes_total", "instance"), "{{instance}}"),
-        ]),
-        Chart("Checkpoints missed", "An hour", units.Short, [
-            (f"sum by (instance) (increase(rightfit_worker_checkpoints_missed_total{{{CHOSEN}}}[1h]))", "{{instance}}"),
-        ]),
+    Chart(
+        "Workers",
+        "Live workers. Check idle workers while jobs are queued",
+        {
+            "workers": "max(rightfit_workers)",
+            "idle": "max(rightfit_workers_idle)",
+            "running jobs": 'max(rightfit_jobs{status="running"})',
+            "queued jobs that no worker can hold": "max(rightfit_queue_unheld_jobs)",
+        },
     ),
-    "Machines": (
-        Chart("GPU", "Share of the time in which it computed", units.PercentUnit, [
-            (f"rightfit_gpu_utilization_ratio{{{CHOSEN}}}", "{{instance}} GPU {{gpu}}"),
-        ]),
-        Chart("GPU memory", "In use, of all there is", units.PercentUnit, [
-            (f"rightfit_gpu_memory_used_bytes{{{CHOSEN}}} / rightfit_gpu_memory_size_bytes",
-             "{{instance}} GPU {{gpu}}"),
-        ]),
-        Chart("Disk", "Free, where RIGHTFIT_HOME is", units.PercentUnit, [
-            (f"rightfit_disk_free_bytes{{{CHOSEN}}} / rightfit_disk_size_bytes", "{{instance}}"),
-        ]),
-        Chart("Memory", "Resident, of API and worker processes (not of trainers)", units.BytesIEC, [
-            (f"process_resident_memory_bytes{{{CHOSEN}}} and on (instance) rightfit_build_info", "{{instance}}"),
-        ]),
-        Chart("Version", "What runs where", units.Short, [
-            (f"sum by (version) (rightfit_build_info{{{CHOSEN}}})", "{{version}}"),
-        ]),
+    Chart(
+        "Stored jobs",
+        "By status. Ended jobs are counted about once a minute",
+        {"{{status}}": "max by (status) (rightfit_jobs)"},
     ),
-}  # fmt: skip
+    Chart(
+        "Attempts lost",
+        "Per hour, by detector: reaper (expired lease) or supervisor (failed trainer)",
+        {
+            "{{finder}}": "sum by (finder) (increase(rightfit_jobs_lost_total[1h]))",
+            "expired leases now": "max(rightfit_leases_lapsed)",
+        },
+    ),
+    Chart("Data sets", "By status", {"{{status}}": "max by (status) (rightfit_datasets)"}),
+)
+
+API = (
+    Chart("Requests", "Per second, by status", {"{{status}}": rate(REQUESTS, "status")}, units.RequestsPerSecond),
+    Chart(
+        "Duration",
+        "95 % quantile to the end of the answer, by route. ?wait and event streams take long by design",
+        {"{{route}}": quantile(0.95, SECONDS, ", route")},
+        units.Seconds,
+    ),
+    Chart(
+        "In flight",
+        "Requests in progress",
+        {"{{instance}}": f"sum by (instance) ({chosen('rightfit_http_requests_in_flight')})"},
+    ),
+    Chart("5xx", "Share of all requests", {"5xx": server_error_ratio()}, units.PercentUnit),
+    Chart("Database", "1 if the API reaches it", {"{{instance}}": chosen("rightfit_database_up")}),
+    Chart(
+        "Storage errors",
+        "Per second, by operation",
+        {"{{instance}} {{operation}}": rate("rightfit_storage_errors_total", "instance, operation")},
+    ),
+)
+
+WORKERS = (
+    Chart(
+        "Images per second",
+        "Training images in the last epoch of each worker",
+        {"{{instance}}": chosen("rightfit_worker_images_per_second")},
+    ),
+    Chart(
+        "Epoch",
+        "Duration: median and 95 % quantile",
+        {"median": quantile(0.5, EPOCH_SECONDS), "95 %": quantile(0.95, EPOCH_SECONDS)},
+        units.Seconds,
+    ),
+    Chart("Batches", "Trained per second", {"{{instance}}": rate("rightfit_worker_steps_total", "instance")}),
+    Chart(
+        "Busy",
+        "Share of the workers that hold a job, and claimed jobs per minute",
+        {
+            "busy": f"avg({chosen('rightfit_worker_busy')})",
+            "claimed per minute": per_minute(
+                f"sum(rate({chosen('rightfit_worker_jobs_taken_total')}[$__rate_interval]))"
+            ),
+        },
+    ),
+    Chart(
+        "Attempts ended",
+        "Per minute, by outcome",
+        {"{{outcome}}": per_minute(rate("rightfit_worker_attempts_ended_total", "outcome"))},
+    ),
+    Chart(
+        "Leases",
+        "Renewals per second, and failed renewals",
+        {
+            "renewed": rate("rightfit_worker_lease_renewals_total", ""),
+            "missed by {{instance}}": rate("rightfit_worker_lease_renewals_missed_total", "instance"),
+        },
+    ),
+    Chart(
+        "Checkpoints",
+        "Time to store one, 95 % quantile",
+        {"{{instance}}": quantile(0.95, CHECKPOINT_SECONDS, ", instance")},
+        units.Seconds,
+    ),
+    Chart(
+        "Checkpoint bytes",
+        "Stored per second",
+        {"{{instance}}": rate("rightfit_worker_checkpoint_bytes_total", "instance")},
+        units.BytesPerSecondIEC,
+    ),
+    Chart(
+        "Checkpoints missed",
+        "Per hour",
+        {"{{instance}}": f"sum by (instance) (increase({chosen('rightfit_worker_checkpoints_missed_total')}[1h]))"},
+    ),
+)
+
+MACHINES = (
+    Chart(
+        "GPU",
+        "Share of the time in which it was computing",
+        {GPU: chosen("rightfit_gpu_utilization_ratio")},
+        units.PercentUnit,
+    ),
+    Chart(
+        "GPU memory",
+        "Share in use",
+        {GPU: f"{chosen('rightfit_gpu_memory_used_bytes')} / rightfit_gpu_memory_size_bytes"},
+        units.PercentUnit,
+    ),
+    Chart(
+        "Disk",
+        "Free share of the disk of RIGHTFIT_HOME",
+        {"{{instance}}": f"{chosen('rightfit_disk_free_bytes')} / rightfit_disk_size_bytes"},
+        units.PercentUnit,
+    ),
+    Chart(
+        "Memory",
+        "Resident memory of API and worker processes, without trainers",
+        {"{{instance}}": f"{chosen('process_resident_memory_bytes')} and on (instance) rightfit_build_info"},
+        units.BytesIEC,
+    ),
+    Chart("Version", "Processes by version", {"{{version}}": f"sum by (version) ({chosen('rightfit_build_info')})"}),
+)
+
+ROWS: Mapping[str, Sequence[Chart]] = {"Queue": QUEUE, "API": API, "Workers": WORKERS, "Machines": MACHINES}
 
 
 def panel(chart: Chart) -> Panel:
     legend = VizLegendOptions().show_legend(True).display_mode(LegendDisplayMode.LIST).placement(LegendPlacement.BOTTOM)
     tooltip = VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING)
-    built = Panel().title(chart.title).description(chart.meaning).unit(chart.unit).min(0).span(WIDTH).height(HEIGHT)
+    built = Panel().title(chart.title).description(chart.description).unit(chart.unit).min(0).span(WIDTH).height(HEIGHT)
     built.datasource(SOURCE).legend(legend).tooltip(tooltip).fill_opacity(10)
-    for name, (expression, told) in zip("ABCDEF", chart.lines, strict=False):
-        built.with_target(Dataquery().ref_id(name).expr(expression).legend_format(told).datasource(SOURCE))
+    for name, (line_legend, expression) in zip("ABCDEF", chart.lines.items(), strict=False):
+        query = Dataquery().ref_id(name).expr(expression).legend_format(line_legend)
+        built.with_target(query.datasource(SOURCE))
     return built
 
 

@@ -1,4 +1,4 @@
-"""From Markdown to HTML: plain CommonMark with tables, a heading's words as its anchor, and links resolved."""
+"""Renders Markdown to HTML: CommonMark with tables, anchors for headings, and resolved links."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -13,16 +13,16 @@ _markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 @dataclass(frozen=True)
 class Rendered:
-    """A page's title, which is its first heading, and its body as HTML."""
+    """A rendered page: its title (the first heading, as text) and its body (HTML)."""
 
     title: str
     body: str
 
 
 def render(text: str, resolve: Callable[[str], str]) -> Rendered:
-    """A text that begins with a heading; `resolve` turns the address of each link and picture into what it shall be."""
+    """Render a text that begins with a heading. `resolve` maps the target of each link and image to its address."""
     tokens = _markdown.parse(text)
-    for token in _inner(tokens):
+    for token in _inline(tokens):
         for attribute in ("href", "src"):
             if attribute in token.attrs:
                 token.attrs[attribute] = resolve(str(token.attrs[attribute]))
@@ -34,10 +34,10 @@ def render(text: str, resolve: Callable[[str], str]) -> Rendered:
 
 
 def anchor(heading: str) -> str:
-    """A heading's name in a link: its words in lower case, hyphens between them."""
+    """The anchor of a heading: its words in lower case, joined by hyphens."""
     return "-".join(re.findall(r"[a-z0-9_]+", heading.lower()))
 
 
-def _inner(tokens: Sequence[Token]) -> Iterator[Token]:
+def _inline(tokens: Sequence[Token]) -> Iterator[Token]:
     for token in tokens:
         yield from token.children or ()

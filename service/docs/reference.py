@@ -1,4 +1,4 @@
-"""The reference of the spec as Markdown, made from where each field is declared, so that it can say nothing else."""
+"""Generates the reference of the spec as Markdown from the declarations of its fields."""
 
 import json
 import types
@@ -11,22 +11,23 @@ from typing import Any, Literal
 from service.core.spec import JobSpec, Option, tag_of, tags_of
 from service.docs.markdown import anchor
 
-MOST_WORDS = 12  # of a choice in a cell of a table; more are listed below it
+MAX_CHOICES_IN_CELL = 12  # longer lists of choices come below the table
 INTRODUCTION = """\
 # Reference: every field of a job's spec
 
-A spec is what `POST /v1/jobs` takes: a JSON object. Only `dataset.id` is required; what is left out takes its default,
-and the job tells its effective spec with every default filled in. A name that is not here is refused, and so is a value
-of another type or out of range: the answer lists all faults at once. `?validate_only=true` checks a spec and plans it
-without storing anything.
+A spec is the JSON object that you send to `POST /v1/jobs`. Only `dataset.id` is required. Other fields have defaults.
+The job shows its spec with all defaults filled in. Unknown names, wrong types and values out of range are errors. The
+answer lists all of them at once. `?validate_only=true` checks a spec and answers with a plan, without storing anything.
 
-How losses are measured: `val_loss` is plain cross entropy in eval mode and fp32, averaged per image, whatever the
-objective. `train_loss` is the objective's data term as weights move, with dropout and augmentation in force;
-`train_loss_clean` scores a part of the training images exactly as validation images are scored, so it is the one to
-compare with `val_loss`. The same spec on the same machine gives the same history, bit for bit, on a CPU, also through
-an interruption.
+The losses:
 
-This page is made from the declarations that check the requests.
+- `val_loss`: cross entropy in eval mode and fp32, averaged per image, for every objective.
+- `train_loss`: the data term of the objective while the weights change, with dropout and augmentation.
+- `train_loss_clean`: a part of the training images, scored exactly as validation images. Compare it with `val_loss`.
+
+On a CPU, the same spec on the same machine gives the same history, bit for bit, also after an interruption.
+
+This page is generated from the declarations that validate the requests.
 """
 NOUNS: Mapping[Any, str] = {bool: "boolean", int: "whole number", float: "number", str: "text"}
 PLURALS: Mapping[Any, str] = {int: "whole numbers", float: "numbers", str: "texts"}
@@ -34,7 +35,7 @@ PLURALS: Mapping[Any, str] = {int: "whole numbers", float: "numbers", str: "text
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the spec: its dataclass, its heading, and how it is called where another part has it as a field."""
+    """A part of the spec: its dataclass, the heading of its section, and its name in the tables of other parts."""
 
     kind: Any
     heading: str
@@ -47,7 +48,7 @@ class Section:
 
 @cache
 def reference() -> str:
-    """The whole page: the fields of a spec, then those of its parts, in the order of their declaration."""
+    """The whole page: the fields of a spec, then the fields of its parts, in the order of declaration."""
     sections = {section.kind: section for section in (Section(JobSpec, "The spec", "spec"), *_parts(JobSpec, ""))}
     return "\n".join([INTRODUCTION, *(_section(section, sections) for section in sections.values())])
 
@@ -71,7 +72,7 @@ def _hints(kind: Any) -> dict[str, Any]:
 
 
 def _dataclasses(hint: Any) -> Iterator[Any]:
-    """The dataclasses that a type is made of."""
+    """All dataclasses in a type hint, also inside unions and tuples."""
     if is_dataclass(hint):
         yield hint
     for argument in typing.get_args(hint):
@@ -80,11 +81,17 @@ def _dataclasses(hint: Any) -> Iterator[Any]:
 
 def _section(section: Section, sections: Mapping[Any, Section]) -> str:
     rows = [_row(f, _hints(section.kind)[f.name], sections) for f in fields(section.kind)]
-    words = " ".join((section.kind.__doc__ or "").split())
+    description = " ".join((section.kind.__doc__ or "").split())
     table = ["| field | type | default | allowed | meaning |", "|---|---|---|---|---|", *rows]
-    names = [f"Names of `{f.name}`: {_listed(option.choices)}.\n" for f in fields(section.kind)
-             if (option := _option(f)).choices and _is_long(option.choices)]  # fmt: skip
-    return "\n".join([f"## {section.heading}", "", words, "", *table, "", *names])
+    return "\n".join([f"## {section.heading}", "", description, "", *table, "", *_long_choices(section.kind)])
+
+
+def _long_choices(kind: Any) -> Iterator[str]:
+    """A paragraph for each field whose choices do not fit into a cell of the table."""
+    for f in fields(kind):
+        choices = _option(f).choices
+        if choices and _is_long(choices):
+            yield f"Names of `{f.name}`: {_listed(choices)}.\n"
 
 
 def _row(f: Field[Any], hint: Any, sections: Mapping[Any, Section]) -> str:
@@ -120,22 +127,22 @@ def _default(f: Field[Any]) -> str:
         return f"`{json.dumps(f.default)}`"
     if f.default_factory is MISSING:
         return "required"
-    if not (made := f.default_factory()):
+    if not (default := f.default_factory()):
         return "`{}`"
-    kind: Any = type(made)
+    kind: Any = type(default)
     return f"its own defaults, `{tags_of(kind)[0]}`" if tag_of(kind) else "its own defaults"
 
 
 def _allowed(hint: Any, option: Option) -> str:
-    """The range or the choice, and how many there may be."""
-    words = list(_range(hint, option))
+    """The allowed length and the range or the choices."""
+    limits = list(_range(hint, option))
     if hint is bool:
         return "`true`, `false`"
     if option.length:
         low, high = option.length
-        counted = {str: "characters", Mapping: "pairs"}.get(_stripped(hint), "entries")
-        words.insert(0, f"{low if low == high else f'{low} to {high}'} {counted}")
-    return ", each ".join(words) or ("" if any(_dataclasses(hint)) else "any")
+        noun = {str: "characters", Mapping: "pairs"}.get(_without_null(hint), "entries")
+        limits.insert(0, f"{low if low == high else f'{low} to {high}'} {noun}")
+    return ", each ".join(limits) or ("" if any(_dataclasses(hint)) else "any")
 
 
 def _range(hint: Any, option: Option) -> Iterator[str]:
@@ -146,8 +153,8 @@ def _range(hint: Any, option: Option) -> Iterator[str]:
         yield option.bounds
 
 
-def _stripped(hint: Any) -> Any:
-    """What kind of thing may be counted: text, a mapping, or else a list."""
+def _without_null(hint: Any) -> Any:
+    """The type without null; `Mapping` for a mapping with any keys and values."""
     members = [argument for argument in typing.get_args(hint) if argument is not types.NoneType]
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return members[0]
@@ -157,11 +164,11 @@ def _stripped(hint: Any) -> Any:
 def _literals(hint: Any) -> tuple[str, ...]:
     if typing.get_origin(hint) is Literal:
         return typing.get_args(hint)
-    return next((found for argument in typing.get_args(hint) if (found := _literals(argument))), ())
+    return next((values for argument in typing.get_args(hint) if (values := _literals(argument))), ())
 
 
 def _is_long(choices: tuple[str, ...]) -> bool:
-    return len(choices) > MOST_WORDS
+    return len(choices) > MAX_CHOICES_IN_CELL
 
 
 def _listed(choices: tuple[str, ...]) -> str:

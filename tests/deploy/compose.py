@@ -1,4 +1,4 @@
-"""The compose files as Compose reads them, with the example of the variables beside them."""
+"""Reads the compose files, with the variables of .env.example."""
 
 import re
 from typing import Any
@@ -17,13 +17,13 @@ EXAMPLE = dict(line.split("=", 1) for line in _LINES if line and line[0] != "#")
 
 
 def filled(text: str) -> str:
-    """As Compose fills it in, with `secret` for each password."""
-    return VARIABLE.sub(lambda found: EXAMPLE[found[1]] or "secret", text)
+    """The text with its variables filled in. Passwords become `secret`."""
+    return VARIABLE.sub(lambda match: EXAMPLE[match[1]] or "secret", text)
 
 
 def services(file: str = "compose.yaml") -> dict[str, dict[str, Any]]:
-    made: dict[str, dict[str, Any]] = yaml.safe_load(filled((FOLDER / file).read_text()))["services"]
-    return made
+    parsed: dict[str, dict[str, Any]] = yaml.safe_load(filled((FOLDER / file).read_text()))["services"]
+    return parsed
 
 
 def settings_of(name: str) -> Settings:

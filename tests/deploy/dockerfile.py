@@ -1,4 +1,4 @@
-"""The Dockerfile as its builder reads it: stages of instructions, and what a target inherits from others."""
+"""A parser for the Dockerfile: stages, their instructions, and the instructions that a target inherits."""
 
 import json
 import re
@@ -20,16 +20,16 @@ class Instruction(NamedTuple):
 
     @property
     def command(self) -> list[str]:
-        """The words of an instruction in exec form, its options left out. Raises ValueError for a shell's."""
+        """The words of an instruction in exec form, without options. Raises ValueError for shell form."""
         words = self.words
-        while found := OPTION.match(words):
-            words = words[found.end() :]
+        while match := OPTION.match(words):
+            words = words[match.end() :]
         parsed: list[str] = json.loads(words.removeprefix("CMD "))
         return parsed
 
     @property
     def pairs(self) -> dict[str, str]:
-        """Of ENV and LABEL."""
+        """The key=value pairs of an ENV or LABEL."""
         return dict(word.split("=", 1) for word in shlex.split(self.words))
 
 
@@ -40,33 +40,33 @@ class Stage:
 
 
 def read() -> dict[str, Stage]:
-    """The stages by their names; those that come before the first FROM are left out."""
+    """The stages by name, without the instructions before the first FROM."""
     stages: dict[str, Stage] = {}
     name = ""
     for instruction in _instructions(FILE.read_text()):
         if instruction.name == "FROM":
-            found = FROM.fullmatch(instruction.words)
-            assert found, "every stage has a name"
-            name = found[2]
-            stages[name] = Stage(found[1], ())
+            match = FROM.fullmatch(instruction.words)
+            assert match, "every stage has a name"
+            name = match[2]
+            stages[name] = Stage(match[1], ())
         elif name:
             stages[name] = Stage(stages[name].base, (*stages[name].instructions, instruction))
     return stages
 
 
 def inherited(stages: dict[str, Stage], target: str) -> tuple[Instruction, ...]:
-    """All instructions that make an image, those of its bases first."""
+    """All instructions of an image, those of its bases first."""
     stage = stages[target]
     return (*(inherited(stages, stage.base) if stage.base in stages else ()), *stage.instructions)
 
 
 def environment(target: str) -> dict[str, str]:
-    """The variables that the containers of a target find."""
-    made: dict[str, str] = {}
+    """The environment variables in the containers of a target."""
+    variables: dict[str, str] = {}
     for instruction in inherited(read(), target):
         if instruction.name == "ENV":
-            made |= instruction.pairs
-    return made
+            variables |= instruction.pairs
+    return variables
 
 
 def command(target: str) -> list[str]:
@@ -74,7 +74,7 @@ def command(target: str) -> list[str]:
 
 
 def last(target: str, name: str) -> Instruction:
-    """The one that counts of those that replace each other."""
+    """The last instruction of this name, which replaces the earlier ones."""
     return [instruction for instruction in inherited(read(), target) if instruction.name == name][-1]
 
 

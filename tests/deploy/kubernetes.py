@@ -1,4 +1,4 @@
-"""The overlays as they are built, and what is in them."""
+"""Builds the overlays and finds objects in them."""
 
 import copy
 from collections.abc import Iterator
@@ -21,12 +21,12 @@ def manifests(overlay: str) -> list[Manifest]:
 
 
 def one(overlay: str, kind: str, name: str) -> Manifest:
-    (found,) = (m for m in manifests(overlay) if m["kind"] == kind and m["metadata"]["name"] == name)
-    return found
+    (manifest,) = (m for m in manifests(overlay) if m["kind"] == kind and m["metadata"]["name"] == name)
+    return manifest
 
 
 def pods(overlay: str) -> Iterator[tuple[str, dict[str, Any], dict[str, str]]]:
-    """Each pod's owner, specification and labels."""
+    """The owner, specification and labels of each pod."""
     for manifest in manifests(overlay):
         if "template" in manifest.get("spec", {}):
             template = manifest["spec"]["template"]
@@ -34,27 +34,27 @@ def pods(overlay: str) -> Iterator[tuple[str, dict[str, Any], dict[str, str]]]:
 
 
 def container(overlay: str, name: str) -> dict[str, Any]:
-    (found,) = (spec["containers"][0] for owner, spec, _ in pods(overlay) if owner == name)
-    return dict(found)
+    (only,) = (spec["containers"][0] for owner, spec, _ in pods(overlay) if owner == name)
+    return dict(only)
 
 
 def volume(overlay: str, name: str, of: str) -> dict[str, Any]:
     (spec,) = (spec for owner, spec, _ in pods(overlay) if owner == name)
-    (found,) = (v["emptyDir"] for v in spec["volumes"] if v["name"] == of)
-    return dict(found)
+    (directory,) = (v["emptyDir"] for v in spec["volumes"] if v["name"] == of)
+    return dict(directory)
 
 
 def secrets() -> dict[str, dict[str, str]]:
-    """The keys and values of the example, by secret."""
+    """The keys and values of the example, by name of the secret."""
     return {m["metadata"]["name"]: m["stringData"] for m in validate.documents(SECRETS.read_text())}
 
 
 def settings_of(overlay: str, name: str) -> Settings:
-    """What the container of that name reads, with the secrets of the example."""
+    """The settings that this container reads, with the secrets of the example."""
     target = "worker" if name == "rightfit-worker" else "api"
     return Settings.from_env(dockerfile.environment(target) | configured(overlay) | secrets()["rightfit-secrets"])
 
 
 def configured(overlay: str) -> dict[str, str]:
-    (found,) = (m["data"] for m in manifests(overlay) if m["kind"] == "ConfigMap")
-    return dict(found)
+    (data,) = (m["data"] for m in manifests(overlay) if m["kind"] == "ConfigMap")
+    return dict(data)

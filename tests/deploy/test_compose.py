@@ -1,4 +1,4 @@
-"""The compose files: valid, hardened, and right about our images and settings."""
+"""The compose files are valid and hardened, and match the images and settings."""
 
 import subprocess
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.servers import ROOT
 OURS, ONCE = ("api", "worker", "migrate"), ("migrate", "bucket")
 
 
-def test_there_is_no_default_for_a_password_and_the_example_names_every_variable() -> None:
+def test_passwords_have_no_default_and_the_example_is_complete() -> None:
     used = [match for file in FOLDER.glob("*.yaml") for match in VARIABLE.findall(file.read_text())]
     assert {name for name, _, _ in used} == EXAMPLE.keys()
     needed = {name for name, how, _ in used if how == "?"}
@@ -25,12 +25,12 @@ def test_there_is_no_default_for_a_password_and_the_example_names_every_variable
     assert all(EXAMPLE[name] == default for name, how, default in used if how == "-")
 
 
-def test_the_file_with_the_passwords_is_kept_out_of_the_repository() -> None:
+def test_git_ignores_the_file_with_the_passwords() -> None:
     assert "/deploy/compose/.env" in (ROOT / ".gitignore").read_text().splitlines()
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_our_parts_are_given_settings_that_they_understand(name: str) -> None:
+def test_services_get_known_settings(name: str) -> None:
     service = services()[name]
     assert {key for key in service["environment"] if key.startswith("RIGHTFIT_")} <= SETTINGS
     settings = settings_of(name)
@@ -42,7 +42,7 @@ def test_our_parts_are_given_settings_that_they_understand(name: str) -> None:
     assert (FOLDER / service["build"]["context"] / "Dockerfile").exists()
 
 
-def test_the_api_serves_beyond_loopback_with_keys_and_is_published_on_this_machine_alone() -> None:
+def test_the_api_needs_keys_and_is_published_on_loopback_only() -> None:
     settings = settings_of("api")
     refuse_open_door(settings)
     assert settings.auth == "keys"
@@ -51,7 +51,7 @@ def test_the_api_serves_beyond_loopback_with_keys_and_is_published_on_this_machi
 
 
 @pytest.mark.parametrize("name", services())
-def test_a_container_can_change_nothing_but_its_volumes(name: str) -> None:
+def test_a_container_can_write_only_to_its_volumes(name: str) -> None:
     service = services()[name]
     assert service["read_only"]
     assert service["cap_drop"] == ["ALL"]
@@ -60,7 +60,7 @@ def test_a_container_can_change_nothing_but_its_volumes(name: str) -> None:
     assert service["restart"] == ("no" if name in ONCE else "unless-stopped")
 
 
-def test_what_keeps_state_is_reached_from_within_and_keeps_it_in_a_named_volume() -> None:
+def test_stateful_services_are_internal_and_use_named_volumes() -> None:
     whole = yaml.safe_load((FOLDER / "compose.yaml").read_text())
     assert whole["networks"]["inside"] == {"internal": True}
     outside = {name for name, service in services().items() if "outside" in service.get("networks", ())}
@@ -72,29 +72,29 @@ def test_what_keeps_state_is_reached_from_within_and_keeps_it_in_a_named_volume(
         assert [volume.split(":")[1] for volume in services()[name]["volumes"]] == [home]
 
 
-def test_each_waits_for_what_it_needs_and_all_that_stays_is_watched() -> None:
-    made = services()
-    stays = made.keys() - ONCE
-    watched = {name for name in stays if "healthcheck" in made[name]} | {"api", "worker"}  # by their images
+def test_services_wait_for_dependencies_and_have_health_checks() -> None:
+    by_name = services()
+    stays = by_name.keys() - ONCE
+    watched = {name for name in stays if "healthcheck" in by_name[name]} | {"api", "worker"}  # by their images
     assert watched == stays
-    for service in made.values():
+    for service in by_name.values():
         for needed, how in service.get("depends_on", {}).items():
             expected = "service_completed_successfully" if needed in ONCE else "service_healthy"
             assert how == {"condition": expected}
-    assert {"migrate", "redis", "s3"} == made["api"]["depends_on"].keys() == made["worker"]["depends_on"].keys()
+    assert {"migrate", "redis", "s3"} == by_name["api"]["depends_on"].keys() == by_name["worker"]["depends_on"].keys()
 
 
-def test_the_store_has_the_bucket_and_the_key_that_we_use() -> None:
-    made, api = services(), services()["api"]["environment"]
+def test_the_store_has_the_configured_bucket_and_key() -> None:
+    by_name, api = services(), services()["api"]["environment"]
     bucket = S3_URL.fullmatch(api["RIGHTFIT_STORAGE_URL"])
     assert bucket
-    assert made["bucket"]["entrypoint"][-1] == f"{made['s3']['command'][-1]}/{bucket[1]}"
-    assert made["bucket"]["volumes"] == made["s3"]["volumes"]
-    assert made["s3"]["environment"]["ROOT_ACCESS_KEY"] == api["AWS_ACCESS_KEY_ID"]
-    assert made["s3"]["environment"]["ROOT_SECRET_KEY"] == api["AWS_SECRET_ACCESS_KEY"]
+    assert by_name["bucket"]["entrypoint"][-1] == f"{by_name['s3']['command'][-1]}/{bucket[1]}"
+    assert by_name["bucket"]["volumes"] == by_name["s3"]["volumes"]
+    assert by_name["s3"]["environment"]["ROOT_ACCESS_KEY"] == api["AWS_ACCESS_KEY_ID"]
+    assert by_name["s3"]["environment"]["ROOT_SECRET_KEY"] == api["AWS_SECRET_ACCESS_KEY"]
 
 
-def test_a_part_that_is_told_to_stop_is_given_the_time() -> None:
+def test_services_have_enough_time_to_stop() -> None:
     needed = stopping_seconds(settings_of("worker").stop_seconds)
     assert in_units(services()["worker"]["stop_grace_period"]) > needed
     assert in_units(services(GPU)["worker"]["stop_grace_period"]) > needed
@@ -109,7 +109,7 @@ def test_the_gpu_file_reserves_gpus_and_more_shared_memory() -> None:
     assert services(GPU).keys() <= services().keys()
 
 
-def test_the_check_of_compose_files_goes_red(tmp_path: Path) -> None:
+def test_an_invalid_compose_file_fails_the_check(tmp_path: Path) -> None:
     def passes(text: str) -> bool:
         (tmp_path / "compose.yaml").write_text(text)
         command = [str(BINARIES / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", "compose.yaml"]

@@ -1,4 +1,4 @@
-"""What the images would hold, by the Dockerfile, the locks and what the builder is given."""
+"""The content of the images, according to the Dockerfile, the locks and the build context."""
 
 import re
 import subprocess
@@ -22,26 +22,26 @@ SERVING = re.compile(r"(flask.*|gunicorn|marshmallow|werkzeug)")
 
 
 def lock_of(target: str) -> set[str]:
-    """The locks that are installed into what the image copies."""
+    """The names of the locks that are installed into the image of a target."""
     stages = dockerfile.read()
     copied = [re.match(r"--from=(\S+)", i.words) for i in dockerfile.inherited(stages, target) if i.name == "COPY"]
-    runs = [i.words for found in copied if found for i in dockerfile.inherited(stages, found[1]) if i.name == "RUN"]
+    runs = [i.words for match in copied if match for i in dockerfile.inherited(stages, match[1]) if i.name == "RUN"]
     return {lock for words in runs for lock in re.findall(r"uv pip sync .*locks/(\w+)\.txt", words)}
 
 
-def test_the_image_of_the_api_has_its_lock_and_nothing_of_torch() -> None:
+def test_the_api_image_uses_its_lock_and_has_no_torch() -> None:
     assert lock_of("api") == {"api"}
     assert not [name for name in packages("api") if TRAINING.fullmatch(name)]
     assert {"flask", "gunicorn", "psycopg-binary", "onnxruntime"} <= packages("api")
 
 
-def test_the_image_of_the_worker_has_its_lock_and_nothing_that_serves() -> None:
+def test_the_worker_image_uses_its_lock_and_has_no_web_server() -> None:
     assert lock_of("worker") == {"worker"}
     assert not [name for name in packages("worker") if SERVING.fullmatch(name)]
     assert {"torch", "torchvision", "nvidia-cudnn-cu13", "psycopg-binary"} <= packages("worker")
 
 
-def test_the_images_take_nothing_else_from_here_or_from_the_stages_that_build() -> None:
+def test_the_images_copy_only_packages_and_gunicorn_settings() -> None:
     stages = dockerfile.read()
     taken = {t: [i.words for i in dockerfile.inherited(stages, t) if i.name in ("COPY", "ADD")] for t in TARGETS}
     assert taken == {
@@ -54,8 +54,8 @@ def test_the_images_take_nothing_else_from_here_or_from_the_stages_that_build() 
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_all_that_the_code_of_an_image_imports_is_in_its_lock(target: str) -> None:
-    """Also what is imported late; what is left out of the one image is what the other alone runs."""
+def test_all_imports_of_an_image_are_in_its_lock(target: str) -> None:
+    """Inner imports count too. Modules that only the other image runs are left out."""
     graph = grimp.build_graph("service", "workers", include_external_packages=True, exclude_type_checking_imports=True)
     ours = graph.find_descendants({"api": "service", "worker": "workers"}[target])
     reached = ours.union(*(graph.find_upstream_modules(module) for module in ours))
@@ -66,18 +66,17 @@ def test_all_that_the_code_of_an_image_imports_is_in_its_lock(target: str) -> No
     assert not missing
 
 
-def test_the_builder_gets_what_it_copies_and_no_secret_no_history_no_tests(context: Path) -> None:
+def test_the_build_context_has_only_the_files_of_the_images(context: Path) -> None:
     for stage in dockerfile.read().values():
         for copy in (i for i in stage.instructions if i.name == "COPY" and not i.words.startswith("--from=")):
             assert all((context / source).exists() for source in copy.words.split()[:-1]), copy
-    assert {path.name for path in context.iterdir()} == {
-        "LICENSE", "README.md", "pyproject.toml", "deploy", "service", "workers",
-    }  # fmt: skip
+    names = {"LICENSE", "README.md", "pyproject.toml", "deploy", "service", "workers"}
+    assert {path.name for path in context.iterdir()} == names
     assert {path.name for path in (context / "deploy").iterdir()} == {"gunicorn.conf.py", "locks"}
     assert not [path for path in context.rglob("*") if path.suffix == ".pyc" or path.name.startswith(".env")]
 
 
-def test_the_wheel_of_the_images_holds_every_file_of_the_service_and_the_workers(context: Path, wheel: Path) -> None:
+def test_the_wheel_has_every_file_of_service_and_workers(context: Path, wheel: Path) -> None:
     folders = [context / "service", context / "workers"]
     ours = {str(p.relative_to(context)) for folder in folders for p in folder.rglob("*") if p.is_file()}
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
@@ -86,7 +85,7 @@ def test_the_wheel_of_the_images_holds_every_file_of_the_service_and_the_workers
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_an_image_runs_as_a_user_by_number_in_exec_form_and_says_what_it_is(target: str) -> None:
+def test_an_image_has_a_numeric_user_exec_commands_and_labels(target: str) -> None:
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", dockerfile.last(target, "USER").words)
     assert dockerfile.command(target)
     assert dockerfile.last(target, "HEALTHCHECK").command[0] == "python"
@@ -100,24 +99,24 @@ def test_an_image_runs_as_a_user_by_number_in_exec_form_and_says_what_it_is(targ
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_an_image_writes_to_its_home_and_to_tmp_alone(target: str) -> None:
-    made = dockerfile.environment(target)
-    assert dockerfile.last(target, "VOLUME").words == made["RIGHTFIT_HOME"] == made["HOME"]
-    assert made["MPLCONFIGDIR"].startswith("/tmp/")  # noqa: S108
-    assert made["TORCHINDUCTOR_CACHE_DIR"].startswith(made["HOME"])
-    assert made["PYTHONDONTWRITEBYTECODE"] == "1"
+def test_an_image_writes_only_to_its_home_and_tmp(target: str) -> None:
+    variables = dockerfile.environment(target)
+    assert dockerfile.last(target, "VOLUME").words == variables["RIGHTFIT_HOME"] == variables["HOME"]
+    assert variables["MPLCONFIGDIR"].startswith("/tmp/")  # noqa: S108
+    assert variables["TORCHINDUCTOR_CACHE_DIR"].startswith(variables["HOME"])
+    assert variables["PYTHONDONTWRITEBYTECODE"] == "1"
     assert dockerfile.environment("builder")["UV_COMPILE_BYTECODE"] == "1"
 
 
-def test_the_python_of_the_images_is_one_that_the_project_supports() -> None:
-    found = re.search(r"^ARG PYTHON=(\d+)\.(\d+)-slim", dockerfile.FILE.read_text(), re.MULTILINE)
-    assert found
+def test_the_project_supports_the_python_of_the_images() -> None:
+    match = re.search(r"^ARG PYTHON=(\d+)\.(\d+)-slim", dockerfile.FILE.read_text(), re.MULTILINE)
+    assert match
     supported = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
     major, minor = map(int, supported.removeprefix(">=").split("."))
-    assert (int(found[1]), int(found[2])) >= (major, minor)
+    assert (int(match[1]), int(match[2])) >= (major, minor)
 
 
-def test_the_linter_of_the_images_goes_red(tmp_path: Path) -> None:
+def test_a_bad_dockerfile_fails_the_linter(tmp_path: Path) -> None:
     def lints(text: str) -> bool:
         (tmp_path / "Dockerfile").write_text(text)
         return subprocess.run([str(BINARIES / "hadolint"), "Dockerfile"], cwd=tmp_path, check=False).returncode == 0
@@ -128,7 +127,7 @@ def test_the_linter_of_the_images_goes_red(tmp_path: Path) -> None:
     assert not lints(text + 'CMD python -m "workers"\n')
 
 
-def test_no_stage_needs_a_compiler_and_hashes_are_asked_for_wherever_something_is_fetched() -> None:
+def test_stages_need_no_compiler_and_fetch_only_with_hashes() -> None:
     runs = [i.words for stage in dockerfile.read().values() for i in stage.instructions if i.name == "RUN"]
     assert not [words for words in runs if re.search(r"\b(apt|apt-get|curl|wget|gcc|make)\b", words)]
     fetching = [words for words in runs if re.search(r"\b(pip install|pip sync|uv build)\b", words)]

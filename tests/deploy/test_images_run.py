@@ -1,4 +1,4 @@
-"""What the images run, run here: by their own commands, in their own environment."""
+"""Runs the commands of the images on this machine, in the environment of the images."""
 
 import ast
 import os
@@ -19,7 +19,7 @@ MEBIBYTE = 1 << 20
 
 @pytest.fixture
 def inside(tmp_path: Path) -> dict[str, str]:
-    """The environment of an API container, but for where it listens and writes."""
+    """The environment of an API container, except its port and its folders."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("RIGHTFIT_")}
     ours = {n: v for n, v in dockerfile.environment("api").items() if n.startswith(("RIGHTFIT_", "PYTHON"))}
     own = {"RIGHTFIT_HOME": str(tmp_path), "RIGHTFIT_REDIS_URL": "redis://127.0.0.1:1/0", "PYTHONPATH": str(ROOT)}
@@ -27,7 +27,7 @@ def inside(tmp_path: Path) -> dict[str, str]:
 
 
 def serving() -> list[str]:
-    """What the API's image runs, from here."""
+    """The command of the API image, with the paths of this repository."""
     return [word.replace("/etc/rightfit", str(ROOT / "deploy")) for word in dockerfile.command("api")]
 
 
@@ -36,7 +36,7 @@ def healthy(target: str, env: dict[str, str]) -> bool:
     return subprocess.run(command, env=env, capture_output=True, check=False).returncode == 0
 
 
-def test_what_the_api_runs_serves_and_its_health_check_tells(inside: dict[str, str], tmp_path: Path) -> None:
+def test_the_api_command_serves_and_the_health_check_reports_it(inside: dict[str, str], tmp_path: Path) -> None:
     env = inside | {"RIGHTFIT_HOST": "127.0.0.1"}
     process = subprocess.Popen([*LIFELINE, *serving()], env=env, cwd=tmp_path, stderr=subprocess.DEVNULL)
     try:
@@ -49,7 +49,7 @@ def test_what_the_api_runs_serves_and_its_health_check_tells(inside: dict[str, s
     assert not healthy("worker", env | {"RIGHTFIT_METRICS_PORT": env["RIGHTFIT_PORT"]})
 
 
-def test_the_image_of_the_api_listens_beyond_loopback_and_refuses_to_without_keys(inside: dict[str, str]) -> None:
+def test_the_api_image_refuses_to_listen_without_keys(inside: dict[str, str]) -> None:
     assert (inside["RIGHTFIT_HOST"], inside["RIGHTFIT_AUTH"]) == ("0.0.0.0", "keys")  # noqa: S104
     open_door = inside | {"RIGHTFIT_AUTH": "none"}
     refused = subprocess.run(serving(), env=open_door, capture_output=True, text=True, timeout=60, check=False)
@@ -57,14 +57,14 @@ def test_the_image_of_the_api_listens_beyond_loopback_and_refuses_to_without_key
     assert "RIGHTFIT_ALLOW_NO_AUTH" in refused.stdout + refused.stderr
 
 
-def test_the_configuration_in_the_image_needs_nothing_beside_it() -> None:
+def test_the_gunicorn_settings_import_only_installed_packages() -> None:
     tree = ast.parse((ROOT / "deploy" / "gunicorn.conf.py").read_text())
     imported = {(node.module or "").partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert imported - sys.stdlib_module_names <= {"service", "prometheus_client"}
 
 
 class Builder:
-    """Does what the stages say, in a folder: copies, and runs with a Python of its own."""
+    """Runs the stages of the Dockerfile in a folder: COPY and RUN, with its own Python."""
 
     def __init__(self, folder: Path, context: Path) -> None:
         self._folder, self._context, self._stages = folder, context, dockerfile.read()
@@ -72,7 +72,7 @@ class Builder:
         subprocess.run([sys.executable, "-m", "venv", folder / "python"], check=True)
 
     def build(self, name: str) -> Path:
-        """The working folder of a stage, with that of its base in it."""
+        """The working folder of a stage, including the content of its base."""
         stage, work = self._stages[name], self._folder / name
         if work.exists():
             return work
@@ -98,13 +98,15 @@ class Builder:
             shutil.copytree(path, where) if path.is_dir() else shutil.copy(path, where)
 
     def _environment(self, name: str) -> dict[str, str]:
-        made = {n: v.replace("/opt/rightfit", str(self.installed)) for n, v in dockerfile.environment(name).items()}
-        made.pop("UV_NO_CACHE")  # what this machine has is not fetched again
-        return os.environ | made | {"PATH": f"{self._folder}/python/bin:{os.environ['PATH']}"}
+        variables = {
+            n: v.replace("/opt/rightfit", str(self.installed)) for n, v in dockerfile.environment(name).items()
+        }
+        variables.pop("UV_NO_CACHE")  # use the cache of this machine
+        return os.environ | variables | {"PATH": f"{self._folder}/python/bin:{os.environ['PATH']}"}
 
 
 @pytest.mark.long
-def test_the_stages_build_an_api_that_is_small_and_works_without_the_rest(tmp_path: Path, context: Path) -> None:
+def test_the_stages_build_a_small_working_api(tmp_path: Path, context: Path) -> None:
     builder = Builder(tmp_path, context)
     builder.build("api-packages")
     binaries = builder.installed / "bin"
@@ -116,7 +118,9 @@ def test_the_stages_build_an_api_that_is_small_and_works_without_the_rest(tmp_pa
     assert said.startswith(str(builder.installed))
     assert said.strip().endswith("None")
     subprocess.run([f"{binaries}/rightfit", "--help"], env=env, check=True, capture_output=True)
-    assert list(builder.installed.rglob("service/__pycache__/app.*.pyc")), "compiled, as nothing is later"
+    assert list(builder.installed.rglob("service/__pycache__/app.*.pyc")), (
+        "bytecode is compiled in the image, because containers do not write it"
+    )
     files = [path for path in builder.installed.rglob("*") if path.is_file() and not path.is_symlink()]
     size = sum(path.stat().st_size for path in files)
     print(f"{size / MEBIBYTE:.0f} MiB")

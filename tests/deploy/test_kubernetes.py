@@ -1,4 +1,4 @@
-"""Kubernetes's manifests as they are built: valid, restricted, and right about our images, settings and times."""
+"""The built Kubernetes manifests are valid and restricted, and match the images, settings and times."""
 
 import re
 import shutil
@@ -15,11 +15,16 @@ from tests.deploy import compose, dockerfile
 from tests.deploy.facts import GUNICORN_SECONDS, SETTINGS, VERSION, in_units, stopping_seconds
 from tests.deploy.kubernetes import NAMES, configured, container, manifests, one, pods, secrets, settings_of, volume
 
-UPLOADS_AT_ONCE = 8  # of so many threads of the API, one takes an upload
+UPLOADS_AT_ONCE = 8  # one in this many threads of the API accepts an upload
+RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
 EVERY = pytest.mark.parametrize("overlay", NAMES)
 
 
-def test_every_overlay_and_the_example_of_the_secrets_are_valid(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_overlay_and_the_secrets_example_are_valid(capsys: pytest.CaptureFixture[str]) -> None:
     assert NAMES == ["cpu", "gpu", "keda"]
     assert validate.main() == 0
     assert capsys.readouterr().err == ""
@@ -41,7 +46,7 @@ def test_every_overlay_and_the_example_of_the_secrets_are_valid(capsys: pytest.C
         ("ScaledObject", "kind", "ScaledThing"),
     ],
 )
-def test_the_check_goes_red(kind: str, path: str, value: object) -> None:
+def test_an_invalid_manifest_fails_the_check(kind: str, path: str, value: object) -> None:
     manifest = next(m for m in manifests("keda") if m["kind"] == kind)
     validate.check(manifest)
     *way, last = path.split("/")
@@ -53,40 +58,35 @@ def test_the_check_goes_red(kind: str, path: str, value: object) -> None:
         validate.check(manifest)
 
 
-def test_the_overlay_of_the_documents_can_be_built_and_is_valid(tmp_path: Path) -> None:
+def test_the_overlay_in_the_docs_builds_and_is_valid(tmp_path: Path) -> None:
     text = (FOLDER / "deploying.md").read_text("utf-8")
     (shown,) = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     (tmp_path / "rightfit").mkdir()
     shutil.copytree(KUBERNETES, tmp_path / "rightfit" / "deploy" / "kubernetes")
     (tmp_path / "kustomization.yaml").write_text(shown)
-    made = validate.built(tmp_path)
-    for manifest in made:
+    built = validate.built(tmp_path)
+    for manifest in built:
         validate.check(manifest)
-    (settings,) = (m["data"] for m in made if m["kind"] == "ConfigMap")
-    assert settings == configured("gpu") | {
-        "RIGHTFIT_STORAGE_URL": "s3://bucket/prefix", "AWS_ENDPOINT_URL": "http://s3.storage.svc:7070",
-    }  # fmt: skip
-    images = {m["spec"]["template"]["spec"]["containers"][0]["image"] for m in made if "template" in m.get("spec", ())}
+    (settings,) = (m["data"] for m in built if m["kind"] == "ConfigMap")
+    addresses = {"RIGHTFIT_STORAGE_URL": "s3://bucket/prefix", "AWS_ENDPOINT_URL": "http://s3.storage.svc:7070"}
+    assert settings == configured("gpu") | addresses
+    images = {m["spec"]["template"]["spec"]["containers"][0]["image"] for m in built if "template" in m.get("spec", ())}
     assert images == {f"registry.example/rightfit-{target}:{VERSION}" for target in ("api", "worker")}
 
 
 @EVERY
-def test_a_pod_is_restricted_and_can_write_to_its_volumes_alone(overlay: str) -> None:
-    assert (
-        one(overlay, "Namespace", "rightfit")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
-        == "restricted"
-    )
-    found = list(pods(overlay))
-    assert len(found) == 3
-    for _, spec, _ in found:
+def test_a_pod_is_restricted_and_writes_only_to_its_volumes(overlay: str) -> None:
+    labels = one(overlay, "Namespace", "rightfit")["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    all_pods = list(pods(overlay))
+    assert len(all_pods) == 3
+    for _, spec, _ in all_pods:
         user, group = map(int, dockerfile.last("api", "USER").words.split(":"))
         of_pod = {"runAsNonRoot": True, "runAsUser": user, "runAsGroup": group, "fsGroup": group}
         assert spec["securityContext"] == of_pod | {"seccompProfile": {"type": "RuntimeDefault"}}
         assert spec["automountServiceAccountToken"] is False
         (only,) = spec["containers"]
-        assert only["securityContext"] == {
-            "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
-        }  # fmt: skip
+        assert only["securityContext"] == RESTRICTED
         mounted = {mount["mountPath"]: mount["name"] for mount in only["volumeMounts"]}
         home = dockerfile.environment("api")["RIGHTFIT_HOME"]
         assert {home, "/tmp"} <= mounted.keys() <= {home, "/tmp", "/dev/shm"}  # noqa: S108
@@ -96,13 +96,13 @@ def test_a_pod_is_restricted_and_can_write_to_its_volumes_alone(overlay: str) ->
 
 
 @EVERY
-def test_no_service_of_ours_becomes_a_setting(overlay: str) -> None:
-    """Kubernetes would set RIGHTFIT_API_PORT and the like."""
+def test_no_service_name_becomes_a_setting(overlay: str) -> None:
+    """Service links would set variables such as RIGHTFIT_API_PORT."""
     assert all(spec["enableServiceLinks"] is False for _, spec, _ in pods(overlay))
 
 
 @EVERY
-def test_our_images_run_what_they_have_at_this_version(overlay: str) -> None:
+def test_pods_run_the_images_of_this_version(overlay: str) -> None:
     images = {owner: spec["containers"][0]["image"] for owner, spec, _ in pods(overlay)}
     assert images == {
         "rightfit-api": f"rightfit-api:{VERSION}",
@@ -113,7 +113,7 @@ def test_our_images_run_what_they_have_at_this_version(overlay: str) -> None:
 
 
 @EVERY
-def test_all_that_is_set_is_a_setting_and_keys_are_asked_for(overlay: str) -> None:
+def test_all_variables_are_known_settings_and_keys_are_required(overlay: str) -> None:
     set_here = configured(overlay).keys() | secrets()["rightfit-secrets"].keys()
     for _, spec, _ in pods(overlay):
         set_here |= {variable["name"] for variable in spec["containers"][0].get("env", ())}
@@ -127,7 +127,7 @@ def test_all_that_is_set_is_a_setting_and_keys_are_asked_for(overlay: str) -> No
 
 
 @EVERY
-def test_all_that_is_referred_to_is_there(overlay: str) -> None:
+def test_all_references_exist(overlay: str) -> None:
     known = {m["metadata"]["name"] for m in manifests(overlay) if m["kind"] == "ConfigMap"}
     accounts = {m["metadata"]["name"] for m in manifests(overlay) if m["kind"] == "ServiceAccount"}
     for _, spec, _ in pods(overlay):
@@ -142,7 +142,7 @@ def test_all_that_is_referred_to_is_there(overlay: str) -> None:
             assert reference["key"] in secrets()[reference["name"]]
 
 
-def test_the_passwords_are_nowhere_but_in_the_example_which_is_not_applied() -> None:
+def test_passwords_are_only_in_the_example() -> None:
     for overlay in NAMES:
         assert "Secret" not in {m["kind"] for m in manifests(overlay)}
     assert not [
@@ -160,7 +160,7 @@ def test_compose_and_kubernetes_agree() -> None:
 
 @EVERY
 @pytest.mark.parametrize(("name", "target"), [("rightfit-api", "api"), ("rightfit-worker", "worker")])
-def test_the_probes_ask_the_port_that_the_image_serves(overlay: str, name: str, target: str) -> None:
+def test_the_probes_use_the_port_of_the_image(overlay: str, name: str, target: str) -> None:
     only = container(overlay, name)
     (port,) = only["ports"]
     variable = {"api": "RIGHTFIT_PORT", "worker": "RIGHTFIT_METRICS_PORT"}[target]
@@ -176,14 +176,14 @@ def test_the_probes_ask_the_port_that_the_image_serves(overlay: str, name: str, 
 
 
 @EVERY
-def test_services_budgets_scalers_and_policies_select_pods_that_are_there(overlay: str) -> None:
-    labels = {owner: found for owner, _, found in pods(overlay)}
+def test_services_budgets_scalers_and_policies_match_pods(overlay: str) -> None:
+    labels = {owner: given for owner, _, given in pods(overlay)}
     ports = {port["name"] for _, spec, _ in pods(overlay) for port in spec["containers"][0].get("ports", ())}
     for manifest in manifests(overlay):
         spec, kind = manifest.get("spec", {}), manifest["kind"]
         selector = spec.get("podSelector", spec.get("selector", {}))
-        wanted = selector.get("matchLabels", {} if kind == "NetworkPolicy" else selector)
-        assert any(wanted.items() <= found.items() for found in labels.values()), manifest
+        selected = selector.get("matchLabels", {} if kind == "NetworkPolicy" else selector)
+        assert any(selected.items() <= given.items() for given in labels.values()), manifest
         if kind == "Service":
             assert {port["targetPort"] for port in spec["ports"]} <= ports
         if target := spec.get("scaleTargetRef"):
@@ -193,7 +193,7 @@ def test_services_budgets_scalers_and_policies_select_pods_that_are_there(overla
 
 
 @EVERY
-def test_nothing_is_let_in_or_out_but_by_name_and_port(overlay: str) -> None:
+def test_network_policies_allow_only_named_peers_and_ports(overlay: str) -> None:
     denied = one(overlay, "NetworkPolicy", "default-deny")["spec"]
     assert denied == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     for policy in (m["spec"] for m in manifests(overlay) if m["kind"] == "NetworkPolicy"):
@@ -207,7 +207,7 @@ def test_nothing_is_let_in_or_out_but_by_name_and_port(overlay: str) -> None:
 
 
 @EVERY
-def test_a_pod_that_is_told_to_stop_is_given_the_time(overlay: str) -> None:
+def test_pods_have_enough_time_to_stop(overlay: str) -> None:
     grace = {owner: float(spec.get("terminationGracePeriodSeconds", 0)) for owner, spec, _ in pods(overlay)}
     assert grace["rightfit-worker"] > stopping_seconds(settings_of(overlay, "rightfit-worker").stop_seconds)
     waits = container(overlay, "rightfit-api")["lifecycle"]["preStop"]["sleep"]["seconds"]
@@ -215,7 +215,7 @@ def test_a_pod_that_is_told_to_stop_is_given_the_time(overlay: str) -> None:
 
 
 @EVERY
-def test_what_is_kept_on_a_node_has_room_for_the_largest_that_the_settings_allow(overlay: str) -> None:
+def test_volumes_hold_the_largest_data_that_settings_allow(overlay: str) -> None:
     api, worker = settings_of(overlay, "rightfit-api"), settings_of(overlay, "rightfit-worker")
     uploads = api.max_upload_bytes * api.api_threads // UPLOADS_AT_ONCE * api.api_processes
     assert in_units(volume(overlay, "rightfit-api", "home")["sizeLimit"]) >= uploads
@@ -223,7 +223,7 @@ def test_what_is_kept_on_a_node_has_room_for_the_largest_that_the_settings_allow
     assert in_units(volume(overlay, "rightfit-worker", "home")["sizeLimit"]) >= kept
 
 
-def test_a_worker_of_the_gpu_overlays_has_one_gpu_and_shared_memory_in_memory() -> None:
+def test_gpu_overlays_give_a_worker_one_gpu_and_shared_memory() -> None:
     for overlay, size in (("cpu", "1Gi"), ("gpu", "8Gi"), ("keda", "8Gi")):
         only, shared = container(overlay, "rightfit-worker"), volume(overlay, "rightfit-worker", "shm")
         assert shared == {"medium": "Memory", "sizeLimit": size}
@@ -236,7 +236,7 @@ def test_a_worker_of_the_gpu_overlays_has_one_gpu_and_shared_memory_in_memory() 
     assert spec["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
 
 
-def test_how_many_there_are_is_said_in_one_place() -> None:
+def test_replicas_are_set_in_one_place() -> None:
     assert "replicas" not in one("cpu", "Deployment", "rightfit-api")["spec"]
     counts = {overlay: one(overlay, "Deployment", "rightfit-worker")["spec"].get("replicas") for overlay in NAMES}
     assert counts == {"cpu": 2, "gpu": 1, "keda": None}

@@ -1,4 +1,4 @@
-"""API and worker as the images run them, on a root file system that cannot be written, without any capability."""
+"""API and worker with the commands of the images, on a read-only root file system and without capabilities."""
 
 import io
 import os
@@ -21,7 +21,7 @@ from tests.deploy.facts import BINARIES, stopping_seconds
 from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, ROOT, S3_BUCKET, Postgresql
 
-# In a mount namespace of its own: all is read-only but the two folders that a container may write to.
+# Runs in its own mount namespace: everything is read-only except the two folders of a container.
 SCRIPT = """
 mount --make-rprivate /
 mount -t tmpfs tmpfs "$RIGHTFIT_HOME"
@@ -30,7 +30,7 @@ mount -o remount,bind,ro /
 exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all "$@"
 """
 INSIDE = ["unshare", "--mount", "sh", "-e", "-c", SCRIPT, "sh"]
-START_SECONDS = 200  # torch is imported from a cold disk
+START_SECONDS = 200  # importing torch from a cold disk is slow
 
 
 def can_mount() -> bool:
@@ -44,7 +44,7 @@ pytestmark = [
 
 
 class Container:
-    """A target's environment, with the addresses that a manifest would give it."""
+    """Runs commands in the environment of a target, with the addresses that a manifest would set."""
 
     def __init__(self, folder: Path, target: str, site: Path, **variables: str) -> None:
         home, scratch = folder / "home", folder / "tmp"
@@ -54,10 +54,8 @@ class Container:
         places = {"/tmp": scratch, image["RIGHTFIT_HOME"]: home}  # noqa: S108
         for place, here in places.items():
             image = {name: value.replace(place, str(here)) for name, value in image.items()}
-        own = {
-            "TMPDIR": str(scratch), "PYTHONPATH": str(site), "PATH": f"{BINARIES}:/usr/bin:/bin",
-            "RIGHTFIT_HOST": "127.0.0.1",
-        }  # fmt: skip
+        own = {"TMPDIR": str(scratch), "PYTHONPATH": str(site), "RIGHTFIT_HOST": "127.0.0.1"}
+        own["PATH"] = f"{BINARIES}:/usr/bin:/bin"
         self.env, self._folder = image | own | variables, folder
 
     def run(self, *command: str) -> str:
@@ -94,7 +92,7 @@ def archive() -> bytes:
     return file.getvalue()
 
 
-def test_a_job_is_trained_shown_and_asked_and_another_put_back(container: Callable[..., Container]) -> None:
+def test_a_job_runs_on_read_only_images_and_another_is_put_back(container: Callable[..., Container]) -> None:
     port, metrics = free_port(), free_port()
     api = container("api", RIGHTFIT_PORT=str(port))
     worker = container("worker", RIGHTFIT_METRICS_PORT=str(metrics), RIGHTFIT_THREADS="2")
@@ -116,7 +114,7 @@ def test_a_job_is_trained_shown_and_asked_and_another_put_back(container: Callab
 
         assert eventually(has_a_worker, START_SECONDS)
         moved = client.get("/x/metrics", headers={"SCRIPT_NAME": "/x"})
-        assert moved.status_code == 404, "around the rules that a proxy has for /metrics"
+        assert moved.status_code == 404, "SCRIPT_NAME must not bypass the rules of a proxy for /metrics"
         sent = client.post(
             "/v1/datasets?name=x", content=archive(), headers={"Content-Type": "application/x-npz"}
         ).json()
@@ -132,8 +130,8 @@ def test_a_job_is_trained_shown_and_asked_and_another_put_back(container: Callab
         endless = {"dataset": {"id": "digits"}, "epochs": 100_000, "early_stopping": None}
         job = client.post("/v1/jobs", json=endless).json()["id"]
         assert eventually(lambda: client.get(f"/v1/jobs/{job}").json()["progress"]["epoch"] > 0, 60)
-        told = time.monotonic()
+        signalled = time.monotonic()
         trains.send_signal(signal.SIGTERM)
         assert trains.wait(stopping_seconds(30)) == 0
-        assert time.monotonic() - told < stopping_seconds(30)
+        assert time.monotonic() - signalled < stopping_seconds(30)
         assert client.get(f"/v1/jobs/{job}").json()["status"] == "queued"

@@ -1,4 +1,4 @@
-"""What KEDA asks of the database, by the role that may ask nothing else, and what it makes of the answer."""
+"""KEDA's query on the database, its restricted role, and the scaling rules."""
 
 import re
 from collections.abc import Iterator
@@ -41,8 +41,8 @@ def store(database: Database) -> Store:
 
 
 @pytest.fixture
-def asked(database: Database) -> Iterator[psycopg.Connection]:
-    """A connection of the role that the example of the secrets says to make."""
+def scaler_role(database: Database) -> Iterator[psycopg.Connection]:
+    """A connection with the role that the example of the secrets creates."""
     statements = re.findall(r"^#   ((?:CREATE|GRANT) .*;)$", SECRETS.read_text(), re.MULTILINE)
     role = make_url(secrets()["rightfit-scaler"]["connection"]).username
     whole = database.engine.url.render_as_string().replace("+psycopg", "")
@@ -57,62 +57,62 @@ def asked(database: Database) -> Iterator[psycopg.Connection]:
             admin.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
 
 
-def wanted(asked: psycopg.Connection) -> int:
-    """How many workers KEDA would want."""
+def requested_workers(scaler_role: psycopg.Connection) -> int:
+    """The number of workers that KEDA's query returns."""
     (trigger,) = scaler()["triggers"]
-    ((number,),) = asked.execute(trigger["metadata"]["query"].encode()).fetchall()
+    ((number,),) = scaler_role.execute(trigger["metadata"]["query"].encode()).fetchall()
     assert type(number) is int
     return number
 
 
-def test_as_many_workers_are_wanted_as_jobs_are_queued_or_run(store: Store, asked: psycopg.Connection) -> None:
-    assert wanted(asked) == 0
+def test_each_queued_or_running_job_requests_one_worker(store: Store, scaler_role: psycopg.Connection) -> None:
+    assert requested_workers(scaler_role) == 0
     spec = JobSpec.from_dict({"dataset": {"id": "digits"}}).filled(1)
     jobs = [store.submit("t", spec)[0] for _ in range(5)]
-    assert wanted(asked) == 5
+    assert requested_workers(scaler_role) == 5
     leases = [lease for lease in (store.claim(f"w{i}", 60) for i in range(3)) if lease]
-    assert wanted(asked) == 5, "a job that runs needs its worker, though its hint is gone"
+    assert requested_workers(scaler_role) == 5, "a running job needs its worker, although its hint is gone"
     store.finish(leases[0], Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [])
-    assert wanted(asked) == 4
+    assert requested_workers(scaler_role) == 4
     store.release(leases[1], is_leaving=True)
-    assert wanted(asked) == 4, "put back, it waits for another worker"
+    assert requested_workers(scaler_role) == 4, "a job that is put back waits for another worker"
     waiting = next(job for job in jobs if store.get("t", job.id).status is Status.QUEUED)
     store.cancel("t", waiting.id)
-    assert wanted(asked) == 3
+    assert requested_workers(scaler_role) == 3
 
 
-def test_a_job_for_more_gpus_than_a_pod_has_keeps_none_of_them(store: Store, asked: psycopg.Connection) -> None:
+def test_a_job_with_too_many_gpus_requests_no_pod(store: Store, scaler_role: psycopg.Connection) -> None:
     limit = int(container("keda", "rightfit-worker")["resources"]["limits"]["nvidia.com/gpu"])
     for device, gpus in (("auto", limit), ("cuda", limit), ("cpu", limit + 1), ("auto", limit + 1), ("cuda", 8)):
         spec = {"dataset": {"id": "digits"}, "device": device, "gpus": gpus}
         store.submit("t", JobSpec.from_dict(spec).filled(1))
-    assert wanted(asked) == 3
+    assert requested_workers(scaler_role) == 3
     everything = Capacity(gpus=8, gpu_memory_bytes=1 << 40, threads=8, version="1")
     assert all(store.claim(f"large{number}", 60, everything) for number in range(5))
-    assert wanted(asked) == 3, "nor does one that runs elsewhere"
+    assert requested_workers(scaler_role) == 3, "a job that runs on other workers requests no pod"
 
 
-def test_data_sets_that_were_sent_want_one_worker(database: Database, asked: psycopg.Connection) -> None:
+def test_uploaded_data_sets_request_one_worker(database: Database, scaler_role: psycopg.Connection) -> None:
     catalog = DatasetStore(database)
     for number in range(3):
         catalog.add("t", f"ds_{number}", "pets", "zip", UPLOAD)
-    assert wanted(asked) == 1
+    assert requested_workers(scaler_role) == 1
 
 
-def test_the_role_of_the_scaler_may_look_at_nothing_else(asked: psycopg.Connection) -> None:
+def test_the_role_of_the_scaler_can_read_nothing_else(scaler_role: psycopg.Connection) -> None:
     for statement in (b"SELECT spec FROM jobs", b"SELECT * FROM keys", b"UPDATE jobs SET status = 'failed'"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            asked.execute(statement)
+            scaler_role.execute(statement)
 
 
-def test_keda_is_let_in_by_the_secret_of_the_example() -> None:
+def test_keda_connects_with_the_secret_of_the_example() -> None:
     (trigger,) = scaler()["triggers"]
     (taken,) = one("keda", "TriggerAuthentication", trigger["authenticationRef"]["name"])["spec"]["secretTargetRef"]
     assert taken["parameter"] == "connection"
     assert taken["key"] in secrets()[taken["name"]]
 
 
-def test_workers_come_at_once_one_for_each_job_and_go_slowly() -> None:
+def test_workers_scale_up_at_once_and_down_slowly() -> None:
     spec = scaler()
     (trigger,) = spec["triggers"]
     assert (trigger["metricType"], trigger["metadata"]["targetQueryValue"]) == ("AverageValue", "1")

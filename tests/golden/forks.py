@@ -135,9 +135,10 @@ def main() -> None:
         with Stack(settings) as stack, Rightfit(stack.url) as client:
             rows = [row for name in SET_UPS for row in tried(client, stack.url, name)]
     FILE.write_text(
-        f"The best validation loss of a fork by an advice, minus that of its parent, over {len(SEEDS)} seeds, with "
-        "the 95 % interval of Student's t: `python -m tests.golden.forks`.\n\n"
-        "| run | verdicts | best val_loss | advice | change of it | outcome |\n|---|---|---|---|---|---|\n"
+        "The effect of the first two pieces of advice: the best validation loss of the fork minus that of its parent, "
+        f"the mean over {len(SEEDS)} seeds with the 95 % interval of Student's t. Made by "
+        "`python -m tests.golden.forks`.\n\n"
+        "| run | verdicts | best val_loss | advice | change of val_loss | outcome |\n|---|---|---|---|---|---|\n"
         + "\n".join(rows)
         + "\n"
     )

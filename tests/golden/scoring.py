@@ -159,7 +159,7 @@ def main(arguments: list[str]) -> None:
     if "calibrate" in arguments:
         rules = calibrated([run for run in golden if not run.is_held_out], rules)
         print(rules)
-    print("`python -m tests.golden.scoring`. What a second practitioner might have said counts as right.\n")
+    print("Made by `python -m tests.golden.scoring`. A verdict counts as right if its label accepts it.\n")
     for part, runs in (
         ("Calibrated on", [run for run in golden if not run.is_held_out]),
         ("Held out", [run for run in golden if run.is_held_out]),

@@ -205,7 +205,7 @@ def test_what_dashboard_alerts_and_page_name_is_what_is_exposed(watched: Watched
     exposed = families(watched.api()) | families(watched.worker()) | of_gpus
     asked = {re.sub(r"_(bucket|sum|count)$", "", name) for name in check.named()}
     assert asked <= exposed
-    table = (FOLDER / "watching.md").read_text("utf-8").partition("| metric |")[2].partition("\n\n")[0]
+    table = (FOLDER / "monitoring.md").read_text("utf-8").partition("| metric |")[2].partition("\n\n")[0]
     first = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
     documented = {name for cell in first for name in re.findall(r"`(rightfit_\w+)`", cell)}
     assert documented == {name for name in exposed if name.startswith("rightfit_")}

@@ -1,4 +1,4 @@
-"""The pages: whole, public, linked; and those on verdicts: there for each, and right about the API and the cures."""
+"""The documentation pages are complete, public and linked. Verdict pages match the API and the cures."""
 
 import io
 import json
@@ -31,14 +31,15 @@ from tests.golden.scoring import history
 
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}}
 OTHERS = ("index", "tutorial", "cookbook", "reference", "running", "verdicts")
-OPERATORS = ("deploying", "watching", "years", "security", "load")  # to which the page on running it leads
+OPERATORS = ("deploying", "monitoring", "operations", "security", "load")  # the other pages for operators
 PAGES = [*(f"/docs/{name}" for name in (*OTHERS, *OPERATORS)), *(f"/docs/verdicts/{verdict}" for verdict in Verdict)]
+WITH_IMAGE = {"/docs/tutorial", *(f"/docs/verdicts/{verdict}" for verdict in Verdict)}
 CURE = re.compile(r"(?:^\d+\. |, and |, )`([a-z0-9_]+)` (sets|changes no field)", re.MULTILINE)
 FORK = ["curl", "-s", "-X", "POST", "$JOB/fork", "-H", "Content-Type: application/json", "-d"]
 
 
 class Page(HTMLParser):
-    """What a browser would ask for, and how the page is built."""
+    """The elements of a page: its tags with their attributes, its title, its headings."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -79,48 +80,53 @@ def text(verdict: str) -> str:
 
 
 def section(verdict: str, heading: str) -> str:
-    found = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", text(verdict), re.MULTILINE | re.DOTALL)
-    assert found, heading
-    return found[1]
+    match = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", text(verdict), re.MULTILINE | re.DOTALL)
+    assert match, heading
+    return match[1]
 
 
 def bodies(verdict: str) -> list[dict[str, Any]]:
-    """What the curl commands of a page send."""
-    found = []
+    """The JSON bodies that the curl commands of a page send."""
+    sent = []
     for block in re.findall(r"^```sh\n(.*?)^```$", text(verdict), re.MULTILINE | re.DOTALL):
         for line in block.replace("\\\n", "").splitlines():
             *command, body = shlex.split(line)
             assert command == FORK
-            found.append(json.loads(body))
-    return found
+            sent.append(json.loads(body))
+    return sent
 
 
 COPIED = Facts({"train": 160, "validation": 40}, 0.7, 0.5, copies_across=3)
+COLOURS = Contents(("cat", "dog"), (100, 100), (3, 64, 64))
+REGULARIZED = {
+    "model": {"arch": "cnn", "channels": [8], "hidden": [8], "kernel_size": 5},
+    "optimizer": {"lr": 0.5},
+    "early_stopping": None,
+    "dataset": {"id": "digits", "train_limit": 100},
+    "regularization": {
+        "dropout": 0.2,
+        "spatial_dropout": 0.2,
+        "weight_decay": 1e-3,
+        "l1": 1e-4,
+        "label_smoothing": 0.1,
+        "mixup_alpha": 0.4,
+        "cutmix_alpha": 1.0,
+    },
+    "augmentation": {"normalize": False, "trivial_augment": True, "random_erasing": 0.2},
+}
+AUGMENTED: dict[str, Any] = {"augmentation": {"rand_augment": {}}}
 
 
 @cache
 def pointers(cure: str) -> frozenset[str]:
-    """The fields that a cure changes, in one spec or another."""
-    colours = Contents(("cat", "dog"), (100, 100), (3, 64, 64))
-    laden = {
-        "model": {"arch": "cnn", "channels": [8], "hidden": [8], "kernel_size": 5},
-        "optimizer": {"lr": 0.5},
-        "early_stopping": None,
-        "dataset": {"id": "digits", "train_limit": 100},
-        "regularization": {
-            "dropout": 0.2, "spatial_dropout": 0.2, "weight_decay": 1e-3, "l1": 1e-4, "label_smoothing": 0.1,
-            "mixup_alpha": 0.4, "cutmix_alpha": 1.0,
-        },
-        "augmentation": {"normalize": False, "trivial_augment": True, "random_erasing": 0.2},
-    }  # fmt: skip
-    either: dict[str, Any] = {"augmentation": {"rand_augment": {}}}
-    specs = [JobSpec.from_dict(SPEC | changes).filled(0) for changes in ({}, laden, either)]
-    patches = [CURES[cure].change(Case(spec, colours, COPIED)) for spec in specs]
-    assert any(patch is not None for patch in patches), f"no spec here has a place for {cure}"
+    """The fields that a cure changes in any of three specs: the default, REGULARIZED and AUGMENTED."""
+    specs = [JobSpec.from_dict(SPEC | changes).filled(0) for changes in ({}, REGULARIZED, AUGMENTED)]
+    patches = [CURES[cure].change(Case(spec, COLOURS, COPIED)) for spec in specs]
+    assert any(patch is not None for patch in patches), f"{cure} changes none of the specs"
     return frozenset(operation["path"] for patch in patches for operation in patch or ())
 
 
-def test_there_is_a_page_a_picture_and_a_run_for_each_verdict_and_no_other() -> None:
+def test_each_verdict_has_a_page_an_image_and_a_run() -> None:
     known = {str(verdict) for verdict in Verdict}
     assert {file.stem for file in VERDICTS.glob("*.md")} == known | {"index"}
     assert {file.stem for file in VERDICTS.glob("*.png")} == known == {str(verdict) for verdict in EXAMPLES}
@@ -129,7 +135,7 @@ def test_there_is_a_page_a_picture_and_a_run_for_each_verdict_and_no_other() -> 
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_page_is_whole_and_all_it_asks_for_is_there(client: FlaskClient, path: str) -> None:
+def test_a_page_is_complete_and_all_its_links_work(client: FlaskClient, path: str) -> None:
     answer = client.get(path)
     assert (answer.status_code, answer.mimetype) == (200, "text/html")
     assert answer.headers["Content-Security-Policy"] == POLICY
@@ -143,23 +149,23 @@ def test_a_page_is_whole_and_all_it_asks_for_is_there(client: FlaskClient, path:
     assert not {"script", "style", "iframe", "form"} & {name for name, _ in page.tags}
     assert not [attrs for _, attrs in page.tags if "style" in attrs]
     assert all(len(words) > 40 for words in page.all("img", "alt"))
-    assert len(page.all("img", "alt")) == len(page.all("img", "src")) == path.startswith("/docs/verdicts/")
-    wanted = page.all("a", "href") + page.all("img", "src") + page.all("link", "href")
-    assert {"/docs", "/docs/page.css", *(f"/docs/{name}" for name in OTHERS)} <= set(wanted)
+    assert len(page.all("img", "alt")) == len(page.all("img", "src")) == (path in WITH_IMAGE)
+    links = page.all("a", "href") + page.all("img", "src") + page.all("link", "href")
+    assert {"/docs", "/docs/page.css", *(f"/docs/{name}" for name in OTHERS)} <= set(links)
     ids = [name for names in map(page.all, ("h1", "h2", "h3"), ["id"] * 3) for name in names]
     assert len(set(ids)) == len(ids) == len(page.headings)
-    for address in wanted:
+    for address in links:
         if address.startswith("#"):
             assert address[1:] in ids
             continue
-        if address == "/":  # the jobs, for which this app has no database
+        if address == "/":  # the list of jobs, which needs a database
             continue
-        assert re.match("/[^/]", address), "an address of ours, without a host"
+        assert re.match("/[^/]", address), "links have no host"
         assert client.get(address).status_code == 200, address
 
 
 @pytest.mark.parametrize("verdict", Verdict)
-def test_a_picture_is_a_small_png(client: FlaskClient, verdict: Verdict) -> None:
+def test_a_verdict_image_is_a_small_png(client: FlaskClient, verdict: Verdict) -> None:
     answer = client.get(f"/docs/verdicts/{verdict}.png")
     assert (answer.status_code, answer.mimetype) == (200, "image/png")
     assert answer.data.startswith(b"\x89PNG\r\n\x1a\n")
@@ -169,30 +175,30 @@ def test_a_picture_is_a_small_png(client: FlaskClient, verdict: Verdict) -> None
 
 
 @pytest.mark.parametrize("verdict", ["index", *Verdict])
-def test_a_page_names_no_address_outside_and_has_no_html(verdict: str) -> None:
+def test_a_verdict_page_has_no_external_address_and_no_html(verdict: str) -> None:
     assert not re.search(r"://|www\.|<[a-z/!]", text(verdict))
 
 
-def test_the_index_lists_every_verdict_and_its_addresses_are_two(client: FlaskClient) -> None:
+def test_the_index_lists_every_verdict_at_both_addresses(client: FlaskClient) -> None:
     links = Page(client.get("/docs/verdicts").text).all("a", "href")
     assert {f"/docs/verdicts/{verdict}" for verdict in Verdict} <= set(links)
     assert client.get("/docs/verdicts/").data == client.get("/docs/verdicts").data
 
 
-@pytest.mark.parametrize("name", ["index", "tutorial", "cookbook", "years", "security", "load"])
-def test_the_other_pages_have_no_html_and_name_only_the_service_itself(name: str) -> None:
+@pytest.mark.parametrize("name", ["index", "tutorial", "cookbook", "operations", "security", "load"])
+def test_other_pages_have_no_html_and_no_external_address(name: str) -> None:
     words = (FOLDER / f"{name}.md").read_text("utf-8")
     assert set(re.findall(r"https?://[0-9a-z.:]+", words)) <= {"http://127.0.0.1:8000", "http://192.168.0.7"}
     assert not re.search(r"^<[a-z/!]", words, re.MULTILINE)
     assert len(words.splitlines()) <= {"tutorial": 300}.get(name, 1000)
 
 
-def test_the_style_is_still_where_it_once_was(client: FlaskClient) -> None:
+def test_the_old_address_of_the_style_sheet_works(client: FlaskClient) -> None:
     assert client.get("/docs/verdicts/page.css").data == client.get("/docs/page.css").data
 
 
 @pytest.mark.parametrize("path", ["/docs/reference", "/docs/tutorial", "/docs/verdicts", "/docs/verdicts/healthy.png"])
-def test_what_has_not_changed_is_not_sent_again(client: FlaskClient, path: str) -> None:
+def test_an_unchanged_page_is_not_sent_again(client: FlaskClient, path: str) -> None:
     etag = client.get(path).headers["ETag"]
     again = client.get(path, headers={"If-None-Match": etag})
     assert (again.status_code, again.data) == (304, b"")
@@ -202,12 +208,12 @@ def test_what_has_not_changed_is_not_sent_again(client: FlaskClient, path: str) 
 @pytest.mark.parametrize(
     "name", ["nothing", "nothing.png", "index", "index.png", "healthy.md", "..%2fpage.html", "a/b"]
 )
-def test_an_unknown_verdict_is_a_problem(client: FlaskClient, name: str) -> None:
+def test_an_unknown_verdict_answers_404(client: FlaskClient, name: str) -> None:
     answer = client.get(f"/docs/verdicts/{name}")
     assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
 
 
-def test_the_pages_are_public_where_the_api_asks_for_keys(settings: Settings) -> None:
+def test_the_pages_are_public_even_if_the_api_needs_keys(settings: Settings) -> None:
     app = create_app(replace(settings, auth="keys"))
     assert app.test_client().get("/v1/jobs").status_code == 401
     for path in (*PAGES, "/docs/verdicts/healthy.png"):
@@ -217,7 +223,7 @@ def test_the_pages_are_public_where_the_api_asks_for_keys(settings: Settings) ->
 @pytest.mark.parametrize(
     "path", ["/docs/nothing", "/docs/tutorial.md", "/docs/verdicts.png", "/docs/page.html", "/docs/"]
 )
-def test_what_is_no_page_is_a_problem(client: FlaskClient, path: str) -> None:
+def test_an_unknown_page_answers_404(client: FlaskClient, path: str) -> None:
     answer = client.get(path)
     assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
 
@@ -227,19 +233,26 @@ def test_the_api_page_keeps_its_own_policy(client: FlaskClient) -> None:
     assert "script-src 'self' 'unsafe-inline'" in policy
 
 
-def test_behind_a_prefix_the_links_have_it(client: FlaskClient) -> None:
+@pytest.mark.parametrize(("old", "new"), [("years", "operations"), ("watching", "monitoring")])
+def test_old_addresses_redirect_permanently(client: FlaskClient, old: str, new: str) -> None:
+    answer = client.get(f"/docs/{old}", environ_overrides={"SCRIPT_NAME": "/fit"})
+    assert (answer.status_code, answer.headers["Location"]) == (301, f"/fit/docs/{new}")
+    assert client.get(f"/docs/{old}", follow_redirects=True).data == client.get(f"/docs/{new}").data
+
+
+def test_links_include_the_prefix_of_a_proxy(client: FlaskClient) -> None:
     page = Page(client.get("/docs/verdicts", environ_overrides={"SCRIPT_NAME": "/fit"}).text)
     assert all(address.startswith("/fit/") for address in page.all("a", "href") + page.all("link", "href"))
 
 
 @pytest.mark.parametrize("verdict", Verdict)
-def test_the_cures_of_a_page_are_those_that_its_verdict_is_advised_in_their_order(verdict: Verdict) -> None:
+def test_a_page_lists_the_cures_in_the_order_of_the_advice(verdict: Verdict) -> None:
     listed = [name for name, _ in CURE.findall(section(verdict, "The cure"))]
     assert tuple(listed) == ADVISED[verdict]
 
 
 @pytest.mark.parametrize("verdict", Verdict)
-def test_the_cures_of_a_page_exist_and_change_the_fields_it_names(verdict: Verdict) -> None:
+def test_the_cures_of_a_page_change_the_fields_it_names(verdict: Verdict) -> None:
     items = re.findall(r"^\d+\. .*?(?=^\d+\. |\n\n|\Z)", section(verdict, "The cure"), re.MULTILINE | re.DOTALL)
     assert len(items) >= 2
     for item in items:
@@ -253,7 +266,7 @@ def test_the_cures_of_a_page_exist_and_change_the_fields_it_names(verdict: Verdi
 
 
 @pytest.mark.parametrize("verdict", Verdict)
-def test_the_commands_of_a_page_fork_by_advice_and_by_a_patch_that_applies(verdict: Verdict) -> None:
+def test_the_commands_of_a_page_fork_by_advice_and_by_patch(verdict: Verdict) -> None:
     by_advice, by_patch = bodies(verdict)
     assert by_advice.keys() == {"advice"}
     assert by_patch.keys() == {"patch"}
@@ -274,7 +287,7 @@ def test_every_pointer_in_the_pages_is_a_field_of_a_spec() -> None:
             jsonpatch.JsonPointer(pointer).resolve(plain)
 
 
-def test_a_page_names_all_the_evidence_that_its_verdict_can_rest_on() -> None:
+def test_a_page_names_all_evidence_of_its_verdict() -> None:
     seen = set()
     for run in json.loads(FILE.read_text()):
         diagnosis = diagnose(history(run), facts=Facts.from_dict(run["facts"]), stop_reason=run["stop_reason"])
@@ -284,7 +297,7 @@ def test_a_page_names_all_the_evidence_that_its_verdict_can_rest_on() -> None:
     assert not missing
 
 
-def test_every_setting_is_in_the_page_on_running_it() -> None:
+def test_the_running_page_lists_every_setting() -> None:
     table = (FOLDER / "running.md").read_text("utf-8").partition("## Settings")[2]
     named = set(re.findall(r"`([A-Z_]{4,})\b", table))
     assert {field.name.upper() for field in fields(Settings)} <= named

@@ -1,4 +1,4 @@
-"""The reference: every field of every part of the spec with its default and range, and nothing else."""
+"""The reference lists every field of every part of the spec with its default and range, and nothing else."""
 
 import json
 import re
@@ -28,14 +28,16 @@ HEADINGS: dict[Any, str] = {JobSpec: "The spec", models.Torchvision: "`model`: `
     }.items()
     for kind in kinds
 }
-ALONE: dict[Any, str] = {job.RandAugment: "`augmentation.rand_augment`"} | {
-    kind: f"`{name}`"
-    for name, kind in {
-        "dataset": job.Dataset, "optimizer": job.Optimizer, "schedule": job.Schedule,
-        "regularization": job.Regularization, "augmentation": job.Augmentation,
-        "early_stopping": job.EarlyStopping, "webhook": job.Webhook,
-    }.items()
-}  # fmt: skip
+ALONE: dict[Any, str] = {
+    job.RandAugment: "`augmentation.rand_augment`",
+    job.Dataset: "`dataset`",
+    job.Optimizer: "`optimizer`",
+    job.Schedule: "`schedule`",
+    job.Regularization: "`regularization`",
+    job.Augmentation: "`augmentation`",
+    job.EarlyStopping: "`early_stopping`",
+    job.Webhook: "`webhook`",
+}
 
 
 class Row(NamedTuple):
@@ -47,7 +49,7 @@ class Row(NamedTuple):
 
 
 def sections() -> Iterator[tuple[str, list[Row], str]]:
-    """Each heading with the rows of its table and all its text."""
+    """Each heading, the rows of its table, and its text."""
     for text in re.split(r"^## ", reference(), flags=re.MULTILINE)[1:]:
         rows = [Row(*(cell.strip() for cell in line[1:-1].split("|"))) for line in text.splitlines() if line[:1] == "|"]
         yield text.splitlines()[0], rows[2:], text
@@ -64,14 +66,14 @@ def default(f: Field[Any]) -> str:
     return {"labels": "`{}`", "model": "its own defaults, `cnn`"}.get(f.name, "its own defaults")
 
 
-def test_there_is_a_section_for_each_part_and_no_other() -> None:
+def test_each_part_of_the_spec_has_a_section() -> None:
     assert set((HEADINGS | ALONE).values()) == SECTIONS.keys()
     assert (HEADINGS | ALONE).keys() == PARTS
     assert len(SECTIONS) == len(list(sections()))
 
 
 @pytest.mark.parametrize("kind", sorted(PARTS, key=str))
-def test_a_section_has_every_field_with_its_default_and_its_meaning_and_no_other(kind: Any) -> None:
+def test_a_section_lists_every_field_with_default_and_meaning(kind: Any) -> None:
     rows, text = SECTIONS[(HEADINGS | ALONE)[kind]]
     assert [row.name for row in rows] == [f"`{f.name}`" for f in fields(kind)]
     assert " ".join(kind.__doc__.split()) in text
@@ -82,20 +84,20 @@ def test_a_section_has_every_field_with_its_default_and_its_meaning_and_no_other
 
 
 @pytest.mark.parametrize("kind", sorted(PARTS, key=str))
-def test_what_is_allowed_is_what_the_requests_are_checked_by(kind: Any) -> None:
+def test_allowed_values_match_the_validation_of_requests(kind: Any) -> None:
     checked = schema_of(kind)().fields
     for row in SECTIONS[(HEADINGS | ALONE)[kind]][0]:
         field = checked[row.name.strip("`")]
-        told = re.sub(r"[`\[\]]|\(#[^)]*\)", "", f"{row.allowed} {row.type}")
+        documented = re.sub(r"[`\[\]]|\(#[^)]*\)", "", f"{row.allowed} {row.type}")
         for bound in re.findall(r"[\d.]+(?: to (?:below )?[\d.]+| or more)|above [\d.]+", field.metadata["allowed"]):
             if "keys up to" not in field.metadata["allowed"]:
-                assert bound in told, row
+                assert bound in documented, row
         assert field.required == (row.default == "required")
         assert field.allow_none == row.type.endswith("or null")
 
 
-def test_choices_are_told_whole() -> None:
-    rows = {(heading, row.name): row for heading, (found, _) in SECTIONS.items() for row in found}
+def test_choices_are_listed_in_full() -> None:
+    rows = {(heading, row.name): row for heading, (listed, _) in SECTIONS.items() for row in listed}
     assert rows["`optimizer`", "`name`"].allowed == "`adam`, `adamw`, `sgd`"
     assert rows["`webhook`", "`events`"].allowed.startswith("1 to 9 entries, each `queued`, `running`")
     assert rows["The spec", "`seed`"].allowed == "0 to 4294967295"
@@ -105,7 +107,7 @@ def test_choices_are_told_whole() -> None:
     assert re.findall(r"`(\w+)`", names) == list(ARCHITECTURES)
 
 
-def test_its_links_lead_to_its_sections() -> None:
+def test_links_lead_to_existing_sections() -> None:
     anchors = {anchor(heading) for heading in SECTIONS}
     assert len(anchors) == len(SECTIONS)
     assert set(re.findall(r"\(#([^)]*)\)", reference())) == anchors - {anchor("The spec")}

@@ -148,7 +148,7 @@ def _file_of(database: Database) -> Path:
     if not database.is_local or not database.engine.url.database:
         raise SettingsError(
             "this is for the SQLite database of one machine; of PostgreSQL, pg_dump and pg_restore make and restore "
-            "backups: /docs/years"
+            "backups: /docs/operations"
         )
     return Path(database.engine.url.database).resolve()
 
