@@ -28,6 +28,7 @@ from service.docs import FOLDER, POLICY, VERDICTS
 from tests.golden.pictures import EXAMPLES
 from tests.golden.runs import FILE
 from tests.golden.scoring import history
+from tests.servers import ROOT
 
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}}
 OTHERS = ("index", "tutorial", "cookbook", "reference", "running", "verdicts")
@@ -301,3 +302,9 @@ def test_the_running_page_lists_every_setting() -> None:
     table = (FOLDER / "running.md").read_text("utf-8").partition("## Settings")[2]
     named = set(re.findall(r"`([A-Z_]{4,})\b", table))
     assert {field.name.upper() for field in fields(Settings)} <= named
+
+
+def test_the_links_of_the_readme_lead_to_files() -> None:
+    targets = re.findall(r"\]\(([^)]+)\)", (ROOT / "README.md").read_text("utf-8"))
+    assert len(targets) > 5
+    assert [target for target in targets if not (ROOT / target).is_file()] == []
