@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from service.core.spec import JobSpec, job, layers, models
+from service.core.spec import JobSpec, job, layers, models, parts
 from service.core.spec.architectures import ARCHITECTURES
 from service.docs.markdown import anchor
 from service.docs.reference import reference
@@ -16,7 +16,7 @@ from service.schemas.spec import schema_of
 
 PARTS: set[Any] = {
     kind
-    for module in (job, layers, models)
+    for module in (job, parts, layers, models)
     for kind in vars(module).values()
     if isinstance(kind, type) and is_dataclass(kind) and all("option" in f.metadata for f in fields(kind))
 }
@@ -28,12 +28,12 @@ HEADINGS: dict[Any, str] = {JobSpec: "The spec", models.Torchvision: "`model`: `
     }.items()
     for kind in kinds
 }
-ALONE: dict[Any, str] = {job.RandAugment: "`augmentation.rand_augment`"} | {
+ALONE: dict[Any, str] = {parts.RandAugment: "`augmentation.rand_augment`"} | {
     kind: f"`{name}`"
     for name, kind in {
-        "dataset": job.Dataset, "optimizer": job.Optimizer, "schedule": job.Schedule,
-        "regularization": job.Regularization, "augmentation": job.Augmentation,
-        "early_stopping": job.EarlyStopping, "webhook": job.Webhook,
+        "dataset": parts.Dataset, "optimizer": parts.Optimizer, "schedule": parts.Schedule,
+        "regularization": parts.Regularization, "augmentation": parts.Augmentation,
+        "early_stopping": parts.EarlyStopping, "webhook": parts.Webhook,
     }.items()
 }  # fmt: skip
 

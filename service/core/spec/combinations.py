@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from service.core.errors import Fault
 from service.core.spec.architectures import ARCHITECTURES
-from service.core.spec.job import JobSpec, direction
+from service.core.spec.job import JobSpec
 from service.core.spec.layers import BatchNorm, Layers, Residual
 from service.core.spec.models import Cnn, Mlp, Torchvision
+from service.core.spec.parts import direction
 
 MOST_HELD_OUT = 0.9  # share of the images; the rest is left to train on
 FALLS_TO_THE_END = ("cosine", "onecycle")  # schedules whose low learning rates come last
