@@ -17,8 +17,8 @@ from service.core.spec.parts import (
     direction,
 )
 from service.core.spec.reading import build
+from service.core.spec.record import record
 
-LATER = {"gpus": 1}  # options that came after the first release, and their defaults
 MOST_GPUS = 64  # of one machine
 
 
@@ -47,11 +47,12 @@ class JobSpec:
     priority: int = option("9 is taken first", 5, minimum=0, maximum=9)
     device: Literal["auto", "cpu", "cuda"] = option("where to train; auto: a GPU when the worker has one", "auto")
     gpus: int = option(
-        "so many processes train the job together on one worker, each on a GPU of its own and on its share of every "
-        "batch (on a worker without GPUs they share its cores); the losses are those of a single one",
+        "number of processes on one worker that train the job together. Each has its own GPU and its share of every "
+        "batch; on a worker without GPUs they share its cores. The losses equal those of one process",
         1,
         minimum=1,
         maximum=MOST_GPUS,
+        since="0.2.0",
     )
     precision: Literal["auto", "fp32", "bf16"] = option(
         "of the forward and backward pass in training; scores are always fp32. auto: bf16 where it gains, "
@@ -90,10 +91,9 @@ class JobSpec:
         return asdict(self)
 
     def to_record(self) -> dict[str, Any]:
-        """Plain JSON data with every default filled, but for those of options that came after the first release: a
-        worker of an older one refuses what it does not know, and need not know what is as it always was.
-        """
-        return {name: value for name, value in self.to_dict().items() if LATER.get(name, ...) != value}
+        """Plain JSON data to store. Options of newer releases are in it only where they are set."""
+        data: dict[str, Any] = record(self)
+        return data
 
     def filled(self, seed: int) -> "JobSpec":
         """The effective spec: the seed drawn and the monitor's direction written out."""

@@ -1,12 +1,17 @@
 """How an option of the spec is declared, once: a dataclass field with its default, range, unit and meaning."""
 
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Option:
-    """What is allowed for one field of the spec. Bounds are inclusive unless `open_below` or `open_above`."""
+    """What is allowed for one field of the spec. Bounds are inclusive unless `open_below` or `open_above`.
+
+    `since` is the release that the option came with; None: it is there since 0.1.0. At its default such an option is
+    left out of the record, so that workers of older releases still take the job.
+    """
 
     meaning: str
     minimum: float | None = None
@@ -16,6 +21,13 @@ class Option:
     length: tuple[int, int] | None = None
     unit: str | None = None
     choices: tuple[str, ...] | None = None
+    since: str | None = None
+
+    @property
+    def description(self) -> str:
+        """The meaning with the unit and the release that the option came with, for people."""
+        notes = [note for note in (self.unit, self.since and f"since {self.since}") if note]
+        return f"{self.meaning} ({'; '.join(notes)})" if notes else self.meaning
 
     @property
     def bounds(self) -> str | None:
@@ -34,6 +46,6 @@ def option(meaning: str, default: Any = MISSING, **limits: Any) -> Any:
     return field(default=default, metadata={"option": Option(meaning, **limits)})
 
 
-def part(meaning: str, default: Any = MISSING) -> Any:
+def part(meaning: str, default: Callable[[], Any], since: str | None = None) -> Any:
     """A field that is itself a part of the spec; `default` is called to make it."""
-    return field(default_factory=default, metadata={"option": Option(meaning)})
+    return field(default_factory=default, metadata={"option": Option(meaning, since=since)})
