@@ -26,7 +26,7 @@ MOST_GPUS = 64  # of one machine
 class JobSpec:
     """Everything that decides a run. Same spec, same machine: same history."""
 
-    dataset: Dataset = field(metadata={"option": Option("which images, and how they are divided")})
+    dataset: Dataset = field(metadata={"option": Option("which images, and how they are split")})
     name: str | None = option("a name for people", None, length=(0, 100))
     model: Model = part("the network", Cnn)
     epochs: int = option(
@@ -61,13 +61,13 @@ class JobSpec:
     )
     compile: Literal["auto", "off", "on"] = option(
         "compile the network with torch.compile before training (on a CPU it needs a C++ compiler). "
-        "auto: not, as long as it has not been seen to gain",
+        "auto does not compile",
         "auto",
     )
     optimizer: Optimizer = part("the update rule", Optimizer)
     schedule: Schedule = part("how the learning rate changes", Schedule)
-    regularization: Regularization = part("what holds the model back from memorizing", Regularization)
-    augmentation: Augmentation = part("what is done to the images", Augmentation)
+    regularization: Regularization = part("methods that keep the model from memorizing", Regularization)
+    augmentation: Augmentation = part("random changes of the training images", Augmentation)
     early_stopping: EarlyStopping | None = part("when to stop; null: train for all epochs", EarlyStopping)
     train_loss_clean: bool = option(
         "report train_loss_clean: the training images scored as the validation images are, "
@@ -78,7 +78,7 @@ class JobSpec:
         default_factory=dict, metadata={"option": Option("free key=value pairs to find the job by", length=(0, 32))}
     )
 
-    webhook: Webhook | None = option("whom to tell; null: nobody", None)
+    webhook: Webhook | None = option("where to send messages about the job; null: none are sent", None)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "JobSpec":

@@ -1,7 +1,7 @@
 """How an option of the spec is declared, once: a dataclass field with its default, range, unit and meaning."""
 
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, field
+from dataclasses import MISSING, Field, dataclass, field
 from typing import Any
 
 
@@ -10,7 +10,8 @@ class Option:
     """What is allowed for one field of the spec. Bounds are inclusive unless `open_below` or `open_above`.
 
     `since` is the release that the option came with; None: it is there since 0.1.0. At its default such an option is
-    left out of the record, so that workers of older releases still take the job.
+    left out of the record, so that workers of older releases still take the job. `needs` are options of the same part:
+    without one of them this one has no effect.
     """
 
     meaning: str
@@ -22,6 +23,7 @@ class Option:
     unit: str | None = None
     choices: tuple[str, ...] | None = None
     since: str | None = None
+    needs: tuple[str, ...] = ()
 
     @property
     def description(self) -> str:
@@ -44,6 +46,16 @@ class Option:
 def option(meaning: str, default: Any = MISSING, **limits: Any) -> Any:
     """A dataclass field that carries its Option."""
     return field(default=default, metadata={"option": Option(meaning, **limits)})
+
+
+def default_of(f: Field[Any]) -> Any:
+    """The default of a dataclass field; MISSING where the field is required."""
+    return f.default if f.default_factory is MISSING else f.default_factory()
+
+
+def is_at_default(f: Field[Any], owner: Any) -> bool:
+    """Whether that field of `owner` holds its default."""
+    return bool(getattr(owner, f.name) == default_of(f))
 
 
 def part(meaning: str, default: Callable[[], Any], since: str | None = None) -> Any:

@@ -8,10 +8,13 @@ from typing import Literal
 
 from service.core.spec.options import option
 
+BELOW_ONE = {"minimum": 0, "maximum": 1, "open_above": True}
+BETWEEN_ZERO_AND_ONE = {"minimum": 0, "maximum": 1, "open_below": True, "open_above": True}
+
 
 @dataclass(frozen=True)
 class Dataset:
-    """Which images, and how they are divided. The split is stratified by class and drawn from the seed."""
+    """Which images, and how they are split. The split is stratified by class and drawn from the seed."""
 
     id: str = option("the data set's id, as GET /v1/datasets lists it", length=(1, 100))
     val_fraction: float = option("share of all images held out for validation", 0.2, minimum=0.05, maximum=0.5)
@@ -49,15 +52,10 @@ class Schedule:
     )
     warmup_epochs: int = option("linear rise from 0 at the start (Goyal et al., 2017)", 0, minimum=0, unit="epochs")
     final_share: float = option("of cosine: the share of lr it ends at", 0.0, minimum=0, maximum=1)
-    rising_share: float = option(
-        "of onecycle: the share of the run that the rise takes", 0.3,
-        minimum=0, maximum=1, open_below=True, open_above=True,
-    )  # fmt: skip
+    rising_share: float = option("of onecycle: the share of the run that the rise takes", 0.3, **BETWEEN_ZERO_AND_ONE)
     start_divisor: float = option("of onecycle: it starts at lr over this", 25.0, minimum=1)
     final_divisor: float = option("of onecycle: it ends at the start's lr over this", 1e4, minimum=1)
-    gamma: float = option(
-        "of plateau and step: the factor", 0.1, minimum=0, maximum=1, open_below=True, open_above=True
-    )
+    gamma: float = option("of plateau and step: the factor", 0.1, **BETWEEN_ZERO_AND_ONE)
     step_epochs: int = option("of step: epochs between two steps", 30, minimum=1, unit="epochs")
     plateau_patience: int = option(
         "of plateau: epochs in a row without improvement before a cut", 5, minimum=0, unit="epochs"
@@ -66,32 +64,33 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Regularization:
-    """What holds the model back from memorizing the training set."""
+    """Methods that keep the model from memorizing the training set."""
 
     dropout: float = option(
         "probability of dropping an input of a fully connected layer after the first, or where the architecture drops",
-        0.0, minimum=0, maximum=1, open_above=True,
-    )  # fmt: skip
+        0.0,
+        **BELOW_ONE,
+    )
     spatial_dropout: float = option(
-        "probability of dropping a whole channel after each block of a cnn",
-        0.0, minimum=0, maximum=1, open_above=True,
-    )  # fmt: skip
+        "probability of dropping a whole channel after each block of a cnn", 0.0, **BELOW_ONE
+    )
     stochastic_depth: float = option(
-        "probability of skipping the last residual branch; the others rise to it linearly",
-        0.0, minimum=0, maximum=1, open_above=True,
-    )  # fmt: skip
+        "probability of skipping the last residual branch; the others rise to it linearly", 0.0, **BELOW_ONE
+    )
     weight_decay: float = option(
-        "L2 strength, after the optimizer's own meaning: coupled for adam and sgd, decoupled for adamw",
-        0.0, minimum=0, maximum=10,
-    )  # fmt: skip
+        "L2 strength, as the optimizer applies it: coupled for adam and sgd, decoupled for adamw",
+        0.0,
+        minimum=0,
+        maximum=10,
+    )
     l1: float = option("L1 strength: this times the sum of absolute weights", 0.0, minimum=0, maximum=10)
     l1_mode: Literal["loss", "proximal"] = option(
-        "add L1 to the loss, or soft-threshold the weights after each step (exact zeros)", "loss"
+        "add L1 to the loss, or soft-threshold the weights after each step (exact zeros)", "loss", needs=("l1",)
     )
-    decay_norm_and_bias: bool = option("let weight decay and L1 act on biases and normalization parameters too", False)
-    label_smoothing: float = option(
-        "share of each target spread over all classes", 0.0, minimum=0, maximum=1, open_above=True
+    decay_norm_and_bias: bool = option(
+        "let weight decay and L1 act on biases and normalization parameters too", False, needs=("weight_decay", "l1")
     )
+    label_smoothing: float = option("share of each target spread over all classes", 0.0, **BELOW_ONE)
     mixup_alpha: float = option(
         "mixup: images are blended with a share from Beta(alpha, alpha)", 0.0, minimum=0, maximum=100
     )
@@ -105,9 +104,10 @@ class Regularization:
         "scale each unit's incoming weights down to this L2 norm after each step", None, minimum=0, open_below=True
     )
     ema_decay: float | None = option(
-        "score and keep a moving average of the weights with this decay a step (less in the first ones)", None,
-        minimum=0, maximum=1, open_below=True, open_above=True,
-    )  # fmt: skip
+        "score and keep a moving average of the weights with this decay a step (less in the first steps)",
+        None,
+        **BETWEEN_ZERO_AND_ONE,
+    )
     class_weights: Literal["none", "balanced"] = option(
         "balanced: an image counts in inverse proportion to its class's share of the training split", "none"
     )
@@ -123,12 +123,12 @@ class RandAugment:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to the training images on their way into the model, anew each time. Only normalize is for all."""
+    """Random changes of the training images, drawn anew each time. Only normalize also acts on scored images."""
 
     crop_padding: int = option("zeros around the image, then a random crop of its size", 0, minimum=0, unit="pixels")
     horizontal_flip: bool = option("mirror every second image, at random", False)
     rotation_degrees: float = option(
-        "rotate by up to so much to either side", 0.0, minimum=0, maximum=180, unit="degrees"
+        "rotate by a random angle up to this, to either side", 0.0, minimum=0, maximum=180, unit="degrees"
     )
     trivial_augment: bool = option(
         "one random operation of random strength on each image (Mueller and Hutter, 2021)", False
@@ -161,16 +161,18 @@ class EarlyStopping:
 
 @dataclass(frozen=True)
 class Webhook:
-    """Where to tell what becomes of the job."""
+    """Where to send messages about the job."""
 
     url: str = option("an https:// or http:// address; a signed message is POSTed there", length=(1, 2000))
     events: tuple[
         Literal["queued", "running", "paused", "succeeded", "failed", "cancelled", "epoch", "resumed", "diagnosis"], ...
-    ] = option("what to tell of: the job's statuses, its epochs, its restarts from a checkpoint, its verdicts",
-        ("succeeded", "failed", "cancelled"), length=(1, 9),
-    )  # fmt: skip
+    ] = option(
+        "which events are sent: the job's statuses, its epochs, its restarts from a checkpoint, its verdicts",
+        ("succeeded", "failed", "cancelled"),
+        length=(1, 9),
+    )
 
 
 def direction(monitor: str) -> Literal["min", "max"]:
-    """Whether a monitored measure gets better downwards or upwards."""
+    """Whether a lower (min) or a higher (max) value of the monitored measure is better."""
     return "max" if monitor == "val_accuracy" else "min"
