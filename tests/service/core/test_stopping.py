@@ -2,6 +2,7 @@
 
 import math
 import operator
+from dataclasses import fields
 from functools import cache
 from typing import Any
 
@@ -121,3 +122,29 @@ def test_a_stopped_run_stays_stopped() -> None:
     state = stopper.state_dict()
     assert stopper.update(3, 0.0) is False
     assert stopper.state_dict() == state
+
+
+# Each option with what it needs, and a curve on which setting it changes the decision.
+EFFECTS: dict[str, tuple[dict[str, Any], dict[str, Any], list[float]]] = {
+    "monitor": ({}, {"monitor": "val_accuracy"}, [0.5, 0.6]),
+    "mode": ({}, {"mode": "max"}, [0.5, 0.6]),
+    "patience": ({}, {"patience": 1}, [1.0, 1.0]),
+    "min_delta": ({"patience": 1}, {"min_delta": 0.2}, [1.0, 0.9]),
+    "min_delta_mode": ({"patience": 1, "min_delta": 0.2}, {"min_delta_mode": "rel"}, [10.0, 9.0]),
+    "start_epoch": ({"patience": 1}, {"start_epoch": 3}, [1.0, 1.0]),
+    "baseline": ({"patience": 1}, {"baseline": 0.5}, [1.0, 0.9]),
+    "stopping_threshold": ({}, {"stopping_threshold": 0.5}, [0.4]),
+    "divergence_threshold": ({}, {"divergence_threshold": 2.0}, [3.0]),
+}
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(EarlyStopping)])
+def test_every_option_changes_the_decision(name: str) -> None:
+    needed, options, curve = EFFECTS[name]
+    assert options.keys() == {name}
+
+    def decision(given: EarlyStopping) -> tuple[int | None, int | None, str | None]:
+        stopped, stopper = play(given, curve)
+        return stopped, stopper.state.best_epoch, stopper.state.stopped
+
+    assert decision(EarlyStopping(**needed, **options)) != decision(EarlyStopping(**needed))
