@@ -11,7 +11,7 @@ from service.core.errors import Invalid, RightfitError, TrainingError
 from service.core.plan import GIB, UNLIMITED, plan
 from service.core.spec import JobSpec
 from workers.attempt import contents_of
-from workers.training.loop import Fitted
+from workers.training.loop import TrainingResult
 from workers.warm import Work
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -21,7 +21,7 @@ Ending = tuple[str, dict[str, Any]]  # `ended` or `failed`, and how
 log = logging.getLogger(__name__)
 
 
-def conclusion(train: Callable[[], Fitted], work: Work) -> Ending:
+def conclusion(train: Callable[[], TrainingResult], work: Work) -> Ending:
     """The last report of a job that `train` runs."""
     try:
         fitted = train()

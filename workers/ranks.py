@@ -24,8 +24,8 @@ from workers.conclusion import Ending, conclusion, failure, told
 from workers.line import Line, die_with_supervisor
 from workers.narration import say
 from workers.scratch import Scratch
-from workers.training.group import Together
-from workers.training.loop import Fitted
+from workers.training.group import ProcessGroup
+from workers.training.loop import TrainingResult
 from workers.training.process import tune
 from workers.transcript import begin
 from workers.warm import PRELOAD, Work
@@ -91,14 +91,14 @@ def _train(work: Work, connection: Connection, saying: Connection) -> Ending:
     return ending
 
 
-def _run_one(work: Work, connection: Connection | None, rank: int) -> Fitted:
+def _run_one(work: Work, connection: Connection | None, rank: int) -> TrainingResult:
     spec = understood(work.spec)
     tune(max(1, work.threads // spec.gpus))
     device = pick_device(spec, rank)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     line = Line(connection, work.held_until) if connection else None
-    group = Together(device, Path(work.folder) / ".meeting")
+    group = ProcessGroup(device, Path(work.folder) / ".meeting")
     log.info("%d processes train together", group.size)
     fitted = run(
         spec,

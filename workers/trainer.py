@@ -16,7 +16,7 @@ from workers.conclusion import conclusion
 from workers.line import Line, die_with_supervisor
 from workers.ranks import run_together
 from workers.scratch import Scratch
-from workers.training.loop import Fitted
+from workers.training.loop import TrainingResult
 from workers.training.process import tune
 from workers.transcript import begin
 from workers.warm import Work
@@ -37,7 +37,7 @@ def main(work: Work, connection: Connection) -> None:
         run_together(work, connection)
 
 
-def _run_alone(work: Work, line: Line) -> Fitted:
+def _run_alone(work: Work, line: Line) -> TrainingResult:
     tune(work.threads)
     spec = understood(work.spec)
     return run(spec, Scratch(Path(work.folder)), line.report, line.stop_reason, work, pick_device(spec))

@@ -11,7 +11,7 @@ from service.core.errors import CheckpointMismatch
 from service.core.spec import JobSpec
 from service.core.stopping import Stopper
 from workers.training.checkpoint import Weights, weights_of
-from workers.training.group import ALONE, Group
+from workers.training.group import SINGLE_PROCESS, Group
 from workers.training.optim import build_optimizer
 from workers.training.regularization.ema import MovingAverage
 from workers.training.schedule import Plateau
@@ -68,7 +68,7 @@ class State:
     order_at_start: Tensor  # the state of `order` at the start of the epoch: the epoch's order is drawn from it
     losses: Tensor  # float64 [steps of an epoch], on the device: summed data terms of this process's rows
     hits: Tensor  # likewise: images that were right
-    group: Group = ALONE
+    group: Group = SINGLE_PROCESS
     history: list[EpochResult] = field(default_factory=list)
     best: Weights | None = None
     best_losses: Tensor | None = None  # float64 [validation images], on the device: of the best epoch
@@ -78,7 +78,9 @@ class State:
     epoch_started: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def fresh(cls, spec: JobSpec, model: nn.Module, steps: int, device: torch.device, group: Group = ALONE) -> "State":
+    def fresh(
+        cls, spec: JobSpec, model: nn.Module, steps: int, device: torch.device, group: Group = SINGLE_PROCESS
+    ) -> "State":
         """The state before the first batch. Seeds the global random state from the spec: dropout draws from it, in each
         process of a group another one.
         """

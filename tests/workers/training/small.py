@@ -8,7 +8,7 @@ from torch import nn
 from service.core.spec import JobSpec
 from workers.training.data.batches import Batches
 from workers.training.data.prepare import Prepared, prepare
-from workers.training.loop import Fitted, Parts, fit
+from workers.training.loop import TrainingData, TrainingResult, fit
 from workers.training.models import build_model
 from workers.training.state import EpochResult
 
@@ -48,10 +48,10 @@ class Data:
         return self._batches(self.prepared.clean)
 
 
-def parts(given: JobSpec, resident_bytes: int | None = None) -> Parts:
+def training_data(given: JobSpec, resident_bytes: int | None = None) -> TrainingData:
     data = Data(given, resident_bytes)
     clean = data.clean if given.train_loss_clean else None
-    return Parts(data.train, data.validation, clean, data.prepared.digest)
+    return TrainingData(data.train, data.validation, clean, data.prepared.digest)
 
 
 def network(given: JobSpec) -> nn.Module:
@@ -59,6 +59,6 @@ def network(given: JobSpec) -> nn.Module:
     return build_model(given, (1, side, side), 10)
 
 
-def trained(given: JobSpec, resident_bytes: int | None = None) -> tuple[nn.Module, Fitted, list[EpochResult]]:
+def trained(given: JobSpec, resident_bytes: int | None = None) -> tuple[nn.Module, TrainingResult, list[EpochResult]]:
     model, results = network(given), list[EpochResult]()
-    return model, fit(model, parts(given, resident_bytes), given, results.append), results
+    return model, fit(model, training_data(given, resident_bytes), given, results.append), results
