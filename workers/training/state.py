@@ -13,6 +13,7 @@ from service.core.stopping import Stopper
 from workers.training.checkpoint import Weights, weights_of
 from workers.training.group import SINGLE_PROCESS, Group
 from workers.training.optim import build_optimizer
+from workers.training.random_state import random_state, restore_random_state
 from workers.training.regularization.ema import MovingAverage
 from workers.training.schedule import Plateau
 from workers.training.seeds import derive, generator
@@ -128,7 +129,7 @@ class State:
             self.group.add_(counted)
             if not self.group.leads:
                 counted.zero_()  # what they have counted so far is the first one's from now on
-        random, *others = self.group.gather(_random_state(self.losses.device))
+        random, *others = self.group.gather(random_state(self.losses.device))
         return {
             "spec": self.spec.to_dict(),
             "data": data,
@@ -184,13 +185,4 @@ class State:
         if self.group.rank >= len(known):
             torch.manual_seed(derive(self.spec.seed, f"dropout/{self.group.rank} from {self.epoch}/{self.step}"))
             return
-        state = known[self.group.rank]
-        torch.set_rng_state(state["random"])
-        if state["cuda_random"] is not None and self.losses.is_cuda:
-            torch.cuda.set_rng_state(state["cuda_random"], self.losses.device)
-
-
-def _random_state(device: torch.device) -> dict[str, Tensor | None]:
-    """The process's own, which dropout draws from."""
-    on_gpu = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-    return {"random": torch.get_rng_state(), "cuda_random": on_gpu}
+        restore_random_state(known[self.group.rank], self.losses.device)

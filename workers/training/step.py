@@ -11,8 +11,10 @@ from workers.training.data.augmentation.random_erasing import random_erasing
 from workers.training.data.batches import Batches
 from workers.training.group import Group
 from workers.training.precision import autocast, choose_precision, compiled
+from workers.training.random_state import RandomState, random_state, restore_random_state
 from workers.training.regularization import METHODS
 from workers.training.regularization.hooks import Mixed, Setup
+from workers.training.running_statistics import batch_norms, held_statistics
 from workers.training.state import State
 
 
@@ -24,12 +26,14 @@ class Step:
         self._state, self._train, self._group, self._augmentation = state, train, group, spec.augmentation
         self.precision = choose_precision(spec, model, train.shape, train.device)
         self._forward = compiled(spec, group.parallel(model), train.device)
+        self._norms = batch_norms(model)  # those that the group has put in place
         self._autocast = autocast(self.precision, train.device)
         setup = Setup(spec, model, train.labels, train.classes, train.device)
         methods = [method(setup) for method in METHODS]
         self._on_batch = [hooks.batch for hooks in methods if hooks.batch]
         self._losses = [hooks.loss for hooks in methods if hooks.loss]
         self._objective = [hooks.objective for hooks in methods if hooks.objective]
+        self._second_passes = [hooks.second_pass for hooks in methods if hooks.second_pass]
         self._on_gradients = [hooks.gradients for hooks in methods if hooks.gradients]
         self._on_weights = [hooks.weights for hooks in methods if hooks.weights]
         self._penalties = [hooks.penalty for hooks in methods if hooks.penalty]
@@ -47,7 +51,11 @@ class Step:
         for parameters in optimizer.param_groups:
             parameters["lr"] = lr
         with self._group.normalizing(count):
+            before = random_state(self._train.device) if self._second_passes else {}
             loss, logits = self._backward(batch, weight)
+            hits = _hits(logits, batch)  # before a second pass, which may overwrite the logits of a compiled network
+            for method in self._second_passes:
+                method(lambda: self._backward_again(batch, weight, before))
         for change in self._on_gradients:
             change()
         optimizer.step()
@@ -55,7 +63,6 @@ class Step:
             constrain(lr)
         if self._state.average is not None:
             self._state.average.update(self._state.model)
-        hits = _hits(logits, batch)
         return loss * portion, hits if portion == len(batch.labels) else hits * (portion / len(batch.labels))
 
     @torch.no_grad()
@@ -90,6 +97,12 @@ class Step:
             objective = objective + term()
         objective.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return loss.detach(), logits.detach()
+
+    def _backward_again(self, batch: Mixed, weight: float, random: RandomState) -> None:
+        """The same pass with the weights as they are now: with the same dropout, without updating statistics."""
+        restore_random_state(random, self._train.device)
+        with held_statistics(self._norms):
+            self._backward(batch, weight)
 
 
 def _hits(logits: Tensor, batch: Mixed) -> Tensor:

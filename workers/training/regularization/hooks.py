@@ -47,7 +47,9 @@ class Hooks:
       generator, which is on the CPU.
     - `loss` gives a term of the data loss: of logits [N, classes] and their batch, a scalar that is a mean over images.
     - `objective` gives a term of the objective that depends on the weights alone: a scalar.
-    - `gradients` changes the gradients in place, after the backward pass.
+    - `second_pass` comes after the backward pass. It gets a function that computes the gradients anew with the weights
+      as they are then: from the same batch and random draws, without a second update of running statistics.
+    - `gradients` changes the gradients in place, after the last backward pass.
     - `weights` changes the weights in place, after the optimizer's step at the given learning rate.
     - `penalty` gives a term of the reported `penalty`: a scalar, with the weights as they are after an epoch.
     """
@@ -55,6 +57,7 @@ class Hooks:
     batch: Callable[[Mixed, torch.Generator], Mixed] | None = None
     loss: Callable[[Tensor, Mixed], Tensor] | None = None
     objective: Callable[[], Tensor] | None = None
+    second_pass: Callable[[Callable[[], None]], None] | None = None
     gradients: Callable[[], object] | None = None
     weights: Callable[[float], None] | None = None
     penalty: Callable[[], Tensor] | None = None
