@@ -111,6 +111,20 @@ class Regularization:
     class_weights: Literal["none", "balanced"] = option(
         "balanced: an image counts in inverse proportion to its class's share of the training split", "none"
     )
+    sam_rho: float = option(
+        "sharpness-aware minimization (Foret et al., 2021): each step takes the gradient where the loss is highest "
+        "within this L2 distance of the weights, in two passes; usual are 0.05, or 0.5 with sam_adaptive",
+        0.0,
+        minimum=0,
+        maximum=1,
+        since="0.2.0",
+    )
+    sam_adaptive: bool = option(
+        "measure sam_rho relative to the size of each weight (Kwon et al., 2021)",
+        False,
+        since="0.2.0",
+        needs=("sam_rho",),
+    )
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 # What any network can be given at once.
 EVERY_REGULARIZATION = {
     "weight_decay": 1e-3, "l1": 1e-5, "label_smoothing": 0.1, "mixup_alpha": 0.4, "cutmix_alpha": 1.0,
-    "gradient_clip_norm": 1.0, "max_norm": 3.0, "ema_decay": 0.9, "class_weights": "balanced",
+    "gradient_clip_norm": 1.0, "max_norm": 3.0, "ema_decay": 0.9, "class_weights": "balanced", "sam_rho": 0.05,
 }  # fmt: skip
 EVERY_AUGMENTATION = {"crop_padding": 1, "horizontal_flip": True, "rotation_degrees": 15, "random_erasing": 0.3}
 

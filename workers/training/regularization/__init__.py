@@ -13,6 +13,7 @@ from workers.training.regularization.hooks import Method
 from workers.training.regularization.l1 import l1
 from workers.training.regularization.max_norm import max_norm
 from workers.training.regularization.mixing import mixing
+from workers.training.regularization.sam import sam
 from workers.training.regularization.weight_decay import weight_decay
 
 METHODS: tuple[Method, ...] = (
@@ -20,6 +21,7 @@ METHODS: tuple[Method, ...] = (
     cross_entropy,
     l1,
     weight_decay,
+    sam,
     gradient_clip,  # after all that changes gradients
     max_norm,  # after all that changes weights
 )
