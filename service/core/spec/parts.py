@@ -163,6 +163,9 @@ class EarlyStopping:
     monitor: Literal["val_loss", "val_accuracy"] = option("the measure to watch", "val_loss")
     mode: Literal["min", "max"] | None = option("better is lower or higher; null: by the monitor", None)
     patience: int = option("stop after this many epochs in a row without improvement", 10, minimum=1, unit="epochs")
+    cooldown: int = option(
+        "epochs after an improvement that do not count towards patience", 0, minimum=0, unit="epochs", since="0.2.0"
+    )
     min_delta: float = option("a change must be larger than this to count as an improvement", 0.0, minimum=0)
     min_delta_mode: Literal["abs", "rel"] = option(
         "min_delta in the measure's own unit, or relative to the best", "abs"
