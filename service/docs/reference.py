@@ -96,8 +96,7 @@ def _long_choices(kind: Any) -> Iterator[str]:
 
 def _row(f: Field[Any], hint: Any, sections: Mapping[Any, Section]) -> str:
     option = _option(f)
-    unit = f" ({option.unit})" if option.unit else ""
-    cells = [f"`{f.name}`", _type(hint, sections), _default(f), _allowed(hint, option), f"{option.meaning}{unit}"]
+    cells = [f"`{f.name}`", _type(hint, sections), _default(f), _allowed(hint, option), option.description]
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 

@@ -30,8 +30,7 @@ def schema_of(kind: Any) -> type[Schema]:
         option: Option = f.metadata["option"]
         field = _field(hints[f.name], option)
         field.required = f.default is MISSING and f.default_factory is MISSING
-        described = option.meaning + (f" ({option.unit})" if option.unit else "")
-        field.metadata = {**field.metadata, "description": described, **_default(f)}
+        field.metadata = {**field.metadata, "description": option.description, **_default(f)}
         members[f.name] = field
     return type(f"{kind.__name__}SpecSchema", (Schema,), members)
 

@@ -18,7 +18,7 @@ from workers.training.data.images import ImageSet
 from workers.training.data.normalization import Normalization
 from workers.training.data.prepare import Prepared
 from workers.training.data.split import Split
-from workers.training.loop import Parts, fit
+from workers.training.loop import TrainingData, fit
 from workers.training.models import build_model
 from workers.training.precision import Precision
 from workers.training.process import tune
@@ -51,11 +51,11 @@ def network_of(spec: JobSpec, images: ImageSet) -> nn.Module:
     return build_model(spec, images.shape, CLASSES).to(device()).to(memory_format=torch.channels_last)
 
 
-def parts_of(images: ImageSet, split: Split, normalization: Normalization | None = None) -> Parts:
+def parts_of(images: ImageSet, split: Split, normalization: Normalization | None = None) -> TrainingData:
     """The two parts on the device, normalized with the training images' statistics where nothing else is given."""
     statistics = normalization or Normalization.of(images.chunks(split.train))
     batches: Callable[[Tensor], Batches] = Prepared(images, split, statistics, NONE).on(device())
-    return Parts(batches(split.train), batches(split.validation), None)
+    return TrainingData(batches(split.train), batches(split.validation), None)
 
 
 def train(name: str, given: Arguments, precision: Precision | Literal["auto"]) -> tuple[Record, int]:

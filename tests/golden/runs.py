@@ -20,7 +20,7 @@ from workers.training.data.normalization import Normalization
 from workers.training.data.prepare import Prepared
 from workers.training.data.split import stratified_split, stratified_subset
 from workers.training.facts import facts
-from workers.training.loop import Parts, fit
+from workers.training.loop import TrainingData, fit
 from workers.training.models import build_model
 
 FILE = Path(__file__).parent / "runs.json"
@@ -220,7 +220,7 @@ def run(name: str, seed: int) -> dict[str, Any]:
     prepared = Prepared(images, split, Normalization.of(images.chunks(split.train)), clean)
     batches = prepared.on(CPU)
     model = build_model(spec, images.shape, 10)
-    parts = Parts(batches(split.train), batches(split.validation), batches(clean))
+    parts = TrainingData(batches(split.train), batches(split.validation), batches(clean))
     fitted = fit(model, parts, spec)
     epochs = [asdict(Epoch.measured(asdict(result))) for result in fitted.history]
     return {

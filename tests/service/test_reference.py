@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from service.core.spec import JobSpec, job, layers, models
+from service.core.spec import JobSpec, job, layers, models, parts
 from service.core.spec.architectures import ARCHITECTURES
 from service.docs.markdown import anchor
 from service.docs.reference import reference
@@ -16,7 +16,7 @@ from service.schemas.spec import schema_of
 
 PARTS: set[Any] = {
     kind
-    for module in (job, layers, models)
+    for module in (job, parts, layers, models)
     for kind in vars(module).values()
     if isinstance(kind, type) and is_dataclass(kind) and all("option" in f.metadata for f in fields(kind))
 }
@@ -29,14 +29,14 @@ HEADINGS: dict[Any, str] = {JobSpec: "The spec", models.Torchvision: "`model`: `
     for kind in kinds
 }
 ALONE: dict[Any, str] = {
-    job.RandAugment: "`augmentation.rand_augment`",
-    job.Dataset: "`dataset`",
-    job.Optimizer: "`optimizer`",
-    job.Schedule: "`schedule`",
-    job.Regularization: "`regularization`",
-    job.Augmentation: "`augmentation`",
-    job.EarlyStopping: "`early_stopping`",
-    job.Webhook: "`webhook`",
+    parts.RandAugment: "`augmentation.rand_augment`",
+    parts.Dataset: "`dataset`",
+    parts.Optimizer: "`optimizer`",
+    parts.Schedule: "`schedule`",
+    parts.Regularization: "`regularization`",
+    parts.Augmentation: "`augmentation`",
+    parts.EarlyStopping: "`early_stopping`",
+    parts.Webhook: "`webhook`",
 }
 
 
@@ -80,7 +80,8 @@ def test_a_section_lists_every_field_with_default_and_meaning(kind: Any) -> None
     for row, f in zip(rows, fields(kind), strict=True):
         option = f.metadata["option"]
         assert row.default == default(f)
-        assert row.meaning == option.meaning + (f" ({option.unit})" if option.unit else "")
+        assert row.meaning.startswith(option.meaning)
+        assert all(note in row.meaning for note in (option.unit or "", option.since or ""))
 
 
 @pytest.mark.parametrize("kind", sorted(PARTS, key=str))

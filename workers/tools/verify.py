@@ -17,7 +17,7 @@ import torch
 from service.core.records.artifact_names import BEST_MODEL, REPORT
 from service.core.spec import JobSpec, Torchvision
 from workers.training.checkpoint import load_tensors
-from workers.training.data import Places
+from workers.training.data import DataPaths
 from workers.training.data.prepare import prepare
 from workers.training.evaluate import evaluate, scoring_batch
 from workers.training.models import build_model
@@ -32,10 +32,10 @@ def verify(folder: Path, pack: Path | None = None) -> tuple[float, float]:
     if isinstance(spec.model, Torchvision):  # the weights are all here: none need be fetched to start from
         spec = replace(spec, model=replace(spec.model, pretrained=False))
     with tempfile.TemporaryDirectory() as scratch:
-        return report["best"]["val_loss"], _score(spec, folder, Places(pack, Path(scratch)))
+        return report["best"]["val_loss"], _score(spec, folder, DataPaths(pack, Path(scratch)))
 
 
-def _score(spec: JobSpec, folder: Path, places: Places) -> float:
+def _score(spec: JobSpec, folder: Path, places: DataPaths) -> float:
     prepared = prepare(spec, places)
     model = build_model(spec, prepared.images.shape, len(prepared.images.classes))
     model.load_state_dict(load_tensors(folder / BEST_MODEL))

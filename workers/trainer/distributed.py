@@ -26,8 +26,8 @@ from workers.trainer.channel import Channel, die_with_supervisor
 from workers.trainer.outcome import Ending, conclusion, failure, told
 from workers.trainer.report_log import say
 from workers.trainer.train_job import pick_device, run, understood
-from workers.training.group import Together
-from workers.training.loop import Fitted
+from workers.training.group import ProcessGroup
+from workers.training.loop import TrainingResult
 from workers.training.process import tune
 
 LOOPBACK = "127.0.0.1"
@@ -91,14 +91,14 @@ def _train(work: TrainerArgs, connection: Connection, saying: Connection) -> End
     return ending
 
 
-def _run_one(work: TrainerArgs, connection: Connection | None, rank: int) -> Fitted:
+def _run_one(work: TrainerArgs, connection: Connection | None, rank: int) -> TrainingResult:
     spec = understood(work.spec)
     tune(max(1, work.threads // spec.gpus))
     device = pick_device(spec, rank)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     line = Channel(connection, work.held_until) if connection else None
-    group = Together(device, Path(work.folder) / ".meeting")
+    group = ProcessGroup(device, Path(work.folder) / ".meeting")
     log.info("%d processes train together", group.size)
     fitted = run(
         spec,

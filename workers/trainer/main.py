@@ -18,7 +18,7 @@ from workers.trainer.channel import Channel, die_with_supervisor
 from workers.trainer.distributed import run_together
 from workers.trainer.outcome import conclusion
 from workers.trainer.train_job import pick_device, run, understood
-from workers.training.loop import Fitted
+from workers.training.loop import TrainingResult
 from workers.training.process import tune
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def main(work: TrainerArgs, connection: Connection) -> None:
         run_together(work, connection)
 
 
-def _run_alone(work: TrainerArgs, line: Channel) -> Fitted:
+def _run_alone(work: TrainerArgs, line: Channel) -> TrainingResult:
     tune(work.threads)
     spec = understood(work.spec)
     return run(spec, Scratch(Path(work.folder)), line.report, line.stop_reason, work, pick_device(spec))

@@ -12,7 +12,7 @@ from service.core.records.plan import GIB, UNLIMITED, plan
 from service.core.spec import JobSpec
 from workers.supervisor.forkserver import TrainerArgs
 from workers.trainer.train_job import contents_of
-from workers.training.loop import Fitted
+from workers.training.loop import TrainingResult
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -21,7 +21,7 @@ Ending = tuple[str, dict[str, Any]]  # `ended` or `failed`, and how
 log = logging.getLogger(__name__)
 
 
-def conclusion(train: Callable[[], Fitted], work: TrainerArgs) -> Ending:
+def conclusion(train: Callable[[], TrainingResult], work: TrainerArgs) -> Ending:
     """The last report of a job that `train` runs."""
     try:
         fitted = train()

@@ -30,13 +30,13 @@ from workers.trainer.channel import Report
 from workers.trainer.energy import meter
 from workers.trainer.live_diagnosis import LiveDiagnosis, told_of
 from workers.training.checkpoint import load_tensors, save_json, save_tensors
-from workers.training.data import Places
+from workers.training.data import DataPaths
 from workers.training.data.prepare import Prepared, prepare
 from workers.training.evaluate import evaluate, scoring_batch
 from workers.training.export import save_onnx, save_safetensors
 from workers.training.facts import facts
-from workers.training.group import ALONE, Group
-from workers.training.loop import Fitted, Parts, fit
+from workers.training.group import SINGLE_PROCESS, Group
+from workers.training.loop import TrainingData, TrainingResult, fit
 from workers.training.models import build_model
 from workers.training.report import summary
 from workers.training.state import EpochResult, Snapshot
@@ -74,8 +74,8 @@ def run(
     should_stop: Callable[[], str | None],
     work: TrainerArgs,
     device: torch.device,
-    group: Group = ALONE,
-) -> Fitted:
+    group: Group = SINGLE_PROCESS,
+) -> TrainingResult:
     """Train after the spec and leave best_model.pth, report.json, split.json and checkpoints in the folder.
 
     Where the folder holds the last.pt of the same run already, it goes on from there. Of a group only the first process
@@ -84,7 +84,7 @@ def run(
     started = time.time()
     report("phase", {"phase": "preparing"})
     log.info("%s on %s, data set %s", spec.model.arch, device, spec.dataset.id)
-    places = Places(Path(work.pack) if work.pack else None, scratch.folder, Path(work.library))
+    places = DataPaths(Path(work.pack) if work.pack else None, scratch.folder, Path(work.library))
     prepared = group.in_turn(lambda: prepare(spec, places))
     images, split = prepared.images, prepared.split
     batches = prepared.on(device, work.resident_bytes, group.size)
@@ -92,7 +92,7 @@ def run(
     model.to(memory_format=torch.channels_last)
     contents, told = contents_of(spec, work), facts(prepared)
     report("facts", told)
-    parts = Parts(
+    parts = TrainingData(
         train=batches(split.train),
         validation=batches(split.validation),
         clean=batches(prepared.clean) if spec.train_loss_clean else None,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workers.training.data.batches import Batches
-from workers.training.group import ALONE, Group
+from workers.training.group import SINGLE_PROCESS, Group
 
 MOST_IMAGES = 1024  # at a time; more than in training, since no activations are kept
 TIMES_TRAINING = 16  # the training batch, for which memory is known to be there, activations and gradients included
@@ -57,7 +57,9 @@ def scoring_batch(batches: Batches, training_batch: int) -> int:
 
 
 @torch.no_grad()
-def score_each(model: nn.Module, batches: Batches, batch_size: int, group: Group = ALONE) -> tuple[Tensor, Tensor]:
+def score_each(
+    model: nn.Module, batches: Batches, batch_size: int, group: Group = SINGLE_PROCESS
+) -> tuple[Tensor, Tensor]:
     """Score every image once: (losses float64 [n], in the order of the batches; how many were right, float64 []).
 
     Both are still on the device. Always in float32 (which a GPU may compute as TF32), whatever precision the training

@@ -23,7 +23,7 @@ from workers.training.whole_batch_norm import WholeBatchNorm, with_whole_batch_n
 T = TypeVar("T")
 
 PATIENCE = timedelta(days=1)  # of those who wait while the first prepares; a run that hangs is its supervisor's to see
-LOOPBACK = "lo"  # all processes of a job are on one machine, and what they say is nobody else's
+LOOPBACK = "lo"  # all processes of a job run on one machine; nothing else may read what they send
 
 
 class Group:
@@ -78,10 +78,10 @@ class Group:
         return [value]
 
 
-ALONE = Group()
+SINGLE_PROCESS = Group()
 
 
-class Together(Group):
+class ProcessGroup(Group):
     """One of several processes of a machine, with the environment that torch's elastic launcher (torchrun) gives them.
 
     NCCL between GPUs, Gloo between CPUs and for what the processes agree on. To be closed.

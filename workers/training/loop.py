@@ -12,7 +12,7 @@ from service.core.spec import JobSpec
 from workers.training.checkpoint import Weights
 from workers.training.data.batches import Batches
 from workers.training.evaluate import score_each, scoring_batch, standard_error, train_mode
-from workers.training.group import ALONE, Group
+from workers.training.group import SINGLE_PROCESS, Group
 from workers.training.precision import Precision
 from workers.training.schedule import lr_share
 from workers.training.state import EpochResult, Snapshot, State
@@ -23,7 +23,7 @@ CHECKPOINT_COST = 20  # times as long as it took to write one is trained before 
 
 
 @dataclass(frozen=True)
-class Parts:
+class TrainingData:
     """What a run trains on and is scored on. `clean` is the training subset that is scored as validation is.
 
     `digest` names the data, so that no run is resumed on other data.
@@ -36,7 +36,7 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class TrainingResult:
     """How a run ended: why, after how many epochs, and the best epoch with its weights (None if none was finite).
 
     `precision` is that of the training steps.
@@ -56,7 +56,7 @@ class Fitted:
 
 def fit(
     model: nn.Module,
-    parts: Parts,
+    data: TrainingData,
     spec: JobSpec,
     on_epoch: Callable[[EpochResult], None] = lambda result: None,
     on_best: Callable[[Weights], None] = lambda weights: None,
@@ -65,8 +65,8 @@ def fit(
     resume_from: Snapshot | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     joules: Callable[[], float | None] = lambda: None,
-    group: Group = ALONE,
-) -> Fitted:
+    group: Group = SINGLE_PROCESS,
+) -> TrainingResult:
     """Train `model` in place until early stopping, the epochs, the time or `should_stop` end it.
 
     `should_stop` is asked before every batch and names a stop reason to end at once, as `max_seconds` does once the
@@ -86,17 +86,17 @@ def fit(
     """
     if not group.leads:
         on_epoch = on_best = on_checkpoint = _unheard
-    train, steps = parts.train, parts.train.steps(spec.batch_size)
-    state = _begun(model, parts, spec, group, resume_from)
-    step, scoring = Step(state, train, group), scoring_batch(parts.validation, spec.batch_size)
+    train, steps = data.train, data.train.steps(spec.batch_size)
+    state = _begun(model, data, spec, group, resume_from)
+    step, scoring = Step(state, train, group), scoring_batch(data.validation, spec.batch_size)
     checkpoint_due = time.monotonic() + checkpoint_seconds
 
-    def ended(reason: str) -> Fitted:
-        on_checkpoint(state.snapshot(parts.digest))
-        return Fitted(reason, state.history, state.stopper.state.best_epoch, state.best, step.precision)
+    def ended(reason: str) -> TrainingResult:
+        on_checkpoint(state.snapshot(data.digest))
+        return TrainingResult(reason, state.history, state.stopper.state.best_epoch, state.best, step.precision)
 
     while state.epoch <= spec.epochs:
-        if reason := _verdict(state):
+        if reason := _stop_reason(state):
             return ended(reason)
         if state.step == 0:
             state.epoch_started = time.monotonic()
@@ -109,23 +109,23 @@ def fit(
             if reason:
                 return ended(reason)
             if is_due:
-                on_checkpoint(state.snapshot(parts.digest))
+                on_checkpoint(state.snapshot(data.digest))
                 checkpoint_due = _next_checkpoint(now, checkpoint_seconds)
             share = lr_share(spec.schedule, (state.epoch - 1) * steps + state.step, steps, spec.epochs)
             lr = spec.optimizer.lr * share * state.plateau.share
             state.losses[state.step], state.hits[state.step] = step(pixels, labels, lr)
             state.step += 1
 
-        losses, hits = score_each(state.scored, parts.validation, scoring, group)
-        clean = score_each(state.scored, parts.clean, scoring, group)[0] if parts.clean else losses
+        losses, hits = score_each(state.scored, data.validation, scoring, group)
+        clean = score_each(state.scored, data.clean, scoring, group)[0] if data.clean else losses
         change = losses - state.best_losses if state.best_losses is not None else losses
         trained = group.add_(torch.stack([state.losses.sum(), state.hits.sum()]))
         scored = [step.penalty(), losses.mean(), hits, clean.mean(), standard_error(losses), standard_error(change)]
         measured = group.agree(torch.cat([trained, torch.stack(scored)]).tolist())  # the epoch's one synchronization
         train_loss, train_accuracy = (value / len(train) for value in measured[:2])
-        val_loss, val_accuracy = measured[3], measured[4] / len(parts.validation)
+        val_loss, val_accuracy = measured[3], measured[4] / len(data.validation)
         finite = math.isfinite(train_loss) and math.isfinite(val_loss)
-        has_noise = math.isfinite(val_loss) and len(parts.validation) > 1
+        has_noise = math.isfinite(val_loss) and len(data.validation) > 1
         monitored = val_loss if state.stopper.monitor == "val_loss" else val_accuracy
         improved = state.stopper.update(state.epoch, monitored if finite else math.nan)
         state.plateau.update(spec.schedule, val_loss)
@@ -137,7 +137,7 @@ def fit(
         result = EpochResult(
             epoch=state.epoch,
             train_loss=train_loss,
-            train_loss_clean=measured[5] if parts.clean else None,
+            train_loss_clean=measured[5] if data.clean else None,
             val_loss=val_loss,
             train_accuracy=train_accuracy,
             val_accuracy=val_accuracy,
@@ -153,14 +153,14 @@ def fit(
         )
         state.close_epoch(result)
         on_epoch(result)
-    return ended(_verdict(state) or "max_epochs")
+    return ended(_stop_reason(state) or "max_epochs")
 
 
-def _begun(model: nn.Module, parts: Parts, spec: JobSpec, group: Group, resume_from: Snapshot | None) -> State:
+def _begun(model: nn.Module, data: TrainingData, spec: JobSpec, group: Group, resume_from: Snapshot | None) -> State:
     """Where the run begins, or goes on. Raises CheckpointMismatch."""
-    state = State.fresh(spec, model, parts.train.steps(spec.batch_size), parts.train.device, group)
+    state = State.fresh(spec, model, data.train.steps(spec.batch_size), data.train.device, group)
     if resume_from is not None:
-        state.restore(resume_from, parts.digest)
+        state.restore(resume_from, data.digest)
     return state
 
 
@@ -180,7 +180,7 @@ def _next_checkpoint(started: float, every: float) -> float:
     return now + max(every, CHECKPOINT_COST * (now - started)) if every else now
 
 
-def _verdict(state: State) -> str | None:
+def _stop_reason(state: State) -> str | None:
     """Why the run must end after its last epoch, None where it may go on."""
     if state.history and not math.isfinite(state.history[-1].train_loss):
         return "diverged"

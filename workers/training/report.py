@@ -12,7 +12,7 @@ from torch import nn
 from service.core.spec import JobSpec
 from workers.training.data.prepare import Prepared
 from workers.training.evaluate import Score
-from workers.training.loop import Fitted
+from workers.training.loop import TrainingResult
 from workers.training.state import EpochResult
 
 
@@ -20,21 +20,21 @@ def summary(
     spec: JobSpec,
     prepared: Prepared,
     model: nn.Module,
-    fitted: Fitted,
+    result: TrainingResult,
     test: Score | None,
 ) -> dict[str, Any]:
     """Plain JSON data; a non-finite measure is null. `test` is the test part's score with the best weights."""
-    by_epoch = {result.epoch: result for result in fitted.history}
+    by_epoch = {epoch.epoch: epoch for epoch in result.history}
     images, split, normalization = prepared.images, prepared.split, prepared.normalization
     digests = split.digests()
     return {
         "spec": spec.to_dict(),
         "seed": spec.seed,
-        "stop_reason": fitted.stop_reason,
-        "epochs": fitted.epochs,
-        "best": _finite(by_epoch.get(fitted.best_epoch or 0)),
-        "last": _finite(by_epoch.get(fitted.epochs)),
-        "test": _tested(test, by_epoch.get(fitted.best_epoch or 0)),
+        "stop_reason": result.stop_reason,
+        "epochs": result.epochs,
+        "best": _finite(by_epoch.get(result.best_epoch or 0)),
+        "last": _finite(by_epoch.get(result.epochs)),
+        "test": _tested(test, by_epoch.get(result.best_epoch or 0)),
         "parameters": sum(p.numel() for p in model.parameters()),
         "preprocessing": {
             "scale": "pixel / 255, then (value - mean) / std per channel",
@@ -53,7 +53,7 @@ def summary(
             "torch": torch.__version__,
             "torchvision": torchvision.__version__,
             "device": str(next(model.parameters()).device),
-            "precision": fitted.precision,
+            "precision": result.precision,
             "threads": torch.get_num_threads(),
         },
     }

@@ -11,8 +11,9 @@ from service.core.errors import CheckpointMismatch
 from service.core.spec import JobSpec
 from service.core.spec.early_stopping import Stopper
 from workers.training.checkpoint import Weights, weights_of
-from workers.training.group import ALONE, Group
+from workers.training.group import SINGLE_PROCESS, Group
 from workers.training.optim import build_optimizer
+from workers.training.random_state import random_state, restore_random_state
 from workers.training.regularization.ema import MovingAverage
 from workers.training.schedule import Plateau
 from workers.training.seeds import derive, generator
@@ -68,7 +69,7 @@ class State:
     order_at_start: Tensor  # the state of `order` at the start of the epoch: the epoch's order is drawn from it
     losses: Tensor  # float64 [steps of an epoch], on the device: summed data terms of this process's rows
     hits: Tensor  # likewise: images that were right
-    group: Group = ALONE
+    group: Group = SINGLE_PROCESS
     history: list[EpochResult] = field(default_factory=list)
     best: Weights | None = None
     best_losses: Tensor | None = None  # float64 [validation images], on the device: of the best epoch
@@ -78,7 +79,9 @@ class State:
     epoch_started: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def fresh(cls, spec: JobSpec, model: nn.Module, steps: int, device: torch.device, group: Group = ALONE) -> "State":
+    def fresh(
+        cls, spec: JobSpec, model: nn.Module, steps: int, device: torch.device, group: Group = SINGLE_PROCESS
+    ) -> "State":
         """The state before the first batch. Seeds the global random state from the spec: dropout draws from it, in each
         process of a group another one.
         """
@@ -126,7 +129,7 @@ class State:
             self.group.add_(counted)
             if not self.group.leads:
                 counted.zero_()  # what they have counted so far is the first one's from now on
-        random, *others = self.group.gather(_random_state(self.losses.device))
+        random, *others = self.group.gather(random_state(self.losses.device))
         return {
             "spec": self.spec.to_dict(),
             "data": data,
@@ -182,13 +185,4 @@ class State:
         if self.group.rank >= len(known):
             torch.manual_seed(derive(self.spec.seed, f"dropout/{self.group.rank} from {self.epoch}/{self.step}"))
             return
-        state = known[self.group.rank]
-        torch.set_rng_state(state["random"])
-        if state["cuda_random"] is not None and self.losses.is_cuda:
-            torch.cuda.set_rng_state(state["cuda_random"], self.losses.device)
-
-
-def _random_state(device: torch.device) -> dict[str, Tensor | None]:
-    """The process's own, which dropout draws from."""
-    on_gpu = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-    return {"random": torch.get_rng_state(), "cuda_random": on_gpu}
+        restore_random_state(known[self.group.rank], self.losses.device)

@@ -1,4 +1,7 @@
-"""One optimizer step: from uint8 pixels to moved weights, with every method of the spec in its place."""
+"""One optimizer step: from uint8 pixels to moved weights. The regularizers act where the loops over hooks stand."""
+
+from functools import reduce
+from operator import add
 
 import torch
 from torch import Tensor
@@ -8,13 +11,10 @@ from workers.training.data.augmentation.random_erasing import random_erasing
 from workers.training.data.batches import Batches
 from workers.training.group import Group
 from workers.training.precision import autocast, choose_precision, compiled
-from workers.training.regularization.class_weights import balanced_weights
-from workers.training.regularization.cross_entropy import mixed_cross_entropy
-from workers.training.regularization.gradient_clip import clip_gradients_
-from workers.training.regularization.l1 import l1_penalty, l1_proximal_
-from workers.training.regularization.max_norm import max_norm_
-from workers.training.regularization.mixing import Mixed, mix
-from workers.training.regularization.weight_decay import l2_penalty, split_parameters
+from workers.training.random_state import RandomState, random_state, restore_random_state
+from workers.training.regularization import METHODS
+from workers.training.regularization.hooks import Mixed, Setup
+from workers.training.running_statistics import batch_norms, held_statistics
 from workers.training.state import State
 
 
@@ -23,19 +23,20 @@ class Step:
 
     def __init__(self, state: State, train: Batches, group: Group) -> None:
         spec, model = state.spec, state.model
-        self._state, self._train, self._group = state, train, group
-        self._regularization, self._augmentation = spec.regularization, spec.augmentation
+        self._state, self._train, self._group, self._augmentation = state, train, group, spec.augmentation
         self.precision = choose_precision(spec, model, train.shape, train.device)
         self._forward = compiled(spec, group.parallel(model), train.device)
+        self._norms = batch_norms(model)  # those that the group has put in place
         self._autocast = autocast(self.precision, train.device)
-        self._trained = [p for p in model.parameters() if p.requires_grad]
-        self._penalized, _ = split_parameters(model, spec.regularization.decay_norm_and_bias)
-        self._units, _ = split_parameters(model, norm_and_bias_too=False)
-        in_loss = spec.regularization.l1_mode == "loss"
-        self._l1_in_loss, self._l1_proximal = (spec.regularization.l1 * on for on in (in_loss, not in_loss))
-        self._coupled_decay = 0.0 if spec.optimizer.name == "adamw" else spec.regularization.weight_decay
-        balanced = spec.regularization.class_weights == "balanced"
-        self._class_weights = balanced_weights(train.labels, train.classes).to(train.device) if balanced else None
+        setup = Setup(spec, model, train.labels, train.classes, train.device)
+        methods = [method(setup) for method in METHODS]
+        self._on_batch = [hooks.batch for hooks in methods if hooks.batch]
+        self._losses = [hooks.loss for hooks in methods if hooks.loss]
+        self._objective = [hooks.objective for hooks in methods if hooks.objective]
+        self._second_passes = [hooks.second_pass for hooks in methods if hooks.second_pass]
+        self._on_gradients = [hooks.gradients for hooks in methods if hooks.gradients]
+        self._on_weights = [hooks.weights for hooks in methods if hooks.weights]
+        self._penalties = [hooks.penalty for hooks in methods if hooks.penalty]
 
     def __call__(self, pixels: Tensor, labels: Tensor, lr: float) -> tuple[Tensor, Tensor]:
         """Learn from uint8 images [B, C, H, W] with int64 labels [B], both on the device, at learning rate `lr`.
@@ -43,66 +44,65 @@ class Step:
         Gives two scalars on the device: the batch's summed data term and how many images were right; of a mixed
         image, each label counts with its share. In a group they are those of this process's rows.
         """
-        count, rows = len(labels), self._group.rows(len(labels))
+        count, optimizer = len(labels), self._state.optimizer
+        batch = self._seen(pixels, labels).rows(self._group.rows(count))
         portion = self._group.portion(count)
-        batch = self._seen(pixels, labels).rows(rows)
         weight = portion * self._group.size / count  # the mean of the processes' gradients is the batch's
+        for parameters in optimizer.param_groups:
+            parameters["lr"] = lr
         with self._group.normalizing(count):
-            return self._learned(batch, portion, weight, lr)
-
-    def _learned(self, batch: Mixed, portion: float, weight: float, lr: float) -> tuple[Tensor, Tensor]:
-        """Learn from our rows: `weight` times the gradient of their mean loss, averaged over the processes."""
-        optimizer, regularization = self._state.optimizer, self._regularization
-        for group in optimizer.param_groups:
-            group["lr"] = lr
-        optimizer.zero_grad(set_to_none=True)
-        with self._autocast():
-            logits = self._forward(batch.images)
-            loss = mixed_cross_entropy(
-                logits,
-                batch.labels,
-                batch.other_labels,
-                batch.share,
-                regularization.label_smoothing,
-                self._class_weights,
-            )
-        objective = loss if weight == 1 else loss * weight
-        if self._l1_in_loss:
-            objective = objective + l1_penalty(self._penalized, self._l1_in_loss)
-        objective.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        if regularization.gradient_clip_norm is not None:
-            clip_gradients_(self._trained, regularization.gradient_clip_norm)
+            before = random_state(self._train.device) if self._second_passes else {}
+            loss, logits = self._backward(batch, weight)
+            hits = _hits(logits, batch)  # before a second pass, which may overwrite the logits of a compiled network
+            for method in self._second_passes:
+                method(lambda: self._backward_again(batch, weight, before))
+        for change in self._on_gradients:
+            change()
         optimizer.step()
-        self._constrain(lr)
-        hits = _hits(logits.detach(), batch)
-        return loss.detach() * portion, hits if portion == len(batch.labels) else hits * (portion / len(batch.labels))
+        for constrain in self._on_weights:
+            constrain(lr)
+        if self._state.average is not None:
+            self._state.average.update(self._state.model)
+        return loss * portion, hits if portion == len(batch.labels) else hits * (portion / len(batch.labels))
 
     @torch.no_grad()
     def penalty(self) -> Tensor:
         """What L1 and coupled weight decay add to the objective with the weights as they are: a float64 scalar."""
         total = torch.zeros((), dtype=torch.float64, device=self._train.device)
-        if self._regularization.l1:
-            total += l1_penalty(self._penalized, self._regularization.l1)
-        if self._coupled_decay:
-            total += l2_penalty(self._penalized, self._coupled_decay)
+        for penalty in self._penalties:
+            total += penalty()
         return total
 
     def _seen(self, pixels: Tensor, labels: Tensor) -> Mixed:
         """The batch as the network sees it: augmented, normalized, erased, mixed."""
-        random, regularization = self._state.augmentation, self._regularization
+        random = self._state.augmentation
         images = self._train.normalized(augment(pixels, self._augmentation, random))
         if self._augmentation.random_erasing:
             images = random_erasing(images, self._augmentation.random_erasing, random)
-        return mix(images, labels, regularization.mixup_alpha, regularization.cutmix_alpha, random)
+        batch = Mixed(images, labels, labels, share=1.0)
+        for change in self._on_batch:
+            batch = change(batch, random)
+        return batch
 
-    def _constrain(self, lr: float) -> None:
-        """What follows the optimizer: weights are shrunk, held within their norm, averaged."""
-        if self._l1_proximal:
-            l1_proximal_(self._penalized, lr * self._l1_proximal)
-        if self._regularization.max_norm is not None:
-            max_norm_(self._units, self._regularization.max_norm)
-        if self._state.average is not None:
-            self._state.average.update(self._state.model)
+    def _backward(self, batch: Mixed, weight: float) -> tuple[Tensor, Tensor]:
+        """Leave the gradient of `weight` times the mean loss of the batch, averaged over the processes, plus that of
+        the terms of the weights. Gives the mean loss and the logits [N, classes], both detached.
+        """
+        self._state.optimizer.zero_grad(set_to_none=True)
+        with self._autocast():
+            logits = self._forward(batch.images)
+            loss = reduce(add, [term(logits, batch) for term in self._losses])
+        objective = loss if weight == 1 else loss * weight
+        for term in self._objective:
+            objective = objective + term()
+        objective.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return loss.detach(), logits.detach()
+
+    def _backward_again(self, batch: Mixed, weight: float, random: RandomState) -> None:
+        """The same pass with the weights as they are now: with the same dropout, without updating statistics."""
+        restore_random_state(random, self._train.device)
+        with held_statistics(self._norms):
+            self._backward(batch, weight)
 
 
 def _hits(logits: Tensor, batch: Mixed) -> Tensor:

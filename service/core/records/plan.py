@@ -92,7 +92,8 @@ def plan(spec: JobSpec, dataset: Contents, limits: Limits) -> Plan:
     frozen = isinstance(spec.model, Torchvision) and spec.model.freeze == "backbone"
     trained = layers[-1].parameters if frozen else parameters
     copies = 2 + (spec.regularization.ema_decay is not None)  # the weights, the best ones, their average
-    of_trained = 1 + STATES[spec.optimizer.name] + bool(spec.optimizer.momentum)  # the gradient and the optimizer's own
+    # The gradient, the optimizer's own values, and for sharpness-aware minimization the weights to return to.
+    of_trained = 1 + STATES[spec.optimizer.name] + bool(spec.optimizer.momentum) + bool(spec.regularization.sam_rho)
     memory = Memory(
         model_bytes=(parameters * copies + trained * of_trained) * BYTES_PER_VALUE,
         activations_bytes=values * BYTES_PER_VALUE * math.ceil(spec.batch_size / spec.gpus),

@@ -1,20 +1,20 @@
 """The job spec: what a user can ask for, declared once, checked as a whole, counted without training."""
 
 from service.core.spec.combinations import contradictions, doubts
-from service.core.spec.job import (
+from service.core.spec.job import JobSpec
+from service.core.spec.models import Cnn, Mlp, Torchvision
+from service.core.spec.networks import layers_of
+from service.core.spec.options import Option
+from service.core.spec.parts import (
     Augmentation,
     Dataset,
     EarlyStopping,
-    JobSpec,
     Optimizer,
     RandAugment,
     Regularization,
     Schedule,
     direction,
 )
-from service.core.spec.models import Cnn, Mlp, Torchvision
-from service.core.spec.networks import layers_of
-from service.core.spec.options import Option
 from service.core.spec.reading import build, tag_of, tags_of, unknown_parts
 
 __all__ = [

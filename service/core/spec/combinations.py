@@ -1,12 +1,16 @@
-"""What valid values say together: contradictions, which are refused, and doubts, which are told."""
+"""Combinations of valid values: contradictions are refused, doubts become warnings."""
 
 from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
 
 from service.core.errors import Fault
 from service.core.spec.architectures import ARCHITECTURES
-from service.core.spec.job import JobSpec, direction
+from service.core.spec.job import JobSpec
 from service.core.spec.layers import BatchNorm, Layers, Residual
 from service.core.spec.models import Cnn, Mlp, Torchvision
+from service.core.spec.options import is_at_default
+from service.core.spec.parts import direction
 
 MOST_HELD_OUT = 0.9  # share of the images; the rest is left to train on
 FALLS_TO_THE_END = ("cosine", "onecycle")  # schedules whose low learning rates come last
@@ -93,7 +97,7 @@ def _has_batch_norm(spec: JobSpec) -> bool:
 
 
 def doubts(spec: JobSpec) -> Iterator[str]:
-    """Combinations that will not do what they seem to, told as warnings."""
+    """Warnings about combinations that do not do what they seem to do."""
     regularization, schedule = spec.regularization, spec.schedule
     if regularization.dropout and isinstance(spec.model, Mlp) and not spec.model.hidden:
         yield "regularization.dropout has no place in an mlp without hidden layers and does nothing."
@@ -110,13 +114,19 @@ def doubts(spec: JobSpec) -> Iterator[str]:
         and spec.early_stopping.patience <= schedule.plateau_patience + 1
     ):
         yield "early_stopping.patience ends the run before schedule.plateau_patience can lower the learning rate."
-    if regularization.decay_norm_and_bias and not (regularization.weight_decay or regularization.l1):
-        yield "regularization.decay_norm_and_bias does nothing without weight_decay or l1."
-    if regularization.l1_mode == "proximal" and not regularization.l1:
-        yield "regularization.l1_mode does nothing without l1."
+    yield from _without_effect("regularization", regularization)
     if isinstance(spec.model, Torchvision) and spec.model.freeze == "backbone" and not spec.model.pretrained:
         yield "model.freeze keeps a backbone of random weights: only the classifier learns. Is pretrained meant?"
     if spec.device == "cpu" and spec.precision == "bf16":
         yield "precision bf16 gains only on a CPU with avx512_bf16 or amx; on others it is several times slower."
     if spec.dataset.image_size is None and isinstance(spec.model, Torchvision) and spec.model.pretrained:
         yield "pretrained weights expect images of about 224 pixels; dataset.image_size can bring yours nearer to that."
+
+
+def _without_effect(name: str, part: Any) -> Iterator[str]:
+    """Options of a part that are set while every option that they need is at its default."""
+    at_default = {f.name: is_at_default(f, part) for f in fields(part)}
+    for f in fields(part):
+        needs = f.metadata["option"].needs
+        if needs and not at_default[f.name] and all(at_default[needed] for needed in needs):
+            yield f"{name}.{f.name} does nothing without {' or '.join(needs)}."

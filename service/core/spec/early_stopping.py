@@ -1,7 +1,7 @@
 """Early stopping as a small state machine over one number an epoch.
 
 Prechelt, "Early Stopping - But When?" (1998) is the background; the options are those that Keras and Lightning users
-know: patience, min_delta, start_epoch, baseline, stopping_threshold, divergence_threshold.
+know: patience, cooldown, min_delta, start_epoch, baseline, stopping_threshold, divergence_threshold.
 """
 
 import math
@@ -14,11 +14,15 @@ from service.core.spec import EarlyStopping, direction
 
 @dataclass
 class State:
-    """Everything the stopper remembers. `best` is None until a finite value has been seen."""
+    """Everything the stopper remembers. `best` is None until a finite value has been seen.
+
+    `cooldown_left` is the number of epochs to come that do not count towards patience.
+    """
 
     best: float | None = None
     best_epoch: int | None = None
     epochs_without_improvement: int = 0
+    cooldown_left: int = 0
     stopped: str | None = None
 
 
@@ -29,6 +33,7 @@ class Stopper:
       min_delta_mode rel, min_delta is a share of |best|. A non-finite value is never an improvement.
     - `epochs_without_improvement` counts epochs in a row without one, from `start_epoch` on; at `patience` the run
       stops as `early_stopping`. With a `baseline`, an improvement resets the count only once it beats the baseline.
+      The `cooldown` epochs after such an improvement do not count.
     - A value as good as `stopping_threshold` stops the run as `target_reached`, one worse than
       `divergence_threshold` as `diverged`.
 
@@ -44,7 +49,7 @@ class Stopper:
         self.state = State()
 
     def update(self, epoch: int, value: float) -> bool:
-        """Take in the value of an epoch; returns whether it is the new best. `state.stopped` says whether to go on."""
+        """Take in the value of an epoch; returns whether it is the new best. `state.stopped` is the reason to stop."""
         options, state = self._options, self.state
         if state.stopped:
             return False
@@ -52,11 +57,13 @@ class Stopper:
         if improved:
             state.best, state.best_epoch = value, epoch
         if improved and (options.baseline is None or self._beats(value, options.baseline)):
-            state.epochs_without_improvement = 0
+            state.epochs_without_improvement, state.cooldown_left = 0, options.cooldown
+        elif state.cooldown_left:
+            state.cooldown_left -= 1
         elif epoch >= options.start_epoch:
             state.epochs_without_improvement += 1
         if self._patient:
-            state.stopped = self._verdict(value)
+            state.stopped = self._stop_reason(value)
         return improved
 
     def _beats(self, value: float, best: float | None) -> bool:
@@ -67,7 +74,7 @@ class Stopper:
         delta = self._options.min_delta * (abs(best) if self._options.min_delta_mode == "rel" else 1.0)
         return self._sign * value < self._sign * best - delta
 
-    def _verdict(self, value: float) -> str | None:
+    def _stop_reason(self, value: float) -> str | None:
         options, signed = self._options, self._sign * value
         if options.divergence_threshold is not None and signed > self._sign * options.divergence_threshold:
             return "diverged"
@@ -76,8 +83,14 @@ class Stopper:
         return "early_stopping" if self.state.epochs_without_improvement >= options.patience else None
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain data that load_state_dict takes: resuming never resets patience, and a stopped run stays stopped."""
-        return asdict(self.state)
+        """Plain data that load_state_dict takes: resuming never resets patience, and a stopped run stays stopped.
+
+        Without a cooldown it has the members that release 0.1.0 knows, whose workers may resume the run.
+        """
+        state = asdict(self.state)
+        if not self._options.cooldown:
+            del state["cooldown_left"]
+        return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.state = State(**state)

@@ -8,7 +8,7 @@ from torch import nn
 from service.core.spec import JobSpec
 from workers.training.data.batches import Batches
 from workers.training.data.prepare import Prepared, prepare
-from workers.training.loop import Fitted, Parts, fit
+from workers.training.loop import TrainingData, TrainingResult, fit
 from workers.training.models import build_model
 from workers.training.state import EpochResult
 
@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 # What any network can be given at once.
 EVERY_REGULARIZATION = {
     "weight_decay": 1e-3, "l1": 1e-5, "label_smoothing": 0.1, "mixup_alpha": 0.4, "cutmix_alpha": 1.0,
-    "gradient_clip_norm": 1.0, "max_norm": 3.0, "ema_decay": 0.9, "class_weights": "balanced",
+    "gradient_clip_norm": 1.0, "max_norm": 3.0, "ema_decay": 0.9, "class_weights": "balanced", "sam_rho": 0.05,
 }  # fmt: skip
 EVERY_AUGMENTATION = {"crop_padding": 1, "horizontal_flip": True, "rotation_degrees": 15, "random_erasing": 0.3}
 
@@ -48,10 +48,10 @@ class Data:
         return self._batches(self.prepared.clean)
 
 
-def parts(given: JobSpec, resident_bytes: int | None = None) -> Parts:
+def training_data(given: JobSpec, resident_bytes: int | None = None) -> TrainingData:
     data = Data(given, resident_bytes)
     clean = data.clean if given.train_loss_clean else None
-    return Parts(data.train, data.validation, clean, data.prepared.digest)
+    return TrainingData(data.train, data.validation, clean, data.prepared.digest)
 
 
 def network(given: JobSpec) -> nn.Module:
@@ -59,6 +59,6 @@ def network(given: JobSpec) -> nn.Module:
     return build_model(given, (1, side, side), 10)
 
 
-def trained(given: JobSpec, resident_bytes: int | None = None) -> tuple[nn.Module, Fitted, list[EpochResult]]:
+def trained(given: JobSpec, resident_bytes: int | None = None) -> tuple[nn.Module, TrainingResult, list[EpochResult]]:
     model, results = network(given), list[EpochResult]()
-    return model, fit(model, parts(given, resident_bytes), given, results.append), results
+    return model, fit(model, training_data(given, resident_bytes), given, results.append), results

@@ -9,8 +9,8 @@ from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATIO
 from workers.training.data.batches import Batches
 from workers.training.data.prepare import prepare
 from workers.training.evaluate import score_each
-from workers.training.group import ALONE
-from workers.training.loop import Parts, fit
+from workers.training.group import SINGLE_PROCESS
+from workers.training.loop import TrainingData, fit
 from workers.training.state import EpochResult, State
 from workers.training.step import Step
 
@@ -33,7 +33,7 @@ def on_gpu(changes: dict[str, Any], resident_bytes: int | None = None) -> list[E
     prepared = prepare(given)
     batches = prepared.on(torch.device("cuda"), resident_bytes)
     model = network(given).to("cuda").to(memory_format=torch.channels_last)
-    parts = Parts(batches(prepared.split.train), batches(prepared.split.validation), batches(prepared.clean))
+    parts = TrainingData(batches(prepared.split.train), batches(prepared.split.validation), batches(prepared.clean))
     return fit(model, parts, given).history
 
 
@@ -45,7 +45,7 @@ def test_no_step_of_an_epoch_waits_for_the_gpu(policy: dict[str, Any]) -> None:
     train: Batches = batches(prepared.split.train)
     model = network(given).to(device).to(memory_format=torch.channels_last).train()
     state = State.fresh(given, model, 10, device)
-    step = Step(state, train, ALONE)
+    step = Step(state, train, SINGLE_PROCESS)
     for pixels, labels in train.shuffled(64, state.order):  # the first steps make what is made only once
         step(pixels, labels, 1e-3)
     torch.cuda.set_sync_debug_mode("error")

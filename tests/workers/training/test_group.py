@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from workers.training.group import ALONE, Group
+from workers.training.group import SINGLE_PROCESS, Group
 from workers.training.whole_batch_norm import WholeBatchNorm, with_whole_batch_norm
 
 
@@ -25,11 +25,11 @@ def test_every_image_is_learned_from_once(count: int, size: int) -> None:
 
 def test_a_process_by_itself_leads_and_has_all() -> None:
     tensor = torch.tensor([1.0])
-    assert ALONE.leads
-    assert ALONE.rows(5) == slice(0, 5)
-    assert ALONE.agree("stop") == "stop"
-    assert ALONE.gather(3) == [3]
-    assert ALONE.add_(tensor) is tensor
+    assert SINGLE_PROCESS.leads
+    assert SINGLE_PROCESS.rows(5) == slice(0, 5)
+    assert SINGLE_PROCESS.agree("stop") == "stop"
+    assert SINGLE_PROCESS.gather(3) == [3]
+    assert SINGLE_PROCESS.add_(tensor) is tensor
     assert not group(1, 2).leads
 
 

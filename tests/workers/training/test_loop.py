@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from service.core.spec import JobSpec
-from tests.workers.training.small import Data, network, parts, spec, trained
+from tests.workers.training.small import Data, network, spec, trained, training_data
 from workers.training.checkpoint import load_tensors, save_tensors
 from workers.training.evaluate import evaluate
 from workers.training.loop import fit
@@ -95,7 +95,7 @@ def test_every_training_image_is_seen_exactly_once_an_epoch_and_in_another_order
             return logits
 
     given = spec(epochs=2)
-    fit(Watching(), parts(given), given)
+    fit(Watching(), training_data(given), given)
     rows = torch.cat(seen)
     found = Data(given)
     ((images, _),) = found.train.in_order(10_000)
@@ -116,7 +116,7 @@ def test_the_model_trains_in_train_mode_and_is_scored_in_eval_mode() -> None:
 
     given = spec(epochs=2, precision="fp32")  # auto would count the network on one image first
     model = Watching(64, 10).eval()
-    fit(model, parts(given), given)
+    fit(model, training_data(given), given)
     one_epoch = [True] * math.ceil(200 / 64) + [False, False]
     assert modes == one_epoch * 2
 
@@ -205,7 +205,11 @@ def test_the_best_weights_are_given_out_before_the_epoch_is_told() -> None:
     told: list[str] = []
     given = spec()
     fit(
-        network(given), parts(given), given, lambda r: told.append(f"epoch {r.improved}"), lambda w: told.append("best")
+        network(given),
+        training_data(given),
+        given,
+        lambda r: told.append(f"epoch {r.improved}"),
+        lambda w: told.append("best"),
     )
     assert told == ["best", "epoch True"] * 3
 
@@ -237,7 +241,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_best() -> None:
             with torch.no_grad():
                 next(model.parameters()).fill_(math.nan)
 
-    fitted = fit(model, parts(given), given, spoil)
+    fitted = fit(model, training_data(given), given, spoil)
     assert (fitted.stop_reason, fitted.epochs, fitted.best_epoch) == ("diverged", 3, 2)
     assert math.isnan(results[-1].train_loss)
     assert results[-1].improved is False
@@ -253,7 +257,7 @@ def test_an_epoch_whose_loss_is_not_finite_is_never_the_best() -> None:
 
     given = spec(early_stopping={"monitor": "val_accuracy"})
     results: list[EpochResult] = []
-    fitted = fit(Sick(64, 10), parts(given), given, results.append)
+    fitted = fit(Sick(64, 10), training_data(given), given, results.append)
     assert all(math.isnan(r.val_loss) and math.isfinite(r.val_accuracy) for r in results)
     assert (fitted.best_epoch, fitted.best_weights) == (None, None)
 
@@ -268,7 +272,7 @@ def test_time_that_runs_out_waits_for_the_first_epoch_alone() -> None:
     given = spec(epochs=100, early_stopping=None, max_seconds=1)
     results: list[EpochResult] = []
     started = time.monotonic()
-    fitted = fit(Slow(64, 10), parts(given), given, results.append)
+    fitted = fit(Slow(64, 10), training_data(given), given, results.append)
     assert (fitted.stop_reason, fitted.epochs, len(results)) == ("max_seconds", 1, 1)
     assert time.monotonic() - started < 2 * results[0].seconds
 
@@ -287,8 +291,8 @@ def after(calls: int) -> Callable[[], str | None]:
 def test_a_stop_request_is_obeyed_at_the_next_batch_and_the_best_is_kept() -> None:
     given = spec(epochs=100)
     results: list[EpochResult] = []
-    fitted = fit(network(given), parts(given), given, results.append, should_stop=after(2 * 4 + 1))
+    fitted = fit(network(given), training_data(given), given, results.append, should_stop=after(2 * 4 + 1))
     assert (fitted.stop_reason, fitted.epochs, len(results)) == ("cancelled", 2, 2)
     assert fitted.best_weights is not None
-    none = fit(network(given), parts(given), given, should_stop=after(1))
+    none = fit(network(given), training_data(given), given, should_stop=after(1))
     assert (none.epochs, none.best_epoch, none.best_weights) == (0, None, None)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from workers.training.regularization.cutmix import cutmix
-from workers.training.regularization.mixing import Mixed, mix
+from workers.training.regularization.hooks import Mixed
+from workers.training.regularization.mixing import mix
 from workers.training.regularization.mixup import mixup
 
 METHODS = pytest.mark.parametrize(("mixup_alpha", "cutmix_alpha"), [(0.4, 0.0), (0.0, 1.0), (0.4, 1.0)])

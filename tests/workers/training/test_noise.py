@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tests.workers.training.small import Data, network, parts, spec
+from tests.workers.training.small import Data, network, spec, training_data
 from workers.training.checkpoint import Weights
 from workers.training.evaluate import evaluate
 from workers.training.loop import fit
@@ -34,7 +34,7 @@ def test_each_epoch_has_the_standard_error_of_its_loss_and_of_the_change_from_th
         results.append(result)
         kept.append({name: value.clone() for name, value in model.state_dict().items()})
 
-    fit(model, parts(given), given, keep)
+    fit(model, training_data(given), given, keep)
     every = [losses(network(given), weights, data) for weights in kept]
     best: torch.Tensor | None = None
     for result, each in zip(results, every, strict=True):
@@ -59,5 +59,5 @@ def test_a_single_image_has_no_standard_error() -> None:
 
 def test_the_energy_of_an_epoch_is_what_the_meter_has_counted_meanwhile() -> None:
     given, read, results = spec(epochs=2), iter([10.0, 25.0, 100.0, 140.0]), list[EpochResult]()
-    fit(network(given), parts(given), given, results.append, joules=lambda: next(read))
+    fit(network(given), training_data(given), given, results.append, joules=lambda: next(read))
     assert [result.joules for result in results] == [15.0, 40.0]

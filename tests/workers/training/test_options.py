@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from service.core.errors import CompilerUnavailable
-from tests.workers.training.small import CPU, Data, network, parts, spec, trained
+from tests.workers.training.small import CPU, Data, network, spec, trained, training_data
 from workers.training.evaluate import evaluate
 from workers.training.loop import fit
 from workers.training.precision import choose_precision, compiled
@@ -94,7 +94,7 @@ def test_val_loss_is_plain_cross_entropy_and_the_images_are_not_touched(changes:
     given = spec(**{"model": CNN, "epochs": 1} | changes)
     model, found = network(given), Data(given)
     stored = found.prepared.images.stored.clone()
-    run = parts(given)
+    run = training_data(given)
     fitted = fit(model, run, given)
     best = network(given)
     assert fitted.best_weights is not None

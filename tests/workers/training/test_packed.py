@@ -9,7 +9,7 @@ import torch
 from service.core.spec import Dataset, JobSpec
 from tests.pictures import encoded, folders, stripes, zipped
 from workers.datasets.ingest.read import read
-from workers.training.data import Places
+from workers.training.data import DataPaths
 from workers.training.data.images import CHUNK_BYTES, ImageSet
 from workers.training.data.packed import load
 from workers.training.data.prepare import Prepared, prepare
@@ -21,7 +21,7 @@ def prepared(tmp_path: Path, files: dict[str, bytes], **dataset: object) -> Prep
     (tmp_path / "pack").mkdir()
     read("zip", tmp_path / "upload", tmp_path / "pack", 1 << 30)
     spec = JobSpec.from_dict({"dataset": {"id": "ds_1"} | dataset}).filled(1)
-    return prepare(spec, Places(tmp_path / "pack", tmp_path))
+    return prepare(spec, DataPaths(tmp_path / "pack", tmp_path))
 
 
 def test_images_are_trained_on_as_they_were_sent(tmp_path: Path) -> None:

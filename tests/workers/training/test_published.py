@@ -15,7 +15,7 @@ from torchvision import datasets
 from service.core.errors import DatasetUnavailable
 from service.core.records.builtin_datasets import BUILT_IN, CIFAR100, SYNTHETIC
 from service.core.spec import JobSpec
-from workers.training.data import LOADERS, Places, load
+from workers.training.data import LOADERS, DataPaths, load
 from workers.training.data.prepare import prepare
 
 
@@ -33,12 +33,12 @@ def test_the_files_of_mnist_are_read(name: str, folder: str, tmp_path: Path) -> 
     for part, pixels in images.items():
         (raw / f"{part}-images-idx3-ubyte").write_bytes(idx(pixels))
         (raw / f"{part}-labels-idx1-ubyte").write_bytes(idx((np.arange(len(pixels)) % 10).astype(np.uint8)))
-    found = load(name, None, Places(library=tmp_path))
+    found = load(name, None, DataPaths(library=tmp_path))
     assert found.shape == (1, 28, 28)
     assert (found.take(torch.arange(60))[:, 0].numpy() == images["train"]).all()
     assert found.classes == BUILT_IN[name].contents.classes  # type: ignore[union-attr]
     spec = JobSpec.from_dict({"dataset": {"id": name}}).filled(1)
-    split = prepare(spec, Places(library=tmp_path)).split
+    split = prepare(spec, DataPaths(library=tmp_path)).split
     assert split.test.tolist() == list(range(60, 80)), "what is published to test on is tested on"
     assert (len(split.train), len(split.validation)) == (50, 10)
 
@@ -62,7 +62,7 @@ def test_the_files_of_cifar_are_read(name: str, kind: Any, tmp_path: Path, monke
         monkeypatch.setattr(kind, attribute, lists)
     file, digest = written(kind.meta["filename"], {kind.meta["key"]: list(classes)})
     monkeypatch.setattr(kind, "meta", kind.meta | {"filename": file, "md5": digest})
-    found = load(name, None, Places(library=tmp_path))
+    found = load(name, None, DataPaths(library=tmp_path))
     assert found.shape == (3, 32, 32)
     assert (found.take(torch.arange(20)).reshape(20, -1).numpy() == pixels).all()
     assert found.parts is not None
@@ -74,7 +74,7 @@ def test_a_worker_without_a_network_says_what_to_do(tmp_path: Path, monkeypatch:
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("mnist", "cifar10"):
         with pytest.raises(DatasetUnavailable, match="cannot be downloaded") as raised:
-            load(name, None, Places(library=tmp_path))
+            load(name, None, DataPaths(library=tmp_path))
         assert str(tmp_path) in str(raised.value)
 
 

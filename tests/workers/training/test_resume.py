@@ -10,9 +10,9 @@ import torch
 
 from service.core.errors import CheckpointMismatch
 from service.core.spec import JobSpec
-from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATION, network, parts, spec
+from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATION, network, spec, training_data
 from workers.training.checkpoint import Weights, load_tensors, save_tensors
-from workers.training.loop import Fitted, fit
+from workers.training.loop import TrainingResult, fit
 from workers.training.state import Snapshot
 
 LAYERS = {
@@ -76,14 +76,14 @@ def read(snapshot: bytes) -> Snapshot:
     return content
 
 
-def run(given: JobSpec, **options: Any) -> tuple[Fitted, list[bytes], Weights]:
+def run(given: JobSpec, **options: Any) -> tuple[TrainingResult, list[bytes], Weights]:
     """How it ended, a snapshot from before every batch and from the end, and the last weights."""
     torch.manual_seed(123)  # what was drawn before does not matter
     snapshots: list[bytes] = []
     model = network(given)
     fitted = fit(
         model,
-        parts(given),
+        training_data(given),
         given,
         on_checkpoint=lambda snapshot: snapshots.append(written(snapshot)),
         checkpoint_seconds=0,
@@ -92,7 +92,7 @@ def run(given: JobSpec, **options: Any) -> tuple[Fitted, list[bytes], Weights]:
     return fitted, snapshots, model.state_dict()
 
 
-def outcome(fitted: Fitted) -> Any:
+def outcome(fitted: TrainingResult) -> Any:
     timeless = [replace(result, seconds=0, images_per_second=0) for result in fitted.history]
     return fitted.stop_reason, fitted.best_epoch, timeless
 
@@ -139,7 +139,11 @@ def test_a_resumed_run_keeps_its_patience_and_one_that_had_stopped_stays_stopped
         assert outcome(resumed) == outcome(whole)
     trained_on: list[int] = []
     again = fit(
-        network(given), parts(given), given, lambda r: trained_on.append(r.epoch), resume_from=read(snapshots[-1])
+        network(given),
+        training_data(given),
+        given,
+        lambda r: trained_on.append(r.epoch),
+        resume_from=read(snapshots[-1]),
     )
     assert outcome(again) == outcome(whole)
     assert trained_on == []
@@ -182,8 +186,8 @@ def test_a_checkpoint_of_another_spec_or_of_other_data_is_refused() -> None:
 def test_a_checkpoint_file_holds_tensors_and_plain_data_alone(tmp_path: Path) -> None:
     given = spec(**EVERYTHING["sgd, a cnn, onecycle, RandAugment"])
     last = tmp_path / "last.pt"
-    whole = fit(network(given), parts(given), given, on_checkpoint=lambda s: save_tensors(last, s))
-    resumed = fit(network(given), parts(given), given, resume_from=load_tensors(last))
+    whole = fit(network(given), training_data(given), given, on_checkpoint=lambda s: save_tensors(last, s))
+    resumed = fit(network(given), training_data(given), given, resume_from=load_tensors(last))
     assert outcome(resumed) == outcome(whole)
     assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
 
@@ -191,5 +195,11 @@ def test_a_checkpoint_file_holds_tensors_and_plain_data_alone(tmp_path: Path) ->
 def test_snapshots_are_taken_at_intervals_and_at_the_end() -> None:
     given = spec()
     taken: list[int] = []
-    fit(network(given), parts(given), given, on_checkpoint=lambda s: taken.append(s["epoch"]), checkpoint_seconds=3600)
+    fit(
+        network(given),
+        training_data(given),
+        given,
+        on_checkpoint=lambda s: taken.append(s["epoch"]),
+        checkpoint_seconds=3600,
+    )
     assert taken == [4]

@@ -17,7 +17,7 @@ LOADERS: dict[str, Callable[[Path], ImageSet]] = {
 
 
 @dataclass(frozen=True)
-class Places:
+class DataPaths:
     """Where a run finds its data: the folder of a pack, None for what is built in; a folder of its own; and the one
     where downloaded sets are kept.
     """
@@ -27,13 +27,13 @@ class Places:
     library: Path = Path()
 
 
-def load(dataset_id: str, side: int | None = None, places: Places = Places()) -> ImageSet:
+def load(dataset_id: str, side: int | None = None, paths: DataPaths = DataPaths()) -> ImageSet:
     """The whole set, on the CPU, resized to squares of that side where one is given.
 
     Raises InvalidData where this worker does not know it.
     """
-    if places.pack:
-        return packed.load(places.pack, side, places.scratch)
+    if paths.pack:
+        return packed.load(paths.pack, side, paths.scratch)
     if dataset_id not in LOADERS:
         raise InvalidData(f"this worker has no data set {dataset_id!r}; it has {', '.join(LOADERS)}")
-    return replace(LOADERS[dataset_id](places.library), side=side)
+    return replace(LOADERS[dataset_id](paths.library), side=side)

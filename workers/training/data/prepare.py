@@ -49,9 +49,9 @@ class Prepared:
         return lambda indices: Resident(images, on_device, indices, normalization)
 
 
-def prepare(spec: JobSpec, places: data.Places = data.Places()) -> Prepared:  # noqa: B008 - frozen
+def prepare(spec: JobSpec, paths: data.DataPaths = data.DataPaths()) -> Prepared:  # noqa: B008 - frozen
     """Load and divide the data set of a spec. Raises InvalidData."""
-    images = data.load(spec.dataset.id, spec.dataset.image_size, places)
+    images = data.load(spec.dataset.id, spec.dataset.image_size, paths)
     split = stratified_split(images.labels, spec.dataset, spec.seed, images.parts, images.copies, images.classes)
     clean = stratified_subset(images.labels, split.train, len(split.validation), spec.seed)
     return Prepared(images, split, _normalization(spec, images, split.train), clean)

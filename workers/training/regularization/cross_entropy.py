@@ -7,6 +7,22 @@ section 7.
 from torch import Tensor
 from torch.nn import functional as F
 
+from workers.training.regularization.class_weights import balanced_weights
+from workers.training.regularization.hooks import Hooks, Mixed, Setup
+
+
+def cross_entropy(setup: Setup) -> Hooks:
+    """The loss itself, with `label_smoothing` and `class_weights`."""
+    options = setup.spec.regularization
+    balanced = options.class_weights == "balanced"
+    weights = balanced_weights(setup.labels, setup.classes).to(setup.device) if balanced else None
+
+    def loss(logits: Tensor, batch: Mixed) -> Tensor:
+        smoothing = options.label_smoothing
+        return mixed_cross_entropy(logits, batch.labels, batch.other_labels, batch.share, smoothing, weights)
+
+    return Hooks(loss=loss)
+
 
 def mixed_cross_entropy(
     logits: Tensor,
@@ -21,7 +37,7 @@ def mixed_cross_entropy(
     The target q is share * onehot(labels) + (1 - share) * onehot(other_labels), of which label smoothing s keeps 1 - s
     and spreads s evenly over the classes. The mean is not divided by the weights of the batch: over the training split
     they average 1. logits [N, K], labels int64 [N], share from 0 to 1, s from 0 to below 1, weights [K]. With share 1
-    the other labels are not looked at.
+    the other labels are not used.
     """
     loss = _cross_entropy(logits, labels, label_smoothing, class_weights)
     if share == 1:

@@ -8,6 +8,24 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from workers.training.regularization.hooks import OFF, Hooks, Setup
+from workers.training.regularization.weight_decay import split_parameters
+
+
+def l1(setup: Setup) -> Hooks:
+    """A term of the objective, or soft thresholding after each step, as `l1_mode` says, where `l1` is above 0."""
+    options = setup.spec.regularization
+    strength, (weights, _) = options.l1, split_parameters(setup.model, options.decay_norm_and_bias)
+    if not strength:
+        return OFF
+
+    def penalty() -> Tensor:
+        return l1_penalty(weights, strength)
+
+    if options.l1_mode == "loss":
+        return Hooks(objective=penalty, penalty=penalty)
+    return Hooks(weights=lambda lr: l1_proximal_(weights, lr * strength), penalty=penalty)
+
 
 def l1_penalty(parameters: Iterable[Tensor], strength: float) -> Tensor:
     """strength * sum over all elements of |w|: a scalar that gradients flow through. strength >= 0."""
@@ -20,7 +38,7 @@ def l1_proximal_(parameters: Iterable[Tensor], threshold: float) -> None:
 
     `threshold` is the learning rate times the L1 strength, >= 0. Small weights become exact zeros, which the
     subgradient of the loss term never gives. Under Adam the step is not scaled per weight, so the two modes are
-    different methods there, not two roads to one result.
+    different methods there and give different results.
     """
     for p in parameters:
         p.copy_(p.sign() * (p.abs() - threshold).clamp_(min=0))

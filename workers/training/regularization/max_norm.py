@@ -9,6 +9,16 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from workers.training.regularization.hooks import OFF, Hooks, Setup
+from workers.training.regularization.weight_decay import split_parameters
+
+
+def max_norm(setup: Setup) -> Hooks:
+    """Shortens the weights after each step where `max_norm` is set."""
+    limit = setup.spec.regularization.max_norm
+    units, _ = split_parameters(setup.model, norm_and_bias_too=False)
+    return OFF if limit is None else Hooks(weights=lambda lr: max_norm_(units, limit))
+
 
 @torch.no_grad()
 def max_norm_(parameters: Iterable[Tensor], limit: float) -> None:

@@ -1,6 +1,5 @@
 """A batch mixed with itself, by mixup or CutMix, and what its targets then are."""
 
-from dataclasses import dataclass
 from random import Random
 
 import torch
@@ -8,21 +7,15 @@ from torch import Tensor
 
 from workers.training.data.augmentation.draws import CPU, chances, integers, permutation
 from workers.training.regularization.cutmix import cutmix
+from workers.training.regularization.hooks import OFF, Hooks, Mixed, Setup
 from workers.training.regularization.mixup import mixup
 
 
-@dataclass(frozen=True)
-class Mixed:
-    """Images [N, C, H, W] whose target is `share` of labels and 1 - share of other_labels, both int64 [N]."""
-
-    images: Tensor
-    labels: Tensor
-    other_labels: Tensor
-    share: float
-
-    def rows(self, chosen: slice) -> "Mixed":
-        """Some images of the batch."""
-        return Mixed(self.images[chosen], self.labels[chosen], self.other_labels[chosen], self.share)
+def mixing(setup: Setup) -> Hooks:
+    """Mixes the batch where `mixup_alpha` or `cutmix_alpha` is above 0."""
+    options = setup.spec.regularization
+    alphas = options.mixup_alpha, options.cutmix_alpha
+    return Hooks(batch=lambda batch, random: mix(batch.images, batch.labels, *alphas, random)) if any(alphas) else OFF
 
 
 def mix(images: Tensor, labels: Tensor, mixup_alpha: float, cutmix_alpha: float, random: torch.Generator) -> Mixed:

@@ -10,6 +10,16 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from workers.training.regularization.hooks import OFF, Hooks, Setup
+
+
+def weight_decay(setup: Setup) -> Hooks:
+    """Only the reported penalty: the optimizer decays the weights. AdamW's decoupled decay is no term of a loss."""
+    options = setup.spec.regularization
+    strength, (weights, _) = options.weight_decay, split_parameters(setup.model, options.decay_norm_and_bias)
+    is_coupled = setup.spec.optimizer.name != "adamw"
+    return Hooks(penalty=lambda: l2_penalty(weights, strength)) if strength and is_coupled else OFF
+
 
 def split_parameters(model: nn.Module, norm_and_bias_too: bool) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """(regularized, free) trainable parameters.

@@ -27,6 +27,7 @@ options = st.builds(
     monitor=st.sampled_from(["val_loss", "val_accuracy"]),
     mode=st.none() | st.sampled_from(["min", "max"]),
     patience=st.integers(1, 5),
+    cooldown=st.integers(0, 3),
     min_delta=st.sampled_from([0.0, 0.05, 0.1, 0.5]),
     min_delta_mode=st.sampled_from(["abs", "rel"]),
     start_epoch=st.integers(1, 6),

@@ -2,6 +2,7 @@
 
 import math
 import operator
+from dataclasses import fields
 from functools import cache
 from typing import Any
 
@@ -19,6 +20,7 @@ options = st.builds(
     EarlyStopping,
     monitor=st.sampled_from(["val_loss", "val_accuracy"]),
     patience=st.integers(1, 5),
+    cooldown=st.integers(0, 3),
     min_delta=st.sampled_from([0.0, 0.05, 0.1, 0.5]),
     min_delta_mode=st.sampled_from(["abs", "rel"]),
     start_epoch=st.integers(1, 6),
@@ -46,7 +48,8 @@ def oracle(o: EarlyStopping, curve: list[float]) -> tuple[int | None, int | None
 
     def wasted(epoch: int) -> int:
         last = max((e for e in range(1, epoch + 1) if resets(e)), default=0)
-        return sum(e >= o.start_epoch for e in range(last + 1, epoch + 1))
+        after_cooldown = last + 1 + (o.cooldown if last else 0)
+        return sum(e >= o.start_epoch for e in range(after_cooldown, epoch + 1))
 
     stop = next((e for e in range(1, len(curve) + 1) if wasted(e) >= o.patience), None)
     best = max((e for e in range(1, (stop or len(curve)) + 1) if improves(e)), default=None)
@@ -91,6 +94,10 @@ def test_resuming_from_its_state_at_any_epoch_changes_nothing(o: EarlyStopping, 
         ({"patience": 2, "baseline": 0.5}, [1.0, 0.9], 2, "early_stopping"),
         ({"patience": 2, "baseline": 0.5}, [1.0, 0.4, 0.4, 0.4], 4, "early_stopping"),
         ({"patience": 2}, [math.nan, math.nan], 2, "early_stopping"),
+        ({"patience": 2, "cooldown": 3}, [1.0, 1.0, 1.0, 1.0, 1.0, 1.0], 6, "early_stopping"),
+        ({"patience": 1, "cooldown": 1}, [1.0, 1.0, 0.9, 1.0, 1.0], 5, "early_stopping"),
+        ({"patience": 1, "cooldown": 9}, [math.nan], 1, "early_stopping"),
+        ({"patience": 3, "cooldown": 9, "baseline": 0.5}, [1.0, 0.9, 0.8], 3, "early_stopping"),
         ({"patience": 9, "stopping_threshold": 0.5}, [1.0, 0.5], 2, "target_reached"),
         ({"patience": 9, "divergence_threshold": 5.0}, [1.0, 5.0, 5.1], 3, "diverged"),
         ({"monitor": "val_accuracy", "patience": 1}, [0.5, 0.6, 0.6], 3, "early_stopping"),
@@ -121,3 +128,40 @@ def test_a_stopped_run_stays_stopped() -> None:
     state = stopper.state_dict()
     assert stopper.update(3, 0.0) is False
     assert stopper.state_dict() == state
+
+
+def test_the_state_of_release_0_1_0_goes_both_ways() -> None:
+    old = {"best": 0.5, "best_epoch": 2, "epochs_without_improvement": 1, "stopped": None}
+    for options in (EarlyStopping(), EarlyStopping(cooldown=3)):
+        stopper = Stopper(options)
+        stopper.load_state_dict(old)
+        assert (stopper.state.best, stopper.state.cooldown_left) == (0.5, 0)
+    _, stopper = play(EarlyStopping(), [1.0, 0.5, 0.6])
+    assert stopper.state_dict() == old
+
+
+# Each option with what it needs, and a curve on which setting it changes the decision.
+EFFECTS: dict[str, tuple[dict[str, Any], dict[str, Any], list[float]]] = {
+    "monitor": ({}, {"monitor": "val_accuracy"}, [0.5, 0.6]),
+    "mode": ({}, {"mode": "max"}, [0.5, 0.6]),
+    "patience": ({}, {"patience": 1}, [1.0, 1.0]),
+    "cooldown": ({"patience": 1}, {"cooldown": 1}, [1.0, 1.0]),
+    "min_delta": ({"patience": 1}, {"min_delta": 0.2}, [1.0, 0.9]),
+    "min_delta_mode": ({"patience": 1, "min_delta": 0.2}, {"min_delta_mode": "rel"}, [10.0, 9.0]),
+    "start_epoch": ({"patience": 1}, {"start_epoch": 3}, [1.0, 1.0]),
+    "baseline": ({"patience": 1}, {"baseline": 0.5}, [1.0, 0.9]),
+    "stopping_threshold": ({}, {"stopping_threshold": 0.5}, [0.4]),
+    "divergence_threshold": ({}, {"divergence_threshold": 2.0}, [3.0]),
+}
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(EarlyStopping)])
+def test_every_option_changes_the_decision(name: str) -> None:
+    needed, options, curve = EFFECTS[name]
+    assert options.keys() == {name}
+
+    def decision(given: EarlyStopping) -> tuple[int | None, int | None, str | None]:
+        stopped, stopper = play(given, curve)
+        return stopped, stopper.state.best_epoch, stopper.state.stopped
+
+    assert decision(EarlyStopping(**needed, **options)) != decision(EarlyStopping(**needed))

@@ -43,14 +43,6 @@ def test_a_spec_survives_json_unchanged() -> None:
     assert isinstance(given.optimizer.lr, float)
 
 
-def test_the_record_of_an_ordinary_job_has_nothing_that_a_worker_of_the_first_release_does_not_know() -> None:
-    ordinary, shared = spec().filled(1), spec(gpus=2).filled(1)
-    assert set(ordinary.to_dict()) - set(ordinary.to_record()) == {"gpus"}
-    assert shared.to_record() == shared.to_dict()
-    for given in (ordinary, shared):
-        assert JobSpec.from_dict(given.to_record()) == given
-
-
 def test_filling_keeps_a_given_seed_and_draws_a_missing_one() -> None:
     assert spec(seed=0).filled(5).seed == 0
     assert spec().filled(5).seed == 5

@@ -1,0 +1,66 @@
+"""Every option of regularization and augmentation has an effect on a run. The fields themselves are walked."""
+
+import types
+import typing
+from dataclasses import Field, fields, is_dataclass
+from typing import Any, Literal
+
+import pytest
+
+from service.core.spec import Augmentation, RandAugment, Regularization
+from service.core.spec.options import default_of
+from tests.workers.training.small import spec, trained
+
+CNN = {"arch": "cnn", "channels": [4, 8], "hidden": [16], "norm": "batch"}
+RESIDUAL = {
+    "arch": "layers",
+    "layers": [
+        {"type": "conv2d", "channels": 4},
+        {"type": "residual", "layers": [{"type": "conv2d", "channels": 4}, {"type": "relu"}]},
+        {"type": "flatten"},
+        {"type": "linear"},
+    ],
+}
+UNBALANCED = {"id": "digits", "train_limit": 195}
+SMALL = 0.1  # a value that every share and every strength may have
+VALUES: dict[str, Any] = {"rotation_degrees": 30.0}  # where a value that is found by type is too small to be seen
+SETTINGS: dict[str, dict[str, Any]] = {"stochastic_depth": {"model": RESIDUAL}}  # what else an option needs
+
+PARTS: dict[Any, tuple[str, ...]] = {
+    Regularization: ("regularization",),
+    Augmentation: ("augmentation",),
+    RandAugment: ("augmentation", "rand_augment"),
+}
+OPTIONS = [pytest.param(kind, f, id=f"{'.'.join(path)}.{f.name}") for kind, path in PARTS.items() for f in fields(kind)]
+
+
+def other_value(kind: Any, f: Field[Any]) -> Any:
+    """A value that the option may have and that is not its default."""
+    hint, default = typing.get_type_hints(kind)[f.name], default_of(f)
+    if isinstance(hint, types.UnionType):
+        hint = typing.get_args(hint)[0]
+    if f.name in VALUES:
+        return VALUES[f.name]
+    if typing.get_origin(hint) is Literal:
+        return next(choice for choice in typing.get_args(hint) if choice != default)
+    if is_dataclass(hint):
+        return {}
+    return {bool: not default, int: (default or 0) + 1, float: (default or 0) + SMALL}[hint]
+
+
+def losses(path: tuple[str, ...], options: dict[str, Any], setting: dict[str, Any]) -> list[float]:
+    """The losses of a short run with these options of the part at `path`."""
+    part: dict[str, Any] = options
+    for name in reversed(path):
+        part = {name: part}
+    given = spec(**{"model": CNN, "dataset": UNBALANCED, "epochs": 2} | setting | part)
+    return [loss for result in trained(given)[2] for loss in (result.train_loss, result.val_loss)]
+
+
+@pytest.mark.parametrize(("kind", "f"), OPTIONS)
+def test_an_option_changes_the_run(kind: Any, f: Field[Any]) -> None:
+    siblings = {sibling.name: sibling for sibling in fields(kind)}
+    needed = {name: other_value(kind, siblings[name]) for name in f.metadata["option"].needs}
+    path, setting = PARTS[kind], SETTINGS.get(f.name, {})
+    changed = losses(path, needed | {f.name: other_value(kind, f)}, setting)
+    assert changed != losses(path, needed, setting)
