@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service import client as module
-from service.client import ApiError, Damaged, Event, History, Rightfit, _Messages
+from service.client import ApiError, Damaged, Event, History, Rightfit
+from service.client import rightfit as module
+from service.client.rightfit import _Messages
 from service.core.store import Lease
 from tests.pictures import folders, tarred, zipped
 from tests.service.api.conftest import SPEC

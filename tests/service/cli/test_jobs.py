@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from service import client
 from service.cli import main
+from service.client import rightfit as client
 from service.core.jobs import Outcome, Status, StopReason
 from service.core.logbook import LogLine
 from service.core.settings import Settings
