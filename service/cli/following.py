@@ -8,7 +8,7 @@ import click
 from service.cli.completing import job_ids
 from service.cli.session import Session, json_option
 from service.cli.watching import watch_to_the_end
-from service.client import MOST_LINES, Json
+from service.client import MAX_LINES, Json
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what a library wrote must not act on a terminal
 
@@ -29,7 +29,7 @@ def watch(session: Session, job_id: str) -> None:
 @click.argument("job_id", metavar="ID", shell_complete=job_ids)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
 @click.option(
-    "-n", "--tail", type=click.IntRange(1, MOST_LINES), default=200, show_default=True, help="Lines, the newest."
+    "-n", "--tail", type=click.IntRange(1, MAX_LINES), default=200, show_default=True, help="Lines, the newest."
 )
 @json_option
 @click.pass_obj

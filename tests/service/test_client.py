@@ -14,9 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.client import ApiError, Damaged, Event, History, Rightfit
-from service.client import rightfit as module
-from service.client.rightfit import _Messages
+from service.client import ApiError, Damaged, Event, History, NotRightfit, Rightfit, rightfit, transport
+from service.client.sse import EventReader
 from service.core.store import Lease
 from tests.pictures import folders, tarred, zipped
 from tests.service.api.conftest import SPEC
@@ -37,7 +36,8 @@ def client(live: Live) -> Iterator[Rightfit]:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long the client would have slept, and did not."""
     slept: list[float] = []
-    monkeypatch.setattr(module, "sleep", slept.append)
+    monkeypatch.setattr(transport, "sleep", slept.append)
+    monkeypatch.setattr(rightfit, "sleep", slept.append)
     return slept
 
 
@@ -69,15 +69,22 @@ def test_what_is_safe_is_repeated_after_the_pause_that_the_service_asks_for(
 def test_it_gives_up_after_its_tries_and_at_once_where_it_would_have_to_wait_long(
     live: Live, client: Rightfit, pauses: list[float]
 ) -> None:
-    live.network.refuse("/v1/jobs", "503 Service Unavailable", times=module.TRIES)
+    live.network.refuse("/v1/jobs", "503 Service Unavailable", times=transport.TRIES)
     with pytest.raises(ApiError, match="503"):
         client.jobs()
-    assert len(pauses) == module.TRIES - 1
+    assert len(pauses) == transport.TRIES - 1
     live.network.refuse("/v1/jobs", "429 Too Many Requests", Retry_After="3600")
     with pytest.raises(ApiError) as caught:
         client.jobs()
     assert caught.value.status == 429
-    assert len(pauses) == module.TRIES - 1
+    assert len(pauses) == transport.TRIES - 1
+
+
+def test_the_pauses_between_all_tries_have_a_limit(live: Live, pauses: list[float]) -> None:
+    live.network.refuse("/v1/jobs", "503 Service Unavailable", times=12, Retry_After="100")
+    with Rightfit(live.url, tries=12) as client, pytest.raises(ApiError, match="503"):
+        client.jobs()
+    assert pauses == [100] * 6
 
 
 def test_a_submission_whose_answer_was_lost_is_sent_again_and_queued_once(live: Live, client: Rightfit) -> None:
@@ -128,7 +135,7 @@ def test_the_environment_names_the_service_and_the_key(live: Live, monkeypatch: 
 
 def test_a_list_is_read_page_by_page(client: Rightfit, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [client.submit(SPEC | {"labels": {"n": str(n)}})["id"] for n in range(5)]
-    monkeypatch.setattr(module, "PAGE", 2)
+    monkeypatch.setattr(rightfit, "PAGE", 2)
     assert [job["id"] for job in client.jobs(limit=3)] == ids[:1:-1]
     assert [job["id"] for job in client.jobs(limit=10)] == ids[::-1]
     assert [job["id"] for job in client.jobs(label=["n=1"])] == [ids[1]]
@@ -171,11 +178,18 @@ EVENTS = [Event("1", "epoch", {"a": 1}), Event("2", "message", {"b": "\u2028\u20
 
 
 @given(st.lists(st.integers(0, len(BODY)), max_size=8))
-def test_events_are_read_by_the_standard_however_they_arrive(cuts: list[int]) -> None:
-    messages = _Messages("")
+def test_events_are_read_however_their_bytes_are_split(cuts: list[int]) -> None:
+    reader = EventReader("")
     blocks = [BODY[i:j] for i, j in pairwise([0, *sorted(cuts), len(BODY)]) if i < j]
-    assert list(messages.read(blocks)) == EVENTS
-    assert (messages.last_id, messages.retry_seconds) == ("2", 2.5)
+    response = httpx.Response(200, headers={"Content-Type": "text/event-stream"}, content=iter(blocks))
+    assert list(reader.read(response)) == EVENTS
+    assert (reader.last_id, reader.retry_seconds) == ("2", 2.5)
+
+
+def test_a_page_instead_of_a_stream_is_an_error(live: Live, client: Rightfit) -> None:
+    live.network.refuse("/events", "200 OK", b"<html>", Content_Type="text/html")
+    with pytest.raises(NotRightfit, match="text/html"):
+        next(client.stream("job_1"))
 
 
 def test_a_download_that_breaks_off_goes_on_and_is_verified(live: Live, client: Rightfit, tmp_path: Path) -> None:

@@ -238,7 +238,7 @@ def test_something_else_that_answers_is_told(rightfit: Type, live: Live) -> None
     live.network.refuse("/v1/jobs", "200 OK", b"<html>Welcome</html>", Content_Type="text/html")
     other = rightfit("jobs", "--json")
     assert (other.exit_code, told(other)["code"]) == (5, "not_rightfit")
-    assert "is no Rightfit: it answers with text/html" in other.stderr
+    assert "is not a Rightfit service: it answers with text/html" in other.stderr
 
 
 def test_whoever_sends_no_key_is_told_how(settings: Settings) -> None:
