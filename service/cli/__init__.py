@@ -7,21 +7,21 @@ it: SQLAlchemy with Alembic takes a second, plotext half of one.
 import click
 import httpx
 
-from service.cli.acting import cancel, pause, resume, retry
+from service.cli.backup import backup, restore, verify
+from service.cli.control import cancel, pause, resume, retry
 from service.cli.data import data
-from service.cli.deleting import rm
+from service.cli.delete import rm
 from service.cli.doctor import doctor
-from service.cli.downloading import download
-from service.cli.edge import Edge
-from service.cli.following import logs, watch
-from service.cli.keeping import backup, restore, verify
+from service.cli.download import download
+from service.cli.errors import Edge
+from service.cli.files import files, predict
+from service.cli.follow import logs, watch
 from service.cli.keys import keys
-from service.cli.looking import compare, diagnose, jobs, show
-from service.cli.migrating import migrate
-from service.cli.publishing import files, predict
-from service.cli.running import demo, serve
+from service.cli.migrate import migrate
+from service.cli.serve import demo, serve
 from service.cli.session import Session
-from service.cli.submitting import fork, train
+from service.cli.show import compare, diagnose, jobs, show
+from service.cli.submit import fork, train
 from service.client import DEFAULT_URL
 
 EPILOG = """\b

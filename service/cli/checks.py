@@ -14,7 +14,7 @@ import httpx
 import redis
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.cli import upkeep
+from service.cli import maintenance
 from service.cli.check import Check
 from service.client import LOOPBACK, NotRightfit, UnusableKey, bearer, document
 from service.core.counting import counted
@@ -62,9 +62,9 @@ def _local(env: Mapping[str, str]) -> Iterator[Check]:
         yield from _database(settings, database)
         checked, storage = _storage(settings.storage_url)
         yield checked
-        yield upkeep.disks(settings, storage)
-        yield upkeep.retention(settings)
-        yield from upkeep.backups(settings, database)
+        yield maintenance.disks(settings, storage)
+        yield maintenance.retention(settings)
+        yield from maintenance.backups(settings, database)
     finally:
         database.close()
 
@@ -114,7 +114,7 @@ def _broker(url: str | None) -> Check:
     try:
         with redis.Redis.from_url(url, socket_connect_timeout=SECONDS, socket_timeout=SECONDS) as client:
             client.ping()
-            words, remedy = upkeep.broker(client)
+            words, remedy = maintenance.broker(client)
     except redis.RedisError as error:
         remedy = "start it, or correct RIGHTFIT_REDIS_URL; jobs are kept meanwhile and start when it is back"
         return Check("broker", False, f"{redacted(url)} does not answer: {error}", remedy)
@@ -130,7 +130,7 @@ def _database(settings: Settings, database: Database) -> Iterator[Check]:
     try:
         is_migrated, revision = database.is_migrated(), database.revision()
         alive = Registry(database).live_workers(settings.lease_seconds) if is_migrated else {}
-        clock = upkeep.clock(database)
+        clock = maintenance.clock(database)
     except SQLAlchemyError as error:
         cause = str(getattr(error, "orig", error)).strip().partition("\n")[0]
         yield Check("database", False, f"{shown} cannot be used: {cause}", "start it, or correct RIGHTFIT_DATABASE_URL")
@@ -143,7 +143,7 @@ def _database(settings: Settings, database: Database) -> Iterator[Check]:
     if not database.is_local:
         yield clock
     if alive:
-        yield upkeep.releases(alive)
+        yield maintenance.releases(alive)
     else:
         remedy = "start the stack: rightfit serve; or one more worker with the same settings: python -m workers"
         yield Check("workers", False, f"none was seen in the last {settings.lease_seconds:.0f} s", remedy)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from service.cli import words
-from service.cli.deleting import rm_data
-from service.cli.edge import FAILED
+from service.cli import format as words
+from service.cli.delete import rm_data
+from service.cli.errors import FAILED
+from service.cli.progress_bar import bar
 from service.cli.session import Session, json_option
-from service.cli.transfers import bar
 from service.client import Json
 
 

@@ -5,7 +5,7 @@ import os
 import click
 from click.core import ParameterSource
 
-from service.cli.edge import FAILED
+from service.cli.errors import FAILED
 from service.cli.session import Session, json_option
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.cli import words
+from service.cli import format as words
 from service.cli.session import Session, json_option
 from service.core.errors import SettingsError
 from service.core.settings import Settings

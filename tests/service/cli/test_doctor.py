@@ -12,7 +12,7 @@ import redis
 from click.testing import CliRunner, Result
 from sqlalchemy import insert, text
 
-from service.cli import checks, main, upkeep
+from service.cli import checks, main, maintenance
 from service.core.backup import LAST
 from service.core.database import Database, now, workers
 from service.core.expiry import DAY
@@ -184,7 +184,7 @@ def test_a_disk_that_is_full_and_a_clock_that_is_wrong_are_told(
         assert (well["clock"]["is_ok"], well["disk"]["is_ok"], "backup" in well) == (True, True, False)
         real = Database.now
         monkeypatch.setattr(Database, "now", lambda self: real(self) + 100)
-        monkeypatch.setattr(upkeep, "LEAST_FREE", 1 << 62)
+        monkeypatch.setattr(maintenance, "LEAST_FREE", 1 << 62)
         checked = found(env)
         assert "100.0 s behind" in checked["clock"]["words"]
         assert [checked[name]["is_ok"] for name in ("clock", "disk")] == [False, False]

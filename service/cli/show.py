@@ -3,8 +3,8 @@
 import click
 from rich.console import Group
 
-from service.cli import words
-from service.cli.completing import job_ids
+from service.cli import format as words
+from service.cli.completion import job_ids
 from service.cli.session import Session, json_option
 
 STATUSES = ("queued", "running", "paused", "succeeded", "failed", "cancelled")

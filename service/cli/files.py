@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from service.cli import words
-from service.cli.completing import job_ids
+from service.cli import format as words
+from service.cli.completion import job_ids
 from service.cli.session import Session, json_option
 
 

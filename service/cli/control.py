@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import click
 
-from service.cli import words
-from service.cli.completing import job_ids
+from service.cli import format as words
+from service.cli.completion import job_ids
 from service.cli.session import Session, json_option
 from service.client import Json, Rightfit
 

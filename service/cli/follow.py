@@ -5,9 +5,9 @@ import re
 
 import click
 
-from service.cli.completing import job_ids
+from service.cli.completion import job_ids
+from service.cli.live_view import watch_to_the_end
 from service.cli.session import Session, json_option
-from service.cli.watching import watch_to_the_end
 from service.client import MAX_LINES, Json
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what a library wrote must not act on a terminal

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import click
 
-from service.cli.completing import job_ids
+from service.cli.completion import job_ids
 from service.cli.session import Session, json_option
 from service.client import Rightfit
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.cli.edge import FAILED
+from service.cli.errors import FAILED
 from service.cli.session import Session, json_option
 from service.core.counting import counted
 from service.core.settings import Settings

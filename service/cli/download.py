@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from service.cli.completing import artifact_names, job_ids
+from service.cli.completion import artifact_names, job_ids
+from service.cli.progress_bar import bar
 from service.cli.session import Session, json_option
-from service.cli.transfers import bar
 from service.client import Rightfit, sha256
 
 BEST_MODEL = "best_model.pth"

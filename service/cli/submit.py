@@ -4,10 +4,11 @@ from typing import Any, TextIO
 
 import click
 
-from service.cli import specs, words
-from service.cli.completing import advice_ids, job_ids
+from service.cli import format as words
+from service.cli import specs
+from service.cli.completion import advice_ids, job_ids
+from service.cli.live_view import watch_to_the_end
 from service.cli.session import Session, json_option
-from service.cli.watching import watch_to_the_end
 from service.client import Json
 
 

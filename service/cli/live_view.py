@@ -8,8 +8,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from service.cli import words
-from service.cli.edge import FAILED, INTERRUPTED
+from service.cli import format as words
+from service.cli.errors import FAILED, INTERRUPTED
 from service.cli.session import Session
 from service.client import Json, Rightfit
 from service.core.history import Epoch
