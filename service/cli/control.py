@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import click
 
-from service.cli import format as words
 from service.cli.completion import job_ids
+from service.cli.format import format_job, format_queued_job
 from service.cli.session import Session, json_option
 from service.client import Json, Rightfit
 
@@ -29,7 +29,7 @@ def _command(
     return command
 
 
-cancel = _command("cancel", Rightfit.cancel, words.job, "Cancel a job; its best model is kept.")
-pause = _command("pause", Rightfit.pause, words.job, "Set a job aside, with its progress.")
-resume = _command("resume", Rightfit.resume, words.queued, "Go on with a paused job.", GPUS)
-retry = _command("retry", Rightfit.retry, words.queued, "Run a failed job again.", GPUS)
+cancel = _command("cancel", Rightfit.cancel, format_job, "Cancel a job; its best model is kept.")
+pause = _command("pause", Rightfit.pause, format_job, "Set a job aside, with its progress.")
+resume = _command("resume", Rightfit.resume, format_queued_job, "Go on with a paused job.", GPUS)
+retry = _command("retry", Rightfit.retry, format_queued_job, "Run a failed job again.", GPUS)

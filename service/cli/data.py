@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from service.cli import format as words
 from service.cli.delete import rm_data
 from service.cli.errors import FAILED
+from service.cli.format import datasets_table
 from service.cli.progress_bar import bar
 from service.cli.session import Session, json_option
 from service.client import Json
@@ -44,7 +44,7 @@ def ls(session: Session, limit: int) -> None:
     """List data sets: yours, the newest first, then those that are built in."""
     with session.client() as client:
         found = client.datasets(limit)
-    session.answer({"data": found}, lambda: words.datasets(found))
+    session.answer({"data": found}, lambda: datasets_table(found))
 
 
 @data.command()

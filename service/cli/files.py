@@ -4,9 +4,10 @@ from pathlib import Path
 
 import click
 
-from service.cli import format as words
 from service.cli.completion import job_ids
+from service.cli.format import list_table
 from service.cli.session import Session, json_option
+from service.core.counting import format_percent, format_size
 
 
 @click.command()
@@ -17,9 +18,9 @@ def files(session: Session, job_id: str) -> None:
     """List the files that a job published, for `download`."""
     with session.client() as client:
         found = client.artifacts(job_id)
-    table = words.listing("name", "size", "SHA-256")
+    table = list_table("name", "size", "SHA-256")
     for entry in found:
-        table.add_row(entry["name"], words.size(entry["bytes"]), entry["sha256"])
+        table.add_row(entry["name"], format_size(entry["bytes"]), entry["sha256"])
     session.answer({"data": found}, lambda: table if found else "no files yet")
 
 
@@ -34,7 +35,7 @@ def predict(session: Session, job_id: str, paths: tuple[Path, ...]) -> None:
     """Ask the best model of an ended job for the class of each picture."""
     with session.client() as client:
         found = client.predict(job_id, paths)
-    table = words.listing("picture", "class", "probability")
+    table = list_table("picture", "class", "probability")
     for entry in found:
-        table.add_row(entry["name"], entry["label"], words.percent(entry["probability"]))
+        table.add_row(entry["name"], entry["label"], format_percent(entry["probability"]))
     session.answer({"data": found}, lambda: table)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.cli import format as words
+from service.cli.format import list_table
 from service.cli.session import Session, json_option
 from service.core.errors import SettingsError
 from service.core.settings import Settings
@@ -58,7 +58,7 @@ def create(session: Session, tenant: str, name: str, scopes: tuple[str, ...], da
 @click.pass_obj
 def list_keys(session: Session, tenant: str | None) -> None:
     """Show all keys, or those of TENANT."""
-    table = words.listing("id", "tenant", "name", "scopes", "made", "last used", "ends")
+    table = list_table("id", "tenant", "name", "scopes", "made", "last used", "ends")
     with _keys() as found:
         listed = found.list(tenant)
     for key in listed:

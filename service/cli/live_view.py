@@ -8,10 +8,11 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from service.cli import format as words
 from service.cli.errors import FAILED, INTERRUPTED
+from service.cli.format import format_epoch, format_job, format_state, format_verdict
 from service.cli.session import Session
 from service.client import Json, Rightfit
+from service.core.counting import format_number, format_percent
 from service.core.history import Epoch
 
 REDRAW_SECONDS = 1.0  # between two drawings of the curves
@@ -30,7 +31,7 @@ def watch_to_the_end(session: Session, job_id: str) -> None:
             )
             raise click.exceptions.Exit(INTERRUPTED) from None
         diagnosis = client.diagnose(job_id)
-    said = f"{words.job(job)}\n\n{words.diagnosis(job_id, diagnosis, most=1)}"
+    said = f"{format_job(job)}\n\n{format_verdict(job_id, diagnosis)}"
     session.answer(job | {"diagnosis": diagnosis}, lambda: said)
     if job["status"] != "succeeded":
         raise click.exceptions.Exit(FAILED)
@@ -80,8 +81,8 @@ class _Picture:
 def _line(job: Json) -> str:
     last = job["last"]
     if job["status"] != "running" or not last:
-        return f"{job['id']}: {words.state(job)}"
-    return words.epoch(last)
+        return f"{job['id']}: {format_state(job)}"
+    return format_epoch(last)
 
 
 def _state(job: Json) -> RenderableType:
@@ -92,14 +93,14 @@ def _state(job: Json) -> RenderableType:
         job["spec"]["name"] or job["id"],
         ProgressBar(total=1.0, completed=progress["fraction"], width=30, pulse=job["phase"] == "preparing"),
         f"{progress['epoch']}/{progress['epochs']} epochs",
-        words.state(job),
+        format_state(job),
         f"{left:.0f} s to the last epoch" if left and not job["is_terminal"] else "",
     )
     table = Table("", "epoch", "train loss", "val loss", "val accuracy", box=None, pad_edge=False)
     for name in ("last", "best"):
         row = job[name] or {}
         table.add_row(
-            name, str(row.get("epoch", "")), words.number(row.get("train_loss")), words.number(row.get("val_loss")),
-            words.percent(row.get("val_accuracy")),
+            name, str(row.get("epoch", "")), format_number(row.get("train_loss")), format_number(row.get("val_loss")),
+            format_percent(row.get("val_accuracy")),
         )  # fmt: skip
     return Group(bar, table)

@@ -3,8 +3,8 @@
 import click
 from rich.console import Group
 
-from service.cli import format as words
 from service.cli.completion import job_ids
+from service.cli.format import comparison_table, format_diagnosis, format_job, jobs_table
 from service.cli.session import Session, json_option
 
 STATUSES = ("queued", "running", "paused", "succeeded", "failed", "cancelled")
@@ -21,7 +21,7 @@ def jobs(session: Session, status: tuple[str, ...], label: tuple[str, ...], limi
     """List jobs, the newest first."""
     with session.client() as client:
         found = client.jobs(status, label, limit)
-    session.answer({"data": found}, lambda: words.jobs(found) if found else "no jobs")
+    session.answer({"data": found}, lambda: jobs_table(found) if found else "no jobs")
 
 
 @click.command()
@@ -32,7 +32,7 @@ def show(session: Session, job_id: str) -> None:
     """Show a job as it stands; --json has its whole spec."""
     with session.client() as client:
         found = client.job(job_id)
-    session.answer(found, lambda: words.job(found))
+    session.answer(found, lambda: format_job(found))
 
 
 @click.command()
@@ -43,7 +43,7 @@ def diagnose(session: Session, job_id: str) -> None:
     """Say why a job's losses are what they are, and what to change."""
     with session.client() as client:
         found = client.diagnose(job_id)
-    session.answer(found, lambda: words.diagnosis(job_id, found))
+    session.answer(found, lambda: format_diagnosis(job_id, found))
 
 
 @click.command()
@@ -58,4 +58,4 @@ def compare(session: Session, job_ids: tuple[str, ...]) -> None:
         found = client.compare(job_ids)
     notes = (difference["note"] for difference in found["differences"])
     said = [line for pair in zip(found["summary"], notes, strict=True) for line in pair]
-    session.answer(found, lambda: Group(words.comparison(found), "", *said))
+    session.answer(found, lambda: Group(comparison_table(found), "", *said))

@@ -4,12 +4,13 @@ from typing import Any, TextIO
 
 import click
 
-from service.cli import format as words
 from service.cli import specs
 from service.cli.completion import advice_ids, job_ids
+from service.cli.format import format_queued_job
 from service.cli.live_view import watch_to_the_end
 from service.cli.session import Session, json_option
 from service.client import Json
+from service.core.counting import format_size
 
 
 @click.command()
@@ -56,13 +57,13 @@ def fork(session: Session, job_id: str, advice: str | None, patch: TextIO | None
 
 def _queued(session: Session, job: Json, *, watch: bool) -> None:
     if not watch:
-        session.answer(job, lambda: words.queued(job))
+        session.answer(job, lambda: format_queued_job(job))
         return
     session.notes.print(f"queued {job['id']}", markup=False)
     watch_to_the_end(session, job["id"])
 
 
 def _planned(plan: Json) -> str:
-    memory = ", ".join(f"{name.removesuffix('_bytes')} {words.size(count)}" for name, count in plan["memory"].items())
+    memory = ", ".join(f"{name.removesuffix('_bytes')} {format_size(count)}" for name, count in plan["memory"].items())
     lines = [f"{plan['parameters']:,} parameters; memory: {memory}"]
     return "\n".join(lines + [f"warning: {warning}" for warning in plan["warnings"]])

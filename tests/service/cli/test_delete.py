@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import httpx
+import pytest
+
 from tests.pictures import folders, zipped
+from tests.service.api.test_api import claim, finish
 from tests.service.cli.conftest import Type, told, worked
 from tests.service.live import Live
 
@@ -39,15 +43,20 @@ def test_files_are_listed_and_a_job_without_a_model_predicts_nothing(
     assert (refused.exit_code, "409" in refused.stderr) == (3, True)
 
 
+@pytest.mark.parametrize(("count", "size"), [(7, "7 B"), (300_000, "293.0 KiB"), (3 << 20, "3.0 MiB")])
+def test_the_command_and_the_page_write_the_same_size(
+    rightfit: Type, spec: str, live: Live, tmp_path: Path, count: int, size: str
+) -> None:
+    job = told(rightfit("train", spec, "--json"))["id"]
+    finish(live.parts, claim(live.parts), tmp_path, bytes(count))
+    assert f" {size} " in rightfit("files", job).stdout
+    assert f">{size}<" in httpx.get(f"{live.url}/jobs/{job}").text
+
+
 def test_a_prediction_is_told_for_each_picture(rightfit: Type, live: Live, tmp_path: Path) -> None:
     (tmp_path / "cat.png").write_bytes(b"picture")
     answer = b'{"data": [{"name": "cat.png", "label": "cat", "probability": 0.875, "probabilities": {"cat": 0.875}}]}'
     live.network.refuse("/predict", "200 OK", answer, Content_Type="application/json")
     said = rightfit("predict", "job_1", str(tmp_path / "cat.png")).stdout
-    assert said.split()[-4:] == [
-        "cat.png",
-        "cat",
-        "87.5",
-        "%",
-    ]
+    assert said.split()[-3:] == ["cat.png", "cat", "87.5%"]
     assert live.network.seen[-1].method == "POST"
