@@ -130,7 +130,7 @@ def _verdict_line(diagnosis: Json) -> str:
 
 
 def _advice_lines(job_id: str, advice: Json) -> list[str]:
-    lines = [f"{advice['title']}. {advice['reason']} {advice['expected']}"]
+    lines = [f"{advice['title']}. {advice['reason']} Expected: {advice['expected']}."]
     if advice["patch"]:
         lines += [f"  {json.dumps(advice['patch'])}", f"  rightfit fork {job_id} {advice['id']}"]
     return lines

@@ -55,6 +55,7 @@ def test_a_job_is_diagnosed_forked_and_compared(rightfit: Type, spec: str, live:
     advice = next(advice["id"] for advice in diagnosis["advice"] if advice["patch"])
     words = rightfit("diagnose", first).stdout
     assert diagnosis["summary"] in words
+    assert f" Expected: {diagnosis['advice'][0]['expected']}.\n" in words
     assert f"rightfit fork {first} {advice}" in words
     forked = told(rightfit("fork", first, advice, "--json"))
     assert forked["parent"] == first
