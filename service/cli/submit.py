@@ -4,7 +4,6 @@ from typing import Any, TextIO
 
 import click
 
-from service.cli import specs
 from service.cli.completion import advice_ids, job_ids
 from service.cli.format import format_queued_job
 from service.cli.live_view import watch_to_the_end
@@ -25,7 +24,9 @@ def train(session: Session, spec: TextIO, changes: tuple[str, ...], plan: bool, 
 
     A PATH has dots between its names, and numbers from 0 for the items of lists; a VALUE is YAML or JSON.
     """
-    given = specs.read(specs.text_of(spec, "SPEC"), changes)
+    from service.cli import specs  # noqa: PLC0415 - see service/cli/__init__.py
+
+    given = specs.read_spec(specs.read_text(spec, "SPEC"), changes)
     if plan:
         with session.client() as client:
             found = client.plan(given)
@@ -45,9 +46,11 @@ def train(session: Session, spec: TextIO, changes: tuple[str, ...], plan: bool, 
 @click.pass_obj
 def fork(session: Session, job_id: str, advice: str | None, patch: TextIO | None, watch: bool) -> None:
     """Train by a job's spec, changed by ADVICE of its diagnosis or by a patch; the split stays."""
+    from service.cli import specs  # noqa: PLC0415 - see service/cli/__init__.py
+
     if (advice is None) == (patch is None):
         raise click.UsageError("give either ADVICE, an id that `rightfit diagnose` shows, or --patch FILE")
-    change: Any = specs.parsed(specs.text_of(patch, "--patch"), "--patch") if patch else None
+    change: Any = specs.parse(specs.read_text(patch, "--patch"), "--patch") if patch else None
     if patch and not isinstance(change, list):
         raise click.BadParameter("a JSON Patch is a list of operations", param_hint="--patch")
     with session.client() as client:
