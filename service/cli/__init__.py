@@ -1,7 +1,7 @@
-"""The command `rightfit`: its subcommands, each in a module of its kind.
+"""The command `rightfit` with its subcommands.
 
-`--help` and the completion of words must be quick, so what takes long to import is imported by the commands that need
-it: SQLAlchemy with Alembic takes a second, plotext half of one, ruamel.yaml a tenth.
+`--help` and the completion in a shell must be quick, so a command imports slow modules when it runs: SQLAlchemy with
+Alembic takes a second, plotext half of one, ruamel.yaml a tenth.
 """
 
 import click
@@ -13,7 +13,7 @@ from service.cli.data import data
 from service.cli.delete import rm
 from service.cli.doctor import doctor
 from service.cli.download import download
-from service.cli.errors import Edge
+from service.cli.errors import ErrorHandlingGroup
 from service.cli.files import files, predict
 from service.cli.follow import logs, watch
 from service.cli.keys import keys
@@ -26,22 +26,22 @@ from service.client import DEFAULT_URL
 
 EPILOG = """\b
 Exit codes:
-  0    done; of a job that was watched: it succeeded
-  1    the job failed or was cancelled, a check failed, or this machine could not do it
+  0    success; for --watch and watch: the job succeeded
+  1    the job failed or was cancelled, a check failed, or an operation on this machine failed
   2    the command line is wrong
-  3    the service refused it; every fault is told, and what is allowed
+  3    the service refused the request; the message lists every fault and the allowed values
   4    the service cannot be reached
   5    an error of the service or of this program
-  130  Ctrl-C; a job that was watched goes on
+  130  Ctrl-C; a watched job goes on
 
 \b
-With --json one JSON document goes to stdout, and all words to stderr.
-RIGHTFIT_API_KEY is the API key, where the service wants one. NO_COLOR is respected.
-Completion for bash (zsh and fish likewise): eval "$(_RIGHTFIT_COMPLETE=bash_source rightfit)"
+--json prints one JSON document to stdout and everything else to stderr.
+RIGHTFIT_API_KEY is the API key for a service that requires one. NO_COLOR turns colors off.
+Completion for bash, and likewise for zsh and fish: eval "$(_RIGHTFIT_COMPLETE=bash_source rightfit)"
 """
 
 
-@click.group(cls=Edge, epilog=EPILOG)
+@click.group(cls=ErrorHandlingGroup, epilog=EPILOG)
 @click.option("--url", envvar="RIGHTFIT_URL", default=DEFAULT_URL, show_default=True, show_envvar=True)
 @click.version_option(package_name="rightfit")
 @click.pass_context
@@ -56,9 +56,9 @@ def main(ctx: click.Context, url: str) -> None:
     ctx.obj = Session(url)
 
 
-for command in (
-    serve, demo, train, watch, jobs, show, diagnose, fork, compare, cancel, pause, resume, retry, rm, logs, files,
-    download, predict, data, keys, doctor, migrate,
-    backup, restore, verify,
-):  # fmt: skip
+STACK = (serve, demo, doctor, migrate, backup, restore, verify, keys)
+JOBS = (train, watch, jobs, show, diagnose, fork, compare, cancel, pause, resume, retry, rm, logs)
+FILES = (files, download, predict, data)
+
+for command in (*STACK, *JOBS, *FILES):
     main.add_command(command)

@@ -1,6 +1,6 @@
-"""`backup`, `restore` and `verify`: the state of a stack, taken away, brought back and looked through."""
+"""`backup`, `restore` and `verify`: copy the state of a stack, bring it back, and check its files."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -26,18 +26,18 @@ FOLDER = click.argument("folder", type=click.Path(file_okay=False, path_type=Pat
 @json_option
 @click.pass_obj
 def backup(session: Session, folder: Path) -> None:
-    """Copy the SQLite database and all files that it names into FOLDER, while the stack runs.
+    """Copy the SQLite database and all its files into FOLDER. The stack may run.
 
-    FOLDER is new, empty, or a former backup, which is brought up to date: only what is new is copied. The exit code is
-    1 where the storage has lost a file: it is told, and everything else is in the backup.
+    FOLDER is new, empty or an earlier backup; to an earlier backup only new files are copied. The exit code is 1 if
+    files are missing in the storage: they are listed, and the backup contains everything else.
     """
     from service.core.backup import back_up  # noqa: PLC0415 - see service/cli/__init__.py
 
-    with _places() as (settings, database, storage):
-        made = back_up(database, storage, settings.home, folder.resolve(), _say(session))
-    held = "what is left" if made.lacking else "everything"
-    words = f"{folder} has {held}: {counted(made.files, 'file')}, {made.bytes:,} bytes, schema {made.schema}"
-    session.answer(asdict(made), lambda: words + _lacking(made))
+    with _stack() as (settings, database, storage):
+        made = back_up(database, storage, settings.home, folder.resolve(), session.note)
+    content = "all but the missing files" if made.lacking else "everything"
+    words = f"{folder} contains {content}: {counted(made.files, 'file')}, {made.bytes:,} bytes, schema {made.schema}"
+    session.answer(asdict(made), lambda: words + _missing_lines(made))
     if made.lacking:
         raise click.exceptions.Exit(FAILED)
 
@@ -47,33 +47,32 @@ def backup(session: Session, folder: Path) -> None:
 @json_option
 @click.pass_obj
 def restore(session: Session, folder: Path) -> None:
-    """Bring the backup in FOLDER to where the settings say, which has no database yet; then start the stack."""
-    from service.core.backup import restore as bring_back  # noqa: PLC0415 - see service/cli/__init__.py
+    """Restore the backup in FOLDER to the home and storage of the settings. There must be no database yet."""
+    from service.core.backup import restore as restore_backup  # noqa: PLC0415 - see service/cli/__init__.py
 
-    with _places() as (settings, database, storage):
-        made = bring_back(database, storage, folder.resolve(), _say(session))
-        shown = settings.home
-    words = f"{shown} has {counted(made.files, 'file')} of {folder}; start the stack"
-    session.answer(asdict(made), lambda: words + _lacking(made))
+    with _stack() as (settings, database, storage):
+        made = restore_backup(database, storage, folder.resolve(), session.note)
+    words = f"{settings.home} has {counted(made.files, 'file')} of {folder}; start the stack"
+    session.answer(asdict(made), lambda: words + _missing_lines(made))
 
 
 @click.command()
 @json_option
 @click.pass_obj
 def verify(session: Session) -> None:
-    """Read every file that the database names and compare its SHA-256; the exit code is 1 where one is missing."""
+    """Compare the SHA-256 of every file with the database. The exit code is 1 if a file is missing or damaged."""
     from service.core.inventory import missing, named  # noqa: PLC0415 - see service/cli/__init__.py
 
-    with _places() as (_, database, storage):
+    with _stack() as (_, database, storage):
         faults, count = missing(database, storage), len(named(database))
-    words = "\n".join(faults) or f"{counted(count, 'file')}, all there and as recorded"
+    words = "\n".join(faults) or f"{counted(count, 'file')}, none missing or damaged"
     session.answer({"files": count, "faults": faults}, lambda: words)
     if faults:
         raise click.exceptions.Exit(FAILED)
 
 
 @contextmanager
-def _places() -> "Iterator[tuple[Settings, Database, Storage]]":
+def _stack() -> "Iterator[tuple[Settings, Database, Storage]]":
     from service.core.database import Database  # noqa: PLC0415 - see service/cli/__init__.py
     from service.core.storage import open_storage  # noqa: PLC0415 - likewise
 
@@ -85,10 +84,6 @@ def _places() -> "Iterator[tuple[Settings, Database, Storage]]":
         database.close()
 
 
-def _lacking(made: "Backup") -> str:
-    lines = (f"\nlacking, the storage had lost it: {key}" for key in made.lacking)
+def _missing_lines(made: "Backup") -> str:
+    lines = (f"\nmissing in the storage: {key}" for key in made.lacking)
     return "".join(lines)
-
-
-def _say(session: Session) -> Callable[[str], None]:
-    return lambda words: session.notes.print(words, markup=False)

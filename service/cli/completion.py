@@ -1,4 +1,4 @@
-"""Words that the shell can complete: ids and names that the service knows, if it answers quickly."""
+"""Shell completion of ids and names, read from the service if it answers quickly."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,40 +9,40 @@ from click.shell_completion import CompletionItem
 
 from service.client import DEFAULT_URL, ApiError, NotRightfit, Rightfit, UnusableKey
 
-SECONDS = 1.0  # nobody waits longer for a word
-MOST = 50
+TIMEOUT = 1.0  # seconds; a longer pause after the Tab key is worse than no completion
+MAX_JOBS = 50
 
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
-Words = list[tuple[str, str]]  # each with what it means
+Choices = list[tuple[str, str]]  # a word and its description
 
 
-def _completes(find: Callable[[Rightfit, dict[str, Any]], Words]) -> Complete:
-    """A completion that asks the service, given what stands on the line already; without an answer there is none."""
+def _completion(list_choices: Callable[[Rightfit, dict[str, Any]], Choices]) -> Complete:
+    """A completion from the service; `list_choices` gets the arguments that are already on the command line."""
 
-    def complete(ctx: click.Context, _: click.Parameter, begun: str) -> list[CompletionItem]:
+    def complete(ctx: click.Context, _: click.Parameter, prefix: str) -> list[CompletionItem]:
         url = ctx.find_root().params.get("url") or DEFAULT_URL
         try:
-            with Rightfit(url, tries=1, timeout=SECONDS) as client:
-                found = find(client, ctx.params)
+            with Rightfit(url, tries=1, timeout=TIMEOUT) as client:
+                choices = list_choices(client, ctx.params)
         except (ApiError, httpx.TransportError, httpx.InvalidURL, NotRightfit, UnusableKey):
             return []
-        return [CompletionItem(word, help=meaning) for word, meaning in found if word.startswith(begun)]
+        return [CompletionItem(word, help=meaning) for word, meaning in choices if word.startswith(prefix)]
 
     return complete
 
 
-def _jobs(client: Rightfit, _: dict[str, Any]) -> Words:
-    return [
-        (job["id"], " ".join(filter(None, (job["status"], job["spec"]["name"])))) for job in client.jobs(limit=MOST)
-    ]
+def _jobs(client: Rightfit, _: dict[str, Any]) -> Choices:
+    jobs = client.jobs(limit=MAX_JOBS)
+    return [(job["id"], " ".join(filter(None, (job["status"], job["spec"]["name"])))) for job in jobs]
 
 
-def _advice(client: Rightfit, line: dict[str, Any]) -> Words:
-    return [(advice["id"], advice["title"]) for advice in client.diagnose(line["job_id"])["advice"] if advice["patch"]]
+def _advice(client: Rightfit, arguments: dict[str, Any]) -> Choices:
+    diagnosis = client.diagnose(arguments["job_id"])
+    return [(advice["id"], advice["title"]) for advice in diagnosis["advice"] if advice["patch"]]
 
 
-def _artifacts(client: Rightfit, line: dict[str, Any]) -> Words:
-    return [(entry["name"], f"{entry['bytes']:,} bytes") for entry in client.artifacts(line["job_id"])]
+def _artifacts(client: Rightfit, arguments: dict[str, Any]) -> Choices:
+    return [(entry["name"], f"{entry['bytes']:,} bytes") for entry in client.artifacts(arguments["job_id"])]
 
 
-job_ids, advice_ids, artifact_names = _completes(_jobs), _completes(_advice), _completes(_artifacts)
+job_ids, advice_ids, artifact_names = _completion(_jobs), _completion(_advice), _completion(_artifacts)

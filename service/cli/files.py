@@ -1,4 +1,4 @@
-"""`files` and `predict`: what a job published, and what its model says."""
+"""`files` and `predict`: the files of a job, and predictions of its model."""
 
 from pathlib import Path
 
@@ -15,13 +15,13 @@ from service.core.counting import format_percent, format_size
 @json_option
 @click.pass_obj
 def files(session: Session, job_id: str) -> None:
-    """List the files that a job published, for `download`."""
+    """List the files of a job, for `download`."""
     with session.client() as client:
-        found = client.artifacts(job_id)
+        artifacts = client.artifacts(job_id)
     table = list_table("name", "size", "SHA-256")
-    for entry in found:
+    for entry in artifacts:
         table.add_row(entry["name"], format_size(entry["bytes"]), entry["sha256"])
-    session.answer({"data": found}, lambda: table if found else "no files yet")
+    session.answer({"data": artifacts}, lambda: table if artifacts else "no files yet")
 
 
 @click.command()
@@ -32,10 +32,10 @@ def files(session: Session, job_id: str) -> None:
 @json_option
 @click.pass_obj
 def predict(session: Session, job_id: str, paths: tuple[Path, ...]) -> None:
-    """Ask the best model of an ended job for the class of each picture."""
+    """Classify image files with the best model of an ended job."""
     with session.client() as client:
-        found = client.predict(job_id, paths)
-    table = list_table("picture", "class", "probability")
-    for entry in found:
+        predictions = client.predict(job_id, paths)
+    table = list_table("image", "class", "probability")
+    for entry in predictions:
         table.add_row(entry["name"], entry["label"], format_percent(entry["probability"]))
-    session.answer({"data": found}, lambda: table)
+    session.answer({"data": predictions}, lambda: table)

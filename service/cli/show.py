@@ -1,4 +1,4 @@
-"""`jobs`, `show`, `diagnose` and `compare`: what there is, and what it says."""
+"""`jobs`, `show`, `diagnose` and `compare`: read jobs and their results."""
 
 import click
 from rich.console import Group
@@ -8,20 +8,25 @@ from service.cli.format import comparison_table, format_diagnosis, format_job, j
 from service.cli.session import Session, json_option
 
 STATUSES = ("queued", "running", "paused", "succeeded", "failed", "cancelled")
-FEWEST = 2
+MIN_COMPARED = 2
 
 
 @click.command()
-@click.option("--status", multiple=True, type=click.Choice(STATUSES), help="may be repeated: any of them")
-@click.option("--label", multiple=True, metavar="KEY=VALUE", help="may be repeated: all of them")
+@click.option(
+    "--status",
+    multiple=True,
+    type=click.Choice(STATUSES),
+    help="Repeat for any of several.",
+)
+@click.option("--label", multiple=True, metavar="KEY=VALUE", help="Repeat for all of several.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
 @json_option
 @click.pass_obj
 def jobs(session: Session, status: tuple[str, ...], label: tuple[str, ...], limit: int) -> None:
-    """List jobs, the newest first."""
+    """List jobs, newest first."""
     with session.client() as client:
-        found = client.jobs(status, label, limit)
-    session.answer({"data": found}, lambda: jobs_table(found) if found else "no jobs")
+        listed = client.jobs(status, label, limit)
+    session.answer({"data": listed}, lambda: jobs_table(listed) if listed else "no jobs")
 
 
 @click.command()
@@ -29,10 +34,10 @@ def jobs(session: Session, status: tuple[str, ...], label: tuple[str, ...], limi
 @json_option
 @click.pass_obj
 def show(session: Session, job_id: str) -> None:
-    """Show a job as it stands; --json has its whole spec."""
+    """Show a job. --json includes its whole spec."""
     with session.client() as client:
-        found = client.job(job_id)
-    session.answer(found, lambda: format_job(found))
+        job = client.job(job_id)
+    session.answer(job, lambda: format_job(job))
 
 
 @click.command()
@@ -40,10 +45,10 @@ def show(session: Session, job_id: str) -> None:
 @json_option
 @click.pass_obj
 def diagnose(session: Session, job_id: str) -> None:
-    """Say why a job's losses are what they are, and what to change."""
+    """Explain a job's losses and advise on changes."""
     with session.client() as client:
-        found = client.diagnose(job_id)
-    session.answer(found, lambda: format_diagnosis(job_id, found))
+        diagnosis = client.diagnose(job_id)
+    session.answer(diagnosis, lambda: format_diagnosis(job_id, diagnosis))
 
 
 @click.command()
@@ -51,11 +56,11 @@ def diagnose(session: Session, job_id: str) -> None:
 @json_option
 @click.pass_obj
 def compare(session: Session, job_ids: tuple[str, ...]) -> None:
-    """Compare jobs with the first of them: what differed, and what it did beyond the noise."""
-    if len(job_ids) < FEWEST:
+    """Compare jobs with the first of them: their specs, and differences of results beyond the noise."""
+    if len(job_ids) < MIN_COMPARED:
         raise click.UsageError("give at least two ids")
     with session.client() as client:
-        found = client.compare(job_ids)
-    notes = (difference["note"] for difference in found["differences"])
-    said = [line for pair in zip(found["summary"], notes, strict=True) for line in pair]
-    session.answer(found, lambda: Group(comparison_table(found), "", *said))
+        comparison = client.compare(job_ids)
+    notes = (difference["note"] for difference in comparison["differences"])
+    lines = [line for pair in zip(comparison["summary"], notes, strict=True) for line in pair]
+    session.answer(comparison, lambda: Group(comparison_table(comparison), "", *lines))

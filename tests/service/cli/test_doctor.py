@@ -69,7 +69,7 @@ def test_each_fault_has_its_remedy_and_the_exit_code_is_1(live: Live, settings: 
 def test_a_schema_of_another_version_and_a_database_that_is_away_are_told(live: Live, settings: Settings) -> None:
     with live.parts.database.write() as c:
         c.execute(text("UPDATE alembic_version SET version_num = '0001'"))
-    assert "not of this version" in found(settings.to_env())["database"]["words"]
+    assert "another schema than this version" in found(settings.to_env())["database"]["words"]
     away = replace(settings, database_url=f"postgresql://u:secret@127.0.0.1:{free_port()}/x").to_env()
     database = found(away)["database"]
     assert (database["is_ok"], "secret" in str(database)) == (False, False)
@@ -88,7 +88,7 @@ def test_settings_that_cannot_be_read_are_named(tmp_path: Path) -> None:
 
 
 def test_whoever_uses_a_service_elsewhere_is_not_asked_for_a_stack_here() -> None:
-    first = list(islice(checks.everything({}, "http://192.0.2.1:1"), 3))  # the next one would call there
+    first = list(islice(checks.run_checks({}, "http://192.0.2.1:1"), 3))  # the next one would call there
     assert [check.name for check in first] == ["this machine", "gpu", "versions"]
 
 
@@ -123,7 +123,7 @@ def test_a_door_that_serve_would_not_open_is_a_fault(tmp_path: Path) -> None:
 
 def test_a_variable_that_is_misspelled_is_told(tmp_path: Path) -> None:
     variables = found({"RIGHTFIT_HOME": str(tmp_path), "RIGHTFIT_PROT": "9000"})["variables"]
-    assert "RIGHTFIT_PROT is not known and does nothing; did you mean RIGHTFIT_PORT?" in variables["words"]
+    assert "RIGHTFIT_PROT is not known and has no effect; did you mean RIGHTFIT_PORT?" in variables["words"]
 
 
 def test_one_worker_is_told_as_one(live: Live, settings: Settings) -> None:
@@ -184,7 +184,7 @@ def test_a_disk_that_is_full_and_a_clock_that_is_wrong_are_told(
         assert (well["clock"]["is_ok"], well["disk"]["is_ok"], "backup" in well) == (True, True, False)
         real = Database.now
         monkeypatch.setattr(Database, "now", lambda self: real(self) + 100)
-        monkeypatch.setattr(maintenance, "LEAST_FREE", 1 << 62)
+        monkeypatch.setattr(maintenance, "MIN_FREE", 1 << 62)
         checked = found(env)
         assert "100.0 s behind" in checked["clock"]["words"]
         assert [checked[name]["is_ok"] for name in ("clock", "disk")] == [False, False]

@@ -60,5 +60,5 @@ def test_only_regular_files_are_replaced(rightfit: Type, job: str, folder: Path,
 def test_a_folder_that_is_not_there_is_told(rightfit: Type, job: str, folder: Path) -> None:
     for wrong in (f"{folder}/no/", f"{folder}/no/m.pth"):
         said = rightfit("download", job, "-o", wrong)
-        assert (said.exit_code, "no folder that exists" in said.stderr) == (1, True)
+        assert (said.exit_code, "not an existing folder" in said.stderr) == (1, True)
     assert rightfit("download", job, "-o", "-").exit_code == 2

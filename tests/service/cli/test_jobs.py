@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from service.core.jobs import Outcome, Status, StopReason
 from service.core.logbook import LogLine
 from service.core.settings import Settings
 from tests.pictures import folders
-from tests.ports import free_port
+from tests.ports import eventually, free_port
 from tests.service.api.test_api import claim
 from tests.service.cli.conftest import Type, told, worked
 from tests.service.live import Live
@@ -147,7 +146,7 @@ def test_a_log_is_followed_until_the_job_has_ended(
     monkeypatch.setattr(client, "PAUSE_SECONDS", 0.05)
 
     def go_on() -> None:
-        time.sleep(0.3)
+        assert eventually(lambda: len(live.network.of("/logs")) > 1)  # the first answer has arrived
         live.parts.store.write_log(lease, [LogLine(0.0, "info", f"{n} more") for n in range(3)])
         live.parts.store.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
 
