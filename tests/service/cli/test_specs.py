@@ -22,7 +22,7 @@ def test_json_is_read_as_json_reads_it(value: object) -> None:
     assert specs.parse(json.dumps(value), "x") == value
 
 
-def test_yaml_has_numbers_and_words_as_people_mean_them() -> None:
+def test_plain_scalars_follow_the_core_schema() -> None:
     read = specs.parse(
         "{lr: 1e-3, l1: 1.e-6, seed: 07, compile: off, on: yes, pretrained: true, webhook: ~, a: 0, b: no,"
         " date: 2026-11-28, name: 1_000, <<: x, value: =}",
@@ -34,7 +34,7 @@ def test_yaml_has_numbers_and_words_as_people_mean_them() -> None:
     assert math.isclose(specs.parse("-.5e2", "x"), -50)
 
 
-def test_values_are_set_by_path_and_what_is_missing_on_the_way_is_made() -> None:
+def test_set_creates_missing_objects_on_its_path() -> None:
     text = "model: {arch: layers, layers: [{type: conv2d, channels: 8}]}\nearly_stopping: null\n"
     changes = (
         "model.layers.0.channels=16",
@@ -64,6 +64,6 @@ def test_values_are_set_by_path_and_what_is_missing_on_the_way_is_made() -> None
         ("b={x: 1, x: 2}", "line 1 repeats a key"),
     ],
 )
-def test_a_change_that_cannot_be_made_is_told(change: str, words: str) -> None:
+def test_an_impossible_change_is_an_error(change: str, words: str) -> None:
     with pytest.raises(click.BadParameter, match=words):
         specs.read_spec("a: [1]\nb: 3\n", (change,))
