@@ -1,47 +1,47 @@
-"""The command `rightfit`: its subcommands, each in a module of its kind.
+"""The command `rightfit` with its subcommands.
 
-`--help` and the completion of words must be quick, so what takes long to import is imported by the commands that need
-it: SQLAlchemy with Alembic takes a second, plotext half of one.
+`--help` and the completion in a shell must be quick, so a command imports slow modules when it runs: SQLAlchemy with
+Alembic takes a second, plotext half of one, ruamel.yaml a tenth.
 """
 
 import click
 import httpx
 
-from service.cli.acting import cancel, pause, resume, retry
+from service.cli.backup import backup, restore, verify
+from service.cli.control import cancel, pause, resume, retry
 from service.cli.data import data
-from service.cli.deleting import rm
+from service.cli.delete import rm
 from service.cli.doctor import doctor
-from service.cli.downloading import download
-from service.cli.edge import Edge
-from service.cli.following import logs, watch
-from service.cli.keeping import backup, restore, verify
+from service.cli.download import download
+from service.cli.errors import ErrorHandlingGroup
+from service.cli.files import files, predict
+from service.cli.follow import logs, watch
 from service.cli.keys import keys
-from service.cli.looking import compare, diagnose, jobs, show
-from service.cli.migrating import migrate
-from service.cli.publishing import files, predict
-from service.cli.running import demo, serve
+from service.cli.migrate import migrate
+from service.cli.serve import demo, serve
 from service.cli.session import Session
-from service.cli.submitting import fork, train
+from service.cli.show import compare, diagnose, jobs, show
+from service.cli.submit import fork, train
 from service.client import DEFAULT_URL
 
 EPILOG = """\b
 Exit codes:
-  0    done; of a job that was watched: it succeeded
-  1    the job failed or was cancelled, a check failed, or this machine could not do it
+  0    success; for --watch and watch: the job succeeded
+  1    the job failed or was cancelled, a check failed, or an operation on this machine failed
   2    the command line is wrong
-  3    the service refused it; every fault is told, and what is allowed
+  3    the service refused the request; the message lists every fault and the allowed values
   4    the service cannot be reached
   5    an error of the service or of this program
-  130  Ctrl-C; a job that was watched goes on
+  130  Ctrl-C; a watched job goes on
 
 \b
-With --json one JSON document goes to stdout, and all words to stderr.
-RIGHTFIT_API_KEY is the API key, where the service wants one. NO_COLOR is respected.
-Completion for bash (zsh and fish likewise): eval "$(_RIGHTFIT_COMPLETE=bash_source rightfit)"
+--json prints one JSON document to stdout and everything else to stderr.
+RIGHTFIT_API_KEY is the API key for a service that requires one. NO_COLOR turns colors off.
+Completion for bash, and likewise for zsh and fish: eval "$(_RIGHTFIT_COMPLETE=bash_source rightfit)"
 """
 
 
-@click.group(cls=Edge, epilog=EPILOG)
+@click.group(cls=ErrorHandlingGroup, epilog=EPILOG)
 @click.option("--url", envvar="RIGHTFIT_URL", default=DEFAULT_URL, show_default=True, show_envvar=True)
 @click.version_option(package_name="rightfit")
 @click.pass_context
@@ -56,9 +56,9 @@ def main(ctx: click.Context, url: str) -> None:
     ctx.obj = Session(url)
 
 
-for command in (
-    serve, demo, train, watch, jobs, show, diagnose, fork, compare, cancel, pause, resume, retry, rm, logs, files,
-    download, predict, data, keys, doctor, migrate,
-    backup, restore, verify,
-):  # fmt: skip
+STACK = (serve, demo, doctor, migrate, backup, restore, verify, keys)
+JOBS = (train, watch, jobs, show, diagnose, fork, compare, cancel, pause, resume, retry, rm, logs)
+FILES = (files, download, predict, data)
+
+for command in (*STACK, *JOBS, *FILES):
     main.add_command(command)

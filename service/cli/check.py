@@ -1,10 +1,10 @@
-"""What a check of `doctor` says."""
+"""The result of one check of `doctor`."""
 
 from typing import NamedTuple
 
 
 class Check(NamedTuple):
-    """One line of the report; `remedy` is empty where there is nothing to do."""
+    """One line of the report; `remedy` is empty if there is nothing to do."""
 
     name: str
     is_ok: bool

@@ -1,4 +1,4 @@
-"""What `doctor` looks at. Each check says what it found and, where something is amiss, what to do."""
+"""The checks of `doctor`. Each reports what it found and, after a failure, how to repair it."""
 
 import difflib
 import platform
@@ -14,7 +14,7 @@ import httpx
 import redis
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.cli import upkeep
+from service.cli import maintenance
 from service.cli.check import Check
 from service.client import LOOPBACK, NotRightfit, UnusableKey, bearer, document
 from service.core.errors import RightfitError, SettingsError
@@ -25,76 +25,75 @@ from service.core.storage import LocalStorage, Storage, open_storage
 from service.core.text import counted
 from service.stack.standalone import broker_binary, refuse_open_door
 
-SECONDS = 5.0  # for any answer
+TIMEOUT = 5.0  # seconds, of a connection and of an answer
 NVIDIA_SMI = ("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
-WHERE = ("RIGHTFIT_HOME", "RIGHTFIT_DATABASE_URL", "RIGHTFIT_REDIS_URL", "RIGHTFIT_STORAGE_URL")
+PLACES = ("RIGHTFIT_HOME", "RIGHTFIT_DATABASE_URL", "RIGHTFIT_REDIS_URL", "RIGHTFIT_STORAGE_URL")
 VARIABLES = {f"RIGHTFIT_{field.name.upper()}" for field in fields(Settings)} | {"RIGHTFIT_URL", "RIGHTFIT_API_KEY"}
 PACKAGES = ("rightfit", "torch", "torchvision", "celery", "sqlalchemy", "flask")
 
 
-def everything(env: Mapping[str, str], url: str | None) -> Iterator[Check]:
-    """The checks in the order in which one thing needs another; `url` is that of a service, where one is named."""
-    yield from _unknown(env)
-    if url and httpx.URL(url).host not in LOOPBACK and not any(env.get(name) for name in WHERE):
-        yield Check("this machine", True, "not looked at: RIGHTFIT_URL is elsewhere, and no RIGHTFIT_HOME is set")
+def run_checks(env: Mapping[str, str], url: str | None) -> Iterator[Check]:
+    """All checks, in the order of their dependencies. `url` is the address of a service, None without one."""
+    yield from _unknown_variables(env)
+    if url and httpx.URL(url).host not in LOOPBACK and not any(env.get(name) for name in PLACES):
+        yield Check("this machine", True, "not checked: RIGHTFIT_URL is another machine, and RIGHTFIT_HOME is not set")
     else:
-        yield from _local(env)
+        yield from _this_machine(env)
     yield _gpu()
     yield _versions()
     if url:
         yield _api(url, env.get("RIGHTFIT_API_KEY"))
 
 
-def _local(env: Mapping[str, str]) -> Iterator[Check]:
+def _this_machine(env: Mapping[str, str]) -> Iterator[Check]:
     try:
         settings = Settings.from_env(env)
     except SettingsError as error:
-        yield Check("settings", False, str(error), "correct that environment variable")
+        yield Check("settings", False, str(error), "correct this environment variable")
         return
     faults = list(_contradictions(settings))
     if faults:
-        yield Check("settings", False, "; ".join(faults), "correct that environment variable")
+        yield Check("settings", False, "; ".join(faults), "correct this environment variable")
         return
     yield _home(settings.home)
     yield _broker(settings.redis_url)
-    database, storage = Database(settings.database_url), None
+    database = Database(settings.database_url)
     try:
         yield from _database(settings, database)
-        checked, storage = _storage(settings.storage_url)
-        yield checked
-        yield upkeep.disks(settings, storage)
-        yield upkeep.retention(settings)
-        yield from upkeep.backups(settings, database)
+        result, storage = _storage(settings.storage_url)
+        yield result
+        yield maintenance.disks(settings, storage)
+        yield maintenance.retention(settings)
+        yield from maintenance.backups(settings, database)
     finally:
         database.close()
 
 
 def _contradictions(settings: Settings) -> Iterator[str]:
-    """What is wrong with settings that can be read: all of it, not the first alone."""
+    """All faults of settings that can be parsed, not only the first."""
 
-    def look(make: Callable[[], object]) -> Iterator[str]:
+    def check(action: Callable[[], object]) -> Iterator[str]:
         try:
-            make()
+            action()
         except SettingsError as error:
             yield str(error)
 
-    yield from look(lambda: refuse_open_door(settings))
-    yield from look(lambda: Database(settings.database_url).close())
-    yield from look(lambda: open_storage(settings.storage_url))
+    yield from check(lambda: refuse_open_door(settings))
+    yield from check(lambda: Database(settings.database_url).close())
+    yield from check(lambda: open_storage(settings.storage_url))
 
 
-def _unknown(env: Mapping[str, str]) -> Iterator[Check]:
+def _unknown_variables(env: Mapping[str, str]) -> Iterator[Check]:
     for name in sorted(env):
         if name.startswith("RIGHTFIT_") and name not in VARIABLES:
             near = difflib.get_close_matches(name, VARIABLES, n=1)
-            meant = f"; did you mean {near[0]}?" if near else ""
-            yield Check(
-                "variables", True, f"{name} is not known and does nothing{meant}", "correct its name or unset it"
-            )
+            suggestion = f"; did you mean {near[0]}?" if near else ""
+            words = f"{name} is not known and has no effect{suggestion}"
+            yield Check("variables", True, words, "correct its name or unset it")
 
 
 def _home(home: Path) -> Check:
-    """Something is written there, or where it will be made, and is gone again."""
+    """Whether a file can be created in the home, or in its nearest parent before the home exists."""
     try:
         with tempfile.TemporaryFile(dir=next(folder for folder in (home, *home.parents) if folder.exists())):
             return Check("settings", True, f"home is {home}")
@@ -108,15 +107,14 @@ def _broker(url: str | None) -> Check:
         try:
             return Check("broker", True, f"`rightfit serve` starts its own: {broker_binary()}")
         except SettingsError as error:
-            return Check(
-                "broker", False, str(error), "install redis-server or valkey-server, or set RIGHTFIT_REDIS_URL"
-            )
+            remedy = "install redis-server or valkey-server, or set RIGHTFIT_REDIS_URL"
+            return Check("broker", False, str(error), remedy)
     try:
-        with redis.Redis.from_url(url, socket_connect_timeout=SECONDS, socket_timeout=SECONDS) as client:
+        with redis.Redis.from_url(url, socket_connect_timeout=TIMEOUT, socket_timeout=TIMEOUT) as client:
             client.ping()
-            words, remedy = upkeep.broker(client)
+            words, remedy = maintenance.broker(client)
     except redis.RedisError as error:
-        remedy = "start it, or correct RIGHTFIT_REDIS_URL; jobs are kept meanwhile and start when it is back"
+        remedy = "start it, or correct RIGHTFIT_REDIS_URL; queued jobs start when it is back"
         return Check("broker", False, f"{redacted(url)} does not answer: {error}", remedy)
     return Check("broker", True, f"{redacted(url)} answers: {words}", remedy)
 
@@ -124,38 +122,38 @@ def _broker(url: str | None) -> Check:
 def _database(settings: Settings, database: Database) -> Iterator[Check]:
     shown = redacted(settings.database_url)
     if not database.is_made:
-        yield Check("database", True, f"{shown} is not there yet; `rightfit serve` makes it")
+        yield Check("database", True, f"{shown} does not exist yet; `rightfit serve` creates it")
         yield Check("workers", False, "none", "start the stack: rightfit serve")
         return
     try:
         is_migrated, revision = database.is_migrated(), database.revision()
         alive = WorkerRegistry(database).live_workers(settings.lease_seconds) if is_migrated else {}
-        clock = upkeep.clock(database)
+        clock = maintenance.clock(database)
     except SQLAlchemyError as error:
         cause = str(getattr(error, "orig", error)).strip().partition("\n")[0]
         yield Check("database", False, f"{shown} cannot be used: {cause}", "start it, or correct RIGHTFIT_DATABASE_URL")
         return
     if not is_migrated:
-        remedy = "rightfit migrate (`rightfit serve` does it too)"
-        yield Check("database", False, f"the schema of {shown} is not of this version: {revision or 'none'}", remedy)
+        remedy = "run rightfit migrate; `rightfit serve` migrates too"
+        yield Check("database", False, f"{shown} has another schema than this version: {revision or 'none'}", remedy)
         return
     yield Check("database", True, f"{shown} answers, its schema is of this version or newer: {revision}")
     if not database.is_local:
         yield clock
     if alive:
-        yield upkeep.releases(alive)
+        yield maintenance.releases(alive)
     else:
         remedy = "start the stack: rightfit serve; or one more worker with the same settings: python -m workers"
-        yield Check("workers", False, f"none was seen in the last {settings.lease_seconds:.0f} s", remedy)
+        yield Check("workers", False, f"no heartbeat in the last {settings.lease_seconds:.0f} s", remedy)
 
 
 def _storage(url: str) -> tuple[Check, Storage | None]:
-    """Reached and written, and what was looked at."""
+    """Whether the storage can be read and written; also returns the storage, None if it cannot be opened."""
     storage = None
     try:
         storage = open_storage(url)
         if isinstance(storage, LocalStorage) and not storage.root.exists():
-            return Check("storage", True, f"{url} is not there yet; `rightfit serve` makes it"), storage
+            return Check("storage", True, f"{url} does not exist yet; `rightfit serve` creates it"), storage
         storage.check()
     except RightfitError as error:
         return Check("storage", False, f"{url}: {error}", "make it writable, or correct RIGHTFIT_STORAGE_URL"), storage
@@ -164,41 +162,41 @@ def _storage(url: str) -> tuple[Check, Storage | None]:
 
 def _gpu() -> Check:
     if shutil.which(NVIDIA_SMI[0]) is None:
-        return Check("gpu", True, "none that nvidia-smi knows; jobs run on the processor")
+        return Check("gpu", True, "no GPU found by nvidia-smi; jobs run on the CPU")
     try:
         ran = subprocess.run(NVIDIA_SMI, capture_output=True, text=True, timeout=30, check=True)
     except (OSError, subprocess.SubprocessError) as error:
-        return Check("gpu", False, f"nvidia-smi fails: {error}", "look at the driver; jobs with device: cuda will fail")
+        return Check("gpu", False, f"nvidia-smi fails: {error}", "repair the driver; jobs with device: cuda fail")
     return Check("gpu", True, "; ".join(ran.stdout.strip().splitlines()))
 
 
 def _versions() -> Check:
-    found = []
+    versions = []
     for package in PACKAGES:
         try:
-            found.append(f"{package} {metadata.version(package)}")
-        except metadata.PackageNotFoundError:  # an API has no torch, a worker no Flask
+            versions.append(f"{package} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:  # the API runs without torch, a worker without Flask
             continue
-    return Check("versions", True, ", ".join([f"Python {platform.python_version()}", *found]))
+    return Check("versions", True, ", ".join([f"Python {platform.python_version()}", *versions]))
 
 
 def _api(url: str, key: str | None) -> Check:
     here = httpx.URL(url).host in LOOPBACK
     try:
-        with httpx.Client(base_url=url, timeout=SECONDS, trust_env=not here, headers=bearer(key)) as client:
+        with httpx.Client(base_url=url, timeout=TIMEOUT, trust_env=not here, headers=bearer(key)) as client:
             state, allowed = client.get("/readyz"), client.get("/v1/jobs", params={"limit": 1})
     except (httpx.TransportError, httpx.InvalidURL) as error:
         return Check("service", False, f"{url} cannot be reached: {error}", "start it, or correct RIGHTFIT_URL")
     except UnusableKey as error:
         return Check("service", False, str(error), "correct RIGHTFIT_API_KEY")
     if state.is_error:
-        return Check("service", False, f"{url} is not ready: {state.text[:300].strip()}", "run doctor where it runs")
+        return Check("service", False, f"{url} is not ready: {state.text[:300].strip()}", "run rightfit doctor there")
     if allowed.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        remedy = "set RIGHTFIT_API_KEY to a key that `rightfit keys create` has made there"
-        return Check("service", False, f"{url} wants another key", remedy)
+        remedy = "set RIGHTFIT_API_KEY to a key from `rightfit keys create` on its machine"
+        return Check("service", False, f"{url} refuses the API key", remedy)
     try:
         workers = document(state).get("workers", 0)
     except NotRightfit as error:
         return Check("service", False, str(error), "correct RIGHTFIT_URL")
-    remedy = "" if workers else "start a worker there; jobs wait until then"
+    remedy = "" if workers else "start a worker there; queued jobs wait for one"
     return Check("service", bool(workers), f"{url} is ready, {counted(workers, 'worker')}", remedy)

@@ -1,38 +1,38 @@
-"""`data`: the images to train on."""
+"""`data`: upload, list, show and delete data sets."""
 
 from pathlib import Path
 
 import click
 
-from service.cli import words
-from service.cli.deleting import rm_data
-from service.cli.edge import FAILED
+from service.cli.delete import rm_data
+from service.cli.errors import FAILED
+from service.cli.format import datasets_table
+from service.cli.progress_bar import progress_bar
 from service.cli.session import Session, json_option
-from service.cli.transfers import bar
 from service.client import Json
 
 
 @click.group()
 def data() -> None:
-    """Data sets: send one, list, look at and delete them."""
+    """Upload, list, show and delete data sets."""
 
 
 @data.command()
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option("--name", help="For people; that of the folder or file unless given.")
-@click.option("--wait", is_flag=True, help="Until its pictures were read.")
+@click.option("--name", help="Default: the name of the folder or file.")
+@click.option("--wait", is_flag=True, help="Wait until the service has read the images.")
 @json_option
 @click.pass_obj
 def push(session: Session, path: Path, name: str | None, wait: bool) -> None:
-    """Send PATH: a folder of one folder for each class, or a zip, tar, tar.gz or npz."""
+    """Upload PATH: a folder with one folder per class, or a zip, tar, tar.gz or npz file."""
     with session.client() as client:
-        with bar(session, path.name) as progress:
-            found = client.upload(path, name, progress)
+        with progress_bar(session, path.name) as progress:
+            dataset = client.upload(path, name, progress)
         if wait:
-            session.notes.print(f"sent as {found['id']}; its pictures are being read …", markup=False)
-            found = client.dataset_ready(found["id"])
-    session.answer(found, lambda: _told(found))
-    if found["status"] == "failed":
+            session.note(f"uploaded as {dataset['id']}; the service is reading the images …")
+            dataset = client.dataset_ready(dataset["id"])
+    session.answer(dataset, lambda: _format(dataset))
+    if dataset["status"] == "failed":
         raise click.exceptions.Exit(FAILED)
 
 
@@ -41,10 +41,10 @@ def push(session: Session, path: Path, name: str | None, wait: bool) -> None:
 @json_option
 @click.pass_obj
 def ls(session: Session, limit: int) -> None:
-    """List data sets: yours, the newest first, then those that are built in."""
+    """List your data sets, newest first, then the built-in ones."""
     with session.client() as client:
-        found = client.datasets(limit)
-    session.answer({"data": found}, lambda: words.datasets(found))
+        datasets = client.datasets(limit)
+    session.answer({"data": datasets}, lambda: datasets_table(datasets))
 
 
 @data.command()
@@ -52,24 +52,24 @@ def ls(session: Session, limit: int) -> None:
 @json_option
 @click.pass_obj
 def show(session: Session, dataset_id: str) -> None:
-    """Show a data set: its images by class, or why it could not be read."""
+    """Show a data set: its images per class, or the reason why it could not be read."""
     with session.client() as client:
-        found = client.dataset(dataset_id)
-    session.answer(found, lambda: _told(found))
+        dataset = client.dataset(dataset_id)
+    session.answer(dataset, lambda: _format(dataset))
 
 
 data.add_command(rm_data)
 
 
-def _told(found: Json) -> str:
-    lines = [f"{found['id']}  {found['name']}: {found['status']}"]
-    if found["samples"]:
-        counts = ", ".join(f"{count} {name}" for name, count in found["samples_per_class"].items())
-        lines.append(f"  {found['samples']} images: {counts}")
-    lines += [f"  warning: {warning}" for warning in found["warnings"]]
-    if found["error"]:
-        lines.append(f"  {found['error']['detail']}")
+def _format(dataset: Json) -> str:
+    lines = [f"{dataset['id']}  {dataset['name']}: {dataset['status']}"]
+    if dataset["samples"]:
+        counts = ", ".join(f"{count} {name}" for name, count in dataset["samples_per_class"].items())
+        lines.append(f"  {dataset['samples']} images: {counts}")
+    lines += [f"  warning: {warning}" for warning in dataset["warnings"]]
+    if dataset["error"]:
+        lines.append(f"  {dataset['error']['detail']}")
     else:
-        lines.append(f"  in a spec: dataset: {{id: {found['id']}}}")
-        lines.append(f"Train on it: rightfit train SPEC --set dataset.id={found['id']}")
+        lines.append(f"  in a spec: dataset: {{id: {dataset['id']}}}")
+        lines.append(f"Train on it: rightfit train SPEC --set dataset.id={dataset['id']}")
     return "\n".join(lines)

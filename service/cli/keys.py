@@ -1,4 +1,4 @@
-"""`keys`: API keys, straight in the database."""
+"""`keys`: manages API keys in the database."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.cli import words
+from service.cli.format import list_table
 from service.cli.session import Session, json_option
 from service.core.errors import SettingsError
 from service.core.settings import Settings
@@ -22,33 +22,32 @@ SCOPES = ("read", "write", "admin")
 
 @click.group()
 def keys() -> None:
-    """API keys, for RIGHTFIT_AUTH=keys. They are kept in the database that the settings name."""
+    """Manage API keys, for RIGHTFIT_AUTH=keys. They are in the database of the settings."""
 
 
 @keys.command()
 @click.argument("tenant")
-@click.option("--name", default="", help="for people: whose it is, what for")
+@click.option("--name", default="", help="A description: owner, purpose.")
 @click.option(
     "--scope",
     "scopes",
     multiple=True,
     type=click.Choice(SCOPES),
     default=["read", "write"],
-    help="may be repeated; read and write unless said otherwise",
+    help="Repeatable. Default: read and write.",
 )
-@click.option("--days", type=click.FloatRange(min=0, min_open=True), help="until it expires; never unless said")
+@click.option("--days", type=click.FloatRange(min=0, min_open=True), help="Days until it expires. Default: never.")
 @json_option
 @click.pass_obj
 def create(session: Session, tenant: str, name: str, scopes: tuple[str, ...], days: float | None) -> None:
-    """Make a key for TENANT and print it, this once."""
+    """Create a key for TENANT and print it. It cannot be printed again."""
     from service.core.sql.api_keys import TENANT, Scope  # noqa: PLC0415 - see service/cli/__init__.py
 
     if not TENANT.fullmatch(tenant):
-        raise click.BadParameter(
-            "up to 63 letters, digits and . _ - only, a letter or digit first", param_hint="TENANT"
-        )
-    with _keys() as found:
-        key = found.create(tenant, [Scope(scope) for scope in scopes], name, days and days * DAY)
+        allowed = "1 to 63 letters, digits and . _ -, the first a letter or digit"
+        raise click.BadParameter(f"must be {allowed}", param_hint="TENANT")
+    with _open_keys() as store:
+        key = store.create(tenant, [Scope(scope) for scope in scopes], name, days and days * DAY)
     session.answer({"key": key}, lambda: key)
 
 
@@ -57,14 +56,14 @@ def create(session: Session, tenant: str, name: str, scopes: tuple[str, ...], da
 @json_option
 @click.pass_obj
 def list_keys(session: Session, tenant: str | None) -> None:
-    """Show all keys, or those of TENANT."""
-    table = words.listing("id", "tenant", "name", "scopes", "made", "last used", "ends")
-    with _keys() as found:
-        listed = found.list(tenant)
+    """List all keys, or those of TENANT."""
+    table = list_table("id", "tenant", "name", "scopes", "created", "last used", "expires")
+    with _open_keys() as store:
+        listed = store.list(tenant)
     for key in listed:
-        end = "revoked" if key.revoked_at else _day(key.expires_at) or "never"
-        seen = _day(key.used_at) or "never"
-        table.add_row(key.id, key.tenant, key.name, " ".join(key.scopes), _day(key.created_at), seen, end)
+        end = "revoked" if key.revoked_at else _format_time(key.expires_at) or "never"
+        used = _format_time(key.used_at) or "never"
+        table.add_row(key.id, key.tenant, key.name, " ".join(key.scopes), _format_time(key.created_at), used, end)
     session.answer({"data": [_document(key) for key in listed]}, lambda: table)
 
 
@@ -73,25 +72,26 @@ def list_keys(session: Session, tenant: str | None) -> None:
 @json_option
 @click.pass_obj
 def revoke(session: Session, key_id: str) -> None:
-    """Refuse a key from now on. ID is its middle part, as `list` shows it."""
-    with _keys() as found:
-        found.revoke(key_id)
-        (key,) = (key for key in found.list() if key.id == key_id)
-    said = f"revoked {key.id} of {key.tenant} {key.name}".rstrip()
-    session.answer(_document(key), lambda: said)
+    """Revoke a key. ID is its middle part, as `list` shows it."""
+    with _open_keys() as store:
+        store.revoke(key_id)
+        (key,) = (key for key in store.list() if key.id == key_id)
+    text = f"revoked {key.id} of {key.tenant} {key.name}".rstrip()
+    session.answer(_document(key), lambda: text)
 
 
 @contextmanager
-def _keys() -> "Iterator[ApiKeys]":
+def _open_keys() -> "Iterator[ApiKeys]":
     from service.core.sql.api_keys import ApiKeys  # noqa: PLC0415 - likewise
     from service.core.sql.engine import Database  # noqa: PLC0415 - see service/cli/__init__.py
 
     settings = Settings.from_env()
     database = Database(settings.database_url)
     if not database.is_made:
+        others = "set RIGHTFIT_HOME for another, or RIGHTFIT_DATABASE_URL for another database"
         raise SettingsError(
-            f"there is no database {settings.database_url}; `rightfit serve` makes it. RIGHTFIT_HOME names the home, "
-            f"now {settings.home}, and RIGHTFIT_DATABASE_URL a database elsewhere"
+            f"the database {settings.database_url} does not exist; `rightfit serve` creates it. "
+            f"The home is {settings.home}: {others}"
         )
     try:
         database.migrate()
@@ -107,5 +107,5 @@ def _document(key: "ApiKey") -> dict[str, Any]:
     return asdict(key) | times
 
 
-def _day(seconds: float | None) -> str:
+def _format_time(seconds: float | None) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}" if seconds else ""

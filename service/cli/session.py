@@ -1,4 +1,4 @@
-"""What every command works with: which service, and where its answer goes: words for people, or one JSON document."""
+"""Shared by all commands: the service's address, and the output as text or as one JSON document."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -12,9 +12,9 @@ from rich.console import Console, RenderableType
 
 from service.client import Rightfit, UnusableKey
 
-TRIES = 3  # of a request: a person waits
-PATIENT_TRIES = 12  # a service that is started anew is away for some seconds, and nobody wants to watch again
-UNCUT = 100_000  # columns, where no terminal has a width: whatever reads it wants it whole
+TRIES = 3  # of a request while a person waits for the answer
+PATIENT_TRIES = 12  # outlasts the restart of a service
+PIPE_WIDTH = 100_000  # columns of output that is not a terminal: programs need whole lines
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -27,25 +27,25 @@ class Session:
     as_json: bool = False
 
     def client(self) -> Rightfit:
-        """To be closed."""
+        """A client, to be closed by the caller."""
         return self._client(TRIES)
 
     @contextmanager
     def patient_client(self, job_id: str, again: str) -> Iterator[Rightfit]:
-        """For whoever stays with a job for hours: once the service has been reached, one that is away is waited for.
+        """A client for commands that follow a job: it waits for a service that is away, once it has reached it.
 
-        `again` is the command that comes back to the job.
+        `again` is the command that continues to follow the job.
         """
         with self.client() as client:
             client.job(job_id)
-        with self._client(PATIENT_TRIES, self._trying_again) as client:
+        with self._client(PATIENT_TRIES, self._report_retry) as client:
             try:
                 yield client
             except httpx.TransportError:
                 click.echo(f"The job goes on once the service is back. Come back: {again}", err=True)
                 raise
 
-    def _trying_again(self, attempt: int) -> None:
+    def _report_retry(self, attempt: int) -> None:
         if attempt == 1:
             click.echo(f"{self.url} cannot be reached, trying again …", err=True)
 
@@ -57,28 +57,32 @@ class Session:
 
     @property
     def notes(self) -> Console:
-        """For what is no part of the answer: progress, remarks."""
+        """The console for progress and remarks, which are not part of the answer."""
         return Console(stderr=self.as_json, highlight=False)
 
-    def answer(self, document: Any, words: Callable[[], RenderableType | None] = lambda: None) -> None:
-        """The document, or the words that say it to a person."""
+    def note(self, text: str) -> None:
+        """Print a remark."""
+        self.notes.print(text, markup=False)
+
+    def answer(self, document: Any, text: Callable[[], RenderableType | None] = lambda: None) -> None:
+        """Print the document under --json, otherwise the text that stands for it."""
         if self.as_json:
             click.echo(json.dumps(document, indent=2, ensure_ascii=False))
-        elif (told := words()) is not None:
-            console = Console(highlight=False, soft_wrap=isinstance(told, str))
+        elif (output := text()) is not None:
+            console = Console(highlight=False, soft_wrap=isinstance(output, str))
             if not console.is_terminal:
-                console.width = UNCUT
-            console.print(told, markup=False)
+                console.width = PIPE_WIDTH
+            console.print(output, markup=False)
 
 
-def _remember(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+def _set_as_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     ctx.ensure_object(Session).as_json = value
 
 
 def json_option(command: Decorated) -> Decorated:
-    """`--json`, for any command."""
+    """The option --json."""
+    meaning = "Print one JSON document to stdout and everything else to stderr."
     option = click.option(
-        "--json", is_flag=True, expose_value=False, is_eager=True, callback=_remember,
-        help="One JSON document on stdout, all else on stderr.",
-    )  # fmt: skip
+        "--json", is_flag=True, expose_value=False, is_eager=True, callback=_set_as_json, help=meaning
+    )
     return option(command)

@@ -1,94 +1,97 @@
 """Job specs from files and from the command line."""
 
+import json
 import re
 from typing import Any, TextIO
 
 import click
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.resolver import VersionedResolver
 
-# Of YAML 1.2 (its core schema), which takes every JSON; the library's own are of 1.1, where 1e-3 is text and off is no.
+# Plain scalars of the core schema of YAML 1.2 that JSON has too. The library's own rules for 1.2 add more: dates, `<<`,
+# and 1_000 as a number.
 SCALARS = {
     "bool": r"true|True|TRUE|false|False|FALSE",
     "int": r"[-+]?(0|[1-9][0-9]*)",
     "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?",
     "null": r"~|null|Null|NULL|",
 }
+RESOLVERS = [(f"tag:yaml.org,2002:{kind}", re.compile(f"(?:{pattern})\\Z")) for kind, pattern in SCALARS.items()]
 
 
-class SaidTwice(yaml.YAMLError):
-    """Which of two values is meant nobody knows."""
+class CoreSchema(VersionedResolver):
+    """Recognizes the scalars of SCALARS, whatever their first character; any other plain scalar is text."""
+
+    @property
+    def versioned_resolver(self) -> dict[None, list[tuple[str, re.Pattern[str]]]]:
+        return {None: RESOLVERS}
 
 
-class Loader(yaml.SafeLoader):
-    """Plain data only, with YAML 1.2's words for them."""
-
-    yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - the library declares it without ClassVar
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue
-            if key.value in seen:
-                raise SaidTwice(f"{key.value!r} is said twice; the second time in line {key.start_mark.line + 1}")
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-for kind, pattern in SCALARS.items():
-    Loader.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", re.compile(f"(?:{pattern})\\Z"), None)
-
-
-def parsed(text: str, what: str) -> Any:
-    """What YAML or JSON says."""
+def parse(text: str, source: str) -> Any:
+    """The value of a YAML or JSON document. `source` names the argument in errors."""
+    reader = YAML(typ="safe", pure=True)
+    reader.Resolver = CoreSchema
     try:
-        return yaml.load(text, Loader)  # noqa: S506 - it is a SafeLoader
-    except SaidTwice as error:
-        raise click.BadParameter(str(error), param_hint=what) from error
-    except yaml.YAMLError as error:
-        raise click.BadParameter(f"neither YAML nor JSON: {error}", param_hint=what) from error
+        value = reader.load(text)
+        json.dumps(value)
+    except DuplicateKeyError as error:
+        line = text.splitlines()[error.problem_mark.line :][0].strip()
+        raise click.BadParameter(
+            f"line {error.problem_mark.line + 1} repeats a key: {line}", param_hint=source
+        ) from error
+    except YAMLError as error:
+        raise click.BadParameter(f"neither YAML nor JSON: {error}", param_hint=source) from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise click.BadParameter(f"contains a value that JSON does not have: {error}", param_hint=source) from error
+    return value
 
 
-def text_of(file: TextIO, what: str) -> str:
+def read_text(file: TextIO, source: str) -> str:
+    """The text of a file."""
     try:
         return file.read()
     except UnicodeDecodeError as error:
-        raise click.BadParameter(f"{file.name} is no text; it must be YAML or JSON", param_hint=what) from error
+        raise click.BadParameter(f"{file.name} is no text; it must be YAML or JSON", param_hint=source) from error
 
 
-def read(text: str, changes: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A spec with some values set: `model.hidden=[64]`."""
-    spec = parsed(text, "SPEC")
+def read_spec(text: str, changes: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A spec with changed values. A change is PATH=VALUE: `model.hidden=[64]`."""
+    spec = parse(text, "SPEC")
     if not isinstance(spec, dict):
         raise click.BadParameter("a job spec is an object, with `dataset: {id: …}` at least", param_hint="SPEC")
     for change in changes:
-        path, is_set, value = change.partition("=")
-        if not (path and is_set):
+        path, has_value, value = change.partition("=")
+        if not (path and has_value):
             raise click.BadParameter(f"{change!r} is not PATH=VALUE", param_hint="--set")
-        _set(spec, path.split("."), parsed(value, "--set"), change)
+        try:
+            _set(spec, path.split("."), parse(value, "--set"))
+        except LookupError as error:
+            raise click.BadParameter(f"{change!r}: {error.args[0]}", param_hint="--set") from error
     return spec
 
 
-def _set(spec: Any, path: list[str], value: Any, change: str) -> None:
-    """Objects that are missing on the way are made; whether the service knows their names is for it to say."""
-    inside = spec
-    for n, name in enumerate(path):
-        is_last = n == len(path) - 1
-        if isinstance(inside, list):
-            if not (name.isdecimal() and int(name) < len(inside)):
-                raise click.BadParameter(
-                    f"{change!r}: {name} is no index; the list has {len(inside)} items, counted from 0",
-                    param_hint="--set",
-                )
-            key: Any = int(name)
-        elif isinstance(inside, dict):
-            key = name
-        else:
-            at = ".".join(path[:n])
-            raise click.BadParameter(f"{change!r}: {at} is {inside!r}, there is nothing in it", param_hint="--set")
-        if is_last:
-            inside[key] = value
-        else:
-            if isinstance(inside, dict) and inside.get(key) is None:
-                inside[key] = {}
-            inside = inside[key]
+def _set(spec: dict[str, Any], path: list[str], value: Any) -> None:
+    """Set the value at a path, and create objects that are missing on the way.
+
+    Raises LookupError for a path that leads through a number or a text. The service validates the names.
+    """
+    parent: Any = spec
+    for depth, name in enumerate(path[:-1]):
+        key = _key(parent, name, path[:depth])
+        if isinstance(parent, dict) and parent.get(key) is None:
+            parent[key] = {}
+        parent = parent[key]
+    parent[_key(parent, path[-1], path[:-1])] = value
+
+
+def _key(parent: Any, name: str, path: list[str]) -> str | int:
+    """The key of an object or the index of a list that a name of a path stands for."""
+    if isinstance(parent, dict):
+        return name
+    if not isinstance(parent, list):
+        raise LookupError(f"{'.'.join(path)} is {parent!r}, which has no members")
+    if not (name.isdecimal() and int(name) < len(parent)):
+        raise LookupError(f"{name} is not an index; the list has {len(parent)} items, counted from 0")
+    return int(name)

@@ -1,6 +1,32 @@
-"""Numbers of things, in words."""
+"""Counts, numbers and sizes as text, the same on the pages and on the command line."""
+
+KIBI = 1024
+SIZE_UNITS = ("B", "KiB", "MiB", "GiB")
 
 
 def counted(count: int, noun: str) -> str:
     """`1 image`, `2 images`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def format_size(count: float | None, missing: str = "") -> str:
+    """Bytes in the largest unit that fits: `512 B`, `1.5 KiB`, `2048.0 GiB`."""
+    if count is None:
+        return missing
+    power = 0
+    while count >= KIBI and power < len(SIZE_UNITS) - 1:
+        count /= KIBI
+        power += 1
+    return f"{count:.{1 if power else 0}f} {SIZE_UNITS[power]}"
+
+
+def format_number(value: float | None, missing: str = "") -> str:
+    """A loss: 4 decimals below 1 (`0.6931`), 4 significant digits from 1 on (`2.303`)."""
+    if value is None:
+        return missing
+    return f"{value:.4g}" if abs(value) >= 1 else f"{value:.4f}"
+
+
+def format_percent(value: float | None, missing: str = "") -> str:
+    """A share between 0 and 1: `61.3%`."""
+    return missing if value is None else f"{value:.1%}"

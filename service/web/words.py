@@ -11,11 +11,11 @@ from jinja2 import StrictUndefined
 
 from service.core.records.job import Job, Status
 from service.core.sql.jobs.lineage import Relative
+from service.core.text import format_number, format_percent, format_size
 from service.schemas.jobs import told_time
 
 NOTHING = "\u2013"  # an en dash
 MINUTE, HOUR, DAY = 60, 3600, 86400
-KILO = 1024
 LONGEST_VALUE = 80
 MARKS: Mapping[Status, str] = {  # beside the word: a status is never told by its colour alone
     Status.QUEUED: "…", Status.RUNNING: "▶", Status.PAUSED: "‖", Status.SUCCEEDED: "✓", Status.FAILED: "✕",
@@ -32,14 +32,14 @@ def register(app: Flask) -> None:
     app.jinja_env.filters.update({f.__name__: f for f in filters})
 
 
-def number(value: float | None, digits: int = 4) -> str:
+def number(value: float | None) -> str:
     """A loss, or a change of one."""
-    return NOTHING if value is None else f"{value:.{digits}g}" if abs(value) >= 1 else f"{value:.{digits}f}"
+    return format_number(value, NOTHING)
 
 
 def percent(value: float | None) -> str:
-    """A share, as per cent."""
-    return NOTHING if value is None else f"{value:.1%}"
+    """A share between 0 and 1, in per cent."""
+    return format_percent(value, NOTHING)
 
 
 def duration(seconds: float | None) -> str:
@@ -70,14 +70,8 @@ def moment(at: float | None) -> str:
 
 
 def size(count: float | None) -> str:
-    """Bytes."""
-    if count is None:
-        return NOTHING
-    for unit in ("bytes", "kB", "MB"):
-        if count < KILO:
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= KILO
-    return f"{count:.1f} GB"
+    """Bytes, in the largest unit that fits."""
+    return format_size(count, NOTHING)
 
 
 def value(given: Any) -> str:

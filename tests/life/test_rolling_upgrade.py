@@ -98,7 +98,7 @@ def api(tree: Path, settings: Settings, name: str) -> Iterator[Rightfit]:
 
 
 def is_ready(client: Rightfit) -> bool:
-    return httpx.get(f"{client._http.base_url}/readyz", trust_env=False).is_success
+    return httpx.get(f"{client.url}/readyz", trust_env=False).is_success
 
 
 def history(client: Rightfit, job_id: str) -> list[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""`rightfit keys` as an operator types it."""
+"""`rightfit keys`: create, list and revoke."""
 
 import json
 from datetime import datetime
@@ -14,26 +14,26 @@ from service.core.sql.api_keys import KEY, ApiKeys, Scope
 from service.core.sql.engine import Database
 
 
-def test_a_key_is_made_listed_and_revoked(tmp_path: Path) -> None:
+def test_a_key_is_created_listed_and_revoked(tmp_path: Path) -> None:
     runner = CliRunner(env={"RIGHTFIT_HOME": str(tmp_path)})
     database = Database(Settings.from_env({"RIGHTFIT_HOME": str(tmp_path)}).database_url)
     database.migrate()
     made = runner.invoke(main, ["keys", "create", "alice", "--name", "laptop", "--scope", "read", "--days", "2"])
     key = made.output.strip()
-    found = KEY.fullmatch(key)
+    match = KEY.fullmatch(key)
     assert made.exit_code == 0, made.output
-    assert found
+    assert match
     try:
         identity = ApiKeys(database).identify(key)
         assert (identity.tenant, identity.scopes) == ("alice", frozenset({Scope.READ}))
         listed = runner.invoke(main, ["keys", "list", "alice"]).output
-        assert found[1] in listed
+        assert match[1] in listed
         assert key not in listed
         assert "laptop" in listed
-        assert runner.invoke(main, ["keys", "revoke", found[1]]).output == f"revoked {found[1]} of alice laptop\n"
-        (told,) = json.loads(runner.invoke(main, ["keys", "list", "--json"]).output)["data"]
-        assert datetime.fromisoformat(told["revoked_at"]) > datetime.fromisoformat(told["created_at"])
-        assert told["used_at"] is not None
+        assert runner.invoke(main, ["keys", "revoke", match[1]]).output == f"revoked {match[1]} of alice laptop\n"
+        (listed_key,) = json.loads(runner.invoke(main, ["keys", "list", "--json"]).output)["data"]
+        assert datetime.fromisoformat(listed_key["revoked_at"]) > datetime.fromisoformat(listed_key["created_at"])
+        assert listed_key["used_at"] is not None
         assert "revoked" in runner.invoke(main, ["keys", "list"]).output
         with pytest.raises(Unauthorized):
             ApiKeys(database).identify(key)
@@ -44,10 +44,10 @@ def test_a_key_is_made_listed_and_revoked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [["list"], ["create", "alice"], ["revoke", "x"]])
-def test_a_home_that_is_not_there_is_named_and_not_made(tmp_path: Path, words: list[str]) -> None:
+def test_a_missing_home_is_named_and_not_created(tmp_path: Path, words: list[str]) -> None:
     home = tmp_path / "var"
-    said = CliRunner(env={"RIGHTFIT_HOME": str(home)}).invoke(main, ["keys", *words])
-    assert said.exit_code == 1
+    failed = CliRunner(env={"RIGHTFIT_HOME": str(home)}).invoke(main, ["keys", *words])
+    assert failed.exit_code == 1
     for word in (str(home), "RIGHTFIT_HOME", "RIGHTFIT_DATABASE_URL", "rightfit serve"):
-        assert word in said.stderr, word
+        assert word in failed.stderr, word
     assert not home.exists()

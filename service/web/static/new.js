@@ -1,6 +1,6 @@
 // The form of a new job: what differs from the defaults becomes the spec, which is shown as a command and sent.
 
-import { ask, complain } from './common.js';
+import { ask, complain, size } from './common.js';
 
 const form = document.getElementById('spec');
 const inputs = [...form.querySelectorAll('[data-pointer]')];
@@ -119,10 +119,9 @@ form.addEventListener('submit', async (event) => {
 });
 document.getElementById('check').addEventListener('click', async () => {
   const plan = await send(`${form.dataset.submit}?validate_only=true`);
-  const megabytes = (bytes) => `${(bytes / 1048576).toFixed(1)} MB`;
   const lines = plan && [
-    `This job can be run: ${plan.parameters.toLocaleString('en')} parameters; model ${megabytes(plan.memory.model_bytes)}, `
-    + `activations ${megabytes(plan.memory.activations_bytes)}, data ${megabytes(plan.memory.data_bytes)}.`,
+    `This job can be run: ${plan.parameters.toLocaleString('en')} parameters; model ${size(plan.memory.model_bytes)}, `
+    + `activations ${size(plan.memory.activations_bytes)}, data ${size(plan.memory.data_bytes)}.`,
     ...plan.warnings,
   ];
   document.getElementById('plan').replaceChildren(...(lines ?? []).map((line) => Object.assign(document.createElement('p'), { textContent: line })));

@@ -1,6 +1,6 @@
 // Sending pictures: a folder (packed into a tar on the way) or an archive, dropped or chosen, with progress.
 
-import { complain } from './common.js';
+import { complain, size } from './common.js';
 import { tar } from './tar.js';
 
 const TYPES = { '.zip': 'application/zip', '.tar': 'application/x-tar', '.tar.gz': 'application/gzip', '.tgz': 'application/gzip', '.npz': 'application/x-npz' };
@@ -9,8 +9,6 @@ const drop = document.getElementById('drop');
 const bar = document.getElementById('sent');
 const told = document.getElementById('told');
 let sending = null;
-
-const size = (bytes) => (bytes < 1048576 ? `${(bytes / 1024).toFixed(1)} kB` : `${(bytes / 1048576).toFixed(1)} MB`);
 
 function send(body, type, fallback) {
   if (!document.getElementById('sending').hidden) throw new Error('Something is being sent already. Wait for it, or stop it.');

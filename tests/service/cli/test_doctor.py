@@ -12,14 +12,14 @@ import redis
 from click.testing import CliRunner, Result
 from sqlalchemy import insert, text
 
-from service.cli import checks, main, upkeep
+from service.cli import checks, main, maintenance
 from service.core.actions.backup import LAST
 from service.core.settings import Settings
 from service.core.sql.engine import Database, now, workers
 from service.core.sql.expired import DAY
 from tests.ports import free_port
 from tests.servers import Postgresql
-from tests.service.cli.conftest import told
+from tests.service.cli.commands import document
 from tests.service.live import Live
 
 
@@ -27,26 +27,24 @@ def doctor(env: dict[str, str], *words: str) -> Result:
     return CliRunner(env={"COLUMNS": "200"} | env).invoke(main, ["doctor", *words])
 
 
-def found(env: dict[str, str]) -> dict[str, dict[str, Any]]:
-    return {check["name"]: check for check in told(doctor(env, "--json"))["checks"]}
+def checks_of(env: dict[str, str]) -> dict[str, dict[str, Any]]:
+    return {check["name"]: check for check in document(doctor(env, "--json"))["checks"]}
 
 
-def test_a_stack_that_is_well(live: Live, settings: Settings) -> None:
+def test_a_healthy_stack_passes_all_checks(live: Live, settings: Settings) -> None:
     live.parts.registry.heartbeat("machine:1", 60)
     live.parts.storage.check()
     env = settings.to_env() | {"RIGHTFIT_URL": live.url}
-    said = doctor(env)
-    assert said.exit_code == 0, said.output
-    assert "FAIL" not in said.stdout
-    names = [line.removeprefix("ok").split(":")[0].strip() for line in said.stdout.splitlines()]
-    assert names == [
-        "settings", "broker", "database", "workers", "storage", "disk", "retention", "backup", "to do",
-        "gpu", "versions", "service",
-    ]  # fmt: skip
-    assert "rightfit backup" in said.stdout
-    assert "machine:1" in said.stdout
-    assert "its schema is of this version" in said.stdout
-    assert told(doctor(env, "--json"))["ok"] is True
+    report = doctor(env)
+    assert report.exit_code == 0, report.output
+    assert "FAIL" not in report.stdout
+    names = [line.removeprefix("ok").split(":")[0].strip() for line in report.stdout.splitlines()]
+    stack = ["settings", "broker", "database", "workers", "storage", "disk", "retention", "backup", "to do"]
+    assert names == [*stack, "gpu", "versions", "service"]
+    assert "rightfit backup" in report.stdout
+    assert "machine:1" in report.stdout
+    assert "its schema is of this version" in report.stdout
+    assert document(doctor(env, "--json"))["ok"] is True
 
 
 def test_each_fault_has_its_remedy_and_the_exit_code_is_1(live: Live, settings: Settings, tmp_path: Path) -> None:
@@ -55,148 +53,148 @@ def test_each_fault_has_its_remedy_and_the_exit_code_is_1(live: Live, settings: 
         settings, redis_url=f"redis://:secret@127.0.0.1:{free_port()}/0", storage_url=str(tmp_path / "file")
     )
     env = broken.to_env() | {"RIGHTFIT_URL": f"http://127.0.0.1:{free_port()}"}
-    said = doctor(env)
-    assert said.exit_code == 1
-    assert "secret" not in said.stdout
-    checked = found(env)
+    report = doctor(env)
+    assert report.exit_code == 1
+    assert "secret" not in report.stdout
+    checked = checks_of(env)
     wrong = {name for name, check in checked.items() if not check["is_ok"]}
     assert wrong == {"broker", "workers", "storage", "service"}
     assert all(checked[name]["remedy"] for name in wrong)
     assert "rightfit serve" in checked["workers"]["remedy"]
-    assert all(check["remedy"] in said.stdout for check in checked.values())
+    assert all(check["remedy"] in report.stdout for check in checked.values())
 
 
-def test_a_schema_of_another_version_and_a_database_that_is_away_are_told(live: Live, settings: Settings) -> None:
+def test_another_schema_and_an_absent_database_are_reported(live: Live, settings: Settings) -> None:
     with live.parts.database.write() as c:
         c.execute(text("UPDATE alembic_version SET version_num = '0001'"))
-    assert "not of this version" in found(settings.to_env())["database"]["words"]
+    assert "another schema than this version" in checks_of(settings.to_env())["database"]["words"]
     away = replace(settings, database_url=f"postgresql://u:secret@127.0.0.1:{free_port()}/x").to_env()
-    database = found(away)["database"]
+    database = checks_of(away)["database"]
     assert (database["is_ok"], "secret" in str(database)) == (False, False)
     assert "RIGHTFIT_DATABASE_URL" in database["remedy"]
 
 
-def test_a_fresh_machine_is_told_to_start_and_nothing_is_made(tmp_path: Path) -> None:
-    checked = found({"RIGHTFIT_HOME": str(tmp_path / "home")})
+def test_a_fresh_machine_needs_a_start_and_stays_unchanged(tmp_path: Path) -> None:
+    checked = checks_of({"RIGHTFIT_HOME": str(tmp_path / "home")})
     assert {name for name, check in checked.items() if not check["is_ok"]} == {"workers"}
     assert not (tmp_path / "home").exists()
 
 
 def test_settings_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    settings = found({"RIGHTFIT_HOME": str(tmp_path), "RIGHTFIT_PORT": "many"})["settings"]
+    settings = checks_of({"RIGHTFIT_HOME": str(tmp_path), "RIGHTFIT_PORT": "many"})["settings"]
     assert (settings["is_ok"], "RIGHTFIT_PORT" in settings["words"]) == (False, True)
 
 
-def test_whoever_uses_a_service_elsewhere_is_not_asked_for_a_stack_here() -> None:
-    first = list(islice(checks.everything({}, "http://192.0.2.1:1"), 3))  # the next one would call there
+def test_a_remote_service_skips_the_checks_of_this_machine() -> None:
+    first = list(islice(checks.run_checks({}, "http://192.0.2.1:1"), 3))  # the next one would call there
     assert [check.name for check in first] == ["this machine", "gpu", "versions"]
 
 
-def test_a_key_that_the_service_does_not_take_is_told(settings: Settings) -> None:
+def test_a_refused_key_is_reported(settings: Settings) -> None:
     with Live(replace(settings, auth="keys")) as live:
         live.parts.registry.heartbeat("machine:1", 60)
         env = settings.to_env() | {"RIGHTFIT_URL": live.url, "RIGHTFIT_API_KEY": "rf_wrong"}
-        assert "rightfit keys create" in found(env)["service"]["remedy"]
+        assert "rightfit keys create" in checks_of(env)["service"]["remedy"]
 
 
-def test_a_gpu_is_named_and_a_driver_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_and_a_failing_driver_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "nvidia-smi"
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     program.write_text("#!/bin/sh\necho 'Some GPU, 80 GiB, 570.1'\n")
     program.chmod(0o755)
-    assert found({"RIGHTFIT_HOME": str(tmp_path)})["gpu"]["words"] == "Some GPU, 80 GiB, 570.1"
+    assert checks_of({"RIGHTFIT_HOME": str(tmp_path)})["gpu"]["words"] == "Some GPU, 80 GiB, 570.1"
     program.write_text("#!/bin/sh\nexit 9\n")
-    assert not found({"RIGHTFIT_HOME": str(tmp_path)})["gpu"]["is_ok"]
+    assert not checks_of({"RIGHTFIT_HOME": str(tmp_path)})["gpu"]["is_ok"]
 
 
-def test_a_home_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_an_unusable_home_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    settings = found({"RIGHTFIT_HOME": str(tmp_path / "file" / "home")})["settings"]
+    settings = checks_of({"RIGHTFIT_HOME": str(tmp_path / "file" / "home")})["settings"]
     assert (settings["is_ok"], "cannot be used" in settings["words"]) == (False, True)
     assert "RIGHTFIT_HOME" in settings["remedy"]
 
 
-def test_a_door_that_serve_would_not_open_is_a_fault(tmp_path: Path) -> None:
-    settings = found({"RIGHTFIT_HOME": str(tmp_path), "RIGHTFIT_HOST": "0.0.0.0"})["settings"]  # noqa: S104 - the fault
+def test_an_open_host_without_keys_is_a_fault(tmp_path: Path) -> None:
+    settings = checks_of({"RIGHTFIT_HOME": str(tmp_path), "RIGHTFIT_HOST": "0.0.0.0"})["settings"]  # noqa: S104 - the fault
     assert (settings["is_ok"], "RIGHTFIT_ALLOW_NO_AUTH" in settings["words"]) == (False, True)
 
 
-def test_a_variable_that_is_misspelled_is_told(tmp_path: Path) -> None:
-    variables = found({"RIGHTFIT_HOME": str(tmp_path), "RIGHTFIT_PROT": "9000"})["variables"]
-    assert "RIGHTFIT_PROT is not known and does nothing; did you mean RIGHTFIT_PORT?" in variables["words"]
+def test_a_misspelled_variable_is_reported(tmp_path: Path) -> None:
+    variables = checks_of({"RIGHTFIT_HOME": str(tmp_path), "RIGHTFIT_PROT": "9000"})["variables"]
+    assert "RIGHTFIT_PROT is not known and has no effect; did you mean RIGHTFIT_PORT?" in variables["words"]
 
 
-def test_one_worker_is_told_as_one(live: Live, settings: Settings) -> None:
+def test_one_worker_is_counted_in_the_singular(live: Live, settings: Settings) -> None:
     live.parts.registry.heartbeat("machine:1", 60)
-    assert found(settings.to_env() | {"RIGHTFIT_URL": live.url})["service"]["words"].endswith(", 1 worker")
+    assert checks_of(settings.to_env() | {"RIGHTFIT_URL": live.url})["service"]["words"].endswith(", 1 worker")
 
 
-def test_several_bad_settings_are_told_together(tmp_path: Path) -> None:
+def test_all_bad_settings_are_reported_together(tmp_path: Path) -> None:
     env = {"RIGHTFIT_HOME": str(tmp_path)}
-    words = found(env | {"RIGHTFIT_PORT": "many", "RIGHTFIT_AUTH": "maybe"})["settings"]["words"]
+    words = checks_of(env | {"RIGHTFIT_PORT": "many", "RIGHTFIT_AUTH": "maybe"})["settings"]["words"]
     assert "RIGHTFIT_PORT" in words
     assert "RIGHTFIT_AUTH" in words
     wrong = {"RIGHTFIT_DATABASE_URL": "nothing://x", "RIGHTFIT_STORAGE_URL": "ftp://x", "RIGHTFIT_HOST": "192.0.2.1"}
-    words = found(env | wrong)["settings"]["words"]
+    words = checks_of(env | wrong)["settings"]["words"]
     assert all(name in words for name in wrong)
 
 
-def test_a_schema_of_a_newer_release_is_well(live: Live, settings: Settings) -> None:
+def test_the_schema_of_a_newer_release_passes(live: Live, settings: Settings) -> None:
     with live.parts.database.write() as c:
         c.execute(text("UPDATE alembic_version SET version_num = 'of_a_newer_release'"))
-    database = found(settings.to_env())["database"]
+    database = checks_of(settings.to_env())["database"]
     assert (database["is_ok"], "of_a_newer_release" in database["words"]) == (True, True)
 
 
-def test_workers_of_several_releases_are_told(live: Live, settings: Settings) -> None:
+def test_workers_of_several_releases_are_reported(live: Live, settings: Settings) -> None:
     live.parts.registry.heartbeat("old:1", 60)
     with live.parts.database.write() as c:
         c.execute(insert(workers).values(id="new:1", seen_at=now(), version="9.9"))
-    told_of = found(settings.to_env())["workers"]
-    assert "9.9" in told_of["words"]
-    assert "SIGTERM" in told_of["remedy"]
+    reported = checks_of(settings.to_env())["workers"]
+    assert "9.9" in reported["words"]
+    assert "SIGTERM" in reported["remedy"]
 
 
-def test_what_is_kept_and_the_last_backup_are_told(live: Live, settings: Settings, tmp_path: Path) -> None:
+def test_retention_and_the_last_backup_are_reported(live: Live, settings: Settings, tmp_path: Path) -> None:
     env = replace(settings, keep_jobs_days=30.0).to_env()
-    assert "ended jobs for 30 days" in found(env)["retention"]["words"]
-    assert "checkpoints for ever" in found(env)["retention"]["words"]
-    assert "none" in found(env)["backup"]["words"]
+    assert "ended jobs for 30 days" in checks_of(env)["retention"]["words"]
+    assert "checkpoints for ever" in checks_of(env)["retention"]["words"]
+    assert "none" in checks_of(env)["backup"]["words"]
     made = CliRunner(env=env).invoke(main, ["backup", str(tmp_path / "backup")])
     assert made.exit_code == 0, made.output
-    checked = found(env)["backup"]
+    checked = checks_of(env)["backup"]
     assert (str(tmp_path / "backup") in checked["words"], checked["remedy"]) == (True, "")
     last = settings.home / LAST
-    told = json.loads(last.read_text())
-    last.write_text(json.dumps(told | {"made_at": time.time() - 7.1 * DAY, "lacking": ["jobs/x"]}))
-    old = found(env)["backup"]
+    backup = json.loads(last.read_text())
+    last.write_text(json.dumps(backup | {"made_at": time.time() - 7.1 * DAY, "lacking": ["jobs/x"]}))
+    old = checks_of(env)["backup"]
     assert f"rightfit backup {tmp_path / 'backup'}" in old["remedy"]
     assert "7 days old" in old["words"]
     assert "lacks 1 file " in old["words"]
 
 
-def test_a_disk_that_is_full_and_a_clock_that_is_wrong_are_told(
+def test_a_full_disk_and_a_wrong_clock_fail(
     settings: Settings, postgresql_server: Postgresql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with postgresql_server.database() as url:
         env = replace(settings, database_url=url).to_env()
-        well = found(env)
-        assert (well["clock"]["is_ok"], well["disk"]["is_ok"], "backup" in well) == (True, True, False)
+        healthy = checks_of(env)
+        assert (healthy["clock"]["is_ok"], healthy["disk"]["is_ok"], "backup" in healthy) == (True, True, False)
         real = Database.now
         monkeypatch.setattr(Database, "now", lambda self: real(self) + 100)
-        monkeypatch.setattr(upkeep, "LEAST_FREE", 1 << 62)
-        checked = found(env)
+        monkeypatch.setattr(maintenance, "MIN_FREE", 1 << 62)
+        checked = checks_of(env)
         assert "100.0 s behind" in checked["clock"]["words"]
         assert [checked[name]["is_ok"] for name in ("clock", "disk")] == [False, False]
 
 
-def test_a_redis_that_throws_keys_away_is_told(live: Live, settings: Settings) -> None:
+def test_a_redis_that_deletes_keys_is_reported(live: Live, settings: Settings) -> None:
     assert settings.redis_url is not None
     with redis.Redis.from_url(settings.redis_url) as client:
         client.config_set("maxmemory", "1gb")
         client.config_set("maxmemory-policy", "allkeys-lru")
         try:
-            broker = found(settings.to_env())["broker"]
+            broker = checks_of(settings.to_env())["broker"]
         finally:
             client.config_set("maxmemory-policy", "noeviction")
             client.config_set("maxmemory", "0")

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.cli.conftest import Type, told, worked
+from tests.service.cli.commands import Command, document, train_next_job
 from tests.service.live import Live
 
 NAME = "best_model.pth"
 
 
 @pytest.fixture
-def job(rightfit: Type, spec: str, live: Live, tmp_path: Path) -> str:
-    found = str(told(rightfit("train", spec, "--json"))["id"])
-    worked(live, tmp_path)
-    return found
+def job(rightfit: Command, spec: str, live: Live, tmp_path: Path) -> str:
+    job_id = str(document(rightfit("train", spec, "--json"))["id"])
+    train_next_job(live, tmp_path)
+    return job_id
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def test_another_file_is_kept_unless_it_is_to_be_replaced(rightfit: Type, job: str, folder: Path) -> None:
+def test_only_force_replaces_a_different_file(rightfit: Command, job: str, folder: Path) -> None:
     target = folder / "m.pth"
     target.write_text("thesis")
     refused = rightfit("download", job, "-o", str(target))
@@ -34,16 +34,16 @@ def test_another_file_is_kept_unless_it_is_to_be_replaced(rightfit: Type, job: s
     assert target.read_bytes() == b"weights"
 
 
-def test_the_same_file_is_not_fetched_again(rightfit: Type, job: str, folder: Path, live: Live) -> None:
-    first = told(rightfit("download", job, "-o", str(folder), "--json"))
+def test_the_same_file_is_not_fetched_again(rightfit: Command, job: str, folder: Path, live: Live) -> None:
+    first = document(rightfit("download", job, "-o", str(folder), "--json"))
     again = rightfit("download", job, "-o", f"{folder}/")
     assert (again.exit_code, "is there already" in again.stdout) == (0, True)
-    assert told(rightfit("download", job, "-o", str(folder), "--json")) == first
+    assert document(rightfit("download", job, "-o", str(folder), "--json")) == first
     assert len(live.network.of(NAME)) == 1
 
 
 @pytest.mark.parametrize("force", [(), ("--force",)])
-def test_only_regular_files_are_replaced(rightfit: Type, job: str, folder: Path, force: tuple[str, ...]) -> None:
+def test_only_regular_files_are_replaced(rightfit: Command, job: str, folder: Path, force: tuple[str, ...]) -> None:
     other = folder / "other"
     other.write_text("thesis")
     (folder / "link").symlink_to(other)
@@ -57,8 +57,8 @@ def test_only_regular_files_are_replaced(rightfit: Type, job: str, folder: Path,
     assert (folder / "link").is_symlink()
 
 
-def test_a_folder_that_is_not_there_is_told(rightfit: Type, job: str, folder: Path) -> None:
+def test_a_missing_folder_is_an_error(rightfit: Command, job: str, folder: Path) -> None:
     for wrong in (f"{folder}/no/", f"{folder}/no/m.pth"):
-        said = rightfit("download", job, "-o", wrong)
-        assert (said.exit_code, "no folder that exists" in said.stderr) == (1, True)
+        failed = rightfit("download", job, "-o", wrong)
+        assert (failed.exit_code, "not an existing folder" in failed.stderr) == (1, True)
     assert rightfit("download", job, "-o", "-").exit_code == 2

@@ -17,7 +17,7 @@ def test_a_key_from_a_file_is_sent_without_the_end_of_its_line(live: Live) -> No
 
 
 @pytest.mark.parametrize("key", ["rf_secret\nsecond", "rf_secretü", "rf_secret\x7f"])
-def test_a_key_that_cannot_be_sent_is_an_error_of_the_command_line_and_not_printed(live: Live, key: str) -> None:
+def test_an_unusable_key_is_a_usage_error_and_not_printed(live: Live, key: str) -> None:
     refused = typed(live, key, "jobs")
     assert (refused.exit_code, "printable ASCII" in refused.stderr) == (2, True)
     looked = typed(live, key, "doctor")

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from service.cli import main
 from service.core.sql.engine import Database
 from tests.servers import Postgresql
-from tests.service.cli.conftest import told
+from tests.service.cli.commands import document
 from tests.service.core.sql.released import REVISIONS
 
 
@@ -23,7 +23,7 @@ def test_a_schema_is_brought_to_this_release_once(tmp_path: Path) -> None:
     assert (first.exit_code, second.exit_code) == (0, 0)
     assert first.stdout.strip().endswith(f"was brought from nothing to {REVISIONS[-1]}")
     assert second.stdout.strip().endswith(f"is at {REVISIONS[-1]} already")
-    assert told(migrate(url, "--json")) == {"database": url, "from": REVISIONS[-1], "to": REVISIONS[-1]}
+    assert document(migrate(url, "--json")) == {"database": url, "from": REVISIONS[-1], "to": REVISIONS[-1]}
     database = Database(url)
     assert database.is_migrated()
     database.close()

@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
 
 from service.cli import session
@@ -19,22 +20,28 @@ from service.core.records.job import Outcome, Status, StopReason
 from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, ROOT
 from tests.service.api.test_api import claim, epoch, finish
-from tests.service.cli.conftest import Type, told
+from tests.service.cli.commands import Command, document
 from tests.service.live import Live
 
 LOSSES = (0.9, 0.5, 0.6)
 
 
+def is_received(live: Live, version: str) -> bool:
+    """Whether a client waits for a change after this version of a job."""
+    return any(request.headers.get("if-none-match") == version for request in live.network.seen)
+
+
 @contextmanager
 def working(live: Live, tmp_path: Path, outcome: Outcome | None = None) -> Iterator[None]:
-    """A worker that takes the next job and works on it meanwhile."""
+    """Runs the next job in another thread. An epoch follows when the client has received the one before."""
 
     def work() -> None:
         assert eventually(lambda: bool(live.parts.store.list("default", 1, None, [], []).jobs))
         lease = claim(live.parts)
         for number, loss in enumerate(LOSSES, 1):
-            time.sleep(0.15)
             live.parts.store.append(lease, [epoch(number, loss, improved=number < 3)])
+            version = httpx.get(f"{live.url}/v1/jobs/{lease.job_id}", trust_env=False).headers["etag"]
+            assert eventually(partial(is_received, live, version))
         if outcome:
             live.parts.store.finish(lease, outcome, [])
         else:
@@ -48,9 +55,7 @@ def working(live: Live, tmp_path: Path, outcome: Outcome | None = None) -> Itera
         worker.join()
 
 
-def test_a_job_is_watched_to_its_end_and_told_with_its_verdict(
-    rightfit: Type, spec: str, live: Live, tmp_path: Path
-) -> None:
+def test_a_job_is_watched_until_its_verdict(rightfit: Command, spec: str, live: Live, tmp_path: Path) -> None:
     with working(live, tmp_path):
         watched = rightfit("train", spec, "--watch")
     assert watched.exit_code == 0, watched.output
@@ -62,21 +67,21 @@ def test_a_job_is_watched_to_its_end_and_told_with_its_verdict(
         "rightfit fork job_",
     ):
         assert words in watched.stdout, words
-    (job,) = told(rightfit("jobs", "--json"))["data"]
+    (job,) = document(rightfit("jobs", "--json"))["data"]
     again = rightfit("watch", job["id"], "--json")
     assert again.exit_code == 0
-    assert told(again)["id"] == job["id"]
-    assert told(again)["diagnosis"] == told(rightfit("diagnose", job["id"], "--json"))
+    assert document(again)["id"] == job["id"]
+    assert document(again)["diagnosis"] == document(rightfit("diagnose", job["id"], "--json"))
     assert "best: epoch 2" in again.stderr
 
 
 @pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELLED])
 def test_the_exit_code_is_that_of_the_job(
-    rightfit: Type, spec: str, live: Live, tmp_path: Path, status: Status
+    rightfit: Command, spec: str, live: Live, tmp_path: Path, status: Status
 ) -> None:
     with working(live, tmp_path, Outcome(status, StopReason.DIVERGED)):
         watched = rightfit("train", spec, "--watch", "--json")
-    assert (watched.exit_code, told(watched)["status"]) == (1, status)
+    assert (watched.exit_code, document(watched)["status"]) == (1, status)
 
 
 class Terminal:
@@ -111,8 +116,8 @@ class Terminal:
         self._reader.join()
 
 
-def test_bars_and_curves_are_live_and_ctrl_c_leaves_the_job_running(rightfit: Type, spec: str, live: Live) -> None:
-    job = told(rightfit("train", spec, "--json"))["id"]
+def test_ctrl_c_in_a_live_view_leaves_the_job_running(rightfit: Command, spec: str, live: Live) -> None:
+    job = document(rightfit("train", spec, "--json"))["id"]
     lease = claim(live.parts)
     with closing(Terminal(live.url, "watch", job)) as terminal:
         live.parts.store.append(lease, [epoch(1, 0.9, improved=True)])
@@ -122,13 +127,11 @@ def test_bars_and_curves_are_live_and_ctrl_c_leaves_the_job_running(rightfit: Ty
         assert terminal.process.wait(120) == 130
         assert eventually(lambda: f"rightfit watch {job}" in terminal.text), terminal.text
         assert "Traceback" not in terminal.text
-    assert told(rightfit("show", job, "--json"))["status"] == "running"
+    assert document(rightfit("show", job, "--json"))["status"] == "running"
 
 
-def test_watching_outlives_a_service_that_is_away_for_a_moment(
-    rightfit: Type, spec: str, live: Live, tmp_path: Path
-) -> None:
-    job = told(rightfit("train", spec, "--json"))["id"]
+def test_watching_survives_a_short_outage(rightfit: Command, spec: str, live: Live, tmp_path: Path) -> None:
+    job = document(rightfit("train", spec, "--json"))["id"]
     live.network.cut("/history", 0, times=2)
     with working(live, tmp_path):
         watched = rightfit("watch", job, "--json")
@@ -138,10 +141,10 @@ def test_watching_outlives_a_service_that_is_away_for_a_moment(
 
 
 @pytest.mark.parametrize("command", [("watch",), ("logs", "-f")])
-def test_a_service_that_stays_away_is_told_with_the_way_back(
-    rightfit: Type, spec: str, live: Live, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+def test_a_lost_service_ends_with_the_command_to_return(
+    rightfit: Command, spec: str, live: Live, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
-    job = told(rightfit("train", spec, "--json"))["id"]
+    job = document(rightfit("train", spec, "--json"))["id"]
     live.parts.store.finish(claim(live.parts), Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
     monkeypatch.setattr(session, "PATIENT_TRIES", 2)
     live.network.cut("/logs" if "-f" in command else "/history", 0, times=2)
@@ -152,7 +155,7 @@ def test_a_service_that_stays_away_is_told_with_the_way_back(
 
 
 @pytest.mark.parametrize("command", [("watch",), ("logs",), ("logs", "-f")])
-def test_a_service_that_was_never_there_is_not_waited_for(rightfit: Type, command: tuple[str, ...]) -> None:
+def test_an_unknown_service_is_not_waited_for(rightfit: Command, command: tuple[str, ...]) -> None:
     away = rightfit("--url", f"http://127.0.0.1:{free_port()}", *command, "job_1")
     assert away.exit_code == 4
     assert "trying again" not in away.stderr

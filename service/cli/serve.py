@@ -1,4 +1,4 @@
-"""`serve` and `demo`: the stack on this machine."""
+"""`serve` and `demo`: run the stack on this machine."""
 
 import json
 import sys
@@ -16,8 +16,8 @@ from service.core.settings import Settings
 def serve(session: Session) -> None:
     """Run the stack on this machine until Ctrl-C.
 
-    Settings are environment variables: RIGHTFIT_PORT, RIGHTFIT_HOST, RIGHTFIT_HOME and others. --json gives, once it
-    is ready, `{"url": …, "docs": …, "logs": …}` in a line.
+    Settings are environment variables: RIGHTFIT_PORT, RIGHTFIT_HOST, RIGHTFIT_HOME and others. --json prints
+    `{"url": …, "docs": …, "logs": …}` in one line when the stack is ready.
     """
     from service.stack import standalone  # noqa: PLC0415 - see service/cli/__init__.py
 
@@ -35,9 +35,9 @@ def serve(session: Session) -> None:
 @json_option
 @click.pass_obj
 def demo(session: Session) -> None:
-    """Train two models on a stack of its own, show their curves, verify what was downloaded.
+    """Train two models on a temporary stack, show their curves, download the models and verify them.
 
-    --json gives `{"data": [...]}`: each job at its end, with its `diagnosis` and whether its model is `verified`.
+    --json prints `{"data": [...]}`: each ended job with its `diagnosis`, and `verified` for its model.
     """
     from service.stack import demo as demonstration  # noqa: PLC0415 - see service/cli/__init__.py
 

@@ -1,4 +1,4 @@
-"""`migrate`: brings the schema to this release, before its workers and its API are started."""
+"""`migrate`: brings the database schema to this release, before its workers and its API start."""
 
 import click
 
@@ -12,14 +12,15 @@ from service.cli.session import Session, json_option
     type=click.FloatRange(min=0),
     default=60.0,
     show_default=True,
-    help="seconds, for a database that is starting",
+    help="Longest wait for a database that is starting, in seconds.",
 )
 @json_option
 @click.pass_obj
 def migrate(session: Session, seconds: float) -> None:
-    """Bring the schema of the database that the settings name to this release.
+    """Bring the schema of the database in the settings to this release.
 
-    Safe to repeat, and from several places at once. Older workers and APIs go on with it: a migration only adds.
+    It is safe to repeat, and to run from several places at once. Older workers and APIs keep working: a migration only
+    adds tables and columns.
     """
     from service.core.settings import Settings  # noqa: PLC0415 - likewise
     from service.core.sql.engine import Database, redacted  # noqa: PLC0415 - see service/cli/__init__.py

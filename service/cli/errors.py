@@ -1,4 +1,4 @@
-"""Where every error becomes words and an exit code that a script can use."""
+"""Turns every error of a command into a message and an exit code."""
 
 import json
 import traceback
@@ -14,15 +14,15 @@ from service.client import ApiError, Damaged, NotRightfit
 from service.core.errors import RightfitError
 
 FAILED, REFUSED, UNREACHABLE, INTERNAL, INTERRUPTED = 1, 3, 4, 5, 130
-SERVER_ERRORS = 500  # and above
-AS_JSON = "rightfit.as_json"  # of the context's notes
+SERVER_ERRORS = 500  # the lowest status
+AS_JSON = "rightfit.as_json"  # key in ctx.meta
 
 
 class Failed(click.ClickException):
-    """The command ends with these words, this exit code and, under --json, this document."""
+    """Ends the command with a message, an exit code and, under --json, a document."""
 
-    def __init__(self, words: str, exit_code: int, document: Any = None) -> None:
-        super().__init__(words)
+    def __init__(self, message: str, exit_code: int, document: Any = None) -> None:
+        super().__init__(message)
         self.exit_code = exit_code  # type: ignore[misc]  # click reads it of the instance too
         self.document = document
 
@@ -32,32 +32,32 @@ class Failed(click.ClickException):
             click.echo(json.dumps(self.document, indent=2, ensure_ascii=False))
 
 
-class Edge(click.Group):
-    """A group whose commands may raise what the client raises."""
+class ErrorHandlingGroup(click.Group):
+    """A group that handles the errors of its commands: a command may raise any error of the client or the core."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ctx.meta[AS_JSON] = "--json" in args  # told before any of them may be found wrong
-        with _usage_told(ctx):
+        ctx.meta[AS_JSON] = "--json" in args  # needed before the arguments are parsed, which may fail
+        with _usage_errors_as_json(ctx):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with _usage_told(ctx):
+            with _usage_errors_as_json(ctx):
                 return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except KeyboardInterrupt:
             raise click.exceptions.Exit(INTERRUPTED) from None
-        except BrokenPipeError:  # whoever read the output has gone; click ends quietly
+        except BrokenPipeError:  # the reader of the output has ended; click exits without a message
             raise
         except Exception as error:
-            words, code, document = _told(error, ctx)
-            raise Failed(words, code, document if ctx.meta[AS_JSON] else None) from error
+            message, code, document = _explain(error, ctx)
+            raise Failed(message, code, document if ctx.meta[AS_JSON] else None) from error
 
 
 @contextmanager
-def _usage_told(ctx: click.Context) -> Iterator[None]:
-    """Under --json a wrong command line is a document too; click says it in words."""
+def _usage_errors_as_json(ctx: click.Context) -> Iterator[None]:
+    """Under --json print a usage error as a document too; click prints its message to stderr."""
     try:
         yield
     except click.UsageError as error:
@@ -66,19 +66,20 @@ def _usage_told(ctx: click.Context) -> Iterator[None]:
         raise
 
 
-def _told(error: Exception, ctx: click.Context) -> tuple[str, int, Any]:
-    """Words, exit code, and the error as JSON."""
+def _explain(error: Exception, ctx: click.Context) -> tuple[str, int, Any]:
+    """The message, the exit code and the JSON document of an error."""
     if isinstance(error, ApiError):
         code = INTERNAL if error.status >= SERVER_ERRORS else REFUSED
-        advice = "\nSet RIGHTFIT_API_KEY to your API key" if error.status == httpx.codes.UNAUTHORIZED else ""
-        return str(error) + advice, code, error.problem
+        remedy = "\nSet RIGHTFIT_API_KEY to your API key" if error.status == httpx.codes.UNAUTHORIZED else ""
+        return str(error) + remedy, code, error.problem
     if isinstance(error, NotRightfit):
-        words = f"{error}; RIGHTFIT_URL says where one is"
-        return words, INTERNAL, _document("not_rightfit", words)
+        message = f"{error}; set RIGHTFIT_URL to the address of a service"
+        return message, INTERNAL, _document("not_rightfit", message)
     if isinstance(error, httpx.TransportError):
         url = ctx.obj.url if isinstance(ctx.obj, Session) else ""
-        words = f"{url} cannot be reached ({error}); is it running? `rightfit serve` starts one, RIGHTFIT_URL names it"
-        return words, UNREACHABLE, _document("unreachable", words)
+        remedy = "start a service with `rightfit serve`, or set RIGHTFIT_URL to the address of one"
+        message = f"{url} cannot be reached ({error}); {remedy}"
+        return message, UNREACHABLE, _document("unreachable", message)
     if isinstance(error, Damaged):
         return str(error), INTERNAL, _document("damaged", str(error))
     if isinstance(error, RightfitError):
@@ -86,7 +87,7 @@ def _told(error: Exception, ctx: click.Context) -> tuple[str, int, Any]:
     if isinstance(error, OSError | ValueError):
         return str(error), FAILED, _document("failed", str(error))
     traceback.print_exception(error)
-    return f"an error of this program: {error}", INTERNAL, _document("internal_error", repr(error))
+    return f"unexpected error in this program: {error}", INTERNAL, _document("internal_error", repr(error))
 
 
 def _document(code: str, detail: str) -> dict[str, str]:

@@ -1,10 +1,10 @@
-"""`rm` and `data rm`: what is deleted is gone, so whoever asks is asked."""
+"""`rm` and `data rm`: delete jobs and data sets after a confirmation."""
 
 from collections.abc import Callable
 
 import click
 
-from service.cli.completing import job_ids
+from service.cli.completion import job_ids
 from service.cli.session import Session, json_option
 from service.client import Rightfit
 
@@ -12,7 +12,7 @@ from service.client import Rightfit
 def _command(delete: Callable[[Rightfit, str], None], noun: str, meaning: str) -> click.Command:
     @click.command(name="rm", help=meaning)
     @click.argument("ids", metavar="ID…", nargs=-1, required=True, shell_complete=job_ids if noun == "job" else None)
-    @click.option("--yes", is_flag=True, help="Do not ask.")
+    @click.option("--yes", is_flag=True, help="Delete without asking.")
     @json_option
     @click.pass_obj
     def command(session: Session, ids: tuple[str, ...], yes: bool) -> None:
@@ -21,11 +21,11 @@ def _command(delete: Callable[[Rightfit, str], None], noun: str, meaning: str) -
         with session.client() as client:
             for each in ids:
                 delete(client, each)
-                session.notes.print(f"deleted {each}", markup=False)
+                session.note(f"deleted {each}")
         session.answer({"deleted": ids})
 
     return command
 
 
-rm = _command(Rightfit.delete, "job", "Delete ended jobs and everything they published.")
-rm_data = _command(Rightfit.delete_dataset, "data set", "Delete data sets that no live job uses.")
+rm = _command(Rightfit.delete, "job", "Delete ended jobs and their files.")
+rm_data = _command(Rightfit.delete_dataset, "data set", "Delete data sets that no queued, running or paused job uses.")

@@ -1,0 +1,136 @@
+"""Jobs, diagnoses, comparisons and data sets as text and tables."""
+
+import json
+import re
+from typing import Any
+
+from rich.table import Table
+
+from service.core.text import format_number, format_percent, format_size
+
+DESCRIPTION = re.compile(r" \(|, ")  # separates the name of a built-in data set from its description
+
+Json = dict[str, Any]
+
+
+def list_table(*headers: str) -> Table:
+    """A table whose first column holds ids. An id is never cut, because other commands take it as an argument."""
+    table = Table(*headers, box=None, pad_edge=False)
+    table.columns[0].no_wrap = True
+    for column in table.columns:
+        column.overflow = "fold"
+    return table
+
+
+def jobs_table(jobs: list[Json]) -> Table:
+    table = list_table("id", "name", "status", "epoch", "best val loss", "accuracy", "created")
+    for job in jobs:
+        best, progress = job["best"] or {}, job["progress"]
+        epochs = f"{progress['epoch']}/{progress['epochs']}"
+        loss, accuracy = format_number(best.get("val_loss")), format_percent(best.get("val_accuracy"))
+        created = job["created_at"][:16].replace("T", " ")
+        table.add_row(job["id"], job["spec"]["name"] or "", format_state(job), epochs, loss, accuracy, created)
+    return table
+
+
+def datasets_table(datasets: list[Json]) -> Table:
+    table = list_table("id", "name", "status", "images", "classes", "shape", "size", "")
+    for dataset in datasets:
+        is_built_in = not dataset["created_at"]
+        name = DESCRIPTION.split(dataset["name"])[0] if is_built_in else dataset["name"]
+        images = f"{dataset['samples']:,}" if dataset["samples"] else ""
+        classes = str(len(dataset["classes"])) if dataset["classes"] else ""
+        shape = "x".join(map(str, dataset["shape"] or ()))
+        size = format_size(dataset["bytes"] or None)
+        error = dataset["error"]["detail"] if dataset["error"] else ""
+        table.add_row(dataset["id"], name, dataset["status"], images, classes, shape, size, error)
+    return table
+
+
+def comparison_table(comparison: Json) -> Table:
+    """One column per job; one row per option that differs, then the results."""
+    jobs = comparison["jobs"]
+    ids = [job["id"] for job in jobs]
+    table = Table("", *ids, box=None, pad_edge=False)
+    for option in comparison["spec"]:
+        values = [json.dumps(option["values"][id_]) if id_ in option["values"] else "" for id_ in ids]
+        table.add_row(option["pointer"].removeprefix("/").replace("/", "."), *values)
+    best = [job["best"] or {} for job in jobs]
+    table.add_row("best val loss", *(format_number(epoch.get("val_loss")) for epoch in best))
+    table.add_row("accuracy", *(format_percent(epoch.get("val_accuracy")) for epoch in best))
+    table.add_row("best epoch", *(str(epoch.get("epoch", "")) for epoch in best))
+    table.add_row("seconds", *("" if job["seconds"] is None else f"{job['seconds']:.1f}" for job in jobs))
+    return table
+
+
+def format_state(job: Json) -> str:
+    """The status of a job: its phase while it runs, with its stop reason when it has ended."""
+    if job["is_terminal"] and job["stop_reason"] not in (None, job["status"]):
+        return f"{job['status']} ({job['stop_reason']})"
+    return str(job["phase"] or job["status"])
+
+
+def format_job(job: Json) -> str:
+    """A job in a few lines."""
+    spec, progress, best = job["spec"], job["progress"], job["best"]
+    lines = [
+        f"{job['id']}  {spec['name'] or ''}".rstrip(),
+        f"  {format_state(job)}, epoch {progress['epoch']} of at most {progress['epochs']}, attempt {job['attempt']}",
+        f"  {spec['model']['arch']} on {spec['dataset']['id']}, seed {spec['seed']}",
+    ]
+    if job["status"] == "running" and (job["cancel_requested"] or job["pause_requested"]):
+        lines.append(f"  asked to {'stop' if job['cancel_requested'] else 'pause'}, which it does at the next batch")
+    if best:
+        loss, accuracy = format_number(best["val_loss"]), format_percent(best["val_accuracy"])
+        lines.append(f"  best val loss {loss}, accuracy {accuracy}, at epoch {best['epoch']}")
+    if (ahead := job["queue"]["jobs_ahead"]) is not None:
+        lines.append(f"  {ahead} jobs are ahead of it")
+    if shortfall := job["queue"]["shortfall"]:
+        lines.append(f"  waits: {shortfall}")
+    if error := job["error"]:
+        lines.append(f"  {error['origin']} error: {error['detail']}")
+    lines += [f"  warning: {warning}" for warning in job["warnings"]]
+    if job["labels"]:
+        lines.append("  " + " ".join(f"{key}={value}" for key, value in job["labels"].items()))
+    if job["parent"]:
+        lines.append(f"  forked from {job['parent']}")
+    return "\n".join(lines)
+
+
+def format_queued_job(job: Json) -> str:
+    """A job and the command that watches it."""
+    return f"{format_job(job)}\nWatch it: rightfit watch {job['id']}"
+
+
+def format_diagnosis(job_id: str, diagnosis: Json) -> str:
+    """The verdict with its evidence, the notes, and all advice with the commands that try it."""
+    evidence = [f"  {each['meaning']}: {each['value']:.4g}" for each in diagnosis["evidence"]]
+    notes = [f"also {str(note['verdict']).replace('_', ' ')}: {note['summary']}" for note in diagnosis["notes"]]
+    advice = [line for each in diagnosis["advice"] for line in _advice_lines(job_id, each)]
+    return "\n".join([_verdict_line(diagnosis), *evidence, *notes, *advice])
+
+
+def format_verdict(job_id: str, diagnosis: Json) -> str:
+    """The verdict and the first advice."""
+    advice = [line for each in diagnosis["advice"][:1] for line in _advice_lines(job_id, each)]
+    return "\n".join([_verdict_line(diagnosis), *advice])
+
+
+def format_epoch(epoch: Json) -> str:
+    """An epoch in one line."""
+    train, val = (format_number(epoch[name]) or epoch["flag"] for name in ("train_loss", "val_loss"))
+    accuracy = format_percent(epoch["val_accuracy"])
+    best = ", the best so far" if epoch["improved"] else ""
+    return f"epoch {epoch['epoch']}: train loss {train}, val loss {val}, val accuracy {accuracy}{best}"
+
+
+def _verdict_line(diagnosis: Json) -> str:
+    verdict = str(diagnosis["verdict"]).replace("_", " ")
+    return f"{verdict} ({diagnosis['confidence']:.0%}): {diagnosis['summary']}"
+
+
+def _advice_lines(job_id: str, advice: Json) -> list[str]:
+    lines = [f"{advice['title']}. {advice['reason']} Expected: {advice['expected']}."]
+    if advice["patch"]:
+        lines += [f"  {json.dumps(advice['patch'])}", f"  rightfit fork {job_id} {advice['id']}"]
+    return lines

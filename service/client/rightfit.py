@@ -1,0 +1,273 @@
+"""The client: submit a job, watch it, diagnose it, fork it, download its files.
+
+Every GET is safe to repeat, and so is a POST with an Idempotency-Key, which `submit` and `fork` send. Such requests are
+repeated after growing pauses, or after the pause that the service asks for. Any other request is sent once.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from time import monotonic, sleep
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+import httpx
+
+from service.client.download import artifact, check_target, download
+from service.client.sse import EventReader
+from service.client.transport import TIMEOUT, TRIES, WAIT_SECONDS, Transport, document
+from service.client.types import Event, History, Json, Progress
+from service.client.upload import archive
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+PAUSE_SECONDS = 1.0  # between two polls that the service answers at once
+PAGE = 100  # the largest page of a list
+EVENTS_PAGE = 1000  # the largest page of events
+MAX_LINES = 10_000  # the longest log of a job that the service keeps
+
+
+class Rightfit:
+    """The client of one service, to be closed after use: `with Rightfit(url) as client`.
+
+    Its methods raise ApiError if the service refuses a request, httpx.TransportError if the service cannot be reached,
+    and NotRightfit if another server answers.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        tries: int = TRIES,
+        timeout: float = TIMEOUT,
+        retrying: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """`url` defaults to RIGHTFIT_URL, then to port 8000 of this machine; `api_key` to RIGHTFIT_API_KEY.
+
+        `tries` is the maximum number of tries of a request that is safe to repeat. `timeout` is the longest time
+        without a byte, in seconds. `retrying` is called with the number of each try that did not reach the service,
+        before the next try. Raises UnusableKey, a ValueError, for a key that no header can carry.
+        """
+        self.url = url or os.environ.get("RIGHTFIT_URL") or DEFAULT_URL
+        self._transport = Transport(
+            self.url,
+            api_key or os.environ.get("RIGHTFIT_API_KEY"),
+            tries=tries,
+            timeout=timeout,
+            retrying=retrying,
+        )
+
+    def __enter__(self) -> "Rightfit":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def submit(self, spec: Json, key: str | None = None) -> Json:
+        """Queue a job; returns it with its id and its effective spec.
+
+        `key` is an Idempotency-Key of visible ASCII characters: the same request with the same key returns the same
+        job, also when another program sends it or on another day.
+        """
+        return self._transport.json("POST", "/v1/jobs", json=spec, headers=_idempotency(key))
+
+    def plan(self, spec: Json) -> Json:
+        """Validate a spec without queueing a job. Returns `spec`, `parameters`, `memory` and `warnings`."""
+        return self._transport.json("POST", "/v1/jobs", json=spec, params={"validate_only": True})
+
+    def job(self, job_id: str) -> Json:
+        """The job as it is now."""
+        return self._transport.json("GET", _job(job_id))
+
+    def jobs(self, status: Sequence[str] = (), label: Sequence[str] = (), limit: int = 20) -> list[Json]:
+        """Jobs, newest first: with any of these statuses and with all of these labels (`key=value`)."""
+        return self._pages("/v1/jobs", limit, {"status": list(status), "label": list(label)})
+
+    def changes(self, job_id: str) -> Iterator[Json]:
+        """The job now, and again after each change, until it has ended."""
+        job: Json | None = None
+        headers: dict[str, str] = {}
+        while job is None or not job["is_terminal"]:
+            started = monotonic()
+            params = {"wait": WAIT_SECONDS if job else 0}
+            response = self._transport.call("GET", _job(job_id), params=params, headers=headers)
+            if response.status_code == httpx.codes.OK:
+                job, headers = document(response), {"If-None-Match": response.headers["etag"]}
+                yield job
+            elif monotonic() - started < PAUSE_SECONDS:  # unchanged, at once: the service has no room for a long poll
+                sleep(PAUSE_SECONDS)
+
+    def wait(self, job_id: str) -> Json:
+        """Wait until the job has ended, and return it."""
+        return list(self.changes(job_id))[-1]
+
+    def cancel(self, job_id: str) -> Json:
+        """Cancel a job. A running job stops at the next batch."""
+        return self._transport.json("POST", _job(job_id, "cancel"))
+
+    def pause(self, job_id: str) -> Json:
+        """Pause a job. A running job saves a checkpoint at the next batch and stops."""
+        return self._transport.json("POST", _job(job_id, "pause"))
+
+    def resume(self, job_id: str, gpus: int | None = None) -> Json:
+        """Queue a paused job again. `gpus` is its new number of GPUs; None keeps the number."""
+        return self._transport.json("POST", _job(job_id, "resume"), params={} if gpus is None else {"gpus": gpus})
+
+    def retry(self, job_id: str, gpus: int | None = None) -> Json:
+        """Queue a failed job again. `gpus` is its new number of GPUs; None keeps the number."""
+        return self._transport.json("POST", _job(job_id, "retry"), params={} if gpus is None else {"gpus": gpus})
+
+    def delete(self, job_id: str) -> None:
+        """Delete an ended job and its files."""
+        self._transport.call("DELETE", _job(job_id))
+
+    def predict(self, job_id: str, pictures: Sequence[Path]) -> list[Json]:
+        """Classify image files with the job's best model: `name`, `label`, `probability`, `probabilities` of each."""
+        form = [("file", (path.name, path.read_bytes())) for path in pictures]
+        predictions: list[Json] = self._transport.json("POST", _job(job_id, "predict"), files=form)["data"]
+        return predictions
+
+    def history(self, job_id: str, after_epoch: int = 0) -> History:
+        """The epochs of a job after `after_epoch`."""
+        return History(self._transport.json("GET", _job(job_id, "history"), params={"after_epoch": after_epoch}))
+
+    def events(self, job_id: str, after: int = 0) -> list[Event]:
+        """The events of a job up to now, after the event with the id `after`."""
+        events: list[Event] = []
+        while True:
+            params = {"after": after, "limit": EVENTS_PAGE}
+            page = self._transport.json("GET", _job(job_id, "events"), params=params)
+            events += [Event(str(e["id"]), e["type"], {"at": e["at"], **e["data"]}) for e in page["data"]]
+            if not page["has_more"]:
+                return events
+            after = page["data"][-1]["id"]
+
+    def stream(self, job_id: str, after: str = "") -> Iterator[Event]:
+        """The events of a job, from the first or after the event with the id `after`, live until the job has ended.
+
+        If the connection breaks off, the stream continues where it was: each event comes exactly once.
+        """
+        reader = EventReader(after)
+        while True:
+            response = self._transport.repeat(lambda: self._transport.open(_job(job_id, "events"), reader.headers))
+            try:
+                for event in reader.read(response):
+                    if event.type == "end":
+                        return
+                    yield event
+            except httpx.TransportError:
+                pass  # the connection broke off; connect again, as after a stream that ends early
+            finally:
+                response.close()
+            sleep(reader.retry_seconds)
+
+    def log(self, job_id: str, tail: int = 200) -> list[Json]:
+        """The last lines of the job's log, in order: `id`, `attempt`, `at`, `level`, `message` of each."""
+        lines: list[Json] = self._transport.json("GET", _job(job_id, "logs"), params={"tail": tail})["data"]
+        return lines
+
+    def follow_log(self, job_id: str, tail: int = 200) -> Iterator[Json]:
+        """The last lines of the job's log, then each new line until the job has ended."""
+        after = 0
+        while True:
+            page = self._transport.json("GET", _job(job_id, "logs"), params={"tail": tail, "after": after})
+            yield from page["data"]
+            if page["is_terminal"]:
+                return
+            after, tail = page["data"][-1]["id"] if page["data"] else after, MAX_LINES
+            sleep(PAUSE_SECONDS)
+
+    def diagnose(self, job_id: str) -> Json:
+        """The diagnosis of the losses: `verdict`, `summary`, `evidence`, `advice`. It also works during training."""
+        return self._transport.json("GET", _job(job_id, "diagnosis"))
+
+    def fork(
+        self, job_id: str, advice: str | None = None, patch: Sequence[Json] | None = None, key: str | None = None
+    ) -> Json:
+        """Queue a job with this job's spec, changed by the id of an advice or by a JSON Patch (RFC 6902)."""
+        change = {"advice": advice} if patch is None else {"patch": list(patch)}
+        return self._transport.json("POST", _job(job_id, "fork"), json=change, headers=_idempotency(key))
+
+    def compare(self, job_ids: Sequence[str]) -> Json:
+        """Compare two to eight jobs with the first of them: differences of their specs and of their results."""
+        return self._transport.json("GET", "/v1/compare", params={"jobs": ",".join(job_ids)})
+
+    def artifacts(self, job_id: str) -> list[Json]:
+        """The files of a job: `name`, `bytes`, `sha256` of each."""
+        manifest: list[Json] = self._transport.json("GET", _job(job_id, "artifacts"))["data"]
+        return manifest
+
+    def download(self, job_id: str, name: str, target: Path, progress: Progress | None = None) -> str:
+        """Download a file of a job to `target`; returns its SHA-256.
+
+        The download is written to TARGET.part, which a later call continues, and is renamed when it is complete.
+        Raises Damaged, a ValueError, if its digest differs from the manifest, and FileExistsError if TARGET or
+        TARGET.part is not a regular file.
+        """
+        check_target(target)
+        source = artifact(_job(job_id, "artifacts", name), name, self.artifacts(job_id))
+        return download(self._transport, source, target, progress)
+
+    def upload(self, path: Path, name: str | None = None, progress: Progress | None = None) -> Json:
+        """Upload a data set: a folder with one folder per class, or a zip, tar, tar.gz or npz file.
+
+        It is sent once; an incomplete upload leaves nothing on the service. The service reads the images after the
+        upload: see `dataset_ready`.
+        """
+        with archive(path) as source:
+            headers = {"Content-Type": source.media_type, "Content-Length": str(source.size)}
+            params = {"name": name or source.name}
+            blocks = source.blocks(progress)
+            return self._transport.json("POST", "/v1/datasets", params=params, headers=headers, content=blocks)
+
+    def dataset(self, dataset_id: str) -> Json:
+        """The data set as it is now."""
+        return self._transport.json("GET", _dataset(dataset_id))
+
+    def delete_dataset(self, dataset_id: str) -> None:
+        """Delete a data set. The service refuses it while a queued, running or paused job uses it."""
+        self._transport.call("DELETE", _dataset(dataset_id))
+
+    def datasets(self, limit: int = PAGE) -> list[Json]:
+        """Your data sets, newest first, then the built-in ones."""
+        return self._pages("/v1/datasets", limit, {})
+
+    def dataset_ready(self, dataset_id: str) -> Json:
+        """Wait until the service has read the images, and return the data set: its `status` is ready or failed."""
+        pause = 0.1
+        while (dataset := self.dataset(dataset_id))["status"] == "processing":
+            sleep(pause)
+            pause = min(2 * pause, PAUSE_SECONDS)
+        return dataset
+
+    def _pages(self, path: str, limit: int, params: Mapping[str, Any]) -> list[Json]:
+        entries: list[Json] = []
+        cursor: Json = {}
+        while True:
+            size = min(limit - len(entries), PAGE)
+            page = self._transport.json("GET", path, params={**params, "limit": size, **cursor})
+            entries += page["data"]
+            if not page["has_more"] or len(entries) >= limit:
+                return entries
+            cursor = {"after": page["next_cursor"]}
+
+
+def _idempotency(key: str | None) -> dict[str, str]:
+    """The header that makes a POST safe to repeat."""
+    return {"Idempotency-Key": key or uuid4().hex}
+
+
+def _job(job_id: str, *rest: str) -> str:
+    return "/".join(["/v1/jobs", *(quote(part, safe="") for part in (job_id, *rest))])
+
+
+def _dataset(dataset_id: str) -> str:
+    return f"/v1/datasets/{quote(dataset_id, safe='')}"

@@ -1,0 +1,30 @@
+"""Helpers for the tests of the command line."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from click.testing import Result
+
+from service.core.sql.jobs.store import Lease
+from tests.service.api.test_api import claim, epoch, finish
+from tests.service.live import Live
+
+Command = Callable[..., Result]
+
+
+def document(result: Result) -> Any:
+    """The JSON document on stdout."""
+    return json.loads(result.stdout)
+
+
+def train_next_job(live: Live, tmp_path: Path, losses: tuple[float, ...] = (0.9, 0.5, 0.6)) -> Lease:
+    """Run the next job to success, with epochs of these validation losses."""
+    lease = claim(live.parts)
+    best = float("inf")
+    for number, loss in enumerate(losses, 1):
+        live.parts.store.append(lease, [epoch(number, loss, improved=loss < best)])
+        best = min(best, loss)
+    finish(live.parts, lease, tmp_path)
+    return lease
