@@ -117,7 +117,7 @@ def create_app(settings: Settings) -> Flask:
 
 def _parts(settings: Settings) -> Services:
     database = Database(settings.database_url, connections=min(settings.api_threads, MOST_CONNECTIONS))
-    wakeups = Wakeups(settings.redis_url)
+    wakeups = Wakeups(settings.broker_url)
     store = Store(database, wakeups.publish, settings.quotas)
     catalog = DatasetStore(database, wakeups.publish, settings.quotas)
     registry = new_registry()
@@ -132,13 +132,13 @@ def _parts(settings: Settings) -> Services:
         catalog=catalog,
         storage=storage,
         predictor=Predictor(storage),
-        submission=Submission(store, catalog, HintQueue(settings.redis_url), limits, allowed),
+        submission=Submission(store, catalog, HintQueue(settings.broker_url), limits, allowed),
         ablations=Ablations(database, wakeups.publish, settings.quotas),
         wakeups=wakeups,
         webhooks=webhooks,
         courier=WebhookSender(webhooks, allowed),
         keys=ApiKeys(database),
-        rates=RateLimit(settings.redis_url, settings.requests_per_minute),
+        rates=RateLimit(settings.broker_url, settings.requests_per_minute),
         registry=WorkerRegistry(database),
         watch=RequestLog(registry, Tracing("rightfit-api")),
         counters=counters,

@@ -7,7 +7,7 @@ import grimp
 
 OURS_IN_TRAINING = (
     "service.core.spec", "service.core.errors", "service.core.spec.early_stopping", "service.core.records.dataset",
-    "service.core.records.builtin_datasets",
+    "service.core.records.builtin_datasets", "service.core.files",
 )  # fmt: skip
 
 
@@ -31,7 +31,7 @@ def test_the_supervisor_process_stays_small() -> None:
     assert not {"flask", "marshmallow", "torch", "sklearn"} & modules_after("import workers.app")
 
 
-def test_training_knows_of_ours_only_the_spec_the_data_and_the_errors() -> None:
+def test_training_imports_only_pure_rooms_of_the_core() -> None:
     graph = grimp.build_graph("service", "workers")
     training = {module for module in graph.modules if module.startswith("workers.training")}
     assert "workers.training.loop" in training

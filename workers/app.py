@@ -40,7 +40,7 @@ class Host:
 
 
 settings = Settings.from_env()
-app = make_celery(settings.redis_url)
+app = make_celery(settings.broker_url)
 host = Host()
 tasks.register(app, host.run_next)
 

@@ -44,7 +44,7 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._database = Database(settings.database_url)
-        wakeups = Wakeups(settings.redis_url)
+        wakeups = Wakeups(settings.broker_url)
         self._store = store = Store(self._database, wakeups.publish, settings.quotas)
         catalog = DatasetStore(self._database, wakeups.publish, settings.quotas)
         self.meters = WorkerMetrics()
@@ -55,7 +55,7 @@ class Worker:
         storage = self.meters.common.watched(open_storage(settings.storage_url))
         self._registry = WorkerRegistry(self._database)
         lost = partial(self.meters.common.lost, REAPER)
-        self._dispatcher = Dispatcher(settings, store, self._registry, HintQueue(settings.redis_url), lost)
+        self._dispatcher = Dispatcher(settings, store, self._registry, HintQueue(settings.broker_url), lost)
         sweep(settings.home / "scratch")
         context, self._warmth = forkserver.start()
         shelf = DatasetCache(settings.home / "datasets", catalog, storage, settings.cache_bytes)

@@ -1,11 +1,17 @@
-"""Settings: one frozen record, read from environment variables with the prefix RIGHTFIT_."""
+"""Settings: one frozen record, read from environment variables with the prefix RIGHTFIT_.
+
+Each field of `Settings` is the one declaration of a setting: its name, type, default, allowed values, unit and meaning.
+This module reads the environment itself, in some 60 lines. environs and pydantic-settings would load marshmallow or
+pydantic into every process, trainers included, and report neither all faults at once nor the allowed range of each.
+"""
 
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from service.core.errors import SettingsError
 from service.core.records.job import Retries
@@ -13,116 +19,174 @@ from service.core.records.quotas import Quotas
 from service.core.telemetry.logging_setup import FORMATS, LEVELS
 from service.core.webhooks.addresses import networks
 
+PREFIX = "RIGHTFIT_"
+CHECK = "check"  # the key of a field's Check in its metadata
+DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 REDIS_URL = re.compile(r"rediss?://([^/?#@]*@)?([^/?#@:\[\]]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?(/\d*)?")
+BOOLEANS = {"no": False, "yes": True}
 
-Number = TypeVar("Number", int, float)
+
+def _variable(name: str) -> str:
+    return PREFIX + name.upper()
+
+
+def _in_range(kind: Callable[[str], float], low: float, high: float, text: str) -> float:
+    try:
+        value = kind(text)
+    except ValueError:
+        raise ValueError from None
+    if not low <= value <= high:
+        raise ValueError
+    return value
+
+
+def _one_of(values: Mapping[str, Any], text: str) -> Any:
+    if text not in values:
+        raise ValueError
+    return values[text]
+
+
+def _redis_url(text: str) -> str:
+    if not REDIS_URL.fullmatch(text):
+        raise ValueError
+    return text
+
+
+def _networks(text: str) -> str:
+    networks(text)
+    return text
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Where things are and how large they may grow. Times are in seconds."""
+class Check:
+    """How the text of a variable is read: `parse` raises ValueError for text that is not `allowed`."""
 
-    home: Path
-    database_url: str
-    storage_url: str
-    redis_url: str | None = None
-    host: str = "127.0.0.1"
-    port: int = 8000
-    auth: str = "none"
-    webhook_networks: str = ""
-    requests_per_minute: int | None = None
-    quota_queued_jobs: int | None = None
-    quota_running_jobs: int | None = None
-    quota_dataset_bytes: int | None = None
-    quota_stored_bytes: int | None = None
-    allow_no_auth: bool = False
-    threads: int = 1
-    resident_bytes: int | None = None
-    api_processes: int = 1
-    api_threads: int = 160
-    metrics: str = "open"
-    metrics_host: str = "127.0.0.1"
-    metrics_port: int | None = None
-    log_format: str = "console"
-    log_level: str = "info"
-    max_body_bytes: int = 1 << 20
-    max_upload_bytes: int = 10 << 30
-    max_dataset_bytes: int = 50 << 30
-    read_seconds: int = 3600
-    cache_bytes: int = 50 << 30
-    max_parameters: int = 200_000_000
-    max_memory_bytes: int = 64 << 30
-    lease_seconds: float = 60.0
-    heartbeat_seconds: float = 10.0
-    hint_seconds: float = 60.0
-    dispatch_seconds: float = 3.0
-    stop_seconds: float = 30.0
-    attempts: int = 3
-    backoff_seconds: float = 5.0
-    stall_seconds: float = 600.0
-    checkpoint_seconds: float = 10.0
-    keep_checkpoints_days: float | None = None
-    keep_jobs_days: float | None = None
-    keep_datasets_days: float | None = None
-    keep_orphans_days: float | None = None
+    parse: Callable[[str], Any]
+    allowed: str
+    is_secret: bool = False  # an error message does not repeat the value
+
+    def fault(self, name: str, text: str, reason: str) -> str:
+        """The error message for a value that `parse` refused."""
+        value = "has a value that is not allowed" if self.is_secret else f"is {text!r}"
+        return f"{_variable(name)} {value}; allowed: {self.allowed}{f': {reason}' if reason else ''}"
+
+
+def text() -> dict[str, Check]:
+    return {CHECK: Check(str, "any text")}
+
+
+def whole(low: int, high: int) -> dict[str, Check]:
+    return {CHECK: Check(partial(_in_range, int, low, high), f"a whole number from {low} to {high}")}
+
+
+def number(low: float, high: float) -> dict[str, Check]:
+    return {CHECK: Check(partial(_in_range, float, low, high), f"a number from {low} to {high}")}
+
+
+def choice(*allowed: str) -> dict[str, Check]:
+    return {CHECK: Check(partial(_one_of, {word: word for word in allowed}), ", ".join(allowed))}
+
+
+def yes_or_no() -> dict[str, Check]:
+    return {CHECK: Check(partial(_one_of, BOOLEANS), ", ".join(BOOLEANS))}
+
+
+def redis_address() -> dict[str, Check]:
+    return {CHECK: Check(_redis_url, "redis[s]://[USER:PASSWORD@]HOST[:PORT][/N]", is_secret=True)}
+
+
+def network_list() -> dict[str, Check]:
+    return {CHECK: Check(_networks, "networks as 10.0.0.0/8, ::1")}
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Where things are and how large they may grow."""
+
+    home: Path = field(metadata=text())  # folder of the local database, storage and logs; "var" unless set
+    database_url: str = field(metadata=text())  # sqlite:///FILE or postgresql://…; a file in `home` unless set
+    storage_url: str = field(metadata=text())  # a folder or s3://BUCKET/PREFIX; a folder in `home` unless set
+    redis_url: str | None = field(default=None, metadata=redis_address())  # None: make serve starts a broker
+
+    host: str = field(default="127.0.0.1", metadata=text())  # address that the API listens on
+    port: int = field(default=8000, metadata=whole(0, 65535))  # of the API; 0: any free one
+    api_processes: int = field(default=1, metadata=whole(1, 64))
+    api_threads: int = field(default=160, metadata=whole(40, 1024))  # of each API process; a waiting request holds one
+    auth: str = field(default="none", metadata=choice("none", "keys"))
+    allow_no_auth: bool = field(default=False, metadata=yes_or_no())  # serve beyond loopback without keys
+    requests_per_minute: int | None = field(default=None, metadata=whole(1, 1_000_000))  # of each key
+    max_body_bytes: int = field(default=1 << 20, metadata=whole(1024, 1 << 40))  # of a request other than an upload
+    webhook_networks: str = field(default="", metadata=network_list())  # private networks that webhooks may call
+
+    quota_queued_jobs: int | None = field(default=None, metadata=whole(1, 1 << 50))  # quotas are per tenant
+    quota_running_jobs: int | None = field(default=None, metadata=whole(1, 1 << 50))
+    quota_dataset_bytes: int | None = field(default=None, metadata=whole(1, 1 << 60))
+    quota_stored_bytes: int | None = field(default=None, metadata=whole(1, 1 << 60))
+
+    metrics: str = field(default="open", metadata=choice("open", "keys"))  # keys: /metrics of the API needs a key
+    metrics_host: str = field(default="127.0.0.1", metadata=text())  # address of a worker's /metrics and /livez
+    metrics_port: int | None = field(default=None, metadata=whole(1, 65535))  # None: a worker serves neither
+    log_format: str = field(default="console", metadata=choice(*FORMATS))
+    log_level: str = field(default="info", metadata=choice(*LEVELS))
+
+    max_upload_bytes: int = field(default=10 << 30, metadata=whole(1024, 1 << 50))  # of a data set as sent
+    max_dataset_bytes: int = field(default=50 << 30, metadata=whole(1024, 1 << 50))  # of a data set once decoded
+    read_seconds: int = field(default=3600, metadata=whole(1, 86400))  # the longest that reading a data set may take
+    cache_bytes: int = field(default=50 << 30, metadata=whole(0, 1 << 50))  # unused data sets that a worker keeps
+    max_parameters: int = field(default=200_000_000, metadata=whole(1, 1 << 40))  # of a model
+    max_memory_bytes: int = field(default=64 << 30, metadata=whole(1 << 20, 1 << 50))  # that a job's plan may need
+
+    threads: int = field(default_factory=_cores, metadata=whole(1, 1024))  # that one trainer uses; all cores unless set
+    resident_bytes: int | None = field(default=None, metadata=whole(0, 1 << 50))  # images kept on the device
+    lease_seconds: float = field(default=60.0, metadata=number(1, 3600))  # a worker silent for longer loses its job
+    heartbeat_seconds: float = field(default=10.0, metadata=number(0.1, 600))  # between two signs of life
+    hint_seconds: float = field(default=60.0, metadata=number(0.1, 3600))  # until a hint is sent again
+    dispatch_seconds: float = field(default=3.0, metadata=number(0.1, 600))  # between two looks at the queue
+    stop_seconds: float = field(default=30.0, metadata=number(0, 3600))  # a trainer has to stop before it is killed
+    attempts: int = field(default=3, metadata=whole(1, 100))  # lost attempts after which a job has failed
+    backoff_seconds: float = field(default=5.0, metadata=number(0, 3600))  # after the first lost attempt, then doubled
+    stall_seconds: float = field(default=600.0, metadata=number(1, 86400))  # without a batch, until a trainer is ended
+    checkpoint_seconds: float = field(default=10.0, metadata=number(0, 86400))  # between two checkpoints
+
+    keep_checkpoints_days: float | None = field(default=None, metadata=number(0.01, 36500))  # None: for ever
+    keep_jobs_days: float | None = field(default=None, metadata=number(0.01, 36500))
+    keep_datasets_days: float | None = field(default=None, metadata=number(0.01, 36500))
+    keep_orphans_days: float | None = field(default=None, metadata=number(1, 36500))
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
-        """Read the environment; raises SettingsError that names every variable at fault and what is allowed."""
-        home = Path(env.get("RIGHTFIT_HOME") or "var").resolve()
-        reader = _Reader(env)
-        settings = cls(
-            home=home,
-            database_url=env.get("RIGHTFIT_DATABASE_URL") or f"sqlite:///{home / 'rightfit.db'}",
-            storage_url=env.get("RIGHTFIT_STORAGE_URL") or str(home / "storage"),
-            redis_url=reader.redis_url(),
-            host=env.get("RIGHTFIT_HOST") or "127.0.0.1",
-            port=reader.integer("PORT", 8000, 0, 65535),
-            auth=reader.choice("AUTH", ("none", "keys")),
-            webhook_networks=reader.networks("WEBHOOK_NETWORKS"),
-            requests_per_minute=reader.optional_integer("REQUESTS_PER_MINUTE", 1, 1_000_000),
-            quota_queued_jobs=reader.optional_integer("QUOTA_QUEUED_JOBS", 1, 1 << 50),
-            quota_running_jobs=reader.optional_integer("QUOTA_RUNNING_JOBS", 1, 1 << 50),
-            quota_dataset_bytes=reader.optional_integer("QUOTA_DATASET_BYTES", 1, 1 << 60),
-            quota_stored_bytes=reader.optional_integer("QUOTA_STORED_BYTES", 1, 1 << 60),
-            allow_no_auth=reader.choice("ALLOW_NO_AUTH", ("no", "yes")) == "yes",
-            threads=reader.integer("THREADS", len(os.sched_getaffinity(0)), 1, 1024),
-            resident_bytes=reader.optional_integer("RESIDENT_BYTES", 0, 1 << 50),
-            api_processes=reader.integer("API_PROCESSES", 1, 1, 64),
-            api_threads=reader.integer("API_THREADS", 160, 40, 1024),
-            metrics=reader.choice("METRICS", ("open", "keys")),
-            metrics_host=env.get("RIGHTFIT_METRICS_HOST") or "127.0.0.1",
-            metrics_port=reader.optional_integer("METRICS_PORT", 1, 65535),
-            log_format=reader.choice("LOG_FORMAT", FORMATS),
-            log_level=reader.choice("LOG_LEVEL", LEVELS),
-            max_body_bytes=reader.integer("MAX_BODY_BYTES", 1 << 20, 1024, 1 << 40),
-            max_upload_bytes=reader.integer("MAX_UPLOAD_BYTES", 10 << 30, 1024, 1 << 50),
-            max_dataset_bytes=reader.integer("MAX_DATASET_BYTES", 50 << 30, 1024, 1 << 50),
-            read_seconds=reader.integer("READ_SECONDS", 3600, 1, 86400),
-            cache_bytes=reader.integer("CACHE_BYTES", 50 << 30, 0, 1 << 50),
-            max_parameters=reader.integer("MAX_PARAMETERS", 200_000_000, 1, 1 << 40),
-            max_memory_bytes=reader.integer("MAX_MEMORY_BYTES", 64 << 30, 1 << 20, 1 << 50),
-            lease_seconds=reader.number("LEASE_SECONDS", 60, 1, 3600),
-            heartbeat_seconds=reader.number("HEARTBEAT_SECONDS", 10, 0.1, 600),
-            hint_seconds=reader.number("HINT_SECONDS", 60, 0.1, 3600),
-            dispatch_seconds=reader.number("DISPATCH_SECONDS", 3, 0.1, 600),
-            stop_seconds=reader.number("STOP_SECONDS", 30, 0, 3600),
-            attempts=reader.integer("ATTEMPTS", 3, 1, 100),
-            backoff_seconds=reader.number("BACKOFF_SECONDS", 5, 0, 3600),
-            stall_seconds=reader.number("STALL_SECONDS", 600, 1, 86400),
-            checkpoint_seconds=reader.number("CHECKPOINT_SECONDS", 10, 0, 86400),
-            keep_checkpoints_days=reader.optional_number("KEEP_CHECKPOINTS_DAYS", 0.01, 36500),
-            keep_jobs_days=reader.optional_number("KEEP_JOBS_DAYS", 0.01, 36500),
-            keep_datasets_days=reader.optional_number("KEEP_DATASETS_DAYS", 0.01, 36500),
-            keep_orphans_days=reader.optional_number("KEEP_ORPHANS_DAYS", 1, 36500),
-        )
-        if settings.heartbeat_seconds * 2 > settings.lease_seconds:
-            reader.faults.append("RIGHTFIT_HEARTBEAT_SECONDS must be at most half of RIGHTFIT_LEASE_SECONDS")
-        if settings.metrics == "keys" and settings.auth == "none":
-            reader.faults.append("RIGHTFIT_METRICS=keys needs RIGHTFIT_AUTH=keys: without that there are no keys")
-        if reader.faults:
-            raise SettingsError("; ".join(reader.faults))
+        """Read the environment; an empty variable counts as unset. Raises SettingsError with every fault."""
+        home = Path(env.get(_variable("home")) or "var").resolve()
+        values: dict[str, Any] = {"database_url": f"sqlite:///{home / 'rightfit.db'}", "storage_url": f"{home}/storage"}
+        faults = []
+        for setting in fields(cls):
+            check: Check = setting.metadata[CHECK]
+            if given := env.get(_variable(setting.name)):
+                try:
+                    values[setting.name] = check.parse(given)
+                except ValueError as error:
+                    faults.append(check.fault(setting.name, given, str(error)))
+        settings = cls(**values | {"home": home})
+        if faults := [*faults, *settings._contradictions()]:
+            raise SettingsError("; ".join(faults))
         return settings
+
+    def _contradictions(self) -> list[str]:
+        faults = []
+        if self.heartbeat_seconds * 2 > self.lease_seconds:
+            faults.append("RIGHTFIT_HEARTBEAT_SECONDS must be at most half of RIGHTFIT_LEASE_SECONDS")
+        if self.metrics == "keys" and self.auth == "none":
+            faults.append("RIGHTFIT_METRICS=keys needs RIGHTFIT_AUTH=keys: there are no keys without it")
+        return faults
+
+    @property
+    def broker_url(self) -> str:
+        """The address of Redis: that of the setting, or else its usual port on this machine."""
+        return self.redis_url or DEFAULT_REDIS_URL
 
     @property
     def quotas(self) -> Quotas:
@@ -132,75 +196,19 @@ class Settings:
 
     @property
     def removes_anything(self) -> bool:
-        """Whether anything is not kept for ever."""
-        kept = (self.keep_checkpoints_days, self.keep_jobs_days, self.keep_datasets_days, self.keep_orphans_days)
-        return any(days is not None for days in kept)
+        """Whether any kind of data is deleted after some time."""
+        days = (self.keep_checkpoints_days, self.keep_jobs_days, self.keep_datasets_days, self.keep_orphans_days)
+        return any(limit is not None for limit in days)
 
     @property
     def retries(self) -> Retries:
         return Retries(self.attempts, self.backoff_seconds)
 
     def to_env(self) -> dict[str, str]:
-        """The variables that make a child process read these very settings."""
-        values = {
-            name: "yes" if value is True else "no" if value is False else str(value)
+        """The variables from which a child process reads the same settings."""
+        words = {value: word for word, value in BOOLEANS.items()}
+        return {
+            _variable(name): words[value] if isinstance(value, bool) else str(value)
             for name, value in vars(self).items()
             if value is not None
         }
-        return {f"RIGHTFIT_{name.upper()}": value for name, value in values.items()}
-
-
-class _Reader:
-    """Reads one variable after another; of those at fault, `faults` tells, and the default stands in."""
-
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self._env = env
-        self.faults: list[str] = []
-
-    def number(self, name: str, default: float, low: float, high: float) -> float:
-        return self._parsed(float, "a number", name, default, low, high)
-
-    def integer(self, name: str, default: int, low: int, high: int) -> int:
-        return self._parsed(int, "a whole number", name, default, low, high)
-
-    def optional_integer(self, name: str, low: int, high: int) -> int | None:
-        return self.integer(name, low, low, high) if self._env.get(f"RIGHTFIT_{name}") else None
-
-    def optional_number(self, name: str, low: float, high: float) -> float | None:
-        return self.number(name, low, low, high) if self._env.get(f"RIGHTFIT_{name}") else None
-
-    def networks(self, name: str) -> str:
-        text = self._env.get(f"RIGHTFIT_{name}") or ""
-        try:
-            networks(text)
-        except ValueError as error:
-            self.faults.append(f"RIGHTFIT_{name} is {text!r}; allowed: networks as 10.0.0.0/8, ::1: {error}")
-        return text
-
-    def redis_url(self) -> str | None:
-        text = self._env.get("RIGHTFIT_REDIS_URL") or None
-        if text is None or REDIS_URL.fullmatch(text):
-            return text
-        self.faults.append(
-            "RIGHTFIT_REDIS_URL is not an address of Redis; allowed: redis[s]://[USER:PASSWORD@]HOST[:PORT][/N]"
-        )
-        return None
-
-    def _parsed(
-        self, kind: Callable[[str], Number], words: str, name: str, default: Number, low: Number, high: Number
-    ) -> Number:
-        text = self._env.get(f"RIGHTFIT_{name}") or str(default)
-        try:
-            value = kind(text)
-            if low <= value <= high:
-                return value
-        except ValueError:
-            pass
-        self.faults.append(f"RIGHTFIT_{name} is {text!r}; allowed: {words} from {low} to {high}")
-        return default
-
-    def choice(self, name: str, allowed: tuple[str, ...]) -> str:
-        text = self._env.get(f"RIGHTFIT_{name}") or allowed[0]
-        if text not in allowed:
-            self.faults.append(f"RIGHTFIT_{name} is {text!r}; allowed: {', '.join(allowed)}")
-        return text

@@ -24,10 +24,10 @@ log = logging.getLogger(__name__)
 class RateLimit:
     """Counts requests; `per_minute` None counts nothing."""
 
-    def __init__(self, redis_url: str | None, per_minute: int | None) -> None:
+    def __init__(self, redis_url: str, per_minute: int | None) -> None:
         self._limit: RateLimitItem | None = RateLimitItemPerMinute(per_minute) if per_minute else None
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
-        self._redis_url = redis_url or "redis://127.0.0.1:6379/0"
+        self._redis_url = redis_url
         self._shared: SlidingWindowCounterRateLimiter | None = None
         self._breaker = CircuitBreaker(BREAKER_SECONDS)
 

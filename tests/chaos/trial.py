@@ -110,7 +110,7 @@ def spec(number: int) -> Json:
 def actions(trial: Trial) -> dict[str, Callable[[], None]]:
     """Everything that is done to a deployment, by name."""
     deployment, pick = trial.deployment, trial.random.choice
-    hints = HintQueue(deployment.settings.redis_url)
+    hints = HintQueue(deployment.settings.broker_url)
 
     def a_trainer() -> None:
         if found := deployment.trainers():

@@ -190,7 +190,7 @@ def test_a_worker_whose_broker_connection_is_half_open_still_finds_its_work(tmp_
         )  # fmt: skip
         spec = JobSpec.from_dict({"dataset": {"id": "digits", "train_limit": 100}, "epochs": 1}).filled(1)
         try:
-            hints = HintQueue(settings.redis_url)
+            hints = HintQueue(settings.broker_url)
 
             def run_one() -> bool:
                 job, _ = store.submit("t", spec)

@@ -54,7 +54,7 @@ class Bench:
     def read(self, dataset_id: str, archive: Path) -> None:
         """Send a zip as a data set, and read it."""
         self.catalog.add("t", dataset_id, "a zip", "zip", self.storage.put(f"datasets/{dataset_id}/upload", archive))
-        wakeups = Wakeups(self.settings.redis_url)
+        wakeups = Wakeups(self.settings.broker_url)
         librarian = DatasetReader(self.settings, self.catalog, self.storage, self.shelf, wakeups, "worker")
         librarian.read_next(threading.Event())
 

@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 
 from service.core.sql.jobs.job_logs import KEPT, OUTPUT, LogLine
+from service.core.units import DAY
 
 LONGEST = 2_000  # characters of a message
 LEVELS = ("debug", "info", "warning", "error", "critical", OUTPUT)
-DAY = 86_400.0  # seconds; a line that claims to be of another day is not one of the log
 AT_ONCE = 1 << 20  # bytes of one reading
 
 
@@ -81,7 +81,7 @@ def _line(raw: bytes) -> LogLine:
         at, level, message = float(told["at"]), told["level"], str(told["message"])
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         at, level, message = time.time(), OUTPUT, text
-    is_ours = level in LEVELS and abs(at - time.time()) < DAY
+    is_ours = level in LEVELS and abs(at - time.time()) < DAY  # a line of another day is not one of the log
     return LogLine(at, level, _storable(message)) if is_ours else LogLine(time.time(), OUTPUT, _storable(text))
 
 

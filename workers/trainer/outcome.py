@@ -8,13 +8,14 @@ from typing import Any
 import torch
 
 from service.core.errors import Invalid, RightfitError, TrainingError
+from service.core.files import DISK_FULL
 from service.core.records.plan import GIB, UNLIMITED, plan
 from service.core.spec import JobSpec
 from workers.supervisor.forkserver import TrainerArgs
 from workers.trainer.train_job import contents_of
 from workers.training.loop import TrainingResult
 
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_ROOM = DISK_FULL | {errno.EFBIG}  # the last: over the largest size of a file
 
 Ending = tuple[str, dict[str, Any]]  # `ended` or `failed`, and how
 
@@ -42,7 +43,7 @@ def told(error: Exception, work: TrainerArgs) -> dict[str, str]:
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
         detail = f"{first_line} {_sizes(work)}"
         return failure("out_of_memory", "infrastructure", "out_of_memory", detail)
-    if any(isinstance(cause, OSError) and cause.errno in DISK_FULL for cause in _causes(error)):
+    if any(isinstance(cause, OSError) and cause.errno in NO_ROOM for cause in _causes(error)):
         return failure("internal_error", "infrastructure", "disk_full", f"the worker's disk is full: {first_line}")
     detail = f"{type(error).__name__}: {first_line}"
     return failure("internal_error", "infrastructure", RightfitError.code, detail)

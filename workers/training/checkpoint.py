@@ -1,13 +1,14 @@
 """Weights, checkpoints and other files of a run on disk: written whole or not at all."""
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor, nn
+
+from service.core.files import durable_file
 
 Weights = dict[str, Tensor]
 
@@ -37,15 +38,6 @@ def save_json(path: Path, data: Mapping[str, Any]) -> None:
 
 
 def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file atomically and durably: temporary name, flush, fsync, replace, fsync of the folder."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
+    """Write a file atomically and durably."""
+    with durable_file(path) as file:
         write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

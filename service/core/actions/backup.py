@@ -1,14 +1,12 @@
 """Backup and restore of a one-machine stack: its SQLite database and its storage, taken together while it runs.
 
-Files are written before their rows and never changed, so the database is copied first, as of one moment, and after it
-the files that it names. What was deleted or replaced in between is missing then: the database is copied again, which
-takes only what is new. So a backup names no file that it lacks, but for those that the storage itself has lost: these
-are listed in it.
+Files are written before their rows and never changed. So the database is copied first, as of one moment, and then the
+files that it names. If files were deleted or replaced in between, the database is copied again; that round copies only
+new files. A backup therefore lacks no file that it names, except those that the storage itself has lost: it lists them.
 """
 
 import fcntl
 import json
-import os
 import shutil
 import sqlite3
 import time
@@ -20,35 +18,35 @@ from pathlib import Path
 
 from service.core.actions.storage_owner import mark
 from service.core.errors import ObjectMissing, RightfitError, SettingsError
+from service.core.files import durable_file, move_durably
 from service.core.records.job import Retries
 from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
 from service.core.sql.stored_files import Named, forget, forget_checkpoints, named, owners
 from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import LocalStorage, Storage
-from service.core.storage.local import sync_folder
 from service.core.text import counted
 
-DATABASE, FILES, ABOUT = "rightfit.db", "storage", "backup.json"  # what is in the folder of a backup
-SUMS = "sums.json"  # the SHA-256 of each of its files by its key: what need not be copied again; it marks a backup
+DATABASE, FILES, ABOUT = "rightfit.db", "storage", "backup.json"  # in the folder of a backup
+SUMS = "sums.json"  # SHA-256 of each file by its key, so that it is not copied again; marks a folder as a backup
 KINDS = ("jobs", "datasets")  # the folders of a storage
-LOCK = ".lock"  # held by the one that writes it
-LAST = "last_backup.json"  # in the home: what was said of the newest one
-ROUNDS = 5  # in which the database is copied anew because files were replaced or deleted meanwhile
-NO_LIMIT = Retries(attempts=1_000_000, backoff_seconds=0.0)  # a restored job was not lost through any fault of its own
+LOCK = ".lock"  # held by the process that writes the backup
+LAST = "last_backup.json"  # in the home: a description of the newest backup
+ROUNDS = 5  # the most copies of the database, one more each time that files were deleted meanwhile
+NO_LIMIT = Retries(attempts=1_000_000, backoff_seconds=0.0)  # a restore is no failure of the jobs that ran
 
 Say = Callable[[str], None]
 
 
 class BackupError(RightfitError):
-    """A backup cannot be made, or is not one."""
+    """A backup cannot be made or restored."""
 
     code = "backup_error"
 
 
 @dataclass(frozen=True)
 class Backup:
-    """What a backup holds, made at `made_at` (unix seconds), and the keys of what it lacks of what it should hold."""
+    """A backup made at `made_at` (unix seconds). `lacking` has the keys of the files that the storage had lost."""
 
     made_at: float
     version: str
@@ -59,14 +57,15 @@ class Backup:
 
 
 def back_up(database: Database, storage: Storage, home: Path, folder: Path, say: Say) -> Backup:
-    """Make a backup in a folder that is new, empty, or that of a former backup, which is brought up to date: a former
-    one is whole until the new one is. Raises BackupError, SettingsError and StorageError.
+    """Make a backup in a folder that is new or empty, or bring the backup in it up to date.
+
+    A former backup stays whole until the new one is. Raises BackupError, SettingsError and StorageError.
     """
     file = _file_of(database)
     _refuse_strange(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)  # secrets that sign webhooks are in it
-    with _alone(folder):
+    folder.chmod(0o700)  # the database holds the secrets that sign webhooks
+    with _locked(folder):
         return _bring_up_to_date(database, file, storage, home, folder, say)
 
 
@@ -76,49 +75,42 @@ def _bring_up_to_date(database: Database, file: Path, storage: Storage, home: Pa
     sums = _sums(folder)
     _write(folder / SUMS, json.dumps(sums))
     partial = folder / f".{DATABASE}.partial"
-    for last_round in (number == ROUNDS - 1 for number in range(ROUNDS)):
+    for rounds_left in reversed(range(ROUNDS)):
         _snapshot(file, partial)
         copy = Database(f"sqlite:///{partial}")
         try:
-            wanted = named(copy)
-            lacking = [each for each in wanted if not _copied(storage, each, files, sums)]
-            if lacking and not last_round:
-                say(f"{counted(len(lacking), 'file')} went meanwhile, the database is copied again")
+            lacking = [each for each in named(copy) if not _is_copied(storage, each, files, sums)]
+            if lacking and rounds_left:
+                say(f"{counted(len(lacking), 'file')} disappeared during the copy, copying the database again")
                 continue
             forget_checkpoints(copy, _keys(lacking))
             forget(copy, {each.owner for each in lacking} - owners(database))
-            wanted = named(copy)
+            remaining = named(copy)
             schema = copy.revision()
         finally:
             copy.close()
         break
-    _make_durable(partial, folder / DATABASE)
-    lost = _keys(wanted) & _keys(lacking)
-    kept = {each.file.key: each.file for each in wanted if each.file.key not in lost}
+    move_durably(partial, folder / DATABASE)
+    lost = _keys(remaining) & _keys(lacking)
+    kept = {each.file.key: each.file for each in remaining if each.file.key not in lost}
     _write(folder / SUMS, json.dumps({key: file.sha256 for key, file in kept.items()}))
-    _drop_others(files, _keys(wanted))
+    _delete_others(files, _keys(remaining))
     size = sum(file.bytes for file in kept.values())
-    made = Backup(time.time(), metadata.version("rightfit"), schema, len(kept), size, tuple(sorted(lost)))
+    backup = Backup(time.time(), metadata.version("rightfit"), schema, len(kept), size, tuple(sorted(lost)))
     for path in (folder / ABOUT, home / LAST):
-        _write(path, json.dumps(asdict(made) | {"folder": str(folder)}, indent=2) + "\n")
-    return made
+        _write(path, json.dumps(asdict(backup) | {"folder": str(folder)}, indent=2) + "\n")
+    return backup
 
 
 def restore(database: Database, storage: Storage, folder: Path, say: Say) -> Backup:
-    """Bring a backup into a place that has no database yet, and a storage that has nothing of another's; the stack is
-    started afterwards. Jobs that ran go on from the checkpoints that the backup has. Raises BackupError, SettingsError
-    and StorageError.
+    """Restore a backup into a place without a database and a storage without files of other jobs or data sets.
 
-    The database comes last: a restore that was broken off is begun again.
+    The stack is started afterwards; jobs that ran continue from the checkpoints in the backup. The database is written
+    last, so that an interrupted restore can be repeated. Raises BackupError, SettingsError and StorageError.
     """
     file = _file_of(database)
-    _refuse_made(file)
-    try:
-        known = json.loads((folder / ABOUT).read_text())
-        lacking = {"lacking": tuple(known.get("lacking", ()))}
-        about = Backup(**{name: value for name, value in known.items() if name != "folder"} | lacking)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise BackupError(f"{folder} has no finished backup in it: {error}") from error
+    _refuse_existing(file)
+    backup = _description(folder)
     partial = file.with_name(f".{file.name}.partial")
     file.parent.mkdir(parents=True, exist_ok=True)
     _remove(partial)
@@ -127,46 +119,55 @@ def restore(database: Database, storage: Storage, folder: Path, say: Say) -> Bac
     try:
         copy.migrate()
         _refuse_used(storage, owners(copy))
-        for each in (each for each in named(copy) if each.file.key not in about.lacking):
+        for each in (each for each in named(copy) if each.file.key not in backup.lacking):
             stored = storage.put(each.file.key, LocalStorage(folder / FILES).path(each.file.key))
             if stored.sha256 != each.file.sha256:
-                raise BackupError(f"{each.file.key} is damaged in the backup: its SHA-256 is another")
+                raise BackupError(f"{each.file.key} in the backup is damaged: its SHA-256 is not {each.file.sha256}")
         store = Store(copy)
         while put_back := store.recover(NO_LIMIT):
-            say(f"{counted(len(put_back), 'job')} that ran will go on")
+            say(f"{counted(len(put_back), 'running job')} will continue")
         store.forget_hints()
         WorkerRegistry(copy).clear()
         mark(storage, copy)
     finally:
         copy.close()
-    _refuse_made(file)  # a stack may have been started here meanwhile
-    _make_durable(partial, file)
-    return about
+    _refuse_existing(file)  # a stack may have been started here meanwhile
+    move_durably(partial, file)
+    return backup
+
+
+def _description(folder: Path) -> Backup:
+    try:
+        known = json.loads((folder / ABOUT).read_text())
+        lacking = {"lacking": tuple(known.get("lacking", ()))}
+        return Backup(**{name: value for name, value in known.items() if name != "folder"} | lacking)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise BackupError(f"{folder} holds no finished backup: {error}") from error
 
 
 def _file_of(database: Database) -> Path:
     if not database.is_local or not database.engine.url.database:
         raise SettingsError(
-            "this is for the SQLite database of one machine; of PostgreSQL, pg_dump and pg_restore make and restore "
-            "backups: /docs/operations"
+            "this command backs up the SQLite database of one machine; use pg_dump and pg_restore for PostgreSQL: "
+            "/docs/operations"
         )
     return Path(database.engine.url.database).resolve()
 
 
-def _refuse_made(file: Path) -> None:
+def _refuse_existing(file: Path) -> None:
     if file.exists():
-        raise BackupError(f"{file} is there already; a backup is restored into a place without a database")
-    if left := [each for each in _of(file) if each.exists()]:  # SQLite would take their contents for the restored
-        raise BackupError(f"{', '.join(map(str, left))} is left of a database that is gone; move it away first")
+        raise BackupError(f"{file} exists already; restore into a place without a database")
+    if left := [path for path in _files_of(file) if path.exists()]:  # SQLite would apply them to the restored database
+        raise BackupError(f"{', '.join(map(str, left))} belongs to a database that is gone; move it away first")
 
 
 def _refuse_used(storage: Storage, known: frozenset[str]) -> None:
-    """A storage of other or newer jobs: their database and the restored one would write and sweep side by side."""
+    """Refuse a storage with other or newer jobs: two databases would write to it and delete each other's files."""
     for kind in KINDS:
-        if strange := next((name for name in storage.names(kind) if name not in known), None):
+        if unknown := next((name for name in storage.names(kind) if name not in known), None):
             raise BackupError(
-                f"the storage has {kind}/{strange}, which the backup does not know: it is in use; restore into one "
-                "that is empty (RIGHTFIT_STORAGE_URL)"
+                f"the storage is in use: it holds {kind}/{unknown}, which is not in the backup; restore into an empty "
+                "storage (RIGHTFIT_STORAGE_URL)"
             )
 
 
@@ -175,13 +176,13 @@ def _keys(files: Iterable[Named]) -> frozenset[str]:
 
 
 def _refuse_strange(folder: Path) -> None:
-    """A home looks much like a backup of it."""
+    """Refuse a folder with other content, such as a home, which looks much like a backup."""
     if folder.exists() and {path.name for path in folder.iterdir()} - {LOCK} and not (folder / SUMS).exists():
         raise BackupError(f"{folder} is neither empty nor a backup")
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     with (folder / LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -191,22 +192,21 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _sums(folder: Path) -> dict[str, str]:
-    """Nothing where they cannot be read: then everything is copied again."""
+    """The sums of the former backup; empty if they cannot be read, so that every file is copied again."""
     try:
-        found = json.loads((folder / SUMS).read_text())
+        sums = json.loads((folder / SUMS).read_text())
     except (FileNotFoundError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return sums if isinstance(sums, dict) else {}
 
 
 def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text)
-    _make_durable(partial, path)
+    with durable_file(path) as file:
+        file.write(text.encode())
 
 
 def _snapshot(file: Path, target: Path) -> None:
-    """One moment of a database that others go on writing to."""
+    """Copy a database as of one moment, while other processes write to it."""
     if not file.exists():
         raise BackupError(f"there is no database {file}")
     _remove(target)
@@ -219,18 +219,18 @@ def _snapshot(file: Path, target: Path) -> None:
 
 
 def _remove(database: Path) -> None:
-    """What a backup or a restore that was broken off has left."""
-    for path in _of(database):
+    """Remove a database that an interrupted backup or restore has left."""
+    for path in _files_of(database):
         path.unlink(missing_ok=True)
 
 
-def _of(database: Path) -> list[Path]:
-    """The files of a SQLite database."""
+def _files_of(database: Path) -> list[Path]:
+    """The database itself, its write-ahead log and its shared memory."""
     return [database.with_name(database.name + ending) for ending in ("", "-wal", "-shm")]
 
 
-def _copied(storage: Storage, each: Named, files: LocalStorage, sums: dict[str, str]) -> bool:
-    """Whether the backup has the file, now or already."""
+def _is_copied(storage: Storage, each: Named, files: LocalStorage, sums: dict[str, str]) -> bool:
+    """Copy a file unless the backup has it; False if the storage has lost it."""
     target = files.path(each.file.key)
     is_whole = target.is_file() and target.stat().st_size == each.file.bytes
     if is_whole and sums.get(each.file.key) == each.file.sha256:
@@ -241,21 +241,14 @@ def _copied(storage: Storage, each: Named, files: LocalStorage, sums: dict[str, 
         storage.get(each.file, partial)
     except ObjectMissing:
         return False
-    _make_durable(partial, target)
+    move_durably(partial, target)
     sums[each.file.key] = each.file.sha256
     return True
 
 
-def _drop_others(files: LocalStorage, kept: frozenset[str]) -> None:
-    """What a former backup had and this one does not name."""
+def _delete_others(files: LocalStorage, kept: frozenset[str]) -> None:
+    """Delete the files of a former backup that this one does not name."""
     for folder in KINDS:
-        for found in list(files.objects(folder)):
-            if found.key not in kept:
-                files.delete(found.key)
-
-
-def _make_durable(partial: Path, target: Path) -> None:
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(target)
-    sync_folder(target.parent)
+        for stored in list(files.objects(folder)):
+            if stored.key not in kept:
+                files.delete(stored.key)

@@ -58,10 +58,8 @@ def owns(database: Database, storage: Storage) -> bool:
     ours, theirs = id_of(database), owner_of(storage)
     if theirs is None:
         mark(storage, database)
-        log.info("the storage had no %s; now it is that of installation %s", MARK, ours)
+        log.info("marked the storage as that of installation %s: it had no %s", ours, MARK)
     elif theirs != ours:
-        log.warning(
-            "no files are removed as unknown: the storage belongs to installation %s (%s), this database is that of %s",
-            theirs, MARK, ours,
-        )  # fmt: skip
+        message = "orphaned files are not deleted: the storage belongs to installation %s (%s), the database to %s"
+        log.warning(message, theirs, MARK, ours)
     return theirs == ours

@@ -23,9 +23,9 @@ BREAKER_SECONDS = 2.0
 log = logging.getLogger(__name__)
 
 
-def make_celery(redis_url: str | None) -> Celery:
+def make_celery(redis_url: str) -> Celery:
     """A Celery app on that broker, for either side. Nothing is connected yet."""
-    app = Celery("rightfit", broker=redis_url or "redis://127.0.0.1:6379/0", set_as_current=False)
+    app = Celery("rightfit", broker=redis_url, set_as_current=False)
     app.conf.update(
         task_default_queue=QUEUE,
         task_ignore_result=True,
@@ -48,7 +48,7 @@ def make_celery(redis_url: str | None) -> Celery:
 class HintQueue:
     """Sends hints, best effort."""
 
-    def __init__(self, redis_url: str | None) -> None:
+    def __init__(self, redis_url: str) -> None:
         self._celery = make_celery(redis_url)
         self._celery.conf.broker_transport_options = SENDER_OPTIONS
         self._breaker = CircuitBreaker(BREAKER_SECONDS)

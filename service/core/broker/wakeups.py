@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 class Wakeups:
     """Publishes and awaits wake-ups, best effort: without Redis the waits become short sleeps."""
 
-    def __init__(self, redis_url: str | None) -> None:
+    def __init__(self, redis_url: str) -> None:
         self._client = redis.Redis.from_url(
-            redis_url or "redis://127.0.0.1:6379/0",
+            redis_url,
             socket_connect_timeout=1.0, socket_timeout=2.0, retry=Retry(NoBackoff(), 0),
         )  # fmt: skip
         self._breaker = CircuitBreaker(BREAKER_SECONDS)

@@ -3,12 +3,11 @@
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
-from service.core.actions.submit import Submission
 from service.core.diagnosis.cures import CURES
 from service.core.diagnosis.patches import Case
-from service.core.errors import Fault, Invalid, NotFound
+from service.core.errors import Fault, Invalid
 from service.core.records.dataset import Contents
 from service.core.records.plan import Plan
 from service.core.spec import JobSpec
@@ -47,11 +46,24 @@ class Design:
     jobs: tuple[tuple[Arm, Plan], ...]
 
 
+class JobPlanner(Protocol):
+    """Checks and plans the jobs of a tenant without storing anything."""
+
+    def faults(self, tenant: str, spec: JobSpec) -> tuple[Fault, ...]:
+        """Every fault that only the whole spec shows."""
+
+    def plan(self, tenant: str, spec: JobSpec) -> Plan:
+        """The plan of a job. Raises Invalid with every fault."""
+
+    def contents(self, tenant: str, dataset_id: str) -> Contents | None:
+        """What a data set holds, None where the tenant cannot train on it."""
+
+
 @dataclass(frozen=True)
 class Designer:
-    """Designs ablations. `read` makes a spec of plain data that nobody has checked; it raises Invalid."""
+    """Designs ablations. `read` makes a spec of unchecked plain data; it raises Invalid."""
 
-    submission: Submission
+    planner: JobPlanner
     read: Callable[[Any], JobSpec]
 
     def design(self, tenant: str, spec: JobSpec, factors: Sequence[Factor], seeds: int) -> Design:
@@ -59,9 +71,9 @@ class Designer:
 
         Raises Invalid with every fault of the spec and of the factors.
         """
-        of_base = self.submission.faults(tenant, spec)
+        of_base = self.planner.faults(tenant, spec)
         found = [replace(fault, pointer=f"/spec{fault.pointer}") for fault in of_base]
-        base, case = _Base(tenant, spec, of_base), Case(spec, self._contents(tenant, spec))
+        base, case = _Base(tenant, spec, of_base), Case(spec, self.planner.contents(tenant, spec.dataset.id))
         arms, specs = [Arm(BASE, [])], {BASE: spec}
         for index, factor in enumerate(factors):
             try:
@@ -81,14 +93,8 @@ class Designer:
         if found:
             raise Invalid(found)
         drawn = _seeds(spec.seed, seeds)
-        plans = ((arm, self.submission.plan(tenant, replace(specs[arm.name], seed=s))) for s in drawn for arm in arms)
+        plans = ((arm, self.planner.plan(tenant, replace(specs[arm.name], seed=s))) for s in drawn for arm in arms)
         return Design(spec, tuple(arms), drawn, tuple(plans))
-
-    def _contents(self, tenant: str, spec: JobSpec) -> Contents | None:
-        try:
-            return self.submission.catalog.get(tenant, spec.dataset.id).contents
-        except NotFound:
-            return None
 
     def _changed(self, base: "_Base", patch: Operations) -> JobSpec:
         """The base's spec after a patch. Raises Invalid where it cannot be run, or cannot be compared with the base."""
@@ -106,7 +112,7 @@ class Designer:
             if now != then:
                 detail = f"it changes {name}, which every arm shares with the base"
                 raise Invalid([Fault("", detail, f"a patch that leaves {name} alone")])
-        new = [fault for fault in self.submission.faults(base.tenant, spec) if fault not in base.faults]
+        new = [fault for fault in self.planner.faults(base.tenant, spec) if fault not in base.faults]
         if new:
             raise Invalid([_through(fault) for fault in new[:OF_ONE_FACTOR]])
         if not base.faults and self._split(base.tenant, spec) != self._split(base.tenant, base.spec):
@@ -115,7 +121,7 @@ class Designer:
         return spec
 
     def _split(self, tenant: str, spec: JobSpec) -> str | None:
-        return self.submission.plan(tenant, replace(spec, seed=0)).splits.validation
+        return self.planner.plan(tenant, replace(spec, seed=0)).splits.validation
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from service.core.records.dataset import DatasetStatus
 from service.core.records.job import TERMINAL, Status
 from service.core.sql.datasets import hidden
 from service.core.sql.engine import Database, artifacts, datasets, jobs, labels, now
+from service.core.units import DAY
 
-DAY = 86_400.0  # seconds
 AT_ONCE = 100  # rows of one look
 PIN = ("keep", "true")  # the label of a job that is kept for ever, and its data set with it
 

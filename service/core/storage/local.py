@@ -10,6 +10,7 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from service.core.errors import ObjectMissing, StorageError
+from service.core.files import durable_file
 from service.core.storage.objects import BLOCK, Artifact, Storage, Stored, described, parts_of
 
 
@@ -20,23 +21,15 @@ class LocalStorage(Storage):
         self.root = root
 
     def put(self, key: str, source: Path) -> Artifact:
-        """Copy a file in; atomic and durable: temporary name, flush, fsync, replace, fsync of the folder."""
+        """Copy a file in, atomically and durably."""
         target = self.path(key)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_name(f".{uuid4().hex}.partial")
             digest, size = hashlib.sha256(), 0
-            try:
-                with source.open("rb") as reader, partial.open("xb") as writer:
-                    while block := reader.read(BLOCK):
-                        digest.update(block)
-                        size += writer.write(block)
-                    writer.flush()
-                    os.fsync(writer.fileno())
-                partial.replace(target)
-            finally:
-                partial.unlink(missing_ok=True)
-            sync_folder(target.parent)
+            with source.open("rb") as reader, durable_file(target) as writer:
+                while block := reader.read(BLOCK):
+                    digest.update(block)
+                    size += writer.write(block)
         except OSError as error:
             raise StorageError(f"{key} could not be stored: {error.strerror}") from error
         return described(key, size, digest.hexdigest())
@@ -91,12 +84,3 @@ class LocalStorage(Storage):
     def path(self, key: str) -> Path:
         """Where the object of that key is, or would be. Raises StorageError for what is no key."""
         return self.root.joinpath(*parts_of(key))
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,7 +16,7 @@ from service.cli import checks, main, maintenance
 from service.core.actions.backup import LAST
 from service.core.settings import Settings
 from service.core.sql.engine import Database, now, workers
-from service.core.sql.expired import DAY
+from service.core.units import DAY
 from tests.ports import free_port
 from tests.servers import Postgresql
 from tests.service.cli.commands import document

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,26 @@ def test_defaults_need_nothing_but_a_folder(tmp_path: Path) -> None:
     assert settings.storage_url == f"{tmp_path}/storage"
     assert (settings.host, settings.port, settings.redis_url) == ("127.0.0.1", 8000, None)
     assert (settings.lease_seconds, settings.heartbeat_seconds) == (60, 10)
+
+
+def test_code_and_environment_have_the_same_defaults(tmp_path: Path) -> None:
+    from_env = Settings.from_env({"RIGHTFIT_HOME": str(tmp_path)})
+    in_code = Settings(
+        home=tmp_path, database_url=f"sqlite:///{tmp_path}/rightfit.db", storage_url=f"{tmp_path}/storage"
+    )
+    assert in_code == from_env
+    assert in_code.threads == len(os.sched_getaffinity(0))
+
+
+def test_without_an_address_redis_is_on_this_machine(tmp_path: Path) -> None:
+    assert Settings.from_env({"RIGHTFIT_HOME": str(tmp_path)}).broker_url == "redis://127.0.0.1:6379/0"
+    assert Settings.from_env({"RIGHTFIT_REDIS_URL": "redis://h:1/2"}).broker_url == "redis://h:1/2"
+
+
+def test_no_error_repeats_a_password() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env({"RIGHTFIT_REDIS_URL": "redis://user:hidden@h:port"})
+    assert "hidden" not in str(caught.value)
 
 
 def test_a_child_process_reads_the_very_same_settings(tmp_path: Path) -> None:
@@ -54,7 +75,7 @@ def test_a_bad_value_is_named_with_what_is_allowed(name: str, value: str, allowe
     assert f"RIGHTFIT_{name}" in str(caught.value)
 
 
-def test_all_that_is_wrong_is_told_at_once() -> None:
+def test_one_error_lists_every_fault() -> None:
     wrong = {"PORT": "many", "AUTH": "maybe", "REDIS_URL": "nonsense", "KEEP_JOBS_DAYS": "soon", "LEASE_SECONDS": "9"}
     with pytest.raises(SettingsError) as caught:
         Settings.from_env({f"RIGHTFIT_{name}": value for name, value in wrong.items()})
@@ -62,7 +83,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         assert f"RIGHTFIT_{name}" in str(caught.value)
 
 
-def test_what_is_kept_for_ever_and_what_is_not(tmp_path: Path) -> None:
+def test_days_of_retention_are_optional(tmp_path: Path) -> None:
     given = {"RIGHTFIT_HOME": str(tmp_path), "RIGHTFIT_KEEP_JOBS_DAYS": "0.5"}
     settings = Settings.from_env(given)
     assert (settings.keep_jobs_days, settings.keep_datasets_days) == (0.5, None)

@@ -30,7 +30,7 @@ def settings(everywhere: Settings) -> Settings:
 
 @pytest.fixture
 def wakeups(settings: Settings) -> Wakeups:
-    return Wakeups(settings.redis_url)
+    return Wakeups(settings.broker_url)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from service.core.errors import InvalidData
+from service.core.files import DISK_FULL
 from service.core.images import decode
 from service.core.records.dataset import CONTENTS, PIXELS, Contents, Size
 from service.core.text import counted
@@ -28,7 +29,7 @@ from workers.datasets.ingest.members import BLOCK, members
 from workers.datasets.ingest.pack import Pack, Pixels, pixels_of
 from workers.training.parent import die_with_parent
 
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+BROKEN_DISK = DISK_FULL | {errno.EIO}  # not EFBIG: that is the limit on what the body may decode to
 MOST_MEMORY = 4 << 30  # bytes of addresses
 MOST_OPEN = 64  # files
 GRACE = 5  # seconds of computing
@@ -218,7 +219,7 @@ def main(kind: str, source: str, folder: str, most_bytes: str, seconds: str) -> 
     except MemoryError:
         said = {"error": f"reading it needs more than {MOST_MEMORY >> 30} GiB of memory"}
     except OSError as error:
-        if error.errno in DISK_FULL:
+        if error.errno in BROKEN_DISK:
             sys.exit(str(error))
         said = {"error": f"the body cannot be read: {error}"}
     except Exception as error:  # noqa: BLE001 - whatever a stranger's bytes break in a parser is told as theirs

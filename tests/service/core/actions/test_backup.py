@@ -24,7 +24,7 @@ from service.core.sql.stored_files import missing, named, owners
 from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import Artifact, LocalStorage, open_storage
 from tests.servers import Postgresql
-from tests.service.core.actions.test_retention import FAILED, House
+from tests.service.core.actions.house import FAILED, House
 
 
 def say(words: str) -> None:
@@ -287,7 +287,7 @@ def test_nothing_is_restored_beside_the_log_of_a_database_that_is_gone(house: Ho
     folder, target = taken(house), Database(f"sqlite:///{tmp_path}/place/rightfit.db")
     (tmp_path / "place").mkdir()
     (tmp_path / "place" / "rightfit.db-wal").write_bytes(b"of another one")
-    with pytest.raises(BackupError, match="-wal is left"):
+    with pytest.raises(BackupError, match="-wal belongs to a database that is gone"):
         restore(target, open_storage(str(tmp_path / "other")), folder, say)
     assert not target.is_made
 
@@ -301,7 +301,7 @@ def test_a_stack_that_is_started_while_a_backup_is_restored_keeps_its_database(h
             place.migrate()
             return super().put(key, source)
 
-    with pytest.raises(BackupError, match="there already"):
+    with pytest.raises(BackupError, match="exists already"):
         restore(place, Slow(tmp_path / "other"), folder, say)
     assert owners(place) == frozenset()
     place.close()
@@ -328,7 +328,7 @@ def test_nothing_is_restored_into_a_storage_that_has_files_of_another_database(
 
     before = stored()
     target = Database(f"sqlite:///{tmp_path}/place/rightfit.db")
-    with pytest.raises(BackupError, match=f"the storage has {kind}/.* in use"):
+    with pytest.raises(BackupError, match=f"in use: it holds {kind}/"):
         restore(target, house.storage, folder, say)
     assert not target.is_made
     assert stored() == before

@@ -4,36 +4,32 @@ import os
 import shutil
 import threading
 import time
-from collections import Counter
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import redis
 from sqlalchemy import select, update
 
 from service.core.actions import clock_check, retention
-from service.core.actions.clock_check import Clocks
+from service.core.actions.clock_check import ClockCheck
 from service.core.actions.delete import delete_dataset, delete_job
 from service.core.actions.retention import Retention
 from service.core.actions.storage_owner import MARK, id_of, mark, owner_of, owns
-from service.core.errors import Conflict, NotFound, StorageError
+from service.core.broker.turns import Turns
+from service.core.errors import Conflict, StorageError
 from service.core.records.dataset import Contents, DatasetStatus
-from service.core.records.job import Checkpoint, Failure, Outcome, Status, StopReason
 from service.core.settings import Settings
-from service.core.spec import JobSpec
 from service.core.sql.datasets import DatasetStore
-from service.core.sql.engine import Database, datasets, events, jobs, now
+from service.core.sql.engine import Database, datasets, events
 from service.core.sql.jobs.store import Store
 from service.core.storage import LocalStorage, Storage, open_storage
+from service.core.units import DAY
 from tests.ports import eventually
 from tests.servers import ON_DISK
-from tests.service.core.sql.jobs.test_store import SUCCESS, epoch
-
-DAY = 86_400.0
-FAILED = Outcome(Status.FAILED, StopReason.WORKER_LOST, Failure("infrastructure", "trainer_lost", "killed"))
+from tests.service.core.actions.house import FAILED, House
+from tests.service.core.sql.jobs.test_store import SUCCESS
 
 
 @pytest.fixture
@@ -44,78 +40,6 @@ def settings(everywhere: Settings) -> Settings:
 @pytest.fixture
 def storage(settings: Settings) -> Storage:
     return open_storage(settings.storage_url)
-
-
-class House:
-    """A database and a storage with jobs and data sets in them, some of them old."""
-
-    def __init__(self, settings: Settings, database: Database, storage: Storage, folder: Path) -> None:
-        self.settings, self.database, self.storage, self.folder = settings, database, storage, folder
-        self.store, self.catalog = Store(database), DatasetStore(database)
-
-    def sweep(self, **days: float) -> Counter[str]:
-        given: Any = {f"keep_{what}_days": count for what, count in days.items()}
-        kept = replace(self.settings, **given)
-        return Retention(kept, self.database, self.store, self.catalog, self.storage).sweep()
-
-    def put(self, key: str) -> Any:
-        source = self.folder / "source"
-        source.write_text(key)
-        return self.storage.put(key, source)
-
-    def job(self, outcome: Outcome | None = SUCCESS, days: float = 10, **spec: Any) -> str:
-        """One that ended so many days ago, with a checkpoint and what a lost attempt has left."""
-        whole = JobSpec.from_dict({"dataset": {"id": "digits"}, **spec}).filled(1)
-        job_id = self.store.submit("t", whole)[0].id
-        lease = self.store.claim("worker", 60)
-        assert lease is not None
-        assert lease.job_id == job_id
-        self.lease = lease
-        self.store.append(lease, [epoch(1)])
-        folder = f"jobs/{job_id}/a1"
-        best = self.put(f"{folder}/checkpoints/1/best_model.pth")
-        self.store.record_checkpoint(lease, Checkpoint(self.put(f"{folder}/checkpoints/1/last.pt"), best, 1, 1))
-        self.put(f"{folder}/left_over.bin")
-        if outcome is not None:
-            is_success = outcome.status is Status.SUCCEEDED
-            self.store.finish(lease, outcome, [self.put(f"{folder}/best_model.pth")] if is_success else [])
-        self._age(jobs, job_id, days)
-        return job_id
-
-    def dataset(self, days: float = 10) -> str:
-        dataset_id = f"ds_{uuid4().hex[:20]}"
-        self.catalog.add("t", dataset_id, "old", "zip", self.put(f"datasets/{dataset_id}/upload"))
-        packed = [asdict(self.put(f"datasets/{dataset_id}/a1/pixels.bin"))]
-        contents = asdict(Contents(("a", "b"), (1, 1), (1, 8, 8)))
-        with self.database.write() as c:
-            values = {"status": DatasetStatus.READY, "packed": packed, "contents": contents}
-            c.execute(update(datasets).where(datasets.c.id == dataset_id).values(values))
-        self._age(datasets, dataset_id, days)
-        return dataset_id
-
-    def files(self, prefix: str) -> set[str]:
-        return {found.key.removeprefix(f"{prefix}/") for found in self.storage.objects(prefix)}
-
-    def is_there(self, job_id: str) -> bool:
-        try:
-            self.store.get("t", job_id)
-        except NotFound:
-            return False
-        return True
-
-    def is_set(self, dataset_id: str) -> bool:
-        try:
-            self.catalog.get("t", dataset_id)
-        except NotFound:
-            return False
-        return True
-
-    def _age(self, table: Any, row_id: str, days: float) -> None:
-        past = {"created_at": now() - days * DAY}
-        if table is jobs:
-            past["finished_at"] = now() - days * DAY
-        with self.database.write() as c:
-            c.execute(update(table).where(table.c.id == row_id).values(past))
 
 
 @pytest.fixture
@@ -248,7 +172,7 @@ def test_nobody_retries_a_job_whose_files_are_going(house: House, monkeypatch: p
 
 @ON_DISK
 def test_a_clock_that_has_jumped_makes_nothing_old(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = Clocks(house.database)
+    ours = ClockCheck(house.database)
     assert ours.agree()
     monkeypatch.setattr(house.database, "now", lambda: time.time() + DAY)
     assert not ours.agree()
@@ -259,16 +183,16 @@ def test_a_clock_that_has_jumped_makes_nothing_old(house: House, monkeypatch: py
 def test_a_clock_that_was_set_since_the_process_began_makes_nothing_old(
     house: House, jump: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours, real, theirs = Clocks(house.database), time.time, house.database.now
+    ours, real, theirs = ClockCheck(house.database), time.time, house.database.now
     monkeypatch.setattr(time, "time", lambda: real() + jump)
     monkeypatch.setattr(house.database, "now", lambda: theirs() + jump)  # a SQLite database has no other clock
     assert not ours.agree()
-    assert Clocks(house.database).agree()
+    assert ClockCheck(house.database).agree()
 
 
 @ON_DISK
 def test_a_process_that_has_just_begun_does_not_sweep(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours, steady = Clocks(house.database), clock_check.steady
+    ours, steady = ClockCheck(house.database), clock_check.steady
     assert not ours.have_settled()
     monkeypatch.setattr(clock_check, "steady", lambda: steady() + clock_check.SETTLED_SECONDS)
     assert ours.have_settled()
@@ -331,7 +255,7 @@ def test_the_storage_of_another_installation_is_not_swept_of_unknown_files(
         assert house.sweep(orphans=1).total() == 0
     assert house.files(orphan) == {"a1/x"}
     assert f"({MARK})" in caplog.text or f"{MARK} in the storage cannot be read" in caplog.text
-    assert "no files are removed as unknown" in caplog.text
+    assert "orphaned files are not deleted" in caplog.text
 
 
 def test_all_who_ask_at_once_are_told_of_one_installation(house: House) -> None:
@@ -379,7 +303,7 @@ def test_unknown_files_that_cannot_be_removed_do_not_count_and_keep_no_others(
     monkeypatch.setattr(house.storage, "delete", refuse)
     assert house.sweep(orphans=1)["orphans"] == 1
     assert house.files(orphan) == {"a1/x"}
-    assert f"what nobody knows stays: {orphan}" in caplog.text
+    assert f"cannot delete orphaned files: {orphan}" in caplog.text
 
 
 class Dying(RuntimeError):
@@ -447,7 +371,7 @@ def test_one_process_sweeps_an_hour_and_none_while_redis_is_away(house: House, m
             thread.start()
         stop.wait(0.3)
         assert not client.exists(retention.TURN), "their clocks may not be set yet"
-        assert retention.is_our_turn(client)
+        assert Turns(house.settings.broker_url, retention.TURN, retention.SWEEP_SECONDS).take()
         assert 0 < int(client.ttl(retention.TURN)) <= retention.SWEEP_SECONDS
         monkeypatch.setattr(clock_check, "SETTLED_SECONDS", 0.0)
         stop.wait(0.5)
@@ -459,8 +383,7 @@ def test_one_process_sweeps_an_hour_and_none_while_redis_is_away(house: House, m
     stop.set()
     for thread in threads:
         thread.join()
-    with redis.Redis.from_url("redis://127.0.0.1:1/0") as away:
-        assert not retention.is_our_turn(away)
+    assert not Turns("redis://127.0.0.1:1/0", retention.TURN, 60).take()
 
 
 @ON_DISK

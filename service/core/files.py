@@ -1,0 +1,38 @@
+"""Files that survive a crash: each is written whole or not at all, and is on the disk when the call returns."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})  # the errno of a write that found no space
+
+
+@contextmanager
+def durable_file(target: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that appears as `target` when the block ends, or not at all if the block raises.
+
+    The content goes to a temporary name in the same folder first. Raises OSError.
+    """
+    partial = target.with_name(f".{uuid4().hex}.partial")
+    try:
+        with partial.open("xb") as file:
+            yield file
+        move_durably(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def move_durably(partial: Path, target: Path) -> None:
+    """Give a finished file its final name in the same folder: fsync, replace, fsync of the folder. Raises OSError."""
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
