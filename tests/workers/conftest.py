@@ -15,8 +15,9 @@ from service.core.records.job import Checkpoint, Job
 from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.sql.datasets import DatasetStore
-from service.core.sql.engine import Database, events, jobs
+from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
+from service.core.sql.tables import events, jobs
 from service.core.storage import open_storage
 from workers.datasets.cache import DatasetCache
 from workers.datasets.reader_loop import DatasetReader

@@ -14,7 +14,8 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
 from service.core.errors import ObjectMissing, StorageError
-from service.core.sql.engine import Database, installation
+from service.core.sql.engine import Database
+from service.core.sql.tables import installation
 from service.core.storage import Storage
 
 MARK = "installation.json"  # the object's key: beside the folders of jobs and data sets, which alone are swept

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, and_, false, func, or_
 
 from service.core.records.plan import GIB
-from service.core.sql.engine import jobs
+from service.core.sql.tables import jobs
 
 
 @dataclass(frozen=True)

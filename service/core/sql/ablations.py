@@ -12,8 +12,10 @@ from service.core.errors import Conflict, NotFound
 from service.core.experiments.design import ALL, BASE, Arm, Design
 from service.core.records.job import TERMINAL, Status, StopReason
 from service.core.records.quotas import UNLIMITED, Quotas
-from service.core.sql.engine import Database, ablations, epochs, jobs, now
+from service.core.sql.clock import now
+from service.core.sql.engine import Database
 from service.core.sql.jobs.insert import IdempotencyKey, Origin, insert_job, job_of_key
+from service.core.sql.tables import ablations, epochs, jobs
 from service.core.sql.usage import refuse_another_job
 
 

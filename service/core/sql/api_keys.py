@@ -11,7 +11,9 @@ from enum import StrEnum
 from sqlalchemy import RowMapping, insert, or_, select, update
 
 from service.core.errors import NotFound, Unauthorized
-from service.core.sql.engine import Database, keys, now
+from service.core.sql.clock import now
+from service.core.sql.engine import Database
+from service.core.sql.tables import keys
 
 PREFIX = "rf"
 ID_BYTES, SECRET_BYTES = 6, 32

@@ -15,7 +15,9 @@ from service.core.records.builtin_datasets import BUILT_IN
 from service.core.records.dataset import Contents, Dataset, DatasetError, DatasetStatus
 from service.core.records.job import TERMINAL
 from service.core.records.quotas import UNLIMITED, Quotas
-from service.core.sql.engine import Database, datasets, jobs, now
+from service.core.sql.clock import now
+from service.core.sql.engine import Database
+from service.core.sql.tables import datasets, jobs
 from service.core.sql.usage import refuse_more_data, room
 from service.core.storage import Artifact
 

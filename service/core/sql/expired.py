@@ -7,8 +7,10 @@ from sqlalchemy import ColumnElement, Text, and_, case, cast, exists, func, or_,
 
 from service.core.records.dataset import DatasetStatus
 from service.core.records.job import TERMINAL, Status
+from service.core.sql.clock import now
 from service.core.sql.datasets import hidden
-from service.core.sql.engine import Database, artifacts, datasets, jobs, labels, now
+from service.core.sql.engine import Database
+from service.core.sql.tables import artifacts, datasets, jobs, labels
 
 DAY = 86_400.0  # seconds
 AT_ONCE = 100  # rows of one look

@@ -9,8 +9,10 @@ from sqlalchemy import ColumnElement, Select, Text, and_, cast, func, literal, n
 from service.core.records.capacity import Capacity, can_be_held
 from service.core.records.dataset import DatasetStatus
 from service.core.records.job import TERMINAL, Status
-from service.core.sql.engine import IS_QUEUED, Database, datasets, jobs, now, workers
+from service.core.sql.clock import now
+from service.core.sql.engine import Database
 from service.core.sql.jobs.store import TAKEN_FIRST
+from service.core.sql.tables import IS_QUEUED, datasets, jobs, workers
 from service.core.sql.worker_registry import live_workers
 
 PRIORITIES = range(10)

@@ -8,7 +8,7 @@ from service.core.errors import QuotaExceeded
 from service.core.records.dataset import DatasetStatus
 from service.core.records.job import Status
 from service.core.records.quotas import Quotas
-from service.core.sql.engine import artifacts, datasets, jobs
+from service.core.sql.tables import artifacts, datasets, jobs
 
 RETRY_SECONDS = 30  # when it may be worth trying again
 

@@ -18,7 +18,9 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from service.core.sql.engine import Database, deliveries, now, webhook_secrets
+from service.core.sql.clock import now
+from service.core.sql.engine import Database
+from service.core.sql.tables import deliveries, webhook_secrets
 
 SECRET_PREFIX, SECRET_BYTES = "whsec_", 32
 # Seconds to the next attempt; after the last one a message is given up.

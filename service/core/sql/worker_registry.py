@@ -5,7 +5,9 @@ from dataclasses import asdict, fields
 from sqlalchemy import Connection, delete, insert, or_, select
 
 from service.core.records.capacity import Capacity
-from service.core.sql.engine import Database, now, workers
+from service.core.sql.clock import now
+from service.core.sql.engine import Database
+from service.core.sql.tables import workers
 
 LIVE_SECONDS = 60.0  # since its last word, a worker is told of as alive
 COLUMNS = tuple(workers.c[field.name] for field in fields(Capacity))

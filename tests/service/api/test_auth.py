@@ -15,7 +15,7 @@ from sqlalchemy import update
 from service.app import create_app
 from service.core.settings import Settings
 from service.core.sql.api_keys import Scope
-from service.core.sql.engine import keys
+from service.core.sql.tables import keys
 from service.services import Services
 from tests.conftest import Redis
 from tests.pictures import encoded, folders, stripes, zipped

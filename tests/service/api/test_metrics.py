@@ -16,8 +16,8 @@ from service.core.errors import StorageError
 from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.sql.api_keys import Scope
-from service.core.sql.engine import jobs
 from service.core.sql.queue_stats import Counts
+from service.core.sql.tables import jobs
 from service.core.telemetry.queue_metrics import Standing
 from service.services import Services
 from tests.conftest import Redis

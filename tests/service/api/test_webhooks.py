@@ -18,7 +18,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from service.core.errors import Refused
 from service.core.settings import Settings
-from service.core.sql.engine import deliveries, webhook_secrets
+from service.core.sql.tables import deliveries, webhook_secrets
 from service.core.sql.webhook_messages import DELAYS
 from service.core.webhooks.addresses import check, networks, resolve
 from service.core.webhooks.sender import WebhookSender

@@ -15,8 +15,10 @@ from sqlalchemy import insert, text
 from service.cli import checks, main, upkeep
 from service.core.actions.backup import LAST
 from service.core.settings import Settings
-from service.core.sql.engine import Database, now, workers
+from service.core.sql.clock import now
+from service.core.sql.engine import Database
 from service.core.sql.expired import DAY
+from service.core.sql.tables import workers
 from tests.ports import free_port
 from tests.servers import Postgresql
 from tests.service.cli.conftest import told

@@ -17,7 +17,7 @@ from service.core.records.epoch import Epoch
 from service.core.records.job import Outcome, Phase, Status, StopReason
 from service.core.settings import Settings
 from service.core.sql.api_keys import ApiKeys, Scope, csrf_token
-from service.core.sql.engine import epochs, jobs
+from service.core.sql.tables import epochs, jobs
 from service.http.auth import COOKIE, CSRF_HEADER
 from service.services import Services
 from service.web import files

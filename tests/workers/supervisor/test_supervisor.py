@@ -21,8 +21,9 @@ from service.core.errors import StorageError
 from service.core.records.builtin_datasets import DIGITS
 from service.core.records.job import ControlRequest, Job, Phase, Status
 from service.core.settings import Settings
-from service.core.sql.engine import Database, jobs
+from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Lease, Store
+from service.core.sql.tables import jobs
 from service.core.storage import Artifact, LocalStorage
 from tests.pictures import encoded, folders, stripes, zipped
 from tests.ports import eventually

@@ -12,9 +12,10 @@ from service.core.records.dataset import DatasetStatus
 from service.core.records.job import Job, Status
 from service.core.records.plan import Plan, Splits
 from service.core.spec import JobSpec
-from service.core.sql.engine import datasets, idempotency, jobs, labels, now
+from service.core.sql.clock import now
 from service.core.sql.jobs.rows import read_job
 from service.core.sql.jobs.transitions import change, next_turn
+from service.core.sql.tables import datasets, idempotency, jobs, labels
 from service.core.telemetry.correlation import current
 
 

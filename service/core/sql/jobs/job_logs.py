@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from service.core.sql.engine import log_lines
+from service.core.sql.tables import log_lines
 
 KEPT = 10_000  # lines of one job
 OUTPUT = "output"  # the level of what was written past the log: by a library, by the interpreter as it crashed

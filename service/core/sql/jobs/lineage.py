@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, select
 
 from service.core.errors import NotFound
-from service.core.sql.engine import epochs, jobs
+from service.core.sql.tables import epochs, jobs
 
 MOST = 1_000  # jobs that are told of; the one that was asked for and its ancestors before all others
 

@@ -11,8 +11,8 @@ from service.core.records.epoch import COLUMNS, Epoch
 from service.core.records.facts import Facts
 from service.core.records.job import Failure, Job, Phase, Status, StopReason, Transition, Waste
 from service.core.spec import JobSpec
-from service.core.sql.engine import epochs, events, jobs
 from service.core.sql.jobs.transitions import lost_attempts_of
+from service.core.sql.tables import epochs, events, jobs
 from service.core.sql.worker_registry import live_workers
 
 MOST_AHEAD = 1_000  # jobs ahead of a queued one that are counted

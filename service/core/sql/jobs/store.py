@@ -43,7 +43,8 @@ from service.core.records.job import (
 from service.core.records.plan import Plan, Splits
 from service.core.records.quotas import UNLIMITED, Quotas
 from service.core.spec import JobSpec
-from service.core.sql.engine import Database, artifacts, datasets, epochs, events, jobs, labels, now
+from service.core.sql.clock import now
+from service.core.sql.engine import Database
 from service.core.sql.jobs import transitions
 from service.core.sql.jobs.insert import (
     NOWHERE,
@@ -67,6 +68,7 @@ from service.core.sql.jobs.transitions import (
     next_turn,
     queue_again,
 )
+from service.core.sql.tables import artifacts, datasets, epochs, events, jobs, labels
 from service.core.sql.usage import refuse_another_job, tenants_that_may_run
 from service.core.storage import Artifact
 

@@ -19,7 +19,8 @@ from service.core.records.job import (
     Waste,
     sources,
 )
-from service.core.sql.engine import artifacts, epochs, events, jobs, now
+from service.core.sql.clock import now
+from service.core.sql.tables import artifacts, epochs, events, jobs
 from service.core.sql.webhook_messages import announce
 from service.core.storage import Artifact
 

@@ -24,9 +24,11 @@ from service.core.records.dataset import Contents, DatasetStatus
 from service.core.records.job import Checkpoint, Failure, Outcome, Status, StopReason
 from service.core.settings import Settings
 from service.core.spec import JobSpec
+from service.core.sql.clock import now
 from service.core.sql.datasets import DatasetStore
-from service.core.sql.engine import Database, datasets, events, jobs, now
+from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
+from service.core.sql.tables import datasets, events, jobs
 from service.core.storage import LocalStorage, Storage, open_storage
 from tests.ports import eventually
 from tests.servers import ON_DISK

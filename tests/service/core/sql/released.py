@@ -5,15 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from alembic.script import ScriptDirectory
 from sqlalchemy import Boolean, Connection, Float, Integer, MetaData, Table
 
-from service.core.sql.engine import Database
+from service.core.sql.migrate import known_revisions
 from service.http.auth import DEFAULT_TENANT
 
-REVISIONS = tuple(
-    sorted(script.revision for script in ScriptDirectory.from_config(Database._alembic()).walk_revisions())
-)
+REVISIONS = tuple(sorted(known_revisions()))
 # A spec as the first release with that schema stored it; those between have the one before.
 SPECS = json.loads((Path(__file__).parent / "released_specs.json").read_text())
 STATUSES = ("queued", "running", "paused", "succeeded", "failed", "cancelled")

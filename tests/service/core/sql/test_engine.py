@@ -8,8 +8,10 @@ from sqlalchemy.dialects import postgresql
 
 from service.core.errors import SettingsError
 from service.core.settings import Settings
-from service.core.sql import engine as database_module
-from service.core.sql.engine import Database, metadata, now, redacted
+from service.core.sql import engine, migrate
+from service.core.sql.clock import now
+from service.core.sql.engine import Database, redacted
+from service.core.sql.tables import metadata
 from tests.servers import Postgresql
 
 
@@ -44,11 +46,11 @@ def test_processes_that_start_at_once_migrate_once(postgresql_server: Postgresql
 def test_a_migration_waits_for_another_s_however_long_that_takes(
     postgresql_server: Postgresql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(database_module.POSTGRESQL_OPTIONS, "options", "-c lock_timeout=200")
+    monkeypatch.setitem(engine.POSTGRESQL_OPTIONS, "options", "-c lock_timeout=200")
     with postgresql_server.empty() as url, ThreadPoolExecutor(1) as pool:
         first, second = Database(url), Database(url)
         with first.write() as c:
-            c.execute(select(func.pg_advisory_xact_lock(database_module.MIGRATION_LOCK)))
+            c.execute(select(func.pg_advisory_xact_lock(migrate.MIGRATION_LOCK)))
             waits = pool.submit(second.migrate)
             time.sleep(0.6)
         assert waits.result(60)[0] is None

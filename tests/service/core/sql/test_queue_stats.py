@@ -10,9 +10,10 @@ from service.core.records.capacity import Capacity
 from service.core.records.job import Outcome, Retries, Status, StopReason
 from service.core.settings import Settings
 from service.core.spec import JobSpec
-from service.core.sql.engine import Database, datasets, jobs, workers
+from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
 from service.core.sql.queue_stats import QueueStats
+from service.core.sql.tables import datasets, jobs, workers
 from service.core.sql.worker_registry import WorkerRegistry
 from tests.benchmarks.scrape import fill
 from tests.plans import plans

@@ -8,8 +8,9 @@ from sqlalchemy import update
 
 from service.core.records.capacity import Capacity, Needs, shortfall
 from service.core.spec import JobSpec
-from service.core.sql.engine import Database, jobs
+from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
+from service.core.sql.tables import jobs
 from service.core.sql.worker_registry import WorkerRegistry
 
 GIB = 1 << 30

@@ -22,9 +22,10 @@ from service.core.records.job import (
 )
 from service.core.settings import Settings
 from service.core.spec import JobSpec
-from service.core.sql.engine import Database, metadata
+from service.core.sql.engine import Database
 from service.core.sql.jobs.insert import IdempotencyKey
 from service.core.sql.jobs.store import Lease, Store
+from service.core.sql.tables import metadata
 from service.core.storage import Artifact
 from tests.plans import plans
 
