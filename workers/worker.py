@@ -67,7 +67,7 @@ class Worker:
             version=metadata.version("rightfit"),
         )
         observer = Observer(self.meters, self._tracing)
-        self._supervisor = Supervisor(settings, store, storage, shelf, context, self._capacity, observer)
+        self._supervisor = Supervisor(settings, store.leases, storage, shelf, context, self._capacity, observer)
         self._librarian = DatasetReader(settings, catalog, storage, shelf, wakeups, self._supervisor.worker)
         self._stop = threading.Event()
         self._turned_at = time.monotonic()  # when the greeter last came round, heard or not
@@ -86,7 +86,7 @@ class Worker:
         with self._busy:
             taken = self._supervisor.run_next()
         if taken is None and hinted is not None:
-            self._store.defer_hint(hinted, self._settings.hint_seconds, self._settings.dispatch_seconds)
+            self._store.leases.defer_hint(hinted, self._settings.hint_seconds, self._settings.dispatch_seconds)
         return taken
 
     def start(self) -> None:

@@ -12,11 +12,11 @@ from service.cli import words
 from service.cli.session import Session, json_option
 from service.core.errors import SettingsError
 from service.core.settings import Settings
+from service.core.units import DAY
 
 if TYPE_CHECKING:
     from service.core.sql.api_keys import ApiKey, ApiKeys
 
-DAY = 86_400.0  # seconds
 SCOPES = ("read", "write", "admin")
 
 

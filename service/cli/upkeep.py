@@ -14,9 +14,9 @@ from service.core.actions.backup import LAST
 from service.core.records.capacity import Capacity
 from service.core.settings import Settings
 from service.core.sql.engine import Database
-from service.core.sql.expired import DAY
 from service.core.storage import LocalStorage, Storage
 from service.core.text import counted
+from service.core.units import DAY
 
 LEAST_FREE = 1 << 30  # bytes of a disk
 MOST_SKEW = 30.0  # seconds; a webhook's receiver takes a few minutes for an attack, S3 refuses a quarter of an hour

@@ -10,11 +10,11 @@ from flask import Flask
 from jinja2 import StrictUndefined
 
 from service.core.records.job import Job, Status
-from service.core.sql.jobs.lineage import Relative
+from service.core.records.lineage import Relative
+from service.core.units import DAY, HOUR, MINUTE
 from service.schemas.jobs import told_time
 
 NOTHING = "\u2013"  # an en dash
-MINUTE, HOUR, DAY = 60, 3600, 86400
 KILO = 1024
 LONGEST_VALUE = 80
 MARKS: Mapping[Status, str] = {  # beside the word: a status is never told by its colour alone

@@ -10,6 +10,7 @@ from sqlalchemy.engine import make_url
 
 from service.core.records.capacity import Capacity
 from service.core.records.job import Outcome, Status, StopReason
+from service.core.records.submission import NewJob
 from service.core.spec import JobSpec
 from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
@@ -68,16 +69,16 @@ def wanted(asked: psycopg.Connection) -> int:
 def test_as_many_workers_are_wanted_as_jobs_are_queued_or_run(store: Store, asked: psycopg.Connection) -> None:
     assert wanted(asked) == 0
     spec = JobSpec.from_dict({"dataset": {"id": "digits"}}).filled(1)
-    jobs = [store.submit("t", spec)[0] for _ in range(5)]
+    jobs = [store.actions.submit("t", NewJob(spec))[0] for _ in range(5)]
     assert wanted(asked) == 5
-    leases = [lease for lease in (store.claim(f"w{i}", 60) for i in range(3)) if lease]
+    leases = [lease for lease in (store.leases.claim(f"w{i}", 60) for i in range(3)) if lease]
     assert wanted(asked) == 5, "a job that runs needs its worker, though its hint is gone"
-    store.finish(leases[0], Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [])
+    store.leases.finish(leases[0], Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [])
     assert wanted(asked) == 4
-    store.release(leases[1], is_leaving=True)
+    store.leases.release(leases[1], is_leaving=True)
     assert wanted(asked) == 4, "put back, it waits for another worker"
-    waiting = next(job for job in jobs if store.get("t", job.id).status is Status.QUEUED)
-    store.cancel("t", waiting.id)
+    waiting = next(job for job in jobs if store.queries.get("t", job.id).status is Status.QUEUED)
+    store.actions.cancel("t", waiting.id)
     assert wanted(asked) == 3
 
 
@@ -85,10 +86,10 @@ def test_a_job_for_more_gpus_than_a_pod_has_keeps_none_of_them(store: Store, ask
     limit = int(container("keda", "rightfit-worker")["resources"]["limits"]["nvidia.com/gpu"])
     for device, gpus in (("auto", limit), ("cuda", limit), ("cpu", limit + 1), ("auto", limit + 1), ("cuda", 8)):
         spec = {"dataset": {"id": "digits"}, "device": device, "gpus": gpus}
-        store.submit("t", JobSpec.from_dict(spec).filled(1))
+        store.actions.submit("t", NewJob(JobSpec.from_dict(spec).filled(1)))
     assert wanted(asked) == 3
     everything = Capacity(gpus=8, gpu_memory_bytes=1 << 40, threads=8, version="1")
-    assert all(store.claim(f"large{number}", 60, everything) for number in range(5))
+    assert all(store.leases.claim(f"large{number}", 60, everything) for number in range(5))
     assert wanted(asked) == 3, "nor does one that runs elsewhere"
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from service import client as module
 from service.client import ApiError, Damaged, Event, History, Rightfit, _Messages
-from service.core.sql.jobs.store import Lease
+from service.core.records.lease import Lease
 from tests.pictures import folders, tarred, zipped
 from tests.service.api.conftest import SPEC
 from tests.service.api.test_api import claim, epoch, finish
@@ -44,7 +44,7 @@ def ended(live: Live, client: Rightfit, tmp_path: Path, epochs: int = 3) -> Leas
     """A job that has published CONTENT."""
     client.submit(SPEC)
     lease = claim(live.parts)
-    live.parts.store.append(lease, [epoch(n, 1 / n, improved=True) for n in range(1, epochs + 1)])
+    live.parts.store.leases.append(lease, [epoch(n, 1 / n, improved=True) for n in range(1, epochs + 1)])
     finish(live.parts, lease, tmp_path, CONTENT)
     return lease
 

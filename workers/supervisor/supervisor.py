@@ -36,9 +36,10 @@ from service.core.records.job import (
     StopReason,
     superfluous,
 )
+from service.core.records.job_log import LogLine
+from service.core.records.lease import Lease
 from service.core.settings import Settings
-from service.core.sql.jobs.job_logs import LogLine
-from service.core.sql.jobs.store import Lease, Store
+from service.core.sql.jobs.leases import JobLeases
 from service.core.sql.jobs.transitions import too_often
 from service.core.storage import Artifact, Storage, discard
 from workers.datasets.cache import DatasetCache
@@ -68,7 +69,7 @@ class Supervisor:
     """Runs one job at a time. `stop` may be called from any thread: the job goes back into the queue."""
 
     def __init__(
-        self, settings: Settings, store: Store, storage: Storage, shelf: DatasetCache, context: ForkServerContext,
+        self, settings: Settings, store: JobLeases, storage: Storage, shelf: DatasetCache, context: ForkServerContext,
         capacity: Capacity | None = None, observer: Observer | None = None,
     ) -> None:  # fmt: skip
         """Takes only jobs that fit the capacity (None: any)."""

@@ -12,11 +12,11 @@ import sys
 import time
 from pathlib import Path
 
-from service.core.sql.jobs.job_logs import KEPT, OUTPUT, LogLine
+from service.core.records.job_log import KEPT, OUTPUT, LogLine
+from service.core.units import DAY
 
 LONGEST = 2_000  # characters of a message
 LEVELS = ("debug", "info", "warning", "error", "critical", OUTPUT)
-DAY = 86_400.0  # seconds; a line that claims to be of another day is not one of the log
 AT_ONCE = 1 << 20  # bytes of one reading
 
 

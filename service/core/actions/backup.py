@@ -132,9 +132,9 @@ def restore(database: Database, storage: Storage, folder: Path, say: Say) -> Bac
             if stored.sha256 != each.file.sha256:
                 raise BackupError(f"{each.file.key} is damaged in the backup: its SHA-256 is another")
         store = Store(copy)
-        while put_back := store.recover(NO_LIMIT):
+        while put_back := store.leases.recover(NO_LIMIT):
             say(f"{counted(len(put_back), 'job')} that ran will go on")
-        store.forget_hints()
+        store.leases.forget_hints()
         WorkerRegistry(copy).clear()
         mark(storage, copy)
     finally:

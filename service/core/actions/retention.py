@@ -22,9 +22,10 @@ from service.core.resilience import attempt, repeat
 from service.core.settings import Settings
 from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
-from service.core.sql.expired import DAY, Expired, Expiry
+from service.core.sql.expired import Expired, Expiry
 from service.core.sql.jobs.store import Store
 from service.core.storage import Storage
+from service.core.units import DAY
 
 LOOK_SECONDS = 60.0  # how often a process asks whether a sweep is due
 SWEEP_SECONDS = 3600  # between two sweeps, of all processes together

@@ -11,8 +11,8 @@ from service.core.sql.clock import now
 from service.core.sql.datasets import hidden
 from service.core.sql.engine import Database
 from service.core.sql.tables import artifacts, datasets, jobs, labels
+from service.core.units import DAY
 
-DAY = 86_400.0  # seconds
 AT_ONCE = 100  # rows of one look
 PIN = ("keep", "true")  # the label of a job that is kept for ever, and its data set with it
 

@@ -6,12 +6,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Text, and_, cast, func, literal, not_, select, union_all
 
-from service.core.records.capacity import Capacity, can_be_held
+from service.core.records.capacity import Capacity
 from service.core.records.dataset import DatasetStatus
 from service.core.records.job import TERMINAL, Status
 from service.core.sql.clock import now
 from service.core.sql.engine import Database
-from service.core.sql.jobs.store import TAKEN_FIRST
+from service.core.sql.jobs.claimable import fits_any
+from service.core.sql.jobs.queue_order import TAKEN_FIRST
 from service.core.sql.tables import IS_QUEUED, datasets, jobs, workers
 from service.core.sql.worker_registry import live_workers
 
@@ -99,7 +100,7 @@ def _parts(alive_within: float) -> tuple[Select[Any], ...]:
 
 def _unheld(alive: Iterable[Capacity]) -> Select[Any]:
     head = select(jobs.c.seq).where(IS_QUEUED).order_by(*TAKEN_FIRST).limit(HEAD).scalar_subquery()
-    return _count("unheld").where(jobs.c.seq.in_(head), not_(can_be_held(alive)))
+    return _count("unheld").where(jobs.c.seq.in_(head), not_(fits_any(alive)))
 
 
 def _count(

@@ -9,7 +9,7 @@ from service.core.errors import ObjectMissing
 from service.core.records.dataset import DatasetStatus
 from service.core.records.job import Status
 from service.core.sql.engine import Database
-from service.core.sql.jobs.transitions import checkpoints_of
+from service.core.sql.jobs.rows import checkpoints_of
 from service.core.sql.tables import artifacts, datasets, jobs
 from service.core.storage import Artifact, Storage
 from service.core.storage.objects import digest_of

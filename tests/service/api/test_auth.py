@@ -212,7 +212,7 @@ def test_a_tenant_may_have_so_many_jobs_waiting_and_so_many_running(limited: Lim
     theirs = bob("POST", "/v1/jobs", json=SPEC).json["id"]
     assert claim(found).job_id == mine[0]
     assert claim(found).job_id == theirs, "alice has as many running as she may"
-    assert found.store.claim("worker", 60) is None
+    assert found.store.leases.claim("worker", 60) is None
     assert alice("POST", "/v1/jobs", json=SPEC).status_code == 202
 
 

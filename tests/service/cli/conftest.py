@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from service.cli import main, session
-from service.core.sql.jobs.store import Lease
+from service.core.records.lease import Lease
 from tests.service.api.conftest import SPEC
 from tests.service.api.test_api import claim, epoch, finish
 from tests.service.live import Live
@@ -46,7 +46,7 @@ def worked(live: Live, tmp_path: Path, losses: tuple[float, ...] = (0.9, 0.5, 0.
     lease = claim(live.parts)
     best = float("inf")
     for number, loss in enumerate(losses, 1):
-        live.parts.store.append(lease, [epoch(number, loss, improved=loss < best)])
+        live.parts.store.leases.append(lease, [epoch(number, loss, improved=loss < best)])
         best = min(best, loss)
     finish(live.parts, lease, tmp_path)
     return lease

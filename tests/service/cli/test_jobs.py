@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from service import client
 from service.cli import main
 from service.core.records.job import Outcome, Status, StopReason
+from service.core.records.job_log import LogLine
 from service.core.settings import Settings
-from service.core.sql.jobs.job_logs import LogLine
 from tests.pictures import folders
 from tests.ports import free_port
 from tests.service.api.test_api import claim
@@ -105,11 +105,11 @@ def test_a_job_that_runs_is_asked_to_stop_and_one_that_goes_on_can_be_watched(
     assert "asked to pause, which it does at the next batch" in rightfit("pause", job).stdout
     assert watching in rightfit("resume", job).stdout
     assert "asked to" not in rightfit("show", job).stdout
-    live.parts.store.finish(lease, Outcome(Status.FAILED, StopReason.DIVERGED), [])
+    live.parts.store.leases.finish(lease, Outcome(Status.FAILED, StopReason.DIVERGED), [])
     assert watching in rightfit("retry", job).stdout
     lease = claim(live.parts)
     assert "asked to stop, which it does at the next batch" in rightfit("cancel", job).stdout
-    live.parts.store.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
+    live.parts.store.leases.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
     assert "asked to" not in rightfit("show", job).stdout
 
 
@@ -122,8 +122,8 @@ def test_what_the_trainer_wrote_is_told_in_lines(rightfit: Type, spec: str, live
         LogLine(0.0, "output", "Fatal \x1b[31mPython error"),
         LogLine(0.0, "info", "end"),
     ]
-    live.parts.store.write_log(lease, written)
-    live.parts.store.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
+    live.parts.store.leases.write_log(lease, written)
+    live.parts.store.leases.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
     lines = rightfit("logs", job).stdout.splitlines()
     assert [line.split("  ", 1)[1] for line in lines] == [
         "epoch 1",
@@ -142,13 +142,13 @@ def test_a_log_is_followed_until_the_job_has_ended(
 ) -> None:
     job = told(rightfit("train", spec, "--json"))["id"]
     lease = claim(live.parts)
-    live.parts.store.write_log(lease, [LogLine(0.0, "info", "one"), LogLine(0.0, "info", "two")])
+    live.parts.store.leases.write_log(lease, [LogLine(0.0, "info", "one"), LogLine(0.0, "info", "two")])
     monkeypatch.setattr(client, "PAUSE_SECONDS", 0.05)
 
     def go_on() -> None:
         time.sleep(0.3)
-        live.parts.store.write_log(lease, [LogLine(0.0, "info", f"{n} more") for n in range(3)])
-        live.parts.store.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
+        live.parts.store.leases.write_log(lease, [LogLine(0.0, "info", f"{n} more") for n in range(3)])
+        live.parts.store.leases.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
 
     worker = threading.Thread(target=go_on)
     worker.start()

@@ -30,13 +30,13 @@ def working(live: Live, tmp_path: Path, outcome: Outcome | None = None) -> Itera
     """A worker that takes the next job and works on it meanwhile."""
 
     def work() -> None:
-        assert eventually(lambda: bool(live.parts.store.list("default", 1, None, [], []).jobs))
+        assert eventually(lambda: bool(live.parts.store.queries.list("default", 1, None, [], []).items))
         lease = claim(live.parts)
         for number, loss in enumerate(LOSSES, 1):
             time.sleep(0.15)
-            live.parts.store.append(lease, [epoch(number, loss, improved=number < 3)])
+            live.parts.store.leases.append(lease, [epoch(number, loss, improved=number < 3)])
         if outcome:
-            live.parts.store.finish(lease, outcome, [])
+            live.parts.store.leases.finish(lease, outcome, [])
         else:
             finish(live.parts, lease, tmp_path)
 
@@ -115,7 +115,7 @@ def test_bars_and_curves_are_live_and_ctrl_c_leaves_the_job_running(rightfit: Ty
     job = told(rightfit("train", spec, "--json"))["id"]
     lease = claim(live.parts)
     with closing(Terminal(live.url, "watch", job)) as terminal:
-        live.parts.store.append(lease, [epoch(1, 0.9, improved=True)])
+        live.parts.store.leases.append(lease, [epoch(1, 0.9, improved=True)])
         assert eventually(lambda: "1/3 epochs" in terminal.text), terminal.text
         assert eventually(lambda: "best: epoch 1" in terminal.text), terminal.text
         terminal.process.send_signal(signal.SIGINT)
@@ -142,7 +142,7 @@ def test_a_service_that_stays_away_is_told_with_the_way_back(
     rightfit: Type, spec: str, live: Live, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     job = told(rightfit("train", spec, "--json"))["id"]
-    live.parts.store.finish(claim(live.parts), Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
+    live.parts.store.leases.finish(claim(live.parts), Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
     monkeypatch.setattr(session, "PATIENT_TRIES", 2)
     live.network.cut("/logs" if "-f" in command else "/history", 0, times=2)
     lost = rightfit(*command, job)

@@ -22,11 +22,13 @@ from service.core.actions.storage_owner import MARK, id_of, mark, owner_of, owns
 from service.core.errors import Conflict, NotFound, StorageError
 from service.core.records.dataset import Contents, DatasetStatus
 from service.core.records.job import Checkpoint, Failure, Outcome, Status, StopReason
+from service.core.records.submission import NewJob
 from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.sql.clock import now
 from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
+from service.core.sql.jobs.owner_actions import OwnerActions
 from service.core.sql.jobs.store import Store
 from service.core.sql.tables import datasets, events, jobs
 from service.core.storage import LocalStorage, Storage, open_storage
@@ -68,19 +70,19 @@ class House:
     def job(self, outcome: Outcome | None = SUCCESS, days: float = 10, **spec: Any) -> str:
         """One that ended so many days ago, with a checkpoint and what a lost attempt has left."""
         whole = JobSpec.from_dict({"dataset": {"id": "digits"}, **spec}).filled(1)
-        job_id = self.store.submit("t", whole)[0].id
-        lease = self.store.claim("worker", 60)
+        job_id = self.store.actions.submit("t", NewJob(whole))[0].id
+        lease = self.store.leases.claim("worker", 60)
         assert lease is not None
         assert lease.job_id == job_id
         self.lease = lease
-        self.store.append(lease, [epoch(1)])
+        self.store.leases.append(lease, [epoch(1)])
         folder = f"jobs/{job_id}/a1"
         best = self.put(f"{folder}/checkpoints/1/best_model.pth")
-        self.store.record_checkpoint(lease, Checkpoint(self.put(f"{folder}/checkpoints/1/last.pt"), best, 1, 1))
+        self.store.leases.record_checkpoint(lease, Checkpoint(self.put(f"{folder}/checkpoints/1/last.pt"), best, 1, 1))
         self.put(f"{folder}/left_over.bin")
         if outcome is not None:
             is_success = outcome.status is Status.SUCCEEDED
-            self.store.finish(lease, outcome, [self.put(f"{folder}/best_model.pth")] if is_success else [])
+            self.store.leases.finish(lease, outcome, [self.put(f"{folder}/best_model.pth")] if is_success else [])
         self._age(jobs, job_id, days)
         return job_id
 
@@ -100,7 +102,7 @@ class House:
 
     def is_there(self, job_id: str) -> bool:
         try:
-            self.store.get("t", job_id)
+            self.store.queries.get("t", job_id)
         except NotFound:
             return False
         return True
@@ -160,13 +162,13 @@ def test_of_a_failed_job_the_checkpoints_go_and_what_it_published_stays(house: H
     job, young = house.job(FAILED), house.job(FAILED, days=1)
     assert house.sweep(checkpoints=7)["checkpoints"] == 1
     assert house.files(f"jobs/{job}") == {"a1/checkpoints/1/best_model.pth"}, "its best model is that of a checkpoint"
-    (model,) = house.store.artifacts("t", job)
+    (model,) = house.store.queries.artifacts("t", job)
     house.storage.open(model.key).close()
     assert len(house.files(f"jobs/{young}")) == 3
-    assert len(house.store.history("t", job)[1]) == 1
+    assert len(house.store.queries.history("t", job)[1]) == 1
     assert house.sweep(checkpoints=7).total() == 0
-    house.store.retry("t", job)
-    lease = house.store.claim("worker", 60)
+    house.store.actions.retry("t", job)
+    lease = house.store.leases.claim("worker", 60)
     assert lease is not None
     assert lease.checkpoints == (), "it begins anew, and knows it"
 
@@ -187,7 +189,7 @@ def test_the_last_use_of_a_data_set_outlives_the_job(house: House) -> None:
     deleted = house.job(days=1, dataset={"id": by_its_owner})
     house.job(days=10, dataset={"id": by_a_sweep})
     house.job(days=40, dataset={"id": long_ago})
-    house.store.delete("t", deleted)
+    house.store.actions.delete("t", deleted)
     assert house.sweep(jobs=7, datasets=30) == {"jobs": 2, "data sets": 1}
     assert [house.is_set(each) for each in (by_its_owner, by_a_sweep, long_ago)] == [True, True, False]
 
@@ -208,22 +210,22 @@ def test_what_is_used_again_once_it_was_found_stays(house: House, monkeypatch: p
     retried = house.job(FAILED)
     house.dataset()
     dataset = house.dataset()
-    spec = house.store.get("t", retried).spec
+    spec = house.store.queries.get("t", retried).spec
 
     def run(job_id: str) -> None:
-        lease = house.store.claim("worker", 60)
+        lease = house.store.leases.claim("worker", 60)
         assert lease is not None
         assert lease.job_id == job_id
-        house.store.finish(lease, SUCCESS, [house.put(f"jobs/{job_id}/a{lease.attempt}/best_model.pth")])
+        house.store.leases.finish(lease, SUCCESS, [house.put(f"jobs/{job_id}/a{lease.attempt}/best_model.pth")])
 
     def use_job(*given: Any) -> None:
-        house.store.retry("t", retried)
+        house.store.actions.retry("t", retried)
         run(retried)
         delete_job(*given)
 
     def use_dataset(*given: Any) -> None:
         used = replace(spec, dataset=replace(spec.dataset, id=dataset))
-        run(house.store.submit("t", used)[0].id)
+        run(house.store.actions.submit("t", NewJob(used))[0].id)
         delete_dataset(*given)
 
     monkeypatch.setattr("service.core.actions.retention.delete_dataset", use_dataset)
@@ -241,7 +243,7 @@ def test_nobody_retries_a_job_whose_files_are_going(house: House, monkeypatch: p
 
     def delete(*given: Any) -> None:
         with pytest.raises(Conflict):
-            house.store.retry("t", job)
+            house.store.actions.retry("t", job)
         delete_job(*given)
 
     monkeypatch.setattr("service.core.actions.retention.delete_job", delete)
@@ -400,7 +402,7 @@ def test_a_sweep_that_was_killed_in_the_middle_is_finished_by_the_next(
 
     with monkeypatch.context() as patch:
         patch.setattr(
-            Store if step == "delete_job" else DatasetStore, "delete" if step == "delete_job" else "forget", die
+            OwnerActions if step == "delete_job" else DatasetStore, "delete" if step == "delete_job" else "forget", die
         )
         with pytest.raises(Dying):
             house.sweep(jobs=7, datasets=7)

@@ -8,6 +8,7 @@ from sqlalchemy import insert, update
 
 from service.core.records.capacity import Capacity
 from service.core.records.job import Outcome, Retries, Status, StopReason
+from service.core.records.submission import NewJob
 from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.sql.engine import Database
@@ -34,7 +35,7 @@ def census(database: Database) -> QueueStats:
 
 def submit(store: Store, priority: int = 5, tenant: str = "t") -> str:
     spec = JobSpec.from_dict({"dataset": {"id": "digits"}, "priority": priority}).filled(1)
-    return store.submit(tenant, spec)[0].id
+    return store.actions.submit(tenant, NewJob(spec))[0].id
 
 
 def backdate(database: Database, job_id: str, **values: Any) -> None:
@@ -61,12 +62,12 @@ def test_jobs_of_all_tenants_are_counted_by_priority_and_status(
     assert (found.queued[5], found.queued[9], found.jobs[Status.QUEUED]) == (2, 1, 3)
     assert found.waits[5] == pytest.approx(500, abs=30)
     assert found.waits[9] == pytest.approx(100, abs=30)
-    store.pause("t", old)
-    lease = store.claim("w", LEASE)
+    store.actions.pause("t", old)
+    lease = store.leases.claim("w", LEASE)
     assert lease is not None
     found = census.take()
     assert (found.jobs[Status.PAUSED], found.jobs[Status.RUNNING], found.jobs[Status.QUEUED]) == (1, 1, 1)
-    store.finish(lease, SUCCESS, [])
+    store.leases.finish(lease, SUCCESS, [])
     assert census.take().jobs[Status.RUNNING] == 0
     assert census.ended()[Status.SUCCEEDED] == 1
 
@@ -74,8 +75,8 @@ def test_jobs_of_all_tenants_are_counted_by_priority_and_status(
 def test_who_is_put_back_waits_anew(census: QueueStats, store: Store, database: Database) -> None:
     job_id = submit(store)
     backdate(database, job_id, queued_at=time.time() - 5000, created_at=time.time() - 5000)
-    store.pause("t", job_id)
-    store.resume("t", job_id)
+    store.actions.pause("t", job_id)
+    store.actions.resume("t", job_id)
     assert census.take().waits[5] < 1000
 
 
@@ -84,8 +85,8 @@ def test_workers_are_idle_while_they_hold_no_job_and_leases_lapse(
 ) -> None:
     for _ in range(2):
         submit(store)
-    assert store.claim("busy", LEASE)
-    lost = store.claim("gone", LEASE)
+    assert store.leases.claim("busy", LEASE)
+    lost = store.leases.claim("gone", LEASE)
     with database.write() as c:
         for name in ("busy", "idle", "idle too"):
             c.execute(insert(workers).values(id=name, seen_at=time.time()))
@@ -95,13 +96,15 @@ def test_workers_are_idle_while_they_hold_no_job_and_leases_lapse(
     assert lost is not None
     backdate(database, lost.job_id, lease_until=1.0)
     assert census.take().lapsed == 1
-    store.reap(Retries(3, 0))
+    store.leases.reap(Retries(3, 0))
     assert census.take().lapsed == 0
 
 
 def test_what_no_live_worker_can_hold_is_counted(census: QueueStats, store: Store, database: Database) -> None:
     submit(store)
-    store.submit("t", JobSpec.from_dict({"dataset": {"id": "digits"}, "gpus": 4, "device": "cuda"}).filled(1))
+    store.actions.submit(
+        "t", NewJob(JobSpec.from_dict({"dataset": {"id": "digits"}, "gpus": 4, "device": "cuda"}).filled(1))
+    )
     assert census.take().unheld == 2, "there is no worker"
     WorkerRegistry(database).heartbeat("small", LEASE, Capacity(threads=2, version="1"))
     assert census.take().unheld == 1

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from service.core.records.capacity import Capacity, Needs, shortfall
+from service.core.records.submission import NewJob
 from service.core.spec import JobSpec
 from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
@@ -35,7 +36,7 @@ CASES = [
 
 def submit(store: Store, changes: dict[str, Any], memory_bytes: int | None = None) -> str:
     spec = JobSpec.from_dict({"dataset": {"id": "digits"}, **changes}).filled(1)
-    return store.submit("t", spec, memory_bytes=memory_bytes)[0].id
+    return store.actions.submit("t", NewJob(spec, memory_bytes=memory_bytes))[0].id
 
 
 @pytest.mark.parametrize(("changes", "memory_bytes", "able"), CASES)
@@ -46,20 +47,20 @@ def test_a_worker_takes_a_job_exactly_when_it_lacks_nothing_for_it(
     needs = Needs(spec.device, spec.gpus, memory_bytes)
     for worker in (CPU, GPU, MANY, OLD):
         job_id = submit(store, changes, memory_bytes)
-        lease = store.claim("w", 60, worker)
+        lease = store.leases.claim("w", 60, worker)
         assert (lease is not None) == (worker in able), worker
         assert (worker.lacks(needs) is None) == (worker in able), worker
         if lease is None:
-            store.cancel("t", job_id)
+            store.actions.cancel("t", job_id)
 
 
 def test_a_worker_passes_over_what_is_not_for_it(store: Store) -> None:
     large, small = submit(store, {"gpus": 4, "device": "cuda", "priority": 9}), submit(store, {})
-    lease = store.claim("w", 60, CPU)
+    lease = store.leases.claim("w", 60, CPU)
     assert lease
     assert lease.job_id == small
-    assert store.claim("w", 60, CPU) is None
-    found = store.claim("w", 60, MANY)
+    assert store.leases.claim("w", 60, CPU) is None
+    found = store.leases.claim("w", 60, MANY)
     assert found
     assert found.job_id == large
 
@@ -68,14 +69,14 @@ def test_hints_are_sent_of_jobs_that_a_live_worker_can_hold(store: Store) -> Non
     for _ in range(5):
         submit(store, {"gpus": 8, "device": "cuda", "priority": 9})
     small = submit(store, {})
-    store.forget_hints()
-    assert store.due_hints(4, 60, [CPU, GPU]) == (small,)
-    assert len(store.due_hints(4, 60)) == 4, "with no worker alive, the first of those that will come"
+    store.leases.forget_hints()
+    assert store.leases.due_hints(4, 60, [CPU, GPU]) == (small,)
+    assert len(store.leases.due_hints(4, 60)) == 4, "with no worker alive, the first of those that will come"
 
 
 def test_a_queued_job_says_why_it_waits(store: Store, database: Database) -> None:
     def told() -> str | None:
-        return store.get("t", job_id).shortfall
+        return store.queries.get("t", job_id).shortfall
 
     job_id, registry = submit(store, {"gpus": 2, "device": "cuda"}, GIB), WorkerRegistry(database)
     assert told() == "no worker is alive"
@@ -88,7 +89,7 @@ def test_a_queued_job_says_why_it_waits(store: Store, database: Database) -> Non
     assert registry.live_workers(60) == {"small": CPU, "larger": GPU, "large": MANY}
     registry.deregister("large")
     assert told() is not None
-    store.claim("w", 60, MANY)
+    store.leases.claim("w", 60, MANY)
     assert told() is None, "it runs"
 
 
@@ -116,9 +117,9 @@ def test_an_older_worker_is_taken_for_one_that_can_hold_what_a_single_process_tr
 
 def test_a_hint_that_came_to_the_wrong_worker_is_due_again_after_a_while(store: Store, database: Database) -> None:
     job_id = submit(store, {})
-    assert store.due_hints(4, 60) == ()
-    store.defer_hint(job_id, 60, 5)
-    assert store.due_hints(4, 60) == ()
+    assert store.leases.due_hints(4, 60) == ()
+    store.leases.defer_hint(job_id, 60, 5)
+    assert store.leases.due_hints(4, 60) == ()
     with database.write() as c:
         c.execute(update(jobs).values(hinted_at=jobs.c.hinted_at - 6))
-    assert store.due_hints(4, 60) == (job_id,)
+    assert store.leases.due_hints(4, 60) == (job_id,)
