@@ -7,11 +7,11 @@ from functools import partial
 from importlib import metadata
 
 from prometheus_client import ProcessCollector
-from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.actions.dispatcher import Dispatcher
 from service.core.broker.hints import HintQueue
 from service.core.broker.wakeups import Wakeups
+from service.core.errors import DatabaseError
 from service.core.records.capacity import Capacity
 from service.core.resilience import repeat
 from service.core.settings import Settings
@@ -146,7 +146,7 @@ class Worker:
                 self._registry.heartbeat(self._supervisor.worker, 10 * self._settings.lease_seconds, self._capacity)
                 if self._stop.wait(self._settings.heartbeat_seconds):
                     return self._registry.deregister(self._supervisor.worker)
-            except SQLAlchemyError as error:
+            except DatabaseError as error:
                 log.warning("cannot say that this worker is alive, will try again: %s", error)
                 if self._stop.wait(self._settings.heartbeat_seconds):
                     return None

@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask import Response, request, stream_with_context
-from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import ServiceUnavailable
 
 from service.api.blueprint import Blueprint
-from service.core.errors import Fault, Invalid, NotFound
+from service.core.errors import DatabaseError, Fault, Invalid, NotFound
 from service.core.records.job_event import Event
 from service.http.auth import tenant
 from service.schemas.events import EventsQuerySchema, EventsSchema
@@ -83,7 +82,7 @@ def _told(here: Services, owner: str, job_id: str, after: int) -> Iterator[str]:
             except NotFound:
                 yield "event: end\ndata: {}\n\n"
                 return
-            except SQLAlchemyError:  # the client comes back, and goes on where it was
+            except DatabaseError:  # the client comes back, and goes on where it was
                 return
             for event in found:
                 yield _line(event)

@@ -8,9 +8,7 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from service.core.errors import LeaseLost
+from service.core.errors import DatabaseError, LeaseLost
 from service.core.records.job import ControlRequest
 from service.core.records.lease import Lease
 from service.core.settings import Settings
@@ -61,7 +59,7 @@ class Keeper(ABC):
                 if not self._done.is_set():
                     self._lost = error
                 return
-            except SQLAlchemyError as error:
+            except DatabaseError as error:
                 log.warning("cannot renew the lease of %s, will try again: %s", self._what, error)
 
 
@@ -93,7 +91,7 @@ class LeaseKeeper(Keeper):
             return
         try:
             self.wish = self._store.renew(self._lease, self._settings.lease_seconds)
-        except SQLAlchemyError:
+        except DatabaseError:
             self._meters.missed_renewals.inc()
             raise
         self._meters.renewals.inc()

@@ -18,10 +18,14 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-
-from service.core.errors import CheckpointMismatch, LeaseLost, ObjectMissing, SpecNotUnderstood, StorageError
+from service.core.errors import (
+    CheckpointMismatch,
+    DatabaseUnavailable,
+    LeaseLost,
+    ObjectMissing,
+    SpecNotUnderstood,
+    StorageError,
+)
 from service.core.records.artifact_names import BEST_MODEL
 from service.core.records.capacity import Capacity
 from service.core.records.epoch import Epoch
@@ -326,19 +330,11 @@ class Supervisor:
             keeper.check()
             try:
                 return write()
-            except (DBAPIError, PoolTimeout) as error:
-                if not _is_away(error):
-                    raise
+            except DatabaseUnavailable as error:
                 if time.monotonic() > self._stop_by:
                     raise LeaseLost("the worker must stop and the database is away") from error
                 log.warning("cannot write, will try again: %s", error)
             time.sleep(RETRY_SECONDS)
-
-
-def _is_away(error: DBAPIError | PoolTimeout) -> bool:
-    """Whether it will pass: the database cannot be reached, or has hung up on us; other errors do not."""
-    gone = isinstance(error, OperationalError | InterfaceError | PoolTimeout)
-    return gone or (isinstance(error, DBAPIError) and error.connection_invalidated)
 
 
 def _checkpoints(lease: Lease) -> str:

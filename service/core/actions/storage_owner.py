@@ -5,32 +5,17 @@ Of two databases over one storage, each would take the files of the other for or
 
 import json
 import logging
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from uuid import uuid4
-
-from sqlalchemy import insert, select
-from sqlalchemy.exc import IntegrityError
 
 from service.core.errors import ObjectMissing, StorageError
 from service.core.sql.engine import Database
-from service.core.sql.tables import installation
+from service.core.sql.installation_id import installation_id
 from service.core.storage import Storage
 
 MARK = "installation.json"  # the object's key: beside the folders of jobs and data sets, which alone are swept
 
 log = logging.getLogger(__name__)
-
-
-def id_of(database: Database) -> str:
-    """The database's, made when it is first asked for."""
-    known = select(installation.c.id)
-    with suppress(IntegrityError), database.write() as c:  # of two that ask at once, one has the other's
-        if c.execute(known).first() is None:
-            c.execute(insert(installation).values(number=1, id=uuid4().hex))
-    with database.read() as c:
-        return str(c.execute(known).scalar_one())
 
 
 def owner_of(storage: Storage) -> str | None:
@@ -48,7 +33,7 @@ def mark(storage: Storage, database: Database) -> None:
     """Make the storage the database's, whosever it was. Raises StorageError."""
     with TemporaryDirectory() as folder:
         source = Path(folder, MARK)
-        source.write_text(json.dumps({"id": id_of(database)}) + "\n")
+        source.write_text(json.dumps({"id": installation_id(database)}) + "\n")
         storage.put(MARK, source)
 
 
@@ -56,7 +41,7 @@ def owns(database: Database, storage: Storage) -> bool:
     """Whether the storage's mark is the database's. Where it has none yet it is given one, and is not owned before the
     next look: another may be giving it its own just now. Raises StorageError.
     """
-    ours, theirs = id_of(database), owner_of(storage)
+    ours, theirs = installation_id(database), owner_of(storage)
     if theirs is None:
         mark(storage, database)
         log.info("the storage had no %s; now it is that of installation %s", MARK, ours)

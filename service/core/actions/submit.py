@@ -5,10 +5,8 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from service.core.broker.hints import HintQueue
-from service.core.errors import Fault, Invalid, NotFound
+from service.core.errors import DatabaseError, Fault, Invalid, NotFound
 from service.core.records.builtin_datasets import BUILT_IN
 from service.core.records.dataset import Contents, DatasetStatus
 from service.core.records.job import Job
@@ -86,7 +84,7 @@ class Submission:
         if unsent:
             try:
                 self.store.leases.forget_hints(*unsent)
-            except SQLAlchemyError as error:  # the dispatcher will find the hints too old
+            except DatabaseError as error:  # the dispatcher will find the hints too old
                 log.warning("hints are late, the first of %s: %s", unsent[0], error)
 
     def contents(self, tenant: str, dataset_id: str) -> Contents | None:

@@ -3,14 +3,14 @@
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
-from service.core.actions.submit import Submission
 from service.core.diagnosis.cures import CURES
 from service.core.diagnosis.patches import Case
-from service.core.errors import Fault, Invalid, NotFound
+from service.core.errors import Fault, Invalid
 from service.core.records.ablation import ALL, BASE, Arm, Design
 from service.core.records.dataset import Contents
+from service.core.records.plan import Plan
 from service.core.spec import JobSpec
 from service.core.spec.diff import essential
 from service.core.spec.patch import Operations, patched, plain
@@ -28,11 +28,21 @@ class Factor:
     patch: Operations | None = None
 
 
+class Planner(Protocol):
+    """Judges specs as they would be judged on submission (service.core.actions.submit)."""
+
+    def faults(self, tenant: str, spec: JobSpec) -> tuple[Fault, ...]: ...
+
+    def plan(self, tenant: str, spec: JobSpec) -> Plan: ...
+
+    def contents(self, tenant: str, dataset_id: str) -> Contents | None: ...
+
+
 @dataclass(frozen=True)
 class Designer:
-    """Designs ablations. `read` makes a spec of plain data that nobody has checked; it raises Invalid."""
+    """Designs ablations. `read` makes a spec of unchecked plain data; it raises Invalid."""
 
-    submission: Submission
+    submission: Planner
     read: Callable[[Any], JobSpec]
 
     def design(self, tenant: str, spec: JobSpec, factors: Sequence[Factor], seeds: int) -> Design:
@@ -42,7 +52,7 @@ class Designer:
         """
         of_base = self.submission.faults(tenant, spec)
         found = [replace(fault, pointer=f"/spec{fault.pointer}") for fault in of_base]
-        base, case = _Base(tenant, spec, of_base), Case(spec, self._contents(tenant, spec))
+        base, case = _Base(tenant, spec, of_base), Case(spec, self.submission.contents(tenant, spec.dataset.id))
         arms, specs = [Arm(BASE, [])], {BASE: spec}
         for index, factor in enumerate(factors):
             try:
@@ -64,12 +74,6 @@ class Designer:
         drawn = _seeds(spec.seed, seeds)
         plans = ((arm, self.submission.plan(tenant, replace(specs[arm.name], seed=s))) for s in drawn for arm in arms)
         return Design(spec, tuple(arms), drawn, tuple(plans))
-
-    def _contents(self, tenant: str, spec: JobSpec) -> Contents | None:
-        try:
-            return self.submission.catalog.get(tenant, spec.dataset.id).contents
-        except NotFound:
-            return None
 
     def _changed(self, base: "_Base", patch: Operations) -> JobSpec:
         """The base's spec after a patch. Raises Invalid where it cannot be run, or cannot be compared with the base."""

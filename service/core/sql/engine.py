@@ -12,11 +12,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError
 
-from service.core.errors import SettingsError
+from service.core.errors import DatabaseUnavailable, SettingsError
 from service.core.sql import migrate
 from service.core.sql.clock import now
+from service.core.sql.driver_errors import translated
 
 WAIT_SECONDS = 0.5  # between two attempts to reach a server that is starting
 BUSY_SECONDS = 15  # how long a writer waits for another one on SQLite
@@ -61,14 +62,14 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the database."""
-        with self._reading.begin() as connection:
+        """A transaction that sees one state of the database. Raises DatabaseError."""
+        with translated(), self._reading.begin() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that commits at the end of the block and rolls back on an exception."""
-        with self.engine.connect().execution_options(writing=True) as connection, connection.begin():
+        """A transaction that commits at the end of the block and rolls back on an exception. Raises DatabaseError."""
+        with translated(), self.engine.connect() as connection, connection.execution_options(writing=True).begin():
             yield connection
 
     def wait(self, seconds: float) -> None:
@@ -78,7 +79,7 @@ class Database:
             try:
                 with self.read():
                     return
-            except OperationalError as error:
+            except DatabaseUnavailable as error:
                 if time.monotonic() > deadline:
                     raise self._unusable(error) from error
             time.sleep(WAIT_SECONDS)
@@ -97,7 +98,7 @@ class Database:
         except migrate.ForeignSchema as error:
             address = redacted(str(self.engine.url))
             raise SettingsError(f"RIGHTFIT_DATABASE_URL {address} has the tables of another program: {error}") from None
-        except (OSError, OperationalError) as error:
+        except (OSError, DatabaseUnavailable) as error:
             raise self._unusable(error) from error
 
     @property

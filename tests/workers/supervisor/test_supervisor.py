@@ -14,10 +14,9 @@ from typing import Any
 import pytest
 import torch
 from sqlalchemy import update
-from sqlalchemy.exc import OperationalError
 
 from service.core.diagnosis import Case, diagnose
-from service.core.errors import StorageError
+from service.core.errors import DatabaseUnavailable, StorageError
 from service.core.records.builtin_datasets import DIGITS
 from service.core.records.job import ControlRequest, Job, Phase, Status
 from service.core.records.lease import Lease
@@ -226,7 +225,7 @@ class Away(JobLeases):
 
     def _maybe(self, call: Callable[..., Any], *args: Any) -> Any:
         if self.away.is_set():
-            raise OperationalError("SELECT 1", {}, Exception("database is away"))
+            raise DatabaseUnavailable("database is away")
         return call(*args)
 
     def renew(self, lease: Lease, lease_seconds: float) -> ControlRequest | None:

@@ -14,12 +14,13 @@ from service.cli import main
 from service.core.actions import backup
 from service.core.actions.backup import BackupError, back_up, restore
 from service.core.actions.delete import delete_dataset, delete_job
-from service.core.actions.storage_owner import id_of, owner_of
+from service.core.actions.storage_owner import owner_of
 from service.core.errors import SettingsError
 from service.core.records.job import Checkpoint, Status
 from service.core.records.submission import NewJob
 from service.core.settings import Settings
 from service.core.sql.engine import Database
+from service.core.sql.installation_id import installation_id
 from service.core.sql.jobs.leases import JobLeases
 from service.core.sql.stored_files import missing, named, owners
 from service.core.sql.worker_registry import WorkerRegistry
@@ -77,11 +78,11 @@ def test_what_is_restored_is_what_was_there(house: House) -> None:
     running = house.job(outcome=None)
     waiting = house.store.actions.submit("t", NewJob(house.store.queries.get("t", running).spec))[0].id
     WorkerRegistry(house.database).heartbeat("old:1", 60)
-    ours = id_of(house.database)
+    ours = installation_id(house.database)
     folder = taken(house)
     other = restored(house, folder)
     assert WorkerRegistry(other.database).live_workers(1e9) == {}
-    assert (id_of(other.database), owner_of(other.storage)) == (ours, ours)
+    assert (installation_id(other.database), owner_of(other.storage)) == (ours, ours)
     for job_id in (succeeded, failed):
         assert other.store.queries.get("t", job_id) == house.store.queries.get("t", job_id)
         assert other.store.queries.history("t", job_id)[1] == house.store.queries.history("t", job_id)[1]

@@ -18,7 +18,7 @@ from service.core.actions import clock_check, retention
 from service.core.actions.clock_check import Clocks
 from service.core.actions.delete import delete_dataset, delete_job
 from service.core.actions.retention import Retention
-from service.core.actions.storage_owner import MARK, id_of, mark, owner_of, owns
+from service.core.actions.storage_owner import MARK, mark, owner_of, owns
 from service.core.errors import Conflict, NotFound, StorageError
 from service.core.records.dataset import Contents, DatasetStatus
 from service.core.records.job import Checkpoint, Failure, Outcome, Status, StopReason
@@ -28,6 +28,7 @@ from service.core.spec import JobSpec
 from service.core.sql.clock import now
 from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
+from service.core.sql.installation_id import installation_id
 from service.core.sql.jobs.owner_actions import OwnerActions
 from service.core.sql.jobs.store import Store
 from service.core.sql.tables import datasets, events, jobs
@@ -319,9 +320,9 @@ def orphan(house: House, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_a_storage_is_swept_of_unknown_files_by_the_installation_whose_it_is(house: House, orphan: str) -> None:
     assert house.sweep(orphans=1).total() == 0, "it was nobody's; another may mark it at this moment"
-    assert owner_of(house.storage) == id_of(house.database)
+    assert owner_of(house.storage) == installation_id(house.database)
     assert house.sweep(orphans=1)["orphans"] == 1
-    assert owner_of(house.storage) == id_of(house.database)
+    assert owner_of(house.storage) == installation_id(house.database)
 
 
 @ON_DISK
@@ -346,7 +347,7 @@ def test_all_who_ask_at_once_are_told_of_one_installation(house: House) -> None:
         own = Database(house.settings.database_url)
         own.now()  # connected: they ask in the same moment
         ready.wait()
-        said.append(id_of(own))
+        said.append(installation_id(own))
         own.close()
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
@@ -355,7 +356,7 @@ def test_all_who_ask_at_once_are_told_of_one_installation(house: House) -> None:
     for thread in threads:
         thread.join()
     assert len(said) == 8
-    assert set(said) == {id_of(house.database)}
+    assert set(said) == {installation_id(house.database)}
 
 
 @ON_DISK
