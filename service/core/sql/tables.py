@@ -17,6 +17,8 @@ from sqlalchemy import (
     text,
 )
 
+from service.core.records.epoch import MEASURES
+
 metadata = MetaData()
 Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER columns
 
@@ -108,27 +110,19 @@ labels = Table(
     Index("labels_by_value", "key", "value"),
 )
 
+_TYPE_OF_MEASURE: dict[type, Any] = {int: Integer, float: Float(53), bool: Boolean, str: Text}
+
 epochs = Table(
     "epochs",
     metadata,
     _of_job(),
     Column("epoch", Integer, primary_key=True),
     Column("attempt", Integer, nullable=False),
-    Column("train_loss", Float(53)),
-    Column("train_loss_clean", Float(53)),
-    Column("val_loss", Float(53)),
-    Column("train_accuracy", Float(53)),
-    Column("val_accuracy", Float(53)),
-    Column("penalty", Float(53)),
-    Column("lr", Float(53), nullable=False),
-    Column("seconds", Float(53), nullable=False),
-    Column("images_per_second", Float(53), nullable=False),
-    Column("improved", Boolean, nullable=False),
-    Column("epochs_without_improvement", Integer, nullable=False),
-    Column("flag", Text),
-    Column("val_loss_se", Float(53)),
-    Column("val_change_se", Float(53)),
-    Column("joules", Float(53)),
+    *(
+        Column(measure.name, _TYPE_OF_MEASURE[measure.type], nullable=measure.is_nullable)
+        for measure in MEASURES
+        if measure.name != "epoch"
+    ),
 )
 
 events = Table(
