@@ -25,13 +25,13 @@ from service.core.storage import Artifact
 
 READERS = "datasets"  # the wake-up channel of the workers that read data sets
 DELETION_SECONDS = 60.0  # for a deletion by the process that began it; then a worker finishes it
-READ_ATTEMPTS = 3  # after so many lost readers the set has failed
+READ_ATTEMPTS = 3  # lost readers after which the set has failed
 
 
 class DatasetStore(Repository):
     """The data sets of all tenants. `on_change` is called with READERS when there is a data set to read."""
 
-    # What clients do
+    # For the owners of data sets
 
     def add(self, tenant: str, dataset_id: str, name: str, format: str, upload: Artifact) -> Dataset:  # noqa: A002
         """Record an uploaded set that is in the storage; a worker will read it. Raises QuotaExceeded."""
@@ -89,7 +89,7 @@ class DatasetStore(Repository):
         with self._db.write() as c:
             c.execute(delete(datasets).where(_own(tenant, dataset_id), datasets.c.status == DatasetStatus.DELETING))
 
-    # What workers do
+    # For workers
 
     def half_deleted(self) -> tuple[tuple[str, str], ...]:
         """(tenant, id) of the sets whose deletion has not finished within DELETION_SECONDS."""

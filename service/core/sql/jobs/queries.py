@@ -39,7 +39,7 @@ class JobQueries:
         limit: int,
         before_seq: int | None = None,
         statuses: Sequence[Status] = (),
-        wanted_labels: Sequence[tuple[str, str]] = (),
+        label_pairs: Sequence[tuple[str, str]] = (),
         text: str = "",
     ) -> Page[Job]:
         """A page of at most `limit` jobs that match all of the filters, newest first.
@@ -49,7 +49,7 @@ class JobQueries:
         conditions = [jobs.c.tenant == tenant]
         if statuses:
             conditions.append(jobs.c.status.in_(statuses))
-        for key, value in wanted_labels:
+        for key, value in label_pairs:
             labelled = select(labels.c.job_id).where(labels.c.key == key, labels.c.value == value)
             conditions.append(jobs.c.id.in_(labelled))
         if text:

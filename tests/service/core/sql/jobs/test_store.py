@@ -270,9 +270,7 @@ def test_lists_page_newest_first_and_filter_by_all_labels(store: Store) -> None:
     rest = store.queries.list("t", 10, before_seq=page.next_seq)
     assert [job.id for job in rest.items] == ids[2::-1]
     assert rest.next_seq is None
-    assert [job.id for job in store.queries.list("t", 10, wanted_labels=[("even", "True"), ("n", "2")]).items] == [
-        ids[2]
-    ]
+    assert [job.id for job in store.queries.list("t", 10, label_pairs=[("even", "True"), ("n", "2")]).items] == [ids[2]]
     store.actions.cancel("t", ids[0])
     assert [job.id for job in store.queries.list("t", 10, statuses=[Status.CANCELLED]).items] == [ids[0]]
 
@@ -540,7 +538,7 @@ def test_no_statement_reads_a_whole_table(store: Store, database: Database) -> N
         lambda: store.queries.get("t", submitted.id),
         lambda: store.queries.list("t", 10),
         lambda: store.queries.list("t", 10, statuses=[Status.QUEUED]),
-        lambda: store.queries.list("t", 10, wanted_labels=[("a", "b")]),
+        lambda: store.queries.list("t", 10, label_pairs=[("a", "b")]),
         lambda: store.leases.append(lease, [epoch(1)]),
         lambda: store.leases.record_checkpoint(lease, checkpoint(1)),
         lambda: store.leases.rewind(lease, None),
