@@ -7,11 +7,11 @@ from functools import partial
 from importlib import metadata
 
 from prometheus_client import ProcessCollector
-from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.actions.dispatcher import Dispatcher
 from service.core.broker.hints import HintQueue
 from service.core.broker.wakeups import Wakeups
+from service.core.errors import DatabaseError
 from service.core.records.capacity import Capacity
 from service.core.resilience import repeat
 from service.core.settings import Settings
@@ -67,7 +67,7 @@ class Worker:
             version=metadata.version("rightfit"),
         )
         observer = Observer(self.meters, self._tracing)
-        self._supervisor = Supervisor(settings, store, storage, shelf, context, self._capacity, observer)
+        self._supervisor = Supervisor(settings, store.leases, storage, shelf, context, self._capacity, observer)
         self._librarian = DatasetReader(settings, catalog, storage, shelf, wakeups, self._supervisor.worker)
         self._stop = threading.Event()
         self._turned_at = time.monotonic()  # when the greeter last came round, heard or not
@@ -86,7 +86,7 @@ class Worker:
         with self._busy:
             taken = self._supervisor.run_next()
         if taken is None and hinted is not None:
-            self._store.defer_hint(hinted, self._settings.hint_seconds, self._settings.dispatch_seconds)
+            self._store.leases.defer_hint(hinted, self._settings.hint_seconds, self._settings.dispatch_seconds)
         return taken
 
     def start(self) -> None:
@@ -146,7 +146,7 @@ class Worker:
                 self._registry.heartbeat(self._supervisor.worker, 10 * self._settings.lease_seconds, self._capacity)
                 if self._stop.wait(self._settings.heartbeat_seconds):
                     return self._registry.deregister(self._supervisor.worker)
-            except SQLAlchemyError as error:
+            except DatabaseError as error:
                 log.warning("cannot say that this worker is alive, will try again: %s", error)
                 if self._stop.wait(self._settings.heartbeat_seconds):
                     return None

@@ -10,11 +10,12 @@ from flask.views import MethodView
 from service.api import cancelling
 from service.api.blueprint import Blueprint
 from service.api.idempotency import idempotency, submitted
+from service.core.actions.submit import from_request
 from service.core.errors import NotFound
 from service.core.experiments.conclusions import conclude
 from service.core.experiments.design import Designer
+from service.core.records.ablation import AblationStatus
 from service.core.records.job import TERMINAL, Status
-from service.core.sql.ablations import AblationStatus
 from service.http.auth import tenant
 from service.schemas.ablations import (
     AblationListSchema,
@@ -40,7 +41,7 @@ class Ablations(MethodView):
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
         """List ablations, newest first"""
         page = services().ablations.list(tenant(), **query)
-        return {"data": page.ablations, "has_more": page.next_seq is not None, "next_cursor": cursor(page.next_seq)}
+        return {"data": page.items, "has_more": page.next_seq is not None, "next_cursor": cursor(page.next_seq)}
 
     @blueprint.arguments(SubmitHeadersSchema, location="headers")
     @blueprint.arguments(AblationRequestSchema)
@@ -50,10 +51,10 @@ class Ablations(MethodView):
     def post(self, headers: dict[str, Any], given: dict[str, Any]) -> Any:
         """Run a spec with each of some factors, with all of them and with none, under several seeds"""
         key = idempotency(headers["key"], [request.path, request.get_json()])
-        if key and (known := services().ablations.known(tenant(), key)):
+        if key and (known := services().ablations.submitted_with(tenant(), key)):
             return _told(known), 202, submitted(links(known), is_new=False)
         design = Designer(services().submission, read_spec).design(tenant(), **given)
-        ablation_id, job_ids = services().ablations.add(tenant(), design, key)
+        ablation_id, job_ids = services().ablations.add(tenant(), design, key, from_request())
         services().submission.hint_all(job_ids)
         return _told(ablation_id), 202, submitted(links(ablation_id), is_new=True)
 

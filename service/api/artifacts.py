@@ -22,7 +22,7 @@ blueprint = Blueprint("artifacts", __name__, url_prefix="/v1/jobs", description=
 @blueprint.response(200, ManifestSchema)
 def manifest(job_id: str) -> Any:
     """The manifest: name, size, SHA-256 and media type of each file"""
-    return {"data": services().store.artifacts(tenant(), job_id)}
+    return {"data": services().store.queries.artifacts(tenant(), job_id)}
 
 
 @blueprint.route("/<job_id>/artifacts/<name>")
@@ -34,14 +34,14 @@ def manifest(job_id: str) -> Any:
 @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
 def artifact(job_id: str, name: str) -> Response:
     """Download a file, whole or in part (Range); its ETag is its SHA-256"""
-    found = {entry.name: entry for entry in services().store.artifacts(tenant(), job_id)}
+    found = {entry.name: entry for entry in services().store.queries.artifacts(tenant(), job_id)}
     if name not in found:
         raise NotFound(f"the job has no artifact {name!r}; it has: {', '.join(found) or 'none yet'}")
     entry = found[name]
     try:
         file = services().storage.open(entry.key)
     except StorageError:
-        services().store.get(tenant(), job_id)  # raises NotFound where the job was deleted meanwhile
+        services().store.queries.get(tenant(), job_id)  # raises NotFound where the job was deleted meanwhile
         raise
     wanted = _usable_range(entry.bytes)
     request.environ.pop("HTTP_RANGE", None)

@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 def cancel(tenant: str, job_id: str) -> tuple[Job, bool]:
     """The job, and whether this changed it. Raises NotFound."""
-    job, changed = services().store.cancel(tenant, job_id)
+    job, changed = services().store.actions.cancel(tenant, job_id)
     if changed and job.is_terminal:  # no worker held it, so none tidies up
         _forget_checkpoints(job_id)
     return job, changed
@@ -20,7 +20,7 @@ def cancel(tenant: str, job_id: str) -> tuple[Job, bool]:
 def _forget_checkpoints(job_id: str) -> None:
     """Delete what could only serve to go on; a storage that is away keeps it until the job is deleted."""
     try:
-        for key in superfluous(services().store.checkpoints(job_id)):
+        for key in superfluous(services().store.leases.checkpoints(job_id)):
             services().storage.delete(key)
     except StorageError as error:
         log.warning("checkpoints of %s are left in the storage: %s", job_id, error)

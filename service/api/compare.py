@@ -16,4 +16,4 @@ blueprint = Blueprint("compare", __name__, url_prefix="/v1/compare", description
 @blueprint.response(200, ComparisonSchema)
 def comparison(query: dict[str, Any]) -> Comparison:
     """What differed in the specs of jobs and what it did, with the noise"""
-    return compare(*services().store.get_many(tenant(), query["jobs"]))
+    return compare(*services().store.queries.get_many(tenant(), query["jobs"]))

@@ -17,7 +17,7 @@ blueprint = Blueprint("counterfactual", __name__, url_prefix="/v1/jobs", descrip
 @blueprint.response(200, CounterfactualSchema)
 def counterfactual(query: dict[str, Any], job_id: str) -> dict[str, Any]:
     """What other settings of early stopping would have kept and saved, from the recorded losses"""
-    job, epochs = services().store.history(tenant(), job_id)
+    job, epochs = services().store.queries.history(tenant(), job_id)
     if not job.is_terminal:
         raise Conflict(f"the job is {job.status}; wait until it has ended")
     if not epochs:

@@ -44,7 +44,7 @@ class Datasets(MethodView):
         page = services().catalog.list(tenant(), **query)
         built_in = () if page.next_seq else BUILT_IN.values()
         return {
-            "data": [*page.datasets, *built_in],
+            "data": [*page.items, *built_in],
             "has_more": page.next_seq is not None,
             "next_cursor": cursor(page.next_seq),
         }

@@ -15,7 +15,7 @@ from service.core.errors import Invalid
 from service.core.experiments.fork import Change, advised, changed
 from service.core.records.epoch import Epoch
 from service.core.records.job import Job
-from service.core.sql.jobs.insert import Origin
+from service.core.records.submission import Origin
 from service.http.auth import tenant
 from service.schemas.diagnosis import DiagnosisSchema, ForkSchema, LineageSchema
 from service.schemas.jobs import SUBMITTED, JobSchema, SubmitHeadersSchema, links
@@ -30,7 +30,7 @@ MORE_IMAGES = ("more_data", "collect")  # advice whose effect a learning curve t
 @blueprint.response(200, DiagnosisSchema)
 def diagnosis(job_id: str) -> Any:
     """Why the losses are what they are, and what to change; live while the job trains"""
-    return told(*services().store.history(tenant(), job_id))
+    return told(*services().store.queries.history(tenant(), job_id))
 
 
 def told(job: Job, epochs: Sequence[Epoch]) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def told(job: Job, epochs: Sequence[Epoch]) -> dict[str, Any]:
 @blueprint.response(202, JobSchema, description="Accepted; Location names the new job", headers=SUBMITTED)
 def fork(headers: dict[str, Any], given: dict[str, Any], job_id: str) -> Any:
     """Submit a job with this job's spec, changed by an advice or by a patch; the seed, and so the split, stays"""
-    parent = services().store.get(tenant(), job_id)
+    parent = services().store.queries.get(tenant(), job_id)
     change = advised(case(parent), given["advice"]) if "advice" in given else Change(given["patch"])
     spec = read_spec(changed(parent.spec, change))
     origin = Origin(parent=parent.id, patch=change.patch, advice=change.advice)
@@ -65,7 +65,7 @@ def fork(headers: dict[str, Any], given: dict[str, Any], job_id: str) -> Any:
 @blueprint.response(200, LineageSchema)
 def lineage(job_id: str) -> Any:
     """The job's family: what it was forked from, and what was forked from those"""
-    return {"data": services().store.lineage(tenant(), job_id)}
+    return {"data": services().store.queries.lineage(tenant(), job_id)}
 
 
 def _usable(job: Job, found: Diagnosis) -> list[Advice]:
@@ -94,5 +94,5 @@ def _test(job: Job) -> dict[str, Any] | None:
     optimism, error = job.facts.test.optimism(job.best)
     return {
         **vars(job.facts.test), "optimism": optimism, "optimism_se": error,
-        "earlier_jobs": services().store.earlier_tests(job),
+        "earlier_jobs": services().store.queries.earlier_tests(job),
     }  # fmt: skip

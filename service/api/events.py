@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask import Response, request, stream_with_context
-from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import ServiceUnavailable
 
 from service.api.blueprint import Blueprint
-from service.core.errors import Fault, Invalid, NotFound
-from service.core.sql.jobs.store import Event
+from service.core.errors import DatabaseError, Fault, Invalid, NotFound
+from service.core.records.job_event import Event
 from service.http.auth import tenant
 from service.schemas.events import EventsQuerySchema, EventsSchema
 from service.schemas.jobs import told_time
@@ -47,7 +46,7 @@ def events(query: dict[str, Any], job_id: str) -> Any:
     after = _last_seen(query["after"])
     if request.accept_mimetypes.best_match(["application/json", STREAM]) == STREAM:
         return _live(job_id, after)
-    found = services().store.events(tenant(), job_id, after, query["limit"] + 1)[1]
+    found = services().store.queries.events(tenant(), job_id, after, query["limit"] + 1)[1]
     return {"data": found[: query["limit"]], "has_more": len(found) > query["limit"]}
 
 
@@ -62,7 +61,7 @@ def _last_seen(after: int) -> int:
 
 def _live(job_id: str, after: int) -> Response:
     here = services()
-    here.store.events(tenant(), job_id, after, 1)  # raises NotFound before anything is sent
+    here.store.queries.events(tenant(), job_id, after, 1)  # raises NotFound before anything is sent
     owner = tenant()
     if not here.waiting.enter(owner):
         raise ServiceUnavailable("too many streams are open; poll, or try again")
@@ -79,11 +78,11 @@ def _told(here: Services, owner: str, job_id: str, after: int) -> Iterator[str]:
     with here.wakeups.listen(job_id) as wait:
         while True:
             try:
-                is_over, found = here.store.events(owner, job_id, after, PAGE)
+                is_over, found = here.store.queries.events(owner, job_id, after, PAGE)
             except NotFound:
                 yield "event: end\ndata: {}\n\n"
                 return
-            except SQLAlchemyError:  # the client comes back, and goes on where it was
+            except DatabaseError:  # the client comes back, and goes on where it was
                 return
             for event in found:
                 yield _line(event)

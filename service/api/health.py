@@ -3,9 +3,8 @@
 from typing import Any
 
 from flask import Flask, Response, jsonify
-from sqlalchemy.exc import SQLAlchemyError
 
-from service.core.errors import StorageError
+from service.core.errors import DatabaseError, StorageError
 from service.services import services
 
 
@@ -36,8 +35,8 @@ def readyz() -> Response:
 def _database() -> str:
     try:
         return "ok" if services().database.is_migrated() else "its schema is older than this version; rightfit migrate"
-    except SQLAlchemyError as error:
-        return f"unavailable: {type(error).__name__}"
+    except DatabaseError as error:
+        return f"unavailable: {type(error.__cause__).__name__}"
 
 
 def _storage() -> str:

@@ -30,7 +30,7 @@ def history(query: dict[str, Any], job_id: str) -> Any:
     """The epochs of a job, in order"""
     if query["format"] == "text":
         return _text(job_id, query["after_epoch"])
-    job, epochs = services().store.history(tenant(), job_id, query["after_epoch"])
+    job, epochs = services().store.queries.history(tenant(), job_id, query["after_epoch"])
     if query["format"] == "csv":
         return _csv(epochs)
     if query["max_points"]:
@@ -55,7 +55,7 @@ def svg(job_id: str) -> Response:
 
 
 def _picture(job_id: str, kind: str, mimetype: str) -> Response:
-    job, epochs = services().store.history(tenant(), job_id)
+    job, epochs = services().store.queries.history(tenant(), job_id)
     answer = Response(mimetype=mimetype)
     answer.set_etag(f"{job.version}-{kind}")
     answer.make_conditional(request)
@@ -66,7 +66,7 @@ def _picture(job_id: str, kind: str, mimetype: str) -> Response:
 
 def _text(job_id: str, after_epoch: int) -> Response:
     """The verdict is that of all epochs, also where only the later ones are drawn."""
-    job, epochs = services().store.history(tenant(), job_id)
+    job, epochs = services().store.queries.history(tenant(), job_id)
     shown = diagnosed(job, epochs)
     title = f"cross entropy per image: {curves_png.verdict(shown)}"
     later = [epoch for epoch in epochs if epoch.epoch > after_epoch]

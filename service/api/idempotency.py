@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from service.core.sql.jobs.insert import IdempotencyKey
+from service.core.records.submission import IdempotencyKey
 
 
 def idempotency(key: str | None, sent: Any) -> IdempotencyKey | None:

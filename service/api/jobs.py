@@ -41,8 +41,8 @@ class Jobs(MethodView):
     @blueprint.response(200, JobListSchema)
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
         """List jobs, newest first"""
-        page = services().store.list(tenant(), **query)
-        return {"data": page.jobs, "has_more": page.next_seq is not None, "next_cursor": cursor(page.next_seq)}
+        page = services().store.queries.list(tenant(), **query)
+        return {"data": page.items, "has_more": page.next_seq is not None, "next_cursor": cursor(page.next_seq)}
 
     @blueprint.arguments(SubmitQuerySchema, location="query")
     @blueprint.arguments(SubmitHeadersSchema, location="headers")
@@ -64,7 +64,7 @@ class OneJob(MethodView):
     @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
     def get(self, query: dict[str, Any], job_id: str) -> Response:
         """Look at a job, at once or when it changes"""
-        job = services().store.get(tenant(), job_id)
+        job = services().store.queries.get(tenant(), job_id)
         known = request.if_none_match
         if query["wait"] and not job.is_terminal and (not known or known.contains_weak(_tag(job))):
             job = _changed(job, query["wait"])
@@ -92,7 +92,7 @@ def cancel(job_id: str) -> Any:
 @blueprint.response(202, JobSchema, description="Set aside, or asked to stop at the next batch")
 def pause(job_id: str) -> Any:
     """Pause a queued or running job; it keeps its progress"""
-    return services().store.pause(tenant(), job_id)[0]
+    return services().store.actions.pause(tenant(), job_id)[0]
 
 
 @blueprint.route("/<job_id>/resume", methods=["POST"])
@@ -132,10 +132,10 @@ def _changed(job: Job, seconds: float) -> Job:
     try:
         deadline = time.monotonic() + seconds
         with services().wakeups.listen(job.id) as wait:
-            now = services().store.get(job.tenant, job.id)
+            now = services().store.queries.get(job.tenant, job.id)
             while _tag(now) == _tag(job) and (left := deadline - time.monotonic()) > 0:
                 wait(min(left, LONGEST_SLEEP))
-                now = services().store.get(job.tenant, job.id)
+                now = services().store.queries.get(job.tenant, job.id)
         return now
     finally:
         services().waiting.leave(job.tenant)

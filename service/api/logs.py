@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response
 
 from service.api.blueprint import Blueprint
-from service.core.sql.jobs.job_logs import Entry
+from service.core.records.job_log import Entry
 from service.http.auth import tenant
 from service.schemas.jobs import told_time
 from service.schemas.logs import LogsQuerySchema, LogsSchema
@@ -20,7 +20,7 @@ blueprint = Blueprint("logs", __name__, url_prefix="/v1/jobs", description="What
 @blueprint.alt_response(200, content_type="text/plain", schema={"type": "string"}, description="As format says")
 def logs(query: dict[str, Any], job_id: str) -> Any:
     """The newest lines of a job's log, in order"""
-    is_terminal, found = services().store.log(tenant(), job_id, query["after"], query["tail"])
+    is_terminal, found = services().store.queries.log(tenant(), job_id, query["after"], query["tail"])
     if query["format"] == "text":
         return Response("".join(map(_line, found)), mimetype="text/plain")
     return {"data": found, "is_terminal": is_terminal}

@@ -38,9 +38,9 @@ blueprint = Blueprint("predict", __name__, url_prefix="/v1/jobs", description="W
 @blueprint.doc(requestBody=BODY)
 def predict(job_id: str) -> Any:
     """Ask the best model of an ended job for the class of one picture or more"""
-    published = {artifact.name: artifact for artifact in services().store.artifacts(tenant(), job_id)}
+    published = {artifact.name: artifact for artifact in services().store.queries.artifacts(tenant(), job_id)}
     if not {ONNX, REPORT} <= published.keys():
-        job = services().store.get(tenant(), job_id)
+        job = services().store.queries.get(tenant(), job_id)
         raise Conflict(f"the job is {job.status} and has published no {ONNX}")
     with services().predicting.passed(tenant(), "too many pictures are being looked at; try again"):
         return {"data": services().predictor.predict(published[ONNX], published[REPORT], _pictures())}

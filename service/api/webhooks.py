@@ -41,5 +41,5 @@ def try_out(given: dict[str, Any]) -> Any:
 @blueprint.response(200, DeliveriesSchema)
 def deliveries(job_id: str) -> Any:
     """What became of the messages about a job"""
-    services().store.get(tenant(), job_id)
+    services().store.queries.get(tenant(), job_id)
     return {"data": services().webhooks.of_job(job_id)}

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import httpx
 import redis
-from sqlalchemy.exc import SQLAlchemyError
 
 from service.cli import maintenance
 from service.cli.check import Check
 from service.client import LOOPBACK, NotRightfit, UnusableKey, bearer, document
-from service.core.errors import RightfitError, SettingsError
+from service.core.errors import DatabaseError, RightfitError, SettingsError
 from service.core.settings import Settings
 from service.core.sql.engine import Database, redacted
 from service.core.sql.worker_registry import WorkerRegistry
@@ -129,9 +128,9 @@ def _database(settings: Settings, database: Database) -> Iterator[Check]:
         is_migrated, revision = database.is_migrated(), database.revision()
         alive = WorkerRegistry(database).live_workers(settings.lease_seconds) if is_migrated else {}
         clock = maintenance.clock(database)
-    except SQLAlchemyError as error:
-        cause = str(getattr(error, "orig", error)).strip().partition("\n")[0]
-        yield Check("database", False, f"{shown} cannot be used: {cause}", "start it, or correct RIGHTFIT_DATABASE_URL")
+    except DatabaseError as error:
+        remedy = "start it, or correct RIGHTFIT_DATABASE_URL"
+        yield Check("database", False, f"{shown} cannot be used: {error.reason}", remedy)
         return
     if not is_migrated:
         remedy = "run rightfit migrate; `rightfit serve` migrates too"

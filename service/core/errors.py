@@ -97,6 +97,28 @@ class LeaseLost(RightfitError):
     code = "lease_lost"
 
 
+class DatabaseError(RightfitError):
+    """The database did not carry out a statement. `reason` is the driver's message in one line."""
+
+    code = "internal_error"
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason or message
+
+
+class DatabaseUnavailable(DatabaseError):
+    """The database cannot be reached, or all connections are in use; a later attempt may succeed."""
+
+    code = "database_unavailable"
+
+
+class SchemaOutdated(DatabaseError):
+    """A table or column of this version is missing; `rightfit migrate` makes it."""
+
+    code = "database_unavailable"
+
+
 class StorageError(RightfitError):
     """A stored object is missing or the storage cannot be used."""
 

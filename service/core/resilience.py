@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from sqlalchemy.exc import SQLAlchemyError
+from service.core.errors import DatabaseError
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ def attempt(action: Callable[[], object], what: str) -> None:
     """Call `action` once and log any exception: the database may be away, or a newer release may have written a row."""
     try:
         action()
-    except SQLAlchemyError as error:
+    except DatabaseError as error:
         log.warning("cannot %s, will try again: %s", what, error)
     except Exception:
         log.exception("cannot %s, will try again", what)

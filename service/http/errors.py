@@ -7,18 +7,19 @@ from collections.abc import Sequence
 
 from flask import Flask, Response, g, request
 from gunicorn.http.errors import NoMoreData, ParseException
-from sqlalchemy.exc import OperationalError, ProgrammingError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from service.core.errors import (
     Conflict,
+    DatabaseError,
+    DatabaseUnavailable,
     Fault,
     Forbidden,
     Invalid,
     KeyReused,
     NotFound,
     RightfitError,
+    SchemaOutdated,
     StorageError,
     TooMany,
     Unauthorized,
@@ -29,7 +30,6 @@ STATUS: dict[type[RightfitError], int] = {
     StorageError: 503,
 }  # fmt: skip
 RETRY_AFTER_SECONDS = 2
-NOT_THERE = ("42P01", "42703")  # undefined_table, undefined_column
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +55,9 @@ def register(app: Flask) -> None:
     """Answer errors of every kind. Registered last, so that it has the word over libraries' own handlers."""
     app.register_error_handler(RightfitError, _domain)
     app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(OperationalError, _database)
-    app.register_error_handler(PoolTimeout, _database)
-    app.register_error_handler(ProgrammingError, _schema)
+    app.register_error_handler(DatabaseUnavailable, _database)
+    app.register_error_handler(SchemaOutdated, _schema)
+    app.register_error_handler(DatabaseError, _unexpected)
     app.register_error_handler(Exception, _unexpected)
     app.register_error_handler(ParseException, _malformed)
     app.register_error_handler(NoMoreData, _malformed)
@@ -93,17 +93,14 @@ def _http(error: HTTPException) -> Response:
     return _retry_later(answer)
 
 
-def _database(error: OperationalError | PoolTimeout) -> Response:
+def _database(error: DatabaseUnavailable) -> Response:
     log.error("request %s: %s", g.get("request_id"), error)
-    return _retry_later(problem(503, "database_unavailable", "the database cannot be used right now; try again"))
+    return _retry_later(problem(503, error.code, "the database cannot be used right now; try again"))
 
 
-def _schema(error: ProgrammingError) -> Response:
-    """PostgreSQL's word for tables or columns that are not there; any other fault of a statement is ours."""
-    if getattr(error.orig, "sqlstate", None) not in NOT_THERE:
-        return _unexpected(error)
+def _schema(error: SchemaOutdated) -> Response:
     log.error("request %s: the schema is not of this version; run `rightfit migrate`: %s", g.get("request_id"), error)
-    return _retry_later(problem(503, "database_unavailable", "the database is not set up for this version yet"))
+    return _retry_later(problem(503, error.code, "the database is not set up for this version yet"))
 
 
 def _retry_later(answer: Response) -> Response:

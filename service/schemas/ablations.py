@@ -7,11 +7,11 @@ from marshmallow import Schema, fields, post_load, validate
 
 from service.core.diagnosis.cures import CURES
 from service.core.experiments.conclusions import Conclusions
-from service.core.experiments.design import ALL, BASE, MOST_FACTORS, MOST_SEEDS, Factor
+from service.core.experiments.design import MOST_FACTORS, MOST_SEEDS, Factor
 from service.core.experiments.statistics import Verdict
+from service.core.records.ablation import ALL, BASE, AblationStatus
 from service.core.records.job import Status
 from service.core.spec import JobSpec
-from service.core.sql.ablations import AblationStatus
 from service.schemas.fields import ShortList, Text, WordOrObject
 from service.schemas.jobs import Timestamp, Word
 from service.schemas.patches import Patch

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
+from service.core.records.epoch import MEASURES, Measure
 from service.core.records.job import Job, Status
 from service.core.spec.job import MOST_GPUS
 from service.schemas.fields import Text
@@ -43,38 +44,19 @@ class Word(fields.String):
     """A member of an enumeration, told by its value."""
 
 
-class EpochSchema(Schema):
-    """One epoch. A non-finite number is null, and flag says whether it was nan or inf."""
+FIELD_OF_TYPE: Mapping[type, type[fields.Field[Any]]] = {
+    int: fields.Integer,
+    float: fields.Float,
+    bool: fields.Boolean,
+    str: fields.String,
+}
 
-    epoch = fields.Integer(metadata={"description": "counted from 1"})
-    train_loss = fields.Float(
-        allow_none=True, metadata={"description": "mean cross entropy per image over the epoch, as weights moved"}
-    )
-    train_loss_clean = fields.Float(
-        allow_none=True, metadata={"description": "training images scored as validation images are"}
-    )
-    val_loss = fields.Float(
-        allow_none=True, metadata={"description": "mean cross entropy per validation image, eval mode"}
-    )
-    train_accuracy = fields.Float(allow_none=True)
-    val_accuracy = fields.Float(allow_none=True)
-    penalty = fields.Float(
-        allow_none=True, metadata={"description": "what L1 and coupled weight decay add to the objective"}
-    )
-    lr = fields.Float()
-    seconds = fields.Float()
-    images_per_second = fields.Float()
-    improved = fields.Boolean()
-    epochs_without_improvement = fields.Integer()
-    flag = fields.String(allow_none=True, metadata={"description": "nan or inf, where a number was not finite"})
-    val_loss_se = fields.Float(
-        allow_none=True, metadata={"description": "standard error of val_loss over the validation images"}
-    )
-    val_change_se = fields.Float(
-        allow_none=True,
-        metadata={"description": "standard error of val_loss minus that of the best epoch before, image by image"},
-    )
-    joules = fields.Float(allow_none=True, metadata={"description": "energy that the GPU took, where it is measured"})
+
+def _measure_field(measure: Measure) -> fields.Field[Any]:
+    return FIELD_OF_TYPE[measure.type](allow_none=measure.is_nullable, metadata={"description": measure.meaning})
+
+
+EpochSchema = Schema.from_dict({measure.name: _measure_field(measure) for measure in MEASURES}, name="EpochSchema")
 
 
 class ErrorSchema(Schema):
@@ -252,7 +234,7 @@ class JobsQuerySchema(PageQuerySchema):
         statuses, labels = data.pop("status"), data.pop("label")
         return data | {
             "statuses": [Status(word) for word in statuses],
-            "wanted_labels": [tuple(pair.split("=", 1)) for pair in labels],
+            "label_pairs": [tuple(pair.split("=", 1)) for pair in labels],
         }
 
 
@@ -312,6 +294,3 @@ class HistoryQuerySchema(Schema):
             "allowed": f"a whole number, {LEAST_POINTS} to {MOST_POINTS}",
         },
     )  # fmt: skip
-
-
-EPOCH_COLUMNS = tuple(EpochSchema().fields)

@@ -2,7 +2,7 @@
 
 from marshmallow import Schema, fields, validate
 
-from service.core.sql.jobs.job_logs import KEPT
+from service.core.records.job_log import KEPT
 from service.schemas.jobs import Timestamp
 
 FORMATS = ("json", "text")

@@ -79,10 +79,10 @@ class Stack:
         if own_broker:
             store = Store(database)
             if database.is_local:
-                store.recover(
+                store.leases.recover(
                     replace(self.settings.retries, backoff_seconds=0)
                 )  # nobody else has this home or a broker for it, so no worker lives that holds a job
-            store.forget_hints()  # they were in a broker that is gone
+            store.leases.forget_hints()  # they were in a broker that is gone
         worker = self._run("worker", [sys.executable, "-m", "workers"])
         api = self._run("api", [sys.executable, "-m", "gunicorn", "-c", str(GUNICORN_CONFIG), "service.wsgi:app"])
         self._await(self._api_answers, API_SECONDS, f"the API (see {api.log})")

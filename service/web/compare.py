@@ -22,7 +22,7 @@ def compare() -> str:
     wanted = [one for one in dict.fromkeys(given) if ID.fullmatch(one)]
     if not FEWEST <= len(wanted) <= MOST:
         return page("compare", found=None, jobs=[], count=len(wanted), fewest=FEWEST, most=MOST, spec=[])
-    jobs, seconds = services().store.get_many(tenant(), wanted)
+    jobs, seconds = services().store.queries.get_many(tenant(), wanted)
     if request.args.getlist("job"):  # ticked in the list, which has the newest first
         jobs = tuple(sorted(jobs, key=lambda job: job.created_at))
     found, called = compared(jobs, seconds), titles(jobs)

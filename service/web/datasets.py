@@ -20,7 +20,7 @@ def datasets() -> str:
     found = services().catalog.list(tenant(), MAX_PAGE)
     return page(
         "datasets",
-        own=found.datasets,
+        own=found.items,
         has_more=found.next_seq is not None,
         built_in=list(BUILT_IN.values()),
         types=sorted(set(TYPES.values())),
@@ -42,7 +42,7 @@ def dataset(dataset_id: str) -> str:
         most=max((count for _, count in counts), default=1),
         is_own=dataset_id not in BUILT_IN,
         sheet=url_for("datasets.pictures", dataset_id=dataset_id) if has_pictures else None,
-        used=services().store.count_on(tenant(), dataset_id),
+        used=services().store.queries.count_on(tenant(), dataset_id),
         rows=[name for name, _ in counts[:CLASSES]],
         across=OF_A_CLASS,
     )

@@ -20,12 +20,12 @@ DEFAULT_DATASET = "digits"
 def new() -> str:
     """Make a job, from nothing or like another one"""
     like = request.args.get("like")
-    spec = services().store.get(tenant(), like).spec.to_dict() if like else {}
+    spec = services().store.queries.get(tenant(), like).spec.to_dict() if like else {}
     if dataset := request.args.get("dataset"):
         spec["dataset"] = {**spec.get("dataset", {}), "id": dataset}
     found = sections()
     every = {option.pointer: option for section in found for option in section.inputs}
-    own = services().catalog.list(tenant(), MAX_PAGE).datasets
+    own = services().catalog.list(tenant(), MAX_PAGE).items
     return page(
         "new",
         essential=[every[pointer] for pointer in ESSENTIAL],

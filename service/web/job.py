@@ -10,9 +10,9 @@ from service.core.experiments.counterfactual import Setting, replay
 from service.core.records.builtin_datasets import BUILT_IN
 from service.core.records.epoch import Epoch
 from service.core.records.job import Job, Status
+from service.core.records.job_event import Event
 from service.core.spec import JobSpec
 from service.core.spec.diff import Differing, differing
-from service.core.sql.jobs.store import Event
 from service.http.auth import may, tenant
 from service.services import services
 from service.web.blueprint import blueprint, page
@@ -30,8 +30,8 @@ ACTIONS = {
 @blueprint.get("/jobs/<job_id>")
 def job(job_id: str) -> str:
     """A job as it stands"""
-    found, epochs = services().store.history(tenant(), job_id)
-    events = services().store.newest_events(tenant(), job_id, SHOWN_ELSEWHERE, TOLD)
+    found, epochs = services().store.queries.history(tenant(), job_id)
+    events = services().store.queries.newest_events(tenant(), job_id, SHOWN_ELSEWHERE, TOLD)
     parent = _parent(found)
     return page(
         "job",
@@ -43,10 +43,10 @@ def job(job_id: str) -> str:
         changed=_changed(found, parent),
         parent=parent,
         dataset=_dataset(found),
-        forks=[kin for kin in services().store.lineage(tenant(), job_id) if kin.parent == job_id],
-        artifacts=services().store.artifacts(tenant(), job_id),
+        forks=[kin for kin in services().store.queries.lineage(tenant(), job_id) if kin.parent == job_id],
+        artifacts=services().store.queries.artifacts(tenant(), job_id),
         events=[{"at": event.at, "words": _words(event)} for event in events],
-        log=services().store.log(tenant(), job_id, 0, LOGGED)[1],
+        log=services().store.queries.log(tenant(), job_id, 0, LOGGED)[1],
         actions=_actions(found),
     )
 
@@ -61,7 +61,7 @@ def _settings(found: Job, epochs: tuple[Epoch, ...]) -> tuple[Setting, ...]:
 def _parent(found: Job) -> Job | None:
     """The job that this one was forked from, where it is still there."""
     try:
-        return services().store.get(tenant(), found.parent) if found.parent else None
+        return services().store.queries.get(tenant(), found.parent) if found.parent else None
     except NotFound:
         return None
 

@@ -62,15 +62,15 @@ def jobs() -> str:
     """All jobs, the newest first"""
     wanted, store = Wanted.from_address(), services().store
     label = [_pair(wanted.label)] if wanted.label else []
-    found = store.list(tenant(), PAGE, wanted.after, wanted.statuses, label, wanted.text)
-    counts = store.counts(tenant())
-    sketches = store.sparklines(found.jobs, POINTS)
-    called = {job.id: title(job) for job in found.jobs} | titles([job for job in found.jobs if job.parent])
-    datasets = services().catalog.names(tenant(), (job.spec.dataset.id for job in found.jobs))
+    found = store.queries.list(tenant(), PAGE, wanted.after, wanted.statuses, label, wanted.text)
+    counts = store.queries.counts(tenant())
+    sketches = store.queries.sparklines(found.items, POINTS)
+    called = {job.id: title(job) for job in found.items} | titles([job for job in found.items if job.parent])
+    datasets = services().catalog.names(tenant(), (job.spec.dataset.id for job in found.items))
     return page(
         "jobs",
         wanted=wanted,
-        rows=[_row(job, sketches[job.id], called[job.id]) for job in found.jobs],
+        rows=[_row(job, sketches[job.id], called[job.id]) for job in found.items],
         counts=counts,
         total=sum(counts.values()),
         statuses=list(Status),

@@ -10,12 +10,12 @@ from flask import Flask
 from jinja2 import StrictUndefined
 
 from service.core.records.job import Job, Status
-from service.core.sql.jobs.lineage import Relative
+from service.core.records.lineage import Relative
 from service.core.text import format_number, format_percent, format_size
+from service.core.units import DAY, HOUR, MINUTE
 from service.schemas.jobs import told_time
 
 NOTHING = "\u2013"  # an en dash
-MINUTE, HOUR, DAY = 60, 3600, 86400
 LONGEST_VALUE = 80
 MARKS: Mapping[Status, str] = {  # beside the word: a status is never told by its colour alone
     Status.QUEUED: "…", Status.RUNNING: "▶", Status.PAUSED: "‖", Status.SUCCEEDED: "✓", Status.FAILED: "✕",

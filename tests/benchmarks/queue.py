@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from service.core.records.submission import NewJob
 from service.core.spec import JobSpec
 from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
@@ -24,7 +25,7 @@ REPEATS = 51
 
 def fill(store: Store, spec: JobSpec, first: int, count: int) -> None:
     for number in range(first, count):
-        store.submit(f"tenant {number % TENANTS}", spec_of(spec, number))
+        store.actions.submit(f"tenant {number % TENANTS}", NewJob(spec_of(spec, number)))
 
 
 def spec_of(spec: JobSpec, number: int) -> JobSpec:
@@ -42,23 +43,23 @@ def milliseconds(call: Callable[[], object]) -> float:
 
 def measure(store: Store, spec: JobSpec) -> dict[str, float]:
     """Milliseconds of each call. The queue is as long afterwards as before."""
-    last = store.list("tenant 0", 1).jobs[0].id
+    last = store.queries.list("tenant 0", 1).items[0].id
 
     def claim() -> None:
-        lease = store.claim("worker", 60)
+        lease = store.leases.claim("worker", 60)
         assert lease is not None
         leases.append(lease)
 
     leases = []  # type: ignore[var-annotated]
     found = {
-        "submit": milliseconds(lambda: store.submit("tenant 0", spec)),
-        "position of the last": milliseconds(lambda: store.get("tenant 0", last)),
-        "list of 20": milliseconds(lambda: store.list("tenant 0", 20)),
-        "hints due": milliseconds(lambda: store.due_hints(8, 60)),
+        "submit": milliseconds(lambda: store.actions.submit("tenant 0", NewJob(spec))),
+        "position of the last": milliseconds(lambda: store.queries.get("tenant 0", last)),
+        "list of 20": milliseconds(lambda: store.queries.list("tenant 0", 20)),
+        "hints due": milliseconds(lambda: store.leases.due_hints(8, 60)),
         "claim": milliseconds(claim),
     }
     for lease in leases:
-        store.release(lease, is_leaving=True)
+        store.leases.release(lease, is_leaving=True)
     return found
 
 

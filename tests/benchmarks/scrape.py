@@ -25,7 +25,8 @@ from sqlalchemy import func, insert, select
 
 from service.core.settings import Settings
 from service.core.spec import JobSpec
-from service.core.sql.engine import Database, events, jobs, workers
+from service.core.sql.engine import Database
+from service.core.sql.tables import events, jobs, workers
 from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, ROOT, postgresql
 

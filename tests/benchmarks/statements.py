@@ -30,10 +30,11 @@ from service.core.actions.dispatcher import Dispatcher
 from service.core.broker.hints import HintQueue
 from service.core.records.epoch import Epoch
 from service.core.records.job import Outcome, Phase, Status, StopReason
+from service.core.records.job_log import LogLine
+from service.core.records.lease import Lease
 from service.core.settings import Settings
 from service.core.sql.engine import Database
-from service.core.sql.jobs.job_logs import LogLine
-from service.core.sql.jobs.store import Lease, Store
+from service.core.sql.jobs.store import Store
 from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import Artifact
 from service.services import Services
@@ -73,7 +74,7 @@ def calls(parts: Services, client: FlaskClient) -> Iterator[tuple[str, Callable[
         return client.post("/v1/jobs", json=SPEC).json
 
     def claimed() -> Lease:
-        lease = store.claim("bench", 3600)
+        lease = store.leases.claim("bench", 3600)
         assert lease is not None
         return lease
 
@@ -90,15 +91,15 @@ def calls(parts: Services, client: FlaskClient) -> Iterator[tuple[str, Callable[
     model = Artifact("best_model.pth", "jobs/x/a1/best_model.pth", 3, "abc", "application/octet-stream")
 
     def epoch() -> None:
-        store.append(lease, [replace(measured, epoch=next(epochs))])
+        store.leases.append(lease, [replace(measured, epoch=next(epochs))])
 
     yield "an epoch", epoch
-    yield "a checkpoint", lambda: store.record_checkpoint(lease, checkpoint(next(numbers)))
-    yield "a line of the log", lambda: store.write_log(lease, [LogLine(1.0, "info", "said")])
-    yield "a phase", lambda: store.set_phase(lease, Phase.TRAINING)
-    yield "renew a lease", lambda: store.renew(lease, 3600)
-    yield "read the owner's wish", lambda: store.wish(lease)
-    yield "finish", lambda: store.finish(next(ending), Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [model])
+    yield "a checkpoint", lambda: store.leases.record_checkpoint(lease, checkpoint(next(numbers)))
+    yield "a line of the log", lambda: store.leases.write_log(lease, [LogLine(1.0, "info", "said")])
+    yield "a phase", lambda: store.leases.set_phase(lease, Phase.TRAINING)
+    yield "renew a lease", lambda: store.leases.renew(lease, 3600)
+    yield "read the owner's wish", lambda: store.leases.control_request(lease)
+    yield "finish", lambda: store.leases.finish(next(ending), Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [model])
     yield "poll: GET a job", lambda: client.get(f"/v1/jobs/{lease.job_id}")
     yield "GET new epochs", lambda: client.get(f"/v1/jobs/{lease.job_id}/history?after_epoch=20")
     yield "list 20 jobs", lambda: client.get("/v1/jobs?limit=20")
@@ -186,12 +187,12 @@ def running(server: Postgresql, settings: Settings, seconds: float) -> dict[str,
             app = create_app(settings)
             store: Store = app.extensions["rightfit"].store
             job = app.test_client().post("/v1/jobs", json=SPEC).get_json()["id"]
-            assert eventually(lambda: store.get("default", job).last is not None, 60)
-            before = store.get("default", job).progress.epoch
+            assert eventually(lambda: store.queries.get("default", job).last is not None, 60)
+            before = store.queries.get("default", job).progress.epoch
             found["a worker that trains"] = watched(server, seconds)
-            epochs = store.get("default", job).progress.epoch - before
+            epochs = store.queries.get("default", job).progress.epoch - before
             found["its epochs"] = round(epochs / seconds, 2)
-            store.cancel("default", job)
+            store.actions.cancel("default", job)
             app.extensions["rightfit"].database.close()
     database.close()
     return found
@@ -207,7 +208,7 @@ def pressed(url: str, seconds: float) -> dict[str, float]:
     )
     for _ in range(THREADS):
         spec_app.test_client().post("/v1/jobs", json=SPEC)
-    leases = [store.claim(f"bench {n}", 3600) for n in range(THREADS)]
+    leases = [store.leases.claim(f"bench {n}", 3600) for n in range(THREADS)]
     spec_app.extensions["rightfit"].database.close()
 
     def rate(call: Callable[[Any], object]) -> float:
@@ -225,8 +226,8 @@ def pressed(url: str, seconds: float) -> dict[str, float]:
             thread.join()
         return round(sum(done) / seconds)
 
-    found["renewals a second (one write)"] = rate(lambda lease: store.renew(lease, 3600))
-    found["wishes read a second (one read)"] = rate(store.wish)
+    found["renewals a second (one write)"] = rate(lambda lease: store.leases.renew(lease, 3600))
+    found["wishes read a second (one read)"] = rate(store.leases.control_request)
     database.close()
     return found
 

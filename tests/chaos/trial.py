@@ -28,7 +28,8 @@ from sqlalchemy import func, select
 
 from service.core.broker.hints import QUEUE, HintQueue
 from service.core.settings import Settings
-from service.core.sql.engine import Database, events, jobs
+from service.core.sql.engine import Database
+from service.core.sql.tables import events, jobs
 from service.core.sql.worker_registry import WorkerRegistry
 from tests.chaos.processes import Deployment
 from tests.servers import EVERYTHING_PUBLISHED, S3_BUCKET, postgresql, s3

@@ -10,6 +10,7 @@ from sqlalchemy.engine import make_url
 
 from service.core.records.capacity import Capacity
 from service.core.records.job import Outcome, Status, StopReason
+from service.core.records.submission import NewJob
 from service.core.spec import JobSpec
 from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
@@ -68,16 +69,16 @@ def requested_workers(scaler_role: psycopg.Connection) -> int:
 def test_each_queued_or_running_job_requests_one_worker(store: Store, scaler_role: psycopg.Connection) -> None:
     assert requested_workers(scaler_role) == 0
     spec = JobSpec.from_dict({"dataset": {"id": "digits"}}).filled(1)
-    jobs = [store.submit("t", spec)[0] for _ in range(5)]
+    jobs = [store.actions.submit("t", NewJob(spec))[0] for _ in range(5)]
     assert requested_workers(scaler_role) == 5
-    leases = [lease for lease in (store.claim(f"w{i}", 60) for i in range(3)) if lease]
+    leases = [lease for lease in (store.leases.claim(f"w{i}", 60) for i in range(3)) if lease]
     assert requested_workers(scaler_role) == 5, "a running job needs its worker, although its hint is gone"
-    store.finish(leases[0], Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [])
+    store.leases.finish(leases[0], Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [])
     assert requested_workers(scaler_role) == 4
-    store.release(leases[1], is_leaving=True)
+    store.leases.release(leases[1], is_leaving=True)
     assert requested_workers(scaler_role) == 4, "a job that is put back waits for another worker"
-    waiting = next(job for job in jobs if store.get("t", job.id).status is Status.QUEUED)
-    store.cancel("t", waiting.id)
+    waiting = next(job for job in jobs if store.queries.get("t", job.id).status is Status.QUEUED)
+    store.actions.cancel("t", waiting.id)
     assert requested_workers(scaler_role) == 3
 
 
@@ -85,10 +86,10 @@ def test_a_job_with_too_many_gpus_requests_no_pod(store: Store, scaler_role: psy
     limit = int(container("keda", "rightfit-worker")["resources"]["limits"]["nvidia.com/gpu"])
     for device, gpus in (("auto", limit), ("cuda", limit), ("cpu", limit + 1), ("auto", limit + 1), ("cuda", 8)):
         spec = {"dataset": {"id": "digits"}, "device": device, "gpus": gpus}
-        store.submit("t", JobSpec.from_dict(spec).filled(1))
+        store.actions.submit("t", NewJob(JobSpec.from_dict(spec).filled(1)))
     assert requested_workers(scaler_role) == 3
     everything = Capacity(gpus=8, gpu_memory_bytes=1 << 40, threads=8, version="1")
-    assert all(store.claim(f"large{number}", 60, everything) for number in range(5))
+    assert all(store.leases.claim(f"large{number}", 60, everything) for number in range(5))
     assert requested_workers(scaler_role) == 3, "a job that runs on other workers requests no pod"
 
 

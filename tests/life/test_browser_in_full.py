@@ -12,7 +12,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 from sqlalchemy import insert, select
 
-from service.core.sql.engine import Database, epochs
+from service.core.sql.engine import Database
+from service.core.sql.tables import epochs
 from tests.browser import DESKTOP, JOB_PAGE, PHONE, Window, watched, window
 from tests.conftest import Serving
 from tests.pictures import encoded

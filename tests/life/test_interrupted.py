@@ -18,6 +18,7 @@ import pytest
 
 from service.client import ApiError, Rightfit
 from service.core.broker.hints import HintQueue
+from service.core.records.submission import NewJob
 from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.sql.engine import Database
@@ -193,9 +194,9 @@ def test_a_worker_whose_broker_connection_is_half_open_still_finds_its_work(tmp_
             hints = HintQueue(settings.broker_url)
 
             def run_one() -> bool:
-                job, _ = store.submit("t", spec)
+                job, _ = store.actions.submit("t", NewJob(spec))
                 hints.send(job.id)
-                return eventually(lambda: store.get("t", job.id).status == "succeeded", 90)
+                return eventually(lambda: store.queries.get("t", job.id).status == "succeeded", 90)
 
             assert run_one()
             wire.die()

@@ -22,7 +22,8 @@ from sqlalchemy import select
 from service.cli import main
 from service.client import Rightfit
 from service.core.settings import Settings
-from service.core.sql.engine import Database, jobs
+from service.core.sql.engine import Database
+from service.core.sql.tables import jobs
 from tests.conftest import START_SECONDS, Redis
 from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, ROOT, Postgresql

@@ -21,7 +21,8 @@ from uuid import uuid4
 from sqlalchemy import select
 
 from service.core.settings import Settings
-from service.core.sql.engine import Database, events, jobs
+from service.core.sql.engine import Database
+from service.core.sql.tables import events, jobs
 from service.core.sql.worker_registry import WorkerRegistry
 from tests.chaos.processes import Deployment
 from tests.chaos.trial import HEARTBEAT, LEASE, Trial, examine, references

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from service.client import ApiError, Damaged, Event, History, NotRightfit, Rightfit, rightfit, transport
 from service.client.sse import EventReader
-from service.core.sql.jobs.store import Lease
+from service.core.records.lease import Lease
 from tests.pictures import folders, tarred, zipped
 from tests.service.api.conftest import SPEC
 from tests.service.api.test_api import claim, epoch, finish
@@ -45,7 +45,7 @@ def train_job(live: Live, client: Rightfit, tmp_path: Path, epochs: int = 3) -> 
     """An ended job whose best model is CONTENT."""
     client.submit(SPEC)
     lease = claim(live.parts)
-    live.parts.store.append(lease, [epoch(n, 1 / n, improved=True) for n in range(1, epochs + 1)])
+    live.parts.store.leases.append(lease, [epoch(n, 1 / n, improved=True) for n in range(1, epochs + 1)])
     finish(live.parts, lease, tmp_path, CONTENT)
     return lease
 

@@ -12,11 +12,13 @@ from sqlalchemy import select, update
 
 from service.core.broker.wakeups import Wakeups
 from service.core.records.job import Checkpoint, Job
+from service.core.records.submission import NewJob
 from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.sql.datasets import DatasetStore
-from service.core.sql.engine import Database, events, jobs
+from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
+from service.core.sql.tables import events, jobs
 from service.core.storage import open_storage
 from workers.datasets.cache import DatasetCache
 from workers.datasets.reader_loop import DatasetReader
@@ -43,13 +45,13 @@ class Bench:
     def __init__(self, settings: Settings, store: Store, context: ForkServerContext) -> None:
         self.settings, self.store, self.context = settings, store, context
         self.storage = open_storage(settings.storage_url)
-        self.catalog = DatasetStore(store._db)
+        self.catalog = DatasetStore(store.queries._db)
         self.shelf = DatasetCache(settings.home / "datasets", self.catalog, self.storage, settings.cache_bytes)
-        self.supervisor = Supervisor(settings, store, self.storage, self.shelf, context)
+        self.supervisor = Supervisor(settings, store.leases, self.storage, self.shelf, context)
 
     def submit(self, **changes: Any) -> Job:
         spec = {"dataset": {"id": "digits", "train_limit": 100}, "model": {"arch": "mlp", "hidden": [8]}, "epochs": 3}
-        return self.store.submit("t", JobSpec.from_dict(spec | changes).filled(1))[0]
+        return self.store.actions.submit("t", NewJob(JobSpec.from_dict(spec | changes).filled(1)))[0]
 
     def read(self, dataset_id: str, archive: Path) -> None:
         """Send a zip as a data set, and read it."""
@@ -69,7 +71,7 @@ class Bench:
         return self.job(job)
 
     def job(self, job: Job) -> Job:
-        return self.store.get("t", job.id)
+        return self.store.queries.get("t", job.id)
 
     def training(self, job: Job, epochs: int = 2) -> bool:
         last = self.job(job).last
@@ -77,12 +79,12 @@ class Bench:
 
     def events(self, job: Job) -> list[tuple[str, Any]]:
         """All that was told of a job, as (type, data)."""
-        with self.store._db.read() as c:
+        with self.store.queries._db.read() as c:
             found = c.execute(select(events.c.type, events.c.data).where(events.c.job_id == job.id))
             return [(row.type, row.data) for row in found.all()]
 
     def replace_checkpoints(self, job: Job, checkpoints: list[Checkpoint]) -> None:
-        with self.store._db.write() as c:
+        with self.store.queries._db.write() as c:
             stored = [asdict(checkpoint) for checkpoint in checkpoints]
             c.execute(update(jobs).where(jobs.c.id == job.id).values(checkpoints=stored))
 

@@ -104,9 +104,9 @@ def test_a_run_goes_on_from_its_backup_to_the_very_same_end(bench: Bench, take: 
     database = Database(restored.database_url)
     database.migrate()
     other = Bench(restored, Store(database), bench.context)
-    assert [len(kept.last.sha256) for kept in other.store.checkpoints(running.id)] in ([64], [64, 64])
+    assert [len(kept.last.sha256) for kept in other.store.leases.checkpoints(running.id)] in ([64], [64, 64])
     if other.job(running).status == "running":  # as the dump has it; its lease runs out
-        assert eventually(lambda: bool(other.store.reap(restored.retries)))
+        assert eventually(lambda: bool(other.store.leases.reap(restored.retries)))
     while other.supervisor.run_next():
         pass
     assert other.job(running).attempt == 2

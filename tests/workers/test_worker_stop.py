@@ -9,6 +9,7 @@ import pytest
 
 from service.core.records.dataset import DatasetStatus
 from service.core.records.job import Status
+from service.core.records.submission import NewJob
 from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.sql.datasets import DatasetStore
@@ -48,13 +49,13 @@ def storing(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 def test_a_job_that_was_taken_without_a_hint_is_put_back(
     worker: Worker, store: Store, storing: threading.Event
 ) -> None:
-    job = store.submit("t", JobSpec.from_dict({"dataset": {"id": "digits"}, **ENDLESS}).filled(1))[0]
+    job = store.actions.submit("t", NewJob(JobSpec.from_dict({"dataset": {"id": "digits"}, **ENDLESS}).filled(1)))[0]
     worker.start()
     assert storing.wait(60)
     worker.close()
-    left = store.get("t", job.id)
+    left = store.queries.get("t", job.id)
     assert (left.status, left.lost_attempts, left.attempt) == (Status.QUEUED, (), 1)
-    assert store.checkpoints(job.id)
+    assert store.leases.checkpoints(job.id)
 
 
 def test_a_data_set_that_is_being_stored_becomes_ready(

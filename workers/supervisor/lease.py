@@ -8,12 +8,11 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from service.core.errors import LeaseLost
+from service.core.errors import DatabaseError, LeaseLost
 from service.core.records.job import ControlRequest
+from service.core.records.lease import Lease
 from service.core.settings import Settings
-from service.core.sql.jobs.store import Lease, Store
+from service.core.sql.jobs.leases import JobLeases
 from workers.telemetry.metrics import WorkerMetrics
 
 LOOK_SECONDS = 1.0  # how often the owner's wish is read between two renewals
@@ -60,7 +59,7 @@ class Keeper(ABC):
                 if not self._done.is_set():
                     self._lost = error
                 return
-            except SQLAlchemyError as error:
+            except DatabaseError as error:
                 log.warning("cannot renew the lease of %s, will try again: %s", self._what, error)
 
 
@@ -71,7 +70,7 @@ class LeaseKeeper(Keeper):
     it ends in the database (`held_until`), so a worker that cannot reach the database stops before another may start.
     """
 
-    def __init__(self, settings: Settings, store: Store, lease: Lease, asked: float, meters: WorkerMetrics) -> None:
+    def __init__(self, settings: Settings, store: JobLeases, lease: Lease, asked: float, meters: WorkerMetrics) -> None:
         """`asked`: the monotonic time just before the lease was claimed."""
         super().__init__(lease.job_id, min(LOOK_SECONDS, settings.heartbeat_seconds))
         self._settings, self._store, self._lease, self._meters = settings, store, lease, meters
@@ -88,11 +87,11 @@ class LeaseKeeper(Keeper):
     def _renew(self) -> None:
         asked = time.monotonic()
         if asked - self._renewed < self._settings.heartbeat_seconds:
-            self.wish = self._store.wish(self._lease)
+            self.wish = self._store.control_request(self._lease)
             return
         try:
             self.wish = self._store.renew(self._lease, self._settings.lease_seconds)
-        except SQLAlchemyError:
+        except DatabaseError:
             self._meters.missed_renewals.inc()
             raise
         self._meters.renewals.inc()

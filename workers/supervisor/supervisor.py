@@ -18,10 +18,14 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-
-from service.core.errors import CheckpointMismatch, LeaseLost, ObjectMissing, SpecNotUnderstood, StorageError
+from service.core.errors import (
+    CheckpointMismatch,
+    DatabaseUnavailable,
+    LeaseLost,
+    ObjectMissing,
+    SpecNotUnderstood,
+    StorageError,
+)
 from service.core.records.artifact_names import BEST_MODEL
 from service.core.records.capacity import Capacity
 from service.core.records.epoch import Epoch
@@ -36,9 +40,10 @@ from service.core.records.job import (
     StopReason,
     superfluous,
 )
+from service.core.records.job_log import LogLine
+from service.core.records.lease import Lease
 from service.core.settings import Settings
-from service.core.sql.jobs.job_logs import LogLine
-from service.core.sql.jobs.store import Lease, Store
+from service.core.sql.jobs.leases import JobLeases
 from service.core.sql.jobs.transitions import too_often
 from service.core.storage import Artifact, Storage, discard
 from workers.datasets.cache import DatasetCache
@@ -68,7 +73,7 @@ class Supervisor:
     """Runs one job at a time. `stop` may be called from any thread: the job goes back into the queue."""
 
     def __init__(
-        self, settings: Settings, store: Store, storage: Storage, shelf: DatasetCache, context: ForkServerContext,
+        self, settings: Settings, store: JobLeases, storage: Storage, shelf: DatasetCache, context: ForkServerContext,
         capacity: Capacity | None = None, observer: Observer | None = None,
     ) -> None:  # fmt: skip
         """Takes only jobs that fit the capacity (None: any)."""
@@ -325,19 +330,11 @@ class Supervisor:
             keeper.check()
             try:
                 return write()
-            except (DBAPIError, PoolTimeout) as error:
-                if not _is_away(error):
-                    raise
+            except DatabaseUnavailable as error:
                 if time.monotonic() > self._stop_by:
                     raise LeaseLost("the worker must stop and the database is away") from error
                 log.warning("cannot write, will try again: %s", error)
             time.sleep(RETRY_SECONDS)
-
-
-def _is_away(error: DBAPIError | PoolTimeout) -> bool:
-    """Whether it will pass: the database cannot be reached, or has hung up on us; other errors do not."""
-    gone = isinstance(error, OperationalError | InterfaceError | PoolTimeout)
-    return gone or (isinstance(error, DBAPIError) and error.connection_invalidated)
 
 
 def _checkpoints(lease: Lease) -> str:

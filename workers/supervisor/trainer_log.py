@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from service.core.sql.jobs.job_logs import KEPT, OUTPUT, LogLine
+from service.core.records.job_log import KEPT, OUTPUT, LogLine
 from service.core.units import DAY
 
 LONGEST = 2_000  # characters of a message

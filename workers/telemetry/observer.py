@@ -8,7 +8,7 @@ import structlog
 
 from service.core.records.epoch import Epoch
 from service.core.records.job import Phase, Status
-from service.core.sql.jobs.store import Lease
+from service.core.records.lease import Lease
 from service.core.telemetry.correlation import trace_id
 from service.core.telemetry.metrics import SUPERVISOR
 from service.core.telemetry.tracing import CONSUMER, Span, Tracing, Value

@@ -9,8 +9,9 @@ import torch
 
 from service.core.errors import Invalid, RightfitError, TrainingError
 from service.core.files import DISK_FULL
-from service.core.records.plan import GIB, UNLIMITED, plan
+from service.core.records.plan import UNLIMITED, plan
 from service.core.spec import JobSpec
+from service.core.units import GIB
 from workers.supervisor.forkserver import TrainerArgs
 from workers.trainer.train_job import contents_of
 from workers.training.loop import TrainingResult

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from service.core.errors import CheckpointMismatch
+from service.core.records.epoch import Measures
 from service.core.spec import JobSpec
 from service.core.spec.early_stopping import Stopper
 from workers.training.checkpoint import Weights, weights_of
@@ -22,36 +23,21 @@ Snapshot = dict[str, Any]  # tensors and plain data only: torch.load reads it wi
 
 
 @dataclass(frozen=True)
-class EpochResult:
-    """One epoch. Losses are mean cross entropy per image (nats) and may be non-finite; accuracies are shares.
+class EpochResult(Measures):
+    """One epoch as it was measured: losses and penalty may be non-finite.
 
     `train_loss` and `train_accuracy` are averages over the epoch, as the weights moved, with dropout and augmentation
     in force; `train_loss` is the objective's data term, smoothed, mixed and weighted as the spec says. Of a mixed
-    image, each label counts with its share. `train_loss_clean` is the fair twin of `val_loss`: after the epoch, in
-    eval mode. `penalty` is what L1 and coupled weight decay add to the objective with the weights as they are at the
-    end of the epoch. `lr` is that of the epoch's last step. `seconds` is the whole epoch, scoring included, and
-    `images_per_second` the training images over it.
-
-    `val_loss_se` is the standard error of `val_loss` over the validation images, and `val_change_se` that of its
-    difference from the best epoch before, image by image (paired); None where there is nothing to compute them from.
-    `joules` is the energy that the device took for the epoch, None where nothing measures it.
+    image, each label counts with its share. `train_loss_clean` is comparable with `val_loss`: it is scored after the
+    epoch, in eval mode. `penalty` is that of the weights at the end of the epoch. `val_change_se` is of paired
+    differences, image by image. `val_loss_se` and `val_change_se` are None where there is too little to compute them.
     """
 
-    epoch: int
     train_loss: float
-    train_loss_clean: float | None
     val_loss: float
     train_accuracy: float
     val_accuracy: float
     penalty: float
-    lr: float
-    seconds: float
-    images_per_second: float
-    improved: bool
-    epochs_without_improvement: int
-    val_loss_se: float | None = None
-    val_change_se: float | None = None
-    joules: float | None = None
 
 
 @dataclass

@@ -124,9 +124,9 @@ def restore(database: Database, storage: Storage, folder: Path, say: Say) -> Bac
             if stored.sha256 != each.file.sha256:
                 raise BackupError(f"{each.file.key} in the backup is damaged: its SHA-256 is not {each.file.sha256}")
         store = Store(copy)
-        while put_back := store.recover(NO_LIMIT):
+        while put_back := store.leases.recover(NO_LIMIT):
             say(f"{counted(len(put_back), 'running job')} will continue")
-        store.forget_hints()
+        store.leases.forget_hints()
         WorkerRegistry(copy).clear()
         mark(storage, copy)
     finally:

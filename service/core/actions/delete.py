@@ -10,9 +10,9 @@ def delete_job(store: Store, storage: Storage, tenant: str, job_id: str) -> None
 
     The files go first: what is left of a deletion that fails can be deleted again.
     """
-    store.refuse_to_delete_living(tenant, job_id)
+    store.actions.refuse_to_delete_living(tenant, job_id)
     storage.delete(f"jobs/{job_id}")
-    store.delete(tenant, job_id)
+    store.actions.delete(tenant, job_id)
 
 
 def delete_dataset(catalog: DatasetStore, storage: Storage, tenant: str, dataset_id: str) -> None:

@@ -32,7 +32,7 @@ class Dispatcher:
 
     def reap(self) -> dict[str, Status]:
         """Put back, or end, the jobs whose worker has let its lease run out; returns what became of each."""
-        became = self._store.reap(self._settings.retries)
+        became = self._store.leases.reap(self._settings.retries)
         for job_id, status in became.items():
             log.warning("the worker of %s was lost; the job is %s", job_id, status, extra={"job_id": job_id})
         if became:
@@ -43,10 +43,10 @@ class Dispatcher:
         """Send what is due, of about two jobs for each live worker; returns how many hints went out."""
         alive = self._registry.live_workers(within=self._settings.lease_seconds)
         window = max(LEAST_WINDOW, 2 * len(alive))
-        due = self._store.due_hints(window, self._settings.hint_seconds, alive.values())
+        due = self._store.leases.due_hints(window, self._settings.hint_seconds, alive.values())
         unsent = [job_id for job_id in due if not self._queue.send(job_id)]
         for job_id in unsent:
-            self._store.forget_hints(job_id)
+            self._store.leases.forget_hints(job_id)
         return len(due) - len(unsent)
 
     def run(self, stop: threading.Event) -> None:

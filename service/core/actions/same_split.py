@@ -13,7 +13,8 @@ from service.core.sql.jobs.store import Store
 def learnt_from(store: Store, job: Job) -> LearningCurve | None:
     """The learning curve through the jobs that differ from this one in nothing but their training images."""
     spec = _but_for_its_images(job)
-    return learning_curve(_points(other for other in store.with_same_split(job) if _but_for_its_images(other) == spec))
+    others = store.queries.with_same_split(job)
+    return learning_curve(_points(other for other in others if _but_for_its_images(other) == spec))
 
 
 def _points(jobs: Iterator[Job]) -> Iterator[tuple[int, float]]:

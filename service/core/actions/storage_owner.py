@@ -1,39 +1,25 @@
-"""Whose files a storage holds: the id of a database, and an object at the storage's root that names the same.
+"""The owner of a storage: an object at its root names the id of the installation whose database knows its files.
 
 Of two databases over one storage, each would take the files of the other for orphans.
 """
 
 import json
 import logging
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from uuid import uuid4
-
-from sqlalchemy import insert, select
-from sqlalchemy.exc import IntegrityError
 
 from service.core.errors import ObjectMissing, StorageError
-from service.core.sql.engine import Database, installation
+from service.core.sql.engine import Database
+from service.core.sql.installation_id import installation_id
 from service.core.storage import Storage
 
-MARK = "installation.json"  # the object's key: beside the folders of jobs and data sets, which alone are swept
+MARK = "installation.json"  # key of the object, outside of the folders that sweeps delete from
 
 log = logging.getLogger(__name__)
 
 
-def id_of(database: Database) -> str:
-    """The database's, made when it is first asked for."""
-    known = select(installation.c.id)
-    with suppress(IntegrityError), database.write() as c:  # of two that ask at once, one has the other's
-        if c.execute(known).first() is None:
-            c.execute(insert(installation).values(number=1, id=uuid4().hex))
-    with database.read() as c:
-        return str(c.execute(known).scalar_one())
-
-
 def owner_of(storage: Storage) -> str | None:
-    """The id in a storage's mark, None where it has no mark. Raises StorageError."""
+    """The installation that the storage's mark names, None if there is no mark. Raises StorageError."""
     try:
         with storage.open(MARK) as file:
             return str(json.load(file)["id"])
@@ -44,18 +30,20 @@ def owner_of(storage: Storage) -> str | None:
 
 
 def mark(storage: Storage, database: Database) -> None:
-    """Make the storage the database's, whosever it was. Raises StorageError."""
+    """Mark the storage as owned by this database, whatever its mark was. Raises StorageError."""
     with TemporaryDirectory() as folder:
         source = Path(folder, MARK)
-        source.write_text(json.dumps({"id": id_of(database)}) + "\n")
+        source.write_text(json.dumps({"id": installation_id(database)}) + "\n")
         storage.put(MARK, source)
 
 
 def owns(database: Database, storage: Storage) -> bool:
-    """Whether the storage's mark is the database's. Where it has none yet it is given one, and is not owned before the
-    next look: another may be giving it its own just now. Raises StorageError.
+    """Whether the storage's mark names the database. Raises StorageError.
+
+    A storage without a mark is marked, and counts as owned from the next call on: another database may be marking it
+    at the same time.
     """
-    ours, theirs = id_of(database), owner_of(storage)
+    ours, theirs = installation_id(database), owner_of(storage)
     if theirs is None:
         mark(storage, database)
         log.info("marked the storage as that of installation %s: it had no %s", ours, MARK)

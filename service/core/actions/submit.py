@@ -5,18 +5,17 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from service.core.broker.hints import HintQueue
-from service.core.errors import Fault, Invalid, NotFound
+from service.core.errors import DatabaseError, Fault, Invalid, NotFound
 from service.core.records.builtin_datasets import BUILT_IN
 from service.core.records.dataset import Contents, DatasetStatus
 from service.core.records.job import Job
 from service.core.records.plan import Limits, Plan, plan
+from service.core.records.submission import NOWHERE, IdempotencyKey, NewJob, Origin
 from service.core.spec import JobSpec, contradictions
 from service.core.sql.datasets import DatasetStore
-from service.core.sql.jobs.insert import NOWHERE, IdempotencyKey, Origin
 from service.core.sql.jobs.store import Store
+from service.core.telemetry.correlation import current
 from service.core.webhooks.addresses import Network, fault
 
 log = logging.getLogger(__name__)
@@ -52,11 +51,10 @@ class Submission:
 
         Returns it and whether it is new. Raises Invalid, and KeyReused.
         """
-        if key and (known := self.store.known(tenant, key)):
+        if key and (known := self.store.actions.submitted_with(tenant, key)):
             return known, False
-        planned = self.plan(tenant, spec)
-        needed = planned.memory.process_bytes
-        job, is_new = self.store.submit(tenant, planned.spec, key, planned.warnings, planned.splits, origin, needed)
+        new = NewJob.planned(self.plan(tenant, spec), from_request(origin))
+        job, is_new = self.store.actions.submit(tenant, new, key)
         if is_new:
             self.hint(job)
         return job, is_new
@@ -65,16 +63,16 @@ class Submission:
         """Put a paused job back into the queue, for so many processes (None: as it was). Raises Invalid, NotFound and
         Conflict.
         """
-        return self.store.resume(tenant, job_id, self._shared(tenant, job_id, gpus))
+        return self.store.actions.resume(tenant, job_id, self._shared(tenant, job_id, gpus))
 
     def retry(self, tenant: str, job_id: str, gpus: int | None) -> tuple[Job, bool]:
         """Queue a failed job again, for so many processes (None: as it was). Raises Invalid, NotFound and Conflict."""
-        return self.store.retry(tenant, job_id, self._shared(tenant, job_id, gpus))
+        return self.store.actions.retry(tenant, job_id, self._shared(tenant, job_id, gpus))
 
     def _shared(self, tenant: str, job_id: str, gpus: int | None) -> Plan | None:
         if gpus is None:
             return None
-        return self.plan(tenant, replace(self.store.get(tenant, job_id).spec, gpus=gpus))
+        return self.plan(tenant, replace(self.store.queries.get(tenant, job_id).spec, gpus=gpus))
 
     def hint(self, job: Job) -> None:
         """Tell the workers that a job has been queued."""
@@ -85,8 +83,8 @@ class Submission:
         unsent = [job_id for job_id in job_ids if not self.queue.send(job_id)]
         if unsent:
             try:
-                self.store.forget_hints(*unsent)
-            except SQLAlchemyError as error:  # the dispatcher will find the hints too old
+                self.store.leases.forget_hints(*unsent)
+            except DatabaseError as error:  # the dispatcher will find the hints too old
                 log.warning("hints are late, the first of %s: %s", unsent[0], error)
 
     def contents(self, tenant: str, dataset_id: str) -> Contents | None:
@@ -119,3 +117,9 @@ class Submission:
             detail = f"the data set is {found.status}, not ready"
             raise Invalid([Fault("/dataset/id", detail, "a data set whose status is ready")])
         return found.contents
+
+
+def from_request(origin: Origin = NOWHERE) -> Origin:
+    """The origin together with the request at hand, by which logs and traces are searched."""
+    request = current()
+    return replace(origin, request_id=request.request_id, traceparent=request.traceparent)

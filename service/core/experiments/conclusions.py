@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from service.core.experiments.design import BASE, Arm
 from service.core.experiments.statistics import Effect, Verdict, effect
+from service.core.records.ablation import BASE, Ablation, AblationStatus, Arm, Run
 from service.core.records.job import TERMINAL
 from service.core.spec.patch import patched
-from service.core.sql.ablations import Ablation, AblationStatus, Run
 
 
 @dataclass(frozen=True)

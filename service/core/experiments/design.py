@@ -8,13 +8,13 @@ from typing import Any, Protocol
 from service.core.diagnosis.cures import CURES
 from service.core.diagnosis.patches import Case
 from service.core.errors import Fault, Invalid
+from service.core.records.ablation import ALL, BASE, Arm, Design
 from service.core.records.dataset import Contents
 from service.core.records.plan import Plan
 from service.core.spec import JobSpec
 from service.core.spec.diff import essential
 from service.core.spec.patch import Operations, patched, plain
 
-BASE, ALL = "base", "all"  # the arms that are not one factor alone
 MOST_FACTORS, MOST_SEEDS = 8, 20  # with the base and all together: 200 jobs
 SEEDS = 2**32  # there are so many
 OF_ONE_FACTOR = 10  # faults that are told
@@ -28,22 +28,14 @@ class Factor:
     patch: Operations | None = None
 
 
-@dataclass(frozen=True)
-class Arm:
-    """One of the specs that are compared: the base's, patched."""
+class Planner(Protocol):
+    """Judges specs as they would be judged on submission (service.core.actions.submit)."""
 
-    name: str
-    patch: Operations
+    def faults(self, tenant: str, spec: JobSpec) -> tuple[Fault, ...]: ...
 
+    def plan(self, tenant: str, spec: JobSpec) -> Plan: ...
 
-@dataclass(frozen=True)
-class Design:
-    """What an ablation will run. The jobs are in the order in which they are to be taken: seed by seed."""
-
-    spec: JobSpec
-    arms: tuple[Arm, ...]
-    seeds: tuple[int, ...]
-    jobs: tuple[tuple[Arm, Plan], ...]
+    def contents(self, tenant: str, dataset_id: str) -> Contents | None: ...
 
 
 class JobPlanner(Protocol):

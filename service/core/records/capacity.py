@@ -2,16 +2,17 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import get_args
 
-from sqlalchemy import ColumnElement, and_, false, func, or_
+from service.core.spec import JobSpec
+from service.core.units import GIB
 
-from service.core.records.plan import GIB
-from service.core.sql.engine import jobs
+DEVICES: tuple[str, ...] = get_args(JobSpec.__annotations__["device"])
 
 
 @dataclass(frozen=True)
 class Needs:
-    """`gpus` processes on `device` (as in the spec), each with so many bytes of memory (None: not known)."""
+    """`gpus` processes on `device` (as in the spec), each with `memory_bytes` (None: unknown)."""
 
     device: str
     gpus: int
@@ -19,9 +20,18 @@ class Needs:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """The largest job that a worker can hold on a device: processes, bytes of each, and bytes of all (None: any)."""
+
+    processes: int
+    process_bytes: int | None = None
+    total_bytes: int | None = None
+
+
+@dataclass(frozen=True)
 class Capacity:
     """What a worker has: GPUs and the memory of the smallest, the threads it may use, and the memory of its machine or
-    container (bytes; None: not known). `version` is that of its release, None of one that does not say.
+    container (bytes; None: unknown). `version` is its release, None for an old release that reports no capacity.
     """
 
     gpus: int = 0
@@ -30,50 +40,44 @@ class Capacity:
     memory_bytes: int | None = None
     version: str | None = None
 
-    def holds(self) -> ColumnElement[bool]:
-        """The condition on a row of `jobs` that this worker can hold it; of an older release, which does not say what
-        it has, that it is one for a single process.
-        """
+    def runs_on_gpu(self, device: str) -> bool:
+        """Whether a job for this device would run on a GPU here."""
+        return device == "cuda" or (device == "auto" and self.gpus > 0)
+
+    def limit(self, device: str) -> Limit:
+        """The largest job for `device` that this worker can hold. An old release is given single processes only."""
         if self.version is None:
-            return jobs.c.gpus == 1
-        on_gpus = and_(jobs.c.gpus <= self.gpus, func.coalesce(jobs.c.memory_bytes, 0) <= self.gpu_memory_bytes)
-        on_cpu = jobs.c.gpus <= self.threads
-        if self.memory_bytes is not None:
-            on_cpu = and_(on_cpu, func.coalesce(jobs.c.memory_bytes, 0) * jobs.c.gpus <= self.memory_bytes)
-        if self.gpus:
-            return or_(and_(jobs.c.device != "cpu", on_gpus), and_(jobs.c.device == "cpu", on_cpu))
-        return and_(jobs.c.device != "cuda", on_cpu)
+            return Limit(processes=1)
+        if self.runs_on_gpu(device):
+            return Limit(self.gpus, process_bytes=self.gpu_memory_bytes)
+        return Limit(self.threads, total_bytes=self.memory_bytes)
 
     def nearness(self, needs: Needs) -> tuple[int, ...]:
-        """How near a worker comes to such a job: the larger, the nearer."""
+        """A key by which workers are compared: the larger, the nearer the worker comes to holding the job."""
         memory = self.memory_bytes or 0
         if needs.device == "cpu":
             return min(self.threads, needs.gpus), memory
         return min(self.gpus, needs.gpus), self.gpu_memory_bytes, min(self.threads, needs.gpus), memory
 
     def lacks(self, needs: Needs) -> str | None:
-        """What is missing for such a job, in words; None where nothing is."""
-        if self.version is None:
-            return None if needs.gpus == 1 else "a release that is too old for it"
-        memory = needs.memory_bytes or 0
-        if needs.device == "cuda" or (needs.device == "auto" and self.gpus):
-            if needs.gpus > self.gpus:
-                return f"{self.gpus} of {needs.gpus} GPUs" if self.gpus else "no GPU"
-            return None if memory <= self.gpu_memory_bytes else f"a GPU with {_memory(self.gpu_memory_bytes, memory)}"
-        if needs.gpus > self.threads:
-            return f"{self.threads} of {needs.gpus} cores"
-        if self.memory_bytes is not None and memory * needs.gpus > self.memory_bytes:
-            return _memory(self.memory_bytes, memory * needs.gpus)
+        """What is missing for such a job, in words; None if the worker can hold it."""
+        limit, memory = self.limit(needs.device), needs.memory_bytes or 0
+        on_gpu = self.runs_on_gpu(needs.device)
+        if needs.gpus > limit.processes:
+            if self.version is None:
+                return "a release that is too old for it"
+            if not on_gpu:
+                return f"{limit.processes} of {needs.gpus} cores"
+            return f"{limit.processes} of {needs.gpus} GPUs" if limit.processes else "no GPU"
+        if limit.process_bytes is not None and memory > limit.process_bytes:
+            return f"a GPU with {_memory(limit.process_bytes, memory)}"
+        if limit.total_bytes is not None and memory * needs.gpus > limit.total_bytes:
+            return _memory(limit.total_bytes, memory * needs.gpus)
         return None
 
 
-def can_be_held(workers: Iterable[Capacity]) -> ColumnElement[bool]:
-    """The condition on a row of `jobs` that one of these workers can hold it."""
-    return or_(false(), *(worker.holds() for worker in set(workers)))
-
-
 def shortfall(needs: Needs, workers: Iterable[Capacity]) -> str | None:
-    """Why such a job waits for more than its turn, in words; None where one of the live workers can hold it."""
+    """Why no live worker can hold the job, in words; None if one can."""
     missing = [worker.lacks(needs) for worker in sorted(workers, key=lambda w: w.nearness(needs), reverse=True)]
     if None in missing:
         return None

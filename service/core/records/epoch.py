@@ -1,39 +1,61 @@
-"""One epoch of a run as it is recorded: finite numbers, or null with a flag that says what it was."""
+"""The measures of an epoch. This is their one declaration: the table, the JSON and the CSV are derived from it.
+
+A new measure is a field here, a value in the training loop and a column in a migration.
+"""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from types import NoneType
+from typing import Annotated, Any, get_args, get_type_hints
 
 
 @dataclass(frozen=True)
-class Epoch:
+class Meaning:
+    """The words for a measure, and the revision of the schema that has brought it."""
+
+    words: str
+    since: str = "0001"
+
+
+@dataclass(frozen=True)
+class Measures:
     """Losses are mean cross entropy per image (nats); accuracies are shares from 0 to 1.
 
-    `val_loss_se` is the standard error of val_loss, `val_change_se` that of its difference from the best epoch before,
-    image by image; `joules` is the energy the device took. None where they were not measured.
+    As recorded, numbers are finite. A measure that was not taken, or that was not finite, is None.
     """
 
-    epoch: int
-    train_loss: float | None
-    train_loss_clean: float | None
-    val_loss: float | None
-    train_accuracy: float | None
-    val_accuracy: float | None
-    penalty: float | None
-    lr: float
-    seconds: float
-    images_per_second: float
-    improved: bool
-    epochs_without_improvement: int
-    flag: str | None = None
-    val_loss_se: float | None = None
-    val_change_se: float | None = None
-    joules: float | None = None
+    epoch: Annotated[int, Meaning("counted from 1")]
+    train_loss: Annotated[float | None, Meaning("mean cross entropy per image over the epoch, as weights moved")]
+    train_loss_clean: Annotated[float | None, Meaning("training images scored as validation images are")]
+    val_loss: Annotated[float | None, Meaning("mean cross entropy per validation image, eval mode")]
+    train_accuracy: Annotated[float | None, Meaning("share of the training images, as weights moved")]
+    val_accuracy: Annotated[float | None, Meaning("share of the validation images")]
+    penalty: Annotated[float | None, Meaning("what L1 and coupled weight decay add to the objective")]
+    lr: Annotated[float, Meaning("learning rate of the epoch's last step")]
+    seconds: Annotated[float, Meaning("of the whole epoch, scoring included")]
+    images_per_second: Annotated[float, Meaning("training images over the seconds of the epoch")]
+    improved: Annotated[bool, Meaning("whether the epoch was the best one so far")]
+    epochs_without_improvement: Annotated[int, Meaning("since the best epoch")]
+    val_loss_se: Annotated[
+        float | None, Meaning("standard error of val_loss over the validation images", since="0006")
+    ] = None
+    val_change_se: Annotated[
+        float | None,
+        Meaning("standard error of val_loss minus that of the best epoch before, image by image", since="0006"),
+    ] = None
+    joules: Annotated[float | None, Meaning("energy that the GPU took, where it is measured", since="0006")] = None
+
+
+@dataclass(frozen=True)
+class Epoch(Measures):
+    """One epoch as it is recorded."""
+
+    flag: Annotated[str | None, Meaning("nan or inf, where a number was not finite")] = None
 
     @classmethod
     def measured(cls, values: Mapping[str, Any]) -> "Epoch":
-        """From raw measurements: non-finite numbers become None, and `flag` is `nan` or `inf` (`nan` wins)."""
+        """From raw measures: non-finite numbers become None, and `flag` is `nan` or `inf` (`nan` wins)."""
         odd = [v for v in values.values() if isinstance(v, float) and not math.isfinite(v)]
         flag = ("nan" if any(math.isnan(v) for v in odd) else "inf") if odd else None
         finite: dict[str, Any] = {
@@ -42,4 +64,29 @@ class Epoch:
         return cls(**finite, flag=flag)
 
 
-COLUMNS = tuple(f.name for f in fields(Epoch))
+@dataclass(frozen=True)
+class Measure:
+    """How a measure is stored and shown. `type` is int, float, bool or str."""
+
+    name: str
+    type: type
+    is_nullable: bool
+    meaning: str
+    since: str
+
+
+def _declared(name: str, hint: Any) -> Measure:
+    declared, meaning = get_args(hint)
+    types = get_args(declared) or (declared,)
+    kind = next(one for one in types if one is not NoneType)
+    return Measure(name, kind, NoneType in types, meaning.words, meaning.since)
+
+
+# Older measures come first, so that a new one is the last column of a CSV.
+MEASURES = tuple(
+    sorted(
+        (_declared(name, hint) for name, hint in get_type_hints(Epoch, include_extras=True).items()),
+        key=lambda measure: measure.since,
+    )
+)
+COLUMNS = tuple(measure.name for measure in MEASURES)

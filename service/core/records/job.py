@@ -1,4 +1,4 @@
-"""The job record, its statuses and the transitions between them. Pure: what is stored and how is store.py's matter."""
+"""The job record, its statuses and the transitions between them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -133,8 +133,8 @@ class Progress:
 
 @dataclass(frozen=True)
 class Waste:
-    """Epochs, seconds, training images and (where a GPU measures it) joules spent after the best epoch; `share` is
-    that of the seconds in all epochs. Early stopping needs some of it: nobody knows the best epoch before it is past.
+    """Epochs, seconds, training images and (if a GPU measures them) joules spent after the best epoch; `share` is
+    that of the seconds in all epochs. Early stopping needs some of it: only later epochs show which one was the best.
     """
 
     epochs: int

@@ -10,9 +10,9 @@ from service.core.spec import Cnn, Dataset, JobSpec, Torchvision, doubts, layers
 from service.core.spec.architectures import ARCHITECTURES
 from service.core.spec.layers import Layers
 from service.core.spec.shapes import FOLLOWS_FROM, place
+from service.core.units import GIB
 
 BYTES_PER_VALUE = 4  # fp32
-GIB = 1 << 30
 FEW = 100  # validation images; with fewer, the measures say little
 LIKELY, Z = 0.9, 1.96  # the accuracy that a confidence interval is told for, and the normal quantile of 95 %
 STATES = {"adam": 2, "adamw": 2, "sgd": 0}  # values that the optimizer keeps for each parameter

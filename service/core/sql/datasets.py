@@ -1,11 +1,11 @@
-"""Every SQL statement about data sets.
+"""The statements about data sets.
 
-A set that was sent is read by whichever worker claims it, under a lease as jobs have it: what a reader writes carries
-its attempt, and an old one changes nothing.
+A worker claims an uploaded set and reads it under a lease. Its writes are fenced: they carry the attempt, and an old
+attempt changes nothing.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, CursorResult, RowMapping, and_, delete, insert, or_, select, update
@@ -14,66 +14,38 @@ from service.core.errors import Conflict, LeaseLost, NotFound
 from service.core.records.builtin_datasets import BUILT_IN
 from service.core.records.dataset import Contents, Dataset, DatasetError, DatasetStatus
 from service.core.records.job import TERMINAL
-from service.core.records.quotas import UNLIMITED, Quotas
-from service.core.sql.engine import Database, datasets, jobs, now
+from service.core.records.lease import Reading
+from service.core.records.page import Page
+from service.core.sql.clock import now
+from service.core.sql.paging import read_page
+from service.core.sql.repository import Repository
+from service.core.sql.tables import datasets, jobs
 from service.core.sql.usage import refuse_more_data, room
 from service.core.storage import Artifact
 
-READERS = "datasets"  # the wake-up channel of those who read data sets
-DELETION_SECONDS = 60.0  # for a deletion to be done by who began it; then workers finish it
-READ_ATTEMPTS = 3  # readers that may be lost before the set has failed
+READERS = "datasets"  # the wake-up channel of the workers that read data sets
+DELETION_SECONDS = 60.0  # for a deletion by the process that began it; then a worker finishes it
+READ_ATTEMPTS = 3  # lost readers after which the set has failed
 
 
-@dataclass(frozen=True)
-class Reading:
-    """A worker's right to read a data set, proven by the attempt it was given."""
+class DatasetStore(Repository):
+    """The data sets of all tenants. `on_change` is called with READERS when there is a data set to read."""
 
-    dataset_id: str
-    attempt: int
-    format: str
-    upload: Artifact
-    most_bytes: int | None = None  # that its owner may still have stored
-
-
-@dataclass(frozen=True)
-class DatasetPage:
-    """Data sets, newest first, and where the next page begins (None at the end)."""
-
-    datasets: tuple[Dataset, ...]
-    next_seq: int | None
-
-
-class DatasetStore:
-    """The data sets. `on_change` is called with READERS after each commit that gives readers something to do."""
-
-    def __init__(
-        self,
-        database: Database,
-        on_change: Callable[[str], None] = lambda channel: None,
-        quotas: Quotas = UNLIMITED,
-    ) -> None:
-        self._db = database
-        self._on_change = on_change
-        self._quotas = quotas
-
-    # What clients do
+    # For the owners of data sets
 
     def add(self, tenant: str, dataset_id: str, name: str, format: str, upload: Artifact) -> Dataset:  # noqa: A002
-        """Record a set that the storage holds as it was sent; a worker will read it. Raises QuotaExceeded."""
+        """Record an uploaded set that is in the storage; a worker will read it. Raises QuotaExceeded."""
         with self._db.write() as c:
             refuse_more_data(c, tenant, self._quotas, upload.bytes)
-            c.execute(
-                insert(datasets).values(
-                    id=dataset_id, tenant=tenant, name=name, format=format, upload=asdict(upload), attempt=0,
-                    status=DatasetStatus.PROCESSING, packed=[], created_at=now(),
-                )
-            )  # fmt: skip
+            values = {"name": name, "format": format, "upload": asdict(upload), "packed": [], "created_at": now()}
+            unread = {"status": DatasetStatus.PROCESSING, "attempt": 0}
+            c.execute(insert(datasets).values(id=dataset_id, tenant=tenant, **values, **unread))
             added = _dataset(_visible(c, tenant, dataset_id))
         self._on_change(READERS)
         return added
 
     def room(self, tenant: str) -> int | None:
-        """How many bytes more the tenant may send; None: no limit."""
+        """The bytes that the tenant may still upload; None: no limit."""
         with self._db.read() as c:
             return room(c, tenant, self._quotas)
 
@@ -84,33 +56,28 @@ class DatasetStore:
         with self._db.read() as c:
             return _dataset(_visible(c, tenant, dataset_id))
 
-    def list(self, tenant: str, limit: int, before_seq: int | None = None) -> DatasetPage:
+    def list(self, tenant: str, limit: int, before_seq: int | None = None) -> Page[Dataset]:
         """A page of at most `limit` of the tenant's own sets, newest first."""
-        where = [datasets.c.tenant == tenant, datasets.c.status != DatasetStatus.DELETING]
-        if before_seq is not None:
-            where.append(datasets.c.seq < before_seq)
-        wanted = select(datasets).where(*where).order_by(datasets.c.seq.desc()).limit(limit + 1)
+        query = select(datasets).where(datasets.c.tenant == tenant, datasets.c.status != DatasetStatus.DELETING)
         with self._db.read() as c:
-            rows = c.execute(wanted).mappings().all()
-        found = tuple(_dataset(row) for row in rows[:limit])
-        return DatasetPage(found, rows[limit - 1]["seq"] if len(rows) > limit else None)
+            return read_page(c, query, datasets.c.seq, limit, before_seq, _read_datasets)
 
     def names(self, tenant: str, dataset_ids: Iterable[str]) -> dict[str, str]:
-        """The names, by their ids, of those that are the tenant's own."""
+        """The names of the tenant's own sets among these, by id."""
         own = and_(datasets.c.tenant == tenant, datasets.c.status != DatasetStatus.DELETING)
-        wanted = select(datasets.c.id, datasets.c.name).where(own, datasets.c.id.in_(set(dataset_ids)))
+        query = select(datasets.c.id, datasets.c.name).where(own, datasets.c.id.in_(set(dataset_ids)))
         with self._db.read() as c:
-            return {row.id: row.name for row in c.execute(wanted)}
+            return {row.id: row.name for row in c.execute(query)}
 
     def hide(self, tenant: str, dataset_id: str) -> None:
-        """No job can name the set any more: what was stored of it can be deleted. Raises NotFound, and Conflict while
-        a job lives that uses it. Hiding what is hidden changes nothing.
+        """Begin to delete the set: no job can name it any more, so its files can be deleted. Raises NotFound, and
+        Conflict while a job that uses it has not ended. Hiding a hidden set changes nothing.
         """
         if dataset_id in BUILT_IN:
             raise Conflict(f"{dataset_id!r} is built in and cannot be deleted")
         with self._db.write() as c:
-            wanted = select(datasets).where(_own(tenant, dataset_id)).with_for_update()
-            if c.execute(wanted).first() is None:
+            query = select(datasets).where(_own(tenant, dataset_id)).with_for_update()
+            if c.execute(query).first() is None:
                 raise NotFound(f"there is no data set {dataset_id!r}")
             live = select(jobs.c.id).where(jobs.c.dataset == dataset_id, jobs.c.status.not_in(TERMINAL))
             if job_id := c.execute(live.limit(1)).scalar():
@@ -118,38 +85,38 @@ class DatasetStore:
             c.execute(update(datasets).where(_own(tenant, dataset_id)).values(hidden()))
 
     def forget(self, tenant: str, dataset_id: str) -> None:
-        """Drop a hidden set's record."""
+        """Delete the record of a hidden set."""
         with self._db.write() as c:
             c.execute(delete(datasets).where(_own(tenant, dataset_id), datasets.c.status == DatasetStatus.DELETING))
 
-    # What workers do
+    # For workers
 
     def half_deleted(self) -> tuple[tuple[str, str], ...]:
-        """(tenant, id) of sets whose deletion was begun and not finished."""
+        """(tenant, id) of the sets whose deletion has not finished within DELETION_SECONDS."""
         lapsed = (datasets.c.status == DatasetStatus.DELETING, datasets.c.lease_until < now())
         with self._db.read() as c:
-            found = c.execute(select(datasets.c.tenant, datasets.c.id).where(*lapsed))
-            return tuple((tenant, dataset_id) for tenant, dataset_id in found)
+            rows = c.execute(select(datasets.c.tenant, datasets.c.id).where(*lapsed))
+            return tuple((tenant, dataset_id) for tenant, dataset_id in rows)
 
     def packed(self, dataset_id: str) -> tuple[Artifact, ...]:
-        """The files of a set that was read, for a worker that trains on it. Raises NotFound."""
+        """The files that training reads of a set that is ready. Raises NotFound."""
         with self._db.read() as c:
-            wanted = select(datasets).where(datasets.c.id == dataset_id, datasets.c.status == DatasetStatus.READY)
-            row = c.execute(wanted).mappings().one_or_none()
+            query = select(datasets).where(datasets.c.id == dataset_id, datasets.c.status == DatasetStatus.READY)
+            row = c.execute(query).mappings().one_or_none()
         if row is None:
             raise NotFound(f"there is no data set {dataset_id!r} that could be trained on")
         return _dataset(row).packed
 
     def claim(self, worker: str, lease_seconds: float) -> Reading | None:
-        """Take the set that has waited longest to be read; None where none does.
+        """Take the set that has waited longest to be read; None if none waits.
 
-        One that has cost too many readers has failed.
+        A set that READ_ATTEMPTS readers were lost on has failed.
         """
         waits = and_(
             datasets.c.status == DatasetStatus.PROCESSING,
             or_(datasets.c.lease_until.is_(None), datasets.c.lease_until <= now()),
         )
-        with self._db.read() as c:  # so that nobody waits for a writer's lock only to find nothing
+        with self._db.read() as c:  # a read needs no writer's lock, and mostly finds nothing
             if c.execute(select(datasets.c.id).where(waits).limit(1)).first() is None:
                 return None
         first = select(datasets.c.id).where(waits).order_by(datasets.c.seq).limit(1)
@@ -166,7 +133,7 @@ class DatasetStore:
                 return None
             left = room(c, row["tenant"], self._quotas)
         upload = Artifact(**row["upload"])
-        most = None if left is None else left + upload.bytes  # which goes once it is read
+        most = None if left is None else left + upload.bytes  # the upload is deleted once it is read
         return Reading(row["id"], row["attempt"], row["format"], upload, most)
 
     def renew(self, reading: Reading, lease_seconds: float) -> None:
@@ -176,8 +143,8 @@ class DatasetStore:
             _fenced(reading, c.execute(renewed))
 
     def put_off(self, reading: Reading, cause: str, seconds: float) -> None:
-        """It could not be read through no fault of its own: it is tried again after so many seconds, and has failed
-        after the last attempt. Raises LeaseLost.
+        """Reading failed by no fault of the set: try again after `seconds`; after the last attempt the set has failed.
+        Raises LeaseLost.
         """
         if reading.attempt >= READ_ATTEMPTS:
             return self.fail(reading, DatasetError("not_read", f"{READ_ATTEMPTS} attempts to read it failed: {cause}"))
@@ -186,7 +153,7 @@ class DatasetStore:
             return _fenced(reading, c.execute(later))
 
     def release(self, reading: Reading) -> None:
-        """Let another worker read it, as if we had not begun. Raises LeaseLost."""
+        """Give the set back unread: another worker will read it. Raises LeaseLost."""
         values = {"lease_until": None, "worker": None, "attempt": datasets.c.attempt - 1}
         with self._db.write() as c:
             _fenced(reading, c.execute(update(datasets).where(_held(reading)).values(values)))
@@ -194,12 +161,9 @@ class DatasetStore:
 
     def finish(self, reading: Reading, contents: Contents, packed: Sequence[Artifact]) -> None:
         """The set can be trained on. Raises LeaseLost."""
-        values = {
-            "status": DatasetStatus.READY, "contents": asdict(contents), "packed": [asdict(file) for file in packed],
-            "used_at": now(),
-        }  # fmt: skip
+        values = {"contents": asdict(contents), "packed": [asdict(file) for file in packed], "used_at": now()}
         with self._db.write() as c:
-            _end(c, _held(reading), values, reading)
+            _end(c, _held(reading), {"status": DatasetStatus.READY, **values}, reading)
 
     def fail(self, reading: Reading, error: DatasetError) -> None:
         """The set cannot be used. Raises LeaseLost."""
@@ -227,7 +191,7 @@ def _held(reading: Reading) -> ColumnElement[bool]:
 
 
 def hidden() -> dict[str, Any]:
-    """What is written into the row of a set whose deletion begins."""
+    """The values of the row of a set whose deletion begins."""
     return {"status": DatasetStatus.DELETING, "lease_until": now() + DELETION_SECONDS}
 
 
@@ -236,11 +200,15 @@ def _own(tenant: str, dataset_id: str) -> ColumnElement[bool]:
 
 
 def _visible(c: Connection, tenant: str, dataset_id: str) -> RowMapping:
-    wanted = select(datasets).where(_own(tenant, dataset_id), datasets.c.status != DatasetStatus.DELETING)
-    row = c.execute(wanted).mappings().one_or_none()
+    query = select(datasets).where(_own(tenant, dataset_id), datasets.c.status != DatasetStatus.DELETING)
+    row = c.execute(query).mappings().one_or_none()
     if row is None:
         raise NotFound(f"there is no data set {dataset_id!r}")
     return row
+
+
+def _read_datasets(c: Connection, rows: Sequence[RowMapping]) -> tuple[Dataset, ...]:
+    return tuple(_dataset(row) for row in rows)
 
 
 def _dataset(row: RowMapping) -> Dataset:

@@ -1,4 +1,4 @@
-"""The SQL of what is past keeping: by the database's clock, in small batches, and never what its owner has pinned."""
+"""Jobs and data sets past their retention: by the database's clock, in small batches, without those that are pinned."""
 
 from collections.abc import Collection
 from typing import NamedTuple
@@ -7,16 +7,18 @@ from sqlalchemy import ColumnElement, Text, and_, case, cast, exists, func, or_,
 
 from service.core.records.dataset import DatasetStatus
 from service.core.records.job import TERMINAL, Status
+from service.core.sql.clock import now
 from service.core.sql.datasets import hidden
-from service.core.sql.engine import Database, artifacts, datasets, jobs, labels, now
+from service.core.sql.engine import Database
+from service.core.sql.tables import artifacts, datasets, jobs, labels
 from service.core.units import DAY
 
-AT_ONCE = 100  # rows of one look
-PIN = ("keep", "true")  # the label of a job that is kept for ever, and its data set with it
+AT_ONCE = 100  # rows of one batch
+PIN = ("keep", "true")  # the label of a job that is never deleted, nor its data set
 
 
 class Expired(NamedTuple):
-    """A job or a data set; `seq` is where the next batch goes on, `attempt` the last one of a job."""
+    """A job or a data set; the next batch continues after `seq`. `attempt` is the last one."""
 
     seq: int
     tenant: str
@@ -25,7 +27,7 @@ class Expired(NamedTuple):
 
 
 class Expiry:
-    """What has ended, or has not been used, for longer than so many days. Batches are in the order of `seq`."""
+    """Jobs that ended, and data sets that were last used, more than `days` ago. Batches are in the order of `seq`."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -35,32 +37,33 @@ class Expiry:
         return self._jobs(days, after, true())
 
     def jobs_with_checkpoints(self, days: float, after: int) -> tuple[Expired, ...]:
-        """Ended jobs that still could be taken up from a checkpoint."""
+        """Ended jobs whose record still names a checkpoint."""
         return self._jobs(days, after, cast(jobs.c.checkpoints, Text) != "[]")
 
     def datasets(self, days: float, after: int) -> tuple[Expired, ...]:
-        """Sets that no living job uses, and that no job has used since. Those that are being read stay."""
-        wanted = select(datasets.c.seq, datasets.c.tenant, datasets.c.id, datasets.c.attempt).where(
-            datasets.c.seq > after, _is_unused(days)
-        )
+        """Data sets that no job has used since. Sets that are being read are not among them."""
+        columns = (datasets.c.seq, datasets.c.tenant, datasets.c.id, datasets.c.attempt)
+        query = select(*columns).where(datasets.c.seq > after, _is_unused(days))
         with self._db.read() as c:
-            return tuple(Expired(*row) for row in c.execute(wanted.order_by(datasets.c.seq).limit(AT_ONCE)))
+            return tuple(Expired(*row) for row in c.execute(query.order_by(datasets.c.seq).limit(AT_ONCE)))
 
     def take_job(self, days: float, job: Expired) -> bool:
-        """Whether it still is as it was found, past keeping; from now on nobody can retry it: its files go next."""
+        """Whether the job is unchanged and still expired; if so, it cannot be retried any more and its files can go."""
         for_good = case((jobs.c.status == Status.FAILED, Status.CANCELLED), else_=jobs.c.status)
         with self._db.write() as c:
             return c.execute(update(jobs).where(_still(days, job)).values(status=for_good)).rowcount == 1
 
     def take_dataset(self, days: float, dataset: Expired) -> bool:
-        """Whether it still is past keeping; from now on no job can name it."""
+        """Whether the data set is still expired; if so, no job can name it any more."""
         this = datasets.c.id == dataset.id
         with self._db.write() as c:
-            c.execute(select(datasets.c.id).where(this).with_for_update())  # a job that comes now is seen below
+            c.execute(
+                select(datasets.c.id).where(this).with_for_update()
+            )  # a job that is submitted before the lock is seen below
             return c.execute(update(datasets).where(this, _is_unused(days)).values(hidden())).rowcount == 1
 
     def has_checkpoints(self, days: float, job: Expired) -> bool:
-        """Whether it still is as it was found, past keeping."""
+        """Whether the job is unchanged and still expired."""
         with self._db.read() as c:
             return c.execute(select(jobs.c.id).where(_still(days, job))).first() is not None
 
@@ -70,28 +73,27 @@ class Expiry:
             return frozenset(c.execute(select(artifacts.c.key).where(artifacts.c.job_id == job_id)).scalars())
 
     def forget_checkpoints(self, job: Expired) -> None:
-        """The record of a job that is still as it was found names no checkpoint any more."""
+        """Delete the record of the checkpoints of a job that is unchanged."""
         unchanged = and_(jobs.c.id == job.id, jobs.c.attempt == job.attempt, jobs.c.status.in_(TERMINAL))
         with self._db.write() as c:
             c.execute(update(jobs).where(unchanged).values(checkpoints=[]))
 
     def known(self, kind: str, ids: Collection[str]) -> frozenset[str]:
-        """Those of the ids that are recorded; `kind` is jobs or datasets."""
+        """The ids among these that are recorded; `kind` is jobs or datasets."""
         table = {"jobs": jobs, "datasets": datasets}[kind]
         with self._db.read() as c:
             return frozenset(c.execute(select(table.c.id).where(table.c.id.in_(ids))).scalars())
 
     def is_empty(self) -> bool:
-        """Whether no job was ever recorded here, or all were deleted."""
+        """Whether no job is recorded."""
         with self._db.read() as c:
             return c.execute(select(jobs.c.id).limit(1)).first() is None
 
     def _jobs(self, days: float, after: int, condition: ColumnElement[bool]) -> tuple[Expired, ...]:
-        wanted = select(jobs.c.seq, jobs.c.tenant, jobs.c.id, jobs.c.attempt).where(
-            jobs.c.seq > after, _has_ended(days), ~_is_pinned(), condition
-        )
+        conditions = (jobs.c.seq > after, _has_ended(days), ~_is_pinned(), condition)
+        query = select(jobs.c.seq, jobs.c.tenant, jobs.c.id, jobs.c.attempt).where(*conditions)
         with self._db.read() as c:
-            return tuple(Expired(*row) for row in c.execute(wanted.order_by(jobs.c.seq).limit(AT_ONCE)))
+            return tuple(Expired(*row) for row in c.execute(query.order_by(jobs.c.seq).limit(AT_ONCE)))
 
 
 def _has_ended(days: float) -> ColumnElement[bool]:

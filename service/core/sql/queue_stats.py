@@ -1,4 +1,4 @@
-"""How the service stands, counted in the database for whoever watches it: cheap, however many jobs have ended."""
+"""Counts of jobs, workers and data sets for monitoring. Their cost does not grow with the number of ended jobs."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,22 +6,25 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Text, and_, cast, func, literal, not_, select, union_all
 
-from service.core.records.capacity import Capacity, can_be_held
+from service.core.records.capacity import Capacity
 from service.core.records.dataset import DatasetStatus
 from service.core.records.job import TERMINAL, Status
-from service.core.sql.engine import IS_QUEUED, Database, datasets, jobs, now, workers
-from service.core.sql.jobs.store import TAKEN_FIRST
+from service.core.sql.clock import now
+from service.core.sql.engine import Database
+from service.core.sql.jobs.claimable import fits_any
+from service.core.sql.jobs.queue_order import TAKEN_FIRST
+from service.core.sql.tables import IS_QUEUED, datasets, jobs, workers
 from service.core.sql.worker_registry import live_workers
 
 PRIORITIES = range(10)
-HEAD = 1_000  # jobs; those that nobody takes are soon the first ones
+HEAD = 1_000  # first queued jobs that are examined: a job that no worker can hold soon is one of them
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What one look found. `waits` has the seconds that the oldest job of each priority has been queued (0 for none),
-    `jobs` those that have not ended, `busy` how many of the live `workers` hold a job, `unheld` how many of the first
-    HEAD queued jobs none of them can hold.
+    """Counts of one moment. `queued` and `waits` are by priority; a wait is the seconds that the oldest job has been
+    queued (0 if there is none). `jobs` counts those that have not ended, `busy` the live `workers` that hold a job,
+    `unheld` those of the first HEAD queued jobs that no live worker can hold, `lapsed` the leases of lost workers.
     """
 
     queued: Mapping[int, int]
@@ -38,23 +41,23 @@ class QueueStats:
     """Counts jobs of all tenants."""
 
     def __init__(self, database: Database, alive_within: float) -> None:
-        """A worker is alive that was seen in the last so many seconds."""
+        """A worker is alive if it was seen in the last `alive_within` seconds."""
         self._db = database
         self._alive_within = alive_within
         self._parts = _parts(alive_within)
 
     def take(self) -> Counts:
-        """Count what lives, in a statement that reads indices, and rows of jobs that run or are first in the queue."""
-        found: dict[str, dict[str, tuple[int, float]]] = {}
+        """Count in one statement. It reads indices, and only rows of jobs that run or are first in the queue."""
+        counts: dict[tuple[str, str], tuple[int, float]] = {}
         with self._db.read() as c:
             alive = live_workers(c, self._alive_within).values()
             for row in c.execute(union_all(*self._parts, _unheld(alive))):
-                found.setdefault(row.what, {})[row.which] = (row.number, row.seconds)
+                counts[row.what, row.which] = (row.number, row.seconds)
 
         def number(what: str, which: str = "") -> int:
-            return found.get(what, {}).get(which, (0, 0.0))[0]
+            return counts.get((what, which), (0, 0.0))[0]
 
-        waits = {priority: found.get("queued", {}).get(str(priority), (0, 0.0))[1] for priority in PRIORITIES}
+        waits = {priority: counts.get(("queued", str(priority)), (0, 0.0))[1] for priority in PRIORITIES}
         queued = {priority: number("queued", str(priority)) for priority in PRIORITIES}
         return Counts(
             queued=queued,
@@ -69,15 +72,15 @@ class QueueStats:
         )
 
     def ended(self) -> Mapping[Status, int]:
-        """Count the ended jobs that are kept. Reads an index entry of each, which takes seconds for many millions."""
-        wanted = (
+        """Count the ended jobs. Reads an index entry of each, which takes seconds for many millions."""
+        query = (
             select(jobs.c.status, func.count().label("number"))
             .where(jobs.c.status.in_(TERMINAL))
             .group_by(jobs.c.status)
         )
         with self._db.read() as c:
-            found = {row.status: row.number for row in c.execute(wanted)}
-        return {status: found.get(status, 0) for status in sorted(TERMINAL)}
+            counts = {row.status: row.number for row in c.execute(query)}
+        return {status: counts.get(status, 0) for status in sorted(TERMINAL)}
 
 
 def _parts(alive_within: float) -> tuple[Select[Any], ...]:
@@ -97,13 +100,15 @@ def _parts(alive_within: float) -> tuple[Select[Any], ...]:
 
 def _unheld(alive: Iterable[Capacity]) -> Select[Any]:
     head = select(jobs.c.seq).where(IS_QUEUED).order_by(*TAKEN_FIRST).limit(HEAD).scalar_subquery()
-    return _count("unheld").where(jobs.c.seq.in_(head), not_(can_be_held(alive)))
+    return _count("unheld").where(jobs.c.seq.in_(head), not_(fits_any(alive)))
 
 
 def _count(
-    what: str, which: ColumnElement[Any] | None = None, number: ColumnElement[int] | None = None,
+    what: str,
+    which: ColumnElement[Any] | None = None,
+    number: ColumnElement[int] | None = None,
     seconds: ColumnElement[float] | None = None,
-) -> Select[Any]:  # fmt: skip
+) -> Select[Any]:
     columns: tuple[ColumnElement[Any], ...] = (
         literal(what).label("what"),
         cast("" if which is None else which, Text).label("which"),

@@ -1,4 +1,4 @@
-"""What the record says is in the storage: the files of jobs and data sets, each with its size and sum."""
+"""The files of jobs and data sets that the record names, each with its size and SHA-256."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
@@ -8,18 +8,19 @@ from sqlalchemy import delete, select, update
 from service.core.errors import ObjectMissing
 from service.core.records.dataset import DatasetStatus
 from service.core.records.job import Status
-from service.core.sql.engine import Database, artifacts, datasets, jobs
-from service.core.sql.jobs.transitions import checkpoints_of
+from service.core.sql.engine import Database
+from service.core.sql.jobs.rows import checkpoints_of
+from service.core.sql.tables import artifacts, datasets, jobs
 from service.core.storage import Artifact, Storage
 from service.core.storage.objects import digest_of
 
-# Whose checkpoints a run may go on from; of the others they are removed, and the record of where they were may stay.
+# Only these jobs can continue from a checkpoint. The checkpoints of others are deleted, but may still be recorded.
 RESUMABLE = (Status.QUEUED, Status.RUNNING, Status.PAUSED, Status.FAILED)
 
 
 @dataclass(frozen=True)
 class Named:
-    """A file that a job or a data set is said to have. Without a checkpoint, its job can still be run anew."""
+    """A file that the record names. A job that has lost its checkpoint can still be run anew."""
 
     owner: str
     file: Artifact
@@ -27,12 +28,12 @@ class Named:
 
 
 def named(database: Database) -> tuple[Named, ...]:
-    """Every file that the record names, checkpoints first: they are the first to be replaced."""
+    """Every file that the record names; checkpoints come first, as they are replaced soonest."""
     return (*_checkpoints(database), *_of_datasets(database), *_published(database))
 
 
 def missing(database: Database, storage: Storage) -> tuple[str, ...]:
-    """Reads every file that the record names; tells of each that is not there or is another, as words."""
+    """Read every file that the record names; returns a sentence for each that is missing or damaged."""
     faults: dict[str, str] = {}
     for each in named(database):
         try:
@@ -42,12 +43,12 @@ def missing(database: Database, storage: Storage) -> tuple[str, ...]:
             faults[each.file.key] = f"{each.owner}: {error}"
     if not faults:
         return ()
-    still = {each.file.key for each in named(database)}  # what was deleted meanwhile is not missed
+    still = {each.file.key for each in named(database)}  # without files that were deleted meanwhile
     return tuple(words for key, words in faults.items() if key in still)
 
 
 def forget_checkpoints(database: Database, gone: frozenset[str]) -> None:
-    """The record names no checkpoint any more that has one of these files."""
+    """Delete the record of every checkpoint that has one of these files."""
     with database.write() as c:
         rows = c.execute(select(jobs.c.id, jobs.c.checkpoints).where(jobs.c.status.in_(RESUMABLE))).mappings().all()
         for row in rows:
@@ -61,13 +62,13 @@ def forget_checkpoints(database: Database, gone: frozenset[str]) -> None:
 
 
 def owners(database: Database) -> frozenset[str]:
-    """The jobs and data sets that are recorded."""
+    """The ids of all recorded jobs and data sets."""
     with database.read() as c:
         return frozenset(id_ for table in (jobs, datasets) for id_ in c.execute(select(table.c.id)).scalars())
 
 
 def forget(database: Database, gone: Collection[str]) -> None:
-    """Drop the records of these jobs and data sets."""
+    """Delete the records of these jobs and data sets."""
     with database.write() as c:
         for table in (jobs, datasets):
             c.execute(delete(table).where(table.c.id.in_(gone)))
@@ -84,7 +85,7 @@ def _checkpoints(database: Database) -> Iterator[Named]:
 
 
 def _of_datasets(database: Database) -> Iterator[Named]:
-    """As it was sent, until it is read; then as it is trained on."""
+    """Of a set that is not read yet, its upload; then the files that training reads."""
     with database.read() as c:
         rows = c.execute(select(datasets.c.id, datasets.c.status, datasets.c.upload, datasets.c.packed)).all()
     for dataset_id, status, upload, packed in rows:

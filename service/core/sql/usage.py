@@ -1,4 +1,4 @@
-"""What a tenant has, counted in SQL against its quotas."""
+"""The usage of a tenant, counted against its quotas."""
 
 from collections.abc import Iterator
 
@@ -8,13 +8,13 @@ from service.core.errors import QuotaExceeded
 from service.core.records.dataset import DatasetStatus
 from service.core.records.job import Status
 from service.core.records.quotas import Quotas
-from service.core.sql.engine import artifacts, datasets, jobs
+from service.core.sql.tables import artifacts, datasets, jobs
 
-RETRY_SECONDS = 30  # when it may be worth trying again
+RETRY_SECONDS = 30  # for the client to wait before it tries again
 
 
 def refuse_another_job(c: Connection, tenant: str, quotas: Quotas, count: int = 1) -> None:
-    """Raise QuotaExceeded where a tenant may not have so many jobs more waiting, or has as much stored as it may."""
+    """Raise QuotaExceeded if `count` more jobs would exceed the quota of waiting jobs, or the storage is full."""
     if quotas.queued_jobs is not None:
         _in_turn(c, tenant)
         waiting = select(literal(1)).where(jobs.c.tenant == tenant, jobs.c.status.in_([Status.QUEUED, Status.PAUSED]))
@@ -30,7 +30,7 @@ def refuse_another_job(c: Connection, tenant: str, quotas: Quotas, count: int = 
 
 
 def refuse_more_data(c: Connection, tenant: str, quotas: Quotas, size: int) -> None:
-    """Raise QuotaExceeded where so many bytes more would be more than a tenant's data sets may have."""
+    """Raise QuotaExceeded if `size` more bytes would exceed the quota of data sets or of storage."""
     if quotas.dataset_bytes is not None or quotas.stored_bytes is not None:
         _in_turn(c, tenant)
     if quotas.dataset_bytes is not None and _dataset_bytes(c, tenant) + size > quotas.dataset_bytes:
@@ -41,7 +41,7 @@ def refuse_more_data(c: Connection, tenant: str, quotas: Quotas, size: int) -> N
 
 
 def room(c: Connection, tenant: str, quotas: Quotas) -> int | None:
-    """How many bytes more a tenant's data sets may have; None: no limit."""
+    """The bytes that a tenant may still store in data sets; None: no limit."""
     left = []
     if quotas.dataset_bytes is not None:
         left.append(quotas.dataset_bytes - _dataset_bytes(c, tenant))
@@ -51,7 +51,7 @@ def room(c: Connection, tenant: str, quotas: Quotas) -> int | None:
 
 
 def tenants_that_may_run(quotas: Quotas) -> Iterator[ColumnElement[bool]]:
-    """The condition on a job that its tenant has not as many running as it may have."""
+    """The condition on a job that its tenant may run another one; none without a quota."""
     if quotas.running_jobs is not None:
         busy = select(jobs.c.tenant).where(jobs.c.status == Status.RUNNING).group_by(jobs.c.tenant)
         yield jobs.c.tenant.not_in(busy.having(func.count() >= quotas.running_jobs))
@@ -72,16 +72,16 @@ def _published_bytes(c: Connection, tenant: str) -> int:
 
 
 def _dataset_bytes(c: Connection, tenant: str) -> int:
-    """Of each set what is kept: what was sent until it is read, then what it was packed into."""
+    """Of a set that is not read yet, its upload counts; then the files that it was packed into."""
     total = 0
-    kept = select(datasets.c.upload, datasets.c.packed, datasets.c.status).where(datasets.c.tenant == tenant)
-    for upload, packed, status in c.execute(kept):
-        waits = status == DatasetStatus.PROCESSING
-        total += sum(file["bytes"] for file in packed) + (upload["bytes"] if waits else 0)
+    query = select(datasets.c.upload, datasets.c.packed, datasets.c.status).where(datasets.c.tenant == tenant)
+    for upload, packed, status in c.execute(query):
+        is_unread = status == DatasetStatus.PROCESSING
+        total += sum(file["bytes"] for file in packed) + (upload["bytes"] if is_unread else 0)
     return total
 
 
 def _in_turn(c: Connection, tenant: str) -> None:
-    """Until the end of the transaction nobody else counts for this tenant: SQLite has one writer as it is."""
+    """Wait until no other transaction counts for this tenant. SQLite has only one writer at a time anyway."""
     if c.dialect.name == "postgresql":
         c.execute(select(func.pg_advisory_xact_lock(func.hashtext(tenant))))

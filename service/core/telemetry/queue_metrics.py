@@ -13,8 +13,8 @@ from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from sqlalchemy.exc import SQLAlchemyError
 
+from service.core.errors import DatabaseError
 from service.core.records.job import Status
 from service.core.resilience import CircuitBreaker, attempt
 from service.core.sql.queue_stats import HEAD, Counts, QueueStats
@@ -76,7 +76,7 @@ class Standing(Collector):
             pending = self._pending = self._pending or self._asking.submit(self._census.take)
         try:
             return pending.result(PATIENCE)
-        except (Late, SQLAlchemyError) as error:
+        except (Late, DatabaseError) as error:
             self._breaker.record_failure()
             log.warning("the database is not there to be counted in: %s", error or "it does not answer")
             return None

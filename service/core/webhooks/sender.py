@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import httpcore
 
 from service.core.errors import Refused, TooMany
+from service.core.records.webhook_message import Message, body
 from service.core.resilience import repeat
-from service.core.sql.webhook_messages import Message, Webhooks, body, signature
+from service.core.sql.webhook_messages import Webhooks
 from service.core.webhooks.addresses import Network, resolve
 from service.core.webhooks.http import post
+from service.core.webhooks.signature import signature
 
 LOOK_SECONDS = 1.0
 DEADLINE = 15.0  # seconds for one attempt, from the connection to the answer's head

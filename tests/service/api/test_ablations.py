@@ -18,12 +18,13 @@ from sqlalchemy import event
 
 from service.app import create_app
 from service.core.errors import Invalid, ObjectMissing
-from service.core.experiments.design import BASE, MOST_FACTORS, MOST_SEEDS
+from service.core.experiments.design import MOST_FACTORS, MOST_SEEDS
+from service.core.records.ablation import BASE
 from service.core.records.job import Checkpoint, Failure, Job, Outcome, Status, StopReason
+from service.core.records.lease import Lease
 from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.spec.patch import patched, plain
-from service.core.sql.jobs.store import Lease
 from service.schemas.patches import read_spec
 from service.services import Services
 from tests.conftest import Redis
@@ -56,14 +57,14 @@ def look(client: FlaskClient, ablation: dict[str, Any]) -> dict[str, Any]:
 def end(parts: Services, lease: Lease, loss: float | None, outcome: Outcome = DONE) -> None:
     """The worker's part: two epochs, the better one first, and the outcome."""
     if loss is not None:
-        parts.store.append(lease, [epoch(1, loss, improved=True), epoch(2, loss + 1.0)])
-    parts.store.finish(lease, outcome, [])
+        parts.store.leases.append(lease, [epoch(1, loss, improved=True), epoch(2, loss + 1.0)])
+    parts.store.leases.finish(lease, outcome, [])
 
 
 def work(parts: Services, losses: Losses) -> None:
     """Run all jobs that wait."""
-    while lease := parts.store.claim("worker", 60):
-        job = parts.store.get("default", lease.job_id)
+    while lease := parts.store.leases.claim("worker", 60):
+        job = parts.store.queries.get("default", lease.job_id)
         assert job.arm is not None
         assert job.spec.seed is not None
         end(parts, lease, losses(job.arm, job.spec.seed))
@@ -108,7 +109,7 @@ def test_jobs_carry_their_arm_and_those_of_a_seed_share_a_split(client: FlaskCli
     splits: dict[int, set[str | None]] = {seed: set() for seed in found["seeds"]}
     for arm in found["arms"]:
         for run in arm["jobs"]:
-            job = parts.store.get("default", run["id"])
+            job = parts.store.queries.get("default", run["id"])
             assert (job.ablation, job.arm, job.patch) == (found["id"], arm["name"], arm["patch"])
             splits[run["seed"]].add(job.split)
     assert [len(names) for names in splits.values()] == [1, 1]
@@ -119,7 +120,7 @@ def test_seeds_are_taken_one_after_the_other_so_that_pairs_are_complete_early(
     client: FlaskClient, parts: Services
 ) -> None:
     ask(client, ["dropout"], seed=4)
-    taken = [parts.store.get("default", claim(parts).job_id) for _ in range(4)]
+    taken = [parts.store.queries.get("default", claim(parts).job_id) for _ in range(4)]
     assert [(job.spec.seed, job.arm) for job in taken] == [(4, "base"), (4, "dropout"), (5, "base"), (5, "dropout")]
 
 
@@ -132,7 +133,7 @@ def test_workers_are_told_of_every_job(app: Flask, client: FlaskClient, parts: S
     parts.submission.queue.send = lambda job_id: not sent.append(job_id)  # type: ignore[method-assign, func-returns-value]
     found = ask(client, ["dropout"])
     assert sorted(sent) == sorted(run["id"] for arm in found["arms"] for run in arm["jobs"])
-    assert parts.store.due_hints(9, 60) == ()
+    assert parts.store.leases.due_hints(9, 60) == ()
 
 
 def test_an_effect_is_told_with_its_interval_and_the_best_arm_with_its_spec(
@@ -192,8 +193,8 @@ def test_runs_that_were_cut_short_do_not_count_and_those_that_diverged_do(client
     lost = Outcome(Status.FAILED, StopReason.WORKER_LOST, Failure("infrastructure", "worker_lost", "gone"))
     diverged = Outcome(Status.FAILED, StopReason.DIVERGED, Failure("user", "diverged", "too far"))
     ends = {1: lost, 2: diverged, 3: Outcome(Status.CANCELLED, StopReason.CANCELLED)}
-    while lease := parts.store.claim("worker", 60):
-        job = parts.store.get("default", lease.job_id)
+    while lease := parts.store.leases.claim("worker", 60):
+        job = parts.store.queries.get("default", lease.job_id)
         seed = job.spec.seed or 0
         end(parts, lease, None if seed == 4 else 0.5, ends.get(seed, DONE) if job.arm == "dropout" else DONE)
     found = look(client, found)
@@ -384,16 +385,16 @@ def test_cancelling_it_cancels_its_jobs_and_no_others(client: FlaskClient, parts
     paused, running = claim(parts), claim(parts)
     (tmp_path / "last.pt").write_bytes(b"state")
     kept = parts.storage.put(f"jobs/{paused.job_id}/a1/last.pt", tmp_path / "last.pt")
-    parts.store.record_checkpoint(paused, Checkpoint(kept, None, 1, None))
-    parts.store.pause("default", paused.job_id)
-    parts.store.release(paused, is_leaving=False)
-    order, cancel = [], parts.store.cancel
+    parts.store.leases.record_checkpoint(paused, Checkpoint(kept, None, 1, None))
+    parts.store.actions.pause("default", paused.job_id)
+    parts.store.leases.release(paused, is_leaving=False)
+    order, cancel = [], parts.store.actions.cancel
 
     def noted(tenant: str, job_id: str) -> tuple[Job, bool]:
-        order.append(parts.store.get(tenant, job_id).status)
+        order.append(parts.store.queries.get(tenant, job_id).status)
         return cancel(tenant, job_id)
 
-    parts.store.cancel = noted  # type: ignore[method-assign]  # to see in which order it is called
+    parts.store.actions.cancel = noted  # type: ignore[method-assign]  # to see in which order it is called
     answer = client.post(found["links"]["cancel"])
     assert answer.status_code == 202
     assert order == ["queued", "paused", "running"], "no worker that is set free takes one that waits"
@@ -401,7 +402,7 @@ def test_cancelling_it_cancels_its_jobs_and_no_others(client: FlaskClient, parts
     with pytest.raises(ObjectMissing):
         parts.storage.open(kept.key)
     assert client.post(found["links"]["cancel"]).status_code == 202, "one of its jobs has not ended"
-    assert parts.store.finish(running, DONE, []).status is Status.CANCELLED
+    assert parts.store.leases.finish(running, DONE, []).status is Status.CANCELLED
     answer = client.post(found["links"]["cancel"])
     assert (answer.status_code, answer.json["status"]) == (200, "cancelled")
     assert client.get(other["links"]["self"]).json["status"] == "queued"
@@ -474,7 +475,7 @@ def test_a_redis_that_is_away_makes_hints_late_and_nothing_else(settings: Settin
     own_redis.stop()
     ask(app.test_client(), ["dropout"])
     own_redis.start()
-    assert len(found.store.due_hints(9, 60)) == 4
+    assert len(found.store.leases.due_hints(9, 60)) == 4
     found.database.close()
 
 

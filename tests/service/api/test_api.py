@@ -20,8 +20,8 @@ from werkzeug.test import TestResponse
 from service.app import create_app
 from service.core.records.epoch import Epoch
 from service.core.records.job import Outcome, Status, StopReason
+from service.core.records.lease import Lease
 from service.core.settings import Settings
-from service.core.sql.jobs.store import Lease
 from service.services import Services
 from tests.servers import ON_DISK, REMOTE, Postgresql
 from tests.service.api.conftest import SPEC
@@ -35,7 +35,7 @@ def submit(client: FlaskClient, **changes: Any) -> dict[str, Any]:
 
 
 def claim(parts: Services) -> Lease:
-    lease = parts.store.claim("worker", 60)
+    lease = parts.store.leases.claim("worker", 60)
     assert lease is not None
     return lease
 
@@ -53,7 +53,7 @@ def epoch(number: int, val_loss: float, *, improved: bool = False) -> Epoch:
 def finish(parts: Services, lease: Lease, tmp_path: Path, content: bytes = b"weights") -> None:
     (tmp_path / "best_model.pth").write_bytes(content)
     artifact = parts.storage.put(f"jobs/{lease.job_id}/a{lease.attempt}/best_model.pth", tmp_path / "best_model.pth")
-    parts.store.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [artifact])
+    parts.store.leases.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [artifact])
 
 
 def is_problem(answer: TestResponse, status: int) -> dict[str, Any]:
@@ -225,7 +225,7 @@ def test_lists_page_through_all_jobs_and_filter(client: FlaskClient) -> None:
 def test_the_history_is_told_as_json_csv_and_text(client: FlaskClient, parts: Services) -> None:
     job = submit(client)
     lease = claim(parts)
-    parts.store.append(lease, [epoch(1, 0.9, improved=True), epoch(2, math.nan), epoch(3, 0.7, improved=True)])
+    parts.store.leases.append(lease, [epoch(1, 0.9, improved=True), epoch(2, math.nan), epoch(3, 0.7, improved=True)])
     path = f"/v1/jobs/{job['id']}/history"
     whole = client.get(path).json
     assert [row["val_loss"] for row in whole["data"]] == [0.9, None, 0.7]
@@ -370,14 +370,14 @@ def test_an_artifact_of_a_job_that_is_deleted_meanwhile_is_not_there(
     path = f"{job['links']['artifacts']}/best_model.pth"
     parts.storage.delete(f"jobs/{job['id']}")
     is_problem(client.get(path), 503)
-    manifest = parts.store.artifacts
+    manifest = parts.store.queries.artifacts
 
     def deleted_after_the_look(tenant: str, job_id: str) -> Any:
         found = manifest(tenant, job_id)
-        parts.store.delete(tenant, job_id)
+        parts.store.actions.delete(tenant, job_id)
         return found
 
-    parts.store.artifacts = deleted_after_the_look  # type: ignore[method-assign]  # the moment between two statements
+    parts.store.queries.artifacts = deleted_after_the_look  # type: ignore[method-assign]  # the moment between two statements
     is_problem(client.get(path), 404)
 
 
@@ -466,7 +466,7 @@ def test_a_history_is_drawn_as_a_picture_and_not_again_until_it_changes(client: 
     lease = claim(parts)
     empty = client.get(f"{job['links']['history']}.png")
     assert empty.status_code == 200
-    parts.store.append(lease, [epoch(1, 0.9, improved=True), epoch(2, 0.7, improved=True), epoch(3, 0.8)])
+    parts.store.leases.append(lease, [epoch(1, 0.9, improved=True), epoch(2, 0.7, improved=True), epoch(3, 0.8)])
     png, svg = (client.get(f"{job['links']['history']}.{kind}") for kind in ("png", "svg"))
     assert (png.mimetype, svg.mimetype) == ("image/png", "image/svg+xml")
     with Image.open(io.BytesIO(png.data)) as picture:

@@ -15,7 +15,7 @@ from sqlalchemy import update
 from service.app import create_app
 from service.core.settings import Settings
 from service.core.sql.api_keys import Scope
-from service.core.sql.engine import keys
+from service.core.sql.tables import keys
 from service.services import Services
 from tests.conftest import Redis
 from tests.pictures import encoded, folders, stripes, zipped
@@ -212,7 +212,7 @@ def test_a_tenant_may_have_so_many_jobs_waiting_and_so_many_running(limited: Lim
     theirs = bob("POST", "/v1/jobs", json=SPEC).json["id"]
     assert claim(found).job_id == mine[0]
     assert claim(found).job_id == theirs, "alice has as many running as she may"
-    assert found.store.claim("worker", 60) is None
+    assert found.store.leases.claim("worker", 60) is None
     assert alice("POST", "/v1/jobs", json=SPEC).status_code == 202
 
 

@@ -19,12 +19,12 @@ def ended(client: FlaskClient, parts: Services, loss: float, **changes: Any) -> 
     """The id of a job that has come to this val_loss, scored on 400 images, in the first of two epochs."""
     job_id: str = submit(client, **changes)["id"]
     lease = claim(parts)
-    parts.store.record_facts(
+    parts.store.leases.record_facts(
         lease, {"images": {"train": 800, "validation": 400}, "trivial_loss": 2.3, "trivial_accuracy": 0.1}
     )
     improved = replace(epoch(1, loss, improved=True), val_loss_se=0.01, seconds=3.0)
-    parts.store.append(lease, [improved, replace(epoch(2, 1.0), seconds=1.0)])
-    parts.store.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [BEST])
+    parts.store.leases.append(lease, [improved, replace(epoch(2, 1.0), seconds=1.0)])
+    parts.store.leases.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [BEST])
     return job_id
 
 

@@ -26,8 +26,8 @@ def ended(client: FlaskClient, parts: Services, outcome: Outcome = STOPPED, loss
     for number, loss in enumerate(losses, start=1):
         history.append(replace(epoch(number, loss, improved=loss < lowest), val_loss_se=0.1, seconds=2.0))
         lowest = min(lowest, loss) if math.isfinite(loss) else lowest
-    parts.store.append(lease, history)
-    parts.store.finish(lease, outcome, [BEST] if losses else [])
+    parts.store.leases.append(lease, history)
+    parts.store.leases.finish(lease, outcome, [BEST] if losses else [])
     path: str = job["links"]["counterfactual"]
     return path
 

@@ -36,8 +36,8 @@ def trained(
 ) -> dict[str, Any]:
     job = submit(client, **changes)
     lease = claim(parts)
-    parts.store.record_facts(lease, FACTS)
-    parts.store.append(lease, history(kind))
+    parts.store.leases.record_facts(lease, FACTS)
+    parts.store.leases.append(lease, history(kind))
     finish(parts, lease, tmp_path)
     found: dict[str, Any] = client.get(job["links"]["self"]).json or {}
     return found
@@ -61,8 +61,8 @@ def test_a_diagnosis_is_live_while_the_job_trains(client: FlaskClient, parts: Se
     job = submit(client)
     assert client.get(job["links"]["diagnosis"]).json["verdict"] == "too_short_to_tell"
     lease = claim(parts)
-    parts.store.record_facts(lease, FACTS)
-    parts.store.append(lease, history("overfitting"))
+    parts.store.leases.record_facts(lease, FACTS)
+    parts.store.leases.append(lease, history("overfitting"))
     found = client.get(job["links"]["diagnosis"]).json
     assert (found["verdict"], found["is_final"], found["waste"]) == ("overfitting", False, None)
 
@@ -160,8 +160,8 @@ def test_more_images_are_advised_with_what_the_learning_curve_says(
     for images, share in ((100, 1.0), (200, 0.5), (400, 0.25), (50, 2.0)):
         job = submit(client, dataset={"id": "digits", "train_limit": images}, seed=3, labels={"n": str(images)})
         lease = claim(parts)
-        parts.store.record_facts(lease, FACTS | {"images": {"train": images, "validation": 200, "test": 0}})
-        parts.store.append(lease, [replace(row, val_loss=(row.val_loss or 0.0) * share) for row in rows])
+        parts.store.leases.record_facts(lease, FACTS | {"images": {"train": images, "validation": 200, "test": 0}})
+        parts.store.leases.append(lease, [replace(row, val_loss=(row.val_loss or 0.0) * share) for row in rows])
         finish(parts, lease, tmp_path)
     first = client.get(job["links"]["diagnosis"]).json["advice"][0]
     best = client.get(job["links"]["self"]).json["best"]["val_loss"]
@@ -177,9 +177,9 @@ def test_the_test_images_are_scored_once_and_earlier_looks_are_counted(
     for earlier in range(3):
         job = submit(client, dataset=dataset, seed=4)
         lease = claim(parts)
-        parts.store.record_facts(lease, FACTS)
-        parts.store.append(lease, history("healthy"))
-        parts.store.record_facts(lease, {"test": {"loss": 0.5, "accuracy": 0.9, "loss_se": 0.04}})
+        parts.store.leases.record_facts(lease, FACTS)
+        parts.store.leases.append(lease, history("healthy"))
+        parts.store.leases.record_facts(lease, {"test": {"loss": 0.5, "accuracy": 0.9, "loss_se": 0.04}})
         finish(parts, lease, tmp_path)
         best = client.get(job["links"]["self"]).json["best"]
         test = client.get(job["links"]["diagnosis"]).json["test"]
@@ -214,12 +214,12 @@ def test_a_verdict_is_told_once_however_often_the_run_is_interrupted(client: Fla
     told = {"verdict": "overfitting", "onset_epoch": 4, "is_final": False}
     for _ in range(2):
         lease = claim(parts)
-        parts.store.record_facts(lease, FACTS)
-        parts.store.record_diagnosis(lease, told)
-        parts.store.release(lease, is_leaving=True)
+        parts.store.leases.record_facts(lease, FACTS)
+        parts.store.leases.record_diagnosis(lease, told)
+        parts.store.leases.release(lease, is_leaving=True)
     lease = claim(parts)
-    parts.store.record_diagnosis(lease, told | {"verdict": "diverged"})
-    parts.store.record_diagnosis(lease, told | {"is_final": True})
+    parts.store.leases.record_diagnosis(lease, told | {"verdict": "diverged"})
+    parts.store.leases.record_diagnosis(lease, told | {"is_final": True})
     found = client.get(f"{job['links']['events']}?limit=100").json["data"]
     verdicts = [(e["data"]["verdict"], e["data"]["is_final"]) for e in found if e["type"] == "diagnosis"]
     assert verdicts == [("overfitting", False), ("diverged", False), ("overfitting", True)]
@@ -233,8 +233,8 @@ def test_a_test_part_that_comes_divided_is_the_same_under_every_seed(
     for seed, dataset in ((1, "mnist"), (2, "mnist"), (2, "fashion-mnist")):
         job = submit(client, dataset={"id": dataset}, seed=seed)
         lease = claim(parts)
-        parts.store.record_facts(lease, FACTS | {"test": {"loss": 0.5, "accuracy": 0.9, "loss_se": 0.04}})
-        parts.store.append(lease, history("healthy"))
+        parts.store.leases.record_facts(lease, FACTS | {"test": {"loss": 0.5, "accuracy": 0.9, "loss_se": 0.04}})
+        parts.store.leases.append(lease, history("healthy"))
         finish(parts, lease, tmp_path)
         looks.append(client.get(job["links"]["diagnosis"]).json["test"]["earlier_jobs"])
     assert looks == [0, 1, 0]

@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from service.api import events
-from service.core.sql.jobs.store import Lease
+from service.core.records.lease import Lease
 from service.services import Services
 from tests.service.api.test_api import claim, epoch, finish, is_problem, submit
 
@@ -33,7 +33,7 @@ def run(parts: Services, tmp_path: Path, epochs: int = 3, pause: float = 0.0) ->
     lease = claim(parts)
     for number in range(1, epochs + 1):
         time.sleep(pause)
-        parts.store.append(lease, [epoch(number, 1 / number, improved=True)])
+        parts.store.leases.append(lease, [epoch(number, 1 / number, improved=True)])
     finish(parts, lease, tmp_path)
     return lease
 

@@ -3,7 +3,7 @@
 from flask.testing import FlaskClient
 
 from service.core.records.job import Outcome, Status, StopReason
-from service.core.sql.jobs.job_logs import LogLine
+from service.core.records.job_log import LogLine
 from service.services import Services
 from tests.service.api.test_api import claim, is_problem, submit
 
@@ -18,7 +18,7 @@ def test_the_newest_lines_are_told_in_order(client: FlaskClient, parts: Services
     address = submit(client)["links"]["logs"]
     assert client.get(address).json == {"data": [], "is_terminal": False}
     lease = claim(parts)
-    parts.store.write_log(lease, LINES)
+    parts.store.leases.write_log(lease, LINES)
     whole = client.get(address).json
     assert whole["data"][0] == {
         "id": 1, "attempt": 1, "at": "2023-11-14T22:13:20.250Z", "level": "info", "message": "epoch 1"
@@ -26,13 +26,13 @@ def test_the_newest_lines_are_told_in_order(client: FlaskClient, parts: Services
     assert [line["message"] for line in whole["data"]] == [line.message for line in LINES]
     assert client.get(f"{address}?tail=2").json["data"] == whole["data"][1:]
     assert client.get(f"{address}?after=1&tail=1").json["data"] == whole["data"][2:]
-    parts.store.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
+    parts.store.leases.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
     assert client.get(address).json == {"data": whole["data"], "is_terminal": True}
 
 
 def test_as_text_it_is_for_people(client: FlaskClient, parts: Services) -> None:
     address = submit(client)["links"]["logs"]
-    parts.store.write_log(claim(parts), LINES)
+    parts.store.leases.write_log(claim(parts), LINES)
     answer = client.get(f"{address}?format=text")
     assert answer.mimetype == "text/plain"
     first, second, rest, third = answer.text.splitlines()
@@ -52,7 +52,7 @@ def test_bad_questions_are_told_what_is_allowed(client: FlaskClient) -> None:
 def test_the_log_goes_with_its_job(client: FlaskClient, parts: Services) -> None:
     job = submit(client)
     lease = claim(parts)
-    parts.store.write_log(lease, LINES)
-    parts.store.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
+    parts.store.leases.write_log(lease, LINES)
+    parts.store.leases.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
     assert client.delete(job["links"]["self"]).status_code == 204
     is_problem(client.get(job["links"]["logs"]), 404)

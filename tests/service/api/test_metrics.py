@@ -13,11 +13,12 @@ from sqlalchemy import select
 from service.app import create_app
 from service.core.actions.dispatcher import Dispatcher
 from service.core.errors import StorageError
+from service.core.records.submission import NewJob
 from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.sql.api_keys import Scope
-from service.core.sql.engine import jobs
 from service.core.sql.queue_stats import Counts
+from service.core.sql.tables import jobs
 from service.core.telemetry.queue_metrics import Standing
 from service.services import Services
 from tests.conftest import Redis
@@ -104,8 +105,8 @@ def test_storage_errors_are_counted(parts: Services, client: FlaskClient, tmp_pa
 
 
 def test_jobs_that_are_taken_back_are_counted(parts: Services, client: FlaskClient) -> None:
-    parts.store.submit("t", JobSpec.from_dict(SPEC).filled(1))
-    assert parts.store.claim("worker", -1)
+    parts.store.actions.submit("t", NewJob(JobSpec.from_dict(SPEC).filled(1)))
+    assert parts.store.leases.claim("worker", -1)
     found: list[int] = []
     dispatcher = Dispatcher(parts.settings, parts.store, parts.registry, parts.submission.queue, found.append)
     dispatcher.reap()
@@ -120,7 +121,7 @@ def test_a_job_keeps_the_trace_and_the_request_that_it_came_with(parts: Services
     with parts.database.read() as c:
         kept = {row.id: row.traceparent for row in c.execute(select(jobs.c.id, jobs.c.traceparent))}
     assert kept == {job_id: sent["traceparent"], other: None}
-    lease = parts.store.claim("worker", 60)
+    lease = parts.store.leases.claim("worker", 60)
     assert lease is not None
     assert (lease.job_id, lease.traceparent) == (job_id, sent["traceparent"])
     first = client.get(f"/v1/jobs/{job_id}/events").json["data"][0]

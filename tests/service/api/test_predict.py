@@ -40,7 +40,7 @@ def job(client: FlaskClient, parts: Services, tmp_path: Path, network: torch.nn.
     published = [
         parts.storage.put(f"jobs/{job_id}/a1/{name}", tmp_path / name) for name in ("model.onnx", "report.json")
     ]
-    parts.store.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), published)
+    parts.store.leases.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), published)
     return job_id
 
 

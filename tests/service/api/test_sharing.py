@@ -52,7 +52,7 @@ def test_a_paused_job_goes_on_with_another_number_of_processes(client: FlaskClie
     resumed = client.post(f"{job['links']['resume']}?gpus=2")
     assert resumed.status_code == 202
     assert resumed.get_json()["spec"] == job["spec"] | {"gpus": 2}
-    lease = parts.store.claim("w", 60, SMALL)
+    lease = parts.store.leases.claim("w", 60, SMALL)
     assert lease is not None
     assert lease.spec["gpus"] == 2
 
@@ -60,7 +60,7 @@ def test_a_paused_job_goes_on_with_another_number_of_processes(client: FlaskClie
 def test_a_failed_job_is_tried_again_with_another_number(client: FlaskClient, parts: Services) -> None:
     job = submit(client, gpus=2)
     error = Failure("infrastructure", "out_of_memory", "too much")
-    parts.store.finish(claim(parts), Outcome(Status.FAILED, StopReason.OUT_OF_MEMORY, error), [])
+    parts.store.leases.finish(claim(parts), Outcome(Status.FAILED, StopReason.OUT_OF_MEMORY, error), [])
     again = client.post(f"{job['links']['retry']}?gpus=8").get_json()
     assert (again["status"], again["spec"]["gpus"]) == ("queued", 8)
     assert client.get(job["links"]["self"]).get_json()["spec"]["gpus"] == 8

@@ -18,7 +18,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from service.core.errors import Refused
 from service.core.settings import Settings
-from service.core.sql.engine import deliveries, webhook_secrets
+from service.core.sql.tables import deliveries, webhook_secrets
 from service.core.sql.webhook_messages import DELAYS
 from service.core.webhooks.addresses import check, networks, resolve
 from service.core.webhooks.sender import WebhookSender
@@ -110,8 +110,8 @@ def test_what_a_job_came_to_is_sent_signed_and_once(
 def test_only_chosen_events_are_told(client: FlaskClient, parts: Services, receiver: Receiver, tmp_path: Path) -> None:
     submit(client, webhook={"url": receiver.url, "events": ["running", "epoch", "diagnosis"]})
     lease = claim(parts)
-    parts.store.append(lease, [epoch(1, 0.5, improved=True)])
-    parts.store.record_diagnosis(lease, {"verdict": "overfitting", "onset_epoch": 4, "is_final": False})
+    parts.store.leases.append(lease, [epoch(1, 0.5, improved=True)])
+    parts.store.leases.record_diagnosis(lease, {"verdict": "overfitting", "onset_epoch": 4, "is_final": False})
     finish(parts, lease, tmp_path)
     while parts.courier.send_due():
         pass

@@ -7,7 +7,7 @@ from typing import Any
 
 from click.testing import Result
 
-from service.core.sql.jobs.store import Lease
+from service.core.records.lease import Lease
 from tests.service.api.test_api import claim, epoch, finish
 from tests.service.live import Live
 
@@ -24,7 +24,7 @@ def train_next_job(live: Live, tmp_path: Path, losses: tuple[float, ...] = (0.9,
     lease = claim(live.parts)
     best = float("inf")
     for number, loss in enumerate(losses, 1):
-        live.parts.store.append(lease, [epoch(number, loss, improved=loss < best)])
+        live.parts.store.leases.append(lease, [epoch(number, loss, improved=loss < best)])
         best = min(best, loss)
     finish(live.parts, lease, tmp_path)
     return lease

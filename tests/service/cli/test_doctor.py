@@ -15,7 +15,9 @@ from sqlalchemy import insert, text
 from service.cli import checks, main, maintenance
 from service.core.actions.backup import LAST
 from service.core.settings import Settings
-from service.core.sql.engine import Database, now, workers
+from service.core.sql.clock import now
+from service.core.sql.engine import Database
+from service.core.sql.tables import workers
 from service.core.units import DAY
 from tests.ports import free_port
 from tests.servers import Postgresql

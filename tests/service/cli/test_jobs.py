@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from service.cli import main
 from service.client import rightfit as client
 from service.core.records.job import Outcome, Status, StopReason
+from service.core.records.job_log import LogLine
 from service.core.settings import Settings
-from service.core.sql.jobs.job_logs import LogLine
 from tests.pictures import folders
 from tests.ports import eventually, free_port
 from tests.service.api.test_api import claim
@@ -103,11 +103,11 @@ def test_requests_to_a_running_job_are_shown(rightfit: Command, spec: str, live:
     assert "asked to pause, which it does at the next batch" in rightfit("pause", job).stdout
     assert watching in rightfit("resume", job).stdout
     assert "asked to" not in rightfit("show", job).stdout
-    live.parts.store.finish(lease, Outcome(Status.FAILED, StopReason.DIVERGED), [])
+    live.parts.store.leases.finish(lease, Outcome(Status.FAILED, StopReason.DIVERGED), [])
     assert watching in rightfit("retry", job).stdout
     lease = claim(live.parts)
     assert "asked to stop, which it does at the next batch" in rightfit("cancel", job).stdout
-    live.parts.store.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
+    live.parts.store.leases.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
     assert "asked to" not in rightfit("show", job).stdout
 
 
@@ -120,8 +120,8 @@ def test_the_log_is_printed_in_lines(rightfit: Command, spec: str, live: Live) -
         LogLine(0.0, "output", "Fatal \x1b[31mPython error"),
         LogLine(0.0, "info", "end"),
     ]
-    live.parts.store.write_log(lease, written)
-    live.parts.store.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
+    live.parts.store.leases.write_log(lease, written)
+    live.parts.store.leases.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
     lines = rightfit("logs", job).stdout.splitlines()
     assert [line.split("  ", 1)[1] for line in lines] == [
         "epoch 1",
@@ -140,13 +140,13 @@ def test_a_log_is_followed_until_the_job_has_ended(
 ) -> None:
     job = document(rightfit("train", spec, "--json"))["id"]
     lease = claim(live.parts)
-    live.parts.store.write_log(lease, [LogLine(0.0, "info", "one"), LogLine(0.0, "info", "two")])
+    live.parts.store.leases.write_log(lease, [LogLine(0.0, "info", "one"), LogLine(0.0, "info", "two")])
     monkeypatch.setattr(client, "PAUSE_SECONDS", 0.05)
 
     def go_on() -> None:
         assert eventually(lambda: len(live.network.of("/logs")) > 1)  # the first answer has arrived
-        live.parts.store.write_log(lease, [LogLine(0.0, "info", f"{n} more") for n in range(3)])
-        live.parts.store.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
+        live.parts.store.leases.write_log(lease, [LogLine(0.0, "info", f"{n} more") for n in range(3)])
+        live.parts.store.leases.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
 
     worker = threading.Thread(target=go_on)
     worker.start()

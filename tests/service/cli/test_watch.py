@@ -36,14 +36,14 @@ def working(live: Live, tmp_path: Path, outcome: Outcome | None = None) -> Itera
     """Runs the next job in another thread. An epoch follows when the client has received the one before."""
 
     def work() -> None:
-        assert eventually(lambda: bool(live.parts.store.list("default", 1, None, [], []).jobs))
+        assert eventually(lambda: bool(live.parts.store.queries.list("default", 1, None, [], []).items))
         lease = claim(live.parts)
         for number, loss in enumerate(LOSSES, 1):
-            live.parts.store.append(lease, [epoch(number, loss, improved=number < 3)])
+            live.parts.store.leases.append(lease, [epoch(number, loss, improved=number < 3)])
             version = httpx.get(f"{live.url}/v1/jobs/{lease.job_id}", trust_env=False).headers["etag"]
             assert eventually(partial(is_received, live, version))
         if outcome:
-            live.parts.store.finish(lease, outcome, [])
+            live.parts.store.leases.finish(lease, outcome, [])
         else:
             finish(live.parts, lease, tmp_path)
 
@@ -120,7 +120,7 @@ def test_ctrl_c_in_a_live_view_leaves_the_job_running(rightfit: Command, spec: s
     job = document(rightfit("train", spec, "--json"))["id"]
     lease = claim(live.parts)
     with closing(Terminal(live.url, "watch", job)) as terminal:
-        live.parts.store.append(lease, [epoch(1, 0.9, improved=True)])
+        live.parts.store.leases.append(lease, [epoch(1, 0.9, improved=True)])
         assert eventually(lambda: "1/3 epochs" in terminal.text), terminal.text
         assert eventually(lambda: "best: epoch 1" in terminal.text), terminal.text
         terminal.process.send_signal(signal.SIGINT)
@@ -145,7 +145,7 @@ def test_a_lost_service_ends_with_the_command_to_return(
     rightfit: Command, spec: str, live: Live, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     job = document(rightfit("train", spec, "--json"))["id"]
-    live.parts.store.finish(claim(live.parts), Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
+    live.parts.store.leases.finish(claim(live.parts), Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
     monkeypatch.setattr(session, "PATIENT_TRIES", 2)
     live.network.cut("/logs" if "-f" in command else "/history", 0, times=2)
     lost = rightfit(*command, job)

@@ -17,7 +17,7 @@ from service.core.records.epoch import Epoch
 from service.core.records.job import Outcome, Phase, Status, StopReason
 from service.core.settings import Settings
 from service.core.sql.api_keys import ApiKeys, Scope, csrf_token
-from service.core.sql.engine import epochs, jobs
+from service.core.sql.tables import epochs, jobs
 from service.http.auth import COOKIE, CSRF_HEADER
 from service.services import Services
 from service.web import files
@@ -49,18 +49,18 @@ def epoch(number: int) -> Epoch:
 
 def run(parts: Services, tmp_path: Path, count: int = 30, status: Status = Status.SUCCEEDED) -> None:
     """The next job is run, with an artifact at its end."""
-    lease = parts.store.claim("worker", 60)
+    lease = parts.store.leases.claim("worker", 60)
     assert lease is not None
-    parts.store.record_facts(
+    parts.store.leases.record_facts(
         lease, {"images": {"train": 1438, "validation": 359}, "trivial_loss": 2.3, "trivial_accuracy": 0.1}
     )
-    parts.store.set_phase(lease, Phase.TRAINING)
-    parts.store.append(lease, map(epoch, range(1, count + 1)))
+    parts.store.leases.set_phase(lease, Phase.TRAINING)
+    parts.store.leases.append(lease, map(epoch, range(1, count + 1)))
     if status is Status.RUNNING:
         return
     (tmp_path / "best_model.pth").write_bytes(b"weights")
     published = parts.storage.put(f"jobs/{lease.job_id}/a1/best_model.pth", tmp_path / "best_model.pth")
-    parts.store.finish(lease, Outcome(status, StopReason.MAX_EPOCHS), [published])
+    parts.store.leases.finish(lease, Outcome(status, StopReason.MAX_EPOCHS), [published])
 
 
 @pytest.fixture
@@ -186,9 +186,9 @@ def test_no_script_or_style_of_ours_names_an_address_outside(client: FlaskClient
 
 def test_a_long_history_is_thinned_out_where_it_is_asked_to_be(client: FlaskClient, parts: Services) -> None:
     job_id = submit(client, epochs=5000)
-    lease = parts.store.claim("worker", 60)
+    lease = parts.store.leases.claim("worker", 60)
     assert lease is not None
-    parts.store.append(lease, map(epoch, range(1, 1501)))
+    parts.store.leases.append(lease, map(epoch, range(1, 1501)))
     told = json.loads(client.get(f"/v1/jobs/{job_id}/history?max_points=100").text)
     numbers = [row["epoch"] for row in told["data"]]
     assert 90 < len(numbers) <= 100
@@ -346,7 +346,7 @@ def test_a_data_set_is_called_by_its_name_and_its_deletion_is_told(client: Flask
 
 def test_what_happened_to_a_long_job_is_told_from_its_beginning(client: FlaskClient, parts: Services) -> None:
     job = submit(client)
-    parts.store.append(claim(parts), [epoch(number) for number in range(1, 300)])
+    parts.store.leases.append(claim(parts), [epoch(number) for number in range(1, 300)])
     page = client.get(f"/jobs/{job}").text
     events = page.partition('id="events-list"')[2].partition("</ol>")[0]
     assert "queued" in events

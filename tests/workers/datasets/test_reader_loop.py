@@ -11,6 +11,7 @@ import pytest
 from service.core.broker.wakeups import Wakeups
 from service.core.errors import Conflict, LeaseLost, NotFound, ObjectMissing, StorageError
 from service.core.records.dataset import DatasetError, DatasetStatus
+from service.core.records.submission import NewJob
 from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.sql.datasets import DatasetStore
@@ -298,23 +299,23 @@ def test_a_set_that_a_live_job_uses_cannot_be_deleted_and_one_that_is_gone_canno
 ) -> None:
     store, first = Store(database), ready[0]
     spec = JobSpec.from_dict({"dataset": {"id": first}}).filled(1)
-    job, _ = store.submit("t", spec)
+    job, _ = store.actions.submit("t", NewJob(spec))
     with pytest.raises(Conflict, match=job.id):
         catalog.hide("t", first)
-    store.cancel("t", job.id)
+    store.actions.cancel("t", job.id)
     with pytest.raises(NotFound):
         catalog.hide("another", first)
     catalog.hide("t", first)
     with pytest.raises(Conflict, match="cannot be trained on any more"):
-        store.submit("t", spec)
+        store.actions.submit("t", NewJob(spec))
     with pytest.raises(NotFound):
         catalog.get("t", first)
     catalog.hide("t", first)
     catalog.forget("t", first)
     with pytest.raises(NotFound):
         catalog.hide("t", first)
-    assert [dataset.id for dataset in catalog.list("t", 10).datasets] == [ready[1]]
-    assert catalog.list("another", 10).datasets == ()
+    assert [dataset.id for dataset in catalog.list("t", 10).items] == [ready[1]]
+    assert catalog.list("another", 10).items == ()
 
 
 def test_a_set_that_is_deleted_while_it_is_read_stays_deleted(
@@ -327,4 +328,4 @@ def test_a_set_that_is_deleted_while_it_is_read_stays_deleted(
     with pytest.raises(LeaseLost):
         catalog.renew(reading, 60)
     assert catalog.claim("two", 60) is None
-    assert DatasetStatus.DELETING not in {dataset.status for dataset in catalog.list("t", 10).datasets}
+    assert DatasetStatus.DELETING not in {dataset.status for dataset in catalog.list("t", 10).items}

@@ -42,11 +42,11 @@ def settings(everywhere: Settings) -> Settings:
 
 
 def history(bench: Bench, job: Job) -> list[tuple[Any, ...]]:
-    return [tuple(getattr(epoch, name) for name in MEASURED) for epoch in bench.store.history("t", job.id)[1]]
+    return [tuple(getattr(epoch, name) for name in MEASURED) for epoch in bench.store.queries.history("t", job.id)[1]]
 
 
 def best_model(bench: Bench, job: Job) -> str:
-    (model,) = [a for a in bench.store.artifacts("t", job.id) if a.name == "best_model.pth"]
+    (model,) = [a for a in bench.store.queries.artifacts("t", job.id) if a.name == "best_model.pth"]
     with bench.storage.open(model.key) as file:
         assert len(file.read()) == model.bytes
     return model.sha256
@@ -72,7 +72,7 @@ def ended_as(bench: Bench, job: Job) -> tuple[list[tuple[Any, ...]], str]:
 
 
 def checkpoints(bench: Bench, job: Job) -> int:
-    return max((kept.epochs for kept in bench.store.checkpoints(job.id)), default=0)
+    return max((kept.epochs for kept in bench.store.leases.checkpoints(job.id)), default=0)
 
 
 def stopped(bench: Bench, job: Job) -> None:
@@ -84,7 +84,7 @@ def killed(bench: Bench, job: Job) -> None:
 
 
 def paused(bench: Bench, job: Job) -> None:
-    bench.store.pause("t", job.id)
+    bench.store.actions.pause("t", job.id)
 
 
 def stopped_after(bench: Bench, epochs: int) -> Job:
@@ -120,14 +120,14 @@ def test_an_interrupted_run_ends_as_one_that_was_not(bench: Bench, interrupt: An
     assert between.status == (Status.PAUSED if interrupt is paused else Status.QUEUED)
     assert between.last is not None, "what it has done can still be seen"
     if interrupt is paused:
-        bench.store.resume("t", job.id)
+        bench.store.actions.resume("t", job.id)
     assert bench.another().supervisor.run_next() == job.id
     ended = bench.job(job)
     assert ended.attempt == 2
     assert (len(ended.lost_attempts), ended.releases) == (int(interrupt is killed), int(interrupt is stopped))
     assert ended_as(bench, job) == expected
-    assert bench.store.checkpoints(job.id), "the record of where they were may stay"
-    leftovers = [kept.last.key for kept in bench.store.checkpoints(job.id)]
+    assert bench.store.leases.checkpoints(job.id), "the record of where they were may stay"
+    leftovers = [kept.last.key for kept in bench.store.leases.checkpoints(job.id)]
     for key in leftovers:
         with pytest.raises(Exception, match="not"):
             bench.storage.open(key)
@@ -151,7 +151,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_or_the_beginning
     job = stopped_after(bench, 3)
     rubbish = bench.settings.home / "rubbish"
     rubbish.write_bytes(b"not a checkpoint")
-    kept = bench.store.checkpoints(job.id)
+    kept = bench.store.leases.checkpoints(job.id)
     assert len(kept) == 2
     for checkpoint in kept[:damaged]:
         bench.storage.put(checkpoint.last.key, rubbish)
@@ -165,7 +165,7 @@ def test_a_checkpoint_that_this_release_cannot_read_gives_way_to_the_one_before(
     job = stopped_after(bench, 3)
     rubbish = bench.settings.home / "rubbish"
     rubbish.write_bytes(b"of another release")
-    newest, before = bench.store.checkpoints(job.id)
+    newest, before = bench.store.leases.checkpoints(job.id)
     bench.replace_checkpoints(job, [replace(newest, last=bench.storage.put(newest.last.key, rubbish)), before])
     assert bench.another().supervisor.run_next() == job.id
     (loss,) = bench.job(job).lost_attempts
@@ -186,7 +186,7 @@ def test_what_a_killed_worker_left_in_its_scratch_folder_is_swept_away(bench: Be
     (left / ".last.pt").write_bytes(b"x")
     sweep(root)
     assert [folder.name for folder in root.iterdir()] == [job.id], "what a living worker holds stays"
-    bench.store.cancel("t", job.id)
+    bench.store.actions.cancel("t", job.id)
     thread.join(30)
     assert list(root.iterdir()) == []
 
@@ -204,8 +204,8 @@ def test_a_job_that_kills_its_trainer_each_time_fails_and_says_what_killed_it(be
     assert failed.error is not None
     assert (failed.status, failed.stop_reason, failed.error.code) == ("failed", "worker_lost", "worker_lost")
     assert failed.error.detail.count("SIGKILL") == 3
-    assert "best_model.pth" in {a.name for a in bench.store.artifacts("t", job.id)}
-    assert bench.store.retry("t", job.id)[0].status is Status.QUEUED
+    assert "best_model.pth" in {a.name for a in bench.store.queries.artifacts("t", job.id)}
+    assert bench.store.actions.retry("t", job.id)[0].status is Status.QUEUED
 
 
 @ON_DISK
@@ -240,7 +240,7 @@ context, warmth = warm.start()
 print(warmth.server_pid, flush=True)
 storage = open_storage(settings.storage_url)
 shelf = Shelf(settings.home / "datasets", Catalog(database), storage, settings.cache_bytes)
-Supervisor(settings, store, storage, shelf, context).run_next()
+Supervisor(settings, store.leases, storage, shelf, context).run_next()
 warm.stop(warmth)
 print("over", flush=True)
 """
@@ -262,7 +262,7 @@ def test_a_worker_that_is_frozen_past_its_lease_wakes_up_to_nothing(bench: Bench
             assert eventually(lambda: checkpoints(bench, job) >= 2)
             worker.send_signal(signal.SIGSTOP)
             assert eventually(lambda: not _children(server)), "the trainer ended with the lease"
-            assert eventually(lambda: bench.store.reap(bench.settings.retries) == {job.id: Status.QUEUED})
+            assert eventually(lambda: bench.store.leases.reap(bench.settings.retries) == {job.id: Status.QUEUED})
             assert bench.supervisor.run_next() == job.id
             after = bench.job(job)
             worker.send_signal(signal.SIGCONT)
@@ -299,7 +299,9 @@ def test_a_storage_that_is_away_for_a_while_costs_checkpoints_and_nothing_else(b
             return getattr(storage, name)
 
     expected = undisturbed(bench)
-    bench.supervisor = Supervisor(bench.settings, bench.store, cast(Storage, Sometimes()), bench.shelf, bench.context)
+    bench.supervisor = Supervisor(
+        bench.settings, bench.store.leases, cast(Storage, Sometimes()), bench.shelf, bench.context
+    )
     job = bench.submit(**LIVELY)
     thread = bench.start()
     assert eventually(lambda: checkpoints(bench, job) >= 2)
@@ -336,7 +338,7 @@ def test_a_worker_whose_disk_is_full_says_so_and_another_one_finishes_the_job(be
         assert bench.supervisor.run_next() == job.id
         (loss,) = bench.job(job).lost_attempts
         assert "disk is full" in loss.cause
-        assert bench.store.artifacts("t", job.id) == ()
+        assert bench.store.queries.artifacts("t", job.id) == ()
     finally:
         subprocess.run(["umount", str(scratch)], check=True)
     assert bench.another().supervisor.run_next() == job.id
@@ -350,7 +352,7 @@ def test_a_job_that_is_still_being_prepared_is_let_go_at_once(bench: Bench, wish
     job = patient.submit(dataset={"id": "digits", "image_size": 512})  # seconds to prepare
     thread = patient.start()
     assert eventually(lambda: bool(patient.trainer_pids()))
-    getattr(bench.store, wish)("t", job.id)
+    getattr(bench.store.actions, wish)("t", job.id)
     thread.join(30)
     assert not thread.is_alive()
     ended = bench.job(job)

@@ -14,15 +14,16 @@ from typing import Any
 import pytest
 import torch
 from sqlalchemy import update
-from sqlalchemy.exc import OperationalError
 
 from service.core.diagnosis import Case, diagnose
-from service.core.errors import StorageError
+from service.core.errors import DatabaseUnavailable, StorageError
 from service.core.records.builtin_datasets import DIGITS
 from service.core.records.job import ControlRequest, Job, Phase, Status
+from service.core.records.lease import Lease
 from service.core.settings import Settings
-from service.core.sql.engine import Database, jobs
-from service.core.sql.jobs.store import Lease, Store
+from service.core.sql.engine import Database
+from service.core.sql.jobs.leases import JobLeases
+from service.core.sql.tables import jobs
 from service.core.storage import Artifact, LocalStorage
 from tests.pictures import encoded, folders, stripes, zipped
 from tests.ports import eventually
@@ -57,7 +58,7 @@ def test_a_job_is_trained_and_published_under_its_attempt(bench: Bench) -> None:
     job = bench.run()
     assert (job.status, job.stop_reason, job.attempt) == ("succeeded", "max_epochs", 1)
     assert [t.status for t in job.transitions] == ["queued", "running", "succeeded"]
-    manifest = bench.store.artifacts("t", job.id)
+    manifest = bench.store.queries.artifacts("t", job.id)
     assert {a.name for a in manifest} == EVERYTHING_PUBLISHED
     assert all(a.key == f"jobs/{job.id}/a1/{a.name}" for a in manifest)
     assert not any((bench.settings.home / "scratch").iterdir()), "the scratch folder is emptied"
@@ -108,11 +109,11 @@ def test_what_a_spec_asks_for_is_trained_published_and_reproduces_its_loss(
 
 def test_images_that_have_no_room_are_streamed_to_the_very_same_history(bench: Bench) -> None:
     def losses(settings: Settings) -> list[tuple[float | None, float | None]]:
-        supervisor = Supervisor(settings, bench.store, bench.storage, bench.shelf, bench.context)
+        supervisor = Supervisor(settings, bench.store.leases, bench.storage, bench.shelf, bench.context)
         job = bench.submit(**EVERYTHING)
         assert supervisor.run_next() == job.id
         assert bench.job(job).status == "succeeded", bench.job(job).error
-        return [(e.train_loss, e.val_loss) for e in bench.store.history("t", job.id)[1]]
+        return [(e.train_loss, e.val_loss) for e in bench.store.queries.history("t", job.id)[1]]
 
     assert losses(replace(bench.settings, resident_bytes=0)) == losses(bench.settings)
     assert bench.trainer_pids() == []
@@ -130,9 +131,9 @@ def test_each_epoch_is_stored_as_it_happens(bench: Bench) -> None:
     thread = bench.start()
     assert eventually(lambda: bench.training(job))
     assert bench.job(job).phase is Phase.TRAINING
-    bench.store.cancel("t", job.id)
+    bench.store.actions.cancel("t", job.id)
     thread.join(30)
-    rows = bench.store.history("t", job.id)[1]
+    rows = bench.store.queries.history("t", job.id)[1]
     assert [row.epoch for row in rows] == list(range(1, len(rows) + 1))
 
 
@@ -140,26 +141,26 @@ def test_a_cancelled_job_stops_and_publishes_its_best_model(bench: Bench) -> Non
     job = bench.submit(**ENDLESS)
     thread = bench.start()
     assert eventually(lambda: bench.training(job))
-    bench.store.cancel("t", job.id)
+    bench.store.actions.cancel("t", job.id)
     thread.join(30)
     ended = bench.job(job)
     assert (ended.status, ended.stop_reason) == ("cancelled", "cancelled")
-    assert {a.name for a in bench.store.artifacts("t", job.id)} >= {"best_model.pth", "report.json"}
+    assert {a.name for a in bench.store.queries.artifacts("t", job.id)} >= {"best_model.pth", "report.json"}
 
 
 def test_a_trainer_that_does_not_stop_is_killed_and_its_best_model_kept(bench: Bench) -> None:
     bench.supervisor = Supervisor(
-        replace(bench.settings, stop_seconds=0.5), bench.store, bench.storage, bench.shelf, bench.context
+        replace(bench.settings, stop_seconds=0.5), bench.store.leases, bench.storage, bench.shelf, bench.context
     )  # fmt: skip
     job = bench.submit(**ENDLESS)
     thread = bench.start()
     assert eventually(lambda: bench.training(job))
     (pid,) = bench.trainer_pids()
     os.kill(pid, signal.SIGSTOP)
-    bench.store.cancel("t", job.id)
+    bench.store.actions.cancel("t", job.id)
     thread.join(30)
     assert bench.job(job).status is Status.CANCELLED
-    assert "best_model.pth" in {a.name for a in bench.store.artifacts("t", job.id)}
+    assert "best_model.pth" in {a.name for a in bench.store.queries.artifacts("t", job.id)}
     assert bench.trainer_pids() == []
 
 
@@ -179,7 +180,7 @@ def test_a_diverged_job_fails_and_keeps_its_best_model(bench: Bench) -> None:
     assert (job.status, job.stop_reason) == ("failed", "diverged")
     assert job.error is not None
     assert job.error.origin == "user"
-    assert "best_model.pth" in {a.name for a in bench.store.artifacts("t", job.id)}
+    assert "best_model.pth" in {a.name for a in bench.store.queries.artifacts("t", job.id)}
 
 
 def test_a_device_that_is_not_there_is_said_to_be_missing(once: Bench) -> None:
@@ -214,26 +215,26 @@ def test_a_lease_that_is_taken_away_ends_the_trainer_and_nothing_more_is_written
     assert bench.trainer_pids() == []
     after = bench.job(job)
     assert (after.status, after.attempt) == ("running", 2)
-    assert bench.store.artifacts("t", job.id) == ()
+    assert bench.store.queries.artifacts("t", job.id) == ()
 
 
-class Away(Store):
+class Away(JobLeases):
     """A store whose database cannot be reached while `away` is set."""
 
     away = threading.Event()
 
     def _maybe(self, call: Callable[..., Any], *args: Any) -> Any:
         if self.away.is_set():
-            raise OperationalError("SELECT 1", {}, Exception("database is away"))
+            raise DatabaseUnavailable("database is away")
         return call(*args)
 
     def renew(self, lease: Lease, lease_seconds: float) -> ControlRequest | None:
-        wish: ControlRequest | None = self._maybe(super().renew, lease, lease_seconds)
-        return wish
+        request: ControlRequest | None = self._maybe(super().renew, lease, lease_seconds)
+        return request
 
-    def wish(self, lease: Lease) -> ControlRequest | None:
-        wish: ControlRequest | None = self._maybe(super().wish, lease)
-        return wish
+    def control_request(self, lease: Lease) -> ControlRequest | None:
+        request: ControlRequest | None = self._maybe(super().control_request, lease)
+        return request
 
     def append(self, *args: Any) -> None:
         self._maybe(super().append, *args)
@@ -250,9 +251,9 @@ def test_a_database_that_is_away_for_a_moment_loses_no_epoch(bench: Bench, datab
     away.away.clear()
     seen = bench.job(job).progress.epoch
     assert eventually(lambda: bench.training(job, seen + 5))
-    bench.store.cancel("t", job.id)
+    bench.store.actions.cancel("t", job.id)
     thread.join(30)
-    rows = bench.store.history("t", job.id)[1]
+    rows = bench.store.queries.history("t", job.id)[1]
     assert [row.epoch for row in rows] == list(range(1, len(rows) + 1))
 
 
@@ -275,7 +276,7 @@ def test_a_database_that_stays_away_until_the_lease_runs_out_ends_the_trainer(be
 
 def test_a_lease_is_renewed_while_a_job_runs(bench: Bench, database: Database) -> None:
     settings = replace(bench.settings, lease_seconds=2.0, heartbeat_seconds=0.3)
-    bench.supervisor = Supervisor(settings, bench.store, bench.storage, bench.shelf, bench.context)
+    bench.supervisor = Supervisor(settings, bench.store.leases, bench.storage, bench.shelf, bench.context)
     job = bench.submit(**ENDLESS)
     thread = bench.start()
 
@@ -287,7 +288,7 @@ def test_a_lease_is_renewed_while_a_job_runs(bench: Bench, database: Database) -
     first = lease()
     assert eventually(lambda: lease() > first + 2.5), "it lives on past its first lease"
     assert bench.job(job).status is Status.RUNNING
-    bench.store.cancel("t", job.id)
+    bench.store.actions.cancel("t", job.id)
     thread.join(30)
 
 
@@ -297,11 +298,11 @@ def test_a_result_that_cannot_be_stored_is_no_success(once: Bench) -> None:
             raise StorageError(f"{key} could not be stored: No space left on device")
 
     full = Full(once.settings.home / "storage")
-    once.supervisor = Supervisor(once.settings, once.store, full, once.shelf, once.context)
+    once.supervisor = Supervisor(once.settings, once.store.leases, full, once.shelf, once.context)
     job = once.run()
     assert job.error is not None
     assert (job.status, job.error.code, job.error.origin) == ("failed", "storage_error", "infrastructure")
-    assert once.store.artifacts("t", job.id) == ()
+    assert once.store.queries.artifacts("t", job.id) == ()
 
 
 def test_verifying_a_published_model_finds_the_recorded_loss(bench: Bench) -> None:
@@ -319,16 +320,16 @@ def test_two_workers_in_one_home_leave_each_other_s_files_alone(bench: Bench, da
     with database.write() as c:  # what a reaper does when a lease has lapsed
         c.exec_driver_sql("UPDATE jobs SET status = 'queued', last_epoch = NULL, best_epoch = NULL")
         c.exec_driver_sql("DELETE FROM epochs")
-    other = Supervisor(bench.settings, bench.store, bench.storage, bench.shelf, bench.context)
+    other = Supervisor(bench.settings, bench.store.leases, bench.storage, bench.shelf, bench.context)
     second = threading.Thread(target=other.run_next)
     second.start()
     first.join(30)
     assert eventually(lambda: bench.training(job, 5))
-    bench.store.cancel("t", job.id)
+    bench.store.actions.cancel("t", job.id)
     second.join(30)
     ended = bench.job(job)
     assert (ended.status, ended.attempt) == ("cancelled", 2)
-    assert "best_model.pth" in {a.name for a in bench.store.artifacts("t", job.id)}
+    assert "best_model.pth" in {a.name for a in bench.store.queries.artifacts("t", job.id)}
 
 
 def test_a_fault_of_the_worker_itself_ends_the_job_as_failed(once: Bench) -> None:
@@ -357,7 +358,7 @@ def test_a_spec_of_a_newer_release_is_left_to_a_newer_worker_and_costs_no_attemp
     assert bench.supervisor.run_next() is None
     left = bench.job(newer)
     assert (left.status, left.attempt, left.lost_attempts, left.releases, left.error) == ("queued", 4, (), 0, None)
-    said = [line for line in bench.store.log("t", newer.id, 0, 100)[1] if line.level == "warning"]
+    said = [line for line in bench.store.queries.log("t", newer.id, 0, 100)[1] if line.level == "warning"]
     assert len(said) == 4
     assert all("/model/arch" in line.message and "/swarm" in line.message for line in said)
     with database.write() as c:  # as a newer worker reads it
@@ -374,7 +375,7 @@ def test_a_job_that_is_cancelled_takes_no_understanding(
     real = once.supervisor._left
 
     def cancelled_first(*given: Any) -> bool:
-        once.store.cancel("t", job.id)
+        once.store.actions.cancel("t", job.id)
         return real(*given)
 
     monkeypatch.setattr(once.supervisor, "_left", cancelled_first)
@@ -403,11 +404,11 @@ def test_a_cancellation_that_meets_a_stop_still_publishes_the_best_model(bench: 
     os.kill(pid, signal.SIGSTOP)  # so that both wishes are there before the trainer obeys one
     bench.supervisor.stop()
     time.sleep(0.5)
-    bench.store.cancel("t", job.id)
+    bench.store.actions.cancel("t", job.id)
     os.kill(pid, signal.SIGCONT)
     thread.join(30)
     assert bench.job(job).status is Status.CANCELLED
-    assert "best_model.pth" in {a.name for a in bench.store.artifacts("t", job.id)}
+    assert "best_model.pth" in {a.name for a in bench.store.queries.artifacts("t", job.id)}
 
 
 def test_a_set_that_was_sent_is_trained_on_and_its_result_reproduced(bench: Bench, tmp_path: Path) -> None:
@@ -417,7 +418,7 @@ def test_a_set_that_was_sent_is_trained_on_and_its_result_reproduced(bench: Benc
     assert job.status == "succeeded", job.error
     folder = tmp_path / "result"
     folder.mkdir()
-    for artifact in bench.store.artifacts("t", job.id):
+    for artifact in bench.store.queries.artifacts("t", job.id):
         bench.storage.get(artifact, folder / artifact.name)
     report = json.loads((folder / "report.json").read_text())
     assert (report["data"]["id"], report["data"]["classes"]) == ("ds_1", ["checks", "columns", "rows"])
@@ -433,10 +434,10 @@ def test_a_run_that_overfits_is_told_of_as_it_turns_and_at_its_end(bench: Bench)
     told = [data for kind, data in bench.events(job) if kind == "diagnosis"]
     assert [data["is_final"] for data in told] == [False] * (len(told) - 1) + [True]
     assert told[0]["onset_epoch"] < 400
-    published = {artifact.name: artifact for artifact in bench.store.artifacts("t", job.id)}
+    published = {artifact.name: artifact for artifact in bench.store.queries.artifacts("t", job.id)}
     with bench.storage.open(published["report.json"].key) as file:
         report = json.loads(file.read())
-    history = bench.store.history("t", job.id)[1]
+    history = bench.store.queries.history("t", job.id)[1]
     again = diagnose(history, Case(job.spec, DIGITS, job.facts, job.stop_reason), job.facts, job.stop_reason)
     assert report["diagnosis"] == json.loads(json.dumps(asdict(again)))
     assert told[-1]["verdict"] == report["diagnosis"]["verdict"] == "stagnant_generalization"

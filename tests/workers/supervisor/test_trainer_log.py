@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from service.core.errors import LeaseLost
-from service.core.sql.jobs.job_logs import KEPT, OUTPUT, LogLine
+from service.core.records.job_log import KEPT, OUTPUT, LogLine
 from service.core.sql.jobs.store import Store
 from tests.ports import eventually
 from tests.workers.conftest import ENDLESS, Bench
@@ -31,7 +31,7 @@ os.write(1, b"unfinished")
 
 
 def written(bench: Bench, job_id: str) -> list[tuple[str, str]]:
-    return [(line.level, line.message) for line in bench.store.log("t", job_id, 0, KEPT)[1]]
+    return [(line.level, line.message) for line in bench.store.queries.log("t", job_id, 0, KEPT)[1]]
 
 
 def test_whatever_a_process_writes_is_a_line_in_its_order(tmp_path: Path) -> None:
@@ -75,10 +75,10 @@ def test_no_line_is_too_odd_to_be_kept(tmp_path: Path, bench: Bench, line: bytes
     odd = b'{"at": ' + now + b', "level": "info", "message": "half \\ud800, none \\u0000"}'
     file.write_bytes(line + b"\n" + odd + b"\n")
     job = bench.submit()
-    lease = bench.store.claim("w", 60)
+    lease = bench.store.leases.claim("w", 60)
     assert lease is not None
-    bench.store.write_log(lease, TrainerLog(file).read())
-    first, second = bench.store.log("t", job.id, 0, 10)[1]
+    bench.store.leases.write_log(lease, TrainerLog(file).read())
+    first, second = bench.store.queries.log("t", job.id, 0, 10)[1]
     assert (first.level, second.level, second.message) == (OUTPUT, "info", "half ?, none ")
     assert abs(first.at - time.time()) < 60
 
@@ -115,22 +115,22 @@ def test_an_error_and_an_attempt_after_it_are_in_one_log(bench: Bench) -> None:
     assert bench.job(job).status == "failed"
     level, message = written(bench, job.id)[-1]
     assert (level, message.split(":")[0]) == ("error", "pretrained_unavailable")
-    bench.store.retry("t", job.id)
+    bench.store.actions.retry("t", job.id)
     bench.supervisor.run_next()
-    _, found = bench.store.log("t", job.id, 0, KEPT)
+    _, found = bench.store.queries.log("t", job.id, 0, KEPT)
     assert {line.attempt for line in found} == {1, 2}
     assert [line.id for line in found] == list(range(1, len(found) + 1))
 
 
 def test_only_who_holds_the_job_writes_its_log_and_the_newest_lines_stay(bench: Bench, store: Store) -> None:
     job = bench.submit()
-    lease = store.claim("w", 60)
+    lease = store.leases.claim("w", 60)
     assert lease is not None
-    store.write_log(lease, [LogLine(0.0, "info", str(n)) for n in range(KEPT - 1)])
-    store.write_log(lease, [LogLine(0.0, "info", f"late {n}") for n in range(3)])
-    ended, found = store.log("t", job.id, 0, 2 * KEPT)
+    store.leases.write_log(lease, [LogLine(0.0, "info", str(n)) for n in range(KEPT - 1)])
+    store.leases.write_log(lease, [LogLine(0.0, "info", f"late {n}") for n in range(3)])
+    ended, found = store.queries.log("t", job.id, 0, 2 * KEPT)
     assert not ended
     assert (len(found), found[0].message, found[-1].message) == (KEPT, "2", "late 2")
-    assert [line.id for line in store.log("t", job.id, found[-1].id - 1, KEPT)[1]] == [KEPT + 2]
+    assert [line.id for line in store.queries.log("t", job.id, found[-1].id - 1, KEPT)[1]] == [KEPT + 2]
     with pytest.raises(LeaseLost):
-        store.write_log(replace(lease, attempt=lease.attempt + 1), [LogLine(0.0, "info", "of another")])
+        store.leases.write_log(replace(lease, attempt=lease.attempt + 1), [LogLine(0.0, "info", "of another")])

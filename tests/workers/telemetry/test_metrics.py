@@ -51,7 +51,7 @@ class Seen:
         self.meters, self.bench = WorkerMetrics(), bench
         stored = self.meters.common.watched(storage or bench.storage)
         self.bench.supervisor = Supervisor(
-            bench.settings, bench.store, stored, bench.shelf, bench.context, observer=Observer(self.meters)
+            bench.settings, bench.store.leases, stored, bench.shelf, bench.context, observer=Observer(self.meters)
         )
 
     def __call__(self, name: str, **labels: str) -> float:
@@ -114,7 +114,7 @@ def test_a_lease_that_was_lost_is_told(bench: Bench, store: Store, monkeypatch: 
     def lost(*_: object) -> None:
         raise LeaseLost(job.id)
 
-    monkeypatch.setattr(store, "renew", lost)
+    monkeypatch.setattr(store.leases, "renew", lost)
     thread.join(60)
     assert seen("worker_attempts_ended_total", outcome="lease_lost") == 1
 

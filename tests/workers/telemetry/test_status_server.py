@@ -4,8 +4,8 @@ import threading
 import time
 
 import pytest
-from sqlalchemy.exc import OperationalError
 
+from service.core.errors import DatabaseUnavailable
 from service.core.sql.worker_registry import WorkerRegistry
 from tests.ports import eventually
 from workers.worker import STUCK_SECONDS, Worker
@@ -18,7 +18,7 @@ def test_a_worker_is_well_before_it_starts_while_the_database_is_away_and_when_i
 
     def away(*_: object, **__: object) -> None:
         asked.set()
-        raise OperationalError("no", None, Exception())
+        raise DatabaseUnavailable("no")
 
     assert worker.ails() is None
     monkeypatch.setattr(WorkerRegistry, "heartbeat", away)

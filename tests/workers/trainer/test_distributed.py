@@ -47,7 +47,7 @@ def settings(everywhere: Settings) -> Settings:
 
 
 def history(bench: Bench, job: Job) -> list[list[float]]:
-    return [[getattr(epoch, name) or 0.0 for name in MEASURED] for epoch in bench.store.history("t", job.id)[1]]
+    return [[getattr(epoch, name) or 0.0 for name in MEASURED] for epoch in bench.store.queries.history("t", job.id)[1]]
 
 
 def close_to(measured: list[list[float]]) -> Any:
@@ -72,14 +72,14 @@ def kill_one(bench: Bench, job: Job) -> None:
 
 
 def pause(bench: Bench, job: Job) -> None:
-    bench.store.pause("t", job.id)
+    bench.store.actions.pause("t", job.id)
 
 
 def interrupted(bench: Bench, how: Callable[[Bench, Job], None], **changes: Any) -> Job:
     """A job that its worker has let go of after some epochs."""
     job = bench.submit(**LONGER | changes)
     thread = bench.start()
-    assert eventually(lambda: max((kept.epochs for kept in bench.store.checkpoints(job.id)), default=0) >= 3, 60)
+    assert eventually(lambda: max((kept.epochs for kept in bench.store.leases.checkpoints(job.id)), default=0) >= 3, 60)
     how(bench, job)
     thread.join(60)
     assert not thread.is_alive()
@@ -90,7 +90,7 @@ def interrupted(bench: Bench, how: Callable[[Bench, Job], None], **changes: Any)
 def shared_by(bench: Bench, job: Job, gpus: int) -> Job:
     """A paused job that goes on with so many processes, until it ends."""
     planned = plan(replace(job.spec, gpus=gpus), CONTENTS_OF["digits"], UNLIMITED)
-    assert bench.store.resume("t", job.id, planned)[0].spec.gpus == gpus
+    assert bench.store.actions.resume("t", job.id, planned)[0].spec.gpus == gpus
     assert bench.another().supervisor.run_next() == job.id
     ended = bench.job(job)
     assert ended.status == "succeeded", ended.error
@@ -105,7 +105,9 @@ def test_two_processes_come_to_what_one_does(bench: Bench) -> None:
     assert history(bench, together) == close_to(history(bench, alone))
     tests = [job.facts.test for job in (alone, together) if job.facts and job.facts.test]
     assert tests[0].loss == pytest.approx(tests[1].loss, abs=1e-5)
-    names = [sorted(artifact.name for artifact in bench.store.artifacts("t", job.id)) for job in (alone, together)]
+    names = [
+        sorted(artifact.name for artifact in bench.store.queries.artifacts("t", job.id)) for job in (alone, together)
+    ]
     assert names[0] == names[1]
 
 
@@ -114,7 +116,7 @@ def test_a_lost_process_ends_the_attempt_and_another_number_goes_on_from_its_che
     assert job.status == "queued"
     (loss,) = job.lost_attempts
     assert "process 1 of those that train the job together was killed by SIGKILL" in loss.cause
-    ended = shared_by(bench, bench.store.pause("t", job.id)[0], gpus=1)
+    ended = shared_by(bench, bench.store.actions.pause("t", job.id)[0], gpus=1)
     assert ended.attempt == 2
     assert ("resumed", True) in [(kind, data.get("after_epoch", 0) > 0) for kind, data in bench.events(job)]
     assert history(bench, job) == close_to(history(bench, bench.run(**LONGER)))
@@ -144,7 +146,7 @@ def test_an_interrupted_run_of_two_goes_on_as_if_it_had_not_been(bench: Bench, h
     changes = {"gpus": 2, "regularization": {"dropout": 0.3}}
     job = interrupted(bench, how, **changes)
     if how is pause:
-        bench.store.resume("t", job.id)
+        bench.store.actions.resume("t", job.id)
     assert bench.another().supervisor.run_next() == job.id
     assert bench.job(job).status == "succeeded"
     assert history(bench, job) == history(bench, bench.run(**LONGER | changes))
@@ -172,8 +174,8 @@ def test_a_fault_of_one_process_is_told_as_of_any_trainer(bench: Bench) -> None:
 @pytest.mark.long
 def test_a_job_that_is_cancelled_keeps_its_best_model(bench: Bench) -> None:
     def cancel(bench: Bench, job: Job) -> None:
-        bench.store.cancel("t", job.id)
+        bench.store.actions.cancel("t", job.id)
 
     job = interrupted(bench, cancel, gpus=2, epochs=10_000)
     assert job.status == "cancelled"
-    assert "best_model.pth" in {artifact.name for artifact in bench.store.artifacts("t", job.id)}
+    assert "best_model.pth" in {artifact.name for artifact in bench.store.queries.artifacts("t", job.id)}

@@ -1,21 +1,20 @@
-"""Rows to records: the one SELECT that fetches a whole job, and what its rows become."""
+"""Rows of jobs to records, and the one SELECT that reads a whole job."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, bindparam, case, func, literal, select
+from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, case, select
 
 from service.core.errors import NotFound
 from service.core.records.capacity import Capacity, Needs, shortfall
 from service.core.records.epoch import COLUMNS, Epoch
 from service.core.records.facts import Facts
-from service.core.records.job import Failure, Job, Phase, Status, StopReason, Transition, Waste
+from service.core.records.job import Checkpoint, Failure, Job, LostAttempt, Phase, Status, StopReason, Transition, Waste
 from service.core.spec import JobSpec
-from service.core.sql.engine import epochs, events, jobs
-from service.core.sql.jobs.transitions import lost_attempts_of
+from service.core.sql.jobs.queue_order import jobs_ahead
+from service.core.sql.tables import epochs, events, jobs
 from service.core.sql.worker_registry import live_workers
-
-MOST_AHEAD = 1_000  # jobs ahead of a queued one that are counted
+from service.core.storage import Artifact
 
 _best, _last = epochs.alias("best"), epochs.alias("last")
 
@@ -25,37 +24,15 @@ def _whole_job() -> Select[Any]:
     source = source.outerjoin(_last, and_(_last.c.job_id == jobs.c.id, _last.c.epoch == jobs.c.last_epoch))
     return select(
         jobs,
-        case((jobs.c.status == Status.QUEUED, _jobs_ahead())).label("jobs_ahead"),
+        case((jobs.c.status == Status.QUEUED, jobs_ahead())).label("jobs_ahead"),
         *(_best.c[name].label(f"best__{name}") for name in COLUMNS),
         *(_last.c[name].label(f"last__{name}") for name in COLUMNS),
     ).select_from(source)
 
 
-def _jobs_ahead() -> ColumnElement[int]:
-    """How many queued jobs come before a row of `jobs`: three ranges of the index jobs_in_order, counted in it.
-
-    No further than MOST_AHEAD, so that it takes no longer in a long queue.
-    """
-    other = jobs.alias("other")
-    same_priority = other.c.priority == jobs.c.priority
-    ranges = (
-        [other.c.priority > jobs.c.priority],
-        [same_priority, other.c.turn < jobs.c.turn],
-        [same_priority, other.c.turn == jobs.c.turn, other.c.seq < jobs.c.seq],
-    )
-
-    def counted(conditions: list[ColumnElement[bool]]) -> ColumnElement[int]:
-        found = select(literal(1)).select_from(other).where(other.c.status == Status.QUEUED, *conditions)
-        return select(func.count()).select_from(found.limit(MOST_AHEAD).correlate(jobs).subquery()).scalar_subquery()
-
-    first, second, third = map(counted, ranges)
-    total = first + second + third
-    return case((total > MOST_AHEAD, MOST_AHEAD), else_=total)
-
-
-# A SELECT of jobs with their best and last epoch and the number of jobs ahead of them; made once, as it is long.
+# A SELECT of jobs with their best and last epoch and the number of jobs ahead of them; built once, as that takes long.
 WHOLE_JOB = _whole_job()
-_ONE_JOB = WHOLE_JOB.where(jobs.c.tenant == bindparam("wanted_tenant"), jobs.c.id == bindparam("wanted_id"))
+_ONE_JOB = WHOLE_JOB.where(jobs.c.tenant == bindparam("of_tenant"), jobs.c.id == bindparam("of_id"))
 _TRANSITIONS = (
     select(events.c.job_id, events.c.data, events.c.at)
     .where(events.c.job_id.in_(bindparam("job_ids", expanding=True)), events.c.type == "status")
@@ -65,14 +42,14 @@ _TRANSITIONS = (
 
 def read_job(c: Connection, tenant: str, job_id: str) -> Job:
     """Raises NotFound."""
-    rows = c.execute(_ONE_JOB, {"wanted_tenant": tenant, "wanted_id": job_id}).mappings().all()
+    rows = c.execute(_ONE_JOB, {"of_tenant": tenant, "of_id": job_id}).mappings().all()
     if not rows:
         raise NotFound(f"there is no job {job_id!r}")
     return read_jobs(c, rows)[0]
 
 
 def read_jobs(c: Connection, rows: Sequence[RowMapping]) -> tuple[Job, ...]:
-    """The records of such rows, with their transitions."""
+    """The records of rows of WHOLE_JOB, with their transitions."""
     transitions: dict[str, list[Transition]] = {row["id"]: [] for row in rows}
     waits = any(row["status"] == Status.QUEUED for row in rows)
     alive = tuple(live_workers(c).values()) if waits else ()
@@ -116,3 +93,21 @@ def _epoch(row: RowMapping, which: str) -> Epoch | None:
     if row[f"{which}__epoch"] is None:
         return None
     return Epoch(**{name: row[f"{which}__{name}"] for name in COLUMNS})
+
+
+def lost_attempts_of(row: RowMapping) -> tuple[LostAttempt, ...]:
+    """The lost attempts in a job's row, the oldest first."""
+    return tuple(LostAttempt(**stored) for stored in row["losses"])
+
+
+def checkpoints_of(row: RowMapping) -> tuple[Checkpoint, ...]:
+    """The checkpoints in a job's row, the newest first."""
+    return tuple(
+        Checkpoint(
+            last=Artifact(**stored["last"]),
+            best=Artifact(**stored["best"]) if stored["best"] else None,
+            epochs=stored["epochs"],
+            best_epoch=stored["best_epoch"],
+        )
+        for stored in row["checkpoints"]
+    )

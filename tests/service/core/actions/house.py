@@ -12,14 +12,17 @@ from service.core.actions.retention import Retention
 from service.core.errors import NotFound
 from service.core.records.dataset import Contents, DatasetStatus
 from service.core.records.job import Checkpoint, Failure, Outcome, Status, StopReason
+from service.core.records.submission import NewJob
 from service.core.settings import Settings
 from service.core.spec import JobSpec
+from service.core.sql.clock import now
 from service.core.sql.datasets import DatasetStore
-from service.core.sql.engine import Database, datasets, jobs, now
+from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
+from service.core.sql.tables import datasets, jobs
 from service.core.storage import Storage
 from service.core.units import DAY
-from tests.service.core.sql.jobs.test_store import SUCCESS, epoch
+from tests.service.core.sql.jobs.samples import SUCCESS, epoch
 
 FAILED = Outcome(Status.FAILED, StopReason.WORKER_LOST, Failure("infrastructure", "trainer_lost", "killed"))
 
@@ -44,19 +47,19 @@ class House:
     def job(self, outcome: Outcome | None = SUCCESS, days: float = 10, **spec: Any) -> str:
         """A job that ended `days` ago, with a checkpoint and the left-over file of a lost attempt."""
         whole = JobSpec.from_dict({"dataset": {"id": "digits"}, **spec}).filled(1)
-        job_id = self.store.submit("t", whole)[0].id
-        lease = self.store.claim("worker", 60)
+        job_id = self.store.actions.submit("t", NewJob(whole))[0].id
+        lease = self.store.leases.claim("worker", 60)
         assert lease is not None
         assert lease.job_id == job_id
         self.lease = lease
-        self.store.append(lease, [epoch(1)])
+        self.store.leases.append(lease, [epoch(1)])
         folder = f"jobs/{job_id}/a1"
         best = self.put(f"{folder}/checkpoints/1/best_model.pth")
-        self.store.record_checkpoint(lease, Checkpoint(self.put(f"{folder}/checkpoints/1/last.pt"), best, 1, 1))
+        self.store.leases.record_checkpoint(lease, Checkpoint(self.put(f"{folder}/checkpoints/1/last.pt"), best, 1, 1))
         self.put(f"{folder}/left_over.bin")
         if outcome is not None:
             is_success = outcome.status is Status.SUCCEEDED
-            self.store.finish(lease, outcome, [self.put(f"{folder}/best_model.pth")] if is_success else [])
+            self.store.leases.finish(lease, outcome, [self.put(f"{folder}/best_model.pth")] if is_success else [])
         self._age(jobs, job_id, days)
         return job_id
 
@@ -76,7 +79,7 @@ class House:
 
     def is_there(self, job_id: str) -> bool:
         try:
-            self.store.get("t", job_id)
+            self.store.queries.get("t", job_id)
         except NotFound:
             return False
         return True

@@ -14,12 +14,14 @@ from service.cli import main
 from service.core.actions import backup
 from service.core.actions.backup import BackupError, back_up, restore
 from service.core.actions.delete import delete_dataset, delete_job
-from service.core.actions.storage_owner import id_of, owner_of
+from service.core.actions.storage_owner import owner_of
 from service.core.errors import SettingsError
 from service.core.records.job import Checkpoint, Status
+from service.core.records.submission import NewJob
 from service.core.settings import Settings
 from service.core.sql.engine import Database
-from service.core.sql.jobs.store import Store
+from service.core.sql.installation_id import installation_id
+from service.core.sql.jobs.leases import JobLeases
 from service.core.sql.stored_files import missing, named, owners
 from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import Artifact, LocalStorage, open_storage
@@ -74,20 +76,20 @@ def test_what_is_restored_is_what_was_there(house: House) -> None:
     dataset = house.dataset()
     succeeded, failed = house.job(dataset={"id": dataset}), house.job(FAILED)
     running = house.job(outcome=None)
-    waiting = house.store.submit("t", house.store.get("t", running).spec)[0].id
+    waiting = house.store.actions.submit("t", NewJob(house.store.queries.get("t", running).spec))[0].id
     WorkerRegistry(house.database).heartbeat("old:1", 60)
-    ours = id_of(house.database)
+    ours = installation_id(house.database)
     folder = taken(house)
     other = restored(house, folder)
     assert WorkerRegistry(other.database).live_workers(1e9) == {}
-    assert (id_of(other.database), owner_of(other.storage)) == (ours, ours)
+    assert (installation_id(other.database), owner_of(other.storage)) == (ours, ours)
     for job_id in (succeeded, failed):
-        assert other.store.get("t", job_id) == house.store.get("t", job_id)
-        assert other.store.history("t", job_id)[1] == house.store.history("t", job_id)[1]
-        assert other.store.artifacts("t", job_id) == house.store.artifacts("t", job_id)
+        assert other.store.queries.get("t", job_id) == house.store.queries.get("t", job_id)
+        assert other.store.queries.history("t", job_id)[1] == house.store.queries.history("t", job_id)[1]
+        assert other.store.queries.artifacts("t", job_id) == house.store.queries.artifacts("t", job_id)
     assert other.catalog.packed(dataset) == house.catalog.packed(dataset)
-    assert other.store.get("t", running).status is Status.QUEUED
-    leases = [other.store.claim("worker", 60) for _ in range(2)]
+    assert other.store.queries.get("t", running).status is Status.QUEUED
+    leases = [other.store.leases.claim("worker", 60) for _ in range(2)]
     assert {lease.job_id for lease in leases if lease} == {running, waiting}
     (resumed,) = [lease for lease in leases if lease and lease.job_id == running]
     assert [kept.epochs for kept in resumed.checkpoints] == [1]
@@ -125,11 +127,11 @@ def test_a_checkpoint_that_is_replaced_meanwhile_is_there_in_its_newest_form(hou
         lease = replace(house.lease, checkpoints=())
         for number in (2, 3):
             last = house.put(f"jobs/{job}/a1/checkpoints/{number}/last.pt")
-            house.store.record_checkpoint(lease, Checkpoint(last, None, number, None))
+            house.store.leases.record_checkpoint(lease, Checkpoint(last, None, number, None))
         house.storage.delete(f"jobs/{job}/a1/checkpoints/1")
 
     other = restored(house, taken(house, replace_it))
-    assert [kept.epochs for kept in other.store.checkpoints(job)] == [3, 2]
+    assert [kept.epochs for kept in other.store.leases.checkpoints(job)] == [3, 2]
     other.database.close()
 
 
@@ -137,15 +139,15 @@ def test_a_job_whose_checkpoints_always_go_is_in_it_without_them(house: House) -
     job = house.job(outcome=None)
     house.storage.delete(f"jobs/{job}/a1/checkpoints")
     other = restored(house, taken(house))
-    assert other.store.checkpoints(job) == ()
-    assert other.store.get("t", job).status is Status.QUEUED
+    assert other.store.leases.checkpoints(job) == ()
+    assert other.store.queries.get("t", job).status is Status.QUEUED
     other.database.close()
 
 
 def test_a_file_that_the_storage_has_lost_is_told_and_the_rest_is_backed_up(house: House) -> None:
     job = house.job()
     folder = taken(house)
-    (published,) = house.store.artifacts("t", job)
+    (published,) = house.store.queries.artifacts("t", job)
     house.storage.delete(published.key)
     assert missing(house.database, house.storage) == (f"{job}: {published.key} is not in the storage",)
     verify = CliRunner(env=house.settings.to_env()).invoke(main, ["verify", "--json"])
@@ -154,7 +156,7 @@ def test_a_file_that_the_storage_has_lost_is_told_and_the_rest_is_backed_up(hous
         [f"{job}: {published.key} is not in the storage"],
     )
     new, whole = house.job(), house.job()
-    lost = house.store.artifacts("t", new)[0].key
+    lost = house.store.queries.artifacts("t", new)[0].key
     house.storage.delete(lost)
     command = CliRunner(env=house.settings.to_env())
     made = command.invoke(main, ["backup", str(folder)])
@@ -189,7 +191,7 @@ def test_a_backup_is_brought_up_to_date_by_what_is_new(house: House, monkeypatch
 
     monkeypatch.setattr(LocalStorage, "get", get)
     taken(house)
-    assert copied == [house.store.artifacts("t", new)[0].key]
+    assert copied == [house.store.queries.artifacts("t", new)[0].key]
     assert {found.key.split("/")[1] for found in LocalStorage(folder / backup.FILES).objects("jobs")} == {old, new}
     other = restored(house, folder)
     assert [other.is_there(job) for job in (old, gone, new)] == [True, False, True]
@@ -221,7 +223,7 @@ def test_a_backup_is_taken_while_others_write(house: House) -> None:
 def test_a_restore_that_was_broken_off_is_begun_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     job, folder = house.job(), taken(house)
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "forget_hints", lambda self: 1 / 0)
+        patch.setattr(JobLeases, "forget_hints", lambda self: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             restored(house, folder)
     other = restored(house, folder)

@@ -16,20 +16,23 @@ from service.core.actions import clock_check, retention
 from service.core.actions.clock_check import ClockCheck
 from service.core.actions.delete import delete_dataset, delete_job
 from service.core.actions.retention import Retention
-from service.core.actions.storage_owner import MARK, id_of, mark, owner_of, owns
+from service.core.actions.storage_owner import MARK, mark, owner_of, owns
 from service.core.broker.turns import Turns
 from service.core.errors import Conflict, StorageError
 from service.core.records.dataset import Contents, DatasetStatus
+from service.core.records.submission import NewJob
 from service.core.settings import Settings
 from service.core.sql.datasets import DatasetStore
-from service.core.sql.engine import Database, datasets, events
-from service.core.sql.jobs.store import Store
+from service.core.sql.engine import Database
+from service.core.sql.installation_id import installation_id
+from service.core.sql.jobs.owner_actions import OwnerActions
+from service.core.sql.tables import datasets, events
 from service.core.storage import LocalStorage, Storage, open_storage
 from service.core.units import DAY
 from tests.ports import eventually
 from tests.servers import ON_DISK
 from tests.service.core.actions.house import FAILED, House
-from tests.service.core.sql.jobs.test_store import SUCCESS
+from tests.service.core.sql.jobs.samples import SUCCESS
 
 
 @pytest.fixture
@@ -82,13 +85,13 @@ def test_of_a_failed_job_the_checkpoints_go_and_what_it_published_stays(house: H
     job, young = house.job(FAILED), house.job(FAILED, days=1)
     assert house.sweep(checkpoints=7)["checkpoints"] == 1
     assert house.files(f"jobs/{job}") == {"a1/checkpoints/1/best_model.pth"}, "its best model is that of a checkpoint"
-    (model,) = house.store.artifacts("t", job)
+    (model,) = house.store.queries.artifacts("t", job)
     house.storage.open(model.key).close()
     assert len(house.files(f"jobs/{young}")) == 3
-    assert len(house.store.history("t", job)[1]) == 1
+    assert len(house.store.queries.history("t", job)[1]) == 1
     assert house.sweep(checkpoints=7).total() == 0
-    house.store.retry("t", job)
-    lease = house.store.claim("worker", 60)
+    house.store.actions.retry("t", job)
+    lease = house.store.leases.claim("worker", 60)
     assert lease is not None
     assert lease.checkpoints == (), "it begins anew, and knows it"
 
@@ -109,7 +112,7 @@ def test_the_last_use_of_a_data_set_outlives_the_job(house: House) -> None:
     deleted = house.job(days=1, dataset={"id": by_its_owner})
     house.job(days=10, dataset={"id": by_a_sweep})
     house.job(days=40, dataset={"id": long_ago})
-    house.store.delete("t", deleted)
+    house.store.actions.delete("t", deleted)
     assert house.sweep(jobs=7, datasets=30) == {"jobs": 2, "data sets": 1}
     assert [house.is_set(each) for each in (by_its_owner, by_a_sweep, long_ago)] == [True, True, False]
 
@@ -130,22 +133,22 @@ def test_what_is_used_again_once_it_was_found_stays(house: House, monkeypatch: p
     retried = house.job(FAILED)
     house.dataset()
     dataset = house.dataset()
-    spec = house.store.get("t", retried).spec
+    spec = house.store.queries.get("t", retried).spec
 
     def run(job_id: str) -> None:
-        lease = house.store.claim("worker", 60)
+        lease = house.store.leases.claim("worker", 60)
         assert lease is not None
         assert lease.job_id == job_id
-        house.store.finish(lease, SUCCESS, [house.put(f"jobs/{job_id}/a{lease.attempt}/best_model.pth")])
+        house.store.leases.finish(lease, SUCCESS, [house.put(f"jobs/{job_id}/a{lease.attempt}/best_model.pth")])
 
     def use_job(*given: Any) -> None:
-        house.store.retry("t", retried)
+        house.store.actions.retry("t", retried)
         run(retried)
         delete_job(*given)
 
     def use_dataset(*given: Any) -> None:
         used = replace(spec, dataset=replace(spec.dataset, id=dataset))
-        run(house.store.submit("t", used)[0].id)
+        run(house.store.actions.submit("t", NewJob(used))[0].id)
         delete_dataset(*given)
 
     monkeypatch.setattr("service.core.actions.retention.delete_dataset", use_dataset)
@@ -163,7 +166,7 @@ def test_nobody_retries_a_job_whose_files_are_going(house: House, monkeypatch: p
 
     def delete(*given: Any) -> None:
         with pytest.raises(Conflict):
-            house.store.retry("t", job)
+            house.store.actions.retry("t", job)
         delete_job(*given)
 
     monkeypatch.setattr("service.core.actions.retention.delete_job", delete)
@@ -239,9 +242,9 @@ def orphan(house: House, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_a_storage_is_swept_of_unknown_files_by_the_installation_whose_it_is(house: House, orphan: str) -> None:
     assert house.sweep(orphans=1).total() == 0, "it was nobody's; another may mark it at this moment"
-    assert owner_of(house.storage) == id_of(house.database)
+    assert owner_of(house.storage) == installation_id(house.database)
     assert house.sweep(orphans=1)["orphans"] == 1
-    assert owner_of(house.storage) == id_of(house.database)
+    assert owner_of(house.storage) == installation_id(house.database)
 
 
 @ON_DISK
@@ -266,7 +269,7 @@ def test_all_who_ask_at_once_are_told_of_one_installation(house: House) -> None:
         own = Database(house.settings.database_url)
         own.now()  # connected: they ask in the same moment
         ready.wait()
-        said.append(id_of(own))
+        said.append(installation_id(own))
         own.close()
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
@@ -275,7 +278,7 @@ def test_all_who_ask_at_once_are_told_of_one_installation(house: House) -> None:
     for thread in threads:
         thread.join()
     assert len(said) == 8
-    assert set(said) == {id_of(house.database)}
+    assert set(said) == {installation_id(house.database)}
 
 
 @ON_DISK
@@ -322,7 +325,7 @@ def test_a_sweep_that_was_killed_in_the_middle_is_finished_by_the_next(
 
     with monkeypatch.context() as patch:
         patch.setattr(
-            Store if step == "delete_job" else DatasetStore, "delete" if step == "delete_job" else "forget", die
+            OwnerActions if step == "delete_job" else DatasetStore, "delete" if step == "delete_job" else "forget", die
         )
         with pytest.raises(Dying):
             house.sweep(jobs=7, datasets=7)

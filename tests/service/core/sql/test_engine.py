@@ -8,8 +8,10 @@ from sqlalchemy.dialects import postgresql
 
 from service.core.errors import SettingsError
 from service.core.settings import Settings
-from service.core.sql import engine as database_module
-from service.core.sql.engine import Database, metadata, now, redacted
+from service.core.sql import engine, migrate
+from service.core.sql.clock import now
+from service.core.sql.engine import Database, redacted
+from service.core.sql.tables import metadata
 from tests.servers import Postgresql
 
 
@@ -18,7 +20,7 @@ def settings(everywhere: Settings) -> Settings:
     return everywhere
 
 
-def test_the_migrations_make_the_tables_that_the_statements_are_written_for(database: Database) -> None:
+def test_the_migrations_make_the_declared_tables(database: Database) -> None:
     inspector = inspect(database.engine)
     for table in metadata.sorted_tables:
         assert {c["name"] for c in inspector.get_columns(table.name)} == set(table.columns.keys()), table.name
@@ -44,11 +46,11 @@ def test_processes_that_start_at_once_migrate_once(postgresql_server: Postgresql
 def test_a_migration_waits_for_another_s_however_long_that_takes(
     postgresql_server: Postgresql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(database_module.POSTGRESQL_OPTIONS, "options", "-c lock_timeout=200")
+    monkeypatch.setitem(engine.POSTGRESQL_OPTIONS, "options", "-c lock_timeout=200")
     with postgresql_server.empty() as url, ThreadPoolExecutor(1) as pool:
         first, second = Database(url), Database(url)
         with first.write() as c:
-            c.execute(select(func.pg_advisory_xact_lock(database_module.MIGRATION_LOCK)))
+            c.execute(select(func.pg_advisory_xact_lock(migrate.MIGRATION_LOCK)))
             waits = pool.submit(second.migrate)
             time.sleep(0.6)
         assert waits.result(60)[0] is None
@@ -85,11 +87,11 @@ def test_sqlite_is_set_to_lose_nothing(database: Database) -> None:
     if database.engine.dialect.name != "sqlite":
         pytest.skip("of SQLite only")
     with database.read() as c:
-        found = {
+        pragmas = {
             name: c.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys")
         }
-    assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 
 def test_a_failed_write_leaves_nothing(database: Database) -> None:

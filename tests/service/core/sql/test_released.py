@@ -70,7 +70,7 @@ def app(revision: str, url: str, tmp_path: Path, redis_server: Redis) -> Iterato
 
 
 @FROM_EACH
-def test_all_that_a_release_has_recorded_can_be_read_and_what_waits_is_run(app: Flask) -> None:
+def test_records_of_a_former_release_are_read_and_its_jobs_run(app: Flask) -> None:
     client, parts = app.test_client(), app.extensions["rightfit"]
 
     def got(path: str, status: int = 200) -> Any:
@@ -107,20 +107,20 @@ def test_all_that_a_release_has_recorded_can_be_read_and_what_waits_is_run(app: 
 
 def goes_on(parts: Services) -> None:
     """The job that a lost worker held is put back, and both jobs are claimed, trained and ended."""
-    assert parts.store.reap(Retries(3, 0.0)) == {"job_running": Status.QUEUED}
+    assert parts.store.leases.reap(Retries(3, 0.0)) == {"job_running": Status.QUEUED}
     for _ in range(2):
-        lease = parts.store.claim("new:1", 60)
+        lease = parts.store.leases.claim("new:1", 60)
         assert lease is not None
-        parts.store.rewind(lease, None)
-        parts.store.append(lease, parts.store.history(DEFAULT_TENANT, "job_failed")[1])
+        parts.store.leases.rewind(lease, None)
+        parts.store.leases.append(lease, parts.store.queries.history(DEFAULT_TENANT, "job_failed")[1])
         key = f"jobs/{lease.job_id}/a{lease.attempt}/best_model.pth"
         artifact = Artifact("best_model.pth", key, 7, SHA256, "application/octet-stream")
-        parts.store.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [artifact])
-    assert parts.store.claim("new:1", 60) is None
-    assert parts.store.counts(DEFAULT_TENANT)[Status.SUCCEEDED] == len(ENDED)
+        parts.store.leases.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [artifact])
+    assert parts.store.leases.claim("new:1", 60) is None
+    assert parts.store.queries.counts(DEFAULT_TENANT)[Status.SUCCEEDED] == len(ENDED)
 
 
-def test_a_migration_only_adds_so_that_what_runs_can_go_on(tmp_path: Path) -> None:
+def test_migrations_only_add_to_the_schema(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/new.db")
     said: list[str] = []
     event.listen(database.engine, "before_cursor_execute", lambda *given: said.append(given[2].strip()))

@@ -63,7 +63,7 @@ def test_a_redis_that_is_away_loses_no_job_and_its_return_brings_the_hint(
     submission, dispatcher = parts(tmp_path, own_redis.url, database)
     own_redis.stop()
     job, _ = submission.submit("t", SPEC)
-    assert submission.store.get("t", job.id).status == "queued"
+    assert submission.store.queries.get("t", job.id).status == "queued"
     assert dispatcher.dispatch() == 0
     own_redis.start()
     assert eventually(lambda: dispatcher.dispatch() == 1)
@@ -91,7 +91,7 @@ def test_the_dispatcher_runs_until_it_is_stopped(tmp_path: Path, own_redis: Redi
     settings = Settings.from_env({"RIGHTFIT_HOME": str(tmp_path), "RIGHTFIT_DISPATCH_SECONDS": "0.1"})
     dispatcher = Dispatcher(settings, submission.store, WorkerRegistry(database), HintQueue(own_redis.url))
     job, _ = submission.submit("t", SPEC)
-    submission.store.forget_hints(job.id)
+    submission.store.leases.forget_hints(job.id)
     stop = threading.Event()
     thread = threading.Thread(target=dispatcher.run, args=(stop,))
     thread.start()

@@ -1,0 +1,84 @@
+"""Ablations: arms that differ from a base by one factor or by all of them, each run under several seeds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from service.core.records.job import TERMINAL, Status, StopReason
+from service.core.records.plan import Plan
+from service.core.spec import JobSpec
+from service.core.spec.patch import Operations
+
+BASE, ALL = "base", "all"  # the arms that are not one factor alone
+
+
+class AblationStatus(StrEnum):
+    """Where an ablation stands."""
+
+    RUNNING = "running"  # some of its jobs have not ended
+    DONE = "done"  # all have ended
+    CANCELLED = "cancelled"  # all have ended, at least one of them cancelled
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One of the specs that are compared: the base's, patched."""
+
+    name: str
+    patch: Operations
+
+
+@dataclass(frozen=True)
+class Design:
+    """What an ablation will run. The jobs are in the order in which they are queued: seed by seed."""
+
+    spec: JobSpec
+    arms: tuple[Arm, ...]
+    seeds: tuple[int, ...]
+    jobs: tuple[tuple[Arm, Plan], ...]
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """One ablation as stored, at `created_at` (unix seconds), and how many of its jobs have which status."""
+
+    id: str
+    spec: Mapping[str, Any]
+    arms: tuple[Arm, ...]
+    seeds: tuple[int, ...]
+    created_at: float
+    counts: Mapping[Status, int]
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        return tuple(arm.name for arm in self.arms if arm.name not in (BASE, ALL))
+
+    @property
+    def status(self) -> AblationStatus:
+        if any(count for status, count in self.counts.items() if status not in TERMINAL):
+            return AblationStatus.RUNNING
+        return AblationStatus.CANCELLED if self.counts[Status.CANCELLED] else AblationStatus.DONE
+
+
+@dataclass(frozen=True)
+class Run:
+    """One job of an ablation, with the measures of its best epoch (None without one)."""
+
+    id: str
+    arm: str
+    seed: int
+    status: Status
+    stop_reason: StopReason | None
+    val_loss: float | None
+    val_accuracy: float | None
+
+    @property
+    def result(self) -> float | None:
+        """The val_loss that counts for the arm: that of a run that succeeded or diverged, None for any other.
+
+        A run that was cut short says nothing of its arm. A run that diverged kept its best model, as any run of that
+        arm would.
+        """
+        is_whole = self.status is Status.SUCCEEDED or self.stop_reason is StopReason.DIVERGED
+        return self.val_loss if is_whole else None

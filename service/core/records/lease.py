@@ -1,0 +1,35 @@
+"""The rights of workers: to run a job, and to read a data set. The attempt is the fencing token of each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from service.core.records.job import Checkpoint, LostAttempt
+from service.core.storage import Artifact
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A worker's right to run a job. The spec is plain data, as stored.
+
+    `checkpoints` and `lost_attempts` are those of former attempts, the newest checkpoint first. `traceparent` is that
+    of the request that submitted the job.
+    """
+
+    job_id: str
+    attempt: int
+    spec: Mapping[str, Any]
+    checkpoints: tuple[Checkpoint, ...] = ()
+    lost_attempts: tuple[LostAttempt, ...] = ()
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A worker's right to read a data set, which is packed into at most `most_bytes` (None: no limit)."""
+
+    dataset_id: str
+    attempt: int
+    format: str
+    upload: Artifact
+    most_bytes: int | None = None

@@ -1,0 +1,52 @@
+"""What a job is submitted with: its spec, what the plan says of it, and where it comes from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from service.core.records.plan import Plan, Splits
+from service.core.spec import JobSpec
+
+
+@dataclass(frozen=True)
+class IdempotencyKey:
+    """A client's own name for a request, and the SHA-256 of the request."""
+
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a job comes from: the request that submitted it, and, where it has one, its parent or its ablation.
+
+    A fork has a `parent` and the JSON Patch (RFC 6902) of the parent's spec, perhaps that of an `advice`; the job of
+    an ablation has its `ablation`, its `arm` and the patch of that arm.
+    """
+
+    parent: str | None = None
+    patch: Sequence[Mapping[str, Any]] | None = None
+    advice: str | None = None
+    ablation: str | None = None
+    arm: str | None = None
+    request_id: str | None = None
+    traceparent: str | None = None
+
+
+NOWHERE = Origin()
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A job to be queued. `memory_bytes` is what each of its processes needs, None where that is unknown."""
+
+    spec: JobSpec
+    warnings: Sequence[str] = ()
+    splits: Splits = Splits(None, None)  # noqa: RUF009 - frozen
+    memory_bytes: int | None = None
+    origin: Origin = NOWHERE
+
+    @classmethod
+    def planned(cls, plan: Plan, origin: Origin = NOWHERE) -> "NewJob":
+        """The job that a plan describes."""
+        return cls(plan.spec, plan.warnings, plan.splits, plan.memory.process_bytes, origin)

@@ -1,0 +1,307 @@
+"""The leases of workers: claimed, renewed, written under, ended and reaped; and the hints that jobs can be claimed."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, or_, select, true, update
+
+from service.core.records.capacity import Capacity
+from service.core.records.epoch import Epoch
+from service.core.records.job import (
+    Checkpoint,
+    ControlRequest,
+    Outcome,
+    Phase,
+    Retries,
+    Status,
+    StopReason,
+)
+from service.core.records.job_log import LogLine
+from service.core.records.lease import Lease
+from service.core.sql.clock import now
+from service.core.sql.jobs import transitions
+from service.core.sql.jobs.claimable import fits, fits_any, is_claimable
+from service.core.sql.jobs.fencing import change_held, is_held, lock_held, lost
+from service.core.sql.jobs.job_logs import add_lines
+from service.core.sql.jobs.queue_order import TAKEN_FIRST
+from service.core.sql.jobs.rows import checkpoints_of, lost_attempts_of
+from service.core.sql.jobs.transitions import change, end, queue_again
+from service.core.sql.repository import Repository
+from service.core.sql.tables import epochs, events, jobs
+from service.core.storage import Artifact
+
+CHECKPOINTS_KEPT = 2
+REAPED_AT_ONCE = 100  # lapsed leases in one transaction
+
+
+class JobLeases(Repository):
+    """A write under a lease is fenced: it raises LeaseLost, and changes nothing, once another attempt has the job."""
+
+    # The lease itself
+
+    def claim(
+        self,
+        worker: str,
+        lease_seconds: float,
+        capacity: Capacity | None = None,
+        but: Collection[str] = (),
+    ) -> Lease | None:
+        """Take the first queued job that a worker of this capacity can hold (None: any job), except those in `but`.
+
+        None if there is none.
+        """
+        conditions = [is_claimable(self._quotas)]
+        if capacity is not None:
+            conditions.append(fits(capacity))
+        if but:
+            conditions.append(jobs.c.id.not_in(but))
+        first = select(jobs.c.id).where(*conditions).order_by(*TAKEN_FIRST).limit(1)
+        first_id = first.with_for_update(skip_locked=True).scalar_subquery()
+        values = {
+            "status": Status.RUNNING,
+            "phase": Phase.PREPARING,
+            "attempt": jobs.c.attempt + 1,
+            "worker": worker,
+            "lease_until": now() + lease_seconds,
+            "started_at": func.coalesce(jobs.c.started_at, now()),
+        }
+        with self._db.write() as c:
+            where = and_(jobs.c.id == first_id, jobs.c.status == Status.QUEUED)
+            row = change(c, where, values, "status", {"status": Status.RUNNING})
+            if row is None:
+                return None
+        self._on_change(row["id"])
+        checkpoints, lost_attempts = checkpoints_of(row), lost_attempts_of(row)
+        return Lease(row["id"], row["attempt"], row["spec"], checkpoints, lost_attempts, row["traceparent"])
+
+    def renew(self, lease: Lease, lease_seconds: float) -> ControlRequest | None:
+        """Hold the job for another `lease_seconds`; returns the owner's request. Raises LeaseLost."""
+        renewal = update(jobs).where(is_held(lease)).values(lease_until=now() + lease_seconds)
+        with self._db.write() as c:
+            row = c.execute(renewal.returning(jobs.c.cancel_requested, jobs.c.pause_requested)).one_or_none()
+        return _control_request(lease, row)
+
+    def control_request(self, lease: Lease) -> ControlRequest | None:
+        """The owner's request to the worker, None if there is none. Raises LeaseLost."""
+        query = select(jobs.c.cancel_requested, jobs.c.pause_requested).where(is_held(lease))
+        with self._db.read() as c:
+            row = c.execute(query).one_or_none()
+        return _control_request(lease, row)
+
+    def release(self, lease: Lease, *, is_leaving: bool) -> Status | None:
+        """Give the job back, to be continued from its last checkpoint: paused if its owner has asked for that, else
+        queued. With `is_leaving` (the worker stops), the release is counted. Raises LeaseLost.
+
+        None, and nothing is changed, if the owner has cancelled the job: then the worker must finish it.
+        """
+        with self._db.write() as c:
+            row = lock_held(c, lease)
+            if row["cancel_requested"]:
+                return None
+            if row["pause_requested"]:
+                transitions.pause(c, is_held(lease), {})
+            else:
+                queue_again(c, is_held(lease), {"releases": row["releases"] + is_leaving})
+        self._on_change(lease.job_id)
+        return Status.PAUSED if row["pause_requested"] else Status.QUEUED
+
+    # Progress
+
+    def rewind(self, lease: Lease, checkpoint: Checkpoint | None) -> None:
+        """The attempt continues from this checkpoint of its lease, or from the beginning: delete the later epochs and
+        the record of newer checkpoints. Raises LeaseLost.
+        """
+        done = checkpoint.epochs if checkpoint else 0
+        usable = lease.checkpoints[lease.checkpoints.index(checkpoint) :] if checkpoint else ()
+        with self._db.write() as c:
+            lock_held(c, lease)
+            c.execute(delete(epochs).where(epochs.c.job_id == lease.job_id, epochs.c.epoch > done))
+            best = select(func.max(epochs.c.epoch)).where(epochs.c.job_id == lease.job_id, epochs.c.improved)
+            values = {
+                "last_epoch": done or None,
+                "best_epoch": c.execute(best).scalar(),
+                "checkpoints": [asdict(kept) for kept in usable],
+            }
+            change_held(c, lease, values, "resumed", {"after_epoch": done})
+        self._on_change(lease.job_id)
+
+    def set_phase(self, lease: Lease, phase: Phase) -> None:
+        """Record the phase of the run. Raises LeaseLost."""
+        with self._db.write() as c:
+            change_held(c, lease, {"phase": phase}, "phase", {"phase": phase})
+        self._on_change(lease.job_id)
+
+    def append(self, lease: Lease, measured: Iterable[Epoch]) -> None:
+        """Record epochs in order, each with its event, in one transaction. Raises LeaseLost.
+
+        Recorded epochs are skipped, so that a write can be repeated when its answer was lost.
+        """
+        with self._db.write() as c:
+            recorded = c.execute(select(jobs.c.last_epoch).where(is_held(lease)).with_for_update()).scalar() or 0
+            for epoch in measured:
+                if epoch.epoch <= recorded:
+                    continue
+                values = {"last_epoch": epoch.epoch} | ({"best_epoch": epoch.epoch} if epoch.improved else {})
+                change_held(c, lease, values, "epoch", asdict(epoch))
+                row = {"job_id": lease.job_id, "attempt": lease.attempt, **asdict(epoch)}
+                c.execute(insert(epochs).values(row))
+        self._on_change(lease.job_id)
+
+    def record_checkpoint(self, lease: Lease, checkpoint: Checkpoint) -> tuple[Checkpoint, ...]:
+        """Record a checkpoint that is in the storage; returns those that are not needed any more. Raises LeaseLost."""
+        with self._db.write() as c:
+            row = lock_held(c, lease)
+            # The checkpoint may be recorded already: the answer to a former write was lost.
+            others = [kept for kept in checkpoints_of(row) if kept != checkpoint]
+            stored = [asdict(kept) for kept in (checkpoint, *others)]
+            c.execute(update(jobs).where(is_held(lease)).values(checkpoints=stored[:CHECKPOINTS_KEPT]))
+        return tuple(others[CHECKPOINTS_KEPT - 1 :])
+
+    def checkpoints(self, job_id: str) -> tuple[Checkpoint, ...]:
+        """The job's stored checkpoints, the newest first; none if there is no such job."""
+        with self._db.read() as c:
+            row = c.execute(select(jobs.c.checkpoints).where(jobs.c.id == job_id)).mappings().one_or_none()
+            return checkpoints_of(row) if row else ()
+
+    def record_facts(self, lease: Lease, facts: Mapping[str, Any]) -> None:
+        """Add facts to the recorded ones; facts that are recorded already change nothing. Raises LeaseLost."""
+        with self._db.write() as c:
+            known = lock_held(c, lease)["facts"] or {}
+            if {**known, **facts} == known:
+                return
+            change_held(c, lease, {"facts": {**known, **facts}}, "facts", facts)
+        self._on_change(lease.job_id)
+
+    def record_diagnosis(self, lease: Lease, diagnosis: Mapping[str, Any]) -> None:
+        """Append the event of a verdict, unless a former attempt has reported the same verdict. Raises LeaseLost."""
+        with self._db.write() as c:
+            lock_held(c, lease)
+            if not diagnosis["is_final"] and diagnosis["verdict"] in _live_verdicts(c, lease.job_id):
+                return
+            change_held(c, lease, {}, "diagnosis", diagnosis)
+        self._on_change(lease.job_id)
+
+    def write_log(self, lease: Lease, lines: Sequence[LogLine]) -> None:
+        """Add lines to the job's log. Raises LeaseLost."""
+        with self._db.write() as c:
+            lock_held(c, lease)
+            add_lines(c, lease.job_id, lease.attempt, lines)
+
+    # The end of an attempt
+
+    def finish(self, lease: Lease, outcome: Outcome, published: Sequence[Artifact]) -> Outcome:
+        """End the job with its outcome, its manifest and its last event, all or nothing. Raises LeaseLost.
+
+        Returns the recorded outcome: that is CANCELLED if the owner has cancelled the job before, unless the job
+        failed by its own fault.
+        """
+        with self._db.write() as c:
+            row = lock_held(c, lease)
+            is_infrastructure = outcome.error is not None and outcome.error.origin == "infrastructure"
+            if row["cancel_requested"] and (outcome.status is Status.SUCCEEDED or is_infrastructure):
+                outcome = Outcome(Status.CANCELLED, StopReason.CANCELLED)
+            if not end(c, is_held(lease), outcome, published):
+                raise lost(lease)
+        self._on_change(lease.job_id)
+        return outcome
+
+    def record_lost_attempt(self, lease: Lease, cause: str, retries: Retries) -> Status | None:
+        """The attempt failed by no fault of the job: try again later. Raises LeaseLost.
+
+        None, and nothing is changed, if it was the last attempt or the owner has cancelled the job: then the worker
+        must finish it.
+        """
+        with self._db.write() as c:
+            row = lock_held(c, lease)
+            if row["cancel_requested"] or len(row["losses"]) + 1 >= retries.attempts:
+                return None
+            status = transitions.record_lost_attempt(c, is_held(lease), row, cause, retries)
+        self._on_change(lease.job_id)
+        return status
+
+    # Leases of lost workers
+
+    def reap(self, retries: Retries) -> dict[str, Status]:
+        """Take the jobs of lapsed leases from their workers; returns the new status of each job by its id."""
+        lapsed = and_(jobs.c.status == Status.RUNNING, jobs.c.lease_until < now())
+        with self._db.read() as c:  # a read needs no writer's lock, and mostly finds nothing
+            if c.execute(select(jobs.c.id).where(lapsed).limit(1)).first() is None:
+                return {}
+        return self._reap(lapsed, "its lease ran out", retries)
+
+    def recover(self, retries: Retries) -> dict[str, Status]:
+        """Take every running job from its worker; returns the new status of each job by its id.
+
+        To be called only when no worker can be alive: a job that a worker still holds would be taken from it.
+        """
+        return self._reap(jobs.c.status == Status.RUNNING, "all processes of its machine had ended", retries)
+
+    def _reap(self, is_lost: ColumnElement[bool], why: str, retries: Retries) -> dict[str, Status]:
+        statuses: dict[str, Status] = {}
+        query = select(jobs).where(is_lost).limit(REAPED_AT_ONCE).with_for_update(skip_locked=True)
+        with self._db.write() as c:
+            for row in c.execute(query).mappings().all():
+                where = and_(jobs.c.id == row["id"], jobs.c.attempt == row["attempt"], is_lost)
+                cause = f"{_loss(row)}: {why}"
+                if status := transitions.record_lost_attempt(c, where, row, cause, retries):
+                    statuses[row["id"]] = status
+        for job_id in statuses:
+            self._on_change(job_id)
+        return statuses
+
+    # Hints
+
+    def due_hints(self, window: int, older_than: float, workers: Collection[Capacity] = ()) -> tuple[str, ...]:
+        """Of the first `window` claimable jobs that one of the workers can hold (no workers: of all claimable jobs),
+        those whose hint is older than `older_than` seconds; they count as hinted now.
+        """
+        fitting = fits_any(workers) if workers else true()
+        head = select(jobs.c.id, jobs.c.hinted_at).where(is_claimable(self._quotas), fitting)
+        first = head.order_by(*TAKEN_FIRST).limit(window).subquery()
+        with self._db.read() as c:
+            due = c.execute(select(first.c.id).where(_is_stale(first.c.hinted_at, older_than))).scalars().all()
+        if not due:
+            return ()
+        is_due = and_(jobs.c.id.in_(due), jobs.c.status == Status.QUEUED, _is_stale(jobs.c.hinted_at, older_than))
+        with self._db.write() as c:
+            hinted = update(jobs).where(is_due).values(hinted_at=now()).returning(jobs.c.id)
+            return tuple(c.execute(hinted).scalars())
+
+    def forget_hints(self, *job_ids: str) -> None:
+        """The hints of these jobs, or of all jobs, did not arrive: they are due at once."""
+        unhinted = update(jobs).where(jobs.c.status == Status.QUEUED).values(hinted_at=None)
+        with self._db.write() as c:
+            c.execute(unhinted.where(jobs.c.id.in_(job_ids)) if job_ids else unhinted)
+
+    def defer_hint(self, job_id: str, older_than: float, seconds: float) -> None:
+        """The hint of a queued job reached a worker that cannot hold it: it is due again (as in `due_hints`) after
+        `seconds`.
+        """
+        hinted_at = now() - older_than + min(seconds, older_than)
+        with self._db.write() as c:
+            queued = and_(jobs.c.id == job_id, jobs.c.status == Status.QUEUED)
+            c.execute(update(jobs).where(queued).values(hinted_at=hinted_at))
+
+
+def _is_stale(hinted_at: ColumnElement[Any], older_than: float) -> ColumnElement[bool]:
+    return or_(hinted_at.is_(None), hinted_at < now() - older_than)
+
+
+def _control_request(lease: Lease, row: Any) -> ControlRequest | None:
+    if row is None:
+        raise lost(lease)
+    if row.cancel_requested:
+        return ControlRequest.CANCEL
+    return ControlRequest.PAUSE if row.pause_requested else None
+
+
+def _live_verdicts(c: Connection, job_id: str) -> frozenset[str]:
+    """The verdicts that the job's events have reported, without the final one."""
+    query = select(events.c.data).where(events.c.job_id == job_id, events.c.type == "diagnosis")
+    return frozenset(data["verdict"] for data in c.execute(query).scalars() if not data["is_final"])
+
+
+def _loss(row: RowMapping) -> str:
+    done = f"after epoch {row['last_epoch']}" if row["last_epoch"] else "in its first epoch"
+    return f"worker {row['worker']} was lost while {row['phase']}, {done}"
