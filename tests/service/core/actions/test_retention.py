@@ -35,7 +35,7 @@ from service.core.sql.tables import datasets, events, jobs
 from service.core.storage import LocalStorage, Storage, open_storage
 from tests.ports import eventually
 from tests.servers import ON_DISK
-from tests.service.core.sql.jobs.test_store import SUCCESS, epoch
+from tests.service.core.sql.jobs.samples import SUCCESS, epoch
 
 DAY = 86_400.0
 FAILED = Outcome(Status.FAILED, StopReason.WORKER_LOST, Failure("infrastructure", "trainer_lost", "killed"))

@@ -1,4 +1,4 @@
-"""What each release has left in its database: rows of every table that its schema had, in every status."""
+"""Rows as each release has left them in its database: of every table of its schema, in every status."""
 
 import json
 from collections.abc import Iterator
@@ -21,14 +21,14 @@ SHA256 = "9f" * 32
 
 
 def known_tables(c: Connection) -> dict[str, Table]:
-    """The tables as the release of the present schema knows them."""
+    """The tables of the present schema."""
     tables = MetaData()
     tables.reflect(c)
     return {table.name: table for table in tables.sorted_tables if table.name != "alembic_version"}
 
 
 def populate(c: Connection, revision: str, tables: dict[str, Table]) -> None:
-    """Put rows into every table, as the release of that revision would have: with no column that it did not know."""
+    """Insert rows into every table as the release of that revision does: with the columns of its schema only."""
     known = dict(_rows(revision))
     for name, table in tables.items():
         c.execute(table.insert(), [_whole(table, row) for row in known.get(name, [{}])])
@@ -40,30 +40,16 @@ def _rows(revision: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     yield "job_labels", [{"job_id": f"job_{status}", "key": "project", "value": "old"} for status in STATUSES]
     begun = [f"job_{status}" for status in STATUSES[1:]]
     yield "epochs", [_epoch(job_id, number) for job_id in begun for number in range(1, EPOCHS + 1)]
-    told = [("queued", 1), ("running", 2)]
-    yield (
-        "events",
-        [
-            {"job_id": f"job_{status}", "seq": seq, "type": "status", "data": {"status": said}, "at": BEGAN + seq}
-            for status in STATUSES
-            for said, seq in [*told, (status, 3)][: 1 if status == "queued" else 2 if status == "running" else 3]
-        ],
-    )
+    yield "events", [event for status in STATUSES for event in _events(status)]
     file = {"name": "best_model.pth", "key": "jobs/job_succeeded/a1/best_model.pth", "bytes": 7, "sha256": SHA256}
     yield "artifacts", [file | {"job_id": "job_succeeded", "attempt": 1, "media_type": "application/octet-stream"}]
-    yield "datasets", [{"id": f"ds_{status}", "tenant": DEFAULT_TENANT, "name": status, "format": "zip",
-        "status": status, "upload": file | {"media_type": "application/zip"}, "packed": [],
-        "contents": _contents() if status == "ready" else None,
-        "error": {"code": "invalid_data", "detail": "no images"} if status == "failed" else None,
-        "attempt": 1, "created_at": BEGAN} for status in ("processing", "ready", "failed", "deleting")]  # fmt: skip
+    yield "datasets", [_dataset(file, status) for status in ("processing", "ready", "failed", "deleting")]
     yield "idempotency", [{"tenant": DEFAULT_TENANT, "key": "once", "digest": SHA256, "job_id": "job_succeeded"}]
-    yield "ablations", [{"id": "abl_1", "tenant": DEFAULT_TENANT, "spec": spec, "seeds": [1],
-        "arms": [{"name": "base", "patch": []}], "created_at": BEGAN}]  # fmt: skip
-    yield "deliveries", [{"id": "msg_1", "tenant": DEFAULT_TENANT, "job_id": "job_succeeded",
-        "url": "https://192.0.2.1/", "type": "job.succeeded", "body": "{}", "status": "pending", "attempts": 1,
-        "created_at": BEGAN, "due_at": BEGAN}]  # fmt: skip
-    yield "keys", [{"id": "abcdef012345", "tenant": DEFAULT_TENANT, "name": "old", "digest": SHA256,
-        "scopes": ["read"], "created_at": BEGAN}]  # fmt: skip
+    own = {"tenant": DEFAULT_TENANT, "created_at": BEGAN}
+    yield "ablations", [own | {"id": "abl_1", "spec": spec, "seeds": [1], "arms": [{"name": "base", "patch": []}]}]
+    message = {"url": "https://192.0.2.1/", "type": "job.succeeded", "body": "{}", "status": "pending", "attempts": 1}
+    yield "deliveries", [own | message | {"id": "msg_1", "job_id": "job_succeeded", "due_at": BEGAN}]
+    yield "keys", [own | {"id": "abcdef012345", "name": "old", "digest": SHA256, "scopes": ["read"]}]
     yield (
         "log_lines",
         [{"job_id": "job_failed", "id": 1, "attempt": 1, "at": BEGAN, "level": "info", "message": "attempt 1"}],
@@ -72,38 +58,92 @@ def _rows(revision: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     yield "workers", [{"id": "old:1", "seen_at": BEGAN}]
 
 
+def _dataset(file: dict[str, Any], status: str) -> dict[str, Any]:
+    return {
+        "id": f"ds_{status}",
+        "tenant": DEFAULT_TENANT,
+        "name": status,
+        "format": "zip",
+        "status": status,
+        "upload": file | {"media_type": "application/zip"},
+        "packed": [],
+        "contents": _contents() if status == "ready" else None,
+        "error": {"code": "invalid_data", "detail": "no images"} if status == "failed" else None,
+        "attempt": 1,
+        "created_at": BEGAN,
+    }
+
+
+def _events(status: str) -> Iterator[dict[str, Any]]:
+    """The transitions of a job from its submission to this status."""
+    passed = ["queued"] if status == "queued" else ["queued", "running"] if status == "running" else None
+    for seq, each in enumerate(passed or ["queued", "running", status], 1):
+        yield {"job_id": f"job_{status}", "seq": seq, "type": "status", "data": {"status": each}, "at": BEGAN + seq}
+
+
 def _job(spec: dict[str, Any], status: str) -> dict[str, Any]:
     has_begun, has_ended = status != "queued", status in ENDED
     return {
-        "id": f"job_{status}", "tenant": DEFAULT_TENANT, "spec": spec, "dataset": spec["dataset"]["id"],
-        "priority": spec["priority"], "status": status, "phase": "training" if status == "running" else None,
+        "id": f"job_{status}",
+        "tenant": DEFAULT_TENANT,
+        "spec": spec,
+        "dataset": spec["dataset"]["id"],
+        "priority": spec["priority"],
+        "status": status,
+        "phase": "training" if status == "running" else None,
         "stop_reason": {"succeeded": "max_epochs", "failed": "internal_error", "cancelled": "cancelled"}.get(status),
         "error": {"origin": "user", "code": "diverged", "detail": "old"} if status == "failed" else None,
-        "attempt": int(has_begun), "version": 1 + has_begun + (status not in ("queued", "running")),
-        "worker": "old:1" if has_begun else None, "lease_until": BEGAN if status == "running" else None,
-        "last_epoch": EPOCHS if has_begun else None, "best_epoch": 1 if has_begun else None, "created_at": BEGAN,
-        "started_at": BEGAN if has_begun else None, "finished_at": BEGAN + 9 if has_ended else None,
-        "checkpoints": [], "losses": [], "warnings": [],
-    }  # fmt: skip
+        "attempt": int(has_begun),
+        "version": 1 + has_begun + (status not in ("queued", "running")),
+        "worker": "old:1" if has_begun else None,
+        "lease_until": BEGAN if status == "running" else None,
+        "last_epoch": EPOCHS if has_begun else None,
+        "best_epoch": 1 if has_begun else None,
+        "created_at": BEGAN,
+        "started_at": BEGAN if has_begun else None,
+        "finished_at": BEGAN + 9 if has_ended else None,
+        "checkpoints": [],
+        "losses": [],
+        "warnings": [],
+    }
 
 
 def _epoch(job_id: str, number: int) -> dict[str, Any]:
     return {
-        "job_id": job_id, "epoch": number, "attempt": 1, "train_loss": 1 / number, "train_loss_clean": 1 / number,
-        "val_loss": 0.5 + 0.1 * number, "train_accuracy": 0.9, "val_accuracy": 0.8, "penalty": 0.0, "lr": 1e-3,
-        "seconds": 0.1, "images_per_second": 100.0, "improved": number == 1, "epochs_without_improvement": number - 1,
-    }  # fmt: skip
+        "job_id": job_id,
+        "epoch": number,
+        "attempt": 1,
+        "train_loss": 1 / number,
+        "train_loss_clean": 1 / number,
+        "val_loss": 0.5 + 0.1 * number,
+        "train_accuracy": 0.9,
+        "val_accuracy": 0.8,
+        "penalty": 0.0,
+        "lr": 1e-3,
+        "seconds": 0.1,
+        "images_per_second": 100.0,
+        "improved": number == 1,
+        "epochs_without_improvement": number - 1,
+    }
 
 
 def _contents() -> dict[str, Any]:
     return {
-        "classes": ["cat", "dog"], "samples_per_class": [10, 10], "shape": [3, 8, 8], "is_uniform": True, "sizes": [],
-        "modes": {"RGB": 20}, "parts": None, "copies": {}, "warnings": [], "digest": SHA256,
-    }  # fmt: skip
+        "classes": ["cat", "dog"],
+        "samples_per_class": [10, 10],
+        "shape": [3, 8, 8],
+        "is_uniform": True,
+        "sizes": [],
+        "modes": {"RGB": 20},
+        "parts": None,
+        "copies": {},
+        "warnings": [],
+        "digest": SHA256,
+    }
 
 
 def _whole(table: Table, known: dict[str, Any]) -> dict[str, Any]:
-    """A row with what the schema has a place for, and something in every column that must have it."""
+    """A row with the known values that the schema has columns for, and some value in every other required column."""
     row = {name: value for name, value in known.items() if name in table.columns}
     for column in table.columns:
         must = not column.nullable and column.server_default is None and column.autoincrement is not True

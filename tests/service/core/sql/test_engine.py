@@ -20,7 +20,7 @@ def settings(everywhere: Settings) -> Settings:
     return everywhere
 
 
-def test_the_migrations_make_the_tables_that_the_statements_are_written_for(database: Database) -> None:
+def test_the_migrations_make_the_declared_tables(database: Database) -> None:
     inspector = inspect(database.engine)
     for table in metadata.sorted_tables:
         assert {c["name"] for c in inspector.get_columns(table.name)} == set(table.columns.keys()), table.name
@@ -87,11 +87,11 @@ def test_sqlite_is_set_to_lose_nothing(database: Database) -> None:
     if database.engine.dialect.name != "sqlite":
         pytest.skip("of SQLite only")
     with database.read() as c:
-        found = {
+        pragmas = {
             name: c.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys")
         }
-    assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 
 def test_a_failed_write_leaves_nothing(database: Database) -> None:

@@ -1,4 +1,4 @@
-"""What is counted for those who watch, over both databases."""
+"""The counts for monitoring, over both databases."""
 
 import time
 from typing import Any
@@ -29,7 +29,7 @@ def settings(everywhere: Settings) -> Settings:
 
 
 @pytest.fixture
-def census(database: Database) -> QueueStats:
+def stats(database: Database) -> QueueStats:
     return QueueStats(database, LEASE)
 
 
@@ -43,46 +43,44 @@ def backdate(database: Database, job_id: str, **values: Any) -> None:
         c.execute(update(jobs).where(jobs.c.id == job_id).values(values))
 
 
-def test_an_empty_database_counts_to_nothing(census: QueueStats) -> None:
-    found = census.take()
-    assert set(found.queued.values()) == set(found.waits.values()) == {0}
-    assert list(found.queued) == list(range(10))
-    assert (found.lapsed, found.workers, found.busy) == (0, 0, 0)
-    assert set(found.jobs.values()) == set(found.datasets.values()) == {0}
-    assert census.ended() == {Status.CANCELLED: 0, Status.FAILED: 0, Status.SUCCEEDED: 0}
+def test_an_empty_database_counts_to_nothing(stats: QueueStats) -> None:
+    counts = stats.take()
+    assert set(counts.queued.values()) == set(counts.waits.values()) == {0}
+    assert list(counts.queued) == list(range(10))
+    assert (counts.lapsed, counts.workers, counts.busy) == (0, 0, 0)
+    assert set(counts.jobs.values()) == set(counts.datasets.values()) == {0}
+    assert stats.ended() == {Status.CANCELLED: 0, Status.FAILED: 0, Status.SUCCEEDED: 0}
 
 
 def test_jobs_of_all_tenants_are_counted_by_priority_and_status(
-    census: QueueStats, store: Store, database: Database
+    stats: QueueStats, store: Store, database: Database
 ) -> None:
     old, _, urgent = submit(store), submit(store, tenant="u"), submit(store, priority=9)
     backdate(database, old, queued_at=time.time() - 500)
     backdate(database, urgent, queued_at=None, created_at=time.time() - 100)  # of an older release
-    found = census.take()
-    assert (found.queued[5], found.queued[9], found.jobs[Status.QUEUED]) == (2, 1, 3)
-    assert found.waits[5] == pytest.approx(500, abs=30)
-    assert found.waits[9] == pytest.approx(100, abs=30)
+    counts = stats.take()
+    assert (counts.queued[5], counts.queued[9], counts.jobs[Status.QUEUED]) == (2, 1, 3)
+    assert counts.waits[5] == pytest.approx(500, abs=30)
+    assert counts.waits[9] == pytest.approx(100, abs=30)
     store.actions.pause("t", old)
     lease = store.leases.claim("w", LEASE)
     assert lease is not None
-    found = census.take()
-    assert (found.jobs[Status.PAUSED], found.jobs[Status.RUNNING], found.jobs[Status.QUEUED]) == (1, 1, 1)
+    counts = stats.take()
+    assert (counts.jobs[Status.PAUSED], counts.jobs[Status.RUNNING], counts.jobs[Status.QUEUED]) == (1, 1, 1)
     store.leases.finish(lease, SUCCESS, [])
-    assert census.take().jobs[Status.RUNNING] == 0
-    assert census.ended()[Status.SUCCEEDED] == 1
+    assert stats.take().jobs[Status.RUNNING] == 0
+    assert stats.ended()[Status.SUCCEEDED] == 1
 
 
-def test_who_is_put_back_waits_anew(census: QueueStats, store: Store, database: Database) -> None:
+def test_a_resumed_job_waits_anew(stats: QueueStats, store: Store, database: Database) -> None:
     job_id = submit(store)
     backdate(database, job_id, queued_at=time.time() - 5000, created_at=time.time() - 5000)
     store.actions.pause("t", job_id)
     store.actions.resume("t", job_id)
-    assert census.take().waits[5] < 1000
+    assert stats.take().waits[5] < 1000
 
 
-def test_workers_are_idle_while_they_hold_no_job_and_leases_lapse(
-    census: QueueStats, store: Store, database: Database
-) -> None:
+def test_idle_workers_and_lapsed_leases_are_counted(stats: QueueStats, store: Store, database: Database) -> None:
     for _ in range(2):
         submit(store)
     assert store.leases.claim("busy", LEASE)
@@ -91,39 +89,39 @@ def test_workers_are_idle_while_they_hold_no_job_and_leases_lapse(
         for name in ("busy", "idle", "idle too"):
             c.execute(insert(workers).values(id=name, seen_at=time.time()))
         c.execute(insert(workers).values(id="gone", seen_at=time.time() - 10 * LEASE))
-    found = census.take()
-    assert (found.workers, found.busy, found.lapsed) == (3, 1, 0)
+    counts = stats.take()
+    assert (counts.workers, counts.busy, counts.lapsed) == (3, 1, 0)
     assert lost is not None
     backdate(database, lost.job_id, lease_until=1.0)
-    assert census.take().lapsed == 1
+    assert stats.take().lapsed == 1
     store.leases.reap(Retries(3, 0))
-    assert census.take().lapsed == 0
+    assert stats.take().lapsed == 0
 
 
-def test_what_no_live_worker_can_hold_is_counted(census: QueueStats, store: Store, database: Database) -> None:
+def test_jobs_that_no_live_worker_can_hold_are_counted(stats: QueueStats, store: Store, database: Database) -> None:
     submit(store)
     store.actions.submit(
         "t", NewJob(JobSpec.from_dict({"dataset": {"id": "digits"}, "gpus": 4, "device": "cuda"}).filled(1))
     )
-    assert census.take().unheld == 2, "there is no worker"
+    assert stats.take().unheld == 2, "there is no worker"
     WorkerRegistry(database).heartbeat("small", LEASE, Capacity(threads=2, version="1"))
-    assert census.take().unheld == 1
+    assert stats.take().unheld == 1
     WorkerRegistry(database).heartbeat("large", LEASE, Capacity(gpus=4, threads=2, version="1"))
-    assert census.take().unheld == 0
+    assert stats.take().unheld == 0
 
 
-def test_data_sets_are_counted_by_status(census: QueueStats, database: Database) -> None:
+def test_data_sets_are_counted_by_status(stats: QueueStats, database: Database) -> None:
     row = {"tenant": "t", "name": "n", "format": "zip", "upload": {}, "packed": [], "attempt": 0, "created_at": 1.0}
     with database.write() as c:
         c.execute(insert(datasets), [row | {"id": f"d{n}", "status": "ready" if n else "failed"} for n in range(3)])
-    found = census.take().datasets
-    assert {str(status): number for status, number in found.items() if number} == {"ready": 2, "failed": 1}
+    counts = stats.take().datasets
+    assert {str(status): number for status, number in counts.items() if number} == {"ready": 2, "failed": 1}
 
 
-def test_no_count_reads_the_table_of_jobs_as_a_whole(census: QueueStats, database: Database) -> None:
+def test_no_count_reads_the_table_of_jobs_as_a_whole(stats: QueueStats, database: Database) -> None:
     """On a table that is large enough for a planner to care."""
     fill(database, 6_000, queued=300)
-    taken, ended = plans(database, census.take), plans(database, census.ended)
+    taken, ended = plans(database, stats.take), plans(database, stats.ended)
     assert taken
     assert ended
     assert not [step for step in (*taken, *ended) if step.strip().startswith(("SCAN jobs", "->  Seq Scan on jobs"))]

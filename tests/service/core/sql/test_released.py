@@ -70,7 +70,7 @@ def app(revision: str, url: str, tmp_path: Path, redis_server: Redis) -> Iterato
 
 
 @FROM_EACH
-def test_all_that_a_release_has_recorded_can_be_read_and_what_waits_is_run(app: Flask) -> None:
+def test_records_of_a_former_release_are_read_and_its_jobs_run(app: Flask) -> None:
     client, parts = app.test_client(), app.extensions["rightfit"]
 
     def got(path: str, status: int = 200) -> Any:
@@ -120,7 +120,7 @@ def goes_on(parts: Services) -> None:
     assert parts.store.queries.counts(DEFAULT_TENANT)[Status.SUCCEEDED] == len(ENDED)
 
 
-def test_a_migration_only_adds_so_that_what_runs_can_go_on(tmp_path: Path) -> None:
+def test_migrations_only_add_to_the_schema(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/new.db")
     said: list[str] = []
     event.listen(database.engine, "before_cursor_execute", lambda *given: said.append(given[2].strip()))

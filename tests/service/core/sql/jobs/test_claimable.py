@@ -40,7 +40,7 @@ def submit(store: Store, changes: dict[str, Any], memory_bytes: int | None = Non
 
 
 @pytest.mark.parametrize(("changes", "memory_bytes", "able"), CASES)
-def test_a_worker_takes_a_job_exactly_when_it_lacks_nothing_for_it(
+def test_a_worker_claims_a_job_exactly_if_it_lacks_nothing(
     store: Store, changes: dict[str, Any], memory_bytes: int | None, able: list[Capacity]
 ) -> None:
     spec = JobSpec.from_dict({"dataset": {"id": "digits"}, **changes})
@@ -54,18 +54,18 @@ def test_a_worker_takes_a_job_exactly_when_it_lacks_nothing_for_it(
             store.actions.cancel("t", job_id)
 
 
-def test_a_worker_passes_over_what_is_not_for_it(store: Store) -> None:
+def test_a_worker_skips_jobs_that_it_cannot_hold(store: Store) -> None:
     large, small = submit(store, {"gpus": 4, "device": "cuda", "priority": 9}), submit(store, {})
     lease = store.leases.claim("w", 60, CPU)
     assert lease
     assert lease.job_id == small
     assert store.leases.claim("w", 60, CPU) is None
-    found = store.leases.claim("w", 60, MANY)
-    assert found
-    assert found.job_id == large
+    lease = store.leases.claim("w", 60, MANY)
+    assert lease
+    assert lease.job_id == large
 
 
-def test_hints_are_sent_of_jobs_that_a_live_worker_can_hold(store: Store) -> None:
+def test_only_jobs_that_a_live_worker_can_hold_are_hinted(store: Store) -> None:
     for _ in range(5):
         submit(store, {"gpus": 8, "device": "cuda", "priority": 9})
     small = submit(store, {})
@@ -75,22 +75,22 @@ def test_hints_are_sent_of_jobs_that_a_live_worker_can_hold(store: Store) -> Non
 
 
 def test_a_queued_job_says_why_it_waits(store: Store, database: Database) -> None:
-    def told() -> str | None:
+    def why() -> str | None:
         return store.queries.get("t", job_id).shortfall
 
     job_id, registry = submit(store, {"gpus": 2, "device": "cuda"}, GIB), WorkerRegistry(database)
-    assert told() == "no worker is alive"
+    assert why() == "no worker is alive"
     registry.heartbeat("small", 60, CPU)
-    assert told() == "no live worker can hold it; the largest has no GPU"
+    assert why() == "no live worker can hold it; the largest has no GPU"
     registry.heartbeat("larger", 60, GPU)
-    assert told() == "no live worker can hold it; the largest has 1 of 2 GPUs"
+    assert why() == "no live worker can hold it; the largest has 1 of 2 GPUs"
     registry.heartbeat("large", 60, MANY)
-    assert told() is None
+    assert why() is None
     assert registry.live_workers(60) == {"small": CPU, "larger": GPU, "large": MANY}
     registry.deregister("large")
-    assert told() is not None
+    assert why() is not None
     store.leases.claim("w", 60, MANY)
-    assert told() is None, "it runs"
+    assert why() is None, "it runs"
 
 
 @pytest.mark.parametrize(
@@ -104,18 +104,18 @@ def test_a_queued_job_says_why_it_waits(store: Store, database: Database) -> Non
 )
 def test_the_words_name_what_is_missing(needs: Needs, worker: Capacity, words: str) -> None:
     smaller = replace(worker, gpu_memory_bytes=min(GIB, worker.gpu_memory_bytes), threads=1, memory_bytes=GIB)
-    told = f"no live worker can hold it; the largest has {words}"
-    assert shortfall(needs, [worker]) == shortfall(needs, [smaller, worker, smaller]) == told
+    sentence = f"no live worker can hold it; the largest has {words}"
+    assert shortfall(needs, [worker]) == shortfall(needs, [smaller, worker, smaller]) == sentence
 
 
-def test_an_older_worker_is_taken_for_one_that_can_hold_what_a_single_process_trains() -> None:
+def test_a_worker_of_an_old_release_holds_single_processes_only() -> None:
     assert shortfall(Needs("cuda", 1, GIB), [OLD]) is None
     assert shortfall(Needs("cpu", 2, None), [OLD]) == (
         "no live worker can hold it; the largest has a release that is too old for it"
     )
 
 
-def test_a_hint_that_came_to_the_wrong_worker_is_due_again_after_a_while(store: Store, database: Database) -> None:
+def test_a_hint_that_reached_the_wrong_worker_is_deferred(store: Store, database: Database) -> None:
     job_id = submit(store, {})
     assert store.leases.due_hints(4, 60) == ()
     store.leases.defer_hint(job_id, 60, 5)
