@@ -1,4 +1,4 @@
-"""What a job needs and what a worker has: a job goes only to a worker that can hold it."""
+"""The needs of a job and the capacity of a worker: a job goes only to a worker that can hold it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

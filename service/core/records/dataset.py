@@ -1,4 +1,4 @@
-"""What is known of a data set: what it contains, where it stands, and the ones that every installation has."""
+"""A data set: its contents, its status, and the files of its pack."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ PIXELS, INDEX, CONTENTS = "pixels.bin", "index.npz", "contents.json"  # the file
 
 
 class DatasetStatus(StrEnum):
-    """Where a data set stands."""
+    """The status of a data set."""
 
     PROCESSING = "processing"  # stored as it was sent, and not read yet
     READY = "ready"  # can be trained on
@@ -31,7 +31,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Contents:
-    """What the images of a set are, found by reading them once.
+    """The images of a set, counted by reading them once.
 
     `shape` is (channels, height, width): of every image where they are all alike, else what jobs bring them to unless
     their spec says otherwise. `parts` counts the images by the folders train, validation and test, where the set came

@@ -14,7 +14,7 @@ from service.core.units import GIB
 
 BYTES_PER_VALUE = 4  # fp32
 FEW = 100  # validation images; with fewer, the measures say little
-LIKELY, Z = 0.9, 1.96  # the accuracy that a confidence interval is told for, and the normal quantile of 95 %
+LIKELY, Z = 0.9, 1.96  # the accuracy of the confidence interval in a warning, and the normal quantile of 95 %
 STATES = {"adam": 2, "adamw": 2, "sgd": 0}  # values that the optimizer keeps for each parameter
 
 

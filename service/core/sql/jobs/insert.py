@@ -9,7 +9,8 @@ from service.core.records.builtin_datasets import BUILT_IN
 from service.core.records.dataset import DatasetStatus
 from service.core.records.job import Job, Status
 from service.core.records.plan import Plan
-from service.core.records.submission import IdempotencyKey, NewJob
+from service.core.records.submission import IdempotencyKey, NewJob, Origin
+from service.core.spec import JobSpec
 from service.core.sql.clock import now
 from service.core.sql.jobs.queue_order import next_turn
 from service.core.sql.jobs.rows import read_job
@@ -32,38 +33,39 @@ def insert_job(c: Connection, tenant: str, job_id: str, new: NewJob, key: Idempo
     """Insert a queued job. Raises Conflict if its data set cannot be trained on any more."""
     spec, origin = new.spec, new.origin
     refuse_without_data(c, tenant, spec.dataset.id)
-    c.execute(
-        insert(jobs).values(
-            id=job_id,
-            tenant=tenant,
-            spec=spec.to_record(),
-            dataset=spec.dataset.id,
-            split=new.splits.validation,
-            test_split=new.splits.test,
-            device=spec.device,
-            gpus=spec.gpus,
-            memory_bytes=new.memory_bytes,
-            warnings=list(new.warnings),
-            priority=spec.priority,
-            turn=next_turn(c, tenant, spec.priority),
-            traceparent=origin.traceparent,
-            parent=origin.parent,
-            patch=origin.patch,
-            advice=origin.advice,
-            ablation=origin.ablation,
-            arm=origin.arm,
-            created_at=now(),
-            queued_at=now(),
-            hinted_at=now(),
-            **_NOT_YET_RUN,
-        )
-    )
+    columns = _of_spec(spec) | _of_origin(origin) | _NOT_YET_RUN
+    columns |= {"split": new.splits.validation, "test_split": new.splits.test}
+    columns |= {"memory_bytes": new.memory_bytes, "warnings": list(new.warnings)}
+    columns |= {"created_at": now(), "queued_at": now(), "hinted_at": now()}
+    turn = next_turn(c, tenant, spec.priority)
+    c.execute(insert(jobs).values(id=job_id, tenant=tenant, turn=turn, **columns))
     if key:
         c.execute(insert(idempotency).values(tenant=tenant, key=key.key, digest=key.digest, job_id=job_id))
     if spec.labels:
         c.execute(insert(labels), [{"job_id": job_id, "key": k, "value": v} for k, v in spec.labels.items()])
     request = {"request_id": origin.request_id} if origin.request_id else {}
     change(c, jobs.c.id == job_id, {}, "status", {"status": Status.QUEUED, **request})
+
+
+def _of_spec(spec: JobSpec) -> dict[str, Any]:
+    return {
+        "spec": spec.to_record(),
+        "dataset": spec.dataset.id,
+        "device": spec.device,
+        "gpus": spec.gpus,
+        "priority": spec.priority,
+    }
+
+
+def _of_origin(origin: Origin) -> dict[str, Any]:
+    return {
+        "traceparent": origin.traceparent,
+        "parent": origin.parent,
+        "patch": origin.patch,
+        "advice": origin.advice,
+        "ablation": origin.ablation,
+        "arm": origin.arm,
+    }
 
 
 def planned_columns(plan: Plan | None) -> dict[str, Any]:

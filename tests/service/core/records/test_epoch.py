@@ -36,7 +36,7 @@ def test_finite_numbers_are_kept_without_a_flag() -> None:
         ({"train_loss": math.inf, "val_loss": math.nan}, "nan"),
     ],
 )
-def test_what_is_not_finite_is_null_and_flagged(odd: dict[str, float], flag: str) -> None:
+def test_non_finite_numbers_become_null_with_a_flag(odd: dict[str, float], flag: str) -> None:
     epoch = Epoch.measured(FINITE | odd)
     assert epoch.flag == flag
     assert all(getattr(epoch, name) is None for name in odd)
