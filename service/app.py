@@ -45,8 +45,7 @@ from service.http.concurrency import ConcurrencyLimit
 from service.http.rate_limit import RateLimit
 from service.http.request_log import RequestLog
 from service.inference import Predictor
-from service.schemas.fields import Tagged
-from service.schemas.openapi import document_keys, document_problems, document_tagged
+from service.schemas.openapi import document_fields, document_keys, document_problems
 from service.schemas.problem import ProblemSchema
 from service.services import Services
 
@@ -100,8 +99,7 @@ def create_app(settings: Settings) -> Flask:
     auth.register(app)
     app.after_request(_finish)
     api = ProblemApi(app)
-    api.ma_plugin.converter.add_attribute_function(document_tagged)
-    api.ma_plugin.map_to_openapi_type(Tagged, None, None)
+    document_fields(api.ma_plugin)
     for module in RESOURCES:
         api.register_blueprint(module.blueprint)
     app.register_blueprint(Blueprint("swagger_ui", __name__, static_folder=SWAGGER_UI, static_url_path="/docs/assets"))

@@ -18,7 +18,8 @@ from service.core.records.job import Job
 from service.core.sql.jobs.insert import Origin
 from service.http.auth import tenant
 from service.schemas.diagnosis import DiagnosisSchema, ForkSchema, LineageSchema
-from service.schemas.jobs import SUBMITTED, JobSchema, SubmitHeadersSchema, links
+from service.schemas.job_requests import SUBMITTED, SubmitHeadersSchema
+from service.schemas.jobs import JobSchema, links
 from service.schemas.patches import read_spec
 from service.services import services
 

@@ -14,19 +14,17 @@ from service.core.actions.delete import delete_job
 from service.core.records.job import Job, Status
 from service.core.spec import JobSpec
 from service.http.auth import tenant
-from service.schemas.jobs import (
+from service.schemas.job_requests import (
     SUBMITTED,
-    JobListSchema,
-    JobSchema,
     JobsQuerySchema,
-    PlanSchema,
     SharedQuerySchema,
     SubmitHeadersSchema,
     SubmitQuerySchema,
     WaitQuerySchema,
-    links,
 )
+from service.schemas.jobs import JobListSchema, JobSchema, links
 from service.schemas.pages import cursor
+from service.schemas.plan import PlanSchema
 from service.schemas.spec import JobSpecSchema
 from service.services import services
 

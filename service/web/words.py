@@ -11,7 +11,7 @@ from jinja2 import StrictUndefined
 
 from service.core.records.job import Job, Status
 from service.core.sql.jobs.lineage import Relative
-from service.schemas.jobs import told_time
+from service.schemas.answer_fields import format_time
 
 NOTHING = "\u2013"  # an en dash
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -66,7 +66,7 @@ def ago(at: float) -> str:
 
 def moment(at: float | None) -> str:
     """A moment (unix seconds) for a machine, and for whoever wants it exactly."""
-    return NOTHING if at is None else told_time(at)
+    return NOTHING if at is None else format_time(at)
 
 
 def size(count: float | None) -> str:
