@@ -14,6 +14,7 @@ from service.core.actions.delete import delete_job
 from service.core.records.job import Job, Status
 from service.core.spec import JobSpec
 from service.http.auth import tenant
+from service.http.links import job_links
 from service.schemas.job_requests import (
     SUBMITTED,
     JobsQuerySchema,
@@ -22,7 +23,7 @@ from service.schemas.job_requests import (
     SubmitQuerySchema,
     WaitQuerySchema,
 )
-from service.schemas.jobs import JobListSchema, JobSchema, links
+from service.schemas.jobs import JobListSchema, JobSchema
 from service.schemas.pages import cursor
 from service.schemas.plan import PlanSchema
 from service.schemas.spec import JobSpecSchema
@@ -52,7 +53,7 @@ class Jobs(MethodView):
         if query["validate_only"]:
             return make_response(PLAN.dump(services().submission.plan(tenant(), spec)), 200)
         job, is_new = services().submission.submit(tenant(), spec, idempotency(headers["key"], request.get_json()))
-        return job, 202, submitted(links(job.id), is_new)
+        return job, 202, submitted(job_links(job.id), is_new)
 
 
 @blueprint.route("/<job_id>")

@@ -1,34 +1,11 @@
 """Jobs and lists of jobs as JSON."""
 
-from urllib.parse import quote
-
 from marshmallow import Schema, fields
 
 from service.core.records.job import Status
+from service.http.links import job_links
 from service.schemas.answer_fields import TEXT_BY_NAME, SameObject, SpecField, Timestamp, Word
 from service.schemas.pages import NextCursor
-
-LINKS = (
-    "history",
-    "diagnosis",
-    "counterfactual",
-    "lineage",
-    "events",
-    "logs",
-    "artifacts",
-    "predict",
-    "cancel",
-    "pause",
-    "resume",
-    "retry",
-    "fork",
-)
-
-
-def links(job_id: str) -> dict[str, str]:
-    """The address of a job and of each resource below it."""
-    base = f"/v1/jobs/{quote(job_id)}"
-    return {"self": base} | {name: f"{base}/{name}" for name in LINKS}
 
 
 class EpochSchema(Schema):
@@ -173,7 +150,7 @@ class JobSchema(Schema):
     ablation = fields.String(allow_none=True, metadata={"description": "id of the ablation that created the job"})
     arm = fields.String(allow_none=True, metadata={"description": "name of the arm of the ablation"})
     labels = fields.Dict(keys=fields.String(), values=fields.String(), attribute="spec.labels")
-    links = fields.Function(lambda job: links(job.id), metadata=TEXT_BY_NAME)
+    links = fields.Function(lambda job: job_links(job.id), metadata=TEXT_BY_NAME)
 
 
 class JobListSchema(Schema):
