@@ -7,22 +7,8 @@ from flask import Blueprint, Flask, Response, abort, g, request
 from flask_smorest import Api
 
 from service import docs, web
-from service.api import (
-    ablations,
-    artifacts,
-    compare,
-    counterfactual,
-    datasets,
-    diagnosis,
-    events,
-    health,
-    history,
-    jobs,
-    logs,
-    metrics,
-    predict,
-    webhooks,
-)
+from service.api import health, metrics
+from service.api.resources import RESOURCES
 from service.core.actions.submit import Submission
 from service.core.broker.hints import HintQueue
 from service.core.broker.wakeups import Wakeups
@@ -40,19 +26,15 @@ from service.core.telemetry.metrics import Common, new_registry
 from service.core.telemetry.tracing import Tracing
 from service.core.webhooks.addresses import networks
 from service.core.webhooks.sender import WebhookSender
-from service.http import auth, errors
+from service.http import auth, errors, links
 from service.http.concurrency import ConcurrencyLimit
 from service.http.rate_limit import RateLimit
 from service.http.request_log import RequestLog
 from service.inference import Predictor
-from service.schemas.fields import Tagged
-from service.schemas.openapi import document_keys, document_problems, document_tagged
+from service.schemas.openapi import document_fields, document_keys, document_problems
 from service.schemas.problem import ProblemSchema
 from service.services import Services
 
-RESOURCES = (
-    jobs, history, diagnosis, counterfactual, events, logs, artifacts, predict, compare, ablations, datasets, webhooks,
-)  # fmt: skip
 MOST_CONNECTIONS = 32  # to the database, of one process; a request that waits for something else holds none
 PREDICTIONS = 4  # at the same time, in one process
 KEPT_FREE = 32  # threads that answer at once, however many requests wait
@@ -100,10 +82,10 @@ def create_app(settings: Settings) -> Flask:
     auth.register(app)
     app.after_request(_finish)
     api = ProblemApi(app)
-    api.ma_plugin.converter.add_attribute_function(document_tagged)
-    api.ma_plugin.map_to_openapi_type(Tagged, None, None)
-    for module in RESOURCES:
-        api.register_blueprint(module.blueprint)
+    document_fields(api.ma_plugin)
+    for blueprint in RESOURCES:
+        api.register_blueprint(blueprint)
+    links.register(app)
     app.register_blueprint(Blueprint("swagger_ui", __name__, static_folder=SWAGGER_UI, static_url_path="/docs/assets"))
     app.register_blueprint(docs.blueprint)
     document_problems(api.spec)

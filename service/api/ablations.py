@@ -22,9 +22,9 @@ from service.schemas.ablations import (
     AblationRequestSchema,
     AblationSchema,
     links,
-    told,
+    to_answer,
 )
-from service.schemas.jobs import SUBMITTED, SubmitHeadersSchema
+from service.schemas.job_requests import SUBMITTED, SubmitHeadersSchema
 from service.schemas.pages import PageQuerySchema, cursor
 from service.schemas.patches import read_spec
 from service.services import services
@@ -52,11 +52,11 @@ class Ablations(MethodView):
         """Run a spec with each of some factors, with all of them and with none, under several seeds"""
         key = idempotency(headers["key"], [request.path, request.get_json()])
         if key and (known := services().ablations.submitted_with(tenant(), key)):
-            return _told(known), 202, submitted(links(known), is_new=False)
+            return _answer(known), 202, submitted(links(known), is_new=False)
         design = Designer(services().submission, read_spec).design(tenant(), **given)
         ablation_id, job_ids = services().ablations.add(tenant(), design, key, from_request())
         services().submission.hint_all(job_ids)
-        return _told(ablation_id), 202, submitted(links(ablation_id), is_new=True)
+        return _answer(ablation_id), 202, submitted(links(ablation_id), is_new=True)
 
 
 @blueprint.route("/<ablation_id>")
@@ -64,7 +64,7 @@ class OneAblation(MethodView):
     @blueprint.response(200, AblationSchema)
     def get(self, ablation_id: str) -> Any:
         """Look at an ablation and what its jobs say so far"""
-        return _told(ablation_id)
+        return _answer(ablation_id)
 
     @blueprint.response(204)
     def delete(self, ablation_id: str) -> None:
@@ -79,14 +79,14 @@ def cancel(ablation_id: str) -> Any:
     """Cancel all jobs of an ablation that have not ended"""
     ablation, runs = services().ablations.get(tenant(), ablation_id)
     if ablation.status is not AblationStatus.RUNNING:
-        return _told(ablation_id), 200
+        return _answer(ablation_id), 200
     living = [run for run in reversed(runs) if run.status not in TERMINAL]
     # Those that wait come first, the last in line before the others: no worker that is set free takes one of them.
     for run in sorted(living, key=lambda run: run.status is Status.RUNNING):
         with suppress(NotFound):  # it ended and was deleted meanwhile
             cancelling.cancel(tenant(), run.id)
-    return _told(ablation_id), 202
+    return _answer(ablation_id), 202
 
 
-def _told(ablation_id: str) -> SimpleNamespace:
-    return told(conclude(*services().ablations.get(tenant(), ablation_id)))
+def _answer(ablation_id: str) -> SimpleNamespace:
+    return to_answer(conclude(*services().ablations.get(tenant(), ablation_id)))

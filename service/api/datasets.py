@@ -19,20 +19,18 @@ from service.schemas.pages import PageQuerySchema, cursor
 from service.services import services
 
 blueprint = Blueprint("datasets", __name__, url_prefix="/v1/datasets", description="What can be trained on")
-BINARY = {"schema": {"type": "string", "format": "binary"}}
+CREATED = {"Location": {"description": "the address of the data set", "schema": {"type": "string"}}}
+FILE = {"type": "string", "format": "binary"}
+MEDIA_TYPES = ("application/zip", "application/x-tar", "application/gzip", "application/x-npz")
+FORM = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {"name": {"type": "string", "description": "name of the data set"}, "file": FILE},
+}
 BODY = {
     "required": True,
-    "content": {
-        "application/zip": BINARY, "application/x-tar": BINARY, "application/gzip": BINARY, "application/x-npz": BINARY,
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["file"],
-                "properties": {"name": {"description": "text, as is all in a form"}, "file": BINARY["schema"]},
-            }
-        },
-    },
-}  # fmt: skip
+    "content": {name: {"schema": FILE} for name in MEDIA_TYPES} | {"multipart/form-data": {"schema": FORM}},
+}
 
 
 @blueprint.route("")
@@ -50,10 +48,7 @@ class Datasets(MethodView):
         }
 
     @blueprint.arguments(UploadQuerySchema, location="query")
-    @blueprint.response(
-        202, DatasetSchema, description="Accepted; Location names the data set, which is read next",
-        headers={"Location": {"description": "the data set", "schema": {"type": "string"}}},
-    )  # fmt: skip
+    @blueprint.response(202, DatasetSchema, description="Accepted; a worker reads it next", headers=CREATED)
     @blueprint.doc(requestBody=BODY)
     def post(self, query: dict[str, Any]) -> Any:
         """Send a data set: class folders in an archive, or arrays in an npz"""

@@ -17,8 +17,10 @@ from service.core.records.epoch import Epoch
 from service.core.records.job import Job
 from service.core.records.submission import Origin
 from service.http.auth import tenant
+from service.http.links import job_links
 from service.schemas.diagnosis import DiagnosisSchema, ForkSchema, LineageSchema
-from service.schemas.jobs import SUBMITTED, JobSchema, SubmitHeadersSchema, links
+from service.schemas.job_requests import SUBMITTED, SubmitHeadersSchema
+from service.schemas.jobs import JobSchema
 from service.schemas.patches import read_spec
 from service.services import services
 
@@ -41,7 +43,7 @@ def told(job: Job, epochs: Sequence[Epoch]) -> dict[str, Any]:
         "advice": [_with_curve(job, advice) for advice in _usable(job, found)],
         "test": _test(job),
         "waste": job.waste,
-        "links": {"job": links(job.id)["self"], "docs": f"/docs/verdicts/{found.verdict}"},
+        "links": {"job": job_links(job.id)["self"], "docs": f"/docs/verdicts/{found.verdict}"},
     }
 
 
@@ -58,7 +60,7 @@ def fork(headers: dict[str, Any], given: dict[str, Any], job_id: str) -> Any:
     job, is_new = services().submission.submit(
         tenant(), spec, idempotency(headers["key"], [request.path, request.get_json()]), origin
     )
-    return job, 202, submitted(links(job.id), is_new)
+    return job, 202, submitted(job_links(job.id), is_new)
 
 
 @blueprint.route("/<job_id>/lineage")

@@ -16,8 +16,8 @@ from service.api.blueprint import Blueprint
 from service.core.errors import DatabaseError, Fault, Invalid, NotFound
 from service.core.records.job_event import Event
 from service.http.auth import tenant
+from service.schemas.answer_fields import format_time
 from service.schemas.events import EventsQuerySchema, EventsSchema
-from service.schemas.jobs import told_time
 from service.services import Services, services
 
 STREAM = "text/event-stream"
@@ -99,5 +99,5 @@ def _told(here: Services, owner: str, job_id: str, after: int) -> Iterator[str]:
 
 
 def _line(event: Event) -> str:
-    data = json.dumps({"at": told_time(event.at), **event.data})
+    data = json.dumps({"at": format_time(event.at), **event.data})
     return f"id: {event.id}\nevent: {event.type}\ndata: {data}\n\n"

@@ -15,7 +15,7 @@ from service.core.records.downsample import sampled
 from service.core.records.epoch import COLUMNS, Epoch
 from service.http.auth import tenant
 from service.rendering import curves_png, curves_text
-from service.schemas.jobs import HistoryQuerySchema, HistorySchema
+from service.schemas.history import HistoryQuerySchema, HistorySchema
 from service.services import services
 
 blueprint = Blueprint("history", __name__, url_prefix="/v1/jobs", description="Losses, epoch by epoch")

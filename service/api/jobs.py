@@ -14,19 +14,18 @@ from service.core.actions.delete import delete_job
 from service.core.records.job import Job, Status
 from service.core.spec import JobSpec
 from service.http.auth import tenant
-from service.schemas.jobs import (
+from service.http.links import job_links
+from service.schemas.job_requests import (
     SUBMITTED,
-    JobListSchema,
-    JobSchema,
     JobsQuerySchema,
-    PlanSchema,
     SharedQuerySchema,
     SubmitHeadersSchema,
     SubmitQuerySchema,
     WaitQuerySchema,
-    links,
 )
+from service.schemas.jobs import JobListSchema, JobSchema
 from service.schemas.pages import cursor
+from service.schemas.plan import PlanSchema
 from service.schemas.spec import JobSpecSchema
 from service.services import services
 
@@ -54,7 +53,7 @@ class Jobs(MethodView):
         if query["validate_only"]:
             return make_response(PLAN.dump(services().submission.plan(tenant(), spec)), 200)
         job, is_new = services().submission.submit(tenant(), spec, idempotency(headers["key"], request.get_json()))
-        return job, 202, submitted(links(job.id), is_new)
+        return job, 202, submitted(job_links(job.id), is_new)
 
 
 @blueprint.route("/<job_id>")

@@ -7,7 +7,7 @@ from flask import Response
 from service.api.blueprint import Blueprint
 from service.core.records.job_log import Entry
 from service.http.auth import tenant
-from service.schemas.jobs import told_time
+from service.schemas.answer_fields import format_time
 from service.schemas.logs import LogsQuerySchema, LogsSchema
 from service.services import services
 
@@ -27,4 +27,4 @@ def logs(query: dict[str, Any], job_id: str) -> Any:
 
 
 def _line(entry: Entry) -> str:
-    return f"{told_time(entry.at)} attempt {entry.attempt} {entry.level}: {entry.message}\n"
+    return f"{format_time(entry.at)} attempt {entry.attempt} {entry.level}: {entry.message}\n"

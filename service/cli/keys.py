@@ -101,9 +101,9 @@ def _open_keys() -> "Iterator[ApiKeys]":
 
 
 def _document(key: "ApiKey") -> dict[str, Any]:
-    from service.schemas.jobs import told_time  # noqa: PLC0415 - see service/cli/__init__.py
+    from service.schemas.answer_fields import format_time  # noqa: PLC0415 - see service/cli/__init__.py
 
-    times = {name: value and told_time(value) for name, value in asdict(key).items() if name.endswith("_at")}
+    times = {name: value and format_time(value) for name, value in asdict(key).items() if name.endswith("_at")}
     return asdict(key) | times
 
 

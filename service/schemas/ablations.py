@@ -12,23 +12,25 @@ from service.core.experiments.statistics import Verdict
 from service.core.records.ablation import ALL, BASE, AblationStatus
 from service.core.records.job import Status
 from service.core.spec import JobSpec
+from service.schemas.answer_fields import TEXT_BY_NAME, Timestamp, Word
 from service.schemas.fields import ShortList, Text, WordOrObject
-from service.schemas.jobs import Timestamp, Word
-from service.schemas.patches import Patch
+from service.schemas.pages import NextCursor
+from service.schemas.patches import OperationSchema, Patch
+from service.schemas.query_fields import about, integer
 from service.schemas.spec import JobSpecSchema
 
-OPERATIONS = ("add", "remove", "replace", "move", "copy", "test")
 LEAST_SEEDS, SEEDS = 2, 3
 
 
 class FactorSchema(Schema):
-    """A factor of your own."""
+    """A factor as a patch."""
 
     name = Text(
-        required=True, validate=validate.Length(1, 50, error="Must have 1 to 50 characters."),
-        metadata={"description": f"not {BASE} or {ALL}", "allowed": "text of 1 to 50 characters"},
-    )  # fmt: skip
-    patch = Patch("what it changes of the spec, which has every default filled in", required=True)
+        required=True,
+        validate=validate.Length(1, 50, error="Must have 1 to 50 characters."),
+        metadata=about(f"any name but {BASE} and {ALL}", "text of 1 to 50 characters"),
+    )
+    patch = Patch("the changes to the spec; the paths refer to the spec with every default filled in", required=True)
 
     @post_load
     def _build(self, data: dict[str, Any], **kwargs: Any) -> Factor:
@@ -36,30 +38,31 @@ class FactorSchema(Schema):
 
 
 class AblationRequestSchema(Schema):
-    """The base, each factor alone and all of them are run under each seed, as ordinary jobs."""
+    """The base, each factor alone and all factors together run under each seed, as ordinary jobs."""
 
-    spec = fields.Nested(
-        JobSpecSchema, required=True, metadata={"description": "the base", "allowed": "an object: a job's spec"}
-    )
+    spec = fields.Nested(JobSpecSchema, required=True, metadata=about("the base", "an object: a job's spec"))
     factors = ShortList(
         WordOrObject(
-            tuple(CURES), FactorSchema(),
+            tuple(CURES),
+            FactorSchema(),
             metadata={"allowed": f"{', '.join(CURES)}, or an object with a name and a patch"},
-        ), 1, MOST_FACTORS, required=True,
-        metadata={
-            "description": "what to know the effects of: regularizers and other advice by name, or your own patches",
-            "allowed": f"a list of 1 to {MOST_FACTORS} names or objects with a name and a patch",
-        },
-    )  # fmt: skip
-    seeds = fields.Integer(
-        strict=True, load_default=SEEDS,
-        validate=validate.Range(LEAST_SEEDS, MOST_SEEDS, error=f"Must be {LEAST_SEEDS} to {MOST_SEEDS}."),
-        metadata={
-            "description": "runs of each arm: the more, the smaller the effects that can be told from chance. They "
-            "count up from the spec's seed; without one they are drawn",
-            "allowed": f"a whole number, {LEAST_SEEDS} to {MOST_SEEDS}",
-        },
-    )  # fmt: skip
+        ),
+        1,
+        MOST_FACTORS,
+        required=True,
+        metadata=about(
+            "the changes whose effects are measured: names of regularizers and other advice, or patches",
+            f"a list of 1 to {MOST_FACTORS} names or objects with a name and a patch",
+        ),
+    )
+    seeds = integer(
+        "number of runs of each arm. More runs show smaller effects. The seeds count up from the spec's seed; without "
+        "one they are random",
+        LEAST_SEEDS,
+        MOST_SEEDS,
+        SEEDS,
+        strict=True,
+    )
 
     @post_load
     def _factors(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
@@ -67,7 +70,7 @@ class AblationRequestSchema(Schema):
 
     @staticmethod
     def partial_spec(valid: Any) -> JobSpec | None:
-        """The spec that the valid values of a request make; None without a data set."""
+        """The spec made of the valid values of a request, None without a data set."""
         spec = valid.get("spec") if isinstance(valid, dict) else None
         return spec if isinstance(spec, JobSpec) else JobSpecSchema.partial_spec(spec)
 
@@ -83,60 +86,68 @@ class ArmRunSchema(Schema):
 
 
 class ArmSchema(Schema):
-    """One of the specs that are compared."""
+    """One of the compared specs."""
 
-    name = fields.String(attribute="arm.name", metadata={"description": f"{BASE}, a factor's name, or {ALL}"})
+    name = fields.String(attribute="arm.name", metadata={"description": f"{BASE}, the name of a factor, or {ALL}"})
     patch = fields.List(
-        fields.Dict(keys=fields.String()), attribute="arm.patch",
-        metadata={"description": "what it changes of the base's spec (RFC 6902)"},
-    )  # fmt: skip
+        fields.Nested(OperationSchema),
+        attribute="arm.patch",
+        metadata={"description": "the changes to the spec of the base (RFC 6902)"},
+    )
     jobs = fields.List(fields.Nested(ArmRunSchema), attribute="runs")
     mean_val_loss = fields.Float(
-        attribute="mean", allow_none=True,
+        attribute="mean",
+        allow_none=True,
         metadata={
-            "description": "nats, mean over the jobs that came to their own end, of the validation loss in the best "
-            "epoch: those that succeeded, and those that diverged after some epochs"
+            "description": "mean validation loss of the best epochs, in nats. It counts the jobs that succeeded and "
+            "those that diverged after some epochs"
         },
-    )  # fmt: skip
+    )
 
 
 class EffectSchema(Schema):
-    """What an arm does to the validation loss."""
+    """The effect of an arm on the validation loss."""
 
-    name = fields.String(metadata={"description": "the arm's"})
+    name = fields.String(metadata={"description": "name of the arm"})
     seeds = fields.Integer(
-        attribute="effect.pairs", metadata={"description": "under how many seeds both it and the base have a result"}
+        attribute="effect.pairs", metadata={"description": "number of seeds with a result of both the arm and the base"}
     )
     effect = fields.Float(
-        attribute="effect.mean", allow_none=True,
-        metadata={"description": "nats: the arm's validation loss minus the base's, mean over these seeds; negative "
-            "is better"},
-    )  # fmt: skip
-    relative_effect = fields.Float(
-        attribute="effect.relative", allow_none=True,
-        metadata={"description": "the effect as a share of the base's mean loss under these seeds"},
-    )  # fmt: skip
-    interval = fields.List(
-        fields.Float(), attribute="effect.interval", allow_none=True,
+        attribute="effect.mean",
+        allow_none=True,
         metadata={
-            "description": "[low, high], nats: the confidence interval of the effect by Student's t over the pairs. "
-            "All intervals of the ablation together are right with 95 % confidence: with m arms compared, each is one "
-            "of 1 - 0.05 / m (Bonferroni's correction). Null with fewer than 2 pairs"
+            "description": "validation loss of the arm minus that of the base, mean over these seeds, in nats; "
+            "negative is better"
         },
-    )  # fmt: skip
+    )
+    relative_effect = fields.Float(
+        attribute="effect.relative",
+        allow_none=True,
+        metadata={"description": "the effect divided by the base's mean loss under these seeds"},
+    )
+    interval = fields.List(
+        fields.Float(),
+        attribute="effect.interval",
+        allow_none=True,
+        metadata={
+            "description": "[low, high] in nats: the confidence interval of the effect by Student's t over the pairs. "
+            "The intervals of one ablation hold together with 95 % confidence: with m arms each has the confidence "
+            "1 - 0.05 / m (Bonferroni's correction). Null with fewer than 2 pairs"
+        },
+    )
     significant = fields.Boolean(
-        attribute="effect.is_significant", metadata={"description": "whether the corrected interval leaves out 0"}
+        attribute="effect.is_significant", metadata={"description": "true when the corrected interval excludes 0"}
     )
     verdict = Word(attribute="effect.verdict", metadata={"description": ", ".join(Verdict)})
 
 
 class BestArmSchema(Schema):
-    """The arm to go on with."""
+    """The best arm."""
 
     arm = fields.String()
     mean_val_loss = fields.Float(attribute="mean")
-    spec = fields.Raw(metadata={"type": "object", "description": "ready to be sent as a job"})
-    is_better_than_base = fields.Boolean(metadata={"description": "significantly"})
+    spec = fields.Raw(metadata={"type": "object", "description": "a spec that can be submitted"})
+    is_better_than_base = fields.Boolean(metadata={"description": "true when the difference is significant"})
     words = fields.String()
 
 
@@ -147,28 +158,31 @@ class AblationEntrySchema(Schema):
     created_at = Timestamp()
     status = Word(metadata={"description": f"{', '.join(AblationStatus)}; running until all of its jobs have ended"})
     jobs = fields.Dict(
-        keys=fields.String(), values=fields.Integer(), attribute="counts",
-        metadata={"description": "how many of its jobs have which status"},
-    )  # fmt: skip
+        keys=fields.String(),
+        values=fields.Integer(),
+        attribute="counts",
+        metadata={"description": "number of its jobs by status"},
+    )
     seeds = fields.List(fields.Integer())
-    factors = fields.List(fields.String(), metadata={"description": "their names"})
-    links = fields.Function(lambda found: links(found.id))
+    factors = fields.List(fields.String(), metadata={"description": "names of the factors"})
+    links = fields.Function(lambda ablation: links(ablation.id), metadata=TEXT_BY_NAME)
 
 
 class AblationSchema(AblationEntrySchema):
-    """An ablation and what its jobs say so far."""
+    """An ablation and its results so far."""
 
-    spec = fields.Raw(metadata={"type": "object", "description": "the base, every default filled"})
+    spec = fields.Raw(metadata={"type": "object", "description": "the base, with every default filled in"})
     arms = fields.List(fields.Nested(ArmSchema))
     effects = fields.List(fields.Nested(EffectSchema))
     best = fields.Nested(
-        BestArmSchema, allow_none=True,
+        BestArmSchema,
+        allow_none=True,
         metadata={
-            "description": "of the arms with a result under every seed, the one of lowest validation loss that is "
-            "significantly better than the base; the base where none is. Null until the base has all results"
+            "description": "among the arms with a result under every seed and a significant improvement, the one with "
+            "the lowest validation loss; without one, the base. Null until the base has all results"
         },
-    )  # fmt: skip
-    summary = fields.String(metadata={"description": "all of it in a sentence or two"})
+    )
+    summary = fields.String(metadata={"description": "the results in one or two sentences"})
 
 
 class AblationListSchema(Schema):
@@ -176,18 +190,25 @@ class AblationListSchema(Schema):
 
     data = fields.List(fields.Nested(AblationEntrySchema))
     has_more = fields.Boolean()
-    next_cursor = fields.String(allow_none=True, metadata={"description": "pass it as `after` for the next page"})
+    next_cursor = NextCursor()
 
 
-def told(found: Conclusions) -> SimpleNamespace:
-    """What AblationSchema shows."""
-    ablation = found.ablation
-    effects = [{"name": name, "effect": effect} for name, effect in found.effects.items()]
-    concluded = {"arms": found.arms, "effects": effects, "best": found.best, "summary": found.summary}
-    return SimpleNamespace(**{**vars(ablation), **concluded}, status=ablation.status, factors=ablation.factors)
+def to_answer(conclusions: Conclusions) -> SimpleNamespace:
+    """The object that AblationSchema serializes."""
+    ablation = conclusions.ablation
+    effects = [{"name": name, "effect": effect} for name, effect in conclusions.effects.items()]
+    results = {
+        "arms": conclusions.arms,
+        "effects": effects,
+        "best": conclusions.best,
+        "summary": conclusions.summary,
+        "status": ablation.status,
+        "factors": ablation.factors,
+    }
+    return SimpleNamespace(**{**vars(ablation), **results})
 
 
 def links(ablation_id: str) -> dict[str, str]:
-    """Where to go from an ablation."""
+    """The address of an ablation and of its cancellation."""
     base = f"/v1/ablations/{ablation_id}"
     return {"self": base, "cancel": f"{base}/cancel"}

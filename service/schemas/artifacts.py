@@ -1,4 +1,4 @@
-"""The manifest of what a job published, as JSON."""
+"""The manifest of the files of a job, as JSON."""
 
 from marshmallow import Schema, fields
 
@@ -6,7 +6,7 @@ from marshmallow import Schema, fields
 class ArtifactSchema(Schema):
     name = fields.String()
     bytes = fields.Integer()
-    sha256 = fields.String(metadata={"description": "hexadecimal; also the ETag of the file"})
+    sha256 = fields.String(metadata={"description": "hexadecimal; equal to the ETag of the file"})
     media_type = fields.String()
 
 

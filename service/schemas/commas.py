@@ -1,4 +1,4 @@
-"""Several values in one query parameter, between commas."""
+"""Several values in one query parameter, separated by commas."""
 
 import re
 from typing import Any
@@ -9,10 +9,10 @@ from service.schemas.fields import ShortList
 
 
 class Commas(fields.String):
-    """`low` to `high` values, each checked by `item`; one that is spelled otherwise than `spelling`, a regular
-    expression, is refused even where it could be understood.
+    """`low` to `high` values, each checked by `item`. Every value must match `spelling`, a regular expression.
 
-    It is text in the API document, since only one value of a parameter is read and a list would allow several.
+    The API document shows a string with a pattern: only one value of a parameter is read, and a list type would allow
+    the parameter to be repeated.
     """
 
     def __init__(self, item: fields.Field[Any], spelling: str, low: int, high: int, **kwargs: Any) -> None:
@@ -24,11 +24,12 @@ class Commas(fields.String):
         return ",".join(map(str, value))
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        given = super()._deserialize(value, *args, **kwargs).split(",")
-        found = self._items.deserialize(given)
-        odd = {
-            at: ["Not spelled as it must be."] for at, text in enumerate(given) if not self._spelling.fullmatch(text)
-        }
-        if odd:
-            raise ValidationError(odd)
-        return found
+        texts = super()._deserialize(value, *args, **kwargs).split(",")
+        values = self._items.deserialize(texts)
+        errors = {at: ["Not in the allowed notation."] for at, text in enumerate(texts) if not self._spelled(text)}
+        if errors:
+            raise ValidationError(errors)
+        return values
+
+    def _spelled(self, text: str) -> bool:
+        return self._spelling.fullmatch(text) is not None

@@ -1,11 +1,13 @@
-"""Jobs beside each other, as JSON."""
+"""Comparisons of jobs as JSON."""
 
 from marshmallow import Schema, ValidationError, fields, validate
 
 from service.core.experiments.comparison import Standing
+from service.schemas.answer_fields import AnyValue, Word
 from service.schemas.commas import Commas
 from service.schemas.fields import Text
-from service.schemas.jobs import WasteSchema, Word
+from service.schemas.jobs import WasteSchema
+from service.schemas.query_fields import about
 
 FEWEST, MOST = 2, 8
 
@@ -17,21 +19,27 @@ def _distinct(ids: list[str]) -> None:
 
 class CompareQuerySchema(Schema):
     jobs = Commas(
-        Text(validate=validate.Length(1, 100)), "[A-Za-z0-9_-]{1,100}", FEWEST, MOST,
-        required=True, validate=_distinct,
-        metadata={
-            "description": "ids, between commas; the others are held against the first",
-            "allowed": f"{FEWEST} to {MOST} distinct ids of jobs, between commas",
-        },
-    )  # fmt: skip
+        Text(validate=validate.Length(1, 100)),
+        "[A-Za-z0-9_-]{1,100}",
+        FEWEST,
+        MOST,
+        required=True,
+        validate=_distinct,
+        metadata=about(
+            "job ids, separated by commas; the first job is the reference",
+            f"{FEWEST} to {MOST} distinct job ids, separated by commas",
+        ),
+    )
 
 
 class DifferingSchema(Schema):
-    """A field in which the specs differ; a list is compared as a whole."""
+    """A field in which the specs differ. A list counts as one value."""
 
-    pointer = fields.String(metadata={"description": "where in the spec, as a JSON pointer"})
+    pointer = fields.String(metadata={"description": "path in the spec, as a JSON pointer"})
     values = fields.Dict(
-        keys=fields.String(), metadata={"description": "by job id; a job whose spec has no such field is left out"}
+        keys=fields.String(),
+        values=AnyValue(),
+        metadata={"description": "values by job id; a job whose spec lacks the field is absent"},
     )
 
 
@@ -45,60 +53,63 @@ class BestSchema(Schema):
 
 
 class ComparedSchema(Schema):
-    """One of the jobs, as it stands."""
+    """One of the compared jobs in its present state."""
 
     id = fields.String()
     name = fields.String(allow_none=True)
     status = Word()
     stop_reason = Word(allow_none=True)
-    epochs = fields.Integer(metadata={"description": "completed"})
-    seconds = fields.Float(metadata={"description": "of these epochs"})
+    epochs = fields.Integer(metadata={"description": "number of completed epochs"})
+    seconds = fields.Float(metadata={"description": "duration of these epochs"})
     best = fields.Nested(BestSchema, allow_none=True)
-    waste = fields.Nested(WasteSchema, allow_none=True, metadata={"description": "null until it has ended"})
+    waste = fields.Nested(WasteSchema, allow_none=True, metadata={"description": "null until the job has ended"})
     same_split_as_first = fields.Boolean(
-        allow_none=True, metadata={"description": "scored on the same images as the first; null: not recorded"}
+        allow_none=True,
+        metadata={"description": "true when it has the same validation images as the first job; null: not recorded"},
     )
 
 
 class DifferenceSchema(Schema):
-    """A job's best epoch against the first job's: its value minus the first's; null: not known.
+    """The best epoch of a job against the best epoch of the first: the job's value minus the first's. Null: not known.
 
-    Standard errors are made as for two samples. Where both were scored on the same images that is conservative: how
-    the two fared image by image is not recorded. One seed is one draw: an ablation over seeds tells more.
+    The standard errors treat the two jobs as independent samples. With the same validation images they are too large,
+    because losses per image are not recorded. One seed is one draw: an ablation over several seeds tells more.
     """
 
     job = fields.String()
     against = fields.String()
     same_split = fields.Boolean(
-        allow_none=True, metadata={"description": "false: scored on different images; null: not recorded"}
+        allow_none=True, metadata={"description": "false: different validation images; null: not recorded"}
     )
-    val_loss = fields.Float(allow_none=True, metadata={"description": "nats; below 0 is better"})
+    val_loss = fields.Float(allow_none=True, metadata={"description": "nats; negative is better"})
     standard_error = fields.Float(
         allow_none=True, metadata={"description": "of val_loss: the root of the sum of both squares"}
     )
-    interval = fields.Tuple(
-        (fields.Float(), fields.Float()), allow_none=True, metadata={"description": "95 % interval of val_loss"}
+    interval = fields.List(
+        fields.Float(),
+        allow_none=True,
+        metadata={"description": "[low, high]: 95 % interval of val_loss", "minItems": 2, "maxItems": 2},
     )
-    accuracy_points = fields.Float(allow_none=True, metadata={"description": "percentage points; above 0 is better"})
+    accuracy_points = fields.Float(allow_none=True, metadata={"description": "percentage points; positive is better"})
     accuracy_standard_error = fields.Float(
         allow_none=True, metadata={"description": "of accuracy_points, from binomial noise"}
     )
     verdict = Word(metadata={"description": ", ".join(Standing)})
-    note = fields.String(metadata={"description": "what must be borne in mind"})
+    note = fields.String(metadata={"description": "a limit of this comparison"})
 
 
 class ComparisonSchema(Schema):
-    """What differed in the specs and what it did, with the noise.
+    """The differences between the specs and their effects, with the noise.
 
-    The noise is that of the validation images alone. One seed is one draw: another seed of the same spec comes out
-    differently too, so an ablation over seeds tells more.
+    The noise is only that of the validation images. Another seed of the same spec also gives another result, so an
+    ablation over several seeds tells more.
     """
 
     spec = fields.List(
         fields.Nested(DifferingSchema),
         metadata={
-            "description": "what differs, in the order of the spec; name, labels, webhook and priority only where "
-            "nothing else does"
+            "description": "the differing fields, in the order of the spec; name, labels, webhook and priority only "
+            "when nothing else differs"
         },
     )
     jobs = fields.List(fields.Nested(ComparedSchema))
@@ -108,7 +119,7 @@ class ComparisonSchema(Schema):
     summary = fields.List(
         fields.String(),
         metadata={
-            "description": "a sentence for each job after the first: what was changed and what came of it. One seed is "
-            "one draw: an ablation over seeds tells more"
+            "description": "a sentence for each job after the first: the change and its effect. One seed is one draw: "
+            "an ablation over several seeds tells more"
         },
     )

@@ -1,12 +1,26 @@
 """Data sets as JSON."""
 
+from typing import Any
+
 from marshmallow import Schema, fields, validate
 
 from service.core.records.dataset import Dataset, DatasetStatus
+from service.schemas.answer_fields import COUNT_BY_NAME, TEXTS, Timestamp, Word
 from service.schemas.fields import Text
-from service.schemas.jobs import Timestamp, Word
+from service.schemas.pages import NextCursor
+from service.schemas.query_fields import about
 
 SHOWN = [status for status in DatasetStatus if status is not DatasetStatus.DELETING]
+
+
+def _contents(member: str, description: str | None = None) -> dict[str, Any]:
+    """Arguments of a field that shows a member of the contents; null until the data set has been read."""
+    metadata = {"description": description} if description else {}
+    return {"attribute": f"contents.{member}", "dump_default": None, "allow_none": True, "metadata": metadata}
+
+
+def _warnings(dataset: Dataset) -> list[str]:
+    return list(dataset.contents.warnings) if dataset.contents else []
 
 
 class SizeSchema(Schema):
@@ -21,50 +35,50 @@ class DatasetErrorSchema(Schema):
 
 
 class DatasetSchema(Schema):
-    """A data set that a spec can name. What its images are is null until they have been read."""
+    """A data set that a spec can name. The members about its images are null until it has been read."""
 
     id = fields.String()
     name = fields.String()
     status = Word(metadata={"description": ", ".join(SHOWN)})
-    classes = fields.List(fields.String(), attribute="contents.classes", dump_default=None, allow_none=True)
-    samples = fields.Integer(attribute="contents.samples", dump_default=None, allow_none=True)
-    samples_per_class = fields.Method("_per_class")
+    classes = fields.List(fields.String(), **_contents("classes"))
+    samples = fields.Integer(**_contents("samples"))
+    samples_per_class = fields.Method("_per_class", metadata=COUNT_BY_NAME | {"type": ["object", "null"]})
     shape = fields.List(
-        fields.Integer(), attribute="contents.shape", dump_default=None, allow_none=True,
-        metadata={"description": "channels, height, width that a network sees unless dataset.image_size says other"},
-    )  # fmt: skip
-    sizes = fields.List(
-        fields.Nested(SizeSchema), attribute="contents.sizes", dump_default=None, allow_none=True,
-        metadata={"description": "the most frequent sizes, at most 20"},
-    )  # fmt: skip
+        fields.Integer(),
+        **_contents("shape", "channels, height, width of the network's input, unless dataset.image_size is set"),
+    )
+    sizes = fields.List(fields.Nested(SizeSchema), **_contents("sizes", "the most frequent image sizes, at most 20"))
     modes = fields.Dict(
-        keys=fields.String(), values=fields.Integer(), attribute="contents.modes", dump_default=None, allow_none=True,
-        metadata={"description": "images by the mode they were stored in, in Pillow's words"},
-    )  # fmt: skip
+        keys=fields.String(),
+        values=fields.Integer(),
+        **_contents("modes", "number of images by Pillow's name of their pixel format"),
+    )
     split = fields.Dict(
-        keys=fields.String(), values=fields.Integer(), attribute="contents.parts", dump_default=None, allow_none=True,
-        metadata={"description": "images by train, validation and test, where the set comes divided"},
-    )  # fmt: skip
-    bytes = fields.Integer(allow_none=True, metadata={"description": "of what was sent"})
-    sha256 = fields.String(allow_none=True, metadata={"description": "of what was sent"})
-    warnings = fields.Function(lambda found: list(found.contents.warnings) if found.contents else [])
+        keys=fields.String(),
+        values=fields.Integer(),
+        **_contents("parts", "number of images in train, validation and test, when the archive divides them"),
+    )
+    bytes = fields.Integer(allow_none=True, metadata={"description": "size of the uploaded file"})
+    sha256 = fields.String(allow_none=True, metadata={"description": "SHA-256 of the uploaded file"})
+    warnings = fields.Function(_warnings, metadata=TEXTS)
     error = fields.Nested(DatasetErrorSchema, allow_none=True)
     created_at = Timestamp(allow_none=True)
 
-    def _per_class(self, found: Dataset) -> dict[str, int] | None:
-        if found.contents is None:
+    def _per_class(self, dataset: Dataset) -> dict[str, int] | None:
+        if dataset.contents is None:
             return None
-        return dict(zip(found.contents.classes, found.contents.samples_per_class, strict=True))
+        return dict(zip(dataset.contents.classes, dataset.contents.samples_per_class, strict=True))
 
 
 class DatasetListSchema(Schema):
     data = fields.List(fields.Nested(DatasetSchema))
     has_more = fields.Boolean()
-    next_cursor = fields.String(allow_none=True, metadata={"description": "pass it as `after` for the next page"})
+    next_cursor = NextCursor()
 
 
 class UploadQuerySchema(Schema):
     name = Text(
-        load_default=None, validate=validate.Length(1, 100, error="Must have 1 to 100 characters."),
-        metadata={"description": "a name for people", "allowed": "1 to 100 characters"},
-    )  # fmt: skip
+        load_default=None,
+        validate=validate.Length(1, 100, error="Must have 1 to 100 characters."),
+        metadata=about("a readable name", "1 to 100 characters"),
+    )

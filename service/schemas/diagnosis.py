@@ -5,66 +5,71 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from service.core.diagnosis import Verdict
+from service.schemas.answer_fields import Timestamp, Word
 from service.schemas.fields import Text
-from service.schemas.jobs import Timestamp, WasteSchema, Word
-from service.schemas.patches import Patch
+from service.schemas.jobs import WasteSchema
+from service.schemas.patches import OperationSchema, Patch
+from service.schemas.query_fields import about
 
 
 class EvidenceSchema(Schema):
-    """A number that a verdict rests on."""
+    """A number that supports a verdict."""
 
     name = fields.String()
     value = fields.Float()
     threshold = fields.Float(
-        allow_none=True, metadata={"description": "what it was held against; null: told for information"}
+        allow_none=True, metadata={"description": "the limit that decides; null: the number does not decide"}
     )
     meaning = fields.String()
 
 
 class NoteSchema(Schema):
-    """A verdict with what speaks for it."""
+    """A verdict with its evidence."""
 
     verdict = Word(metadata={"description": ", ".join(Verdict), "enum": list(Verdict)})
-    confidence = fields.Float(metadata={"description": "0.5 at the thresholds of the rules, towards 1 beyond them"})
-    onset_epoch = fields.Integer(allow_none=True, metadata={"description": "since which epoch it holds"})
+    confidence = fields.Float(metadata={"description": "0.5 at the thresholds of the rules, rising to 1 beyond them"})
+    onset_epoch = fields.Integer(allow_none=True, metadata={"description": "first epoch to which the verdict applies"})
     summary = fields.String()
     evidence = fields.List(fields.Nested(EvidenceSchema))
 
 
 class AdviceSchema(Schema):
-    """What to change, as a JSON Patch of the effective spec: POST its id to the job's fork."""
+    """A suggested change, as a JSON Patch of the effective spec. POST its id to the job's fork to try it."""
 
     id = fields.String()
     title = fields.String()
-    verdict = Word(metadata={"description": "what it is advised for"})
+    verdict = Word(metadata={"description": "the verdict that it addresses"})
     reason = fields.String()
-    expected = fields.String(metadata={"description": "what should come of it"})
+    expected = fields.String(metadata={"description": "the expected effect"})
     patch = fields.List(
-        fields.Dict(), metadata={"description": "RFC 6902; empty: it is about the data, there is nothing to fork"}
+        fields.Nested(OperationSchema),
+        metadata={"description": "RFC 6902; empty when the advice is about the data and cannot be forked"},
     )
 
 
 class TestSchema(Schema):
-    """The test images, scored once, after training, with the best weights."""
+    """The score of the test images, taken once, after training, with the best weights."""
 
     loss = fields.Float()
     accuracy = fields.Float()
     loss_se = fields.Float(allow_none=True, metadata={"description": "standard error of the loss"})
     optimism = fields.Float(
-        allow_none=True,
-        metadata={"description": "test loss minus the validation loss that the epoch was chosen by, in nats"},
+        allow_none=True, metadata={"description": "test loss minus the validation loss of the best epoch, in nats"}
     )
     optimism_se = fields.Float(allow_none=True)
     earlier_jobs = fields.Integer(
-        metadata={"description": "earlier jobs scored on the same images: each look makes a test less honest"}
+        metadata={
+            "description": "number of earlier jobs scored on the same images; the more there are, the less the test "
+            "proves"
+        }
     )
 
 
 class DiagnosisSchema(NoteSchema):
-    """What a run's curves show, while it trains or at its end, and what to change."""
+    """A diagnosis of the curves of a job, during training or at its end, with suggested changes."""
 
-    is_final = fields.Boolean(metadata={"description": "the run has ended"})
-    notes = fields.List(fields.Nested(NoteSchema), metadata={"description": "what else holds"})
+    is_final = fields.Boolean(metadata={"description": "true when the job has ended"})
+    notes = fields.List(fields.Nested(NoteSchema), metadata={"description": "further verdicts"})
     advice = fields.List(fields.Nested(AdviceSchema), metadata={"description": "the most promising first"})
     test = fields.Nested(TestSchema, allow_none=True)
     waste = fields.Nested(WasteSchema, allow_none=True)
@@ -72,12 +77,10 @@ class DiagnosisSchema(NoteSchema):
 
 
 class ForkSchema(Schema):
-    """How the new job's spec differs: by an advice, or by a patch of your own."""
+    """The change to the job's spec: an advice or a patch."""
 
-    advice = Text(
-        validate=validate.Length(1, 100), metadata={"description": "an advice's id", "allowed": "the id of an advice"}
-    )
-    patch = Patch("what to change of the job's effective spec")
+    advice = Text(validate=validate.Length(1, 100), metadata=about("the id of an advice", "the id of an advice"))
+    patch = Patch("changes to the job's effective spec")
 
     @validates_schema
     def _one_of_them(self, data: dict[str, Any], **kwargs: Any) -> None:
@@ -91,7 +94,11 @@ class RelativeSchema(Schema):
     id = fields.String()
     parent = fields.String(allow_none=True)
     advice = fields.String(allow_none=True)
-    patch = fields.List(fields.Dict(), allow_none=True, metadata={"description": "of the parent's spec"})
+    patch = fields.List(
+        fields.Nested(OperationSchema),
+        allow_none=True,
+        metadata={"description": "the changes to the parent's spec"},
+    )
     name = fields.String(allow_none=True)
     status = Word()
     stop_reason = Word(allow_none=True)

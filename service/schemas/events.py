@@ -1,19 +1,24 @@
 """Events as JSON."""
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, fields
 
-from service.schemas.jobs import Timestamp
+from service.schemas.answer_fields import AnyValue, Timestamp
+from service.schemas.query_fields import integer
 
 MOST = 1000
 
 
 class EventSchema(Schema):
-    """One thing that happened to a job."""
+    """An event of a job."""
 
     id = fields.Integer(metadata={"description": "counted from 1 for each job"})
     type = fields.String(metadata={"description": "status, phase, facts, epoch, diagnosis, resumed, …"})
     at = Timestamp()
-    data = fields.Dict(keys=fields.String(), metadata={"description": "as the type has it"})
+    data = fields.Dict(
+        keys=fields.String(),
+        values=AnyValue(),
+        metadata={"description": "the members depend on the type"},
+    )
 
 
 class EventsSchema(Schema):
@@ -22,11 +27,5 @@ class EventsSchema(Schema):
 
 
 class EventsQuerySchema(Schema):
-    after = fields.Integer(
-        load_default=0, validate=validate.Range(0, 10**18, error="Must be 0 or more."),
-        metadata={"description": "only events with a larger id", "allowed": "a whole number, 0 or more"},
-    )  # fmt: skip
-    limit = fields.Integer(
-        load_default=100, validate=validate.Range(1, MOST, error=f"Must be 1 to {MOST}."),
-        metadata={"description": "events at once", "allowed": f"a whole number, 1 to {MOST}"},
-    )  # fmt: skip
+    after = integer("only events with a larger id", 0, 10**18, 0)
+    limit = integer("number of events in one answer", 1, MOST, 100)

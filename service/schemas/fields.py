@@ -7,12 +7,12 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-SHOWN = 50  # characters of an unknown word, told back
+SHOWN = 50  # characters of an unknown word that an error message repeats
 
 
-def not_known(said: Any, known: Iterable[str]) -> str:
-    """What a word is told that is none of those known: the one that was probably meant."""
-    shown = str(said)[:SHOWN]
+def not_known(word: Any, known: Iterable[str]) -> str:
+    """The message for an unknown word, with the most similar known word."""
+    shown = str(word)[:SHOWN]
     near = difflib.get_close_matches(shown, known, n=1)
     return f"{shown!r} is not known" + (f"; did you mean {near[0]!r}?" if near else ".")
 
@@ -34,7 +34,7 @@ class Number(fields.Float):
 
 
 class Flag(fields.Boolean):
-    """true or false, nothing that merely looks like it."""
+    """true or false, and no other value."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> bool:
         if not isinstance(value, bool):
@@ -43,17 +43,17 @@ class Flag(fields.Boolean):
 
 
 class Text(fields.String):
-    """Text that every database can store: valid Unicode without control characters."""
+    """Text that every database accepts: valid Unicode without control characters."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         text = super()._deserialize(value, *args, **kwargs)
         if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
-            raise ValidationError("No control characters and no lone surrogates.")
+            raise ValidationError("Must not have control characters or lone surrogates.")
         return text
 
 
 class ShortList(fields.List[Any]):
-    """A list whose length is checked before its items: a long one costs one message, not one for each item."""
+    """A list whose length is checked before its items: a list that is too long gets one message, not one per item."""
 
     def __init__(self, item: fields.Field[Any], low: int, high: int | None, **kwargs: Any) -> None:
         super().__init__(item, **kwargs)
@@ -67,7 +67,7 @@ class ShortList(fields.List[Any]):
 
 
 class Labels(fields.Dict):
-    """Pairs of text; how many they are is checked first."""
+    """Pairs of text. Their number is checked first."""
 
     def __init__(self, key: fields.String, value: fields.String, most: int, **kwargs: Any) -> None:
         super().__init__(key, value, **kwargs)
@@ -78,24 +78,24 @@ class Labels(fields.Dict):
             self.length(value)
         try:
             pairs: dict[Any, Any] = super()._deserialize(value, *args, **kwargs)  # type: ignore[no-untyped-call]  # marshmallow
-        except ValidationError as error:  # a pair is one thing, whichever half of it is wrong
-            if not isinstance(error.messages, dict):  # it is no object
+        except ValidationError as error:  # report a pair once, whether its key or its value is wrong
+            if not isinstance(error.messages, dict):  # the value is not an object
                 raise
             halves: dict[Any, dict[str, list[str]]] = error.messages
-            told = {name: [text for half in found.values() for text in half] for name, found in halves.items()}
-            raise ValidationError(told) from error
+            by_key = {key: [text for messages in half.values() for text in messages] for key, half in halves.items()}
+            raise ValidationError(by_key) from error
         return pairs
 
 
 class Tagged(fields.Field[Any]):
-    """One of several schemas, told apart by the member `tag`; without it the first is meant, unless it is required."""
+    """One of several schemas, selected by the member `tag`. Without it the first applies, unless `tag_required`."""
 
     def __init__(self, tag: str, choices: Mapping[str, Schema], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.tag, self.choices, self.tag_required = tag, choices, False
 
     def choose(self, value: Any) -> Schema | None:
-        """The schema that a value is meant for; None where its tag names none."""
+        """The schema for a value, None for an unknown tag."""
         if not isinstance(value, dict) or self.tag not in value:
             return None if self.tag_required else next(iter(self.choices.values()))
         tag = value[self.tag]
@@ -106,16 +106,16 @@ class Tagged(fields.Field[Any]):
             raise ValidationError("Must be an object.")
         chosen = self.choose(value)
         if chosen is None:
-            told = not_known(value[self.tag], self.choices) if self.tag in value else "Must be said."
-            raise ValidationError({self.tag: [told]})
+            message = not_known(value[self.tag], self.choices) if self.tag in value else "Required."
+            raise ValidationError({self.tag: [message]})
         try:
             return chosen.load(value)
-        except ValidationError as error:  # half an object of a union says nothing about the others
+        except ValidationError as error:  # drop the valid half: it must not be combined with other members
             raise ValidationError(error.messages) from error
 
 
 class WordOrObject(fields.Raw):
-    """One of some words, or an object; the two mean the same kind of thing."""
+    """One of some words, or an object."""
 
     def __init__(self, words: Sequence[str], schema: Schema, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -9,18 +9,20 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 from service.core.errors import Invalid
 from service.core.spec import JobSpec
 from service.core.spec.patch import is_too_large
+from service.schemas.answer_fields import AnyValue
 from service.schemas.fields import ShortList, Text
 from service.schemas.problem import faults
+from service.schemas.query_fields import about
 from service.schemas.spec import JobSpecSchema
 
-MOST_OPERATIONS, MOST_CHARACTERS = 32, 20_000  # of a patch, which is kept with the jobs that it makes
-MOST_FAULTS = 10  # of a spec that a patch makes
+MOST_OPERATIONS, MOST_CHARACTERS = 32, 20_000  # of a patch; every job that it creates stores it
+MOST_FAULTS = 10  # reported for the spec that a patch creates
 OPERATIONS = {"add": "value", "remove": None, "replace": "value", "move": "from", "copy": "from", "test": "value"}
 SPEC = JobSpecSchema()
 
 
 def read_spec(data: Any) -> JobSpec:
-    """The spec that plain data make. Raises Invalid."""
+    """Check plain data and build the spec. Raises Invalid."""
     try:
         spec: JobSpec = SPEC.load(data)
     except ValidationError as error:
@@ -32,17 +34,15 @@ class OperationSchema(Schema):
     """One operation of a JSON Patch (RFC 6902)."""
 
     op = fields.String(
-        required=True, validate=validate.OneOf(OPERATIONS, error=f"Must be one of: {', '.join(OPERATIONS)}."),
+        required=True,
+        validate=validate.OneOf(OPERATIONS, error=f"Must be one of: {', '.join(OPERATIONS)}."),
         metadata={"allowed": ", ".join(OPERATIONS)},
-    )  # fmt: skip
-    path = Text(required=True, metadata={"description": "a JSON pointer into the spec", "allowed": "a JSON pointer"})
-    source = Text(
-        data_key="from", attribute="from",
-        metadata={"description": "of move and copy: a JSON pointer", "allowed": "a JSON pointer"},
-    )  # fmt: skip
-    value = fields.Raw(
-        allow_none=True, metadata={"description": "of add, replace and test", "allowed": "a value of the spec"}
     )
+    path = Text(required=True, metadata=about("a JSON pointer into the spec", "a JSON pointer"))
+    source = Text(
+        data_key="from", attribute="from", metadata=about("for move and copy: a JSON pointer", "a JSON pointer")
+    )
+    value = AnyValue(metadata=about("for add, replace and test", "a value of the spec"))
 
     @validates_schema
     def _has_its_members(self, data: dict[str, Any], **kwargs: Any) -> None:
@@ -52,23 +52,23 @@ class OperationSchema(Schema):
 
 
 class Patch(ShortList):
-    """A list of operations that can be kept: not too large, and JSON throughout."""
+    """A list of operations, limited in size and valid as JSON."""
 
     def __init__(self, description: str, **kwargs: Any) -> None:
-        metadata = {
-            "description": description,
-            "allowed": f"a list of 1 to {MOST_OPERATIONS} operations of RFC 6902, at most {MOST_CHARACTERS} characters",
-        }
+        metadata = about(
+            description,
+            f"a list of 1 to {MOST_OPERATIONS} operations of RFC 6902, at most {MOST_CHARACTERS} characters",
+        )
         super().__init__(fields.Nested(OperationSchema), 1, MOST_OPERATIONS, metadata=metadata, **kwargs)
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
         patch = super()._deserialize(value, *args, **kwargs)
         if is_too_large(patch):
-            raise ValidationError("Must be smaller.")
+            raise ValidationError(f"Must have at most {MOST_CHARACTERS} characters.")
         try:
             characters = len(json.dumps(patch, allow_nan=False))
-        except ValueError as error:  # Python reads them, and JSON has none
-            raise ValidationError("No NaN and no infinity.") from error
+        except ValueError as error:  # Python parses both, JSON has neither
+            raise ValidationError("NaN and Infinity are not allowed.") from error
         if characters > MOST_CHARACTERS:
-            raise ValidationError("Must be smaller.")
+            raise ValidationError(f"Must have at most {MOST_CHARACTERS} characters.")
         return patch

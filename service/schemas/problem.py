@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details, and how a schema's complaints become JSON pointers (RFC 6901)."""
+"""Errors as RFC 9457 problem details, with the position of each fault as a JSON pointer (RFC 6901)."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,15 +8,15 @@ from marshmallow import Schema, fields
 from service.core.errors import Fault
 from service.schemas.fields import Tagged, not_known
 
-ONLY = "only "  # before the names that are known
+ONLY = "only "  # precedes the list of known names
 
 
 class FaultSchema(Schema):
     """One thing wrong with the request."""
 
-    pointer = fields.String(metadata={"description": "where, as a JSON pointer; a query parameter's name likewise"})
-    detail = fields.String(metadata={"description": "what is wrong"})
-    allowed = fields.String(allow_none=True, metadata={"description": "what is allowed there"})
+    pointer = fields.String(metadata={"description": "position as a JSON pointer; / and the name of a query parameter"})
+    detail = fields.String(metadata={"description": "the fault"})
+    allowed = fields.String(allow_none=True, metadata={"description": "the allowed values"})
 
 
 class ProblemSchema(Schema):
@@ -26,20 +26,21 @@ class ProblemSchema(Schema):
     title = fields.String()
     status = fields.Integer()
     detail = fields.String()
-    code = fields.String(metadata={"description": "a stable word for programs"})
+    code = fields.String(metadata={"description": "a stable identifier for programs"})
     request_id = fields.String()
-    errors = fields.List(fields.Nested(FaultSchema), metadata={"description": "every fault, where there are several"})
+    errors = fields.List(fields.Nested(FaultSchema), metadata={"description": "every fault of an invalid request"})
 
 
 def faults(messages: Any, schema: Schema, data: Any) -> Iterator[Fault]:
-    """Every leaf of marshmallow's nested messages, with its pointer and what is allowed there."""
+    """Turn marshmallow's nested messages into faults: each with its pointer and the allowed values."""
     yield from _walk(messages, [], schema, data)
 
 
 def _walk(messages: Any, path: list[Any], schema: Schema, data: Any) -> Iterator[Fault]:
     if isinstance(messages, Mapping):
         for key, inner in messages.items():
-            yield from _walk(inner, path if key == "_schema" else [*path, key], schema, data)  # the object itself
+            # marshmallow files messages about the whole object under _schema
+            yield from _walk(inner, path if key == "_schema" else [*path, key], schema, data)
     else:
         pointer = "".join(f"/{_escaped(str(part))}" for part in path)
         allowed = allowed_at(schema, path, data)
@@ -54,7 +55,7 @@ def _escaped(part: str) -> str:
 
 
 def allowed_at(schema: Schema, path: list[Any], data: Any) -> str | None:
-    """What may stand at a path; for an unknown name, the names that are known."""
+    """The allowed values at a path; for an unknown name, the known names."""
     inside: Schema | None = schema
     field: Any = None
     allowed: str | None = "an object"
@@ -68,7 +69,7 @@ def allowed_at(schema: Schema, path: list[Any], data: Any) -> str | None:
         elif isinstance(field, fields.List):
             field = field.inner
             data = data[part] if isinstance(data, list) else None
-        else:  # a pair, or the tag that names no schema: its field has said what is allowed
+        else:  # a pair, or an unknown tag: the field above states the allowed values
             return ", ".join(field.choices) if isinstance(field, Tagged) else allowed
         allowed = field.metadata.get("allowed", allowed)
         inside = field.choose(data) if isinstance(field, Tagged) else getattr(field, "schema", None)

@@ -13,7 +13,7 @@ from service.core.records.job import Job, Status
 from service.core.records.lineage import Relative
 from service.core.text import format_number, format_percent, format_size
 from service.core.units import DAY, HOUR, MINUTE
-from service.schemas.jobs import told_time
+from service.schemas.answer_fields import format_time
 
 NOTHING = "\u2013"  # an en dash
 LONGEST_VALUE = 80
@@ -66,7 +66,7 @@ def ago(at: float) -> str:
 
 def moment(at: float | None) -> str:
     """A moment (unix seconds) for a machine, and for whoever wants it exactly."""
-    return NOTHING if at is None else told_time(at)
+    return NOTHING if at is None else format_time(at)
 
 
 def size(count: float | None) -> str:

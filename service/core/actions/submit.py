@@ -37,12 +37,10 @@ class Submission:
 
     def plan(self, tenant: str, spec: JobSpec) -> Plan:
         """What the job would be, without storing anything. Raises Invalid with every fault."""
-        contents, found = self._judged(tenant, spec)
-        if found or contents is None:
-            raise Invalid(found)
-        if spec.dataset.image_size is None and not contents.is_uniform:
-            spec = replace(spec, dataset=replace(spec.dataset, image_size=contents.shape[1]))
-        return plan(spec.filled(secrets.randbits(32)), contents, self.limits)
+        planned, faults = self._judged(tenant, spec)
+        if faults or planned is None:
+            raise Invalid(faults)
+        return planned
 
     def submit(
         self, tenant: str, spec: JobSpec, key: IdempotencyKey | None = None, origin: Origin = NOWHERE
@@ -94,17 +92,17 @@ class Submission:
         except Invalid:
             return None
 
-    def _judged(self, tenant: str, spec: JobSpec) -> tuple[Contents | None, tuple[Fault, ...]]:
-        """What there is to train on, None where there is nothing, and everything wrong with the spec."""
-        found, contents = list(contradictions(spec)), None
+    def _judged(self, tenant: str, spec: JobSpec) -> tuple[Plan | None, tuple[Fault, ...]]:
+        """The plan of the effective spec, None if there is none, and every fault of the spec."""
+        faults, planned = list(contradictions(spec)), None
         if spec.webhook and (refused := fault(spec.webhook.url, self.webhook_networks, "/webhook/url")):
-            found.append(refused)
+            faults.append(refused)
         try:
             contents = self._contents(tenant, spec.dataset.id)
-            plan(spec, contents, self.limits)
+            planned = plan(_effective(spec, contents), contents, self.limits)
         except Invalid as error:
-            found.extend(error.faults)
-        return contents, tuple(found)
+            faults.extend(error.faults)
+        return planned, tuple(faults)
 
     def _contents(self, tenant: str, dataset_id: str) -> Contents:
         """What the tenant's data set of that id holds. Raises Invalid where it cannot be trained on."""
@@ -123,3 +121,10 @@ def from_request(origin: Origin = NOWHERE) -> Origin:
     """The origin together with the request at hand, by which logs and traces are searched."""
     request = current()
     return replace(origin, request_id=request.request_id, traceparent=request.traceparent)
+
+
+def _effective(spec: JobSpec, contents: Contents) -> JobSpec:
+    """The spec with a random seed, unless it has one, and with an image size for images of several sizes."""
+    if spec.dataset.image_size is None and not contents.is_uniform:
+        spec = replace(spec, dataset=replace(spec.dataset, image_size=contents.shape[1]))
+    return spec.filled(secrets.randbits(32))

@@ -6,7 +6,7 @@ import pytest
 
 from service.core.records.epoch import COLUMNS, MEASURES, Epoch
 from service.core.sql.tables import epochs
-from service.schemas.jobs import EpochSchema
+from service.schemas.epochs import EpochSchema
 
 FINITE: dict[str, Any] = {
     "epoch": 1,
