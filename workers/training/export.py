@@ -60,8 +60,8 @@ def save_onnx(model: nn.Module, normalization: Normalization, samples: Tensor, t
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    (found,) = session.run([LOGITS], {IMAGES: images.numpy()})
-    difference = float(np.abs(found - expected.numpy()).max() / max(1.0, expected.abs().max().item()))
+    (logits,) = session.run([LOGITS], {IMAGES: images.numpy()})
+    difference = float(np.abs(logits - expected.numpy()).max() / max(1.0, expected.abs().max().item()))
     checked = {"opset": OPSET, "images": len(images), "largest_difference": difference, "tolerance": TOLERANCE}
     if not difference <= TOLERANCE:
         return checked | {"error": "onnxruntime's logits are not torch's; no model.onnx was written"}

@@ -2,11 +2,12 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from service.core.spec import JobSpec
 from workers.training.checkpoint import Weights
@@ -18,15 +19,15 @@ from workers.training.schedule import lr_share
 from workers.training.state import EpochResult, Snapshot, State
 from workers.training.step import Step
 
-CHECKPOINT_SECONDS = 10.0  # between two snapshots, where they are cheap: what a lost worker's successor does again
-CHECKPOINT_COST = 20  # times as long as it took to write one is trained before the next
+CHECKPOINT_SECONDS = 10.0  # default seconds between checkpoints; bounds the work repeated after a crash
+CHECKPOINT_COST = 20  # least training time between two checkpoints, as a multiple of the time to write one
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a run trains on and is scored on. `clean` is the training subset that is scored as validation is.
+    """The images of a run. `clean` is the training subset that is scored as validation is.
 
-    `digest` names the data, so that no run is resumed on other data.
+    `digest` identifies the data, so that no run is resumed on other data.
     """
 
     train: Batches
@@ -69,9 +70,9 @@ def fit(
 ) -> TrainingResult:
     """Train `model` in place until early stopping, the epochs, the time or `should_stop` end it.
 
-    `should_stop` is asked before every batch and names a stop reason to end at once, as `max_seconds` does once the
+    `should_stop` is called before every batch and gives a stop reason to end at once, as `max_seconds` does once the
     first epoch is complete: an unfinished epoch is not reported. `on_best` gets a copy of the weights after each
-    improvement, before `on_epoch` tells of it. An epoch with a non-finite loss is never the best one, and a
+    improvement, before `on_epoch` gets the epoch. An epoch with a non-finite loss is never the best one, and a
     non-finite training loss ends the run as `diverged`.
 
     `on_checkpoint` gets a snapshot between two batches whenever `checkpoint_seconds` have passed since the last one
@@ -82,102 +83,140 @@ def fit(
 
     Several processes that call this alike, each with its own part of one `group`, train one model together and come to
     the same result each, up to rounding that of one process alone (dropout draws from other streams). The first one
-    decides for all of them: only its `should_stop` is asked, its time counts, and its callbacks are called.
+    decides for all of them: only its `should_stop` counts, only its clock, and only its callbacks are called.
     """
     if not group.leads:
-        on_epoch = on_best = on_checkpoint = _unheard
-    train, steps = data.train, data.train.steps(spec.batch_size)
-    state = _begun(model, data, spec, group, resume_from)
-    step, scoring = Step(state, train, group), scoring_batch(data.validation, spec.batch_size)
-    checkpoint_due = time.monotonic() + checkpoint_seconds
+        on_epoch = on_best = on_checkpoint = _ignore
+    state = _initial_state(model, data, spec, group, resume_from)
+    step, scoring = Step(state, data.train, group), scoring_batch(data.validation, spec.batch_size)
+    checkpoints = _Checkpoints(on_checkpoint, checkpoint_seconds, data.digest)
 
-    def ended(reason: str) -> TrainingResult:
-        on_checkpoint(state.snapshot(data.digest))
+    def end(reason: str) -> TrainingResult:
+        checkpoints.write(state)
         return TrainingResult(reason, state.history, state.stopper.state.best_epoch, state.best, step.precision)
 
     while state.epoch <= spec.epochs:
         if reason := _stop_reason(state):
-            return ended(reason)
+            return end(reason)
         if state.step == 0:
             state.epoch_started = time.monotonic()
         joules_before = joules()
-
         train_mode(model)
-        for pixels, labels in train.shuffled(spec.batch_size, state.order, skip=state.step):
-            now = time.monotonic()
-            reason, is_due = group.agree((should_stop() or _out_of_time(state), now >= checkpoint_due))
-            if reason:
-                return ended(reason)
-            if is_due:
-                on_checkpoint(state.snapshot(data.digest))
-                checkpoint_due = _next_checkpoint(now, checkpoint_seconds)
-            share = lr_share(spec.schedule, (state.epoch - 1) * steps + state.step, steps, spec.epochs)
-            lr = spec.optimizer.lr * share * state.plateau.share
-            state.losses[state.step], state.hits[state.step] = step(pixels, labels, lr)
-            state.step += 1
-
-        losses, hits = score_each(state.scored, data.validation, scoring, group)
-        clean = score_each(state.scored, data.clean, scoring, group)[0] if data.clean else losses
-        change = losses - state.best_losses if state.best_losses is not None else losses
-        trained = group.add_(torch.stack([state.losses.sum(), state.hits.sum()]))
-        scored = [step.penalty(), losses.mean(), hits, clean.mean(), standard_error(losses), standard_error(change)]
-        measured = group.agree(torch.cat([trained, torch.stack(scored)]).tolist())  # the epoch's one synchronization
-        train_loss, train_accuracy = (value / len(train) for value in measured[:2])
-        val_loss, val_accuracy = measured[3], measured[4] / len(data.validation)
-        finite = math.isfinite(train_loss) and math.isfinite(val_loss)
-        has_noise = math.isfinite(val_loss) and len(data.validation) > 1
-        monitored = val_loss if state.stopper.monitor == "val_loss" else val_accuracy
-        improved = state.stopper.update(state.epoch, monitored if finite else math.nan)
-        state.plateau.update(spec.schedule, val_loss)
-        had_best = state.best_losses is not None
+        if reason := _train_epoch(state, step, data.train, should_stop, checkpoints):
+            return end(reason)
+        measures, losses = _measure(state, step, data, scoring)
+        improved = state.stopper.update(state.epoch, _monitored(state, measures))
+        state.plateau.update(spec.schedule, measures["val_loss"])
         if improved:
             on_best(state.keep_best(losses))
-        joules_after = joules()
+        spent = _joules_spent(joules_before, joules(), group)
         seconds = time.monotonic() - state.epoch_started
         result = EpochResult(
             epoch=state.epoch,
-            train_loss=train_loss,
-            train_loss_clean=measured[5] if data.clean else None,
-            val_loss=val_loss,
-            train_accuracy=train_accuracy,
-            val_accuracy=val_accuracy,
-            penalty=measured[2],
-            lr=lr,
+            **measures,
+            lr=state.optimizer.param_groups[0]["lr"],
             seconds=seconds,
-            images_per_second=len(train) / seconds,
+            images_per_second=len(data.train) / seconds,
             improved=improved,
             epochs_without_improvement=state.stopper.state.epochs_without_improvement,
-            val_loss_se=measured[6] if has_noise else None,
-            val_change_se=measured[7] if has_noise and had_best else None,
-            joules=_spent(joules_before, joules_after, group),
+            joules=spent,
         )
         state.close_epoch(result)
         on_epoch(result)
-    return ended(_stop_reason(state) or "max_epochs")
+    return end(_stop_reason(state) or "max_epochs")
 
 
-def _begun(model: nn.Module, data: TrainingData, spec: JobSpec, group: Group, resume_from: Snapshot | None) -> State:
-    """Where the run begins, or goes on. Raises CheckpointMismatch."""
+def _train_epoch(
+    state: State, step: Step, train: Batches, should_stop: Callable[[], str | None], checkpoints: "_Checkpoints"
+) -> str | None:
+    """Learn from what is left of the epoch's batches. Gives the reason to stop before one, None at the end."""
+    for pixels, labels in train.shuffled(state.spec.batch_size, state.order, skip=state.step):
+        reason, is_due = state.group.agree((should_stop() or _out_of_time(state), checkpoints.is_due()))
+        if reason:
+            return reason
+        if is_due:
+            checkpoints.write(state)
+        state.losses[state.step], state.hits[state.step] = step(pixels, labels, _learning_rate(state))
+        state.step += 1
+    return None
+
+
+def _learning_rate(state: State) -> float:
+    """That of the next step."""
+    spec, steps = state.spec, len(state.losses)
+    share = lr_share(spec.schedule, (state.epoch - 1) * steps + state.step, steps, spec.epochs)
+    return spec.optimizer.lr * share * state.plateau.share
+
+
+def _measure(state: State, step: Step, data: TrainingData, batch_size: int) -> tuple[dict[str, Any], Tensor]:
+    """The measures of the epoch by their names in EpochResult, and each validation image's loss, on the device.
+
+    All numbers come from the device in one piece: the epoch's one synchronization.
+    """
+    group, validation, best = state.group, data.validation, state.best_losses
+    losses, hits = score_each(state.scored, validation, batch_size, group)
+    clean = score_each(state.scored, data.clean, batch_size, group)[0] if data.clean else losses
+    change = losses if best is None else losses - best
+    trained = group.add_(torch.stack([state.losses.sum(), state.hits.sum()]))
+    scored = [step.penalty(), losses.mean(), hits, clean.mean(), standard_error(losses), standard_error(change)]
+    numbers = group.agree(torch.cat([trained, torch.stack(scored)]).tolist())
+    train_loss, train_hits, penalty, val_loss, val_hits, clean_loss, val_loss_se, val_change_se = numbers
+    has_noise = math.isfinite(val_loss) and len(validation) > 1
+    measures = {
+        "train_loss": train_loss / len(data.train),
+        "train_loss_clean": clean_loss if data.clean else None,
+        "val_loss": val_loss,
+        "train_accuracy": train_hits / len(data.train),
+        "val_accuracy": val_hits / len(validation),
+        "penalty": penalty,
+        "val_loss_se": val_loss_se if has_noise else None,
+        "val_change_se": val_change_se if has_noise and best is not None else None,
+    }
+    return measures, losses
+
+
+def _monitored(state: State, measures: Mapping[str, float]) -> float:
+    """What the stopper gets: the monitored measure; nan where a loss is not finite."""
+    is_finite = math.isfinite(measures["train_loss"]) and math.isfinite(measures["val_loss"])
+    return measures[state.stopper.monitor] if is_finite else math.nan
+
+
+class _Checkpoints:
+    """Writes snapshots when they are due: every `seconds`, more rarely where writing takes long; 0: always."""
+
+    def __init__(self, write: Callable[[Snapshot], None], seconds: float, digest: str) -> None:
+        self._write, self._seconds, self._digest = write, seconds, digest
+        self._due = time.monotonic() + seconds
+
+    def is_due(self) -> bool:
+        return time.monotonic() >= self._due
+
+    def write(self, state: State) -> None:
+        """Take a snapshot now, on every process of a group at the same batch."""
+        started = time.monotonic()
+        self._write(state.snapshot(self._digest))
+        now = time.monotonic()
+        self._due = now + max(self._seconds, CHECKPOINT_COST * (now - started)) if self._seconds else now
+
+
+def _initial_state(
+    model: nn.Module, data: TrainingData, spec: JobSpec, group: Group, resume_from: Snapshot | None
+) -> State:
+    """The state of a fresh run, or that of the snapshot. Raises CheckpointMismatch."""
     state = State.fresh(spec, model, data.train.steps(spec.batch_size), data.train.device, group)
     if resume_from is not None:
         state.restore(resume_from, data.digest)
     return state
 
 
-def _unheard(_: object) -> None:
-    """What is told by a process that does not lead its group."""
+def _ignore(_: object) -> None:
+    """The callback of a process that does not lead its group."""
 
 
-def _spent(before: float | None, after: float | None, group: Group) -> float | None:
+def _joules_spent(before: float | None, after: float | None, group: Group) -> float | None:
     """Joules between two readings, of all devices; None where one has no meter."""
     spent = group.gather(None if before is None or after is None else after - before)
     return None if None in spent else sum(one for one in spent if one is not None)
-
-
-def _next_checkpoint(started: float, every: float) -> float:
-    """When the next snapshot is due after one that was begun at `started`: a large one is taken less often."""
-    now = time.monotonic()
-    return now + max(every, CHECKPOINT_COST * (now - started)) if every else now
 
 
 def _stop_reason(state: State) -> str | None:
@@ -188,7 +227,7 @@ def _stop_reason(state: State) -> str | None:
 
 
 def _out_of_time(state: State) -> str | None:
-    """Whether the run has had its time; the first epoch is let be."""
+    """`max_seconds` once that time is over and an epoch is complete, else None."""
     limit = state.spec.max_seconds
-    late = limit is not None and time.monotonic() - state.started >= limit
-    return "max_seconds" if late and state.history else None
+    is_over = limit is not None and time.monotonic() - state.started >= limit
+    return "max_seconds" if is_over and state.history else None

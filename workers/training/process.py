@@ -12,7 +12,7 @@ GROWTH = 64 << 20  # bytes
 
 
 def tune(threads: int) -> None:
-    """Use so many threads, flush denormal numbers to zero, and keep freed memory for the next step."""
+    """Use that number of threads, flush denormal numbers to zero, and keep freed memory for the next step."""
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)  # threads started from now on inherit it
     if platform.libc_ver()[0] == "glibc":

@@ -15,7 +15,7 @@ TAGS = ("arch", "type")  # the fields that tell the members of a union apart
 def build(kind: Any, data: Any) -> Any:
     """Rebuild a value of type `kind` (a dataclass of the spec, or a type that one of its fields has) from JSON data.
 
-    What is missing takes its default. A union's member is told by its tag. Where there is none, or one that is not
+    What is missing takes its default. A tag selects the member of a union. Where there is none, or one that is not
     known, it is the first that has a default for everything: `unknown_parts` finds that.
     """
     origin = typing.get_origin(kind)

@@ -52,7 +52,7 @@ class Placed:
 def place(layers: Sequence[Layer], shape: Shape, classes: int, pointer: str) -> tuple[Placed, ...]:
     """Put each layer in its place, for images of `shape`, ending in one output for each class.
 
-    Raises Invalid, told with the layer's index below `pointer` and the shapes, at the first that does not fit.
+    Raises Invalid, with the layer's index below `pointer` and the shapes, at the first that does not fit.
     """
     placed = tuple(_place(layers, shape, classes, pointer))
     end = placed[-1].output if placed else shape

@@ -38,7 +38,7 @@ class Batches(ABC):
     def in_order(self, batch_size: int, first: int = 0, every: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
         """(images float32 [B, C, H, W] normalized, labels int64 [B]); the last batch may be smaller.
 
-        Of all batches only the one with index `first` and `every` so many after it.
+        Only the batch with index `first` and each `every`-th batch after it.
         """
         for pixels, labels in self._take(torch.split(self._indices, batch_size)[first::every]):
             yield self.normalized(pixels), labels

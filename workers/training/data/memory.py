@@ -10,7 +10,7 @@ CGROUP = Path("/sys/fs/cgroup")  # a container's own limit, version 2
 
 
 def room(device: torch.device, processes: int = 1) -> int:
-    """Half of the memory that is free on the device, in bytes; on a CPU, the part of one of so many processes."""
+    """Half of the memory that is free on the device, in bytes; on a CPU, one process's share of it."""
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _free_ram() // processes
     return int(SHARE * free)
 

@@ -95,7 +95,7 @@ def _plain(placed: Placed) -> nn.Module:
 
 
 def _convolution(layer: Conv2d, inputs: int) -> nn.Module:
-    before, after = (layer.kernel_size - 1) // 2, layer.kernel_size // 2  # so many zeros keep the size at stride 1
+    before, after = (layer.kernel_size - 1) // 2, layer.kernel_size // 2  # these zeros keep the size at stride 1
     given = layer.padding is not None
     padding = layer.padding if layer.padding is not None else before if before == after else 0
     convolution = nn.Conv2d(

@@ -21,36 +21,36 @@ def fit_strides(model: nn.Module, arch: str, size: Size) -> None:
     4x4 is out of reach, what comes nearest to it is taken, with the finest maps on the way. Raises ValueError where no
     map would be left at all.
     """
-    found = windows(arch)
-    plans = [(last_map(found, strides, size), strides) for strides in plans_of(found)]
+    sliding = windows(arch)
+    plans = [(last_map(sliding, strides, size), strides) for strides in plans_of(sliding)]
     nearest = max(reversed(plans), key=lambda plan: plan[0])
     side, strides = next((plan for plan in plans if plan[0] >= LEAST_MAP), nearest)
     if not side:
         raise ValueError(f"images of {size[0]}x{size[1]} pixels are too small for {arch}")
-    apply_strides(model, found, strides)
+    apply_strides(model, sliding, strides)
 
 
-def apply_strides(model: nn.Module, found: Sequence[Window], strides: Sequence[int]) -> None:
+def apply_strides(model: nn.Module, sliding: Sequence[Window], strides: Sequence[int]) -> None:
     """Give the modules of each window its stride, in place."""
-    for window, stride in zip(found, strides, strict=True):
+    for window, stride in zip(sliding, strides, strict=True):
         for name in window.modules:
             _set_stride(model.get_submodule(name), stride)
 
 
-def plans_of(found: Sequence[Window]) -> Iterator[tuple[int, ...]]:
+def plans_of(sliding: Sequence[Window]) -> Iterator[tuple[int, ...]]:
     """The strides of all windows: as they are, then with one halving after another from the input on."""
-    strides = [window.stride for window in found]
+    strides = [window.stride for window in sliding]
     yield tuple(strides)
-    for place, window in enumerate(found):
+    for place, window in enumerate(sliding):
         while window.modules and strides[place] > 1:
             strides[place] //= 2
             yield tuple(strides)
 
 
-def last_map(found: Sequence[Window], strides: Sequence[int], size: Size) -> int:
+def last_map(sliding: Sequence[Window], strides: Sequence[int], size: Size) -> int:
     """The shorter side of the last feature map, in pixels; 0 where a window does not fit."""
     side = min(size)
-    for window, stride in zip(found, strides, strict=True):
+    for window, stride in zip(sliding, strides, strict=True):
         side = window.output(side, stride)
     return side
 

@@ -50,4 +50,4 @@ def _tensors(model: nn.Module) -> list[Tensor]:
 
 
 def _where(chosen: list[bool], tensors: list[Tensor]) -> list[Tensor]:
-    return [tensor for tensor, wanted in zip(tensors, chosen, strict=True) if wanted]
+    return [tensor for tensor, is_chosen in zip(tensors, chosen, strict=True) if is_chosen]
