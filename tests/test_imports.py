@@ -16,22 +16,22 @@ def modules_after(statement: str) -> set[str]:
     return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
 
 
-def test_there_is_no_torch_behind_the_api() -> None:
+def test_api_does_not_import_torch() -> None:
     loaded = modules_after("import service.app")
     assert "service.app" in loaded
     assert not {"torch", "sklearn", "onnxruntime", "matplotlib", "workers"} & loaded
 
 
-def test_there_is_no_flask_behind_the_core_or_the_trainer() -> None:
+def test_core_and_trainer_do_not_import_flask() -> None:
     core = "service.core.sql.jobs.store, service.core.broker.hints, service.core.broker.wakeups"
     assert not {"flask", "marshmallow"} & modules_after(f"import {core}, workers.trainer.main")
 
 
-def test_the_supervisor_process_stays_small() -> None:
+def test_supervisor_imports_neither_torch_nor_flask() -> None:
     assert not {"flask", "marshmallow", "torch", "sklearn"} & modules_after("import workers.app")
 
 
-def test_training_knows_of_ours_only_the_spec_the_data_and_the_errors() -> None:
+def test_training_imports_only_spec_data_and_errors() -> None:
     graph = grimp.build_graph("service", "workers")
     training = {module for module in graph.modules if module.startswith("workers.training")}
     assert "workers.training.loop" in training

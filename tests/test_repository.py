@@ -16,7 +16,7 @@ def packages(lock: str) -> set[str]:
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_a_lock_pins_every_package_by_hash_and_names_no_address(lock: str) -> None:
+def test_lock_pins_every_package_by_hash_without_addresses(lock: str) -> None:
     text = (ROOT / "deploy" / "locks" / f"{lock}.txt").read_text()
     assert packages(lock)
     assert "://" not in text
@@ -24,14 +24,14 @@ def test_a_lock_pins_every_package_by_hash_and_names_no_address(lock: str) -> No
     assert all(PINNED.match(block) and "--hash=sha256:" in block for block in blocks)
 
 
-def test_the_api_can_be_installed_without_torch_and_the_worker_without_flask() -> None:
+def test_locks_keep_torch_from_api_and_flask_from_worker() -> None:
     assert {"flask", "gunicorn", "celery"} <= packages("api")
     assert not {"torch", "torchvision", "scikit-learn"} & packages("api")
     assert {"torch", "torchvision", "celery"} <= packages("worker")
     assert not {"flask", "flask-smorest", "gunicorn", "marshmallow"} & packages("worker")
 
 
-def test_the_locks_cover_what_the_project_asks_for() -> None:
+def test_dev_lock_covers_all_requirements() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = project["dependencies"] + [name for extra in project["optional-dependencies"].values() for name in extra]
     names = {re.split(r"[\[>=<]", requirement)[0] for requirement in wanted}

@@ -80,7 +80,7 @@ def told(text: str, folder: Path, url: str) -> str:
     return ran.stdout
 
 
-def test_the_commands_of_the_readme_work(serving: Serving, tmp_path: Path) -> None:
+def test_commands_of_the_readme_work(serving: Serving, tmp_path: Path) -> None:
     for name, data in folders(each=20).items():
         (tmp_path / "pets" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "pets" / name).write_bytes(data)
@@ -97,14 +97,14 @@ def test_the_commands_of_the_readme_work(serving: Serving, tmp_path: Path) -> No
     assert torch.load(tmp_path / "best_model.pth", weights_only=True)
 
 
-def test_the_targets_of_the_readme_exist() -> None:
+def test_make_targets_of_the_readme_exist() -> None:
     named = set(re.findall(r"\bmake ([a-z]+)\b", README.read_text("utf-8")))
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     assert named == targets
 
 
 @pytest.mark.long
-def test_the_tutorial_goes_from_pictures_to_a_better_model(serving: Serving, tmp_path: Path) -> None:
+def test_tutorial_works(serving: Serving, tmp_path: Path) -> None:
     said = told((FOLDER / "tutorial.md").read_text("utf-8"), tmp_path, serving.url)
     assert '"pointer": "/optimiser"' in said
     assert "exact duplicates: 1 image, such as shapes/circle/copy.png" in said
@@ -118,7 +118,7 @@ def test_the_tutorial_goes_from_pictures_to_a_better_model(serving: Serving, tmp
 
 
 @pytest.mark.long
-def test_the_recipes_of_the_cookbook_work(serving: Serving, tmp_path: Path) -> None:
+def test_recipes_of_the_cookbook_work(serving: Serving, tmp_path: Path) -> None:
     said = told((FOLDER / "cookbook.md").read_text("utf-8"), tmp_path, serving.url)
     assert "best_model.pth: OK" in said
     assert said.count("lr") >= 2
@@ -131,7 +131,7 @@ def test_the_recipes_of_the_cookbook_work(serving: Serving, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "page", ["tutorial", "cookbook", "index", "running", *(f"verdicts/{verdict}" for verdict in Verdict)]
 )
-def test_a_block_is_run_or_says_why_not(page: str) -> None:
+def test_block_is_run_or_says_why_not(page: str) -> None:
     found = blocks((FOLDER / f"{page}.md").read_text("utf-8"))
     assert len(found) == (FOLDER / f"{page}.md").read_text("utf-8").count("\n```") / 2
     assert {block.language for block in found} <= {"sh", "python", "text"}
@@ -140,7 +140,7 @@ def test_a_block_is_run_or_says_why_not(page: str) -> None:
 
 
 @pytest.mark.long
-def test_the_commands_of_the_verdicts_are_taken(serving: Serving, tmp_path: Path) -> None:
+def test_commands_of_the_verdict_pages_work(serving: Serving, tmp_path: Path) -> None:
     spec: dict[str, Any] = {"dataset": {"id": "digits", "train_limit": 100}, "epochs": 1, "early_stopping": None}
     spec |= {"optimizer": {"lr": 0.5}, "augmentation": {"normalize": False}}
     spec |= {"regularization": {"dropout": 0.2, "weight_decay": 1e-3, "label_smoothing": 0.1}}

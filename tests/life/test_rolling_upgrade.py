@@ -106,9 +106,7 @@ def history(client: Rightfit, job_id: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.long
-def test_old_and_new_workers_serve_one_queue_and_a_run_goes_from_one_to_the_other(
-    last_release: Path, settings: Settings
-) -> None:
+def test_upgrade_hands_a_run_from_old_to_new_worker(last_release: Path, settings: Settings) -> None:
     database = Database(settings.database_url)
     database.migrate(ITS_SCHEMA)
 

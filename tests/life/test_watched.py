@@ -119,7 +119,7 @@ def job(watched: Watched) -> dict[str, Any]:
     return found
 
 
-def test_a_request_its_job_and_its_attempt_are_one_trace(watched: Watched, job: dict[str, Any]) -> None:
+def test_request_job_and_attempt_are_one_trace(watched: Watched, job: dict[str, Any]) -> None:
     receiver = watched.receiver
     assert eventually(lambda: bool(receiver.named("attempt")))
     [request], [attempt] = receiver.named("POST /v1/jobs"), receiver.named("attempt")
@@ -138,7 +138,7 @@ def test_a_request_its_job_and_its_attempt_are_one_trace(watched: Watched, job: 
     assert training["events"] == ["epoch"] * 3
 
 
-def test_every_line_is_an_object_that_says_what_it_belongs_to(watched: Watched, job: dict[str, Any]) -> None:
+def test_every_log_line_is_json_with_its_context(watched: Watched, job: dict[str, Any]) -> None:
     def requests() -> list[dict[str, Any]]:
         return [line for line in watched.lines("api") if line["message"] == "request"]
 
@@ -159,9 +159,7 @@ def test_every_line_is_an_object_that_says_what_it_belongs_to(watched: Watched, 
     assert told[-1]["message"] == "stopped (max_epochs) after 3 epochs"
 
 
-def test_what_all_processes_of_the_api_have_counted_is_added_up_and_outlives_them(
-    watched: Watched, job: dict[str, Any]
-) -> None:
+def test_api_counters_are_summed_and_survive_processes(watched: Watched, job: dict[str, Any]) -> None:
     def counted() -> float:
         found = value(watched.api(), "rightfit_http_requests_total", method="GET", route="unmatched", status="404")
         return found or 0
@@ -189,7 +187,7 @@ def _is_parent(process: psutil.Process) -> bool:
     return len(process.children()) > 0
 
 
-def test_a_worker_lets_itself_be_seen(watched: Watched, job: dict[str, Any]) -> None:
+def test_worker_exposes_health_and_metrics(watched: Watched, job: dict[str, Any]) -> None:
     assert httpx.get(f"{watched.worker_url}/livez", trust_env=False).json() == {"status": "ok"}
     text = watched.worker()
     assert value(text, "rightfit_worker_attempts_ended_total", outcome="succeeded") == 1
@@ -199,7 +197,7 @@ def test_a_worker_lets_itself_be_seen(watched: Watched, job: dict[str, Any]) -> 
     assert (value(stood, "rightfit_workers"), value(stood, "rightfit_workers_idle")) == (1, 1)
 
 
-def test_what_dashboard_alerts_and_page_name_is_what_is_exposed(watched: Watched, job: dict[str, Any]) -> None:
+def test_dashboard_alerts_and_page_name_exposed_metrics(watched: Watched, job: dict[str, Any]) -> None:
     assert eventually(lambda: value(watched.api(), "rightfit_jobs", status="succeeded") == 1)
     of_gpus = {family.name for family in Gpus().collect()}
     exposed = families(watched.api()) | families(watched.worker()) | of_gpus

@@ -81,7 +81,7 @@ def asked(factors: Any, **changes: Any) -> dict[str, Any]:
     return {"spec": SPEC | changes, "factors": factors}
 
 
-def test_every_arm_runs_under_every_seed_as_an_ordinary_job(client: FlaskClient) -> None:
+def test_every_arm_runs_under_every_seed_as_ordinary_job(client: FlaskClient) -> None:
     own = {"name": "short", "patch": SHORT}
     found = ask(client, ["dropout", own], 3, seed=7, labels={"a": "b"})
     assert (found["status"], found["seeds"], found["factors"]) == ("running", [7, 8, 9], ["dropout", "short"])
@@ -101,7 +101,7 @@ def test_every_arm_runs_under_every_seed_as_an_ordinary_job(client: FlaskClient)
     assert look(client, found) == found
 
 
-def test_jobs_carry_their_arm_and_those_of_a_seed_share_a_split(client: FlaskClient, parts: Services) -> None:
+def test_jobs_name_their_arm_and_share_a_split_per_seed(client: FlaskClient, parts: Services) -> None:
     found = ask(client, ["dropout"])
     assert [arm["name"] for arm in found["arms"]] == ["base", "dropout"], "one factor alone is all of them"
     assert found["spec"]["seed"] is None
@@ -115,19 +115,17 @@ def test_jobs_carry_their_arm_and_those_of_a_seed_share_a_split(client: FlaskCli
     assert len(set.union(*splits.values())) == 2
 
 
-def test_seeds_are_taken_one_after_the_other_so_that_pairs_are_complete_early(
-    client: FlaskClient, parts: Services
-) -> None:
+def test_jobs_are_claimed_seed_by_seed(client: FlaskClient, parts: Services) -> None:
     ask(client, ["dropout"], seed=4)
     taken = [parts.store.get("default", claim(parts).job_id) for _ in range(4)]
     assert [(job.spec.seed, job.arm) for job in taken] == [(4, "base"), (4, "dropout"), (5, "base"), (5, "dropout")]
 
 
-def test_seeds_wrap_round_after_the_last_one(client: FlaskClient) -> None:
+def test_seeds_wrap_around_after_the_largest(client: FlaskClient) -> None:
     assert ask(client, ["dropout"], 3, seed=2**32 - 2)["seeds"] == [2**32 - 2, 2**32 - 1, 0]
 
 
-def test_workers_are_told_of_every_job(app: Flask, client: FlaskClient, parts: Services) -> None:
+def test_every_job_is_hinted_to_workers(app: Flask, client: FlaskClient, parts: Services) -> None:
     sent: list[str] = []
     parts.submission.queue.send = lambda job_id: not sent.append(job_id)  # type: ignore[method-assign, func-returns-value]
     found = ask(client, ["dropout"])
@@ -135,9 +133,7 @@ def test_workers_are_told_of_every_job(app: Flask, client: FlaskClient, parts: S
     assert parts.store.due_hints(9, 60) == ()
 
 
-def test_an_effect_is_told_with_its_interval_and_the_best_arm_with_its_spec(
-    client: FlaskClient, parts: Services
-) -> None:
+def test_effects_have_intervals_and_the_best_arm_has_its_spec(client: FlaskClient, parts: Services) -> None:
     helps = {"dropout": -0.1, "short": 0.2, "all": -0.05}
     found = ask(client, ["dropout", {"name": "short", "patch": SHORT}], 4, seed=10)
     work(parts, lambda arm, seed: 0.5 + 0.1 * (seed - 10) + helps.get(arm, 0.0) + 0.001 * (seed % 2) * (arm != BASE))
@@ -165,7 +161,7 @@ def test_an_effect_is_told_with_its_interval_and_the_best_arm_with_its_spec(
     assert found["summary"].endswith(best["words"])
 
 
-def test_chance_is_not_taken_for_an_effect(client: FlaskClient, parts: Services) -> None:
+def test_difference_within_noise_is_no_effect(client: FlaskClient, parts: Services) -> None:
     found = ask(client, ["dropout"], 3, seed=0)
     work(parts, lambda arm, seed: 0.5 if arm == BASE else [0.3, 0.55, 0.48][seed])
     found = look(client, found)
@@ -178,7 +174,7 @@ def test_chance_is_not_taken_for_an_effect(client: FlaskClient, parts: Services)
     assert found["summary"].startswith("No significant effect")
 
 
-def test_a_better_mean_that_may_be_chance_does_not_beat_a_sure_effect(client: FlaskClient, parts: Services) -> None:
+def test_significant_effect_beats_a_better_but_noisy_mean(client: FlaskClient, parts: Services) -> None:
     losses = {"base": [0.5, 0.6, 0.7], "dropout": [0.45, 0.551, 0.649], "short": [0.05, 0.6, 0.1], "all": [1, 1, 1]}
     found = ask(client, ["dropout", {"name": "short", "patch": SHORT}], 3, seed=0)
     work(parts, lambda arm, seed: losses[arm][seed])
@@ -187,7 +183,7 @@ def test_a_better_mean_that_may_be_chance_does_not_beat_a_sure_effect(client: Fl
     assert found["best"]["arm"] == "dropout"
 
 
-def test_runs_that_were_cut_short_do_not_count_and_those_that_diverged_do(client: FlaskClient, parts: Services) -> None:
+def test_diverged_runs_count_and_interrupted_ones_do_not(client: FlaskClient, parts: Services) -> None:
     found = ask(client, ["dropout"], 5, seed=0)
     lost = Outcome(Status.FAILED, StopReason.WORKER_LOST, Failure("infrastructure", "worker_lost", "gone"))
     diverged = Outcome(Status.FAILED, StopReason.DIVERGED, Failure("user", "diverged", "too far"))
@@ -204,7 +200,7 @@ def test_runs_that_were_cut_short_do_not_count_and_those_that_diverged_do(client
     assert "no best is named" in found["summary"]
 
 
-def test_what_is_known_halfway_is_told(client: FlaskClient, parts: Services) -> None:
+def test_running_ablation_shows_partial_results(client: FlaskClient, parts: Services) -> None:
     found = ask(client, ["dropout"], 2, seed=0)
     for _ in range(2):
         end(parts, claim(parts), 0.5)
@@ -215,7 +211,7 @@ def test_what_is_known_halfway_is_told(client: FlaskClient, parts: Services) -> 
     assert found["summary"] == "2 of 4 jobs have ended. Too few pairs to tell any effect."
 
 
-def test_faults_of_the_request_are_told_all_at_once(client: FlaskClient) -> None:
+def test_all_faults_of_a_request_are_returned_at_once(client: FlaskClient) -> None:
     body = {
         "spec": {"dataset": {"id": "nothing"}, "epochs": 0, "optimizer": {"nesterov": True}},
         "factors": [
@@ -235,7 +231,7 @@ def test_faults_of_the_request_are_told_all_at_once(client: FlaskClient) -> None
     assert faults(client, asked(["dropout"]) | {"seeds": 2.5}).keys() == {"/seeds"}
 
 
-def test_faults_that_the_whole_spec_shows_are_told_with_those_of_factors(client: FlaskClient) -> None:
+def test_faults_of_the_spec_come_with_those_of_factors(client: FlaskClient) -> None:
     wrong = {"dataset": {"id": "nothing"}, "optimizer": {"nesterov": True}}
     gone = {"name": "gone", "patch": [{"op": "remove", "path": "/nowhere"}]}
     found = faults(client, {"spec": wrong, "factors": ["dropout", "spatial_dropout", gone]})
@@ -273,14 +269,14 @@ REFUSED: list[tuple[Any, str]] = [
 ]
 
 
-def test_a_factor_that_cannot_be_compared_is_refused_with_its_reason(client: FlaskClient) -> None:
+def test_factor_that_cannot_be_compared_is_refused(client: FlaskClient) -> None:
     for factor, told in REFUSED:
         found = faults(client, asked(["dropout", factor], regularization={"mixup_alpha": 0.2}))
         assert found.keys() == {"/factors/1"}
         assert told in found["/factors/1"]
 
 
-def test_a_patch_that_is_too_long_too_deep_or_no_json_is_refused(client: FlaskClient) -> None:
+def test_patch_too_long_too_deep_or_not_json_is_refused(client: FlaskClient) -> None:
     deep: Any = 1
     for _ in range(60):
         deep = [deep]
@@ -288,7 +284,7 @@ def test_a_patch_that_is_too_long_too_deep_or_no_json_is_refused(client: FlaskCl
         assert faults(client, asked([one("/name", value)])).keys() == {"/factors/0/patch"}
 
 
-def test_what_a_patch_does_not_leave_in_the_spec_may_be_any_json(client: FlaskClient) -> None:
+def test_value_that_a_patch_removes_again_may_be_any_json(client: FlaskClient) -> None:
     passing = {"op": "add", "path": "/labels/x", "value": ["\ud800\0", 10**400, {"": None}]}
     found = ask(client, [{"name": "x", "patch": [passing, {"op": "remove", "path": "/labels/x"}, *SHORT]}])
     assert found["arms"][1]["patch"][0] == passing
@@ -305,14 +301,14 @@ CONTRADICTIONS: list[tuple[list[Any], str]] = [
 ]
 
 
-def test_factors_that_contradict_each_other_are_refused(client: FlaskClient) -> None:
+def test_contradicting_factors_are_refused(client: FlaskClient) -> None:
     for factors, told in CONTRADICTIONS:
         found = faults(client, asked(factors))
         assert found.keys() == {"/factors"}
         assert told in found["/factors"]
 
 
-def test_factors_that_rest_on_each_other_can_be_combined(client: FlaskClient) -> None:
+def test_factors_that_build_on_each_other_are_combined(client: FlaskClient) -> None:
     layers = {"arch": "layers", "layers": [{"type": "flatten"}, {"type": "linear", "features": 9}, {"type": "linear"}]}
     one_more, another = ({"op": "add", "path": f"/model/layers/{i}", "value": {"type": "relu"}} for i in (1, 2))
     found = ask(client, [{"name": "a", "patch": [one_more]}, {"name": "b", "patch": [another]}], model=layers)
@@ -335,7 +331,7 @@ OPERATIONS = st.fixed_dictionaries(
 
 @hypothesis_settings(max_examples=150)
 @given(st.lists(OPERATIONS, min_size=1, max_size=4))
-def test_any_patch_makes_a_spec_or_is_told_what_is_wrong_with_it(operations: list[dict[str, Any]]) -> None:
+def test_any_patch_makes_a_spec_or_raises_invalid(operations: list[dict[str, Any]]) -> None:
     base = plain(JobSpec.from_dict(SPEC))
     before = json.dumps(base)
     with suppress(Invalid):
@@ -347,7 +343,7 @@ def test_an_ablation_has_at_most_200_jobs() -> None:
     assert (MOST_FACTORS + 2) * MOST_SEEDS == 200
 
 
-def test_a_large_one_is_stored_and_read_by_few_statements(client: FlaskClient, parts: Services) -> None:
+def test_large_ablation_is_read_by_few_statements(client: FlaskClient, parts: Services) -> None:
     names = ["dropout", "weight_decay", "l1", "label_smoothing", "mixup", "shift", "ema", "batch_norm"]
     found = ask(client, names, 20)
     assert sum(found["jobs"].values()) == 200
@@ -365,7 +361,7 @@ def test_a_large_one_is_stored_and_read_by_few_statements(client: FlaskClient, p
     assert len(statements) == 4
 
 
-def test_the_list_pages_through_all_ablations(client: FlaskClient, parts: Services) -> None:
+def test_list_pages_through_all_ablations(client: FlaskClient, parts: Services) -> None:
     ids = [ask(client, ["dropout"])["id"] for _ in range(3)]
     end(parts, claim(parts), 0.5)
     page = client.get("/v1/ablations?limit=2").json
@@ -377,7 +373,7 @@ def test_the_list_pages_through_all_ablations(client: FlaskClient, parts: Servic
     assert (last["data"][0]["status"], last["data"][0]["factors"]) == ("running", ["dropout"])
 
 
-def test_cancelling_it_cancels_its_jobs_and_no_others(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
+def test_cancel_ends_the_jobs_of_the_ablation_alone(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
     found = ask(client, ["dropout"], seed=1)
     other = client.post("/v1/jobs", json=SPEC).json
     end(parts, claim(parts), 0.5)
@@ -407,7 +403,7 @@ def test_cancelling_it_cancels_its_jobs_and_no_others(client: FlaskClient, parts
     assert client.get(other["links"]["self"]).json["status"] == "queued"
 
 
-def test_an_ended_one_can_be_deleted_and_leaves_its_jobs(client: FlaskClient, parts: Services) -> None:
+def test_deleting_an_ended_ablation_keeps_its_jobs(client: FlaskClient, parts: Services) -> None:
     found = ask(client, ["dropout"])
     path = found["links"]["self"]
     is_problem(client.delete(path), 409)
@@ -418,7 +414,7 @@ def test_an_ended_one_can_be_deleted_and_leaves_its_jobs(client: FlaskClient, pa
     assert len(client.get("/v1/jobs").json["data"]) == 4
 
 
-def test_a_deleted_job_is_a_missing_one(client: FlaskClient, parts: Services) -> None:
+def test_deleted_job_counts_as_missing(client: FlaskClient, parts: Services) -> None:
     found = ask(client, ["dropout"], 3)
     work(parts, lambda arm, seed: 0.5)
     assert client.delete(f"/v1/jobs/{found['arms'][0]['jobs'][0]['id']}").status_code == 204
@@ -426,7 +422,7 @@ def test_a_deleted_job_is_a_missing_one(client: FlaskClient, parts: Services) ->
     assert (found["status"], found["effects"][0]["seeds"], found["best"]) == ("done", 2, None)
 
 
-def test_all_of_its_jobs_are_queued_or_none(client: FlaskClient, parts: Services) -> None:
+def test_all_jobs_of_an_ablation_are_queued_or_none(client: FlaskClient, parts: Services) -> None:
     sent = client.post("/v1/datasets?name=x", data=zipped(folders(10)), content_type="application/zip").json
     read(parts)
     body = asked(["dropout"], dataset={"id": sent["id"]})
@@ -455,7 +451,7 @@ def limited(settings: Settings) -> Iterator[Flask]:
     app.extensions["rightfit"].database.close()
 
 
-def test_a_tenant_may_have_no_more_jobs_waiting_than_by_single_ones(limited: Flask) -> None:
+def test_ablation_counts_against_the_quota_of_queued_jobs(limited: Flask) -> None:
     client = limited.test_client()
     ask(client, ["dropout"])
     answer = client.post("/v1/ablations", json=asked(["dropout"]) | {"seeds": 2})
@@ -467,7 +463,7 @@ def test_a_tenant_may_have_no_more_jobs_waiting_than_by_single_ones(limited: Fla
 
 
 @ON_DISK
-def test_a_redis_that_is_away_makes_hints_late_and_nothing_else(settings: Settings, own_redis: Redis) -> None:
+def test_ablation_without_redis_only_delays_its_hints(settings: Settings, own_redis: Redis) -> None:
     app = create_app(replace(settings, redis_url=own_redis.url))
     found: Services = app.extensions["rightfit"]
     found.database.migrate()
@@ -478,7 +474,7 @@ def test_a_redis_that_is_away_makes_hints_late_and_nothing_else(settings: Settin
     found.database.close()
 
 
-def test_an_ablation_sent_twice_with_a_key_is_made_once(client: FlaskClient) -> None:
+def test_ablation_sent_twice_with_a_key_is_made_once(client: FlaskClient) -> None:
     headers = {"Idempotency-Key": "once"}
     first, second = (client.post("/v1/ablations", json=asked(["dropout"]), headers=headers) for _ in range(2))
     assert first.json["id"] == second.json["id"]

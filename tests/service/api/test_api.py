@@ -68,7 +68,7 @@ def is_problem(answer: TestResponse, status: int) -> dict[str, Any]:
     return problem
 
 
-def test_a_submitted_job_is_answered_with_its_address_and_effective_spec(client: FlaskClient) -> None:
+def test_submit_answers_with_address_and_effective_spec(client: FlaskClient) -> None:
     answer = client.post("/v1/jobs", json=SPEC | {"labels": {"a": "b"}})
     job = answer.json
     assert answer.status_code == 202
@@ -79,7 +79,7 @@ def test_a_submitted_job_is_answered_with_its_address_and_effective_spec(client:
     assert client.get(job["links"]["self"]).json == job
 
 
-def test_a_plan_counts_and_stores_nothing(client: FlaskClient) -> None:
+def test_plan_counts_parameters_and_stores_nothing(client: FlaskClient) -> None:
     answer = client.post("/v1/jobs?validate_only=true", json=SPEC)
     assert answer.status_code == 200
     assert answer.json["parameters"] == 53_002
@@ -87,7 +87,7 @@ def test_a_plan_counts_and_stores_nothing(client: FlaskClient) -> None:
     assert client.get("/v1/jobs").json["data"] == []
 
 
-def test_a_plan_of_a_network_of_torchvision_or_of_layers_tells_its_sizes(client: FlaskClient) -> None:
+def test_plan_lists_layer_sizes_of_each_kind_of_network(client: FlaskClient) -> None:
     resnet = {"dataset": {"id": "digits", "image_size": 32}, "model": {"arch": "resnet18"}}
     plan = client.post("/v1/jobs?validate_only=true", json=resnet).json
     assert plan["parameters"] == 11_689_512 - 1000 * 513 + 10 * 513 - 2 * 64 * 49
@@ -119,7 +119,7 @@ def test_a_plan_of_a_network_of_torchvision_or_of_layers_tells_its_sizes(client:
         ({"augmentation": {"crop_padding": 8}}, "/augmentation/crop_padding"),
     ],
 )
-def test_a_spec_that_cannot_run_is_refused_with_its_fault(
+def test_spec_that_cannot_run_is_refused_with_its_fault(
     client: FlaskClient, query: str, changes: dict[str, Any], pointer: str
 ) -> None:
     problem = is_problem(client.post(f"/v1/jobs{query}", json=SPEC | changes), 422)
@@ -128,7 +128,7 @@ def test_a_spec_that_cannot_run_is_refused_with_its_fault(
     assert client.get("/v1/jobs").json["data"] == []
 
 
-def test_a_faulty_network_is_not_judged_by_its_default_as_well(client: FlaskClient) -> None:
+def test_faulty_network_is_not_checked_against_its_default(client: FlaskClient) -> None:
     faulty = {
         "dataset": {"id": "digits"}, "regularization": {"stochastic_depth": 0.1, "spatial_dropout": 0.1},
         "model": {"arch": "layers", "layers": [{"type": "conv2d", "channels": 0}]}, "optimizer": {"nesterov": True},
@@ -137,7 +137,7 @@ def test_a_faulty_network_is_not_judged_by_its_default_as_well(client: FlaskClie
     assert {fault["pointer"] for fault in problem["errors"]} == {"/model/layers/0/channels", "/optimizer/nesterov"}
 
 
-def test_faults_of_single_values_and_of_the_whole_are_told_together(client: FlaskClient) -> None:
+def test_faults_of_values_and_of_combinations_come_together(client: FlaskClient) -> None:
     bad = {
         "dataset": {"id": "nothing", "val_fraction": 9}, "epochs": 0,
         "optimizer": {"name": "adam", "nesterov": True, "lr": -1},
@@ -154,7 +154,7 @@ def test_faults_of_single_values_and_of_the_whole_are_told_together(client: Flas
     assert {fault["pointer"] for fault in both["errors"]} == {"/model/channels", "/optimizer/nesterov"}
 
 
-def test_bad_requests_are_told_what_is_wrong(client: FlaskClient) -> None:
+def test_malformed_request_is_refused_with_the_reason(client: FlaskClient) -> None:
     as_json = {"content_type": "application/json"}
     assert "not valid JSON" in is_problem(client.post("/v1/jobs", data=b"{no", **as_json), 400)["detail"]
     assert "deeply" in is_problem(client.post("/v1/jobs", data=b"[" * 100_000, **as_json), 400)["detail"]
@@ -193,18 +193,18 @@ def is_problem_answer(answer: TestResponse, status: int) -> TestResponse:
         ("/v1/jobs/j/history?after_epoch=-1", "/after_epoch"),
     ],
 )
-def test_a_bad_query_is_told_which_parameter(client: FlaskClient, path: str, pointer: str) -> None:
+def test_bad_query_is_refused_with_the_parameter(client: FlaskClient, path: str, pointer: str) -> None:
     problem = is_problem(client.get(path), 422)
     assert [fault["pointer"] for fault in problem["errors"]] == [pointer]
     assert problem["errors"][0]["allowed"]
 
 
-def test_a_request_id_is_taken_over_if_it_is_a_plain_word(client: FlaskClient) -> None:
+def test_request_id_is_kept_if_it_is_a_plain_word(client: FlaskClient) -> None:
     assert client.get("/livez", headers={"X-Request-Id": "abc-1"}).headers["X-Request-Id"] == "abc-1"
     assert client.get("/livez", headers={"X-Request-Id": "a b"}).headers["X-Request-Id"] != "a b"
 
 
-def test_lists_page_through_all_jobs_and_filter(client: FlaskClient) -> None:
+def test_list_pages_through_all_jobs_and_filters(client: FlaskClient) -> None:
     ids = [submit(client, labels={"n": str(n)})["id"] for n in range(5)]
     seen: list[str] = []
     cursor = ""
@@ -222,7 +222,7 @@ def test_lists_page_through_all_jobs_and_filter(client: FlaskClient) -> None:
     assert client.get("/v1/jobs?label=n=3&label=n=4").json["data"] == []
 
 
-def test_the_history_is_told_as_json_csv_and_text(client: FlaskClient, parts: Services) -> None:
+def test_history_as_json_csv_and_text(client: FlaskClient, parts: Services) -> None:
     job = submit(client)
     lease = claim(parts)
     parts.store.append(lease, [epoch(1, 0.9, improved=True), epoch(2, math.nan), epoch(3, 0.7, improved=True)])
@@ -242,7 +242,7 @@ def test_the_history_is_told_as_json_csv_and_text(client: FlaskClient, parts: Se
     assert max(map(len, text.text.splitlines())) <= 80
 
 
-def test_polling_an_unchanged_job_is_answered_with_304(client: FlaskClient, parts: Services) -> None:
+def test_polling_an_unchanged_job_returns_304(client: FlaskClient, parts: Services) -> None:
     path = submit(client)["links"]["self"]
     tag = client.get(path).headers["ETag"]
     assert client.get(path, headers={"If-None-Match": tag}).status_code == 304
@@ -250,7 +250,7 @@ def test_polling_an_unchanged_job_is_answered_with_304(client: FlaskClient, part
     assert client.get(path, headers={"If-None-Match": tag}).status_code == 200
 
 
-def test_a_wait_ends_when_the_job_changes(client: FlaskClient, parts: Services) -> None:
+def test_wait_ends_when_the_job_changes(client: FlaskClient, parts: Services) -> None:
     path = submit(client)["links"]["self"]
     threading.Timer(0.3, claim, [parts]).start()
     started = time.monotonic()
@@ -259,7 +259,7 @@ def test_a_wait_ends_when_the_job_changes(client: FlaskClient, parts: Services) 
     assert time.monotonic() - started < 15
 
 
-def test_a_wait_for_a_change_that_was_missed_ends_at_once(client: FlaskClient, parts: Services) -> None:
+def test_wait_for_a_missed_change_ends_at_once(client: FlaskClient, parts: Services) -> None:
     path = submit(client)["links"]["self"]
     tag = client.get(path).headers["ETag"]
     claim(parts)
@@ -268,7 +268,7 @@ def test_a_wait_for_a_change_that_was_missed_ends_at_once(client: FlaskClient, p
     assert time.monotonic() - started < 15
 
 
-def test_a_place_in_the_queue_that_changes_is_a_change(client: FlaskClient) -> None:
+def test_new_queue_position_changes_the_etag(client: FlaskClient) -> None:
     first, second = submit(client)["links"], submit(client)["links"]
     tag = client.get(second["self"]).headers["ETag"]
     client.post(first["cancel"])
@@ -276,7 +276,7 @@ def test_a_place_in_the_queue_that_changes_is_a_change(client: FlaskClient) -> N
     assert (answer.status_code, answer.json["queue"]["jobs_ahead"]) == (200, 0)
 
 
-def test_waits_beyond_the_cap_are_answered_at_once(client: FlaskClient, parts: Services) -> None:
+def test_waits_beyond_the_limit_are_answered_at_once(client: FlaskClient, parts: Services) -> None:
     path = submit(client)["links"]["self"]
     while parts.waiting.enter("default"):
         pass
@@ -285,13 +285,13 @@ def test_waits_beyond_the_cap_are_answered_at_once(client: FlaskClient, parts: S
     assert time.monotonic() - started < 30
 
 
-def test_a_wait_without_a_change_ends_in_its_time(client: FlaskClient) -> None:
+def test_wait_without_a_change_ends_after_its_time(client: FlaskClient) -> None:
     path = submit(client)["links"]["self"]
     answer = client.get(f"{path}?wait=0.3")
     assert (answer.status_code, answer.json["status"]) == (200, "queued")
 
 
-def test_a_cancelled_job_can_be_deleted_with_its_files(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
+def test_cancelled_job_is_deleted_with_its_files(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
     job = submit(client)
     path = job["links"]["self"]
     is_problem(client.delete(path), 409)
@@ -304,7 +304,7 @@ def test_a_cancelled_job_can_be_deleted_with_its_files(client: FlaskClient, part
     assert not [found for found in (parts.settings.home / "storage").rglob("*") if found.is_file()]
 
 
-def test_an_artifact_downloads_whole_in_part_and_unchanged(
+def test_artifact_downloads_whole_in_part_and_conditionally(
     client: FlaskClient, parts: Services, tmp_path: Path
 ) -> None:
     content = bytes(range(256)) * 500
@@ -335,9 +335,7 @@ def test_an_artifact_downloads_whole_in_part_and_unchanged(
 
 @ON_DISK
 @pytest.mark.parametrize("wanted", ["items=0-1", "bytes=0-1,3-4", "bytes=5-2", "bytes=a-b", "bytes=", "bytes=-"])
-def test_a_range_that_is_not_served_is_ignored(
-    client: FlaskClient, parts: Services, tmp_path: Path, wanted: str
-) -> None:
+def test_unsupported_range_is_ignored(client: FlaskClient, parts: Services, tmp_path: Path, wanted: str) -> None:
     job = submit(client)
     finish(parts, claim(parts), tmp_path)
     path = f"/v1/jobs/{job['id']}/artifacts/best_model.pth"
@@ -352,9 +350,7 @@ def test_a_range_that_is_not_served_is_ignored(
     assert (strong.status_code, strong.data) == (206, b"we")
 
 
-def test_a_precondition_that_fails_is_a_problem_and_a_star_holds(
-    client: FlaskClient, parts: Services, tmp_path: Path
-) -> None:
+def test_failed_precondition_is_412_and_star_always_holds(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
     job = submit(client)
     finish(parts, claim(parts), tmp_path)
     for path in (job["links"]["self"], f"{job['links']['artifacts']}/best_model.pth"):
@@ -362,9 +358,7 @@ def test_a_precondition_that_fails_is_a_problem_and_a_star_holds(
         assert client.get(path, buffered=True, headers={"If-Match": "*"}).status_code == 200
 
 
-def test_an_artifact_of_a_job_that_is_deleted_meanwhile_is_not_there(
-    client: FlaskClient, parts: Services, tmp_path: Path
-) -> None:
+def test_artifact_of_a_job_deleted_meanwhile_is_404(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
     job = submit(client)
     finish(parts, claim(parts), tmp_path)
     path = f"{job['links']['artifacts']}/best_model.pth"
@@ -381,7 +375,7 @@ def test_an_artifact_of_a_job_that_is_deleted_meanwhile_is_not_there(
     is_problem(client.get(path), 404)
 
 
-def test_a_flood_of_faults_is_told_briefly(client: FlaskClient) -> None:
+def test_many_faults_are_answered_briefly(client: FlaskClient) -> None:
     for flood in (
         {"model": {"channels": [0] * 100_000}},
         {"labels": {f"bad key {n}": "x" for n in range(20_000)}},
@@ -394,19 +388,17 @@ def test_a_flood_of_faults_is_told_briefly(client: FlaskClient) -> None:
 
 @ON_DISK
 @pytest.mark.parametrize("name", ["nothing.bin", "..%2f..%2frightfit.db", "%00", "..%5c..%5cx"])
-def test_what_is_not_in_the_manifest_is_not_there(
-    client: FlaskClient, parts: Services, tmp_path: Path, name: str
-) -> None:
+def test_artifact_outside_the_manifest_is_404(client: FlaskClient, parts: Services, tmp_path: Path, name: str) -> None:
     job = submit(client)
     finish(parts, claim(parts), tmp_path)
     is_problem(client.get(f"/v1/jobs/{job['id']}/artifacts/{name}"), 404)
 
 
-def test_a_job_without_results_yet_has_an_empty_manifest(client: FlaskClient) -> None:
+def test_job_without_results_has_an_empty_manifest(client: FlaskClient) -> None:
     assert client.get(submit(client)["links"]["artifacts"]).json["data"] == []
 
 
-def test_the_data_sets_are_listed(client: FlaskClient) -> None:
+def test_built_in_datasets_are_listed(client: FlaskClient) -> None:
     found = {entry["id"]: entry for entry in client.get("/v1/datasets").json["data"]}
     assert found.keys() == {"digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "synthetic"}
     digits = found["digits"]
@@ -415,21 +407,21 @@ def test_the_data_sets_are_listed(client: FlaskClient) -> None:
     is_problem(client.get("/v1/datasets/nothing"), 404)
 
 
-def test_a_process_that_can_work_says_it_is_ready(client: FlaskClient) -> None:
+def test_healthy_process_is_ready(client: FlaskClient) -> None:
     assert client.get("/livez").status_code == 200
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json["checks"]["database"], answer.json["workers"]) == (200, "ok", 0)
 
 
 @ON_DISK
-def test_a_process_whose_storage_cannot_be_written_is_not_ready(client: FlaskClient, parts: Services) -> None:
+def test_process_with_unwritable_storage_is_not_ready(client: FlaskClient, parts: Services) -> None:
     (parts.settings.home / "storage").write_text("in the way")
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert "Retry-After" in answer.headers
 
 
-def test_the_api_document_is_valid_openapi_and_names_every_route(client: FlaskClient) -> None:
+def test_api_document_is_valid_and_names_every_route(client: FlaskClient) -> None:
     document = client.get("/openapi.json").json
     validate(document)
     assert document["openapi"].startswith("3.1")
@@ -442,7 +434,7 @@ def test_the_api_document_is_valid_openapi_and_names_every_route(client: FlaskCl
     assert all(op.get("summary") for op in operations)
 
 
-def test_the_api_page_loads_nothing_from_elsewhere(client: FlaskClient) -> None:
+def test_api_page_loads_nothing_from_other_hosts(client: FlaskClient) -> None:
     page = client.get("/docs")
     assert page.status_code == 200
     assert b"http://" not in page.data
@@ -453,7 +445,7 @@ def test_the_api_page_loads_nothing_from_elsewhere(client: FlaskClient) -> None:
             assert name.encode() in page.data
 
 
-def test_a_failure_of_ours_is_told_without_its_insides(client: FlaskClient, parts: Services) -> None:
+def test_internal_error_does_not_show_its_details(client: FlaskClient, parts: Services) -> None:
     job = submit(client)
     with parts.database.write() as c:
         c.exec_driver_sql("UPDATE jobs SET status = 'confused'")
@@ -461,7 +453,7 @@ def test_a_failure_of_ours_is_told_without_its_insides(client: FlaskClient, part
     assert "confused" not in problem["detail"]
 
 
-def test_a_history_is_drawn_as_a_picture_and_not_again_until_it_changes(client: FlaskClient, parts: Services) -> None:
+def test_history_picture_is_cached_until_it_changes(client: FlaskClient, parts: Services) -> None:
     job = submit(client, name="a $curve")
     lease = claim(parts)
     empty = client.get(f"{job['links']['history']}.png")
@@ -481,9 +473,7 @@ def test_a_history_is_drawn_as_a_picture_and_not_again_until_it_changes(client: 
 
 
 @REMOTE
-def test_a_database_that_is_not_set_up_yet_is_one_to_wait_for(
-    settings: Settings, postgresql_server: Postgresql
-) -> None:
+def test_database_without_tables_is_unavailable(settings: Settings, postgresql_server: Postgresql) -> None:
     with postgresql_server.empty() as url:
         app = create_app(replace(settings, database_url=url))
         answer = app.test_client().get("/v1/jobs")

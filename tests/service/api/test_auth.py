@@ -59,7 +59,7 @@ def send(caller: Caller, each: int = 10) -> Any:
 
 @ON_DISK
 @pytest.mark.parametrize("header", [None, "Bearer", "Bearer x", "Basic YTpi", "Bearer rf_000000000000_" + "x" * 43])
-def test_nobody_is_answered_without_a_valid_key(client: FlaskClient, header: str | None) -> None:
+def test_request_without_valid_key_is_refused(client: FlaskClient, header: str | None) -> None:
     headers = {"Authorization": header} if header else {}
     for path in ("/v1/jobs", "/v1/datasets", "/v1/nowhere"):
         answer = client.get(path, headers=headers)
@@ -69,7 +69,7 @@ def test_nobody_is_answered_without_a_valid_key(client: FlaskClient, header: str
         assert client.get(path).status_code == 200
 
 
-def test_a_key_that_is_revoked_or_expired_opens_nothing(app: Flask, parts: Services) -> None:
+def test_revoked_or_expired_key_is_refused(app: Flask, parts: Services) -> None:
     brief = Caller(app, parts.keys.create("alice", EVERYTHING, lifetime=3600))
     lasting = Caller(app, parts.keys.create("alice", EVERYTHING))
     assert brief("GET", "/v1/jobs").status_code == lasting("GET", "/v1/jobs").status_code == 200
@@ -81,7 +81,7 @@ def test_a_key_that_is_revoked_or_expired_opens_nothing(app: Flask, parts: Servi
     is_problem(lasting("GET", "/v1/jobs"), 401)
 
 
-def test_only_a_digest_of_a_key_is_stored_and_its_use_is_recorded(app: Flask, parts: Services) -> None:
+def test_only_the_digest_of_a_key_is_stored(app: Flask, parts: Services) -> None:
     key = parts.keys.create("alice", EVERYTHING, name="laptop")
     assert parts.keys.list()[0].used_at is None
     Caller(app, key)("GET", "/v1/jobs")
@@ -93,7 +93,7 @@ def test_only_a_digest_of_a_key_is_stored_and_its_use_is_recorded(app: Flask, pa
     assert key.split("_", 2)[2] not in str(row)
 
 
-def test_a_scope_allows_what_it_says_and_no_more(app: Flask, parts: Services, tmp_path: Path) -> None:
+def test_scope_allows_its_actions_and_no_more(app: Flask, parts: Services, tmp_path: Path) -> None:
     reader = Caller(app, parts.keys.create("alice", [Scope.READ]))
     writer = Caller(app, parts.keys.create("alice", [Scope.WRITE]))
     admin = Caller(app, parts.keys.create("alice", [Scope.ADMIN]))
@@ -121,7 +121,7 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 
 
-def test_no_route_shows_or_touches_what_is_another_tenant_s(
+def test_no_route_reaches_records_of_another_tenant(
     app: Flask, parts: Services, alice: Caller, bob: Caller, tmp_path: Path
 ) -> None:
     dataset = send(alice).json
@@ -157,7 +157,7 @@ def test_no_route_shows_or_touches_what_is_another_tenant_s(
     assert ended["id"] in is_problem(bob("GET", f"/v1/compare?jobs={own['id']},{ended['id']}"), 404)["detail"]
 
 
-def test_two_tenants_may_use_the_same_idempotency_key(alice: Caller, bob: Caller) -> None:
+def test_idempotency_keys_of_two_tenants_are_separate(alice: Caller, bob: Caller) -> None:
     same = {"Idempotency-Key": "one"}
     first = alice("POST", "/v1/jobs", json=SPEC, headers=same).json
     second = bob("POST", "/v1/jobs", json=SPEC | {"epochs": 5}, headers=same).json
@@ -179,7 +179,7 @@ def limited(settings: Settings) -> Iterator[Limited]:
         app.extensions["rightfit"].database.close()
 
 
-def test_a_key_may_ask_so_often_and_then_is_told_when_again(limited: Limited) -> None:
+def test_rate_limit_counts_each_key_and_says_when_to_retry(limited: Limited) -> None:
     app = limited(requests_per_minute=5)
     keyed = app.extensions["rightfit"].keys
     alice, other = (Caller(app, keyed.create("alice", EVERYTHING)) for _ in range(2))
@@ -191,7 +191,7 @@ def test_a_key_may_ask_so_often_and_then_is_told_when_again(limited: Limited) ->
 
 
 @ON_DISK
-def test_a_redis_that_is_away_neither_opens_nor_closes_the_door(limited: Limited, own_redis: Redis) -> None:
+def test_rate_limit_holds_without_redis(limited: Limited, own_redis: Redis) -> None:
     app = limited(redis_url=own_redis.url, requests_per_minute=5)
     alice = Caller(app, app.extensions["rightfit"].keys.create("alice", EVERYTHING))
     assert alice("GET", "/v1/jobs").status_code == 200
@@ -201,7 +201,7 @@ def test_a_redis_that_is_away_neither_opens_nor_closes_the_door(limited: Limited
     assert answers == [200] * 5 + [429] * 2
 
 
-def test_a_tenant_may_have_so_many_jobs_waiting_and_so_many_running(limited: Limited) -> None:
+def test_quotas_limit_queued_and_running_jobs_of_a_tenant(limited: Limited) -> None:
     app = limited(quota_queued_jobs=2, quota_running_jobs=1)
     found: Services = app.extensions["rightfit"]
     alice, bob = (Caller(app, found.keys.create(name, EVERYTHING)) for name in ("alice", "bob"))
@@ -216,7 +216,7 @@ def test_a_tenant_may_have_so_many_jobs_waiting_and_so_many_running(limited: Lim
     assert alice("POST", "/v1/jobs", json=SPEC).status_code == 202
 
 
-def test_a_tenant_may_have_so_many_bytes(limited: Limited) -> None:
+def test_quotas_limit_bytes_of_a_tenant(limited: Limited) -> None:
     size = len(zipped(folders(10)))
     app = limited(quota_dataset_bytes=size + 100)
     found: Services = app.extensions["rightfit"]
@@ -234,7 +234,7 @@ def test_a_tenant_may_have_so_many_bytes(limited: Limited) -> None:
     assert is_problem(poor("POST", "/v1/jobs", json=SPEC), 429)["code"] == "quota_exceeded"
 
 
-def test_one_tenant_s_streams_leave_room_for_another_s(parts: Services, alice: Caller, bob: Caller) -> None:
+def test_streams_of_one_tenant_leave_room_for_another(parts: Services, alice: Caller, bob: Caller) -> None:
     mine, theirs = (caller("POST", "/v1/jobs", json=SPEC).json["links"]["events"] for caller in (alice, bob))
     while parts.waiting.enter("alice"):
         pass
@@ -244,7 +244,7 @@ def test_one_tenant_s_streams_leave_room_for_another_s(parts: Services, alice: C
         assert answer.status_code == 200
 
 
-def test_a_set_that_unpacks_to_more_than_its_tenant_may_have_fails(limited: Limited) -> None:
+def test_dataset_that_unpacks_beyond_the_quota_fails(limited: Limited) -> None:
     app = limited(quota_dataset_bytes=40_000)
     found: Services = app.extensions["rightfit"]
     alice = Caller(app, found.keys.create("alice", EVERYTHING))
@@ -260,7 +260,7 @@ def test_a_set_that_unpacks_to_more_than_its_tenant_may_have_fails(limited: Limi
     )
 
 
-def test_every_answer_carries_the_headers_that_browsers_heed(client: FlaskClient) -> None:
+def test_every_answer_has_the_security_headers(client: FlaskClient) -> None:
     for path in ("/v1/jobs", "/livez", "/docs", "/nowhere"):
         headers = client.get(path).headers
         assert headers["X-Content-Type-Options"] == "nosniff"

@@ -28,7 +28,7 @@ def ended(client: FlaskClient, parts: Services, loss: float, **changes: Any) -> 
     return job_id
 
 
-def test_two_jobs_are_told_apart_by_what_differed_and_what_it_did(client: FlaskClient, parts: Services) -> None:
+def test_two_jobs_differ_in_spec_and_result(client: FlaskClient, parts: Services) -> None:
     first = ended(client, parts, 0.5, seed=1, name="plain")
     other = ended(client, parts, 0.4, seed=1, regularization={"dropout": 0.25})
     answer = client.get(f"/v1/compare?jobs={first},{other}")
@@ -56,7 +56,7 @@ def test_two_jobs_are_told_apart_by_what_differed_and_what_it_did(client: FlaskC
     )
 
 
-def test_several_jobs_are_held_against_the_first_one_whatever_their_age(client: FlaskClient, parts: Services) -> None:
+def test_jobs_are_compared_with_the_first_one_in_the_query(client: FlaskClient, parts: Services) -> None:
     old, new = ended(client, parts, 0.5, seed=1), ended(client, parts, 0.501, seed=2)
     waiting = submit(client, seed=1)["id"]
     found = client.get(f"/v1/compare?jobs={new},{waiting},{old}").json
@@ -67,7 +67,7 @@ def test_several_jobs_are_held_against_the_first_one_whatever_their_age(client: 
     assert f"not ended yet: {waiting}" in found["differences"][0]["note"]
 
 
-def test_a_job_that_is_not_there_is_named(client: FlaskClient) -> None:
+def test_unknown_job_is_named(client: FlaskClient) -> None:
     known = submit(client)["id"]
     assert "'job_nothing'" in is_problem(client.get(f"/v1/compare?jobs={known},job_nothing"), 404)["detail"]
 
@@ -87,7 +87,7 @@ def test_a_job_that_is_not_there_is_named(client: FlaskClient) -> None:
         ("?job=a,b", "/job"),
     ],
 )
-def test_a_bad_query_is_told_with_what_is_allowed(client: FlaskClient, query: str, pointer: str) -> None:
+def test_bad_query_is_refused_with_what_is_allowed(client: FlaskClient, query: str, pointer: str) -> None:
     problem = is_problem(client.get(f"/v1/compare{query}"), 422)
     assert pointer in [fault["pointer"] for fault in problem["errors"]]
     assert all(fault["allowed"] for fault in problem["errors"])

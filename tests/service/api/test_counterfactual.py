@@ -32,7 +32,7 @@ def ended(client: FlaskClient, parts: Services, outcome: Outcome = STOPPED, loss
     return path
 
 
-def test_a_recorded_run_is_replayed_with_every_setting(client: FlaskClient, parts: Services) -> None:
+def test_recorded_run_is_replayed_with_every_setting(client: FlaskClient, parts: Services) -> None:
     answer = client.get(f"{ended(client, parts)}?patience=2,1&min_delta=0,0.35")
     assert answer.status_code == 200, answer.text
     assert answer.json["actual"] == {
@@ -50,9 +50,7 @@ def test_a_recorded_run_is_replayed_with_every_setting(client: FlaskClient, part
     }  # fmt: skip
 
 
-def test_without_a_query_common_settings_are_replayed_and_more_patience_is_beyond_the_record(
-    client: FlaskClient, parts: Services
-) -> None:
+def test_default_settings_are_replayed_without_a_query(client: FlaskClient, parts: Services) -> None:
     found = client.get(ended(client, parts)).json["data"]
     assert [s["patience"] for s in found] == [p for p in (1, 3, 5, 10, 20) for _ in range(3)]
     assert [s["min_delta"] for s in found[:3]] == [0.0, 0.001, 0.01]
@@ -67,12 +65,12 @@ def test_without_a_query_common_settings_are_replayed_and_more_patience_is_beyon
         Outcome(Status.FAILED, StopReason.WORKER_LOST, Failure("infrastructure", "worker_lost", "gone")),
     ],
 )
-def test_it_works_however_the_job_has_ended(client: FlaskClient, parts: Services, outcome: Outcome) -> None:
+def test_replay_works_for_every_kind_of_end(client: FlaskClient, parts: Services, outcome: Outcome) -> None:
     answer = client.get(ended(client, parts, outcome))
     assert (answer.status_code, answer.json["actual"]["stop_reason"]) == (200, outcome.stop_reason)
 
 
-def test_a_living_job_and_one_without_epochs_have_nothing_to_replay(client: FlaskClient, parts: Services) -> None:
+def test_job_that_is_live_or_without_epochs_is_refused(client: FlaskClient, parts: Services) -> None:
     assert "is queued; wait" in is_problem(client.get(submit(client)["links"]["counterfactual"]), 409)["detail"]
     claim(parts)
     failed = Outcome(Status.FAILED, StopReason.INVALID_DATA, Failure("data", "invalid_data", "no images"))
@@ -99,13 +97,13 @@ def test_a_living_job_and_one_without_epochs_have_nothing_to_replay(client: Flas
         ("patient=1", ["/patient"]),
     ],
 )
-def test_a_bad_setting_is_told_with_what_is_allowed(client: FlaskClient, query: str, pointers: list[str]) -> None:
+def test_bad_setting_is_refused_with_what_is_allowed(client: FlaskClient, query: str, pointers: list[str]) -> None:
     problem = is_problem(client.get(f"/v1/jobs/j/counterfactual?{query}"), 422)
     assert [fault["pointer"] for fault in problem["errors"]] == pointers
     assert all(fault["allowed"] for fault in problem["errors"])
 
 
-def test_numbers_may_be_spelled_as_people_do(client: FlaskClient, parts: Services) -> None:
+def test_numbers_may_be_written_in_several_ways(client: FlaskClient, parts: Services) -> None:
     query: dict[str, Any] = {"patience": "100000,7,7", "min_delta": "1e-3,.5,2."}
     found = client.get(ended(client, parts), query_string=query).json["data"]
     assert [(s["patience"], s["min_delta"]) for s in found] == [(p, d) for p in (7, 100_000) for d in (0.001, 0.5, 2.0)]

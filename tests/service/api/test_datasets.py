@@ -46,7 +46,7 @@ def ready(client: FlaskClient, parts: Services, data: bytes, content_type: str =
     return found
 
 
-def test_a_set_is_sent_read_and_told(client: FlaskClient, parts: Services) -> None:
+def test_dataset_is_uploaded_read_and_described(client: FlaskClient, parts: Services) -> None:
     data = zipped(folders(each=4))
     sent = send(client, data)
     assert (sent["status"], sent["name"], sent["classes"], sent["samples"]) == ("processing", "my set", None, None)
@@ -68,13 +68,11 @@ def test_a_set_is_sent_read_and_told(client: FlaskClient, parts: Services) -> No
         ("application/x-npz", arrays(np.zeros((4, 2, 2), np.uint8), [0, 1, 0, 1])),
     ],
 )
-def test_each_kind_of_body_is_read_as_what_it_says_it_is(
-    client: FlaskClient, parts: Services, content_type: str, data: bytes
-) -> None:
+def test_body_is_read_by_its_content_type(client: FlaskClient, parts: Services, content_type: str, data: bytes) -> None:
     assert ready(client, parts, data, content_type)["samples"] in (4, 6)
 
 
-def test_a_form_is_taken_as_a_browser_or_curl_sends_it(client: FlaskClient, parts: Services) -> None:
+def test_upload_by_multipart_form(client: FlaskClient, parts: Services) -> None:
     form = {"name": "by form", "file": (io.BytesIO(zipped(folders(each=2))), "a.zip", ZIP)}
     answer = client.post("/v1/datasets", data=form, content_type="multipart/form-data")
     assert (answer.status_code, answer.json["name"]) == (202, "by form")
@@ -85,7 +83,7 @@ def test_a_form_is_taken_as_a_browser_or_curl_sends_it(client: FlaskClient, part
     assert client.get(answer.headers["Location"]).json["status"] == "ready"
 
 
-def test_what_is_sent_wrongly_is_refused_with_what_is_allowed(client: FlaskClient) -> None:
+def test_bad_upload_is_refused_with_what_is_allowed(client: FlaskClient) -> None:
     good = zipped(folders(each=2))
     problem = is_problem(client.post("/v1/datasets?name=a", data=good, content_type="application/x-rar"), 415)
     assert "application/zip" in problem["detail"]
@@ -101,7 +99,7 @@ def test_what_is_sent_wrongly_is_refused_with_what_is_allowed(client: FlaskClien
     is_problem(client.post("/v1/datasets", data=form, content_type="multipart/form-data"), 415)
 
 
-def test_a_set_that_fails_says_which_file_and_why(client: FlaskClient, parts: Services) -> None:
+def test_failed_dataset_names_the_file_and_the_reason(client: FlaskClient, parts: Services) -> None:
     sent = send(client, zipped(folders(each=2) | {"rows/001.png": b"no picture"}))
     read(parts)
     found = client.get(f"/v1/datasets/{sent['id']}").json
@@ -112,7 +110,7 @@ def test_a_set_that_fails_says_which_file_and_why(client: FlaskClient, parts: Se
     assert client.delete(f"/v1/datasets/{sent['id']}").status_code == 204
 
 
-def test_a_set_can_be_deleted_once_no_live_job_uses_it(client: FlaskClient, parts: Services) -> None:
+def test_dataset_is_deleted_once_no_live_job_uses_it(client: FlaskClient, parts: Services) -> None:
     found = ready(client, parts, zipped(folders(each=10)))
     address = f"/v1/datasets/{found['id']}"
     job = client.post("/v1/jobs", json={"dataset": {"id": found["id"]}}).json
@@ -127,7 +125,7 @@ def test_a_set_can_be_deleted_once_no_live_job_uses_it(client: FlaskClient, part
         parts.storage.open(f"datasets/{found['id']}/a1/pixels.bin")
 
 
-def test_sets_are_listed_newest_first_with_the_built_in_ones_last(client: FlaskClient) -> None:
+def test_list_is_newest_first_and_ends_with_built_in_datasets(client: FlaskClient) -> None:
     ids = [send(client, zipped(folders(each=1)), name=f"set {i}")["id"] for i in range(3)]
     page = client.get("/v1/datasets?limit=2").json
     assert [found["id"] for found in page["data"]] == ids[:0:-1]
@@ -137,9 +135,7 @@ def test_sets_are_listed_newest_first_with_the_built_in_ones_last(client: FlaskC
     assert not rest["has_more"]
 
 
-def test_a_job_is_warned_of_what_its_data_and_its_spec_will_disappoint_with(
-    client: FlaskClient, parts: Services
-) -> None:
+def test_job_has_warnings_from_its_data_and_its_spec(client: FlaskClient, parts: Services) -> None:
     copies = {f"rows/copy{i}.png": folders(each=1)["rows/000.png"] for i in range(5)}
     found = ready(client, parts, zipped(folders(each=20) | copies))
     job = client.post("/v1/jobs", json={"dataset": {"id": found["id"]}}).json
@@ -148,7 +144,7 @@ def test_a_job_is_warned_of_what_its_data_and_its_spec_will_disappoint_with(
     assert client.get(f"/v1/jobs/{job['id']}").json["warnings"] == job["warnings"]
 
 
-def test_images_of_several_sizes_fill_the_size_of_the_spec(client: FlaskClient, parts: Services) -> None:
+def test_images_of_several_sizes_set_image_size_in_the_spec(client: FlaskClient, parts: Services) -> None:
     big = {f"rows/big{i}.png": encoded(stripes("rows", i, 40)) for i in range(3)}
     found = ready(client, parts, zipped(folders(each=10) | big))
     job = client.post("/v1/jobs", json={"dataset": {"id": found["id"]}}).json
@@ -157,7 +153,7 @@ def test_images_of_several_sizes_fill_the_size_of_the_spec(client: FlaskClient, 
     assert asked["spec"]["dataset"]["image_size"] == 24
 
 
-def test_fractions_that_the_folders_overrule_are_told(client: FlaskClient, parts: Services) -> None:
+def test_fractions_that_folders_overrule_are_warned_of(client: FlaskClient, parts: Services) -> None:
     files = {f"train/{name}": data for name, data in folders(each=10).items()}
     files |= {f"val/{name}": data for name, data in folders(each=4, first=30).items()}
     found = ready(client, parts, zipped(files))
@@ -166,7 +162,7 @@ def test_fractions_that_the_folders_overrule_are_told(client: FlaskClient, parts
     assert any("val_fraction is not used" in warning for warning in job["warnings"])
 
 
-def test_a_body_without_a_length_may_not_be_longer_than_is_allowed(client: FlaskClient, parts: Services) -> None:
+def test_body_without_length_is_limited_as_well(client: FlaskClient, parts: Services) -> None:
     object.__setattr__(parts.settings, "max_upload_bytes", 2000)
     data = zipped(folders(each=10))
     is_problem(client.post("/v1/datasets?name=a", data=data, content_type=ZIP), 413)

@@ -43,9 +43,7 @@ def trained(
     return found
 
 
-def test_a_run_that_overfits_is_told_so_with_evidence_and_cures(
-    client: FlaskClient, parts: Services, tmp_path: Path
-) -> None:
+def test_overfitting_run_has_verdict_evidence_and_advice(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
     job = trained(client, parts, tmp_path)
     found = client.get(job["links"]["diagnosis"]).json
     assert (found["verdict"], found["is_final"]) == ("overfitting", True)
@@ -57,7 +55,7 @@ def test_a_run_that_overfits_is_told_so_with_evidence_and_cures(
     assert found["links"]["docs"] == "/docs/verdicts/overfitting"
 
 
-def test_a_diagnosis_is_live_while_the_job_trains(client: FlaskClient, parts: Services) -> None:
+def test_diagnosis_is_live_while_the_job_trains(client: FlaskClient, parts: Services) -> None:
     job = submit(client)
     assert client.get(job["links"]["diagnosis"]).json["verdict"] == "too_short_to_tell"
     lease = claim(parts)
@@ -67,9 +65,7 @@ def test_a_diagnosis_is_live_while_the_job_trains(client: FlaskClient, parts: Se
     assert (found["verdict"], found["is_final"], found["waste"]) == ("overfitting", False, None)
 
 
-def test_an_advice_is_forked_into_a_job_that_knows_its_parent(
-    client: FlaskClient, parts: Services, tmp_path: Path
-) -> None:
+def test_fork_by_advice_names_its_parent(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
     parent = trained(client, parts, tmp_path)
     advice = client.get(parent["links"]["diagnosis"]).json["advice"][0]
     answer = client.post(parent["links"]["fork"], json={"advice": advice["id"]})
@@ -83,7 +79,7 @@ def test_an_advice_is_forked_into_a_job_that_knows_its_parent(
 
 
 @ON_DISK
-def test_every_advice_of_every_verdict_can_be_forked(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
+def test_every_advice_with_a_patch_can_be_forked(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
     for kind in synthetic.KINDS:
         job = trained(client, parts, tmp_path, kind, early_stopping={"patience": 3})
         for advice in client.get(job["links"]["diagnosis"]).json["advice"]:
@@ -93,7 +89,7 @@ def test_every_advice_of_every_verdict_can_be_forked(client: FlaskClient, parts:
                 assert client.post(answer.json["links"]["cancel"]).status_code == 202
 
 
-def test_an_own_patch_is_forked_and_its_lineage_told(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
+def test_fork_by_patch_is_in_the_lineage(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
     first = trained(client, parts, tmp_path)
     patch = [{"op": "replace", "path": "/epochs", "value": 7}, {"op": "add", "path": "/labels/try", "value": "2"}]
     second = client.post(first["links"]["fork"], json={"patch": patch}).json
@@ -110,7 +106,7 @@ def test_an_own_patch_is_forked_and_its_lineage_told(client: FlaskClient, parts:
         assert family[1]["patch"] == patch
 
 
-def test_a_family_outlives_its_deleted_head(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
+def test_lineage_survives_deletion_of_its_first_job(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
     first = trained(client, parts, tmp_path)
     children = [client.post(first["links"]["fork"], json={"advice": a}).json["id"] for a in ("dropout", "mixup")]
     assert client.delete(first["links"]["self"]).status_code == 204
@@ -137,14 +133,14 @@ def test_a_family_outlives_its_deleted_head(client: FlaskClient, parts: Services
         ({"patch": [{"op": "replace", "path": "/optimizer/nesterov", "value": True}]}, "/optimizer/nesterov"),
     ],
 )  # fmt: skip
-def test_a_fork_that_cannot_be_made_is_told_why(client: FlaskClient, body: dict[str, Any], pointer: str) -> None:
+def test_bad_fork_is_refused_with_the_reason(client: FlaskClient, body: dict[str, Any], pointer: str) -> None:
     job = submit(client)
     problem = is_problem(client.post(job["links"]["fork"], json=body), 422)
     assert [fault["pointer"] for fault in problem["errors"]] == [pointer], problem
     assert len(client.get("/v1/jobs").json["data"]) == 1
 
 
-def test_a_fork_sent_twice_with_a_key_makes_one_job_and_one_parent(client: FlaskClient) -> None:
+def test_fork_sent_twice_with_a_key_makes_one_job(client: FlaskClient) -> None:
     first, second = submit(client), submit(client)
     headers, body = {"Idempotency-Key": "again"}, {"advice": "dropout"}
     once = client.post(first["links"]["fork"], json=body, headers=headers)
@@ -153,9 +149,7 @@ def test_a_fork_sent_twice_with_a_key_makes_one_job_and_one_parent(client: Flask
     is_problem(client.post(second["links"]["fork"], json=body, headers=headers), 422)
 
 
-def test_more_images_are_advised_with_what_the_learning_curve_says(
-    client: FlaskClient, parts: Services, tmp_path: Path
-) -> None:
+def test_more_data_is_advised_with_a_learning_curve(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
     rows = history("stagnant")
     for images, share in ((100, 1.0), (200, 0.5), (400, 0.25), (50, 2.0)):
         job = submit(client, dataset={"id": "digits", "train_limit": images}, seed=3, labels={"n": str(images)})
@@ -170,9 +164,7 @@ def test_more_images_are_advised_with_what_the_learning_curve_says(
     assert f"to about {best / 2:.3f}" in first["expected"]
 
 
-def test_the_test_images_are_scored_once_and_earlier_looks_are_counted(
-    client: FlaskClient, parts: Services, tmp_path: Path
-) -> None:
+def test_test_score_counts_earlier_jobs_on_the_same_split(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
     dataset = {"id": "digits", "test_fraction": 0.2}
     for earlier in range(3):
         job = submit(client, dataset=dataset, seed=4)
@@ -190,9 +182,7 @@ def test_the_test_images_are_scored_once_and_earlier_looks_are_counted(
     assert client.get(other["links"]["diagnosis"]).json["test"] is None
 
 
-def test_an_ended_job_has_a_receipt_of_what_came_after_its_best_epoch(
-    client: FlaskClient, parts: Services, tmp_path: Path
-) -> None:
+def test_ended_job_has_the_waste_after_its_best_epoch(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
     job = trained(client, parts, tmp_path)
     after = job["progress"]["epoch"] - job["best"]["epoch"]
     assert job["waste"] == {
@@ -202,14 +192,14 @@ def test_an_ended_job_has_a_receipt_of_what_came_after_its_best_epoch(
     assert job["facts"]["images"] == FACTS["images"]
 
 
-def test_a_cancelled_job_without_an_epoch_has_no_receipt(client: FlaskClient) -> None:
+def test_cancelled_job_without_an_epoch_has_no_waste(client: FlaskClient) -> None:
     job = client.post(submit(client)["links"]["cancel"]).json
     assert (job["status"], job["waste"], job["facts"]) == ("cancelled", None, None)
     found = client.get(job["links"]["diagnosis"]).json
     assert (found["verdict"], found["is_final"]) == ("too_short_to_tell", True)
 
 
-def test_a_verdict_is_told_once_however_often_the_run_is_interrupted(client: FlaskClient, parts: Services) -> None:
+def test_verdict_event_is_not_repeated_after_interruptions(client: FlaskClient, parts: Services) -> None:
     job = submit(client)
     told = {"verdict": "overfitting", "onset_epoch": 4, "is_final": False}
     for _ in range(2):
@@ -226,9 +216,7 @@ def test_a_verdict_is_told_once_however_often_the_run_is_interrupted(client: Fla
     assert [e["type"] for e in found].count("facts") == 1
 
 
-def test_a_test_part_that_comes_divided_is_the_same_under_every_seed(
-    client: FlaskClient, parts: Services, tmp_path: Path
-) -> None:
+def test_published_test_part_is_the_same_under_every_seed(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
     looks = []
     for seed, dataset in ((1, "mnist"), (2, "mnist"), (2, "fashion-mnist")):
         job = submit(client, dataset={"id": dataset}, seed=seed)
@@ -240,7 +228,7 @@ def test_a_test_part_that_comes_divided_is_the_same_under_every_seed(
     assert looks == [0, 1, 0]
 
 
-def test_a_large_family_keeps_the_job_that_was_asked_for(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_lineage_keeps_the_requested_job(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     first = submit(client)
     children = [client.post(first["links"]["fork"], json={"advice": "dropout"}).json for _ in range(5)]
     monkeypatch.setattr(lineage, "MOST", 3)

@@ -38,9 +38,7 @@ def run(parts: Services, tmp_path: Path, epochs: int = 3, pause: float = 0.0) ->
     return lease
 
 
-def test_events_are_paged_in_the_order_in_which_they_happened(
-    client: FlaskClient, parts: Services, tmp_path: Path
-) -> None:
+def test_events_are_paged_in_order(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
     address = submit(client)["links"]["events"]
     run(parts, tmp_path)
     whole = client.get(address).json
@@ -56,9 +54,7 @@ def test_events_are_paged_in_the_order_in_which_they_happened(
     is_problem(client.get("/v1/jobs/job_none/events"), 404)
 
 
-def test_the_stream_of_an_ended_job_tells_everything_and_ends(
-    client: FlaskClient, parts: Services, tmp_path: Path
-) -> None:
+def test_stream_of_an_ended_job_has_all_events_and_ends(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
     address = submit(client)["links"]["events"]
     run(parts, tmp_path)
     answer = client.get(address, headers=STREAM)
@@ -76,9 +72,7 @@ def test_the_stream_of_an_ended_job_tells_everything_and_ends(
     is_problem(client.get("/v1/jobs/job_none/events", headers=STREAM), 404)
 
 
-def test_a_live_stream_tells_each_event_once_as_it_happens(
-    client: FlaskClient, parts: Services, tmp_path: Path
-) -> None:
+def test_live_stream_sends_each_event_once(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
     address = submit(client)["links"]["events"]
     worker = threading.Thread(target=run, args=(parts, tmp_path, 5, 0.2))
     worker.start()
@@ -90,7 +84,7 @@ def test_a_live_stream_tells_each_event_once_as_it_happens(
     assert sum(event["event"] == "epoch" for event in told) == 5
 
 
-def test_a_silent_stream_shows_that_it_lives(
+def test_idle_stream_sends_comments(
     client: FlaskClient, parts: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "COMMENT_SECONDS", 0.2)
@@ -102,7 +96,7 @@ def test_a_silent_stream_shows_that_it_lives(
     assert ": nothing new\n\n" in text
 
 
-def test_the_stream_of_a_job_that_is_deleted_ends(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
+def test_stream_of_a_deleted_job_ends(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
     job = submit(client)
     stream = client.get(job["links"]["events"], headers=STREAM, buffered=False)
     seen = iter(stream.response)
@@ -114,7 +108,7 @@ def test_the_stream_of_a_job_that_is_deleted_ends(client: FlaskClient, parts: Se
     stream.close()
 
 
-def test_streams_beyond_the_cap_are_refused_and_given_back_when_they_end(client: FlaskClient, parts: Services) -> None:
+def test_streams_beyond_the_limit_are_refused(client: FlaskClient, parts: Services) -> None:
     address = submit(client)["links"]["events"]
     held = []
     while parts.waiting.enter("default"):

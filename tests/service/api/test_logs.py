@@ -14,7 +14,7 @@ LINES = (
 )
 
 
-def test_the_newest_lines_are_told_in_order(client: FlaskClient, parts: Services) -> None:
+def test_newest_lines_are_returned_in_order(client: FlaskClient, parts: Services) -> None:
     address = submit(client)["links"]["logs"]
     assert client.get(address).json == {"data": [], "is_terminal": False}
     lease = claim(parts)
@@ -30,7 +30,7 @@ def test_the_newest_lines_are_told_in_order(client: FlaskClient, parts: Services
     assert client.get(address).json == {"data": whole["data"], "is_terminal": True}
 
 
-def test_as_text_it_is_for_people(client: FlaskClient, parts: Services) -> None:
+def test_log_as_text(client: FlaskClient, parts: Services) -> None:
     address = submit(client)["links"]["logs"]
     parts.store.write_log(claim(parts), LINES)
     answer = client.get(f"{address}?format=text")
@@ -41,7 +41,7 @@ def test_as_text_it_is_for_people(client: FlaskClient, parts: Services) -> None:
     assert third.endswith("output: crashed")
 
 
-def test_bad_questions_are_told_what_is_allowed(client: FlaskClient) -> None:
+def test_bad_query_is_refused_with_what_is_allowed(client: FlaskClient) -> None:
     address = submit(client)["links"]["logs"]
     for query in ("tail=0", "tail=10001", "after=-1", "format=xml"):
         problem = is_problem(client.get(f"{address}?{query}"), 422)
@@ -49,7 +49,7 @@ def test_bad_questions_are_told_what_is_allowed(client: FlaskClient) -> None:
     is_problem(client.get("/v1/jobs/job_none/logs"), 404)
 
 
-def test_the_log_goes_with_its_job(client: FlaskClient, parts: Services) -> None:
+def test_log_is_deleted_with_its_job(client: FlaskClient, parts: Services) -> None:
     job = submit(client)
     lease = claim(parts)
     parts.store.write_log(lease, LINES)

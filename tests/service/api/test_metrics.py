@@ -40,7 +40,7 @@ def scrape(client: FlaskClient) -> str:
     return answer.text
 
 
-def test_requests_are_told_apart_by_route_and_never_by_path(client: FlaskClient) -> None:
+def test_requests_are_counted_by_route_and_not_by_path(client: FlaskClient) -> None:
     job_id = client.post("/v1/jobs", json=SPEC).json["id"]
     for path in (f"/v1/jobs/{job_id}", f"/v1/jobs/{job_id}", "/v1/jobs/job_none", "/made/up/1", "/made/up/2", "/x%0ay"):
         client.get(path)
@@ -59,7 +59,7 @@ def test_requests_are_told_apart_by_route_and_never_by_path(client: FlaskClient)
     assert value(text, "rightfit_http_requests_in_flight") == 1  # the scrape itself
 
 
-def test_a_stream_is_in_flight_until_it_ends(client: FlaskClient) -> None:
+def test_stream_is_in_flight_until_it_ends(client: FlaskClient) -> None:
     job_id = client.post("/v1/jobs", json=SPEC).json["id"]
     stream = client.get(f"/v1/jobs/{job_id}/events", headers={"Accept": "text/event-stream"})
     assert value(scrape(client), "rightfit_http_requests_in_flight") == 2
@@ -70,7 +70,7 @@ def test_a_stream_is_in_flight_until_it_ends(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     ("method", "headers", "status"), [("GET", {}, "200"), ("HEAD", {}, "200"), ("GET", {"Range": "bytes=0-9"}, "206")]
 )
-def test_a_file_is_counted_once_it_is_sent(
+def test_file_is_counted_once_it_is_sent(
     client: FlaskClient, method: str, headers: dict[str, str], status: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """werkzeug hands a file to the server as it is, and never closes the response around it."""
@@ -86,7 +86,7 @@ def test_a_file_is_counted_once_it_is_sent(
     assert [record.path for record in caplog.records if record.message == "request"] == [path]  # type: ignore[attr-defined]
 
 
-def test_the_queue_is_counted_and_ended_jobs_are_a_little_later(client: FlaskClient) -> None:
+def test_queued_and_ended_jobs_are_counted(client: FlaskClient) -> None:
     ids = [client.post("/v1/jobs", json=SPEC | {"priority": 7}).json["id"] for _ in range(3)]
     client.post(f"/v1/jobs/{ids[0]}/cancel")
     text = scrape(client)
@@ -103,7 +103,7 @@ def test_storage_errors_are_counted(parts: Services, client: FlaskClient, tmp_pa
     assert value(scrape(client), "rightfit_storage_errors_total", operation="delete") == 1
 
 
-def test_jobs_that_are_taken_back_are_counted(parts: Services, client: FlaskClient) -> None:
+def test_reaped_jobs_are_counted(parts: Services, client: FlaskClient) -> None:
     parts.store.submit("t", JobSpec.from_dict(SPEC).filled(1))
     assert parts.store.claim("worker", -1)
     found: list[int] = []
@@ -113,7 +113,7 @@ def test_jobs_that_are_taken_back_are_counted(parts: Services, client: FlaskClie
     assert found == [1]
 
 
-def test_a_job_keeps_the_trace_and_the_request_that_it_came_with(parts: Services, client: FlaskClient) -> None:
+def test_job_keeps_trace_and_request_id_of_its_request(parts: Services, client: FlaskClient) -> None:
     sent = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01", "X-Request-Id": "mine"}
     job_id = client.post("/v1/jobs", json=SPEC, headers=sent).json["id"]
     other = client.post("/v1/jobs", json=SPEC, headers={"traceparent": "nonsense"}).json["id"]
@@ -127,7 +127,7 @@ def test_a_job_keeps_the_trace_and_the_request_that_it_came_with(parts: Services
     assert first["data"] == {"status": "queued", "request_id": "mine"}
 
 
-def test_with_keys_metrics_may_be_closed_to_all_but_administrators(settings: Settings) -> None:
+def test_metrics_can_be_limited_to_administrators(settings: Settings) -> None:
     app = create_app(replace(settings, auth="keys", metrics="keys"))
     parts: Services = app.extensions["rightfit"]
     parts.database.migrate()
@@ -159,7 +159,7 @@ def silent() -> Iterator[Silent]:
     silent.let.set()
 
 
-def test_a_database_that_does_not_answer_holds_up_no_scrape(silent: Silent, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scrape_does_not_wait_for_a_hanging_database(silent: Silent, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.core.telemetry.queue_metrics.PATIENCE", 0.05)
     monkeypatch.setattr("service.core.telemetry.queue_metrics.BREAKER_SECONDS", 0.0)
     census: Any = silent
@@ -172,7 +172,7 @@ def test_a_database_that_does_not_answer_holds_up_no_scrape(silent: Silent, monk
     assert silent.asked == 1, "it is not asked again while it is asked"
 
 
-def test_a_database_that_is_away_fails_no_scrape(settings: Settings, tmp_path: Path) -> None:
+def test_scrape_works_without_the_database(settings: Settings, tmp_path: Path) -> None:
     away = replace(settings, database_url=f"sqlite:///{tmp_path}/nowhere/at/all.db")
     text = scrape(create_app(away).test_client())
     assert value(text, "rightfit_database_up") == 0

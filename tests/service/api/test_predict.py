@@ -48,9 +48,7 @@ def form(*pictures: bytes) -> dict[str, Any]:
     return {"file": [(io.BytesIO(data), f"{i}.png", "image/png") for i, data in enumerate(pictures)]}
 
 
-def test_pictures_are_answered_with_what_torch_says_of_them(
-    client: FlaskClient, job: str, network: torch.nn.Module
-) -> None:
+def test_predictions_equal_those_of_torch(client: FlaskClient, job: str, network: torch.nn.Module) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (2, 6, 4, 3), np.uint8)
     answer = client.post(
         f"/v1/jobs/{job}/predict", data=form(*map(encoded, pixels)), content_type="multipart/form-data"
@@ -66,7 +64,7 @@ def test_pictures_are_answered_with_what_torch_says_of_them(
     assert [said["name"] for said in answer.json["data"]] == ["0.png", "1.png"]
 
 
-def test_a_picture_of_another_size_and_mode_is_brought_to_the_model_s(client: FlaskClient, job: str) -> None:
+def test_image_is_converted_to_size_and_mode_of_the_model(client: FlaskClient, job: str) -> None:
     gray = encoded(np.full((60, 40), 128, np.uint8))
     same = encoded(np.full((6, 4, 3), 128, np.uint8))
     answers = [client.post(f"/v1/jobs/{job}/predict", data=data, content_type="image/png") for data in (gray, same)]
@@ -74,7 +72,7 @@ def test_a_picture_of_another_size_and_mode_is_brought_to_the_model_s(client: Fl
     assert first == pytest.approx(second)
 
 
-def test_more_than_a_few_predictions_at_once_are_refused(client: FlaskClient, parts: Services, job: str) -> None:
+def test_predictions_beyond_the_limit_are_refused(client: FlaskClient, parts: Services, job: str) -> None:
     while parts.predicting.enter("default"):
         pass
     good = encoded(np.zeros((6, 4), np.uint8))
@@ -83,7 +81,7 @@ def test_more_than_a_few_predictions_at_once_are_refused(client: FlaskClient, pa
     assert "Retry-After" in answer.headers
 
 
-def test_many_pictures_are_answered_in_their_order(client: FlaskClient, job: str) -> None:
+def test_predictions_are_in_the_order_of_the_images(client: FlaskClient, job: str) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (40, 6, 4, 3), np.uint8)
     whole = client.post(
         f"/v1/jobs/{job}/predict", data=form(*map(encoded, pixels)), content_type="multipart/form-data"
@@ -93,7 +91,7 @@ def test_many_pictures_are_answered_in_their_order(client: FlaskClient, job: str
     assert whole[39]["probabilities"] == pytest.approx(last[0]["probabilities"])
 
 
-def test_what_cannot_be_predicted_says_why(client: FlaskClient, job: str) -> None:
+def test_bad_prediction_request_is_refused_with_reason(client: FlaskClient, job: str) -> None:
     address, good = f"/v1/jobs/{job}/predict", encoded(np.zeros((6, 4), np.uint8))
     problem = is_problem(client.post(address, data=form(good, b"no"), content_type="multipart/form-data"), 422)
     assert [error["pointer"] for error in problem["errors"]] == ["/1"]

@@ -86,7 +86,7 @@ def told(client: FlaskClient, job: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def test_what_a_job_came_to_is_sent_signed_and_once(
+def test_outcome_is_sent_once_and_signed(
     client: FlaskClient, parts: Services, receiver: Receiver, tmp_path: Path
 ) -> None:
     job = submit(client, webhook={"url": receiver.url}, name="mine", labels={"a": "b"})
@@ -107,7 +107,7 @@ def test_what_a_job_came_to_is_sent_signed_and_once(
     assert delivery["id"] == headers["webhook-id"]
 
 
-def test_only_chosen_events_are_told(client: FlaskClient, parts: Services, receiver: Receiver, tmp_path: Path) -> None:
+def test_only_chosen_events_are_sent(client: FlaskClient, parts: Services, receiver: Receiver, tmp_path: Path) -> None:
     submit(client, webhook={"url": receiver.url, "events": ["running", "epoch", "diagnosis"]})
     lease = claim(parts)
     parts.store.append(lease, [epoch(1, 0.5, improved=True)])
@@ -122,9 +122,7 @@ def test_only_chosen_events_are_told(client: FlaskClient, parts: Services, recei
     assert parts.courier.send_due() == 0, "a job without a webhook tells nobody"
 
 
-def test_a_message_that_is_not_received_is_sent_again_later_by_whoever_lives_then(
-    client: FlaskClient, parts: Services, receiver: Receiver
-) -> None:
+def test_failed_message_is_sent_again_by_any_process(client: FlaskClient, parts: Services, receiver: Receiver) -> None:
     job = submit(client, webhook={"url": receiver.url, "events": ["queued"]})
     receiver.status = 500
     parts.courier.send_due()
@@ -141,7 +139,7 @@ def test_a_message_that_is_not_received_is_sent_again_later_by_whoever_lives_the
     assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 1, "the same message"
 
 
-def test_a_message_is_given_up_after_its_last_attempt_or_when_its_receiver_is_gone(
+def test_message_is_given_up_after_last_attempt_or_410(
     client: FlaskClient, parts: Services, receiver: Receiver
 ) -> None:
     job = submit(client, webhook={"url": receiver.url, "events": ["queued"]})
@@ -158,22 +156,20 @@ def test_a_message_is_given_up_after_its_last_attempt_or_when_its_receiver_is_go
     assert (told(client, gone)[0]["status"], told(client, gone)[0]["attempts"]) == ("given_up", 1)
 
 
-def test_a_redirection_is_not_followed(client: FlaskClient, parts: Services, receiver: Receiver) -> None:
+def test_redirect_is_not_followed(client: FlaskClient, parts: Services, receiver: Receiver) -> None:
     job = submit(client, webhook={"url": receiver.url, "events": ["queued"]})
     receiver.status = 302
     parts.courier.send_due()
     assert "302" in told(client, job)[0]["error"]
 
 
-def test_a_receiver_that_is_away_is_told_as_such(client: FlaskClient, parts: Services) -> None:
+def test_unreachable_receiver_is_recorded(client: FlaskClient, parts: Services) -> None:
     job = submit(client, webhook={"url": "http://127.0.0.1:1/", "events": ["queued"]})
     parts.courier.send_due()
     assert "ConnectError" in told(client, job)[0]["error"]
 
 
-def test_for_a_day_messages_are_signed_with_the_former_secret_too(
-    client: FlaskClient, parts: Services, receiver: Receiver
-) -> None:
+def test_former_secret_signs_for_one_more_day(client: FlaskClient, parts: Services, receiver: Receiver) -> None:
     former = client.get("/v1/webhooks/secret").json["secret"]
     assert client.get("/v1/webhooks/secret").json["secret"] == former
     present = client.post("/v1/webhooks/secret").json["secret"]
@@ -202,7 +198,7 @@ def test_for_a_day_messages_are_signed_with_the_former_secret_too(
         "javascript:alert(1)",
     ],
 )  # fmt: skip
-def test_an_address_that_may_not_be_called_is_refused_at_once(client: FlaskClient, url: str) -> None:
+def test_forbidden_address_is_refused_at_once(client: FlaskClient, url: str) -> None:
     answer = client.post("/v1/jobs", json={"dataset": {"id": "digits"}, "webhook": {"url": url}})
     assert [error["pointer"] for error in is_problem(answer, 422)["errors"]] == ["/webhook/url"]
     is_problem(client.post("/v1/webhooks/test", json={"url": url}), 422)
@@ -211,7 +207,7 @@ def test_an_address_that_may_not_be_called_is_refused_at_once(client: FlaskClien
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1/", "http://localhost/", "http://a.localhost:80/", "http://2130706433/"]
 )
-def test_this_machine_is_refused_unless_it_is_allowed(url: str) -> None:
+def test_loopback_is_refused_unless_allowed(url: str) -> None:
     with pytest.raises(Refused):
         resolve(url, ())
     if "localhost" not in url and "2130706433" not in url:
@@ -219,7 +215,7 @@ def test_this_machine_is_refused_unless_it_is_allowed(url: str) -> None:
         check(url, networks(LOOPBACK))
 
 
-def test_a_name_that_leads_into_a_private_network_is_refused_when_it_is_resolved(
+def test_name_of_a_private_address_is_refused_when_resolved(
     client: FlaskClient, parts: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = [(2, 1, 6, "", ("93.184.216.34", 80)), (2, 1, 6, "", ("10.0.0.7", 80))]
@@ -229,7 +225,7 @@ def test_a_name_that_leads_into_a_private_network_is_refused_when_it_is_resolved
     assert "10.0.0.7 is this machine's or a private network's" in told(client, job)[0]["error"]
 
 
-def test_a_receiver_that_answers_byte_by_byte_holds_nobody_up(
+def test_slow_receiver_is_cut_off_at_the_deadline(
     client: FlaskClient, parts: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.core.webhooks.sender.DEADLINE", 1.0)
@@ -255,7 +251,7 @@ def test_a_receiver_that_answers_byte_by_byte_holds_nobody_up(
     assert told(client, job)[0]["error"]
 
 
-def test_a_process_that_was_too_slow_does_not_undo_what_another_has_done(client: FlaskClient, parts: Services) -> None:
+def test_late_result_does_not_undo_a_newer_delivery(client: FlaskClient, parts: Services) -> None:
     job = submit(client, webhook={"url": "http://127.0.0.1:1/", "events": ["queued"]})
     slow = parts.webhooks.claim()
     hurry(parts)
