@@ -5,19 +5,13 @@ import tomllib
 
 import pytest
 
+from tests.locks import LOCKS, PINNED, packages, text_of
 from tests.servers import ROOT
-
-LOCKS = ["setup", "api", "worker", "dev", "bench"]
-PINNED = re.compile(r"^([a-z0-9._-]+)==[^ ]+( ; [^\\]+)? \\$", re.MULTILINE)
-
-
-def packages(lock: str) -> set[str]:
-    return {name for name, _ in PINNED.findall((ROOT / "deploy" / "locks" / f"{lock}.txt").read_text())}
 
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_lock_pins_every_package_by_hash_without_addresses(lock: str) -> None:
-    text = (ROOT / "deploy" / "locks" / f"{lock}.txt").read_text()
+    text = text_of(lock)
     assert packages(lock)
     assert "://" not in text
     blocks = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
@@ -33,6 +27,8 @@ def test_locks_keep_torch_from_api_and_flask_from_worker() -> None:
 
 def test_dev_lock_covers_all_requirements() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = project["dependencies"] + [name for extra in project["optional-dependencies"].values() for name in extra]
-    names = {re.split(r"[\[>=<]", requirement)[0] for requirement in wanted}
+    requirements = project["dependencies"] + [
+        name for extra in project["optional-dependencies"].values() for name in extra
+    ]
+    names = {re.split(r"[\[>=<]", requirement)[0] for requirement in requirements}
     assert names <= packages("dev")

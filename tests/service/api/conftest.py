@@ -1,7 +1,6 @@
 """The API in this process, over a real database and a real Redis, with the worker's part played by the test."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from flask import Flask
@@ -10,8 +9,6 @@ from flask.testing import FlaskClient
 from service.app import create_app
 from service.core.settings import Settings
 from service.services import Services
-
-SPEC: dict[str, Any] = {"dataset": {"id": "digits"}, "epochs": 3}
 
 
 @pytest.fixture
@@ -28,9 +25,9 @@ def app(settings: Settings) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def parts(app: Flask) -> Services:
-    found: Services = app.extensions["rightfit"]
-    return found
+def services(app: Flask) -> Services:
+    services: Services = app.extensions["rightfit"]
+    return services
 
 
 @pytest.fixture

@@ -29,9 +29,8 @@ from service.services import Services
 from tests.conftest import Redis
 from tests.pictures import folders, zipped
 from tests.servers import ON_DISK
-from tests.service.api.conftest import SPEC
-from tests.service.api.test_api import claim, epoch, is_problem
-from tests.service.api.test_datasets import read
+from tests.service.api.requests import SPEC, expect_problem
+from tests.service.worker_steps import claim, epoch, read_datasets
 
 SHORT = [{"op": "replace", "path": "/epochs", "value": 1}]
 DONE = Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS)
@@ -53,25 +52,25 @@ def look(client: FlaskClient, ablation: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def end(parts: Services, lease: Lease, loss: float | None, outcome: Outcome = DONE) -> None:
+def end(services: Services, lease: Lease, loss: float | None, outcome: Outcome = DONE) -> None:
     """The worker's part: two epochs, the better one first, and the outcome."""
     if loss is not None:
-        parts.store.append(lease, [epoch(1, loss, improved=True), epoch(2, loss + 1.0)])
-    parts.store.finish(lease, outcome, [])
+        services.store.append(lease, [epoch(1, loss, improved=True), epoch(2, loss + 1.0)])
+    services.store.finish(lease, outcome, [])
 
 
-def work(parts: Services, losses: Losses) -> None:
+def work(services: Services, losses: Losses) -> None:
     """Run all jobs that wait."""
-    while lease := parts.store.claim("worker", 60):
-        job = parts.store.get("default", lease.job_id)
+    while lease := services.store.claim("worker", 60):
+        job = services.store.get("default", lease.job_id)
         assert job.arm is not None
         assert job.spec.seed is not None
-        end(parts, lease, losses(job.arm, job.spec.seed))
+        end(services, lease, losses(job.arm, job.spec.seed))
 
 
 def faults(client: FlaskClient, body: Any) -> dict[str, str]:
     """Of a request that is refused: what is wrong, by pointer; and nothing has been stored."""
-    problem = is_problem(client.post("/v1/ablations", json=body), 422)
+    problem = expect_problem(client.post("/v1/ablations", json=body), 422)
     assert all(fault["allowed"] for fault in problem["errors"])
     assert client.get("/v1/ablations").json["data"] == client.get("/v1/jobs").json["data"] == []
     return {fault["pointer"]: fault["detail"] for fault in problem["errors"]}
@@ -101,23 +100,23 @@ def test_every_arm_runs_under_every_seed_as_ordinary_job(client: FlaskClient) ->
     assert look(client, found) == found
 
 
-def test_jobs_name_their_arm_and_share_a_split_per_seed(client: FlaskClient, parts: Services) -> None:
+def test_jobs_name_their_arm_and_share_a_split_per_seed(client: FlaskClient, services: Services) -> None:
     found = ask(client, ["dropout"])
     assert [arm["name"] for arm in found["arms"]] == ["base", "dropout"], "one factor alone is all of them"
     assert found["spec"]["seed"] is None
     splits: dict[int, set[str | None]] = {seed: set() for seed in found["seeds"]}
     for arm in found["arms"]:
         for run in arm["jobs"]:
-            job = parts.store.get("default", run["id"])
+            job = services.store.get("default", run["id"])
             assert (job.ablation, job.arm, job.patch) == (found["id"], arm["name"], arm["patch"])
             splits[run["seed"]].add(job.split)
     assert [len(names) for names in splits.values()] == [1, 1]
     assert len(set.union(*splits.values())) == 2
 
 
-def test_jobs_are_claimed_seed_by_seed(client: FlaskClient, parts: Services) -> None:
+def test_jobs_are_claimed_seed_by_seed(client: FlaskClient, services: Services) -> None:
     ask(client, ["dropout"], seed=4)
-    taken = [parts.store.get("default", claim(parts).job_id) for _ in range(4)]
+    taken = [services.store.get("default", claim(services).job_id) for _ in range(4)]
     assert [(job.spec.seed, job.arm) for job in taken] == [(4, "base"), (4, "dropout"), (5, "base"), (5, "dropout")]
 
 
@@ -125,18 +124,18 @@ def test_seeds_wrap_around_after_the_largest(client: FlaskClient) -> None:
     assert ask(client, ["dropout"], 3, seed=2**32 - 2)["seeds"] == [2**32 - 2, 2**32 - 1, 0]
 
 
-def test_every_job_is_hinted_to_workers(app: Flask, client: FlaskClient, parts: Services) -> None:
+def test_every_job_is_hinted_to_workers(app: Flask, client: FlaskClient, services: Services) -> None:
     sent: list[str] = []
-    parts.submission.queue.send = lambda job_id: not sent.append(job_id)  # type: ignore[method-assign, func-returns-value]
+    services.submission.queue.send = lambda job_id: not sent.append(job_id)  # type: ignore[method-assign, func-returns-value]
     found = ask(client, ["dropout"])
     assert sorted(sent) == sorted(run["id"] for arm in found["arms"] for run in arm["jobs"])
-    assert parts.store.due_hints(9, 60) == ()
+    assert services.store.due_hints(9, 60) == ()
 
 
-def test_effects_have_intervals_and_the_best_arm_has_its_spec(client: FlaskClient, parts: Services) -> None:
+def test_effects_have_intervals_and_the_best_arm_has_its_spec(client: FlaskClient, services: Services) -> None:
     helps = {"dropout": -0.1, "short": 0.2, "all": -0.05}
     found = ask(client, ["dropout", {"name": "short", "patch": SHORT}], 4, seed=10)
-    work(parts, lambda arm, seed: 0.5 + 0.1 * (seed - 10) + helps.get(arm, 0.0) + 0.001 * (seed % 2) * (arm != BASE))
+    work(services, lambda arm, seed: 0.5 + 0.1 * (seed - 10) + helps.get(arm, 0.0) + 0.001 * (seed % 2) * (arm != BASE))
     found = look(client, found)
     assert (found["status"], found["jobs"]["succeeded"]) == ("done", 16)
     effects = {effect["name"]: effect for effect in found["effects"]}
@@ -161,9 +160,9 @@ def test_effects_have_intervals_and_the_best_arm_has_its_spec(client: FlaskClien
     assert found["summary"].endswith(best["words"])
 
 
-def test_difference_within_noise_is_no_effect(client: FlaskClient, parts: Services) -> None:
+def test_difference_within_noise_is_no_effect(client: FlaskClient, services: Services) -> None:
     found = ask(client, ["dropout"], 3, seed=0)
-    work(parts, lambda arm, seed: 0.5 if arm == BASE else [0.3, 0.55, 0.48][seed])
+    work(services, lambda arm, seed: 0.5 if arm == BASE else [0.3, 0.55, 0.48][seed])
     found = look(client, found)
     (effect,) = found["effects"]
     assert (effect["verdict"], effect["significant"]) == ("no significant effect", False)
@@ -174,24 +173,24 @@ def test_difference_within_noise_is_no_effect(client: FlaskClient, parts: Servic
     assert found["summary"].startswith("No significant effect")
 
 
-def test_significant_effect_beats_a_better_but_noisy_mean(client: FlaskClient, parts: Services) -> None:
+def test_significant_effect_beats_a_better_but_noisy_mean(client: FlaskClient, services: Services) -> None:
     losses = {"base": [0.5, 0.6, 0.7], "dropout": [0.45, 0.551, 0.649], "short": [0.05, 0.6, 0.1], "all": [1, 1, 1]}
     found = ask(client, ["dropout", {"name": "short", "patch": SHORT}], 3, seed=0)
-    work(parts, lambda arm, seed: losses[arm][seed])
+    work(services, lambda arm, seed: losses[arm][seed])
     found = look(client, found)
     assert [effect["verdict"] for effect in found["effects"]][:2] == ["lowers validation loss", "no significant effect"]
     assert found["best"]["arm"] == "dropout"
 
 
-def test_diverged_runs_count_and_interrupted_ones_do_not(client: FlaskClient, parts: Services) -> None:
+def test_diverged_runs_count_and_interrupted_ones_do_not(client: FlaskClient, services: Services) -> None:
     found = ask(client, ["dropout"], 5, seed=0)
     lost = Outcome(Status.FAILED, StopReason.WORKER_LOST, Failure("infrastructure", "worker_lost", "gone"))
     diverged = Outcome(Status.FAILED, StopReason.DIVERGED, Failure("user", "diverged", "too far"))
     ends = {1: lost, 2: diverged, 3: Outcome(Status.CANCELLED, StopReason.CANCELLED)}
-    while lease := parts.store.claim("worker", 60):
-        job = parts.store.get("default", lease.job_id)
+    while lease := services.store.claim("worker", 60):
+        job = services.store.get("default", lease.job_id)
         seed = job.spec.seed or 0
-        end(parts, lease, None if seed == 4 else 0.5, ends.get(seed, DONE) if job.arm == "dropout" else DONE)
+        end(services, lease, None if seed == 4 else 0.5, ends.get(seed, DONE) if job.arm == "dropout" else DONE)
     found = look(client, found)
     assert [run["best_val_loss"] for run in found["arms"][1]["jobs"]] == [0.5, 0.5, 0.5, 0.5, None]
     assert (found["effects"][0]["seeds"], found["effects"][0]["effect"]) == (2, 0.0)
@@ -200,11 +199,11 @@ def test_diverged_runs_count_and_interrupted_ones_do_not(client: FlaskClient, pa
     assert "no best is named" in found["summary"]
 
 
-def test_running_ablation_shows_partial_results(client: FlaskClient, parts: Services) -> None:
+def test_running_ablation_shows_partial_results(client: FlaskClient, services: Services) -> None:
     found = ask(client, ["dropout"], 2, seed=0)
     for _ in range(2):
-        end(parts, claim(parts), 0.5)
-    claim(parts)
+        end(services, claim(services), 0.5)
+    claim(services)
     found = look(client, found)
     assert (found["status"], found["effects"][0]["seeds"], found["effects"][0]["interval"]) == ("running", 1, None)
     assert found["jobs"] == dict.fromkeys(Status, 0) | {"queued": 1, "running": 1, "succeeded": 2}
@@ -343,7 +342,7 @@ def test_an_ablation_has_at_most_200_jobs() -> None:
     assert (MOST_FACTORS + 2) * MOST_SEEDS == 200
 
 
-def test_large_ablation_is_read_by_few_statements(client: FlaskClient, parts: Services) -> None:
+def test_large_ablation_is_read_by_few_statements(client: FlaskClient, services: Services) -> None:
     names = ["dropout", "weight_decay", "l1", "label_smoothing", "mixup", "shift", "ema", "batch_norm"]
     found = ask(client, names, 20)
     assert sum(found["jobs"].values()) == 200
@@ -353,17 +352,17 @@ def test_large_ablation_is_read_by_few_statements(client: FlaskClient, parts: Se
         if statement.startswith("SELECT"):
             statements.append(statement)
 
-    event.listen(parts.database.engine, "before_cursor_execute", note)
+    event.listen(services.database.engine, "before_cursor_execute", note)
     assert len(look(client, found)["arms"]) == 10
     assert len(statements) == 2
     client.get("/v1/ablations")
-    event.remove(parts.database.engine, "before_cursor_execute", note)
+    event.remove(services.database.engine, "before_cursor_execute", note)
     assert len(statements) == 4
 
 
-def test_list_pages_through_all_ablations(client: FlaskClient, parts: Services) -> None:
+def test_list_pages_through_all_ablations(client: FlaskClient, services: Services) -> None:
     ids = [ask(client, ["dropout"])["id"] for _ in range(3)]
-    end(parts, claim(parts), 0.5)
+    end(services, claim(services), 0.5)
     page = client.get("/v1/ablations?limit=2").json
     assert ([found["id"] for found in page["data"]], page["has_more"]) == (ids[:0:-1], True)
     assert page["data"][0]["jobs"] == dict.fromkeys(Status, 0) | {"queued": 4}
@@ -373,58 +372,58 @@ def test_list_pages_through_all_ablations(client: FlaskClient, parts: Services) 
     assert (last["data"][0]["status"], last["data"][0]["factors"]) == ("running", ["dropout"])
 
 
-def test_cancel_ends_the_jobs_of_the_ablation_alone(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
+def test_cancel_ends_the_jobs_of_the_ablation_alone(client: FlaskClient, services: Services, tmp_path: Path) -> None:
     found = ask(client, ["dropout"], seed=1)
     other = client.post("/v1/jobs", json=SPEC).json
-    end(parts, claim(parts), 0.5)
-    paused, running = claim(parts), claim(parts)
+    end(services, claim(services), 0.5)
+    paused, running = claim(services), claim(services)
     (tmp_path / "last.pt").write_bytes(b"state")
-    kept = parts.storage.put(f"jobs/{paused.job_id}/a1/last.pt", tmp_path / "last.pt")
-    parts.store.record_checkpoint(paused, Checkpoint(kept, None, 1, None))
-    parts.store.pause("default", paused.job_id)
-    parts.store.release(paused, is_leaving=False)
-    order, cancel = [], parts.store.cancel
+    kept = services.storage.put(f"jobs/{paused.job_id}/a1/last.pt", tmp_path / "last.pt")
+    services.store.record_checkpoint(paused, Checkpoint(kept, None, 1, None))
+    services.store.pause("default", paused.job_id)
+    services.store.release(paused, is_leaving=False)
+    order, cancel = [], services.store.cancel
 
     def noted(tenant: str, job_id: str) -> tuple[Job, bool]:
-        order.append(parts.store.get(tenant, job_id).status)
+        order.append(services.store.get(tenant, job_id).status)
         return cancel(tenant, job_id)
 
-    parts.store.cancel = noted  # type: ignore[method-assign]  # to see in which order it is called
+    services.store.cancel = noted  # type: ignore[method-assign]  # to see in which order it is called
     answer = client.post(found["links"]["cancel"])
     assert answer.status_code == 202
     assert order == ["queued", "paused", "running"], "no worker that is set free takes one that waits"
     assert answer.json["jobs"] == dict.fromkeys(Status, 0) | {"succeeded": 1, "cancelled": 2, "running": 1}
     with pytest.raises(ObjectMissing):
-        parts.storage.open(kept.key)
+        services.storage.open(kept.key)
     assert client.post(found["links"]["cancel"]).status_code == 202, "one of its jobs has not ended"
-    assert parts.store.finish(running, DONE, []).status is Status.CANCELLED
+    assert services.store.finish(running, DONE, []).status is Status.CANCELLED
     answer = client.post(found["links"]["cancel"])
     assert (answer.status_code, answer.json["status"]) == (200, "cancelled")
     assert client.get(other["links"]["self"]).json["status"] == "queued"
 
 
-def test_deleting_an_ended_ablation_keeps_its_jobs(client: FlaskClient, parts: Services) -> None:
+def test_deleting_an_ended_ablation_keeps_its_jobs(client: FlaskClient, services: Services) -> None:
     found = ask(client, ["dropout"])
     path = found["links"]["self"]
-    is_problem(client.delete(path), 409)
-    work(parts, lambda arm, seed: 0.5)
+    expect_problem(client.delete(path), 409)
+    work(services, lambda arm, seed: 0.5)
     assert client.delete(path).status_code == 204
     for answer in (client.get(path), client.delete(path), client.post(found["links"]["cancel"])):
-        is_problem(answer, 404)
+        expect_problem(answer, 404)
     assert len(client.get("/v1/jobs").json["data"]) == 4
 
 
-def test_deleted_job_counts_as_missing(client: FlaskClient, parts: Services) -> None:
+def test_deleted_job_counts_as_missing(client: FlaskClient, services: Services) -> None:
     found = ask(client, ["dropout"], 3)
-    work(parts, lambda arm, seed: 0.5)
+    work(services, lambda arm, seed: 0.5)
     assert client.delete(f"/v1/jobs/{found['arms'][0]['jobs'][0]['id']}").status_code == 204
     found = look(client, found)
     assert (found["status"], found["effects"][0]["seeds"], found["best"]) == ("done", 2, None)
 
 
-def test_all_jobs_of_an_ablation_are_queued_or_none(client: FlaskClient, parts: Services) -> None:
+def test_all_jobs_of_an_ablation_are_queued_or_none(client: FlaskClient, services: Services) -> None:
     sent = client.post("/v1/datasets?name=x", data=zipped(folders(10)), content_type="application/zip").json
-    read(parts)
+    read_datasets(services)
     body = asked(["dropout"], dataset={"id": sent["id"]})
     arrived = 0
 
@@ -434,13 +433,13 @@ def test_all_jobs_of_an_ablation_are_queued_or_none(client: FlaskClient, parts: 
         if arrived == 3:
             raise RuntimeError("the third job cannot be stored")
 
-    event.listen(parts.database.engine, "before_cursor_execute", gone)
-    is_problem(client.post("/v1/ablations", json=body), 500)
-    event.remove(parts.database.engine, "before_cursor_execute", gone)
+    event.listen(services.database.engine, "before_cursor_execute", gone)
+    expect_problem(client.post("/v1/ablations", json=body), 500)
+    event.remove(services.database.engine, "before_cursor_execute", gone)
     assert arrived == 3
     assert client.get("/v1/jobs").json["data"] == client.get("/v1/ablations").json["data"] == []
     assert client.post("/v1/ablations", json=body).status_code == 202
-    is_problem(client.delete(f"/v1/datasets/{sent['id']}"), 409)
+    expect_problem(client.delete(f"/v1/datasets/{sent['id']}"), 409)
 
 
 @pytest.fixture
@@ -455,7 +454,7 @@ def test_ablation_counts_against_the_quota_of_queued_jobs(limited: Flask) -> Non
     client = limited.test_client()
     ask(client, ["dropout"])
     answer = client.post("/v1/ablations", json=asked(["dropout"]) | {"seeds": 2})
-    problem = is_problem(answer, 429)
+    problem = expect_problem(answer, 429)
     assert (problem["code"], "Retry-After" in answer.headers) == ("quota_exceeded", True)
     assert "4 more" in problem["detail"]
     assert len(client.get("/v1/ablations").json["data"]) == 1
@@ -480,4 +479,4 @@ def test_ablation_sent_twice_with_a_key_is_made_once(client: FlaskClient) -> Non
     assert first.json["id"] == second.json["id"]
     assert second.headers["Idempotency-Replayed"] == "true"
     assert len(client.get("/v1/ablations").json["data"]) == 1
-    is_problem(client.post("/v1/ablations", json=asked(["mixup"]), headers=headers), 422)
+    expect_problem(client.post("/v1/ablations", json=asked(["mixup"]), headers=headers), 422)

@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import io
-import json
 import math
 import threading
 import time
@@ -15,57 +14,13 @@ import pytest
 from flask.testing import FlaskClient
 from openapi_spec_validator import validate
 from PIL import Image
-from werkzeug.test import TestResponse
 
 from service.app import create_app
-from service.core.records.epoch import Epoch
-from service.core.records.job import Outcome, Status, StopReason
 from service.core.settings import Settings
-from service.core.sql.jobs.store import Lease
 from service.services import Services
 from tests.servers import ON_DISK, REMOTE, Postgresql
-from tests.service.api.conftest import SPEC
-
-
-def submit(client: FlaskClient, **changes: Any) -> dict[str, Any]:
-    answer = client.post("/v1/jobs", json=SPEC | changes)
-    assert answer.status_code == 202, answer.text
-    job: dict[str, Any] = json.loads(answer.text)
-    return job
-
-
-def claim(parts: Services) -> Lease:
-    lease = parts.store.claim("worker", 60)
-    assert lease is not None
-    return lease
-
-
-def epoch(number: int, val_loss: float, *, improved: bool = False) -> Epoch:
-    return Epoch.measured(
-        {
-            "epoch": number, "train_loss": 0.5, "train_loss_clean": 0.4, "val_loss": val_loss, "train_accuracy": 0.9,
-            "val_accuracy": 0.8, "penalty": 0.0, "lr": 1e-3, "seconds": 0.1, "images_per_second": 10.0,
-            "improved": improved, "epochs_without_improvement": 0,
-        }
-    )  # fmt: skip
-
-
-def finish(parts: Services, lease: Lease, tmp_path: Path, content: bytes = b"weights") -> None:
-    (tmp_path / "best_model.pth").write_bytes(content)
-    artifact = parts.storage.put(f"jobs/{lease.job_id}/a{lease.attempt}/best_model.pth", tmp_path / "best_model.pth")
-    parts.store.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [artifact])
-
-
-def is_problem(answer: TestResponse, status: int) -> dict[str, Any]:
-    assert answer.status_code == status, answer.text
-    assert answer.mimetype == "application/problem+json"
-    problem: dict[str, Any] = json.loads(answer.text)
-    assert problem["status"] == status
-    assert problem["request_id"] == answer.headers["X-Request-Id"]
-    assert problem["title"]
-    assert problem["detail"]
-    assert problem["code"]
-    return problem
+from tests.service.api.requests import SPEC, expect_problem, submit
+from tests.service.worker_steps import claim, epoch, finish
 
 
 def test_submit_answers_with_address_and_effective_spec(client: FlaskClient) -> None:
@@ -122,7 +77,7 @@ def test_plan_lists_layer_sizes_of_each_kind_of_network(client: FlaskClient) -> 
 def test_spec_that_cannot_run_is_refused_with_its_fault(
     client: FlaskClient, query: str, changes: dict[str, Any], pointer: str
 ) -> None:
-    problem = is_problem(client.post(f"/v1/jobs{query}", json=SPEC | changes), 422)
+    problem = expect_problem(client.post(f"/v1/jobs{query}", json=SPEC | changes), 422)
     assert [fault["pointer"] for fault in problem["errors"]] == [pointer]
     assert problem["errors"][0]["allowed"]
     assert client.get("/v1/jobs").json["data"] == []
@@ -133,7 +88,7 @@ def test_faulty_network_is_not_checked_against_its_default(client: FlaskClient) 
         "dataset": {"id": "digits"}, "regularization": {"stochastic_depth": 0.1, "spatial_dropout": 0.1},
         "model": {"arch": "layers", "layers": [{"type": "conv2d", "channels": 0}]}, "optimizer": {"nesterov": True},
     }  # fmt: skip
-    problem = is_problem(client.post("/v1/jobs", json=faulty), 422)
+    problem = expect_problem(client.post("/v1/jobs", json=faulty), 422)
     assert {fault["pointer"] for fault in problem["errors"]} == {"/model/layers/0/channels", "/optimizer/nesterov"}
 
 
@@ -143,12 +98,12 @@ def test_faults_of_values_and_of_combinations_come_together(client: FlaskClient)
         "optimizer": {"name": "adam", "nesterov": True, "lr": -1},
         "early_stopping": {"monitor": "sleep", "mode": "max"},
     }  # fmt: skip
-    problem = is_problem(client.post("/v1/jobs", json=bad), 422)
+    problem = expect_problem(client.post("/v1/jobs", json=bad), 422)
     assert {fault["pointer"] for fault in problem["errors"]} == {
         "/dataset/id", "/dataset/val_fraction", "/epochs", "/optimizer/nesterov", "/optimizer/lr",
         "/early_stopping/monitor",
     }  # fmt: skip
-    both = is_problem(
+    both = expect_problem(
         client.post("/v1/jobs", json=SPEC | {"model": {"channels": [8] * 8}, "optimizer": {"nesterov": True}}), 422
     )
     assert {fault["pointer"] for fault in both["errors"]} == {"/model/channels", "/optimizer/nesterov"}
@@ -156,24 +111,21 @@ def test_faults_of_values_and_of_combinations_come_together(client: FlaskClient)
 
 def test_malformed_request_is_refused_with_the_reason(client: FlaskClient) -> None:
     as_json = {"content_type": "application/json"}
-    assert "not valid JSON" in is_problem(client.post("/v1/jobs", data=b"{no", **as_json), 400)["detail"]
-    assert "deeply" in is_problem(client.post("/v1/jobs", data=b"[" * 100_000, **as_json), 400)["detail"]
-    assert "application/json" in is_problem(client.post("/v1/jobs", data=b"a=1"), 415)["detail"]
+    assert "not valid JSON" in expect_problem(client.post("/v1/jobs", data=b"{no", **as_json), 400)["detail"]
+    assert "deeply" in expect_problem(client.post("/v1/jobs", data=b"[" * 100_000, **as_json), 400)["detail"]
+    assert "application/json" in expect_problem(client.post("/v1/jobs", data=b"a=1"), 415)["detail"]
     digits = b'{"dataset": {"id": "digits"}, "seed": ' + b"9" * 5000 + b"}"
-    assert "not valid JSON" in is_problem(client.post("/v1/jobs", data=digits, **as_json), 400)["detail"]
-    is_problem(client.post("/v1/jobs?validate_only=maybe", data=b"[" * 100_000, **as_json), 422)
-    is_problem(client.post("/v1/jobs", json=[]), 422)
-    is_problem(client.post("/v1/jobs", data=b"null", **as_json), 422)
-    is_problem(client.post("/v1/jobs", data=b" " * (2 << 20), **as_json), 413)
-    is_problem(client.get("/v1/jobs/job_nothing"), 404)
-    is_problem(client.get("/nowhere"), 404)
-    is_problem(client.get("/v1/jobs/%00"), 404)
-    assert "GET" in is_problem_answer(client.delete("/v1/jobs"), 405).headers["Allow"]
-
-
-def is_problem_answer(answer: TestResponse, status: int) -> TestResponse:
-    is_problem(answer, status)
-    return answer
+    assert "not valid JSON" in expect_problem(client.post("/v1/jobs", data=digits, **as_json), 400)["detail"]
+    expect_problem(client.post("/v1/jobs?validate_only=maybe", data=b"[" * 100_000, **as_json), 422)
+    expect_problem(client.post("/v1/jobs", json=[]), 422)
+    expect_problem(client.post("/v1/jobs", data=b"null", **as_json), 422)
+    expect_problem(client.post("/v1/jobs", data=b" " * (2 << 20), **as_json), 413)
+    expect_problem(client.get("/v1/jobs/job_nothing"), 404)
+    expect_problem(client.get("/nowhere"), 404)
+    expect_problem(client.get("/v1/jobs/%00"), 404)
+    not_allowed = client.delete("/v1/jobs")
+    expect_problem(not_allowed, 405)
+    assert "GET" in not_allowed.headers["Allow"]
 
 
 @ON_DISK
@@ -194,7 +146,7 @@ def is_problem_answer(answer: TestResponse, status: int) -> TestResponse:
     ],
 )
 def test_bad_query_is_refused_with_the_parameter(client: FlaskClient, path: str, pointer: str) -> None:
-    problem = is_problem(client.get(path), 422)
+    problem = expect_problem(client.get(path), 422)
     assert [fault["pointer"] for fault in problem["errors"]] == [pointer]
     assert problem["errors"][0]["allowed"]
 
@@ -222,10 +174,10 @@ def test_list_pages_through_all_jobs_and_filters(client: FlaskClient) -> None:
     assert client.get("/v1/jobs?label=n=3&label=n=4").json["data"] == []
 
 
-def test_history_as_json_csv_and_text(client: FlaskClient, parts: Services) -> None:
+def test_history_as_json_csv_and_text(client: FlaskClient, services: Services) -> None:
     job = submit(client)
-    lease = claim(parts)
-    parts.store.append(lease, [epoch(1, 0.9, improved=True), epoch(2, math.nan), epoch(3, 0.7, improved=True)])
+    lease = claim(services)
+    services.store.append(lease, [epoch(1, 0.9, improved=True), epoch(2, math.nan), epoch(3, 0.7, improved=True)])
     path = f"/v1/jobs/{job['id']}/history"
     whole = client.get(path).json
     assert [row["val_loss"] for row in whole["data"]] == [0.9, None, 0.7]
@@ -242,27 +194,27 @@ def test_history_as_json_csv_and_text(client: FlaskClient, parts: Services) -> N
     assert max(map(len, text.text.splitlines())) <= 80
 
 
-def test_polling_an_unchanged_job_returns_304(client: FlaskClient, parts: Services) -> None:
+def test_polling_an_unchanged_job_returns_304(client: FlaskClient, services: Services) -> None:
     path = submit(client)["links"]["self"]
     tag = client.get(path).headers["ETag"]
     assert client.get(path, headers={"If-None-Match": tag}).status_code == 304
-    claim(parts)
+    claim(services)
     assert client.get(path, headers={"If-None-Match": tag}).status_code == 200
 
 
-def test_wait_ends_when_the_job_changes(client: FlaskClient, parts: Services) -> None:
+def test_wait_ends_when_the_job_changes(client: FlaskClient, services: Services) -> None:
     path = submit(client)["links"]["self"]
-    threading.Timer(0.3, claim, [parts]).start()
+    threading.Timer(0.3, claim, [services]).start()
     started = time.monotonic()
     job = client.get(f"{path}?wait=30").json
     assert job["status"] == "running"
     assert time.monotonic() - started < 15
 
 
-def test_wait_for_a_missed_change_ends_at_once(client: FlaskClient, parts: Services) -> None:
+def test_wait_for_a_missed_change_ends_at_once(client: FlaskClient, services: Services) -> None:
     path = submit(client)["links"]["self"]
     tag = client.get(path).headers["ETag"]
-    claim(parts)
+    claim(services)
     started = time.monotonic()
     assert client.get(f"{path}?wait=30", headers={"If-None-Match": tag}).json["status"] == "running"
     assert time.monotonic() - started < 15
@@ -276,9 +228,9 @@ def test_new_queue_position_changes_the_etag(client: FlaskClient) -> None:
     assert (answer.status_code, answer.json["queue"]["jobs_ahead"]) == (200, 0)
 
 
-def test_waits_beyond_the_limit_are_answered_at_once(client: FlaskClient, parts: Services) -> None:
+def test_waits_beyond_the_limit_are_answered_at_once(client: FlaskClient, services: Services) -> None:
     path = submit(client)["links"]["self"]
-    while parts.waiting.enter("default"):
+    while services.waiting.enter("default"):
         pass
     started = time.monotonic()
     assert client.get(f"{path}?wait=60").json["status"] == "queued"
@@ -291,25 +243,25 @@ def test_wait_without_a_change_ends_after_its_time(client: FlaskClient) -> None:
     assert (answer.status_code, answer.json["status"]) == (200, "queued")
 
 
-def test_cancelled_job_is_deleted_with_its_files(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
+def test_cancelled_job_is_deleted_with_its_files(client: FlaskClient, services: Services, tmp_path: Path) -> None:
     job = submit(client)
     path = job["links"]["self"]
-    is_problem(client.delete(path), 409)
-    lease = claim(parts)
+    expect_problem(client.delete(path), 409)
+    lease = claim(services)
     assert client.post(f"{path}/cancel").status_code == 202
-    finish(parts, lease, tmp_path)
+    finish(services, lease, tmp_path)
     assert client.post(f"{path}/cancel").status_code == 200
     assert client.delete(path).status_code == 204
-    is_problem(client.get(path), 404)
-    assert not [found for found in (parts.settings.home / "storage").rglob("*") if found.is_file()]
+    expect_problem(client.get(path), 404)
+    assert not [found for found in (services.settings.home / "storage").rglob("*") if found.is_file()]
 
 
 def test_artifact_downloads_whole_in_part_and_conditionally(
-    client: FlaskClient, parts: Services, tmp_path: Path
+    client: FlaskClient, services: Services, tmp_path: Path
 ) -> None:
     content = bytes(range(256)) * 500
     job = submit(client)
-    finish(parts, claim(parts), tmp_path, content)
+    finish(services, claim(services), tmp_path, content)
     path = f"/v1/jobs/{job['id']}/artifacts"
     (entry,) = client.get(path).json["data"]
     assert entry == {
@@ -329,15 +281,15 @@ def test_artifact_downloads_whole_in_part_and_conditionally(
     assert client.get(path, buffered=True, headers={"Range": "bytes=-10"}).data == content[-10:]
     assert client.get(path, buffered=True, headers={"If-None-Match": whole.headers["ETag"]}).status_code == 304
     beyond = client.get(path, buffered=True, headers={"Range": f"bytes={len(content)}-"})
-    is_problem(beyond, 416)
+    expect_problem(beyond, 416)
     assert beyond.headers["Content-Range"] == f"bytes */{len(content)}"
 
 
 @ON_DISK
 @pytest.mark.parametrize("wanted", ["items=0-1", "bytes=0-1,3-4", "bytes=5-2", "bytes=a-b", "bytes=", "bytes=-"])
-def test_unsupported_range_is_ignored(client: FlaskClient, parts: Services, tmp_path: Path, wanted: str) -> None:
+def test_unsupported_range_is_ignored(client: FlaskClient, services: Services, tmp_path: Path, wanted: str) -> None:
     job = submit(client)
-    finish(parts, claim(parts), tmp_path)
+    finish(services, claim(services), tmp_path)
     path = f"/v1/jobs/{job['id']}/artifacts/best_model.pth"
     answer = client.get(path, buffered=True, headers={"Range": wanted})
     assert (answer.status_code, answer.data) == (200, b"weights")
@@ -350,29 +302,31 @@ def test_unsupported_range_is_ignored(client: FlaskClient, parts: Services, tmp_
     assert (strong.status_code, strong.data) == (206, b"we")
 
 
-def test_failed_precondition_is_412_and_star_always_holds(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
+def test_failed_precondition_is_412_and_star_always_holds(
+    client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
     job = submit(client)
-    finish(parts, claim(parts), tmp_path)
+    finish(services, claim(services), tmp_path)
     for path in (job["links"]["self"], f"{job['links']['artifacts']}/best_model.pth"):
-        is_problem(client.get(path, buffered=True, headers={"If-Match": '"x"'}), 412)
+        expect_problem(client.get(path, buffered=True, headers={"If-Match": '"x"'}), 412)
         assert client.get(path, buffered=True, headers={"If-Match": "*"}).status_code == 200
 
 
-def test_artifact_of_a_job_deleted_meanwhile_is_404(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
+def test_artifact_of_a_job_deleted_meanwhile_is_404(client: FlaskClient, services: Services, tmp_path: Path) -> None:
     job = submit(client)
-    finish(parts, claim(parts), tmp_path)
+    finish(services, claim(services), tmp_path)
     path = f"{job['links']['artifacts']}/best_model.pth"
-    parts.storage.delete(f"jobs/{job['id']}")
-    is_problem(client.get(path), 503)
-    manifest = parts.store.artifacts
+    services.storage.delete(f"jobs/{job['id']}")
+    expect_problem(client.get(path), 503)
+    manifest = services.store.artifacts
 
     def deleted_after_the_look(tenant: str, job_id: str) -> Any:
         found = manifest(tenant, job_id)
-        parts.store.delete(tenant, job_id)
+        services.store.delete(tenant, job_id)
         return found
 
-    parts.store.artifacts = deleted_after_the_look  # type: ignore[method-assign]  # the moment between two statements
-    is_problem(client.get(path), 404)
+    services.store.artifacts = deleted_after_the_look  # type: ignore[method-assign]  # the moment between two statements
+    expect_problem(client.get(path), 404)
 
 
 def test_many_faults_are_answered_briefly(client: FlaskClient) -> None:
@@ -382,16 +336,18 @@ def test_many_faults_are_answered_briefly(client: FlaskClient) -> None:
         {f"unknown{n}": 1 for n in range(20_000)},
     ):
         answer = client.post("/v1/jobs", json=SPEC | flood)
-        assert len(is_problem(answer, 422)["errors"]) <= 100
+        assert len(expect_problem(answer, 422)["errors"]) <= 100
         assert len(answer.data) < 100_000
 
 
 @ON_DISK
 @pytest.mark.parametrize("name", ["nothing.bin", "..%2f..%2frightfit.db", "%00", "..%5c..%5cx"])
-def test_artifact_outside_the_manifest_is_404(client: FlaskClient, parts: Services, tmp_path: Path, name: str) -> None:
+def test_artifact_outside_the_manifest_is_404(
+    client: FlaskClient, services: Services, tmp_path: Path, name: str
+) -> None:
     job = submit(client)
-    finish(parts, claim(parts), tmp_path)
-    is_problem(client.get(f"/v1/jobs/{job['id']}/artifacts/{name}"), 404)
+    finish(services, claim(services), tmp_path)
+    expect_problem(client.get(f"/v1/jobs/{job['id']}/artifacts/{name}"), 404)
 
 
 def test_job_without_results_has_an_empty_manifest(client: FlaskClient) -> None:
@@ -404,7 +360,7 @@ def test_built_in_datasets_are_listed(client: FlaskClient) -> None:
     digits = found["digits"]
     assert (digits["id"], digits["samples"], digits["status"]) == ("digits", 1797, "ready")
     assert client.get("/v1/datasets/digits").json == digits
-    is_problem(client.get("/v1/datasets/nothing"), 404)
+    expect_problem(client.get("/v1/datasets/nothing"), 404)
 
 
 def test_healthy_process_is_ready(client: FlaskClient) -> None:
@@ -414,8 +370,8 @@ def test_healthy_process_is_ready(client: FlaskClient) -> None:
 
 
 @ON_DISK
-def test_process_with_unwritable_storage_is_not_ready(client: FlaskClient, parts: Services) -> None:
-    (parts.settings.home / "storage").write_text("in the way")
+def test_process_with_unwritable_storage_is_not_ready(client: FlaskClient, services: Services) -> None:
+    (services.settings.home / "storage").write_text("in the way")
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert "Retry-After" in answer.headers
@@ -445,20 +401,20 @@ def test_api_page_loads_nothing_from_other_hosts(client: FlaskClient) -> None:
             assert name.encode() in page.data
 
 
-def test_internal_error_does_not_show_its_details(client: FlaskClient, parts: Services) -> None:
+def test_internal_error_does_not_show_its_details(client: FlaskClient, services: Services) -> None:
     job = submit(client)
-    with parts.database.write() as c:
+    with services.database.write() as c:
         c.exec_driver_sql("UPDATE jobs SET status = 'confused'")
-    problem = is_problem(client.get(f"/v1/jobs/{job['id']}"), 500)
+    problem = expect_problem(client.get(f"/v1/jobs/{job['id']}"), 500)
     assert "confused" not in problem["detail"]
 
 
-def test_history_picture_is_cached_until_it_changes(client: FlaskClient, parts: Services) -> None:
+def test_history_picture_is_cached_until_it_changes(client: FlaskClient, services: Services) -> None:
     job = submit(client, name="a $curve")
-    lease = claim(parts)
+    lease = claim(services)
     empty = client.get(f"{job['links']['history']}.png")
     assert empty.status_code == 200
-    parts.store.append(lease, [epoch(1, 0.9, improved=True), epoch(2, 0.7, improved=True), epoch(3, 0.8)])
+    services.store.append(lease, [epoch(1, 0.9, improved=True), epoch(2, 0.7, improved=True), epoch(3, 0.8)])
     png, svg = (client.get(f"{job['links']['history']}.{kind}") for kind in ("png", "svg"))
     assert (png.mimetype, svg.mimetype) == ("image/png", "image/svg+xml")
     with Image.open(io.BytesIO(png.data)) as picture:
@@ -469,7 +425,7 @@ def test_history_picture_is_cached_until_it_changes(client: FlaskClient, parts: 
     assert png.data != empty.data
     again = client.get(f"{job['links']['history']}.png", headers={"If-None-Match": png.headers["ETag"]})
     assert again.status_code == 304
-    is_problem(client.get("/v1/jobs/job_none/history.png"), 404)
+    expect_problem(client.get("/v1/jobs/job_none/history.png"), 404)
 
 
 @REMOTE
@@ -477,6 +433,6 @@ def test_database_without_tables_is_unavailable(settings: Settings, postgresql_s
     with postgresql_server.empty() as url:
         app = create_app(replace(settings, database_url=url))
         answer = app.test_client().get("/v1/jobs")
-        assert is_problem(answer, 503)["code"] == "database_unavailable"
+        assert expect_problem(answer, 503)["code"] == "database_unavailable"
         assert answer.headers["Retry-After"]
         app.extensions["rightfit"].database.close()

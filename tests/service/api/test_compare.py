@@ -10,27 +10,28 @@ from service.core.records.job import Outcome, Status, StopReason
 from service.core.storage import Artifact
 from service.services import Services
 from tests.servers import ON_DISK
-from tests.service.api.test_api import claim, epoch, is_problem, submit
+from tests.service.api.requests import expect_problem, submit
+from tests.service.worker_steps import claim, epoch
 
 BEST = Artifact("best_model.pth", "jobs/x/a1/best_model.pth", 3, "abc", "application/octet-stream")
 
 
-def ended(client: FlaskClient, parts: Services, loss: float, **changes: Any) -> str:
+def ended(client: FlaskClient, services: Services, loss: float, **changes: Any) -> str:
     """The id of a job that has come to this val_loss, scored on 400 images, in the first of two epochs."""
     job_id: str = submit(client, **changes)["id"]
-    lease = claim(parts)
-    parts.store.record_facts(
+    lease = claim(services)
+    services.store.record_facts(
         lease, {"images": {"train": 800, "validation": 400}, "trivial_loss": 2.3, "trivial_accuracy": 0.1}
     )
     improved = replace(epoch(1, loss, improved=True), val_loss_se=0.01, seconds=3.0)
-    parts.store.append(lease, [improved, replace(epoch(2, 1.0), seconds=1.0)])
-    parts.store.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [BEST])
+    services.store.append(lease, [improved, replace(epoch(2, 1.0), seconds=1.0)])
+    services.store.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [BEST])
     return job_id
 
 
-def test_two_jobs_differ_in_spec_and_result(client: FlaskClient, parts: Services) -> None:
-    first = ended(client, parts, 0.5, seed=1, name="plain")
-    other = ended(client, parts, 0.4, seed=1, regularization={"dropout": 0.25})
+def test_two_jobs_differ_in_spec_and_result(client: FlaskClient, services: Services) -> None:
+    first = ended(client, services, 0.5, seed=1, name="plain")
+    other = ended(client, services, 0.4, seed=1, regularization={"dropout": 0.25})
     answer = client.get(f"/v1/compare?jobs={first},{other}")
     assert answer.status_code == 200, answer.text
     found = answer.json
@@ -56,8 +57,8 @@ def test_two_jobs_differ_in_spec_and_result(client: FlaskClient, parts: Services
     )
 
 
-def test_jobs_are_compared_with_the_first_one_in_the_query(client: FlaskClient, parts: Services) -> None:
-    old, new = ended(client, parts, 0.5, seed=1), ended(client, parts, 0.501, seed=2)
+def test_jobs_are_compared_with_the_first_one_in_the_query(client: FlaskClient, services: Services) -> None:
+    old, new = ended(client, services, 0.5, seed=1), ended(client, services, 0.501, seed=2)
     waiting = submit(client, seed=1)["id"]
     found = client.get(f"/v1/compare?jobs={new},{waiting},{old}").json
     assert [job["id"] for job in found["jobs"]] == [new, waiting, old]
@@ -69,7 +70,7 @@ def test_jobs_are_compared_with_the_first_one_in_the_query(client: FlaskClient, 
 
 def test_unknown_job_is_named(client: FlaskClient) -> None:
     known = submit(client)["id"]
-    assert "'job_nothing'" in is_problem(client.get(f"/v1/compare?jobs={known},job_nothing"), 404)["detail"]
+    assert "'job_nothing'" in expect_problem(client.get(f"/v1/compare?jobs={known},job_nothing"), 404)["detail"]
 
 
 @ON_DISK
@@ -88,6 +89,6 @@ def test_unknown_job_is_named(client: FlaskClient) -> None:
     ],
 )
 def test_bad_query_is_refused_with_what_is_allowed(client: FlaskClient, query: str, pointer: str) -> None:
-    problem = is_problem(client.get(f"/v1/compare{query}"), 422)
+    problem = expect_problem(client.get(f"/v1/compare{query}"), 422)
     assert pointer in [fault["pointer"] for fault in problem["errors"]]
     assert all(fault["allowed"] for fault in problem["errors"])

@@ -11,29 +11,32 @@ from service.core.records.job import Failure, Outcome, Status, StopReason
 from service.core.storage import Artifact
 from service.services import Services
 from tests.servers import ON_DISK
-from tests.service.api.test_api import claim, epoch, is_problem, submit
+from tests.service.api.requests import expect_problem, submit
+from tests.service.worker_steps import claim, epoch
 
 STOPPED = Outcome(Status.SUCCEEDED, StopReason.EARLY_STOPPING)
 BEST = Artifact("best_model.pth", "jobs/x/a1/best_model.pth", 3, "abc", "application/octet-stream")
 LOSSES = (1.0, 0.8, 0.9, 0.5, 0.6, math.nan)  # patience 2
 
 
-def ended(client: FlaskClient, parts: Services, outcome: Outcome = STOPPED, losses: tuple[float, ...] = LOSSES) -> str:
+def ended(
+    client: FlaskClient, services: Services, outcome: Outcome = STOPPED, losses: tuple[float, ...] = LOSSES
+) -> str:
     """The path of a job that has recorded these losses and ended."""
     job = submit(client, epochs=50, early_stopping={"patience": 2})
-    lease = claim(parts)
+    lease = claim(services)
     lowest, history = math.inf, []
     for number, loss in enumerate(losses, start=1):
         history.append(replace(epoch(number, loss, improved=loss < lowest), val_loss_se=0.1, seconds=2.0))
         lowest = min(lowest, loss) if math.isfinite(loss) else lowest
-    parts.store.append(lease, history)
-    parts.store.finish(lease, outcome, [BEST] if losses else [])
+    services.store.append(lease, history)
+    services.store.finish(lease, outcome, [BEST] if losses else [])
     path: str = job["links"]["counterfactual"]
     return path
 
 
-def test_recorded_run_is_replayed_with_every_setting(client: FlaskClient, parts: Services) -> None:
-    answer = client.get(f"{ended(client, parts)}?patience=2,1&min_delta=0,0.35")
+def test_recorded_run_is_replayed_with_every_setting(client: FlaskClient, services: Services) -> None:
+    answer = client.get(f"{ended(client, services)}?patience=2,1&min_delta=0,0.35")
     assert answer.status_code == 200, answer.text
     assert answer.json["actual"] == {
         "stop_epoch": 6, "stop_reason": "early_stopping", "best_epoch": 4, "best_val_loss": 0.5, "seconds": 12.0
@@ -50,8 +53,8 @@ def test_recorded_run_is_replayed_with_every_setting(client: FlaskClient, parts:
     }  # fmt: skip
 
 
-def test_default_settings_are_replayed_without_a_query(client: FlaskClient, parts: Services) -> None:
-    found = client.get(ended(client, parts)).json["data"]
+def test_default_settings_are_replayed_without_a_query(client: FlaskClient, services: Services) -> None:
+    found = client.get(ended(client, services)).json["data"]
     assert [s["patience"] for s in found] == [p for p in (1, 3, 5, 10, 20) for _ in range(3)]
     assert [s["min_delta"] for s in found[:3]] == [0.0, 0.001, 0.01]
     assert [s["beyond_record"] for s in found] == [False] * 3 + [True] * 12
@@ -65,17 +68,17 @@ def test_default_settings_are_replayed_without_a_query(client: FlaskClient, part
         Outcome(Status.FAILED, StopReason.WORKER_LOST, Failure("infrastructure", "worker_lost", "gone")),
     ],
 )
-def test_replay_works_for_every_kind_of_end(client: FlaskClient, parts: Services, outcome: Outcome) -> None:
-    answer = client.get(ended(client, parts, outcome))
+def test_replay_works_for_every_kind_of_end(client: FlaskClient, services: Services, outcome: Outcome) -> None:
+    answer = client.get(ended(client, services, outcome))
     assert (answer.status_code, answer.json["actual"]["stop_reason"]) == (200, outcome.stop_reason)
 
 
-def test_job_that_is_live_or_without_epochs_is_refused(client: FlaskClient, parts: Services) -> None:
-    assert "is queued; wait" in is_problem(client.get(submit(client)["links"]["counterfactual"]), 409)["detail"]
-    claim(parts)
+def test_job_that_is_live_or_without_epochs_is_refused(client: FlaskClient, services: Services) -> None:
+    assert "is queued; wait" in expect_problem(client.get(submit(client)["links"]["counterfactual"]), 409)["detail"]
+    claim(services)
     failed = Outcome(Status.FAILED, StopReason.INVALID_DATA, Failure("data", "invalid_data", "no images"))
-    assert "before an epoch" in is_problem(client.get(ended(client, parts, failed, ())), 409)["detail"]
-    is_problem(client.get("/v1/jobs/job_nothing/counterfactual"), 404)
+    assert "before an epoch" in expect_problem(client.get(ended(client, services, failed, ())), 409)["detail"]
+    expect_problem(client.get("/v1/jobs/job_nothing/counterfactual"), 404)
 
 
 @ON_DISK
@@ -98,12 +101,12 @@ def test_job_that_is_live_or_without_epochs_is_refused(client: FlaskClient, part
     ],
 )
 def test_bad_setting_is_refused_with_what_is_allowed(client: FlaskClient, query: str, pointers: list[str]) -> None:
-    problem = is_problem(client.get(f"/v1/jobs/j/counterfactual?{query}"), 422)
+    problem = expect_problem(client.get(f"/v1/jobs/j/counterfactual?{query}"), 422)
     assert [fault["pointer"] for fault in problem["errors"]] == pointers
     assert all(fault["allowed"] for fault in problem["errors"])
 
 
-def test_numbers_may_be_written_in_several_ways(client: FlaskClient, parts: Services) -> None:
+def test_numbers_may_be_written_in_several_ways(client: FlaskClient, services: Services) -> None:
     query: dict[str, Any] = {"patience": "100000,7,7", "min_delta": "1e-3,.5,2."}
-    found = client.get(ended(client, parts), query_string=query).json["data"]
+    found = client.get(ended(client, services), query_string=query).json["data"]
     assert [(s["patience"], s["min_delta"]) for s in found] == [(p, d) for p in (7, 100_000) for d in (0.001, 0.5, 2.0)]

@@ -12,7 +12,8 @@ from flask.testing import FlaskClient
 from service.api import events
 from service.core.sql.jobs.store import Lease
 from service.services import Services
-from tests.service.api.test_api import claim, epoch, finish, is_problem, submit
+from tests.service.api.requests import expect_problem, submit
+from tests.service.worker_steps import claim, epoch, finish
 
 STREAM = {"Accept": "text/event-stream"}
 Told = dict[str, Any]
@@ -29,18 +30,18 @@ def parsed(text: str) -> list[Told]:
     return found
 
 
-def run(parts: Services, tmp_path: Path, epochs: int = 3, pause: float = 0.0) -> Lease:
-    lease = claim(parts)
+def run(services: Services, tmp_path: Path, epochs: int = 3, pause: float = 0.0) -> Lease:
+    lease = claim(services)
     for number in range(1, epochs + 1):
         time.sleep(pause)
-        parts.store.append(lease, [epoch(number, 1 / number, improved=True)])
-    finish(parts, lease, tmp_path)
+        services.store.append(lease, [epoch(number, 1 / number, improved=True)])
+    finish(services, lease, tmp_path)
     return lease
 
 
-def test_events_are_paged_in_order(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
+def test_events_are_paged_in_order(client: FlaskClient, services: Services, tmp_path: Path) -> None:
     address = submit(client)["links"]["events"]
-    run(parts, tmp_path)
+    run(services, tmp_path)
     whole = client.get(address).json
     assert [event["type"] for event in whole["data"]] == ["status", "status", "epoch", "epoch", "epoch", "status"]
     assert [event["id"] for event in whole["data"]] == [1, 2, 3, 4, 5, 6]
@@ -49,14 +50,16 @@ def test_events_are_paged_in_order(client: FlaskClient, parts: Services, tmp_pat
     assert not whole["has_more"]
     part = client.get(f"{address}?after=2&limit=3").json
     assert (part["data"], part["has_more"]) == (whole["data"][2:5], True)
-    is_problem(client.get(f"{address}?after=-1"), 422)
-    is_problem(client.get(f"{address}?limit=0"), 422)
-    is_problem(client.get("/v1/jobs/job_none/events"), 404)
+    expect_problem(client.get(f"{address}?after=-1"), 422)
+    expect_problem(client.get(f"{address}?limit=0"), 422)
+    expect_problem(client.get("/v1/jobs/job_none/events"), 404)
 
 
-def test_stream_of_an_ended_job_has_all_events_and_ends(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
+def test_stream_of_an_ended_job_has_all_events_and_ends(
+    client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
     address = submit(client)["links"]["events"]
-    run(parts, tmp_path)
+    run(services, tmp_path)
     answer = client.get(address, headers=STREAM)
     assert answer.mimetype == "text/event-stream"
     assert answer.headers["Cache-Control"] == "no-cache"
@@ -68,13 +71,13 @@ def test_stream_of_an_ended_job_has_all_events_and_ends(client: FlaskClient, par
     assert [event.get("id") for event in rest] == ["5", "6", None]
     assert [event["data"] for event in rest] == [event["data"] for event in told[4:]]
     assert parsed(client.get(f"{address}?after=4", headers=STREAM).text) == rest
-    is_problem(client.get(address, headers=STREAM | {"Last-Event-ID": "x"}), 422)
-    is_problem(client.get("/v1/jobs/job_none/events", headers=STREAM), 404)
+    expect_problem(client.get(address, headers=STREAM | {"Last-Event-ID": "x"}), 422)
+    expect_problem(client.get("/v1/jobs/job_none/events", headers=STREAM), 404)
 
 
-def test_live_stream_sends_each_event_once(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
+def test_live_stream_sends_each_event_once(client: FlaskClient, services: Services, tmp_path: Path) -> None:
     address = submit(client)["links"]["events"]
-    worker = threading.Thread(target=run, args=(parts, tmp_path, 5, 0.2))
+    worker = threading.Thread(target=run, args=(services, tmp_path, 5, 0.2))
     worker.start()
     started = time.monotonic()
     told = parsed(client.get(address, headers=STREAM).text)
@@ -85,41 +88,41 @@ def test_live_stream_sends_each_event_once(client: FlaskClient, parts: Services,
 
 
 def test_idle_stream_sends_comments(
-    client: FlaskClient, parts: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "COMMENT_SECONDS", 0.2)
     address = submit(client)["links"]["events"]
-    worker = threading.Thread(target=run, args=(parts, tmp_path, 1, 1.0))
+    worker = threading.Thread(target=run, args=(services, tmp_path, 1, 1.0))
     worker.start()
     text = client.get(address, headers=STREAM).text
     worker.join()
     assert ": nothing new\n\n" in text
 
 
-def test_stream_of_a_deleted_job_ends(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
+def test_stream_of_a_deleted_job_ends(client: FlaskClient, services: Services, tmp_path: Path) -> None:
     job = submit(client)
     stream = client.get(job["links"]["events"], headers=STREAM, buffered=False)
     seen = iter(stream.response)
     next(seen)
-    run(parts, tmp_path)
+    run(services, tmp_path)
     client.delete(job["links"]["self"])
     rest = parsed("".join(part.decode() if isinstance(part, bytes) else str(part) for part in seen))
     assert rest[-1]["event"] == "end"
     stream.close()
 
 
-def test_streams_beyond_the_limit_are_refused(client: FlaskClient, parts: Services) -> None:
+def test_streams_beyond_the_limit_are_refused(client: FlaskClient, services: Services) -> None:
     address = submit(client)["links"]["events"]
     held = []
-    while parts.waiting.enter("default"):
+    while services.waiting.enter("default"):
         held.append(1)
     assert len(held) == 128
     refused = client.get(address, headers=STREAM)
     assert "Retry-After" in refused.headers
-    problem = is_problem(refused, 503)
+    problem = expect_problem(refused, 503)
     assert "streams" in problem["detail"]
-    parts.waiting.leave("default")
+    services.waiting.leave("default")
     with client.get(address, headers=STREAM, buffered=False) as stream:
         next(iter(stream.response))
-        is_problem(client.get(address, headers=STREAM), 503)
-    assert parts.waiting.enter("default"), "it was given back when its client went away"
+        expect_problem(client.get(address, headers=STREAM), 503)
+    assert services.waiting.enter("default"), "it was given back when its client went away"

@@ -23,7 +23,7 @@ from service.services import Services
 from tests.conftest import Redis
 from tests.exposition import value
 from tests.ports import eventually
-from tests.service.api.conftest import SPEC
+from tests.service.api.requests import SPEC
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -97,30 +97,32 @@ def test_queued_and_ended_jobs_are_counted(client: FlaskClient) -> None:
     assert eventually(lambda: value(scrape(client), "rightfit_jobs", status="cancelled") == 1)
 
 
-def test_storage_errors_are_counted(parts: Services, client: FlaskClient, tmp_path: Path) -> None:
+def test_storage_errors_are_counted(services: Services, client: FlaskClient, tmp_path: Path) -> None:
     with pytest.raises(StorageError):
-        parts.storage.delete("../outside")
+        services.storage.delete("../outside")
     assert value(scrape(client), "rightfit_storage_errors_total", operation="delete") == 1
 
 
-def test_reaped_jobs_are_counted(parts: Services, client: FlaskClient) -> None:
-    parts.store.submit("t", JobSpec.from_dict(SPEC).filled(1))
-    assert parts.store.claim("worker", -1)
+def test_reaped_jobs_are_counted(services: Services, client: FlaskClient) -> None:
+    services.store.submit("t", JobSpec.from_dict(SPEC).filled(1))
+    assert services.store.claim("worker", -1)
     found: list[int] = []
-    dispatcher = Dispatcher(parts.settings, parts.store, parts.registry, parts.submission.queue, found.append)
+    dispatcher = Dispatcher(
+        services.settings, services.store, services.registry, services.submission.queue, found.append
+    )
     dispatcher.reap()
     dispatcher.reap()
     assert found == [1]
 
 
-def test_job_keeps_trace_and_request_id_of_its_request(parts: Services, client: FlaskClient) -> None:
+def test_job_keeps_trace_and_request_id_of_its_request(services: Services, client: FlaskClient) -> None:
     sent = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01", "X-Request-Id": "mine"}
     job_id = client.post("/v1/jobs", json=SPEC, headers=sent).json["id"]
     other = client.post("/v1/jobs", json=SPEC, headers={"traceparent": "nonsense"}).json["id"]
-    with parts.database.read() as c:
+    with services.database.read() as c:
         kept = {row.id: row.traceparent for row in c.execute(select(jobs.c.id, jobs.c.traceparent))}
     assert kept == {job_id: sent["traceparent"], other: None}
-    lease = parts.store.claim("worker", 60)
+    lease = services.store.claim("worker", 60)
     assert lease is not None
     assert (lease.job_id, lease.traceparent) == (job_id, sent["traceparent"])
     first = client.get(f"/v1/jobs/{job_id}/events").json["data"][0]
@@ -129,14 +131,14 @@ def test_job_keeps_trace_and_request_id_of_its_request(parts: Services, client: 
 
 def test_metrics_can_be_limited_to_administrators(settings: Settings) -> None:
     app = create_app(replace(settings, auth="keys", metrics="keys"))
-    parts: Services = app.extensions["rightfit"]
-    parts.database.migrate()
+    services: Services = app.extensions["rightfit"]
+    services.database.migrate()
     client = app.test_client()
     assert client.get("/metrics").status_code == 401
     for scope, status in ((Scope.READ, 403), (Scope.ADMIN, 200)):
-        key = parts.keys.create("t", [scope])
+        key = services.keys.create("t", [scope])
         assert client.get("/metrics", headers={"Authorization": f"Bearer {key}"}).status_code == status
-    parts.database.close()
+    services.database.close()
     assert create_app(replace(settings, auth="keys")).test_client().get("/metrics").status_code == 200
 
 

@@ -14,7 +14,8 @@ from service.core.records.job import Outcome, Status, StopReason
 from service.core.spec import JobSpec
 from service.services import Services
 from tests.pictures import encoded
-from tests.service.api.test_api import claim, is_problem, submit
+from tests.service.api.requests import expect_problem, submit
+from tests.service.worker_steps import claim
 from workers.training.data.normalization import Normalization
 from workers.training.export import save_onnx
 from workers.training.models import build_model
@@ -29,18 +30,18 @@ def network() -> torch.nn.Module:
 
 
 @pytest.fixture
-def job(client: FlaskClient, parts: Services, tmp_path: Path, network: torch.nn.Module) -> str:
+def job(client: FlaskClient, services: Services, tmp_path: Path, network: torch.nn.Module) -> str:
     """The id of a job that has published the network."""
     job_id: str = submit(client)["id"]
-    lease = claim(parts)
+    lease = claim(services)
     samples = torch.zeros(2, 3, 6, 4, dtype=torch.uint8)
     save_onnx(network, Normalization.none(3), samples, tmp_path / "model.onnx")
     report = {"data": {"classes": CLASSES, "shape": [3, 6, 4]}}
     (tmp_path / "report.json").write_text(json.dumps(report))
     published = [
-        parts.storage.put(f"jobs/{job_id}/a1/{name}", tmp_path / name) for name in ("model.onnx", "report.json")
+        services.storage.put(f"jobs/{job_id}/a1/{name}", tmp_path / name) for name in ("model.onnx", "report.json")
     ]
-    parts.store.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), published)
+    services.store.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), published)
     return job_id
 
 
@@ -72,12 +73,12 @@ def test_image_is_converted_to_size_and_mode_of_the_model(client: FlaskClient, j
     assert first == pytest.approx(second)
 
 
-def test_predictions_beyond_the_limit_are_refused(client: FlaskClient, parts: Services, job: str) -> None:
-    while parts.predicting.enter("default"):
+def test_predictions_beyond_the_limit_are_refused(client: FlaskClient, services: Services, job: str) -> None:
+    while services.predicting.enter("default"):
         pass
     good = encoded(np.zeros((6, 4), np.uint8))
     answer = client.post(f"/v1/jobs/{job}/predict", data=good, content_type="image/png")
-    is_problem(answer, 503)
+    expect_problem(answer, 503)
     assert "Retry-After" in answer.headers
 
 
@@ -93,14 +94,14 @@ def test_predictions_are_in_the_order_of_the_images(client: FlaskClient, job: st
 
 def test_bad_prediction_request_is_refused_with_reason(client: FlaskClient, job: str) -> None:
     address, good = f"/v1/jobs/{job}/predict", encoded(np.zeros((6, 4), np.uint8))
-    problem = is_problem(client.post(address, data=form(good, b"no"), content_type="multipart/form-data"), 422)
+    problem = expect_problem(client.post(address, data=form(good, b"no"), content_type="multipart/form-data"), 422)
     assert [error["pointer"] for error in problem["errors"]] == ["/1"]
     assert "1.png: not an image" in problem["errors"][0]["detail"]
-    is_problem(client.post(address, data=b"", content_type="image/png"), 422)
-    is_problem(client.post(address, json={}), 415)
-    is_problem(client.post(address, data={}, content_type="multipart/form-data"), 422)
-    is_problem(client.post(address, data=form(*[good] * 101), content_type="multipart/form-data"), 422)
-    is_problem(client.post("/v1/jobs/job_none/predict", data=good, content_type="image/png"), 404)
+    expect_problem(client.post(address, data=b"", content_type="image/png"), 422)
+    expect_problem(client.post(address, json={}), 415)
+    expect_problem(client.post(address, data={}, content_type="multipart/form-data"), 422)
+    expect_problem(client.post(address, data=form(*[good] * 101), content_type="multipart/form-data"), 422)
+    expect_problem(client.post("/v1/jobs/job_none/predict", data=good, content_type="image/png"), 404)
     waiting = submit(client)["id"]
-    problem = is_problem(client.post(f"/v1/jobs/{waiting}/predict", data=good, content_type="image/png"), 409)
+    problem = expect_problem(client.post(f"/v1/jobs/{waiting}/predict", data=good, content_type="image/png"), 409)
     assert "queued" in problem["detail"]

@@ -24,7 +24,8 @@ from service.core.webhooks.addresses import check, networks, resolve
 from service.core.webhooks.sender import WebhookSender
 from service.services import Services
 from tests.servers import ON_DISK
-from tests.service.api.test_api import claim, epoch, finish, is_problem, submit
+from tests.service.api.requests import expect_problem, submit
+from tests.service.worker_steps import claim, epoch, finish
 
 LOOPBACK = "127.0.0.0/8"
 
@@ -75,9 +76,9 @@ def receiver() -> Iterator[Receiver]:
     server.close()
 
 
-def hurry(parts: Services) -> None:
+def hurry(services: Services) -> None:
     """Make what waits for its next attempt due."""
-    with parts.database.write() as c:
+    with services.database.write() as c:
         c.execute(update(deliveries).values(due_at=0.0))
 
 
@@ -87,12 +88,12 @@ def told(client: FlaskClient, job: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_outcome_is_sent_once_and_signed(
-    client: FlaskClient, parts: Services, receiver: Receiver, tmp_path: Path
+    client: FlaskClient, services: Services, receiver: Receiver, tmp_path: Path
 ) -> None:
     job = submit(client, webhook={"url": receiver.url}, name="mine", labels={"a": "b"})
-    finish(parts, claim(parts), tmp_path)
-    assert parts.courier.send_due() == 1
-    assert parts.courier.send_due() == 0
+    finish(services, claim(services), tmp_path)
+    assert services.courier.send_due() == 1
+    assert services.courier.send_due() == 0
     ((headers, body),) = receiver.got
     secret = client.get("/v1/webhooks/secret").json["secret"]
     message = Webhook(secret).verify(body, {name.lower(): value for name, value in headers.items()})
@@ -107,75 +108,79 @@ def test_outcome_is_sent_once_and_signed(
     assert delivery["id"] == headers["webhook-id"]
 
 
-def test_only_chosen_events_are_sent(client: FlaskClient, parts: Services, receiver: Receiver, tmp_path: Path) -> None:
+def test_only_chosen_events_are_sent(
+    client: FlaskClient, services: Services, receiver: Receiver, tmp_path: Path
+) -> None:
     submit(client, webhook={"url": receiver.url, "events": ["running", "epoch", "diagnosis"]})
-    lease = claim(parts)
-    parts.store.append(lease, [epoch(1, 0.5, improved=True)])
-    parts.store.record_diagnosis(lease, {"verdict": "overfitting", "onset_epoch": 4, "is_final": False})
-    finish(parts, lease, tmp_path)
-    while parts.courier.send_due():
+    lease = claim(services)
+    services.store.append(lease, [epoch(1, 0.5, improved=True)])
+    services.store.record_diagnosis(lease, {"verdict": "overfitting", "onset_epoch": 4, "is_final": False})
+    finish(services, lease, tmp_path)
+    while services.courier.send_due():
         pass
     assert [message["type"] for message in receiver.messages()] == ["job.running", "job.epoch", "job.diagnosis"]
     assert receiver.messages()[1]["data"]["val_loss"] == 0.5
     assert receiver.messages()[2]["data"]["verdict"] == "overfitting"
     submit(client)
-    assert parts.courier.send_due() == 0, "a job without a webhook tells nobody"
+    assert services.courier.send_due() == 0, "a job without a webhook tells nobody"
 
 
-def test_failed_message_is_sent_again_by_any_process(client: FlaskClient, parts: Services, receiver: Receiver) -> None:
+def test_failed_message_is_sent_again_by_any_process(
+    client: FlaskClient, services: Services, receiver: Receiver
+) -> None:
     job = submit(client, webhook={"url": receiver.url, "events": ["queued"]})
     receiver.status = 500
-    parts.courier.send_due()
+    services.courier.send_due()
     (delivery,) = told(client, job)
     assert (delivery["status"], delivery["attempts"], delivery["error"]) == (
         "pending", 1, "answered 500 Internal Server Error",
     )  # fmt: skip
-    assert parts.courier.send_due() == 0, "it is not due yet"
-    hurry(parts)
+    assert services.courier.send_due() == 0, "it is not due yet"
+    hurry(services)
     receiver.status = 200
-    another = WebhookSender(parts.webhooks, networks(LOOPBACK))
+    another = WebhookSender(services.webhooks, networks(LOOPBACK))
     assert another.send_due() == 1
     assert told(client, job)[0]["status"] == "delivered"
     assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 1, "the same message"
 
 
 def test_message_is_given_up_after_last_attempt_or_410(
-    client: FlaskClient, parts: Services, receiver: Receiver
+    client: FlaskClient, services: Services, receiver: Receiver
 ) -> None:
     job = submit(client, webhook={"url": receiver.url, "events": ["queued"]})
     receiver.status = 503
     for _ in range(len(DELAYS) + 1):
-        hurry(parts)
-        assert parts.courier.send_due() == 1
-    hurry(parts)
-    assert parts.courier.send_due() == 0
+        hurry(services)
+        assert services.courier.send_due() == 1
+    hurry(services)
+    assert services.courier.send_due() == 0
     assert told(client, job)[0]["status"] == "given_up"
     receiver.status = 410
     gone = submit(client, webhook={"url": receiver.url, "events": ["queued"]})
-    parts.courier.send_due()
+    services.courier.send_due()
     assert (told(client, gone)[0]["status"], told(client, gone)[0]["attempts"]) == ("given_up", 1)
 
 
-def test_redirect_is_not_followed(client: FlaskClient, parts: Services, receiver: Receiver) -> None:
+def test_redirect_is_not_followed(client: FlaskClient, services: Services, receiver: Receiver) -> None:
     job = submit(client, webhook={"url": receiver.url, "events": ["queued"]})
     receiver.status = 302
-    parts.courier.send_due()
+    services.courier.send_due()
     assert "302" in told(client, job)[0]["error"]
 
 
-def test_unreachable_receiver_is_recorded(client: FlaskClient, parts: Services) -> None:
+def test_unreachable_receiver_is_recorded(client: FlaskClient, services: Services) -> None:
     job = submit(client, webhook={"url": "http://127.0.0.1:1/", "events": ["queued"]})
-    parts.courier.send_due()
+    services.courier.send_due()
     assert "ConnectError" in told(client, job)[0]["error"]
 
 
-def test_former_secret_signs_for_one_more_day(client: FlaskClient, parts: Services, receiver: Receiver) -> None:
+def test_former_secret_signs_for_one_more_day(client: FlaskClient, services: Services, receiver: Receiver) -> None:
     former = client.get("/v1/webhooks/secret").json["secret"]
     assert client.get("/v1/webhooks/secret").json["secret"] == former
     present = client.post("/v1/webhooks/secret").json["secret"]
     assert present != former
     assert client.post("/v1/webhooks/test", json={"url": receiver.url}).json["is_received"]
-    with parts.database.write() as c:
+    with services.database.write() as c:
         c.execute(update(webhook_secrets).values(changed_at=0.0))
     client.post("/v1/webhooks/test", json={"url": receiver.url})
     first, later = [(body, {name.lower(): value for name, value in headers.items()}) for headers, body in receiver.got]
@@ -200,8 +205,8 @@ def test_former_secret_signs_for_one_more_day(client: FlaskClient, parts: Servic
 )  # fmt: skip
 def test_forbidden_address_is_refused_at_once(client: FlaskClient, url: str) -> None:
     answer = client.post("/v1/jobs", json={"dataset": {"id": "digits"}, "webhook": {"url": url}})
-    assert [error["pointer"] for error in is_problem(answer, 422)["errors"]] == ["/webhook/url"]
-    is_problem(client.post("/v1/webhooks/test", json={"url": url}), 422)
+    assert [error["pointer"] for error in expect_problem(answer, 422)["errors"]] == ["/webhook/url"]
+    expect_problem(client.post("/v1/webhooks/test", json={"url": url}), 422)
 
 
 @pytest.mark.parametrize(
@@ -216,17 +221,17 @@ def test_loopback_is_refused_unless_allowed(url: str) -> None:
 
 
 def test_name_of_a_private_address_is_refused_when_resolved(
-    client: FlaskClient, parts: Services, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = [(2, 1, 6, "", ("93.184.216.34", 80)), (2, 1, 6, "", ("10.0.0.7", 80))]
     monkeypatch.setattr("service.core.webhooks.addresses.socket.getaddrinfo", lambda *_, **__: answers)
     job = submit(client, webhook={"url": "http://example.com/hook", "events": ["queued"]})
-    parts.courier.send_due()
+    services.courier.send_due()
     assert "10.0.0.7 is this machine's or a private network's" in told(client, job)[0]["error"]
 
 
 def test_slow_receiver_is_cut_off_at_the_deadline(
-    client: FlaskClient, parts: Services, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.core.webhooks.sender.DEADLINE", 1.0)
     over = threading.Event()
@@ -242,7 +247,7 @@ def test_slow_receiver_is_cut_off_at_the_deadline(
         thread.start()
         job = submit(client, webhook={"url": f"http://127.0.0.1:{server.getsockname()[1]}/", "events": ["queued"]})
         started = time.monotonic()
-        parts.courier.send_due()
+        services.courier.send_due()
         took = time.monotonic() - started
         over.set()
         thread.join()
@@ -251,14 +256,14 @@ def test_slow_receiver_is_cut_off_at_the_deadline(
     assert told(client, job)[0]["error"]
 
 
-def test_late_result_does_not_undo_a_newer_delivery(client: FlaskClient, parts: Services) -> None:
+def test_late_result_does_not_undo_a_newer_delivery(client: FlaskClient, services: Services) -> None:
     job = submit(client, webhook={"url": "http://127.0.0.1:1/", "events": ["queued"]})
-    slow = parts.webhooks.claim()
-    hurry(parts)
-    fast = parts.webhooks.claim()
+    slow = services.webhooks.claim()
+    hurry(services)
+    fast = services.webhooks.claim()
     assert slow is not None
     assert fast is not None
     assert (slow.attempts, fast.attempts) == (1, 2)
-    parts.webhooks.delivered(fast)
-    parts.webhooks.failed(slow, "late", 1.0, for_good=True)
+    services.webhooks.delivered(fast)
+    services.webhooks.failed(slow, "late", 1.0, for_good=True)
     assert told(client, job)[0]["status"] == "delivered"

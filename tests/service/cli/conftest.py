@@ -10,9 +10,9 @@ from click.testing import CliRunner, Result
 
 from service.cli import main, session
 from service.core.sql.jobs.store import Lease
-from tests.service.api.conftest import SPEC
-from tests.service.api.test_api import claim, epoch, finish
+from tests.service.api.requests import SPEC
 from tests.service.live import Live
+from tests.service.worker_steps import claim, epoch, finish
 
 Type = Callable[..., Result]
 

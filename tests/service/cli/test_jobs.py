@@ -19,9 +19,9 @@ from service.core.settings import Settings
 from service.core.sql.jobs.job_logs import LogLine
 from tests.pictures import folders
 from tests.ports import free_port
-from tests.service.api.test_api import claim
 from tests.service.cli.conftest import Type, told, worked
 from tests.service.live import Live
+from tests.service.worker_steps import claim
 
 
 def test_a_job_is_trained_shown_and_listed(rightfit: Type, spec: str, live: Live, tmp_path: Path) -> None:
