@@ -15,9 +15,15 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 PATIENCE_MS = 60_000  # for what a busy machine may take its time to show
@@ -59,9 +65,10 @@ class Window:
         box = self.page.locator(place).bounding_box()
         assert box is not None
         dragged = {
-            "x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2,
+            "x": box["x"] + box["width"] / 2,
+            "y": box["y"] + box["height"] / 2,
             "data": {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1},
-        }  # fmt: skip
+        }
         protocol = self.page.context.new_cdp_session(self.page)
         for moment in ("dragEnter", "dragOver", "drop"):
             protocol.send("Input.dispatchDragEvent", {"type": moment, **dragged})

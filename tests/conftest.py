@@ -137,8 +137,12 @@ class Serving:
         self._seen: set[psutil.Process] = set()
         self.process = subprocess.Popen(
             [*LIFELINE, sys.executable, "-m", "service.cli", "serve", *options],
-            cwd=ROOT, env=clean | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+            cwd=ROOT,
+            env=clean | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         assert self.process.stdout is not None
         self._output = self.process.stdout
 

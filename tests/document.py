@@ -26,10 +26,25 @@ def check(
 ) -> tuple[int, int, str]:
     """(exit status, requests made, what was printed) of schemathesis with so many examples an operation."""
     command = [
-        sys.executable, "-m", "schemathesis.cli", "--config-file", str(ROOT / "tests/schemathesis.toml"), "run",
-        f"{url}/openapi.json", "--checks", "all", "--phases", phases, "--max-examples", str(examples),
-        "--seed", str(seed), "--no-color", "--request-timeout", str(LONGEST_WAIT),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "schemathesis.cli",
+        "--config-file",
+        str(ROOT / "tests/schemathesis.toml"),
+        "run",
+        f"{url}/openapi.json",
+        "--checks",
+        "all",
+        "--phases",
+        phases,
+        "--max-examples",
+        str(examples),
+        "--seed",
+        str(seed),
+        "--no-color",
+        "--request-timeout",
+        str(LONGEST_WAIT),
+    ]
     if key:
         command += ["--header", f"Authorization: Bearer {key}"]
     with tempfile.TemporaryDirectory(prefix="rightfit-document-") as folder:  # where it leaves its files

@@ -83,13 +83,22 @@ def _filled(client: httpx.Client) -> tuple[dict[str, str], dict[str, str]]:
 
 def _pages(jobs: dict[str, str], sets: dict[str, str]) -> dict[str, str]:
     return {
-        "jobs": "/", "nothing-found": "/?q=nothing", "new": "/new", "job": f"/jobs/{jobs['plain']}",
-        "failed": f"/jobs/{jobs['diverged']}", "running": f"/jobs/{jobs['running']}",
+        "jobs": "/",
+        "nothing-found": "/?q=nothing",
+        "new": "/new",
+        "job": f"/jobs/{jobs['plain']}",
+        "failed": f"/jobs/{jobs['diverged']}",
+        "running": f"/jobs/{jobs['running']}",
         "waiting": f"/jobs/{jobs['waiting']}",
-        "datasets": "/datasets", "dataset": f"/datasets/{sets['pets']}", "broken": f"/datasets/{sets['broken']}",
-        "built-in": "/datasets/cifar100", "compare": f"/compare?jobs={jobs['plain']},{jobs['dropout']}",
-        "compare-nothing": "/compare", "missing": "/jobs/nothing", "refused": "/?status=odd",
-    }  # fmt: skip
+        "datasets": "/datasets",
+        "dataset": f"/datasets/{sets['pets']}",
+        "broken": f"/datasets/{sets['broken']}",
+        "built-in": "/datasets/cifar100",
+        "compare": f"/compare?jobs={jobs['plain']},{jobs['dropout']}",
+        "compare-nothing": "/compare",
+        "missing": "/jobs/nothing",
+        "refused": "/?status=odd",
+    }
 
 
 def _take(page: Page, name: str, path: str | None, width: int, theme: Theme) -> None:

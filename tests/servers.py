@@ -51,8 +51,11 @@ class Postgresql:
             shutil.chown(self._data, UNPRIVILEGED)
         subprocess.run(
             [self.binaries / "initdb", "-D", self._data, "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8"],
-            check=True, stdout=subprocess.DEVNULL, user=self.user, cwd=folder,
-        )  # fmt: skip
+            check=True,
+            stdout=subprocess.DEVNULL,
+            user=self.user,
+            cwd=folder,
+        )
         with (self._data / "pg_hba.conf").open("a") as allowed:
             allowed.write("host all all samenet trust\n")
         self.start()
@@ -63,9 +66,12 @@ class Postgresql:
 
     def start(self) -> None:
         options = {
-            "port": str(self.port), "listen_addresses": self._host, "unix_socket_directories": "", "fsync": "off",
+            "port": str(self.port),
+            "listen_addresses": self._host,
+            "unix_socket_directories": "",
+            "fsync": "off",
             "max_connections": "200",
-        }  # fmt: skip
+        }
         words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         command = [str(self.binaries / "postgres"), "-D", str(self._data), *words]
         with self.log.open("ab") as log:
@@ -155,8 +161,11 @@ def s3(address: str = "127.0.0.1") -> Iterator[dict[str, str]]:
         endpoint = f"http://{host}:{port}"
         httpx.put(f"{endpoint}/{S3_BUCKET}", trust_env=False).raise_for_status()
         yield {
-            "AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": "us-east-1", "NO_PROXY": address,
-        }  # fmt: skip
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": "us-east-1",
+            "NO_PROXY": address,
+        }
     finally:
         server.stop()

@@ -6,9 +6,12 @@ import sys
 import grimp
 
 OURS_IN_TRAINING = (
-    "service.core.spec", "service.core.errors", "service.core.spec.early_stopping", "service.core.records.dataset",
+    "service.core.spec",
+    "service.core.errors",
+    "service.core.spec.early_stopping",
+    "service.core.records.dataset",
     "service.core.records.builtin_datasets",
-)  # fmt: skip
+)
 
 
 def modules_after(statement: str) -> set[str]:

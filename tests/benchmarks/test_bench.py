@@ -91,10 +91,19 @@ def test_split_is_complete_and_stratified() -> None:
 
 def result(name: str, number: int, rate: float, seconds: float = 10, loss: float = 0.5) -> Run:
     return Run(
-        job="cnn", batch_size=64, round=number, seed=number, name=name, seconds=seconds, peak_bytes=1,
-        images_per_second=rate, epoch_seconds=[1.0], train_losses=[loss], val_losses=[loss, loss],
+        job="cnn",
+        batch_size=64,
+        round=number,
+        seed=number,
+        name=name,
+        seconds=seconds,
+        peak_bytes=1,
+        images_per_second=rate,
+        epoch_seconds=[1.0],
+        train_losses=[loss],
+        val_losses=[loss, loss],
         val_accuracies=[0.9, 0.9],
-    )  # fmt: skip
+    )
 
 
 def test_ratios_are_taken_per_round_so_that_drift_cancels() -> None:

@@ -21,8 +21,10 @@ from tests.ports import eventually
 pytestmark = pytest.mark.long
 
 SMALL: dict[str, Any] = {
-    "dataset": {"id": "digits", "train_limit": 100}, "model": {"arch": "mlp", "hidden": [32]}, "seed": 3,
-}  # fmt: skip
+    "dataset": {"id": "digits", "train_limit": 100},
+    "model": {"arch": "mlp", "hidden": [32]},
+    "seed": 3,
+}
 IS_OUTLINED = """() => {
   const focused = document.activeElement;
   const seen = focused.classList.contains('unseen') ? focused.labels[0] : focused;
@@ -137,8 +139,17 @@ def test_file_that_is_no_archive_is_refused_with_help(tab: Window, tmp_path: Pat
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
 def test_every_page_is_accessible_and_fits_the_screen(started: Browser, serving: Serving, width: int) -> None:
     one, other = ended(serving, epochs=12), ended(serving, epochs=3)
-    paths = ["/", "/?q=nothing-at-all", f"/jobs/{one}", "/new", "/compare", f"/compare?jobs={one},{other}", "/datasets",
-             "/datasets/digits", "/jobs/nothing"]  # fmt: skip
+    paths = [
+        "/",
+        "/?q=nothing-at-all",
+        f"/jobs/{one}",
+        "/new",
+        "/compare",
+        f"/compare?jobs={one},{other}",
+        "/datasets",
+        "/datasets/digits",
+        "/jobs/nothing",
+    ]
     with window(started, serving.url, width) as tab:
         for path in paths:
             tab.page.goto(path)

@@ -27,10 +27,14 @@ from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, ROOT
 
 SPEC: dict[str, Any] = {
-    "dataset": {"id": "digits", "train_limit": 600}, "seed": 7,
-    "model": {"arch": "cnn", "channels": [8], "hidden": [16], "norm": "batch"}, "epochs": 16,
-    "batch_size": 16, "early_stopping": None, "regularization": {"dropout": 0.2},
-}  # fmt: skip
+    "dataset": {"id": "digits", "train_limit": 600},
+    "seed": 7,
+    "model": {"arch": "cnn", "channels": [8], "hidden": [16], "norm": "batch"},
+    "epochs": 16,
+    "batch_size": 16,
+    "early_stopping": None,
+    "regularization": {"dropout": 0.2},
+}
 
 
 @pytest.fixture
@@ -183,9 +187,12 @@ def test_worker_recovers_from_a_half_open_broker_connection(tmp_path: Path, own_
         store = Store(database)
         log = (tmp_path / "worker.log").open("wb")
         worker = subprocess.Popen(
-            [*LIFELINE, sys.executable, "-m", "workers"], cwd=ROOT, env=settings.to_env() | {"PATH": "/usr/bin:/bin"},
-            stdout=log, stderr=log,
-        )  # fmt: skip
+            [*LIFELINE, sys.executable, "-m", "workers"],
+            cwd=ROOT,
+            env=settings.to_env() | {"PATH": "/usr/bin:/bin"},
+            stdout=log,
+            stderr=log,
+        )
         spec = JobSpec.from_dict({"dataset": {"id": "digits", "train_limit": 100}, "epochs": 1}).filled(1)
         try:
             hints = HintQueue(settings.redis_url)

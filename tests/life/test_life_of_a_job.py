@@ -23,9 +23,12 @@ from tests.ports import eventually
 from tests.servers import EVERYTHING_PUBLISHED
 
 SPEC: dict[str, Any] = {
-    "dataset": {"id": "digits"}, "model": {"arch": "cnn", "channels": [8, 16], "hidden": [32]}, "seed": 7, "epochs": 3,
+    "dataset": {"id": "digits"},
+    "model": {"arch": "cnn", "channels": [8, 16], "hidden": [32]},
+    "seed": 7,
+    "epochs": 3,
     "optimizer": {"lr": 5e-3},
-}  # fmt: skip
+}
 MEGABYTE = 1 << 20
 
 

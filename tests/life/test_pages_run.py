@@ -69,9 +69,14 @@ def told(text: str, folder: Path, url: str) -> str:
     program = "\n".join(script(run)).replace(WRITTEN, url)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     ran = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", program], cwd=folder, capture_output=True, text=True, check=False,
-        timeout=SECONDS, env=os.environ | {"PATH": path, "RIGHTFIT_URL": url},
-    )  # fmt: skip
+        ["bash", "-euo", "pipefail", "-c", program],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+        env=os.environ | {"PATH": path, "RIGHTFIT_URL": url},
+    )
     assert ran.returncode == 0, (ran.stdout[-2000:], ran.stderr[-2000:])
     _, *answers = re.split(r"^@@ \d+$", ran.stdout, flags=re.MULTILINE)
     for block, answer in zip(run, answers, strict=True):
@@ -88,10 +93,20 @@ def test_commands_of_the_readme_work(serving: Serving, tmp_path: Path) -> None:
     (tmp_path / ".venv").symlink_to(sys.prefix)
     said = told(README.read_text("utf-8"), tmp_path, serving.url)
     for words in (
-        "best: epoch", "rightfit fork job_", "best val loss", "as in the manifest", '"probabilities"', "event: end",
-        '"verdict":', '"parent":"', '"differences":', '"stop_epoch":', '"pointer": "/optimizer/lr"', "\nepoch 0.",
+        "best: epoch",
+        "rightfit fork job_",
+        "best val loss",
+        "as in the manifest",
+        '"probabilities"',
+        "event: end",
+        '"verdict":',
+        '"parent":"',
+        '"differences":',
+        '"stop_epoch":',
+        '"pointer": "/optimizer/lr"',
+        "\nepoch 0.",
         '"name":"2 global_avg_pool"',
-    ):  # fmt: skip
+    ):
         assert words in said, words
     assert said.count('"name":"pets"') == 3
     assert torch.load(tmp_path / "best_model.pth", weights_only=True)
@@ -113,8 +128,11 @@ def test_tutorial_works(serving: Serving, tmp_path: Path) -> None:
     assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")
     (probabilities,) = re.findall(r"^\{'circle': .*\}$", said, re.MULTILINE)
     assert {word.strip("'") for word in re.findall(r"'\w+'", probabilities)} == {
-        "circle", "cross", "square", "triangle",
-    }  # fmt: skip
+        "circle",
+        "cross",
+        "square",
+        "triangle",
+    }
 
 
 @pytest.mark.long

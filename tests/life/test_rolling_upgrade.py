@@ -30,9 +30,14 @@ from tests.service.core.sql.released import REVISIONS
 
 LAST_RELEASE, ITS_SCHEMA = "64bef3098a664f2a89065f6c424de1c426fe2bdd", "0007"
 SPEC: dict[str, Any] = {
-    "dataset": {"id": "digits"}, "model": {"arch": "cnn", "channels": [8], "hidden": [16], "norm": "batch"}, "seed": 7,
-    "epochs": 160, "batch_size": 16, "early_stopping": None, "regularization": {"dropout": 0.2},
-}  # fmt: skip
+    "dataset": {"id": "digits"},
+    "model": {"arch": "cnn", "channels": [8], "hidden": [16], "norm": "batch"},
+    "seed": 7,
+    "epochs": 160,
+    "batch_size": 16,
+    "early_stopping": None,
+    "regularization": {"dropout": 0.2},
+}
 
 
 @pytest.fixture(scope="module")

@@ -131,9 +131,11 @@ def test_no_route_reaches_records_of_another_tenant(
     ablation = alice("POST", "/v1/ablations", json={"spec": SPEC, "factors": ["dropout"]}).json
     before = [alice("GET", found["links"]["self"]).json for found in (ended, waiting, ablation)]
     ids = {
-        "dataset_id": [dataset["id"]], "job_id": [ended["id"], waiting["id"]], "name": ["best_model.pth"],
+        "dataset_id": [dataset["id"]],
+        "job_id": [ended["id"], waiting["id"]],
+        "name": ["best_model.pth"],
         "ablation_id": [ablation["id"]],
-    }  # fmt: skip
+    }
     walked = 0
     for method, rule in every_route(app):
         arguments = [part[1:-1] for part in rule.split("/") if part.startswith("<")]
@@ -223,9 +225,13 @@ def test_quotas_limit_bytes_of_a_tenant(limited: Limited) -> None:
     assert send(alice).status_code == 202
     assert expect_problem(send(alice), 429)["code"] == "quota_exceeded"
     endless = alice(
-        "POST", "/v1/datasets?name=x", input_stream=io.BytesIO(zipped(folders(10))), content_type="application/zip",
-        headers={"Transfer-Encoding": "chunked"}, environ_overrides={"wsgi.input_terminated": True},
-    )  # fmt: skip
+        "POST",
+        "/v1/datasets?name=x",
+        input_stream=io.BytesIO(zipped(folders(10))),
+        content_type="application/zip",
+        headers={"Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
     assert expect_problem(endless, 429)["code"] == "quota_exceeded"
     assert send(bob).status_code == 202
     stored = limited(quota_stored_bytes=size)

@@ -37,11 +37,16 @@ def test_two_jobs_differ_in_spec_and_result(client: FlaskClient, services: Servi
     found = answer.json
     assert found["spec"] == [{"pointer": "/regularization/dropout", "values": {first: 0.0, other: 0.25}}]
     assert found["jobs"][0] == {
-        "id": first, "name": "plain", "status": "succeeded", "stop_reason": "max_epochs", "epochs": 2, "seconds": 4.0,
+        "id": first,
+        "name": "plain",
+        "status": "succeeded",
+        "stop_reason": "max_epochs",
+        "epochs": 2,
+        "seconds": 4.0,
         "best": {"epoch": 1, "val_loss": 0.5, "val_accuracy": 0.8, "val_loss_se": 0.01},
         "waste": {"epochs": 1, "seconds": 1.0, "images": 800, "share": 0.25, "joules": None},
         "same_split_as_first": True,
-    }  # fmt: skip
+    }
     (difference,) = found["differences"]
     assert (difference["job"], difference["against"], difference["same_split"]) == (other, first, True)
     assert difference["val_loss"] == pytest.approx(-0.1)

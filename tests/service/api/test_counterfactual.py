@@ -39,18 +39,31 @@ def test_recorded_run_is_replayed_with_every_setting(client: FlaskClient, servic
     answer = client.get(f"{ended(client, services)}?patience=2,1&min_delta=0,0.35")
     assert answer.status_code == 200, answer.text
     assert answer.json["actual"] == {
-        "stop_epoch": 6, "stop_reason": "early_stopping", "best_epoch": 4, "best_val_loss": 0.5, "seconds": 12.0
-    }  # fmt: skip
+        "stop_epoch": 6,
+        "stop_reason": "early_stopping",
+        "best_epoch": 4,
+        "best_val_loss": 0.5,
+        "seconds": 12.0,
+    }
     first, *_ = found = answer.json["data"]
     assert [(s["patience"], s["min_delta"]) for s in found] == [(1, 0.0), (1, 0.35), (2, 0.0), (2, 0.35)]
     assert [s["stop_epoch"] for s in found] == [3, 2, 6, 3]
     assert [s["best_epoch"] for s in found] == [2, 1, 4, 1]
     assert first == {
-        "patience": 1, "min_delta": 0.0, "stop_epoch": 3, "stop_reason": "early_stopping", "beyond_record": False,
-        "best_epoch": 2, "best_val_loss": 0.8, "val_accuracy": 0.8, "loss_given_up": pytest.approx(0.3),
-        "loss_given_up_se": pytest.approx(0.1 * math.sqrt(2)), "is_beyond_noise": True, "epochs_saved": 3,
+        "patience": 1,
+        "min_delta": 0.0,
+        "stop_epoch": 3,
+        "stop_reason": "early_stopping",
+        "beyond_record": False,
+        "best_epoch": 2,
+        "best_val_loss": 0.8,
+        "val_accuracy": 0.8,
+        "loss_given_up": pytest.approx(0.3),
+        "loss_given_up_se": pytest.approx(0.1 * math.sqrt(2)),
+        "is_beyond_noise": True,
+        "epochs_saved": 3,
         "seconds_saved": 6.0,
-    }  # fmt: skip
+    }
 
 
 def test_default_settings_are_replayed_without_a_query(client: FlaskClient, services: Services) -> None:

@@ -138,8 +138,20 @@ def test_body_without_length_is_limited_as_well(client: FlaskClient, services: S
     data = zipped(folders(each=10))
     expect_problem(client.post("/v1/datasets?name=a", data=data, content_type=ZIP), 413)
     endless = client.post(
-        "/v1/datasets?name=a", input_stream=io.BytesIO(data), content_type=ZIP,
-        headers={"Transfer-Encoding": "chunked"}, environ_overrides={"wsgi.input_terminated": True},
-    )  # fmt: skip
+        "/v1/datasets?name=a",
+        input_stream=io.BytesIO(data),
+        content_type=ZIP,
+        headers={"Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
     expect_problem(endless, 413)
     assert client.get("/v1/datasets").json["data"][0]["id"] == "digits"
+
+
+def test_built_in_datasets_are_listed(client: FlaskClient) -> None:
+    found = {entry["id"]: entry for entry in client.get("/v1/datasets").json["data"]}
+    assert found.keys() == {"digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "synthetic"}
+    digits = found["digits"]
+    assert (digits["id"], digits["samples"], digits["status"]) == ("digits", 1797, "ready")
+    assert client.get("/v1/datasets/digits").json == digits
+    expect_problem(client.get("/v1/datasets/nothing"), 404)

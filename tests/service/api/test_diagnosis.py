@@ -16,9 +16,11 @@ from tests.service.api.requests import expect_problem, submit
 from tests.service.worker_steps import claim, finish
 
 FACTS = {
-    "images": {"train": 800, "validation": 200, "test": 100}, "trivial_loss": 2.3, "trivial_accuracy": 0.1,
+    "images": {"train": 800, "validation": 200, "test": 100},
+    "trivial_loss": 2.3,
+    "trivial_accuracy": 0.1,
     "copies_across": 0,
-}  # fmt: skip
+}
 
 
 def history(kind: str, seed: int = 1) -> list[Epoch]:
@@ -103,9 +105,11 @@ def test_fork_by_patch_is_in_the_lineage(client: FlaskClient, services: Services
     for job in (first, second, third, sibling):
         family = client.get(job["links"]["lineage"]).json["data"]
         assert [(j["id"], j["parent"], j["advice"]) for j in family] == [
-            (first["id"], None, None), (second["id"], first["id"], None), (third["id"], second["id"], "dropout"),
+            (first["id"], None, None),
+            (second["id"], first["id"], None),
+            (third["id"], second["id"], "dropout"),
             (sibling["id"], first["id"], "label_smoothing"),
-        ]  # fmt: skip
+        ]
         assert family[1]["patch"] == patch
 
 
@@ -135,7 +139,7 @@ def test_lineage_survives_deletion_of_its_first_job(client: FlaskClient, service
         ({"patch": [{"op": "replace", "path": "", "value": 3}]}, ""),
         ({"patch": [{"op": "replace", "path": "/optimizer/nesterov", "value": True}]}, "/optimizer/nesterov"),
     ],
-)  # fmt: skip
+)
 def test_bad_fork_is_refused_with_the_reason(client: FlaskClient, body: dict[str, Any], pointer: str) -> None:
     job = submit(client)
     problem = expect_problem(client.post(job["links"]["fork"], json=body), 422)
@@ -191,9 +195,12 @@ def test_ended_job_has_the_waste_after_its_best_epoch(client: FlaskClient, servi
     job = trained(client, services, tmp_path)
     after = job["progress"]["epoch"] - job["best"]["epoch"]
     assert job["waste"] == {
-        "epochs": after, "seconds": float(after), "images": after * 800, "share": after / job["progress"]["epoch"],
+        "epochs": after,
+        "seconds": float(after),
+        "images": after * 800,
+        "share": after / job["progress"]["epoch"],
         "joules": None,
-    }  # fmt: skip
+    }
     assert job["facts"]["images"] == FACTS["images"]
 
 

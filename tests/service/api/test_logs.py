@@ -22,8 +22,12 @@ def test_newest_lines_are_returned_in_order(client: FlaskClient, services: Servi
     services.store.write_log(lease, LINES)
     whole = client.get(address).json
     assert whole["data"][0] == {
-        "id": 1, "attempt": 1, "at": "2023-11-14T22:13:20.250Z", "level": "info", "message": "epoch 1"
-    }  # fmt: skip
+        "id": 1,
+        "attempt": 1,
+        "at": "2023-11-14T22:13:20.250Z",
+        "level": "info",
+        "message": "epoch 1",
+    }
     assert [line["message"] for line in whole["data"]] == [line.message for line in LINES]
     assert client.get(f"{address}?tail=2").json["data"] == whole["data"][1:]
     assert client.get(f"{address}?after=1&tail=1").json["data"] == whole["data"][2:]

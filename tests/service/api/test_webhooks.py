@@ -133,8 +133,10 @@ def test_failed_message_is_sent_again_by_any_process(
     services.courier.send_due()
     (delivery,) = told(client, job)
     assert (delivery["status"], delivery["attempts"], delivery["error"]) == (
-        "pending", 1, "answered 500 Internal Server Error",
-    )  # fmt: skip
+        "pending",
+        1,
+        "answered 500 Internal Server Error",
+    )
     assert services.courier.send_due() == 0, "it is not due yet"
     hurry(services)
     receiver.status = 200
@@ -195,14 +197,29 @@ def test_former_secret_signs_for_one_more_day(client: FlaskClient, services: Ser
 @pytest.mark.parametrize(
     "url",
     [
-        "http://10.0.0.1/", "http://192.168.1.1/x", "http://169.254.169.254/latest/meta-data", "http://[::1]/",
-        "http://[fd00::1]/", "http://0.0.0.0/", "http://[::ffff:10.0.0.1]/", "http://224.0.0.1/", "http://100.64.0.1/",
-        "http://[64:ff9b::a9fe:a9fe]/", "http://[2002:7f00:1::]/", "http://[::127.0.0.1]/", "http://[fec0::1]/",
-        "http://[::ffff:0:127.0.0.1]/", "http://192.88.99.1/",
-        "ftp://example.com/", "//example.com", "http://", "http://user:pass@example.com/", "http://example.com:99999/",
+        "http://10.0.0.1/",
+        "http://192.168.1.1/x",
+        "http://169.254.169.254/latest/meta-data",
+        "http://[::1]/",
+        "http://[fd00::1]/",
+        "http://0.0.0.0/",
+        "http://[::ffff:10.0.0.1]/",
+        "http://224.0.0.1/",
+        "http://100.64.0.1/",
+        "http://[64:ff9b::a9fe:a9fe]/",
+        "http://[2002:7f00:1::]/",
+        "http://[::127.0.0.1]/",
+        "http://[fec0::1]/",
+        "http://[::ffff:0:127.0.0.1]/",
+        "http://192.88.99.1/",
+        "ftp://example.com/",
+        "//example.com",
+        "http://",
+        "http://user:pass@example.com/",
+        "http://example.com:99999/",
         "javascript:alert(1)",
     ],
-)  # fmt: skip
+)
 def test_forbidden_address_is_refused_at_once(client: FlaskClient, url: str) -> None:
     answer = client.post("/v1/jobs", json={"dataset": {"id": "digits"}, "webhook": {"url": url}})
     assert [error["pointer"] for error in expect_problem(answer, 422)["errors"]] == ["/webhook/url"]
