@@ -1,8 +1,10 @@
-"""Free ports, and waiting for what comes true."""
+"""Free ports, and waiting for a condition."""
 
 import socket
 import time
 from collections.abc import Callable
+
+PATIENCE_SECONDS = 120.0  # far more than any condition needs: machines are shared
 
 
 def free_port() -> int:
@@ -11,8 +13,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def eventually(test: Callable[[], bool], seconds: float = 30) -> bool:
-    """Whether a condition comes true in that time."""
+def eventually(test: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> bool:
+    """Wait until a condition holds; returns False where it does not within this time."""
     deadline = time.monotonic() + seconds
     while not test():
         if time.monotonic() > deadline:

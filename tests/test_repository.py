@@ -1,4 +1,4 @@
-"""What must hold for the files themselves."""
+"""Checks of the repository's own files."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""The API in this process, over a real database and a real Redis, with the worker's part played by the test."""
+"""The API in this process, over a real database and a real Redis, and the test takes the part of the worker."""
 
 from collections.abc import Iterator
 

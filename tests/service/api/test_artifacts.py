@@ -45,12 +45,12 @@ def test_artifact_downloads_whole_in_part_and_conditionally(
 
 
 @ON_DISK
-@pytest.mark.parametrize("wanted", ["items=0-1", "bytes=0-1,3-4", "bytes=5-2", "bytes=a-b", "bytes=", "bytes=-"])
-def test_unsupported_range_is_ignored(client: FlaskClient, services: Services, tmp_path: Path, wanted: str) -> None:
+@pytest.mark.parametrize("requested", ["items=0-1", "bytes=0-1,3-4", "bytes=5-2", "bytes=a-b", "bytes=", "bytes=-"])
+def test_unsupported_range_is_ignored(client: FlaskClient, services: Services, tmp_path: Path, requested: str) -> None:
     job = submit(client)
     finish(services, claim(services), tmp_path)
     path = f"/v1/jobs/{job['id']}/artifacts/best_model.pth"
-    answer = client.get(path, buffered=True, headers={"Range": wanted})
+    answer = client.get(path, buffered=True, headers={"Range": requested})
     assert (answer.status_code, answer.data) == (200, b"weights")
     longer = client.get(path, buffered=True, headers={"Range": "bytes=-99"})
     assert (longer.status_code, longer.data) == (206, b"weights")
@@ -79,12 +79,12 @@ def test_artifact_of_a_job_deleted_meanwhile_is_404(client: FlaskClient, service
     expect_problem(client.get(path), 503)
     manifest = services.store.artifacts
 
-    def deleted_after_the_look(tenant: str, job_id: str) -> Any:
-        found = manifest(tenant, job_id)
+    def deleted_after_the_read(tenant: str, job_id: str) -> Any:
+        artifacts = manifest(tenant, job_id)
         services.store.delete(tenant, job_id)
-        return found
+        return artifacts
 
-    services.store.artifacts = deleted_after_the_look  # type: ignore[method-assign]  # the moment between two statements
+    services.store.artifacts = deleted_after_the_read  # type: ignore[method-assign]  # a deletion between two statements
     expect_problem(client.get(path), 404)
 
 

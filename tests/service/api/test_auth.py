@@ -1,4 +1,4 @@
-"""Who may do what: keys, scopes, limits, quotas, and nothing of another tenant's."""
+"""Keys, scopes, rate limits, quotas, and the isolation of tenants."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -129,7 +129,7 @@ def test_no_route_reaches_records_of_another_tenant(
     finish(services, claim(services), tmp_path)
     waiting = alice("POST", "/v1/jobs", json=SPEC | {"dataset": {"id": dataset["id"]}}).json
     ablation = alice("POST", "/v1/ablations", json={"spec": SPEC, "factors": ["dropout"]}).json
-    before = [alice("GET", found["links"]["self"]).json for found in (ended, waiting, ablation)]
+    before = [alice("GET", record["links"]["self"]).json for record in (ended, waiting, ablation)]
     ids = {
         "dataset_id": [dataset["id"]],
         "job_id": [ended["id"], waiting["id"]],
@@ -139,7 +139,7 @@ def test_no_route_reaches_records_of_another_tenant(
     walked = 0
     for method, rule in every_route(app):
         arguments = [part[1:-1] for part in rule.split("/") if part.startswith("<")]
-        assert set(arguments) <= ids.keys(), f"{rule} is new: add an id of alice's for it"
+        assert set(arguments) <= ids.keys(), f"{rule} is new: add an id that alice owns"
         for own in ids[arguments[0]]:
             path = rule.replace(f"<{arguments[0]}>", own).replace("<name>", "best_model.pth")
             expect_problem(bob(method, path, **BODIES.get(rule, {})), 404)
@@ -149,11 +149,11 @@ def test_no_route_reaches_records_of_another_tenant(
     assert alice("GET", compared).status_code == 200
     expect_problem(bob("GET", compared), 404)
     assert bob("GET", "/v1/jobs").json["data"] == bob("GET", "/v1/ablations").json["data"] == []
-    assert dataset["id"] not in [found["id"] for found in bob("GET", "/v1/datasets").json["data"]]
+    assert dataset["id"] not in [record["id"] for record in bob("GET", "/v1/datasets").json["data"]]
     theirs = SPEC | {"dataset": {"id": dataset["id"]}}
     expect_problem(bob("POST", "/v1/jobs", json=theirs), 422)
     expect_problem(bob("POST", "/v1/ablations", json={"spec": theirs, "factors": ["dropout"]}), 422)
-    assert [alice("GET", found["links"]["self"]).json for found in (ended, waiting, ablation)] == before
+    assert [alice("GET", record["links"]["self"]).json for record in (ended, waiting, ablation)] == before
     own = bob("POST", "/v1/jobs", json=SPEC).json
     assert ended["id"] in expect_problem(bob("GET", f"/v1/compare?jobs={own['id']},{ended['id']}"), 404)["detail"]
 
@@ -167,7 +167,7 @@ def test_idempotency_keys_of_two_tenants_are_separate(alice: Caller, bob: Caller
 
 @pytest.fixture
 def limited(settings: Settings) -> Iterator[Limited]:
-    """Makes an app with limits."""
+    """Returns a function that makes an app with these settings."""
     made: list[Flask] = []
 
     def make(**limits: Any) -> Flask:
@@ -204,24 +204,24 @@ def test_rate_limit_holds_without_redis(limited: Limited, own_redis: Redis) -> N
 
 def test_quotas_limit_queued_and_running_jobs_of_a_tenant(limited: Limited) -> None:
     app = limited(quota_queued_jobs=2, quota_running_jobs=1)
-    found: Services = app.extensions["rightfit"]
-    alice, bob = (Caller(app, found.keys.create(name, EVERYTHING)) for name in ("alice", "bob"))
+    services: Services = app.extensions["rightfit"]
+    alice, bob = (Caller(app, services.keys.create(name, EVERYTHING)) for name in ("alice", "bob"))
     mine = [alice("POST", "/v1/jobs", json=SPEC).json["id"] for _ in range(2)]
     answer = alice("POST", "/v1/jobs", json=SPEC)
     assert expect_problem(answer, 429)["code"] == "quota_exceeded"
     assert "Retry-After" in answer.headers
     theirs = bob("POST", "/v1/jobs", json=SPEC).json["id"]
-    assert claim(found).job_id == mine[0]
-    assert claim(found).job_id == theirs, "alice has as many running as she may"
-    assert found.store.claim("worker", 60) is None
+    assert claim(services).job_id == mine[0]
+    assert claim(services).job_id == theirs, "alice has reached her quota of running jobs"
+    assert services.store.claim("worker", 60) is None
     assert alice("POST", "/v1/jobs", json=SPEC).status_code == 202
 
 
 def test_quotas_limit_bytes_of_a_tenant(limited: Limited) -> None:
     size = len(zipped(folders(10)))
     app = limited(quota_dataset_bytes=size + 100)
-    found: Services = app.extensions["rightfit"]
-    alice, bob = (Caller(app, found.keys.create(name, EVERYTHING)) for name in ("alice", "bob"))
+    services: Services = app.extensions["rightfit"]
+    alice, bob = (Caller(app, services.keys.create(name, EVERYTHING)) for name in ("alice", "bob"))
     assert send(alice).status_code == 202
     assert expect_problem(send(alice), 429)["code"] == "quota_exceeded"
     endless = alice(
@@ -235,7 +235,7 @@ def test_quotas_limit_bytes_of_a_tenant(limited: Limited) -> None:
     assert expect_problem(endless, 429)["code"] == "quota_exceeded"
     assert send(bob).status_code == 202
     stored = limited(quota_stored_bytes=size)
-    poor = Caller(stored, found.keys.create("alice", EVERYTHING))
+    poor = Caller(stored, services.keys.create("alice", EVERYTHING))
     assert expect_problem(poor("POST", "/v1/jobs", json=SPEC), 429)["code"] == "quota_exceeded"
 
 
@@ -251,11 +251,11 @@ def test_streams_of_one_tenant_leave_room_for_another(services: Services, alice:
 
 def test_dataset_that_unpacks_beyond_the_quota_fails(limited: Limited) -> None:
     app = limited(quota_dataset_bytes=40_000)
-    found: Services = app.extensions["rightfit"]
-    alice = Caller(app, found.keys.create("alice", EVERYTHING))
+    services: Services = app.extensions["rightfit"]
+    alice = Caller(app, services.keys.create("alice", EVERYTHING))
     plain = {f"{kind}/{i}.png": encoded(np.full((100, 100), 9 * i, np.uint8)) for kind in "ab" for i in range(5)}
     sent = alice("POST", "/v1/datasets?name=x", data=zipped(plain), content_type="application/zip").json
-    read_datasets(found)
+    read_datasets(services)
     ended = alice("GET", f"/v1/datasets/{sent['id']}").json
     assert ended["status"] == "failed"
     assert "more than" in ended["error"]["detail"]

@@ -1,4 +1,4 @@
-"""Jobs held against each other, over HTTP."""
+"""Comparisons of jobs over HTTP."""
 
 from dataclasses import replace
 from typing import Any
@@ -17,7 +17,7 @@ BEST = Artifact("best_model.pth", "jobs/x/a1/best_model.pth", 3, "abc", "applica
 
 
 def ended(client: FlaskClient, services: Services, loss: float, **changes: Any) -> str:
-    """The id of a job that has come to this val_loss, scored on 400 images, in the first of two epochs."""
+    """The id of an ended job with this best val_loss, of the first of two epochs, over 400 validation images."""
     job_id: str = submit(client, **changes)["id"]
     lease = claim(services)
     services.store.record_facts(
@@ -34,9 +34,9 @@ def test_two_jobs_differ_in_spec_and_result(client: FlaskClient, services: Servi
     other = ended(client, services, 0.4, seed=1, regularization={"dropout": 0.25})
     answer = client.get(f"/v1/compare?jobs={first},{other}")
     assert answer.status_code == 200, answer.text
-    found = answer.json
-    assert found["spec"] == [{"pointer": "/regularization/dropout", "values": {first: 0.0, other: 0.25}}]
-    assert found["jobs"][0] == {
+    compared = answer.json
+    assert compared["spec"] == [{"pointer": "/regularization/dropout", "values": {first: 0.0, other: 0.25}}]
+    assert compared["jobs"][0] == {
         "id": first,
         "name": "plain",
         "status": "succeeded",
@@ -47,16 +47,16 @@ def test_two_jobs_differ_in_spec_and_result(client: FlaskClient, services: Servi
         "waste": {"epochs": 1, "seconds": 1.0, "images": 800, "share": 0.25, "joules": None},
         "same_split_as_first": True,
     }
-    (difference,) = found["differences"]
+    (difference,) = compared["differences"]
     assert (difference["job"], difference["against"], difference["same_split"]) == (other, first, True)
     assert difference["val_loss"] == pytest.approx(-0.1)
-    assert difference["standard_error"] == pytest.approx(0.01 * 2**0.5)
+    assert difference["standard_error"] == pytest.approx(0.0141421, abs=1e-7), "0.01 for each job"
     assert difference["interval"] == pytest.approx([-0.1277, -0.0723], abs=1e-4)
     assert difference["accuracy_points"] == 0
-    assert difference["accuracy_standard_error"] == pytest.approx(100 * (2 * 0.8 * 0.2 / 400) ** 0.5)
+    assert difference["accuracy_standard_error"] == pytest.approx(2.828427), "accuracy 0.8 of 400 images, twice"
     assert difference["verdict"] == "better beyond noise"
-    (said,) = found["summary"]
-    assert said == (
+    (sentence,) = compared["summary"]
+    assert sentence == (
         f"{other} against {first}: /regularization/dropout 0.0 → 0.25; best val_loss 0.5000 → 0.4000 "
         "(-0.1000 ± 0.0277 (95 %)): better beyond noise. Accuracy there 80.0% → 80.0%."
     )
@@ -65,12 +65,16 @@ def test_two_jobs_differ_in_spec_and_result(client: FlaskClient, services: Servi
 def test_jobs_are_compared_with_the_first_one_in_the_query(client: FlaskClient, services: Services) -> None:
     old, new = ended(client, services, 0.5, seed=1), ended(client, services, 0.501, seed=2)
     waiting = submit(client, seed=1)["id"]
-    found = client.get(f"/v1/compare?jobs={new},{waiting},{old}").json
-    assert [job["id"] for job in found["jobs"]] == [new, waiting, old]
-    assert [job["same_split_as_first"] for job in found["jobs"]] == [True, False, False]
-    assert (found["jobs"][1]["seconds"], found["jobs"][1]["best"], found["jobs"][1]["waste"]) == (0, None, None)
-    assert [d["verdict"] for d in found["differences"]] == ["cannot be told", "no difference beyond noise"]
-    assert f"not ended yet: {waiting}" in found["differences"][0]["note"]
+    compared = client.get(f"/v1/compare?jobs={new},{waiting},{old}").json
+    assert [job["id"] for job in compared["jobs"]] == [new, waiting, old]
+    assert [job["same_split_as_first"] for job in compared["jobs"]] == [True, False, False]
+    assert (compared["jobs"][1]["seconds"], compared["jobs"][1]["best"], compared["jobs"][1]["waste"]) == (
+        0,
+        None,
+        None,
+    )
+    assert [d["verdict"] for d in compared["differences"]] == ["cannot be told", "no difference beyond noise"]
+    assert f"not ended yet: {waiting}" in compared["differences"][0]["note"]
 
 
 def test_unknown_job_is_named(client: FlaskClient) -> None:

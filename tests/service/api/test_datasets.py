@@ -1,4 +1,4 @@
-"""Data sets over HTTP: sent, looked at, named in specs, deleted."""
+"""Data sets over HTTP: uploaded, read, named in specs, deleted."""
 
 import hashlib
 import io
@@ -22,11 +22,11 @@ def test_dataset_is_uploaded_read_and_described(client: FlaskClient, services: S
     assert (sent["bytes"], sent["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
     expect_problem(client.post("/v1/jobs", json={"dataset": {"id": sent["id"]}}), 422)
     read_datasets(services)
-    found = client.get(f"/v1/datasets/{sent['id']}").json
-    assert (found["status"], found["samples"], found["shape"]) == ("ready", 12, [1, 16, 16])
-    assert found["samples_per_class"] == {"checks": 4, "columns": 4, "rows": 4}
-    assert found["sizes"] == [{"width": 16, "height": 16, "images": 12}]
-    assert found["error"] is None
+    dataset = client.get(f"/v1/datasets/{sent['id']}").json
+    assert (dataset["status"], dataset["samples"], dataset["shape"]) == ("ready", 12, [1, 16, 16])
+    assert dataset["samples_per_class"] == {"checks": 4, "columns": 4, "rows": 4}
+    assert dataset["sizes"] == [{"width": 16, "height": 16, "images": 12}]
+    assert dataset["error"] is None
 
 
 @pytest.mark.parametrize(
@@ -73,43 +73,43 @@ def test_bad_upload_is_refused_with_what_is_allowed(client: FlaskClient) -> None
 def test_failed_dataset_names_the_file_and_the_reason(client: FlaskClient, services: Services) -> None:
     sent = send(client, zipped(folders(each=2) | {"rows/001.png": b"no picture"}))
     read_datasets(services)
-    found = client.get(f"/v1/datasets/{sent['id']}").json
-    assert (found["status"], found["error"]["code"]) == ("failed", "invalid_data")
-    assert "rows/001.png" in found["error"]["detail"]
+    dataset = client.get(f"/v1/datasets/{sent['id']}").json
+    assert (dataset["status"], dataset["error"]["code"]) == ("failed", "invalid_data")
+    assert "rows/001.png" in dataset["error"]["detail"]
     problem = expect_problem(client.post("/v1/jobs", json={"dataset": {"id": sent["id"]}}), 422)
     assert problem["errors"][0]["pointer"] == "/dataset/id"
     assert client.delete(f"/v1/datasets/{sent['id']}").status_code == 204
 
 
 def test_dataset_is_deleted_once_no_live_job_uses_it(client: FlaskClient, services: Services) -> None:
-    found = ready(client, services, zipped(folders(each=10)))
-    address = f"/v1/datasets/{found['id']}"
-    job = client.post("/v1/jobs", json={"dataset": {"id": found["id"]}}).json
+    dataset = ready(client, services, zipped(folders(each=10)))
+    address = f"/v1/datasets/{dataset['id']}"
+    job = client.post("/v1/jobs", json={"dataset": {"id": dataset["id"]}}).json
     expect_problem(client.delete(address), 409)
     client.post(f"/v1/jobs/{job['id']}/cancel")
     assert client.delete(address).status_code == 204
     expect_problem(client.get(address), 404)
     expect_problem(client.delete(address), 404)
-    expect_problem(client.post("/v1/jobs", json={"dataset": {"id": found["id"]}}), 422)
+    expect_problem(client.post("/v1/jobs", json={"dataset": {"id": dataset["id"]}}), 422)
     expect_problem(client.delete("/v1/datasets/digits"), 409)
     with pytest.raises(ObjectMissing):
-        services.storage.open(f"datasets/{found['id']}/a1/pixels.bin")
+        services.storage.open(f"datasets/{dataset['id']}/a1/pixels.bin")
 
 
 def test_list_is_newest_first_and_ends_with_built_in_datasets(client: FlaskClient) -> None:
     ids = [send(client, zipped(folders(each=1)), name=f"set {i}")["id"] for i in range(3)]
     page = client.get("/v1/datasets?limit=2").json
-    assert [found["id"] for found in page["data"]] == ids[:0:-1]
+    assert [dataset["id"] for dataset in page["data"]] == ids[:0:-1]
     assert page["has_more"]
     rest = client.get(f"/v1/datasets?limit=2&after={page['next_cursor']}").json
-    assert [found["id"] for found in rest["data"]][:2] == [ids[0], "digits"]
+    assert [dataset["id"] for dataset in rest["data"]][:2] == [ids[0], "digits"]
     assert not rest["has_more"]
 
 
 def test_job_has_warnings_from_its_data_and_its_spec(client: FlaskClient, services: Services) -> None:
     copies = {f"rows/copy{i}.png": folders(each=1)["rows/000.png"] for i in range(5)}
-    found = ready(client, services, zipped(folders(each=20) | copies))
-    job = client.post("/v1/jobs", json={"dataset": {"id": found["id"]}}).json
+    dataset = ready(client, services, zipped(folders(each=20) | copies))
+    job = client.post("/v1/jobs", json={"dataset": {"id": dataset["id"]}}).json
     assert any("exact duplicates: 5 images" in warning for warning in job["warnings"])
     assert any("only 13 validation images" in warning and "16 points" in warning for warning in job["warnings"])
     assert client.get(f"/v1/jobs/{job['id']}").json["warnings"] == job["warnings"]
@@ -117,19 +117,19 @@ def test_job_has_warnings_from_its_data_and_its_spec(client: FlaskClient, servic
 
 def test_images_of_several_sizes_set_image_size_in_the_spec(client: FlaskClient, services: Services) -> None:
     big = {f"rows/big{i}.png": encoded(stripes("rows", i, 40)) for i in range(3)}
-    found = ready(client, services, zipped(folders(each=10) | big))
-    job = client.post("/v1/jobs", json={"dataset": {"id": found["id"]}}).json
+    dataset = ready(client, services, zipped(folders(each=10) | big))
+    job = client.post("/v1/jobs", json={"dataset": {"id": dataset["id"]}}).json
     assert job["spec"]["dataset"]["image_size"] == 16
-    asked = client.post("/v1/jobs", json={"dataset": {"id": found["id"], "image_size": 24}}).json
+    asked = client.post("/v1/jobs", json={"dataset": {"id": dataset["id"], "image_size": 24}}).json
     assert asked["spec"]["dataset"]["image_size"] == 24
 
 
 def test_fractions_that_folders_overrule_are_warned_of(client: FlaskClient, services: Services) -> None:
     files = {f"train/{name}": data for name, data in folders(each=10).items()}
     files |= {f"val/{name}": data for name, data in folders(each=4, first=30).items()}
-    found = ready(client, services, zipped(files))
-    assert found["split"] == {"train": 30, "validation": 12}
-    job = client.post("/v1/jobs", json={"dataset": {"id": found["id"], "val_fraction": 0.3}}).json
+    dataset = ready(client, services, zipped(files))
+    assert dataset["split"] == {"train": 30, "validation": 12}
+    job = client.post("/v1/jobs", json={"dataset": {"id": dataset["id"], "val_fraction": 0.3}}).json
     assert any("val_fraction is not used" in warning for warning in job["warnings"])
 
 
@@ -149,9 +149,9 @@ def test_body_without_length_is_limited_as_well(client: FlaskClient, services: S
 
 
 def test_built_in_datasets_are_listed(client: FlaskClient) -> None:
-    found = {entry["id"]: entry for entry in client.get("/v1/datasets").json["data"]}
-    assert found.keys() == {"digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "synthetic"}
-    digits = found["digits"]
+    datasets = {entry["id"]: entry for entry in client.get("/v1/datasets").json["data"]}
+    assert datasets.keys() == {"digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "synthetic"}
+    digits = datasets["digits"]
     assert (digits["id"], digits["samples"], digits["status"]) == ("digits", 1797, "ready")
     assert client.get("/v1/datasets/digits").json == digits
     expect_problem(client.get("/v1/datasets/nothing"), 404)

@@ -42,22 +42,22 @@ def trained(
     services.store.record_facts(lease, FACTS)
     services.store.append(lease, history(kind))
     finish(services, lease, tmp_path)
-    found: dict[str, Any] = client.get(job["links"]["self"]).json or {}
-    return found
+    ended: dict[str, Any] = client.get(job["links"]["self"]).json or {}
+    return ended
 
 
 def test_overfitting_run_has_verdict_evidence_and_advice(
     client: FlaskClient, services: Services, tmp_path: Path
 ) -> None:
     job = trained(client, services, tmp_path)
-    found = client.get(job["links"]["diagnosis"]).json
-    assert (found["verdict"], found["is_final"]) == ("overfitting", True)
-    assert 1 < found["onset_epoch"] < job["progress"]["epoch"]
-    assert found["summary"].count(".") >= 2
-    rise = next(e for e in found["evidence"] if e["name"] == "val_rise")
+    diagnosis = client.get(job["links"]["diagnosis"]).json
+    assert (diagnosis["verdict"], diagnosis["is_final"]) == ("overfitting", True)
+    assert 1 < diagnosis["onset_epoch"] < job["progress"]["epoch"]
+    assert diagnosis["summary"].count(".") >= 2
+    rise = next(e for e in diagnosis["evidence"] if e["name"] == "val_rise")
     assert rise["value"] > rise["threshold"] > 0
-    assert found["advice"][0]["patch"]
-    assert found["links"]["docs"] == "/docs/verdicts/overfitting"
+    assert diagnosis["advice"][0]["patch"]
+    assert diagnosis["links"]["docs"] == "/docs/verdicts/overfitting"
 
 
 def test_diagnosis_is_live_while_the_job_trains(client: FlaskClient, services: Services) -> None:
@@ -66,8 +66,8 @@ def test_diagnosis_is_live_while_the_job_trains(client: FlaskClient, services: S
     lease = claim(services)
     services.store.record_facts(lease, FACTS)
     services.store.append(lease, history("overfitting"))
-    found = client.get(job["links"]["diagnosis"]).json
-    assert (found["verdict"], found["is_final"], found["waste"]) == ("overfitting", False, None)
+    diagnosis = client.get(job["links"]["diagnosis"]).json
+    assert (diagnosis["verdict"], diagnosis["is_final"], diagnosis["waste"]) == ("overfitting", False, None)
 
 
 def test_fork_by_advice_names_its_parent(client: FlaskClient, services: Services, tmp_path: Path) -> None:
@@ -207,25 +207,25 @@ def test_ended_job_has_the_waste_after_its_best_epoch(client: FlaskClient, servi
 def test_cancelled_job_without_an_epoch_has_no_waste(client: FlaskClient) -> None:
     job = client.post(submit(client)["links"]["cancel"]).json
     assert (job["status"], job["waste"], job["facts"]) == ("cancelled", None, None)
-    found = client.get(job["links"]["diagnosis"]).json
-    assert (found["verdict"], found["is_final"]) == ("too_short_to_tell", True)
+    diagnosis = client.get(job["links"]["diagnosis"]).json
+    assert (diagnosis["verdict"], diagnosis["is_final"]) == ("too_short_to_tell", True)
 
 
 def test_verdict_event_is_not_repeated_after_interruptions(client: FlaskClient, services: Services) -> None:
     job = submit(client)
-    told = {"verdict": "overfitting", "onset_epoch": 4, "is_final": False}
+    diagnosis = {"verdict": "overfitting", "onset_epoch": 4, "is_final": False}
     for _ in range(2):
         lease = claim(services)
         services.store.record_facts(lease, FACTS)
-        services.store.record_diagnosis(lease, told)
+        services.store.record_diagnosis(lease, diagnosis)
         services.store.release(lease, is_leaving=True)
     lease = claim(services)
-    services.store.record_diagnosis(lease, told | {"verdict": "diverged"})
-    services.store.record_diagnosis(lease, told | {"is_final": True})
-    found = client.get(f"{job['links']['events']}?limit=100").json["data"]
-    verdicts = [(e["data"]["verdict"], e["data"]["is_final"]) for e in found if e["type"] == "diagnosis"]
+    services.store.record_diagnosis(lease, diagnosis | {"verdict": "diverged"})
+    services.store.record_diagnosis(lease, diagnosis | {"is_final": True})
+    events = client.get(f"{job['links']['events']}?limit=100").json["data"]
+    verdicts = [(e["data"]["verdict"], e["data"]["is_final"]) for e in events if e["type"] == "diagnosis"]
     assert verdicts == [("overfitting", False), ("diverged", False), ("overfitting", True)]
-    assert [e["type"] for e in found].count("facts") == 1
+    assert [e["type"] for e in events].count("facts") == 1
 
 
 def test_published_test_part_is_the_same_under_every_seed(

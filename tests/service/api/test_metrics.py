@@ -106,13 +106,13 @@ def test_storage_errors_are_counted(services: Services, client: FlaskClient, tmp
 def test_reaped_jobs_are_counted(services: Services, client: FlaskClient) -> None:
     services.store.submit("t", JobSpec.from_dict(SPEC).filled(1))
     assert services.store.claim("worker", -1)
-    found: list[int] = []
+    reaped: list[int] = []
     dispatcher = Dispatcher(
-        services.settings, services.store, services.registry, services.submission.queue, found.append
+        services.settings, services.store, services.registry, services.submission.queue, reaped.append
     )
     dispatcher.reap()
     dispatcher.reap()
-    assert found == [1]
+    assert reaped == [1]
 
 
 def test_job_keeps_trace_and_request_id_of_its_request(services: Services, client: FlaskClient) -> None:
@@ -142,36 +142,36 @@ def test_metrics_can_be_limited_to_administrators(settings: Settings) -> None:
     assert create_app(replace(settings, auth="keys")).test_client().get("/metrics").status_code == 200
 
 
-class Silent:
-    """A database that does not answer until it is let."""
+class Hanging:
+    """A database that does not answer until it is released."""
 
     def __init__(self) -> None:
-        self.asked, self.let = 0, threading.Event()
+        self.queries, self.released = 0, threading.Event()
 
     def take(self) -> Counts:
-        self.asked += 1
-        self.let.wait(30)
+        self.queries += 1
+        self.released.wait()
         raise AssertionError
 
 
 @pytest.fixture
-def silent() -> Iterator[Silent]:
-    silent = Silent()
-    yield silent
-    silent.let.set()
+def hanging() -> Iterator[Hanging]:
+    hanging = Hanging()
+    yield hanging
+    hanging.released.set()
 
 
-def test_scrape_does_not_wait_for_a_hanging_database(silent: Silent, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scrape_does_not_wait_for_a_hanging_database(hanging: Hanging, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.core.telemetry.queue_metrics.PATIENCE", 0.05)
     monkeypatch.setattr("service.core.telemetry.queue_metrics.BREAKER_SECONDS", 0.0)
-    census: Any = silent
-    standing = Standing(census)
+    stats: Any = hanging
+    standing = Standing(stats)
     for _ in range(3):
         [up] = standing.collect()
         assert (up.name, up.samples[0].value) == ("rightfit_database_up", 0)
-    silent.let.set()
+    hanging.released.set()
     standing._asking.shutdown()
-    assert silent.asked == 1, "it is not asked again while it is asked"
+    assert hanging.queries == 1, "no second query while the first one hangs"
 
 
 def test_scrape_works_without_the_database(settings: Settings, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Asking a published model, over HTTP."""
+"""Predictions of a published model over HTTP."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""A job that several processes share: what it needs, who can hold it, and how their number is changed."""
+"""Jobs that several processes train: their memory, the workers that can hold them, and changes of their number."""
 
 from dataclasses import replace
 from typing import Any
@@ -16,8 +16,8 @@ SMALL = Capacity(threads=2, memory_bytes=8 << 30, version="1")
 
 
 def memory(client: FlaskClient, **changes: Any) -> dict[str, int]:
-    found: dict[str, int] = client.post("/v1/jobs?validate_only=true", json=SPEC | changes).get_json()["memory"]
-    return found
+    estimate: dict[str, int] = client.post("/v1/jobs?validate_only=true", json=SPEC | changes).get_json()["memory"]
+    return estimate
 
 
 def test_each_process_holds_the_activations_of_its_share(client: FlaskClient) -> None:
