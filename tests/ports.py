@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Callable
 
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.01, 0.2  # seconds between two tests of a condition
 PATIENCE_SECONDS = 120.0  # far more than any condition needs: machines are shared
 
 
@@ -15,9 +16,10 @@ def free_port() -> int:
 
 def eventually(test: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> bool:
     """Wait until a condition holds; returns False where it does not within this time."""
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, SHORTEST_PAUSE
     while not test():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
     return True

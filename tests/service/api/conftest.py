@@ -17,9 +17,8 @@ def settings(everywhere: Settings) -> Settings:
 
 
 @pytest.fixture
-def app(settings: Settings) -> Iterator[Flask]:
-    app = create_app(settings)
-    app.extensions["rightfit"].database.migrate()
+def app(migrated: Settings) -> Iterator[Flask]:
+    app = create_app(migrated)
     yield app
     app.extensions["rightfit"].database.close()
 
