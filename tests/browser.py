@@ -1,4 +1,4 @@
-"""A real browser for tests: Debian's Chromium, headless, that reports each request and each complaint of a page."""
+"""A real browser for tests: headless Chromium that records each request and each console error of a page."""
 
 import json
 import os
@@ -15,19 +15,25 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
-PATIENCE_MS = 60_000  # for what a busy machine may take its time to show
+PATIENCE_MS = 120_000  # the longest wait for an element; a busy machine is slow
 PHONE, DESKTOP = 360, 1280  # pixels
 JOB_PAGE = re.compile(r"/jobs/job_[0-9a-f]+$")
 Theme = Literal["light", "dark"]
 
 
 class Window:
-    """A tab, the hosts it has asked, and what its console said that is not as it should be."""
+    """A tab, the hosts that it has sent requests to, and the errors of its console."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -38,36 +44,37 @@ class Window:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def violations(self) -> list[str]:
-        """What axe-core finds wrong with the page as it stands, in both themes, rule by rule."""
+        """The violations that axe-core reports for the page as it stands, in both themes, rule by rule."""
         self.page.evaluate(AXE.read_text())  # by the driver: the page's own policy lets no such script in
-        told = []
+        violations = []
         for theme in get_args(Theme):
             self.page.emulate_media(color_scheme=theme)
-            found: dict[str, Any] = self.page.evaluate(
+            report: dict[str, Any] = self.page.evaluate(
                 "rules => axe.run(document, {runOnly: {type: 'tag', values: rules}})", RULES
             )
-            for one in found["violations"]:
-                told.append(f"{theme}: {one['id']}: {json.dumps([node['html'] for node in one['nodes']])}")
-        return told
+            for one in report["violations"]:
+                violations.append(f"{theme}: {one['id']}: {json.dumps([node['html'] for node in one['nodes']])}")
+        return violations
 
     def points(self) -> int:
         """Epochs that the chart shows."""
         return int(self.page.locator("#chart").get_attribute("data-points") or 0)
 
     def drop(self, place: str, *paths: Path) -> None:
-        """Let go of files or folders over an element, as a person does who has dragged them from elsewhere."""
+        """Drop files or folders onto an element."""
         box = self.page.locator(place).bounding_box()
         assert box is not None
         dragged = {
-            "x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2,
+            "x": box["x"] + box["width"] / 2,
+            "y": box["y"] + box["height"] / 2,
             "data": {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1},
-        }  # fmt: skip
+        }
         protocol = self.page.context.new_cdp_session(self.page)
         for moment in ("dragEnter", "dragOver", "drop"):
             protocol.send("Input.dispatchDragEvent", {"type": moment, **dragged})
 
     def slow_down(self, bytes_per_second: int) -> None:
-        """Send no faster than that from now on."""
+        """Limit the upload speed of the tab."""
         protocol = self.page.context.new_cdp_session(self.page)
         protocol.send("Network.enable")
         limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_per_second}
@@ -75,14 +82,14 @@ class Window:
 
 
 def chromium() -> str | None:
-    """Where the browser is."""
+    """The path of the browser; None where there is none."""
     return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 def require_chromium() -> str:
-    """Skip the test where there is no browser, but fail it where nobody would notice."""
-    if found := chromium():
-        return found
+    """The path of Chromium. Without one the test is skipped, or fails where TEST_BROWSER is `required`."""
+    if path := chromium():
+        return path
     missing = "there is no Chromium on this machine: `make browser` installs Debian's"
     if os.environ.get("TEST_BROWSER") == "required":
         pytest.fail(missing)
@@ -101,7 +108,7 @@ def browser(binary: str) -> Iterator[Browser]:
 
 @contextmanager
 def window(started: Browser, url: str, width: int = DESKTOP, theme: Theme = "light") -> Iterator[Window]:
-    """A tab with cookies of its own; a request to another host than that of the stack is refused, and remembered."""
+    """A tab with its own cookies. Requests to other hosts than the stack are aborted and recorded."""
     context = started.new_context(
         base_url=url, viewport={"width": width, "height": 900}, color_scheme=theme, reduced_motion="reduce"
     )
@@ -123,7 +130,7 @@ def window(started: Browser, url: str, width: int = DESKTOP, theme: Theme = "lig
 
 @contextmanager
 def watched(started: Browser, url: str) -> Iterator[Window]:
-    """A tab; whatever a test did in it, it asked nobody but the service, and its console has no errors."""
+    """A tab; at the end, check that it sent requests to the service alone and that its console has no errors."""
     with window(started, url) as one:
         yield one
         assert one.hosts == {url.removeprefix("http://")}

@@ -1,11 +1,13 @@
-"""Real parts for all tests: a Redis-speaking server, a migrated database, and the whole stack as a person starts it."""
+"""Real parts for all tests: a Redis server, a migrated database, and the whole stack as `rightfit serve` starts it."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -14,6 +16,7 @@ import httpx
 import psutil
 import pytest
 from hypothesis import settings as hypothesis_settings
+from sqlalchemy import make_url
 
 from service.core.settings import Settings
 from service.core.sql.engine import Database
@@ -26,14 +29,34 @@ from tests.servers import LIFELINE, POSTGRESQL, ROOT, S3_BUCKET, SQLITE, Postgre
 hypothesis_settings.register_profile("unhurried", deadline=None)
 hypothesis_settings.load_profile("unhurried")
 
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # torch is not loaded yet: its threads share the cores with others
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # before torch is imported: its threads share the cores
 
 START_SECONDS = 200  # torch is imported from a cold disk
 STOP_SECONDS = 90  # more than the stack itself waits for its parts before it kills them
+END_SECONDS = 120  # for a process that ends by itself
+LONGEST_FIRST = ("chaos", "life", "workers")  # folders of tests/ whose files take longest
+SHARED_STACK = "serving"  # a fixture, and the group of the tests that use it
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put long files first, so that no process works on one alone at the end, and keep what shares fixtures together.
+
+    pytest-xdist gives one group after the other to the next free process. A group is a file, but all tests of the
+    shared stack are one group, so that the stack is started once.
+    """
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+
+    items.sort(key=rank)
+    for item in items:
+        uses_stack = SHARED_STACK in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group(SHARED_STACK if uses_stack else str(item.path)))
 
 
 class Redis:
-    """A server of our own, which a test may stop and start again."""
+    """A Redis server that a test may stop and start again."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -42,18 +65,9 @@ class Redis:
         self.start()
 
     def start(self) -> None:
-        command = [
-            broker_binary(),
-            "--port",
-            str(self.port),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--dir",
-            str(self._folder),
-        ]
-        self._process = subprocess.Popen([*LIFELINE, *command], cwd=ROOT, stdout=subprocess.DEVNULL)
+        options = {"--port": str(self.port), "--bind": "127.0.0.1", "--save": "", "--dir": str(self._folder)}
+        command = [*LIFELINE, broker_binary(), *(word for option in options.items() for word in option)]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
         assert eventually(self.answers), "the Redis server did not start"
 
     def stop(self) -> None:
@@ -87,7 +101,7 @@ def postgresql_server() -> Iterator[Postgresql]:
 
 @pytest.fixture(scope="session")
 def s3_environment() -> Iterator[None]:
-    """This process, and what it starts from then on, finds the test bucket."""
+    """Set the environment variables that lead to the test bucket, for this process and its children."""
     with s3() as variables, pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
@@ -101,7 +115,7 @@ def settings(tmp_path: Path, redis_server: Redis) -> Settings:
 
 @pytest.fixture(params=[SQLITE, POSTGRESQL])
 def everywhere(request: pytest.FixtureRequest, tmp_path: Path, redis_server: Redis) -> Iterator[Settings]:
-    """For a module to make its `settings` of: its tests run over both databases and both storages."""
+    """Settings of each pair of database and storage; a module that makes its `settings` of them runs over both."""
     local = Settings.from_env({"RIGHTFIT_HOME": str(tmp_path / "home"), "RIGHTFIT_REDIS_URL": redis_server.url})
     if request.param == SQLITE:
         yield local
@@ -112,12 +126,30 @@ def everywhere(request: pytest.FixtureRequest, tmp_path: Path, redis_server: Red
         yield replace(local, database_url=url, storage_url=f"s3://{S3_BUCKET}/{uuid4().hex}")
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite database at the newest schema, without rows; tests take copies of it."""
+    path = tmp_path_factory.mktemp("migrated") / "rightfit.db"
+    with closing(Database(f"sqlite:///{path}")) as database:
+        database.migrate()
+    return path
+
+
 @pytest.fixture
-def database(settings: Settings) -> Iterator[Database]:
-    database = Database(settings.database_url)
-    database.migrate()
-    yield database
-    database.close()
+def migrated(settings: Settings, migrated_file: Path) -> Settings:
+    """The settings, and their database is at the newest schema."""
+    address = make_url(settings.database_url)
+    if address.get_backend_name() == "sqlite":
+        assert address.database is not None
+        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(migrated_file, address.database)
+    return settings  # the servers copy a migrated PostgreSQL database
+
+
+@pytest.fixture
+def database(migrated: Settings) -> Iterator[Database]:
+    with closing(Database(migrated.database_url)) as database:
+        yield database
 
 
 @pytest.fixture
@@ -126,7 +158,7 @@ def store(database: Database) -> Store:
 
 
 class Serving:
-    """`rightfit serve` as a child process, in a home of its own. Leaving its block ends it, however it went."""
+    """`rightfit serve` as a child process with its own home. It ends with the block, also after a failure."""
 
     def __init__(self, home: Path, *options: str, **env: str) -> None:
         self.home = home
@@ -137,8 +169,12 @@ class Serving:
         self._seen: set[psutil.Process] = set()
         self.process = subprocess.Popen(
             [*LIFELINE, sys.executable, "-m", "service.cli", "serve", *options],
-            cwd=ROOT, env=clean | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+            cwd=ROOT,
+            env=clean | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         assert self.process.stdout is not None
         self._output = self.process.stdout
 
@@ -151,23 +187,25 @@ class Serving:
             self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             left = [process.name() for process in self.descendants()]
-            self.process.send_signal(signal.SIGABRT)  # Python writes down where it hangs
-            pytest.fail(f"the stack did not stop; left are {left}\n{self.ended()[1]}")
+            self.process.send_signal(signal.SIGABRT)  # Python prints where it hangs
+            pytest.fail(f"the stack did not stop; it left {left}\n{self.ended()[1]}")
         finally:
             self._output.close()
 
     def wait_until_ready(self) -> None:
-        def ready() -> bool:
-            assert self.process.poll() is None, self._output.read()
-            try:
-                return bool(httpx.get(f"{self.url}/readyz").json()["workers"] >= 1)
-            except httpx.TransportError:
-                return False
+        with httpx.Client(trust_env=False) as client:  # one for all tries: making a client costs much CPU time
 
-        assert eventually(ready, START_SECONDS), "the stack did not start"
+            def ready() -> bool:
+                assert self.process.poll() is None, self._output.read()
+                try:
+                    return bool(client.get(f"{self.url}/readyz").json()["workers"] >= 1)
+                except httpx.TransportError:
+                    return False
 
-    def ended(self, seconds: float = 60) -> tuple[int, str]:
-        """Wait for its end; returns the exit status and all that was printed."""
+            assert eventually(ready, START_SECONDS), "the stack did not start"
+
+    def ended(self, seconds: float = END_SECONDS) -> tuple[int, str]:
+        """Wait for the end of the process; returns its exit status and its output."""
         return self.process.wait(seconds), self._output.read()
 
     def interrupt(self) -> tuple[int, str]:
@@ -176,7 +214,7 @@ class Serving:
         return self.ended()
 
     def descendants(self) -> list[psutil.Process]:
-        """Every process that the stack has started and that still runs, also once the stack itself is gone."""
+        """All live processes that the stack has started, also once the stack itself has ended."""
         if self.process.poll() is None:
             self._seen.update(psutil.Process(self.process.pid).children(recursive=True))
         return [process for process in self._seen if _runs(process)]
@@ -191,7 +229,7 @@ def _runs(process: psutil.Process) -> bool:
 
 @pytest.fixture(scope="session")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """One stack for all tests that only use it."""
+    """One stack for all tests that leave it as it is."""
     with Serving(tmp_path_factory.mktemp("stack") / "home") as stack:
         stack.wait_until_ready()
         yield stack

@@ -1,4 +1,4 @@
-"""Requests made up after the API document, valid and not, and every answer checked against it.
+"""Requests generated from the API document, valid and invalid, and every answer checked against it.
 
 `python -m tests.document --examples 60` starts a stack of its own and runs schemathesis over the whole document with
 all of its checks. Exits 1 where an answer is not as documented, or is a 5xx.
@@ -18,18 +18,33 @@ from service.stack.standalone import Stack
 from tests.servers import ROOT
 
 ALL_PHASES = "examples,coverage,fuzzing"
-LONGEST_WAIT = 70  # seconds; `?wait=60` is a request like any other
+LONGEST_WAIT = 70  # seconds; for `?wait=60`
 
 
 def check(
     url: str, examples: int, seed: int = 1, key: str | None = None, phases: str = ALL_PHASES
 ) -> tuple[int, int, str]:
-    """(exit status, requests made, what was printed) of schemathesis with so many examples an operation."""
+    """Run schemathesis with `examples` per operation; returns its exit status, the requests made and its output."""
     command = [
-        sys.executable, "-m", "schemathesis.cli", "--config-file", str(ROOT / "tests/schemathesis.toml"), "run",
-        f"{url}/openapi.json", "--checks", "all", "--phases", phases, "--max-examples", str(examples),
-        "--seed", str(seed), "--no-color", "--request-timeout", str(LONGEST_WAIT),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "schemathesis.cli",
+        "--config-file",
+        str(ROOT / "tests/schemathesis.toml"),
+        "run",
+        f"{url}/openapi.json",
+        "--checks",
+        "all",
+        "--phases",
+        phases,
+        "--max-examples",
+        str(examples),
+        "--seed",
+        str(seed),
+        "--no-color",
+        "--request-timeout",
+        str(LONGEST_WAIT),
+    ]
     if key:
         command += ["--header", f"Authorization: Bearer {key}"]
     with tempfile.TemporaryDirectory(prefix="rightfit-document-") as folder:  # where it leaves its files

@@ -1,4 +1,4 @@
-"""A large archive on its way in: how much memory the processes that touch it take.
+"""Upload a large archive and measure the memory of the processes that handle it.
 
 `python -m tests.large --megabytes 1024`. Prints one line of JSON: the most resident memory, in megabytes, of the API,
 of the worker's supervisor and of the process that reads the images, and the seconds of sending and of reading.
@@ -27,7 +27,7 @@ KINDS = {"service.wsgi": "api", "-m workers": "supervisor", "workers.datasets.in
 
 
 def archive(path: Path, megabytes: int) -> int:
-    """A zip of noise in two classes, of about so many megabytes; returns how many images it has."""
+    """Write a zip of noise in two classes of about this size; returns the number of images."""
     random = np.random.default_rng(1)
     count = 0
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as file:
@@ -39,7 +39,7 @@ def archive(path: Path, megabytes: int) -> int:
 
 
 class Watch:
-    """The most memory that each kind of process has had while the block lasted."""
+    """The peak memory of each kind of process within the block."""
 
     def __init__(self, stack: Serving) -> None:
         self.most: dict[str, float] = dict.fromkeys(KINDS.values(), 0.0)
@@ -86,8 +86,8 @@ def send(stack: Serving, path: Path) -> tuple[dict[str, float], float, float]:
 
         assert eventually(is_read, 600)
         done = time.monotonic()
-        found = client.get(address).json()
-        assert found["status"] == "ready", found
+        dataset = client.get(address).json()
+        assert dataset["status"] == "ready", dataset
     return watch.most, arrived - began, done - arrived
 
 

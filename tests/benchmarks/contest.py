@@ -59,9 +59,13 @@ def run(name: str, match: Match, number: int, scratch: Path) -> Run:
     """Raises ProcessFailed."""
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         options: Mapping[str, object] = {
-            "--job": match.job, "--data": match.data, "--batch-size": match.batch_size, "--epochs": match.epochs,
-            "--seed": number, "--folder": folder,
-        }  # fmt: skip
+            "--job": match.job,
+            "--data": match.data,
+            "--batch-size": match.batch_size,
+            "--epochs": match.epochs,
+            "--seed": number,
+            "--folder": folder,
+        }
         words = [str(word) for option in options.items() for word in option]
         measured = measure(OURS if name in (US, US_FP32) else THEIRS, CONTESTANTS[name], words)
     return Run(

@@ -63,20 +63,20 @@ def load(path: Path) -> Data:
     return Data(normalized(train), labels, normalized(validation), validation_labels)
 
 
+def _block(channels_in: int, channels_out: int) -> list[nn.Module]:
+    """Convolution, activation and a pooling that halves height and width."""
+    return [nn.Conv2d(channels_in, channels_out, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+
+
 def network(job: str) -> nn.Sequential:
     """As a tutorial would write it. Weights come from torch's global random state."""
     if job == "cnn":
-        return nn.Sequential(
-            nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(64, 128, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Flatten(), nn.Linear(1152, 128), nn.ReLU(), nn.Dropout(0.25), nn.Linear(128, CLASSES),
-        )  # fmt: skip
-    return nn.Sequential(
-        nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, CLASSES),
-    )  # fmt: skip
+        convolutions = [*_block(1, 32), *_block(32, 64), *_block(64, 128)]
+        head = [nn.Linear(1152, 128), nn.ReLU(), nn.Dropout(0.25), nn.Linear(128, CLASSES)]
+    else:
+        convolutions = [*_block(1, 32), *_block(32, 64)]
+        head = [nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, CLASSES)]
+    return nn.Sequential(*convolutions, nn.Flatten(), *head)
 
 
 def device() -> torch.device:

@@ -101,9 +101,12 @@ def load(clients: int, seconds: float, rounds: int) -> dict[str, Any]:
             own = replace(stack.settings, port=free_port())
             command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py"]
             with subprocess.Popen(
-                [*LIFELINE, *command, "tests.benchmarks.load:empty_route"], cwd=ROOT, env=os.environ | own.to_env(),
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            ) as bare:  # fmt: skip
+                [*LIFELINE, *command, "tests.benchmarks.load:empty_route"],
+                cwd=ROOT,
+                env=os.environ | own.to_env(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            ) as bare:
                 try:
                     found = {"empty route": Measured(), "status and history": Measured()}
                     wait_for(own.port)

@@ -7,10 +7,17 @@ from tests.benchmarks.summary import Row, Spread
 
 MIB = 1 << 20
 HEADS = (
-    "contestant", "training images/s", "rightfit's over its", "whole process, s",
-    "its over rightfit's", "peak memory, MiB", "final val. loss", "best val. loss", "accuracy",
+    "contestant",
+    "training images/s",
+    "rightfit's over its",
+    "whole process, s",
+    "its over rightfit's",
+    "peak memory, MiB",
+    "final val. loss",
+    "best val. loss",
+    "accuracy",
     "same loss as the others",
-)  # fmt: skip
+)
 VERDICTS = {True: "yes", False: "**no**", None: "too few rounds"}
 
 
@@ -20,8 +27,13 @@ def markdown(about: dict[str, Any], tables: dict[str, list[Row]], extras: dict[s
     if failures := about["failures"]:
         parts.append("## Failed\n\n" + "\n".join(f"- {failure.splitlines()[0]}" for failure in failures))
     writers = {
-        "size": _size, "overhead": _overhead, "service": _service, "queue": _queue, "load": _load, "scrape": _scrape,
-    }  # fmt: skip
+        "size": _size,
+        "overhead": _overhead,
+        "service": _service,
+        "queue": _queue,
+        "load": _load,
+        "scrape": _scrape,
+    }
     parts += [writers[name](content) for name, content in extras.items()]
     return "\n\n".join(parts) + "\n"
 

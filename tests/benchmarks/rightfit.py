@@ -31,10 +31,15 @@ def job_spec(job: str, batch_size: int, epochs: int, seed: int) -> JobSpec:
     """The benchmark's network and optimizer in the words of a job."""
     channels, dropout = ([32, 64, 128], 0.25) if job == "cnn" else ([32, 64], 0.0)
     asked = {
-        "dataset": {"id": job}, "model": {"arch": "cnn", "channels": channels, "hidden": [128]},
-        "regularization": {"dropout": dropout}, "epochs": epochs, "batch_size": batch_size, "seed": seed,
-        "early_stopping": None, "train_loss_clean": False,
-    }  # fmt: skip
+        "dataset": {"id": job},
+        "model": {"arch": "cnn", "channels": channels, "hidden": [128]},
+        "regularization": {"dropout": dropout},
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "seed": seed,
+        "early_stopping": None,
+        "train_loss_clean": False,
+    }
     return JobSpec.from_dict(asked).filled(seed)
 
 

@@ -54,16 +54,29 @@ def fill(database: Database, count: int, queued: int = QUEUED) -> None:
     def row(number: int, status: str, at: float) -> Json:
         is_running = status == "running"
         return {
-            "id": f"job_{number:020x}", "tenant": TENANTS[number % len(TENANTS)], "spec": spec, "dataset": "digits",
-            "warnings": [], "priority": rng.randrange(PRIORITIES), "status": status, "attempt": 1, "version": 1,
-            "turn": number // len(TENANTS), "cancel_requested": False, "pause_requested": False, "checkpoints": [],
-            "losses": [], "releases": 0, "created_at": at, "queued_at": at,
+            "id": f"job_{number:020x}",
+            "tenant": TENANTS[number % len(TENANTS)],
+            "spec": spec,
+            "dataset": "digits",
+            "warnings": [],
+            "priority": rng.randrange(PRIORITIES),
+            "status": status,
+            "attempt": 1,
+            "version": 1,
+            "turn": number // len(TENANTS),
+            "cancel_requested": False,
+            "pause_requested": False,
+            "checkpoints": [],
+            "losses": [],
+            "releases": 0,
+            "created_at": at,
+            "queued_at": at,
             "worker": f"worker {next(held)}" if is_running else None,
             "lease_until": time.time() + 3600 if is_running else None,
             "phase": "training" if is_running else None,
             "stop_reason": "max_epochs" if status == "succeeded" else None,
             "finished_at": at if status in ENDED else None,
-        }  # fmt: skip
+        }
 
     for first in range(0, count, AT_ONCE):
         rows = [row(n, status, at + n) for n, status in enumerate(statuses[first : first + AT_ONCE], first)]
@@ -85,9 +98,12 @@ def api(settings: Settings) -> Iterator[str]:
     """The API as it is run in earnest."""
     command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "service.wsgi:app"]
     with subprocess.Popen(
-        [*LIFELINE, *command], cwd=ROOT, env=os.environ | settings.to_env() | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    ) as process:  # fmt: skip
+        [*LIFELINE, *command],
+        cwd=ROOT,
+        env=os.environ | settings.to_env() | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
         url = f"http://127.0.0.1:{settings.port}"
 
         def answers() -> bool:
@@ -149,9 +165,13 @@ def _shares(times: Sequence[float]) -> tuple[float, float]:
 def measure(url: str, processes: int, home: Path, count: int, scraped: int) -> Json:
     """Of an API over a filled database."""
     settings = replace(
-        Settings.from_env({"RIGHTFIT_HOME": str(home)}), database_url=url, port=free_port(), api_processes=processes,
-        redis_url=f"redis://127.0.0.1:{free_port()}/0", dispatch_seconds=600.0,
-    )  # fmt: skip
+        Settings.from_env({"RIGHTFIT_HOME": str(home)}),
+        database_url=url,
+        port=free_port(),
+        api_processes=processes,
+        redis_url=f"redis://127.0.0.1:{free_port()}/0",
+        dispatch_seconds=600.0,
+    )
     ids = [f"/v1/jobs/job_{n:020x}" for n in range(0, count, count // 7)]
     paths = [*ids, *(f"{address}/history" for address in ids), "/v1/jobs?limit=20", "/v1/jobs?status=queued"]
     answered = [0] * CLIENTS

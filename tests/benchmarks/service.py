@@ -16,9 +16,12 @@ from service.core.settings import Settings
 from service.stack.standalone import Stack
 
 JOB: dict[str, Any] = {
-    "dataset": {"id": "digits"}, "model": {"arch": "cnn", "channels": [32, 64], "hidden": [128]}, "batch_size": 64,
-    "early_stopping": None, "train_loss_clean": False,
-}  # fmt: skip
+    "dataset": {"id": "digits"},
+    "model": {"arch": "cnn", "channels": [32, 64], "hidden": [128]},
+    "batch_size": 64,
+    "early_stopping": None,
+    "train_loss_clean": False,
+}
 
 
 def one_job(client: Rightfit, epochs: int, seed: int) -> dict[str, float]:

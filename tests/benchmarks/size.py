@@ -39,9 +39,13 @@ def epoch_seconds(count: int, epochs: int) -> tuple[list[float], int, int]:
     cut = count - count // VALIDATION_SHARE
     split = Split(torch.arange(cut), torch.arange(cut, count), NONE)
     asked = {
-        "dataset": {"id": "random"}, "model": {"arch": "mlp", "hidden": [32]}, "epochs": epochs, "batch_size": BATCH,
-        "early_stopping": None, "train_loss_clean": False,
-    }  # fmt: skip
+        "dataset": {"id": "random"},
+        "model": {"arch": "mlp", "hidden": [32]},
+        "epochs": epochs,
+        "batch_size": BATCH,
+        "early_stopping": None,
+        "train_loss_clean": False,
+    }
     spec = JobSpec.from_dict(asked).filled(0)
     seconds: list[float] = []
     parts = parts_of(images, split, Normalization.none(1))

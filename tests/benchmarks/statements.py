@@ -144,9 +144,12 @@ def process(settings: Settings, *command: str) -> Iterator[None]:
     settings.home.mkdir(parents=True, exist_ok=True)
     with (settings.home / "log").open("ab") as log:
         started = subprocess.Popen(
-            [*LIFELINE, sys.executable, "-m", *command], cwd=ROOT, env=os.environ | settings.to_env(), stdout=log,
+            [*LIFELINE, sys.executable, "-m", *command],
+            cwd=ROOT,
+            env=os.environ | settings.to_env(),
+            stdout=log,
             stderr=log,
-        )  # fmt: skip
+        )
     try:
         yield
     finally:

@@ -31,7 +31,7 @@ def make_data(job: str, folder: Path) -> Path:
 
 
 @pytest.mark.long
-def test_our_engine_the_bare_loop_and_the_article_do_equal_work(tmp_path: Path) -> None:
+def test_rightfit_bare_loop_and_article_do_equal_work(tmp_path: Path) -> None:
     data = make_data("digits", tmp_path)
 
     def measured(name: str) -> Measured:
@@ -59,7 +59,7 @@ def test_our_engine_the_bare_loop_and_the_article_do_equal_work(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("job", ["cnn", "digits"])
-def test_the_engine_trains_the_network_that_the_peers_train(job: str, tmp_path: Path) -> None:
+def test_engine_trains_the_network_of_the_peers(job: str, tmp_path: Path) -> None:
     images, parts = images_of(make_data(job, tmp_path))
     ours, theirs = network_of(job_spec(job, 64, 1, 0), images), network(job)
     assert [p.shape for p in ours.parameters()] == [p.shape for p in theirs.parameters()]
@@ -69,7 +69,7 @@ def test_the_engine_trains_the_network_that_the_peers_train(job: str, tmp_path: 
     torch.testing.assert_close(ours.eval()(some), theirs.eval()(some), rtol=1e-4, atol=1e-3)
 
 
-def test_images_are_the_same_each_time_but_not_for_another_seed() -> None:
+def test_images_depend_on_the_seed_alone() -> None:
     (images, labels), (again, same), (other, _) = synthetic(300, 0), synthetic(300, 0), synthetic(300, 1)
     assert images.dtype == np.uint8
     assert images.shape == (300, 1, 28, 28)
@@ -79,7 +79,7 @@ def test_images_are_the_same_each_time_but_not_for_another_seed() -> None:
     assert set(labels) == set(range(CLASSES))
 
 
-def test_a_split_uses_every_image_once_and_keeps_the_shares_of_the_classes() -> None:
+def test_split_is_complete_and_stratified() -> None:
     images, labels = digits()
     train, train_labels, held_out, held_out_labels = split(images, labels, share=0.2, seed=0)
     together = np.concatenate([train, held_out]).reshape(len(images), -1)
@@ -91,13 +91,22 @@ def test_a_split_uses_every_image_once_and_keeps_the_shares_of_the_classes() -> 
 
 def result(name: str, number: int, rate: float, seconds: float = 10, loss: float = 0.5) -> Run:
     return Run(
-        job="cnn", batch_size=64, round=number, seed=number, name=name, seconds=seconds, peak_bytes=1,
-        images_per_second=rate, epoch_seconds=[1.0], train_losses=[loss], val_losses=[loss, loss],
+        job="cnn",
+        batch_size=64,
+        round=number,
+        seed=number,
+        name=name,
+        seconds=seconds,
+        peak_bytes=1,
+        images_per_second=rate,
+        epoch_seconds=[1.0],
+        train_losses=[loss],
+        val_losses=[loss, loss],
         val_accuracies=[0.9, 0.9],
-    )  # fmt: skip
+    )
 
 
-def test_ratios_are_taken_round_by_round_so_that_drift_of_the_machine_cancels() -> None:
+def test_ratios_are_taken_per_round_so_that_drift_cancels() -> None:
     drift = (1.0, 0.25, 3.0)
     runs = [result("rightfit", n, 300 * d, 10 / d) for n, d in enumerate(drift)]
     runs += [result("keras", n, 100 * d, 20 / d) for n, d in enumerate(drift)]
@@ -110,30 +119,30 @@ def test_ratios_are_taken_round_by_round_so_that_drift_of_the_machine_cancels() 
     assert vars(ours.images_per_second) == pytest.approx({"median": 300, "least": 75, "most": 900})
 
 
-def test_without_us_there_are_no_ratios() -> None:
+def test_table_without_rightfit_has_no_ratios() -> None:
     row = tabulate([result("keras", 0, 100)])[0]
     assert (row.speedup, row.shortening, row.loss_deviation, row.agrees) == (None, None, None, None)
 
 
-def test_a_contestant_that_does_other_work_is_told_from_those_that_differ_by_noise() -> None:
+def test_agreement_separates_other_work_from_noise() -> None:
     losses = {"a": [0.50, 0.52, 0.48], "b": [0.51, 0.49, 0.53], "c": [0.47, 0.50, 0.51], "d": [0.70, 0.72, 0.69]}
     assert agreement(losses) == {"a": True, "b": True, "c": True, "d": False}
     assert agreement({"a": [0.5], "b": [0.9]}) == {"a": None, "b": None}
 
 
-def test_over_the_rounds_each_contestant_comes_first_once() -> None:
+def test_each_contestant_starts_first_in_one_round() -> None:
     names = list(CONTESTANTS)
     orders = [rotated(names, number) for number in range(len(names))]
     assert {order[0] for order in orders} == set(names)
     assert all(sorted(order) == sorted(names) for order in orders)
 
 
-def test_a_process_that_fails_says_why(tmp_path: Path) -> None:
+def test_failed_process_raises_with_its_reason(tmp_path: Path) -> None:
     with pytest.raises(ProcessFailed, match="--path"):
         measure(PYTHON, "tests.benchmarks.data", ["--job", "cnn"])
 
 
-def test_a_process_is_measured_whole(tmp_path: Path) -> None:
+def test_whole_process_is_measured(tmp_path: Path) -> None:
     small: Any = measure(PYTHON, "tests.benchmarks.data", ["--path", str(tmp_path / "a.npz"), "--train", "10"])
     assert small.line == {}
     assert small.seconds > 0.05
@@ -141,14 +150,14 @@ def test_a_process_is_measured_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_the_queue_is_measured_and_left_as_long_as_it_was(tmp_path: Path) -> None:
+def test_queue_benchmark_keeps_the_queue_length(tmp_path: Path) -> None:
     rows = flatness(f"sqlite:///{tmp_path}/queue.db", (60, 70))
     assert [row["jobs"] for row in rows] == [60, 70]
     assert all(milliseconds > 0 for row in rows for name, milliseconds in row.items() if name != "jobs")
 
 
 @pytest.mark.long
-def test_clients_that_poll_while_a_job_trains_get_no_errors() -> None:
+def test_polling_clients_get_no_errors_while_a_job_trains() -> None:
     found = load(clients=8, seconds=1.0, rounds=1)
     assert found["status and history"]["errors"] == found["empty route"]["errors"] == 0
     assert found["status and history"]["requests_per_second"] > 1

@@ -11,7 +11,7 @@ from tests.benchmarks import statements
 ROW = re.compile(r"^\| ([a-zA-Z0-9:' ]+) \| (\d+) \| [^|]+ \|$", re.MULTILINE)
 
 
-def test_the_page_on_load_counts_as_the_code_does(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_statement_counts_of_the_load_page_are_right(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statements, "REPEATS", 2)
     told = {name: int(count) for name, count in ROW.findall((FOLDER / "load.md").read_text("utf-8"))}
     assert {name: call["statements"] for name, call in statements.counted(settings).items()} == told

@@ -38,19 +38,46 @@ Json = dict[str, Any]
 
 WORKERS, APIS = 3, 2
 LEASE, HEARTBEAT = 4.0, 0.5  # seconds
-MEASURED = ("epoch", "train_loss", "train_loss_clean", "val_loss", "train_accuracy", "val_accuracy", "penalty", "lr",
-            "improved", "epochs_without_improvement")  # fmt: skip
+MEASURED = (
+    "epoch",
+    "train_loss",
+    "train_loss_clean",
+    "val_loss",
+    "train_accuracy",
+    "val_accuracy",
+    "penalty",
+    "lr",
+    "improved",
+    "epochs_without_improvement",
+)
 # Some seconds each, on one thread, with dropout, batch norm, augmentation and schedules.
 SPECS: tuple[Json, ...] = (
-    {"model": {"arch": "cnn", "channels": [8], "hidden": [16], "norm": "batch"}, "epochs": 12,
-     "regularization": {"dropout": 0.3}, "schedule": {"name": "cosine", "warmup_epochs": 2}},
-    {"model": {"arch": "mlp", "hidden": [64]}, "epochs": 25, "augmentation": {"crop_padding": 1},
-     "regularization": {"mixup_alpha": 0.2, "ema_decay": 0.9}},
-    {"model": {"arch": "mlp", "hidden": [32]}, "epochs": 60, "early_stopping": {"patience": 3},
-     "regularization": {"dropout": 0.1, "weight_decay": 1e-4}},
-    {"model": {"arch": "cnn", "channels": [4, 8], "hidden": []}, "epochs": 10, "optimizer": {"name": "sgd", "lr": 0.05},
-     "schedule": {"name": "onecycle"}, "augmentation": {"rotation_degrees": 10, "random_erasing": 0.2}},
-)  # fmt: skip
+    {
+        "model": {"arch": "cnn", "channels": [8], "hidden": [16], "norm": "batch"},
+        "epochs": 12,
+        "regularization": {"dropout": 0.3},
+        "schedule": {"name": "cosine", "warmup_epochs": 2},
+    },
+    {
+        "model": {"arch": "mlp", "hidden": [64]},
+        "epochs": 25,
+        "augmentation": {"crop_padding": 1},
+        "regularization": {"mixup_alpha": 0.2, "ema_decay": 0.9},
+    },
+    {
+        "model": {"arch": "mlp", "hidden": [32]},
+        "epochs": 60,
+        "early_stopping": {"patience": 3},
+        "regularization": {"dropout": 0.1, "weight_decay": 1e-4},
+    },
+    {
+        "model": {"arch": "cnn", "channels": [4, 8], "hidden": []},
+        "epochs": 10,
+        "optimizer": {"name": "sgd", "lr": 0.05},
+        "schedule": {"name": "onecycle"},
+        "augmentation": {"rotation_degrees": 10, "random_erasing": 0.2},
+    },
+)
 
 
 @dataclass
@@ -103,9 +130,12 @@ class Trial:
 def spec(number: int) -> Json:
     kind = number % len(SPECS)
     return SPECS[kind] | {
-        "dataset": {"id": "digits", "train_limit": 600}, "batch_size": 16, "seed": kind, "device": "cpu",
+        "dataset": {"id": "digits", "train_limit": 600},
+        "batch_size": 16,
+        "seed": kind,
+        "device": "cpu",
         "labels": {"number": str(number)},
-    }  # fmt: skip
+    }
 
 
 def actions(trial: Trial) -> dict[str, Callable[[], None]]:
@@ -225,19 +255,34 @@ def places(kind: str, home: Path) -> Iterator[tuple[str, str]]:
 
 
 def run(
-    kind: str, count: int, seed: int, seconds: float, pause: tuple[float, float], rounds: int | None = None,
+    kind: str,
+    count: int,
+    seed: int,
+    seconds: float,
+    pause: tuple[float, float],
+    rounds: int | None = None,
     workers: int = WORKERS,
-) -> Trial:  # fmt: skip
+) -> Trial:
     """One trial over one kind of database; bounded by `seconds`."""
     with tempfile.TemporaryDirectory(prefix="rightfit-chaos-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
         with places(kind, home) as (database_url, storage_url):
             given = Settings.from_env({"RIGHTFIT_HOME": str(home)})
             settings = replace(
-                given, database_url=database_url, storage_url=storage_url, threads=1, lease_seconds=LEASE,
-                heartbeat_seconds=HEARTBEAT, hint_seconds=2.0, dispatch_seconds=0.5, stop_seconds=10.0, attempts=100,
-                backoff_seconds=0.1, checkpoint_seconds=0.2, stall_seconds=60.0,
-            )  # fmt: skip
+                given,
+                database_url=database_url,
+                storage_url=storage_url,
+                threads=1,
+                lease_seconds=LEASE,
+                heartbeat_seconds=HEARTBEAT,
+                hint_seconds=2.0,
+                dispatch_seconds=0.5,
+                stop_seconds=10.0,
+                attempts=100,
+                backoff_seconds=0.1,
+                checkpoint_seconds=0.2,
+                stall_seconds=60.0,
+            )
             database = Database(settings.database_url)
             database.migrate()
             deployment = Deployment(settings, workers, APIS)

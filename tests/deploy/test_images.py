@@ -13,8 +13,8 @@ import pytest
 
 from tests.deploy import dockerfile
 from tests.deploy.facts import BINARIES, VERSION
+from tests.locks import packages
 from tests.servers import ROOT
-from tests.test_repository import packages
 
 TARGETS = ("api", "worker")
 TRAINING = re.compile(r"(torch|torchvision|triton|scikit-learn|scipy|sympy|nvidia-.*|cuda-.*)")

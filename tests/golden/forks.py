@@ -71,7 +71,7 @@ SET_UPS = {
         images=700,
         wrong=0.05,
     ),
-}  # fmt: skip
+}
 
 
 def uploaded(url: str, set_up: SetUp) -> str:

@@ -28,9 +28,16 @@ CPU = torch.device("cpu")
 SEEDS = (1, 2, 3, 4)
 DIGITS = 5  # significant, of a stored number
 KEPT = (
-    "epoch", "train_loss", "train_loss_clean", "val_loss", "train_accuracy", "val_accuracy", "lr", "val_loss_se",
+    "epoch",
+    "train_loss",
+    "train_loss_clean",
+    "val_loss",
+    "train_accuracy",
+    "val_accuracy",
+    "lr",
+    "val_loss_se",
     "val_change_se",
-)  # fmt: skip
+)
 
 MLP: dict[str, Any] = {"arch": "mlp", "hidden": [64]}
 CNN: dict[str, Any] = {"arch": "cnn", "channels": [8, 16], "hidden": [32]}

@@ -23,8 +23,12 @@ from tests.golden.runs import FILE, SEEDS
 SYNTHETIC_SEEDS = range(12)
 FACTORS = (0.6, 0.75, 0.9, 1.1, 1.3, 1.7)
 UNMEASURED: dict[str, Any] = {
-    "penalty": 0.0, "seconds": 1.0, "images_per_second": 1.0, "improved": False, "epochs_without_improvement": 0,
-}  # fmt: skip
+    "penalty": 0.0,
+    "seconds": 1.0,
+    "images_per_second": 1.0,
+    "improved": False,
+    "epochs_without_improvement": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,16 @@ def load() -> list[Golden]:
     """All of them: real runs, then synthetic ones."""
     real = [
         Golden(
-            run["set_up"], run["seed"], history(run), Facts.from_dict(run["facts"]), run["stop_reason"],
+            run["set_up"],
+            run["seed"],
+            history(run),
+            Facts.from_dict(run["facts"]),
+            run["stop_reason"],
             LABELS[run["set_up"]][SEEDS.index(run["seed"])],
             AS_WELL.get((run["set_up"], run["seed"]), frozenset()),
         )
         for run in json.loads(FILE.read_text())
-    ]  # fmt: skip
+    ]
     made = [
         Golden(f"synthetic {kind}", seed, *synthetic.history(kind, seed), "max_epochs", synthetic.KINDS[kind].verdict)
         for kind in synthetic.KINDS

@@ -121,10 +121,15 @@ def history(kind: str, seed: int) -> tuple[list[Epoch], Facts]:
         seen = fit * (1 + 0.3 * r.random() * noise)
         rows.append(
             _epoch(
-                epoch, seen * how.raised, seen, max(1e-4, val * (1 + r.gauss(0, noise))), accuracy,
-                se=val / math.sqrt(images), change_se=0.3 * val / math.sqrt(images),
+                epoch,
+                seen * how.raised,
+                seen,
+                max(1e-4, val * (1 + r.gauss(0, noise))),
+                accuracy,
+                se=val / math.sqrt(images),
+                change_se=0.3 * val / math.sqrt(images),
             )
-        )  # fmt: skip
+        )
     return rows, _facts(guess, images, round(images * r.uniform(*how.copied)))
 
 
@@ -142,10 +147,21 @@ def noise(seed: int) -> tuple[list[Epoch], Facts]:
 
 def _epoch(epoch: int, train: float, fit: float, val: float, accuracy: float, se: float, change_se: float) -> Epoch:
     return Epoch(
-        epoch=epoch, train_loss=train, train_loss_clean=fit, val_loss=val, train_accuracy=accuracy,
-        val_accuracy=min(1.0, max(0.0, accuracy)), penalty=0.0, lr=1e-3, seconds=1.0, images_per_second=1.0,
-        improved=False, epochs_without_improvement=0, val_loss_se=se, val_change_se=change_se,
-    )  # fmt: skip
+        epoch=epoch,
+        train_loss=train,
+        train_loss_clean=fit,
+        val_loss=val,
+        train_accuracy=accuracy,
+        val_accuracy=min(1.0, max(0.0, accuracy)),
+        penalty=0.0,
+        lr=1e-3,
+        seconds=1.0,
+        images_per_second=1.0,
+        improved=False,
+        epochs_without_improvement=0,
+        val_loss_se=se,
+        val_change_se=change_se,
+    )
 
 
 def _facts(guess: float, images: int, copies: int = 0) -> Facts:

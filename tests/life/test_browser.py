@@ -80,7 +80,7 @@ def cancel(page: Page) -> None:
     expect(page.locator("#summary .badge.cancelled")).to_be_visible(timeout=60_000)
 
 
-def test_a_key_is_asked_for_kept_out_of_reach_and_forgotten(tab: Window, guarded: Guarded) -> None:
+def test_sign_in_with_a_key_and_sign_out(tab: Window, guarded: Guarded) -> None:
     page = tab.page
     page.goto("/datasets")
     page.get_by_label("API key").fill("rf_wrong")
@@ -109,9 +109,7 @@ def test_a_key_is_asked_for_kept_out_of_reach_and_forgotten(tab: Window, guarded
     tab.complaints.clear()  # Chromium tells of each answer that is an error
 
 
-def test_from_the_form_to_a_comparison_and_from_a_folder_to_a_model(
-    tab: Window, guarded: Guarded, tmp_path: Path
-) -> None:
+def test_train_fork_compare_upload_and_train_again(tab: Window, guarded: Guarded, tmp_path: Path) -> None:
     page = tab.page
     sign_in(page, guarded.writer)
     assert tab.violations() == []
@@ -168,7 +166,7 @@ def test_from_the_form_to_a_comparison_and_from_a_folder_to_a_model(
 
 
 @pytest.mark.parametrize("files", [["shapes.zip"], ["rows", "columns", "checks"]])
-def test_an_archive_and_class_folders_dropped_beside_the_place_are_sent_too(
+def test_drop_of_archive_or_class_folders_uploads_them(
     tab: Window, guarded: Guarded, tmp_path: Path, files: list[str]
 ) -> None:
     unpack(tmp_path)
@@ -180,7 +178,7 @@ def test_an_archive_and_class_folders_dropped_beside_the_place_are_sent_too(
     expect(tab.page.locator(".bars dt")).to_have_text(["checks", "columns", "rows"], timeout=60_000)
 
 
-def test_who_may_only_read_sees_whole_pages_without_a_button_that_would_fail(tab: Window, guarded: Guarded) -> None:
+def test_reader_sees_pages_without_buttons(tab: Window, guarded: Guarded) -> None:
     key = {"Authorization": f"Bearer {guarded.writer}"}
     spec = {"dataset": {"id": "digits", "train_limit": 100}, "model": {"arch": "mlp"}, "epochs": 2}
     httpx.post(f"{guarded.url}/v1/jobs", json=spec, headers=key).raise_for_status()

@@ -22,8 +22,10 @@ from tests.ports import eventually
 pytestmark = pytest.mark.long
 
 SMALL: dict[str, Any] = {
-    "dataset": {"id": "digits", "train_limit": 100}, "model": {"arch": "mlp", "hidden": [32]}, "seed": 3,
-}  # fmt: skip
+    "dataset": {"id": "digits", "train_limit": 100},
+    "model": {"arch": "mlp", "hidden": [32]},
+    "seed": 3,
+}
 IS_OUTLINED = """() => {
   const focused = document.activeElement;
   const seen = focused.classList.contains('unseen') ? focused.labels[0] : focused;
@@ -48,7 +50,7 @@ def ended(serving: Serving, **changes: Any) -> str:
     return str(job["id"])
 
 
-def test_a_job_is_made_by_the_form_watched_live_and_cancelled(tab: Window) -> None:
+def test_job_is_submitted_watched_and_cancelled(tab: Window) -> None:
     page = tab.page
     page.goto("/")
     page.get_by_role("link", name="New job").first.click()
@@ -83,7 +85,7 @@ def test_a_job_is_made_by_the_form_watched_live_and_cancelled(tab: Window) -> No
     expect(page.locator("#settings table")).to_be_visible()
 
 
-def test_an_advice_is_applied_and_both_jobs_are_compared(tab: Window, serving: Serving) -> None:
+def test_advice_is_applied_and_both_jobs_are_compared(tab: Window, serving: Serving) -> None:
     page = tab.page
     parent = ended(serving, name="parent", epochs=40, optimizer={"lr": 1e-2}, early_stopping=None)
     page.goto(f"/jobs/{parent}")
@@ -104,7 +106,7 @@ def test_an_advice_is_applied_and_both_jobs_are_compared(tab: Window, serving: S
     assert page.locator("main table").last.locator("tbody tr").count() >= 1
 
 
-def test_a_folder_of_pictures_is_sent_read_and_shown(tab: Window, tmp_path: Path) -> None:
+def test_folder_of_images_is_uploaded_and_shown(tab: Window, tmp_path: Path) -> None:
     page = tab.page
     draw = np.random.default_rng(1)
     folder = tmp_path / "pets"
@@ -128,7 +130,7 @@ def test_a_folder_of_pictures_is_sent_read_and_shown(tab: Window, tmp_path: Path
     expect(page.locator("#curl")).to_contain_text('"id": "ds_')
 
 
-def test_what_is_no_archive_is_refused_with_what_to_do(tab: Window, tmp_path: Path) -> None:
+def test_file_that_is_no_archive_is_refused_with_help(tab: Window, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("words")
     tab.page.goto("/datasets")
     tab.page.locator("#archive").set_input_files(tmp_path / "notes.txt")
@@ -138,8 +140,17 @@ def test_what_is_no_archive_is_refused_with_what_to_do(tab: Window, tmp_path: Pa
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])
 def test_every_page_is_accessible_and_fits_the_screen(started: Browser, serving: Serving, width: int) -> None:
     one, other = ended(serving, epochs=12), ended(serving, epochs=3)
-    paths = ["/", "/?q=nothing-at-all", f"/jobs/{one}", "/new", "/compare", f"/compare?jobs={one},{other}", "/datasets",
-             "/datasets/digits", "/jobs/nothing"]  # fmt: skip
+    paths = [
+        "/",
+        "/?q=nothing-at-all",
+        f"/jobs/{one}",
+        "/new",
+        "/compare",
+        f"/compare?jobs={one},{other}",
+        "/datasets",
+        "/datasets/digits",
+        "/jobs/nothing",
+    ]
     with window(started, serving.url, width) as tab:
         for path in paths:
             tab.page.goto(path)
@@ -151,7 +162,7 @@ def test_every_page_is_accessible_and_fits_the_screen(started: Browser, serving:
         assert tab.complaints[1:] == [], "but for the last page, which is not there"
 
 
-def test_the_keyboard_alone_is_enough(tab: Window, serving: Serving) -> None:
+def test_pages_work_with_the_keyboard_alone(tab: Window, serving: Serving) -> None:
     page = tab.page
     job = ended(serving, epochs=5)
     page.goto("/")
@@ -204,7 +215,7 @@ def test_ten_thousand_epochs_are_drawn_smoothly(tab: Window, serving: Serving) -
     assert slowest < 500, "milliseconds for a whole new drawing, on a machine that is shared"
 
 
-def test_tabs_that_nobody_looks_at_do_not_keep_others_waiting(tab: Window, serving: Serving) -> None:
+def test_hidden_tabs_do_not_block_visible_ones(tab: Window, serving: Serving) -> None:
     job = httpx.post(f"{serving.url}/v1/jobs", json=SMALL | {"epochs": 100_000, "early_stopping": None}).json()
     page = tab.page
     page.goto(f"/jobs/{job['id']}")

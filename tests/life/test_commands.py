@@ -37,7 +37,7 @@ def ran(serving: Serving, home: Path, *words: str) -> str:
     return done.stdout
 
 
-def test_pictures_are_pushed_trained_on_diagnosed_cured_and_fetched(serving: Serving, home: Path) -> None:
+def test_upload_train_diagnose_fork_and_download(serving: Serving, home: Path) -> None:
     def rightfit(*words: str) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(ran(serving, home, "rightfit", *words, "--json"))
         return document

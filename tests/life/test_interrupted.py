@@ -28,10 +28,14 @@ from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, ROOT
 
 SPEC: dict[str, Any] = {
-    "dataset": {"id": "digits", "train_limit": 600}, "seed": 7,
-    "model": {"arch": "cnn", "channels": [8], "hidden": [16], "norm": "batch"}, "epochs": 16,
-    "batch_size": 16, "early_stopping": None, "regularization": {"dropout": 0.2},
-}  # fmt: skip
+    "dataset": {"id": "digits", "train_limit": 600},
+    "seed": 7,
+    "model": {"arch": "cnn", "channels": [8], "hidden": [16], "norm": "batch"},
+    "epochs": 16,
+    "batch_size": 16,
+    "early_stopping": None,
+    "regularization": {"dropout": 0.2},
+}
 
 
 @pytest.fixture
@@ -44,7 +48,7 @@ def losses(client: Rightfit, job_id: str) -> list[tuple[Any, ...]]:
     return [(row["epoch"], row["train_loss"], row["val_loss"]) for row in client.history(job_id)["data"]]
 
 
-def test_a_paused_job_goes_on_where_it_was_and_ends_as_if_it_had_not_been(client: Rightfit) -> None:
+def test_paused_job_ends_as_the_undisturbed_one(client: Rightfit) -> None:
     undisturbed = client.wait(client.submit(SPEC)["id"])
     job = client.submit(SPEC)["id"]
     assert eventually(lambda: client.job(job)["progress"]["epoch"] >= 3)
@@ -61,7 +65,7 @@ def test_a_paused_job_goes_on_where_it_was_and_ends_as_if_it_had_not_been(client
     assert [t["status"] for t in ended["transitions"]][:4] == ["queued", "running", "paused", "queued"]
 
 
-def test_a_job_is_cancelled_while_it_is_paused_and_keeps_its_best(client: Rightfit, serving: Serving) -> None:
+def test_job_cancelled_while_paused_keeps_its_best_model(client: Rightfit, serving: Serving) -> None:
     job = client.submit(SPEC | {"epochs": 100_000})["id"]
     assert eventually(lambda: client.job(job)["progress"]["epoch"] >= 2)
     client.pause(job)
@@ -74,23 +78,21 @@ def test_a_job_is_cancelled_while_it_is_paused_and_keeps_its_best(client: Rightf
 
 
 @pytest.mark.parametrize("action", ["pause", "resume", "retry"])
-def test_what_an_ended_job_does_not_allow_is_told_with_its_status(client: Rightfit, action: str) -> None:
+def test_ended_job_refuses_control_with_its_status(client: Rightfit, action: str) -> None:
     job = client.wait(client.submit(SPEC | {"epochs": 1})["id"])
     with pytest.raises(ApiError, match="succeeded") as caught:
         getattr(client, action)(job["id"])
     assert (caught.value.problem["status"], caught.value.problem["code"]) == (409, "conflict")
 
 
-def test_a_job_that_ran_out_of_its_time_keeps_what_it_has(client: Rightfit) -> None:
+def test_job_that_exceeds_max_seconds_keeps_its_best_model(client: Rightfit) -> None:
     job = client.wait(client.submit(SPEC | {"epochs": 100_000, "max_seconds": 1.5})["id"])
     assert (job["status"], job["stop_reason"]) == ("succeeded", "max_seconds")
     assert "best_model.pth" in {a["name"] for a in client.artifacts(job["id"])}
 
 
 @pytest.mark.long
-def test_a_trainer_that_is_killed_is_started_again_and_nothing_shows_in_the_result(
-    client: Rightfit, serving: Serving
-) -> None:
+def test_killed_trainer_restarts_without_effect_on_the_result(client: Rightfit, serving: Serving) -> None:
     undisturbed = client.wait(client.submit(SPEC)["id"])
     job = client.submit(SPEC)["id"]
     assert eventually(lambda: client.job(job)["progress"]["epoch"] >= 3)
@@ -108,7 +110,7 @@ def trainer(serving: Serving) -> psutil.Process:
     return max(worker.children(recursive=True), key=lambda process: process.create_time())
 
 
-def test_the_same_key_gets_the_same_job_and_another_request_is_refused(serving: Serving) -> None:
+def test_idempotency_key_returns_the_same_job(serving: Serving) -> None:
     def post(key: str, **changes: Any) -> httpx.Response:
         spec = {"dataset": {"id": "digits"}, "epochs": 1, **changes}
         return httpx.post(f"{serving.url}/v1/jobs", json=spec, headers={"Idempotency-Key": key}, trust_env=False)
@@ -177,7 +179,7 @@ class Wire:
 
 
 @pytest.mark.long
-def test_a_worker_whose_broker_connection_is_half_open_still_finds_its_work(tmp_path: Path, own_redis: Redis) -> None:
+def test_worker_recovers_from_a_half_open_broker_connection(tmp_path: Path, own_redis: Redis) -> None:
     with closing(Wire(own_redis.port)) as wire:
         given = Settings.from_env({"RIGHTFIT_HOME": str(tmp_path / "home"), "RIGHTFIT_HINT_SECONDS": "2"})
         settings = replace(given, redis_url=f"redis://127.0.0.1:{wire.port}/0", port=free_port(), threads=1)
@@ -186,9 +188,12 @@ def test_a_worker_whose_broker_connection_is_half_open_still_finds_its_work(tmp_
         store = Store(database)
         log = (tmp_path / "worker.log").open("wb")
         worker = subprocess.Popen(
-            [*LIFELINE, sys.executable, "-m", "workers"], cwd=ROOT, env=settings.to_env() | {"PATH": "/usr/bin:/bin"},
-            stdout=log, stderr=log,
-        )  # fmt: skip
+            [*LIFELINE, sys.executable, "-m", "workers"],
+            cwd=ROOT,
+            env=settings.to_env() | {"PATH": "/usr/bin:/bin"},
+            stdout=log,
+            stderr=log,
+        )
         spec = JobSpec.from_dict({"dataset": {"id": "digits", "train_limit": 100}, "epochs": 1}).filled(1)
         try:
             hints = HintQueue(settings.broker_url)
@@ -209,9 +214,7 @@ def test_a_worker_whose_broker_connection_is_half_open_still_finds_its_work(tmp_
 
 
 @pytest.mark.long
-def test_everything_but_training_works_while_redis_is_away_and_work_goes_on_when_it_is_back(
-    tmp_path: Path, own_redis: Redis
-) -> None:
+def test_api_works_without_redis_and_jobs_run_when_it_is_back(tmp_path: Path, own_redis: Redis) -> None:
     with Serving(
         tmp_path / "home",
         RIGHTFIT_REDIS_URL=own_redis.url,

@@ -16,14 +16,14 @@ STREAMS = 100
 
 
 @pytest.mark.long
-def test_an_archive_is_sent_and_read_in_little_memory(serving: Serving, tmp_path: Path) -> None:
+def test_large_archive_is_uploaded_and_read_in_little_memory(serving: Serving, tmp_path: Path) -> None:
     archive(tmp_path / "large.zip", 200)
     most, _, _ = send(serving, tmp_path / "large.zip")
     assert most["reader"] > 0
     assert all(used < MOST_MEGABYTES for used in most.values()), most
 
 
-def test_a_hundred_open_streams_leave_room_for_everyone_else(serving: Serving) -> None:
+def test_hundred_open_streams_leave_room_for_requests(serving: Serving) -> None:
     spec = {"dataset": {"id": "digits"}, "epochs": 100_000, "early_stopping": None}
     job = httpx.post(f"{serving.url}/v1/jobs", json=spec).json()
     url = httpx.URL(serving.url)

@@ -23,9 +23,12 @@ from tests.ports import eventually
 from tests.servers import EVERYTHING_PUBLISHED
 
 SPEC: dict[str, Any] = {
-    "dataset": {"id": "digits"}, "model": {"arch": "cnn", "channels": [8, 16], "hidden": [32]}, "seed": 7, "epochs": 3,
+    "dataset": {"id": "digits"},
+    "model": {"arch": "cnn", "channels": [8, 16], "hidden": [32]},
+    "seed": 7,
+    "epochs": 3,
     "optimizer": {"lr": 5e-3},
-}  # fmt: skip
+}
 MEGABYTE = 1 << 20
 
 
@@ -34,7 +37,7 @@ def client(serving: Serving) -> Rightfit:
     return Rightfit(serving.url)
 
 
-def test_a_spec_is_posted_a_model_trained_and_downloaded(client: Rightfit, tmp_path: Path) -> None:
+def test_model_is_trained_and_downloaded(client: Rightfit, tmp_path: Path) -> None:
     with client:
         job = client.submit(SPEC | {"labels": {"suite": "life"}})
         seen = list(client.changes(job["id"]))
@@ -61,7 +64,7 @@ def test_a_spec_is_posted_a_model_trained_and_downloaded(client: Rightfit, tmp_p
     assert report["data"]["split"]["train"] == {"images": len(split["train"]), "sha256": digest}
 
 
-def test_a_job_that_is_too_large_for_the_worker_says_so_and_holds_up_nobody(client: Rightfit) -> None:
+def test_job_too_large_for_the_worker_blocks_no_other(client: Rightfit) -> None:
     with client:
         large = client.submit(SPEC | {"gpus": 64, "priority": 9})
         assert "no live worker can hold it; the largest has" in large["queue"]["shortfall"]
@@ -71,7 +74,7 @@ def test_a_job_that_is_too_large_for_the_worker_says_so_and_holds_up_nobody(clie
         assert client.cancel(large["id"])["status"] == "cancelled"
 
 
-def test_a_trained_model_is_asked_for_the_class_of_pictures(serving: Serving, client: Rightfit) -> None:
+def test_trained_model_predicts_classes_of_images(serving: Serving, client: Rightfit) -> None:
     with client:
         job = client.submit(SPEC | {"seed": 8})
         for _ in client.changes(job["id"]):
@@ -85,7 +88,7 @@ def test_a_trained_model_is_asked_for_the_class_of_pictures(serving: Serving, cl
     assert right > 70
 
 
-def test_the_test_part_is_scored_once_at_the_best_epoch(client: Rightfit, tmp_path: Path) -> None:
+def test_test_part_is_scored_at_the_best_epoch(client: Rightfit, tmp_path: Path) -> None:
     with client:
         job = client.wait(client.submit(SPEC | {"dataset": {"id": "digits", "test_fraction": 0.2}})["id"])
         client.download(job["id"], "report.json", tmp_path / "report.json")
@@ -94,7 +97,7 @@ def test_the_test_part_is_scored_once_at_the_best_epoch(client: Rightfit, tmp_pa
     assert test["loss"] > 0
 
 
-def test_the_same_spec_gives_the_same_history_and_the_same_model(client: Rightfit, tmp_path: Path) -> None:
+def test_same_spec_gives_same_history_and_same_model(client: Rightfit, tmp_path: Path) -> None:
     given = SPEC | {"regularization": {"dropout": 0.3, "weight_decay": 1e-4, "l1": 1e-6}}
     curves, weights = [], []
     with client:
@@ -107,7 +110,7 @@ def test_the_same_spec_gives_the_same_history_and_the_same_model(client: Rightfi
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-def test_jobs_posted_at_once_are_each_trained_once(client: Rightfit) -> None:
+def test_concurrent_jobs_are_each_trained_once(client: Rightfit) -> None:
     def submit(n: int) -> str:
         with Rightfit(client.url) as own:
             job: str = own.submit(SPEC | {"epochs": 1, "labels": {"burst": "yes"}, "seed": n})["id"]
@@ -122,7 +125,7 @@ def test_jobs_posted_at_once_are_each_trained_once(client: Rightfit) -> None:
             assert [t["status"] for t in job["transitions"]] == ["queued", "running", "succeeded"]
 
 
-def test_a_running_job_is_cancelled_and_the_next_one_is_taken(client: Rightfit) -> None:
+def test_next_job_starts_after_a_running_one_is_cancelled(client: Rightfit) -> None:
     with client:
         endless = client.submit(SPEC | {"epochs": 100_000, "early_stopping": None})["id"]
         waiting = client.submit(SPEC | {"epochs": 1})["id"]
@@ -137,7 +140,7 @@ def test_a_running_job_is_cancelled_and_the_next_one_is_taken(client: Rightfit) 
 
 
 @pytest.mark.long
-def test_a_warm_worker_is_at_its_first_step_soon_after_the_post(client: Rightfit) -> None:
+def test_warm_worker_starts_faster_than_torch_is_imported(client: Rightfit) -> None:
     """Forking a warm process must cost much less than importing torch: compared in one run, on one machine."""
     with client:
         client.wait(client.submit(SPEC | {"epochs": 1})["id"])
@@ -159,7 +162,7 @@ def _python() -> list[str]:
     return psutil.Process().cmdline()[:1]
 
 
-def test_the_api_stays_small_and_without_torch(serving: Serving, client: Rightfit) -> None:
+def test_api_stays_small_and_without_torch(serving: Serving, client: Rightfit) -> None:
     with client:
         client.wait(client.submit(SPEC | {"epochs": 1})["id"])
     api = [process for process in serving.descendants() if "gunicorn" in " ".join(process.cmdline())]
@@ -169,7 +172,7 @@ def test_the_api_stays_small_and_without_torch(serving: Serving, client: Rightfi
         assert not [m for m in process.memory_maps() if "libtorch" in m.path]
 
 
-def test_the_client_raises_what_the_service_refuses(client: Rightfit, tmp_path: Path) -> None:
+def test_client_raises_what_the_service_refuses(client: Rightfit, tmp_path: Path) -> None:
     with client:
         with pytest.raises(ApiError, match="/epochs") as caught:
             client.submit(SPEC | {"epochs": 0})
@@ -190,7 +193,7 @@ def raw(url: str, request: bytes) -> bytes:
         return answer
 
 
-def test_a_chunked_body_is_bounded_and_a_malformed_one_is_refused(serving: Serving) -> None:
+def test_chunked_body_is_bounded_and_checked(serving: Serving) -> None:
     head = (
         b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
         b"Transfer-Encoding: chunked\r\n\r\n"
@@ -205,7 +208,7 @@ def test_a_chunked_body_is_bounded_and_a_malformed_one_is_refused(serving: Servi
     assert b"application/problem+json" in malformed
 
 
-def test_a_poller_on_one_connection_is_answered_without_delay(client: Rightfit) -> None:
+def test_kept_connection_is_answered_without_delay(client: Rightfit) -> None:
     """Nagle's algorithm against delayed ACKs would add 40 ms to each answer on a kept connection, not to a new one."""
     with client, httpx.Client(trust_env=False) as one_connection:
         job = client.wait(client.submit(SPEC | {"epochs": 1})["id"])

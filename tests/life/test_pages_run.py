@@ -69,9 +69,14 @@ def told(text: str, folder: Path, url: str) -> str:
     program = "\n".join(script(run)).replace(WRITTEN, url)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     ran = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", program], cwd=folder, capture_output=True, text=True, check=False,
-        timeout=SECONDS, env=os.environ | {"PATH": path, "RIGHTFIT_URL": url},
-    )  # fmt: skip
+        ["bash", "-euo", "pipefail", "-c", program],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+        env=os.environ | {"PATH": path, "RIGHTFIT_URL": url},
+    )
     assert ran.returncode == 0, (ran.stdout[-2000:], ran.stderr[-2000:])
     _, *answers = re.split(r"^@@ \d+$", ran.stdout, flags=re.MULTILINE)
     for block, answer in zip(run, answers, strict=True):
@@ -80,7 +85,7 @@ def told(text: str, folder: Path, url: str) -> str:
     return ran.stdout
 
 
-def test_the_commands_of_the_readme_work(serving: Serving, tmp_path: Path) -> None:
+def test_commands_of_the_readme_work(serving: Serving, tmp_path: Path) -> None:
     for name, data in folders(each=20).items():
         (tmp_path / "pets" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "pets" / name).write_bytes(data)
@@ -104,7 +109,7 @@ def test_the_documented_make_targets_are_those_of_the_makefile() -> None:
 
 
 @pytest.mark.long
-def test_the_tutorial_goes_from_pictures_to_a_better_model(serving: Serving, tmp_path: Path) -> None:
+def test_tutorial_works(serving: Serving, tmp_path: Path) -> None:
     said = told((FOLDER / "tutorial.md").read_text("utf-8"), tmp_path, serving.url)
     assert '"pointer": "/optimiser"' in said
     assert "exact duplicates: 1 image, such as shapes/circle/copy.png" in said
@@ -113,12 +118,15 @@ def test_the_tutorial_goes_from_pictures_to_a_better_model(serving: Serving, tmp
     assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")
     (probabilities,) = re.findall(r"^\{'circle': .*\}$", said, re.MULTILINE)
     assert {word.strip("'") for word in re.findall(r"'\w+'", probabilities)} == {
-        "circle", "cross", "square", "triangle",
-    }  # fmt: skip
+        "circle",
+        "cross",
+        "square",
+        "triangle",
+    }
 
 
 @pytest.mark.long
-def test_the_recipes_of_the_cookbook_work(serving: Serving, tmp_path: Path) -> None:
+def test_recipes_of_the_cookbook_work(serving: Serving, tmp_path: Path) -> None:
     said = told((FOLDER / "cookbook.md").read_text("utf-8"), tmp_path, serving.url)
     assert "best_model.pth: OK" in said
     assert '"name":"5 global_avg_pool"' in said
@@ -132,7 +140,7 @@ def test_the_recipes_of_the_cookbook_work(serving: Serving, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "page", ["tutorial", "cookbook", "index", "running", *(f"verdicts/{verdict}" for verdict in Verdict)]
 )
-def test_a_block_is_run_or_says_why_not(page: str) -> None:
+def test_block_is_run_or_says_why_not(page: str) -> None:
     found = blocks((FOLDER / f"{page}.md").read_text("utf-8"))
     assert len(found) == (FOLDER / f"{page}.md").read_text("utf-8").count("\n```") / 2
     assert {block.language for block in found} <= {"sh", "python", "text"}
@@ -141,7 +149,7 @@ def test_a_block_is_run_or_says_why_not(page: str) -> None:
 
 
 @pytest.mark.long
-def test_the_commands_of_the_verdicts_are_taken(serving: Serving, tmp_path: Path) -> None:
+def test_commands_of_the_verdict_pages_work(serving: Serving, tmp_path: Path) -> None:
     spec: dict[str, Any] = {"dataset": {"id": "digits", "train_limit": 100}, "epochs": 1, "early_stopping": None}
     spec |= {"optimizer": {"lr": 0.5}, "augmentation": {"normalize": False}}
     spec |= {"regularization": {"dropout": 0.2, "weight_decay": 1e-3, "label_smoothing": 0.1}}

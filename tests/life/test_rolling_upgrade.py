@@ -31,9 +31,14 @@ from tests.service.core.sql.released import REVISIONS
 
 LAST_RELEASE, ITS_SCHEMA = "64bef3098a664f2a89065f6c424de1c426fe2bdd", "0007"
 SPEC: dict[str, Any] = {
-    "dataset": {"id": "digits"}, "model": {"arch": "cnn", "channels": [8], "hidden": [16], "norm": "batch"}, "seed": 7,
-    "epochs": 160, "batch_size": 16, "early_stopping": None, "regularization": {"dropout": 0.2},
-}  # fmt: skip
+    "dataset": {"id": "digits"},
+    "model": {"arch": "cnn", "channels": [8], "hidden": [16], "norm": "batch"},
+    "seed": 7,
+    "epochs": 160,
+    "batch_size": 16,
+    "early_stopping": None,
+    "regularization": {"dropout": 0.2},
+}
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +112,7 @@ def history(client: Rightfit, job_id: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.long
-def test_old_and_new_workers_serve_one_queue_and_a_run_goes_from_one_to_the_other(
-    last_release: Path, settings: Settings
-) -> None:
+def test_upgrade_hands_a_run_from_old_to_new_worker(last_release: Path, settings: Settings) -> None:
     database = Database(settings.database_url)
     database.migrate(ITS_SCHEMA)
 

@@ -24,9 +24,11 @@ from workers.telemetry.gpus import Gpus
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SPEC = {
-    "dataset": {"id": "digits", "train_limit": 100}, "model": {"arch": "mlp", "hidden": [8]}, "epochs": 3,
+    "dataset": {"id": "digits", "train_limit": 100},
+    "model": {"arch": "mlp", "hidden": [8]},
+    "epochs": 3,
     "early_stopping": None,
-}  # fmt: skip
+}
 Span = dict[str, Any]
 
 
@@ -44,12 +46,17 @@ class Receiver:
                     attributes = {item.key: item.value.string_value or item.value.int_value for item in span.attributes}
                     self.spans.append(
                         {
-                            "service": about["service.name"], "name": span.name, "trace": span.trace_id.hex(),
-                            "id": span.span_id.hex(), "parent": span.parent_span_id.hex(), "attributes": attributes,
-                            "events": [event.name for event in span.events], "status": span.status.code,
+                            "service": about["service.name"],
+                            "name": span.name,
+                            "trace": span.trace_id.hex(),
+                            "id": span.span_id.hex(),
+                            "parent": span.parent_span_id.hex(),
+                            "attributes": attributes,
+                            "events": [event.name for event in span.events],
+                            "status": span.status.code,
                             "seconds": (span.end_time_unix_nano - span.start_time_unix_nano) / 1e9,
                         }
-                    )  # fmt: skip
+                    )
 
     def named(self, name: str) -> list[Span]:
         return [span for span in self.spans if span["name"] == name and span["trace"] == TRACE]
@@ -98,10 +105,14 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     port = free_port()
     with receiving() as receiver:
         variables = {
-            "RIGHTFIT_API_PROCESSES": "2", "RIGHTFIT_METRICS_PORT": str(port), "RIGHTFIT_LOG_FORMAT": "json",
-            "RIGHTFIT_THREADS": "1", "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_BSP_SCHEDULE_DELAY": "100",
+            "RIGHTFIT_API_PROCESSES": "2",
+            "RIGHTFIT_METRICS_PORT": str(port),
+            "RIGHTFIT_LOG_FORMAT": "json",
+            "RIGHTFIT_THREADS": "1",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
+            "OTEL_BSP_SCHEDULE_DELAY": "100",
             "NO_PROXY": "127.0.0.1",
-        }  # fmt: skip
+        }
         with Serving(tmp_path_factory.mktemp("watched") / "home", **variables) as stack:
             stack.wait_until_ready()
             yield Watched(stack, receiver, port)
@@ -119,7 +130,7 @@ def job(watched: Watched) -> dict[str, Any]:
     return found
 
 
-def test_a_request_its_job_and_its_attempt_are_one_trace(watched: Watched, job: dict[str, Any]) -> None:
+def test_request_job_and_attempt_are_one_trace(watched: Watched, job: dict[str, Any]) -> None:
     receiver = watched.receiver
     assert eventually(lambda: bool(receiver.named("attempt")))
     [request], [attempt] = receiver.named("POST /v1/jobs"), receiver.named("attempt")
@@ -127,8 +138,10 @@ def test_a_request_its_job_and_its_attempt_are_one_trace(watched: Watched, job: 
     assert (request["parent"], attempt["parent"]) == (PARENT, request["id"])
     assert request["attributes"]["http.response.status_code"] == 202
     assert attempt["attributes"] == {
-        "rightfit.job_id": job["id"], "rightfit.attempt": 1, "rightfit.outcome": "succeeded",
-    }  # fmt: skip
+        "rightfit.job_id": job["id"],
+        "rightfit.attempt": 1,
+        "rightfit.outcome": "succeeded",
+    }
     for part in ("preparing", "training", "finalizing", "checkpoint", "publish"):
         found = receiver.named(part)
         assert found, part
@@ -138,7 +151,7 @@ def test_a_request_its_job_and_its_attempt_are_one_trace(watched: Watched, job: 
     assert training["events"] == ["epoch"] * 3
 
 
-def test_every_line_is_an_object_that_says_what_it_belongs_to(watched: Watched, job: dict[str, Any]) -> None:
+def test_every_log_line_is_json_with_its_context(watched: Watched, job: dict[str, Any]) -> None:
     def requests() -> list[dict[str, Any]]:
         return [line for line in watched.lines("api") if line["message"] == "request"]
 
@@ -149,9 +162,13 @@ def test_every_line_is_an_object_that_says_what_it_belongs_to(watched: Watched, 
     assert any(line["logger"].startswith("celery") for line in worker)
     [posted] = [line for line in requests() if line["request_id"] == "the-request"]
     assert {name: posted[name] for name in ("method", "route", "path", "tenant", "status", "trace_id")} == {
-        "method": "POST", "route": "/v1/jobs", "path": "/v1/jobs", "tenant": "default", "status": 202,
+        "method": "POST",
+        "route": "/v1/jobs",
+        "path": "/v1/jobs",
+        "tenant": "default",
+        "status": 202,
         "trace_id": TRACE,
-    }  # fmt: skip
+    }
     assert not [line for line in requests() if line["route"] in ("/readyz", "/metrics")]
     [ended] = [line for line in worker if line["message"].endswith("succeeded: max_epochs")]
     assert (ended["job_id"], ended["attempt"], ended["trace_id"]) == (job["id"], 1, TRACE)
@@ -159,9 +176,7 @@ def test_every_line_is_an_object_that_says_what_it_belongs_to(watched: Watched, 
     assert told[-1]["message"] == "stopped (max_epochs) after 3 epochs"
 
 
-def test_what_all_processes_of_the_api_have_counted_is_added_up_and_outlives_them(
-    watched: Watched, job: dict[str, Any]
-) -> None:
+def test_api_counters_are_summed_and_survive_processes(watched: Watched, job: dict[str, Any]) -> None:
     def counted() -> float:
         found = value(watched.api(), "rightfit_http_requests_total", method="GET", route="unmatched", status="404")
         return found or 0
@@ -189,7 +204,7 @@ def _is_parent(process: psutil.Process) -> bool:
     return len(process.children()) > 0
 
 
-def test_a_worker_lets_itself_be_seen(watched: Watched, job: dict[str, Any]) -> None:
+def test_worker_exposes_health_and_metrics(watched: Watched, job: dict[str, Any]) -> None:
     assert httpx.get(f"{watched.worker_url}/livez", trust_env=False).json() == {"status": "ok"}
     text = watched.worker()
     assert value(text, "rightfit_worker_attempts_ended_total", outcome="succeeded") == 1
@@ -199,7 +214,7 @@ def test_a_worker_lets_itself_be_seen(watched: Watched, job: dict[str, Any]) -> 
     assert (value(stood, "rightfit_workers"), value(stood, "rightfit_workers_idle")) == (1, 1)
 
 
-def test_what_dashboard_alerts_and_page_name_is_what_is_exposed(watched: Watched, job: dict[str, Any]) -> None:
+def test_dashboard_alerts_and_page_name_exposed_metrics(watched: Watched, job: dict[str, Any]) -> None:
     assert eventually(lambda: value(watched.api(), "rightfit_jobs", status="succeeded") == 1)
     of_gpus = {family.name for family in Gpus().collect()}
     exposed = families(watched.api()) | families(watched.worker()) | of_gpus

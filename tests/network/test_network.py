@@ -24,7 +24,7 @@ def can_be_run() -> bool:
 
 @pytest.mark.long
 @pytest.mark.skipif(not can_be_run(), reason="needs root and iproute2")
-def test_a_worker_that_is_cut_off_loses_its_job_to_the_other_and_comes_back() -> None:
+def test_disconnected_worker_loses_its_job_and_comes_back() -> None:
     command = [*LIFELINE, "unshare", "--net", sys.executable, "-m", "tests.network.trial", "--jobs", "6"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=220, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr

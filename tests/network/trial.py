@@ -53,8 +53,11 @@ def machine(number: int) -> Iterator[list[str]]:
         assert eventually(lambda: theirs.stat().st_ino != ours)
         ip("link", "add", cable(number), "type", "veth", "peer", "name", "eth0", "netns", str(holder.pid))
         ip("link", "set", cable(number), "master", "hub", "up")
-        for words in (["addr", "add", f"{WORKERS[number]}/24", "dev", "eth0"], ["link", "set", "eth0", "up"],
-                      ["link", "set", "lo", "up"]):  # fmt: skip
+        for words in (
+            ["addr", "add", f"{WORKERS[number]}/24", "dev", "eth0"],
+            ["link", "set", "eth0", "up"],
+            ["link", "set", "lo", "up"],
+        ):
             subprocess.run([*within, "ip", *words], check=True)
         yield within
     finally:
@@ -74,10 +77,18 @@ def world(home: Path) -> Iterator[Trial]:
         database_url = stack.enter_context(stack.enter_context(postgresql(HUB)).database())
         os.environ.update(stack.enter_context(s3(HUB)))
         settings = replace(
-            Settings.from_env({"RIGHTFIT_HOME": str(home)}), database_url=database_url,
-            storage_url=f"s3://{S3_BUCKET}/{uuid4().hex}", threads=1, lease_seconds=LEASE, heartbeat_seconds=HEARTBEAT,
-            hint_seconds=2.0, dispatch_seconds=0.5, stop_seconds=10.0, backoff_seconds=0.1, checkpoint_seconds=0.2,
-        )  # fmt: skip
+            Settings.from_env({"RIGHTFIT_HOME": str(home)}),
+            database_url=database_url,
+            storage_url=f"s3://{S3_BUCKET}/{uuid4().hex}",
+            threads=1,
+            lease_seconds=LEASE,
+            heartbeat_seconds=HEARTBEAT,
+            hint_seconds=2.0,
+            dispatch_seconds=0.5,
+            stop_seconds=10.0,
+            backoff_seconds=0.1,
+            checkpoint_seconds=0.2,
+        )
         database = Database(settings.database_url)
         stack.callback(database.close)
         deployment = Deployment(settings, len(WORKERS), 1, HUB, within)

@@ -9,6 +9,6 @@ from tests.service.live import Live
 
 
 @pytest.fixture
-def live(settings: Settings) -> Iterator[Live]:
-    with Live(settings) as live:
+def live(migrated: Settings) -> Iterator[Live]:
+    with Live(migrated) as live:
         yield live

@@ -1,4 +1,4 @@
-"""The real app behind a real socket, with a network in between that can be told to fail."""
+"""The real app behind a real socket, with a network in between that fails on request."""
 
 import socket
 import threading
@@ -26,14 +26,14 @@ class Seen(NamedTuple):
 
 @dataclass
 class Network:
-    """Passes requests on, or fails those that a fault was planned for: each fault once, in order."""
+    """Passes requests to the app, except those with a planned fault; each fault happens once, in order."""
 
     app: Wsgi
     seen: list[Seen] = field(default_factory=list)
     _planned: list[tuple[str, Callable[[Wsgi], Wsgi]]] = field(default_factory=list)
 
     def refuse(self, ending: str, status: str, body: bytes = b"", times: int = 1, **headers: str) -> None:
-        """Answer instead of the app, where the path has this ending."""
+        """Answer in place of the app where the path has this ending."""
 
         def refused(_: Wsgi) -> Wsgi:
             def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
@@ -46,7 +46,7 @@ class Network:
         self._planned += [(ending, refused)] * times
 
     def cut(self, ending: str, after: int, times: int = 1) -> None:
-        """Let the app answer, and break off after so many bytes of its body; at 0 no answer arrives."""
+        """Let the app answer, and close the connection after `after` bytes of its body; at 0 no answer arrives."""
 
         def cut(app: Wsgi) -> Wsgi:
             def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterator[bytes]:
@@ -82,7 +82,7 @@ class Network:
 
 
 class Live:
-    """A service of one process, over SQLite; the worker's part is played by the test."""
+    """A service of one process over SQLite; the test takes the part of the worker."""
 
     def __init__(self, settings: Settings) -> None:
         self.app: Flask = create_app(settings)

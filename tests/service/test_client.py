@@ -18,9 +18,9 @@ from service.client import ApiError, Damaged, Event, History, NotRightfit, Right
 from service.client.sse import EventReader
 from service.core.records.lease import Lease
 from tests.pictures import folders, tarred, zipped
-from tests.service.api.conftest import SPEC
-from tests.service.api.test_api import claim, epoch, finish
+from tests.service.api.requests import SPEC
 from tests.service.live import Live
+from tests.service.worker_steps import claim, epoch, finish
 
 CONTENT = random.Random(1).randbytes(300_000)
 NAME = "best_model.pth"

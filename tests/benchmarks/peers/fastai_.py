@@ -36,9 +36,16 @@ def main() -> None:
     )
     watch = Watch()
     learner = Learner(
-        loaders, network(given.job), F.cross_entropy, opt_func=partial(OptimWrapper, opt=torch.optim.Adam), lr=LR,
-        metrics=accuracy, cbs=[SaveModelCallback(fname="best"), watch], path=given.folder, model_dir=".",
-    )  # fmt: skip
+        loaders,
+        network(given.job),
+        F.cross_entropy,
+        opt_func=partial(OptimWrapper, opt=torch.optim.Adam),
+        lr=LR,
+        metrics=accuracy,
+        cbs=[SaveModelCallback(fname="best"), watch],
+        path=given.folder,
+        model_dir=".",
+    )
     with learner.no_bar(), learner.no_logging():
         learner.fit(given.epochs)
     watch.record.print(len(train))

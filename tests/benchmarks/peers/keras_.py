@@ -49,10 +49,15 @@ def main() -> None:
     )
     watch = Watch()
     model.fit(
-        data.train_images, data.train_labels, batch_size=given.batch_size, epochs=given.epochs, verbose=0,
-        validation_data=(data.validation_images, data.validation_labels), validation_batch_size=VALIDATION_BATCH,
+        data.train_images,
+        data.train_labels,
+        batch_size=given.batch_size,
+        epochs=given.epochs,
+        verbose=0,
+        validation_data=(data.validation_images, data.validation_labels),
+        validation_batch_size=VALIDATION_BATCH,
         callbacks=[best, watch],
-    )  # fmt: skip
+    )
     watch.record.print(len(data.train_labels))
 
 

@@ -52,9 +52,14 @@ def main() -> None:
     watch = Watch()
     best = ModelCheckpoint(given.folder, monitor="val_loss", save_weights_only=True)
     trainer = Trainer(
-        max_epochs=given.epochs, devices=1, callbacks=[watch, best], logger=False, num_sanity_val_steps=0,
-        enable_progress_bar=False, enable_model_summary=False,
-    )  # fmt: skip
+        max_epochs=given.epochs,
+        devices=1,
+        callbacks=[watch, best],
+        logger=False,
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
     trainer.fit(
         model,
         DataLoader(train, batch_size=given.batch_size, shuffle=True),

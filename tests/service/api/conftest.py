@@ -1,7 +1,6 @@
-"""The API in this process, over a real database and a real Redis, with the worker's part played by the test."""
+"""The API in this process, over a real database and a real Redis, and the test takes the part of the worker."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from flask import Flask
@@ -11,8 +10,6 @@ from service.app import create_app
 from service.core.settings import Settings
 from service.services import Services
 
-SPEC: dict[str, Any] = {"dataset": {"id": "digits"}, "epochs": 3}
-
 
 @pytest.fixture
 def settings(everywhere: Settings) -> Settings:
@@ -20,17 +17,16 @@ def settings(everywhere: Settings) -> Settings:
 
 
 @pytest.fixture
-def app(settings: Settings) -> Iterator[Flask]:
-    app = create_app(settings)
-    app.extensions["rightfit"].database.migrate()
+def app(migrated: Settings) -> Iterator[Flask]:
+    app = create_app(migrated)
     yield app
     app.extensions["rightfit"].database.close()
 
 
 @pytest.fixture
-def parts(app: Flask) -> Services:
-    found: Services = app.extensions["rightfit"]
-    return found
+def services(app: Flask) -> Services:
+    services: Services = app.extensions["rightfit"]
+    return services
 
 
 @pytest.fixture

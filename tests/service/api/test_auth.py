@@ -1,4 +1,4 @@
-"""Who may do what: keys, scopes, limits, quotas, and nothing of another tenant's."""
+"""Keys, scopes, rate limits, quotas, and the isolation of tenants."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -20,9 +20,8 @@ from service.services import Services
 from tests.conftest import Redis
 from tests.pictures import encoded, folders, stripes, zipped
 from tests.servers import ON_DISK
-from tests.service.api.conftest import SPEC
-from tests.service.api.test_api import claim, finish, is_problem
-from tests.service.api.test_datasets import read
+from tests.service.api.requests import SPEC, expect_problem
+from tests.service.worker_steps import claim, finish, read_datasets
 
 Limited = Callable[..., Flask]
 EVERYTHING = (Scope.READ, Scope.WRITE)
@@ -44,13 +43,13 @@ class Caller:
 
 
 @pytest.fixture
-def alice(app: Flask, parts: Services) -> Caller:
-    return Caller(app, parts.keys.create("alice", EVERYTHING))
+def alice(app: Flask, services: Services) -> Caller:
+    return Caller(app, services.keys.create("alice", EVERYTHING))
 
 
 @pytest.fixture
-def bob(app: Flask, parts: Services) -> Caller:
-    return Caller(app, parts.keys.create("bob", EVERYTHING))
+def bob(app: Flask, services: Services) -> Caller:
+    return Caller(app, services.keys.create("bob", EVERYTHING))
 
 
 def send(caller: Caller, each: int = 10) -> Any:
@@ -59,51 +58,51 @@ def send(caller: Caller, each: int = 10) -> Any:
 
 @ON_DISK
 @pytest.mark.parametrize("header", [None, "Bearer", "Bearer x", "Basic YTpi", "Bearer rf_000000000000_" + "x" * 43])
-def test_nobody_is_answered_without_a_valid_key(client: FlaskClient, header: str | None) -> None:
+def test_request_without_valid_key_is_refused(client: FlaskClient, header: str | None) -> None:
     headers = {"Authorization": header} if header else {}
     for path in ("/v1/jobs", "/v1/datasets", "/v1/nowhere"):
         answer = client.get(path, headers=headers)
-        is_problem(answer, 401)
+        expect_problem(answer, 401)
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
     for path in ("/livez", "/readyz", "/openapi.json", "/docs"):
         assert client.get(path).status_code == 200
 
 
-def test_a_key_that_is_revoked_or_expired_opens_nothing(app: Flask, parts: Services) -> None:
-    brief = Caller(app, parts.keys.create("alice", EVERYTHING, lifetime=3600))
-    lasting = Caller(app, parts.keys.create("alice", EVERYTHING))
+def test_revoked_or_expired_key_is_refused(app: Flask, services: Services) -> None:
+    brief = Caller(app, services.keys.create("alice", EVERYTHING, lifetime=3600))
+    lasting = Caller(app, services.keys.create("alice", EVERYTHING))
     assert brief("GET", "/v1/jobs").status_code == lasting("GET", "/v1/jobs").status_code == 200
-    first, second = parts.keys.list("alice")
-    with parts.database.write() as c:
+    first, second = services.keys.list("alice")
+    with services.database.write() as c:
         c.execute(update(keys).where(keys.c.id == first.id).values(expires_at=1.0))
-    is_problem(brief("GET", "/v1/jobs"), 401)
-    parts.keys.revoke(second.id)
-    is_problem(lasting("GET", "/v1/jobs"), 401)
+    expect_problem(brief("GET", "/v1/jobs"), 401)
+    services.keys.revoke(second.id)
+    expect_problem(lasting("GET", "/v1/jobs"), 401)
 
 
-def test_only_a_digest_of_a_key_is_stored_and_its_use_is_recorded(app: Flask, parts: Services) -> None:
-    key = parts.keys.create("alice", EVERYTHING, name="laptop")
-    assert parts.keys.list()[0].used_at is None
+def test_only_the_digest_of_a_key_is_stored(app: Flask, services: Services) -> None:
+    key = services.keys.create("alice", EVERYTHING, name="laptop")
+    assert services.keys.list()[0].used_at is None
     Caller(app, key)("GET", "/v1/jobs")
-    (stored,) = parts.keys.list()
+    (stored,) = services.keys.list()
     assert stored.used_at is not None
     assert (stored.name, stored.tenant, stored.id in key) == ("laptop", "alice", True)
-    with parts.database.read() as c:
+    with services.database.read() as c:
         row = c.exec_driver_sql("SELECT * FROM keys").one()
     assert key.split("_", 2)[2] not in str(row)
 
 
-def test_a_scope_allows_what_it_says_and_no_more(app: Flask, parts: Services, tmp_path: Path) -> None:
-    reader = Caller(app, parts.keys.create("alice", [Scope.READ]))
-    writer = Caller(app, parts.keys.create("alice", [Scope.WRITE]))
-    admin = Caller(app, parts.keys.create("alice", [Scope.ADMIN]))
+def test_scope_allows_its_actions_and_no_more(app: Flask, services: Services, tmp_path: Path) -> None:
+    reader = Caller(app, services.keys.create("alice", [Scope.READ]))
+    writer = Caller(app, services.keys.create("alice", [Scope.WRITE]))
+    admin = Caller(app, services.keys.create("alice", [Scope.ADMIN]))
     job = writer("POST", "/v1/jobs", json=SPEC).json
-    is_problem(writer("GET", job["links"]["self"]), 403)
-    problem = is_problem(reader("POST", "/v1/jobs", json=SPEC), 403)
+    expect_problem(writer("GET", job["links"]["self"]), 403)
+    problem = expect_problem(reader("POST", "/v1/jobs", json=SPEC), 403)
     assert "write" in problem["detail"]
-    is_problem(reader("POST", job["links"]["cancel"]), 403)
+    expect_problem(reader("POST", job["links"]["cancel"]), 403)
     assert reader("GET", job["links"]["self"]).status_code == 200
-    is_problem(reader("POST", job["links"]["predict"], data=b"x", content_type="image/png"), 409)
+    expect_problem(reader("POST", job["links"]["predict"], data=b"x", content_type="image/png"), 409)
     assert admin("GET", job["links"]["self"]).status_code == 200
     assert admin("POST", job["links"]["cancel"]).status_code == 202
 
@@ -121,43 +120,45 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 
 
-def test_no_route_shows_or_touches_what_is_another_tenant_s(
-    app: Flask, parts: Services, alice: Caller, bob: Caller, tmp_path: Path
+def test_no_route_reaches_records_of_another_tenant(
+    app: Flask, services: Services, alice: Caller, bob: Caller, tmp_path: Path
 ) -> None:
     dataset = send(alice).json
-    read(parts)
+    read_datasets(services)
     ended = alice("POST", "/v1/jobs", json=SPEC).json
-    finish(parts, claim(parts), tmp_path)
+    finish(services, claim(services), tmp_path)
     waiting = alice("POST", "/v1/jobs", json=SPEC | {"dataset": {"id": dataset["id"]}}).json
     ablation = alice("POST", "/v1/ablations", json={"spec": SPEC, "factors": ["dropout"]}).json
-    before = [alice("GET", found["links"]["self"]).json for found in (ended, waiting, ablation)]
+    before = [alice("GET", record["links"]["self"]).json for record in (ended, waiting, ablation)]
     ids = {
-        "dataset_id": [dataset["id"]], "job_id": [ended["id"], waiting["id"]], "name": ["best_model.pth"],
+        "dataset_id": [dataset["id"]],
+        "job_id": [ended["id"], waiting["id"]],
+        "name": ["best_model.pth"],
         "ablation_id": [ablation["id"]],
-    }  # fmt: skip
+    }
     walked = 0
     for method, rule in every_route(app):
         arguments = [part[1:-1] for part in rule.split("/") if part.startswith("<")]
-        assert set(arguments) <= ids.keys(), f"{rule} is new: add an id of alice's for it"
+        assert set(arguments) <= ids.keys(), f"{rule} is new: add an id that alice owns"
         for own in ids[arguments[0]]:
             path = rule.replace(f"<{arguments[0]}>", own).replace("<name>", "best_model.pth")
-            is_problem(bob(method, path, **BODIES.get(rule, {})), 404)
+            expect_problem(bob(method, path, **BODIES.get(rule, {})), 404)
             walked += 1
     assert walked >= 20
     compared = f"/v1/compare?jobs={waiting['id']},{ended['id']}"
     assert alice("GET", compared).status_code == 200
-    is_problem(bob("GET", compared), 404)
+    expect_problem(bob("GET", compared), 404)
     assert bob("GET", "/v1/jobs").json["data"] == bob("GET", "/v1/ablations").json["data"] == []
-    assert dataset["id"] not in [found["id"] for found in bob("GET", "/v1/datasets").json["data"]]
+    assert dataset["id"] not in [record["id"] for record in bob("GET", "/v1/datasets").json["data"]]
     theirs = SPEC | {"dataset": {"id": dataset["id"]}}
-    is_problem(bob("POST", "/v1/jobs", json=theirs), 422)
-    is_problem(bob("POST", "/v1/ablations", json={"spec": theirs, "factors": ["dropout"]}), 422)
-    assert [alice("GET", found["links"]["self"]).json for found in (ended, waiting, ablation)] == before
+    expect_problem(bob("POST", "/v1/jobs", json=theirs), 422)
+    expect_problem(bob("POST", "/v1/ablations", json={"spec": theirs, "factors": ["dropout"]}), 422)
+    assert [alice("GET", record["links"]["self"]).json for record in (ended, waiting, ablation)] == before
     own = bob("POST", "/v1/jobs", json=SPEC).json
-    assert ended["id"] in is_problem(bob("GET", f"/v1/compare?jobs={own['id']},{ended['id']}"), 404)["detail"]
+    assert ended["id"] in expect_problem(bob("GET", f"/v1/compare?jobs={own['id']},{ended['id']}"), 404)["detail"]
 
 
-def test_two_tenants_may_use_the_same_idempotency_key(alice: Caller, bob: Caller) -> None:
+def test_idempotency_keys_of_two_tenants_are_separate(alice: Caller, bob: Caller) -> None:
     same = {"Idempotency-Key": "one"}
     first = alice("POST", "/v1/jobs", json=SPEC, headers=same).json
     second = bob("POST", "/v1/jobs", json=SPEC | {"epochs": 5}, headers=same).json
@@ -166,7 +167,7 @@ def test_two_tenants_may_use_the_same_idempotency_key(alice: Caller, bob: Caller
 
 @pytest.fixture
 def limited(settings: Settings) -> Iterator[Limited]:
-    """Makes an app with limits."""
+    """Returns a function that makes an app with these settings."""
     made: list[Flask] = []
 
     def make(**limits: Any) -> Flask:
@@ -179,19 +180,19 @@ def limited(settings: Settings) -> Iterator[Limited]:
         app.extensions["rightfit"].database.close()
 
 
-def test_a_key_may_ask_so_often_and_then_is_told_when_again(limited: Limited) -> None:
+def test_rate_limit_counts_each_key_and_says_when_to_retry(limited: Limited) -> None:
     app = limited(requests_per_minute=5)
     keyed = app.extensions["rightfit"].keys
     alice, other = (Caller(app, keyed.create("alice", EVERYTHING)) for _ in range(2))
     assert [alice("GET", "/v1/jobs").status_code for _ in range(5)] == [200] * 5
     answer = alice("GET", "/v1/jobs")
-    is_problem(answer, 429)
+    expect_problem(answer, 429)
     assert 1 <= int(answer.headers["Retry-After"]) <= 60
     assert other("GET", "/v1/jobs").status_code == 200, "each key has its own count"
 
 
 @ON_DISK
-def test_a_redis_that_is_away_neither_opens_nor_closes_the_door(limited: Limited, own_redis: Redis) -> None:
+def test_rate_limit_holds_without_redis(limited: Limited, own_redis: Redis) -> None:
     app = limited(redis_url=own_redis.url, requests_per_minute=5)
     alice = Caller(app, app.extensions["rightfit"].keys.create("alice", EVERYTHING))
     assert alice("GET", "/v1/jobs").status_code == 200
@@ -201,56 +202,60 @@ def test_a_redis_that_is_away_neither_opens_nor_closes_the_door(limited: Limited
     assert answers == [200] * 5 + [429] * 2
 
 
-def test_a_tenant_may_have_so_many_jobs_waiting_and_so_many_running(limited: Limited) -> None:
+def test_quotas_limit_queued_and_running_jobs_of_a_tenant(limited: Limited) -> None:
     app = limited(quota_queued_jobs=2, quota_running_jobs=1)
-    found: Services = app.extensions["rightfit"]
-    alice, bob = (Caller(app, found.keys.create(name, EVERYTHING)) for name in ("alice", "bob"))
+    services: Services = app.extensions["rightfit"]
+    alice, bob = (Caller(app, services.keys.create(name, EVERYTHING)) for name in ("alice", "bob"))
     mine = [alice("POST", "/v1/jobs", json=SPEC).json["id"] for _ in range(2)]
     answer = alice("POST", "/v1/jobs", json=SPEC)
-    assert is_problem(answer, 429)["code"] == "quota_exceeded"
+    assert expect_problem(answer, 429)["code"] == "quota_exceeded"
     assert "Retry-After" in answer.headers
     theirs = bob("POST", "/v1/jobs", json=SPEC).json["id"]
-    assert claim(found).job_id == mine[0]
-    assert claim(found).job_id == theirs, "alice has as many running as she may"
-    assert found.store.leases.claim("worker", 60) is None
+    assert claim(services).job_id == mine[0]
+    assert claim(services).job_id == theirs, "alice has reached her quota of running jobs"
+    assert services.store.leases.claim("worker", 60) is None
     assert alice("POST", "/v1/jobs", json=SPEC).status_code == 202
 
 
-def test_a_tenant_may_have_so_many_bytes(limited: Limited) -> None:
+def test_quotas_limit_bytes_of_a_tenant(limited: Limited) -> None:
     size = len(zipped(folders(10)))
     app = limited(quota_dataset_bytes=size + 100)
-    found: Services = app.extensions["rightfit"]
-    alice, bob = (Caller(app, found.keys.create(name, EVERYTHING)) for name in ("alice", "bob"))
+    services: Services = app.extensions["rightfit"]
+    alice, bob = (Caller(app, services.keys.create(name, EVERYTHING)) for name in ("alice", "bob"))
     assert send(alice).status_code == 202
-    assert is_problem(send(alice), 429)["code"] == "quota_exceeded"
+    assert expect_problem(send(alice), 429)["code"] == "quota_exceeded"
     endless = alice(
-        "POST", "/v1/datasets?name=x", input_stream=io.BytesIO(zipped(folders(10))), content_type="application/zip",
-        headers={"Transfer-Encoding": "chunked"}, environ_overrides={"wsgi.input_terminated": True},
-    )  # fmt: skip
-    assert is_problem(endless, 429)["code"] == "quota_exceeded"
+        "POST",
+        "/v1/datasets?name=x",
+        input_stream=io.BytesIO(zipped(folders(10))),
+        content_type="application/zip",
+        headers={"Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    assert expect_problem(endless, 429)["code"] == "quota_exceeded"
     assert send(bob).status_code == 202
     stored = limited(quota_stored_bytes=size)
-    poor = Caller(stored, found.keys.create("alice", EVERYTHING))
-    assert is_problem(poor("POST", "/v1/jobs", json=SPEC), 429)["code"] == "quota_exceeded"
+    poor = Caller(stored, services.keys.create("alice", EVERYTHING))
+    assert expect_problem(poor("POST", "/v1/jobs", json=SPEC), 429)["code"] == "quota_exceeded"
 
 
-def test_one_tenant_s_streams_leave_room_for_another_s(parts: Services, alice: Caller, bob: Caller) -> None:
+def test_streams_of_one_tenant_leave_room_for_another(services: Services, alice: Caller, bob: Caller) -> None:
     mine, theirs = (caller("POST", "/v1/jobs", json=SPEC).json["links"]["events"] for caller in (alice, bob))
-    while parts.waiting.enter("alice"):
+    while services.waiting.enter("alice"):
         pass
     stream = {"Accept": "text/event-stream"}
-    is_problem(alice("GET", mine, headers=stream), 503)
+    expect_problem(alice("GET", mine, headers=stream), 503)
     with bob("GET", theirs, headers=stream, buffered=False) as answer:
         assert answer.status_code == 200
 
 
-def test_a_set_that_unpacks_to_more_than_its_tenant_may_have_fails(limited: Limited) -> None:
+def test_dataset_that_unpacks_beyond_the_quota_fails(limited: Limited) -> None:
     app = limited(quota_dataset_bytes=40_000)
-    found: Services = app.extensions["rightfit"]
-    alice = Caller(app, found.keys.create("alice", EVERYTHING))
+    services: Services = app.extensions["rightfit"]
+    alice = Caller(app, services.keys.create("alice", EVERYTHING))
     plain = {f"{kind}/{i}.png": encoded(np.full((100, 100), 9 * i, np.uint8)) for kind in "ab" for i in range(5)}
     sent = alice("POST", "/v1/datasets?name=x", data=zipped(plain), content_type="application/zip").json
-    read(found)
+    read_datasets(services)
     ended = alice("GET", f"/v1/datasets/{sent['id']}").json
     assert ended["status"] == "failed"
     assert "more than" in ended["error"]["detail"]
@@ -260,7 +265,7 @@ def test_a_set_that_unpacks_to_more_than_its_tenant_may_have_fails(limited: Limi
     )
 
 
-def test_every_answer_carries_the_headers_that_browsers_heed(client: FlaskClient) -> None:
+def test_every_answer_has_the_security_headers(client: FlaskClient) -> None:
     for path in ("/v1/jobs", "/livez", "/docs", "/nowhere"):
         headers = client.get(path).headers
         assert headers["X-Content-Type-Options"] == "nosniff"

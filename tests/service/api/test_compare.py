@@ -1,4 +1,4 @@
-"""Jobs held against each other, over HTTP."""
+"""Comparisons of jobs over HTTP."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,66 +10,76 @@ from service.core.records.job import Outcome, Status, StopReason
 from service.core.storage import Artifact
 from service.services import Services
 from tests.servers import ON_DISK
-from tests.service.api.test_api import claim, epoch, is_problem, submit
+from tests.service.api.requests import expect_problem, submit
+from tests.service.worker_steps import claim, epoch
 
 BEST = Artifact("best_model.pth", "jobs/x/a1/best_model.pth", 3, "abc", "application/octet-stream")
 
 
-def ended(client: FlaskClient, parts: Services, loss: float, **changes: Any) -> str:
-    """The id of a job that has come to this val_loss, scored on 400 images, in the first of two epochs."""
+def ended(client: FlaskClient, services: Services, loss: float, **changes: Any) -> str:
+    """The id of an ended job with this best val_loss, of the first of two epochs, over 400 validation images."""
     job_id: str = submit(client, **changes)["id"]
-    lease = claim(parts)
-    parts.store.leases.record_facts(
+    lease = claim(services)
+    services.store.leases.record_facts(
         lease, {"images": {"train": 800, "validation": 400}, "trivial_loss": 2.3, "trivial_accuracy": 0.1}
     )
     improved = replace(epoch(1, loss, improved=True), val_loss_se=0.01, seconds=3.0)
-    parts.store.leases.append(lease, [improved, replace(epoch(2, 1.0), seconds=1.0)])
-    parts.store.leases.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [BEST])
+    services.store.leases.append(lease, [improved, replace(epoch(2, 1.0), seconds=1.0)])
+    services.store.leases.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [BEST])
     return job_id
 
 
-def test_two_jobs_are_told_apart_by_what_differed_and_what_it_did(client: FlaskClient, parts: Services) -> None:
-    first = ended(client, parts, 0.5, seed=1, name="plain")
-    other = ended(client, parts, 0.4, seed=1, regularization={"dropout": 0.25})
+def test_two_jobs_differ_in_spec_and_result(client: FlaskClient, services: Services) -> None:
+    first = ended(client, services, 0.5, seed=1, name="plain")
+    other = ended(client, services, 0.4, seed=1, regularization={"dropout": 0.25})
     answer = client.get(f"/v1/compare?jobs={first},{other}")
     assert answer.status_code == 200, answer.text
-    found = answer.json
-    assert found["spec"] == [{"pointer": "/regularization/dropout", "values": {first: 0.0, other: 0.25}}]
-    assert found["jobs"][0] == {
-        "id": first, "name": "plain", "status": "succeeded", "stop_reason": "max_epochs", "epochs": 2, "seconds": 4.0,
+    compared = answer.json
+    assert compared["spec"] == [{"pointer": "/regularization/dropout", "values": {first: 0.0, other: 0.25}}]
+    assert compared["jobs"][0] == {
+        "id": first,
+        "name": "plain",
+        "status": "succeeded",
+        "stop_reason": "max_epochs",
+        "epochs": 2,
+        "seconds": 4.0,
         "best": {"epoch": 1, "val_loss": 0.5, "val_accuracy": 0.8, "val_loss_se": 0.01},
         "waste": {"epochs": 1, "seconds": 1.0, "images": 800, "share": 0.25, "joules": None},
         "same_split_as_first": True,
-    }  # fmt: skip
-    (difference,) = found["differences"]
+    }
+    (difference,) = compared["differences"]
     assert (difference["job"], difference["against"], difference["same_split"]) == (other, first, True)
     assert difference["val_loss"] == pytest.approx(-0.1)
-    assert difference["standard_error"] == pytest.approx(0.01 * 2**0.5)
+    assert difference["standard_error"] == pytest.approx(0.0141421, abs=1e-7), "0.01 for each job"
     assert difference["interval"] == pytest.approx([-0.1277, -0.0723], abs=1e-4)
     assert difference["accuracy_points"] == 0
-    assert difference["accuracy_standard_error"] == pytest.approx(100 * (2 * 0.8 * 0.2 / 400) ** 0.5)
+    assert difference["accuracy_standard_error"] == pytest.approx(2.828427), "accuracy 0.8 of 400 images, twice"
     assert difference["verdict"] == "better beyond noise"
-    (said,) = found["summary"]
-    assert said == (
+    (sentence,) = compared["summary"]
+    assert sentence == (
         f"{other} against {first}: /regularization/dropout 0.0 → 0.25; best val_loss 0.5000 → 0.4000 "
         "(-0.1000 ± 0.0277 (95 %)): better beyond noise. Accuracy there 80.0% → 80.0%."
     )
 
 
-def test_several_jobs_are_held_against_the_first_one_whatever_their_age(client: FlaskClient, parts: Services) -> None:
-    old, new = ended(client, parts, 0.5, seed=1), ended(client, parts, 0.501, seed=2)
+def test_jobs_are_compared_with_the_first_one_in_the_query(client: FlaskClient, services: Services) -> None:
+    old, new = ended(client, services, 0.5, seed=1), ended(client, services, 0.501, seed=2)
     waiting = submit(client, seed=1)["id"]
-    found = client.get(f"/v1/compare?jobs={new},{waiting},{old}").json
-    assert [job["id"] for job in found["jobs"]] == [new, waiting, old]
-    assert [job["same_split_as_first"] for job in found["jobs"]] == [True, False, False]
-    assert (found["jobs"][1]["seconds"], found["jobs"][1]["best"], found["jobs"][1]["waste"]) == (0, None, None)
-    assert [d["verdict"] for d in found["differences"]] == ["cannot be told", "no difference beyond noise"]
-    assert f"not ended yet: {waiting}" in found["differences"][0]["note"]
+    compared = client.get(f"/v1/compare?jobs={new},{waiting},{old}").json
+    assert [job["id"] for job in compared["jobs"]] == [new, waiting, old]
+    assert [job["same_split_as_first"] for job in compared["jobs"]] == [True, False, False]
+    assert (compared["jobs"][1]["seconds"], compared["jobs"][1]["best"], compared["jobs"][1]["waste"]) == (
+        0,
+        None,
+        None,
+    )
+    assert [d["verdict"] for d in compared["differences"]] == ["cannot be told", "no difference beyond noise"]
+    assert f"not ended yet: {waiting}" in compared["differences"][0]["note"]
 
 
-def test_a_job_that_is_not_there_is_named(client: FlaskClient) -> None:
+def test_unknown_job_is_named(client: FlaskClient) -> None:
     known = submit(client)["id"]
-    assert "'job_nothing'" in is_problem(client.get(f"/v1/compare?jobs={known},job_nothing"), 404)["detail"]
+    assert "'job_nothing'" in expect_problem(client.get(f"/v1/compare?jobs={known},job_nothing"), 404)["detail"]
 
 
 @ON_DISK
@@ -87,7 +97,7 @@ def test_a_job_that_is_not_there_is_named(client: FlaskClient) -> None:
         ("?job=a,b", "/job"),
     ],
 )
-def test_a_bad_query_is_told_with_what_is_allowed(client: FlaskClient, query: str, pointer: str) -> None:
-    problem = is_problem(client.get(f"/v1/compare{query}"), 422)
+def test_bad_query_is_refused_with_what_is_allowed(client: FlaskClient, query: str, pointer: str) -> None:
+    problem = expect_problem(client.get(f"/v1/compare{query}"), 422)
     assert pointer in [fault["pointer"] for fault in problem["errors"]]
     assert all(fault["allowed"] for fault in problem["errors"])

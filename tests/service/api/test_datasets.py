@@ -1,10 +1,7 @@
-"""Data sets over HTTP: sent, looked at, named in specs, deleted."""
+"""Data sets over HTTP: uploaded, read, named in specs, deleted."""
 
 import hashlib
 import io
-import json
-import threading
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,51 +10,23 @@ from flask.testing import FlaskClient
 from service.core.errors import ObjectMissing
 from service.services import Services
 from tests.pictures import arrays, encoded, folders, stripes, tarred, zipped
-from tests.service.api.test_api import is_problem
-from workers.datasets.cache import DatasetCache
-from workers.datasets.reader_loop import DatasetReader
-
-ZIP = "application/zip"
+from tests.service.api.requests import expect_problem
+from tests.service.api.uploads import ZIP, ready, send
+from tests.service.worker_steps import read_datasets
 
 
-def send(client: FlaskClient, data: bytes, content_type: str = ZIP, name: str = "my set") -> dict[str, Any]:
-    answer = client.post("/v1/datasets", query_string={"name": name}, data=data, content_type=content_type)
-    assert answer.status_code == 202, answer.text
-    assert answer.headers["Location"] == f"/v1/datasets/{answer.json['id']}"
-    sent: dict[str, Any] = json.loads(answer.text)
-    return sent
-
-
-def shelf_of(parts: Services) -> DatasetCache:
-    return DatasetCache(parts.settings.home / "datasets", parts.catalog, parts.storage, 1 << 30)
-
-
-def read(parts: Services) -> None:
-    librarian = DatasetReader(parts.settings, parts.catalog, parts.storage, shelf_of(parts), parts.wakeups, "worker")
-    while librarian.read_next(threading.Event()):
-        pass
-
-
-def ready(client: FlaskClient, parts: Services, data: bytes, content_type: str = ZIP) -> dict[str, Any]:
-    sent = send(client, data, content_type)
-    read(parts)
-    found: dict[str, Any] = json.loads(client.get(f"/v1/datasets/{sent['id']}").text)
-    assert found["status"] == "ready", found
-    return found
-
-
-def test_a_set_is_sent_read_and_told(client: FlaskClient, parts: Services) -> None:
+def test_dataset_is_uploaded_read_and_described(client: FlaskClient, services: Services) -> None:
     data = zipped(folders(each=4))
     sent = send(client, data)
     assert (sent["status"], sent["name"], sent["classes"], sent["samples"]) == ("processing", "my set", None, None)
     assert (sent["bytes"], sent["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
-    is_problem(client.post("/v1/jobs", json={"dataset": {"id": sent["id"]}}), 422)
-    read(parts)
-    found = client.get(f"/v1/datasets/{sent['id']}").json
-    assert (found["status"], found["samples"], found["shape"]) == ("ready", 12, [1, 16, 16])
-    assert found["samples_per_class"] == {"checks": 4, "columns": 4, "rows": 4}
-    assert found["sizes"] == [{"width": 16, "height": 16, "images": 12}]
-    assert found["error"] is None
+    expect_problem(client.post("/v1/jobs", json={"dataset": {"id": sent["id"]}}), 422)
+    read_datasets(services)
+    dataset = client.get(f"/v1/datasets/{sent['id']}").json
+    assert (dataset["status"], dataset["samples"], dataset["shape"]) == ("ready", 12, [1, 16, 16])
+    assert dataset["samples_per_class"] == {"checks": 4, "columns": 4, "rows": 4}
+    assert dataset["sizes"] == [{"width": 16, "height": 16, "images": 12}]
+    assert dataset["error"] is None
 
 
 @pytest.mark.parametrize(
@@ -68,111 +37,121 @@ def test_a_set_is_sent_read_and_told(client: FlaskClient, parts: Services) -> No
         ("application/x-npz", arrays(np.zeros((4, 2, 2), np.uint8), [0, 1, 0, 1])),
     ],
 )
-def test_each_kind_of_body_is_read_as_what_it_says_it_is(
-    client: FlaskClient, parts: Services, content_type: str, data: bytes
+def test_body_is_read_by_its_content_type(
+    client: FlaskClient, services: Services, content_type: str, data: bytes
 ) -> None:
-    assert ready(client, parts, data, content_type)["samples"] in (4, 6)
+    assert ready(client, services, data, content_type)["samples"] in (4, 6)
 
 
-def test_a_form_is_taken_as_a_browser_or_curl_sends_it(client: FlaskClient, parts: Services) -> None:
+def test_upload_by_multipart_form(client: FlaskClient, services: Services) -> None:
     form = {"name": "by form", "file": (io.BytesIO(zipped(folders(each=2))), "a.zip", ZIP)}
     answer = client.post("/v1/datasets", data=form, content_type="multipart/form-data")
     assert (answer.status_code, answer.json["name"]) == (202, "by form")
     form = {"file": (io.BytesIO(tarred(folders(each=2))), "stripes.tar.gz", "application/octet-stream")}
     answer = client.post("/v1/datasets", data=form, content_type="multipart/form-data")
     assert (answer.status_code, answer.json["name"]) == (202, "stripes.tar.gz")
-    read(parts)
+    read_datasets(services)
     assert client.get(answer.headers["Location"]).json["status"] == "ready"
 
 
-def test_what_is_sent_wrongly_is_refused_with_what_is_allowed(client: FlaskClient) -> None:
+def test_bad_upload_is_refused_with_what_is_allowed(client: FlaskClient) -> None:
     good = zipped(folders(each=2))
-    problem = is_problem(client.post("/v1/datasets?name=a", data=good, content_type="application/x-rar"), 415)
+    problem = expect_problem(client.post("/v1/datasets?name=a", data=good, content_type="application/x-rar"), 415)
     assert "application/zip" in problem["detail"]
-    is_problem(client.post("/v1/datasets?name=a", data=good), 415)
-    is_problem(client.post("/v1/datasets?name=a", data=b"", content_type=ZIP), 400)
-    problem = is_problem(client.post("/v1/datasets", data=good, content_type=ZIP), 422)
+    expect_problem(client.post("/v1/datasets?name=a", data=good), 415)
+    expect_problem(client.post("/v1/datasets?name=a", data=b"", content_type=ZIP), 400)
+    problem = expect_problem(client.post("/v1/datasets", data=good, content_type=ZIP), 422)
     assert problem["errors"][0]["pointer"] == "/name"
-    is_problem(client.post(f"/v1/datasets?name={'x' * 101}", data=good, content_type=ZIP), 422)
-    is_problem(client.post("/v1/datasets?nmae=x", data=good, content_type=ZIP), 422)
-    problem = is_problem(client.post("/v1/datasets", data={"name": "x"}, content_type="multipart/form-data"), 422)
+    expect_problem(client.post(f"/v1/datasets?name={'x' * 101}", data=good, content_type=ZIP), 422)
+    expect_problem(client.post("/v1/datasets?nmae=x", data=good, content_type=ZIP), 422)
+    problem = expect_problem(client.post("/v1/datasets", data={"name": "x"}, content_type="multipart/form-data"), 422)
     assert problem["errors"][0]["pointer"] == "/file"
     form = {"name": "x", "file": (io.BytesIO(good), "a.rar", "application/x-rar")}
-    is_problem(client.post("/v1/datasets", data=form, content_type="multipart/form-data"), 415)
+    expect_problem(client.post("/v1/datasets", data=form, content_type="multipart/form-data"), 415)
 
 
-def test_a_set_that_fails_says_which_file_and_why(client: FlaskClient, parts: Services) -> None:
+def test_failed_dataset_names_the_file_and_the_reason(client: FlaskClient, services: Services) -> None:
     sent = send(client, zipped(folders(each=2) | {"rows/001.png": b"no picture"}))
-    read(parts)
-    found = client.get(f"/v1/datasets/{sent['id']}").json
-    assert (found["status"], found["error"]["code"]) == ("failed", "invalid_data")
-    assert "rows/001.png" in found["error"]["detail"]
-    problem = is_problem(client.post("/v1/jobs", json={"dataset": {"id": sent["id"]}}), 422)
+    read_datasets(services)
+    dataset = client.get(f"/v1/datasets/{sent['id']}").json
+    assert (dataset["status"], dataset["error"]["code"]) == ("failed", "invalid_data")
+    assert "rows/001.png" in dataset["error"]["detail"]
+    problem = expect_problem(client.post("/v1/jobs", json={"dataset": {"id": sent["id"]}}), 422)
     assert problem["errors"][0]["pointer"] == "/dataset/id"
     assert client.delete(f"/v1/datasets/{sent['id']}").status_code == 204
 
 
-def test_a_set_can_be_deleted_once_no_live_job_uses_it(client: FlaskClient, parts: Services) -> None:
-    found = ready(client, parts, zipped(folders(each=10)))
-    address = f"/v1/datasets/{found['id']}"
-    job = client.post("/v1/jobs", json={"dataset": {"id": found["id"]}}).json
-    is_problem(client.delete(address), 409)
+def test_dataset_is_deleted_once_no_live_job_uses_it(client: FlaskClient, services: Services) -> None:
+    dataset = ready(client, services, zipped(folders(each=10)))
+    address = f"/v1/datasets/{dataset['id']}"
+    job = client.post("/v1/jobs", json={"dataset": {"id": dataset["id"]}}).json
+    expect_problem(client.delete(address), 409)
     client.post(f"/v1/jobs/{job['id']}/cancel")
     assert client.delete(address).status_code == 204
-    is_problem(client.get(address), 404)
-    is_problem(client.delete(address), 404)
-    is_problem(client.post("/v1/jobs", json={"dataset": {"id": found["id"]}}), 422)
-    is_problem(client.delete("/v1/datasets/digits"), 409)
+    expect_problem(client.get(address), 404)
+    expect_problem(client.delete(address), 404)
+    expect_problem(client.post("/v1/jobs", json={"dataset": {"id": dataset["id"]}}), 422)
+    expect_problem(client.delete("/v1/datasets/digits"), 409)
     with pytest.raises(ObjectMissing):
-        parts.storage.open(f"datasets/{found['id']}/a1/pixels.bin")
+        services.storage.open(f"datasets/{dataset['id']}/a1/pixels.bin")
 
 
-def test_sets_are_listed_newest_first_with_the_built_in_ones_last(client: FlaskClient) -> None:
+def test_list_is_newest_first_and_ends_with_built_in_datasets(client: FlaskClient) -> None:
     ids = [send(client, zipped(folders(each=1)), name=f"set {i}")["id"] for i in range(3)]
     page = client.get("/v1/datasets?limit=2").json
-    assert [found["id"] for found in page["data"]] == ids[:0:-1]
+    assert [dataset["id"] for dataset in page["data"]] == ids[:0:-1]
     assert page["has_more"]
     rest = client.get(f"/v1/datasets?limit=2&after={page['next_cursor']}").json
-    assert [found["id"] for found in rest["data"]][:2] == [ids[0], "digits"]
+    assert [dataset["id"] for dataset in rest["data"]][:2] == [ids[0], "digits"]
     assert not rest["has_more"]
 
 
-def test_a_job_is_warned_of_what_its_data_and_its_spec_will_disappoint_with(
-    client: FlaskClient, parts: Services
-) -> None:
+def test_job_has_warnings_from_its_data_and_its_spec(client: FlaskClient, services: Services) -> None:
     copies = {f"rows/copy{i}.png": folders(each=1)["rows/000.png"] for i in range(5)}
-    found = ready(client, parts, zipped(folders(each=20) | copies))
-    job = client.post("/v1/jobs", json={"dataset": {"id": found["id"]}}).json
+    dataset = ready(client, services, zipped(folders(each=20) | copies))
+    job = client.post("/v1/jobs", json={"dataset": {"id": dataset["id"]}}).json
     assert any("exact duplicates: 5 images" in warning for warning in job["warnings"])
     assert any("only 13 validation images" in warning and "16 points" in warning for warning in job["warnings"])
     assert client.get(f"/v1/jobs/{job['id']}").json["warnings"] == job["warnings"]
 
 
-def test_images_of_several_sizes_fill_the_size_of_the_spec(client: FlaskClient, parts: Services) -> None:
+def test_images_of_several_sizes_set_image_size_in_the_spec(client: FlaskClient, services: Services) -> None:
     big = {f"rows/big{i}.png": encoded(stripes("rows", i, 40)) for i in range(3)}
-    found = ready(client, parts, zipped(folders(each=10) | big))
-    job = client.post("/v1/jobs", json={"dataset": {"id": found["id"]}}).json
+    dataset = ready(client, services, zipped(folders(each=10) | big))
+    job = client.post("/v1/jobs", json={"dataset": {"id": dataset["id"]}}).json
     assert job["spec"]["dataset"]["image_size"] == 16
-    asked = client.post("/v1/jobs", json={"dataset": {"id": found["id"], "image_size": 24}}).json
+    asked = client.post("/v1/jobs", json={"dataset": {"id": dataset["id"], "image_size": 24}}).json
     assert asked["spec"]["dataset"]["image_size"] == 24
 
 
-def test_fractions_that_the_folders_overrule_are_told(client: FlaskClient, parts: Services) -> None:
+def test_fractions_that_folders_overrule_are_warned_of(client: FlaskClient, services: Services) -> None:
     files = {f"train/{name}": data for name, data in folders(each=10).items()}
     files |= {f"val/{name}": data for name, data in folders(each=4, first=30).items()}
-    found = ready(client, parts, zipped(files))
-    assert found["split"] == {"train": 30, "validation": 12}
-    job = client.post("/v1/jobs", json={"dataset": {"id": found["id"], "val_fraction": 0.3}}).json
+    dataset = ready(client, services, zipped(files))
+    assert dataset["split"] == {"train": 30, "validation": 12}
+    job = client.post("/v1/jobs", json={"dataset": {"id": dataset["id"], "val_fraction": 0.3}}).json
     assert any("val_fraction is not used" in warning for warning in job["warnings"])
 
 
-def test_a_body_without_a_length_may_not_be_longer_than_is_allowed(client: FlaskClient, parts: Services) -> None:
-    object.__setattr__(parts.settings, "max_upload_bytes", 2000)
+def test_body_without_length_is_limited_as_well(client: FlaskClient, services: Services) -> None:
+    object.__setattr__(services.settings, "max_upload_bytes", 2000)
     data = zipped(folders(each=10))
-    is_problem(client.post("/v1/datasets?name=a", data=data, content_type=ZIP), 413)
+    expect_problem(client.post("/v1/datasets?name=a", data=data, content_type=ZIP), 413)
     endless = client.post(
-        "/v1/datasets?name=a", input_stream=io.BytesIO(data), content_type=ZIP,
-        headers={"Transfer-Encoding": "chunked"}, environ_overrides={"wsgi.input_terminated": True},
-    )  # fmt: skip
-    is_problem(endless, 413)
+        "/v1/datasets?name=a",
+        input_stream=io.BytesIO(data),
+        content_type=ZIP,
+        headers={"Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    expect_problem(endless, 413)
     assert client.get("/v1/datasets").json["data"][0]["id"] == "digits"
+
+
+def test_built_in_datasets_are_listed(client: FlaskClient) -> None:
+    datasets = {entry["id"]: entry for entry in client.get("/v1/datasets").json["data"]}
+    assert datasets.keys() == {"digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "synthetic"}
+    digits = datasets["digits"]
+    assert (digits["id"], digits["samples"], digits["status"]) == ("digits", 1797, "ready")
+    assert client.get("/v1/datasets/digits").json == digits
+    expect_problem(client.get("/v1/datasets/nothing"), 404)

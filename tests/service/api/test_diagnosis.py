@@ -12,12 +12,15 @@ from service.core.sql.jobs import lineage
 from service.services import Services
 from tests.golden import synthetic
 from tests.servers import ON_DISK
-from tests.service.api.test_api import claim, finish, is_problem, submit
+from tests.service.api.requests import expect_problem, submit
+from tests.service.worker_steps import claim, finish
 
 FACTS = {
-    "images": {"train": 800, "validation": 200, "test": 100}, "trivial_loss": 2.3, "trivial_accuracy": 0.1,
+    "images": {"train": 800, "validation": 200, "test": 100},
+    "trivial_loss": 2.3,
+    "trivial_accuracy": 0.1,
     "copies_across": 0,
-}  # fmt: skip
+}
 
 
 def history(kind: str, seed: int = 1) -> list[Epoch]:
@@ -32,45 +35,43 @@ def history(kind: str, seed: int = 1) -> list[Epoch]:
 
 
 def trained(
-    client: FlaskClient, parts: Services, tmp_path: Path, kind: str = "overfitting", **changes: Any
+    client: FlaskClient, services: Services, tmp_path: Path, kind: str = "overfitting", **changes: Any
 ) -> dict[str, Any]:
     job = submit(client, **changes)
-    lease = claim(parts)
-    parts.store.leases.record_facts(lease, FACTS)
-    parts.store.leases.append(lease, history(kind))
-    finish(parts, lease, tmp_path)
-    found: dict[str, Any] = client.get(job["links"]["self"]).json or {}
-    return found
+    lease = claim(services)
+    services.store.leases.record_facts(lease, FACTS)
+    services.store.leases.append(lease, history(kind))
+    finish(services, lease, tmp_path)
+    ended: dict[str, Any] = client.get(job["links"]["self"]).json or {}
+    return ended
 
 
-def test_a_run_that_overfits_is_told_so_with_evidence_and_cures(
-    client: FlaskClient, parts: Services, tmp_path: Path
+def test_overfitting_run_has_verdict_evidence_and_advice(
+    client: FlaskClient, services: Services, tmp_path: Path
 ) -> None:
-    job = trained(client, parts, tmp_path)
-    found = client.get(job["links"]["diagnosis"]).json
-    assert (found["verdict"], found["is_final"]) == ("overfitting", True)
-    assert 1 < found["onset_epoch"] < job["progress"]["epoch"]
-    assert found["summary"].count(".") >= 2
-    rise = next(e for e in found["evidence"] if e["name"] == "val_rise")
+    job = trained(client, services, tmp_path)
+    diagnosis = client.get(job["links"]["diagnosis"]).json
+    assert (diagnosis["verdict"], diagnosis["is_final"]) == ("overfitting", True)
+    assert 1 < diagnosis["onset_epoch"] < job["progress"]["epoch"]
+    assert diagnosis["summary"].count(".") >= 2
+    rise = next(e for e in diagnosis["evidence"] if e["name"] == "val_rise")
     assert rise["value"] > rise["threshold"] > 0
-    assert found["advice"][0]["patch"]
-    assert found["links"]["docs"] == "/docs/verdicts/overfitting"
+    assert diagnosis["advice"][0]["patch"]
+    assert diagnosis["links"]["docs"] == "/docs/verdicts/overfitting"
 
 
-def test_a_diagnosis_is_live_while_the_job_trains(client: FlaskClient, parts: Services) -> None:
+def test_diagnosis_is_live_while_the_job_trains(client: FlaskClient, services: Services) -> None:
     job = submit(client)
     assert client.get(job["links"]["diagnosis"]).json["verdict"] == "too_short_to_tell"
-    lease = claim(parts)
-    parts.store.leases.record_facts(lease, FACTS)
-    parts.store.leases.append(lease, history("overfitting"))
-    found = client.get(job["links"]["diagnosis"]).json
-    assert (found["verdict"], found["is_final"], found["waste"]) == ("overfitting", False, None)
+    lease = claim(services)
+    services.store.leases.record_facts(lease, FACTS)
+    services.store.leases.append(lease, history("overfitting"))
+    diagnosis = client.get(job["links"]["diagnosis"]).json
+    assert (diagnosis["verdict"], diagnosis["is_final"], diagnosis["waste"]) == ("overfitting", False, None)
 
 
-def test_an_advice_is_forked_into_a_job_that_knows_its_parent(
-    client: FlaskClient, parts: Services, tmp_path: Path
-) -> None:
-    parent = trained(client, parts, tmp_path)
+def test_fork_by_advice_names_its_parent(client: FlaskClient, services: Services, tmp_path: Path) -> None:
+    parent = trained(client, services, tmp_path)
     advice = client.get(parent["links"]["diagnosis"]).json["advice"][0]
     answer = client.post(parent["links"]["fork"], json={"advice": advice["id"]})
     child = answer.json
@@ -83,9 +84,9 @@ def test_an_advice_is_forked_into_a_job_that_knows_its_parent(
 
 
 @ON_DISK
-def test_every_advice_of_every_verdict_can_be_forked(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
+def test_every_advice_with_a_patch_can_be_forked(client: FlaskClient, services: Services, tmp_path: Path) -> None:
     for kind in synthetic.KINDS:
-        job = trained(client, parts, tmp_path, kind, early_stopping={"patience": 3})
+        job = trained(client, services, tmp_path, kind, early_stopping={"patience": 3})
         for advice in client.get(job["links"]["diagnosis"]).json["advice"]:
             answer = client.post(job["links"]["fork"], json={"advice": advice["id"]})
             assert answer.status_code == (202 if advice["patch"] else 422), answer.text
@@ -93,8 +94,8 @@ def test_every_advice_of_every_verdict_can_be_forked(client: FlaskClient, parts:
                 assert client.post(answer.json["links"]["cancel"]).status_code == 202
 
 
-def test_an_own_patch_is_forked_and_its_lineage_told(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
-    first = trained(client, parts, tmp_path)
+def test_fork_by_patch_is_in_the_lineage(client: FlaskClient, services: Services, tmp_path: Path) -> None:
+    first = trained(client, services, tmp_path)
     patch = [{"op": "replace", "path": "/epochs", "value": 7}, {"op": "add", "path": "/labels/try", "value": "2"}]
     second = client.post(first["links"]["fork"], json={"patch": patch}).json
     third = client.post(second["links"]["fork"], json={"advice": "dropout"}).json
@@ -104,14 +105,16 @@ def test_an_own_patch_is_forked_and_its_lineage_told(client: FlaskClient, parts:
     for job in (first, second, third, sibling):
         family = client.get(job["links"]["lineage"]).json["data"]
         assert [(j["id"], j["parent"], j["advice"]) for j in family] == [
-            (first["id"], None, None), (second["id"], first["id"], None), (third["id"], second["id"], "dropout"),
+            (first["id"], None, None),
+            (second["id"], first["id"], None),
+            (third["id"], second["id"], "dropout"),
             (sibling["id"], first["id"], "label_smoothing"),
-        ]  # fmt: skip
+        ]
         assert family[1]["patch"] == patch
 
 
-def test_a_family_outlives_its_deleted_head(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
-    first = trained(client, parts, tmp_path)
+def test_lineage_survives_deletion_of_its_first_job(client: FlaskClient, services: Services, tmp_path: Path) -> None:
+    first = trained(client, services, tmp_path)
     children = [client.post(first["links"]["fork"], json={"advice": a}).json["id"] for a in ("dropout", "mixup")]
     assert client.delete(first["links"]["self"]).status_code == 204
     family = client.get(f"/v1/jobs/{children[0]}/lineage").json["data"]
@@ -136,33 +139,31 @@ def test_a_family_outlives_its_deleted_head(client: FlaskClient, parts: Services
         ({"patch": [{"op": "replace", "path": "", "value": 3}]}, ""),
         ({"patch": [{"op": "replace", "path": "/optimizer/nesterov", "value": True}]}, "/optimizer/nesterov"),
     ],
-)  # fmt: skip
-def test_a_fork_that_cannot_be_made_is_told_why(client: FlaskClient, body: dict[str, Any], pointer: str) -> None:
+)
+def test_bad_fork_is_refused_with_the_reason(client: FlaskClient, body: dict[str, Any], pointer: str) -> None:
     job = submit(client)
-    problem = is_problem(client.post(job["links"]["fork"], json=body), 422)
+    problem = expect_problem(client.post(job["links"]["fork"], json=body), 422)
     assert [fault["pointer"] for fault in problem["errors"]] == [pointer], problem
     assert len(client.get("/v1/jobs").json["data"]) == 1
 
 
-def test_a_fork_sent_twice_with_a_key_makes_one_job_and_one_parent(client: FlaskClient) -> None:
+def test_fork_sent_twice_with_a_key_makes_one_job(client: FlaskClient) -> None:
     first, second = submit(client), submit(client)
     headers, body = {"Idempotency-Key": "again"}, {"advice": "dropout"}
     once = client.post(first["links"]["fork"], json=body, headers=headers)
     twice = client.post(first["links"]["fork"], json=body, headers=headers)
     assert (once.json["id"], twice.headers["Idempotency-Replayed"]) == (twice.json["id"], "true")
-    is_problem(client.post(second["links"]["fork"], json=body, headers=headers), 422)
+    expect_problem(client.post(second["links"]["fork"], json=body, headers=headers), 422)
 
 
-def test_more_images_are_advised_with_what_the_learning_curve_says(
-    client: FlaskClient, parts: Services, tmp_path: Path
-) -> None:
+def test_more_data_is_advised_with_a_learning_curve(client: FlaskClient, services: Services, tmp_path: Path) -> None:
     rows = history("stagnant")
     for images, share in ((100, 1.0), (200, 0.5), (400, 0.25), (50, 2.0)):
         job = submit(client, dataset={"id": "digits", "train_limit": images}, seed=3, labels={"n": str(images)})
-        lease = claim(parts)
-        parts.store.leases.record_facts(lease, FACTS | {"images": {"train": images, "validation": 200, "test": 0}})
-        parts.store.leases.append(lease, [replace(row, val_loss=(row.val_loss or 0.0) * share) for row in rows])
-        finish(parts, lease, tmp_path)
+        lease = claim(services)
+        services.store.leases.record_facts(lease, FACTS | {"images": {"train": images, "validation": 200, "test": 0}})
+        services.store.leases.append(lease, [replace(row, val_loss=(row.val_loss or 0.0) * share) for row in rows])
+        finish(services, lease, tmp_path)
     first = client.get(job["links"]["diagnosis"]).json["advice"][0]
     best = client.get(job["links"]["self"]).json["best"]["val_loss"]
     assert first["id"] == "more_data"
@@ -170,77 +171,78 @@ def test_more_images_are_advised_with_what_the_learning_curve_says(
     assert f"to about {best / 2:.3f}" in first["expected"]
 
 
-def test_the_test_images_are_scored_once_and_earlier_looks_are_counted(
-    client: FlaskClient, parts: Services, tmp_path: Path
+def test_test_score_counts_earlier_jobs_on_the_same_split(
+    client: FlaskClient, services: Services, tmp_path: Path
 ) -> None:
     dataset = {"id": "digits", "test_fraction": 0.2}
     for earlier in range(3):
         job = submit(client, dataset=dataset, seed=4)
-        lease = claim(parts)
-        parts.store.leases.record_facts(lease, FACTS)
-        parts.store.leases.append(lease, history("healthy"))
-        parts.store.leases.record_facts(lease, {"test": {"loss": 0.5, "accuracy": 0.9, "loss_se": 0.04}})
-        finish(parts, lease, tmp_path)
+        lease = claim(services)
+        services.store.leases.record_facts(lease, FACTS)
+        services.store.leases.append(lease, history("healthy"))
+        services.store.leases.record_facts(lease, {"test": {"loss": 0.5, "accuracy": 0.9, "loss_se": 0.04}})
+        finish(services, lease, tmp_path)
         best = client.get(job["links"]["self"]).json["best"]
         test = client.get(job["links"]["diagnosis"]).json["test"]
         assert test["optimism"] == pytest.approx(0.5 - best["val_loss"])
         assert test["optimism_se"] == pytest.approx((0.04**2 + best["val_loss_se"] ** 2) ** 0.5)
         assert test["earlier_jobs"] == earlier
-    other = trained(client, parts, tmp_path, dataset=dataset, seed=5)
+    other = trained(client, services, tmp_path, dataset=dataset, seed=5)
     assert client.get(other["links"]["diagnosis"]).json["test"] is None
 
 
-def test_an_ended_job_has_a_receipt_of_what_came_after_its_best_epoch(
-    client: FlaskClient, parts: Services, tmp_path: Path
-) -> None:
-    job = trained(client, parts, tmp_path)
+def test_ended_job_has_the_waste_after_its_best_epoch(client: FlaskClient, services: Services, tmp_path: Path) -> None:
+    job = trained(client, services, tmp_path)
     after = job["progress"]["epoch"] - job["best"]["epoch"]
     assert job["waste"] == {
-        "epochs": after, "seconds": float(after), "images": after * 800, "share": after / job["progress"]["epoch"],
+        "epochs": after,
+        "seconds": float(after),
+        "images": after * 800,
+        "share": after / job["progress"]["epoch"],
         "joules": None,
-    }  # fmt: skip
+    }
     assert job["facts"]["images"] == FACTS["images"]
 
 
-def test_a_cancelled_job_without_an_epoch_has_no_receipt(client: FlaskClient) -> None:
+def test_cancelled_job_without_an_epoch_has_no_waste(client: FlaskClient) -> None:
     job = client.post(submit(client)["links"]["cancel"]).json
     assert (job["status"], job["waste"], job["facts"]) == ("cancelled", None, None)
-    found = client.get(job["links"]["diagnosis"]).json
-    assert (found["verdict"], found["is_final"]) == ("too_short_to_tell", True)
+    diagnosis = client.get(job["links"]["diagnosis"]).json
+    assert (diagnosis["verdict"], diagnosis["is_final"]) == ("too_short_to_tell", True)
 
 
-def test_a_verdict_is_told_once_however_often_the_run_is_interrupted(client: FlaskClient, parts: Services) -> None:
+def test_verdict_event_is_not_repeated_after_interruptions(client: FlaskClient, services: Services) -> None:
     job = submit(client)
-    told = {"verdict": "overfitting", "onset_epoch": 4, "is_final": False}
+    diagnosis = {"verdict": "overfitting", "onset_epoch": 4, "is_final": False}
     for _ in range(2):
-        lease = claim(parts)
-        parts.store.leases.record_facts(lease, FACTS)
-        parts.store.leases.record_diagnosis(lease, told)
-        parts.store.leases.release(lease, is_leaving=True)
-    lease = claim(parts)
-    parts.store.leases.record_diagnosis(lease, told | {"verdict": "diverged"})
-    parts.store.leases.record_diagnosis(lease, told | {"is_final": True})
-    found = client.get(f"{job['links']['events']}?limit=100").json["data"]
-    verdicts = [(e["data"]["verdict"], e["data"]["is_final"]) for e in found if e["type"] == "diagnosis"]
+        lease = claim(services)
+        services.store.leases.record_facts(lease, FACTS)
+        services.store.leases.record_diagnosis(lease, diagnosis)
+        services.store.leases.release(lease, is_leaving=True)
+    lease = claim(services)
+    services.store.leases.record_diagnosis(lease, diagnosis | {"verdict": "diverged"})
+    services.store.leases.record_diagnosis(lease, diagnosis | {"is_final": True})
+    events = client.get(f"{job['links']['events']}?limit=100").json["data"]
+    verdicts = [(e["data"]["verdict"], e["data"]["is_final"]) for e in events if e["type"] == "diagnosis"]
     assert verdicts == [("overfitting", False), ("diverged", False), ("overfitting", True)]
-    assert [e["type"] for e in found].count("facts") == 1
+    assert [e["type"] for e in events].count("facts") == 1
 
 
-def test_a_test_part_that_comes_divided_is_the_same_under_every_seed(
-    client: FlaskClient, parts: Services, tmp_path: Path
+def test_published_test_part_is_the_same_under_every_seed(
+    client: FlaskClient, services: Services, tmp_path: Path
 ) -> None:
     looks = []
     for seed, dataset in ((1, "mnist"), (2, "mnist"), (2, "fashion-mnist")):
         job = submit(client, dataset={"id": dataset}, seed=seed)
-        lease = claim(parts)
-        parts.store.leases.record_facts(lease, FACTS | {"test": {"loss": 0.5, "accuracy": 0.9, "loss_se": 0.04}})
-        parts.store.leases.append(lease, history("healthy"))
-        finish(parts, lease, tmp_path)
+        lease = claim(services)
+        services.store.leases.record_facts(lease, FACTS | {"test": {"loss": 0.5, "accuracy": 0.9, "loss_se": 0.04}})
+        services.store.leases.append(lease, history("healthy"))
+        finish(services, lease, tmp_path)
         looks.append(client.get(job["links"]["diagnosis"]).json["test"]["earlier_jobs"])
     assert looks == [0, 1, 0]
 
 
-def test_a_large_family_keeps_the_job_that_was_asked_for(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_lineage_keeps_the_requested_job(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     first = submit(client)
     children = [client.post(first["links"]["fork"], json={"advice": "dropout"}).json for _ in range(5)]
     monkeypatch.setattr(lineage, "MOST", 3)

@@ -1,8 +1,8 @@
-"""The event log over HTTP: pages of it, and live streams that miss nothing and repeat nothing."""
+"""The events of a job over HTTP: in pages, and as live streams without gaps and repetitions."""
 
 import json
-import threading
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,39 +10,48 @@ import pytest
 from flask.testing import FlaskClient
 
 from service.api import events
-from service.core.records.lease import Lease
 from service.services import Services
-from tests.service.api.test_api import claim, epoch, finish, is_problem, submit
+from tests.service.api.requests import expect_problem, submit
+from tests.service.worker_steps import claim, epoch, finish
 
 STREAM = {"Accept": "text/event-stream"}
-Told = dict[str, Any]
+StreamEvent = dict[str, Any]
 
 
-def parsed(text: str) -> list[Told]:
-    """The events in a stream's text; comments and the time to retry are no events."""
-    found = []
+def parsed(text: str) -> list[StreamEvent]:
+    """The events in the text of a stream, without comments and the retry time."""
+    events = []
     for block in text.split("\n\n"):
         lines = [line.partition(": ")[::2] for line in block.splitlines() if line and not line.startswith(":")]
         fields = dict(lines)
         if "data" in fields:
-            found.append(fields | {"data": json.loads(fields["data"])})
-    return found
+            events.append(fields | {"data": json.loads(fields["data"])})
+    return events
 
 
-def run(parts: Services, tmp_path: Path, epochs: int = 3, pause: float = 0.0) -> Lease:
-    lease = claim(parts)
+@contextmanager
+def live(client: FlaskClient, address: str) -> Iterator[Iterator[str]]:
+    """The parts of a stream, each as soon as the service sends it."""
+    with client.get(address, headers=STREAM, buffered=False) as answer:
+        yield (part.decode() if isinstance(part, bytes) else str(part) for part in answer.response)
+
+
+def next_event(parts: Iterator[str]) -> StreamEvent:
+    """Read a live stream up to its next event."""
+    return next(events[0] for part in parts if (events := parsed(part)))
+
+
+def run(services: Services, tmp_path: Path, epochs: int = 3) -> None:
+    """Take the next job, record epochs and end it."""
+    lease = claim(services)
     for number in range(1, epochs + 1):
-        time.sleep(pause)
-        parts.store.leases.append(lease, [epoch(number, 1 / number, improved=True)])
-    finish(parts, lease, tmp_path)
-    return lease
+        services.store.leases.append(lease, [epoch(number, 1 / number, improved=True)])
+    finish(services, lease, tmp_path)
 
 
-def test_events_are_paged_in_the_order_in_which_they_happened(
-    client: FlaskClient, parts: Services, tmp_path: Path
-) -> None:
+def test_events_are_paged_in_order(client: FlaskClient, services: Services, tmp_path: Path) -> None:
     address = submit(client)["links"]["events"]
-    run(parts, tmp_path)
+    run(services, tmp_path)
     whole = client.get(address).json
     assert [event["type"] for event in whole["data"]] == ["status", "status", "epoch", "epoch", "epoch", "status"]
     assert [event["id"] for event in whole["data"]] == [1, 2, 3, 4, 5, 6]
@@ -51,81 +60,73 @@ def test_events_are_paged_in_the_order_in_which_they_happened(
     assert not whole["has_more"]
     part = client.get(f"{address}?after=2&limit=3").json
     assert (part["data"], part["has_more"]) == (whole["data"][2:5], True)
-    is_problem(client.get(f"{address}?after=-1"), 422)
-    is_problem(client.get(f"{address}?limit=0"), 422)
-    is_problem(client.get("/v1/jobs/job_none/events"), 404)
+    expect_problem(client.get(f"{address}?after=-1"), 422)
+    expect_problem(client.get(f"{address}?limit=0"), 422)
+    expect_problem(client.get("/v1/jobs/job_none/events"), 404)
 
 
-def test_the_stream_of_an_ended_job_tells_everything_and_ends(
-    client: FlaskClient, parts: Services, tmp_path: Path
+def test_stream_of_an_ended_job_has_all_events_and_ends(
+    client: FlaskClient, services: Services, tmp_path: Path
 ) -> None:
     address = submit(client)["links"]["events"]
-    run(parts, tmp_path)
+    run(services, tmp_path)
     answer = client.get(address, headers=STREAM)
     assert answer.mimetype == "text/event-stream"
     assert answer.headers["Cache-Control"] == "no-cache"
-    told = parsed(answer.text)
-    assert [event.get("id") for event in told] == ["1", "2", "3", "4", "5", "6", None]
-    assert told[-1]["event"] == "end"
-    assert told[2]["data"]["at"].endswith("Z")
+    sent = parsed(answer.text)
+    assert [event.get("id") for event in sent] == ["1", "2", "3", "4", "5", "6", None]
+    assert sent[-1]["event"] == "end"
+    assert sent[2]["data"]["at"].endswith("Z")
     rest = parsed(client.get(address, headers=STREAM | {"Last-Event-ID": "4"}).text)
     assert [event.get("id") for event in rest] == ["5", "6", None]
-    assert [event["data"] for event in rest] == [event["data"] for event in told[4:]]
+    assert [event["data"] for event in rest] == [event["data"] for event in sent[4:]]
     assert parsed(client.get(f"{address}?after=4", headers=STREAM).text) == rest
-    is_problem(client.get(address, headers=STREAM | {"Last-Event-ID": "x"}), 422)
-    is_problem(client.get("/v1/jobs/job_none/events", headers=STREAM), 404)
+    expect_problem(client.get(address, headers=STREAM | {"Last-Event-ID": "x"}), 422)
+    expect_problem(client.get("/v1/jobs/job_none/events", headers=STREAM), 404)
 
 
-def test_a_live_stream_tells_each_event_once_as_it_happens(
-    client: FlaskClient, parts: Services, tmp_path: Path
-) -> None:
-    address = submit(client)["links"]["events"]
-    worker = threading.Thread(target=run, args=(parts, tmp_path, 5, 0.2))
-    worker.start()
-    started = time.monotonic()
-    told = parsed(client.get(address, headers=STREAM).text)
-    worker.join()
-    assert time.monotonic() - started < 20
-    assert [int(event["id"]) for event in told[:-1]] == list(range(1, 9))
-    assert sum(event["event"] == "epoch" for event in told) == 5
+def test_live_stream_sends_each_event_once(client: FlaskClient, services: Services, tmp_path: Path) -> None:
+    with live(client, submit(client)["links"]["events"]) as parts:
+        events = [next_event(parts)]
+        lease = claim(services)
+        events.append(next_event(parts))
+        for number in range(1, 6):
+            services.store.leases.append(lease, [epoch(number, 1 / number, improved=True)])
+            events.append(next_event(parts))
+        finish(services, lease, tmp_path)
+        events += parsed("".join(parts))
+    assert [event["event"] for event in events] == ["status", "status", *["epoch"] * 5, "status", "end"]
+    assert [int(event["id"]) for event in events[:-1]] == list(range(1, 9))
 
 
-def test_a_silent_stream_shows_that_it_lives(
-    client: FlaskClient, parts: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_idle_stream_sends_comments(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "COMMENT_SECONDS", 0.2)
-    address = submit(client)["links"]["events"]
-    worker = threading.Thread(target=run, args=(parts, tmp_path, 1, 1.0))
-    worker.start()
-    text = client.get(address, headers=STREAM).text
-    worker.join()
-    assert ": nothing new\n\n" in text
+    with live(client, submit(client)["links"]["events"]) as parts:
+        assert next_event(parts)["event"] == "status"
+        assert next(parts) == ": nothing new\n\n"
 
 
-def test_the_stream_of_a_job_that_is_deleted_ends(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
+def test_stream_of_a_deleted_job_ends(client: FlaskClient, services: Services, tmp_path: Path) -> None:
     job = submit(client)
-    stream = client.get(job["links"]["events"], headers=STREAM, buffered=False)
-    seen = iter(stream.response)
-    next(seen)
-    run(parts, tmp_path)
-    client.delete(job["links"]["self"])
-    rest = parsed("".join(part.decode() if isinstance(part, bytes) else str(part) for part in seen))
-    assert rest[-1]["event"] == "end"
-    stream.close()
+    with live(client, job["links"]["events"]) as parts:
+        next(parts)
+        run(services, tmp_path)
+        client.delete(job["links"]["self"])
+        assert parsed("".join(parts))[-1]["event"] == "end"
 
 
-def test_streams_beyond_the_cap_are_refused_and_given_back_when_they_end(client: FlaskClient, parts: Services) -> None:
+def test_streams_beyond_the_limit_are_refused(client: FlaskClient, services: Services) -> None:
     address = submit(client)["links"]["events"]
     held = []
-    while parts.waiting.enter("default"):
+    while services.waiting.enter("default"):
         held.append(1)
     assert len(held) == 128
     refused = client.get(address, headers=STREAM)
     assert "Retry-After" in refused.headers
-    problem = is_problem(refused, 503)
+    problem = expect_problem(refused, 503)
     assert "streams" in problem["detail"]
-    parts.waiting.leave("default")
+    services.waiting.leave("default")
     with client.get(address, headers=STREAM, buffered=False) as stream:
         next(iter(stream.response))
-        is_problem(client.get(address, headers=STREAM), 503)
-    assert parts.waiting.enter("default"), "it was given back when its client went away"
+        expect_problem(client.get(address, headers=STREAM), 503)
+    assert services.waiting.enter("default"), "a closed stream gives its place back"

@@ -5,7 +5,8 @@ from flask.testing import FlaskClient
 from service.core.records.job import Outcome, Status, StopReason
 from service.core.records.job_log import LogLine
 from service.services import Services
-from tests.service.api.test_api import claim, is_problem, submit
+from tests.service.api.requests import expect_problem, submit
+from tests.service.worker_steps import claim
 
 LINES = (
     LogLine(1_700_000_000.25, "info", "epoch 1"),
@@ -14,25 +15,29 @@ LINES = (
 )
 
 
-def test_the_newest_lines_are_told_in_order(client: FlaskClient, parts: Services) -> None:
+def test_newest_lines_are_returned_in_order(client: FlaskClient, services: Services) -> None:
     address = submit(client)["links"]["logs"]
     assert client.get(address).json == {"data": [], "is_terminal": False}
-    lease = claim(parts)
-    parts.store.leases.write_log(lease, LINES)
+    lease = claim(services)
+    services.store.leases.write_log(lease, LINES)
     whole = client.get(address).json
     assert whole["data"][0] == {
-        "id": 1, "attempt": 1, "at": "2023-11-14T22:13:20.250Z", "level": "info", "message": "epoch 1"
-    }  # fmt: skip
+        "id": 1,
+        "attempt": 1,
+        "at": "2023-11-14T22:13:20.250Z",
+        "level": "info",
+        "message": "epoch 1",
+    }
     assert [line["message"] for line in whole["data"]] == [line.message for line in LINES]
     assert client.get(f"{address}?tail=2").json["data"] == whole["data"][1:]
     assert client.get(f"{address}?after=1&tail=1").json["data"] == whole["data"][2:]
-    parts.store.leases.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
+    services.store.leases.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
     assert client.get(address).json == {"data": whole["data"], "is_terminal": True}
 
 
-def test_as_text_it_is_for_people(client: FlaskClient, parts: Services) -> None:
+def test_log_as_text(client: FlaskClient, services: Services) -> None:
     address = submit(client)["links"]["logs"]
-    parts.store.leases.write_log(claim(parts), LINES)
+    services.store.leases.write_log(claim(services), LINES)
     answer = client.get(f"{address}?format=text")
     assert answer.mimetype == "text/plain"
     first, second, rest, third = answer.text.splitlines()
@@ -41,18 +46,18 @@ def test_as_text_it_is_for_people(client: FlaskClient, parts: Services) -> None:
     assert third.endswith("output: crashed")
 
 
-def test_bad_questions_are_told_what_is_allowed(client: FlaskClient) -> None:
+def test_bad_query_is_refused_with_what_is_allowed(client: FlaskClient) -> None:
     address = submit(client)["links"]["logs"]
     for query in ("tail=0", "tail=10001", "after=-1", "format=xml"):
-        problem = is_problem(client.get(f"{address}?{query}"), 422)
+        problem = expect_problem(client.get(f"{address}?{query}"), 422)
         assert problem["errors"][0]["allowed"]
-    is_problem(client.get("/v1/jobs/job_none/logs"), 404)
+    expect_problem(client.get("/v1/jobs/job_none/logs"), 404)
 
 
-def test_the_log_goes_with_its_job(client: FlaskClient, parts: Services) -> None:
+def test_log_is_deleted_with_its_job(client: FlaskClient, services: Services) -> None:
     job = submit(client)
-    lease = claim(parts)
-    parts.store.leases.write_log(lease, LINES)
-    parts.store.leases.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
+    lease = claim(services)
+    services.store.leases.write_log(lease, LINES)
+    services.store.leases.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
     assert client.delete(job["links"]["self"]).status_code == 204
-    is_problem(client.get(job["links"]["logs"]), 404)
+    expect_problem(client.get(job["links"]["logs"]), 404)

@@ -13,7 +13,6 @@ from sqlalchemy import select
 from service.app import create_app
 from service.core.actions.dispatcher import Dispatcher
 from service.core.errors import StorageError
-from service.core.records.submission import NewJob
 from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.sql.api_keys import Scope
@@ -24,7 +23,7 @@ from service.services import Services
 from tests.conftest import Redis
 from tests.exposition import value
 from tests.ports import eventually
-from tests.service.api.conftest import SPEC
+from tests.service.api.requests import SPEC
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -41,7 +40,7 @@ def scrape(client: FlaskClient) -> str:
     return answer.text
 
 
-def test_requests_are_told_apart_by_route_and_never_by_path(client: FlaskClient) -> None:
+def test_requests_are_counted_by_route_and_not_by_path(client: FlaskClient) -> None:
     job_id = client.post("/v1/jobs", json=SPEC).json["id"]
     for path in (f"/v1/jobs/{job_id}", f"/v1/jobs/{job_id}", "/v1/jobs/job_none", "/made/up/1", "/made/up/2", "/x%0ay"):
         client.get(path)
@@ -60,7 +59,7 @@ def test_requests_are_told_apart_by_route_and_never_by_path(client: FlaskClient)
     assert value(text, "rightfit_http_requests_in_flight") == 1  # the scrape itself
 
 
-def test_a_stream_is_in_flight_until_it_ends(client: FlaskClient) -> None:
+def test_stream_is_in_flight_until_it_ends(client: FlaskClient) -> None:
     job_id = client.post("/v1/jobs", json=SPEC).json["id"]
     stream = client.get(f"/v1/jobs/{job_id}/events", headers={"Accept": "text/event-stream"})
     assert value(scrape(client), "rightfit_http_requests_in_flight") == 2
@@ -71,7 +70,7 @@ def test_a_stream_is_in_flight_until_it_ends(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     ("method", "headers", "status"), [("GET", {}, "200"), ("HEAD", {}, "200"), ("GET", {"Range": "bytes=0-9"}, "206")]
 )
-def test_a_file_is_counted_once_it_is_sent(
+def test_file_is_counted_once_it_is_sent(
     client: FlaskClient, method: str, headers: dict[str, str], status: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """werkzeug hands a file to the server as it is, and never closes the response around it."""
@@ -87,7 +86,7 @@ def test_a_file_is_counted_once_it_is_sent(
     assert [record.path for record in caplog.records if record.message == "request"] == [path]  # type: ignore[attr-defined]
 
 
-def test_the_queue_is_counted_and_ended_jobs_are_a_little_later(client: FlaskClient) -> None:
+def test_queued_and_ended_jobs_are_counted(client: FlaskClient) -> None:
     ids = [client.post("/v1/jobs", json=SPEC | {"priority": 7}).json["id"] for _ in range(3)]
     client.post(f"/v1/jobs/{ids[0]}/cancel")
     text = scrape(client)
@@ -98,82 +97,84 @@ def test_the_queue_is_counted_and_ended_jobs_are_a_little_later(client: FlaskCli
     assert eventually(lambda: value(scrape(client), "rightfit_jobs", status="cancelled") == 1)
 
 
-def test_storage_errors_are_counted(parts: Services, client: FlaskClient, tmp_path: Path) -> None:
+def test_storage_errors_are_counted(services: Services, client: FlaskClient, tmp_path: Path) -> None:
     with pytest.raises(StorageError):
-        parts.storage.delete("../outside")
+        services.storage.delete("../outside")
     assert value(scrape(client), "rightfit_storage_errors_total", operation="delete") == 1
 
 
-def test_jobs_that_are_taken_back_are_counted(parts: Services, client: FlaskClient) -> None:
-    parts.store.actions.submit("t", NewJob(JobSpec.from_dict(SPEC).filled(1)))
-    assert parts.store.leases.claim("worker", -1)
-    found: list[int] = []
-    dispatcher = Dispatcher(parts.settings, parts.store, parts.registry, parts.submission.queue, found.append)
+def test_reaped_jobs_are_counted(services: Services, client: FlaskClient) -> None:
+    services.store.actions.submit("t", JobSpec.from_dict(SPEC).filled(1))
+    assert services.store.leases.claim("worker", -1)
+    reaped: list[int] = []
+    dispatcher = Dispatcher(
+        services.settings, services.store, services.registry, services.submission.queue, reaped.append
+    )
     dispatcher.reap()
     dispatcher.reap()
-    assert found == [1]
+    assert reaped == [1]
 
 
-def test_a_job_keeps_the_trace_and_the_request_that_it_came_with(parts: Services, client: FlaskClient) -> None:
+def test_job_keeps_trace_and_request_id_of_its_request(services: Services, client: FlaskClient) -> None:
     sent = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01", "X-Request-Id": "mine"}
     job_id = client.post("/v1/jobs", json=SPEC, headers=sent).json["id"]
     other = client.post("/v1/jobs", json=SPEC, headers={"traceparent": "nonsense"}).json["id"]
-    with parts.database.read() as c:
+    with services.database.read() as c:
         kept = {row.id: row.traceparent for row in c.execute(select(jobs.c.id, jobs.c.traceparent))}
     assert kept == {job_id: sent["traceparent"], other: None}
-    lease = parts.store.leases.claim("worker", 60)
+    lease = services.store.leases.claim("worker", 60)
     assert lease is not None
     assert (lease.job_id, lease.traceparent) == (job_id, sent["traceparent"])
     first = client.get(f"/v1/jobs/{job_id}/events").json["data"][0]
     assert first["data"] == {"status": "queued", "request_id": "mine"}
 
 
-def test_with_keys_metrics_may_be_closed_to_all_but_administrators(settings: Settings) -> None:
+def test_metrics_can_be_limited_to_administrators(settings: Settings) -> None:
     app = create_app(replace(settings, auth="keys", metrics="keys"))
-    parts: Services = app.extensions["rightfit"]
-    parts.database.migrate()
+    services: Services = app.extensions["rightfit"]
+    services.database.migrate()
     client = app.test_client()
     assert client.get("/metrics").status_code == 401
     for scope, status in ((Scope.READ, 403), (Scope.ADMIN, 200)):
-        key = parts.keys.create("t", [scope])
+        key = services.keys.create("t", [scope])
         assert client.get("/metrics", headers={"Authorization": f"Bearer {key}"}).status_code == status
-    parts.database.close()
+    services.database.close()
     assert create_app(replace(settings, auth="keys")).test_client().get("/metrics").status_code == 200
 
 
-class Silent:
-    """A database that does not answer until it is let."""
+class Hanging:
+    """A database that does not answer until it is released."""
 
     def __init__(self) -> None:
-        self.asked, self.let = 0, threading.Event()
+        self.queries, self.released = 0, threading.Event()
 
     def take(self) -> Counts:
-        self.asked += 1
-        self.let.wait(30)
+        self.queries += 1
+        self.released.wait()
         raise AssertionError
 
 
 @pytest.fixture
-def silent() -> Iterator[Silent]:
-    silent = Silent()
-    yield silent
-    silent.let.set()
+def hanging() -> Iterator[Hanging]:
+    hanging = Hanging()
+    yield hanging
+    hanging.released.set()
 
 
-def test_a_database_that_does_not_answer_holds_up_no_scrape(silent: Silent, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scrape_does_not_wait_for_a_hanging_database(hanging: Hanging, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.core.telemetry.queue_metrics.PATIENCE", 0.05)
     monkeypatch.setattr("service.core.telemetry.queue_metrics.BREAKER_SECONDS", 0.0)
-    census: Any = silent
-    standing = Standing(census)
+    stats: Any = hanging
+    standing = Standing(stats)
     for _ in range(3):
         [up] = standing.collect()
         assert (up.name, up.samples[0].value) == ("rightfit_database_up", 0)
-    silent.let.set()
+    hanging.released.set()
     standing._asking.shutdown()
-    assert silent.asked == 1, "it is not asked again while it is asked"
+    assert hanging.queries == 1, "no second query while the first one hangs"
 
 
-def test_a_database_that_is_away_fails_no_scrape(settings: Settings, tmp_path: Path) -> None:
+def test_scrape_works_without_the_database(settings: Settings, tmp_path: Path) -> None:
     away = replace(settings, database_url=f"sqlite:///{tmp_path}/nowhere/at/all.db")
     text = scrape(create_app(away).test_client())
     assert value(text, "rightfit_database_up") == 0

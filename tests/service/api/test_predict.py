@@ -1,4 +1,4 @@
-"""Asking a published model, over HTTP."""
+"""Predictions of a published model over HTTP."""
 
 import io
 import json
@@ -14,7 +14,8 @@ from service.core.records.job import Outcome, Status, StopReason
 from service.core.spec import JobSpec
 from service.services import Services
 from tests.pictures import encoded
-from tests.service.api.test_api import claim, is_problem, submit
+from tests.service.api.requests import expect_problem, submit
+from tests.service.worker_steps import claim
 from workers.training.data.normalization import Normalization
 from workers.training.export import save_onnx
 from workers.training.models import build_model
@@ -29,18 +30,18 @@ def network() -> torch.nn.Module:
 
 
 @pytest.fixture
-def job(client: FlaskClient, parts: Services, tmp_path: Path, network: torch.nn.Module) -> str:
+def job(client: FlaskClient, services: Services, tmp_path: Path, network: torch.nn.Module) -> str:
     """The id of a job that has published the network."""
     job_id: str = submit(client)["id"]
-    lease = claim(parts)
+    lease = claim(services)
     samples = torch.zeros(2, 3, 6, 4, dtype=torch.uint8)
     save_onnx(network, Normalization.none(3), samples, tmp_path / "model.onnx")
     report = {"data": {"classes": CLASSES, "shape": [3, 6, 4]}}
     (tmp_path / "report.json").write_text(json.dumps(report))
     published = [
-        parts.storage.put(f"jobs/{job_id}/a1/{name}", tmp_path / name) for name in ("model.onnx", "report.json")
+        services.storage.put(f"jobs/{job_id}/a1/{name}", tmp_path / name) for name in ("model.onnx", "report.json")
     ]
-    parts.store.leases.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), published)
+    services.store.leases.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), published)
     return job_id
 
 
@@ -48,9 +49,7 @@ def form(*pictures: bytes) -> dict[str, Any]:
     return {"file": [(io.BytesIO(data), f"{i}.png", "image/png") for i, data in enumerate(pictures)]}
 
 
-def test_pictures_are_answered_with_what_torch_says_of_them(
-    client: FlaskClient, job: str, network: torch.nn.Module
-) -> None:
+def test_predictions_equal_those_of_torch(client: FlaskClient, job: str, network: torch.nn.Module) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (2, 6, 4, 3), np.uint8)
     answer = client.post(
         f"/v1/jobs/{job}/predict", data=form(*map(encoded, pixels)), content_type="multipart/form-data"
@@ -66,7 +65,7 @@ def test_pictures_are_answered_with_what_torch_says_of_them(
     assert [said["name"] for said in answer.json["data"]] == ["0.png", "1.png"]
 
 
-def test_a_picture_of_another_size_and_mode_is_brought_to_the_model_s(client: FlaskClient, job: str) -> None:
+def test_image_is_converted_to_size_and_mode_of_the_model(client: FlaskClient, job: str) -> None:
     gray = encoded(np.full((60, 40), 128, np.uint8))
     same = encoded(np.full((6, 4, 3), 128, np.uint8))
     answers = [client.post(f"/v1/jobs/{job}/predict", data=data, content_type="image/png") for data in (gray, same)]
@@ -74,16 +73,16 @@ def test_a_picture_of_another_size_and_mode_is_brought_to_the_model_s(client: Fl
     assert first == pytest.approx(second)
 
 
-def test_more_than_a_few_predictions_at_once_are_refused(client: FlaskClient, parts: Services, job: str) -> None:
-    while parts.predicting.enter("default"):
+def test_predictions_beyond_the_limit_are_refused(client: FlaskClient, services: Services, job: str) -> None:
+    while services.predicting.enter("default"):
         pass
     good = encoded(np.zeros((6, 4), np.uint8))
     answer = client.post(f"/v1/jobs/{job}/predict", data=good, content_type="image/png")
-    is_problem(answer, 503)
+    expect_problem(answer, 503)
     assert "Retry-After" in answer.headers
 
 
-def test_many_pictures_are_answered_in_their_order(client: FlaskClient, job: str) -> None:
+def test_predictions_are_in_the_order_of_the_images(client: FlaskClient, job: str) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (40, 6, 4, 3), np.uint8)
     whole = client.post(
         f"/v1/jobs/{job}/predict", data=form(*map(encoded, pixels)), content_type="multipart/form-data"
@@ -93,16 +92,16 @@ def test_many_pictures_are_answered_in_their_order(client: FlaskClient, job: str
     assert whole[39]["probabilities"] == pytest.approx(last[0]["probabilities"])
 
 
-def test_what_cannot_be_predicted_says_why(client: FlaskClient, job: str) -> None:
+def test_bad_prediction_request_is_refused_with_reason(client: FlaskClient, job: str) -> None:
     address, good = f"/v1/jobs/{job}/predict", encoded(np.zeros((6, 4), np.uint8))
-    problem = is_problem(client.post(address, data=form(good, b"no"), content_type="multipart/form-data"), 422)
+    problem = expect_problem(client.post(address, data=form(good, b"no"), content_type="multipart/form-data"), 422)
     assert [error["pointer"] for error in problem["errors"]] == ["/1"]
     assert "1.png: not an image" in problem["errors"][0]["detail"]
-    is_problem(client.post(address, data=b"", content_type="image/png"), 422)
-    is_problem(client.post(address, json={}), 415)
-    is_problem(client.post(address, data={}, content_type="multipart/form-data"), 422)
-    is_problem(client.post(address, data=form(*[good] * 101), content_type="multipart/form-data"), 422)
-    is_problem(client.post("/v1/jobs/job_none/predict", data=good, content_type="image/png"), 404)
+    expect_problem(client.post(address, data=b"", content_type="image/png"), 422)
+    expect_problem(client.post(address, json={}), 415)
+    expect_problem(client.post(address, data={}, content_type="multipart/form-data"), 422)
+    expect_problem(client.post(address, data=form(*[good] * 101), content_type="multipart/form-data"), 422)
+    expect_problem(client.post("/v1/jobs/job_none/predict", data=good, content_type="image/png"), 404)
     waiting = submit(client)["id"]
-    problem = is_problem(client.post(f"/v1/jobs/{waiting}/predict", data=good, content_type="image/png"), 409)
+    problem = expect_problem(client.post(f"/v1/jobs/{waiting}/predict", data=good, content_type="image/png"), 409)
     assert "queued" in problem["detail"]

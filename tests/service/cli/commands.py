@@ -8,8 +8,8 @@ from typing import Any
 from click.testing import Result
 
 from service.core.records.lease import Lease
-from tests.service.api.test_api import claim, epoch, finish
 from tests.service.live import Live
+from tests.service.worker_steps import claim, epoch, finish
 
 Command = Callable[..., Result]
 

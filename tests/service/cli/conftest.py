@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from service.cli import main, session
-from tests.service.api.conftest import SPEC
+from tests.service.api.requests import SPEC
 from tests.service.cli.commands import Command
 from tests.service.live import Live
 

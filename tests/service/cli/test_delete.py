@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from tests.pictures import folders, zipped
-from tests.service.api.test_api import claim, finish
 from tests.service.cli.commands import Command, document, train_next_job
 from tests.service.live import Live
+from tests.service.worker_steps import claim, finish
 
 
 def test_ended_jobs_are_deleted_after_a_confirmation(rightfit: Command, spec: str, live: Live, tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ from service.core.records.job_log import LogLine
 from service.core.settings import Settings
 from tests.pictures import folders
 from tests.ports import eventually, free_port
-from tests.service.api.test_api import claim
 from tests.service.cli.commands import Command, document, train_next_job
 from tests.service.live import Live
+from tests.service.worker_steps import claim
 
 
 def test_a_job_is_trained_shown_and_listed(rightfit: Command, spec: str, live: Live, tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ from service.cli import session
 from service.core.records.job import Outcome, Status, StopReason
 from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, ROOT
-from tests.service.api.test_api import claim, epoch, finish
 from tests.service.cli.commands import Command, document
 from tests.service.live import Live
+from tests.service.worker_steps import claim, epoch, finish
 
 LOSSES = (0.9, 0.5, 0.6)
 

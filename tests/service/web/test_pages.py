@@ -24,8 +24,8 @@ from service.web import files
 from service.web.blueprint import POLICY
 from service.web.options import ESSENTIAL, archs, sections
 from tests.pictures import folders, zipped
-from tests.service.api.test_api import claim
-from tests.service.api.test_datasets import read
+from tests.service.worker_steps import claim
+from tests.service.worker_steps import read_datasets as read
 
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}, "epochs": 30}
 OUTSIDE = re.compile(r"(?:https?:)?//(?!127\.0\.0\.1)[a-z0-9.-]+\.[a-z]{2,}", re.IGNORECASE)

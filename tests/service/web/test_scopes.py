@@ -15,7 +15,7 @@ from service.http.auth import COOKIE
 from service.services import Services
 from tests.pictures import folders, zipped
 from tests.servers import ON_DISK
-from tests.service.api.test_datasets import ready
+from tests.service.api.uploads import ready
 from tests.service.web.test_pages import looks_right, run, submit
 
 pytestmark = ON_DISK

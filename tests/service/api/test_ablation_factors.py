@@ -1,0 +1,163 @@
+"""The factors of an ablation: which are refused and how their patches are applied."""
+
+import json
+import math
+from contextlib import suppress
+from typing import Any
+
+from flask.testing import FlaskClient
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from service.core.errors import Invalid
+from service.core.spec import JobSpec
+from service.core.spec.patch import patched, plain
+from service.schemas.patches import read_spec
+from tests.service.api.ablations import SHORT, adding, create_ablation, faults_of, get_ablation, request_of
+from tests.service.api.requests import SPEC
+
+
+def test_all_faults_of_a_request_are_returned_at_once(client: FlaskClient) -> None:
+    body = {
+        "spec": {"dataset": {"id": "nothing"}, "epochs": 0, "optimizer": {"nesterov": True}},
+        "factors": [
+            "magic",
+            5,
+            {"name": ""},
+            {"name": "x", "patch": []},
+            {"name": "x", "patch": [{"op": "set", "path": "/a", "surprise": 1}]},
+        ],
+        "seeds": 1,
+        "more": 1,
+    }
+    assert faults_of(client, body).keys() == {
+        "/spec/dataset/id",
+        "/spec/epochs",
+        "/spec/optimizer/nesterov",
+        "/factors/0",
+        "/factors/1",
+        "/factors/2/name",
+        "/factors/2/patch",
+        "/factors/3/patch",
+        "/factors/4/patch/0/op",
+        "/factors/4/patch/0/surprise",
+        "/seeds",
+        "/more",
+    }
+    assert faults_of(client, {}).keys() == {"/spec", "/factors"}
+    assert faults_of(client, request_of([])).keys() == {"/factors"}
+    assert faults_of(client, request_of(["dropout"] * 9)).keys() == {"/factors"}
+    assert faults_of(client, request_of("dropout")).keys() == {"/factors"}
+    assert faults_of(client, request_of(["dropout"]) | {"seeds": 2.5}).keys() == {"/seeds"}
+
+
+def test_faults_of_the_spec_come_with_those_of_factors(client: FlaskClient) -> None:
+    wrong = {"dataset": {"id": "nothing"}, "optimizer": {"nesterov": True}}
+    gone = {"name": "gone", "patch": [{"op": "remove", "path": "/nowhere"}]}
+    faults = faults_of(client, {"spec": wrong, "factors": ["dropout", "spatial_dropout", gone]})
+    assert faults.keys() == {"/spec/dataset/id", "/spec/optimizer/nesterov", "/factors/2"}
+
+
+REFUSED: list[tuple[Any, str]] = [
+    ("mixup", "no place"),
+    ("collect", "no place"),
+    ("no_copies", "no place"),
+    ({"name": "base", "patch": SHORT}, "another arm"),
+    ({"name": "all", "patch": SHORT}, "another arm"),
+    ({"name": "dropout", "patch": SHORT}, "already"),
+    (adding("/seed", 3), "/seed"),
+    (adding("/dataset/id", "mnist"), "/dataset/id"),
+    (adding("/dataset/val_fraction", 0.4), "validated on"),
+    (adding("/epochs", 3), "changes nothing"),
+    (adding("/labels/a", "b"), "changes nothing"),
+    (adding("/priority", 9), "changes nothing"),
+    (adding("/epochs", 0), "with it, /epochs"),
+    (adding("/surprise", 0), "with it, /surprise"),
+    (adding("/regularization", 5), "with it, /regularization"),
+    (adding("", None), "with it, /"),
+    (adding("/optimizer/nesterov", True), "with it, /optimizer/nesterov"),
+    (adding("/model/channels", [8] * 8), "with it, /model/channels"),
+    (adding("/nowhere/at/all", 1), "operation 0 cannot be applied"),
+    (adding("epochs", 1), "operation 0 cannot be applied"),
+    ({"name": "x", "patch": [*SHORT, {"op": "remove", "path": "/labels/a"}]}, "operation 1 cannot be applied"),
+    ({"name": "x", "patch": [*SHORT, {"op": "test", "path": "/epochs", "value": 3}]}, "operation 1 cannot"),
+    ({"name": "x", "patch": [{"op": "copy", "from": "", "path": "/labels/x"}] * 32}, "too much"),
+]
+
+
+def test_factor_that_cannot_be_compared_is_refused(client: FlaskClient) -> None:
+    for factor, detail in REFUSED:
+        faults = faults_of(client, request_of(["dropout", factor], regularization={"mixup_alpha": 0.2}))
+        assert faults.keys() == {"/factors/1"}
+        assert detail in faults["/factors/1"]
+
+
+def test_patch_too_long_too_deep_or_not_json_is_refused(client: FlaskClient) -> None:
+    deep: Any = 1
+    for _ in range(60):
+        deep = [deep]
+    for value in ("x" * 20_001, deep, math.nan, -math.inf):
+        assert faults_of(client, request_of([adding("/name", value)])).keys() == {"/factors/0/patch"}
+
+
+def test_value_that_a_patch_removes_again_may_be_any_json(client: FlaskClient) -> None:
+    passing = {"op": "add", "path": "/labels/x", "value": ["\ud800\0", 10**400, {"": None}]}
+    ablation = create_ablation(
+        client, [{"name": "x", "patch": [passing, {"op": "remove", "path": "/labels/x"}, *SHORT]}]
+    )
+    assert ablation["arms"][1]["patch"][0] == passing
+    assert get_ablation(client, ablation) == ablation
+
+
+CONTRADICTIONS: list[tuple[list[Any], str]] = [
+    (["lower_lr", "higher_lr"], "'lower_lr' makes no difference"),
+    (["more_patience", adding("/early_stopping", None)], "'more_patience' makes no difference"),
+    ([adding("/early_stopping", None), "more_patience"], "all together: operation 1 cannot be applied"),
+    (["mixup", adding("/regularization/mixup_alpha", 0.4)], "'x' makes no difference"),
+    ([adding("/model", {"arch": "mlp"}), "spatial_dropout"], "all together: with it, /regularization/spatial_dropout"),
+    (
+        [adding("/epochs", 4), {"name": "y", "patch": [*SHORT, *adding("/batch_size", 8)["patch"]]}],
+        "'x' makes no difference",
+    ),
+]
+
+
+def test_contradicting_factors_are_refused(client: FlaskClient) -> None:
+    for factors, detail in CONTRADICTIONS:
+        faults = faults_of(client, request_of(factors))
+        assert faults.keys() == {"/factors"}
+        assert detail in faults["/factors"]
+
+
+def test_factors_that_build_on_each_other_are_combined(client: FlaskClient) -> None:
+    layers = {"arch": "layers", "layers": [{"type": "flatten"}, {"type": "linear", "features": 9}, {"type": "linear"}]}
+    one_more, another = ({"op": "add", "path": f"/model/layers/{i}", "value": {"type": "relu"}} for i in (1, 2))
+    ablation = create_ablation(
+        client, [{"name": "a", "patch": [one_more]}, {"name": "b", "patch": [another]}], model=layers
+    )
+    assert ablation["arms"][-1]["patch"] == [one_more, another]
+
+
+PLACES = st.sampled_from(
+    ["", "/", "/epochs", "/model", "/model/channels/0", "/model/channels/-", "/labels/a~1b", "/~2"]
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+OPERATIONS = st.fixed_dictionaries(
+    {"op": st.sampled_from(["add", "remove", "replace", "move", "copy", "test"]), "path": PLACES | st.text(max_size=4)},
+    optional={"from": PLACES | st.text(max_size=4), "value": VALUES},
+)
+
+
+@hypothesis_settings(max_examples=150)
+@given(st.lists(OPERATIONS, min_size=1, max_size=4))
+def test_any_patch_makes_a_spec_or_raises_invalid(operations: list[dict[str, Any]]) -> None:
+    base = plain(JobSpec.from_dict(SPEC))
+    before = json.dumps(base)
+    with suppress(Invalid):
+        assert isinstance(read_spec(patched(base, operations)), JobSpec)
+    assert json.dumps(base) == before

@@ -1,0 +1,59 @@
+"""The steps of a worker, one call each: tests that run without a worker process take its part with them."""
+
+import threading
+from pathlib import Path
+
+from service.core.records.epoch import Epoch
+from service.core.records.job import Outcome, Status, StopReason
+from service.core.records.lease import Lease
+from service.services import Services
+from workers.datasets.cache import DatasetCache
+from workers.datasets.reader_loop import DatasetReader
+
+CACHE_BYTES = 1 << 30
+
+
+def claim(services: Services) -> Lease:
+    """Take the next job; fails where none waits."""
+    lease = services.store.leases.claim("worker", 60)
+    assert lease is not None
+    return lease
+
+
+def epoch(number: int, val_loss: float, *, improved: bool = False) -> Epoch:
+    """A measured epoch with this number and validation loss."""
+    measured = {
+        "epoch": number,
+        "train_loss": 0.5,
+        "train_loss_clean": 0.4,
+        "val_loss": val_loss,
+        "train_accuracy": 0.9,
+        "val_accuracy": 0.8,
+        "penalty": 0.0,
+        "lr": 1e-3,
+        "seconds": 0.1,
+        "images_per_second": 10.0,
+        "improved": improved,
+        "epochs_without_improvement": 0,
+    }
+    return Epoch.measured(measured)
+
+
+def finish(services: Services, lease: Lease, folder: Path, content: bytes = b"weights") -> None:
+    """End a job in success with `best_model.pth` as its one artifact, written by way of this folder."""
+    (folder / "best_model.pth").write_bytes(content)
+    artifact = services.storage.put(f"jobs/{lease.job_id}/a{lease.attempt}/best_model.pth", folder / "best_model.pth")
+    services.store.leases.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [artifact])
+
+
+def dataset_cache(services: Services) -> DatasetCache:
+    """The cache of a worker on this machine."""
+    return DatasetCache(services.settings.home / "datasets", services.catalog, services.storage, CACHE_BYTES)
+
+
+def read_datasets(services: Services) -> None:
+    """Read every uploaded data set that waits."""
+    cache = dataset_cache(services)
+    reader = DatasetReader(services.settings, services.catalog, services.storage, cache, services.wakeups, "worker")
+    while reader.read_next(threading.Event()):
+        pass
