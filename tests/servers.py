@@ -17,6 +17,7 @@ import psycopg
 import pytest
 from moto.server import ThreadedMotoServer
 
+from service.core.records.artifact_names import ARTIFACTS
 from service.core.sql.engine import Database
 from tests.ports import eventually, free_port
 
@@ -31,7 +32,7 @@ TEMPLATE = "migrated"
 UNPRIVILEGED = "nobody"  # PostgreSQL does not run as root
 # A change of user clears the signal that a lifeline is made of; setpriv sets it after that.
 AS_NOBODY = ("setpriv", "--pdeathsig", "TERM", "--reuid", UNPRIVILEGED, "--regid", "nogroup", "--clear-groups")
-EVERYTHING_PUBLISHED = {"best_model.pth", "model.onnx", "model.safetensors", "report.json", "split.json"}
+EVERYTHING_PUBLISHED = set(ARTIFACTS)
 S3_BUCKET = "rightfit-tests"
 SQLITE, POSTGRESQL = "sqlite and a folder", "postgresql and s3"
 # For tests of what is the same everywhere, and of what takes long.

@@ -1,4 +1,4 @@
-"""The Celery app of the worker side, and what happens when its process starts and ends."""
+"""The Celery app of a worker: its one task, and the start and end of its process."""
 
 import os
 import threading
@@ -8,10 +8,9 @@ from typing import Any
 
 from celery import signals
 
-from service.core.broker.hints import make_celery
+from service.core.broker.hints import TRAIN, make_celery
 from service.core.settings import Settings
 from service.core.telemetry import logging_setup
-from workers import tasks
 from workers.telemetry.status_server import StatusServer
 from workers.worker import Worker
 
@@ -24,10 +23,8 @@ ARGUMENTS = (
     "--without-mingle",
     "--without-heartbeat",
 )
-
-
-GOODBYE_SECONDS = 5.0  # for Celery to take leave of the broker
-LOOK_SECONDS = 0.1  # how long a worker that has become free may leave a hint unseen
+GOODBYE_SECONDS = 5.0  # for Celery to close its connection to the broker
+WAKE_SECONDS = 0.1  # the longest time for which an idle worker leaves a hint in the queue
 
 
 class Host:
@@ -35,14 +32,16 @@ class Host:
 
     worker: Worker
 
-    def run_next(self, hinted: str) -> str | None:
-        return self.worker.run_next(hinted)
-
 
 settings = Settings.from_env()
 app = make_celery(settings.broker_url)
 host = Host()
-tasks.register(app, host.run_next)
+
+
+@app.task(name=TRAIN)
+def train(job_id: str) -> None:
+    """Run the job that is first in the queue, which need not be the one that the hint names."""
+    host.worker.run_next(job_id)
 
 
 @signals.setup_logging.connect
@@ -53,21 +52,21 @@ def _set_up_logging(**kwargs: Any) -> None:
 @signals.worker_ready.connect
 def _start(sender: Any, **kwargs: Any) -> None:
     host.worker.start()
-    sender.hub.call_repeatedly(LOOK_SECONDS, _look_again)
+    sender.hub.call_repeatedly(WAKE_SECONDS, _wake_event_loop)
 
 
-def _look_again() -> None:
-    """Without prefetching, Celery asks for the next hint only when its event loop turns: by itself, once a second."""
+def _wake_event_loop() -> None:
+    """Nothing. Without prefetching, Celery asks for the next hint when its event loop turns, else once a second."""
 
 
 @signals.worker_shutting_down.connect
 def _stop(**kwargs: Any) -> None:
     host.worker.stop()
-    threading.Thread(target=_leave, name="leave", daemon=True).start()
+    threading.Thread(target=_exit_when_idle, name="exit", daemon=True).start()
 
 
-def _leave() -> None:
-    """End the process once its job is put back, even where Celery waits for a broker that answers no more."""
+def _exit_when_idle() -> None:
+    """End the process once its job is put back, even where Celery waits for a broker that does not answer."""
     host.worker.wait_until_idle()
     time.sleep(GOODBYE_SECONDS)
     host.worker.close()
@@ -80,7 +79,8 @@ def main() -> None:
     host.worker = worker = Worker(settings)
     with ExitStack() as stack:
         if settings.metrics_port:
-            window = StatusServer(settings.metrics_host, settings.metrics_port, worker.meters.registry, worker.ails)
-            stack.enter_context(window)
-        stack.callback(worker.close)  # it can be seen until it has let go of its job
+            registry = worker.metrics.registry
+            server = StatusServer(settings.metrics_host, settings.metrics_port, registry, worker.problem)
+            stack.enter_context(server)
+        stack.callback(worker.close)  # the status server answers until the worker has put its job back
         app.worker_main(list(ARGUMENTS))

@@ -1,6 +1,6 @@
-"""The folder of an attempt: what its trainer writes there, what the supervisor publishes, and its checkpoints.
+"""The scratch folder of an attempt: its trainer writes there, and its supervisor publishes from there.
 
-Everything whose name begins with a dot is of use only while the run is not over.
+Files whose names begin with a dot are of use only while the run goes on.
 """
 
 import fcntl
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from service.core.records.artifact_names import BEST_MODEL
 
-OWNER = ".owner"  # locked by the worker as long as it needs the folder
-KEPT = 2  # checkpoints; the supervisor copies one while the trainer may write the next
+OWNER = ".owner"  # locked by the worker while it uses the folder
+KEPT = 2  # checkpoints: the supervisor copies one while the trainer may write the next
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Scratch:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """The folder is made, is ours within the block, and is gone after it."""
+        """Make the folder, lock it within the block, and delete it after the block."""
         try:
             self.folder.mkdir(parents=True)
             with (self.folder / OWNER).open("w") as owner:
@@ -34,7 +34,7 @@ class Scratch:
 
     @property
     def last(self) -> Path:
-        """The checkpoint that a trainer goes on from, and writes anew."""
+        """The checkpoint from which a trainer continues, and which it replaces."""
         return self.folder / ".last.pt"
 
     @property
@@ -43,19 +43,19 @@ class Scratch:
 
     @property
     def log(self) -> Path:
-        """What the trainer writes to its stdout and stderr."""
+        """The stdout and stderr of the trainer."""
         return self.folder / ".log"
 
     def published(self) -> list[Path]:
-        """The files that are the run's result."""
+        """The artifacts, by name."""
         return sorted(path for path in self.folder.iterdir() if not path.name.startswith("."))
 
     def saved(self, number: int) -> tuple[Path, Path]:
-        """The last.pt and the best model of the checkpoint of this number; the model may not be there."""
+        """The last.pt and the best model of the checkpoint of this number; the model may not exist."""
         return self.folder / f".{number}.pt", self.folder / f".{number}.pth"
 
     def hold(self, number: int) -> None:
-        """Give the files as they are now names of their own, which no later write replaces, and drop old ones."""
+        """Link the current files under names that no later write replaces, and delete those of an older checkpoint."""
         last, best = self.saved(number)
         os.link(self.last, last)
         if self.best_model.exists():
@@ -65,7 +65,7 @@ class Scratch:
 
 
 def sweep(root: Path) -> None:
-    """Remove what workers that were killed have left below `root`; what a living one holds stays."""
+    """Delete the folders below `root` that killed workers have left; those of live workers are locked and stay."""
     for owner in root.glob(f"*/*/{OWNER}"):
         with suppress(OSError), owner.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -74,5 +74,5 @@ def sweep(root: Path) -> None:
 
 def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    with suppress(OSError):  # another attempt has its folder beside it
+    with suppress(OSError):  # not empty: another attempt has its folder there
         folder.parent.rmdir()

@@ -9,6 +9,7 @@ from werkzeug.wsgi import wrap_file
 
 from service.api.blueprint import Blueprint
 from service.core.errors import NotFound, StorageError
+from service.core.records.artifact_names import JSON_ARTIFACTS
 from service.http.auth import tenant
 from service.schemas.artifacts import ManifestSchema
 from service.services import services
@@ -28,7 +29,7 @@ def manifest(job_id: str) -> Any:
 @blueprint.route("/<job_id>/artifacts/<name>")
 @blueprint.response(200, {"type": "string", "format": "binary"}, content_type="application/octet-stream")
 @blueprint.alt_response(
-    200, schema={"type": "object"}, content_type="application/json", description="report.json, split.json"
+    200, schema={"type": "object"}, content_type="application/json", description=", ".join(sorted(JSON_ARTIFACTS))
 )
 @blueprint.alt_response(206, description="The bytes that Range asked for", success=True)
 @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)

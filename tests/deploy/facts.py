@@ -9,7 +9,8 @@ from service.core.settings import Settings
 from service.core.storage.s3 import REQUEST_SECONDS
 from service.stack.standalone import GUNICORN_CONFIG
 from tests.servers import ROOT
-from workers.supervisor.supervisor import EXIT_SECONDS, WRITE_SECONDS
+from workers.supervisor.persistence import WRITE_SECONDS
+from workers.supervisor.trainer_handle import EXIT_SECONDS
 
 BINARIES = KUBECTL.parent
 UV = str(BINARIES / "uv")

@@ -23,8 +23,7 @@ from service.core.sql.worker_registry import WorkerRegistry
 from tests.ports import eventually
 from tests.servers import POSTGRESQL, S3_BUCKET, SQLITE, Postgresql
 from tests.service.live import Live
-from tests.workers.conftest import Bench
-from tests.workers.supervisor.test_recovery import best_model, checkpoints, history
+from tests.workers.bench import Bench
 
 SPEC: dict[str, Any] = {
     "model": {"arch": "cnn", "channels": [4], "hidden": [8], "norm": "batch"},
@@ -96,14 +95,14 @@ def _with_its_own_tools(settings: Settings, server: Postgresql, url: str, folder
 def test_a_run_goes_on_from_its_backup_to_the_very_same_end(bench: Bench, take: Callable[[], Restore]) -> None:
     running, waiting = bench.submit(**SPEC), bench.submit(**SPEC | {"epochs": 2})
     thread = bench.start()
-    assert eventually(lambda: checkpoints(bench, running) >= 2)
+    assert eventually(lambda: bench.checkpointed(running) >= 2)
     restore = take()
     thread.join()
     assert bench.supervisor.run_next() == waiting.id
     restored = restore()
     database = Database(restored.database_url)
     database.migrate()
-    other = Bench(restored, Store(database), bench.context)
+    other = Bench(restored, Store(database), bench.fork_server)
     assert [len(kept.last.sha256) for kept in other.store.leases.checkpoints(running.id)] in ([64], [64, 64])
     if other.job(running).status == "running":  # as the dump has it; its lease runs out
         assert eventually(lambda: bool(other.store.leases.reap(restored.retries)))
@@ -122,4 +121,4 @@ def test_a_run_goes_on_from_its_backup_to_the_very_same_end(bench: Bench, take: 
 
 
 def ended(bench: Bench, job: Job) -> tuple[object, ...]:
-    return history(bench, job), best_model(bench, job)
+    return bench.history(job), bench.best_model(job)

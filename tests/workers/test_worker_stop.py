@@ -18,7 +18,7 @@ from service.core.sql.jobs.store import Store
 from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import Artifact, LocalStorage
 from tests.pictures import folders, zipped
-from tests.workers.conftest import ENDLESS
+from tests.workers.bench import ENDLESS
 from workers.worker import Worker
 
 LONG = 0.8  # seconds: longer than threads that hold nothing are waited for
@@ -86,5 +86,5 @@ def test_a_thread_that_hangs_in_a_database_that_does_not_answer_is_left(
     worker.start()
     assert began.wait(60)
     worker.close()
-    assert "greeter" in {thread.name for thread in threading.enumerate()}
+    assert "heartbeat" in {thread.name for thread in threading.enumerate()}
     let.set()

@@ -1,4 +1,4 @@
-"""The data sets that this machine has at hand: fetched from the storage once, dropped when room is needed."""
+"""The packs of data sets on this machine: fetched from the storage once, deleted when their room is needed."""
 
 import fcntl
 import shutil
@@ -15,14 +15,17 @@ READY = ".ready"
 
 
 class DatasetCache:
-    """A folder of packs, at most `most_bytes` of those that no run needs."""
+    """A folder of packs. Those that no run uses take at most `most_bytes`."""
 
-    def __init__(self, root: Path, catalog: DatasetStore, storage: Storage, most_bytes: int) -> None:
-        self._root, self._catalog, self._storage, self._most = root, catalog, storage, most_bytes
+    def __init__(self, root: Path, datasets: DatasetStore, storage: Storage, most_bytes: int) -> None:
+        self._root, self._datasets, self._storage, self._most = root, datasets, storage, most_bytes
 
     @contextmanager
     def checkout(self, dataset_id: str) -> Iterator[Path | None]:
-        """The folder of a set's pack, which stays within the block; None for one that is built in. Raises NotFound."""
+        """The folder of a set's pack, which stays within the block; None for a built-in set.
+
+        Raises NotFound and StorageError.
+        """
         if dataset_id in BUILT_IN:
             yield None
             return
@@ -32,7 +35,7 @@ class DatasetCache:
             while True:
                 fcntl.flock(lock, fcntl.LOCK_SH)
                 if (folder / READY).exists():
-                    (folder / READY).touch()  # when it was last lent
+                    (folder / READY).touch()  # the time of the last checkout
                     break
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if not (folder / READY).exists():
@@ -40,15 +43,15 @@ class DatasetCache:
             yield folder
 
     def drop_gone(self) -> None:
-        """Drop the packs of sets that were deleted."""
+        """Delete the packs of data sets that were deleted."""
         for folder in self._packs():
             try:
-                self._catalog.packed(folder.name)
+                self._datasets.packed(folder.name)
             except NotFound:
                 self._drop(folder)
 
     def _fetch(self, dataset_id: str, folder: Path) -> None:
-        files = self._catalog.packed(dataset_id)
+        files = self._datasets.packed(dataset_id)
         self._make_room(sum(file.bytes for file in files))
         folder.mkdir(exist_ok=True)
         for file in files:
@@ -56,11 +59,11 @@ class DatasetCache:
         (folder / READY).touch()
 
     def _lock(self, folder: Path) -> Path:
-        """Beside the folder, and never removed: who waits for it must not wait for a file that is gone."""
+        """Beside the folder, and never deleted: a process that waits for the lock must not wait for a deleted file."""
         return self._root / f".{folder.name}.lock"
 
     def _make_room(self, needed: int) -> None:
-        """Drop what was lent longest ago and is not lent now."""
+        """Delete the packs whose last checkout is longest ago, but those that are checked out now."""
         packs = self._packs()
         packs.sort(key=lambda folder: (folder / READY).stat().st_mtime)
         sizes = {folder: sum(file.stat().st_size for file in folder.iterdir()) for folder in packs}
@@ -75,7 +78,7 @@ class DatasetCache:
         return [folder for folder in self._root.glob("*") if (folder / READY).exists()]
 
     def _drop(self, folder: Path) -> bool:
-        """Whether it was dropped: what is lent stays."""
+        """Delete a pack; False where it is checked out."""
         with suppress(OSError), self._lock(folder).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             (folder / READY).unlink()

@@ -1,4 +1,4 @@
-"""Storing a run's checkpoints from a thread of its own: a slow storage holds up neither the run nor its lease."""
+"""Stores checkpoints from a thread of its own, so that a slow storage delays neither the run nor its lease."""
 
 import threading
 from collections.abc import Callable
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Uploads(Generic[T]):
-    """What is offered is handed to `store`, one at a time; of those that wait, only the newest.
+    """Calls `store` with the items that are offered, one at a time. Of the items that wait, only the newest is kept.
 
     An error of `store` ends the thread; `check` and `drain` raise it.
     """
@@ -30,25 +30,25 @@ class Uploads(Generic[T]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """What has been begun is finished, what waits is left."""
+        """Wait for the item that is being stored, and drop the one that waits."""
         with self._changed:
             self._is_over = True
             self._changed.notify_all()
         self._thread.join()
 
     def offer(self, item: T) -> None:
-        """To be stored as soon as what is being stored now is; takes the place of one that waits."""
+        """Store the item after the current one. It replaces an item that waits."""
         with self._changed:
             self._waiting = [item]
             self._changed.notify_all()
 
     def check(self) -> None:
-        """Raise what `store` has raised."""
+        """Raise the error that `store` raised, if any."""
         if self._error is not None:
             raise self._error
 
     def drain(self) -> None:
-        """Return once everything offered is stored, or replaced. Raises what `store` has raised."""
+        """Return once every item is stored or replaced. Raises the error that `store` raised."""
         with self._changed:
             self._changed.wait_for(lambda: self._error is not None or not (self._waiting or self._is_busy))
         self.check()
@@ -63,7 +63,7 @@ class Uploads(Generic[T]):
             error: BaseException | None = None
             try:
                 self._store(item)
-            except Exception as raised:  # noqa: BLE001 - told to who waits for it
+            except Exception as raised:  # noqa: BLE001 - `check` and `drain` raise it
                 error = raised
             with self._changed:
                 self._is_busy, self._error = False, error

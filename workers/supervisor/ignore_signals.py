@@ -1,6 +1,6 @@
-"""Imported first by the warm server, and by nobody else: from then on it and its children ignore SIGTERM and SIGHUP.
+"""The fork server imports this module first: it and its children then ignore SIGTERM and SIGHUP.
 
-A signal to a whole group of processes is the supervisor's to act on: it tells its trainer, and ends the server.
+The supervisor acts on a signal to the whole process group: it asks its trainer to stop and kills the fork server.
 """
 
 import signal

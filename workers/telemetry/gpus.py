@@ -1,4 +1,4 @@
-"""How busy and how full each GPU of the machine is, by NVML, looked up at each scrape."""
+"""Utilization and memory of each GPU of the machine, read from NVML at each scrape."""
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -12,7 +12,7 @@ PERCENT = 100.0
 
 
 class Gpus(Collector):
-    """Where there is no driver there are no GPUs, and what a GPU does not tell is left out."""
+    """Without a driver there are no GPUs. A value that a GPU does not report is left out."""
 
     def __init__(self) -> None:
         self._is_open = False
@@ -25,16 +25,16 @@ class Gpus(Collector):
         used = GaugeMetricFamily("rightfit_gpu_memory_used_bytes", "Memory in use, by anyone", None, labels)
         size = GaugeMetricFamily("rightfit_gpu_memory_size_bytes", "All of its memory", None, labels)
         for index, handle in enumerate(self._handles()):
-            name = [str(index), str(_told(pynvml.nvmlDeviceGetUUID, handle) or "")]
-            if rates := _told(pynvml.nvmlDeviceGetUtilizationRates, handle):
+            name = [str(index), str(_query(pynvml.nvmlDeviceGetUUID, handle) or "")]
+            if rates := _query(pynvml.nvmlDeviceGetUtilizationRates, handle):
                 use.add_metric(name, rates.gpu / PERCENT)
-            if memory := _told(pynvml.nvmlDeviceGetMemoryInfo, handle):
+            if memory := _query(pynvml.nvmlDeviceGetMemoryInfo, handle):
                 used.add_metric(name, memory.used)
                 size.add_metric(name, memory.total)
         return use, used, size
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: it need not look for a driver to be registered."""
+        """Nothing, so that registering the collector does not need a driver."""
         return ()
 
     def _handles(self) -> list[Any]:
@@ -47,8 +47,8 @@ class Gpus(Collector):
             return []
 
 
-def _told(ask: Callable[[Any], Any], handle: Any) -> Any:
-    """None where NVML says that it cannot say."""
+def _query(function: Callable[[Any], Any], handle: Any) -> Any:
+    """The result of an NVML function for a GPU; None where NVML raises an error."""
     with suppress(pynvml.NVMLError):
-        return ask(handle)
+        return function(handle)
     return None

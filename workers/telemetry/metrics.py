@@ -1,30 +1,30 @@
-"""What a worker counts and times, for Prometheus."""
+"""The Prometheus metrics of a worker."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from service.core.records.epoch import Epoch
 from service.core.telemetry.metrics import Common, new_registry
 
-PUT_BACK, LEASE_LOST, LOST = "put_back", "lease_lost", "lost"  # how an attempt can end beside a job's statuses
+PUT_BACK, LEASE_LOST, LOST = "put_back", "lease_lost", "lost"  # ends of an attempt that do not end the job
 OUTCOMES = ("succeeded", "failed", "cancelled", PUT_BACK, LEASE_LOST, LOST)
 EPOCH_SECONDS = (0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0)  # from toys to ImageNet
 CHECKPOINT_SECONDS = (0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0)
+ENDED = (
+    "How attempts ended: as the job did; put_back (or paused) with its progress; lost, to be tried again; "
+    "lease_lost, it belongs to another worker by now"
+)
 
 
 class WorkerMetrics:
-    """Made once in a worker's process; its threads may all use it."""
+    """To be made once in a worker's process. Safe for use from several threads."""
 
     def __init__(self) -> None:
         self.registry: CollectorRegistry = new_registry()
         self.common = Common(self.registry)
         self.busy = self._gauge("busy", "1 while this worker holds a job")
         self.taken = self._counter("jobs_taken", "Jobs that were claimed")
-        self.ended = Counter(
-            "rightfit_worker_attempts_ended_total",
-            "How attempts ended: as the job did; put_back (or paused) with its progress; lost, to be tried again; "
-            "lease_lost, it belongs to another worker by now",
-            ["outcome"], registry=self.registry,
-        )  # fmt: skip
+        name, labels = "rightfit_worker_attempts_ended_total", ["outcome"]
+        self.ended = Counter(name, ENDED, labels, registry=self.registry)
         for outcome in OUTCOMES:
             self.ended.labels(outcome)
         self.renewals = self._counter("lease_renewals", "Leases that were renewed")
@@ -46,13 +46,13 @@ class WorkerMetrics:
         self.busy.set(1)
 
     def end(self) -> None:
-        """It is held no more."""
+        """The worker holds no job any more."""
         self.busy.set(0)
         self.images_per_second.set(0)
 
-    def epoch(self, measured: Epoch) -> None:
-        self.epoch_seconds.observe(measured.seconds)
-        self.images_per_second.set(measured.images_per_second)
+    def epoch(self, epoch: Epoch) -> None:
+        self.epoch_seconds.observe(epoch.seconds)
+        self.images_per_second.set(epoch.images_per_second)
 
     def _counter(self, name: str, meaning: str) -> Counter:
         return Counter(f"rightfit_worker_{name}_total", meaning, registry=self.registry)

@@ -1,4 +1,4 @@
-"""What a supervisor tells of its attempts is counted, traced, and bound to the lines of the log."""
+"""Counts and traces the attempts of a supervisor, and adds the job's id to the lines of the log."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -15,57 +15,54 @@ from service.core.telemetry.tracing import CONSUMER, Span, Tracing, Value
 from workers.telemetry.metrics import LEASE_LOST, LOST, WorkerMetrics
 
 
-class Attempt:
-    """One attempt at a job as it goes on. Its span has one part for each phase, for each checkpoint and for publishing;
-    an epoch is a note on the span of the training, since there may be very many of them.
+class AttemptObserver:
+    """One attempt at a job. Its span has a child for each phase, for each checkpoint and for publishing.
+
+    An epoch is an event of the training phase's span, since there may be very many of them.
     """
 
-    def __init__(self, meters: WorkerMetrics, span: Span) -> None:
-        self._meters, self._span = meters, span
+    def __init__(self, metrics: WorkerMetrics, span: Span) -> None:
+        self._metrics, self._span = metrics, span
         self._phase: Span | None = None
         self._steps = 0
 
     def enter(self, phase: Phase) -> None:
-        """What came before is over."""
+        """End the span of the phase before, and begin one."""
         self.leave()
         self._phase = self._span.child(str(phase))
 
     def leave(self) -> None:
-        """The trainer has ended."""
+        """End the span of the phase, if there is one."""
         if self._phase:
             self._phase.end()
             self._phase = None
 
     def stepped(self, steps: int) -> None:
-        """So many batches were trained by now, in all."""
-        self._meters.steps.inc(steps - self._steps)
+        """`steps` is the number of batches trained in this attempt so far."""
+        self._metrics.steps.inc(steps - self._steps)
         self._steps = steps
 
-    def completed(self, measured: Sequence[Epoch]) -> None:
-        for epoch in measured:
-            self._meters.epoch(epoch)
+    def completed(self, epochs: Sequence[Epoch]) -> None:
+        for epoch in epochs:
+            self._metrics.epoch(epoch)
             if self._phase:
-                told = {
-                    "rightfit.epoch": epoch.epoch, "rightfit.seconds": epoch.seconds,
-                    "rightfit.train_loss": epoch.train_loss, "rightfit.val_loss": epoch.val_loss,
-                }  # fmt: skip
-                self._phase.note("epoch", {name: value for name, value in told.items() if value is not None})
+                self._phase.note("epoch", _attributes(epoch))
 
     @contextmanager
     def checkpoint(self) -> Iterator[Span]:
-        """Timed within the block, and missed where it raises."""
+        """Time the block that stores a checkpoint; if it raises, the checkpoint counts as missed."""
         began = time.monotonic()
         try:
             with self._span.part("checkpoint") as span:
                 yield span
         except Exception:
-            self._meters.checkpoints_missed.inc()
+            self._metrics.checkpoints_missed.inc()
             raise
-        self._meters.checkpoint_seconds.observe(time.monotonic() - began)
+        self._metrics.checkpoint_seconds.observe(time.monotonic() - began)
 
     def stored(self, size: int) -> None:
-        """A checkpoint of so many bytes."""
-        self._meters.checkpoint_bytes.inc(size)
+        """Count the bytes of a checkpoint."""
+        self._metrics.checkpoint_bytes.inc(size)
 
     @contextmanager
     def publishing(self) -> Iterator[Span]:
@@ -73,38 +70,49 @@ class Attempt:
         with self._span.part("publish") as span:
             yield span
 
-    def failed_us(self) -> None:
-        """It was lost to the infrastructure, whatever becomes of the job."""
-        self._meters.common.lost(SUPERVISOR)
+    def failed_by_infrastructure(self) -> None:
+        """Count an attempt that the infrastructure failed, whether the job is tried again or not."""
+        self._metrics.common.lost(SUPERVISOR)
 
-    def became(self, outcome: str) -> None:
-        """How it ended, as workers.telemetry.metrics names it."""
-        self._meters.ended.labels(outcome).inc()
+    def ended(self, outcome: str) -> None:
+        """Count the end of the attempt; `outcome` is one of workers.telemetry.metrics.OUTCOMES."""
+        self._metrics.ended.labels(outcome).inc()
         self._span.set({"rightfit.outcome": outcome})
         if outcome in (Status.FAILED, LOST, LEASE_LOST):
             self._span.fail(outcome)
 
 
 class Observer:
-    """That of one worker, which holds one job at a time."""
+    """Observes the attempts of one worker, which holds one job at a time."""
 
-    def __init__(self, meters: WorkerMetrics | None = None, tracing: Tracing | None = None) -> None:
-        self.meters = meters or WorkerMetrics()
+    def __init__(self, metrics: WorkerMetrics | None = None, tracing: Tracing | None = None) -> None:
+        self.metrics = metrics or WorkerMetrics()
         self._tracing = tracing or Tracing("rightfit-worker", {})
 
     @contextmanager
-    def watching(self, lease: Lease) -> Iterator[Attempt]:
-        """An attempt lasts as long as the block. It belongs to the trace of the request that the job came with."""
-        about: dict[str, Value] = {"rightfit.job_id": lease.job_id, "rightfit.attempt": lease.attempt}
-        span = self._tracing.start("attempt", lease.traceparent, CONSUMER, about)
+    def observe(self, lease: Lease) -> Iterator[AttemptObserver]:
+        """Observe an attempt within the block, in the trace of the request that submitted the job."""
+        attributes: dict[str, Value] = {"rightfit.job_id": lease.job_id, "rightfit.attempt": lease.attempt}
+        span = self._tracing.start("attempt", lease.traceparent, CONSUMER, attributes)
         trace = trace_id(span.traceparent)
         bound = {"job_id": lease.job_id, "attempt": lease.attempt} | ({"trace_id": trace} if trace else {})
-        attempt = Attempt(self.meters, span)
+        attempt = AttemptObserver(self.metrics, span)
         with structlog.contextvars.bound_contextvars(**bound):
-            self.meters.begin()
+            self.metrics.begin()
             try:
                 yield attempt
             finally:
-                self.meters.end()
+                self.metrics.end()
                 attempt.leave()
                 span.end()
+
+
+def _attributes(epoch: Epoch) -> dict[str, Value]:
+    """The attributes of an epoch's event; losses that are not finite are left out."""
+    attributes: dict[str, Value | None] = {
+        "rightfit.epoch": epoch.epoch,
+        "rightfit.seconds": epoch.seconds,
+        "rightfit.train_loss": epoch.train_loss,
+        "rightfit.val_loss": epoch.val_loss,
+    }
+    return {name: value for name, value in attributes.items() if value is not None}

@@ -1,94 +1,105 @@
-"""The pipe between a process that trains and its supervisor."""
+"""The channel of a training process to its supervisor: reports go out, orders come in."""
 
 import logging
 import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import assert_never
 
-from workers.trainer.report_log import say
+from workers.messages import Ended, Failed, LeaseExtended, Order, PhaseEntered, Released, Report, StepsTrained, Stop
+from workers.trainer.report_log import log_report
+from workers.trainer_args import StopRequest
 from workers.training.parent import die_with_parent
 
-NEWS_SECONDS = 15.0  # how often the log says that an epoch goes on
-TELL_SECONDS = 0.5  # how often the supervisor is told that batches are trained
-
-LAST_WORDS = ("phase", "ended", "failed")  # before these come the last batches of what is over
-
-Report = Callable[[str, dict[str, Any]], None]
+PROGRESS_SECONDS = 15.0  # between two lines of the log about the speed
+STEPS_SECONDS = 0.5  # between two reports of the number of batches
 
 log = logging.getLogger(__name__)
 
 
 class Channel:
-    """The pipe to the supervisor, from either side of the training: reports go out from any thread, wishes come in.
+    """A channel without a supervisor: for the processes of a group that do not lead it."""
 
-    Without a supervisor there is nobody to train for: exit. Likewise once its lease has run out: another worker may
-    have the job by then, and a supervisor that is frozen cannot end us.
+    def report(self, report: Report) -> None:
+        """Send a report; may be called from any thread."""
+
+    def stop_request(self) -> StopRequest | None:
+        """Why to stop now. To be called before every batch, since the channel counts the batches by it."""
+
+
+class SupervisorChannel(Channel):
+    """A channel over a connection, served by two threads of its own.
+
+    The process exits when the supervisor closes its end, and when the lease ends: another worker may hold the job then,
+    and a supervisor that is frozen cannot kill its trainer.
     """
 
     def __init__(self, connection: Connection, held_until: float) -> None:
         self._connection, self._held_until = connection, held_until
         self._sending = threading.Lock()
-        self._reason: str | None = None
+        self._stop_request: StopRequest | None = None
         self._steps = 0
-        for target in (self._listen, self._tell):
-            threading.Thread(target=target, daemon=True).start()
+        threading.Thread(target=self._receive_orders, name="orders", daemon=True).start()
+        threading.Thread(target=self._report_steps, name="steps", daemon=True).start()
 
-    def report(self, kind: str, content: dict[str, Any]) -> None:
-        say(kind, content)
+    def report(self, report: Report) -> None:
+        """Log and send a report. The number of batches trained goes before the report that ends a phase or the run."""
+        log_report(report)
         with self._sending:
-            if kind in LAST_WORDS:
+            if isinstance(report, PhaseEntered | Ended | Released | Failed):
                 self._send_steps()
-            self._connection.send((kind, content))
+            self._connection.send(report)
 
-    def stop_reason(self) -> str | None:
-        """Why to stop now, asked before every batch; so it counts the batches as well."""
+    def stop_request(self) -> StopRequest | None:
         self._steps += 1
-        return self._reason
+        return self._stop_request
 
-    def _listen(self) -> None:
+    def _receive_orders(self) -> None:
         try:
             while self._connection.poll(max(0.0, self._held_until - time.monotonic())):
-                kind, content = self._connection.recv()
-                if kind == "stop":
-                    self._reason = content
-                else:
-                    self._held_until = content
+                order: Order = self._connection.recv()
+                match order:
+                    case Stop(request):
+                        self._stop_request = request
+                    case LeaseExtended(held_until):
+                        self._held_until = held_until
+                    case _:
+                        assert_never(order)
         except (EOFError, OSError):
             pass
         os._exit(1)
 
     def _send_steps(self) -> None:
-        """To be called with the lock held: a count taken before it may go out after a later one."""
-        self._connection.send(("steps", {"steps": self._steps}))
+        """Call with the lock held, so that the counts that are sent never fall."""
+        self._connection.send(StepsTrained(self._steps))
 
-    def _tell(self) -> None:
-        told_at, told = time.monotonic(), 0
+    def _report_steps(self) -> None:
+        logged_at, logged_steps = time.monotonic(), 0
         while True:
-            time.sleep(TELL_SECONDS)
+            time.sleep(STEPS_SECONDS)
             try:
                 with self._sending:
                     self._send_steps()
             except OSError:
                 os._exit(1)
-            if (passed := time.monotonic() - told_at) >= NEWS_SECONDS:
-                if self._steps > told:
-                    log.info("%d batches trained, %.1f a second now", self._steps, (self._steps - told) / passed)
-                told_at, told = time.monotonic(), self._steps
+            if (passed := time.monotonic() - logged_at) >= PROGRESS_SECONDS:
+                if self._steps > logged_steps:
+                    rate = (self._steps - logged_steps) / passed
+                    log.info("%d batches trained, %.1f a second now", self._steps, rate)
+                logged_at, logged_steps = time.monotonic(), self._steps
 
 
 def die_with_supervisor() -> None:
-    """Linux kills us when the server that we were forked from dies; a thread ends us when who asked for us does."""
+    """End this process when its fork server ends (prctl, on Linux) or when its supervisor ends (a thread waits)."""
     die_with_parent()
     supervisor = multiprocessing.parent_process()
     if supervisor is not None:
-        threading.Thread(target=_follow, args=(supervisor,), daemon=True).start()
+        threading.Thread(target=_exit_after, args=(supervisor,), name="supervisor", daemon=True).start()
 
 
-def _follow(supervisor: BaseProcess) -> None:
+def _exit_after(supervisor: BaseProcess) -> None:
     supervisor.join()
     os._exit(1)

@@ -1,4 +1,4 @@
-"""The energy that a GPU takes, by NVML, where its driver says so."""
+"""The energy that a GPU uses, from NVML, where its driver has a counter."""
 
 import logging
 from collections.abc import Callable
@@ -9,8 +9,8 @@ import torch
 log = logging.getLogger(__name__)
 
 
-def meter(device: torch.device) -> Callable[[], float | None]:
-    """What reads the device's energy counter in joules; None where there is no such counter (a CPU, an old GPU)."""
+def joule_meter(device: torch.device) -> Callable[[], float | None]:
+    """A function that reads the device's energy counter in joules; None where it has none (a CPU, an old GPU)."""
     if device.type != "cuda":
         return lambda: None
     try:
@@ -26,6 +26,6 @@ def meter(device: torch.device) -> Callable[[], float | None]:
         try:
             return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1000
         except pynvml.NVMLError:
-            return None  # no training fails for that
+            return None  # training continues without the measure
 
     return read

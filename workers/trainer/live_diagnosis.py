@@ -1,41 +1,46 @@
-"""Diagnoses a run while it trains, seldom enough not to be felt, and tells of each turn for the worse once."""
+"""Diagnoses a run while it trains, at a small share of its time, and reports each new verdict once."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
 
-from service.core.diagnosis import diagnose
+from service.core.diagnosis import Diagnosis, Verdict, diagnose
 from service.core.records.epoch import Epoch
 from service.core.records.facts import Facts
+from workers.messages import Diagnosed
 
-SHARE = 0.005  # of the run's time that is spent on looking at it
-TOLD = ("verdict", "confidence", "onset_epoch", "summary", "is_final")
+SHARE = 0.005  # of the run's time is spent on the diagnosis
 
 
 class LiveDiagnosis:
-    """`tell` gets a verdict that has an onset, the first time that it is found."""
+    """Calls `report` with each verdict that has an onset, the first time that it is reached."""
 
-    def __init__(self, facts: Facts, tell: Callable[[dict[str, Any]], None], former: Iterable[Epoch] = ()) -> None:
-        """`former` are the epochs of the process before, where the run goes on from a checkpoint."""
+    def __init__(self, facts: Facts, report: Callable[[Diagnosed], None], former: Iterable[Epoch] = ()) -> None:
+        """`former` are the epochs of an earlier process, where the run continues from a checkpoint."""
         self.history, self.facts = list(former), facts
-        self._tell = tell
-        self._seen: set[str] = set()
+        self._report = report
+        self._reported: set[Verdict] = set()
         self._due = 0.0
 
     def add(self, epoch: Epoch) -> None:
-        """Take in an epoch, and look at the curves where enough time has passed since the last look."""
+        """Append an epoch, and diagnose the history if enough time has passed since the last diagnosis."""
         self.history.append(epoch)
         started = time.monotonic()
         if started < self._due:
             return
-        found = diagnose(self.history, facts=self.facts)
-        if found.onset_epoch is not None and found.verdict not in self._seen:
-            self._seen.add(found.verdict)
-            self._tell(told_of(vars(found)))
+        diagnosis = diagnose(self.history, facts=self.facts)
+        if diagnosis.onset_epoch is not None and diagnosis.verdict not in self._reported:
+            self._reported.add(diagnosis.verdict)
+            self._report(diagnosed(diagnosis))
         ended = time.monotonic()
         self._due = ended + (ended - started) / SHARE
 
 
-def told_of(diagnosis: Mapping[str, Any]) -> dict[str, Any]:
-    """What an event says of it; the rest is at /v1/jobs/{id}/diagnosis."""
-    return {name: diagnosis[name] for name in TOLD}
+def diagnosed(diagnosis: Diagnosis) -> Diagnosed:
+    """The message about a diagnosis; the whole of it is at /v1/jobs/{id}/diagnosis."""
+    return Diagnosed(
+        diagnosis.verdict,
+        diagnosis.confidence,
+        diagnosis.onset_epoch,
+        diagnosis.summary,
+        diagnosis.is_final,
+    )

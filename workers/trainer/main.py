@@ -1,7 +1,6 @@
-"""The trainer process: it runs one job and reports how that ended.
+"""The trainer process: it trains one job and reports how that ended.
 
-It knows no database and no queue. Reports go to the supervisor over a pipe as (kind, data) pairs; a stop reason that
-comes back over it ends the run at the next batch. It dies with its supervisor.
+It uses no database and no queue. It exchanges the messages of workers.messages with its supervisor, and ends with it.
 """
 
 import logging
@@ -11,33 +10,35 @@ from pathlib import Path
 
 import torch
 
+from workers.messages import Ending
 from workers.scratch import Scratch
-from workers.supervisor.forkserver import TrainerArgs
-from workers.supervisor.trainer_log import begin
-from workers.trainer.channel import Channel, die_with_supervisor
-from workers.trainer.distributed import run_together
-from workers.trainer.outcome import conclusion
-from workers.trainer.train_job import pick_device, run, understood
-from workers.training.loop import TrainingResult
+from workers.trainer.channel import SupervisorChannel, die_with_supervisor
+from workers.trainer.distributed import train_distributed
+from workers.trainer.outcome import failed, how_it_ended
+from workers.trainer.stdout_to_log import redirect_output
+from workers.trainer.train_job import train_job
+from workers.trainer.training_process import TrainingProcess, pick_device, read_spec
+from workers.trainer_args import TrainerArgs
 from workers.training.process import tune
 
 log = logging.getLogger(__name__)
 
 
-def main(work: TrainerArgs, connection: Connection) -> None:
-    """Run one job and report how it ended: `ended` with a stop reason, or `failed` with whose fault it was."""
+def main(args: TrainerArgs, connection: Connection) -> None:
+    """Train one job, in this process or in a group that it starts, and report how the run ended."""
     die_with_supervisor()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    begin(Scratch(Path(work.folder)).log)
-    log.info("attempt %d by %s, torch %s, %d threads", work.attempt, work.worker, torch.__version__, work.threads)
-    if work.spec.get("gpus", 1) == 1:
-        line = Channel(connection, work.held_until)
-        line.report(*conclusion(lambda: _run_alone(work, line), work))
-    else:
-        run_together(work, connection)
-
-
-def _run_alone(work: TrainerArgs, line: Channel) -> TrainingResult:
-    tune(work.threads)
-    spec = understood(work.spec)
-    return run(spec, Scratch(Path(work.folder)), line.report, line.stop_reason, work, pick_device(spec))
+    redirect_output(Scratch(Path(args.folder)).log)
+    log.info("attempt %d by %s, torch %s, %d threads", args.attempt, args.worker, torch.__version__, args.threads)
+    if args.spec.get("gpus", 1) != 1:
+        train_distributed(args, connection)
+        return
+    channel = SupervisorChannel(connection, args.held_until)
+    ending: Ending
+    try:
+        tune(args.threads)
+        spec = read_spec(args.spec)
+        ending = how_it_ended(train_job(TrainingProcess(args, spec, channel, pick_device(spec))))
+    except Exception as error:  # noqa: BLE001 - the report says what it was
+        ending = failed(error, args)
+    channel.report(ending)

@@ -1,67 +1,65 @@
-"""How a job ended, in the words of its last report: what was reached, or what failed and whose fault it was."""
+"""How a run ended: its last report, from the result of the training or from an error."""
 
 import errno
 import logging
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 
 from service.core.errors import Invalid, RightfitError, TrainingError
 from service.core.files import DISK_FULL
+from service.core.records.job import Failure, StopReason
 from service.core.records.plan import UNLIMITED, plan
 from service.core.spec import JobSpec
 from service.core.units import GIB
-from workers.supervisor.forkserver import TrainerArgs
-from workers.trainer.train_job import contents_of
+from workers.messages import Ended, Failed, Released
+from workers.trainer.training_process import contents_of
+from workers.trainer_args import StopRequest, TrainerArgs
 from workers.training.loop import TrainingResult
 
 NO_ROOM = DISK_FULL | {errno.EFBIG}  # the last: over the largest size of a file
-
-Ending = tuple[str, dict[str, Any]]  # `ended` or `failed`, and how
+MOST_CHARACTERS = 500  # of an error's first line
 
 log = logging.getLogger(__name__)
 
 
-def conclusion(train: Callable[[], TrainingResult], work: TrainerArgs) -> Ending:
-    """The last report of a job that `train` runs."""
-    try:
-        fitted = train()
-    except TrainingError as error:
-        return "failed", failure(error.stop_reason, error.origin, error.code, str(error))
-    except Invalid as error:
-        return "failed", failure("internal_error", "user", error.code, str(error))
-    except Exception as error:
-        log.exception("nobody foresaw this")
-        return "failed", told(error, work)
-    reached = {"stop_reason": fitted.stop_reason, "epochs": fitted.epochs, "best_epoch": fitted.best_epoch}
-    return "ended", reached
+def how_it_ended(fitted: TrainingResult) -> Ended | Released:
+    """The last report of a run that came to its end."""
+    if fitted.stop_reason == StopRequest.RELEASED:
+        return Released(fitted.epochs)
+    return Ended(StopReason(fitted.stop_reason), fitted.epochs, fitted.best_epoch)
 
 
-def told(error: Exception, work: TrainerArgs) -> dict[str, str]:
-    """What becomes of an error that nobody foresaw: the infrastructure failed the job."""
-    first_line = (str(error) or type(error).__name__).splitlines()[0][:500]
+def failed(error: Exception, args: TrainerArgs) -> Failed:
+    """The last report of a run that this error has ended. Unexpected errors are faults of the infrastructure."""
+    if isinstance(error, TrainingError):
+        return Failed(StopReason(error.stop_reason), Failure(error.origin, error.code, str(error)))
+    if isinstance(error, Invalid):
+        return Failed(StopReason.INTERNAL_ERROR, Failure("user", error.code, str(error)))
+    log.error("unexpected error in the trainer", exc_info=error)
+    first_line = (str(error) or type(error).__name__).splitlines()[0][:MOST_CHARACTERS]
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
-        detail = f"{first_line} {_sizes(work)}"
-        return failure("out_of_memory", "infrastructure", "out_of_memory", detail)
+        failure = Failure("infrastructure", "out_of_memory", f"{first_line} {_sizes(args)}")
+        return Failed(StopReason.OUT_OF_MEMORY, failure)
     if any(isinstance(cause, OSError) and cause.errno in NO_ROOM for cause in _causes(error)):
-        return failure("internal_error", "infrastructure", "disk_full", f"the worker's disk is full: {first_line}")
-    detail = f"{type(error).__name__}: {first_line}"
-    return failure("internal_error", "infrastructure", RightfitError.code, detail)
+        failure = Failure("infrastructure", "disk_full", f"the worker's disk is full: {first_line}")
+    else:
+        failure = Failure("infrastructure", RightfitError.code, f"{type(error).__name__}: {first_line}")
+    return Failed(StopReason.INTERNAL_ERROR, failure)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and those it came of: torch hides a full disk behind an error of its own."""
+    """The error and its causes: torch wraps the error of a full disk in one of its own."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
-def _sizes(work: TrainerArgs) -> str:
-    """What did not fit, by the plan, and what to lower."""
-    spec = JobSpec.from_dict(work.spec)
+def _sizes(args: TrainerArgs) -> str:
+    """The sizes by the plan, and what to lower."""
+    spec = JobSpec.from_dict(args.spec)
     try:
-        needed = plan(spec, contents_of(spec, work), UNLIMITED)
+        needed = plan(spec, contents_of(spec, args), UNLIMITED)
     except (RightfitError, OSError):
         return "Lower batch_size, dataset.image_size or the size of the model"
     return (
@@ -70,7 +68,3 @@ def _sizes(work: TrainerArgs) -> str:
         f"{needed.memory.activations_bytes / GIB:.2f} GiB and all images {needed.memory.data_bytes / GIB:.2f} GiB; "
         "lower batch_size, dataset.image_size or the size of the model"
     )
-
-
-def failure(stop_reason: str, origin: str, code: str, detail: str) -> dict[str, str]:
-    return {"stop_reason": stop_reason, "origin": origin, "code": code, "detail": detail}

@@ -1,35 +1,57 @@
-"""What a trainer reports to its supervisor, said in words to the log of its job as well."""
+"""The reports of a trainer as lines of its job's log."""
 
 import logging
-from typing import Any
+from typing import assert_never
+
+from service.core.records.epoch import Epoch
+from workers import messages
 
 log = logging.getLogger(__name__)
 
 
-def say(kind: str, content: dict[str, Any]) -> None:
-    """Log a report of this kind (those of workers.trainer.main); one that means nothing to a reader is passed over."""
-    match kind:
-        case "facts" if "images" in content:
-            images = content["images"]
-            log.info("%(train)d images to train on, %(validation)d to validate, %(test)d to test", images)
-        case "facts" if "test" in content:
-            log.info("test images: loss %.6g, accuracy %.2f %%", *_scores(content["test"], "loss", "accuracy"))
-        case "epoch":
-            better = ", the best so far" if content["improved"] else ""
-            losses = (content["train_loss"], *_scores(content, "val_loss", "val_accuracy"))
-            log.info("epoch %d: training loss %.6g, validation loss %.6g, accuracy %.2f %%%s", content["epoch"],
-                     *losses, better)  # fmt: skip
-        case "checkpoint":
-            log.info("checkpoint %d after %d epochs", content["number"], content["epochs"])
-        case "diagnosis":
-            log.info("%s: %s", content["verdict"].replace("_", " "), content["summary"])
-        case "phase":
-            log.info("%s", content["phase"])
-        case "ended":
-            log.info("stopped (%s) after %d epochs", content["stop_reason"], content["epochs"])
-        case "failed":
-            log.error("%s: %s", content["code"], content["detail"])
+def log_report(report: messages.Report) -> None:
+    """Write a report to the log; the count of batches is left out."""
+    match report:
+        case messages.PhaseEntered(phase):
+            log.info("%s", phase)
+        case messages.FactsFound(facts):
+            log.info("%(train)d images to train on, %(validation)d to validate, %(test)d to test", facts.images)
+        case messages.EpochTrained(epoch):
+            _log_epoch(epoch)
+        case messages.CheckpointSaved(number, epochs):
+            log.info("checkpoint %d after %d epochs", number, epochs)
+        case messages.Diagnosed(verdict, summary=summary):
+            log.info("%s: %s", verdict.replace("_", " "), summary)
+        case messages.Tested(score):
+            log.info("test images: loss %.6g, accuracy %.2f %%", score.loss, 100 * score.accuracy)
+        case messages.Ended() | messages.Released() | messages.Failed():
+            _log_ending(report)
+        case messages.StepsTrained():
+            pass
+        case _:
+            assert_never(report)
 
 
-def _scores(content: dict[str, Any], loss: str, accuracy: str) -> tuple[float, float]:
-    return content[loss], 100 * content[accuracy]
+def _log_epoch(epoch: Epoch) -> None:
+    train_loss, val_loss = _number(epoch.train_loss), _number(epoch.val_loss)
+    accuracy = _number(None if epoch.val_accuracy is None else 100 * epoch.val_accuracy, "%.2f")
+    suffix = ", the best so far" if epoch.improved else ""
+    text = "epoch %d: training loss %s, validation loss %s, accuracy %s %%%s"
+    log.info(text, epoch.epoch, train_loss, val_loss, accuracy, suffix)
+
+
+def _log_ending(ending: messages.Ending) -> None:
+    match ending:
+        case messages.Ended(stop_reason, epochs):
+            log.info("stopped (%s) after %d epochs", stop_reason, epochs)
+        case messages.Released(epochs):
+            log.info("stopped (released) after %d epochs", epochs)
+        case messages.Failed(_, failure):
+            log.error("%s: %s", failure.code, failure.detail)
+        case _:
+            assert_never(ending)
+
+
+def _number(value: float | None, form: str = "%.6g") -> str:
+    """A measure of an epoch, which is None where it was not finite."""
+    return "not finite" if value is None else form % value

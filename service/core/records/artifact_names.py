@@ -1,4 +1,11 @@
-"""The names of the files that a job publishes."""
+"""The names of the artifacts of a job, the files that it publishes."""
 
-BEST_MODEL, REPORT, SPLIT = "best_model.pth", "report.json", "split.json"
-SAFETENSORS, ONNX = "model.safetensors", "model.onnx"
+BEST_MODEL = "best_model.pth"  # the state dict of the best epoch
+SAFETENSORS = "model.safetensors"  # the same weights in another format
+ONNX = "model.onnx"  # the best model as a graph that includes the normalization
+LABELS = "labels.json"  # the classes and the preprocessing of model.onnx
+SPLIT = "split.json"  # which images were trained, validated and tested on
+REPORT = "report.json"  # how the run went, and what it takes to repeat it
+
+ARTIFACTS = (BEST_MODEL, SAFETENSORS, ONNX, LABELS, SPLIT, REPORT)
+JSON_ARTIFACTS = tuple(name for name in ARTIFACTS if name.endswith(".json"))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from service.core.records.epoch import Epoch
@@ -45,3 +45,7 @@ class Facts:
         """From plain data, as `asdict` has it; `test` may be missing."""
         test = data.get("test")
         return cls(**{**data, "test": TestScore(**test) if test else None})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as `from_dict` reads it; without `test` where there is no score."""
+        return {name: value for name, value in asdict(self).items() if value is not None}

@@ -45,10 +45,10 @@ def storage(settings: Settings) -> Storage:
 
 
 @pytest.fixture
-def librarian(
-    settings: Settings, catalog: DatasetStore, storage: Storage, wakeups: Wakeups, shelf: DatasetCache
+def dataset_reader(
+    settings: Settings, catalog: DatasetStore, storage: Storage, wakeups: Wakeups, cache: DatasetCache
 ) -> DatasetReader:
-    return DatasetReader(settings, catalog, storage, shelf, wakeups, "worker")
+    return DatasetReader(settings, catalog, storage, cache, wakeups, "worker")
 
 
 Running = threading.Event
@@ -67,11 +67,11 @@ def sent(catalog: DatasetStore, storage: Storage, tmp_path: Path, data: bytes, d
 
 
 def test_a_set_that_was_sent_becomes_ready_and_its_upload_is_dropped(
-    librarian: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
+    dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
 ) -> None:
     dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
     assert catalog.get("t", dataset_id).status == "processing"
-    assert librarian.read_next(never) == dataset_id
+    assert dataset_reader.read_next(never) == dataset_id
     found = catalog.get("t", dataset_id)
     assert found.status == "ready"
     assert found.contents is not None
@@ -79,24 +79,24 @@ def test_a_set_that_was_sent_becomes_ready_and_its_upload_is_dropped(
     assert {file.name for file in found.packed} == {"pixels.bin", "index.npz", "contents.json"}
     with pytest.raises(ObjectMissing):
         storage.open(f"datasets/{dataset_id}/upload")
-    assert librarian.read_next(never) is None
+    assert dataset_reader.read_next(never) is None
 
 
 def test_a_set_that_cannot_be_read_says_why(
-    librarian: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
+    dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
 ) -> None:
     dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3) | {"rows/000.png": b"x"}))
-    librarian.read_next(never)
+    dataset_reader.read_next(never)
     found = catalog.get("t", dataset_id)
     assert found.error is not None
     assert (found.status, found.error.code) == ("failed", "invalid_data")
     assert "'rows/000.png'" in found.error.detail
 
 
-def test_a_running_librarian_is_woken(
-    librarian: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
+def test_a_running_reader_is_woken(
+    dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
 ) -> None:
-    thread = threading.Thread(target=librarian.run, args=(never,))
+    thread = threading.Thread(target=dataset_reader.run, args=(never,))
     thread.start()
     try:
         dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
@@ -107,18 +107,18 @@ def test_a_running_librarian_is_woken(
     assert not thread.is_alive()
 
 
-def test_a_librarian_that_is_told_to_stop_leaves_the_set_to_another(
-    librarian: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
+def test_a_reader_that_is_told_to_stop_leaves_the_set_to_another(
+    dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
 ) -> None:
     dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=600)))
     stop = threading.Event()
-    thread = threading.Thread(target=librarian.read_next, args=(stop,))
+    thread = threading.Thread(target=dataset_reader.read_next, args=(stop,))
     thread.start()
     time.sleep(0.3)
     stop.set()
     thread.join(20)
     assert catalog.get("t", dataset_id).status == "processing"
-    assert librarian.read_next(never) == dataset_id, "at once, not after the lease"
+    assert dataset_reader.read_next(never) == dataset_id, "at once, not after the lease"
     assert catalog.get("t", dataset_id).status == "ready"
 
 
@@ -153,13 +153,13 @@ def test_a_set_that_costs_every_reader_has_failed(catalog: DatasetStore, storage
 
 
 def test_a_set_whose_upload_is_gone_is_tried_again_and_then_says_so(
-    librarian: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
+    dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
 ) -> None:
     dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
     storage.delete(f"datasets/{dataset_id}/upload")
     for _ in range(3):
         assert catalog.get("t", dataset_id).status == "processing"
-        assert librarian.read_next(never) == dataset_id
+        assert dataset_reader.read_next(never) == dataset_id
     found = catalog.get("t", dataset_id)
     assert found.error is not None
     assert (found.status, found.error.code) == ("failed", "not_read")
@@ -175,13 +175,13 @@ class Slow(LocalStorage):
 
 
 def test_a_lease_is_kept_however_long_the_storage_takes(
-    settings: Settings, catalog: DatasetStore, shelf: DatasetCache, wakeups: Wakeups, tmp_path: Path, never: Running
+    settings: Settings, catalog: DatasetStore, cache: DatasetCache, wakeups: Wakeups, tmp_path: Path, never: Running
 ) -> None:
     storage = Slow(tmp_path / "slow")
     brief = replace(settings, lease_seconds=1.0, heartbeat_seconds=0.2)
     dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
     thread = threading.Thread(
-        target=DatasetReader(brief, catalog, storage, shelf, wakeups, "worker").read_next, args=(never,)
+        target=DatasetReader(brief, catalog, storage, cache, wakeups, "worker").read_next, args=(never,)
     )
     thread.start()
     time.sleep(1.5)
@@ -191,7 +191,7 @@ def test_a_lease_is_kept_however_long_the_storage_takes(
 
 
 def test_nothing_is_left_of_a_set_that_was_deleted_while_it_was_read(
-    librarian: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running,
+    dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
@@ -203,21 +203,21 @@ def test_nothing_is_left_of_a_set_that_was_deleted_while_it_was_read(
         finish(*arguments)
 
     monkeypatch.setattr(catalog, "finish", deleted_before)
-    librarian.read_next(never)
+    dataset_reader.read_next(never)
     for name in ("pixels.bin", "index.npz", "contents.json"):
         with pytest.raises(ObjectMissing):
             storage.open(f"datasets/{dataset_id}/a1/{name}")
 
 
 def test_a_deletion_that_was_not_finished_is_finished_by_a_worker(
-    librarian: DatasetReader, catalog: DatasetStore, storage: Storage, shelf: DatasetCache, ready: tuple[str, str],
+    dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, cache: DatasetCache, ready: tuple[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    with shelf.checkout(ready[0]) as folder:
+    with cache.checkout(ready[0]) as folder:
         pass
     monkeypatch.setattr("service.core.sql.datasets.DELETION_SECONDS", -1.0)
     catalog.hide("t", ready[0])
-    librarian.tidy()
+    dataset_reader.tidy()
     with pytest.raises(NotFound):
         catalog.hide("t", ready[0])
     with pytest.raises(ObjectMissing):
@@ -227,7 +227,7 @@ def test_a_deletion_that_was_not_finished_is_finished_by_a_worker(
 
 
 def test_a_deletion_that_the_storage_refuses_keeps_no_other_up(
-    librarian: DatasetReader,
+    dataset_reader: DatasetReader,
     catalog: DatasetStore,
     storage: Storage,
     ready: tuple[str, str],
@@ -244,52 +244,52 @@ def test_a_deletion_that_the_storage_refuses_keeps_no_other_up(
 
     with monkeypatch.context() as patch:
         patch.setattr(storage, "delete", refuse)
-        librarian.tidy()
+        dataset_reader.tidy()
     assert [dataset_id for _, dataset_id in catalog.half_deleted()] == [held]
 
 
 @pytest.fixture
-def shelf(settings: Settings, catalog: DatasetStore, storage: Storage) -> DatasetCache:
+def cache(settings: Settings, catalog: DatasetStore, storage: Storage) -> DatasetCache:
     return DatasetCache(settings.home / "datasets", catalog, storage, most_bytes=10_000)
 
 
 @pytest.fixture
 def ready(
-    librarian: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
+    dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
 ) -> tuple[str, str]:
     names = ("ds_a", "ds_b")
     for name in names:
         sent(catalog, storage, tmp_path, zipped(folders(each=8)), name)
-        librarian.read_next(never)
+        dataset_reader.read_next(never)
     return names
 
 
 def test_a_pack_is_fetched_once_and_dropped_when_room_is_needed(
-    shelf: DatasetCache, storage: Storage, ready: tuple[str, str]
+    cache: DatasetCache, storage: Storage, ready: tuple[str, str]
 ) -> None:
     first, second = ready
-    with shelf.checkout(first) as folder:
+    with cache.checkout(first) as folder:
         assert folder is not None
         assert (folder / "pixels.bin").stat().st_size == 24 * 256
-        with shelf.checkout(first) as again, shelf.checkout(second) as other:
+        with cache.checkout(first) as again, cache.checkout(second) as other:
             assert again == folder
             assert other is not None
             assert (folder / "pixels.bin").exists(), "what is lent stays, whatever room is needed"
             assert (other / "pixels.bin").exists()
     storage.delete("datasets")
-    with shelf.checkout(first) as folder:
+    with cache.checkout(first) as folder:
         assert folder is not None
         assert (folder / "pixels.bin").exists(), "it is not fetched again"
 
 
-def test_what_was_lent_longest_ago_makes_room(shelf: DatasetCache, ready: tuple[str, str]) -> None:
+def test_what_was_lent_longest_ago_makes_room(cache: DatasetCache, ready: tuple[str, str]) -> None:
     first, second = ready
-    with shelf.checkout(first) as folder:
+    with cache.checkout(first) as folder:
         pass
-    with shelf.checkout(second):
+    with cache.checkout(second):
         assert folder is not None
         assert not folder.exists()
-    with shelf.checkout(first) as folder:
+    with cache.checkout(first) as folder:
         assert folder is not None
         assert (folder / "pixels.bin").exists()
 

@@ -7,17 +7,17 @@ import sys
 import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from service.core.errors import StorageError
 from service.core.records.job import Job, Status
 from service.core.settings import Settings
 from service.core.storage import Storage, open_storage
 from tests.ports import eventually
 from tests.servers import ON_DISK, POSTGRESQL, REMOTE, ROOT, SQLITE
-from tests.workers.conftest import ENDLESS, Bench
+from tests.workers.bench import ENDLESS, Bench, live_children
 from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATION
 from workers.scratch import sweep
 from workers.supervisor.supervisor import Supervisor
@@ -33,23 +33,11 @@ LIVELY: dict[str, Any] = {
     "regularization": {**EVERY_REGULARIZATION, "dropout": 0.2},
     "augmentation": EVERY_AUGMENTATION,
 }
-MEASURED = ("epoch", "train_loss", "train_loss_clean", "val_loss", "val_accuracy", "lr", "improved")
 
 
 @pytest.fixture
 def settings(everywhere: Settings) -> Settings:
     return replace(everywhere, checkpoint_seconds=0.05, backoff_seconds=0.0, lease_seconds=4.0, heartbeat_seconds=0.5)
-
-
-def history(bench: Bench, job: Job) -> list[tuple[Any, ...]]:
-    return [tuple(getattr(epoch, name) for name in MEASURED) for epoch in bench.store.queries.history("t", job.id)[1]]
-
-
-def best_model(bench: Bench, job: Job) -> str:
-    (model,) = [a for a in bench.store.queries.artifacts("t", job.id) if a.name == "best_model.pth"]
-    with bench.storage.open(model.key) as file:
-        assert len(file.read()) == model.bytes
-    return model.sha256
 
 
 def undisturbed(bench: Bench) -> tuple[list[tuple[Any, ...]], str]:
@@ -58,7 +46,7 @@ def undisturbed(bench: Bench) -> tuple[list[tuple[Any, ...]], str]:
         job = bench.run(**LIVELY)
         assert job.status == "succeeded", job.error
         assert (job.attempt, job.lost_attempts, job.releases) == (1, (), 0)
-        _undisturbed.append((history(bench, job), best_model(bench, job)))
+        _undisturbed.append((bench.history(job), bench.best_model(job)))
     return _undisturbed[0]
 
 
@@ -68,11 +56,7 @@ _undisturbed: list[tuple[list[tuple[Any, ...]], str]] = []
 def ended_as(bench: Bench, job: Job) -> tuple[list[tuple[Any, ...]], str]:
     ended = bench.job(job)
     assert ended.status == "succeeded", ended.error
-    return history(bench, job), best_model(bench, job)
-
-
-def checkpoints(bench: Bench, job: Job) -> int:
-    return max((kept.epochs for kept in bench.store.leases.checkpoints(job.id)), default=0)
+    return bench.history(job), bench.best_model(job)
 
 
 def stopped(bench: Bench, job: Job) -> None:
@@ -91,7 +75,7 @@ def stopped_after(bench: Bench, epochs: int) -> Job:
     """A job that its worker has put back, once a checkpoint of so many epochs was stored."""
     job = bench.submit(**LIVELY)
     thread = bench.start()
-    assert eventually(lambda: checkpoints(bench, job) >= epochs)
+    assert eventually(lambda: bench.checkpointed(job) >= epochs)
     bench.supervisor.stop()
     thread.join(30)
     return job
@@ -111,7 +95,7 @@ def test_an_interrupted_run_ends_as_one_that_was_not(bench: Bench, interrupt: An
     expected = undisturbed(bench)
     job = bench.submit(**LIVELY)
     thread = bench.start()
-    assert eventually(lambda: checkpoints(bench, job) >= 3)
+    assert eventually(lambda: bench.checkpointed(job) >= 3)
     interrupt(bench, job)
     thread.join(30)
     assert not thread.is_alive()
@@ -137,7 +121,7 @@ def test_an_interrupted_run_ends_as_one_that_was_not(bench: Bench, interrupt: An
 @pytest.mark.long
 def test_the_second_attempt_does_not_begin_anew(bench: Bench) -> None:
     job = stopped_after(bench, 5)
-    kept = checkpoints(bench, job)
+    kept = bench.checkpointed(job)
     assert bench.another().supervisor.run_next() == job.id
     (resumed,) = [e for e in bench.events(job) if e[0] == "resumed"]
     assert resumed[1] == {"after_epoch": kept}
@@ -204,7 +188,7 @@ def test_a_job_that_kills_its_trainer_each_time_fails_and_says_what_killed_it(be
     assert failed.error is not None
     assert (failed.status, failed.stop_reason, failed.error.code) == ("failed", "worker_lost", "worker_lost")
     assert failed.error.detail.count("SIGKILL") == 3
-    assert "best_model.pth" in {a.name for a in bench.store.queries.artifacts("t", job.id)}
+    assert "best_model.pth" in bench.published(job)
     assert bench.store.actions.retry("t", job.id)[0].status is Status.QUEUED
 
 
@@ -214,7 +198,7 @@ def test_a_trainer_that_trains_no_more_is_ended_as_stalled_and_the_job_goes_on(b
     expected = undisturbed(bench)
     job = impatient.submit(**LIVELY)
     thread = impatient.start()
-    assert eventually(lambda: checkpoints(bench, job) >= 3)
+    assert eventually(lambda: bench.checkpointed(job) >= 3)
     os.kill(impatient.trainer_pids()[0], signal.SIGSTOP)
     thread.join(30)
     assert not thread.is_alive()
@@ -222,28 +206,6 @@ def test_a_trainer_that_trains_no_more_is_ended_as_stalled_and_the_job_goes_on(b
     assert "no batch for 5 s" in loss.cause
     assert bench.supervisor.run_next() == job.id
     assert ended_as(bench, job) == expected
-
-
-WORKER = """
-from service.core.sql.datasets import Catalog
-from service.core.sql.engine import Database
-from service.core.settings import Settings
-from service.core.storage import open_storage
-from service.core.sql.jobs.store import Store
-from workers import warm
-from workers.datasets.cache import Shelf
-from workers.supervisor.supervisor import Supervisor
-settings = Settings.from_env()
-database = Database(settings.database_url)
-store = Store(database)
-context, warmth = warm.start()
-print(warmth.server_pid, flush=True)
-storage = open_storage(settings.storage_url)
-shelf = Shelf(settings.home / "datasets", Catalog(database), storage, settings.cache_bytes)
-Supervisor(settings, store.leases, storage, shelf, context).run_next()
-warm.stop(warmth)
-print("over", flush=True)
-"""
 
 
 @REMOTE
@@ -254,14 +216,18 @@ def test_a_worker_that_is_frozen_past_its_lease_wakes_up_to_nothing(bench: Bench
     job = bench.submit(**LIVELY)
     env = os.environ | bench.settings.to_env()
     with subprocess.Popen(
-        [sys.executable, "-c", WORKER], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tests.workers.supervisor.run_one_job"],
+        cwd=ROOT,
+        env=env,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as worker:
         assert worker.stdout is not None
         server = int(worker.stdout.readline())
         try:
-            assert eventually(lambda: checkpoints(bench, job) >= 2)
+            assert eventually(lambda: bench.checkpointed(job) >= 2)
             worker.send_signal(signal.SIGSTOP)
-            assert eventually(lambda: not _children(server)), "the trainer ended with the lease"
+            assert eventually(lambda: not live_children(server)), "the trainer ended with the lease"
             assert eventually(lambda: bench.store.leases.reap(bench.settings.retries) == {job.id: Status.QUEUED})
             assert bench.supervisor.run_next() == job.id
             after = bench.job(job)
@@ -274,21 +240,8 @@ def test_a_worker_that_is_frozen_past_its_lease_wakes_up_to_nothing(bench: Bench
     assert ended_as(bench, job) == expected
 
 
-def _children(pid: int) -> list[int]:
-    def parent(other: int) -> int:
-        try:
-            stat = (Path("/proc") / str(other) / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return 0
-        return int(stat[1]) if stat[0] != "Z" else 0
-
-    return [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and parent(int(p.name)) == pid]
-
-
 @REMOTE
 def test_a_storage_that_is_away_for_a_while_costs_checkpoints_and_nothing_else(bench: Bench) -> None:
-    from service.core.errors import StorageError  # noqa: PLC0415
-
     storage = open_storage(bench.settings.storage_url)
     away = threading.Event()
 
@@ -300,11 +253,11 @@ def test_a_storage_that_is_away_for_a_while_costs_checkpoints_and_nothing_else(b
 
     expected = undisturbed(bench)
     bench.supervisor = Supervisor(
-        bench.settings, bench.store.leases, cast(Storage, Sometimes()), bench.shelf, bench.context
+        bench.settings, bench.store.leases, cast(Storage, Sometimes()), bench.cache, bench.context
     )
     job = bench.submit(**LIVELY)
     thread = bench.start()
-    assert eventually(lambda: checkpoints(bench, job) >= 2)
+    assert eventually(lambda: bench.checkpointed(job) >= 2)
     away.set()
     time.sleep(0.3)
     away.clear()

@@ -1,4 +1,4 @@
-"""The supervisor with a real warm server and real trainer processes, in a process that is not Celery's."""
+"""The supervisor with a real fork server and real trainer processes, in a process that is not Celery's."""
 
 import json
 import os
@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from service.core.storage import Artifact, LocalStorage
 from tests.pictures import encoded, folders, stripes, zipped
 from tests.ports import eventually
 from tests.servers import EVERYTHING_PUBLISHED
-from tests.workers.conftest import ENDLESS, Bench
+from tests.workers.bench import ENDLESS, Bench, ForkServer
 from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATION
 from workers.supervisor import forkserver
 from workers.supervisor.supervisor import Supervisor
@@ -41,13 +40,13 @@ def once(bench: Bench) -> Bench:
     return bench.another(replace(bench.settings, attempts=1))
 
 
-def test_the_warm_server_has_torch_but_one_thread_and_no_cuda(
-    warm_server: tuple[ForkServerContext, forkserver.ForkServerInfo],
+def test_the_fork_server_has_torch_but_one_thread_and_no_cuda(
+    fork_server: ForkServer,
 ) -> None:
-    warmth = forkserver.look(warm_server[0])
-    assert warmth.imported == forkserver.PRELOAD
-    assert warmth.server_threads == 1
-    assert not warmth.cuda_initialized
+    info = forkserver.inspect(fork_server[0])
+    assert info.imported == forkserver.PRELOAD
+    assert info.server_threads == 1
+    assert not info.cuda_initialized
 
 
 def test_an_empty_queue_is_left_at_once(bench: Bench) -> None:
@@ -109,7 +108,7 @@ def test_what_a_spec_asks_for_is_trained_published_and_reproduces_its_loss(
 
 def test_images_that_have_no_room_are_streamed_to_the_very_same_history(bench: Bench) -> None:
     def losses(settings: Settings) -> list[tuple[float | None, float | None]]:
-        supervisor = Supervisor(settings, bench.store.leases, bench.storage, bench.shelf, bench.context)
+        supervisor = Supervisor(settings, bench.store.leases, bench.storage, bench.cache, bench.context)
         job = bench.submit(**EVERYTHING)
         assert supervisor.run_next() == job.id
         assert bench.job(job).status == "succeeded", bench.job(job).error
@@ -145,12 +144,12 @@ def test_a_cancelled_job_stops_and_publishes_its_best_model(bench: Bench) -> Non
     thread.join(30)
     ended = bench.job(job)
     assert (ended.status, ended.stop_reason) == ("cancelled", "cancelled")
-    assert {a.name for a in bench.store.queries.artifacts("t", job.id)} >= {"best_model.pth", "report.json"}
+    assert bench.published(job) >= {"best_model.pth", "report.json"}
 
 
 def test_a_trainer_that_does_not_stop_is_killed_and_its_best_model_kept(bench: Bench) -> None:
     bench.supervisor = Supervisor(
-        replace(bench.settings, stop_seconds=0.5), bench.store.leases, bench.storage, bench.shelf, bench.context
+        replace(bench.settings, stop_seconds=0.5), bench.store.leases, bench.storage, bench.cache, bench.context
     )  # fmt: skip
     job = bench.submit(**ENDLESS)
     thread = bench.start()
@@ -160,7 +159,7 @@ def test_a_trainer_that_does_not_stop_is_killed_and_its_best_model_kept(bench: B
     bench.store.actions.cancel("t", job.id)
     thread.join(30)
     assert bench.job(job).status is Status.CANCELLED
-    assert "best_model.pth" in {a.name for a in bench.store.queries.artifacts("t", job.id)}
+    assert "best_model.pth" in bench.published(job)
     assert bench.trainer_pids() == []
 
 
@@ -180,7 +179,7 @@ def test_a_diverged_job_fails_and_keeps_its_best_model(bench: Bench) -> None:
     assert (job.status, job.stop_reason) == ("failed", "diverged")
     assert job.error is not None
     assert job.error.origin == "user"
-    assert "best_model.pth" in {a.name for a in bench.store.queries.artifacts("t", job.id)}
+    assert "best_model.pth" in bench.published(job)
 
 
 def test_a_device_that_is_not_there_is_said_to_be_missing(once: Bench) -> None:
@@ -242,7 +241,7 @@ class Away(JobLeases):
 
 def test_a_database_that_is_away_for_a_moment_loses_no_epoch(bench: Bench, database: Database) -> None:
     away = Away(database)
-    bench.supervisor = Supervisor(bench.settings, away, bench.storage, bench.shelf, bench.context)
+    bench.supervisor = Supervisor(bench.settings, away, bench.storage, bench.cache, bench.context)
     job = bench.submit(**ENDLESS)
     thread = bench.start()
     assert eventually(lambda: bench.training(job))
@@ -260,7 +259,7 @@ def test_a_database_that_is_away_for_a_moment_loses_no_epoch(bench: Bench, datab
 def test_a_database_that_stays_away_until_the_lease_runs_out_ends_the_trainer(bench: Bench, database: Database) -> None:
     away = Away(database)
     settings = replace(bench.settings, lease_seconds=2.0, heartbeat_seconds=0.5)
-    bench.supervisor = Supervisor(settings, away, bench.storage, bench.shelf, bench.context)
+    bench.supervisor = Supervisor(settings, away, bench.storage, bench.cache, bench.context)
     job = bench.submit(**ENDLESS)
     thread = bench.start()
     assert eventually(lambda: bench.training(job))
@@ -276,7 +275,7 @@ def test_a_database_that_stays_away_until_the_lease_runs_out_ends_the_trainer(be
 
 def test_a_lease_is_renewed_while_a_job_runs(bench: Bench, database: Database) -> None:
     settings = replace(bench.settings, lease_seconds=2.0, heartbeat_seconds=0.3)
-    bench.supervisor = Supervisor(settings, bench.store.leases, bench.storage, bench.shelf, bench.context)
+    bench.supervisor = Supervisor(settings, bench.store.leases, bench.storage, bench.cache, bench.context)
     job = bench.submit(**ENDLESS)
     thread = bench.start()
 
@@ -298,7 +297,7 @@ def test_a_result_that_cannot_be_stored_is_no_success(once: Bench) -> None:
             raise StorageError(f"{key} could not be stored: No space left on device")
 
     full = Full(once.settings.home / "storage")
-    once.supervisor = Supervisor(once.settings, once.store.leases, full, once.shelf, once.context)
+    once.supervisor = Supervisor(once.settings, once.store.leases, full, once.cache, once.context)
     job = once.run()
     assert job.error is not None
     assert (job.status, job.error.code, job.error.origin) == ("failed", "storage_error", "infrastructure")
@@ -320,7 +319,7 @@ def test_two_workers_in_one_home_leave_each_other_s_files_alone(bench: Bench, da
     with database.write() as c:  # what a reaper does when a lease has lapsed
         c.exec_driver_sql("UPDATE jobs SET status = 'queued', last_epoch = NULL, best_epoch = NULL")
         c.exec_driver_sql("DELETE FROM epochs")
-    other = Supervisor(bench.settings, bench.store.leases, bench.storage, bench.shelf, bench.context)
+    other = Supervisor(bench.settings, bench.store.leases, bench.storage, bench.cache, bench.context)
     second = threading.Thread(target=other.run_next)
     second.start()
     first.join(30)
@@ -329,7 +328,7 @@ def test_two_workers_in_one_home_leave_each_other_s_files_alone(bench: Bench, da
     second.join(30)
     ended = bench.job(job)
     assert (ended.status, ended.attempt) == ("cancelled", 2)
-    assert "best_model.pth" in {a.name for a in bench.store.queries.artifacts("t", job.id)}
+    assert "best_model.pth" in bench.published(job)
 
 
 def test_a_fault_of_the_worker_itself_ends_the_job_as_failed(once: Bench) -> None:
@@ -372,13 +371,13 @@ def test_a_job_that_is_cancelled_takes_no_understanding(
 ) -> None:
     job = once.submit()
     of_a_newer_release(job, database)
-    real = once.supervisor._left
+    release = once.store.leases.release
 
-    def cancelled_first(*given: Any) -> bool:
+    def cancel_first(lease: Lease, *, is_leaving: bool) -> Status | None:
         once.store.actions.cancel("t", job.id)
-        return real(*given)
+        return release(lease, is_leaving=is_leaving)
 
-    monkeypatch.setattr(once.supervisor, "_left", cancelled_first)
+    monkeypatch.setattr(once.store, "release", cancel_first)
     assert once.supervisor.run_next() == job.id
     assert once.job(job).status == "cancelled"
 
@@ -408,7 +407,7 @@ def test_a_cancellation_that_meets_a_stop_still_publishes_the_best_model(bench: 
     os.kill(pid, signal.SIGCONT)
     thread.join(30)
     assert bench.job(job).status is Status.CANCELLED
-    assert "best_model.pth" in {a.name for a in bench.store.queries.artifacts("t", job.id)}
+    assert "best_model.pth" in bench.published(job)
 
 
 def test_a_set_that_was_sent_is_trained_on_and_its_result_reproduced(bench: Bench, tmp_path: Path) -> None:
@@ -422,7 +421,7 @@ def test_a_set_that_was_sent_is_trained_on_and_its_result_reproduced(bench: Benc
         bench.storage.get(artifact, folder / artifact.name)
     report = json.loads((folder / "report.json").read_text())
     assert (report["data"]["id"], report["data"]["classes"]) == ("ds_1", ["checks", "columns", "rows"])
-    with bench.shelf.checkout("ds_1") as pack:
+    with bench.cache.checkout("ds_1") as pack:
         recorded, recomputed = verify(folder, pack)
     assert recomputed == pytest.approx(recorded, rel=1e-5)
     assert list((bench.settings.home / "scratch").glob("*/a*")) == []

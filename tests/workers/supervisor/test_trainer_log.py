@@ -1,4 +1,4 @@
-"""What trainers write: to their log, past it, and as they die."""
+"""The output of trainers becomes the log of their job."""
 
 import os
 import signal
@@ -14,20 +14,9 @@ from service.core.errors import LeaseLost
 from service.core.records.job_log import KEPT, OUTPUT, LogLine
 from service.core.sql.jobs.store import Store
 from tests.ports import eventually
-from tests.workers.conftest import ENDLESS, Bench
-from workers.supervisor.trainer_log import AT_ONCE, TrainerLog
-
-WRITER = """
-import logging, os, sys, warnings
-from pathlib import Path
-from workers.supervisor.trainer_log import begin
-begin(Path(sys.argv[1]))
-logging.getLogger("any").info("said %d\\nin two lines", 1)
-os.write(1, b"by a library \\xff\\0\\n")
-os.write(2, b'{"not": "a line of the log"}\\n')
-warnings.warn("beware")
-os.write(1, b"unfinished")
-"""
+from tests.servers import ROOT
+from tests.workers.bench import ENDLESS, Bench
+from workers.supervisor.trainer_log import BLOCK, TrainerLog
 
 
 def written(bench: Bench, job_id: str) -> list[tuple[str, str]]:
@@ -36,27 +25,27 @@ def written(bench: Bench, job_id: str) -> list[tuple[str, str]]:
 
 def test_whatever_a_process_writes_is_a_line_in_its_order(tmp_path: Path) -> None:
     file = tmp_path / "log"
-    transcript = TrainerLog(file)
-    assert transcript.read() == []
-    subprocess.run([sys.executable, "-c", WRITER, str(file)], check=True)
-    said, library, braces, warned, *more = [(line.level, line.message) for line in transcript.read()]
-    assert said == ("info", "said 1\nin two lines")
+    trainer_log = TrainerLog(file)
+    assert trainer_log.read() == []
+    subprocess.run([sys.executable, "-m", "tests.workers.supervisor.write_output", str(file)], cwd=ROOT, check=True)
+    logged, library, braces, warned, *more = [(line.level, line.message) for line in trainer_log.read()]
+    assert logged == ("info", "logged 1\nin two lines")
     assert library == (OUTPUT, "by a library \N{REPLACEMENT CHARACTER}")
     assert braces == (OUTPUT, '{"not": "a line of the log"}')
     assert warned[0] == "warning"
     assert "beware" in warned[1]
     assert more == []
-    assert [line.message for line in transcript.rest()] == ["unfinished"]
-    assert transcript.rest() == []
+    assert [line.message for line in trainer_log.read_rest()] == ["unfinished"]
+    assert trainer_log.read_rest() == []
 
 
 def test_of_a_flood_the_end_is_read(tmp_path: Path) -> None:
     file = tmp_path / "log"
     file.write_bytes(b"the beginning of a line")
-    transcript = TrainerLog(file)
-    assert transcript.read() == []
-    file.write_bytes(b"x" * 99 + b"\n" + b"y" * AT_ONCE + b"\nthe end\n")
-    told = [line.message for line in transcript.rest()]
+    trainer_log = TrainerLog(file)
+    assert trainer_log.read() == []
+    file.write_bytes(b"x" * 99 + b"\n" + b"y" * BLOCK + b"\nthe end\n")
+    told = [line.message for line in trainer_log.read_rest()]
     assert told[-1] == "the end"
     assert not told[0].startswith("the beginning")
 

@@ -23,7 +23,7 @@ from service.core.storage import Artifact, LocalStorage
 from service.core.telemetry.logging_setup import formatter
 from tests.exposition import value
 from tests.ports import eventually, free_port
-from tests.workers.conftest import ENDLESS, Bench
+from tests.workers.bench import ENDLESS, Bench
 from workers.supervisor.supervisor import Supervisor
 from workers.telemetry.gpus import Gpus
 from workers.telemetry.metrics import WorkerMetrics
@@ -48,14 +48,14 @@ class Seen:
     """A bench whose worker is watched."""
 
     def __init__(self, bench: Bench, storage: LocalStorage | None = None) -> None:
-        self.meters, self.bench = WorkerMetrics(), bench
-        stored = self.meters.common.watched(storage or bench.storage)
+        self.metrics, self.bench = WorkerMetrics(), bench
+        stored = self.metrics.common.watched(storage or bench.storage)
         self.bench.supervisor = Supervisor(
-            bench.settings, bench.store.leases, stored, bench.shelf, bench.context, observer=Observer(self.meters)
+            bench.settings, bench.store.leases, stored, bench.cache, bench.context, observer=Observer(self.metrics)
         )
 
     def __call__(self, name: str, **labels: str) -> float:
-        found = value(generate_latest(self.meters.registry).decode(), f"rightfit_{name}", **labels)
+        found = value(generate_latest(self.metrics.registry).decode(), f"rightfit_{name}", **labels)
         assert found is not None, name
         return found
 
@@ -190,19 +190,19 @@ def test_without_a_driver_there_are_no_gpus(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_the_window_shows_metrics_and_what_ails_the_worker(host: str) -> None:
     ailments: list[str] = []
-    port, meters = free_port(), WorkerMetrics()
+    port, metrics = free_port(), WorkerMetrics()
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    with StatusServer(host, port, meters.registry, lambda: ailments[0] if ailments else None):
+    with StatusServer(host, port, metrics.registry, lambda: ailments[0] if ailments else None):
         with httpx.Client(base_url=url, trust_env=False) as client:
             assert value(client.get("/metrics").text, "rightfit_worker_busy") == 0
             assert client.get("/livez").status_code == 200
-            ailments.append("threads have died: greeter")
+            ailments.append("threads have died: heartbeat")
             answer = client.get("/livez")
             assert (answer.status_code, answer.json()) == (503, {"status": ailments[0]})
             assert client.get("/else").status_code == 404
             assert client.post("/metrics").status_code == 405
         if ":" not in host:
             with pytest.raises(SettingsError, match=f"RIGHTFIT_METRICS_PORT {port} on {host} cannot be used"):
-                StatusServer(host, port, meters.registry, lambda: None)
+                StatusServer(host, port, metrics.registry, lambda: None)
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0

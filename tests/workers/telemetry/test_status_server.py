@@ -1,4 +1,4 @@
-"""What ails a worker, and what does not."""
+"""What problem a worker, and what does not."""
 
 import threading
 import time
@@ -20,13 +20,13 @@ def test_a_worker_is_well_before_it_starts_while_the_database_is_away_and_when_i
         asked.set()
         raise DatabaseUnavailable("no")
 
-    assert worker.ails() is None
+    assert worker.problem() is None
     monkeypatch.setattr(WorkerRegistry, "heartbeat", away)
     worker.start()
     assert asked.wait(10)
-    assert worker.ails() is None
+    assert worker.problem() is None
     worker.close()
-    assert worker.ails() is None
+    assert worker.problem() is None
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -36,16 +36,16 @@ def test_a_thread_that_has_died_is_told(worker: Worker, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(WorkerRegistry, "heartbeat", fail)
     worker.start()
-    assert eventually(lambda: worker.ails() == "threads have died: greeter", 10)
+    assert eventually(lambda: worker.problem() == "threads have died: heartbeat", 10)
 
 
 def test_a_greeting_that_hangs_is_told(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     let = threading.Event()
     monkeypatch.setattr(WorkerRegistry, "heartbeat", lambda *_, **__: let.wait(30))
     worker.start()
-    assert worker.ails() is None
+    assert worker.problem() is None
     now = time.monotonic()
     with monkeypatch.context() as later:
         later.setattr("workers.worker.time.monotonic", lambda: now + 2 * STUCK_SECONDS)
-        assert (worker.ails() or "").startswith("nothing was said to the database for 1")
+        assert (worker.problem() or "").startswith("no heartbeat was sent to the database for 1")
     let.set()

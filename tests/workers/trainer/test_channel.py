@@ -1,37 +1,16 @@
-"""What a trainer tells its supervisor."""
+"""The reports that a trainer sends over its channel."""
 
+import json
 import subprocess
 import sys
 
 from tests.servers import LIFELINE, ROOT
-
-# In a process of its own: a trainer whose supervisor is gone exits.
-COUNTED = """
-import multiprocessing, os, threading, time
-from workers import line
-
-line.TELL_SECONDS = 0
-ours, theirs = multiprocessing.Pipe()
-said = []
-
-def listen():
-    while True:
-        said.append(ours.recv())
-
-threading.Thread(target=listen, daemon=True).start()
-told = line.Line(theirs, time.monotonic() + 600)
-for _ in range(3_000):
-    told.stop_reason()
-    told.report("phase", {"phase": "training"})
-told.stop_reason()
-told.report("ended", {"stop_reason": "completed", "epochs": 1})
-while not any(kind == "ended" for kind, _ in said):
-    time.sleep(0.01)
-end = next(number for number, (kind, _) in enumerate(said) if kind == "ended")
-counts = [content["steps"] for kind, content in said[:end] if kind == "steps"]
-os._exit(0 if counts == sorted(counts) and counts[-1] == 3_001 else 1)
-"""
+from tests.workers.trainer.count_steps import PHASES
 
 
-def test_batches_are_counted_upwards_and_to_the_last_whoever_tells_of_them() -> None:
-    subprocess.run([*LIFELINE, sys.executable, "-c", COUNTED], cwd=ROOT, check=True, timeout=120)
+def test_step_counts_never_fall_and_the_last_one_is_complete() -> None:
+    command = [*LIFELINE, sys.executable, "-m", "tests.workers.trainer.count_steps"]
+    ran = subprocess.run(command, cwd=ROOT, check=True, timeout=120, stdout=subprocess.PIPE)
+    counts = json.loads(ran.stdout)
+    assert counts == sorted(counts)
+    assert counts[-1] == PHASES + 1

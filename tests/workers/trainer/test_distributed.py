@@ -16,7 +16,7 @@ from service.core.records.plan import UNLIMITED, plan
 from service.core.settings import Settings
 from tests.ports import eventually
 from tests.servers import ON_DISK
-from tests.workers.conftest import Bench
+from tests.workers.bench import Bench
 from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATION
 
 # Batch norm, mixing, class weights, augmentation: each sees the whole batch, whoever has which rows of it.
@@ -178,4 +178,4 @@ def test_a_job_that_is_cancelled_keeps_its_best_model(bench: Bench) -> None:
 
     job = interrupted(bench, cancel, gpus=2, epochs=10_000)
     assert job.status == "cancelled"
-    assert "best_model.pth" in {artifact.name for artifact in bench.store.queries.artifacts("t", job.id)}
+    assert "best_model.pth" in bench.published(job)

@@ -6,7 +6,7 @@ import pynvml
 import pytest
 import torch
 
-from workers.trainer.energy import meter
+from workers.trainer.energy import joule_meter
 
 CUDA = torch.device("cuda")
 
@@ -19,7 +19,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_processor_has_no_meter() -> None:
-    assert meter(torch.device("cpu"))() is None
+    assert joule_meter(torch.device("cpu"))() is None
 
 
 @pytest.mark.usefixtures("gpu")
@@ -28,7 +28,7 @@ def test_the_counter_of_the_very_gpu_is_read_in_joules(monkeypatch: pytest.Monke
     monkeypatch.setattr(
         pynvml, "nvmlDeviceGetTotalEnergyConsumption", lambda handle: next(counts) if handle == "this one" else None
     )
-    read = meter(CUDA)
+    read = joule_meter(CUDA)
     assert (read(), read()) == (5.0, 7.5)
 
 
@@ -38,7 +38,7 @@ def test_a_gpu_without_a_counter_is_no_fault(monkeypatch: pytest.MonkeyPatch) ->
         raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
 
     monkeypatch.setattr(pynvml, "nvmlDeviceGetTotalEnergyConsumption", refuse)
-    assert meter(CUDA)() is None
+    assert joule_meter(CUDA)() is None
 
 
 def test_a_machine_without_a_driver_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,13 +46,13 @@ def test_a_machine_without_a_driver_is_no_fault(monkeypatch: pytest.MonkeyPatch)
         raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
 
     monkeypatch.setattr(pynvml, "nvmlInit", refuse)
-    assert meter(CUDA)() is None
+    assert joule_meter(CUDA)() is None
 
 
 @pytest.mark.usefixtures("gpu")
 def test_a_counter_that_fails_meanwhile_fails_no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pynvml, "nvmlDeviceGetTotalEnergyConsumption", lambda handle: 1_000)
-    read = meter(CUDA)
+    read = joule_meter(CUDA)
 
     def refuse(handle: str) -> None:
         raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)

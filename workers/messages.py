@@ -1,0 +1,119 @@
+"""The messages between a supervisor and its trainer process. They travel by pickle over a multiprocessing connection.
+
+Both processes are of one release, so the messages may change with any release. Each side matches them by type.
+"""
+
+from dataclasses import dataclass
+
+from service.core.diagnosis.verdicts import Verdict
+from service.core.records.epoch import Epoch
+from service.core.records.facts import Facts, TestScore
+from service.core.records.job import Failure, Phase, StopReason
+from workers.trainer_args import StopRequest
+
+# From the trainer to its supervisor
+
+
+@dataclass(frozen=True)
+class PhaseEntered:
+    """The run enters a phase."""
+
+    phase: Phase
+
+
+@dataclass(frozen=True)
+class StepsTrained:
+    """How many batches this process has trained since it started."""
+
+    steps: int
+
+
+@dataclass(frozen=True)
+class FactsFound:
+    """The facts about the data, before the first epoch; without a test score."""
+
+    facts: Facts
+
+
+@dataclass(frozen=True)
+class EpochTrained:
+    """An epoch is complete."""
+
+    epoch: Epoch
+
+
+@dataclass(frozen=True)
+class CheckpointSaved:
+    """Checkpoint `number` of this process is in the scratch folder.
+
+    It holds `epochs` complete epochs; its best model is that of `best_epoch` (None: there is none).
+    """
+
+    number: int
+    epochs: int
+    best_epoch: int | None
+
+
+@dataclass(frozen=True)
+class Diagnosed:
+    """The verdict on the run so far, or the final one. The fields are those of the job's event `diagnosis`."""
+
+    verdict: Verdict
+    confidence: float
+    onset_epoch: int | None
+    summary: str
+    is_final: bool
+
+
+@dataclass(frozen=True)
+class Tested:
+    """The score of the best model on the test images."""
+
+    score: TestScore
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The run has ended after `epochs` epochs, and its files are written."""
+
+    stop_reason: StopReason
+    epochs: int
+    best_epoch: int | None
+
+
+@dataclass(frozen=True)
+class Released:
+    """The run has stopped after `epochs` epochs, to be continued from its last checkpoint."""
+
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The run has failed."""
+
+    stop_reason: StopReason
+    failure: Failure
+
+
+Ending = Ended | Released | Failed
+Report = PhaseEntered | StepsTrained | FactsFound | EpochTrained | CheckpointSaved | Diagnosed | Tested | Ending
+
+# From the supervisor to its trainer
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Stop before the next batch."""
+
+    request: StopRequest
+
+
+@dataclass(frozen=True)
+class LeaseExtended:
+    """The lease lasts until `held_until`, on the machine's monotonic clock."""
+
+    held_until: float
+
+
+Order = Stop | LeaseExtended

@@ -1,0 +1,59 @@
+"""Records what a trainer reports."""
+
+from dataclasses import asdict
+from typing import assert_never
+
+from service.core.records.epoch import Epoch
+from workers.messages import (
+    CheckpointSaved,
+    Diagnosed,
+    Ended,
+    EpochTrained,
+    FactsFound,
+    Failed,
+    PhaseEntered,
+    Released,
+    StepsTrained,
+    Tested,
+)
+from workers.supervisor.attempt import Attempt
+from workers.supervisor.checkpoint_uploads import Uploads
+from workers.supervisor.trainer_handle import TrainerHandle
+
+
+def record_reports(attempt: Attempt, trainer: TrainerHandle, uploads: Uploads[CheckpointSaved]) -> None:
+    """Record the reports that have arrived, in order; successive epochs in one transaction. Raises LeaseLost."""
+    epochs: list[Epoch] = []
+    for report in trainer.receive():
+        if isinstance(report, EpochTrained):
+            epochs.append(report.epoch)
+            continue
+        _record_epochs(attempt, epochs)
+        epochs = []
+        match report:
+            case StepsTrained(steps):
+                trainer.set_steps(steps)
+                attempt.observer.stepped(steps)
+            case PhaseEntered(phase):
+                trainer.set_phase(phase)
+                attempt.observer.enter(phase)
+                attempt.write(attempt.store.set_phase, phase)
+            case CheckpointSaved():
+                uploads.offer(report)
+            case FactsFound(facts):
+                attempt.write(attempt.store.record_facts, facts.to_dict())
+            case Tested(score):
+                attempt.write(attempt.store.record_facts, {"test": asdict(score)})
+            case Diagnosed():
+                attempt.write(attempt.store.record_diagnosis, asdict(report))
+            case Ended() | Released() | Failed():
+                trainer.set_ending(report)
+            case _:
+                assert_never(report)
+    _record_epochs(attempt, epochs)
+
+
+def _record_epochs(attempt: Attempt, epochs: list[Epoch]) -> None:
+    if epochs:
+        attempt.write(attempt.store.append, epochs)
+        attempt.observer.completed(epochs)

@@ -1,0 +1,131 @@
+"""The artifacts of a run: a writer for each, in the order in which they are written.
+
+A new artifact is a writer here with its row in WRITERS, and its name in service/core/records/artifact_names.py. The
+loop writes best_model.pth itself, after each improvement.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from service.core.diagnosis import Diagnosis
+from service.core.records.artifact_names import LABELS, ONNX, REPORT, SAFETENSORS, SPLIT
+from service.core.records.job import StopReason
+from service.core.spec import JobSpec
+from workers.trainer.inputs import Inputs
+from workers.training.checkpoint import save_json
+from workers.training.evaluate import Score
+from workers.training.export import IMAGES, LOGITS, save_onnx, save_safetensors
+from workers.training.loop import TrainingResult
+from workers.training.report import summary
+
+CHECKED_IMAGES = 64  # on which model.onnx must agree with torch
+MOST_CHARACTERS = 300  # of an error in report.json
+
+COLORS = {1: "gray", 3: "RGB"}  # by the number of channels
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class FinishedRun:
+    """A run that has ended, its model with the best weights where there are any.
+
+    `test` is the score on the test images, `seconds` the duration of this process's part. The writer of model.onnx sets
+    `onnx`, which report.json contains.
+    """
+
+    spec: JobSpec
+    inputs: Inputs
+    fitted: TrainingResult
+    test: Score | None
+    diagnosis: Diagnosis
+    seconds: float
+    onnx: dict[str, Any] | None = None
+
+
+def write_split(run: FinishedRun, target: Path) -> None:
+    """Which images are in which part of the data set."""
+    save_json(target, run.inputs.prepared.split.to_dict())
+
+
+def write_safetensors(run: FinishedRun, target: Path) -> None:
+    """The best weights; nothing where no epoch was finite."""
+    if run.fitted.best_weights is not None:
+        save_safetensors(run.fitted.best_weights, target)
+
+
+def write_onnx(run: FinishedRun, target: Path) -> None:
+    """The best model as a graph. A network that cannot be written as one fails no job: report.json says why."""
+    if run.fitted.best_weights is None or run.fitted.stop_reason == StopReason.CANCELLED:
+        return  # nobody waits for the export of a cancelled job
+    prepared = run.inputs.prepared
+    samples = prepared.images.take(prepared.split.validation[:CHECKED_IMAGES])
+    try:
+        run.onnx = save_onnx(run.inputs.model, prepared.normalization, samples, target)
+    except OSError:
+        raise
+    except Exception as error:
+        log.exception("model.onnx cannot be written")
+        run.onnx = {"error": f"{type(error).__name__}: {error}".splitlines()[0][:MOST_CHARACTERS]}
+
+
+def write_labels(run: FinishedRun, target: Path) -> None:
+    """What it takes to use model.onnx; nothing where that was not written.
+
+    `classes` are the names in the order of the logits. `preprocessing` is to be done in the order of its members: make
+    the picture gray (as Pillow's mode L: ITU-R 601-2 luma) or RGB, `resize` it to width and height in pixels, map its
+    values from 0..255 to `range`. `normalization` is part of the graph, and its mean and std by channel are given for
+    information. `input` is float32 [N, C, H, W] and `output` float32 [N, classes], null for the N that is free; the
+    `activation` of the output, softmax, gives probabilities.
+    """
+    if not target.with_name(ONNX).exists():
+        return
+    prepared = run.inputs.prepared
+    classes, (channels, height, width) = prepared.images.classes, prepared.images.shape
+    normalization = prepared.normalization
+    content = {
+        "classes": list(classes),
+        "preprocessing": {
+            "color": COLORS[channels],
+            "resize": {"width": width, "height": height, "method": "bilinear", "antialias": True},
+            "range": [0.0, 1.0],
+        },
+        "normalization": {
+            "is_in_graph": True,
+            "mean": normalization.mean.tolist(),
+            "std": normalization.std.tolist(),
+        },
+        "input": {"name": IMAGES, "type": "float32", "shape": [None, channels, height, width]},
+        "output": {"name": LOGITS, "type": "float32", "shape": [None, len(classes)], "activation": "softmax"},
+    }
+    save_json(target, content)
+
+
+def write_report(run: FinishedRun, target: Path) -> None:
+    """What it takes to understand the run, to repeat it and to use its model."""
+    content = summary(run.spec, run.inputs.prepared, run.inputs.model, run.fitted, run.test)
+    more = {
+        "onnx": run.onnx,
+        "facts": run.inputs.facts.to_dict(),
+        "diagnosis": asdict(run.diagnosis),
+        "seconds": run.seconds,
+    }
+    save_json(target, content | more)
+
+
+WRITERS: tuple[tuple[str, Callable[[FinishedRun, Path], None]], ...] = (
+    (SPLIT, write_split),
+    (SAFETENSORS, write_safetensors),
+    (ONNX, write_onnx),
+    (LABELS, write_labels),  # after model.onnx, which it describes
+    (REPORT, write_report),  # after model.onnx, on which it reports
+)
+
+
+def write_artifacts(run: FinishedRun, folder: Path) -> None:
+    """Write the artifacts in order. Raises OSError."""
+    for name, write in WRITERS:
+        write(run, folder / name)

@@ -1,0 +1,55 @@
+"""The inputs of a run, as its spec describes them: data, model, and facts about the data."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from service.core.records.facts import Facts
+from workers.trainer.training_process import TrainingProcess
+from workers.training.data import DataPaths
+from workers.training.data.batches import Batches
+from workers.training.data.prepare import Prepared, prepare
+from workers.training.facts import facts
+from workers.training.loop import TrainingData
+from workers.training.models import build_model
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The prepared data, a function from image indices to batches on the device, the model on the device, the facts."""
+
+    prepared: Prepared
+    batches: Callable[[Tensor], Batches]
+    model: nn.Module
+    facts: Facts
+
+    def training_data(self, *, with_clean: bool) -> TrainingData:
+        """The parts of the data that the loop uses; `with_clean`: also the training images scored as validation is."""
+        return TrainingData(
+            train=self.batches(self.prepared.split.train),
+            validation=self.batches(self.prepared.split.validation),
+            clean=self.batches(self.prepared.clean) if with_clean else None,
+            digest=self.prepared.digest,
+        )
+
+
+def load_inputs(process: TrainingProcess) -> Inputs:
+    """Load the data and build the model. The leading process of a group goes first, so that it alone downloads.
+
+    Raises TrainingError and OSError.
+    """
+    args, spec, group = process.args, process.spec, process.group
+    log.info("%s on %s, data set %s", spec.model.arch, process.device, spec.dataset.id)
+    places = DataPaths(Path(args.pack) if args.pack else None, process.scratch.folder, Path(args.library))
+    prepared = group.in_turn(lambda: prepare(spec, places))
+    images = prepared.images
+    batches = prepared.on(process.device, args.resident_bytes, group.size)
+    model = group.in_turn(lambda: build_model(spec, images.shape, len(images.classes))).to(process.device)
+    model.to(memory_format=torch.channels_last)
+    return Inputs(prepared, batches, model, Facts.from_dict(facts(prepared)))

@@ -1,0 +1,41 @@
+"""What a supervisor gives the trainer process that it starts: the arguments, and the modules to import beforehand."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+TRAINER_MODULES = (
+    "workers.trainer.main",
+    "sklearn.datasets",  # the digits
+    "torch._dynamo",  # the first optimizer of a process imports it
+    "torch.onnx._internal.torchscript_exporter.utils",  # writes model.onnx
+)
+
+
+class StopRequest(StrEnum):
+    """Why a supervisor asks its trainer to stop before the run ends by itself."""
+
+    CANCELLED = "cancelled"  # the owner cancels the job; its best model so far is published
+    RELEASED = "released"  # the job is paused or goes to another worker; it continues from its last checkpoint
+
+
+@dataclass(frozen=True)
+class TrainerArgs:
+    """The arguments of a trainer process: plain data only.
+
+    `spec` is the job's spec as stored, `folder` the scratch folder of the attempt, `pack` the folder of the data set's
+    pack (None: the data set is built in), `library` the folder of downloaded data sets. `held_until` is the time at
+    which the lease ends, on the machine's monotonic clock. `resident_bytes` limits the images that are held on the
+    device (None: half of its free memory).
+    """
+
+    job_id: str
+    attempt: int
+    worker: str
+    spec: dict[str, object]
+    folder: str
+    threads: int
+    held_until: float
+    checkpoint_seconds: float
+    resident_bytes: int | None = None
+    pack: str | None = None
+    library: str = "."
