@@ -91,8 +91,8 @@ def test_what_a_job_came_to_is_sent_signed_and_once(
 ) -> None:
     job = submit(client, webhook={"url": receiver.url}, name="mine", labels={"a": "b"})
     finish(parts, claim(parts), tmp_path)
-    assert parts.courier.send_due() == 1
-    assert parts.courier.send_due() == 0
+    assert parts.webhook_sender.send_due() == 1
+    assert parts.webhook_sender.send_due() == 0
     ((headers, body),) = receiver.got
     secret = client.get("/v1/webhooks/secret").json["secret"]
     message = Webhook(secret).verify(body, {name.lower(): value for name, value in headers.items()})
@@ -113,13 +113,13 @@ def test_only_chosen_events_are_told(client: FlaskClient, parts: Services, recei
     parts.store.append(lease, [epoch(1, 0.5, improved=True)])
     parts.store.record_diagnosis(lease, {"verdict": "overfitting", "onset_epoch": 4, "is_final": False})
     finish(parts, lease, tmp_path)
-    while parts.courier.send_due():
+    while parts.webhook_sender.send_due():
         pass
     assert [message["type"] for message in receiver.messages()] == ["job.running", "job.epoch", "job.diagnosis"]
     assert receiver.messages()[1]["data"]["val_loss"] == 0.5
     assert receiver.messages()[2]["data"]["verdict"] == "overfitting"
     submit(client)
-    assert parts.courier.send_due() == 0, "a job without a webhook tells nobody"
+    assert parts.webhook_sender.send_due() == 0, "a job without a webhook tells nobody"
 
 
 def test_a_message_that_is_not_received_is_sent_again_later_by_whoever_lives_then(
@@ -127,12 +127,12 @@ def test_a_message_that_is_not_received_is_sent_again_later_by_whoever_lives_the
 ) -> None:
     job = submit(client, webhook={"url": receiver.url, "events": ["queued"]})
     receiver.status = 500
-    parts.courier.send_due()
+    parts.webhook_sender.send_due()
     (delivery,) = told(client, job)
     assert (delivery["status"], delivery["attempts"], delivery["error"]) == (
         "pending", 1, "answered 500 Internal Server Error",
     )  # fmt: skip
-    assert parts.courier.send_due() == 0, "it is not due yet"
+    assert parts.webhook_sender.send_due() == 0, "it is not due yet"
     hurry(parts)
     receiver.status = 200
     another = WebhookSender(parts.webhooks, networks(LOOPBACK))
@@ -148,26 +148,26 @@ def test_a_message_is_given_up_after_its_last_attempt_or_when_its_receiver_is_go
     receiver.status = 503
     for _ in range(len(DELAYS) + 1):
         hurry(parts)
-        assert parts.courier.send_due() == 1
+        assert parts.webhook_sender.send_due() == 1
     hurry(parts)
-    assert parts.courier.send_due() == 0
+    assert parts.webhook_sender.send_due() == 0
     assert told(client, job)[0]["status"] == "given_up"
     receiver.status = 410
     gone = submit(client, webhook={"url": receiver.url, "events": ["queued"]})
-    parts.courier.send_due()
+    parts.webhook_sender.send_due()
     assert (told(client, gone)[0]["status"], told(client, gone)[0]["attempts"]) == ("given_up", 1)
 
 
 def test_a_redirection_is_not_followed(client: FlaskClient, parts: Services, receiver: Receiver) -> None:
     job = submit(client, webhook={"url": receiver.url, "events": ["queued"]})
     receiver.status = 302
-    parts.courier.send_due()
+    parts.webhook_sender.send_due()
     assert "302" in told(client, job)[0]["error"]
 
 
 def test_a_receiver_that_is_away_is_told_as_such(client: FlaskClient, parts: Services) -> None:
     job = submit(client, webhook={"url": "http://127.0.0.1:1/", "events": ["queued"]})
-    parts.courier.send_due()
+    parts.webhook_sender.send_due()
     assert "ConnectError" in told(client, job)[0]["error"]
 
 
@@ -225,7 +225,7 @@ def test_a_name_that_leads_into_a_private_network_is_refused_when_it_is_resolved
     answers = [(2, 1, 6, "", ("93.184.216.34", 80)), (2, 1, 6, "", ("10.0.0.7", 80))]
     monkeypatch.setattr("service.core.webhooks.addresses.socket.getaddrinfo", lambda *_, **__: answers)
     job = submit(client, webhook={"url": "http://example.com/hook", "events": ["queued"]})
-    parts.courier.send_due()
+    parts.webhook_sender.send_due()
     assert "10.0.0.7 is this machine's or a private network's" in told(client, job)[0]["error"]
 
 
@@ -246,7 +246,7 @@ def test_a_receiver_that_answers_byte_by_byte_holds_nobody_up(
         thread.start()
         job = submit(client, webhook={"url": f"http://127.0.0.1:{server.getsockname()[1]}/", "events": ["queued"]})
         started = time.monotonic()
-        parts.courier.send_due()
+        parts.webhook_sender.send_due()
         took = time.monotonic() - started
         over.set()
         thread.join()
