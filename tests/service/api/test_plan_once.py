@@ -6,7 +6,7 @@ from unittest.mock import Mock
 import pytest
 from flask.testing import FlaskClient
 
-from service.core.actions import submit
+from service.core.records.plan import plan
 from tests.servers import ON_DISK
 
 pytestmark = ON_DISK
@@ -17,8 +17,8 @@ SPEC: dict[str, Any] = {"dataset": {"id": "digits"}, "epochs": 3}
 @pytest.fixture
 def planned(monkeypatch: pytest.MonkeyPatch) -> Mock:
     """The planning of jobs, which counts its calls."""
-    counting = Mock(wraps=submit.plan)
-    monkeypatch.setattr(submit, "plan", counting)
+    counting = Mock(wraps=plan)
+    monkeypatch.setattr("service.core.actions.submit.plan", counting)
     return counting
 
 
