@@ -148,7 +148,7 @@ def test_from_the_form_to_a_comparison_and_from_a_folder_to_a_model(
     assert tab.violations() == []
     tab.slow_down(UPLOAD_SPEED)
     tab.drop("#drop", tmp_path / "pets")
-    expect(page.locator("#told")).to_contain_text(re.compile(r"\d+ % of \d+\.\d kB"))
+    expect(page.locator("#progress")).to_contain_text(re.compile(r"\d+ % of \d+\.\d kB"))
     page.wait_for_url("**/datasets/ds_*")
     expect(page.locator("#dataset .badge.ready")).to_be_visible(timeout=60_000)
     expect(page.get_by_role("heading", level=1)).to_have_text("pets")

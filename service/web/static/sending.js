@@ -7,7 +7,7 @@ const TYPES = { '.zip': 'application/zip', '.tar': 'application/x-tar', '.tar.gz
 const form = document.getElementById('send');
 const drop = document.getElementById('drop');
 const bar = document.getElementById('sent');
-const told = document.getElementById('told');
+const progress = document.getElementById('progress');
 let sending = null;
 
 const size = (bytes) => (bytes < 1048576 ? `${(bytes / 1024).toFixed(1)} kB` : `${(bytes / 1048576).toFixed(1)} MB`);
@@ -23,7 +23,7 @@ function send(body, type, fallback) {
   if (token) sending.setRequestHeader('X-CSRF-Token', token);
   sending.upload.onprogress = ({ loaded, total }) => {
     bar.value = loaded / total;
-    told.textContent = `${Math.round((100 * loaded) / total)} % of ${size(total)}`;
+    progress.textContent = `${Math.round((100 * loaded) / total)} % of ${size(total)}`;
   };
   sending.onload = () => {
     const isOurs = sending.getResponseHeader('Content-Type')?.includes('json'); // not the answer of a proxy

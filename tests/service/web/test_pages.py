@@ -4,7 +4,6 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,9 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import insert
 
-from service.app import create_app
 from service.core.records.job import Status
-from service.core.settings import Settings
 from service.core.spec import JobSpec
-from service.core.sql.api_keys import ApiKeys, Scope, csrf_token
 from service.core.sql.engine import epochs, jobs
-from service.http.auth import COOKIE, CSRF_HEADER
 from service.services import Services
 from service.web import files
 from service.web.options import ESSENTIAL, archs, sections
@@ -191,84 +186,6 @@ def test_the_form_has_every_option_of_a_spec_once() -> None:
     assert {"cnn", "mlp", "layers", "torchvision"} == set(archs().values())
 
 
-@pytest.fixture
-def guarded(settings: Settings) -> Iterator[tuple[FlaskClient, str]]:
-    """The pages where there are keys, and a key."""
-    app = create_app(replace(settings, auth="keys"))
-    database = app.extensions["rightfit"].database
-    database.migrate()
-    yield app.test_client(), ApiKeys(database).create("somebody", [Scope.WRITE, Scope.READ])
-    database.close()
-
-
-def test_without_a_key_every_page_asks_for_it(guarded: tuple[FlaskClient, str]) -> None:
-    client, _ = guarded
-    for path in ("/", "/new", "/datasets", "/jobs/x", "/compare?jobs=a,b"):
-        answer = client.get(path)
-        assert answer.status_code == 302
-        assert answer.headers["Location"].startswith("/sign-in?next=")
-    assert client.get("/v1/jobs").status_code == 401
-    looks_right(client, "/sign-in")
-    assert client.get("/static/style.css").status_code == 200
-
-
-def test_the_cookie_is_closed_to_scripts_and_other_sites(guarded: tuple[FlaskClient, str]) -> None:
-    client, key = guarded
-    assert client.post("/sign-in", data={"key": "rf_wrong"}).status_code == 401
-    assert client.get("/").status_code == 302
-    foreign = client.post("/sign-in", data={"key": key}, headers={"Sec-Fetch-Site": "cross-site"})
-    assert foreign.status_code == 403
-    answer = client.post("/sign-in", data={"key": key, "next": "/datasets"})
-    assert (answer.status_code, answer.headers["Location"]) == (303, "/datasets")
-    cookie = answer.headers["Set-Cookie"]
-    assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; "))
-    assert "Secure" not in cookie
-    secure = client.post("/sign-in", data={"key": key}, base_url="https://localhost").headers["Set-Cookie"]
-    assert "Secure" in secure.split("; ")
-    text = looks_right(client, "/")
-    assert key not in text
-    assert csrf_token(key) in text
-    assert client.get("/v1/jobs").status_code == 200
-
-
-@pytest.mark.parametrize("address", ["https://elsewhere.example", "//elsewhere.example", "/\\elsewhere.example", "x"])
-def test_signing_in_redirects_only_within_the_site(guarded: tuple[FlaskClient, str], address: str) -> None:
-    client, key = guarded
-    assert client.post("/sign-in", data={"key": key, "next": address}).headers["Location"] == "/"
-
-
-def test_a_cookie_without_the_token_changes_nothing(guarded: tuple[FlaskClient, str]) -> None:
-    client, key = guarded
-    client.post("/sign-in", data={"key": key})
-    for headers in ({}, {CSRF_HEADER: "wrong"}, {CSRF_HEADER: csrf_token("rf_another")}):
-        answer = client.post("/v1/jobs", json=SPEC, headers=headers)
-        assert (answer.status_code, answer.mimetype) == (403, "application/problem+json")
-    form = client.post("/v1/jobs/x/cancel", data={"a": "form"})
-    assert (form.status_code, json.loads(form.text)["code"]) == (403, "forbidden")
-    assert client.post("/v1/jobs", json=SPEC, headers={CSRF_HEADER: csrf_token(key)}).status_code == 202
-    client.delete_cookie(COOKIE)
-    assert client.post("/v1/jobs", json=SPEC, headers={"Authorization": f"Bearer {key}"}).status_code == 202
-
-
-def test_a_bearer_key_counts_before_the_cookie(guarded: tuple[FlaskClient, str]) -> None:
-    client, key = guarded
-    client.post("/sign-in", data={"key": key})
-    assert client.get("/v1/jobs", headers={"Authorization": "Bearer rf_wrong"}).status_code == 401
-
-
-def test_signing_out_forgets_the_key(guarded: tuple[FlaskClient, str]) -> None:
-    client, key = guarded
-    client.post("/sign-in", data={"key": key})
-    assert client.post("/sign-out").status_code == 403
-    assert client.get("/").status_code == 200
-    assert client.post("/sign-out", data={"csrf": csrf_token(key)}).status_code == 303
-    assert client.get("/").status_code == 302
-
-
-def test_without_keys_sign_in_redirects_to_the_jobs(client: FlaskClient) -> None:
-    assert client.get("/sign-in").headers["Location"] == "/"
-
-
 def test_links_have_the_prefix_of_the_mount(client: FlaskClient, filled: list[str]) -> None:
     for path in ("/", "/new", "/datasets", f"/jobs/{filled[0]}"):
         text = client.get(path, environ_overrides={"SCRIPT_NAME": "/fit"}).text
@@ -305,10 +222,10 @@ def test_a_job_page_names_its_data_set_or_its_deletion(client: FlaskClient, part
     job = submit(client, dataset={"id": used}, model={"arch": "mlp"})
     other = submit(client)
     assert f'<a id="to-dataset" href="/datasets/{used}">shapes</a>' in client.get(f"/jobs/{job}").text
-    found = client.get("/?q=shapes").text
-    assert job in found
-    assert other not in found
-    assert "1 matches" in found
+    listed = client.get("/?q=shapes").text
+    assert job in listed
+    assert other not in listed
+    assert "1 matches" in listed
     assert "1 job was trained on it" in client.get(f"/datasets/{used}").text
     client.post(f"/v1/jobs/{job}/cancel")
     assert client.delete(f"/v1/datasets/{used}").status_code == 204
