@@ -1,4 +1,4 @@
-"""create_app: assembles the parts, nothing else."""
+"""create_app: assembles the services, nothing else."""
 
 from pathlib import Path
 
@@ -35,16 +35,16 @@ from service.schemas.openapi import document_fields, document_keys, document_pro
 from service.schemas.problem import ProblemSchema
 from service.services import Services
 
-MOST_CONNECTIONS = 32  # to the database, of one process; a request that waits for something else holds none
-PREDICTIONS = 4  # at the same time, in one process
-KEPT_FREE = 32  # threads that answer at once, however many requests wait
+MOST_CONNECTIONS = 32  # database connections per process; a waiting request holds none
+PREDICTIONS = 4  # running at the same time in one process
+KEPT_FREE = 32  # threads reserved for requests that do not wait
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
 }
-# Swagger UI's page starts itself by an inline script and styles itself inline; nothing comes from elsewhere.
+# The page of Swagger UI has an inline script and inline styles. It loads nothing from other sites.
 DOCS_POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; frame-ancestors 'none'"
@@ -53,7 +53,7 @@ SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
 
 
 class ProblemApi(Api):
-    """flask-smorest, with our shape of errors in its document and its own handler out of the way."""
+    """flask-smorest with our shape of errors in the document and our error handlers."""
 
     ERROR_SCHEMA = ProblemSchema
 
@@ -62,7 +62,7 @@ class ProblemApi(Api):
 
 
 def create_app(settings: Settings) -> Flask:
-    """The API over HTTP. Connects to nothing yet, so it can be made before the database is there."""
+    """The API over HTTP. It opens no connection yet, so the database need not be available."""
     app = Flask("service", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
     app.config.update(
@@ -76,8 +76,8 @@ def create_app(settings: Settings) -> Flask:
         OPENAPI_SWAGGER_UI_CONFIG={"validatorUrl": None},
         API_SPEC_OPTIONS={"info": {"description": "Training as a service for image classifiers."}},
     )
-    app.extensions["rightfit"] = found = _parts(settings)
-    found.watch.register(app)
+    app.extensions["rightfit"] = services = _services(settings)
+    services.request_log.register(app)
     app.before_request(_receive)
     auth.register(app)
     app.after_request(_finish)
@@ -97,7 +97,7 @@ def create_app(settings: Settings) -> Flask:
     return app
 
 
-def _parts(settings: Settings) -> Services:
+def _services(settings: Settings) -> Services:
     database = Database(settings.database_url, connections=min(settings.api_threads, MOST_CONNECTIONS))
     wakeups = Wakeups(settings.broker_url)
     store = Store(database, wakeups.publish, settings.quotas)
@@ -118,25 +118,25 @@ def _parts(settings: Settings) -> Services:
         ablations=Ablations(database, wakeups.publish, settings.quotas),
         wakeups=wakeups,
         webhooks=webhooks,
-        courier=WebhookSender(webhooks, allowed),
+        webhook_sender=WebhookSender(webhooks, allowed),
         keys=ApiKeys(database),
-        rates=RateLimit(settings.broker_url, settings.requests_per_minute),
+        rate_limit=RateLimit(settings.broker_url, settings.requests_per_minute),
         registry=WorkerRegistry(database),
-        watch=RequestLog(registry, Tracing("rightfit-api")),
+        request_log=RequestLog(registry, Tracing("rightfit-api")),
         counters=counters,
         metrics=metrics.exposed(settings, database, registry),
-        waiting=_turnstile(settings, settings.api_threads - KEPT_FREE),
-        predicting=_turnstile(settings, PREDICTIONS),
-        uploading=_turnstile(settings, settings.api_threads // 8),
+        waiting=_concurrency_limit(settings, settings.api_threads - KEPT_FREE),
+        predicting=_concurrency_limit(settings, PREDICTIONS),
+        uploading=_concurrency_limit(settings, settings.api_threads // 8),
     )
 
 
-def _turnstile(settings: Settings, most: int) -> ConcurrencyLimit:
+def _concurrency_limit(settings: Settings, most: int) -> ConcurrencyLimit:
     return ConcurrencyLimit(most, most if settings.auth == "none" else max(1, most // 2))
 
 
 def _receive() -> None:
-    if "\0" in request.path:  # no name has one, and not every database can look for one
+    if "\0" in request.path:  # no name contains NUL, and PostgreSQL refuses it in a query
         abort(404)
 
 

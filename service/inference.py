@@ -1,4 +1,4 @@
-"""What published models say of new pictures, from their ONNX graphs: no torch in this process."""
+"""Predictions of published models for new pictures, from their ONNX graphs and without torch."""
 
 import json
 import tempfile
@@ -20,15 +20,15 @@ from service.core.storage import Artifact, Storage
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-MOST_HELD = 1 << 30  # bytes of graphs that are kept loaded
-AT_ONCE, PIXELS_AT_ONCE = 16, 1 << 18  # images that go through a graph together, and their pixels; at least one does
+MOST_HELD = 1 << 30  # bytes of graphs in memory
+AT_ONCE, PIXELS_AT_ONCE = 16, 1 << 18  # images in one batch, and their pixels; a batch has at least one image
 MOST_PIXELS = 16_000_000  # of one picture
-FORMATS = tuple(name for name in images.FORMATS if name != "PPM")  # whose plain variant takes seconds to decode
+FORMATS = tuple(name for name in images.FORMATS if name != "PPM")  # plain PPM takes seconds to decode
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture as it was sent."""
+    """An encoded picture of a request."""
 
     name: str
     data: bytes
@@ -36,7 +36,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one picture; `probabilities` by class, in the order of the classes."""
+    """The prediction for one picture. `probabilities` are by class, in the order of the classes."""
 
     name: str
     label: str
@@ -54,7 +54,7 @@ class _Model:
 
 
 class Predictor:
-    """Loads a model when it is first asked, and keeps those asked last."""
+    """Loads a model at its first use and keeps the most recently used ones in memory."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -62,21 +62,21 @@ class Predictor:
         self._lock, self._loading = threading.Lock(), threading.Lock()
 
     def predict(self, graph: Artifact, report: Artifact, pictures: Sequence[Picture]) -> list[Prediction]:
-        """One prediction a picture. Raises Invalid with a fault for each that is no picture, and StorageError."""
+        """One prediction for each picture. Raises Invalid with a fault for each broken picture, and StorageError."""
         model = self._model(graph, report)
         stacked = _stacked(pictures, model.shape)
         step = max(1, min(AT_ONCE, PIXELS_AT_ONCE // (model.shape[1] * model.shape[2])))
-        found: list[Prediction] = []
+        predictions: list[Prediction] = []
         for start in range(0, len(pictures), step):
             (logits,) = model.session.run(None, {model.input: stacked[start : start + step]})
             shares = _softmax(np.asarray(logits, np.float64))
-            found += map(_prediction, pictures[start:], shares, [model.classes] * len(shares))
-        return found
+            predictions += map(_prediction, pictures[start:], shares, [model.classes] * len(shares))
+        return predictions
 
     def _model(self, graph: Artifact, report: Artifact) -> _Model:
         if held := self._held(graph):
             return held
-        with self._loading:  # one at a time: those who wait find it loaded
+        with self._loading:  # one at a time: a waiting request then finds the model loaded
             if held := self._held(graph):
                 return held
             model = self._load(graph, report)
@@ -94,24 +94,24 @@ class Predictor:
 
     def _load(self, graph: Artifact, report: Artifact) -> _Model:
         if graph.bytes > MOST_HELD:
-            raise Conflict("the model is too large to be run here; download model.onnx and run it with onnxruntime")
-        import onnxruntime  # noqa: PLC0415 - large, and only here
+            raise Conflict("the model is too large to run here; download model.onnx and run it with onnxruntime")
+        import onnxruntime  # noqa: PLC0415 - large, and only needed here
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # requests run side by side
-        options.enable_cpu_mem_arena = False  # it would keep the most that it ever needed
+        options.intra_op_num_threads = 1  # several requests run in parallel
+        options.enable_cpu_mem_arena = False  # the arena never shrinks
         with tempfile.TemporaryDirectory() as folder:
             for artifact in (graph, report):
                 self._storage.get(artifact, Path(folder) / artifact.name)
-            said: dict[str, Any] = json.loads((Path(folder) / report.name).read_bytes())
+            content: dict[str, Any] = json.loads((Path(folder) / report.name).read_bytes())
             session = onnxruntime.InferenceSession(
                 Path(folder) / graph.name, options, providers=["CPUExecutionProvider"]
             )
-        channels, height, width = said["data"]["shape"]
+        channels, height, width = content["data"]["shape"]
         return _Model(
             session,
             session.get_inputs()[0].name,
-            tuple(said["data"]["classes"]),
+            tuple(content["data"]["classes"]),
             (channels, height, width),
             graph.bytes,
         )

@@ -1,4 +1,4 @@
-"""What the views call: the parts of the core, made once a process."""
+"""The objects that requests share, created once per process."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ from service.inference import Predictor
 
 @dataclass(frozen=True)
 class Services:
-    """Everything a view may need."""
+    """The objects that views use."""
 
     settings: Settings
     database: Database
@@ -38,19 +38,19 @@ class Services:
     predictor: Predictor
     wakeups: Wakeups
     webhooks: Webhooks
-    courier: WebhookSender
+    webhook_sender: WebhookSender
     keys: ApiKeys
-    rates: RateLimit
+    rate_limit: RateLimit
     registry: WorkerRegistry
-    watch: RequestLog
+    request_log: RequestLog
     counters: Common
-    metrics: CollectorRegistry  # what /metrics shows
-    waiting: ConcurrencyLimit  # one for each request that may wait at the same time
-    uploading: ConcurrencyLimit  # one for each data set that may be sent at the same time
-    predicting: ConcurrencyLimit  # one for each request that may run a model at the same time
+    metrics: CollectorRegistry  # the source of /metrics
+    waiting: ConcurrencyLimit  # requests that wait at the same time
+    uploading: ConcurrencyLimit  # uploads at the same time
+    predicting: ConcurrencyLimit  # predictions at the same time
 
 
 def services() -> Services:
-    """The parts of the running app."""
-    found: Services = current_app.extensions["rightfit"]
-    return found
+    """The services of the running app."""
+    own: Services = current_app.extensions["rightfit"]
+    return own

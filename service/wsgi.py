@@ -1,6 +1,6 @@
-"""What gunicorn loads: `gunicorn service.wsgi:app`.
+"""The entry point of gunicorn: `gunicorn service.wsgi:app`.
 
-Each of its processes keeps the queue moving as well, sends the messages of webhooks and removes what is past keeping.
+Each process also runs a dispatcher of the queue, senders of webhook messages and the deletion of expired data.
 """
 
 import threading
@@ -13,16 +13,16 @@ from service.core.settings import Settings
 from service.core.telemetry.metrics import REAPER
 from service.services import Services
 
-COURIERS = 4  # threads that send messages
+SENDERS = 4  # threads that send webhook messages
 
 app = create_app(Settings.from_env())
-_parts: Services = app.extensions["rightfit"]
-_lost = partial(_parts.counters.lost, REAPER)
-_dispatcher = Dispatcher(_parts.settings, _parts.store, _parts.registry, _parts.submission.queue, _lost)
-_retention = Retention(_parts.settings, _parts.database, _parts.store, _parts.catalog, _parts.storage)
+_services: Services = app.extensions["rightfit"]
+_lost = partial(_services.counters.lost, REAPER)
+_dispatcher = Dispatcher(_services.settings, _services.store, _services.registry, _services.submission.queue, _lost)
+_retention = Retention(_services.settings, _services.database, _services.store, _services.catalog, _services.storage)
 for _name, _run in (
     ("dispatcher", _dispatcher.run),
     ("retention", _retention.run),
-    *[("courier", _parts.courier.run)] * COURIERS,
+    *[("webhook_sender", _services.webhook_sender.run)] * SENDERS,
 ):
     threading.Thread(target=_run, args=(threading.Event(),), name=_name, daemon=True).start()

@@ -7,8 +7,8 @@ from typing import Any
 from flask import request
 from flask.views import MethodView
 
-from service.api import cancelling
 from service.api.blueprint import Blueprint
+from service.api.cancel import cancel_job
 from service.api.idempotency import idempotency, submitted
 from service.core.actions.submit import from_request
 from service.core.errors import NotFound
@@ -30,7 +30,10 @@ from service.schemas.patches import read_spec
 from service.services import services
 
 blueprint = Blueprint(
-    "ablations", __name__, url_prefix="/v1/ablations", description="What regularizers do, measured over several seeds"
+    "ablations",
+    __name__,
+    url_prefix="/v1/ablations",
+    description="Effects of regularizers over several seeds",
 )
 
 
@@ -45,11 +48,9 @@ class Ablations(MethodView):
 
     @blueprint.arguments(SubmitHeadersSchema, location="headers")
     @blueprint.arguments(AblationRequestSchema)
-    @blueprint.response(
-        202, AblationSchema, description="Accepted, all jobs queued; Location names the ablation", headers=SUBMITTED
-    )
+    @blueprint.response(202, AblationSchema, description="Accepted; all jobs are queued", headers=SUBMITTED)
     def post(self, headers: dict[str, Any], given: dict[str, Any]) -> Any:
-        """Run a spec with each of some factors, with all of them and with none, under several seeds"""
+        """Run a spec without factors, with each one and with all of them, under several seeds"""
         key = idempotency(headers["key"], [request.path, request.get_json()])
         if key and (known := services().ablations.submitted_with(tenant(), key)):
             return _answer(known), 202, submitted(links(known), is_new=False)
@@ -63,28 +64,28 @@ class Ablations(MethodView):
 class OneAblation(MethodView):
     @blueprint.response(200, AblationSchema)
     def get(self, ablation_id: str) -> Any:
-        """Look at an ablation and what its jobs say so far"""
+        """Get an ablation with its results so far"""
         return _answer(ablation_id)
 
     @blueprint.response(204)
     def delete(self, ablation_id: str) -> None:
-        """Delete the record of an ablation whose jobs have all ended; the jobs stay"""
+        """Delete an ablation whose jobs have all ended; the jobs stay"""
         services().ablations.delete(tenant(), ablation_id)
 
 
 @blueprint.route("/<ablation_id>/cancel", methods=["POST"])
-@blueprint.response(202, AblationSchema, description="Its jobs are cancelled, or asked to stop")
-@blueprint.alt_response(200, schema=AblationSchema, description="All of them had ended already; nothing changes")
+@blueprint.response(202, AblationSchema, description="Its jobs are cancelled or will stop")
+@blueprint.alt_response(200, schema=AblationSchema, description="All of its jobs had ended; nothing changes")
 def cancel(ablation_id: str) -> Any:
     """Cancel all jobs of an ablation that have not ended"""
     ablation, runs = services().ablations.get(tenant(), ablation_id)
     if ablation.status is not AblationStatus.RUNNING:
         return _answer(ablation_id), 200
-    living = [run for run in reversed(runs) if run.status not in TERMINAL]
-    # Those that wait come first, the last in line before the others: no worker that is set free takes one of them.
-    for run in sorted(living, key=lambda run: run.status is Status.RUNNING):
-        with suppress(NotFound):  # it ended and was deleted meanwhile
-            cancelling.cancel(tenant(), run.id)
+    unfinished = [run for run in reversed(runs) if run.status not in TERMINAL]
+    # Cancel queued jobs first, the last in the queue before the others, so that no freed worker takes one of them.
+    for run in sorted(unfinished, key=lambda run: run.status is Status.RUNNING):
+        with suppress(NotFound):  # the job was deleted in the meantime
+            cancel_job(tenant(), run.id)
     return _answer(ablation_id), 202
 
 

@@ -1,4 +1,4 @@
-"""The blueprint all resources are made of: strict about what it is sent."""
+"""The blueprint of all resources, with a strict parser of requests."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,11 +19,11 @@ from service.schemas.problem import faults
 from service.schemas.spec import JobSpecSchema
 from service.services import services
 
-MOST_FAULTS = 100  # in one answer; nobody reads more
+MOST_FAULTS = 100  # in one answer; a longer list helps no reader
 
 
 class StrictParser(FlaskParser):
-    """Unknown names are refused, in a query too, and a body that is not declared as JSON is not read as JSON."""
+    """Refuses unknown names, also in a query, and a body without the media type of JSON."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class StrictParser(FlaskParser):
         if not req.is_json:
             raise UnsupportedMediaType("send the body with Content-Type: application/json")
         most = current_app.config["MAX_CONTENT_LENGTH"]
-        if len(req.get_data()) >= most:  # a chunked body ends there without a word
+        if len(req.get_data()) >= most:  # werkzeug cuts a chunked body at the limit without an error
             raise RequestEntityTooLarge(f"the body must be smaller than {most} bytes")
         try:
             return super().load_json(req, schema)
@@ -45,26 +45,26 @@ class StrictParser(FlaskParser):
     def handle_error(  # type: ignore[override]  # it never returns
         self, error: ValidationError, req: Request, schema: Schema, *, error_status_code: Any, error_headers: Any
     ) -> None:
-        """Raise Invalid with the faults of single values and those that right values show together."""
+        """Raise Invalid with the faults of single values and those of combinations of valid values."""
         ((location, messages),) = error.messages_dict.items()
         data = req.get_json(silent=True) if location == "json" else None
-        found = list(islice(faults(messages, schema, data), MOST_FAULTS))
+        single = list(islice(faults(messages, schema, data), MOST_FAULTS))
         if isinstance(schema, JobSpecSchema):
-            found += _together(schema.partial_spec(error.valid_data), found, "")
+            single += _combined(schema.partial_spec(error.valid_data), single, "")
         elif isinstance(schema, AblationRequestSchema):
-            found += _together(schema.partial_spec(error.valid_data), found, "/spec")
-        raise Invalid(found)
+            single += _combined(schema.partial_spec(error.valid_data), single, "/spec")
+        raise Invalid(single)
 
 
-def _together(spec: JobSpec | None, found: Sequence[Fault], at: str) -> list[Fault]:
-    """What is wrong with the spec at a pointer beside the faults of its single values."""
-    wrong = tuple(fault.pointer.removeprefix(at) for fault in found if fault.pointer.startswith(at))
-    more = services().submission.faults(tenant(), spec) if spec else ()
-    return [replace(fault, pointer=at + fault.pointer) for fault in more if not _is_doubtful(fault, wrong)]
+def _combined(spec: JobSpec | None, single: Sequence[Fault], at: str) -> list[Fault]:
+    """The faults of combinations of values in the spec at a pointer, given the faults of its single values."""
+    wrong = tuple(fault.pointer.removeprefix(at) for fault in single if fault.pointer.startswith(at))
+    combined = services().submission.faults(tenant(), spec) if spec else ()
+    return [replace(fault, pointer=at + fault.pointer) for fault in combined if not _is_doubtful(fault, wrong)]
 
 
 def _is_doubtful(fault: Fault, wrong: tuple[str, ...]) -> bool:
-    """Whether a fault rests on a value that is wrong itself, and was judged by its default."""
+    """Whether a fault depends on an invalid value, in whose place the default was checked."""
     return any(pointer.startswith((fault.pointer, *fault.follows_from)) for pointer in wrong)
 
 

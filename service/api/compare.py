@@ -8,12 +8,12 @@ from service.http.auth import tenant
 from service.schemas.compare import CompareQuerySchema, ComparisonSchema
 from service.services import services
 
-blueprint = Blueprint("compare", __name__, url_prefix="/v1/compare", description="Jobs beside each other")
+blueprint = Blueprint("compare", __name__, url_prefix="/v1/compare", description="Comparisons of jobs")
 
 
 @blueprint.route("")
 @blueprint.arguments(CompareQuerySchema, location="query")
 @blueprint.response(200, ComparisonSchema)
 def comparison(query: dict[str, Any]) -> Comparison:
-    """What differed in the specs of jobs and what it did, with the noise"""
+    """Compare jobs: the differences of their specs and their results, with the noise"""
     return compare(*services().store.queries.get_many(tenant(), query["jobs"]))

@@ -18,7 +18,7 @@ from service.schemas.datasets import DatasetListSchema, DatasetSchema, UploadQue
 from service.schemas.pages import PageQuerySchema, cursor
 from service.services import services
 
-blueprint = Blueprint("datasets", __name__, url_prefix="/v1/datasets", description="What can be trained on")
+blueprint = Blueprint("datasets", __name__, url_prefix="/v1/datasets", description="Data sets for training")
 CREATED = {"Location": {"description": "the address of the data set", "schema": {"type": "string"}}}
 FILE = {"type": "string", "format": "binary"}
 MEDIA_TYPES = ("application/zip", "application/x-tar", "application/gzip", "application/x-npz")
@@ -38,7 +38,7 @@ class Datasets(MethodView):
     @blueprint.arguments(PageQuerySchema, location="query")
     @blueprint.response(200, DatasetListSchema)
     def get(self, query: dict[str, Any]) -> Any:
-        """List the data sets: yours, newest first, then those that are built in"""
+        """List data sets: your own, newest first, then the built-in ones"""
         page = services().catalog.list(tenant(), **query)
         built_in = () if page.next_seq else BUILT_IN.values()
         return {
@@ -51,13 +51,13 @@ class Datasets(MethodView):
     @blueprint.response(202, DatasetSchema, description="Accepted; a worker reads it next", headers=CREATED)
     @blueprint.doc(requestBody=BODY)
     def post(self, query: dict[str, Any]) -> Any:
-        """Send a data set: class folders in an archive, or arrays in an npz"""
+        """Upload a data set: class folders in an archive, or arrays in an npz"""
         dataset_id = f"ds_{secrets.token_hex(10)}"
         with received(query["name"], services().catalog.room(tenant())) as upload:
             stored = services().storage.put(f"datasets/{dataset_id}/upload", upload.path)
         try:
             added = services().catalog.add(tenant(), dataset_id, upload.name, upload.format, stored)
-        except BaseException:  # whatever keeps it from being recorded: nobody would find it
+        except BaseException:  # without a record nothing refers to the stored file
             discard(services().storage, stored.key)
             raise
         return added, 202, {"Location": f"/v1/datasets/{dataset_id}"}
@@ -67,12 +67,12 @@ class Datasets(MethodView):
 class OneDataset(MethodView):
     @blueprint.response(200, DatasetSchema)
     def get(self, dataset_id: str) -> Any:
-        """Look at a data set"""
+        """Get a data set"""
         return services().catalog.get(tenant(), dataset_id)
 
     @blueprint.response(204)
     def delete(self, dataset_id: str) -> None:
-        """Delete a data set that no live job uses"""
+        """Delete a data set; no unfinished job may use it"""
         delete_dataset(services().catalog, services().storage, tenant(), dataset_id)
 
 
@@ -80,7 +80,7 @@ class OneDataset(MethodView):
 @blueprint.response(200, {"type": "string", "format": "binary"}, content_type="image/png")
 @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
 def pictures(dataset_id: str) -> Response:
-    """Sample pictures of a data set that was sent, a row of 6 for each of its first 10 classes"""
+    """Get sample pictures of an uploaded data set: a row of 6 for each of its first 10 classes"""
     dataset = services().catalog.get(tenant(), dataset_id)
     answer = Response(mimetype="image/png")
     answer.set_etag(f"{dataset.sha256}-{dataset_sheet.CLASSES}x{dataset_sheet.OF_A_CLASS}")
@@ -89,6 +89,6 @@ def pictures(dataset_id: str) -> Response:
         return answer
     drawn = dataset_sheet.draw(services().storage, dataset)
     if drawn is None:
-        raise NotFound("only of a data set that was sent and has been read are there sample pictures")
+        raise NotFound("this data set has no sample pictures; uploaded data sets have them when they are ready")
     answer.data = drawn
     return answer

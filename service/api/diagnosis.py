@@ -1,4 +1,4 @@
-"""The resources of a job's diagnosis: the verdict, the forks that it advises, and what became of them."""
+"""The resources of a job's diagnosis: the verdict, forks that try its advice, and the family of forks."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,7 +7,7 @@ from typing import Any
 from flask import request
 
 from service.api.blueprint import Blueprint
-from service.api.findings import case, diagnosed
+from service.api.case import case_of, diagnose_job
 from service.api.idempotency import idempotency, submitted
 from service.core.actions.same_split import learnt_from
 from service.core.diagnosis import Advice, Diagnosis
@@ -24,37 +24,37 @@ from service.schemas.jobs import JobSchema
 from service.schemas.patches import read_spec
 from service.services import services
 
-blueprint = Blueprint("diagnosis", __name__, url_prefix="/v1/jobs", description="What the curves show, and the cure")
-MORE_IMAGES = ("more_data", "collect")  # advice whose effect a learning curve tells
+blueprint = Blueprint("diagnosis", __name__, url_prefix="/v1/jobs", description="Diagnoses of the curves, and forks")
+MORE_IMAGES = ("more_data", "collect")  # advice whose effect a learning curve predicts
 
 
 @blueprint.route("/<job_id>/diagnosis")
 @blueprint.response(200, DiagnosisSchema)
 def diagnosis(job_id: str) -> Any:
-    """Why the losses are what they are, and what to change; live while the job trains"""
-    return told(*services().store.queries.history(tenant(), job_id))
+    """Diagnose a job: why validation loss is what it is and what to change; also while the job trains"""
+    return to_answer(*services().store.queries.history(tenant(), job_id))
 
 
-def told(job: Job, epochs: Sequence[Epoch]) -> dict[str, Any]:
-    """What DiagnosisSchema shows of a job and its epochs."""
-    found = diagnosed(job, epochs)
+def to_answer(job: Job, epochs: Sequence[Epoch]) -> dict[str, Any]:
+    """The object that DiagnosisSchema serializes."""
+    diagnosis = diagnose_job(job, epochs)
     return {
-        **vars(found),
-        "advice": [_with_curve(job, advice) for advice in _usable(job, found)],
+        **vars(diagnosis),
+        "advice": [_with_curve(job, advice) for advice in _usable(job, diagnosis)],
         "test": _test(job),
         "waste": job.waste,
-        "links": {"job": job_links(job.id)["self"], "docs": f"/docs/verdicts/{found.verdict}"},
+        "links": {"job": job_links(job.id)["self"], "docs": f"/docs/verdicts/{diagnosis.verdict}"},
     }
 
 
 @blueprint.route("/<job_id>/fork", methods=["POST"])
 @blueprint.arguments(SubmitHeadersSchema, location="headers")
 @blueprint.arguments(ForkSchema)
-@blueprint.response(202, JobSchema, description="Accepted; Location names the new job", headers=SUBMITTED)
+@blueprint.response(202, JobSchema, description="Accepted", headers=SUBMITTED)
 def fork(headers: dict[str, Any], given: dict[str, Any], job_id: str) -> Any:
-    """Submit a job with this job's spec, changed by an advice or by a patch; the seed, and so the split, stays"""
+    """Submit a changed copy of a job, by an advice or a patch; it keeps the seed and so the split"""
     parent = services().store.queries.get(tenant(), job_id)
-    change = advised(case(parent), given["advice"]) if "advice" in given else Change(given["patch"])
+    change = advised(case_of(parent), given["advice"]) if "advice" in given else Change(given["patch"])
     spec = read_spec(changed(parent.spec, change))
     origin = Origin(parent=parent.id, patch=change.patch, advice=change.advice)
     job, is_new = services().submission.submit(
@@ -66,23 +66,23 @@ def fork(headers: dict[str, Any], given: dict[str, Any], job_id: str) -> Any:
 @blueprint.route("/<job_id>/lineage")
 @blueprint.response(200, LineageSchema)
 def lineage(job_id: str) -> Any:
-    """The job's family: what it was forked from, and what was forked from those"""
+    """List the job's family: its ancestors and all their forks"""
     return {"data": services().store.queries.lineage(tenant(), job_id)}
 
 
-def _usable(job: Job, found: Diagnosis) -> list[Advice]:
-    """The advice whose spec this service would take."""
-    return [advice for advice in found.advice if not advice.patch or _is_taken(job, advice.patch)]
+def _usable(job: Job, diagnosis: Diagnosis) -> list[Advice]:
+    """The advice whose spec this service accepts."""
+    return [advice for advice in diagnosis.advice if not advice.patch or _is_accepted(job, advice.patch)]
 
 
 def _with_curve(job: Job, advice: Advice) -> Advice:
-    """Of more images, what the learning curve says, where there are runs to lay one through."""
+    """The advice, with the prediction of a learning curve if it is about more images and earlier runs allow one."""
     if advice.id not in MORE_IMAGES or job.facts is None or (curve := learnt_from(services().store, job)) is None:
         return advice
     return replace(advice, expected=f"{advice.expected}. {curve.words(job.facts.images['train'])}")
 
 
-def _is_taken(job: Job, patch: list[dict[str, Any]]) -> bool:
+def _is_accepted(job: Job, patch: list[dict[str, Any]]) -> bool:
     try:
         spec = read_spec(changed(job.spec, Change(patch)))
     except Invalid:
@@ -94,7 +94,5 @@ def _test(job: Job) -> dict[str, Any] | None:
     if job.facts is None or job.facts.test is None or job.best is None:
         return None
     optimism, error = job.facts.test.optimism(job.best)
-    return {
-        **vars(job.facts.test), "optimism": optimism, "optimism_se": error,
-        "earlier_jobs": services().store.queries.earlier_tests(job),
-    }  # fmt: skip
+    measured = {"optimism": optimism, "optimism_se": error, "earlier_jobs": services().store.queries.earlier_tests(job)}
+    return {**vars(job.facts.test), **measured}

@@ -1,7 +1,7 @@
-"""The resource /v1/jobs/{id}/events: what happened to a job, as JSON or as a live stream.
+"""The resource /v1/jobs/{id}/events: the events of a job as JSON or as a live stream.
 
-The stream is that of the HTML standard (server-sent events): SQL is read after each wake-up, so that nothing is missed
-or told twice, whatever Redis does; without Redis it is read every half second.
+The stream has the format of server-sent events (HTML standard). It reads SQL after each wake-up, so that no event is
+lost or repeated, whatever Redis does. Without Redis it reads every half second.
 """
 
 import json
@@ -22,32 +22,31 @@ from service.services import Services, services
 
 STREAM = "text/event-stream"
 PAGE = 500
-RETRY_MS = 2000  # how long a client waits before it comes back
-COMMENT_SECONDS = 15.0  # of silence, then a comment shows that the stream lives
-LOOK_SECONDS = 5.0  # how long an event may go unseen, should its wake-up be lost
+RETRY_MS = 2000  # milliseconds before a client connects again
+COMMENT_SECONDS = 15.0  # without events before a comment shows that the stream is alive
+READ_SECONDS = 5.0  # longest delay of an event whose wake-up was lost
+LAST_EVENT_ID = {
+    "in": "header",
+    "name": "Last-Event-ID",
+    "schema": {"type": "string", "pattern": "^[0-9]{0,18}$"},
+    "description": "for a stream: start after this event",
+}
 
-blueprint = Blueprint("events", __name__, url_prefix="/v1/jobs", description="What happened, in order")
+blueprint = Blueprint("events", __name__, url_prefix="/v1/jobs", description="Events of a job, in order")
 
 
 @blueprint.route("/<job_id>/events")
 @blueprint.arguments(EventsQuerySchema, location="query")
 @blueprint.response(200, EventsSchema)
 @blueprint.alt_response(200, content_type=STREAM, schema={"type": "string"}, description="With Accept: " + STREAM)
-@blueprint.doc(
-    parameters=[
-        {
-            "in": "header", "name": "Last-Event-ID", "schema": {"type": "string", "pattern": "^[0-9]{0,18}$"},
-            "description": "of a stream: go on after this event",
-        }
-    ]
-)  # fmt: skip
+@blueprint.doc(parameters=[LAST_EVENT_ID])
 def events(query: dict[str, Any], job_id: str) -> Any:
-    """The events of a job after a given one, or live with Accept: text/event-stream"""
+    """List the events of a job; with Accept: text/event-stream, stream them live"""
     after = _last_seen(query["after"])
     if request.accept_mimetypes.best_match(["application/json", STREAM]) == STREAM:
         return _live(job_id, after)
-    found = services().store.queries.events(tenant(), job_id, after, query["limit"] + 1)[1]
-    return {"data": found[: query["limit"]], "has_more": len(found) > query["limit"]}
+    newer = services().store.queries.events(tenant(), job_id, after, query["limit"] + 1)[1]
+    return {"data": newer[: query["limit"]], "has_more": len(newer) > query["limit"]}
 
 
 def _last_seen(after: int) -> int:
@@ -55,47 +54,46 @@ def _last_seen(after: int) -> int:
     if not given:
         return after
     if not (given.isascii() and given.isdigit() and len(given) <= 18):  # noqa: PLR2004 - fits a 64-bit number
-        raise Invalid([Fault("/Last-Event-ID", "not the id of an event", "the id of an event that was sent")])
+        raise Invalid([Fault("/Last-Event-ID", "this is not an event id", "an event id: up to 18 digits")])
     return int(given)
 
 
 def _live(job_id: str, after: int) -> Response:
-    here = services()
-    here.store.queries.events(tenant(), job_id, after, 1)  # raises NotFound before anything is sent
-    owner = tenant()
-    if not here.waiting.enter(owner):
-        raise ServiceUnavailable("too many streams are open; poll, or try again")
-    answer = Response(stream_with_context(_told(here, owner, job_id, after)), mimetype=STREAM)
-    answer.call_on_close(lambda: here.waiting.leave(owner))
+    own, owner = services(), tenant()
+    own.store.queries.events(owner, job_id, after, 1)  # raises NotFound before the response starts
+    if not own.waiting.enter(owner):
+        raise ServiceUnavailable("too many streams are open; poll instead, or try again later")
+    answer = Response(stream_with_context(_stream(own, owner, job_id, after)), mimetype=STREAM)
+    answer.call_on_close(lambda: own.waiting.leave(owner))
     answer.headers["Cache-Control"] = "no-cache"
-    answer.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back
+    answer.headers["X-Accel-Buffering"] = "no"  # nginx would buffer the events
     return answer
 
 
-def _told(here: Services, owner: str, job_id: str, after: int) -> Iterator[str]:
+def _stream(own: Services, owner: str, job_id: str, after: int) -> Iterator[str]:
     yield f"retry: {RETRY_MS}\n"
-    spoke = time.monotonic()
-    with here.wakeups.listen(job_id) as wait:
+    sent_at = time.monotonic()
+    with own.wakeups.listen(job_id) as wait:
         while True:
             try:
-                is_over, found = here.store.queries.events(owner, job_id, after, PAGE)
+                is_over, newer = own.store.queries.events(owner, job_id, after, PAGE)
             except NotFound:
                 yield "event: end\ndata: {}\n\n"
                 return
-            except DatabaseError:  # the client comes back, and goes on where it was
+            except DatabaseError:  # the client connects again and continues after its last event
                 return
-            for event in found:
+            for event in newer:
                 yield _line(event)
-                after, spoke = event.id, time.monotonic()
-            if found:
+                after, sent_at = event.id, time.monotonic()
+            if newer:
                 continue
             if is_over:
                 yield "event: end\ndata: {}\n\n"
                 return
-            wait(min(LOOK_SECONDS, COMMENT_SECONDS))
-            if time.monotonic() - spoke >= COMMENT_SECONDS:
+            wait(min(READ_SECONDS, COMMENT_SECONDS))
+            if time.monotonic() - sent_at >= COMMENT_SECONDS:
                 yield ": nothing new\n\n"
-                spoke = time.monotonic()
+                sent_at = time.monotonic()
 
 
 def _line(event: Event) -> str:

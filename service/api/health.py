@@ -1,4 +1,4 @@
-"""Is the process alive, and can it do its work."""
+"""Probes for supervisors: is the process alive, and can it do its work."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from service.services import services
 
 
 def register(app: Flask) -> None:
-    """/livez and /readyz, outside the API document: they are for supervisors, not for users."""
+    """Add /livez and /readyz, which are not part of the API document: they are for supervisors, not for users."""
     app.add_url_rule("/livez", view_func=livez)
     app.add_url_rule("/readyz", view_func=readyz)
 
@@ -20,10 +20,10 @@ def livez() -> Any:
 
 
 def readyz() -> Response:
-    """Database and storage can be used. Redis and workers are reported, but jobs are accepted without them."""
+    """Status 200 if database and storage work. Redis and workers are only reported: jobs are accepted without them."""
     checks = {"database": _database(), "storage": _storage()}
     ready = all(state == "ok" for state in checks.values())
-    checks["redis"] = "ok" if services().wakeups.ping() else "away: jobs are kept and start when it is back"
+    checks["redis"] = "ok" if services().wakeups.ping() else "unavailable: jobs are kept and start when it is back"
     alive = len(services().registry.live_workers(services().settings.lease_seconds)) if ready else 0
     answer = jsonify({"status": "ok" if ready else "unavailable", "checks": checks, "workers": alive})
     answer.status_code = 200 if ready else 503
@@ -34,9 +34,10 @@ def readyz() -> Response:
 
 def _database() -> str:
     try:
-        return "ok" if services().database.is_migrated() else "its schema is older than this version; rightfit migrate"
+        is_migrated = services().database.is_migrated()
     except DatabaseError as error:
-        return f"unavailable: {type(error.__cause__).__name__}"
+        return f"unavailable: {type(error).__name__}"
+    return "ok" if is_migrated else "its schema is older than this version; run `rightfit migrate`"
 
 
 def _storage() -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Response, jsonify, make_response, request
 
 from service.api.blueprint import Blueprint
-from service.api.findings import diagnosed
+from service.api.case import diagnose_job
 from service.core.records.downsample import sampled
 from service.core.records.epoch import COLUMNS, Epoch
 from service.http.auth import tenant
@@ -18,16 +18,16 @@ from service.rendering import curves_png, curves_text
 from service.schemas.history import HistoryQuerySchema, HistorySchema
 from service.services import services
 
-blueprint = Blueprint("history", __name__, url_prefix="/v1/jobs", description="Losses, epoch by epoch")
+blueprint = Blueprint("history", __name__, url_prefix="/v1/jobs", description="Losses by epoch")
 
 
 @blueprint.route("/<job_id>/history")
 @blueprint.arguments(HistoryQuerySchema, location="query")
 @blueprint.response(200, HistorySchema)
-@blueprint.alt_response(200, content_type="text/csv", schema={"type": "string"}, description="As format says")
-@blueprint.alt_response(200, content_type="text/plain", schema={"type": "string"}, description="As format says")
+@blueprint.alt_response(200, content_type="text/csv", schema={"type": "string"}, description="With ?format")
+@blueprint.alt_response(200, content_type="text/plain", schema={"type": "string"}, description="With ?format")
 def history(query: dict[str, Any], job_id: str) -> Any:
-    """The epochs of a job, in order"""
+    """List the epochs of a job, in order"""
     if query["format"] == "text":
         return _text(job_id, query["after_epoch"])
     job, epochs = services().store.queries.history(tenant(), job_id, query["after_epoch"])
@@ -42,7 +42,7 @@ def history(query: dict[str, Any], job_id: str) -> Any:
 @blueprint.response(200, {"type": "string", "format": "binary"}, content_type="image/png")
 @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
 def png(job_id: str) -> Response:
-    """The losses as a picture"""
+    """Get the losses as a picture"""
     return _picture(job_id, "png", "image/png")
 
 
@@ -50,7 +50,7 @@ def png(job_id: str) -> Response:
 @blueprint.response(200, {"type": "string"}, content_type="image/svg+xml")
 @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
 def svg(job_id: str) -> Response:
-    """The losses as a vector picture"""
+    """Get the losses as a vector picture"""
     return _picture(job_id, "svg", "image/svg+xml")
 
 
@@ -60,26 +60,26 @@ def _picture(job_id: str, kind: str, mimetype: str) -> Response:
     answer.set_etag(f"{job.version}-{kind}")
     answer.make_conditional(request)
     if answer.status_code == http.HTTPStatus.OK:
-        answer.data = curves_png.draw(job, epochs, diagnosed(job, epochs), kind)
+        answer.data = curves_png.draw(job, epochs, diagnose_job(job, epochs), kind)
     return answer
 
 
 def _text(job_id: str, after_epoch: int) -> Response:
-    """The verdict is that of all epochs, also where only the later ones are drawn."""
+    """The curves of the later epochs as text, with the verdict on all epochs."""
     job, epochs = services().store.queries.history(tenant(), job_id)
-    shown = diagnosed(job, epochs)
-    title = f"cross entropy per image: {curves_png.verdict(shown)}"
+    diagnosis = diagnose_job(job, epochs)
+    title = f"cross entropy per image: {curves_png.verdict(diagnosis)}"
     later = [epoch for epoch in epochs if epoch.epoch > after_epoch]
-    return Response(curves_text.draw(later, job.best, title, shown.onset_epoch), mimetype="text/plain")
+    return Response(curves_text.draw(later, job.best, title, diagnosis.onset_epoch), mimetype="text/plain")
 
 
 def _plain(epoch: Epoch | None) -> dict[str, Any] | None:
-    """An epoch as EpochSchema describes it: its fields are JSON already, and a history has thousands of them."""
+    """An epoch as EpochSchema describes it. Its fields are JSON already, and a history can have thousands of epochs."""
     return vars(epoch) if epoch else None
 
 
 def _csv(epochs: Sequence[Epoch]) -> Response:
-    """RFC 4180, a header line first; a null is an empty field."""
+    """The epochs as CSV (RFC 4180) with a header line; null is an empty field."""
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS)
     table.writeheader()

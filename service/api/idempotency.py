@@ -1,4 +1,4 @@
-"""A client's own name for a request, with what it was sent for."""
+"""Idempotency keys: a client's own name for a request, stored with a digest of its body."""
 
 import hashlib
 import json
@@ -8,13 +8,13 @@ from typing import Any
 from service.core.records.submission import IdempotencyKey
 
 
-def idempotency(key: str | None, sent: Any) -> IdempotencyKey | None:
-    """The key of a request with the digest of `sent`, any JSON, in whatever order its members came."""
+def idempotency(key: str | None, body: Any) -> IdempotencyKey | None:
+    """The key with the digest of `body`, any JSON; the order of its members does not matter. None without a key."""
     if key is None:
         return None
-    return IdempotencyKey(key, hashlib.sha256(json.dumps(sent, sort_keys=True).encode()).hexdigest())
+    return IdempotencyKey(key, hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest())
 
 
 def submitted(links: Mapping[str, str], is_new: bool) -> dict[str, str]:
-    """The headers of an answer to a submission: where what it made is, and whether an earlier request had made it."""
+    """The headers of the answer to a submission: the address of the new resource, and whether it existed already."""
     return {"Location": links["self"]} | ({} if is_new else {"Idempotency-Replayed": "true"})

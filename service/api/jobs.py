@@ -7,8 +7,8 @@ from typing import Any
 from flask import Response, make_response, request
 from flask.views import MethodView
 
-from service.api import cancelling
 from service.api.blueprint import Blueprint
+from service.api.cancel import cancel_job
 from service.api.idempotency import idempotency, submitted
 from service.core.actions.delete import delete_job
 from service.core.records.job import Job, Status
@@ -30,8 +30,8 @@ from service.schemas.spec import JobSpecSchema
 from service.services import services
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs", description="Training jobs")
-JOB, PLAN = JobSchema(), PlanSchema()  # made once: a schema costs more to make than to use
-LONGEST_SLEEP = 1.0  # seconds between two looks while waiting, should a wake-up be lost
+JOB, PLAN = JobSchema(), PlanSchema()  # created once: creating a schema costs more than using it
+LONGEST_SLEEP = 1.0  # seconds between two reads while waiting, in case a wake-up is lost
 
 
 @blueprint.route("")
@@ -46,8 +46,8 @@ class Jobs(MethodView):
     @blueprint.arguments(SubmitQuerySchema, location="query")
     @blueprint.arguments(SubmitHeadersSchema, location="headers")
     @blueprint.arguments(JobSpecSchema)
-    @blueprint.response(202, JobSchema, description="Accepted; Location names the job", headers=SUBMITTED)
-    @blueprint.alt_response(200, schema=PlanSchema, description="With validate_only: what the job would be")
+    @blueprint.response(202, JobSchema, description="Accepted", headers=SUBMITTED)
+    @blueprint.alt_response(200, schema=PlanSchema, description="With validate_only: the plan of the job")
     def post(self, query: dict[str, Any], headers: dict[str, Any], spec: JobSpec) -> Any:
         """Submit a job"""
         if query["validate_only"]:
@@ -62,11 +62,11 @@ class OneJob(MethodView):
     @blueprint.response(200, JobSchema)
     @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
     def get(self, query: dict[str, Any], job_id: str) -> Response:
-        """Look at a job, at once or when it changes"""
+        """Get a job, at once or when it changes"""
         job = services().store.queries.get(tenant(), job_id)
         known = request.if_none_match
         if query["wait"] and not job.is_terminal and (not known or known.contains_weak(_tag(job))):
-            job = _changed(job, query["wait"])
+            job = _wait_for_change(job, query["wait"])
         answer = make_response(JOB.dump(job))
         answer.set_etag(_tag(job))
         answer.make_conditional(request)
@@ -74,21 +74,21 @@ class OneJob(MethodView):
 
     @blueprint.response(204)
     def delete(self, job_id: str) -> None:
-        """Delete an ended job and everything it published"""
+        """Delete an ended job with all its files"""
         delete_job(services().store, services().storage, tenant(), job_id)
 
 
 @blueprint.route("/<job_id>/cancel", methods=["POST"])
-@blueprint.response(202, JobSchema, description="Asked to stop; the best model so far is kept")
-@blueprint.alt_response(200, schema=JobSchema, description="It had ended already; nothing changes")
+@blueprint.response(202, JobSchema, description="The job will stop; the best model so far is kept")
+@blueprint.alt_response(200, schema=JobSchema, description="The job had ended; nothing changes")
 def cancel(job_id: str) -> Any:
     """Cancel a job"""
-    job, changed = cancelling.cancel(tenant(), job_id)
+    job, changed = cancel_job(tenant(), job_id)
     return job, 202 if changed or not job.is_terminal else 200
 
 
 @blueprint.route("/<job_id>/pause", methods=["POST"])
-@blueprint.response(202, JobSchema, description="Set aside, or asked to stop at the next batch")
+@blueprint.response(202, JobSchema, description="Paused, or will stop at the next batch")
 def pause(job_id: str) -> Any:
     """Pause a queued or running job; it keeps its progress"""
     return services().store.actions.pause(tenant(), job_id)[0]
@@ -96,7 +96,7 @@ def pause(job_id: str) -> Any:
 
 @blueprint.route("/<job_id>/resume", methods=["POST"])
 @blueprint.arguments(SharedQuerySchema, location="query")
-@blueprint.response(202, JobSchema, description="Queued again, to go on from where it was paused")
+@blueprint.response(202, JobSchema, description="Queued again; it continues at its last checkpoint")
 def resume(query: dict[str, Any], job_id: str) -> Any:
     """Resume a paused job"""
     return _queued(*services().submission.resume(tenant(), job_id, query["gpus"]))
@@ -106,7 +106,7 @@ def resume(query: dict[str, Any], job_id: str) -> Any:
 @blueprint.arguments(SharedQuerySchema, location="query")
 @blueprint.response(202, JobSchema, description="Queued again")
 def retry(query: dict[str, Any], job_id: str) -> Any:
-    """Run a failed job again, from its last checkpoint where only the infrastructure had failed it"""
+    """Run a failed job again, from its last checkpoint if only the infrastructure failed"""
     return _queued(*services().submission.retry(tenant(), job_id, query["gpus"]))
 
 
@@ -117,15 +117,15 @@ def _queued(job: Job, changed: bool) -> Job:
 
 
 def _tag(job: Job) -> str:
-    """What an answer depends on: the job's version, its place in the queue and whether it can be taken."""
+    """The ETag of a job: its version, its place in the queue and the reason why no worker can run it."""
     if job.jobs_ahead is None:
         return f"{job.version}"
-    words = sha256((job.shortfall or "").encode()).hexdigest()[:8]
-    return f"{job.version}-{job.jobs_ahead}-{words}"
+    shortfall = sha256((job.shortfall or "").encode()).hexdigest()[:8]
+    return f"{job.version}-{job.jobs_ahead}-{shortfall}"
 
 
-def _changed(job: Job, seconds: float) -> Job:
-    """The job once it has changed, or as it is after so many seconds; at once where too many wait already."""
+def _wait_for_change(job: Job, seconds: float) -> Job:
+    """Wait until the job changes, for at most `seconds`; not at all when too many requests wait already."""
     if not services().waiting.enter(job.tenant):
         return job
     try:

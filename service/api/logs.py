@@ -1,4 +1,4 @@
-"""The resource /v1/jobs/{id}/logs: what the job's trainers have written."""
+"""The resource /v1/jobs/{id}/logs: the log of a job's trainers."""
 
 from typing import Any
 
@@ -11,19 +11,19 @@ from service.schemas.answer_fields import format_time
 from service.schemas.logs import LogsQuerySchema, LogsSchema
 from service.services import services
 
-blueprint = Blueprint("logs", __name__, url_prefix="/v1/jobs", description="What the trainer has written")
+blueprint = Blueprint("logs", __name__, url_prefix="/v1/jobs", description="Log of the trainers")
 
 
 @blueprint.route("/<job_id>/logs")
 @blueprint.arguments(LogsQuerySchema, location="query")
 @blueprint.response(200, LogsSchema)
-@blueprint.alt_response(200, content_type="text/plain", schema={"type": "string"}, description="As format says")
+@blueprint.alt_response(200, content_type="text/plain", schema={"type": "string"}, description="With ?format")
 def logs(query: dict[str, Any], job_id: str) -> Any:
-    """The newest lines of a job's log, in order"""
-    is_terminal, found = services().store.queries.log(tenant(), job_id, query["after"], query["tail"])
+    """List the newest entries of a job's log, in order"""
+    is_terminal, entries = services().store.queries.log(tenant(), job_id, query["after"], query["tail"])
     if query["format"] == "text":
-        return Response("".join(map(_line, found)), mimetype="text/plain")
-    return {"data": found, "is_terminal": is_terminal}
+        return Response("".join(map(_line, entries)), mimetype="text/plain")
+    return {"data": entries, "is_terminal": is_terminal}
 
 
 def _line(entry: Entry) -> str:

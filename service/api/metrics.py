@@ -1,4 +1,4 @@
-"""What Prometheus scrapes. No tenant is named in it; RIGHTFIT_METRICS=keys asks for a key all the same."""
+"""The metrics for Prometheus. They name no tenant; RIGHTFIT_METRICS=keys requires an API key nevertheless."""
 
 import os
 
@@ -14,16 +14,16 @@ from service.core.telemetry.metrics import Surroundings
 from service.core.telemetry.queue_metrics import Standing
 from service.services import services
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # set by deploy/gunicorn.conf.py where several processes serve
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # set by deploy/gunicorn.conf.py when there are several processes
 
 
 def register(app: Flask) -> None:
-    """/metrics, outside the API document as the probes are."""
+    """Add /metrics, which is not part of the API document."""
     app.add_url_rule("/metrics", view_func=metrics)
 
 
 def exposed(settings: Settings, database: Database, own: CollectorRegistry) -> CollectorRegistry:
-    """What a scrape shows: what all processes have counted, or `own` where there is one, and what is looked up then."""
+    """The metrics of all processes, or `own` for a single process, and the gauges that each scrape reads."""
     registry = own
     if os.environ.get(FOLDER):
         registry = CollectorRegistry()
@@ -36,6 +36,6 @@ def exposed(settings: Settings, database: Database, own: CollectorRegistry) -> C
 
 
 def metrics() -> Response:
-    """In the format that the scraper asks for."""
+    """The metrics in the format that the scraper accepts."""
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     return Response(encode(services().metrics), content_type=content_type)

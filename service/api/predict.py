@@ -30,19 +30,19 @@ BODY = {
     },
 }
 
-blueprint = Blueprint("predict", __name__, url_prefix="/v1/jobs", description="What a trained model says")
+blueprint = Blueprint("predict", __name__, url_prefix="/v1/jobs", description="Predictions of a trained model")
 
 
 @blueprint.route("/<job_id>/predict", methods=["POST"])
 @blueprint.response(200, PredictionsSchema)
 @blueprint.doc(requestBody=BODY)
 def predict(job_id: str) -> Any:
-    """Ask the best model of an ended job for the class of one picture or more"""
+    """Classify one or more pictures with the best model of an ended job"""
     published = {artifact.name: artifact for artifact in services().store.queries.artifacts(tenant(), job_id)}
     if not {ONNX, REPORT} <= published.keys():
         job = services().store.queries.get(tenant(), job_id)
         raise Conflict(f"the job is {job.status} and has published no {ONNX}")
-    with services().predicting.passed(tenant(), "too many pictures are being looked at; try again"):
+    with services().predicting.hold(tenant(), "too many predictions are running; try again"):
         return {"data": services().predictor.predict(published[ONNX], published[REPORT], _pictures())}
 
 
@@ -51,7 +51,7 @@ def _pictures() -> list[Picture]:
     if request.mimetype.startswith("image/"):
         return [Picture("body", request.get_data())]
     if request.mimetype != "multipart/form-data":
-        detail = f"send a picture as image/…, or some as fields of multipart/form-data; this is {request.mimetype!r}"
+        detail = f"send one picture as image/…, or several as multipart/form-data; this is {request.mimetype!r}"
         raise UnsupportedMediaType(detail)
     sent = [file for _, files in request.files.lists() for file in files]
     if not 1 <= len(sent) <= MOST_PICTURES:

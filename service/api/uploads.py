@@ -1,4 +1,4 @@
-"""A data set's bytes on their way in: to a file, never held in memory."""
+"""Receiving the bytes of a data set, into a file and not into memory."""
 
 import tempfile
 import time
@@ -24,9 +24,13 @@ from service.services import services
 BLOCK = 1 << 20
 LONGEST_SECONDS = 3600.0
 TYPES = {
-    "application/zip": "zip", "application/x-zip-compressed": "zip", "application/x-tar": "tar",
-    "application/gzip": "tar.gz", "application/x-gzip": "tar.gz", "application/x-npz": "npz",
-}  # fmt: skip
+    "application/zip": "zip",
+    "application/x-zip-compressed": "zip",
+    "application/x-tar": "tar",
+    "application/gzip": "tar.gz",
+    "application/x-gzip": "tar.gz",
+    "application/x-npz": "npz",
+}
 ALLOWED = (
     "application/zip, application/x-tar, application/gzip (a tar.gz), application/x-npz, or multipart/form-data with "
     "the fields name and file"
@@ -37,7 +41,7 @@ LONGEST_NAME = 100
 
 @dataclass(frozen=True)
 class Upload:
-    """What was sent, in a file that is gone after the block. `format` is zip, tar, tar.gz or npz."""
+    """An uploaded file, deleted at the end of the block. `format` is zip, tar, tar.gz or npz."""
 
     name: str
     format: str
@@ -46,7 +50,7 @@ class Upload:
 
 @contextmanager
 def received(name: str | None, room: int | None) -> Iterator[Upload]:
-    """The data set in the body of this request, no larger than its sender has room for.
+    """Receive the data set in the body of this request, up to `room` bytes (None: no limit).
 
     Raises Invalid, QuotaExceeded, and werkzeug's 400, 413, 415 and 503.
     """
@@ -55,8 +59,8 @@ def received(name: str | None, room: int | None) -> Iterator[Upload]:
     uploads = settings.home / "uploads"
     uploads.mkdir(parents=True, exist_ok=True)
     with (
-        services().uploading.passed(tenant(), "too many uploads at once; try again"),
-        tempfile.TemporaryFile(dir=uploads) as target,  # without a name: gone however we end
+        services().uploading.hold(tenant(), "too many uploads are running; try again"),
+        tempfile.TemporaryFile(dir=uploads) as target,  # without a name: deleted however the request ends
     ):
         _refuse_beyond(room, request.content_length or 0)
         if request.mimetype == "multipart/form-data":
@@ -69,18 +73,18 @@ def received(name: str | None, room: int | None) -> Iterator[Upload]:
 
 def _type() -> str:
     if request.mimetype not in TYPES:
-        raise UnsupportedMediaType(f"a data set is sent as {ALLOWED}; this is {request.mimetype or 'of no type'}")
+        raise UnsupportedMediaType(f"the Content-Type is {request.mimetype or 'missing'}; allowed: {ALLOWED}")
     return TYPES[request.mimetype]
 
 
 def _form(name: str | None) -> tuple[str | None, str, IO[bytes]]:
     file = request.files.get("file")
     if file is None:
-        raise Invalid([Fault("/file", "the form has no file in it", "a field `file` with an archive or an npz")])
-    kind = next((kind for ending, kind in ENDINGS.items() if (file.filename or "").lower().endswith(ending)), None)
-    kind = TYPES.get(file.mimetype) or kind
+        raise Invalid([Fault("/file", "the form has no file", "a field `file` with an archive or an npz")])
+    by_name = next((kind for ending, kind in ENDINGS.items() if (file.filename or "").lower().endswith(ending)), None)
+    kind = TYPES.get(file.mimetype) or by_name
     if kind is None:
-        raise UnsupportedMediaType(f"the file is sent as one of {', '.join(ENDINGS)}; this is {file.filename!r}")
+        raise UnsupportedMediaType(f"the file is {file.filename!r}; allowed: {', '.join(ENDINGS)}")
     return request.form.get("name") or name or file.filename, kind, file.stream
 
 
@@ -90,11 +94,11 @@ def _copy(source: IO[bytes], target: IO[bytes], room: int | None) -> None:
         size += target.write(block)
         _refuse_beyond(room, size)
         if time.monotonic() - began > LONGEST_SECONDS:
-            raise RequestTimeout("sending it takes too long")
+            raise RequestTimeout(f"the upload takes too long; allowed: {LONGEST_SECONDS:g} seconds")
         if size > most:
-            raise RequestEntityTooLarge(f"a data set may have {most:,} bytes")
-    if request.content_length is None and size >= most:  # a chunked body ends there without a word
-        raise RequestEntityTooLarge(f"a data set may have less than {most:,} bytes")
+            raise RequestEntityTooLarge(f"the data set is too large; allowed: {most:,} bytes")
+    if request.content_length is None and size >= most:  # werkzeug cuts a chunked body at the limit without an error
+        raise RequestEntityTooLarge(f"the data set is too large; allowed: less than {most:,} bytes")
     if size == 0:
         raise BadRequest("the body is empty; send an archive or an npz")
     target.flush()
@@ -102,12 +106,12 @@ def _copy(source: IO[bytes], target: IO[bytes], room: int | None) -> None:
 
 def _refuse_beyond(room: int | None, size: int) -> None:
     if room is not None and size > room:
-        raise QuotaExceeded("there is no room for so much; delete data sets or jobs first", RETRY_SECONDS)
+        raise QuotaExceeded("the data set exceeds your quota of storage; delete data sets or jobs first", RETRY_SECONDS)
 
 
 def _named(name: str | None) -> str:
     name = (name or "").strip()
     if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
-        detail = "the data set needs a name that can be read"
-        raise Invalid([Fault("/name", detail, f"1 to {LONGEST_NAME} characters, by ?name= or the field name")])
+        detail = "the data set needs a printable name"
+        raise Invalid([Fault("/name", detail, f"1 to {LONGEST_NAME} characters, in ?name= or in the form field name")])
     return name

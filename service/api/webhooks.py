@@ -1,4 +1,4 @@
-"""The resource /v1/webhooks, and a job's deliveries."""
+"""The resource /v1/webhooks, and the deliveries about a job."""
 
 from typing import Any
 
@@ -18,12 +18,12 @@ blueprint = Blueprint("webhooks", __name__, url_prefix="/v1", description="Signe
 class Secret(MethodView):
     @blueprint.response(200, SecretSchema)
     def get(self) -> Any:
-        """The secret that your messages are signed with"""
+        """Get the secret that signs your messages"""
         return {"secret": services().webhooks.secret(tenant())}
 
     @blueprint.response(200, SecretSchema)
     def post(self) -> Any:
-        """A new secret; for a day messages are signed with the former one too"""
+        """Create a new secret; for one day messages are signed with the old one too"""
         return {"secret": services().webhooks.change_secret(tenant())}
 
 
@@ -31,15 +31,15 @@ class Secret(MethodView):
 @blueprint.arguments(TryOutSchema)
 @blueprint.response(200, AnswerSchema)
 def try_out(given: dict[str, Any]) -> Any:
-    """Send a signed message of type `test` to an address, now"""
-    if refused := fault(given["url"], services().submission.webhook_networks, "/url"):
-        raise Invalid([refused])
-    return services().courier.try_out(tenant(), given["url"])
+    """Send a signed message of type `test` to an address"""
+    if wrong := fault(given["url"], services().submission.webhook_networks, "/url"):
+        raise Invalid([wrong])
+    return services().webhook_sender.try_out(tenant(), given["url"])
 
 
 @blueprint.route("/jobs/<job_id>/deliveries")
 @blueprint.response(200, DeliveriesSchema)
 def deliveries(job_id: str) -> Any:
-    """What became of the messages about a job"""
+    """List the deliveries of messages about a job"""
     services().store.queries.get(tenant(), job_id)
     return {"data": services().webhooks.of_job(job_id)}

@@ -1,7 +1,7 @@
-"""Who is asking: every request under /v1, and for a page, is given an identity before it is answered.
+"""Authentication: every request for a page or under /v1 gets an identity, and its scopes are checked.
 
-A program sends its key as a bearer token. A browser keeps it in a cookie that no script can read; since browsers send
-cookies whoever asks, what changes something must then carry the token that only our own pages know.
+A program sends its key as a bearer token. A browser keeps the key in a cookie that no script can read. A browser sends
+cookies with requests from other sites too, so a request that changes something also needs the token of our own pages.
 """
 
 import hmac
@@ -13,17 +13,17 @@ from service.core.sql.api_keys import Identity, Scope, csrf_token
 from service.services import services
 
 DEFAULT_TENANT = "default"
-ANYONE = Identity(DEFAULT_TENANT, frozenset({Scope.ADMIN}))  # without keys there is one tenant, on this machine only
+ANYONE = Identity(DEFAULT_TENANT, frozenset({Scope.ADMIN}))  # without keys there is one tenant
 GUARDED = "/v1/"
-PAGES = "web"  # the blueprint of the pages
+PAGES = "web"  # name of the blueprint of the pages
 OPEN_PAGES = ("web.sign_in", "web.sign_out")
-METRICS = "metrics"  # their endpoint, guarded where the settings say so
+METRICS = "metrics"  # endpoint, protected with RIGHTFIT_METRICS=keys
 COOKIE = "rightfit_key"
 CSRF_HEADER = "X-CSRF-Token"
 READING = ("GET", "HEAD", "OPTIONS")
-SCOPES = {  # of the endpoints that need another scope than their method says
-    "predict.predict": Scope.READ,  # it changes nothing
-    "web.new": Scope.WRITE,  # the form of a job is of no use to who may not submit one
+SCOPES = {  # of endpoints whose scope does not follow from the method
+    "predict.predict": Scope.READ,  # a POST that changes nothing
+    "web.new": Scope.WRITE,  # the form is useless without the right to submit
     "webhooks.Secret": Scope.ADMIN,
     METRICS: Scope.ADMIN,
 }
@@ -34,13 +34,13 @@ def register(app: Flask) -> None:
 
 
 def tenant() -> str:
-    """The tenant that this request's data belong to."""
+    """The tenant of this request."""
     identity: Identity = g.identity
     return identity.tenant
 
 
 def may(method: str, endpoint: str) -> bool:
-    """Whether whoever is asking would be let in there; pages offer nothing else."""
+    """Whether the identity of this request may use an endpoint. Pages offer only those."""
     identity: Identity = g.get("identity", ANYONE)
     return identity.may(_needed(method, endpoint))
 
@@ -50,7 +50,7 @@ def _needed(method: str, endpoint: str) -> Scope:
 
 
 def _identify() -> None:
-    """Raises Unauthorized without a valid key, Forbidden where it may not do this, TooMany where it asks too often."""
+    """Raises Unauthorized without a valid key, Forbidden without the scope, TooMany over the rate limit."""
     if services().settings.auth == "none":
         g.identity = ANYONE
         return
@@ -59,15 +59,16 @@ def _identify() -> None:
     if not (is_page or is_metrics or request.path.startswith(GUARDED)):
         return
     g.identity = identity = services().keys.identify(_key())
-    services().rates.hit(identity.key_id)
+    services().rate_limit.hit(identity.key_id)
     needed = _needed(request.method, request.endpoint or "")
     if not identity.may(needed):
-        raise Forbidden(f"that needs the scope {needed}; this key has: {', '.join(sorted(identity.scopes))}")
+        raise Forbidden(f"this needs the scope {needed}; this key has: {', '.join(sorted(identity.scopes))}")
 
 
 def _key() -> str:
-    """The key that was sent, as a bearer token or by a browser. Raises Unauthorized, and Forbidden for what another
-    site may have made a browser send.
+    """The key from the bearer token or the cookie.
+
+    Raises Unauthorized, and Forbidden for a request that another site may have caused.
     """
     given, kept = request.authorization, request.cookies.get(COOKIE)
     if given is not None and given.type == "bearer" and given.token:
@@ -75,11 +76,11 @@ def _key() -> str:
     if given is not None or not kept:
         raise Unauthorized("send your API key: Authorization: Bearer rf_…")
     if request.method not in READING and not is_ours(kept, request.headers.get(CSRF_HEADER, "")):
-        raise Forbidden(f"with the key in a cookie, the header {CSRF_HEADER} must have the token of a page of ours")
+        raise Forbidden(f"a request with a cookie needs the token of a page in the header {CSRF_HEADER}")
     g.cookie_key = kept
     return kept
 
 
 def is_ours(key: str, token: str) -> bool:
-    """Whether a token is the one that our pages have for this key."""
+    """Whether a token is the one in our pages for this key."""
     return hmac.compare_digest(token.encode(), csrf_token(key).encode())

@@ -1,4 +1,4 @@
-"""How many requests may hold a thread for long at the same time: altogether, and of one tenant."""
+"""A limit on long requests that run at the same time: for all tenants together and for each."""
 
 import threading
 from collections import Counter
@@ -9,7 +9,7 @@ from werkzeug.exceptions import ServiceUnavailable
 
 
 class ConcurrencyLimit:
-    """At most `most` are inside, and at most `share` of one tenant: nobody can shut the others out."""
+    """At most `most` requests, and at most `share` of one tenant, so that no tenant can block the others."""
 
     def __init__(self, most: int, share: int) -> None:
         self._most, self._share = most, share
@@ -17,7 +17,7 @@ class ConcurrencyLimit:
         self._lock = threading.Lock()
 
     def enter(self, tenant: str) -> bool:
-        """Whether there is room; who is let in must leave."""
+        """Take a place, if there is one. The caller must call `leave` after True."""
         with self._lock:
             if self._inside.total() >= self._most or self._inside[tenant] >= self._share:
                 return False
@@ -25,8 +25,8 @@ class ConcurrencyLimit:
             return True
 
     @contextmanager
-    def passed(self, tenant: str, refusal: str) -> Iterator[None]:
-        """Be inside within the block. Raises werkzeug's ServiceUnavailable, in these words, where there is no room."""
+    def hold(self, tenant: str, refusal: str) -> Iterator[None]:
+        """Hold a place during the block. Raises ServiceUnavailable with the text `refusal` if there is none."""
         if not self.enter(tenant):
             raise ServiceUnavailable(refusal)
         try:
@@ -35,6 +35,7 @@ class ConcurrencyLimit:
             self.leave(tenant)
 
     def leave(self, tenant: str) -> None:
+        """Give a place back."""
         with self._lock:
             self._inside[tenant] -= 1
-            self._inside += Counter()  # forget those who have none inside
+            self._inside += Counter()  # drops tenants without a place

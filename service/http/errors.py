@@ -1,4 +1,4 @@
-"""Every error, of the domain or of HTTP, becomes one shape: application/problem+json (RFC 9457)."""
+"""Errors of the core and of HTTP as application/problem+json (RFC 9457)."""
 
 import http
 import json
@@ -26,16 +26,22 @@ from service.core.errors import (
 )
 
 STATUS: dict[type[RightfitError], int] = {
-    Unauthorized: 401, Forbidden: 403, NotFound: 404, Conflict: 409, Invalid: 422, KeyReused: 422, TooMany: 429,
+    Unauthorized: 401,
+    Forbidden: 403,
+    NotFound: 404,
+    Conflict: 409,
+    Invalid: 422,
+    KeyReused: 422,
+    TooMany: 429,
     StorageError: 503,
-}  # fmt: skip
+}
 RETRY_AFTER_SECONDS = 2
 
 log = logging.getLogger(__name__)
 
 
 def problem(status: int, code: str, detail: str, errors: Sequence[Fault] = ()) -> Response:
-    """One problem as an answer."""
+    """A response with one problem."""
     body: dict[str, object] = {
         "type": "about:blank",
         "title": http.HTTPStatus(status).phrase,
@@ -52,7 +58,7 @@ def problem(status: int, code: str, detail: str, errors: Sequence[Fault] = ()) -
 
 
 def register(app: Flask) -> None:
-    """Answer errors of every kind. Registered last, so that it has the word over libraries' own handlers."""
+    """Handle every error. Called last, so that these handlers replace those of libraries."""
     app.register_error_handler(RightfitError, _domain)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(DatabaseUnavailable, _database)
@@ -114,19 +120,19 @@ def _malformed(error: Exception) -> Response:
 
 
 def _any_match() -> None:
-    """`If-Match: *` holds for whatever exists."""
+    """`If-Match: *` matches every existing resource."""
     if request.headers.get("If-Match", "").strip() == "*":
         request.environ.pop("HTTP_IF_MATCH")
 
 
 def _precondition(answer: Response) -> Response:
-    """werkzeug answers a failed If-Match with the body that was not to be sent."""
+    """Replace the body that werkzeug sends with a failed If-Match."""
     if answer.status_code == http.HTTPStatus.PRECONDITION_FAILED and answer.mimetype != "application/problem+json":
         answer.close()
-        return problem(412, "precondition_failed", "If-Match names another version than the present one")
+        return problem(412, "precondition_failed", "If-Match does not match the present version")
     return answer
 
 
 def _unexpected(error: Exception) -> Response:
     log.exception("request %s failed", g.get("request_id"), exc_info=error)
-    return problem(500, "internal_error", "an error of ours; the request id finds it in the log")
+    return problem(500, "internal_error", "internal error; search the log for this request id")

@@ -1,4 +1,4 @@
-"""Loss curves as a picture, readable at 640 pixels and by the colour-blind (the palette of Okabe and Ito, 2008)."""
+"""Loss curves as a picture: readable at 640 pixels, in colour-blind safe colours (Okabe and Ito, 2008)."""
 
 import io
 import math
@@ -19,13 +19,13 @@ CURVES = {
     "val_loss": ("validation", "#0072B2", "-"),
 }
 PURPLE = "#CC79A7"
-LONGEST_NAME = 64  # characters of a title; more do not fit
-EXPLODED = 15.0  # nats, worse than guessing among three million classes: beside it all else would look flat
+LONGEST_NAME = 64  # characters that fit in the title
+EXPLODED = 15.0  # nats; above it a linear axis flattens all other losses, so the axis is logarithmic
 
 
 def draw(job: Job, epochs: Sequence[Epoch], shown: Note, kind: str) -> bytes:
-    """The losses over the epochs with the best one, the stop and the onset of what they show; `kind` is png or svg."""
-    from matplotlib.figure import Figure  # noqa: PLC0415 - large, and only where a picture is asked for
+    """Draw the losses by epoch, with marks for the best epoch, the stop and the onset; `kind` is png or svg."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - large, and only needed for pictures
 
     figure = Figure(INCHES, DPI, layout="constrained")
     axes = figure.subplots()
@@ -47,7 +47,7 @@ def draw(job: Job, epochs: Sequence[Epoch], shown: Note, kind: str) -> bytes:
 
 
 def verdict(shown: Note) -> str:
-    """The verdict as it is said."""
+    """The verdict in words."""
     return shown.verdict.replace("_", " ")
 
 
@@ -63,11 +63,11 @@ def _title(job: Job, epochs: Sequence[Epoch], shown: Note) -> str:
 
 
 def _curves(axes: "Axes", epochs: Sequence[Epoch]) -> None:
-    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - as above
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - see above
 
     seen = []
     for name, (label, colour, style) in CURVES.items():
-        losses = [math.nan if (loss := getattr(e, name)) is None else loss for e in epochs]  # nan leaves a hole
+        losses = [math.nan if (loss := getattr(e, name)) is None else loss for e in epochs]  # NaN leaves a gap
         finite = [loss for loss in losses if not math.isnan(loss)]
         if finite:
             marker = "o" if len(finite) == 1 else None

@@ -9,16 +9,17 @@ from service.core.records.epoch import Epoch
 
 WIDTH, HEIGHT = 80, 20
 CURVES = {"train_loss": ".", "train_loss_clean": "+", "val_loss": "o"}
-BEST, ONSET = "│", ":"  # how their vertical lines are drawn
+BEST, ONSET = "│", ":"  # characters of their vertical lines
 
-_drawing = threading.Lock()  # plotext has one figure a process
+_drawing = threading.Lock()  # plotext has one figure per process
 
 
 def draw(
     epochs: Sequence[Epoch], best: Epoch | None, title: str = "cross entropy per image", onset: int | None = None
 ) -> str:
-    """The losses over the epochs, vertical lines at the best one and at the onset of what they show, and what is what
-    below; a short line without epochs.
+    """Draw the losses by epoch, with vertical lines at the best epoch and at the onset, and a legend below.
+
+    Without epochs the result is one short line.
     """
     if not epochs:
         return "no epochs yet\n"

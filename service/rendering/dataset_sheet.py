@@ -1,4 +1,4 @@
-"""Sample pictures of a data set, as one picture: a row for each class."""
+"""Sample pictures of a data set in one picture: a row for each class."""
 
 import io
 from collections.abc import Sequence
@@ -12,12 +12,13 @@ from service.core.records.dataset import INDEX, PIXELS, Dataset
 from service.core.storage import Storage
 
 CLASSES, OF_A_CLASS = 10, 6
-SIDE, GAP = 48, 4  # pixels, of a picture and around it
+SIDE, GAP = 48, 4  # pixels: side of a picture, and space between two
 
 
 def draw(storage: Storage, dataset: Dataset) -> bytes | None:
-    """A PNG of the first OF_A_CLASS pictures of each of the first CLASSES classes; None where there is no pack, as of a
-    set that is built in or not read yet. Raises StorageError.
+    """A PNG of the first OF_A_CLASS pictures of each of the first CLASSES classes.
+
+    None for a data set without packed pictures: a built-in one, or one that has not been read. Raises StorageError.
     """
     files = {file.name: file for file in dataset.packed}
     if dataset.contents is None or not {PIXELS, INDEX} <= files.keys():
@@ -38,13 +39,13 @@ def draw(storage: Storage, dataset: Dataset) -> bytes | None:
 
 
 def _read(pixels: IO[bytes], offset: int, shape: Sequence[int]) -> NDArray[np.uint8]:
-    """The image, [H, W, C], that begins there."""
+    """The image, [H, W, C], at an offset."""
     pixels.seek(offset)
     return np.frombuffer(pixels.read(int(np.prod(shape))), np.uint8).reshape(shape)
 
 
 def _thumbnail(pixels: NDArray[np.uint8]) -> Image.Image:
-    """As large as fits into a square of SIDE; small images keep their sharp pixels."""
+    """Scale a picture to fit a square of SIDE pixels. Enlarged pictures keep sharp pixels."""
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
     scale = SIDE / max(picture.size)
     width, height = (max(1, round(side * scale)) for side in picture.size)

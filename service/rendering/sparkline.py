@@ -1,4 +1,4 @@
-"""A curve as small as a word: the path of an SVG."""
+"""A small curve for tables, as the path of an SVG."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ FEWEST = 2  # points that make a line
 
 
 def path(values: Sequence[float]) -> str:
-    """The `d` of a path through the values, scaled to WIDTH x HEIGHT; empty where they make no line."""
+    """The attribute `d` of a path through the values, scaled to WIDTH x HEIGHT; empty for fewer than two values."""
     if len(values) < FEWEST:
         return ""
     low, high = min(values), max(values)

@@ -1,4 +1,4 @@
-"""`rightfit demo`: the main job from end to end, on a stack of its own that leaves nothing behind."""
+"""`rightfit demo`: two trainings from end to end, on a temporary stack."""
 
 import subprocess
 import sys
@@ -36,7 +36,7 @@ REPORTS = (BEST_MODEL, REPORT)
 
 
 def run(console: Console) -> list[dict[str, Any]]:
-    """The jobs at their end; `verified` says of each that its model was downloaded and is what its history says."""
+    """Run the demo. Returns the ended jobs; `verified`: the downloaded model reproduces the recorded loss."""
     with tempfile.TemporaryDirectory(prefix="rightfit-demo-") as home:
         settings = Settings.from_env({"RIGHTFIT_HOME": home})
         console.print("Starting broker, worker and API in a temporary folder (the worker imports torch) …")
@@ -47,7 +47,7 @@ def run(console: Console) -> list[dict[str, Any]]:
             shown = [job | _show(console, client, job, Path(home)) for job in ended]
             if all(job["verified"] for job in shown):
                 _compare(console, *ended)
-    console.print("Everything is stopped, nothing is left behind.")
+    console.print("Everything is stopped and deleted.")
     return shown
 
 
@@ -88,7 +88,7 @@ def _table(jobs: Mapping[str, dict[str, Any]]) -> Table:
 
 
 def _show(console: Console, client: Rightfit, job: dict[str, Any], home: Path) -> dict[str, Any]:
-    """Curves, words, and the proof that the downloaded model is the one of the history."""
+    """Print the curves and the diagnosis, and check that the downloaded model reproduces the recorded loss."""
     if job["status"] != "succeeded":
         console.print(f"{job['spec']['name']} {job['status']}: {job['error'] or job['stop_reason']}")
         return {"diagnosis": None, "verified": False}
@@ -97,19 +97,19 @@ def _show(console: Console, client: Rightfit, job: dict[str, Any], home: Path) -
     console.print(
         curves_text.draw(epochs, best, title=f"{job['spec']['name']}: cross entropy per image"), highlight=False
     )
-    found = client.diagnose(job["id"])
-    console.print(f"[bold]{found['verdict']}[/bold]: {found['summary']}")
+    diagnosis = client.diagnose(job["id"])
+    console.print(f"[bold]{diagnosis['verdict']}[/bold]: {diagnosis['summary']}")
     folder = home / "downloads" / job["id"]
     folder.mkdir(parents=True)
     sums = {name: client.download(job["id"], name, folder / name) for name in REPORTS}
-    console.print(f"Downloaded best_model.pth, SHA-256 {sums['best_model.pth'][:16]}… as in the manifest.")
+    console.print(f"Downloaded best_model.pth, SHA-256 {sums['best_model.pth'][:16]}…, equal to the manifest.")
     checked = subprocess.run(
         [sys.executable, "-m", "workers.tools.verify", str(folder)], capture_output=True, text=True, check=False
     )
     console.print(
-        f"Loaded with weights_only=True and scored again: {checked.stdout.strip() or checked.stderr.strip()}\n"
+        f"Loaded with weights_only=True and evaluated again: {checked.stdout.strip() or checked.stderr.strip()}\n"
     )
-    return {"diagnosis": found, "verified": checked.returncode == 0}
+    return {"diagnosis": diagnosis, "verified": checked.returncode == 0}
 
 
 def _compare(console: Console, plain: dict[str, Any], regularized: dict[str, Any]) -> None:

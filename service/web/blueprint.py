@@ -1,4 +1,4 @@
-"""The blueprint all pages are on, with the policy that keeps everything foreign out of them."""
+"""The blueprint of all pages, with a policy that allows no content from other sites."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from flask import Blueprint, Response, g, render_template
 from service.core.sql.api_keys import csrf_token
 from service.http.auth import may
 
-# No inline script or style, nothing from elsewhere, no form that leads elsewhere.
+# No inline script or style, no content from other sites, no form that sends data to them.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -26,9 +26,7 @@ def _restrict(response: Response) -> Response:
 
 @blueprint.context_processor
 def _session() -> dict[str, Any]:
-    """What every page has: the token that its script must send with what changes something, where there are keys, and
-    the question what this key may do.
-    """
+    """Values for every page: with keys, the token for requests that change something; and the check of scopes."""
     key: str | None = g.get("cookie_key")
     identity = g.get("identity")
     return {
@@ -40,5 +38,5 @@ def _session() -> dict[str, Any]:
 
 
 def page(template: str, **values: Any) -> str:
-    """A page of ours."""
+    """Render the template of a page."""
     return render_template(f"{template}.html", **values)

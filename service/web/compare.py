@@ -1,4 +1,4 @@
-"""Jobs beside each other: one chart of all, what differs in their specs, and what it did."""
+"""The page that compares jobs: one chart, the differences of the specs, and the results."""
 
 import re
 
@@ -10,27 +10,27 @@ from service.http.auth import tenant
 from service.schemas.compare import FEWEST, MOST
 from service.services import services
 from service.web.blueprint import blueprint, page
-from service.web.words import titles
+from service.web.format import titles
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
 @blueprint.get("/compare")
 def compare() -> str:
-    """Two to eight jobs, the others held against the first"""
+    """Compare two to eight jobs with the first"""
     given = [*request.args.getlist("job"), *request.args.get("jobs", "").split(",")]
-    wanted = [one for one in dict.fromkeys(given) if ID.fullmatch(one)]
-    if not FEWEST <= len(wanted) <= MOST:
-        return page("compare", found=None, jobs=[], count=len(wanted), fewest=FEWEST, most=MOST, spec=[])
-    jobs, seconds = services().store.queries.get_many(tenant(), wanted)
-    if request.args.getlist("job"):  # ticked in the list, which has the newest first
+    ids = [job_id for job_id in dict.fromkeys(given) if ID.fullmatch(job_id)]
+    if not FEWEST <= len(ids) <= MOST:
+        return page("compare", comparison=None, jobs=[], count=len(ids), fewest=FEWEST, most=MOST, spec=[])
+    jobs, seconds = services().store.queries.get_many(tenant(), ids)
+    if request.args.getlist("job"):  # selected in the list of jobs, which has the newest first
         jobs = tuple(sorted(jobs, key=lambda job: job.created_at))
-    found, called = compared(jobs, seconds), titles(jobs)
+    comparison, names = compared(jobs, seconds), titles(jobs)
     return page(
         "compare",
-        found=found,
-        titles=called,
-        summary=[_named(sentence, called) for sentence in found.summary],
+        comparison=comparison,
+        titles=names,
+        summary=[_named(sentence, names) for sentence in comparison.summary],
         jobs=jobs,
         count=len(jobs),
         fewest=FEWEST,
@@ -40,5 +40,5 @@ def compare() -> str:
 
 
 def _named(sentence: str, titles: dict[str, str]) -> str:
-    """A sentence that speaks of jobs by their titles and not by their ids."""
-    return re.sub("|".join(map(re.escape, titles)), lambda found: titles[found[0]], sentence)
+    """The sentence with the titles of jobs in place of their ids."""
+    return re.sub("|".join(map(re.escape, titles)), lambda match: titles[match[0]], sentence)

@@ -1,4 +1,4 @@
-"""The data sets: what can be trained on, what was found in it, and sending more."""
+"""The pages of data sets: the list with an upload form, and one page for each."""
 
 from flask import url_for
 
@@ -11,17 +11,17 @@ from service.schemas.pages import MAX_PAGE
 from service.services import services
 from service.web.blueprint import blueprint, page
 
-MOST_CLASSES = 50  # whose counts are drawn
+MOST_CLASSES = 50  # shown with their number of images
 
 
 @blueprint.get("/datasets")
 def datasets() -> str:
-    """Those of one's own, the newest first, and those that are built in"""
-    found = services().catalog.list(tenant(), MAX_PAGE)
+    """List the own data sets, newest first, and the built-in ones"""
+    newest = services().catalog.list(tenant(), MAX_PAGE)
     return page(
         "datasets",
-        own=found.items,
-        has_more=found.next_seq is not None,
+        own=newest.items,
+        has_more=newest.next_seq is not None,
         built_in=list(BUILT_IN.values()),
         types=sorted(set(TYPES.values())),
         most_bytes=services().settings.max_upload_bytes,
@@ -30,13 +30,13 @@ def datasets() -> str:
 
 @blueprint.get("/datasets/<dataset_id>")
 def dataset(dataset_id: str) -> str:
-    """What is known of a data set"""
-    found = services().catalog.get(tenant(), dataset_id)
-    counts = list(zip(found.contents.classes, found.contents.samples_per_class, strict=True)) if found.contents else []
-    has_pictures = any(file.name == PIXELS for file in found.packed)
+    """Show a data set"""
+    shown = services().catalog.get(tenant(), dataset_id)
+    counts = list(zip(shown.contents.classes, shown.contents.samples_per_class, strict=True)) if shown.contents else []
+    has_pictures = any(file.name == PIXELS for file in shown.packed)
     return page(
         "dataset",
-        found=found,
+        dataset=shown,
         counts=counts[:MOST_CLASSES],
         hidden=max(0, len(counts) - MOST_CLASSES),
         most=max((count for _, count in counts), default=1),

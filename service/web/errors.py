@@ -1,4 +1,4 @@
-"""What went wrong, as a page that says what to do next, where the API would answer with a problem."""
+"""Errors as pages that say what to do next."""
 
 import http
 
@@ -11,25 +11,26 @@ from service.http.errors import STATUS
 from service.web.blueprint import blueprint, page
 
 NEXT = {
-    403: "Try it again from the list of jobs, or sign in with a key that may do it.",
-    404: "It may have been deleted, or it belongs to someone else. The list has everything there is.",
-    422: "Go back and change what is named above.",
+    403: "Go back to the list of jobs, or sign in with a key that has the scope.",
+    404: "It was deleted, or it belongs to another tenant. The list of jobs shows all of yours.",
+    422: "Go back and correct the values above.",
     429: "Wait a moment, then load the page again.",
-    503: "Load the page again in a moment; jobs that run are not affected.",
+    503: "Load the page again in a moment. Running jobs are not affected.",
 }
 
 
 @blueprint.errorhandler(Unauthorized)
 def _sign_in(error: Exception) -> AnyResponse:
-    wanted = request.full_path.rstrip("?") if request.method == "GET" else url_for("web.jobs")
-    return redirect(url_for("web.sign_in", next=wanted))
+    address = request.full_path.rstrip("?") if request.method == "GET" else url_for("web.jobs")
+    return redirect(url_for("web.sign_in", next=address))
 
 
 @blueprint.errorhandler(RightfitError)
 def _domain(error: Exception) -> AnyResponse:
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
-    said = [f"{fault.detail}; allowed: {fault.allowed}" for fault in error.faults] if isinstance(error, Invalid) else []
-    answer = _told(status, said or [str(error)])
+    faults = error.faults if isinstance(error, Invalid) else ()
+    messages = [f"{fault.detail}; allowed: {fault.allowed}" for fault in faults] or [str(error)]
+    answer = _page(status, messages)
     if isinstance(error, TooMany):
         answer.headers["Retry-After"] = str(error.retry_after)
     return answer
@@ -37,11 +38,11 @@ def _domain(error: Exception) -> AnyResponse:
 
 @blueprint.errorhandler(HTTPException)
 def _http(error: HTTPException) -> AnyResponse:
-    if error.response is not None:  # a redirect to the address as it should be written
+    if error.response is not None:  # a redirect to the canonical address
         return error.get_response()
-    return _told(error.code or 500, [error.description or ""])
+    return _page(error.code or 500, [error.description or ""])
 
 
-def _told(status: int, said: list[str]) -> Response:
-    title = http.HTTPStatus(status).phrase
-    return make_response(page("error", title=title, said=said, next=NEXT.get(status, "Go back and try again.")), status)
+def _page(status: int, messages: list[str]) -> Response:
+    title, advice = http.HTTPStatus(status).phrase, NEXT.get(status, "Go back and try again.")
+    return make_response(page("error", title=title, messages=messages, next=advice), status)

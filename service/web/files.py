@@ -1,4 +1,4 @@
-"""The pages' scripts and styles: ours, and those of uPlot from its installed package. Public."""
+"""The scripts and styles of the pages: ours, and those of the installed package uPlot. They need no key."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +16,7 @@ blueprint = Blueprint("web_files", __name__, url_prefix="/static")
 
 @blueprint.get("/<name>")
 def ours(name: str) -> Response:
-    """A file of the folder static. Raises NotFound."""
+    """Send a file of the folder static. Raises NotFound."""
     if name not in {path.name for path in OURS.iterdir()}:
         raise NotFound(f"there is no file {name!r}")
     return _answer(OURS / name)
@@ -24,15 +24,15 @@ def ours(name: str) -> Response:
 
 @blueprint.get("/chart/<name>")
 def chart(name: str) -> Response:
-    """A file of uPlot's. Raises NotFound."""
-    found = find_spec("uplot")  # its package is not imported: that would draw in IPython
-    if name not in CHART or found is None or not found.submodule_search_locations:
+    """Send a file of uPlot. Raises NotFound."""
+    package = find_spec("uplot")  # not imported: importing it changes IPython
+    if name not in CHART or package is None or not package.submodule_search_locations:
         raise NotFound(f"there is no file {name!r}")
-    return _answer(Path(found.submodule_search_locations[0]) / "static" / name)
+    return _answer(Path(package.submodule_search_locations[0]) / "static" / name)
 
 
 def _answer(path: Path) -> Response:
-    """Kept by whoever asks, and asked for again by its digest."""
+    """A file that the browser caches and revalidates by its ETag."""
     response = Response(path.read_bytes(), mimetype=TYPES[path.suffix])
     response.headers["Cache-Control"] = "public, no-cache"
     response.add_etag()

@@ -1,4 +1,4 @@
-"""The form that makes a spec, and shows the same as a command."""
+"""The form of a new job, which also shows the request as a command."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,23 +18,23 @@ DEFAULT_DATASET = "digits"
 
 @blueprint.get("/new")
 def new() -> str:
-    """Make a job, from nothing or like another one"""
+    """Create a job from the defaults or from another job"""
     like = request.args.get("like")
     spec = services().store.queries.get(tenant(), like).spec.to_dict() if like else {}
     if dataset := request.args.get("dataset"):
         spec["dataset"] = {**spec.get("dataset", {}), "id": dataset}
-    found = sections()
-    every = {option.pointer: option for section in found for option in section.inputs}
+    parts = sections()
+    every = {option.pointer: option for part in parts for option in part.inputs}
     own = services().catalog.list(tenant(), MAX_PAGE).items
     return page(
         "new",
         essential=[every[pointer] for pointer in ESSENTIAL],
-        sections=found,
-        given={option.id: _at(spec, option.pointer, option.default) for option in _all(found)},
+        sections=parts,
+        given={option.id: _at(spec, option.pointer, option.default) for part in parts for option in part.inputs},
         present={
             pointer: _at(spec, pointer, {} if usual else None) is not None
-            for section in found
-            for pointer, usual in section.optional.items()
+            for part in parts
+            for pointer, usual in part.optional.items()
         },
         archs=archs(),
         datasets={
@@ -48,12 +48,8 @@ def new() -> str:
     )
 
 
-def _all(found: Any) -> list[Any]:
-    return [option for section in found for option in section.inputs]
-
-
 def _at(spec: Mapping[str, Any], pointer: str, default: Any) -> Any:
-    """What the spec says there; the default where it says nothing."""
+    """The value of the spec at a pointer, else the default."""
     inner: Any = spec
     for name in pointer.split("/")[1:]:
         if not isinstance(inner, Mapping) or name not in inner:

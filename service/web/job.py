@@ -1,4 +1,4 @@
-"""The page of a job: its curves, what they show and what to do about it."""
+"""The page of a job: curves, diagnosis, advice, settings, files and log."""
 
 from typing import Any
 
@@ -17,93 +17,96 @@ from service.http.auth import may, tenant
 from service.services import services
 from service.web.blueprint import blueprint, page
 
-PATIENCES, MIN_DELTAS = (1, 3, 5, 10, 20), (0.0, 0.001, 0.01)  # of the table of what would have been
-TOLD = 200  # events, the newest
-LOGGED = 100  # lines of its log, the newest
-SHOWN_ELSEWHERE = ("epoch", "facts")  # events of which the curves and the log tell
+PATIENCES, MIN_DELTAS = (1, 3, 5, 10, 20), (0.0, 0.001, 0.01)  # settings of the table about early stopping
+EVENTS = 200  # the newest
+LOGGED = 100  # log entries, the newest
+SHOWN_ELSEWHERE = ("epoch", "facts")  # events that the curves and the log show
 ACTIONS = {
-    "pause": ("POST", "jobs.pause"), "resume": ("POST", "jobs.resume"), "cancel": ("POST", "jobs.cancel"),
-    "retry": ("POST", "jobs.retry"), "delete": ("DELETE", "jobs.OneJob"),
-}  # fmt: skip
+    "pause": ("POST", "jobs.pause"),
+    "resume": ("POST", "jobs.resume"),
+    "cancel": ("POST", "jobs.cancel"),
+    "retry": ("POST", "jobs.retry"),
+    "delete": ("DELETE", "jobs.OneJob"),
+}
 
 
 @blueprint.get("/jobs/<job_id>")
 def job(job_id: str) -> str:
-    """A job as it stands"""
-    found, epochs = services().store.queries.history(tenant(), job_id)
-    events = services().store.queries.newest_events(tenant(), job_id, SHOWN_ELSEWHERE, TOLD)
-    parent = _parent(found)
+    """Show a job"""
+    shown, epochs = services().store.queries.history(tenant(), job_id)
+    events = services().store.queries.newest_events(tenant(), job_id, SHOWN_ELSEWHERE, EVENTS)
+    parent = _parent(shown)
     return page(
         "job",
-        job=found,
+        job=shown,
         last=epochs[-1] if epochs else None,
-        diagnosis=diagnosis.told(found, epochs),
-        settings=_settings(found, epochs),
+        diagnosis=diagnosis.to_answer(shown, epochs),
+        settings=_settings(shown, epochs),
         against="its parent" if parent else "the defaults",
-        changed=_changed(found, parent),
+        changed=_changed(shown, parent),
         parent=parent,
-        dataset=_dataset(found),
+        dataset=_dataset(shown),
         forks=[kin for kin in services().store.queries.lineage(tenant(), job_id) if kin.parent == job_id],
         artifacts=services().store.queries.artifacts(tenant(), job_id),
-        events=[{"at": event.at, "words": _words(event)} for event in events],
+        events=[{"at": event.at, "words": _line(event)} for event in events],
         log=services().store.queries.log(tenant(), job_id, 0, LOGGED)[1],
-        actions=_actions(found),
+        actions=_actions(shown),
     )
 
 
-def _settings(found: Job, epochs: tuple[Epoch, ...]) -> tuple[Setting, ...]:
-    """What other settings of early stopping would have done, once the job has ended."""
-    if not found.is_terminal or not epochs:
+def _settings(job: Job, epochs: tuple[Epoch, ...]) -> tuple[Setting, ...]:
+    """The results of other settings of early stopping; none until the job has ended."""
+    if not job.is_terminal or not epochs:
         return ()
-    return replay(epochs, found.spec, PATIENCES, MIN_DELTAS, found.stop_reason)
+    return replay(epochs, job.spec, PATIENCES, MIN_DELTAS, job.stop_reason)
 
 
-def _parent(found: Job) -> Job | None:
-    """The job that this one was forked from, where it is still there."""
+def _parent(job: Job) -> Job | None:
+    """The job that this one was forked from, unless it was deleted."""
     try:
-        return services().store.queries.get(tenant(), found.parent) if found.parent else None
+        return services().store.queries.get(tenant(), job.parent) if job.parent else None
     except NotFound:
         return None
 
 
-def _dataset(found: Job) -> str | None:
-    """The name of its data set, None where that was deleted."""
-    used = found.spec.dataset.id
+def _dataset(job: Job) -> str | None:
+    """The name of its data set, None if it was deleted."""
+    used = job.spec.dataset.id
     return used if used in BUILT_IN else services().catalog.names(tenant(), [used]).get(used)
 
 
-def _changed(found: Job, parent: Job | None) -> tuple[Differing, ...]:
-    """Where the spec differs from its parent's, else from the defaults of its network."""
-    own = found.spec.to_dict()
-    plain = {"dataset": {"id": found.spec.dataset.id}, "model": {"arch": own.get("model", {}).get("arch", "cnn")}}
-    usual = parent.spec if parent else JobSpec.from_dict(plain).filled(found.spec.seed or 0)
+def _changed(job: Job, parent: Job | None) -> tuple[Differing, ...]:
+    """The differences from the spec of the parent, without one from the defaults of the network."""
+    own = job.spec.to_dict()
+    plain = {"dataset": {"id": job.spec.dataset.id}, "model": {"arch": own.get("model", {}).get("arch", "cnn")}}
+    usual = parent.spec if parent else JobSpec.from_dict(plain).filled(job.spec.seed or 0)
     return differing({"before": usual.to_dict(), "now": own})
 
 
-def _actions(found: Job) -> list[dict[str, str]]:
-    """What can be done to the job as it stands, by whoever is asking."""
+def _actions(job: Job) -> list[dict[str, str]]:
+    """The actions that the state of the job and the key of the request allow."""
     return [
-        {"name": name, "method": method, "address": url_for(endpoint, job_id=found.id)}
+        {"name": name, "method": method, "address": url_for(endpoint, job_id=job.id)}
         for name, (method, endpoint) in ACTIONS.items()
-        if name in _possible(found) and may(method, endpoint)
+        if name in _possible(job) and may(method, endpoint)
     ]
 
 
-def _possible(found: Job) -> list[str]:
-    if found.is_terminal:
-        return ["retry", "delete"] if found.status is Status.FAILED else ["delete"]
-    if found.cancel_requested:
+def _possible(job: Job) -> list[str]:
+    if job.is_terminal:
+        return ["retry", "delete"] if job.status is Status.FAILED else ["delete"]
+    if job.cancel_requested:
         return []
-    is_held = found.status is Status.PAUSED or found.pause_requested
+    is_held = job.status is Status.PAUSED or job.pause_requested
     return ["resume" if is_held else "pause", "cancel"]
 
 
-def _words(event: Event) -> str:
-    """An event in a line."""
-    told: dict[str, Any] = {name: value for name, value in event.data.items() if not isinstance(value, (dict, list))}
+def _line(event: Event) -> str:
+    """An event as one line."""
+    plain: dict[str, Any] = {name: value for name, value in event.data.items() if not isinstance(value, (dict, list))}
     if event.type == "diagnosis":
-        return f"{told['verdict'].replace('_', ' ')}: {told['summary']}"
-    if event.type in told:
-        return ", ".join(str(value) for value in told.values() if value is not None)
-    rest = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in told.items() if value is not None)
+        return f"{plain['verdict'].replace('_', ' ')}: {plain['summary']}"
+    if event.type in plain:
+        return ", ".join(str(value) for value in plain.values() if value is not None)
+    rest = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in plain.items() if value is not None)
     return f"{event.type.replace('_', ' ')}{': ' if rest else ''}{rest}"

@@ -1,4 +1,4 @@
-"""The list of jobs: what is asked for stands in the address, so that it can be kept and sent."""
+"""The list of jobs. The address holds the filters, so that it can be stored and shared."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,17 +13,17 @@ from service.rendering.sparkline import path
 from service.schemas.pages import cursor
 from service.services import services
 from service.web.blueprint import blueprint, page
-from service.web.words import title, titles
+from service.web.format import title, titles
 
 PAGE = 50  # jobs
 POINTS = 32  # of a sparkline
-LONGEST = 100  # characters of what is searched for
-LARGEST_CURSOR = 19
+LONGEST = 100  # characters of a search
+LARGEST_CURSOR = 19  # digits; a shorter number fits 64 bits
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What the address asks for."""
+class Filters:
+    """The filters in the address."""
 
     text: str
     statuses: tuple[Status, ...]
@@ -31,8 +31,8 @@ class Wanted:
     after: int | None
 
     @classmethod
-    def from_address(cls) -> "Wanted":
-        """Raises Invalid for a status or label that cannot be."""
+    def from_address(cls) -> "Filters":
+        """Read the filters. Raises Invalid for an unknown status or a malformed label."""
         given = request.args
         unknown = [word for word in given.getlist("status") if word not in set(Status)]
         label = given.get("label", "").strip()[:LONGEST]
@@ -51,7 +51,7 @@ class Wanted:
         return bool(self.text or self.statuses or self.label)
 
     def address(self, after: str | None) -> str:
-        """The same question, from another place on."""
+        """The address with the same filters, from another position on."""
         pairs = [("q", self.text), ("label", self.label), ("after", after or "")]
         pairs += [("status", str(status)) for status in self.statuses]
         return f"{url_for('web.jobs')}?{urlencode([pair for pair in pairs if pair[1]])}"
@@ -59,24 +59,24 @@ class Wanted:
 
 @blueprint.get("/")
 def jobs() -> str:
-    """All jobs, the newest first"""
-    wanted, store = Wanted.from_address(), services().store
-    label = [_pair(wanted.label)] if wanted.label else []
-    found = store.queries.list(tenant(), PAGE, wanted.after, wanted.statuses, label, wanted.text)
+    """List jobs, newest first"""
+    filters, store = Filters.from_address(), services().store
+    label = [_pair(filters.label)] if filters.label else []
+    listed = store.queries.list(tenant(), PAGE, filters.after, filters.statuses, label, filters.text)
     counts = store.queries.counts(tenant())
-    sketches = store.queries.sparklines(found.items, POINTS)
-    called = {job.id: title(job) for job in found.items} | titles([job for job in found.items if job.parent])
-    datasets = services().catalog.names(tenant(), (job.spec.dataset.id for job in found.items))
+    sketches = store.queries.sparklines(listed.items, POINTS)
+    names = {job.id: title(job) for job in listed.items} | titles([job for job in listed.items if job.parent])
+    datasets = services().catalog.names(tenant(), (job.spec.dataset.id for job in listed.items))
     return page(
         "jobs",
-        wanted=wanted,
-        rows=[_row(job, sketches[job.id], called[job.id]) for job in found.items],
+        filters=filters,
+        rows=[_row(job, sketches[job.id], names[job.id]) for job in listed.items],
         counts=counts,
         total=sum(counts.values()),
         statuses=list(Status),
         datasets=datasets,
-        next=wanted.address(cursor(found.next_seq)) if found.next_seq else None,
-        first=wanted.address(None) if wanted.after else None,
+        next=filters.address(cursor(listed.next_seq)) if listed.next_seq else None,
+        first=filters.address(None) if filters.after else None,
     )
 
 

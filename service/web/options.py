@@ -1,4 +1,4 @@
-"""The options of a job as inputs of a form, made from the schema of the spec: each is declared once, there."""
+"""The options of a job as inputs of a form, derived from the schema of the spec."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,21 +13,42 @@ from service.schemas.fields import Flag, Labels, ShortList, Tagged
 from service.schemas.spec import JobSpecSchema
 
 ESSENTIAL = (
-    "/name", "/dataset/id", "/dataset/test_fraction", "/model/arch", "/epochs", "/batch_size", "/optimizer/lr",
-    "/regularization/dropout", "/regularization/weight_decay", "/early_stopping/patience", "/seed",
-)  # fmt: skip
-NAMES = {"dataset": "Data", "model": "Network", "": "Run"}  # of sections; the others are called as in the spec
-TITLES = {  # where the name within its part does not say enough
-    "/dataset/id": "data set", "/model/arch": "network", "/optimizer/lr": "learning rate",
-    "/optimizer/name": "update rule", "/schedule/name": "shape", "/webhook/url": "address",
-}  # fmt: skip
-MANY = "torchvision"  # the networks that are told apart by nothing but their names
+    "/name",
+    "/dataset/id",
+    "/dataset/test_fraction",
+    "/model/arch",
+    "/epochs",
+    "/batch_size",
+    "/optimizer/lr",
+    "/regularization/dropout",
+    "/regularization/weight_decay",
+    "/early_stopping/patience",
+    "/seed",
+)
+NAMES = {"dataset": "Data", "model": "Network", "": "Run"}  # titles of sections; the others have the name of the part
+TITLES = {  # labels of inputs whose own name is too general
+    "/dataset/id": "data set",
+    "/model/arch": "network",
+    "/optimizer/lr": "learning rate",
+    "/optimizer/name": "update rule",
+    "/schedule/name": "shape",
+    "/webhook/url": "address",
+}
+MEANINGS = {  # shorter help than the description in the API document
+    "/name": "optional",
+    "/seed": "Leave empty for a random one. The same seed gives the same split and result.",
+    "/regularization/weight_decay": "Usual: 0.0001 to 0.01. Keeps weights small.",
+    "/batch_size": "Images per training step.",
+    "/regularization/dropout": "Try 0.3 when the model memorizes.",
+}
+MANY = "torchvision"  # the family of networks that share all options
 
 
 @dataclass(frozen=True)
 class Input:
-    """One option. `kind` is flag, choice, number, text, list, json or pairs; `group` is the optional part it belongs to
-    (its pointer), `arch` the network that has it.
+    """One option. `kind` is flag, choice, number, text, list, json or pairs.
+
+    `group` is the pointer of its optional part, `arch` the network that has the option; empty if there is none.
     """
 
     pointer: str
@@ -41,20 +62,18 @@ class Input:
 
     @property
     def id(self) -> str:
-        """What the element of the page is called; two networks may have an option of one name."""
+        """The id of its element. It has the network's name, as two networks can have options of the same name."""
         return f"o{self.pointer.replace('/', '-')}{'-' if self.arch else ''}{self.arch}"
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The label of the input."""
         return TITLES.get(self.pointer) or self.pointer.rpartition("/")[2].replace("_", " ")
 
 
 @dataclass(frozen=True)
 class Section:
-    """Options that belong together. `optional` are the pointers of parts that may be left out, with whether they are
-    there unless one says so.
-    """
+    """Options of one part of the spec. `optional` says of each optional part (a pointer) if it is there by default."""
 
     title: str
     inputs: tuple[Input, ...]
@@ -63,25 +82,24 @@ class Section:
 
 @cache
 def sections() -> tuple[Section, ...]:
-    """All options, part by part."""
+    """All options, by part of the spec."""
     top: list[Input] = []
-    found: list[Section] = []
+    parts: list[Section] = []
     for name, field in JobSpecSchema().fields.items():
         pointer = f"/{name}"
         if isinstance(field, ma.Nested):
             optional = _optional(pointer, field)
-            found.append(
-                _section(name, tuple(_inside(pointer, field, pointer if optional else "", optional)), optional)
-            )
+            inputs = tuple(_inside(pointer, field, pointer if optional else "", optional))
+            parts.append(_section(name, inputs, optional))
         elif isinstance(field, Tagged):
-            found.append(_section(name, tuple(_networks(pointer, field)), {}))
+            parts.append(_section(name, tuple(_networks(pointer, field)), {}))
         else:
             top.append(_input(pointer, field))
-    return (_section("", tuple(top), {}), *found)
+    return (_section("", tuple(top), {}), *parts)
 
 
 def archs() -> dict[str, str]:
-    """Each architecture's name, with the one whose options it has."""
+    """Each architecture with the family whose options it has."""
     field = JobSpecSchema().fields["model"]
     return {name: _family(name, schema) for name, schema in field.choices.items()}
 
@@ -124,10 +142,9 @@ def _family(name: str, schema: Any) -> str:
 
 def _input(pointer: str, field: Field[Any], group: str = "", arch: str = "") -> Input:
     kind, choices = _kind(field)
-    told = field.metadata
-    return Input(
-        pointer, kind, told.get("default"), str(told["description"]), str(told["allowed"]), choices, group, arch
-    )
+    metadata = field.metadata
+    meaning = MEANINGS.get(pointer, str(metadata["description"]))
+    return Input(pointer, kind, metadata.get("default"), meaning, str(metadata["allowed"]), choices, group, arch)
 
 
 def _kind(field: Field[Any]) -> tuple[str, tuple[str, ...]]:

@@ -106,7 +106,7 @@ def calls(parts: Services, client: FlaskClient) -> Iterator[tuple[str, Callable[
     yield "a worker's greeting", lambda: parts.registry.heartbeat("bench", 600)
     dispatcher = Dispatcher(settings, store, parts.registry, parts.submission.queue)
     yield "a dispatcher's turn", lambda: (dispatcher.reap(), dispatcher.dispatch())
-    yield "a courier's look", parts.courier.send_due
+    yield "a courier's look", parts.webhook_sender.send_due
     yield "a librarian's look", lambda: parts.catalog.claim("bench", 60)
     assert job
 

@@ -146,7 +146,7 @@ def test_train_fork_compare_upload_and_train_again(tab: Window, guarded: Guarded
     assert tab.violations() == []
     tab.slow_down(UPLOAD_SPEED)
     tab.drop("#drop", tmp_path / "pets")
-    expect(page.locator("#told")).to_contain_text(re.compile(r"\d+ % of \d+\.\d KiB"))
+    expect(page.locator("#progress")).to_contain_text(re.compile(r"\d+ % of \d+\.\d KiB"))
     page.wait_for_url("**/datasets/ds_*")
     expect(page.locator("#dataset .badge.ready")).to_be_visible(timeout=60_000)
     expect(page.get_by_role("heading", level=1)).to_have_text("pets")

@@ -99,7 +99,7 @@ def test_advice_is_applied_and_both_jobs_are_compared(tab: Window, serving: Serv
     for box in page.locator(".pick input").all():
         box.check()
     page.wait_for_timeout(2500)  # the list has been fetched again meanwhile, and the choice is still there
-    page.get_by_role("button", name="Compare the chosen").click()
+    page.get_by_role("button", name="Compare selected").click()
     expect(page.locator("#chart canvas")).to_be_visible()
     expect(page.locator("#legend label")).to_have_count(2)
     expect(page.get_by_role("heading", name="Where the specs differ")).to_be_visible()

@@ -1,20 +1,20 @@
-// Curves over epochs on uPlot: colours and dashes from the style, marks, a log scale, and a reader for the keyboard.
+// Curves by epoch with uPlot: colours from the style sheet, marks, a log scale, and a reader for the keyboard.
 
 const DASHES = [[], [8, 4], [10, 3, 2, 3], [2, 3], [5, 5], [1, 4], [12, 6], [6, 2]];
-const FEW = 3; // points that make no line yet are shown as dots
-const LARGEST = 1e15; // that a scale has ticks for; a loss beyond it has exploded, and is a gap
-const LONG = 1e6; // ticks from here on are written as powers of ten
+const FEW = 3; // up to this number of points are shown as dots
+const LARGEST = 1e15; // that a scale can show; a larger loss is a gap
+const LONG = 1e6; // larger ticks are written as powers of ten
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const tickOf = (value) => (Math.abs(value) >= LONG ? value.toExponential() : Number(value.toPrecision(6)).toString());
 const plain = (value) => (value == null ? '–' : Math.abs(value) >= 1 || value === 0 ? value.toPrecision(4) : value.toPrecision(3));
 
 export class Curves {
-  /** `place` is the element the chart goes into; the elements of the page around it have the ids that are used here. */
+  /** `place` is the element of the chart. The other elements are found by their ids. */
   constructor(place) {
     this.place = place;
     this.hidden = new Set();
-    this.curves = []; // {label, values, style, colour}: one value an epoch of this.epochs, null where there is none
+    this.curves = []; // {label, values, style, colour}: one value per epoch of this.epochs, or null
     this.epochs = [];
     this.marks = []; // {epoch, label}
     this.isLog = false;
@@ -24,7 +24,7 @@ export class Curves {
     reader.addEventListener('input', () => this.read(Number(reader.value), true));
   }
 
-  /** Show these curves; a chart of the same curves only takes the new points. */
+  /** Show curves. A chart of the same curves only gets the new points. */
   show(epochs, curves, { marks = [], isLog = false } = {}) {
     const before = this.curves.map((curve) => curve.label).join() + this.isLog;
     Object.assign(this, { epochs, curves, marks, isLog });
@@ -76,7 +76,7 @@ export class Curves {
     this.drawLegend();
   }
 
-  /** A vertical line with its name for each mark; two at one epoch do not write over each other. */
+  /** Draw a vertical line with a label for each mark. The labels do not overlap. */
   drawMarks(plot) {
     const { ctx, bbox } = plot;
     const ratio = devicePixelRatio || 1;
@@ -114,18 +114,18 @@ export class Curves {
     }));
   }
 
-  /** Write the values of an epoch in words, and point at it where it was chosen below the chart. */
+  /** Show the values of an epoch as text, and move the cursor to it if the user chose it. */
   read(at, isChosen) {
     const epoch = this.epochs[at];
     if (epoch === undefined) return;
-    const told = this.curves.filter((curve) => !this.hidden.has(curve.label)).map((curve) => `${curve.label} ${plain(curve.values[at])}`);
-    document.getElementById('reading').textContent = `epoch ${epoch}: ${told.join(', ')}`;
+    const values = this.curves.filter((curve) => !this.hidden.has(curve.label)).map((curve) => `${curve.label} ${plain(curve.values[at])}`);
+    document.getElementById('reading').textContent = `epoch ${epoch}: ${values.join(', ')}`;
     document.getElementById('epoch').setAttribute('aria-valuetext', `epoch ${epoch}`);
     if (isChosen) this.plot.setCursor({ left: this.plot.valToPos(epoch, 'x'), top: 10 }, false);
   }
 }
 
-/** A bit of a curve's line. */
+/** A sample of a curve's line for the legend. */
 function sample(hue, dash) {
   const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
   const line = document.createElementNS('http://www.w3.org/2000/svg', 'path');

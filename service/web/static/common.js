@@ -1,10 +1,10 @@
-// What all pages share: asking the API, telling what went wrong, and keeping what is shown up to date.
+// Shared by all pages: requests to the API, error messages, and the refresh of live sections.
 
 const token = document.querySelector('meta[name="csrf-token"]').content;
 
-const SILENT = 'The service does not answer. Check that it runs, then try again.';
+const SILENT = 'The service does not answer. Check that it is running, then try again.';
 
-/** Ask the API. Resolves to its JSON (null for none); rejects with an Error in the API's own words. */
+/** Send a request to the API. Resolves to the JSON of the answer or null; rejects with an Error that has the API's message. */
 export async function ask(address, { method = 'GET', body, headers = {} } = {}) {
   const sent = { ...headers };
   if (token) sent['X-CSRF-Token'] = token;
@@ -12,45 +12,37 @@ export async function ask(address, { method = 'GET', body, headers = {} } = {}) 
   const answer = await fetch(address, { method, headers: sent, body }).catch(() => {
     throw new Error(SILENT);
   });
-  const told = answer.status === 204 ? null : await answer.json().catch(() => null);
-  if (answer.ok) return told;
-  if (answer.status === 401) location.reload(); // which leads to the page that asks for the key
-  const error = new Error(told?.detail ?? `${answer.status} ${answer.statusText}`);
-  error.faults = told?.errors ?? [];
+  const content = answer.status === 204 ? null : await answer.json().catch(() => null);
+  if (answer.ok) return content;
+  if (answer.status === 401) location.reload(); // leads to the sign-in page
+  const error = new Error(content?.detail ?? `${answer.status} ${answer.statusText}`);
+  error.faults = content?.errors ?? [];
   throw error;
 }
 
-/** Bytes in the largest unit that fits, as format_size of the service writes them. */
-export function size(bytes) {
-  const units = ['B', 'KiB', 'MiB', 'GiB'];
-  let power = 0;
-  for (; bytes >= 1024 && power < units.length - 1; power += 1) bytes /= 1024;
-  return `${bytes.toFixed(power ? 1 : 0)} ${units[power]}`;
-}
-
-/** Say what went wrong, where screen readers hear it; nothing takes it away. */
+/** Show an error message where screen readers announce it. It stays. */
 export function complain(error) {
   const place = document.getElementById('alert');
   place.textContent = error ? error.message : '';
   if (error) place.scrollIntoView({ block: 'nearest' });
 }
 
-/** Fetch this page again and put its live sections in place of those shown; focus, choices and open details stay. */
+/** Fetch this page again and replace its live sections. Focus, selections and open details stay. */
 export async function refresh() {
   const answer = await fetch(location.href, { headers: { Accept: 'text/html' } });
-  if (answer.redirected) location.reload(); // to the page that asks for the key
+  if (answer.redirected) location.reload(); // to the sign-in page
   if (answer.status >= 500) throw new Error(SILENT);
   if (!answer.ok) return;
   lost(false);
   const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html');
-  while (document.querySelector('[data-live]:active')) await new Promise(requestAnimationFrame); // a button that is pressed must be there when it is let go
+  while (document.querySelector('[data-live]:active')) await new Promise(requestAnimationFrame); // a pressed button must stay until its release
   for (const section of document.querySelectorAll('[data-live]')) {
     const next = fresh.getElementById(section.id);
     if (next && next.innerHTML !== section.dataset.shown && !isSelected(section)) replace(section, next);
   }
 }
 
-/** Whether somebody is about to copy what is in there. */
+/** Whether the user has selected text in a section. */
 function isSelected(section) {
   const chosen = getSelection();
   return !chosen.isCollapsed && section.contains(chosen.anchorNode);
@@ -71,25 +63,25 @@ function replace(section, next) {
   if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
 }
 
-const LOST = 'The service does not answer; this page goes on by itself once it does.';
+const LOST = 'The service does not answer. This page continues when it does.';
 
-/** Say that what is shown may be old, until it is not. */
+/** Show or remove the message that the page may be outdated. */
 function lost(is) {
   const place = document.getElementById('lost');
   if (place.textContent !== (is ? LOST : '')) place.textContent = is ? LOST : '';
 }
 
-/** Refresh the page every so many seconds while it is looked at and `wanted` says so, no more than a fifth of the time. */
-export function keepFresh(seconds, wanted = () => true) {
+/** Refresh the page every `seconds` while it is visible and `isNeeded()`, for at most a fifth of the time. */
+export function keepFresh(seconds, isNeeded = () => true) {
   const turn = async () => {
     const began = performance.now();
-    if (!document.hidden && wanted()) await refresh().catch(() => lost(true));
+    if (!document.hidden && isNeeded()) await refresh().catch(() => lost(true));
     setTimeout(turn, Math.max(seconds * 1000, 4 * (performance.now() - began)));
   };
   setTimeout(turn, seconds * 1000);
 }
 
-/** Buttons that act: data-post or data-delete is the address, data-go and data-after where to go then. */
+/** Buttons that send a request: data-post or data-delete is its address, data-go and data-after the next page. */
 export function act(then = refresh) {
   document.addEventListener('click', async (event) => {
     const button = event.target.closest('button[data-post], button[data-delete]');
@@ -98,8 +90,8 @@ export function act(then = refresh) {
     complain(null);
     try {
       const { post, delete: address, body, go, after } = button.dataset;
-      const told = await ask(post ?? address, { method: post ? 'POST' : 'DELETE', body });
-      if (go) location.href = go.replace('JOB', encodeURIComponent(told.id));
+      const content = await ask(post ?? address, { method: post ? 'POST' : 'DELETE', body });
+      if (go) location.href = go.replace('JOB', encodeURIComponent(content.id));
       else if (after) location.href = after;
       else await then();
     } catch (error) {

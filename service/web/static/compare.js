@@ -1,10 +1,10 @@
-// The curves of several jobs on one chart, over all epochs that any of them has.
+// The curves of several jobs on one chart, over the epochs of all of them.
 
 import { ask, complain, keepFresh } from './common.js';
 import { Curves } from './chart.js';
 
 const MOST_POINTS = 1000; // of each curve
-const SECONDS = 5; // between two looks at jobs that still run
+const SECONDS = 5; // between two requests for running jobs
 const jobs = [...document.querySelectorAll('#compared li')].map((item) => ({ ...item.dataset, rows: [] }));
 const measure = document.getElementById('measure');
 const log = document.getElementById('log');

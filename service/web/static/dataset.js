@@ -1,4 +1,4 @@
-// A data set's page, fresh until it has been read.
+// The page of a data set, refreshed until the data set has been read.
 
 import { act, keepFresh } from './common.js';
 

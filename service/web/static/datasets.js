@@ -1,4 +1,4 @@
-// The list of data sets, fresh while one of them is being read.
+// The list of data sets, refreshed while a worker reads one of them.
 
 import { keepFresh } from './common.js';
 

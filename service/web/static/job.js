@@ -1,4 +1,4 @@
-// A job's page: the curves grow with each event, what stands around them is fetched again while the job lives.
+// The page of a job: each event extends the curves; the other sections are refreshed until the job ends.
 
 import { act, ask, complain, keepFresh, refresh } from './common.js';
 import { Curves } from './chart.js';
@@ -14,7 +14,7 @@ const LABELS = {
   val_accuracy: 'validation', lr: 'learning rate',
 };
 const COLOURS = { train_loss: 1, train_loss_clean: 2, val_loss: 3, train_accuracy: 1, val_accuracy: 3, lr: 4 };
-const STYLES = { train_loss: 1, train_loss_clean: 2, train_accuracy: 1 }; // dashed; what is solid is what counts
+const STYLES = { train_loss: 1, train_loss_clean: 2, train_accuracy: 1 }; // dashed; the solid curve decides
 
 const place = document.getElementById('chart');
 const measure = document.getElementById('measure');
@@ -28,9 +28,9 @@ const marks = () => document.getElementById('marks').dataset;
 const isEnded = () => marks().ended === 'yes';
 
 async function load() {
-  const told = (await ask(`${place.dataset.history}?max_points=${MOST_POINTS}`)).data;
-  const last = told.at(-1)?.epoch ?? 0;
-  rows = [...told, ...rows.filter((row) => row.epoch > last)]; // the stream may have been quicker
+  const fetched = (await ask(`${place.dataset.history}?max_points=${MOST_POINTS}`)).data;
+  const last = fetched.at(-1)?.epoch ?? 0;
+  rows = [...fetched, ...rows.filter((row) => row.epoch > last)]; // the stream may be ahead
   draw();
 }
 
@@ -79,11 +79,11 @@ function listen() {
     stream.close();
     await refresh().catch(() => {});
     draw();
-    if (!isEnded()) look(); // it was retried meanwhile
+    if (!isEnded()) look(); // the job was retried
   });
 }
 
-/** A tab that nobody looks at holds no stream: a browser has six connections to a service, for all tabs together. */
+/** A hidden tab holds no stream: a browser opens six connections to a service, for all tabs together. */
 function look() {
   stream?.close();
   if (document.hidden) return;

@@ -1,18 +1,18 @@
-// The list of jobs, fresh every two seconds.
+// The list of jobs, refreshed every two seconds.
 
 import { keepFresh } from './common.js';
 
 keepFresh(2);
 const filters = document.getElementById('filters');
 filters.addEventListener('submit', () => {
-  for (const input of filters.querySelectorAll('input')) input.disabled = !input.value; // no empty words in the address
+  for (const input of filters.querySelectorAll('input')) input.disabled = !input.value; // keep empty parameters out of the address
 });
 filters.querySelector('fieldset').addEventListener('change', () => filters.requestSubmit());
 document.addEventListener('change', offer);
 new MutationObserver(offer).observe(document.getElementById('jobs'), { childList: true });
 offer();
 
-/** As many as can be compared have to be ticked. */
+/** Enable the button for 2 to 8 selected jobs. */
 function offer() {
   const button = document.getElementById('compare-chosen');
   const ticked = document.querySelectorAll('[name=job]:checked').length;
@@ -21,5 +21,5 @@ function offer() {
 
 addEventListener('pageshow', () => {
   for (const input of filters.querySelectorAll('input')) input.disabled = false;
-  offer(); // what was ticked before one went elsewhere
+  offer(); // the browser restores the selection
 });

@@ -1,4 +1,4 @@
-// The form of a new job: what differs from the defaults becomes the spec, which is shown as a command and sent.
+// The form of a new job. The inputs that differ from the defaults become the spec.
 
 import { ask, complain, size } from './common.js';
 
@@ -7,7 +7,7 @@ const inputs = [...form.querySelectorAll('[data-pointer]')];
 const parts = [...form.querySelectorAll('[data-part]')];
 const arch = form.querySelector('[data-pointer="/model/arch"]');
 
-/** The value of an input; what cannot be read is passed on as it was written, so that the service says what is wrong. */
+/** The value of an input. A malformed value is sent as text, so that the service reports the fault. */
 function valueOf(input) {
   const text = input.value.trim();
   switch (input.dataset.kind) {
@@ -33,7 +33,7 @@ function put(spec, pointer, value) {
   inner[last] = value;
 }
 
-/** Whether an input counts: its network is the chosen one, its part is used. */
+/** Whether an input applies: its network is selected and its part is used. */
 function counts(input) {
   const field = input.closest('.field');
   const { arch: family, group } = field.dataset;
@@ -66,7 +66,7 @@ function show() {
     `curl -s ${new URL(form.dataset.submit, location.href)}${key} \\\n  -H 'Content-Type: application/json' -d '${body}'`;
 }
 
-/** Each fault beside its input, all of them above. */
+/** Show each fault beside its input. */
 function mark(faults) {
   for (const input of inputs) {
     const own = faults.filter(({ pointer }) => pointer === input.dataset.pointer || pointer.startsWith(`${input.dataset.pointer}/`));
@@ -88,9 +88,9 @@ function mark(faults) {
 async function send(address) {
   complain(null);
   try {
-    const told = await ask(address, { method: 'POST', body: JSON.stringify(specified()) });
+    const content = await ask(address, { method: 'POST', body: JSON.stringify(specified()) });
     mark([]);
-    return told;
+    return content;
   } catch (error) {
     complain(error);
     mark(error.faults ?? []);
@@ -101,12 +101,12 @@ async function send(address) {
 form.addEventListener('input', (event) => {
   show();
   const place = document.getElementById(`${event.target.id}-fault`);
-  if (place) place.hidden = true; // it was of what stood there before
+  if (place) place.hidden = true; // the fault belongs to the old value
   event.target.removeAttribute('aria-invalid');
 });
 form.addEventListener('keydown', (event) => {
   if (event.key !== 'Enter' || event.target.tagName !== 'INPUT') return;
-  event.preventDefault(); // a key that is pressed by the way starts no training
+  event.preventDefault(); // Enter must not start a training by accident
   document.getElementById('check').click();
 });
 form.addEventListener('submit', async (event) => {
@@ -120,8 +120,8 @@ form.addEventListener('submit', async (event) => {
 document.getElementById('check').addEventListener('click', async () => {
   const plan = await send(`${form.dataset.submit}?validate_only=true`);
   const lines = plan && [
-    `This job can be run: ${plan.parameters.toLocaleString('en')} parameters; model ${size(plan.memory.model_bytes)}, `
-    + `activations ${size(plan.memory.activations_bytes)}, data ${size(plan.memory.data_bytes)}.`,
+    `The job is valid: ${plan.parameters.toLocaleString('en')} parameters; model ${megabytes(plan.memory.model_bytes)}, `
+    + `activations ${megabytes(plan.memory.activations_bytes)}, data ${megabytes(plan.memory.data_bytes)}.`,
     ...plan.warnings,
   ];
   document.getElementById('plan').replaceChildren(...(lines ?? []).map((line) => Object.assign(document.createElement('p'), { textContent: line })));
@@ -130,7 +130,7 @@ document.getElementById('copy').addEventListener('click', async (event) => {
   try {
     await navigator.clipboard.writeText(document.getElementById('curl').textContent);
     event.target.textContent = 'Copied';
-  } catch { // a page of plain HTTP from elsewhere may not: it is chosen instead, to be copied by hand
+  } catch { // not allowed over plain HTTP: select the text, to be copied by hand
     getSelection().selectAllChildren(document.getElementById('curl'));
   }
 });

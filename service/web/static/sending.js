@@ -1,4 +1,4 @@
-// Sending pictures: a folder (packed into a tar on the way) or an archive, dropped or chosen, with progress.
+// Uploading pictures: a folder (packed as a tar) or an archive, dropped or selected, with progress.
 
 import { complain, size } from './common.js';
 import { tar } from './tar.js';
@@ -7,29 +7,29 @@ const TYPES = { '.zip': 'application/zip', '.tar': 'application/x-tar', '.tar.gz
 const form = document.getElementById('send');
 const drop = document.getElementById('drop');
 const bar = document.getElementById('sent');
-const told = document.getElementById('told');
+const progress = document.getElementById('progress');
 let sending = null;
 
 function send(body, type, fallback) {
-  if (!document.getElementById('sending').hidden) throw new Error('Something is being sent already. Wait for it, or stop it.');
-  if (body.size > Number(form.dataset.most)) throw new Error('That is larger than this service takes. Leave some pictures out.');
+  if (!document.getElementById('sending').hidden) throw new Error('Another upload is running. Wait for it, or stop it.');
+  if (body.size > Number(form.dataset.most)) throw new Error('This is larger than the service accepts. Leave some pictures out.');
   const name = document.getElementById('name').value.trim() || fallback;
-  sending = new XMLHttpRequest(); // fetch tells nothing of what has been sent
+  sending = new XMLHttpRequest(); // fetch reports no progress of an upload
   sending.open('POST', `${form.dataset.submit}?name=${encodeURIComponent(name.slice(0, 100))}`);
   sending.setRequestHeader('Content-Type', type);
   const token = document.querySelector('meta[name="csrf-token"]').content;
   if (token) sending.setRequestHeader('X-CSRF-Token', token);
   sending.upload.onprogress = ({ loaded, total }) => {
     bar.value = loaded / total;
-    told.textContent = `${Math.round((100 * loaded) / total)} % of ${size(total)}`;
+    progress.textContent = `${Math.round((100 * loaded) / total)} % of ${size(total)}`;
   };
   sending.onload = () => {
-    const isOurs = sending.getResponseHeader('Content-Type')?.includes('json'); // and not of a proxy on the way
+    const isOurs = sending.getResponseHeader('Content-Type')?.includes('json'); // not the answer of a proxy
     const answer = isOurs ? JSON.parse(sending.responseText) : {};
     if (sending.status === 202) location.href = form.dataset.page.replace('DATASET', encodeURIComponent(answer.id));
     else end(new Error(answer.detail ?? `${sending.status} ${sending.statusText}`));
   };
-  sending.onerror = () => end(new Error('The service does not answer. Check that it runs, then send it again.'));
+  sending.onerror = () => end(new Error('The service does not answer. Check that it is running, then upload again.'));
   sending.onabort = () => end(null);
   document.getElementById('sending').hidden = false;
   sending.send(body);
@@ -42,17 +42,17 @@ function end(error) {
 
 function sendFolder(files, name) {
   const pictures = files.filter(({ path }) => !path.split('/').some((part) => part.startsWith('.')));
-  if (!pictures.length) throw new Error('There are no files in that folder. Choose one that has a folder for each class.');
+  if (!pictures.length) throw new Error('The folder has no files. Choose one with a subfolder for each class.');
   send(tar(pictures), 'application/x-tar', name);
 }
 
 function sendArchive(file) {
   const ending = Object.keys(TYPES).findLast((one) => file.name.toLowerCase().endsWith(one));
-  if (!ending) throw new Error(`${file.name} is no archive. Send a folder, or one of ${Object.keys(TYPES).join(', ')}.`);
+  if (!ending) throw new Error(`${file.name} is not an archive. Upload a folder, or one of ${Object.keys(TYPES).join(', ')}.`);
   send(file, TYPES[ending], file.name.slice(0, -ending.length));
 }
 
-/** All files below a dropped folder, with their paths from within it. */
+/** All files in a dropped folder, with paths relative to it. */
 async function walk(entry, path = '') {
   if (entry.isFile) return [{ path, file: await new Promise((done, fail) => entry.file(done, fail)) }];
   const reader = entry.createReader();
@@ -75,9 +75,9 @@ document.getElementById('folder').addEventListener('change', ({ target }) => gua
   sendFolder(files, target.files[0]?.webkitRelativePath.split('/')[0] ?? '');
 }));
 document.getElementById('archive').addEventListener('change', ({ target }) => guarded(() => sendArchive(target.files[0])));
-for (const type of ['dragover', 'dragleave', 'drop']) { // anywhere: the browser would open what misses the place
+for (const type of ['dragover', 'dragleave', 'drop']) { // on the whole page: the browser would open a file dropped elsewhere
   addEventListener(type, (event) => {
-    if (!event.dataTransfer.types.includes('Files')) return; // words that are dragged into a field
+    if (!event.dataTransfer.types.includes('Files')) return; // dragged text
     event.preventDefault();
     drop.classList.toggle('over', type === 'dragover');
   });

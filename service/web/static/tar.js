@@ -1,4 +1,4 @@
-// Folders as a tar archive (POSIX.1-2001), put together without reading the files: the browser does that as it sends.
+// Folders as a tar archive (POSIX.1-2001), assembled without reading the files: the browser reads them during the upload.
 
 const BLOCK = 512;
 const LONGEST_PATH = 100; // bytes, in the header itself; longer paths, and those beyond ASCII, go into a pax record
@@ -13,7 +13,7 @@ function header(path, size, type) {
   put('0000000\0', 116);
   put(`${size.toString(8).padStart(11, '0')}\0`, 124);
   put('00000000000\0', 136);
-  put('        ', 148); // the sum is made over blanks in its own place
+  put('        ', 148); // the checksum is computed with blanks in its own field
   put(type, 156);
   put('ustar\0', 257);
   put('00', 263);
@@ -23,7 +23,7 @@ function header(path, size, type) {
 
 const padding = (size) => new Uint8Array((BLOCK - (size % BLOCK)) % BLOCK);
 
-/** A pax record says its own length. */
+/** A pax record starts with its own length. */
 function record(path) {
   const rest = ` path=${path}\n`;
   const bytes = text.encode(rest).length;
@@ -32,14 +32,14 @@ function record(path) {
   return text.encode(`${length}${rest}`);
 }
 
-/** A Blob of the archive that has these files, each {path, file}. */
+/** The archive of some files, each {path, file}, as a Blob. */
 export function tar(files) {
   const pieces = [];
   for (const { path, file } of files) {
     const isPlain = /^[\x20-\x7e]+$/.test(path) && path.length <= LONGEST_PATH;
     if (!isPlain) {
-      const told = record(path);
-      pieces.push(header('pax', told.length, 'x'), told, padding(told.length));
+      const pax = record(path);
+      pieces.push(header('pax', pax.length, 'x'), pax, padding(pax.length));
     }
     pieces.push(header(isPlain ? path : 'file', file.size, '0'), file, padding(file.size));
   }

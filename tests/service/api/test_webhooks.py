@@ -93,8 +93,8 @@ def test_outcome_is_sent_once_and_signed(
 ) -> None:
     job = submit(client, webhook={"url": receiver.url}, name="mine", labels={"a": "b"})
     finish(services, claim(services), tmp_path)
-    assert services.courier.send_due() == 1
-    assert services.courier.send_due() == 0
+    assert services.webhook_sender.send_due() == 1
+    assert services.webhook_sender.send_due() == 0
     ((headers, body),) = receiver.got
     secret = client.get("/v1/webhooks/secret").json["secret"]
     message = Webhook(secret).verify(body, {name.lower(): value for name, value in headers.items()})
@@ -117,13 +117,13 @@ def test_only_chosen_events_are_sent(
     services.store.leases.append(lease, [epoch(1, 0.5, improved=True)])
     services.store.leases.record_diagnosis(lease, {"verdict": "overfitting", "onset_epoch": 4, "is_final": False})
     finish(services, lease, tmp_path)
-    while services.courier.send_due():
+    while services.webhook_sender.send_due():
         pass
     assert [message["type"] for message in receiver.messages()] == ["job.running", "job.epoch", "job.diagnosis"]
     assert receiver.messages()[1]["data"]["val_loss"] == 0.5
     assert receiver.messages()[2]["data"]["verdict"] == "overfitting"
     submit(client)
-    assert services.courier.send_due() == 0, "a job without a webhook sends nothing"
+    assert services.webhook_sender.send_due() == 0, "a job without a webhook sends nothing"
 
 
 def test_failed_message_is_sent_again_by_any_process(
@@ -131,14 +131,14 @@ def test_failed_message_is_sent_again_by_any_process(
 ) -> None:
     job = submit(client, webhook={"url": receiver.url, "events": ["queued"]})
     receiver.status = 500
-    services.courier.send_due()
+    services.webhook_sender.send_due()
     (delivery,) = deliveries_of(client, job)
     assert (delivery["status"], delivery["attempts"], delivery["error"]) == (
         "pending",
         1,
         "answered 500 Internal Server Error",
     )
-    assert services.courier.send_due() == 0, "it is not due yet"
+    assert services.webhook_sender.send_due() == 0, "it is not due yet"
     hurry(services)
     receiver.status = 200
     another = WebhookSender(services.webhooks, networks(LOOPBACK))
@@ -154,26 +154,26 @@ def test_message_is_given_up_after_last_attempt_or_410(
     receiver.status = 503
     for _ in range(len(DELAYS) + 1):
         hurry(services)
-        assert services.courier.send_due() == 1
+        assert services.webhook_sender.send_due() == 1
     hurry(services)
-    assert services.courier.send_due() == 0
+    assert services.webhook_sender.send_due() == 0
     assert deliveries_of(client, job)[0]["status"] == "given_up"
     receiver.status = 410
     gone = submit(client, webhook={"url": receiver.url, "events": ["queued"]})
-    services.courier.send_due()
+    services.webhook_sender.send_due()
     assert (deliveries_of(client, gone)[0]["status"], deliveries_of(client, gone)[0]["attempts"]) == ("given_up", 1)
 
 
 def test_redirect_is_not_followed(client: FlaskClient, services: Services, receiver: Receiver) -> None:
     job = submit(client, webhook={"url": receiver.url, "events": ["queued"]})
     receiver.status = 302
-    services.courier.send_due()
+    services.webhook_sender.send_due()
     assert "302" in deliveries_of(client, job)[0]["error"]
 
 
 def test_unreachable_receiver_is_recorded(client: FlaskClient, services: Services) -> None:
     job = submit(client, webhook={"url": "http://127.0.0.1:1/", "events": ["queued"]})
-    services.courier.send_due()
+    services.webhook_sender.send_due()
     assert "ConnectError" in deliveries_of(client, job)[0]["error"]
 
 
@@ -244,7 +244,7 @@ def test_name_of_a_private_address_is_refused_when_resolved(
     answers = [(2, 1, 6, "", ("93.184.216.34", 80)), (2, 1, 6, "", ("10.0.0.7", 80))]
     monkeypatch.setattr("service.core.webhooks.addresses.socket.getaddrinfo", lambda *_, **__: answers)
     job = submit(client, webhook={"url": "http://example.com/hook", "events": ["queued"]})
-    services.courier.send_due()
+    services.webhook_sender.send_due()
     assert "10.0.0.7 is this machine's or a private network's" in deliveries_of(client, job)[0]["error"]
 
 
@@ -266,7 +266,7 @@ def test_slow_receiver_is_cut_off_at_the_deadline(
         thread.start()
         job = submit(client, webhook={"url": f"http://127.0.0.1:{server.getsockname()[1]}/", "events": ["queued"]})
         started = time.monotonic()
-        services.courier.send_due()
+        services.webhook_sender.send_due()
         took = time.monotonic() - started
         over.set()
         thread.join()

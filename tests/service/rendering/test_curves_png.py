@@ -65,9 +65,7 @@ def test_a_picture_is_opaque_and_of_one_size() -> None:
         assert picture.getpixel((0, 0)) == (255, 255, 255, 255)
 
 
-@pytest.mark.parametrize(
-    "loss", [[], [None], [None, None, 2.0], [2.0, 1e30, 1.0], [0.0, 0.0], [3e-9]], ids=str
-)  # fmt: skip
+@pytest.mark.parametrize("loss", [[], [None], [None, None, 2.0], [2.0, 1e30, 1.0], [0.0, 0.0], [3e-9]], ids=str)
 def test_any_history_can_be_drawn(loss: list[float | None]) -> None:
     first = history(RUN)[0]
     epochs = [
@@ -77,7 +75,7 @@ def test_any_history_can_be_drawn(loss: list[float | None]) -> None:
     assert drawn(epochs, "png").startswith(b"\x89PNG")
 
 
-def test_matplotlib_is_imported_only_where_a_picture_is_asked_for() -> None:
+def test_the_app_does_not_import_matplotlib() -> None:
     code = "import sys, service.app; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -10,7 +10,7 @@ def history(epochs: int) -> list[Epoch]:
     return [
         Epoch(i, 2 / i, None, 1 / i if i != 3 else None, 0.5, 0.5, 0.0, 0.1, 1.0, 1.0, True, 0)
         for i in range(1, epochs + 1)
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 5, 2000])
@@ -29,7 +29,7 @@ def test_without_epochs_there_is_nothing_to_draw() -> None:
     assert draw([], None) == "no epochs yet\n"
 
 
-def test_the_clean_loss_and_the_onset_are_drawn_apart_from_the_best_epoch() -> None:
+def test_clean_loss_onset_and_best_epoch_have_own_marks() -> None:
     epochs = [replace(e, train_loss_clean=1.5 / e.epoch) for e in history(40)]
     drawn = draw(epochs, epochs[29], onset=20)
     assert all(word in drawn for word in ("+ train_loss_clean", "│ best: epoch 30", ": onset: epoch 20"))

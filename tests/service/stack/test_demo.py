@@ -7,7 +7,7 @@ import sys
 from tests.servers import ROOT
 
 
-def test_the_demo_trains_verifies_says_what_it_saw_and_leaves_nothing() -> None:
+def test_the_demo_trains_verifies_and_cleans_up() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "service.cli", "demo", "--json"],
         cwd=ROOT,
@@ -22,7 +22,7 @@ def test_the_demo_trains_verifies_says_what_it_saw_and_leaves_nothing() -> None:
     assert words.count('"agree": true') == 2
     assert "stagnant_generalization: Validation loss was lowest at epoch" in words
     assert "lowered the best validation loss" in words
-    assert "nothing is left behind" in words
+    assert "Everything is stopped and deleted" in words
     jobs = json.loads(ran.stdout)["data"]
     assert [job["spec"]["name"] for job in jobs] == ["plain", "regularized"]
     assert all(job["verified"] and job["diagnosis"]["is_final"] for job in jobs)

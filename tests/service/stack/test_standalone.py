@@ -20,9 +20,11 @@ from tests.ports import eventually, free_port
 
 ANYWHERE = "0.0.0.0"  # noqa: S104 - what must be refused
 ENDLESS: dict[str, Any] = {
-    "dataset": {"id": "digits", "train_limit": 100}, "model": {"arch": "mlp", "hidden": [8]},
-    "epochs": 100_000, "early_stopping": None,
-}  # fmt: skip
+    "dataset": {"id": "digits", "train_limit": 100},
+    "model": {"arch": "mlp", "hidden": [8]},
+    "epochs": 100_000,
+    "early_stopping": None,
+}
 
 
 def submit(url: str) -> str:
@@ -46,7 +48,7 @@ def is_warming_up(stack: Serving) -> bool:
 def command(process: psutil.Process) -> list[str]:
     try:
         return list(process.cmdline())
-    except psutil.Error:  # it ended while we looked
+    except psutil.Error:  # the process ended
         return []
 
 
@@ -54,7 +56,7 @@ def is_broker(process: psutil.Process) -> bool:
     return any(name in " ".join(command(process)) for name in ("valkey-server", "redis-server"))
 
 
-def test_ctrl_c_ends_everything_in_order_and_the_job_goes_on_at_the_next_start(tmp_path: Path) -> None:
+def test_a_job_survives_ctrl_c_and_continues_at_the_next_start(tmp_path: Path) -> None:
     with Serving(tmp_path / "home", "--json") as first:
         first.wait_until_ready()
         path = submit(first.url)
@@ -63,10 +65,8 @@ def test_ctrl_c_ends_everything_in_order_and_the_job_goes_on_at_the_next_start(t
         code, words = first.interrupt()
         assert (code, "Stopped." in words) == (0, True), words
         assert first.descendants() == []
-        (told,) = [json.loads(line) for line in words.splitlines() if line.startswith("{")]
-        assert told == {
-            "url": first.url, "docs": f"{first.url}/docs/index", "logs": f"{first.home}/logs"
-        }  # fmt: skip
+        (places,) = [json.loads(line) for line in words.splitlines() if line.startswith("{")]
+        assert places == {"url": first.url, "docs": f"{first.url}/docs/index", "logs": f"{first.home}/logs"}
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", int(first.url.rpartition(":")[2]))) != 0
 
@@ -95,11 +95,11 @@ def test_ctrl_c_while_it_starts_ends_it_within_seconds(tmp_path: Path) -> None:
         assert code == 0, words
         assert "is ready" not in words
         assert stack.descendants() == []
-        assert time.monotonic() - started < WORKER_STOP_SECONDS, "nobody had to be killed"
+        assert time.monotonic() - started < WORKER_STOP_SECONDS, "no process had to be killed"
 
 
 @pytest.mark.long
-def test_a_stack_that_is_killed_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
+def test_a_stack_killed_during_its_start_leaves_nothing(tmp_path: Path) -> None:
     with Serving(tmp_path / "home") as stack:
         assert eventually(lambda: is_warming_up(stack))
         stack.process.kill()
@@ -108,7 +108,7 @@ def test_a_stack_that_is_killed_while_it_starts_leaves_nothing(tmp_path: Path) -
 
 
 @pytest.mark.long
-def test_a_worker_that_dies_ends_the_stack_with_its_last_words_and_its_job_is_run_at_the_next_start(
+def test_a_dead_worker_ends_the_stack_and_keeps_the_job(
     tmp_path: Path,
 ) -> None:
     with Serving(tmp_path / "home") as stack:
@@ -127,7 +127,7 @@ def test_a_worker_that_dies_ends_the_stack_with_its_last_words_and_its_job_is_ru
         assert eventually(lambda: is_training(again.url, path))
 
 
-def test_a_taken_port_is_told_at_once(tmp_path: Path) -> None:
+def test_a_taken_port_is_reported_at_once(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -146,7 +146,7 @@ def test_a_home_is_for_one_stack_at_a_time(serving: Serving) -> None:
 
 
 @pytest.mark.long
-def test_a_redis_that_is_given_is_used_and_left_alone(tmp_path: Path, own_redis: Redis) -> None:
+def test_a_configured_redis_is_used_and_not_stopped(tmp_path: Path, own_redis: Redis) -> None:
     with Serving(tmp_path / "home", RIGHTFIT_REDIS_URL=own_redis.url) as stack:
         stack.wait_until_ready()
         assert not any(is_broker(process) for process in stack.descendants())
@@ -164,7 +164,7 @@ def test_a_redis_that_cannot_be_reached_is_named(tmp_path: Path, monkeypatch: py
         pass
 
 
-def test_a_bad_setting_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_bad_setting_is_reported_in_one_line(tmp_path: Path) -> None:
     bad = {"THREADS": "many", "REDIS_URL": "nonsense", "DATABASE_URL": "sqlite:////proc/no/such.db"}
     for name, value in bad.items():
         with Serving(tmp_path / "home", **{f"RIGHTFIT_{name}": value}) as stack:
@@ -175,12 +175,12 @@ def test_a_bad_setting_is_told_in_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "open_door"),
+    ("host", "is_refused"),
     [("127.0.0.1", False), ("::1", False), ("localhost", False), (ANYWHERE, True), ("example.org", True)],
 )
-def test_a_door_that_stands_open_to_the_network_is_refused_unless_asked_for(host: str, open_door: bool) -> None:
+def test_an_open_port_without_keys_is_refused_by_default(host: str, is_refused: bool) -> None:
     closed = Settings.from_env({"RIGHTFIT_HOST": host})
-    if open_door:
+    if is_refused:
         with pytest.raises(SettingsError, match="RIGHTFIT_ALLOW_NO_AUTH=yes"):
             refuse_open_door(closed)
     else:

@@ -16,17 +16,16 @@ from service.services import Services
 from tests.pictures import folders, zipped
 from tests.servers import ON_DISK
 from tests.service.api.uploads import ready
-from tests.service.web.test_pages import looks_right, run, submit
+from tests.service.web.pages import looks_right, run, submit
 
 pytestmark = ON_DISK
 
 LISTS = ("/", "/datasets", "/datasets/digits", "/compare")
 OFFER = re.compile(r'data-(post|delete|submit)="([^"]+)"|href="(/new[^"]*)"')
-CHANGES = {
-    "POST /v1/jobs", "POST /v1/jobs/ID/pause", "POST /v1/jobs/ID/resume", "POST /v1/jobs/ID/cancel",
-    "POST /v1/jobs/ID/retry", "POST /v1/jobs/ID/fork", "DELETE /v1/jobs/ID", "POST /v1/datasets",
-    "DELETE /v1/datasets/ID", "GET /new", "GET /new?like=ID", "GET /new?dataset=ID", "GET /new?dataset=digits",
-}  # fmt: skip
+ACTIONS = ("pause", "resume", "cancel", "retry", "fork")
+FORMS = {"GET /new", "GET /new?like=ID", "GET /new?dataset=ID", "GET /new?dataset=digits"}
+CREATIONS = {"POST /v1/jobs", "POST /v1/datasets", *(f"POST /v1/jobs/ID/{action}" for action in ACTIONS)}
+CHANGES = FORMS | CREATIONS | {"DELETE /v1/jobs/ID", "DELETE /v1/datasets/ID"}
 
 
 @pytest.fixture
@@ -58,22 +57,25 @@ def pages(app: Flask, parts: Services, tmp_path: Path) -> list[str]:
 
 def offers(client: FlaskClient, pages: list[str]) -> set[tuple[str, str]]:
     """The method and address of all that the pages lead to and that changes something."""
-    found = [match for page in pages for match in OFFER.findall(looks_right(client, page))]
-    return {("DELETE" if kind == "delete" else "POST", address) if address else ("GET", form)
-            for kind, address, form in found}  # fmt: skip
+    matches = [match for page in pages for match in OFFER.findall(looks_right(client, page))]
+    return {_offer(*match) for match in matches}
 
 
-def test_who_may_write_is_offered_everything(app: Flask, parts: Services, pages: list[str]) -> None:
+def _offer(kind: str, address: str, form: str) -> tuple[str, str]:
+    if not address:
+        return "GET", form
+    return ("DELETE" if kind == "delete" else "POST"), address
+
+
+def test_a_writer_is_offered_everything(app: Flask, parts: Services, pages: list[str]) -> None:
     for scope in (Scope.WRITE, Scope.ADMIN):
         client = visitor(app, parts, Scope.READ, scope)
-        found = offers(client, [*pages, "/new"])
-        assert {re.sub("(job|ds)_[0-9a-f]{20}", "ID", " ".join(offer)) for offer in found} == CHANGES
+        offered = offers(client, [*pages, "/new"])
+        assert {re.sub("(job|ds)_[0-9a-f]{20}", "ID", " ".join(offer)) for offer in offered} == CHANGES
         assert "the scope" not in client.get("/").text
 
 
-def test_who_may_only_read_is_offered_nothing_that_would_be_refused(
-    app: Flask, parts: Services, pages: list[str]
-) -> None:
+def test_a_reader_is_offered_nothing_that_is_refused(app: Flask, parts: Services, pages: list[str]) -> None:
     reader = visitor(app, parts, Scope.READ)
     assert offers(reader, pages) == set()
     for page in pages:
@@ -81,22 +83,22 @@ def test_who_may_only_read_is_offered_nothing_that_would_be_refused(
     key = {"Authorization": f"Bearer {parts.keys.create('team', [Scope.READ])}"}
     for method, address in offers(visitor(app, parts, Scope.READ, Scope.WRITE), pages):
         assert reader.open(address, method=method, headers=key).status_code == 403, (method, address)
-    assert "That needs the scope write; this key has: read" in looks_right(reader, "/new", 403)
+    assert "This needs the scope write; this key has: read" in looks_right(reader, "/new", 403)
 
 
-def test_what_a_reader_sees_is_whole_but_for_that(app: Flask, parts: Services, pages: list[str]) -> None:
+def test_a_reader_sees_everything_else(app: Flask, parts: Services, pages: list[str]) -> None:
     texts = [looks_right(visitor(app, parts, Scope.READ), page) for page in pages]
-    for word in ("Compare the chosen", "What to try", "best_model.pth", "Images of each class", "Sign out"):
+    for word in ("Compare selected", "What to try", "best_model.pth", "Images per class", "Sign out"):
         assert any(word in text for text in texts), word
     assert not any("Drop a folder" in text or "sending.js" in text for text in texts)
 
 
-def test_a_reader_without_jobs_is_not_told_to_make_one(app: Flask, parts: Services) -> None:
+def test_a_reader_without_jobs_gets_no_link_to_the_form(app: Flask, parts: Services) -> None:
     text = looks_right(visitor(app, parts, Scope.READ), "/")
     assert "There are no jobs yet" in text
-    assert "Make a job" not in text
+    assert "Create a job" not in text
 
 
-def test_a_key_that_may_not_even_read_is_told_what_it_lacks(app: Flask, parts: Services) -> None:
+def test_a_key_without_read_gets_the_missing_scope(app: Flask, parts: Services) -> None:
     text = looks_right(visitor(app, parts, Scope.WRITE), "/", 403)
-    assert "That needs the scope read; this key has: write" in text
+    assert "This needs the scope read; this key has: write" in text

@@ -1,4 +1,4 @@
-"""How numbers, times and statuses are written on the pages."""
+"""Numbers, times, statuses and titles as text for the pages."""
 
 import json
 import time
@@ -11,39 +11,43 @@ from jinja2 import StrictUndefined
 
 from service.core.records.job import Job, Status
 from service.core.records.lineage import Relative
-from service.core.text import format_number, format_percent, format_size
+from service.core.text import format_size
 from service.core.units import DAY, HOUR, MINUTE
 from service.schemas.answer_fields import format_time
 
 NOTHING = "\u2013"  # an en dash
 LONGEST_VALUE = 80
-MARKS: Mapping[Status, str] = {  # beside the word: a status is never told by its colour alone
-    Status.QUEUED: "…", Status.RUNNING: "▶", Status.PAUSED: "‖", Status.SUCCEEDED: "✓", Status.FAILED: "✕",
+MARKS: Mapping[Status, str] = {  # shown with the word, so that a status does not depend on its colour
+    Status.QUEUED: "…",
+    Status.RUNNING: "▶",
+    Status.PAUSED: "‖",
+    Status.SUCCEEDED: "✓",
+    Status.FAILED: "✕",
     Status.CANCELLED: "⊘",
-}  # fmt: skip
+}
 
 
-def register(app: Flask) -> None:
+def register_filters(app: Flask) -> None:
+    """Make these functions filters of the templates."""
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    filters: tuple[Callable[..., str], ...] = (
-        number, percent, duration, ago, moment, size, value, words, sentence, mark, title,
-    )  # fmt: skip
-    app.jinja_env.filters.update({f.__name__: f for f in filters})
+    numbers: list[Callable[..., str]] = [number, percent, duration, ago, moment, size]
+    texts: list[Callable[..., str]] = [value, words, sentence, mark, title]
+    app.jinja_env.filters.update({f.__name__: f for f in numbers + texts})
 
 
-def number(value: float | None) -> str:
-    """A loss, or a change of one."""
-    return format_number(value, NOTHING)
+def number(value: float | None, digits: int = 4) -> str:
+    """A loss or a difference of losses."""
+    return NOTHING if value is None else f"{value:.{digits}g}" if abs(value) >= 1 else f"{value:.{digits}f}"
 
 
 def percent(value: float | None) -> str:
-    """A share between 0 and 1, in per cent."""
-    return format_percent(value, NOTHING)
+    """A share from 0 to 1, in per cent."""
+    return NOTHING if value is None else f"{value:.1%}"
 
 
 def duration(seconds: float | None) -> str:
-    """A length of time, in its two largest units."""
+    """A duration in its two largest units."""
     if seconds is None:
         return NOTHING
     if seconds < MINUTE:
@@ -56,7 +60,7 @@ def duration(seconds: float | None) -> str:
 
 
 def ago(at: float) -> str:
-    """How long ago a moment (unix seconds) was."""
+    """The time since a moment (unix seconds)."""
     passed = max(0.0, time.time() - at)
     if passed < MINUTE:
         return "just now"
@@ -65,7 +69,7 @@ def ago(at: float) -> str:
 
 
 def moment(at: float | None) -> str:
-    """A moment (unix seconds) for a machine, and for whoever wants it exactly."""
+    """A moment (unix seconds) as RFC 3339."""
     return NOTHING if at is None else format_time(at)
 
 
@@ -75,18 +79,18 @@ def size(count: float | None) -> str:
 
 
 def value(given: Any) -> str:
-    """A value of a spec."""
+    """A value of a spec as JSON, cut to LONGEST_VALUE characters."""
     text = json.dumps(given, ensure_ascii=False)
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
 def words(name: str) -> str:
-    """A name of ours as words."""
+    """An identifier as words."""
     return str(name).replace("_", " ")
 
 
 def title(job: Job | Relative) -> str:
-    """What a job is called: its name, and what a fork has that its parent has not; without a name its id."""
+    """The title of a job: its name, for a fork with its change; without a name its id."""
     name = job.spec.name if isinstance(job, Job) else job.name
     if not name or not job.parent:
         return name or job.id
@@ -94,17 +98,17 @@ def title(job: Job | Relative) -> str:
 
 
 def titles(jobs: Sequence[Job]) -> dict[str, str]:
-    """The titles of several jobs by their ids, no two alike."""
-    called = {job.id: title(job) for job in jobs}
-    often = Counter(called.values())
-    return {job_id: f"{name} ({job_id[-6:]})" if often[name] > 1 else name for job_id, name in called.items()}
+    """Distinct titles of several jobs, by id."""
+    names = {job.id: title(job) for job in jobs}
+    uses = Counter(names.values())
+    return {job_id: f"{name} ({job_id[-6:]})" if uses[name] > 1 else name for job_id, name in names.items()}
 
 
 def sentence(text: str) -> str:
-    """What an error says, as a sentence of a page."""
+    """An error message with a capital letter."""
     return text[:1].upper() + text[1:]
 
 
 def mark(status: str) -> str:
-    """The sign of a status."""
+    """The symbol of a status."""
     return MARKS[Status(status)]

@@ -1,0 +1,20 @@
+"""The diagnosis of a job, for the views that return it and those that draw it."""
+
+from collections.abc import Sequence
+
+from service.core.diagnosis import Case, Diagnosis, diagnose
+from service.core.records.epoch import Epoch
+from service.core.records.job import Job
+from service.services import services
+
+
+def diagnose_job(job: Job, epochs: Sequence[Epoch]) -> Diagnosis:
+    """The diagnosis of a job from all of its epochs; final when the job has ended."""
+    stop_reason = (job.stop_reason or job.status) if job.is_terminal else None
+    return diagnose(epochs, case_of(job), job.facts, stop_reason, services().submission.limits)
+
+
+def case_of(job: Job) -> Case:
+    """The input of the advice: the spec of a job and the known facts about its data."""
+    contents = services().submission.contents(job.tenant, job.spec.dataset.id)
+    return Case(job.spec, contents, job.facts, job.stop_reason)
