@@ -35,7 +35,10 @@ AS_NOBODY = ("setpriv", "--pdeathsig", "TERM", "--reuid", UNPRIVILEGED, "--regid
 EVERYTHING_PUBLISHED = set(ARTIFACTS)
 S3_BUCKET = "rightfit-tests"
 SQLITE, POSTGRESQL = "sqlite and a folder", "postgresql and s3"
-# For tests of what is the same everywhere, and of what takes long.
+# For tests of code that does not depend on the database: over SQLite; in `make long` over PostgreSQL as well.
+ON_DISK_FIRST = pytest.mark.parametrize(
+    "everywhere", [SQLITE, pytest.param(POSTGRESQL, marks=pytest.mark.long)], indirect=True
+)
 ON_DISK = pytest.mark.parametrize("everywhere", [SQLITE], indirect=True)
 REMOTE = pytest.mark.parametrize("everywhere", [POSTGRESQL], indirect=True)
 

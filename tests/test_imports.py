@@ -1,9 +1,11 @@
-"""Who may import whom, seen from inside a process and along every import in the code."""
+"""Which modules import which: at run time, and along every import statement of the code."""
 
 import subprocess
 import sys
 
 import grimp
+
+from tests.servers import ROOT
 
 OURS_IN_TRAINING = (
     "service.core.spec",
@@ -15,24 +17,29 @@ OURS_IN_TRAINING = (
 )
 
 
-def modules_after(statement: str) -> set[str]:
-    code = f"{statement}; import sys; print('\\n'.join(sys.modules))"
-    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+def modules_after_import(*names: str) -> set[str]:
+    """All modules that a new process has loaded once it has imported these."""
+    command = [sys.executable, "-m", "tests.loaded_modules", *names]
+    return set(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split())
 
 
 def test_api_does_not_import_torch() -> None:
-    loaded = modules_after("import service.app")
+    loaded = modules_after_import("service.app")
     assert "service.app" in loaded
     assert not {"torch", "sklearn", "onnxruntime", "matplotlib", "workers"} & loaded
 
 
 def test_core_and_trainer_do_not_import_flask() -> None:
-    core = "service.core.sql.jobs.store, service.core.broker.hints, service.core.broker.wakeups"
-    assert not {"flask", "marshmallow"} & modules_after(f"import {core}, workers.trainer.main")
+    core = ("service.core.sql.jobs.store", "service.core.broker.hints", "service.core.broker.wakeups")
+    loaded = modules_after_import(*core, "workers.trainer.main")
+    assert "workers.trainer.main" in loaded
+    assert not {"flask", "marshmallow"} & loaded
 
 
 def test_supervisor_imports_neither_torch_nor_flask() -> None:
-    assert not {"flask", "marshmallow", "torch", "sklearn"} & modules_after("import workers.app")
+    loaded = modules_after_import("workers.app")
+    assert "workers.app" in loaded
+    assert not {"flask", "marshmallow", "torch", "sklearn"} & loaded
 
 
 def test_training_imports_only_pure_rooms_of_the_core() -> None:

@@ -108,17 +108,17 @@ def load(clients: int, seconds: float, rounds: int) -> dict[str, Any]:
                 stderr=subprocess.DEVNULL,
             ) as bare:
                 try:
-                    found = {"empty route": Measured(), "status and history": Measured()}
+                    by_route = {"empty route": Measured(), "status and history": Measured()}
                     wait_for(own.port)
                     for _ in range(rounds):
-                        poll(own.port, ["/"], clients, seconds, found["empty route"])
-                        poll(stack.settings.port, paths, clients, seconds, found["status and history"])
+                        poll(own.port, ["/"], clients, seconds, by_route["empty route"])
+                        poll(stack.settings.port, paths, clients, seconds, by_route["status and history"])
                 finally:
                     bare.terminate()
             trained = epochs() - before
             for job_id in reversed(ids):
                 httpx.post(f"{stack.url}/v1/jobs/{job_id}/cancel", trust_env=False)
-    return {name: measured.summary() for name, measured in found.items()} | {"epochs_meanwhile": trained}
+    return {name: measured.summary() for name, measured in by_route.items()} | {"epochs_meanwhile": trained}
 
 
 def wait_for(port: int) -> None:

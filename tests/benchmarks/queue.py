@@ -1,6 +1,6 @@
 """Does the queue stay as fast when it is long? `python -m tests.benchmarks.queue`, over SQLite and PostgreSQL.
 
-Medians of single calls to the store with so many jobs queued, of several tenants and priorities.
+Medians of single calls to the store with a given number of jobs queued, of several tenants and priorities.
 """
 
 import argparse

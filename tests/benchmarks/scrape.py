@@ -80,13 +80,13 @@ def fill(database: Database, count: int, queued: int = QUEUED) -> None:
 
     for first in range(0, count, AT_ONCE):
         rows = [row(n, status, at + n) for n, status in enumerate(statuses[first : first + AT_ONCE], first)]
-        told = [
+        submissions = [
             {"job_id": row["id"], "seq": 1, "type": "status", "data": {"status": "queued"}, "at": row["created_at"]}
             for row in rows
         ]
         with database.write() as c:
             c.execute(insert(jobs), rows)
-            c.execute(insert(events), told)
+            c.execute(insert(events), submissions)
     with database.write() as c:
         c.execute(insert(workers), [{"id": f"worker {n}", "seen_at": time.time() + 3600} for n in range(WORKERS)])
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as c:
@@ -144,7 +144,7 @@ def polled(url: str, paths: Sequence[str], clients: int, pause: float, answered:
 
 
 def scrapes(url: str, count: int) -> dict[str, float]:
-    """Milliseconds of so many scrapes, and of a request that does nothing, in turn."""
+    """Milliseconds of scrapes and, in turn, of a request that does nothing."""
     taken: dict[str, list[float]] = {"/metrics": [], "/livez": []}
     with httpx.Client(base_url=url, trust_env=False, timeout=30) as session:
         for _ in range(count):

@@ -1,4 +1,4 @@
-"""What everything costs in SQL: `python -m tests.benchmarks.statements`, over SQLite and PostgreSQL.
+"""The cost of each action in SQL: `python -m tests.benchmarks.statements`, over SQLite and PostgreSQL.
 
 Prints one line of JSON. Of each call: its statements and transactions, which are exact, and its median milliseconds.
 Of a worker and of an API process that run: what they say to PostgreSQL in a second, idle and while a job trains. Of
@@ -29,7 +29,7 @@ from service.app import create_app
 from service.core.actions.dispatcher import Dispatcher
 from service.core.broker.hints import HintQueue
 from service.core.records.epoch import Epoch
-from service.core.records.job import Outcome, Phase, Status, StopReason
+from service.core.records.job import Checkpoint, Outcome, Phase, Status, StopReason
 from service.core.records.job_log import LogLine
 from service.core.records.lease import Lease
 from service.core.settings import Settings
@@ -66,9 +66,9 @@ class Counter:
         self.transactions += 1
 
 
-def calls(parts: Services, client: FlaskClient) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Each thing that is done, once, and can be done again."""
-    store, settings = parts.store, parts.settings
+def calls(services: Services, client: FlaskClient) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Each action by its name, as a call that can be repeated."""
+    store, settings = services.store, services.settings
 
     def submit() -> Any:
         return client.post("/v1/jobs", json=SPEC).json
@@ -103,28 +103,26 @@ def calls(parts: Services, client: FlaskClient) -> Iterator[tuple[str, Callable[
     yield "poll: GET a job", lambda: client.get(f"/v1/jobs/{lease.job_id}")
     yield "GET new epochs", lambda: client.get(f"/v1/jobs/{lease.job_id}/history?after_epoch=20")
     yield "list 20 jobs", lambda: client.get("/v1/jobs?limit=20")
-    yield "a worker's greeting", lambda: parts.registry.heartbeat("bench", 600)
-    dispatcher = Dispatcher(settings, store, parts.registry, parts.submission.queue)
+    yield "a worker's greeting", lambda: services.registry.heartbeat("bench", 600)
+    dispatcher = Dispatcher(settings, store, services.registry, services.submission.queue)
     yield "a dispatcher's turn", lambda: (dispatcher.reap(), dispatcher.dispatch())
-    yield "a courier's look", parts.webhook_sender.send_due
-    yield "a librarian's look", lambda: parts.catalog.claim("bench", 60)
+    yield "a courier's look", services.webhook_sender.send_due
+    yield "a librarian's look", lambda: services.catalog.claim("bench", 60)
     assert job
 
 
-def checkpoint(number: int) -> Any:
-    from service.core.records.job import Checkpoint  # noqa: PLC0415
-
+def checkpoint(number: int) -> Checkpoint:
     file = Artifact("last.pt", f"jobs/x/a1/checkpoints/{number}/last.pt", 3, "abc", "application/octet-stream")
     return Checkpoint(file, None, number, None)
 
 
 def counted(settings: Settings) -> dict[str, dict[str, float]]:
     app = create_app(settings)
-    parts: Services = app.extensions["rightfit"]
-    parts.database.migrate()
-    counter, client, found = Counter(parts.database.engine), app.test_client(), {}
-    for name, call in calls(parts, client):
-        call()  # what is made once is made now
+    services: Services = app.extensions["rightfit"]
+    services.database.migrate()
+    counter, client, found = Counter(services.database.engine), app.test_client(), {}
+    for name, call in calls(services, client):
+        call()  # set-up that happens once is not counted
         before, milliseconds = (counter.statements, counter.transactions), []
         for _ in range(REPEATS):
             started = time.perf_counter()
@@ -135,7 +133,7 @@ def counted(settings: Settings) -> dict[str, dict[str, float]]:
             "transactions": round((counter.transactions - before[1]) / REPEATS, 2),
             "ms": round(statistics.median(milliseconds), 2),
         }
-    parts.database.close()
+    services.database.close()
     return found
 
 

@@ -158,7 +158,7 @@ def test_queue_benchmark_keeps_the_queue_length(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_polling_clients_get_no_errors_while_a_job_trains() -> None:
-    found = load(clients=8, seconds=1.0, rounds=1)
-    assert found["status and history"]["errors"] == found["empty route"]["errors"] == 0
-    assert found["status and history"]["requests_per_second"] > 1
-    assert found["epochs_meanwhile"] > 0
+    measured = load(clients=8, seconds=1.0, rounds=1)
+    assert measured["status and history"]["errors"] == measured["empty route"]["errors"] == 0
+    assert measured["status and history"]["requests_per_second"] > 1
+    assert measured["epochs_meanwhile"] > 0

@@ -1,4 +1,4 @@
-"""Chaos, bounded and seeded: jobs are submitted while everything that can die does, and each must end as if alone.
+"""Chaos, bounded and seeded: all kinds of processes die while jobs run, and each job must end as if alone.
 
 `python -m tests.chaos.trial --jobs 200`; `make chaos` runs it over both databases.
 """
@@ -82,23 +82,21 @@ SPECS: tuple[Json, ...] = (
 
 @dataclass
 class Trial:
-    """What has been done to the deployment, and what was found wrong."""
+    """A deployment, the count of each action against it, and the faults that were seen."""
 
     deployment: Deployment
     database: Database
     random: random.Random
     done: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
-
-    def client(self) -> httpx.Client:
-        return httpx.Client(timeout=10, trust_env=False)
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=10, trust_env=False))
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Until one of the APIs has answered; a client that retries is what an Idempotency-Key is for."""
+        """Send a request to one API after another until one answers."""
         deadline = time.monotonic() + 120
         for url in itertools.cycle(self.deployment.urls):
-            with suppress(httpx.TransportError), self.client() as client:
-                answer = client.request(method, url + path, **options)
+            with suppress(httpx.TransportError):
+                answer = self.http.request(method, url + path, **options)
                 if answer.status_code < 500:
                     return answer
                 if answer.status_code != 503:
@@ -116,7 +114,7 @@ class Trial:
         return job_id
 
     def settled(self, ids: list[str], seconds: float) -> bool:
-        """Whether all of them have ended in time. Reads the record itself: the APIs may be dead at the moment."""
+        """Whether all jobs end in time. Reads the database, because the APIs may be dead."""
         deadline = time.monotonic() + seconds
         ended = select(func.count()).select_from(jobs).where(jobs.c.finished_at.is_not(None))
         while time.monotonic() < deadline:
@@ -139,14 +137,14 @@ def spec(number: int) -> Json:
 
 
 def actions(trial: Trial) -> dict[str, Callable[[], None]]:
-    """Everything that is done to a deployment, by name."""
+    """All actions against a deployment, by name."""
     deployment, pick = trial.deployment, trial.random.choice
     hints = HintQueue(deployment.settings.broker_url)
 
     def a_trainer() -> None:
-        if found := deployment.trainers():
+        if trainers := deployment.trainers():
             with suppress(psutil.NoSuchProcess):
-                pick(found).kill()
+                pick(trainers).kill()
 
     def on_redis(act: Callable[[redis.Redis], object]) -> None:
         with suppress(redis.RedisError), redis.Redis.from_url(str(deployment.settings.redis_url)) as client:
@@ -178,7 +176,7 @@ def actions(trial: Trial) -> dict[str, Callable[[], None]]:
 
 
 def torment(trial: Trial, over: threading.Event, pause: tuple[float, float], rounds: int | None) -> None:
-    """One thing after another until it is over, or for so many rounds; in each of them every kind comes once."""
+    """Act until `over` is set, or for a number of rounds; each round has every action once, in random order."""
     possible = actions(trial)
     for number in itertools.count():
         if number == rounds:
@@ -191,7 +189,7 @@ def torment(trial: Trial, over: threading.Event, pause: tuple[float, float], rou
 
 
 def resume_all(trial: Trial, over: threading.Event) -> None:
-    """Nobody leaves a job paused for good."""
+    """Resume paused jobs until `over` is set."""
     while not over.wait(2):
         with trial.database.read() as c:
             paused = c.execute(select(jobs.c.id).where(jobs.c.status == "paused")).scalars().all()
@@ -203,7 +201,7 @@ def resume_all(trial: Trial, over: threading.Event) -> None:
 def references(trial: Trial) -> list[list[tuple[Any, ...]]]:
     """The histories of undisturbed runs, one for each kind of spec."""
     ids = [trial.submit(number) for number in range(len(SPECS))]
-    assert trial.settled(ids, 120), "the undisturbed runs did not end"
+    assert trial.settled(ids, 300), "the undisturbed runs did not end"
     return [history(trial, job_id) for job_id in ids]
 
 
@@ -218,9 +216,9 @@ def examine(trial: Trial, ids: list[str], expected: list[list[tuple[Any, ...]]])
         trial.faults.append("two submissions were given one job")
     with trial.database.read() as c:
         if (count := c.execute(select(func.count()).select_from(jobs)).scalar_one()) != len(ids):
-            trial.faults.append(f"{len(ids)} jobs were asked for, {count} are there")
-        told = c.execute(select(events.c.job_id, events.c.data).where(events.c.type == "status"))
-        ends = Counter(job_id for job_id, data in told if data["status"] in ("succeeded", "failed", "cancelled"))
+            trial.faults.append(f"{len(ids)} jobs were submitted, {count} exist")
+        statuses = c.execute(select(events.c.job_id, events.c.data).where(events.c.type == "status"))
+        ends = Counter(job_id for job_id, data in statuses if data["status"] in ("succeeded", "failed", "cancelled"))
     for number, job_id in enumerate(ids):
         job = trial.ask("GET", f"/v1/jobs/{job_id}").json()
         name = f"{job_id} (spec {number % len(SPECS)}, attempt {job['attempt']})"
@@ -292,6 +290,7 @@ def run(
                 ids = attempt(trial, count, seconds, pause, rounds)
                 examine(trial, ids[0], ids[1])
             finally:
+                trial.http.close()
                 deployment.end()
                 database.close()
     return trial

@@ -86,9 +86,9 @@ def uploaded(url: str, set_up: SetUp) -> str:
     np.savez(body, x=x, y=y)
     headers = {"Content-Type": "application/x-npz"}
     sent = httpx.post(f"{url}/v1/datasets?name=golden", content=body.getvalue(), headers=headers, timeout=60).json()
-    while (found := httpx.get(f"{url}/v1/datasets/{sent['id']}").json())["status"] == "processing":
+    while (dataset := httpx.get(f"{url}/v1/datasets/{sent['id']}").json())["status"] == "processing":
         pass
-    assert found["status"] == "ready", found
+    assert dataset["status"] == "ready", dataset
     return str(sent["id"])
 
 
@@ -104,10 +104,10 @@ def tried(client: Rightfit, url: str, name: str) -> list[str]:
     for seed in SEEDS:
         job = client.submit(set_up.spec | {"dataset": data, "seed": seed, "early_stopping": None})
         base = client.wait(job["id"])
-        found = httpx.get(f"{url}{base['links']['diagnosis']}").json()
-        verdicts.append(found["verdict"])
+        diagnosis = httpx.get(f"{url}{base['links']['diagnosis']}").json()
+        verdicts.append(diagnosis["verdict"])
         before.append(base["best"]["val_loss"])
-        for rank, advice in zip(RANKS, [a for a in found["advice"] if a["patch"]], strict=False):
+        for rank, advice in zip(RANKS, [a for a in diagnosis["advice"] if a["patch"]], strict=False):
             forked = httpx.post(f"{url}{base['links']['fork']}", json={"advice": advice["id"]}).json()
             cured = client.wait(forked["id"])
             advised[rank].append(advice["id"])

@@ -1,6 +1,6 @@
 """What each golden run shows, judged by eye from its curves (`python -m tests.golden.sheet`).
 
-By set-up: the verdict of each seed's run, and those that a second practitioner might as well have given.
+By set-up: the verdict of the run of each seed, and further verdicts that are as defensible.
 """
 
 from collections.abc import Mapping

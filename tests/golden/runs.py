@@ -1,6 +1,6 @@
 """Loss histories of real runs on the digits that go wrong, or right, in a known way: `python -m tests.golden.runs`.
 
-Each set-up is run with several seeds. What each curve shows was then judged by eye, in labels.json.
+Each set-up is run with several seeds. labels.py has the verdict on each curve, judged by eye.
 """
 
 import json
@@ -45,7 +45,7 @@ CNN: dict[str, Any] = {"arch": "cnn", "channels": [8, 16], "hidden": [32]}
 
 @dataclass(frozen=True)
 class SetUp:
-    """What is changed of a plain spec, and of the data."""
+    """Changes of a plain spec and of the data."""
 
     spec: dict[str, Any]
     data: Callable[[ImageSet, torch.Generator], ImageSet] = lambda images, random: images
@@ -56,7 +56,7 @@ def _some(images: ImageSet, indices: torch.Tensor) -> ImageSet:
 
 
 def _noisy(share: float) -> Callable[[ImageSet, torch.Generator], ImageSet]:
-    """This share of the labels is drawn anew."""
+    """Replace this share of the labels by random ones."""
 
     def change(images: ImageSet, random: torch.Generator) -> ImageSet:
         wrong = torch.rand(len(images), generator=random) < share
@@ -67,12 +67,12 @@ def _noisy(share: float) -> Callable[[ImageSet, torch.Generator], ImageSet]:
 
 
 def _few(most: int) -> Callable[[ImageSet, torch.Generator], ImageSet]:
-    """So many images altogether."""
+    """Keep at most `most` images."""
     return lambda images, random: _some(images, torch.randperm(len(images), generator=random)[:most])
 
 
-def _twice(most: int) -> Callable[[ImageSet, torch.Generator], ImageSet]:
-    """So many images, each of them three times over: a random split has copies on both sides."""
+def _thrice(most: int) -> Callable[[ImageSet, torch.Generator], ImageSet]:
+    """Keep at most `most` images, each three times: a random split has copies on both sides."""
 
     def change(images: ImageSet, random: torch.Generator) -> ImageSet:
         return _some(images, torch.randperm(len(images), generator=random)[:most].repeat(3))
@@ -129,7 +129,7 @@ SET_UPS: dict[str, SetUp] = {
         {"dataset": {"id": "digits", "val_fraction": 0.05}, "optimizer": {"lr": 2e-3}, "epochs": 40}, _few(320)
     ),
     "duplicates": SetUp(
-        {"model": {"arch": "mlp", "hidden": [128]}, "optimizer": {"lr": 3e-3}, "epochs": 60}, _twice(150)
+        {"model": {"arch": "mlp", "hidden": [128]}, "optimizer": {"lr": 3e-3}, "epochs": 60}, _thrice(150)
     ),
     "heavy_dropout": SetUp(
         {

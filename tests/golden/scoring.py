@@ -53,8 +53,8 @@ class Golden:
 
     def judged(self, rules: Rules) -> Verdict:
         """The main verdict of the rules; the label's own where it is as good."""
-        found = findings(View(self.curve, self.facts, self.facts.trivial_loss, self.stop_reason, rules))[0].verdict
-        return self.verdict if found in self.as_well else found
+        verdict = findings(View(self.curve, self.facts, self.facts.trivial_loss, self.stop_reason, rules))[0].verdict
+        return self.verdict if verdict in self.as_well else verdict
 
 
 def load() -> list[Golden]:
@@ -103,11 +103,11 @@ class Score:
 
 def scores(golden: Sequence[Golden], rules: Rules) -> list[Score]:
     """By verdict, over runs of a part."""
-    told = [(run.verdict, run.judged(rules)) for run in golden]
-    labelled, found = Counter(label for label, _ in told), Counter(judged for _, judged in told)
-    right = Counter(label for label, judged in told if label == judged)
+    pairs = [(run.verdict, run.judged(rules)) for run in golden]
+    labelled, judged_as = Counter(label for label, _ in pairs), Counter(judged for _, judged in pairs)
+    right = Counter(label for label, judged in pairs if label == judged)
     return [
-        Score(v, labelled[v], right[v] / found[v] if found[v] else 0.0, right[v] / labelled[v])
+        Score(v, labelled[v], right[v] / judged_as[v] if judged_as[v] else 0.0, right[v] / labelled[v])
         for v in Verdict
         if labelled[v]
     ]
@@ -139,8 +139,8 @@ def _with(rules: Rules, name: str, value: float) -> Rules:
 
 
 def _mean_f1(golden: Sequence[Golden], rules: Rules) -> float:
-    found = scores(golden, rules)
-    return sum(score.f1 for score in found) / len(found)
+    by_verdict = scores(golden, rules)
+    return sum(score.f1 for score in by_verdict) / len(by_verdict)
 
 
 def table(golden: Sequence[Golden], rules: Rules) -> Iterator[str]:
@@ -154,8 +154,8 @@ def table(golden: Sequence[Golden], rules: Rules) -> Iterator[str]:
 def called_overfitting(rules: Rules, curves: int) -> float:
     """The share of curves of pure noise that are called overfitting or overconfident."""
     wrong = (Verdict.OVERFITTING, Verdict.OVERCONFIDENT)
-    found = (_diagnosed(*synthetic.noise(seed), rules) for seed in range(curves))
-    return sum(verdict in wrong for verdict in found) / curves
+    verdicts = (_diagnosed(*synthetic.noise(seed), rules) for seed in range(curves))
+    return sum(verdict in wrong for verdict in verdicts) / curves
 
 
 def _diagnosed(history: list[Epoch], facts: Facts, rules: Rules) -> Verdict:

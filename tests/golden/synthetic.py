@@ -1,5 +1,5 @@
-"""Loss histories made of formulas and noise, each of a known verdict: what real runs of one small data set do not show,
-other losses, other lengths, other amounts of noise.
+"""Loss histories made of formulas and noise, each of a known verdict. They cover losses, lengths and amounts of noise
+that the real runs of one small data set do not have.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""One browser for the tests of a module."""
+"""One browser for all tests of a module."""
 
 from collections.abc import Iterator
 

@@ -22,7 +22,7 @@ UPLOAD_SPEED = 40_000  # bytes a second: slow enough for its progress to be seen
 
 
 class Guarded(NamedTuple):
-    """A stack that asks for keys, and two of them."""
+    """The address of a stack that requires keys, and two keys."""
 
     url: str
     writer: str
@@ -36,14 +36,14 @@ def guarded(started: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
         stack.wait_until_ready()
         database = Database(f"sqlite:///{home / 'rightfit.db'}")
         keys = ApiKeys(database)
-        found = Guarded(stack.url, keys.create("team", [Scope.READ, Scope.WRITE]), keys.create("team", [Scope.READ]))
+        guarded = Guarded(stack.url, keys.create("team", [Scope.READ, Scope.WRITE]), keys.create("team", [Scope.READ]))
         database.close()
-        yield found
+        yield guarded
 
 
 @pytest.fixture
 def tab(started: Browser, guarded: Guarded) -> Iterator[Window]:
-    """A tab of nobody's."""
+    """A tab that has not signed in."""
     with watched(started, guarded.url) as one:
         yield one
 
@@ -56,7 +56,7 @@ def sign_in(page: Page, key: str) -> None:
 
 
 def start_endless(page: Page) -> None:
-    """A job that overfits and never ends, by the form."""
+    """Submit a job that overfits and does not end, by the form."""
     page.goto("/new")
     page.get_by_label("epochs", exact=True).fill("100000")
     page.get_by_label("network", exact=True).select_option("mlp")
@@ -77,7 +77,7 @@ def unpack(folder: Path) -> None:
 
 def cancel(page: Page) -> None:
     page.get_by_role("button", name="Cancel").click()
-    expect(page.locator("#summary .badge.cancelled")).to_be_visible(timeout=60_000)
+    expect(page.locator("#summary .badge.cancelled")).to_be_visible()
 
 
 def test_sign_in_with_a_key_and_sign_out(tab: Window, guarded: Guarded) -> None:
@@ -89,7 +89,7 @@ def test_sign_in_with_a_key_and_sign_out(tab: Window, guarded: Guarded) -> None:
     assert tab.violations() == []
     page.get_by_label("API key").fill(guarded.writer)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Data sets")  # where one wanted to go
+    expect(page.get_by_role("heading", level=1)).to_have_text("Data sets")  # the page that was requested first
     (cookie,) = page.context.cookies()
     assert (cookie.get("httpOnly"), cookie.get("sameSite")) == (True, "Strict")
     assert page.evaluate("document.cookie") == ""
@@ -106,7 +106,7 @@ def test_sign_in_with_a_key_and_sign_out(tab: Window, guarded: Guarded) -> None:
     page.goto("/")
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
     assert [re.sub(r"\D", "", said) for said in tab.complaints] == ["401", "403", "403"]
-    tab.complaints.clear()  # Chromium tells of each answer that is an error
+    tab.complaints.clear()  # Chromium reports each answer that is an error
 
 
 def test_train_fork_compare_upload_and_train_again(tab: Window, guarded: Guarded, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_train_fork_compare_upload_and_train_again(tab: Window, guarded: Guarded
     sign_in(page, guarded.writer)
     assert tab.violations() == []
     start_endless(page)
-    expect(page.locator("#summary .badge.running")).to_be_visible(timeout=60_000)
+    expect(page.locator("#summary .badge.running")).to_be_visible()
     assert eventually(lambda: tab.points() > 3)
     before = tab.points()
     assert eventually(lambda: tab.points() > before + OVERFITS), "the stream brings what is new"
@@ -126,7 +126,7 @@ def test_train_fork_compare_upload_and_train_again(tab: Window, guarded: Guarded
         pass
     page.wait_for_timeout(300)  # the page has been fetched again meanwhile, and the button is still under the finger
     page.mouse.up()
-    expect(page.locator("#summary .badge.cancelled")).to_be_visible(timeout=60_000)
+    expect(page.locator("#summary .badge.cancelled")).to_be_visible()
 
     parent = page.url
     page.locator("#diagnosis").get_by_role("button", name="Apply this advice").first.click()
@@ -134,7 +134,7 @@ def test_train_fork_compare_upload_and_train_again(tab: Window, guarded: Guarded
     fork = page.url
     page.get_by_role("link", name="Compare both").click()
     expect(page.locator("#legend label")).to_have_count(2)
-    expect(page.locator("#chart canvas")).to_be_visible(timeout=60_000)
+    expect(page.locator("#chart canvas")).to_be_visible()
     expect(page.get_by_role("heading", name="Where the specs differ")).to_be_visible()
     assert tab.violations() == []
     page.goto(fork)
@@ -148,7 +148,7 @@ def test_train_fork_compare_upload_and_train_again(tab: Window, guarded: Guarded
     tab.drop("#drop", tmp_path / "pets")
     expect(page.locator("#progress")).to_contain_text(re.compile(r"\d+ % of \d+\.\d KiB"))
     page.wait_for_url("**/datasets/ds_*")
-    expect(page.locator("#dataset .badge.ready")).to_be_visible(timeout=60_000)
+    expect(page.locator("#dataset .badge.ready")).to_be_visible()
     expect(page.get_by_role("heading", level=1)).to_have_text("pets")
     expect(page.locator(".bars .figure")).to_have_text(["10", "10", "11"])
     expect(page.locator("#dataset .notice")).to_contain_text("duplicate")
@@ -161,7 +161,7 @@ def test_train_fork_compare_upload_and_train_again(tab: Window, guarded: Guarded
     page.get_by_label("epochs", exact=True).fill("2")
     page.get_by_role("button", name="Start training").click()
     page.wait_for_url(JOB_PAGE)
-    expect(page.get_by_role("link", name="best_model.pth")).to_be_visible(timeout=120_000)
+    expect(page.get_by_role("link", name="best_model.pth")).to_be_visible()
     assert tab.violations() == []
 
 
@@ -175,7 +175,7 @@ def test_drop_of_archive_or_class_folders_uploads_them(
     tab.page.goto("/datasets")
     tab.drop("#built-in-title", *(tmp_path / file for file in files))
     tab.page.wait_for_url("**/datasets/ds_*")
-    expect(tab.page.locator(".bars dt")).to_have_text(["checks", "columns", "rows"], timeout=60_000)
+    expect(tab.page.locator(".bars dt")).to_have_text(["checks", "columns", "rows"])
 
 
 def test_reader_sees_pages_without_buttons(tab: Window, guarded: Guarded) -> None:
@@ -185,7 +185,7 @@ def test_reader_sees_pages_without_buttons(tab: Window, guarded: Guarded) -> Non
     page = tab.page
     sign_in(page, guarded.reader)
     page.locator("tbody th a").first.click()
-    expect(page.locator("#chart canvas")).to_be_visible(timeout=60_000)
+    expect(page.locator("#chart canvas")).to_be_visible()
     expect(page.get_by_text("the scope write")).to_be_visible()
     assert page.locator("main").get_by_role("button").count() == 0
     assert tab.violations() == []

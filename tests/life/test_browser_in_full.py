@@ -67,10 +67,10 @@ def test_job_is_submitted_watched_and_cancelled(tab: Window) -> None:
     expect(page.locator("#curl")).to_contain_text('"arch": "mlp"')
     page.get_by_role("button", name="Check only").click()
     expect(page.locator("#plan")).to_contain_text("parameters")
-    tab.complaints.clear()  # Chromium tells of every answer that is an error, as the one to the first try was
+    tab.complaints.clear()  # Chromium reports each answer that is an error, here the first one
     page.get_by_role("button", name="Start training").click()
     page.wait_for_url(JOB_PAGE)
-    expect(page.locator("#summary .badge.running")).to_be_visible(timeout=60_000)
+    expect(page.locator("#summary .badge.running")).to_be_visible()
     assert eventually(lambda: tab.points() > 3)
     before = tab.points()
     assert eventually(lambda: tab.points() > before + 3)
@@ -80,7 +80,7 @@ def test_job_is_submitted_watched_and_cancelled(tab: Window) -> None:
     page.get_by_label("Show", exact=True).select_option("accuracy")
     expect(page.locator("#legend label")).to_have_count(2)
     page.get_by_role("button", name="Cancel").click()
-    expect(page.locator("#summary .badge.cancelled")).to_be_visible(timeout=60_000)
+    expect(page.locator("#summary .badge.cancelled")).to_be_visible()
     expect(page.locator("#marks")).to_have_attribute("data-ended", "yes")
     expect(page.locator("#settings table")).to_be_visible()
 
@@ -93,7 +93,7 @@ def test_advice_is_applied_and_both_jobs_are_compared(tab: Window, serving: Serv
     page.locator("#diagnosis").get_by_role("button").first.click()
     page.wait_for_url(lambda url: bool(JOB_PAGE.search(url)) and parent not in url)
     expect(page.get_by_text("Forked from")).to_contain_text("by the advice")
-    expect(page.locator("#summary .badge:is(.succeeded, .failed)")).to_be_visible(timeout=120_000)
+    expect(page.locator("#summary .badge:is(.succeeded, .failed)")).to_be_visible()
     page.goto("/?q=parent")
     expect(page.locator("tbody tr")).to_have_count(2)
     for box in page.locator(".pick input").all():
@@ -120,7 +120,7 @@ def test_folder_of_images_is_uploaded_and_shown(tab: Window, tmp_path: Path) -> 
     page.goto("/datasets")
     page.locator("#folder").set_input_files(folder)
     page.wait_for_url("**/datasets/ds_*")
-    expect(page.locator("#dataset .badge.ready")).to_be_visible(timeout=60_000)
+    expect(page.locator("#dataset .badge.ready")).to_be_visible()
     expect(page.get_by_role("heading", level=1)).to_have_text("pets")
     expect(page.locator(".bars dt")).to_have_text(["cats", "dogs and others", "mäuse"])
     expect(page.locator(".bars .figure")).to_have_text(["8", "8", "8"])
@@ -200,19 +200,19 @@ def test_ten_thousand_epochs_are_drawn_smoothly(tab: Window, serving: Serving) -
     tab.page.goto(f"/jobs/{job}")
     expect(tab.page.locator("#chart canvas")).to_be_visible()
     assert 1000 < tab.points() <= 2000
-    slowest = tab.page.evaluate(
+    median = tab.page.evaluate(
         """async () => {
-          let slowest = 0;
+          const times = [];
           for (let turn = 0; turn < 10; turn += 1) {
             const began = performance.now();
             document.getElementById('log').click();
             await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
-            slowest = Math.max(slowest, performance.now() - began);
+            times.push(performance.now() - began);
           }
-          return slowest;
+          return times.sort((a, b) => a - b)[5];
         }"""
     )
-    assert slowest < 500, "milliseconds for a whole new drawing, on a machine that is shared"
+    assert median < 500, "milliseconds of one complete drawing"
 
 
 def test_hidden_tabs_do_not_block_visible_ones(tab: Window, serving: Serving) -> None:
@@ -230,6 +230,6 @@ def test_hidden_tabs_do_not_block_visible_ones(tab: Window, serving: Serving) ->
     last = Window(behind)
     before = last.points()
     behind.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
-    assert eventually(lambda: last.points() > before), "it goes on where it is looked at again"
+    assert eventually(lambda: last.points() > before), "a tab continues once it is visible again"
     page.get_by_role("button", name="Cancel").click()
-    expect(page.locator("#summary .badge.cancelled")).to_be_visible(timeout=60_000)
+    expect(page.locator("#summary .badge.cancelled")).to_be_visible()

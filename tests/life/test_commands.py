@@ -1,4 +1,4 @@
-"""A whole life by command."""
+"""A job from upload to download by the `rightfit` command."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from tests.servers import ROOT
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A folder with a folder of pictures in it, and the command on its PATH."""
+    """A folder with images in class folders, and with the command in its `bin`."""
     for name, data in folders(each=20).items():
         (tmp_path / "pets" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "pets" / name).write_bytes(data)

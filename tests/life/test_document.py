@@ -1,4 +1,4 @@
-"""The API does what its document says, for requests that nobody thought of."""
+"""Generated requests get the answers that the API document describes."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Much at once: a large archive takes little memory, and many open streams leave room for everyone else."""
+"""Large load: an archive is read in little memory, and many open streams leave room for other requests."""
 
 import socket
 from contextlib import ExitStack
@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import Serving
 from tests.large import archive, send
-from tests.ports import eventually
+from tests.ports import PATIENCE_SECONDS, eventually
 
 MOST_MEGABYTES = 300
 STREAMS = 100
@@ -31,21 +31,21 @@ def test_hundred_open_streams_leave_room_for_requests(serving: Serving) -> None:
     with ExitStack() as held:
         streams = []
         for _ in range(STREAMS):
-            stream = held.enter_context(socket.create_connection((url.host, url.port or 80), timeout=10))
+            stream = held.enter_context(socket.create_connection((url.host, url.port or 80), timeout=PATIENCE_SECONDS))
             stream.sendall(head.encode())
             streams.append(stream)
         for stream in streams:
             assert b"200 OK" in stream.recv(200)
-        assert httpx.get(f"{serving.url}/livez", timeout=10).status_code == 200
-        assert httpx.get(f"{serving.url}{job['links']['self']}", timeout=10).status_code == 200
+        assert httpx.get(f"{serving.url}/livez", timeout=PATIENCE_SECONDS).status_code == 200
+        assert httpx.get(f"{serving.url}{job['links']['self']}", timeout=PATIENCE_SECONDS).status_code == 200
         httpx.post(f"{serving.url}{job['links']['cancel']}")
 
         seen = dict.fromkeys(streams, b"")
-        assert eventually(lambda: all(_ends(stream, seen) for stream in streams), 60)
+        assert eventually(lambda: all(_ends(stream, seen) for stream in streams))
 
 
 def _ends(stream: socket.socket, seen: dict[socket.socket, bytes]) -> bool:
-    """Whether the stream has told its end; what it has said last is kept in `seen`."""
+    """Whether the stream has sent its end event; `seen` keeps the last part of each stream."""
     while b"event: end" not in seen[stream]:
         try:
             block = stream.recv(1 << 16)

@@ -1,4 +1,4 @@
-"""Whole lives over real HTTP, with a real Redis, a real worker and real digits."""
+"""Whole jobs over real HTTP, with a real Redis, a real worker and the digits data set."""
 
 import hashlib
 import io
@@ -19,7 +19,7 @@ from sklearn.datasets import load_digits
 from service.client import ApiError, Rightfit
 from tests.conftest import Serving
 from tests.pictures import encoded
-from tests.ports import eventually
+from tests.ports import PATIENCE_SECONDS, eventually
 from tests.servers import EVERYTHING_PUBLISHED
 
 SPEC: dict[str, Any] = {
@@ -48,7 +48,7 @@ def test_model_is_trained_and_downloaded(client: Rightfit, tmp_path: Path) -> No
         }
     assert (ended["status"], ended["stop_reason"], ended["attempt"]) == ("succeeded", "max_epochs", 1)
     assert [t["status"] for t in ended["transitions"]] == ["queued", "running", "succeeded"]
-    assert len(seen) >= 3, "changes were seen while it ran"
+    assert len(seen) >= 3, "the client sees changes while the job runs"
     assert [row["epoch"] for row in history["data"]] == [1, 2, 3]
     assert history["best"] == min(history["data"], key=lambda row: row["val_loss"]) == ended["best"]
     assert history["data"][-1]["val_accuracy"] > 0.7
@@ -82,7 +82,9 @@ def test_trained_model_predicts_classes_of_images(serving: Serving, client: Righ
     pixels, labels = load_digits(return_X_y=True)
     pictures = (pixels[:100].reshape(-1, 8, 8) * (255 / 16)).round().astype(np.uint8)
     files = [("file", (f"{i}.png", encoded(picture), "image/png")) for i, picture in enumerate(pictures)]
-    answer = httpx.post(f"{serving.url}/v1/jobs/{job['id']}/predict", files=files, timeout=30).raise_for_status()
+    answer = httpx.post(
+        f"{serving.url}/v1/jobs/{job['id']}/predict", files=files, timeout=PATIENCE_SECONDS
+    ).raise_for_status()
     said = [prediction["label"] for prediction in answer.json()["data"]]
     right = sum(word == str(label) for word, label in zip(said, labels[:100], strict=True))
     assert right > 70
@@ -141,7 +143,7 @@ def test_next_job_starts_after_a_running_one_is_cancelled(client: Rightfit) -> N
 
 @pytest.mark.long
 def test_warm_worker_starts_faster_than_torch_is_imported(client: Rightfit) -> None:
-    """Forking a warm process must cost much less than importing torch: compared in one run, on one machine."""
+    """Forking a warm process costs much less than importing torch; both are measured in one run."""
     with client:
         client.wait(client.submit(SPEC | {"epochs": 1})["id"])
         times = []
@@ -183,9 +185,9 @@ def test_client_raises_what_the_service_refuses(client: Rightfit, tmp_path: Path
 
 
 def raw(url: str, request: bytes) -> bytes:
-    """Send bytes as they are; returns the whole answer."""
+    """Send these bytes; returns the whole answer."""
     host, port = url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=30) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(request)
         answer = b""
         while block := connection.recv(65_536):
@@ -209,17 +211,17 @@ def test_chunked_body_is_bounded_and_checked(serving: Serving) -> None:
 
 
 def test_kept_connection_is_answered_without_delay(client: Rightfit) -> None:
-    """Nagle's algorithm against delayed ACKs would add 40 ms to each answer on a kept connection, not to a new one."""
+    """Nagle's algorithm with delayed ACKs would add 40 ms to each answer on a kept connection alone."""
     with client, httpx.Client(trust_env=False) as one_connection:
         job = client.wait(client.submit(SPEC | {"epochs": 1})["id"])
         url = f"{client.url}/v1/jobs/{job['id']}"
 
-        def median(get: Any) -> float:
+        def fastest(get: Any) -> float:
             times = []
             for _ in range(15):
                 started = time.monotonic()
                 assert get(url).status_code == 200
                 times.append(time.monotonic() - started)
-            return sorted(times)[7]
+            return min(times)  # a busy machine delays some answers, a delayed ACK all of them
 
-        assert median(one_connection.get) < median(httpx.get) + 0.02
+        assert fastest(one_connection.get) < fastest(httpx.get) + 0.02

@@ -1,4 +1,4 @@
-"""Every command and every snippet of the README and the pages, run as they stand, against a whole stack."""
+"""Every command and every snippet of the README and the pages runs as it stands against a whole stack."""
 
 import os
 import re
@@ -19,15 +19,15 @@ from tests.conftest import Serving
 from tests.pictures import folders, zipped
 from tests.servers import ROOT
 
-WRITTEN = "http://127.0.0.1:8000"  # where the pages suppose the service
+WRITTEN = "http://127.0.0.1:8000"  # the address of the service in the pages
 FENCED = re.compile(r"^```(\w+) *(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BEFORE_ALL = "make "  # begins each line of the blocks that set up and start what the others need
 NOT_RUN = re.compile(r"# Not run by the tests: \S+")  # in a block's first line, for the reader too
 SHARED = "SMALL = "  # the snippet of the names that all later ones use
 README = ROOT / "README.md"
-SECONDS = 240  # for a page, on a busy machine; a command that waits for what never comes is ended
+SECONDS = 240  # for a page, on a busy machine; then its commands are ended
 
-pytestmark = pytest.mark.timeout(2 * SECONDS)  # the stack's start counts for the first of them
+pytestmark = pytest.mark.timeout(2 * SECONDS)  # includes the start of the stack
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Block:
 
 
 def blocks(text: str) -> list[Block]:
-    return [Block(*found) for found in FENCED.findall(text)]
+    return [Block(*groups) for groups in FENCED.findall(text)]
 
 
 def script(run: list[Block]) -> Iterator[str]:
@@ -61,9 +61,9 @@ def script(run: list[Block]) -> Iterator[str]:
             yield block.text
 
 
-def told(text: str, folder: Path, url: str) -> str:
-    """Run a page's blocks in a folder; returns all that was printed. Fails where a command did, and for an answer that
-    is a problem in a block that does not show one, or no problem in one that does.
+def run_page(text: str, folder: Path, url: str) -> str:
+    """Run the blocks of a page in a folder; returns their output. Fails where a command fails, where a block that shows
+    a refusal prints no problem, and where another block prints one.
     """
     run = [block for block in blocks(text) if block.is_run]
     program = "\n".join(script(run)).replace(WRITTEN, url)
@@ -91,13 +91,23 @@ def test_commands_of_the_readme_work(serving: Serving, tmp_path: Path) -> None:
         (tmp_path / "pets" / name).write_bytes(data)
     (tmp_path / "pets.zip").write_bytes(zipped(folders()))
     (tmp_path / ".venv").symlink_to(sys.prefix)
-    said = told(README.read_text("utf-8"), tmp_path, serving.url)
+    output = run_page(README.read_text("utf-8"), tmp_path, serving.url)
     for words in (
-        "best: epoch", "rightfit fork job_", "best val loss", "as in the manifest", '"probabilities"', "event: end",
-        '"verdict":', '"parent":"', '"differences":', '"stop_epoch":', '"pointer": "/optimizer/lr"', "\nepoch 0.",
-    ):  # fmt: skip
-        assert words in said, words
-    assert said.count('"name":"pets"') == 3
+        "best: epoch",
+        "rightfit fork job_",
+        "best val loss",
+        "as in the manifest",
+        '"probabilities"',
+        "event: end",
+        '"verdict":',
+        '"parent":"',
+        '"differences":',
+        '"stop_epoch":',
+        '"pointer": "/optimizer/lr"',
+        "\nepoch 0.",
+    ):
+        assert words in output, words
+    assert output.count('"name":"pets"') == 3
     assert torch.load(tmp_path / "best_model.pth", weights_only=True)
 
 
@@ -110,13 +120,13 @@ def test_the_documented_make_targets_are_those_of_the_makefile() -> None:
 
 @pytest.mark.long
 def test_tutorial_works(serving: Serving, tmp_path: Path) -> None:
-    said = told((FOLDER / "tutorial.md").read_text("utf-8"), tmp_path, serving.url)
-    assert '"pointer": "/optimiser"' in said
-    assert "exact duplicates: 1 image, such as shapes/circle/copy.png" in said
-    assert '"verdict":"stagnant_generalization"' in said
-    assert "better beyond noise" in said
+    output = run_page((FOLDER / "tutorial.md").read_text("utf-8"), tmp_path, serving.url)
+    assert '"pointer": "/optimiser"' in output
+    assert "exact duplicates: 1 image, such as shapes/circle/copy.png" in output
+    assert '"verdict":"stagnant_generalization"' in output
+    assert "better beyond noise" in output
     assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")
-    (probabilities,) = re.findall(r"^\{'circle': .*\}$", said, re.MULTILINE)
+    (probabilities,) = re.findall(r"^\{'circle': .*\}$", output, re.MULTILINE)
     assert {word.strip("'") for word in re.findall(r"'\w+'", probabilities)} == {
         "circle",
         "cross",
@@ -127,25 +137,25 @@ def test_tutorial_works(serving: Serving, tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_recipes_of_the_cookbook_work(serving: Serving, tmp_path: Path) -> None:
-    said = told((FOLDER / "cookbook.md").read_text("utf-8"), tmp_path, serving.url)
-    assert "best_model.pth: OK" in said
-    assert '"name":"5 global_avg_pool"' in said
-    assert said.count("lr") >= 2
-    assert "\nmax_seconds\n" in said
-    assert "event: end" in said
-    assert '"split":{"train":60,"validation":40,"test":40}' in said
-    assert "('/optimizer/lr', 'a number, above 0 to 10')" in said
+    output = run_page((FOLDER / "cookbook.md").read_text("utf-8"), tmp_path, serving.url)
+    assert "best_model.pth: OK" in output
+    assert '"name":"5 global_avg_pool"' in output
+    assert output.count("lr") >= 2
+    assert "\nmax_seconds\n" in output
+    assert "event: end" in output
+    assert '"split":{"train":60,"validation":40,"test":40}' in output
+    assert "('/optimizer/lr', 'a number, above 0 to 10')" in output
 
 
 @pytest.mark.parametrize(
     "page", ["tutorial", "cookbook", "index", "running", *(f"verdicts/{verdict}" for verdict in Verdict)]
 )
 def test_block_is_run_or_says_why_not(page: str) -> None:
-    found = blocks((FOLDER / f"{page}.md").read_text("utf-8"))
-    assert len(found) == (FOLDER / f"{page}.md").read_text("utf-8").count("\n```") / 2
-    assert {block.language for block in found} <= {"sh", "python", "text"}
-    assert {block.shows for block in found} <= {"", "refused"}
-    assert sum(not block.is_run for block in found if block.language != "text") == (page == "cookbook")
+    page_blocks = blocks((FOLDER / f"{page}.md").read_text("utf-8"))
+    assert len(page_blocks) == (FOLDER / f"{page}.md").read_text("utf-8").count("\n```") / 2
+    assert {block.language for block in page_blocks} <= {"sh", "python", "text"}
+    assert {block.shows for block in page_blocks} <= {"", "refused"}
+    assert sum(not block.is_run for block in page_blocks if block.language != "text") == (page == "cookbook")
 
 
 @pytest.mark.long
@@ -157,8 +167,8 @@ def test_commands_of_the_verdict_pages_work(serving: Serving, tmp_path: Path) ->
         job = http.post("/v1/jobs", json=spec).raise_for_status().json()["links"]["self"]
         for verdict in Verdict:
             text = (VERDICTS / f"{verdict}.md").read_text("utf-8")
-            said = told(f"```sh\nJOB={serving.url}{job}\n```\n{text}", tmp_path, serving.url)
-            forks = re.findall(r'\{"id":"(job_\w+)"', said)
+            output = run_page(f"```sh\nJOB={serving.url}{job}\n```\n{text}", tmp_path, serving.url)
+            forks = re.findall(r'\{"id":"(job_\w+)"', output)
             assert len(forks) == 2, verdict
             for fork in forks:
                 http.post(f"/v1/jobs/{fork}/cancel").raise_for_status()

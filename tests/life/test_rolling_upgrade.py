@@ -24,7 +24,7 @@ from service.client import Rightfit
 from service.core.settings import Settings
 from service.core.sql.engine import Database
 from service.core.sql.tables import jobs
-from tests.conftest import START_SECONDS, Redis
+from tests.conftest import START_SECONDS, STOP_SECONDS, Redis
 from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, ROOT, Postgresql
 from tests.service.core.sql.released import REVISIONS
@@ -69,7 +69,7 @@ def settings(tmp_path: Path, redis_server: Redis, postgresql_server: Postgresql)
 
 @contextmanager
 def running(tree: Path, settings: Settings, *command: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process of the release in that folder, told to end at the end of the block, and waited for."""
+    """A process of the release in that folder; it is ended with the block."""
     env = os.environ | settings.to_env() | {"PYTHONPATH": str(tree)}
     settings.home.mkdir(parents=True, exist_ok=True)
     with (settings.home / "log").open("ab") as log:
@@ -80,7 +80,7 @@ def running(tree: Path, settings: Settings, *command: str) -> Iterator[subproces
         yield process
     finally:
         process.terminate()
-        assert process.wait(90) is not None
+        assert process.wait(STOP_SECONDS) is not None
 
 
 def worker(tree: Path, settings: Settings, name: str) -> Any:
@@ -134,9 +134,9 @@ def test_upgrade_hands_a_run_from_old_to_new_worker(last_release: Path, settings
         assert migrated.exit_code == 0, migrated.output
         assert f"from {ITS_SCHEMA} to {REVISIONS[-1]}" in migrated.stdout
 
-        assert not is_ready(old), "that release takes a newer schema for a foreign one, and serves all the same"
+        assert not is_ready(old), "the old release reports a newer schema as foreign, and still serves"
 
-        # Then the workers. While the old one trains, the new one takes what waits, sent to the old API.
+        # Then the workers. While the old one trains, the new one takes the jobs that wait.
         new_worker = new_parts.enter_context(worker(ROOT, settings, "new-worker"))
         small = [old.submit(SPEC | {"epochs": 1, "seed": seed})["id"] for seed in range(3)]
         assert eventually(lambda: any(f":{new_worker.pid}" in worker_of(each) for each in small), START_SECONDS)
@@ -145,19 +145,19 @@ def test_upgrade_hands_a_run_from_old_to_new_worker(last_release: Path, settings
         assert old.job(job)["status"] == "running", "the old worker was too quick for this test"
         epochs = old.job(job)["progress"]["epoch"]
         old_worker.terminate()
-        assert old_worker.wait(60) == 0
+        assert old_worker.wait(STOP_SECONDS) == 0
         ended = old.wait(job)
         assert (ended["status"], ended["attempt"], ended["losses"], ended["releases"]) == ("succeeded", 2, [], 1)
         assert f":{new_worker.pid}" in worker_of(job)
         assert epochs >= 2
         (resumed,) = [event for event in old.stream(job) if event.type == "resumed"]
-        assert resumed.data["after_epoch"] >= 2, "it went on from the old one's checkpoint"
+        assert resumed.data["after_epoch"] >= 2, "the new worker resumes from the checkpoint of the old one"
         assert history(old, job) == history(old, undisturbed)
 
         # Then the API.
         new = new_parts.enter_context(api(ROOT, settings, "new-api"))
         late = new.submit(SPEC | {"epochs": 1})["id"]
-        assert old.wait(late)["status"] == "succeeded", "the old API tells of what was sent to the new one"
+        assert old.wait(late)["status"] == "succeeded", "the old API shows jobs that the new one accepted"
         old_parts.close()
         for each in (first["id"], undisturbed, job, late, *small):
             assert new.wait(each)["status"] == "succeeded"

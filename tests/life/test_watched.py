@@ -1,4 +1,4 @@
-"""A whole stack that is watched, all of it real: two API processes, a worker, JSON lines, a receiver of traces."""
+"""Telemetry of a whole stack: two API processes and a worker, with metrics, JSON logs and a receiver of traces."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from deploy.monitoring import check
 from service.docs import FOLDER
 from tests.conftest import Serving
 from tests.exposition import families, value
-from tests.ports import eventually, free_port
+from tests.ports import PATIENCE_SECONDS, eventually, free_port
 from workers.telemetry.gpus import Gpus
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -33,7 +33,7 @@ Span = dict[str, Any]
 
 
 class Receiver:
-    """Takes spans by OTLP over HTTP."""
+    """Receives spans by OTLP over HTTP."""
 
     def __init__(self, url: str) -> None:
         self.url, self.spans = url, list[Span]()
@@ -85,7 +85,7 @@ def receiving() -> Iterator[Receiver]:
 
 
 class Watched:
-    """The stack, and all that is to be seen of it."""
+    """The stack, its metrics and its logs."""
 
     def __init__(self, stack: Serving, receiver: Receiver, port: int) -> None:
         self.stack, self.receiver, self.worker_url = stack, receiver, f"http://127.0.0.1:{port}"
@@ -120,14 +120,14 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
 @pytest.fixture(scope="module")
 def job(watched: Watched) -> dict[str, Any]:
-    """One that has ended, with the id of the request that it came with."""
+    """An ended job that was submitted with a trace and a request id."""
     sent = {"traceparent": f"00-{TRACE}-{PARENT}-01", "X-Request-Id": "the-request"}
-    with httpx.Client(base_url=watched.stack.url, trust_env=False, timeout=90) as client:
-        found: dict[str, Any] = client.post("/v1/jobs", json=SPEC, headers=sent).raise_for_status().json()
-        while not found["is_terminal"]:
-            found = client.get(f"/v1/jobs/{found['id']}?wait=30").json()
-    assert found["status"] == "succeeded"
-    return found
+    with httpx.Client(base_url=watched.stack.url, trust_env=False, timeout=PATIENCE_SECONDS) as client:
+        job: dict[str, Any] = client.post("/v1/jobs", json=SPEC, headers=sent).raise_for_status().json()
+        while not job["is_terminal"]:
+            job = client.get(f"/v1/jobs/{job['id']}?wait=30").json()
+    assert job["status"] == "succeeded"
+    return job
 
 
 def test_request_job_and_attempt_are_one_trace(watched: Watched, job: dict[str, Any]) -> None:
@@ -143,10 +143,10 @@ def test_request_job_and_attempt_are_one_trace(watched: Watched, job: dict[str, 
         "rightfit.outcome": "succeeded",
     }
     for part in ("preparing", "training", "finalizing", "checkpoint", "publish"):
-        found = receiver.named(part)
-        assert found, part
-        assert {span["parent"] for span in found} == {attempt["id"]}
-        assert all(span["seconds"] <= attempt["seconds"] for span in found)
+        spans = receiver.named(part)
+        assert spans, part
+        assert {span["parent"] for span in spans} == {attempt["id"]}
+        assert all(span["seconds"] <= attempt["seconds"] for span in spans)
     [training] = receiver.named("training")
     assert training["events"] == ["epoch"] * 3
 
@@ -172,14 +172,14 @@ def test_every_log_line_is_json_with_its_context(watched: Watched, job: dict[str
     assert not [line for line in requests() if line["route"] in ("/readyz", "/metrics")]
     [ended] = [line for line in worker if line["message"].endswith("succeeded: max_epochs")]
     assert (ended["job_id"], ended["attempt"], ended["trace_id"]) == (job["id"], 1, TRACE)
-    told = httpx.get(f"{watched.stack.url}{job['links']['logs']}", trust_env=False).json()["data"]
-    assert told[-1]["message"] == "stopped (max_epochs) after 3 epochs"
+    log = httpx.get(f"{watched.stack.url}{job['links']['logs']}", trust_env=False).json()["data"]
+    assert log[-1]["message"] == "stopped (max_epochs) after 3 epochs"
 
 
 def test_api_counters_are_summed_and_survive_processes(watched: Watched, job: dict[str, Any]) -> None:
     def counted() -> float:
-        found = value(watched.api(), "rightfit_http_requests_total", method="GET", route="unmatched", status="404")
-        return found or 0
+        total = value(watched.api(), "rightfit_http_requests_total", method="GET", route="unmatched", status="404")
+        return total or 0
 
     def ask(times: int) -> None:
         for _ in range(times):

@@ -1,8 +1,8 @@
-"""Two workers on machines of their own, as far as the network goes, and one of them is cut off for longer than a lease.
+"""Two workers in network namespaces of their own, one of which is disconnected for longer than a lease.
 
 To be run in a network namespace of its own, as root: `unshare --net python -m tests.network.trial`. In it are
 PostgreSQL, Redis, S3 and an API, at the address of a bridge; each worker is in another namespace, at the end of a
-cable. All of it is gone with the processes.
+cable. The namespaces end with the processes.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def ip(*words: str) -> None:
 
 
 def cable(number: int) -> str:
-    """Our end of it."""
+    """The name of the end of the cable in our namespace."""
     return f"worker{number}"
 
 
@@ -94,7 +94,9 @@ def world(home: Path) -> Iterator[Trial]:
         deployment = Deployment(settings, len(WORKERS), 1, HUB, within)
         stack.callback(deployment.end)
         deployment.wait_until_ready(WorkerRegistry(database))
-        yield Trial(deployment, database, random.Random(0))
+        trial = Trial(deployment, database, random.Random(0))
+        stack.callback(trial.http.close)
+        yield trial
 
 
 def running(trial: Trial, worker: int) -> str | None:
@@ -112,27 +114,27 @@ def trains(trial: Trial, worker: int) -> bool:
 
 def taken_up(trial: Trial, job_id: str) -> bool:
     """Whether another attempt has gone on from a checkpoint of the first."""
-    wanted = select(events.c.data).where(events.c.job_id == job_id, events.c.type == "resumed")
+    resumptions = select(events.c.data).where(events.c.job_id == job_id, events.c.type == "resumed")
     with trial.database.read() as c:
-        return any(data["after_epoch"] > 0 for data in c.execute(wanted).scalars())
+        return any(data["after_epoch"] > 0 for data in c.execute(resumptions).scalars())
 
 
 def cut_off(trial: Trial, worker: int) -> None:
     """Cut a worker off in the middle of a job, and let it back once another has taken the job up."""
-    found: list[str] = []
+    held: list[str] = []
 
     def trains_one() -> bool:
-        found[:] = [job_id] if (job_id := running(trial, worker)) else []
-        return bool(found)
+        held[:] = [job_id] if (job_id := running(trial, worker)) else []
+        return bool(held)
 
     assert eventually(trains_one, 60), "the worker got no job"
-    (lost,) = found
+    (lost,) = held
     cut_at = time.monotonic()
     ip("link", "set", cable(worker), "down")
     if not eventually(lambda: not trains(trial, worker), CUT_SECONDS):
         trial.faults.append("the trainer of the worker that was cut off still runs though its lease has run out")
     if not eventually(lambda: taken_up(trial, lost), 60):
-        trial.faults.append(f"nobody went on with {lost}")
+        trial.faults.append(f"no worker resumed {lost}")
     time.sleep(max(0.0, CUT_SECONDS - (time.monotonic() - cut_at)))
     ip("link", "set", cable(worker), "up")
     print(f"cut off for {time.monotonic() - cut_at:.1f} s with a lease of {LEASE:g} s; the other went on with {lost}")

@@ -6,8 +6,11 @@ from flask.testing import FlaskClient
 from service.core.records.ablation import BASE
 from service.core.records.job import Failure, Outcome, Status, StopReason
 from service.services import Services
+from tests.servers import ON_DISK_FIRST
 from tests.service.api.ablations import DONE, SHORT, create_ablation, end_job, get_ablation, run_jobs
 from tests.service.worker_steps import claim
+
+pytestmark = ON_DISK_FIRST
 
 
 def test_effects_have_intervals_and_the_best_arm_has_its_spec(client: FlaskClient, services: Services) -> None:

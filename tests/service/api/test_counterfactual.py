@@ -10,9 +10,11 @@ from flask.testing import FlaskClient
 from service.core.records.job import Failure, Outcome, Status, StopReason
 from service.core.storage import Artifact
 from service.services import Services
-from tests.servers import ON_DISK
+from tests.servers import ON_DISK_FIRST
 from tests.service.api.requests import expect_problem, submit
 from tests.service.worker_steps import claim, epoch
+
+pytestmark = ON_DISK_FIRST
 
 STOPPED = Outcome(Status.SUCCEEDED, StopReason.EARLY_STOPPING)
 BEST = Artifact("best_model.pth", "jobs/x/a1/best_model.pth", 3, "abc", "application/octet-stream")
@@ -99,7 +101,6 @@ def test_job_that_is_live_or_without_epochs_is_refused(client: FlaskClient, serv
     expect_problem(client.get("/v1/jobs/job_nothing/counterfactual"), 404)
 
 
-@ON_DISK
 @pytest.mark.parametrize(
     ("query", "pointers"),
     [

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from service.services import Services
+from tests.servers import ON_DISK_FIRST
 from tests.service.api.requests import SPEC, expect_problem, submit
 from tests.service.worker_steps import claim, epoch, finish
 
@@ -24,6 +25,7 @@ def test_submit_answers_with_address_and_effective_spec(client: FlaskClient) -> 
     assert client.get(job["links"]["self"]).json == job
 
 
+@ON_DISK_FIRST
 def test_plan_counts_parameters_and_stores_nothing(client: FlaskClient) -> None:
     answer = client.post("/v1/jobs?validate_only=true", json=SPEC)
     assert answer.status_code == 200
@@ -32,6 +34,7 @@ def test_plan_counts_parameters_and_stores_nothing(client: FlaskClient) -> None:
     assert client.get("/v1/jobs").json["data"] == []
 
 
+@ON_DISK_FIRST
 def test_plan_lists_layer_sizes_of_each_kind_of_network(client: FlaskClient) -> None:
     resnet = {"dataset": {"id": "digits", "image_size": 32}, "model": {"arch": "resnet18"}}
     plan = client.post("/v1/jobs?validate_only=true", json=resnet).json
@@ -98,6 +101,7 @@ def test_cancelled_job_is_deleted_with_its_files(client: FlaskClient, services: 
     assert not [path for path in (services.settings.home / "storage").rglob("*") if path.is_file()]
 
 
+@ON_DISK_FIRST
 def test_history_picture_is_cached_until_it_changes(client: FlaskClient, services: Services) -> None:
     job = submit(client, name="a $curve")
     lease = claim(services)

@@ -14,11 +14,14 @@ from service.core.records.job import Outcome, Status, StopReason
 from service.core.spec import JobSpec
 from service.services import Services
 from tests.pictures import encoded
+from tests.servers import ON_DISK_FIRST
 from tests.service.api.requests import expect_problem, submit
 from tests.service.worker_steps import claim
 from workers.training.data.normalization import Normalization
 from workers.training.export import save_onnx
 from workers.training.models import build_model
+
+pytestmark = ON_DISK_FIRST
 
 CLASSES = ["one", "two", "three"]
 

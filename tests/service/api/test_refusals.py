@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from tests.servers import ON_DISK
+from tests.servers import ON_DISK_FIRST
 from tests.service.api.requests import SPEC, expect_problem
 
+pytestmark = ON_DISK_FIRST
 
-@ON_DISK
+
 @pytest.mark.parametrize("query", ["", "?validate_only=true"])
 @pytest.mark.parametrize(
     ("changes", "pointer"),
@@ -89,7 +90,6 @@ def test_malformed_request_is_refused_with_the_reason(client: FlaskClient) -> No
     assert "GET" in not_allowed.headers["Allow"]
 
 
-@ON_DISK
 @pytest.mark.parametrize(
     ("path", "pointer"),
     [

@@ -8,10 +8,11 @@ from openapi_spec_validator import validate
 from service.app import create_app
 from service.core.settings import Settings
 from service.services import Services
-from tests.servers import ON_DISK, REMOTE, Postgresql
+from tests.servers import ON_DISK, ON_DISK_FIRST, REMOTE, Postgresql
 from tests.service.api.requests import expect_problem, submit
 
 
+@ON_DISK_FIRST
 def test_request_id_is_kept_if_it_is_a_plain_word(client: FlaskClient) -> None:
     assert client.get("/livez", headers={"X-Request-Id": "abc-1"}).headers["X-Request-Id"] == "abc-1"
     assert client.get("/livez", headers={"X-Request-Id": "a b"}).headers["X-Request-Id"] != "a b"
@@ -31,6 +32,7 @@ def test_process_with_unwritable_storage_is_not_ready(client: FlaskClient, servi
     assert "Retry-After" in answer.headers
 
 
+@ON_DISK_FIRST
 def test_api_document_is_valid_and_names_every_route(client: FlaskClient) -> None:
     document = client.get("/openapi.json").json
     validate(document)
@@ -44,6 +46,7 @@ def test_api_document_is_valid_and_names_every_route(client: FlaskClient) -> Non
     assert all(op.get("summary") for op in operations)
 
 
+@ON_DISK_FIRST
 def test_api_page_loads_nothing_from_other_hosts(client: FlaskClient) -> None:
     page = client.get("/docs")
     assert page.status_code == 200
