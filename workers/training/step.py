@@ -1,10 +1,11 @@
 """One optimizer step: from uint8 pixels to moved weights. The regularizers act where the loops over hooks stand."""
 
+from collections.abc import Iterable
 from functools import reduce
 from operator import add
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from workers.training.data.augmentation import augment
 from workers.training.data.augmentation.random_erasing import random_erasing
@@ -16,6 +17,7 @@ from workers.training.regularization import METHODS
 from workers.training.regularization.hooks import Mixed, Setup
 from workers.training.running_statistics import batch_norms, held_statistics
 from workers.training.state import State
+from workers.training.step_measures import StepOutcome
 
 
 class Step:
@@ -29,6 +31,7 @@ class Step:
         self._norms = batch_norms(model)  # those that the group has put in place
         self._autocast = autocast(self.precision, train.device)
         setup = Setup(spec, model, train.labels, train.classes, train.device)
+        self._trained = setup.trained
         methods = [method(setup) for method in METHODS]
         self._on_batch = [hooks.batch for hooks in methods if hooks.batch]
         self._losses = [hooks.loss for hooks in methods if hooks.loss]
@@ -38,12 +41,8 @@ class Step:
         self._on_weights = [hooks.weights for hooks in methods if hooks.weights]
         self._penalties = [hooks.penalty for hooks in methods if hooks.penalty]
 
-    def __call__(self, pixels: Tensor, labels: Tensor, lr: float) -> tuple[Tensor, Tensor]:
-        """Learn from uint8 images [B, C, H, W] with int64 labels [B], both on the device, at learning rate `lr`.
-
-        Gives two scalars on the device: the batch's summed data term and how many images were right; of a mixed
-        image, each label counts with its share. In a group they are those of this process's rows.
-        """
+    def __call__(self, pixels: Tensor, labels: Tensor, lr: float) -> StepOutcome:
+        """Learn from uint8 images [B, C, H, W] with int64 labels [B], both on the device, at learning rate `lr`."""
         count, optimizer = len(labels), self._state.optimizer
         batch = self._seen(pixels, labels).rows(self._group.rows(count))
         portion = self._group.portion(count)
@@ -56,14 +55,15 @@ class Step:
             hits = _hits(logits, batch)  # before a second pass, which may overwrite the logits of a compiled network
             for method in self._second_passes:
                 method(lambda: self._backward_again(batch, weight, before))
+        norm = _gradient_norm(self._trained)
         for change in self._on_gradients:
-            change()
+            change(norm)
         optimizer.step()
         for constrain in self._on_weights:
             constrain(lr)
         if self._state.average is not None:
             self._state.average.update(self._state.model)
-        return loss * portion, hits if portion == len(batch.labels) else hits * (portion / len(batch.labels))
+        return StepOutcome(loss, hits, norm, len(batch.labels), portion, self._group.size)
 
     @torch.no_grad()
     def penalty(self) -> Tensor:
@@ -103,6 +103,11 @@ class Step:
         restore_random_state(random, self._train.device)
         with held_statistics(self._norms):
             self._backward(batch, weight)
+
+
+def _gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
+    """The L2 norm of all gradients together: a float32 scalar on the device."""
+    return nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
 
 
 def _hits(logits: Tensor, batch: Mixed) -> Tensor:
