@@ -13,7 +13,8 @@ from typing import Any
 
 from service.core.diagnosis import Rules, Verdict, diagnose
 from service.core.diagnosis.curves import Curve
-from service.core.diagnosis.findings import View, findings
+from service.core.diagnosis.findings import findings
+from service.core.diagnosis.view import RunView
 from service.core.records.epoch import Epoch
 from service.core.records.facts import Facts
 from tests.golden import synthetic
@@ -53,7 +54,7 @@ class Golden:
 
     def judged(self, rules: Rules) -> Verdict:
         """The main verdict of the rules; the label's own where it is as good."""
-        verdict = findings(View(self.curve, self.facts, self.facts.trivial_loss, self.stop_reason, rules))[0].verdict
+        verdict = findings(RunView(self.curve, self.facts, self.facts.trivial_loss, self.stop_reason, rules))[0].verdict
         return self.verdict if verdict in self.as_well else verdict
 
 

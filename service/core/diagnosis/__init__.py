@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from service.core.diagnosis.advice import Advice, advise
 from service.core.diagnosis.curves import Curve
-from service.core.diagnosis.findings import View, findings
+from service.core.diagnosis.findings import findings
 from service.core.diagnosis.patches import Case
 from service.core.diagnosis.thresholds import DEFAULT, Rules
 from service.core.diagnosis.verdicts import Evidence, Finding, Verdict
+from service.core.diagnosis.view import RunView
 from service.core.diagnosis.words import summary
 from service.core.records.epoch import Epoch
 from service.core.records.facts import Facts
@@ -58,7 +59,7 @@ def diagnose(
     curve = Curve.of(history)
     stopping = case.spec.early_stopping if case else None
     monitor = stopping.monitor if stopping else "val_loss"
-    view = View(curve, facts, max(LEAST_GUESS, _guess(curve, case, facts)), stop_reason, rules, monitor)
+    view = RunView(curve, facts, max(LEAST_GUESS, _guess(curve, case, facts)), stop_reason, rules, monitor)
     main, *others = (_note(finding, view) for finding in findings(view))
     verdicts = [note.verdict for note in (main, *others)]
     is_early = main.verdict is Verdict.TOO_SHORT_TO_TELL and stop_reason is None  # more epochs come by themselves
@@ -75,5 +76,5 @@ def _guess(curve: Curve, case: Case | None, facts: Facts | None) -> float:
     return math.log(classes) if classes else next(iter(curve.val), 1.0)
 
 
-def _note(finding: Finding, view: View) -> Note:
+def _note(finding: Finding, view: RunView) -> Note:
     return Note(finding.verdict, finding.confidence, finding.onset_epoch, summary(finding, view), finding.evidence)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from service.core.diagnosis.curves import level, share
-from service.core.diagnosis.findings import View
 from service.core.diagnosis.verdicts import Finding, Verdict
+from service.core.diagnosis.view import RunView
 from service.core.records.plan import Z
 from service.core.text import counted
 
@@ -70,7 +70,7 @@ SENTENCES: Mapping[Verdict, str] = {
 }
 
 
-def summary(finding: Finding, view: View) -> str:
+def summary(finding: Finding, view: RunView) -> str:
     """What the curves did, and what that means."""
     curve, onset = view.curve, finding.onset_epoch
     if not len(curve):
@@ -92,7 +92,7 @@ def summary(finding: Finding, view: View) -> str:
     )  # fmt: skip
 
 
-def _leak(view: View, fit: float) -> str:
+def _leak(view: RunView, fit: float) -> str:
     copies = view.facts.copies_across if view.facts else 0
     if copies:
         return f"{copies} of {view.validation_images} validation images have a copy among the training images"

@@ -1,0 +1,36 @@
+"""Rules on the validation images: too few of them, or known from training."""
+
+import math
+
+from service.core.diagnosis.curves import level
+from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, confidence
+from service.core.diagnosis.view import RunView
+
+
+def leakage(view: RunView) -> Finding | None:
+    """Validation images with copies among the training images, or easier than the training images."""
+    curve, rules, facts = view.curve, view.rules, view.facts
+    if facts and facts.images.get("validation"):
+        copied = facts.copies_across / facts.images["validation"]
+        if copied >= rules.copies:
+            meaning = "share of the validation images that have a copy among the training images"
+            evidence = (Evidence("copies_across", copied, rules.copies, meaning),)
+            return Finding(Verdict.SUSPECTED_LEAKAGE, confidence(copied / rules.copies), None, evidence)
+    if not curve.is_clean or not curve.val_se:
+        return None
+    below = -view.gap / math.hypot(curve.val_se, curve.jumps)
+    if below < rules.easier or -view.gap < rules.notable * level(curve.fit):
+        return None
+    meaning = "standard errors by which validation loss is below training loss, both scored without augmentation"
+    evidence = (Evidence("validation_easier", below, rules.easier, meaning),)
+    return Finding(Verdict.SUSPECTED_LEAKAGE, confidence(below / rules.easier), None, evidence)
+
+
+def small(view: RunView) -> Finding | None:
+    images, few = view.validation_images, view.rules.few_images
+    if not images or images >= few:
+        return None
+    evidence = [Evidence("validation_images", images, few, "with fewer images, the measures are noisy")]
+    if view.curve.val_se is not None:
+        evidence.append(Evidence("val_loss_se", view.curve.val_se, None, "standard error of validation loss, nats"))
+    return Finding(Verdict.SMALL_VALIDATION, confidence(few / images), None, tuple(evidence))
