@@ -9,7 +9,7 @@ from flask_smorest import Api
 from service import docs, web
 from service.api import health, metrics
 from service.api.resources import RESOURCES
-from service.core.actions.submit import Submission
+from service.core.actions.submit import JobSubmitter
 from service.core.broker.hints import HintQueue
 from service.core.broker.wakeups import Wakeups
 from service.core.records.plan import Limits
@@ -22,7 +22,7 @@ from service.core.sql.jobs.store import Store
 from service.core.sql.webhook_messages import Webhooks
 from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import open_storage
-from service.core.telemetry.metrics import Common, new_registry
+from service.core.telemetry.metrics import ProcessMetrics, new_registry
 from service.core.telemetry.tracing import Tracing
 from service.core.webhooks.addresses import networks
 from service.core.webhooks.sender import WebhookSender
@@ -103,7 +103,7 @@ def _services(settings: Settings) -> Services:
     store = Store(database, wakeups.publish, settings.quotas)
     catalog = DatasetStore(database, wakeups.publish, settings.quotas)
     registry = new_registry()
-    counters = Common(registry)
+    counters = ProcessMetrics(registry)
     storage = counters.watched(open_storage(settings.storage_url))
     webhooks, allowed = Webhooks(database), networks(settings.webhook_networks)
     limits = Limits(settings.max_parameters, settings.max_memory_bytes)
@@ -114,7 +114,7 @@ def _services(settings: Settings) -> Services:
         catalog=catalog,
         storage=storage,
         predictor=Predictor(storage),
-        submission=Submission(store, catalog, HintQueue(settings.broker_url), limits, allowed),
+        submission=JobSubmitter(store, catalog, HintQueue(settings.broker_url), limits, allowed),
         ablations=Ablations(database, wakeups.publish, settings.quotas),
         wakeups=wakeups,
         webhooks=webhooks,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from flask import current_app
 from prometheus_client import CollectorRegistry
 
-from service.core.actions.submit import Submission
+from service.core.actions.submit import JobSubmitter
 from service.core.broker.wakeups import Wakeups
 from service.core.settings import Settings
 from service.core.sql.ablations import Ablations
@@ -16,7 +16,7 @@ from service.core.sql.jobs.store import Store
 from service.core.sql.webhook_messages import Webhooks
 from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import Storage
-from service.core.telemetry.metrics import Common
+from service.core.telemetry.metrics import ProcessMetrics
 from service.core.webhooks.sender import WebhookSender
 from service.http.concurrency import ConcurrencyLimit
 from service.http.rate_limit import RateLimit
@@ -33,7 +33,7 @@ class Services:
     store: Store
     catalog: DatasetStore
     storage: Storage
-    submission: Submission
+    submission: JobSubmitter
     ablations: Ablations
     predictor: Predictor
     wakeups: Wakeups
@@ -43,7 +43,7 @@ class Services:
     rate_limit: RateLimit
     registry: WorkerRegistry
     request_log: RequestLog
-    counters: Common
+    counters: ProcessMetrics
     metrics: CollectorRegistry  # the source of /metrics
     waiting: ConcurrencyLimit  # requests that wait at the same time
     uploading: ConcurrencyLimit  # uploads at the same time

@@ -20,7 +20,7 @@ from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
 from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import open_storage
-from service.core.telemetry.metrics import REAPER, Surroundings
+from service.core.telemetry.metrics import REAPER, HostMetrics
 from service.core.telemetry.tracing import Tracing
 from workers.datasets.cache import DatasetCache
 from workers.datasets.reader_loop import DatasetReader
@@ -146,7 +146,7 @@ class Worker:
 
 def _new_metrics(settings: Settings) -> WorkerMetrics:
     metrics = WorkerMetrics()
-    for collector in (Surroundings(settings.home), Gpus()):
+    for collector in (HostMetrics(settings.home), Gpus()):
         metrics.registry.register(collector)
     ProcessCollector(registry=metrics.registry)
     return metrics

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from service.core.diagnosis import Case, Diagnosis, diagnose
+from service.core.diagnosis import Diagnosis, RunContext, diagnose
 from service.core.records.epoch import Epoch
 from service.core.records.job import Job
 from service.services import services
@@ -14,7 +14,7 @@ def diagnose_job(job: Job, epochs: Sequence[Epoch]) -> Diagnosis:
     return diagnose(epochs, case_of(job), job.facts, stop_reason, services().submission.limits)
 
 
-def case_of(job: Job) -> Case:
+def case_of(job: Job) -> RunContext:
     """The input of the advice: the spec of a job and the known facts about its data."""
     contents = services().submission.contents(job.tenant, job.spec.dataset.id)
-    return Case(job.spec, contents, job.facts, job.stop_reason)
+    return RunContext(job.spec, contents, job.facts, job.stop_reason)

@@ -10,8 +10,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from service.core.settings import Settings
 from service.core.sql.engine import Database
 from service.core.sql.queue_stats import QueueStats
-from service.core.telemetry.metrics import Surroundings
-from service.core.telemetry.queue_metrics import Standing
+from service.core.telemetry.metrics import HostMetrics
+from service.core.telemetry.queue_metrics import QueueMetrics
 from service.services import services
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # set by deploy/gunicorn.conf.py when there are several processes
@@ -30,8 +30,8 @@ def exposed(settings: Settings, database: Database, own: CollectorRegistry) -> C
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # prometheus-client
     else:
         ProcessCollector(registry=registry)
-    registry.register(Surroundings(settings.home))
-    registry.register(Standing(QueueStats(database, settings.lease_seconds)))
+    registry.register(HostMetrics(settings.home))
+    registry.register(QueueMetrics(QueueStats(database, settings.lease_seconds)))
     return registry
 
 

@@ -2,7 +2,7 @@
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from service.core.experiments.comparison import Standing
+from service.core.experiments.comparison import DifferenceVerdict
 from service.schemas.answer_fields import AnyValue, Word
 from service.schemas.commas import Commas
 from service.schemas.fields import Text
@@ -94,7 +94,7 @@ class DifferenceSchema(Schema):
     accuracy_standard_error = fields.Float(
         allow_none=True, metadata={"description": "of accuracy_points, from binomial noise"}
     )
-    verdict = Word(metadata={"description": ", ".join(Standing)})
+    verdict = Word(metadata={"description": ", ".join(DifferenceVerdict)})
     note = fields.String(metadata={"description": "a limit of this comparison"})
 
 

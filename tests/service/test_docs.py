@@ -19,7 +19,7 @@ from service.app import create_app
 from service.core.diagnosis import Verdict, diagnose
 from service.core.diagnosis.advice import ADVISED
 from service.core.diagnosis.cures import CURES
-from service.core.diagnosis.patches import Case
+from service.core.diagnosis.patches import RunContext
 from service.core.records.dataset import Contents
 from service.core.records.facts import Facts
 from service.core.settings import Settings
@@ -122,7 +122,7 @@ AUGMENTED: dict[str, Any] = {"augmentation": {"rand_augment": {}}}
 def pointers(cure: str) -> frozenset[str]:
     """The fields that a cure changes in any of three specs: the default, REGULARIZED and AUGMENTED."""
     specs = [JobSpec.from_dict(SPEC | changes).filled(0) for changes in ({}, REGULARIZED, AUGMENTED)]
-    patches = [CURES[cure].change(Case(spec, COLOURS, COPIED)) for spec in specs]
+    patches = [CURES[cure].change(RunContext(spec, COLOURS, COPIED)) for spec in specs]
     assert any(patch is not None for patch in patches), f"{cure} changes none of the specs"
     return frozenset(operation["path"] for patch in patches for operation in patch or ())
 

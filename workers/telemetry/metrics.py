@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from service.core.records.epoch import Epoch
-from service.core.telemetry.metrics import Common, new_registry
+from service.core.telemetry.metrics import ProcessMetrics, new_registry
 
 PUT_BACK, LEASE_LOST, LOST = "put_back", "lease_lost", "lost"  # ends of an attempt that do not end the job
 OUTCOMES = ("succeeded", "failed", "cancelled", PUT_BACK, LEASE_LOST, LOST)
@@ -20,7 +20,7 @@ class WorkerMetrics:
 
     def __init__(self) -> None:
         self.registry: CollectorRegistry = new_registry()
-        self.common = Common(self.registry)
+        self.common = ProcessMetrics(self.registry)
         self.busy = self._gauge("busy", "1 while this worker holds a job")
         self.taken = self._counter("jobs_taken", "Jobs that were claimed")
         name, labels = "rightfit_worker_attempts_ended_total", ["outcome"]

@@ -4,7 +4,7 @@ import math
 import time
 from dataclasses import asdict
 
-from service.core.diagnosis import Case, diagnose
+from service.core.diagnosis import RunContext, diagnose
 from service.core.records.facts import TestScore
 from workers.messages import Tested
 from workers.trainer.artifacts import FinishedRun, write_artifacts
@@ -25,7 +25,7 @@ def finalize(
     if fitted.best_weights is not None:
         inputs.model.load_state_dict(fitted.best_weights)
     test = _test(process, inputs, fitted)
-    case = Case(process.spec, process.contents, live.facts, fitted.stop_reason)
+    case = RunContext(process.spec, process.contents, live.facts, fitted.stop_reason)
     diagnosis = diagnose(live.history, case, live.facts, fitted.stop_reason)
     process.channel.report(diagnosed(diagnosis))
     run = FinishedRun(process.spec, inputs, fitted, test, diagnosis, time.time() - started)

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Submission:
+class JobSubmitter:
     """Takes specs in, up to the limits."""
 
     store: Store

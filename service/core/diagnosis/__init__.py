@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from service.core.diagnosis.advice import Advice, advise
 from service.core.diagnosis.curves import Curve
 from service.core.diagnosis.findings import findings
-from service.core.diagnosis.patches import Case
+from service.core.diagnosis.patches import RunContext
 from service.core.diagnosis.thresholds import DEFAULT, Rules
 from service.core.diagnosis.verdicts import Evidence, Finding, Verdict
 from service.core.diagnosis.view import RunView
@@ -16,7 +16,7 @@ from service.core.records.epoch import Epoch
 from service.core.records.facts import Facts
 from service.core.records.plan import UNLIMITED, Limits
 
-__all__ = ["Advice", "Case", "Diagnosis", "Evidence", "Note", "Rules", "Verdict", "diagnose"]
+__all__ = ["Advice", "Diagnosis", "Evidence", "Note", "Rules", "RunContext", "Verdict", "diagnose"]
 
 LEAST_GUESS = 1e-6  # nats; where there is but one class, guessing is never wrong
 
@@ -45,7 +45,7 @@ class Diagnosis(Note):
 
 def diagnose(
     history: Sequence[Epoch],
-    case: Case | None = None,
+    case: RunContext | None = None,
     facts: Facts | None = None,
     stop_reason: str | None = None,
     limits: Limits = UNLIMITED,
@@ -67,7 +67,7 @@ def diagnose(
     return Diagnosis(**vars(main), notes=tuple(others), advice=advice, is_final=stop_reason is not None)
 
 
-def _guess(curve: Curve, case: Case | None, facts: Facts | None) -> float:
+def _guess(curve: Curve, case: RunContext | None, facts: Facts | None) -> float:
     classes = len(case.contents.classes) if case and case.contents else None
     if facts and case and case.spec.regularization.class_weights == "balanced":  # guessing then knows no frequencies
         return max(facts.trivial_loss, math.log(classes or 1))

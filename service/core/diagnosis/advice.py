@@ -8,7 +8,7 @@ from typing import Any
 from jsonpointer import resolve_pointer
 
 from service.core.diagnosis.cures import CURES
-from service.core.diagnosis.patches import Case, Patch
+from service.core.diagnosis.patches import Patch, RunContext
 from service.core.diagnosis.verdicts import Verdict
 from service.core.errors import Invalid
 from service.core.records.plan import UNLIMITED, Limits, plan
@@ -76,7 +76,7 @@ class Advice:
     patch: Patch
 
 
-def advise(verdicts: list[Verdict], case: Case, limits: Limits = UNLIMITED) -> tuple[Advice, ...]:
+def advise(verdicts: list[Verdict], case: RunContext, limits: Limits = UNLIMITED) -> tuple[Advice, ...]:
     """At most MOST pieces, the most promising first: of the main verdict, then of the notes."""
     found: dict[str, Advice] = {}
     for verdict in verdicts:
@@ -85,7 +85,7 @@ def advise(verdicts: list[Verdict], case: Case, limits: Limits = UNLIMITED) -> t
     return tuple(found.values())[:MOST]
 
 
-def _for(verdict: Verdict, case: Case, limits: Limits) -> Iterator[Advice]:
+def _for(verdict: Verdict, case: RunContext, limits: Limits) -> Iterator[Advice]:
     for cure in (CURES[cure_id] for cure_id in ADVISED[verdict]):
         patch = cure.change(case)
         if patch is not None and (not patch or _is_possible(cured(case.spec, patch), case, limits)):
@@ -110,7 +110,7 @@ def cured(spec: JobSpec, patch: Patch) -> JobSpec:
     return JobSpec.from_dict(patched(plain(spec), patch))
 
 
-def _is_possible(spec: JobSpec, case: Case, limits: Limits) -> bool:
+def _is_possible(spec: JobSpec, case: RunContext, limits: Limits) -> bool:
     """Whether what valid values say together is valid too, and fits the images and the limits."""
     if any(contradictions(spec)):
         return False

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from service.core.diagnosis import patches
-from service.core.diagnosis.patches import Case, Patch
+from service.core.diagnosis.patches import Patch, RunContext
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Cure:
     id: str
     title: str
     expected: str
-    change: Callable[[Case], Patch | None]
+    change: Callable[[RunContext], Patch | None]
 
 
 CURES: Mapping[str, Cure] = {

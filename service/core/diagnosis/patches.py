@@ -25,7 +25,7 @@ WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
-class Case:
+class RunContext:
     """What a cure is written for: a spec and, where they are known, the data and how its run ended."""
 
     spec: JobSpec
@@ -54,7 +54,7 @@ def put(pointer: str, value: Any) -> Patch:
     return [{"op": "add", "path": pointer, "value": value}]
 
 
-def dropout(case: Case) -> Patch | None:
+def dropout(case: RunContext) -> Patch | None:
     spec, rate = case.spec, case.spec.regularization.dropout
     acts = isinstance(spec.model, Cnn | Torchvision) or (isinstance(spec.model, Mlp) and spec.model.hidden)
     if not acts or rate >= MOST_DROPOUT:
@@ -62,12 +62,12 @@ def dropout(case: Case) -> Patch | None:
     return put("/regularization/dropout", 0.3 if rate < 0.2 else MOST_DROPOUT)  # noqa: PLR2004 - a step of two
 
 
-def spatial_dropout(case: Case) -> Patch | None:
+def spatial_dropout(case: RunContext) -> Patch | None:
     rate = case.spec.regularization.spatial_dropout
     return put("/regularization/spatial_dropout", 0.2) if isinstance(case.spec.model, Cnn) and not rate else None
 
 
-def weight_decay(case: Case) -> Patch | None:
+def weight_decay(case: RunContext) -> Patch | None:
     first, most = DECAYS[case.spec.optimizer.name]
     now = case.spec.regularization.weight_decay
     if now >= most:
@@ -75,63 +75,63 @@ def weight_decay(case: Case) -> Patch | None:
     return put("/regularization/weight_decay", min(most, max(first, 5 * now)))
 
 
-def l1(case: Case) -> Patch | None:
+def l1(case: RunContext) -> Patch | None:
     return None if case.spec.regularization.l1 else put("/regularization/l1", 1e-4)
 
 
-def label_smoothing(case: Case) -> Patch | None:
+def label_smoothing(case: RunContext) -> Patch | None:
     return None if case.spec.regularization.label_smoothing else put("/regularization/label_smoothing", 0.1)
 
 
-def mixup(case: Case) -> Patch | None:
+def mixup(case: RunContext) -> Patch | None:
     mixed = case.spec.regularization.mixup_alpha or case.spec.regularization.cutmix_alpha
     return None if mixed else put("/regularization/mixup_alpha", 0.4)
 
 
-def cutmix(case: Case) -> Patch | None:
+def cutmix(case: RunContext) -> Patch | None:
     mixed = case.spec.regularization.mixup_alpha or case.spec.regularization.cutmix_alpha
     small = case.side is None or case.side < 2 * SMALL_SIDE
     return None if mixed or small else put("/regularization/cutmix_alpha", 1.0)
 
 
-def shift(case: Case) -> Patch | None:
+def shift(case: RunContext) -> Patch | None:
     """Crops after padding by an eighth of the side. An mlp sees a shifted image as another one altogether."""
     if case.spec.augmentation.crop_padding or case.side is None or isinstance(case.spec.model, Mlp):
         return None
     return put("/augmentation/crop_padding", max(1, case.side // 8))
 
 
-def rotation(case: Case) -> Patch | None:
+def rotation(case: RunContext) -> Patch | None:
     return None if case.spec.augmentation.rotation_degrees else put("/augmentation/rotation_degrees", 10.0)
 
 
-def flip(case: Case) -> Patch | None:
+def flip(case: RunContext) -> Patch | None:
     wanted = case.may_be_mirrored and not case.spec.augmentation.horizontal_flip
     return put("/augmentation/horizontal_flip", True) if wanted else None
 
 
-def trivial_augment(case: Case) -> Patch | None:
+def trivial_augment(case: RunContext) -> Patch | None:
     policy = case.spec.augmentation.trivial_augment or case.spec.augmentation.rand_augment
     natural = case.contents is not None and case.contents.shape[0] == 3 and (case.side or 0) >= SMALL_SIDE  # noqa: PLR2004
     return put("/augmentation/trivial_augment", True) if natural and not policy else None
 
 
-def ema(case: Case) -> Patch | None:
+def ema(case: RunContext) -> Patch | None:
     return put("/regularization/ema_decay", 0.99) if case.spec.regularization.ema_decay is None else None
 
 
-def batch_norm(case: Case) -> Patch | None:
+def batch_norm(case: RunContext) -> Patch | None:
     model = case.spec.model
     usable = isinstance(model, Cnn) and model.norm == "none" and case.spec.batch_size > 1
     return put("/model/norm", "batch") if usable else None
 
 
-def gradient_clipping(case: Case) -> Patch | None:
+def gradient_clipping(case: RunContext) -> Patch | None:
     clipped = case.spec.regularization.gradient_clip_norm is not None
     return None if clipped else put("/regularization/gradient_clip_norm", 1.0)
 
 
-def smaller_model(case: Case) -> Patch | None:
+def smaller_model(case: RunContext) -> Patch | None:
     """Half as wide; where it is narrow already, a layer less."""
     match case.spec.model:
         case Mlp() as model if model.hidden:
@@ -153,19 +153,19 @@ def _halved(widths: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(max(4, width // 2) if width > 4 else width for width in widths)  # noqa: PLR2004 - nothing is learnt with less
 
 
-def fewer_layers(case: Case) -> Patch | None:
+def fewer_layers(case: RunContext) -> Patch | None:
     match case.spec.model:
         case Cnn(hidden=hidden) | Mlp(hidden=hidden) if hidden:
             return put("/model/hidden", list(hidden[1:]))
     return None
 
 
-def smaller_kernels(case: Case) -> Patch | None:
+def smaller_kernels(case: RunContext) -> Patch | None:
     model = case.spec.model
     return put("/model/kernel_size", 3) if isinstance(model, Cnn) and model.kernel_size > 3 else None  # noqa: PLR2004
 
 
-def larger_model(case: Case) -> Patch | None:
+def larger_model(case: RunContext) -> Patch | None:
     """Twice as wide, and at least as wide as the smallest that learns something."""
     match case.spec.model:
         case Mlp() as mlp:
@@ -177,7 +177,7 @@ def larger_model(case: Case) -> Patch | None:
     return None
 
 
-def less_regularization(case: Case) -> Patch | None:
+def less_regularization(case: RunContext) -> Patch | None:
     """Everything that holds the model back, halved; what is not worth keeping then is switched off."""
     now, patch = case.spec.regularization, []
     for name in ("dropout", "spatial_dropout", "stochastic_depth", "weight_decay", "l1", "label_smoothing"):
@@ -189,7 +189,7 @@ def less_regularization(case: Case) -> Patch | None:
     return patch or None
 
 
-def less_augmentation(case: Case) -> Patch | None:
+def less_augmentation(case: RunContext) -> Patch | None:
     now, patch = case.spec.augmentation, []
     if now.trivial_augment:
         patch += put("/augmentation/trivial_augment", False)
@@ -200,23 +200,23 @@ def less_augmentation(case: Case) -> Patch | None:
     return patch or None
 
 
-def lower_lr(case: Case) -> Patch | None:
+def lower_lr(case: RunContext) -> Patch | None:
     lr = case.spec.optimizer.lr
     return put("/optimizer/lr", lr / 10) if lr / 10 >= LEAST_LR else None
 
 
-def higher_lr(case: Case) -> Patch | None:
+def higher_lr(case: RunContext) -> Patch | None:
     lr = case.spec.optimizer.lr
     return put("/optimizer/lr", lr * 10) if lr * 10 <= MOST_LR else None
 
 
-def usual_lr(case: Case) -> Patch | None:
+def usual_lr(case: RunContext) -> Patch | None:
     """The learning rate that each optimizer is usually begun with."""
     usual = 0.05 if case.spec.optimizer.name == "sgd" else 1e-3
     return put("/optimizer/lr", usual) if not usual / 5 <= case.spec.optimizer.lr <= usual * 5 else None
 
 
-def decaying_lr(case: Case) -> Patch | None:
+def decaying_lr(case: RunContext) -> Patch | None:
     """A cosine comes to its end only where nothing stops the run before."""
     if case.spec.schedule.name != "constant" or case.spec.schedule.warmup_epochs:
         return None
@@ -224,11 +224,11 @@ def decaying_lr(case: Case) -> Patch | None:
     return patch + (put("/early_stopping", None) if case.spec.early_stopping else [])
 
 
-def normalize(case: Case) -> Patch | None:
+def normalize(case: RunContext) -> Patch | None:
     return None if case.spec.augmentation.normalize else put("/augmentation/normalize", True)
 
 
-def longer_training(case: Case) -> Patch | None:
+def longer_training(case: RunContext) -> Patch | None:
     """Of the limit that ended the run."""
     epochs, seconds = case.spec.epochs, case.spec.max_seconds
     if case.stop_reason == "max_seconds" and seconds is not None:
@@ -237,47 +237,47 @@ def longer_training(case: Case) -> Patch | None:
     return put("/epochs", min(100_000, 2 * epochs)) if is_limit else None
 
 
-def more_patience(case: Case) -> Patch | None:
+def more_patience(case: RunContext) -> Patch | None:
     stopping, ended = case.spec.early_stopping, case.stop_reason
     patient = stopping is not None and ended in (None, "early_stopping")
     return put("/early_stopping/patience", 2 * stopping.patience) if stopping and patient else None
 
 
-def early_stopping(case: Case) -> Patch | None:
+def early_stopping(case: RunContext) -> Patch | None:
     return None if case.spec.early_stopping else put("/early_stopping", {"patience": 10})
 
 
-def larger_batch(case: Case) -> Patch | None:
+def larger_batch(case: RunContext) -> Patch | None:
     batch = case.spec.batch_size
     return put("/batch_size", 4 * batch) if batch <= 64 else None  # noqa: PLR2004 - larger ones are steady
 
 
-def larger_validation(case: Case) -> Patch | None:
+def larger_validation(case: RunContext) -> Patch | None:
     given = "validation" in ((case.contents.parts if case.contents else None) or {})
     share = case.spec.dataset.val_fraction
     larger = min(0.5, max(0.3, 2 * share), 0.9 - case.spec.dataset.test_fraction)
     return put("/dataset/val_fraction", round(larger, 4)) if not given and larger > share else None
 
 
-def more_data(case: Case) -> Patch | None:
+def more_data(case: RunContext) -> Patch | None:
     return put("/dataset/train_limit", None) if _is_limited(case) else None
 
 
-def _is_limited(case: Case) -> bool:
+def _is_limited(case: RunContext) -> bool:
     """Whether images are left out of training."""
     limit, facts = case.spec.dataset.train_limit, case.facts
     return limit is not None and (facts is None or facts.images.get("train", limit) >= limit)
 
 
-def held_out_test(case: Case) -> Patch | None:
+def held_out_test(case: RunContext) -> Patch | None:
     spec, given = case.spec.dataset, "test" in ((case.contents.parts if case.contents else None) or {})
     free = spec.test_fraction == 0 and spec.val_fraction <= 0.5  # noqa: PLR2004 - with it, at most 0.7 are held out
     return put("/dataset/test_fraction", 0.2) if free and not given else None
 
 
-def no_copies(case: Case) -> Patch | None:
+def no_copies(case: RunContext) -> Patch | None:
     return [] if case.facts is not None and case.facts.copies_across else None
 
 
-def collect(case: Case) -> Patch | None:
+def collect(case: RunContext) -> Patch | None:
     return None if _is_limited(case) else []

@@ -17,7 +17,7 @@ LONGEST_VALUE = 40  # characters of one in a sentence
 ABSENT = "absent"
 
 
-class Standing(StrEnum):
+class DifferenceVerdict(StrEnum):
     """How a job's best val_loss stands to the first one's."""
 
     BETTER = "better beyond noise"  # the interval of the difference is below 0
@@ -61,7 +61,7 @@ class Difference:
     interval: tuple[float, float] | None
     accuracy_points: float | None
     accuracy_standard_error: float | None
-    verdict: Standing
+    verdict: DifferenceVerdict
     note: str
 
 
@@ -124,7 +124,7 @@ def _difference(job: Job, first: Job) -> Difference:
         interval=interval,
         accuracy_points=points,
         accuracy_standard_error=points_error,
-        verdict=_verdict(interval) if job.spec.dataset.id == first.spec.dataset.id else Standing.UNKNOWN,
+        verdict=_verdict(interval) if job.spec.dataset.id == first.spec.dataset.id else DifferenceVerdict.UNKNOWN,
         note=_note(job, first, loss, error),
     )
 
@@ -156,11 +156,11 @@ def _validation_images(job: Job) -> int | None:
     return job.facts.images.get("validation") if job.facts else None
 
 
-def _verdict(interval: tuple[float, float] | None) -> Standing:
+def _verdict(interval: tuple[float, float] | None) -> DifferenceVerdict:
     if interval is None:
-        return Standing.UNKNOWN
+        return DifferenceVerdict.UNKNOWN
     low, high = interval
-    return Standing.BETTER if high < 0 else Standing.WORSE if low > 0 else Standing.SAME
+    return DifferenceVerdict.BETTER if high < 0 else DifferenceVerdict.WORSE if low > 0 else DifferenceVerdict.SAME
 
 
 def _note(job: Job, first: Job, loss: float | None, error: float | None) -> str:
@@ -186,7 +186,10 @@ def _note(job: Job, first: Job, loss: float | None, error: float | None) -> str:
 
 def _sentence(job: Job, first: Job, changed: Sequence[Differing], found: Difference) -> str:
     """What was changed and what came of it."""
-    named = [f"{field.pointer} {_told(field, first.id)} → {_told(field, job.id)}" for field in changed[:MOST_FIELDS]]
+    named = [
+        f"{field.pointer} {_shortened(field, first.id)} → {_shortened(field, job.id)}"
+        for field in changed[:MOST_FIELDS]
+    ]
     more = f" and {len(changed) - MOST_FIELDS} more" if len(changed) > MOST_FIELDS else ""
     head = f"{job.id} against {first.id}: {', '.join(named) + more if named else 'the same spec'}"
     if found.val_loss is None or job.best is None or first.best is None:
@@ -198,7 +201,7 @@ def _sentence(job: Job, first: Job, changed: Sequence[Differing], found: Differe
     )
 
 
-def _told(field: Differing, job_id: str) -> str:
+def _shortened(field: Differing, job_id: str) -> str:
     if job_id not in field.values:
         return ABSENT
     value: Any = field.values[job_id]

@@ -81,7 +81,9 @@ def _summary(ablation: Ablation, effects: Mapping[str, Effect], best: Best | Non
     ended = sum(count for status, count in ablation.counts.items() if status in TERMINAL)
     total = sum(ablation.counts.values())
     running = ablation.status is AblationStatus.RUNNING
-    said = f"{ended} of {total} jobs have ended. {_told(effects)}" if running else _told(effects)
+    said = (
+        f"{ended} of {total} jobs have ended. {_effects_sentence(effects)}" if running else _effects_sentence(effects)
+    )
     if best and best.is_better_than_base:
         return f"{said} {best.words}"
     if best is None and not running:
@@ -89,7 +91,7 @@ def _summary(ablation: Ablation, effects: Mapping[str, Effect], best: Best | Non
     return said
 
 
-def _told(effects: Mapping[str, Effect]) -> str:
+def _effects_sentence(effects: Mapping[str, Effect]) -> str:
     """The significant effects in one sentence."""
     significant = [f"{name} {_with_size(found)}" for name, found in effects.items() if found.is_significant]
     if significant:

@@ -89,7 +89,7 @@ def replay(
     spent = [0.0, *accumulate(epoch.seconds for epoch in history)]  # seconds after so many epochs
     known = {epoch.epoch: epoch for epoch in history}
 
-    def told(patience: int, min_delta: float, end: _End) -> Setting:
+    def setting(patience: int, min_delta: float, end: _End) -> Setting:
         best = known[end.best_epoch] if end.best_epoch is not None else None
         given_up, noise = _difference(best, kept)
         return Setting(
@@ -109,7 +109,7 @@ def replay(
         )
 
     settings = [
-        told(patience, min_delta, end)
+        setting(patience, min_delta, end)
         for min_delta in sorted(set(min_deltas))
         for patience, end in zip(chosen, _ends(history, replace(options, min_delta=min_delta), chosen), strict=True)
     ]

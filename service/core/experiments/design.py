@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from service.core.diagnosis.cures import CURES
-from service.core.diagnosis.patches import Case
+from service.core.diagnosis.patches import RunContext
 from service.core.errors import Fault, Invalid
 from service.core.records.ablation import ALL, BASE, Arm, Design
 from service.core.records.dataset import Contents
@@ -65,7 +65,7 @@ class Designer:
         """
         of_base = self.planner.faults(tenant, spec)
         found = [replace(fault, pointer=f"/spec{fault.pointer}") for fault in of_base]
-        base, case = _Base(tenant, spec, of_base), Case(spec, self.planner.contents(tenant, spec.dataset.id))
+        base, case = _Base(tenant, spec, of_base), RunContext(spec, self.planner.contents(tenant, spec.dataset.id))
         arms, specs = [Arm(BASE, [])], {BASE: spec}
         for index, factor in enumerate(factors):
             try:
@@ -132,7 +132,7 @@ def _name(factor: Factor, others: Sequence[Factor]) -> str:
     return factor.name
 
 
-def _patch(factor: Factor, case: Case) -> Operations:
+def _patch(factor: Factor, case: RunContext) -> Operations:
     if factor.patch is not None:
         return factor.patch
     if patch := CURES[factor.name].change(case):

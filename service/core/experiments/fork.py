@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from service.core.diagnosis.cures import CURES
-from service.core.diagnosis.patches import Case, Patch
+from service.core.diagnosis.patches import Patch, RunContext
 from service.core.errors import Fault, Invalid
 from service.core.spec import JobSpec
 from service.core.spec.patch import patched, plain
@@ -18,7 +18,7 @@ class Change:
     advice: str | None = None
 
 
-def advised(case: Case, advice: str) -> Change:
+def advised(case: RunContext, advice: str) -> Change:
     """The change that an advice makes of a spec. Raises Invalid where there is no such advice or it has no place."""
     if advice not in CURES:
         raise Invalid([Fault("/advice", f"there is no advice {advice!r}", _possible(case))])
@@ -31,7 +31,7 @@ def advised(case: Case, advice: str) -> Change:
     return Change(patch, advice)
 
 
-def _possible(case: Case) -> str:
+def _possible(case: RunContext) -> str:
     return ", ".join(cure.id for cure in CURES.values() if cure.change(case))
 
 

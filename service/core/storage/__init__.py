@@ -5,13 +5,13 @@ import re
 from pathlib import Path
 
 from service.core.errors import SettingsError
-from service.core.storage.counted import Counted
 from service.core.storage.local import LocalStorage
-from service.core.storage.objects import Artifact, Storage, Stored, discard
+from service.core.storage.monitored import MonitoredStorage
+from service.core.storage.objects import Artifact, Storage, StoredObject, discard
 
 S3_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*?))?/?")
 
-__all__ = ["Artifact", "Counted", "LocalStorage", "Storage", "Stored", "discard", "open_storage"]
+__all__ = ["Artifact", "LocalStorage", "MonitoredStorage", "Storage", "StoredObject", "discard", "open_storage"]
 
 
 def open_storage(url: str) -> Storage:

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from service.core.errors import ObjectMissing, StorageError
 from service.core.files import durable_file
-from service.core.storage.objects import BLOCK, Artifact, Storage, Stored, described, parts_of
+from service.core.storage.objects import BLOCK, Artifact, Storage, StoredObject, described, parts_of
 
 
 class LocalStorage(Storage):
@@ -63,13 +63,13 @@ class LocalStorage(Storage):
         with suppress(FileNotFoundError), os.scandir(self.path(folder)) as entries:
             yield from (entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
 
-    def objects(self, prefix: str) -> Iterator[Stored]:
+    def objects(self, prefix: str) -> Iterator[StoredObject]:
         """Everything below a folder, also what was never finished; nothing where it is not there."""
         for folder, _, names in os.walk(self.path(prefix)):
             for path in (Path(folder) / name for name in names):
                 with suppress(FileNotFoundError):
                     found = path.lstat()
-                    yield Stored(path.relative_to(self.root).as_posix(), found.st_size, found.st_mtime)
+                    yield StoredObject(path.relative_to(self.root).as_posix(), found.st_size, found.st_mtime)
 
     def check(self) -> None:
         """Raise StorageError unless something can be written."""

@@ -28,7 +28,7 @@ class Artifact:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredObject:
     """An object as the storage lists it, changed at `at` (unix seconds, by the storage's clock)."""
 
     key: str
@@ -75,7 +75,7 @@ class Storage(ABC):
         """Of the folders directly below a folder; none where it is not there."""
 
     @abstractmethod
-    def objects(self, prefix: str) -> Iterator[Stored]:
+    def objects(self, prefix: str) -> Iterator[StoredObject]:
         """Everything below a folder, also what was never finished; nothing where it is not there."""
 
     @abstractmethod

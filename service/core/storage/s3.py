@@ -19,7 +19,7 @@ from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import S3Store
 
 from service.core.errors import ObjectMissing, StorageError
-from service.core.storage.objects import BLOCK, Artifact, Storage, Stored, described, parts_of
+from service.core.storage.objects import BLOCK, Artifact, Storage, StoredObject, described, parts_of
 
 CONNECT_SECONDS, REQUEST_SECONDS, RETRY_SECONDS = 5, 60, 30
 MOST_RETRIES = 3
@@ -43,7 +43,7 @@ class S3Storage(Storage):
     def put(self, key: str, source: Path) -> Artifact:
         """Upload a file, in parts where it is large; S3 shows the whole object or none."""
         path = "/".join(parts_of(key))
-        with _told(f"{key} could not be stored"), source.open("rb") as file:
+        with _translated(f"{key} could not be stored"), source.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256")
             size = file.tell()
             file.seek(0)
@@ -52,33 +52,33 @@ class S3Storage(Storage):
 
     def open(self, key: str) -> BinaryIO:
         """The content, seekable, read from the bucket a megabyte at a time. Raises ObjectMissing."""
-        with _told(f"{key} cannot be read"):
+        with _translated(f"{key} cannot be read"):
             return io.BufferedReader(_Raw(self._store, "/".join(parts_of(key))), BLOCK)
 
     def delete(self, prefix: str) -> None:
         """Remove the object of that key and everything below it; nothing there is no error."""
         path = "/".join(parts_of(prefix))
-        with _told(f"{prefix} cannot be deleted"):
+        with _translated(f"{prefix} cannot be deleted"):
             for found in obstore.list(self._store, path):
                 obstore.delete(self._store, [entry["path"] for entry in found])
             obstore.delete(self._store, path)
 
     def names(self, folder: str) -> Iterator[str]:
         """Of the folders directly below a folder; none where it is not there."""
-        with _told(f"{folder} cannot be listed"):
+        with _translated(f"{folder} cannot be listed"):
             found = obstore.list_with_delimiter(self._store, "/".join(parts_of(folder)))
         yield from (PurePosixPath(prefix).name for prefix in found["common_prefixes"])
 
-    def objects(self, prefix: str) -> Iterator[Stored]:
+    def objects(self, prefix: str) -> Iterator[StoredObject]:
         """Everything below a folder; nothing where it is not there."""
-        with _told(f"{prefix} cannot be listed"):
+        with _translated(f"{prefix} cannot be listed"):
             for found in obstore.list(self._store, "/".join(parts_of(prefix))):
-                yield from (Stored(e["path"], e["size"], e["last_modified"].timestamp()) for e in found)
+                yield from (StoredObject(e["path"], e["size"], e["last_modified"].timestamp()) for e in found)
 
     def check(self) -> None:
         """Raise StorageError unless something can be written."""
         probe = f".probe-{uuid4().hex}"
-        with _told("the storage cannot be written"):
+        with _translated("the storage cannot be written"):
             obstore.put(self._store, probe, b"x")
             obstore.delete(self._store, probe)
 
@@ -104,14 +104,14 @@ class _Raw(io.RawIOBase):
 
     def readinto(self, target: Any) -> int:
         room = memoryview(target)
-        with _told(f"{self._path} cannot be read"):
+        with _translated(f"{self._path} cannot be read"):
             data = bytes(self._reader.read(len(room)))
         room[: len(data)] = data
         return len(data)
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def _translated(what: str) -> Iterator[None]:
     """Errors of the library and of the system in our words."""
     try:
         yield

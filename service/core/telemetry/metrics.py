@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, disable_created_metric
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from service.core.storage import Counted, Storage
+from service.core.storage import MonitoredStorage, Storage
 
 OPERATIONS = ("put", "get", "open", "delete", "list", "check")
 REAPER, SUPERVISOR = "reaper", "supervisor"
@@ -21,7 +21,7 @@ def new_registry() -> CollectorRegistry:
     return CollectorRegistry()
 
 
-class Common:
+class ProcessMetrics:
     """Counters of a process, made once in it; `registry` holds them."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -41,14 +41,14 @@ class Common:
 
     def watched(self, storage: Storage) -> Storage:
         """The storage, its failures counted."""
-        return Counted(storage, lambda operation: self._storage_errors.labels(operation).inc())
+        return MonitoredStorage(storage, lambda operation: self._storage_errors.labels(operation).inc())
 
     def lost(self, finder: str, jobs: int = 1) -> None:
         """So many attempts were lost, as REAPER or SUPERVISOR found out."""
         self._lost.labels(finder).inc(jobs)
 
 
-class Surroundings(Collector):
+class HostMetrics(Collector):
     """Looked up at each scrape: the release, and the disk that RIGHTFIT_HOME is on."""
 
     def __init__(self, home: Path) -> None:

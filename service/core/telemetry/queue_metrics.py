@@ -27,7 +27,7 @@ SHARE = 0.01  # at most so much of the time goes into counting them
 log = logging.getLogger(__name__)
 
 
-class Standing(Collector):
+class QueueMetrics(Collector):
     """The gauges that the database is asked for, one of them whether it answers."""
 
     def __init__(self, census: QueueStats) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import httpcore
 
 
-class Pinned(httpcore.NetworkBackend):
+class PinnedBackend(httpcore.NetworkBackend):
     """Connects to `address`, whatever host is asked for, and lets nothing last beyond `seconds` from now."""
 
     def __init__(self, address: str, seconds: float) -> None:
@@ -59,7 +59,7 @@ def _left(deadline: float, error: type[Exception]) -> float:
 def post(url: str, address: str, headers: dict[str, str], content: bytes, seconds: float) -> int:
     """The HTTP status of the answer; its body is not read. Raises httpcore's errors and ssl.SSLError."""
     with (
-        httpcore.ConnectionPool(network_backend=Pinned(address, seconds)) as pool,
+        httpcore.ConnectionPool(network_backend=PinnedBackend(address, seconds)) as pool,
         pool.stream("POST", url, headers=list(headers.items()), content=content) as answer,
     ):
         return answer.status

@@ -18,7 +18,7 @@ from service.core.spec import JobSpec
 from service.core.sql.api_keys import Scope
 from service.core.sql.queue_stats import Counts
 from service.core.sql.tables import jobs
-from service.core.telemetry.queue_metrics import Standing
+from service.core.telemetry.queue_metrics import QueueMetrics
 from service.services import Services
 from tests.conftest import Redis
 from tests.exposition import value
@@ -165,7 +165,7 @@ def test_scrape_does_not_wait_for_a_hanging_database(hanging: Hanging, monkeypat
     monkeypatch.setattr("service.core.telemetry.queue_metrics.PATIENCE", 0.05)
     monkeypatch.setattr("service.core.telemetry.queue_metrics.BREAKER_SECONDS", 0.0)
     stats: Any = hanging
-    standing = Standing(stats)
+    standing = QueueMetrics(stats)
     for _ in range(3):
         [up] = standing.collect()
         assert (up.name, up.samples[0].value) == ("rightfit_database_up", 0)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from sqlalchemy import update
 
-from service.core.diagnosis import Case, diagnose
+from service.core.diagnosis import RunContext, diagnose
 from service.core.errors import DatabaseUnavailable, StorageError
 from service.core.records.builtin_datasets import DIGITS
 from service.core.records.job import ControlRequest, Job, Phase, Status
@@ -437,7 +437,7 @@ def test_a_run_that_overfits_is_told_of_as_it_turns_and_at_its_end(bench: Bench)
     with bench.storage.open(published["report.json"].key) as file:
         report = json.loads(file.read())
     history = bench.store.queries.history("t", job.id)[1]
-    again = diagnose(history, Case(job.spec, DIGITS, job.facts, job.stop_reason), job.facts, job.stop_reason)
+    again = diagnose(history, RunContext(job.spec, DIGITS, job.facts, job.stop_reason), job.facts, job.stop_reason)
     assert report["diagnosis"] == json.loads(json.dumps(asdict(again)))
     assert told[-1]["verdict"] == report["diagnosis"]["verdict"] == "stagnant_generalization"
     assert job.facts is not None

@@ -8,7 +8,7 @@ from typing import Any
 import redis
 
 from service.core.actions.dispatcher import Dispatcher
-from service.core.actions.submit import Submission
+from service.core.actions.submit import JobSubmitter
 from service.core.broker.hints import QUEUE, HintQueue
 from service.core.records.plan import Limits
 from service.core.settings import Settings
@@ -29,10 +29,10 @@ def hints(server: Redis) -> int:
     return int(waiting)
 
 
-def parts(tmp_path: Path, url: str, database: Database, hint_seconds: float = 60) -> tuple[Submission, Dispatcher]:
+def parts(tmp_path: Path, url: str, database: Database, hint_seconds: float = 60) -> tuple[JobSubmitter, Dispatcher]:
     settings = Settings.from_env({"RIGHTFIT_HOME": str(tmp_path), "RIGHTFIT_HINT_SECONDS": str(hint_seconds)})
     store, queue = Store(database), HintQueue(url)
-    return Submission(store, DatasetStore(database), queue, Limits(10**9, 64 << 30)), Dispatcher(
+    return JobSubmitter(store, DatasetStore(database), queue, Limits(10**9, 64 << 30)), Dispatcher(
         settings, store, WorkerRegistry(database), queue
     )
 

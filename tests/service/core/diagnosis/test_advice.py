@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.core.diagnosis import Case, Verdict
+from service.core.diagnosis import RunContext, Verdict
 from service.core.diagnosis.advice import ADVISED, REASONS, advise, cured
 from service.core.diagnosis.cures import CURES
 from service.core.records.builtin_datasets import CONTENTS_OF
@@ -65,7 +65,7 @@ specs = st.fixed_dictionaries(
 @given(specs, st.sampled_from(list(Verdict)), st.sampled_from([UNLIMITED, Limits(2_000_000, 1 << 30)]))
 def test_every_patch_makes_another_spec_that_is_taken(data: dict[str, Any], verdict: Verdict, limits: Limits) -> None:
     spec = JobSpec.from_dict(data).filled(1)
-    case = Case(spec, CONTENTS_OF[spec.dataset.id])
+    case = RunContext(spec, CONTENTS_OF[spec.dataset.id])
     for advice in advise([verdict], case, limits):
         if not advice.patch:
             continue
@@ -87,7 +87,7 @@ def test_every_cure_is_advised_somewhere_or_is_a_factor_of_its_own() -> None:
 
 def advised(verdict: Verdict, dataset: str = "digits", **changes: Any) -> dict[str, Any]:
     spec = JobSpec.from_dict({"dataset": {"id": dataset}} | changes)
-    return {advice.id: advice.patch for advice in advise([verdict], Case(spec, CONTENTS_OF[dataset]))}
+    return {advice.id: advice.patch for advice in advise([verdict], RunContext(spec, CONTENTS_OF[dataset]))}
 
 
 def test_digits_are_not_mirrored_and_animals_are() -> None:
@@ -99,7 +99,7 @@ def test_images_that_are_left_out_come_first() -> None:
     limited = advised(Verdict.OVERFITTING, dataset="digits")
     assert "more_data" not in limited
     spec = JobSpec.from_dict({"dataset": {"id": "digits", "train_limit": 50}})
-    first = advise([Verdict.OVERFITTING], Case(spec, CONTENTS_OF["digits"]))[0]
+    first = advise([Verdict.OVERFITTING], RunContext(spec, CONTENTS_OF["digits"]))[0]
     assert (first.id, cured(spec, first.patch).dataset.train_limit) == ("more_data", None)
 
 
@@ -132,7 +132,7 @@ def test_an_underfitting_model_is_held_back_less() -> None:
 )
 def test_more_time_is_given_where_time_was_the_limit(reason: str | None, path: str) -> None:
     spec = JobSpec.from_dict({"dataset": {"id": "digits"}, "max_seconds": 5})
-    first = advise([Verdict.STILL_IMPROVING], Case(spec, CONTENTS_OF["digits"], None, reason))
+    first = advise([Verdict.STILL_IMPROVING], RunContext(spec, CONTENTS_OF["digits"], None, reason))
     assert path in [advice.patch[0]["path"] for advice in first]
     others = {"/epochs", "/max_seconds"} - {path}
     assert reason is None or not others & {advice.patch[0]["path"] for advice in first}
@@ -144,11 +144,11 @@ def test_more_time_is_given_where_time_was_the_limit(reason: str | None, path: s
 def test_what_may_be_letters_or_digits_is_not_mirrored(names: tuple[str, str]) -> None:
     spec = JobSpec.from_dict({"dataset": {"id": "cifar10"}})
     contents = replace(CONTENTS_OF["cifar10"], classes=names, samples_per_class=(100, 100))
-    assert "horizontal_flip" not in [a.id for a in advise([Verdict.OVERFITTING], Case(spec, contents))]
+    assert "horizontal_flip" not in [a.id for a in advise([Verdict.OVERFITTING], RunContext(spec, contents))]
 
 
 def test_a_limit_that_leaves_nothing_out_is_no_cure() -> None:
     spec = JobSpec.from_dict({"dataset": {"id": "digits", "train_limit": 5000}})
     facts = Facts({"train": 1438, "validation": 359}, 2.3, 0.1)
-    found = advise([Verdict.SMALL_VALIDATION], Case(spec, CONTENTS_OF["digits"], facts))
+    found = advise([Verdict.SMALL_VALIDATION], RunContext(spec, CONTENTS_OF["digits"], facts))
     assert "more_data" not in [advice.id for advice in found]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.core.diagnosis import Case, Rules, Verdict, diagnose
+from service.core.diagnosis import Rules, RunContext, Verdict, diagnose
 from service.core.diagnosis.measures import (
     generalization_loss,
     jitter,
@@ -142,7 +142,7 @@ def test_a_rise_within_the_noise_is_told_as_such_and_not_as_standing_still() -> 
 
 
 def test_a_run_that_has_just_begun_needs_no_advice() -> None:
-    case = Case(JobSpec.from_dict({"dataset": {"id": "digits"}}), DIGITS)
+    case = RunContext(JobSpec.from_dict({"dataset": {"id": "digits"}}), DIGITS)
     assert diagnose([], case).advice == ()
     assert diagnose(epochs([2.0], [2.0]), case, stop_reason="max_epochs").advice
 
@@ -156,7 +156,9 @@ def test_a_rise_is_not_called_flat_in_a_note_as_well() -> None:
 def test_a_handicapped_training_loss_alone_is_no_underfitting() -> None:
     history = epochs([0.9] * 30, [2.0 - 0.1 * i if i < 18 else 0.2 for i in range(30)], accuracy=0.98)
     blind = [replace(e, train_loss_clean=None) for e in history]
-    case = Case(JobSpec.from_dict({"dataset": {"id": "digits"}, "regularization": {"label_smoothing": 0.1}}), DIGITS)
+    case = RunContext(
+        JobSpec.from_dict({"dataset": {"id": "digits"}, "regularization": {"label_smoothing": 0.1}}), DIGITS
+    )
     found = diagnose(blind, case, stop_reason="max_epochs")
     told = [found.verdict, *(note.verdict for note in found.notes)]
     assert Verdict.UNDERFITTING not in told
@@ -175,7 +177,7 @@ def test_balanced_weights_are_not_held_against_the_frequencies_of_the_classes() 
     history = epochs([0.69 - 0.003 * i for i in range(20)], [0.69 - 0.003 * i for i in range(20)], accuracy=0.9)
     two = replace(DIGITS, classes=("a", "b"), samples_per_class=(950, 50))
     plain, balanced = (
-        Case(JobSpec.from_dict({"dataset": {"id": "x"}, "regularization": {"class_weights": w}}), two)
+        RunContext(JobSpec.from_dict({"dataset": {"id": "x"}, "regularization": {"class_weights": w}}), two)
         for w in ("none", "balanced")
     )
     assert diagnose(history, plain, facts).verdict == Verdict.NOT_LEARNING
@@ -199,7 +201,7 @@ def test_a_run_whose_loss_still_falls_is_improving_although_its_accuracy_stopped
     falling = [2.0 - 0.05 * i for i in range(30)]
     history = epochs([v * 0.95 for v in falling], falling)
     watching = {"dataset": {"id": "digits"}, "early_stopping": {"monitor": "val_accuracy"}}
-    case = Case(JobSpec.from_dict(watching), DIGITS)
+    case = RunContext(JobSpec.from_dict(watching), DIGITS)
     assert diagnose(history, case, stop_reason="early_stopping").verdict == Verdict.STILL_IMPROVING
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.core.experiments.comparison import Comparison, Standing, compare
+from service.core.experiments.comparison import Comparison, DifferenceVerdict, compare
 from service.core.records.epoch import Epoch
 from service.core.records.facts import Facts
 from service.core.records.job import Job, Status, StopReason
@@ -77,14 +77,14 @@ def test_names_and_labels_are_told_only_where_nothing_else_differs() -> None:
 @pytest.mark.parametrize(
     ("loss", "verdict"),
     [
-        (0.47, Standing.BETTER),
-        (0.53, Standing.WORSE),
-        (0.48, Standing.SAME),
-        (0.52, Standing.SAME),
-        (0.50, Standing.SAME),
+        (0.47, DifferenceVerdict.BETTER),
+        (0.53, DifferenceVerdict.WORSE),
+        (0.48, DifferenceVerdict.SAME),
+        (0.52, DifferenceVerdict.SAME),
+        (0.50, DifferenceVerdict.SAME),
     ],
 )
-def test_a_difference_counts_where_its_interval_leaves_out_zero(loss: float, verdict: Standing) -> None:
+def test_a_difference_counts_where_its_interval_leaves_out_zero(loss: float, verdict: DifferenceVerdict) -> None:
     (found,) = both(job("a", best(0.5)), job("b", best(loss))).differences
     assert found.val_loss == pytest.approx(loss - 0.5)
     assert found.standard_error == pytest.approx(0.01 * math.sqrt(2))
@@ -107,7 +107,7 @@ def test_accuracies_are_compared_in_points_with_binomial_noise() -> None:
 def test_other_images_of_the_same_set_are_compared_as_two_samples_and_that_is_said() -> None:
     found = both(job("a", best(0.5)), job("b", best(0.4), test_split=None, split="two"))
     assert [one.same_split_as_first for one in found.jobs] == [True, False]
-    assert (found.differences[0].same_split, found.differences[0].verdict) == (False, Standing.BETTER)
+    assert (found.differences[0].same_split, found.differences[0].verdict) == (False, DifferenceVerdict.BETTER)
     assert "two samples" in found.differences[0].note
 
 
@@ -119,25 +119,25 @@ def test_what_is_not_recorded_about_the_images_is_said_to_be() -> None:
 
 def test_losses_on_another_data_set_tell_nothing() -> None:
     (found,) = both(job("a", best(0.5)), job("b", best(0.1), "two", dataset={"id": "mnist"})).differences
-    assert found.verdict is Standing.UNKNOWN
+    assert found.verdict is DifferenceVerdict.UNKNOWN
     assert found.val_loss == pytest.approx(-0.4)
     assert "another data set" in found.note
 
 
 def test_without_a_best_epoch_or_its_noise_nothing_can_be_told() -> None:
     nothing = both(job("a", None), job("b", best(0.4)))
-    assert nothing.differences[0].verdict is Standing.UNKNOWN
+    assert nothing.differences[0].verdict is DifferenceVerdict.UNKNOWN
     assert (nothing.differences[0].val_loss, nothing.differences[0].accuracy_points) == (None, None)
     assert "no best epoch of a." in nothing.differences[0].note
     assert "cannot be told" in nothing.summary[0]
     silent = both(job("a", best(0.5)), job("b", best(0.4, se=None))).differences[0]
-    assert (silent.verdict, silent.standard_error, silent.interval) == (Standing.UNKNOWN, None, None)
+    assert (silent.verdict, silent.standard_error, silent.interval) == (DifferenceVerdict.UNKNOWN, None, None)
     assert silent.val_loss == pytest.approx(-0.1)
 
 
 def test_a_living_job_is_compared_as_it_stands() -> None:
     (found,) = both(job("a", best(0.5)), replace(job("b", best(0.4)), status=Status.RUNNING)).differences
-    assert found.verdict is Standing.BETTER
+    assert found.verdict is DifferenceVerdict.BETTER
     assert "not ended yet: b." in found.note
 
 

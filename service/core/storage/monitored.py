@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from service.core.errors import ObjectMissing, StorageError
-from service.core.storage.objects import Artifact, Storage, Stored
+from service.core.storage.objects import Artifact, Storage, StoredObject
 
 
-class Counted(Storage):
+class MonitoredStorage(Storage):
     """Does what `storage` does, and calls `failed` with put, get, open, delete, list or check for each StorageError but
     that an object is missing. What fails while an opened object is read is told to its reader alone.
     """
@@ -37,7 +37,7 @@ class Counted(Storage):
         with self._counting("list"):
             yield from self._storage.names(folder)
 
-    def objects(self, prefix: str) -> Iterator[Stored]:
+    def objects(self, prefix: str) -> Iterator[StoredObject]:
         with self._counting("list"):
             yield from self._storage.objects(prefix)
 
