@@ -72,9 +72,7 @@ def test_a_data_set_that_is_being_stored_becomes_ready(
     assert catalog.get("t", "ds_1").status is DatasetStatus.READY
 
 
-def test_a_thread_that_hangs_in_a_database_that_does_not_answer_is_left(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_closing_does_not_wait_for_a_thread_that_hangs(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.worker.GOODBYE_SECONDS", 0.1)
     let, began = threading.Event(), threading.Event()
 

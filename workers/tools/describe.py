@@ -67,8 +67,8 @@ def least_side(arch: str) -> int:
     """The shortest side in pixels that leaves a last map, with all the strides that can be taken back."""
     if arch == "maxvit_t" or arch.startswith("vit_"):
         return 1  # they resize
-    found, side = windows(arch), 1
-    while not any(last_map(found, strides, (side, side)) for strides in plans_of(found)):
+    kinds, side = windows(arch), 1
+    while not any(last_map(kinds, strides, (side, side)) for strides in plans_of(kinds)):
         side += 1
     return side
 
@@ -94,11 +94,9 @@ def _storage(tensor: Tensor) -> int:
 
 
 def _build(arch: str, side: int) -> nn.Module:
-    build = partial(
-        build_torchvision, arch, (CHANNELS, side, side), CLASSES,
-        dropout=0.0, stochastic_depth=0.0, pretrained=False, freeze_backbone=False,
-    )  # fmt: skip
-    return build_on_meta(build)
+    shape = (CHANNELS, side, side)
+    plain = partial(build_torchvision, dropout=0.0, stochastic_depth=0.0, pretrained=False, freeze_backbone=False)
+    return build_on_meta(lambda: plain(arch, shape, CLASSES))
 
 
 def table(architectures: Mapping[str, Architecture]) -> str:

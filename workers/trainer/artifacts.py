@@ -60,7 +60,7 @@ def write_safetensors(run: FinishedRun, target: Path) -> None:
 def write_onnx(run: FinishedRun, target: Path) -> None:
     """The best model as a graph. A network that cannot be written as one fails no job: report.json says why."""
     if run.fitted.best_weights is None or run.fitted.stop_reason == StopReason.CANCELLED:
-        return  # nobody waits for the export of a cancelled job
+        return  # the owner of a cancelled job does not wait for the export
     prepared = run.inputs.prepared
     samples = prepared.images.take(prepared.split.validation[:CHECKED_IMAGES])
     try:

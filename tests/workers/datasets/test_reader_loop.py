@@ -66,7 +66,7 @@ def sent(catalog: DatasetStore, storage: Storage, tmp_path: Path, data: bytes, d
     return dataset_id
 
 
-def test_a_set_that_was_sent_becomes_ready_and_its_upload_is_dropped(
+def test_an_uploaded_set_becomes_ready_and_its_upload_is_deleted(
     dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
 ) -> None:
     dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
@@ -107,7 +107,7 @@ def test_a_running_reader_is_woken(
     assert not thread.is_alive()
 
 
-def test_a_reader_that_is_told_to_stop_leaves_the_set_to_another(
+def test_a_reader_that_stops_leaves_the_set_to_another(
     dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
 ) -> None:
     dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=600)))
@@ -152,7 +152,7 @@ def test_a_set_that_costs_every_reader_has_failed(catalog: DatasetStore, storage
     assert (found.status, found.error.code) == ("failed", "worker_lost")
 
 
-def test_a_set_whose_upload_is_gone_is_tried_again_and_then_says_so(
+def test_a_set_without_its_upload_is_tried_again_and_then_fails(
     dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
 ) -> None:
     dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
@@ -190,7 +190,7 @@ def test_a_lease_is_kept_however_long_the_storage_takes(
     assert catalog.get("t", dataset_id).status == "ready"
 
 
-def test_nothing_is_left_of_a_set_that_was_deleted_while_it_was_read(
+def test_a_set_that_is_deleted_while_it_is_read_leaves_nothing(
     dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -209,7 +209,7 @@ def test_nothing_is_left_of_a_set_that_was_deleted_while_it_was_read(
             storage.open(f"datasets/{dataset_id}/a1/{name}")
 
 
-def test_a_deletion_that_was_not_finished_is_finished_by_a_worker(
+def test_a_worker_finishes_a_deletion(
     dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, cache: DatasetCache, ready: tuple[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -282,7 +282,7 @@ def test_a_pack_is_fetched_once_and_dropped_when_room_is_needed(
         assert (folder / "pixels.bin").exists(), "it is not fetched again"
 
 
-def test_what_was_lent_longest_ago_makes_room(cache: DatasetCache, ready: tuple[str, str]) -> None:
+def test_the_pack_that_was_used_longest_ago_makes_room(cache: DatasetCache, ready: tuple[str, str]) -> None:
     first, second = ready
     with cache.checkout(first) as folder:
         pass
@@ -294,7 +294,7 @@ def test_what_was_lent_longest_ago_makes_room(cache: DatasetCache, ready: tuple[
         assert (folder / "pixels.bin").exists()
 
 
-def test_a_set_that_a_live_job_uses_cannot_be_deleted_and_one_that_is_gone_cannot_be_used(
+def test_a_set_in_use_cannot_be_deleted_nor_a_deleted_one_used(
     catalog: DatasetStore, database: Database, ready: tuple[str, str]
 ) -> None:
     store, first = Store(database), ready[0]

@@ -130,7 +130,7 @@ def test_the_second_attempt_does_not_begin_anew(bench: Bench) -> None:
 
 @REMOTE
 @pytest.mark.parametrize("damaged", [1, pytest.param(2, marks=pytest.mark.long)])
-def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_or_the_beginning(bench: Bench, damaged: int) -> None:
+def test_a_damaged_checkpoint_gives_way_to_an_earlier_one(bench: Bench, damaged: int) -> None:
     expected = undisturbed(bench)
     job = stopped_after(bench, 3)
     rubbish = bench.settings.home / "rubbish"
@@ -144,7 +144,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_or_the_beginning
 
 
 @ON_DISK
-def test_a_checkpoint_that_this_release_cannot_read_gives_way_to_the_one_before(bench: Bench) -> None:
+def test_an_unreadable_checkpoint_gives_way_to_the_one_before(bench: Bench) -> None:
     expected = undisturbed(bench)
     job = stopped_after(bench, 3)
     rubbish = bench.settings.home / "rubbish"
@@ -159,7 +159,7 @@ def test_a_checkpoint_that_this_release_cannot_read_gives_way_to_the_one_before(
 
 
 @ON_DISK
-def test_what_a_killed_worker_left_in_its_scratch_folder_is_swept_away(bench: Bench) -> None:
+def test_the_scratch_folder_of_a_killed_worker_is_deleted(bench: Bench) -> None:
     job = bench.submit(**ENDLESS)
     thread = bench.start()
     assert eventually(lambda: bench.training(job))
@@ -176,7 +176,7 @@ def test_what_a_killed_worker_left_in_its_scratch_folder_is_swept_away(bench: Be
 
 
 @ON_DISK
-def test_a_job_that_kills_its_trainer_each_time_fails_and_says_what_killed_it(bench: Bench) -> None:
+def test_a_job_that_kills_each_trainer_fails_with_the_cause(bench: Bench) -> None:
     job = bench.submit(**ENDLESS)
     for attempt in (1, 2, 3):
         thread = bench.start()
@@ -193,7 +193,7 @@ def test_a_job_that_kills_its_trainer_each_time_fails_and_says_what_killed_it(be
 
 
 @ON_DISK
-def test_a_trainer_that_trains_no_more_is_ended_as_stalled_and_the_job_goes_on(bench: Bench) -> None:
+def test_a_stalled_trainer_is_killed_and_the_job_continues(bench: Bench) -> None:
     impatient = bench.another(replace(bench.settings, stall_seconds=5.0))
     expected = undisturbed(bench)
     job = impatient.submit(**LIVELY)
@@ -210,7 +210,7 @@ def test_a_trainer_that_trains_no_more_is_ended_as_stalled_and_the_job_goes_on(b
 
 @REMOTE
 @pytest.mark.long
-def test_a_worker_that_is_frozen_past_its_lease_wakes_up_to_nothing(bench: Bench) -> None:
+def test_a_worker_frozen_past_its_lease_writes_nothing_more(bench: Bench) -> None:
     """Its trainer ends itself while the worker is frozen; awake again, the worker writes nothing."""
     expected = undisturbed(bench)
     job = bench.submit(**LIVELY)
@@ -241,7 +241,7 @@ def test_a_worker_that_is_frozen_past_its_lease_wakes_up_to_nothing(bench: Bench
 
 
 @REMOTE
-def test_a_storage_that_is_away_for_a_while_costs_checkpoints_and_nothing_else(bench: Bench) -> None:
+def test_an_absent_storage_costs_only_checkpoints(bench: Bench) -> None:
     storage = open_storage(bench.settings.storage_url)
     away = threading.Event()
 
@@ -278,7 +278,7 @@ def test_a_run_that_ran_out_of_memory_says_what_did_not_fit(bench: Bench) -> Non
 
 
 @ON_DISK
-def test_a_worker_whose_disk_is_full_says_so_and_another_one_finishes_the_job(bench: Bench) -> None:
+def test_another_worker_finishes_the_job_of_one_with_a_full_disk(bench: Bench) -> None:
     scratch = bench.settings.home / "scratch"
     scratch.mkdir(parents=True)
     mounted = subprocess.run(

@@ -97,16 +97,14 @@ EVERYTHING: dict[str, Any] = {
     ],
     ids=["every option", "a network of torchvision", "a network of layers"],
 )  # fmt: skip
-def test_what_a_spec_asks_for_is_trained_published_and_reproduces_its_loss(
-    bench: Bench, changes: dict[str, Any]
-) -> None:
+def test_a_spec_is_trained_and_its_model_reproduces_the_loss(bench: Bench, changes: dict[str, Any]) -> None:
     job = bench.run(**changes)
     assert (job.status, job.stop_reason) == ("succeeded", "max_epochs"), job.error
     recorded, recomputed = verify(bench.settings.home / "storage" / "jobs" / job.id / "a1")
     assert recomputed == pytest.approx(recorded, rel=1e-5)
 
 
-def test_images_that_have_no_room_are_streamed_to_the_very_same_history(bench: Bench) -> None:
+def test_streamed_images_lead_to_the_same_history(bench: Bench) -> None:
     def losses(settings: Settings) -> list[tuple[float | None, float | None]]:
         supervisor = Supervisor(settings, bench.store.leases, bench.storage, bench.cache, bench.context)
         job = bench.submit(**EVERYTHING)
@@ -118,7 +116,7 @@ def test_images_that_have_no_room_are_streamed_to_the_very_same_history(bench: B
     assert bench.trainer_pids() == []
 
 
-def test_pretrained_weights_without_a_network_are_told_as_such(once: Bench) -> None:
+def test_pretrained_weights_without_a_network_are_an_error(once: Bench) -> None:
     job = once.run(model={"arch": "squeezenet1_1", "pretrained": True}, dataset={"id": "digits", "image_size": 32})
     assert job.error is not None
     assert (job.status, job.error.origin, job.error.code) == ("failed", "infrastructure", "pretrained_unavailable")
@@ -147,7 +145,7 @@ def test_a_cancelled_job_stops_and_publishes_its_best_model(bench: Bench) -> Non
     assert bench.published(job) >= {"best_model.pth", "report.json"}
 
 
-def test_a_trainer_that_does_not_stop_is_killed_and_its_best_model_kept(bench: Bench) -> None:
+def test_a_trainer_that_does_not_stop_is_killed_its_model_kept(bench: Bench) -> None:
     bench.supervisor = Supervisor(
         replace(bench.settings, stop_seconds=0.5), bench.store.leases, bench.storage, bench.cache, bench.context
     )  # fmt: skip
@@ -163,7 +161,7 @@ def test_a_trainer_that_does_not_stop_is_killed_and_its_best_model_kept(bench: B
     assert bench.trainer_pids() == []
 
 
-def test_a_stopping_worker_puts_its_job_back_and_the_next_one_finishes_it(bench: Bench) -> None:
+def test_a_stopping_worker_puts_its_job_back(bench: Bench) -> None:
     job = bench.submit(**ENDLESS)
     thread = bench.start()
     assert eventually(lambda: bench.training(job))
@@ -190,7 +188,7 @@ def test_a_device_that_is_not_there_is_said_to_be_missing(once: Bench) -> None:
     assert (job.status, job.error.code) == ("failed", "device_unavailable")
 
 
-def test_data_that_cannot_be_trained_on_is_told_as_the_data_s_fault(bench: Bench, tmp_path: Path) -> None:
+def test_data_that_cannot_be_trained_on_is_a_fault_of_the_data(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "sent").write_bytes(zipped(folders(each=1)))
     bench.read("ds_1", tmp_path / "sent")
     job = bench.run(dataset={"id": "ds_1"})
@@ -199,9 +197,7 @@ def test_data_that_cannot_be_trained_on_is_told_as_the_data_s_fault(bench: Bench
 
 
 @pytest.mark.parametrize("silent", [False, True])
-def test_a_lease_that_is_taken_away_ends_the_trainer_and_nothing_more_is_written(
-    bench: Bench, database: Database, silent: bool
-) -> None:
+def test_a_lost_lease_kills_the_trainer_and_nothing_is_written(bench: Bench, database: Database, silent: bool) -> None:
     job = bench.submit(**ENDLESS)
     thread = bench.start()
     assert eventually(lambda: bench.training(job))
@@ -256,7 +252,7 @@ def test_a_database_that_is_away_for_a_moment_loses_no_epoch(bench: Bench, datab
     assert [row.epoch for row in rows] == list(range(1, len(rows) + 1))
 
 
-def test_a_database_that_stays_away_until_the_lease_runs_out_ends_the_trainer(bench: Bench, database: Database) -> None:
+def test_a_database_away_past_the_lease_ends_the_trainer(bench: Bench, database: Database) -> None:
     away = Away(database)
     settings = replace(bench.settings, lease_seconds=2.0, heartbeat_seconds=0.5)
     bench.supervisor = Supervisor(settings, away, bench.storage, bench.cache, bench.context)
@@ -344,9 +340,7 @@ def of_a_newer_release(job: Job, database: Database) -> None:
         c.execute(update(jobs).where(jobs.c.id == job.id).values(spec=spec))
 
 
-def test_a_spec_of_a_newer_release_is_left_to_a_newer_worker_and_costs_no_attempt(
-    bench: Bench, database: Database
-) -> None:
+def test_a_spec_of_a_newer_release_is_left_to_a_newer_worker(bench: Bench, database: Database) -> None:
     """However often a worker that is too old meets it: each takes it once, and goes on with what it understands."""
     newer, other = bench.submit(), bench.submit()
     known = newer.spec
@@ -366,7 +360,7 @@ def test_a_spec_of_a_newer_release_is_left_to_a_newer_worker_and_costs_no_attemp
     assert bench.job(newer).status == "succeeded"
 
 
-def test_a_job_that_is_cancelled_takes_no_understanding(
+def test_a_cancelled_job_of_a_newer_release_is_ended(
     once: Bench, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = once.submit()
@@ -395,7 +389,7 @@ def test_a_sigterm_to_every_process_is_left_to_the_supervisor(bench: Bench) -> N
     assert bench.job(job).status is Status.QUEUED
 
 
-def test_a_cancellation_that_meets_a_stop_still_publishes_the_best_model(bench: Bench) -> None:
+def test_cancelling_during_a_stop_publishes_the_best_model(bench: Bench) -> None:
     job = bench.submit(**ENDLESS)
     thread = bench.start()
     assert eventually(lambda: bench.training(job))
@@ -410,7 +404,7 @@ def test_a_cancellation_that_meets_a_stop_still_publishes_the_best_model(bench: 
     assert "best_model.pth" in bench.published(job)
 
 
-def test_a_set_that_was_sent_is_trained_on_and_its_result_reproduced(bench: Bench, tmp_path: Path) -> None:
+def test_an_uploaded_set_is_trained_and_its_result_reproduced(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "sent").write_bytes(zipped(folders(each=20) | {"rows/x.png": encoded(stripes("rows", 99, 20))}))
     bench.read("ds_1", tmp_path / "sent")
     job = bench.run(dataset={"id": "ds_1", "image_size": 16}, model={"channels": [8], "hidden": [16]}, epochs=2)
@@ -427,7 +421,7 @@ def test_a_set_that_was_sent_is_trained_on_and_its_result_reproduced(bench: Benc
     assert list((bench.settings.home / "scratch").glob("*/a*")) == []
 
 
-def test_a_run_that_overfits_is_told_of_as_it_turns_and_at_its_end(bench: Bench) -> None:
+def test_an_overfitting_run_is_diagnosed_early_and_at_its_end(bench: Bench) -> None:
     dataset = {"id": "digits", "train_limit": 60, "test_fraction": 0.1}
     job = bench.run(dataset=dataset, model={"arch": "mlp", "hidden": [256]}, epochs=400, early_stopping=None)
     told = [data for kind, data in bench.events(job) if kind == "diagnosis"]

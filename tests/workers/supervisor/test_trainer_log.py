@@ -72,7 +72,7 @@ def test_no_line_is_too_odd_to_be_kept(tmp_path: Path, bench: Bench, line: bytes
     assert abs(first.at - time.time()) < 60
 
 
-def test_the_log_of_a_job_tells_its_course(bench: Bench) -> None:
+def test_the_log_of_a_job_describes_its_run(bench: Bench) -> None:
     job = bench.run()
     lines = [message for level, message in written(bench, job.id) if level == "info"]
     assert lines[0].startswith(f"attempt 1 by {bench.supervisor.worker}, torch ")
@@ -86,7 +86,7 @@ def test_the_log_of_a_job_tells_its_course(bench: Bench) -> None:
     assert lines[-1] == "stopped (max_epochs) after 3 epochs"
 
 
-def test_the_last_words_of_a_trainer_that_crashes_are_kept(bench: Bench) -> None:
+def test_the_last_output_of_a_crashing_trainer_is_kept(bench: Bench) -> None:
     bench = bench.another(replace(bench.settings, attempts=1))
     job = bench.submit(**ENDLESS)
     thread = bench.start()
@@ -111,7 +111,7 @@ def test_an_error_and_an_attempt_after_it_are_in_one_log(bench: Bench) -> None:
     assert [line.id for line in found] == list(range(1, len(found) + 1))
 
 
-def test_only_who_holds_the_job_writes_its_log_and_the_newest_lines_stay(bench: Bench, store: Store) -> None:
+def test_only_the_holder_writes_the_log_and_newest_lines_stay(bench: Bench, store: Store) -> None:
     job = bench.submit()
     lease = store.leases.claim("w", 60)
     assert lease is not None

@@ -88,9 +88,7 @@ def test_while_it_trains_a_worker_is_busy_and_renews_its_lease(bench: Bench) -> 
     assert seen("worker_busy") == 0
 
 
-def test_attempts_that_the_infrastructure_fails_are_losses_and_the_log_says_of_which_job(
-    bench: Bench, lines: Lines
-) -> None:
+def test_a_killed_trainer_counts_as_lost_and_is_logged_by_job(bench: Bench, lines: Lines) -> None:
     seen = Seen(bench)
     job = bench.submit(**ENDLESS)
     thread = bench.start()
@@ -104,7 +102,7 @@ def test_attempts_that_the_infrastructure_fails_are_losses_and_the_log_says_of_w
     assert {(line["job_id"], line["attempt"]) for line in lines()} == {(job.id, 1)}
 
 
-def test_a_lease_that_was_lost_is_told(bench: Bench, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_lease_is_counted(bench: Bench, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = bench.another(replace(bench.settings, heartbeat_seconds=0.1))
     seen = Seen(bench)
     job = bench.submit(**ENDLESS)
@@ -128,11 +126,11 @@ class Full(LocalStorage):
         return super().put(key, source)
 
 
-def test_checkpoints_that_cannot_be_stored_are_counted_and_told_of(bench: Bench, lines: Lines) -> None:
+def test_checkpoints_that_cannot_be_stored_are_counted(bench: Bench, lines: Lines) -> None:
     seen = Seen(bench, Full(bench.settings.home / "storage"))
     job = bench.run()
     assert bench.job(job).status == "succeeded"
-    assert {line.get("job_id") for line in lines() if "is not kept" in line["message"]} == {job.id}
+    assert {line.get("job_id") for line in lines() if "cannot store a checkpoint" in line["message"]} == {job.id}
     missed = seen("worker_checkpoints_missed_total")
     assert missed >= 1
     assert seen("storage_errors_total", operation="put") == missed
@@ -169,7 +167,7 @@ def shown() -> str:
     return generate_latest(registry).decode()
 
 
-def test_each_gpu_tells_its_use_and_its_memory(nvml: dict[str, int]) -> None:
+def test_each_gpu_shows_its_use_and_its_memory(nvml: dict[str, int]) -> None:
     text = shown()
     assert value(text, "rightfit_gpu_utilization_ratio", gpu="0", uuid="GPU-0") == 0.75
     assert value(text, "rightfit_gpu_utilization_ratio", gpu="1", uuid="GPU-1") is None
@@ -188,7 +186,7 @@ def test_without_a_driver_there_are_no_gpus(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_the_window_shows_metrics_and_what_ails_the_worker(host: str) -> None:
+def test_the_status_server_shows_metrics_and_problems(host: str) -> None:
     ailments: list[str] = []
     port, metrics = free_port(), WorkerMetrics()
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -11,9 +11,7 @@ from tests.ports import eventually
 from workers.worker import STUCK_SECONDS, Worker
 
 
-def test_a_worker_is_well_before_it_starts_while_the_database_is_away_and_when_it_leaves(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_absent_database_is_no_problem_of_the_worker(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = threading.Event()
 
     def away(*_: object, **__: object) -> None:
@@ -30,7 +28,7 @@ def test_a_worker_is_well_before_it_starts_while_the_database_is_away_and_when_i
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_thread_that_has_died_is_told(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dead_thread_is_a_problem(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
@@ -39,7 +37,7 @@ def test_a_thread_that_has_died_is_told(worker: Worker, monkeypatch: pytest.Monk
     assert eventually(lambda: worker.problem() == "threads have died: heartbeat", 10)
 
 
-def test_a_greeting_that_hangs_is_told(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_heartbeat_that_hangs_is_a_problem(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     let = threading.Event()
     monkeypatch.setattr(WorkerRegistry, "heartbeat", lambda *_, **__: let.wait(30))
     worker.start()

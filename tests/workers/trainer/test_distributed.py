@@ -97,7 +97,7 @@ def shared_by(bench: Bench, job: Job, gpus: int) -> Job:
     return ended
 
 
-def test_two_processes_come_to_what_one_does(bench: Bench) -> None:
+def test_two_processes_reach_the_result_of_one(bench: Bench) -> None:
     alone, together = bench.run(**SHARED), bench.run(**SHARED, gpus=2)
     assert (alone.status, together.status) == ("succeeded", "succeeded"), together.error
     assert (alone.stop_reason, together.stop_reason) == ("early_stopping", "early_stopping")
@@ -111,7 +111,7 @@ def test_two_processes_come_to_what_one_does(bench: Bench) -> None:
     assert names[0] == names[1]
 
 
-def test_a_lost_process_ends_the_attempt_and_another_number_goes_on_from_its_checkpoint(bench: Bench) -> None:
+def test_after_a_lost_process_another_number_continues(bench: Bench) -> None:
     job = interrupted(bench, kill_one, gpus=2)
     assert job.status == "queued"
     (loss,) = job.lost_attempts
@@ -123,7 +123,7 @@ def test_a_lost_process_ends_the_attempt_and_another_number_goes_on_from_its_che
 
 
 @pytest.mark.long
-def test_a_last_batch_with_fewer_images_than_processes_is_not_shared(bench: Bench) -> None:
+def test_a_batch_smaller_than_the_group_is_not_shared(bench: Bench) -> None:
     """Batch norm sees it as a single process would: 102 images are five batches of 20 and one of 2."""
     changes = {"dataset": {"id": "digits", "train_limit": 102}, "batch_size": 20, "epochs": 3, "early_stopping": None}
     alone, together = bench.run(**SHARED | changes), bench.run(**SHARED | changes, gpus=3)
@@ -162,7 +162,7 @@ def test_two_processes_that_are_compiled_come_to_what_one_does(bench: Bench) -> 
 
 
 @pytest.mark.long
-def test_a_fault_of_one_process_is_told_as_of_any_trainer(bench: Bench) -> None:
+def test_an_error_of_one_process_is_reported_as_of_any_trainer(bench: Bench) -> None:
     job = bench.run(**SHARED | {"gpus": 2, "device": "cuda"})
     assert job.status == "queued"
     assert [loss.cause for loss in job.lost_attempts] == [

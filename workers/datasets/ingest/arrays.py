@@ -64,7 +64,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
     try:
         return archive.open(name)
     except KeyError:
-        has = ", ".join(ascii(found[:40]) for found in archive.namelist()[:5]) or "nothing"
+        has = ", ".join(ascii(member[:40]) for member in archive.namelist()[:5]) or "nothing"
         raise InvalidData(f"{name} is not in the npz, which has {has}; allowed: {ALLOWED}") from None
     except BROKEN as error:
         raise InvalidData(f"{name} cannot be read: {error}") from error

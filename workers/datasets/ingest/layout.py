@@ -8,10 +8,9 @@ from pathlib import PurePosixPath
 
 from service.core.errors import InvalidData
 
-PARTS: Mapping[str, int] = {
-    "train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "test": 2, "testing": 2,
-}  # fmt: skip
 PART_NAMES = ("train", "validation", "test")
+FOLDERS = (("train", "training"), ("val", "valid", "validation"), ("test", "testing"))  # by part
+PARTS: Mapping[str, int] = {folder: part for part, folders in enumerate(FOLDERS) for folder in folders}
 JUNK = ("__MACOSX", "Thumbs.db", "desktop.ini")
 CHECKPOINTS = "checkpoints"  # a folder within the set, left by a training
 DEEP = 3  # parts of a name with a folder around its class
@@ -40,7 +39,7 @@ def is_passed_over(name: str) -> bool:
 
 
 def arrange(names: Sequence[str], others: Sequence[str] = ()) -> Layout:
-    """Place the names of pictures, then those of other files, which have no say in what the folders mean.
+    """Place the names of pictures, then those of other files, which do not decide what the folders mean.
 
     Raises InvalidData where the folders train, val and test contradict each other.
     """

@@ -1,7 +1,7 @@
-"""The files in an archive, one by one, each checked before a byte of it is read. Nothing is ever extracted to a path.
+"""The files in an archive, one by one, each checked before it is read. Nothing is extracted to a path.
 
-A member that is no plain file, or whose name leads anywhere but below the archive's own root, condemns the archive:
-nobody makes such a thing by accident.
+An archive is refused if it has a member that is no plain file, or whose name leads out of the archive's root: such a
+member is not made by accident.
 """
 
 import gzip
@@ -49,14 +49,14 @@ class Member:
 
 def members(path: Path, kind: str, most_bytes: int) -> Iterator[Member]:
     """What is in a zip, tar or tar.gz, at most `most_bytes` of it unpacked. Raises InvalidData."""
-    found = _zip(path, most_bytes) if kind == "zip" else _tar(path, kind, most_bytes)
-    seen: set[str] = set()
-    for count, member in enumerate(found):
+    unpacked = _zip(path, most_bytes) if kind == "zip" else _tar(path, kind, most_bytes)
+    names: set[str] = set()
+    for count, member in enumerate(unpacked):
         if count >= MOST_MEMBERS:
             raise InvalidData(f"the archive holds too many files; at most {MOST_MEMBERS:,}")
-        if member.name in seen and not member.is_folder:
+        if member.name in names and not member.is_folder:
             raise InvalidData(f"{member.name!r} is in the archive twice")
-        seen.add(member.name)
+        names.add(member.name)
         yield member
 
 
@@ -119,7 +119,7 @@ def _tar(path: Path, kind: str, most_bytes: int) -> Iterator[Member]:
 
 
 class _Header(tarfile.TarInfo):
-    """A header that is broken is told: tarfile takes any but the first for the end of the archive."""
+    """Raises InvalidData for a broken header: tarfile takes any but the first for the end of the archive."""
 
     @classmethod
     def fromtarfile(cls, tarfile_: tarfile.TarFile) -> "_Header":
@@ -140,7 +140,7 @@ def _untarred(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
 
 
 class _Counted(io.RawIOBase):
-    """A stream that refuses to give more than is allowed, and knows how it ended."""
+    """A stream that raises InvalidData beyond its limits, and keeps its last block as `tail`."""
 
     def __init__(self, source: BinaryIO, most: int, packed: int) -> None:
         self._source, self._most, self._packed = source, most, packed
@@ -159,7 +159,7 @@ class _Counted(io.RawIOBase):
         return block
 
     def drain(self) -> None:
-        """Read what is left: a gzip stream tells only at its end whether it was whole."""
+        """Read the rest: a gzip stream is checked only at its end."""
         while self.read(BLOCK):
             pass
 

@@ -1,4 +1,4 @@
-"""What can be told of a data set before anything is trained: copies, constant images, classes of unequal size.
+"""Checks of a data set before training: copies, constant images, classes of unequal size.
 
 Nearly equal pictures are found by a difference hash (N. Krawetz, "Kind of Like That", 2013): 64 bits that say whether
 each pixel of an 8x9 thumbnail is brighter than its neighbour. Pictures whose hashes differ in at most NEAR_BITS bits
@@ -98,10 +98,15 @@ def _root(roots: Columns, i: int) -> int:
 
 
 def warnings(
-    names: Sequence[str], classes: Sequence[str], labels: Columns, parts: Columns | None, prints: Prints,
-    exact: Columns, near: Columns,
-) -> Iterator[str]:  # fmt: skip
-    """What should be looked at before training, in words, the worst first."""
+    names: Sequence[str],
+    classes: Sequence[str],
+    labels: Columns,
+    parts: Columns | None,
+    prints: Prints,
+    copies_of: tuple[Columns, Columns],
+) -> Iterator[str]:
+    """Warnings about a data set, the worst first. `copies_of` is what `copies` returns for the prints."""
+    exact, near = copies_of
     yield from _copies(names, labels, parts, exact, "exact duplicates")
     only_near = near.copy()
     only_near[exact != np.arange(len(exact))] = np.nonzero(exact != np.arange(len(exact)))[0]

@@ -1,7 +1,7 @@
 """`python -m workers.datasets.ingest.read FORMAT FILE FOLDER MOST_BYTES SECONDS`: an upload becomes a pack.
 
-A process of its own, since what it reads is a stranger's: it has limits on memory, time, files and their size, and
-whatever breaks it breaks nothing else. Prints one line of JSON, {"contents": …} or {"error": …}, and exits 0 for both.
+A process of its own, since uploads are not trusted: it has limits on memory, time, files and their size, and a crash
+ends this process only. Prints one line of JSON, {"contents": …} or {"error": …}, and exits 0 for both.
 """
 
 import errno
@@ -65,10 +65,9 @@ def read(kind: str, source: Path, folder: Path, most_bytes: int) -> Contents:
     labels = np.asarray([index[place.label] for place in labelled.places], np.int64)
     parts = np.asarray([place.part for place in labelled.places], np.int64)
     exact, near = preflight.copies(prints)
+    given_parts = parts if labelled.is_divided else None
     pack.index(labels=labels, parts=parts.astype(np.int8), copies=near)
-    told = preflight.warnings(
-        labelled.names, labelled.classes, labels, parts if labelled.is_divided else None, prints, exact, near
-    )
+    warnings = preflight.warnings(labelled.names, labelled.classes, labels, given_parts, prints, (exact, near))
     is_uniform = len({shape[1:] for shape in shapes}) == 1
     contents = Contents(
         classes=tuple(labelled.classes),
@@ -79,7 +78,7 @@ def read(kind: str, source: Path, folder: Path, most_bytes: int) -> Contents:
         modes=dict(modes),
         parts=_parts(parts) if labelled.is_divided else None,
         copies=preflight.group_sizes(near),
-        warnings=(*labelled.warnings, *told, *_of_sizes(pack, is_uniform=is_uniform)),
+        warnings=(*labelled.warnings, *warnings, *_of_sizes(pack, is_uniform=is_uniform)),
         digest=_digest(folder / PIXELS, labels),
     )
     (folder / CONTENTS).write_text(json.dumps(asdict(contents)))
@@ -213,27 +212,31 @@ def main(kind: str, source: str, folder: str, most_bytes: str, seconds: str) -> 
     die_with_parent()
     _limit(int(most_bytes), int(seconds))
     try:
-        said: dict[str, Any] = {"contents": asdict(read(kind, Path(source), Path(folder), int(most_bytes)))}
+        answer: dict[str, Any] = {"contents": asdict(read(kind, Path(source), Path(folder), int(most_bytes)))}
     except InvalidData as error:
-        said = {"error": str(error)}
+        answer = {"error": str(error)}
     except MemoryError:
-        said = {"error": f"reading it needs more than {MOST_MEMORY >> 30} GiB of memory"}
+        answer = {"error": f"reading it needs more than {MOST_MEMORY >> 30} GiB of memory"}
     except OSError as error:
         if error.errno in BROKEN_DISK:
             sys.exit(str(error))
-        said = {"error": f"the body cannot be read: {error}"}
-    except Exception as error:  # noqa: BLE001 - whatever a stranger's bytes break in a parser is told as theirs
-        said = {"error": f"the body cannot be read: {type(error).__name__}: {error}"[:300]}
-    print(json.dumps(said))
+        answer = {"error": f"the body cannot be read: {error}"}
+    except Exception as error:  # noqa: BLE001 - an error of a parser is a fault of the upload
+        answer = {"error": f"the body cannot be read: {type(error).__name__}: {error}"[:300]}
+    print(json.dumps(answer))
 
 
 def _limit(most_bytes: int, seconds: int) -> None:
     os.nice(NICE)
-    for limit, value in (
-        (resource.RLIMIT_AS, MOST_MEMORY), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_NOFILE, MOST_OPEN),
-        (resource.RLIMIT_FSIZE, 3 * most_bytes + BLOCK), (resource.RLIMIT_CORE, 0),
-    ):  # fmt: skip
-        grace = GRACE if limit == resource.RLIMIT_CPU else 0  # first a signal that says why, then the end
+    limits = {
+        resource.RLIMIT_AS: MOST_MEMORY,
+        resource.RLIMIT_CPU: seconds,
+        resource.RLIMIT_NOFILE: MOST_OPEN,
+        resource.RLIMIT_FSIZE: 3 * most_bytes + BLOCK,
+        resource.RLIMIT_CORE: 0,
+    }
+    for limit, value in limits.items():
+        grace = GRACE if limit == resource.RLIMIT_CPU else 0  # SIGXCPU, which names the reason, comes before SIGKILL
         resource.setrlimit(limit, (value, value + grace))
 
 

@@ -86,7 +86,7 @@ def test_a_tar_is_read_as_a_zip_is(reader: Reader, kind: str, packed: bool) -> N
     assert (found.image(0)[..., 0] == stripes("rows", 0)).all()
 
 
-def test_a_wrapping_folder_and_what_no_person_put_there_are_passed_over(reader: Reader) -> None:
+def test_a_wrapping_folder_and_junk_files_are_skipped(reader: Reader) -> None:
     files = {f"my set/{name}": data for name, data in folders(each=3).items()}
     files |= {
         "my set/.DS_Store": b"x", "__MACOSX/my set/._a": b"x", "my set/rows/.ipynb_checkpoints/a": b"x",
@@ -97,13 +97,13 @@ def test_a_wrapping_folder_and_what_no_person_put_there_are_passed_over(reader: 
     assert found.warnings == ()
 
 
-def test_notes_beside_the_class_folders_are_told_and_passed_over(reader: Reader) -> None:
+def test_notes_beside_the_class_folders_are_skipped_and_named(reader: Reader) -> None:
     found = reader(zipped(folders(each=3) | {"readme.txt": b"hello"})).contents
     assert found.samples == 9
     assert any("readme.txt" in warning for warning in found.warnings)
 
 
-def test_class_folders_without_images_are_told(reader: Reader) -> None:
+def test_class_folders_without_images_are_named(reader: Reader) -> None:
     found = reader(zipped({"set/": b"", "set/circles/": b""} | {f"set/{k}": v for k, v in folders(each=3).items()}))
     assert found.contents.classes == ("checks", "columns", "rows")
     assert found.contents.warnings == ("1 class folders have no images, such as circles: they are no classes.",)
@@ -125,7 +125,7 @@ def test_a_class_that_is_only_validated_on_is_refused(reader: Reader) -> None:
     assert "'circles'" in refusal(reader, zipped(files))
 
 
-def test_gray_images_among_coloured_ones_are_given_three_channels(reader: Reader) -> None:
+def test_gray_images_among_coloured_ones_get_three_channels(reader: Reader) -> None:
     colour = np.stack([stripes("rows", 7), stripes("rows", 8), stripes("rows", 9)], axis=2)
     found = reader(zipped(folders(each=2) | {"rows/colour.png": encoded(colour)}))
     assert found.contents.shape == (3, 16, 16)
@@ -134,7 +134,7 @@ def test_gray_images_among_coloured_ones_are_given_three_channels(reader: Reader
     assert (found.image(6) == colour).all()
 
 
-def test_images_of_several_sizes_keep_theirs_and_a_size_for_all_is_proposed(reader: Reader) -> None:
+def test_images_of_several_sizes_keep_them_and_get_a_proposal(reader: Reader) -> None:
     files = folders(each=3) | {f"rows/big{i}.png": encoded(stripes("rows", i, 40)) for i in range(2)}
     found = reader(zipped(files))
     assert (found.contents.is_uniform, found.contents.shape) == (False, (1, 16, 16))
@@ -172,7 +172,7 @@ def test_every_usual_format_and_mode_is_read(reader: Reader, data: bytes) -> Non
     assert found.contents.shape[1:] == (6, 4)
 
 
-def test_sixteen_bits_become_eight_and_transparency_lies_on_black(reader: Reader) -> None:
+def test_sixteen_bits_become_eight_and_transparency_black(reader: Reader) -> None:
     deep = np.array([[0, 256, 65535]], np.uint16)
     veiled = np.zeros((1, 3, 4), np.uint8)
     veiled[0, :, 0], veiled[0, :, 3] = 200, [0, 255, 0]
@@ -218,11 +218,11 @@ def test_arrays_are_read_with_their_labels(reader: Reader) -> None:
         (b"nothing of the kind", "not a whole npz"),
     ],
 )
-def test_arrays_that_cannot_be_images_are_refused_with_what_is_allowed(reader: Reader, data: bytes, words: str) -> None:
+def test_arrays_that_are_no_images_are_refused_with_the_allowed(reader: Reader, data: bytes, words: str) -> None:
     assert words in refusal(reader, data, "npz")
 
 
-def test_copies_are_told_within_a_class_and_across_classes(reader: Reader) -> None:
+def test_copies_within_and_across_classes_are_named(reader: Reader) -> None:
     files = folders(each=4)
     files["rows/copy.png"] = files["rows/000.png"]
     files["columns/wrong.png"] = files["rows/001.png"]
@@ -238,7 +238,7 @@ def test_copies_are_told_within_a_class_and_across_classes(reader: Reader) -> No
     assert found.contents.copies == {2: 3}
 
 
-def test_copies_on_two_sides_of_a_given_split_are_told(reader: Reader) -> None:
+def test_copies_on_two_sides_of_a_given_split_are_named(reader: Reader) -> None:
     files = {f"train/{name}": data for name, data in folders(each=3).items()}
     files |= {f"val/{name}": data for name, data in folders(each=2, first=2).items()}
     told = " ".join(reader(zipped(files)).contents.warnings)
@@ -253,7 +253,7 @@ def test_pictures_that_only_look_alike_to_a_hash_are_no_copies(reader: Reader) -
     assert any("of one colour throughout: 8 images" in warning for warning in found.warnings)
 
 
-def test_uneven_classes_are_told_with_the_cure(reader: Reader) -> None:
+def test_uneven_classes_are_named_with_the_cure(reader: Reader) -> None:
     files = folders(each=1) | {f"rows/{i}.png": encoded(stripes("rows", 50 + i)) for i in range(10)}
     assert any("class_weights" in warning for warning in reader(zipped(files)).contents.warnings)
 
@@ -356,7 +356,7 @@ def test_a_tar_that_is_not_whole_is_refused(reader: Reader, data: bytes, kind: s
     assert "not a whole" in told or "cannot be unpacked" in told
 
 
-def test_a_tar_with_a_broken_header_is_refused_and_not_read_in_part(reader: Reader) -> None:
+def test_a_tar_with_a_broken_header_is_refused(reader: Reader) -> None:
     data = bytearray(tarred(folders(each=5), packed=False))
     at = data.rindex(b"checks/002.png")
     data[at] ^= 1
@@ -451,7 +451,7 @@ SEEDS = {
     edits=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=0, max_size=6)), min_size=1, max_size=6),
     length=st.floats(0.2, 1),
 )
-def test_whatever_the_bytes_are_the_reader_reads_them_or_says_why_not(
+def test_any_bytes_are_read_or_refused_with_a_reason(
     tmp_path_factory: pytest.TempPathFactory, kind: str, edits: list[tuple[float, bytes]], length: float
 ) -> None:
     data = bytearray(SEEDS[kind])
