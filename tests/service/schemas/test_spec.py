@@ -93,7 +93,7 @@ def test_every_field_of_every_part_can_be_set_to_its_own_default() -> None:
         ("augmentation.random_erasing", [0, 1], [1.1, True]),
     ],
 )
-def test_the_edges_of_each_range(path: str, good: list[Any], bad: list[Any]) -> None:
+def test_range_limits_of_each_option(path: str, good: list[Any], bad: list[Any]) -> None:
     part, _, name = path.rpartition(".")
 
     def spec(value: Any) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def test_the_edges_of_each_range(path: str, good: list[Any], bad: list[Any]) -> 
         assert all(found.values()), (value, found)
 
 
-def test_every_fault_is_told_at_once_with_what_is_allowed() -> None:
+def test_all_faults_are_reported_together_with_allowed_values() -> None:
     found = pointers(
         {
             "dataset": {"val_fraction": 2}, "epochs": "many", "optimizer": {"lr": -1},
@@ -126,12 +126,12 @@ def test_every_fault_is_told_at_once_with_what_is_allowed() -> None:
     }
 
 
-def test_an_unknown_architecture_is_told_the_known_ones() -> None:
+def test_unknown_architecture_error_lists_the_known_ones() -> None:
     found = pointers(MINIMAL | {"model": {"arch": "vit"}})
     assert found == {"/model/arch": f"cnn, mlp, layers, {', '.join(ARCHITECTURES)}"}
 
 
-def test_every_fault_inside_a_network_of_layers_is_told_at_its_place() -> None:
+def test_faults_inside_layers_are_reported_with_their_pointers() -> None:
     layers: list[Any] = [
         {"type": "conv2d", "channels": "x", "kernel": 3}, {"type": "swish"}, {}, 3, {"type": "conv2d"},
         {"type": "residual", "layers": [{"type": "dropout", "p": 2}, {"type": "residual", "layers": []}]},
@@ -153,7 +153,7 @@ def test_every_fault_inside_a_network_of_layers_is_told_at_its_place() -> None:
     }
 
 
-def test_a_whole_network_of_layers_is_taken() -> None:
+def test_network_with_every_layer_is_accepted() -> None:
     layers: list[dict[str, Any]] = [{"type": tag} for kind in get_args(PlainLayer) for tag in tags_of(kind)]
     layers[0]["channels"] = 3
     model = load(
@@ -168,13 +168,13 @@ def test_a_pointer_escapes_what_rfc_6901_says() -> None:
 
 
 @given(st.dictionaries(st.sampled_from([f.name for f in fields(JobSpec)]), anything, max_size=4))
-def test_no_json_at_all_can_do_worse_than_be_refused(data: dict[str, Any]) -> None:
+def test_any_json_is_accepted_or_refused_without_a_crash(data: dict[str, Any]) -> None:
     schema = JobSpecSchema()
     messages = schema.validate(data)
     assert all(fault.detail for fault in faults(messages, schema, data))
 
 
-def test_every_declared_option_says_what_it_means() -> None:
+def test_every_option_has_a_meaning() -> None:
     def parts(kind: Any) -> list[Any]:
         nested = [hint for hint in get_type_hints(kind).values() if is_dataclass(hint)]
         return [kind, *[part for inner in nested for part in parts(inner)]]
@@ -183,7 +183,7 @@ def test_every_declared_option_says_what_it_means() -> None:
         assert all(f.metadata["option"].meaning for f in fields(kind)), kind
 
 
-def test_an_unknown_name_is_pointed_at_also_where_it_is_key_or_value() -> None:
+def test_unknown_field_is_reported_even_if_named_key_or_value() -> None:
     assert set(pointers(MINIMAL | {"model": {"key": 1}, "optimizer": {"value": 1}})) == {
         "/model/key", "/optimizer/value",
     }  # fmt: skip

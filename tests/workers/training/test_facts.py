@@ -28,7 +28,7 @@ def test_guessing_on_uneven_classes_is_right_more_often() -> None:
 
 
 @pytest.mark.parametrize("are_known", [False, True])
-def test_validation_images_with_a_copy_among_the_training_images_are_counted(are_known: bool) -> None:
+def test_validation_images_with_a_training_copy_are_counted(are_known: bool) -> None:
     prepared = prepare(spec(dataset={"id": "digits"}))
     train, validation = prepared.split.train, prepared.split.validation
     stored, copies = prepared.images.stored.clone(), torch.arange(1797)

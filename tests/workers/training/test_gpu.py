@@ -57,7 +57,7 @@ def test_no_step_of_an_epoch_waits_for_the_gpu(policy: dict[str, Any]) -> None:
         torch.cuda.set_sync_debug_mode("default")
 
 
-def test_streamed_images_give_nearly_the_same_run_as_resident_ones() -> None:
+def test_streamed_run_nearly_equals_resident_run() -> None:
     streamed, resident = (on_gpu(EVERYTHING | {"precision": "fp32"}, size) for size in (0, None))
     assert [r.val_loss for r in streamed] == pytest.approx([r.val_loss for r in resident], rel=0.05)
 

@@ -57,7 +57,7 @@ def test_training_starts_near_the_loss_of_a_guess() -> None:
 
 
 @pytest.mark.parametrize("model", [{"arch": "mlp"}, {"arch": "cnn"}, CNN])
-def test_one_batch_can_be_learned_by_heart(model: dict[str, Any]) -> None:
+def test_one_batch_can_be_memorized(model: dict[str, Any]) -> None:
     given = spec(
         dataset={"id": "digits", "train_limit": 32},
         model=model,
@@ -68,7 +68,7 @@ def test_one_batch_can_be_learned_by_heart(model: dict[str, Any]) -> None:
     assert trained(given)[2][-1].train_loss < 0.01
 
 
-def test_train_loss_is_the_mean_per_image_over_the_epoch_as_weights_move() -> None:
+def test_train_loss_is_the_mean_per_image_over_the_epoch() -> None:
     """With a learning rate that moves nothing it is the loss of the whole set; the last batch has 8 of 200 images."""
     given = spec(optimizer={"name": "sgd", "lr": 1e-12}, epochs=1)
     found = Data(given)
@@ -80,7 +80,7 @@ def test_train_loss_is_the_mean_per_image_over_the_epoch_as_weights_move() -> No
     assert result.train_accuracy == pytest.approx((logits.argmax(1) == labels).double().mean().item())
 
 
-def test_every_training_image_is_seen_exactly_once_an_epoch_and_in_another_order_each_time() -> None:
+def test_each_epoch_uses_every_image_once_in_a_new_order() -> None:
     seen: list[torch.Tensor] = []
 
     class Watching(nn.Module):
@@ -106,7 +106,7 @@ def test_every_training_image_is_seen_exactly_once_an_epoch_and_in_another_order
         assert len(epoch) == len(images)
 
 
-def test_the_model_trains_in_train_mode_and_is_scored_in_eval_mode() -> None:
+def test_model_trains_in_train_mode_and_is_scored_in_eval_mode() -> None:
     modes: list[bool] = []
 
     class Watching(nn.Linear):
@@ -157,7 +157,7 @@ def test_the_penalty_is_reported_beside_the_loss() -> None:
     assert trained(decoupled)[2][0].penalty == 0.0
 
 
-def test_proximal_l1_makes_exact_zeros_and_l1_in_the_loss_does_not() -> None:
+def test_only_proximal_l1_makes_exact_zeros() -> None:
     def zeros(mode: str) -> int:
         given = spec(optimizer={"name": "sgd", "lr": 0.1}, regularization={"l1": 0.01, "l1_mode": mode}, epochs=5)
         model = trained(given)[0]
@@ -167,7 +167,7 @@ def test_proximal_l1_makes_exact_zeros_and_l1_in_the_loss_does_not() -> None:
     assert zeros("loss") == 0
 
 
-def test_the_clean_loss_is_scored_as_validation_is_on_a_part_of_the_training_images() -> None:
+def test_clean_loss_scores_training_images_like_validation() -> None:
     given = spec(dataset={"id": "digits"}, epochs=1, regularization={"dropout": 0.5})
     model, _, (result,) = trained(given)
     found = Data(given)
@@ -183,7 +183,7 @@ def test_switching_the_clean_loss_off_changes_nothing_else() -> None:
     assert [(r.train_loss, r.val_loss) for r in with_it] == [(r.train_loss, r.val_loss) for r in without]
 
 
-def test_the_best_weights_are_those_of_the_best_epoch_and_reproduce_its_loss(tmp_path: Path) -> None:
+def test_best_weights_reproduce_the_loss_of_the_best_epoch(tmp_path: Path) -> None:
     given = spec(
         dataset={"id": "digits", "train_limit": 50}, model={"arch": "mlp", "hidden": [64]}, epochs=60,
         optimizer={"lr": 0.01}, early_stopping={"patience": 10},
@@ -201,7 +201,7 @@ def test_the_best_weights_are_those_of_the_best_epoch_and_reproduce_its_loss(tmp
     assert recomputed == pytest.approx(results[fitted.best_epoch - 1].val_loss, rel=1e-6)
 
 
-def test_the_best_weights_are_given_out_before_the_epoch_is_told() -> None:
+def test_best_weights_are_published_before_the_epoch() -> None:
     told: list[str] = []
     given = spec()
     fit(
@@ -229,7 +229,7 @@ def test_early_stopping_ends_the_loop(early_stopping: dict[str, Any] | None, epo
     assert (fitted.stop_reason, fitted.epochs, len(results)) == (reason, epochs_run, epochs_run)
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_best() -> None:
+def test_non_finite_loss_ends_the_run_and_keeps_the_best() -> None:
     given = spec(epochs=20)
     model = network(given)
 
@@ -262,7 +262,7 @@ def test_an_epoch_whose_loss_is_not_finite_is_never_the_best() -> None:
     assert (fitted.best_epoch, fitted.best_weights) == (None, None)
 
 
-def test_time_that_runs_out_waits_for_the_first_epoch_alone() -> None:
+def test_time_limit_waits_only_for_the_first_epoch() -> None:
     class Slow(nn.Linear):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             if self.training:
@@ -277,7 +277,7 @@ def test_time_that_runs_out_waits_for_the_first_epoch_alone() -> None:
     assert time.monotonic() - started < 2 * results[0].seconds
 
 
-def test_time_that_runs_out_ends_the_run() -> None:
+def test_time_limit_ends_the_run() -> None:
     _, fitted, results = trained(spec(epochs=100_000, early_stopping=None, max_seconds=1))
     assert fitted.stop_reason == "max_seconds"
     assert len(results) == fitted.epochs >= 1
@@ -288,7 +288,7 @@ def after(calls: int) -> Callable[[], str | None]:
     return lambda: None if next(left, None) is not None else "cancelled"
 
 
-def test_a_stop_request_is_obeyed_at_the_next_batch_and_the_best_is_kept() -> None:
+def test_stop_request_ends_at_the_next_batch_with_the_best_kept() -> None:
     given = spec(epochs=100)
     results: list[EpochResult] = []
     fitted = fit(network(given), training_data(given), given, results.append, should_stop=after(2 * 4 + 1))

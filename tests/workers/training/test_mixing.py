@@ -31,7 +31,7 @@ def labelled(n: int, height: int = 8, width: int = 8) -> tuple[Tensor, Tensor]:
 
 
 @given(st.floats(0, 1), st.permutations(range(5)))
-def test_mixup_is_the_convex_combination_of_an_image_and_its_partner(mixing: float, order: list[int]) -> None:
+def test_mixup_is_the_convex_combination_of_two_images(mixing: float, order: list[int]) -> None:
     images = pictures(5)
     mixed = mixup(images, mixing, torch.tensor(order))
     for i, partner in enumerate(order):
@@ -39,7 +39,7 @@ def test_mixup_is_the_convex_combination_of_an_image_and_its_partner(mixing: flo
         torch.testing.assert_close(mixed[i].double(), expected, atol=1e-6, rtol=1e-5)
 
 
-def test_mixup_with_share_one_is_exactly_the_images_and_with_share_zero_their_partners() -> None:
+def test_mixup_with_share_1_gives_the_images_with_0_the_partners() -> None:
     images, order = pictures(20) * 1e3, torch.arange(19, -1, -1)
     assert torch.equal(mixup(images, 1.0, order), images)
     assert torch.equal(mixup(images, 0.0, order), images.flip(0))
@@ -65,7 +65,7 @@ def test_the_share_of_cutmix_is_the_share_of_pixels_that_stayed(
         assert share == 1
 
 
-def test_a_box_of_cutmix_has_the_area_asked_for_where_no_border_clips_it_and_each_border_clips_as_often() -> None:
+def test_cutmix_box_has_its_area_unless_a_border_clips_it() -> None:
     images, order = labelled(2, 40, 40)[0], torch.tensor([1, 0])
     mixed, shares = zip(*(cutmix(images, 0.75, order, seeded(seed)) for seed in range(400)), strict=True)
     assert min(shares) == pytest.approx(0.75)
@@ -101,7 +101,7 @@ def test_the_labels_are_those_of_the_images_that_were_mixed(mixup_alpha: float, 
 
 
 @METHODS
-def test_mixing_changes_no_input_and_repeats_itself_with_the_generator(mixup_alpha: float, cutmix_alpha: float) -> None:
+def test_mixing_is_deterministic_and_keeps_its_input(mixup_alpha: float, cutmix_alpha: float) -> None:
     images, labels = pictures(12), torch.arange(12)
     before = images.clone()
     random = seeded()
@@ -127,7 +127,7 @@ def test_mixing_keeps_channels_last_and_the_values(mixup_alpha: float, cutmix_al
         assert mixed.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_with_both_alphas_at_zero_nothing_is_mixed_drawn_or_copied() -> None:
+def test_without_alphas_nothing_is_mixed_drawn_or_copied() -> None:
     images, labels, random = pictures(4), torch.arange(4), seeded()
     mixed = mix(images, labels, 0.0, 0.0, random)
     assert mixed == Mixed(images, labels, labels, 1.0)
@@ -139,7 +139,7 @@ def is_pasted(mixed: Mixed, values: set[float]) -> bool:
     return set(mixed.images.flatten().tolist()) <= values
 
 
-def test_each_method_is_used_when_it_is_on_and_with_both_on_each_for_half_of_the_batches() -> None:
+def test_mixup_and_cutmix_each_mix_half_of_the_batches() -> None:
     images, labels = labelled(7)
     values, n = {float(label) for label in labels}, 1000
     for mixup_alpha, cutmix_alpha, expected in [(1.0, 0.0, 0.0), (0.0, 1.0, 1.0), (1.0, 1.0, 0.5)]:
@@ -161,7 +161,7 @@ def test_the_share_of_mixup_is_from_the_beta_distribution(alpha: float) -> None:
         assert (shares <= point).double().mean().item() == pytest.approx(quantile, abs=0.04)
 
 
-def test_with_both_on_the_share_of_each_method_is_from_its_own_alpha() -> None:
+def test_with_both_on_each_method_uses_its_own_alpha() -> None:
     images, labels = labelled(8)
     random, values = seeded(), {float(label) for label in labels}
     shares: dict[bool, list[float]] = {True: [], False: []}

@@ -82,7 +82,7 @@ def one_batch(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 @EVERY
-def test_one_batch_is_learned_by_heart(changes: dict[str, Any]) -> None:
+def test_one_batch_is_memorized_under_every_option(changes: dict[str, Any]) -> None:
     """Seen without dropout and augmentation, as the validation images are; under `SOFT` less of the loss goes away."""
     last = trained(spec(**one_batch(changes)))[2][-1]
     assert last.train_loss_clean is not None
@@ -90,7 +90,7 @@ def test_one_batch_is_learned_by_heart(changes: dict[str, Any]) -> None:
 
 
 @EVERY
-def test_val_loss_is_plain_cross_entropy_and_the_images_are_not_touched(changes: dict[str, Any]) -> None:
+def test_val_loss_is_cross_entropy_of_unchanged_images(changes: dict[str, Any]) -> None:
     given = spec(**{"model": CNN, "epochs": 1} | changes)
     model, found = network(given), Data(given)
     stored = found.prepared.images.stored.clone()
@@ -108,7 +108,7 @@ def test_val_loss_is_plain_cross_entropy_and_the_images_are_not_touched(changes:
 
 
 @EVERY
-def test_the_loss_of_a_fresh_network_is_that_of_a_guess(changes: dict[str, Any]) -> None:
+def test_fresh_network_has_the_loss_of_a_guess(changes: dict[str, Any]) -> None:
     given = spec(**{"model": {**CNN, "norm": "none"}} | changes)
     assert evaluate(network(given), Data(given).validation).loss == pytest.approx(math.log(10), rel=0.15)
 
@@ -135,7 +135,7 @@ def test_mixing_that_leaves_every_image_whole_is_plain_training() -> None:
     assert mixed.val_loss == pytest.approx(plain.val_loss, rel=1e-3)
 
 
-def test_streamed_images_give_the_very_same_run_as_resident_ones() -> None:
+def test_streamed_run_equals_resident_run_exactly() -> None:
     given = spec(
         model=CNN, dataset={"id": "digits", "train_limit": 150, "image_size": 10},
         augmentation={"crop_padding": 1, "trivial_augment": True}, regularization={"dropout": 0.2},
@@ -168,7 +168,7 @@ def test_a_frozen_backbone_stays_as_it_is_with_its_batch_norm() -> None:
     assert changed == {"fc.weight", "fc.bias"}
 
 
-def test_the_learning_rate_of_each_epoch_is_told() -> None:
+def test_learning_rate_of_each_epoch_is_reported() -> None:
     given = spec(epochs=4, optimizer={"lr": 0.01}, schedule={"name": "step", "step_epochs": 2, "gamma": 0.5})
     assert [r.lr for r in trained(given)[2]] == pytest.approx([0.01, 0.01, 0.005, 0.005])
 
@@ -197,7 +197,7 @@ SLOW_IN_BF16 = {"arch": "mobilenet_v3_small"}
         ({"arch": "mlp", "hidden": [16]}, {}, "bf16", "bf16"),
     ],
 )
-def test_auto_is_bf16_on_a_cpu_that_has_it_for_a_network_that_gains(
+def test_auto_is_bf16_where_cpu_and_network_gain_from_it(
     model: dict[str, Any],
     instructions: dict[str, bool],
     precision: str,

@@ -24,7 +24,7 @@ def prepared(tmp_path: Path, files: dict[str, bytes], **dataset: object) -> Prep
     return prepare(spec, DataPaths(tmp_path / "pack", tmp_path))
 
 
-def test_images_are_trained_on_as_they_were_sent(tmp_path: Path) -> None:
+def test_packed_images_equal_the_uploaded_ones(tmp_path: Path) -> None:
     found = prepared(tmp_path, folders(each=5))
     assert found.images.shape == (1, 16, 16)
     assert found.images.classes == ("checks", "columns", "rows")
@@ -34,7 +34,7 @@ def test_images_are_trained_on_as_they_were_sent(tmp_path: Path) -> None:
     assert found.images.on(torch.device("cpu")) is found.images.stored, "mapped into memory, not copied"
 
 
-def test_images_of_several_sizes_are_brought_to_one(tmp_path: Path) -> None:
+def test_images_of_several_sizes_are_resized_to_one(tmp_path: Path) -> None:
     plain = np.full((40, 20, 3), 77, np.uint8)
     found = prepared(tmp_path, folders(each=5) | {"rows/tall.png": encoded(plain)}, image_size=12)
     assert found.images.shape == (3, 12, 12)
@@ -44,7 +44,7 @@ def test_images_of_several_sizes_are_brought_to_one(tmp_path: Path) -> None:
     assert (load(tmp_path / "pack", 12, tmp_path).take(torch.tensor([15])) == 78).all()
 
 
-def test_folders_that_divide_the_set_are_obeyed(tmp_path: Path) -> None:
+def test_folders_that_divide_the_set_give_the_split(tmp_path: Path) -> None:
     files = {f"train/{name}": data for name, data in folders(each=6).items()}
     files |= {f"val/{name}": data for name, data in folders(each=2, first=10).items()}
     files |= {f"test/{name}": data for name, data in folders(each=1, first=20).items()}
@@ -55,7 +55,7 @@ def test_folders_that_divide_the_set_are_obeyed(tmp_path: Path) -> None:
     assert [len(part) for part in vars(found.split).values()] == [18, 6, 3]
 
 
-def test_a_part_that_is_missing_is_drawn_from_the_images_to_train_on(tmp_path: Path) -> None:
+def test_missing_part_is_drawn_from_the_training_images(tmp_path: Path) -> None:
     files = {f"train/{name}": data for name, data in folders(each=10).items()}
     files |= {f"test/{name}": data for name, data in folders(each=3, first=20).items()}
     split = prepared(tmp_path, files, test_fraction=0.5).split
@@ -75,7 +75,7 @@ def test_copies_are_never_on_two_sides_of_a_split() -> None:
         assert min(map(len, vars(split).values())) >= 10
 
 
-def test_images_to_train_on_are_kept_whatever_they_are_copies_of() -> None:
+def test_training_images_stay_even_as_copies_of_other_parts() -> None:
     labels, copies = torch.tensor([0, 1] * 10), torch.arange(20)
     given = torch.tensor([2] * 4 + [0] * 16, dtype=torch.int8)
     copies[4:8] = torch.tensor([0, 1, 2, 3])  # of images to test on
@@ -87,7 +87,7 @@ def test_images_to_train_on_are_kept_whatever_they_are_copies_of() -> None:
     assert parts[4] == parts[8]
 
 
-def test_a_class_of_copies_alone_is_split_all_the_same() -> None:
+def test_class_with_only_copies_is_still_split() -> None:
     labels, copies = torch.tensor([0, 1] * 10), torch.arange(20)
     copies[0:20:2] = 0  # frames of one film
     split = stratified_split(labels, Dataset("ds_1"), 1, None, copies)
@@ -98,7 +98,7 @@ def test_a_class_of_copies_alone_is_split_all_the_same() -> None:
     assert (labels[split.train] == 1).sum() == 8
 
 
-def test_large_images_are_gone_through_a_few_at_a_time() -> None:
+def test_large_images_are_processed_in_chunks() -> None:
     many = ImageSet(torch.zeros(60, 3, 512, 512, dtype=torch.uint8), torch.zeros(60, dtype=torch.int64), ("a",))
     assert max(chunk.nbytes for chunk in many.chunks(torch.arange(60))) <= CHUNK_BYTES
     assert sum(len(chunk) for chunk in many.chunks(torch.arange(60))) == 60

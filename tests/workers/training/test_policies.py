@@ -90,7 +90,7 @@ def magnitudes(name: str, n: int) -> Tensor:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", NAMES)
-def test_an_operation_is_that_of_torchvision_image_by_image(name: str, channels: int) -> None:
+def test_operation_equals_torchvisions(name: str, channels: int) -> None:
     images, strengths = pictures(70, channels), magnitudes(name, 70)
     results = apply(images, torch.full((70,), NAMES.index(name)), strengths)
     expected = torch.stack([REFERENCE[name](image, m) for image, m in zip(images, strengths.tolist(), strict=True)])
@@ -107,7 +107,7 @@ def test_an_operation_is_that_of_torchvision_image_by_image(name: str, channels:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("channels", [2, 4])
-def test_other_channels_are_treated_one_by_one_except_that_they_share_the_contrast(name: str, channels: int) -> None:
+def test_channels_other_than_rgb_share_only_the_contrast(name: str, channels: int) -> None:
     images, strengths = pictures(40, channels), magnitudes(name, 40)
     operations = torch.full((40,), NAMES.index(name))
     together = apply(images, operations, strengths)
@@ -128,7 +128,7 @@ def test_every_operation_takes_tiny_images(shape: tuple[int, int]) -> None:
     assert results.shape == images.shape
 
 
-def test_in_a_mixed_batch_each_image_gets_its_own_operation_and_strength() -> None:
+def test_each_image_gets_its_own_operation_and_strength() -> None:
     images, operations = pictures(200), torch.randint(14, (200,), generator=seeded(1))
     strengths = WIDE.magnitudes()[operations, torch.randint(BINS, (200,), generator=seeded(2))]
     results = apply(images, operations, strengths)
@@ -141,7 +141,7 @@ def test_in_a_mixed_batch_each_image_gets_its_own_operation_and_strength() -> No
     ("ours", "theirs"),
     [(WIDE, v2.TrivialAugmentWide._AUGMENTATION_SPACE), (space(18, 20), v2.RandAugment._AUGMENTATION_SPACE)],
 )
-def test_the_spaces_are_those_of_torchvision(ours: Space, theirs: TheirSpace) -> None:
+def test_spaces_equal_those_of_torchvision(ours: Space, theirs: TheirSpace) -> None:
     assert {TORCHVISION_NAMES[name] for name in NAMES} == set(theirs)
     for name, row in zip(NAMES, ours.magnitudes(), strict=True):
         expected, signed = theirs[TORCHVISION_NAMES[name]]
@@ -178,20 +178,20 @@ def is_as_likely_as_expected(results: Tensor, expected: dict[bytes, dict[str, fl
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_trivial_augment_draws_every_operation_strength_and_direction_as_often(channels: int) -> None:
+def test_trivial_augment_draws_uniformly(channels: int) -> None:
     image = pictures(2, channels)[0]
     results = trivial_augment(image.expand(12000, *image.shape), seeded())
     assert is_as_likely_as_expected(results, outcomes(image, WIDE, range(BINS)))
 
 
 @pytest.mark.parametrize("magnitude", [0, 9, 30])
-def test_rand_augment_draws_every_operation_and_direction_as_often_at_its_magnitude(magnitude: int) -> None:
+def test_rand_augment_draws_operations_and_directions_uniformly(magnitude: int) -> None:
     image = pictures(2)[0]
     results = rand_augment(image.expand(3000, *image.shape), 1, magnitude, seeded())
     assert is_as_likely_as_expected(results, outcomes(image, space(18, 20), range(magnitude, magnitude + 1)))
 
 
-def test_rand_augment_applies_its_operations_one_after_the_other_each_drawn_anew() -> None:
+def test_rand_augment_draws_each_of_its_operations_anew() -> None:
     image, bins = pictures(2)[0], range(9, 10)
     expected: dict[bytes, dict[str, float]] = {}
     for first, first_chances in outcomes(image, space(18, 20), bins).items():

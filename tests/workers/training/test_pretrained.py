@@ -85,7 +85,7 @@ def test_small_images_change_no_weight(hub: Path) -> None:
     assert all(torch.equal(small.state_dict()[name], state[name]) for name in same)
 
 
-def test_old_names_of_dense_layers_are_understood(hub: Path) -> None:
+def test_old_names_of_dense_layers_are_translated(hub: Path) -> None:
     theirs = get_model("densenet121")
     old = {name: value for name, value in theirs.state_dict().items() if not name.endswith("num_batches_tracked")}
     for part in ("norm", "conv"):
@@ -99,7 +99,7 @@ def test_old_names_of_dense_layers_are_understood(hub: Path) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_googlenet_sees_the_scaling_its_weights_were_trained_with(hub: Path, channels: int) -> None:
+def test_googlenet_keeps_the_scaling_of_its_weights(hub: Path, channels: int) -> None:
     theirs: Any = unsettled(GoogLeNet(aux_logits=True, transform_input=True, init_weights=False))
     torch.save(theirs.state_dict(), hub / file_name("googlenet"))
     ours = build("googlenet", (channels, 224, 224)).eval()
@@ -111,7 +111,7 @@ def test_googlenet_sees_the_scaling_its_weights_were_trained_with(hub: Path, cha
     assert not ours.transform_input  # a state_dict alone is all that there is to it
 
 
-def test_position_embeddings_of_a_vit_are_interpolated_to_its_images(hub: Path) -> None:
+def test_position_embeddings_are_interpolated_to_the_image_size(hub: Path) -> None:
     vit = partial(VisionTransformer, patch_size=32, num_layers=1, num_heads=1, hidden_dim=4, mlp_dim=4)
     theirs, ours = vit(224), vit(128, num_classes=5)
     torch.save(theirs.state_dict(), hub / file_name("vit_b_32"))
@@ -125,7 +125,7 @@ def test_position_embeddings_of_a_vit_are_interpolated_to_its_images(hub: Path) 
     assert torch.equal(ours.encoder.ln.weight, theirs.encoder.ln.weight)
 
 
-def test_a_worker_without_network_says_which_weights_and_what_can_be_done(hub: Path) -> None:
+def test_error_without_network_names_weights_and_remedies(hub: Path) -> None:
     started = time.monotonic()
     with pytest.raises(PretrainedUnavailable) as caught:
         build("squeezenet1_1", (1, 28, 28))
@@ -136,7 +136,7 @@ def test_a_worker_without_network_says_which_weights_and_what_can_be_done(hub: P
     assert list(hub.iterdir()) == []
 
 
-def test_a_network_that_never_answers_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_download_from_a_silent_server_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{silent.getsockname()[1]}")
         monkeypatch.setattr(pretrained, "SECONDS_TO_ANSWER", 0.2)
@@ -194,7 +194,7 @@ def mirror(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 
 
 @pytest.mark.parametrize("honest", [True, False])
-def test_a_download_must_have_the_hash_in_its_name(
+def test_download_must_match_the_hash_in_its_name(
     hub: Path, mirror: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, honest: bool
 ) -> None:
     folder, address = mirror

@@ -69,7 +69,7 @@ def test_the_files_of_cifar_are_read(name: str, kind: Any, tmp_path: Path, monke
     assert int((found.parts == 2).sum()) == 20
 
 
-def test_a_worker_without_a_network_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_without_network_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("mnist", "cifar10"):
@@ -78,7 +78,7 @@ def test_a_worker_without_a_network_says_what_to_do(tmp_path: Path, monkeypatch:
         assert str(tmp_path) in str(raised.value)
 
 
-def test_what_is_listed_can_be_loaded_and_the_other_way_round() -> None:
+def test_listed_data_sets_are_the_loadable_ones() -> None:
     assert LOADERS.keys() == BUILT_IN.keys()
     assert (len(CIFAR100.classes), len(set(CIFAR100.classes))) == (100, 100)
 

@@ -145,7 +145,7 @@ def test_switched_off_it_changes_nothing() -> None:
     assert losses({"sam_rho": 0, "sam_adaptive": True}) == losses({})
 
 
-def test_the_adaptive_form_alone_is_doubted() -> None:
+def test_adaptive_form_alone_is_a_warning() -> None:
     assert list(doubts(spec(regularization={"sam_adaptive": True}))) == [
         "regularization.sam_adaptive does nothing without sam_rho."
     ]

@@ -55,7 +55,7 @@ def one_thread_and_a_seed() -> None:
 
 
 @pytest.mark.parametrize("family", NETWORKS)
-def test_branches_are_skipped_for_single_images_at_rates_that_rise_linearly_to_the_last(family: str) -> None:
+def test_branches_are_skipped_per_image_at_linearly_rising_rates(family: str) -> None:
     make, depth, _ = NETWORKS[family]
     model = make()
     set_stochastic_depth(model, 0.8)
@@ -98,7 +98,7 @@ def test_a_skipped_block_is_its_shortcut(family: str) -> None:
     torch.testing.assert_close(after, before)
 
 
-def test_a_branch_that_is_kept_is_scaled_so_that_its_expected_value_stays() -> None:
+def test_kept_branch_is_scaled_to_keep_its_expected_value() -> None:
     model = ResNet(BasicBlock, [1, 1, 1, 2])
     set_stochastic_depth(model, 0.6)
     end = model.get_submodule("layer4.1.bn2")
@@ -112,7 +112,7 @@ def test_a_branch_that_is_kept_is_scaled_so_that_its_expected_value_stays() -> N
     assert torch.equal(end.eval()(x), evaluated(x))
 
 
-def test_torchvisions_own_rates_are_replaced_also_by_none() -> None:
+def test_torchvisions_own_rates_are_replaced_even_by_zero() -> None:
     model = efficientnet()
     assert any(module.p for module in model.modules() if isinstance(module, StochasticDepth))
     set_stochastic_depth(model, 0.0)

@@ -44,7 +44,7 @@ def layers(*data: dict[str, Any]) -> tuple[Layer, ...]:
 
 
 @given(bodies, st.sampled_from([(2, 12, 12), (4, 9, 13)]), st.sampled_from([[], [{"type": "linear", "features": 3}]]))
-def test_every_shape_and_parameter_is_what_torch_makes_of_it(
+def test_shapes_and_parameters_equal_those_of_torch(
     body: list[dict[str, Any]], shape: tuple[int, int, int], hidden: list[dict[str, Any]]
 ) -> None:
     network = layers(*body, HEAD[0], *hidden, HEAD[1])
@@ -102,7 +102,7 @@ def test_every_shape_and_parameter_is_what_torch_makes_of_it(
         ),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_told_with_its_index_and_the_shapes(
+def test_misfit_is_reported_with_its_index_and_shapes(
     data: list[dict[str, Any]], pointer: str, words: list[str], allowed: str
 ) -> None:
     with pytest.raises(Invalid) as caught:
