@@ -147,5 +147,5 @@ def test_switched_off_it_changes_nothing() -> None:
 
 def test_adaptive_form_alone_is_a_warning() -> None:
     assert list(doubts(spec(regularization={"sam_adaptive": True}))) == [
-        "regularization.sam_adaptive does nothing without sam_rho."
+        "regularization.sam_adaptive has no effect without sam_rho."
     ]

@@ -116,7 +116,7 @@ def test_combinations_without_contradiction_are_accepted(changes: dict[str, obje
         ({"schedule": {"name": "onecycle"}}, "onecycle"),
         ({"schedule": {"name": "step"}, "epochs": 30}, "step_epochs"),
         ({"schedule": {"name": "plateau"}, "early_stopping": {"patience": 5}}, "plateau_patience"),
-        ({"model": {"arch": "mlp", "hidden": []}, "regularization": {"dropout": 0.5}}, "dropout has no place"),
+        ({"model": {"arch": "mlp", "hidden": []}, "regularization": {"dropout": 0.5}}, "dropout has no effect"),
         ({"regularization": {"decay_norm_and_bias": True}}, "without weight_decay"),
         ({"regularization": {"l1_mode": "proximal"}}, "without l1"),
         ({"model": {"arch": "resnet18", "freeze": "backbone"}}, "random weights"),

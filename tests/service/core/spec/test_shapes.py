@@ -94,7 +94,7 @@ def test_shapes_and_parameters_equal_those_of_torch(
         ),
         (
             [{"type": "residual", "layers": [{"type": "flatten"}]}],
-            "/0", ["images [1, 8, 8] go in and features [64] come out"], "keep images images",
+            "/0", ["images [1, 8, 8] go in and features [64] come out"], "from images to images",
         ),
         (
             [{"type": "residual", "layers": [{"type": "conv2d", "channels": 4, "padding": 0}]}],
