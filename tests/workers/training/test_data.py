@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from service.core.errors import InvalidData
 from service.core.spec import Dataset
-from tests.workers.training.small import CPU, spec
+from tests.workers.training.small import CPU, labelled, spec
 from workers.training.data import load
 from workers.training.data.batches import Batches, Resident, Streamed
 from workers.training.data.images import ImageSet
@@ -41,7 +41,7 @@ fractions = st.floats(0.05, 0.4)
 def test_a_split_uses_every_image_once_and_keeps_the_proportions(
     labels: torch.Tensor, val: float, test: float, seed: int
 ) -> None:
-    split = stratified_split(labels, Dataset("x", val_fraction=val, test_fraction=test), seed)
+    split = stratified_split(labelled(labels), Dataset("x", val_fraction=val, test_fraction=test), seed)
     together = torch.cat([split.train, split.validation, split.test])
     assert sorted(together.tolist()) == list(range(len(labels)))
     for part, share in ((split.validation, val), (split.test, test)):
@@ -50,26 +50,26 @@ def test_a_split_uses_every_image_once_and_keeps_the_proportions(
 
 
 def test_a_split_is_drawn_from_the_seed_alone() -> None:
-    labels = load("digits").labels
-    first = stratified_split(labels, Dataset("digits"), 1)
+    images = load("digits")
+    first = stratified_split(images, Dataset("digits"), 1)
     torch.randn(10)
-    assert stratified_split(labels, Dataset("digits"), 1).digests() == first.digests()
-    assert stratified_split(labels, Dataset("digits"), 2).digests() != first.digests()
+    assert stratified_split(images, Dataset("digits"), 1).digests() == first.digests()
+    assert stratified_split(images, Dataset("digits"), 2).digests() != first.digests()
 
 
 def test_train_limit_keeps_the_validation_images() -> None:
-    labels = load("digits").labels
-    whole = stratified_split(labels, Dataset("digits"), 1)
-    limited = stratified_split(labels, Dataset("digits", train_limit=100), 1)
+    images = load("digits")
+    whole = stratified_split(images, Dataset("digits"), 1)
+    limited = stratified_split(images, Dataset("digits", train_limit=100), 1)
     assert torch.equal(limited.validation, whole.validation)
     assert len(limited.train) == 100
     assert set(limited.train.tolist()) <= set(whole.train.tolist())
-    assert torch.bincount(labels[limited.train]).tolist() == [10] * 10
+    assert torch.bincount(images.labels[limited.train]).tolist() == [10] * 10
 
 
 def test_class_with_too_few_images_is_refused() -> None:
     with pytest.raises(InvalidData, match="class '1' has 2 images"):
-        stratified_split(torch.tensor([0] * 10 + [1] * 2), Dataset("x", test_fraction=0.2), 1)
+        stratified_split(labelled(torch.tensor([0] * 10 + [1] * 2)), Dataset("x", test_fraction=0.2), 1)
 
 
 @given(st.integers(1, 300), st.integers(0, 99))
@@ -119,7 +119,7 @@ def test_stored_images_are_never_changed() -> None:
     assert torch.equal(data.stored, before)
 
 
-def test_images_are_resized_to_squares_of_the_side_asked_for() -> None:
+def test_images_are_resized_to_squares_of_the_given_side() -> None:
     data = replace(colourful(), side=8)
     assert data.shape == (3, 8, 8)
     taken = data.take(torch.tensor([3, 1]))
