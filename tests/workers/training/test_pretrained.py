@@ -1,4 +1,4 @@
-"""The real loading code of torchvision and torch.hub, on files that are made here, without any network."""
+"""Loading of published weights by torchvision and torch.hub, from files made by the tests, without a network."""
 
 import hashlib
 import http.server
@@ -26,14 +26,14 @@ Shape = tuple[int, int, int]
 
 @pytest.fixture(autouse=True)
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder of torch.hub, and a way to the network that is closed."""
+    """An empty folder of torch.hub, and a proxy without a server."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     for name in ("http_proxy", "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # the discard port
-    monkeypatch.setattr(urllib.request, "_opener", None)  # it remembers the proxies of the first request
+    monkeypatch.setattr(urllib.request, "_opener", None)  # it caches the proxies of the first request
     folder = tmp_path / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     return folder
@@ -106,9 +106,9 @@ def test_googlenet_keeps_the_scaling_of_its_weights(hub: Path, channels: int) ->
     images = torch.randn(2, channels, 40, 40)
     scaled = theirs._transform_input(images.expand(2, 3, 40, 40))
     with torch.no_grad():
-        found, expected = ours.get_submodule("conv1")(images), theirs.conv1(scaled)
-    torch.testing.assert_close(found[..., 2:-2, 2:-2], expected[..., 2:-2, 2:-2], rtol=1e-4, atol=1e-4)
-    assert not ours.transform_input  # a state_dict alone is all that there is to it
+        maps, expected = ours.get_submodule("conv1")(images), theirs.conv1(scaled)
+    torch.testing.assert_close(maps[..., 2:-2, 2:-2], expected[..., 2:-2, 2:-2], rtol=1e-4, atol=1e-4)
+    assert not ours.transform_input  # the state_dict alone defines the model
 
 
 def test_position_embeddings_are_interpolated_to_the_image_size(hub: Path) -> None:
@@ -149,19 +149,19 @@ def test_download_from_a_silent_server_times_out(monkeypatch: pytest.MonkeyPatch
 def test_a_damaged_file_is_named(hub: Path, content: bytes) -> None:
     file = hub / file_name("squeezenet1_1")
     file.write_bytes(content)
-    with pytest.raises(PretrainedUnavailable, match="does not hold the weights") as caught:
+    with pytest.raises(PretrainedUnavailable, match="does not contain the weights") as caught:
         build("squeezenet1_1", (1, 28, 28))
     assert str(file) in str(caught.value)
 
 
 def test_weights_of_another_network_are_refused(hub: Path) -> None:
     torch.save(get_model("squeezenet1_0").state_dict(), hub / file_name("squeezenet1_1"))
-    with pytest.raises(PretrainedUnavailable, match="does not hold the weights"):
+    with pytest.raises(PretrainedUnavailable, match="does not contain the weights"):
         build("squeezenet1_1", (1, 28, 28))
 
 
 class Trap:
-    """Code that a pickle would run."""
+    """Runs code when it is unpickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Path.write_text, (Path("trapped"), "code was run"))

@@ -1,4 +1,4 @@
-"""Skipped branches are watched from outside, in small networks of every family."""
+"""Skipped branches in small networks of every family, observed by hooks."""
 
 from collections.abc import Callable
 from functools import partial
@@ -31,7 +31,7 @@ def efficientnet() -> nn.Module:
     return model
 
 
-# The network, how many of its blocks have a shortcut, and the class of the last of them.
+# The network, the number of its blocks with a shortcut, and the class of the last of them.
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], int, str]] = {
     "basic resnet": (partial(ResNet, BasicBlock, [1, 2, 1, 2]), 6, "BasicBlock"),
     "bottleneck resnet": (partial(ResNet, Bottleneck, [1, 2, 1, 2]), 6, "Bottleneck"),
@@ -84,7 +84,7 @@ def test_a_skipped_block_is_its_shortcut(family: str) -> None:
     model = make()
     for name, p in model.named_parameters():
         if name.endswith("bias"):
-            nn.init.normal_(p)  # no branch gives zeros by itself
+            nn.init.normal_(p)  # without it a branch could be 0 by itself
     set_stochastic_depth(model, 1 - 1e-9)
     seen: list[tuple[Tensor, Tensor]] = []
     for module in model.modules():
@@ -123,5 +123,5 @@ def test_torchvisions_own_rates_are_replaced_even_by_zero() -> None:
 def test_without_residual_branches_it_is_refused(arch: str) -> None:
     model = get_model(arch)
     set_stochastic_depth(model, 0.0)
-    with pytest.raises(ValueError, match="no residual branches"):
+    with pytest.raises(ValueError, match="needs residual branches"):
         set_stochastic_depth(model, 0.1)
