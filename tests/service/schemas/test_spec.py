@@ -1,4 +1,4 @@
-"""Every option is declared once: the schema, its messages and the API document are held against the dataclasses."""
+"""The schema of a spec and its messages agree with the dataclasses that declare the options."""
 
 import json
 import math
@@ -30,6 +30,7 @@ def load(data: Any) -> JobSpec:
 
 
 def pointers(data: Any) -> dict[str, str | None]:
+    """The allowed values of each fault, by pointer."""
     schema = JobSpecSchema()
     with pytest.raises(ValidationError) as caught:
         schema.load(data)
@@ -102,19 +103,21 @@ def test_range_limits_of_each_option(path: str, good: list[Any], bad: list[Any])
     for value in good:
         load(spec(value))
     for value in bad:
-        found = pointers(spec(value))
-        assert all(pointer.startswith("/" + path.replace(".", "/")) for pointer in found), (value, found)
-        assert all(found.values()), (value, found)
+        allowed = pointers(spec(value))
+        assert all(pointer.startswith("/" + path.replace(".", "/")) for pointer in allowed), (value, allowed)
+        assert all(allowed.values()), (value, allowed)
 
 
 def test_all_faults_are_reported_together_with_allowed_values() -> None:
-    found = pointers(
-        {
-            "dataset": {"val_fraction": 2}, "epochs": "many", "optimizer": {"lr": -1},
-            "regularization": {"dropout": 1.5, "dropuot": 0.1}, "model": {"arch": "mlp", "channels": [8]}, "what": 1,
-        }
-    )  # fmt: skip
-    assert found == {
+    data = {
+        "dataset": {"val_fraction": 2},
+        "epochs": "many",
+        "optimizer": {"lr": -1},
+        "regularization": {"dropout": 1.5, "dropuot": 0.1},
+        "model": {"arch": "mlp", "channels": [8]},
+        "what": 1,
+    }
+    assert pointers(data) == {
         "/dataset/id": "text of 1 to 100 characters",
         "/dataset/val_fraction": "a number, 0.05 to 0.5",
         "/epochs": "a whole number, 1 to 100000",
@@ -127,21 +130,25 @@ def test_all_faults_are_reported_together_with_allowed_values() -> None:
 
 
 def test_unknown_architecture_error_lists_the_known_ones() -> None:
-    found = pointers(MINIMAL | {"model": {"arch": "vit"}})
-    assert found == {"/model/arch": f"cnn, mlp, layers, {', '.join(ARCHITECTURES)}"}
+    allowed = pointers(MINIMAL | {"model": {"arch": "vit"}})
+    assert allowed == {"/model/arch": f"cnn, mlp, layers, {', '.join(ARCHITECTURES)}"}
 
 
 def test_faults_inside_layers_are_reported_with_their_pointers() -> None:
     layers: list[Any] = [
-        {"type": "conv2d", "channels": "x", "kernel": 3}, {"type": "swish"}, {}, 3, {"type": "conv2d"},
+        {"type": "conv2d", "channels": "x", "kernel": 3},
+        {"type": "swish"},
+        {},
+        3,
+        {"type": "conv2d"},
         {"type": "residual", "layers": [{"type": "dropout", "p": 2}, {"type": "residual", "layers": []}]},
-    ]  # fmt: skip
-    found = pointers(MINIMAL | {"model": {"arch": "layers", "layers": layers}})
+    ]
+    allowed = pointers(MINIMAL | {"model": {"arch": "layers", "layers": layers}})
     plain = (
         "conv2d, linear, relu, gelu, max_pool2d, avg_pool2d, global_avg_pool, batch_norm, group_norm, dropout, "
         "dropout2d, flatten"
     )
-    assert found == {
+    assert allowed == {
         "/model/layers/0/channels": "a whole number, 1 to 65536",
         "/model/layers/0/kernel": f"only {', '.join(f.name for f in fields(Conv2d))}",
         "/model/layers/1/type": f"{plain}, residual",
@@ -184,7 +191,6 @@ def test_every_option_has_a_meaning() -> None:
 
 
 def test_unknown_field_is_reported_even_if_named_key_or_value() -> None:
-    assert set(pointers(MINIMAL | {"model": {"key": 1}, "optimizer": {"value": 1}})) == {
-        "/model/key", "/optimizer/value",
-    }  # fmt: skip
+    data = MINIMAL | {"model": {"key": 1}, "optimizer": {"value": 1}}
+    assert set(pointers(data)) == {"/model/key", "/optimizer/value"}
     assert set(pointers(MINIMAL | {"labels": {"key": 1, "": "x"}})) == {"/labels/key", "/labels/"}

@@ -1,4 +1,4 @@
-"""Crop, flip, rotation and erasing: what each may do to an image, that it does it to each for itself, and how often."""
+"""Crop, flip, rotation and erasing: the possible results for an image, independent draws, and their frequencies."""
 
 import math
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as transforms
 
+from tests.workers.training.small import seeded
 from workers.training.data.augmentation.crop import random_crop
 from workers.training.data.augmentation.draws import CPU, chances, integers, permutation, uniform
 from workers.training.data.augmentation.flip import horizontal_flip
@@ -35,10 +36,6 @@ every = pytest.mark.parametrize("augment", [pytest.param(f, id=name) for name, f
 on_bytes = pytest.mark.parametrize("augment", [pytest.param(f, id=name) for name, f in ON_BYTES.items()])
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def pictures(n: int, channels: int = 3, height: int = 12, width: int = 10) -> Tensor:
     return torch.randint(1, 256, (n, channels, height, width), dtype=torch.uint8, generator=seeded(9))
 
@@ -48,7 +45,7 @@ def same(image: Tensor, n: int) -> Tensor:
 
 
 def is_uniform(counts: Tensor) -> bool:
-    """Chi-square of the counts against equal ones, which exceeds this bound once in some ten thousand cases."""
+    """Chi-square test against equal counts. Uniform counts fail about once in ten thousand cases."""
     expected = counts.sum() / len(counts)
     freedom = len(counts) - 1
     return bool((counts - expected).square().sum() / expected < freedom + 4 * math.sqrt(2 * freedom) + 6)
@@ -127,7 +124,7 @@ def test_gpu_gives_the_same_images_without_synchronizing(augment: Augmentation) 
 def crops(image: Tensor, padding: int) -> list[Tensor]:
     """Every crop of the padded image, pixel by pixel."""
     height, width = image.shape[1:]
-    found = []
+    every_crop = []
     for top in range(2 * padding + 1):
         for left in range(2 * padding + 1):
             crop = torch.zeros_like(image)
@@ -136,8 +133,8 @@ def crops(image: Tensor, padding: int) -> list[Tensor]:
                     row, column = y + top - padding, x + left - padding
                     if 0 <= row < height and 0 <= column < width:
                         crop[:, y, x] = image[:, row, column]
-            found.append(crop)
-    return found
+            every_crop.append(crop)
+    return every_crop
 
 
 @given(st.integers(0, 2), st.integers(1, 3), st.integers(1, 5), st.integers(1, 5), st.booleans(), st.integers(0, 99))
@@ -197,7 +194,7 @@ def test_pixels_from_outside_the_image_are_black() -> None:
 def test_angles_are_uniform_up_to_the_degrees() -> None:
     size, distance, n = 31, 14, 4000
     across = (torch.arange(size, dtype=torch.uint8) * 8).expand(size, size)
-    ramps = torch.stack([across, across.T])  # the value tells the place, in eighths of a pixel
+    ramps = torch.stack([across, across.T])  # the value is the position, in eighths of a pixel
     read = rotate(same(ramps, n), 20, seeded())[:, :, size // 2, size // 2 + distance].float() / 8 - size // 2
     angles = torch.atan2(read[:, 1], read[:, 0]).rad2deg()
     assert (read.square().sum(1).sqrt() - distance).abs().max() < 0.2
@@ -206,7 +203,7 @@ def test_angles_are_uniform_up_to_the_degrees() -> None:
 
 
 def erased(height: int, width: int, n: int, probability: float = 1.0, seed: int = 0) -> Tensor:
-    """bool [n, height, width]: which pixels are gone from images without a zero."""
+    """bool [n, height, width]: the erased pixels of images that have no zeros."""
     images = 1 + torch.rand(n, 2, height, width, generator=seeded(3))
     results = random_erasing(images, probability, seeded(seed))
     gone = results == 0

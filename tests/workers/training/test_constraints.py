@@ -164,13 +164,13 @@ def test_loaded_average_continues_exactly() -> None:
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=60))
 def test_balanced_weights_equal_those_of_scikit_learn(labels: list[int]) -> None:
-    found = balanced_weights(torch.tensor(labels), 6)
+    balanced = balanced_weights(torch.tensor(labels), 6)
     present = sorted(set(labels))
     expected = torch.zeros(6, dtype=torch.float64)
     expected[present] = torch.from_numpy(compute_class_weight("balanced", classes=np.array(present), y=labels))
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=0)
-    assert found[labels].double().mean().item() == pytest.approx(1, rel=1e-6)
+    assert balanced.dtype == torch.float32
+    torch.testing.assert_close(balanced.double(), expected, rtol=1e-6, atol=0)
+    assert balanced[labels].double().mean().item() == pytest.approx(1, rel=1e-6)
 
 
 def logits_and_labels(n: int = 12, classes: int = 5) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Our dropout against what dropout must be; torch's own is the reference for what cannot be told apart."""
+"""The properties of dropout: its rate, its mean, independence, gradient and memory layout."""
 
 import pytest
 import torch

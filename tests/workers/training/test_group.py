@@ -1,4 +1,4 @@
-"""How a batch is shared. What comes of it is tested on whole runs (tests/workers/trainer/test_distributed.py)."""
+"""The division of a batch among processes. Whole runs are in tests/workers/trainer/test_distributed.py."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def test_every_image_is_learned_from_once(count: int, size: int) -> None:
     assert sum(one.portion(count) for one in everyone) == pytest.approx(count)
     rows = [index for one in everyone for index in range(count)[one.rows(count)]]
     assert rows == (list(range(count)) if count >= size else list(range(count)) * size)
-    assert all(one.rows(count).stop > one.rows(count).start for one in everyone), "nobody is left without"
+    assert all(one.rows(count).stop > one.rows(count).start for one in everyone), "every process has rows"
 
 
 def test_single_process_leads_and_has_all_rows() -> None:

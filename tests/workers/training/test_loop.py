@@ -1,4 +1,4 @@
-"""The rules of training, each seen on real runs."""
+"""The rules of training, tested on real runs."""
 
 import math
 import time
@@ -41,7 +41,7 @@ CNN = {"arch": "cnn", "channels": [4, 8], "hidden": [16], "norm": "batch"}
 def test_the_same_seed_gives_the_same_history_to_the_last_bit(changes: dict[str, Any]) -> None:
     given = spec(**changes)
     first = curve(given)
-    torch.randn(100)  # whatever else drew from the global generator does not matter
+    torch.randn(100)  # other draws from the global generator have no influence
     assert curve(given) == first
 
 
@@ -51,8 +51,8 @@ def test_another_seed_gives_another_history() -> None:
 
 def test_training_starts_near_the_loss_of_a_guess() -> None:
     given = spec(model={"arch": "cnn"})
-    found = Data(given)
-    score = evaluate(network(given), found.validation)
+    data = Data(given)
+    score = evaluate(network(given), data.validation)
     assert score.loss == pytest.approx(math.log(10), rel=0.1)
 
 
@@ -69,10 +69,10 @@ def test_one_batch_can_be_memorized(model: dict[str, Any]) -> None:
 
 
 def test_train_loss_is_the_mean_per_image_over_the_epoch() -> None:
-    """With a learning rate that moves nothing it is the loss of the whole set; the last batch has 8 of 200 images."""
+    """With a tiny learning rate it is the loss of the whole set. The last batch has 8 of 200 images."""
     given = spec(optimizer={"name": "sgd", "lr": 1e-12}, epochs=1)
-    found = Data(given)
-    ((images, labels),) = found.train.in_order(10_000)
+    data = Data(given)
+    ((images, labels),) = data.train.in_order(10_000)
     _, _, (result,) = trained(given)
     assert len(labels) % given.batch_size == 8
     logits = network(given)(images)
@@ -97,8 +97,8 @@ def test_each_epoch_uses_every_image_once_in_a_new_order() -> None:
     given = spec(epochs=2)
     fit(Watching(), training_data(given), given)
     rows = torch.cat(seen)
-    found = Data(given)
-    ((images, _),) = found.train.in_order(10_000)
+    data = Data(given)
+    ((images, _),) = data.train.in_order(10_000)
     first, second = rows[:200], rows[200:]
     assert not torch.equal(first, second)
     for epoch in (first, second):
@@ -114,7 +114,7 @@ def test_model_trains_in_train_mode_and_is_scored_in_eval_mode() -> None:
             modes.append(self.training)
             return super().forward(images.flatten(1))
 
-    given = spec(epochs=2, precision="fp32")  # auto would count the network on one image first
+    given = spec(epochs=2, precision="fp32")  # auto would run the network on one image first
     model = Watching(64, 10).eval()
     fit(model, training_data(given), given)
     one_epoch = [True] * math.ceil(200 / 64) + [False, False]
@@ -137,11 +137,11 @@ def test_penalties_do_not_enter_the_training_loss() -> None:
         {"regularization": {"dropout": 0.5}},
     ],
 )
-def test_val_loss_is_plain_cross_entropy_whatever_the_objective(changes: dict[str, Any]) -> None:
+def test_val_loss_is_cross_entropy_for_any_objective(changes: dict[str, Any]) -> None:
     given = spec(epochs=1, **changes)
     model, _, (result,) = trained(given)
-    found = Data(given)
-    ((images, labels),) = found.validation.in_order(10_000)
+    data = Data(given)
+    ((images, labels),) = data.validation.in_order(10_000)
     model.eval()
     with torch.no_grad():
         assert result.val_loss == pytest.approx(F.cross_entropy(model(images), labels).item(), rel=1e-5)
@@ -170,11 +170,11 @@ def test_only_proximal_l1_makes_exact_zeros() -> None:
 def test_clean_loss_scores_training_images_like_validation() -> None:
     given = spec(dataset={"id": "digits"}, epochs=1, regularization={"dropout": 0.5})
     model, _, (result,) = trained(given)
-    found = Data(given)
-    split, clean = found.prepared.split, found.prepared.clean
+    data = Data(given)
+    split, clean = data.prepared.split, data.prepared.clean
     assert len(clean) == len(split.validation)
     assert set(clean.tolist()) <= set(split.train.tolist())
-    assert result.train_loss_clean == evaluate(model, found.clean).loss
+    assert result.train_loss_clean == evaluate(model, data.clean).loss
     assert trained(spec(train_loss_clean=False))[2][0].train_loss_clean is None
 
 
@@ -184,10 +184,8 @@ def test_switching_the_clean_loss_off_changes_nothing_else() -> None:
 
 
 def test_best_weights_reproduce_the_loss_of_the_best_epoch(tmp_path: Path) -> None:
-    given = spec(
-        dataset={"id": "digits", "train_limit": 50}, model={"arch": "mlp", "hidden": [64]}, epochs=60,
-        optimizer={"lr": 0.01}, early_stopping={"patience": 10},
-    )  # fmt: skip
+    few, mlp = {"id": "digits", "train_limit": 50}, {"arch": "mlp", "hidden": [64]}
+    given = spec(dataset=few, model=mlp, epochs=60, optimizer={"lr": 0.01}, early_stopping={"patience": 10})
     model, fitted, results = trained(given)
     assert fitted.stop_reason == "early_stopping"
     assert fitted.best_epoch == min(results, key=lambda r: r.val_loss).epoch == len(results) - 10
@@ -195,23 +193,23 @@ def test_best_weights_reproduce_the_loss_of_the_best_epoch(tmp_path: Path) -> No
     save_tensors(tmp_path / "best_model.pth", fitted.best_weights)
     loaded = load_tensors(tmp_path / "best_model.pth")
     assert any(not torch.equal(loaded[name], tensor) for name, tensor in model.state_dict().items()), "training went on"
-    fresh, found = network(given), Data(given)
+    fresh, data = network(given), Data(given)
     fresh.load_state_dict(loaded)
-    recomputed = evaluate(fresh, found.validation).loss
+    recomputed = evaluate(fresh, data.validation).loss
     assert recomputed == pytest.approx(results[fitted.best_epoch - 1].val_loss, rel=1e-6)
 
 
 def test_best_weights_are_published_before_the_epoch() -> None:
-    told: list[str] = []
+    calls: list[str] = []
     given = spec()
     fit(
         network(given),
         training_data(given),
         given,
-        lambda r: told.append(f"epoch {r.improved}"),
-        lambda w: told.append("best"),
+        lambda r: calls.append(f"epoch {r.improved}"),
+        lambda w: calls.append("best"),
     )
-    assert told == ["best", "epoch True"] * 3
+    assert calls == ["best", "epoch True"] * 3
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Mixup and CutMix: what becomes of the images, and that the targets' shares are the images' own."""
+"""Mixup and CutMix: the mixed images, and targets whose shares match the images."""
 
 import math
 
@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.workers.training.small import seeded
 from workers.training.regularization.cutmix import cutmix
 from workers.training.regularization.hooks import Mixed
 from workers.training.regularization.mixing import mix
@@ -16,16 +17,12 @@ from workers.training.regularization.mixup import mixup
 METHODS = pytest.mark.parametrize(("mixup_alpha", "cutmix_alpha"), [(0.4, 0.0), (0.0, 1.0), (0.4, 1.0)])
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def pictures(n: int, channels: int = 3, height: int = 6, width: int = 7) -> Tensor:
     return torch.randn(n, channels, height, width, generator=seeded(9))
 
 
 def labelled(n: int, height: int = 8, width: int = 8) -> tuple[Tensor, Tensor]:
-    """Images whose every value is their label, from 1 on, all different."""
+    """Images filled with their labels 1, ..., n."""
     labels = torch.arange(1, n + 1)
     return labels.float().view(-1, 1, 1, 1).expand(n, 2, height, width).contiguous(), labels
 

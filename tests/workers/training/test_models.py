@@ -48,16 +48,16 @@ def test_weights_come_from_the_seed_not_the_global_generator(model: dict[str, An
 @pytest.mark.parametrize(("model", "places"), list(zip(MODELS, [2, 0, 1, 1, 2], strict=True)))
 def test_dropout_stands_before_every_linear_layer_but_the_first(model: dict[str, Any], places: int) -> None:
     built = network(spec(model=model, regularization={"dropout": 0.25}))
-    found = [module for module in built.modules() if isinstance(module, Dropout)]
-    assert [module.p for module in found] == [0.25] * places
+    dropouts = [module for module in built.modules() if isinstance(module, Dropout)]
+    assert [module.p for module in dropouts] == [0.25] * places
     assert not [module for module in network(spec(model=model)).modules() if isinstance(module, Dropout)]
 
 
 def test_spatial_dropout_drops_channels_after_every_block() -> None:
     built = network(spec(model=MODELS[4], regularization={"spatial_dropout": 0.5}))
-    found = [module for module in built.modules() if isinstance(module, nn.Dropout2d)]
-    assert [module.p for module in found] == [0.5] * 3
-    dropped = found[0].train()(torch.ones(64, 8, 3, 3)).flatten(2)
+    dropouts = [module for module in built.modules() if isinstance(module, nn.Dropout2d)]
+    assert [module.p for module in dropouts] == [0.5] * 3
+    dropped = dropouts[0].train()(torch.ones(64, 8, 3, 3)).flatten(2)
     assert set(dropped.unique().tolist()) == {0.0, 2.0}
     assert bool((dropped == dropped[:, :, :1]).all())
 

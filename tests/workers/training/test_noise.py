@@ -1,4 +1,4 @@
-"""The noise of the validation loss: from the losses of each image, against torch in plain words."""
+"""The standard errors of the validation loss, against a computation from the losses of all images."""
 
 import math
 

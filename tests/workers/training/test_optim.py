@@ -1,4 +1,4 @@
-"""One step of each optimizer against its closed form, and whom weight decay leaves alone."""
+"""Steps of each optimizer against closed forms, and the parameters that weight decay excludes."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ def test_sgd_with_momentum_over_two_steps(nesterov: bool) -> None:
     torch.testing.assert_close(after, weights)
 
 
-def test_betas_are_those_of_the_spec() -> None:
+def test_adam_uses_the_betas_of_the_spec() -> None:
     before, after, (first, second) = step("adam", steps=2, betas=(0.5, 0.5))
     g1 = first + DECAY * before
     w1 = before - LR * adam_direction(g1)
@@ -81,7 +81,7 @@ def test_biases_and_normalization_are_excluded_by_default(model: nn.Module) -> N
 
 
 @pytest.mark.parametrize(("too", "expected"), [(False, {0.0, DECAY}), (True, {DECAY})])
-def test_the_optimizer_decays_the_groups_it_must(model: nn.Module, too: bool, expected: set[float]) -> None:
+def test_optimizer_decays_the_regularized_group(model: nn.Module, too: bool, expected: set[float]) -> None:
     optimizer = build_optimizer(model, Optimizer("adamw"), DECAY, decay_norm_and_bias=too)
     assert {group["weight_decay"] for group in optimizer.param_groups} == expected
     assert sum(len(group["params"]) for group in optimizer.param_groups) == 6

@@ -9,6 +9,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as transforms
 
+from tests.workers.training.small import seeded
 from workers.training.data.augmentation.operations import OPERATIONS, apply
 from workers.training.data.augmentation.rand_augment import rand_augment, space
 from workers.training.data.augmentation.space import BINS, Space
@@ -70,12 +71,8 @@ EXACT = {"identity", "translate_x", "translate_y", "brightness", "posterize", "s
 SIGNED = MOVING | {"brightness", "color", "contrast", "sharpness"}
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def pictures(n: int, channels: int = 3, height: int = 18, width: int = 20) -> Tensor:
-    """Smooth, as photographs are; every other one uses the whole range, and the last one is constant."""
+    """Smooth images like photographs; every second one uses the whole range, and the last one is constant."""
     coarse = torch.rand(n, channels, 4, 4, generator=seeded(9)) * 200 + 20
     images = torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear").to(torch.uint8)
     images[1::2, :, 0, 0], images[1::2, :, -1, -1], images[-1] = 0, 255, 77
@@ -84,8 +81,8 @@ def pictures(n: int, channels: int = 3, height: int = 18, width: int = 20) -> Te
 
 def magnitudes(name: str, n: int) -> Tensor:
     """The magnitudes of the wide space, in both directions."""
-    found = WIDE.magnitudes()[NAMES.index(name)]
-    return (torch.cat([found, -found]) if name in SIGNED else found).repeat(n)[:n]
+    row = WIDE.magnitudes()[NAMES.index(name)]
+    return (torch.cat([row, -row]) if name in SIGNED else row).repeat(n)[:n]
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -97,9 +94,9 @@ def test_operation_equals_torchvisions(name: str, channels: int) -> None:
     differences = (results.int() - expected.int()).abs()
     if name in EXACT:
         assert differences.max() == 0
-    elif name in MOVING:  # a place halfway between two pixels may be read from either
+    elif name in MOVING:  # a position halfway between two pixels can round to either
         assert (differences > 0).double().mean() < 0.002
-    else:  # and a value that is nearly whole may be cut to either side of it
+    else:  # a value close to a whole number can be truncated to either side
         assert differences.max() <= 1
         assert (differences > 0).double().mean() < 0.03
     assert name == "identity" or (name, channels) == ("color", 1) or not torch.equal(results, images)
@@ -151,27 +148,27 @@ def test_spaces_equal_those_of_torchvision(ours: Space, theirs: TheirSpace) -> N
 
 
 def outcomes(image: Tensor, ours: Space, bins: range) -> dict[bytes, dict[str, float]]:
-    """Every result that one operation can give, and how likely each operation makes it: all choices are as likely."""
-    found: dict[bytes, dict[str, float]] = {}
+    """The probability of each result of one operation, by operation; all choices have the same probability."""
+    likelihoods: dict[bytes, dict[str, float]] = {}
     table = ours.magnitudes()
     for operation, name in enumerate(NAMES):
         strengths = table[operation, bins.start : bins.stop]
         strengths = torch.cat([strengths, -strengths if name in SIGNED else strengths])
         results = apply(image.expand(len(strengths), *image.shape), torch.full((len(strengths),), operation), strengths)
         for result in results:
-            by_name = found.setdefault(result.numpy().tobytes(), {})
+            by_name = likelihoods.setdefault(result.numpy().tobytes(), {})
             by_name[name] = by_name.get(name, 0) + 1 / (14 * len(strengths))
-    return found
+    return likelihoods
 
 
 def is_as_likely_as_expected(results: Tensor, expected: dict[bytes, dict[str, float]]) -> bool:
-    """Only results that are expected, and chi-square of their counts, small groups taken together, within its bound."""
+    """Chi-square test of the counts of results, with rare ones as one group. An unexpected result is a KeyError."""
     n, counts = len(results), dict.fromkeys(expected, 0)
     for result in results:
         counts[result.numpy().tobytes()] += 1
-    found = [(counts[key], n * sum(by_name.values())) for key, by_name in expected.items()]
-    frequent = [pair for pair in found if pair[1] >= 5]
-    rare = [pair for pair in found if pair[1] < 5]
+    pairs = [(counts[key], n * sum(by_name.values())) for key, by_name in expected.items()]
+    frequent = [pair for pair in pairs if pair[1] >= 5]
+    rare = [pair for pair in pairs if pair[1] < 5]
     groups = [*frequent, (sum(c for c, _ in rare), sum(e for _, e in rare))] if rare else frequent
     statistic = sum((count - mean) ** 2 / mean for count, mean in groups)
     return statistic < len(groups) + 4 * math.sqrt(2 * len(groups))

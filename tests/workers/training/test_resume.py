@@ -1,4 +1,4 @@
-"""A run that was interrupted ends with the very result of one that was not, bit for bit."""
+"""An interrupted and resumed run has exactly the same result as an uninterrupted run."""
 
 import io
 from dataclasses import replace
@@ -77,8 +77,8 @@ def read(snapshot: bytes) -> Snapshot:
 
 
 def run(given: JobSpec, **options: Any) -> tuple[TrainingResult, list[bytes], Weights]:
-    """How it ended, a snapshot from before every batch and from the end, and the last weights."""
-    torch.manual_seed(123)  # what was drawn before does not matter
+    """The result, snapshots from before every batch and from the end, and the last weights."""
+    torch.manual_seed(123)  # earlier draws have no influence
     snapshots: list[bytes] = []
     model = network(given)
     fitted = fit(
@@ -122,7 +122,7 @@ def test_run_resumed_at_any_batch_equals_uninterrupted_run(
     "forgotten", ["model", "random", "augmentation", "order", "optimizer", "average", "losses", "hits"]
 )
 def test_missing_part_of_the_state_is_detected(forgotten: str) -> None:
-    """The negative control: were a part of no account, the test above could not see it missing."""
+    """Negative control: without any part of the state, the result of the resumed run differs."""
     given = spec(**EVERYTHING["sgd, a cnn, onecycle, RandAugment"])
     whole, snapshots, _ = run(given)
     middle, first = read(snapshots[len(snapshots) // 2]), read(snapshots[0])

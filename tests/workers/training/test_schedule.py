@@ -1,4 +1,4 @@
-"""The schedules against torch's own."""
+"""The schedules against those of torch."""
 
 import math
 from typing import Any
@@ -32,15 +32,15 @@ def by_torch(make: Any, steps: int) -> list[float]:
 @given(st.integers(1, 7), st.integers(1, 9), st.floats(0, 1))
 def test_cosine_equals_torchs(steps_per_epoch: int, epochs: int, final_share: float) -> None:
     steps = steps_per_epoch * epochs
-    found = shares(Schedule(name="cosine", final_share=final_share), steps_per_epoch, epochs)
+    rates = shares(Schedule(name="cosine", final_share=final_share), steps_per_epoch, epochs)
     expected = by_torch(lambda o: lr_scheduler.CosineAnnealingLR(o, steps, eta_min=final_share), steps)
-    assert found == pytest.approx(expected, abs=1e-9)
+    assert rates == pytest.approx(expected, abs=1e-9)
 
 
 @given(st.integers(1, 7), st.integers(1, 9), st.floats(0.1, 0.9), st.floats(1, 50), st.floats(1, 1e4))
 def test_onecycle_equals_torchs(steps_per_epoch: int, epochs: int, rising: float, start: float, final: float) -> None:
     steps = steps_per_epoch * epochs
-    assume(abs(rising * steps - 1) > 1e-6)  # a rise of no step: torch divides by zero
+    assume(abs(rising * steps - 1) > 1e-6)  # torch divides by zero for a rise of no step
     options = Schedule(name="onecycle", rising_share=rising, start_divisor=start, final_divisor=final)
     expected = by_torch(
         lambda o: lr_scheduler.OneCycleLR(
@@ -61,9 +61,9 @@ def test_step_equals_torchs(steps_per_epoch: int, epochs: int, step_epochs: int,
 
 
 def test_onecycle_with_a_rise_shorter_than_a_step() -> None:
-    found = shares(Schedule(name="onecycle", rising_share=0.1), 2, 5)
-    assert found[0] == 1.0
-    assert found == sorted(found, reverse=True)
+    rates = shares(Schedule(name="onecycle", rising_share=0.1), 2, 5)
+    assert rates[0] == 1.0
+    assert rates == sorted(rates, reverse=True)
 
 
 def test_constant_is_constant() -> None:
@@ -72,10 +72,10 @@ def test_constant_is_constant() -> None:
 
 @given(st.sampled_from(["constant", "cosine", "step"]), st.integers(1, 4), st.integers(1, 5), st.integers(1, 5))
 def test_warm_up_rises_linearly_before_the_schedule(name: Any, steps_per_epoch: int, warmup: int, rest: int) -> None:
-    found = shares(Schedule(name=name, warmup_epochs=warmup, step_epochs=2), steps_per_epoch, warmup + rest)
+    rates = shares(Schedule(name=name, warmup_epochs=warmup, step_epochs=2), steps_per_epoch, warmup + rest)
     rise = warmup * steps_per_epoch
-    assert found[:rise] == pytest.approx([(i + 1) / rise for i in range(rise)])
-    assert found[rise:] == shares(Schedule(name=name, step_epochs=2), steps_per_epoch, rest)
+    assert rates[:rise] == pytest.approx([(i + 1) / rise for i in range(rise)])
+    assert rates[rise:] == shares(Schedule(name=name, step_epochs=2), steps_per_epoch, rest)
 
 
 @given(st.lists(st.floats(0, 5) | st.just(math.nan), min_size=1, max_size=40), st.integers(0, 4))

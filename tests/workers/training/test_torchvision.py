@@ -1,4 +1,4 @@
-"""torchvision itself is the reference; networks that are too large to run are compared on the meta device."""
+"""Networks against torchvision's own. Networks that are too large to run are compared on the meta device."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,15 +18,28 @@ from workers.training.models.torchvision import build_torchvision
 from workers.training.models.windows import windows
 
 NAMES: list[str] = list_models(module=torchvision.models)
-FAMILIES = [
-    "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "inception_v3", "maxvit_t", "mnasnet0_5",
-    "mobilenet_v2", "mobilenet_v3_small", "regnet_y_400mf", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t",
-    "vgg11_bn", "vit_b_32",
-]  # fmt: skip
 CHEAP = [
-    "densenet121", "efficientnet_b0", "mnasnet0_5", "mobilenet_v3_small", "regnet_y_400mf", "resnet18",
-    "shufflenet_v2_x0_5", "squeezenet1_1",
-]  # fmt: skip
+    "densenet121",
+    "efficientnet_b0",
+    "mnasnet0_5",
+    "mobilenet_v3_small",
+    "regnet_y_400mf",
+    "resnet18",
+    "shufflenet_v2_x0_5",
+    "squeezenet1_1",
+]
+FAMILIES = [
+    *CHEAP,
+    "alexnet",
+    "convnext_tiny",
+    "googlenet",
+    "inception_v3",
+    "maxvit_t",
+    "mobilenet_v2",
+    "swin_t",
+    "vgg11_bn",
+    "vit_b_32",
+]
 WITHOUT_BRANCHES = ("alexnet", "densenet", "googlenet", "inception", "shufflenet", "squeezenet", "vgg")
 Shape = tuple[int, int, int]
 
@@ -53,7 +66,7 @@ def torchvisions_own(arch: str, classes: int = 10) -> nn.Module:
 
 
 def run(model: nn.Module, *shape: int) -> Tensor:
-    """The output for images without values. Normalization keeps the size and is dear on the meta device: left out."""
+    """The output on the meta device. Normalization is removed: it keeps the size and is slow there."""
     for name, module in list(model.named_modules()):
         if isinstance(module, nn.BatchNorm2d | nn.LayerNorm):
             model.set_submodule(name, nn.Identity())
@@ -106,7 +119,7 @@ def test_network_is_initialized_and_computes_like_torchvisions(arch: str) -> Non
         assert torch.equal(ours(images), theirs(images))
 
 
-# Where the last map comes from, and its size for images of 8x8, 28x28, 32x32 and 33x57, after the papers' layer tables.
+# The module with the last map, and its size for images of 8x8, 28x28, 32x32 and 33x57, from the papers' tables.
 LAST_MAPS: dict[str, tuple[str, Sequence[tuple[int, int]]]] = {
     "resnet18": ("layer4", [(4, 4), (4, 4), (4, 4), (5, 8)]),
     "shufflenet_v2_x0_5": ("conv5", [(4, 4), (4, 4), (4, 4), (5, 8)]),
@@ -222,11 +235,19 @@ def test_pretrained_kernels_are_summed_for_gray_else_repeated() -> None:
     torch.testing.assert_close(fitted[1][0].weight, color.weight[:, [0, 1, 2, 0, 1]] * 3 / 5)
 
 
-# How many dropout modules of its own each family's classifier has (vit: its encoder, three a block and one before).
+# The number of dropout modules in the classifier of each family (vit: in its encoder, three per block and one before).
 OWN_DROPOUTS = {
-    "alexnet": 2, "efficientnet_b0": 1, "googlenet": 1, "inception_v3": 1, "mnasnet0_5": 1, "mobilenet_v2": 1,
-    "mobilenet_v3_small": 1, "squeezenet1_1": 1, "vgg11_bn": 2, "vit_b_32": 37,
-}  # fmt: skip
+    "alexnet": 2,
+    "efficientnet_b0": 1,
+    "googlenet": 1,
+    "inception_v3": 1,
+    "mnasnet0_5": 1,
+    "mobilenet_v2": 1,
+    "mobilenet_v3_small": 1,
+    "squeezenet1_1": 1,
+    "vgg11_bn": 2,
+    "vit_b_32": 37,
+}
 
 
 @pytest.mark.parametrize("arch", FAMILIES)

@@ -1,4 +1,4 @@
-"""The table of the API side against torchvision's published figures and the networks that workers build."""
+"""The table of architectures against torchvision's published numbers and the networks that workers build."""
 
 import subprocess
 import sys

@@ -29,7 +29,7 @@ options = st.builds(
 
 
 def oracle(o: EarlyStopping, curve: list[float]) -> tuple[int | None, int | None]:
-    """(stop epoch, best epoch), by the definitions alone: looked up over the whole curve, nothing is carried along."""
+    """(stop epoch, best epoch) by the definitions, computed from the whole curve without a state."""
     better = operator.lt if o.monitor == "val_loss" else operator.gt
     towards = -1 if o.monitor == "val_loss" else 1
 

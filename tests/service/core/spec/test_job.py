@@ -34,10 +34,9 @@ def test_defaults_are_the_documented_ones() -> None:
 
 
 def test_a_spec_survives_json_unchanged() -> None:
-    given = spec(
-        model={"arch": "mlp", "hidden": [7]}, optimizer={"name": "sgd", "lr": 1, "momentum": 0.9},
-        early_stopping=None, labels={"a": "b"}, seed=3, name="x",
-    )  # fmt: skip
+    sgd = {"name": "sgd", "lr": 1, "momentum": 0.9}
+    mlp = {"arch": "mlp", "hidden": [7]}
+    given = spec(model=mlp, optimizer=sgd, early_stopping=None, labels={"a": "b"}, seed=3, name="x")
     assert JobSpec.from_dict(json.loads(json.dumps(given.to_dict()))) == given
     assert given.model == Mlp(hidden=(7,))
     assert isinstance(given.optimizer.lr, float)
@@ -148,7 +147,7 @@ def test_unknown_parts_of_a_newer_release_are_found_at_any_depth() -> None:
     stored["model"] = json.loads(json.dumps(RESIDUAL))
     stored["model"]["layers"][0]["layers"][0]["type"] = "swish"
     stored["model"]["layers"][1]["beta"] = 2
-    found = set(unknown_parts(stored, JobSpec.from_dict({**stored}).to_dict()))
-    assert found == {"/new", "/optimizer/name2", "/model/layers/0/layers/0/type", "/model/layers/1/beta"}
+    unknown = set(unknown_parts(stored, JobSpec.from_dict({**stored}).to_dict()))
+    assert unknown == {"/new", "/optimizer/name2", "/model/layers/0/layers/0/type", "/model/layers/1/beta"}
     stored["model"] = {"arch": "perceiver", "depth": 3}
     assert {"/model/arch", "/model/depth"} < set(unknown_parts(stored, JobSpec.from_dict(stored).to_dict()))
