@@ -1,6 +1,6 @@
-"""The job spec as JSON: schemas made from the dataclasses of service.core.spec, which declare every option once.
+"""The job spec as JSON: marshmallow schemas generated from the dataclasses of service.core.spec.
 
-Each field's metadata carries its description and default for the API document, and `allowed` for error messages.
+The metadata of each field has its description and default for the API document, and `allowed` for error messages.
 """
 
 import functools
@@ -23,7 +23,7 @@ Field = ma.Field[Any]
 
 @functools.cache
 def schema_of(kind: Any) -> type[Schema]:
-    """A marshmallow schema for a dataclass of the spec. It only checks: defaults are filled by JobSpec.from_dict."""
+    """The marshmallow schema of a dataclass of the spec. It only validates; JobSpec.from_dict fills in defaults."""
     hints = typing.get_type_hints(kind)
     members: dict[str, Any] = {"__doc__": kind.__doc__}
     for f in fields(kind):
@@ -91,18 +91,17 @@ def _list(kind: Any, option: Option) -> Field:
 
 def _number(kind: type, option: Option) -> Field:
     noun = "a whole number" if kind is int else "a number"
-    checks = [
-        validate.Range(
-            option.minimum, option.maximum, min_inclusive=not option.open_below,
-            max_inclusive=not option.open_above, error=f"Must be {option.bounds}.",
-        )
-    ] if option.bounds else []  # fmt: skip
+    checks = [_range(option)] if option.bounds else []
     metadata = {"allowed": f"{noun}, {option.bounds}" if option.bounds else noun}
-    return (
-        ma.Integer(strict=True, validate=checks, metadata=metadata)
-        if kind is int
-        else Number(validate=checks, metadata=metadata)
-    )
+    if kind is int:
+        return ma.Integer(strict=True, validate=checks, metadata=metadata)
+    return Number(validate=checks, metadata=metadata)
+
+
+def _range(option: Option) -> validate.Range:
+    message = f"Must be {option.bounds}."
+    inclusive = {"min_inclusive": not option.open_below, "max_inclusive": not option.open_above}
+    return validate.Range(option.minimum, option.maximum, error=message, **inclusive)
 
 
 class JobSpecSchema(schema_of(JobSpec)):  # type: ignore[misc]  # the base is made from the dataclass
@@ -114,7 +113,7 @@ class JobSpecSchema(schema_of(JobSpec)):  # type: ignore[misc]  # the base is ma
 
     @staticmethod
     def partial_spec(valid: Any) -> JobSpec | None:
-        """The spec that the valid values make, defaults in place of the others; None without a data set."""
+        """The spec made of the valid values, with defaults for the others; None without a data set."""
         if not isinstance(valid, dict) or "id" not in valid.get("dataset", {}):
             return None
         return JobSpec.from_dict(valid)

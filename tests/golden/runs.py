@@ -222,7 +222,7 @@ def run(name: str, seed: int) -> dict[str, Any]:
     spec = JobSpec.from_dict(plain | set_up.spec).filled(0)
     spec = replace(spec, seed=seed)
     images = set_up.data(load(), torch.Generator().manual_seed(1000 + seed))
-    split = stratified_split(images.labels, spec.dataset, seed)
+    split = stratified_split(images, spec.dataset, seed)
     clean = stratified_subset(images.labels, split.train, len(split.validation), seed)
     prepared = Prepared(images, split, Normalization.of(images.chunks(split.train)), clean)
     batches = prepared.on(CPU)

@@ -1,4 +1,4 @@
-"""Weights, checkpoints and other files of a run on disk: written whole or not at all."""
+"""The files of a run on disk: weights, checkpoints and reports. Each is written completely or not at all."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -22,22 +22,22 @@ def weights_of(model: nn.Module) -> Weights:
 
 
 def save_tensors(path: Path, content: Mapping[str, Any]) -> None:
-    """Write tensors and plain data that `torch.load(path, weights_only=True)` reads."""
+    """Write tensors and plain data in a form that `torch.load(path, weights_only=True)` can read."""
     write_file(path, lambda file: torch.save(content, file))
 
 
 def load_tensors(path: Path) -> dict[str, Any]:
-    """Read them, onto the CPU."""
+    """Read a file of `save_tensors`, onto the CPU."""
     content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return content
 
 
 def save_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Strict JSON: a non-finite number is an error."""
+    """Write strict JSON. Raises ValueError for a non-finite number."""
     write_file(path, lambda file: file.write(json.dumps(data, indent=2, allow_nan=False).encode()))
 
 
 def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file atomically and durably."""
+    """Write a file atomically and durably; `write` gets it open for bytes."""
     with durable_file(path) as file:
         write(file)

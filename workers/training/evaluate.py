@@ -1,4 +1,4 @@
-"""Scoring a model: plain cross entropy and accuracy, averaged per image, in eval mode, leaving no trace."""
+"""Scoring a model: cross entropy and accuracy, averaged per image, in eval mode, without side effects."""
 
 import math
 from collections.abc import Iterator
@@ -12,16 +12,16 @@ from torch.nn import functional as F
 from workers.training.data.batches import Batches
 from workers.training.group import SINGLE_PROCESS, Group
 
-MOST_IMAGES = 1024  # at a time; more than in training, since no activations are kept
-TIMES_TRAINING = 16  # the training batch, for which memory is known to be there, activations and gradients included
-MOST_PIXELS = 1 << 18  # of one channel at a time: larger batches need more memory and were no faster
+MOST_IMAGES = 1024  # per batch; more than in training, because no activations are kept
+TIMES_TRAINING = 16  # maximum ratio to the training batch, which is known to fit with its activations and gradients
+MOST_PIXELS = 1 << 18  # of one channel per batch; larger batches need more memory and are no faster
 
 
 @dataclass(frozen=True)
 class Score:
     """Mean cross entropy per image (nats, without smoothing, weights or penalties) and share of images right.
 
-    `loss_se` is the standard error of the mean loss, None of a single image.
+    `loss_se` is the standard error of the mean loss in nats, None for a single image.
     """
 
     loss: float
@@ -31,7 +31,7 @@ class Score:
 
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Eval mode within the block; each module's own mode comes back after it, on an exception too."""
+    """Eval mode within the block. Restores the mode of each module afterwards, also after an exception."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -42,7 +42,7 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 
 
 def train_mode(model: nn.Module) -> None:
-    """Train mode for the model, but eval mode for what is frozen: fixed features stay fixed, batch norm with them."""
+    """Train mode for the model, eval mode for its frozen modules, so that their batch norm statistics stay fixed."""
     model.train()
     for module in model.modules():
         parameters = list(module.parameters())
@@ -51,7 +51,7 @@ def train_mode(model: nn.Module) -> None:
 
 
 def scoring_batch(batches: Batches, training_batch: int) -> int:
-    """How many images are scored at a time: at least as many as one trains on, which is known to fit."""
+    """The number of images per batch in scoring: at least the training batch, which is known to fit into memory."""
     by_pixels = MOST_PIXELS // (batches.shape[1] * batches.shape[2])
     return max(training_batch, min(MOST_IMAGES, TIMES_TRAINING * training_batch, by_pixels))
 
@@ -60,11 +60,11 @@ def scoring_batch(batches: Batches, training_batch: int) -> int:
 def score_each(
     model: nn.Module, batches: Batches, batch_size: int, group: Group = SINGLE_PROCESS
 ) -> tuple[Tensor, Tensor]:
-    """Score every image once: (losses float64 [n], in the order of the batches; how many were right, float64 []).
+    """Score every image once: (losses float64 [n] in the order of the batches, number of correct ones float64 []).
 
-    Both are still on the device. Always in float32 (which a GPU may compute as TF32), whatever precision the training
-    steps use. Changes no parameter, buffer, mode or random state, and does not synchronize. The processes of a group
-    score every n-th batch each, and all get the scores of all.
+    Both are on the device, in float32 (a GPU may use TF32) for any precision of training. Changes no parameter,
+    buffer, mode or random state, and does not synchronize. Each of the n processes of a group scores every n-th batch,
+    and each gets all scores.
     """
     losses = torch.zeros(len(batches), dtype=torch.float64, device=batches.device)
     hits = torch.zeros((), dtype=torch.float64, device=batches.device)
@@ -79,14 +79,14 @@ def score_each(
 
 
 def standard_error(values: Tensor) -> Tensor:
-    """Of the mean of `values` [n]: their standard deviation over the root of n; float64 [], zero of a single one."""
+    """Standard error of the mean of `values` [n]: standard deviation / sqrt(n). float64 []; 0 for a single value."""
     if len(values) < 2:  # noqa: PLR2004 - one value has no deviation
         return torch.zeros((), dtype=torch.float64, device=values.device)
     return values.std() / math.sqrt(len(values))
 
 
 def evaluate(model: nn.Module, batches: Batches, batch_size: int = 256) -> Score:
-    """Score the model on every image once; the same, up to rounding, for any batch size."""
+    """Score the model on every image once. The batch size changes the result only by rounding."""
     losses, hits = score_each(model, batches, batch_size)
     loss, correct, error = torch.stack([losses.mean(), hits, standard_error(losses)]).tolist()
     return Score(loss, correct / len(batches), error if len(batches) > 1 else None)

@@ -1,4 +1,4 @@
-"""What only the images can tell of a run before it begins: how many there are, and what guessing would score."""
+"""Facts about the images of a run before it begins: their number, and the score of guessing."""
 
 import hashlib
 from typing import Any
@@ -11,11 +11,11 @@ from workers.training.data.prepare import Prepared
 
 
 def facts(prepared: Prepared) -> dict[str, Any]:
-    """Plain JSON data.
+    """The facts as plain JSON data.
 
-    `trivial_loss` (nats) and `trivial_accuracy` are what a predictor scores on the validation images that knows the
-    training labels' frequencies and never looks at an image: near the entropy of the labels. `copies_across` counts
-    the validation images that have a copy among the training images.
+    `images` is the number of images in each part. `trivial_loss` (nats) and `trivial_accuracy` are the validation
+    scores of guessing: a predictor that knows only the frequencies of the training labels. Its loss is near the entropy
+    of the labels. `copies_across` counts the validation images that have a copy among the training images.
     """
     images, split = prepared.images, prepared.split
     counts = torch.bincount(images.labels[split.train], minlength=len(images.classes)).double()
@@ -32,15 +32,11 @@ def facts(prepared: Prepared) -> dict[str, Any]:
 def _copies_across(images: ImageSet, train: Tensor, validation: Tensor) -> int:
     if images.copies is not None:
         return int(torch.isin(images.copies[validation], images.copies[train]).sum())
-    known = _digests(images, train)
-    return sum(digest in known for digest in _listed(images, validation))
+    known = set(_digests(images, train))
+    return sum(digest in known for digest in _digests(images, validation))
 
 
-def _digests(images: ImageSet, indices: Tensor) -> set[bytes]:
-    return set(_listed(images, indices))
-
-
-def _listed(images: ImageSet, indices: Tensor) -> list[bytes]:
+def _digests(images: ImageSet, indices: Tensor) -> list[bytes]:
     """A digest of the pixels of each image."""
     rows = (row for chunk in torch.split(indices, 4096) for row in images.stored[chunk].numpy())
     return [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows]

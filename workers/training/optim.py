@@ -1,4 +1,4 @@
-"""The optimizer of a spec, torch's own, with weight decay only where it belongs."""
+"""The optimizer of a spec: torch's own, with weight decay on the weights only."""
 
 from torch import nn, optim
 
@@ -12,7 +12,7 @@ def build_optimizer(
     """Adam (Kingma and Ba, 2015) and SGD with coupled weight decay, AdamW (Loshchilov and Hutter, 2019) with decoupled.
 
     With weight decay there are two parameter groups: decayed, and free (biases and normalization parameters, unless
-    they are to be decayed too). Without it there is one, since each group costs a call of its own at every step.
+    `decay_norm_and_bias`). Without it there is one group, because each group costs another call in every step.
     """
     regularized, free = split_parameters(model, decay_norm_and_bias or not weight_decay)
     groups = [{"params": regularized, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]

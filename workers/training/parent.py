@@ -1,4 +1,4 @@
-"""A process that must not outlive the one that started it."""
+"""Ending a process together with the process that started it."""
 
 import ctypes
 import signal
@@ -8,6 +8,6 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def die_with_parent() -> None:
-    """Linux kills this process when the thread that started it ends."""
+    """Make Linux kill this process when the thread that started it ends. Does nothing on other systems."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

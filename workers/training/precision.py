@@ -1,4 +1,4 @@
-"""In what precision the forward and backward pass of training run, and whether the network is compiled for them."""
+"""The precision of the forward and backward passes in training, and the compilation of the network."""
 
 import os
 import shutil
@@ -15,20 +15,21 @@ from workers.training.evaluate import eval_mode
 
 Precision = Literal["fp32", "bf16"]
 
-# The variable that names one, and the names that are looked for: as torch and Triton do.
+# The environment variable with the compiler, and its default names, as in torch and Triton.
 COMPILERS = {"cpu": ("CXX", "g++", "clang++"), "cuda": ("CC", "gcc", "clang")}
 BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")  # without them a CPU emulates bfloat16, several times slower
-# Where bf16 gained on 2 cores with avx512_bf16, batch after batch beside fp32: 1.1 to 1.9 times from these on (cnn,
-# mlp, resnet18, densenet121, vit_b_16, swin_t), 0.6 to 0.96 times below (mobilenet_v2, efficientnet_b0, shufflenet).
-LEAST_MULTIPLICATIONS = 40_000_000  # of a batch's forward pass
-LEAST_INTENSITY = 50  # multiplications for each value that a layer puts out
+# Limits for bf16 on a CPU. Measured on 2 cores with avx512_bf16, in batches that alternate with fp32: 1.1 to 1.9 times
+# as fast above them (cnn, mlp, resnet18, densenet121, vit_b_16, swin_t), 0.6 to 0.96 times below (mobilenet_v2,
+# efficientnet_b0, shufflenet).
+LEAST_MULTIPLICATIONS = 40_000_000  # in the forward pass of a batch
+LEAST_INTENSITY = 50  # multiplications per output value of a layer
 
 
 def choose_precision(spec: JobSpec, model: nn.Module, shape: tuple[int, int, int], device: torch.device) -> Precision:
-    """What the spec asks for; of auto, bf16 where it gains.
+    """The precision of the spec; for auto, bf16 where it is faster.
 
-    That is on a GPU that computes in it, and on a CPU that does, for a network that mostly multiplies, on images of
-    `shape` (channels, height, width). Decided by counting, never by timing: the same run is the same again.
+    That is on a GPU with bf16, and on a CPU with bf16 instructions for a network with many multiplications on images of
+    `shape` (channels, height, width). Decided by counts and not by timing, so that a run is reproducible.
     """
     if spec.precision != "auto":
         return spec.precision
@@ -38,25 +39,25 @@ def choose_precision(spec: JobSpec, model: nn.Module, shape: tuple[int, int, int
 
 
 def autocast(precision: Precision, device: torch.device) -> Callable[[], AbstractContextManager[object]]:
-    """The context of a training forward pass: bfloat16 autocast, or nothing. Weights and scores stay float32."""
+    """A function for the context of a training forward pass: bfloat16 autocast, or none. Weights stay float32."""
     if precision == "bf16":
         return lambda: torch.autocast(device.type, torch.bfloat16)
     return nullcontext
 
 
 def compiled(spec: JobSpec, model: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """What the training steps call: the model, or its compiled twin over the same parameters.
+    """The forward function of the training steps: the model, or its compiled form with the same parameters.
 
-    auto does not compile: on a CPU it takes longer than it saves. `on` compiles; on a GPU with CUDA graphs, which
-    spares small networks the cost of launching each operation. Raises CompilerUnavailable where there is none: on a CPU
-    one for C++ compiles the network, on a GPU one for C what launches Triton's kernels.
+    auto does not compile, because on a CPU compilation takes longer than it saves. `on` compiles; on a GPU it uses CUDA
+    graphs, which save small networks the launches of single kernels. Raises CompilerUnavailable without a compiler:
+    torch.compile needs one for C++ on a CPU, and one for C on a GPU (for Triton's launchers).
     """
     if spec.compile != "on":
         return model
     variable, first, second = COMPILERS[device.type]
     if not any(map(shutil.which, [os.environ.get(variable, first), second])):
         raise CompilerUnavailable(
-            f"compile on needs a compiler ({first} or {second}) on the worker, and there is none; use compile off"
+            f"compile on needs a compiler ({first} or {second}), and this worker has none; use compile off"
         )
     mode = "reduce-overhead" if device.type == "cuda" else "default"
     forward: Callable[[Tensor], Tensor] = torch.compile(model, mode=mode)
@@ -64,7 +65,7 @@ def compiled(spec: JobSpec, model: nn.Module, device: torch.device) -> Callable[
 
 
 def _cpu_has_bf16() -> bool:
-    if not hasattr(torch.cpu, "get_capabilities"):  # an older torch cannot tell
+    if not hasattr(torch.cpu, "get_capabilities"):  # missing in older torch
         return False
     has = torch.cpu.get_capabilities()
     return any(has.get(name, False) for name in BF16_INSTRUCTIONS)
@@ -72,7 +73,7 @@ def _cpu_has_bf16() -> bool:
 
 @torch.no_grad()
 def _mostly_multiplies(model: nn.Module, shape: tuple[int, int, int], batch_size: int, device: torch.device) -> bool:
-    """Whether one image in eval mode meets both counts. Group norm is no faster in bf16 and undoes what is gained."""
+    """Whether one image in eval mode meets both limits. Group norm is not faster in bf16 and cancels the gain."""
     if any(isinstance(module, nn.GroupNorm) for module in model.modules()):
         return False
     multiplications = values = 0

@@ -1,4 +1,4 @@
-"""What a run leaves in report.json: enough to understand it, repeat it and use its model."""
+"""The content of report.json: the data to understand a run, repeat it and use its model."""
 
 import math
 import platform
@@ -23,10 +23,9 @@ def summary(
     result: TrainingResult,
     test: Score | None,
 ) -> dict[str, Any]:
-    """Plain JSON data; a non-finite measure is null. `test` is the test part's score with the best weights."""
+    """The report as plain JSON data; a non-finite measure is null. `test` is the test score of the best weights."""
     by_epoch = {epoch.epoch: epoch for epoch in result.history}
-    images, split, normalization = prepared.images, prepared.split, prepared.normalization
-    digests = split.digests()
+    normalization = prepared.normalization
     return {
         "spec": spec.to_dict(),
         "seed": spec.seed,
@@ -41,13 +40,7 @@ def summary(
             "mean": normalization.mean.tolist(),
             "std": normalization.std.tolist(),
         },
-        "data": {
-            "id": spec.dataset.id,
-            "sha256": images.digest,
-            "classes": list(images.classes),
-            "shape": list(images.shape),
-            "split": {name: {"images": len(part), "sha256": digests[name]} for name, part in vars(split).items()},
-        },
+        "data": _data(spec.dataset.id, prepared),
         "environment": {
             "python": platform.python_version(),
             "torch": torch.__version__,
@@ -59,8 +52,20 @@ def summary(
     }
 
 
+def _data(dataset_id: str, prepared: Prepared) -> dict[str, Any]:
+    images, split = prepared.images, prepared.split
+    digests = split.digests()
+    return {
+        "id": dataset_id,
+        "sha256": images.digest,
+        "classes": list(images.classes),
+        "shape": list(images.shape),
+        "split": {name: {"images": len(part), "sha256": digests[name]} for name, part in vars(split).items()},
+    }
+
+
 def _tested(test: Score | None, best: EpochResult | None) -> dict[str, Any] | None:
-    """The test's score with its optimism: by how much its loss is above the validation loss that was chosen by."""
+    """The test score with `optimism`, the test loss minus the validation loss of the best epoch (nats)."""
     if test is None or best is None:
         return None
     return {**(_finite(test) or {}), "optimism": test.loss - best.val_loss}

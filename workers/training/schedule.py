@@ -1,4 +1,4 @@
-"""Learning rate schedules: tiny functions of the step, and the one that has to remember."""
+"""Learning rate schedules: functions of the step, and plateau, which has a state."""
 
 import math
 from collections.abc import Mapping
@@ -9,15 +9,15 @@ from service.core.spec import Schedule
 
 
 def lr_share(options: Schedule, step: int, steps_per_epoch: int, epochs: int) -> float:
-    """The share of the spec's lr for a step, counted from 0 over the whole run: from 0 to 1.
+    """The learning rate of a step as a share of the spec's lr, from 0 to 1. Steps count from 0 over the whole run.
 
-    - warm-up (Goyal et al., "Accurate, Large Minibatch SGD", 2017): (step + 1) / warm-up steps, before anything else.
-      The schedule proper begins after it and has what is left of the run.
+    - warm-up (Goyal et al., "Accurate, Large Minibatch SGD", 2017): (step + 1) / warm-up steps, at the start.
+      The schedule begins after it and covers the rest of the run.
     - cosine (Loshchilov and Hutter, "SGDR", 2017): f + (1 - f) * (1 + cos(pi * t / T)) / 2, from 1 to final_share f.
     - onecycle (Smith and Topin, "Super-Convergence", 2018): half cosines from 1 / start_divisor up to 1 over
-      rising_share of the run, then down to 1 / (start_divisor * final_divisor). Momentum is left alone.
+      rising_share of the run, then down to 1 / (start_divisor * final_divisor). Momentum does not change.
     - step: gamma ** floor(epochs since the warm-up / step_epochs).
-    - constant and plateau: 1; what Plateau has cut comes on top.
+    - constant and plateau: 1. For plateau, the share of `Plateau` is an additional factor.
     """
     warmup_steps = options.warmup_epochs * steps_per_epoch
     if step < warmup_steps:
@@ -43,14 +43,14 @@ def _half_cosine(start: float, end: float, progress: float) -> float:
 
 @dataclass
 class Plateau:
-    """Cuts the learning rate when val_loss has not become lower for more than `plateau_patience` epochs in a row."""
+    """Cuts the learning rate after more than `plateau_patience` epochs in a row without a lower val_loss."""
 
     share: float = 1.0
     best: float = math.inf
     epochs_without_improvement: int = 0
 
     def update(self, options: Schedule, val_loss: float) -> None:
-        """Take in an epoch; `share` is what the next epoch's learning rate is multiplied by."""
+        """Record the validation loss of an epoch (nats). Sets `share`, the factor of the next learning rates."""
         if options.name != "plateau":
             return
         if val_loss < self.best:

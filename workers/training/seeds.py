@@ -1,4 +1,4 @@
-"""One seed for a run, one independent stream for each use of randomness."""
+"""One seed for a run, and an independent stream of random numbers for each use."""
 
 import hashlib
 
@@ -6,7 +6,7 @@ import torch
 
 
 def derive(seed: int | None, use: str) -> int:
-    """A 63-bit seed for one use, by SHA-256 of the run's seed and the use.
+    """A 63-bit seed for one use: SHA-256 of the run's seed and the name of the use.
 
     The uses are `split`, `subset`, `order`, `augmentation`, `init` and `dropout`.
     """
@@ -14,5 +14,5 @@ def derive(seed: int | None, use: str) -> int:
 
 
 def generator(seed: int | None, use: str) -> torch.Generator:
-    """A CPU generator for one use."""
+    """A CPU generator for one use of a run's seed."""
     return torch.Generator().manual_seed(derive(seed, use))

@@ -1,7 +1,7 @@
-"""Batch normalization by the statistics of the whole batch, of which each process has some rows, on a CPU.
+"""Batch normalization over a batch that is divided among processes, on a CPU.
 
-Ioffe and Szegedy, "Batch Normalization" (2015), over a batch that is shared as in Peng et al., "MegDet" (2018). On a
-GPU torch.nn.SyncBatchNorm does this; it has no CPU form.
+Ioffe and Szegedy, "Batch Normalization" (2015), with statistics over all processes as in Peng et al., "MegDet" (2018).
+On a GPU torch.nn.SyncBatchNorm does the same; it does not support CPUs.
 """
 
 from typing import Any
@@ -13,16 +13,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class WholeBatchNorm(_BatchNorm):
-    """Takes the place of BatchNorm1d and BatchNorm2d: inputs [N, C, ...] with any N of 1 or more.
+    """Replaces BatchNorm1d and BatchNorm2d, for inputs [N, C, ...] with N >= 1.
 
-    Scoring, and within a frozen part, it is what it replaces; its state dict is the same. The batch is that of all
-    processes, or, as in SyncBatchNorm, of those of a `process_group`.
+    In eval mode it computes the same as the module that it replaces, and its state dict is the same. The statistics are
+    over all processes, or, as in SyncBatchNorm, over those of `process_group`.
     """
 
     process_group: dist.ProcessGroup | None = None
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # compiled, what the processes send does not meet
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name for it
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # compiled collectives of the processes do not match
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name in torch
         if not self.training or dist.get_world_size(self.process_group) == 1:
             return super().forward(input)
         others = [dim for dim in range(input.ndim) if dim != 1]
@@ -33,17 +33,17 @@ class WholeBatchNorm(_BatchNorm):
         mean = _Total.apply(values.sum(others)) / count
         centered = values - mean.view(shape)
         variance = _Total.apply(centered.square().sum(others)) / count
-        self._remember(mean, variance * (count / (count - 1)))
+        self._update_statistics(mean, variance * (count / (count - 1)))
         normalized: Tensor = centered * torch.rsqrt(variance.view(shape) + self.eps)
         if self.affine:
             normalized = normalized * self.weight.view(shape) + self.bias.view(shape)
         return normalized.to(input.dtype)
 
     def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002
-        """Any will do."""
+        """Accept any number of dimensions."""
 
     @torch.no_grad()
-    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+    def _update_statistics(self, mean: Tensor, variance: Tensor) -> None:
         if not self.track_running_stats:
             return
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
@@ -55,7 +55,7 @@ class WholeBatchNorm(_BatchNorm):
 
 
 class _Total(torch.autograd.Function):
-    """The sum over the processes. All of them use it, so that the gradient of each is the sum of theirs."""
+    """The sum of a tensor over the processes. Its gradient is the sum of the gradients of all processes."""
 
     @staticmethod
     def forward(ctx: Any, tensor: Tensor) -> Tensor:
@@ -69,8 +69,9 @@ class _Total(torch.autograd.Function):
 
 
 def with_whole_batch_norm(model: nn.Module) -> nn.Module:
-    """The model with each of its batch normalizations replaced, in place but for a model that is itself one; over the
-    same parameters and buffers.
+    """The model with all batch normalization modules replaced, with the same parameters and buffers.
+
+    Changes the model in place. For a model that is itself a batch normalization, only the replacement is returned.
     """
     if isinstance(model, _BatchNorm):
         whole = WholeBatchNorm(model.num_features, model.eps, model.momentum, model.affine, model.track_running_stats)

@@ -1,4 +1,4 @@
-"""The job spec: what a user can ask for, declared once, checked as a whole, counted without training."""
+"""The job spec: every option declared once, checks of combinations, and the sizes of a network without training it."""
 
 from service.core.spec.combinations import contradictions, doubts
 from service.core.spec.job import JobSpec

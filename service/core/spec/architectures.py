@@ -1,6 +1,6 @@
-"""What is known of torchvision's classification networks without torch: their parameters, and about what a step keeps.
+"""A table of torchvision's classification networks for processes without torch: parameters and kept activations.
 
-`python -m workers.tools.describe` writes the table, from the networks as workers build them.
+`python -m workers.tools.describe` writes the table from the networks that workers build.
 """
 
 import json
@@ -15,23 +15,23 @@ FILE = Path(__file__).with_suffix(".json")
 
 @dataclass(frozen=True)
 class Architecture:
-    """One network, for images of any channels and size and any number of classes."""
+    """One network, for images with any number of channels, any size, and any number of classes."""
 
     name: str
-    fixed: int  # parameters whatever the images and classes
-    per_channel: int  # parameters more for each channel of the images
-    per_class: int  # parameters more for each class: of the last layer
+    fixed: int  # parameters that do not depend on the images and classes
+    per_channel: int  # additional parameters for each channel of the images
+    per_class: int  # additional parameters for each class, in the last layer
     features: int  # inputs of the last layer
     least_side: int  # pixels; images with a shorter side are refused
     has_residual_branches: bool
     has_batch_norm: bool
     kept: tuple[tuple[int, int], ...]  # (side of a square image in pixels, values kept for the backward pass)
-    patch: int = 0  # side in pixels of the patches whose positions are learnt; 0: none are
-    least_patches: int = 0  # a side
-    per_position: int = 0  # parameters more for each patch
+    patch: int = 0  # side in pixels of the patches with learned position embeddings; 0: no patches
+    least_patches: int = 0  # minimum number of patches along a side
+    per_position: int = 0  # additional parameters for each patch
 
     def parameters(self, channels: int, height: int, width: int, classes: int) -> int:
-        """The number of parameters for images [C, H, W], exactly."""
+        """The exact number of parameters for images [C, H, W]."""
         patches = self._patches(height, width)
         return self.fixed + self.per_channel * channels + self.per_class * classes + self.per_position * patches
 
@@ -41,7 +41,10 @@ class Architecture:
         return int(max(-(-max(height, width) // self.patch), self.least_patches) ** 2)
 
     def activations(self, height: int, width: int) -> int:
-        """fp32 values that one image keeps for the backward pass, estimated: linear in the area between known sides."""
+        """Estimate of the fp32 values kept per image for the backward pass.
+
+        Interpolated linearly in the image's area between the measured sides, and in proportion to it beyond them.
+        """
         area = height * width
         points = [(0, 0), *((side * side, values) for side, values in self.kept)]
         for (low, fewer), (high, more) in pairwise(points):
@@ -52,7 +55,7 @@ class Architecture:
 
 
 def read(file: Path) -> Mapping[str, Architecture]:
-    """The table in a file, by name."""
+    """The table in a JSON file: architectures by name."""
     rows = json.loads(file.read_text())
     return {name: _architecture(name, row) for name, row in rows.items()}
 

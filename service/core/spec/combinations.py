@@ -17,7 +17,7 @@ FALLS_TO_THE_END = ("cosine", "onecycle")  # schedules whose low learning rates 
 
 
 def contradictions(spec: JobSpec) -> Iterator[Fault]:
-    """Combinations of valid values that contradict each other, with the reason and what is allowed."""
+    """The faults of a spec whose single values are valid: contradictory options, with the reason and a remedy."""
     yield from _of_training(spec)
     yield from _of_the_model(spec)
 
@@ -25,31 +25,32 @@ def contradictions(spec: JobSpec) -> Iterator[Fault]:
 def _of_training(spec: JobSpec) -> Iterator[Fault]:
     optimizer, stopping, schedule = spec.optimizer, spec.early_stopping, spec.schedule
     if spec.dataset.val_fraction + spec.dataset.test_fraction > MOST_HELD_OUT:
-        detail = "validation and test leave less than a tenth to train on"
+        detail = "validation and test leave less than a tenth of the images for training"
         allowed = f"a sum with val_fraction up to {MOST_HELD_OUT}"
         yield Fault("/dataset/test_fraction", detail, allowed, ("/dataset/val_fraction",))
     if spec.batch_size < spec.gpus:
-        detail, allowed = f"{spec.gpus} processes cannot share a batch of {spec.batch_size}", f"{spec.gpus} or more"
+        detail = f"a batch of {spec.batch_size} images cannot be divided among {spec.gpus} processes"
+        allowed = f"{spec.gpus} or more"
         yield Fault("/batch_size", detail, f"{allowed}, or fewer gpus", ("/gpus",))
     if optimizer.momentum and optimizer.name != "sgd":
-        detail = f"{optimizer.name} has no momentum; its betas play that part"
+        detail = f"{optimizer.name} has no momentum; it uses betas instead"
         yield Fault("/optimizer/momentum", detail, "0, or name sgd", ("/optimizer/name",))
     if optimizer.nesterov and not (optimizer.name == "sgd" and optimizer.momentum):
         allowed = "false, or sgd with momentum above 0"
         inputs = ("/optimizer/name", "/optimizer/momentum")
-        yield Fault("/optimizer/nesterov", "Nesterov's momentum needs sgd with momentum", allowed, inputs)
+        yield Fault("/optimizer/nesterov", "nesterov needs sgd with momentum", allowed, inputs)
     if stopping and stopping.mode and stopping.mode != direction(stopping.monitor):
-        better = direction(stopping.monitor)
-        detail = f"{stopping.monitor} gets better towards {better}"
-        yield Fault("/early_stopping/mode", detail, better, ("/early_stopping/monitor",))
+        mode = direction(stopping.monitor)
+        detail = f"the mode of {stopping.monitor} is {mode}"
+        yield Fault("/early_stopping/mode", detail, mode, ("/early_stopping/monitor",))
     if schedule.warmup_epochs and schedule.name == "onecycle":
-        detail = "onecycle is a warm-up of its own; rising_share and start_divisor shape it"
+        detail = "onecycle has its own warm-up; set rising_share and start_divisor"
         yield Fault("/schedule/warmup_epochs", detail, "0, or another schedule", ("/schedule/name",))
     elif schedule.warmup_epochs >= spec.epochs:
-        detail = f"the warm-up would fill all {spec.epochs} epochs"
+        detail = f"the warm-up takes all {spec.epochs} epochs"
         yield Fault("/schedule/warmup_epochs", detail, f"0 to {spec.epochs - 1}, or more epochs", ("/epochs",))
     if spec.augmentation.trivial_augment and spec.augmentation.rand_augment:
-        detail = "trivial_augment and rand_augment are two policies over the same operations"
+        detail = "trivial_augment and rand_augment use the same operations and exclude each other"
         yield Fault("/augmentation/rand_augment", detail, "one of them", ("/augmentation/trivial_augment",))
 
 
@@ -57,21 +58,21 @@ def _of_the_model(spec: JobSpec) -> Iterator[Fault]:
     regularization, model, arch = spec.regularization, spec.model, spec.model.arch
     inputs = ("/model",)
     if spec.batch_size == 1 and _has_batch_norm(spec):
-        detail, allowed = "batch normalization learns nothing from one image at a time", "2 or more, or group norm"
+        detail, allowed = "batch normalization needs more than one image in a batch", "2 or more, or group norm"
         yield Fault("/batch_size", detail, allowed, inputs)
     if regularization.dropout and isinstance(model, Layers):
-        detail, allowed = "a network of layers says itself where it drops", '0, and layers {"type": "dropout", "p": …}'
+        detail, allowed = "a network of layers has its own dropout layers", '0, and layers {"type": "dropout", "p": …}'
         yield Fault("/regularization/dropout", detail, allowed, inputs)
     if regularization.spatial_dropout and not isinstance(model, Cnn):
-        detail = f"{arch} has no blocks of convolutions that it could act after"
+        detail = f"spatial dropout acts after blocks of convolutions, and {arch} has none"
         allowed = "0, arch cnn, or layers with dropout2d"
         yield Fault("/regularization/spatial_dropout", detail, allowed, inputs)
     if regularization.stochastic_depth and not _has_residual_branches(spec):
-        detail = f"{arch} has no residual branches that it could skip"
+        detail = f"stochastic depth skips residual branches, and {arch} has none"
         allowed = "0, arch layers with residual, or an architecture such as resnet18 or convnext_tiny"
         yield Fault("/regularization/stochastic_depth", detail, allowed, inputs)
     elif regularization.stochastic_depth and isinstance(model, Torchvision) and model.freeze == "backbone":
-        detail = "a frozen backbone is in eval mode, where no branch is skipped"
+        detail = "a frozen backbone stays in eval mode, in which no branch is skipped"
         yield Fault("/regularization/stochastic_depth", detail, "0, or freeze none", inputs)
 
 
@@ -97,17 +98,17 @@ def _has_batch_norm(spec: JobSpec) -> bool:
 
 
 def doubts(spec: JobSpec) -> Iterator[str]:
-    """Warnings about combinations that do not do what they seem to do."""
+    """Warnings about options that have no effect or an unexpected one."""
     regularization, schedule = spec.regularization, spec.schedule
     if regularization.dropout and isinstance(spec.model, Mlp) and not spec.model.hidden:
-        yield "regularization.dropout has no place in an mlp without hidden layers and does nothing."
+        yield "regularization.dropout has no effect in an mlp without hidden layers."
     if spec.early_stopping and schedule.name in FALLS_TO_THE_END:
         yield (
-            f"early_stopping may end the run before the {schedule.name} schedule has come down, where most of its gain "
-            "is; a patience of about a third of epochs, or null, lets it finish."
+            f"early_stopping may end the run before the {schedule.name} schedule reaches its low learning rates, which "
+            "bring most of its gain. Set patience to about a third of epochs, or early_stopping to null."
         )
     if schedule.name == "step" and schedule.step_epochs >= spec.epochs:
-        yield "schedule.step_epochs is not reached within epochs: the learning rate stays constant."
+        yield "schedule.step_epochs is not below epochs: the learning rate stays constant."
     if (
         schedule.name == "plateau"
         and spec.early_stopping
@@ -116,17 +117,17 @@ def doubts(spec: JobSpec) -> Iterator[str]:
         yield "early_stopping.patience ends the run before schedule.plateau_patience can lower the learning rate."
     yield from _without_effect("regularization", regularization)
     if isinstance(spec.model, Torchvision) and spec.model.freeze == "backbone" and not spec.model.pretrained:
-        yield "model.freeze keeps a backbone of random weights: only the classifier learns. Is pretrained meant?"
+        yield "model.freeze without model.pretrained keeps random weights in all layers but the last. Set pretrained."
     if spec.device == "cpu" and spec.precision == "bf16":
-        yield "precision bf16 gains only on a CPU with avx512_bf16 or amx; on others it is several times slower."
+        yield "precision bf16 is faster only on a CPU with avx512_bf16 or amx; on others it is several times slower."
     if spec.dataset.image_size is None and isinstance(spec.model, Torchvision) and spec.model.pretrained:
-        yield "pretrained weights expect images of about 224 pixels; dataset.image_size can bring yours nearer to that."
+        yield "pretrained weights expect images of about 224 pixels. Set dataset.image_size to resize smaller images."
 
 
 def _without_effect(name: str, part: Any) -> Iterator[str]:
-    """Options of a part that are set while every option that they need is at its default."""
+    """Warnings about options of a part that are set while all the options that they need are at their defaults."""
     at_default = {f.name: is_at_default(f, part) for f in fields(part)}
     for f in fields(part):
         needs = f.metadata["option"].needs
         if needs and not at_default[f.name] and all(at_default[needed] for needed in needs):
-            yield f"{name}.{f.name} does nothing without {' or '.join(needs)}."
+            yield f"{name}.{f.name} has no effect without {' or '.join(needs)}."

@@ -6,17 +6,17 @@ from typing import Any
 
 from service.core.spec import JobSpec
 
-SET_ASIDE = ("name", "labels", "webhook", "priority")  # they change nothing of what is trained
+SET_ASIDE = ("name", "labels", "webhook", "priority")  # fields without effect on the training
 
 
 def essential(spec: JobSpec) -> JobSpec:
-    """The spec with the fields of SET_ASIDE all alike."""
+    """The spec with fixed values in the fields of SET_ASIDE, for comparing specs by what they train."""
     return replace(spec, name=None, labels={}, webhook=None, priority=0)
 
 
 @dataclass(frozen=True)
 class Differing:
-    """A field of the spec, as a JSON pointer, and what each spec says there; one that has no such field is left out."""
+    """A field of the spec, as a JSON pointer, with its values by spec. A spec without the field is absent."""
 
     pointer: str
     values: Mapping[str, Any]
@@ -25,11 +25,11 @@ class Differing:
 def differing(specs: Mapping[str, Mapping[str, Any]]) -> tuple[Differing, ...]:
     """The fields in which named specs (plain data, every default filled) differ, in the order of the spec.
 
-    A list is compared as a whole, and so is an object that is null elsewhere. The fields of SET_ASIDE are told only
-    where nothing else differs.
+    A list is compared as a whole, and so is an object that is null in another spec. Fields of SET_ASIDE are included
+    only if no other field differs.
     """
-    found = tuple(_walk("", specs, len(specs)))
-    return tuple(field for field in found if field.pointer.split("/")[1] not in SET_ASIDE) or found
+    fields = tuple(_walk("", specs, len(specs)))
+    return tuple(field for field in fields if field.pointer.split("/")[1] not in SET_ASIDE) or fields
 
 
 def _walk(pointer: str, values: Mapping[str, Any], count: int) -> Iterator[Differing]:
@@ -44,5 +44,5 @@ def _walk(pointer: str, values: Mapping[str, Any], count: int) -> Iterator[Diffe
 
 
 def _escaped(name: str) -> str:
-    """As RFC 6901 has it."""
+    """A name as a part of a JSON pointer (RFC 6901)."""
     return name.replace("~", "~0").replace("/", "~1")

@@ -1,7 +1,7 @@
-"""Early stopping as a small state machine over one number an epoch.
+"""Early stopping: a state machine that gets one number per epoch.
 
-Prechelt, "Early Stopping - But When?" (1998) is the background; the options are those that Keras and Lightning users
-know: patience, cooldown, min_delta, start_epoch, baseline, stopping_threshold, divergence_threshold.
+Prechelt, "Early Stopping - But When?" (1998). The options have the names of Keras and Lightning: patience, cooldown,
+min_delta, start_epoch, baseline, stopping_threshold, divergence_threshold.
 """
 
 import math
@@ -14,9 +14,10 @@ from service.core.spec import EarlyStopping, direction
 
 @dataclass
 class State:
-    """Everything the stopper remembers. `best` is None until a finite value has been seen.
+    """The state of the stopper. `best` is None until the first finite value.
 
-    `cooldown_left` is the number of epochs to come that do not count towards patience.
+    `cooldown_left` is the number of coming epochs that do not count towards patience. `stopped` is the reason to stop,
+    None while the run goes on.
     """
 
     best: float | None = None
@@ -27,17 +28,17 @@ class State:
 
 
 class Stopper:
-    """Feed it the monitored value after each epoch; it says what improved and when to stop.
+    """Gets the monitored value after each epoch and decides whether it improved and whether to stop.
 
     - An improvement is strict: value < best - min_delta (mode min), value > best + min_delta (mode max). With
       min_delta_mode rel, min_delta is a share of |best|. A non-finite value is never an improvement.
     - `epochs_without_improvement` counts epochs in a row without one, from `start_epoch` on; at `patience` the run
       stops as `early_stopping`. With a `baseline`, an improvement resets the count only once it beats the baseline.
       The `cooldown` epochs after such an improvement do not count.
-    - A value as good as `stopping_threshold` stops the run as `target_reached`, one worse than
-      `divergence_threshold` as `diverged`.
+    - A value as good as `stopping_threshold` stops the run as `target_reached`. A value worse than
+      `divergence_threshold` stops it as `diverged`.
 
-    Without options (None) it keeps track of the best val_loss and never stops.
+    Without options (None) it records the best val_loss and never stops.
     """
 
     def __init__(self, options: EarlyStopping | None) -> None:
@@ -49,7 +50,7 @@ class Stopper:
         self.state = State()
 
     def update(self, epoch: int, value: float) -> bool:
-        """Take in the value of an epoch; returns whether it is the new best. `state.stopped` is the reason to stop."""
+        """Record the value of an epoch and return whether it is the new best. Sets `state.stopped` when to stop."""
         options, state = self._options, self.state
         if state.stopped:
             return False
@@ -83,9 +84,9 @@ class Stopper:
         return "early_stopping" if self.state.epochs_without_improvement >= options.patience else None
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain data that load_state_dict takes: resuming never resets patience, and a stopped run stays stopped.
+        """Plain data for load_state_dict. Resuming does not reset patience, and a stopped run stays stopped.
 
-        Without a cooldown it has the members that release 0.1.0 knows, whose workers may resume the run.
+        Without a cooldown it has only the members of release 0.1.0, so that its workers can resume the run.
         """
         state = asdict(self.state)
         if not self._options.cooldown:

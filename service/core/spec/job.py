@@ -1,4 +1,4 @@
-"""The job spec as a whole: what a user can ask for, and its forms as plain data."""
+"""The whole job spec, and its conversion to and from plain data."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -24,39 +24,49 @@ MOST_GPUS = 64  # of one machine
 
 @dataclass(frozen=True)
 class JobSpec:
-    """Everything that decides a run. Same spec, same machine: same history."""
+    """All settings of a job. The same spec on the same machine gives the same history."""
 
-    dataset: Dataset = field(metadata={"option": Option("which images, and how they are split")})
-    name: str | None = option("a name for people", None, length=(0, 100))
-    model: Model = part("the network", Cnn)
+    dataset: Dataset = field(metadata={"option": Option("which images to use and how to split them")})
+    name: str | None = option("name of the job, shown in lists (optional)", None, length=(0, 100))
+    model: Model = part("network to train", Cnn)
     epochs: int = option(
-        "at most this many passes over the training split", 100, minimum=1, maximum=100_000, unit="epochs"
+        "maximum number of passes over the training images", 100, minimum=1, maximum=100_000, unit="epochs"
     )
     batch_size: int = option(
-        "images per optimizer step; a single one left over joins the last", 64, minimum=1, maximum=65_536, unit="images"
+        "images per training step. A last batch of one image is joined to the batch before it",
+        64,
+        minimum=1,
+        maximum=65_536,
+        unit="images",
     )
     seed: int | None = option(
-        "the one source of randomness; null: drawn and reported", None, minimum=0, maximum=2**32 - 1
+        "seed of all random numbers. The same seed gives the same split and result; null: a random seed, which is "
+        "reported",
+        None,
+        minimum=0,
+        maximum=2**32 - 1,
     )
     max_seconds: float | None = option(
-        "end training after this long, but not before the first epoch is over, keeping the best model",
+        "time limit of the training, which keeps the best model. The first epoch always completes; null: no limit",
         None,
         minimum=1,
         unit="s",
     )
-    priority: int = option("9 is taken first", 5, minimum=0, maximum=9)
-    device: Literal["auto", "cpu", "cuda"] = option("where to train; auto: a GPU when the worker has one", "auto")
+    priority: int = option("place in the queue: jobs with 9 start first", 5, minimum=0, maximum=9)
+    device: Literal["auto", "cpu", "cuda"] = option(
+        "device to train on. auto: a GPU if the worker has one, else the CPU", "auto"
+    )
     gpus: int = option(
         "number of processes on one worker that train the job together. Each has its own GPU and its share of every "
-        "batch; on a worker without GPUs they share its cores. The losses equal those of one process",
+        "batch. On a worker without GPUs they share its cores. The losses equal those of one process",
         1,
         minimum=1,
         maximum=MOST_GPUS,
         since="0.2.0",
     )
     precision: Literal["auto", "fp32", "bf16"] = option(
-        "of the forward and backward pass in training; scores are always fp32. auto: bf16 where it gains, "
-        "on a GPU that has it and for large networks on a CPU with avx512_bf16 or amx",
+        "number format of the forward and backward passes in training; scores always use fp32. auto: bf16 where it is "
+        "faster, that is on a GPU with bf16, and for large networks on a CPU with avx512_bf16 or amx",
         "auto",
     )
     compile: Literal["auto", "off", "on"] = option(
@@ -64,25 +74,25 @@ class JobSpec:
         "auto does not compile",
         "auto",
     )
-    optimizer: Optimizer = part("the update rule", Optimizer)
-    schedule: Schedule = part("how the learning rate changes", Schedule)
+    optimizer: Optimizer = part("update rule of the weights", Optimizer)
+    schedule: Schedule = part("how the learning rate changes over the run", Schedule)
     regularization: Regularization = part("methods that keep the model from memorizing", Regularization)
     augmentation: Augmentation = part("random changes of the training images", Augmentation)
     early_stopping: EarlyStopping | None = part("when to stop; null: train for all epochs", EarlyStopping)
     train_loss_clean: bool = option(
-        "report train_loss_clean: the training images scored as the validation images are, "
-        "without dropout or augmentation; costs at most one more validation pass an epoch",
+        "report train_loss_clean: the loss on training images without dropout or augmentation. "
+        "It costs at most one more validation pass an epoch",
         True,
     )
     labels: Mapping[str, str] = field(
-        default_factory=dict, metadata={"option": Option("free key=value pairs to find the job by", length=(0, 32))}
+        default_factory=dict, metadata={"option": Option("key=value pairs to find the job by", length=(0, 32))}
     )
 
-    webhook: Webhook | None = option("where to send messages about the job; null: none are sent", None)
+    webhook: Webhook | None = option("where to send messages about the job; null: nowhere", None)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "JobSpec":
-        """Build a spec from checked plain data; what is missing takes its default."""
+        """Build a spec from validated plain data. Missing options get their defaults."""
         spec: JobSpec = build(cls, data)
         return spec
 
@@ -91,12 +101,12 @@ class JobSpec:
         return asdict(self)
 
     def to_record(self) -> dict[str, Any]:
-        """Plain JSON data to store. Options of newer releases are in it only where they are set."""
+        """Plain JSON data to store. An option with `since` is included only if it differs from its default."""
         data: dict[str, Any] = record(self)
         return data
 
     def filled(self, seed: int) -> "JobSpec":
-        """The effective spec: the seed drawn and the monitor's direction written out."""
+        """The effective spec: `seed` replaces a missing seed, and the mode of early stopping is set."""
         stopping = self.early_stopping
         if stopping is not None and stopping.mode is None:
             stopping = replace(stopping, mode=direction(stopping.monitor))

@@ -1,4 +1,4 @@
-"""The layers of a network that is written as data. Images are [C, H, W], features are [F]; the batch is not counted."""
+"""The layers of a network that is written as data. Shapes are without the batch: images [C, H, W], features [F]."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,15 +14,18 @@ MOST_LAYERS = 256
 class Conv2d:
     """Convolution, images to images."""
 
-    channels: int = option("output channels", minimum=1, maximum=WIDEST)
-    type: Literal["conv2d"] = option("the layer", "conv2d")
+    channels: int = option("number of output channels", minimum=1, maximum=WIDEST)
+    type: Literal["conv2d"] = option("layer type", "conv2d")
     kernel_size: int = option("side of the kernels", 3, minimum=1, maximum=LARGEST_KERNEL, unit="pixels")
     stride: int = option("step of the kernels", 1, minimum=1, maximum=LARGEST_KERNEL, unit="pixels")
     padding: int | None = option(
-        "zeros on each side; null: as many as keep the size at stride 1", None,
-        minimum=0, maximum=LARGEST_KERNEL, unit="pixels",
-    )  # fmt: skip
-    groups: int = option("groups of channels that see only each other", 1, minimum=1, maximum=WIDEST)
+        "width of the zeros around the image; null: at stride 1 the size stays",
+        None,
+        minimum=0,
+        maximum=LARGEST_KERNEL,
+        unit="pixels",
+    )
+    groups: int = option("number of groups of channels that are convolved separately", 1, minimum=1, maximum=WIDEST)
     bias: bool = option("add a bias to each channel", True)
 
 
@@ -30,38 +33,42 @@ class Conv2d:
 class Linear:
     """Fully connected layer, features to features."""
 
-    type: Literal["linear"] = option("the layer", "linear")
+    type: Literal["linear"] = option("layer type", "linear")
     features: int | None = option(
-        "output features; null: one for each class of the data set", None, minimum=1, maximum=WIDEST
+        "number of output features; null: one for each class of the data set", None, minimum=1, maximum=WIDEST
     )
     bias: bool = option("add a bias to each feature", True)
 
 
 @dataclass(frozen=True)
 class Relu:
-    """max(x, 0)."""
+    """Rectified linear unit: max(x, 0)."""
 
-    type: Literal["relu"] = option("the layer", "relu")
+    type: Literal["relu"] = option("layer type", "relu")
 
 
 @dataclass(frozen=True)
 class Gelu:
-    """x times the normal distribution function of x (Hendrycks and Gimpel, 2016)."""
+    """Gaussian error linear unit: x times the normal distribution function of x (Hendrycks and Gimpel, 2016)."""
 
-    type: Literal["gelu"] = option("the layer", "gelu")
+    type: Literal["gelu"] = option("layer type", "gelu")
 
 
 @dataclass(frozen=True)
 class MaxPool2d:
     """The largest value of each window, images to images."""
 
-    type: Literal["max_pool2d"] = option("the layer", "max_pool2d")
+    type: Literal["max_pool2d"] = option("layer type", "max_pool2d")
     kernel_size: int = option("side of the windows", 2, minimum=1, maximum=LARGEST_KERNEL, unit="pixels")
     stride: int | None = option(
-        "step of the windows; null: their side", None, minimum=1, maximum=LARGEST_KERNEL, unit="pixels"
+        "step of the windows; null: the side of the windows", None, minimum=1, maximum=LARGEST_KERNEL, unit="pixels"
     )
     padding: int = option(
-        "border on each side, at most half a window", 0, minimum=0, maximum=LARGEST_KERNEL, unit="pixels"
+        "width of the border around the image, at most half a window",
+        0,
+        minimum=0,
+        maximum=LARGEST_KERNEL,
+        unit="pixels",
     )
 
 
@@ -69,13 +76,17 @@ class MaxPool2d:
 class AvgPool2d:
     """The mean of each window, images to images."""
 
-    type: Literal["avg_pool2d"] = option("the layer", "avg_pool2d")
+    type: Literal["avg_pool2d"] = option("layer type", "avg_pool2d")
     kernel_size: int = option("side of the windows", 2, minimum=1, maximum=LARGEST_KERNEL, unit="pixels")
     stride: int | None = option(
-        "step of the windows; null: their side", None, minimum=1, maximum=LARGEST_KERNEL, unit="pixels"
+        "step of the windows; null: the side of the windows", None, minimum=1, maximum=LARGEST_KERNEL, unit="pixels"
     )
     padding: int = option(
-        "zeros on each side, at most half a window", 0, minimum=0, maximum=LARGEST_KERNEL, unit="pixels"
+        "width of the zeros around the image, at most half a window",
+        0,
+        minimum=0,
+        maximum=LARGEST_KERNEL,
+        unit="pixels",
     )
 
 
@@ -83,63 +94,62 @@ class AvgPool2d:
 class GlobalAvgPool:
     """The mean of each channel, images [C, H, W] to features [C] (Lin et al., 2014)."""
 
-    type: Literal["global_avg_pool"] = option("the layer", "global_avg_pool")
+    type: Literal["global_avg_pool"] = option("layer type", "global_avg_pool")
 
 
 @dataclass(frozen=True)
 class BatchNorm:
     """Batch normalization of each channel or feature (Ioffe and Szegedy, 2015)."""
 
-    type: Literal["batch_norm"] = option("the layer", "batch_norm")
+    type: Literal["batch_norm"] = option("layer type", "batch_norm")
 
 
 @dataclass(frozen=True)
 class GroupNorm:
     """Normalization of each image over groups of channels (Wu and He, 2018)."""
 
-    type: Literal["group_norm"] = option("the layer", "group_norm")
-    groups: int = option("groups; the channels must divide by them", 8, minimum=1, maximum=WIDEST)
+    type: Literal["group_norm"] = option("layer type", "group_norm")
+    groups: int = option("number of groups, a divisor of the number of channels", 8, minimum=1, maximum=WIDEST)
 
 
 @dataclass(frozen=True)
 class Dropout:
     """Zeroes single values (Srivastava et al., 2014)."""
 
-    type: Literal["dropout"] = option("the layer", "dropout")
-    p: float = option("probability of a value to be dropped", 0.5, minimum=0, maximum=1, open_above=True)
+    type: Literal["dropout"] = option("layer type", "dropout")
+    p: float = option("probability of setting a value to 0", 0.5, minimum=0, maximum=1, open_above=True)
 
 
 @dataclass(frozen=True)
 class Dropout2d:
     """Zeroes whole channels of an image (Tompson et al., 2015)."""
 
-    type: Literal["dropout2d"] = option("the layer", "dropout2d")
-    p: float = option("probability of a channel to be dropped", 0.5, minimum=0, maximum=1, open_above=True)
+    type: Literal["dropout2d"] = option("layer type", "dropout2d")
+    p: float = option("probability of setting a channel to 0", 0.5, minimum=0, maximum=1, open_above=True)
 
 
 @dataclass(frozen=True)
 class Flatten:
     """Images [C, H, W] to features [C * H * W]."""
 
-    type: Literal["flatten"] = option("the layer", "flatten")
+    type: Literal["flatten"] = option("layer type", "flatten")
 
 
-PlainLayer = (
-    Conv2d | Linear | Relu | Gelu | MaxPool2d | AvgPool2d | GlobalAvgPool | BatchNorm | GroupNorm | Dropout | Dropout2d
-    | Flatten
-)  # fmt: skip
+Pooling = MaxPool2d | AvgPool2d | GlobalAvgPool
+Normalizing = BatchNorm | GroupNorm
+PlainLayer = Conv2d | Linear | Relu | Gelu | Pooling | Normalizing | Dropout | Dropout2d | Flatten
 
 
 @dataclass(frozen=True)
 class Residual:
     """Inner layers whose output is added to their input (He et al., 2016).
 
-    Where the inner layers change the shape, the input goes through a 1x1 convolution (a linear layer for features)
-    without bias on its way to the sum.
+    If the inner layers change the shape, a 1x1 convolution without bias (a linear layer for features) brings the input
+    to the new shape before the sum.
     """
 
-    layers: tuple[PlainLayer, ...] = option("the inner layers, residual ones excepted", length=(1, 64))
-    type: Literal["residual"] = option("the layer", "residual")
+    layers: tuple[PlainLayer, ...] = option("inner layers in order; none of them is residual", length=(1, 64))
+    type: Literal["residual"] = option("layer type", "residual")
 
 
 Layer = PlainLayer | Residual
@@ -149,5 +159,5 @@ Layer = PlainLayer | Residual
 class Layers:
     """A network of your own, as data: one layer after another, from the image to one output for each class."""
 
-    layers: tuple[Layer, ...] = option("the layers in order", length=(1, MOST_LAYERS))
-    arch: Literal["layers"] = option("the architecture", "layers")
+    layers: tuple[Layer, ...] = option("layers in order", length=(1, MOST_LAYERS))
+    arch: Literal["layers"] = option("architecture", "layers")

@@ -1,4 +1,4 @@
-"""The networks that a spec can name."""
+"""The networks that a spec can select by name."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,13 +12,13 @@ from service.core.spec.options import option
 class Cnn:
     """Convolution blocks (convolution, norm, ReLU, 2x2 max pooling), then fully connected layers."""
 
-    arch: Literal["cnn"] = option("the architecture", "cnn")
+    arch: Literal["cnn"] = option("architecture", "cnn")
     channels: tuple[int, ...] = option(
         "output channels of each block", (32, 64), minimum=1, maximum=4096, length=(1, 16)
     )
     kernel_size: int = option("side of the convolution kernels", 3, minimum=1, maximum=15, unit="pixels")
     hidden: tuple[int, ...] = option(
-        "widths of the hidden layers after the blocks", (128,), minimum=1, maximum=65536, length=(0, 16)
+        "widths of the fully connected hidden layers after the blocks", (128,), minimum=1, maximum=65536, length=(0, 16)
     )
     norm: Literal["none", "batch", "group"] = option("normalization after each convolution", "none")
 
@@ -27,7 +27,7 @@ class Cnn:
 class Mlp:
     """Fully connected layers on the flattened image."""
 
-    arch: Literal["mlp"] = option("the architecture", "mlp")
+    arch: Literal["mlp"] = option("architecture", "mlp")
     hidden: tuple[int, ...] = option(
         "widths of the hidden layers", (256, 128), minimum=1, maximum=65536, length=(0, 16)
     )
@@ -35,12 +35,14 @@ class Mlp:
 
 @dataclass(frozen=True)
 class Torchvision:
-    """A classification network of torchvision by its builder's name, fitted to the images' channels and size."""
+    """A classification network of torchvision, adapted to the channels, size and classes of the images."""
 
-    arch: str = option("the architecture", choices=tuple(ARCHITECTURES))
-    pretrained: bool = option("start from torchvision's best published weights, but for the classifier", False)
+    arch: str = option("architecture, by torchvision's name", choices=tuple(ARCHITECTURES))
+    pretrained: bool = option(
+        "start from torchvision's best published weights. The last layer starts from random weights", False
+    )
     freeze: Literal["none", "backbone"] = option(
-        "backbone: train the classifier alone, on fixed features (the trunk stays in eval mode)", "none"
+        "backbone: train only the last layer; all others keep their weights. none: train all layers", "none"
     )
 
 

@@ -1,4 +1,4 @@
-"""cnn and mlp written out as layers: what is planned and what is built are the same list."""
+"""cnn and mlp as lists of layers, used both for planning a job and for building its network."""
 
 from collections.abc import Iterator
 
@@ -18,11 +18,11 @@ from service.core.spec.layers import (
 )
 from service.core.spec.models import Cnn, Mlp
 
-GROUPS = 8  # of group normalization, where the channels divide by it
+GROUPS = 8  # groups of group normalization if they divide the channels, else 1
 
 
 def layers_of(spec: JobSpec) -> tuple[Layer, ...] | None:
-    """The layers of the spec's network, from image to logits; None where it is one of torchvision's."""
+    """The layers of the spec's network, from images to logits; None for a network of torchvision."""
     dropout, spatial = spec.regularization.dropout, spec.regularization.spatial_dropout
     match spec.model:
         case Layers() as model:
@@ -35,7 +35,7 @@ def layers_of(spec: JobSpec) -> tuple[Layer, ...] | None:
 
 
 def _cnn(model: Cnn, dropout: float, spatial_dropout: float) -> Iterator[Layer]:
-    """Blocks that halve the image. ReLU stands after the pooling: the same function, on a quarter of the values."""
+    """Blocks that halve the image. ReLU follows the pooling: the same function, computed on a quarter of the values."""
     for channels in model.channels:
         yield Conv2d(channels, kernel_size=model.kernel_size)
         if model.norm == "batch":
@@ -53,7 +53,7 @@ def _cnn(model: Cnn, dropout: float, spatial_dropout: float) -> Iterator[Layer]:
 def _dense(hidden: tuple[int, ...], dropout: float, drop_input: bool) -> Iterator[Layer]:
     """Linear and ReLU for each hidden width, then the output layer.
 
-    Dropout acts on the input of every linear layer but the first, and of the first as well where `drop_input`.
+    Dropout acts on the input of every linear layer but the first. With `drop_input` it acts on the first input too.
     """
     for number, width in enumerate((*hidden, None)):
         if dropout and (number or drop_input):

@@ -1,4 +1,4 @@
-"""How an option of the spec is declared, once: a dataclass field with its default, range, unit and meaning."""
+"""The declaration of an option of the spec: a dataclass field with its default, range, unit and meaning."""
 
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, field
@@ -7,11 +7,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Option:
-    """What is allowed for one field of the spec. Bounds are inclusive unless `open_below` or `open_above`.
+    """The meaning and the allowed values of one field. Bounds are inclusive unless `open_below` or `open_above`.
 
-    `since` is the release that the option came with; None: it is there since 0.1.0. At its default such an option is
-    left out of the record, so that workers of older releases still take the job. `needs` are options of the same part:
-    without one of them this one has no effect.
+    `since` is the release that added the option; None: 0.1.0. An option with `since` is stored only if it differs from
+    its default, so that workers of older releases can still run the job. `needs` names options of the same part: if
+    all of them are at their defaults, this option has no effect.
     """
 
     meaning: str
@@ -27,13 +27,13 @@ class Option:
 
     @property
     def description(self) -> str:
-        """The meaning with the unit and the release that the option came with, for people."""
+        """The meaning with the unit and the release that added the option."""
         notes = [note for note in (self.unit, self.since and f"since {self.since}") if note]
         return f"{self.meaning} ({'; '.join(notes)})" if notes else self.meaning
 
     @property
     def bounds(self) -> str | None:
-        """The numeric range in words, e.g. `0 to below 1`; None where there is none."""
+        """The numeric range in words, for example `0 to below 1`; None without a range."""
         low = None if self.minimum is None else f"{'above ' if self.open_below else ''}{self.minimum:.12g}"
         high = None if self.maximum is None else f"{'below ' if self.open_above else ''}{self.maximum:.12g}"
         if low and high:
@@ -49,15 +49,15 @@ def option(meaning: str, default: Any = MISSING, **limits: Any) -> Any:
 
 
 def default_of(f: Field[Any]) -> Any:
-    """The default of a dataclass field; MISSING where the field is required."""
+    """The default of a dataclass field; MISSING for a required field."""
     return f.default if f.default_factory is MISSING else f.default_factory()
 
 
 def is_at_default(f: Field[Any], owner: Any) -> bool:
-    """Whether that field of `owner` holds its default."""
+    """Whether this field of `owner` has its default value."""
     return bool(getattr(owner, f.name) == default_of(f))
 
 
 def part(meaning: str, default: Callable[[], Any], since: str | None = None) -> Any:
-    """A field that is itself a part of the spec; `default` is called to make it."""
+    """A dataclass field that holds a part of the spec; `default` makes its default."""
     return field(default_factory=default, metadata={"option": Option(meaning, since=since)})

@@ -14,30 +14,48 @@ BETWEEN_ZERO_AND_ONE = {"minimum": 0, "maximum": 1, "open_below": True, "open_ab
 
 @dataclass(frozen=True)
 class Dataset:
-    """Which images, and how they are split. The split is stratified by class and drawn from the seed."""
+    """Which images to use and how to split them. The split is stratified by class and drawn from the seed."""
 
-    id: str = option("the data set's id, as GET /v1/datasets lists it", length=(1, 100))
-    val_fraction: float = option("share of all images held out for validation", 0.2, minimum=0.05, maximum=0.5)
-    test_fraction: float = option("share of all images held out for one final test", 0.0, minimum=0, maximum=0.5)
+    id: str = option("id of the data set, from GET /v1/datasets", length=(1, 100))
+    val_fraction: float = option(
+        "share of all images for validation, which chooses the best epoch", 0.2, minimum=0.05, maximum=0.5
+    )
+    test_fraction: float = option(
+        "share of all images for one final test with the best model", 0.0, minimum=0, maximum=0.5
+    )
     image_size: int | None = option(
-        "side to which the images are resized, square; null: as they are", None, minimum=8, maximum=512, unit="pixels"
+        "resize the images to squares of this side; null: keep their size",
+        None,
+        minimum=8,
+        maximum=512,
+        unit="pixels",
     )
     train_limit: int | None = option(
-        "train on at most this many images of the training split, stratified; null: all", None, minimum=2, unit="images"
+        "maximum number of training images, in the proportions of the classes; null: all",
+        None,
+        minimum=2,
+        unit="images",
     )
 
 
 @dataclass(frozen=True)
 class Optimizer:
-    """The update rule. `betas` are used by adam and adamw, `momentum` and `nesterov` by sgd."""
+    """The update rule. adam and adamw use `betas`, sgd uses `momentum` and `nesterov`."""
 
-    name: Literal["adam", "adamw", "sgd"] = option("the update rule", "adam")
-    lr: float = option("learning rate; of a schedule, its highest", 1e-3, minimum=0, maximum=10, open_below=True)
-    betas: tuple[float, float] = option(
-        "decay of the two moment averages", (0.9, 0.999), minimum=0, maximum=1, open_above=True, length=(2, 2)
+    name: Literal["adam", "adamw", "sgd"] = option("update rule", "adam")
+    lr: float = option(
+        "learning rate. With a schedule: its highest value", 1e-3, minimum=0, maximum=10, open_below=True
     )
-    momentum: float = option("momentum of sgd", 0.0, minimum=0, maximum=1, open_above=True)
-    nesterov: bool = option("Nesterov's momentum; needs momentum above 0", False)
+    betas: tuple[float, float] = option(
+        "adam, adamw: decay of the averages of the gradient and of its square",
+        (0.9, 0.999),
+        minimum=0,
+        maximum=1,
+        open_above=True,
+        length=(2, 2),
+    )
+    momentum: float = option("sgd: momentum", 0.0, minimum=0, maximum=1, open_above=True)
+    nesterov: bool = option("sgd: Nesterov's form of the momentum; needs momentum above 0", False)
 
 
 @dataclass(frozen=True)
@@ -45,20 +63,23 @@ class Schedule:
     """How the learning rate changes over the run."""
 
     name: Literal["constant", "cosine", "onecycle", "plateau", "step"] = option(
-        "constant; cosine: half a cosine down to final_share (Loshchilov and Hutter, 2017); onecycle: up, then down "
-        "(Smith and Topin, 2018); plateau: times gamma after plateau_patience epochs without a lower val_loss; "
-        "step: times gamma every step_epochs",
+        "shape of the learning rate over the run. constant: always lr. cosine: falls along half a cosine to "
+        "final_share of lr (Loshchilov and Hutter, 2017). onecycle: rises, then falls (Smith and Topin, 2018). "
+        "plateau: multiplied by gamma after more than plateau_patience epochs without a lower val_loss. "
+        "step: multiplied by gamma every step_epochs epochs",
         "constant",
     )
-    warmup_epochs: int = option("linear rise from 0 at the start (Goyal et al., 2017)", 0, minimum=0, unit="epochs")
-    final_share: float = option("of cosine: the share of lr it ends at", 0.0, minimum=0, maximum=1)
-    rising_share: float = option("of onecycle: the share of the run that the rise takes", 0.3, **BETWEEN_ZERO_AND_ONE)
-    start_divisor: float = option("of onecycle: it starts at lr over this", 25.0, minimum=1)
-    final_divisor: float = option("of onecycle: it ends at the start's lr over this", 1e4, minimum=1)
-    gamma: float = option("of plateau and step: the factor", 0.1, **BETWEEN_ZERO_AND_ONE)
-    step_epochs: int = option("of step: epochs between two steps", 30, minimum=1, unit="epochs")
+    warmup_epochs: int = option(
+        "epochs of a linear rise from 0 before the schedule begins (Goyal et al., 2017)", 0, minimum=0, unit="epochs"
+    )
+    final_share: float = option("cosine: final learning rate as a share of lr", 0.0, minimum=0, maximum=1)
+    rising_share: float = option("onecycle: share of the run in which the rate rises", 0.3, **BETWEEN_ZERO_AND_ONE)
+    start_divisor: float = option("onecycle: the run starts at lr divided by this", 25.0, minimum=1)
+    final_divisor: float = option("onecycle: the run ends at its first learning rate divided by this", 1e4, minimum=1)
+    gamma: float = option("plateau, step: factor of each cut", 0.1, **BETWEEN_ZERO_AND_ONE)
+    step_epochs: int = option("step: epochs between two cuts", 30, minimum=1, unit="epochs")
     plateau_patience: int = option(
-        "of plateau: epochs in a row without improvement before a cut", 5, minimum=0, unit="epochs"
+        "plateau: number of epochs without improvement to wait; the next one cuts the rate", 5, minimum=0, unit="epochs"
     )
 
 
@@ -67,60 +88,78 @@ class Regularization:
     """Methods that keep the model from memorizing the training set."""
 
     dropout: float = option(
-        "probability of dropping an input of a fully connected layer after the first, or where the architecture drops",
+        "probability of setting an input of a fully connected layer (except the first) to 0 in training. torchvision's "
+        "networks drop in their usual places. Try 0.3 when the model memorizes",
         0.0,
         **BELOW_ONE,
     )
     spatial_dropout: float = option(
-        "probability of dropping a whole channel after each block of a cnn", 0.0, **BELOW_ONE
+        "probability of setting a whole channel to 0 after each block of a cnn, in training", 0.0, **BELOW_ONE
     )
     stochastic_depth: float = option(
-        "probability of skipping the last residual branch; the others rise to it linearly", 0.0, **BELOW_ONE
+        "probability of skipping the last residual branch in training. Earlier branches have a smaller probability, "
+        "in proportion to their depth",
+        0.0,
+        **BELOW_ONE,
     )
     weight_decay: float = option(
-        "L2 strength, as the optimizer applies it: coupled for adam and sgd, decoupled for adamw",
+        "L2 strength: keeps weights small. Usual: 0.0001 to 0.01. Coupled for adam and sgd, decoupled for adamw",
         0.0,
         minimum=0,
         maximum=10,
     )
-    l1: float = option("L1 strength: this times the sum of absolute weights", 0.0, minimum=0, maximum=10)
+    l1: float = option("L1 strength: factor of the sum of absolute weights in the penalty", 0.0, minimum=0, maximum=10)
     l1_mode: Literal["loss", "proximal"] = option(
-        "add L1 to the loss, or soft-threshold the weights after each step (exact zeros)", "loss", needs=("l1",)
+        "loss: add L1 to the loss. proximal: soft-threshold the weights after each step, which gives exact zeros",
+        "loss",
+        needs=("l1",),
     )
     decay_norm_and_bias: bool = option(
-        "let weight decay and L1 act on biases and normalization parameters too", False, needs=("weight_decay", "l1")
+        "apply weight decay and L1 to biases and normalization parameters too", False, needs=("weight_decay", "l1")
     )
-    label_smoothing: float = option("share of each target spread over all classes", 0.0, **BELOW_ONE)
+    label_smoothing: float = option(
+        "share of each target that is spread evenly over all classes. Usual: 0.1", 0.0, **BELOW_ONE
+    )
     mixup_alpha: float = option(
-        "mixup: images are blended with a share from Beta(alpha, alpha)", 0.0, minimum=0, maximum=100
+        "mixup: blend pairs of images in a ratio from Beta(alpha, alpha). Usual: 0.2; 0: off",
+        0.0,
+        minimum=0,
+        maximum=100,
     )
     cutmix_alpha: float = option(
-        "cutmix: a box is pasted, its share from Beta(alpha, alpha)", 0.0, minimum=0, maximum=100
+        "CutMix: paste a box of another image, its area from Beta(alpha, alpha). Usual: 1; 0: off",
+        0.0,
+        minimum=0,
+        maximum=100,
     )
     gradient_clip_norm: float | None = option(
-        "scale the gradient down to this L2 norm where it is longer", None, minimum=0, open_below=True
+        "maximum L2 norm of the gradient: a longer one is scaled down; null: off", None, minimum=0, open_below=True
     )
     max_norm: float | None = option(
-        "scale each unit's incoming weights down to this L2 norm after each step", None, minimum=0, open_below=True
+        "maximum L2 norm of each unit's incoming weights, enforced after each step; null: off",
+        None,
+        minimum=0,
+        open_below=True,
     )
     ema_decay: float | None = option(
-        "score and keep a moving average of the weights with this decay a step (less in the first steps)",
+        "decay per step of a moving average of the weights. The average is scored and saved instead of the weights. "
+        "Usual: 0.99 to 0.999 (the first steps use less); null: off",
         None,
         **BETWEEN_ZERO_AND_ONE,
     )
     class_weights: Literal["none", "balanced"] = option(
-        "balanced: an image counts in inverse proportion to its class's share of the training split", "none"
+        "balanced: images of rare classes count more, so that every class has the same weight", "none"
     )
     sam_rho: float = option(
-        "sharpness-aware minimization (Foret et al., 2021): each step takes the gradient where the loss is highest "
-        "within this L2 distance of the weights, in two passes; usual are 0.05, or 0.5 with sam_adaptive",
+        "sharpness-aware minimization (Foret et al., 2021): each step uses the gradient at the highest loss within "
+        "this L2 distance of the weights. It takes two passes a step. Usual: 0.05, or 0.5 with sam_adaptive; 0: off",
         0.0,
         minimum=0,
         maximum=1,
         since="0.2.0",
     )
     sam_adaptive: bool = option(
-        "measure sam_rho relative to the size of each weight (Kwon et al., 2021)",
+        "scale sam_rho by the size of each weight (Kwon et al., 2021)",
         False,
         since="0.2.0",
         needs=("sam_rho",),
@@ -131,60 +170,73 @@ class Regularization:
 class RandAugment:
     """RandAugment (Cubuk et al., 2020)."""
 
-    operations: int = option("random operations in a row on each image", 2, minimum=1, maximum=8)
-    magnitude: int = option("strength of each", 9, minimum=0, maximum=30)
+    operations: int = option("number of random operations on each image, one after another", 2, minimum=1, maximum=8)
+    magnitude: int = option("strength of each operation; 0: almost no change", 9, minimum=0, maximum=30)
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes of the training images, drawn anew each time. Only normalize also acts on scored images."""
+    """Random changes of the training images, drawn anew in each epoch. Only normalize also applies to scored images."""
 
-    crop_padding: int = option("zeros around the image, then a random crop of its size", 0, minimum=0, unit="pixels")
-    horizontal_flip: bool = option("mirror every second image, at random", False)
+    crop_padding: int = option(
+        "pad each image with zeros by this width, then crop it at random to its old size. Usual: 4 for 32 pixels",
+        0,
+        minimum=0,
+        unit="pixels",
+    )
+    horizontal_flip: bool = option("mirror each image left to right with probability one half", False)
     rotation_degrees: float = option(
-        "rotate by a random angle up to this, to either side", 0.0, minimum=0, maximum=180, unit="degrees"
+        "maximum angle of a random rotation to either side", 0.0, minimum=0, maximum=180, unit="degrees"
     )
     trivial_augment: bool = option(
-        "one random operation of random strength on each image (Mueller and Hutter, 2021)", False
+        "TrivialAugment: one random operation of random strength on each image (Mueller and Hutter, 2021)", False
     )
-    rand_augment: RandAugment | None = option("random operations of one strength on each image; null: none", None)
+    rand_augment: RandAugment | None = option(
+        "RandAugment: random operations of one strength on each image; null: off", None
+    )
     random_erasing: float = option(
-        "probability of blanking a random rectangle (Zhong et al., 2020)", 0.0, minimum=0, maximum=1
+        "probability of erasing a random rectangle of an image (Zhong et al., 2020)", 0.0, minimum=0, maximum=1
     )
     normalize: bool = option(
-        "subtract the training split's mean and divide by its standard deviation, per channel", True
+        "subtract the mean of the training images and divide by their standard deviation, per channel", True
     )
 
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """When to stop, and what counts as better. Improvement is strict: value < best - min_delta (mirrored for max)."""
+    """When to stop. A value improves only if value < best - min_delta (mode min) or value > best + min_delta (max)."""
 
-    monitor: Literal["val_loss", "val_accuracy"] = option("the measure to watch", "val_loss")
-    mode: Literal["min", "max"] | None = option("better is lower or higher; null: by the monitor", None)
-    patience: int = option("stop after this many epochs in a row without improvement", 10, minimum=1, unit="epochs")
+    monitor: Literal["val_loss", "val_accuracy"] = option("measure to watch", "val_loss")
+    mode: Literal["min", "max"] | None = option("whether lower (min) or higher (max) is better; null: by monitor", None)
+    patience: int = option(
+        "stop after this number of epochs in a row without improvement", 10, minimum=1, unit="epochs"
+    )
     cooldown: int = option(
         "epochs after an improvement that do not count towards patience", 0, minimum=0, unit="epochs", since="0.2.0"
     )
-    min_delta: float = option("a change must be larger than this to count as an improvement", 0.0, minimum=0)
+    min_delta: float = option("an improvement must be larger than this", 0.0, minimum=0)
     min_delta_mode: Literal["abs", "rel"] = option(
-        "min_delta in the measure's own unit, or relative to the best", "abs"
+        "abs: min_delta is in the unit of the measure. rel: min_delta is a share of the best value", "abs"
     )
-    start_epoch: int = option("first epoch that can use up patience", 1, minimum=1, unit="epochs")
-    baseline: float | None = option("patience is used up until this value is beaten", None)
-    stopping_threshold: float | None = option("stop, as target_reached, once the measure is as good as this", None)
-    divergence_threshold: float | None = option("stop, as diverged, once the measure is worse than this", None)
+    start_epoch: int = option("first epoch that counts towards patience", 1, minimum=1, unit="epochs")
+    baseline: float | None = option(
+        "value to beat: until then, improvements do not reset the count of patience; null: none", None
+    )
+    stopping_threshold: float | None = option(
+        "stop as target_reached when the measure is at least as good as this; null: off", None
+    )
+    divergence_threshold: float | None = option("stop as diverged when the measure is worse than this; null: off", None)
 
 
 @dataclass(frozen=True)
 class Webhook:
     """Where to send messages about the job."""
 
-    url: str = option("an https:// or http:// address; a signed message is POSTed there", length=(1, 2000))
+    url: str = option("https:// or http:// address that gets signed messages by POST", length=(1, 2000))
     events: tuple[
         Literal["queued", "running", "paused", "succeeded", "failed", "cancelled", "epoch", "resumed", "diagnosis"], ...
     ] = option(
-        "which events are sent: the job's statuses, its epochs, its restarts from a checkpoint, its verdicts",
+        "events to send: statuses of the job, epochs, restarts from a checkpoint (resumed) and verdicts (diagnosis)",
         ("succeeded", "failed", "cancelled"),
         length=(1, 9),
     )

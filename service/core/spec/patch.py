@@ -1,4 +1,4 @@
-"""JSON Patches (RFC 6902) of job specs: applied with care, as anyone may send one."""
+"""JSON Patches (RFC 6902) of job specs, with limits on the result: a patch is untrusted input."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,21 +13,21 @@ from service.core.spec import JobSpec
 
 Operations = Sequence[Mapping[str, Any]]
 
-MOST_VALUES = 10_000  # in a patched spec: `copy` doubles what is there
-MOST_DEPTH = 32  # of values within values; a spec has about ten
-SHOWN = 200  # characters of a complaint, which may repeat what was sent
+MOST_VALUES = 10_000  # in a patched spec; each `copy` operation can double its size
+MOST_DEPTH = 32  # levels of nesting; a spec has about ten
+SHOWN = 200  # characters of an error message, which may repeat parts of the patch
 
 
 def plain(spec: JobSpec) -> dict[str, Any]:
-    """The spec with every default, as JSON has it: lists where it has tuples."""
+    """The spec with every default as plain JSON data, with lists in place of tuples."""
     data: dict[str, Any] = json.loads(json.dumps(spec.to_dict()))
     return data
 
 
 def patched(data: Any, operations: Operations) -> Any:
-    """The data after the operations, one after the other; what was given stays as it is.
+    """A copy of the data with the operations applied in order.
 
-    Raises Invalid, pointing at the one that cannot be applied by its number (`/0`).
+    Raises Invalid with the number of the operation that cannot be applied as the pointer (`/0`).
     """
     for number, operation in enumerate(operations):
         try:
@@ -37,13 +37,13 @@ def patched(data: Any, operations: Operations) -> Any:
             allowed = "operations of RFC 6902 on the spec with all its defaults"
             raise Invalid([Fault(f"/{number}", detail, allowed)]) from error
         if is_too_large(data):
-            detail, allowed = f"operation {number} makes too much of the spec", f"at most {MOST_VALUES:,} values"
-            raise Invalid([Fault(f"/{number}", detail, f"{allowed}, at most {MOST_DEPTH} within each other")])
+            detail, allowed = f"operation {number} makes the spec too large", f"at most {MOST_VALUES:,} values"
+            raise Invalid([Fault(f"/{number}", detail, f"{allowed}, nested at most {MOST_DEPTH} levels deep")])
     return data
 
 
 def is_too_large(data: Any) -> bool:
-    """Whether JSON data has more than MOST_VALUES values, or more than MOST_DEPTH within each other."""
+    """Whether JSON data has more than MOST_VALUES values or more than MOST_DEPTH levels."""
     count, waiting = 0, [(data, 1)]
     while waiting:
         value, depth = waiting.pop()

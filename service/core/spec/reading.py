@@ -1,4 +1,4 @@
-"""From checked plain data to the dataclasses of the spec. Checking outside JSON is the schemas' work."""
+"""From plain data to the dataclasses of the spec. The data is valid: schemas check the JSON of requests."""
 
 import types
 import typing
@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 from service.core.spec.options import Option
 
-TAGS = ("arch", "type")  # the fields that tell the members of a union apart
+TAGS = ("arch", "type")  # fields whose value selects the member of a union
 
 
 def build(kind: Any, data: Any) -> Any:
-    """Rebuild a value of type `kind` (a dataclass of the spec, or a type that one of its fields has) from JSON data.
+    """Build a value of type `kind` (a dataclass of the spec, or the type of one of its fields) from JSON data.
 
-    What is missing takes its default. A tag selects the member of a union. Where there is none, or one that is not
-    known, it is the first that has a default for everything: `unknown_parts` finds that.
+    Missing fields get their defaults. A tag selects the member of a union. Without a tag, or with an unknown one, the
+    first member without required fields is used; `unknown_parts` reports an unknown tag.
     """
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
@@ -56,20 +56,23 @@ def _needs_data(kind: Any) -> bool:
 
 
 def tag_of(member: Any) -> str | None:
-    """The name of the field that tells this member of a union from the others; None for a dataclass without one."""
+    """The name of the field whose value selects this member of a union; None for a dataclass without such a field."""
     return next((f.name for f in fields(member) if f.name in TAGS), None)
 
 
 @cache
 def tags_of(member: Any) -> tuple[str, ...]:
-    """What that field may hold."""
+    """The values of this field that select the member."""
     tag = next(f for f in fields(member) if f.name in TAGS)
     hint, option = _hints(member)[tag.name], typing.cast(Option, tag.metadata["option"])
     return typing.get_args(hint) if typing.get_origin(hint) is Literal else option.choices or ()
 
 
 def unknown_parts(data: Any, understood: Any, pointer: str = "") -> Iterator[str]:
-    """JSON pointers of what stored data say and the spec built from them does not: options of a newer release."""
+    """JSON pointers of the values in stored `data` that the spec built from it lacks: options of a newer release.
+
+    `understood` is this spec as plain data.
+    """
     if isinstance(data, Mapping) and isinstance(understood, Mapping):
         for name, value in data.items():
             if name not in understood or (name in TAGS and value != understood[name]):

@@ -1,4 +1,4 @@
-"""The form in which a spec is stored: workers of older releases read it, too."""
+"""The stored form of a spec, which workers of older releases can read too."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -8,10 +8,10 @@ from service.core.spec.options import is_at_default
 
 
 def record(value: Any) -> Any:
-    """Plain JSON data with every default filled, but without options that have a `since` and stand at their default.
+    """Plain JSON data with every default, without options that have `since` and are at their default.
 
-    A worker refuses a spec with a name that it does not know. A newer option at its default changes nothing, so it is
-    left out, at any depth. `value` is a dataclass of the spec or what one of its fields holds.
+    A worker refuses a spec with an unknown name. A newer option at its default has no effect, so it is omitted, at any
+    depth. `value` is a dataclass of the spec or a value of one of its fields.
     """
     if is_dataclass(value):
         kept = (f for f in fields(value) if f.metadata["option"].since is None or not is_at_default(f, value))

@@ -1,4 +1,4 @@
-"""The shapes and parameters of a network of layers, by arithmetic alone: what plans, checks and builds it."""
+"""The shapes and parameter counts of a network of layers, computed without torch, for planning, checks and building."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -22,19 +22,19 @@ from service.core.spec.layers import (
 Shape = tuple[int, ...]  # (channels, height, width) of an image, (features,) of features
 
 IMAGE_RANK = 3
-FOLLOWS_FROM = ("/model", "/dataset/image_size")  # what a shape is computed from
+FOLLOWS_FROM = ("/model", "/dataset/image_size")  # the options that determine a shape
 
 
 @dataclass(frozen=True)
 class Shortcut:
-    """The 1x1 convolution of this stride (None: a linear layer) that brings a residual's input to its output."""
+    """The 1x1 convolution with this stride (None: a linear layer) that gives a residual's input the output shape."""
 
     stride: int | None
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A layer in its place: what goes in, what comes out, how many parameters it has."""
+    """A layer with its input shape, output shape and number of parameters."""
 
     layer: Layer
     input: Shape
@@ -45,19 +45,19 @@ class Placed:
 
     @property
     def values(self) -> int:
-        """Values kept for the backward pass, per image: the output's and the inner layers'."""
+        """Number of values kept per image for the backward pass: the output and those of the inner layers."""
         return math.prod(self.output) + sum(placed.values for placed in self.inner)
 
 
 def place(layers: Sequence[Layer], shape: Shape, classes: int, pointer: str) -> tuple[Placed, ...]:
-    """Put each layer in its place, for images of `shape`, ending in one output for each class.
+    """Compute the shapes of each layer, for images of `shape` (C, H, W) and one output for each class.
 
-    Raises Invalid, with the layer's index below `pointer` and the shapes, at the first that does not fit.
+    Raises Invalid for the first layer that does not fit. Its pointer is `pointer` with the index of the layer.
     """
     placed = tuple(_place(layers, shape, classes, pointer))
     end = placed[-1].output if placed else shape
     if end != (classes,):
-        detail = f"the network ends with {shown(end)}, it must end with one feature for each of the {classes} classes"
+        detail = f"the network ends with {shown(end)}; it must end with one feature for each of the {classes} classes"
         raise Invalid([Fault(pointer, detail, 'a last layer {"type": "linear"}', FOLLOWS_FROM)])
     if not any(map(_has_weights, placed)):
         raise Invalid([Fault(pointer, "the network has no weights to learn", "at least one conv2d or linear layer")])
@@ -127,7 +127,7 @@ def _convolve(layer: Conv2d, shape: Shape) -> tuple[Shape, int]:
         raise _Misfit(detail, "groups that divide both")
     if layer.padding is not None and layer.padding >= layer.kernel_size:
         detail = (
-            f"a padding of {layer.padding} is as wide as the kernel of {layer.kernel_size}: it would see nothing else"
+            f"a padding of {layer.padding} is as wide as the kernel of {layer.kernel_size}, which would see only zeros"
         )
         raise _Misfit(detail, f"padding 0 to {layer.kernel_size - 1}, or null")
     around = layer.kernel_size - 1 if layer.padding is None else 2 * layer.padding
@@ -149,7 +149,7 @@ def _grouped(layer: GroupNorm, shape: Shape) -> Shape:
     if shape[0] % layer.groups:
         raise _Misfit(f"{shape[0]} channels do not divide into {layer.groups} groups", f"a divisor of {shape[0]}")
     if math.prod(shape) == layer.groups:
-        raise _Misfit("a group of a single value has no variance", f"fewer than {layer.groups} groups")
+        raise _Misfit("a group with a single value has no variance", f"fewer than {layer.groups} groups")
     return shape
 
 
@@ -160,7 +160,7 @@ def _residual(layer: Residual, shape: Shape, inner: tuple[Placed, ...]) -> Place
         return Placed(layer, shape, output, parameters, inner)
     if len(output) != len(shape):
         detail = f"{shown(shape)} go in and {shown(output)} come out: they cannot be added"
-        raise _Misfit(detail, "inner layers that keep images images and features features")
+        raise _Misfit(detail, "inner layers from images to images or from features to features")
     parameters += shape[0] * output[0]
     if len(shape) != IMAGE_RANK:
         return Placed(layer, shape, output, parameters, inner, Shortcut(None))
@@ -173,20 +173,20 @@ def _residual(layer: Residual, shape: Shape, inner: tuple[Placed, ...]) -> Place
 
 def _windows(height: int, width: int, kernel: int, stride: int, around: int) -> tuple[int, int]:
     if min(height, width) + around < kernel:
-        detail = f"a window of {kernel} does not fit into {height}x{width} with {around} zeros around"
-        raise _Misfit(detail, "a smaller kernel_size, more padding, or fewer poolings before it")
+        detail = f"a window of {kernel} does not fit into {height}x{width} pixels with {around} pixels of padding"
+        raise _Misfit(detail, "a smaller kernel_size, more padding, or fewer pooling layers before it")
     return (height + around - kernel) // stride + 1, (width + around - kernel) // stride + 1
 
 
 def _image(shape: Shape) -> Shape:
     if len(shape) != IMAGE_RANK:
         raise _Misfit(
-            f"it takes images [C, H, W] and gets {shown(shape)}", "a place before flatten and global_avg_pool"
+            f"it needs images [C, H, W] and gets {shown(shape)}", "a place before flatten and global_avg_pool"
         )
     return shape
 
 
 def _features(shape: Shape) -> Shape:
     if len(shape) == IMAGE_RANK:
-        raise _Misfit(f"it takes features [F] and gets {shown(shape)}", "flatten or global_avg_pool before it")
+        raise _Misfit(f"it needs features [F] and gets {shown(shape)}", "flatten or global_avg_pool before it")
     return shape

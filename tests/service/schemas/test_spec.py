@@ -1,4 +1,4 @@
-"""Every option is declared once: the schema, its messages and the API document are held against the dataclasses."""
+"""The schema of a spec and its messages agree with the dataclasses that declare the options."""
 
 import json
 import math
@@ -30,6 +30,7 @@ def load(data: Any) -> JobSpec:
 
 
 def pointers(data: Any) -> dict[str, str | None]:
+    """The allowed values of each fault, by pointer."""
     schema = JobSpecSchema()
     with pytest.raises(ValidationError) as caught:
         schema.load(data)
@@ -93,7 +94,7 @@ def test_every_field_of_every_part_can_be_set_to_its_own_default() -> None:
         ("augmentation.random_erasing", [0, 1], [1.1, True]),
     ],
 )
-def test_the_edges_of_each_range(path: str, good: list[Any], bad: list[Any]) -> None:
+def test_range_limits_of_each_option(path: str, good: list[Any], bad: list[Any]) -> None:
     part, _, name = path.rpartition(".")
 
     def spec(value: Any) -> dict[str, Any]:
@@ -102,19 +103,21 @@ def test_the_edges_of_each_range(path: str, good: list[Any], bad: list[Any]) -> 
     for value in good:
         load(spec(value))
     for value in bad:
-        found = pointers(spec(value))
-        assert all(pointer.startswith("/" + path.replace(".", "/")) for pointer in found), (value, found)
-        assert all(found.values()), (value, found)
+        allowed = pointers(spec(value))
+        assert all(pointer.startswith("/" + path.replace(".", "/")) for pointer in allowed), (value, allowed)
+        assert all(allowed.values()), (value, allowed)
 
 
-def test_every_fault_is_told_at_once_with_what_is_allowed() -> None:
-    found = pointers(
-        {
-            "dataset": {"val_fraction": 2}, "epochs": "many", "optimizer": {"lr": -1},
-            "regularization": {"dropout": 1.5, "dropuot": 0.1}, "model": {"arch": "mlp", "channels": [8]}, "what": 1,
-        }
-    )  # fmt: skip
-    assert found == {
+def test_all_faults_are_reported_together_with_allowed_values() -> None:
+    data = {
+        "dataset": {"val_fraction": 2},
+        "epochs": "many",
+        "optimizer": {"lr": -1},
+        "regularization": {"dropout": 1.5, "dropuot": 0.1},
+        "model": {"arch": "mlp", "channels": [8]},
+        "what": 1,
+    }
+    assert pointers(data) == {
         "/dataset/id": "text of 1 to 100 characters",
         "/dataset/val_fraction": "a number, 0.05 to 0.5",
         "/epochs": "a whole number, 1 to 100000",
@@ -126,22 +129,26 @@ def test_every_fault_is_told_at_once_with_what_is_allowed() -> None:
     }
 
 
-def test_an_unknown_architecture_is_told_the_known_ones() -> None:
-    found = pointers(MINIMAL | {"model": {"arch": "vit"}})
-    assert found == {"/model/arch": f"cnn, mlp, layers, {', '.join(ARCHITECTURES)}"}
+def test_unknown_architecture_error_lists_the_known_ones() -> None:
+    allowed = pointers(MINIMAL | {"model": {"arch": "vit"}})
+    assert allowed == {"/model/arch": f"cnn, mlp, layers, {', '.join(ARCHITECTURES)}"}
 
 
-def test_every_fault_inside_a_network_of_layers_is_told_at_its_place() -> None:
+def test_faults_inside_layers_are_reported_with_their_pointers() -> None:
     layers: list[Any] = [
-        {"type": "conv2d", "channels": "x", "kernel": 3}, {"type": "swish"}, {}, 3, {"type": "conv2d"},
+        {"type": "conv2d", "channels": "x", "kernel": 3},
+        {"type": "swish"},
+        {},
+        3,
+        {"type": "conv2d"},
         {"type": "residual", "layers": [{"type": "dropout", "p": 2}, {"type": "residual", "layers": []}]},
-    ]  # fmt: skip
-    found = pointers(MINIMAL | {"model": {"arch": "layers", "layers": layers}})
+    ]
+    allowed = pointers(MINIMAL | {"model": {"arch": "layers", "layers": layers}})
     plain = (
         "conv2d, linear, relu, gelu, max_pool2d, avg_pool2d, global_avg_pool, batch_norm, group_norm, dropout, "
         "dropout2d, flatten"
     )
-    assert found == {
+    assert allowed == {
         "/model/layers/0/channels": "a whole number, 1 to 65536",
         "/model/layers/0/kernel": f"only {', '.join(f.name for f in fields(Conv2d))}",
         "/model/layers/1/type": f"{plain}, residual",
@@ -153,7 +160,7 @@ def test_every_fault_inside_a_network_of_layers_is_told_at_its_place() -> None:
     }
 
 
-def test_a_whole_network_of_layers_is_taken() -> None:
+def test_network_with_every_layer_is_accepted() -> None:
     layers: list[dict[str, Any]] = [{"type": tag} for kind in get_args(PlainLayer) for tag in tags_of(kind)]
     layers[0]["channels"] = 3
     model = load(
@@ -168,13 +175,13 @@ def test_a_pointer_escapes_what_rfc_6901_says() -> None:
 
 
 @given(st.dictionaries(st.sampled_from([f.name for f in fields(JobSpec)]), anything, max_size=4))
-def test_no_json_at_all_can_do_worse_than_be_refused(data: dict[str, Any]) -> None:
+def test_any_json_is_accepted_or_refused_without_a_crash(data: dict[str, Any]) -> None:
     schema = JobSpecSchema()
     messages = schema.validate(data)
     assert all(fault.detail for fault in faults(messages, schema, data))
 
 
-def test_every_declared_option_says_what_it_means() -> None:
+def test_every_option_has_a_meaning() -> None:
     def parts(kind: Any) -> list[Any]:
         nested = [hint for hint in get_type_hints(kind).values() if is_dataclass(hint)]
         return [kind, *[part for inner in nested for part in parts(inner)]]
@@ -183,8 +190,7 @@ def test_every_declared_option_says_what_it_means() -> None:
         assert all(f.metadata["option"].meaning for f in fields(kind)), kind
 
 
-def test_an_unknown_name_is_pointed_at_also_where_it_is_key_or_value() -> None:
-    assert set(pointers(MINIMAL | {"model": {"key": 1}, "optimizer": {"value": 1}})) == {
-        "/model/key", "/optimizer/value",
-    }  # fmt: skip
+def test_unknown_field_is_reported_even_if_named_key_or_value() -> None:
+    data = MINIMAL | {"model": {"key": 1}, "optimizer": {"value": 1}}
+    assert set(pointers(data)) == {"/model/key", "/optimizer/value"}
     assert set(pointers(MINIMAL | {"labels": {"key": 1, "": "x"}})) == {"/labels/key", "/labels/"}

@@ -1,12 +1,13 @@
-"""Small real runs on the digits."""
+"""Small real runs on the digits, and small tensors."""
 
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from service.core.spec import JobSpec
 from workers.training.data.batches import Batches
+from workers.training.data.images import ImageSet
 from workers.training.data.prepare import Prepared, prepare
 from workers.training.loop import TrainingData, TrainingResult, fit
 from workers.training.models import build_model
@@ -14,11 +15,10 @@ from workers.training.state import EpochResult
 
 CPU = torch.device("cpu")
 
-# What any network can be given at once.
-EVERY_REGULARIZATION = {
-    "weight_decay": 1e-3, "l1": 1e-5, "label_smoothing": 0.1, "mixup_alpha": 0.4, "cutmix_alpha": 1.0,
-    "gradient_clip_norm": 1.0, "max_norm": 3.0, "ema_decay": 0.9, "class_weights": "balanced", "sam_rho": 0.05,
-}  # fmt: skip
+# All methods that every network supports, together.
+PENALTIES = {"weight_decay": 1e-3, "l1": 1e-5, "max_norm": 3.0}
+TARGETS = {"label_smoothing": 0.1, "mixup_alpha": 0.4, "cutmix_alpha": 1.0, "class_weights": "balanced"}
+EVERY_REGULARIZATION = PENALTIES | TARGETS | {"gradient_clip_norm": 1.0, "ema_decay": 0.9, "sam_rho": 0.05}
 EVERY_AUGMENTATION = {"crop_padding": 1, "horizontal_flip": True, "rotation_degrees": 15, "random_erasing": 0.3}
 
 
@@ -46,6 +46,17 @@ class Data:
     @property
     def clean(self) -> Batches:
         return self._batches(self.prepared.clean)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def labelled(labels: Tensor, parts: Tensor | None = None, copies: Tensor | None = None) -> ImageSet:
+    """Images of one pixel with these labels, int64 [n]."""
+    stored = torch.zeros(len(labels), 1, 1, 1, dtype=torch.uint8)
+    classes = tuple(str(label) for label in range(int(labels.max()) + 1))
+    return ImageSet(stored, labels, classes, parts=parts, copies=copies)
 
 
 def training_data(given: JobSpec, resident_bytes: int | None = None) -> TrainingData:

@@ -1,4 +1,4 @@
-"""Crop, flip, rotation and erasing: what each may do to an image, that it does it to each for itself, and how often."""
+"""Crop, flip, rotation and erasing: the possible results for an image, independent draws, and their frequencies."""
 
 import math
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as transforms
 
+from tests.workers.training.small import seeded
 from workers.training.data.augmentation.crop import random_crop
 from workers.training.data.augmentation.draws import CPU, chances, integers, permutation, uniform
 from workers.training.data.augmentation.flip import horizontal_flip
@@ -35,10 +36,6 @@ every = pytest.mark.parametrize("augment", [pytest.param(f, id=name) for name, f
 on_bytes = pytest.mark.parametrize("augment", [pytest.param(f, id=name) for name, f in ON_BYTES.items()])
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def pictures(n: int, channels: int = 3, height: int = 12, width: int = 10) -> Tensor:
     return torch.randint(1, 256, (n, channels, height, width), dtype=torch.uint8, generator=seeded(9))
 
@@ -48,7 +45,7 @@ def same(image: Tensor, n: int) -> Tensor:
 
 
 def is_uniform(counts: Tensor) -> bool:
-    """Chi-square of the counts against equal ones, which exceeds this bound once in some ten thousand cases."""
+    """Chi-square test against equal counts. Uniform counts fail about once in ten thousand cases."""
     expected = counts.sum() / len(counts)
     freedom = len(counts) - 1
     return bool((counts - expected).square().sum() / expected < freedom + 4 * math.sqrt(2 * freedom) + 6)
@@ -69,7 +66,7 @@ def test_shape_and_type_stay_and_the_input_is_not_changed(augment: Augmentation,
 
 
 @every
-def test_the_same_generator_state_gives_the_same_result_and_another_one_another(augment: Augmentation) -> None:
+def test_result_depends_on_the_generator_state_alone(augment: Augmentation) -> None:
     images, random = pictures(40), seeded()
     first, second = augment(images, random), augment(images, random)
     torch.manual_seed(1)
@@ -98,7 +95,7 @@ def test_the_memory_format_changes_no_value(augment: Augmentation) -> None:
 
 
 @pytest.mark.parametrize("name", ["crop", "flip", "erasing"])
-def test_channels_last_stays_where_that_is_free(name: str) -> None:
+def test_channels_last_is_kept_where_that_costs_nothing(name: str) -> None:
     images = pictures(8).to(memory_format=torch.channels_last)
     assert ALL[name](images, seeded()).is_contiguous(memory_format=torch.channels_last)
 
@@ -111,7 +108,7 @@ def test_one_image_is_a_batch_too(augment: Augmentation) -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @on_bytes
-def test_a_gpu_gives_the_same_images_and_is_never_waited_for(augment: Augmentation) -> None:
+def test_gpu_gives_the_same_images_without_synchronizing(augment: Augmentation) -> None:
     images = pictures(40)
     on_gpu = images.to("cuda")
     augment(on_gpu, seeded())
@@ -127,7 +124,7 @@ def test_a_gpu_gives_the_same_images_and_is_never_waited_for(augment: Augmentati
 def crops(image: Tensor, padding: int) -> list[Tensor]:
     """Every crop of the padded image, pixel by pixel."""
     height, width = image.shape[1:]
-    found = []
+    every_crop = []
     for top in range(2 * padding + 1):
         for left in range(2 * padding + 1):
             crop = torch.zeros_like(image)
@@ -136,8 +133,8 @@ def crops(image: Tensor, padding: int) -> list[Tensor]:
                     row, column = y + top - padding, x + left - padding
                     if 0 <= row < height and 0 <= column < width:
                         crop[:, y, x] = image[:, row, column]
-            found.append(crop)
-    return found
+            every_crop.append(crop)
+    return every_crop
 
 
 @given(st.integers(0, 2), st.integers(1, 3), st.integers(1, 5), st.integers(1, 5), st.booleans(), st.integers(0, 99))
@@ -150,7 +147,7 @@ def test_a_crop_is_one_of_those_of_the_padded_image(
         assert any(torch.equal(result, crop) for crop in crops(image, padding))
 
 
-def test_every_place_of_a_crop_is_as_likely() -> None:
+def test_every_crop_position_is_equally_likely() -> None:
     padding, size, n = 2, 5, 5000
     image = torch.arange(size * size, dtype=torch.uint8).view(1, size, size)
     middle = random_crop(same(image, n), padding, seeded())[:, 0, padding, padding]
@@ -168,27 +165,27 @@ def test_a_flip_is_the_mirror_image_for_one_half_of_the_images() -> None:
     assert is_uniform(both.double())
 
 
-def test_turning_by_nothing_changes_nothing() -> None:
+def test_rotation_by_0_degrees_changes_nothing() -> None:
     images = pictures(20, height=13, width=28)
     assert torch.equal(rotate(images, 0, seeded()), images)
 
 
 @pytest.mark.parametrize("size", [8, 9, 28, 33])
 @pytest.mark.parametrize("quarters", [1, 2, 3, -1])
-def test_turning_by_quarters_is_exact(size: int, quarters: int) -> None:
+def test_rotation_by_quarter_turns_is_exact(size: int, quarters: int) -> None:
     images = pictures(4, height=size, width=size)
     assert torch.equal(rotate_by(images, torch.full((4,), 90.0 * quarters)), images.rot90(quarters, (2, 3)))
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
-def test_turning_is_that_of_torchvision_image_by_image(channels: int) -> None:
+def test_rotation_equals_torchvisions(channels: int) -> None:
     images, degrees = pictures(50, channels, 14, 11), uniform((50,), -180, 180, seeded(), CPU)
     for image, angle, result in zip(images, degrees.tolist(), rotate_by(images, degrees), strict=True):
         expected = transforms.rotate(image, angle, interpolation=InterpolationMode.BILINEAR)
         assert (result.int() - expected.int()).abs().max() <= 1
 
 
-def test_what_comes_from_outside_is_black() -> None:
+def test_pixels_from_outside_the_image_are_black() -> None:
     turned = rotate_by(torch.full((1, 1, 15, 15), 200, dtype=torch.uint8), torch.tensor([45.0]))[0, 0]
     assert turned[[0, 0, -1, -1], [0, -1, 0, -1]].tolist() == [0, 0, 0, 0]
     assert turned[7].tolist() == [200] * 15
@@ -197,7 +194,7 @@ def test_what_comes_from_outside_is_black() -> None:
 def test_angles_are_uniform_up_to_the_degrees() -> None:
     size, distance, n = 31, 14, 4000
     across = (torch.arange(size, dtype=torch.uint8) * 8).expand(size, size)
-    ramps = torch.stack([across, across.T])  # the value tells the place, in eighths of a pixel
+    ramps = torch.stack([across, across.T])  # the value is the position, in eighths of a pixel
     read = rotate(same(ramps, n), 20, seeded())[:, :, size // 2, size // 2 + distance].float() / 8 - size // 2
     angles = torch.atan2(read[:, 1], read[:, 0]).rad2deg()
     assert (read.square().sum(1).sqrt() - distance).abs().max() < 0.2
@@ -206,7 +203,7 @@ def test_angles_are_uniform_up_to_the_degrees() -> None:
 
 
 def erased(height: int, width: int, n: int, probability: float = 1.0, seed: int = 0) -> Tensor:
-    """bool [n, height, width]: which pixels are gone from images without a zero."""
+    """bool [n, height, width]: the erased pixels of images that have no zeros."""
     images = 1 + torch.rand(n, 2, height, width, generator=seeded(3))
     results = random_erasing(images, probability, seeded(seed))
     gone = results == 0
@@ -215,7 +212,7 @@ def erased(height: int, width: int, n: int, probability: float = 1.0, seed: int 
     return gone[:, 0]
 
 
-def test_what_is_erased_is_one_rectangle_of_the_area_and_aspect_allowed() -> None:
+def test_erased_part_is_one_rectangle_of_allowed_size() -> None:
     height, width = 40, 30
     gone = erased(height, width, 2000)
     rows, columns = gone.any(2), gone.any(1)
@@ -264,7 +261,7 @@ def first_that_fits(height: int, width: int, random: Random) -> int:
 
 
 @pytest.mark.parametrize(("height", "width"), [(2, 64), (3, 50), (20, 20)])
-def test_the_first_of_ten_rectangles_that_fits_is_taken_and_none_where_none_fits(height: int, width: int) -> None:
+def test_erasing_uses_the_first_of_ten_rectangles_that_fits(height: int, width: int) -> None:
     n, random = 4000, Random(5)
     areas = erased(height, width, n).flatten(1).sum(1).double()
     expected = torch.tensor([first_that_fits(height, width, random) for _ in range(n)], dtype=torch.float64)
@@ -277,7 +274,7 @@ def test_an_image_that_is_one_line_is_left_alone() -> None:
     assert not erased(1, 20, 50).any()
 
 
-def test_draws_have_the_range_and_the_distribution_that_they_say() -> None:
+def test_draws_have_their_documented_range_and_distribution() -> None:
     n = 8000
     numbers = uniform((n,), -3, 5, seeded(), CPU)
     assert numbers.dtype == torch.float32

@@ -16,7 +16,7 @@ def test_weights_are_a_copy_that_training_on_does_not_touch() -> None:
     assert all(torch.equal(kept[name], tensor) for name, tensor in before.items())
 
 
-def test_weights_are_plain_contiguous_cpu_tensors_with_the_model_s_own_names(tmp_path: Path) -> None:
+def test_weights_are_contiguous_cpu_tensors_with_plain_names(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     model.to(memory_format=torch.channels_last)
     save_tensors(tmp_path / "m.pth", weights_of(model))

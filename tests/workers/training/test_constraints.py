@@ -27,7 +27,7 @@ def weights(seed: int = 0) -> list[nn.Parameter]:
 
 
 @pytest.mark.parametrize("limit", [0.1, 2.5, 4.0])
-def test_max_norm_scales_each_unit_that_is_too_long_and_leaves_the_others_bit_for_bit(limit: float) -> None:
+def test_max_norm_scales_only_units_above_the_limit(limit: float) -> None:
     parameters = weights()
     before = [p.detach().clone() for p in parameters]
     max_norm_(parameters, limit)
@@ -41,7 +41,7 @@ def test_max_norm_scales_each_unit_that_is_too_long_and_leaves_the_others_bit_fo
                 assert unit.norm().item() <= limit * (1 + 1e-6)
 
 
-def test_max_norm_leaves_biases_and_normalization_alone_and_keeps_gradients_and_memory_format() -> None:
+def test_max_norm_leaves_biases_and_normalization_alone() -> None:
     convolution, normalization = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
     convolution.to(memory_format=torch.channels_last)
     nn.init.constant_(normalization.weight, 9)
@@ -101,7 +101,7 @@ def step(model: nn.Module, random: torch.Generator) -> None:
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.15, 0.9, 0.999])
-def test_the_average_is_that_of_a_loop_with_its_warm_up(decay: float) -> None:
+def test_average_equals_a_loop_with_warm_up(decay: float) -> None:
     torch.manual_seed(0)
     model, random = Network(), torch.Generator().manual_seed(1)
     average = MovingAverage(model, decay)
@@ -119,7 +119,7 @@ def test_the_average_is_that_of_a_loop_with_its_warm_up(decay: float) -> None:
     assert average.steps == 30
 
 
-def test_the_average_shares_no_memory_with_the_model_and_changes_nothing_in_it() -> None:
+def test_average_shares_no_memory_with_the_model() -> None:
     model = Network()
     model.norm.weight.grad = torch.ones(3)
     average = MovingAverage(model, 0.9)
@@ -143,7 +143,7 @@ def test_a_model_without_counts_is_averaged_too() -> None:
     assert torch.equal(average.shadow.state_dict()["weight"], model.weight)
 
 
-def test_an_average_that_was_saved_and_loaded_goes_on_exactly() -> None:
+def test_loaded_average_continues_exactly() -> None:
     torch.manual_seed(0)
     model, random = Network(), torch.Generator().manual_seed(1)
     whole = MovingAverage(model, 0.99)
@@ -163,14 +163,14 @@ def test_an_average_that_was_saved_and_loaded_goes_on_exactly() -> None:
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=60))
-def test_balanced_weights_are_those_of_scikit_learn_and_have_mean_one_over_the_images(labels: list[int]) -> None:
-    found = balanced_weights(torch.tensor(labels), 6)
+def test_balanced_weights_equal_those_of_scikit_learn(labels: list[int]) -> None:
+    balanced = balanced_weights(torch.tensor(labels), 6)
     present = sorted(set(labels))
     expected = torch.zeros(6, dtype=torch.float64)
     expected[present] = torch.from_numpy(compute_class_weight("balanced", classes=np.array(present), y=labels))
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=0)
-    assert found[labels].double().mean().item() == pytest.approx(1, rel=1e-6)
+    assert balanced.dtype == torch.float32
+    torch.testing.assert_close(balanced.double(), expected, rtol=1e-6, atol=0)
+    assert balanced[labels].double().mean().item() == pytest.approx(1, rel=1e-6)
 
 
 def logits_and_labels(n: int = 12, classes: int = 5) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -183,9 +183,7 @@ def logits_and_labels(n: int = 12, classes: int = 5) -> tuple[Tensor, Tensor, Te
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_the_loss_is_the_mean_over_the_images_of_the_weighted_smoothed_mixture(
-    share: float, smoothing: float, weighted: bool
-) -> None:
+def test_loss_is_mean_of_weighted_smoothed_mixture(share: float, smoothing: float, weighted: bool) -> None:
     logits, labels, others, class_weights = logits_and_labels()
     given_weights = class_weights if weighted else None
     loss = mixed_cross_entropy(logits, labels, others, share, smoothing, given_weights)
@@ -199,7 +197,7 @@ def test_the_loss_is_the_mean_over_the_images_of_the_weighted_smoothed_mixture(
     assert loss.item() == pytest.approx(total / len(logits), rel=1e-5)
 
 
-def test_with_nothing_on_the_loss_is_plain_cross_entropy_bit_for_bit() -> None:
+def test_loss_without_options_is_torchs_cross_entropy() -> None:
     logits, labels, _, _ = logits_and_labels()
     never_looked_at = torch.full_like(labels, 99)
     assert torch.equal(mixed_cross_entropy(logits, labels, never_looked_at), F.cross_entropy(logits, labels))

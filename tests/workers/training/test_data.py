@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from service.core.errors import InvalidData
 from service.core.spec import Dataset
-from tests.workers.training.small import CPU, spec
+from tests.workers.training.small import CPU, labelled, spec
 from workers.training.data import load
 from workers.training.data.batches import Batches, Resident, Streamed
 from workers.training.data.images import ImageSet
@@ -17,7 +17,7 @@ from workers.training.data.prepare import prepare
 from workers.training.data.split import stratified_split, stratified_subset
 
 
-def test_the_digits_are_1797_images_of_ten_classes_that_use_the_whole_range() -> None:
+def test_digits_are_1797_images_of_ten_classes() -> None:
     images = load("digits")
     assert images.stored.shape == (1797, 1, 8, 8)
     assert images.stored.dtype == torch.uint8
@@ -41,7 +41,7 @@ fractions = st.floats(0.05, 0.4)
 def test_a_split_uses_every_image_once_and_keeps_the_proportions(
     labels: torch.Tensor, val: float, test: float, seed: int
 ) -> None:
-    split = stratified_split(labels, Dataset("x", val_fraction=val, test_fraction=test), seed)
+    split = stratified_split(labelled(labels), Dataset("x", val_fraction=val, test_fraction=test), seed)
     together = torch.cat([split.train, split.validation, split.test])
     assert sorted(together.tolist()) == list(range(len(labels)))
     for part, share in ((split.validation, val), (split.test, test)):
@@ -50,30 +50,30 @@ def test_a_split_uses_every_image_once_and_keeps_the_proportions(
 
 
 def test_a_split_is_drawn_from_the_seed_alone() -> None:
-    labels = load("digits").labels
-    first = stratified_split(labels, Dataset("digits"), 1)
+    images = load("digits")
+    first = stratified_split(images, Dataset("digits"), 1)
     torch.randn(10)
-    assert stratified_split(labels, Dataset("digits"), 1).digests() == first.digests()
-    assert stratified_split(labels, Dataset("digits"), 2).digests() != first.digests()
+    assert stratified_split(images, Dataset("digits"), 1).digests() == first.digests()
+    assert stratified_split(images, Dataset("digits"), 2).digests() != first.digests()
 
 
-def test_limiting_the_training_images_leaves_the_validation_images_as_they_are() -> None:
-    labels = load("digits").labels
-    whole = stratified_split(labels, Dataset("digits"), 1)
-    limited = stratified_split(labels, Dataset("digits", train_limit=100), 1)
+def test_train_limit_keeps_the_validation_images() -> None:
+    images = load("digits")
+    whole = stratified_split(images, Dataset("digits"), 1)
+    limited = stratified_split(images, Dataset("digits", train_limit=100), 1)
     assert torch.equal(limited.validation, whole.validation)
     assert len(limited.train) == 100
     assert set(limited.train.tolist()) <= set(whole.train.tolist())
-    assert torch.bincount(labels[limited.train]).tolist() == [10] * 10
+    assert torch.bincount(images.labels[limited.train]).tolist() == [10] * 10
 
 
-def test_a_class_with_too_few_images_is_told() -> None:
+def test_class_with_too_few_images_is_refused() -> None:
     with pytest.raises(InvalidData, match="class '1' has 2 images"):
-        stratified_split(torch.tensor([0] * 10 + [1] * 2), Dataset("x", test_fraction=0.2), 1)
+        stratified_split(labelled(torch.tensor([0] * 10 + [1] * 2)), Dataset("x", test_fraction=0.2), 1)
 
 
 @given(st.integers(1, 300), st.integers(0, 99))
-def test_a_subset_has_the_size_asked_for_where_there_are_so_many(size: int, seed: int) -> None:
+def test_subset_has_its_size_if_enough_images_exist(size: int, seed: int) -> None:
     labels = torch.arange(200) % 7
     subset = stratified_subset(labels, torch.arange(200), size, seed)
     assert len(subset) == len(torch.unique(subset)) == min(size, 200)
@@ -90,14 +90,14 @@ def resident(data: ImageSet, indices: torch.Tensor, normalization: Normalization
     return Resident(data, data.on(CPU), indices, normalization)
 
 
-def test_normalizing_gives_mean_zero_and_deviation_one_on_the_training_part_and_no_nan_on_a_constant_channel() -> None:
+def test_normalized_training_images_have_mean_0_and_deviation_1() -> None:
     data, indices = colourful(), torch.arange(0, 50, 2)
     ((pixels, _),) = resident(data, indices, Normalization.of(data.chunks(indices))).in_order(100)
     torch.testing.assert_close(pixels.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(pixels.std((0, 2, 3), correction=0), torch.tensor([1.0, 1.0, 0.0]), atol=1e-4, rtol=0)
 
 
-def test_the_statistics_are_the_same_however_the_images_are_divided() -> None:
+def test_statistics_do_not_depend_on_the_chunks() -> None:
     data = colourful()
     whole, by_seven = Normalization.of([data.stored]), Normalization.of(torch.split(data.stored, 7))
     assert torch.equal(whole.mean, by_seven.mean)
@@ -111,7 +111,7 @@ def test_without_normalization_pixels_are_from_zero_to_one() -> None:
     assert torch.equal(labels, data.labels)
 
 
-def test_the_stored_images_are_never_changed() -> None:
+def test_stored_images_are_never_changed() -> None:
     data = colourful()
     before = data.stored.clone()
     for pixels, _ in resident(data, torch.arange(50), Normalization.none(3)).in_order(7):
@@ -119,7 +119,7 @@ def test_the_stored_images_are_never_changed() -> None:
     assert torch.equal(data.stored, before)
 
 
-def test_images_are_resized_to_squares_of_the_side_asked_for() -> None:
+def test_images_are_resized_to_squares_of_the_given_side() -> None:
     data = replace(colourful(), side=8)
     assert data.shape == (3, 8, 8)
     taken = data.take(torch.tensor([3, 1]))
@@ -138,7 +138,7 @@ def batches_of(kind: str, data: ImageSet, indices: torch.Tensor) -> Batches:
 
 
 @pytest.mark.parametrize("side", [None, 6])
-def test_what_is_streamed_is_what_would_be_resident_each_image_once_in_the_same_order(side: int | None) -> None:
+def test_streamed_batches_equal_resident_batches(side: int | None) -> None:
     data, indices = replace(colourful(), side=side), torch.arange(1, 50, 2)
     streamed, kept = (batches_of(kind, data, indices) for kind in ("streamed", "resident"))
     for _ in range(2):  # epochs
@@ -155,14 +155,14 @@ def test_what_is_streamed_is_what_would_be_resident_each_image_once_in_the_same_
             assert torch.equal(labels, other_labels)
 
 
-def test_a_pass_that_is_left_early_does_not_spoil_the_next() -> None:
+def test_pass_that_ends_early_does_not_disturb_the_next() -> None:
     data, indices = colourful(), torch.arange(50)
     streamed = batches_of("streamed", data, indices)
     next(iter(streamed.in_order(3)))
     assert torch.equal(torch.cat([labels for _, labels in streamed.in_order(8)]), data.labels)
 
 
-def test_skipping_leaves_out_the_first_batches_of_the_same_order() -> None:
+def test_skipping_omits_the_first_batches_of_the_same_order() -> None:
     batches = batches_of("resident", colourful(), torch.arange(50))
     whole = list(batches.shuffled(8, torch.Generator().manual_seed(1)))
     rest = list(batches.shuffled(8, torch.Generator().manual_seed(1), skip=3))
@@ -191,7 +191,7 @@ def test_the_digest_names_pixels_and_labels() -> None:
     assert colourful().digest == data.digest
 
 
-def test_a_set_is_resident_where_it_has_room_and_streamed_where_not() -> None:
+def test_images_are_resident_if_they_fit_and_else_streamed() -> None:
     given_spec = spec(dataset={"id": "digits", "train_limit": 50})
     prepared = prepare(given_spec)
     assert isinstance(prepared.on(CPU, prepared.images.nbytes)(prepared.clean), Resident)

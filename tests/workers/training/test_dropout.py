@@ -1,4 +1,4 @@
-"""Our dropout against what dropout must be; torch's own is the reference for what cannot be told apart."""
+"""The properties of dropout: its rate, its mean, independence, gradient and memory layout."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from workers.training.regularization.dropout import Dropout, dropout
 
 
 @pytest.mark.parametrize("p", [0.1, 0.25, 0.5, 0.9])
-def test_values_are_dropped_with_their_probability_and_the_others_scaled_to_keep_the_mean(p: float) -> None:
+def test_dropout_drops_with_its_probability_and_keeps_the_mean(p: float) -> None:
     torch.manual_seed(0)
     x = torch.ones(400, 1000)
     y = dropout(x, p)
@@ -54,7 +54,7 @@ def test_a_probability_just_below_one_still_has_finite_values() -> None:
     assert torch.isfinite(dropout(torch.ones(1000), 0.9999999)).all()
 
 
-def test_the_global_seed_decides() -> None:
+def test_dropout_depends_on_the_global_seed() -> None:
     def drawn(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
         return dropout(torch.ones(100), 0.5)
@@ -63,7 +63,7 @@ def test_the_global_seed_decides() -> None:
     assert not torch.equal(drawn(1), drawn(2))
 
 
-def test_in_eval_mode_and_at_zero_nothing_happens() -> None:
+def test_dropout_in_eval_mode_or_at_zero_is_the_identity() -> None:
     x = torch.randn(3, 3)
     assert Dropout(0.5).eval()(x) is x
     assert Dropout(0.0).train()(x) is x

@@ -27,7 +27,7 @@ def whole(batches: Batches) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("n", [B, 2 * B, 2 * B + 1, 3 * B - 1, 1, B - 1])
-def test_the_mean_is_per_image_whatever_is_left_for_the_last_batch(n: int) -> None:
+def test_mean_is_per_image_for_any_batch_size(n: int) -> None:
     model, batches = nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), some_batches(n)
     images, labels = whole(batches)
     score = evaluate(model, batches, batch_size=B)
@@ -42,15 +42,15 @@ def test_the_batch_size_does_not_matter(n: int, batch_size: int) -> None:
     assert evaluate(model, batches, batch_size).loss == pytest.approx(evaluate(model, batches, 1).loss, rel=1e-6)
 
 
-def test_evaluating_changes_no_parameter_buffer_mode_gradient_or_random_state() -> None:
+def test_evaluation_leaves_model_and_random_state_unchanged() -> None:
     given_spec = spec(model={"arch": "cnn", "channels": [4], "norm": "batch"}, regularization={"dropout": 0.5})
-    model, found = network(given_spec), Data(given_spec)
+    model, data = network(given_spec), Data(given_spec)
     model.train()
     next(model.children()).eval()  # a frozen layer must come back frozen
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     modes = [module.training for module in model.modules()]
     random_state = torch.get_rng_state()
-    evaluate(model, found.validation)
+    evaluate(model, data.validation)
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     assert [module.training for module in model.modules()] == modes
     assert torch.equal(torch.get_rng_state(), random_state)
@@ -71,7 +71,5 @@ def test_the_mode_comes_back_after_an_exception_too() -> None:
 
 def test_dropout_does_not_act_on_a_score() -> None:
     heavy = spec(regularization={"dropout": 0.9})
-    found = Data(heavy)
-    batches = found.validation
-    model = network(heavy)
+    model, batches = network(heavy), Data(heavy).validation
     assert evaluate(model, batches) == evaluate(model, batches)

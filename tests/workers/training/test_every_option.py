@@ -1,4 +1,4 @@
-"""Every option of regularization and augmentation has an effect on a run. The fields themselves are walked."""
+"""Every option of regularization and augmentation changes a run. The options come from the dataclasses."""
 
 import types
 import typing
@@ -22,9 +22,9 @@ RESIDUAL = {
     ],
 }
 UNBALANCED = {"id": "digits", "train_limit": 195}
-SMALL = 0.1  # a value that every share and every strength may have
-VALUES: dict[str, Any] = {"rotation_degrees": 30.0}  # where a value that is found by type is too small to be seen
-SETTINGS: dict[str, dict[str, Any]] = {"stochastic_depth": {"model": RESIDUAL}}  # what else an option needs
+SMALL = 0.1  # a valid value of every share and strength
+VALUES: dict[str, Any] = {"rotation_degrees": 30.0}  # for options whose default plus SMALL has no visible effect
+SETTINGS: dict[str, dict[str, Any]] = {"stochastic_depth": {"model": RESIDUAL}}  # other settings that an option needs
 
 PARTS: dict[Any, tuple[str, ...]] = {
     Regularization: ("regularization",),
@@ -35,7 +35,7 @@ OPTIONS = [pytest.param(kind, f, id=f"{'.'.join(path)}.{f.name}") for kind, path
 
 
 def other_value(kind: Any, f: Field[Any]) -> Any:
-    """A value that the option may have and that is not its default."""
+    """A valid value of the option that differs from its default."""
     hint, default = typing.get_type_hints(kind)[f.name], default_of(f)
     if isinstance(hint, types.UnionType):
         hint = typing.get_args(hint)[0]

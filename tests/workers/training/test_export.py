@@ -1,4 +1,4 @@
-"""The best model for use elsewhere says the same there."""
+"""Exported models give the same logits as the original."""
 
 from pathlib import Path
 from typing import Any
@@ -41,11 +41,11 @@ def pixels(count: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_graph_takes_pixels_from_0_to_1_and_says_what_torch_says(name: str, tmp_path: Path) -> None:
+def test_onnx_graph_gives_torchs_logits_for_pixels_from_0_to_1(name: str, tmp_path: Path) -> None:
     model = network(MODELS[name])
     model.train()
-    said = export.save_onnx(model, NORMALIZATION, pixels(5), tmp_path / "model.onnx")
-    assert said["largest_difference"] <= export.TOLERANCE
+    check = export.save_onnx(model, NORMALIZATION, pixels(5), tmp_path / "model.onnx")
+    assert check["largest_difference"] <= export.TOLERANCE
     assert model.training, "the model is left as it was"
     images = pixels(7).float() / 255
     with torch.inference_mode():
@@ -55,16 +55,16 @@ def test_the_graph_takes_pixels_from_0_to_1_and_says_what_torch_says(name: str, 
     assert np.allclose(logits, expected.numpy(), atol=1e-5)
 
 
-def test_a_graph_that_says_something_else_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_graph_with_other_logits_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "TOLERANCE", -1.0)
-    said = export.save_onnx(network(MODELS["mlp"]), NORMALIZATION, pixels(5), tmp_path / "model.onnx")
-    assert "error" in said
+    check = export.save_onnx(network(MODELS["mlp"]), NORMALIZATION, pixels(5), tmp_path / "model.onnx")
+    assert "error" in check
     assert not (tmp_path / "model.onnx").exists()
 
 
-def test_safetensors_hold_the_very_weights(tmp_path: Path) -> None:
+def test_safetensors_hold_the_weights(tmp_path: Path) -> None:
     weights = network(MODELS["cnn"]).to(memory_format=torch.channels_last).state_dict()
     export.save_safetensors(weights, tmp_path / "model.safetensors")
-    found = load_file(tmp_path / "model.safetensors")
-    assert found.keys() == weights.keys()
-    assert all(torch.equal(found[name], value) for name, value in weights.items())
+    loaded = load_file(tmp_path / "model.safetensors")
+    assert loaded.keys() == weights.keys()
+    assert all(torch.equal(loaded[name], value) for name, value in weights.items())

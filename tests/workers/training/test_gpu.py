@@ -1,4 +1,4 @@
-"""What only a GPU can show."""
+"""Training on a GPU: no synchronization in an epoch, streaming, and learning."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ def test_no_step_of_an_epoch_waits_for_the_gpu(policy: dict[str, Any]) -> None:
     model = network(given).to(device).to(memory_format=torch.channels_last).train()
     state = State.fresh(given, model, 10, device)
     step = Step(state, train, SINGLE_PROCESS)
-    for pixels, labels in train.shuffled(64, state.order):  # the first steps make what is made only once
+    for pixels, labels in train.shuffled(64, state.order):  # the first steps initialize lazily and may synchronize
         step(pixels, labels, 1e-3)
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -57,7 +57,7 @@ def test_no_step_of_an_epoch_waits_for_the_gpu(policy: dict[str, Any]) -> None:
         torch.cuda.set_sync_debug_mode("default")
 
 
-def test_streamed_images_give_nearly_the_same_run_as_resident_ones() -> None:
+def test_streamed_run_nearly_equals_resident_run() -> None:
     streamed, resident = (on_gpu(EVERYTHING | {"precision": "fp32"}, size) for size in (0, None))
     assert [r.val_loss for r in streamed] == pytest.approx([r.val_loss for r in resident], rel=0.05)
 

@@ -1,4 +1,4 @@
-"""How a batch is shared. What comes of it is tested on whole runs (tests/workers/trainer/test_distributed.py)."""
+"""The division of a batch among processes. Whole runs are in tests/workers/trainer/test_distributed.py."""
 
 import pytest
 import torch
@@ -20,10 +20,10 @@ def test_every_image_is_learned_from_once(count: int, size: int) -> None:
     assert sum(one.portion(count) for one in everyone) == pytest.approx(count)
     rows = [index for one in everyone for index in range(count)[one.rows(count)]]
     assert rows == (list(range(count)) if count >= size else list(range(count)) * size)
-    assert all(one.rows(count).stop > one.rows(count).start for one in everyone), "nobody is left without"
+    assert all(one.rows(count).stop > one.rows(count).start for one in everyone), "every process has rows"
 
 
-def test_a_process_by_itself_leads_and_has_all() -> None:
+def test_single_process_leads_and_has_all_rows() -> None:
     tensor = torch.tensor([1.0])
     assert SINGLE_PROCESS.leads
     assert SINGLE_PROCESS.rows(5) == slice(0, 5)
@@ -33,7 +33,7 @@ def test_a_process_by_itself_leads_and_has_all() -> None:
     assert not group(1, 2).leads
 
 
-def test_batch_norm_of_the_whole_batch_keeps_parameters_buffers_and_scores() -> None:
+def test_whole_batch_norm_keeps_parameters_buffers_and_scores() -> None:
     model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Sequential(nn.Flatten(), nn.BatchNorm1d(108)))
     model(torch.randn(4, 1, 8, 8))
     before, images = dict(model.named_parameters()), torch.randn(4, 1, 8, 8)

@@ -1,4 +1,4 @@
-"""The rules of training, each seen on real runs."""
+"""The rules of training, tested on real runs."""
 
 import math
 import time
@@ -41,7 +41,7 @@ CNN = {"arch": "cnn", "channels": [4, 8], "hidden": [16], "norm": "batch"}
 def test_the_same_seed_gives_the_same_history_to_the_last_bit(changes: dict[str, Any]) -> None:
     given = spec(**changes)
     first = curve(given)
-    torch.randn(100)  # whatever else drew from the global generator does not matter
+    torch.randn(100)  # other draws from the global generator have no influence
     assert curve(given) == first
 
 
@@ -51,13 +51,13 @@ def test_another_seed_gives_another_history() -> None:
 
 def test_training_starts_near_the_loss_of_a_guess() -> None:
     given = spec(model={"arch": "cnn"})
-    found = Data(given)
-    score = evaluate(network(given), found.validation)
+    data = Data(given)
+    score = evaluate(network(given), data.validation)
     assert score.loss == pytest.approx(math.log(10), rel=0.1)
 
 
 @pytest.mark.parametrize("model", [{"arch": "mlp"}, {"arch": "cnn"}, CNN])
-def test_one_batch_can_be_learned_by_heart(model: dict[str, Any]) -> None:
+def test_one_batch_can_be_memorized(model: dict[str, Any]) -> None:
     given = spec(
         dataset={"id": "digits", "train_limit": 32},
         model=model,
@@ -68,11 +68,11 @@ def test_one_batch_can_be_learned_by_heart(model: dict[str, Any]) -> None:
     assert trained(given)[2][-1].train_loss < 0.01
 
 
-def test_train_loss_is_the_mean_per_image_over_the_epoch_as_weights_move() -> None:
-    """With a learning rate that moves nothing it is the loss of the whole set; the last batch has 8 of 200 images."""
+def test_train_loss_is_the_mean_per_image_over_the_epoch() -> None:
+    """With a tiny learning rate it is the loss of the whole set. The last batch has 8 of 200 images."""
     given = spec(optimizer={"name": "sgd", "lr": 1e-12}, epochs=1)
-    found = Data(given)
-    ((images, labels),) = found.train.in_order(10_000)
+    data = Data(given)
+    ((images, labels),) = data.train.in_order(10_000)
     _, _, (result,) = trained(given)
     assert len(labels) % given.batch_size == 8
     logits = network(given)(images)
@@ -80,7 +80,7 @@ def test_train_loss_is_the_mean_per_image_over_the_epoch_as_weights_move() -> No
     assert result.train_accuracy == pytest.approx((logits.argmax(1) == labels).double().mean().item())
 
 
-def test_every_training_image_is_seen_exactly_once_an_epoch_and_in_another_order_each_time() -> None:
+def test_each_epoch_uses_every_image_once_in_a_new_order() -> None:
     seen: list[torch.Tensor] = []
 
     class Watching(nn.Module):
@@ -97,8 +97,8 @@ def test_every_training_image_is_seen_exactly_once_an_epoch_and_in_another_order
     given = spec(epochs=2)
     fit(Watching(), training_data(given), given)
     rows = torch.cat(seen)
-    found = Data(given)
-    ((images, _),) = found.train.in_order(10_000)
+    data = Data(given)
+    ((images, _),) = data.train.in_order(10_000)
     first, second = rows[:200], rows[200:]
     assert not torch.equal(first, second)
     for epoch in (first, second):
@@ -106,7 +106,7 @@ def test_every_training_image_is_seen_exactly_once_an_epoch_and_in_another_order
         assert len(epoch) == len(images)
 
 
-def test_the_model_trains_in_train_mode_and_is_scored_in_eval_mode() -> None:
+def test_model_trains_in_train_mode_and_is_scored_in_eval_mode() -> None:
     modes: list[bool] = []
 
     class Watching(nn.Linear):
@@ -114,7 +114,7 @@ def test_the_model_trains_in_train_mode_and_is_scored_in_eval_mode() -> None:
             modes.append(self.training)
             return super().forward(images.flatten(1))
 
-    given = spec(epochs=2, precision="fp32")  # auto would count the network on one image first
+    given = spec(epochs=2, precision="fp32")  # auto would run the network on one image first
     model = Watching(64, 10).eval()
     fit(model, training_data(given), given)
     one_epoch = [True] * math.ceil(200 / 64) + [False, False]
@@ -137,11 +137,11 @@ def test_penalties_do_not_enter_the_training_loss() -> None:
         {"regularization": {"dropout": 0.5}},
     ],
 )
-def test_val_loss_is_plain_cross_entropy_whatever_the_objective(changes: dict[str, Any]) -> None:
+def test_val_loss_is_cross_entropy_for_any_objective(changes: dict[str, Any]) -> None:
     given = spec(epochs=1, **changes)
     model, _, (result,) = trained(given)
-    found = Data(given)
-    ((images, labels),) = found.validation.in_order(10_000)
+    data = Data(given)
+    ((images, labels),) = data.validation.in_order(10_000)
     model.eval()
     with torch.no_grad():
         assert result.val_loss == pytest.approx(F.cross_entropy(model(images), labels).item(), rel=1e-5)
@@ -157,7 +157,7 @@ def test_the_penalty_is_reported_beside_the_loss() -> None:
     assert trained(decoupled)[2][0].penalty == 0.0
 
 
-def test_proximal_l1_makes_exact_zeros_and_l1_in_the_loss_does_not() -> None:
+def test_only_proximal_l1_makes_exact_zeros() -> None:
     def zeros(mode: str) -> int:
         given = spec(optimizer={"name": "sgd", "lr": 0.1}, regularization={"l1": 0.01, "l1_mode": mode}, epochs=5)
         model = trained(given)[0]
@@ -167,14 +167,14 @@ def test_proximal_l1_makes_exact_zeros_and_l1_in_the_loss_does_not() -> None:
     assert zeros("loss") == 0
 
 
-def test_the_clean_loss_is_scored_as_validation_is_on_a_part_of_the_training_images() -> None:
+def test_clean_loss_scores_training_images_like_validation() -> None:
     given = spec(dataset={"id": "digits"}, epochs=1, regularization={"dropout": 0.5})
     model, _, (result,) = trained(given)
-    found = Data(given)
-    split, clean = found.prepared.split, found.prepared.clean
+    data = Data(given)
+    split, clean = data.prepared.split, data.prepared.clean
     assert len(clean) == len(split.validation)
     assert set(clean.tolist()) <= set(split.train.tolist())
-    assert result.train_loss_clean == evaluate(model, found.clean).loss
+    assert result.train_loss_clean == evaluate(model, data.clean).loss
     assert trained(spec(train_loss_clean=False))[2][0].train_loss_clean is None
 
 
@@ -183,11 +183,9 @@ def test_switching_the_clean_loss_off_changes_nothing_else() -> None:
     assert [(r.train_loss, r.val_loss) for r in with_it] == [(r.train_loss, r.val_loss) for r in without]
 
 
-def test_the_best_weights_are_those_of_the_best_epoch_and_reproduce_its_loss(tmp_path: Path) -> None:
-    given = spec(
-        dataset={"id": "digits", "train_limit": 50}, model={"arch": "mlp", "hidden": [64]}, epochs=60,
-        optimizer={"lr": 0.01}, early_stopping={"patience": 10},
-    )  # fmt: skip
+def test_best_weights_reproduce_the_loss_of_the_best_epoch(tmp_path: Path) -> None:
+    few, mlp = {"id": "digits", "train_limit": 50}, {"arch": "mlp", "hidden": [64]}
+    given = spec(dataset=few, model=mlp, epochs=60, optimizer={"lr": 0.01}, early_stopping={"patience": 10})
     model, fitted, results = trained(given)
     assert fitted.stop_reason == "early_stopping"
     assert fitted.best_epoch == min(results, key=lambda r: r.val_loss).epoch == len(results) - 10
@@ -195,23 +193,23 @@ def test_the_best_weights_are_those_of_the_best_epoch_and_reproduce_its_loss(tmp
     save_tensors(tmp_path / "best_model.pth", fitted.best_weights)
     loaded = load_tensors(tmp_path / "best_model.pth")
     assert any(not torch.equal(loaded[name], tensor) for name, tensor in model.state_dict().items()), "training went on"
-    fresh, found = network(given), Data(given)
+    fresh, data = network(given), Data(given)
     fresh.load_state_dict(loaded)
-    recomputed = evaluate(fresh, found.validation).loss
+    recomputed = evaluate(fresh, data.validation).loss
     assert recomputed == pytest.approx(results[fitted.best_epoch - 1].val_loss, rel=1e-6)
 
 
-def test_the_best_weights_are_given_out_before_the_epoch_is_told() -> None:
-    told: list[str] = []
+def test_best_weights_are_published_before_the_epoch() -> None:
+    calls: list[str] = []
     given = spec()
     fit(
         network(given),
         training_data(given),
         given,
-        lambda r: told.append(f"epoch {r.improved}"),
-        lambda w: told.append("best"),
+        lambda r: calls.append(f"epoch {r.improved}"),
+        lambda w: calls.append("best"),
     )
-    assert told == ["best", "epoch True"] * 3
+    assert calls == ["best", "epoch True"] * 3
 
 
 @pytest.mark.parametrize(
@@ -229,7 +227,7 @@ def test_early_stopping_ends_the_loop(early_stopping: dict[str, Any] | None, epo
     assert (fitted.stop_reason, fitted.epochs, len(results)) == (reason, epochs_run, epochs_run)
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_best() -> None:
+def test_non_finite_loss_ends_the_run_and_keeps_the_best() -> None:
     given = spec(epochs=20)
     model = network(given)
 
@@ -262,7 +260,7 @@ def test_an_epoch_whose_loss_is_not_finite_is_never_the_best() -> None:
     assert (fitted.best_epoch, fitted.best_weights) == (None, None)
 
 
-def test_time_that_runs_out_waits_for_the_first_epoch_alone() -> None:
+def test_time_limit_waits_only_for_the_first_epoch() -> None:
     class Slow(nn.Linear):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             if self.training:
@@ -277,7 +275,7 @@ def test_time_that_runs_out_waits_for_the_first_epoch_alone() -> None:
     assert time.monotonic() - started < 2 * results[0].seconds
 
 
-def test_time_that_runs_out_ends_the_run() -> None:
+def test_time_limit_ends_the_run() -> None:
     _, fitted, results = trained(spec(epochs=100_000, early_stopping=None, max_seconds=1))
     assert fitted.stop_reason == "max_seconds"
     assert len(results) == fitted.epochs >= 1
@@ -288,7 +286,7 @@ def after(calls: int) -> Callable[[], str | None]:
     return lambda: None if next(left, None) is not None else "cancelled"
 
 
-def test_a_stop_request_is_obeyed_at_the_next_batch_and_the_best_is_kept() -> None:
+def test_stop_request_ends_at_the_next_batch_with_the_best_kept() -> None:
     given = spec(epochs=100)
     results: list[EpochResult] = []
     fitted = fit(network(given), training_data(given), given, results.append, should_stop=after(2 * 4 + 1))

@@ -1,4 +1,4 @@
-"""Mixup and CutMix: what becomes of the images, and that the targets' shares are the images' own."""
+"""Mixup and CutMix: the mixed images, and targets whose shares match the images."""
 
 import math
 
@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.workers.training.small import seeded
 from workers.training.regularization.cutmix import cutmix
 from workers.training.regularization.hooks import Mixed
 from workers.training.regularization.mixing import mix
@@ -16,22 +17,18 @@ from workers.training.regularization.mixup import mixup
 METHODS = pytest.mark.parametrize(("mixup_alpha", "cutmix_alpha"), [(0.4, 0.0), (0.0, 1.0), (0.4, 1.0)])
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def pictures(n: int, channels: int = 3, height: int = 6, width: int = 7) -> Tensor:
     return torch.randn(n, channels, height, width, generator=seeded(9))
 
 
 def labelled(n: int, height: int = 8, width: int = 8) -> tuple[Tensor, Tensor]:
-    """Images whose every value is their label, from 1 on, all different."""
+    """Images filled with their labels 1, ..., n."""
     labels = torch.arange(1, n + 1)
     return labels.float().view(-1, 1, 1, 1).expand(n, 2, height, width).contiguous(), labels
 
 
 @given(st.floats(0, 1), st.permutations(range(5)))
-def test_mixup_is_the_convex_combination_of_an_image_and_its_partner(mixing: float, order: list[int]) -> None:
+def test_mixup_is_the_convex_combination_of_two_images(mixing: float, order: list[int]) -> None:
     images = pictures(5)
     mixed = mixup(images, mixing, torch.tensor(order))
     for i, partner in enumerate(order):
@@ -39,7 +36,7 @@ def test_mixup_is_the_convex_combination_of_an_image_and_its_partner(mixing: flo
         torch.testing.assert_close(mixed[i].double(), expected, atol=1e-6, rtol=1e-5)
 
 
-def test_mixup_with_share_one_is_exactly_the_images_and_with_share_zero_their_partners() -> None:
+def test_mixup_with_share_1_gives_the_images_with_0_the_partners() -> None:
     images, order = pictures(20) * 1e3, torch.arange(19, -1, -1)
     assert torch.equal(mixup(images, 1.0, order), images)
     assert torch.equal(mixup(images, 0.0, order), images.flip(0))
@@ -65,7 +62,7 @@ def test_the_share_of_cutmix_is_the_share_of_pixels_that_stayed(
         assert share == 1
 
 
-def test_a_box_of_cutmix_has_the_area_asked_for_where_no_border_clips_it_and_each_border_clips_as_often() -> None:
+def test_cutmix_box_has_its_area_unless_a_border_clips_it() -> None:
     images, order = labelled(2, 40, 40)[0], torch.tensor([1, 0])
     mixed, shares = zip(*(cutmix(images, 0.75, order, seeded(seed)) for seed in range(400)), strict=True)
     assert min(shares) == pytest.approx(0.75)
@@ -101,7 +98,7 @@ def test_the_labels_are_those_of_the_images_that_were_mixed(mixup_alpha: float, 
 
 
 @METHODS
-def test_mixing_changes_no_input_and_repeats_itself_with_the_generator(mixup_alpha: float, cutmix_alpha: float) -> None:
+def test_mixing_is_deterministic_and_keeps_its_input(mixup_alpha: float, cutmix_alpha: float) -> None:
     images, labels = pictures(12), torch.arange(12)
     before = images.clone()
     random = seeded()
@@ -127,7 +124,7 @@ def test_mixing_keeps_channels_last_and_the_values(mixup_alpha: float, cutmix_al
         assert mixed.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_with_both_alphas_at_zero_nothing_is_mixed_drawn_or_copied() -> None:
+def test_without_alphas_nothing_is_mixed_drawn_or_copied() -> None:
     images, labels, random = pictures(4), torch.arange(4), seeded()
     mixed = mix(images, labels, 0.0, 0.0, random)
     assert mixed == Mixed(images, labels, labels, 1.0)
@@ -139,7 +136,7 @@ def is_pasted(mixed: Mixed, values: set[float]) -> bool:
     return set(mixed.images.flatten().tolist()) <= values
 
 
-def test_each_method_is_used_when_it_is_on_and_with_both_on_each_for_half_of_the_batches() -> None:
+def test_mixup_and_cutmix_each_mix_half_of_the_batches() -> None:
     images, labels = labelled(7)
     values, n = {float(label) for label in labels}, 1000
     for mixup_alpha, cutmix_alpha, expected in [(1.0, 0.0, 0.0), (0.0, 1.0, 1.0), (1.0, 1.0, 0.5)]:
@@ -161,7 +158,7 @@ def test_the_share_of_mixup_is_from_the_beta_distribution(alpha: float) -> None:
         assert (shares <= point).double().mean().item() == pytest.approx(quantile, abs=0.04)
 
 
-def test_with_both_on_the_share_of_each_method_is_from_its_own_alpha() -> None:
+def test_with_both_on_each_method_uses_its_own_alpha() -> None:
     images, labels = labelled(8)
     random, values = seeded(), {float(label) for label in labels}
     shares: dict[bool, list[float]] = {True: [], False: []}

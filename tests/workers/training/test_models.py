@@ -30,13 +30,13 @@ RESIDUAL = {
 
 @pytest.mark.parametrize("model", [*MODELS, RESIDUAL])
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 9, 13)])
-def test_images_go_in_and_logits_come_out(model: dict[str, Any], shape: tuple[int, int, int]) -> None:
+def test_network_maps_images_to_logits(model: dict[str, Any], shape: tuple[int, int, int]) -> None:
     built = build_model(spec(model=model), shape, 5)
     assert built(torch.zeros(2, *shape)).shape == (2, 5)
 
 
 @pytest.mark.parametrize("model", [*MODELS, RESIDUAL])
-def test_weights_come_from_the_seed_and_leave_the_global_generator_alone(model: dict[str, Any]) -> None:
+def test_weights_come_from_the_seed_not_the_global_generator(model: dict[str, Any]) -> None:
     before = torch.get_rng_state()
     first, again, other = network(spec(model=model)), network(spec(model=model)), network(spec(model=model, seed=8))
     assert torch.equal(torch.get_rng_state(), before)
@@ -48,16 +48,16 @@ def test_weights_come_from_the_seed_and_leave_the_global_generator_alone(model: 
 @pytest.mark.parametrize(("model", "places"), list(zip(MODELS, [2, 0, 1, 1, 2], strict=True)))
 def test_dropout_stands_before_every_linear_layer_but_the_first(model: dict[str, Any], places: int) -> None:
     built = network(spec(model=model, regularization={"dropout": 0.25}))
-    found = [module for module in built.modules() if isinstance(module, Dropout)]
-    assert [module.p for module in found] == [0.25] * places
+    dropouts = [module for module in built.modules() if isinstance(module, Dropout)]
+    assert [module.p for module in dropouts] == [0.25] * places
     assert not [module for module in network(spec(model=model)).modules() if isinstance(module, Dropout)]
 
 
-def test_spatial_dropout_stands_after_every_block_and_drops_whole_channels() -> None:
+def test_spatial_dropout_drops_channels_after_every_block() -> None:
     built = network(spec(model=MODELS[4], regularization={"spatial_dropout": 0.5}))
-    found = [module for module in built.modules() if isinstance(module, nn.Dropout2d)]
-    assert [module.p for module in found] == [0.5] * 3
-    dropped = found[0].train()(torch.ones(64, 8, 3, 3)).flatten(2)
+    dropouts = [module for module in built.modules() if isinstance(module, nn.Dropout2d)]
+    assert [module.p for module in dropouts] == [0.5] * 3
+    dropped = dropouts[0].train()(torch.ones(64, 8, 3, 3)).flatten(2)
     assert set(dropped.unique().tolist()) == {0.0, 2.0}
     assert bool((dropped == dropped[:, :, :1]).all())
 
@@ -74,7 +74,7 @@ def test_a_network_of_layers_is_built_as_it_is_written() -> None:
     assert strided.shortcut.stride == (2, 2)
 
 
-def test_stochastic_depth_rises_linearly_to_the_last_branch_and_skips_whole_images() -> None:
+def test_stochastic_depth_skips_per_image_at_rising_rates() -> None:
     built = network(spec(model=RESIDUAL, regularization={"stochastic_depth": 0.8})).train()
     blocks = [module for module in built.modules() if isinstance(module, ResidualBlock)]
     assert [block.skip.p for block in blocks] == pytest.approx([0.2, 0.4, 0.6, 0.8])
@@ -88,7 +88,7 @@ def test_stochastic_depth_rises_linearly_to_the_last_branch_and_skips_whole_imag
     torch.testing.assert_close(blocks[2](x[:1]), x[:1] + blocks[2].branch(x[:1]))
 
 
-def test_pooling_before_relu_is_the_same_function_with_the_same_gradients() -> None:
+def test_pooling_before_relu_equals_relu_before_pooling() -> None:
     built = network(spec(model={"arch": "cnn", "channels": [4, 6], "hidden": []}))
     convolutions = [module for module in built if isinstance(module, nn.Conv2d)]  # type: ignore[attr-defined]
     as_written: list[nn.Module] = []

@@ -1,4 +1,4 @@
-"""The noise of the validation loss: from the losses of each image, against torch in plain words."""
+"""The standard errors of the validation loss, against a computation from the losses of all images."""
 
 import math
 
@@ -25,7 +25,7 @@ def losses(model: nn.Module, weights: Weights, data: Data) -> torch.Tensor:
     return torch.cat(every).double()
 
 
-def test_each_epoch_has_the_standard_error_of_its_loss_and_of_the_change_from_the_best_one() -> None:
+def test_epoch_reports_standard_errors_of_loss_and_of_its_change() -> None:
     given = spec(epochs=EPOCHS, optimizer={"lr": 0.1}, early_stopping=None)
     model, results, kept = network(given), list[EpochResult](), list[Weights]()
     data = Data(given)
@@ -57,7 +57,7 @@ def test_a_single_image_has_no_standard_error() -> None:
     assert evaluate(network(given), data.validation).loss_se is not None
 
 
-def test_the_energy_of_an_epoch_is_what_the_meter_has_counted_meanwhile() -> None:
+def test_energy_of_an_epoch_is_the_meters_difference() -> None:
     given, read, results = spec(epochs=2), iter([10.0, 25.0, 100.0, 140.0]), list[EpochResult]()
     fit(network(given), training_data(given), given, results.append, joules=lambda: next(read))
     assert [result.joules for result in results] == [15.0, 40.0]

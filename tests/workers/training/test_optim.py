@@ -1,4 +1,4 @@
-"""One step of each optimizer against its closed form, and whom weight decay leaves alone."""
+"""Steps of each optimizer against closed forms, and the parameters that weight decay excludes."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ def test_sgd_with_momentum_over_two_steps(nesterov: bool) -> None:
     torch.testing.assert_close(after, weights)
 
 
-def test_betas_are_those_of_the_spec() -> None:
+def test_adam_uses_the_betas_of_the_spec() -> None:
     before, after, (first, second) = step("adam", steps=2, betas=(0.5, 0.5))
     g1 = first + DECAY * before
     w1 = before - LR * adam_direction(g1)
@@ -72,7 +72,7 @@ def model() -> nn.Module:
     return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
 
 
-def test_biases_and_normalization_are_left_alone_unless_asked(model: nn.Module) -> None:
+def test_biases_and_normalization_are_excluded_by_default(model: nn.Module) -> None:
     names = {id(p): name for name, p in model.named_parameters()}
     regularized, free = split_parameters(model, norm_and_bias_too=False)
     assert [names[id(p)] for p in regularized] == ["0.weight", "3.weight"]
@@ -81,7 +81,7 @@ def test_biases_and_normalization_are_left_alone_unless_asked(model: nn.Module) 
 
 
 @pytest.mark.parametrize(("too", "expected"), [(False, {0.0, DECAY}), (True, {DECAY})])
-def test_the_optimizer_decays_the_groups_it_must(model: nn.Module, too: bool, expected: set[float]) -> None:
+def test_optimizer_decays_the_regularized_group(model: nn.Module, too: bool, expected: set[float]) -> None:
     optimizer = build_optimizer(model, Optimizer("adamw"), DECAY, decay_norm_and_bias=too)
     assert {group["weight_decay"] for group in optimizer.param_groups} == expected
     assert sum(len(group["params"]) for group in optimizer.param_groups) == 6
@@ -94,7 +94,7 @@ def test_frozen_parameters_are_not_trained(model: nn.Module) -> None:
     assert sum(len(group["params"]) for group in optimizer.param_groups) == 4
 
 
-def test_l1_is_the_sum_of_absolute_weights_and_its_gradient_their_signs() -> None:
+def test_l1_is_the_sum_of_absolute_weights() -> None:
     w = torch.tensor([[1.0, -2.0], [0.5, 0.0]], requires_grad=True)
     penalty = l1_penalty([w], 0.1)
     penalty.backward()  # type: ignore[no-untyped-call]
@@ -108,7 +108,7 @@ def test_the_proximal_step_shrinks_to_exact_zeros() -> None:
     torch.testing.assert_close(w, torch.tensor([0.9, -0.9, 0.0, 0.0, 0.0]))
 
 
-def test_the_proximal_step_minimizes_what_it_is_said_to() -> None:
+def test_proximal_step_minimizes_its_objective() -> None:
     start, threshold = torch.tensor(0.7), 0.25
     grid = torch.linspace(-2, 2, 4001, dtype=torch.float64)
     best = grid[((grid - start) ** 2 / 2 + threshold * grid.abs()).argmin()]
@@ -117,7 +117,7 @@ def test_the_proximal_step_minimizes_what_it_is_said_to() -> None:
     assert moved.item() == pytest.approx(best.item(), abs=1e-3)
 
 
-def test_l2_is_the_term_whose_gradient_coupled_decay_adds() -> None:
+def test_l2_gradient_equals_coupled_weight_decay() -> None:
     w = torch.randn(3, 3, dtype=torch.float64)
     epsilon = 1e-6
     shifted = w.clone()

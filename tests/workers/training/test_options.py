@@ -1,4 +1,4 @@
-"""The proofs of the training rules, for every option of the spec."""
+"""The rules of training under every option of the spec."""
 
 import math
 from typing import Any
@@ -46,7 +46,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "larger images": {"dataset": {"id": "digits", "train_limit": 32, "image_size": 12}},
     "bf16": {"precision": "bf16"},
 }
-# What keeps the training loss above zero by design: images that change, targets that are spread.
+# Options with which the training loss cannot reach zero: random images or soft targets.
 SOFT: dict[str, dict[str, Any]] = {
     "label smoothing": {"regularization": {"label_smoothing": 0.1}},
     "mixup": {"regularization": {"mixup_alpha": 0.4}},
@@ -58,12 +58,12 @@ SOFT: dict[str, dict[str, Any]] = {
     "RandAugment": {"augmentation": {"rand_augment": {}}},
     "random erasing": {"augmentation": {"random_erasing": 0.5}},
 }
-# Those whose values above are so mild, or so late, that two epochs do not show them.
+# Stronger values of options whose values above have no effect within two epochs.
 SOONER: dict[str, dict[str, Any]] = {
     "max norm": {"regularization": {"max_norm": 0.5}},
     "step": {"schedule": {"name": "step", "step_epochs": 1}},
     "plateau": {
-        "optimizer": {"name": "sgd", "lr": 1e-12},  # nothing gets better
+        "optimizer": {"name": "sgd", "lr": 1e-12},  # no improvement
         "schedule": {"name": "plateau", "plateau_patience": 0},
         "epochs": 3,
     },
@@ -82,33 +82,33 @@ def one_batch(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 @EVERY
-def test_one_batch_is_learned_by_heart(changes: dict[str, Any]) -> None:
-    """Seen without dropout and augmentation, as the validation images are; under `SOFT` less of the loss goes away."""
+def test_one_batch_is_memorized_under_every_option(changes: dict[str, Any]) -> None:
+    """Scored without dropout and augmentation. With options of `SOFT` the loss stays higher."""
     last = trained(spec(**one_batch(changes)))[2][-1]
     assert last.train_loss_clean is not None
     assert last.train_loss_clean < (0.01 if changes in OPTIONS.values() else 0.7)
 
 
 @EVERY
-def test_val_loss_is_plain_cross_entropy_and_the_images_are_not_touched(changes: dict[str, Any]) -> None:
+def test_val_loss_is_cross_entropy_of_unchanged_images(changes: dict[str, Any]) -> None:
     given = spec(**{"model": CNN, "epochs": 1} | changes)
-    model, found = network(given), Data(given)
-    stored = found.prepared.images.stored.clone()
+    model, data = network(given), Data(given)
+    stored = data.prepared.images.stored.clone()
     run = training_data(given)
     fitted = fit(model, run, given)
     best = network(given)
     assert fitted.best_weights is not None
-    best.load_state_dict(fitted.best_weights)  # with a moving average, that is what was scored
+    best.load_state_dict(fitted.best_weights)  # with a moving average, its weights were scored
     ((images, labels),) = run.validation.in_order(10_000)
     best.eval()
     with torch.no_grad():
         expected = F.cross_entropy(best(images), labels).item()
     assert fitted.history[0].val_loss == pytest.approx(expected, rel=1e-5)
-    assert torch.equal(found.prepared.images.stored, stored)
+    assert torch.equal(data.prepared.images.stored, stored)
 
 
 @EVERY
-def test_the_loss_of_a_fresh_network_is_that_of_a_guess(changes: dict[str, Any]) -> None:
+def test_fresh_network_has_the_loss_of_a_guess(changes: dict[str, Any]) -> None:
     given = spec(**{"model": {**CNN, "norm": "none"}} | changes)
     assert evaluate(network(given), Data(given).validation).loss == pytest.approx(math.log(10), rel=0.15)
 
@@ -126,7 +126,7 @@ def test_every_option_changes_the_run(changes: dict[str, Any]) -> None:
 
 
 def test_mixing_that_leaves_every_image_whole_is_plain_training() -> None:
-    """Beta(a, a) with a tiny a gives a share of 0 or 1: a batch is itself, or itself in another order."""
+    """Beta(a, a) with a tiny a gives a share of 0 or 1, so a batch stays the same or is permuted."""
     few = {"dataset": {"id": "digits", "train_limit": 64}, "model": CNN, "epochs": 1}
     mixed = trained(spec(**few, regularization={"mixup_alpha": 1e-6}))[2][0]
     plain = trained(spec(**few))[2][0]
@@ -135,11 +135,13 @@ def test_mixing_that_leaves_every_image_whole_is_plain_training() -> None:
     assert mixed.val_loss == pytest.approx(plain.val_loss, rel=1e-3)
 
 
-def test_streamed_images_give_the_very_same_run_as_resident_ones() -> None:
+def test_streamed_run_equals_resident_run_exactly() -> None:
     given = spec(
-        model=CNN, dataset={"id": "digits", "train_limit": 150, "image_size": 10},
-        augmentation={"crop_padding": 1, "trivial_augment": True}, regularization={"dropout": 0.2},
-    )  # fmt: skip
+        model=CNN,
+        dataset={"id": "digits", "train_limit": 150, "image_size": 10},
+        augmentation={"crop_padding": 1, "trivial_augment": True},
+        regularization={"dropout": 0.2},
+    )
     streamed, resident = ([(r.train_loss, r.val_loss) for r in trained(given, size)[2]] for size in (0, None))
     assert streamed == resident
 
@@ -168,7 +170,7 @@ def test_a_frozen_backbone_stays_as_it_is_with_its_batch_norm() -> None:
     assert changed == {"fc.weight", "fc.bias"}
 
 
-def test_the_learning_rate_of_each_epoch_is_told() -> None:
+def test_learning_rate_of_each_epoch_is_reported() -> None:
     given = spec(epochs=4, optimizer={"lr": 0.01}, schedule={"name": "step", "step_epochs": 2, "gamma": 0.5})
     assert [r.lr for r in trained(given)[2]] == pytest.approx([0.01, 0.01, 0.005, 0.005])
 
@@ -197,7 +199,7 @@ SLOW_IN_BF16 = {"arch": "mobilenet_v3_small"}
         ({"arch": "mlp", "hidden": [16]}, {}, "bf16", "bf16"),
     ],
 )
-def test_auto_is_bf16_on_a_cpu_that_has_it_for_a_network_that_gains(
+def test_auto_is_bf16_where_cpu_and_network_gain_from_it(
     model: dict[str, Any],
     instructions: dict[str, bool],
     precision: str,

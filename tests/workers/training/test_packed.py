@@ -1,4 +1,4 @@
-"""Training on data sets that were sent: the images as they were packed, split as their folders and copies demand."""
+"""Training on uploaded data sets: the packed images, and splits that respect folders and copies."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import torch
 
 from service.core.spec import Dataset, JobSpec
 from tests.pictures import encoded, folders, stripes, zipped
+from tests.workers.training.small import labelled
 from workers.datasets.ingest.read import read
 from workers.training.data import DataPaths
 from workers.training.data.images import CHUNK_BYTES, ImageSet
@@ -24,38 +25,38 @@ def prepared(tmp_path: Path, files: dict[str, bytes], **dataset: object) -> Prep
     return prepare(spec, DataPaths(tmp_path / "pack", tmp_path))
 
 
-def test_images_are_trained_on_as_they_were_sent(tmp_path: Path) -> None:
-    found = prepared(tmp_path, folders(each=5))
-    assert found.images.shape == (1, 16, 16)
-    assert found.images.classes == ("checks", "columns", "rows")
-    pixels = found.images.take(torch.tensor([5, 14]))
+def test_packed_images_equal_the_uploaded_ones(tmp_path: Path) -> None:
+    data = prepared(tmp_path, folders(each=5))
+    assert data.images.shape == (1, 16, 16)
+    assert data.images.classes == ("checks", "columns", "rows")
+    pixels = data.images.take(torch.tensor([5, 14]))
     assert (pixels[0, 0].numpy() == stripes("columns", 0)).all()
     assert (pixels[1, 0].numpy() == stripes("rows", 4)).all()
-    assert found.images.on(torch.device("cpu")) is found.images.stored, "mapped into memory, not copied"
+    assert data.images.on(torch.device("cpu")) is data.images.stored, "mapped into memory, not copied"
 
 
-def test_images_of_several_sizes_are_brought_to_one(tmp_path: Path) -> None:
+def test_images_of_several_sizes_are_resized_to_one(tmp_path: Path) -> None:
     plain = np.full((40, 20, 3), 77, np.uint8)
-    found = prepared(tmp_path, folders(each=5) | {"rows/tall.png": encoded(plain)}, image_size=12)
-    assert found.images.shape == (3, 12, 12)
-    assert found.images.side is None
-    assert (found.images.take(torch.tensor([15])) == 77).all()
-    found.images.stored.fill_(78)  # in the file: who trains beside us does not make it again
+    data = prepared(tmp_path, folders(each=5) | {"rows/tall.png": encoded(plain)}, image_size=12)
+    assert data.images.shape == (3, 12, 12)
+    assert data.images.side is None
+    assert (data.images.take(torch.tensor([15])) == 77).all()
+    data.images.stored.fill_(78)  # in the file, which another process of the run reuses
     assert (load(tmp_path / "pack", 12, tmp_path).take(torch.tensor([15])) == 78).all()
 
 
-def test_folders_that_divide_the_set_are_obeyed(tmp_path: Path) -> None:
+def test_folders_that_divide_the_set_give_the_split(tmp_path: Path) -> None:
     files = {f"train/{name}": data for name, data in folders(each=6).items()}
     files |= {f"val/{name}": data for name, data in folders(each=2, first=10).items()}
     files |= {f"test/{name}": data for name, data in folders(each=1, first=20).items()}
-    found = prepared(tmp_path, files)
-    assert found.images.parts is not None
-    for part, indices in enumerate(vars(found.split).values()):
-        assert (found.images.parts[indices] == part).all()
-    assert [len(part) for part in vars(found.split).values()] == [18, 6, 3]
+    data = prepared(tmp_path, files)
+    assert data.images.parts is not None
+    for part, indices in enumerate(vars(data.split).values()):
+        assert (data.images.parts[indices] == part).all()
+    assert [len(part) for part in vars(data.split).values()] == [18, 6, 3]
 
 
-def test_a_part_that_is_missing_is_drawn_from_the_images_to_train_on(tmp_path: Path) -> None:
+def test_missing_part_is_drawn_from_the_training_images(tmp_path: Path) -> None:
     files = {f"train/{name}": data for name, data in folders(each=10).items()}
     files |= {f"test/{name}": data for name, data in folders(each=3, first=20).items()}
     split = prepared(tmp_path, files, test_fraction=0.5).split
@@ -68,37 +69,37 @@ def test_copies_are_never_on_two_sides_of_a_split() -> None:
     copies[60:100:2] = copies[0:40:2]
     copies[61], copies[80] = 1, 1  # of a picture, and of one of another class
     for seed in range(5):
-        split = stratified_split(labels, Dataset("ds_1", test_fraction=0.2), seed, None, copies)
+        split = stratified_split(labelled(labels, None, copies), Dataset("ds_1", test_fraction=0.2), seed)
         parts = {int(i): name for name, part in vars(split).items() for i in part}
         assert len(parts) == 100
         assert all(parts[i] == parts[int(copies[i])] for i in range(100))
         assert min(map(len, vars(split).values())) >= 10
 
 
-def test_images_to_train_on_are_kept_whatever_they_are_copies_of() -> None:
+def test_training_images_stay_even_as_copies_of_other_parts() -> None:
     labels, copies = torch.tensor([0, 1] * 10), torch.arange(20)
     given = torch.tensor([2] * 4 + [0] * 16, dtype=torch.int8)
     copies[4:8] = torch.tensor([0, 1, 2, 3])  # of images to test on
     copies[8], copies[9] = 0, 1
-    split = stratified_split(labels, Dataset("ds_1"), 1, given, copies)
+    split = stratified_split(labelled(labels, given, copies), Dataset("ds_1"), 1)
     assert split.test.tolist() == [0, 1, 2, 3]
     assert sorted([*split.train.tolist(), *split.validation.tolist()]) == list(range(4, 20))
     parts = {int(i): name for name, part in vars(split).items() for i in part}
     assert parts[4] == parts[8]
 
 
-def test_a_class_of_copies_alone_is_split_all_the_same() -> None:
+def test_class_with_only_copies_is_still_split() -> None:
     labels, copies = torch.tensor([0, 1] * 10), torch.arange(20)
     copies[0:20:2] = 0  # frames of one film
-    split = stratified_split(labels, Dataset("ds_1"), 1, None, copies)
+    split = stratified_split(labelled(labels, None, copies), Dataset("ds_1"), 1)
     assert (labels[split.validation] == 0).sum() == 2
     copies = torch.arange(20)
     copies[1:20:2] = torch.arange(0, 20, 2)  # each of class 1 is in class 0 too
-    split = stratified_split(labels, Dataset("ds_1"), 1, None, copies)
+    split = stratified_split(labelled(labels, None, copies), Dataset("ds_1"), 1)
     assert (labels[split.train] == 1).sum() == 8
 
 
-def test_large_images_are_gone_through_a_few_at_a_time() -> None:
+def test_large_images_are_processed_in_chunks() -> None:
     many = ImageSet(torch.zeros(60, 3, 512, 512, dtype=torch.uint8), torch.zeros(60, dtype=torch.int64), ("a",))
     assert max(chunk.nbytes for chunk in many.chunks(torch.arange(60))) <= CHUNK_BYTES
     assert sum(len(chunk) for chunk in many.chunks(torch.arange(60))) == 60
@@ -107,5 +108,5 @@ def test_large_images_are_gone_through_a_few_at_a_time() -> None:
 @pytest.mark.parametrize("limit", [10, 40])
 def test_a_limit_thins_the_training_part_and_no_other(limit: int) -> None:
     labels, given = torch.arange(100) % 4, (torch.arange(100) % 5 == 0).to(torch.int8)
-    split = stratified_split(labels, Dataset("ds_1", train_limit=limit), 1, given)
+    split = stratified_split(labelled(labels, given), Dataset("ds_1", train_limit=limit), 1)
     assert (len(split.train), len(split.validation)) == (limit, 20)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as transforms
 
+from tests.workers.training.small import seeded
 from workers.training.data.augmentation.operations import OPERATIONS, apply
 from workers.training.data.augmentation.rand_augment import rand_augment, space
 from workers.training.data.augmentation.space import BINS, Space
@@ -70,12 +71,8 @@ EXACT = {"identity", "translate_x", "translate_y", "brightness", "posterize", "s
 SIGNED = MOVING | {"brightness", "color", "contrast", "sharpness"}
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def pictures(n: int, channels: int = 3, height: int = 18, width: int = 20) -> Tensor:
-    """Smooth, as photographs are; every other one uses the whole range, and the last one is constant."""
+    """Smooth images like photographs; every second one uses the whole range, and the last one is constant."""
     coarse = torch.rand(n, channels, 4, 4, generator=seeded(9)) * 200 + 20
     images = torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear").to(torch.uint8)
     images[1::2, :, 0, 0], images[1::2, :, -1, -1], images[-1] = 0, 255, 77
@@ -84,22 +81,22 @@ def pictures(n: int, channels: int = 3, height: int = 18, width: int = 20) -> Te
 
 def magnitudes(name: str, n: int) -> Tensor:
     """The magnitudes of the wide space, in both directions."""
-    found = WIDE.magnitudes()[NAMES.index(name)]
-    return (torch.cat([found, -found]) if name in SIGNED else found).repeat(n)[:n]
+    row = WIDE.magnitudes()[NAMES.index(name)]
+    return (torch.cat([row, -row]) if name in SIGNED else row).repeat(n)[:n]
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", NAMES)
-def test_an_operation_is_that_of_torchvision_image_by_image(name: str, channels: int) -> None:
+def test_operation_equals_torchvisions(name: str, channels: int) -> None:
     images, strengths = pictures(70, channels), magnitudes(name, 70)
     results = apply(images, torch.full((70,), NAMES.index(name)), strengths)
     expected = torch.stack([REFERENCE[name](image, m) for image, m in zip(images, strengths.tolist(), strict=True)])
     differences = (results.int() - expected.int()).abs()
     if name in EXACT:
         assert differences.max() == 0
-    elif name in MOVING:  # a place halfway between two pixels may be read from either
+    elif name in MOVING:  # a position halfway between two pixels can round to either
         assert (differences > 0).double().mean() < 0.002
-    else:  # and a value that is nearly whole may be cut to either side of it
+    else:  # a value close to a whole number can be truncated to either side
         assert differences.max() <= 1
         assert (differences > 0).double().mean() < 0.03
     assert name == "identity" or (name, channels) == ("color", 1) or not torch.equal(results, images)
@@ -107,7 +104,7 @@ def test_an_operation_is_that_of_torchvision_image_by_image(name: str, channels:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("channels", [2, 4])
-def test_other_channels_are_treated_one_by_one_except_that_they_share_the_contrast(name: str, channels: int) -> None:
+def test_channels_other_than_rgb_share_only_the_contrast(name: str, channels: int) -> None:
     images, strengths = pictures(40, channels), magnitudes(name, 40)
     operations = torch.full((40,), NAMES.index(name))
     together = apply(images, operations, strengths)
@@ -128,7 +125,7 @@ def test_every_operation_takes_tiny_images(shape: tuple[int, int]) -> None:
     assert results.shape == images.shape
 
 
-def test_in_a_mixed_batch_each_image_gets_its_own_operation_and_strength() -> None:
+def test_each_image_gets_its_own_operation_and_strength() -> None:
     images, operations = pictures(200), torch.randint(14, (200,), generator=seeded(1))
     strengths = WIDE.magnitudes()[operations, torch.randint(BINS, (200,), generator=seeded(2))]
     results = apply(images, operations, strengths)
@@ -141,7 +138,7 @@ def test_in_a_mixed_batch_each_image_gets_its_own_operation_and_strength() -> No
     ("ours", "theirs"),
     [(WIDE, v2.TrivialAugmentWide._AUGMENTATION_SPACE), (space(18, 20), v2.RandAugment._AUGMENTATION_SPACE)],
 )
-def test_the_spaces_are_those_of_torchvision(ours: Space, theirs: TheirSpace) -> None:
+def test_spaces_equal_those_of_torchvision(ours: Space, theirs: TheirSpace) -> None:
     assert {TORCHVISION_NAMES[name] for name in NAMES} == set(theirs)
     for name, row in zip(NAMES, ours.magnitudes(), strict=True):
         expected, signed = theirs[TORCHVISION_NAMES[name]]
@@ -151,47 +148,47 @@ def test_the_spaces_are_those_of_torchvision(ours: Space, theirs: TheirSpace) ->
 
 
 def outcomes(image: Tensor, ours: Space, bins: range) -> dict[bytes, dict[str, float]]:
-    """Every result that one operation can give, and how likely each operation makes it: all choices are as likely."""
-    found: dict[bytes, dict[str, float]] = {}
+    """The probability of each result of one operation, by operation; all choices have the same probability."""
+    likelihoods: dict[bytes, dict[str, float]] = {}
     table = ours.magnitudes()
     for operation, name in enumerate(NAMES):
         strengths = table[operation, bins.start : bins.stop]
         strengths = torch.cat([strengths, -strengths if name in SIGNED else strengths])
         results = apply(image.expand(len(strengths), *image.shape), torch.full((len(strengths),), operation), strengths)
         for result in results:
-            by_name = found.setdefault(result.numpy().tobytes(), {})
+            by_name = likelihoods.setdefault(result.numpy().tobytes(), {})
             by_name[name] = by_name.get(name, 0) + 1 / (14 * len(strengths))
-    return found
+    return likelihoods
 
 
 def is_as_likely_as_expected(results: Tensor, expected: dict[bytes, dict[str, float]]) -> bool:
-    """Only results that are expected, and chi-square of their counts, small groups taken together, within its bound."""
+    """Chi-square test of the counts of results, with rare ones as one group. An unexpected result is a KeyError."""
     n, counts = len(results), dict.fromkeys(expected, 0)
     for result in results:
         counts[result.numpy().tobytes()] += 1
-    found = [(counts[key], n * sum(by_name.values())) for key, by_name in expected.items()]
-    frequent = [pair for pair in found if pair[1] >= 5]
-    rare = [pair for pair in found if pair[1] < 5]
+    pairs = [(counts[key], n * sum(by_name.values())) for key, by_name in expected.items()]
+    frequent = [pair for pair in pairs if pair[1] >= 5]
+    rare = [pair for pair in pairs if pair[1] < 5]
     groups = [*frequent, (sum(c for c, _ in rare), sum(e for _, e in rare))] if rare else frequent
     statistic = sum((count - mean) ** 2 / mean for count, mean in groups)
     return statistic < len(groups) + 4 * math.sqrt(2 * len(groups))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_trivial_augment_draws_every_operation_strength_and_direction_as_often(channels: int) -> None:
+def test_trivial_augment_draws_uniformly(channels: int) -> None:
     image = pictures(2, channels)[0]
     results = trivial_augment(image.expand(12000, *image.shape), seeded())
     assert is_as_likely_as_expected(results, outcomes(image, WIDE, range(BINS)))
 
 
 @pytest.mark.parametrize("magnitude", [0, 9, 30])
-def test_rand_augment_draws_every_operation_and_direction_as_often_at_its_magnitude(magnitude: int) -> None:
+def test_rand_augment_draws_operations_and_directions_uniformly(magnitude: int) -> None:
     image = pictures(2)[0]
     results = rand_augment(image.expand(3000, *image.shape), 1, magnitude, seeded())
     assert is_as_likely_as_expected(results, outcomes(image, space(18, 20), range(magnitude, magnitude + 1)))
 
 
-def test_rand_augment_applies_its_operations_one_after_the_other_each_drawn_anew() -> None:
+def test_rand_augment_draws_each_of_its_operations_anew() -> None:
     image, bins = pictures(2)[0], range(9, 10)
     expected: dict[bytes, dict[str, float]] = {}
     for first, first_chances in outcomes(image, space(18, 20), bins).items():

@@ -1,4 +1,4 @@
-"""The real loading code of torchvision and torch.hub, on files that are made here, without any network."""
+"""Loading of published weights by torchvision and torch.hub, from files made by the tests, without a network."""
 
 import hashlib
 import http.server
@@ -26,14 +26,14 @@ Shape = tuple[int, int, int]
 
 @pytest.fixture(autouse=True)
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder of torch.hub, and a way to the network that is closed."""
+    """An empty folder of torch.hub, and a proxy without a server."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     for name in ("http_proxy", "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # the discard port
-    monkeypatch.setattr(urllib.request, "_opener", None)  # it remembers the proxies of the first request
+    monkeypatch.setattr(urllib.request, "_opener", None)  # it caches the proxies of the first request
     folder = tmp_path / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     return folder
@@ -85,7 +85,7 @@ def test_small_images_change_no_weight(hub: Path) -> None:
     assert all(torch.equal(small.state_dict()[name], state[name]) for name in same)
 
 
-def test_old_names_of_dense_layers_are_understood(hub: Path) -> None:
+def test_old_names_of_dense_layers_are_translated(hub: Path) -> None:
     theirs = get_model("densenet121")
     old = {name: value for name, value in theirs.state_dict().items() if not name.endswith("num_batches_tracked")}
     for part in ("norm", "conv"):
@@ -99,19 +99,19 @@ def test_old_names_of_dense_layers_are_understood(hub: Path) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_googlenet_sees_the_scaling_its_weights_were_trained_with(hub: Path, channels: int) -> None:
+def test_googlenet_keeps_the_scaling_of_its_weights(hub: Path, channels: int) -> None:
     theirs: Any = unsettled(GoogLeNet(aux_logits=True, transform_input=True, init_weights=False))
     torch.save(theirs.state_dict(), hub / file_name("googlenet"))
     ours = build("googlenet", (channels, 224, 224)).eval()
     images = torch.randn(2, channels, 40, 40)
     scaled = theirs._transform_input(images.expand(2, 3, 40, 40))
     with torch.no_grad():
-        found, expected = ours.get_submodule("conv1")(images), theirs.conv1(scaled)
-    torch.testing.assert_close(found[..., 2:-2, 2:-2], expected[..., 2:-2, 2:-2], rtol=1e-4, atol=1e-4)
-    assert not ours.transform_input  # a state_dict alone is all that there is to it
+        maps, expected = ours.get_submodule("conv1")(images), theirs.conv1(scaled)
+    torch.testing.assert_close(maps[..., 2:-2, 2:-2], expected[..., 2:-2, 2:-2], rtol=1e-4, atol=1e-4)
+    assert not ours.transform_input  # the state_dict alone defines the model
 
 
-def test_position_embeddings_of_a_vit_are_interpolated_to_its_images(hub: Path) -> None:
+def test_position_embeddings_are_interpolated_to_the_image_size(hub: Path) -> None:
     vit = partial(VisionTransformer, patch_size=32, num_layers=1, num_heads=1, hidden_dim=4, mlp_dim=4)
     theirs, ours = vit(224), vit(128, num_classes=5)
     torch.save(theirs.state_dict(), hub / file_name("vit_b_32"))
@@ -125,7 +125,7 @@ def test_position_embeddings_of_a_vit_are_interpolated_to_its_images(hub: Path) 
     assert torch.equal(ours.encoder.ln.weight, theirs.encoder.ln.weight)
 
 
-def test_a_worker_without_network_says_which_weights_and_what_can_be_done(hub: Path) -> None:
+def test_error_without_network_names_weights_and_remedies(hub: Path) -> None:
     started = time.monotonic()
     with pytest.raises(PretrainedUnavailable) as caught:
         build("squeezenet1_1", (1, 28, 28))
@@ -136,7 +136,7 @@ def test_a_worker_without_network_says_which_weights_and_what_can_be_done(hub: P
     assert list(hub.iterdir()) == []
 
 
-def test_a_network_that_never_answers_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_download_from_a_silent_server_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{silent.getsockname()[1]}")
         monkeypatch.setattr(pretrained, "SECONDS_TO_ANSWER", 0.2)
@@ -149,19 +149,19 @@ def test_a_network_that_never_answers_is_given_up_on(monkeypatch: pytest.MonkeyP
 def test_a_damaged_file_is_named(hub: Path, content: bytes) -> None:
     file = hub / file_name("squeezenet1_1")
     file.write_bytes(content)
-    with pytest.raises(PretrainedUnavailable, match="does not hold the weights") as caught:
+    with pytest.raises(PretrainedUnavailable, match="does not contain the weights") as caught:
         build("squeezenet1_1", (1, 28, 28))
     assert str(file) in str(caught.value)
 
 
 def test_weights_of_another_network_are_refused(hub: Path) -> None:
     torch.save(get_model("squeezenet1_0").state_dict(), hub / file_name("squeezenet1_1"))
-    with pytest.raises(PretrainedUnavailable, match="does not hold the weights"):
+    with pytest.raises(PretrainedUnavailable, match="does not contain the weights"):
         build("squeezenet1_1", (1, 28, 28))
 
 
 class Trap:
-    """Code that a pickle would run."""
+    """Runs code when it is unpickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Path.write_text, (Path("trapped"), "code was run"))
@@ -194,7 +194,7 @@ def mirror(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 
 
 @pytest.mark.parametrize("honest", [True, False])
-def test_a_download_must_have_the_hash_in_its_name(
+def test_download_must_match_the_hash_in_its_name(
     hub: Path, mirror: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, honest: bool
 ) -> None:
     folder, address = mirror

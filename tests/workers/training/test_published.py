@@ -1,4 +1,4 @@
-"""torchvision's own loaders, on tiny files in their formats; nothing is downloaded."""
+"""Published data sets: torchvision's loaders on tiny files in their formats, without downloads."""
 
 import hashlib
 import pickle
@@ -33,13 +33,13 @@ def test_the_files_of_mnist_are_read(name: str, folder: str, tmp_path: Path) -> 
     for part, pixels in images.items():
         (raw / f"{part}-images-idx3-ubyte").write_bytes(idx(pixels))
         (raw / f"{part}-labels-idx1-ubyte").write_bytes(idx((np.arange(len(pixels)) % 10).astype(np.uint8)))
-    found = load(name, None, DataPaths(library=tmp_path))
-    assert found.shape == (1, 28, 28)
-    assert (found.take(torch.arange(60))[:, 0].numpy() == images["train"]).all()
-    assert found.classes == BUILT_IN[name].contents.classes  # type: ignore[union-attr]
+    loaded = load(name, None, DataPaths(library=tmp_path))
+    assert loaded.shape == (1, 28, 28)
+    assert (loaded.take(torch.arange(60))[:, 0].numpy() == images["train"]).all()
+    assert loaded.classes == BUILT_IN[name].contents.classes  # type: ignore[union-attr]
     spec = JobSpec.from_dict({"dataset": {"id": name}}).filled(1)
     split = prepare(spec, DataPaths(library=tmp_path)).split
-    assert split.test.tolist() == list(range(60, 80)), "what is published to test on is tested on"
+    assert split.test.tolist() == list(range(60, 80)), "the published test images are the test part"
     assert (len(split.train), len(split.validation)) == (50, 10)
 
 
@@ -62,14 +62,14 @@ def test_the_files_of_cifar_are_read(name: str, kind: Any, tmp_path: Path, monke
         monkeypatch.setattr(kind, attribute, lists)
     file, digest = written(kind.meta["filename"], {kind.meta["key"]: list(classes)})
     monkeypatch.setattr(kind, "meta", kind.meta | {"filename": file, "md5": digest})
-    found = load(name, None, DataPaths(library=tmp_path))
-    assert found.shape == (3, 32, 32)
-    assert (found.take(torch.arange(20)).reshape(20, -1).numpy() == pixels).all()
-    assert found.parts is not None
-    assert int((found.parts == 2).sum()) == 20
+    loaded = load(name, None, DataPaths(library=tmp_path))
+    assert loaded.shape == (3, 32, 32)
+    assert (loaded.take(torch.arange(20)).reshape(20, -1).numpy() == pixels).all()
+    assert loaded.parts is not None
+    assert int((loaded.parts == 2).sum()) == 20
 
 
-def test_a_worker_without_a_network_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_without_network_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("mnist", "cifar10"):
@@ -78,7 +78,7 @@ def test_a_worker_without_a_network_says_what_to_do(tmp_path: Path, monkeypatch:
         assert str(tmp_path) in str(raised.value)
 
 
-def test_what_is_listed_can_be_loaded_and_the_other_way_round() -> None:
+def test_listed_data_sets_are_the_loadable_ones() -> None:
     assert LOADERS.keys() == BUILT_IN.keys()
     assert (len(CIFAR100.classes), len(set(CIFAR100.classes))) == (100, 100)
 

@@ -1,4 +1,4 @@
-"""A run that was interrupted ends with the very result of one that was not, bit for bit."""
+"""An interrupted and resumed run has exactly the same result as an uninterrupted run."""
 
 import io
 from dataclasses import replace
@@ -77,8 +77,8 @@ def read(snapshot: bytes) -> Snapshot:
 
 
 def run(given: JobSpec, **options: Any) -> tuple[TrainingResult, list[bytes], Weights]:
-    """How it ended, a snapshot from before every batch and from the end, and the last weights."""
-    torch.manual_seed(123)  # what was drawn before does not matter
+    """The result, snapshots from before every batch and from the end, and the last weights."""
+    torch.manual_seed(123)  # earlier draws have no influence
     snapshots: list[bytes] = []
     model = network(given)
     fitted = fit(
@@ -104,7 +104,7 @@ def same(ours: Weights | None, theirs: Weights | None) -> bool:
 
 
 @RUNS
-def test_a_run_resumed_from_any_batch_of_any_epoch_equals_the_one_that_was_never_interrupted(
+def test_run_resumed_at_any_batch_equals_uninterrupted_run(
     changes: dict[str, Any],
 ) -> None:
     few = {"dataset": {"id": "digits", "train_limit": 90, "val_fraction": 0.05}, "batch_size": 64}
@@ -121,8 +121,8 @@ def test_a_run_resumed_from_any_batch_of_any_epoch_equals_the_one_that_was_never
 @pytest.mark.parametrize(
     "forgotten", ["model", "random", "augmentation", "order", "optimizer", "average", "losses", "hits"]
 )
-def test_leaving_out_any_part_of_the_state_is_noticed(forgotten: str) -> None:
-    """The negative control: were a part of no account, the test above could not see it missing."""
+def test_missing_part_of_the_state_is_detected(forgotten: str) -> None:
+    """Negative control: without any part of the state, the result of the resumed run differs."""
     given = spec(**EVERYTHING["sgd, a cnn, onecycle, RandAugment"])
     whole, snapshots, _ = run(given)
     middle, first = read(snapshots[len(snapshots) // 2]), read(snapshots[0])
@@ -130,7 +130,7 @@ def test_leaving_out_any_part_of_the_state_is_noticed(forgotten: str) -> None:
     assert outcome(resumed) != outcome(whole)
 
 
-def test_a_resumed_run_keeps_its_patience_and_one_that_had_stopped_stays_stopped() -> None:
+def test_resumed_run_keeps_patience_and_a_stopped_one_stays_so() -> None:
     given = spec(epochs=20, early_stopping={"patience": 3, "min_delta": 1000.0})
     whole, snapshots, _ = run(given)
     assert (whole.stop_reason, whole.epochs) == ("early_stopping", 4)
@@ -166,7 +166,7 @@ def test_a_run_that_diverged_stays_diverged() -> None:
     assert (resumed.stop_reason, len(resumed.history), len(more)) == ("diverged", len(whole.history), 1)
 
 
-def test_the_seconds_of_former_processes_count_towards_max_seconds() -> None:
+def test_seconds_before_a_resume_count_towards_max_seconds() -> None:
     given = spec(epochs=100_000, early_stopping=None, max_seconds=1)
     whole, snapshots, _ = run(given)
     assert whole.stop_reason == "max_seconds"
@@ -174,7 +174,7 @@ def test_the_seconds_of_former_processes_count_towards_max_seconds() -> None:
     assert (resumed.stop_reason, resumed.epochs) == ("max_seconds", whole.epochs)
 
 
-def test_a_checkpoint_of_another_spec_or_of_other_data_is_refused() -> None:
+def test_checkpoint_of_another_spec_or_other_data_is_refused() -> None:
     given = spec()
     _, snapshots, _ = run(given)
     with pytest.raises(CheckpointMismatch):

@@ -1,4 +1,4 @@
-"""Sharpness-aware minimization against a reference that is written out weight by weight."""
+"""Sharpness-aware minimization against a reference implementation in plain torch."""
 
 import math
 from typing import Any
@@ -24,7 +24,7 @@ SAM = {"sam_rho": 0.05}
 
 
 def gradients(model: nn.Module, weights: dict[str, Tensor], images: Tensor, labels: Tensor, l1: float) -> list[Tensor]:
-    """Those of cross entropy and L1 at the given weights."""
+    """The gradients of cross entropy and L1 at the given weights."""
     leaves = {name: value.clone().requires_grad_() for name, value in weights.items()}
     loss = F.cross_entropy(functional_call(model, leaves, (images,)), labels)
     loss = loss + l1 * sum(value.abs().sum() for value in leaves.values() if value.ndim > 1)
@@ -145,7 +145,7 @@ def test_switched_off_it_changes_nothing() -> None:
     assert losses({"sam_rho": 0, "sam_adaptive": True}) == losses({})
 
 
-def test_the_adaptive_form_alone_is_doubted() -> None:
+def test_adaptive_form_alone_is_a_warning() -> None:
     assert list(doubts(spec(regularization={"sam_adaptive": True}))) == [
-        "regularization.sam_adaptive does nothing without sam_rho."
+        "regularization.sam_adaptive has no effect without sam_rho."
     ]

@@ -1,4 +1,4 @@
-"""The schedules against torch's own."""
+"""The schedules against those of torch."""
 
 import math
 from typing import Any
@@ -30,19 +30,17 @@ def by_torch(make: Any, steps: int) -> list[float]:
 
 
 @given(st.integers(1, 7), st.integers(1, 9), st.floats(0, 1))
-def test_cosine_is_that_of_torch(steps_per_epoch: int, epochs: int, final_share: float) -> None:
+def test_cosine_equals_torchs(steps_per_epoch: int, epochs: int, final_share: float) -> None:
     steps = steps_per_epoch * epochs
-    found = shares(Schedule(name="cosine", final_share=final_share), steps_per_epoch, epochs)
+    rates = shares(Schedule(name="cosine", final_share=final_share), steps_per_epoch, epochs)
     expected = by_torch(lambda o: lr_scheduler.CosineAnnealingLR(o, steps, eta_min=final_share), steps)
-    assert found == pytest.approx(expected, abs=1e-9)
+    assert rates == pytest.approx(expected, abs=1e-9)
 
 
 @given(st.integers(1, 7), st.integers(1, 9), st.floats(0.1, 0.9), st.floats(1, 50), st.floats(1, 1e4))
-def test_onecycle_is_that_of_torch(
-    steps_per_epoch: int, epochs: int, rising: float, start: float, final: float
-) -> None:
+def test_onecycle_equals_torchs(steps_per_epoch: int, epochs: int, rising: float, start: float, final: float) -> None:
     steps = steps_per_epoch * epochs
-    assume(abs(rising * steps - 1) > 1e-6)  # a rise of no step: torch divides by zero
+    assume(abs(rising * steps - 1) > 1e-6)  # torch divides by zero for a rise of no step
     options = Schedule(name="onecycle", rising_share=rising, start_divisor=start, final_divisor=final)
     expected = by_torch(
         lambda o: lr_scheduler.OneCycleLR(
@@ -54,7 +52,7 @@ def test_onecycle_is_that_of_torch(
 
 
 @given(st.integers(1, 5), st.integers(1, 12), st.integers(1, 5), st.floats(0.1, 0.9))
-def test_step_is_that_of_torch(steps_per_epoch: int, epochs: int, step_epochs: int, gamma: float) -> None:
+def test_step_equals_torchs(steps_per_epoch: int, epochs: int, step_epochs: int, gamma: float) -> None:
     options = Schedule(name="step", step_epochs=step_epochs, gamma=gamma)
     expected = by_torch(
         lambda o: lr_scheduler.StepLR(o, step_epochs * steps_per_epoch, gamma), steps_per_epoch * epochs
@@ -62,10 +60,10 @@ def test_step_is_that_of_torch(steps_per_epoch: int, epochs: int, step_epochs: i
     assert shares(options, steps_per_epoch, epochs) == pytest.approx(expected, rel=1e-9)
 
 
-def test_onecycle_may_rise_in_no_step_at_all() -> None:
-    found = shares(Schedule(name="onecycle", rising_share=0.1), 2, 5)
-    assert found[0] == 1.0
-    assert found == sorted(found, reverse=True)
+def test_onecycle_with_a_rise_shorter_than_a_step() -> None:
+    rates = shares(Schedule(name="onecycle", rising_share=0.1), 2, 5)
+    assert rates[0] == 1.0
+    assert rates == sorted(rates, reverse=True)
 
 
 def test_constant_is_constant() -> None:
@@ -73,17 +71,15 @@ def test_constant_is_constant() -> None:
 
 
 @given(st.sampled_from(["constant", "cosine", "step"]), st.integers(1, 4), st.integers(1, 5), st.integers(1, 5))
-def test_the_warm_up_rises_in_equal_parts_and_then_the_schedule_begins(
-    name: Any, steps_per_epoch: int, warmup: int, rest: int
-) -> None:
-    found = shares(Schedule(name=name, warmup_epochs=warmup, step_epochs=2), steps_per_epoch, warmup + rest)
+def test_warm_up_rises_linearly_before_the_schedule(name: Any, steps_per_epoch: int, warmup: int, rest: int) -> None:
+    rates = shares(Schedule(name=name, warmup_epochs=warmup, step_epochs=2), steps_per_epoch, warmup + rest)
     rise = warmup * steps_per_epoch
-    assert found[:rise] == pytest.approx([(i + 1) / rise for i in range(rise)])
-    assert found[rise:] == shares(Schedule(name=name, step_epochs=2), steps_per_epoch, rest)
+    assert rates[:rise] == pytest.approx([(i + 1) / rise for i in range(rise)])
+    assert rates[rise:] == shares(Schedule(name=name, step_epochs=2), steps_per_epoch, rest)
 
 
 @given(st.lists(st.floats(0, 5) | st.just(math.nan), min_size=1, max_size=40), st.integers(0, 4))
-def test_plateau_is_that_of_torch(losses: list[float], patience: int) -> None:
+def test_plateau_equals_torchs(losses: list[float], patience: int) -> None:
     options = Schedule(name="plateau", plateau_patience=patience, gamma=0.5)
     optimizer = SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     reference = lr_scheduler.ReduceLROnPlateau(

@@ -1,4 +1,4 @@
-"""Skipped branches are watched from outside, in small networks of every family."""
+"""Skipped branches in small networks of every family, observed by hooks."""
 
 from collections.abc import Callable
 from functools import partial
@@ -31,7 +31,7 @@ def efficientnet() -> nn.Module:
     return model
 
 
-# The network, how many of its blocks have a shortcut, and the class of the last of them.
+# The network, the number of its blocks with a shortcut, and the class of the last of them.
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], int, str]] = {
     "basic resnet": (partial(ResNet, BasicBlock, [1, 2, 1, 2]), 6, "BasicBlock"),
     "bottleneck resnet": (partial(ResNet, Bottleneck, [1, 2, 1, 2]), 6, "Bottleneck"),
@@ -55,7 +55,7 @@ def one_thread_and_a_seed() -> None:
 
 
 @pytest.mark.parametrize("family", NETWORKS)
-def test_branches_are_skipped_for_single_images_at_rates_that_rise_linearly_to_the_last(family: str) -> None:
+def test_branches_are_skipped_per_image_at_linearly_rising_rates(family: str) -> None:
     make, depth, _ = NETWORKS[family]
     model = make()
     set_stochastic_depth(model, 0.8)
@@ -84,7 +84,7 @@ def test_a_skipped_block_is_its_shortcut(family: str) -> None:
     model = make()
     for name, p in model.named_parameters():
         if name.endswith("bias"):
-            nn.init.normal_(p)  # no branch gives zeros by itself
+            nn.init.normal_(p)  # without it a branch could be 0 by itself
     set_stochastic_depth(model, 1 - 1e-9)
     seen: list[tuple[Tensor, Tensor]] = []
     for module in model.modules():
@@ -98,7 +98,7 @@ def test_a_skipped_block_is_its_shortcut(family: str) -> None:
     torch.testing.assert_close(after, before)
 
 
-def test_a_branch_that_is_kept_is_scaled_so_that_its_expected_value_stays() -> None:
+def test_kept_branch_is_scaled_to_keep_its_expected_value() -> None:
     model = ResNet(BasicBlock, [1, 1, 1, 2])
     set_stochastic_depth(model, 0.6)
     end = model.get_submodule("layer4.1.bn2")
@@ -112,7 +112,7 @@ def test_a_branch_that_is_kept_is_scaled_so_that_its_expected_value_stays() -> N
     assert torch.equal(end.eval()(x), evaluated(x))
 
 
-def test_torchvisions_own_rates_are_replaced_also_by_none() -> None:
+def test_torchvisions_own_rates_are_replaced_even_by_zero() -> None:
     model = efficientnet()
     assert any(module.p for module in model.modules() if isinstance(module, StochasticDepth))
     set_stochastic_depth(model, 0.0)
@@ -123,5 +123,5 @@ def test_torchvisions_own_rates_are_replaced_also_by_none() -> None:
 def test_without_residual_branches_it_is_refused(arch: str) -> None:
     model = get_model(arch)
     set_stochastic_depth(model, 0.0)
-    with pytest.raises(ValueError, match="no residual branches"):
+    with pytest.raises(ValueError, match="needs residual branches"):
         set_stochastic_depth(model, 0.1)

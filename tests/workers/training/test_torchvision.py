@@ -1,4 +1,4 @@
-"""torchvision itself is the reference; networks that are too large to run are compared on the meta device."""
+"""Networks against torchvision's own. Networks that are too large to run are compared on the meta device."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,15 +18,28 @@ from workers.training.models.torchvision import build_torchvision
 from workers.training.models.windows import windows
 
 NAMES: list[str] = list_models(module=torchvision.models)
-FAMILIES = [
-    "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "inception_v3", "maxvit_t", "mnasnet0_5",
-    "mobilenet_v2", "mobilenet_v3_small", "regnet_y_400mf", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t",
-    "vgg11_bn", "vit_b_32",
-]  # fmt: skip
 CHEAP = [
-    "densenet121", "efficientnet_b0", "mnasnet0_5", "mobilenet_v3_small", "regnet_y_400mf", "resnet18",
-    "shufflenet_v2_x0_5", "squeezenet1_1",
-]  # fmt: skip
+    "densenet121",
+    "efficientnet_b0",
+    "mnasnet0_5",
+    "mobilenet_v3_small",
+    "regnet_y_400mf",
+    "resnet18",
+    "shufflenet_v2_x0_5",
+    "squeezenet1_1",
+]
+FAMILIES = [
+    *CHEAP,
+    "alexnet",
+    "convnext_tiny",
+    "googlenet",
+    "inception_v3",
+    "maxvit_t",
+    "mobilenet_v2",
+    "swin_t",
+    "vgg11_bn",
+    "vit_b_32",
+]
 WITHOUT_BRANCHES = ("alexnet", "densenet", "googlenet", "inception", "shufflenet", "squeezenet", "vgg")
 Shape = tuple[int, int, int]
 
@@ -53,7 +66,7 @@ def torchvisions_own(arch: str, classes: int = 10) -> nn.Module:
 
 
 def run(model: nn.Module, *shape: int) -> Tensor:
-    """The output for images without values. Normalization keeps the size and is dear on the meta device: left out."""
+    """The output on the meta device. Normalization is removed: it keeps the size and is slow there."""
     for name, module in list(model.named_modules()):
         if isinstance(module, nn.BatchNorm2d | nn.LayerNorm):
             model.set_submodule(name, nn.Identity())
@@ -63,7 +76,7 @@ def run(model: nn.Module, *shape: int) -> Tensor:
 
 
 @pytest.mark.parametrize("arch", NAMES)
-def test_every_architecture_takes_small_gray_images_and_is_counted_right(arch: str) -> None:
+def test_every_architecture_takes_small_gray_images(arch: str) -> None:
     model, known = on_meta(arch, (1, 28, 28), 7), ARCHITECTURES[arch]
     assert sum(p.numel() for p in model.parameters()) == known.parameters(1, 28, 28, 7)
     assert any("running_mean" in name for name in model.state_dict()) == known.has_batch_norm
@@ -81,7 +94,7 @@ def steps(model: nn.Module) -> list[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize("arch", FAMILIES)
-def test_it_is_torchvisions_own_for_224_pixels_and_keeps_its_names_whatever_is_asked_for(arch: str) -> None:
+def test_network_for_224_pixels_is_torchvisions_own(arch: str) -> None:
     theirs, ours = build_on_meta(lambda: torchvisions_own(arch)), on_meta(arch)
     assert sizes(ours) == sizes(theirs)
     assert steps(ours) == steps(theirs)
@@ -94,7 +107,7 @@ def test_it_is_torchvisions_own_for_224_pixels_and_keeps_its_names_whatever_is_a
 
 
 @pytest.mark.parametrize("arch", ["googlenet", "mnasnet0_5", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1"])
-def test_it_is_drawn_and_computes_as_torchvision_does(arch: str) -> None:
+def test_network_is_initialized_and_computes_like_torchvisions(arch: str) -> None:
     windows.cache_clear()
     torch.manual_seed(1)
     ours = build(arch).eval()
@@ -106,7 +119,7 @@ def test_it_is_drawn_and_computes_as_torchvision_does(arch: str) -> None:
         assert torch.equal(ours(images), theirs(images))
 
 
-# Where the last map comes from, and its size for images of 8x8, 28x28, 32x32 and 33x57, after the papers' layer tables.
+# The module with the last map, and its size for images of 8x8, 28x28, 32x32 and 33x57, from the papers' tables.
 LAST_MAPS: dict[str, tuple[str, Sequence[tuple[int, int]]]] = {
     "resnet18": ("layer4", [(4, 4), (4, 4), (4, 4), (5, 8)]),
     "shufflenet_v2_x0_5": ("conv5", [(4, 4), (4, 4), (4, 4), (5, 8)]),
@@ -129,7 +142,7 @@ def test_small_images_keep_a_last_map_of_4x4_where_they_can(arch: str) -> None:
     assert seen == expected
 
 
-def test_strides_are_taken_back_from_the_input_on_and_those_of_four_by_halves() -> None:
+def test_strides_are_halved_from_the_input_on() -> None:
     def taken(side: int) -> list[Any]:
         model = on_meta("resnet18", (3, side, side))
         names = ("conv1", "maxpool", "layer2.0.conv1", "layer2.0.downsample.0", "layer3.0.conv1")
@@ -145,7 +158,7 @@ def test_strides_are_taken_back_from_the_input_on_and_those_of_four_by_halves() 
 
 
 @pytest.mark.parametrize("arch", ["alexnet", "inception_v3", "squeezenet1_0"])
-def test_the_least_side_of_the_table_is_taken_and_one_less_is_refused(arch: str) -> None:
+def test_least_side_is_accepted_and_a_smaller_one_refused(arch: str) -> None:
     side = ARCHITECTURES[arch].least_side
     assert run(on_meta(arch, (3, side, side + 9)), 2, 3, side, side + 9).shape == (2, 10)
     with pytest.raises(ValueError, match=f"{side - 1}x{side + 9} pixels are too small for {arch}"):
@@ -169,7 +182,7 @@ def test_all_others_take_images_of_8x8() -> None:
         ("maxvit_t", (225, 8), "stem", 448),
     ],
 )
-def test_transformers_on_a_grid_see_the_next_square_that_divides(
+def test_grid_transformers_get_the_next_divisible_square(
     arch: str, size: tuple[int, int], stem: str, side: int
 ) -> None:
     model, seen = on_meta(arch, (3, *size)), list[Any]()
@@ -178,7 +191,7 @@ def test_transformers_on_a_grid_see_the_next_square_that_divides(
     assert seen == [(1, 3, side, side)]
 
 
-def test_images_are_brought_up_bilinearly_and_only_where_they_must() -> None:
+def test_images_are_enlarged_bilinearly_only_if_needed() -> None:
     seen = []
     for size in [(10, 14), (14, 14)]:
         model = on_meta("maxvit_t", (1, *size))
@@ -200,7 +213,7 @@ def test_a_step_gives_finite_gradients_to_all_that_is_trained(arch: str) -> None
 
 
 @pytest.mark.parametrize("channels", [1, 2, 7])
-def test_fresh_kernels_for_other_channels_keep_the_spread_of_the_output(channels: int) -> None:
+def test_fresh_kernels_keep_the_spread_of_the_output(channels: int) -> None:
     def spread(count: int) -> float:
         model = nn.Sequential(nn.Conv2d(3, 256, 5, bias=False))
         fit_channels(model, count, pretrained=False)
@@ -209,7 +222,7 @@ def test_fresh_kernels_for_other_channels_keep_the_spread_of_the_output(channels
     assert spread(channels) == pytest.approx(spread(3), rel=0.05)
 
 
-def test_fitted_kernels_see_gray_images_as_they_saw_them_in_color_and_go_round_the_colors_for_more_channels() -> None:
+def test_pretrained_kernels_are_summed_for_gray_else_repeated() -> None:
     color = nn.Conv2d(3, 4, 3)
     fitted = []
     for channels in (1, 5):
@@ -222,15 +235,23 @@ def test_fitted_kernels_see_gray_images_as_they_saw_them_in_color_and_go_round_t
     torch.testing.assert_close(fitted[1][0].weight, color.weight[:, [0, 1, 2, 0, 1]] * 3 / 5)
 
 
-# How many dropout modules of its own each family's classifier has (vit: its encoder, three a block and one before).
+# The number of dropout modules in the classifier of each family (vit: in its encoder, three per block and one before).
 OWN_DROPOUTS = {
-    "alexnet": 2, "efficientnet_b0": 1, "googlenet": 1, "inception_v3": 1, "mnasnet0_5": 1, "mobilenet_v2": 1,
-    "mobilenet_v3_small": 1, "squeezenet1_1": 1, "vgg11_bn": 2, "vit_b_32": 37,
-}  # fmt: skip
+    "alexnet": 2,
+    "efficientnet_b0": 1,
+    "googlenet": 1,
+    "inception_v3": 1,
+    "mnasnet0_5": 1,
+    "mobilenet_v2": 1,
+    "mobilenet_v3_small": 1,
+    "squeezenet1_1": 1,
+    "vgg11_bn": 2,
+    "vit_b_32": 37,
+}
 
 
 @pytest.mark.parametrize("arch", FAMILIES)
-def test_dropout_is_where_the_family_has_it_or_before_the_last_layer(arch: str) -> None:
+def test_dropout_acts_where_usual_or_before_the_last_layer(arch: str) -> None:
     model = on_meta(arch, dropout=0.25, freeze_backbone=True)
     rates = [module.p for module in model.modules() if isinstance(module, nn.Dropout) and module.p]
     assert rates == [0.25] * OWN_DROPOUTS.get(arch, 0)
@@ -248,7 +269,7 @@ def test_dropout_is_where_the_family_has_it_or_before_the_last_layer(arch: str) 
     assert seen[0].mean().item() == pytest.approx(1, abs=0.03)
 
 
-def test_a_frozen_backbone_in_eval_mode_gives_the_same_features_after_a_step() -> None:
+def test_frozen_backbone_gives_the_same_features_after_a_step() -> None:
     model = build("shufflenet_v2_x0_5", (1, 16, 16), freeze_backbone=True, dropout=0.5).eval()
     features, images = list[Tensor](), torch.randn(4, 1, 16, 16)
     model.get_submodule("conv5").register_forward_hook(lambda _module, _inputs, output: features.append(output.clone()))

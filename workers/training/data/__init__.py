@@ -1,4 +1,4 @@
-"""The data sets that can be loaded by id."""
+"""Loading a data set by its id."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,9 +18,7 @@ LOADERS: dict[str, Callable[[Path], ImageSet]] = {
 
 @dataclass(frozen=True)
 class DataPaths:
-    """Where a run finds its data: the folder of a pack, None for what is built in; a folder of its own; and the one
-    where downloaded sets are kept.
-    """
+    """The folders of a run: a packed upload (None for a built-in set), its own files, and the downloaded sets."""
 
     pack: Path | None = None
     scratch: Path = Path()
@@ -28,12 +26,12 @@ class DataPaths:
 
 
 def load(dataset_id: str, side: int | None = None, paths: DataPaths = DataPaths()) -> ImageSet:
-    """The whole set, on the CPU, resized to squares of that side where one is given.
+    """The whole set, on the CPU, resized to squares of `side` pixels if `side` is set.
 
-    Raises InvalidData where this worker does not know it.
+    Raises InvalidData for an unknown id.
     """
     if paths.pack:
         return packed.load(paths.pack, side, paths.scratch)
     if dataset_id not in LOADERS:
-        raise InvalidData(f"this worker has no data set {dataset_id!r}; it has {', '.join(LOADERS)}")
+        raise InvalidData(f"unknown data set {dataset_id!r}; this worker has {', '.join(LOADERS)}")
     return replace(LOADERS[dataset_id](paths.library), side=side)

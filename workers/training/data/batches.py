@@ -1,7 +1,7 @@
 """The images of one part of a split, batch by batch, on the device.
 
-What fits is Resident: one uint8 tensor on the device, a batch is an index_select. What does not is Streamed: loader
-processes gather the batches ahead of time. Both give the same batches in the same order.
+Resident: all images are one uint8 tensor on the device, and a batch is an index_select. Streamed, for sets that do not
+fit: loader processes gather the batches ahead of time. Both give the same batches in the same order.
 """
 
 from abc import ABC, abstractmethod
@@ -18,11 +18,11 @@ from workers.training.data.normalization import Normalization
 from workers.training.parent import die_with_parent
 
 LOADERS = 2  # processes for each streamed part
-PREFETCH = 4  # batches that each has ready
+PREFETCH = 4  # batches that each loader process has ready
 
 
 class Batches(ABC):
-    """Some images of a set, by their indices."""
+    """A part of a set of images, given by indices."""
 
     def __init__(self, data: ImageSet, indices: Tensor, normalization: Normalization, device: torch.device) -> None:
         """`indices` int64 [n], on the CPU."""
@@ -32,35 +32,35 @@ class Batches(ABC):
         self._scale, self._shift = normalization.scale_and_shift(device)
 
     def __len__(self) -> int:
-        """How many images there are."""
+        """The number of images."""
         return len(self._indices)
 
     def in_order(self, batch_size: int, first: int = 0, every: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
-        """(images float32 [B, C, H, W] normalized, labels int64 [B]); the last batch may be smaller.
+        """Batches of (normalized images float32 [B, C, H, W], labels int64 [B]); the last one may be smaller.
 
-        Only the batch with index `first` and each `every`-th batch after it.
+        Yields the batch with index `first` and every `every`-th batch after it.
         """
         for pixels, labels in self._take(torch.split(self._indices, batch_size)[first::every]):
             yield self.normalized(pixels), labels
 
     def shuffled(self, batch_size: int, order: torch.Generator, skip: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """(pixels uint8 [B, C, H, W], labels int64 [B]): every image once, in an order drawn from a CPU generator.
+        """Batches of (pixels uint8 [B, C, H, W], labels int64 [B]): every image once, in an order from a CPU generator.
 
-        The first `skip` batches are left out; the order is the same.
+        The first `skip` batches are omitted; the order is the same.
         """
         permutation = torch.randperm(len(self), generator=order)
         return self._take(torch.split(self._indices[permutation], self._sizes(batch_size))[skip:])
 
     def steps(self, batch_size: int) -> int:
-        """How many batches `shuffled` makes of all images."""
+        """The number of batches of `shuffled`."""
         return len(self._sizes(batch_size))
 
     def normalized(self, pixels: Tensor) -> Tensor:
-        """uint8 pixels as a network sees them: float32, channels last."""
+        """uint8 pixels [B, C, H, W] as the input of a network: normalized, float32, channels last."""
         return pixels.to(torch.float32, memory_format=torch.channels_last).mul_(self._scale).add_(self._shift)
 
     def _sizes(self, batch_size: int) -> list[int]:
-        """The last batch is what is left. A single image joins the batch before it: batch norm takes no single one."""
+        """Sizes of the batches. A single last image joins the batch before it, because batch norm needs two or more."""
         full, rest = divmod(len(self), batch_size)
         if rest == 1 and full:
             return [batch_size] * (full - 1) + [batch_size + 1]
@@ -68,7 +68,7 @@ class Batches(ABC):
 
     @abstractmethod
     def _take(self, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        """The uint8 images and labels at each chunk of indices, on the device."""
+        """The uint8 images and the labels of each chunk of indices, on the device."""
 
 
 class Resident(Batches):
@@ -87,7 +87,7 @@ class Resident(Batches):
 
 
 class Streamed(Batches):
-    """The images stay where they are; loader processes gather them, and copies to a GPU come from pinned memory."""
+    """Loader processes gather the images of each batch; copies to a GPU come from pinned memory."""
 
     def __init__(self, data: ImageSet, indices: Tensor, normalization: Normalization, device: torch.device) -> None:
         super().__init__(data, indices, normalization, device)
@@ -102,29 +102,29 @@ class Streamed(Batches):
             pin_memory=device.type == "cuda",
             multiprocessing_context="fork",  # the images are shared, not copied
             worker_init_fn=_start_loader,
-            generator=torch.Generator(),  # its own draws must not disturb those of the training
+            generator=torch.Generator(),  # keeps its draws out of the global generator
         )
 
     def _take(self, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        self._chunks.now = chunks
+        self._chunks.current = chunks
         for pixels, labels in self._loader:
             yield pixels.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
 
 
 class _Chunks:
-    """The sampler of a Streamed: what is to be gathered in this pass."""
+    """The sampler of a Streamed: the chunks of indices of the current pass."""
 
-    now: Sequence[Tensor] = ()
+    current: Sequence[Tensor] = ()
 
     def __iter__(self) -> Iterator[Tensor]:
-        return iter(self.now)
+        return iter(self.current)
 
     def __len__(self) -> int:
-        return len(self.now)
+        return len(self.current)
 
 
 class _Gathered(Dataset[tuple[Tensor, Tensor]]):
-    """A whole batch by its indices, in a loader process."""
+    """Gathers a whole batch by its indices, in a loader process."""
 
     def __init__(self, data: ImageSet) -> None:
         self._data = data

@@ -10,17 +10,16 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
-CHUNK_BYTES = 16 << 20  # of images at a time where a whole set is gone through: a large one needs little memory
+CHUNK_BYTES = 16 << 20  # of images at a time in passes over a whole set: limits the memory for large sets
 
 
 @dataclass(frozen=True)
 class ImageSet:
     """stored uint8 [N, C, H, W] with values from 0 to 255, labels int64 [N] from 0 to len(classes) - 1; on the CPU.
 
-    The stored images may be a file mapped into memory. `side` is the side to which they are resized on their way out,
-    None to leave them as they are. `parts` int8 [N] says which part of the split an image belongs to (0 train,
-    1 validation, 2 test), where the set comes divided. `copies` int64 [N] names for each image the first one that is
-    nearly the same.
+    The stored images can be a file mapped into memory. `take` and `on` resize them to squares of `side` pixels; None
+    keeps their size. `parts` int8 [N] is the part of the split of each image (0 train, 1 validation, 2 test), for a set
+    that is already divided. `copies` int64 [N] is for each image the index of the first image that is nearly identical.
     """
 
     stored: Tensor
@@ -36,22 +35,22 @@ class ImageSet:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(channels, height, width) of an image that is taken out."""
+        """(channels, height, width) of the images, after resizing."""
         channels, height, width = self.stored.shape[1:]
         return (channels, self.side, self.side) if self.side else (channels, height, width)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all images as they are taken out."""
+        """Bytes of all images after resizing."""
         channels, height, width = self.shape
         return len(self) * channels * height * width
 
     def take(self, indices: Tensor) -> Tensor:
-        """uint8 [B, *shape]: the images at int64 indices [B]."""
+        """The images uint8 [B, *shape] at int64 indices [B]."""
         return self._sized(self.stored.index_select(0, indices))
 
     def on(self, device: torch.device) -> Tensor:
-        """uint8 [N, *shape] on the device, channels last; the stored images themselves where they are that already."""
+        """All images uint8 [N, *shape] on the device, channels last. Returns the stored tensor itself if it is that."""
         last = torch.channels_last
         if self.side is None and device.type == "cpu" and self.stored.is_contiguous(memory_format=last):
             return self.stored
@@ -61,12 +60,12 @@ class ImageSet:
         return images
 
     def chunks(self, indices: Tensor) -> Iterator[Tensor]:
-        """The images at the indices, a few at a time."""
+        """The images at int64 indices [n], in chunks of about CHUNK_BYTES."""
         return (self.take(chunk) for chunk in torch.split(indices, self._chunk))
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of all stored pixels and labels."""
+        """SHA-256 of all stored pixels and labels, hexadecimal."""
         if self.known_digest:
             return self.known_digest
         sha = hashlib.sha256()
@@ -77,7 +76,7 @@ class ImageSet:
 
     @property
     def _chunk(self) -> int:
-        """How many images make a chunk, as they are stored and as they are taken out."""
+        """The number of images in a chunk, by the larger of their stored and resized sizes."""
         return max(1, CHUNK_BYTES // max(math.prod(self.stored.shape[1:]), math.prod(self.shape)))
 
     def _sized(self, images: Tensor) -> Tensor:

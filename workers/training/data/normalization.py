@@ -1,4 +1,4 @@
-"""Normalization by the training split's own statistics."""
+"""Normalization by the statistics of the training images."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,19 +6,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-LEAST_STD = 1e-6  # below it a channel counts as constant
+LEAST_STD = 1e-6  # a channel with a smaller standard deviation counts as constant
 
 
 @dataclass(frozen=True)
 class Normalization:
-    """Per-channel mean and standard deviation, float32 [C], on the scale where a pixel is from 0 to 1."""
+    """Mean and standard deviation of each channel, float32 [C], for pixels scaled to 0 to 1."""
 
     mean: Tensor
     std: Tensor
 
     @classmethod
     def of(cls, chunks: Iterable[Tensor]) -> "Normalization":
-        """The statistics of uint8 images [B, C, H, W], summed in whole numbers. A constant channel has std 1."""
+        """The statistics of chunks of uint8 images [B, C, H, W]. The sums are integers, so the chunks do not matter.
+
+        A constant channel has std 1.
+        """
         total = squares = torch.zeros((), dtype=torch.int64)
         count = 0
         for images in chunks:
@@ -31,10 +34,10 @@ class Normalization:
 
     @classmethod
     def none(cls, channels: int) -> "Normalization":
-        """Pixels stay as they are, from 0 to 1."""
+        """No normalization: pixels from 0 to 1."""
         return cls(torch.zeros(channels), torch.ones(channels))
 
     def scale_and_shift(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """float32 [1, C, 1, 1] each, so that scale * pixel + shift is the normalized value of a uint8 pixel."""
+        """(scale, shift), float32 [1, C, 1, 1]: scale * pixel + shift is the normalized value of a uint8 pixel."""
         scale, shift = 1 / (255 * self.std), -self.mean / self.std
         return scale.view(1, -1, 1, 1).to(device), shift.view(1, -1, 1, 1).to(device)

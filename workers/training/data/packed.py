@@ -1,4 +1,4 @@
-"""A data set that was sent to the service, as the worker's reader has packed it (workers/datasets/ingest/pack.py)."""
+"""Loading an uploaded data set from its pack (workers/datasets/ingest/pack.py)."""
 
 from pathlib import Path
 
@@ -10,14 +10,14 @@ from torchvision.transforms.v2 import functional as transforms
 from service.core.records.dataset import INDEX, PIXELS, Contents
 from workers.training.data.images import ImageSet
 
-RESIZED = ".images.bin"  # in the run's own folder
+RESIZED = ".images.bin"  # in the run's own folder, shared by the processes of the run
 
 
 def load(folder: Path, side: int | None, scratch: Path) -> ImageSet:
-    """The set in a pack's folder, mapped into memory, not read.
+    """The set in the folder of a pack. The pixels are mapped into memory and not read.
 
-    Images of different sizes are brought to squares of `side` once, in a file in `scratch`: that of a process which
-    has done so is used.
+    Images of different sizes are resized once to squares of `side` pixels, into a file in `scratch`. An existing file
+    is reused.
     """
     contents = Contents.of_pack(folder)
     with np.load(folder / INDEX, allow_pickle=False) as index:

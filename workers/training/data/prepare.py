@@ -1,4 +1,4 @@
-"""All that a spec says about its data: loaded, split and normalized."""
+"""The data of a spec: loaded, split, and with the statistics for normalization."""
 
 import hashlib
 from collections.abc import Callable
@@ -19,16 +19,16 @@ from workers.training.data.split import Split, stratified_split, stratified_subs
 
 @dataclass(frozen=True)
 class Prepared:
-    """The whole set on the CPU, its split, and the training split's statistics."""
+    """The whole set on the CPU, its split, and the statistics of the training images."""
 
     images: ImageSet
     split: Split
     normalization: Normalization
-    clean: Tensor  # the training images that are scored as validation images are
+    clean: Tensor  # int64 indices of the training images that are scored without augmentation and dropout
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the images with their labels and of the split: what a checkpoint belongs to."""
+        """SHA-256 of the images, their labels and the split, hexadecimal. A checkpoint is valid for this data only."""
         sha = hashlib.sha256(self.images.digest.encode())
         for digest in self.split.digests().values():
             sha.update(digest.encode())
@@ -37,10 +37,10 @@ class Prepared:
     def on(
         self, device: torch.device, resident_bytes: int | None = None, processes: int = 1
     ) -> Callable[[Tensor], Batches]:
-        """What makes batches of the images at given indices, on a device.
+        """A function from int64 indices [n] to the batches of these images on a device.
 
-        They are resident where they need at most `resident_bytes` (None: half of the device's free memory, of which
-        each of the `processes` that do the same has its part).
+        The images are resident if they need at most `resident_bytes` (None: half of the free memory of the device, on a
+        CPU divided among the `processes` of the run), else streamed.
         """
         images, normalization = self.images, self.normalization
         if images.nbytes > (room(device, processes) if resident_bytes is None else resident_bytes):
@@ -50,9 +50,9 @@ class Prepared:
 
 
 def prepare(spec: JobSpec, paths: data.DataPaths = data.DataPaths()) -> Prepared:  # noqa: B008 - frozen
-    """Load and divide the data set of a spec. Raises InvalidData."""
+    """Load and split the data set of a spec. Raises InvalidData and DatasetUnavailable."""
     images = data.load(spec.dataset.id, spec.dataset.image_size, paths)
-    split = stratified_split(images.labels, spec.dataset, spec.seed, images.parts, images.copies, images.classes)
+    split = stratified_split(images, spec.dataset, spec.seed)
     clean = stratified_subset(images.labels, split.train, len(split.validation), spec.seed)
     return Prepared(images, split, _normalization(spec, images, split.train), clean)
 

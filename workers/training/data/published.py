@@ -1,4 +1,4 @@
-"""Published data sets, through torchvision's own loaders: downloaded once, into a folder that all runs share."""
+"""Published data sets, by torchvision's loaders: downloaded once into a folder that all runs share."""
 
 import fcntl
 import urllib.error
@@ -22,19 +22,19 @@ SETS: dict[str, Any] = {
 
 
 def load(name: str, library: Path) -> ImageSet:
-    """Both published parts: those to train on and those to test on stay what they are.
+    """The published training and test images, which keep their parts (uint8 [N, C, H, W]).
 
-    Raises DatasetUnavailable where the files are not in the library and cannot be downloaded.
+    Raises DatasetUnavailable if the files are not in the library and cannot be downloaded.
     """
     library.mkdir(parents=True, exist_ok=True)
     with (library / f".{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs must not download it at once
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs must not download at the same time
         try:
             parts = [SETS[name](library, train=train, download=True) for train in (True, False)]
         except (urllib.error.URLError, OSError, RuntimeError) as error:
             raise DatasetUnavailable(
-                f"{name} is not on this worker and cannot be downloaded: {error}. "
-                f"Give the worker access to the network, or put torchvision's files for it into {library}"
+                f"this worker does not have {name}, and it cannot be downloaded: {error}. "
+                f"Give the worker access to the network, or put torchvision's files of {name} into {library}"
             ) from error
     images = torch.cat([_channels_last(part.data) for part in parts])
     labels = torch.cat([torch.as_tensor(part.targets, dtype=torch.int64) for part in parts])
@@ -45,6 +45,6 @@ def load(name: str, library: Path) -> ImageSet:
 
 
 def _channels_last(data: Any) -> torch.Tensor:
-    """uint8 [N, H, W, C] of torchvision's [N, H, W] tensors and [N, H, W, C] arrays."""
+    """uint8 [N, H, W, C] from torchvision's tensors [N, H, W] or arrays [N, H, W, C]."""
     images = torch.as_tensor(data)
     return images.unsqueeze(-1) if images.ndim == 3 else images  # noqa: PLR2004

@@ -1,4 +1,4 @@
-"""Dividing a data set into training, validation and test images: stratified by class, drawn from the seed."""
+"""The split of a data set into training, validation and test images: stratified by class, drawn from the seed."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from service.core.errors import InvalidData
 from service.core.spec import Dataset
+from workers.training.data.images import ImageSet
 from workers.training.seeds import generator
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
@@ -16,60 +17,69 @@ TRAIN, VALIDATION, TEST = 0, 1, 2
 
 @dataclass(frozen=True)
 class Split:
-    """Indices (int64, ascending) into the data set; no index is in two of them."""
+    """Indices into the data set (int64, ascending). The parts are disjoint."""
 
     train: Tensor
     validation: Tensor
     test: Tensor
 
     def digests(self) -> dict[str, str]:
-        """SHA-256 of each part's indices."""
+        """SHA-256 of the indices of each part, hexadecimal."""
         return {name: hashlib.sha256(part.numpy().tobytes()).hexdigest() for name, part in vars(self).items()}
 
     def to_dict(self) -> dict[str, list[int]]:
         return {name: part.tolist() for name, part in vars(self).items()}
 
 
-def stratified_split(
-    labels: Tensor, options: Dataset, seed: int | None, given: Tensor | None = None, copies: Tensor | None = None,
-    classes: Sequence[str] = (),
-) -> Split:  # fmt: skip
-    """Split int64 labels [N]. Of each class, its share goes to validation and test, at least one image to each part.
+def stratified_split(images: ImageSet, options: Dataset, seed: int | None) -> Split:
+    """Split a set. Of each class, its share goes to validation and test, at least one image to each part.
 
-    `given` int8 [N]: the parts that a set comes divided into (0 train, 1 validation, 2 test); one that is missing there
-    is drawn from those to train on. `copies` int64 [N]: for each image the first one that is nearly the same; it is put
-    into that one's part, so that nothing is validated on that was trained on; not in a class that has too few images
-    otherwise. `train_limit` then thins the training part alone, so that runs with different limits are scored on the
-    same validation images. Raises InvalidData where a class has too few images.
+    - A set with `parts` keeps them. If it has no validation or test part, the missing part is drawn from its training
+      images.
+    - Copies stay together: an image goes to the part of the first image that is nearly identical, so that no image is
+      scored whose copy was trained on. In a class with too few originals, copies count as originals.
+    - `train_limit` reduces the training part only, so that runs with different limits have the same validation images.
+
+    Raises InvalidData if a class has too few images.
     """
-    random = generator(seed, "split")
-    given = torch.zeros(len(labels), dtype=torch.int8) if given is None else given
-    shares = [
-        share if not (given == part).any() else 0.0
-        for part, share in ((VALIDATION, options.val_fraction), (TEST, options.test_fraction))
-    ]
-    pool = given == TRAIN
+    labels, copies = images.labels, images.copies
+    given = torch.zeros(len(labels), dtype=torch.int8) if images.parts is None else images.parts
+    pool, shares = given == TRAIN, _shares(given, options)
     everything = torch.arange(len(labels))
     originals = everything if copies is None else _originals(labels, pool, copies, shares)
     drawn = pool & (originals == everything)
-    parts: tuple[list[Tensor], ...] = ([], [], [])
-    for label in torch.unique(labels):
-        members = torch.nonzero((labels == label) & drawn).flatten()
-        members = members[torch.randperm(len(members), generator=random)]
-        name = classes[int(label)] if classes else str(int(label))
-        for part, chosen in zip(parts, torch.split(members, _sizes(name, len(members), *shares)), strict=True):
-            part.append(chosen)
+    parts = _drawn_parts(images, drawn, shares, generator(seed, "split"))
     if copies is not None:
-        parts = tuple(_with_copies(part, labels, originals, pool & ~drawn) for part in parts)
+        parts = [_with_copies(part, labels, originals, pool & ~drawn) for part in parts]
     train = torch.cat(_thinned(parts[TRAIN], options.train_limit))
     held_out = (torch.cat([*parts[part], torch.nonzero(given == part).flatten()]) for part in (VALIDATION, TEST))
     return Split(*(part.sort().values for part in (train, *held_out)))
 
 
-def _originals(labels: Tensor, pool: Tensor, copies: Tensor, shares: Sequence[float]) -> Tensor:
-    """For each image to train on the first one of those that is nearly the same, int64 [N]; itself for all others.
+def _shares(given: Tensor, options: Dataset) -> list[float]:
+    """The shares to draw for validation and test; 0 for a part that the set has already."""
+    shares = ((VALIDATION, options.val_fraction), (TEST, options.test_fraction))
+    return [0.0 if (given == part).any() else share for part, share in shares]
 
-    In a class with too few originals for every part, each image is one.
+
+def _drawn_parts(
+    images: ImageSet, drawn: Tensor, shares: Sequence[float], random: torch.Generator
+) -> list[list[Tensor]]:
+    """For training, validation and test: the indices by class, drawn from the images in `drawn`, bool [N]."""
+    parts: list[list[Tensor]] = [[], [], []]
+    for label in torch.unique(images.labels):
+        members = torch.nonzero((images.labels == label) & drawn).flatten()
+        members = members[torch.randperm(len(members), generator=random)]
+        sizes = _sizes(images.classes[int(label)], len(members), *shares)
+        for part, chosen in zip(parts, torch.split(members, sizes), strict=True):
+            part.append(chosen)
+    return parts
+
+
+def _originals(labels: Tensor, pool: Tensor, copies: Tensor, shares: Sequence[float]) -> Tensor:
+    """int64 [N]: for each image in `pool` (bool [N]) the first one in it that is nearly identical; else its own index.
+
+    In a class with too few originals for all parts, every image is its own original.
     """
     everything = torch.arange(len(labels))
     first = torch.full_like(everything, len(labels)).scatter_reduce(0, copies[pool], everything[pool], "amin")
@@ -87,18 +97,19 @@ def _parts_needed(validation_share: float, test_share: float) -> int:
 
 
 def _sizes(name: str, members: int, validation_share: float, test_share: float) -> list[int]:
-    """How many members of a class go to training, validation and test."""
+    """How many of the `members` of a class go to training, validation and test."""
     needed = _parts_needed(validation_share, test_share)
     if members < needed:
-        raise InvalidData(f"class {name!r} has {members} images, too few for every part of the split")
+        raise InvalidData(f"class {name!r} has {members} images; the split needs at least {needed} of each class")
     validation = min(max(1, round(members * validation_share)), members - needed + 1) if validation_share else 0
     test = min(max(1, round(members * test_share)), members - validation - 1) if test_share else 0
     return [members - validation - test, validation, test]
 
 
 def _with_copies(by_class: list[Tensor], labels: Tensor, originals: Tensor, copies: Tensor) -> list[Tensor]:
-    """These images, each class in its order, followed by those of the `copies` (bool [N]) whose originals they are,
-    which may be of another class.
+    """The images of a part by class, with those of `copies` (bool [N]) whose originals are in the part.
+
+    A copy can have another class than its original. In each class the copies come last.
     """
     chosen = torch.cat(by_class)
     everything = torch.cat([chosen, torch.nonzero(copies & torch.isin(originals, chosen)).flatten()])
@@ -106,7 +117,7 @@ def _with_copies(by_class: list[Tensor], labels: Tensor, originals: Tensor, copi
 
 
 def stratified_subset(labels: Tensor, indices: Tensor, size: int, seed: int | None) -> Tensor:
-    """At most `size` of the given indices, ascending, the classes in proportion; drawn from the seed."""
+    """At most `size` of the indices int64 [n], ascending, with the classes in proportion; drawn from the seed."""
     random = generator(seed, "subset")
     shuffled = indices[torch.randperm(len(indices), generator=random)]
     by_class = [shuffled[labels[shuffled] == label] for label in torch.unique(labels[shuffled])]
@@ -114,7 +125,7 @@ def stratified_subset(labels: Tensor, indices: Tensor, size: int, seed: int | No
 
 
 def _thinned(by_class: list[Tensor], limit: int | None) -> list[Tensor]:
-    """The first members of each class so that all together are `limit`, in proportion (largest remainders)."""
+    """The first members of each class, in total `limit`, in proportion to the classes (largest remainders)."""
     total = sum(map(len, by_class))
     if limit is None or limit >= total:
         return by_class

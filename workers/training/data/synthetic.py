@@ -1,4 +1,4 @@
-"""The data set `synthetic`: 10,000 images of ten random patterns in noise, for load tests. Always the same."""
+"""The data set `synthetic`: 10,000 images of ten random patterns with noise, for load tests. It is always the same."""
 
 import torch
 from torch.nn import functional as F
@@ -10,7 +10,7 @@ NOISE = 60.0  # standard deviation, of 255
 
 
 def load() -> ImageSet:
-    """images [10000, 3, 32, 32]: a smooth pattern for each class, and noise."""
+    """Images [10000, 3, 32, 32]: a smooth pattern for each class, plus noise."""
     random = torch.Generator().manual_seed(0)
     channels, height, width = SYNTHETIC.shape
     coarse = torch.rand(len(SYNTHETIC.classes), channels, 4, 4, generator=random)

@@ -1,4 +1,4 @@
-"""From a spec to its network, with weights drawn from the seed."""
+"""Building the network of a spec, with weights drawn from its seed."""
 
 import torch
 from torch import nn
@@ -13,8 +13,8 @@ from workers.training.seeds import derive
 def build_model(spec: JobSpec, shape: tuple[int, int, int], classes: int) -> nn.Module:
     """The network of the spec for images of shape (channels, height, width), with weights drawn from its seed.
 
-    Takes float images [N, C, H, W], gives logits [N, classes]. The process's own random state is left as it was.
-    Raises Invalid where the images do not fit, PretrainedUnavailable where weights cannot be had.
+    The network maps float images [N, C, H, W] to logits [N, classes]. The random state of the process is unchanged.
+    Raises Invalid or ValueError if the images do not fit, PretrainedUnavailable if weights cannot be loaded.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(spec.seed, "init"))

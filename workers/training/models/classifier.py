@@ -1,4 +1,4 @@
-"""The end of a classification network: its last layer, the dropout before it, and training it alone."""
+"""The classifier at the end of a network: its last layer, its dropout, and freezing all layers before it."""
 
 from functools import partial
 from typing import Any
@@ -7,34 +7,34 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import VisionTransformer
 
-# Where torchvision keeps the dropout of its classifiers. Elsewhere (swin, maxvit) it is the attention's and stays off.
+# Modules of torchvision with the dropout of a classifier. The dropout of attention (swin, maxvit) stays 0.
 CLASSIFIERS = ("classifier", "dropout")
 
 
 def head_of(model: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
-    """(name, module) of the last layer, whose outputs are the logits: a convolution in squeezenet, else linear."""
+    """(name, module) of the last layer, which computes the logits: a convolution in squeezenet, else linear."""
     layers = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
     return layers[-1]
 
 
 def features_of(head: nn.Linear | nn.Conv2d) -> int:
-    """How many features the last layer reads."""
+    """The number of input features of the last layer."""
     return head.in_features if isinstance(head, nn.Linear) else head.in_channels
 
 
 def freeze_backbone(model: nn.Module) -> None:
-    """Leave only the last layer to be trained, in place."""
+    """Freeze all parameters but those of the last layer, in place."""
     model.requires_grad_(False)
     head_of(model)[1].requires_grad_(True)
 
 
 def set_dropout(model: nn.Module, p: float) -> None:
-    """Drop with probability p, 0 <= p < 1, where the family's paper does, in place of torchvision's own rates.
+    """Set the dropout probability p, 0 <= p < 1, where the paper of the architecture has dropout.
 
-    The network's own dropout modules of the classifier take the rate; in ViT those of the whole encoder, "after every
-    dense layer except for the qkv-projections and directly after adding positional- to patch embeddings" (Dosovitskiy
-    et al., 2021). Where there is none, the last layer's input is dropped by a hook, which adds no module: no key of the
-    state_dict moves.
+    p replaces torchvision's rates in the dropout modules of the classifier; in ViT in those of the whole encoder,
+    "after every dense layer except for the qkv-projections and directly after adding positional- to patch embeddings"
+    (Dosovitskiy et al., 2021). In a network without them a hook applies dropout to the input of the last layer. A hook
+    adds no module, so the keys of the state_dict stay the same.
     """
     own = [module for name, module in model.named_modules() if isinstance(module, nn.Dropout) and _counts(model, name)]
     for module in own:

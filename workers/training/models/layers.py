@@ -1,4 +1,4 @@
-"""A network of layers, as they were placed in service.core.spec.shapes, in torch."""
+"""The torch modules of a network of layers, from their shapes (service.core.spec.shapes)."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -24,7 +24,7 @@ from service.core.spec.layers import (
 from service.core.spec.shapes import IMAGE_RANK, Placed
 from workers.training.regularization import dropout
 
-ALWAYS_THE_SAME: dict[type, Callable[[], nn.Module]] = {
+WITHOUT_OPTIONS: dict[type, Callable[[], nn.Module]] = {
     Relu: nn.ReLU,
     Gelu: nn.GELU,
     Flatten: nn.Flatten,
@@ -33,10 +33,10 @@ ALWAYS_THE_SAME: dict[type, Callable[[], nn.Module]] = {
 
 
 def build_layers(placed: Sequence[Placed], stochastic_depth: float) -> nn.Sequential:
-    """Images [N, C, H, W] to logits [N, classes].
+    """A network from images [N, C, H, W] to logits [N, classes].
 
-    `stochastic_depth` (Huang et al., 2016) is the probability of skipping the last of L residual branches; the l-th
-    is skipped with l / L times that.
+    `stochastic_depth` p (Huang et al., 2016) is the probability of skipping the last of L residual branches. The l-th
+    branch is skipped with probability p * l / L.
     """
     branches = sum(isinstance(p.layer, Residual) for p in placed)
     rates = iter([stochastic_depth * number / branches for number in range(1, branches + 1)])
@@ -49,7 +49,7 @@ def _modules(placed: Sequence[Placed], rates: Iterator[float]) -> Iterator[nn.Mo
 
 
 class ResidualBlock(nn.Module):
-    """shortcut(x) + branch(x), the branch skipped for single images in training with probability `skip`."""
+    """shortcut(x) + branch(x). In training the branch is skipped with probability `skip`, for each image separately."""
 
     def __init__(self, placed: Placed, skip: float) -> None:
         super().__init__()
@@ -72,8 +72,8 @@ def _shortcut(placed: Placed) -> nn.Module:
 
 def _plain(placed: Placed) -> nn.Module:
     layer, inputs, images = placed.layer, placed.input[0], len(placed.input) == IMAGE_RANK
-    if type(layer) in ALWAYS_THE_SAME:
-        return ALWAYS_THE_SAME[type(layer)]()
+    if type(layer) in WITHOUT_OPTIONS:
+        return WITHOUT_OPTIONS[type(layer)]()
     match layer:
         case Conv2d():
             return _convolution(layer, inputs)
@@ -96,11 +96,11 @@ def _plain(placed: Placed) -> nn.Module:
 
 def _convolution(layer: Conv2d, inputs: int) -> nn.Module:
     before, after = (layer.kernel_size - 1) // 2, layer.kernel_size // 2  # these zeros keep the size at stride 1
-    given = layer.padding is not None
-    padding = layer.padding if layer.padding is not None else before if before == after else 0
+    is_asymmetric = layer.padding is None and before != after  # an even kernel has no centre
+    padding = 0 if is_asymmetric else before if layer.padding is None else layer.padding
     convolution = nn.Conv2d(
         inputs, layer.channels, layer.kernel_size, layer.stride, padding, groups=layer.groups, bias=layer.bias
     )
-    if given or before == after:
+    if not is_asymmetric:
         return convolution
-    return nn.Sequential(nn.ZeroPad2d((before, after, before, after)), convolution)  # an even kernel has no middle
+    return nn.Sequential(nn.ZeroPad2d((before, after, before, after)), convolution)

@@ -1,4 +1,4 @@
-"""Networks without values: built on torch's meta device, where shapes are known and nothing is stored or drawn."""
+"""Networks on torch's meta device, which has shapes but no values, to count and trace them without memory."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,13 +9,13 @@ from torch.overrides import TorchFunctionMode
 
 
 def build_on_meta(build: Callable[[], nn.Module]) -> nn.Module:
-    """What `build` returns, with every parameter and buffer on the meta device. Touches no random state."""
+    """The result of `build`, with all parameters and buffers on the meta device. The random state is unchanged."""
     with torch.device("meta"), _ValuesOnCpu():
         return build().to("meta")
 
 
 class _ValuesOnCpu(TorchFunctionMode):
-    """Small tables that are computed, not learnt, keep their values: torchvision's regnet reads its widths from one."""
+    """Keeps the values of small computed tables on the CPU: torchvision's regnet reads its widths from one."""
 
     def __torch_function__(self, func: Any, types: Sequence[Any], args: Any = (), kwargs: Any = None) -> Any:
         options = dict(kwargs or {})

@@ -1,4 +1,4 @@
-"""torchvision's published weights: downloaded once into torch.hub's folder and fitted to a network of another size."""
+"""torchvision's published weights: downloaded once into the folder of torch.hub and adapted to the network."""
 
 import http.client
 import pickle
@@ -18,25 +18,25 @@ from torchvision.models.vision_transformer import interpolate_embeddings
 from service.core.errors import PretrainedUnavailable
 from workers.training.models.classifier import head_of
 
-SECONDS_TO_ANSWER = 10.0  # the server for each step of a download, before the worker counts as cut off
-AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # classifiers that only the original training had
-OLD_DENSE_LAYER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")  # names from before torch forbade the dot
-# What the published inception networks were trained on was scaled to [-1, 1]; ImageNet's statistics are these.
+SECONDS_TO_ANSWER = 10.0  # time limit for the server in each step of a download
+AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # classifiers that were used only in the original training
+OLD_DENSE_LAYER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")  # names in files of older torchvision
+# The statistics of ImageNet. The published inception networks were trained on images scaled to [-1, 1] instead.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def load_pretrained(model: nn.Module, arch: str) -> None:
-    """Load the best published weights into a network for three channels, in place; its last layer stays as it is.
+    """Load the best published weights into a network for three channels, in place. Its last layer is unchanged.
 
-    The file is `torch.hub.get_dir()/checkpoints/NAME-HASH.pth`. One that is there is taken as it is; one that is
-    downloaded must have the SHA-256 that its name begins to tell. Neither can run code: only tensors are read. The
-    position embeddings of a ViT are interpolated to its image size.
+    The file is `torch.hub.get_dir()/checkpoints/NAME-HASH.pth`. An existing file is used without a check; the SHA-256
+    of a downloaded file must begin with HASH. A file cannot run code, because only tensors are read. The position
+    embeddings of a ViT are interpolated to its image size.
 
-    Raises PretrainedUnavailable where the file cannot be downloaded or does not hold these weights.
+    Raises PretrainedUnavailable if the file cannot be downloaded or does not contain these weights.
     """
     weights = get_model_weights(arch).DEFAULT
     try:
-        with _impatience(SECONDS_TO_ANSWER):
+        with _socket_timeout(SECONDS_TO_ANSWER):
             state = weights.get_state_dict(progress=False, check_hash=True, map_location="cpu", weights_only=True)
         model.load_state_dict(_fitted(state, model))
     except (OSError, http.client.HTTPException, RuntimeError, EOFError, pickle.UnpicklingError) as error:
@@ -46,7 +46,7 @@ def load_pretrained(model: nn.Module, arch: str) -> None:
 
 
 def _fitted(state: dict[str, Any], model: nn.Module) -> dict[str, Any]:
-    """The same mapping (it carries a version), with the names and the last layer of the model."""
+    """The same mapping (its `_metadata` has a version), with the names and the last layer of the model."""
     for name in list(state):
         if name.startswith(AUXILIARY):
             del state[name]
@@ -62,9 +62,9 @@ def _fitted(state: dict[str, Any], model: nn.Module) -> dict[str, Any]:
 def _fold_input_transform(first: Any) -> None:
     """Move the input scaling of the published inception networks into their first convolution and normalization.
 
-    torchvision does it in `forward`, from ImageNet's statistics to [-1, 1], for three channels only and unseen in the
-    state_dict. w * (s x + b) = (w s) * x + sum(w b): s goes into the kernels, the sum into the mean that the batch
-    normalization subtracts. Exact but for googlenet's border, where zeros are padded before the scaling and not after.
+    torchvision scales in `forward`, from ImageNet's statistics to [-1, 1], for three channels only; the state_dict does
+    not show it. w * (s x + b) = (w s) * x + sum(w b): s is multiplied into the kernels, and the sum is subtracted from
+    the running mean of the batch normalization. Exact except at googlenet's border, which is padded before scaling.
     """
     std, mean = torch.tensor(IMAGENET_STD).view(3, 1, 1), torch.tensor(IMAGENET_MEAN).view(3, 1, 1)
     with torch.no_grad():
@@ -74,8 +74,8 @@ def _fold_input_transform(first: Any) -> None:
 
 
 @contextmanager
-def _impatience(seconds: float) -> Iterator[None]:
-    """Let no new connection of this process wait longer: torch.hub sets no limit of its own."""
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    """Limit the waiting time of new connections of this process; torch.hub has no limit."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:
@@ -90,7 +90,7 @@ def _message(weights: Any, error: Exception) -> str:
     reason = (str(error) or type(error).__name__).splitlines()[0]
     otherwise = "or set model.pretrained to false"
     if file.exists():
-        return f"{file} does not hold the weights {weights} ({reason}); remove it, {otherwise}"
+        return f"{file} does not contain the weights {weights} ({reason}); remove it, {otherwise}"
     return (
         f"this worker could not download the weights {weights} ({reason}); give it network access to "
         f"{address.hostname}, or put the file {file.name} into its folder {file.parent}, {otherwise}"

@@ -1,4 +1,4 @@
-"""Transformers that divide the image into a fixed grid: how they are built for a size, and images brought up to it."""
+"""The input size of transformers with a fixed grid (ViT, MaxViT), and resizing images to it."""
 
 from functools import partial
 from typing import Any
@@ -10,43 +10,43 @@ from torchvision.models.maxvit import PartitionAttentionLayer
 
 from workers.training.models.windows import Size
 
-LEAST_PATCHES = 4  # a side, of a ViT
+LEAST_PATCHES = 4  # minimum along a side of a ViT
 PARTITION = 7  # side of MaxViT's windows and grids
-MAXVIT_HALVINGS = 5  # its last maps have 1/32 of the image's side
+MAXVIT_HALVINGS = 5  # MaxViT's last maps have 1/32 of the side of the image
 
 
 def patch_size(arch: str) -> int | None:
-    """The side of a ViT's patches in pixels, which its name ends with; None for other architectures."""
+    """The side of a ViT's patches in pixels, from the end of its name; None for other architectures."""
     return int(arch.rsplit("_", 1)[1]) if arch.startswith("vit_") else None
 
 
 def vit_side(size: Size, patch: int) -> int:
-    """The side of the square image that a ViT with patches of this side is built for.
+    """The side in pixels of the square images for a ViT with patches of side `patch`.
 
-    The next multiple of the patch that holds the longer side, and at least 4 patches: fewer tokens say too little. The
-    patches themselves keep their size, so that pretrained weights fit.
+    The next multiple of the patch that covers the longer side of `size`, and at least 4 patches, because fewer tokens
+    carry too little information. The patches keep their size, so that pretrained weights fit.
     """
     return max(-(-max(size) // patch), LEAST_PATCHES) * patch
 
 
 def maxvit_side(size: Size) -> tuple[int, int]:
-    """(the side of the square image that MaxViT gets, how many of its five halvings are taken back, the first ones).
+    """(side in pixels of the square images for MaxViT, number of its first halvings that are removed, of five).
 
-    Every map must divide into partitions of 7x7, also the last. Halvings are taken back while one partition still
-    covers the last map; then the image goes up to the next multiple of 7 times the halvings that are left: 28x28 stays
-    as it is and 32x32 becomes 56x56, both with a last map of 7x7.
+    Every map, including the last, must divide into partitions of 7x7. Halvings are removed while one partition still
+    covers the last map. Then the image is enlarged to the next multiple of 7 * 2^(remaining halvings): 28x28 keeps its
+    size and 32x32 becomes 56x56, both with a last map of 7x7.
     """
-    longer, taken_back = max(size), 0
-    while taken_back < MAXVIT_HALVINGS and PARTITION << (MAXVIT_HALVINGS - taken_back - 1) >= longer:
-        taken_back += 1
-    unit = PARTITION << (MAXVIT_HALVINGS - taken_back)  # pixels of the image that become one partition of the last map
-    return -(-longer // unit) * unit, taken_back
+    longer, removed = max(size), 0
+    while removed < MAXVIT_HALVINGS and PARTITION << (MAXVIT_HALVINGS - removed - 1) >= longer:
+        removed += 1
+    unit = PARTITION << (MAXVIT_HALVINGS - removed)  # pixels of the image for one partition of the last map
+    return -(-longer // unit) * unit, removed
 
 
-def fit_partitions(model: MaxVit, side: int, taken_back: int) -> None:
-    """Tell MaxViT's attention the sizes of its maps, in place: the stem halves the image first, then each block."""
+def fit_partitions(model: MaxVit, side: int, removed: int) -> None:
+    """Set the map sizes in MaxViT's attention layers, in place. The stem halves the image first, then each block."""
     for number, block in enumerate(model.blocks):
-        map_side = side >> max(number + 2 - taken_back, 0)
+        map_side = side >> max(number + 2 - removed, 0)
         for module in block.modules():
             if isinstance(module, PartitionAttentionLayer):
                 module.grid_size = (map_side, map_side)
@@ -58,7 +58,7 @@ def fit_partitions(model: MaxVit, side: int, taken_back: int) -> None:
 
 
 def resize_input(model: nn.Module, size: Size, side: int) -> None:
-    """Let the model bring its images from `size` to a square, bilinearly, by a hook: no module is added."""
+    """Make the model resize its images from `size` to a square of `side` pixels, bilinearly, by a hook in place."""
     if size != (side, side):
         model.register_forward_pre_hook(partial(_resize, side=side))
 

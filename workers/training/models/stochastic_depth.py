@@ -1,4 +1,4 @@
-"""Stochastic depth: whole residual branches are skipped in training, for single images.
+"""Stochastic depth: residual branches are skipped in training, for each image separately.
 
 Huang et al., "Deep Networks with Stochastic Depth" (2016).
 """
@@ -13,7 +13,7 @@ from torchvision.models import swin_transformer as swin
 from torchvision.models import vision_transformer as vit
 from torchvision.ops import StochasticDepth, stochastic_depth
 
-# The modules that the branches of each kind of residual block end with.
+# The last module of each branch, by the type of the residual block.
 BRANCH_ENDS: Mapping[type[nn.Module], tuple[str, ...]] = {
     resnet.BasicBlock: ("bn2",),
     resnet.Bottleneck: ("bn3",),
@@ -33,30 +33,30 @@ BRANCH_ENDS: Mapping[type[nn.Module], tuple[str, ...]] = {
         "layers.grid_attention.stochastic_dropout",
     ),
 }
-IS_RESIDUAL = ("use_res_connect", "apply_residual")  # false in a block that only shares the shape of residual ones
+IS_RESIDUAL = ("use_res_connect", "apply_residual")  # attributes that are false in a block without a shortcut
 
 
 def set_stochastic_depth(model: nn.Module, p: float) -> None:
-    """Skip the l-th of L residual blocks with probability l / L * p, 0 <= p < 1, in place of torchvision's own rates.
+    """Skip the l-th of L residual blocks with probability l / L * p, 0 <= p < 1. This replaces torchvision's rates.
 
-    A branch that is kept is divided by the probability of being kept, so its expected value stays. Blocks of two
-    branches (attention and feed-forward) or more have one rate for all, as in torchvision. torchvision's own modules
-    take the rate where they are; elsewhere a hook on the branch's last module does it: no key of the state_dict moves.
-    Raises ValueError for p > 0 where there are no residual branches.
+    A branch that is kept is divided by the probability of keeping it, so that its expected value is unchanged. All
+    branches of a block (attention and feed-forward) have the same rate, as in torchvision. The rate is set in
+    torchvision's own modules; in networks without them a hook on the last module of the branch skips it, so the keys of
+    the state_dict stay the same. Raises ValueError for p > 0 in a network without residual branches.
     """
     for module in model.modules():
         if isinstance(module, StochasticDepth):
             module.p = 0.0
     blocks = residual_blocks(model)
     if p and not blocks:
-        raise ValueError(f"{type(model).__name__} has no residual branches that it could skip")
+        raise ValueError(f"stochastic depth needs residual branches, and {type(model).__name__} has none")
     if p:
         for depth, ends in enumerate(blocks, 1):
             _set_rate(ends, depth / len(blocks) * p)
 
 
 def residual_blocks(model: nn.Module) -> list[tuple[nn.Module, ...]]:
-    """For each residual block, from the input on, the modules that its branches end with."""
+    """The last modules of the branches of each residual block, from the input to the output."""
     blocks = [module for module in model.modules() if type(module) in BRANCH_ENDS and _is_residual(module)]
     return [tuple(block.get_submodule(end) for end in BRANCH_ENDS[type(block)]) for block in blocks]
 

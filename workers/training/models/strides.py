@@ -1,8 +1,8 @@
-"""Small images: the first strides of a network are taken back until enough of a feature map is left at its end.
+"""Small images: the first strides of a network are reduced until its last feature map is large enough.
 
-CIFAR networks do the same by hand: He et al., "Deep Residual Learning for Image Recognition" (2016), put a 3x3
-convolution without stride or pooling in the place of the 7x7 one with both. Here the kernels keep their size, so that
-pretrained weights fit and a state_dict is torchvision's own whatever the images; only the steps of the windows change.
+Networks for CIFAR are adapted in this way by hand: He et al., "Deep Residual Learning for Image Recognition" (2016),
+replace the 7x7 convolution with stride and pooling by a 3x3 one without. Here only the strides change. The kernels keep
+their size, so that pretrained weights fit and the state_dict is the same for all images.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,15 +11,15 @@ from torch import nn
 
 from workers.training.models.windows import Size, Window, windows
 
-LEAST_MAP = 4  # pixels a side that the last feature map should have
+LEAST_MAP = 4  # minimum side of the last feature map in pixels
 
 
 def fit_strides(model: nn.Module, arch: str, size: Size) -> None:
-    """Halve strides in place, from the input on, while images of this size would end in maps smaller than 4x4.
+    """Halve strides in place, from the input on, until the last map is at least 4x4 for images of this size.
 
-    A stride of 2 becomes 1; one of 4 becomes 2, then 1. The parallel paths of a residual block change together. Where
-    4x4 is out of reach, what comes nearest to it is taken, with the finest maps on the way. Raises ValueError where no
-    map would be left at all.
+    A stride of 2 becomes 1; a stride of 4 becomes 2, then 1. The parallel paths of a residual block change together. If
+    4x4 cannot be reached, the largest possible last map is chosen, with the largest maps before it. Raises ValueError
+    if the image is too small for any map.
     """
     sliding = windows(arch)
     plans = [(last_map(sliding, strides, size), strides) for strides in plans_of(sliding)]
@@ -31,14 +31,14 @@ def fit_strides(model: nn.Module, arch: str, size: Size) -> None:
 
 
 def apply_strides(model: nn.Module, sliding: Sequence[Window], strides: Sequence[int]) -> None:
-    """Give the modules of each window its stride, in place."""
+    """Set the stride of the modules of each window, in place."""
     for window, stride in zip(sliding, strides, strict=True):
         for name in window.modules:
             _set_stride(model.get_submodule(name), stride)
 
 
 def plans_of(sliding: Sequence[Window]) -> Iterator[tuple[int, ...]]:
-    """The strides of all windows: as they are, then with one halving after another from the input on."""
+    """The strides of all windows: first unchanged, then with one more halving each time, from the input on."""
     strides = [window.stride for window in sliding]
     yield tuple(strides)
     for place, window in enumerate(sliding):
@@ -48,7 +48,7 @@ def plans_of(sliding: Sequence[Window]) -> Iterator[tuple[int, ...]]:
 
 
 def last_map(sliding: Sequence[Window], strides: Sequence[int], size: Size) -> int:
-    """The shorter side of the last feature map, in pixels; 0 where a window does not fit."""
+    """The shorter side of the last feature map in pixels; 0 if a window does not fit."""
     side = min(size)
     for window, stride in zip(sliding, strides, strict=True):
         side = window.output(side, stride)

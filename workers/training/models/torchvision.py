@@ -1,4 +1,4 @@
-"""torchvision's classification networks by name, fitted to any channels, image size and number of classes."""
+"""torchvision's classification networks by name, adapted to any channels, image size and number of classes."""
 
 from typing import Any
 
@@ -25,18 +25,18 @@ def build_torchvision(
     pretrained: bool,
     freeze_backbone: bool,
 ) -> nn.Module:
-    """Float images [N, C, H, W] of exactly `shape` (C, H, W) to logits [N, classes].
+    """A network from float images [N, C, H, W] of exactly `shape` (C, H, W) to logits [N, classes].
 
-    The names and shapes of the state_dict are torchvision's own, but for the first convolution where C is not 3 and
-    the position embeddings of a ViT; for color images of 224 pixels the network is torchvision's very own, without
-    auxiliary classifiers. Fresh weights come from torch's global generator, initialized as torchvision does.
+    The state_dict has torchvision's names and shapes, except for the first convolution if C is not 3, and the position
+    embeddings of a ViT. For color images of 224 pixels the network is torchvision's own, without auxiliary classifiers.
+    Fresh weights come from torch's global generator, with torchvision's initialization.
 
-    Small images keep a map of 4x4 at the end where they can: see `strides`, and `sizes` for ViT and MaxViT, which
-    resize. `dropout` and `stochastic_depth` (probabilities, 0 to below 1) take the place of torchvision's own rates:
-    see `classifier` and `stochastic_depth`. `freeze_backbone` leaves only the last layer to be trained.
+    For small images the strides are reduced to keep a last map of 4x4 if possible (module `strides`); ViT and MaxViT
+    resize the images (module `sizes`). `dropout` and `stochastic_depth` (probabilities from 0 to below 1) replace
+    torchvision's rates. `freeze_backbone` freezes all layers but the last.
 
-    Raises ValueError for images that are too small or stochastic depth without residual branches, and
-    PretrainedUnavailable where the weights cannot be had.
+    Raises ValueError for images that are too small and for stochastic depth without residual branches, and
+    PretrainedUnavailable if the weights cannot be loaded.
     """
     channels, *size = shape
     model = _sized(arch, (size[0], size[1]), classes, pretrained)
@@ -55,10 +55,10 @@ def _sized(arch: str, size: Size, classes: int, pretrained: bool) -> nn.Module:
         model = _network(arch, pretrained, num_classes=classes, image_size=side)
         resize_input(model, size, side)
     elif arch == "maxvit_t":
-        side, taken_back = maxvit_side(size)
+        side, removed = maxvit_side(size)
         model = _network(arch, pretrained, num_classes=classes)
-        apply_strides(model, windows(arch), list(plans_of(windows(arch)))[taken_back])
-        fit_partitions(model, side, taken_back)
+        apply_strides(model, windows(arch), list(plans_of(windows(arch)))[removed])
+        fit_partitions(model, side, removed)
         resize_input(model, size, side)
     else:
         options = {"aux_logits": False, "init_weights": True} if arch in ("googlenet", "inception_v3") else {}

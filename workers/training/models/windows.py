@@ -1,4 +1,4 @@
-"""Where the feature maps of torchvision's networks shrink: seen in one pass, without values."""
+"""The layers at which the feature maps of torchvision's networks shrink, traced in one pass on the meta device."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from torchvision.models.swin_transformer import PatchMerging, PatchMergingV2
 
 from workers.training.models.meta import build_on_meta
 
-TRACED_SIDE = 224  # pixels; every network of torchvision takes such images as it is
+TRACED_SIDE = 224  # pixels; every network of torchvision accepts images of this size
 
 Strided = nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d
 Size = tuple[int, int]  # (height, width)
@@ -21,7 +21,7 @@ Size = tuple[int, int]  # (height, width)
 
 @dataclass(frozen=True)
 class Window:
-    """A place where the feature maps shrink, in pixels, and the modules side by side there whose stride can change."""
+    """A step at which the feature maps shrink (in pixels), with the parallel modules whose stride can be changed."""
 
     kernel_size: int
     stride: int
@@ -30,7 +30,7 @@ class Window:
     modules: tuple[str, ...] = ()
 
     def output(self, side: int, stride: int) -> int:
-        """The side of the map after it, as torch computes it; 0 where no window fits."""
+        """The side of the map after this step, as torch computes it; 0 if no window fits."""
         rounding = stride - 1 if self.ceil_mode else 0
         steps = (side + 2 * self.padding - self.kernel_size + rounding) // stride
         if self.ceil_mode and steps * stride >= side + self.padding:
@@ -40,14 +40,14 @@ class Window:
 
 @cache
 def windows(arch: str) -> tuple[Window, ...]:
-    """Where the architecture's feature maps shrink, in order, seen in one pass on the meta device."""
+    """The steps at which the feature maps of an architecture shrink, in order."""
     options = {"init_weights": True} if arch in ("googlenet", "inception_v3") else {}
     model = build_on_meta(partial(get_model, arch, **options)).eval()
     for name, module in list(model.named_modules()):
         if isinstance(module, nn.BatchNorm2d | nn.LayerNorm):
-            model.set_submodule(name, nn.Identity())  # it keeps the size, and costs most of the pass
+            model.set_submodule(name, nn.Identity())  # normalization keeps the size and takes most of the time
     fixed = tuple(name for name, module in model.named_modules() if isinstance(module, InceptionB | InceptionD))
-    shrinking: dict[Size, list[tuple[str, nn.Module]]] = {}  # by the size that goes in: it falls with depth
+    shrinking: dict[Size, list[tuple[str, nn.Module]]] = {}  # by input size, which decreases with depth
 
     def note(name: str, module: nn.Module, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
         before, after = _size(module, inputs[0]), _size(module, output)
@@ -65,8 +65,8 @@ def windows(arch: str) -> tuple[Window, ...]:
 def _window(modules: Sequence[tuple[str, nn.Module]], fixed: tuple[str, ...]) -> Window:
     first_name, first = modules[0]
     if not isinstance(first, Strided):
-        return Window(kernel_size=1, stride=2)  # patches are merged two by two, the odd one with padding
-    # Inception's reductions pool beside their convolutions without a module: that stride cannot be changed.
+        return Window(kernel_size=1, stride=2)  # merges patches two by two and pads an odd side
+    # Inception's reductions also pool without a module, so their stride cannot be changed.
     names = () if first_name.startswith(fixed) else tuple(name for name, _ in modules)
     ceil_mode = bool(getattr(first, "ceil_mode", False))
     return Window(_one(first.kernel_size), _one(first.stride), _one(first.padding), ceil_mode, names)

@@ -1,10 +1,10 @@
-"""The regularizers of a training step: a table that the step walks in order.
+"""The regularizers of a training step: a table of methods that the step applies in order.
 
-A method is a file that reads its options of the spec and says in `Hooks` at which moments of a step it acts; OFF, where
-its options switch it off. To add one: declare its options in service/core/spec/parts.py, write its file, add its row.
+Each method has its own file. It reads its options of the spec and returns `Hooks`, functions for the moments of a step
+at which it acts, or OFF. To add a method: declare its options in service/core/spec/parts.py, write its file, add a row.
 
 Dropout and stochastic depth are layers of the network (workers/training/models). Weight decay acts in the optimizer
-(workers/training/optim.py). The moving average of the weights is a part of the run's state and comes after all rows.
+(workers/training/optim.py). The moving average of the weights is part of the state of a run and follows all methods.
 """
 
 from workers.training.regularization.cross_entropy import cross_entropy
@@ -17,7 +17,7 @@ from workers.training.regularization.sam import sam
 from workers.training.regularization.weight_decay import weight_decay
 
 METHODS: tuple[Method, ...] = (
-    mixing,  # before any loss: it changes the targets
+    mixing,  # before all losses, because it changes the targets
     cross_entropy,
     l1,
     weight_decay,

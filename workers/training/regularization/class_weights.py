@@ -1,4 +1,4 @@
-"""Weights that let every class count the same, however many images it has.
+"""Class weights: every class has the same total weight in the loss, for any number of its images.
 
 King and Zeng, "Logistic Regression in Rare Events Data" (2001).
 """
@@ -8,9 +8,10 @@ from torch import Tensor
 
 
 def balanced_weights(labels: Tensor, classes: int) -> Tensor:
-    """n / (K * n_c), float32 [classes]: n labels (int64 [n]), of which n_c are of class c; K classes occur.
+    """The weight of each class c, float32 [classes]: n / (K * n_c).
 
-    The mean weight of the labels is 1. A class without a label gets 0.
+    `labels` is int64 [n]; n_c of them are of class c, and K classes occur. The mean weight over the labels is 1. A
+    class without labels has weight 0.
     """
     counts = torch.bincount(labels, minlength=classes)
     weights = len(labels) / (counts.count_nonzero() * counts).double()

@@ -12,7 +12,7 @@ from workers.training.regularization.hooks import Hooks, Mixed, Setup
 
 
 def cross_entropy(setup: Setup) -> Hooks:
-    """The loss itself, with `label_smoothing` and `class_weights`."""
+    """The data loss, with `label_smoothing` and `class_weights`."""
     options = setup.spec.regularization
     balanced = options.class_weights == "balanced"
     weights = balanced_weights(setup.labels, setup.classes).to(setup.device) if balanced else None
@@ -34,10 +34,10 @@ def mixed_cross_entropy(
 ) -> Tensor:
     """Mean over the images of -sum over classes c of w_c * q_c * log softmax(logits)_c, in nats.
 
-    The target q is share * onehot(labels) + (1 - share) * onehot(other_labels), of which label smoothing s keeps 1 - s
-    and spreads s evenly over the classes. The mean is not divided by the weights of the batch: over the training split
-    they average 1. logits [N, K], labels int64 [N], share from 0 to 1, s from 0 to below 1, weights [K]. With share 1
-    the other labels are not used.
+    The mixed target is share * onehot(labels) + (1 - share) * onehot(other_labels). Label smoothing s gives
+    q = (1 - s) * target + s / K. The mean is not divided by the weights of the batch, because their mean over the
+    training images is 1. logits [N, K], labels int64 [N], share from 0 to 1, s from 0 to below 1, weights [K]. With
+    share 1 the other labels are unused.
     """
     loss = _cross_entropy(logits, labels, label_smoothing, class_weights)
     if share == 1:

@@ -1,4 +1,4 @@
-"""CutMix: training on images with a rectangle from another one.
+"""CutMix: training on images with a rectangle pasted from another image.
 
 Yun, Han, Oh, Chun, Choe and Yoo, "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable
 Features" (2019).
@@ -14,11 +14,11 @@ from workers.training.data.augmentation.layout import select
 
 
 def cutmix(images: Tensor, mixing: float, permutation: Tensor, random: torch.Generator) -> tuple[Tensor, float]:
-    """(mixed images, the share of each that is its own): one box, the same in all, comes from images[permutation].
+    """(mixed images, share of the pixels that each image keeps). All images get the same box of images[permutation].
 
-    The box has sqrt(1 - mixing) of the height and of the width, and a centre that is uniform over the pixels. It is cut
-    off at the borders, so the share can be above `mixing`. images [N, C, H, W], permutation int64 [N] on the same
-    device, mixing from 0 to 1.
+    The box has sqrt(1 - mixing) of the height and of the width. Its centre is uniform over the pixels. The borders clip
+    it, so the share can be above `mixing`. images [N, C, H, W], permutation int64 [N] on the same device, mixing from 0
+    to 1, `random` a CPU generator.
     """
     height, width = images.shape[2:]
     side = math.sqrt(1 - mixing)
@@ -30,7 +30,7 @@ def cutmix(images: Tensor, mixing: float, permutation: Tensor, random: torch.Gen
 
 
 def _span(size: int, share: float, random: torch.Generator) -> slice:
-    """`share` of 0 ... size - 1 about a random centre, without what is outside."""
+    """A range of `share` * `size` positions about a random centre, clipped to 0 ... size - 1."""
     length = round(size * share)
     start = int(integers((), 0, size, random, CPU)) - length // 2
     return slice(max(start, 0), min(start + length, size))

@@ -1,4 +1,4 @@
-"""Dropout with cheap masks: on a CPU torch draws one random float for each value, serially; 16 random bits do.
+"""Dropout with cheap masks: 16 random bits for each value. On a CPU torch draws a random float for each, serially.
 
 Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting" (2014).
 """
@@ -7,16 +7,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-BITS = 16  # random bits for each value: p is met to within 1 / 131,072
+BITS = 16  # random bits for each value; the error of p is at most 1 / 131,072
 VALUES_A_DRAW = 64 // BITS
-LOWEST = -(2**63)  # random_ from here without an upper end draws all 64 bits
+LOWEST = -(2**63)  # random_ with this lower bound and no upper bound draws all 64 bits
 
 
 def dropout(x: Tensor, p: float) -> Tensor:
-    """Zero each value of x with probability p, 0 <= p < 1, and divide the others by the share that is kept.
+    """Set each value of x to 0 with probability p, 0 <= p < 1, and divide the others by 1 - p. x has any shape.
 
-    Draws from the global generator of x's device. On a CPU p is rounded to a multiple of 1 / 65,536, and the share
-    kept with it, so the expected value is exactly x.
+    Draws from the global generator of x's device. On a CPU p is rounded to a multiple of 1 / 65,536, also in the
+    divisor, so the expected value is exactly x.
     """
     if x.device.type != "cpu" or torch.compiler.is_compiling():
         return F.dropout(x, p)
@@ -28,7 +28,7 @@ def dropout(x: Tensor, p: float) -> Tensor:
 
 
 def _dense(x: Tensor) -> Tensor:
-    """x without gaps in memory, in whichever order its dimensions lie."""
+    """x without gaps in memory, in any memory format."""
     if x.is_contiguous() or (x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)):  # noqa: PLR2004 - NCHW
         return x
     return x.contiguous()

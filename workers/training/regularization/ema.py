@@ -1,7 +1,7 @@
-"""An exponential moving average of a model's weights, which is scored and kept instead of the model.
+"""An exponential moving average of the weights of a model, which is scored and saved instead of the model.
 
-Polyak and Juditsky, "Acceleration of Stochastic Approximation by Averaging" (1992); the exponential form with the
-inputs of this kind is that of Tarvainen and Valpola, "Mean Teachers Are Better Role Models" (2017).
+Polyak and Juditsky, "Acceleration of Stochastic Approximation by Averaging" (1992). The exponential form is from
+Tarvainen and Valpola, "Mean Teachers Are Better Role Models" (2017).
 """
 
 import copy
@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 
 class MovingAverage:
-    """A shadow of the model: shadow <- d * shadow + (1 - d) * weights after each step.
+    """An averaged copy of the model: shadow <- d * shadow + (1 - d) * weights after each step.
 
-    d = min(decay, (1 + t) / (10 + t)) with t the updates before this one, so that the first weights are soon forgotten.
-    Parameters and floating buffers are averaged, other buffers (counts) copied. 0 <= decay < 1.
+    d = min(decay, (1 + t) / (10 + t)) after t updates, 0 <= decay < 1, so that the first weights have little influence.
+    Parameters and floating-point buffers are averaged. Other buffers (counts) are copied.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -26,7 +26,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take in the model's weights as they are. Does not synchronize."""
+        """Add the current weights of the model to the average. Does not synchronize."""
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
         shadows, weights = _tensors(self.shadow), _tensors(model)
         averaged = [tensor.is_floating_point() for tensor in weights]
@@ -37,7 +37,7 @@ class MovingAverage:
         self.steps += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """The shadow's own state dict, not a copy, and the count of updates: all that going on exactly takes."""
+        """The state to continue exactly: the state dict of the shadow (not a copy) and the number of updates."""
         return {"shadow": self.shadow.state_dict(), "steps": self.steps}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

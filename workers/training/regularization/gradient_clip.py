@@ -11,7 +11,7 @@ from workers.training.regularization.hooks import OFF, Hooks, Setup
 
 
 def gradient_clip(setup: Setup) -> Hooks:
-    """Clips after the backward pass where `gradient_clip_norm` is set."""
+    """Clips the gradients after the backward pass if `gradient_clip_norm` is set."""
     limit, trained = setup.spec.regularization.gradient_clip_norm, setup.trained
     return OFF if limit is None else Hooks(gradients=lambda norm: clip_gradients_(trained, limit, norm))
 

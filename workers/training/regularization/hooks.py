@@ -1,4 +1,4 @@
-"""How a regularizer takes part in a training step: a function for each moment at which it acts."""
+"""The interface of a regularizer: one function for each moment of a training step at which it acts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from service.core.spec import JobSpec
 
 @dataclass(frozen=True)
 class Mixed:
-    """Images [N, C, H, W] whose target is `share` of labels and 1 - share of other_labels, both int64 [N]."""
+    """Images [N, C, H, W] with the target share * onehot(labels) + (1 - share) * onehot(other_labels), int64 [N]."""
 
     images: Tensor
     labels: Tensor
@@ -19,13 +19,13 @@ class Mixed:
     share: float
 
     def rows(self, chosen: slice) -> "Mixed":
-        """Some images of the batch."""
+        """The chosen rows of the batch."""
         return Mixed(self.images[chosen], self.labels[chosen], self.other_labels[chosen], self.share)
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a method is built from, once a run. `labels` int64 [n] are those of the training images, on the CPU."""
+    """The input of a method, once per run. `labels` int64 [n] are the labels of the training images, on the CPU."""
 
     spec: JobSpec
     model: nn.Module
@@ -35,24 +35,24 @@ class Setup:
 
     @property
     def trained(self) -> list[nn.Parameter]:
-        """The parameters that the optimizer moves."""
+        """The parameters that are not frozen."""
         return [p for p in self.model.parameters() if p.requires_grad]
 
 
 @dataclass(frozen=True)
 class Hooks:
-    """The moments of a step, in their order; None: the method does nothing then. No hook may wait for the device.
+    """The moments of a step, in order. None: the method does not act then. No hook may synchronize with the device.
 
-    - `batch` changes the normalized, augmented images of the whole batch and their targets. It draws from the
-      generator, which is on the CPU.
-    - `loss` gives a term of the data loss: of logits [N, classes] and their batch, a scalar that is a mean over images.
-    - `objective` gives a term of the objective that depends on the weights alone: a scalar.
-    - `second_pass` comes after the backward pass. It gets a function that computes the gradients anew with the weights
-      as they are then: from the same batch and random draws, without a second update of running statistics.
-    - `gradients` changes the gradients in place, after the last backward pass. It gets the L2 norm of the gradients of
-      all parameters together, from before any such change: a scalar on the device.
-    - `weights` changes the weights in place, after the optimizer's step at the given learning rate.
-    - `penalty` gives a term of the reported `penalty`: a scalar, with the weights as they are after an epoch.
+    - `batch` changes the normalized, augmented images of the whole batch and their targets. It draws from a CPU
+      generator.
+    - `loss` returns a term of the data loss from logits [N, classes] and their batch: a scalar, a mean over images.
+    - `objective` returns a term of the objective that depends only on the weights: a scalar.
+    - `second_pass` follows the backward pass. Its argument is a function that computes the gradients again at the
+      current weights: with the same batch and random draws, without a second update of running statistics.
+    - `gradients` changes the gradients in place, after the last backward pass. Its argument is the L2 norm of the
+      gradients of all parameters together before any such change: a scalar on the device.
+    - `weights` changes the weights in place, after the step of the optimizer with the given learning rate.
+    - `penalty` returns a term of the reported `penalty`: a scalar, from the weights after an epoch.
     """
 
     batch: Callable[[Mixed, torch.Generator], Mixed] | None = None

@@ -13,7 +13,7 @@ from workers.training.regularization.weight_decay import split_parameters
 
 
 def l1(setup: Setup) -> Hooks:
-    """A term of the objective, or soft thresholding after each step, as `l1_mode` says, where `l1` is above 0."""
+    """By `l1_mode` a term of the objective or soft thresholding after each step, if `l1` is above 0."""
     options = setup.spec.regularization
     strength, (weights, _) = options.l1, split_parameters(setup.model, options.decay_norm_and_bias)
     if not strength:
@@ -28,7 +28,7 @@ def l1(setup: Setup) -> Hooks:
 
 
 def l1_penalty(parameters: Iterable[Tensor], strength: float) -> Tensor:
-    """strength * sum over all elements of |w|: a scalar that gradients flow through. strength >= 0."""
+    """strength * sum over all elements of |w|: a differentiable scalar. strength >= 0."""
     return strength * torch.stack([p.abs().sum() for p in parameters]).sum()
 
 
@@ -36,9 +36,8 @@ def l1_penalty(parameters: Iterable[Tensor], strength: float) -> Tensor:
 def l1_proximal_(parameters: Iterable[Tensor], threshold: float) -> None:
     """Soft-threshold in place: w <- sign(w) * max(|w| - threshold, 0).
 
-    `threshold` is the learning rate times the L1 strength, >= 0. Small weights become exact zeros, which the
-    subgradient of the loss term never gives. Under Adam the step is not scaled per weight, so the two modes are
-    different methods there and give different results.
+    `threshold` >= 0 is the learning rate times the L1 strength. Small weights become exactly 0, unlike with the loss
+    term. With Adam the threshold is not scaled per weight as the gradient is, so the two modes give different results.
     """
     for p in parameters:
         p.copy_(p.sign() * (p.abs() - threshold).clamp_(min=0))

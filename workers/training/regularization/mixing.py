@@ -1,4 +1,4 @@
-"""A batch mixed with itself, by mixup or CutMix, and what its targets then are."""
+"""Mixing a batch with a permutation of itself, by mixup or CutMix, with its targets."""
 
 from random import Random
 
@@ -12,17 +12,17 @@ from workers.training.regularization.mixup import mixup
 
 
 def mixing(setup: Setup) -> Hooks:
-    """Mixes the batch where `mixup_alpha` or `cutmix_alpha` is above 0."""
+    """Mixes the batch if `mixup_alpha` or `cutmix_alpha` is above 0."""
     options = setup.spec.regularization
     alphas = options.mixup_alpha, options.cutmix_alpha
     return Hooks(batch=lambda batch, random: mix(batch.images, batch.labels, *alphas, random)) if any(alphas) else OFF
 
 
 def mix(images: Tensor, labels: Tensor, mixup_alpha: float, cutmix_alpha: float, random: torch.Generator) -> Mixed:
-    """Mix a batch with a random permutation of itself by a share from Beta(alpha, alpha), one for the whole batch.
+    """Mix images [N, C, H, W] with a random permutation of themselves, in one ratio from Beta(alpha, alpha) per batch.
 
-    An alpha of 0 switches its method off; with both above 0 each batch takes one of them, with probability one half.
-    Without any, the images come back as they are and nothing is drawn.
+    An alpha of 0 switches its method off. With both above 0, each batch uses one of them, with probability one half.
+    Without any, the images are returned unchanged and nothing is drawn. labels int64 [N]; `random` is a CPU generator.
     """
     if not mixup_alpha and not cutmix_alpha:
         return Mixed(images, labels, labels, share=1.0)
@@ -37,8 +37,8 @@ def mix(images: Tensor, labels: Tensor, mixup_alpha: float, cutmix_alpha: float,
 
 
 def _beta(alpha: float, random: torch.Generator) -> float:
-    """A draw from Beta(alpha, alpha), for which torch takes no generator."""
+    """A draw from Beta(alpha, alpha). torch's Beta distribution accepts no generator, so Python's is used."""
     seed = int(integers((), 0, 2**63 - 1, random, CPU))
-    drawn = Random(seed)  # noqa: S311 - nothing secret
-    share = drawn.betavariate(alpha, alpha)
-    return share if drawn.random() < 0.5 else 1 - share  # noqa: PLR2004 - below alpha 0.01 its rounding favours 0
+    generator = Random(seed)  # noqa: S311 - nothing secret
+    share = generator.betavariate(alpha, alpha)
+    return share if generator.random() < 0.5 else 1 - share  # noqa: PLR2004 - below alpha 0.01 rounding favours 0

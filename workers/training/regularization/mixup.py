@@ -12,7 +12,7 @@ from workers.training.data.augmentation.layout import select
 def mixup(images: Tensor, mixing: float, permutation: Tensor) -> Tensor:
     """mixing * images + (1 - mixing) * images[permutation].
 
-    images float [N, C, H, W], permutation int64 [N] on the same device, mixing from 0 to 1; with 1 the result equals
-    the images exactly.
+    images float [N, C, H, W], permutation int64 [N] on the same device, mixing from 0 to 1. With mixing 1 the result is
+    exactly the images.
     """
     return torch.lerp(images, select(images, permutation), 1 - mixing)

@@ -1,4 +1,4 @@
-"""Sharpness-aware minimization: the gradient is taken where the loss nearby is highest, and moves the weights here.
+"""Sharpness-aware minimization: each step uses the gradient at the point of highest loss near the weights.
 
 Foret, Kleiner, Mobahi and Neyshabur, "Sharpness-Aware Minimization for Efficiently Improving Generalization" (2021).
 The adaptive form: Kwon, Kim, Park and Choi, "ASAM: Adaptive Sharpness-Aware Minimization for Scale-Invariant Learning
@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from workers.training.regularization.hooks import OFF, Hooks, Setup
 
-TINY = 1e-12  # added to a norm that may be 0
+TINY = 1e-12  # added to a norm that can be 0
 
 
 def sam(setup: Setup) -> Hooks:
-    """Replaces the gradients of each step by those of a second pass where `sam_rho` is above 0."""
+    """Replaces the gradients of each step by those of a second pass if `sam_rho` is above 0."""
     rho, adaptive = setup.spec.regularization.sam_rho, setup.spec.regularization.sam_adaptive
     trained = setup.trained
     return Hooks(second_pass=lambda repeat: sharpness_aware_(trained, rho, adaptive, repeat)) if rho else OFF
@@ -24,14 +24,14 @@ def sam(setup: Setup) -> Hooks:
 
 @torch.no_grad()
 def sharpness_aware_(parameters: Sequence[Tensor], rho: float, adaptive: bool, repeat: Callable[[], None]) -> None:
-    """Call `repeat`, which computes the gradients anew, with the weights at w + e. Afterwards they are w, bit for bit.
+    """Move the weights w to w + e, call `repeat`, which computes the gradients again, and restore w exactly.
 
-    e = rho * g / |g| with the gradient g and its L2 norm over all parameters; the adaptive form measures the distance
-    relative to each weight: e = rho * w^2 * g / |w * g|. rho > 0. Parameters without a gradient stay. The processes of
-    a group have the same g, so they go to the same place. Does not synchronize.
+    e = rho * g / |g| with the gradient g and its L2 norm over all parameters. The adaptive form scales the distance by
+    the size of each weight: e = rho * w^2 * g / |w * g|. rho > 0. Parameters without a gradient are not moved. The
+    processes of a group have the same g and so the same e. Does not synchronize.
     """
     moved = [p for p in parameters if p.grad is not None]
-    steps = [p.grad for p in moved if p.grad is not None]  # changed in place: they are computed anew
+    steps = [p.grad for p in moved if p.grad is not None]  # changed in place, because `repeat` replaces the gradients
     if adaptive:
         torch._foreach_mul_(steps, moved)
     scale = rho / (nn.utils.get_total_norm(steps) + TINY)

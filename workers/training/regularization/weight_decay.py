@@ -1,8 +1,8 @@
-"""Which parameters weight decay and L1 act on, and what coupled weight decay adds to the objective.
+"""The parameters that weight decay and L1 act on, and the penalty of coupled weight decay.
 
 Krogh and Hertz, "A Simple Weight Decay Can Improve Generalization" (1991); Loshchilov and Hutter, "Decoupled Weight
-Decay Regularization" (2019). Biases and normalization parameters are left alone unless asked: He et al., "Bag of
-Tricks for Image Classification" (2019), section 3.1.
+Decay Regularization" (2019). By default biases and normalization parameters are excluded: He et al., "Bag of Tricks for
+Image Classification" (2019), section 3.1.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from workers.training.regularization.hooks import OFF, Hooks, Setup
 
 
 def weight_decay(setup: Setup) -> Hooks:
-    """Only the reported penalty: the optimizer decays the weights. AdamW's decoupled decay is no term of a loss."""
+    """Reports the penalty; the optimizer applies the decay. AdamW's decoupled decay is not a term of the objective."""
     options = setup.spec.regularization
     strength, (weights, _) = options.weight_decay, split_parameters(setup.model, options.decay_norm_and_bias)
     is_coupled = setup.spec.optimizer.name != "adamw"
@@ -22,10 +22,10 @@ def weight_decay(setup: Setup) -> Hooks:
 
 
 def split_parameters(model: nn.Module, norm_and_bias_too: bool) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """(regularized, free) trainable parameters.
+    """The trainable parameters as (regularized, free).
 
-    Regularized are the weights of linear and convolution layers, and of the projections of attention; free are biases,
-    normalization parameters, layer scales and position embeddings.
+    Regularized are the weights of linear and convolution layers and of the projections of attention. Free are biases,
+    normalization parameters, layer scales and position embeddings. With `norm_and_bias_too` all are regularized.
     """
     trainable = [p for p in model.parameters() if p.requires_grad]
     if norm_and_bias_too:
@@ -44,5 +44,5 @@ def _weights(module: nn.Module) -> list[Tensor]:
 
 @torch.no_grad()
 def l2_penalty(parameters: Iterable[Tensor], strength: float) -> Tensor:
-    """strength / 2 * sum over all elements of w^2: the term whose gradient coupled weight decay adds."""
+    """strength / 2 * sum over all elements of w^2, a scalar: coupled weight decay adds its gradient."""
     return strength / 2 * torch.stack([p.square().sum() for p in parameters]).sum()

@@ -1,4 +1,4 @@
-"""The table of the API side against torchvision's published figures and the networks that workers build."""
+"""The table of architectures against torchvision's published numbers and the networks that workers build."""
 
 import subprocess
 import sys
@@ -57,7 +57,7 @@ def test_features_are_the_inputs_of_the_last_layer() -> None:
     assert features == {"resnet18": 512, "resnet50": 2048, "vgg16": 4096, "squeezenet1_1": 512, "vit_b_16": 768}
 
 
-def test_the_values_that_a_step_keeps_are_counted_once_and_without_the_weights() -> None:
+def test_kept_values_are_counted_once_without_weights() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(48, 5), nn.ReLU(), nn.Linear(5, 2)).to("meta")
     assert values_kept(model, 4) == 48 + 5  # each layer's input; the ReLU's output is the last one's
 
@@ -121,6 +121,6 @@ def test_activations_stay_between_the_known_ones(name: str, height: int, width: 
     assert ARCHITECTURES[name].activations(height, width) == ARCHITECTURES[name].activations(width, height)
 
 
-def test_there_is_no_torch_behind_the_table() -> None:
+def test_architecture_table_loads_without_torch() -> None:
     code = "import sys, service.core.spec.architectures; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -29,7 +29,7 @@ options = st.builds(
 
 
 def oracle(o: EarlyStopping, curve: list[float]) -> tuple[int | None, int | None]:
-    """(stop epoch, best epoch), by the definitions alone: looked up over the whole curve, nothing is carried along."""
+    """(stop epoch, best epoch) by the definitions, computed from the whole curve without a state."""
     better = operator.lt if o.monitor == "val_loss" else operator.gt
     towards = -1 if o.monitor == "val_loss" else 1
 
@@ -105,7 +105,7 @@ def test_resuming_from_its_state_at_any_epoch_changes_nothing(o: EarlyStopping, 
         ({"monitor": "val_accuracy", "divergence_threshold": 0.2}, [0.5, 0.1], 2, "diverged"),
     ],
 )
-def test_known_curves_stop_where_they_must(
+def test_known_curves_stop_at_their_epoch(
     given_options: dict[str, Any], curve: list[float], stop_epoch: int, reason: str
 ) -> None:
     stopped, stopper = play(EarlyStopping(**given_options), curve)
@@ -130,7 +130,7 @@ def test_a_stopped_run_stays_stopped() -> None:
     assert stopper.state_dict() == state
 
 
-def test_the_state_of_release_0_1_0_goes_both_ways() -> None:
+def test_state_is_compatible_with_release_0_1_0() -> None:
     old = {"best": 0.5, "best_epoch": 2, "epochs_without_improvement": 1, "stopped": None}
     for options in (EarlyStopping(), EarlyStopping(cooldown=3)):
         stopper = Stopper(options)

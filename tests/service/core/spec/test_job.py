@@ -25,7 +25,7 @@ def spec(**changes: object) -> JobSpec:
     return JobSpec.from_dict({"dataset": {"id": "digits"}, **changes})
 
 
-def test_the_defaults_are_those_of_the_article() -> None:
+def test_defaults_are_the_documented_ones() -> None:
     plain = spec()
     assert (plain.optimizer.name, plain.optimizer.lr) == ("adam", 1e-3)
     assert plain.early_stopping == EarlyStopping(patience=10, min_delta=0.0)
@@ -34,10 +34,9 @@ def test_the_defaults_are_those_of_the_article() -> None:
 
 
 def test_a_spec_survives_json_unchanged() -> None:
-    given = spec(
-        model={"arch": "mlp", "hidden": [7]}, optimizer={"name": "sgd", "lr": 1, "momentum": 0.9},
-        early_stopping=None, labels={"a": "b"}, seed=3, name="x",
-    )  # fmt: skip
+    sgd = {"name": "sgd", "lr": 1, "momentum": 0.9}
+    mlp = {"arch": "mlp", "hidden": [7]}
+    given = spec(model=mlp, optimizer=sgd, early_stopping=None, labels={"a": "b"}, seed=3, name="x")
     assert JobSpec.from_dict(json.loads(json.dumps(given.to_dict()))) == given
     assert given.model == Mlp(hidden=(7,))
     assert isinstance(given.optimizer.lr, float)
@@ -84,14 +83,14 @@ def test_filling_writes_out_the_direction_of_the_monitor(monitor: str, mode: str
         ),
     ],
 )
-def test_a_contradiction_is_told_with_its_place_and_what_is_allowed(changes: dict[str, object], pointer: str) -> None:
+def test_contradiction_is_reported_with_pointer_and_remedy(changes: dict[str, object], pointer: str) -> None:
     faults = list(contradictions(spec(**changes)))
     assert [fault.pointer for fault in faults] == [pointer]
     assert faults[0].detail
     assert faults[0].allowed
 
 
-def test_what_agrees_with_itself_has_no_faults() -> None:
+def test_consistent_spec_has_no_faults() -> None:
     agreeing = JobSpec(Dataset("digits"), optimizer=Optimizer("sgd", momentum=0.9, nesterov=True))
     assert not list(contradictions(agreeing))
 
@@ -105,7 +104,7 @@ def test_what_agrees_with_itself_has_no_faults() -> None:
         {"schedule": {"name": "cosine", "warmup_epochs": 4}, "epochs": 5},
     ],
 )
-def test_combinations_that_go_together_are_let_be(changes: dict[str, object]) -> None:
+def test_combinations_without_contradiction_are_accepted(changes: dict[str, object]) -> None:
     assert not list(contradictions(spec(**changes)))
 
 
@@ -116,7 +115,7 @@ def test_combinations_that_go_together_are_let_be(changes: dict[str, object]) ->
         ({"schedule": {"name": "onecycle"}}, "onecycle"),
         ({"schedule": {"name": "step"}, "epochs": 30}, "step_epochs"),
         ({"schedule": {"name": "plateau"}, "early_stopping": {"patience": 5}}, "plateau_patience"),
-        ({"model": {"arch": "mlp", "hidden": []}, "regularization": {"dropout": 0.5}}, "dropout has no place"),
+        ({"model": {"arch": "mlp", "hidden": []}, "regularization": {"dropout": 0.5}}, "dropout has no effect"),
         ({"regularization": {"decay_norm_and_bias": True}}, "without weight_decay"),
         ({"regularization": {"l1_mode": "proximal"}}, "without l1"),
         ({"model": {"arch": "resnet18", "freeze": "backbone"}}, "random weights"),
@@ -124,13 +123,13 @@ def test_combinations_that_go_together_are_let_be(changes: dict[str, object]) ->
         ({"device": "cpu", "precision": "bf16"}, "avx512_bf16"),
     ],
 )
-def test_what_will_not_do_what_it_seems_to_is_doubted_not_refused(changes: dict[str, object], words: str) -> None:
+def test_ineffective_combination_is_a_warning_not_an_error(changes: dict[str, object], words: str) -> None:
     assert not list(contradictions(spec(**changes)))
     (doubt,) = doubts(spec(**changes))
     assert words in doubt
 
 
-def test_the_article_s_job_is_beyond_doubt() -> None:
+def test_default_job_has_no_warnings() -> None:
     assert not list(doubts(spec()))
 
 
@@ -140,7 +139,7 @@ def test_a_network_of_layers_survives_json_unchanged() -> None:
     assert given.augmentation.rand_augment == RandAugment(magnitude=3)
 
 
-def test_what_a_newer_release_has_stored_is_found_wherever_it_stands() -> None:
+def test_unknown_parts_of_a_newer_release_are_found_at_any_depth() -> None:
     stored = spec(model=RESIDUAL).to_dict()
     assert list(unknown_parts(stored, spec(model=RESIDUAL).to_dict())) == []
     stored["new"] = 1
@@ -148,7 +147,7 @@ def test_what_a_newer_release_has_stored_is_found_wherever_it_stands() -> None:
     stored["model"] = json.loads(json.dumps(RESIDUAL))
     stored["model"]["layers"][0]["layers"][0]["type"] = "swish"
     stored["model"]["layers"][1]["beta"] = 2
-    found = set(unknown_parts(stored, JobSpec.from_dict({**stored}).to_dict()))
-    assert found == {"/new", "/optimizer/name2", "/model/layers/0/layers/0/type", "/model/layers/1/beta"}
+    unknown = set(unknown_parts(stored, JobSpec.from_dict({**stored}).to_dict()))
+    assert unknown == {"/new", "/optimizer/name2", "/model/layers/0/layers/0/type", "/model/layers/1/beta"}
     stored["model"] = {"arch": "perceiver", "depth": 3}
     assert {"/model/arch", "/model/depth"} < set(unknown_parts(stored, JobSpec.from_dict(stored).to_dict()))

@@ -1,4 +1,4 @@
-"""What is stored of a spec, and what a worker of an older release makes of it."""
+"""The stored form of a spec, and how a worker of an older release reads it."""
 
 from dataclasses import dataclass, replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""The arithmetic of shapes is held against networks that torch really builds and runs."""
+"""The computed shapes are compared with networks that torch builds and runs."""
 
 from typing import Any
 
@@ -23,16 +23,14 @@ windows = st.fixed_dictionaries(
 convolutions = st.fixed_dictionaries(
     {"type": st.just("conv2d"), "channels": st.sampled_from([2, 4, 8]), "kernel_size": st.integers(1, 5)},
     optional={
-        "stride": st.integers(1, 3), "padding": st.none() | st.integers(0, 3),
-        "groups": st.sampled_from([1, 2]), "bias": st.booleans(),
+        "stride": st.integers(1, 3),
+        "padding": st.none() | st.integers(0, 3),
+        "groups": st.sampled_from([1, 2]),
+        "bias": st.booleans(),
     },
-)  # fmt: skip
-others = st.sampled_from(
-    [
-        {"type": "relu"}, {"type": "gelu"}, {"type": "batch_norm"}, {"type": "group_norm", "groups": 2},
-        {"type": "dropout", "p": 0.1}, {"type": "dropout2d"},
-    ]
-)  # fmt: skip
+)
+without_options = st.sampled_from([{"type": name} for name in ("relu", "gelu", "batch_norm", "dropout2d")])
+others = without_options | st.sampled_from([{"type": "group_norm", "groups": 2}, {"type": "dropout", "p": 0.1}])
 plain = windows | convolutions | others
 residuals = st.fixed_dictionaries({"type": st.just("residual"), "layers": st.lists(plain, min_size=1, max_size=4)})
 bodies = st.lists(plain | residuals, max_size=6)
@@ -44,7 +42,7 @@ def layers(*data: dict[str, Any]) -> tuple[Layer, ...]:
 
 
 @given(bodies, st.sampled_from([(2, 12, 12), (4, 9, 13)]), st.sampled_from([[], [{"type": "linear", "features": 3}]]))
-def test_every_shape_and_parameter_is_what_torch_makes_of_it(
+def test_shapes_and_parameters_equal_those_of_torch(
     body: list[dict[str, Any]], shape: tuple[int, int, int], hidden: list[dict[str, Any]]
 ) -> None:
     network = layers(*body, HEAD[0], *hidden, HEAD[1])
@@ -68,41 +66,55 @@ def test_every_shape_and_parameter_is_what_torch_makes_of_it(
         ([{"type": "linear"}], "/0", ["layer 0 (linear)", "images [1, 8, 8]"], "flatten or global_avg_pool"),
         (
             [{"type": "flatten"}, {"type": "conv2d", "channels": 4}],
-            "/1", ["layer 1 (conv2d)", "features [64]"], "before flatten",
+            "/1",
+            ["layer 1 (conv2d)", "features [64]"],
+            "before flatten",
         ),
         (
             [{"type": "max_pool2d"}, {"type": "max_pool2d", "kernel_size": 5}],
-            "/1", ["layer 1", "window of 5", "4x4"], "smaller kernel_size",
+            "/1",
+            ["layer 1", "window of 5", "4x4"],
+            "smaller kernel_size",
         ),
         ([{"type": "max_pool2d", "padding": 2}], "/0", ["more than half"], "padding 0 to 1"),
         (
             [{"type": "conv2d", "channels": 6}, {"type": "group_norm", "groups": 4}],
-            "/1", ["6 channels", "4 groups"], "divisor of 6",
+            "/1",
+            ["6 channels", "4 groups"],
+            "divisor of 6",
         ),
         ([{"type": "conv2d", "channels": 6, "groups": 2}], "/0", ["1 input", "2 groups"], "divide both"),
         ([{"type": "conv2d", "channels": 4, "padding": 3}], "/0", ["as wide as the kernel"], "padding 0 to 2"),
         (
             [{"type": "flatten"}, {"type": "group_norm", "groups": 64}],
-            "/1", ["a single value"], "fewer than 64",
+            "/1",
+            ["a single value"],
+            "fewer than 64",
         ),
         ([{"type": "flatten"}, {"type": "dropout2d"}], "/1", ["features [64]"], "before flatten"),
         ([{"type": "flatten"}], "", ["features [64]", "10 classes"], '{"type": "linear"}'),
         ([{"type": "relu"}], "", ["images [1, 8, 8]", "10 classes"], '{"type": "linear"}'),
         (
             [{"type": "residual", "layers": [{"type": "relu"}, {"type": "linear"}]}],
-            "/0/layers/1", ["layer 0.1 (linear)"], "flatten",
+            "/0/layers/1",
+            ["layer 0.1 (linear)"],
+            "flatten",
         ),
         (
             [{"type": "residual", "layers": [{"type": "flatten"}]}],
-            "/0", ["images [1, 8, 8] go in and features [64] come out"], "keep images images",
+            "/0",
+            ["images [1, 8, 8] go in and features [64] come out"],
+            "from images to images",
         ),
         (
             [{"type": "residual", "layers": [{"type": "conv2d", "channels": 4, "padding": 0}]}],
-            "/0", ["no stride", "[4, 6, 6]"], "whole number",
+            "/0",
+            ["no stride", "[4, 6, 6]"],
+            "whole number",
         ),
     ],
-)  # fmt: skip
-def test_what_does_not_fit_is_told_with_its_index_and_the_shapes(
+)
+def test_misfit_is_reported_with_its_index_and_shapes(
     data: list[dict[str, Any]], pointer: str, words: list[str], allowed: str
 ) -> None:
     with pytest.raises(Invalid) as caught:
@@ -115,10 +127,8 @@ def test_what_does_not_fit_is_told_with_its_index_and_the_shapes(
 
 
 def test_a_residual_counts_its_inner_values_too() -> None:
-    (block, *_) = place(
-        layers({"type": "residual", "layers": [{"type": "relu"}, {"type": "conv2d", "channels": 3}]}, *HEAD),
-        (2, 4, 4), 5, "",
-    )  # fmt: skip
+    residual = {"type": "residual", "layers": [{"type": "relu"}, {"type": "conv2d", "channels": 3}]}
+    (block, *_) = place(layers(residual, *HEAD), (2, 4, 4), 5, "")
     assert block.values == 2 * 16 + 3 * 16 + 3 * 16
 
 

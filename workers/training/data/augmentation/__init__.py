@@ -1,4 +1,4 @@
-"""Augmentation of whole batches: uint8 images [N, C, H, W] in, as many out, each image drawn for itself."""
+"""Augmentation of whole batches: uint8 images [N, C, H, W] to the same shape, with random draws for each image."""
 
 import torch
 from torch import Tensor
@@ -12,9 +12,9 @@ from workers.training.data.augmentation.trivial_augment import trivial_augment
 
 
 def augment(images: Tensor, options: Augmentation, random: torch.Generator) -> Tensor:
-    """What the spec asks for, in the usual order; `random` is a CPU generator. The images given are left as they are.
+    """New images with the augmentations of the spec, in the usual order. `random` is a CPU generator.
 
-    Random erasing is not among it: it acts on normalized images.
+    Random erasing is separate, because it acts on normalized images.
     """
     if options.crop_padding:
         images = random_crop(images, options.crop_padding, random)

@@ -11,7 +11,7 @@ from workers.training.data.augmentation.draws import integers
 
 
 def random_crop(images: Tensor, padding: int, random: torch.Generator) -> Tensor:
-    """Pad [N, C, H, W] by `padding` >= 0 zeros on each side and crop each image at a random place back to H x W.
+    """Pad images [N, C, H, W] with `padding` >= 0 zeros on each side and crop each at a random place to H x W.
 
     Each of the (2 * padding + 1)^2 places has the same probability. The result is channels last.
     """
@@ -20,7 +20,7 @@ def random_crop(images: Tensor, padding: int, random: torch.Generator) -> Tensor
     padded = images.new_zeros(n, rows, columns, channels)
     padded[:, padding : padding + height, padding : padding + width] = images.permute(0, 2, 3, 1)
     top, left = integers((2, n), 0, 2 * padding + 1, random, images.device)
-    # Every run of `width` pixels in the padded batch, as an overlapping view: a crop is `height` runs, copied whole.
+    # An overlapping view of every run of `width` pixels in the padded batch. A crop copies `height` of these runs.
     runs = padded.view(-1).unfold(0, width * channels, channels)
     first = (torch.arange(n, device=images.device) * rows + top) * columns + left
     chosen = first[:, None] + torch.arange(height, device=images.device) * columns

@@ -1,4 +1,4 @@
-"""The operations that TrivialAugment and RandAugment choose from, and how each image of a batch gets another one."""
+"""The operations of TrivialAugment and RandAugment, and applying a different one to each image of a batch."""
 
 from collections.abc import Callable
 
@@ -13,32 +13,32 @@ Operation = Callable[[Tensor, Tensor], Tensor]  # uint8 [N, C, H, W] and float32
 
 
 def identity(images: Tensor, magnitudes: Tensor) -> Tensor:
-    """The images as they are. No magnitude."""
+    """Return the images unchanged. The magnitude is unused."""
     return images
 
 
 def shear_x(images: Tensor, magnitudes: Tensor) -> Tensor:
-    """Move each row to the left by magnitude times its distance from the top."""
+    """Move each row to the left by the magnitude (pixels per pixel) times its distance from the top."""
     return _affine(images, along_x=(1, magnitudes, magnitudes * (images.shape[2] / 2)), along_y=(0, 1, 0))
 
 
 def shear_y(images: Tensor, magnitudes: Tensor) -> Tensor:
-    """Move each column up by magnitude times its distance from the left."""
+    """Move each column up by the magnitude (pixels per pixel) times its distance from the left."""
     return _affine(images, along_x=(1, 0, 0), along_y=(magnitudes, 1, magnitudes * (images.shape[3] / 2)))
 
 
 def translate_x(images: Tensor, magnitudes: Tensor) -> Tensor:
-    """Move to the right by the magnitude, in pixels, without its fraction."""
+    """Move to the right by the magnitude in pixels, truncated to a whole number."""
     return _affine(images, along_x=(1, 0, -magnitudes.trunc()), along_y=(0, 1, 0))
 
 
 def translate_y(images: Tensor, magnitudes: Tensor) -> Tensor:
-    """Move down by the magnitude, in pixels, without its fraction."""
+    """Move down by the magnitude in pixels, truncated to a whole number."""
     return _affine(images, along_x=(1, 0, 0), along_y=(0, 1, -magnitudes.trunc()))
 
 
 def rotate(images: Tensor, magnitudes: Tensor) -> Tensor:
-    """Turn counter-clockwise about the centre by the magnitude, in degrees."""
+    """Rotate counter-clockwise about the centre by the magnitude in degrees."""
     return warp(images, rotations(magnitudes), "nearest")
 
 
@@ -63,8 +63,8 @@ OPERATIONS: dict[str, Operation] = {
 def apply(images: Tensor, operations: Tensor, magnitudes: Tensor) -> Tensor:
     """Apply to image i of [N, C, H, W] the operation with the number operations[i], in the order of OPERATIONS.
 
-    operations int64 [N] and magnitudes float32 [N] are on the CPU, so that the groups have known sizes and nothing
-    waits for the device. The images of one operation are dealt with together.
+    operations int64 [N] and magnitudes float32 [N] are on the CPU, so that the sizes of the groups are known without
+    synchronizing with the device. All images with the same operation are processed together.
     """
     order = operations.argsort()
     sizes = operations.bincount(minlength=len(OPERATIONS)).tolist()
@@ -76,7 +76,7 @@ def apply(images: Tensor, operations: Tensor, magnitudes: Tensor) -> Tensor:
 
 
 def _affine(images: Tensor, along_x: tuple[Tensor | int, ...], along_y: tuple[Tensor | int, ...]) -> Tensor:
-    """`warp` by the matrices with these two rows, in which a number stands for one that all images share."""
+    """`warp` by the matrices with these two rows. An entry is a number for all images, or a tensor [N]."""
     matrices = torch.zeros(len(images), 2, 3, device=images.device)
     for row, values in enumerate((along_x, along_y)):
         for column, value in enumerate(values):

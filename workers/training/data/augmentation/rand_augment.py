@@ -1,4 +1,4 @@
-"""RandAugment: some operations one after the other, drawn for each image, all of one strength.
+"""RandAugment: a fixed number of random operations on each image, all with the same strength.
 
 Cubuk, Zoph, Shlens and Le, "RandAugment: Practical Automated Data Augmentation with a Reduced Search Space" (2020).
 """
@@ -14,9 +14,9 @@ TRANSLATION = 150 / 331  # of the image's side
 
 
 def rand_augment(images: Tensor, operations: int, magnitude: int, random: torch.Generator) -> Tensor:
-    """To each uint8 image of [N, C, H, W] as many operations as are asked for, drawn with replacement.
+    """Apply `operations` >= 0 random operations, drawn with replacement, to each uint8 image of [N, C, H, W].
 
-    `operations` >= 0; `magnitude` is a bin from 0, where next to nothing happens, to 30.
+    `magnitude` is a bin from 0 (almost no change) to 30.
     """
     strengths = space(images.shape[2], images.shape[3]).magnitudes()[:, magnitude]
     for _ in range(operations):
@@ -26,6 +26,6 @@ def rand_augment(images: Tensor, operations: int, magnitude: int, random: torch.
 
 
 def space(height: int, width: int) -> Space:
-    """The space of RandAugment, in which translation grows with the image."""
+    """The magnitudes of RandAugment, in which translation is in proportion to the size of the image in pixels."""
     across, down = TRANSLATION * width, TRANSLATION * height
     return Space(shear=0.3, translate_x=across, translate_y=down, rotate=30, tone=0.9, posterize=4)

@@ -18,9 +18,9 @@ CANDIDATES = 10
 def random_erasing(images: Tensor, probability: float, random: torch.Generator) -> Tensor:
     """Fill a rectangle in each image of [N, C, H, W] with 0, with the given probability from 0 to 1.
 
-    For normalized float images, where 0 is the mean of the training set. Of ten rectangles drawn for an image (area
-    uniform, aspect log-uniform, place uniform) the first one lower and narrower than the image is taken; where there
-    is none nothing is erased.
+    For normalized float images, in which 0 is the mean of the training images. Ten rectangles are drawn for an image
+    (area uniform, aspect log-uniform, place uniform). The first one that is lower and narrower than the image is
+    erased; if there is none, the image stays unchanged.
     """
     height, width = images.shape[2:]
     boxes = _boxes(len(images), height, width, random)
@@ -33,7 +33,7 @@ def random_erasing(images: Tensor, probability: float, random: torch.Generator) 
 
 
 def _boxes(n: int, height: int, width: int, random: torch.Generator) -> Tensor:
-    """int64 [4, N] on the CPU: top, bottom, left and right of the first rectangle that fits, an empty one else."""
+    """int64 [4, N] on the CPU: top, bottom, left and right of the first rectangle that fits; empty if none fits."""
     area = height * width * uniform((n, CANDIDATES), *AREA, random, CPU)
     aspect = uniform((n, CANDIDATES), math.log(ASPECT[0]), math.log(ASPECT[1]), random, CPU).exp()
     heights, widths = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()

@@ -12,13 +12,13 @@ from workers.training.data.augmentation.warp import rotations, warp
 
 
 def rotate(images: Tensor, degrees: float, random: torch.Generator) -> Tensor:
-    """Turn each uint8 image of [N, C, H, W] about its centre by an angle that is uniform in [-degrees, degrees].
+    """Rotate each uint8 image of [N, C, H, W] about its centre by an angle that is uniform in [-degrees, degrees].
 
-    Bilinear, 0 outside the image. 0 <= degrees <= 180.
+    0 <= degrees <= 180. Bilinear; pixels from outside the image are 0.
     """
     return rotate_by(images, uniform((len(images),), -degrees, degrees, random, images.device))
 
 
 def rotate_by(images: Tensor, degrees: Tensor) -> Tensor:
-    """Turn image i counter-clockwise by degrees[i], float32 [N]."""
+    """Rotate image i of uint8 [N, C, H, W] counter-clockwise by degrees[i], float32 [N]."""
     return warp(images, rotations(degrees), "bilinear")

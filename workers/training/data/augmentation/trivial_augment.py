@@ -1,4 +1,4 @@
-"""TrivialAugment: one operation of a random strength for each image, and nothing to tune.
+"""TrivialAugment: one random operation of random strength for each image, without parameters.
 
 Mueller and Hutter, "TrivialAugment: Tuning-free Yet State-of-the-Art Data Augmentation" (2021).
 """
@@ -14,9 +14,9 @@ WIDE = Space(shear=0.99, translate_x=32, translate_y=32, rotate=135, tone=0.99, 
 
 
 def trivial_augment(images: Tensor, random: torch.Generator) -> Tensor:
-    """To each uint8 image of [N, C, H, W] another operation and strength of the wide space, both uniform.
+    """Apply to each uint8 image of [N, C, H, W] an operation with a strength of the wide space, both uniform.
 
-    Translation goes up to 32 pixels whatever the size, as in torchvision: small images can leave the frame.
+    Translation is up to 32 pixels for any size, as in torchvision, so a small image can leave the frame.
     """
     n = len(images)
     operations = integers((n,), 0, len(OPERATIONS), random, CPU)
