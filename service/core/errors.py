@@ -1,4 +1,4 @@
-"""The one tree of domain errors. How each is told over HTTP is decided in service/http/errors.py, nowhere else."""
+"""The one tree of domain errors. service/http/errors.py alone turns them into HTTP answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong with what a client sent: where (a JSON pointer, RFC 6901), what, and what is allowed.
+    """One fault of a request: its place (a JSON pointer, RFC 6901), what is wrong, and what is allowed.
 
-    `follows_from` names the other values that make this one wrong.
+    `follows_from` has the pointers of the other values that make this one wrong.
     """
 
     pointer: str
@@ -18,31 +18,31 @@ class Fault:
 
 
 class RightfitError(Exception):
-    """Something Rightfit was asked to do cannot be done."""
+    """The base of all errors that Rightfit raises on purpose."""
 
     code = "internal_error"
 
 
 class SettingsError(RightfitError):
-    """The environment asks for something that cannot be run."""
+    """The settings in the environment are invalid."""
 
     code = "bad_settings"
 
 
 class NotFound(RightfitError):
-    """There is no such thing, or it belongs to someone else."""
+    """The resource does not exist, or belongs to another tenant."""
 
     code = "not_found"
 
 
 class Conflict(RightfitError):
-    """The present status does not allow this."""
+    """The current status of the resource does not allow the operation."""
 
     code = "conflict"
 
 
 class Invalid(RightfitError):
-    """What was sent is well-formed but wrong; every fault is listed."""
+    """The request is well-formed but invalid; `faults` lists every fault."""
 
     code = "invalid"
 
@@ -52,19 +52,19 @@ class Invalid(RightfitError):
 
 
 class Unauthorized(RightfitError):
-    """The request does not say who sent it."""
+    """The request carries no valid credentials."""
 
     code = "unauthorized"
 
 
 class Forbidden(RightfitError):
-    """Whoever sent the request may not do this."""
+    """The credentials of the request do not permit this operation."""
 
     code = "forbidden"
 
 
 class TooMany(RightfitError):
-    """More than is allowed at once; `retry_after` says in how many seconds it may be tried again."""
+    """A rate or concurrency limit is exceeded; `retry_after` is the number of seconds to wait."""
 
     code = "too_many_requests"
 
@@ -74,25 +74,25 @@ class TooMany(RightfitError):
 
 
 class QuotaExceeded(TooMany):
-    """A tenant has as much as it may have."""
+    """The tenant's quota is used up."""
 
     code = "quota_exceeded"
 
 
 class Refused(RightfitError):
-    """An address that may not be called."""
+    """A webhook address that must not be called."""
 
     code = "refused"
 
 
 class KeyReused(RightfitError):
-    """An Idempotency-Key was sent before with another request."""
+    """The Idempotency-Key was used before with a different request."""
 
     code = "idempotency_key_reused"
 
 
 class LeaseLost(RightfitError):
-    """The job is no longer this worker's: its attempt was superseded, ended or deleted."""
+    """This worker no longer holds the job: its attempt was superseded, or the job ended or was deleted."""
 
     code = "lease_lost"
 
@@ -126,13 +126,13 @@ class StorageError(RightfitError):
 
 
 class ObjectMissing(StorageError):
-    """The storage answers, and has no such object, or one with other content."""
+    """The storage is reachable but lacks the object, or holds it with different content."""
 
     code = "object_missing"
 
 
 class TrainingError(RightfitError):
-    """A run cannot go on; `origin` says whose fault it is: user, data or infrastructure."""
+    """A run cannot continue; `origin` is the cause: user, data or infrastructure."""
 
     origin = "infrastructure"
     stop_reason = "internal_error"
@@ -147,13 +147,13 @@ class InvalidData(TrainingError):
 
 
 class DatasetUnavailable(TrainingError):
-    """The images of a published data set cannot be had on this worker."""
+    """This worker cannot get the images of a published data set."""
 
     code = "dataset_unavailable"
 
 
 class DeviceUnavailable(TrainingError):
-    """The device the spec names is not on this worker."""
+    """This worker lacks the device that the spec names."""
 
     code = "device_unavailable"
 
@@ -165,18 +165,18 @@ class CompilerUnavailable(TrainingError):
 
 
 class PretrainedUnavailable(TrainingError):
-    """The published weights that the spec asks for cannot be had on this worker."""
+    """This worker cannot get the published weights that the spec asks for."""
 
     code = "pretrained_unavailable"
 
 
 class SpecNotUnderstood(TrainingError):
-    """The job was accepted by a newer release than this worker's."""
+    """The job was accepted by a newer release than the worker runs."""
 
     code = "spec_not_understood"
 
 
 class CheckpointMismatch(TrainingError):
-    """A run cannot be resumed from the checkpoint of another one."""
+    """The checkpoint belongs to a different run."""
 
     code = "checkpoint_mismatch"

@@ -1,4 +1,4 @@
-"""One encoded picture to pixels, however broken or hostile its bytes are."""
+"""Decodes one image, whose bytes may be broken or hostile."""
 
 import io
 import warnings
@@ -11,16 +11,16 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 MOST_PIXELS = 64_000_000
 GRAY_MODES = ("1", "L", "LA", "I")
 DEEP_FORMATS = ("PNG", "PPM")  # whose mode I has 16 bits
-SIXTEEN_BITS = 256  # what divides a 16-bit gray value down to 8 bits
+SIXTEEN_BITS = 256  # divides a 16-bit gray value down to 8 bits
 
 
 def decode(
     data: bytes, channels: int | None = None, most_pixels: int = MOST_PIXELS, formats: tuple[str, ...] = FORMATS
 ) -> tuple[Image.Image, str]:
-    """The picture upright in mode L (gray) or RGB, and the mode it was stored in. Of an animation, the first frame.
+    """Decode an image, or the first frame of an animation; returns it upright, and the mode that it was stored in.
 
-    `channels`: 1 or 3 to have it in that mode, None to keep gray ones gray. Transparency is laid on black, and values
-    of 16 bits are divided by 256. Raises InvalidData that says what is wrong.
+    `channels` is 1 for mode L (gray), 3 for RGB, None to keep gray images gray and make all others RGB. Transparent
+    pixels become black, and 16-bit values are divided by 256. Raises InvalidData.
     """
     if not data:
         raise InvalidData("the file is empty")
@@ -33,11 +33,11 @@ def decode(
                 if picture.width * picture.height > most_pixels:
                     raise InvalidData(_too_large(f"{picture.width}x{picture.height} pixels", most_pixels))
                 if picture.mode == "F" or (picture.mode == "I" and picture.format not in DEEP_FORMATS):
-                    raise InvalidData("its pixels have 32 bits; allowed: 8 or 16 bits a channel")
+                    raise InvalidData("its pixels have 32 bits; allowed: 8 or 16 bits per channel")
                 picture.load()
                 upright = ImageOps.exif_transpose(picture)
-                wanted = {None: "L" if _is_gray(upright.mode) else "RGB", 1: "L", 3: "RGB"}[channels]
-                return _as_mode(upright, wanted), picture.mode
+                mode = {None: "L" if _is_gray(upright.mode) else "RGB", 1: "L", 3: "RGB"}[channels]
+                return _as_mode(upright, mode), picture.mode
     except UnidentifiedImageError:
         raise InvalidData(f"not an image that can be read; allowed: {', '.join(formats)}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -46,12 +46,12 @@ def decode(
         raise
     except MemoryError:
         raise InvalidData("decoding it needs too much memory") from None
-    except Exception as error:  # decoders raise whatever they stumble over: OSError, SyntaxError, struct.error, …
+    except Exception as error:  # decoders raise many kinds: OSError, SyntaxError, struct.error, …
         raise InvalidData(f"a broken image: {type(error).__name__}: {error}"[:300]) from error
 
 
 def _too_large(what: str, most: int) -> str:
-    return f"an image of too many pixels ({what[:120]}); at most {most:,}"
+    return f"the image has too many pixels ({what[:120]}); allowed: at most {most:,}"
 
 
 def _is_gray(mode: str) -> bool:

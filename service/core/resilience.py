@@ -1,4 +1,4 @@
-"""What keeps a process going while a part that it relies on fails: try again later, or leave the part alone a while."""
+"""Keeps a process running while a dependency fails: retries later, or skips the dependency for a while."""
 
 import logging
 import threading

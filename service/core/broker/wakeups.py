@@ -1,4 +1,4 @@
-"""Wake-ups: a word on a Redis channel that a job has changed, so that who waits need not poll. SQL stays the record."""
+"""Wake-ups: messages on a Redis channel that a job has changed, so that waiting requests need not poll."""
 
 import logging
 import time
@@ -13,9 +13,9 @@ from redis.retry import Retry
 from service.core.resilience import CircuitBreaker
 
 CHANNEL = "rightfit:job:"
-POLL_SECONDS = 0.5  # how long a change can stay unseen while Redis is away
+POLL_SECONDS = 0.5  # between two polls while Redis is unavailable
 SUBSCRIBE_SECONDS = 2.0
-BREAKER_SECONDS = 5.0  # after a failure, how long Redis is left alone
+BREAKER_SECONDS = 5.0  # without a call to Redis after a failure
 
 Wait = Callable[[float], None]
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Wakeups:
-    """Publishes and awaits wake-ups, best effort: without Redis the waits become short sleeps."""
+    """Publishes and awaits wake-ups. While Redis is unavailable, waits become short sleeps."""
 
     def __init__(self, redis_url: str) -> None:
         self._client = redis.Redis.from_url(
@@ -33,22 +33,22 @@ class Wakeups:
         self._breaker = CircuitBreaker(BREAKER_SECONDS)
 
     def publish(self, job_id: str) -> None:
-        """Wake whoever waits for this job."""
+        """Wake everyone who waits for this job."""
         if self._breaker.is_open:
             return
         try:
             self._client.publish(CHANNEL + job_id, "")
         except redis.RedisError as error:
             self._breaker.record_failure()
-            log.warning("wake-ups are silent for %g s: %s", BREAKER_SECONDS, error)
+            log.warning("no wake-ups are sent for %g s: %s", BREAKER_SECONDS, error)
 
     @contextmanager
     def listen(self, job_id: str) -> Iterator[Wait]:
-        """Subscribe, and yield a function that waits up to so many seconds for a wake-up."""
+        """Subscribe, and yield a function that waits for a wake-up, at most the given number of seconds."""
         with self._client.pubsub(ignore_subscribe_messages=True) as subscription:  # type: ignore[no-untyped-call]  # redis-py
             try:
                 subscription.subscribe(CHANNEL + job_id)
-                subscription.get_message(timeout=SUBSCRIBE_SECONDS)  # Redis confirms it: no wake-up
+                subscription.get_message(timeout=SUBSCRIBE_SECONDS)  # the confirmation by Redis, not a wake-up
             except redis.RedisError:
                 wait: Wait = _sleep
             else:

@@ -1,4 +1,4 @@
-"""Which cures are advised for a verdict, in which order, and why. What the spec does already is never advised."""
+"""The cures advised for each verdict, in order, with the reason. A cure that the spec already has is not advised."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -15,24 +15,24 @@ from service.core.records.plan import UNLIMITED, Limits, plan
 from service.core.spec import JobSpec, contradictions
 from service.core.spec.patch import patched, plain
 
-MOST = 6  # pieces of advice; nobody tries more
+MOST = 6  # pieces of advice
 
-# The order is that of the effect which the cures had on real runs: tests/golden/cures.md.
 REASONS: Mapping[Verdict, str] = {
-    Verdict.HEALTHY: "Nothing has to be cured; these may still lower the validation loss.",
-    Verdict.OVERFITTING: "The model memorizes: give it more to learn from, or less to memorize with.",
-    Verdict.STAGNANT_GENERALIZATION: "Training no longer helps new images: give the model more to learn from.",
-    Verdict.OVERCONFIDENT: "The model is too certain: keep it from making its outputs ever larger.",
-    Verdict.UNDERFITTING: "The model does not learn what is there: give it more room, or hold it back less.",
-    Verdict.NOT_LEARNING: "Nothing is learnt: mend what keeps the weights from moving in the right direction.",
-    Verdict.STILL_IMPROVING: "Validation loss still falls: give it more time, or go faster.",
-    Verdict.DIVERGED: "The steps were too large: make them smaller.",
-    Verdict.NOISY_VALIDATION: "The steps are large beside the gradient's noise: make them steadier.",
-    Verdict.SMALL_VALIDATION: "Too few images are validated on: hold out more of them.",
-    Verdict.TRAIN_ABOVE_VALIDATION: "The model is held back more than it would have to be: there may be room.",
-    Verdict.SUSPECTED_LEAKAGE: "The validation loss cannot be trusted: score images that were surely never seen.",
-    Verdict.TOO_SHORT_TO_TELL: "There is no trend yet: train for longer.",
+    Verdict.HEALTHY: "The run is healthy. These changes may still lower the validation loss.",
+    Verdict.OVERFITTING: "The model memorizes its training images. Give it more data, or less capacity.",
+    Verdict.STAGNANT_GENERALIZATION: "Training no longer helps on new images. Give the model more varied data.",
+    Verdict.OVERCONFIDENT: "The model is overconfident. Keep its outputs from growing.",
+    Verdict.UNDERFITTING: "The model does not fit its training images. Use a larger model, or less regularization.",
+    Verdict.NOT_LEARNING: "The model learns nothing. Check the learning rate, the inputs and the labels.",
+    Verdict.STILL_IMPROVING: "Validation loss still falls. Train longer, or with larger steps.",
+    Verdict.DIVERGED: "The steps were too large. Make them smaller.",
+    Verdict.NOISY_VALIDATION: "The gradients are noisy for steps of this size. Make the steps smaller or steadier.",
+    Verdict.SMALL_VALIDATION: "There are too few validation images. Hold out more.",
+    Verdict.TRAIN_ABOVE_VALIDATION: "Regularization may be stronger than needed.",
+    Verdict.SUSPECTED_LEAKAGE: "The validation loss cannot be trusted. Score images that were surely not trained on.",
+    Verdict.TOO_SHORT_TO_TELL: "There is no trend yet. Train longer.",
 }
+# In the order of the effect on real runs: tests/golden/cures.md.
 ADVISED: Mapping[Verdict, tuple[str, ...]] = {
     Verdict.HEALTHY: ("horizontal_flip", "mixup", "ema", "early_stopping"),
     Verdict.OVERFITTING: (
@@ -64,8 +64,8 @@ ADVISED: Mapping[Verdict, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Advice:
-    """One cure for a run: `patch` (RFC 6902) changes its effective spec into a valid one; an empty patch is about the
-    data, and nothing that a spec could say.
+    """One cure for a run. `patch` (RFC 6902) changes its effective spec into a valid one; it is empty if the cure
+    concerns the data.
     """
 
     id: str
@@ -77,12 +77,12 @@ class Advice:
 
 
 def advise(verdicts: list[Verdict], case: RunContext, limits: Limits = UNLIMITED) -> tuple[Advice, ...]:
-    """At most MOST pieces, the most promising first: of the main verdict, then of the notes."""
-    found: dict[str, Advice] = {}
+    """At most MOST pieces of advice, the most promising first: for the main verdict, then for the notes."""
+    by_id: dict[str, Advice] = {}
     for verdict in verdicts:
         for advice in _for(verdict, case, limits):
-            found.setdefault(advice.id, advice)
-    return tuple(found.values())[:MOST]
+            by_id.setdefault(advice.id, advice)
+    return tuple(by_id.values())[:MOST]
 
 
 def _for(verdict: Verdict, case: RunContext, limits: Limits) -> Iterator[Advice]:
@@ -94,10 +94,10 @@ def _for(verdict: Verdict, case: RunContext, limits: Limits) -> Iterator[Advice]
 
 
 def _now(spec: JobSpec, patch: Patch) -> str:
-    """What the spec says at present where the patch will change it."""
+    """The current values of the options that the patch changes, as a sentence."""
     data = plain(spec)
-    said = [f"{step['path'][1:].replace('/', '.')} is {_word(resolve_pointer(data, step['path']))}" for step in patch]
-    return f"Now {', '.join(said)}." if said else ""
+    values = [f"{step['path'][1:].replace('/', '.')} is {_word(resolve_pointer(data, step['path']))}" for step in patch]
+    return f"Now {', '.join(values)}." if values else ""
 
 
 def _word(value: Any) -> str:
@@ -111,7 +111,7 @@ def cured(spec: JobSpec, patch: Patch) -> JobSpec:
 
 
 def _is_possible(spec: JobSpec, case: RunContext, limits: Limits) -> bool:
-    """Whether what valid values say together is valid too, and fits the images and the limits."""
+    """Whether the values are valid together, fit the images and the limits, and change the spec."""
     if any(contradictions(spec)):
         return False
     try:

@@ -24,8 +24,8 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """One number that a verdict rests on, the threshold it was held against (None: told for information), and what it
-    means.
+    """One number that a verdict rests on, the threshold it was held against (None: for information only), and its
+    meaning.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Evidence:
 @dataclass(frozen=True)
 class Finding:
     """A verdict with what speaks for it. `confidence` is 0.5 at the thresholds and rises to 1 beyond them;
-    `onset_epoch` is the epoch (from 1) since when it holds, None where that makes no sense.
+    `onset_epoch` is the epoch (from 1) since when it holds, None if it does not apply.
     """
 
     verdict: Verdict

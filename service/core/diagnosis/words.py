@@ -1,4 +1,4 @@
-"""A finding in two sentences that a person reads."""
+"""A finding as two sentences for people."""
 
 from collections.abc import Mapping
 
@@ -8,18 +8,18 @@ from service.core.diagnosis.view import RunView
 from service.core.records.plan import Z
 from service.core.text import counted
 
-NOTHING = "No epoch has ended yet. There is nothing to tell."
+NOTHING = "No epoch has ended yet, so there is no diagnosis."
 STOOD = "Validation loss has stood at about {val:.3f} since epoch {onset}"
 WANDERED = (
     "Validation loss was lowest at epoch {lowest_at}, {lowest:.3f}, and is about {val:.3f} now, a change within its "
     "noise{on},"
 )
-BROKEN = "The losses were not finite numbers from the start. Steps this large throw the weights away at once."
+BROKEN = "The losses were not finite numbers from the start. The steps are far too large."
 
 SENTENCES: Mapping[Verdict, str] = {
     Verdict.HEALTHY: (
         "Validation loss came down to {val:.3f} and stays close to training loss ({fit:.3f}), with {right:.1%} of the "
-        "validation images right. What the model has learnt holds for new images."
+        "validation images right. The model generalizes to new images."
     ),
     Verdict.OVERFITTING: (
         "Since epoch {onset} training loss fell from {fit_then:.3f} to {fit:.3f} while validation loss rose from "
@@ -29,49 +29,50 @@ SENTENCES: Mapping[Verdict, str] = {
     Verdict.OVERCONFIDENT: (
         "Since epoch {onset} validation loss rose from {val_then:.3f} to {val:.3f} while training loss fell from "
         "{fit_then:.3f} to {fit:.3f} and accuracy held ({right_then:.1%}, then {right:.1%}). "
-        "The model is right as often as before but ever more certain, also where it is wrong."
+        "The model is right as often as before but more certain, also when it is wrong."
     ),
     Verdict.STAGNANT_GENERALIZATION: (
-        "{stood} while training loss went from {fit_then:.3f} to {fit:.3f}. What the model still learns is about the "
-        "training images alone: it memorizes them."
+        "{stood} while training loss went from {fit_then:.3f} to {fit:.3f}. The model memorizes its training images: "
+        "further training does not improve its results on new ones."
     ),
     Verdict.UNDERFITTING: (
         "Training loss has stopped at {fit:.3f}, where guessing scores {guess:.3f}, and validation loss at {val:.3f}. "
-        "The model does not learn its training images: it is too small, held back too much, or its steps do not fit."
+        "The model does not fit its training images: it is too small, regularized too much, or its "
+        "learning rate is wrong."
     ),
     Verdict.NOT_LEARNING: (
         "After {last} epochs training loss is {fit:.3f}, no better than guessing by the labels' frequencies "
-        "({guess:.3f}). Nothing is learnt: the learning rate, the inputs or the labels are wrong."
+        "({guess:.3f}). The model learns nothing: the learning rate, the inputs or the labels are wrong."
     ),
     Verdict.STILL_IMPROVING: (
         "Validation loss was still falling at epoch {last}, where it was {val:.3f}. "
-        "The run has not shown yet what it can reach."
+        "Longer training is likely to lower it further."
     ),
     Verdict.DIVERGED: (
-        "From epoch {onset} on the losses exploded, or what had been learnt was lost again. "
-        "Steps this large throw the weights away from any minimum; the model kept is that of epoch {kept}."
+        "From epoch {onset} on the losses exploded, or earlier progress was lost. "
+        "The steps are too large to stay near a minimum; the model kept is that of epoch {kept}."
     ),
     Verdict.NOISY_VALIDATION: (
         "Validation loss jumps by about {jumps:.3f} from one epoch to the next, around {val:.3f}. "
         "The best epoch was partly luck, and early stopping may act on noise."
     ),
     Verdict.SMALL_VALIDATION: (
-        "Validation loss is {val:.3f}{interval} on only {images}. Changes within that say nothing about other images."
+        "Validation loss is {val:.3f}{interval} on only {images}. Smaller changes may be chance."
     ),
     Verdict.TRAIN_ABOVE_VALIDATION: (
         "Training loss ({train:.3f}) is above validation loss ({val:.3f}) because it is measured with dropout, "
-        "augmentation, mixing or smoothing in force, and while weights still move{clean}. This is no fault: compare "
+        "augmentation, mixing or smoothing, and while weights still change{clean}. This is expected: compare "
         "train_loss_clean with val_loss."
     ),
     Verdict.SUSPECTED_LEAKAGE: (
-        "{leak}. Validation loss ({val:.3f}) may tell of memory, or of easier images, rather than of new ones."
+        "{leak}. Validation loss ({val:.3f}) may reflect memorized or easier images rather than new ones."
     ),
     Verdict.TOO_SHORT_TO_TELL: "No trend shows in {count}. At least {least} are needed.",
 }
 
 
 def summary(finding: Finding, view: RunView) -> str:
-    """What the curves did, and what that means."""
+    """What the curves show, and what it means."""
     curve, onset = view.curve, finding.onset_epoch
     if not len(curve):
         return NOTHING if finding.verdict is not Verdict.DIVERGED else BROKEN

@@ -16,13 +16,13 @@ from service.core.spec.diff import essential
 from service.core.spec.patch import Operations, patched, plain
 
 MOST_FACTORS, MOST_SEEDS = 8, 20  # with the base and all together: 200 jobs
-SEEDS = 2**32  # there are so many
-OF_ONE_FACTOR = 10  # faults that are told
+SEEDS = 2**32  # seeds are 0 to SEEDS - 1
+OF_ONE_FACTOR = 10  # the most faults reported for one factor
 
 
 @dataclass(frozen=True)
 class Factor:
-    """What a client wants to know the effect of: a cure by its id, or a patch under a name of the client's own."""
+    """A change whose effect is to be measured: a cure by its id, or a patch under a name chosen by the client."""
 
     name: str
     patch: Operations | None = None
@@ -64,7 +64,7 @@ class Designer:
         Raises Invalid with every fault of the spec and of the factors.
         """
         of_base = self.planner.faults(tenant, spec)
-        found = [replace(fault, pointer=f"/spec{fault.pointer}") for fault in of_base]
+        faults = [replace(fault, pointer=f"/spec{fault.pointer}") for fault in of_base]
         base, case = _Base(tenant, spec, of_base), RunContext(spec, self.planner.contents(tenant, spec.dataset.id))
         arms, specs = [Arm(BASE, [])], {BASE: spec}
         for index, factor in enumerate(factors):
@@ -73,42 +73,42 @@ class Designer:
                 specs[arm.name] = self._changed(base, arm.patch)
                 arms.append(arm)
             except Invalid as error:
-                found += [replace(fault, pointer=f"/factors/{index}") for fault in error.faults]
+                faults += [replace(fault, pointer=f"/factors/{index}") for fault in error.faults]
         if len(arms) == 1 + len(factors) and len(factors) > 1:
             try:
                 arms.append(Arm(ALL, [operation for arm in arms for operation in arm.patch]))
                 specs[ALL] = self._changed(base, arms[-1].patch)
-                found += _lost(plain(spec), arms[1:-1])
+                faults += _lost(plain(spec), arms[1:-1])
             except Invalid as error:
-                told = [f"all together: {fault.detail}" for fault in error.faults]
-                found += [Fault("/factors", detail, "factors that can be combined") for detail in told]
-        if found:
-            raise Invalid(found)
+                details = [f"all together: {fault.detail}" for fault in error.faults]
+                faults += [Fault("/factors", detail, "factors that can be combined") for detail in details]
+        if faults:
+            raise Invalid(faults)
         drawn = _seeds(spec.seed, seeds)
         plans = ((arm, self.planner.plan(tenant, replace(specs[arm.name], seed=s))) for s in drawn for arm in arms)
         return Design(spec, tuple(arms), drawn, tuple(plans))
 
     def _changed(self, base: "_Base", patch: Operations) -> JobSpec:
-        """The base's spec after a patch. Raises Invalid where it cannot be run, or cannot be compared with the base."""
+        """The base's spec after a patch. Raises Invalid if it cannot be run or compared with the base."""
         data = patched(plain(base.spec), patch)
         try:
             spec = self.read(data)
         except Invalid as error:
             raise Invalid([_through(fault) for fault in error.faults[:OF_ONE_FACTOR]]) from error
         if essential(spec) == essential(base.spec):
-            raise Invalid([Fault("", "it changes nothing that has an effect on training", "a patch that does")])
+            raise Invalid([Fault("", "the patch has no effect on training", "a patch that changes the training")])
         for name, now, then in (
             ("/seed", spec.seed, base.spec.seed),
             ("/dataset/id", spec.dataset.id, base.spec.dataset.id),
         ):
             if now != then:
-                detail = f"it changes {name}, which every arm shares with the base"
+                detail = f"it changes {name}, which all arms must share with the base"
                 raise Invalid([Fault("", detail, f"a patch that leaves {name} alone")])
         new = [fault for fault in self.planner.faults(base.tenant, spec) if fault not in base.faults]
         if new:
             raise Invalid([_through(fault) for fault in new[:OF_ONE_FACTOR]])
         if not base.faults and self._split(base.tenant, spec) != self._split(base.tenant, base.spec):
-            detail = "it changes which images are validated on, so its losses cannot be compared with the base's"
+            detail = "it changes the validation images, so its losses cannot be compared with those of the base"
             raise Invalid([Fault("", detail, "a patch that leaves the split alone")])
         return spec
 
@@ -128,7 +128,7 @@ def _name(factor: Factor, others: Sequence[Factor]) -> str:
         detail = f"{factor.name!r} is the name of another arm"
         raise Invalid([Fault("", detail, f"any name but {BASE} and {ALL}")])
     if factor.name in [other.name for other in others]:
-        raise Invalid([Fault("", f"{factor.name!r} is there already", "a name of its own for each factor")])
+        raise Invalid([Fault("", f"{factor.name!r} is used twice", "a different name for each factor")])
     return factor.name
 
 
@@ -137,9 +137,9 @@ def _patch(factor: Factor, case: RunContext) -> Operations:
         return factor.patch
     if patch := CURES[factor.name].change(case):
         return patch
-    detail = f"{factor.name} has no place here: the spec does it already, or it is nothing that this spec could do"
+    detail = f"{factor.name} does not apply: the spec has it already, or its model cannot use it"
     fitting = ", ".join(cure.id for cure in CURES.values() if cure.change(case))
-    raise Invalid([Fault("", detail, f"{fitting}, or a patch of yours")])
+    raise Invalid([Fault("", detail, f"{fitting}, or a patch of your own")])
 
 
 def _through(fault: Fault) -> Fault:
@@ -147,7 +147,7 @@ def _through(fault: Fault) -> Fault:
 
 
 def _lost(base: dict[str, Any], arms: Sequence[Arm]) -> Iterator[Fault]:
-    """Those of the arms whose patch makes no difference once the others are applied too."""
+    """A fault for each arm whose patch has no effect when the others are applied too."""
 
     def without(left_out: Arm | None) -> Any:
         return patched(base, [operation for arm in arms if arm is not left_out for operation in arm.patch])
@@ -159,12 +159,12 @@ def _lost(base: dict[str, Any], arms: Sequence[Arm]) -> Iterator[Fault]:
         except Invalid:  # the others rest on it
             continue
         if is_lost:
-            detail = f"{arm.name!r} makes no difference together with the others: they set the same"
-            yield Fault("/factors", detail, "factors that can be combined; ask for the others in an ablation of theirs")
+            detail = f"{arm.name!r} has no effect together with the others: they set the same options"
+            yield Fault("/factors", detail, "factors that can be combined; test the others in a separate ablation")
 
 
 def _seeds(first: int | None, count: int) -> tuple[int, ...]:
-    """The seed of the spec and those that follow it; where it has none, any."""
+    """`count` seeds from that of the spec on, or random ones if the spec has none."""
     if first is None:
         return tuple(secrets.SystemRandom().sample(range(SEEDS), count))
     return tuple((first + i) % SEEDS for i in range(count))

@@ -1,4 +1,4 @@
-"""What is changed of a job's spec to make another job: what an advice says, or a patch of one's own."""
+"""Changes of a job's spec that make another job: by an advice, or by a patch of the client."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,14 +19,12 @@ class Change:
 
 
 def advised(case: RunContext, advice: str) -> Change:
-    """The change that an advice makes of a spec. Raises Invalid where there is no such advice or it has no place."""
+    """The change of a spec by an advice. Raises Invalid if there is no such advice or it does not apply."""
     if advice not in CURES:
         raise Invalid([Fault("/advice", f"there is no advice {advice!r}", _possible(case))])
     patch = CURES[advice].change(case)
     if not patch:
-        why = (
-            "is about the data, not about the spec" if patch is not None else "is in the spec already, or has no place"
-        )
+        why = "concerns the data, not the spec" if patch is not None else "is in the spec already, or does not apply"
         raise Invalid([Fault("/advice", f"{advice} {why}", _possible(case))])
     return Change(patch, advice)
 
@@ -36,7 +34,7 @@ def _possible(case: RunContext) -> str:
 
 
 def changed(spec: JobSpec, change: Change) -> Any:
-    """The data that the change makes of a spec's. Raises Invalid, pointing at the operation that cannot be applied."""
+    """The changed spec as plain data. Raises Invalid, pointing at the operation that cannot be applied."""
     try:
         return patched(plain(spec), change.patch)
     except Invalid as error:

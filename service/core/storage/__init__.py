@@ -1,4 +1,4 @@
-"""Where artifacts and checkpoints live: a local folder or an S3 bucket."""
+"""Stores artifacts and checkpoints in a local folder or an S3 bucket."""
 
 import os
 import re
@@ -16,12 +16,12 @@ __all__ = ["Artifact", "LocalStorage", "MonitoredStorage", "Storage", "StoredObj
 
 def open_storage(url: str) -> Storage:
     """The storage that RIGHTFIT_STORAGE_URL names: a folder's path, file:///path, or s3://bucket/prefix."""
-    if found := S3_URL.fullmatch(url):
+    if match := S3_URL.fullmatch(url):
         if os.environ.get("AWS_ENDPOINT_URL") == "":
-            raise SettingsError("AWS_ENDPOINT_URL is empty; allowed: the address of what speaks S3, or not to be set")
-        from service.core.storage.s3 import S3Storage  # noqa: PLC0415 - only where it is used: the library is large
+            raise SettingsError("AWS_ENDPOINT_URL is empty; allowed: the address of an S3 server, or unset")
+        from service.core.storage.s3 import S3Storage  # noqa: PLC0415 - the library is large: import it only when needed
 
-        return S3Storage(found[1], found[2] or "")
+        return S3Storage(match[1], match[2] or "")
     path = url.removeprefix("file://")
     if "://" in path:
         allowed = "a folder's path, file:///path or s3://bucket/prefix"

@@ -15,7 +15,7 @@ from service.core.storage.objects import BLOCK, Artifact, Storage, StoredObject,
 
 
 class LocalStorage(Storage):
-    """A folder. A key is visible only once its whole content is on the disk."""
+    """A folder. An object becomes visible once its whole content is on the disk."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -44,13 +44,13 @@ class LocalStorage(Storage):
             raise StorageError(f"{key} cannot be read: {error.strerror}") from error
 
     def delete(self, prefix: str) -> None:
-        """Remove the object of that key, or everything below it; nothing there is no error."""
+        """Delete the object with that key, or everything below it. A missing object is no error."""
         path = self.path(prefix)
         try:
             if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)  # as much as can be
+                shutil.rmtree(path, ignore_errors=True)  # deletes as much as possible
             if path.is_dir():
-                shutil.rmtree(path)  # tells why something is left
+                shutil.rmtree(path)  # raises the reason why something is left
             else:
                 path.unlink(missing_ok=True)
         except (FileNotFoundError, NotADirectoryError):
@@ -59,20 +59,20 @@ class LocalStorage(Storage):
             raise StorageError(f"{prefix} cannot be deleted: {error.strerror or error}") from error
 
     def names(self, folder: str) -> Iterator[str]:
-        """Of the folders directly below a folder; none where it is not there."""
+        """The names of the folders directly below a folder; none if it does not exist."""
         with suppress(FileNotFoundError), os.scandir(self.path(folder)) as entries:
             yield from (entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
 
     def objects(self, prefix: str) -> Iterator[StoredObject]:
-        """Everything below a folder, also what was never finished; nothing where it is not there."""
+        """All objects below a folder, unfinished ones included; none if it does not exist."""
         for folder, _, names in os.walk(self.path(prefix)):
             for path in (Path(folder) / name for name in names):
                 with suppress(FileNotFoundError):
-                    found = path.lstat()
-                    yield StoredObject(path.relative_to(self.root).as_posix(), found.st_size, found.st_mtime)
+                    status = path.lstat()
+                    yield StoredObject(path.relative_to(self.root).as_posix(), status.st_size, status.st_mtime)
 
     def check(self) -> None:
-        """Raise StorageError unless something can be written."""
+        """Write and delete a probe. Raises StorageError if that fails."""
         probe = self.root / f".probe-{uuid4().hex}"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -82,5 +82,5 @@ class LocalStorage(Storage):
             raise StorageError(f"the storage cannot be written: {error.strerror}") from error
 
     def path(self, key: str) -> Path:
-        """Where the object of that key is, or would be. Raises StorageError for what is no key."""
+        """The path of the object with that key. Raises StorageError if it is not a valid key."""
         return self.root.joinpath(*parts_of(key))

@@ -1,4 +1,4 @@
-"""A storage whose failures are counted."""
+"""A storage that reports its failures, so that they can be counted."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,8 +10,9 @@ from service.core.storage.objects import Artifact, Storage, StoredObject
 
 
 class MonitoredStorage(Storage):
-    """Does what `storage` does, and calls `failed` with put, get, open, delete, list or check for each StorageError but
-    that an object is missing. What fails while an opened object is read is told to its reader alone.
+    """Wraps `storage`, and calls `failed` with put, get, open, delete, list or check on each StorageError.
+
+    ObjectMissing is not reported, nor are errors while an opened object is read.
     """
 
     def __init__(self, storage: Storage, failed: Callable[[str], None]) -> None:

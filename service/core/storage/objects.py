@@ -1,4 +1,4 @@
-"""What every storage has in common: objects addressed by keys such as `jobs/<id>/a1/best_model.pth`."""
+"""The interface of all storages: objects addressed by keys such as `jobs/<id>/a1/best_model.pth`."""
 
 import hashlib
 import logging
@@ -37,15 +37,16 @@ class StoredObject:
 
 
 class Storage(ABC):
-    """Where artifacts and checkpoints live. Raises StorageError where it cannot be used."""
+    """Stores artifacts and checkpoints. Every method raises StorageError if the storage cannot be used."""
 
     @abstractmethod
     def put(self, key: str, source: Path) -> Artifact:
-        """Copy a file in: the whole of it can be seen under its key, or nothing."""
+        """Copy a file in. Either the whole object becomes visible under its key, or nothing."""
 
     def get(self, artifact: Artifact, target: Path) -> None:
-        """Copy an object to a file and check its sum. Raises ObjectMissing, and leaves no file, where it is gone or is
-        another than the one described.
+        """Copy an object to a file and check its SHA-256.
+
+        Raises ObjectMissing, and leaves no file, if the object is missing or differs from the one described.
         """
         digest = hashlib.sha256()
         try:
@@ -68,23 +69,23 @@ class Storage(ABC):
 
     @abstractmethod
     def delete(self, prefix: str) -> None:
-        """Remove the object of that key, or everything below it; nothing there is no error."""
+        """Delete the object with that key, or everything below it. A missing object is no error."""
 
     @abstractmethod
     def names(self, folder: str) -> Iterator[str]:
-        """Of the folders directly below a folder; none where it is not there."""
+        """The names of the folders directly below a folder; none if it does not exist."""
 
     @abstractmethod
     def objects(self, prefix: str) -> Iterator[StoredObject]:
-        """Everything below a folder, also what was never finished; nothing where it is not there."""
+        """All objects below a folder, unfinished ones included; none if it does not exist."""
 
     @abstractmethod
     def check(self) -> None:
-        """Raise StorageError unless something can be written."""
+        """Write and delete a probe. Raises StorageError if that fails."""
 
 
 def digest_of(storage: Storage, key: str) -> str:
-    """The SHA-256 of an object, read anew. Raises ObjectMissing."""
+    """The SHA-256 of an object, computed from its content. Raises ObjectMissing."""
     digest = hashlib.sha256()
     try:
         with storage.open(key) as reader:
@@ -96,21 +97,21 @@ def digest_of(storage: Storage, key: str) -> str:
 
 
 def discard(storage: Storage, prefix: str) -> None:
-    """Delete what nobody needs any more; where the storage is away it is left there, and the log says so."""
+    """Delete objects that are no longer needed; a StorageError is logged only."""
     try:
         storage.delete(prefix)
     except StorageError as error:
-        log.warning("something is left in the storage: %s", error)
+        log.warning("objects that are no longer needed stay in the storage: %s", error)
 
 
 def described(key: str, size: int, sha256: str) -> Artifact:
-    """An object by its key."""
+    """Describe an object by its key, size and sum."""
     path = PurePosixPath(key)
     return Artifact(path.name, key, size, sha256, MEDIA_TYPES.get(path.suffix, "application/octet-stream"))
 
 
 def parts_of(key: str) -> tuple[str, ...]:
-    """The parts of a key. Raises StorageError for what is none."""
+    """The parts of a key. Raises StorageError if it is not a valid key."""
     parts = PurePosixPath(key).parts
     if not parts or any(part in ("..", "/") for part in parts):
         raise StorageError(f"{key!r} is not a storage key")

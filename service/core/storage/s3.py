@@ -1,4 +1,4 @@
-"""Objects in an S3 bucket, or in anything that speaks S3.
+"""Objects in a bucket of S3 or of a compatible server.
 
 Credentials, region and endpoint come from the usual variables: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION,
 AWS_ENDPOINT_URL (http:// is allowed there).
@@ -41,7 +41,7 @@ class S3Storage(Storage):
         )
 
     def put(self, key: str, source: Path) -> Artifact:
-        """Upload a file, in parts where it is large; S3 shows the whole object or none."""
+        """Upload a file, in parts if it is large; S3 shows the whole object or none."""
         path = "/".join(parts_of(key))
         with _translated(f"{key} could not be stored"), source.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256")
@@ -56,27 +56,27 @@ class S3Storage(Storage):
             return io.BufferedReader(_Raw(self._store, "/".join(parts_of(key))), BLOCK)
 
     def delete(self, prefix: str) -> None:
-        """Remove the object of that key and everything below it; nothing there is no error."""
+        """Delete the object with that key and everything below it. A missing object is no error."""
         path = "/".join(parts_of(prefix))
         with _translated(f"{prefix} cannot be deleted"):
-            for found in obstore.list(self._store, path):
-                obstore.delete(self._store, [entry["path"] for entry in found])
+            for page in obstore.list(self._store, path):
+                obstore.delete(self._store, [entry["path"] for entry in page])
             obstore.delete(self._store, path)
 
     def names(self, folder: str) -> Iterator[str]:
-        """Of the folders directly below a folder; none where it is not there."""
+        """The names of the folders directly below a folder; none if it does not exist."""
         with _translated(f"{folder} cannot be listed"):
-            found = obstore.list_with_delimiter(self._store, "/".join(parts_of(folder)))
-        yield from (PurePosixPath(prefix).name for prefix in found["common_prefixes"])
+            listing = obstore.list_with_delimiter(self._store, "/".join(parts_of(folder)))
+        yield from (PurePosixPath(prefix).name for prefix in listing["common_prefixes"])
 
     def objects(self, prefix: str) -> Iterator[StoredObject]:
-        """Everything below a folder; nothing where it is not there."""
+        """All objects below a folder; none if it does not exist."""
         with _translated(f"{prefix} cannot be listed"):
-            for found in obstore.list(self._store, "/".join(parts_of(prefix))):
-                yield from (StoredObject(e["path"], e["size"], e["last_modified"].timestamp()) for e in found)
+            for page in obstore.list(self._store, "/".join(parts_of(prefix))):
+                yield from (StoredObject(e["path"], e["size"], e["last_modified"].timestamp()) for e in page)
 
     def check(self) -> None:
-        """Raise StorageError unless something can be written."""
+        """Write and delete a probe. Raises StorageError if that fails."""
         probe = f".probe-{uuid4().hex}"
         with _translated("the storage cannot be written"):
             obstore.put(self._store, probe, b"x")
@@ -84,7 +84,7 @@ class S3Storage(Storage):
 
 
 class _Raw(io.RawIOBase):
-    """An object as Python's file protocol wants it."""
+    """An object as a raw stream of Python."""
 
     def __init__(self, store: S3Store, path: str) -> None:
         self._path = path
@@ -112,10 +112,10 @@ class _Raw(io.RawIOBase):
 
 @contextmanager
 def _translated(what: str) -> Iterator[None]:
-    """Errors of the library and of the system in our words."""
+    """Translate errors of the library and the system into StorageError."""
     try:
         yield
     except (NotFoundError, FileNotFoundError) as error:
-        raise ObjectMissing(f"{what}: it is not there") from error
+        raise ObjectMissing(f"{what}: it does not exist") from error
     except (BaseError, OSError) as error:
         raise StorageError(f"{what}: {str(error).splitlines()[0]}") from error

@@ -1,6 +1,6 @@
-"""By what the request at hand is found again: its id, and the trace that it belongs to (W3C Trace Context, level 1).
+"""The ids of the current request: its own, and its trace (W3C Trace Context, level 1).
 
-Whoever answers a request binds it; whatever is logged meanwhile carries it, and so does a job that comes of it.
+The API binds them at the start of a request. Log lines and new jobs carry them.
 """
 
 import re
@@ -14,7 +14,7 @@ TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0
 
 @dataclass(frozen=True)
 class Correlation:
-    """`traceparent` is that of the request's own span, or, where nobody traces here, the one that it came with."""
+    """`traceparent` is that of the request's own span, or, without tracing, that of the request's header."""
 
     request_id: str | None = None
     traceparent: str | None = None
@@ -25,25 +25,25 @@ _current: ContextVar[Correlation] = ContextVar("correlation", default=NONE)
 
 
 def current() -> Correlation:
-    """That of the request at hand; empty where there is none."""
+    """The ids of the current request; empty outside one."""
     return _current.get()
 
 
-def bind(found: Correlation) -> None:
-    """From now on this context's log lines carry it, and nothing else that was bound before."""
-    _current.set(found)
+def bind(correlation: Correlation) -> None:
+    """Make these the ids in the log lines of this context, and drop all earlier ones."""
+    _current.set(correlation)
     structlog.contextvars.clear_contextvars()
-    told = {"request_id": found.request_id, "trace_id": trace_id(found.traceparent)}
-    structlog.contextvars.bind_contextvars(**{name: value for name, value in told.items() if value})
+    ids = {"request_id": correlation.request_id, "trace_id": trace_id(correlation.traceparent)}
+    structlog.contextvars.bind_contextvars(**{name: value for name, value in ids.items() if value})
 
 
 def valid(traceparent: str | None) -> str | None:
-    """The header as it is kept; None of what is none. Of a later version, what this one knows."""
-    found = TRACEPARENT.match(traceparent or "")
-    return found[0] if found else None
+    """The valid part of a traceparent header, None if there is none; of a later version, the part known here."""
+    match = TRACEPARENT.match(traceparent or "")
+    return match[0] if match else None
 
 
 def trace_id(traceparent: str | None) -> str | None:
-    """The trace that it names, 32 hexadecimal digits."""
-    found = TRACEPARENT.match(traceparent or "")
-    return found[1] if found else None
+    """The id of the trace, 32 hexadecimal digits."""
+    match = TRACEPARENT.match(traceparent or "")
+    return match[1] if match else None

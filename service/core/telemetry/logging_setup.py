@@ -21,24 +21,28 @@ QUIET = ("httpx", "httpcore", "urllib3", "botocore", "alembic")
 
 def formatter(form: str) -> logging.Formatter:
     """What makes lines of records, of ours and of libraries alike. `form` is one of FORMATS."""
-    told: list[Processor] = [
+    collected: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         add_log_level,
         add_logger_name,
         ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    shown: list[Processor]
+    rendered: list[Processor]
     if form == "json":
-        shown = [
+        rendered = [
             structlog.processors.format_exc_info,
             structlog.processors.EventRenamer("message"),
             structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
         ]
     else:
         plain = structlog.dev.plain_traceback
-        shown = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain, pad_event_to=0)]
-    return ProcessorFormatter(foreign_pre_chain=told, processors=[ProcessorFormatter.remove_processors_meta, *shown])
+        rendered = [
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain, pad_event_to=0)
+        ]
+    return ProcessorFormatter(
+        foreign_pre_chain=collected, processors=[ProcessorFormatter.remove_processors_meta, *rendered]
+    )
 
 
 def configuration(form: str, level: str) -> dict[str, Any]:

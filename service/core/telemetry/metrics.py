@@ -1,4 +1,4 @@
-"""What every process exposes to Prometheus: its version, its disk, storage errors, attempts that were lost."""
+"""Metrics of every process: its version, its disk, storage errors and lost attempts."""
 
 import shutil
 from collections.abc import Iterable
@@ -16,13 +16,13 @@ REAPER, SUPERVISOR = "reaper", "supervisor"
 
 
 def new_registry() -> CollectorRegistry:
-    """Where the metrics of one process are kept; without the times at which each of them began."""
+    """A registry for the metrics of one process, without `_created` series."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus-client
     return CollectorRegistry()
 
 
 class ProcessMetrics:
-    """Counters of a process, made once in it; `registry` holds them."""
+    """Counters of one process, registered in `registry`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._storage_errors = Counter(
@@ -40,16 +40,16 @@ class ProcessMetrics:
             self._lost.labels(finder)
 
     def watched(self, storage: Storage) -> Storage:
-        """The storage, its failures counted."""
+        """Wrap a storage so that its failures are counted."""
         return MonitoredStorage(storage, lambda operation: self._storage_errors.labels(operation).inc())
 
     def lost(self, finder: str, jobs: int = 1) -> None:
-        """So many attempts were lost, as REAPER or SUPERVISOR found out."""
+        """Count lost attempts, found by REAPER or SUPERVISOR."""
         self._lost.labels(finder).inc(jobs)
 
 
 class HostMetrics(Collector):
-    """Looked up at each scrape: the release, and the disk that RIGHTFIT_HOME is on."""
+    """Read at each scrape: the version, and the disk that holds RIGHTFIT_HOME."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -66,7 +66,7 @@ class HostMetrics(Collector):
 
 
 def release() -> str:
-    """The version of this package as it is installed."""
+    """The version of the installed package."""
     try:
         return version("rightfit")
     except PackageNotFoundError:

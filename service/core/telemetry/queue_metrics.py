@@ -1,6 +1,6 @@
-"""How the service stands, as Prometheus wants it: the counts of service.core.sql.queue_stats, looked up at each scrape.
+"""Gauges of the queue for Prometheus: the counts of service.core.sql.queue_stats, read at each scrape.
 
-A scrape never waits long for the database: when it is away, or slow, the scrape says so and goes without its counts.
+A scrape waits at most PATIENCE seconds for the database; without an answer it has only `rightfit_database_up` 0.
 """
 
 import logging
@@ -20,15 +20,15 @@ from service.core.resilience import CircuitBreaker, attempt
 from service.core.sql.queue_stats import HEAD, Counts, QueueStats
 
 PATIENCE = 2.0  # seconds; Prometheus itself gives up after 10
-BREAKER_SECONDS = 5.0  # a database that did not answer is left alone for so long
+BREAKER_SECONDS = 5.0  # without a query after a failure
 FRESH_SECONDS = 60.0  # how old the count of ended jobs may be
-SHARE = 0.01  # at most so much of the time goes into counting them
+SHARE = 0.01  # the largest share of the time spent on counting them
 
 log = logging.getLogger(__name__)
 
 
 class QueueMetrics(Collector):
-    """The gauges that the database is asked for, one of them whether it answers."""
+    """Gauges read from the database at scrape time, and whether the database answers."""
 
     def __init__(self, census: QueueStats) -> None:
         self._census = census
@@ -40,36 +40,36 @@ class QueueMetrics(Collector):
         self._due = float("-inf")
 
     def collect(self) -> Iterable[Metric]:
-        found = self._take()
+        counts = self._take()
         up = "Whether the database answers; without it there are no counts"
-        yield GaugeMetricFamily("rightfit_database_up", up, int(found is not None))
-        if found is None:
+        yield GaugeMetricFamily("rightfit_database_up", up, int(counts is not None))
+        if counts is None:
             return
         self._count_ended_when_due()
-        yield _family("rightfit_queue_jobs", "Queued jobs", "priority", found.queued)
+        yield _family("rightfit_queue_jobs", "Queued jobs", "priority", counts.queued)
         yield _family(
             "rightfit_queue_oldest_wait_seconds",
             "How long the job has been queued that waits longest, 0 where none does",
-            "priority", found.waits,
+            "priority", counts.waits,
         )  # fmt: skip
         unheld = f"Of the first {HEAD} queued jobs, those that no live worker can hold"
-        yield GaugeMetricFamily("rightfit_queue_unheld_jobs", unheld, found.unheld)
-        stands = {**found.jobs, **self._ended}
+        yield GaugeMetricFamily("rightfit_queue_unheld_jobs", unheld, counts.unheld)
+        by_status = {**counts.jobs, **self._ended}
         yield _family(
-            "rightfit_jobs", "Jobs that are kept, by status; ended ones as of the last minute", "status", stands
+            "rightfit_jobs", "Jobs that are kept, by status; ended ones as of the last minute", "status", by_status
         )
         lapsed = "Running jobs whose worker has let its lease run out and that nobody has taken back yet"
-        yield GaugeMetricFamily("rightfit_leases_lapsed", lapsed, found.lapsed)
-        yield GaugeMetricFamily("rightfit_workers", "Workers seen lately", found.workers)
-        yield GaugeMetricFamily("rightfit_workers_idle", "Those that hold no job", found.workers - found.busy)
-        yield _family("rightfit_datasets", "Data sets that were sent, by status", "status", found.datasets)
+        yield GaugeMetricFamily("rightfit_leases_lapsed", lapsed, counts.lapsed)
+        yield GaugeMetricFamily("rightfit_workers", "Workers seen lately", counts.workers)
+        yield GaugeMetricFamily("rightfit_workers_idle", "Those that hold no job", counts.workers - counts.busy)
+        yield _family("rightfit_datasets", "Data sets that were sent, by status", "status", counts.datasets)
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: it need not ask the database to be registered."""
+        """Nothing, so that registration does not query the database."""
         return ()
 
     def _take(self) -> Counts | None:
-        """None where there is no answer in time. Only one look is under way, however many scrape."""
+        """The counts, None without an answer in time. All concurrent scrapes share one query."""
         if self._breaker.is_open:
             return None
         with self._lock:
@@ -78,7 +78,7 @@ class QueueMetrics(Collector):
             return pending.result(PATIENCE)
         except (Late, DatabaseError) as error:
             self._breaker.record_failure()
-            log.warning("the database is not there to be counted in: %s", error or "it does not answer")
+            log.warning("no counts from the database: %s", error or "it does not answer")
             return None
         finally:
             with self._lock:
@@ -86,7 +86,7 @@ class QueueMetrics(Collector):
                     self._pending = None
 
     def _count_ended_when_due(self) -> None:
-        """In a thread of its own: no scrape waits for what grows with the years."""
+        """Count ended jobs in a thread: the query grows with the history, and no scrape waits for it."""
         with self._lock:
             if time.monotonic() < self._due:
                 return

@@ -1,7 +1,7 @@
-"""Where a webhook may lead: never to this machine or into a private network, unless that is allowed.
+"""Which addresses webhooks may call: not this machine or private networks, unless a setting allows them.
 
-A name is resolved once, every address of it is judged, and the request goes to one of those very addresses: a name that
-is resolved a second time could lead elsewhere by then (DNS rebinding).
+A name is resolved once, all its addresses are checked, and the request goes to one of them: a second lookup could
+return another address (DNS rebinding).
 """
 
 import ipaddress
@@ -14,7 +14,7 @@ from service.core.errors import Fault, Refused
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 PORTS = {"http": 80, "https": 443}
-GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")  # all that was given out; what embeds an IPv4 address is elsewhere
+GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")  # all allocated addresses; those that embed an IPv4 address lie outside
 RELAYS = tuple(map(ipaddress.ip_network, ("2001::/32", "2002::/16", "192.88.99.0/24")))  # Teredo, 6to4 and its relays
 
 
@@ -24,7 +24,7 @@ def networks(text: str) -> tuple[Network, ...]:
 
 
 def check(url: str, allowed: Sequence[Network]) -> None:
-    """Raise Refused for what cannot be called, as far as the URL alone shows it."""
+    """Raise Refused for a URL that must not be called, without resolving its host."""
     host, _ = _parts(url)
     try:
         address = ipaddress.ip_address(host)
@@ -36,7 +36,7 @@ def check(url: str, allowed: Sequence[Network]) -> None:
 
 
 def fault(url: str, allowed: Sequence[Network], pointer: str) -> Fault | None:
-    """What is wrong with a URL at this place of a request, as far as it alone shows it."""
+    """The fault of a URL at this place of a request, without resolving its host; None if it has none."""
     try:
         check(url, allowed)
     except Refused as error:
@@ -45,13 +45,13 @@ def fault(url: str, allowed: Sequence[Network], pointer: str) -> Fault | None:
 
 
 def resolve(url: str, allowed: Sequence[Network]) -> str:
-    """The address to connect to. Raises Refused where any address of the name may not be called."""
+    """The address to connect to. Raises Refused if any address of the host must not be called."""
     host, port = _parts(url)
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise Refused(f"the host {host!r} cannot be found: {error}") from error
-    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+        raise Refused(f"the host {host!r} cannot be resolved: {error}") from error
+    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in entries]
     for address in addresses:
         _refuse_private(address, allowed)
     return str(addresses[0])
@@ -64,9 +64,9 @@ def _parts(url: str) -> tuple[str, int]:
     except ValueError as error:
         raise Refused(f"not a URL: {error}") from error
     if split.scheme not in PORTS or not host:
-        raise Refused("a webhook's URL begins with https:// or http:// and names a host")
+        raise Refused("the URL of a webhook must begin with https:// or http:// and name a host")
     if split.username or split.password:
-        raise Refused("a webhook's URL carries no user name or password")
+        raise Refused("the URL of a webhook must not contain a user name or password")
     return host, port or PORTS[split.scheme]
 
 
@@ -77,4 +77,4 @@ def _refuse_private(address: Address, allowed: Sequence[Network]) -> None:
     is_relayed = any(mapped.version == network.version and mapped in network for network in RELAYS)
     is_elsewhere = mapped.version == GLOBAL_IPV6.version and mapped not in GLOBAL_IPV6
     if not mapped.is_global or mapped.is_multicast or is_relayed or is_elsewhere:
-        raise Refused(f"{mapped} is this machine's or a private network's, which webhooks may not call")
+        raise Refused(f"{mapped} belongs to this machine or a private network, which webhooks must not call")

@@ -1,6 +1,6 @@
-"""A request to a stranger's server: to one address that was checked, and over by a deadline however slowly it answers.
+"""A request to an untrusted server: to one checked address, and with a deadline for the whole request.
 
-A timeout of each read is not enough: a server that sends a byte now and then would never reach it.
+A timeout for each read is not enough: a server that sends a byte now and then would never exceed it.
 """
 
 import ssl
@@ -12,7 +12,7 @@ import httpcore
 
 
 class PinnedBackend(httpcore.NetworkBackend):
-    """Connects to `address`, whatever host is asked for, and lets nothing last beyond `seconds` from now."""
+    """Connects to `address` for any host, and ends every operation `seconds` after its creation."""
 
     def __init__(self, address: str, seconds: float) -> None:
         self._address, self._deadline = address, time.monotonic() + seconds
@@ -52,7 +52,7 @@ class _Stream(httpcore.NetworkStream):
 def _left(deadline: float, error: type[Exception]) -> float:
     left = deadline - time.monotonic()
     if left <= 0:
-        raise error("it took too long")
+        raise error("the deadline has passed")
     return left
 
 

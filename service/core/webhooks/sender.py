@@ -1,4 +1,4 @@
-"""Sends webhook messages: signed, to addresses that were checked, again and again until they arrive or are given up."""
+"""Sends signed webhook messages to checked addresses, and retries until they are received or given up."""
 
 import http
 import http.client
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Answer:
-    """How a receiver answered: with an HTTP status, or not at all, for the reason in `detail`."""
+    """The answer of a receiver: an HTTP status, or None with the reason in `detail`."""
 
     status: int | None
     detail: str
@@ -47,7 +47,7 @@ class Answer:
 
 
 class WebhookSender:
-    """Run by a few threads of each API process, so that a slow receiver holds up few others."""
+    """Runs in a few threads of each API process, so that a slow receiver delays few others."""
 
     def __init__(self, webhooks: Webhooks, allowed: Sequence[Network]) -> None:
         self._webhooks, self._allowed = webhooks, allowed
@@ -76,18 +76,18 @@ class WebhookSender:
             pass
 
     def try_out(self, tenant: str, url: str) -> Answer:
-        """Send a message that says nothing, now. Raises TooMany where others are being tried out."""
+        """Send an empty test message now. Raises TooMany while TRIALS others are being sent."""
         message_id = f"msg_{secrets.token_hex(12)}"
         message = Message(message_id, url, body("test", {}), 1, self._webhooks.signing_secrets(tenant))
         if not self._trials.acquire(blocking=False):
-            raise TooMany("other webhooks are being tried out; try again", int(DEADLINE))
+            raise TooMany("too many test messages are being sent; try again later", int(DEADLINE))
         try:
             return self.send(message)
         finally:
             self._trials.release()
 
     def send(self, message: Message) -> Answer:
-        """One attempt. A redirection is not followed: it could lead where no webhook may."""
+        """Try once. Redirects are not followed: they could lead to a refused address."""
         timestamp = int(time.time())
         signatures = " ".join(signature(secret, message.id, timestamp, message.body) for secret in message.secrets)
         headers = {

@@ -53,18 +53,18 @@ def test_faults_of_the_spec_come_with_those_of_factors(client: FlaskClient) -> N
 
 
 REFUSED: list[tuple[Any, str]] = [
-    ("mixup", "no place"),
-    ("collect", "no place"),
-    ("no_copies", "no place"),
+    ("mixup", "does not apply"),
+    ("collect", "does not apply"),
+    ("no_copies", "does not apply"),
     ({"name": "base", "patch": SHORT}, "another arm"),
     ({"name": "all", "patch": SHORT}, "another arm"),
-    ({"name": "dropout", "patch": SHORT}, "already"),
+    ({"name": "dropout", "patch": SHORT}, "used twice"),
     (adding("/seed", 3), "/seed"),
     (adding("/dataset/id", "mnist"), "/dataset/id"),
-    (adding("/dataset/val_fraction", 0.4), "validated on"),
-    (adding("/epochs", 3), "changes nothing"),
-    (adding("/labels/a", "b"), "changes nothing"),
-    (adding("/priority", 9), "changes nothing"),
+    (adding("/dataset/val_fraction", 0.4), "validation images"),
+    (adding("/epochs", 3), "no effect on training"),
+    (adding("/labels/a", "b"), "no effect on training"),
+    (adding("/priority", 9), "no effect on training"),
     (adding("/epochs", 0), "with it, /epochs"),
     (adding("/surprise", 0), "with it, /surprise"),
     (adding("/regularization", 5), "with it, /regularization"),
@@ -104,14 +104,14 @@ def test_value_that_a_patch_removes_again_may_be_any_json(client: FlaskClient) -
 
 
 CONTRADICTIONS: list[tuple[list[Any], str]] = [
-    (["lower_lr", "higher_lr"], "'lower_lr' makes no difference"),
-    (["more_patience", adding("/early_stopping", None)], "'more_patience' makes no difference"),
+    (["lower_lr", "higher_lr"], "'lower_lr' has no effect together"),
+    (["more_patience", adding("/early_stopping", None)], "'more_patience' has no effect together"),
     ([adding("/early_stopping", None), "more_patience"], "all together: operation 1 cannot be applied"),
-    (["mixup", adding("/regularization/mixup_alpha", 0.4)], "'x' makes no difference"),
+    (["mixup", adding("/regularization/mixup_alpha", 0.4)], "'x' has no effect"),
     ([adding("/model", {"arch": "mlp"}), "spatial_dropout"], "all together: with it, /regularization/spatial_dropout"),
     (
         [adding("/epochs", 4), {"name": "y", "patch": [*SHORT, *adding("/batch_size", 8)["patch"]]}],
-        "'x' makes no difference",
+        "'x' has no effect",
     ),
 ]
 

@@ -245,7 +245,7 @@ def test_name_of_a_private_address_is_refused_when_resolved(
     monkeypatch.setattr("service.core.webhooks.addresses.socket.getaddrinfo", lambda *_, **__: answers)
     job = submit(client, webhook={"url": "http://example.com/hook", "events": ["queued"]})
     services.webhook_sender.send_due()
-    assert "10.0.0.7 is this machine's or a private network's" in deliveries_of(client, job)[0]["error"]
+    assert "10.0.0.7 belongs to this machine or a private network" in deliveries_of(client, job)[0]["error"]
 
 
 def test_slow_receiver_is_cut_off_at_the_deadline(
