@@ -45,7 +45,7 @@ class JobsQuerySchema(PageQuerySchema):
         statuses, labels = data.pop("status"), data.pop("label")
         return data | {
             "statuses": [Status(word) for word in statuses],
-            "wanted_labels": [tuple(pair.split("=", 1)) for pair in labels],
+            "label_pairs": [tuple(pair.split("=", 1)) for pair in labels],
         }
 
 
