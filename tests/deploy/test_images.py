@@ -10,6 +10,7 @@ from pathlib import Path
 
 import grimp
 import pytest
+from packaging.utils import canonicalize_name
 
 from tests.deploy import dockerfile
 from tests.deploy.facts import BINARIES, VERSION
@@ -61,7 +62,7 @@ def test_all_imports_of_an_image_are_in_its_lock(target: str) -> None:
     reached = ours.union(*(graph.find_upstream_modules(module) for module in ours))
     imported = {name for name in reached if graph.is_module_squashed(name)} - sys.stdlib_module_names
     distributions = packages_distributions()
-    missing = {n for n in imported if not {d.lower().replace("_", "-") for d in distributions[n]} & packages(target)}
+    missing = {n for n in imported if not {canonicalize_name(d) for d in distributions[n]} & packages(target)}
     assert {"api": "flask", "worker": "torch"}[target] in imported
     assert not missing
 

@@ -75,7 +75,7 @@ REFUSED: list[tuple[Any, str]] = [
     (adding("epochs", 1), "operation 0 cannot be applied"),
     ({"name": "x", "patch": [*SHORT, {"op": "remove", "path": "/labels/a"}]}, "operation 1 cannot be applied"),
     ({"name": "x", "patch": [*SHORT, {"op": "test", "path": "/epochs", "value": 3}]}, "operation 1 cannot"),
-    ({"name": "x", "patch": [{"op": "copy", "from": "", "path": "/labels/x"}] * 32}, "too much"),
+    ({"name": "x", "patch": [{"op": "copy", "from": "", "path": "/labels/x"}] * 32}, "too large"),
 ]
 
 
