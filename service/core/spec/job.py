@@ -27,7 +27,7 @@ class JobSpec:
     """All settings of a job. The same spec on the same machine gives the same history."""
 
     dataset: Dataset = field(metadata={"option": Option("which images to use and how to split them")})
-    name: str | None = option("name of the job, shown in lists (optional)", None, length=(0, 100))
+    name: str | None = option("optional name of the job, shown in lists", None, length=(0, 100))
     model: Model = part("network to train", Cnn)
     epochs: int = option(
         "maximum number of passes over the training images", 100, minimum=1, maximum=100_000, unit="epochs"

@@ -28,8 +28,9 @@ class Option:
     @property
     def description(self) -> str:
         """The meaning with the unit and the release that added the option."""
-        notes = [note for note in (self.unit, self.since and f"since {self.since}") if note]
-        return f"{self.meaning} ({'; '.join(notes)})" if notes else self.meaning
+        unit = [f"Unit: {self.unit}"] if self.unit else []
+        since = [f"Since {self.since}"] if self.since else []
+        return ". ".join([self.meaning, *unit, *since])
 
     @property
     def bounds(self) -> str | None:

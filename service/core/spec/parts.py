@@ -179,7 +179,7 @@ class Augmentation:
     """Random changes of the training images, drawn anew in each epoch. Only normalize also applies to scored images."""
 
     crop_padding: int = option(
-        "pad each image with zeros by this width, then crop it at random to its old size. Usual: 4 for 32 pixels",
+        "pad each image with zeros by this width, then crop it at random to its size. Usual: 4 for 32x32 images",
         0,
         minimum=0,
         unit="pixels",
@@ -207,7 +207,9 @@ class EarlyStopping:
     """When to stop. A value improves only if value < best - min_delta (mode min) or value > best + min_delta (max)."""
 
     monitor: Literal["val_loss", "val_accuracy"] = option("measure to watch", "val_loss")
-    mode: Literal["min", "max"] | None = option("whether lower (min) or higher (max) is better; null: by monitor", None)
+    mode: Literal["min", "max"] | None = option(
+        "whether lower (min) or higher (max) is better; null: depends on monitor", None
+    )
     patience: int = option(
         "stop after this number of epochs in a row without improvement", 10, minimum=1, unit="epochs"
     )
