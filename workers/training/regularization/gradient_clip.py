@@ -13,13 +13,13 @@ from workers.training.regularization.hooks import OFF, Hooks, Setup
 def gradient_clip(setup: Setup) -> Hooks:
     """Clips after the backward pass where `gradient_clip_norm` is set."""
     limit, trained = setup.spec.regularization.gradient_clip_norm, setup.trained
-    return OFF if limit is None else Hooks(gradients=lambda: clip_gradients_(trained, limit))
+    return OFF if limit is None else Hooks(gradients=lambda norm: clip_gradients_(trained, limit, norm))
 
 
-def clip_gradients_(parameters: Iterable[Tensor], limit: float) -> Tensor:
-    """Scale all gradients in place by min(1, limit / norm), norm being the L2 norm of all of them together.
+def clip_gradients_(parameters: Iterable[Tensor], limit: float, norm: Tensor) -> None:
+    """Scale all gradients in place by min(1, limit / norm). `norm` is the L2 norm of all of them together.
 
-    limit > 0. Parameters without a gradient are left alone. Returns the norm from before, a scalar on the device, and
-    does not wait for it; where it is not finite, so is every gradient afterwards.
+    limit > 0. The norm is a scalar on the device. Parameters without a gradient stay. Does not synchronize. If the norm
+    is nan, every gradient becomes nan; if it is infinite, finite gradients become 0.
     """
-    return nn.utils.clip_grad_norm_(list(parameters), limit)
+    nn.utils.clip_grads_with_norm_(parameters, limit, norm)

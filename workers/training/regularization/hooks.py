@@ -49,7 +49,8 @@ class Hooks:
     - `objective` gives a term of the objective that depends on the weights alone: a scalar.
     - `second_pass` comes after the backward pass. It gets a function that computes the gradients anew with the weights
       as they are then: from the same batch and random draws, without a second update of running statistics.
-    - `gradients` changes the gradients in place, after the last backward pass.
+    - `gradients` changes the gradients in place, after the last backward pass. It gets the L2 norm of the gradients of
+      all parameters together, from before any such change: a scalar on the device.
     - `weights` changes the weights in place, after the optimizer's step at the given learning rate.
     - `penalty` gives a term of the reported `penalty`: a scalar, with the weights as they are after an epoch.
     """
@@ -58,7 +59,7 @@ class Hooks:
     loss: Callable[[Tensor, Mixed], Tensor] | None = None
     objective: Callable[[], Tensor] | None = None
     second_pass: Callable[[Callable[[], None]], None] | None = None
-    gradients: Callable[[], object] | None = None
+    gradients: Callable[[Tensor], object] | None = None
     weights: Callable[[float], None] | None = None
     penalty: Callable[[], Tensor] | None = None
 
