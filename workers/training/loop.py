@@ -136,14 +136,13 @@ def _train_epoch(
             return reason
         if is_due:
             checkpoints.write(state)
-        state.losses[state.step], state.hits[state.step] = step(pixels, labels, _learning_rate(state))
-        state.step += 1
+        state.record(step(pixels, labels, _learning_rate(state)))
     return None
 
 
 def _learning_rate(state: State) -> float:
     """That of the next step."""
-    spec, steps = state.spec, len(state.losses)
+    spec, steps = state.spec, state.steps
     share = lr_share(spec.schedule, (state.epoch - 1) * steps + state.step, steps, spec.epochs)
     return spec.optimizer.lr * share * state.plateau.share
 
@@ -157,16 +156,14 @@ def _measure(state: State, step: Step, data: TrainingData, batch_size: int) -> t
     losses, hits = score_each(state.scored, validation, batch_size, group)
     clean = score_each(state.scored, data.clean, batch_size, group)[0] if data.clean else losses
     change = losses if best is None else losses - best
-    trained = group.add_(torch.stack([state.losses.sum(), state.hits.sum()]))
     scored = [step.penalty(), losses.mean(), hits, clean.mean(), standard_error(losses), standard_error(change)]
-    numbers = group.agree(torch.cat([trained, torch.stack(scored)]).tolist())
-    train_loss, train_hits, penalty, val_loss, val_hits, clean_loss, val_loss_se, val_change_se = numbers
+    numbers = group.agree(torch.cat([torch.stack(scored), state.totals()]).tolist())
+    penalty, val_loss, val_hits, clean_loss, val_loss_se, val_change_se, *totals = numbers
     has_noise = math.isfinite(val_loss) and len(validation) > 1
     measures = {
-        "train_loss": train_loss / len(data.train),
+        **state.means(totals, len(data.train)),
         "train_loss_clean": clean_loss if data.clean else None,
         "val_loss": val_loss,
-        "train_accuracy": train_hits / len(data.train),
         "val_accuracy": val_hits / len(validation),
         "penalty": penalty,
         "val_loss_se": val_loss_se if has_noise else None,

@@ -1,6 +1,7 @@
 """Everything that changes while a model is trained, and how it is saved and put back: a resumed run is the same run."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from workers.training.random_state import random_state, restore_random_state
 from workers.training.regularization.ema import MovingAverage
 from workers.training.schedule import Plateau
 from workers.training.seeds import derive, generator
+from workers.training.step_measures import STEP_MEASURES, StepOutcome
 
 Snapshot = dict[str, Any]  # tensors and plain data only: torch.load reads it with weights_only=True
 
@@ -53,14 +55,15 @@ class State:
     order: torch.Generator  # of the training images
     augmentation: torch.Generator  # and of mixing
     order_at_start: Tensor  # the state of `order` at the start of the epoch: the epoch's order is drawn from it
-    losses: Tensor  # float64 [steps of an epoch], on the device: summed data terms of this process's rows
-    hits: Tensor  # likewise: images that were right
+    steps: int  # of an epoch
+    step_values: dict[str, Tensor]  # by the key of the measure: float64 [steps], on the device; of this process
     group: Group = SINGLE_PROCESS
     history: list[EpochResult] = field(default_factory=list)
     best: Weights | None = None
     best_losses: Tensor | None = None  # float64 [validation images], on the device: of the best epoch
     epoch: int = 1
     step: int = 0
+    incomplete: set[str] = field(default_factory=set)  # keys of measures that this epoch's first steps did not take
     started: float = field(default_factory=time.monotonic)  # moved back by the seconds of former processes
     epoch_started: float = field(default_factory=time.monotonic)
 
@@ -85,10 +88,16 @@ class State:
             order=order,
             order_at_start=order.get_state(),
             augmentation=generator(spec.seed, "augmentation"),
-            losses=torch.zeros(steps, dtype=torch.float64, device=device),
-            hits=torch.zeros(steps, dtype=torch.float64, device=device),
+            steps=steps,
+            step_values={
+                measure.key: torch.zeros(steps, dtype=torch.float64, device=device) for measure in STEP_MEASURES
+            },
             group=group,
         )
+
+    @property
+    def device(self) -> torch.device:
+        return next(iter(self.step_values.values())).device
 
     @property
     def scored(self) -> nn.Module:
@@ -100,10 +109,28 @@ class State:
         self.best, self.best_losses = weights_of(self.scored), losses
         return self.best
 
+    def record(self, outcome: StepOutcome) -> None:
+        """Keep what a step measured; the next one begins. Does not synchronize."""
+        for measure in STEP_MEASURES:
+            self.step_values[measure.key][self.step] = measure.value(outcome)
+        self.step += 1
+
+    def totals(self) -> Tensor:
+        """The sums of the epoch's steps and of all processes, in the order of STEP_MEASURES: float64, on the device."""
+        return self.group.add_(torch.stack([self.step_values[measure.key].sum() for measure in STEP_MEASURES]))
+
+    def means(self, totals: Sequence[float], images: int) -> dict[str, float | None]:
+        """The measures by their names; None where a step of the epoch was not measured."""
+        return {
+            measure.name: None if measure.key in self.incomplete else measure.mean(total, images, self.steps)
+            for measure, total in zip(STEP_MEASURES, totals, strict=True)
+        }
+
     def close_epoch(self, result: EpochResult) -> None:
         """Record an epoch; the next one begins."""
         self.history.append(result)
         self.epoch, self.step, self.order_at_start = self.epoch + 1, 0, self.order.get_state()
+        self.incomplete = set()
 
     def snapshot(self, data: str) -> Snapshot:
         """All of it, sharing memory with the run: to be written before the next batch. `data` is the data's digest.
@@ -111,11 +138,11 @@ class State:
         Every process of a group must take it at the same batch; that of the first is the one to write.
         """
         now = time.monotonic()
-        for counted in (self.losses, self.hits):
-            self.group.add_(counted)
+        for values in self.step_values.values():
+            self.group.add_(values)
             if not self.group.leads:
-                counted.zero_()  # what they have counted so far is the first one's from now on
-        random, *others = self.group.gather(random_state(self.losses.device))
+                values.zero_()  # the first process now holds the sum
+        random, *others = self.group.gather(random_state(self.device))
         return {
             "spec": self.spec.to_dict(),
             "data": data,
@@ -130,8 +157,7 @@ class State:
             "best_losses": self.best_losses,
             "stopper": self.stopper.state_dict(),
             "plateau": self.plateau.state_dict(),
-            "losses": self.losses,
-            "hits": self.hits,
+            **{key: values for key, values in self.step_values.items() if key not in self.incomplete},
             "history": [asdict(result) for result in self.history],
             "order": self.order_at_start,
             "augmentation": self.augmentation.get_state(),
@@ -153,17 +179,23 @@ class State:
             self.average.load_state_dict(snapshot["average"])
         self.best = snapshot["best"]
         best_losses = snapshot.get("best_losses")  # former releases kept none
-        self.best_losses = best_losses if best_losses is None else best_losses.to(self.losses.device)
+        self.best_losses = best_losses if best_losses is None else best_losses.to(self.device)
         self.stopper.load_state_dict(snapshot["stopper"])
         self.plateau.load_state_dict(snapshot["plateau"])
-        if self.group.leads:
-            self.losses.copy_(snapshot["losses"])
-            self.hits.copy_(snapshot["hits"])
+        self._restore_step_values(snapshot)
         self.history = [EpochResult(**result) for result in snapshot["history"]]
         self.order_at_start = snapshot["order"]
         self.order.set_state(self.order_at_start)
         self.augmentation.set_state(snapshot["augmentation"])
         self._restore_random_state(snapshot)
+
+    def _restore_step_values(self, snapshot: Snapshot) -> None:
+        """The steps of the epoch that are done. A snapshot of an older release may lack a measure."""
+        absent = self.step_values.keys() - snapshot.keys()
+        self.incomplete = absent if self.step else set()
+        if self.group.leads:
+            for key in self.step_values.keys() - absent:
+                self.step_values[key].copy_(snapshot[key])
 
     def _restore_random_state(self, snapshot: Snapshot) -> None:
         """This process's own; one more than the snapshot was taken of begins a stream of its own."""
@@ -171,4 +203,4 @@ class State:
         if self.group.rank >= len(known):
             torch.manual_seed(derive(self.spec.seed, f"dropout/{self.group.rank} from {self.epoch}/{self.step}"))
             return
-        restore_random_state(known[self.group.rank], self.losses.device)
+        restore_random_state(known[self.group.rank], self.device)

@@ -17,6 +17,7 @@ from workers.training.regularization import METHODS
 from workers.training.regularization.hooks import Mixed, Setup
 from workers.training.running_statistics import batch_norms, held_statistics
 from workers.training.state import State
+from workers.training.step_measures import StepOutcome
 
 
 class Step:
@@ -40,12 +41,8 @@ class Step:
         self._on_weights = [hooks.weights for hooks in methods if hooks.weights]
         self._penalties = [hooks.penalty for hooks in methods if hooks.penalty]
 
-    def __call__(self, pixels: Tensor, labels: Tensor, lr: float) -> tuple[Tensor, Tensor]:
-        """Learn from uint8 images [B, C, H, W] with int64 labels [B], both on the device, at learning rate `lr`.
-
-        Gives two scalars on the device: the batch's summed data term and how many images were right; of a mixed
-        image, each label counts with its share. In a group they are those of this process's rows.
-        """
+    def __call__(self, pixels: Tensor, labels: Tensor, lr: float) -> StepOutcome:
+        """Learn from uint8 images [B, C, H, W] with int64 labels [B], both on the device, at learning rate `lr`."""
         count, optimizer = len(labels), self._state.optimizer
         batch = self._seen(pixels, labels).rows(self._group.rows(count))
         portion = self._group.portion(count)
@@ -66,7 +63,7 @@ class Step:
             constrain(lr)
         if self._state.average is not None:
             self._state.average.update(self._state.model)
-        return loss * portion, hits if portion == len(batch.labels) else hits * (portion / len(batch.labels))
+        return StepOutcome(loss, hits, norm, len(batch.labels), portion, self._group.size)
 
     @torch.no_grad()
     def penalty(self) -> Tensor:
