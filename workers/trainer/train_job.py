@@ -20,7 +20,7 @@ from workers.trainer.training_process import TrainingProcess
 from workers.trainer_args import StopRequest
 from workers.training.checkpoint import load_tensors, save_tensors
 from workers.training.loop import TrainingResult, fit
-from workers.training.state import EpochResult, Snapshot
+from workers.training.state import EpochResult, Snapshot, history_of
 
 log = logging.getLogger(__name__)
 
@@ -93,4 +93,4 @@ def _load_checkpoint(last: Path) -> Snapshot | None:
 
 
 def _epochs_of(snapshot: Snapshot | None) -> list[Epoch]:
-    return [Epoch.measured(result) for result in snapshot["history"]] if snapshot else []
+    return [Epoch.measured(asdict(result)) for result in history_of(snapshot)] if snapshot else []

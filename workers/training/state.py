@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from service.core.errors import CheckpointMismatch
-from service.core.records.epoch import Measures
+from service.core.records.epoch import MEASURES, Measures
 from service.core.spec import JobSpec
 from service.core.spec.early_stopping import Stopper
 from workers.training.checkpoint import Weights, weights_of
@@ -22,6 +22,8 @@ from workers.training.seeds import derive, generator
 from workers.training.step_measures import STEP_MEASURES, StepOutcome
 
 Snapshot = dict[str, Any]  # tensors and plain data only: torch.load reads it with weights_only=True
+# Release 0.1.0 has schema 0012. It reads a snapshot's history, and knows these measures only.
+MEASURES_OF_0_1_0 = frozenset(measure.name for measure in MEASURES if measure.since <= "0012")
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ class State:
             "stopper": self.stopper.state_dict(),
             "plateau": self.plateau.state_dict(),
             **{key: values for key, values in self.step_values.items() if key not in self.incomplete},
-            "history": [asdict(result) for result in self.history],
+            **_history_to_record(self.history),
             "order": self.order_at_start,
             "augmentation": self.augmentation.get_state(),
             **random,
@@ -183,7 +185,7 @@ class State:
         self.stopper.load_state_dict(snapshot["stopper"])
         self.plateau.load_state_dict(snapshot["plateau"])
         self._restore_step_values(snapshot)
-        self.history = [EpochResult(**result) for result in snapshot["history"]]
+        self.history = history_of(snapshot)
         self.order_at_start = snapshot["order"]
         self.order.set_state(self.order_at_start)
         self.augmentation.set_state(snapshot["augmentation"])
@@ -204,3 +206,19 @@ class State:
             torch.manual_seed(derive(self.spec.seed, f"dropout/{self.group.rank} from {self.epoch}/{self.step}"))
             return
         restore_random_state(known[self.group.rank], self.device)
+
+
+def history_of(snapshot: Snapshot) -> list[EpochResult]:
+    """The epochs of a snapshot."""
+    history = snapshot["history"]
+    later = snapshot.get("later_measures", [{}] * len(history))  # absent in a snapshot of release 0.1.0
+    return [EpochResult(**known, **new) for known, new in zip(history, later, strict=True)]
+
+
+def _history_to_record(history: Sequence[EpochResult]) -> dict[str, list[dict[str, Any]]]:
+    """Plain data in two lists, one item an epoch: a worker of release 0.1.0 that resumes the run reads the first."""
+    known, later = list[dict[str, Any]](), list[dict[str, Any]]()
+    for measures in map(asdict, history):
+        known.append({name: value for name, value in measures.items() if name in MEASURES_OF_0_1_0})
+        later.append({name: value for name, value in measures.items() if name not in MEASURES_OF_0_1_0})
+    return {"history": known, "later_measures": later}
