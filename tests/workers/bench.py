@@ -24,7 +24,7 @@ from workers.supervisor.forkserver import ForkServerInfo
 from workers.supervisor.supervisor import Supervisor
 
 ENDLESS = {"epochs": 100_000, "early_stopping": None, "train_loss_clean": False}
-MEASURED = ("epoch", "train_loss", "train_loss_clean", "val_loss", "val_accuracy", "lr", "improved")
+MEASURED = ("epoch", "train_loss", "train_loss_clean", "val_loss", "val_accuracy", "lr", "improved", "gradient_norm")
 
 ForkServer = tuple[ForkServerContext, ForkServerInfo]
 

@@ -44,4 +44,10 @@ def _hits(outcome: StepOutcome) -> Tensor:
 STEP_MEASURES = (
     StepMeasure("train_loss", "losses", lambda outcome: outcome.loss * outcome.portion, is_per_image=True),
     StepMeasure("train_accuracy", "hits", _hits, is_per_image=True),
+    StepMeasure(
+        "gradient_norm",
+        "gradient_norms",
+        lambda outcome: outcome.gradient_norm / outcome.processes,  # each of them has the whole norm
+        is_per_image=False,
+    ),
 )

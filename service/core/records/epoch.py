@@ -45,6 +45,14 @@ class Measures:
         Meaning("standard error of val_loss minus that of the best epoch before, image by image", since="0006"),
     ] = None
     joules: Annotated[float | None, Meaning("energy that the GPU took, where it is measured", since="0006")] = None
+    gradient_norm: Annotated[
+        float | None,
+        Meaning(
+            "mean over the epoch's steps of the L2 norm of all gradients together, before clipping; "
+            "with SAM, of those of the second pass",
+            since="0013",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)

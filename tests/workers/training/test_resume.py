@@ -119,7 +119,8 @@ def test_run_resumed_at_any_batch_equals_uninterrupted_run(
 
 
 @pytest.mark.parametrize(
-    "forgotten", ["model", "random", "augmentation", "order", "optimizer", "average", "losses", "hits"]
+    "forgotten",
+    ["model", "random", "augmentation", "order", "optimizer", "average", "losses", "hits", "gradient_norms"],
 )
 def test_missing_part_of_the_state_is_detected(forgotten: str) -> None:
     """Negative control: without any part of the state, the result of the resumed run differs."""
@@ -156,6 +157,21 @@ def test_a_cut_of_the_learning_rate_survives_an_interruption() -> None:
     assert whole.history[-1].lr < whole.history[1].lr / 5
     for snapshot in snapshots:
         assert outcome(run(given, resume_from=read(snapshot))[0]) == outcome(whole)
+
+
+def test_a_checkpoint_without_a_later_measure_is_resumed() -> None:
+    given = spec(epochs=4)
+    whole, snapshots, _ = run(given)
+    middle = next(snapshot for snapshot in map(read, snapshots) if (snapshot["epoch"], snapshot["step"]) == (2, 2))
+    for absent in ("gradient_norms", "later_measures"):
+        del middle[absent]
+    assert not any("gradient_norm" in epoch for epoch in middle["history"]), "release 0.1.0 would refuse it"
+    resumed, later, _ = run(given, resume_from=middle)
+    expected = [
+        replace(epoch, gradient_norm=None if epoch.epoch <= 2 else epoch.gradient_norm) for epoch in whole.history
+    ]
+    assert outcome(resumed) == outcome(replace(whole, history=expected))
+    assert outcome(run(given, resume_from=read(later[1]))[0]) == outcome(resumed), "resumed twice in that epoch"
 
 
 def test_a_run_that_diverged_stays_diverged() -> None:

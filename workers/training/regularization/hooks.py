@@ -43,16 +43,16 @@ class Setup:
 class Hooks:
     """The moments of a step, in order. None: the method does not act then. No hook may synchronize with the device.
 
-    - `batch` changes the normalized, augmented images of the whole batch and their targets. It draws from a CPU
-      generator.
-    - `loss` returns a term of the data loss from logits [N, classes] and their batch: a scalar, a mean over images.
-    - `objective` returns a term of the objective that depends only on the weights: a scalar.
-    - `second_pass` follows the backward pass. Its argument is a function that computes the gradients again at the
-      current weights: with the same batch and random draws, without a second update of running statistics.
-    - `gradients` changes the gradients in place, after the last backward pass. Its argument is the L2 norm of the
-      gradients of all parameters together before any such change: a scalar on the device.
-    - `weights` changes the weights in place, after the step of the optimizer with the given learning rate.
-    - `penalty` returns a term of the reported `penalty`: a scalar, from the weights after an epoch.
+    - `batch` changes the normalized, augmented images of the whole batch and their targets. It draws from the
+      generator, which is on the CPU.
+    - `loss` gives a term of the data loss: of logits [N, classes] and their batch, a scalar that is a mean over images.
+    - `objective` gives a term of the objective that depends on the weights alone: a scalar.
+    - `second_pass` comes after the backward pass. It gets a function that computes the gradients anew with the weights
+      as they are then: from the same batch and random draws, without a second update of running statistics.
+    - `gradients` changes the gradients in place, after the last backward pass. It gets the L2 norm of the gradients of
+      all parameters together, from before any such change: a scalar on the device.
+    - `weights` changes the weights in place, after the optimizer's step at the given learning rate.
+    - `penalty` gives a term of the reported `penalty`: a scalar, with the weights as they are after an epoch.
     """
 
     batch: Callable[[Mixed, torch.Generator], Mixed] | None = None
