@@ -12,7 +12,7 @@ from service.cli.format import list_table
 from service.cli.session import Session, json_option
 from service.core.errors import SettingsError
 from service.core.settings import Settings
-from service.core.units import DAY
+from service.core.text import DAY
 
 if TYPE_CHECKING:
     from service.core.sql.api_keys import ApiKey, ApiKeys

@@ -1,4 +1,7 @@
-"""Counts, numbers and sizes as text, the same on the pages and on the command line."""
+"""Units, and counts, numbers and sizes as text, the same on the pages and on the command line."""
+
+MINUTE, HOUR, DAY = 60, 3_600, 86_400  # seconds
+GIB = 1 << 30  # bytes
 
 KIBI = 1024
 SIZE_UNITS = ("B", "KiB", "MiB", "GiB")

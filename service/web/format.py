@@ -11,8 +11,7 @@ from jinja2 import StrictUndefined
 
 from service.core.records.job import Job, Status
 from service.core.records.lineage import Relative
-from service.core.text import format_size
-from service.core.units import DAY, HOUR, MINUTE
+from service.core.text import DAY, HOUR, MINUTE, format_size
 from service.schemas.answer_fields import format_time
 
 NOTHING = "\u2013"  # an en dash

@@ -19,12 +19,11 @@ from service.core.broker.wakeups import Wakeups
 from service.core.errors import LeaseLost, StorageError
 from service.core.records.dataset import CONTENTS, INDEX, PIXELS, Contents, DatasetError
 from service.core.records.lease import Reading
-from service.core.resilience import attempt
+from service.core.resilience import LeaseKeeper, attempt
 from service.core.settings import Settings
 from service.core.sql.datasets import READERS, DatasetStore
 from service.core.storage import Storage, discard
 from workers.datasets.cache import DatasetCache
-from workers.lease_keeper import LeaseKeeper
 from workers.scratch import Scratch
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -11,7 +11,7 @@ from service.core.files import DISK_FULL
 from service.core.records.job import Failure, StopReason
 from service.core.records.plan import UNLIMITED, plan
 from service.core.spec import JobSpec
-from service.core.units import GIB
+from service.core.text import GIB
 from workers.messages import Ended, Failed, Released
 from workers.trainer.training_process import contents_of
 from workers.trainer_args import StopRequest, TrainerArgs

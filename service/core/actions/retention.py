@@ -25,7 +25,7 @@ from service.core.sql.engine import Database
 from service.core.sql.expired import Expired, Expiry
 from service.core.sql.jobs.store import Store
 from service.core.storage import Storage
-from service.core.units import DAY
+from service.core.text import DAY
 
 LOOK_SECONDS = 60.0  # between two checks of whether a sweep is due
 SWEEP_SECONDS = 3600  # between two sweeps, of all processes together

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from service.core.spec import JobSpec
-from service.core.units import GIB
+from service.core.text import GIB
 
 DEVICES: tuple[str, ...] = get_args(JobSpec.__annotations__["device"])
 

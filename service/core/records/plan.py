@@ -10,7 +10,7 @@ from service.core.spec import Cnn, Dataset, JobSpec, Torchvision, doubts, layers
 from service.core.spec.architectures import ARCHITECTURES
 from service.core.spec.layers import Layers
 from service.core.spec.shapes import FOLLOWS_FROM, place
-from service.core.units import GIB
+from service.core.text import GIB
 
 BYTES_PER_VALUE = 4  # fp32
 FEW = 100  # validation images; with fewer, the measures say little

@@ -11,7 +11,7 @@ from service.core.sql.clock import now
 from service.core.sql.datasets import hidden
 from service.core.sql.engine import Database
 from service.core.sql.tables import artifacts, datasets, jobs, labels
-from service.core.units import DAY
+from service.core.text import DAY
 
 AT_ONCE = 100  # rows of one batch
 PIN = ("keep", "true")  # the label of a job that is never deleted, nor its data set

@@ -17,7 +17,7 @@ from service.core.records.webhook_message import Delivery, Message, body, new_se
 from service.core.sql.clock import now
 from service.core.sql.engine import Database
 from service.core.sql.tables import deliveries, webhook_secrets
-from service.core.units import DAY
+from service.core.text import DAY
 
 # Seconds to the next attempt. After the attempt that follows the last one, a message is given up.
 DELAYS = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, DAY)

@@ -18,7 +18,7 @@ from service.core.settings import Settings
 from service.core.sql.clock import now
 from service.core.sql.engine import Database
 from service.core.sql.tables import workers
-from service.core.units import DAY
+from service.core.text import DAY
 from tests.ports import free_port
 from tests.servers import Postgresql
 from tests.service.cli.commands import document

@@ -21,7 +21,7 @@ from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
 from service.core.sql.tables import datasets, jobs
 from service.core.storage import Storage
-from service.core.units import DAY
+from service.core.text import DAY
 from tests.service.core.sql.jobs.samples import SUCCESS, epoch
 
 FAILED = Outcome(Status.FAILED, StopReason.WORKER_LOST, Failure("infrastructure", "trainer_lost", "killed"))

@@ -28,7 +28,7 @@ from service.core.sql.installation_id import installation_id
 from service.core.sql.jobs.owner_actions import OwnerActions
 from service.core.sql.tables import datasets, events
 from service.core.storage import LocalStorage, Storage, open_storage
-from service.core.units import DAY
+from service.core.text import DAY
 from tests.ports import eventually
 from tests.servers import ON_DISK
 from tests.service.core.actions.house import FAILED, House
