@@ -1,8 +1,8 @@
 """The processes that train one model together, each on its share of every batch.
 
 Data parallelism as in Li et al., "PyTorch Distributed: Experiences on Accelerating Data Parallel Training" (2020).
-Every process draws and augments the same whole batch and learns from its rows of it; what they add up to is the
-gradient of the whole batch, so that they come to the weights that one process would have come to.
+Every process draws and augments the same whole batch, and trains on its rows of it. The average of their gradients is
+the gradient of the whole batch, so the weights equal those of a single process up to rounding.
 """
 
 import os
@@ -22,59 +22,61 @@ from workers.training.whole_batch_norm import WholeBatchNorm, with_whole_batch_n
 
 T = TypeVar("T")
 
-PATIENCE = timedelta(days=1)  # of those who wait while the first prepares; a run that hangs is its supervisor's to see
-LOOPBACK = "lo"  # all processes of a job run on one machine; nothing else may read what they send
+# Limit of a collective call: the others wait in one while the first prepares data. The supervisor detects hangs.
+PATIENCE = timedelta(days=1)
+LOOPBACK = "lo"  # the processes of a job share a machine; their traffic must not leave it
 
 
 class Group:
-    """A process by itself is a group of one, and whatever the group does costs it nothing."""
+    """A group of one process. Its operations cost nothing."""
 
     rank, size = 0, 1
 
     @property
     def leads(self) -> bool:
-        """Whether this is the process that decides, reports and writes."""
+        """Whether this process decides, reports and writes for the group."""
         return self.rank == 0
 
     def rows(self, count: int) -> slice:
-        """Which rows of a batch of `count` are this process's. A batch with fewer than the group has processes is not
-        shared: each takes all of it.
+        """This process's rows of a batch of `count` images.
+
+        A batch with fewer images than processes is not divided: each process trains on all of it.
         """
         if count < self.size:
             return slice(0, count)
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
     def portion(self, count: int) -> float:
-        """For how many of a batch of `count` images this process's rows stand; those of the group add up to all."""
+        """The number of images that this process's rows count for. It adds up to `count` over the group."""
         if count < self.size:
             return count / self.size
         return float(self.rows(count).stop - self.rows(count).start)
 
     def parallel(self, model: nn.Module) -> nn.Module:
-        """The model, over the same parameters, whose gradients are the mean of those of all processes."""
+        """The model over the same parameters, with gradients that are averaged over all processes."""
         return model
 
     def in_turn(self, make: Callable[[], T]) -> T:
-        """What `make` returns, called by the first process before the others, which find the files that it has left."""
+        """Call `make` in the first process, then in the others, which reuse its files. Returns its result."""
         made = [make()] if self.leads else []
         self.agree(None)
         return made[0] if self.leads else make()
 
     @contextmanager
     def normalizing(self, count: int) -> Iterator[None]:
-        """Within the block, batch normalization is over the batch of `count`, whoever has which rows of it."""
+        """Within the block, batch normalization uses the statistics of the whole batch of `count` images."""
         yield
 
     def add_(self, tensor: Tensor) -> Tensor:
-        """Add up a tensor over the processes, in place, on each of them."""
+        """Sum a tensor over the processes, in place, on each of them."""
         return tensor
 
     def agree(self, value: T) -> T:
-        """What the first process says, on each of them. Plain data only."""
+        """The first process's value, on each process. Plain data only."""
         return value
 
     def gather(self, value: T) -> list[T]:
-        """What each process says, by rank. Plain data and CPU tensors."""
+        """The values of all processes, by rank. Plain data and CPU tensors."""
         return [value]
 
 
@@ -82,13 +84,13 @@ SINGLE_PROCESS = Group()
 
 
 class ProcessGroup(Group):
-    """One of several processes of a machine, with the environment that torch's elastic launcher (torchrun) gives them.
+    """One of several processes on a machine, with the environment variables of torch's elastic launcher (torchrun).
 
-    NCCL between GPUs, Gloo between CPUs and for what the processes agree on. To be closed.
+    Uses NCCL between GPUs; Gloo between CPUs and for plain data. The caller must close it.
     """
 
     def __init__(self, device: torch.device, meeting: Path) -> None:
-        """They meet by a file that is not there yet: a store on a port would listen to the whole network."""
+        """`meeting` is a file that does not exist yet. The processes meet there: a port would be public."""
         for backend in ("GLOO", "NCCL"):
             os.environ.setdefault(f"{backend}_SOCKET_IFNAME", LOOPBACK)
         self._device = device
@@ -100,13 +102,12 @@ class ProcessGroup(Group):
         self._norms: list[nn.SyncBatchNorm | WholeBatchNorm] = []
 
     def parallel(self, model: nn.Module) -> nn.Module:
-        warnings.filterwarnings(
-            "ignore", "Grad strides do not match bucket view strides"
-        )  # of one channel they need not
+        # Strides of tensors with one channel are ambiguous, so this warning means nothing.
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         if self._device.type == "cpu":
             shared, devices = with_whole_batch_norm(model), None
         else:
-            shared = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]  # torch leaves it so
+            shared = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]  # torch leaves it untyped
             devices = [self._device.index]
         self._norms = [module for module in shared.modules() if isinstance(module, nn.SyncBatchNorm | WholeBatchNorm)]
         return DistributedDataParallel(shared, device_ids=devices)
@@ -129,14 +130,14 @@ class ProcessGroup(Group):
         return tensor
 
     def agree(self, value: T) -> T:
-        said = [value]
-        dist.broadcast_object_list(said, src=0)
-        return said[0]
+        values = [value]
+        dist.broadcast_object_list(values, src=0)
+        return values[0]
 
     def gather(self, value: T) -> list[T]:
-        said: list[T] = [value] * self.size
-        dist.all_gather_object(said, value)
-        return said
+        values: list[T] = [value] * self.size
+        dist.all_gather_object(values, value)
+        return values
 
     def close(self) -> None:
         dist.destroy_process_group()
