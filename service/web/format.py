@@ -35,14 +35,14 @@ def register_filters(app: Flask) -> None:
     app.jinja_env.filters.update({f.__name__: f for f in numbers + texts})
 
 
-def number(value: float | None, digits: int = 4) -> str:
+def number(value: float | None) -> str:
     """A loss or a difference of losses."""
-    return NOTHING if value is None else f"{value:.{digits}g}" if abs(value) >= 1 else f"{value:.{digits}f}"
+    return format_number(value, NOTHING)
 
 
 def percent(value: float | None) -> str:
     """A share from 0 to 1, in per cent."""
-    return NOTHING if value is None else f"{value:.1%}"
+    return format_percent(value, NOTHING)
 
 
 def duration(seconds: float | None) -> str:

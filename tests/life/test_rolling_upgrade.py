@@ -29,7 +29,7 @@ from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, ROOT, Postgresql
 from tests.service.core.sql.released import REVISIONS
 
-LAST_RELEASE, ITS_SCHEMA = "64bef3098a664f2a89065f6c424de1c426fe2bdd", "0007"
+LAST_RELEASE, ITS_SCHEMA = "5122025d7f5d67fbc2407c94d541a4e947f45100", "0012"
 SPEC: dict[str, Any] = {
     "dataset": {"id": "digits"},
     "model": {"arch": "cnn", "channels": [8], "hidden": [16], "norm": "batch"},
@@ -134,7 +134,7 @@ def test_upgrade_hands_a_run_from_old_to_new_worker(last_release: Path, settings
         assert migrated.exit_code == 0, migrated.output
         assert f"from {ITS_SCHEMA} to {REVISIONS[-1]}" in migrated.stdout
 
-        assert not is_ready(old), "the old release reports a newer schema as foreign, and still serves"
+        assert is_ready(old), "a newer schema only adds to the one that the old release knows"
 
         # Then the workers. While the old one trains, the new one takes the jobs that wait.
         new_worker = new_parts.enter_context(worker(ROOT, settings, "new-worker"))
@@ -165,3 +165,21 @@ def test_upgrade_hands_a_run_from_old_to_new_worker(last_release: Path, settings
             assert {file["name"] for file in new.artifacts(each)} >= {"best_model.pth", "report.json"}
         assert history(new, job) == history(new, undisturbed)
     database.close()
+
+
+@pytest.mark.long
+def test_an_old_worker_runs_ordinary_jobs_of_a_newer_api(last_release: Path, settings: Settings) -> None:
+    Database(settings.database_url).migrate()
+    with ExitStack() as parts:
+        client = parts.enter_context(api(ROOT, settings, "new-api"))
+        parts.enter_context(worker(last_release, settings, "old-worker"))
+        ordinary = SPEC | {"epochs": 1, "early_stopping": {"patience": 3}, "regularization": {"dropout": 0.2}}
+        assert client.wait(client.submit(ordinary)["id"])["status"] == "succeeded"
+
+        newer = client.submit(SPEC | {"epochs": 1, "regularization": {"sam_rho": 0.05}})["id"]
+        later = client.submit(ordinary)["id"]
+        assert client.wait(later)["status"] == "succeeded", "the old worker passes over what it does not understand"
+        assert client.job(newer)["status"] == "queued"
+
+        parts.enter_context(worker(ROOT, settings, "new-worker"))
+        assert client.wait(newer)["status"] == "succeeded"

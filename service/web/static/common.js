@@ -20,6 +20,14 @@ export async function ask(address, { method = 'GET', body, headers = {} } = {}) 
   throw error;
 }
 
+/** Bytes in the largest unit that fits, as format_size of the service writes them. */
+export function size(bytes) {
+  const units = ['B', 'KiB', 'MiB', 'GiB'];
+  let power = 0;
+  for (; bytes >= 1024 && power < units.length - 1; power += 1) bytes /= 1024;
+  return `${bytes.toFixed(power ? 1 : 0)} ${units[power]}`;
+}
+
 /** Show an error message where screen readers announce it. It stays. */
 export function complain(error) {
   const place = document.getElementById('alert');

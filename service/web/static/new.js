@@ -120,8 +120,8 @@ form.addEventListener('submit', async (event) => {
 document.getElementById('check').addEventListener('click', async () => {
   const plan = await send(`${form.dataset.submit}?validate_only=true`);
   const lines = plan && [
-    `The job is valid: ${plan.parameters.toLocaleString('en')} parameters; model ${megabytes(plan.memory.model_bytes)}, `
-    + `activations ${megabytes(plan.memory.activations_bytes)}, data ${megabytes(plan.memory.data_bytes)}.`,
+    `The job is valid: ${plan.parameters.toLocaleString('en')} parameters; model ${size(plan.memory.model_bytes)}, `
+    + `activations ${size(plan.memory.activations_bytes)}, data ${size(plan.memory.data_bytes)}.`,
     ...plan.warnings,
   ];
   document.getElementById('plan').replaceChildren(...(lines ?? []).map((line) => Object.assign(document.createElement('p'), { textContent: line })));
