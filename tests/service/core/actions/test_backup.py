@@ -97,7 +97,7 @@ def test_what_is_restored_is_what_was_there(house: House) -> None:
     other.database.close()
 
 
-def test_a_job_and_a_data_set_that_are_deleted_meanwhile_are_not_in_it(house: House) -> None:
+def test_backup_leaves_out_jobs_and_sets_deleted_meanwhile(house: House) -> None:
     job, stays, dataset = house.job(), house.job(), house.dataset()
 
     def delete() -> None:
@@ -110,9 +110,7 @@ def test_a_job_and_a_data_set_that_are_deleted_meanwhile_are_not_in_it(house: Ho
     other.database.close()
 
 
-def test_jobs_that_are_deleted_faster_than_they_are_copied_are_not_in_it(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_backup_ends_though_jobs_are_deleted_faster_than_copied(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     job, stays = house.job(), house.job()
     monkeypatch.setattr(backup, "ROUNDS", 1)
     other = restored(house, taken(house, lambda: delete_job(house.store, house.storage, "t", job)))
@@ -120,7 +118,7 @@ def test_jobs_that_are_deleted_faster_than_they_are_copied_are_not_in_it(
     other.database.close()
 
 
-def test_a_checkpoint_that_is_replaced_meanwhile_is_there_in_its_newest_form(house: House) -> None:
+def test_backup_has_the_newest_form_of_a_replaced_checkpoint(house: House) -> None:
     job = house.job(outcome=None)
 
     def replace_it() -> None:
@@ -135,7 +133,7 @@ def test_a_checkpoint_that_is_replaced_meanwhile_is_there_in_its_newest_form(hou
     other.database.close()
 
 
-def test_a_job_whose_checkpoints_always_go_is_in_it_without_them(house: House) -> None:
+def test_backup_has_a_job_without_its_deleted_checkpoints(house: House) -> None:
     job = house.job(outcome=None)
     house.storage.delete(f"jobs/{job}/a1/checkpoints")
     other = restored(house, taken(house))
@@ -144,7 +142,7 @@ def test_a_job_whose_checkpoints_always_go_is_in_it_without_them(house: House) -
     other.database.close()
 
 
-def test_a_file_that_the_storage_has_lost_is_told_and_the_rest_is_backed_up(house: House) -> None:
+def test_backup_reports_a_missing_file_and_copies_the_rest(house: House) -> None:
     job = house.job()
     folder = taken(house)
     (published,) = house.store.queries.artifacts("t", job)
@@ -283,7 +281,7 @@ def test_two_backups_are_not_written_into_one_folder_at_once(house: House) -> No
             taken(house)
 
 
-def test_nothing_is_restored_beside_the_log_of_a_database_that_is_gone(house: House, tmp_path: Path) -> None:
+def test_restore_refuses_a_place_with_a_leftover_database_log(house: House, tmp_path: Path) -> None:
     """SQLite would replay it, and the restored database would be the one that was lost."""
     house.job()
     folder, target = taken(house), Database(f"sqlite:///{tmp_path}/place/rightfit.db")
@@ -294,7 +292,7 @@ def test_nothing_is_restored_beside_the_log_of_a_database_that_is_gone(house: Ho
     assert not target.is_made
 
 
-def test_a_stack_that_is_started_while_a_backup_is_restored_keeps_its_database(house: House, tmp_path: Path) -> None:
+def test_restore_keeps_the_database_of_a_stack_started_meanwhile(house: House, tmp_path: Path) -> None:
     house.job()
     folder, place = taken(house), Database(f"sqlite:///{tmp_path}/place/rightfit.db")
 
@@ -318,9 +316,7 @@ def test_the_database_may_be_named_as_seen_from_here(house: House, monkeypatch: 
 
 
 @pytest.mark.parametrize("kind", ["jobs", "datasets"])
-def test_nothing_is_restored_into_a_storage_that_has_files_of_another_database(
-    house: House, tmp_path: Path, kind: str
-) -> None:
+def test_restore_refuses_a_storage_with_files_of_other_databases(house: House, tmp_path: Path, kind: str) -> None:
     house.job()
     folder = taken(house)
     house.job() if kind == "jobs" else house.dataset()

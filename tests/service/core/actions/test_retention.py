@@ -59,7 +59,7 @@ def test_without_settings_everything_is_kept_for_ever(house: House) -> None:
     assert not house.settings.removes_anything
 
 
-def test_an_ended_job_goes_with_its_files_and_a_younger_or_living_one_stays(house: House) -> None:
+def test_only_jobs_ended_long_ago_are_deleted_with_their_files(house: House) -> None:
     old, failed = house.job(), house.job(FAILED)
     young = house.job(days=6)
     living = house.job(outcome=None)
@@ -81,7 +81,7 @@ def test_a_job_that_is_pinned_stays_and_so_does_its_data_set(house: House) -> No
     assert house.files(f"jobs/{pinned}") == before
 
 
-def test_of_a_failed_job_the_checkpoints_go_and_what_it_published_stays(house: House) -> None:
+def test_a_failed_job_loses_checkpoints_and_keeps_artifacts(house: House) -> None:
     job, young = house.job(FAILED), house.job(FAILED, days=1)
     assert house.sweep(checkpoints=7)["checkpoints"] == 1
     assert house.files(f"jobs/{job}") == {"a1/checkpoints/1/best_model.pth"}, "its best model is that of a checkpoint"
@@ -117,7 +117,7 @@ def test_the_last_use_of_a_data_set_outlives_the_job(house: House) -> None:
     assert [house.is_set(each) for each in (by_its_owner, by_a_sweep, long_ago)] == [True, True, False]
 
 
-def test_a_data_set_that_waited_long_to_be_read_is_not_old_once_it_is(house: House) -> None:
+def test_age_of_a_data_set_starts_when_it_was_read(house: House) -> None:
     dataset = house.dataset()
     with house.database.write() as c:
         c.execute(update(datasets).values(status=DatasetStatus.PROCESSING))
@@ -161,7 +161,7 @@ def test_what_is_used_again_once_it_was_found_stays(house: House, monkeypatch: p
     assert "a2/best_model.pth" in house.files(f"jobs/{retried}")
 
 
-def test_nobody_retries_a_job_whose_files_are_going(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_whose_files_are_being_deleted_is_not_retried(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     job = house.job(FAILED)
 
     def delete(*given: Any) -> None:
@@ -183,9 +183,7 @@ def test_a_clock_that_has_jumped_makes_nothing_old(house: House, monkeypatch: py
 
 @ON_DISK
 @pytest.mark.parametrize("jump", [DAY, -DAY])
-def test_a_clock_that_was_set_since_the_process_began_makes_nothing_old(
-    house: House, jump: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_deleted_after_the_clock_was_set(house: House, jump: float, monkeypatch: pytest.MonkeyPatch) -> None:
     ours, real, theirs = ClockCheck(house.database), time.time, house.database.now
     monkeypatch.setattr(time, "time", lambda: real() + jump)
     monkeypatch.setattr(house.database, "now", lambda: theirs() + jump)  # a SQLite database has no other clock
@@ -201,7 +199,7 @@ def test_a_process_that_has_just_begun_does_not_sweep(house: House, monkeypatch:
     assert ours.have_settled()
 
 
-def test_files_that_nobody_knows_go_and_no_others(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_orphaned_files_are_deleted(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     mark(house.storage, house.database)
     job, dataset = house.job(), house.dataset()
     unknown = (f"jobs/job_{'0' * 20}", f"datasets/ds_{'0' * 20}")
@@ -231,7 +229,7 @@ def test_an_empty_database_makes_no_file_unknown(house: House, monkeypatch: pyte
 
 @pytest.fixture
 def orphan(house: House, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The folder of a job that nobody knows, old enough to go; beside it is one that is known."""
+    """The folder of a job without a record, older than a day, beside that of a recorded job."""
     house.job()
     folder = f"jobs/job_{'0' * 20}"
     house.put(f"{folder}/a1/x")
@@ -240,8 +238,8 @@ def orphan(house: House, monkeypatch: pytest.MonkeyPatch) -> str:
     return folder
 
 
-def test_a_storage_is_swept_of_unknown_files_by_the_installation_whose_it_is(house: House, orphan: str) -> None:
-    assert house.sweep(orphans=1).total() == 0, "it was nobody's; another may mark it at this moment"
+def test_the_owner_of_a_storage_deletes_its_orphaned_files(house: House, orphan: str) -> None:
+    assert house.sweep(orphans=1).total() == 0, "it had no owner; another installation may mark it now"
     assert owner_of(house.storage) == installation_id(house.database)
     assert house.sweep(orphans=1)["orphans"] == 1
     assert owner_of(house.storage) == installation_id(house.database)
@@ -249,7 +247,7 @@ def test_a_storage_is_swept_of_unknown_files_by_the_installation_whose_it_is(hou
 
 @ON_DISK
 @pytest.mark.parametrize("mark_of_another", ['{"id": "another"}', '["no", "mark"]', ""])
-def test_the_storage_of_another_installation_is_not_swept_of_unknown_files(
+def test_orphans_stay_in_the_storage_of_another_installation(
     house: House, orphan: str, mark_of_another: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     (house.folder / "mark").write_text(mark_of_another)
@@ -261,7 +259,7 @@ def test_the_storage_of_another_installation_is_not_swept_of_unknown_files(
     assert "orphaned files are not deleted" in caplog.text
 
 
-def test_all_who_ask_at_once_are_told_of_one_installation(house: House) -> None:
+def test_concurrent_callers_get_one_installation_id(house: House) -> None:
     said: list[str] = []
     ready = threading.Barrier(8)
 
@@ -282,7 +280,7 @@ def test_all_who_ask_at_once_are_told_of_one_installation(house: House) -> None:
 
 
 @ON_DISK
-def test_a_storage_in_which_everything_is_kept_is_marked_for_all_that(house: House) -> None:
+def test_a_storage_is_marked_even_if_everything_is_kept(house: House) -> None:
     """Else another installation that comes by mistake could mark it first, and sweep."""
     house.job()
     Retention(house.settings, house.database, house.store, house.catalog, house.storage).run(threading.Event())
@@ -290,7 +288,7 @@ def test_a_storage_in_which_everything_is_kept_is_marked_for_all_that(house: Hou
 
 
 @ON_DISK
-def test_unknown_files_that_cannot_be_removed_do_not_count_and_keep_no_others(
+def test_an_orphan_that_cannot_be_deleted_is_skipped_uncounted(
     house: House, orphan: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert isinstance(house.storage, LocalStorage)
@@ -315,9 +313,7 @@ class Dying(RuntimeError):
 
 @ON_DISK
 @pytest.mark.parametrize("step", ["delete_job", "delete_dataset"])
-def test_a_sweep_that_was_killed_in_the_middle_is_finished_by_the_next(
-    house: House, step: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_next_sweep_finishes_one_that_was_killed(house: House, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     job, dataset = house.job(), house.dataset()
 
     def die(*_: Any) -> None:

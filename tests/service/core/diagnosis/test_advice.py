@@ -80,7 +80,7 @@ def test_every_verdict_has_advice_with_a_reason() -> None:
     assert all(cure_id in CURES for cures in ADVISED.values() for cure_id in cures)
 
 
-def test_every_cure_is_advised_somewhere_or_is_a_factor_of_its_own() -> None:
+def test_every_cure_is_advised_somewhere_or_only_a_factor() -> None:
     advised = {cure_id for cures in ADVISED.values() for cure_id in cures}
     assert set(CURES) - advised == {"l1", "cutmix", "spatial_dropout", "fewer_layers"}
 

@@ -83,7 +83,7 @@ def test_an_epoch_without_finite_losses_is_divergence() -> None:
     assert (found.verdict, found.onset_epoch) == (Verdict.DIVERGED, 4)
 
 
-def test_a_flat_noisy_validation_loss_is_no_rise_however_long_the_run() -> None:
+def test_a_flat_noisy_validation_loss_is_no_rise_in_a_long_run() -> None:
     wrong = 0
     for seed in range(60):
         r = random.Random(seed)
@@ -131,7 +131,7 @@ def test_one_bad_epoch_at_the_end_is_no_turn(val: list[float]) -> None:
     assert diagnose(epochs(train, val)).verdict not in (Verdict.DIVERGED, Verdict.OVERFITTING, Verdict.OVERCONFIDENT)
 
 
-def test_a_rise_within_the_noise_is_told_as_such_and_not_as_standing_still() -> None:
+def test_a_rise_within_the_noise_is_called_a_rise_not_flat() -> None:
     facts = Facts({"train": 144, "validation": 48}, 1.386, 0.25)
     val = [1.35, 1.25, 1.1, 1.05, 1.02, 1.0, 1.05, 1.1, 1.15, 1.2, 1.22, 1.22, 1.25, 1.22, 1.24]
     noisy = [replace(e, val_loss_se=0.2, val_change_se=0.2) for e in epochs([1.3 - 0.07 * i for i in range(15)], val)]
@@ -166,13 +166,13 @@ def test_a_handicapped_training_loss_alone_is_no_underfitting() -> None:
     assert "scored as validation images are" not in found.summary
 
 
-def test_a_model_that_is_right_as_often_as_can_be_is_not_underfitting() -> None:
+def test_a_model_at_the_best_possible_accuracy_is_healthy() -> None:
     facts = Facts({"train": 900, "validation": 300}, 0.69, 0.5)
     history = epochs([0.4] * 5 + [0.11] * 30, [0.4] * 5 + [0.12] * 30, accuracy=0.97)
     assert diagnose(history, facts=facts).verdict == Verdict.HEALTHY
 
 
-def test_balanced_weights_are_not_held_against_the_frequencies_of_the_classes() -> None:
+def test_balanced_weights_are_compared_with_a_uniform_guess() -> None:
     facts = Facts({"train": 900, "validation": 300}, 0.2, 0.95)
     history = epochs([0.69 - 0.003 * i for i in range(20)], [0.69 - 0.003 * i for i in range(20)], accuracy=0.9)
     two = replace(DIGITS, classes=("a", "b"), samples_per_class=(950, 50))
@@ -184,7 +184,7 @@ def test_balanced_weights_are_not_held_against_the_frequencies_of_the_classes() 
     assert diagnose(history, balanced, facts).verdict != Verdict.NOT_LEARNING
 
 
-def test_a_validation_loss_that_is_not_finite_for_once_is_forgiven() -> None:
+def test_one_validation_loss_that_is_not_finite_is_forgiven() -> None:
     history, facts = synthetic.history("healthy", 2)
     once = [replace(e, val_loss=None, flag="inf") if e.epoch == 3 else e for e in history]
     assert diagnose(once, facts=facts, stop_reason="max_epochs").verdict == Verdict.HEALTHY
@@ -197,7 +197,7 @@ def test_a_run_that_was_stopped_as_diverged_is_called_so() -> None:
     assert diagnose(history, stop_reason="diverged").verdict == Verdict.DIVERGED
 
 
-def test_a_run_whose_loss_still_falls_is_improving_although_its_accuracy_stopped_it() -> None:
+def test_a_falling_loss_is_improving_after_a_stop_by_accuracy() -> None:
     falling = [2.0 - 0.05 * i for i in range(30)]
     history = epochs([v * 0.95 for v in falling], falling)
     watching = {"dataset": {"id": "digits"}, "early_stopping": {"monitor": "val_accuracy"}}
@@ -240,7 +240,7 @@ def test_no_history_is_too_odd(rows: list[tuple[float | None, float | None, floa
     assert found.is_final is is_over
 
 
-def test_a_history_of_ten_thousand_epochs_is_diagnosed_in_little_time() -> None:
+def test_ten_thousand_epochs_are_diagnosed_in_little_time() -> None:
     r = random.Random(1)
     long = epochs(
         [2.0 * 0.999**i + 1e-3 for i in range(10_000)],

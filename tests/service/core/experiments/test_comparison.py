@@ -43,7 +43,7 @@ def pointers(*specs: JobSpec) -> list[str]:
     return [field.pointer for field in differing({str(i): one.to_dict() for i, one in enumerate(specs)})]
 
 
-def test_the_fields_that_differ_are_told_in_the_order_of_the_spec() -> None:
+def test_differing_fields_are_in_the_order_of_the_spec() -> None:
     found = differing({"a": spec(epochs=5).to_dict(), "b": spec(regularization={"dropout": 0.5}).to_dict()})
     assert [(f.pointer, dict(f.values)) for f in found] == [
         ("/epochs", {"a": 5, "b": 100}), ("/regularization/dropout", {"a": 0.0, "b": 0.5}),
@@ -51,7 +51,7 @@ def test_the_fields_that_differ_are_told_in_the_order_of_the_spec() -> None:
     assert pointers(spec(), spec()) == []
 
 
-def test_a_list_differs_as_a_whole_and_so_does_a_part_that_is_null_elsewhere() -> None:
+def test_a_list_and_a_part_that_is_null_differ_as_a_whole() -> None:
     assert pointers(spec(model={"channels": [8, 16]}), spec(model={"channels": [8, 32]})) == ["/model/channels"]
     assert pointers(spec(early_stopping=None), spec()) == ["/early_stopping"]
     layers = [{"type": "flatten"}, {"type": "linear"}]
@@ -60,7 +60,7 @@ def test_a_list_differs_as_a_whole_and_so_does_a_part_that_is_null_elsewhere() -
     assert pointers(spec(model=one), spec(model=two)) == ["/model/layers"]
 
 
-def test_a_field_that_only_some_specs_have_is_told_of_those_alone() -> None:
+def test_a_differing_field_has_values_of_the_specs_that_have_it() -> None:
     found = differing({"a": spec().to_dict(), "b": spec(model={"arch": "mlp", "hidden": [128]}).to_dict()})
     values = {field.pointer: dict(field.values) for field in found}
     assert values["/model/arch"] == {"a": "cnn", "b": "mlp"}
@@ -68,7 +68,7 @@ def test_a_field_that_only_some_specs_have_is_told_of_those_alone() -> None:
     assert "/model/hidden" not in values
 
 
-def test_names_and_labels_are_told_only_where_nothing_else_differs() -> None:
+def test_names_and_labels_differ_only_if_nothing_else_does() -> None:
     named = {"name": "x", "labels": {"a/b": "1"}, "priority": 9}
     assert pointers(spec(), spec(**named)) == ["/name", "/priority", "/labels/a~1b"]
     assert pointers(spec(), spec(**named, epochs=5)) == ["/epochs"]
@@ -104,7 +104,7 @@ def test_accuracies_are_compared_in_points_with_binomial_noise() -> None:
     assert blind.accuracy_standard_error is None
 
 
-def test_other_images_of_the_same_set_are_compared_as_two_samples_and_that_is_said() -> None:
+def test_other_images_of_one_set_are_compared_as_two_samples() -> None:
     found = both(job("a", best(0.5)), job("b", best(0.4), test_split=None, split="two"))
     assert [one.same_split_as_first for one in found.jobs] == [True, False]
     assert (found.differences[0].same_split, found.differences[0].verdict) == (False, DifferenceVerdict.BETTER)
@@ -117,14 +117,14 @@ def test_what_is_not_recorded_about_the_images_is_said_to_be() -> None:
     assert "not recorded" in found.note
 
 
-def test_losses_on_another_data_set_tell_nothing() -> None:
+def test_losses_on_another_data_set_cannot_be_compared() -> None:
     (found,) = both(job("a", best(0.5)), job("b", best(0.1), "two", dataset={"id": "mnist"})).differences
     assert found.verdict is DifferenceVerdict.UNKNOWN
     assert found.val_loss == pytest.approx(-0.4)
     assert "another data set" in found.note
 
 
-def test_without_a_best_epoch_or_its_noise_nothing_can_be_told() -> None:
+def test_without_a_best_epoch_or_its_noise_the_verdict_is_open() -> None:
     nothing = both(job("a", None), job("b", best(0.4)))
     assert nothing.differences[0].verdict is DifferenceVerdict.UNKNOWN
     assert (nothing.differences[0].val_loss, nothing.differences[0].accuracy_points) == (None, None)
@@ -141,7 +141,7 @@ def test_a_living_job_is_compared_as_it_stands() -> None:
     assert "not ended yet: b." in found.note
 
 
-def test_each_job_is_told_with_what_it_took() -> None:
+def test_each_job_has_its_epochs_and_seconds() -> None:
     first, other = both(job("a", best(0.5)), job("b", None)).jobs
     assert (first.epochs, first.seconds, first.best) == (6, 8.0, best(0.5))
     assert (other.epochs, other.seconds, other.best) == (0, 9.0, None)
@@ -158,7 +158,7 @@ def test_the_summary_names_the_changes_and_the_outcome() -> None:
     assert "the same spec" in both(job("a", best(0.5)), job("b", best(0.4))).summary[0]
 
 
-def test_a_sentence_names_five_changes_of_its_own_pair_and_counts_the_rest() -> None:
+def test_a_summary_names_five_changes_and_counts_the_rest() -> None:
     many: dict[str, Any] = {
         "epochs": 5, "batch_size": 8, "optimizer": {"lr": 0.01, "momentum": 0.5},
         "regularization": {"dropout": 0.1, "l1": 0.1, "weight_decay": 0.1},

@@ -76,9 +76,7 @@ def only(settings: tuple[Setting, ...]) -> Setting:
 
 
 @given(options, curves)
-def test_a_job_s_own_setting_stops_where_the_run_did_and_keeps_what_it_kept(
-    own: EarlyStopping, curve: list[tuple[float, float]]
-) -> None:
+def test_replay_of_a_job_s_own_setting_repeats_its_run(own: EarlyStopping, curve: list[tuple[float, float]]) -> None:
     history, stopped = run(own, curve)
     found = only(replay(history, spec(own), [own.patience], [own.min_delta]))
     actual = recorded(history)
@@ -124,7 +122,7 @@ def test_a_real_run_with_less_patience_does_what_the_replay_said() -> None:
     assert found.best_val_loss == hasty.best_val_loss
 
 
-def test_what_is_given_up_and_saved_is_held_against_the_recorded_run() -> None:
+def test_loss_and_savings_are_relative_to_the_recorded_run() -> None:
     history = curve_of(1.0, 0.8, 0.9, 0.5, 0.6, 0.7)
     found = only(replay(history, spec(EarlyStopping(patience=2)), [1], [0]))
     assert (found.stop_epoch, found.stop_reason, found.best_epoch) == (3, "early_stopping", 2)
@@ -138,7 +136,7 @@ def test_what_is_given_up_and_saved_is_held_against_the_recorded_run() -> None:
     }  # fmt: skip
 
 
-def test_a_loss_within_its_noise_or_of_unknown_noise_is_said_to_be() -> None:
+def test_a_loss_within_its_noise_or_of_unknown_noise_is_marked() -> None:
     noisy = [replace(past, val_loss_se=0.2) for past in curve_of(1.0, 0.8, 0.9, 0.5)]
     assert only(replay(noisy, spec(), [1], [0])).is_beyond_noise is False
     silent = [replace(past, val_loss_se=None) for past in noisy]
@@ -147,7 +145,7 @@ def test_a_loss_within_its_noise_or_of_unknown_noise_is_said_to_be() -> None:
     assert found.loss_given_up == pytest.approx(0.3)
 
 
-def test_a_setting_that_keeps_a_better_epoch_gives_up_less_than_nothing() -> None:
+def test_keeping_a_better_epoch_gives_up_a_negative_loss() -> None:
     own = EarlyStopping(min_delta=0.2)
     history, _ = run(own, [(1.0, 0.5), (0.9, 0.5), (0.85, 0.5)])
     found = only(replay(history, spec(own), [10], [0]))
@@ -169,7 +167,7 @@ def test_a_setting_that_keeps_a_better_epoch_gives_up_less_than_nothing() -> Non
         (100, StopReason.DIVERGED, math.nan, False),
     ],
 )
-def test_a_more_patient_setting_is_beyond_the_record_unless_the_run_was_over_anyway(
+def test_more_patience_is_beyond_the_record_of_an_unfinished_run(
     epochs: int, reason: StopReason | None, train_loss: float, beyond: bool
 ) -> None:
     history = [*curve_of(1.0, 0.8, 0.9), epoch(4, 0.9, train_loss=train_loss)]
@@ -182,7 +180,7 @@ def test_a_setting_that_stops_is_never_beyond_the_record() -> None:
     assert not only(replay(curve_of(1.0, 0.8, 0.9), spec(), [1], [0])).beyond_record
 
 
-def test_a_job_without_early_stopping_is_replayed_with_the_defaults() -> None:
+def test_replay_without_early_stopping_uses_the_defaults() -> None:
     history = curve_of(1.0, 0.8, 0.9, 0.5)
     assert replay(history, spec(None), [1, 2], [0, 0.1]) == replay(history, spec(EarlyStopping()), [2, 1], [0.1, 0])
 
@@ -194,6 +192,6 @@ def test_where_nothing_was_finite_nothing_is_kept_or_given_up() -> None:
     assert recorded(history).best_epoch is None
 
 
-def test_an_epoch_whose_training_loss_was_not_finite_is_never_the_best() -> None:
+def test_an_epoch_without_finite_training_loss_is_never_best() -> None:
     history = [*curve_of(1.0, 0.8), epoch(3, 0.1, train_loss=math.nan)]
     assert only(replay(history, spec(), [5], [0], StopReason.DIVERGED)).best_epoch == 2

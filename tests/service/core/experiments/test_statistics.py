@@ -21,7 +21,7 @@ def test_quantiles_are_those_of_scipy(degrees: int) -> None:
 
 
 @given(st.floats(0.0, 0.9999), st.integers(1, 60))
-def test_as_much_of_the_distribution_lies_within_a_quantile_as_was_asked_for(level: float, degrees: int) -> None:
+def test_a_quantile_encloses_its_share_of_the_distribution(level: float, degrees: int) -> None:
     t = t_quantile(level, degrees)
     assert 1 - 2 * stats.t.sf(t, degrees) == pytest.approx(level, abs=1e-9)
 
@@ -48,7 +48,7 @@ def test_the_interval_is_that_of_scipy_s_paired_test() -> None:
     assert found.relative == pytest.approx((expected.low + expected.high) / 2 / (sum(base.values()) / 7))
 
 
-def test_a_known_effect_is_found_under_splits_that_differ_by_more() -> None:
+def test_a_known_effect_is_found_among_larger_seed_differences() -> None:
     chance = random.Random(2)
     shared = common(chance, 6)
     base = noisy(chance, 6, 0.0, 0.01, shared)
@@ -59,7 +59,7 @@ def test_a_known_effect_is_found_under_splits_that_differ_by_more() -> None:
 
 
 @pytest.mark.parametrize(("seeds", "arms"), [(2, 1), (3, 4), (5, 2)])
-def test_noise_is_called_significant_in_at_most_a_twentieth_of_all_ablations(seeds: int, arms: int) -> None:
+def test_noise_is_significant_in_at_most_5_percent_of_ablations(seeds: int, arms: int) -> None:
     chance, trials, wrong = random.Random(3), 2000, 0
     for _ in range(trials):
         shared = common(chance, seeds)
@@ -88,9 +88,7 @@ def test_runs_that_are_alike_have_no_effect() -> None:
 
 
 @given(st.dictionaries(st.integers(0, 9), st.floats(0, 1e6)), st.dictionaries(st.integers(0, 9), st.floats(0, 1e6)))
-def test_an_effect_lies_within_its_interval_and_turns_round_with_its_arms(
-    base: dict[int, float], arm: dict[int, float]
-) -> None:
+def test_an_effect_is_in_its_interval_and_flips_with_its_arms(base: dict[int, float], arm: dict[int, float]) -> None:
     there, back = effect(base, arm, 3), effect(arm, base, 3)
     assert there.pairs == back.pairs == len(base.keys() & arm.keys())
     if there.interval and there.mean is not None and back.interval and back.mean is not None:

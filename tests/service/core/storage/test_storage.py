@@ -91,7 +91,7 @@ except StorageError as error:
 """
 
 
-def test_a_disk_that_is_full_in_the_middle_leaves_nothing_half_written(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
     """A limit on the size of files fails a write in its middle as a full disk does."""
     assert len(CONTENT) > 1 << 20
     storage = LocalStorage(tmp_path / "storage")
