@@ -20,7 +20,7 @@ QUIET = ("httpx", "httpcore", "urllib3", "botocore", "alembic")
 
 
 def formatter(form: str) -> logging.Formatter:
-    """What makes lines of records, of ours and of libraries alike. `form` is one of FORMATS."""
+    """The formatter of all records, of this package and of libraries. `form` is one of FORMATS."""
     collected: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         add_log_level,
