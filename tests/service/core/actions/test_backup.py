@@ -1,4 +1,4 @@
-"""A backup that is taken while the service writes: whatever happens meanwhile, it names no file that it lacks."""
+"""A backup taken while the service writes: whatever happens meanwhile, it names no file that it lacks."""
 
 import fcntl
 import json
@@ -39,7 +39,7 @@ def house(settings: Settings, database: Database, tmp_path: Path) -> House:
 
 
 def restored(house: House, folder: Path, lacking: tuple[str, ...] = ()) -> House:
-    """What comes of the backup in an empty place; every file that its record names is there, but these."""
+    """Restore the backup into an empty home; every file that its records name is there, except those in `lacking`."""
     home = house.folder / "restored"
     env = {"RIGHTFIT_HOME": str(home), "RIGHTFIT_REDIS_URL": str(house.settings.redis_url)}
     settings = Settings.from_env(env)
@@ -53,7 +53,7 @@ def restored(house: House, folder: Path, lacking: tuple[str, ...] = ()) -> House
 
 
 class Interrupted(LocalStorage):
-    """The live storage, in which something happens once the database was copied and before its files are."""
+    """The live storage; it calls `happens` after the database was copied and before the files are."""
 
     def __init__(self, house: House, happens: Callable[[], None]) -> None:
         assert isinstance(house.storage, LocalStorage)
@@ -163,13 +163,13 @@ def test_backup_reports_a_missing_file_and_copies_the_rest(house: House) -> None
     (folder / backup.SUMS).write_text("")
     both = sorted([lost, published.key])
     assert json.loads(command.invoke(main, ["backup", str(folder), "--json"]).stdout)["lacking"] == both
-    assert (folder / backup.FILES / published.key).exists(), "it may be the last that there is"
+    assert (folder / backup.FILES / published.key).exists(), "it may be the last copy"
     elsewhere = house.settings.to_env() | {
         "RIGHTFIT_DATABASE_URL": f"sqlite:///{house.folder}/new/rightfit.db",
         "RIGHTFIT_STORAGE_URL": str(house.folder / "new"),
     }
-    told = CliRunner(env=elsewhere).invoke(main, ["restore", str(folder)])
-    assert (told.exit_code, warning in told.stdout) == (0, True)
+    restoring = CliRunner(env=elsewhere).invoke(main, ["restore", str(folder)])
+    assert (restoring.exit_code, warning in restoring.stdout) == (0, True)
     other = restored(house, folder, tuple(both))
     assert all(other.is_there(each) for each in (job, new, whole))
     other.database.close()
@@ -190,7 +190,7 @@ def test_a_backup_is_brought_up_to_date_by_what_is_new(house: House, monkeypatch
     monkeypatch.setattr(LocalStorage, "get", get)
     taken(house)
     assert copied == [house.store.queries.artifacts("t", new)[0].key]
-    assert {found.key.split("/")[1] for found in LocalStorage(folder / backup.FILES).objects("jobs")} == {old, new}
+    assert {stored.key.split("/")[1] for stored in LocalStorage(folder / backup.FILES).objects("jobs")} == {old, new}
     other = restored(house, folder)
     assert [other.is_there(job) for job in (old, gone, new)] == [True, False, True]
     other.database.close()
@@ -250,12 +250,12 @@ def test_what_is_no_backup_is_neither_restored_nor_written_over(house: House, tm
 
 def test_a_home_is_no_backup(house: House) -> None:
     house.job(outcome=None)
-    home, before = house.settings.home, {found.key for found in house.storage.objects("jobs")}
+    home, before = house.settings.home, {stored.key for stored in house.storage.objects("jobs")}
     inode = (home / "rightfit.db").stat().st_ino
     with pytest.raises(BackupError, match="neither empty nor a backup"):
         back_up(house.database, house.storage, home, home, say)
     assert (home / "rightfit.db").stat().st_ino == inode
-    assert {found.key for found in house.storage.objects("jobs")} == before
+    assert {stored.key for stored in house.storage.objects("jobs")} == before
 
 
 def test_what_was_cut_off_in_a_former_backup_is_copied_again(house: House) -> None:
@@ -282,7 +282,7 @@ def test_two_backups_are_not_written_into_one_folder_at_once(house: House) -> No
 
 
 def test_restore_refuses_a_place_with_a_leftover_database_log(house: House, tmp_path: Path) -> None:
-    """SQLite would replay it, and the restored database would be the one that was lost."""
+    """SQLite would replay it over the restored database."""
     house.job()
     folder, target = taken(house), Database(f"sqlite:///{tmp_path}/place/rightfit.db")
     (tmp_path / "place").mkdir()
@@ -322,7 +322,7 @@ def test_restore_refuses_a_storage_with_files_of_other_databases(house: House, t
     house.job() if kind == "jobs" else house.dataset()
 
     def stored() -> dict[str, float]:
-        return {found.key: found.at for folder in ("jobs", "datasets") for found in house.storage.objects(folder)}
+        return {each.key: each.at for folder in ("jobs", "datasets") for each in house.storage.objects(folder)}
 
     before = stored()
     target = Database(f"sqlite:///{tmp_path}/place/rightfit.db")

@@ -27,6 +27,24 @@ MODELS: list[dict[str, Any]] = [
     {"arch": "layers", "layers": [{"type": "conv2d", "channels": 8}, {"type": "global_avg_pool"}, {"type": "linear"}]},
 ]
 shares = st.sampled_from([0.0, 0.05, 0.3, 0.5, 0.9])
+regularizations = st.fixed_dictionaries(
+    {
+        "dropout": shares,
+        "weight_decay": st.sampled_from([0.0, 1e-5, 0.1, 10.0]),
+        "l1": st.sampled_from([0.0, 1e-3]),
+        "label_smoothing": shares,
+        "mixup_alpha": st.sampled_from([0.0, 1.0]),
+        "spatial_dropout": shares,
+    }
+)
+augmentations = st.fixed_dictionaries(
+    {
+        "crop_padding": st.sampled_from([0, 2]),
+        "trivial_augment": st.booleans(),
+        "normalize": st.booleans(),
+        "random_erasing": shares,
+    }
+)
 specs = st.fixed_dictionaries(
     {
         "dataset": st.fixed_dictionaries(
@@ -45,21 +63,10 @@ specs = st.fixed_dictionaries(
         ),
         "schedule": st.sampled_from([{}, {"name": "cosine"}, {"warmup_epochs": 1}, {"name": "onecycle"}]),
         "early_stopping": st.sampled_from([None, {}, {"patience": 1}, {"monitor": "val_accuracy"}]),
-        "regularization": st.fixed_dictionaries(
-            {
-                "dropout": shares, "weight_decay": st.sampled_from([0.0, 1e-5, 0.1, 10.0]),
-                "l1": st.sampled_from([0.0, 1e-3]), "label_smoothing": shares,
-                "mixup_alpha": st.sampled_from([0.0, 1.0]), "spatial_dropout": shares,
-            }
-        ),
-        "augmentation": st.fixed_dictionaries(
-            {
-                "crop_padding": st.sampled_from([0, 2]), "trivial_augment": st.booleans(), "normalize": st.booleans(),
-                "random_erasing": shares,
-            }
-        ),
+        "regularization": regularizations,
+        "augmentation": augmentations,
     }
-)  # fmt: skip
+)
 
 
 @given(specs, st.sampled_from(list(Verdict)), st.sampled_from([UNLIMITED, Limits(2_000_000, 1 << 30)]))
@@ -105,19 +112,19 @@ def test_images_that_are_left_out_come_first() -> None:
 
 def test_what_a_spec_does_already_is_not_advised() -> None:
     doing = {"dropout": 0.5, "mixup_alpha": 0.2, "label_smoothing": 0.05}
-    found = advised(Verdict.OVERFITTING, regularization=doing)
-    assert not {"dropout", "mixup", "label_smoothing"} & set(found)
+    patches = advised(Verdict.OVERFITTING, regularization=doing)
+    assert not {"dropout", "mixup", "label_smoothing"} & set(patches)
 
 
 @pytest.mark.parametrize(("rate", "then"), [(0.0, 0.3), (0.3, 0.5)])
 def test_dropout_is_raised_step_by_step(rate: float, then: float) -> None:
-    found = advised(Verdict.OVERFITTING, regularization={"dropout": rate})
-    assert found["dropout"] == [{"op": "add", "path": "/regularization/dropout", "value": then}]
+    patches = advised(Verdict.OVERFITTING, regularization={"dropout": rate})
+    assert patches["dropout"] == [{"op": "add", "path": "/regularization/dropout", "value": then}]
 
 
 def test_an_underfitting_model_is_held_back_less() -> None:
-    found = advised(Verdict.UNDERFITTING, regularization={"dropout": 0.6, "weight_decay": 1.0})
-    first = next(iter(found.values()))
+    patches = advised(Verdict.UNDERFITTING, regularization={"dropout": 0.6, "weight_decay": 1.0})
+    first = next(iter(patches.values()))
     assert {step["path"] for step in first} == {"/regularization/dropout", "/regularization/weight_decay"}
 
 
@@ -150,5 +157,5 @@ def test_what_may_be_letters_or_digits_is_not_mirrored(names: tuple[str, str]) -
 def test_a_limit_that_leaves_nothing_out_is_no_cure() -> None:
     spec = JobSpec.from_dict({"dataset": {"id": "digits", "train_limit": 5000}})
     facts = Facts({"train": 1438, "validation": 359}, 2.3, 0.1)
-    found = advise([Verdict.SMALL_VALIDATION], RunContext(spec, CONTENTS_OF["digits"], facts))
-    assert "more_data" not in [advice.id for advice in found]
+    pieces = advise([Verdict.SMALL_VALIDATION], RunContext(spec, CONTENTS_OF["digits"], facts))
+    assert "more_data" not in [advice.id for advice in pieces]

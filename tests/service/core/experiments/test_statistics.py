@@ -33,7 +33,7 @@ def noisy(
 
 
 def common(chance: random.Random, seeds: int) -> dict[int, float]:
-    """What a seed's split does to the losses of all arms."""
+    """The part of the losses that a seed's split adds to all arms."""
     return {seed: chance.uniform(0.3, 0.9) for seed in range(seeds)}
 
 
@@ -42,10 +42,10 @@ def test_the_interval_is_that_of_scipy_s_paired_test() -> None:
     shared = common(chance, 7)
     base, arm = noisy(chance, 7, 0.0, 0.02, shared), noisy(chance, 7, -0.03, 0.02, shared)
     expected = stats.ttest_rel(list(arm.values()), list(base.values())).confidence_interval(1 - ERROR_RATE / 4)
-    found = effect(base, arm, 4)
-    assert found.interval == pytest.approx((expected.low, expected.high))
-    assert found.mean == pytest.approx((expected.low + expected.high) / 2)
-    assert found.relative == pytest.approx((expected.low + expected.high) / 2 / (sum(base.values()) / 7))
+    measured = effect(base, arm, 4)
+    assert measured.interval == pytest.approx((expected.low, expected.high))
+    assert measured.mean == pytest.approx((expected.low + expected.high) / 2)
+    assert measured.relative == pytest.approx((expected.low + expected.high) / 2 / (sum(base.values()) / 7))
 
 
 def test_a_known_effect_is_found_among_larger_seed_differences() -> None:
@@ -64,17 +64,17 @@ def test_noise_is_significant_in_at_most_5_percent_of_ablations(seeds: int, arms
     for _ in range(trials):
         shared = common(chance, seeds)
         base = noisy(chance, seeds, 0.0, 0.05, shared)
-        found = [effect(base, noisy(chance, seeds, 0.0, 0.05, shared), arms) for _ in range(arms)]
-        wrong += any(each.is_significant for each in found)
+        effects = [effect(base, noisy(chance, seeds, 0.0, 0.05, shared), arms) for _ in range(arms)]
+        wrong += any(each.is_significant for each in effects)
     limit = ERROR_RATE * trials + 3 * (ERROR_RATE * (1 - ERROR_RATE) * trials) ** 0.5
     assert wrong < limit
     assert wrong > 0.3 * ERROR_RATE * trials, "a test that never finds anything would pass too"
 
 
 def test_only_seeds_with_both_results_are_compared() -> None:
-    found = effect({1: 0.5, 2: 0.6, 3: 0.7}, {2: 0.5, 3: 0.61, 4: 9.0}, 1)
-    assert found.pairs == 2
-    assert found.mean == pytest.approx(-0.095)
+    measured = effect({1: 0.5, 2: 0.6, 3: 0.7}, {2: 0.5, 3: 0.61, 4: 9.0}, 1)
+    assert measured.pairs == 2
+    assert measured.mean == pytest.approx(-0.095)
     one = effect({1: 0.5}, {1: 0.4}, 1)
     assert (one.pairs, one.interval, one.verdict, one.is_significant) == (1, None, Verdict.UNKNOWN, False)
     assert one.mean == pytest.approx(-0.1)
@@ -83,8 +83,8 @@ def test_only_seeds_with_both_results_are_compared() -> None:
 
 
 def test_runs_that_are_alike_have_no_effect() -> None:
-    found = effect({1: 0.5, 2: 0.6}, {1: 0.5, 2: 0.6}, 1)
-    assert (found.mean, found.interval, found.verdict) == (0.0, (0.0, 0.0), Verdict.NONE)
+    measured = effect({1: 0.5, 2: 0.6}, {1: 0.5, 2: 0.6}, 1)
+    assert (measured.mean, measured.interval, measured.verdict) == (0.0, (0.0, 0.0), Verdict.NONE)
 
 
 @given(st.dictionaries(st.integers(0, 9), st.floats(0, 1e6)), st.dictionaries(st.integers(0, 9), st.floats(0, 1e6)))

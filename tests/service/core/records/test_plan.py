@@ -75,12 +75,12 @@ def test_a_model_too_large_for_any_batch_is_refused_as_a_model() -> None:
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"model": {"arch": "mlp", "hidden": []}, "regularization": {"dropout": 0.5}}, "dropout has no place"),
+        ({"model": {"arch": "mlp", "hidden": []}, "regularization": {"dropout": 0.5}}, "dropout has no effect"),
         ({"batch_size": 5000}, "single step"),
         ({"dataset": {"id": "digits", "train_limit": 5}}, "number of classes"),
     ],
 )
-def test_what_will_not_do_what_it_seems_to_is_warned_of(changes: dict[str, Any], word: str) -> None:
+def test_options_without_their_usual_effect_are_warned_of(changes: dict[str, Any], word: str) -> None:
     assert any(word in warning for warning in plan(spec(**changes), DIGITS, LIMITS).warnings)
 
 

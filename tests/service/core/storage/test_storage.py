@@ -132,7 +132,7 @@ def test_what_cannot_be_deleted_is_told_and_all_else_goes(tmp_path: Path, monkey
         patch.setattr(os, "unlink", unlink)
         with pytest.raises(StorageError, match="jobs/j cannot be deleted: Operation not permitted"):
             storage.delete("jobs/j")
-    assert [found.key for found in storage.objects("jobs")] == ["jobs/j/a1/held"]
+    assert [stored.key for stored in storage.objects("jobs")] == ["jobs/j/a1/held"]
     storage.delete("jobs/j")
     assert list(storage.names("jobs")) == []
 

@@ -1,4 +1,4 @@
-"""Traces where nobody takes them; that they arrive where somebody does is shown in tests/life/test_watched.py."""
+"""Tracing without a receiver; tests/life/test_watched.py shows that traces arrive at one."""
 
 import logging
 import sys
