@@ -38,7 +38,7 @@ class JobPlanner(Protocol):
         """The plan of a job. Raises Invalid with every fault."""
 
     def contents(self, tenant: str, dataset_id: str) -> Contents | None:
-        """What a data set holds, None where the tenant cannot train on it."""
+        """The contents of a data set, None if the tenant cannot train on it."""
 
 
 @dataclass(frozen=True)

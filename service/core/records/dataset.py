@@ -14,7 +14,7 @@ PIXELS, INDEX, CONTENTS = "pixels.bin", "index.npz", "contents.json"  # the file
 class DatasetStatus(StrEnum):
     """The status of a data set."""
 
-    PROCESSING = "processing"  # stored as it was sent, and not read yet
+    PROCESSING = "processing"  # uploaded, and not read yet
     READY = "ready"  # can be trained on
     FAILED = "failed"  # cannot be read, `error` says why
     DELETING = "deleting"  # cannot be used any more
@@ -79,7 +79,7 @@ class DatasetError:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One data set as stored; `bytes` and `sha256` are those of what was sent. Times are unix seconds."""
+    """One data set as stored; `bytes` and `sha256` are those of the upload. Times are unix seconds."""
 
     id: str
     name: str

@@ -48,5 +48,5 @@ class Facts:
         return cls(**{**data, "test": TestScore(**test) if test else None})
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, as `from_dict` reads it; without `test` where there is no score."""
+        """Plain data, as `from_dict` reads it; without `test` if there is no score."""
         return {name: value for name, value in asdict(self).items() if value is not None}

@@ -1,4 +1,4 @@
-"""What is past keeping goes, with its files, and nothing else does; over both databases and both storages."""
+"""A sweep deletes expired records with their files and nothing else, over both databases and both storages."""
 
 import os
 import shutil
@@ -281,7 +281,7 @@ def test_concurrent_callers_get_one_installation_id(house: House) -> None:
 
 @ON_DISK
 def test_a_storage_is_marked_even_if_everything_is_kept(house: House) -> None:
-    """Else another installation that comes by mistake could mark it first, and sweep."""
+    """Otherwise an installation pointed at it by mistake could mark it first, and sweep."""
     house.job()
     Retention(house.settings, house.database, house.store, house.catalog, house.storage).run(threading.Event())
     assert owns(house.database, house.storage)

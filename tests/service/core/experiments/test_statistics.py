@@ -1,4 +1,4 @@
-"""The statistics of ablations: right quantiles, effects that are found, and noise that is not."""
+"""The statistics of ablations: right quantiles, effects that are detected, and noise that is not."""
 
 import random
 from collections.abc import Mapping
