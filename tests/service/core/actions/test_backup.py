@@ -72,7 +72,7 @@ def taken(house: House, happens: Callable[[], None] = lambda: None) -> Path:
     return folder
 
 
-def test_what_is_restored_is_what_was_there(house: House) -> None:
+def test_restore_brings_back_every_job_and_data_set(house: House) -> None:
     dataset = house.dataset()
     succeeded, failed = house.job(dataset={"id": dataset}), house.job(FAILED)
     running = house.job(outcome=None)
@@ -175,7 +175,7 @@ def test_backup_reports_a_missing_file_and_copies_the_rest(house: House) -> None
     other.database.close()
 
 
-def test_a_backup_is_brought_up_to_date_by_what_is_new(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_backup_copies_only_new_files(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     old, gone = house.job(), house.job()
     folder = taken(house)
     delete_job(house.store, house.storage, "t", gone)
@@ -218,7 +218,7 @@ def test_a_backup_is_taken_while_others_write(house: House) -> None:
     other.database.close()
 
 
-def test_a_restore_that_was_broken_off_is_begun_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_restore_can_be_repeated(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     job, folder = house.job(), taken(house)
     with monkeypatch.context() as patch:
         patch.setattr(JobLeases, "forget_hints", lambda self: 1 / 0)
@@ -231,7 +231,7 @@ def test_a_restore_that_was_broken_off_is_begun_again(house: House, monkeypatch:
     other.database.close()
 
 
-def test_what_is_no_backup_is_neither_restored_nor_written_over(house: House, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_backup_is_refused_and_kept(house: House, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(BackupError, match="neither empty nor a backup"):
@@ -258,7 +258,7 @@ def test_a_home_is_no_backup(house: House) -> None:
     assert {stored.key for stored in house.storage.objects("jobs")} == before
 
 
-def test_what_was_cut_off_in_a_former_backup_is_copied_again(house: House) -> None:
+def test_truncated_files_of_a_former_backup_are_copied_again(house: House) -> None:
     job = house.job()
     folder = taken(house)
     (file,) = (folder / backup.FILES).rglob("a1/best_model.pth")

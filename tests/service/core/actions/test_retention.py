@@ -93,10 +93,10 @@ def test_a_failed_job_loses_checkpoints_and_keeps_artifacts(house: House) -> Non
     house.store.actions.retry("t", job)
     lease = house.store.leases.claim("worker", 60)
     assert lease is not None
-    assert lease.checkpoints == (), "it begins anew, and knows it"
+    assert lease.checkpoints == (), "the retried job starts without checkpoints"
 
 
-def test_a_data_set_goes_once_no_job_has_used_it_for_so_long(house: House) -> None:
+def test_a_data_set_is_deleted_once_unused_for_its_days(house: House) -> None:
     unused, used_lately, in_use, young = (house.dataset(days) for days in (10, 10, 10, 1))
     house.job(days=3, dataset={"id": used_lately})
     house.job(dataset={"id": unused})
@@ -128,7 +128,7 @@ def test_age_of_a_data_set_starts_when_it_was_read(house: House) -> None:
     assert house.is_set(dataset)
 
 
-def test_what_is_used_again_once_it_was_found_stays(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_expired_row_that_is_used_again_stays(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     house.job(days=20)
     retried = house.job(FAILED)
     house.dataset()
@@ -174,7 +174,7 @@ def test_a_job_whose_files_are_being_deleted_is_not_retried(house: House, monkey
 
 
 @ON_DISK
-def test_a_clock_that_has_jumped_makes_nothing_old(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_deleted_if_the_clocks_differ(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = ClockCheck(house.database)
     assert ours.agree()
     monkeypatch.setattr(house.database, "now", lambda: time.time() + DAY)
@@ -205,7 +205,7 @@ def test_only_orphaned_files_are_deleted(house: House, monkeypatch: pytest.Monke
     unknown = (f"jobs/job_{'0' * 20}", f"datasets/ds_{'0' * 20}")
     keys = [house.put(f"{folder}/a1/x").key for folder in unknown]
     strange = house.put("jobs/of_somebody/a1/x").key
-    assert house.sweep(orphans=1).total() == 0, "they are younger than a day"
+    assert house.sweep(orphans=1).total() == 0, "the files are younger than a day"
     tomorrow = time.time() + 1.1 * DAY
     monkeypatch.setattr(time, "time", lambda: tomorrow)
     assert house.sweep(orphans=1)["orphans"] == 2
@@ -334,7 +334,7 @@ def test_the_next_sweep_finishes_one_that_was_killed(house: House, step: str, mo
 
 
 @ON_DISK
-def test_what_cannot_be_removed_holds_up_nothing_else(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_deletion_does_not_stop_the_sweep(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = house.job(), house.job()
     real = LocalStorage.delete
 
@@ -374,7 +374,7 @@ def test_one_process_sweeps_an_hour_and_none_while_redis_is_away(house: House, m
         assert 0 < int(client.ttl(retention.TURN)) <= retention.SWEEP_SECONDS
         monkeypatch.setattr(clock_check, "SETTLED_SECONDS", 0.0)
         stop.wait(0.5)
-        assert house.is_there(job), "somebody else has had this hour's turn"
+        assert house.is_there(job), "another process has taken the turn of this hour"
         client.delete(retention.TURN)
         assert eventually(lambda: not house.is_there(job))
         assert client.exists(retention.TURN)

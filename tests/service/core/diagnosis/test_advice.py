@@ -110,7 +110,7 @@ def test_images_that_are_left_out_come_first() -> None:
     assert (first.id, cured(spec, first.patch).dataset.train_limit) == ("more_data", None)
 
 
-def test_what_a_spec_does_already_is_not_advised() -> None:
+def test_changes_that_a_spec_has_already_are_not_advised() -> None:
     doing = {"dropout": 0.5, "mixup_alpha": 0.2, "label_smoothing": 0.05}
     patches = advised(Verdict.OVERFITTING, regularization=doing)
     assert not {"dropout", "mixup", "label_smoothing"} & set(patches)
@@ -148,13 +148,13 @@ def test_more_time_is_given_where_time_was_the_limit(reason: str | None, path: s
 @pytest.mark.parametrize(
     "names", [("zero", "one"), ("digit_0", "digit_1"), ("class a", "class b"), ("A_upper", "b_lower")]
 )
-def test_what_may_be_letters_or_digits_is_not_mirrored(names: tuple[str, str]) -> None:
+def test_possible_letters_or_digits_are_not_mirrored(names: tuple[str, str]) -> None:
     spec = JobSpec.from_dict({"dataset": {"id": "cifar10"}})
     contents = replace(CONTENTS_OF["cifar10"], classes=names, samples_per_class=(100, 100))
     assert "horizontal_flip" not in [a.id for a in advise([Verdict.OVERFITTING], RunContext(spec, contents))]
 
 
-def test_a_limit_that_leaves_nothing_out_is_no_cure() -> None:
+def test_lifting_a_limit_without_effect_is_not_advised() -> None:
     spec = JobSpec.from_dict({"dataset": {"id": "digits", "train_limit": 5000}})
     facts = Facts({"train": 1438, "validation": 359}, 2.3, 0.1)
     pieces = advise([Verdict.SMALL_VALIDATION], RunContext(spec, CONTENTS_OF["digits"], facts))

@@ -122,12 +122,12 @@ def test_losses_that_are_far_apart_are_never_healthy() -> None:
     assert rising.verdict in (Verdict.OVERFITTING, Verdict.OVERCONFIDENT)
 
 
-def test_a_run_that_only_got_better_has_not_lost_what_it_learnt() -> None:
+def test_only_lasting_loss_of_progress_is_divergence() -> None:
     history = epochs([2.21, 2.0, 1.5, 0.96], [2.22, 2.0, 1.53, 0.99])
     for reason in (None, "max_epochs"):
         assert diagnose(history, stop_reason=reason).verdict == Verdict.TOO_SHORT_TO_TELL
     jumped = epochs([2.2, 1.5, 0.9, 0.6, 0.4, 1.9], [2.2, 1.6, 1.0, 0.8, 0.7, 2.0])
-    assert diagnose(jumped).verdict != Verdict.DIVERGED, "one step back is not the end"
+    assert diagnose(jumped).verdict != Verdict.DIVERGED, "a single step back is no divergence"
     lost = epochs([2.2, 1.5, 0.9, 0.6, 0.4, 1.9, 2.0, 1.9, 2.1], [2.2, 1.6, 1.0, 0.8, 0.7, 2.0, 2.1, 2.0, 2.1])
     assert diagnose(lost).verdict == Verdict.DIVERGED
 
@@ -226,7 +226,7 @@ def test_a_falling_loss_is_improving_after_a_stop_by_accuracy() -> None:
     assert diagnose(history, case, stop_reason="early_stopping").verdict == Verdict.STILL_IMPROVING
 
 
-def test_a_summary_speaks_of_what_is_there() -> None:
+def test_a_summary_leaves_out_unknown_values() -> None:
     one = diagnose(epochs([1.0], [1.0]), stop_reason="max_epochs")
     assert "in 1 epoch." in one.summary
     facts = Facts({"train": 100, "validation": 20}, 2.3, 0.1)
@@ -249,7 +249,9 @@ losses = st.none() | st.floats(0, 1e30) | st.sampled_from([0.0, 1.0, 1e-30])
 
 
 @given(st.lists(st.tuples(losses, losses, st.floats(0, 1)), max_size=60), st.booleans())
-def test_no_history_is_too_odd(rows: list[tuple[float | None, float | None, float]], is_over: bool) -> None:
+def test_any_history_is_diagnosed_with_finite_numbers(
+    rows: list[tuple[float | None, float | None, float]], is_over: bool
+) -> None:
     plain = epochs([1.0] * len(rows), [1.0] * len(rows))
     odd = [
         replace(e, train_loss=t, train_loss_clean=t, val_loss=v, val_accuracy=a, val_loss_se=a)

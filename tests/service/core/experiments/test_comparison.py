@@ -132,7 +132,7 @@ def test_other_images_of_one_set_are_compared_as_two_samples() -> None:
     assert "two samples" in comparison.differences[0].note
 
 
-def test_what_is_not_recorded_about_the_images_is_said_to_be() -> None:
+def test_an_unrecorded_split_is_named_in_the_note() -> None:
     (difference,) = both(job("a", best(0.5), split=None), job("b", best(0.4))).differences
     assert difference.same_split is None
     assert "not recorded" in difference.note

@@ -118,7 +118,7 @@ def test_all_settings_together_are_each_one_s_own_stopper(
         assert setting.stop_reason == stopper.state.stopped
 
 
-def test_a_real_run_with_less_patience_does_what_the_replay_said() -> None:
+def test_a_real_run_with_less_patience_matches_the_replay() -> None:
     def history(patience: int) -> list[Epoch]:
         given = small_spec(
             optimizer={"lr": 0.05}, epochs=30, early_stopping={"patience": patience}, train_loss_clean=False
@@ -193,7 +193,7 @@ def test_replay_without_early_stopping_uses_the_defaults() -> None:
     assert replay(history, spec(None), [1, 2], [0, 0.1]) == replay(history, spec(EarlyStopping()), [2, 1], [0.1, 0])
 
 
-def test_where_nothing_was_finite_nothing_is_kept_or_given_up() -> None:
+def test_replay_without_finite_losses_keeps_no_epoch() -> None:
     history, _ = run(EarlyStopping(), [(math.nan, 0.5), (math.inf, 0.5)])
     setting = only(replay(history, spec(), [1], [0]))
     assert (setting.stop_epoch, setting.best_epoch, setting.loss_given_up, setting.is_beyond_noise) == (

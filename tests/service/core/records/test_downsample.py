@@ -46,7 +46,7 @@ def test_a_short_history_is_left_alone() -> None:
 
 
 @given(st.lists(st.none() | st.floats(0, 10), max_size=300), st.integers(5, 120))
-def test_it_is_never_more_than_asked_and_always_in_order(losses: list[float | None], most: int) -> None:
+def test_a_sample_is_within_its_limit_and_in_order(losses: list[float | None], most: int) -> None:
     epochs = history(losses)
     chosen = sampled(epochs, most)
     assert len(chosen) <= max(most, 0)

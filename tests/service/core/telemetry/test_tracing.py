@@ -11,7 +11,7 @@ PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 @pytest.mark.parametrize("parent", [PARENT, None])
-def test_without_a_receiver_spans_pass_on_what_they_were_given(parent: str | None) -> None:
+def test_without_a_receiver_spans_pass_on_their_parent(parent: str | None) -> None:
     span = Tracing("a service", {}).start("a request", parent, SERVER, {"a": 1})
     with span.part("a part") as part:
         part.set({"b": 2})
