@@ -33,11 +33,6 @@ def say(words: str) -> None:
     pass
 
 
-@pytest.fixture
-def house(settings: Settings, database: Database, tmp_path: Path) -> House:
-    return House(settings, database, open_storage(settings.storage_url), tmp_path)
-
-
 def restored(house: House, folder: Path, lacking: tuple[str, ...] = ()) -> House:
     """Restore the backup into an empty home; every file that its records name is there, except those in `lacking`."""
     home = house.folder / "restored"
