@@ -1,12 +1,16 @@
 """Checks of the repository's own files."""
 
+import ast
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
 
 from tests.locks import LOCKS, PINNED, packages, text_of
 from tests.servers import ROOT
+
+LONGEST_TEST_NAME = 60  # characters
 
 
 @pytest.mark.parametrize("lock", LOCKS)
@@ -32,3 +36,16 @@ def test_dev_lock_covers_all_requirements() -> None:
     ]
     names = {re.split(r"[\[>=<]", requirement)[0] for requirement in requirements}
     assert names <= packages("dev")
+
+
+def functions_in(path: Path) -> list[str]:
+    """The names of the test functions and test methods in a file, async ones included."""
+    nodes = ast.walk(ast.parse(path.read_text("utf-8")))
+    functions = [node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [name for name in functions if name.startswith("test")]
+
+
+def test_names_of_tests_have_at_most_60_characters() -> None:
+    names = {path.relative_to(ROOT).as_posix(): functions_in(path) for path in (ROOT / "tests").rglob("test_*.py")}
+    assert "test_names_of_tests_have_at_most_60_characters" in names["tests/test_repository.py"]
+    assert [(path, name) for path in sorted(names) for name in names[path] if len(name) > LONGEST_TEST_NAME] == []

@@ -9,7 +9,7 @@ from flask import request
 from service.api.blueprint import Blueprint
 from service.api.case import case_of, diagnose_job
 from service.api.idempotency import idempotency, submitted
-from service.core.actions.same_split import learnt_from
+from service.core.actions.same_split import learning_curve_of
 from service.core.diagnosis import Advice, Diagnosis
 from service.core.errors import Invalid
 from service.core.experiments.fork import Change, advised, changed
@@ -77,7 +77,7 @@ def _usable(job: Job, diagnosis: Diagnosis) -> list[Advice]:
 
 def _with_curve(job: Job, advice: Advice) -> Advice:
     """The advice, with the prediction of a learning curve if it is about more images and earlier runs allow one."""
-    if advice.id not in MORE_IMAGES or job.facts is None or (curve := learnt_from(services().store, job)) is None:
+    if advice.id not in MORE_IMAGES or job.facts is None or (curve := learning_curve_of(services().store, job)) is None:
         return advice
     return replace(advice, expected=f"{advice.expected}. {curve.words(job.facts.images['train'])}")
 

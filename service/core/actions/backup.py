@@ -32,8 +32,10 @@ SUMS = "sums.json"  # SHA-256 of each file by its key, so that it is not copied 
 KINDS = ("jobs", "datasets")  # the folders of a storage
 LOCK = ".lock"  # held by the process that writes the backup
 LAST = "last_backup.json"  # in the home: a description of the newest backup
-ROUNDS = 5  # the most copies of the database, one more each time that files were deleted meanwhile
-NO_LIMIT = Retries(attempts=1_000_000, backoff_seconds=0.0)  # a restore is no failure of the jobs that ran
+ROUNDS = 5  # copies of the database, at most: one more each time that files were deleted meanwhile
+NO_LIMIT = Retries(
+    attempts=1_000_000, backoff_seconds=0.0
+)  # a restore does not count as a lost attempt of the running jobs
 
 Say = Callable[[str], None]
 

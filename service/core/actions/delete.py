@@ -1,4 +1,4 @@
-"""Deleting what is stored together with its record, in an order that a crash in between does no harm."""
+"""Deletes jobs and data sets, files and records, in an order that makes a crash in between harmless."""
 
 from service.core.sql.datasets import DatasetStore
 from service.core.sql.jobs.store import Store
@@ -6,9 +6,9 @@ from service.core.storage import Storage
 
 
 def delete_job(store: Store, storage: Storage, tenant: str, job_id: str) -> None:
-    """Delete an ended job and everything it published. Raises NotFound, Conflict while it lives, and StorageError.
+    """Delete an ended job and all its files. Raises NotFound, Conflict if it has not ended, and StorageError.
 
-    The files go first: what is left of a deletion that fails can be deleted again.
+    The files go first: as long as the record exists, a failed deletion can be repeated.
     """
     store.actions.refuse_to_delete_living(tenant, job_id)
     storage.delete(f"jobs/{job_id}")
@@ -16,9 +16,9 @@ def delete_job(store: Store, storage: Storage, tenant: str, job_id: str) -> None
 
 
 def delete_dataset(catalog: DatasetStore, storage: Storage, tenant: str, dataset_id: str) -> None:
-    """Delete a data set. Raises NotFound, Conflict while a job lives that uses it, and StorageError.
+    """Delete a data set. Raises NotFound, Conflict while a job that has not ended uses it, and StorageError.
 
-    It is hidden first: then no new job can name it, and a worker finishes what we do not.
+    It is hidden first: from then on no new job can name it, and a worker finishes an interrupted deletion.
     """
     catalog.hide(tenant, dataset_id)
     storage.delete(f"datasets/{dataset_id}")

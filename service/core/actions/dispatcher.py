@@ -1,11 +1,12 @@
-"""Keeps the queue moving: takes back what lost workers held, and sends lost hints again.
+"""Keeps the queue moving: takes jobs back from lost workers, and sends lost hints again.
 
-Safe in any number of processes: both are idempotent, and a hint too many finds nothing to claim.
+Safe in any number of processes: both steps are idempotent, and a superfluous hint finds no job to claim.
 """
 
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from service.core.broker.hints import HintQueue
 from service.core.records.job import Status
@@ -14,44 +15,46 @@ from service.core.settings import Settings
 from service.core.sql.jobs.store import Store
 from service.core.sql.worker_registry import WorkerRegistry
 
-LEAST_WINDOW = 4  # hints in flight when hardly any worker is known
+LEAST_WINDOW = 4  # hints in flight at least, however few workers are alive
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
 class Dispatcher:
-    """Run by every API and every worker process, every few seconds."""
+    """Run by every API and every worker process, every few seconds.
 
-    def __init__(
-        self, settings: Settings, store: Store, registry: WorkerRegistry, queue: HintQueue,
-        on_lost: Callable[[int], None] = lambda jobs: None,
-    ) -> None:  # fmt: skip
-        """`on_lost` is told how many jobs were taken from lost workers, each time there were any."""
-        self._settings, self._store, self._registry, self._queue = settings, store, registry, queue
-        self._on_lost = on_lost
+    `on_lost` is called with the number of jobs that one reap has taken back from lost workers, if there were any.
+    """
+
+    settings: Settings
+    store: Store
+    registry: WorkerRegistry
+    queue: HintQueue
+    on_lost: Callable[[int], None] = lambda jobs: None
 
     def reap(self) -> dict[str, Status]:
-        """Put back, or end, the jobs whose worker has let its lease run out; returns what became of each."""
-        became = self._store.leases.reap(self._settings.retries)
+        """Queue or end the jobs whose lease has expired; returns the new status of each by its id."""
+        became = self.store.leases.reap(self.settings.retries)
         for job_id, status in became.items():
             log.warning("the worker of %s was lost; the job is %s", job_id, status, extra={"job_id": job_id})
         if became:
-            self._on_lost(len(became))
+            self.on_lost(len(became))
         return became
 
     def dispatch(self) -> int:
-        """Send what is due, of about two jobs for each live worker; returns how many hints went out."""
-        alive = self._registry.live_workers(within=self._settings.lease_seconds)
+        """Send the hints that are due, for at most two jobs per live worker; returns how many were sent."""
+        alive = self.registry.live_workers(within=self.settings.lease_seconds)
         window = max(LEAST_WINDOW, 2 * len(alive))
-        due = self._store.leases.due_hints(window, self._settings.hint_seconds, alive.values())
-        unsent = [job_id for job_id in due if not self._queue.send(job_id)]
+        due = self.store.leases.due_hints(window, self.settings.hint_seconds, alive.values())
+        unsent = [job_id for job_id in due if not self.queue.send(job_id)]
         for job_id in unsent:
-            self._store.leases.forget_hints(job_id)
+            self.store.leases.forget_hints(job_id)
         return len(due) - len(unsent)
 
     def run(self, stop: threading.Event) -> None:
-        """Do both until stopped; a database that is away is tried again."""
-        repeat(self._turn, self._settings.dispatch_seconds, stop, "dispatch")
+        """Reap and dispatch until stopped; an unavailable database is tried again."""
+        repeat(self._turn, self.settings.dispatch_seconds, stop, "dispatch")
 
     def _turn(self) -> None:
         self.reap()

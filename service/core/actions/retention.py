@@ -1,6 +1,6 @@
 """Deletes expired data (RIGHTFIT_KEEP_…): checkpoints, ended jobs, unused data sets, orphaned files.
 
-Nothing is deleted unless its setting says so. Sweeps may run in several processes at once, and a sweep may be killed at
+Nothing is deleted without its setting. Sweeps may run in several processes at once, and a sweep may be killed at
 any point: the next one finishes its work.
 """
 
@@ -134,7 +134,7 @@ class Retention:
         return True
 
     def _owns_storage(self) -> bool:
-        """A database without jobs owns no storage: it may have been named by mistake."""
+        """Whether the storage is this installation's; False for a database without jobs, which may be the wrong one."""
         try:
             return not self._expiry.is_empty() and owns(self._database, self._storage)
         except StorageError as error:
@@ -143,7 +143,7 @@ class Retention:
 
 
 def _all(days: float, find: Callable[[float, int], tuple[Expired, ...]]) -> Iterator[Expired]:
-    """All expired rows, batch by batch; a row that cannot be deleted is passed over."""
+    """All expired rows, batch by batch; a row that cannot be deleted is skipped."""
     after = 0
     while batch := find(days, after):
         yield from batch

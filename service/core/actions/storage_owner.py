@@ -1,6 +1,6 @@
 """The owner of a storage: an object at its root names the id of the installation whose database knows its files.
 
-Of two databases over one storage, each would take the files of the other for orphans.
+Without it, two installations that share a storage would delete each other's files as orphans.
 """
 
 import json
@@ -30,7 +30,7 @@ def owner_of(storage: Storage) -> str | None:
 
 
 def mark(storage: Storage, database: Database) -> None:
-    """Mark the storage as owned by this database, whatever its mark was. Raises StorageError."""
+    """Mark the storage as owned by this database, and replace a former mark. Raises StorageError."""
     with TemporaryDirectory() as folder:
         source = Path(folder, MARK)
         source.write_text(json.dumps({"id": installation_id(database)}) + "\n")
@@ -40,8 +40,8 @@ def mark(storage: Storage, database: Database) -> None:
 def owns(database: Database, storage: Storage) -> bool:
     """Whether the storage's mark names the database. Raises StorageError.
 
-    A storage without a mark is marked, and counts as owned from the next call on: another database may be marking it
-    at the same time.
+    A storage without a mark is marked now and counts as owned from the next call on, because another database may
+    mark it at the same time.
     """
     ours, theirs = installation_id(database), owner_of(storage)
     if theirs is None:

@@ -1,4 +1,4 @@
-"""Accepting a job: check what only the whole spec can show, fill what was left open, store it, then send the hint."""
+"""Accepts a job: checks the whole spec, fills in its open values, stores the job, then sends the hint."""
 
 import logging
 import secrets
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class JobSubmitter:
-    """Takes specs in, up to the limits."""
+    """Accepts specs that stay within the limits."""
 
     store: Store
     catalog: DatasetStore
@@ -32,12 +32,12 @@ class JobSubmitter:
     webhook_networks: tuple[Network, ...] = ()
 
     def faults(self, tenant: str, spec: JobSpec) -> tuple[Fault, ...]:
-        """Everything wrong with a spec whose single values are right."""
-        return self._judged(tenant, spec)[1]
+        """Every fault of a spec whose single values are valid."""
+        return self._planned(tenant, spec)[1]
 
     def plan(self, tenant: str, spec: JobSpec) -> Plan:
-        """What the job would be, without storing anything. Raises Invalid with every fault."""
-        planned, faults = self._judged(tenant, spec)
+        """Plan the job without storing anything. Raises Invalid with every fault."""
+        planned, faults = self._planned(tenant, spec)
         if faults or planned is None:
             raise Invalid(faults)
         return planned
@@ -45,9 +45,9 @@ class JobSubmitter:
     def submit(
         self, tenant: str, spec: JobSpec, key: IdempotencyKey | None = None, origin: Origin = NOWHERE
     ) -> tuple[Job, bool]:
-        """Store the job, then tell the workers: once it is stored, it will be run whatever happens to the hint.
+        """Store the job, then send a hint: a stored job runs even if its hint is lost.
 
-        Returns it and whether it is new. Raises Invalid, and KeyReused.
+        Returns the job and whether it is new. Raises Invalid and KeyReused.
         """
         if key and (known := self.store.actions.submitted_with(tenant, key)):
             return known, False
@@ -58,26 +58,31 @@ class JobSubmitter:
         return job, is_new
 
     def resume(self, tenant: str, job_id: str, gpus: int | None) -> tuple[Job, bool]:
-        """Put a paused job back into the queue, for so many processes (None: as it was). Raises Invalid, NotFound and
-        Conflict.
+        """Queue a paused job again, on `gpus` processes (None: as many as before).
+
+        Raises Invalid, NotFound and Conflict.
         """
-        return self.store.actions.resume(tenant, job_id, self._shared(tenant, job_id, gpus))
+        return self.store.actions.resume(tenant, job_id, self._replanned(tenant, job_id, gpus))
 
     def retry(self, tenant: str, job_id: str, gpus: int | None) -> tuple[Job, bool]:
-        """Queue a failed job again, for so many processes (None: as it was). Raises Invalid, NotFound and Conflict."""
-        return self.store.actions.retry(tenant, job_id, self._shared(tenant, job_id, gpus))
+        """Queue a failed job again, on `gpus` processes (None: as many as before).
 
-    def _shared(self, tenant: str, job_id: str, gpus: int | None) -> Plan | None:
+        Raises Invalid, NotFound and Conflict.
+        """
+        return self.store.actions.retry(tenant, job_id, self._replanned(tenant, job_id, gpus))
+
+    def _replanned(self, tenant: str, job_id: str, gpus: int | None) -> Plan | None:
+        """The plan of the job on `gpus` processes, None if their number stays."""
         if gpus is None:
             return None
         return self.plan(tenant, replace(self.store.queries.get(tenant, job_id).spec, gpus=gpus))
 
     def hint(self, job: Job) -> None:
-        """Tell the workers that a job has been queued."""
+        """Send the hint of a queued job."""
         self.hint_all([job.id])
 
     def hint_all(self, job_ids: Iterable[str]) -> None:
-        """Tell the workers that jobs have been queued."""
+        """Send the hints of queued jobs."""
         unsent = [job_id for job_id in job_ids if not self.queue.send(job_id)]
         if unsent:
             try:
@@ -86,13 +91,13 @@ class JobSubmitter:
                 log.warning("hints are late, the first of %s: %s", unsent[0], error)
 
     def contents(self, tenant: str, dataset_id: str) -> Contents | None:
-        """What a data set of the tenant's holds; None where it cannot be trained on any more."""
+        """The contents of the tenant's data set, None if it cannot be trained on."""
         try:
             return self._contents(tenant, dataset_id)
         except Invalid:
             return None
 
-    def _judged(self, tenant: str, spec: JobSpec) -> tuple[Plan | None, tuple[Fault, ...]]:
+    def _planned(self, tenant: str, spec: JobSpec) -> tuple[Plan | None, tuple[Fault, ...]]:
         """The plan of the effective spec, None if there is none, and every fault of the spec."""
         faults, planned = list(contradictions(spec)), None
         if spec.webhook and (refused := fault(spec.webhook.url, self.webhook_networks, "/webhook/url")):
@@ -105,20 +110,20 @@ class JobSubmitter:
         return planned, tuple(faults)
 
     def _contents(self, tenant: str, dataset_id: str) -> Contents:
-        """What the tenant's data set of that id holds. Raises Invalid where it cannot be trained on."""
+        """The contents of the tenant's data set. Raises Invalid if it cannot be trained on."""
         try:
-            found = self.catalog.get(tenant, dataset_id)
+            dataset = self.catalog.get(tenant, dataset_id)
         except NotFound as error:
             allowed = f"{', '.join(BUILT_IN)}, or the id of a data set of yours"
             raise Invalid([Fault("/dataset/id", str(error), allowed)]) from error
-        if found.contents is None or found.status is not DatasetStatus.READY:
-            detail = f"the data set is {found.status}, not ready"
+        if dataset.contents is None or dataset.status is not DatasetStatus.READY:
+            detail = f"the data set is {dataset.status}, not ready"
             raise Invalid([Fault("/dataset/id", detail, "a data set whose status is ready")])
-        return found.contents
+        return dataset.contents
 
 
 def from_request(origin: Origin = NOWHERE) -> Origin:
-    """The origin together with the request at hand, by which logs and traces are searched."""
+    """The origin together with the request at hand, whose ids are in logs and traces."""
     request = current()
     return replace(origin, request_id=request.request_id, traceparent=request.traceparent)
 

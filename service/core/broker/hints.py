@@ -12,10 +12,12 @@ TRAIN = "rightfit.train"  # the task's name: the API sends it without importing 
 QUEUE = "rightfit"
 # A half-open connection to the broker is noticed after about 25 s.
 KEEPALIVE = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3, socket.TCP_USER_TIMEOUT: 25_000}
-TIMEOUTS = {
-    "socket_connect_timeout": 1.0, "socket_timeout": 2.0, "socket_keepalive": True,
+TIMEOUTS = {  # of connections, in seconds
+    "socket_connect_timeout": 1.0,
+    "socket_timeout": 2.0,
+    "socket_keepalive": True,
     "socket_keepalive_options": KEEPALIVE,
-}  # fmt: skip
+}
 # An unavailable broker must not delay the request that sends a hint: one try, and none for a while after a failure.
 SENDER_OPTIONS = {**TIMEOUTS, "max_retries": 0}
 BREAKER_SECONDS = 2.0

@@ -27,9 +27,8 @@ class Wakeups:
 
     def __init__(self, redis_url: str) -> None:
         self._client = redis.Redis.from_url(
-            redis_url,
-            socket_connect_timeout=1.0, socket_timeout=2.0, retry=Retry(NoBackoff(), 0),
-        )  # fmt: skip
+            redis_url, socket_connect_timeout=1.0, socket_timeout=2.0, retry=Retry(NoBackoff(), 0)
+        )
         self._breaker = CircuitBreaker(BREAKER_SECONDS)
 
     def publish(self, job_id: str) -> None:

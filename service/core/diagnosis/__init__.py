@@ -1,4 +1,4 @@
-"""From a loss history to a verdict, what it rests on, and what to change. Pure functions."""
+"""From a loss history to a verdict, its evidence, and advice. Pure functions."""
 
 import math
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from service.core.records.plan import UNLIMITED, Limits
 
 __all__ = ["Advice", "Diagnosis", "Evidence", "Note", "Rules", "RunContext", "Verdict", "diagnose"]
 
-LEAST_GUESS = 1e-6  # nats; where there is but one class, guessing is never wrong
+LEAST_GUESS = 1e-6  # nats; with a single class, guessing is never wrong
 
 
 @dataclass(frozen=True)
 class Note:
     """A finding in words. `confidence` is 0.5 at the thresholds and rises to 1 beyond them; `onset_epoch` counts from
-    1, None where that makes no sense.
+    1, None if the finding has no onset.
     """
 
     verdict: Verdict
@@ -51,10 +51,10 @@ def diagnose(
     limits: Limits = UNLIMITED,
     rules: Rules = DEFAULT,
 ) -> Diagnosis:
-    """Say what a run's history, its epochs in order, shows; `stop_reason` is None while it goes on.
+    """Diagnose a run from its epochs, in order; `stop_reason` is None while it runs.
 
-    There is advice where the case is known. Without facts, guessing is taken to score the logarithm of the number of
-    classes, or else the first validation loss.
+    There is advice only if the case is known. Without facts, the guessing loss is the logarithm of the number of
+    classes, or the first validation loss if that is unknown.
     """
     curve = Curve.of(history)
     stopping = case.spec.early_stopping if case else None

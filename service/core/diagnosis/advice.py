@@ -32,34 +32,34 @@ REASONS: Mapping[Verdict, str] = {
     Verdict.SUSPECTED_LEAKAGE: "The validation loss cannot be trusted. Score images that were surely not trained on.",
     Verdict.TOO_SHORT_TO_TELL: "There is no trend yet. Train longer.",
 }
-# In the order of the effect on real runs: tests/golden/cures.md.
-ADVISED: Mapping[Verdict, tuple[str, ...]] = {
-    Verdict.HEALTHY: ("horizontal_flip", "mixup", "ema", "early_stopping"),
+# Ids of cures, in the order of their effect on real runs: tests/golden/cures.md.
+_BY_EFFECT: Mapping[Verdict, str] = {
+    Verdict.HEALTHY: "horizontal_flip mixup ema early_stopping",
     Verdict.OVERFITTING: (
-        "more_data", "horizontal_flip", "trivial_augment", "dropout", "mixup", "label_smoothing", "batch_norm",
-        "weight_decay", "rotation", "shift", "smaller_model", "smaller_kernels", "early_stopping", "collect",
+        "more_data horizontal_flip trivial_augment dropout mixup label_smoothing batch_norm weight_decay rotation "
+        "shift smaller_model smaller_kernels early_stopping collect"
     ),
     Verdict.STAGNANT_GENERALIZATION: (
-        "more_data", "horizontal_flip", "trivial_augment", "batch_norm", "dropout", "mixup", "label_smoothing",
-        "weight_decay", "rotation", "shift", "smaller_kernels", "early_stopping", "collect",
+        "more_data horizontal_flip trivial_augment batch_norm dropout mixup label_smoothing weight_decay rotation "
+        "shift smaller_kernels early_stopping collect"
     ),
     Verdict.OVERCONFIDENT: (
-        "more_data", "horizontal_flip", "trivial_augment", "batch_norm", "mixup", "dropout", "label_smoothing",
-        "weight_decay", "rotation", "shift", "lower_lr", "early_stopping", "collect",
+        "more_data horizontal_flip trivial_augment batch_norm mixup dropout label_smoothing weight_decay rotation "
+        "shift lower_lr early_stopping collect"
     ),
     Verdict.UNDERFITTING: (
-        "less_regularization", "less_augmentation", "larger_model", "normalize", "higher_lr", "batch_norm",
-        "decaying_lr", "longer_training",
+        "less_regularization less_augmentation larger_model normalize higher_lr batch_norm decaying_lr longer_training"
     ),
-    Verdict.NOT_LEARNING: ("usual_lr", "normalize", "less_regularization", "larger_model", "batch_norm", "lower_lr"),
-    Verdict.STILL_IMPROVING: ("longer_training", "higher_lr", "more_patience", "less_regularization"),
-    Verdict.DIVERGED: ("usual_lr", "lower_lr", "gradient_clipping", "normalize", "batch_norm"),
-    Verdict.NOISY_VALIDATION: ("lower_lr", "decaying_lr", "ema", "larger_batch", "larger_validation"),
-    Verdict.SMALL_VALIDATION: ("larger_validation", "more_data", "held_out_test"),
-    Verdict.TRAIN_ABOVE_VALIDATION: ("less_augmentation", "less_regularization", "longer_training", "larger_model"),
-    Verdict.SUSPECTED_LEAKAGE: ("no_copies", "held_out_test", "larger_validation"),
-    Verdict.TOO_SHORT_TO_TELL: ("longer_training", "more_patience"),
-}  # fmt: skip
+    Verdict.NOT_LEARNING: "usual_lr normalize less_regularization larger_model batch_norm lower_lr",
+    Verdict.STILL_IMPROVING: "longer_training higher_lr more_patience less_regularization",
+    Verdict.DIVERGED: "usual_lr lower_lr gradient_clipping normalize batch_norm",
+    Verdict.NOISY_VALIDATION: "lower_lr decaying_lr ema larger_batch larger_validation",
+    Verdict.SMALL_VALIDATION: "larger_validation more_data held_out_test",
+    Verdict.TRAIN_ABOVE_VALIDATION: "less_augmentation less_regularization longer_training larger_model",
+    Verdict.SUSPECTED_LEAKAGE: "no_copies held_out_test larger_validation",
+    Verdict.TOO_SHORT_TO_TELL: "longer_training more_patience",
+}
+ADVISED: Mapping[Verdict, tuple[str, ...]] = {verdict: tuple(ids.split()) for verdict, ids in _BY_EFFECT.items()}
 
 
 @dataclass(frozen=True)

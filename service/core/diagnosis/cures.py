@@ -1,4 +1,4 @@
-"""The cures: what diagnoses advise, and the factors that an ablation may name."""
+"""The cures: the changes that diagnoses advise, and that an ablation may name as factors."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from service.core.diagnosis.patches import Patch, RunContext
 
 @dataclass(frozen=True)
 class Cure:
-    """`title` says what is done and `expected` what comes of it; `change` gives the patch, None where it has no place.
+    """`title` names the change and `expected` its effect. `change` returns the patch, None if it does not apply.
 
-    An empty patch is about the data: there is nothing in a spec that could do it.
+    An empty patch concerns the data: no option of the spec makes this change.
     """
 
     id: str

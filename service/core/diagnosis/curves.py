@@ -1,4 +1,4 @@
-"""A loss history as the rules read it: what is finite of it, epoch by epoch, with its noise."""
+"""A loss history as the rules read it: its finite epochs, and their noise."""
 
 import math
 from collections.abc import Sequence
@@ -12,9 +12,10 @@ from service.core.records.epoch import Epoch
 
 @dataclass(frozen=True)
 class Curve:
-    """The epochs whose losses are all finite. `train` is the loss as weights move. `fit` is how well the training
-    images are known, to be held against `val`: the clean loss, or where that was not measured at most the other two,
-    as dropout, mixing and smoothing raise `train` above it. Losses are in nats per image.
+    """The epochs whose losses are all finite. Losses are in nats per image.
+
+    `train` is the training loss while weights change. `fit` is the training loss to compare with `val`: the clean one,
+    or if it was not measured the smaller of `train` and `val`, as dropout, mixing and smoothing raise `train`.
     """
 
     epochs: tuple[int, ...]
@@ -26,11 +27,11 @@ class Curve:
     val_se: float | None  # of the last epoch
     change_se: float | None  # of the last epoch's difference from the best one, paired
     kept: int | None  # the epoch whose model was kept
-    broken_at: int | None  # the first epoch whose training loss was not finite, or the last where its val_loss was not
+    broken_at: int | None  # the first epoch whose training loss, or the last whose val_loss, was not finite
 
     @classmethod
     def of(cls, history: Sequence[Epoch]) -> "Curve":
-        """What a history shows; its epochs in order."""
+        """From a history, its epochs in order."""
         whole = [e for e in history if e.val_loss is not None and e.train_loss is not None]
         is_clean = bool(whole) and all(e.train_loss_clean is not None for e in whole)
         train, val = tuple(e.train_loss or 0.0 for e in whole), tuple(e.val_loss or 0.0 for e in whole)
@@ -76,48 +77,49 @@ class Curve:
 
     @cached_property
     def noise(self) -> float:
-        """The standard error of a difference between two levels of validation loss: that of the images, paired, and
-        that of the epochs.
+        """The standard error, in nats, of a difference between two levels of validation loss: the paired error of the
+        images and the error of the epochs, combined.
         """
         of_images = self.change_se if self.change_se is not None else (self.val_se or 0.0)
         return math.hypot(of_images, self.jumps * math.sqrt(2 / STRIP))
 
     @cached_property
     def luck(self) -> float:
-        """By how much the lowest level is below the true one by chance alone, about: of so many strips one is lowest.
+        """By how much the lowest of all strips is about expected to lie below the true level by chance, in nats.
 
         The median of a strip has a standard deviation of 1.25 / sqrt(STRIP) times that of one epoch, and the lowest of
-        n normal numbers is about sqrt(2 ln n) of theirs below their mean. Strips that overlap by half count as two.
+        n normal numbers is about sqrt(2 ln n) standard deviations below their mean. Strips that overlap by half count
+        as two.
         """
         strips = max(1.0, 2 * len(self) / STRIP)
         return self.jumps * 1.25 * math.sqrt(2 * math.log(strips) / STRIP)
 
     def fall(self, values: Sequence[float]) -> float:
-        """What the last third took off a loss, in nats, along its robust slope; negative where it rose."""
+        """The fall of a loss over the last third, in nats, along its robust slope; negative if it rose."""
         last = values[self.third :]
         return -theil_sen(last) * (len(last) - 1)
 
     def fallen(self, values: Sequence[float]) -> float:
-        """The share of itself that a loss has lost in the last third."""
+        """The relative fall of a loss over the last third, as a share."""
         fall, middle = self.fall(values), median(values[self.third :])
         return fall / (middle + fall / 2) if middle + fall / 2 > 0 else 0.0
 
 
 def _broken_at(history: Sequence[Epoch]) -> int | None:
-    """A validation loss that is not finite for once, and recovers, is no end."""
+    """The epoch at which the losses broke; a single val_loss that is not finite and recovers does not count."""
     first = next((e.epoch for e in history if e.train_loss is None), None)
     return history[-1].epoch if first is None and history and history[-1].val_loss is None else first
 
 
 def level(values: Sequence[float], at: int | None = None) -> float:
-    """The median of the strip around an index, of the last strip without one."""
+    """The median of the strip around an index; without an index, of the last strip."""
     if at is None:
         return median(values[-STRIP:])
     return median(values[max(0, at - STRIP // 2) : at + STRIP // 2 + 1])
 
 
 def share(values: Sequence[float], at: int | None = None) -> float:
-    """The mean of the strip around an index, of the last strip without one: for accuracies, which come in steps."""
+    """The mean of the strip around an index (without one, of the last strip), for accuracies: they come in steps."""
     if at is None:
         return fmean(values[-STRIP:])
     return fmean(values[max(0, at - STRIP // 2) : at + STRIP // 2 + 1])

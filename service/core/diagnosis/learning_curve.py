@@ -1,17 +1,17 @@
-"""What more images are likely to bring: a power law through runs that differ in nothing but how many they had."""
+"""The likely gain from more images: a power law through runs that differ only in the number of images."""
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import linear_regression
 
-LEAST_SIZES = 3  # different numbers of images; through fewer, any curve goes
+LEAST_SIZES = 3  # different numbers of images; any curve fits fewer
 
 
 @dataclass(frozen=True)
 class LearningCurve:
     """Validation loss (nats) is about scale * images ** -exponent: Hestness et al., "Deep Learning Scaling is
-    Predictable, Empirically" (2017). `sizes` are the numbers of images it was laid through.
+    Predictable, Empirically" (2017). `sizes` are the numbers of images of its runs.
     """
 
     scale: float
@@ -22,7 +22,7 @@ class LearningCurve:
         return self.scale * math.pow(images, -self.exponent)
 
     def words(self, images: int) -> str:
-        """What twice as many images as these are likely to bring."""
+        """The likely effect of twice as many images, in a sentence."""
         through = ", ".join(f"{size:,}" for size in self.sizes)
         if self.exponent <= 0:
             return f"Runs with {through} images show no gain from more of them."
@@ -33,7 +33,7 @@ class LearningCurve:
 
 
 def learning_curve(runs: Iterable[tuple[int, float]]) -> LearningCurve | None:
-    """Through (training images, best validation loss) of each run; None where there are too few different sizes."""
+    """Fit (training images, best validation loss) of each run; None if there are fewer than LEAST_SIZES sizes."""
     points = [(images, loss) for images, loss in runs if images > 0 and loss > 0]
     sizes = tuple(sorted({images for images, _ in points}))
     if len(sizes) < LEAST_SIZES:

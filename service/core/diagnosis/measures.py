@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import fmean, median
 
-STRIP = 5  # epochs in a row that are looked at together: Prechelt's k
-MOST_POINTS = 60  # of a curve through which a slope is laid: the median of their pairs' slopes is over 1,770 of them
-DEVIATION = 1.4826  # times the median absolute deviation is the standard deviation, of normal numbers
+STRIP = 5  # consecutive epochs in a strip: Prechelt's k
+MOST_POINTS = 60  # of a curve for a slope, which is the median over at most 1,770 pairs
+DEVIATION = 1.4826  # standard deviation of normal numbers in median absolute deviations
 
 
 def generalization_loss(val: Sequence[float]) -> float:

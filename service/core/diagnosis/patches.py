@@ -1,6 +1,6 @@
-"""Changes of a spec as JSON Patches (RFC 6902); None where the spec does that already, or where it has no place.
+"""Changes of a spec as JSON Patches (RFC 6902), None if the spec has the change already or cannot use it.
 
-Each changes one thing and stays within what the spec allows.
+Each changes one thing and stays within the limits of the spec.
 """
 
 import re
@@ -13,11 +13,11 @@ from service.core.spec import Cnn, JobSpec, Mlp, Torchvision
 
 Patch = list[dict[str, Any]]
 
-SMALL_SIDE = 16  # pixels; below, an image has no room for more than a shift of one
+SMALL_SIDE = 16  # pixels; a smaller image has no room for a shift of more than one
 MOST_DROPOUT = 0.5
-DECAYS = {"adam": (1e-3, 1e-2), "sgd": (1e-3, 1e-2), "adamw": (0.05, 0.5)}  # a first value, and the most to go to
+DECAYS = {"adam": (1e-3, 1e-2), "sgd": (1e-3, 1e-2), "adamw": (0.05, 0.5)}  # (first value, largest value)
 MOST_LR, LEAST_LR = 1.0, 1e-7
-# Words in class names: to mirror such an image is to change its class.
+# Words in class names whose images change their class when they are mirrored.
 SIDED = frozenset(
     ["left", "right", "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 )
@@ -26,23 +26,23 @@ WORD = re.compile(r"[^\W_]+")
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a cure is written for: a spec and, where they are known, the data and how its run ended."""
+    """What a cure depends on: a spec and, if known, its data and the end of its run."""
 
     spec: JobSpec
     contents: Contents | None = None
     facts: Facts | None = None
-    stop_reason: str | None = None  # of the run that is to be cured; None while it goes on
+    stop_reason: str | None = None  # of the run that is to be cured; None while it runs
 
     @property
     def side(self) -> int | None:
-        """Of the images that the network sees, in pixels."""
+        """The side of the images that the network gets, in pixels; None if unknown."""
         if self.spec.dataset.image_size:
             return self.spec.dataset.image_size
         return min(self.contents.shape[1:]) if self.contents else None
 
     @property
     def may_be_mirrored(self) -> bool:
-        """Whether a mirrored image is still of its class: not a digit or a letter, nothing with a side to it."""
+        """Whether a mirrored image keeps its class: no class is a digit, a letter or a side."""
         if self.contents is None:
             return False
         words = [word for name in self.contents.classes for word in WORD.findall(name.lower())]
@@ -95,7 +95,7 @@ def cutmix(case: RunContext) -> Patch | None:
 
 
 def shift(case: RunContext) -> Patch | None:
-    """Crops after padding by an eighth of the side. An mlp sees a shifted image as another one altogether."""
+    """Crops after padding by an eighth of the side. Not for an mlp: to it a shifted image is a different one."""
     if case.spec.augmentation.crop_padding or case.side is None or isinstance(case.spec.model, Mlp):
         return None
     return put("/augmentation/crop_padding", max(1, case.side // 8))
@@ -106,8 +106,8 @@ def rotation(case: RunContext) -> Patch | None:
 
 
 def flip(case: RunContext) -> Patch | None:
-    wanted = case.may_be_mirrored and not case.spec.augmentation.horizontal_flip
-    return put("/augmentation/horizontal_flip", True) if wanted else None
+    applies = case.may_be_mirrored and not case.spec.augmentation.horizontal_flip
+    return put("/augmentation/horizontal_flip", True) if applies else None
 
 
 def trivial_augment(case: RunContext) -> Patch | None:
@@ -132,7 +132,7 @@ def gradient_clipping(case: RunContext) -> Patch | None:
 
 
 def smaller_model(case: RunContext) -> Patch | None:
-    """Half as wide; where it is narrow already, a layer less."""
+    """Half the width; one layer less if the model is narrow already."""
     match case.spec.model:
         case Mlp() as model if model.hidden:
             return put("/model/hidden", list(_narrower(model.hidden)))
@@ -150,7 +150,7 @@ def _narrower(hidden: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _halved(widths: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(max(4, width // 2) if width > 4 else width for width in widths)  # noqa: PLR2004 - nothing is learnt with less
+    return tuple(max(4, width // 2) if width > 4 else width for width in widths)  # noqa: PLR2004 - narrower layers learn nothing
 
 
 def fewer_layers(case: RunContext) -> Patch | None:
@@ -166,7 +166,7 @@ def smaller_kernels(case: RunContext) -> Patch | None:
 
 
 def larger_model(case: RunContext) -> Patch | None:
-    """Twice as wide, and at least as wide as the smallest that learns something."""
+    """Twice the width, and at least the smallest width that learns something."""
     match case.spec.model:
         case Mlp() as mlp:
             return put("/model/hidden", [min(4096, max(64, 2 * width)) for width in mlp.hidden or (32,)])
@@ -178,7 +178,7 @@ def larger_model(case: RunContext) -> Patch | None:
 
 
 def less_regularization(case: RunContext) -> Patch | None:
-    """Everything that holds the model back, halved; what is not worth keeping then is switched off."""
+    """Halve every regularization, divide weight penalties by 10, and switch mixing off."""
     now, patch = case.spec.regularization, []
     for name in ("dropout", "spatial_dropout", "stochastic_depth", "weight_decay", "l1", "label_smoothing"):
         if value := getattr(now, name):
@@ -211,13 +211,13 @@ def higher_lr(case: RunContext) -> Patch | None:
 
 
 def usual_lr(case: RunContext) -> Patch | None:
-    """The learning rate that each optimizer is usually begun with."""
+    """The usual initial learning rate of the optimizer."""
     usual = 0.05 if case.spec.optimizer.name == "sgd" else 1e-3
     return put("/optimizer/lr", usual) if not usual / 5 <= case.spec.optimizer.lr <= usual * 5 else None
 
 
 def decaying_lr(case: RunContext) -> Patch | None:
-    """A cosine comes to its end only where nothing stops the run before."""
+    """A cosine schedule, without early stopping: it has to run to its end."""
     if case.spec.schedule.name != "constant" or case.spec.schedule.warmup_epochs:
         return None
     patch = put("/schedule/name", "cosine")
@@ -229,7 +229,7 @@ def normalize(case: RunContext) -> Patch | None:
 
 
 def longer_training(case: RunContext) -> Patch | None:
-    """Of the limit that ended the run."""
+    """Double the limit that ended the run."""
     epochs, seconds = case.spec.epochs, case.spec.max_seconds
     if case.stop_reason == "max_seconds" and seconds is not None:
         return put("/max_seconds", 2 * seconds)
@@ -249,7 +249,7 @@ def early_stopping(case: RunContext) -> Patch | None:
 
 def larger_batch(case: RunContext) -> Patch | None:
     batch = case.spec.batch_size
-    return put("/batch_size", 4 * batch) if batch <= 64 else None  # noqa: PLR2004 - larger ones are steady
+    return put("/batch_size", 4 * batch) if batch <= 64 else None  # noqa: PLR2004 - larger batches are steady
 
 
 def larger_validation(case: RunContext) -> Patch | None:

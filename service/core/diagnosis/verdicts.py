@@ -1,11 +1,11 @@
-"""The verdicts that a run can get, and what each is made of."""
+"""The verdicts that a run can get, and the findings and evidence behind them."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """What a run's curves show."""
+    """The verdict on the curves of a run."""
 
     HEALTHY = "healthy"  # both losses have come down and stay close together
     OVERFITTING = "overfitting"  # validation loss rises, and accuracy falls, while training loss falls
@@ -13,8 +13,8 @@ class Verdict(StrEnum):
     OVERCONFIDENT = "overconfident"  # validation loss rises while accuracy holds
     UNDERFITTING = "underfitting"  # both losses have stopped high
     NOT_LEARNING = "not_learning"  # no better than guessing
-    STILL_IMPROVING = "still_improving"  # the run ended, or stands, while validation loss falls
-    DIVERGED = "diverged"  # the losses exploded, or what had been learnt was lost
+    STILL_IMPROVING = "still_improving"  # validation loss still falls at the latest epoch
+    DIVERGED = "diverged"  # the losses exploded, or earlier progress was lost
     NOISY_VALIDATION = "noisy_validation"  # validation loss jumps from epoch to epoch
     SMALL_VALIDATION = "small_validation"  # too few validation images to tell
     TRAIN_ABOVE_VALIDATION = "train_above_validation"  # training loss is measured under handicaps
@@ -24,9 +24,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """One number that a verdict rests on, the threshold it was held against (None: for information only), and its
-    meaning.
-    """
+    """A number behind a verdict, the threshold it is compared with (None: for information only), and its meaning."""
 
     name: str
     value: float
@@ -36,8 +34,8 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Finding:
-    """A verdict with what speaks for it. `confidence` is 0.5 at the thresholds and rises to 1 beyond them;
-    `onset_epoch` is the epoch (from 1) since when it holds, None if it does not apply.
+    """A verdict with its evidence. `confidence` is 0.5 at the thresholds and rises to 1 beyond them;
+    `onset_epoch` is the epoch (from 1) at which it sets in, None if it has no onset.
     """
 
     verdict: Verdict
@@ -47,6 +45,6 @@ class Finding:
 
 
 def confidence(*ratios: float) -> float:
-    """From how far values are beyond their thresholds (1: just there): 0.5 to 0.99, by the weakest of them."""
+    """The confidence, 0.5 to 0.99, by the smallest ratio of a value to its threshold (1: at the threshold)."""
     weakest = max(1.0, min(ratios))
     return round(min(0.99, 1 - 0.5 / weakest), 3)

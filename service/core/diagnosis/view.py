@@ -1,4 +1,4 @@
-"""What the rules look at: a loss curve with the facts of its run, and the levels that several rules compare."""
+"""The input of the rules: a loss curve with the facts of its run, and the levels that several rules compare."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ LEAST_AFTER = 3  # epochs after the lowest loss, before a rise counts
 
 @dataclass(frozen=True)
 class RunView:
-    """A curve and what is known of its run.
+    """A curve with the facts of its run.
 
     `guess` is the loss of guessing by the labels' frequencies, in nats; `stop_reason` is None while the run goes on;
     `monitor` is the measure that early stopping watches.

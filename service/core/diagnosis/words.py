@@ -1,6 +1,7 @@
 """A finding as two sentences for people."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from service.core.diagnosis.curves import level, share
 from service.core.diagnosis.verdicts import Finding, Verdict
@@ -72,25 +73,42 @@ SENTENCES: Mapping[Verdict, str] = {
 
 
 def summary(finding: Finding, view: RunView) -> str:
-    """What the curves show, and what it means."""
-    curve, onset = view.curve, finding.onset_epoch
+    """The observation and its meaning, as text."""
+    curve = view.curve
     if not len(curve):
         return NOTHING if finding.verdict is not Verdict.DIVERGED else BROKEN
+    stood = WANDERED if view.rise > view.rules.notable * level(curve.val) else STOOD
+    return SENTENCES[finding.verdict].replace("{stood}", stood).format(**_values(view, finding.onset_epoch))
+
+
+def _values(view: RunView, onset: int | None) -> dict[str, Any]:
+    """The values that the sentences name: losses in nats, accuracies as shares, epochs counted from 1."""
+    curve, lowest, fit = view.curve, min(view.curve.val), level(view.curve.fit)
     at = curve.epochs.index(onset) if onset in curve.epochs else 0
-    fit, rules, lowest, known = level(curve.fit), view.rules, min(curve.val), view.validation_images
-    images = counted(known or 0, "validation image")
-    stood = WANDERED if view.rise > rules.notable * level(curve.val) else STOOD
-    return SENTENCES[finding.verdict].replace("{stood}", stood).format(
-        onset=onset, last=curve.epochs[-1], count=counted(len(curve), "epoch"), least=rules.least_epochs,
-        guess=view.guess, val=view.end, fit=fit, train=level(curve.train), jumps=curve.jumps,
-        right=share(curve.accuracy), right_then=share(curve.accuracy, at), kept=curve.kept or curve.epochs[curve.turn],
-        lowest=lowest, lowest_at=curve.epochs[curve.val.index(lowest)], on=f" on {images}" if known else "",
-        images=images,
-        val_then=curve.smooth_val[at], fit_then=level(curve.fit, at),
-        interval=f" plus or minus {Z * curve.val_se:.3f} (95 %)" if curve.val_se else "",
-        clean=f"; scored as validation images are, training images have {fit:.3f}" if curve.is_clean else "",
-        leak=_leak(view, fit),
-    )  # fmt: skip
+    images = counted(view.validation_images or 0, "validation image")
+    return {
+        "onset": onset,
+        "last": curve.epochs[-1],
+        "kept": curve.kept or curve.epochs[curve.turn],
+        "count": counted(len(curve), "epoch"),
+        "least": view.rules.least_epochs,
+        "guess": view.guess,
+        "train": level(curve.train),
+        "fit": fit,
+        "fit_then": level(curve.fit, at),
+        "val": view.end,
+        "val_then": curve.smooth_val[at],
+        "right": share(curve.accuracy),
+        "right_then": share(curve.accuracy, at),
+        "lowest": lowest,
+        "lowest_at": curve.epochs[curve.val.index(lowest)],
+        "jumps": curve.jumps,
+        "images": images,
+        "on": f" on {images}" if view.validation_images else "",
+        "interval": f" plus or minus {Z * curve.val_se:.3f} (95 %)" if curve.val_se else "",
+        "clean": f"; scored as validation images are, training images have {fit:.3f}" if curve.is_clean else "",
+        "leak": _leak(view, fit),
+    }
 
 
 def _leak(view: RunView, fit: float) -> str:

@@ -1,4 +1,4 @@
-"""What differed between jobs and what it did, held against the noise of their validation losses."""
+"""Compares jobs with a first one: the fields that differ, and the difference of the results with its noise."""
 
 import json
 import math
@@ -18,7 +18,7 @@ ABSENT = "absent"
 
 
 class DifferenceVerdict(StrEnum):
-    """How a job's best val_loss stands to the first one's."""
+    """A job's best val_loss compared with that of the first job."""
 
     BETTER = "better beyond noise"  # the interval of the difference is below 0
     WORSE = "worse beyond noise"  # it is above 0
@@ -28,8 +28,8 @@ class DifferenceVerdict(StrEnum):
 
 @dataclass(frozen=True)
 class Compared:
-    """One of the jobs. `epochs` and `seconds` are those of completed epochs; `same_split_as_first`: scored on the same
-    images as the first, None where that is not recorded.
+    """One of the jobs. `epochs` and `seconds` count completed epochs. `same_split_as_first` says whether it was
+    validated on the images of the first job, None if that is not recorded.
     """
 
     id: str
@@ -45,12 +45,12 @@ class Compared:
 
 @dataclass(frozen=True)
 class Difference:
-    """A job's best epoch against the first job's (`against`): its value minus the first's.
+    """The best epoch of `job` minus that of the first job, `against`. Unknown values are None.
 
-    `val_loss` is in nats, below 0 is better; `accuracy_points` in percentage points. Each standard error is the root
-    of the sum of both squares, as for two samples. Where both were scored on the same images that is more than it is
-    (conservative): how the two fared image by image is not recorded. `interval` is the 95 % interval of `val_loss`.
-    None: not known. `note` says what must be borne in mind.
+    `val_loss` is in nats, and negative is better; `accuracy_points` is in percentage points. A standard error is the
+    root of the sum of both squares, as for two independent samples. For two jobs validated on the same images it is
+    too large (conservative): the paired error needs the loss of each image, which is not recorded. `interval` is the
+    95 % interval of `val_loss`. `note` states the limits of the comparison.
     """
 
     job: str
@@ -67,7 +67,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`spec` has what differs, `differences` and `summary` an entry for each job after the first."""
+    """`spec` has the fields that differ; `differences` and `summary` have an entry for each job after the first."""
 
     spec: tuple[Differing, ...]
     jobs: tuple[Compared, ...]
@@ -76,7 +76,7 @@ class Comparison:
 
 
 def compare(jobs: Sequence[Job], seconds: Mapping[str, float]) -> Comparison:
-    """Hold two or more distinct jobs, as they stand, against the first; `seconds` are those of each one's epochs."""
+    """Compare two or more distinct jobs with the first; `seconds` are the durations of their epochs by job id."""
     first, *others = jobs
     specs = {job.id: job.spec.to_dict() for job in jobs}
     differences = tuple(_difference(job, first) for job in others)
@@ -85,8 +85,8 @@ def compare(jobs: Sequence[Job], seconds: Mapping[str, float]) -> Comparison:
         jobs=tuple(_compared(job, first, seconds.get(job.id, 0.0)) for job in jobs),
         differences=differences,
         summary=tuple(
-            _sentence(job, first, differing({key: specs[key] for key in (first.id, job.id)}), found)
-            for job, found in zip(others, differences, strict=True)
+            _sentence(job, first, differing({key: specs[key] for key in (first.id, job.id)}), difference)
+            for job, difference in zip(others, differences, strict=True)
         ),
     )
 
@@ -142,18 +142,16 @@ def _accuracy(job: Job, first: Job) -> tuple[float | None, float | None]:
     """(difference of the accuracies, its binomial standard error), in percentage points"""
     if not (job.best and first.best) or job.best.val_accuracy is None or first.best.val_accuracy is None:
         return None, None
-    variances = [
-        share * (1 - share) / images
-        for share, images in (
-            (job.best.val_accuracy, _validation_images(job)), (first.best.val_accuracy, _validation_images(first)),
-        ) if images
-    ]  # fmt: skip
-    error = 100 * math.sqrt(sum(variances)) if len(variances) == len((job, first)) else None
+    own, firsts = _accuracy_variance(job), _accuracy_variance(first)
+    error = None if own is None or firsts is None else 100 * math.sqrt(own + firsts)
     return 100 * (job.best.val_accuracy - first.best.val_accuracy), error
 
 
-def _validation_images(job: Job) -> int | None:
-    return job.facts.images.get("validation") if job.facts else None
+def _accuracy_variance(job: Job) -> float | None:
+    """The binomial variance of the best epoch's validation accuracy, None if accuracy or images are not known."""
+    images = job.facts.images.get("validation") if job.facts else None
+    share = job.best.val_accuracy if job.best else None
+    return share * (1 - share) / images if images and share is not None else None
 
 
 def _verdict(interval: tuple[float, float] | None) -> DifferenceVerdict:
@@ -184,20 +182,21 @@ def _note(job: Job, first: Job, loss: float | None, error: float | None) -> str:
     return " ".join(said)
 
 
-def _sentence(job: Job, first: Job, changed: Sequence[Differing], found: Difference) -> str:
-    """What was changed and what came of it."""
+def _sentence(job: Job, first: Job, changed: Sequence[Differing], difference: Difference) -> str:
+    """The changes of a job against the first, and the result, in one sentence."""
     named = [
         f"{field.pointer} {_shortened(field, first.id)} → {_shortened(field, job.id)}"
         for field in changed[:MOST_FIELDS]
     ]
     more = f" and {len(changed) - MOST_FIELDS} more" if len(changed) > MOST_FIELDS else ""
     head = f"{job.id} against {first.id}: {', '.join(named) + more if named else 'the same spec'}"
-    if found.val_loss is None or job.best is None or first.best is None:
-        return f"{head}; what it did {found.verdict}."
-    half = f" ± {Z * found.standard_error:.4f} (95 %)" if found.standard_error is not None else ""
+    if difference.val_loss is None or job.best is None or first.best is None:
+        return f"{head}; what it did {difference.verdict}."
+    half = f" ± {Z * difference.standard_error:.4f} (95 %)" if difference.standard_error is not None else ""
+    change = f"{first.best.val_loss:.4f} → {job.best.val_loss:.4f} ({difference.val_loss:+.4f}{half})"
     return (
-        f"{head}; best val_loss {first.best.val_loss:.4f} → {job.best.val_loss:.4f} ({found.val_loss:+.4f}{half}): "
-        f"{found.verdict}. Accuracy there {first.best.val_accuracy or 0:.1%} → {job.best.val_accuracy or 0:.1%}."
+        f"{head}; best val_loss {change}: "
+        f"{difference.verdict}. Accuracy there {first.best.val_accuracy or 0:.1%} → {job.best.val_accuracy or 0:.1%}."
     )
 
 

@@ -1,4 +1,4 @@
-"""What the runs of an ablation say of its factors. Pure."""
+"""The conclusions from the runs of an ablation: effects of its factors, and the best arm. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from service.core.spec.patch import patched
 
 @dataclass(frozen=True)
 class ArmRuns:
-    """An arm with its jobs, and the validation losses of those that count, by seed."""
+    """An arm with its jobs, and by seed the validation losses of those that have a result."""
 
     arm: Arm
     runs: tuple[Run, ...]
@@ -21,13 +21,13 @@ class ArmRuns:
 
     @property
     def mean(self) -> float | None:
-        """Null without a loss."""
+        """The mean loss in nats, None without a loss."""
         return fmean(self.losses.values()) if self.losses else None
 
 
 @dataclass(frozen=True)
 class Best:
-    """The arm to go on with: the base, unless another one is significantly better."""
+    """The arm to continue with: the base, unless another arm is significantly better."""
 
     arm: str
     mean: float
@@ -38,7 +38,7 @@ class Best:
 
 @dataclass(frozen=True)
 class Conclusions:
-    """Everything that can be told of an ablation now. `effects` are by the names of all arms but the base."""
+    """The results of an ablation so far. `effects` are by the name of the arm, for all arms but the base."""
 
     ablation: Ablation
     arms: tuple[ArmRuns, ...]
@@ -62,12 +62,12 @@ def _arm_runs(arm: Arm, runs: Sequence[Run]) -> ArmRuns:
 
 
 def _best(ablation: Ablation, arms: Sequence[ArmRuns], effects: Mapping[str, Effect]) -> Best | None:
-    """Of the arms with a result under every seed; null as long as the base has not."""
+    """The best of the arms with a result under every seed, None if the base lacks one."""
     means = {runs.arm.name: runs.mean for runs in arms if len(runs.losses) == len(ablation.seeds)}
     of_base = means.get(BASE)
     if of_base is None:
         return None
-    lowered = {name for name, found in effects.items() if found.verdict is Verdict.LOWERS}
+    lowered = {name for name, measured in effects.items() if measured.verdict is Verdict.LOWERS}
     better = [(mean, name) for name, mean in means.items() if name in lowered and mean is not None]
     if not better:
         return Best(BASE, of_base, ablation.spec, False, "Nothing is significantly better than the base.")
@@ -93,14 +93,14 @@ def _summary(ablation: Ablation, effects: Mapping[str, Effect], best: Best | Non
 
 def _effects_sentence(effects: Mapping[str, Effect]) -> str:
     """The significant effects in one sentence."""
-    significant = [f"{name} {_with_size(found)}" for name, found in effects.items() if found.is_significant]
+    significant = [f"{name} {_with_size(measured)}" for name, measured in effects.items() if measured.is_significant]
     if significant:
         return f"{'; '.join(significant)}."
-    if all(found.verdict is Verdict.UNKNOWN for found in effects.values()):
+    if all(measured.verdict is Verdict.UNKNOWN for measured in effects.values()):
         return "Too few pairs to tell any effect."
     return "No significant effect: no difference is larger than the seeds alone may make it."
 
 
-def _with_size(found: Effect) -> str:
-    share = "" if found.relative is None else f" ({abs(found.relative):.0%})"
-    return f"{found.verdict} by {abs(found.mean or 0.0):.4g} nats{share}"
+def _with_size(measured: Effect) -> str:
+    share = "" if measured.relative is None else f" ({abs(measured.relative):.0%})"
+    return f"{measured.verdict} by {abs(measured.mean or 0.0):.4g} nats{share}"

@@ -17,7 +17,7 @@ from service.core.spec.patch import Operations, patched, plain
 
 MOST_FACTORS, MOST_SEEDS = 8, 20  # with the base and all together: 200 jobs
 SEEDS = 2**32  # seeds are 0 to SEEDS - 1
-OF_ONE_FACTOR = 10  # the most faults reported for one factor
+OF_ONE_FACTOR = 10  # faults reported for one factor, at most
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,6 @@ class Factor:
 
     name: str
     patch: Operations | None = None
-
-
-class Planner(Protocol):
-    """Judges specs as they would be judged on submission (service.core.actions.submit)."""
-
-    def faults(self, tenant: str, spec: JobSpec) -> tuple[Fault, ...]: ...
-
-    def plan(self, tenant: str, spec: JobSpec) -> Plan: ...
-
-    def contents(self, tenant: str, dataset_id: str) -> Contents | None: ...
 
 
 class JobPlanner(Protocol):
@@ -48,7 +38,7 @@ class JobPlanner(Protocol):
         """The plan of a job. Raises Invalid with every fault."""
 
     def contents(self, tenant: str, dataset_id: str) -> Contents | None:
-        """What a data set holds, None where the tenant cannot train on it."""
+        """The contents of a data set, None if the tenant cannot train on it."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +49,7 @@ class Designer:
     read: Callable[[Any], JobSpec]
 
     def design(self, tenant: str, spec: JobSpec, factors: Sequence[Factor], seeds: int) -> Design:
-        """The base, each factor alone, and (of two or more) all of them, each under so many seeds.
+        """The base, each factor alone, and all factors together if there are several, each under `seeds` seeds.
 
         Raises Invalid with every fault of the spec and of the factors.
         """
@@ -156,7 +146,7 @@ def _lost(base: dict[str, Any], arms: Sequence[Arm]) -> Iterator[Fault]:
     for arm in arms:
         try:
             is_lost = without(arm) == whole
-        except Invalid:  # the others rest on it
+        except Invalid:  # the others depend on it
             continue
         if is_lost:
             detail = f"{arm.name!r} has no effect together with the others: they set the same options"

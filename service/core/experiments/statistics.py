@@ -26,8 +26,8 @@ class Verdict(StrEnum):
 class Effect:
     """The mean of `pairs` differences, an arm's validation loss minus the base's under the same seed, in nats.
 
-    Negative is better. `relative` is its share of the base's mean loss; `interval` is where the true mean lies with the
-    confidence asked for. Values that need more pairs are None.
+    Negative is better. `relative` is `mean` over the base's mean loss. `interval` holds the true mean with the
+    requested confidence. Values that need more pairs are None.
     """
 
     pairs: int
@@ -49,11 +49,10 @@ class Effect:
 
 
 def effect(base: Mapping[int, float], arm: Mapping[int, float], comparisons: int) -> Effect:
-    """Compare losses by seed: a paired t-test.
+    """Compare losses by seed with a paired t-test.
 
-    Its level is corrected for the number of `comparisons` (1 or more) that are made with one base, after Bonferroni:
-    the interval has confidence 1 - ERROR_RATE / comparisons. The test assumes that the
-    differences are about normal from seed to seed.
+    The level is corrected for the number of `comparisons` (1 or more) with one base, after Bonferroni: the interval has
+    confidence 1 - ERROR_RATE / comparisons. The test assumes that the differences are about normal over the seeds.
     """
     seeds = sorted(base.keys() & arm.keys())
     if not seeds:
@@ -69,10 +68,9 @@ def effect(base: Mapping[int, float], arm: Mapping[int, float], comparisons: int
 
 
 def t_quantile(level: float, degrees: int) -> float:
-    """The t that Student's distribution stays within, to either side, with probability `level` (0 to below 1).
+    """The t with P(|T| < t) = `level` (0 to below 1), for T of Student's distribution.
 
-    `degrees` of freedom, 1 or more. With t = sqrt(degrees) tan(angle), half of the angles below pi/2 are left out at
-    each step.
+    `degrees` of freedom, 1 or more. Bisection over the angle, 0 to pi/2, in t = sqrt(degrees) tan(angle).
     """
     low, high = 0.0, math.pi / 2
     for _ in range(HALVINGS):

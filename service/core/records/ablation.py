@@ -14,7 +14,7 @@ BASE, ALL = "base", "all"  # the arms that are not one factor alone
 
 
 class AblationStatus(StrEnum):
-    """Where an ablation stands."""
+    """The status of an ablation."""
 
     RUNNING = "running"  # some of its jobs have not ended
     DONE = "done"  # all have ended
@@ -31,7 +31,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Design:
-    """What an ablation will run. The jobs are in the order in which they are queued: seed by seed."""
+    """The jobs of an ablation, in the order in which they are queued: seed by seed."""
 
     spec: JobSpec
     arms: tuple[Arm, ...]
@@ -41,7 +41,7 @@ class Design:
 
 @dataclass(frozen=True)
 class Ablation:
-    """One ablation as stored, at `created_at` (unix seconds), and how many of its jobs have which status."""
+    """One ablation as stored, at `created_at` (unix seconds), with the number of its jobs by status."""
 
     id: str
     spec: Mapping[str, Any]
@@ -77,8 +77,8 @@ class Run:
     def result(self) -> float | None:
         """The val_loss that counts for the arm: that of a run that succeeded or diverged, None for any other.
 
-        A run that was cut short says nothing of its arm. A run that diverged kept its best model, as any run of that
-        arm would.
+        A run that was cut short does not represent its arm. A run that diverged does: divergence is a result of the
+        arm, and the run kept its best model.
         """
         is_whole = self.status is Status.SUCCEEDED or self.stop_reason is StopReason.DIVERGED
         return self.val_loss if is_whole else None

@@ -4,8 +4,8 @@ BEST_MODEL = "best_model.pth"  # the state dict of the best epoch
 SAFETENSORS = "model.safetensors"  # the same weights in another format
 ONNX = "model.onnx"  # the best model as a graph that includes the normalization
 LABELS = "labels.json"  # the classes and the preprocessing of model.onnx
-SPLIT = "split.json"  # which images were trained, validated and tested on
-REPORT = "report.json"  # how the run went, and what it takes to repeat it
+SPLIT = "split.json"  # the images of train, validation and test
+REPORT = "report.json"  # the results of the run, and all that is needed to repeat it
 
 ARTIFACTS = (BEST_MODEL, SAFETENSORS, ONNX, LABELS, SPLIT, REPORT)
 JSON_ARTIFACTS = tuple(name for name in ARTIFACTS if name.endswith(".json"))

@@ -30,7 +30,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Capacity:
-    """What a worker has: GPUs and the memory of the smallest, the threads it may use, and the memory of its machine or
+    """The capacity of a worker: GPUs and the memory of the smallest, threads, and the memory of its machine or
     container (bytes; None: unknown). `version` is its release, None for an old release that reports no capacity.
     """
 

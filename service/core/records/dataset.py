@@ -14,15 +14,15 @@ PIXELS, INDEX, CONTENTS = "pixels.bin", "index.npz", "contents.json"  # the file
 class DatasetStatus(StrEnum):
     """The status of a data set."""
 
-    PROCESSING = "processing"  # stored as it was sent, and not read yet
+    PROCESSING = "processing"  # uploaded, and not read yet
     READY = "ready"  # can be trained on
     FAILED = "failed"  # cannot be read, `error` says why
-    DELETING = "deleting"  # nothing can be done with it any more
+    DELETING = "deleting"  # cannot be used any more
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many images have this size, in pixels."""
+    """A size in pixels, and the number of images that have it."""
 
     width: int
     height: int
@@ -33,10 +33,9 @@ class Size:
 class Contents:
     """The images of a set, counted by reading them once.
 
-    `shape` is (channels, height, width): of every image where they are all alike, else what jobs bring them to unless
-    their spec says otherwise. `parts` counts the images by the folders train, validation and test, where the set came
-    with them. `copies` are the sizes of the groups of images that are (nearly) the same, and how many such groups
-    there are.
+    `shape` is (channels, height, width): that of every image if all are alike, else the shape to which jobs scale them
+    unless their spec sets another. `parts` counts the images in the folders train, validation and test, if the set
+    has them. `copies` counts the groups of (nearly) equal images by their size.
     """
 
     classes: tuple[str, ...]
@@ -56,7 +55,7 @@ class Contents:
 
     @classmethod
     def of_pack(cls, folder: Path) -> "Contents":
-        """What the folder of a pack says of itself."""
+        """The contents that the folder of a pack describes."""
         return cls.from_dict(json.loads((folder / CONTENTS).read_text()))
 
     @classmethod
@@ -80,7 +79,7 @@ class DatasetError:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One data set as stored; `bytes` and `sha256` are those of what was sent. Times are unix seconds."""
+    """One data set as stored; `bytes` and `sha256` are those of the upload. Times are unix seconds."""
 
     id: str
     name: str

@@ -1,4 +1,4 @@
-"""Fewer epochs of a long history that draw the same curve. Pure."""
+"""Downsamples a long history so that its curve keeps its shape. Pure."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,10 @@ OF_A_BUCKET = 2  # its lowest and its highest val_loss
 
 
 def sampled(epochs: Sequence[Epoch], most: int) -> list[Epoch]:
-    """At most `most` (at least 5) of the epochs, in order: the first, the last, the best, and of each of equally long
-    stretches between the first and the last those with the lowest and the highest val_loss, so that no peak is lost.
+    """At most `most` (5 or more) of the epochs, in order, so that no peak is lost.
+
+    These are the first, the last and the best epoch, and from each of equally long stretches between the first and the
+    last the epochs with the lowest and the highest val_loss.
     """
     if len(epochs) <= most:
         return list(epochs)
@@ -24,11 +26,11 @@ def sampled(epochs: Sequence[Epoch], most: int) -> list[Epoch]:
 
 
 def _best(epochs: Sequence[Epoch]) -> list[int]:
-    """Where the epoch is whose weights were kept, the last that improved; nowhere if none did."""
+    """The index of the epoch whose weights were kept, the last that improved; empty if none did."""
     return [at for at, epoch in enumerate(epochs) if epoch.improved][-1:]
 
 
 def _extremes(epochs: Sequence[Epoch], where: range) -> set[int]:
-    """Where val_loss is lowest and highest within a stretch; its middle, where it has no finite one."""
+    """The indices of the lowest and the highest val_loss in a stretch; its middle if no val_loss is finite."""
     known = [(loss, at) for at in where if (loss := epochs[at].val_loss) is not None]
     return {min(known)[1], max(known)[1]} if known else {where[len(where) // 2]}

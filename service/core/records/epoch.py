@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 @dataclass(frozen=True)
 class Meaning:
-    """The words for a measure, and the revision of the schema that has brought it."""
+    """The words for a measure, and the revision of the schema that added it."""
 
     words: str
     since: str = "0001"

@@ -1,4 +1,4 @@
-"""What a worker finds out about a job that no epoch tells: its images, what guessing would score, the final test."""
+"""Facts of a job beside its epochs: the numbers of images, the scores of guessing, and the final test."""
 
 import math
 from collections.abc import Mapping
@@ -17,8 +17,9 @@ class TestScore:
     loss_se: float | None = None
 
     def optimism(self, best: Epoch) -> tuple[float | None, float | None]:
-        """By how much the test loss is above the validation loss of the epoch that was chosen by it, in nats, and the
-        standard error of that. What is chosen by a measure looks better by it than it is.
+        """Test loss minus the validation loss of the best epoch, in nats, and its standard error.
+
+        The best epoch is chosen by its validation loss, which is therefore too low on average.
         """
         if best.val_loss is None:
             return None, None
@@ -29,9 +30,9 @@ class TestScore:
 
 @dataclass(frozen=True)
 class Facts:
-    """`images` counts those of train, validation and test. `trivial_loss` (nats) and `trivial_accuracy` are what
-    guessing by the labels' frequencies scores; `copies_across` counts validation images with a copy among the training
-    images.
+    """`images` are the numbers of images in train, validation and test. `trivial_loss` (nats) and `trivial_accuracy`
+    are the scores of guessing by the labels' frequencies. `copies_across` counts the validation images that have a
+    copy among the training images.
     """
 
     images: Mapping[str, int]
@@ -47,5 +48,5 @@ class Facts:
         return cls(**{**data, "test": TestScore(**test) if test else None})
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, as `from_dict` reads it; without `test` where there is no score."""
+        """Plain data, as `from_dict` reads it; without `test` if there is no score."""
         return {name: value for name, value in asdict(self).items() if value is not None}

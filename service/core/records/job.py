@@ -12,7 +12,7 @@ from service.core.storage import Artifact
 
 
 class Status(StrEnum):
-    """Where a job stands."""
+    """The status of a job."""
 
     QUEUED = "queued"  # waits for a worker
     RUNNING = "running"  # a worker holds its lease
@@ -46,7 +46,7 @@ class StopReason(StrEnum):
 
 
 class ControlRequest(StrEnum):
-    """What the owner of a running job wants of the worker that holds it."""
+    """A request of the owner to the worker that runs the job."""
 
     CANCEL = "cancel"
     PAUSE = "pause"
@@ -71,7 +71,7 @@ def sources(then: Status) -> tuple[Status, ...]:
 
 @dataclass(frozen=True)
 class Failure:
-    """Whose fault an end was (`user`, `data` or `infrastructure`), a code for programs, and words for people."""
+    """Why a job failed: the origin (`user`, `data` or `infrastructure`), a code for programs, words for people."""
 
     origin: str
     code: str
@@ -80,7 +80,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class LostAttempt:
-    """An attempt that came to nothing through no fault of the job's owner."""
+    """An attempt that the infrastructure ended."""
 
     attempt: int
     worker: str
@@ -89,7 +89,7 @@ class LostAttempt:
 
 @dataclass(frozen=True)
 class Retries:
-    """How often a job may be lost before it has failed, and how long it waits after the first time (doubled then)."""
+    """How many attempts may be lost before the job fails, and the wait after the first (doubled each time)."""
 
     attempts: int
     backoff_seconds: float
@@ -97,7 +97,7 @@ class Retries:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """From where a run can go on: its last.pt, its best model by then, and how many epochs are in it."""
+    """A state to resume from: its last.pt, the best model so far, and the number of completed epochs."""
 
     last: Artifact
     best: Artifact | None
@@ -106,7 +106,7 @@ class Checkpoint:
 
 
 def superfluous(checkpoints: Sequence[Checkpoint]) -> tuple[str, ...]:
-    """The storage keys that a job needs no more once it has ended with the best model of its newest checkpoint."""
+    """The storage keys that are not needed once a job has ended with the best model of its newest checkpoint."""
     lasts = [kept.last.key for kept in checkpoints]
     older = [kept.best.key for kept in checkpoints[1:] if kept.best]
     return (*lasts, *older)
@@ -122,7 +122,7 @@ class Transition:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is. `eta_seconds` supposes that all epochs will be run: early stopping can only shorten it."""
+    """The progress of a run. `eta_seconds` assumes that all epochs run: early stopping can only shorten it."""
 
     epoch: int
     epochs: int
@@ -133,8 +133,8 @@ class Progress:
 
 @dataclass(frozen=True)
 class Waste:
-    """Epochs, seconds, training images and (if a GPU measures them) joules spent after the best epoch; `share` is
-    that of the seconds in all epochs. Early stopping needs some of it: only later epochs show which one was the best.
+    """Epochs, seconds, training images and (if a GPU measures them) joules spent after the best epoch. `share` is the
+    share of these seconds in those of all epochs. Some waste is needed: only later epochs show which one was best.
     """
 
     epochs: int
@@ -157,8 +157,8 @@ class Outcome:
 class Job:
     """One job as stored. Times are unix seconds; `version` grows with every change and numbers its events.
 
-    Jobs of one `split` are validated on the same images, those of one `test_split` tested. `patch` is what was changed
-    of the parent's spec, `advice` where it came from; `arm` is that of the `ablation` which the job was run for.
+    Jobs with the same `split` are validated on the same images, and tested on the same with the same `test_split`.
+    `patch` changed the spec of the `parent`, by an `advice` or not; `arm` is the job's arm in its `ablation`.
     `shortfall` says why no live worker can hold a queued job.
     """
 

@@ -1,4 +1,4 @@
-"""What a spec will cost, by arithmetic alone: parameters and memory are counted without torch and without training."""
+"""The cost of a spec by arithmetic: parameters and memory, without torch and without training."""
 
 import math
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ STATES = {"adam": 2, "adamw": 2, "sgd": 0}  # values that the optimizer keeps fo
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer: its output shape without the batch, and how many parameters it has."""
+    """One layer: its output shape without the batch, and its number of parameters."""
 
     name: str
     output: tuple[int, ...]
@@ -29,8 +29,8 @@ class Layer:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes, estimated: weights with gradients, optimizer state and copies, activations of one batch (or of a process's
-    share of it), the images.
+    """Estimated bytes: the model (weights, gradients, optimizer state, copies of the weights), the activations of one
+    batch or a process's share of it, and the images.
     """
 
     model_bytes: int
@@ -39,14 +39,15 @@ class Memory:
 
     @property
     def process_bytes(self) -> int:
-        """What each process that trains needs at least; images that do not fit are streamed."""
+        """The least need of each training process; images that do not fit are streamed."""
         return self.model_bytes + self.activations_bytes
 
 
 @dataclass(frozen=True)
 class Splits:
-    """Names of the images that a job is validated and tested on (None: it has no such part, or they are not known).
-    Jobs with one name have the same images.
+    """Names of the validation and the test images of a job (None: there are none, or they are not known).
+
+    Jobs with the same name have the same images.
     """
 
     validation: str | None
@@ -55,7 +56,7 @@ class Splits:
 
 @dataclass(frozen=True)
 class Plan:
-    """The effective spec with what it will take."""
+    """The effective spec with its layers, parameters and memory."""
 
     spec: JobSpec
     parameters: int
@@ -67,7 +68,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Limits:
-    """The largest jobs that are taken: parameters of a model, bytes of memory while it trains without the images."""
+    """The largest jobs that are accepted: parameters of a model, and bytes to train it, without the images."""
 
     parameters: int
     memory_bytes: int
@@ -77,7 +78,7 @@ UNLIMITED = Limits(2**63, 2**63)
 
 
 def plan(spec: JobSpec, dataset: Contents, limits: Limits) -> Plan:
-    """Count what the run needs; raises Invalid where the model does not fit the images or a limit."""
+    """Plan a run. Raises Invalid if the model does not fit the images or a limit."""
     shape = input_shape(spec, dataset)
     _refuse_small_classes(spec, dataset)
     if spec.augmentation.crop_padding >= min(shape[1:]):
@@ -104,7 +105,7 @@ def plan(spec: JobSpec, dataset: Contents, limits: Limits) -> Plan:
 
 
 def input_shape(spec: JobSpec, dataset: Contents) -> tuple[int, int, int]:
-    """(channels, height, width) of the images that the network sees."""
+    """(channels, height, width) of the images that the network gets."""
     channels, height, width = dataset.shape
     side = spec.dataset.image_size
     return (channels, side, side) if side else (channels, height, width)
@@ -158,12 +159,12 @@ def _refuse_too_much(memory: Memory, limits: Limits, batch_size: int) -> None:
 
 
 def _refuse_small_classes(spec: JobSpec, dataset: Contents) -> None:
-    """Every part of a split that is drawn needs an image of each class."""
+    """Raise Invalid if a class is too small: every drawn part of a split needs an image of each class."""
     needed = 2 + (spec.dataset.test_fraction > 0)
     least = min(range(len(dataset.classes)), key=dataset.samples_per_class.__getitem__)
     if dataset.parts is None and dataset.samples_per_class[least] < needed:
-        found = f"class {dataset.classes[least]!r} has {dataset.samples_per_class[least]} images"
-        detail, allowed = f"{found}, too few for every part of the split", f"{needed} images of each class, or more"
+        count = f"class {dataset.classes[least]!r} has {dataset.samples_per_class[least]} images"
+        detail, allowed = f"{count}, too few for every part of the split", f"{needed} images of each class, or more"
         raise Invalid([Fault("/dataset/id", detail, allowed, ("/dataset/test_fraction",))])
 
 
@@ -187,7 +188,7 @@ def _warnings(spec: JobSpec, dataset: Contents) -> Iterator[str]:
 
 
 def _splits(spec: JobSpec, dataset: Contents) -> Splits:
-    """Parts that come divided are the same under every seed; those that are drawn depend on each other."""
+    """The names of both splits: given parts are the same under every seed, drawn parts depend on all fractions."""
     given, options = dataset.parts or {}, spec.dataset
     drawn = f"{options.id} validation={options.val_fraction:g} test={options.test_fraction:g} seed={spec.seed}"
     validation = f"{options.id} validation" if "validation" in given else drawn
@@ -197,7 +198,7 @@ def _splits(spec: JobSpec, dataset: Contents) -> Splits:
 
 
 def _divided(spec: JobSpec, dataset: Contents) -> tuple[int, int]:
-    """About how many images will be trained and validated on."""
+    """The approximate numbers of training and validation images."""
     parts = dataset.parts or {"train": dataset.samples}
     whole = parts["train"]
     validation = parts.get("validation", round(whole * spec.dataset.val_fraction))

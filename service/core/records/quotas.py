@@ -1,11 +1,11 @@
-"""How much a tenant may have at once; None: as much as it likes."""
+"""Quotas of each tenant; None: no limit."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Quotas:
-    """For each tenant: jobs that wait, jobs that run, bytes of data sets, and bytes of everything stored."""
+    """For each tenant: queued jobs, running jobs, bytes of data sets, and bytes of all stored files."""
 
     queued_jobs: int | None = None
     running_jobs: int | None = None

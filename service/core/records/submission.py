@@ -1,4 +1,4 @@
-"""What a job is submitted with: its spec, what the plan says of it, and where it comes from."""
+"""A job as it is submitted: its spec, its plan and its origin."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class IdempotencyKey:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a job comes from: the request that submitted it, and, where it has one, its parent or its ablation.
+    """The origin of a job: the request that submitted it and, if any, its parent or its ablation.
 
     A fork has a `parent` and the JSON Patch (RFC 6902) of the parent's spec, perhaps that of an `advice`; the job of
     an ablation has its `ablation`, its `arm` and the patch of that arm.
@@ -38,7 +38,7 @@ NOWHERE = Origin()
 
 @dataclass(frozen=True)
 class NewJob:
-    """A job to be queued. `memory_bytes` is what each of its processes needs, None where that is unknown."""
+    """A job to be queued. `memory_bytes` is the need of each of its processes, None if it is unknown."""
 
     spec: JobSpec
     warnings: Sequence[str] = ()

@@ -30,7 +30,7 @@ def current() -> Correlation:
 
 
 def bind(correlation: Correlation) -> None:
-    """Make these the ids in the log lines of this context, and drop all earlier ones."""
+    """Set the ids in the log lines of this context, in place of all earlier ones."""
     _current.set(correlation)
     structlog.contextvars.clear_contextvars()
     ids = {"request_id": correlation.request_id, "trace_id": trace_id(correlation.traceparent)}
@@ -38,7 +38,7 @@ def bind(correlation: Correlation) -> None:
 
 
 def valid(traceparent: str | None) -> str | None:
-    """The valid part of a traceparent header, None if there is none; of a later version, the part known here."""
+    """The valid part of a traceparent header, None if there is none. A later version is cut to the known fields."""
     match = TRACEPARENT.match(traceparent or "")
     return match[0] if match else None
 

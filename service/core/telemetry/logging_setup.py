@@ -1,7 +1,7 @@
-"""How log lines look: for people (`console`) or one JSON object each (`json`), with what the work at hand is bound to.
+"""The format of log lines: for people (`console`) or one JSON object each (`json`), with the bound context.
 
-Modules log by `logging.getLogger(__name__)`, as libraries do, and know nothing of this; whoever starts a process calls
-`set_up` once. What is bound by `structlog.contextvars` (a request, a job and its attempt, a trace) is in every line.
+Modules log by `logging.getLogger(__name__)`, as libraries do. The start of each process calls `set_up` once. The ids
+bound by `structlog.contextvars` (of a request, a job and its attempt, a trace) are in every line.
 """
 
 import logging
@@ -15,12 +15,12 @@ from structlog.typing import Processor
 
 FORMATS = ("console", "json")
 LEVELS = ("info", "debug", "warning", "error")
-# Libraries whose every request is an info to them.
+# Libraries that log each request at level info.
 QUIET = ("httpx", "httpcore", "urllib3", "botocore", "alembic")
 
 
 def formatter(form: str) -> logging.Formatter:
-    """What makes lines of records, of ours and of libraries alike. `form` is one of FORMATS."""
+    """The formatter of all records, of this package and of libraries. `form` is one of FORMATS."""
     collected: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         add_log_level,

@@ -28,12 +28,11 @@ class ProcessMetrics:
         self._storage_errors = Counter(
             "rightfit_storage_errors_total", "Operations on the storage that failed", ["operation"], registry=registry
         )
-        self._lost = Counter(
-            "rightfit_jobs_lost_total",
+        by_finder = (
             "Attempts lost to the infrastructure, by who found out: the reaper (the lease had run out) or the "
-            "supervisor (its trainer had failed)",
-            ["finder"], registry=registry,
-        )  # fmt: skip
+            "supervisor (its trainer had failed)"
+        )
+        self._lost = Counter("rightfit_jobs_lost_total", by_finder, ["finder"], registry=registry)
         for operation in OPERATIONS:  # a rate needs a first sample to grow from
             self._storage_errors.labels(operation)
         for finder in (REAPER, SUPERVISOR):

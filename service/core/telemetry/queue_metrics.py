@@ -47,18 +47,15 @@ class QueueMetrics(Collector):
             return
         self._count_ended_when_due()
         yield _family("rightfit_queue_jobs", "Queued jobs", "priority", counts.queued)
-        yield _family(
-            "rightfit_queue_oldest_wait_seconds",
-            "How long the job has been queued that waits longest, 0 where none does",
-            "priority", counts.waits,
-        )  # fmt: skip
+        longest = "How long the job that waits longest has been queued, 0 if none waits"
+        yield _family("rightfit_queue_oldest_wait_seconds", longest, "priority", counts.waits)
         unheld = f"Of the first {HEAD} queued jobs, those that no live worker can hold"
         yield GaugeMetricFamily("rightfit_queue_unheld_jobs", unheld, counts.unheld)
         by_status = {**counts.jobs, **self._ended}
         yield _family(
             "rightfit_jobs", "Jobs that are kept, by status; ended ones as of the last minute", "status", by_status
         )
-        lapsed = "Running jobs whose worker has let its lease run out and that nobody has taken back yet"
+        lapsed = "Running jobs whose lease has expired and that no reaper has taken back yet"
         yield GaugeMetricFamily("rightfit_leases_lapsed", lapsed, counts.lapsed)
         yield GaugeMetricFamily("rightfit_workers", "Workers seen lately", counts.workers)
         yield GaugeMetricFamily("rightfit_workers_idle", "Those that hold no job", counts.workers - counts.busy)

@@ -1,7 +1,7 @@
-"""Traces by OpenTelemetry, where it is installed (the extra `otel`) and its standard variables name a receiver.
+"""Traces by OpenTelemetry, if it is installed (the extra `otel`) and its standard variables name a receiver.
 
-Everything else is its own affair, and its own variables': names, sampling, batches, headers. Without it spans cost
-nothing and pass on the traceparent that they were given.
+Its own variables configure all else: names, sampling, batches, headers. Without a receiver, spans record nothing and
+pass on the traceparent of their parent.
 """
 
 import logging
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Span:
-    """Something that takes time; a null span keeps nothing. `traceparent` names it to what it brings about."""
+    """A timed operation; a null span records nothing. `traceparent` is passed on as the parent of further spans."""
 
     def __init__(self, tracing: "Tracing", span: "OtelSpan | None", parent: str | None) -> None:
         self._tracing, self._span = tracing, span
@@ -36,24 +36,24 @@ class Span:
         )
 
     def set(self, attributes: Mapping[str, Value]) -> None:
-        """Say more of it."""
+        """Set attributes of the span."""
         if self._span:
             self._span.set_attributes(attributes)
 
     def note(self, name: str, attributes: Mapping[str, Value]) -> None:
-        """Something happened now. Of very many notes OpenTelemetry keeps the newest."""
+        """Record an event now. Beyond its limit OpenTelemetry keeps the newest events."""
         if self._span:
             self._span.add_event(name, attributes)
 
     def fail(self, words: str) -> None:
-        """It did not come to what it should."""
+        """Mark the span as failed."""
         if self._span:
             from opentelemetry.trace import StatusCode  # noqa: PLC0415 - only where it is installed
 
             self._span.set_status(StatusCode.ERROR, words)
 
     def child(self, name: str) -> "Span":
-        """A part of it; to be ended."""
+        """Start a child span. The caller ends it."""
         return self._tracing.start(name, self.traceparent)
 
     def end(self) -> None:
@@ -62,7 +62,7 @@ class Span:
 
     @contextmanager
     def part(self, name: str) -> "Iterator[Span]":
-        """A part of it that lasts as long as the block, and has failed where that raises."""
+        """A child span for the duration of the block, marked as failed if the block raises."""
         span = self.child(name)
         try:
             yield span
@@ -74,7 +74,7 @@ class Span:
 
 
 class Tracing:
-    """Makes spans; `service` is the name of those who do, unless OTEL_SERVICE_NAME gives another."""
+    """Starts spans of the service named `service`, unless OTEL_SERVICE_NAME sets another name."""
 
     def __init__(self, service: str, env: Mapping[str, str] = os.environ) -> None:
         self._provider = _provider(service, env) if any(env.get(name) for name in ENDPOINTS) else None
@@ -83,7 +83,7 @@ class Tracing:
     def start(
         self, name: str, parent: str | None, kind: str = INTERNAL, attributes: Mapping[str, Value] | None = None
     ) -> Span:
-        """A span of a trace, or of a new one where there is no parent; to be ended."""
+        """Start a span in the parent's trace, or in a new trace without a parent. The caller ends it."""
         if self._tracer is None:
             return Span(self, None, parent)
         from opentelemetry.trace import SpanKind  # noqa: PLC0415 - only where it is installed
@@ -95,7 +95,7 @@ class Tracing:
         return Span(self, started, parent)
 
     def close(self) -> None:
-        """Send what is left."""
+        """Send the remaining spans and stop tracing."""
         if self._provider:
             self._provider.shutdown()
             self._provider = None

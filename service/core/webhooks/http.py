@@ -19,9 +19,13 @@ class PinnedBackend(httpcore.NetworkBackend):
         self._backend = httpcore.SyncBackend()
 
     def connect_tcp(
-        self, host: str, port: int, timeout: float | None = None, local_address: str | None = None,
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:  # fmt: skip
+    ) -> httpcore.NetworkStream:
         left = _left(self._deadline, httpcore.ConnectTimeout)
         return _Stream(self._backend.connect_tcp(self._address, port, left, local_address), self._deadline)
 

@@ -54,7 +54,7 @@ class WebhookSender:
         self._trials = threading.BoundedSemaphore(TRIALS)
 
     def run(self, stop: threading.Event) -> None:
-        """Send what is due until stopped; a database that is away is tried again."""
+        """Send due messages until stopped; an unavailable database is tried again."""
         repeat(self._send_all, LOOK_SECONDS, stop, "send messages")
 
     def send_due(self) -> bool:
@@ -91,9 +91,12 @@ class WebhookSender:
         timestamp = int(time.time())
         signatures = " ".join(signature(secret, message.id, timestamp, message.body) for secret in message.secrets)
         headers = {
-            "Content-Type": "application/json", "User-Agent": "Rightfit", "webhook-id": message.id,
-            "webhook-timestamp": str(timestamp), "webhook-signature": signatures,
-        }  # fmt: skip
+            "Content-Type": "application/json",
+            "User-Agent": "Rightfit",
+            "webhook-id": message.id,
+            "webhook-timestamp": str(timestamp),
+            "webhook-signature": signatures,
+        }
         try:
             address = resolve(message.url, self._allowed)
             status = post(message.url, address, headers, message.body.encode(), DEADLINE)

@@ -1,4 +1,4 @@
-"""A backup that is taken while the service writes: whatever happens meanwhile, it names no file that it lacks."""
+"""A backup taken while the service writes: whatever happens meanwhile, it names no file that it lacks."""
 
 import fcntl
 import json
@@ -33,13 +33,8 @@ def say(words: str) -> None:
     pass
 
 
-@pytest.fixture
-def house(settings: Settings, database: Database, tmp_path: Path) -> House:
-    return House(settings, database, open_storage(settings.storage_url), tmp_path)
-
-
 def restored(house: House, folder: Path, lacking: tuple[str, ...] = ()) -> House:
-    """What comes of the backup in an empty place; every file that its record names is there, but these."""
+    """Restore the backup into an empty home; every file that its records name is there, except those in `lacking`."""
     home = house.folder / "restored"
     env = {"RIGHTFIT_HOME": str(home), "RIGHTFIT_REDIS_URL": str(house.settings.redis_url)}
     settings = Settings.from_env(env)
@@ -53,7 +48,7 @@ def restored(house: House, folder: Path, lacking: tuple[str, ...] = ()) -> House
 
 
 class Interrupted(LocalStorage):
-    """The live storage, in which something happens once the database was copied and before its files are."""
+    """The live storage; it calls `happens` after the database was copied and before the files are."""
 
     def __init__(self, house: House, happens: Callable[[], None]) -> None:
         assert isinstance(house.storage, LocalStorage)
@@ -72,7 +67,7 @@ def taken(house: House, happens: Callable[[], None] = lambda: None) -> Path:
     return folder
 
 
-def test_what_is_restored_is_what_was_there(house: House) -> None:
+def test_restore_brings_back_every_job_and_data_set(house: House) -> None:
     dataset = house.dataset()
     succeeded, failed = house.job(dataset={"id": dataset}), house.job(FAILED)
     running = house.job(outcome=None)
@@ -97,7 +92,7 @@ def test_what_is_restored_is_what_was_there(house: House) -> None:
     other.database.close()
 
 
-def test_a_job_and_a_data_set_that_are_deleted_meanwhile_are_not_in_it(house: House) -> None:
+def test_backup_leaves_out_jobs_and_sets_deleted_meanwhile(house: House) -> None:
     job, stays, dataset = house.job(), house.job(), house.dataset()
 
     def delete() -> None:
@@ -110,9 +105,7 @@ def test_a_job_and_a_data_set_that_are_deleted_meanwhile_are_not_in_it(house: Ho
     other.database.close()
 
 
-def test_jobs_that_are_deleted_faster_than_they_are_copied_are_not_in_it(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_backup_ends_though_jobs_are_deleted_faster_than_copied(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     job, stays = house.job(), house.job()
     monkeypatch.setattr(backup, "ROUNDS", 1)
     other = restored(house, taken(house, lambda: delete_job(house.store, house.storage, "t", job)))
@@ -120,7 +113,7 @@ def test_jobs_that_are_deleted_faster_than_they_are_copied_are_not_in_it(
     other.database.close()
 
 
-def test_a_checkpoint_that_is_replaced_meanwhile_is_there_in_its_newest_form(house: House) -> None:
+def test_backup_has_the_newest_form_of_a_replaced_checkpoint(house: House) -> None:
     job = house.job(outcome=None)
 
     def replace_it() -> None:
@@ -135,7 +128,7 @@ def test_a_checkpoint_that_is_replaced_meanwhile_is_there_in_its_newest_form(hou
     other.database.close()
 
 
-def test_a_job_whose_checkpoints_always_go_is_in_it_without_them(house: House) -> None:
+def test_backup_has_a_job_without_its_deleted_checkpoints(house: House) -> None:
     job = house.job(outcome=None)
     house.storage.delete(f"jobs/{job}/a1/checkpoints")
     other = restored(house, taken(house))
@@ -144,7 +137,7 @@ def test_a_job_whose_checkpoints_always_go_is_in_it_without_them(house: House) -
     other.database.close()
 
 
-def test_a_file_that_the_storage_has_lost_is_told_and_the_rest_is_backed_up(house: House) -> None:
+def test_backup_reports_a_missing_file_and_copies_the_rest(house: House) -> None:
     job = house.job()
     folder = taken(house)
     (published,) = house.store.queries.artifacts("t", job)
@@ -165,19 +158,19 @@ def test_a_file_that_the_storage_has_lost_is_told_and_the_rest_is_backed_up(hous
     (folder / backup.SUMS).write_text("")
     both = sorted([lost, published.key])
     assert json.loads(command.invoke(main, ["backup", str(folder), "--json"]).stdout)["lacking"] == both
-    assert (folder / backup.FILES / published.key).exists(), "it may be the last that there is"
+    assert (folder / backup.FILES / published.key).exists(), "it may be the last copy"
     elsewhere = house.settings.to_env() | {
         "RIGHTFIT_DATABASE_URL": f"sqlite:///{house.folder}/new/rightfit.db",
         "RIGHTFIT_STORAGE_URL": str(house.folder / "new"),
     }
-    told = CliRunner(env=elsewhere).invoke(main, ["restore", str(folder)])
-    assert (told.exit_code, warning in told.stdout) == (0, True)
+    restoring = CliRunner(env=elsewhere).invoke(main, ["restore", str(folder)])
+    assert (restoring.exit_code, warning in restoring.stdout) == (0, True)
     other = restored(house, folder, tuple(both))
     assert all(other.is_there(each) for each in (job, new, whole))
     other.database.close()
 
 
-def test_a_backup_is_brought_up_to_date_by_what_is_new(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_backup_copies_only_new_files(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     old, gone = house.job(), house.job()
     folder = taken(house)
     delete_job(house.store, house.storage, "t", gone)
@@ -192,7 +185,7 @@ def test_a_backup_is_brought_up_to_date_by_what_is_new(house: House, monkeypatch
     monkeypatch.setattr(LocalStorage, "get", get)
     taken(house)
     assert copied == [house.store.queries.artifacts("t", new)[0].key]
-    assert {found.key.split("/")[1] for found in LocalStorage(folder / backup.FILES).objects("jobs")} == {old, new}
+    assert {stored.key.split("/")[1] for stored in LocalStorage(folder / backup.FILES).objects("jobs")} == {old, new}
     other = restored(house, folder)
     assert [other.is_there(job) for job in (old, gone, new)] == [True, False, True]
     other.database.close()
@@ -220,7 +213,7 @@ def test_a_backup_is_taken_while_others_write(house: House) -> None:
     other.database.close()
 
 
-def test_a_restore_that_was_broken_off_is_begun_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_restore_can_be_repeated(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     job, folder = house.job(), taken(house)
     with monkeypatch.context() as patch:
         patch.setattr(JobLeases, "forget_hints", lambda self: 1 / 0)
@@ -233,7 +226,7 @@ def test_a_restore_that_was_broken_off_is_begun_again(house: House, monkeypatch:
     other.database.close()
 
 
-def test_what_is_no_backup_is_neither_restored_nor_written_over(house: House, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_backup_is_refused_and_kept(house: House, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(BackupError, match="neither empty nor a backup"):
@@ -252,15 +245,15 @@ def test_what_is_no_backup_is_neither_restored_nor_written_over(house: House, tm
 
 def test_a_home_is_no_backup(house: House) -> None:
     house.job(outcome=None)
-    home, before = house.settings.home, {found.key for found in house.storage.objects("jobs")}
+    home, before = house.settings.home, {stored.key for stored in house.storage.objects("jobs")}
     inode = (home / "rightfit.db").stat().st_ino
     with pytest.raises(BackupError, match="neither empty nor a backup"):
         back_up(house.database, house.storage, home, home, say)
     assert (home / "rightfit.db").stat().st_ino == inode
-    assert {found.key for found in house.storage.objects("jobs")} == before
+    assert {stored.key for stored in house.storage.objects("jobs")} == before
 
 
-def test_what_was_cut_off_in_a_former_backup_is_copied_again(house: House) -> None:
+def test_truncated_files_of_a_former_backup_are_copied_again(house: House) -> None:
     job = house.job()
     folder = taken(house)
     (file,) = (folder / backup.FILES).rglob("a1/best_model.pth")
@@ -283,8 +276,8 @@ def test_two_backups_are_not_written_into_one_folder_at_once(house: House) -> No
             taken(house)
 
 
-def test_nothing_is_restored_beside_the_log_of_a_database_that_is_gone(house: House, tmp_path: Path) -> None:
-    """SQLite would replay it, and the restored database would be the one that was lost."""
+def test_restore_refuses_a_place_with_a_leftover_database_log(house: House, tmp_path: Path) -> None:
+    """SQLite would replay it over the restored database."""
     house.job()
     folder, target = taken(house), Database(f"sqlite:///{tmp_path}/place/rightfit.db")
     (tmp_path / "place").mkdir()
@@ -294,7 +287,7 @@ def test_nothing_is_restored_beside_the_log_of_a_database_that_is_gone(house: Ho
     assert not target.is_made
 
 
-def test_a_stack_that_is_started_while_a_backup_is_restored_keeps_its_database(house: House, tmp_path: Path) -> None:
+def test_restore_keeps_the_database_of_a_stack_started_meanwhile(house: House, tmp_path: Path) -> None:
     house.job()
     folder, place = taken(house), Database(f"sqlite:///{tmp_path}/place/rightfit.db")
 
@@ -318,15 +311,13 @@ def test_the_database_may_be_named_as_seen_from_here(house: House, monkeypatch: 
 
 
 @pytest.mark.parametrize("kind", ["jobs", "datasets"])
-def test_nothing_is_restored_into_a_storage_that_has_files_of_another_database(
-    house: House, tmp_path: Path, kind: str
-) -> None:
+def test_restore_refuses_a_storage_with_files_of_other_databases(house: House, tmp_path: Path, kind: str) -> None:
     house.job()
     folder = taken(house)
     house.job() if kind == "jobs" else house.dataset()
 
     def stored() -> dict[str, float]:
-        return {found.key: found.at for folder in ("jobs", "datasets") for found in house.storage.objects(folder)}
+        return {each.key: each.at for folder in ("jobs", "datasets") for each in house.storage.objects(folder)}
 
     before = stored()
     target = Database(f"sqlite:///{tmp_path}/place/rightfit.db")

@@ -1,11 +1,8 @@
-"""What is past keeping goes, with its files, and nothing else does; over both databases and both storages."""
+"""A sweep deletes expired records with their files and nothing else, over both databases and both storages."""
 
-import os
-import shutil
 import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,18 +13,15 @@ from service.core.actions import clock_check, retention
 from service.core.actions.clock_check import ClockCheck
 from service.core.actions.delete import delete_dataset, delete_job
 from service.core.actions.retention import Retention
-from service.core.actions.storage_owner import MARK, mark, owner_of, owns
 from service.core.broker.turns import Turns
 from service.core.errors import Conflict, StorageError
 from service.core.records.dataset import Contents, DatasetStatus
 from service.core.records.submission import NewJob
 from service.core.settings import Settings
 from service.core.sql.datasets import DatasetStore
-from service.core.sql.engine import Database
-from service.core.sql.installation_id import installation_id
 from service.core.sql.jobs.owner_actions import OwnerActions
 from service.core.sql.tables import datasets, events
-from service.core.storage import LocalStorage, Storage, open_storage
+from service.core.storage import LocalStorage
 from service.core.text import DAY
 from tests.ports import eventually
 from tests.servers import ON_DISK
@@ -40,16 +34,6 @@ def settings(everywhere: Settings) -> Settings:
     return everywhere
 
 
-@pytest.fixture
-def storage(settings: Settings) -> Storage:
-    return open_storage(settings.storage_url)
-
-
-@pytest.fixture
-def house(settings: Settings, database: Database, storage: Storage, tmp_path: Path) -> House:
-    return House(settings, database, storage, tmp_path)
-
-
 @ON_DISK
 def test_without_settings_everything_is_kept_for_ever(house: House) -> None:
     job, dataset = house.job(days=30_000), house.dataset(days=30_000)
@@ -59,7 +43,7 @@ def test_without_settings_everything_is_kept_for_ever(house: House) -> None:
     assert not house.settings.removes_anything
 
 
-def test_an_ended_job_goes_with_its_files_and_a_younger_or_living_one_stays(house: House) -> None:
+def test_only_jobs_ended_long_ago_are_deleted_with_their_files(house: House) -> None:
     old, failed = house.job(), house.job(FAILED)
     young = house.job(days=6)
     living = house.job(outcome=None)
@@ -81,7 +65,7 @@ def test_a_job_that_is_pinned_stays_and_so_does_its_data_set(house: House) -> No
     assert house.files(f"jobs/{pinned}") == before
 
 
-def test_of_a_failed_job_the_checkpoints_go_and_what_it_published_stays(house: House) -> None:
+def test_a_failed_job_loses_checkpoints_and_keeps_artifacts(house: House) -> None:
     job, young = house.job(FAILED), house.job(FAILED, days=1)
     assert house.sweep(checkpoints=7)["checkpoints"] == 1
     assert house.files(f"jobs/{job}") == {"a1/checkpoints/1/best_model.pth"}, "its best model is that of a checkpoint"
@@ -93,10 +77,10 @@ def test_of_a_failed_job_the_checkpoints_go_and_what_it_published_stays(house: H
     house.store.actions.retry("t", job)
     lease = house.store.leases.claim("worker", 60)
     assert lease is not None
-    assert lease.checkpoints == (), "it begins anew, and knows it"
+    assert lease.checkpoints == (), "the retried job starts without checkpoints"
 
 
-def test_a_data_set_goes_once_no_job_has_used_it_for_so_long(house: House) -> None:
+def test_a_data_set_is_deleted_once_unused_for_its_days(house: House) -> None:
     unused, used_lately, in_use, young = (house.dataset(days) for days in (10, 10, 10, 1))
     house.job(days=3, dataset={"id": used_lately})
     house.job(dataset={"id": unused})
@@ -117,7 +101,7 @@ def test_the_last_use_of_a_data_set_outlives_the_job(house: House) -> None:
     assert [house.is_set(each) for each in (by_its_owner, by_a_sweep, long_ago)] == [True, True, False]
 
 
-def test_a_data_set_that_waited_long_to_be_read_is_not_old_once_it_is(house: House) -> None:
+def test_age_of_a_data_set_starts_when_it_was_read(house: House) -> None:
     dataset = house.dataset()
     with house.database.write() as c:
         c.execute(update(datasets).values(status=DatasetStatus.PROCESSING))
@@ -128,7 +112,7 @@ def test_a_data_set_that_waited_long_to_be_read_is_not_old_once_it_is(house: Hou
     assert house.is_set(dataset)
 
 
-def test_what_is_used_again_once_it_was_found_stays(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_expired_row_that_is_used_again_stays(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     house.job(days=20)
     retried = house.job(FAILED)
     house.dataset()
@@ -161,7 +145,7 @@ def test_what_is_used_again_once_it_was_found_stays(house: House, monkeypatch: p
     assert "a2/best_model.pth" in house.files(f"jobs/{retried}")
 
 
-def test_nobody_retries_a_job_whose_files_are_going(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_whose_files_are_being_deleted_is_not_retried(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     job = house.job(FAILED)
 
     def delete(*given: Any) -> None:
@@ -174,7 +158,7 @@ def test_nobody_retries_a_job_whose_files_are_going(house: House, monkeypatch: p
 
 
 @ON_DISK
-def test_a_clock_that_has_jumped_makes_nothing_old(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_deleted_if_the_clocks_differ(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = ClockCheck(house.database)
     assert ours.agree()
     monkeypatch.setattr(house.database, "now", lambda: time.time() + DAY)
@@ -183,9 +167,7 @@ def test_a_clock_that_has_jumped_makes_nothing_old(house: House, monkeypatch: py
 
 @ON_DISK
 @pytest.mark.parametrize("jump", [DAY, -DAY])
-def test_a_clock_that_was_set_since_the_process_began_makes_nothing_old(
-    house: House, jump: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_deleted_after_the_clock_was_set(house: House, jump: float, monkeypatch: pytest.MonkeyPatch) -> None:
     ours, real, theirs = ClockCheck(house.database), time.time, house.database.now
     monkeypatch.setattr(time, "time", lambda: real() + jump)
     monkeypatch.setattr(house.database, "now", lambda: theirs() + jump)  # a SQLite database has no other clock
@@ -201,123 +183,13 @@ def test_a_process_that_has_just_begun_does_not_sweep(house: House, monkeypatch:
     assert ours.have_settled()
 
 
-def test_files_that_nobody_knows_go_and_no_others(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    mark(house.storage, house.database)
-    job, dataset = house.job(), house.dataset()
-    unknown = (f"jobs/job_{'0' * 20}", f"datasets/ds_{'0' * 20}")
-    keys = [house.put(f"{folder}/a1/x").key for folder in unknown]
-    strange = house.put("jobs/of_somebody/a1/x").key
-    assert house.sweep(orphans=1).total() == 0, "they are younger than a day"
-    tomorrow = time.time() + 1.1 * DAY
-    monkeypatch.setattr(time, "time", lambda: tomorrow)
-    assert house.sweep(orphans=1)["orphans"] == 2
-    for key in keys:
-        with pytest.raises(StorageError):
-            house.storage.open(key)
-    house.storage.open(strange).close()
-    assert len(house.files(f"jobs/{job}")) == 4
-    assert len(house.files(f"datasets/{dataset}")) == 2
-
-
-@ON_DISK
-def test_an_empty_database_makes_no_file_unknown(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    key = house.put(f"jobs/job_{'0' * 20}/a1/x").key
-    tomorrow = time.time() + 1.1 * DAY
-    monkeypatch.setattr(time, "time", lambda: tomorrow)
-    assert house.sweep(orphans=1).total() == 0
-    house.storage.open(key).close()
-    assert owner_of(house.storage) is None
-
-
-@pytest.fixture
-def orphan(house: House, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The folder of a job that nobody knows, old enough to go; beside it is one that is known."""
-    house.job()
-    folder = f"jobs/job_{'0' * 20}"
-    house.put(f"{folder}/a1/x")
-    tomorrow = time.time() + 1.1 * DAY
-    monkeypatch.setattr(time, "time", lambda: tomorrow)
-    return folder
-
-
-def test_a_storage_is_swept_of_unknown_files_by_the_installation_whose_it_is(house: House, orphan: str) -> None:
-    assert house.sweep(orphans=1).total() == 0, "it was nobody's; another may mark it at this moment"
-    assert owner_of(house.storage) == installation_id(house.database)
-    assert house.sweep(orphans=1)["orphans"] == 1
-    assert owner_of(house.storage) == installation_id(house.database)
-
-
-@ON_DISK
-@pytest.mark.parametrize("mark_of_another", ['{"id": "another"}', '["no", "mark"]', ""])
-def test_the_storage_of_another_installation_is_not_swept_of_unknown_files(
-    house: House, orphan: str, mark_of_another: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    (house.folder / "mark").write_text(mark_of_another)
-    house.storage.put(MARK, house.folder / "mark")
-    for _ in range(2):
-        assert house.sweep(orphans=1).total() == 0
-    assert house.files(orphan) == {"a1/x"}
-    assert f"({MARK})" in caplog.text or f"{MARK} in the storage cannot be read" in caplog.text
-    assert "orphaned files are not deleted" in caplog.text
-
-
-def test_all_who_ask_at_once_are_told_of_one_installation(house: House) -> None:
-    said: list[str] = []
-    ready = threading.Barrier(8)
-
-    def ask() -> None:
-        own = Database(house.settings.database_url)
-        own.now()  # connected: they ask in the same moment
-        ready.wait()
-        said.append(installation_id(own))
-        own.close()
-
-    threads = [threading.Thread(target=ask) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(said) == 8
-    assert set(said) == {installation_id(house.database)}
-
-
-@ON_DISK
-def test_a_storage_in_which_everything_is_kept_is_marked_for_all_that(house: House) -> None:
-    """Else another installation that comes by mistake could mark it first, and sweep."""
-    house.job()
-    Retention(house.settings, house.database, house.store, house.catalog, house.storage).run(threading.Event())
-    assert owns(house.database, house.storage)
-
-
-@ON_DISK
-def test_unknown_files_that_cannot_be_removed_do_not_count_and_keep_no_others(
-    house: House, orphan: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert isinstance(house.storage, LocalStorage)
-    mark(house.storage, house.database)
-    shutil.copytree(house.storage.root / orphan, house.storage.root / f"jobs/job_{'1' * 20}")
-    real = house.storage.delete
-
-    def refuse(prefix: str) -> None:
-        if prefix == orphan:
-            raise StorageError(f"{prefix} cannot be deleted: Permission denied")
-        real(prefix)
-
-    monkeypatch.setattr(house.storage, "delete", refuse)
-    assert house.sweep(orphans=1)["orphans"] == 1
-    assert house.files(orphan) == {"a1/x"}
-    assert f"cannot delete orphaned files: {orphan}" in caplog.text
-
-
 class Dying(RuntimeError):
     pass
 
 
 @ON_DISK
 @pytest.mark.parametrize("step", ["delete_job", "delete_dataset"])
-def test_a_sweep_that_was_killed_in_the_middle_is_finished_by_the_next(
-    house: House, step: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_next_sweep_finishes_one_that_was_killed(house: House, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     job, dataset = house.job(), house.dataset()
 
     def die(*_: Any) -> None:
@@ -338,7 +210,7 @@ def test_a_sweep_that_was_killed_in_the_middle_is_finished_by_the_next(
 
 
 @ON_DISK
-def test_what_cannot_be_removed_holds_up_nothing_else(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_deletion_does_not_stop_the_sweep(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = house.job(), house.job()
     real = LocalStorage.delete
 
@@ -378,7 +250,7 @@ def test_one_process_sweeps_an_hour_and_none_while_redis_is_away(house: House, m
         assert 0 < int(client.ttl(retention.TURN)) <= retention.SWEEP_SECONDS
         monkeypatch.setattr(clock_check, "SETTLED_SECONDS", 0.0)
         stop.wait(0.5)
-        assert house.is_there(job), "somebody else has had this hour's turn"
+        assert house.is_there(job), "another process has taken the turn of this hour"
         client.delete(retention.TURN)
         assert eventually(lambda: not house.is_there(job))
         assert client.exists(retention.TURN)
@@ -387,17 +259,3 @@ def test_one_process_sweeps_an_hour_and_none_while_redis_is_away(house: House, m
     for thread in threads:
         thread.join()
     assert not Turns("redis://127.0.0.1:1/0", retention.TURN, 60).take()
-
-
-@ON_DISK
-def test_the_age_of_files_is_their_newest_one_s(house: House) -> None:
-    house.job()
-    mark(house.storage, house.database)
-    folder = f"jobs/job_{'1' * 20}"
-    assert isinstance(house.storage, LocalStorage)
-    for name in ("a1/old", "a1/new"):
-        house.put(f"{folder}/{name}")
-    os.utime(house.storage.root / folder / "a1/old", (1, 1))
-    assert house.sweep(orphans=1).total() == 0
-    os.utime(house.storage.root / folder / "a1/new", (1, 1))
-    assert house.sweep(orphans=1)["orphans"] == 1

@@ -27,6 +27,24 @@ MODELS: list[dict[str, Any]] = [
     {"arch": "layers", "layers": [{"type": "conv2d", "channels": 8}, {"type": "global_avg_pool"}, {"type": "linear"}]},
 ]
 shares = st.sampled_from([0.0, 0.05, 0.3, 0.5, 0.9])
+regularizations = st.fixed_dictionaries(
+    {
+        "dropout": shares,
+        "weight_decay": st.sampled_from([0.0, 1e-5, 0.1, 10.0]),
+        "l1": st.sampled_from([0.0, 1e-3]),
+        "label_smoothing": shares,
+        "mixup_alpha": st.sampled_from([0.0, 1.0]),
+        "spatial_dropout": shares,
+    }
+)
+augmentations = st.fixed_dictionaries(
+    {
+        "crop_padding": st.sampled_from([0, 2]),
+        "trivial_augment": st.booleans(),
+        "normalize": st.booleans(),
+        "random_erasing": shares,
+    }
+)
 specs = st.fixed_dictionaries(
     {
         "dataset": st.fixed_dictionaries(
@@ -45,21 +63,10 @@ specs = st.fixed_dictionaries(
         ),
         "schedule": st.sampled_from([{}, {"name": "cosine"}, {"warmup_epochs": 1}, {"name": "onecycle"}]),
         "early_stopping": st.sampled_from([None, {}, {"patience": 1}, {"monitor": "val_accuracy"}]),
-        "regularization": st.fixed_dictionaries(
-            {
-                "dropout": shares, "weight_decay": st.sampled_from([0.0, 1e-5, 0.1, 10.0]),
-                "l1": st.sampled_from([0.0, 1e-3]), "label_smoothing": shares,
-                "mixup_alpha": st.sampled_from([0.0, 1.0]), "spatial_dropout": shares,
-            }
-        ),
-        "augmentation": st.fixed_dictionaries(
-            {
-                "crop_padding": st.sampled_from([0, 2]), "trivial_augment": st.booleans(), "normalize": st.booleans(),
-                "random_erasing": shares,
-            }
-        ),
+        "regularization": regularizations,
+        "augmentation": augmentations,
     }
-)  # fmt: skip
+)
 
 
 @given(specs, st.sampled_from(list(Verdict)), st.sampled_from([UNLIMITED, Limits(2_000_000, 1 << 30)]))
@@ -80,7 +87,7 @@ def test_every_verdict_has_advice_with_a_reason() -> None:
     assert all(cure_id in CURES for cures in ADVISED.values() for cure_id in cures)
 
 
-def test_every_cure_is_advised_somewhere_or_is_a_factor_of_its_own() -> None:
+def test_every_cure_is_advised_somewhere_or_only_a_factor() -> None:
     advised = {cure_id for cures in ADVISED.values() for cure_id in cures}
     assert set(CURES) - advised == {"l1", "cutmix", "spatial_dropout", "fewer_layers"}
 
@@ -103,21 +110,21 @@ def test_images_that_are_left_out_come_first() -> None:
     assert (first.id, cured(spec, first.patch).dataset.train_limit) == ("more_data", None)
 
 
-def test_what_a_spec_does_already_is_not_advised() -> None:
+def test_changes_that_a_spec_has_already_are_not_advised() -> None:
     doing = {"dropout": 0.5, "mixup_alpha": 0.2, "label_smoothing": 0.05}
-    found = advised(Verdict.OVERFITTING, regularization=doing)
-    assert not {"dropout", "mixup", "label_smoothing"} & set(found)
+    patches = advised(Verdict.OVERFITTING, regularization=doing)
+    assert not {"dropout", "mixup", "label_smoothing"} & set(patches)
 
 
 @pytest.mark.parametrize(("rate", "then"), [(0.0, 0.3), (0.3, 0.5)])
 def test_dropout_is_raised_step_by_step(rate: float, then: float) -> None:
-    found = advised(Verdict.OVERFITTING, regularization={"dropout": rate})
-    assert found["dropout"] == [{"op": "add", "path": "/regularization/dropout", "value": then}]
+    patches = advised(Verdict.OVERFITTING, regularization={"dropout": rate})
+    assert patches["dropout"] == [{"op": "add", "path": "/regularization/dropout", "value": then}]
 
 
 def test_an_underfitting_model_is_held_back_less() -> None:
-    found = advised(Verdict.UNDERFITTING, regularization={"dropout": 0.6, "weight_decay": 1.0})
-    first = next(iter(found.values()))
+    patches = advised(Verdict.UNDERFITTING, regularization={"dropout": 0.6, "weight_decay": 1.0})
+    first = next(iter(patches.values()))
     assert {step["path"] for step in first} == {"/regularization/dropout", "/regularization/weight_decay"}
 
 
@@ -141,14 +148,14 @@ def test_more_time_is_given_where_time_was_the_limit(reason: str | None, path: s
 @pytest.mark.parametrize(
     "names", [("zero", "one"), ("digit_0", "digit_1"), ("class a", "class b"), ("A_upper", "b_lower")]
 )
-def test_what_may_be_letters_or_digits_is_not_mirrored(names: tuple[str, str]) -> None:
+def test_possible_letters_or_digits_are_not_mirrored(names: tuple[str, str]) -> None:
     spec = JobSpec.from_dict({"dataset": {"id": "cifar10"}})
     contents = replace(CONTENTS_OF["cifar10"], classes=names, samples_per_class=(100, 100))
     assert "horizontal_flip" not in [a.id for a in advise([Verdict.OVERFITTING], RunContext(spec, contents))]
 
 
-def test_a_limit_that_leaves_nothing_out_is_no_cure() -> None:
+def test_lifting_a_limit_without_effect_is_not_advised() -> None:
     spec = JobSpec.from_dict({"dataset": {"id": "digits", "train_limit": 5000}})
     facts = Facts({"train": 1438, "validation": 359}, 2.3, 0.1)
-    found = advise([Verdict.SMALL_VALIDATION], RunContext(spec, CONTENTS_OF["digits"], facts))
-    assert "more_data" not in [advice.id for advice in found]
+    pieces = advise([Verdict.SMALL_VALIDATION], RunContext(spec, CONTENTS_OF["digits"], facts))
+    assert "more_data" not in [advice.id for advice in pieces]

@@ -1,4 +1,4 @@
-"""Golden curves: the rules against labels, on runs that were held out of the calibration."""
+"""The rules compared with the labels of golden curves, on runs held out of the calibration."""
 
 import json
 import random
@@ -26,6 +26,21 @@ from service.core.spec import JobSpec
 from tests.golden import synthetic
 from tests.golden.scoring import Golden, called_overfitting, load, scores
 
+EPOCH = Epoch(
+    epoch=1,
+    train_loss=1.0,
+    train_loss_clean=1.0,
+    val_loss=1.0,
+    train_accuracy=0.8,
+    val_accuracy=0.8,
+    penalty=0.0,
+    lr=1e-3,
+    seconds=1.0,
+    images_per_second=1.0,
+    improved=False,
+    epochs_without_improvement=0,
+)
+
 
 @pytest.fixture(scope="module")
 def golden() -> list[Golden]:
@@ -34,21 +49,27 @@ def golden() -> list[Golden]:
 
 def epochs(train: list[float], val: list[float], accuracy: float = 0.8, se: float | None = None) -> list[Epoch]:
     return [
-        Epoch(
-            epoch=i, train_loss=t, train_loss_clean=t, val_loss=v, train_accuracy=accuracy, val_accuracy=accuracy,
-            penalty=0.0, lr=1e-3, seconds=1.0, images_per_second=1.0, improved=False, epochs_without_improvement=0,
-            val_loss_se=se, val_change_se=se,
+        replace(
+            EPOCH,
+            epoch=number,
+            train_loss=train_loss,
+            train_loss_clean=train_loss,
+            val_loss=val_loss,
+            train_accuracy=accuracy,
+            val_accuracy=accuracy,
+            val_loss_se=se,
+            val_change_se=se,
         )
-        for i, (t, v) in enumerate(zip(train, val, strict=True), 1)
-    ]  # fmt: skip
+        for number, (train_loss, val_loss) in enumerate(zip(train, val, strict=True), start=1)
+    ]
 
 
 def test_runs_that_were_held_out_get_the_verdict_of_their_label(golden: list[Golden]) -> None:
     held_out = [run for run in golden if run.is_held_out]
-    found = {score.verdict: score for score in scores(held_out, Rules())}
-    assert set(found) == set(Verdict)
-    assert sum(score.f1 for score in found.values()) / len(found) > 0.9
-    assert all(score.precision >= 0.8 and score.recall >= 0.8 for score in found.values()), found
+    by_verdict = {score.verdict: score for score in scores(held_out, Rules())}
+    assert set(by_verdict) == set(Verdict)
+    assert sum(score.f1 for score in by_verdict.values()) / len(by_verdict) > 0.9
+    assert all(score.precision >= 0.8 and score.recall >= 0.8 for score in by_verdict.values()), by_verdict
 
 
 def test_at_least_sixty_of_the_histories_are_real_runs(golden: list[Golden]) -> None:
@@ -63,10 +84,10 @@ def test_pure_noise_is_hardly_ever_called_overfitting() -> None:
 def test_the_onset_is_where_validation_loss_turned(kind: str) -> None:
     for seed in range(10):
         history, facts = synthetic.history(kind, seed)
-        found = diagnose(history, facts=facts, stop_reason="max_epochs")
+        diagnosis = diagnose(history, facts=facts, stop_reason="max_epochs")
         lowest = min(history, key=lambda e: e.val_loss or 9.0)
-        assert found.onset_epoch is not None
-        assert abs(found.onset_epoch - lowest.epoch) <= max(5, len(history) // 8)
+        assert diagnosis.onset_epoch is not None
+        assert abs(diagnosis.onset_epoch - lowest.epoch) <= max(5, len(history) // 8)
 
 
 def test_a_rise_within_the_noise_of_the_images_is_no_rise() -> None:
@@ -79,17 +100,17 @@ def test_a_rise_within_the_noise_of_the_images_is_no_rise() -> None:
 def test_an_epoch_without_finite_losses_is_divergence() -> None:
     history = epochs([1.0, 0.9, 0.8], [1.0, 0.9, 0.8])
     broken = Epoch(**vars(history[-1]) | {"epoch": 4, "train_loss": None, "val_loss": None, "flag": "nan"})
-    found = diagnose([*history, broken], stop_reason="diverged")
-    assert (found.verdict, found.onset_epoch) == (Verdict.DIVERGED, 4)
+    diagnosis = diagnose([*history, broken], stop_reason="diverged")
+    assert (diagnosis.verdict, diagnosis.onset_epoch) == (Verdict.DIVERGED, 4)
 
 
-def test_a_flat_noisy_validation_loss_is_no_rise_however_long_the_run() -> None:
+def test_a_flat_noisy_validation_loss_is_no_rise_in_a_long_run() -> None:
     wrong = 0
     for seed in range(60):
         r = random.Random(seed)
         val = [0.5 * (1 + r.gauss(0, 0.05)) for _ in range(300)]
-        found = diagnose(epochs([0.98**i for i in range(300)], val, se=0.005))
-        wrong += found.verdict in (Verdict.OVERFITTING, Verdict.OVERCONFIDENT)
+        diagnosis = diagnose(epochs([0.98**i for i in range(300)], val, se=0.005))
+        wrong += diagnosis.verdict in (Verdict.OVERFITTING, Verdict.OVERCONFIDENT)
     assert wrong <= 3
 
 
@@ -101,12 +122,12 @@ def test_losses_that_are_far_apart_are_never_healthy() -> None:
     assert rising.verdict in (Verdict.OVERFITTING, Verdict.OVERCONFIDENT)
 
 
-def test_a_run_that_only_got_better_has_not_lost_what_it_learnt() -> None:
+def test_only_lasting_loss_of_progress_is_divergence() -> None:
     history = epochs([2.21, 2.0, 1.5, 0.96], [2.22, 2.0, 1.53, 0.99])
     for reason in (None, "max_epochs"):
         assert diagnose(history, stop_reason=reason).verdict == Verdict.TOO_SHORT_TO_TELL
     jumped = epochs([2.2, 1.5, 0.9, 0.6, 0.4, 1.9], [2.2, 1.6, 1.0, 0.8, 0.7, 2.0])
-    assert diagnose(jumped).verdict != Verdict.DIVERGED, "one step back is not the end"
+    assert diagnose(jumped).verdict != Verdict.DIVERGED, "a single step back is no divergence"
     lost = epochs([2.2, 1.5, 0.9, 0.6, 0.4, 1.9, 2.0, 1.9, 2.1], [2.2, 1.6, 1.0, 0.8, 0.7, 2.0, 2.1, 2.0, 2.1])
     assert diagnose(lost).verdict == Verdict.DIVERGED
 
@@ -115,8 +136,8 @@ def test_a_run_is_not_called_diverged_on_its_way_down(golden: list[Golden]) -> N
     for run in golden:
         if run.name.startswith("full_"):
             for so_far in range(2, len(run.history)):
-                found = diagnose(run.history[:so_far], facts=run.facts)
-                assert found.verdict != Verdict.DIVERGED, (run.name, run.seed, so_far)
+                diagnosis = diagnose(run.history[:so_far], facts=run.facts)
+                assert diagnosis.verdict != Verdict.DIVERGED, (run.name, run.seed, so_far)
 
 
 @pytest.mark.parametrize(
@@ -131,14 +152,14 @@ def test_one_bad_epoch_at_the_end_is_no_turn(val: list[float]) -> None:
     assert diagnose(epochs(train, val)).verdict not in (Verdict.DIVERGED, Verdict.OVERFITTING, Verdict.OVERCONFIDENT)
 
 
-def test_a_rise_within_the_noise_is_told_as_such_and_not_as_standing_still() -> None:
+def test_a_rise_within_the_noise_is_called_a_rise_not_flat() -> None:
     facts = Facts({"train": 144, "validation": 48}, 1.386, 0.25)
     val = [1.35, 1.25, 1.1, 1.05, 1.02, 1.0, 1.05, 1.1, 1.15, 1.2, 1.22, 1.22, 1.25, 1.22, 1.24]
     noisy = [replace(e, val_loss_se=0.2, val_change_se=0.2) for e in epochs([1.3 - 0.07 * i for i in range(15)], val)]
-    found = diagnose(noisy, facts=facts)
-    assert found.verdict == Verdict.STAGNANT_GENERALIZATION
-    assert "was lowest at epoch 6, 1.000, and is about 1.220 now" in found.summary
-    assert "within its noise on 48 validation images" in found.summary
+    diagnosis = diagnose(noisy, facts=facts)
+    assert diagnosis.verdict == Verdict.STAGNANT_GENERALIZATION
+    assert "was lowest at epoch 6, 1.000, and is about 1.220 now" in diagnosis.summary
+    assert "within its noise on 48 validation images" in diagnosis.summary
 
 
 def test_a_run_that_has_just_begun_needs_no_advice() -> None:
@@ -149,8 +170,8 @@ def test_a_run_that_has_just_begun_needs_no_advice() -> None:
 
 def test_a_rise_is_not_called_flat_in_a_note_as_well() -> None:
     history, facts = synthetic.history("overfitting", 3)
-    found = diagnose(history, facts=facts)
-    assert Verdict.STAGNANT_GENERALIZATION not in [note.verdict for note in found.notes]
+    diagnosis = diagnose(history, facts=facts)
+    assert Verdict.STAGNANT_GENERALIZATION not in [note.verdict for note in diagnosis.notes]
 
 
 def test_a_handicapped_training_loss_alone_is_no_underfitting() -> None:
@@ -159,20 +180,20 @@ def test_a_handicapped_training_loss_alone_is_no_underfitting() -> None:
     case = RunContext(
         JobSpec.from_dict({"dataset": {"id": "digits"}, "regularization": {"label_smoothing": 0.1}}), DIGITS
     )
-    found = diagnose(blind, case, stop_reason="max_epochs")
-    told = [found.verdict, *(note.verdict for note in found.notes)]
-    assert Verdict.UNDERFITTING not in told
-    assert found.verdict == Verdict.TRAIN_ABOVE_VALIDATION
-    assert "scored as validation images are" not in found.summary
+    diagnosis = diagnose(blind, case, stop_reason="max_epochs")
+    verdicts = [diagnosis.verdict, *(note.verdict for note in diagnosis.notes)]
+    assert Verdict.UNDERFITTING not in verdicts
+    assert diagnosis.verdict == Verdict.TRAIN_ABOVE_VALIDATION
+    assert "scored as validation images are" not in diagnosis.summary
 
 
-def test_a_model_that_is_right_as_often_as_can_be_is_not_underfitting() -> None:
+def test_a_model_at_the_best_possible_accuracy_is_healthy() -> None:
     facts = Facts({"train": 900, "validation": 300}, 0.69, 0.5)
     history = epochs([0.4] * 5 + [0.11] * 30, [0.4] * 5 + [0.12] * 30, accuracy=0.97)
     assert diagnose(history, facts=facts).verdict == Verdict.HEALTHY
 
 
-def test_balanced_weights_are_not_held_against_the_frequencies_of_the_classes() -> None:
+def test_balanced_weights_are_compared_with_a_uniform_guess() -> None:
     facts = Facts({"train": 900, "validation": 300}, 0.2, 0.95)
     history = epochs([0.69 - 0.003 * i for i in range(20)], [0.69 - 0.003 * i for i in range(20)], accuracy=0.9)
     two = replace(DIGITS, classes=("a", "b"), samples_per_class=(950, 50))
@@ -184,7 +205,7 @@ def test_balanced_weights_are_not_held_against_the_frequencies_of_the_classes() 
     assert diagnose(history, balanced, facts).verdict != Verdict.NOT_LEARNING
 
 
-def test_a_validation_loss_that_is_not_finite_for_once_is_forgiven() -> None:
+def test_one_validation_loss_that_is_not_finite_is_forgiven() -> None:
     history, facts = synthetic.history("healthy", 2)
     once = [replace(e, val_loss=None, flag="inf") if e.epoch == 3 else e for e in history]
     assert diagnose(once, facts=facts, stop_reason="max_epochs").verdict == Verdict.HEALTHY
@@ -197,7 +218,7 @@ def test_a_run_that_was_stopped_as_diverged_is_called_so() -> None:
     assert diagnose(history, stop_reason="diverged").verdict == Verdict.DIVERGED
 
 
-def test_a_run_whose_loss_still_falls_is_improving_although_its_accuracy_stopped_it() -> None:
+def test_a_falling_loss_is_improving_after_a_stop_by_accuracy() -> None:
     falling = [2.0 - 0.05 * i for i in range(30)]
     history = epochs([v * 0.95 for v in falling], falling)
     watching = {"dataset": {"id": "digits"}, "early_stopping": {"monitor": "val_accuracy"}}
@@ -205,7 +226,7 @@ def test_a_run_whose_loss_still_falls_is_improving_although_its_accuracy_stopped
     assert diagnose(history, case, stop_reason="early_stopping").verdict == Verdict.STILL_IMPROVING
 
 
-def test_a_summary_speaks_of_what_is_there() -> None:
+def test_a_summary_leaves_out_unknown_values() -> None:
     one = diagnose(epochs([1.0], [1.0]), stop_reason="max_epochs")
     assert "in 1 epoch." in one.summary
     facts = Facts({"train": 100, "validation": 20}, 2.3, 0.1)
@@ -228,19 +249,21 @@ losses = st.none() | st.floats(0, 1e30) | st.sampled_from([0.0, 1.0, 1e-30])
 
 
 @given(st.lists(st.tuples(losses, losses, st.floats(0, 1)), max_size=60), st.booleans())
-def test_no_history_is_too_odd(rows: list[tuple[float | None, float | None, float]], is_over: bool) -> None:
+def test_any_history_is_diagnosed_with_finite_numbers(
+    rows: list[tuple[float | None, float | None, float]], is_over: bool
+) -> None:
     plain = epochs([1.0] * len(rows), [1.0] * len(rows))
     odd = [
         replace(e, train_loss=t, train_loss_clean=t, val_loss=v, val_accuracy=a, val_loss_se=a)
         for e, (t, v, a) in zip(plain, rows, strict=True)
     ]
-    found = diagnose(odd, stop_reason="max_epochs" if is_over else None)
-    json.dumps(asdict(found), allow_nan=False)
-    assert 0.5 <= found.confidence <= 1
-    assert found.is_final is is_over
+    diagnosis = diagnose(odd, stop_reason="max_epochs" if is_over else None)
+    json.dumps(asdict(diagnosis), allow_nan=False)
+    assert 0.5 <= diagnosis.confidence <= 1
+    assert diagnosis.is_final is is_over
 
 
-def test_a_history_of_ten_thousand_epochs_is_diagnosed_in_little_time() -> None:
+def test_ten_thousand_epochs_are_diagnosed_in_little_time() -> None:
     r = random.Random(1)
     long = epochs(
         [2.0 * 0.999**i + 1e-3 for i in range(10_000)],

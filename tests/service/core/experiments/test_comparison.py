@@ -1,7 +1,7 @@
 """Comparisons by hand: which fields, which numbers, which verdict."""
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -24,15 +24,32 @@ def best(val_loss: float, accuracy: float = 0.9, se: float | None = 0.01) -> Epo
     return Epoch(4, 0.5, None, val_loss, 0.9, accuracy, 0.0, 1e-3, 1.0, 10.0, True, 0, val_loss_se=se)
 
 
-def job(name: str, found: Epoch | None, split: str | None = "one", **changes: Any) -> Job:
-    return Job(
-        id=name, tenant="t", spec=spec(**changes), status=Status.SUCCEEDED, phase=None,
-        stop_reason=StopReason.MAX_EPOCHS, error=None, attempt=1, version=3, cancel_requested=False,
-        pause_requested=False, lost_attempts=(), releases=0, warnings=(), jobs_ahead=None, shortfall=None,
-        created_at=0, started_at=0, finished_at=9, best=found, last=replace(found, epoch=6) if found else None,
-        transitions=(), facts=FACTS, waste=None, test_split=None, split=split, parent=None, patch=None, advice=None,
-        ablation=None, arm=None,
-    )  # fmt: skip
+def job(name: str, best_epoch: Epoch | None, split: str | None = "one", **changes: Any) -> Job:
+    """A succeeded job of 6 epochs; what is not set here is None."""
+    unset: dict[str, Any] = dict.fromkeys(field.name for field in fields(Job))
+    values = {
+        "id": name,
+        "tenant": "t",
+        "spec": spec(**changes),
+        "status": Status.SUCCEEDED,
+        "stop_reason": StopReason.MAX_EPOCHS,
+        "attempt": 1,
+        "version": 3,
+        "cancel_requested": False,
+        "pause_requested": False,
+        "lost_attempts": (),
+        "releases": 0,
+        "warnings": (),
+        "created_at": 0,
+        "started_at": 0,
+        "finished_at": 9,
+        "best": best_epoch,
+        "last": replace(best_epoch, epoch=6) if best_epoch else None,
+        "transitions": (),
+        "facts": FACTS,
+        "split": split,
+    }
+    return Job(**unset | values)
 
 
 def both(first: Job, other: Job) -> Comparison:
@@ -43,15 +60,16 @@ def pointers(*specs: JobSpec) -> list[str]:
     return [field.pointer for field in differing({str(i): one.to_dict() for i, one in enumerate(specs)})]
 
 
-def test_the_fields_that_differ_are_told_in_the_order_of_the_spec() -> None:
-    found = differing({"a": spec(epochs=5).to_dict(), "b": spec(regularization={"dropout": 0.5}).to_dict()})
-    assert [(f.pointer, dict(f.values)) for f in found] == [
-        ("/epochs", {"a": 5, "b": 100}), ("/regularization/dropout", {"a": 0.0, "b": 0.5}),
-    ]  # fmt: skip
+def test_differing_fields_are_in_the_order_of_the_spec() -> None:
+    differences = differing({"a": spec(epochs=5).to_dict(), "b": spec(regularization={"dropout": 0.5}).to_dict()})
+    assert [(f.pointer, dict(f.values)) for f in differences] == [
+        ("/epochs", {"a": 5, "b": 100}),
+        ("/regularization/dropout", {"a": 0.0, "b": 0.5}),
+    ]
     assert pointers(spec(), spec()) == []
 
 
-def test_a_list_differs_as_a_whole_and_so_does_a_part_that_is_null_elsewhere() -> None:
+def test_a_list_and_a_part_that_is_null_differ_as_a_whole() -> None:
     assert pointers(spec(model={"channels": [8, 16]}), spec(model={"channels": [8, 32]})) == ["/model/channels"]
     assert pointers(spec(early_stopping=None), spec()) == ["/early_stopping"]
     layers = [{"type": "flatten"}, {"type": "linear"}]
@@ -60,15 +78,15 @@ def test_a_list_differs_as_a_whole_and_so_does_a_part_that_is_null_elsewhere() -
     assert pointers(spec(model=one), spec(model=two)) == ["/model/layers"]
 
 
-def test_a_field_that_only_some_specs_have_is_told_of_those_alone() -> None:
-    found = differing({"a": spec().to_dict(), "b": spec(model={"arch": "mlp", "hidden": [128]}).to_dict()})
-    values = {field.pointer: dict(field.values) for field in found}
+def test_a_differing_field_has_values_of_the_specs_that_have_it() -> None:
+    differences = differing({"a": spec().to_dict(), "b": spec(model={"arch": "mlp", "hidden": [128]}).to_dict()})
+    values = {field.pointer: dict(field.values) for field in differences}
     assert values["/model/arch"] == {"a": "cnn", "b": "mlp"}
     assert values["/model/kernel_size"] == {"a": 3}
     assert "/model/hidden" not in values
 
 
-def test_names_and_labels_are_told_only_where_nothing_else_differs() -> None:
+def test_names_and_labels_differ_only_if_nothing_else_does() -> None:
     named = {"name": "x", "labels": {"a/b": "1"}, "priority": 9}
     assert pointers(spec(), spec(**named)) == ["/name", "/priority", "/labels/a~1b"]
     assert pointers(spec(), spec(**named, epochs=5)) == ["/epochs"]
@@ -85,46 +103,49 @@ def test_names_and_labels_are_told_only_where_nothing_else_differs() -> None:
     ],
 )
 def test_a_difference_counts_where_its_interval_leaves_out_zero(loss: float, verdict: DifferenceVerdict) -> None:
-    (found,) = both(job("a", best(0.5)), job("b", best(loss))).differences
-    assert found.val_loss == pytest.approx(loss - 0.5)
-    assert found.standard_error == pytest.approx(0.01 * math.sqrt(2))
-    assert found.interval is not None
+    (difference,) = both(job("a", best(0.5)), job("b", best(loss))).differences
+    assert difference.val_loss == pytest.approx(loss - 0.5)
+    assert difference.standard_error == pytest.approx(0.01 * math.sqrt(2))
+    assert difference.interval is not None
     half = 1.96 * 0.01 * math.sqrt(2)
-    assert found.interval == pytest.approx((loss - 0.5 - half, loss - 0.5 + half))
-    assert found.verdict is verdict
-    assert (found.job, found.against, found.same_split) == ("b", "a", True)
-    assert "wider" in found.note
+    assert difference.interval == pytest.approx((loss - 0.5 - half, loss - 0.5 + half))
+    assert difference.verdict is verdict
+    assert (difference.job, difference.against, difference.same_split) == ("b", "a", True)
+    assert "wider" in difference.note
 
 
 def test_accuracies_are_compared_in_points_with_binomial_noise() -> None:
-    (found,) = both(job("a", best(0.5, 0.9)), job("b", best(0.5, 0.8))).differences
-    assert found.accuracy_points == pytest.approx(-10)
-    assert found.accuracy_standard_error == pytest.approx(100 * math.sqrt(0.9 * 0.1 / 400 + 0.8 * 0.2 / 400))
+    (difference,) = both(job("a", best(0.5, 0.9)), job("b", best(0.5, 0.8))).differences
+    assert difference.accuracy_points == pytest.approx(-10)
+    assert difference.accuracy_standard_error == pytest.approx(100 * math.sqrt(0.9 * 0.1 / 400 + 0.8 * 0.2 / 400))
     (blind,) = both(job("a", best(0.5)), replace(job("b", best(0.5)), facts=None)).differences
     assert blind.accuracy_standard_error is None
 
 
-def test_other_images_of_the_same_set_are_compared_as_two_samples_and_that_is_said() -> None:
-    found = both(job("a", best(0.5)), job("b", best(0.4), test_split=None, split="two"))
-    assert [one.same_split_as_first for one in found.jobs] == [True, False]
-    assert (found.differences[0].same_split, found.differences[0].verdict) == (False, DifferenceVerdict.BETTER)
-    assert "two samples" in found.differences[0].note
+def test_other_images_of_one_set_are_compared_as_two_samples() -> None:
+    comparison = both(job("a", best(0.5)), job("b", best(0.4), split="two"))
+    assert [one.same_split_as_first for one in comparison.jobs] == [True, False]
+    assert (comparison.differences[0].same_split, comparison.differences[0].verdict) == (
+        False,
+        DifferenceVerdict.BETTER,
+    )
+    assert "two samples" in comparison.differences[0].note
 
 
-def test_what_is_not_recorded_about_the_images_is_said_to_be() -> None:
-    (found,) = both(job("a", best(0.5), test_split=None, split=None), job("b", best(0.4))).differences
-    assert found.same_split is None
-    assert "not recorded" in found.note
+def test_an_unrecorded_split_is_named_in_the_note() -> None:
+    (difference,) = both(job("a", best(0.5), split=None), job("b", best(0.4))).differences
+    assert difference.same_split is None
+    assert "not recorded" in difference.note
 
 
-def test_losses_on_another_data_set_tell_nothing() -> None:
-    (found,) = both(job("a", best(0.5)), job("b", best(0.1), "two", dataset={"id": "mnist"})).differences
-    assert found.verdict is DifferenceVerdict.UNKNOWN
-    assert found.val_loss == pytest.approx(-0.4)
-    assert "another data set" in found.note
+def test_losses_on_another_data_set_cannot_be_compared() -> None:
+    (difference,) = both(job("a", best(0.5)), job("b", best(0.1), "two", dataset={"id": "mnist"})).differences
+    assert difference.verdict is DifferenceVerdict.UNKNOWN
+    assert difference.val_loss == pytest.approx(-0.4)
+    assert "another data set" in difference.note
 
 
-def test_without_a_best_epoch_or_its_noise_nothing_can_be_told() -> None:
+def test_without_a_best_epoch_or_its_noise_the_verdict_is_open() -> None:
     nothing = both(job("a", None), job("b", best(0.4)))
     assert nothing.differences[0].verdict is DifferenceVerdict.UNKNOWN
     assert (nothing.differences[0].val_loss, nothing.differences[0].accuracy_points) == (None, None)
@@ -136,20 +157,20 @@ def test_without_a_best_epoch_or_its_noise_nothing_can_be_told() -> None:
 
 
 def test_a_living_job_is_compared_as_it_stands() -> None:
-    (found,) = both(job("a", best(0.5)), replace(job("b", best(0.4)), status=Status.RUNNING)).differences
-    assert found.verdict is DifferenceVerdict.BETTER
-    assert "not ended yet: b." in found.note
+    (difference,) = both(job("a", best(0.5)), replace(job("b", best(0.4)), status=Status.RUNNING)).differences
+    assert difference.verdict is DifferenceVerdict.BETTER
+    assert "not ended yet: b." in difference.note
 
 
-def test_each_job_is_told_with_what_it_took() -> None:
+def test_each_job_has_its_epochs_and_seconds() -> None:
     first, other = both(job("a", best(0.5)), job("b", None)).jobs
     assert (first.epochs, first.seconds, first.best) == (6, 8.0, best(0.5))
     assert (other.epochs, other.seconds, other.best) == (0, 9.0, None)
 
 
 def test_the_summary_names_the_changes_and_the_outcome() -> None:
-    found = both(job("a", best(0.5)), job("b", best(0.4), optimizer={"lr": 0.01}, model={"channels": [4] * 16}))
-    (said,) = found.summary
+    comparison = both(job("a", best(0.5)), job("b", best(0.4), optimizer={"lr": 0.01}, model={"channels": [4] * 16}))
+    (said,) = comparison.summary
     assert said == (
         "b against a: /model/channels [32, 64] → [4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, …, "
         "/optimizer/lr 0.001 → 0.01; "
@@ -158,14 +179,16 @@ def test_the_summary_names_the_changes_and_the_outcome() -> None:
     assert "the same spec" in both(job("a", best(0.5)), job("b", best(0.4))).summary[0]
 
 
-def test_a_sentence_names_five_changes_of_its_own_pair_and_counts_the_rest() -> None:
+def test_a_summary_names_five_changes_and_counts_the_rest() -> None:
     many: dict[str, Any] = {
-        "epochs": 5, "batch_size": 8, "optimizer": {"lr": 0.01, "momentum": 0.5},
+        "epochs": 5,
+        "batch_size": 8,
+        "optimizer": {"lr": 0.01, "momentum": 0.5},
         "regularization": {"dropout": 0.1, "l1": 0.1, "weight_decay": 0.1},
-    }  # fmt: skip
+    }
     jobs = [job("a", best(0.5)), job("b", best(0.4), **many), job("c", best(0.4), epochs=7)]
-    found = compare(jobs, {})
-    assert len(found.spec) == 7
-    assert found.summary[0].count("→") == 5 + 2
-    assert "0.1 and 2 more; best" in found.summary[0]
-    assert found.summary[1].startswith("c against a: /epochs 100 → 7; best")
+    comparison = compare(jobs, {})
+    assert len(comparison.spec) == 7
+    assert comparison.summary[0].count("→") == 5 + 2
+    assert "0.1 and 2 more; best" in comparison.summary[0]
+    assert comparison.summary[1].startswith("c against a: /epochs 100 → 7; best")

@@ -1,15 +1,15 @@
-"""Replayed curves against the runs they were recorded of, against one stopper a setting, and against real trainings."""
+"""Replayed curves compared with their recorded runs, with one stopper per setting, and with real trainings."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.core.experiments.counterfactual import Setting, monitored, recorded, replay
+from service.core.experiments.counterfactual import Run, Setting, monitored, recorded, replay
 from service.core.records.epoch import Epoch
 from service.core.records.job import StopReason
 from service.core.spec import EarlyStopping, JobSpec
@@ -18,10 +18,8 @@ from tests.workers.training.small import spec as small_spec
 from tests.workers.training.small import trained
 
 LOSSES = [0.0, 0.1, 0.2, 0.25, 0.3, 0.5, 1.0, 2.0]
-curves = st.lists(
-    st.tuples(st.sampled_from([*LOSSES, math.nan, math.inf]), st.sampled_from([0.1, 0.5, 0.8, 0.9])),
-    min_size=1, max_size=25,
-)  # fmt: skip
+losses, accuracies = st.sampled_from([*LOSSES, math.nan, math.inf]), st.sampled_from([0.1, 0.5, 0.8, 0.9])
+curves = st.lists(st.tuples(losses, accuracies), min_size=1, max_size=25)
 options = st.builds(
     EarlyStopping,
     monitor=st.sampled_from(["val_loss", "val_accuracy"]),
@@ -44,15 +42,25 @@ def spec(stopping: EarlyStopping | None = None, epochs: int = 1000, **changes: A
 
 def epoch(number: int, val_loss: float, *, improved: bool = False, **changes: Any) -> Epoch:
     values = {
-        "epoch": number, "train_loss": 0.5, "train_loss_clean": None, "val_loss": val_loss, "train_accuracy": 0.9,
-        "val_accuracy": 0.8, "penalty": 0.0, "lr": 1e-3, "seconds": 2.0, "images_per_second": 1.0,
-        "improved": improved, "epochs_without_improvement": 0, "val_loss_se": 0.01,
-    }  # fmt: skip
+        "epoch": number,
+        "train_loss": 0.5,
+        "train_loss_clean": None,
+        "val_loss": val_loss,
+        "train_accuracy": 0.9,
+        "val_accuracy": 0.8,
+        "penalty": 0.0,
+        "lr": 1e-3,
+        "seconds": 2.0,
+        "images_per_second": 1.0,
+        "improved": improved,
+        "epochs_without_improvement": 0,
+        "val_loss_se": 0.01,
+    }
     return Epoch.measured(values | changes)
 
 
 def run(stopping: EarlyStopping | None, curve: Sequence[tuple[float, float]]) -> tuple[list[Epoch], str | None]:
-    """What the training loop records of a curve of (val_loss, val_accuracy), and why the stopper ended it."""
+    """The epochs that the training loop records of a curve of (val_loss, val_accuracy), and the stop reason."""
     stopper, history = Stopper(stopping), []
     for number, (loss, accuracy) in enumerate(curve, start=1):
         shown = loss if stopper.monitor == "val_loss" else accuracy
@@ -76,20 +84,18 @@ def only(settings: tuple[Setting, ...]) -> Setting:
 
 
 @given(options, curves)
-def test_a_job_s_own_setting_stops_where_the_run_did_and_keeps_what_it_kept(
-    own: EarlyStopping, curve: list[tuple[float, float]]
-) -> None:
+def test_replay_of_a_job_s_own_setting_repeats_its_run(own: EarlyStopping, curve: list[tuple[float, float]]) -> None:
     history, stopped = run(own, curve)
-    found = only(replay(history, spec(own), [own.patience], [own.min_delta]))
+    setting = only(replay(history, spec(own), [own.patience], [own.min_delta]))
     actual = recorded(history)
-    assert found.stop_epoch == (actual.stop_epoch if stopped else None)
-    assert found.stop_reason == stopped
-    assert found.best_epoch == actual.best_epoch
-    assert found.best_val_loss == actual.best_val_loss
+    assert setting.stop_epoch == (actual.stop_epoch if stopped else None)
+    assert setting.stop_reason == stopped
+    assert setting.best_epoch == actual.best_epoch
+    assert setting.best_val_loss == actual.best_val_loss
     nothing = None if actual.best_epoch is None else 0
-    assert (found.loss_given_up, found.loss_given_up_se) == (nothing, nothing)
-    assert not found.is_beyond_noise
-    assert (found.epochs_saved, found.seconds_saved) == (0, 0)
+    assert (setting.loss_given_up, setting.loss_given_up_se) == (nothing, nothing)
+    assert not setting.is_beyond_noise
+    assert (setting.epochs_saved, setting.seconds_saved) == (0, 0)
 
 
 @given(options, curves, st.sets(st.integers(1, 30), min_size=1), st.sets(st.sampled_from(LOSSES), min_size=1))
@@ -97,9 +103,11 @@ def test_all_settings_together_are_each_one_s_own_stopper(
     own: EarlyStopping, curve: list[tuple[float, float]], patiences: set[int], min_deltas: set[float]
 ) -> None:
     history, _ = run(None, curve)
-    found = replay(history, spec(own), patiences, min_deltas)
-    assert [(s.patience, s.min_delta) for s in found] == [(p, d) for p in sorted(patiences) for d in sorted(min_deltas)]
-    for setting in found:
+    settings = replay(history, spec(own), patiences, min_deltas)
+    assert [(s.patience, s.min_delta) for s in settings] == [
+        (p, d) for p in sorted(patiences) for d in sorted(min_deltas)
+    ]
+    for setting in settings:
         stopper, stop = Stopper(replace(own, patience=setting.patience, min_delta=setting.min_delta)), None
         for past in history:
             stopper.update(past.epoch, monitored(past, own.monitor))
@@ -110,7 +118,7 @@ def test_all_settings_together_are_each_one_s_own_stopper(
         assert setting.stop_reason == stopper.state.stopped
 
 
-def test_a_real_run_with_less_patience_does_what_the_replay_said() -> None:
+def test_a_real_run_with_less_patience_matches_the_replay() -> None:
     def history(patience: int) -> list[Epoch]:
         given = small_spec(
             optimizer={"lr": 0.05}, epochs=30, early_stopping={"patience": patience}, train_loss_clean=False
@@ -118,42 +126,40 @@ def test_a_real_run_with_less_patience_does_what_the_replay_said() -> None:
         return [Epoch.measured(vars(result)) for result in trained(given)[2]]
 
     patient, hasty = history(8), recorded(history(1))
-    found = only(replay(patient, spec(EarlyStopping(patience=8)), [1], [0]))
+    setting = only(replay(patient, spec(EarlyStopping(patience=8)), [1], [0]))
     assert hasty.stop_epoch < patient[-1].epoch
-    assert (found.stop_epoch, found.best_epoch) == (hasty.stop_epoch, hasty.best_epoch)
-    assert found.best_val_loss == hasty.best_val_loss
+    assert (setting.stop_epoch, setting.best_epoch) == (hasty.stop_epoch, hasty.best_epoch)
+    assert setting.best_val_loss == hasty.best_val_loss
 
 
-def test_what_is_given_up_and_saved_is_held_against_the_recorded_run() -> None:
+def test_loss_and_savings_are_relative_to_the_recorded_run() -> None:
     history = curve_of(1.0, 0.8, 0.9, 0.5, 0.6, 0.7)
-    found = only(replay(history, spec(EarlyStopping(patience=2)), [1], [0]))
-    assert (found.stop_epoch, found.stop_reason, found.best_epoch) == (3, "early_stopping", 2)
-    assert (found.best_val_loss, found.val_accuracy) == (0.8, 0.8)
-    assert found.loss_given_up == pytest.approx(0.3)
-    assert found.loss_given_up_se == pytest.approx(0.01 * math.sqrt(2))
-    assert found.is_beyond_noise is True
-    assert (found.epochs_saved, found.seconds_saved) == (3, 6.0)
-    assert asdict(recorded(history, StopReason.EARLY_STOPPING)) == {
-        "stop_epoch": 6, "stop_reason": "early_stopping", "best_epoch": 4, "best_val_loss": 0.5, "seconds": 12.0
-    }  # fmt: skip
+    setting = only(replay(history, spec(EarlyStopping(patience=2)), [1], [0]))
+    assert (setting.stop_epoch, setting.stop_reason, setting.best_epoch) == (3, "early_stopping", 2)
+    assert (setting.best_val_loss, setting.val_accuracy) == (0.8, 0.8)
+    assert setting.loss_given_up == pytest.approx(0.3)
+    assert setting.loss_given_up_se == pytest.approx(0.01 * math.sqrt(2))
+    assert setting.is_beyond_noise is True
+    assert (setting.epochs_saved, setting.seconds_saved) == (3, 6.0)
+    assert recorded(history, StopReason.EARLY_STOPPING) == Run(6, StopReason.EARLY_STOPPING, 4, 0.5, 12.0)
 
 
-def test_a_loss_within_its_noise_or_of_unknown_noise_is_said_to_be() -> None:
+def test_a_loss_within_its_noise_or_of_unknown_noise_is_marked() -> None:
     noisy = [replace(past, val_loss_se=0.2) for past in curve_of(1.0, 0.8, 0.9, 0.5)]
     assert only(replay(noisy, spec(), [1], [0])).is_beyond_noise is False
     silent = [replace(past, val_loss_se=None) for past in noisy]
-    found = only(replay(silent, spec(), [1], [0]))
-    assert (found.loss_given_up_se, found.is_beyond_noise) == (None, None)
-    assert found.loss_given_up == pytest.approx(0.3)
+    setting = only(replay(silent, spec(), [1], [0]))
+    assert (setting.loss_given_up_se, setting.is_beyond_noise) == (None, None)
+    assert setting.loss_given_up == pytest.approx(0.3)
 
 
-def test_a_setting_that_keeps_a_better_epoch_gives_up_less_than_nothing() -> None:
+def test_keeping_a_better_epoch_gives_up_a_negative_loss() -> None:
     own = EarlyStopping(min_delta=0.2)
     history, _ = run(own, [(1.0, 0.5), (0.9, 0.5), (0.85, 0.5)])
-    found = only(replay(history, spec(own), [10], [0]))
-    assert found.best_epoch == 3
-    assert found.loss_given_up == pytest.approx(-0.15)
-    assert found.is_beyond_noise is False
+    setting = only(replay(history, spec(own), [10], [0]))
+    assert setting.best_epoch == 3
+    assert setting.loss_given_up == pytest.approx(-0.15)
+    assert setting.is_beyond_noise is False
 
 
 @pytest.mark.parametrize(
@@ -169,31 +175,36 @@ def test_a_setting_that_keeps_a_better_epoch_gives_up_less_than_nothing() -> Non
         (100, StopReason.DIVERGED, math.nan, False),
     ],
 )
-def test_a_more_patient_setting_is_beyond_the_record_unless_the_run_was_over_anyway(
+def test_more_patience_is_beyond_the_record_of_an_unfinished_run(
     epochs: int, reason: StopReason | None, train_loss: float, beyond: bool
 ) -> None:
     history = [*curve_of(1.0, 0.8, 0.9), epoch(4, 0.9, train_loss=train_loss)]
-    found = only(replay(history, spec(EarlyStopping(patience=2), epochs), [50], [0], reason))
-    assert (found.stop_epoch, found.stop_reason, found.beyond_record) == (None, None, beyond)
-    assert (found.best_epoch, found.epochs_saved, found.seconds_saved) == (2, 0, 0)
+    setting = only(replay(history, spec(EarlyStopping(patience=2), epochs), [50], [0], reason))
+    assert (setting.stop_epoch, setting.stop_reason, setting.beyond_record) == (None, None, beyond)
+    assert (setting.best_epoch, setting.epochs_saved, setting.seconds_saved) == (2, 0, 0)
 
 
 def test_a_setting_that_stops_is_never_beyond_the_record() -> None:
     assert not only(replay(curve_of(1.0, 0.8, 0.9), spec(), [1], [0])).beyond_record
 
 
-def test_a_job_without_early_stopping_is_replayed_with_the_defaults() -> None:
+def test_replay_without_early_stopping_uses_the_defaults() -> None:
     history = curve_of(1.0, 0.8, 0.9, 0.5)
     assert replay(history, spec(None), [1, 2], [0, 0.1]) == replay(history, spec(EarlyStopping()), [2, 1], [0.1, 0])
 
 
-def test_where_nothing_was_finite_nothing_is_kept_or_given_up() -> None:
+def test_replay_without_finite_losses_keeps_no_epoch() -> None:
     history, _ = run(EarlyStopping(), [(math.nan, 0.5), (math.inf, 0.5)])
-    found = only(replay(history, spec(), [1], [0]))
-    assert (found.stop_epoch, found.best_epoch, found.loss_given_up, found.is_beyond_noise) == (1, None, None, None)
+    setting = only(replay(history, spec(), [1], [0]))
+    assert (setting.stop_epoch, setting.best_epoch, setting.loss_given_up, setting.is_beyond_noise) == (
+        1,
+        None,
+        None,
+        None,
+    )
     assert recorded(history).best_epoch is None
 
 
-def test_an_epoch_whose_training_loss_was_not_finite_is_never_the_best() -> None:
+def test_an_epoch_without_finite_training_loss_is_never_best() -> None:
     history = [*curve_of(1.0, 0.8), epoch(3, 0.1, train_loss=math.nan)]
     assert only(replay(history, spec(), [5], [0], StopReason.DIVERGED)).best_epoch == 2

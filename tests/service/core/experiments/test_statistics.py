@@ -1,4 +1,4 @@
-"""The statistics of ablations: right quantiles, effects that are found, and noise that is not."""
+"""The statistics of ablations: right quantiles, effects that are detected, and noise that is not."""
 
 import random
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ def test_quantiles_are_those_of_scipy(degrees: int) -> None:
 
 
 @given(st.floats(0.0, 0.9999), st.integers(1, 60))
-def test_as_much_of_the_distribution_lies_within_a_quantile_as_was_asked_for(level: float, degrees: int) -> None:
+def test_a_quantile_encloses_its_share_of_the_distribution(level: float, degrees: int) -> None:
     t = t_quantile(level, degrees)
     assert 1 - 2 * stats.t.sf(t, degrees) == pytest.approx(level, abs=1e-9)
 
@@ -33,7 +33,7 @@ def noisy(
 
 
 def common(chance: random.Random, seeds: int) -> dict[int, float]:
-    """What a seed's split does to the losses of all arms."""
+    """The part of the losses that a seed's split adds to all arms."""
     return {seed: chance.uniform(0.3, 0.9) for seed in range(seeds)}
 
 
@@ -42,13 +42,13 @@ def test_the_interval_is_that_of_scipy_s_paired_test() -> None:
     shared = common(chance, 7)
     base, arm = noisy(chance, 7, 0.0, 0.02, shared), noisy(chance, 7, -0.03, 0.02, shared)
     expected = stats.ttest_rel(list(arm.values()), list(base.values())).confidence_interval(1 - ERROR_RATE / 4)
-    found = effect(base, arm, 4)
-    assert found.interval == pytest.approx((expected.low, expected.high))
-    assert found.mean == pytest.approx((expected.low + expected.high) / 2)
-    assert found.relative == pytest.approx((expected.low + expected.high) / 2 / (sum(base.values()) / 7))
+    measured = effect(base, arm, 4)
+    assert measured.interval == pytest.approx((expected.low, expected.high))
+    assert measured.mean == pytest.approx((expected.low + expected.high) / 2)
+    assert measured.relative == pytest.approx((expected.low + expected.high) / 2 / (sum(base.values()) / 7))
 
 
-def test_a_known_effect_is_found_under_splits_that_differ_by_more() -> None:
+def test_a_known_effect_is_found_among_larger_seed_differences() -> None:
     chance = random.Random(2)
     shared = common(chance, 6)
     base = noisy(chance, 6, 0.0, 0.01, shared)
@@ -59,22 +59,22 @@ def test_a_known_effect_is_found_under_splits_that_differ_by_more() -> None:
 
 
 @pytest.mark.parametrize(("seeds", "arms"), [(2, 1), (3, 4), (5, 2)])
-def test_noise_is_called_significant_in_at_most_a_twentieth_of_all_ablations(seeds: int, arms: int) -> None:
+def test_noise_is_significant_in_at_most_5_percent_of_ablations(seeds: int, arms: int) -> None:
     chance, trials, wrong = random.Random(3), 2000, 0
     for _ in range(trials):
         shared = common(chance, seeds)
         base = noisy(chance, seeds, 0.0, 0.05, shared)
-        found = [effect(base, noisy(chance, seeds, 0.0, 0.05, shared), arms) for _ in range(arms)]
-        wrong += any(each.is_significant for each in found)
+        effects = [effect(base, noisy(chance, seeds, 0.0, 0.05, shared), arms) for _ in range(arms)]
+        wrong += any(each.is_significant for each in effects)
     limit = ERROR_RATE * trials + 3 * (ERROR_RATE * (1 - ERROR_RATE) * trials) ** 0.5
     assert wrong < limit
     assert wrong > 0.3 * ERROR_RATE * trials, "a test that never finds anything would pass too"
 
 
 def test_only_seeds_with_both_results_are_compared() -> None:
-    found = effect({1: 0.5, 2: 0.6, 3: 0.7}, {2: 0.5, 3: 0.61, 4: 9.0}, 1)
-    assert found.pairs == 2
-    assert found.mean == pytest.approx(-0.095)
+    measured = effect({1: 0.5, 2: 0.6, 3: 0.7}, {2: 0.5, 3: 0.61, 4: 9.0}, 1)
+    assert measured.pairs == 2
+    assert measured.mean == pytest.approx(-0.095)
     one = effect({1: 0.5}, {1: 0.4}, 1)
     assert (one.pairs, one.interval, one.verdict, one.is_significant) == (1, None, Verdict.UNKNOWN, False)
     assert one.mean == pytest.approx(-0.1)
@@ -83,14 +83,12 @@ def test_only_seeds_with_both_results_are_compared() -> None:
 
 
 def test_runs_that_are_alike_have_no_effect() -> None:
-    found = effect({1: 0.5, 2: 0.6}, {1: 0.5, 2: 0.6}, 1)
-    assert (found.mean, found.interval, found.verdict) == (0.0, (0.0, 0.0), Verdict.NONE)
+    measured = effect({1: 0.5, 2: 0.6}, {1: 0.5, 2: 0.6}, 1)
+    assert (measured.mean, measured.interval, measured.verdict) == (0.0, (0.0, 0.0), Verdict.NONE)
 
 
 @given(st.dictionaries(st.integers(0, 9), st.floats(0, 1e6)), st.dictionaries(st.integers(0, 9), st.floats(0, 1e6)))
-def test_an_effect_lies_within_its_interval_and_turns_round_with_its_arms(
-    base: dict[int, float], arm: dict[int, float]
-) -> None:
+def test_an_effect_is_in_its_interval_and_flips_with_its_arms(base: dict[int, float], arm: dict[int, float]) -> None:
     there, back = effect(base, arm, 3), effect(arm, base, 3)
     assert there.pairs == back.pairs == len(base.keys() & arm.keys())
     if there.interval and there.mean is not None and back.interval and back.mean is not None:

@@ -26,12 +26,12 @@ def test_a_long_history_keeps_its_ends_its_best_and_its_peaks(most: int) -> None
     losses: list[float | None] = [1 + draw.random() for _ in range(10_000)]
     losses[4321], losses[777] = 9.0, 0.1
     epochs = history(losses)
-    found = sampled(epochs, most)
-    numbers = [epoch.epoch for epoch in found]
-    assert most * 0.9 < len(found) <= most
+    chosen = sampled(epochs, most)
+    numbers = [epoch.epoch for epoch in chosen]
+    assert most * 0.9 < len(chosen) <= most
     assert numbers == sorted(set(numbers))
     assert {1, 4322, 778, 10_000} <= set(numbers)
-    assert set(found) <= set(epochs)
+    assert set(chosen) <= set(epochs)
 
 
 def test_every_stretch_is_shown() -> None:
@@ -46,12 +46,12 @@ def test_a_short_history_is_left_alone() -> None:
 
 
 @given(st.lists(st.none() | st.floats(0, 10), max_size=300), st.integers(5, 120))
-def test_it_is_never_more_than_asked_and_always_in_order(losses: list[float | None], most: int) -> None:
+def test_a_sample_is_within_its_limit_and_in_order(losses: list[float | None], most: int) -> None:
     epochs = history(losses)
-    found = sampled(epochs, most)
-    assert len(found) <= max(most, 0)
-    assert [epoch.epoch for epoch in found] == sorted({epoch.epoch for epoch in found})
-    assert found[:1] == epochs[:1]
-    assert found[-1:] == epochs[-1:]
+    chosen = sampled(epochs, most)
+    assert len(chosen) <= max(most, 0)
+    assert [epoch.epoch for epoch in chosen] == sorted({epoch.epoch for epoch in chosen})
+    assert chosen[:1] == epochs[:1]
+    assert chosen[-1:] == epochs[-1:]
     kept = [epoch for epoch in epochs if epoch.improved][-1:]
-    assert set(kept) <= set(found)
+    assert set(kept) <= set(chosen)

@@ -5,7 +5,7 @@ def test_every_status_has_its_transitions() -> None:
     assert set(TRANSITIONS) == set(Status)
 
 
-def test_success_and_cancellation_are_final_and_a_failure_can_only_be_retried() -> None:
+def test_success_and_cancellation_are_final_and_failure_is_not() -> None:
     assert TRANSITIONS[Status.SUCCEEDED] == TRANSITIONS[Status.CANCELLED] == frozenset()
     assert TRANSITIONS[Status.FAILED] == {Status.QUEUED}
 

@@ -38,7 +38,7 @@ def test_parameters_are_counted_as_torch_counts_them(model: dict[str, Any]) -> N
     assert network(torch.zeros(2, *DIGITS.shape)).shape == (2, *planned.layers[-1].output)
 
 
-def test_more_halvings_than_the_images_have_is_refused_with_the_most_that_fit() -> None:
+def test_too_many_halvings_are_refused_with_the_most_that_fit() -> None:
     with pytest.raises(Invalid) as caught:
         plan(spec(model={"channels": [8, 8, 8, 8]}), DIGITS, LIMITS)
     assert caught.value.faults[0].pointer == "/model/channels"
@@ -54,7 +54,7 @@ def test_a_model_beyond_the_limit_is_refused() -> None:
 WIDE = {"arch": "layers", "layers": [{"type": "conv2d", "channels": 4096}, {"type": "flatten"}, {"type": "linear"}]}
 
 
-def test_more_memory_than_the_limit_is_refused_with_the_batch_that_fits() -> None:
+def test_too_much_memory_is_refused_with_the_batch_that_fits() -> None:
     given = {"dataset": {"id": "digits", "image_size": 64}, "model": WIDE}
     with pytest.raises(Invalid, match="GiB") as caught:
         plan(spec(**given, batch_size=2048), DIGITS, LIMITS)
@@ -66,7 +66,7 @@ def test_more_memory_than_the_limit_is_refused_with_the_batch_that_fits() -> Non
         plan(spec(**given, batch_size=fits + 1), DIGITS, LIMITS)
 
 
-def test_a_model_that_no_batch_makes_small_enough_is_refused_as_a_model() -> None:
+def test_a_model_too_large_for_any_batch_is_refused_as_a_model() -> None:
     with pytest.raises(Invalid, match="GiB") as caught:
         plan(spec(model=WIDE, batch_size=2), DIGITS, Limits(parameters=10**9, memory_bytes=1 << 20))
     assert caught.value.faults[0].pointer == "/model"
@@ -75,12 +75,12 @@ def test_a_model_that_no_batch_makes_small_enough_is_refused_as_a_model() -> Non
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"model": {"arch": "mlp", "hidden": []}, "regularization": {"dropout": 0.5}}, "dropout has no place"),
+        ({"model": {"arch": "mlp", "hidden": []}, "regularization": {"dropout": 0.5}}, "dropout has no effect"),
         ({"batch_size": 5000}, "single step"),
         ({"dataset": {"id": "digits", "train_limit": 5}}, "number of classes"),
     ],
 )
-def test_what_will_not_do_what_it_seems_to_is_warned_of(changes: dict[str, Any], word: str) -> None:
+def test_options_without_their_usual_effect_are_warned_of(changes: dict[str, Any], word: str) -> None:
     assert any(word in warning for warning in plan(spec(**changes), DIGITS, LIMITS).warnings)
 
 

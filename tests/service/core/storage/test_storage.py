@@ -32,7 +32,7 @@ def written(tmp_path: Path, content: bytes) -> Path:
     return source
 
 
-def test_what_is_put_comes_back_with_its_size_and_sum(storage: Storage, tmp_path: Path) -> None:
+def test_an_object_comes_back_with_its_size_and_sum(storage: Storage, tmp_path: Path) -> None:
     artifact = storage.put("jobs/j/a1/best_model.pth", written(tmp_path, CONTENT))
     assert (artifact.name, artifact.bytes) == ("best_model.pth", len(CONTENT))
     assert artifact.sha256 == hashlib.sha256(CONTENT).hexdigest()
@@ -40,7 +40,7 @@ def test_what_is_put_comes_back_with_its_size_and_sum(storage: Storage, tmp_path
         assert file.read() == CONTENT
 
 
-def test_a_part_is_read_from_where_it_is_asked_for(storage: Storage, tmp_path: Path) -> None:
+def test_an_object_can_be_read_from_an_offset(storage: Storage, tmp_path: Path) -> None:
     artifact = storage.put("jobs/j/a1/x", written(tmp_path, CONTENT))
     with storage.open(artifact.key) as file:
         file.seek(5_000_000)
@@ -91,7 +91,7 @@ except StorageError as error:
 """
 
 
-def test_a_disk_that_is_full_in_the_middle_leaves_nothing_half_written(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
     """A limit on the size of files fails a write in its middle as a full disk does."""
     assert len(CONTENT) > 1 << 20
     storage = LocalStorage(tmp_path / "storage")
@@ -118,7 +118,7 @@ def test_a_deleted_prefix_is_gone_and_others_stay(storage: Storage, tmp_path: Pa
         storage.open(stays.key)
 
 
-def test_what_cannot_be_deleted_is_told_and_all_else_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_deletion_is_raised_after_deleting_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     storage, source, real = LocalStorage(tmp_path / "storage"), written(tmp_path, b"x"), os.unlink
     for name in ("first", "held", "last"):
         storage.put(f"jobs/j/a1/{name}", source)
@@ -132,7 +132,7 @@ def test_what_cannot_be_deleted_is_told_and_all_else_goes(tmp_path: Path, monkey
         patch.setattr(os, "unlink", unlink)
         with pytest.raises(StorageError, match="jobs/j cannot be deleted: Operation not permitted"):
             storage.delete("jobs/j")
-    assert [found.key for found in storage.objects("jobs")] == ["jobs/j/a1/held"]
+    assert [stored.key for stored in storage.objects("jobs")] == ["jobs/j/a1/held"]
     storage.delete("jobs/j")
     assert list(storage.names("jobs")) == []
 
@@ -143,7 +143,7 @@ def test_a_key_cannot_leave_the_storage(storage: Storage, key: str) -> None:
         storage.open(key)
 
 
-def test_a_storage_that_can_be_written_says_nothing(storage: Storage) -> None:
+def test_the_check_of_a_writable_storage_passes(storage: Storage) -> None:
     storage.check()
 
 

@@ -1,4 +1,4 @@
-"""The names by which a request is found again."""
+"""The ids of a request and its trace."""
 
 import pytest
 

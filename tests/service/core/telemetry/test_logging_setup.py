@@ -34,7 +34,7 @@ def written() -> Iterator[Callable[[str], tuple[logging.Logger, Lines]]]:
     correlation.bind(correlation.NONE)
 
 
-def test_a_json_line_is_one_object_whatever_is_in_it(written: Callable[[str], tuple[logging.Logger, Lines]]) -> None:
+def test_a_json_line_is_one_object_for_any_content(written: Callable[[str], tuple[logging.Logger, Lines]]) -> None:
     logger, lines = written("json")
     correlation.bind(Correlation("r1", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"))
     with structlog.contextvars.bound_contextvars(job_id="job_1", attempt=2):
@@ -63,7 +63,7 @@ def test_a_line_for_people_has_the_same_in_it(written: Callable[[str], tuple[log
     assert "\x1b" not in line
 
 
-def test_one_request_leaves_nothing_to_the_next(written: Callable[[str], tuple[logging.Logger, Lines]]) -> None:
+def test_ids_of_a_request_are_not_in_lines_of_the_next(written: Callable[[str], tuple[logging.Logger, Lines]]) -> None:
     logger, lines = written("json")
     correlation.bind(Correlation("first", None))
     correlation.bind(Correlation(None, None))

@@ -1,4 +1,4 @@
-"""Traces where nobody takes them; that they arrive where somebody does is shown in tests/life/test_watched.py."""
+"""Tracing without a receiver; tests/life/test_watched.py shows that traces arrive at one."""
 
 import logging
 import sys
@@ -11,7 +11,7 @@ PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 @pytest.mark.parametrize("parent", [PARENT, None])
-def test_without_a_receiver_spans_pass_on_what_they_were_given(parent: str | None) -> None:
+def test_without_a_receiver_spans_pass_on_their_parent(parent: str | None) -> None:
     span = Tracing("a service", {}).start("a request", parent, SERVER, {"a": 1})
     with span.part("a part") as part:
         part.set({"b": 2})
@@ -21,7 +21,7 @@ def test_without_a_receiver_spans_pass_on_what_they_were_given(parent: str | Non
     assert (span.traceparent, part.traceparent) == (parent, parent)
 
 
-def test_without_the_packages_the_log_says_so_and_nothing_else_changes(
+def test_missing_packages_are_logged_and_change_nothing_else(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
@@ -32,7 +32,7 @@ def test_without_the_packages_the_log_says_so_and_nothing_else_changes(
     tracing.close()
 
 
-def test_a_trace_that_its_caller_does_not_sample_is_not_sampled_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trace_unsampled_by_its_caller_stays_unsampled(monkeypatch: pytest.MonkeyPatch) -> None:
     tracing = Tracing("a service", {ENDPOINTS[1]: "http://127.0.0.1:9/v1/traces"})
     span = tracing.start("a request", PARENT[:-1] + "0")
     assert span.traceparent is not None
