@@ -1,7 +1,8 @@
 """`python -m tests.rooms`: the rooms of `service.core` and of `workers`, what each imports, and how deep the levels go.
 
-A room is a direct child of the package, but for `__main__`; an arrow says that some module of one room imports some module of another. The
-level of a room is the longest chain of arrows below it. Rooms that import each other are reported as a circle.
+A room is a direct child of the package, except `__main__`. An arrow says that some module of one room imports some
+module of another. The level of a room is the longest chain of arrows below it. Rooms that import each other are
+reported as a circle.
 """
 
 import sys

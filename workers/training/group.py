@@ -1,8 +1,8 @@
 """The processes that train one model together, each on its share of every batch.
 
 Data parallelism as in Li et al., "PyTorch Distributed: Experiences on Accelerating Data Parallel Training" (2020).
-Every process draws and augments the same whole batch and computes gradients for its rows. Their sum is the gradient of
-the whole batch, so the processes get the same weights as a single process.
+Every process draws and augments the same whole batch, and trains on its rows of it. The average of their gradients is
+the gradient of the whole batch, so the weights equal those of a single process up to rounding.
 """
 
 import os
@@ -22,60 +22,61 @@ from workers.training.whole_batch_norm import WholeBatchNorm, with_whole_batch_n
 
 T = TypeVar("T")
 
-PATIENCE = timedelta(days=1)  # for the first process to prepare; the supervisor detects a run that hangs
-LOOPBACK = "lo"  # all processes of a job run on one machine, so the network must not see their messages
+# Limit of a collective call: the others wait in one while the first prepares data. The supervisor detects hangs.
+PATIENCE = timedelta(days=1)
+LOOPBACK = "lo"  # the processes of a job share a machine; their traffic must not leave it
 
 
 class Group:
-    """A group of one process, for which all operations of a group are free."""
+    """A group of one process. Its operations cost nothing."""
 
     rank, size = 0, 1
 
     @property
     def leads(self) -> bool:
-        """Whether this is the process that decides, reports and writes."""
+        """Whether this process decides, reports and writes for the group."""
         return self.rank == 0
 
     def rows(self, count: int) -> slice:
-        """The rows of this process in a batch of `count` images.
+        """This process's rows of a batch of `count` images.
 
-        A batch with fewer images than processes is not divided: each process takes all rows.
+        A batch with fewer images than processes is not divided: each process trains on all of it.
         """
         if count < self.size:
             return slice(0, count)
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
     def portion(self, count: int) -> float:
-        """The weight of this process's rows in a batch of `count` images. The weights of the group sum to `count`."""
+        """The number of images that this process's rows count for. It adds up to `count` over the group."""
         if count < self.size:
             return count / self.size
         return float(self.rows(count).stop - self.rows(count).start)
 
     def parallel(self, model: nn.Module) -> nn.Module:
-        """A model with the same parameters whose gradients are averaged over the processes."""
+        """The model over the same parameters, with gradients that are averaged over all processes."""
         return model
 
     def in_turn(self, make: Callable[[], T]) -> T:
-        """The result of `make`, called by the first process before the others, which can then use its files."""
+        """Call `make` in the first process, then in the others, which reuse its files. Returns its result."""
         made = [make()] if self.leads else []
         self.agree(None)
         return made[0] if self.leads else make()
 
     @contextmanager
     def normalizing(self, count: int) -> Iterator[None]:
-        """Within the block, batch normalization uses all `count` images of the batch, over all processes."""
+        """Within the block, batch normalization uses the statistics of the whole batch of `count` images."""
         yield
 
     def add_(self, tensor: Tensor) -> Tensor:
-        """Replace a tensor, in place, by its sum over the processes."""
+        """Sum a tensor over the processes, in place, on each of them."""
         return tensor
 
     def agree(self, value: T) -> T:
-        """The value of the first process, in every process. Plain data only."""
+        """The first process's value, on each process. Plain data only."""
         return value
 
     def gather(self, value: T) -> list[T]:
-        """The values of all processes, by rank. Plain data and CPU tensors only."""
+        """The values of all processes, by rank. Plain data and CPU tensors."""
         return [value]
 
 
@@ -83,13 +84,13 @@ SINGLE_PROCESS = Group()
 
 
 class ProcessGroup(Group):
-    """One of several processes of a machine, started with the environment variables of torchrun (RANK, WORLD_SIZE).
+    """One of several processes on a machine, with the environment variables of torch's elastic launcher (torchrun).
 
-    Uses NCCL between GPUs, and Gloo between CPUs and for plain data. Call `close` at the end.
+    Uses NCCL between GPUs; Gloo between CPUs and for plain data. The caller must close it.
     """
 
     def __init__(self, device: torch.device, meeting: Path) -> None:
-        """`meeting` is the path of a new file for the rendezvous: a TCP store would listen on the whole network."""
+        """`meeting` is a file that does not exist yet. The processes meet there: a port would be public."""
         for backend in ("GLOO", "NCCL"):
             os.environ.setdefault(f"{backend}_SOCKET_IFNAME", LOOPBACK)
         self._device = device
@@ -101,12 +102,12 @@ class ProcessGroup(Group):
         self._norms: list[nn.SyncBatchNorm | WholeBatchNorm] = []
 
     def parallel(self, model: nn.Module) -> nn.Module:
-        # Strides of a dimension of size 1 can differ without effect.
+        # Strides of tensors with one channel are ambiguous, so this warning means nothing.
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         if self._device.type == "cpu":
             shared, devices = with_whole_batch_norm(model), None
         else:
-            shared = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]  # untyped in torch
+            shared = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]  # torch leaves it untyped
             devices = [self._device.index]
         self._norms = [module for module in shared.modules() if isinstance(module, nn.SyncBatchNorm | WholeBatchNorm)]
         return DistributedDataParallel(shared, device_ids=devices)

@@ -51,7 +51,7 @@ class TrainingResult:
 
     @property
     def epochs(self) -> int:
-        """How many were completed."""
+        """The number of complete epochs."""
         return len(self.history)
 
 
@@ -68,22 +68,22 @@ def fit(
     joules: Callable[[], float | None] = lambda: None,
     group: Group = SINGLE_PROCESS,
 ) -> TrainingResult:
-    """Train `model` in place until early stopping, the epochs, the time or `should_stop` end it.
+    """Train `model` in place until early stopping, the last epoch, `max_seconds` or `should_stop` ends the run.
 
-    `should_stop` is called before every batch and gives a stop reason to end at once, as `max_seconds` does once the
-    first epoch is complete: an unfinished epoch is not reported. `on_best` gets a copy of the weights after each
-    improvement, before `on_epoch` gets the epoch. An epoch with a non-finite loss is never the best one, and a
-    non-finite training loss ends the run as `diverged`.
+    `should_stop` is called before every batch. If it returns a stop reason, the run ends at once. `max_seconds` ends it
+    the same way, after at least one complete epoch. An unfinished epoch is not reported. `on_best` gets a copy of the
+    weights after each improvement, before `on_epoch` gets the epoch. An epoch with a non-finite loss is never the best
+    one. A non-finite training loss ends the run as `diverged`.
 
-    `on_checkpoint` gets a snapshot between two batches whenever `checkpoint_seconds` have passed since the last one
-    (more where writing takes long; 0: before every batch), and at the end; it must write it before it returns. A run
-    that is given one as `resume_from` goes on from there and comes to the same result as if it had never been
-    interrupted, bit for bit on a CPU; one that had ended ends at once. Raises CheckpointMismatch where it is of another
-    spec or other data. `joules` reads the device's energy meter, None where it has none.
+    `on_checkpoint` gets a snapshot between two batches when `checkpoint_seconds` have passed since the last one (longer
+    if writing is slow; 0: before every batch), and at the end. It must write the snapshot before it returns. With
+    `resume_from`, the run continues from that snapshot. Its result is that of an uninterrupted run, bit for bit on a
+    CPU. A run that had ended ends again at once. Raises CheckpointMismatch if the snapshot has another spec or other
+    data. `joules` reads the device's energy meter; None if there is no meter.
 
-    Several processes that call this alike, each with its own part of one `group`, train one model together and come to
-    the same result each, up to rounding that of one process alone (dropout draws from other streams). The first one
-    decides for all of them: only its `should_stop` counts, only its clock, and only its callbacks are called.
+    Several processes train one model together if each calls this with its own `group`. All have the same result. It is
+    that of a single process up to rounding, but dropout draws from other random streams. The first process decides:
+    only its `should_stop`, its clock and its callbacks are used.
     """
     if not group.leads:
         on_epoch = on_best = on_checkpoint = _ignore
@@ -110,17 +110,7 @@ def fit(
         if improved:
             on_best(state.keep_best(losses))
         spent = _joules_spent(joules_before, joules(), group)
-        seconds = time.monotonic() - state.epoch_started
-        result = EpochResult(
-            epoch=state.epoch,
-            **measures,
-            lr=state.optimizer.param_groups[0]["lr"],
-            seconds=seconds,
-            images_per_second=len(data.train) / seconds,
-            improved=improved,
-            epochs_without_improvement=state.stopper.state.epochs_without_improvement,
-            joules=spent,
-        )
+        result = _epoch_result(state, measures, improved, len(data.train), spent)
         state.close_epoch(result)
         on_epoch(result)
     return end(_stop_reason(state) or "max_epochs")
@@ -129,7 +119,7 @@ def fit(
 def _train_epoch(
     state: State, step: Step, train: Batches, should_stop: Callable[[], str | None], checkpoints: "_Checkpoints"
 ) -> str | None:
-    """Learn from what is left of the epoch's batches. Gives the reason to stop before one, None at the end."""
+    """Train on the remaining batches of the epoch. Returns a reason to stop early, None if the epoch is complete."""
     for pixels, labels in train.shuffled(state.spec.batch_size, state.order, skip=state.step):
         reason, is_due = state.group.agree((should_stop() or _out_of_time(state), checkpoints.is_due()))
         if reason:
@@ -141,16 +131,16 @@ def _train_epoch(
 
 
 def _learning_rate(state: State) -> float:
-    """That of the next step."""
+    """The learning rate of the next step."""
     spec, steps = state.spec, state.steps
     share = lr_share(spec.schedule, (state.epoch - 1) * steps + state.step, steps, spec.epochs)
     return spec.optimizer.lr * share * state.plateau.share
 
 
 def _measure(state: State, step: Step, data: TrainingData, batch_size: int) -> tuple[dict[str, Any], Tensor]:
-    """The measures of the epoch by their names in EpochResult, and each validation image's loss, on the device.
+    """The measures of the epoch by their names in EpochResult, and the loss of each validation image, on the device.
 
-    All numbers come from the device in one piece: the epoch's one synchronization.
+    All numbers are copied from the device at once. This is the only synchronization of the epoch.
     """
     group, validation, best = state.group, data.validation, state.best_losses
     losses, hits = score_each(state.scored, validation, batch_size, group)
@@ -172,14 +162,31 @@ def _measure(state: State, step: Step, data: TrainingData, batch_size: int) -> t
     return measures, losses
 
 
+def _epoch_result(
+    state: State, measures: Mapping[str, Any], improved: bool, images: int, joules: float | None
+) -> EpochResult:
+    """The epoch that ends now, of `images` training images."""
+    seconds = time.monotonic() - state.epoch_started
+    return EpochResult(
+        epoch=state.epoch,
+        **measures,
+        lr=state.optimizer.param_groups[0]["lr"],
+        seconds=seconds,
+        images_per_second=images / seconds,
+        improved=improved,
+        epochs_without_improvement=state.stopper.state.epochs_without_improvement,
+        joules=joules,
+    )
+
+
 def _monitored(state: State, measures: Mapping[str, float]) -> float:
-    """What the stopper gets: the monitored measure; nan where a loss is not finite."""
+    """The measure that early stopping monitors; nan if a loss is not finite."""
     is_finite = math.isfinite(measures["train_loss"]) and math.isfinite(measures["val_loss"])
     return measures[state.stopper.monitor] if is_finite else math.nan
 
 
 class _Checkpoints:
-    """Writes snapshots when they are due: every `seconds`, more rarely where writing takes long; 0: always."""
+    """Writes snapshots every `seconds`, less often if writing is slow; 0: before every batch."""
 
     def __init__(self, write: Callable[[Snapshot], None], seconds: float, digest: str) -> None:
         self._write, self._seconds, self._digest = write, seconds, digest
@@ -189,7 +196,7 @@ class _Checkpoints:
         return time.monotonic() >= self._due
 
     def write(self, state: State) -> None:
-        """Take a snapshot now, on every process of a group at the same batch."""
+        """Take and write a snapshot. Every process of a group must call this at the same batch."""
         started = time.monotonic()
         self._write(state.snapshot(self._digest))
         now = time.monotonic()
@@ -199,7 +206,7 @@ class _Checkpoints:
 def _initial_state(
     model: nn.Module, data: TrainingData, spec: JobSpec, group: Group, resume_from: Snapshot | None
 ) -> State:
-    """The state of a fresh run, or that of the snapshot. Raises CheckpointMismatch."""
+    """The state of a new run, or of the snapshot. Raises CheckpointMismatch for another spec or data."""
     state = State.fresh(spec, model, data.train.steps(spec.batch_size), data.train.device, group)
     if resume_from is not None:
         state.restore(resume_from, data.digest)
@@ -211,20 +218,20 @@ def _ignore(_: object) -> None:
 
 
 def _joules_spent(before: float | None, after: float | None, group: Group) -> float | None:
-    """Joules between two readings, of all devices; None where one has no meter."""
+    """Joules of all devices between two readings; None if a device has no meter."""
     spent = group.gather(None if before is None or after is None else after - before)
-    return None if None in spent else sum(one for one in spent if one is not None)
+    return None if None in spent else sum(joules for joules in spent if joules is not None)
 
 
 def _stop_reason(state: State) -> str | None:
-    """Why the run must end after its last epoch, None where it may go on."""
+    """Why the run must end after its last epoch; None if it continues."""
     if state.history and not math.isfinite(state.history[-1].train_loss):
         return "diverged"
     return state.stopper.state.stopped
 
 
 def _out_of_time(state: State) -> str | None:
-    """`max_seconds` once that time is over and an epoch is complete, else None."""
+    """`max_seconds` if the time limit has passed and an epoch is complete, else None."""
     limit = state.spec.max_seconds
     is_over = limit is not None and time.monotonic() - state.started >= limit
     return "max_seconds" if is_over and state.history else None

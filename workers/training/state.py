@@ -1,4 +1,4 @@
-"""Everything that changes while a model is trained, and how it is saved and put back: a resumed run is the same run."""
+"""The state of a training run, and its snapshots. A resumed run has the same result as an uninterrupted one."""
 
 import time
 from collections.abc import Sequence
@@ -28,13 +28,14 @@ MEASURES_OF_0_1_0 = frozenset(measure.name for measure in MEASURES if measure.si
 
 @dataclass(frozen=True)
 class EpochResult(Measures):
-    """One epoch as it was measured: losses and penalty may be non-finite.
+    """One epoch as measured. Losses, the penalty and the gradient norm may be non-finite.
 
-    `train_loss` and `train_accuracy` are averages over the epoch, as the weights moved, with dropout and augmentation
-    in force; `train_loss` is the objective's data term, smoothed, mixed and weighted as the spec says. Of a mixed
-    image, each label counts with its share. `train_loss_clean` is comparable with `val_loss`: it is scored after the
-    epoch, in eval mode. `penalty` is that of the weights at the end of the epoch. `val_change_se` is of paired
-    differences, image by image. `val_loss_se` and `val_change_se` are None where there is too little to compute them.
+    `train_loss` and `train_accuracy` are means per image while the weights change, with dropout and augmentation.
+    `train_loss` is the data term of the objective: smoothed, mixed and weighted by the spec. For a mixed image, each
+    label counts with its share. `train_loss_clean` is comparable with `val_loss`: it is computed after the epoch, in
+    eval mode. `penalty` is computed from the weights at the end of the epoch. `val_change_se` is the standard error of
+    paired differences, one for each image. `val_loss_se` and `val_change_se` are None if they cannot be computed: with
+    fewer than 2 validation images or a non-finite loss; `val_change_se` also before there is a best epoch.
     """
 
     train_loss: float
@@ -46,7 +47,7 @@ class EpochResult(Measures):
 
 @dataclass
 class State:
-    """A run as it stands between two batches: `step` batches of `epoch` (counted from 1) are done."""
+    """A run between two batches: `step` batches of `epoch` (counted from 1) are done."""
 
     spec: JobSpec
     model: nn.Module
@@ -55,26 +56,27 @@ class State:
     stopper: Stopper
     plateau: Plateau
     order: torch.Generator  # of the training images
-    augmentation: torch.Generator  # and of mixing
-    order_at_start: Tensor  # the state of `order` at the start of the epoch: the epoch's order is drawn from it
+    augmentation: torch.Generator  # of augmentation and mixing
+    order_at_start: Tensor  # state of `order` at the start of the epoch; a resumed epoch draws the same order from it
     steps: int  # of an epoch
     step_values: dict[str, Tensor]  # by the key of the measure: float64 [steps], on the device; of this process
     group: Group = SINGLE_PROCESS
     history: list[EpochResult] = field(default_factory=list)
     best: Weights | None = None
-    best_losses: Tensor | None = None  # float64 [validation images], on the device: of the best epoch
+    best_losses: Tensor | None = None  # of the best epoch: float64 [validation images], on the device
     epoch: int = 1
     step: int = 0
     incomplete: set[str] = field(default_factory=set)  # keys of measures that this epoch's first steps did not take
-    started: float = field(default_factory=time.monotonic)  # moved back by the seconds of former processes
+    started: float = field(default_factory=time.monotonic)  # monotonic seconds, less those of earlier processes
     epoch_started: float = field(default_factory=time.monotonic)
 
     @classmethod
     def fresh(
         cls, spec: JobSpec, model: nn.Module, steps: int, device: torch.device, group: Group = SINGLE_PROCESS
     ) -> "State":
-        """The state before the first batch. Seeds the global random state from the spec: dropout draws from it, in each
-        process of a group another one.
+        """The state before the first batch. `steps` is the number of batches in an epoch.
+
+        Seeds the global random state, from which dropout draws, by the spec's seed and the rank in the group.
         """
         torch.manual_seed(derive(spec.seed, f"dropout/{group.rank}" if group.rank else "dropout"))
         regularization, order = spec.regularization, generator(spec.seed, "order")
@@ -103,11 +105,11 @@ class State:
 
     @property
     def scored(self) -> nn.Module:
-        """The network that is scored and kept: the average of the weights where there is one."""
+        """The network to score and to save: the one with averaged weights if the run has one."""
         return self.average.shadow if self.average else self.model
 
     def keep_best(self, losses: Tensor) -> Weights:
-        """Copy the weights that were just scored, with the losses that each validation image had."""
+        """Copy the weights of `scored` as the best ones. `losses` are those of each validation image: float64 [n]."""
         self.best, self.best_losses = weights_of(self.scored), losses
         return self.best
 
@@ -135,9 +137,9 @@ class State:
         self.incomplete = set()
 
     def snapshot(self, data: str) -> Snapshot:
-        """All of it, sharing memory with the run: to be written before the next batch. `data` is the data's digest.
+        """The whole state. It shares memory with the run: write it before the next batch. `data` is the data's digest.
 
-        Every process of a group must take it at the same batch; that of the first is the one to write.
+        Every process of a group must call this at the same batch. Write the snapshot of the first process.
         """
         now = time.monotonic()
         for values in self.step_values.values():
@@ -168,9 +170,10 @@ class State:
         }
 
     def restore(self, snapshot: Snapshot, data: str) -> None:
-        """Put a snapshot back, the process's random state with it. Raises CheckpointMismatch."""
-        theirs = replace(JobSpec.from_dict(snapshot["spec"]), gpus=self.spec.gpus)  # the same run, however it is shared
-        if theirs != self.spec or snapshot["data"] != data:
+        """Restore a snapshot and this process's random state. Raises CheckpointMismatch for another spec or data."""
+        # A run may continue on another number of GPUs.
+        snapshot_spec = replace(JobSpec.from_dict(snapshot["spec"]), gpus=self.spec.gpus)
+        if snapshot_spec != self.spec or snapshot["data"] != data:
             raise CheckpointMismatch("the checkpoint is of another spec or of other data")
         now = time.monotonic()
         self.epoch, self.step = snapshot["epoch"], snapshot["step"]
@@ -180,7 +183,7 @@ class State:
         if self.average:
             self.average.load_state_dict(snapshot["average"])
         self.best = snapshot["best"]
-        best_losses = snapshot.get("best_losses")  # former releases kept none
+        best_losses = snapshot.get("best_losses")  # absent in snapshots of older releases
         self.best_losses = best_losses if best_losses is None else best_losses.to(self.device)
         self.stopper.load_state_dict(snapshot["stopper"])
         self.plateau.load_state_dict(snapshot["plateau"])
@@ -192,7 +195,7 @@ class State:
         self._restore_random_state(snapshot)
 
     def _restore_step_values(self, snapshot: Snapshot) -> None:
-        """The steps of the epoch that are done. A snapshot of an older release may lack a measure."""
+        """Restore the values of the epoch's completed steps. A snapshot of an older release may lack a measure."""
         absent = self.step_values.keys() - snapshot.keys()
         self.incomplete = absent if self.step else set()
         if self.group.leads:
@@ -200,8 +203,8 @@ class State:
                 self.step_values[key].copy_(snapshot[key])
 
     def _restore_random_state(self, snapshot: Snapshot) -> None:
-        """This process's own; one more than the snapshot was taken of begins a stream of its own."""
-        known = [snapshot, *snapshot.get("others", ())]  # former releases knew no others
+        """Restore this process's random state. A process without one in the snapshot starts a new stream."""
+        known = [snapshot, *snapshot.get("others", ())]  # absent in snapshots of older releases
         if self.group.rank >= len(known):
             torch.manual_seed(derive(self.spec.seed, f"dropout/{self.group.rank} from {self.epoch}/{self.step}"))
             return

@@ -1,4 +1,4 @@
-"""One optimizer step: from uint8 pixels to moved weights. The regularizers act where the loops over hooks stand."""
+"""One optimizer step, from uint8 pixels to updated weights. Regularizers act in the loops over hooks."""
 
 from collections.abc import Iterable
 from functools import reduce
@@ -21,14 +21,14 @@ from workers.training.step_measures import StepOutcome
 
 
 class Step:
-    """Moves the weights of a run's state by one batch; never waits for the device."""
+    """Updates the weights of a run's state from one batch. Never synchronizes with the device."""
 
     def __init__(self, state: State, train: Batches, group: Group) -> None:
         spec, model = state.spec, state.model
         self._state, self._train, self._group, self._augmentation = state, train, group, spec.augmentation
         self.precision = choose_precision(spec, model, train.shape, train.device)
         self._forward = compiled(spec, group.parallel(model), train.device)
-        self._norms = batch_norms(model)  # those that the group has put in place
+        self._norms = batch_norms(model)  # after `parallel`, which replaces the layers
         self._autocast = autocast(self.precision, train.device)
         setup = Setup(spec, model, train.labels, train.classes, train.device)
         self._trained = setup.trained
@@ -42,17 +42,17 @@ class Step:
         self._penalties = [hooks.penalty for hooks in methods if hooks.penalty]
 
     def __call__(self, pixels: Tensor, labels: Tensor, lr: float) -> StepOutcome:
-        """Learn from uint8 images [B, C, H, W] with int64 labels [B], both on the device, at learning rate `lr`."""
+        """Train on uint8 images [B, C, H, W] with int64 labels [B], both on the device, at learning rate `lr`."""
         count, optimizer = len(labels), self._state.optimizer
         batch = self._seen(pixels, labels).rows(self._group.rows(count))
         portion = self._group.portion(count)
-        weight = portion * self._group.size / count  # the mean of the processes' gradients is the batch's
+        weight = portion * self._group.size / count  # the processes' gradients then average to the batch's
         for parameters in optimizer.param_groups:
             parameters["lr"] = lr
         with self._group.normalizing(count):
             before = random_state(self._train.device) if self._second_passes else {}
             loss, logits = self._backward(batch, weight)
-            hits = _hits(logits, batch)  # before a second pass, which may overwrite the logits of a compiled network
+            hits = _hits(logits, batch)  # now: a second pass may overwrite a compiled network's logits
             for method in self._second_passes:
                 method(lambda: self._backward_again(batch, weight, before))
         norm = _gradient_norm(self._trained)
@@ -67,14 +67,14 @@ class Step:
 
     @torch.no_grad()
     def penalty(self) -> Tensor:
-        """What L1 and coupled weight decay add to the objective with the weights as they are: a float64 scalar."""
+        """The terms of L1 and coupled weight decay at the present weights: a float64 scalar on the device."""
         total = torch.zeros((), dtype=torch.float64, device=self._train.device)
         for penalty in self._penalties:
             total += penalty()
         return total
 
     def _seen(self, pixels: Tensor, labels: Tensor) -> Mixed:
-        """The batch as the network sees it: augmented, normalized, erased, mixed."""
+        """The network's input: the batch augmented, normalized, erased and mixed."""
         random = self._state.augmentation
         images = self._train.normalized(augment(pixels, self._augmentation, random))
         if self._augmentation.random_erasing:
@@ -85,8 +85,9 @@ class Step:
         return batch
 
     def _backward(self, batch: Mixed, weight: float) -> tuple[Tensor, Tensor]:
-        """Leave the gradient of `weight` times the mean loss of the batch, averaged over the processes, plus that of
-        the terms of the weights. Gives the mean loss and the logits [N, classes], both detached.
+        """Compute the gradients of the objective: `weight` times the mean loss of the batch, plus the penalty terms.
+
+        They are averaged over the processes. Returns the mean loss and the logits [N, classes], both detached.
         """
         self._state.optimizer.zero_grad(set_to_none=True)
         with self._autocast():
@@ -99,7 +100,7 @@ class Step:
         return loss.detach(), logits.detach()
 
     def _backward_again(self, batch: Mixed, weight: float, random: RandomState) -> None:
-        """The same pass with the weights as they are now: with the same dropout, without updating statistics."""
+        """Repeat the pass at the present weights, with the same dropout and without updating running statistics."""
         restore_random_state(random, self._train.device)
         with held_statistics(self._norms):
             self._backward(batch, weight)
