@@ -362,7 +362,7 @@ def test_a_cancelled_job_of_a_newer_release_is_ended(
         once.store.actions.cancel("t", job.id)
         return release(lease, is_leaving=is_leaving)
 
-    monkeypatch.setattr(once.store, "release", cancel_first)
+    monkeypatch.setattr(once.store.leases, "release", cancel_first)
     assert once.supervisor.run_next() == job.id
     assert once.job(job).status == "cancelled"
 

@@ -45,7 +45,7 @@ def lines() -> Iterator[Lines]:
 
 
 class MetricReader:
-    """Reads the metrics of a bench's worker: `metric(name, label=value)`."""
+    """Gives a bench a supervisor with metrics, and reads them by name and labels."""
 
     def __init__(self, bench: Bench, storage: LocalStorage | None = None) -> None:
         self.metrics, self.bench = WorkerMetrics(), bench
