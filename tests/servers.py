@@ -168,7 +168,7 @@ def s3(address: str = "127.0.0.1") -> Iterator[dict[str, str]]:
     try:
         host, port = server.get_host_and_port()
         endpoint = f"http://{host}:{port}"
-        httpx.put(f"{endpoint}/{S3_BUCKET}", trust_env=False).raise_for_status()
+        httpx.put(f"{endpoint}/{S3_BUCKET}", trust_env=False, timeout=60).raise_for_status()
         yield {
             "AWS_ENDPOINT_URL": endpoint,
             "AWS_ACCESS_KEY_ID": "test",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from service.core.records.artifact_names import BEST_MODEL, ONNX, REPORT, SAFETENSORS, SPLIT
+from service.core.records.artifact_names import BEST_MODEL, LABELS, ONNX, REPORT, SAFETENSORS, SPLIT
 from service.core.records.epoch import Epoch
 from service.core.records.job import Job
 from service.core.storage import Artifact
@@ -11,6 +11,7 @@ CONTENTS = {
     BEST_MODEL: "weights of the best epoch, a PyTorch state_dict",
     SAFETENSORS: "the same weights in the safetensors format",
     ONNX: "the model as an ONNX graph: input `images`, output `logits`",
+    LABELS: "class names in the order of the logits, and the preprocessing that the ONNX graph expects",
     REPORT: "spec, seed, classes, normalization, versions and the measures of the best epoch",
     SPLIT: "indices of the training, validation and test images",
 }

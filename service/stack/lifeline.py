@@ -1,22 +1,19 @@
 """`python -m service.stack.lifeline PARENT COMMAND…`: becomes COMMAND, which gets SIGTERM when the process PARENT dies.
 
-No process of the one-machine stack outlives it, even after a SIGKILL (Linux: prctl(2), PR_SET_PDEATHSIG, which survives
-an exec).
+No process of the one-machine stack outlives it, even after a SIGKILL (on Linux; the exec keeps the signal).
 """
 
-import ctypes
 import os
 import signal
 import sys
 
-PR_SET_PDEATHSIG = 1
+from service.core.parent import die_with_parent
 
 
 def main(parent: int, command: list[str]) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # the parent died before prctl
-            sys.exit("the process that started this one is gone")
+    die_with_parent(signal.SIGTERM)
+    if os.getppid() != parent:  # the parent died before that call
+        sys.exit("the process that started this one is gone")
     os.execvp(command[0], command)  # noqa: S606 - becoming the command is the point
 
 

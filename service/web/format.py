@@ -11,7 +11,7 @@ from jinja2 import StrictUndefined
 
 from service.core.records.job import Job, Status
 from service.core.records.lineage import Relative
-from service.core.text import DAY, HOUR, MINUTE, format_size
+from service.core.text import DAY, HOUR, MINUTE, format_number, format_percent, format_size
 from service.schemas.answer_fields import format_time
 
 NOTHING = "\u2013"  # an en dash

@@ -1,4 +1,4 @@
-"""The benchmark: every contestant does the same job, in turn, and what came of it is written down.
+"""The benchmark: every contestant trains the same job in turn, and the results are written to files.
 
 `python -m tests.benchmarks.bench`; the peers run in .venv-bench, which `make bench` sets up.
 """

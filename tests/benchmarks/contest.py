@@ -34,7 +34,10 @@ class Match:
 
 
 def compete(names: Sequence[str], matches: Sequence[Match], rounds: int, scratch: Path) -> tuple[list[Run], list[str]]:
-    """All runs, and what failed. The order rotates and each round has its own seed, so that drift hits all alike."""
+    """All runs and the messages of those that failed.
+
+    The order rotates and each round has its own seed, so that drift affects all contestants alike.
+    """
     runs: list[Run] = []
     failures: list[str] = []
     for number in range(rounds):

@@ -1,4 +1,4 @@
-"""On what the benchmark runs: `python -m tests.benchmarks.machine` prints it as JSON."""
+"""The machine of the benchmark: `python -m tests.benchmarks.machine` prints it as JSON."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What the engine costs beside the bare loop: the same network, in one process, an epoch of each in turn."""
+"""The cost of the engine compared with the bare loop: the same network, in one process, an epoch of each in turn."""
 
 import argparse
 import json

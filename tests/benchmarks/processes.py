@@ -14,11 +14,11 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 OURS = ROOT / ".venv" / "bin" / "python"
 THEIRS = ROOT / ".venv-bench" / "bin" / "python"
 THREADS = 2
-TAIL = 3_000  # characters of what a failed process wrote
+TAIL = 3_000  # characters of a failed process's output
 
 
 class ProcessFailed(Exception):
-    """A process ended with an error; the message is the end of what it wrote."""
+    """A process ended with an error; the message is the end of its output."""
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def measure(store: Store, spec: JobSpec) -> dict[str, float]:
         leases.append(lease)
 
     leases = []  # type: ignore[var-annotated]
-    found = {
+    medians = {
         "submit": milliseconds(lambda: store.actions.submit("tenant 0", NewJob(spec))),
         "position of the last": milliseconds(lambda: store.queries.get("tenant 0", last)),
         "list of 20": milliseconds(lambda: store.queries.list("tenant 0", 20)),
@@ -60,7 +60,7 @@ def measure(store: Store, spec: JobSpec) -> dict[str, float]:
     }
     for lease in leases:
         store.leases.release(lease, is_leaving=True)
-    return found
+    return medians
 
 
 def flatness(url: str, sizes: tuple[int, ...]) -> list[dict[str, float]]:

@@ -103,11 +103,11 @@ def _overhead(measured: dict[str, Any]) -> str:
     rows = [
         [
             job,
-            f"{found['engine_ms']:.1f}",
-            f"{found['bare_ms']:.1f}",
-            f"{found['ratio']:.3f} ({found['least_ratio']:.3f}–{found['most_ratio']:.3f})",  # noqa: RUF001
+            f"{times['engine_ms']:.1f}",
+            f"{times['bare_ms']:.1f}",
+            f"{times['ratio']:.3f} ({times['least_ratio']:.3f}–{times['most_ratio']:.3f})",  # noqa: RUF001
         ]
-        for job, found in measured.items()
+        for job, times in measured.items()
     ]
     heads = ("job", "engine, ms an epoch", "bare loop, ms an epoch", "ratio, epoch by epoch")
     return f"## The engine beside the bare loop, same network, in turn\n\n{_table(heads, rows)}"
@@ -141,13 +141,13 @@ def _load(measured: dict[str, Any]) -> str:
     rows = [
         [
             name,
-            f"{found['requests_per_second']:,.0f}",
-            f"{found['p50_ms']:.1f}",
-            f"{found['p99_ms']:.1f}",
-            f"{found['errors']:.0f}",
+            f"{route['requests_per_second']:,.0f}",
+            f"{route['p50_ms']:.1f}",
+            f"{route['p99_ms']:.1f}",
+            f"{route['errors']:.0f}",
         ]
         for name in names
-        for found in [measured[name]]
+        for route in [measured[name]]
     ]
     return (
         "## Fifty clients that poll without a pause while a job trains on one thread\n\n"
@@ -161,17 +161,17 @@ def _scrape(measured: dict[str, Any]) -> str:
     rows = [
         [
             f"{name}, {when}",
-            *(f"{found[when][figure]:.1f}" for figure in ("p50_ms", "p95_ms", "livez_p50_ms", "livez_p95_ms")),
+            *(f"{times[when][figure]:.1f}" for figure in ("p50_ms", "p95_ms", "livez_p50_ms", "livez_p95_ms")),
         ]
-        for name, found in measured["databases"].items()
+        for name, times in measured["databases"].items()
         for when in ("alone", "under load")
     ]
-    rates = sorted(found["requests_per_second"] for found in measured["databases"].values())
+    rates = sorted(times["requests_per_second"] for times in measured["databases"].values())
     heads = ("database", "p50, ms", "p95, ms", "/livez p50, ms", "/livez p95, ms")
     return (
         f"## A scrape of /metrics with {measured['jobs']:,} jobs in the database, {measured['queued']:,} of them "
         f"queued\n\n{_table(heads, rows)}\n\n"
         f"Under load, {measured['clients']} clients poll jobs, histories and lists of the same API, each with a pause "
         f"of {measured['pause_seconds']:g} s: {rates[0]:.0f} to {rates[-1]:.0f} requests a second. Clients and servers "
-        "share the cores; /livez, asked in turn, shows what a request takes that does nothing."
+        "share the cores. /livez, requested in turn, shows the time of a request without work."
     )

@@ -30,7 +30,7 @@ NONE = torch.empty(0, dtype=torch.int64)  # indices of no images
 def job_spec(job: str, batch_size: int, epochs: int, seed: int) -> JobSpec:
     """The benchmark's network and optimizer in the words of a job."""
     channels, dropout = ([32, 64, 128], 0.25) if job == "cnn" else ([32, 64], 0.0)
-    asked = {
+    spec = {
         "dataset": {"id": job},
         "model": {"arch": "cnn", "channels": channels, "hidden": [128]},
         "regularization": {"dropout": dropout},
@@ -40,7 +40,7 @@ def job_spec(job: str, batch_size: int, epochs: int, seed: int) -> JobSpec:
         "early_stopping": None,
         "train_loss_clean": False,
     }
-    return JobSpec.from_dict(asked).filled(seed)
+    return JobSpec.from_dict(spec).filled(seed)
 
 
 def images_of(path: Path) -> tuple[ImageSet, Split]:

@@ -1,4 +1,4 @@
-"""Our engine held to fp32, beside itself with precision auto: what bf16 brings where the device computes in it."""
+"""Our engine with precision fp32, to compare with precision auto: the gain of bf16 on devices that support it."""
 
 from tests.benchmarks.rightfit import main
 from tests.benchmarks.summary import US_FP32

@@ -1,4 +1,4 @@
-"""What a scrape of /metrics costs with 100,000 jobs in the database, while clients poll the same API.
+"""The cost of a scrape of /metrics with 100,000 jobs in the database, while clients poll the same API.
 
 `python -m tests.benchmarks.scrape`, over SQLite and PostgreSQL, with one API process and with two. Prints one line of
 JSON: milliseconds of a scrape at the median and at the 95th percentile, alone and under load, and of /livez in turn.
@@ -186,12 +186,12 @@ def measure(url: str, processes: int, home: Path, count: int, scraped: int) -> J
 
 
 def _known(address: str, paths: Sequence[str]) -> list[str]:
-    """Those that answer 200 to the one tenant there is without keys."""
+    """The paths that answer 200 without a key."""
     return [path for path in paths if httpx.get(address + path, trust_env=False).is_success]
 
 
-def all_of_it(count: int, queued: int, scraped: int) -> Json:
-    found: Json = {}
+def measure_all(count: int, queued: int, scraped: int) -> Json:
+    times: Json = {}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rightfit-scrape-")))
         server = stack.enter_context(postgresql())
@@ -205,16 +205,16 @@ def all_of_it(count: int, queued: int, scraped: int) -> Json:
             database.close()
             for processes in (1, 2):
                 key = name if processes == 1 else f"{name}, {processes} processes"
-                found[key] = measure(url, processes, folder / "home", count, scraped)
-    return {"jobs": count, "queued": queued, "clients": CLIENTS, "pause_seconds": PAUSE, "databases": found}
+                times[key] = measure(url, processes, folder / "home", count, scraped)
+    return {"jobs": count, "queued": queued, "clients": CLIENTS, "pause_seconds": PAUSE, "databases": times}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few jobs, few scrapes: does it work?")
+    parser.add_argument("--quick", action="store_true", help="few jobs and few scrapes, to test this program")
     given = parser.parse_args()
-    found = all_of_it(QUICK, QUICK // 10, 5) if given.quick else all_of_it(JOBS, QUEUED, SCRAPES)
-    print(json.dumps(found))
+    results = measure_all(QUICK, QUICK // 10, 5) if given.quick else measure_all(JOBS, QUEUED, SCRAPES)
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":

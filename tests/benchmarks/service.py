@@ -25,19 +25,19 @@ JOB: dict[str, Any] = {
 
 
 def one_job(client: Rightfit, epochs: int, seed: int) -> dict[str, float]:
-    """Seconds from the POST to the first step, to the first epoch's row being seen, and to the end.
+    """Seconds from the POST to the first step, to the arrival of the first epoch's row, and to the end.
 
-    The first step is when that row was seen less the duration of the epochs that were over by then.
+    The first step is the time of that arrival minus the duration of the epochs that had ended by then.
     """
     posted = time.perf_counter()
     job = client.submit(JOB | {"epochs": epochs, "seed": seed})
     times: dict[str, float] = {}
-    for seen in client.changes(job["id"]):
+    for change in client.changes(job["id"]):
         now = time.perf_counter() - posted
-        if seen["last"] and not times:
-            rows = client.history(job["id"])["data"][: seen["last"]["epoch"]]
+        if change["last"] and not times:
+            rows = client.history(job["id"])["data"][: change["last"]["epoch"]]
             times = {"first_step": now - sum(row["seconds"] for row in rows), "first_epoch": now}
-        if seen["status"] == "succeeded":
+        if change["status"] == "succeeded":
             return times | {"succeeded": now}
     raise RuntimeError(f"the job did not succeed: {client.job(job['id'])['error']}")
 

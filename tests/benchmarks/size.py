@@ -38,7 +38,7 @@ def epoch_seconds(count: int, epochs: int) -> tuple[list[float], int, int]:
     images = ImageSet(pixels, torch.randint(CLASSES, (count,), generator=random), tuple(map(str, range(CLASSES))))
     cut = count - count // VALIDATION_SHARE
     split = Split(torch.arange(cut), torch.arange(cut, count), NONE)
-    asked = {
+    changes = {
         "dataset": {"id": "random"},
         "model": {"arch": "mlp", "hidden": [32]},
         "epochs": epochs,
@@ -46,7 +46,7 @@ def epoch_seconds(count: int, epochs: int) -> tuple[list[float], int, int]:
         "early_stopping": None,
         "train_loss_clean": False,
     }
-    spec = JobSpec.from_dict(asked).filled(0)
+    spec = JobSpec.from_dict(changes).filled(0)
     seconds: list[float] = []
     parts = parts_of(images, split, Normalization.none(1))
     fit(network_of(spec, images), parts, spec, lambda result: seconds.append(result.seconds))

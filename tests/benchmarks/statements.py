@@ -1,8 +1,10 @@
 """The cost of each action in SQL: `python -m tests.benchmarks.statements`, over SQLite and PostgreSQL.
 
-Prints one line of JSON. Of each call: its statements and transactions, which are exact, and its median milliseconds.
-Of a worker and of an API process that run: what they say to PostgreSQL in a second, idle and while a job trains. Of
-PostgreSQL and of Redis: what a few threads that do nothing else get out of them.
+Prints one line of JSON:
+
+- for each call, its statements and transactions, which are exact, and its median milliseconds;
+- for a running worker and a running API process, the statements a second, idle and while a job trains;
+- for PostgreSQL and Redis, the calls a second of a few threads that do nothing else.
 """
 
 import argparse
@@ -45,9 +47,9 @@ from tests.servers import LIFELINE, ROOT, Postgresql, postgresql
 
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}, "epochs": 100_000, "early_stopping": None, "batch_size": 256}
 REPEATS = 31
-THREADS = 4  # that press on PostgreSQL
-WATCHED, SETTLED = 30.0, 5.0  # seconds, of processes that run; before they are watched
-SAID = re.compile(r"(?:statement|execute [^:]*): (.*)")
+THREADS = 4  # that call PostgreSQL at the same time
+WATCHED, SETTLED = 30.0, 5.0  # seconds that running processes are measured, and seconds before that
+LOGGED = re.compile(r"(?:statement|execute [^:]*): (.*)")
 
 
 class Counter:
@@ -67,7 +69,7 @@ class Counter:
 
 
 def calls(services: Services, client: FlaskClient) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Each action by its name, as a call that can be repeated."""
+    """The name of each action, with a function that performs it and can be repeated."""
     store, settings = services.store, services.settings
 
     def submit() -> Any:
@@ -95,19 +97,19 @@ def calls(services: Services, client: FlaskClient) -> Iterator[tuple[str, Callab
 
     yield "an epoch", epoch
     yield "a checkpoint", lambda: store.leases.record_checkpoint(lease, checkpoint(next(numbers)))
-    yield "a line of the log", lambda: store.leases.write_log(lease, [LogLine(1.0, "info", "said")])
+    yield "a line of the log", lambda: store.leases.write_log(lease, [LogLine(1.0, "info", "a line")])
     yield "a phase", lambda: store.leases.set_phase(lease, Phase.TRAINING)
     yield "renew a lease", lambda: store.leases.renew(lease, 3600)
-    yield "read the owner's wish", lambda: store.leases.control_request(lease)
+    yield "read the control request", lambda: store.leases.control_request(lease)
     yield "finish", lambda: store.leases.finish(next(ending), Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [model])
     yield "poll: GET a job", lambda: client.get(f"/v1/jobs/{lease.job_id}")
     yield "GET new epochs", lambda: client.get(f"/v1/jobs/{lease.job_id}/history?after_epoch=20")
     yield "list 20 jobs", lambda: client.get("/v1/jobs?limit=20")
-    yield "a worker's greeting", lambda: services.registry.heartbeat("bench", 600)
+    yield "a worker's heartbeat", lambda: services.registry.heartbeat("bench", 600)
     dispatcher = Dispatcher(settings, store, services.registry, services.submission.queue)
     yield "a dispatcher's turn", lambda: (dispatcher.reap(), dispatcher.dispatch())
-    yield "a courier's look", services.webhook_sender.send_due
-    yield "a librarian's look", lambda: services.catalog.claim("bench", 60)
+    yield "send due webhook messages", services.webhook_sender.send_due
+    yield "claim a data set", lambda: services.catalog.claim("bench", 60)
     assert job
 
 
@@ -120,7 +122,7 @@ def counted(settings: Settings) -> dict[str, dict[str, float]]:
     app = create_app(settings)
     services: Services = app.extensions["rightfit"]
     services.database.migrate()
-    counter, client, found = Counter(services.database.engine), app.test_client(), {}
+    counter, client, costs = Counter(services.database.engine), app.test_client(), {}
     for name, call in calls(services, client):
         call()  # set-up that happens once is not counted
         before, milliseconds = (counter.statements, counter.transactions), []
@@ -128,13 +130,13 @@ def counted(settings: Settings) -> dict[str, dict[str, float]]:
             started = time.perf_counter()
             call()
             milliseconds.append(1e3 * (time.perf_counter() - started))
-        found[name] = {
+        costs[name] = {
             "statements": round((counter.statements - before[0]) / REPEATS, 2),
             "transactions": round((counter.transactions - before[1]) / REPEATS, 2),
             "ms": round(statistics.median(milliseconds), 2),
         }
     services.database.close()
-    return found
+    return costs
 
 
 @contextmanager
@@ -156,54 +158,54 @@ def process(settings: Settings, *command: str) -> Iterator[None]:
 
 
 def watched(server: Postgresql, seconds: float) -> dict[str, float]:
-    """Statements, transactions and probes of connections a second, as PostgreSQL's own log has them."""
+    """Statements, transactions and probes of connections a second, counted in PostgreSQL's log."""
     log = server.log
     began, started = log.stat().st_size, time.monotonic()
     time.sleep(seconds)
     passed = time.monotonic() - started
     with log.open("rb") as file:
         file.seek(began)
-        said = [words.strip() for words in SAID.findall(file.read().decode(errors="replace"))]
-    transactions = sum(words.startswith(("COMMIT", "ROLLBACK")) for words in said)
-    probes = said.count(";")
-    statements = sum(not words.startswith(("BEGIN", "COMMIT", "ROLLBACK", ";")) for words in said)
+        logged = [words.strip() for words in LOGGED.findall(file.read().decode(errors="replace"))]
+    transactions = sum(words.startswith(("COMMIT", "ROLLBACK")) for words in logged)
+    probes = logged.count(";")
+    statements = sum(not words.startswith(("BEGIN", "COMMIT", "ROLLBACK", ";")) for words in logged)
     rates = {"statements": statements, "transactions": transactions, "probes": probes}
     return {name: round(count / passed, 2) for name, count in rates.items()}
 
 
 def running(server: Postgresql, settings: Settings, seconds: float) -> dict[str, Any]:
-    """What an API process, an idle worker and one that trains say to PostgreSQL in a second."""
+    """The statements a second of an API process, of an idle worker and of one that trains."""
     database = Database(settings.database_url)
     database.migrate()
-    found: dict[str, Any] = {}
+    rates: dict[str, Any] = {}
     api = replace(settings, home=settings.home / "api", port=free_port())
     with server.talkative():
         with process(api, "gunicorn", "-c", "deploy/gunicorn.conf.py", "service.wsgi:app"):
             time.sleep(SETTLED)
-            found["an API process, idle"] = watched(server, seconds)
+            rates["an API process, idle"] = watched(server, seconds)
         with process(replace(settings, home=settings.home / "worker"), "workers"):
             assert eventually(lambda: bool(WorkerRegistry(database).live_workers(60)), 200)
             time.sleep(SETTLED)
-            found["a worker, idle"] = watched(server, seconds)
+            rates["a worker, idle"] = watched(server, seconds)
             app = create_app(settings)
             store: Store = app.extensions["rightfit"].store
             job = app.test_client().post("/v1/jobs", json=SPEC).get_json()["id"]
             assert eventually(lambda: store.queries.get("default", job).last is not None, 60)
             before = store.queries.get("default", job).progress.epoch
-            found["a worker that trains"] = watched(server, seconds)
+            rates["a worker that trains"] = watched(server, seconds)
             epochs = store.queries.get("default", job).progress.epoch - before
-            found["its epochs"] = round(epochs / seconds, 2)
+            rates["its epochs"] = round(epochs / seconds, 2)
             store.actions.cancel("default", job)
             app.extensions["rightfit"].database.close()
     database.close()
-    return found
+    return rates
 
 
-def pressed(url: str, seconds: float) -> dict[str, float]:
-    """How many single calls a second a few threads of one process get out of PostgreSQL together."""
+def calls_a_second(url: str, seconds: float) -> dict[str, float]:
+    """Single calls a second to PostgreSQL, by THREADS threads of one process together."""
     database = Database(url, connections=THREADS)
     database.migrate()
-    store, found = Store(database), {}
+    store, rates = Store(database), {}
     spec_app = create_app(
         Settings.from_env({"RIGHTFIT_DATABASE_URL": url, "RIGHTFIT_REDIS_URL": "redis://127.0.0.1:1"})
     )
@@ -215,22 +217,22 @@ def pressed(url: str, seconds: float) -> dict[str, float]:
     def rate(call: Callable[[Any], object]) -> float:
         done, over = [0] * THREADS, time.monotonic() + seconds
 
-        def press(number: int) -> None:
+        def call_repeatedly(number: int) -> None:
             while time.monotonic() < over:
                 call(leases[number])
                 done[number] += 1
 
-        threads = [threading.Thread(target=press, args=(number,)) for number in range(THREADS)]
+        threads = [threading.Thread(target=call_repeatedly, args=(number,)) for number in range(THREADS)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         return round(sum(done) / seconds)
 
-    found["renewals a second (one write)"] = rate(lambda lease: store.leases.renew(lease, 3600))
-    found["wishes read a second (one read)"] = rate(store.leases.control_request)
+    rates["renewals a second (one write)"] = rate(lambda lease: store.leases.renew(lease, 3600))
+    rates["control requests read a second (one read)"] = rate(store.leases.control_request)
     database.close()
-    return found
+    return rates
 
 
 def hinted(redis_url: str) -> float:
@@ -257,20 +259,20 @@ def main() -> None:
         ]
 
         def apart(settings: Settings) -> Settings:
-            """No worker finds the hints of these jobs."""
+            """Settings with another Redis database, so that no worker gets hints of these jobs."""
             return replace(settings, redis_url=redis.url.replace("/0", "/1"))
 
-        found = {
+        results = {
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
             "device": processor(),
             "load": round(os.getloadavg()[0], 1),
             "sqlite": counted(apart(local)),
             "postgresql": counted(apart(remote[0])),
             "running": running(server, remote[1], given.seconds),
-            "pressed": pressed(remote[2].database_url, min(given.seconds, 5)),
+            "pressed": calls_a_second(remote[2].database_url, min(given.seconds, 5)),
             "hints a second": hinted(redis.url.replace("/0", "/9")),
         }
-    print(json.dumps(found))
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""From single runs to what can be said about them: medians, ranges, ratios round by round, agreement of the losses."""
+"""Statistics of the runs: medians, ranges, ratios round by round, agreement of the losses."""
 
 import math
 import statistics

@@ -1,4 +1,4 @@
-"""The benchmark's own tests: the same work for all, and figures that mean what they say."""
+"""All contestants of the benchmark do the same work, and its figures are computed correctly."""
 
 import math
 import sys
@@ -42,7 +42,7 @@ def test_rightfit_bare_loop_and_article_do_equal_work(tmp_path: Path) -> None:
 
     names = ("rightfit", "bare", "article")
     with ThreadPoolExecutor(len(names)) as pool:
-        lines = [found.line for found in pool.map(measured, names)]
+        lines = [run.line for run in pool.map(measured, names)]
     assert tuple(line["name"] for line in lines) == names
     for line in lines:
         series = [line[name] for name in ("epoch_seconds", "train_losses", "val_losses", "val_accuracies")]

@@ -168,10 +168,10 @@ def test_a_broken_stream_continues_after_its_last_event(
 
 
 BODY = (
-    b"\xef\xbb\xbf: hello\n\nretry: 2500\nretry: x\nid: 1\nevent: epoch\ndata: {\"a\":\r\ndata: 1}\r\n\r\n"
-    b"id:2\rdata:{\"b\":\"\\u2028\xe2\x80\xa8\xc2\x85\"}\r\rid: 9\x000\nevent: last\ndata: {}\n\n"
+    b'\xef\xbb\xbf: hello\n\nretry: 2500\nretry: x\nid: 1\nevent: epoch\ndata: {"a":\r\ndata: 1}\r\n\r\n'
+    b'id:2\rdata:{"b":"\\u2028\xe2\x80\xa8\xc2\x85"}\r\rid: 9\x000\nevent: last\ndata: {}\n\n'
     b"id: 3\nevent: half\ndata: {}\n"
-)  # fmt: skip
+)
 EVENTS = [Event("1", "epoch", {"a": 1}), Event("2", "message", {"b": "\u2028\u2028\x85"}), Event("2", "last", {})]
 
 

@@ -1,4 +1,4 @@
-"""A worker process that cannot work says so and ends, instead of eating hints."""
+"""A worker process that cannot work logs the reason and ends, so that it consumes no hints."""
 
 import subprocess
 import sys

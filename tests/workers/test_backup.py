@@ -1,4 +1,4 @@
-"""A backup is taken in the middle of a run; restored elsewhere, the run goes on and ends as if nothing had happened."""
+"""A backup is taken in the middle of a run; restored elsewhere, the run continues and ends with the same result."""
 
 import shutil
 import subprocess
@@ -77,9 +77,9 @@ def _with_its_own_tools(settings: Settings, server: Postgresql, url: str, folder
     old = S3Store(S3_BUCKET, prefix=settings.storage_url.rpartition("/")[2], client_options={"allow_http": True})
     new = S3Store(S3_BUCKET, prefix=prefix, client_options={"allow_http": True})
     for batch in obstore.list(old):
-        for found in batch:
+        for stored in batch:
             try:
-                obstore.put(new, found["path"], obstore.get(old, found["path"]).bytes())
+                obstore.put(new, stored["path"], obstore.get(old, stored["path"]).bytes())
             except FileNotFoundError:
                 continue
 

@@ -1,4 +1,4 @@
-"""A worker that is told to stop lets go of what it holds, however long that takes; Celery knows of neither."""
+"""A stopping worker releases its jobs and data sets, even if that takes long and Celery does not know of them."""
 
 import threading
 import time
@@ -21,7 +21,7 @@ from tests.pictures import folders, zipped
 from tests.workers.bench import ENDLESS
 from workers.worker import Worker
 
-LONG = 0.8  # seconds: longer than threads that hold nothing are waited for
+LONG = 0.8  # seconds; longer than the wait for threads without a job or data set
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture
 def storing(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Set once the storage, which takes long now, is given a file."""
+    """Set when the storage, which is slow in this test, gets a file."""
     monkeypatch.setattr("workers.worker.GOODBYE_SECONDS", 0.1)
     begun = threading.Event()
     put = LocalStorage.put
@@ -46,7 +46,7 @@ def storing(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     return begun
 
 
-def test_a_job_that_was_taken_without_a_hint_is_put_back(
+def test_a_job_that_was_claimed_without_a_hint_is_put_back(
     worker: Worker, store: Store, storing: threading.Event
 ) -> None:
     job = store.actions.submit("t", NewJob(JobSpec.from_dict({"dataset": {"id": "digits"}, **ENDLESS}).filled(1)))[0]
@@ -74,15 +74,15 @@ def test_a_data_set_that_is_being_stored_becomes_ready(
 
 def test_closing_does_not_wait_for_a_thread_that_hangs(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.worker.GOODBYE_SECONDS", 0.1)
-    let, began = threading.Event(), threading.Event()
+    released, began = threading.Event(), threading.Event()
 
     def hang(*_: object, **__: object) -> None:
         began.set()
-        let.wait(60)
+        released.wait(60)
 
     monkeypatch.setattr(WorkerRegistry, "heartbeat", hang)
     worker.start()
     assert began.wait(60)
     worker.close()
     assert "heartbeat" in {thread.name for thread in threading.enumerate()}
-    let.set()
+    released.set()

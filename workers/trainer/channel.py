@@ -9,10 +9,10 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import assert_never
 
+from service.core.parent import die_with_parent
 from workers.messages import Ended, Failed, LeaseExtended, Order, PhaseEntered, Released, Report, StepsTrained, Stop
 from workers.trainer.report_log import log_report
 from workers.trainer_args import StopRequest
-from workers.training.parent import die_with_parent
 
 PROGRESS_SECONDS = 15.0  # between two lines of the log about the speed
 STEPS_SECONDS = 0.5  # between two reports of the number of batches

@@ -1,4 +1,4 @@
-"""The bar to beat: the fastest plain loop we know of, with neither a framework nor our engine.
+"""The bar to beat: the fastest plain loop we know, without a framework and without our engine.
 
 All images are one tensor on the device, a batch is an index_select, channels last, fused Adam, no synchronization
 within an epoch.

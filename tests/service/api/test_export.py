@@ -12,7 +12,7 @@ import httpx
 import pytest
 from flask.testing import FlaskClient
 
-from service.core.records.artifact_names import BEST_MODEL, ONNX, REPORT
+from service.core.records.artifact_names import ARTIFACTS, BEST_MODEL, ONNX
 from service.core.records.epoch import Epoch
 from service.core.records.job import Outcome, Status, StopReason
 from service.core.settings import Settings
@@ -22,7 +22,7 @@ from tests.servers import ON_DISK
 from tests.service.live import Live
 
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}, "epochs": 3, "name": 'näher: 1/2 "x"', "model": {"arch": "mlp"}}
-FILES = {BEST_MODEL: b"weights" * 100_000, ONNX: b"graph", REPORT: b"{}"}
+FILES = dict.fromkeys(ARTIFACTS, b"{}") | {BEST_MODEL: b"weights" * 100_000, ONNX: b"graph"}
 BEST = Epoch(2, 0.5, 0.4, 0.321, 0.9, 0.875, 0.0, 1e-3, 0.1, 10.0, True, 0)
 LARGE, PEAK = 32 << 20, 8 << 20  # bytes of a file, and of memory while it is sent
 
@@ -61,6 +61,7 @@ def test_the_zip_has_every_file_of_the_manifest(client: FlaskClient, service: Se
     readme = archive.read("README.txt").decode()
     for words in (job_id, SPEC["name"], "Best epoch: 2", "val_loss: 0.321", "weights_only=True", manifest[ONNX]):
         assert words in readme
+    assert "a file of the job" not in readme, "each artifact has a description of its own"
 
 
 def test_the_zip_is_named_after_the_job(client: FlaskClient, service: Services, tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from tests.ports import eventually
 from workers.datasets.cache import DatasetCache
 from workers.datasets.reader_loop import DatasetReader
 
+NEVER = threading.Event()  # a request to stop that no test makes
+
 
 @pytest.fixture
 def settings(everywhere: Settings) -> Settings:
@@ -45,18 +47,16 @@ def storage(settings: Settings) -> Storage:
 
 
 @pytest.fixture
+def immediate_deletion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers finish a deletion at once, not after DELETION_SECONDS."""
+    monkeypatch.setattr("service.core.sql.datasets.DELETION_SECONDS", -1.0)
+
+
+@pytest.fixture
 def dataset_reader(
     settings: Settings, catalog: DatasetStore, storage: Storage, wakeups: Wakeups, cache: DatasetCache
 ) -> DatasetReader:
     return DatasetReader(settings, catalog, storage, cache, wakeups, "worker")
-
-
-Running = threading.Event
-
-
-@pytest.fixture
-def never() -> Running:
-    return threading.Event()
 
 
 def sent(catalog: DatasetStore, storage: Storage, tmp_path: Path, data: bytes, dataset_id: str = "ds_1") -> str:
@@ -67,48 +67,49 @@ def sent(catalog: DatasetStore, storage: Storage, tmp_path: Path, data: bytes, d
 
 
 def test_an_uploaded_set_becomes_ready_and_its_upload_is_deleted(
-    dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
+    dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path
 ) -> None:
     dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
     assert catalog.get("t", dataset_id).status == "processing"
-    assert dataset_reader.read_next(never) == dataset_id
-    found = catalog.get("t", dataset_id)
-    assert found.status == "ready"
-    assert found.contents is not None
-    assert found.contents.samples == 9
-    assert {file.name for file in found.packed} == {"pixels.bin", "index.npz", "contents.json"}
+    assert dataset_reader.read_next(NEVER) == dataset_id
+    dataset = catalog.get("t", dataset_id)
+    assert dataset.status == "ready"
+    assert dataset.contents is not None
+    assert dataset.contents.samples == 9
+    assert {file.name for file in dataset.packed} == {"pixels.bin", "index.npz", "contents.json"}
     with pytest.raises(ObjectMissing):
         storage.open(f"datasets/{dataset_id}/upload")
-    assert dataset_reader.read_next(never) is None
+    assert dataset_reader.read_next(NEVER) is None
 
 
 def test_a_set_that_cannot_be_read_says_why(
-    dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
+    dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path
 ) -> None:
     dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3) | {"rows/000.png": b"x"}))
-    dataset_reader.read_next(never)
-    found = catalog.get("t", dataset_id)
-    assert found.error is not None
-    assert (found.status, found.error.code) == ("failed", "invalid_data")
-    assert "'rows/000.png'" in found.error.detail
+    dataset_reader.read_next(NEVER)
+    dataset = catalog.get("t", dataset_id)
+    assert dataset.error is not None
+    assert (dataset.status, dataset.error.code) == ("failed", "invalid_data")
+    assert "'rows/000.png'" in dataset.error.detail
 
 
 def test_a_running_reader_is_woken(
-    dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
+    dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path
 ) -> None:
-    thread = threading.Thread(target=dataset_reader.run, args=(never,))
+    stop = threading.Event()
+    thread = threading.Thread(target=dataset_reader.run, args=(stop,))
     thread.start()
     try:
         dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
         assert eventually(lambda: catalog.get("t", dataset_id).status == "ready")
     finally:
-        never.set()
+        stop.set()
         thread.join(20)
     assert not thread.is_alive()
 
 
 def test_a_reader_that_stops_leaves_the_set_to_another(
-    dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
+    dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path
 ) -> None:
     dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=600)))
     stop = threading.Event()
@@ -118,7 +119,7 @@ def test_a_reader_that_stops_leaves_the_set_to_another(
     stop.set()
     thread.join(20)
     assert catalog.get("t", dataset_id).status == "processing"
-    assert dataset_reader.read_next(never) == dataset_id, "at once, not after the lease"
+    assert dataset_reader.read_next(NEVER) == dataset_id, "at once, not after the lease"
     assert catalog.get("t", dataset_id).status == "ready"
 
 
@@ -147,23 +148,23 @@ def test_a_set_that_costs_every_reader_has_failed(catalog: DatasetStore, storage
         assert catalog.claim("one", 0.0) is not None
         time.sleep(0.05)
     assert catalog.claim("one", 0.0) is None
-    found = catalog.get("t", dataset_id)
-    assert found.error is not None
-    assert (found.status, found.error.code) == ("failed", "worker_lost")
+    dataset = catalog.get("t", dataset_id)
+    assert dataset.error is not None
+    assert (dataset.status, dataset.error.code) == ("failed", "worker_lost")
 
 
 def test_a_set_without_its_upload_is_tried_again_and_then_fails(
-    dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
+    dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path
 ) -> None:
     dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
     storage.delete(f"datasets/{dataset_id}/upload")
     for _ in range(3):
         assert catalog.get("t", dataset_id).status == "processing"
-        assert dataset_reader.read_next(never) == dataset_id
-    found = catalog.get("t", dataset_id)
-    assert found.error is not None
-    assert (found.status, found.error.code) == ("failed", "not_read")
-    assert "upload" in found.error.detail
+        assert dataset_reader.read_next(NEVER) == dataset_id
+    dataset = catalog.get("t", dataset_id)
+    assert dataset.error is not None
+    assert (dataset.status, dataset.error.code) == ("failed", "not_read")
+    assert "upload" in dataset.error.detail
 
 
 class Slow(LocalStorage):
@@ -175,13 +176,13 @@ class Slow(LocalStorage):
 
 
 def test_a_lease_is_kept_however_long_the_storage_takes(
-    settings: Settings, catalog: DatasetStore, cache: DatasetCache, wakeups: Wakeups, tmp_path: Path, never: Running
+    settings: Settings, catalog: DatasetStore, cache: DatasetCache, wakeups: Wakeups, tmp_path: Path
 ) -> None:
     storage = Slow(tmp_path / "slow")
     brief = replace(settings, lease_seconds=1.0, heartbeat_seconds=0.2)
     dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
     thread = threading.Thread(
-        target=DatasetReader(brief, catalog, storage, cache, wakeups, "worker").read_next, args=(never,)
+        target=DatasetReader(brief, catalog, storage, cache, wakeups, "worker").read_next, args=(NEVER,)
     )
     thread.start()
     time.sleep(1.5)
@@ -191,9 +192,12 @@ def test_a_lease_is_kept_however_long_the_storage_takes(
 
 
 def test_a_set_that_is_deleted_while_it_is_read_leaves_nothing(
-    dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running,
+    dataset_reader: DatasetReader,
+    catalog: DatasetStore,
+    storage: Storage,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
     finish = catalog.finish
 
@@ -203,19 +207,18 @@ def test_a_set_that_is_deleted_while_it_is_read_leaves_nothing(
         finish(*arguments)
 
     monkeypatch.setattr(catalog, "finish", deleted_before)
-    dataset_reader.read_next(never)
+    dataset_reader.read_next(NEVER)
     for name in ("pixels.bin", "index.npz", "contents.json"):
         with pytest.raises(ObjectMissing):
             storage.open(f"datasets/{dataset_id}/a1/{name}")
 
 
+@pytest.mark.usefixtures("immediate_deletion")
 def test_a_worker_finishes_a_deletion(
-    dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, cache: DatasetCache, ready: tuple[str, str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, cache: DatasetCache, ready: tuple[str, str]
+) -> None:
     with cache.checkout(ready[0]) as folder:
         pass
-    monkeypatch.setattr("service.core.sql.datasets.DELETION_SECONDS", -1.0)
     catalog.hide("t", ready[0])
     dataset_reader.tidy()
     with pytest.raises(NotFound):
@@ -223,17 +226,17 @@ def test_a_worker_finishes_a_deletion(
     with pytest.raises(ObjectMissing):
         storage.open(f"datasets/{ready[0]}/a1/pixels.bin")
     assert folder is not None
-    assert not folder.exists(), "nor does the worker keep it"
+    assert not folder.exists(), "the cached copy is deleted too"
 
 
-def test_a_deletion_that_the_storage_refuses_keeps_no_other_up(
+@pytest.mark.usefixtures("immediate_deletion")
+def test_a_deletion_that_the_storage_refuses_stops_no_other(
     dataset_reader: DatasetReader,
     catalog: DatasetStore,
     storage: Storage,
     ready: tuple[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("service.core.sql.datasets.DELETION_SECONDS", -1.0)
     for dataset_id in ready:
         catalog.hide("t", dataset_id)
     held, _ = (dataset_id for _, dataset_id in catalog.half_deleted())
@@ -254,13 +257,11 @@ def cache(settings: Settings, catalog: DatasetStore, storage: Storage) -> Datase
 
 
 @pytest.fixture
-def ready(
-    dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path, never: Running
-) -> tuple[str, str]:
+def ready(dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path) -> tuple[str, str]:
     names = ("ds_a", "ds_b")
     for name in names:
         sent(catalog, storage, tmp_path, zipped(folders(each=8)), name)
-        dataset_reader.read_next(never)
+        dataset_reader.read_next(NEVER)
     return names
 
 
@@ -274,7 +275,7 @@ def test_a_pack_is_fetched_once_and_dropped_when_room_is_needed(
         with cache.checkout(first) as again, cache.checkout(second) as other:
             assert again == folder
             assert other is not None
-            assert (folder / "pixels.bin").exists(), "what is lent stays, whatever room is needed"
+            assert (folder / "pixels.bin").exists(), "a pack in use stays, even when room is needed"
             assert (other / "pixels.bin").exists()
     storage.delete("datasets")
     with cache.checkout(first) as folder:

@@ -1,4 +1,4 @@
-"""Checkpoints go up one at a time; of those that wait, the newest."""
+"""Checkpoints are uploaded one at a time; of those that wait, only the newest."""
 
 import threading
 

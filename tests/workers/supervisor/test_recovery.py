@@ -1,4 +1,4 @@
-"""Nothing is lost: whatever dies in the middle of a run, it ends as if nothing had happened."""
+"""An interrupted run continues and ends like one without an interruption, whichever process dies."""
 
 import os
 import signal
@@ -72,7 +72,7 @@ def paused(bench: Bench, job: Job) -> None:
 
 
 def stopped_after(bench: Bench, epochs: int) -> Job:
-    """A job that its worker has put back, once a checkpoint of so many epochs was stored."""
+    """A job that its worker has put back after it stored a checkpoint of that many epochs."""
     job = bench.submit(**LIVELY)
     thread = bench.start()
     assert eventually(lambda: bench.checkpointed(job) >= epochs)
@@ -102,7 +102,7 @@ def test_an_interrupted_run_ends_as_one_that_was_not(bench: Bench, interrupt: An
     assert bench.trainer_pids() == []
     between = bench.job(job)
     assert between.status == (Status.PAUSED if interrupt is paused else Status.QUEUED)
-    assert between.last is not None, "what it has done can still be seen"
+    assert between.last is not None, "its epochs are still recorded"
     if interrupt is paused:
         bench.store.actions.resume("t", job.id)
     assert bench.another().supervisor.run_next() == job.id
@@ -110,7 +110,7 @@ def test_an_interrupted_run_ends_as_one_that_was_not(bench: Bench, interrupt: An
     assert ended.attempt == 2
     assert (len(ended.lost_attempts), ended.releases) == (int(interrupt is killed), int(interrupt is stopped))
     assert ended_as(bench, job) == expected
-    assert bench.store.leases.checkpoints(job.id), "the record of where they were may stay"
+    assert bench.store.leases.checkpoints(job.id), "the record of their places may stay"
     leftovers = [kept.last.key for kept in bench.store.leases.checkpoints(job.id)]
     for key in leftovers:
         with pytest.raises(Exception, match="not"):
@@ -299,16 +299,16 @@ def test_another_worker_finishes_the_job_of_one_with_a_full_disk(bench: Bench) -
 
 
 @ON_DISK
-@pytest.mark.parametrize("wish", ["cancel", "pause"])
-def test_a_job_that_is_still_being_prepared_is_let_go_at_once(bench: Bench, wish: str) -> None:
+@pytest.mark.parametrize("action", ["cancel", "pause"])
+def test_a_job_in_preparation_is_released_at_once(bench: Bench, action: str) -> None:
     patient = bench.another(replace(bench.settings, stop_seconds=1000))
     job = patient.submit(dataset={"id": "digits", "image_size": 512})  # seconds to prepare
     thread = patient.start()
     assert eventually(lambda: bool(patient.trainer_pids()))
-    getattr(bench.store.actions, wish)("t", job.id)
+    getattr(bench.store.actions, action)("t", job.id)
     thread.join(30)
     assert not thread.is_alive()
     ended = bench.job(job)
-    assert ended.status == ("cancelled" if wish == "cancel" else "paused")
+    assert ended.status == ("cancelled" if action == "cancel" else "paused")
     assert ended.last is None
     assert bench.trainer_pids() == []

@@ -39,25 +39,30 @@ def test_whatever_a_process_writes_is_a_line_in_its_order(tmp_path: Path) -> Non
     assert trainer_log.read_rest() == []
 
 
-def test_of_a_flood_the_end_is_read(tmp_path: Path) -> None:
+def test_only_the_end_of_a_long_output_is_read(tmp_path: Path) -> None:
     file = tmp_path / "log"
     file.write_bytes(b"the beginning of a line")
     trainer_log = TrainerLog(file)
     assert trainer_log.read() == []
     file.write_bytes(b"x" * 99 + b"\n" + b"y" * BLOCK + b"\nthe end\n")
-    told = [line.message for line in trainer_log.read_rest()]
-    assert told[-1] == "the end"
-    assert not told[0].startswith("the beginning")
+    messages = [line.message for line in trainer_log.read_rest()]
+    assert messages[-1] == "the end"
+    assert not messages[0].startswith("the beginning")
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        b'{"at": NaN, "level": "info", "message": "a"}', b'{"at": 1e999, "level": "info", "message": "a"}',
-        b'{"at": 1' + b"0" * 400 + b', "level": "info", "message": "a"}', b"[" * 100_000, b"", b"\x00\xff",
-        b'{"at": 0, "level": "info", "message": "of 1970"}', b'{"at": "now", "level": [], "message": null}',
-    ],
-)  # fmt: skip
+ODD_LINES = [
+    b'{"at": NaN, "level": "info", "message": "a"}',
+    b'{"at": 1e999, "level": "info", "message": "a"}',
+    b'{"at": 1' + b"0" * 400 + b', "level": "info", "message": "a"}',
+    b'{"at": 0, "level": "info", "message": "of 1970"}',
+    b'{"at": "now", "level": [], "message": null}',
+    b"[" * 100_000,
+    b"",
+    b"\x00\xff",
+]
+
+
+@pytest.mark.parametrize("line", ODD_LINES)
 def test_no_line_is_too_odd_to_be_kept(tmp_path: Path, bench: Bench, line: bytes) -> None:
     file = tmp_path / "log"
     now = str(time.time()).encode()
@@ -81,8 +86,8 @@ def test_the_log_of_a_job_describes_its_run(bench: Bench) -> None:
         "mlp on cpu, data set digits",
         "100 images to train on, 359 to validate, 0 to test",
     ]
-    told = [epoch for epoch in lines if epoch.startswith("epoch ")]
-    assert [epoch.split(":")[0] for epoch in told] == ["epoch 1", "epoch 2", "epoch 3"]
+    epochs = [line for line in lines if line.startswith("epoch ")]
+    assert [line.split(":")[0] for line in epochs] == ["epoch 1", "epoch 2", "epoch 3"]
     assert lines[-1] == "stopped (max_epochs) after 3 epochs"
 
 
@@ -106,9 +111,9 @@ def test_an_error_and_an_attempt_after_it_are_in_one_log(bench: Bench) -> None:
     assert (level, message.split(":")[0]) == ("error", "pretrained_unavailable")
     bench.store.actions.retry("t", job.id)
     bench.supervisor.run_next()
-    _, found = bench.store.queries.log("t", job.id, 0, KEPT)
-    assert {line.attempt for line in found} == {1, 2}
-    assert [line.id for line in found] == list(range(1, len(found) + 1))
+    _, kept = bench.store.queries.log("t", job.id, 0, KEPT)
+    assert {line.attempt for line in kept} == {1, 2}
+    assert [line.id for line in kept] == list(range(1, len(kept) + 1))
 
 
 def test_only_the_holder_writes_the_log_and_newest_lines_stay(bench: Bench, store: Store) -> None:
@@ -117,9 +122,9 @@ def test_only_the_holder_writes_the_log_and_newest_lines_stay(bench: Bench, stor
     assert lease is not None
     store.leases.write_log(lease, [LogLine(0.0, "info", str(n)) for n in range(KEPT - 1)])
     store.leases.write_log(lease, [LogLine(0.0, "info", f"late {n}") for n in range(3)])
-    ended, found = store.queries.log("t", job.id, 0, 2 * KEPT)
+    ended, kept = store.queries.log("t", job.id, 0, 2 * KEPT)
     assert not ended
-    assert (len(found), found[0].message, found[-1].message) == (KEPT, "2", "late 2")
-    assert [line.id for line in store.queries.log("t", job.id, found[-1].id - 1, KEPT)[1]] == [KEPT + 2]
+    assert (len(kept), kept[0].message, kept[-1].message) == (KEPT, "2", "late 2")
+    assert [line.id for line in store.queries.log("t", job.id, kept[-1].id - 1, KEPT)[1]] == [KEPT + 2]
     with pytest.raises(LeaseLost):
         store.leases.write_log(replace(lease, attempt=lease.attempt + 1), [LogLine(0.0, "info", "of another")])

@@ -1,4 +1,4 @@
-"""`python -m tests.workers.supervisor.write_output FILE`: writes what trainers write, to the log and past it."""
+"""`python -m tests.workers.supervisor.write_output FILE`: writes as trainers do, through the log and directly."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""What a worker counts while it works, and where it shows it."""
+"""The metrics of a worker, and the server that shows them."""
 
 import io
 import json
@@ -44,8 +44,8 @@ def lines() -> Iterator[Lines]:
     logging.getLogger("workers").removeHandler(handler)
 
 
-class Seen:
-    """A bench whose worker is watched."""
+class MetricReader:
+    """Gives a bench a supervisor with metrics, and reads them by name and labels."""
 
     def __init__(self, bench: Bench, storage: LocalStorage | None = None) -> None:
         self.metrics, self.bench = WorkerMetrics(), bench
@@ -55,56 +55,56 @@ class Seen:
         )
 
     def __call__(self, name: str, **labels: str) -> float:
-        found = value(generate_latest(self.metrics.registry).decode(), f"rightfit_{name}", **labels)
-        assert found is not None, name
-        return found
+        number = value(generate_latest(self.metrics.registry).decode(), f"rightfit_{name}", **labels)
+        assert number is not None, name
+        return number
 
 
 def test_a_job_leaves_its_marks(bench: Bench) -> None:
-    seen = Seen(bench)
+    metric = MetricReader(bench)
     job = bench.run(dataset={"id": "digits", "train_limit": 100}, batch_size=50, epochs=3)
     assert bench.job(job).status == "succeeded"
-    assert seen("worker_jobs_taken_total") == seen("worker_attempts_ended_total", outcome="succeeded") == 1
-    assert seen("worker_epoch_seconds_count") == 3
-    assert seen("worker_steps_total") == 6
-    assert seen("worker_checkpoint_seconds_count") >= 1
-    assert seen("worker_checkpoint_bytes_total") > 1000
-    assert (seen("worker_busy"), seen("worker_images_per_second")) == (0, 0)
-    assert seen("worker_checkpoints_missed_total") == seen("storage_errors_total", operation="put") == 0
+    assert metric("worker_jobs_taken_total") == metric("worker_attempts_ended_total", outcome="succeeded") == 1
+    assert metric("worker_epoch_seconds_count") == 3
+    assert metric("worker_steps_total") == 6
+    assert metric("worker_checkpoint_seconds_count") >= 1
+    assert metric("worker_checkpoint_bytes_total") > 1000
+    assert (metric("worker_busy"), metric("worker_images_per_second")) == (0, 0)
+    assert metric("worker_checkpoints_missed_total") == metric("storage_errors_total", operation="put") == 0
 
 
 def test_while_it_trains_a_worker_is_busy_and_renews_its_lease(bench: Bench) -> None:
     bench = bench.another(replace(bench.settings, heartbeat_seconds=0.1))
-    seen = Seen(bench)
+    metric = MetricReader(bench)
     job = bench.submit(**ENDLESS)
     thread = bench.start()
-    assert eventually(lambda: bench.training(job) and seen("worker_lease_renewals_total") > 1)
-    assert seen("worker_busy") == 1
-    assert seen("worker_images_per_second") > 0
-    assert eventually(lambda: seen("worker_steps_total") > 0)
+    assert eventually(lambda: bench.training(job) and metric("worker_lease_renewals_total") > 1)
+    assert metric("worker_busy") == 1
+    assert metric("worker_images_per_second") > 0
+    assert eventually(lambda: metric("worker_steps_total") > 0)
     bench.supervisor.stop()
     thread.join(60)
-    assert seen("worker_attempts_ended_total", outcome="put_back") == 1
-    assert seen("worker_busy") == 0
+    assert metric("worker_attempts_ended_total", outcome="put_back") == 1
+    assert metric("worker_busy") == 0
 
 
 def test_a_killed_trainer_counts_as_lost_and_is_logged_by_job(bench: Bench, lines: Lines) -> None:
-    seen = Seen(bench)
+    metric = MetricReader(bench)
     job = bench.submit(**ENDLESS)
     thread = bench.start()
     assert eventually(lambda: bench.training(job))
     for pid in bench.trainer_pids():
         os.kill(pid, signal.SIGKILL)
     thread.join(60)
-    assert seen("worker_attempts_ended_total", outcome="lost") == 1
-    assert seen("jobs_lost_total", finder="supervisor") == 1
+    assert metric("worker_attempts_ended_total", outcome="lost") == 1
+    assert metric("jobs_lost_total", finder="supervisor") == 1
     assert [line for line in lines() if "killed by SIGKILL" in line["message"]]
     assert {(line["job_id"], line["attempt"]) for line in lines()} == {(job.id, 1)}
 
 
 def test_a_lost_lease_is_counted(bench: Bench, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = bench.another(replace(bench.settings, heartbeat_seconds=0.1))
-    seen = Seen(bench)
+    metric = MetricReader(bench)
     job = bench.submit(**ENDLESS)
     thread = bench.start()
     assert eventually(lambda: bench.training(job))
@@ -114,7 +114,7 @@ def test_a_lost_lease_is_counted(bench: Bench, store: Store, monkeypatch: pytest
 
     monkeypatch.setattr(store.leases, "renew", lost)
     thread.join(60)
-    assert seen("worker_attempts_ended_total", outcome="lease_lost") == 1
+    assert metric("worker_attempts_ended_total", outcome="lease_lost") == 1
 
 
 class Full(LocalStorage):
@@ -127,14 +127,14 @@ class Full(LocalStorage):
 
 
 def test_checkpoints_that_cannot_be_stored_are_counted(bench: Bench, lines: Lines) -> None:
-    seen = Seen(bench, Full(bench.settings.home / "storage"))
+    metric = MetricReader(bench, Full(bench.settings.home / "storage"))
     job = bench.run()
     assert bench.job(job).status == "succeeded"
     assert {line.get("job_id") for line in lines() if "cannot store a checkpoint" in line["message"]} == {job.id}
-    missed = seen("worker_checkpoints_missed_total")
+    missed = metric("worker_checkpoints_missed_total")
     assert missed >= 1
-    assert seen("storage_errors_total", operation="put") == missed
-    assert seen("worker_checkpoint_seconds_count") == 0
+    assert metric("storage_errors_total", operation="put") == missed
+    assert metric("worker_checkpoint_seconds_count") == 0
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What problem a worker, and what does not."""
+"""What a worker reports as its problem, and what it does not."""
 
 import threading
 import time
@@ -12,16 +12,16 @@ from workers.worker import STUCK_SECONDS, Worker
 
 
 def test_an_absent_database_is_no_problem_of_the_worker(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = threading.Event()
+    called = threading.Event()
 
     def away(*_: object, **__: object) -> None:
-        asked.set()
+        called.set()
         raise DatabaseUnavailable("no")
 
     assert worker.problem() is None
     monkeypatch.setattr(WorkerRegistry, "heartbeat", away)
     worker.start()
-    assert asked.wait(10)
+    assert called.wait(10)
     assert worker.problem() is None
     worker.close()
     assert worker.problem() is None
@@ -38,12 +38,12 @@ def test_a_dead_thread_is_a_problem(worker: Worker, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_heartbeat_that_hangs_is_a_problem(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    let = threading.Event()
-    monkeypatch.setattr(WorkerRegistry, "heartbeat", lambda *_, **__: let.wait(30))
+    released = threading.Event()
+    monkeypatch.setattr(WorkerRegistry, "heartbeat", lambda *_, **__: released.wait(30))
     worker.start()
     assert worker.problem() is None
     now = time.monotonic()
     with monkeypatch.context() as later:
         later.setattr("workers.worker.time.monotonic", lambda: now + 2 * STUCK_SECONDS)
         assert (worker.problem() or "").startswith("no heartbeat was sent to the database for 1")
-    let.set()
+    released.set()

@@ -19,7 +19,7 @@ from tests.servers import ON_DISK
 from tests.workers.bench import Bench
 from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATION
 
-# Batch norm, mixing, class weights, augmentation: each sees the whole batch, whoever has which rows of it.
+# Batch norm, mixing, class weights and augmentation see the whole batch, however its rows are shared out.
 SHARED: dict[str, Any] = {
     "dataset": {"id": "digits", "train_limit": 203, "test_fraction": 0.1},
     "model": {"arch": "cnn", "channels": [4], "hidden": [8], "norm": "batch"},
@@ -33,10 +33,8 @@ SHARED: dict[str, Any] = {
     "early_stopping": {"patience": 4, "min_delta": 1000.0},
 }
 LONGER = SHARED | {"epochs": 30, "early_stopping": None}
-MEASURED = (
-    "train_loss", "train_loss_clean", "val_loss", "train_accuracy", "val_accuracy", "penalty", "lr", "val_loss_se",
-    "val_change_se",
-)  # fmt: skip
+LOSSES = ("train_loss", "train_loss_clean", "val_loss", "val_loss_se", "val_change_se")
+MEASURED = (*LOSSES, "train_accuracy", "val_accuracy", "penalty", "lr")
 
 pytestmark = ON_DISK
 
@@ -55,19 +53,20 @@ def close_to(measured: list[list[float]]) -> Any:
 
 
 def processes(bench: Bench) -> list[int]:
-    """Those that train the bench's job together: forked from a server that their trainer has started."""
+    """The process ids that train the bench's job together: forked from a server that their trainer has started."""
     (trainer,) = bench.trainer_pids()
     return sorted(one.pid for child in psutil.Process(trainer).children() for one in child.children())
 
 
 def listening(pid: int) -> set[str]:
-    """The addresses at which a process, or one below it, takes connections."""
+    """The addresses at which a process or a descendant accepts connections."""
     family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    return {found.laddr.ip for one in family for found in one.net_connections("tcp") if found.status == "LISTEN"}
+    connections = [connection for one in family for connection in one.net_connections("tcp")]
+    return {connection.laddr.ip for connection in connections if connection.status == "LISTEN"}
 
 
 def kill_one(bench: Bench, job: Job) -> None:
-    assert listening(bench.trainer_pids()[0]) <= {"127.0.0.1", "::1"}, "nobody else can reach them"
+    assert listening(bench.trainer_pids()[0]) <= {"127.0.0.1", "::1"}, "they listen on this machine only"
     os.kill(processes(bench)[1], signal.SIGKILL)
 
 
@@ -76,7 +75,7 @@ def pause(bench: Bench, job: Job) -> None:
 
 
 def interrupted(bench: Bench, how: Callable[[Bench, Job], None], **changes: Any) -> Job:
-    """A job that its worker has let go of after some epochs."""
+    """A job that its worker has released after some epochs."""
     job = bench.submit(**LONGER | changes)
     thread = bench.start()
     assert eventually(lambda: max((kept.epochs for kept in bench.store.leases.checkpoints(job.id)), default=0) >= 3, 60)
@@ -88,7 +87,7 @@ def interrupted(bench: Bench, how: Callable[[Bench, Job], None], **changes: Any)
 
 
 def shared_by(bench: Bench, job: Job, gpus: int) -> Job:
-    """A paused job that goes on with so many processes, until it ends."""
+    """Resume a paused job with `gpus` processes and run it to its end."""
     planned = plan(replace(job.spec, gpus=gpus), CONTENTS_OF["digits"], UNLIMITED)
     assert bench.store.actions.resume("t", job.id, planned)[0].spec.gpus == gpus
     assert bench.another().supervisor.run_next() == job.id

@@ -1,4 +1,4 @@
-"""The energy meter, with NVML's functions played: no driver is there to ask."""
+"""The energy meter, with functions in place of NVML's, because no driver is present."""
 
 from types import SimpleNamespace
 

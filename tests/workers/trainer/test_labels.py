@@ -1,4 +1,4 @@
-"""labels.json holds all that it takes to use model.onnx."""
+"""labels.json holds everything that a user of model.onnx needs."""
 
 import json
 from dataclasses import replace

@@ -21,13 +21,13 @@ import numpy as np
 from service.core.errors import InvalidData
 from service.core.files import DISK_FULL
 from service.core.images import decode
+from service.core.parent import die_with_parent
 from service.core.records.dataset import CONTENTS, PIXELS, Contents, Size
 from service.core.text import counted
 from workers.datasets.ingest import arrays, preflight
 from workers.datasets.ingest.layout import PART_NAMES, Layout, Place, arrange, is_passed_over
 from workers.datasets.ingest.members import BLOCK, members
 from workers.datasets.ingest.pack import Pack, Pixels, pixels_of
-from workers.training.parent import die_with_parent
 
 BROKEN_DISK = DISK_FULL | {errno.EIO}  # not EFBIG: that is the limit on what the body may decode to
 MOST_MEMORY = 4 << 30  # bytes of addresses

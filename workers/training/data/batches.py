@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from service.core.parent import die_with_parent
 from workers.training.data.augmentation.draws import send
 from workers.training.data.augmentation.layout import select
 from workers.training.data.images import ImageSet
 from workers.training.data.normalization import Normalization
-from workers.training.parent import die_with_parent
 
 LOADERS = 2  # processes for each streamed part
 PREFETCH = 4  # batches that each loader process has ready

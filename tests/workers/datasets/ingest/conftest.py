@@ -1,0 +1,19 @@
+"""A reader of archives into a folder of the test."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.workers.datasets.ingest.reading import MOST, Read, Reader
+from workers.datasets.ingest.read import read
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Reader:
+    def of(data: bytes, kind: str = "zip", most: int = MOST) -> Read:
+        source, folder = tmp_path / "upload", tmp_path / "pack"
+        source.write_bytes(data)
+        folder.mkdir(exist_ok=True)
+        return Read(folder, read(kind, source, folder, most))
+
+    return of

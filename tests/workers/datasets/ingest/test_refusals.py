@@ -1,0 +1,191 @@
+"""Archives that are broken, hostile or too large are refused with the file and the reason."""
+
+import io
+import os
+import struct
+import tarfile
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from service.core.errors import InvalidData
+from tests.pictures import arrays, encoded, folders, stripes, tarred, zipped
+from tests.workers.datasets.ingest.reading import MOST, Reader, picture, refusal
+from workers.datasets.ingest import members
+from workers.datasets.ingest.read import read
+
+SPECIAL_FILES = {
+    tarfile.SYMTYPE: "a symbolic link",
+    tarfile.LNKTYPE: "a hard link",
+    tarfile.CHRTYPE: "a device",
+    tarfile.BLKTYPE: "a device",
+    tarfile.FIFOTYPE: "a pipe",
+}
+
+
+def png_header(width: int, height: int) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+
+
+BROKEN = {
+    "a text": (b"this is no archive", "not a whole zip"),
+    "half an archive": (zipped(folders(each=3))[:3000], "not a whole zip"),
+    "nothing": (zipped({}), "no images"),
+    "no pictures": (zipped({"readme.txt": b"hello"}), "no images"),
+    "one class": (zipped({"rows/1.png": encoded(stripes("rows", 1))}), "one class only, 'rows'"),
+    "a broken picture": (zipped(folders(each=3) | {"rows/001.png": b"\x89PNG\r\n\x1a\nno"}), "'rows/001.png'"),
+    "a truncated picture": (
+        zipped(folders(each=3) | {"rows/001.png": folders(each=3)["rows/001.png"][:150]}),
+        "'rows/001.png': a broken image",
+    ),
+    "an empty picture": (zipped(folders(each=3) | {"rows/001.png": b""}), "'rows/001.png': the file is empty"),
+    "a text among pictures": (zipped(folders(each=3) | {"rows/notes.txt": b"hello"}), "'rows/notes.txt': not an image"),
+    "a vector picture": (zipped(folders(each=3) | {"rows/a.svg": b"<svg/>"}), "allowed: PNG, JPEG"),
+    "a picture above the classes": (zipped(folders() | {"a.png": encoded(stripes("rows", 1))}), "'a.png' lies in"),
+    "nothing to train on": (zipped({f"{p}/{k}": v for k, v in folders().items() for p in ("val", "test")}), "train"),
+    "a picture of too many pixels": (zipped(folders() | {"rows/x.png": png_header(60000, 60000)}), "too many pixels"),
+    "a picture of many pixels": (zipped(folders(each=3) | {"rows/x.png": png_header(9000, 9000)}), "too many pixels"),
+    "a name that leads out": (zipped({"../../evil.png": b"x"} | folders()), "leads out of the archive"),
+    "a name with backslashes that leads out": (zipped({"..\\evil.png": b"x"} | folders()), "leads out of the archive"),
+    "an absolute name": (zipped({"/etc/evil.png": b"x"} | folders()), "absolute path"),
+    "a name on a drive": (zipped({"C:/evil.png": b"x"} | folders()), "absolute path"),
+    "a deep name": (zipped({"a/" * 40 + "b.png": b"x"} | folders()), "too deep"),
+    "a long name": (zipped({"a" * 2000: b"x"} | folders()), "too long"),
+    "a name of control characters": (zipped({"rows/\x1b[2J.png": b"x"} | folders()), "not a readable name"),
+    "pixels of 32 bits": (zipped(folders() | {"rows/x.tif": picture("F", "TIFF")}), "'rows/x.tif': its pixels have 32"),
+    "a nameless file": (zipped({".": b"x"} | folders()), "has no name"),
+    "a bomb": (zipped({"rows/bomb.png": b"\0" * (32 << 20)} | folders()), "'rows/bomb.png' is packed"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_bad_archive_is_refused_with_the_file_and_the_reason(reader: Reader, case: str) -> None:
+    data, words = BROKEN[case]
+    assert words in refusal(reader, data)
+
+
+def special(kind: bytes, name: str = "rows/odd.png") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, "/etc/passwd"
+    return info
+
+
+@pytest.mark.parametrize(("kind", "words"), SPECIAL_FILES.items())
+def test_a_special_file_in_a_tar_is_refused(reader: Reader, kind: bytes, words: str) -> None:
+    message = refusal(reader, tarred(folders(each=3), [special(kind)]), "tar.gz")
+    assert "'rows/odd.png'" in message
+    assert words in message
+
+
+def test_a_zip_with_links_secrets_or_twins_is_refused(reader: Reader) -> None:
+    buffer = io.BytesIO(zipped(folders(each=3)))
+    with zipfile.ZipFile(buffer, "a") as archive:
+        link = zipfile.ZipInfo("rows/link.png")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+    assert "symbolic link" in refusal(reader, buffer.getvalue())
+    locked = bytearray(zipped(folders(each=3)))
+    at = locked.rfind(b"PK\x01\x02")
+    locked[at + 8] |= 1
+    assert "encrypted" in refusal(reader, bytes(locked))
+    twice = io.BytesIO(zipped(folders(each=3)))
+    with zipfile.ZipFile(twice, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("rows/000.png", b"another")
+    assert "twice" in refusal(reader, twice.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (tarred(folders(each=3))[:-200], "tar.gz"),
+        (tarred(folders(each=3))[:2000], "tar.gz"),
+        (tarred(folders(each=3), packed=False)[:5000], "tar"),
+        (tarred(folders(each=3), packed=False)[: 512 * 6], "tar"),
+        (b"no tar at all", "tar"),
+        (tarred(folders(each=3), packed=False), "tar.gz"),
+        (b"", "tar.gz"),
+    ],
+)
+def test_a_tar_that_is_not_whole_is_refused(reader: Reader, data: bytes, kind: str) -> None:
+    message = refusal(reader, data, kind)
+    assert "not a whole" in message or "cannot be unpacked" in message
+
+
+def test_a_tar_with_a_broken_header_is_refused(reader: Reader) -> None:
+    data = bytearray(tarred(folders(each=5), packed=False))
+    at = data.rindex(b"checks/002.png")
+    data[at] ^= 1
+    assert "a header is broken" in refusal(reader, bytes(data), "tar")
+
+
+def test_a_tar_bomb_is_refused_before_it_is_unpacked(reader: Reader) -> None:
+    assert "bomb" in refusal(reader, tarred({f"notes{i}": b"\0" * (40 << 20) for i in range(4)}), "tar.gz", 1 << 40)
+    assert "unpacks to more than" in refusal(reader, tarred(folders(each=3), packed=False), "tar", 2000)
+
+
+def test_more_than_may_be_kept_is_refused(reader: Reader) -> None:
+    assert "more than 5,000 bytes" in refusal(reader, zipped(folders(each=10)), most=5000)
+
+
+def test_a_picture_above_the_byte_limit_is_refused(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(members, "MOST_FILE_BYTES", 1000)
+    noise = {"rows/noise.png": os.urandom(1001)}
+    assert "'rows/noise.png' has 1,001 bytes unpacked; at most 1,000" in refusal(reader, zipped(folders() | noise))
+    assert "'rows/noise.png' has 1,001 bytes" in refusal(reader, tarred(noise, packed=False), "tar")
+
+
+def test_too_many_files_are_refused(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(members, "MOST_MEMBERS", 20)
+    assert "too many files; at most 20" in refusal(reader, zipped(folders(each=10)))
+
+
+def test_a_bad_picture_in_a_tar_is_named_too(reader: Reader) -> None:
+    assert "'rows/x.png'" in refusal(reader, tarred(folders(each=3) | {"rows/x.png": b"x"}), "tar.gz")
+
+
+SEEDS = {
+    "zip": zipped(folders(each=2)),
+    "tar": tarred(folders(each=2), packed=False),
+    "tar.gz": tarred(folders(each=2)),
+    "npz": arrays(np.zeros((4, 5, 6), np.uint8), [0, 1, 0, 1]),
+}
+
+
+@hypothesis_settings(max_examples=200)
+@given(
+    kind=st.sampled_from(sorted(SEEDS)),
+    edits=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=0, max_size=6)), min_size=1, max_size=6),
+    length=st.floats(0.2, 1),
+)
+def test_any_bytes_are_read_or_refused_with_a_reason(
+    tmp_path_factory: pytest.TempPathFactory, kind: str, edits: list[tuple[float, bytes]], length: float
+) -> None:
+    data = bytearray(SEEDS[kind])
+    for place, new in edits:
+        at = int(place * (len(data) - 1))
+        data[at : at + len(new)] = new
+    folder = tmp_path_factory.mktemp("fuzz")
+    (folder / "upload").write_bytes(data[: int(length * len(data)) + 1])
+    (folder / "pack").mkdir()
+    try:
+        contents = read(kind, folder / "upload", folder / "pack", MOST)
+    except (InvalidData, MemoryError, OSError, RuntimeError, ValueError):
+        pass
+    else:
+        assert contents.samples >= 2
+    assert {path.name for path in folder.iterdir()} == {"upload", "pack"}
+    assert {path.name for path in (folder / "pack").iterdir()} <= {
+        "pixels.bin",
+        "index.npz",
+        "contents.json",
+        "pixels.bin.rgb",
+    }
