@@ -13,6 +13,7 @@ from sqlalchemy import select
 from service.app import create_app
 from service.core.actions.dispatcher import Dispatcher
 from service.core.errors import StorageError
+from service.core.records.submission import NewJob
 from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.sql.api_keys import Scope
@@ -104,7 +105,7 @@ def test_storage_errors_are_counted(services: Services, client: FlaskClient, tmp
 
 
 def test_reaped_jobs_are_counted(services: Services, client: FlaskClient) -> None:
-    services.store.actions.submit("t", JobSpec.from_dict(SPEC).filled(1))
+    services.store.actions.submit("t", NewJob(JobSpec.from_dict(SPEC).filled(1)))
     assert services.store.leases.claim("worker", -1)
     reaped: list[int] = []
     dispatcher = Dispatcher(
