@@ -13,8 +13,7 @@ OURS_IN_TRAINING = (
     "service.core.records.dataset",
     "service.core.records.builtin_datasets",
     "service.core.records.epoch",
-    "service.core.files",
-    "service.core.parent",  # a process that loads images ends with the trainer
+    "service.core.system",  # a process that loads images ends with the trainer
 )
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 
-from service.core.parent import die_with_parent
+from service.core.system import die_with_parent
 
 
 def main(parent: int, command: list[str]) -> None:

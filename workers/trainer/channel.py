@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import assert_never
 
-from service.core.parent import die_with_parent
+from service.core.system import die_with_parent
 from workers.messages import Ended, Failed, LeaseExtended, Order, PhaseEntered, Released, Report, StepsTrained, Stop
 from workers.trainer.report_log import log_report
 from workers.trainer_args import StopRequest

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import torch
 
 from service.core.errors import Invalid, RightfitError, TrainingError
-from service.core.files import DISK_FULL
 from service.core.records.job import Failure, StopReason
 from service.core.records.plan import UNLIMITED, plan
 from service.core.spec import JobSpec
+from service.core.system import DISK_FULL
 from service.core.text import GIB
 from workers.messages import Ended, Failed, Released
 from workers.trainer.training_process import contents_of

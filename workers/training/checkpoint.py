@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor, nn
 
-from service.core.files import durable_file
+from service.core.system import durable_file
 
 Weights = dict[str, Tensor]
 

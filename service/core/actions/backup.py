@@ -18,13 +18,13 @@ from pathlib import Path
 
 from service.core.actions.storage_owner import mark
 from service.core.errors import ObjectMissing, RightfitError, SettingsError
-from service.core.files import durable_file, move_durably
 from service.core.records.job import Retries
 from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
 from service.core.sql.stored_files import Named, forget, forget_checkpoints, named, owners
 from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import LocalStorage, Storage
+from service.core.system import durable_file, move_durably
 from service.core.text import counted
 
 DATABASE, FILES, ABOUT = "rightfit.db", "storage", "backup.json"  # in the folder of a backup

@@ -10,8 +10,8 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from service.core.errors import ObjectMissing, StorageError
-from service.core.files import durable_file
 from service.core.storage.objects import BLOCK, Artifact, Storage, StoredObject, described, parts_of
+from service.core.system import durable_file
 
 
 class LocalStorage(Storage):

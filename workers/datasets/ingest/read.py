@@ -19,10 +19,9 @@ from typing import Any
 import numpy as np
 
 from service.core.errors import InvalidData
-from service.core.files import DISK_FULL
 from service.core.images import decode
-from service.core.parent import die_with_parent
 from service.core.records.dataset import CONTENTS, PIXELS, Contents, Size
+from service.core.system import DISK_FULL, die_with_parent
 from service.core.text import counted
 from workers.datasets.ingest import arrays, preflight
 from workers.datasets.ingest.layout import PART_NAMES, Layout, Place, arrange, is_passed_over

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from service.core.parent import die_with_parent
+from service.core.system import die_with_parent
 from workers.training.data.augmentation.draws import send
 from workers.training.data.augmentation.layout import select
 from workers.training.data.images import ImageSet

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.core.files import durable_file, move_durably
+from service.core.system import durable_file, move_durably
 
 
 def test_a_file_appears_once_it_is_whole(tmp_path: Path) -> None:
