@@ -15,6 +15,9 @@ LOCKS := deploy/locks
 AS_ROOT = $(shell test "$$(id -u)" = 0 || command -v sudo)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
+# Bytecode is kept: without it each process that imports torch compiles torch again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test long serve lint format bench chaos network document architectures verdicts browser promtool screenshots locks clean
 
 demo: $(READY)  ## train two networks on a stack of its own and show the results

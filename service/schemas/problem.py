@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from jsonpointer import escape
 from marshmallow import Schema, fields
 
 from service.core.errors import Fault
@@ -42,16 +43,12 @@ def _walk(messages: Any, path: list[Any], schema: Schema, data: Any) -> Iterator
             # marshmallow files messages about the whole object under _schema
             yield from _walk(inner, path if key == "_schema" else [*path, key], schema, data)
     else:
-        pointer = "".join(f"/{_escaped(str(part))}" for part in path)
+        pointer = "".join(f"/{escape(str(part))}" for part in path)
         allowed = allowed_at(schema, path, data)
         names = (allowed or "").removeprefix(ONLY).split(", ")
         for message in messages:
             is_unknown = message == schema.error_messages["unknown"]
             yield Fault(pointer, not_known(path[-1], names) if is_unknown else str(message), allowed)
-
-
-def _escaped(part: str) -> str:
-    return part.replace("~", "~0").replace("/", "~1")
 
 
 def allowed_at(schema: Schema, path: list[Any], data: Any) -> str | None:

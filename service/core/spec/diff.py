@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from jsonpointer import escape
+
 from service.core.spec import JobSpec
 
 SET_ASIDE = ("name", "labels", "webhook", "priority")  # fields without effect on the training
@@ -36,13 +38,8 @@ def _walk(pointer: str, values: Mapping[str, Any], count: int) -> Iterator[Diffe
     if all(isinstance(value, Mapping) for value in values.values()):
         for name in dict.fromkeys(name for value in values.values() for name in value):
             inside = {key: value[name] for key, value in values.items() if name in value}
-            yield from _walk(f"{pointer}/{_escaped(name)}", inside, count)
+            yield from _walk(f"{pointer}/{escape(name)}", inside, count)
         return
     first = next(iter(values.values()))
     if len(values) < count or any(value != first for value in values.values()):
         yield Differing(pointer, values)
-
-
-def _escaped(name: str) -> str:
-    """A name as a part of a JSON pointer (RFC 6901)."""
-    return name.replace("~", "~0").replace("/", "~1")

@@ -62,7 +62,7 @@ class JobSpec:
         1,
         minimum=1,
         maximum=MOST_GPUS,
-        since="0.2.0",
+        since="0.1.0",
     )
     precision: Literal["auto", "fp32", "bf16"] = option(
         "number format of the forward and backward passes in training; scores always use fp32. auto: bf16 where it is "

@@ -22,6 +22,6 @@ METHODS: tuple[Method, ...] = (
     l1,
     weight_decay,
     sam,
-    gradient_clip,  # after all that changes gradients
+    gradient_clip,  # by the norm of the gradients before any row of this table changed them
     max_norm,  # after all that changes weights
 )

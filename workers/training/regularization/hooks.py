@@ -42,6 +42,8 @@ class Setup:
 @dataclass(frozen=True)
 class Hooks:
     """The moments of a step, in order. None: the method does not act then. No hook may synchronize with the device.
+    A hook keeps no state of its own. It draws only from the generator that it gets: that one is in checkpoints and the
+    same in all processes; torch's global one is neither.
 
     - `batch` changes the normalized, augmented images of the whole batch and their targets. It draws from the
       generator, which is on the CPU.

@@ -40,6 +40,9 @@ def sharpness_aware_(parameters: Sequence[Tensor], rho: float, adaptive: bool, r
     torch._foreach_mul_(steps, scale)
     weights = [p.clone() for p in moved]
     torch._foreach_add_(moved, steps)
-    with torch.enable_grad():
-        repeat()
-    torch._foreach_copy_(moved, weights)
+    del steps  # `repeat` frees these gradients before it computes the new ones
+    try:
+        with torch.enable_grad():
+            repeat()
+    finally:
+        torch._foreach_copy_(moved, weights)

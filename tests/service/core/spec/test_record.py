@@ -10,7 +10,7 @@ from service.core.spec.layers import Flatten, Layers, Linear, Relu, Residual
 from service.core.spec.options import option, part
 from tests.service.core.sql.released import SPECS
 
-OF_0_1_0: dict[str, Any] = SPECS["0005"]  # a whole spec as release 0.1.0 stored it, without gpus
+OLDEST: dict[str, Any] = SPECS["0005"]  # a whole spec as stored before there was `gpus`
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,11 @@ def test_a_newer_part_that_is_set_is_recorded() -> None:
     assert unknown_here(given.to_record()) == {"/augmentation/later"}
 
 
-def test_a_worker_of_0_1_0_knows_all_of_an_ordinary_job() -> None:
+def test_an_older_worker_knows_all_of_an_ordinary_job() -> None:
     record = spec(model={"arch": "cnn"}, labels={"project": "new"}).to_record()
-    assert set(unknown_parts(record, OF_0_1_0)) == set()
-    assert set(unknown_parts(spec(model={"arch": "cnn"}, gpus=2).to_record(), OF_0_1_0)) == {"/gpus"}
-    assert set(unknown_parts(OF_0_1_0, record)) == set()
+    assert set(unknown_parts(record, OLDEST)) == set()
+    assert set(unknown_parts(spec(model={"arch": "cnn"}, gpus=2).to_record(), OLDEST)) == {"/gpus"}
+    assert set(unknown_parts(OLDEST, record)) == set()
 
 
 @pytest.mark.parametrize("changes", [{}, {"gpus": 2}, {"early_stopping": None}, {"model": {"arch": "cnn"}}])
