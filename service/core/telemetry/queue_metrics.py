@@ -30,9 +30,9 @@ log = logging.getLogger(__name__)
 class QueueMetrics(Collector):
     """Gauges read from the database at scrape time, and whether the database answers."""
 
-    def __init__(self, census: QueueStats) -> None:
-        self._census = census
-        self._asking = ThreadPoolExecutor(1, "census")
+    def __init__(self, stats: QueueStats) -> None:
+        self._stats = stats
+        self._asking = ThreadPoolExecutor(1, "queue-stats")
         self._pending: Future[Counts] | None = None
         self._breaker = CircuitBreaker(BREAKER_SECONDS)
         self._lock = threading.Lock()
@@ -70,7 +70,7 @@ class QueueMetrics(Collector):
         if self._breaker.is_open:
             return None
         with self._lock:
-            pending = self._pending = self._pending or self._asking.submit(self._census.take)
+            pending = self._pending = self._pending or self._asking.submit(self._stats.take)
         try:
             return pending.result(PATIENCE)
         except (Late, DatabaseError) as error:
@@ -97,7 +97,7 @@ class QueueMetrics(Collector):
         self._due = ended + max(FRESH_SECONDS, (ended - began) / SHARE)
 
     def _note_ended(self) -> None:
-        self._ended = self._census.ended()
+        self._ended = self._stats.ended()
 
 
 def _family(name: str, meaning: str, label: str, values: Mapping[Any, float]) -> Metric:
