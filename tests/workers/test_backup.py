@@ -113,7 +113,7 @@ def test_a_run_goes_on_from_its_backup_to_the_very_same_end(bench: Bench, take: 
         assert other.job(job).status == "succeeded", other.job(job).error
         assert ended(other, job) == ended(bench, job)
     assert missing(database, other.storage) == ()
-    assert rightfit(restored, "verify").stdout.startswith(f"{len(named(database))} files, all there")
+    assert rightfit(restored, "verify").stdout.startswith(f"{len(named(database))} files, none missing or damaged")
     with Live(restored) as live:
         WorkerRegistry(database).heartbeat("machine:1", 60)
         assert rightfit(replace(restored), "--url", live.url, "doctor").exit_code == 0
