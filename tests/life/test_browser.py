@@ -98,7 +98,7 @@ def test_sign_in_with_a_key_and_sign_out(tab: Window, guarded: Guarded) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Data sets")
     page.evaluate("document.querySelector('.sign-out [name=csrf]').remove()")
     page.get_by_role("button", name="Sign out").click()
-    expect(page.get_by_text("this form was not sent by a page of ours")).to_be_visible()
+    expect(page.get_by_text("this form was not sent by a page of this site")).to_be_visible()
     page.goto("/")
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
