@@ -36,7 +36,7 @@ def _database() -> str:
     try:
         is_migrated = services().database.is_migrated()
     except DatabaseError as error:
-        return f"unavailable: {type(error).__name__}"
+        return f"unavailable: {type(error.__cause__).__name__}"  # the driver's own word
     return "ok" if is_migrated else "its schema is older than this version; run `rightfit migrate`"
 
 
