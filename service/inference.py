@@ -16,11 +16,12 @@ from PIL import Image
 from service.core import images
 from service.core.errors import Conflict, Fault, Invalid, InvalidData
 from service.core.storage import Artifact, Storage
+from service.core.text import GIB
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-MOST_HELD = 1 << 30  # bytes of graphs in memory
+MOST_HELD = GIB  # of graphs in memory
 AT_ONCE, PIXELS_AT_ONCE = 16, 1 << 18  # images in one batch, and their pixels; a batch has at least one image
 MOST_PIXELS = 16_000_000  # of one picture
 FORMATS = tuple(name for name in images.FORMATS if name != "PPM")  # plain PPM takes seconds to decode

@@ -15,9 +15,9 @@ from service.core.records.capacity import Capacity
 from service.core.settings import Settings
 from service.core.sql.engine import Database
 from service.core.storage import LocalStorage, Storage
-from service.core.text import DAY, counted, format_size
+from service.core.text import DAY, GIB, counted, format_size
 
-MIN_FREE = 1 << 30  # bytes of a disk
+MIN_FREE = GIB  # of a disk
 MAX_SKEW = 30.0  # seconds; S3 refuses requests after 15 minutes, a receiver of webhooks after about 5
 MAX_BACKUP_AGE = 7 * DAY  # seconds
 

@@ -6,11 +6,12 @@ from flask import make_response, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from service.core.errors import Forbidden, Unauthorized
+from service.core.text import DAY
 from service.http.auth import COOKIE, is_ours
 from service.services import services
 from service.web.blueprint import blueprint, page
 
-KEPT_SECONDS = 30 * 86400
+KEPT_SECONDS = 30 * DAY
 LONGEST_KEY = 200
 OWN_SITES = ("same-origin", "none")  # values of Sec-Fetch-Site, which no page can forge
 
