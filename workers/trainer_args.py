@@ -5,7 +5,6 @@ from enum import StrEnum
 
 TRAINER_MODULES = (
     "workers.trainer.main",
-    "sklearn.datasets",  # the digits
     "torch._dynamo",  # the first optimizer of a process imports it
     "torch.onnx._internal.torchscript_exporter.utils",  # writes model.onnx
 )

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.datasets import load_digits
 
 from service.core.errors import InvalidData
 from service.core.spec import Dataset
@@ -24,6 +25,13 @@ def test_digits_are_1797_images_of_ten_classes() -> None:
     assert (images.stored.min().item(), images.stored.max().item()) == (0, 255)
     assert len(torch.unique(images.stored)) == 17
     assert set(images.labels.tolist()) == set(range(10))
+
+
+def test_digits_are_those_that_scikit_learn_loads() -> None:
+    pixels, labels = load_digits(return_X_y=True)
+    images = load("digits")
+    assert torch.equal(images.stored.view(-1, 64), torch.from_numpy(pixels * 255 / 16).round().to(torch.uint8))
+    assert images.labels.tolist() == labels.tolist()
 
 
 def test_an_unknown_data_set_is_invalid_data() -> None:
