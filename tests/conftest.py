@@ -29,7 +29,9 @@ from tests.servers import LIFELINE, POSTGRESQL, ROOT, S3_BUCKET, SQLITE, Postgre
 hypothesis_settings.register_profile("unhurried", deadline=None)
 hypothesis_settings.load_profile("unhurried")
 
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # before torch is imported: its threads share the cores
+# Each process of pytest-xdist has one core: a second thread would only wait. Set before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+THREADS = {"RIGHTFIT_THREADS": "1"}  # the same for the trainers that tests start
 
 START_SECONDS = 200  # torch is imported from a cold disk
 STOP_SECONDS = 90  # more than the stack itself waits for its parts before it kills them
@@ -110,13 +112,19 @@ def s3_environment() -> Iterator[None]:
 
 @pytest.fixture
 def settings(tmp_path: Path, redis_server: Redis) -> Settings:
-    return Settings.from_env({"RIGHTFIT_HOME": str(tmp_path / "home"), "RIGHTFIT_REDIS_URL": redis_server.url})
+    return local_settings(tmp_path, redis_server)
+
+
+def local_settings(folder: Path, redis_server: Redis) -> Settings:
+    """SQLite and a storage in the folder, the given Redis, and trainers of one thread."""
+    own = {"RIGHTFIT_HOME": str(folder / "home"), "RIGHTFIT_REDIS_URL": redis_server.url}
+    return Settings.from_env(own | THREADS)
 
 
 @pytest.fixture(params=[SQLITE, POSTGRESQL])
 def everywhere(request: pytest.FixtureRequest, tmp_path: Path, redis_server: Redis) -> Iterator[Settings]:
     """Settings of each pair of database and storage; a module that makes its `settings` of them runs over both."""
-    local = Settings.from_env({"RIGHTFIT_HOME": str(tmp_path / "home"), "RIGHTFIT_REDIS_URL": redis_server.url})
+    local = local_settings(tmp_path, redis_server)
     if request.param == SQLITE:
         yield local
         return
@@ -162,7 +170,7 @@ class Serving:
 
     def __init__(self, home: Path, *options: str, **env: str) -> None:
         self.home = home
-        variables = {"RIGHTFIT_HOME": str(home), "RIGHTFIT_PORT": str(free_port())} | env
+        variables = {"RIGHTFIT_HOME": str(home), "RIGHTFIT_PORT": str(free_port())} | THREADS | env
         clean = {name: value for name, value in os.environ.items() if not name.startswith("RIGHTFIT_")}
         clean["PYTHONFAULTHANDLER"] = "1"
         self.url = f"http://127.0.0.1:{variables['RIGHTFIT_PORT']}"

@@ -40,6 +40,7 @@ FAMILIES = [
     "vgg11_bn",
     "vit_b_32",
 ]
+OTHERS = [pytest.param(name, marks=pytest.mark.long) for name in NAMES if name not in FAMILIES]
 WITHOUT_BRANCHES = ("alexnet", "densenet", "googlenet", "inception", "shufflenet", "squeezenet", "vgg")
 Shape = tuple[int, int, int]
 
@@ -75,7 +76,7 @@ def run(model: nn.Module, *shape: int) -> Tensor:
     return output
 
 
-@pytest.mark.parametrize("arch", NAMES)
+@pytest.mark.parametrize("arch", [*FAMILIES, *OTHERS])
 def test_every_architecture_takes_small_gray_images(arch: str) -> None:
     model, known = on_meta(arch, (1, 28, 28), 7), ARCHITECTURES[arch]
     assert sum(p.numel() for p in model.parameters()) == known.parameters(1, 28, 28, 7)
