@@ -16,7 +16,7 @@ class ApiDocument:
     """The API document: finds the schema of an answer."""
 
     def __init__(self, app: Flask) -> None:
-        self.content: dict[str, Any] = FlaskClient(app, app.response_class).get("/openapi.json").json
+        self.content: dict[str, Any] = FlaskClient(app, app.response_class).get("/openapi.json").json or {}
         self._validators: dict[str, Draft202012Validator] = {}
 
     @cached_property
