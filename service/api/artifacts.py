@@ -1,7 +1,7 @@
 """The resource /v1/jobs/{id}/artifacts."""
 
 import re
-from typing import Any
+from typing import Any, BinaryIO
 
 from flask import Response, request
 from werkzeug.exceptions import HTTPException
@@ -10,6 +10,7 @@ from werkzeug.wsgi import wrap_file
 from service.api.blueprint import Blueprint
 from service.core.errors import NotFound, StorageError
 from service.core.records.artifact_names import JSON_ARTIFACTS
+from service.core.storage import Artifact
 from service.http.auth import tenant
 from service.schemas.artifacts import ManifestSchema
 from service.services import services
@@ -39,11 +40,7 @@ def artifact(job_id: str, name: str) -> Response:
     if name not in entries:
         raise NotFound(f"the job has no artifact {name!r}; it has: {', '.join(entries) or 'none yet'}")
     entry = entries[name]
-    try:
-        file = services().storage.open(entry.key)
-    except StorageError:
-        services().store.queries.get(tenant(), job_id)  # raises NotFound if the job was deleted in the meantime
-        raise
+    file = open_artifact(job_id, entry)
     usable = _usable_range(entry.bytes)
     request.environ.pop("HTTP_RANGE", None)
     if usable:
@@ -59,6 +56,15 @@ def artifact(job_id: str, name: str) -> Response:
         file.close()
         raise
     return answer
+
+
+def open_artifact(job_id: str, artifact: Artifact) -> BinaryIO:
+    """The content of a file of the job. Raises NotFound if the job was deleted in the meantime, else StorageError."""
+    try:
+        return services().storage.open(artifact.key)
+    except StorageError:
+        services().store.queries.get(tenant(), job_id)
+        raise
 
 
 def _usable_range(size: int) -> str:

@@ -4,14 +4,17 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import BinaryIO
 
 from flask import Response
 from zipstream import ZipStream
 
+from service.api.artifacts import open_artifact
 from service.api.blueprint import Blueprint
 from service.core.errors import Conflict, ObjectMissing
 from service.core.records.job import Job
-from service.core.storage import Artifact, Storage
+from service.core.storage import Artifact
 from service.core.storage.objects import BLOCK
 from service.http.auth import tenant
 from service.rendering.export_readme import export_readme
@@ -34,21 +37,24 @@ def export(job_id: str) -> Response:
     # response that ends early, because the storage failed, is therefore shorter than its Content-Length.
     archive = ZipStream(sized=True)
     archive.add(export_readme(job, artifacts), "README.txt")
-    for artifact in artifacts:
-        archive.add(_blocks(services().storage, artifact), artifact.name, size=artifact.bytes)
+    with ExitStack() as opened:  # all files, before the answer starts: a missing one is a 503
+        for artifact in artifacts:
+            file = opened.enter_context(open_artifact(job_id, artifact))
+            archive.add(_blocks(file, artifact), artifact.name, size=artifact.bytes)
+        files = opened.pop_all()
     response = Response(iter(archive), mimetype="application/zip")
+    response.call_on_close(files.close)
     response.content_length = len(archive)
     response.headers.set("Content-Disposition", "attachment", filename=_file_name(job))
     return response
 
 
-def _blocks(storage: Storage, artifact: Artifact) -> Iterator[bytes]:
+def _blocks(file: BinaryIO, artifact: Artifact) -> Iterator[bytes]:
     """The content of a file. Raises StorageError, and ObjectMissing if it is not the file of the manifest."""
     digest = hashlib.sha256()
-    with storage.open(artifact.key) as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-            yield block
+    while block := file.read(BLOCK):
+        digest.update(block)
+        yield block
     if digest.hexdigest() != artifact.sha256:
         raise ObjectMissing(f"{artifact.key} is damaged: its SHA-256 is not {artifact.sha256}")
 

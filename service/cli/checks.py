@@ -11,12 +11,12 @@ from importlib import metadata
 from pathlib import Path
 
 import httpx
-import redis
 
 from service.cli import maintenance
 from service.cli.check import Check
 from service.client import LOOPBACK, NotRightfit, UnusableKey, bearer, document
-from service.core.errors import DatabaseError, RightfitError, SettingsError
+from service.core.broker.server import describe
+from service.core.errors import BrokerUnavailable, DatabaseError, RightfitError, SettingsError
 from service.core.settings import Settings
 from service.core.sql.engine import Database, redacted
 from service.core.sql.worker_registry import WorkerRegistry
@@ -109,10 +109,8 @@ def _broker(url: str | None) -> Check:
             remedy = "install redis-server or valkey-server, or set RIGHTFIT_REDIS_URL"
             return Check("broker", False, str(error), remedy)
     try:
-        with redis.Redis.from_url(url, socket_connect_timeout=TIMEOUT, socket_timeout=TIMEOUT) as client:
-            client.ping()
-            words, remedy = maintenance.broker(client)
-    except redis.RedisError as error:
+        words, remedy = maintenance.broker(describe(url, TIMEOUT))
+    except BrokerUnavailable as error:
         remedy = "start it, or correct RIGHTFIT_REDIS_URL; queued jobs start when it is back"
         return Check("broker", False, f"{redacted(url)} does not answer: {error}", remedy)
     return Check("broker", True, f"{redacted(url)} answers: {words}", remedy)

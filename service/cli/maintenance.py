@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-import redis
-
 from service.cli.check import Check
 from service.core.actions.backup import LAST
+from service.core.broker.server import BrokerServer
 from service.core.records.capacity import Capacity
 from service.core.settings import Settings
 from service.core.sql.engine import Database
@@ -22,18 +21,12 @@ MAX_SKEW = 30.0  # seconds; S3 refuses requests after 15 minutes, a receiver of 
 MAX_BACKUP_AGE = 7 * DAY  # seconds
 
 
-def broker(client: redis.Redis) -> tuple[str, str]:
-    """A description of a Redis that answers, and a remedy. Raises RedisError."""
-    info = client.info()
-    version = info.get("valkey_version") or info.get("redis_version")
-    name = "Valkey" if "valkey_version" in info else "Redis"
-    words = f"{name} {version}; it need not save to disk, because jobs are in the database"
-    policy = info.get("maxmemory_policy", "noeviction")
-    if info.get("maxmemory") and policy != "noeviction":
-        return (
-            f"{words}; it deletes keys when full ({policy})",
-            "set maxmemory-policy noeviction; else jobs may start late",
-        )
+def broker(server: BrokerServer) -> tuple[str, str]:
+    """A description of a Redis that answers, and a remedy."""
+    words = f"{server.name} {server.version}; it need not save to disk, because jobs are in the database"
+    if server.eviction:
+        remedy = "set maxmemory-policy noeviction; else jobs may start late"
+        return f"{words}; it deletes keys when full ({server.eviction})", remedy
     return words, ""
 
 

@@ -119,6 +119,12 @@ class SchemaOutdated(DatabaseError):
     code = "database_unavailable"
 
 
+class BrokerUnavailable(RightfitError):
+    """Redis cannot be reached or used. Its message is the driver's."""
+
+    code = "broker_unavailable"
+
+
 class StorageError(RightfitError):
     """A stored object is missing or the storage cannot be used."""
 

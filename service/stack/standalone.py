@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 
 import httpx
-import redis
 
+from service.core.broker.server import is_answering
 from service.core.errors import SettingsError
 from service.core.settings import Settings
 from service.core.sql.engine import Database, redacted
@@ -117,11 +117,7 @@ class Stack:
         self._run("broker", [broker_binary(), *arguments])
 
     def _broker_answers(self) -> bool:
-        try:
-            with redis.Redis.from_url(str(self.settings.redis_url), socket_connect_timeout=1.0) as client:
-                return bool(client.ping())
-        except redis.RedisError:
-            return False
+        return is_answering(str(self.settings.redis_url), timeout=1.0)
 
     def _api_answers(self) -> bool:
         try:

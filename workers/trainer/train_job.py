@@ -12,6 +12,7 @@ from service.core.errors import CheckpointMismatch
 from service.core.records.epoch import Epoch
 from service.core.records.job import Phase
 from workers.messages import CheckpointSaved, EpochTrained, FactsFound, PhaseEntered
+from workers.scratch import Scratch
 from workers.trainer.energy import joule_meter
 from workers.trainer.finalize import finalize
 from workers.trainer.inputs import load_inputs
@@ -37,21 +38,15 @@ def train_job(process: TrainingProcess) -> TrainingResult:
     inputs = load_inputs(process)
     report(FactsFound(inputs.facts))
     earlier = _load_checkpoint(scratch.last)
-    if earlier and earlier["best"] is not None and process.group.leads:
-        save_tensors(scratch.best_model, earlier["best"])
+    if process.group.leads:
+        _restore_best_model(scratch, earlier)
     report(PhaseEntered(Phase.TRAINING))
     diagnosis = LiveDiagnosis(inputs.facts, report, _epochs_of(earlier))
-
-    def record(result: EpochResult) -> None:
-        epoch = Epoch.measured(asdict(result))
-        report(EpochTrained(epoch))
-        diagnosis.add(epoch)
-
     fitted = fit(
         inputs.model,
         inputs.training_data(with_clean=process.spec.train_loss_clean),
         process.spec,
-        on_epoch=record,
+        on_epoch=_epoch_recorder(report, diagnosis),
         on_best=lambda weights: save_tensors(scratch.best_model, weights),
         should_stop=process.channel.stop_request,
         on_checkpoint=_checkpoint_writer(process),
@@ -64,6 +59,17 @@ def train_job(process: TrainingProcess) -> TrainingResult:
         report(PhaseEntered(Phase.FINALIZING))
         finalize(process, inputs, fitted, diagnosis, started)
     return fitted
+
+
+def _epoch_recorder(report: Callable[[EpochTrained], None], diagnosis: LiveDiagnosis) -> Callable[[EpochResult], None]:
+    """A function that reports an epoch and adds it to the diagnosis."""
+
+    def record(result: EpochResult) -> None:
+        epoch = Epoch.measured(asdict(result))
+        report(EpochTrained(epoch))
+        diagnosis.add(epoch)
+
+    return record
 
 
 def _checkpoint_writer(process: TrainingProcess) -> Callable[[Snapshot], None]:
@@ -90,6 +96,12 @@ def _load_checkpoint(last: Path) -> Snapshot | None:
         raise CheckpointMismatch(f"the checkpoint cannot be read: {error}") from error
     log.info("continues after epoch %d", len(snapshot["history"]))
     return snapshot
+
+
+def _restore_best_model(scratch: Scratch, snapshot: Snapshot | None) -> None:
+    """Write the best weights of the snapshot: the run may end without better ones."""
+    if snapshot and snapshot["best"] is not None:
+        save_tensors(scratch.best_model, snapshot["best"])
 
 
 def _epochs_of(snapshot: Snapshot | None) -> list[Epoch]:

@@ -1,11 +1,10 @@
 """One optimizer step, from uint8 pixels to updated weights. Regularizers act in the loops over hooks."""
 
-from collections.abc import Iterable
 from functools import reduce
 from operator import add
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from workers.training.data.augmentation import augment
 from workers.training.data.augmentation.random_erasing import random_erasing
@@ -18,6 +17,7 @@ from workers.training.regularization.hooks import Mixed, Setup
 from workers.training.running_statistics import batch_norms, held_statistics
 from workers.training.state import State
 from workers.training.step_measures import StepOutcome
+from workers.training.total_norm import total_norm
 
 
 class Step:
@@ -55,7 +55,7 @@ class Step:
             hits = _hits(logits, batch)  # now: a second pass may overwrite a compiled network's logits
             for method in self._second_passes:
                 method(lambda: self._backward_again(batch, weight, before))
-        norm = _gradient_norm(self._trained)
+        norm = total_norm([p.grad for p in self._trained if p.grad is not None])
         for change in self._on_gradients:
             change(norm)
         optimizer.step()
@@ -104,16 +104,6 @@ class Step:
         restore_random_state(random, self._train.device)
         with held_statistics(self._norms):
             self._backward(batch, weight)
-
-
-def _gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
-    """The L2 norm of all gradients together: a float32 scalar on the device.
-
-    It equals torch.nn.utils.get_total_norm bit for bit, in half its time for a small network on a CPU.
-    """
-    norms = torch._foreach_norm([p.grad for p in parameters if p.grad is not None])
-    total: Tensor = torch.linalg.vector_norm(torch.stack(norms))
-    return total
 
 
 def _hits(logits: Tensor, batch: Mixed) -> Tensor:

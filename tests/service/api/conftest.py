@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from service.app import create_app
 from service.core.settings import Settings
 from service.services import Services
+from tests.service.api.documented import DocumentedClient
 
 
 @pytest.fixture
@@ -19,6 +20,7 @@ def settings(everywhere: Settings) -> Settings:
 @pytest.fixture
 def app(migrated: Settings) -> Iterator[Flask]:
     app = create_app(migrated)
+    app.test_client_class = DocumentedClient
     yield app
     app.extensions["rightfit"].database.close()
 

@@ -49,7 +49,7 @@ def publish(service: Services, folder: Path, files: dict[str, bytes]) -> str:
 def test_the_zip_has_every_file_of_the_manifest(client: FlaskClient, service: Services, tmp_path: Path) -> None:
     links = (client.post("/v1/jobs", json=SPEC).json or {})["links"]
     job_id = publish(service, tmp_path, FILES)
-    answer = client.get(links["export"])
+    answer = client.get(links["export"], buffered=True)
     assert (answer.status_code, answer.mimetype) == (200, "application/zip")
     assert answer.content_length == len(answer.data)
     archive = zipfile.ZipFile(io.BytesIO(answer.data))
@@ -67,10 +67,10 @@ def test_the_zip_has_every_file_of_the_manifest(client: FlaskClient, service: Se
 def test_the_zip_is_named_after_the_job(client: FlaskClient, service: Services, tmp_path: Path) -> None:
     links = (client.post("/v1/jobs", json=SPEC).json or {})["links"]
     job_id = publish(service, tmp_path, {ONNX: b"graph"})
-    answer = client.head(links["export"])
+    answer = client.head(links["export"], buffered=True)
     assert answer.headers["Content-Disposition"] == f"attachment; filename=naher-1-2-x-{job_id}.zip"
     assert answer.data == b""
-    assert answer.content_length == len(client.get(links["export"]).data)
+    assert answer.content_length == len(client.get(links["export"], buffered=True).data)
 
 
 def test_a_job_without_files_has_no_zip(client: FlaskClient) -> None:
@@ -87,24 +87,34 @@ def test_a_large_file_is_sent_in_blocks(client: FlaskClient, service: Services, 
     publish(service, tmp_path, {BEST_MODEL: bytes(LARGE)})
     tracemalloc.start()
     try:
-        answer = client.get(links["export"], buffered=False)
-        assert sum(len(block) for block in answer.iter_encoded()) > LARGE
+        with client.get(links["export"], buffered=False) as answer:
+            assert sum(len(block) for block in answer.iter_encoded()) > LARGE
         assert tracemalloc.get_traced_memory()[1] < PEAK
     finally:
         tracemalloc.stop()
 
 
 @ON_DISK
-@pytest.mark.parametrize("fault", ["missing", "short", "changed"])
+def test_a_missing_file_is_reported_before_the_zip_starts(settings: Settings, tmp_path: Path) -> None:
+    with Live(settings) as live, httpx.Client(base_url=live.url, trust_env=False) as http:
+        links = http.post("/v1/jobs", json=SPEC).json()["links"]
+        job_id = publish(live.parts, tmp_path, FILES)
+        (settings.home / "storage" / "jobs" / job_id / "a1" / ONNX).unlink()
+        answer = http.get(links["export"])
+    assert (answer.status_code, answer.headers["Content-Type"]) == (503, "application/problem+json")
+    assert "Retry-After" in answer.headers
+    assert f"a1/{ONNX} is not in the storage" in answer.json()["detail"]
+
+
+@ON_DISK
+@pytest.mark.parametrize("fault", ["short", "changed"])
 def test_a_file_that_fails_breaks_the_response(settings: Settings, tmp_path: Path, fault: str) -> None:
     with Live(settings) as live, httpx.Client(base_url=live.url, trust_env=False) as http:
         links = http.post("/v1/jobs", json=SPEC).json()["links"]
         job_id = publish(live.parts, tmp_path, FILES)
         stored = settings.home / "storage" / "jobs" / job_id / "a1" / BEST_MODEL
         content = stored.read_bytes()
-        stored.unlink()
-        if fault != "missing":
-            stored.write_bytes(content[:-1] if fault == "short" else b"x" * len(content))
+        stored.write_bytes(content[:-1] if fault == "short" else b"x" * len(content))
         with pytest.raises(httpx.RemoteProtocolError, match="peer closed"):
             http.get(links["export"])
 

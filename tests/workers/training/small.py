@@ -15,10 +15,11 @@ from workers.training.state import EpochResult
 
 CPU = torch.device("cpu")
 
-# All methods that every network supports, together.
-PENALTIES = {"weight_decay": 1e-3, "l1": 1e-5, "max_norm": 3.0}
+# All methods that every network supports, together. Dropout and stochastic depth are layers of some networks.
+PENALTIES = {"weight_decay": 1e-3, "l1": 1e-5, "l1_mode": "proximal", "decay_norm_and_bias": True, "max_norm": 3.0}
 TARGETS = {"label_smoothing": 0.1, "mixup_alpha": 0.4, "cutmix_alpha": 1.0, "class_weights": "balanced"}
-EVERY_REGULARIZATION = PENALTIES | TARGETS | {"gradient_clip_norm": 1.0, "ema_decay": 0.9, "sam_rho": 0.05}
+GRADIENTS = {"gradient_clip_norm": 1.0, "ema_decay": 0.9, "sam_rho": 0.05, "sam_adaptive": True}
+EVERY_REGULARIZATION = PENALTIES | TARGETS | GRADIENTS
 EVERY_AUGMENTATION = {"crop_padding": 1, "horizontal_flip": True, "rotation_degrees": 15, "random_erasing": 0.3}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from service.core.spec import Augmentation, RandAugment, Regularization
 from service.core.spec.options import default_of
-from tests.workers.training.small import spec, trained
+from tests.workers.training.small import EVERY_REGULARIZATION, spec, trained
 
 CNN = {"arch": "cnn", "channels": [4, 8], "hidden": [16], "norm": "batch"}
 RESIDUAL = {
@@ -22,6 +22,7 @@ RESIDUAL = {
     ],
 }
 UNBALANCED = {"id": "digits", "train_limit": 195}
+LAYERS = {"dropout", "spatial_dropout", "stochastic_depth"}  # regularizers that only some networks have
 SMALL = 0.1  # a valid value of every share and strength
 VALUES: dict[str, Any] = {"rotation_degrees": 30.0}  # for options whose default plus SMALL has no visible effect
 SETTINGS: dict[str, dict[str, Any]] = {"stochastic_depth": {"model": RESIDUAL}}  # other settings that an option needs
@@ -64,3 +65,11 @@ def test_an_option_changes_the_run(kind: Any, f: Field[Any]) -> None:
     path, setting = PARTS[kind], SETTINGS.get(f.name, {})
     changed = losses(path, needed | {f.name: other_value(kind, f)}, setting)
     assert changed != losses(path, needed, setting)
+
+
+def test_every_regularizer_is_in_the_runs_with_all_of_them() -> None:
+    """Those runs are resumed and repeated by several processes. A new option belongs in EVERY_REGULARIZATION."""
+    changed = {
+        f.name for f in fields(Regularization) if EVERY_REGULARIZATION.get(f.name, default_of(f)) != default_of(f)
+    }
+    assert changed == {f.name for f in fields(Regularization)} - LAYERS

@@ -43,7 +43,7 @@ EVERYTHING = {
         "model": CNN,
         "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": True},
         "schedule": {"name": "onecycle"},
-        "regularization": {**EVERY_REGULARIZATION, "l1_mode": "proximal", "dropout": 0.2, "spatial_dropout": 0.1},
+        "regularization": {**EVERY_REGULARIZATION, "l1_mode": "loss", "dropout": 0.2, "spatial_dropout": 0.1},
         "augmentation": {**EVERY_AUGMENTATION, "rand_augment": {"operations": 2, "magnitude": 9}},
     },
     "adamw, a cnn, plateau, no clean loss": {

@@ -8,9 +8,10 @@ of Deep Neural Networks" (2021).
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from workers.training.regularization.hooks import OFF, Hooks, Setup
+from workers.training.total_norm import total_norm
 
 TINY = 1e-12  # added to a norm that can be 0
 
@@ -34,7 +35,7 @@ def sharpness_aware_(parameters: Sequence[Tensor], rho: float, adaptive: bool, r
     steps = [p.grad for p in moved if p.grad is not None]  # changed in place, because `repeat` replaces the gradients
     if adaptive:
         torch._foreach_mul_(steps, moved)
-    scale = rho / (nn.utils.get_total_norm(steps) + TINY)
+    scale = rho / (total_norm(steps) + TINY)
     if adaptive:
         torch._foreach_mul_(steps, moved)
     torch._foreach_mul_(steps, scale)
