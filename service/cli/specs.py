@@ -35,7 +35,7 @@ def parse(text: str, source: str) -> Any:
     reader.Resolver = CoreSchema
     try:
         value = reader.load(text)
-        json.dumps(value)
+        json.dumps(value, allow_nan=False)
     except DuplicateKeyError as error:
         line = text.splitlines()[error.problem_mark.line :][0].strip()
         raise click.BadParameter(
