@@ -183,6 +183,11 @@ def test_a_folder_is_pushed_and_data_sets_are_listed(rightfit: Command, tmp_path
     assert re.search(r"dataset: \{id: (ds_\w+)\}\nTrain on it: rightfit train SPEC --set dataset.id=\1\n", output)
     assert "digits" in listed
     assert document(rightfit("data", "ls", "--json"))["data"][1] == pushed
+    (tmp_path / "pets" / "rows" / "gone.png").symlink_to("nowhere")
+    assert "rows/gone.png" in rightfit("data", "push", str(tmp_path / "pets")).stdout
+    with_json = rightfit("data", "push", str(tmp_path / "pets"), "--json")
+    assert document(with_json)["status"] == "processing"
+    assert "rows/gone.png" in with_json.stderr
     assert rightfit("data", "push", str(tmp_path / "nothing")).exit_code == 2
     (tmp_path / "x.rar").write_bytes(b"x")
     assert rightfit("data", "push", str(tmp_path / "x.rar")).exit_code == 1
