@@ -65,7 +65,7 @@ class Schedule:
     name: Literal["constant", "cosine", "onecycle", "plateau", "step"] = option(
         "shape of the learning rate over the run. constant: always lr. cosine: falls along half a cosine to "
         "final_share of lr (Loshchilov and Hutter, 2017). onecycle: rises, then falls (Smith and Topin, 2018). "
-        "plateau: multiplied by gamma after more than plateau_patience epochs without a lower val_loss. "
+        "plateau: multiplied by gamma after plateau_patience epochs in a row without a lower val_loss. "
         "step: multiplied by gamma every step_epochs epochs",
         "constant",
     )
@@ -79,7 +79,11 @@ class Schedule:
     gamma: float = option("plateau, step: factor of each cut", 0.1, **BETWEEN_ZERO_AND_ONE)
     step_epochs: int = option("step: epochs between two cuts", 30, minimum=1, unit="epochs")
     plateau_patience: int = option(
-        "plateau: number of epochs without improvement to wait; the next one cuts the rate", 5, minimum=0, unit="epochs"
+        "plateau: cut the learning rate after this number of epochs in a row without a lower val_loss; 0 is the same "
+        "as 1",
+        5,
+        minimum=0,
+        unit="epochs",
     )
 
 
