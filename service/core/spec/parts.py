@@ -208,7 +208,11 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """When to stop. A value improves only if value < best - min_delta (mode min) or value > best + min_delta (max)."""
+    """When to stop. The model of the best epoch is kept, whatever min_delta is.
+
+    Patience counts the epochs since the last improvement. An improvement beats the value of the improvement before it
+    by more than min_delta: value < before - min_delta (mode min) or value > before + min_delta (max).
+    """
 
     monitor: Literal["val_loss", "val_accuracy"] = option("measure to watch", "val_loss")
     mode: Literal["min", "max"] | None = option(
@@ -220,9 +224,14 @@ class EarlyStopping:
     cooldown: int = option(
         "epochs after an improvement that do not count towards patience", 0, minimum=0, unit="epochs", since="0.2.0"
     )
-    min_delta: float = option("an improvement must be larger than this", 0.0, minimum=0)
+    min_delta: float = option(
+        "only an improvement larger than this resets the count of patience. The best model is kept whatever this is",
+        0.0,
+        minimum=0,
+    )
     min_delta_mode: Literal["abs", "rel"] = option(
-        "abs: min_delta is in the unit of the measure. rel: min_delta is a share of the best value", "abs"
+        "abs: min_delta is in the unit of the measure. rel: min_delta is a share of the value of the last improvement",
+        "abs",
     )
     start_epoch: int = option("first epoch that counts towards patience", 1, minimum=1, unit="epochs")
     baseline: float | None = option(
