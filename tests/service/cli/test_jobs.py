@@ -228,7 +228,7 @@ def test_a_binary_file_is_not_a_spec(rightfit: Command, tmp_path: Path) -> None:
     (tmp_path / "pets.zip").write_bytes(b"PK\x03\x04\xff\xfe")
     wrong = rightfit("train", str(tmp_path / "pets.zip"))
     assert wrong.exit_code == 2
-    assert "pets.zip is no text; it must be YAML or JSON" in wrong.stderr
+    assert "pets.zip is not UTF-8 text; it must be YAML or JSON" in wrong.stderr
 
 
 @pytest.mark.parametrize("text", ["epochs: 1\nname: a\nepochs: 2\n", '{"epochs": 1,\n\n"epochs": 2}'])
