@@ -2,6 +2,7 @@
 
 import os
 import stat
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,4 +130,6 @@ def _list(names: Sequence[str]) -> str:
 def printable(name: str) -> str:
     """The name of a file with escapes for bytes that are not UTF-8 and for control characters: `K\\xe4tzchen.png`."""
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+    return "".join(
+        ascii(character)[1:-1] if unicodedata.category(character) == "Cc" else character for character in text
+    )

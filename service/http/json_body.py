@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -99,7 +100,9 @@ class _Document:
         try:
             return int(digits)
         except ValueError:  # Python's limit for the conversion
-            return self._refused(f"{digits[:SHOWN]}… has {len(digits)} digits", "a number of at most 4300 digits")
+            return self._refused(
+                f"{digits[:SHOWN]}… has {len(digits)} digits", f"at most {sys.get_int_max_str_digits()} digits"
+            )
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         members = dict(pairs)

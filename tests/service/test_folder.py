@@ -89,6 +89,13 @@ def test_names_that_are_not_utf8_are_refused_and_named(tmp_path: Path) -> None:
     assert r"cat/H\xfcndchen.png" in str(refused.value)
 
 
+def test_the_name_of_a_folder_is_kept_as_far_as_it_is_text(tmp_path: Path) -> None:
+    for name, shown in ((b"K\xe4tzchen", r"K\xe4tzchen"), ("a\u00a0b 👩\u200d🔬".encode(), "a\u00a0b 👩\u200d🔬")):
+        root = write(Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)), {"cat/0.png": b"x"})
+        with archive(root, print) as source:
+            assert source.name == shown
+
+
 def test_unreadable_files_are_refused_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = write(tmp_path / "pets", {"cat/0.png": b"x", "cat/1.png": b"x"})
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "1.png")  # root may read every file
