@@ -26,7 +26,7 @@ from service.core.telemetry.metrics import ProcessMetrics, new_registry
 from service.core.telemetry.tracing import Tracing
 from service.core.webhooks.addresses import networks
 from service.core.webhooks.sender import WebhookSender
-from service.http import auth, errors, links
+from service.http import auth, content_encoding, errors, links
 from service.http.concurrency import ConcurrencyLimit
 from service.http.rate_limit import RateLimit
 from service.http.request_log import RequestLog
@@ -79,6 +79,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["rightfit"] = services = _services(settings)
     services.request_log.register(app)
     app.before_request(_receive)
+    content_encoding.register(app)
     auth.register(app)
     app.after_request(_finish)
     api = ProblemApi(app)

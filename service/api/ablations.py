@@ -17,6 +17,7 @@ from service.core.experiments.design import Designer
 from service.core.records.ablation import AblationStatus
 from service.core.records.job import TERMINAL, Status
 from service.http.auth import tenant
+from service.http.json_body import json_body
 from service.schemas.ablations import (
     AblationListSchema,
     AblationRequestSchema,
@@ -51,7 +52,7 @@ class Ablations(MethodView):
     @blueprint.response(202, AblationSchema, description="Accepted; all jobs are queued", headers=SUBMITTED)
     def post(self, headers: dict[str, Any], given: dict[str, Any]) -> Any:
         """Run a spec without factors, with each one and with all of them, under several seeds"""
-        key = idempotency(headers["key"], [request.path, request.get_json()])
+        key = idempotency(headers["key"], [request.path, json_body()])
         if key and (known := services().ablations.submitted_with(tenant(), key)):
             return _answer(known), 202, submitted(links(known), is_new=False)
         design = Designer(services().submission, read_spec).design(tenant(), **given)

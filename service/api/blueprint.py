@@ -9,17 +9,16 @@ from flask import Request, current_app
 from flask_smorest import Blueprint as SmorestBlueprint
 from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from service.core.errors import Fault, Invalid
 from service.core.spec import JobSpec
 from service.http.auth import tenant
+from service.http.json_body import MOST_FAULTS, json_body
 from service.schemas.ablations import AblationRequestSchema
 from service.schemas.problem import faults
 from service.schemas.spec import JobSpecSchema
 from service.services import services
-
-MOST_FAULTS = 100  # in one answer; a longer list helps no reader
 
 
 class StrictParser(FlaskParser):
@@ -35,19 +34,14 @@ class StrictParser(FlaskParser):
         most = current_app.config["MAX_CONTENT_LENGTH"]
         if len(req.get_data()) >= most:  # werkzeug cuts a chunked body at the limit without an error
             raise RequestEntityTooLarge(f"the body must be smaller than {most} bytes")
-        try:
-            return super().load_json(req, schema)
-        except RecursionError as error:
-            raise BadRequest("the body is nested too deeply") from error
-        except ValueError as error:  # a number of thousands of digits
-            raise BadRequest("the body is not valid JSON") from error
+        return json_body()
 
     def handle_error(  # type: ignore[override]  # it never returns
         self, error: ValidationError, req: Request, schema: Schema, *, error_status_code: Any, error_headers: Any
     ) -> None:
         """Raise Invalid with the faults of single values and those of combinations of valid values."""
         ((location, messages),) = error.messages_dict.items()
-        data = req.get_json(silent=True) if location == "json" else None
+        data = json_body() if location == "json" else None
         single = list(islice(faults(messages, schema, data), MOST_FAULTS))
         if isinstance(schema, JobSpecSchema):
             single += _combined(schema.partial_spec(error.valid_data), single, "")

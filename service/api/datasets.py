@@ -25,6 +25,7 @@ MEDIA_TYPES = ("application/zip", "application/x-tar", "application/gzip", "appl
 FORM = {
     "type": "object",
     "required": ["file"],
+    "additionalProperties": False,
     "properties": {"name": {"type": "string", "description": "name of the data set"}, "file": FILE},
 }
 BODY = {

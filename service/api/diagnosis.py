@@ -17,6 +17,7 @@ from service.core.records.epoch import Epoch
 from service.core.records.job import Job
 from service.core.records.submission import Origin
 from service.http.auth import tenant
+from service.http.json_body import json_body
 from service.http.links import job_links
 from service.schemas.diagnosis import DiagnosisSchema, ForkSchema, LineageSchema
 from service.schemas.job_requests import SUBMITTED, SubmitHeadersSchema
@@ -58,7 +59,7 @@ def fork(headers: dict[str, Any], given: dict[str, Any], job_id: str) -> Any:
     spec = read_spec(changed(parent.spec, change))
     origin = Origin(parent=parent.id, patch=change.patch, advice=change.advice)
     job, is_new = services().submission.submit(
-        tenant(), spec, idempotency(headers["key"], [request.path, request.get_json()]), origin
+        tenant(), spec, idempotency(headers["key"], [request.path, json_body()]), origin
     )
     return job, 202, submitted(job_links(job.id), is_new)
 

@@ -14,6 +14,7 @@ from service.core.actions.delete import delete_job
 from service.core.records.job import Job, Status
 from service.core.spec import JobSpec
 from service.http.auth import tenant
+from service.http.json_body import json_body
 from service.http.links import job_links
 from service.schemas.job_requests import (
     SUBMITTED,
@@ -52,7 +53,7 @@ class Jobs(MethodView):
         """Submit a job"""
         if query["validate_only"]:
             return make_response(PLAN.dump(services().submission.plan(tenant(), spec)), 200)
-        job, is_new = services().submission.submit(tenant(), spec, idempotency(headers["key"], request.get_json()))
+        job, is_new = services().submission.submit(tenant(), spec, idempotency(headers["key"], json_body()))
         return job, 202, submitted(job_links(job.id), is_new)
 
 

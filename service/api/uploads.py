@@ -16,6 +16,7 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
+from service.api.form import check_form
 from service.core.errors import Fault, Invalid, QuotaExceeded
 from service.core.sql.usage import RETRY_SECONDS
 from service.http.auth import tenant
@@ -78,6 +79,7 @@ def _type() -> str:
 
 
 def _form(name: str | None) -> tuple[str | None, str, IO[bytes]]:
+    check_form(files=("file",), texts=("name",))
     file = request.files.get("file")
     if file is None:
         raise Invalid([Fault("/file", "the form has no file", "a field `file` with an archive or an npz")])

@@ -24,10 +24,13 @@ def data() -> None:
 @json_option
 @click.pass_obj
 def push(session: Session, path: Path, name: str | None, wait: bool) -> None:
-    """Upload PATH: a folder with one folder per class, or a zip, tar, tar.gz or npz file."""
+    """Upload PATH: a folder with one folder per class, or a zip, tar, tar.gz or npz file.
+
+    Links in a folder are followed. Hidden files and broken links are left out, and the command lists them.
+    """
     with session.client() as client:
         with progress_bar(session, path.name) as progress:
-            dataset = client.upload(path, name, progress)
+            dataset = client.upload(path, name, progress, session.note)
         if wait:
             session.note(f"uploaded as {dataset['id']}; the service is reading the images …")
             dataset = client.dataset_ready(dataset["id"])

@@ -62,7 +62,7 @@ class Session:
 
     def note(self, text: str) -> None:
         """Print a remark."""
-        self.notes.print(text, markup=False)
+        self.notes.print(text, markup=False, soft_wrap=True)
 
     def answer(self, document: Any, text: Callable[[], RenderableType | None] = lambda: None) -> None:
         """Print the document under --json, otherwise the text that stands for it."""

@@ -35,7 +35,7 @@ def parse(text: str, source: str) -> Any:
     reader.Resolver = CoreSchema
     try:
         value = reader.load(text)
-        json.dumps(value)
+        json.dumps(value, allow_nan=False)
     except DuplicateKeyError as error:
         line = text.splitlines()[error.problem_mark.line :][0].strip()
         raise click.BadParameter(
@@ -53,7 +53,9 @@ def read_text(file: TextIO, source: str) -> str:
     try:
         return file.read()
     except UnicodeDecodeError as error:
-        raise click.BadParameter(f"{file.name} is no text; it must be YAML or JSON", param_hint=source) from error
+        raise click.BadParameter(
+            f"{file.name} is not UTF-8 text; it must be YAML or JSON", param_hint=source
+        ) from error
 
 
 def read_spec(text: str, changes: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from service.client.download import sha256
 from service.client.errors import ApiError, Damaged, NotRightfit, UnusableKey
 from service.client.rightfit import DEFAULT_URL, MAX_LINES, Rightfit
 from service.client.transport import LOOPBACK, bearer, document
-from service.client.types import Event, History, Json, Progress
+from service.client.types import Event, History, Json, Note, Progress
 
 __all__ = [
     "DEFAULT_URL",
@@ -16,6 +16,7 @@ __all__ = [
     "History",
     "Json",
     "NotRightfit",
+    "Note",
     "Progress",
     "Rightfit",
     "UnusableKey",

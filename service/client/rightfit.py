@@ -5,6 +5,7 @@ repeated after growing pauses, or after the pause that the service asks for. Any
 """
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from time import monotonic, sleep
@@ -16,9 +17,10 @@ from uuid import uuid4
 import httpx
 
 from service.client.download import artifact, check_target, download
+from service.client.folder import printable
 from service.client.sse import EventReader
 from service.client.transport import TIMEOUT, TRIES, WAIT_SECONDS, Transport, document
-from service.client.types import Event, History, Json, Progress
+from service.client.types import Event, History, Json, Note, Progress
 from service.client.upload import archive
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -131,7 +133,7 @@ class Rightfit:
 
     def predict(self, job_id: str, pictures: Sequence[Path]) -> list[Json]:
         """Classify image files with the job's best model: `name`, `label`, `probability`, `probabilities` of each."""
-        form = [("file", (path.name, path.read_bytes())) for path in pictures]
+        form = [("file", (printable(path.name), path.read_bytes())) for path in pictures]
         predictions: list[Json] = self._transport.json("POST", _job(job_id, "predict"), files=form)["data"]
         return predictions
 
@@ -216,13 +218,19 @@ class Rightfit:
         source = artifact(_job(job_id, "artifacts", name), name, self.artifacts(job_id))
         return download(self._transport, source, target, progress)
 
-    def upload(self, path: Path, name: str | None = None, progress: Progress | None = None) -> Json:
+    def upload(
+        self, path: Path, name: str | None = None, progress: Progress | None = None, note: Note = warnings.warn
+    ) -> Json:
         """Upload a data set: a folder with one folder per class, or a zip, tar, tar.gz or npz file.
+
+        Links in a folder are followed. Hidden files, broken links and links to a folder around them are left out, and
+        `note` is called with a remark about them. Raises ValueError, before anything is sent, with the names of all
+        files that cannot be read or whose names are not UTF-8.
 
         It is sent once; an incomplete upload leaves nothing on the service. The service reads the images after the
         upload: see `dataset_ready`.
         """
-        with archive(path) as source:
+        with archive(path, note) as source:
             headers = {"Content-Type": source.media_type, "Content-Length": str(source.size)}
             params = {"name": name or source.name}
             blocks = source.blocks(progress)

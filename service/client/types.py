@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 Json = dict[str, Any]
 Progress = Callable[[int, int], None]  # bytes transferred so far, bytes in total
+Note = Callable[[str], object]  # a remark in words
 
 
 class Event(NamedTuple):

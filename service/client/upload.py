@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from service.client.types import Progress
+from service.client.folder import printable, read_folder
+from service.client.types import Note, Progress
 
 BLOCK = 1 << 18  # bytes sent at a time
 MEDIA_TYPES = {
@@ -18,7 +19,6 @@ MEDIA_TYPES = {
     ".tgz": "application/gzip",
     ".npz": "application/x-npz",
 }
-IGNORED = ("__MACOSX", "Thumbs.db")  # operating systems add these to folders of images; hidden files are ignored too
 
 
 class Archive(NamedTuple):
@@ -40,15 +40,16 @@ class Archive(NamedTuple):
 
 
 @contextmanager
-def archive(path: Path) -> Iterator[Archive]:
+def archive(path: Path, note: Note) -> Iterator[Archive]:
     """Open a data set. A folder is packed into a temporary zip, which is deleted on exit.
 
-    Raises ValueError for a file of another type and for a folder without files.
+    `note` is called with each remark about files that are left out. Raises ValueError for a file of another type, for a
+    folder without files and for files that cannot be sent.
     """
-    name = path.resolve().name
+    name = printable((path.resolve() if path.name in ("", "..") else path).name)  # a link keeps its own name
     if path.is_dir():
         with tempfile.TemporaryFile() as file:
-            _zip(path, file)
+            _zip(path, file, note)
             yield _archive(name, file, MEDIA_TYPES[".zip"])
         return
     suffix = next((suffix for suffix in MEDIA_TYPES if path.name.lower().endswith(suffix)), None)
@@ -64,14 +65,17 @@ def _archive(name: str, file: BinaryIO, media_type: str) -> Archive:
     return Archive(name, file, media_type, size)
 
 
-def _zip(folder: Path, target: BinaryIO) -> None:
+def _zip(path: Path, target: BinaryIO, note: Note) -> None:
     """Write the files of a folder as a zip, stored and not deflated: image files are already compressed."""
-    count = 0
+    folder = read_folder(path)
+    remarks = list(folder.remarks())
+    if not folder.files:
+        expected = "there are no files in it; a data set is a folder of one folder for each class"
+        raise ValueError("; ".join([f"{printable(str(path))}: {expected}", *remarks]))
+    for remark in remarks:
+        note(remark)
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
-        for path in sorted(folder.rglob("*")):
-            parts = path.relative_to(folder).parts
-            if path.is_file() and not any(part.startswith(".") or part in IGNORED for part in parts):
-                archive.write(path, "/".join(parts))
-                count += 1
-    if count == 0:
-        raise ValueError(f"{folder}: there are no files in it; a data set is a folder of one folder for each class")
+        for source, name in folder.files:
+            archive.write(source, name)
+        for name in folder.empty:
+            archive.mkdir(name)

@@ -90,9 +90,7 @@ def _http(error: HTTPException) -> Response:
     if error.response is not None and isinstance(error.response, Response):
         return error.response
     status = error.code or 500
-    malformed = "json" in (getattr(error, "data", None) or {}).get("messages", {})
-    detail = "the body is not valid JSON" if malformed else str(error.description)
-    answer = problem(status, http.HTTPStatus(status).name.lower(), detail)
+    answer = problem(status, http.HTTPStatus(status).name.lower(), str(error.description))
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             answer.headers[name] = value

@@ -13,7 +13,7 @@ from service.core.records.ablation import ALL, BASE, AblationStatus
 from service.core.records.job import Status
 from service.core.spec import JobSpec
 from service.schemas.answer_fields import TEXT_BY_NAME, Timestamp, Word
-from service.schemas.fields import ShortList, Text, WordOrObject
+from service.schemas.fields import ShortList, Text, Whole, WordOrObject
 from service.schemas.pages import NextCursor
 from service.schemas.patches import OperationSchema, Patch
 from service.schemas.query_fields import about, integer
@@ -61,7 +61,7 @@ class AblationRequestSchema(Schema):
         LEAST_SEEDS,
         MOST_SEEDS,
         SEEDS,
-        strict=True,
+        Whole,
     )
 
     @post_load

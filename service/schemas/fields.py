@@ -33,6 +33,16 @@ class Number(fields.Float):
         return super()._deserialize(value, *args, **kwargs)
 
 
+class Whole(fields.Integer):
+    """A JSON number without a fraction. 3.0 is one, as in JSON Schema."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> int:
+        is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+        if not is_whole:
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, *args, **kwargs)
+
+
 class Flag(fields.Boolean):
     """true or false, and no other value."""
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
-from marshmallow import fields
+from marshmallow import fields, validate
 
 from service.schemas.answer_fields import SpecField, Timestamp
 from service.schemas.fields import Tagged, WordOrObject
@@ -15,6 +15,7 @@ def document_fields(plugin: MarshmallowPlugin) -> None:
     """Teach the plugin the types of our own fields."""
     converter: Any = plugin.converter
     converter.add_attribute_function(_references)
+    converter.add_attribute_function(_open_bounds)
     converter.map_to_openapi_type(Timestamp, "string", "date-time")
     converter.map_to_openapi_type(Tagged, None, None)
     converter.map_to_openapi_type(SpecField, None, None)
@@ -34,6 +35,16 @@ def _references(converter: Any, field: fields.Field[Any], **kwargs: Any) -> dict
     mapping = {tag: reference["$ref"] for tag, reference in references.items()}
     distinct = [{"$ref": address} for address in dict.fromkeys(mapping.values())]  # several tags can share a schema
     return {"oneOf": distinct, "discriminator": {"propertyName": field.tag, "mapping": mapping}}
+
+
+def _open_bounds(converter: Any, field: fields.Field[Any], **kwargs: Any) -> dict[str, Any]:
+    """The bounds that a number must not reach, which apispec states as inclusive ones (an attribute function)."""
+    bounds: dict[str, Any] = {}
+    for check in field.validators:
+        if isinstance(check, validate.Range):
+            bounds |= {} if check.min_inclusive else {"exclusiveMinimum": check.min}
+            bounds |= {} if check.max_inclusive else {"exclusiveMaximum": check.max}
+    return bounds
 
 
 def document_problems(spec: APISpec) -> None:

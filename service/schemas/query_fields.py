@@ -1,7 +1,6 @@
 """Fields of queries. Each states its bounds once, for the check, the error message and the API document."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from marshmallow import fields, validate
 
@@ -13,13 +12,14 @@ def about(description: str, allowed: str) -> dict[str, str]:
     return {"description": description, "allowed": allowed}
 
 
-def integer(description: str, low: int, high: int, default: int | None, **options: Any) -> fields.Integer:
-    """A whole number from `low` to `high`."""
-    return fields.Integer(
+def integer(
+    description: str, low: int, high: int, default: int | None, kind: type[fields.Integer] = fields.Integer
+) -> fields.Integer:
+    """A whole number from `low` to `high`. `kind` is the field of a query, which also takes text, or one of JSON."""
+    return kind(
         load_default=default,
         validate=validate.Range(low, high, error=f"Must be {_bounds(low, high)}."),
         metadata=about(description, f"a whole number, {_bounds(low, high)}"),
-        **options,
     )
 
 

@@ -13,7 +13,7 @@ from marshmallow import Schema, post_load, validate
 from marshmallow import fields as ma
 
 from service.core.spec import JobSpec, Option, tag_of, tags_of
-from service.schemas.fields import Choice, Flag, Labels, Number, ShortList, Tagged, Text
+from service.schemas.fields import Choice, Flag, Labels, Number, ShortList, Tagged, Text, Whole
 
 LABEL_KEY = validate.Regexp(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}\Z", error="Up to 63 letters, digits and . _ / - only.")
 LABEL_VALUE = validate.Length(0, 255)
@@ -94,7 +94,7 @@ def _number(kind: type, option: Option) -> Field:
     checks = [_range(option)] if option.bounds else []
     metadata = {"allowed": f"{noun}, {option.bounds}" if option.bounds else noun}
     if kind is int:
-        return ma.Integer(strict=True, validate=checks, metadata=metadata)
+        return Whole(validate=checks, metadata=metadata)
     return Number(validate=checks, metadata=metadata)
 
 

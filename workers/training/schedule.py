@@ -43,11 +43,15 @@ def _half_cosine(start: float, end: float, progress: float) -> float:
 
 @dataclass
 class Plateau:
-    """Cuts the learning rate after more than `plateau_patience` epochs in a row without a lower val_loss."""
+    """Cuts the learning rate after `plateau_patience` epochs in a row without a lower val_loss; 0 is the same as 1.
+
+    `waits_one_more`: the run began on release 0.1.0, which waited for one more epoch, and keeps that rule.
+    """
 
     share: float = 1.0
     best: float = math.inf
     epochs_without_improvement: int = 0
+    waits_one_more: bool = False
 
     def update(self, options: Schedule, val_loss: float) -> None:
         """Record the validation loss of an epoch (nats). Sets `share`, the factor of the next learning rates."""
@@ -57,11 +61,11 @@ class Plateau:
             self.best, self.epochs_without_improvement = val_loss, 0
             return
         self.epochs_without_improvement += 1
-        if self.epochs_without_improvement > options.plateau_patience:
+        if self.epochs_without_improvement >= options.plateau_patience + self.waits_one_more:
             self.share, self.epochs_without_improvement = self.share * options.gamma, 0
 
     def state_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        vars(self).update(state)
+        vars(self).update({"waits_one_more": True} | dict(state))  # release 0.1.0 does not store it

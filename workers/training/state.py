@@ -1,7 +1,7 @@
 """The state of a training run, and its snapshots. A resumed run has the same result as an uninterrupted one."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -185,14 +185,19 @@ class State:
         self.best = snapshot["best"]
         best_losses = snapshot.get("best_losses")  # absent in snapshots of older releases
         self.best_losses = best_losses if best_losses is None else best_losses.to(self.device)
-        self.stopper.load_state_dict(snapshot["stopper"])
         self.plateau.load_state_dict(snapshot["plateau"])
         self._restore_step_values(snapshot)
         self.history = history_of(snapshot)
+        self._restore_stopper(snapshot["stopper"])
         self.order_at_start = snapshot["order"]
         self.order.set_state(self.order_at_start)
         self.augmentation.set_state(snapshot["augmentation"])
         self._restore_random_state(snapshot)
+
+    def _restore_stopper(self, state: Mapping[str, Any]) -> None:
+        best_epoch = state["best_epoch"]
+        best = None if best_epoch is None else getattr(self.history[best_epoch - 1], self.stopper.monitor)
+        self.stopper.load_state_dict(state, best)
 
     def _restore_step_values(self, snapshot: Snapshot) -> None:
         """Restore the values of the epoch's completed steps. A snapshot of an older release may lack a measure."""

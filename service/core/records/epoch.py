@@ -35,8 +35,10 @@ class Measures:
     lr: Annotated[float, Meaning("learning rate of the epoch's last step")]
     seconds: Annotated[float, Meaning("of the whole epoch, scoring included")]
     images_per_second: Annotated[float, Meaning("training images over the seconds of the epoch")]
-    improved: Annotated[bool, Meaning("whether the epoch was the best one so far")]
-    epochs_without_improvement: Annotated[int, Meaning("since the best epoch")]
+    improved: Annotated[bool, Meaning("whether the epoch was the best one so far: its model was kept")]
+    epochs_without_improvement: Annotated[
+        int, Meaning("epochs in a row that count towards the patience of early stopping")
+    ]
     val_loss_se: Annotated[
         float | None, Meaning("standard error of val_loss over the validation images", since="0006")
     ] = None

@@ -112,7 +112,7 @@ def doubts(spec: JobSpec) -> Iterator[str]:
     if (
         schedule.name == "plateau"
         and spec.early_stopping
-        and spec.early_stopping.patience <= schedule.plateau_patience + 1
+        and spec.early_stopping.patience <= max(1, schedule.plateau_patience)
     ):
         yield "early_stopping.patience ends the run before schedule.plateau_patience can lower the learning rate."
     yield from _without_effect("regularization", regularization)

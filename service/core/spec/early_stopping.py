@@ -14,24 +14,28 @@ from service.core.spec import EarlyStopping, direction
 
 @dataclass
 class State:
-    """The state of the stopper. `best` is None until the first finite value.
+    """The state of the stopper.
 
-    `cooldown_left` is the number of coming epochs that do not count towards patience. `stopped` is the reason to stop,
-    None while the run goes on.
+    `best` is the best value so far, that of `best_epoch`. `reference` is the value of the last improvement, which the
+    next improvement has to beat. They are None until the first finite value. `cooldown_left` is the number of coming
+    epochs that do not count towards patience. `stopped` is the reason to stop, None while the run goes on.
     """
 
     best: float | None = None
     best_epoch: int | None = None
+    reference: float | None = None
     epochs_without_improvement: int = 0
     cooldown_left: int = 0
     stopped: str | None = None
 
 
 class Stopper:
-    """Gets the monitored value after each epoch and decides whether it improved and whether to stop.
+    """Gets the monitored value after each epoch and decides whether it is the best and whether to stop.
 
-    - An improvement is strict: value < best - min_delta (mode min), value > best + min_delta (mode max). With
-      min_delta_mode rel, min_delta is a share of |best|. A non-finite value is never an improvement.
+    - The best value is strictly lower (mode min) or higher (mode max) than every one before, whatever min_delta is.
+    - An improvement is larger than min_delta: value < reference - min_delta (mode min), value > reference + min_delta
+      (mode max). With min_delta_mode rel, min_delta is a share of |reference|.
+    - A non-finite value is neither.
     - `epochs_without_improvement` counts epochs in a row without one, from `start_epoch` on; at `patience` the run
       stops as `early_stopping`. With a `baseline`, an improvement resets the count only once it beats the baseline.
       The `cooldown` epochs after such an improvement do not count.
@@ -54,10 +58,13 @@ class Stopper:
         options, state = self._options, self.state
         if state.stopped:
             return False
-        improved = self._beats(value, state.best)
-        if improved:
+        is_best = self._beats(value, state.best, 0.0)
+        if is_best:
             state.best, state.best_epoch = value, epoch
-        if improved and (options.baseline is None or self._beats(value, options.baseline)):
+        improved = self._beats(value, state.reference, options.min_delta)
+        if improved:
+            state.reference = value
+        if improved and (options.baseline is None or self._beats(value, options.baseline, options.min_delta)):
             state.epochs_without_improvement, state.cooldown_left = 0, options.cooldown
         elif state.cooldown_left:
             state.cooldown_left -= 1
@@ -65,15 +72,15 @@ class Stopper:
             state.epochs_without_improvement += 1
         if self._patient:
             state.stopped = self._stop_reason(value)
-        return improved
+        return is_best
 
-    def _beats(self, value: float, best: float | None) -> bool:
+    def _beats(self, value: float, reference: float | None, min_delta: float) -> bool:
         if not math.isfinite(value):
             return False
-        if best is None:
+        if reference is None:
             return True
-        delta = self._options.min_delta * (abs(best) if self._options.min_delta_mode == "rel" else 1.0)
-        return self._sign * value < self._sign * best - delta
+        delta = min_delta * (abs(reference) if self._options.min_delta_mode == "rel" else 1.0)
+        return self._sign * value < self._sign * reference - delta
 
     def _stop_reason(self, value: float) -> str | None:
         options, signed = self._options, self._sign * value
@@ -86,12 +93,15 @@ class Stopper:
     def state_dict(self) -> dict[str, Any]:
         """Plain data for load_state_dict. Resuming does not reset patience, and a stopped run stays stopped.
 
-        Without a cooldown it has only the members of release 0.1.0, so that its workers can resume the run.
+        Without a cooldown it has only the members of release 0.1.0, so that its workers can resume the run: `best` is
+        the reference, as it was there. The history has the best value.
         """
         state = asdict(self.state)
+        state["best"] = state.pop("reference")
         if not self._options.cooldown:
             del state["cooldown_left"]
         return state
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.state = State(**state)
+    def load_state_dict(self, state: Mapping[str, Any], best: float | None) -> None:
+        """Continue from this state. `best` is the value of its `best_epoch`, None without one."""
+        self.state = State(**{**state, "best": best, "reference": state["best"]})

@@ -65,7 +65,7 @@ class Schedule:
     name: Literal["constant", "cosine", "onecycle", "plateau", "step"] = option(
         "shape of the learning rate over the run. constant: always lr. cosine: falls along half a cosine to "
         "final_share of lr (Loshchilov and Hutter, 2017). onecycle: rises, then falls (Smith and Topin, 2018). "
-        "plateau: multiplied by gamma after more than plateau_patience epochs without a lower val_loss. "
+        "plateau: multiplied by gamma after plateau_patience epochs in a row without a lower val_loss. "
         "step: multiplied by gamma every step_epochs epochs",
         "constant",
     )
@@ -79,7 +79,11 @@ class Schedule:
     gamma: float = option("plateau, step: factor of each cut", 0.1, **BETWEEN_ZERO_AND_ONE)
     step_epochs: int = option("step: epochs between two cuts", 30, minimum=1, unit="epochs")
     plateau_patience: int = option(
-        "plateau: number of epochs without improvement to wait; the next one cuts the rate", 5, minimum=0, unit="epochs"
+        "plateau: cut the learning rate after this number of epochs in a row without a lower val_loss; 0 is the same "
+        "as 1",
+        5,
+        minimum=0,
+        unit="epochs",
     )
 
 
@@ -204,7 +208,11 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """When to stop. A value improves only if value < best - min_delta (mode min) or value > best + min_delta (max)."""
+    """When to stop. The model of the best epoch is kept, whatever min_delta is.
+
+    Patience counts the epochs since the last improvement. An improvement beats the value of the improvement before it
+    by more than min_delta: value < before - min_delta (mode min) or value > before + min_delta (max).
+    """
 
     monitor: Literal["val_loss", "val_accuracy"] = option("measure to watch", "val_loss")
     mode: Literal["min", "max"] | None = option(
@@ -216,9 +224,14 @@ class EarlyStopping:
     cooldown: int = option(
         "epochs after an improvement that do not count towards patience", 0, minimum=0, unit="epochs", since="0.2.0"
     )
-    min_delta: float = option("an improvement must be larger than this", 0.0, minimum=0)
+    min_delta: float = option(
+        "only an improvement larger than this resets the count of patience. The best model is kept whatever this is",
+        0.0,
+        minimum=0,
+    )
     min_delta_mode: Literal["abs", "rel"] = option(
-        "abs: min_delta is in the unit of the measure. rel: min_delta is a share of the best value", "abs"
+        "abs: min_delta is in the unit of the measure. rel: min_delta is a share of the value of the last improvement",
+        "abs",
     )
     start_epoch: int = option("first epoch that counts towards patience", 1, minimum=1, unit="epochs")
     baseline: float | None = option(

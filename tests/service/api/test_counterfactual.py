@@ -55,7 +55,7 @@ def test_recorded_run_is_replayed_with_every_setting(client: FlaskClient, servic
         (2, 0.35),
     ]
     assert [replay["stop_epoch"] for replay in replays] == [3, 2, 6, 3]
-    assert [replay["best_epoch"] for replay in replays] == [2, 1, 4, 1]
+    assert [replay["best_epoch"] for replay in replays] == [2, 2, 4, 2]
     assert first == {
         "patience": 1,
         "min_delta": 0.0,

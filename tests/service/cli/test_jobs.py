@@ -183,6 +183,11 @@ def test_a_folder_is_pushed_and_data_sets_are_listed(rightfit: Command, tmp_path
     assert re.search(r"dataset: \{id: (ds_\w+)\}\nTrain on it: rightfit train SPEC --set dataset.id=\1\n", output)
     assert "digits" in listed
     assert document(rightfit("data", "ls", "--json"))["data"][1] == pushed
+    (tmp_path / "pets" / "rows" / "gone.png").symlink_to("nowhere")
+    assert "rows/gone.png" in rightfit("data", "push", str(tmp_path / "pets")).stdout
+    with_json = rightfit("data", "push", str(tmp_path / "pets"), "--json")
+    assert document(with_json)["status"] == "processing"
+    assert "rows/gone.png" in with_json.stderr
     assert rightfit("data", "push", str(tmp_path / "nothing")).exit_code == 2
     (tmp_path / "x.rar").write_bytes(b"x")
     assert rightfit("data", "push", str(tmp_path / "x.rar")).exit_code == 1
@@ -223,7 +228,7 @@ def test_a_binary_file_is_not_a_spec(rightfit: Command, tmp_path: Path) -> None:
     (tmp_path / "pets.zip").write_bytes(b"PK\x03\x04\xff\xfe")
     wrong = rightfit("train", str(tmp_path / "pets.zip"))
     assert wrong.exit_code == 2
-    assert "pets.zip is no text; it must be YAML or JSON" in wrong.stderr
+    assert "pets.zip is not UTF-8 text; it must be YAML or JSON" in wrong.stderr
 
 
 @pytest.mark.parametrize("text", ["epochs: 1\nname: a\nepochs: 2\n", '{"epochs": 1,\n\n"epochs": 2}'])

@@ -60,6 +60,7 @@ def test_set_creates_missing_objects_on_its_path() -> None:
         ("b=[1", "neither YAML nor JSON"),
         ("b=!!python/name:os.system", "neither YAML nor JSON"),
         ("b=!!set {x}", "a value that JSON does not have"),
+        ("b=1e999", "a value that JSON does not have"),
         ("b={[1]: 2}", "a value that JSON does not have"),
         ("b={x: 1, x: 2}", "line 1 repeats a key"),
     ],

@@ -60,7 +60,7 @@ def test_every_field_of_every_part_can_be_set_to_its_own_default() -> None:
         ("labels", [{}, {"a/b.c-d_1": ""}], [{"": "x"}, {"a b": "x"}, {"a": 1}, {"a": "x" * 256}, [], {"a": "\x07"}]),
         ("train_loss_clean", [True, False], [1, 0, "true", None]),
         ("dataset.val_fraction", [0.05, 0.5], [0, 0.049, 0.51, "0.2"]),
-        ("dataset.train_limit", [2, None], [1, 2.0]),
+        ("dataset.train_limit", [2, 2.0, None], [1, 2.5, 1.0]),
         ("optimizer.lr", [1e-9, 10, 1], [0, -1, 10.1]),
         ("optimizer.betas", [[0, 0.5]], [[0.9], [0.9, 1], [0.9, 0.9, 0.9], 0.9]),
         ("optimizer.momentum", [0, 0.99], [1, -0.1]),

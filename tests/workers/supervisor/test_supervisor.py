@@ -319,6 +319,22 @@ def test_an_uploaded_set_is_trained_and_its_result_reproduced(bench: Bench, tmp_
     assert list((bench.settings.home / "scratch").glob("*/a*")) == []
 
 
+def test_min_delta_keeps_the_best_epoch_everywhere(bench: Bench, tmp_path: Path) -> None:
+    stopping = {"monitor": "val_accuracy", "min_delta": 0.5, "min_delta_mode": "rel", "patience": 3}
+    job = bench.run(optimizer={"lr": 0.01}, epochs=20, early_stopping=stopping)
+    history = bench.store.queries.history("t", job.id)[1]
+    best = max(history, key=lambda epoch: epoch.val_accuracy or 0)
+    assert best.epochs_without_improvement > 0
+    assert job.best is not None
+    assert job.best.epoch == best.epoch
+    for artifact in bench.store.queries.artifacts("t", job.id):
+        bench.storage.get(artifact, tmp_path / artifact.name)
+    assert json.loads((tmp_path / "report.json").read_text())["best"]["epoch"] == best.epoch
+    recorded, recomputed = verify(tmp_path, None)
+    assert recomputed == pytest.approx(recorded, rel=1e-5)
+    assert recorded == pytest.approx(best.val_loss)
+
+
 def test_an_overfitting_run_is_diagnosed_early_and_at_its_end(bench: Bench) -> None:
     dataset = {"id": "digits", "train_limit": 60, "test_fraction": 0.1}
     job = bench.run(dataset=dataset, model={"arch": "mlp", "hidden": [256]}, epochs=400, early_stopping=None)

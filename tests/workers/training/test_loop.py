@@ -199,6 +199,22 @@ def test_best_weights_reproduce_the_loss_of_the_best_epoch(tmp_path: Path) -> No
     assert recomputed == pytest.approx(results[fitted.best_epoch - 1].val_loss, rel=1e-6)
 
 
+@pytest.mark.parametrize("monitor", ["val_loss", "val_accuracy"])
+def test_best_weights_are_of_the_best_epoch_also_with_min_delta(monitor: str) -> None:
+    stopping = {"monitor": monitor, "min_delta": 0.5, "min_delta_mode": "rel", "patience": 3}
+    given = spec(epochs=12, optimizer={"lr": 0.01}, early_stopping=stopping)
+    _, fitted, results = trained(given)
+    sign = 1 if monitor == "val_loss" else -1
+    best = min(results, key=lambda r: sign * getattr(r, monitor))
+    assert best.epochs_without_improvement > 0, "the improvement is below min_delta"
+    assert fitted.best_epoch == best.epoch
+    assert best.improved is True
+    assert fitted.best_weights is not None
+    fresh = network(given)
+    fresh.load_state_dict(fitted.best_weights)
+    assert evaluate(fresh, Data(given).validation).loss == pytest.approx(best.val_loss, rel=1e-6)
+
+
 def test_best_weights_are_published_before_the_epoch() -> None:
     calls: list[str] = []
     given = spec()

@@ -150,6 +150,16 @@ def test_resumed_run_keeps_patience_and_a_stopped_one_stays_so() -> None:
     assert trained_on == []
 
 
+def test_resumed_run_keeps_the_best_epoch_below_min_delta() -> None:
+    given = spec(epochs=8, optimizer={"lr": 0.01}, early_stopping={"patience": 4, "min_delta": 0.7})
+    whole, snapshots, _ = run(given)
+    assert any(epoch.improved and epoch.epochs_without_improvement for epoch in whole.history)
+    for snapshot in snapshots:
+        resumed, _, _ = run(given, resume_from=read(snapshot))
+        assert outcome(resumed) == outcome(whole)
+        assert same(resumed.best_weights, whole.best_weights)
+
+
 def test_a_cut_of_the_learning_rate_survives_an_interruption() -> None:
     still = {"name": "sgd", "lr": 1e-12}
     given = spec(optimizer=still, schedule={"name": "plateau", "plateau_patience": 0}, epochs=5)

@@ -78,20 +78,44 @@ def test_warm_up_rises_linearly_before_the_schedule(name: Any, steps_per_epoch: 
     assert rates[rise:] == shares(Schedule(name=name, step_epochs=2), steps_per_epoch, rest)
 
 
-@given(st.lists(st.floats(0, 5) | st.just(math.nan), min_size=1, max_size=40), st.integers(0, 4))
-def test_plateau_equals_torchs(losses: list[float], patience: int) -> None:
-    options = Schedule(name="plateau", plateau_patience=patience, gamma=0.5)
+losses = st.lists(st.floats(0, 5) | st.just(math.nan), min_size=1, max_size=40)
+
+
+def torchs_shares(losses: list[float], bad_epochs: int) -> list[float]:
+    """The shares of torch's schedule, which cuts the rate by half at this number of bad epochs in a row."""
     optimizer = SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     reference = lr_scheduler.ReduceLROnPlateau(
-        optimizer, factor=0.5, patience=patience, threshold=0.0, threshold_mode="abs", eps=0.0
+        optimizer, factor=0.5, patience=bad_epochs - 1, threshold=0.0, threshold_mode="abs", eps=0.0
     )
-    plateau, copy = Plateau(), Plateau()
+    shares = []
     for loss in losses:
         reference.step(loss)
-        copy.load_state_dict(plateau.state_dict())  # as if resumed after every epoch
-        copy.update(options, loss)
-        plateau = copy
-        assert plateau.share == optimizer.param_groups[0]["lr"]
+        shares.append(optimizer.param_groups[0]["lr"])
+    return shares
+
+
+def plateau_shares(plateau: Plateau, losses: list[float], patience: int) -> list[float]:
+    """Our shares, as if the run was resumed after every epoch."""
+    options, shares = Schedule(name="plateau", plateau_patience=patience, gamma=0.5), []
+    for loss in losses:
+        resumed = Plateau()
+        resumed.load_state_dict(plateau.state_dict())
+        resumed.update(options, loss)
+        shares.append(resumed.share)
+        plateau = resumed
+    return shares
+
+
+@given(losses, st.integers(0, 4))
+def test_plateau_cuts_at_its_patience(losses: list[float], patience: int) -> None:
+    assert plateau_shares(Plateau(), losses, patience) == torchs_shares(losses, max(1, patience))
+
+
+@given(losses, st.integers(0, 4))
+def test_plateau_of_an_older_release_keeps_its_rule(losses: list[float], patience: int) -> None:
+    older = Plateau()
+    older.load_state_dict({"share": 1.0, "best": math.inf, "epochs_without_improvement": 0})
+    assert plateau_shares(older, losses, patience) == torchs_shares(losses, patience + 1)
 
 
 def test_only_plateau_cuts() -> None:

@@ -29,9 +29,13 @@ options = st.builds(
 
 
 def oracle(o: EarlyStopping, curve: list[float]) -> tuple[int | None, int | None]:
-    """(stop epoch, best epoch) by the definitions, computed from the whole curve without a state."""
+    """(stop epoch, best epoch) by the definitions, computed from the whole curve without a state.
+
+    The best epoch is the first one with the best finite value, whatever the other options are.
+    """
     better = operator.lt if o.monitor == "val_loss" else operator.gt
     towards = -1 if o.monitor == "val_loss" else 1
+    sign = -towards
 
     def beats(value: float, reference: float) -> bool:
         delta = o.min_delta * (abs(reference) if o.min_delta_mode == "rel" else 1)
@@ -52,8 +56,8 @@ def oracle(o: EarlyStopping, curve: list[float]) -> tuple[int | None, int | None
         return sum(e >= o.start_epoch for e in range(after_cooldown, epoch + 1))
 
     stop = next((e for e in range(1, len(curve) + 1) if wasted(e) >= o.patience), None)
-    best = max((e for e in range(1, (stop or len(curve)) + 1) if improves(e)), default=None)
-    return stop, best
+    finite = [e for e in range(1, (stop or len(curve)) + 1) if math.isfinite(curve[e - 1])]
+    return stop, min(finite, key=lambda e: sign * curve[e - 1], default=None)
 
 
 def play(o: EarlyStopping | None, curve: list[float]) -> tuple[int | None, Stopper]:
@@ -76,7 +80,7 @@ def test_resuming_from_its_state_at_any_epoch_changes_nothing(o: EarlyStopping, 
     _, whole = play(o, curve)
     _, first = play(o, curve[:cut])
     second = Stopper(o)
-    second.load_state_dict(first.state_dict())
+    second.load_state_dict(first.state_dict(), first.state.best)
     for epoch, value in enumerate(curve[cut:], start=cut + 1):
         second.update(epoch, value)
     assert second.state == whole.state
@@ -90,6 +94,7 @@ def test_resuming_from_its_state_at_any_epoch_changes_nothing(o: EarlyStopping, 
         ({"patience": 2}, [1.0, 1.1, 0.9, 1.0, 1.1], 5, "early_stopping"),
         ({"patience": 2, "min_delta": 1000.0}, [3.0, 2.0, 1.0], 3, "early_stopping"),
         ({"patience": 2, "min_delta": 0.1, "min_delta_mode": "rel"}, [1.0, 0.95, 0.91], 3, "early_stopping"),
+        ({"patience": 3, "min_delta": 0.05}, [1.0, 0.98, 0.96, 0.94, 0.93, 0.97, 0.92], 7, "early_stopping"),
         ({"patience": 1, "start_epoch": 4}, [1.0, 2.0, 2.0, 2.0], 4, "early_stopping"),
         ({"patience": 2, "baseline": 0.5}, [1.0, 0.9], 2, "early_stopping"),
         ({"patience": 2, "baseline": 0.5}, [1.0, 0.4, 0.4, 0.4], 4, "early_stopping"),
@@ -130,14 +135,34 @@ def test_a_stopped_run_stays_stopped() -> None:
     assert stopper.state_dict() == state
 
 
+def test_min_delta_decides_on_patience_and_not_on_the_best() -> None:
+    stopper = Stopper(EarlyStopping(patience=3, min_delta=0.2))
+    assert [stopper.update(epoch, value) for epoch, value in enumerate([1.0, 0.9, 0.95, 0.85], 1)] == [
+        True,
+        True,
+        False,
+        True,
+    ]
+    assert (stopper.state.best_epoch, stopper.state.stopped) == (4, "early_stopping")
+
+
 def test_state_is_compatible_with_release_0_1_0() -> None:
     old = {"best": 0.5, "best_epoch": 2, "epochs_without_improvement": 1, "stopped": None}
-    for options in (EarlyStopping(), EarlyStopping(cooldown=3)):
+    for options in (EarlyStopping(), EarlyStopping(cooldown=3), EarlyStopping(min_delta=0.1)):
         stopper = Stopper(options)
-        stopper.load_state_dict(old)
-        assert (stopper.state.best, stopper.state.cooldown_left) == (0.5, 0)
+        stopper.load_state_dict(old, 0.5)
+        state = stopper.state
+        assert (state.best, state.reference, state.cooldown_left) == (0.5, 0.5, 0)
     _, stopper = play(EarlyStopping(), [1.0, 0.5, 0.6])
     assert stopper.state_dict() == old
+    _, stopper = play(EarlyStopping(min_delta=0.2), [1.0, 0.5, 0.4])
+    assert stopper.state_dict() == old | {"best_epoch": 3}  # that release goes on from the reference
+
+
+def test_better_values_keep_the_best_after_an_older_release() -> None:
+    stopper = Stopper(EarlyStopping(min_delta=0.2))
+    stopper.load_state_dict({"best": 0.5, "best_epoch": 3, "epochs_without_improvement": 1, "stopped": None}, best=0.4)
+    assert [stopper.update(epoch, value) for epoch, value in ((4, 0.45), (5, 0.39))] == [False, True]
 
 
 # Each option with what it needs, and a curve on which setting it changes the decision.
