@@ -1,4 +1,5 @@
-"""`python -m workers.datasets.ingest.read FORMAT FILE FOLDER MOST_BYTES SECONDS`: an upload becomes a pack.
+"""`python -m workers.datasets.ingest.read FORMAT FILE FOLDER MOST_BYTES SECONDS [OPTIONS [LABELS]]`: an upload becomes
+a pack. OPTIONS is a ReadingOptions as JSON, LABELS the label file that was sent beside the upload.
 
 A process of its own, since uploads are not trusted: it has limits on memory, time, files and their size, and a crash
 ends this process only. Prints one line of JSON, {"contents": …} or {"error": …}, and exits 0 for both.
@@ -20,7 +21,7 @@ import numpy as np
 
 from service.core.errors import InvalidData
 from service.core.images import decode
-from service.core.records.dataset import CONTENTS, PIXELS, Contents, Size
+from service.core.records.dataset import CONTENTS, PIXELS, Contents, ReadingOptions, Size
 from service.core.system import DISK_FULL, die_with_parent
 from service.core.text import counted
 from workers.datasets.ingest import arrays, preflight
@@ -28,6 +29,7 @@ from workers.datasets.ingest.layout import PART_NAMES, Layout, Place, arrange, i
 from workers.datasets.ingest.members import BLOCK, members
 from workers.datasets.ingest.pack import Pack, Pixels, pixels_of
 
+DEFAULTS = ReadingOptions()
 BROKEN_DISK = DISK_FULL | {errno.EIO}  # not EFBIG: that is the limit on what the body may decode to
 MOST_MEMORY = 4 << 30  # bytes of addresses
 MOST_OPEN = 64  # files
@@ -50,7 +52,14 @@ class Labelled:
     warnings: Sequence[str] = ()
 
 
-def read(kind: str, source: Path, folder: Path, most_bytes: int) -> Contents:
+def read(
+    kind: str,
+    source: Path,
+    folder: Path,
+    most_bytes: int,
+    options: ReadingOptions = DEFAULTS,
+    labels_file: Path | None = None,
+) -> Contents:
     """Write the pack of a data set into the folder. Raises InvalidData that says what is wrong, and with which file."""
     prints, modes = preflight.Prints(), Counter[str]()
     with Pack(folder, most_bytes) as pack:
@@ -207,11 +216,16 @@ def _digest(pixels: Path, labels: np.ndarray[Any, np.dtype[np.int64]]) -> str:
     return sha.hexdigest()
 
 
-def main(kind: str, source: str, folder: str, most_bytes: str, seconds: str) -> None:
+def main(
+    kind: str, source: str, folder: str, most_bytes: str, seconds: str, options: str = "{}", labels: str = ""
+) -> None:
     die_with_parent()
     _limit(int(most_bytes), int(seconds))
+    given = ReadingOptions(**json.loads(options))
+    labels_file = Path(labels) if labels else None
     try:
-        answer: dict[str, Any] = {"contents": asdict(read(kind, Path(source), Path(folder), int(most_bytes)))}
+        contents = read(kind, Path(source), Path(folder), int(most_bytes), given, labels_file)
+        answer: dict[str, Any] = {"contents": asdict(contents)}
     except InvalidData as error:
         answer = {"error": str(error)}
     except MemoryError:
