@@ -20,7 +20,7 @@ from workers.datasets.ingest.folder_words import part_of
 
 STEMS = ("labels", "label", "metadata", "annotations", "trainlabels", "imagelabels")
 TABLES, LINES = (".csv", ".tsv"), (".jsonl", ".ndjson")
-FILE_NAMES = "file_name filename file image image_name image_path image_file path filepath file_path image_id"
+FILE_NAMES = "file_name filename file image image_name image_path image_file path filepath file_path image_id image_url"
 LABELS, GROUPS, SPLITS = "label labels class class_name category target choice", "group groups group_id", "split subset"
 COLUMNS: Mapping[str, Sequence[str]] = {  # the first spelling that a table has counts
     "file_name": FILE_NAMES.split(),
@@ -30,6 +30,7 @@ COLUMNS: Mapping[str, Sequence[str]] = {  # the first spelling that a table has 
 }
 ALLOWED = "the columns file_name and label, group or split"
 DELIMITERS = ",;\t"
+LONGEST = 1024  # characters of a value
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ def _fault(row: Mapping[str, str]) -> str:
     for column, value in row.items():
         if character := control_character(value):
             return f"its {column} has the control character {character}"
+        if len(value) > LONGEST:
+            return f"its {column} has {len(value):,} characters; at most {LONGEST:,}"
     if not row["file_name"]:
         return "it has no file_name"
     if row.get("label") == "":
@@ -113,7 +116,7 @@ def _decoded(name: str, data: bytes) -> str:
 def _table(name: str, text: str) -> Iterator[Line]:
     header, _, _ = text.lstrip().partition("\n")
     delimiter = max(DELIMITERS, key=header.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     columns: list[str] = []
     began = 1
     while True:

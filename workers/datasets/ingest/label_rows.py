@@ -19,7 +19,9 @@ Found = tuple[LabelFile, Row]
 
 @dataclass
 class _Pictures:
-    """The names of pictures by their path, and the paths by the name of the file, with its ending and without."""
+    """The names of pictures by their path, and the paths by the name of the file, with its ending and without, in lower
+    case.
+    """
 
     by_path: dict[str, str] = field(default_factory=dict)
     by_file: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -31,24 +33,26 @@ class _Pictures:
         for name in names:
             path = "/".join(split_path(name))
             pictures.by_path[path] = name
-            pictures.by_file[PurePosixPath(path).name].append(path)
-            pictures.by_stem[PurePosixPath(path).stem].append(path)
+            pictures.by_file[PurePosixPath(path).name.casefold()].append(path)
+            pictures.by_stem[PurePosixPath(path).stem.casefold()].append(path)
         return pictures
 
-    def find(self, folder: str, file: str) -> str:
+    def find(self, folder: str, file: str, label: str) -> str:
         """The name of the only picture that a row can mean: by the path from the label file's folder; by the end of
-        that path, as of an address; by the end of a picture's path, with its ending or without. Raises InvalidData.
+        that path, as of an address; by the end of a picture's path, with its ending or without, in upper or lower case.
+        Of several pictures, the row means the one in a folder called like its label. Raises InvalidData.
         """
         above = f"{folder}/" if folder else ""
         parts = [part for part in file.replace("\\", "/").split("/") if part not in ("", ".")]
         for first in range(len(parts)):
             if (path := above + "/".join(parts[first:])) in self.by_path:
                 return self.by_path[path]
-        end = "/" + "/".join(parts)
-        last = parts[-1] if parts else ""
-        found = [path for path in self.by_file.get(last, ()) if f"/{path}".endswith(end)]
-        found = found or [path for path in self.by_stem.get(last, ()) if f"/{_without_ending(path)}".endswith(end)]
+        end, last = "/" + "/".join(parts).casefold(), parts[-1].casefold() if parts else ""
+        found = [path for path in self.by_file.get(last, ()) if f"/{path}".casefold().endswith(end)]
+        found = found or [path for path in self.by_stem.get(last, ()) if _without_ending(path).endswith(end)]
         found = [path for path in found if path.startswith(above)]
+        if len(found) > 1:
+            found = [path for path in found if label in path.split("/")[:-1]] or found
         if not found:
             raise InvalidData(f"there is no image {file!r}")
         if len(found) > 1:
@@ -57,7 +61,7 @@ class _Pictures:
 
 
 def _without_ending(path: str) -> str:
-    return str(PurePosixPath(path).with_suffix(""))
+    return str(PurePosixPath(f"/{path}").with_suffix("")).casefold()
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ def _matched(files: Sequence[LabelFile], pictures: _Pictures) -> tuple[dict[str,
         wrong = dict(file.faults)
         for row in file.rows:
             try:
-                name = pictures.find(file.folder, row.file)
+                name = pictures.find(file.folder, row.file, row.label or "")
             except InvalidData as error:
                 wrong[row.line] = str(error)
                 continue

@@ -5,7 +5,7 @@ What is certain is understood; images that belong to no class are left out with 
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from service.core.errors import InvalidData
@@ -101,7 +101,27 @@ def _placed(
     if any(part_of(path[1]) is not None for path in paths.values() if len(path) > BELOW_A_FOLDER):
         return below_the_classes(paths), {}, []
     _refuse_no_classes(paths, tops, others)
-    return {name: Place(path[0], TRAIN) for name, path in paths.items()}, {}, list(_same_below(paths))
+    below = _folders_below(paths)
+    around = {top for top in tops if len(below[top]) > 1 and below[top] <= tops - {top}}
+    return _in_classes(paths, around), {}, list(_same_below(below))
+
+
+def _folders_below(paths: Mapping[str, Path]) -> dict[str, set[str]]:
+    """By folder, the names of the folders in it that have pictures."""
+    below: dict[str, set[str]] = defaultdict(set)
+    for path in paths.values():
+        below[path[0]] |= {path[1]} if len(path) > BELOW_A_FOLDER else set()
+    return below
+
+
+def _in_classes(paths: Mapping[str, Path], around: Collection[str]) -> dict[str, Place | str]:
+    """The places of pictures in class folders; those in a folder `around` folders called like classes are left out."""
+    return {
+        name: f"in {path[0]!r}, whose folders are called like the classes"
+        if path[0] in around
+        else Place(path[0], TRAIN)
+        for name, path in paths.items()
+    }
 
 
 def _root(paths: Mapping[str, Path]) -> tuple[Path, dict[str, str]]:
@@ -136,11 +156,8 @@ def _refuse_no_classes(paths: Mapping[str, Path], tops: set[str], others: Sequen
             )
 
 
-def _same_below(paths: Mapping[str, Path]) -> Iterator[str]:
-    """A warning if the folders below the classes may be the classes."""
-    inside: dict[str, set[str]] = defaultdict(set)
-    for path in paths.values():
-        inside[path[0]] |= {path[1]} if len(path) > BELOW_A_FOLDER else set()
+def _same_below(inside: Mapping[str, set[str]]) -> Iterator[str]:
+    """A warning if the folders below the classes may be the classes. `inside`: by class folder, the folders in it."""
     same = next(iter(inside.values()))
     if len(same) > 1 and len(inside) > 1 and all(folders == same for folders in inside.values()):
         yield (

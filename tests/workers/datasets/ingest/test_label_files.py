@@ -22,6 +22,7 @@ SPELLINGS = {
         "metadata.jsonl",
         "".join(f'{{"file_name": "{i}.png", "label": "{["cat", "dog"][i % 2]}", "size": [1]}}\n' for i in range(6)),
     ),
+    "other case": ("labels.csv", LABELS.replace(".png", ".PNG")),
     "UTF-16": ("labels.csv", LABELS),
 }
 
@@ -55,6 +56,13 @@ def test_a_label_file_is_sent_beside_the_archive(reader: Reader) -> None:
 def test_a_label_file_wins_over_class_folders(reader: Reader) -> None:
     files = {f"{'ab'[i % 2]}/{name}": data for i, (name, data) in enumerate(FLAT.items())}
     assert reader(zipped(files), labels=LABELS.encode()).contents.classes == ("cat", "dog")
+
+
+def test_a_name_in_several_folders_is_the_one_in_its_class(reader: Reader) -> None:
+    files = {f"{label}/0.png": FLAT[f"{i}.png"] for i, label in enumerate(("cat", "dog"))}
+    table = b"image,class,group\n0.png,dog,p1\n0.png,cat,p2\n"
+    dataset = reader(zipped(files | {"metadata.csv": table}))
+    assert dataset.contents.samples_per_class == (1, 1)
 
 
 def test_a_label_called_like_a_part_is_a_class(reader: Reader) -> None:
@@ -156,6 +164,8 @@ UNUSABLE = {
     "nothing": (b"", "has no rows"),
     "two columns of one name": (b"file_name,label,Label\n", "has the column 'label' twice"),
     "a code page": (b"file_name,label\n0.png,K\xe4tzchen\n", "is not text in UTF-8, line 2"),
+    "a quote without an end": (b'file_name,label\n"0.png,cat\n', "is no table, line 2"),
+    "a long label": (b"file_name,label\n0.png," + b"x" * 2000, "line 2: its label has 2,000 characters; at most 1,024"),
     "zeros": (b"file_name,label\n0.png,\0\n", "U+0000"),
     "a name of two images": (b"image_id,label\n0,cat\n", "give more of the path"),
 }

@@ -49,7 +49,7 @@ def test_names_of_a_legacy_code_page_are_read_with_a_warning(reader: Reader) -> 
     assert any(w.startswith(CODE_PAGE.format(2, "code page 437", "Kätzchen/1.png")) for w in contents.warnings)
 
 
-def test_names_of_a_tar_that_are_not_utf8_are_read_with_a_warning(reader: Reader) -> None:
+def test_names_of_a_tar_in_a_code_page_are_read_with_a_warning(reader: Reader) -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT, encoding="latin-1") as archive:
         for name, data in pictures("Kätzchen/1.png", "Tür/1.png").items():
