@@ -21,10 +21,13 @@ def in_order(labels: Iterable[str]) -> list[str]:
     return sorted(labels)
 
 
-def refuse_few(classes: Sequence[str]) -> None:
-    """Raise InvalidData unless there are two classes to tell apart, and no more than allowed."""
+def refuse_few(classes: Sequence[str], left_out: Iterable[str] = ()) -> None:
+    """Raise InvalidData unless there are two classes to tell apart, and no more than allowed. `left_out` says which
+    images belong to no class.
+    """
     if len(classes) < 2:  # noqa: PLR2004 - nothing to tell apart
-        raise InvalidData(f"there is one class only, {classes[0]!r}; a classifier needs two or more; {EXPECTED}")
+        what = f"there is one class only, {classes[0]!r}; a classifier needs two or more"
+        raise InvalidData("; ".join([what, *left_out, EXPECTED]))
     if len(classes) > MOST_CLASSES:
         raise InvalidData(f"there are {len(classes):,} classes; at most {MOST_CLASSES:,}")
 

@@ -116,12 +116,8 @@ def _folders_below(paths: Mapping[str, Path]) -> dict[str, set[str]]:
 
 def _in_classes(paths: Mapping[str, Path], around: Collection[str]) -> dict[str, Place | str]:
     """The places of pictures in class folders; those in a folder `around` folders called like classes are left out."""
-    return {
-        name: f"in {path[0]!r}, whose folders are called like the classes"
-        if path[0] in around
-        else Place(path[0], TRAIN)
-        for name, path in paths.items()
-    }
+    reasons = {folder: f"in {folder!r}, whose folders are called like the classes" for folder in around}
+    return {name: reasons.get(path[0]) or Place(path[0], TRAIN) for name, path in paths.items()}
 
 
 def _root(paths: Mapping[str, Path]) -> tuple[Path, dict[str, str]]:

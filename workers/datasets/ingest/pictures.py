@@ -62,7 +62,7 @@ class Pictures:
             raise InvalidData(f"{_cannot_be_read(broken)}. skip_broken=true reads the rest")
         kept = [place for name in names if isinstance(place := layout.places[name], Place)]
         classes = in_order(place.label for place in kept)
-        refuse_few(classes)
+        refuse_few(classes, left_out(layout.places))
         if is_divided := any(place.part != TRAIN for place in kept):
             refuse_untrained(classes, kept)
         warnings = [

@@ -123,6 +123,10 @@ REFUSED = {
     "a class that differs by case": ((*below("train"), "test/Dog/1.png"), "'dog' differs by case"),
     "images above the classes": ((*PAIR, "1.png", "2.png"), "'1.png' lies in no folder of a class, and so does 1 more"),
     "images above the classes of a part": ((*below("train", "val"), "train/1.png"), "'train/1.png' lies in no folder"),
+    "one class beside others": (
+        ("cat/1.png", "runs/1.png"),
+        "'cat'; a classifier needs two or more; left out: 1 image",
+    ),
     "results alone": (("runs/1.png", "pred/2.png"), "no images in folders of classes, but 2 elsewhere"),
 }
 
