@@ -28,7 +28,7 @@ COLUMNS: Mapping[str, Sequence[str]] = {  # the first spelling that a table has 
     "group": GROUPS.split(),
     "split": SPLITS.split(),
 }
-ALLOWED = "the columns file_name and label, group or split"
+ALLOWED = "the columns file_name and label, group or split; a table names them in its first line"
 DELIMITERS = ",;\t"
 LONGEST = 1024  # characters of a value
 

@@ -88,7 +88,7 @@ def label_by_rows(
     warnings = [f"left out: {_wrong(faults)}."] if faults else []
     unnamed = {name: f"without a row in {called}" for name in names if name not in found}
     layout = _placed(found, others)
-    groups = {name: f"{row.group}" for name, (_, row) in found.items() if row.group}
+    groups = {name: row.group for name, (_, row) in found.items() if row.group}
     _refuse_torn(found, layout)
     return Labelling(replace(layout, places={**layout.places, **unnamed}), groups, warnings)
 
@@ -121,8 +121,10 @@ def _placed(found: Mapping[str, Found], others: Sequence[str]) -> Layout:
     """Labels and parts are those of the rows; without such a column, those that the folders say."""
     has_labels = all(row.label is not None for _, row in found.values())
     if has_labels:
+        parts = {name: _part_of_folders(split_path(name)) for name in found}
+        is_divided = len(set(parts.values())) > 1
         places: dict[str, Place | str] = {
-            name: Place(row.label or "", _part_of_folders(split_path(name))) for name, (_, row) in found.items()
+            name: Place(row.label or "", parts[name] if is_divided else TRAIN) for name, (_, row) in found.items()
         }
         layout = Layout((), places, {}, has_class_folders=False)
     elif any(row.label is not None for _, row in found.values()):

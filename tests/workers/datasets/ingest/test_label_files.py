@@ -83,6 +83,11 @@ def test_folders_of_parts_are_the_split_of_a_label_file(reader: Reader) -> None:
     assert reader(zipped(files), labels=LABELS.encode()).contents.parts == {"train": 4, "validation": 2}
 
 
+def test_a_part_alone_is_no_split_of_a_label_file(reader: Reader) -> None:
+    files = {f"test/{name}": data for name, data in FLAT.items()}
+    assert reader(zipped(files), labels=LABELS.encode()).contents.parts is None
+
+
 def test_a_label_file_in_each_part_is_read(reader: Reader) -> None:
     files = {f"{part}/{name}": data for part in ("train", "test") for name, data in FLAT.items()}
     files |= {f"{part}/metadata.csv": LABELS.encode() for part in ("train", "test")}
