@@ -9,12 +9,14 @@ PART_NAMES = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)
 PARTS: Mapping[str, int] = (
     dict.fromkeys(("train", "training", "trainval", "trn"), TRAIN)
-    | dict.fromkeys(("val", "valid", "validation", "validate", "validating", "dev", "eval", "evaluation"), VALIDATION)
+    | dict.fromkeys(
+        ("val", "valid", "validation", "validate", "validating", "dev", "development", "eval", "evaluation"), VALIDATION
+    )
     | dict.fromkeys(("test", "testing", "tst", "holdout"), TEST)
 )
 FILLERS = (  # words beside a part that do not change its meaning: train_images, seg_train, new_test_set
     "sub|sets?|datasets?|data|images?|imgs?|jpe?gs?|pngs?|pictures?|pics?|photos?|files?|folders?|samples?|splits?|parts?|"
-    "seg|raw|new|all|full|final|original|resized|cropped|aug(?:mented)?|single|my|the"
+    "seg|raw|new|all|full|public|private|final|original|resized|cropped|aug(?:mented)?|single|my|the"
 )
 IMAGES = (
     "(?:all|raw|new|original|resized|cropped|aug(?:mented)?)*+"
@@ -30,13 +32,16 @@ BESIDE = (  # what may lie beside class folders, and may be a class as well
 )
 # Possessive quantifiers (*+) keep the matching linear in the length of a name.
 NO_LETTERS = re.compile(r"[\W\d_]+")
-OF_A_PART = re.compile(f"(?:{FILLERS})*+({'|'.join(sorted(PARTS, key=len, reverse=True))})(?:{FILLERS})*+")
-OF_RESULTS = re.compile(f"(?:{FILLERS})*+(?:{RESULTS})(?:{FILLERS})*+")
+PART_WORDS = "|".join(sorted(PARTS, key=len, reverse=True))
+OF_A_PART = re.compile(f"(?:{FILLERS})*+({PART_WORDS})(?:{FILLERS})*+")
+BESIDE_RESULTS = f"(?:{FILLERS}|{PART_WORDS})*+"
+OF_RESULTS = re.compile(f"{BESIDE_RESULTS}(?:{RESULTS}){BESIDE_RESULTS}")
+DOMAIN = re.compile("(?<=[a-z])[A-Z]$")  # the letter of trainA and trainB
 
 
 def part_of(name: str) -> int | None:
     """The part of the split that a folder's name says, an index of PART_NAMES: `Train`, `seg_train`, `train2017`."""
-    match = OF_A_PART.fullmatch(_letters(name))
+    match = OF_A_PART.fullmatch(_letters(DOMAIN.sub("", name)))
     return PARTS[match[1]] if match else None
 
 

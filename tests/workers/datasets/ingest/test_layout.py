@@ -36,6 +36,7 @@ DIVIDED = {
     "words in capitals": below("Training", "Validation"),
     "years": below("train2017", "val2017"),
     "sets": below("training_set", "dev_set"),
+    "sets with other words": below("Original Training Data", "private_dev_set"),
     "doubled folders": below("seg_train/seg_train", "seg_dev/seg_dev"),
     "folders of images": below("train/images", "val/images"),
     "the same folder in each part": below("train/animals", "val/animals"),
@@ -77,6 +78,7 @@ LEFT_OUT = {
     "a doubled test folder without labels": ((*below("train"), "test/test/1.png"), "in the folder 'test'"),
     "a validation folder without labels": ((*below("train"), "val/images/1.png"), "in the folder 'val'"),
     "results beside the classes": ((*PAIR, "runs/1.png"), "runs/1.png"),
+    "a test folder of its own without labels": ((*below("train"), "test_unlabeled/1.png"), "no classes"),
     "images without labels": ((*PAIR, "unlabeled/1.png"), "unlabeled/1.png"),
     "masks of defects": (
         tuple(f"{c}/{n}.png" for c in ("good", "bad", "ground_truth/bad") for n in (1,)),
@@ -101,6 +103,7 @@ def test_images_without_a_class_are_left_out_and_named(reader: Reader, case: str
 REFUSED = {
     "a flat folder": (("1.png", "2.png"), "no folders say the classes"),
     "flat parts": (("train/cat.0.png", "train/dog.0.png", "test1/1.png"), "label file, labels.csv"),
+    "domains": (("trainA/1.png", "trainB/1.png", "testA/2.png"), "no folders say the classes"),
     "one folder of images": (("images/1.png", "images/2.png"), "no folders say the classes"),
     "images and masks": (("images/1.png", "masks/1.png"), "no folders say the classes"),
     "YOLO": (("images/train/1.png", "images/val/2.png", "labels/train/1.txt"), "a YOLO set"),
