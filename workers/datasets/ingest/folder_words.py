@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 PART_NAMES = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)
@@ -14,6 +15,7 @@ PARTS: Mapping[str, int] = (
     )
     | dict.fromkeys(("test", "testing", "tst", "holdout"), TEST)
 )
+# Possessive quantifiers (*+) keep the matching linear in the length of a name.
 FILLERS = (  # words beside a part that do not change its meaning: train_images, seg_train, new_test_set
     "sub|sets?|datasets?|data|images?|imgs?|jpe?gs?|pngs?|pictures?|pics?|photos?|files?|folders?|samples?|splits?|parts?|"
     "seg|raw|new|all|full|public|private|final|original|resized|cropped|aug(?:mented)?|single|my|the"
@@ -30,15 +32,16 @@ BESIDE = (  # what may lie beside class folders, and may be a class as well
     "masks?|labels?|annotations?|plots?|results?|outputs?|figures?|logs?|weights|models?|visuali[sz]ations?|"
     "bbox(?:es)?|metadata|docs|scripts?|src|code|notebooks?|examples?"
 )
-# Possessive quantifiers (*+) keep the matching linear in the length of a name.
 NO_LETTERS = re.compile(r"[\W\d_]+")
 PART_WORDS = "|".join(sorted(PARTS, key=len, reverse=True))
 OF_A_PART = re.compile(f"(?:{FILLERS})*+({PART_WORDS})(?:{FILLERS})*+")
 BESIDE_RESULTS = f"(?:{FILLERS}|{PART_WORDS})*+"
 OF_RESULTS = re.compile(f"{BESIDE_RESULTS}(?:{RESULTS}){BESIDE_RESULTS}")
+REMEMBERED = 1 << 16  # names; the folders of an archive repeat in the paths of its files
 DOMAIN = re.compile("(?<=[a-z])[A-Z]$")  # the letter of trainA and trainB
 
 
+@lru_cache(REMEMBERED)
 def part_of(name: str) -> int | None:
     """The part of the split that a folder's name says, an index of PART_NAMES: `Train`, `seg_train`, `train2017`."""
     match = OF_A_PART.fullmatch(_letters(DOMAIN.sub("", name)))
@@ -69,6 +72,7 @@ def is_container(name: str) -> bool:
     return bool(re.fullmatch(IMAGES, _letters(name)))
 
 
+@lru_cache(REMEMBERED)
 def is_of_results(name: str) -> bool:
     """Whether a folder certainly holds no class: results of a training, or images without labels."""
     return bool(OF_RESULTS.fullmatch(_letters(name)))
