@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
 
 from service.core.errors import InvalidData
 from service.core.text import counted
@@ -33,8 +32,9 @@ class _Pictures:
         for name in names:
             path = "/".join(split_path(name))
             pictures.by_path[path] = name
-            pictures.by_file[PurePosixPath(path).name.casefold()].append(path)
-            pictures.by_stem[PurePosixPath(path).stem.casefold()].append(path)
+            file = path.rpartition("/")[2].casefold()
+            pictures.by_file[file].append(path)
+            pictures.by_stem[_without_ending(file)].append(path)
         return pictures
 
     def find(self, folder: str, file: str, label: str) -> str:
@@ -49,7 +49,9 @@ class _Pictures:
                 return self.by_path[path]
         end, last = "/" + "/".join(parts).casefold(), parts[-1].casefold() if parts else ""
         found = [path for path in self.by_file.get(last, ()) if f"/{path}".casefold().endswith(end)]
-        found = found or [path for path in self.by_stem.get(last, ()) if _without_ending(path).endswith(end)]
+        found = found or [
+            path for path in self.by_stem.get(last, ()) if _without_ending(f"/{path}".casefold()).endswith(end)
+        ]
         found = [path for path in found if path.startswith(above)]
         if len(found) > 1:
             found = [path for path in found if label in path.split("/")[:-1]] or found
@@ -61,7 +63,8 @@ class _Pictures:
 
 
 def _without_ending(path: str) -> str:
-    return str(PurePosixPath(f"/{path}").with_suffix("")).casefold()
+    stem, dot, ending = path.rpartition(".")
+    return stem if dot and "/" not in ending else path
 
 
 @dataclass(frozen=True)
