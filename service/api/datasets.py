@@ -7,11 +7,12 @@ from flask import Response, request
 from flask.views import MethodView
 
 from service.api.blueprint import Blueprint
-from service.api.uploads import received
+from service.api.uploads import LabelFile, received
 from service.core.actions.delete import delete_dataset
 from service.core.errors import NotFound
 from service.core.records.builtin_datasets import BUILT_IN
-from service.core.storage import discard
+from service.core.records.dataset import BACKGROUNDS
+from service.core.storage import Artifact, discard
 from service.http.auth import tenant
 from service.rendering import dataset_sheet
 from service.schemas.datasets import DatasetListSchema, DatasetSchema, UploadQuerySchema
@@ -26,7 +27,13 @@ FORM = {
     "type": "object",
     "required": ["file"],
     "additionalProperties": False,
-    "properties": {"name": {"type": "string", "description": "name of the data set"}, "file": FILE},
+    "properties": {
+        "name": {"type": "string", "description": "name of the data set"},
+        "file": FILE,
+        "labels": FILE | {"description": "label file: CSV, TSV or JSON lines"},
+        "skip_broken": {"type": "boolean", "description": "as in the query"},
+        "background": {"type": "string", "enum": list(BACKGROUNDS), "description": "as in the query"},
+    },
 }
 BODY = {
     "required": True,
@@ -54,14 +61,19 @@ class Datasets(MethodView):
     def post(self, query: dict[str, Any]) -> Any:
         """Upload a data set: class folders in an archive, or arrays in an npz"""
         dataset_id = f"ds_{secrets.token_hex(10)}"
-        with received(query["name"], services().catalog.room(tenant())) as upload:
-            stored = services().storage.put(f"datasets/{dataset_id}/upload", upload.path)
-        try:
-            added = services().catalog.add(tenant(), dataset_id, upload.name, upload.format, stored)
-        except BaseException:  # without a record nothing refers to the stored file
-            discard(services().storage, stored.key)
-            raise
+        with received(query, services().catalog.room(tenant())) as upload:
+            try:
+                stored = services().storage.put(f"datasets/{dataset_id}/upload", upload.path)
+                sent = (upload.name, upload.format, stored, upload.options, _store(dataset_id, upload.labels))
+                added = services().catalog.add(tenant(), dataset_id, *sent)
+            except BaseException:  # without a record nothing refers to the stored files
+                discard(services().storage, f"datasets/{dataset_id}")
+                raise
         return added, 202, {"Location": f"/v1/datasets/{dataset_id}"}
+
+
+def _store(dataset_id: str, labels: LabelFile | None) -> Artifact | None:
+    return services().storage.put(f"datasets/{dataset_id}/{labels.name}", labels.path) if labels else None
 
 
 @blueprint.route("/<dataset_id>")

@@ -1,4 +1,4 @@
-"""Receiving the bytes of a data set, into a file and not into memory."""
+"""Receiving the bytes and the options of a data set, into files and not into memory."""
 
 import tempfile
 import time
@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from flask import request
+from marshmallow import ValidationError
+from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import (
     BadRequest,
     RequestEntityTooLarge,
@@ -18,8 +20,12 @@ from werkzeug.exceptions import (
 
 from service.api.form import check_form
 from service.core.errors import Fault, Invalid, QuotaExceeded
+from service.core.records.dataset import ReadingOptions
 from service.core.sql.usage import RETRY_SECONDS
+from service.core.text import control_character
 from service.http.auth import tenant
+from service.schemas.datasets import UploadQuerySchema
+from service.schemas.problem import faults
 from service.services import services
 
 BLOCK = 1 << 20
@@ -34,10 +40,20 @@ TYPES = {
 }
 ALLOWED = (
     "application/zip, application/x-tar, application/gzip (a tar.gz), application/x-npz, or multipart/form-data with "
-    "the fields name and file"
+    "the fields file and, if you like, name, labels, skip_broken and background"
 )
 ENDINGS = {".zip": "zip", ".tar": "tar", ".tar.gz": "tar.gz", ".tgz": "tar.gz", ".npz": "npz"}
+LABEL_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson")
 LONGEST_NAME = 100
+MOST_LABEL_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class LabelFile:
+    """A label file sent beside a data set; `name` is labels.csv, labels.tsv, labels.jsonl or labels.ndjson."""
+
+    name: str
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -47,13 +63,16 @@ class Upload:
     name: str
     format: str
     path: Path
+    options: ReadingOptions
+    labels: LabelFile | None = None
 
 
 @contextmanager
-def received(name: str | None, room: int | None) -> Iterator[Upload]:
+def received(query: dict[str, Any], room: int | None) -> Iterator[Upload]:
     """Receive the data set in the body of this request, up to `room` bytes (None: no limit).
 
-    Raises Invalid, QuotaExceeded, and werkzeug's 400, 413, 415 and 503.
+    `query` is what UploadQuerySchema loads; fields of a form overrule it. Raises Invalid, QuotaExceeded, and werkzeug's
+    400, 413, 415 and 503.
     """
     settings = services().settings
     request.max_content_length = settings.max_upload_bytes
@@ -62,14 +81,23 @@ def received(name: str | None, room: int | None) -> Iterator[Upload]:
     with (
         services().uploading.hold(tenant(), "too many uploads are running; try again"),
         tempfile.TemporaryFile(dir=uploads) as target,  # without a name: deleted however the request ends
+        tempfile.TemporaryFile(dir=uploads) as beside,
     ):
         _refuse_beyond(room, request.content_length or 0)
+        labels = None
         if request.mimetype == "multipart/form-data":
-            name, kind, source = _form(name)
+            kind, source = _form()
+            query = {**query, "name": query["name"] or request.files["file"].filename, **_fields()}
+            labels = _labels(request.files.get("labels"), kind, beside)
         else:
             kind, source = _type(), request.stream
         _copy(source, target, room)
-        yield Upload(_named(name), kind, Path(f"/proc/self/fd/{target.fileno()}"))
+        options = ReadingOptions(query["skip_broken"], query["background"])
+        yield Upload(_named(query["name"]), kind, _path(target), options, labels)
+
+
+def _path(file: IO[bytes]) -> Path:
+    return Path(f"/proc/self/fd/{file.fileno()}")
 
 
 def _type() -> str:
@@ -78,8 +106,34 @@ def _type() -> str:
     return TYPES[request.mimetype]
 
 
-def _form(name: str | None) -> tuple[str | None, str, IO[bytes]]:
-    check_form(files=("file",), texts=("name",))
+def _fields() -> dict[str, Any]:
+    """The fields of the form that are no files. Raises Invalid."""
+    given = {name: value for name, value in request.form.items() if value}
+    schema = UploadQuerySchema(partial=True)
+    try:
+        loaded: dict[str, Any] = schema.load(given)
+    except ValidationError as error:
+        raise Invalid(list(faults(error.messages, schema, given))) from error
+    return loaded
+
+
+def _labels(file: FileStorage | None, kind: str, target: IO[bytes]) -> LabelFile | None:
+    if file is None or not file.filename:  # a browser sends a part without a name for a field that was left empty
+        return None
+    allowed = f"a file {', '.join(LABEL_ENDINGS)} of at most {MOST_LABEL_BYTES:,} bytes, beside an archive"
+    name = file.filename
+    ending = next((ending for ending in LABEL_ENDINGS if name.lower().endswith(ending)), None)
+    if ending is None or kind == "npz":
+        detail = f"the label file is {name!r}" if ending is None else "an npz has its labels in y"
+        raise Invalid([Fault("/labels", detail, allowed)])
+    if target.write(file.stream.read(MOST_LABEL_BYTES + 1)) > MOST_LABEL_BYTES:
+        raise Invalid([Fault("/labels", "the label file is too large", allowed)])
+    target.flush()
+    return LabelFile(f"labels{ending}", _path(target))
+
+
+def _form() -> tuple[str, IO[bytes]]:
+    check_form(files=("file", "labels"), texts=("name", "skip_broken", "background"))
     file = request.files.get("file")
     if file is None:
         raise Invalid([Fault("/file", "the form has no file", "a field `file` with an archive or an npz")])
@@ -87,7 +141,7 @@ def _form(name: str | None) -> tuple[str | None, str, IO[bytes]]:
     kind = TYPES.get(file.mimetype) or by_name
     if kind is None:
         raise UnsupportedMediaType(f"the file is {file.filename!r}; allowed: {', '.join(ENDINGS)}")
-    return request.form.get("name") or name or file.filename, kind, file.stream
+    return kind, file.stream
 
 
 def _copy(source: IO[bytes], target: IO[bytes], room: int | None) -> None:
@@ -113,7 +167,7 @@ def _refuse_beyond(room: int | None, size: int) -> None:
 
 def _named(name: str | None) -> str:
     name = (name or "").strip()
-    if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
-        detail = "the data set needs a printable name"
+    if not 1 <= len(name) <= LONGEST_NAME or control_character(name):
+        detail = "the data set needs a name without control characters"
         raise Invalid([Fault("/name", detail, f"1 to {LONGEST_NAME} characters, in ?name= or in the form field name")])
     return name

@@ -4,11 +4,11 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
-from service.core.records.dataset import Dataset, DatasetStatus
+from service.core.records.dataset import BACKGROUNDS, Dataset, DatasetStatus
 from service.schemas.answer_fields import COUNT_BY_NAME, TEXTS, Timestamp, Word
 from service.schemas.fields import Text
 from service.schemas.pages import NextCursor
-from service.schemas.query_fields import about
+from service.schemas.query_fields import about, choice
 
 SHOWN = [status for status in DatasetStatus if status is not DatasetStatus.DELETING]
 
@@ -27,6 +27,13 @@ class SizeSchema(Schema):
     width = fields.Integer()
     height = fields.Integer()
     images = fields.Integer()
+
+
+class ReadingOptionsSchema(Schema):
+    """How the upload is read."""
+
+    skip_broken = fields.Boolean()
+    background = fields.String()
 
 
 class DatasetErrorSchema(Schema):
@@ -60,6 +67,7 @@ class DatasetSchema(Schema):
     )
     bytes = fields.Integer(allow_none=True, metadata={"description": "size of the uploaded file"})
     sha256 = fields.String(allow_none=True, metadata={"description": "SHA-256 of the uploaded file"})
+    options = fields.Nested(ReadingOptionsSchema, metadata={"description": "how the upload is read"})
     warnings = fields.Function(_warnings, metadata=TEXTS)
     error = fields.Nested(DatasetErrorSchema, allow_none=True)
     created_at = Timestamp(allow_none=True)
@@ -82,3 +90,8 @@ class UploadQuerySchema(Schema):
         validate=validate.Length(1, 100, error="Must have 1 to 100 characters."),
         metadata=about("a readable name", "1 to 100 characters"),
     )
+    skip_broken = fields.Boolean(
+        load_default=False,
+        metadata=about("leave out the images that cannot be read, and list them in a warning", "true or false"),
+    )
+    background = choice("ground on which transparent images are laid", BACKGROUNDS)

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -109,7 +110,11 @@ class DatasetReader:
         source, target = folder / "upload", folder / "pack"
         target.mkdir()
         self._storage.get(reading.upload, source)
-        answer = self._run_reader(reading, keeper, source, target, stop)
+        labels = folder / reading.labels.name if reading.labels else None
+        if reading.labels and labels:
+            self._storage.get(reading.labels, labels)
+        command = self._command(reading, source, target, labels)
+        answer = self._run_reader(command, keeper, stop)
         if answer is None:
             return self._datasets.release(reading)
         if "error" in answer:
@@ -124,27 +129,32 @@ class DatasetReader:
             log.info("data set %s is ready", reading.dataset_id)
         for former in range(1, reading.attempt):
             discard(self._storage, f"datasets/{reading.dataset_id}/a{former}")
-        discard(self._storage, reading.upload.key)
+        for sent in (reading.upload, reading.labels):
+            if sent:
+                discard(self._storage, sent.key)
         return None
 
-    def _run_reader(
-        self, reading: Reading, keeper: LeaseKeeper, source: Path, target: Path, stop: threading.Event
-    ) -> dict[str, Any] | None:
+    def _command(self, reading: Reading, source: Path, target: Path, labels: Path | None) -> list[str]:
+        """The command line of the reader process."""
+        settings = self._settings
+        most = min(settings.max_dataset_bytes, reading.most_bytes or settings.max_dataset_bytes)
+        options = json.dumps(asdict(reading.options))
+        limits = (str(most), str(settings.read_seconds))
+        return [*READER, reading.format, str(source), str(target), *limits, options, str(labels or "")]
+
+    def _run_reader(self, command: list[str], keeper: LeaseKeeper, stop: threading.Event) -> dict[str, Any] | None:
         """The answer of the reader process; None where `stop` was set.
 
         Raises LeaseLost, and OSError or ValueError where the machine has failed the reader.
         """
-        settings = self._settings
-        most = min(settings.max_dataset_bytes, reading.most_bytes or settings.max_dataset_bytes)
-        command = [*READER, reading.format, str(source), str(target), str(most), str(settings.read_seconds)]
-        began = time.monotonic()
+        most_seconds, began = self._settings.read_seconds, time.monotonic()
         with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as errors:
             reader = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=answer, stderr=errors)
             try:
                 while reader.poll() is None and not stop.wait(TICK_SECONDS):
                     keeper.check()
-                    if time.monotonic() - began > settings.read_seconds:
-                        return {"error": f"reading it took longer than {settings.read_seconds} s"}
+                    if time.monotonic() - began > most_seconds:
+                        return {"error": f"reading it took longer than {most_seconds} s"}
             finally:
                 reader.kill()
                 reader.wait()

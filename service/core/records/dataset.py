@@ -9,6 +9,7 @@ from pathlib import Path
 from service.core.storage import Artifact
 
 PIXELS, INDEX, CONTENTS = "pixels.bin", "index.npz", "contents.json"  # the files of a pack
+BACKGROUNDS = ("white", "black", "mean")  # the first is the default; mean: the mean colour of the visible pixels
 
 
 class DatasetStatus(StrEnum):
@@ -18,6 +19,16 @@ class DatasetStatus(StrEnum):
     READY = "ready"  # can be trained on
     FAILED = "failed"  # cannot be read, `error` says why
     DELETING = "deleting"  # cannot be used any more
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """How an upload is read. `skip_broken`: images that cannot be read are left out, and do not refuse the set.
+    `background` is the ground below transparent pixels, one of BACKGROUNDS.
+    """
+
+    skip_broken: bool = False
+    background: str = "white"
 
 
 @dataclass(frozen=True)
@@ -90,3 +101,4 @@ class Dataset:
     error: DatasetError | None = None
     created_at: float | None = None
     packed: tuple[Artifact, ...] = ()
+    options: ReadingOptions = field(default_factory=ReadingOptions)

@@ -1,9 +1,10 @@
 """The rights of workers: to run a job, and to read a data set. The attempt is the fencing token of each."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from service.core.records.dataset import ReadingOptions
 from service.core.records.job import Checkpoint, LostAttempt
 from service.core.storage import Artifact
 
@@ -26,10 +27,14 @@ class Lease:
 
 @dataclass(frozen=True)
 class Reading:
-    """A worker's right to read a data set, which is packed into at most `most_bytes` (None: no limit)."""
+    """A worker's right to read a data set, which is packed into at most `most_bytes` (None: no limit). `labels` is the
+    label file that was sent beside the upload.
+    """
 
     dataset_id: str
     attempt: int
     format: str
     upload: Artifact
     most_bytes: int | None = None
+    options: ReadingOptions = field(default_factory=ReadingOptions)
+    labels: Artifact | None = None

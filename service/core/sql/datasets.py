@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, CursorResult, RowMapping, and_
 
 from service.core.errors import Conflict, LeaseLost, NotFound
 from service.core.records.builtin_datasets import BUILT_IN
-from service.core.records.dataset import Contents, Dataset, DatasetError, DatasetStatus
+from service.core.records.dataset import Contents, Dataset, DatasetError, DatasetStatus, ReadingOptions
 from service.core.records.job import TERMINAL
 from service.core.records.lease import Reading
 from service.core.records.page import Page
@@ -33,13 +33,32 @@ class DatasetStore(Repository):
 
     # For the owners of data sets
 
-    def add(self, tenant: str, dataset_id: str, name: str, format: str, upload: Artifact) -> Dataset:  # noqa: A002
-        """Record an uploaded set that is in the storage; a worker will read it. Raises QuotaExceeded."""
+    def add(
+        self,
+        tenant: str,
+        dataset_id: str,
+        name: str,
+        format: str,  # noqa: A002
+        upload: Artifact,
+        options: ReadingOptions | None = None,
+        labels: Artifact | None = None,
+    ) -> Dataset:
+        """Record an uploaded set that is in the storage, with the label file sent beside it; a worker will read it.
+
+        Raises QuotaExceeded.
+        """
+        values: dict[str, Any] = {
+            "name": name,
+            "format": format,
+            "upload": asdict(upload),
+            "packed": [],
+            "options": asdict(options) if options else None,
+            "labels": asdict(labels) if labels else None,
+        }
+        unread = {"status": DatasetStatus.PROCESSING, "attempt": 0}
         with self._db.write() as c:
             refuse_more_data(c, tenant, self._quotas, upload.bytes)
-            values = {"name": name, "format": format, "upload": asdict(upload), "packed": [], "created_at": now()}
-            unread = {"status": DatasetStatus.PROCESSING, "attempt": 0}
-            c.execute(insert(datasets).values(id=dataset_id, tenant=tenant, **values, **unread))
+            c.execute(insert(datasets).values(id=dataset_id, tenant=tenant, created_at=now(), **values, **unread))
             added = _dataset(_visible(c, tenant, dataset_id))
         self._on_change(READERS)
         return added
@@ -134,7 +153,8 @@ class DatasetStore(Repository):
             left = room(c, row["tenant"], self._quotas)
         upload = Artifact(**row["upload"])
         most = None if left is None else left + upload.bytes  # the upload is deleted once it is read
-        return Reading(row["id"], row["attempt"], row["format"], upload, most)
+        labels = Artifact(**row["labels"]) if row["labels"] else None
+        return Reading(row["id"], row["attempt"], row["format"], upload, most, _options(row), labels)
 
     def renew(self, reading: Reading, lease_seconds: float) -> None:
         """Hold the set for another `lease_seconds`. Raises LeaseLost."""
@@ -222,4 +242,9 @@ def _dataset(row: RowMapping) -> Dataset:
         error=DatasetError(**row["error"]) if row["error"] else None,
         created_at=row["created_at"],
         packed=tuple(Artifact(**file) for file in row["packed"]),
+        options=_options(row),
     )
+
+
+def _options(row: RowMapping) -> ReadingOptions:
+    return ReadingOptions(**row["options"]) if row["options"] else ReadingOptions()

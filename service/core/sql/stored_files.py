@@ -85,12 +85,13 @@ def _checkpoints(database: Database) -> Iterator[Named]:
 
 
 def _of_datasets(database: Database) -> Iterator[Named]:
-    """Of a set that is not read yet, its upload; then the files that training reads."""
+    """Of a set that is not read yet, its upload and its label file; then the files that training reads."""
+    columns = (datasets.c.id, datasets.c.status, datasets.c.upload, datasets.c.labels, datasets.c.packed)
     with database.read() as c:
-        rows = c.execute(select(datasets.c.id, datasets.c.status, datasets.c.upload, datasets.c.packed)).all()
-    for dataset_id, status, upload, packed in rows:
-        files = {DatasetStatus.PROCESSING: [upload], DatasetStatus.READY: packed}.get(status, [])
-        for file in files:
+        rows = c.execute(select(*columns)).all()
+    for dataset_id, status, upload, labels, packed in rows:
+        sent = [upload, labels] if labels else [upload]
+        for file in {DatasetStatus.PROCESSING: sent, DatasetStatus.READY: packed}.get(status, []):
             yield Named(dataset_id, Artifact(**file))
 
 

@@ -155,3 +155,54 @@ def test_built_in_datasets_are_listed(client: FlaskClient) -> None:
     assert (digits["id"], digits["samples"], digits["status"]) == ("digits", 1797, "ready")
     assert client.get("/v1/datasets/digits").json == digits
     expect_problem(client.get("/v1/datasets/nothing"), 404)
+
+
+def test_options_of_reading_come_from_the_query_or_the_form(client: FlaskClient, services: Services) -> None:
+    data = zipped(folders(each=2))
+    address = "/v1/datasets?name=a&skip_broken=true&background=black"
+    sent = client.post(address, data=data, content_type=ZIP)
+    assert sent.json["options"] == {"skip_broken": True, "background": "black"}
+    form = {"file": (io.BytesIO(data), "a.zip", ZIP), "background": "mean"}
+    sent = client.post(address, data=form, content_type="multipart/form-data")
+    assert sent.json["options"] == {"skip_broken": True, "background": "mean"}
+    assert send(client, data)["options"] == {"skip_broken": False, "background": "white"}
+
+
+@pytest.mark.parametrize("option", ["skip_broken=perhaps", "background=green"])
+def test_unknown_options_of_reading_are_refused(client: FlaskClient, option: str) -> None:
+    data = zipped(folders(each=2))
+    name, value = option.split("=")
+    problem = expect_problem(client.post(f"/v1/datasets?name=a&{option}", data=data, content_type=ZIP), 422)
+    assert problem["errors"][0]["pointer"] == f"/{name}"
+    form = {"file": (io.BytesIO(data), "a.zip", ZIP), name: value}
+    problem = expect_problem(client.post("/v1/datasets", data=form, content_type="multipart/form-data"), 422)
+    assert problem["errors"][0]["pointer"] == f"/{name}"
+
+
+def test_a_form_field_that_is_not_known_is_refused(client: FlaskClient) -> None:
+    form = {"file": (io.BytesIO(zipped(folders(each=2))), "a.zip", ZIP), "skip_brokn": "true"}
+    problem = expect_problem(client.post("/v1/datasets", data=form, content_type="multipart/form-data"), 422)
+    assert "did you mean 'skip_broken'" in problem["errors"][0]["detail"]
+
+
+def test_a_label_file_is_stored_until_the_set_is_read(client: FlaskClient, services: Services) -> None:
+    files = {"file": (io.BytesIO(zipped(folders(each=2))), "a.zip", ZIP), "labels": (io.BytesIO(b"a,b"), "l.CSV")}
+    sent = client.post("/v1/datasets", data=files, content_type="multipart/form-data").json
+    with services.storage.open(f"datasets/{sent['id']}/labels.csv") as stored:
+        assert stored.read() == b"a,b"
+    reading = services.catalog.claim("worker", 60)
+    assert reading is not None
+    assert reading.labels is not None
+    assert reading.labels.name == "labels.csv"
+    files = {"file": (io.BytesIO(b"x"), "a.npz"), "labels": (io.BytesIO(b"a,b"), "l.csv")}
+    expect_problem(client.post("/v1/datasets", data=files, content_type="multipart/form-data"), 422)
+    files = {"file": (io.BytesIO(b"x"), "a.zip"), "labels": (io.BytesIO(b"a,b"), "l.xlsx")}
+    expect_problem(client.post("/v1/datasets", data=files, content_type="multipart/form-data"), 422)
+
+
+@pytest.mark.parametrize("name", ["a\u00a0b", "\U0001f469\u200d\U0001f52c", "\u200fقطط", "x" * 100])
+def test_a_name_may_have_every_character_but_controls(client: FlaskClient, name: str) -> None:
+    assert send(client, zipped(folders(each=1)), name=name)["name"] == name
+    form = {"file": (io.BytesIO(zipped(folders(each=1))), "a.zip", ZIP), "name": name + "\x07"}
+    problem = expect_problem(client.post("/v1/datasets", data=form, content_type="multipart/form-data"), 422)
+    assert problem["errors"][0]["pointer"] == "/name"

@@ -31,7 +31,7 @@ from tests.golden.scoring import history
 from tests.servers import ROOT
 
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}}
-OTHERS = ("index", "tutorial", "cookbook", "reference", "running", "verdicts")
+OTHERS = ("index", "tutorial", "datasets", "cookbook", "reference", "running", "verdicts")
 OPERATORS = ("deploying", "monitoring", "operations", "security", "load")  # the other pages for operators
 PAGES = [*(f"/docs/{name}" for name in (*OTHERS, *OPERATORS)), *(f"/docs/verdicts/{verdict}" for verdict in Verdict)]
 WITH_IMAGE = {"/docs/tutorial", *(f"/docs/verdicts/{verdict}" for verdict in Verdict)}

@@ -10,7 +10,7 @@ import pytest
 
 from service.core.broker.wakeups import Wakeups
 from service.core.errors import Conflict, LeaseLost, NotFound, ObjectMissing, StorageError
-from service.core.records.dataset import DatasetError, DatasetStatus
+from service.core.records.dataset import DatasetError, DatasetStatus, ReadingOptions
 from service.core.records.submission import NewJob
 from service.core.settings import Settings
 from service.core.spec import JobSpec
@@ -91,6 +91,25 @@ def test_a_set_that_cannot_be_read_says_why(
     assert dataset.error is not None
     assert (dataset.status, dataset.error.code) == ("failed", "invalid_data")
     assert "'rows/000.png'" in dataset.error.detail
+
+
+def test_options_and_a_label_file_reach_the_reader(
+    dataset_reader: DatasetReader, catalog: DatasetStore, storage: Storage, tmp_path: Path
+) -> None:
+    flat = {name.replace("/", "_"): data for name, data in folders(each=3).items()}
+    rows = "".join(f"{name},{name.partition('_')[0]}\n" for name in flat)
+    (tmp_path / "sent").write_bytes(zipped(flat | {"broken.png": b"x"}))
+    (tmp_path / "table").write_text(f"file_name,label\n{rows}broken.png,rows\n")
+    upload = storage.put("datasets/ds_1/upload", tmp_path / "sent")
+    labels = storage.put("datasets/ds_1/labels.csv", tmp_path / "table")
+    catalog.add("t", "ds_1", "flat", "zip", upload, ReadingOptions(skip_broken=True), labels)
+    dataset_reader.read_next(NEVER)
+    dataset = catalog.get("t", "ds_1")
+    assert dataset.contents is not None
+    assert (dataset.contents.samples, dataset.contents.classes) == (9, ("checks", "columns", "rows"))
+    assert dataset.options.skip_broken
+    with pytest.raises(ObjectMissing):
+        storage.open("datasets/ds_1/labels.csv")
 
 
 def test_a_running_reader_is_woken(

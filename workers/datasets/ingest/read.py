@@ -1,4 +1,5 @@
-"""`python -m workers.datasets.ingest.read FORMAT FILE FOLDER MOST_BYTES SECONDS`: an upload becomes a pack.
+"""`python -m workers.datasets.ingest.read FORMAT FILE FOLDER MOST_BYTES SECONDS [OPTIONS [LABELS]]`: an upload becomes
+a pack. OPTIONS is a ReadingOptions as JSON, LABELS the label file that was sent beside the upload.
 
 A process of its own, since uploads are not trusted: it has limits on memory, time, files and their size, and a crash
 ends this process only. Prints one line of JSON, {"contents": …} or {"error": …}, and exits 0 for both.
@@ -11,70 +12,62 @@ import os
 import resource
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from service.core.errors import InvalidData
-from service.core.images import decode
-from service.core.records.dataset import CONTENTS, PIXELS, Contents, Size
+from service.core.records.dataset import CONTENTS, PIXELS, Contents, ReadingOptions, Size
 from service.core.system import DISK_FULL, die_with_parent
-from service.core.text import counted
 from workers.datasets.ingest import arrays, preflight
-from workers.datasets.ingest.layout import PART_NAMES, Layout, Place, arrange, is_passed_over
-from workers.datasets.ingest.members import BLOCK, members
-from workers.datasets.ingest.pack import Pack, Pixels, pixels_of
+from workers.datasets.ingest.classes import MOST_CLASSES, refuse_few
+from workers.datasets.ingest.folder_words import PART_NAMES, TRAIN
+from workers.datasets.ingest.groups import merged
+from workers.datasets.ingest.intake import Intake
+from workers.datasets.ingest.members import BLOCK, Archive
+from workers.datasets.ingest.pack import Pack
+from workers.datasets.ingest.paths import Place
+from workers.datasets.ingest.pictures import Labelled, Pictures
 
+DEFAULTS = ReadingOptions()
 BROKEN_DISK = DISK_FULL | {errno.EIO}  # not EFBIG: that is the limit on what the body may decode to
 MOST_MEMORY = 4 << 30  # bytes of addresses
 MOST_OPEN = 64  # files
 GRACE = 5  # seconds of computing
 NICE = 10  # training goes first
-MOST_FAULTS = 100  # files that are no images, before the set is given up
-MOST_CLASSES = 10_000
 MOST_SIZES = 20  # that are listed
 SMALLEST, USUAL = 8, 224  # the sides to which images of different sizes are brought
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """Where each image belongs. `is_divided`: the set says itself what is validated and tested on."""
-
-    names: Sequence[str]
-    places: Sequence[Place]
-    classes: Sequence[str]
-    is_divided: bool = False
-    warnings: Sequence[str] = ()
-
-
-def read(kind: str, source: Path, folder: Path, most_bytes: int) -> Contents:
+def read(
+    kind: str,
+    source: Path,
+    folder: Path,
+    most_bytes: int,
+    options: ReadingOptions = DEFAULTS,
+    labels_file: Path | None = None,
+) -> Contents:
     """Write the pack of a data set into the folder. Raises InvalidData that says what is wrong, and with which file."""
-    prints, modes = preflight.Prints(), Counter[str]()
-    with Pack(folder, most_bytes) as pack:
-        if kind == "npz":
-            labelled = _arrays(source, pack, prints, modes)
-        else:
-            labelled = _pictures(kind, source, most_bytes, pack, prints, modes)
-        shapes = pack.shapes
-        pack.level()
+    intake, labelled = _take_in(kind, source, folder, most_bytes, options, labels_file)
+    pack, prints = intake.pack, intake.prints
     index = {label: i for i, label in enumerate(labelled.classes)}
     labels = np.asarray([index[place.label] for place in labelled.places], np.int64)
     parts = np.asarray([place.part for place in labelled.places], np.int64)
     exact, near = preflight.copies(prints)
     given_parts = parts if labelled.is_divided else None
-    pack.index(labels=labels, parts=parts.astype(np.int8), copies=near)
+    pack.index(labels=labels, parts=parts.astype(np.int8), copies=merged(near, labelled.groups))
     warnings = preflight.warnings(labelled.names, labelled.classes, labels, given_parts, prints, (exact, near))
-    is_uniform = len({shape[1:] for shape in shapes}) == 1
+    is_uniform = len({shape[1:] for shape in pack.shapes}) == 1
     contents = Contents(
         classes=tuple(labelled.classes),
         samples_per_class=tuple(np.bincount(labels, minlength=len(index)).tolist()),
         shape=_shape(pack, is_uniform=is_uniform),
         is_uniform=is_uniform,
         sizes=_sizes(pack),
-        modes=dict(modes),
+        modes=dict(intake.modes),
         parts=_parts(parts) if labelled.is_divided else None,
         copies=preflight.group_sizes(near),
         warnings=(*labelled.warnings, *warnings, *_of_sizes(pack, is_uniform=is_uniform)),
@@ -84,90 +77,29 @@ def read(kind: str, source: Path, folder: Path, most_bytes: int) -> Contents:
     return contents
 
 
-def _arrays(source: Path, pack: Pack, prints: preflight.Prints, modes: Counter[str]) -> Labelled:
+def _take_in(
+    kind: str, source: Path, folder: Path, most_bytes: int, options: ReadingOptions, labels_file: Path | None
+) -> tuple[Intake, Labelled]:
+    """Read the upload into the pack."""
+    pictures = Pictures.of(Archive(source, kind, most_bytes), options, labels_file) if kind != "npz" else None
+    intake = Intake(Pack(folder, most_bytes))
+    with intake.pack:
+        labelled = pictures.read(intake) if pictures else _arrays(source, intake)
+        intake.pack.level()
+    return intake, labelled
+
+
+def _arrays(source: Path, intake: Intake) -> Labelled:
     labels = arrays.labels_of(source)
     known = np.unique(labels).tolist()
-    _refuse_few([str(label) for label in known])
-    for pixels in arrays.images_of(source, len(labels)):
-        _keep(pixels, pack, prints)
-        modes["L" if pixels.shape[2] == 1 else "RGB"] += 1
+    refuse_few([str(label) for label in known])
+    names = [f"x[{i}]" for i in range(len(labels))]
+    for name, pixels in zip(names, arrays.images_of(source, len(labels)), strict=True):
+        intake.add_pixels(name, pixels)
     missing = sorted(set(range(known[-1])) - set(known)) if known[0] >= 0 and known[-1] < MOST_CLASSES else []
     warnings = [f"no image has the label {', '.join(map(str, missing[:10]))}."] if missing else []
-    places = [Place(str(label), 0) for label in labels.tolist()]
-    names = [f"x[{i}]" for i in range(len(labels))]
+    places = [Place(str(label), TRAIN) for label in labels.tolist()]
     return Labelled(names, places, [str(label) for label in known], warnings=warnings)
-
-
-def _pictures(
-    kind: str, source: Path, most_bytes: int, pack: Pack, prints: preflight.Prints, modes: Counter[str]
-) -> Labelled:
-    names: list[str] = []
-    folders: list[str] = []
-    faults: dict[str, InvalidData] = {}
-    for member in members(source, kind, most_bytes):
-        if is_passed_over(member.name):
-            continue
-        if member.is_folder:
-            folders.append(member.name)
-            continue
-        try:
-            picture, mode = decode(member.read())
-        except InvalidData as error:
-            faults[member.name] = error
-            if len(faults) > MOST_FAULTS:
-                name, first = next(iter(faults.items()))
-                raise InvalidData(f"{name!r}: {first}; and so are {MOST_FAULTS} more files") from error
-            continue
-        _keep(pixels_of(picture), pack, prints)
-        modes[mode] += 1
-        names.append(member.name)
-    layout = arrange(names, [*faults, *(f"{folder}/picture" for folder in folders)])
-    warnings = _stray(list(faults), layout.places[len(names) : len(names) + len(faults)], faults)
-    if not names:
-        raise InvalidData("there are no images in the archive; allowed: folders of pictures, one for each class")
-    for name, place in zip(names, layout.places, strict=False):
-        if place is None:
-            raise InvalidData(f"{name!r} lies in no folder of a class")
-    places = [place for place in layout.places[: len(names)] if place]
-    classes = sorted({place.label for place in places})
-    _refuse_few(classes)
-    _refuse_untrained(classes, places, layout)
-    of_folders = layout.places[len(names) + len(faults) :]
-    if empty := sorted({place.label for place in of_folders if place} - set(classes)):
-        warnings.append(f"{len(empty)} class folders have no images, such as {empty[0]}: they are no classes.")
-    return Labelled(names, places, classes, layout.is_divided, warnings)
-
-
-def _keep(pixels: Pixels, pack: Pack, prints: preflight.Prints) -> None:
-    pack.add(pixels)
-    prints.add(pixels)
-
-
-def _stray(names: list[str], places: Sequence[Place | None], faults: dict[str, InvalidData]) -> list[str]:
-    """A file that is no picture may lie above the classes. Raises InvalidData for one that lies among the pictures."""
-    above = []
-    for name, place in zip(names, places, strict=True):
-        if place is not None:
-            raise InvalidData(f"{name!r}: {faults[name]}")
-        above.append(name)
-    return (
-        [f"passed over beside the class folders: {counted(len(above), 'file')}, such as {above[0]}."] if above else []
-    )
-
-
-def _refuse_few(classes: Sequence[str]) -> None:
-    if len(classes) < 2:  # noqa: PLR2004 - nothing to tell apart
-        raise InvalidData(f"there is one class only, {classes[0]!r}; a classifier needs two or more")
-    if len(classes) > MOST_CLASSES:
-        raise InvalidData(f"there are {len(classes):,} classes; at most {MOST_CLASSES:,}")
-
-
-def _refuse_untrained(classes: Sequence[str], places: Sequence[Place], layout: Layout) -> None:
-    if not layout.is_divided:
-        return
-    trained = {place.label for place in places if place.part == 0}
-    if missing := [label for label in classes if label not in trained]:
-        raise InvalidData(f"class {missing[0]!r} has images to validate or test on, and none in the train folder")
 
 
 def _shape(pack: Pack, *, is_uniform: bool) -> tuple[int, int, int]:
@@ -207,11 +139,16 @@ def _digest(pixels: Path, labels: np.ndarray[Any, np.dtype[np.int64]]) -> str:
     return sha.hexdigest()
 
 
-def main(kind: str, source: str, folder: str, most_bytes: str, seconds: str) -> None:
+def main(
+    kind: str, source: str, folder: str, most_bytes: str, seconds: str, options: str = "{}", labels: str = ""
+) -> None:
     die_with_parent()
     _limit(int(most_bytes), int(seconds))
+    given = ReadingOptions(**json.loads(options))
+    labels_file = Path(labels) if labels else None
     try:
-        answer: dict[str, Any] = {"contents": asdict(read(kind, Path(source), Path(folder), int(most_bytes)))}
+        contents = read(kind, Path(source), Path(folder), int(most_bytes), given, labels_file)
+        answer: dict[str, Any] = {"contents": asdict(contents)}
     except InvalidData as error:
         answer = {"error": str(error)}
     except MemoryError:
