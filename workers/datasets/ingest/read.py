@@ -20,14 +20,15 @@ from typing import Any
 import numpy as np
 
 from service.core.errors import InvalidData
-from service.core.images import decode
 from service.core.records.dataset import CONTENTS, PIXELS, Contents, ReadingOptions, Size
 from service.core.system import DISK_FULL, die_with_parent
 from service.core.text import counted
 from workers.datasets.ingest import arrays, preflight
+from workers.datasets.ingest.intake import Intake
 from workers.datasets.ingest.layout import PART_NAMES, Layout, Place, arrange, is_passed_over
 from workers.datasets.ingest.members import BLOCK, members
-from workers.datasets.ingest.pack import Pack, Pixels, pixels_of
+from workers.datasets.ingest.pack import Pack
+from workers.datasets.ingest.survey import Survey, first_preprocessing
 
 DEFAULTS = ReadingOptions()
 BROKEN_DISK = DISK_FULL | {errno.EIO}  # not EFBIG: that is the limit on what the body may decode to
@@ -61,55 +62,61 @@ def read(
     labels_file: Path | None = None,
 ) -> Contents:
     """Write the pack of a data set into the folder. Raises InvalidData that says what is wrong, and with which file."""
-    prints, modes = preflight.Prints(), Counter[str]()
-    with Pack(folder, most_bytes) as pack:
-        if kind == "npz":
-            labelled = _arrays(source, pack, prints, modes)
-        else:
-            labelled = _pictures(kind, source, most_bytes, pack, prints, modes)
-        shapes = pack.shapes
-        pack.level()
+    intake, labelled = _take_in(kind, source, folder, most_bytes, options)
+    pack, prints, survey = intake.pack, intake.prints, intake.survey
     index = {label: i for i, label in enumerate(labelled.classes)}
     labels = np.asarray([index[place.label] for place in labelled.places], np.int64)
     parts = np.asarray([place.part for place in labelled.places], np.int64)
     exact, near = preflight.copies(prints)
     given_parts = parts if labelled.is_divided else None
-    pack.index(labels=labels, parts=parts.astype(np.int8), copies=near)
+    pack.index(labels=labels, parts=parts.astype(np.int8), copies=near, preprocessing=survey.settled)
     warnings = preflight.warnings(labelled.names, labelled.classes, labels, given_parts, prints, (exact, near))
-    is_uniform = len({shape[1:] for shape in shapes}) == 1
+    is_uniform = len({shape[1:] for shape in pack.shapes}) == 1
     contents = Contents(
         classes=tuple(labelled.classes),
         samples_per_class=tuple(np.bincount(labels, minlength=len(index)).tolist()),
         shape=_shape(pack, is_uniform=is_uniform),
         is_uniform=is_uniform,
         sizes=_sizes(pack),
-        modes=dict(modes),
+        modes=dict(intake.modes),
         parts=_parts(parts) if labelled.is_divided else None,
         copies=preflight.group_sizes(near),
-        warnings=(*labelled.warnings, *warnings, *_of_sizes(pack, is_uniform=is_uniform)),
+        warnings=(*labelled.warnings, *warnings, *survey.warnings(), *_of_sizes(pack, is_uniform=is_uniform)),
         digest=_digest(folder / PIXELS, labels),
     )
     (folder / CONTENTS).write_text(json.dumps(asdict(contents)))
     return contents
 
 
-def _arrays(source: Path, pack: Pack, prints: preflight.Prints, modes: Counter[str]) -> Labelled:
+def _take_in(
+    kind: str, source: Path, folder: Path, most_bytes: int, options: ReadingOptions
+) -> tuple[Intake, Labelled]:
+    """Read the upload into the pack; once more where the set as a whole shows that its pixels are other ones."""
+    used = first_preprocessing(options.background)
+    while True:
+        intake = Intake(Pack(folder, most_bytes), Survey(options.background, used))
+        with intake.pack:
+            labelled = _arrays(source, intake) if kind == "npz" else _pictures(kind, source, most_bytes, intake)
+            intake.pack.level()
+        if not intake.survey.must_repeat:
+            return intake, labelled
+        used = intake.survey.settled
+
+
+def _arrays(source: Path, intake: Intake) -> Labelled:
     labels = arrays.labels_of(source)
     known = np.unique(labels).tolist()
     _refuse_few([str(label) for label in known])
-    for pixels in arrays.images_of(source, len(labels)):
-        _keep(pixels, pack, prints)
-        modes["L" if pixels.shape[2] == 1 else "RGB"] += 1
+    names = [f"x[{i}]" for i in range(len(labels))]
+    for name, pixels in zip(names, arrays.images_of(source, len(labels)), strict=True):
+        intake.add_pixels(name, pixels)
     missing = sorted(set(range(known[-1])) - set(known)) if known[0] >= 0 and known[-1] < MOST_CLASSES else []
     warnings = [f"no image has the label {', '.join(map(str, missing[:10]))}."] if missing else []
     places = [Place(str(label), 0) for label in labels.tolist()]
-    names = [f"x[{i}]" for i in range(len(labels))]
     return Labelled(names, places, [str(label) for label in known], warnings=warnings)
 
 
-def _pictures(
-    kind: str, source: Path, most_bytes: int, pack: Pack, prints: preflight.Prints, modes: Counter[str]
-) -> Labelled:
+def _pictures(kind: str, source: Path, most_bytes: int, intake: Intake) -> Labelled:
     names: list[str] = []
     folders: list[str] = []
     faults: dict[str, InvalidData] = {}
@@ -120,15 +127,14 @@ def _pictures(
             folders.append(member.name)
             continue
         try:
-            picture, mode = decode(member.read())
+            picture = intake.decode(member.read())
         except InvalidData as error:
             faults[member.name] = error
             if len(faults) > MOST_FAULTS:
                 name, first = next(iter(faults.items()))
                 raise InvalidData(f"{name!r}: {first}; and so are {MOST_FAULTS} more files") from error
             continue
-        _keep(pixels_of(picture), pack, prints)
-        modes[mode] += 1
+        intake.add(member.name, picture)
         names.append(member.name)
     layout = arrange(names, [*faults, *(f"{folder}/picture" for folder in folders)])
     warnings = _stray(list(faults), layout.places[len(names) : len(names) + len(faults)], faults)
@@ -145,11 +151,6 @@ def _pictures(
     if empty := sorted({place.label for place in of_folders if place} - set(classes)):
         warnings.append(f"{len(empty)} class folders have no images, such as {empty[0]}: they are no classes.")
     return Labelled(names, places, classes, layout.is_divided, warnings)
-
-
-def _keep(pixels: Pixels, pack: Pack, prints: preflight.Prints) -> None:
-    pack.add(pixels)
-    prints.add(pixels)
 
 
 def _stray(names: list[str], places: Sequence[Place | None], faults: dict[str, InvalidData]) -> list[str]:

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional as transforms
 
+from service.core.images import Preprocessing
 from service.core.records.dataset import INDEX, PIXELS, Contents
 from workers.training.data.images import ImageSet
+from workers.training.data.resizing import resize_one
 
 RESIZED = ".images.bin"  # in the run's own folder, shared by the processes of the run
 
@@ -38,7 +39,15 @@ def load(folder: Path, side: int | None, scratch: Path) -> ImageSet:
         parts=columns["parts"] if contents.parts else None,
         copies=columns["copies"],
         known_digest=contents.digest,
+        preprocessing=_preprocessing(columns),
     )
+
+
+def _preprocessing(columns: dict[str, Tensor]) -> Preprocessing:
+    if "background" not in columns:  # a pack of release 0.1.0
+        return Preprocessing()
+    red, green, blue = columns["background"].tolist()
+    return Preprocessing(int(columns["sixteen_bit_divisor"]), (red, green, blue))
 
 
 def _resized(pixels: Tensor, columns: dict[str, Tensor], channels: int, side: int, target: Path) -> Tensor:
@@ -56,5 +65,5 @@ def _resize_into(images: Tensor, pixels: Tensor, columns: dict[str, Tensor]) -> 
     _, side, _, channels = images.shape
     places = zip(*(columns[name].tolist() for name in ("offsets", "heights", "widths")), strict=True)
     for image, (offset, height, width) in zip(images, places, strict=True):
-        whole = pixels[offset : offset + height * width * channels].view(height, width, channels).permute(2, 0, 1)
-        image.copy_(transforms.resize(whole, [side, side], antialias=True).permute(1, 2, 0))
+        whole = pixels[offset : offset + height * width * channels].view(height, width, channels)
+        image.numpy()[:] = resize_one(whole.numpy(), side)

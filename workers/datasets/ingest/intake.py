@@ -1,0 +1,38 @@
+"""What is kept of the images of a set while it is read: pixels, fingerprints, and what they have in common."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+from service.core import images
+from workers.datasets.ingest.pack import Pack, Pixels, pixels_of
+from workers.datasets.ingest.preflight import Prints
+from workers.datasets.ingest.survey import Survey
+
+
+@dataclass
+class Intake:
+    """One reading of a set. `modes` counts the images by the mode that they are stored in."""
+
+    pack: Pack
+    survey: Survey
+    prints: Prints = field(default_factory=Prints)
+    modes: Counter[str] = field(default_factory=Counter)
+
+    def decode(self, data: bytes) -> images.Picture:
+        """An encoded image, as the set is read. Raises InvalidData."""
+        return images.read(data, self.survey.used)
+
+    def add(self, name: str, picture: images.Picture) -> None:
+        """The next image."""
+        pixels = pixels_of(picture.image)
+        self.pack.add(pixels)
+        self.prints.add(pixels)
+        self.survey.add(name, picture)
+        self.modes[picture.mode] += 1
+
+    def add_pixels(self, name: str, pixels: Pixels) -> None:
+        """The next image, [H, W, C]."""
+        image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+        self.add(name, images.Picture(image, image.mode))
