@@ -21,6 +21,7 @@ from werkzeug.exceptions import (
 from service.core.errors import Fault, Invalid, QuotaExceeded
 from service.core.records.dataset import ReadingOptions
 from service.core.sql.usage import RETRY_SECONDS
+from service.core.text import control_character
 from service.http.auth import tenant
 from service.schemas.datasets import UploadQuerySchema
 from service.schemas.problem import faults
@@ -164,7 +165,7 @@ def _refuse_beyond(room: int | None, size: int) -> None:
 
 def _named(name: str | None) -> str:
     name = (name or "").strip()
-    if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
-        detail = "the data set needs a printable name"
+    if not 1 <= len(name) <= LONGEST_NAME or control_character(name):
+        detail = "the data set needs a name without control characters"
         raise Invalid([Fault("/name", detail, f"1 to {LONGEST_NAME} characters, in ?name= or in the form field name")])
     return name

@@ -1,5 +1,7 @@
 """Units, and counts, numbers and sizes as text, the same on the pages and on the command line."""
 
+import unicodedata
+
 MINUTE, HOUR, DAY = 60, 3_600, 86_400  # seconds
 GIB = 1 << 30  # bytes
 
@@ -33,3 +35,9 @@ def format_number(value: float | None, missing: str = "") -> str:
 def format_percent(value: float | None, missing: str = "") -> str:
     """A share between 0 and 1: `61.3%`."""
     return missing if value is None else f"{value:.1%}"
+
+
+def control_character(text: str) -> str | None:
+    """The first character that no name may have, as `U+001B`: a control character or a lone surrogate."""
+    unsuited = (character for character in text if unicodedata.category(character) in ("Cc", "Cs"))
+    return next((f"U+{ord(character):04X}" for character in unsuited), None)

@@ -1,11 +1,12 @@
 """Fields that are stricter than marshmallow's: JSON has types, and a number in quotes is not a number."""
 
 import difflib
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
+
+from service.core.text import control_character
 
 SHOWN = 50  # characters of an unknown word that an error message repeats
 
@@ -47,7 +48,7 @@ class Text(fields.String):
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         text = super()._deserialize(value, *args, **kwargs)
-        if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        if control_character(text):
             raise ValidationError("Must not have control characters or lone surrogates.")
         return text
 

@@ -198,3 +198,11 @@ def test_a_label_file_is_stored_until_the_set_is_read(client: FlaskClient, servi
     expect_problem(client.post("/v1/datasets", data=files, content_type="multipart/form-data"), 422)
     files = {"file": (io.BytesIO(b"x"), "a.zip"), "labels": (io.BytesIO(b"a,b"), "l.xlsx")}
     expect_problem(client.post("/v1/datasets", data=files, content_type="multipart/form-data"), 422)
+
+
+@pytest.mark.parametrize("name", ["a\u00a0b", "\U0001f469\u200d\U0001f52c", "\u200fقطط", "x" * 100])
+def test_a_name_may_have_every_character_but_controls(client: FlaskClient, name: str) -> None:
+    assert send(client, zipped(folders(each=1)), name=name)["name"] == name
+    form = {"file": (io.BytesIO(zipped(folders(each=1))), "a.zip", ZIP), "name": name + "\x07"}
+    problem = expect_problem(client.post("/v1/datasets", data=form, content_type="multipart/form-data"), 422)
+    assert problem["errors"][0]["pointer"] == "/name"

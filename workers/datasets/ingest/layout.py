@@ -1,61 +1,149 @@
-"""From the names in an archive to classes: `class/picture`, under one wrapping folder or none, and under the folders
-train, val and test where the set comes divided.
+"""From the names in an archive to classes: `class/picture`, below folders that wrap everything, and above or below the
+folders train, val and test where the set comes divided.
+
+What is certain is understood; images that belong to no class are left out with a reason; the rest is refused.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from service.core.errors import InvalidData
+from service.core.file_names import is_hidden
+from workers.datasets.ingest.folder_words import (
+    TRAIN,
+    is_container,
+    is_of_results,
+    may_be_no_class,
+    part_of,
+    parts_among,
+)
+from workers.datasets.ingest.paths import (
+    BELOW_A_FOLDER,
+    Path,
+    Place,
+    folder_at,
+    listed,
+    refuse_flat,
+    refuse_loose,
+    split_path,
+    wrapper_of,
+)
+from workers.datasets.ingest.split_folders import above_the_classes, below_the_classes
 
-PART_NAMES = ("train", "validation", "test")
-FOLDERS = (("train", "training"), ("val", "valid", "validation"), ("test", "testing"))  # by part
-PARTS: Mapping[str, int] = {folder: part for part, folders in enumerate(FOLDERS) for folder in folders}
-JUNK = ("__MACOSX", "Thumbs.db", "desktop.ini")
-CHECKPOINTS = "checkpoints"  # a folder within the set, left by a training
-DEEP = 3  # parts of a name with a folder around its class
-
-
-@dataclass(frozen=True)
-class Place:
-    """What a picture's name says: its class, and its part of the split (an index of PART_NAMES)."""
-
-    label: str
-    part: int
+HIDDEN = "in hidden files or folders, or in folders that systems and tools make"
+NO_CLASSES = "in folders of results or of images without labels, which are no classes"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each name belongs; None for what lies above the classes. `is_divided`: by train, val and test folders."""
+    """The meaning of the folders. `places`: by name of a picture its place, or the reason why it is left out.
 
-    places: tuple[Place | None, ...]
-    is_divided: bool
+    `root`: the folders above the classes or the parts. `parts`: by folder of a part, the folders between it and its
+    classes. `has_class_folders`: the classes are folders, not labels of a label file.
+    """
 
+    root: Path
+    places: Mapping[str, Place | str]
+    parts: Mapping[str, Path]
+    warnings: Sequence[str] = ()
+    has_class_folders: bool = True
 
-def is_passed_over(name: str) -> bool:
-    """Whether a file is none of the user's: hidden, or left by an operating system."""
-    parts = PurePosixPath(name).parts
-    return any(part.startswith(".") or part in JUNK for part in parts) or CHECKPOINTS in parts[1:-1]
+    def class_of(self, folder: str) -> str | None:
+        """The class of a folder without pictures; None if it is no class folder."""
+        path, root = split_path(folder), self.root
+        if path[: len(root)] == root and (top := path[len(root) : len(root) + 1]) and top[0] in self.parts:
+            root = (*root, *top, *self.parts[top[0]])
+        inner = path[len(root) :] if path[: len(root)] == root else ()
+        if (
+            not inner
+            or not self.has_class_folders
+            or is_hidden(folder)
+            or is_of_results(inner[0])
+            or part_of(inner[0]) is not None
+        ):
+            return None
+        return inner[0]
 
 
 def arrange(names: Sequence[str], others: Sequence[str] = ()) -> Layout:
-    """Place the names of pictures, then those of other files, which do not decide what the folders mean.
-
-    Raises InvalidData where the folders train, val and test contradict each other.
+    """Find out from the names of pictures what the folders mean. `others` are the other files, which help to say in a
+    refusal what the archive is. Raises InvalidData.
     """
-    paths, beside = ([PurePosixPath(name).parts for name in some] for some in (names, others))
-    if paths and len({path[0] for path in paths}) == 1 and any(len(path) >= DEEP for path in paths):
-        wrapper = paths[0][0]
-        paths = [path[1:] for path in paths]
-        beside = [path[1:] if path[0] == wrapper else () for path in beside]
-    tops = {path[0].lower() for path in paths if len(path) > 1}
-    is_divided = bool(tops) and tops <= PARTS.keys() and any(len(path) >= DEEP for path in paths)
-    if is_divided and 0 not in {PARTS[top] for top in tops}:
-        raise InvalidData(f"there are folders {', '.join(sorted(tops))} and none called train")
-    return Layout(tuple(_place(path, is_divided=is_divided) for path in (*paths, *beside)), is_divided)
+    paths = {name: split_path(name) for name in names if not is_hidden(name)}
+    places: dict[str, Place | str] = {name: HIDDEN for name in names if name not in paths}
+    depth = len(wrapper_of(paths.values()))
+    for name in [name for name, path in paths.items() if any(map(is_of_results, path[depth:-1]))]:
+        places[name] = NO_CLASSES
+        del paths[name]
+    root, beside = _root(paths)
+    places |= beside
+    inner = {name: path[len(root) :] for name, path in paths.items() if name not in beside}
+    if not inner:
+        raise InvalidData(f"there are no images in folders of classes, but {len(places):,} elsewhere")
+    refuse_flat(inner, others)
+    placed, parts, warnings = _placed(inner, others)
+    places |= placed
+    labels = {place.label for place in places.values() if isinstance(place, Place)}
+    if doubtful := list(filter(may_be_no_class, labels)):
+        warnings.append(f"taken as classes, though such folders often are none: {listed(doubtful)}.")
+    return Layout(root, places, parts, warnings)
 
 
-def _place(path: tuple[str, ...], *, is_divided: bool) -> Place | None:
-    if len(path) < DEEP - (not is_divided) or (is_divided and path[0].lower() not in PARTS):
-        return None
-    return Place(path[1], PARTS[path[0].lower()]) if is_divided else Place(path[0], 0)
+def _placed(
+    paths: Mapping[str, Path], others: Sequence[str]
+) -> tuple[dict[str, Place | str], dict[str, Path], list[str]]:
+    """The places of pictures below the root; the folders of parts, as in a Layout; and warnings."""
+    tops = {path[0] for path in paths.values() if len(path) > 1}
+    if parts := parts_among(tops):
+        return *above_the_classes(paths, parts, others), []
+    refuse_loose(paths)
+    if any(part_of(path[1]) is not None for path in paths.values() if len(path) > BELOW_A_FOLDER):
+        return below_the_classes(paths), {}, []
+    _refuse_no_classes(paths, tops, others)
+    return {name: Place(path[0], TRAIN) for name, path in paths.items()}, {}, list(_same_below(paths))
+
+
+def _root(paths: Mapping[str, Path]) -> tuple[Path, dict[str, str]]:
+    """The folders above the classes or parts, and the images beside these folders, with the reason why they are left
+    out: masks beside the only folder that has subfolders.
+    """
+    root: Path = ()
+    beside: dict[str, str] = {}
+    while True:
+        seen = {name: path for name, path in paths.items() if name not in beside}
+        tops = {folder_at(path, len(root)) for path in seen.values()}
+        main = {top for top in tops if not (top and may_be_no_class(top) and not is_container(top))} or tops
+        if len(main) != 1 or None in main:
+            return root, beside
+        (top,) = main
+        inside = {name for name, path in seen.items() if folder_at(path, len(root)) == top}
+        if top is None or not any(len(paths[name]) > len(root) + BELOW_A_FOLDER for name in inside):
+            return root, beside
+        beside |= {name: f"beside the folder {top!r}" for name in seen if name not in inside}
+        root = (*root, top)
+
+
+def _refuse_no_classes(paths: Mapping[str, Path], tops: set[str], others: Sequence[str]) -> None:
+    if all(map(may_be_no_class, tops)) and any(map(is_container, tops)):
+        refuse_flat({name: path[1:] for name, path in paths.items()}, others)
+        raise InvalidData(f"the folders {listed(tops)} are no classes")
+    for name, path in paths.items():
+        if odd := [folder for folder in path[2:-1] if part_of(folder) is not None]:
+            raise InvalidData(
+                f"{name!r} lies below {odd[0]!r}, which is the name of a part of a split; allowed: such folders above "
+                "all classes, or directly below each class"
+            )
+
+
+def _same_below(paths: Mapping[str, Path]) -> Iterator[str]:
+    """A warning if the folders below the classes may be the classes."""
+    inside: dict[str, set[str]] = defaultdict(set)
+    for path in paths.values():
+        inside[path[0]] |= {path[1]} if len(path) > BELOW_A_FOLDER else set()
+    same = next(iter(inside.values()))
+    if len(same) > 1 and len(inside) > 1 and all(folders == same for folders in inside.values()):
+        yield (
+            f"each of the class folders {listed(inside)} has the same folders, {listed(same)}: if these are the "
+            "classes, put them above the others."
+        )

@@ -1,7 +1,7 @@
 """The files in an archive, one by one, each checked before it is read. Nothing is extracted to a path.
 
 An archive is refused if it has a member that is no plain file, or whose name leads out of the archive's root: such a
-member is not made by accident.
+member is not made by accident. Files that an operating system leaves behind are passed over.
 """
 
 import gzip
@@ -11,11 +11,14 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from service.core.errors import InvalidData
+from service.core.file_names import is_litter
+from workers.datasets.ingest.names import Decoder, cleaned, refuse_leading_out, refuse_unreadable
 
 BROKEN = (
     zipfile.BadZipFile,
@@ -30,7 +33,6 @@ BROKEN = (
 MOST_MEMBERS = 1_000_000
 MOST_FILE_BYTES = 64 << 20  # one picture
 MOST_RATIO, FREE_BYTES = 200, 1 << 20  # unpacked to packed, of what is larger than a megabyte unpacked
-LONGEST_NAME, DEEPEST = 1024, 32  # characters, folders
 BLOCK = 1 << 20
 ENCRYPTED = 0x1
 TAR_BLOCK = 512
@@ -38,79 +40,100 @@ TAR_BLOCK = 512
 
 @dataclass(frozen=True)
 class Member:
-    """One plain file or folder; `name` is relative with forward slashes. `read` raises InvalidData, and is called
-    before the next member is asked for, or not at all.
-    """
+    """One plain file or folder; `name` is relative with forward slashes."""
 
     name: str
-    read: Callable[[], bytes] = bytes
+    size: int = 0  # bytes
     is_folder: bool = False
+    open: Callable[[], IO[bytes]] = io.BytesIO
+
+    def read(self, most: int | None = None) -> bytes:
+        """The content, or its first `most` bytes. To be called before the next member is asked for, and once.
+
+        Raises InvalidData, without the name of the member.
+        """
+        if most is None and self.size > MOST_FILE_BYTES:
+            raise InvalidData(f"it has {self.size:,} bytes unpacked; at most {MOST_FILE_BYTES:,}")
+        try:
+            with self.open() as file:
+                return file.read(self.size + 1 if most is None else most)
+        except BROKEN as error:
+            raise InvalidData(f"it cannot be unpacked: {error}") from error
 
 
-def members(path: Path, kind: str, most_bytes: int) -> Iterator[Member]:
-    """What is in a zip, tar or tar.gz, at most `most_bytes` of it unpacked. Raises InvalidData."""
-    unpacked = _zip(path, most_bytes) if kind == "zip" else _tar(path, kind, most_bytes)
-    names: set[str] = set()
-    for count, member in enumerate(unpacked):
-        if count >= MOST_MEMBERS:
-            raise InvalidData(f"the archive holds too many files; at most {MOST_MEMBERS:,}")
-        if member.name in names and not member.is_folder:
-            raise InvalidData(f"{member.name!r} is in the archive twice")
-        names.add(member.name)
-        yield member
+@dataclass
+class Archive:
+    """A zip, tar or tar.gz, of which at most `most_bytes` are unpacked."""
+
+    path: Path
+    kind: str
+    most_bytes: int
+    names: Decoder = field(default_factory=Decoder)
+
+    def members(self) -> Iterator[Member]:
+        """What is in the archive, without litter. Raises InvalidData."""
+        self.names = Decoder()
+        unpacked = _zip(self) if self.kind == "zip" else _tar(self)
+        names: set[str] = set()
+        for count, member in enumerate(unpacked):
+            if count >= MOST_MEMBERS:
+                raise InvalidData(f"the archive holds too many files; at most {MOST_MEMBERS:,}")
+            if member.name in names and not member.is_folder:
+                raise InvalidData(f"{member.name!r} is in the archive twice")
+            names.add(member.name)
+            if not is_litter(member.name):
+                refuse_unreadable(member.name)
+                yield member
 
 
-def _zip(path: Path, most_bytes: int) -> Iterator[Member]:
+def _zip(source: Archive) -> Iterator[Member]:
     total = 0
     try:
-        archive = zipfile.ZipFile(path)
+        archive = zipfile.ZipFile(source.path)
     except BROKEN as error:
         raise InvalidData(f"the body is not a whole zip archive: {error}") from error
     with archive:
         for info in sorted(archive.infolist(), key=lambda info: info.filename):
-            name = _safe(info.filename)
+            given = source.names.of_zip(info)
+            name = _safe(given)
             kind = stat.S_IFMT(info.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise InvalidData(f"{name!r} is not a plain file but {_words(kind)}")
-            if info.is_dir():
-                yield Member(name, is_folder=True)
+            if given.endswith("/") or (given.endswith("\\") and not info.file_size):  # .NET writes backslashes
+                yield from _folder(name)
                 continue
-            _refuse_nameless(name)
             if info.flag_bits & ENCRYPTED:
                 raise InvalidData(f"{name!r} is encrypted")
             if info.file_size > max(FREE_BYTES, MOST_RATIO * info.compress_size):
                 ratio = info.file_size // max(1, info.compress_size)
                 raise InvalidData(f"{name!r} is packed {ratio} times smaller than it is: that is a bomb, no picture")
-            total = _counted(name, info.file_size, total, most_bytes)
-            yield Member(name, lambda info=info, name=name: _zipped(archive, info, name))  # type: ignore[misc]
+            total = _counted(info.file_size, total, source.most_bytes)
+            yield Member(name, info.file_size, open=partial(archive.open, info))
 
 
-def _zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> bytes:
-    try:
-        with archive.open(info) as file:
-            return file.read(info.file_size + 1)
-    except BROKEN as error:
-        raise InvalidData(f"{name!r} cannot be unpacked: {error}") from error
+def _folder(name: str) -> Iterator[Member]:
+    """A folder, unless it is the root."""
+    if name:
+        yield Member(name, is_folder=True)
 
 
-def _tar(path: Path, kind: str, most_bytes: int) -> Iterator[Member]:
-    total = 0
-    with path.open("rb") as file:
+def _tar(source: Archive) -> Iterator[Member]:
+    total, kind = 0, source.kind
+    with source.path.open("rb") as file:
         packed: BinaryIO = gzip.GzipFile(fileobj=file) if kind == "tar.gz" else file  # type: ignore[assignment]
-        stream = _Counted(packed, most_bytes, path.stat().st_size)
+        stream = _Counted(packed, source.most_bytes, source.path.stat().st_size)
         try:
             with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive:
                 while (info := archive.next()) is not None:
                     archive.members.clear()  # type: ignore[attr-defined]  # it would keep every one of them
-                    name = _safe(info.name)
+                    name = _safe(source.names.of_tar(info.name))
                     if info.isdir():
-                        yield Member(name, is_folder=True)
+                        yield from _folder(name)
                         continue
-                    _refuse_nameless(name)
                     if not info.isreg() or info.issparse():
                         raise InvalidData(f"{name!r} is not a plain file but {_tar_words(info)}")
-                    total = _counted(name, info.size, total, most_bytes)
-                    yield Member(name, lambda info=info: _untarred(archive, info))  # type: ignore[misc]
+                    total = _counted(info.size, total, source.most_bytes)
+                    yield Member(name, info.size, open=partial(_untarred, archive, info))
             stream.drain()
         except BROKEN as error:
             raise InvalidData(f"the body is not a whole {kind} archive: {error}") from error
@@ -131,12 +154,8 @@ class _Header(tarfile.TarInfo):
             raise InvalidData(f"the body is not a whole tar archive: a header is broken: {error}") from error
 
 
-def _untarred(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
-    try:
-        file = archive.extractfile(info)
-        return file.read() if file else b""
-    except BROKEN as error:
-        raise InvalidData(f"{info.name!r} cannot be unpacked: {error}") from error
+def _untarred(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    return archive.extractfile(info) or io.BytesIO()
 
 
 class _Counted(io.RawIOBase):
@@ -164,34 +183,15 @@ class _Counted(io.RawIOBase):
             pass
 
 
-def _counted(name: str, size: int, total: int, most_bytes: int) -> int:
-    if size > MOST_FILE_BYTES:
-        raise InvalidData(f"{name!r} has {size:,} bytes unpacked; at most {MOST_FILE_BYTES:,} for one picture")
+def _counted(size: int, total: int, most_bytes: int) -> int:
     if total + size > most_bytes:
         raise InvalidData(f"the archive unpacks to more than {most_bytes:,} bytes")
     return total + size
 
 
 def _safe(name: str) -> str:
-    """The name with forward slashes. Raises InvalidData unless it stays below the root."""
-    shown = ascii(name[:100])
-    parts = name.replace("\\", "/").split("/")
-    if name.startswith(("/", "\\")) or (len(name) > 1 and name[1] == ":"):
-        raise InvalidData(f"{shown} is an absolute path")
-    if ".." in parts:
-        raise InvalidData(f"{shown} leads out of the archive")
-    if len(name) > LONGEST_NAME or len(parts) > DEEPEST:
-        raise InvalidData(
-            f"{shown} is too long or too deep a path; at most {LONGEST_NAME} characters and {DEEPEST} folders"
-        )
-    if not name.isprintable():
-        raise InvalidData(f"{shown} is not a readable name in UTF-8")
-    return "/".join(part for part in parts if part not in ("", "."))
-
-
-def _refuse_nameless(name: str) -> None:
-    if not name:
-        raise InvalidData("a file in the archive has no name")
+    refuse_leading_out(name)
+    return cleaned(name)
 
 
 def _words(kind: int) -> str:

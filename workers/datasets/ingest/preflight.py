@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.core.text import counted
-from workers.datasets.ingest.layout import PART_NAMES
+from workers.datasets.ingest.folder_words import PART_NAMES
 from workers.datasets.ingest.pack import Pixels
 
 NEAR_BITS = 3  # of 64; so that one of four groups of 16 bits is equal

@@ -12,8 +12,8 @@ import os
 import resource
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,15 @@ import numpy as np
 from service.core.errors import InvalidData
 from service.core.records.dataset import CONTENTS, PIXELS, Contents, ReadingOptions, Size
 from service.core.system import DISK_FULL, die_with_parent
-from service.core.text import counted
 from workers.datasets.ingest import arrays, preflight
+from workers.datasets.ingest.classes import MOST_CLASSES, refuse_few
+from workers.datasets.ingest.folder_words import PART_NAMES, TRAIN
+from workers.datasets.ingest.groups import merged
 from workers.datasets.ingest.intake import Intake
-from workers.datasets.ingest.layout import PART_NAMES, Layout, Place, arrange, is_passed_over
-from workers.datasets.ingest.members import BLOCK, members
+from workers.datasets.ingest.members import BLOCK, Archive
 from workers.datasets.ingest.pack import Pack
+from workers.datasets.ingest.paths import Place
+from workers.datasets.ingest.pictures import Labelled, Pictures
 from workers.datasets.ingest.survey import Survey, first_preprocessing
 
 DEFAULTS = ReadingOptions()
@@ -36,21 +39,8 @@ MOST_MEMORY = 4 << 30  # bytes of addresses
 MOST_OPEN = 64  # files
 GRACE = 5  # seconds of computing
 NICE = 10  # training goes first
-MOST_FAULTS = 100  # files that are no images, before the set is given up
-MOST_CLASSES = 10_000
 MOST_SIZES = 20  # that are listed
 SMALLEST, USUAL = 8, 224  # the sides to which images of different sizes are brought
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Where each image belongs. `is_divided`: the set says itself what is validated and tested on."""
-
-    names: Sequence[str]
-    places: Sequence[Place]
-    classes: Sequence[str]
-    is_divided: bool = False
-    warnings: Sequence[str] = ()
 
 
 def read(
@@ -62,14 +52,15 @@ def read(
     labels_file: Path | None = None,
 ) -> Contents:
     """Write the pack of a data set into the folder. Raises InvalidData that says what is wrong, and with which file."""
-    intake, labelled = _take_in(kind, source, folder, most_bytes, options)
+    intake, labelled = _take_in(kind, source, folder, most_bytes, options, labels_file)
     pack, prints, survey = intake.pack, intake.prints, intake.survey
     index = {label: i for i, label in enumerate(labelled.classes)}
     labels = np.asarray([index[place.label] for place in labelled.places], np.int64)
     parts = np.asarray([place.part for place in labelled.places], np.int64)
     exact, near = preflight.copies(prints)
     given_parts = parts if labelled.is_divided else None
-    pack.index(labels=labels, parts=parts.astype(np.int8), copies=near, preprocessing=survey.settled)
+    copies = merged(near, labelled.groups)
+    pack.index(survey.settled, labels=labels, parts=parts.astype(np.int8), copies=copies)
     warnings = preflight.warnings(labelled.names, labelled.classes, labels, given_parts, prints, (exact, near))
     is_uniform = len({shape[1:] for shape in pack.shapes}) == 1
     contents = Contents(
@@ -89,14 +80,15 @@ def read(
 
 
 def _take_in(
-    kind: str, source: Path, folder: Path, most_bytes: int, options: ReadingOptions
+    kind: str, source: Path, folder: Path, most_bytes: int, options: ReadingOptions, labels_file: Path | None
 ) -> tuple[Intake, Labelled]:
     """Read the upload into the pack; once more where the set as a whole shows that its pixels are other ones."""
+    pictures = Pictures.of(Archive(source, kind, most_bytes), options, labels_file) if kind != "npz" else None
     used = first_preprocessing(options.background)
     while True:
         intake = Intake(Pack(folder, most_bytes), Survey(options.background, used))
         with intake.pack:
-            labelled = _arrays(source, intake) if kind == "npz" else _pictures(kind, source, most_bytes, intake)
+            labelled = pictures.read(intake) if pictures else _arrays(source, intake)
             intake.pack.level()
         if not intake.survey.must_repeat:
             return intake, labelled
@@ -106,78 +98,14 @@ def _take_in(
 def _arrays(source: Path, intake: Intake) -> Labelled:
     labels = arrays.labels_of(source)
     known = np.unique(labels).tolist()
-    _refuse_few([str(label) for label in known])
+    refuse_few([str(label) for label in known])
     names = [f"x[{i}]" for i in range(len(labels))]
     for name, pixels in zip(names, arrays.images_of(source, len(labels)), strict=True):
         intake.add_pixels(name, pixels)
     missing = sorted(set(range(known[-1])) - set(known)) if known[0] >= 0 and known[-1] < MOST_CLASSES else []
     warnings = [f"no image has the label {', '.join(map(str, missing[:10]))}."] if missing else []
-    places = [Place(str(label), 0) for label in labels.tolist()]
+    places = [Place(str(label), TRAIN) for label in labels.tolist()]
     return Labelled(names, places, [str(label) for label in known], warnings=warnings)
-
-
-def _pictures(kind: str, source: Path, most_bytes: int, intake: Intake) -> Labelled:
-    names: list[str] = []
-    folders: list[str] = []
-    faults: dict[str, InvalidData] = {}
-    for member in members(source, kind, most_bytes):
-        if is_passed_over(member.name):
-            continue
-        if member.is_folder:
-            folders.append(member.name)
-            continue
-        try:
-            picture = intake.decode(member.read())
-        except InvalidData as error:
-            faults[member.name] = error
-            if len(faults) > MOST_FAULTS:
-                name, first = next(iter(faults.items()))
-                raise InvalidData(f"{name!r}: {first}; and so are {MOST_FAULTS} more files") from error
-            continue
-        intake.add(member.name, picture)
-        names.append(member.name)
-    layout = arrange(names, [*faults, *(f"{folder}/picture" for folder in folders)])
-    warnings = _stray(list(faults), layout.places[len(names) : len(names) + len(faults)], faults)
-    if not names:
-        raise InvalidData("there are no images in the archive; allowed: folders of pictures, one for each class")
-    for name, place in zip(names, layout.places, strict=False):
-        if place is None:
-            raise InvalidData(f"{name!r} lies in no folder of a class")
-    places = [place for place in layout.places[: len(names)] if place]
-    classes = sorted({place.label for place in places})
-    _refuse_few(classes)
-    _refuse_untrained(classes, places, layout)
-    of_folders = layout.places[len(names) + len(faults) :]
-    if empty := sorted({place.label for place in of_folders if place} - set(classes)):
-        warnings.append(f"{len(empty)} class folders have no images, such as {empty[0]}: they are no classes.")
-    return Labelled(names, places, classes, layout.is_divided, warnings)
-
-
-def _stray(names: list[str], places: Sequence[Place | None], faults: dict[str, InvalidData]) -> list[str]:
-    """A file that is no picture may lie above the classes. Raises InvalidData for one that lies among the pictures."""
-    above = []
-    for name, place in zip(names, places, strict=True):
-        if place is not None:
-            raise InvalidData(f"{name!r}: {faults[name]}")
-        above.append(name)
-    return (
-        [f"passed over beside the class folders: {counted(len(above), 'file')}, such as {above[0]}."] if above else []
-    )
-
-
-def _refuse_few(classes: Sequence[str]) -> None:
-    if len(classes) < 2:  # noqa: PLR2004 - nothing to tell apart
-        raise InvalidData(f"there is one class only, {classes[0]!r}; a classifier needs two or more")
-    if len(classes) > MOST_CLASSES:
-        raise InvalidData(f"there are {len(classes):,} classes; at most {MOST_CLASSES:,}")
-
-
-def _refuse_untrained(classes: Sequence[str], places: Sequence[Place], layout: Layout) -> None:
-    if not layout.is_divided:
-        return
-    trained = {place.label for place in places if place.part == 0}
-    if missing := [label for label in classes if label not in trained]:
-        raise InvalidData(f"class {missing[0]!r} has images to validate or test on, and none in the train folder")
 
 
 def _shape(pack: Pack, *, is_uniform: bool) -> tuple[int, int, int]:

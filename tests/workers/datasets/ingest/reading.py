@@ -34,9 +34,9 @@ class Read:
 Reader = Callable[..., Read]
 
 
-def refusal(reader: Reader, data: bytes, kind: str = "zip", most: int = MOST) -> str:
+def refusal(reader: Reader, data: bytes, kind: str = "zip", most: int = MOST, **options: Any) -> str:
     with pytest.raises(InvalidData) as raised:
-        reader(data, kind, most)
+        reader(data, kind, most, **options)
     return str(raised.value)
 
 

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.core.errors import InvalidData
-from service.core.records.dataset import ReadingOptions
 from tests.pictures import encoded, folders, stripes, zipped
 from tests.workers.datasets.ingest.reading import Reader
 
@@ -69,7 +68,7 @@ def test_pictures_of_eight_bits_are_never_scaled(reader: Reader) -> None:
 
 @pytest.mark.parametrize(("background", "colour"), [("white", [255, 255, 255]), ("black", [0, 0, 0])])
 def test_transparent_pixels_lie_on_the_chosen_colour(reader: Reader, background: str, colour: list[int]) -> None:
-    dataset = reader(zipped({"a/1.png": ink(9, 9, 9), "b/1.png": ink(70, 80, 90)}), options=_on(background))
+    dataset = reader(zipped({"a/1.png": ink(9, 9, 9), "b/1.png": ink(70, 80, 90)}), background=background)
     assert decided(dataset.index) == (256, colour)
     assert dataset.image(1)[0, 3:5].tolist() == [[70, 80, 90], colour]
     (told,) = [warning for warning in dataset.contents.warnings if "transparent" in warning]
@@ -79,7 +78,7 @@ def test_transparent_pixels_lie_on_the_chosen_colour(reader: Reader, background:
 def test_the_mean_is_of_pixels_that_are_not_transparent(reader: Reader) -> None:
     opaque = encoded(np.full((40, 40, 3), [20, 20, 20], np.uint8))
     files = {"a/1.png": ink(200, 100, 0), "b/1.png": ink(100, 0, 50), "b/2.png": opaque}
-    dataset = reader(zipped(files), options=_on("mean"))
+    dataset = reader(zipped(files), background="mean")
     mean = [85, 35, 22]  # two halves and a whole: (200 + 100 + 2 * 20) / 4, and so on
     assert decided(dataset.index)[1] == mean
     assert dataset.image(0)[0, 3:5].tolist() == [[200, 100, 0], mean]
@@ -88,14 +87,14 @@ def test_the_mean_is_of_pixels_that_are_not_transparent(reader: Reader) -> None:
 
 def test_a_mean_is_known_without_transparent_pixels_too(reader: Reader) -> None:
     files = {f"{label}/1.png": encoded(np.full((4, 4), value, np.uint8)) for label, value in (("a", 10), ("b", 30))}
-    dataset = reader(zipped(files), options=_on("mean"))
+    dataset = reader(zipped(files), background="mean")
     assert decided(dataset.index)[1] == [20, 20, 20]
     assert not any("transparent" in warning for warning in dataset.contents.warnings)
 
 
 def test_depth_and_mean_are_decided_together(reader: Reader) -> None:
     files = {"a/1.png": deep(4095), "b/1.png": ink(255, 255, 255)}
-    dataset = reader(zipped(files), options=_on("mean"))
+    dataset = reader(zipped(files), background="mean")
     divisor, (red, *_) = decided(dataset.index)
     assert divisor == 16
     assert red == pytest.approx((np.mean(RAMP) * 255 + 255 / 2) / 1.5, abs=1)
@@ -117,10 +116,6 @@ def test_more_than_may_be_kept_is_no_fault_of_one_picture(reader: Reader) -> Non
     plain = {f"{label}/1.png": encoded(np.zeros((64, 64), np.uint8)) for label in "ab"}
     with pytest.raises(InvalidData, match=r"^the decoded images are more than 5,000 bytes"):
         reader(zipped(plain), most=5000)
-
-
-def _on(background: str) -> ReadingOptions:
-    return ReadingOptions(background=background)
 
 
 def _stack(format: str) -> bytes:  # noqa: A002 - Pillow's word

@@ -6,6 +6,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -48,7 +49,6 @@ BROKEN = {
         "'rows/001.png': a broken image",
     ),
     "an empty picture": (zipped(folders(each=3) | {"rows/001.png": b""}), "'rows/001.png': the file is empty"),
-    "a text among pictures": (zipped(folders(each=3) | {"rows/notes.txt": b"hello"}), "'rows/notes.txt': not an image"),
     "a vector picture": (zipped(folders(each=3) | {"rows/a.svg": b"<svg/>"}), "allowed: PNG, JPEG"),
     "a picture above the classes": (zipped(folders() | {"a.png": encoded(stripes("rows", 1))}), "'a.png' lies in"),
     "nothing to train on": (zipped({f"{p}/{k}": v for k, v in folders().items() for p in ("val", "test")}), "train"),
@@ -142,8 +142,9 @@ def test_more_than_may_be_kept_is_refused(reader: Reader) -> None:
 def test_a_picture_above_the_byte_limit_is_refused(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(members, "MOST_FILE_BYTES", 1000)
     noise = {"rows/noise.png": os.urandom(1001)}
-    assert "'rows/noise.png' has 1,001 bytes unpacked; at most 1,000" in refusal(reader, zipped(folders() | noise))
-    assert "'rows/noise.png' has 1,001 bytes" in refusal(reader, tarred(noise, packed=False), "tar")
+    words = "'rows/noise.png': it has 1,001 bytes unpacked; at most 1,000"
+    assert words in refusal(reader, zipped(folders() | noise))
+    assert words in refusal(reader, tarred(noise, packed=False), "tar")
 
 
 def test_too_many_files_are_refused(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,3 +193,44 @@ def test_any_bytes_are_read_or_refused_with_a_reason(
         "contents.json",
         "pixels.bin.rgb",
     }
+
+
+def broken_pictures(count: int) -> bytes:
+    return zipped(folders(each=3) | {f"rows/broken{i:03}.png": b"\x89PNG\r\n\x1a\nno" for i in range(count)})
+
+
+def test_all_broken_pictures_are_named_at_once(reader: Reader) -> None:
+    damaged = bytearray(broken_pictures(2))
+    damaged[damaged.index(b"checks/000.png") + 60] ^= 1
+    message = refusal(reader, bytes(damaged))
+    assert message.startswith("3 images cannot be read: 'checks/000.png': it cannot be unpacked: Bad CRC-32")
+    assert "'rows/broken000.png': " in message
+    assert "'rows/broken001.png': " in message
+    assert message.endswith("skip_broken=true reads the rest")
+
+
+def test_the_first_twenty_broken_pictures_are_named(reader: Reader) -> None:
+    message = refusal(reader, broken_pictures(150))
+    assert message.startswith("150 images cannot be read: ")
+    assert "'rows/broken019.png'" in message
+    assert "'rows/broken020.png'" not in message
+    assert "; and 130 more. skip_broken=true" in message
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_skip_broken_reads_the_rest_and_names_what_is_left_out(reader: Reader, pack: Callable[..., bytes]) -> None:
+    files = {f"train/{name}": data for name, data in folders(each=3).items()}
+    files |= {f"val/{name}": data for name, data in folders(each=1, first=9).items()} | {"val/rows/x.jpg": b"<html>"}
+    contents = reader(pack(files), "zip" if pack is zipped else "tar.gz", skip_broken=True).contents
+    assert contents.parts == {"train": 9, "validation": 3}
+    assert contents.warnings[0].startswith("left out: 1 image cannot be read: 'val/rows/x.jpg': not an image")
+
+
+def test_skip_broken_needs_a_picture_that_can_be_read(reader: Reader) -> None:
+    files = {f"{kind}/1.png": b"\x89PNG" for kind in "ab"}
+    assert "2 images cannot be read" in refusal(reader, zipped(files), skip_broken=True)
+
+
+def test_a_class_without_readable_pictures_is_no_class(reader: Reader) -> None:
+    contents = reader(zipped(folders(each=3) | {"circles/1.png": b"no"}), skip_broken=True).contents
+    assert contents.classes == ("checks", "columns", "rows")

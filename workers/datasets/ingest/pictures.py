@@ -1,0 +1,122 @@
+"""The pictures of an archive: listed first, then placed by their folders or a label file, then read one by one."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.core.errors import InvalidData
+from service.core.records.dataset import ReadingOptions
+from service.core.text import counted
+from workers.datasets.ingest import label_files
+from workers.datasets.ingest.classes import in_order, odd_classes, refuse_few, refuse_untrained
+from workers.datasets.ingest.folder_words import TRAIN
+from workers.datasets.ingest.intake import Intake
+from workers.datasets.ingest.label_rows import Labelling, label_by_rows, left_out
+from workers.datasets.ingest.layout import Layout, arrange
+from workers.datasets.ingest.listing import Listing
+from workers.datasets.ingest.members import Archive
+from workers.datasets.ingest.paths import Place
+
+SHOWN = 20  # files in a message
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Where each image belongs. `is_divided`: the set says itself what is validated and tested on. `groups`: by image
+    the group that the user gave it, empty where there is none.
+    """
+
+    names: Sequence[str]
+    places: Sequence[Place]
+    classes: Sequence[str]
+    is_divided: bool = False
+    warnings: Sequence[str] = ()
+    groups: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The pictures of an archive with their places, before they are read."""
+
+    archive: Archive
+    options: ReadingOptions
+    listing: Listing
+    labelling: Labelling
+
+    @classmethod
+    def of(cls, archive: Archive, options: ReadingOptions, labels: Path | None) -> "Pictures":
+        """Find out where the pictures belong. `labels` is the label file that was sent beside the archive.
+
+        Raises InvalidData that says what is wrong, and with which files.
+        """
+        listing = Listing.of(archive)
+        if not listing.pictures:
+            raise InvalidData("there are no images in the archive; allowed: folders of pictures, one for each class")
+        return cls(archive, options, listing, _label(listing, options, labels))
+
+    def read(self, intake: Intake) -> Labelled:
+        """Read the pictures that have a place. Raises InvalidData that names the pictures that cannot be read."""
+        layout = self.labelling.layout
+        names, broken = _read(self.archive, layout.places, intake)
+        if broken and not (self.options.skip_broken and names):
+            raise InvalidData(f"{_cannot_be_read(broken)}. skip_broken=true reads the rest")
+        kept = [place for name in names if isinstance(place := layout.places[name], Place)]
+        classes = in_order(place.label for place in kept)
+        refuse_few(classes)
+        if is_divided := any(place.part != TRAIN for place in kept):
+            refuse_untrained(classes, kept)
+        warnings = [
+            *self.archive.names.warnings(),
+            *self.labelling.warnings,
+            *left_out(layout.places),
+            *([f"left out: {_cannot_be_read(broken)}."] if broken else []),
+            *self.listing.warnings(),
+            *layout.warnings,
+            *odd_classes(classes, kept),
+            *_empty(layout, self.listing.folders, classes),
+        ]
+        groups = [self.labelling.groups.get(name, "") for name in names]
+        return Labelled(names, kept, classes, is_divided, warnings, groups)
+
+
+def _label(listing: Listing, options: ReadingOptions, sent: Path | None) -> Labelling:
+    """Place the pictures by the label file that was sent beside the archive, by those in it, or by their folders."""
+    files, unused = listing.label_files()
+    if sent:
+        files, unused = [label_files.parse(sent.name, sent.read_bytes())], []
+    used = {file.name for file in files if not sent}
+    listing.others += [name for name in listing.tables if name not in used]
+    if files:
+        return label_by_rows(files, listing.pictures, listing.others, skip_broken=options.skip_broken)
+    try:
+        return Labelling(arrange(listing.pictures, listing.others), {}, [f"not used: {reason}." for reason in unused])
+    except InvalidData as error:
+        raise InvalidData("; ".join([str(error), *unused])) from error
+
+
+def _read(archive: Archive, places: Mapping[str, Place | str], intake: Intake) -> tuple[list[str], dict[str, str]]:
+    """Read the pictures that have a place: their names, and the reasons of those that cannot be read."""
+    names: list[str] = []
+    broken: dict[str, str] = {}
+    for member in archive.members():
+        if not isinstance(places.get(member.name), Place):
+            continue
+        try:
+            picture = intake.decode(member.read())
+        except InvalidData as error:
+            broken[member.name] = str(error)
+            continue
+        intake.add(member.name, picture)
+        names.append(member.name)
+    return names, broken
+
+
+def _cannot_be_read(broken: Mapping[str, str]) -> str:
+    shown = "; ".join(f"{name!r}: {reason}" for name, reason in list(broken.items())[:SHOWN])
+    more = f"; and {len(broken) - SHOWN:,} more" if len(broken) > SHOWN else ""
+    return f"{counted(len(broken), 'image')} cannot be read: {shown}{more}"
+
+
+def _empty(layout: Layout, folders: Sequence[str], classes: Sequence[str]) -> Iterator[str]:
+    if empty := sorted({label for folder in folders if (label := layout.class_of(folder))} - set(classes)):
+        yield f"{len(empty)} class folders have no images, such as {empty[0]}: they are no classes."
