@@ -32,8 +32,8 @@ from tests.servers import ROOT
 
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}}
 OTHERS = ("index", "tutorial", "cookbook", "reference", "running", "verdicts")
-OPERATORS = ("deploying", "monitoring", "operations", "security", "load")  # the other pages for operators
-PAGES = [*(f"/docs/{name}" for name in (*OTHERS, *OPERATORS)), *(f"/docs/verdicts/{verdict}" for verdict in Verdict)]
+UNLISTED = ("pictures", "deploying", "monitoring", "operations", "security", "load")  # the pages that no menu has
+PAGES = [*(f"/docs/{name}" for name in (*OTHERS, *UNLISTED)), *(f"/docs/verdicts/{verdict}" for verdict in Verdict)]
 WITH_IMAGE = {"/docs/tutorial", *(f"/docs/verdicts/{verdict}" for verdict in Verdict)}
 CURE = re.compile(r"(?:^\d+\. |, and |, )`([a-z0-9_]+)` (sets|changes no field)", re.MULTILINE)
 FORK = ["curl", "-s", "-X", "POST", "$JOB/fork", "-H", "Content-Type: application/json", "-d"]

@@ -12,7 +12,7 @@ CLASSIC, BIG = (b"*\0", b"\0*"), (b"+\0", b"\0+")  # in either order of bytes: s
 WHOLE = {1: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I", 16: "Q"}  # kinds of entries, as in `struct`
 SHORT = 3
 MOST_VALUES = 64  # that are read of one entry
-MOST_DIRECTORIES = 10_000
+MOST_DIRECTORIES, MOST_ENTRIES = 100, 4096  # that are looked at
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Tiff:
         try:
             (count,) = struct.unpack_from(f"{self.order}{head}", self.data, at)
             at += struct.calcsize(head)
-            for place in range(at, at + count * size, size):
+            for place in range(at, at + min(count, MOST_ENTRIES) * size, size):
                 (tag,) = struct.unpack_from(f"{self.order}H", self.data, place)
                 raw = self.data[place : place + size]
                 if len(raw) == size:

@@ -19,6 +19,8 @@ TABLES = (0xDB, 0xC4, 0xDD, 0xC0, 0xC1, 0xC2)  # with which the pixels begin
 COLOURS = {0xE0: (b"JFIF\0", 16), 0xEE: (b"Adobe", 14)}  # how colours are stored: how it begins, its least length
 XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
 INDEX_HEADER, INDEX, INDEX_ENTRY = b"MPF\0", 0xB002, 16  # of several pictures: the tag with the list, bytes of an entry
+LONGEST = 2 + 65535 + 2  # bytes of a segment with its marker, and the marker after it
+MOST_REPAIRS = 16  # of lengths, in one file
 BITS = 8
 
 
@@ -48,7 +50,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
     Ends early where no segment follows: from there on, the decoder looks for the next marker.
     """
-    start = 2
+    start, repairs = 2, 0
     while start + 4 <= len(data):
         if data[start : start + 2] == b"\xff\xff":  # padding
             start += 1
@@ -58,8 +60,8 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             return
         end = start + 2 + length
         is_metadata = marker in APPLICATION or marker == COMMENT
-        if is_metadata and (length < 2 or data[end : end + 1] != b"\xff"):  # noqa: PLR2004 - of the length itself
-            end = _next_table(data, start)
+        if is_metadata and (length < 2 or data[end : end + 1] != b"\xff") and repairs < MOST_REPAIRS:  # noqa: PLR2004
+            end, repairs = _next_table(data, start), repairs + 1
         if not start < end <= len(data):
             return
         yield marker, start, end
@@ -75,12 +77,11 @@ def _is_of_pixels(marker: int, body: bytes) -> bool:
 
 def _next_table(data: bytes, start: int) -> int:
     """Where the pixels begin after a segment whose length is wrong, -1 if nowhere. A thumbnail in it is skipped."""
-    at = start + 2
-    thumbnail = data.find(MAGIC, at)
-    found = _table(data, at)
+    near = data[: start + LONGEST]
+    thumbnail, found = near.find(MAGIC, start + 2), _table(near, start + 2)
     if -1 < thumbnail < found:
-        ends = data.find(b"\xff\xd9", thumbnail)
-        found = _table(data, ends) if ends > -1 else -1
+        ends = near.find(b"\xff\xd9", thumbnail)
+        return _table(near, ends) if ends > -1 else -1
     return found
 
 

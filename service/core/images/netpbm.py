@@ -20,13 +20,14 @@ TEXTS, FLOATS = b"23", b"fF"
 BYTE, WORD = 255, 65535  # the largest values that the decoder knows
 BLOCK = 1 << 16  # bytes of text that are parsed at a time
 OWN_DIVISOR = 256  # of samples that were scaled to 16 bits here
+WHITESPACE = b" \t\n\v\f\r"
 BLACK_AND_WHITE = bytes.maketrans(b"01", b"\xff\x00")
 
 
 def bare(data: bytes) -> Bare:
     """The picture, packed. Raises InvalidData for pixels that are floating-point numbers or no numbers at all."""
     if found := BITMAP_HEADER.match(data):
-        bits = b"".join(REMARK.sub(b"", data[found.end() :]).split())
+        bits = REMARK.sub(b"", data[found.end() :]).translate(None, WHITESPACE)
         if bits.strip(b"01"):
             raise InvalidData("a broken image: its values are not 0 or 1")
         return Bare(b"P5 %b %b 255\n" % found.groups() + bits.translate(BLACK_AND_WHITE))

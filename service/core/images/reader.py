@@ -95,7 +95,7 @@ def _opaque(picture: Image.Image, background: Colour) -> tuple[Image.Image, floa
     mode = "L" if picture.mode in GRAY_MODES else "RGB"
     if not picture.has_transparency_data:
         return (picture if picture.mode == mode else picture.convert(mode)), 1.0
-    veiled = picture.convert("RGBA")
+    veiled = picture if picture.mode == "RGBA" else picture.convert("RGBA")
     alpha = veiled.getchannel("A")
     opacity = ImageStat.Stat(alpha).mean[0] / 255
     ground = Image.new("RGB", veiled.size, background)
