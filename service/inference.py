@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from service.core import images
 from service.core.errors import Conflict, Fault, Invalid, InvalidData
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
 
 MOST_HELD = GIB  # of graphs in memory
 AT_ONCE, PIXELS_AT_ONCE = 16, 1 << 18  # images in one batch, and their pixels; a batch has at least one image
-MOST_PIXELS = 16_000_000  # of one picture
-FORMATS = tuple(name for name in images.FORMATS if name != "PPM")  # plain PPM takes seconds to decode
+MODES = {1: "L", 3: "RGB"}  # by the channels of a model
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,7 @@ class _Model:
     input: str
     classes: tuple[str, ...]
     shape: tuple[int, int, int]
+    preprocessing: images.Preprocessing
     bytes: int
 
 
@@ -61,11 +60,12 @@ class Predictor:
         self._storage = storage
         self._models: OrderedDict[str, _Model] = OrderedDict()
         self._lock, self._loading = threading.Lock(), threading.Lock()
+        self._large = threading.Lock()  # held while a large picture is decoded: one at a time, to limit the memory
 
     def predict(self, graph: Artifact, report: Artifact, pictures: Sequence[Picture]) -> list[Prediction]:
         """One prediction for each picture. Raises Invalid with a fault for each broken picture, and StorageError."""
         model = self._model(graph, report)
-        stacked = _stacked(pictures, model.shape)
+        stacked = self._stacked(pictures, model)
         step = max(1, min(AT_ONCE, PIXELS_AT_ONCE // (model.shape[1] * model.shape[2])))
         predictions: list[Prediction] = []
         for start in range(0, len(pictures), step):
@@ -114,26 +114,26 @@ class Predictor:
             session.get_inputs()[0].name,
             tuple(content["data"]["classes"]),
             (channels, height, width),
+            images.Preprocessing.from_dict(content.get("preprocessing", {})),
             graph.bytes,
         )
 
-
-def _stacked(pictures: Sequence[Picture], shape: tuple[int, int, int]) -> NDArray[np.float32]:
-    """float32 [N, C, H, W] with pixels from 0 to 1, resized as training resizes."""
-    channels, height, width = shape
-    stacked, faults = np.empty((len(pictures), *shape), np.float32), []
-    for i, picture in enumerate(pictures):
-        try:
-            upright, _ = images.decode(picture.data, channels, MOST_PIXELS, FORMATS)
-            sized = upright.resize((width, height), Image.Resampling.BILINEAR)
-        except InvalidData as error:
-            faults.append(Fault(f"/{i}", f"{picture.name}: {error}", "a picture"))
-            continue
-        pixels = np.asarray(sized, np.float32).reshape(height, width, channels)
-        stacked[i] = pixels.transpose(2, 0, 1) / 255
-    if faults:
-        raise Invalid(faults)
-    return stacked
+    def _stacked(self, pictures: Sequence[Picture], model: _Model) -> NDArray[np.float32]:
+        """float32 [N, C, H, W] with pixels from 0 to 1, read and resized as for training."""
+        channels, height, width = model.shape
+        stacked, faults = np.empty((len(pictures), *model.shape), np.float32), []
+        for i, picture in enumerate(pictures):
+            try:
+                image = images.read(picture.data, model.preprocessing, self._large).image
+            except InvalidData as error:
+                faults.append(Fault(f"/{i}", f"{picture.name}: {error}", "a picture"))
+                continue
+            sized = images.resized(image.convert(MODES[channels]), width, height)
+            pixels = np.asarray(sized, np.float32).reshape(height, width, channels)
+            stacked[i] = pixels.transpose(2, 0, 1) / 255
+        if faults:
+            raise Invalid(faults)
+        return stacked
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

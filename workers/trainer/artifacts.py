@@ -76,11 +76,11 @@ def write_labels(run: FinishedRun, target: Path) -> None:
     """What it takes to use model.onnx; nothing where that was not written.
 
     `classes` are the names in the order of the logits. `preprocessing` lists the steps in their order: turn the picture
-    upright by its EXIF orientation, divide 16-bit values by `sixteen_bit_divisor`, put a transparent picture on the
-    `background`, make it gray (as Pillow's mode L: ITU-R 601-2 luma) or RGB, `resize` it to width and height in pixels,
-    map its values from 0..255 to `range`. `normalization` is part of the graph; its mean and std by channel are given
-    for information. `input` is float32 [N, C, H, W] and `output` float32 [N, classes], null for the free N. The
-    `activation` of the output, softmax, gives probabilities.
+    upright by its EXIF orientation, divide 16-bit values by `sixteen_bit_divisor` (at most 255), put a transparent
+    picture on the `background` (white, black or #rrggbb), make it gray (as Pillow's mode L: ITU-R 601-2 luma) or RGB,
+    `resize` it to width and height in pixels, map its values from 0..255 to `range`. `normalization` is part of the
+    graph; its mean and std by channel are given for information. `input` is float32 [N, C, H, W] and `output` float32
+    [N, classes], null for the free N. The `activation` of the output, softmax, gives probabilities.
     """
     if not target.with_name(ONNX).exists():
         return
@@ -91,8 +91,7 @@ def write_labels(run: FinishedRun, target: Path) -> None:
         "classes": list(classes),
         "preprocessing": {
             "orientation": "exif",
-            "sixteen_bit_divisor": 256,
-            "background": "black",
+            **prepared.images.preprocessing.to_dict(),
             "color": COLORS[channels],
             "resize": {"width": width, "height": height, "method": "bilinear", "antialias": True},
             "range": [0.0, 1.0],

@@ -36,6 +36,7 @@ def summary(
         "test": _tested(test, by_epoch.get(result.best_epoch or 0)),
         "parameters": sum(p.numel() for p in model.parameters()),
         "preprocessing": {
+            **prepared.images.preprocessing.to_dict(),
             "scale": "pixel / 255, then (value - mean) / std per channel",
             "mean": normalization.mean.tolist(),
             "std": normalization.std.tolist(),

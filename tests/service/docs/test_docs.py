@@ -32,8 +32,9 @@ from tests.servers import ROOT
 
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}}
 OTHERS = ("index", "tutorial", "datasets", "cookbook", "reference", "running", "verdicts")
-OPERATORS = ("deploying", "monitoring", "operations", "security", "load")  # the other pages for operators
-PAGES = [*(f"/docs/{name}" for name in (*OTHERS, *OPERATORS)), *(f"/docs/verdicts/{verdict}" for verdict in Verdict)]
+# The pages that no menu has.
+UNLISTED = ("pictures", "early_stopping", "deploying", "monitoring", "operations", "security", "load")
+PAGES = [*(f"/docs/{name}" for name in (*OTHERS, *UNLISTED)), *(f"/docs/verdicts/{verdict}" for verdict in Verdict)]
 WITH_IMAGE = {"/docs/tutorial", *(f"/docs/verdicts/{verdict}" for verdict in Verdict)}
 CURE = re.compile(r"(?:^\d+\. |, and |, )`([a-z0-9_]+)` (sets|changes no field)", re.MULTILINE)
 FORK = ["curl", "-s", "-X", "POST", "$JOB/fork", "-H", "Content-Type: application/json", "-d"]

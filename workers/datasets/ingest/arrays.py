@@ -10,12 +10,14 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from service.core.errors import InvalidData
+from service.core.images import LARGEST_SIDE
 from workers.datasets.ingest.members import BROKEN, MOST_MEMBERS
-from workers.datasets.ingest.pack import LARGEST_SIDE, Pixels
+from workers.datasets.ingest.pack import Pixels
 
 IMAGES, LABELS = "x.npy", "y.npy"
 CHANNELS = (1, 3)
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+NUMBERS = {"f": "floating-point numbers", "i": "signed numbers", "u": "unsigned numbers", "c": "complex numbers"}
 ALLOWED = "an npz with x uint8 [N, H, W] or [N, H, W, C] with 1 or 3 channels, and y of whole numbers [N]"
 
 
@@ -39,6 +41,9 @@ def images_of(path: Path, count: int) -> Iterator[Pixels]:
         shape, dtype = _header(file, "x")
         if len(shape) == 3:  # noqa: PLR2004 - no channels
             shape = (*shape, 1)
+        if dtype != np.uint8 and dtype.kind in NUMBERS:
+            numbers = f"{NUMBERS[dtype.kind]} of {8 * dtype.itemsize} bits ({dtype})"
+            raise InvalidData(f"x holds {numbers}; scale them to 0 to 255 and convert them. Allowed: {ALLOWED}")
         if dtype != np.uint8 or len(shape) != 4 or shape[3] not in CHANNELS or min(shape[1:3]) < 1:  # noqa: PLR2004
             raise InvalidData(f"x is {dtype} {list(shape)}; allowed: {ALLOWED}")
         if max(shape[1:3]) > LARGEST_SIDE:

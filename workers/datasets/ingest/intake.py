@@ -1,21 +1,14 @@
-"""What is kept of the images of a set while it is read: pixels, fingerprints, modes."""
+"""What is kept of the images of a set while it is read: pixels, fingerprints, and what they have in common."""
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from PIL import Image
 
-from service.core.images import decode
+from service.core import images
 from workers.datasets.ingest.pack import Pack, Pixels, pixels_of
 from workers.datasets.ingest.preflight import Prints
-
-
-class Picture(NamedTuple):
-    """A decoded image, and the mode that it was stored in."""
-
-    image: Image.Image
-    mode: str
+from workers.datasets.ingest.survey import Survey
 
 
 @dataclass
@@ -23,23 +16,23 @@ class Intake:
     """One reading of a set. `modes` counts the images by the mode that they are stored in."""
 
     pack: Pack
+    survey: Survey
     prints: Prints = field(default_factory=Prints)
     modes: Counter[str] = field(default_factory=Counter)
 
-    def decode(self, data: bytes) -> Picture:
-        """An encoded image. Raises InvalidData."""
-        return Picture(*decode(data))
+    def decode(self, data: bytes) -> images.Picture:
+        """An encoded image, as the set is read. Raises InvalidData."""
+        return images.read(data, self.survey.used)
 
-    def add(self, name: str, picture: Picture) -> None:
+    def add(self, name: str, picture: images.Picture) -> None:
         """The next image."""
+        pixels = pixels_of(picture.image)
+        self.pack.add(pixels)
+        self.prints.add(pixels)
+        self.survey.add(name, picture)
         self.modes[picture.mode] += 1
-        self._keep(pixels_of(picture.image))
 
     def add_pixels(self, name: str, pixels: Pixels) -> None:
         """The next image, [H, W, C]."""
-        self.modes["L" if pixels.shape[2] == 1 else "RGB"] += 1
-        self._keep(pixels)
-
-    def _keep(self, pixels: Pixels) -> None:
-        self.pack.add(pixels)
-        self.prints.add(pixels)
+        image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+        self.add(name, images.Picture(image, image.mode))

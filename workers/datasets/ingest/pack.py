@@ -2,7 +2,8 @@
 
 `pixels.bin`: the uint8 values of all images, one after another, each [H, W, C]. `index.npz`: `offsets` int64 [N], where
 each image begins, `heights` and `widths` int32 [N], `labels` int64 [N], `parts` int8 [N] (0 train, 1 validation,
-2 test) and `copies` int64 [N], for each image the first one that is (nearly) the same.
+2 test) and `copies` int64 [N], for each image the first one that is (nearly) the same. Packs of release 0.2.0 and later
+have `sixteen_bit_divisor` int64 [] and `background` uint8 [3] (red, green, blue) too, see Preprocessing.
 """
 
 from array import array
@@ -16,9 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.core.errors import InvalidData
+from service.core.images import Preprocessing
 from service.core.records.dataset import INDEX, PIXELS
-
-LARGEST_SIDE = 512  # the largest image_size: of what is larger, the shorter side is brought down to it
 
 Pixels = NDArray[np.uint8]
 
@@ -73,20 +73,20 @@ class Pack:
         target.replace(source)
         self.channels = array("b", [3]) * len(self)
 
-    def index(self, **columns: NDArray[Any]) -> None:
+    def index(self, preprocessing: Preprocessing, **columns: NDArray[Any]) -> None:
         """Write index.npz, with the columns that the pack itself does not know."""
         heights, widths = np.asarray(self.heights, np.int32), np.asarray(self.widths, np.int32)
         sizes = heights.astype(np.int64) * widths * self.channels[0]
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)[:-1]])
-        everything: dict[str, Any] = {"offsets": offsets, "heights": heights, "widths": widths, **columns}
+        pixels = {
+            "sixteen_bit_divisor": np.asarray(preprocessing.sixteen_bit_divisor, np.int64),
+            "background": np.asarray(preprocessing.background, np.uint8),
+        }
+        everything: dict[str, Any] = {"offsets": offsets, "heights": heights, "widths": widths, **pixels, **columns}
         np.savez(self.folder / INDEX, **everything)
 
 
 def pixels_of(picture: Image.Image) -> Pixels:
-    """uint8 [H, W, C] of a picture in mode L or RGB, no larger than is of use."""
-    shorter = min(picture.size)
-    if shorter > LARGEST_SIDE:
-        width, height = (max(1, round(side * LARGEST_SIDE / shorter)) for side in picture.size)
-        picture = picture.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    """uint8 [H, W, C] of a picture in mode L or RGB."""
     pixels: Pixels = np.asarray(picture, np.uint8)
     return pixels[..., None] if picture.mode == "L" else pixels

@@ -31,6 +31,7 @@ from workers.datasets.ingest.members import BLOCK, Archive
 from workers.datasets.ingest.pack import Pack
 from workers.datasets.ingest.paths import Place
 from workers.datasets.ingest.pictures import Labelled, Pictures
+from workers.datasets.ingest.survey import Survey, first_preprocessing
 
 DEFAULTS = ReadingOptions()
 BROKEN_DISK = DISK_FULL | {errno.EIO}  # not EFBIG: that is the limit on what the body may decode to
@@ -52,13 +53,14 @@ def read(
 ) -> Contents:
     """Write the pack of a data set into the folder. Raises InvalidData that says what is wrong, and with which file."""
     intake, labelled = _take_in(kind, source, folder, most_bytes, options, labels_file)
-    pack, prints = intake.pack, intake.prints
+    pack, prints, survey = intake.pack, intake.prints, intake.survey
     index = {label: i for i, label in enumerate(labelled.classes)}
     labels = np.asarray([index[place.label] for place in labelled.places], np.int64)
     parts = np.asarray([place.part for place in labelled.places], np.int64)
     exact, near = preflight.copies(prints)
     given_parts = parts if labelled.is_divided else None
-    pack.index(labels=labels, parts=parts.astype(np.int8), copies=merged(near, labelled.groups))
+    copies = merged(near, labelled.groups)
+    pack.index(survey.settled, labels=labels, parts=parts.astype(np.int8), copies=copies)
     warnings = preflight.warnings(labelled.names, labelled.classes, labels, given_parts, prints, (exact, near))
     is_uniform = len({shape[1:] for shape in pack.shapes}) == 1
     contents = Contents(
@@ -70,7 +72,7 @@ def read(
         modes=dict(intake.modes),
         parts=_parts(parts) if labelled.is_divided else None,
         copies=preflight.group_sizes(near),
-        warnings=(*labelled.warnings, *warnings, *_of_sizes(pack, is_uniform=is_uniform)),
+        warnings=(*labelled.warnings, *warnings, *survey.warnings(), *_of_sizes(pack, is_uniform=is_uniform)),
         digest=_digest(folder / PIXELS, labels),
     )
     (folder / CONTENTS).write_text(json.dumps(asdict(contents)))
@@ -80,13 +82,17 @@ def read(
 def _take_in(
     kind: str, source: Path, folder: Path, most_bytes: int, options: ReadingOptions, labels_file: Path | None
 ) -> tuple[Intake, Labelled]:
-    """Read the upload into the pack."""
+    """Read the upload into the pack; once more where the set as a whole shows that its pixels are other ones."""
     pictures = Pictures.of(Archive(source, kind, most_bytes), options, labels_file) if kind != "npz" else None
-    intake = Intake(Pack(folder, most_bytes))
-    with intake.pack:
-        labelled = pictures.read(intake) if pictures else _arrays(source, intake)
-        intake.pack.level()
-    return intake, labelled
+    used = first_preprocessing(options.background)
+    while True:
+        intake = Intake(Pack(folder, most_bytes), Survey(options.background, used))
+        with intake.pack:
+            labelled = pictures.read(intake) if pictures else _arrays(source, intake)
+            intake.pack.level()
+        if not intake.survey.must_repeat:
+            return intake, labelled
+        used = intake.survey.settled
 
 
 def _arrays(source: Path, intake: Intake) -> Labelled:

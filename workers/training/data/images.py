@@ -8,8 +8,11 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional as transforms
 
+from service.core.images import Preprocessing
+from workers.training.data.resizing import resize
+
+BY_DEFAULT = Preprocessing()
 CHUNK_BYTES = 16 << 20  # of images at a time in passes over a whole set: limits the memory for large sets
 
 
@@ -20,6 +23,7 @@ class ImageSet:
     The stored images can be a file mapped into memory. `take` and `on` resize them to squares of `side` pixels; None
     keeps their size. `parts` int8 [N] is the part of the split of each image (0 train, 1 validation, 2 test), for a set
     that is already divided. `copies` int64 [N] is for each image the index of the first image that is nearly identical.
+    `preprocessing` is how the pixels were made from files.
     """
 
     stored: Tensor
@@ -29,6 +33,7 @@ class ImageSet:
     parts: Tensor | None = None
     copies: Tensor | None = None
     known_digest: str | None = None
+    preprocessing: Preprocessing = BY_DEFAULT
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -80,7 +85,4 @@ class ImageSet:
         return max(1, CHUNK_BYTES // max(math.prod(self.stored.shape[1:]), math.prod(self.shape)))
 
     def _sized(self, images: Tensor) -> Tensor:
-        if self.side is None:
-            return images
-        resized: Tensor = transforms.resize(images, [self.side, self.side], antialias=True)
-        return resized
+        return images if self.side is None else resize(images, self.side)

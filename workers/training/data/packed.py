@@ -1,23 +1,26 @@
 """Loading an uploaded data set from its pack (workers/datasets/ingest/pack.py)."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional as transforms
 
+from service.core.images import Preprocessing
 from service.core.records.dataset import INDEX, PIXELS, Contents
 from workers.training.data.images import ImageSet
+from workers.training.data.resizing import resize_one
 
+AT_ONCE = 64  # images that a thread resizes in a row
 RESIZED = ".images.bin"  # in the run's own folder, shared by the processes of the run
 
 
 def load(folder: Path, side: int | None, scratch: Path) -> ImageSet:
     """The set in the folder of a pack. The pixels are mapped into memory and not read.
 
-    Images of different sizes are resized once to squares of `side` pixels, into a file in `scratch`. An existing file
-    is reused.
+    Images that do not have the size of the input are resized once, to squares of `side` pixels (None: those of the
+    set's shape), into a file in `scratch`. An existing file is reused.
     """
     contents = Contents.of_pack(folder)
     with np.load(folder / INDEX, allow_pickle=False) as index:
@@ -25,20 +28,26 @@ def load(folder: Path, side: int | None, scratch: Path) -> ImageSet:
     size = (folder / PIXELS).stat().st_size
     pixels = torch.from_file(str(folder / PIXELS), shared=False, size=size, dtype=torch.uint8)
     channels, height, width = contents.shape
-    if contents.is_uniform:
+    if contents.is_uniform and side in (None, height if height == width else None):
         stored = pixels.view(-1, height, width, channels).permute(0, 3, 1, 2)
     else:
-        side = side or height
-        stored = _resized(pixels, columns, channels, side, scratch / RESIZED)
+        stored = _resized(pixels, columns, channels, side or height, scratch / RESIZED)
     return ImageSet(
         stored,
         columns["labels"],
         contents.classes,
-        side=side if contents.is_uniform else None,
         parts=columns["parts"] if contents.parts else None,
         copies=columns["copies"],
         known_digest=contents.digest,
+        preprocessing=_preprocessing(columns),
     )
+
+
+def _preprocessing(columns: dict[str, Tensor]) -> Preprocessing:
+    if "background" not in columns:  # a pack of release 0.1.0
+        return Preprocessing()
+    red, green, blue = columns["background"].tolist()
+    return Preprocessing(int(columns["sixteen_bit_divisor"]), (red, green, blue))
 
 
 def _resized(pixels: Tensor, columns: dict[str, Tensor], channels: int, side: int, target: Path) -> Tensor:
@@ -53,8 +62,15 @@ def _resized(pixels: Tensor, columns: dict[str, Tensor], channels: int, side: in
 
 def _resize_into(images: Tensor, pixels: Tensor, columns: dict[str, Tensor]) -> None:
     """Fill images uint8 [N, side, side, C] from pixels uint8 [all bytes]."""
-    _, side, _, channels = images.shape
-    places = zip(*(columns[name].tolist() for name in ("offsets", "heights", "widths")), strict=True)
-    for image, (offset, height, width) in zip(images, places, strict=True):
-        whole = pixels[offset : offset + height * width * channels].view(height, width, channels).permute(2, 0, 1)
-        image.copy_(transforms.resize(whole, [side, side], antialias=True).permute(1, 2, 0))
+    count, side, _, channels = images.shape
+    offsets, heights, widths = (columns[name].tolist() for name in ("offsets", "heights", "widths"))
+
+    def fill(first: int) -> None:
+        for i in range(first, min(first + AT_ONCE, count)):
+            height, width = heights[i], widths[i]
+            whole = pixels[offsets[i] : offsets[i] + height * width * channels].view(height, width, channels)
+            images[i].numpy()[:] = resize_one(whole.numpy(), side)
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:  # the resizing itself runs outside Python's lock
+        for _ in threads.map(fill, range(0, count, AT_ONCE)):
+            pass

@@ -6,7 +6,7 @@ import pytest
 
 from service.core.records.dataset import ReadingOptions
 from tests.workers.datasets.ingest.reading import MOST, Read, Reader
-from workers.datasets.ingest.read import read
+from workers.datasets.ingest.read import DEFAULTS, read
 
 
 @pytest.fixture
@@ -17,6 +17,7 @@ def reader(tmp_path: Path) -> Reader:
         most: int = MOST,
         *,
         skip_broken: bool = False,
+        background: str = DEFAULTS.background,
         labels: bytes | None = None,
         labels_name: str = "labels.csv",
     ) -> Read:
@@ -27,6 +28,6 @@ def reader(tmp_path: Path) -> Reader:
         if labels is not None:
             beside = tmp_path / labels_name
             beside.write_bytes(labels)
-        return Read(folder, read(kind, source, folder, most, ReadingOptions(skip_broken), beside))
+        return Read(folder, read(kind, source, folder, most, ReadingOptions(skip_broken, background), beside))
 
     return of

@@ -119,15 +119,6 @@ def test_every_usual_format_and_mode_is_read(reader: Reader, format: str, mode: 
     assert dataset.contents.shape[1:] == (6, 4)
 
 
-def test_sixteen_bits_become_eight_and_transparency_black(reader: Reader) -> None:
-    deep = np.array([[0, 256, 65535]], np.uint16)
-    veiled = np.zeros((1, 3, 4), np.uint8)
-    veiled[0, :, 0], veiled[0, :, 3] = 200, [0, 255, 0]
-    dataset = reader(zipped({"a/deep.png": encoded(deep), "b/veiled.png": encoded(veiled)}))
-    assert dataset.image(0)[0, :, 0].tolist() == [0, 1, 255]
-    assert dataset.image(1)[0, :, 0].tolist() == [0, 200, 0]
-
-
 def test_a_photograph_is_turned_upright(reader: Reader) -> None:
     buffer, exif = io.BytesIO(), Image.Exif()
     exif[274] = 6  # orientation: the camera was held upright
@@ -150,7 +141,9 @@ def test_arrays_are_read_with_their_labels(reader: Reader) -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (arrays(np.zeros((4, 5, 6), np.float32), [0, 1, 0, 1]), "float32"),
+        (arrays(np.zeros((4, 5, 6), np.float32), [0, 1, 0, 1]), "floating-point numbers of 32 bits (float32)"),
+        (arrays(np.zeros((4, 5, 6), np.int8), [0, 1, 0, 1]), "signed numbers of 8 bits"),
+        (arrays(np.zeros((4, 5, 6), np.uint16), [0, 1, 0, 1]), "unsigned numbers of 16 bits"),
         (arrays(np.zeros((4, 5), np.uint8), [0, 1, 0, 1]), "[4, 5]"),
         (arrays(np.zeros((4, 5, 6, 2), np.uint8), [0, 1, 0, 1]), "1 or 3 channels"),
         (arrays(np.zeros((4, 5, 6), np.uint8), [0, 1, 0]), "4 images and y 3 labels"),

@@ -61,7 +61,10 @@ BROKEN = {
     "a deep name": (zipped({"a/" * 40 + "b.png": b"x"} | folders()), "too deep"),
     "a long name": (zipped({"a" * 2000: b"x"} | folders()), "too long"),
     "a name of control characters": (zipped({"rows/\x1b[2J.png": b"x"} | folders()), "not a readable name"),
-    "pixels of 32 bits": (zipped(folders() | {"rows/x.tif": picture("F", "TIFF")}), "'rows/x.tif': its pixels have 32"),
+    "pixels of 32 bits": (
+        zipped(folders() | {"rows/x.tif": picture("F", "TIFF")}),
+        "'rows/x.tif': its pixels are float",
+    ),
     "a nameless file": (zipped({".": b"x"} | folders()), "has no name"),
     "a bomb": (zipped({"rows/bomb.png": b"\0" * (32 << 20)} | folders()), "'rows/bomb.png' is packed"),
 }
