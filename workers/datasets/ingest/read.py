@@ -23,10 +23,11 @@ from service.core.images import decode
 from service.core.records.dataset import CONTENTS, PIXELS, Contents, Size
 from service.core.system import DISK_FULL, die_with_parent
 from service.core.text import counted
-from workers.datasets.ingest import arrays, preflight
+from workers.datasets.ingest import arrays, copies, preflight
 from workers.datasets.ingest.layout import PART_NAMES, Layout, Place, arrange, is_passed_over
 from workers.datasets.ingest.members import BLOCK, members
 from workers.datasets.ingest.pack import Pack, Pixels, pixels_of
+from workers.datasets.ingest.prints import Prints
 
 BROKEN_DISK = DISK_FULL | {errno.EIO}  # not EFBIG: that is the limit on what the body may decode to
 MOST_MEMORY = 4 << 30  # bytes of addresses
@@ -52,7 +53,7 @@ class Labelled:
 
 def read(kind: str, source: Path, folder: Path, most_bytes: int) -> Contents:
     """Write the pack of a data set into the folder. Raises InvalidData that says what is wrong, and with which file."""
-    prints, modes = preflight.Prints(), Counter[str]()
+    prints, modes = Prints(), Counter[str]()
     with Pack(folder, most_bytes) as pack:
         if kind == "npz":
             labelled = _arrays(source, pack, prints, modes)
@@ -63,10 +64,10 @@ def read(kind: str, source: Path, folder: Path, most_bytes: int) -> Contents:
     index = {label: i for i, label in enumerate(labelled.classes)}
     labels = np.asarray([index[place.label] for place in labelled.places], np.int64)
     parts = np.asarray([place.part for place in labelled.places], np.int64)
-    exact, near = preflight.copies(prints)
+    found = copies.find(prints, labels)
     given_parts = parts if labelled.is_divided else None
-    pack.index(labels=labels, parts=parts.astype(np.int8), copies=near)
-    warnings = preflight.warnings(labelled.names, labelled.classes, labels, given_parts, prints, (exact, near))
+    pack.index(labels=labels, parts=parts.astype(np.int8), copies=found.groups)
+    checked = preflight.Checked(labelled.names, labelled.classes, labels, given_parts, found, prints.constant)
     is_uniform = len({shape[1:] for shape in shapes}) == 1
     contents = Contents(
         classes=tuple(labelled.classes),
@@ -76,15 +77,15 @@ def read(kind: str, source: Path, folder: Path, most_bytes: int) -> Contents:
         sizes=_sizes(pack),
         modes=dict(modes),
         parts=_parts(parts) if labelled.is_divided else None,
-        copies=preflight.group_sizes(near),
-        warnings=(*labelled.warnings, *warnings, *_of_sizes(pack, is_uniform=is_uniform)),
+        copies=found.sizes(),
+        warnings=(*labelled.warnings, *preflight.warnings(checked), *_of_sizes(pack, is_uniform=is_uniform)),
         digest=_digest(folder / PIXELS, labels),
     )
     (folder / CONTENTS).write_text(json.dumps(asdict(contents)))
     return contents
 
 
-def _arrays(source: Path, pack: Pack, prints: preflight.Prints, modes: Counter[str]) -> Labelled:
+def _arrays(source: Path, pack: Pack, prints: Prints, modes: Counter[str]) -> Labelled:
     labels = arrays.labels_of(source)
     known = np.unique(labels).tolist()
     _refuse_few([str(label) for label in known])
@@ -98,9 +99,7 @@ def _arrays(source: Path, pack: Pack, prints: preflight.Prints, modes: Counter[s
     return Labelled(names, places, [str(label) for label in known], warnings=warnings)
 
 
-def _pictures(
-    kind: str, source: Path, most_bytes: int, pack: Pack, prints: preflight.Prints, modes: Counter[str]
-) -> Labelled:
+def _pictures(kind: str, source: Path, most_bytes: int, pack: Pack, prints: Prints, modes: Counter[str]) -> Labelled:
     names: list[str] = []
     folders: list[str] = []
     faults: dict[str, InvalidData] = {}
@@ -138,7 +137,7 @@ def _pictures(
     return Labelled(names, places, classes, layout.is_divided, warnings)
 
 
-def _keep(pixels: Pixels, pack: Pack, prints: preflight.Prints) -> None:
+def _keep(pixels: Pixels, pack: Pack, prints: Prints) -> None:
     pack.add(pixels)
     prints.add(pixels)
 
