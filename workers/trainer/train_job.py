@@ -34,9 +34,9 @@ def train_job(process: TrainingProcess) -> TrainingResult:
     started = time.time()
     report, scratch = process.channel.report, process.scratch
     report(PhaseEntered(Phase.PREPARING))
-    inputs = load_inputs(process)
-    report(FactsFound(inputs.facts))
     earlier = _load_checkpoint(scratch.last)
+    inputs = load_inputs(process, earlier["data"] if earlier else None)
+    report(FactsFound(inputs.facts))
     if earlier and earlier["best"] is not None and process.group.leads:
         save_tensors(scratch.best_model, earlier["best"])
     report(PhaseEntered(Phase.TRAINING))

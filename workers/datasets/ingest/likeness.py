@@ -73,8 +73,8 @@ def _bands(gray: Values, colour: Values) -> Values:
 
 def _halved(images: Values) -> Values:
     rows = images[:, ::2] + images[:, 1::2]
-    halved: Values = (rows[:, :, ::2] + rows[:, :, 1::2]) / 4
-    return halved
+    halved = (rows[:, :, ::2] + rows[:, :, 1::2]) / 4
+    return halved.astype(np.float32, copy=False)
 
 
 def _doubled(images: Values) -> Values:
@@ -86,5 +86,5 @@ def _normalized(band: Values) -> Values:
     around = np.pad(np.square(band), ((0, 0), (1, 1), (1, 1)), mode="edge")
     rows = around[:, :-2] + around[:, 1:-1] + around[:, 2:]
     energy = (rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / 9
-    normalized: Values = band / np.sqrt(1 + energy / LOCAL_STRENGTH**2)
-    return normalized
+    normalized = band / np.sqrt(1 + energy / LOCAL_STRENGTH**2)
+    return normalized.astype(np.float32, copy=False)
