@@ -180,9 +180,10 @@ def _warnings(spec: JobSpec, dataset: Contents) -> Iterator[str]:
         if part in (dataset.parts or {}) and getattr(spec.dataset, name) != getattr(Dataset, name):
             yield f"dataset.{name} is not used: the data set comes with a folder of {part} images."
     if validation < FEW:
+        images = f"{'' if is_exact else 'about '}{validation} validation images"
         off = 100 * Z * math.sqrt(LIKELY * (1 - LIKELY) / validation)
         yield (
-            f"only {'' if is_exact else 'about '}{validation} validation images: an accuracy of {LIKELY:.0%} on them is known to plus or minus "
+            f"only {images}: an accuracy of {LIKELY:.0%} on them is known to plus or minus "
             f"{off:.0f} points (95 % confidence), and val_loss is as noisy."
         )
     if spec.batch_size > min(train, spec.dataset.train_limit or train):
@@ -204,16 +205,16 @@ def _splits(spec: JobSpec, dataset: Contents) -> Splits:
 def _divided(spec: JobSpec, dataset: Contents) -> tuple[int, int, bool]:
     """The numbers of training and validation images, and whether they are exact.
 
-    Copies stay together, which can shift them; in a set with given parts the drawn ones depend on unknown counts.
+    Copies stay together. The split meets its sizes if in each class the other images suffice for validation and test.
+    In a set with given parts, the sizes of a drawn part depend on unknown counts.
     """
     options, given = spec.dataset, dataset.parts
     if given is None:
         sizes = [part_sizes(n, options.val_fraction, options.test_fraction) for n in dataset.samples_per_class]
-        return sum(size.train for size in sizes), sum(size.validation for size in sizes), not dataset.copies
-    shares = [0.0 if part in given else share for part, share in _asked(options).items()]
-    drawn = part_sizes(given["train"], *shares)
+        in_groups = sum(size * count for size, count in dataset.copies.items())
+        is_exact = in_groups <= min(size.train for size in sizes)
+        return sum(size.train for size in sizes), sum(size.validation for size in sizes), is_exact
+    val_fraction = 0.0 if "validation" in given else options.val_fraction
+    test_fraction = 0.0 if "test" in given else options.test_fraction
+    drawn = part_sizes(given["train"], val_fraction, test_fraction)
     return drawn.train, given.get("validation", drawn.validation), "validation" in given
-
-
-def _asked(options: Dataset) -> dict[str, float]:
-    return {"validation": options.val_fraction, "test": options.test_fraction}

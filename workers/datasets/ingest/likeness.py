@@ -86,5 +86,4 @@ def _normalized(band: Values) -> Values:
     around = np.pad(np.square(band), ((0, 0), (1, 1), (1, 1)), mode="edge")
     rows = around[:, :-2] + around[:, 1:-1] + around[:, 2:]
     energy = (rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / 9
-    normalized = band / np.sqrt(1 + energy / LOCAL_STRENGTH**2)
-    return normalized.astype(np.float32, copy=False)
+    return np.asarray(band / np.sqrt(1 + energy / LOCAL_STRENGTH**2), np.float32)
