@@ -8,11 +8,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from sklearn.datasets import load_digits, load_sample_images
 
-TILE = 96  # pixels of a side of the tiles that photographs are cut into
+TILE = 64  # pixels of a side of the tiles that photographs are cut into
 TONES = ((255, 220, 93), (247, 222, 206), (243, 210, 162), (213, 171, 136), (175, 126, 87), (124, 83, 62))
-WORDS = "the of and to in a is that for it as was with be by on not he his but at are this have from".split()
-
-Random = np.random.Generator
+WORDS = ("the", "of", "and", "to", "in", "that", "for", "it", "was", "with", "be", "by", "on", "not", "his", "which")
 
 
 @dataclass(frozen=True)
@@ -58,16 +56,19 @@ def objects(count: int = 400, side: int = 96) -> Pictures:
 
 
 def drawn_digits(count: int = 600, side: int = 28) -> Pictures:
-    """White digits of one font on black, shifted and turned a little."""
-    font = ImageFont.load_default(22)
+    """White digits of one font on black, of several sizes, shifted, turned and slanted."""
+    fonts = [ImageFont.load_default(size) for size in range(16, 25)]
     images, labels = [], []
     for i in range(count):
         random, digit = np.random.default_rng([3, i]), i % 10
-        picture = Image.new("L", (side, side))
-        x, y = (int(shift) for shift in random.integers(-3, 4, 2))
-        ImageDraw.Draw(picture).text((side // 2 + x, side // 2 + y), str(digit), fill=255, font=font, anchor="mm")
-        turned = picture.rotate(float(random.uniform(-15, 15)), Image.Resampling.BILINEAR)
-        images.append(turned)
+        picture = Image.new("L", (2 * side, 2 * side))
+        font = fonts[int(random.integers(len(fonts)))]
+        ImageDraw.Draw(picture).text((side, side), str(digit), fill=255, font=font, anchor="mm")
+        turned = picture.rotate(float(random.uniform(-20, 20)), Image.Resampling.BICUBIC)
+        slant, x, y = random.uniform(-0.3, 0.3), *random.uniform(-3, 3, 2)
+        middle = side / 2
+        frame = (1, slant, middle + x - slant * middle, 0, 1, middle + y)
+        images.append(turned.transform((side, side), Image.Transform.AFFINE, frame, Image.Resampling.BICUBIC))
         labels.append(digit)
     return Pictures(images, labels)
 

@@ -18,7 +18,7 @@ from workers.datasets.ingest.likeness import Values
 from workers.datasets.ingest.neighbours import Neighbours, nearest
 
 APART = 0.6  # the largest link within a group, of the distance to the nearest image outside
-FARTHEST_LINK = 0.8  # in units of `likeness`, where unrelated images are about 1.4 apart
+FARTHEST_LINK = 0.6  # in units of `likeness`, where unrelated images are about 1.4 apart
 MANY = 100  # images of a class; in smaller classes a gap proves less, so the farthest link is shorter
 MOST_IN_A_GROUP = 32  # images
 LARGEST_SHARE = 5  # a group has at most one of so many images of its class, or two images
