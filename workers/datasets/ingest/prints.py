@@ -30,7 +30,7 @@ class Prints:
         shape = np.asarray(pixels.shape, np.int32).tobytes()
         data = np.ascontiguousarray(pixels)
         self.digests.append(hashlib.blake2b(data.data, digest_size=16, salt=shape).digest())
-        if (pixels.min((0, 1)) == pixels.max((0, 1))).all():
+        if (data[0] == data[0, 0]).all() and (data == data[0, 0]).all():  # the first row settles it for most images
             self.constant.append(len(self) - 1)
         if len(self) > MOST_COMPARED:
             return
