@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from service.core.records.dataset import Contents
+from service.core.records.plan import Limits, plan
 from service.core.spec import Dataset, JobSpec
 from tests.pictures import encoded, folders, stripes, zipped
 from tests.workers.training.small import labelled
@@ -128,6 +130,15 @@ def test_group_too_large_for_the_shares_is_divided_and_noted() -> None:
     division = divided(labelled(labels, None, copies), Dataset("ds_1"), 1)
     assert torch.bincount(labels[division.split.validation]).tolist() == [13, 13]
     assert "class '0': with all copies on one side, 60 of its 63 images" in division.notes[0]
+
+
+def test_plan_tells_the_validation_images_that_are_used(tmp_path: Path) -> None:
+    files = folders(each=9)
+    files["rows/copy.png"] = files["rows/000.png"]
+    used = len(prepared(tmp_path, files).split.validation)
+    spec = JobSpec.from_dict({"dataset": {"id": "ds_1"}}).filled(1)
+    warnings = plan(spec, Contents.of_pack(tmp_path / "pack"), Limits(10**9, 1 << 40)).warnings
+    assert any(f"only {used} validation images" in warning for warning in warnings)
 
 
 def test_resumed_run_keeps_the_split_of_the_older_release(tmp_path: Path) -> None:
