@@ -13,6 +13,7 @@ OURS_IN_TRAINING = (
     "service.core.records.dataset",
     "service.core.records.builtin_datasets",
     "service.core.records.epoch",
+    "service.core.images",
     "service.core.system",  # a process that loads images ends with the trainer
 )
 

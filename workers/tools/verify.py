@@ -9,8 +9,10 @@ import json
 import math
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,7 +20,7 @@ from service.core.records.artifact_names import BEST_MODEL, REPORT
 from service.core.spec import JobSpec, Torchvision
 from workers.training.checkpoint import load_tensors
 from workers.training.data import DataPaths
-from workers.training.data.prepare import prepare
+from workers.training.data.prepare import Prepared, data_digest, prepare
 from workers.training.evaluate import evaluate, scoring_batch
 from workers.training.models import build_model
 
@@ -32,11 +34,15 @@ def verify(folder: Path, pack: Path | None = None) -> tuple[float, float]:
     if isinstance(spec.model, Torchvision):  # the weights are all here: none need be fetched to start from
         spec = replace(spec, model=replace(spec.model, pretrained=False))
     with tempfile.TemporaryDirectory() as scratch:
-        return report["best"]["val_loss"], _score(spec, folder, DataPaths(pack, Path(scratch)))
+        prepared = prepare(spec, DataPaths(pack, Path(scratch)), _digest(report["data"]))
+        return report["best"]["val_loss"], _score(spec, folder, prepared)
 
 
-def _score(spec: JobSpec, folder: Path, places: DataPaths) -> float:
-    prepared = prepare(spec, places)
+def _digest(recorded: Mapping[str, Any]) -> str:
+    return data_digest(recorded["sha256"], {name: part["sha256"] for name, part in recorded["split"].items()})
+
+
+def _score(spec: JobSpec, folder: Path, prepared: Prepared) -> float:
     model = build_model(spec, prepared.images.shape, len(prepared.images.classes))
     model.load_state_dict(load_tensors(folder / BEST_MODEL))
     model.to(memory_format=torch.channels_last)

@@ -39,15 +39,19 @@ class Inputs:
         )
 
 
-def load_inputs(process: TrainingProcess) -> Inputs:
+def load_inputs(process: TrainingProcess, digest: str | None = None) -> Inputs:
     """Load the data and build the model. The leading process of a group goes first, so that it alone downloads.
+
+    `digest` is the digest of the data of the checkpoint to resume from.
 
     Raises TrainingError and OSError.
     """
     args, spec, group = process.args, process.spec, process.group
     log.info("%s on %s, data set %s", spec.model.arch, process.device, spec.dataset.id)
     places = DataPaths(Path(args.pack) if args.pack else None, process.scratch.folder, Path(args.library))
-    prepared = group.in_turn(lambda: prepare(spec, places))
+    prepared = group.in_turn(lambda: prepare(spec, places, digest))
+    for note in prepared.notes if group.leads else ():
+        log.warning("%s", note)
     images = prepared.images
     batches = prepared.on(process.device, args.resident_bytes, group.size)
     model = group.in_turn(lambda: build_model(spec, images.shape, len(images.classes))).to(process.device)

@@ -35,9 +35,9 @@ def train_job(process: TrainingProcess) -> TrainingResult:
     started = time.time()
     report, scratch = process.channel.report, process.scratch
     report(PhaseEntered(Phase.PREPARING))
-    inputs = load_inputs(process)
-    report(FactsFound(inputs.facts))
     earlier = _load_checkpoint(scratch.last)
+    inputs = load_inputs(process, earlier["data"] if earlier else None)
+    report(FactsFound(inputs.facts))
     if process.group.leads:
         _restore_best_model(scratch, earlier)
     report(PhaseEntered(Phase.TRAINING))

@@ -62,7 +62,20 @@ def _data(dataset_id: str, prepared: Prepared) -> dict[str, Any]:
         "classes": list(images.classes),
         "shape": list(images.shape),
         "split": {name: {"images": len(part), "sha256": digests[name]} for name, part in vars(split).items()},
+        "validation_share": _validation_share(prepared),
+        "notes": list(prepared.notes),
     }
+
+
+def _validation_share(prepared: Prepared) -> dict[str, float]:
+    """The smallest and the largest share of validation images of a class."""
+    images, split = prepared.images, prepared.split
+    validation, everything = (
+        torch.bincount(labels, minlength=len(images.classes)).double()
+        for labels in (images.labels[split.validation], images.labels)
+    )
+    shares = validation / everything
+    return {"least": float(shares.min()), "most": float(shares.max())}
 
 
 def _tested(test: Score | None, best: EpochResult | None) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from service.core.errors import Fault, Invalid
 from service.core.records.dataset import Contents
+from service.core.records.part_sizes import part_sizes
 from service.core.spec import Cnn, Dataset, JobSpec, Torchvision, doubts, layers_of
 from service.core.spec.architectures import ARCHITECTURES
 from service.core.spec.layers import Layers
@@ -15,6 +16,7 @@ from service.core.text import GIB
 BYTES_PER_VALUE = 4  # fp32
 FEW = 100  # validation images; with fewer, the measures say little
 LIKELY, Z = 0.9, 1.96  # the accuracy of the confidence interval in a warning, and the normal quantile of 95 %
+SPLIT_RULE = " groups=2"  # in the name of a split with copies; release 0.1 draws such splits by another rule
 STATES = {"adam": 2, "adamw": 2, "sgd": 0}  # values that the optimizer keeps for each parameter
 
 
@@ -173,14 +175,15 @@ def _warnings(spec: JobSpec, dataset: Contents) -> Iterator[str]:
     yield from dataset.warnings
     if spec.dataset.train_limit and spec.dataset.train_limit < len(dataset.classes):
         yield "dataset.train_limit is below the number of classes: some classes will not be trained on at all."
-    train, validation = _divided(spec, dataset)
+    train, validation, is_exact = _divided(spec, dataset)
     for part, name in (("validation", "val_fraction"), ("test", "test_fraction")):
         if part in (dataset.parts or {}) and getattr(spec.dataset, name) != getattr(Dataset, name):
             yield f"dataset.{name} is not used: the data set comes with a folder of {part} images."
     if validation < FEW:
+        images = f"{'' if is_exact else 'about '}{validation} validation images"
         off = 100 * Z * math.sqrt(LIKELY * (1 - LIKELY) / validation)
         yield (
-            f"only {validation} validation images: an accuracy of {LIKELY:.0%} on them is known to plus or minus "
+            f"only {images}: an accuracy of {LIKELY:.0%} on them is known to plus or minus "
             f"{off:.0f} points (95 % confidence), and val_loss is as noisy."
         )
     if spec.batch_size > min(train, spec.dataset.train_limit or train):
@@ -191,18 +194,27 @@ def _splits(spec: JobSpec, dataset: Contents) -> Splits:
     """The names of both splits: given parts are the same under every seed, drawn parts depend on all fractions."""
     given, options = dataset.parts or {}, spec.dataset
     drawn = f"{options.id} validation={options.val_fraction:g} test={options.test_fraction:g} seed={spec.seed}"
+    if dataset.copies:
+        drawn += SPLIT_RULE
     validation = f"{options.id} validation" if "validation" in given else drawn
     if "test" in given:
         return Splits(validation, f"{options.id} test")
     return Splits(validation, drawn if options.test_fraction else None)
 
 
-def _divided(spec: JobSpec, dataset: Contents) -> tuple[int, int]:
-    """The approximate numbers of training and validation images."""
-    parts = dataset.parts or {"train": dataset.samples}
-    whole = parts["train"]
-    validation = parts.get("validation", round(whole * spec.dataset.val_fraction))
-    drawn = (0 if "validation" in parts else validation) + (
-        0 if "test" in parts else round(whole * spec.dataset.test_fraction)
-    )
-    return whole - drawn, max(1, validation)
+def _divided(spec: JobSpec, dataset: Contents) -> tuple[int, int, bool]:
+    """The numbers of training and validation images, and whether they are exact.
+
+    Copies stay together. The split meets its sizes if in each class the other images suffice for validation and test.
+    In a set with given parts, the sizes of a drawn part depend on unknown counts.
+    """
+    options, given = spec.dataset, dataset.parts
+    if given is None:
+        sizes = [part_sizes(n, options.val_fraction, options.test_fraction) for n in dataset.samples_per_class]
+        in_groups = sum(size * count for size, count in dataset.copies.items())
+        is_exact = in_groups <= min(size.train for size in sizes)
+        return sum(size.train for size in sizes), sum(size.validation for size in sizes), is_exact
+    val_fraction = 0.0 if "validation" in given else options.val_fraction
+    test_fraction = 0.0 if "test" in given else options.test_fraction
+    drawn = part_sizes(given["train"], val_fraction, test_fraction)
+    return drawn.train, given.get("validation", drawn.validation), "validation" in given

@@ -1,11 +1,15 @@
 """Training on uploaded data sets: the packed images, and splits that respect folders and copies."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from service.core.errors import InvalidData
+from service.core.records.dataset import Contents
+from service.core.records.plan import Limits, plan
 from service.core.spec import Dataset, JobSpec
 from tests.pictures import encoded, folders, stripes, zipped
 from tests.workers.training.small import labelled
@@ -13,8 +17,9 @@ from workers.datasets.ingest.read import read
 from workers.training.data import DataPaths
 from workers.training.data.images import CHUNK_BYTES, ImageSet
 from workers.training.data.packed import load
-from workers.training.data.prepare import Prepared, prepare
-from workers.training.data.split import stratified_split
+from workers.training.data.prepare import Prepared, data_digest, prepare
+from workers.training.data.split import divided, stratified_split
+from workers.training.data.split_of_0_1 import split_of_0_1
 
 
 def prepared(tmp_path: Path, files: dict[str, bytes], **dataset: object) -> Prepared:
@@ -97,6 +102,78 @@ def test_class_with_only_copies_is_still_split() -> None:
     copies[1:20:2] = torch.arange(0, 20, 2)  # each of class 1 is in class 0 too
     split = stratified_split(labelled(labels, None, copies), Dataset("ds_1"), 1)
     assert (labels[split.train] == 1).sum() == 8
+
+
+def test_shares_are_met_exactly_with_copies_in_each_class() -> None:
+    labels, copies = torch.arange(300) % 3, torch.arange(300)
+    copies[90:150] = copies[0:60]  # pairs, a fifth of them
+    for seed in range(5):
+        split = stratified_split(labelled(labels, None, copies), Dataset("ds_1", test_fraction=0.1), seed)
+        assert torch.bincount(labels[split.validation]).tolist() == [20] * 3
+        assert torch.bincount(labels[split.test]).tolist() == [10] * 3
+        assert not set(copies[split.train].tolist()) & set(copies[split.validation].tolist())
+
+
+def test_groups_without_single_images_are_near_the_shares() -> None:
+    for seed in range(5):
+        random = torch.Generator().manual_seed(seed)
+        patients = torch.randint(0, 25, (500,), generator=random)
+        labels = (torch.rand(500, generator=random) < 0.3).long()
+        first = torch.tensor([int((patients == patient).nonzero()[0]) for patient in patients])
+        split = stratified_split(labelled(labels, None, first), Dataset("ds_1"), seed)
+        shares = torch.bincount(labels[split.validation]) / torch.bincount(labels)
+        assert (shares - 0.2).abs().max() < 0.03
+        assert not set(patients[split.train].tolist()) & set(patients[split.validation].tolist())
+
+
+def test_group_too_large_for_the_shares_is_divided_and_noted() -> None:
+    labels, copies = torch.arange(126) // 63, torch.arange(126)
+    copies[copies % 63 < 60] = 0  # of a pack of an older release: nearly all images, across the classes
+    division = divided(labelled(labels, None, copies), Dataset("ds_1"), 1)
+    assert torch.bincount(labels[division.split.validation]).tolist() == [13, 13]
+    assert "class '0': with all copies on one side, 60 of its 63 images" in division.notes[0]
+
+
+def test_groups_of_a_label_file_are_never_divided() -> None:
+    labels = torch.arange(120) % 2
+    groups = torch.arange(120) // 40 * 40  # three patients, where a fifth should validate
+    copies = groups.clone()
+    copies[40:80] = 0  # copies join two of them
+    for seed in range(5):
+        division = divided(replace(labelled(labels, None, copies), groups=groups), Dataset("ds_1"), seed)
+        split = division.split
+        assert (len(split.train), len(split.validation)) == (80, 40)
+        assert not set(groups[split.train].tolist()) & set(groups[split.validation].tolist())
+        assert "20 of its 60 images are in the part validation, where the spec asks for 12" in division.notes[-1]
+
+
+def test_groups_that_leave_a_part_empty_are_refused() -> None:
+    labels, one = torch.arange(20) % 2, torch.zeros(20, dtype=torch.int64)
+    with pytest.raises(InvalidData, match="no image is left for the part validation"):
+        divided(replace(labelled(labels, None, one), groups=one), Dataset("ds_1"), 1)
+
+
+def test_plan_tells_the_validation_images_that_are_used(tmp_path: Path) -> None:
+    files = folders(each=9)
+    files["rows/copy.png"] = files["rows/000.png"]
+    used = len(prepared(tmp_path, files).split.validation)
+    spec = JobSpec.from_dict({"dataset": {"id": "ds_1"}}).filled(1)
+    warnings = plan(spec, Contents.of_pack(tmp_path / "pack"), Limits(10**9, 1 << 40)).warnings
+    assert any(f"only {used} validation images" in warning for warning in warnings)
+
+
+def test_resumed_run_keeps_the_split_of_the_older_release(tmp_path: Path) -> None:
+    files = folders(each=10)
+    files |= {f"rows/copy{i}.png": files["rows/000.png"] for i in range(4)}
+    new = prepared(tmp_path, files)
+    copies = new.images.copies
+    assert copies is not None
+    old = split_of_0_1(new.images, copies, Dataset("ds_1"), 1)
+    assert old.digests() != new.split.digests()
+    spec = JobSpec.from_dict({"dataset": {"id": "ds_1"}}).filled(1)
+    digest = data_digest(new.images.digest, old.digests())
+    resumed = prepare(spec, DataPaths(tmp_path / "pack", tmp_path), digest)
+    assert (resumed.digest, resumed.split.digests()) == (digest, old.digests())
 
 
 def test_large_images_are_processed_in_chunks() -> None:

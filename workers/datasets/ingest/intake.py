@@ -7,7 +7,7 @@ from PIL import Image
 
 from service.core import images
 from workers.datasets.ingest.pack import Pack, Pixels, pixels_of
-from workers.datasets.ingest.preflight import Prints
+from workers.datasets.ingest.prints import Prints
 from workers.datasets.ingest.survey import Survey
 
 

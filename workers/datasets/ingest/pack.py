@@ -3,7 +3,9 @@
 `pixels.bin`: the uint8 values of all images, one after another, each [H, W, C]. `index.npz`: `offsets` int64 [N], where
 each image begins, `heights` and `widths` int32 [N], `labels` int64 [N], `parts` int8 [N] (0 train, 1 validation,
 2 test) and `copies` int64 [N], for each image the first one that is (nearly) the same. Packs of release 0.2.0 and later
-have `sixteen_bit_divisor` int64 [] and `background` uint8 [3] (red, green, blue) too, see Preprocessing.
+have `sixteen_bit_divisor` int64 [] and `background` uint8 [3] (red, green, blue) too, see Preprocessing, and `groups`
+int64 [N], for each image the first one of the group that a label file names, the image itself if it has no group.
+`copies` joins both kinds of groups.
 """
 
 from array import array

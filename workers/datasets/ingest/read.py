@@ -22,7 +22,7 @@ import numpy as np
 from service.core.errors import InvalidData
 from service.core.records.dataset import CONTENTS, PIXELS, Contents, ReadingOptions, Size
 from service.core.system import DISK_FULL, die_with_parent
-from workers.datasets.ingest import arrays, preflight
+from workers.datasets.ingest import arrays, copies, preflight
 from workers.datasets.ingest.classes import MOST_CLASSES, refuse_few
 from workers.datasets.ingest.folder_words import PART_NAMES, TRAIN
 from workers.datasets.ingest.groups import merged
@@ -57,11 +57,16 @@ def read(
     index = {label: i for i, label in enumerate(labelled.classes)}
     labels = np.asarray([index[place.label] for place in labelled.places], np.int64)
     parts = np.asarray([place.part for place in labelled.places], np.int64)
-    exact, near = preflight.copies(prints)
+    alike = copies.find(prints, labels)
     given_parts = parts if labelled.is_divided else None
-    copies = merged(near, labelled.groups)
-    pack.index(survey.settled, labels=labels, parts=parts.astype(np.int8), copies=copies)
-    warnings = preflight.warnings(labelled.names, labelled.classes, labels, given_parts, prints, (exact, near))
+    pack.index(
+        survey.settled,
+        labels=labels,
+        parts=parts.astype(np.int8),
+        copies=merged(alike.groups, labelled.groups),
+        groups=merged(np.arange(len(labels)), labelled.groups),
+    )
+    checked = preflight.Checked(labelled.names, labelled.classes, labels, given_parts, alike, prints.constant)
     is_uniform = len({shape[1:] for shape in pack.shapes}) == 1
     contents = Contents(
         classes=tuple(labelled.classes),
@@ -71,8 +76,13 @@ def read(
         sizes=_sizes(pack),
         modes=dict(intake.modes),
         parts=_parts(parts) if labelled.is_divided else None,
-        copies=preflight.group_sizes(near),
-        warnings=(*labelled.warnings, *warnings, *survey.warnings(), *_of_sizes(pack, is_uniform=is_uniform)),
+        copies=alike.sizes(),
+        warnings=(
+            *labelled.warnings,
+            *preflight.warnings(checked),
+            *survey.warnings(),
+            *_of_sizes(pack, is_uniform=is_uniform),
+        ),
         digest=_digest(folder / PIXELS, labels),
     )
     (folder / CONTENTS).write_text(json.dumps(asdict(contents)))

@@ -22,7 +22,9 @@ class ImageSet:
 
     The stored images can be a file mapped into memory. `take` and `on` resize them to squares of `side` pixels; None
     keeps their size. `parts` int8 [N] is the part of the split of each image (0 train, 1 validation, 2 test), for a set
-    that is already divided. `copies` int64 [N] is for each image the index of the first image that is nearly identical.
+    that is already divided. `copies` int64 [N] is for each image the index of the first image of its group: images that
+    are nearly identical, and `groups`, int64 [N] of the same kind, those that a label file names. A split may divide
+    groups of copies that are too large for it, but never those of `groups`.
     `preprocessing` is how the pixels were made from files.
     """
 
@@ -32,6 +34,7 @@ class ImageSet:
     side: int | None = None
     parts: Tensor | None = None
     copies: Tensor | None = None
+    groups: Tensor | None = None
     known_digest: str | None = None
     preprocessing: Preprocessing = BY_DEFAULT
 

@@ -38,6 +38,7 @@ def load(folder: Path, side: int | None, scratch: Path) -> ImageSet:
         contents.classes,
         parts=columns["parts"] if contents.parts else None,
         copies=columns["copies"],
+        groups=columns.get("groups"),  # None in a pack of release 0.1.0
         known_digest=contents.digest,
         preprocessing=_preprocessing(columns),
     )

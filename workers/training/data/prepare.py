@@ -1,7 +1,7 @@
 """The data of a spec: loaded, split, and with the statistics for normalization."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +14,8 @@ from workers.training.data.batches import Batches, Resident, Streamed
 from workers.training.data.images import ImageSet
 from workers.training.data.memory import room
 from workers.training.data.normalization import Normalization
-from workers.training.data.split import Split, stratified_split, stratified_subset
+from workers.training.data.split import Division, Split, divided, stratified_subset
+from workers.training.data.split_of_0_1 import split_of_0_1
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,12 @@ class Prepared:
     split: Split
     normalization: Normalization
     clean: Tensor  # int64 indices of the training images that are scored without augmentation and dropout
+    notes: tuple[str, ...] = ()  # where the split differs from what the spec asks for
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the images, their labels and the split, hexadecimal. A checkpoint is valid for this data only."""
-        sha = hashlib.sha256(self.images.digest.encode())
-        for digest in self.split.digests().values():
-            sha.update(digest.encode())
-        return sha.hexdigest()
+        return data_digest(self.images.digest, self.split.digests())
 
     def on(
         self, device: torch.device, resident_bytes: int | None = None, processes: int = 1
@@ -49,12 +48,26 @@ class Prepared:
         return lambda indices: Resident(images, on_device, indices, normalization)
 
 
-def prepare(spec: JobSpec, paths: data.DataPaths = data.DataPaths()) -> Prepared:  # noqa: B008 - frozen
-    """Load and split the data set of a spec. Raises InvalidData and DatasetUnavailable."""
+def data_digest(images: str, parts: Mapping[str, str]) -> str:
+    """The digest of a set with this digest whose parts, in their order, have those digests."""
+    return hashlib.sha256("".join((images, *parts.values())).encode()).hexdigest()
+
+
+def prepare(spec: JobSpec, paths: data.DataPaths = data.DataPaths(), digest: str | None = None) -> Prepared:  # noqa: B008 - frozen
+    """Load and split the data set of a spec. Raises InvalidData and DatasetUnavailable.
+
+    `digest` is the digest of the data of an earlier run of the spec: the run keeps the split of the release that
+    began it.
+    """
     images = data.load(spec.dataset.id, spec.dataset.image_size, paths)
-    split = stratified_split(images, spec.dataset, spec.seed)
+    division = divided(images, spec.dataset, spec.seed)
+    if digest not in (None, data_digest(images.digest, division.split.digests())) and images.copies is not None:
+        earlier = split_of_0_1(images, images.copies, spec.dataset, spec.seed)
+        if digest == data_digest(images.digest, earlier.digests()):
+            division = Division(earlier)
+    split = division.split
     clean = stratified_subset(images.labels, split.train, len(split.validation), spec.seed)
-    return Prepared(images, split, _normalization(spec, images, split.train), clean)
+    return Prepared(images, split, _normalization(spec, images, split.train), clean, division.notes)
 
 
 def _normalization(spec: JobSpec, images: ImageSet, train: Tensor) -> Normalization:

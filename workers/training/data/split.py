@@ -8,11 +8,14 @@ import torch
 from torch import Tensor
 
 from service.core.errors import InvalidData
+from service.core.records.part_sizes import PartSizes, part_sizes, parts_needed
 from service.core.spec import Dataset
+from workers.training.data.grouped import divide
 from workers.training.data.images import ImageSet
 from workers.training.seeds import generator
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
+FEW_POINTS = 0.05  # of a class; a share that is missed by more is corrected
 
 
 @dataclass(frozen=True)
@@ -31,89 +34,137 @@ class Split:
         return {name: part.tolist() for name, part in vars(self).items()}
 
 
+@dataclass(frozen=True)
+class Division:
+    """A split, and notes where it differs from what the spec asks for."""
+
+    split: Split
+    notes: tuple[str, ...] = ()
+
+
 def stratified_split(images: ImageSet, options: Dataset, seed: int | None) -> Split:
+    """The split of `divided`. Raises InvalidData if a class has too few images."""
+    return divided(images, options, seed).split
+
+
+def divided(images: ImageSet, options: Dataset, seed: int | None) -> Division:
     """Split a set. Of each class, its share goes to validation and test, at least one image to each part.
 
     - A set with `parts` keeps them. If it has no validation or test part, the missing part is drawn from its training
       images.
-    - Copies stay together: an image goes to the part of the first image that is nearly identical, so that no image is
-      scored whose copy was trained on. In a class with too few originals, copies count as originals.
+    - Images of one group stay together, so that no image is scored whose copy was trained on. If a class then misses
+      its share by more than FEW_POINTS, its groups of copies are divided, the large ones first. The groups of a label
+      file are never divided; a note says how far a class is from its share then.
     - `train_limit` reduces the training part only, so that runs with different limits have the same validation images.
 
-    Raises InvalidData if a class has too few images.
+    Raises InvalidData if a class has too few images, or if the groups leave a part without any image.
     """
-    labels, copies = images.labels, images.copies
-    given = torch.zeros(len(labels), dtype=torch.int8) if images.parts is None else images.parts
-    pool, shares = given == TRAIN, _shares(given, options)
-    everything = torch.arange(len(labels))
-    originals = everything if copies is None else _originals(labels, pool, copies, shares)
-    drawn = pool & (originals == everything)
-    parts = _drawn_parts(images, drawn, shares, generator(seed, "split"))
-    if copies is not None:
-        parts = [_with_copies(part, labels, originals, pool & ~drawn) for part in parts]
-    train = torch.cat(_thinned(parts[TRAIN], options.train_limit))
-    held_out = (torch.cat([*parts[part], torch.nonzero(given == part).flatten()]) for part in (VALIDATION, TEST))
-    return Split(*(part.sort().values for part in (train, *held_out)))
+    given = torch.zeros(len(images), dtype=torch.int8) if images.parts is None else images.parts
+    pool = torch.nonzero(given == TRAIN).flatten()
+    labels, sizes = images.labels[pool], _sizes(images, given, pool, options)
+    groups = pool if images.copies is None else images.copies[pool]
+    whole = pool if images.groups is None else images.groups[pool]
+    drawn, notes = _drawn(labels, groups, whole, sizes, seed, images.classes)
+    _refuse_empty(drawn, sizes)
+    order = generator(seed, "split")
+    by_class = [pool[m[torch.randperm(len(m), generator=order)]] for m in _members_by_class(labels)]
+    parts = torch.full_like(given, -1)
+    parts[pool] = drawn
+    train = torch.cat(thinned([members[parts[members] == TRAIN] for members in by_class], options.train_limit))
+    held_out = (torch.nonzero((parts == part) | (given == part)).flatten() for part in (VALIDATION, TEST))
+    return Division(Split(train.sort().values, *held_out), notes)
 
 
-def _shares(given: Tensor, options: Dataset) -> list[float]:
-    """The shares to draw for validation and test; 0 for a part that the set has already."""
-    shares = ((VALIDATION, options.val_fraction), (TEST, options.test_fraction))
-    return [0.0 if (given == part).any() else share for part, share in shares]
+def _sizes(images: ImageSet, given: Tensor, pool: Tensor, options: Dataset) -> dict[int, PartSizes]:
+    """The wanted sizes of the parts, by class. Raises InvalidData if a class has too few images."""
+    shares = drawn_shares(given, options)
+    counts = torch.bincount(images.labels[pool], minlength=len(images.classes)).tolist()
+    present = torch.unique(images.labels).tolist()
+    for label in present:
+        refuse_few(images.classes[label], counts[label], shares)
+    return {label: part_sizes(counts[label], *shares) for label in present}
 
 
-def _drawn_parts(
-    images: ImageSet, drawn: Tensor, shares: Sequence[float], random: torch.Generator
-) -> list[list[Tensor]]:
-    """For training, validation and test: the indices by class, drawn from the images in `drawn`, bool [N]."""
-    parts: list[list[Tensor]] = [[], [], []]
-    for label in torch.unique(images.labels):
-        members = torch.nonzero((images.labels == label) & drawn).flatten()
-        members = members[torch.randperm(len(members), generator=random)]
-        sizes = _sizes(images.classes[int(label)], len(members), *shares)
-        for part, chosen in zip(parts, torch.split(members, sizes), strict=True):
-            part.append(chosen)
-    return parts
+def drawn_shares(given: Tensor, options: Dataset) -> tuple[float, float]:
+    """The shares to draw for validation and test; 0 for a part that the set has already (`given` int8 [N])."""
+    validation, test = ((given == part).any() for part in (VALIDATION, TEST))
+    return 0.0 if validation else options.val_fraction, 0.0 if test else options.test_fraction
 
 
-def _originals(labels: Tensor, pool: Tensor, copies: Tensor, shares: Sequence[float]) -> Tensor:
-    """int64 [N]: for each image in `pool` (bool [N]) the first one in it that is nearly identical; else its own index.
+def refuse_few(name: str, images: int, shares: tuple[float, float]) -> None:
+    """Raise InvalidData if the class `name` has fewer images than there are parts to draw."""
+    needed = parts_needed(*shares)
+    if images < needed:
+        raise InvalidData(f"class {name!r} has {images} images; the split needs at least {needed} of each class")
 
-    In a class with too few originals for all parts, every image is its own original.
+
+def _drawn(
+    labels: Tensor, groups: Tensor, whole: Tensor, sizes: dict[int, PartSizes], seed: int | None, names: Sequence[str]
+) -> tuple[Tensor, tuple[str, ...]]:
+    """The part of each image, int8 [n], and notes on the classes that miss their shares with whole groups.
+
+    A group of `groups` int64 [n] that is divided falls into its groups of `whole` int64 [n].
     """
-    everything = torch.arange(len(labels))
-    first = torch.full_like(everything, len(labels)).scatter_reduce(0, copies[pool], everything[pool], "amin")
-    originals = torch.where(pool, first[copies], everything)
-    needed = _parts_needed(*shares)
-    for label in torch.unique(labels):
-        members = pool & (labels == label)
-        if int((members & (originals == everything)).sum()) < needed:
-            originals = torch.where(members, everything, originals)
-    return originals
+    apart, notes = -1 - whole, dict[int, str]()
+    for least in (FEW_POINTS, 0.0):
+        parts = divide(labels, groups, sizes, generator(seed, "split"))
+        if not (missed := _missed(parts, labels, sizes)):
+            return parts, tuple(notes.values())
+        for label, (part, count) in missed.items():
+            members = labels == label
+            large = _large(groups[members], least * int(members.sum()))
+            if len(large):
+                notes.setdefault(label, _note(names[label], sizes[label], part, count))
+                groups = torch.where(torch.isin(groups, large), apart, groups)
+    parts = divide(labels, groups, sizes, generator(seed, "split"))
+    kept = (_note_of_whole(names[c], sizes[c], *missed) for c, missed in _missed(parts, labels, sizes).items())
+    return parts, (*notes.values(), *kept)
 
 
-def _parts_needed(validation_share: float, test_share: float) -> int:
-    return 1 + (validation_share > 0) + (test_share > 0)
+def _refuse_empty(parts: Tensor, sizes: dict[int, PartSizes]) -> None:
+    for part, name in enumerate(PartSizes._fields):
+        if any(wanted[part] for wanted in sizes.values()) and not (parts == part).any():
+            raise InvalidData(
+                f"the groups of the label file are too few or too large: no image is left for the part {name}; "
+                "each part needs at least one group"
+            )
 
 
-def _sizes(name: str, members: int, validation_share: float, test_share: float) -> list[int]:
-    """How many of the `members` of a class go to training, validation and test."""
-    needed = _parts_needed(validation_share, test_share)
-    if members < needed:
-        raise InvalidData(f"class {name!r} has {members} images; the split needs at least {needed} of each class")
-    validation = min(max(1, round(members * validation_share)), members - needed + 1) if validation_share else 0
-    test = min(max(1, round(members * test_share)), members - validation - 1) if test_share else 0
-    return [members - validation - test, validation, test]
+def _missed(parts: Tensor, labels: Tensor, sizes: dict[int, PartSizes]) -> dict[int, tuple[int, int]]:
+    """By class, the part that misses its size by the most and its images, if by more than FEW_POINTS or to nothing."""
+    missed = {}
+    for label, wanted in sizes.items():
+        counts = torch.bincount(parts[labels == label].long(), minlength=len(wanted)).tolist()
+        part = max(reversed(range(len(wanted))), key=lambda p: abs(counts[p] - wanted[p]))
+        is_far = abs(counts[part] - wanted[part]) > max(1, FEW_POINTS * sum(wanted))
+        if is_far or any(size and not count for size, count in zip(wanted, counts, strict=True)):
+            missed[label] = part, counts[part]
+    return missed
 
 
-def _with_copies(by_class: list[Tensor], labels: Tensor, originals: Tensor, copies: Tensor) -> list[Tensor]:
-    """The images of a part by class, with those of `copies` (bool [N]) whose originals are in the part.
+def _large(groups: Tensor, least: float) -> Tensor:
+    """The groups of two or more, and of more than `least` images."""
+    numbers, counts = torch.unique(groups, return_counts=True)
+    large: Tensor = numbers[(counts > 1) & (counts > least)]
+    return large
 
-    A copy can have another class than its original. In each class the copies come last.
-    """
-    chosen = torch.cat(by_class)
-    everything = torch.cat([chosen, torch.nonzero(copies & torch.isin(originals, chosen)).flatten()])
-    return [everything[labels[everything] == label] for label in torch.unique(labels)]
+
+def _note(name: str, wanted: PartSizes, part: int, count: int) -> str:
+    return (
+        f"class {name!r}: with all copies on one side, {count} of its {sum(wanted)} images would be in the part "
+        f"{PartSizes._fields[part]}, where the spec asks for {wanted[part]}. Groups of its copies are divided."
+    )
+
+
+def _note_of_whole(name: str, wanted: PartSizes, part: int, count: int) -> str:
+    return (
+        f"class {name!r}: {count} of its {sum(wanted)} images are in the part {PartSizes._fields[part]}, where the "
+        f"spec asks for {wanted[part]}: the groups of the label file stay whole."
+    )
+
+
+def _members_by_class(labels: Tensor) -> list[Tensor]:
+    return [torch.nonzero(labels == label).flatten() for label in torch.unique(labels)]
 
 
 def stratified_subset(labels: Tensor, indices: Tensor, size: int, seed: int | None) -> Tensor:
@@ -121,10 +172,10 @@ def stratified_subset(labels: Tensor, indices: Tensor, size: int, seed: int | No
     random = generator(seed, "subset")
     shuffled = indices[torch.randperm(len(indices), generator=random)]
     by_class = [shuffled[labels[shuffled] == label] for label in torch.unique(labels[shuffled])]
-    return torch.cat(_thinned(by_class, size)).sort().values
+    return torch.cat(thinned(by_class, size)).sort().values
 
 
-def _thinned(by_class: list[Tensor], limit: int | None) -> list[Tensor]:
+def thinned(by_class: list[Tensor], limit: int | None) -> list[Tensor]:
     """The first members of each class, in total `limit`, in proportion to the classes (largest remainders)."""
     total = sum(map(len, by_class))
     if limit is None or limit >= total:

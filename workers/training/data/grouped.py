@@ -1,0 +1,138 @@
+"""A stratified division of images in groups: no group is in two parts, and each class is near its wanted sizes.
+
+Groups go to parts at random, the largest first, each where it fits. Groups that fit nowhere go where they fit best.
+Then groups move one by one while that brings the classes nearer to their sizes. Images without a group come last and
+fill each class up to its exact sizes. For the idea of dividing rare and large units first, see K. Sechidis et al., "On
+the Stratification of Multi-Label Data", ECML PKDD 2011.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+
+from service.core.records.part_sizes import PartSizes
+
+PARTS = 3
+PASSES = 10  # over all groups, to improve an attempt
+ATTEMPTS, MOST_MOVES = 50, 50_000  # divisions that are tried, and groups in all of them
+
+Counts = dict[int, int]  # images of a group by class
+
+
+class Tally:
+    """The images of each class that each part still wants; negative where it has too many."""
+
+    def __init__(self, sizes: dict[int, PartSizes]) -> None:
+        self.wanted = {label: list(wanted) for label, wanted in sizes.items()}
+        self.parts = [part for part in range(PARTS) if any(wanted[part] for wanted in sizes.values())]
+
+    def add(self, part: int, counts: Counts, sign: int = 1) -> None:
+        """Put a group into a part; `sign` -1 takes it out."""
+        for label, count in counts.items():
+            self.wanted[label][part] -= sign * count
+
+    def excess(self, labels: Iterable[int]) -> int:
+        """The images of these classes above the wanted sizes of their parts."""
+        return sum(max(0, -wanted) for label in labels for wanted in self.wanted[label])
+
+    def room(self, part: int, counts: Counts) -> int:
+        """The images that the part still wants of the classes of a group, 0 if the group does not fit."""
+        wanted = [self.wanted[label][part] for label in counts]
+        return sum(wanted) if all(w >= n for w, n in zip(wanted, counts.values(), strict=True)) else 0
+
+
+def divide(labels: Tensor, groups: Tensor, sizes: dict[int, PartSizes], random: torch.Generator) -> Tensor:
+    """The part of each image, int8 [n]: 0 train, 1 validation, 2 test.
+
+    labels int64 [n], groups int64 [n] (images of one number stay together), `sizes` the wanted sizes of each class.
+    """
+    order = torch.cat([_shuffled(torch.nonzero(labels == label).flatten(), random) for label in sorted(sizes)])
+    members = _members(groups, random)
+    assigned, tally = _assigned([Counter(labels[group].tolist()) for group in members], sizes, random)
+    parts = torch.full_like(labels, -1, dtype=torch.int8)
+    for group, part in zip(members, assigned, strict=True):
+        parts[group] = part
+    _fill(parts, labels, order[parts[order] < 0], tally)
+    return parts
+
+
+def _shuffled(indices: Tensor, random: torch.Generator) -> Tensor:
+    return indices[torch.randperm(len(indices), generator=random)]
+
+
+def _members(groups: Tensor, random: torch.Generator) -> list[Tensor]:
+    """The images of each group of two or more, the largest group first, equal ones in random order."""
+    _, inverse, counts = torch.unique(groups, return_inverse=True, return_counts=True)
+    by_group = torch.split(inverse.argsort(stable=True), counts.tolist())
+    several = [group for group in by_group if len(group) > 1]
+    shuffled = [several[i] for i in torch.randperm(len(several), generator=random).tolist()] if several else []
+    return sorted(shuffled, key=len, reverse=True)
+
+
+def _assigned(counts: list[Counts], sizes: dict[int, PartSizes], random: torch.Generator) -> tuple[list[int], Tally]:
+    """The part of each group, and what the parts still want then: the best of some attempts."""
+    attempts = range(max(1, min(ATTEMPTS, MOST_MOVES // max(1, len(counts)))))
+    best, least = (list[int](), Tally(sizes)), math.inf
+    for _ in attempts if counts else ():
+        tally = Tally(sizes)
+        assigned = _attempt(counts, tally, random)
+        if (excess := tally.excess(sizes)) < least:
+            best, least = (assigned, tally), excess
+        if least <= len(sizes):
+            break
+    return best
+
+
+def _attempt(counts: list[Counts], tally: Tally, random: torch.Generator) -> list[int]:
+    assigned = []
+    draws = torch.rand(len(counts), generator=random, dtype=torch.float64).tolist()
+    for group, draw in zip(counts, draws, strict=True):
+        part = _chosen(group, tally, draw)
+        tally.add(part, group)
+        assigned.append(part)
+    for _ in range(PASSES):
+        moved = [_improve(i, counts[i], assigned, tally) for i in reversed(range(len(counts)))]
+        if not any(moved):
+            break
+    return assigned
+
+
+def _chosen(group: Counts, tally: Tally, draw: float) -> int:
+    """A part where the group fits, with a probability by the images that it still wants, or the best of the others."""
+    rooms = [tally.room(part, group) for part in tally.parts]
+    if not any(rooms):
+        return max(tally.parts, key=lambda part: min(tally.wanted[label][part] - n for label, n in group.items()))
+    reached = (part for part, total in zip(tally.parts, accumulate(rooms), strict=True) if draw * sum(rooms) < total)
+    return next(reached)
+
+
+def _improve(i: int, group: Counts, assigned: list[int], tally: Tally) -> bool:
+    """Move the group to the part that brings its classes nearest to their sizes; whether it moved."""
+    before, home = tally.excess(group), assigned[i]
+    if not before:
+        return False
+    excesses = {}
+    tally.add(home, group, -1)
+    for part in tally.parts:
+        tally.add(part, group)
+        excesses[part] = tally.excess(group)
+        tally.add(part, group, -1)
+    best = min(tally.parts, key=excesses.__getitem__)
+    assigned[i] = best if excesses[best] < before else home
+    tally.add(assigned[i], group)
+    return assigned[i] != home
+
+
+def _fill(parts: Tensor, labels: Tensor, singles: Tensor, tally: Tally) -> None:
+    """Give the images without a group, int64 [m] in random order, to the parts that want them; the rest trains."""
+    for label, wanted in tally.wanted.items():
+        own = singles[labels[singles] == label]
+        validation = min(len(own), max(0, wanted[1]))
+        test = min(len(own) - validation, max(0, wanted[2]))
+        train = len(own) - validation - test
+        for part, chosen in enumerate(torch.split(own, [train, validation, test])):
+            parts[chosen] = part
