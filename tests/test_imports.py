@@ -10,9 +10,7 @@ from tests.servers import ROOT
 OURS_IN_TRAINING = (
     "service.core.spec",
     "service.core.errors",
-    "service.core.records.dataset",
-    "service.core.records.builtin_datasets",
-    "service.core.records.epoch",
+    "service.core.records",
     "service.core.images",
     "service.core.system",  # a process that loads images ends with the trainer
 )
