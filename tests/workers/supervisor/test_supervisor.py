@@ -186,6 +186,17 @@ def test_a_diverged_job_fails_and_keeps_its_best_model(bench: Bench) -> None:
     assert "best_model.pth" in bench.published(job)
 
 
+def test_error_diagnosis_and_log_agree_on_where_a_run_broke(bench: Bench) -> None:
+    job = bench.run(epochs=50, optimizer={"name": "sgd", "lr": 10.0}, early_stopping=None, model={"hidden": [64, 64]})
+    rows = bench.store.queries.history("t", job.id)[1]
+    broke = next(row.epoch for row in rows if row.val_loss is None)
+    assert job.error is not None
+    assert f"diverged in epoch {broke};" in job.error.detail
+    assert bench.events(job)[-2][1]["onset_epoch"] == broke
+    lines = [line.message for line in bench.store.queries.log("t", job.id, 0, 100)[1]]
+    assert len(set(lines)) == len(lines)
+
+
 def test_a_missing_device_is_an_error(once: Bench) -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
