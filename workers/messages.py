@@ -74,11 +74,15 @@ class Tested:
 
 @dataclass(frozen=True)
 class Ended:
-    """The run has ended after `epochs` epochs, and its files are written."""
+    """The run has ended after `epochs` epochs, and its files are written.
+
+    `broken_at` is the epoch from which on the losses were not finite; None if the last ones are.
+    """
 
     stop_reason: StopReason
     epochs: int
     best_epoch: int | None
+    broken_at: int | None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import Any, BinaryIO
 
 from flask import Response, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import is_resource_modified, quote_etag
 from werkzeug.wsgi import wrap_file
 
 from service.api.blueprint import Blueprint
@@ -16,6 +17,7 @@ from service.schemas.artifacts import ManifestSchema
 from service.services import services
 
 SINGLE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+BINARY = {"type": "string", "format": "binary"}
 
 blueprint = Blueprint("artifacts", __name__, url_prefix="/v1/jobs", description="The files of a job")
 
@@ -28,11 +30,17 @@ def manifest(job_id: str) -> Any:
 
 
 @blueprint.route("/<job_id>/artifacts/<name>")
-@blueprint.response(200, {"type": "string", "format": "binary"}, content_type="application/octet-stream")
+@blueprint.response(200, BINARY, content_type="application/octet-stream")
 @blueprint.alt_response(
     200, schema={"type": "object"}, content_type="application/json", description=", ".join(sorted(JSON_ARTIFACTS))
 )
-@blueprint.alt_response(206, description="The requested range of bytes", success=True)
+@blueprint.alt_response(
+    206,
+    schema=BINARY,
+    content_type="application/octet-stream",
+    description="The requested range of bytes",
+    success=True,
+)
 @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
 def artifact(job_id: str, name: str) -> Response:
     """Download a file or a range of it; its ETag is its SHA-256"""
@@ -41,7 +49,7 @@ def artifact(job_id: str, name: str) -> Response:
         raise NotFound(f"the job has no artifact {name!r}; it has: {', '.join(entries) or 'none yet'}")
     entry = entries[name]
     file = open_artifact(job_id, entry)
-    usable = _usable_range(entry.bytes)
+    usable = _usable_range(entry)
     request.environ.pop("HTTP_RANGE", None)
     if usable:
         request.environ["HTTP_RANGE"] = usable
@@ -67,17 +75,18 @@ def open_artifact(job_id: str, artifact: Artifact) -> BinaryIO:
         raise
 
 
-def _usable_range(size: int) -> str:
+def _usable_range(artifact: Artifact) -> str:
     """The request's Range if it is a single range of bytes, else an empty string (RFC 9110, section 14).
 
-    Other ranges are ignored, and so is a Range under an If-Range with a weak tag. A suffix longer than the file selects
-    the whole file.
+    Other ranges are ignored, and so is a Range under an If-Range with a weak tag, or where If-Match or If-None-Match
+    rule out a body (section 13.2.2). A suffix longer than the file selects the whole file.
     """
     match = SINGLE_RANGE.fullmatch(request.headers.get("Range", ""))
-    if match is None or request.headers.get("If-Range", "").startswith("W/"):
+    has_body = is_resource_modified(request.environ, etag=quote_etag(artifact.sha256))
+    if match is None or not has_body or request.headers.get("If-Range", "").startswith("W/"):
         return ""
     first, last = match.groups()
-    if not first and last and int(last) > size:
+    if not first and last and int(last) > artifact.bytes:
         return "bytes=0-"
     backwards = first and last and int(first) > int(last)
     return match[0] if (first or last) and not backwards else ""

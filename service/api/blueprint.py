@@ -1,12 +1,13 @@
 """The blueprint of all resources, with a strict parser of requests."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
-from flask import Request, current_app
+from flask import Request, current_app, request
 from flask_smorest import Blueprint as SmorestBlueprint
+from jsonpointer import escape
 from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
@@ -16,9 +17,15 @@ from service.core.spec import JobSpec
 from service.http.auth import tenant
 from service.http.json_body import MOST_FAULTS, json_body
 from service.schemas.ablations import AblationRequestSchema
+from service.schemas.fields import not_known
 from service.schemas.problem import faults
 from service.schemas.spec import JobSpecSchema
 from service.services import services
+
+HAS_QUERY = "has_query"  # attribute of a view with a schema of its query
+NO_QUERY = "no query parameters"
+
+View = TypeVar("View", bound=Callable[..., Any])
 
 
 class StrictParser(FlaskParser):
@@ -63,4 +70,33 @@ def _is_doubtful(fault: Fault, wrong: tuple[str, ...]) -> bool:
 
 
 class Blueprint(SmorestBlueprint):
+    """Refuses every query parameter on a view without a schema of its query."""
+
     ARGUMENTS_PARSER = StrictParser()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.before_request(_refuse_query)
+
+    def arguments(self, schema: Any, *, location: str = "json", **kwargs: Any) -> Callable[[View], View]:
+        parse = super().arguments(schema, location=location, **kwargs)
+
+        def decorate(view: View) -> View:
+            decorated: View = parse(view)
+            if location == "query":
+                setattr(decorated, HAS_QUERY, True)  # functools.wraps copies it to further decorations
+            return decorated
+
+        return decorate
+
+
+def _refuse_query() -> None:
+    """Raise Invalid for query parameters of a view that reads none."""
+    if request.args and not _reads_query():
+        raise Invalid([Fault(f"/{escape(name)}", not_known(name, ()), NO_QUERY) for name in request.args])
+
+
+def _reads_query() -> bool:
+    view = current_app.view_functions[request.endpoint or ""]
+    method = "get" if request.method == "HEAD" else request.method.lower()
+    return request.method == "OPTIONS" or hasattr(getattr(getattr(view, "view_class", None), method, view), HAS_QUERY)

@@ -21,6 +21,6 @@ def counterfactual(query: dict[str, Any], job_id: str) -> dict[str, Any]:
     if not job.is_terminal:
         raise Conflict(f"the job is {job.status}; wait until it has ended")
     if not epochs:
-        raise Conflict(f"the job {job.status} before an epoch was complete; there is nothing to replay")
+        raise Conflict(f"the job ended ({job.status}) before its first epoch was complete; there is nothing to replay")
     settings = replay(epochs, job.spec, query["patience"], query["min_delta"], job.stop_reason)
     return {"actual": recorded(epochs, job.stop_reason), "data": settings}

@@ -11,7 +11,7 @@ import click
 from service.cli.errors import FAILED
 from service.cli.session import Session, json_option
 from service.core.settings import Settings
-from service.core.text import counted
+from service.core.text import counted, format_size
 
 if TYPE_CHECKING:
     from service.core.actions.backup import Backup
@@ -36,7 +36,9 @@ def backup(session: Session, folder: Path) -> None:
     with _stack() as (settings, database, storage):
         made = back_up(database, storage, settings.home, folder.resolve(), session.note)
     content = "all but the missing files" if made.lacking else "everything"
-    words = f"{folder} contains {content}: {counted(made.files, 'file')}, {made.bytes:,} bytes, schema {made.schema}"
+    words = (
+        f"{folder} contains {content}: {counted(made.files, 'file')}, {format_size(made.bytes)}, schema {made.schema}"
+    )
     session.answer(asdict(made), lambda: words + _missing_lines(made))
     if made.lacking:
         raise click.exceptions.Exit(FAILED)

@@ -8,6 +8,7 @@ import httpx
 from click.shell_completion import CompletionItem
 
 from service.client import DEFAULT_URL, ApiError, NotRightfit, Rightfit, UnusableKey
+from service.core.text import format_size
 
 TIMEOUT = 1.0  # seconds; a longer pause after the Tab key is worse than no completion
 MAX_JOBS = 50
@@ -42,7 +43,7 @@ def _advice(client: Rightfit, arguments: dict[str, Any]) -> Choices:
 
 
 def _artifacts(client: Rightfit, arguments: dict[str, Any]) -> Choices:
-    return [(entry["name"], f"{entry['bytes']:,} bytes") for entry in client.artifacts(arguments["job_id"])]
+    return [(entry["name"], format_size(entry["bytes"])) for entry in client.artifacts(arguments["job_id"])]
 
 
 job_ids, advice_ids, artifact_names = _completion(_jobs), _completion(_advice), _completion(_artifacts)

@@ -11,7 +11,6 @@ from service.core.records.builtin_datasets import BUILT_IN
 from service.core.records.epoch import Epoch
 from service.core.records.job import Job, Status
 from service.core.records.job_event import Event
-from service.core.spec import JobSpec
 from service.core.spec.diff import Differing, differing
 from service.http.auth import may, tenant
 from service.services import services
@@ -77,10 +76,8 @@ def _dataset(job: Job) -> str | None:
 
 def _changed(job: Job, parent: Job | None) -> tuple[Differing, ...]:
     """The differences from the spec of the parent, without one from the defaults of the network."""
-    own = job.spec.to_dict()
-    plain = {"dataset": {"id": job.spec.dataset.id}, "model": {"arch": own.get("model", {}).get("arch", "cnn")}}
-    usual = parent.spec if parent else JobSpec.from_dict(plain).filled(job.spec.seed or 0)
-    return differing({"before": usual.to_dict(), "now": own})
+    usual = parent.spec if parent else job.spec.of_defaults()
+    return differing({"before": usual.to_dict(), "now": job.spec.to_dict()})
 
 
 def _actions(job: Job) -> list[dict[str, str]]:

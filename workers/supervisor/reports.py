@@ -21,19 +21,25 @@ from workers.supervisor.checkpoint_uploads import Uploads
 from workers.supervisor.trainer_handle import TrainerHandle
 
 
-def record_reports(attempt: Attempt, trainer: TrainerHandle, uploads: Uploads[CheckpointSaved]) -> None:
-    """Record the reports that have arrived, in order; successive epochs in one transaction. Raises LeaseLost."""
+def record_reports(attempt: Attempt, trainer: TrainerHandle, uploads: Uploads[CheckpointSaved]) -> bool:
+    """Record the reports that have arrived, in order; successive epochs in one transaction. Raises LeaseLost.
+
+    Returns whether an epoch was among them.
+    """
     epochs: list[Epoch] = []
+    has_epochs = False
     for report in trainer.receive():
         if isinstance(report, EpochTrained):
             epochs.append(report.epoch)
+            has_epochs = True
+            continue
+        if isinstance(report, StepsTrained):
+            trainer.set_steps(report.steps)
+            attempt.observer.stepped(report.steps)
             continue
         _record_epochs(attempt, epochs)
         epochs = []
         match report:
-            case StepsTrained(steps):
-                trainer.set_steps(steps)
-                attempt.observer.stepped(steps)
             case PhaseEntered(phase):
                 trainer.set_phase(phase)
                 attempt.observer.enter(phase)
@@ -51,6 +57,7 @@ def record_reports(attempt: Attempt, trainer: TrainerHandle, uploads: Uploads[Ch
             case _:
                 assert_never(report)
     _record_epochs(attempt, epochs)
+    return has_epochs
 
 
 def _record_epochs(attempt: Attempt, epochs: list[Epoch]) -> None:

@@ -41,6 +41,7 @@ from workers.telemetry.observer import AttemptObserver, Observer
 from workers.trainer_args import StopRequest, TrainerArgs
 
 POLL_SECONDS = 0.2  # between two checks of lease and stop requests while the trainer is silent
+EPOCH_SECONDS = 0.1  # least time between two transactions of epochs: SQLite has one writer at a time
 LOG_SECONDS = 1.0  # between two reads of the trainer's output
 MOST_TOO_NEW = 1_000  # ids of jobs of a newer release that are remembered
 
@@ -142,9 +143,10 @@ class Supervisor:
                 while trainer.process.is_alive():
                     self._check(attempt, trainer)
                     uploads.check()
-                    ends = [trainer.process.sentinel]
-                    wait(ends if trainer.is_silent else [trainer.connection, *ends], POLL_SECONDS)
-                    record_reports(attempt, trainer, uploads)
+                    sentinel = trainer.process.sentinel
+                    wait([sentinel] if trainer.is_silent else [trainer.connection, sentinel], POLL_SECONDS)
+                    if record_reports(attempt, trainer, uploads):
+                        wait([sentinel], EPOCH_SECONDS)  # the epochs of this time are recorded together
                     if time.monotonic() - output.read_at > LOG_SECONDS:
                         attempt.write_log(output.read())
                 record_reports(attempt, trainer, uploads)

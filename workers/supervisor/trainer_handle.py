@@ -139,7 +139,7 @@ def _outcome(ended: Ended) -> Outcome:
         return Outcome(Status.SUCCEEDED, ended.stop_reason)
     best = ended.best_epoch
     kept = f"the model of epoch {best} was kept" if best else "no model was good enough to keep"
-    detail = f"the loss diverged in epoch {ended.epochs}; {kept}; try a lower lr"
+    detail = f"the loss diverged in epoch {ended.broken_at or ended.epochs}; {kept}; try a lower lr"
     return Outcome(Status.FAILED, ended.stop_reason, Failure("user", "diverged", detail))
 
 

@@ -73,16 +73,17 @@ def write_onnx(run: FinishedRun, target: Path) -> None:
 
 
 def write_labels(run: FinishedRun, target: Path) -> None:
-    """What it takes to use model.onnx; nothing where that was not written.
+    """What it takes to use the best model; nothing where no epoch was finite.
 
     `classes` are the names in the order of the logits. `preprocessing` lists the steps in their order: turn the picture
     upright by its EXIF orientation, divide 16-bit values by `sixteen_bit_divisor` (at most 255), put a transparent
     picture on the `background` (white, black or #rrggbb), make it gray (as Pillow's mode L: ITU-R 601-2 luma) or RGB,
-    `resize` it to width and height in pixels, map its values from 0..255 to `range`. `normalization` is part of the
-    graph; its mean and std by channel are given for information. `input` is float32 [N, C, H, W] and `output` float32
-    [N, classes], null for the free N. The `activation` of the output, softmax, gives probabilities.
+    `resize` it to width and height in pixels, map its values from 0..255 to `range`. `normalization` is part of
+    model.onnx; users of the weights alone apply its mean and std by channel themselves. `input` is float32
+    [N, C, H, W] and `output` float32 [N, classes], null for the free N. The `activation` of the output, softmax, gives
+    probabilities.
     """
-    if not target.with_name(ONNX).exists():
+    if run.fitted.best_weights is None:
         return
     prepared = run.inputs.prepared
     classes, (channels, height, width) = prepared.images.classes, prepared.images.shape
@@ -123,7 +124,7 @@ WRITERS: tuple[tuple[str, Callable[[FinishedRun, Path], None]], ...] = (
     (SPLIT, write_split),
     (SAFETENSORS, write_safetensors),
     (ONNX, write_onnx),
-    (LABELS, write_labels),  # after model.onnx, which it describes
+    (LABELS, write_labels),
     (REPORT, write_report),  # after model.onnx, on which it reports
 )
 

@@ -3,10 +3,13 @@
 import errno
 import logging
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import torch
 
+from service.core.diagnosis.curves import broken_at
 from service.core.errors import Invalid, RightfitError, TrainingError
+from service.core.records.epoch import Epoch
 from service.core.records.job import Failure, StopReason
 from service.core.records.plan import UNLIMITED, plan
 from service.core.spec import JobSpec
@@ -27,7 +30,8 @@ def how_it_ended(fitted: TrainingResult) -> Ended | Released:
     """The last report of a run that came to its end."""
     if fitted.stop_reason == StopRequest.RELEASED:
         return Released(fitted.epochs)
-    return Ended(StopReason(fitted.stop_reason), fitted.epochs, fitted.best_epoch)
+    history = [Epoch.measured(asdict(result)) for result in fitted.history]
+    return Ended(StopReason(fitted.stop_reason), fitted.epochs, fitted.best_epoch, broken_at(history))
 
 
 def failed(error: Exception, args: TrainerArgs) -> Failed:

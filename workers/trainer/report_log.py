@@ -20,8 +20,8 @@ def log_report(report: messages.Report) -> None:
             _log_epoch(epoch)
         case messages.CheckpointSaved(number, epochs):
             log.info("checkpoint %d after %d epochs", number, epochs)
-        case messages.Diagnosed(verdict, summary=summary):
-            log.info("%s: %s", verdict.replace("_", " "), summary)
+        case messages.Diagnosed(verdict, summary=summary, is_final=is_final):
+            log.info("%s%s: %s", "final diagnosis: " if is_final else "", verdict.replace("_", " "), summary)
         case messages.Tested(score):
             log.info("test images: loss %.6g, accuracy %.2f %%", score.loss, 100 * score.accuracy)
         case messages.Ended() | messages.Released() | messages.Failed():

@@ -27,7 +27,7 @@ class Curve:
     val_se: float | None  # of the last epoch
     change_se: float | None  # of the last epoch's difference from the best one, paired
     kept: int | None  # the epoch whose model was kept
-    broken_at: int | None  # the first epoch whose training loss, or the last whose val_loss, was not finite
+    broken_at: int | None  # the epoch from which on the losses were not finite
 
     @classmethod
     def of(cls, history: Sequence[Epoch]) -> "Curve":
@@ -45,7 +45,7 @@ class Curve:
             val_se=next((e.val_loss_se for e in reversed(whole) if e.val_loss_se is not None), None),
             change_se=next((e.val_change_se for e in reversed(whole) if e.val_change_se is not None), None),
             kept=next((e.epoch for e in reversed(history) if e.improved), None),
-            broken_at=_broken_at(history),
+            broken_at=broken_at(history),
         )
 
     def __len__(self) -> int:
@@ -105,10 +105,13 @@ class Curve:
         return fall / (middle + fall / 2) if middle + fall / 2 > 0 else 0.0
 
 
-def _broken_at(history: Sequence[Epoch]) -> int | None:
-    """The epoch at which the losses broke; a single val_loss that is not finite and recovers does not count."""
-    first = next((e.epoch for e in history if e.train_loss is None), None)
-    return history[-1].epoch if first is None and history and history[-1].val_loss is None else first
+def broken_at(history: Sequence[Epoch]) -> int | None:
+    """The epoch from which on the losses were not finite; a val_loss that is not finite and recovers does not count."""
+    end = next((i for i, e in enumerate(history) if e.train_loss is None), len(history) - 1)
+    if not history or (history[end].train_loss is not None and history[end].val_loss is not None):
+        return None
+    finite = next((i for i in range(end - 1, -1, -1) if history[i].val_loss is not None), -1)
+    return history[finite + 1].epoch
 
 
 def level(values: Sequence[float], at: int | None = None) -> float:

@@ -9,7 +9,7 @@ def diverged(view: RunView) -> Finding | None:
     """A loss that is not finite, a stop by divergence_threshold, exploded losses, or progress that was lost again."""
     curve = view.curve
     if curve.broken_at is not None:
-        meaning = "the epoch whose loss was not a finite number"
+        meaning = "the first epoch whose loss was not a finite number"
         return Finding(
             Verdict.DIVERGED, 0.99, curve.broken_at, (Evidence("not_finite", curve.broken_at, None, meaning),)
         )

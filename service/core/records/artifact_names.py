@@ -3,7 +3,7 @@
 BEST_MODEL = "best_model.pth"  # the state dict of the best epoch
 SAFETENSORS = "model.safetensors"  # the same weights in another format
 ONNX = "model.onnx"  # the best model as a graph that includes the normalization
-LABELS = "labels.json"  # the classes and the preprocessing of model.onnx
+LABELS = "labels.json"  # the classes and the preprocessing of the best model
 SPLIT = "split.json"  # the images of train, validation and test
 REPORT = "report.json"  # the results of the run, and all that is needed to repeat it
 

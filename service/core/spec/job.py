@@ -1,8 +1,8 @@
 """The whole job spec, and its conversion to and from plain data."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from typing import Any, Literal, TypeVar
 
 from service.core.spec.models import Cnn, Model
 from service.core.spec.options import Option, option, part
@@ -18,6 +18,8 @@ from service.core.spec.parts import (
 )
 from service.core.spec.reading import build
 from service.core.spec.record import record
+
+T = TypeVar("T", Dataset, Model)
 
 MOST_GPUS = 64  # of one machine
 
@@ -105,9 +107,20 @@ class JobSpec:
         data: dict[str, Any] = record(self)
         return data
 
+    def of_defaults(self) -> "JobSpec":
+        """The spec with the same data set, the same network and seed, and the default of every option that has one."""
+        usual = JobSpec(dataset=_of_defaults(self.dataset), model=_of_defaults(self.model))
+        return usual.filled(self.seed or 0)
+
     def filled(self, seed: int) -> "JobSpec":
         """The effective spec: `seed` replaces a missing seed, and the mode of early stopping is set."""
         stopping = self.early_stopping
         if stopping is not None and stopping.mode is None:
             stopping = replace(stopping, mode=direction(stopping.monitor))
         return replace(self, seed=self.seed if self.seed is not None else seed, early_stopping=stopping)
+
+
+def _of_defaults(chosen: T) -> T:
+    """The same kind of part: options without a default keep their value, all others have the default."""
+    needed = [f.name for f in fields(chosen) if f.default is MISSING and f.default_factory is MISSING]
+    return type(chosen)(**{name: getattr(chosen, name) for name in needed})

@@ -71,6 +71,32 @@ def test_failed_precondition_is_412_and_star_always_holds(
         assert client.get(path, buffered=True, headers={"If-Match": "*"}).status_code == 200
 
 
+@ON_DISK
+@pytest.mark.parametrize(
+    ("preconditions", "status"),
+    [
+        ({"If-None-Match": "TAG"}, 304),
+        ({"If-None-Match": '"x", W/TAG'}, 304),
+        ({"If-None-Match": "*"}, 304),
+        ({"If-None-Match": '"x"'}, 206),
+        ({"If-Match": '"x"'}, 412),
+        ({"If-Match": "TAG"}, 206),
+    ],
+)
+def test_a_precondition_comes_before_the_range(
+    client: FlaskClient, services: Services, tmp_path: Path, preconditions: dict[str, str], status: int
+) -> None:
+    job = submit(client)
+    finish(services, claim(services), tmp_path)
+    path = f"{job['links']['artifacts']}/best_model.pth"
+    tag = client.head(path, buffered=True).headers["ETag"]
+    headers = {name: value.replace("TAG", tag) for name, value in preconditions.items()}
+    for part in ("bytes=0-1", "bytes=3-"):
+        answer = client.get(path, buffered=True, headers=headers | {"Range": part})
+        assert answer.status_code == status
+        assert ("Content-Range" in answer.headers) == (status == 206)
+
+
 def test_artifact_of_a_job_deleted_meanwhile_is_404(client: FlaskClient, services: Services, tmp_path: Path) -> None:
     job = submit(client)
     finish(services, claim(services), tmp_path)

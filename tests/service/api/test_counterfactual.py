@@ -97,7 +97,7 @@ def test_job_that_is_live_or_without_epochs_is_refused(client: FlaskClient, serv
     assert "is queued; wait" in expect_problem(client.get(submit(client)["links"]["counterfactual"]), 409)["detail"]
     claim(services)
     failed = Outcome(Status.FAILED, StopReason.INVALID_DATA, Failure("data", "invalid_data", "no images"))
-    assert "before an epoch" in expect_problem(client.get(ended(client, services, failed, ())), 409)["detail"]
+    assert "before its first epoch" in expect_problem(client.get(ended(client, services, failed, ())), 409)["detail"]
     expect_problem(client.get("/v1/jobs/job_nothing/counterfactual"), 404)
 
 

@@ -51,6 +51,18 @@ def test_every_member_of_the_document_has_a_shape(document: dict[str, Any]) -> N
     assert [pointer for pointer, schema in described.items() if not SHAPES & set(schema)] == []
 
 
+def test_every_answer_with_a_body_has_a_media_type(document: dict[str, Any]) -> None:
+    answers = {
+        f"{method} {path} {status}": answer
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if method != "parameters"
+        for status, answer in operation["responses"].items()
+        if status.startswith("2") and status != "204"
+    }
+    assert [name for name, answer in answers.items() if not answer.get("content")] == []
+
+
 @pytest.mark.parametrize("name", SPECS)
 def test_the_answers_about_a_job_have_the_documented_shape(client: FlaskClient, name: str) -> None:
     client.post("/v1/jobs?validate_only=true", json=SPECS[name])

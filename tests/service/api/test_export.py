@@ -59,6 +59,7 @@ def test_the_zip_has_every_file_of_the_manifest(client: FlaskClient, service: Se
     assert unzipped == manifest
     assert set(archive.namelist()) == {"README.txt", *FILES}
     readme = archive.read("README.txt").decode()
+    assert "order of the logits, and the preprocessing of the images: labels.json" in readme
     for words in (job_id, SPEC["name"], "Best epoch: 2", "val_loss: 0.321", "weights_only=True", manifest[ONNX]):
         assert words in readme
     assert "a file of the job" not in readme, "each artifact has a description of its own"

@@ -3,12 +3,20 @@
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.servers import ON_DISK_FIRST
 from tests.service.api.requests import SPEC, expect_problem
 
 pytestmark = ON_DISK_FIRST
+
+
+class AnyId(dict[str, str]):
+    """Fills every parameter of a path."""
+
+    def __missing__(self, name: str) -> str:
+        return "any"
 
 
 @pytest.mark.parametrize("query", ["", "?validate_only=true"])
@@ -108,6 +116,21 @@ def test_bad_query_is_refused_with_the_parameter(client: FlaskClient, path: str,
     problem = expect_problem(client.get(path), 422)
     assert [fault["pointer"] for fault in problem["errors"]] == [pointer]
     assert problem["errors"][0]["allowed"]
+
+
+def test_every_route_refuses_unknown_query_parameters(app: Flask) -> None:
+    client = app.test_client()
+    routes = {
+        (path, method.upper())
+        for path, operations in client.get("/openapi.json").json["paths"].items()
+        for method, operation in operations.items()
+        if method != "parameters"
+    }
+    assert len(routes) > 30
+    for path, method in sorted(routes):
+        answer = client.open(f"{path.format_map(AnyId())}?unknown=1&unknown=2", method=method)
+        problem = expect_problem(answer, 422)
+        assert "/unknown" in {fault["pointer"] for fault in problem["errors"]}, (method, path)
 
 
 def test_many_faults_are_answered_briefly(client: FlaskClient) -> None:

@@ -5,8 +5,11 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -16,6 +19,7 @@ from sqlalchemy import update
 from service.core.diagnosis import RunContext, diagnose
 from service.core.errors import StorageError
 from service.core.records.builtin_datasets import DIGITS
+from service.core.records.epoch import Epoch
 from service.core.records.job import Job, Phase, Status
 from service.core.records.lease import Lease
 from service.core.settings import Settings
@@ -28,7 +32,7 @@ from tests.servers import EVERYTHING_PUBLISHED
 from tests.workers.bench import ENDLESS, Bench, ForkServer
 from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATION
 from workers.supervisor import forkserver
-from workers.supervisor.supervisor import Supervisor
+from workers.supervisor.supervisor import EPOCH_SECONDS, Supervisor
 from workers.tools.verify import verify
 
 
@@ -125,6 +129,19 @@ def test_each_epoch_is_stored_as_it_happens(bench: Bench) -> None:
     assert [row.epoch for row in rows] == list(range(1, len(rows) + 1))
 
 
+def test_the_epochs_of_a_fast_job_share_transactions(bench: Bench) -> None:
+    append, began = bench.store.leases.append, list[float]()
+
+    def timed(lease: Lease, measured: Iterable[Epoch]) -> None:
+        began.append(time.monotonic())
+        append(lease, measured)
+
+    bench.store.leases.append = timed  # type: ignore[method-assign]  # sees each transaction
+    job = bench.run(**ENDLESS | {"epochs": 300})
+    assert [row.epoch for row in bench.store.queries.history("t", job.id)[1]] == list(range(1, 301))
+    assert median(after - before for before, after in pairwise(began)) >= EPOCH_SECONDS
+
+
 def test_a_cancelled_job_stops_and_publishes_its_best_model(bench: Bench) -> None:
     job = bench.submit(**ENDLESS)
     thread = bench.start()
@@ -133,7 +150,7 @@ def test_a_cancelled_job_stops_and_publishes_its_best_model(bench: Bench) -> Non
     thread.join(30)
     ended = bench.job(job)
     assert (ended.status, ended.stop_reason) == ("cancelled", "cancelled")
-    assert bench.published(job) >= {"best_model.pth", "report.json"}
+    assert bench.published(job) == EVERYTHING_PUBLISHED - {"model.onnx"}
 
 
 def test_a_trainer_that_does_not_stop_is_killed_its_model_kept(bench: Bench) -> None:
@@ -167,6 +184,17 @@ def test_a_diverged_job_fails_and_keeps_its_best_model(bench: Bench) -> None:
     assert job.error is not None
     assert job.error.origin == "user"
     assert "best_model.pth" in bench.published(job)
+
+
+def test_error_diagnosis_and_log_agree_on_where_a_run_broke(bench: Bench) -> None:
+    job = bench.run(epochs=50, optimizer={"name": "sgd", "lr": 10.0}, early_stopping=None, model={"hidden": [64, 64]})
+    rows = bench.store.queries.history("t", job.id)[1]
+    broke = next(row.epoch for row in rows if row.val_loss is None)
+    assert job.error is not None
+    assert f"diverged in epoch {broke};" in job.error.detail
+    assert bench.events(job)[-2][1]["onset_epoch"] == broke
+    lines = [line.message for line in bench.store.queries.log("t", job.id, 0, 100)[1]]
+    assert len(set(lines)) == len(lines)
 
 
 def test_a_missing_device_is_an_error(once: Bench) -> None:

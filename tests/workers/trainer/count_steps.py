@@ -31,7 +31,7 @@ def main() -> None:
         supervised.stop_request()
         supervised.report(PhaseEntered(Phase.TRAINING))
     supervised.stop_request()
-    supervised.report(Ended(StopReason.MAX_EPOCHS, epochs=1, best_epoch=1))
+    supervised.report(Ended(StopReason.MAX_EPOCHS, epochs=1, best_epoch=1, broken_at=None))
     receiver.join()
     print(json.dumps(counts))
     sys.stdout.flush()

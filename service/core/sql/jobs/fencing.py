@@ -25,9 +25,9 @@ def lock_held(c: Connection, lease: Lease) -> RowMapping:
     return row
 
 
-def change_held(c: Connection, lease: Lease, values: Mapping[str, Any], kind: str, data: Mapping[str, Any]) -> None:
-    """Update the job's row and append the event of that change. Raises LeaseLost."""
-    if change(c, is_held(lease), values, kind, data) is None:
+def change_held(c: Connection, lease: Lease, values: Mapping[str, Any], kind: str, *data: Mapping[str, Any]) -> None:
+    """Update the job's row and append an event for each of `data`. Raises LeaseLost."""
+    if change(c, is_held(lease), values, kind, *data) is None:
         raise lost(lease)
 
 

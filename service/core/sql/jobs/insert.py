@@ -92,6 +92,6 @@ def job_of_key(c: Connection, tenant: str, key: IdempotencyKey) -> Job | None:
         return None
     if row["digest"] != key.digest:
         raise KeyReused(
-            f"Idempotency-Key {key.key!r} was sent before with another request; use a new key for a new job"
+            f"Idempotency-Key {key.key!r} was sent before with another request; use a new key for a new request"
         )
     return read_job(c, tenant, row["job_id"])

@@ -139,13 +139,14 @@ class JobLeases(Repository):
         """
         with self._db.write() as c:
             recorded = c.execute(select(jobs.c.last_epoch).where(is_held(lease)).with_for_update()).scalar() or 0
-            for epoch in measured:
-                if epoch.epoch <= recorded:
-                    continue
-                values = {"last_epoch": epoch.epoch} | ({"best_epoch": epoch.epoch} if epoch.improved else {})
-                change_held(c, lease, values, "epoch", asdict(epoch))
-                row = {"job_id": lease.job_id, "attempt": lease.attempt, **asdict(epoch)}
-                c.execute(insert(epochs).values(row))
+            rows = [asdict(epoch) for epoch in measured if epoch.epoch > recorded]
+            if not rows:
+                return
+            values = {"last_epoch": rows[-1]["epoch"]}
+            if best := next((row["epoch"] for row in reversed(rows) if row["improved"]), None):
+                values["best_epoch"] = best
+            change_held(c, lease, values, "epoch", *rows)
+            c.execute(insert(epochs).values(job_id=lease.job_id, attempt=lease.attempt), rows)
         self._on_change(lease.job_id)
 
     def record_checkpoint(self, lease: Lease, checkpoint: Checkpoint) -> tuple[Checkpoint, ...]:

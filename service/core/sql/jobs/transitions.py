@@ -21,19 +21,24 @@ _UNHELD = {"phase": None, "worker": None, "lease_until": None, "not_before": Non
 
 
 def change(
-    c: Connection, where: ColumnElement[bool], values: Mapping[str, Any], kind: str, data: Mapping[str, Any]
+    c: Connection, where: ColumnElement[bool], values: Mapping[str, Any], kind: str, *data: Mapping[str, Any]
 ) -> RowMapping | None:
-    """Update the one job that matches and append the event of the change; None if no job matches.
+    """Update the one job that matches and append an event for each of `data`; None if no job matches.
 
-    A new status needs one from which it can be reached: otherwise no job matches.
+    Each event is a version of the job. A new status needs one from which it can be reached: otherwise no job matches.
     """
-    statement = update(jobs).where(where).values(**values, version=jobs.c.version + 1)
+    statement = update(jobs).where(where).values(**values, version=jobs.c.version + len(data))
     if "status" in values:
         statement = statement.where(jobs.c.status.in_(sources(values["status"])))
     row = c.execute(statement.returning(jobs)).mappings().one_or_none()
     if row is not None:
-        c.execute(insert(events).values(job_id=row["id"], seq=row["version"], type=kind, data=dict(data), at=now()))
-        announce(c, row, kind, data)
+        first = row["version"] - len(data) + 1
+        rows = [
+            {"job_id": row["id"], "seq": first + i, "type": kind, "data": dict(each)} for i, each in enumerate(data)
+        ]
+        c.execute(insert(events).values(at=now()), rows)
+        for each in data:
+            announce(c, row, kind, each)
     return row
 
 

@@ -205,6 +205,26 @@ def test_balanced_weights_are_compared_with_a_uniform_guess() -> None:
     assert diagnose(history, balanced, facts).verdict != Verdict.NOT_LEARNING
 
 
+@pytest.mark.parametrize("breaks", [(5, 6), (6, 6), (3, 3), (1, 2), (4, None)])
+def test_the_onset_is_the_first_epoch_of_the_losses_that_broke(breaks: tuple[int, int | None]) -> None:
+    """`breaks` are the first epochs without a finite val_loss and train_loss."""
+    val, train = breaks
+    history, facts = synthetic.history("healthy", 2)
+    last = train or 7
+    broken = [
+        replace(
+            e,
+            val_loss=None if e.epoch >= val else e.val_loss,
+            train_loss=None if e.epoch == train else e.train_loss,
+            flag="nan" if e.epoch >= val else None,
+        )
+        for e in history[:last]
+    ]
+    found = diagnose(broken, facts=facts, stop_reason="diverged")
+    assert (found.verdict, found.onset_epoch) == (Verdict.DIVERGED, val)
+    assert [evidence.value for evidence in found.evidence] == [val]
+
+
 def test_one_validation_loss_that_is_not_finite_is_forgiven() -> None:
     history, facts = synthetic.history("healthy", 2)
     once = [replace(e, val_loss=None, flag="inf") if e.epoch == 3 else e for e in history]
