@@ -1,10 +1,16 @@
-"""Units, and counts, numbers and sizes as text, the same on the pages and on the command line."""
+"""Units, and counts, numbers and sizes as text, the same on the pages and on the command line; unsafe characters."""
+
+import unicodedata
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400  # seconds
 GIB = 1 << 30  # bytes
 
 KIBI = 1024
 SIZE_UNITS = ("B", "KiB", "MiB", "GiB")
+MAX_ECHO = 200  # characters of a request that an error message repeats
+# They embed or override a direction, so that a name reads as another one (UAX #9, section 2). The marks U+200E, U+200F
+# and U+061C do not, and ordinary text in Arabic and Hebrew needs them.
+DIRECTION_CONTROLS = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
 
 
 def counted(count: int, noun: str) -> str:
@@ -33,3 +39,15 @@ def format_number(value: float | None, missing: str = "") -> str:
 def format_percent(value: float | None, missing: str = "") -> str:
     """A share between 0 and 1: `61.3%`."""
     return missing if value is None else f"{value:.1%}"
+
+
+def shortened(text: str, most: int = MAX_ECHO) -> str:
+    """The text, or its beginning with an ellipsis: at most `most` characters."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text can be shown as it is: no control characters, lone surrogates and DIRECTION_CONTROLS."""
+    return not any(
+        unicodedata.category(character) in ("Cc", "Cs") or character in DIRECTION_CONTROLS for character in text
+    )
