@@ -13,6 +13,7 @@ from service.core.errors import NotFound
 from service.core.records.builtin_datasets import BUILT_IN
 from service.core.storage import discard
 from service.http.auth import tenant
+from service.http.links import local
 from service.rendering import dataset_sheet
 from service.schemas.datasets import DatasetListSchema, DatasetSchema, UploadQuerySchema
 from service.schemas.pages import PageQuerySchema, cursor
@@ -61,7 +62,7 @@ class Datasets(MethodView):
         except BaseException:  # without a record nothing refers to the stored file
             discard(services().storage, stored.key)
             raise
-        return added, 202, {"Location": f"/v1/datasets/{dataset_id}"}
+        return added, 202, {"Location": local(f"/v1/datasets/{dataset_id}")}
 
 
 @blueprint.route("/<dataset_id>")
