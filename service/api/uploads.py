@@ -19,6 +19,7 @@ from werkzeug.exceptions import (
 from service.api.form import check_form
 from service.core.errors import Fault, Invalid, QuotaExceeded
 from service.core.sql.usage import RETRY_SECONDS
+from service.core.text import shortened
 from service.http.auth import tenant
 from service.services import services
 
@@ -74,7 +75,9 @@ def received(name: str | None, room: int | None) -> Iterator[Upload]:
 
 def _type() -> str:
     if request.mimetype not in TYPES:
-        raise UnsupportedMediaType(f"the Content-Type is {request.mimetype or 'missing'}; allowed: {ALLOWED}")
+        raise UnsupportedMediaType(
+            f"the Content-Type is {shortened(request.mimetype) or 'missing'}; allowed: {ALLOWED}"
+        )
     return TYPES[request.mimetype]
 
 
@@ -86,7 +89,7 @@ def _form(name: str | None) -> tuple[str | None, str, IO[bytes]]:
     by_name = next((kind for ending, kind in ENDINGS.items() if (file.filename or "").lower().endswith(ending)), None)
     kind = TYPES.get(file.mimetype) or by_name
     if kind is None:
-        raise UnsupportedMediaType(f"the file is {file.filename!r}; allowed: {', '.join(ENDINGS)}")
+        raise UnsupportedMediaType(f"the file is {shortened(file.filename or '')!r}; allowed: {', '.join(ENDINGS)}")
     return request.form.get("name") or name or file.filename, kind, file.stream
 
 

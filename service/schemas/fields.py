@@ -1,11 +1,12 @@
 """Fields that are stricter than marshmallow's: JSON has types, and a number in quotes is not a number."""
 
 import difflib
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
+
+from service.core.text import is_plain
 
 SHOWN = 50  # characters of an unknown word that an error message repeats
 
@@ -53,12 +54,14 @@ class Flag(fields.Boolean):
 
 
 class Text(fields.String):
-    """Text that every database accepts: valid Unicode without control characters."""
+    """Text that every database accepts and that reads as it is: valid Unicode without control characters."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         text = super()._deserialize(value, *args, **kwargs)
-        if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
-            raise ValidationError("Must not have control characters or lone surrogates.")
+        if not is_plain(text):
+            raise ValidationError(
+                "Must not have control characters, lone surrogates or controls of the text direction."
+            )
         return text
 
 
