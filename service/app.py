@@ -47,7 +47,7 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with no-referrer, our own forms would send `Origin: null`
 }
 # The page of Swagger UI has an inline script and inline styles. It loads nothing from other sites.
 DOCS_POLICY = (

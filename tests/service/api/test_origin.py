@@ -160,3 +160,4 @@ def test_a_foreign_page_may_link_to_ours_but_not_embed(client: FlaskClient) -> N
         answer = client.get(path, headers={"Sec-Fetch-Site": "cross-site"})
         assert answer.status_code != 403
         assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert answer.headers["Referrer-Policy"] == "same-origin", "no-referrer makes our forms send `Origin: null`"
