@@ -46,8 +46,11 @@ def shortened(text: str, most: int = MAX_ECHO) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def is_plain(text: str) -> bool:
-    """Whether a text can be shown as it is: no control characters, lone surrogates and DIRECTION_CONTROLS."""
-    return not any(
-        unicodedata.category(character) in ("Cc", "Cs") or character in DIRECTION_CONTROLS for character in text
-    )
+def control_character(text: str) -> str | None:
+    """The first character that no name may have, as `U+001B`: a control character, a lone surrogate, or one of
+    DIRECTION_CONTROLS.
+    """
+    for character in text:
+        if unicodedata.category(character) in ("Cc", "Cs") or character in DIRECTION_CONTROLS:
+            return f"U+{ord(character):04X}"
+    return None

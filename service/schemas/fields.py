@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from service.core.text import is_plain
+from service.core.text import control_character
 
 SHOWN = 50  # characters of an unknown word that an error message repeats
 
@@ -58,7 +58,7 @@ class Text(fields.String):
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         text = super()._deserialize(value, *args, **kwargs)
-        if not is_plain(text):
+        if control_character(text):
             raise ValidationError(
                 "Must not have control characters, lone surrogates or controls of the text direction."
             )
