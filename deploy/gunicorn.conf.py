@@ -23,6 +23,7 @@ graceful_timeout = 5  # seconds for requests in flight after a stop signal
 keepalive = 30  # seconds; pollers reuse their connection
 control_socket_disable = True
 forwarder_headers = ""  # ignore SCRIPT_NAME of clients: it would bypass a proxy's rules for paths
+secure_scheme_headers: dict[str, str] = {}  # service/http/proxies.py reads the headers of trusted proxies
 logconfig_dict = logging_setup.configuration(settings.log_format, settings.log_level)
 logconfig_dict["loggers"] |= {"gunicorn.error": {"handlers": [], "propagate": True}}
 

@@ -1,5 +1,6 @@
 """create_app: assembles the services, nothing else."""
 
+import json
 from pathlib import Path
 
 import flask_swagger_ui
@@ -12,6 +13,7 @@ from service.api.resources import RESOURCES
 from service.core.actions.submit import JobSubmitter
 from service.core.broker.hints import HintQueue
 from service.core.broker.wakeups import Wakeups
+from service.core.hosts import networks
 from service.core.records.plan import Limits
 from service.core.settings import Settings
 from service.core.sql.ablations import Ablations
@@ -24,10 +26,12 @@ from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import open_storage
 from service.core.telemetry.metrics import ProcessMetrics, new_registry
 from service.core.telemetry.tracing import Tracing
-from service.core.webhooks.addresses import networks
+from service.core.text import MAX_ECHO
 from service.core.webhooks.sender import WebhookSender
 from service.http import auth, content_encoding, errors, links
 from service.http.concurrency import ConcurrencyLimit
+from service.http.origin import OwnOrigin
+from service.http.proxies import TrustedProxies
 from service.http.rate_limit import RateLimit
 from service.http.request_log import RequestLog
 from service.inference import Predictor
@@ -42,7 +46,8 @@ SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",  # with no-referrer, our own forms would send `Origin: null`
 }
 # The page of Swagger UI has an inline script and inline styles. It loads nothing from other sites.
 DOCS_POLICY = (
@@ -60,6 +65,11 @@ class ProblemApi(Api):
     def _register_error_handlers(self) -> None:
         errors.register(self._app)
 
+    def _openapi_json(self) -> Response:
+        """The API document. Behind a proxy with a path prefix, it names the prefix of its paths."""
+        servers = {"servers": [{"url": request.script_root}]} if request.script_root else {}
+        return Response(json.dumps(self.spec.to_dict() | servers, indent=2), mimetype="application/json")
+
 
 def create_app(settings: Settings) -> Flask:
     """The API over HTTP. It opens no connection yet, so the database need not be available."""
@@ -72,12 +82,14 @@ def create_app(settings: Settings) -> Flask:
         OPENAPI_VERSION="3.1.0",
         OPENAPI_URL_PREFIX="/",
         OPENAPI_SWAGGER_UI_PATH="/docs",
-        OPENAPI_SWAGGER_UI_URL="/docs/assets/",
+        OPENAPI_SWAGGER_UI_URL="docs/assets/",  # relative to /docs: a proxy may add a prefix
         OPENAPI_SWAGGER_UI_CONFIG={"validatorUrl": None},
         API_SPEC_OPTIONS={"info": {"description": "Training as a service for image classifiers."}},
     )
     app.extensions["rightfit"] = services = _services(settings)
+    app.wsgi_app = TrustedProxies(app.wsgi_app, networks(settings.trusted_proxies))  # type: ignore[method-assign]
     services.request_log.register(app)
+    OwnOrigin(settings).register(app)
     app.before_request(_receive)
     content_encoding.register(app)
     auth.register(app)
@@ -137,7 +149,8 @@ def _concurrency_limit(settings: Settings, most: int) -> ConcurrencyLimit:
 
 
 def _receive() -> None:
-    if "\0" in request.path:  # no name contains NUL, and PostgreSQL refuses it in a query
+    """Refuse paths with names that nothing has: with NUL, which PostgreSQL refuses in a query, and long ones."""
+    if "\0" in request.path or max(map(len, request.path.split("/"))) > MAX_ECHO:
         abort(404)
 
 

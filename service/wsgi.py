@@ -4,12 +4,14 @@ Each process also runs a dispatcher of the queue, senders of webhook messages an
 """
 
 import threading
+from contextlib import suppress
 from functools import partial
 
 from service.app import create_app
 from service.core.actions.dispatcher import Dispatcher
 from service.core.actions.retention import Retention
 from service.core.settings import Settings
+from service.core.system import private_folder
 from service.core.telemetry.metrics import REAPER
 from service.services import Services
 
@@ -17,6 +19,8 @@ SENDERS = 4  # threads that send webhook messages
 
 app = create_app(Settings.from_env())
 _services: Services = app.extensions["rightfit"]
+with suppress(OSError):  # an upload reports a home that cannot be made
+    private_folder(_services.settings.home)
 _lost = partial(_services.counters.lost, REAPER)
 _dispatcher = Dispatcher(_services.settings, _services.store, _services.registry, _services.submission.queue, _lost)
 _retention = Retention(_services.settings, _services.database, _services.store, _services.catalog, _services.storage)

@@ -21,6 +21,7 @@ from sqlalchemy import make_url
 from service.core.settings import Settings
 from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
+from service.core.system import private_folder
 from service.stack.standalone import broker_binary
 from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, POSTGRESQL, ROOT, S3_BUCKET, SQLITE, Postgresql, postgresql, s3
@@ -149,7 +150,7 @@ def migrated(settings: Settings, migrated_file: Path) -> Settings:
     address = make_url(settings.database_url)
     if address.get_backend_name() == "sqlite":
         assert address.database is not None
-        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+        private_folder(Path(address.database).parent)
         shutil.copy(migrated_file, address.database)
     return settings  # the servers copy a migrated PostgreSQL database
 

@@ -20,6 +20,7 @@ from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
 from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import open_storage
+from service.core.system import private_folder
 from service.core.telemetry.metrics import REAPER, HostMetrics
 from service.core.telemetry.tracing import Tracing
 from workers.datasets.cache import DatasetCache
@@ -50,6 +51,7 @@ class Worker:
         self._tracing = Tracing("rightfit-worker")
         self.metrics = _new_metrics(settings)
         storage = self.metrics.common.watched(open_storage(settings.storage_url))
+        private_folder(settings.home)
         sweep(settings.home / "scratch")
         context, self._forkserver = forkserver.start()
         self._capacity = _capacity(settings, self._forkserver)

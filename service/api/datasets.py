@@ -14,6 +14,7 @@ from service.core.records.builtin_datasets import BUILT_IN
 from service.core.records.dataset import BACKGROUNDS
 from service.core.storage import Artifact, discard
 from service.http.auth import tenant
+from service.http.links import local
 from service.rendering import dataset_sheet
 from service.schemas.datasets import DatasetListSchema, DatasetSchema, UploadQuerySchema
 from service.schemas.pages import PageQuerySchema, cursor
@@ -69,7 +70,7 @@ class Datasets(MethodView):
             except BaseException:  # without a record nothing refers to the stored files
                 discard(services().storage, f"datasets/{dataset_id}")
                 raise
-        return added, 202, {"Location": f"/v1/datasets/{dataset_id}"}
+        return added, 202, {"Location": local(f"/v1/datasets/{dataset_id}")}
 
 
 def _store(dataset_id: str, labels: LabelFile | None) -> Artifact | None:

@@ -18,7 +18,7 @@ from service.core.records.job import Job
 from service.core.records.submission import Origin
 from service.http.auth import tenant
 from service.http.json_body import json_body
-from service.http.links import job_links
+from service.http.links import job_links, local
 from service.schemas.diagnosis import DiagnosisSchema, ForkSchema, LineageSchema
 from service.schemas.job_requests import SUBMITTED, SubmitHeadersSchema
 from service.schemas.jobs import JobSchema
@@ -44,7 +44,7 @@ def to_answer(job: Job, epochs: Sequence[Epoch]) -> dict[str, Any]:
         "advice": [_with_curve(job, advice) for advice in _usable(job, diagnosis)],
         "test": _test(job),
         "waste": job.waste,
-        "links": {"job": job_links(job.id)["self"], "docs": f"/docs/verdicts/{diagnosis.verdict}"},
+        "links": {"job": job_links(job.id)["self"], "docs": local(f"/docs/verdicts/{diagnosis.verdict}")},
     }
 
 

@@ -1,12 +1,13 @@
 """The resource /v1/jobs/{id}/events: the events of a job as JSON or as a live stream.
 
 The stream has the format of server-sent events (HTML standard). It reads SQL after each wake-up, so that no event is
-lost or repeated, whatever Redis does. Without Redis it reads every half second.
+lost or repeated, whatever Redis does. Without Redis it reads every half second. It ends when the key of its request is
+no longer valid; the client connects again and is refused.
 """
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from flask import Response, request, stream_with_context
@@ -15,7 +16,7 @@ from werkzeug.exceptions import ServiceUnavailable
 from service.api.blueprint import Blueprint
 from service.core.errors import DatabaseError, Fault, Invalid, NotFound
 from service.core.records.job_event import Event
-from service.http.auth import tenant
+from service.http.auth import key_check, tenant
 from service.schemas.answer_fields import format_time
 from service.schemas.events import EventsQuerySchema, EventsSchema
 from service.services import Services, services
@@ -23,7 +24,7 @@ from service.services import Services, services
 STREAM = "text/event-stream"
 PAGE = 500
 RETRY_MS = 2000  # milliseconds before a client connects again
-COMMENT_SECONDS = 15.0  # without events before a comment shows that the stream is alive
+COMMENT_SECONDS = 15.0  # without events before a comment shows that the stream is alive; between two checks of the key
 READ_SECONDS = 5.0  # longest delay of an event whose wake-up was lost
 LAST_EVENT_ID = {
     "in": "header",
@@ -63,19 +64,21 @@ def _live(job_id: str, after: int) -> Response:
     own.store.queries.events(owner, job_id, after, 1)  # raises NotFound before the response starts
     if not own.waiting.enter(owner):
         raise ServiceUnavailable("too many streams are open; poll instead, or try again later")
-    answer = Response(stream_with_context(_stream(own, owner, job_id, after)), mimetype=STREAM)
+    answer = Response(stream_with_context(_stream(own, owner, _Key(key_check()), job_id, after)), mimetype=STREAM)
     answer.call_on_close(lambda: own.waiting.leave(owner))
     answer.headers["Cache-Control"] = "no-cache"
     answer.headers["X-Accel-Buffering"] = "no"  # nginx would buffer the events
     return answer
 
 
-def _stream(own: Services, owner: str, job_id: str, after: int) -> Iterator[str]:
+def _stream(own: Services, owner: str, key: "_Key", job_id: str, after: int) -> Iterator[str]:
     yield f"retry: {RETRY_MS}\n"
     sent_at = time.monotonic()
     with own.wakeups.listen(job_id) as wait:
         while True:
             try:
+                if key.is_lost():
+                    return
                 is_over, newer = own.store.queries.events(owner, job_id, after, PAGE)
             except NotFound:
                 yield "event: end\ndata: {}\n\n"
@@ -94,6 +97,20 @@ def _stream(own: Services, owner: str, job_id: str, after: int) -> Iterator[str]
             if time.monotonic() - sent_at >= COMMENT_SECONDS:
                 yield ": nothing new\n\n"
                 sent_at = time.monotonic()
+
+
+class _Key:
+    """The key of a stream, looked up once in COMMENT_SECONDS."""
+
+    def __init__(self, is_valid: Callable[[], bool]) -> None:
+        self._is_valid, self._checked_at = is_valid, time.monotonic()
+
+    def is_lost(self) -> bool:
+        """Whether the key was revoked or has expired. Raises DatabaseError."""
+        if time.monotonic() - self._checked_at < COMMENT_SECONDS:
+            return False
+        self._checked_at = time.monotonic()
+        return not self._is_valid()
 
 
 def _line(event: Event) -> str:

@@ -22,7 +22,7 @@ from service.api.form import check_form
 from service.core.errors import Fault, Invalid, QuotaExceeded
 from service.core.records.dataset import ReadingOptions
 from service.core.sql.usage import RETRY_SECONDS
-from service.core.text import control_character
+from service.core.text import control_character, shortened
 from service.http.auth import tenant
 from service.schemas.datasets import UploadQuerySchema
 from service.schemas.problem import faults
@@ -102,7 +102,9 @@ def _path(file: IO[bytes]) -> Path:
 
 def _type() -> str:
     if request.mimetype not in TYPES:
-        raise UnsupportedMediaType(f"the Content-Type is {request.mimetype or 'missing'}; allowed: {ALLOWED}")
+        raise UnsupportedMediaType(
+            f"the Content-Type is {shortened(request.mimetype) or 'missing'}; allowed: {ALLOWED}"
+        )
     return TYPES[request.mimetype]
 
 
@@ -140,7 +142,7 @@ def _form() -> tuple[str, IO[bytes]]:
     by_name = next((kind for ending, kind in ENDINGS.items() if (file.filename or "").lower().endswith(ending)), None)
     kind = TYPES.get(file.mimetype) or by_name
     if kind is None:
-        raise UnsupportedMediaType(f"the file is {file.filename!r}; allowed: {', '.join(ENDINGS)}")
+        raise UnsupportedMediaType(f"the file is {shortened(file.filename or '')!r}; allowed: {', '.join(ENDINGS)}")
     return kind, file.stream
 
 

@@ -24,6 +24,7 @@ from service.core.storage import LocalStorage, Storage, open_storage
 from service.core.text import counted
 from service.stack.standalone import broker_binary, refuse_open_door
 
+OTHERS = 0o077  # the bits of a mode for all users but the owner
 TIMEOUT = 5.0  # seconds, of a connection and of an answer
 NVIDIA_SMI = ("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
 PLACES = ("RIGHTFIT_HOME", "RIGHTFIT_DATABASE_URL", "RIGHTFIT_REDIS_URL", "RIGHTFIT_STORAGE_URL")
@@ -95,6 +96,8 @@ def _home(home: Path) -> Check:
     """Whether a file can be created in the home, or in its nearest parent before the home exists."""
     try:
         with tempfile.TemporaryFile(dir=next(folder for folder in (home, *home.parents) if folder.exists())):
+            if home.exists() and home.stat().st_mode & OTHERS:
+                return Check("settings", True, f"home is {home}; other users can read it", f"run chmod 700 {home}")
             return Check("settings", True, f"home is {home}")
     except OSError as error:
         remedy = "make it writable, or set RIGHTFIT_HOME to another folder"

@@ -12,7 +12,7 @@ from service.cli.format import list_table
 from service.cli.session import Session, json_option
 from service.core.errors import SettingsError
 from service.core.settings import Settings
-from service.core.text import DAY
+from service.core.text import DAY, control_character
 
 if TYPE_CHECKING:
     from service.core.sql.api_keys import ApiKey, ApiKeys
@@ -46,6 +46,9 @@ def create(session: Session, tenant: str, name: str, scopes: tuple[str, ...], da
     if not TENANT.fullmatch(tenant):
         allowed = "1 to 63 letters, digits and . _ -, the first a letter or digit"
         raise click.BadParameter(f"must be {allowed}", param_hint="TENANT")
+    if control_character(name):
+        allowed = "text without control characters and controls of the text direction"
+        raise click.BadParameter(f"must be {allowed}", param_hint="--name")
     with _open_keys() as store:
         key = store.create(tenant, [Scope(scope) for scope in scopes], name, days and days * DAY)
     session.answer({"key": key}, lambda: key)

@@ -63,6 +63,12 @@ class Forbidden(RightfitError):
     code = "forbidden"
 
 
+class Misdirected(RightfitError):
+    """The request is for a host that this service does not answer to."""
+
+    code = "misdirected_request"
+
+
 class TooMany(RightfitError):
     """A rate or concurrency limit is exceeded; `retry_after` is the number of seconds to wait."""
 

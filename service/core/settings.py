@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from service.core.errors import SettingsError
+from service.core.hosts import HostList, networks
 from service.core.records.job import Retries
 from service.core.records.quotas import Quotas
 from service.core.telemetry.logging_setup import FORMATS, LEVELS
-from service.core.webhooks.addresses import networks
 
 PREFIX = "RIGHTFIT_"
 CHECK = "check"  # the key of a field's Check in its metadata
@@ -54,6 +54,11 @@ def _redis_url(text: str) -> str:
 
 def _networks(text: str) -> str:
     networks(text)
+    return text
+
+
+def _hosts(text: str) -> str:
+    HostList.parse(text)
     return text
 
 
@@ -99,6 +104,10 @@ def network_list() -> dict[str, Check]:
     return {CHECK: Check(_networks, "networks as 10.0.0.0/8, ::1")}
 
 
+def host_list() -> dict[str, Check]:
+    return {CHECK: Check(_hosts, "hosts as rightfit.example.org, *.example.net, 10.0.0.7, or * for all")}
+
+
 def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
@@ -119,6 +128,8 @@ class Settings:
     auth: str = field(default="none", metadata=choice("none", "keys"))
     allow_no_auth: bool = field(default=False, metadata=yes_or_no())  # serve beyond loopback without keys
     requests_per_minute: int | None = field(default=None, metadata=whole(1, 1_000_000))  # of each key
+    allowed_hosts: str = field(default="", metadata=host_list())  # answered as well as loopback and `host`
+    trusted_proxies: str = field(default="", metadata=network_list())  # their X-Forwarded-… headers are believed
     max_body_bytes: int = field(default=1 << 20, metadata=whole(1024, 1 << 40))  # of a request other than an upload
     webhook_networks: str = field(default="", metadata=network_list())  # private networks that webhooks may call
 

@@ -1,4 +1,4 @@
-"""What the operating system is asked for: files that survive a crash, and an end together with the parent process."""
+"""What the operating system does: private files, files that survive a crash, an end with the parent process."""
 
 import ctypes
 import errno
@@ -6,13 +6,25 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
 PR_SET_PDEATHSIG = 1  # prctl(2); an exec keeps it
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})  # the errno of a write that found no space
+
+
+def private_folder(folder: Path) -> None:
+    """Create a folder and its missing parents, which only their owner can enter. Raises OSError."""
+    for missing in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
+
+
+def private_file(file: Path) -> None:
+    """Create an empty file that only its owner can read, if there is none. Raises OSError."""
+    with suppress(FileExistsError):
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 @contextmanager

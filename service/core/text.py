@@ -1,4 +1,4 @@
-"""Units, and counts, numbers and sizes as text, the same on the pages and on the command line."""
+"""Units, and counts, numbers and sizes as text, the same on the pages and on the command line; unsafe characters."""
 
 import unicodedata
 
@@ -7,6 +7,10 @@ GIB = 1 << 30  # bytes
 
 KIBI = 1024
 SIZE_UNITS = ("B", "KiB", "MiB", "GiB")
+MAX_ECHO = 200  # characters of a request that an error message repeats
+# They embed or override a direction, so that a name reads as another one (UAX #9, section 2). The marks U+200E, U+200F
+# and U+061C do not, and ordinary text in Arabic and Hebrew needs them.
+DIRECTION_CONTROLS = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
 
 
 def counted(count: int, noun: str) -> str:
@@ -37,7 +41,16 @@ def format_percent(value: float | None, missing: str = "") -> str:
     return missing if value is None else f"{value:.1%}"
 
 
+def shortened(text: str, most: int = MAX_ECHO) -> str:
+    """The text, or its beginning with an ellipsis: at most `most` characters."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def control_character(text: str) -> str | None:
-    """The first character that no name may have, as `U+001B`: a control character or a lone surrogate."""
-    unsuited = (character for character in text if unicodedata.category(character) in ("Cc", "Cs"))
-    return next((f"U+{ord(character):04X}" for character in unsuited), None)
+    """The first character that no name may have, as `U+001B`: a control character, a lone surrogate, or one of
+    DIRECTION_CONTROLS.
+    """
+    for character in text:
+        if unicodedata.category(character) in ("Cc", "Cs") or character in DIRECTION_CONTROLS:
+            return f"U+{ord(character):04X}"
+    return None

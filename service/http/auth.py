@@ -5,11 +5,13 @@ cookies with requests from other sites too, so a request that changes something 
 """
 
 import hmac
+from collections.abc import Callable
 
 from flask import Flask, g, request
 
 from service.core.errors import Forbidden, Unauthorized
 from service.core.sql.api_keys import Identity, Scope, csrf_token
+from service.http.origin import SAFE_METHODS
 from service.services import services
 
 DEFAULT_TENANT = "default"
@@ -20,7 +22,6 @@ OPEN_PAGES = ("web.sign_in", "web.sign_out")
 METRICS = "metrics"  # endpoint, protected with RIGHTFIT_METRICS=keys
 COOKIE = "rightfit_key"
 CSRF_HEADER = "X-CSRF-Token"
-READING = ("GET", "HEAD", "OPTIONS")
 SCOPES = {  # of endpoints whose scope does not follow from the method
     "predict.predict": Scope.READ,  # a POST that changes nothing
     "web.new": Scope.WRITE,  # the form is useless without the right to submit
@@ -45,8 +46,21 @@ def may(method: str, endpoint: str) -> bool:
     return identity.may(_needed(method, endpoint))
 
 
+def key_check() -> Callable[[], bool]:
+    """A function that says whether the key of this request is still valid, for an answer that takes long."""
+    key, keys = g.get("key"), services().keys
+
+    def is_valid() -> bool:
+        try:
+            return key is None or bool(keys.identify(key))
+        except Unauthorized:
+            return False
+
+    return is_valid
+
+
 def _needed(method: str, endpoint: str) -> Scope:
-    return SCOPES.get(endpoint, Scope.READ if method in READING else Scope.WRITE)
+    return SCOPES.get(endpoint, Scope.READ if method in SAFE_METHODS else Scope.WRITE)
 
 
 def _identify() -> None:
@@ -58,7 +72,8 @@ def _identify() -> None:
     is_metrics = request.endpoint == METRICS and services().settings.metrics == "keys"
     if not (is_page or is_metrics or request.path.startswith(GUARDED)):
         return
-    g.identity = identity = services().keys.identify(_key())
+    g.key = _key()
+    g.identity = identity = services().keys.identify(g.key)
     services().rate_limit.hit(identity.key_id)
     needed = _needed(request.method, request.endpoint or "")
     if not identity.may(needed):
@@ -75,7 +90,7 @@ def _key() -> str:
         return given.token
     if given is not None or not kept:
         raise Unauthorized("send your API key: Authorization: Bearer rf_…")
-    if request.method not in READING and not is_ours(kept, request.headers.get(CSRF_HEADER, "")):
+    if request.method not in SAFE_METHODS and not is_ours(kept, request.headers.get(CSRF_HEADER, "")):
         raise Forbidden(f"a request with a cookie needs the token of a page in the header {CSRF_HEADER}")
     g.cookie_key = kept
     return kept

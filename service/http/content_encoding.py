@@ -6,6 +6,8 @@ from typing import Any
 from flask import Flask, request
 from werkzeug.exceptions import UnsupportedMediaType
 
+from service.core.text import shortened
+
 IDENTITY = "identity"
 
 
@@ -26,7 +28,7 @@ def _refuse_encoded_body() -> None:
     given = request.headers.get("Content-Encoding", "")
     if has_body and any(_codings(given)):
         raise ContentEncodingRefused(
-            f"the Content-Encoding is {given}; allowed: none. Send the body as it is, without this header"
+            f"the Content-Encoding is {shortened(given)}; allowed: none. Send the body as it is, without this header"
         )
 
 

@@ -3,7 +3,9 @@
 import http
 import json
 import logging
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from flask import Flask, Response, g, request
 from gunicorn.http.errors import NoMoreData, ParseException
@@ -17,6 +19,7 @@ from service.core.errors import (
     Forbidden,
     Invalid,
     KeyReused,
+    Misdirected,
     NotFound,
     RightfitError,
     SchemaOutdated,
@@ -24,29 +27,32 @@ from service.core.errors import (
     TooMany,
     Unauthorized,
 )
+from service.core.text import MAX_ECHO, shortened
 
 STATUS: dict[type[RightfitError], int] = {
     Unauthorized: 401,
     Forbidden: 403,
     NotFound: 404,
     Conflict: 409,
+    Misdirected: 421,
     Invalid: 422,
     KeyReused: 422,
     TooMany: 429,
     StorageError: 503,
 }
 RETRY_AFTER_SECONDS = 2
+LONG_WORD = re.compile(rf"\S{{{MAX_ECHO + 1},}}")  # our own messages have none
 
 log = logging.getLogger(__name__)
 
 
 def problem(status: int, code: str, detail: str, errors: Sequence[Fault] = ()) -> Response:
-    """A response with one problem."""
+    """A response with one problem. It repeats at most MAX_ECHO characters of any part of the request."""
     body: dict[str, object] = {
         "type": "about:blank",
         "title": http.HTTPStatus(status).phrase,
         "status": status,
-        "detail": detail,
+        "detail": without_long_words(detail),
         "code": code,
         "request_id": g.get("request_id", ""),
     }
@@ -55,6 +61,16 @@ def problem(status: int, code: str, detail: str, errors: Sequence[Fault] = ()) -
             {"pointer": fault.pointer, "detail": fault.detail, "allowed": fault.allowed} for fault in errors
         ]
     return Response(json.dumps(body), status, mimetype="application/problem+json")
+
+
+def without_long_words(text: str) -> str:
+    """The text, its words cut to MAX_ECHO characters: a longer one repeats the request."""
+    return LONG_WORD.sub(lambda word: shortened(word[0]), text)
+
+
+def bounded(fault: Fault) -> Fault:
+    """The fault, its pointer and its detail cut to MAX_ECHO characters."""
+    return replace(fault, pointer=shortened(fault.pointer), detail=shortened(fault.detail))
 
 
 def register(app: Flask) -> None:
@@ -77,7 +93,8 @@ def _domain(error: RightfitError) -> Response:
         log.error("request %s: %s", g.get("request_id"), error, exc_info=error)
     if isinstance(error, Invalid):
         count = f"{len(error.faults)} faults" if len(error.faults) > 1 else "1 fault"
-        return problem(status, error.code, f"{count} in the request: {error}", error.faults)
+        summary = Invalid([bounded(fault) for fault in error.faults])
+        return problem(status, error.code, f"{count} in the request: {summary}", summary.faults)
     answer = _retry_later(problem(status, error.code, str(error)))
     if isinstance(error, TooMany):
         answer.headers["Retry-After"] = str(error.retry_after)

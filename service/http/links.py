@@ -2,7 +2,7 @@
 
 from urllib.parse import quote
 
-from flask import Flask, current_app
+from flask import Flask, current_app, request
 
 JOBS = "/v1/jobs"
 NAMES = "rightfit.job_links"  # the key of the derived names among the app's extensions
@@ -17,7 +17,12 @@ def register(app: Flask) -> None:
     app.extensions[NAMES] = tuple(dict.fromkeys(path for path in paths if path.isidentifier()))
 
 
+def local(path: str) -> str:
+    """The path of a resource as the client sees it: a proxy may add a prefix."""
+    return request.script_root + path
+
+
 def job_links(job_id: str) -> dict[str, str]:
     """The address of a job and of each resource below it, by name."""
-    base = f"{JOBS}/{quote(job_id)}"
+    base = local(f"{JOBS}/{quote(job_id)}")
     return {"self": base} | {name: f"{base}/{name}" for name in current_app.extensions[NAMES]}

@@ -12,6 +12,7 @@ from service.core.experiments.statistics import Verdict
 from service.core.records.ablation import ALL, BASE, AblationStatus
 from service.core.records.job import Status
 from service.core.spec import JobSpec
+from service.http.links import local
 from service.schemas.answer_fields import TEXT_BY_NAME, Timestamp, Word
 from service.schemas.fields import ShortList, Text, Whole, WordOrObject
 from service.schemas.pages import NextCursor
@@ -210,5 +211,5 @@ def to_answer(conclusions: Conclusions) -> SimpleNamespace:
 
 def links(ablation_id: str) -> dict[str, str]:
     """The address of an ablation and of its cancellation."""
-    base = f"/v1/ablations/{ablation_id}"
+    base = local(f"/v1/ablations/{ablation_id}")
     return {"self": base, "cancel": f"{base}/cancel"}

@@ -54,12 +54,14 @@ class Flag(fields.Boolean):
 
 
 class Text(fields.String):
-    """Text that every database accepts: valid Unicode without control characters."""
+    """Text that every database accepts and that reads as it is: valid Unicode without control characters."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         text = super()._deserialize(value, *args, **kwargs)
         if control_character(text):
-            raise ValidationError("Must not have control characters or lone surrogates.")
+            raise ValidationError(
+                "Must not have control characters, lone surrogates or controls of the text direction."
+            )
         return text
 
 

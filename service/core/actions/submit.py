@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from service.core.broker.hints import HintQueue
 from service.core.errors import DatabaseError, Fault, Invalid, NotFound
+from service.core.hosts import Network
 from service.core.records.builtin_datasets import BUILT_IN
 from service.core.records.dataset import Contents, DatasetStatus
 from service.core.records.job import Job
@@ -16,7 +17,7 @@ from service.core.spec import JobSpec, contradictions
 from service.core.sql.datasets import DatasetStore
 from service.core.sql.jobs.store import Store
 from service.core.telemetry.correlation import current
-from service.core.webhooks.addresses import Network, fault
+from service.core.webhooks.addresses import fault
 
 log = logging.getLogger(__name__)
 

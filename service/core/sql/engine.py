@@ -6,7 +6,7 @@ a deferred one that reads first fails under load with SQLITE_BUSY, and busy_time
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ from service.core.errors import DatabaseUnavailable, SettingsError
 from service.core.sql import migrate
 from service.core.sql.clock import now
 from service.core.sql.driver_errors import translated
+from service.core.system import private_file, private_folder
 
 WAIT_SECONDS = 0.5  # between two attempts to reach a server that is starting
 BUSY_SECONDS = 15  # how long a writer waits for another one on SQLite
+MEMORY = ":memory:"  # the name of a database without a file
 SQLITE_PRAGMAS = (
     f"busy_timeout = {BUSY_SECONDS * 1000}",
     "journal_mode = WAL",
@@ -92,7 +94,7 @@ class Database:
         """
         try:
             if self.is_local and (file := self.engine.url.database):
-                Path(file).parent.mkdir(parents=True, exist_ok=True)
+                private_folder(Path(file).parent)
             with self.write() as connection:
                 return migrate.upgrade(connection, version)
         except migrate.ForeignSchema as error:
@@ -135,6 +137,14 @@ class Database:
 
 
 def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "do_connect")
+    def make_private(dialect: Any, record: Any, arguments: Any, options: Any) -> None:
+        """SQLite gives its -wal and -shm files the mode of the database, and reports a file that cannot be made."""
+        file = engine.url.database
+        if file and file != MEMORY and not file.startswith("file:"):
+            with suppress(OSError):
+                private_file(Path(file))
+
     @event.listens_for(engine, "connect")
     def configure(dbapi: Any, record: Any) -> None:
         dbapi.isolation_level = None  # the driver begins no transaction; `begin` below does

@@ -4,35 +4,38 @@ A name is resolved once, all its addresses are checked, and the request goes to 
 return another address (DNS rebinding).
 """
 
-import ipaddress
 import socket
 from collections.abc import Sequence
+from ipaddress import IPv4Address
 from urllib.parse import urlsplit
 
 from service.core.errors import Fault, Refused
+from service.core.hosts import LOCALHOST, Address, Network, is_within, networks, parse_address
+from service.core.text import shortened
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 PORTS = {"http": 80, "https": 443}
-GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")  # all allocated addresses; those that embed an IPv4 address lie outside
-RELAYS = tuple(map(ipaddress.ip_network, ("2001::/32", "2002::/16", "192.88.99.0/24")))  # Teredo, 6to4 and its relays
-
-
-def networks(text: str) -> tuple[Network, ...]:
-    """`10.0.0.0/8, ::1` as networks. Raises ValueError."""
-    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+# Python's is_global depends on its release: 3.11 passes some of these. The lists are those of IANA's registries of
+# special-purpose addresses (RFC 6890 and its updates) and of multicast, without the exceptions: what has a special
+# purpose is no receiver of webhooks.
+SPECIAL_IPV4 = networks(
+    "0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, 192.0.0.0/24, 192.0.2.0/24, "
+    "192.31.196.0/24, 192.52.193.0/24, 192.88.99.0/24, 192.168.0.0/16, 192.175.48.0/24, 198.18.0.0/15, "
+    "198.51.100.0/24, 203.0.113.0/24, 224.0.0.0/4, 240.0.0.0/4"
+)
+UNICAST_IPV6 = networks("2000::/3")  # the only allocated part; NAT64, mapped, local and multicast addresses lie outside
+# Protocol assignments (Teredo, ORCHID, benchmarks), documentation, 6to4, AS112.
+SPECIAL_IPV6 = networks("2001::/23, 2001:db8::/32, 2002::/16, 2620:4f:8000::/48, 3fff::/20")
+# The message does not show the address: a name must not tell where it leads in a private network.
+PRIVATE = "the host belongs to this machine or a private network, which webhooks must not call"
 
 
 def check(url: str, allowed: Sequence[Network]) -> None:
     """Raise Refused for a URL that must not be called, without resolving its host."""
     host, _ = _parts(url)
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        if host == "localhost" or host.endswith(".localhost"):
-            _refuse_private(ipaddress.ip_address("127.0.0.1"), allowed)
-    else:
-        _refuse_private(address, allowed)
+    is_local = host == LOCALHOST or host.endswith(f".{LOCALHOST}")
+    address = parse_address("127.0.0.1" if is_local else host)
+    if address and not _may_be_called(address, allowed):
+        raise Refused(PRIVATE)
 
 
 def fault(url: str, allowed: Sequence[Network], pointer: str) -> Fault | None:
@@ -50,11 +53,12 @@ def resolve(url: str, allowed: Sequence[Network]) -> str:
     try:
         entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise Refused(f"the host {host!r} cannot be resolved: {error}") from error
-    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in entries]
-    for address in addresses:
-        _refuse_private(address, allowed)
-    return str(addresses[0])
+        raise Refused(f"the host {shortened(host)!r} cannot be resolved: {error}") from error
+    addresses = [str(entry[4][0]).partition("%")[0] for entry in entries]
+    for address in map(parse_address, addresses):
+        if address is None or not _may_be_called(address, allowed):
+            raise Refused(PRIVATE)
+    return addresses[0]
 
 
 def _parts(url: str) -> tuple[str, int]:
@@ -70,11 +74,8 @@ def _parts(url: str) -> tuple[str, int]:
     return host, port or PORTS[split.scheme]
 
 
-def _refuse_private(address: Address, allowed: Sequence[Network]) -> None:
-    mapped = getattr(address, "ipv4_mapped", None) or address
-    if any(mapped.version == network.version and mapped in network for network in allowed):
-        return
-    is_relayed = any(mapped.version == network.version and mapped in network for network in RELAYS)
-    is_elsewhere = mapped.version == GLOBAL_IPV6.version and mapped not in GLOBAL_IPV6
-    if not mapped.is_global or mapped.is_multicast or is_relayed or is_elsewhere:
-        raise Refused(f"{mapped} belongs to this machine or a private network, which webhooks must not call")
+def _may_be_called(address: Address, allowed: Sequence[Network]) -> bool:
+    """Whether an address is an ordinary public one, or in one of the allowed networks."""
+    is_special = is_within(address, (*SPECIAL_IPV4, *SPECIAL_IPV6))
+    is_unicast = isinstance(address, IPv4Address) or is_within(address, UNICAST_IPV6)
+    return (is_unicast and not is_special) or is_within(address, allowed)

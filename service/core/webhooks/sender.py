@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import httpcore
 
 from service.core.errors import Refused, TooMany
+from service.core.hosts import Network
 from service.core.records.webhook_message import Message, body
 from service.core.resilience import repeat
 from service.core.sql.webhook_messages import Webhooks
-from service.core.webhooks.addresses import Network, resolve
+from service.core.webhooks.addresses import resolve
 from service.core.webhooks.http import post
 from service.core.webhooks.signature import signature
 

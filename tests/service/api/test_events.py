@@ -1,15 +1,22 @@
 """The events of a job over HTTP: in pages, and as live streams without gaps and repetitions."""
 
 import json
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import update
 
 from service.api import events
+from service.app import create_app
+from service.core.settings import Settings
+from service.core.sql.api_keys import Scope
+from service.core.sql.tables import keys
 from service.services import Services
 from tests.service.api.requests import expect_problem, submit
 from tests.service.worker_steps import claim, epoch, finish
@@ -104,6 +111,36 @@ def test_idle_stream_sends_comments(client: FlaskClient, monkeypatch: pytest.Mon
     with live(client, submit(client)["links"]["events"]) as parts:
         assert next_event(parts)["event"] == "status"
         assert next(parts) == ": nothing new\n\n"
+
+
+@pytest.mark.parametrize("change", [{"revoked_at": 1.0}, {"expires_at": 1.0}])
+def test_stream_ends_when_its_key_ends(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, change: dict[str, float]
+) -> None:
+    monkeypatch.setattr(events, "COMMENT_SECONDS", 0.1)
+    app = create_app(replace(settings, auth="keys"))
+    services: Services = app.extensions["rightfit"]
+    with closing(services.database):
+        services.database.migrate()
+        client = app.test_client()
+        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {services.keys.create('default', [Scope.ADMIN])}"
+        address = submit(client)["links"]["events"]
+        with live(client, address) as parts:
+            next_event(parts)
+            lease = claim(services)
+            next_event(parts)
+            with services.database.write() as c:
+                c.execute(update(keys).values(change))
+            rest = []
+            for number in range(1, 100):  # the stream is never idle
+                services.store.leases.append(lease, [epoch(number, 1 / number, improved=True)])
+                time.sleep(0.02)
+                if (part := next(parts, None)) is None:
+                    break
+                rest.append(part)
+        assert len(rest) < 99
+        assert "event: end" not in "".join(rest), "a client that reads it would take the job for ended"
+        expect_problem(client.get(address, headers=STREAM), 401)
 
 
 def test_stream_of_a_deleted_job_ends(client: FlaskClient, services: Services, tmp_path: Path) -> None:

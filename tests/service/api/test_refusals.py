@@ -1,6 +1,9 @@
 """Requests that are refused, and the faults that the answer lists."""
 
+import io
+import re
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from flask import Flask
@@ -142,3 +145,71 @@ def test_many_faults_are_answered_briefly(client: FlaskClient) -> None:
         answer = client.post("/v1/jobs", json=SPEC | flood)
         assert len(expect_problem(answer, 422)["errors"]) <= 100
         assert len(answer.data) < 100_000
+
+
+def echoed(text: str) -> int:
+    """The length of the longest run of the letter that the tests below send."""
+    return max(map(len, re.findall("x+", text)), default=0)
+
+
+def test_errors_repeat_at_most_200_characters_of_a_request(client: FlaskClient) -> None:
+    long = "x" * 5000
+    answers = [
+        client.post("/v1/jobs", json=SPEC | {"x" * 900_000: 1}),
+        client.post("/v1/jobs", json=SPEC | {"labels": {long: long}}),
+        client.post("/v1/jobs", json=SPEC | {"name": long, "epochs": long, "device": long, long: {long: long}}),
+        client.post("/v1/jobs", json={"dataset": {"id": long}, "model": {"arch": long}}),
+        client.post("/v1/jobs", data=f'{{"{long}": NaN, "a": {long}}}', content_type="application/json"),
+        client.post("/v1/jobs", data=f'{{"{long}": 1, "{long}": 1}}', content_type="application/json"),
+        client.post("/v1/jobs", data=b"{}", content_type=long),
+        client.post("/v1/jobs", json=SPEC, headers={"Content-Encoding": long}),
+        client.post("/v1/jobs", json=SPEC, headers={"Idempotency-Key": long}),
+        client.post("/v1/jobs", json=SPEC, headers={"Origin": f"http://{long}"}),
+        client.post("/v1/jobs", json=SPEC, headers={"Sec-Fetch-Site": long}),
+        client.get("/v1/jobs", headers={"Host": long}),
+        client.post("/v1/datasets", data=b"1", content_type=f"image/{long}"),
+        client.post("/v1/datasets", data={"file": (io.BytesIO(b"1"), long, "image/png")}),
+        client.post("/v1/datasets", data={long: long}),
+        client.post("/v1/webhooks/test", json={"url": f"http://{'x' * 1900}"}),
+        client.post("/v1/webhooks/test", json={"url": f"http://127.0.0.1/{long}"}),
+        client.post("/v1/ablations", json={"spec": SPEC, "factors": [long, {"name": long, "patch": long}]}),
+        client.get(f"/v1/jobs?status={long}&label={long}&{long}=1"),
+        client.get(f"/v1/compare?jobs={long}"),
+        *(
+            client.get(path.format(long))
+            for path in ("/v1/jobs/{}", "/v1/jobs/{}/events", "/v1/jobs/{0}/artifacts/{0}")
+        ),
+        *(client.get(path.format(long)) for path in ("/v1/datasets/{}", "/v1/ablations/{}", "/docs/{}", "/static/{}")),
+        *(client.get(path.format(long)) for path in ("/?status={0}&label={0}", "/jobs/{}", "/{}", "/compare?jobs={}")),
+    ]
+    for number, answer in enumerate(answers):
+        assert echoed(answer.text) <= 200, (number, answer.text[:1000])
+        assert len(answer.text) < 20_000, number
+
+
+def test_a_path_with_spaces_is_not_repeated_at_length(client: FlaskClient) -> None:
+    spaced = "x%20" * 1000
+    for path in (f"/v1/jobs/{spaced}", f"/v1/datasets/{spaced}", f"/docs/{spaced}", f"/jobs/{spaced}"):
+        answer = client.get(path)
+        assert answer.status_code == 404
+        assert "x x" * 50 not in answer.text
+
+
+def test_names_that_turn_the_direction_of_text_are_refused(client: FlaskClient) -> None:
+    for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x9B, 0x1B, 0):
+        name = f"invoice{chr(code)}fdp.exe"
+        for changes, pointer in (({"name": name}, "/name"), ({"labels": {"a": name}}, "/labels/a")):
+            problem = expect_problem(client.post("/v1/jobs?validate_only=true", json=SPEC | changes), 422)
+            assert [fault["pointer"] for fault in problem["errors"]] == [pointer]
+        sent = client.post(f"/v1/datasets?name={quote(name)}", data=b"1", content_type="application/zip")
+        expect_problem(sent, 422)
+
+
+def test_names_with_direction_marks_and_joiners_are_accepted(client: FlaskClient) -> None:
+    hebrew, arabic, persian = (
+        "\u200f\u05e9\u05dc\u05d5\u05dd\u200e",
+        "\u0633\u0644\u0627\u0645\u061c",
+        "\u0645\u06cc\u200c\u062e",
+    )
+    for name in (hebrew, arabic, persian, "\U0001f469\u200d\U0001f52c", "na\u00efve"):
+        assert client.post("/v1/jobs?validate_only=true", json=SPEC | {"name": name}).status_code == 200

@@ -1,5 +1,6 @@
 """Webhooks: what is sent, how it is signed and repeated, and which addresses are refused."""
 
+import ipaddress
 import json
 import socket
 import threading
@@ -17,10 +18,11 @@ from sqlalchemy import update
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from service.core.errors import Refused
+from service.core.hosts import networks
 from service.core.settings import Settings
 from service.core.sql.tables import deliveries, webhook_secrets
 from service.core.sql.webhook_messages import DELAYS
-from service.core.webhooks.addresses import check, networks, resolve
+from service.core.webhooks.addresses import check, resolve
 from service.core.webhooks.sender import WebhookSender
 from service.services import Services
 from tests.servers import ON_DISK
@@ -28,6 +30,13 @@ from tests.service.api.requests import expect_problem, submit
 from tests.service.worker_steps import claim, epoch, finish
 
 LOOPBACK = "127.0.0.0/8"
+SPECIAL = (
+    "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 "
+    "192.31.196.0/24 192.52.193.0/24 192.88.99.0/24 192.168.0.0/16 192.175.48.0/24 198.18.0.0/15 198.51.100.0/24 "
+    "203.0.113.0/24 224.0.0.0/4 240.0.0.0/4 ::/128 ::1/128 64:ff9b::/96 64:ff9b:1::/48 100::/64 100:0:0:1::/64 "
+    "2001::/32 2001:1::1/128 2001:2::/48 2001:3::/32 2001:4:112::/48 2001:10::/28 2001:20::/28 2001:30::/28 "
+    "2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20 5f00::/16 fc00::/7 fe80::/10 fec0::/10 ff00::/8"
+)
 RECEIVER_SECONDS = 120  # that a slow receiver goes on sending if nothing cuts it off
 
 
@@ -227,6 +236,24 @@ def test_forbidden_address_is_refused_at_once(client: FlaskClient, url: str) -> 
     expect_problem(client.post("/v1/webhooks/test", json={"url": url}), 422)
 
 
+def test_special_addresses_are_refused_and_public_ones_called() -> None:
+    # The first and last address of each block of IANA's registries of special-purpose addresses, and of multicast.
+    for block in SPECIAL.split():
+        network = ipaddress.ip_network(block)
+        for address in (network[0], network[-1]):
+            shown = f"[{address}]" if network.version == 6 else str(address)
+            with pytest.raises(Refused):
+                check(f"http://{shown}/", ())
+            check(f"http://{shown}/", (network,))
+    for mapped in ("::ffff:10.0.0.1", "::ffff:192.88.99.1", "::10.0.0.1", "64:ff9b::8.8.8.8", "2002:808:808::1"):
+        with pytest.raises(Refused):
+            check(f"http://[{mapped}]/", ())
+    for public in ("8.8.8.8", "100.63.255.255", "100.128.0.0", "198.17.0.1", "192.88.98.1", "223.255.255.255"):
+        check(f"http://{public}/", ())
+    for public in ("2001:4860:4860::8888", "2a00:1450::1", "2001:200::1", "2003::1", "::ffff:8.8.8.8"):
+        check(f"http://[{public}]/", ())
+
+
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1/", "http://localhost/", "http://a.localhost:80/", "http://2130706433/"]
 )
@@ -245,7 +272,11 @@ def test_name_of_a_private_address_is_refused_when_resolved(
     monkeypatch.setattr("service.core.webhooks.addresses.socket.getaddrinfo", lambda *_, **__: answers)
     job = submit(client, webhook={"url": "http://example.com/hook", "events": ["queued"]})
     services.webhook_sender.send_due()
-    assert "10.0.0.7 belongs to this machine or a private network" in deliveries_of(client, job)[0]["error"]
+    error = deliveries_of(client, job)[0]["error"]
+    assert "belongs to this machine or a private network" in error
+    tried = client.post("/v1/webhooks/test", json={"url": "http://example.com/hook"}).json
+    assert tried["detail"] == error
+    assert "10.0.0.7" not in error
 
 
 def test_slow_receiver_is_cut_off_at_the_deadline(

@@ -202,3 +202,12 @@ def test_a_redis_that_deletes_keys_is_reported(live: Live, settings: Settings) -
             client.config_set("maxmemory", "0")
     assert "allkeys-lru" in broker["words"]
     assert "noeviction" in broker["remedy"]
+
+
+def test_a_home_that_others_can_read_is_reported(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o755)
+    report = doctor({"RIGHTFIT_HOME": str(home)})
+    assert f"run chmod 700 {home}" in report.stdout
+    home.chmod(0o700)
+    assert "chmod" not in doctor({"RIGHTFIT_HOME": str(home)}).stdout

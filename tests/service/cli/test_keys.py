@@ -41,6 +41,7 @@ def test_a_key_is_created_listed_and_revoked(tmp_path: Path) -> None:
         database.close()
     assert "no valid key" in runner.invoke(main, ["keys", "revoke", "nothing"]).output
     assert "letters, digits" in runner.invoke(main, ["keys", "create", "a b"]).output
+    assert "control characters" in runner.invoke(main, ["keys", "create", "a", "--name", "x\u202ey"]).output
 
 
 @pytest.mark.parametrize("words", [["list"], ["create", "alice"], ["revoke", "x"]])

@@ -59,6 +59,7 @@ def is_broker(process: psutil.Process) -> bool:
 def test_a_job_survives_ctrl_c_and_continues_at_the_next_start(tmp_path: Path) -> None:
     with Serving(tmp_path / "home", "--json") as first:
         first.wait_until_ready()
+        assert [oct(each.stat().st_mode)[-3:] for each in (first.home, first.home / "rightfit.db")] == ["700", "600"]
         path = submit(first.url)
         assert eventually(lambda: is_training(first.url, path), START_SECONDS)
         assert len(first.descendants()) >= 6, "broker, API and its process, worker, warm server, trainer"

@@ -1,5 +1,6 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,12 @@ def test_a_failed_write_leaves_nothing(database: Database) -> None:
 
 def test_the_clock_is_the_database_s_own_on_postgresql_too() -> None:
     assert "clock_timestamp" in str(now().compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]  # SQLAlchemy
+
+
+def test_a_new_database_can_be_read_only_by_its_owner(tmp_path: Path) -> None:
+    home = tmp_path / "new" / "home"
+    with closing(Database(f"sqlite:///{home}/rightfit.db")) as database:
+        database.migrate()
+        with database.write():
+            modes = {file.name: oct(file.stat().st_mode)[-3:] for file in (home, *home.iterdir())}
+    assert modes == {"home": "700"} | dict.fromkeys(("rightfit.db", "rightfit.db-wal", "rightfit.db-shm"), "600")
