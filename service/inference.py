@@ -65,13 +65,19 @@ class Predictor:
     def predict(self, graph: Artifact, report: Artifact, pictures: Sequence[Picture]) -> list[Prediction]:
         """One prediction for each picture. Raises Invalid with a fault for each broken picture, and StorageError."""
         model = self._model(graph, report)
-        stacked = self._stacked(pictures, model)
         step = max(1, min(AT_ONCE, PIXELS_AT_ONCE // (model.shape[1] * model.shape[2])))
         predictions: list[Prediction] = []
-        for start in range(0, len(pictures), step):
-            (logits,) = model.session.run(None, {model.input: stacked[start : start + step]})
+        faults: list[Fault] = []
+        for start in range(0, len(pictures), step):  # the memory is that of one batch, however many pictures there are
+            batch = pictures[start : start + step]
+            stacked = self._stacked(batch, start, model, faults)
+            if faults:  # the other pictures are read all the same, to name every broken one
+                continue
+            (logits,) = model.session.run(None, {model.input: stacked})
             shares = _softmax(np.asarray(logits, np.float64))
-            predictions += map(_prediction, pictures[start:], shares, [model.classes] * len(shares))
+            predictions += map(_prediction, batch, shares, [model.classes] * len(shares))
+        if faults:
+            raise Invalid(faults)
         return predictions
 
     def _model(self, graph: Artifact, report: Artifact) -> _Model:
@@ -118,21 +124,24 @@ class Predictor:
             graph.bytes,
         )
 
-    def _stacked(self, pictures: Sequence[Picture], model: _Model) -> NDArray[np.float32]:
-        """float32 [N, C, H, W] with pixels from 0 to 1, read and resized as for training."""
+    def _stacked(
+        self, pictures: Sequence[Picture], start: int, model: _Model, faults: list[Fault]
+    ) -> NDArray[np.float32]:
+        """float32 [N, C, H, W] with pixels from 0 to 1, read and resized as for training.
+
+        Appends a fault for each broken picture, whose pixels are arbitrary. `start` is the number of the first one.
+        """
         channels, height, width = model.shape
-        stacked, faults = np.empty((len(pictures), *model.shape), np.float32), []
+        stacked = np.empty((len(pictures), *model.shape), np.float32)
         for i, picture in enumerate(pictures):
             try:
                 image = images.read(picture.data, model.preprocessing, self._large).image
             except InvalidData as error:
-                faults.append(Fault(f"/{i}", f"{picture.name}: {error}", "a picture"))
+                faults.append(Fault(f"/{start + i}", f"{picture.name}: {error}", "a picture"))
                 continue
             sized = images.resized(image.convert(MODES[channels]), width, height)
             pixels = np.asarray(sized, np.float32).reshape(height, width, channels)
-            stacked[i] = pixels.transpose(2, 0, 1) / 255
-        if faults:
-            raise Invalid(faults)
+            np.divide(pixels.transpose(2, 0, 1), 255, out=stacked[i])
         return stacked
 
 

@@ -69,7 +69,7 @@ def _numbers(text: bytes, count: int) -> "array[int]":
 
 def _packed(data: bytes, white: int) -> "array[int]":
     if white <= BYTE:
-        return array("H", list(data))
+        return array("H", iter(data))  # of numbers; without `iter`, of pairs of bytes
     samples = array("H", data[: len(data) // 2 * 2])
     if sys.byteorder == "little":
         samples.byteswap()

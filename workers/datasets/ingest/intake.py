@@ -35,4 +35,4 @@ class Intake:
     def add_pixels(self, name: str, pixels: Pixels) -> None:
         """The next image, [H, W, C]."""
         image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-        self.add(name, images.Picture(image, image.mode))
+        self.add(name, images.Picture(image, image.mode, image.width * image.height))
