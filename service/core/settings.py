@@ -136,6 +136,7 @@ class Settings:
     max_upload_bytes: int = field(default=10 << 30, metadata=whole(1024, 1 << 50))  # of a data set as sent
     max_dataset_bytes: int = field(default=50 << 30, metadata=whole(1024, 1 << 50))  # of a data set once decoded
     read_seconds: int = field(default=3600, metadata=whole(1, 86400))  # the longest that reading a data set may take
+    disk_reserve_bytes: int = field(default=1 << 30, metadata=whole(0, 1 << 50))  # of each disk, that stay free
     cache_bytes: int = field(default=50 << 30, metadata=whole(0, 1 << 50))  # unused data sets that a worker keeps
     max_parameters: int = field(default=200_000_000, metadata=whole(1, 1 << 40))  # of a model
     max_memory_bytes: int = field(default=64 << 30, metadata=whole(1 << 20, 1 << 50))  # that a job's plan may need

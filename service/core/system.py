@@ -1,8 +1,11 @@
-"""What the operating system is asked for: files that survive a crash, and an end together with the parent process."""
+"""What the operating system is asked for: files that survive a crash, room on a disk, and an end together with the
+parent process.
+"""
 
 import ctypes
 import errno
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -11,8 +14,18 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
+from service.core.errors import DiskFull
+
 PR_SET_PDEATHSIG = 1  # prctl(2); an exec keeps it
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})  # the errno of a write that found no space
+
+
+def refuse_full_disk(folder: Path, reserve: int, needed: int = 0) -> None:
+    """Raise DiskFull unless `needed` bytes fit on the disk of an existing folder and leave `reserve` bytes free."""
+    free = shutil.disk_usage(folder).free
+    if free - needed < reserve:
+        words = f"{needed:,} bytes are needed, {free:,} are free" if needed else f"{free:,} bytes are free"
+        raise DiskFull(f"the disk is nearly full: {words}, and {reserve:,} stay free (RIGHTFIT_DISK_RESERVE_BYTES)")
 
 
 @contextmanager

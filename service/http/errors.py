@@ -13,6 +13,7 @@ from service.core.errors import (
     Conflict,
     DatabaseError,
     DatabaseUnavailable,
+    DiskFull,
     Fault,
     Forbidden,
     Invalid,
@@ -33,6 +34,7 @@ STATUS: dict[type[RightfitError], int] = {
     Invalid: 422,
     KeyReused: 422,
     TooMany: 429,
+    DiskFull: 507,
     StorageError: 503,
 }
 RETRY_AFTER_SECONDS = 2
