@@ -126,6 +126,9 @@ class Settings:
     quota_running_jobs: int | None = field(default=None, metadata=whole(1, 1 << 50))
     quota_dataset_bytes: int | None = field(default=None, metadata=whole(1, 1 << 60))
     quota_stored_bytes: int | None = field(default=None, metadata=whole(1, 1 << 60))
+    quota_datasets: int = field(default=10_000, metadata=whole(1, 1 << 50))
+    quota_webhook_messages: int = field(default=100_000, metadata=whole(1, 1 << 50))  # that are not delivered yet
+    quota_streams: int = field(default=100, metadata=whole(1, 1 << 50))  # of events, in each process of the API
 
     metrics: str = field(default="open", metadata=choice("open", "keys"))  # keys: /metrics of the API needs a key
     metrics_host: str = field(default="127.0.0.1", metadata=text())  # address of a worker's /metrics and /livez
@@ -192,7 +195,12 @@ class Settings:
     @property
     def quotas(self) -> Quotas:
         return Quotas(
-            self.quota_queued_jobs, self.quota_running_jobs, self.quota_dataset_bytes, self.quota_stored_bytes
+            self.quota_queued_jobs,
+            self.quota_running_jobs,
+            self.quota_dataset_bytes,
+            self.quota_stored_bytes,
+            self.quota_datasets,
+            self.quota_webhook_messages,
         )
 
     @property
