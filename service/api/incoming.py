@@ -41,6 +41,10 @@ class Allowance:
             raise RequestEntityTooLarge(f"the data set is too large; allowed: {self.most:,} bytes")
         refuse_full_disk(self.folder, self.reserve)
 
+    def refuse_copy(self, size: int) -> None:
+        """Raises DiskFull where the storage, which may lie on the same disk, has no room for a copy."""
+        refuse_full_disk(self.folder, self.reserve, size)
+
     def take(self, size: int) -> None:
         """Count bytes that have arrived. Raises what `refuse_beyond` raises, and werkzeug's 408."""
         self.refuse_beyond(size)
@@ -69,6 +73,10 @@ class IncomingFile(io.FileIO):
         if written != len(block):
             raise DiskFull("the disk of the service is full; try again later")
         return written
+
+    def finish(self) -> None:
+        """Nothing more arrives. Raises DiskFull where there is no room to store the file."""
+        self._allowance.refuse_copy(self.size)
 
     @property
     def size(self) -> int:

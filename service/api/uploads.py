@@ -117,6 +117,7 @@ def _incoming(file: FileStorage) -> IncomingFile:
 def _upload(query: dict[str, Any], kind: str, file: IncomingFile, labels: LabelFile | None) -> Upload:
     if not file.size:
         raise BadRequest("the body is empty; send an archive or an npz")
+    file.finish()
     options = ReadingOptions(query["skip_broken"], query["background"])
     return Upload(_named(query["name"]), kind, file.path, options, labels)
 

@@ -20,10 +20,15 @@ PR_SET_PDEATHSIG = 1  # prctl(2); an exec keeps it
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})  # the errno of a write that found no space
 
 
+def has_room(folder: Path, reserve: int, needed: int = 0) -> bool:
+    """Whether `needed` bytes fit on the disk of an existing folder and leave `reserve` bytes free."""
+    return shutil.disk_usage(folder).free - needed >= reserve
+
+
 def refuse_full_disk(folder: Path, reserve: int, needed: int = 0) -> None:
     """Raise DiskFull unless `needed` bytes fit on the disk of an existing folder and leave `reserve` bytes free."""
-    free = shutil.disk_usage(folder).free
-    if free - needed < reserve:
+    if not has_room(folder, reserve, needed):
+        free = shutil.disk_usage(folder).free
         words = f"{needed:,} bytes are needed, {free:,} are free" if needed else f"{free:,} bytes are free"
         raise DiskFull(f"the disk is nearly full: {words}, and {reserve:,} stay free (RIGHTFIT_DISK_RESERVE_BYTES)")
 
