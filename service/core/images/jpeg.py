@@ -27,7 +27,7 @@ XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
 INDEX_HEADER, INDEX, INDEX_ENTRY = b"MPF\0", 0xB002, 16  # of several pictures: the tag with the list, bytes of an entry
 LONGEST = 2 + 65535 + 2  # bytes of a segment with its marker, and the marker after it
 MOST_REPAIRS = 16  # of lengths, in one file
-MOST_SCANS = 64  # cameras and programs write 1 to 20
+MOST_SCANS = 32  # programs write 1 to 10, and up to 26 for CMYK
 MOST_SEGMENTS = 10_000  # before the first scan
 BITS = 8
 

@@ -41,7 +41,7 @@ def test_a_jpeg_of_many_scans_is_refused(hidden: bytes) -> None:
     jpeg = saved(Image.new("RGB", (64, 64), (1, 2, 3)), "JPEG", progressive=True)
     read(scans(jpeg, 20))
     last = jpeg.rindex(b"\xff\xda")
-    assert "at most 64" in refusal(scans(jpeg[:last] + hidden + jpeg[last:], 64))
+    assert "at most 32" in refusal(scans(jpeg[:last] + hidden + jpeg[last:], 32))
 
 
 def test_bytes_of_a_scan_behind_the_picture_are_no_scans() -> None:
@@ -101,3 +101,7 @@ def test_a_tiff_of_many_strips_is_refused() -> None:
     assert read(one).image.size == (10, 1)
     entry = struct.pack("<HHI", 273, 4, 1)
     assert "40,000 strips" in refusal(one.replace(entry, struct.pack("<HHI", 273, 4, 40_000)))
+
+
+def test_pixels_of_many_numbers_as_text_are_refused() -> None:
+    assert "the packed form" in refusal(b"P2 5000 5000 255\n" + b"1 " * 100)
