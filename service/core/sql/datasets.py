@@ -148,7 +148,8 @@ class DatasetStore(Repository):
         with self._db.read() as c:  # a read needs no writer's lock, and mostly finds nothing
             if c.execute(select(datasets.c.id).where(waits).limit(1)).first() is None:
                 return None
-        first = select(datasets.c.id).where(waits).order_by(*self._turns.order(), datasets.c.seq).limit(1)
+            turns = self._turns.order(c)
+        first = select(datasets.c.id).where(waits).order_by(*turns, datasets.c.seq).limit(1)
         first_id = first.with_for_update(skip_locked=True).scalar_subquery()
         values = {"attempt": datasets.c.attempt + 1, "worker": worker, "lease_until": now() + lease_seconds}
         taken = update(datasets).where(datasets.c.id == first_id, waits).values(values).returning(datasets)

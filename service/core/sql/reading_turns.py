@@ -2,8 +2,9 @@
 
 import threading
 
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
+from service.core.records.dataset import DatasetStatus
 from service.core.sql.clock import now
 from service.core.sql.tables import datasets
 
@@ -25,11 +26,16 @@ class ReadingTurns:
             if len(self._served) > MOST_TENANTS:
                 del self._served[next(iter(self._served))]
 
-    def order(self) -> list[ColumnElement[int]]:
+    def order(self, c: Connection) -> list[ColumnElement[int]]:
         """First the tenants of which the fewest sets are being read by any worker, then those served longest ago."""
-        other = datasets.alias("other")
-        is_read = (other.c.tenant == datasets.c.tenant, other.c.worker.is_not(None), other.c.lease_until > now())
-        busy = select(func.count()).select_from(other).where(*is_read).correlate(datasets).scalar_subquery()
+        is_read = and_(
+            datasets.c.status == DatasetStatus.PROCESSING,
+            datasets.c.worker.is_not(None),
+            datasets.c.lease_until > now(),
+        )
+        counted = select(datasets.c.tenant, func.count().label("sets")).where(is_read).group_by(datasets.c.tenant)
+        busy = {row.tenant: row.sets for row in c.execute(counted)}
         with self._lock:
             places = {tenant: place for place, tenant in enumerate(self._served)}
-        return [busy, case(places, value=datasets.c.tenant, else_=-1)] if places else [busy]
+        ranks = ((busy, 0), (places, -1))
+        return [case(by_tenant, value=datasets.c.tenant, else_=other) for by_tenant, other in ranks if by_tenant]

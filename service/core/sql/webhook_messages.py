@@ -7,10 +7,10 @@ that did not happen. It is sent at least once: receivers recognize a repeated on
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, case, insert, select, update
+from sqlalchemy import Connection, RowMapping, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from service.core.records.webhook_message import Delivery, Message, body, new_secret
@@ -27,9 +27,8 @@ OVERLAP_SECONDS = DAY  # for which messages are signed with the former secret to
 
 @dataclass(frozen=True)
 class Busy:
-    """What a process is sending now: the number of messages by tenant, and who gets no more for the moment."""
+    """The tenants and the receivers of which a process sends as many messages now as it may."""
 
-    sending: Mapping[str, int] = field(default_factory=dict)
     tenants: frozenset[str] = frozenset()
     receivers: frozenset[str] = frozenset()
 
@@ -89,18 +88,13 @@ class Webhooks:
             return _secrets(c, tenant)
 
     def claim(self, busy: Busy = IDLE) -> Message | None:
-        """A message that is due, leased to the caller; None if none is due.
-
-        The tenants and receivers in `busy.tenants` and `busy.receivers` are passed over. Of the others, first the
-        tenants that are sent the fewest messages now, and of each the message that has been due longest.
-        """
+        """The message that has been due longest, but none of `busy`; leased to the caller. None if none is due."""
         is_due = and_(deliveries.c.status == "pending", deliveries.c.due_at <= now())
         due = and_(is_due, deliveries.c.tenant.not_in(busy.tenants), deliveries.c.url.not_in(busy.receivers))
         with self._db.read() as c:  # a read needs no writer's lock, and mostly finds nothing
             if c.execute(select(deliveries.c.id).where(due).limit(1)).first() is None:
                 return None
-        sent = [case(dict(busy.sending), value=deliveries.c.tenant, else_=0)] if busy.sending else []
-        first = select(deliveries.c.id).where(due).order_by(*sent, deliveries.c.due_at).limit(1)
+        first = select(deliveries.c.id).where(due).order_by(deliveries.c.due_at).limit(1)
         first_id = first.with_for_update(skip_locked=True).scalar_subquery()
         values = {"due_at": now() + LEASE_SECONDS, "attempts": deliveries.c.attempts + 1}
         with self._db.write() as c:

@@ -38,7 +38,6 @@ class Outbox:
         with self._lock:
             most = max(1, (MOST - self._tenants.total()) // SHARE)
             return Busy(
-                dict(self._tenants),
                 frozenset(tenant for tenant, count in self._tenants.items() if count >= most),
                 frozenset(url for url, count in self._receivers.items() if count >= MOST_TO_RECEIVER),
             )

@@ -312,7 +312,9 @@ def test_silent_receivers_do_not_delay_another_tenant(
     stop = threading.Event()
     with socket.create_server(("127.0.0.1", 0), backlog=100) as silent:
         for tenant in others:
-            announced(services, tenant, f"http://127.0.0.1:{silent.getsockname()[1]}/", 40 // len(others))
+            for receivers in range(3):
+                url = f"http://127.0.0.1:{silent.getsockname()[1]}/{tenant[-1]}{receivers}"
+                announced(services, tenant, url, 60 // 3 // len(others))
         announced(services, "bob", receiver.url, 3)
         sender = threading.Thread(target=services.webhook_sender.run, args=(stop,))
         sender.start()
