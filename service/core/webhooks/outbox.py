@@ -34,7 +34,7 @@ class Outbox:
             return not self._tenants
 
     def busy(self) -> Busy:
-        """What the next message depends on."""
+        """The tenants and receivers that get no further message now."""
         with self._lock:
             most = max(1, (MOST - self._tenants.total()) // SHARE)
             return Busy(
@@ -56,6 +56,6 @@ class Outbox:
         self._left.set()
 
     def wait(self, seconds: float) -> None:
-        """Wait until a message has been sent, but at most so long."""
+        """Wait until a message has been sent, at most `seconds`."""
         self._left.wait(seconds)
         self._left.clear()
