@@ -139,6 +139,7 @@ def _services(settings: Settings) -> Services:
         counters=counters,
         metrics=metrics.exposed(settings, database, registry),
         waiting=_concurrency_limit(settings, settings.api_threads - KEPT_FREE),
+        streams=ConcurrencyLimit(settings.api_threads, settings.quota_streams),
         predicting=_concurrency_limit(settings, PREDICTIONS),
         uploading=_concurrency_limit(settings, settings.api_threads // 8),
     )

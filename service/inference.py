@@ -3,9 +3,10 @@
 import json
 import tempfile
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 MOST_HELD = GIB  # of graphs in memory
 AT_ONCE, PIXELS_AT_ONCE = 16, 1 << 18  # images in one batch, and their pixels; a batch has at least one image
+MOST_SECONDS = 20.0  # of computing to read the pictures of one request; a photograph takes 0.1
 MODES = {1: "L", 3: "RGB"}  # by the channels of a model
 
 
@@ -53,6 +55,44 @@ class _Model:
     bytes: int
 
 
+@dataclass
+class _Reader:
+    """Reads the pictures of one request. `turn` is held while a large picture is decoded."""
+
+    model: _Model
+    turn: threading.Lock
+    faults: list[Fault] = field(default_factory=list)
+    _seconds: float = 0.0
+
+    def read(self, pictures: Sequence[Picture], start: int) -> NDArray[np.float32]:
+        """float32 [N, C, H, W] with pixels from 0 to 1, read and resized as for training.
+
+        A broken picture adds a fault, and its pixels are arbitrary. `start` is the number of the first picture. Raises
+        Invalid once the pictures of the request have taken MOST_SECONDS.
+        """
+        stacked = np.empty((len(pictures), *self.model.shape), np.float32)
+        for i, picture in enumerate(pictures):
+            if self._seconds > MOST_SECONDS:
+                detail = f"the pictures before this one take more than {MOST_SECONDS:g} s to read"
+                raise Invalid(
+                    [*self.faults, Fault(f"/{start + i}", detail, "fewer or smaller pictures in one request")]
+                )
+            began = time.thread_time()
+            try:
+                self._read(picture, stacked[i])
+            except InvalidData as error:
+                self.faults.append(Fault(f"/{start + i}", f"{picture.name}: {error}", "a picture"))
+            self._seconds += time.thread_time() - began
+        return stacked
+
+    def _read(self, picture: Picture, target: NDArray[np.float32]) -> None:
+        channels, height, width = self.model.shape
+        image = images.read(picture.data, self.model.preprocessing, self.turn).image
+        sized = images.resized(image.convert(MODES[channels]), width, height)
+        pixels = np.asarray(sized, np.float32).reshape(height, width, channels)
+        np.divide(pixels.transpose(2, 0, 1), 255, out=target)
+
+
 class Predictor:
     """Loads a model at its first use and keeps the most recently used ones in memory."""
 
@@ -63,15 +103,24 @@ class Predictor:
         self._large = threading.Lock()  # held while a large picture is decoded: one at a time, to limit the memory
 
     def predict(self, graph: Artifact, report: Artifact, pictures: Sequence[Picture]) -> list[Prediction]:
-        """One prediction for each picture. Raises Invalid with a fault for each broken picture, and StorageError."""
+        """One prediction for each picture. Raises Invalid with a fault for each broken picture, and StorageError.
+
+        It works batch by batch, so the memory is that of one batch, however many pictures there are.
+        """
         model = self._model(graph, report)
-        stacked = self._stacked(pictures, model)
         step = max(1, min(AT_ONCE, PIXELS_AT_ONCE // (model.shape[1] * model.shape[2])))
+        reader = _Reader(model, self._large)
         predictions: list[Prediction] = []
         for start in range(0, len(pictures), step):
-            (logits,) = model.session.run(None, {model.input: stacked[start : start + step]})
+            batch = pictures[start : start + step]
+            stacked = reader.read(batch, start)
+            if reader.faults:  # the other pictures are read all the same, to name every broken one
+                continue
+            (logits,) = model.session.run(None, {model.input: stacked})
             shares = _softmax(np.asarray(logits, np.float64))
-            predictions += map(_prediction, pictures[start:], shares, [model.classes] * len(shares))
+            predictions += map(_prediction, batch, shares, [model.classes] * len(shares))
+        if reader.faults:
+            raise Invalid(reader.faults)
         return predictions
 
     def _model(self, graph: Artifact, report: Artifact) -> _Model:
@@ -117,23 +166,6 @@ class Predictor:
             images.Preprocessing.from_dict(content.get("preprocessing", {})),
             graph.bytes,
         )
-
-    def _stacked(self, pictures: Sequence[Picture], model: _Model) -> NDArray[np.float32]:
-        """float32 [N, C, H, W] with pixels from 0 to 1, read and resized as for training."""
-        channels, height, width = model.shape
-        stacked, faults = np.empty((len(pictures), *model.shape), np.float32), []
-        for i, picture in enumerate(pictures):
-            try:
-                image = images.read(picture.data, model.preprocessing, self._large).image
-            except InvalidData as error:
-                faults.append(Fault(f"/{i}", f"{picture.name}: {error}", "a picture"))
-                continue
-            sized = images.resized(image.convert(MODES[channels]), width, height)
-            pixels = np.asarray(sized, np.float32).reshape(height, width, channels)
-            stacked[i] = pixels.transpose(2, 0, 1) / 255
-        if faults:
-            raise Invalid(faults)
-        return stacked
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

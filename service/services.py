@@ -46,6 +46,7 @@ class Services:
     counters: ProcessMetrics
     metrics: CollectorRegistry  # the source of /metrics
     waiting: ConcurrencyLimit  # requests that wait at the same time
+    streams: ConcurrencyLimit  # streams of events that are open at the same time
     uploading: ConcurrencyLimit  # uploads at the same time
     predicting: ConcurrencyLimit  # predictions at the same time
 

@@ -1,6 +1,6 @@
 """The entry point of gunicorn: `gunicorn service.wsgi:app`.
 
-Each process also runs a dispatcher of the queue, senders of webhook messages and the deletion of expired data.
+Each process also runs a dispatcher of the queue, a sender of webhook messages and the deletion of expired data.
 """
 
 import threading
@@ -15,8 +15,6 @@ from service.core.system import private_folder
 from service.core.telemetry.metrics import REAPER
 from service.services import Services
 
-SENDERS = 4  # threads that send webhook messages
-
 app = create_app(Settings.from_env())
 _services: Services = app.extensions["rightfit"]
 with suppress(OSError):  # an upload reports a home that cannot be made
@@ -27,6 +25,6 @@ _retention = Retention(_services.settings, _services.database, _services.store, 
 for _name, _run in (
     ("dispatcher", _dispatcher.run),
     ("retention", _retention.run),
-    *[("webhook_sender", _services.webhook_sender.run)] * SENDERS,
+    ("webhook_sender", _services.webhook_sender.run),
 ):
     threading.Thread(target=_run, args=(threading.Event(),), name=_name, daemon=True).start()

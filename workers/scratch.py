@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.core.records.artifact_names import BEST_MODEL
+from service.core.system import refuse_full_disk
 
 OWNER = ".owner"  # locked by the worker while it uses the folder
 KEPT = 2  # checkpoints: the supervisor copies one while the trainer may write the next
@@ -19,13 +20,17 @@ KEPT = 2  # checkpoints: the supervisor copies one while the trainer may write t
 
 @dataclass(frozen=True)
 class Scratch:
+    """`reserve` are the bytes that must be free on the disk when the folder is made."""
+
     folder: Path
+    reserve: int = 0
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Make the folder, lock it within the block, and delete it after the block."""
+        """Make the folder, lock it within the block, and delete it after the block. Raises DiskFull."""
         try:
             self.folder.mkdir(parents=True)
+            refuse_full_disk(self.folder, self.reserve)
             with (self.folder / OWNER).open("w") as owner:
                 fcntl.flock(owner, fcntl.LOCK_EX)
                 yield

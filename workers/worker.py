@@ -55,7 +55,8 @@ class Worker:
         sweep(settings.home / "scratch")
         context, self._forkserver = forkserver.start()
         self._capacity = _capacity(settings, self._forkserver)
-        cache = DatasetCache(settings.home / "datasets", datasets, storage, settings.cache_bytes)
+        packs, reserve = settings.home / "datasets", settings.disk_reserve_bytes
+        cache = DatasetCache(packs, datasets, storage, settings.cache_bytes, reserve)
         observer = Observer(self.metrics, self._tracing)
         self._supervisor = Supervisor(settings, self._store.leases, storage, cache, context, self._capacity, observer)
         self._dataset_reader = DatasetReader(settings, datasets, storage, cache, wakeups, self._supervisor.worker)

@@ -8,14 +8,16 @@ no longer valid; the client connects again and is refused.
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 from flask import Response, request, stream_with_context
 from werkzeug.exceptions import ServiceUnavailable
 
 from service.api.blueprint import Blueprint
-from service.core.errors import DatabaseError, Fault, Invalid, NotFound
+from service.core.errors import DatabaseError, Fault, Invalid, NotFound, QuotaExceeded
 from service.core.records.job_event import Event
+from service.core.sql.usage import RETRY_SECONDS
 from service.http.auth import key_check, tenant
 from service.schemas.answer_fields import format_time
 from service.schemas.events import EventsQuerySchema, EventsSchema
@@ -62,10 +64,18 @@ def _last_seen(after: int) -> int:
 def _live(job_id: str, after: int) -> Response:
     own, owner = services(), tenant()
     own.store.queries.events(owner, job_id, after, 1)  # raises NotFound before the response starts
-    if not own.waiting.enter(owner):
-        raise ServiceUnavailable("too many streams are open; poll instead, or try again later")
-    answer = Response(stream_with_context(_stream(own, owner, _Key(key_check()), job_id, after)), mimetype=STREAM)
-    answer.call_on_close(lambda: own.waiting.leave(owner))
+    with ExitStack() as places:
+        if not own.streams.enter(owner):
+            most = own.settings.quota_streams
+            raise QuotaExceeded(
+                f"{most} streams are open already, as many as may be; close some, or poll", RETRY_SECONDS
+            )
+        places.callback(own.streams.leave, owner)
+        if not own.waiting.enter(owner):
+            raise ServiceUnavailable("too many streams are open; poll instead, or try again later")
+        places.callback(own.waiting.leave, owner)
+        answer = Response(stream_with_context(_stream(own, owner, _Key(key_check()), job_id, after)), mimetype=STREAM)
+        answer.call_on_close(places.pop_all().close)
     answer.headers["Cache-Control"] = "no-cache"
     answer.headers["X-Accel-Buffering"] = "no"  # nginx would buffer the events
     return answer

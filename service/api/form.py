@@ -1,25 +1,33 @@
 """Checks which fields a multipart form has, so that no part of it is dropped in silence."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from flask import request
 from jsonpointer import escape
-from werkzeug.datastructures import MultiDict
+from werkzeug.datastructures import FileStorage, MultiDict
 
 from service.core.errors import Fault, Invalid
 from service.schemas.fields import not_known
 
 
-def check_form(files: Sequence[str], texts: Sequence[str]) -> None:
-    """Check that the form of this request has only these fields of files and of text, each at most once.
+@dataclass(frozen=True)
+class Form:
+    """The fields of a form that are files, and those that are text."""
+
+    files: MultiDict[str, FileStorage]
+    texts: MultiDict[str, str]
+
+
+def check_form(form: Form, files: Sequence[str], texts: Sequence[str]) -> None:
+    """Check that a form has only these fields of files and of text, each at most once.
 
     Raises Invalid with every fault.
     """
     allowed = f"one file in each of {', '.join(files)}; one text in each of {', '.join(texts)}"
     found = [
-        *_faults(request.files, files, texts, "a file, not text", allowed),
-        *_faults(request.form, texts, files, "text, not a file", allowed),
+        *_faults(form.files, files, texts, "a file, not text", allowed),
+        *_faults(form.texts, texts, files, "text, not a file", allowed),
     ]
     if found:
         raise Invalid(found)

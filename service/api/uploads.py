@@ -1,27 +1,21 @@
 """Receiving the bytes and the options of a data set, into files and not into memory."""
 
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from flask import request
 from marshmallow import ValidationError
 from werkzeug.datastructures import FileStorage
-from werkzeug.exceptions import (
-    BadRequest,
-    RequestEntityTooLarge,
-    RequestTimeout,
-    UnsupportedMediaType,
-)
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.formparser import FormDataParser
 
-from service.api.form import check_form
-from service.core.errors import Fault, Invalid, QuotaExceeded
+from service.api.form import Form, check_form
+from service.api.incoming import Allowance, IncomingFile
+from service.core.errors import Fault, Invalid
 from service.core.records.dataset import ReadingOptions
-from service.core.sql.usage import RETRY_SECONDS
 from service.core.text import control_character, shortened
 from service.http.auth import tenant
 from service.schemas.datasets import UploadQuerySchema
@@ -29,7 +23,6 @@ from service.schemas.problem import faults
 from service.services import services
 
 BLOCK = 1 << 20
-LONGEST_SECONDS = 3600.0
 TYPES = {
     "application/zip": "zip",
     "application/x-zip-compressed": "zip",
@@ -46,6 +39,7 @@ ENDINGS = {".zip": "zip", ".tar": "tar", ".tar.gz": "tar.gz", ".tgz": "tar.gz", 
 LABEL_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson")
 LONGEST_NAME = 100
 MOST_LABEL_BYTES = 64 << 20
+MOST_FORM_BYTES, MOST_PARTS = 1 << 20, 16  # of a form beside its files; of a form
 
 
 @dataclass(frozen=True)
@@ -71,33 +65,61 @@ class Upload:
 def received(query: dict[str, Any], room: int | None) -> Iterator[Upload]:
     """Receive the data set in the body of this request, up to `room` bytes (None: no limit).
 
-    `query` is what UploadQuerySchema loads; fields of a form overrule it. Raises Invalid, QuotaExceeded, and werkzeug's
-    400, 413, 415 and 503.
+    `query` is what UploadQuerySchema loads; fields of a form overrule it. Raises Invalid, QuotaExceeded, DiskFull, and
+    werkzeug's 400, 408, 413, 415 and 503.
     """
     settings = services().settings
-    request.max_content_length = settings.max_upload_bytes
     uploads = settings.home / "uploads"
     uploads.mkdir(parents=True, exist_ok=True)
-    with (
-        services().uploading.hold(tenant(), "too many uploads are running; try again"),
-        tempfile.TemporaryFile(dir=uploads) as target,  # without a name: deleted however the request ends
-        tempfile.TemporaryFile(dir=uploads) as beside,
-    ):
-        _refuse_beyond(room, request.content_length or 0)
-        labels = None
+    allowance = Allowance(uploads, room, settings.max_upload_bytes, settings.disk_reserve_bytes)
+    request.max_content_length = settings.max_upload_bytes + MOST_FORM_BYTES
+    with services().uploading.hold(tenant(), "too many uploads are running; try again"):
         if request.mimetype == "multipart/form-data":
-            kind, source = _form()
-            query = {**query, "name": query["name"] or request.files["file"].filename, **_fields()}
-            labels = _labels(request.files.get("labels"), kind, beside)
+            yield from _of_form(query, allowance)
         else:
-            kind, source = _type(), request.stream
-        _copy(source, target, room)
-        options = ReadingOptions(query["skip_broken"], query["background"])
-        yield Upload(_named(query["name"]), kind, _path(target), options, labels)
+            yield from _of_body(query, allowance)
 
 
-def _path(file: IO[bytes]) -> Path:
-    return Path(f"/proc/self/fd/{file.fileno()}")
+def _of_body(query: dict[str, Any], allowance: Allowance) -> Iterator[Upload]:
+    kind = _type()
+    allowance.refuse_beyond(request.content_length or 0)
+    with IncomingFile(allowance) as file:
+        while block := request.stream.read(BLOCK):
+            file.write(block)
+        yield _upload(query, kind, file, None)
+
+
+def _of_form(query: dict[str, Any], allowance: Allowance) -> Iterator[Upload]:
+    allowance.refuse_beyond(max(0, (request.content_length or 0) - MOST_FORM_BYTES))
+    with ExitStack() as files:
+        form = _received_form(lambda: files.enter_context(IncomingFile(allowance)))
+        file, kind = _file(form)
+        query = {**query, "name": query["name"] or file.filename, **_fields(form)}
+        yield _upload(query, kind, _incoming(file), _labels(form, kind))
+
+
+def _received_form(new_file: Callable[[], IncomingFile]) -> Form:
+    parser = FormDataParser(
+        stream_factory=lambda *_, **__: new_file(),
+        max_form_memory_size=MOST_FORM_BYTES,
+        max_form_parts=MOST_PARTS,
+    )
+    type_, options = request.mimetype, request.mimetype_params
+    _, texts, files = parser.parse(request.stream, type_, request.content_length, dict(options))
+    return Form(files, texts)
+
+
+def _incoming(file: FileStorage) -> IncomingFile:
+    stream: IncomingFile = file.stream  # type: ignore[assignment]  # as the parser's stream_factory made it
+    return stream
+
+
+def _upload(query: dict[str, Any], kind: str, file: IncomingFile, labels: LabelFile | None) -> Upload:
+    if not file.size:
+        raise BadRequest("the body is empty; send an archive or an npz")
+    file.finish()
+    options = ReadingOptions(query["skip_broken"], query["background"])
+    return Upload(_named(query["name"]), kind, file.path, options, labels)
 
 
 def _type() -> str:
@@ -108,9 +130,9 @@ def _type() -> str:
     return TYPES[request.mimetype]
 
 
-def _fields() -> dict[str, Any]:
+def _fields(form: Form) -> dict[str, Any]:
     """The fields of the form that are no files. Raises Invalid."""
-    given = {name: value for name, value in request.form.items() if value}
+    given = {name: value for name, value in form.texts.items() if value}
     schema = UploadQuerySchema(partial=True)
     try:
         loaded: dict[str, Any] = schema.load(given)
@@ -119,7 +141,8 @@ def _fields() -> dict[str, Any]:
     return loaded
 
 
-def _labels(file: FileStorage | None, kind: str, target: IO[bytes]) -> LabelFile | None:
+def _labels(form: Form, kind: str) -> LabelFile | None:
+    file = form.files.get("labels")
     if file is None or not file.filename:  # a browser sends a part without a name for a field that was left empty
         return None
     allowed = f"a file {', '.join(LABEL_ENDINGS)} of at most {MOST_LABEL_BYTES:,} bytes, beside an archive"
@@ -128,43 +151,22 @@ def _labels(file: FileStorage | None, kind: str, target: IO[bytes]) -> LabelFile
     if ending is None or kind == "npz":
         detail = f"the label file is {name!r}" if ending is None else "an npz has its labels in y"
         raise Invalid([Fault("/labels", detail, allowed)])
-    if target.write(file.stream.read(MOST_LABEL_BYTES + 1)) > MOST_LABEL_BYTES:
+    if _incoming(file).size > MOST_LABEL_BYTES:
         raise Invalid([Fault("/labels", "the label file is too large", allowed)])
-    target.flush()
-    return LabelFile(f"labels{ending}", _path(target))
+    return LabelFile(f"labels{ending}", _incoming(file).path)
 
 
-def _form() -> tuple[str, IO[bytes]]:
-    check_form(files=("file", "labels"), texts=("name", "skip_broken", "background"))
-    file = request.files.get("file")
+def _file(form: Form) -> tuple[FileStorage, str]:
+    """The data set in the form, and its format. Raises Invalid and werkzeug's 415."""
+    check_form(form, files=("file", "labels"), texts=("name", "skip_broken", "background"))
+    file = form.files.get("file")
     if file is None:
         raise Invalid([Fault("/file", "the form has no file", "a field `file` with an archive or an npz")])
     by_name = next((kind for ending, kind in ENDINGS.items() if (file.filename or "").lower().endswith(ending)), None)
     kind = TYPES.get(file.mimetype) or by_name
     if kind is None:
         raise UnsupportedMediaType(f"the file is {shortened(file.filename or '')!r}; allowed: {', '.join(ENDINGS)}")
-    return kind, file.stream
-
-
-def _copy(source: IO[bytes], target: IO[bytes], room: int | None) -> None:
-    most, size, began = services().settings.max_upload_bytes, 0, time.monotonic()
-    while block := source.read(BLOCK):
-        size += target.write(block)
-        _refuse_beyond(room, size)
-        if time.monotonic() - began > LONGEST_SECONDS:
-            raise RequestTimeout(f"the upload takes too long; allowed: {LONGEST_SECONDS:g} seconds")
-        if size > most:
-            raise RequestEntityTooLarge(f"the data set is too large; allowed: {most:,} bytes")
-    if request.content_length is None and size >= most:  # werkzeug cuts a chunked body at the limit without an error
-        raise RequestEntityTooLarge(f"the data set is too large; allowed: less than {most:,} bytes")
-    if size == 0:
-        raise BadRequest("the body is empty; send an archive or an npz")
-    target.flush()
-
-
-def _refuse_beyond(room: int | None, size: int) -> None:
-    if room is not None and size > room:
-        raise QuotaExceeded("the data set exceeds your quota of storage; delete data sets or jobs first", RETRY_SECONDS)
+    return file, kind
 
 
 def _named(name: str | None) -> str:

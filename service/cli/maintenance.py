@@ -58,7 +58,7 @@ def disks(settings: Settings, storage: Storage | None) -> Check:
         folders["storage"] = storage.root
     free = {name: shutil.disk_usage(_existing(folder)).free for name, folder in folders.items()}
     words = ", ".join(f"{format_size(count)} free in {name}" for name, count in free.items())
-    if min(free.values()) < MIN_FREE:
+    if min(free.values()) < max(MIN_FREE, settings.disk_reserve_bytes):
         return Check("disk", False, words, "delete files, set RIGHTFIT_KEEP_… to fewer days, or use a larger disk")
     return Check("disk", True, words)
 

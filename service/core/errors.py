@@ -137,6 +137,12 @@ class StorageError(RightfitError):
     code = "storage_error"
 
 
+class DiskFull(StorageError):
+    """The disk has no room beyond its reserve; a later attempt may succeed."""
+
+    code = "disk_full"
+
+
 class ObjectMissing(StorageError):
     """The storage is reachable but lacks the object, or holds it with different content."""
 

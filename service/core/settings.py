@@ -137,6 +137,9 @@ class Settings:
     quota_running_jobs: int | None = field(default=None, metadata=whole(1, 1 << 50))
     quota_dataset_bytes: int | None = field(default=None, metadata=whole(1, 1 << 60))
     quota_stored_bytes: int | None = field(default=None, metadata=whole(1, 1 << 60))
+    quota_datasets: int = field(default=10_000, metadata=whole(1, 1 << 50))
+    quota_webhook_messages: int = field(default=100_000, metadata=whole(1, 1 << 50))  # that are not delivered yet
+    quota_streams: int = field(default=100, metadata=whole(1, 1 << 50))  # of events, in each process of the API
 
     metrics: str = field(default="open", metadata=choice("open", "keys"))  # keys: /metrics of the API needs a key
     metrics_host: str = field(default="127.0.0.1", metadata=text())  # address of a worker's /metrics and /livez
@@ -147,6 +150,7 @@ class Settings:
     max_upload_bytes: int = field(default=10 << 30, metadata=whole(1024, 1 << 50))  # of a data set as sent
     max_dataset_bytes: int = field(default=50 << 30, metadata=whole(1024, 1 << 50))  # of a data set once decoded
     read_seconds: int = field(default=3600, metadata=whole(1, 86400))  # the longest that reading a data set may take
+    disk_reserve_bytes: int = field(default=1 << 30, metadata=whole(0, 1 << 50))  # of each disk, that stay free
     cache_bytes: int = field(default=50 << 30, metadata=whole(0, 1 << 50))  # unused data sets that a worker keeps
     max_parameters: int = field(default=200_000_000, metadata=whole(1, 1 << 40))  # of a model
     max_memory_bytes: int = field(default=64 << 30, metadata=whole(1 << 20, 1 << 50))  # that a job's plan may need
@@ -202,7 +206,12 @@ class Settings:
     @property
     def quotas(self) -> Quotas:
         return Quotas(
-            self.quota_queued_jobs, self.quota_running_jobs, self.quota_dataset_bytes, self.quota_stored_bytes
+            self.quota_queued_jobs,
+            self.quota_running_jobs,
+            self.quota_dataset_bytes,
+            self.quota_stored_bytes,
+            self.quota_datasets,
+            self.quota_webhook_messages,
         )
 
     @property

@@ -1,8 +1,9 @@
-"""What the operating system does: private files, files that survive a crash, an end with the parent process."""
+"""What the operating system does: private files, files that survive a crash, room on a disk, an end with the parent."""
 
 import ctypes
 import errno
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
+
+from service.core.errors import DiskFull
 
 PR_SET_PDEATHSIG = 1  # prctl(2); an exec keeps it
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})  # the errno of a write that found no space
@@ -25,6 +28,19 @@ def private_file(file: Path) -> None:
     """Create an empty file that only its owner can read, if there is none. Raises OSError."""
     with suppress(FileExistsError):
         os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
+def has_room(folder: Path, reserve: int, needed: int = 0) -> bool:
+    """Whether `needed` bytes fit on the disk of an existing folder and leave `reserve` bytes free."""
+    return shutil.disk_usage(folder).free - needed >= reserve
+
+
+def refuse_full_disk(folder: Path, reserve: int, needed: int = 0) -> None:
+    """Raise DiskFull unless `needed` bytes fit on the disk of an existing folder and leave `reserve` bytes free."""
+    if not has_room(folder, reserve, needed):
+        free = shutil.disk_usage(folder).free
+        words = f"{needed:,} bytes are needed, {free:,} are free" if needed else f"{free:,} bytes are free"
+        raise DiskFull(f"the disk is nearly full: {words}, and {reserve:,} stay free (RIGHTFIT_DISK_RESERVE_BYTES)")
 
 
 @contextmanager

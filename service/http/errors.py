@@ -15,6 +15,7 @@ from service.core.errors import (
     Conflict,
     DatabaseError,
     DatabaseUnavailable,
+    DiskFull,
     Fault,
     Forbidden,
     Invalid,
@@ -38,6 +39,7 @@ STATUS: dict[type[RightfitError], int] = {
     Invalid: 422,
     KeyReused: 422,
     TooMany: 429,
+    DiskFull: 507,
     StorageError: 503,
 }
 RETRY_AFTER_SECONDS = 2

@@ -10,15 +10,17 @@ from service.core.errors import NotFound
 from service.core.records.builtin_datasets import BUILT_IN
 from service.core.sql.datasets import DatasetStore
 from service.core.storage import Storage
+from service.core.system import has_room, refuse_full_disk
 
 READY = ".ready"
 
 
 class DatasetCache:
-    """A folder of packs. Those that no run uses take at most `most_bytes`."""
+    """A folder of packs. Those that no run uses take at most `most_bytes`. All leave `reserve` bytes free."""
 
-    def __init__(self, root: Path, datasets: DatasetStore, storage: Storage, most_bytes: int) -> None:
-        self._root, self._datasets, self._storage, self._most = root, datasets, storage, most_bytes
+    def __init__(self, root: Path, datasets: DatasetStore, storage: Storage, most_bytes: int, reserve: int = 0) -> None:
+        self._root, self._datasets, self._storage = root, datasets, storage
+        self._most, self._reserve = most_bytes, reserve
 
     @contextmanager
     def checkout(self, dataset_id: str) -> Iterator[Path | None]:
@@ -63,16 +65,17 @@ class DatasetCache:
         return self._root / f".{folder.name}.lock"
 
     def _make_room(self, needed: int) -> None:
-        """Delete the packs whose last checkout is longest ago, but those that are checked out now."""
+        """Delete the packs whose last checkout is longest ago, but those that are checked out now. Raises DiskFull."""
         packs = self._packs()
         packs.sort(key=lambda folder: (folder / READY).stat().st_mtime)
         sizes = {folder: sum(file.stat().st_size for file in folder.iterdir()) for folder in packs}
         total = needed + sum(sizes.values())
         for folder in packs:
-            if total <= self._most:
+            if total <= self._most and has_room(self._root, self._reserve, needed):
                 return
             if self._drop(folder):
                 total -= sizes[folder]
+        refuse_full_disk(self._root, self._reserve, needed)
 
     def _packs(self) -> list[Path]:
         return [folder for folder in self._root.glob("*") if (folder / READY).exists()]

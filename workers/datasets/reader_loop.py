@@ -24,6 +24,7 @@ from service.core.resilience import LeaseKeeper, attempt
 from service.core.settings import Settings
 from service.core.sql.datasets import READERS, DatasetStore
 from service.core.storage import Storage, discard
+from service.core.system import refuse_full_disk
 from workers.datasets.cache import DatasetCache
 from workers.scratch import Scratch
 
@@ -94,7 +95,8 @@ class DatasetReader:
     def _hold(self, reading: Reading, stop: threading.Event) -> None:
         log.info("data set %s, attempt %d at reading it", reading.dataset_id, reading.attempt)
         prefix = f"datasets/{reading.dataset_id}/a{reading.attempt}"
-        scratch = Scratch(self._settings.home / "scratch" / reading.dataset_id / f"a{reading.attempt}")
+        folder = self._settings.home / "scratch" / reading.dataset_id / f"a{reading.attempt}"
+        scratch = Scratch(folder, self._settings.disk_reserve_bytes)
         try:
             try:
                 with ReadingLeaseKeeper(self._settings, self._datasets, reading) as keeper, scratch.held():
@@ -109,6 +111,7 @@ class DatasetReader:
     def _read(self, reading: Reading, keeper: LeaseKeeper, folder: Path, prefix: str, stop: threading.Event) -> None:
         source, target = folder / "upload", folder / "pack"
         target.mkdir()
+        self._refuse_full_disk(reading.upload.bytes)
         self._storage.get(reading.upload, source)
         labels = folder / reading.labels.name if reading.labels else None
         if reading.labels and labels:
@@ -124,6 +127,7 @@ class DatasetReader:
             packed = []
             for name in (PIXELS, INDEX, CONTENTS):
                 keeper.check()
+                self._refuse_full_disk((target / name).stat().st_size)
                 packed.append(self._storage.put(f"{prefix}/{name}", target / name))
             self._datasets.finish(reading, Contents.from_dict(answer["contents"]), packed)
             log.info("data set %s is ready", reading.dataset_id)
@@ -133,6 +137,10 @@ class DatasetReader:
             if sent:
                 discard(self._storage, sent.key)
         return None
+
+    def _refuse_full_disk(self, needed: int = 0) -> None:
+        """Raises DiskFull: the set is then tried again later, perhaps by another worker."""
+        refuse_full_disk(self._settings.home, self._settings.disk_reserve_bytes, needed)
 
     def _command(self, reading: Reading, source: Path, target: Path, labels: Path | None) -> list[str]:
         """The command line of the reader process."""
@@ -145,7 +153,7 @@ class DatasetReader:
     def _run_reader(self, command: list[str], keeper: LeaseKeeper, stop: threading.Event) -> dict[str, Any] | None:
         """The answer of the reader process; None where `stop` was set.
 
-        Raises LeaseLost, and OSError or ValueError where the machine has failed the reader.
+        Raises LeaseLost, DiskFull, and OSError or ValueError where the machine has failed the reader.
         """
         most_seconds, began = self._settings.read_seconds, time.monotonic()
         with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as errors:
@@ -153,6 +161,7 @@ class DatasetReader:
             try:
                 while reader.poll() is None and not stop.wait(TICK_SECONDS):
                     keeper.check()
+                    self._refuse_full_disk()
                     if time.monotonic() - began > most_seconds:
                         return {"error": f"reading it took longer than {most_seconds} s"}
             finally:

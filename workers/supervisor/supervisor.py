@@ -111,7 +111,9 @@ class Supervisor:
             worker=self.worker,
             lease=lease,
             keeper=keeper,
-            scratch=Scratch(self._settings.home / "scratch" / lease.job_id / f"a{lease.attempt}"),
+            scratch=Scratch(
+                self._settings.home / "scratch" / lease.job_id / f"a{lease.attempt}", self._settings.disk_reserve_bytes
+            ),
             settings=self._settings,
             store=self._store,
             storage=self._storage,

@@ -12,15 +12,18 @@ CLASSIC, BIG = (b"*\0", b"\0*"), (b"+\0", b"\0+")  # in either order of bytes: s
 WHOLE = {1: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I", 16: "Q"}  # kinds of entries, as in `struct`
 SHORT = 3
 MOST_VALUES = 64  # that are read of one entry
-MOST_DIRECTORIES, MOST_ENTRIES = 100, 4096  # that are looked at
+MOST_DIRECTORIES, MOST_ENTRIES = 100, 256  # that are looked at, of one file and of one directory
 
 
 @dataclass(frozen=True)
 class Entry:
-    """The bytes of an entry as the directory has them, and its values where they are whole numbers."""
+    """The bytes of an entry as the directory has them, its first values where they are whole numbers, and how many
+    values it says to have.
+    """
 
     raw: bytes
     values: tuple[int, ...]
+    count: int = 1
 
 
 @dataclass(frozen=True)
@@ -92,14 +95,17 @@ class Tiff:
                 (tag,) = struct.unpack_from(f"{self.order}H", self.data, place)
                 raw = self.data[place : place + size]
                 if len(raw) == size:
-                    entries.setdefault(tag, Entry(raw, self._values(raw)))
+                    entries.setdefault(tag, self._entry(raw))
             (following,) = struct.unpack_from(f"{self.order}{offset}", self.data, at + count * size)
         except struct.error:
             following = 0
         return Directory(entries), following
 
-    def _values(self, raw: bytes) -> tuple[int, ...]:
+    def _entry(self, raw: bytes) -> Entry:
         kind, count = struct.unpack_from(f"{self.order}H{'Q' if self.is_big else 'I'}", raw, 2)
+        return Entry(raw, self._values(raw, kind, count), count)
+
+    def _values(self, raw: bytes, kind: int, count: int) -> tuple[int, ...]:
         if kind not in WHOLE:
             return ()
         room = raw[12:] if self.is_big else raw[8:]

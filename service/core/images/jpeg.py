@@ -1,8 +1,11 @@
 """The segments of a JPEG: those of its pixels are kept, comments and most application data are dropped.
 
+A decoder goes over all pixels once for each scan, however short the scan is. So their number is limited.
+
 Formats: ITU-T T.81 (1992), annex B; JFIF: ITU-T T.871 (2011); CIPA DC-007, "Multi-Picture Format" (2009).
 """
 
+import re
 import struct
 from collections.abc import Iterator
 
@@ -12,7 +15,10 @@ from service.core.images.ifd import Tiff
 from service.core.images.orientation import EXIF_HEADER, orientation
 
 MAGIC = b"\xff\xd8\xff"
-SCAN, COMMENT = 0xDA, 0xFE  # markers
+SCAN, END, COMMENT = 0xDA, 0xD9, 0xFE  # markers
+START_OF_SCAN = bytes([0xFF, SCAN])
+PADDING = re.compile(rb"\xff+")
+AFTER_PIXELS = re.compile(rb"\xff+([^\xff\x00\x01\xd0-\xd8])")  # a marker that ends the pixels of a scan
 APPLICATION = range(0xE0, 0xF0)
 FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 TABLES = (0xDB, 0xC4, 0xDD, 0xC0, 0xC1, 0xC2)  # with which the pixels begin
@@ -21,6 +27,8 @@ XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
 INDEX_HEADER, INDEX, INDEX_ENTRY = b"MPF\0", 0xB002, 16  # of several pictures: the tag with the list, bytes of an entry
 LONGEST = 2 + 65535 + 2  # bytes of a segment with its marker, and the marker after it
 MOST_REPAIRS = 16  # of lengths, in one file
+MOST_SCANS = 32  # programs write 1 to 10, and up to 26 for CMYK
+MOST_SEGMENTS = 10_000  # before the first scan
 BITS = 8
 
 
@@ -41,8 +49,27 @@ def bare(data: bytes) -> Bare:
             xmp.append(body)
         elif body.startswith(INDEX_HEADER):
             has_more = _has_equals(data, start + 4 + len(INDEX_HEADER), after)
+    after = _without_padding(data, after)
+    _refuse_many_scans(data, after)
     kept.append(data[after:])
     return Bare(b"".join(kept), orientation(exif, xmp), has_more)
+
+
+def _refuse_many_scans(data: bytes, at: int) -> None:
+    """Raises InvalidData. `at` is the place of the first scan or before."""
+    if data.count(START_OF_SCAN, at) <= MOST_SCANS:  # the bytes of a scan may lie elsewhere too, as in another picture
+        return
+    scans = 0
+    while found := AFTER_PIXELS.search(data, at):
+        marker, at = found[1][0], found.end()
+        if marker == END:
+            return
+        scans += marker == SCAN
+        if scans > MOST_SCANS:
+            raise InvalidData(f"it has more than {MOST_SCANS} scans; allowed: at most {MOST_SCANS}")
+        if at + 2 > len(data):
+            return
+        at += int.from_bytes(data[at : at + 2], "big")
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -50,11 +77,11 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
     Ends early where no segment follows: from there on, the decoder looks for the next marker.
     """
-    start, repairs = 2, 0
-    while start + 4 <= len(data):
-        if data[start : start + 2] == b"\xff\xff":  # padding
-            start += 1
-            continue
+    start, repairs, count = 2, 0, 0
+    while (start := _without_padding(data, start)) + 4 <= len(data):
+        count += 1
+        if count > MOST_SEGMENTS:
+            raise InvalidData(f"it has more than {MOST_SEGMENTS:,} segments before its pixels")
         marker, (length,) = data[start + 1], struct.unpack_from(">H", data, start + 2)
         if data[start] != 0xFF or marker in (0, SCAN):  # noqa: PLR2004 - every marker begins with it
             return
@@ -66,6 +93,12 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             return
         yield marker, start, end
         start = end
+
+
+def _without_padding(data: bytes, start: int) -> int:
+    """The place of the marker at `start`; any number of 0xFF may come before it."""
+    found = PADDING.match(data, start)
+    return found.end() - 1 if found else start
 
 
 def _is_of_pixels(marker: int, body: bytes) -> bool:

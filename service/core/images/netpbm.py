@@ -18,6 +18,7 @@ REMARK, SPACE = re.compile(rb"#[^\r\n]*"), re.compile(rb"\s")
 PIXELS = {b"2": (b"P5", 1), b"3": (b"P6", 3), b"5": (b"P5", 1), b"6": (b"P6", 3)}  # packed kind, channels
 TEXTS, FLOATS = b"23", b"fF"
 BYTE, WORD = 255, 65535  # the largest values that the decoder knows
+MOST_NUMBERS = 16_000_000  # of a text; they take seconds
 BLOCK = 1 << 16  # bytes of text that are parsed at a time
 OWN_DIVISOR = 256  # of samples that were scaled to 16 bits here
 WHITESPACE = b" \t\n\v\f\r"
@@ -41,19 +42,25 @@ def bare(data: bytes) -> Bare:
         return Bare(data)
     packed, channels = PIXELS[kind]
     white = int(largest)
-    if kind in TEXTS:
-        samples = _numbers(data[found.end() :], int(width) * int(height) * channels)
-    elif white in (BYTE, WORD):
-        return Bare(data)
-    else:
-        samples = _packed(data[found.end() + 1 :], white)
     target = BYTE if white <= BYTE else WORD
     header = b"%b %b %b %d\n" % (packed, width, height, target)
-    return Bare(header + _scaled(samples, white, target), divisor=None if white in (BYTE, WORD) else OWN_DIVISOR)
+    divisor = None if white in (BYTE, WORD) else OWN_DIVISOR
+    if kind in TEXTS:
+        samples = _numbers(data[found.end() :], int(width) * int(height) * channels)
+        return Bare(header + _scaled(samples, white, target), divisor=divisor)
+    if white == target:
+        return Bare(data)
+    pixels = data[found.end() + 1 :]
+    if target == BYTE:
+        return Bare(header + pixels.translate(bytes(_table(white, target, BYTE))), divisor=divisor)
+    return Bare(header + _scaled(_words(pixels), white, target), divisor=divisor)
 
 
 def _numbers(text: bytes, count: int) -> "array[int]":
-    """The first `count` numbers of a text."""
+    """The first `count` numbers of a text. Raises InvalidData for more than MOST_NUMBERS, and for no numbers."""
+    if count > MOST_NUMBERS:
+        allowed = f"at most {MOST_NUMBERS:,}, or the packed form (P5 or P6)"
+        raise InvalidData(f"its pixels are {count:,} numbers written as text; allowed: {allowed}")
     text = REMARK.sub(b"", text) if b"#" in text else text
     samples, start = array("H"), 0
     while start < len(text) and len(samples) < count:
@@ -67,18 +74,22 @@ def _numbers(text: bytes, count: int) -> "array[int]":
     return samples[:count]
 
 
-def _packed(data: bytes, white: int) -> "array[int]":
-    if white <= BYTE:
-        return array("H", list(data))
+def _words(data: bytes) -> "array[int]":
+    """Samples of 16 bits."""
     samples = array("H", data[: len(data) // 2 * 2])
     if sys.byteorder == "little":
         samples.byteswap()
     return samples
 
 
+def _table(white: int, target: int, largest: int) -> list[int]:
+    """What each sample from 0 to `largest` becomes."""
+    return [min(target, (value * target + white // 2) // white) for value in range(largest + 1)]
+
+
 def _scaled(samples: "array[int]", white: int, target: int) -> bytes:
     """The samples as bytes, `white` and what is above it scaled to `target`; two bytes each where that needs them."""
-    table = [min(target, (value * target + white // 2) // white) for value in range(WORD + 1)]
+    table = _table(white, target, WORD)
     scaled = array("H", map(table.__getitem__, samples))
     if sys.byteorder == "little":
         scaled.byteswap()

@@ -18,13 +18,14 @@ TRANSPARENCY = b"tRNS"  # ancillary, but part of the pixels
 XMP_KEY, EXIF_KEY = b"XML:com.adobe.xmp", b"Raw profile type exif"  # of texts; the latter is ImageMagick's
 ANIMATION = 8  # bytes of the chunk that says the number of frames
 MOST_TEXT = 1 << 20  # bytes of such a text
+MOST_CHUNKS = 100_000  # 64 MiB in chunks of 8 KiB, as programs write them, are 8,192
 HEX_LINE = 3  # of a raw profile: the first line with data, after an empty one, the name and the length
 
 
 def bare(data: bytes) -> Bare:
     """The PNG without its metadata, and without the later frames of an animation.
 
-    Raises InvalidData where the checksum of pixel data is wrong.
+    Raises InvalidData where the checksum of pixel data is wrong, or where there are too many chunks.
     """
     exif: list[bytes] = []
     xmp: list[bytes] = []
@@ -47,9 +48,12 @@ def bare(data: bytes) -> Bare:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """The kind, the start and the end of each whole chunk, up to the last one of the picture."""
-    kind, start = b"", len(SIGNATURE)
+    """The kind, the start and the end of each whole chunk, up to the last one of the picture. Raises InvalidData."""
+    kind, start, count = b"", len(SIGNATURE), 0
     while kind != b"IEND" and start + HEAD + TAIL <= len(data):
+        count += 1
+        if count > MOST_CHUNKS:
+            raise InvalidData(f"it has more than {MOST_CHUNKS:,} chunks")
         length, kind = struct.unpack_from(">I4s", data, start)
         end = start + HEAD + length + TAIL
         if end > len(data) or not kind.isalpha():

@@ -10,7 +10,7 @@ from PIL import Image, ImageStat, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from service.core.errors import InvalidData
-from service.core.images import jpeg, netpbm, png, samples, scaling, tiff
+from service.core.images import bmp, gif, jpeg, netpbm, png, samples, scaling, tiff
 from service.core.images.bare import Bare
 from service.core.images.ifd import ORDERS
 from service.core.images.orientation import orientation, upright
@@ -27,6 +27,8 @@ BARE: tuple[tuple[tuple[bytes, ...], Callable[[bytes], Bare]], ...] = (  # by th
     ((jpeg.MAGIC,), jpeg.bare),
     (tuple(ORDERS), tiff.bare),
     ((b"P",), netpbm.bare),
+    (gif.SIGNATURES, gif.bare),
+    ((bmp.MAGIC,), bmp.bare),
 )
 
 
@@ -34,13 +36,15 @@ BARE: tuple[tuple[tuple[bytes, ...], Callable[[bytes], Bare]], ...] = (  # by th
 class Picture:
     """The pixels of a picture, and the facts that matter for the set that it belongs to.
 
-    `image` is upright, in mode L or RGB, its shorter side at most LARGEST_SIDE pixels. `mode` is the decoder's name of
-    the stored mode. `opacity` is the mean alpha, 0 to 1; 1 where no pixel is transparent. `has_more`: the file has
-    more pages or frames than this one. `bits` is how many bits samples of 16 bits use, 8 to 16; None for others.
+    `image` is upright, in mode L or RGB, its shorter side at most LARGEST_SIDE pixels and its area LARGEST_AREA. `mode`
+    is the decoder's name of the stored mode. `decoded` is the number of pixels before scaling. `opacity` is the mean
+    alpha, 0 to 1; 1 where no pixel is transparent. `has_more`: the file has more pages or frames than this one. `bits`
+    is how many bits samples of 16 bits use, 8 to 16; None for others.
     """
 
     image: Image.Image
     mode: str
+    decoded: int
     opacity: float = 1.0
     has_more: bool = False
     bits: int | None = None
@@ -64,7 +68,7 @@ def read(
                 shown, bits = _eight_bits(picture, bare, preprocessing.sixteen_bit_divisor)
                 opaque, opacity = _opaque(shown, preprocessing.background)
                 image = upright(scaling.limited(opaque), _orientation(picture, bare))
-        return Picture(image, mode, opacity, has_more, bits)
+        return Picture(image, mode, opaque.width * opaque.height, opacity, has_more, bits)
 
 
 def _bare(data: bytes) -> Bare:

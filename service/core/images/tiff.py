@@ -23,11 +23,15 @@ UNDEFINED = 4  # a value of FORMAT that means unsigned whole numbers too
 REFUSED = {2: "signed whole numbers", 3: "floating-point numbers", 5: "complex numbers", 6: "complex numbers"}
 ALLOWED_BITS = (1, 2, 4, 8, 12, 16)
 BYTE_BITS, TWELVE_BITS = 8, 12
+OF_PIECES = (273, 324)  # the offsets of strips, and of tiles
+MOST_PIECES = 32_768  # the decoder begins anew for each
 ALL_BITS = 256  # divides samples of 16 bits; of separate planes the decoder gives the upper bytes only
 
 
 def bare(data: bytes) -> Bare:
-    """The first page, without its metadata. Raises InvalidData for samples that cannot be pixels of up to 16 bits."""
+    """The first page, without its metadata. Raises InvalidData for samples that cannot be pixels of up to 16 bits,
+    and for pixels in too many pieces.
+    """
     tiff = Tiff.of(data)
     pages = tiff.directories() if tiff else iter(())
     first = next(pages, None)
@@ -35,6 +39,7 @@ def bare(data: bytes) -> Bare:
         return Bare(data)
     bits = max(first.values(BITS), default=1)
     _refuse_other_samples(first, bits)
+    _refuse_many_pieces(first)
     kept = {tag: entry for tag, entry in first.entries.items() if tag in OF_PIXELS}
     if UNDEFINED in first.values(FORMAT):
         del kept[FORMAT]
@@ -67,6 +72,12 @@ def _refuse_other_samples(page: Directory, bits: int) -> None:
         raise InvalidData(f"its pixels are {kind} of {bits} bits; allowed: unsigned whole numbers of {allowed} bits")
     if bits > BYTE_BITS and page.first(PLANES, 1) == SEPARATE and page.first(COMPRESSION, 1) == UNCOMPRESSED:
         raise InvalidData(f"its channels of {bits} bits lie in separate planes; allowed: interleaved channels")
+
+
+def _refuse_many_pieces(page: Directory) -> None:
+    pieces = max((page.entries[tag].count for tag in OF_PIECES if tag in page.entries), default=0)
+    if pieces > MOST_PIECES:
+        raise InvalidData(f"its pixels lie in {pieces:,} strips or tiles; allowed: at most {MOST_PIECES:,}")
 
 
 def _divisor(page: Directory, bits: int) -> int | None:

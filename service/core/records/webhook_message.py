@@ -13,13 +13,14 @@ SECRET_PREFIX, SECRET_BYTES = "whsec_", 32
 
 @dataclass(frozen=True)
 class Message:
-    """A message to send now. `attempts` counts this one too; `secrets` are those to sign with."""
+    """A message of a tenant to send now. `attempts` counts this one too; `secrets` are those to sign with."""
 
     id: str
     url: str
     body: str
     attempts: int
     secrets: tuple[str, ...]
+    tenant: str
 
 
 @dataclass(frozen=True)

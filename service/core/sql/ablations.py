@@ -16,7 +16,7 @@ from service.core.sql.jobs.insert import insert_job, job_of_key
 from service.core.sql.paging import read_page
 from service.core.sql.repository import Repository
 from service.core.sql.tables import ablations, epochs, jobs
-from service.core.sql.usage import refuse_another_job
+from service.core.sql.usage import refuse_another_job, refuse_more_messages
 
 
 class Ablations(Repository):
@@ -41,6 +41,8 @@ class Ablations(Repository):
             if key and (job := job_of_key(c, tenant, key)) and job.ablation:
                 return job.ablation, ()
             refuse_another_job(c, tenant, self._quotas, len(design.jobs))
+            if design.spec.webhook:
+                refuse_more_messages(c, tenant, self._quotas)
             _insert(c, tenant, ablation_id, design)
             job_ids = _insert_jobs(c, tenant, design, key, replace(origin, ablation=ablation_id))
         for job_id in job_ids:

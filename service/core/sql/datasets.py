@@ -4,7 +4,7 @@ A worker claims an uploaded set and reads it under a lease. Its writes are fence
 attempt changes nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,11 +16,14 @@ from service.core.records.dataset import Contents, Dataset, DatasetError, Datase
 from service.core.records.job import TERMINAL
 from service.core.records.lease import Reading
 from service.core.records.page import Page
+from service.core.records.quotas import UNLIMITED, Quotas
 from service.core.sql.clock import now
+from service.core.sql.engine import Database
 from service.core.sql.paging import read_page
+from service.core.sql.reading_turns import ReadingTurns
 from service.core.sql.repository import Repository
 from service.core.sql.tables import datasets, jobs
-from service.core.sql.usage import refuse_more_data, room
+from service.core.sql.usage import refuse_another_dataset, refuse_more_data, room
 from service.core.storage import Artifact
 
 READERS = "datasets"  # the wake-up channel of the workers that read data sets
@@ -30,6 +33,12 @@ READ_ATTEMPTS = 3  # lost readers after which the set has failed
 
 class DatasetStore(Repository):
     """The data sets of all tenants. `on_change` is called with READERS when there is a data set to read."""
+
+    def __init__(
+        self, database: Database, on_change: Callable[[str], None] = lambda channel: None, quotas: Quotas = UNLIMITED
+    ) -> None:
+        super().__init__(database, on_change, quotas)
+        self._turns = ReadingTurns()
 
     # For the owners of data sets
 
@@ -64,8 +73,9 @@ class DatasetStore(Repository):
         return added
 
     def room(self, tenant: str) -> int | None:
-        """The bytes that the tenant may still upload; None: no limit."""
+        """The bytes that the tenant may still upload; None: no limit. Raises QuotaExceeded if it has too many sets."""
         with self._db.read() as c:
+            refuse_another_dataset(c, tenant, self._quotas)
             return room(c, tenant, self._quotas)
 
     def get(self, tenant: str, dataset_id: str) -> Dataset:
@@ -127,7 +137,7 @@ class DatasetStore(Repository):
         return _dataset(row).packed
 
     def claim(self, worker: str, lease_seconds: float) -> Reading | None:
-        """Take the set that has waited longest to be read; None if none waits.
+        """Take a set that waits to be read; None if none waits. Tenants take turns, and each one's sets go by age.
 
         A set that READ_ATTEMPTS readers were lost on has failed.
         """
@@ -138,7 +148,8 @@ class DatasetStore(Repository):
         with self._db.read() as c:  # a read needs no writer's lock, and mostly finds nothing
             if c.execute(select(datasets.c.id).where(waits).limit(1)).first() is None:
                 return None
-        first = select(datasets.c.id).where(waits).order_by(datasets.c.seq).limit(1)
+            turns = self._turns.order(c)
+        first = select(datasets.c.id).where(waits).order_by(*turns, datasets.c.seq).limit(1)
         first_id = first.with_for_update(skip_locked=True).scalar_subquery()
         values = {"attempt": datasets.c.attempt + 1, "worker": worker, "lease_until": now() + lease_seconds}
         taken = update(datasets).where(datasets.c.id == first_id, waits).values(values).returning(datasets)
@@ -146,6 +157,7 @@ class DatasetStore(Repository):
             row = c.execute(taken).mappings().one_or_none()
             if row is None:
                 return None
+            self._turns.taken(row["tenant"])
             if row["attempt"] > READ_ATTEMPTS:
                 error = DatasetError("worker_lost", f"{READ_ATTEMPTS} workers were lost while they read it")
                 _end(c, datasets.c.id == row["id"], {"status": DatasetStatus.FAILED, "error": asdict(error)})

@@ -7,8 +7,8 @@ from sqlalchemy import ColumnElement, Connection, func, literal, select
 from service.core.errors import QuotaExceeded
 from service.core.records.dataset import DatasetStatus
 from service.core.records.job import Status
-from service.core.records.quotas import Quotas
-from service.core.sql.tables import artifacts, datasets, jobs
+from service.core.records.quotas import UNLIMITED, Quotas
+from service.core.sql.tables import artifacts, datasets, deliveries, jobs
 
 RETRY_SECONDS = 30  # for the client to wait before it tries again
 
@@ -29,10 +29,35 @@ def refuse_another_job(c: Connection, tenant: str, quotas: Quotas, count: int = 
     _refuse_more_stored(c, tenant, quotas, 0)
 
 
+def refuse_more_messages(c: Connection, tenant: str, quotas: Quotas) -> None:
+    """Raise QuotaExceeded if the tenant's receivers have left too many messages undelivered."""
+    if quotas.webhook_messages is None:
+        return
+    pending = select(literal(1)).where(deliveries.c.status == "pending", deliveries.c.tenant == tenant)
+    limited = pending.limit(quotas.webhook_messages).subquery()
+    if c.execute(select(func.count()).select_from(limited)).scalar_one() >= quotas.webhook_messages:
+        detail = (
+            f"{quotas.webhook_messages:,} messages to your webhooks are not delivered yet, as many as may; let the "
+            "receivers answer, or submit jobs without a webhook"
+        )
+        raise QuotaExceeded(detail, RETRY_SECONDS)
+
+
+def refuse_another_dataset(c: Connection, tenant: str, quotas: Quotas) -> None:
+    """Raise QuotaExceeded if the tenant has as many data sets as it may."""
+    if quotas.datasets is None:
+        return
+    own = select(func.count()).where(datasets.c.tenant == tenant, datasets.c.status != DatasetStatus.DELETING)
+    if c.execute(own).scalar_one() >= quotas.datasets:
+        detail = f"you have {quotas.datasets:,} data sets, as many as may be; delete some first"
+        raise QuotaExceeded(detail, RETRY_SECONDS)
+
+
 def refuse_more_data(c: Connection, tenant: str, quotas: Quotas, size: int) -> None:
-    """Raise QuotaExceeded if `size` more bytes would exceed the quota of data sets or of storage."""
-    if quotas.dataset_bytes is not None or quotas.stored_bytes is not None:
+    """Raise QuotaExceeded if another data set of `size` bytes would exceed the quotas of data sets or of storage."""
+    if quotas != UNLIMITED:
         _in_turn(c, tenant)
+    refuse_another_dataset(c, tenant, quotas)
     if quotas.dataset_bytes is not None and _dataset_bytes(c, tenant) + size > quotas.dataset_bytes:
         raise QuotaExceeded(
             f"your data sets may have {quotas.dataset_bytes:,} bytes together; delete some first", RETRY_SECONDS

@@ -7,7 +7,7 @@ that did not happen. It is sent at least once: receivers recognize a repeated on
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, insert, select, update
@@ -23,6 +23,17 @@ from service.core.text import DAY
 DELAYS = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, DAY)
 LEASE_SECONDS = 60.0  # for which no other process sends a message that is being sent
 OVERLAP_SECONDS = DAY  # for which messages are signed with the former secret too
+
+
+@dataclass(frozen=True)
+class Busy:
+    """The tenants and the receivers of which a process sends as many messages now as it may."""
+
+    tenants: frozenset[str] = frozenset()
+    receivers: frozenset[str] = frozenset()
+
+
+IDLE = Busy()
 
 
 def announce(c: Connection, row: RowMapping, kind: str, data: Mapping[str, Any]) -> None:
@@ -76,9 +87,10 @@ class Webhooks:
         with self._db.read() as c:
             return _secrets(c, tenant)
 
-    def claim(self) -> Message | None:
-        """The message that has been due longest, leased to the caller; None if none is due."""
-        due = and_(deliveries.c.status == "pending", deliveries.c.due_at <= now())
+    def claim(self, busy: Busy = IDLE) -> Message | None:
+        """The message that has been due longest, but none of `busy`; leased to the caller. None if none is due."""
+        is_due = and_(deliveries.c.status == "pending", deliveries.c.due_at <= now())
+        due = and_(is_due, deliveries.c.tenant.not_in(busy.tenants), deliveries.c.url.not_in(busy.receivers))
         with self._db.read() as c:  # a read needs no writer's lock, and mostly finds nothing
             if c.execute(select(deliveries.c.id).where(due).limit(1)).first() is None:
                 return None
@@ -90,7 +102,8 @@ class Webhooks:
             row = c.execute(taken).mappings().one_or_none()
         if row is None:
             return None
-        return Message(row["id"], row["url"], row["body"], row["attempts"], self.signing_secrets(row["tenant"]))
+        secrets_ = self.signing_secrets(row["tenant"])
+        return Message(row["id"], row["url"], row["body"], row["attempts"], secrets_, row["tenant"])
 
     def delivered(self, message: Message) -> None:
         self._settle(message, {"status": "delivered", "delivered_at": now(), "error": None})
@@ -104,7 +117,7 @@ class Webhooks:
 
     def of_job(self, job_id: str) -> tuple[Delivery, ...]:
         """A job's messages, the oldest first."""
-        query = select(*(deliveries.c[field.name] for field in fields(Delivery)))
+        query = select(*(deliveries.c[column.name] for column in fields(Delivery)))
         with self._db.read() as c:
             rows = c.execute(query.where(deliveries.c.job_id == job_id).order_by(deliveries.c.created_at)).mappings()
             return tuple(Delivery(**row) for row in rows)

@@ -9,16 +9,18 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import httpcore
 
 from service.core.errors import Refused, TooMany
 from service.core.hosts import Network
 from service.core.records.webhook_message import Message, body
-from service.core.resilience import repeat
+from service.core.resilience import attempt
 from service.core.sql.webhook_messages import Webhooks
 from service.core.webhooks.addresses import resolve
 from service.core.webhooks.http import post
+from service.core.webhooks.outbox import Outbox
 from service.core.webhooks.signature import signature
 
 LOOK_SECONDS = 1.0
@@ -48,21 +50,44 @@ class Answer:
 
 
 class WebhookSender:
-    """Runs in a few threads of each API process, so that a slow receiver delays few others."""
+    """Sends several messages at once, but few to one receiver and few of one tenant, so that none delays another."""
 
     def __init__(self, webhooks: Webhooks, allowed: Sequence[Network]) -> None:
         self._webhooks, self._allowed = webhooks, allowed
         self._trials = threading.BoundedSemaphore(TRIALS)
+        self._outbox = Outbox()
 
     def run(self, stop: threading.Event) -> None:
-        """Send due messages until stopped; an unavailable database is tried again."""
-        repeat(self._send_all, LOOK_SECONDS, stop, "send messages")
+        """Send due messages until stopped, each in a thread; an unavailable database is tried again."""
+        while not stop.is_set():
+            attempt(self._start_due, "send messages")
+            self._outbox.wait(LOOK_SECONDS)
 
     def send_due(self) -> bool:
-        """Send the message that has been due longest; returns whether there was one."""
+        """Send a message that is due; returns whether there was one."""
         message = self._webhooks.claim()
         if message is None:
             return False
+        self._deliver(message)
+        return True
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no message is being sent."""
+        return self._outbox.is_empty
+
+    def _start_due(self) -> None:
+        while self._outbox.has_room and (message := self._webhooks.claim(self._outbox.busy())):
+            self._outbox.add(message)
+            threading.Thread(target=self._send, args=(message,), name="webhook", daemon=True).start()
+
+    def _send(self, message: Message) -> None:
+        try:
+            attempt(partial(self._deliver, message), "send a message")
+        finally:
+            self._outbox.remove(message)
+
+    def _deliver(self, message: Message) -> None:
         answer = self.send(message)
         if answer.is_received:
             self._webhooks.delivered(message)
@@ -70,16 +95,11 @@ class WebhookSender:
             gone = answer.status == http.HTTPStatus.GONE  # the receiver wants no more
             log.warning("message %s was not received: %s", message.id, answer.detail)
             self._webhooks.failed(message, answer.detail, random.uniform(*JITTER), for_good=gone)  # noqa: S311 - no secret
-        return True
-
-    def _send_all(self) -> None:
-        while self.send_due():
-            pass
 
     def try_out(self, tenant: str, url: str) -> Answer:
         """Send an empty test message now. Raises TooMany while TRIALS others are being sent."""
         message_id = f"msg_{secrets.token_hex(12)}"
-        message = Message(message_id, url, body("test", {}), 1, self._webhooks.signing_secrets(tenant))
+        message = Message(message_id, url, body("test", {}), 1, self._webhooks.signing_secrets(tenant), tenant)
         if not self._trials.acquire(blocking=False):
             raise TooMany("too many test messages are being sent; try again later", int(DEADLINE))
         try:

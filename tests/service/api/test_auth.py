@@ -249,6 +249,36 @@ def test_streams_of_one_tenant_leave_room_for_another(services: Services, alice:
         assert answer.status_code == 200
 
 
+def test_streams_of_a_tenant_are_limited(limited: Limited) -> None:
+    app = limited(quota_streams=1)
+    services: Services = app.extensions["rightfit"]
+    alice = Caller(app, services.keys.create("alice", EVERYTHING))
+    address, stream = alice("POST", "/v1/jobs", json=SPEC).json["links"]["events"], {"Accept": "text/event-stream"}
+    with alice("GET", address, headers=stream, buffered=False) as answer:
+        assert answer.status_code == 200
+        assert expect_problem(alice("GET", address, headers=stream), 429)["code"] == "quota_exceeded"
+    with alice("GET", address, headers=stream, buffered=False) as answer:
+        assert answer.status_code == 200
+
+
+def test_data_sets_and_undelivered_messages_are_limited(limited: Limited) -> None:
+    app = limited(quota_datasets=1, quota_webhook_messages=2)
+    services: Services = app.extensions["rightfit"]
+    alice, bob = (Caller(app, services.keys.create(name, EVERYTHING)) for name in ("alice", "bob"))
+    sent = send(alice)
+    problem = expect_problem(send(alice), 429)
+    assert (problem["code"], "you have 1 data sets" in problem["detail"]) == ("quota_exceeded", True)
+    assert send(bob).status_code == 202
+    assert alice("DELETE", sent.headers["Location"]).status_code == 204
+    assert send(alice).status_code == 202
+    loud = SPEC | {"webhook": {"url": "https://example.com/", "events": ["queued"]}}
+    assert [alice("POST", "/v1/jobs", json=loud).status_code for _ in range(2)] == [202, 202]
+    problem = expect_problem(alice("POST", "/v1/jobs", json=loud), 429)
+    assert (problem["code"], "not delivered yet" in problem["detail"]) == ("quota_exceeded", True)
+    assert alice("POST", "/v1/jobs", json=SPEC).status_code == 202
+    assert bob("POST", "/v1/jobs", json=loud).status_code == 202
+
+
 def test_dataset_that_unpacks_beyond_the_quota_fails(limited: Limited) -> None:
     app = limited(quota_dataset_bytes=40_000)
     services: Services = app.extensions["rightfit"]

@@ -95,6 +95,37 @@ def test_predictions_are_in_the_order_of_the_images(client: FlaskClient, job: st
     assert whole[39]["probabilities"] == pytest.approx(last[0]["probabilities"])
 
 
+def test_pictures_are_read_batch_by_batch(
+    client: FlaskClient, job: str, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.inference.PIXELS_AT_ONCE", 2 * 6 * 4)
+    address, good = f"/v1/jobs/{job}/predict", encoded(np.zeros((6, 4), np.uint8))
+    client.post(address, data=good, content_type="image/png")
+    sizes: list[int] = []
+    empty = np.empty
+
+    def counted(shape: tuple[int, ...], kind: type) -> Any:
+        sizes.append(shape[0])
+        return empty(shape, kind)
+
+    monkeypatch.setattr("service.inference.np.empty", counted)
+    answer = client.post(address, data=form(*[good] * 5), content_type="multipart/form-data")
+    assert (len(answer.json["data"]), sizes) == (5, [2, 2, 1])
+    broken = client.post(address, data=form(b"no", good, good, good, b"no"), content_type="multipart/form-data")
+    assert [error["pointer"] for error in expect_problem(broken, 422)["errors"]] == ["/0", "/4"]
+
+
+def test_the_pictures_of_a_request_have_a_limit_of_time(
+    client: FlaskClient, job: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.inference.MOST_SECONDS", 0.0)
+    good = encoded(np.zeros((60, 40), np.uint8))
+    answer = client.post(f"/v1/jobs/{job}/predict", data=form(good, good), content_type="multipart/form-data")
+    (fault,) = expect_problem(answer, 422)["errors"]
+    assert (fault["pointer"], "0 s to read" in fault["detail"]) == ("/1", True)
+    assert client.post(f"/v1/jobs/{job}/predict", data=good, content_type="image/png").status_code == 200
+
+
 def test_bad_prediction_request_is_refused_with_reason(client: FlaskClient, job: str) -> None:
     address, good = f"/v1/jobs/{job}/predict", encoded(np.zeros((6, 4), np.uint8))
     problem = expect_problem(client.post(address, data=form(good, b"no"), content_type="multipart/form-data"), 422)

@@ -14,17 +14,20 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import update
+from sqlalchemy import select, update
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from service.core.errors import Refused
 from service.core.hosts import networks
+from service.core.records.submission import NewJob
 from service.core.settings import Settings
+from service.core.spec import JobSpec
 from service.core.sql.tables import deliveries, webhook_secrets
 from service.core.sql.webhook_messages import DELAYS
 from service.core.webhooks.addresses import check, resolve
 from service.core.webhooks.sender import WebhookSender
 from service.services import Services
+from tests.ports import eventually
 from tests.servers import ON_DISK
 from tests.service.api.requests import expect_problem, submit
 from tests.service.worker_steps import claim, epoch, finish
@@ -317,3 +320,55 @@ def test_late_result_does_not_undo_a_newer_delivery(client: FlaskClient, service
     services.webhooks.delivered(fast)
     services.webhooks.failed(slow, "late", 1.0, for_good=True)
     assert deliveries_of(client, job)[0]["status"] == "delivered"
+
+
+def announced(services: Services, tenant: str, url: str, count: int) -> None:
+    """Messages of a tenant's jobs to a receiver, due now."""
+    spec = {"dataset": {"id": "digits"}, "webhook": {"url": url, "events": ["queued"]}}
+    for _ in range(count):
+        services.store.actions.submit(tenant, NewJob(JobSpec.from_dict(spec).filled(1)))
+
+
+def sent_by(services: Services, tenant: str) -> list[tuple[str, str | None]]:
+    """The status and the error of each message of a tenant."""
+    query = select(deliveries.c.status, deliveries.c.error).where(deliveries.c.tenant == tenant)
+    with services.database.read() as c:
+        return [(row.status, row.error) for row in c.execute(query)]
+
+
+@pytest.mark.parametrize("others", [["alice"], [f"tenant {i}" for i in range(10)]], ids=["one", "ten"])
+def test_silent_receivers_do_not_delay_another_tenant(
+    services: Services, receiver: Receiver, others: list[str]
+) -> None:
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as silent:
+        for tenant in others:
+            for receivers in range(3):
+                url = f"http://127.0.0.1:{silent.getsockname()[1]}/{tenant[-1]}{receivers}"
+                announced(services, tenant, url, 60 // 3 // len(others))
+        announced(services, "bob", receiver.url, 3)
+        sender = threading.Thread(target=services.webhook_sender.run, args=(stop,))
+        sender.start()
+        try:
+            assert eventually(lambda: all(status == "delivered" for status, _ in sent_by(services, "bob")))
+            assert all(sent_by(services, tenant)[0] == ("pending", None) for tenant in others), "none was given up yet"
+        finally:
+            stop.set()
+            sender.join()
+    assert eventually(lambda: services.webhook_sender.is_idle)
+
+
+def test_a_silent_receiver_does_not_delay_another_receiver(services: Services, receiver: Receiver) -> None:
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as silent:
+        announced(services, "alice", f"http://127.0.0.1:{silent.getsockname()[1]}/", 20)
+        announced(services, "alice", receiver.url, 1)
+        sender = threading.Thread(target=services.webhook_sender.run, args=(stop,))
+        sender.start()
+        try:
+            assert eventually(lambda: len(receiver.got) == 1)
+            assert {error for _, error in sent_by(services, "alice")} == {None}
+        finally:
+            stop.set()
+            sender.join()
+    assert eventually(lambda: services.webhook_sender.is_idle)

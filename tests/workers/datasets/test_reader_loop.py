@@ -4,12 +4,13 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from service.core.broker.wakeups import Wakeups
-from service.core.errors import Conflict, LeaseLost, NotFound, ObjectMissing, StorageError
+from service.core.errors import Conflict, DiskFull, LeaseLost, NotFound, ObjectMissing, StorageError
 from service.core.records.dataset import DatasetError, DatasetStatus, ReadingOptions
 from service.core.records.submission import NewJob
 from service.core.settings import Settings
@@ -23,6 +24,7 @@ from tests.ports import eventually
 from workers.datasets.cache import DatasetCache
 from workers.datasets.reader_loop import DatasetReader
 
+DISK_USAGE = "service.core.system.shutil.disk_usage"
 NEVER = threading.Event()  # a request to stop that no test makes
 
 
@@ -349,3 +351,33 @@ def test_a_set_that_is_deleted_while_it_is_read_stays_deleted(
         catalog.renew(reading, 60)
     assert catalog.claim("two", 60) is None
     assert DatasetStatus.DELETING not in {dataset.status for dataset in catalog.list("t", 10).items}
+
+
+def test_a_reader_leaves_a_share_of_the_disk(
+    settings: Settings, catalog: DatasetStore, storage: Storage, cache: DatasetCache, wakeups: Wakeups, tmp_path: Path
+) -> None:
+    dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
+    full = replace(settings, disk_reserve_bytes=1 << 50)
+    reader = DatasetReader(full, catalog, storage, cache, wakeups, "worker")
+    for _ in range(3):
+        assert reader.read_next(NEVER) == dataset_id
+    dataset = catalog.get("t", dataset_id)
+    assert dataset.error is not None
+    assert (dataset.status, dataset.error.code) == ("failed", "not_read")
+    assert "the disk is nearly full" in dataset.error.detail
+
+
+def test_a_cache_leaves_a_share_of_the_disk(
+    settings: Settings, catalog: DatasetStore, storage: Storage, ready: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = ready
+    cache = DatasetCache(settings.home / "datasets", catalog, storage, 1 << 40, reserve=1000)
+    with cache.checkout(first) as folder:
+        assert folder is not None
+    monkeypatch.setattr(DISK_USAGE, lambda _: SimpleNamespace(free=0 if folder.exists() else 1 << 30))
+    with cache.checkout(second) as other:
+        assert other is not None
+        assert not folder.exists(), "it made room"
+    monkeypatch.setattr(DISK_USAGE, lambda _: SimpleNamespace(free=0))
+    with pytest.raises(DiskFull, match="nearly full"), cache.checkout(first):
+        pass

@@ -288,6 +288,7 @@ def test_another_worker_finishes_the_job_of_one_with_a_full_disk(bench: Bench) -
         pytest.skip("a small file system cannot be mounted here")
     try:
         job = bench.submit(model={"arch": "mlp", "hidden": [512, 512]})  # weights of more than a megabyte
+        object.__setattr__(bench.settings, "disk_reserve_bytes", 0)  # else it is not begun
         assert bench.supervisor.run_next() == job.id
         (loss,) = bench.job(job).lost_attempts
         assert "disk is full" in loss.cause

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from service.core.errors import InvalidData
 from service.core.images import LARGEST_SIDE
-from workers.datasets.ingest.members import BROKEN, MOST_MEMBERS
+from workers.datasets.ingest.members import BROKEN, MOST_MEMBERS, refuse_bomb
 from workers.datasets.ingest.pack import Pixels
 
 IMAGES, LABELS = "x.npy", "y.npy"
@@ -67,6 +67,7 @@ def _opened(path: Path) -> zipfile.ZipFile:
 
 def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
     try:
+        refuse_bomb(archive.getinfo(name), name)
         return archive.open(name)
     except KeyError:
         has = ", ".join(ascii(member[:40]) for member in archive.namelist()[:5]) or "nothing"

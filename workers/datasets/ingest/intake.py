@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from service.core import images
+from workers.datasets.ingest.deadline import deadline
+from workers.datasets.ingest.growth import Growth
 from workers.datasets.ingest.pack import Pack, Pixels, pixels_of
 from workers.datasets.ingest.prints import Prints
 from workers.datasets.ingest.survey import Survey
@@ -17,16 +19,19 @@ class Intake:
 
     pack: Pack
     survey: Survey
+    growth: Growth
     prints: Prints = field(default_factory=Prints)
     modes: Counter[str] = field(default_factory=Counter)
 
     def decode(self, data: bytes) -> images.Picture:
         """An encoded image, as the set is read. Raises InvalidData."""
-        return images.read(data, self.survey.used)
+        with deadline():
+            return images.read(data, self.survey.used)
 
     def add(self, name: str, picture: images.Picture) -> None:
-        """The next image."""
+        """The next image. Raises InvalidData where the set becomes too large."""
         pixels = pixels_of(picture.image)
+        self.growth.add(picture.decoded * pixels.shape[2], pixels.nbytes)
         self.pack.add(pixels)
         self.prints.add(pixels)
         self.survey.add(name, picture)
@@ -35,4 +40,4 @@ class Intake:
     def add_pixels(self, name: str, pixels: Pixels) -> None:
         """The next image, [H, W, C]."""
         image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-        self.add(name, images.Picture(image, image.mode))
+        self.add(name, images.Picture(image, image.mode, image.width * image.height))

@@ -104,11 +104,17 @@ def _zip(source: Archive) -> Iterator[Member]:
                 continue
             if info.flag_bits & ENCRYPTED:
                 raise InvalidData(f"{name!r} is encrypted")
-            if info.file_size > max(FREE_BYTES, MOST_RATIO * info.compress_size):
-                ratio = info.file_size // max(1, info.compress_size)
-                raise InvalidData(f"{name!r} is packed {ratio} times smaller than it is: that is a bomb, no picture")
+            refuse_bomb(info, name)
             total = _counted(info.file_size, total, source.most_bytes)
             yield Member(name, info.file_size, open=partial(archive.open, info))
+
+
+def refuse_bomb(info: zipfile.ZipInfo, name: str) -> None:
+    """Raises InvalidData for a member of a zip that is packed too well."""
+    if info.file_size > max(FREE_BYTES, MOST_RATIO * info.compress_size):
+        ratio = info.file_size // max(1, info.compress_size)
+        allowed = f"at most {MOST_RATIO} times beyond {FREE_BYTES:,} bytes"
+        raise InvalidData(f"{name!r} is packed {ratio} times smaller than it is: that is a bomb; allowed: {allowed}")
 
 
 def _folder(name: str) -> Iterator[Member]:

@@ -26,6 +26,7 @@ from workers.datasets.ingest import arrays, copies, preflight
 from workers.datasets.ingest.classes import MOST_CLASSES, refuse_few
 from workers.datasets.ingest.folder_words import PART_NAMES, TRAIN
 from workers.datasets.ingest.groups import merged
+from workers.datasets.ingest.growth import Growth
 from workers.datasets.ingest.intake import Intake
 from workers.datasets.ingest.members import BLOCK, Archive
 from workers.datasets.ingest.pack import Pack
@@ -96,7 +97,7 @@ def _take_in(
     pictures = Pictures.of(Archive(source, kind, most_bytes), options, labels_file) if kind != "npz" else None
     used = first_preprocessing(options.background)
     while True:
-        intake = Intake(Pack(folder, most_bytes), Survey(options.background, used))
+        intake = Intake(Pack(folder, most_bytes), Survey(options.background, used), Growth(source.stat().st_size))
         with intake.pack:
             labelled = pictures.read(intake) if pictures else _arrays(source, intake)
             intake.pack.level()

@@ -18,7 +18,7 @@ from service.core.sql.jobs.rows import read_job
 from service.core.sql.jobs.transitions import change, end, locked, queue_again
 from service.core.sql.repository import Repository
 from service.core.sql.tables import artifacts, datasets, epochs, jobs
-from service.core.sql.usage import refuse_another_job
+from service.core.sql.usage import refuse_another_job, refuse_more_messages
 
 # What a retried job forgets of its former end, and of its epochs where it begins anew.
 _WITHOUT_AN_END: dict[str, Any] = {
@@ -47,6 +47,8 @@ class OwnerActions(Repository):
                 if key and (known := job_of_key(c, tenant, key)):
                     return known, False
                 refuse_another_job(c, tenant, self._quotas)
+                if new.spec.webhook:
+                    refuse_more_messages(c, tenant, self._quotas)
                 insert_job(c, tenant, job_id, new, key)
                 job = read_job(c, tenant, job_id)
         except IntegrityError:  # a concurrent request with this key was faster

@@ -13,11 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from service.core.errors import InvalidData
 from tests.pictures import arrays, encoded, folders, stripes, tarred, zipped
+from tests.service.core.images.encoded import saved
 from tests.workers.datasets.ingest.reading import MOST, Reader, picture, refusal
-from workers.datasets.ingest import members
+from workers.datasets.ingest import deadline, growth, members
 from workers.datasets.ingest.read import read
 
 SPECIAL_FILES = {
@@ -234,3 +236,37 @@ def test_skip_broken_needs_a_picture_that_can_be_read(reader: Reader) -> None:
 def test_a_class_without_readable_pictures_is_no_class(reader: Reader) -> None:
     contents = reader(zipped(folders(each=3) | {"circles/1.png": b"no"}), skip_broken=True).contents
     assert contents.classes == ("checks", "columns", "rows")
+
+
+def long_picture(width: int, height: int) -> bytes:
+    return saved(Image.new("1", (width, height)), "PNG", compress_level=9)
+
+
+def test_an_npz_bomb_is_refused(reader: Reader) -> None:
+    data = arrays(np.zeros((20, 512, 512), np.uint8), [0, 1] * 10)
+    assert "'x.npy' is packed" in refusal(reader, data, "npz")
+    assert reader(arrays(np.zeros((4, 500, 500), np.uint8), [0, 1] * 2), "npz").contents.samples == 4
+
+
+def test_few_bytes_do_not_become_many(reader: Reader) -> None:
+    files = {f"{label}/{i}.png": long_picture(20_000, 512) for label in "ab" for i in range(2)}
+    assert "when they are decoded" in refusal(reader, zipped(files))
+    assert reader(zipped({name: files[name] for name in ("a/0.png", "b/0.png")})).contents.samples == 2
+
+
+def test_what_is_stored_is_bounded_by_what_was_sent(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(growth, "FREE_BYTES", 1000)
+    monkeypatch.setattr(growth, "MOST_KEPT", 2)
+    files = folders(each=3)
+    words = "when they are stored"
+    flat = {f"{label}/{i}.png": encoded(np.full((99, 99), i, np.uint8)) for label in "ab" for i in range(9)}
+    assert words in refusal(reader, zipped(flat))
+    noise = {name: encoded(np.frombuffer(os.urandom(4096), np.uint8).reshape(64, 64)) for name in files}
+    assert reader(zipped(noise)).contents.samples == 9
+
+
+def test_a_picture_has_a_limit_of_computing_time(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadline, "PICTURE_SECONDS", 0.01)
+    slow = saved(Image.effect_noise((2500, 2500), 50), "PNG", compress_level=1)
+    message = refusal(reader, zipped(folders() | {"rows/slow.png": slow}))
+    assert "'rows/slow.png': decoding it takes too long; allowed: 0.01 s" in message
