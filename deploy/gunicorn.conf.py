@@ -15,7 +15,7 @@ settings = Settings.from_env()
 refuse_open_door(settings)
 
 bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
-worker_class = "gthread"
+worker_class = "service.http.server.Server"
 workers = settings.api_processes
 threads = settings.api_threads
 timeout = 120  # seconds without a heartbeat of a process; longer than the longest ?wait
