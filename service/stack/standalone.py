@@ -144,6 +144,7 @@ class Stack:
 
         def recover(pid: int) -> None:
             leases.recover(self._at_once, _worker_name(pid))
+            registry.deregister(_worker_name(pid))
 
         command = [sys.executable, "-m", "workers"]
         return self._start_part(Plan("worker", command, WORKER_STOP_SECONDS, is_alive, after_death=recover))
