@@ -1,6 +1,7 @@
 """gunicorn for the API. The default is one process with threads, because the API mostly waits for SQL and Redis."""
 
 import os
+import resource
 import shutil
 import tempfile
 from typing import Any
@@ -9,6 +10,7 @@ from service.core.settings import Settings
 from service.core.telemetry import logging_setup
 from service.stack.standalone import refuse_open_door
 
+FILES = 4096  # more than a process opens for its connections
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the folder in which several processes share their metrics
 
 settings = Settings.from_env()
@@ -18,6 +20,7 @@ bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{sett
 worker_class = "service.http.server.Server"
 workers = settings.api_processes
 threads = settings.api_threads
+worker_connections = 1000  # of each process; beyond that, the one that has been silent longest is closed
 timeout = 120  # seconds without a heartbeat of a process; longer than the longest ?wait
 graceful_timeout = 5  # seconds for requests in flight after a stop signal
 keepalive = 30  # seconds; pollers reuse their connection
@@ -28,7 +31,13 @@ logconfig_dict["loggers"] |= {"gunicorn.error": {"handlers": [], "propagate": Tr
 
 
 def on_starting(server: Any) -> None:
-    """Create a folder for the metrics. prometheus-client reads the variable when it loads the app, after this hook."""
+    """Allow many open files, and create a folder for the metrics.
+
+    prometheus-client reads the variable of the folder when it loads the app, after this hook.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(FILES, hard) if hard >= 0 else FILES, hard))
     if settings.api_processes > 1:
         os.environ[METRICS_FOLDER] = tempfile.mkdtemp(prefix="rightfit-metrics-")
 

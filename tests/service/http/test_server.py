@@ -44,7 +44,7 @@ def seconds_to_answer(api: Gunicorn, path: str) -> float:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_others_are_answered_beside_clients_that_send(api: Gunicorn, job: str, kind: str) -> None:
+def test_others_are_answered_beside_slow_clients(api: Gunicorn, job: str, kind: str) -> None:
     with crowd(api.port, CLIENTS, hostile(job)[kind]):
         for path in ("/livez", "/readyz", "/metrics", f"/v1/jobs/{job}"):
             assert seconds_to_answer(api, path) < PATIENCE_SECONDS
