@@ -22,11 +22,12 @@ PARTS = {"broker": ("valkey-server", "redis-server"), "worker": ("-m workers",),
 JOB: dict[str, Any] = {
     "dataset": {"id": "digits", "train_limit": 100},
     "model": {"arch": "mlp", "hidden": [8]},
-    "epochs": 600,
+    "epochs": 400,
     "early_stopping": None,
     "seed": 1,
 }
 JOBS = 20
+TRIES = 100  # of a request: the API may be starting
 ROUNDS = 3  # in which each part is killed once, and then all of them
 MEASURES = ("epoch", "train_loss", "val_loss", "val_accuracy", "lr")
 
@@ -68,7 +69,7 @@ def history(client: Rightfit, job: str) -> list[list[Any]]:
 
 
 def test_a_job_survives_the_death_of_every_part(tmp_path: Path) -> None:
-    with Serving(tmp_path / "home") as stack, Rightfit(stack.url) as client:
+    with Serving(tmp_path / "home") as stack, Rightfit(stack.url, tries=TRIES) as client:
         stack.wait_until_ready()
         undisturbed, disturbed = (client.submit(JOB | {"name": name})["id"] for name in ("calm", "disturbed"))
         assert client.wait(undisturbed)["status"] == "succeeded"
@@ -95,7 +96,7 @@ def test_a_job_survives_the_death_of_every_part(tmp_path: Path) -> None:
 @pytest.mark.timeout(1800)
 def test_twenty_jobs_survive_deaths_in_turn_and_together(tmp_path: Path) -> None:
     chance = random.Random(1)
-    with Serving(tmp_path / "home") as stack, Rightfit(stack.url) as client:
+    with Serving(tmp_path / "home") as stack, Rightfit(stack.url, tries=TRIES) as client:
         stack.wait_until_ready()
         undisturbed = client.submit(JOB)["id"]
         assert client.wait(undisturbed)["status"] == "succeeded"
