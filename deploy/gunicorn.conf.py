@@ -13,6 +13,16 @@ from service.stack.standalone import refuse_open_door
 FILES = 4096  # more than a process opens for its connections
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the folder in which several processes share their metrics
 
+
+def _open_files() -> int:
+    """Raise the limit of open files towards FILES; returns the limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < FILES:
+        soft = FILES if hard < 0 else min(FILES, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return soft if soft >= 0 else FILES
+
+
 settings = Settings.from_env()
 refuse_open_door(settings)
 
@@ -20,7 +30,7 @@ bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{sett
 worker_class = "service.http.server.Server"
 workers = settings.api_processes
 threads = settings.api_threads
-worker_connections = 1000  # of each process; beyond that, the one that has been silent longest is closed
+worker_connections = min(1000, _open_files() // 2)  # beyond that, the one that has been silent longest is closed
 timeout = 120  # seconds without a heartbeat of a process; longer than the longest ?wait
 graceful_timeout = 5  # seconds for requests in flight after a stop signal
 keepalive = 30  # seconds; pollers reuse their connection
@@ -31,13 +41,7 @@ logconfig_dict["loggers"] |= {"gunicorn.error": {"handlers": [], "propagate": Tr
 
 
 def on_starting(server: Any) -> None:
-    """Allow many open files, and create a folder for the metrics.
-
-    prometheus-client reads the variable of the folder when it loads the app, after this hook.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if 0 <= soft < FILES:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(FILES, hard) if hard >= 0 else FILES, hard))
+    """Create a folder for the metrics. prometheus-client reads the variable when it loads the app, after this hook."""
     if settings.api_processes > 1:
         os.environ[METRICS_FOLDER] = tempfile.mkdtemp(prefix="rightfit-metrics-")
 

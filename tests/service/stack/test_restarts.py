@@ -45,9 +45,13 @@ def pid_of(stack: Serving, part: str) -> int | None:
 
 
 def kill(stack: Serving, *parts: str) -> None:
-    found = [pid for part in parts if (pid := pid_of(stack, part))]
-    assert found
-    for pid in found:
+    """Kill those of the parts that run, once one of them runs."""
+
+    def found() -> list[int]:
+        return [pid for part in parts if (pid := pid_of(stack, part))]
+
+    assert eventually(lambda: bool(found()))
+    for pid in found():
         os.kill(pid, signal.SIGKILL)
 
 
