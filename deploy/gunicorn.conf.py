@@ -1,6 +1,7 @@
 """gunicorn for the API. The default is one process with threads, because the API mostly waits for SQL and Redis."""
 
 import os
+import resource
 import shutil
 import tempfile
 from typing import Any
@@ -9,15 +10,27 @@ from service.core.settings import Settings
 from service.core.telemetry import logging_setup
 from service.stack.standalone import refuse_open_door
 
+FILES = 4096  # more than a process opens for its connections
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the folder in which several processes share their metrics
+
+
+def _open_files() -> int:
+    """Raise the limit of open files towards FILES; returns the limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < FILES:
+        soft = FILES if hard < 0 else min(FILES, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return soft if soft >= 0 else FILES
+
 
 settings = Settings.from_env()
 refuse_open_door(settings)
 
 bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
-worker_class = "gthread"
+worker_class = "service.http.server.Server"
 workers = settings.api_processes
 threads = settings.api_threads
+worker_connections = min(1000, _open_files() // 2)  # beyond that, the one that has been silent longest is closed
 timeout = 120  # seconds without a heartbeat of a process; longer than the longest ?wait
 graceful_timeout = 5  # seconds for requests in flight after a stop signal
 keepalive = 30  # seconds; pollers reuse their connection

@@ -17,12 +17,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from service.core.telemetry import correlation
 from service.core.telemetry.tracing import SERVER, Span, Tracing
+from service.http.arrival import PROBES
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 OTHER, UNMATCHED = "other", "unmatched"
 SECONDS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)  # the last is the longest ?wait
-PROBES = ("/livez", "/readyz", "/metrics")  # requested every few seconds by machines: no log line, no trace
 SERVER_ERROR = 500
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class RequestLog:
         g.began = time.perf_counter()
         parent = correlation.valid(request.headers.get("traceparent"))
         g.span = None
-        if request.path not in PROBES:
+        if request.path not in PROBES:  # they get no log line and no trace
             method, route = _label(request.method), _route()
             attributes = {"http.request.method": method, "http.route": route, "rightfit.request_id": g.request_id}
             g.span = self._tracing.start(f"{method} {route}", parent, SERVER, attributes)

@@ -43,7 +43,7 @@ def run(console: Console) -> list[dict[str, Any]]:
         with Stack(replace(settings, port=0)) as stack, Rightfit(stack.url) as client:
             console.print(f"Ready at {stack.url}. Two jobs on 100 training images of handwritten digits:\n")
             jobs = [client.submit(spec) for spec in (PLAIN, REGULARIZED)]
-            ended = _watch(console, stack.url, jobs)
+            ended = _watch(console, stack, jobs)
             shown = [job | _show(console, client, job, Path(home)) for job in ended]
             if all(job["verified"] for job in shown):
                 _compare(console, *ended)
@@ -51,11 +51,11 @@ def run(console: Console) -> list[dict[str, Any]]:
     return shown
 
 
-def _watch(console: Console, url: str, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _watch(console: Console, stack: Stack, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     latest = {job["id"]: job for job in jobs}
 
     def follow(job_id: str) -> None:
-        with Rightfit(url) as client:
+        with Rightfit(stack.url) as client:
             for job in client.changes(job_id):
                 latest[job_id] = job
 
@@ -66,6 +66,7 @@ def _watch(console: Console, url: str, jobs: list[dict[str, Any]]) -> list[dict[
         while any(follower.is_alive() for follower in followers):
             followers[0].join(1 / REFRESHES)
             followers[1].join(1 / REFRESHES)
+            stack.check()
             live.update(_table(latest))
     console.print()
     return list(latest.values())

@@ -41,25 +41,25 @@ class Part:
     def pid(self) -> int:
         return self._process.pid
 
-    def check(self) -> None:
-        """Raise PartDied with the end of the log, unless the process runs."""
+    def death(self) -> str | None:
+        """How the process ended; None while it runs."""
         code = self._process.poll()
-        if code is not None:
-            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-            raise PartDied(f"{self.name} {how}. The end of {self.log}:\n{self._tail()}")
+        if code is None:
+            return None
+        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
     def stop(self, seconds: float) -> None:
         """Send SIGTERM, wait up to `seconds`, then send SIGKILL to the rest of the process group."""
-        if self._process.poll() is not None:
-            return
-        self._process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(seconds)
+        if self._process.poll() is None:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(seconds)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
-    def _tail(self) -> str:
+    def tail(self) -> str:
+        """The last lines of the log."""
         lines = self.log.read_text(errors="replace").splitlines()
         return "\n".join(f"  {line}" for line in lines[-TAIL_LINES:])
 
@@ -92,14 +92,10 @@ class StopSign:
         return True
 
 
-def wait_until(
-    ready: Callable[[], bool], parts: Sequence[Part], seconds: float, name: str, interrupted: StopSign
-) -> None:
-    """Poll `ready()` while every part runs. Raises PartDied, also after `seconds`, and Interrupted."""
+def wait_until(ready: Callable[[], bool], seconds: float, name: str, interrupted: StopSign) -> None:
+    """Poll `ready()`. Raises PartDied after `seconds`, and Interrupted."""
     deadline = time.monotonic() + seconds
     while not ready():
-        for part in parts:
-            part.check()
         if time.monotonic() > deadline:
             raise PartDied(f"{name} was not ready within {seconds:g} s")
         if interrupted.wait(0.05):

@@ -1,4 +1,4 @@
-"""The one-machine stack: broker, migrations, worker and API. One Ctrl-C ends them in order."""
+"""The one-machine stack: broker, migrations, worker and API. Dead parts start again. Ctrl-C ends all in order."""
 
 import fcntl
 import ipaddress
@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -17,12 +17,15 @@ import httpx
 
 from service.core.broker.server import is_answering
 from service.core.errors import SettingsError
+from service.core.records.job import Retries
 from service.core.settings import Settings
 from service.core.sql.engine import Database, redacted
 from service.core.sql.jobs.store import Store
 from service.core.sql.worker_registry import WorkerRegistry
 from service.core.system import private_folder
-from service.stack.processes import Interrupted, Part, PartDied, StopSign, wait_until
+from service.stack import state
+from service.stack.keeper import Keeper, Plan
+from service.stack.processes import Interrupted, PartDied, StopSign, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GUNICORN_CONFIG = ROOT / "deploy" / "gunicorn.conf.py"
@@ -30,17 +33,25 @@ SYSTEM_SERVERS = ("valkey-server", "redis-server")
 CHECK_SECONDS = 0.2  # between two checks of the parts
 BROKER_SECONDS, WORKER_SECONDS, API_SECONDS = 10, 300, 60  # until ready; the first import of torch is slow
 STOP_SECONDS = 8  # for the API to finish its requests, and for the broker to end
+API_ANSWER_SECONDS = 2.0  # longest wait for the API in one check
 WORKER_STOP_SECONDS = 45  # more than the time after which a worker kills its trainer
 
 
 class Stack:
-    """Starts on entering and ends on leaving. Raises SettingsError or PartDied if it cannot start."""
+    """Starts on entering and ends on leaving. Raises SettingsError or PartDied if it cannot start.
 
-    def __init__(self, settings: Settings, interrupted: StopSign | None = None) -> None:
-        """If `interrupted` is set during the start, entering raises Interrupted."""
+    Parts that die later are started again by `check`. The thread that enters must live as long as the stack.
+    """
+
+    def __init__(
+        self, settings: Settings, interrupted: StopSign | None = None, say: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """If `interrupted` is set during the start, entering raises Interrupted. `say` gets deaths and restarts."""
         self.settings = settings
         self._interrupted = interrupted or StopSign()
-        self._parts: list[Part] = []
+        self._say = say
+        self._parts: list[Keeper] = []
+        self._states: dict[str, state.PartState] = {}  # as written
         self._cleanup = ExitStack()
 
     @property
@@ -62,49 +73,56 @@ class Stack:
         self._stop()
 
     def check(self) -> None:
-        """Raise PartDied if a part ended unexpectedly."""
+        """Start parts again that have died. Raises PartDied if one died several times in a row. Takes milliseconds."""
         for part in self._parts:
             part.check()
+        self._write_state()
 
     def _start(self) -> None:
         refuse_open_door(self.settings)
         self._lock_home()
+        self._http = self._cleanup.enter_context(httpx.Client(timeout=API_ANSWER_SECONDS, trust_env=False))
         self.settings = replace(self.settings, port=_free_port(self.settings.host, self.settings.port))
-        own_broker = self.settings.redis_url is None
-        if own_broker:
-            self._start_broker()
-        self._await(self._broker_answers, BROKER_SECONDS, f"Redis at {redacted(str(self.settings.redis_url))}")
         database = Database(self.settings.database_url)
         self._cleanup.callback(database.close)
+        leases = Store(database).leases
+        own_broker = self.settings.redis_url is None
+        if own_broker:
+            self._start_broker(lambda _: leases.forget_hints())
+        self._await(self._broker_answers, BROKER_SECONDS, f"Redis at {redacted(str(self.settings.redis_url))}")
         database.migrate()
         if own_broker:
-            store = Store(database)
             if database.is_local:
                 # This home and its broker are locked, so no live worker holds a job.
-                store.leases.recover(replace(self.settings.retries, backoff_seconds=0))
-            store.leases.forget_hints()  # the broker that had them is gone
-        worker = self._run("worker", [sys.executable, "-m", "workers"])
-        api = self._run("api", [sys.executable, "-m", "gunicorn", "-c", str(GUNICORN_CONFIG), "service.wsgi:app"])
-        self._await(self._api_answers, API_SECONDS, f"the API (see {api.log})")
-        registry, name = WorkerRegistry(database), f"{socket.gethostname()}:{worker.pid}"
-        alive = self.settings.lease_seconds
-        self._await(lambda: name in registry.live_workers(alive), WORKER_SECONDS, f"the worker (see {worker.log})")
+                leases.recover(self._at_once)
+            leases.forget_hints()  # the broker that had them is gone
+        worker, api = self._start_worker(database), self._start_api()
+        self._await(self._api_is_ready, API_SECONDS, f"the API (see {api.log})")
+        self._await(worker.is_ready, WORKER_SECONDS, f"the worker (see {worker.log})")
+        self._write_state()
 
     def _stop(self) -> None:
         for part in reversed(self._parts):  # the API, the worker, the broker
-            part.stop(WORKER_STOP_SECONDS if part.name == "worker" else STOP_SECONDS)
+            part.stop()
         self._parts.clear()
+        self._state_file.unlink(missing_ok=True)
         self._cleanup.close()
 
-    def _run(self, name: str, command: list[str]) -> Part:
-        part = Part(name, command, self.settings.home / "logs" / f"{name}.log", self.settings.to_env())
+    def _start_part(self, plan: Plan) -> Keeper:
+        env = self.settings.to_env() | {state.STATE_FILE: str(self._state_file)}
+        part = Keeper(plan, self.settings.home / "logs" / f"{plan.name}.log", env, self._say)
         self._parts.append(part)
         return part
 
     def _await(self, ready: Callable[[], bool], seconds: float, name: str) -> None:
-        wait_until(ready, self._parts, seconds, name, self._interrupted)
+        def all_live_and_ready() -> bool:
+            for part in self._parts:
+                part.is_ready()  # raises PartDied
+            return ready()
 
-    def _start_broker(self) -> None:
+        wait_until(all_live_and_ready, seconds, name, self._interrupted)
+
+    def _start_broker(self, after_restart: Callable[[int], None]) -> None:
         port = _free_port("127.0.0.1", 0)
         self.settings = replace(self.settings, redis_url=f"redis://127.0.0.1:{port}/0")
         options = {
@@ -115,14 +133,51 @@ class Stack:
             "dir": str(self.settings.home),
         }
         arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
-        self._run("broker", [broker_binary(), *arguments])
+        command = [broker_binary(), *arguments]
+        ready = lambda _: self._broker_answers()  # noqa: E731 - the process id is not needed
+        self._start_part(Plan("broker", command, STOP_SECONDS, ready, after_restart=after_restart))
+
+    def _start_worker(self, database: Database) -> Keeper:
+        leases, registry = Store(database).leases, WorkerRegistry(database)
+
+        def is_alive(pid: int) -> bool:
+            return _worker_name(pid) in registry.live_workers(self.settings.lease_seconds)
+
+        def recover(pid: int) -> None:
+            leases.recover(self._at_once, _worker_name(pid))
+            registry.deregister(_worker_name(pid))
+
+        command = [sys.executable, "-m", "workers"]
+        return self._start_part(Plan("worker", command, WORKER_STOP_SECONDS, is_alive, after_death=recover))
+
+    def _start_api(self) -> Keeper:
+        command = [sys.executable, "-m", "gunicorn", "-c", str(GUNICORN_CONFIG), "service.wsgi:app"]
+        return self._start_part(Plan("api", command, STOP_SECONDS, lambda _: self._api_answers("/livez")))
+
+    @property
+    def _at_once(self) -> Retries:
+        return replace(self.settings.retries, backoff_seconds=0)
+
+    @property
+    def _state_file(self) -> Path:
+        return self.settings.home / "stack.json"
+
+    def _write_state(self) -> None:
+        states = {part.plan.name: part.state for part in self._parts}
+        if states != self._states:
+            with suppress(OSError):  # the disk may be full
+                state.write(self._state_file, states)
+                self._states = states
 
     def _broker_answers(self) -> bool:
         return is_answering(str(self.settings.redis_url), timeout=1.0)
 
-    def _api_answers(self) -> bool:
+    def _api_is_ready(self) -> bool:
+        return self._api_answers("/readyz")
+
+    def _api_answers(self, path: str) -> bool:
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=5.0, trust_env=False).is_success
+            return self._http.get(f"{self.url}{path}").is_success
         except httpx.TransportError:
             return False
 
@@ -149,7 +204,7 @@ def serve(settings: Settings, say: Callable[[str], None], ready: Callable[[dict[
         signal.signal(number, asked_to_stop.set)
     say("Rightfit is starting (the worker imports torch, which takes some seconds) …")
     try:
-        with Stack(settings, asked_to_stop) as stack:
+        with Stack(settings, asked_to_stop, say) as stack:
             places = {"url": stack.url, "docs": f"{stack.url}/docs/index", "logs": f"{settings.home}/logs"}
             say("Rightfit is ready: {url}   documents: {docs}   logs: {logs}".format_map(places))
             say("Ctrl-C stops it; unfinished jobs are kept and run at the next start.")
@@ -164,6 +219,10 @@ def serve(settings: Settings, say: Callable[[str], None], ready: Callable[[dict[
         return 1
     say("Stopped.")
     return 0
+
+
+def _worker_name(pid: int) -> str:
+    return f"{socket.gethostname()}:{pid}"
 
 
 def refuse_open_door(settings: Settings) -> None:

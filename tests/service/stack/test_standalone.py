@@ -108,26 +108,6 @@ def test_a_stack_killed_during_its_start_leaves_nothing(tmp_path: Path) -> None:
         assert eventually(lambda: not stack.descendants(), 60)
 
 
-@pytest.mark.long
-def test_a_dead_worker_ends_the_stack_and_keeps_the_job(
-    tmp_path: Path,
-) -> None:
-    with Serving(tmp_path / "home") as stack:
-        stack.wait_until_ready()
-        path = submit(stack.url)
-        assert eventually(lambda: is_training(stack.url, path))
-        next(process for process in stack.descendants() if command(process)[-2:] == ["-m", "workers"]).kill()
-        code, words = stack.ended()
-        assert code == 1
-        assert "worker was killed by SIGKILL" in words
-        assert eventually(lambda: not stack.descendants()), "the trainer has followed its supervisor"
-    with Serving(tmp_path / "home") as again:
-        again.wait_until_ready()
-        assert eventually(lambda: look(again.url, path)["attempt"] == 2)
-        assert look(again.url, path)["losses"]
-        assert eventually(lambda: is_training(again.url, path))
-
-
 def test_a_taken_port_is_reported_at_once(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

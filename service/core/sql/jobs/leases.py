@@ -231,12 +231,15 @@ class JobLeases(Repository):
                 return {}
         return self._reap(lapsed, "its lease ran out", retries)
 
-    def recover(self, retries: Retries) -> dict[str, Status]:
-        """Take every running job from its worker; returns the new status of each job by its id.
+    def recover(self, retries: Retries, worker: str | None = None) -> dict[str, Status]:
+        """Take every running job from its worker, or those of one worker; returns the new status of each by its id.
 
-        To be called only when no worker can be alive: a job that a worker still holds would be taken from it.
+        To be called only when no such worker can be alive: a job that a worker still holds would be taken from it.
         """
-        return self._reap(jobs.c.status == Status.RUNNING, "all processes of its machine had ended", retries)
+        is_running = jobs.c.status == Status.RUNNING
+        if worker is not None:
+            return self._reap(and_(is_running, jobs.c.worker == worker), "its process had ended", retries)
+        return self._reap(is_running, "all processes of its machine had ended", retries)
 
     def _reap(self, is_lost: ColumnElement[bool], why: str, retries: Retries) -> dict[str, Status]:
         statuses: dict[str, Status] = {}

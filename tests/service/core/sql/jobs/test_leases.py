@@ -195,6 +195,14 @@ def test_recovered_jobs_are_queued_again_or_ended(store: Store) -> None:
     )
 
 
+def test_only_the_jobs_of_a_lost_worker_are_recovered(store: Store) -> None:
+    lost, kept = submit(store), submit(store)
+    assert store.leases.claim("lost", 60) is not None
+    assert store.leases.claim("live", 60) is not None
+    assert store.leases.recover(RETRIES, "lost") == {lost.id: Status.QUEUED}
+    assert store.queries.get("t", kept.id).status == "running"
+
+
 def test_only_the_last_two_checkpoints_are_kept(store: Store) -> None:
     submit(store)
     lease = claim(store)

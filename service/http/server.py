@@ -1,0 +1,224 @@
+"""gunicorn's worker with threads, in which no client can hold up the others.
+
+One thread accepts connections, reads requests and closes connections, and never waits for a client. A request gets a
+thread of the pool when its headers, and its body if it is small, are there. Probes have threads of their own.
+"""
+
+import errno
+import http
+import json
+import selectors
+import socket
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
+from werkzeug.exceptions import HTTPException
+
+from service.http.arrival import PROBES, Arrival, HeadTooLarge
+from service.http.client_socket import LEAST_RATE, PATIENCE_SECONDS, BodyReader, ClientSocket
+
+HEAD_SECONDS = 10.0  # from the first byte, or the connection, to the end of the headers
+LINGER_SECONDS = 2.0  # for the client to read the last answer and to close (RFC 9112, section 9.6)
+TICK_SECONDS = 0.5  # between two checks of the deadlines
+BLOCK = 1 << 14  # bytes received at once
+DRAINED_BYTES = 1 << 16  # bytes of a body that is not used, and of a connection that ends
+PROBE_THREADS = 2  # for each path of PROBES
+PASSING = (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK)  # errors of a connection that is gone again
+NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
+
+
+class Connection(TConn):  # type: ignore[misc]  # gunicorn ships no types
+    """A client's connection. `deadline` counts while no thread has it (time.monotonic)."""
+
+    def __init__(self, cfg: Any, sock: ClientSocket, client: Any, server: Any) -> None:
+        super().__init__(cfg, sock, client, server)
+        self.init()
+        self.parser.unreader = BodyReader(sock)
+        self.arrival = Arrival()
+        self.deadline = 0.0
+        self.drained: int | None = None  # bytes thrown away since the last answer; None: it is not over
+
+
+class Server(ThreadWorker):  # type: ignore[misc]  # likewise
+    """The worker class. `threads` requests may run, and as many more may wait for slow clients, at the same time."""
+
+    tpool: ThreadPoolExecutor
+
+    def init_process(self) -> None:
+        self._places = threading.Semaphore(self.cfg.threads)
+        self._probes = {path: ThreadPoolExecutor(PROBE_THREADS) for path in PROBES}
+        self._waiting: dict[Connection, None] = {}  # those without a thread, in the order of their last request
+        self._checked_at = time.monotonic()
+        super().init_process()
+
+    def get_thread_pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(2 * self.cfg.threads)
+
+    # Connections without a thread. All of this runs on the accepting thread.
+
+    def accept(self, listener: socket.socket) -> None:
+        try:
+            accepted, client = listener.accept()
+        except OSError as error:
+            if error.errno in NO_DESCRIPTOR:
+                self._drop_oldest()
+            elif error.errno not in PASSING:
+                raise
+            return
+        self.nr_conns += 1
+        conn = Connection(self.cfg, ClientSocket(accepted, self._places), client, listener.getsockname())
+        if self.nr_conns >= self.worker_connections:
+            self._drop_oldest()
+        self._wait(conn, HEAD_SECONDS)
+        self._read(conn)
+
+    def _wait(self, conn: Connection, seconds: float) -> None:
+        conn.deadline = time.monotonic() + seconds
+        self._waiting[conn] = None
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_readable, conn))
+
+    def _on_readable(self, conn: Connection, _: Any) -> None:
+        if conn in self._waiting:  # else another event of the same moment has closed it
+            self._read(conn)
+
+    def _read(self, conn: Connection) -> None:
+        try:
+            data = conn.sock.recv_now(BLOCK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._drop(conn)
+        elif conn.drained is None:
+            self._receive(conn, data)
+        else:
+            conn.drained += len(data)
+            if conn.drained > DRAINED_BYTES:
+                self._drop(conn)
+
+    def _receive(self, conn: Connection, data: bytes) -> None:
+        is_first, had_head = not conn.arrival, conn.arrival.has_head
+        try:
+            is_ready = conn.arrival.add(data)
+        except HeadTooLarge:
+            self._refuse(conn, http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers exceed 64 KiB")
+            return
+        if is_ready:
+            self._leave(conn)
+            self.enqueue_req(conn)
+        elif conn.arrival.has_head and not had_head:
+            conn.deadline = time.monotonic() + PATIENCE_SECONDS + conn.arrival.missing / LEAST_RATE
+        elif is_first:
+            conn.deadline = time.monotonic() + HEAD_SECONDS
+
+    def _leave(self, conn: Connection) -> None:
+        del self._waiting[conn]
+        self.poller.unregister(conn.sock)
+
+    def _drop(self, conn: Connection) -> None:
+        self._leave(conn)
+        self._close(conn)
+
+    def _close(self, conn: Connection) -> None:
+        self.nr_conns -= 1
+        conn.close()
+
+    def _drop_oldest(self) -> None:
+        if self._waiting:
+            self._drop(next(iter(self._waiting)))
+
+    def _refuse(self, conn: Connection, status: http.HTTPStatus, detail: str) -> None:
+        self._leave(conn)
+        try:
+            conn.sock.send(_problem(status, detail))
+        except OSError:
+            self._close(conn)
+        else:
+            self._linger(conn)
+
+    def _linger(self, conn: Connection) -> None:
+        """Close a connection without losing the end of its answer: stop sending, then wait for the client to close."""
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._close(conn)
+            return
+        conn.drained = 0
+        self._wait(conn, LINGER_SECONDS)
+
+    # What gunicorn's loop calls
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        super().wait_for_and_dispatch_events(min(timeout, TICK_SECONDS))
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        """End the connections whose deadline is over; with `force`, all that have no thread."""
+        now = time.monotonic()
+        if now - self._checked_at < TICK_SECONDS and not force:
+            return
+        self._checked_at = now
+        for conn in [conn for conn in self._waiting if force or conn.deadline < now]:
+            if conn.drained is None and conn.arrival:
+                self._refuse(conn, http.HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time")
+            else:
+                self._drop(conn)
+
+    def murder_pending(self) -> None:
+        """Do nothing: the method above ends those connections as well."""
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        for conn in self._waiting:
+            conn.deadline = min(conn.deadline, deadline)
+
+    # Connections with a thread
+
+    def enqueue_req(self, conn: Connection) -> None:
+        pool = self._probes.get(conn.arrival.probe or "", self.tpool)
+        conn.sock.patience = PATIENCE_SECONDS
+        conn.parser.unreader.unread(conn.arrival.take())
+        future = pool.submit(self.handle, conn)
+        future.add_done_callback(lambda ended: self.method_queue.defer(self.finish_request, conn, ended))
+
+    def finish_request(self, conn: Connection, future: "Future[bool]") -> None:
+        """Wait for the next request of the connection, or close it. Runs on the accepting thread."""
+        if future.cancelled() or future.exception() or not future.result():
+            self._linger(conn)
+            return
+        self._wait(conn, self.cfg.keepalive if self.alive else STOP_KEEPALIVE_LINGER)
+        if following := conn.parser.unreader.take_buffered():
+            self._receive(conn, following)
+
+    def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
+        """Whether the connection can be used again: drains the rest of a body."""
+        try:
+            return keepalive and bool(conn.parser.finish_body(max_bytes=DRAINED_BYTES))
+        except HTTPException:  # the client is slow
+            return False
+
+
+def _problem(status: http.HTTPStatus, detail: str) -> bytes:
+    """An answer in the shape of service.http.errors, after which the connection closes."""
+    request_id = uuid4().hex
+    problem = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status,
+        "detail": detail,
+        "code": status.name.lower(),
+        "request_id": request_id,
+    }
+    body = json.dumps(problem)
+    head = [
+        f"HTTP/1.1 {status} {status.phrase}",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(body)}",
+        f"X-Request-Id: {request_id}",
+        "Connection: close",
+    ]
+    return "\r\n".join([*head, "", body]).encode()
