@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from service.core.errors import InvalidData
 
-FREE_BYTES = 64 << 20  # that every set may have
+FREE_BYTES = 32 << 20  # that every set may have
 MOST_DECODED, MOST_KEPT = 2000, 500  # times the bytes that were sent: before and after pictures are scaled down
 
 
