@@ -20,6 +20,7 @@ from werkzeug.exceptions import (
 
 from service.api.form import check_form
 from service.core.errors import Fault, Invalid, QuotaExceeded
+from service.core.file_names import LABEL_ENDINGS
 from service.core.records.dataset import ReadingOptions
 from service.core.sql.usage import RETRY_SECONDS
 from service.core.text import control_character
@@ -43,7 +44,6 @@ ALLOWED = (
     "the fields file and, if you like, name, labels, skip_broken and background"
 )
 ENDINGS = {".zip": "zip", ".tar": "tar", ".tar.gz": "tar.gz", ".tgz": "tar.gz", ".npz": "npz"}
-LABEL_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson")
 LONGEST_NAME = 100
 MOST_LABEL_BYTES = 64 << 20
 
