@@ -13,7 +13,7 @@ from service.services import services
 from service.web.blueprint import blueprint, page
 
 MOST_CLASSES = 50  # shown with their number of images
-GROUNDS = dict(zip(BACKGROUNDS, ("white", "black", "mean colour of the set"), strict=True))
+BACKGROUND_WORDS = dict(zip(BACKGROUNDS, ("white", "black", "mean colour of the set"), strict=True))
 
 
 @blueprint.get("/datasets")
@@ -29,7 +29,7 @@ def datasets() -> str:
         most_bytes=services().settings.max_upload_bytes,
         litter={"names": sorted(LITTER), "ending": DOWNLOADED},
         label_endings=LABEL_ENDINGS,
-        grounds=GROUNDS,
+        backgrounds=BACKGROUND_WORDS,
     )
 
 
@@ -51,5 +51,5 @@ def dataset(dataset_id: str) -> str:
         rows=[name for name, _ in counts[:CLASSES]],
         across=OF_A_CLASS,
         usual=ReadingOptions(),
-        grounds=GROUNDS,
+        backgrounds=BACKGROUND_WORDS,
     )

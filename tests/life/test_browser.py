@@ -193,7 +193,7 @@ def test_upload_with_options_says_what_is_left_out(tab: Window, guarded: Guarded
     assert tab.violations() == []
     page.get_by_label("Label file").set_input_files(tmp_path / "labels.csv")
     page.get_by_label("leave out broken files").check()
-    page.get_by_label("Colour below").select_option("mean colour of the set")
+    page.get_by_label("Background").select_option("mean colour of the set")
     tab.drop("#drop", folder)
     page.wait_for_url("**/datasets/ds_*")
     expect(page.locator("#remarks p")).to_have_text(
