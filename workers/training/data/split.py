@@ -110,9 +110,10 @@ def _drawn(
         parts = divide(labels, groups, sizes, generator(seed, "split"))
         if not (missed := _missed(parts, labels, sizes)):
             return parts, tuple(notes.values())
+        divisible = _divisible(groups, whole)
         for label, (part, count) in missed.items():
             members = labels == label
-            large = _large(groups[members], _divisible(groups, whole), least * int(members.sum()))
+            large = _large(groups[members], divisible, least * int(members.sum()))
             if len(large):
                 notes.setdefault(label, _note(names[label], sizes[label], part, count))
                 groups = torch.where(torch.isin(groups, large), apart, groups)
