@@ -15,6 +15,7 @@ from werkzeug.formparser import FormDataParser
 from service.api.form import Form, check_form
 from service.api.incoming import Allowance, IncomingFile
 from service.core.errors import Fault, Invalid
+from service.core.file_names import LABEL_ENDINGS
 from service.core.records.dataset import ReadingOptions
 from service.core.text import control_character, shortened
 from service.http.auth import tenant
@@ -36,7 +37,6 @@ ALLOWED = (
     "the fields file and, if you like, name, labels, skip_broken and background"
 )
 ENDINGS = {".zip": "zip", ".tar": "tar", ".tar.gz": "tar.gz", ".tgz": "tar.gz", ".npz": "npz"}
-LABEL_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson")
 LONGEST_NAME = 100
 MOST_LABEL_BYTES = 64 << 20
 MOST_FORM_BYTES, MOST_PARTS = 1 << 20, 16  # of a form beside its files; of a form

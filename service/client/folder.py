@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from service.core.file_names import is_hidden, is_litter
+
 SHOWN = 20  # names in a message
 Identity = tuple[int, int]  # device and inode of a folder
 
@@ -17,12 +19,14 @@ class Folder:
     """What is in a folder. Names are relative to it, with forward slashes.
 
     `files` are paths with their names, `empty` are folders without files. The other lists are names that are left out:
-    hidden files and folders, links whose target is missing, links to a folder that they are in, and pipes and devices.
+    hidden files and folders, files and folders that systems and tools make (the service passes over them too), links
+    whose target is missing, links to a folder that they are in, and pipes and devices.
     """
 
     files: list[tuple[Path, str]] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
+    litter: list[str] = field(default_factory=list)
     broken_links: list[str] = field(default_factory=list)
     loops: list[str] = field(default_factory=list)
     special: list[str] = field(default_factory=list)
@@ -34,6 +38,7 @@ class Folder:
             (self.loops, "links to a folder that they are in"),
             (self.special, "pipes, sockets or devices"),
             (self.hidden, "hidden files or folders"),
+            (self.litter, "files or folders that systems or tools made"),
         ):
             if names:
                 yield f"left out {len(names)} {what}: {_list(names)}"
@@ -78,6 +83,9 @@ def _visit(step: _Step, found: Folder) -> Iterator[_Step]:
         name = f"{step.name}/{path.name}" if step.name else path.name
         if path.name.startswith("."):
             found.hidden.append(name)
+            continue
+        if is_hidden(name) or is_litter(name):
+            found.litter.append(name)
             continue
         mode = _mode(path)
         if mode is None:

@@ -21,12 +21,13 @@ from service.client.folder import printable
 from service.client.sse import EventReader
 from service.client.transport import TIMEOUT, TRIES, WAIT_SECONDS, Transport, document
 from service.client.types import Event, History, Json, Note, Progress
-from service.client.upload import archive
+from service.client.upload import archive, label_file
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 PAUSE_SECONDS = 1.0  # between two polls that the service answers at once
 PAGE = 100  # the largest page of a list
 EVENTS_PAGE = 1000  # the largest page of events
+DEFAULT_OPTIONS: Json = {"skip_broken": False, "background": "white"}  # not sent: 0.1.0 does not know them
 MAX_LINES = 10_000  # the longest log of a job that the service keeps
 
 
@@ -219,22 +220,34 @@ class Rightfit:
         return download(self._transport, source, target, progress)
 
     def upload(
-        self, path: Path, name: str | None = None, progress: Progress | None = None, note: Note = warnings.warn
+        self,
+        path: Path,
+        name: str | None = None,
+        progress: Progress | None = None,
+        note: Note = warnings.warn,
+        *,
+        labels: Path | None = None,
+        skip_broken: bool = False,
+        background: str = "white",
     ) -> Json:
         """Upload a data set: a folder with one folder per class, or a zip, tar, tar.gz or npz file.
 
-        Links in a folder are followed. Hidden files, broken links and links to a folder around them are left out, and
-        `note` is called with a remark about them. Raises ValueError, before anything is sent, with the names of all
-        files that cannot be read or whose names are not UTF-8.
+        Links in a folder are followed. Hidden files, files that systems and tools make, broken links and links to a
+        folder around them are left out, and `note` is called with a remark about them. Raises ValueError, before
+        anything is sent, with the names of all files that cannot be read or whose names are not UTF-8.
+
+        `labels` is a label file (.csv, .tsv, .jsonl or .ndjson) with the class of each image. `skip_broken` leaves out
+        images that cannot be read and wrong rows of the label file; without it they refuse the data set. `background`
+        is the colour below transparent pixels: white, black or mean.
 
         It is sent once; an incomplete upload leaves nothing on the service. The service reads the images after the
         upload: see `dataset_ready`.
         """
-        with archive(path, note) as source:
-            headers = {"Content-Type": source.media_type, "Content-Length": str(source.size)}
-            params = {"name": name or source.name}
-            blocks = source.blocks(progress)
-            return self._transport.json("POST", "/v1/datasets", params=params, headers=headers, content=blocks)
+        options = {"skip_broken": skip_broken, "background": background}
+        changed = {key: value for key, value in options.items() if value != DEFAULT_OPTIONS[key]}
+        with label_file(labels) as beside, archive(path, note) as source:
+            params = {"name": name or source.name, **changed}
+            return self._transport.json("POST", "/v1/datasets", params=params, **source.content(beside, progress))
 
     def dataset(self, dataset_id: str) -> Json:
         """The data set as it is now."""

@@ -1,17 +1,19 @@
-"""Prepares a data set for upload: an archive as it is, a folder as a zip."""
+"""Prepares a data set for upload: an archive as it is, a folder as a zip, and a label file beside it."""
 
 import os
 import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from service.client.folder import printable, read_folder
-from service.client.types import Note, Progress
+from service.client.types import Json, Note, Progress
+from service.core.file_names import LABEL_ENDINGS
 
-BLOCK = 1 << 18  # bytes sent at a time
+BLOCK = 1 << 16  # bytes sent at a time, as httpx reads files
 MEDIA_TYPES = {
     ".zip": "application/zip",
     ".tar": "application/x-tar",
@@ -29,14 +31,50 @@ class Archive(NamedTuple):
     media_type: str
     size: int  # bytes
 
-    def blocks(self, progress: Progress | None) -> Iterator[bytes]:
-        """The content in blocks; calls `progress` after each block was sent."""
-        sent = 0
-        while block := self.file.read(BLOCK):
-            yield block
-            sent += len(block)
-            if progress:
-                progress(sent, self.size)
+    def content(self, labels: BinaryIO | None, progress: Progress | None) -> Json:
+        """The arguments of a request whose body is the data set, or a form with it and a label file.
+
+        httpx reads the files in blocks while it sends them.
+        """
+        source = _Source(self, progress)
+        if labels is None:
+            return {"content": source, "headers": {"Content-Type": self.media_type}}
+        label_file = (printable(Path(labels.name).name), labels)
+        return {"files": {"file": (self.name, source, self.media_type), "labels": label_file}}
+
+
+class _Source:
+    """The file of an archive as httpx reads it: `fileno` gives the length of the body."""
+
+    def __init__(self, archive: Archive, progress: Progress | None) -> None:
+        self._archive, self._progress = archive, progress
+        self._sent = 0
+
+    def fileno(self) -> int:
+        return self._archive.file.fileno()
+
+    def read(self, size: int) -> bytes:
+        """The next bytes; reports those that were sent since the last call."""
+        if self._progress and self._sent:
+            self._progress(self._sent, self._archive.size)
+        block = self._archive.file.read(size)
+        self._sent += len(block)
+        return block
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(partial(self.read, BLOCK), b"")
+
+
+@contextmanager
+def label_file(path: Path | None) -> Iterator[BinaryIO | None]:
+    """Open a label file, if there is one. Raises ValueError for a file of another type."""
+    if path is None:
+        yield None
+        return
+    if not path.name.lower().endswith(LABEL_ENDINGS):
+        raise ValueError(f"{printable(str(path))}: a label file is a file {', '.join(LABEL_ENDINGS)}")
+    with path.open("rb") as file:
+        yield file
 
 
 @contextmanager

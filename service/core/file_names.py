@@ -30,6 +30,7 @@ UNREADABLE = (  # images of formats that are refused, not passed over as other f
     ".dicom .fits .cr2 .cr3 .nef .arw .dng .orf .rw2 .raf .eps .xcf"
 )
 IMAGES = frozenset(f"{READABLE} {UNREADABLE}".split())
+LABEL_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson")  # of a label file that is sent beside an archive
 
 
 def is_image_name(name: str) -> bool:

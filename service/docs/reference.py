@@ -27,6 +27,9 @@ The losses:
 
 On a CPU, the same spec on the same machine gives the same history, bit for bit, also after an interruption.
 
+Related pages: [Early stopping](early_stopping.md) describes when training ends and which model is kept.
+[Data sets](datasets.md) lists the options of an upload: `labels`, `skip_broken` and `background`.
+
 This page is generated from the declarations that validate the requests.
 """
 NOUNS: Mapping[Any, str] = {bool: "boolean", int: "whole number", float: "number", str: "text"}

@@ -92,6 +92,8 @@ class UploadQuerySchema(Schema):
     )
     skip_broken = fields.Boolean(
         load_default=False,
-        metadata=about("leave out the images that cannot be read, and list them in a warning", "true or false"),
+        metadata=about(
+            "leave out broken images and wrong rows of the label file; a warning lists them", "true or false"
+        ),
     )
-    background = choice("ground on which transparent images are laid", BACKGROUNDS)
+    background = choice("colour below transparent pixels; mean: the mean colour of the set", BACKGROUNDS)

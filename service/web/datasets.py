@@ -3,8 +3,9 @@
 from flask import url_for
 
 from service.api.uploads import TYPES
+from service.core.file_names import DOWNLOADED, LABEL_ENDINGS, LITTER
 from service.core.records.builtin_datasets import BUILT_IN
-from service.core.records.dataset import PIXELS
+from service.core.records.dataset import BACKGROUNDS, PIXELS, ReadingOptions
 from service.http.auth import tenant
 from service.rendering.dataset_sheet import CLASSES, OF_A_CLASS
 from service.schemas.pages import MAX_PAGE
@@ -12,6 +13,7 @@ from service.services import services
 from service.web.blueprint import blueprint, page
 
 MOST_CLASSES = 50  # shown with their number of images
+BACKGROUND_WORDS = dict(zip(BACKGROUNDS, ("white", "black", "mean colour of the set"), strict=True))
 
 
 @blueprint.get("/datasets")
@@ -25,6 +27,9 @@ def datasets() -> str:
         built_in=list(BUILT_IN.values()),
         types=sorted(set(TYPES.values())),
         most_bytes=services().settings.max_upload_bytes,
+        litter={"names": sorted(LITTER), "ending": DOWNLOADED},
+        label_endings=LABEL_ENDINGS,
+        backgrounds=BACKGROUND_WORDS,
     )
 
 
@@ -45,4 +50,6 @@ def dataset(dataset_id: str) -> str:
         used=services().store.queries.count_on(tenant(), dataset_id),
         rows=[name for name, _ in counts[:CLASSES]],
         across=OF_A_CLASS,
+        usual=ReadingOptions(),
+        backgrounds=BACKGROUND_WORDS,
     )

@@ -178,6 +178,36 @@ def test_drop_of_archive_or_class_folders_uploads_them(
     expect(tab.page.locator(".bars dt")).to_have_text(["checks", "columns", "rows"])
 
 
+def test_upload_with_options_says_what_is_left_out(tab: Window, guarded: Guarded, tmp_path: Path) -> None:
+    page, folder = tab.page, tmp_path / "pets"
+    unpack(folder)
+    for name in (".git/config", ".git/HEAD", "rows/Thumbs.db", "@eaDir/rows/000.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    (folder / "rows" / "broken.png").write_bytes(b"x")
+    rows = "".join(f"{name},{'even' if name < 'r' else 'odd'}\n" for name in [*PICTURES, "rows/broken.png"])
+    (tmp_path / "labels.csv").write_text(f"file_name,label\n{rows}")
+    sign_in(page, guarded.writer)
+    page.goto("/datasets")
+    page.get_by_text("More", exact=True).click()
+    assert tab.violations() == []
+    page.get_by_label("Label file").set_input_files(tmp_path / "labels.csv")
+    page.get_by_label("leave out broken files").check()
+    page.get_by_label("Background").select_option("mean colour of the set")
+    tab.drop("#drop", folder)
+    page.wait_for_url("**/datasets/ds_*")
+    expect(page.locator("#remarks p")).to_have_text(
+        [
+            "left out 1 hidden files or folders: .git",
+            "left out 2 files or folders that systems or tools made: @eaDir, rows/Thumbs.db",
+        ]
+    )
+    expect(page.locator(".bars dt")).to_have_text(["even", "odd"])
+    expect(page.locator(".facts")).to_contain_text("mean colour of the set")
+    expect(page.locator("#dataset .notice").filter(has_text="rows/broken.png")).to_be_visible()
+    assert tab.violations() == []
+
+
 def test_reader_sees_pages_without_buttons(tab: Window, guarded: Guarded) -> None:
     key = {"Authorization": f"Bearer {guarded.writer}"}
     spec = {"dataset": {"id": "digits", "train_limit": 100}, "model": {"arch": "mlp"}, "epochs": 2}

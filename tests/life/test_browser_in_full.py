@@ -134,7 +134,7 @@ def test_file_that_is_no_archive_is_refused_with_help(tab: Window, tmp_path: Pat
     (tmp_path / "notes.txt").write_text("words")
     tab.page.goto("/datasets")
     tab.page.locator("#archive").set_input_files(tmp_path / "notes.txt")
-    expect(tab.page.get_by_role("alert")).to_contain_text("Send a folder, or one of .zip")
+    expect(tab.page.get_by_role("alert")).to_contain_text("Upload a folder, or one of .zip")
 
 
 @pytest.mark.parametrize("width", [PHONE, DESKTOP])

@@ -21,6 +21,7 @@ from tests.servers import ROOT
 
 WRITTEN = "http://127.0.0.1:8000"  # the address of the service in the pages
 FENCED = re.compile(r"^```(\w+) *(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SHOWN = {"text", "csv", "json"}  # languages of blocks that are read, not run
 BEFORE_ALL = "make "  # begins each line of the blocks that set up and start what the others need
 NOT_RUN = re.compile(r"# Not run by the tests: \S+")  # in a block's first line, for the reader too
 SHARED = "SMALL = "  # the snippet of the names that all later ones use
@@ -85,11 +86,16 @@ def run_page(text: str, folder: Path, url: str) -> str:
     return ran.stdout
 
 
+def write_pets(folder: Path, each: int) -> None:
+    """Write a folder `pets` of pictures in class folders, and an archive of 10 pictures a class."""
+    for name, data in folders(each=each).items():
+        (folder / "pets" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "pets" / name).write_bytes(data)
+    (folder / "pets.zip").write_bytes(zipped(folders()))
+
+
 def test_commands_of_the_readme_work(serving: Serving, tmp_path: Path) -> None:
-    for name, data in folders(each=20).items():
-        (tmp_path / "pets" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "pets" / name).write_bytes(data)
-    (tmp_path / "pets.zip").write_bytes(zipped(folders()))
+    write_pets(tmp_path, each=20)
     (tmp_path / ".venv").symlink_to(sys.prefix)
     output = run_page(README.read_text("utf-8"), tmp_path, serving.url)
     for words in (
@@ -109,6 +115,18 @@ def test_commands_of_the_readme_work(serving: Serving, tmp_path: Path) -> None:
         assert words in output, words
     assert output.count('"name":"pets"') == 3
     assert torch.load(tmp_path / "best_model.pth", weights_only=True)
+
+
+def test_commands_of_the_page_on_data_sets_work(serving: Serving, tmp_path: Path) -> None:
+    write_pets(tmp_path, each=10)
+    rows = "".join(f"{name},{'even' if name < 'r' else 'odd'}\n" for name in folders())
+    (tmp_path / "labels.csv").write_text(f"file_name,label\n{rows}")
+    (tmp_path / "pets" / "rows" / "broken.png").write_bytes(b"broken")
+    output = run_page((FOLDER / "datasets.md").read_text("utf-8"), tmp_path, serving.url)
+    assert '"options":{"skip_broken":true,"background":"white"}' in output
+    assert '"options":{"skip_broken":false,"background":"black"}' in output
+    assert "options: skip_broken true, background mean" in output
+    assert re.search(r"^ready \['even', 'odd'\] \[.*rows/broken\.png", output, re.MULTILINE)
 
 
 def test_the_documented_make_targets_are_those_of_the_makefile() -> None:
@@ -145,17 +163,19 @@ def test_recipes_of_the_cookbook_work(serving: Serving, tmp_path: Path) -> None:
     assert "event: end" in output
     assert '"split":{"train":60,"validation":40,"test":40}' in output
     assert "('/optimizer/lr', 'a number, above 0 to 10')" in output
+    assert re.search(r"^\{'least': 0\.\d+, 'most': 0\.\d+\} \[", output, re.MULTILINE)
+    assert "drawings/a/broken.png" in output
 
 
 @pytest.mark.parametrize(
-    "page", ["tutorial", "cookbook", "index", "running", *(f"verdicts/{verdict}" for verdict in Verdict)]
+    "page", ["tutorial", "cookbook", "datasets", "index", "running", *(f"verdicts/{verdict}" for verdict in Verdict)]
 )
 def test_block_is_run_or_says_why_not(page: str) -> None:
     page_blocks = blocks((FOLDER / f"{page}.md").read_text("utf-8"))
     assert len(page_blocks) == (FOLDER / f"{page}.md").read_text("utf-8").count("\n```") / 2
-    assert {block.language for block in page_blocks} <= {"sh", "python", "text"}
+    assert {block.language for block in page_blocks} <= {"sh", "python", *SHOWN}
     assert {block.shows for block in page_blocks} <= {"", "refused"}
-    assert sum(not block.is_run for block in page_blocks if block.language != "text") == (page == "cookbook")
+    assert sum(not block.is_run for block in page_blocks if block.language not in SHOWN) == (page == "cookbook")
 
 
 @pytest.mark.long

@@ -1,6 +1,8 @@
-// Uploading pictures: a folder (packed as a tar) or an archive, dropped or selected, with progress.
+// Uploading pictures: a folder (packed as a tar) or an archive, dropped or selected, with its options and progress.
 
 import { complain, size } from './common.js';
+import { divide } from './left_out.js';
+import { keep, show } from './remarks.js';
 import { tar } from './tar.js';
 
 const TYPES = { '.zip': 'application/zip', '.tar': 'application/x-tar', '.tar.gz': 'application/gzip', '.tgz': 'application/gzip', '.npz': 'application/x-npz' };
@@ -10,13 +12,14 @@ const bar = document.getElementById('sent');
 const progress = document.getElementById('progress');
 let sending = null;
 
-function send(body, type, fallback) {
+function send(archive, type, fallback, remarks = []) {
   if (!document.getElementById('sending').hidden) throw new Error('Another upload is running. Wait for it, or stop it.');
-  if (body.size > Number(form.dataset.most)) throw new Error('This is larger than the service accepts. Leave some pictures out.');
+  if (archive.size > Number(form.dataset.most)) throw new Error('This is larger than the service accepts. Leave some pictures out.');
   const name = document.getElementById('name').value.trim() || fallback;
   sending = new XMLHttpRequest(); // fetch reports no progress of an upload
-  sending.open('POST', `${form.dataset.submit}?name=${encodeURIComponent(name.slice(0, 100))}`);
-  sending.setRequestHeader('Content-Type', type);
+  sending.open('POST', `${form.dataset.submit}?${new URLSearchParams({ name: name.slice(0, 100), ...options() })}`);
+  const [labels] = document.getElementById('labels').files;
+  if (!labels) sending.setRequestHeader('Content-Type', type); // otherwise the browser sets that of the form
   const token = document.querySelector('meta[name="csrf-token"]').content;
   if (token) sending.setRequestHeader('X-CSRF-Token', token);
   sending.upload.onprogress = ({ loaded, total }) => {
@@ -26,13 +29,28 @@ function send(body, type, fallback) {
   sending.onload = () => {
     const isOurs = sending.getResponseHeader('Content-Type')?.includes('json'); // not the answer of a proxy
     const answer = isOurs ? JSON.parse(sending.responseText) : {};
-    if (sending.status === 202) location.href = form.dataset.page.replace('DATASET', encodeURIComponent(answer.id));
-    else end(new Error(answer.detail ?? `${sending.status} ${sending.statusText}`));
+    if (sending.status === 202) {
+      location.href = form.dataset.page.replace('DATASET', encodeURIComponent(answer.id));
+      keep(answer.id, remarks);
+    } else end(new Error(answer.detail ?? `${sending.status} ${sending.statusText}`));
   };
   sending.onerror = () => end(new Error('The service does not answer. Check that it is running, then upload again.'));
   sending.onabort = () => end(null);
   document.getElementById('sending').hidden = false;
-  sending.send(body);
+  show(remarks);
+  sending.send(labels ? withLabels(new File([archive], fallback, { type }), labels) : archive);
+}
+
+const options = () => ({
+  skip_broken: document.getElementById('skip-broken').checked,
+  background: document.getElementById('background').value,
+});
+
+function withLabels(archive, labels) {
+  const content = new FormData();
+  content.append('file', archive);
+  content.append('labels', labels);
+  return content;
 }
 
 function end(error) {
@@ -41,9 +59,9 @@ function end(error) {
 }
 
 function sendFolder(files, name) {
-  const pictures = files.filter(({ path }) => !path.split('/').some((part) => part.startsWith('.')));
-  if (!pictures.length) throw new Error('The folder has no files. Choose one with a subfolder for each class.');
-  send(tar(pictures), 'application/x-tar', name);
+  const { sent, remarks } = divide(files);
+  if (!sent.length) throw new Error(['The folder has no files to send. Choose one with a subfolder for each class', ...remarks].join('; '));
+  send(tar(sent), 'application/x-tar', name, remarks);
 }
 
 function sendArchive(file) {

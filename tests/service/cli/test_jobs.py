@@ -16,11 +16,11 @@ from service.client import rightfit as client
 from service.core.records.job import Outcome, Status, StopReason
 from service.core.records.job_log import LogLine
 from service.core.settings import Settings
-from tests.pictures import folders
+from tests.pictures import folders, zipped
 from tests.ports import eventually, free_port
 from tests.service.cli.commands import Command, document, train_next_job
 from tests.service.live import Live
-from tests.service.worker_steps import claim
+from tests.service.worker_steps import claim, read_datasets
 
 
 def test_a_job_is_trained_shown_and_listed(rightfit: Command, spec: str, live: Live, tmp_path: Path) -> None:
@@ -191,6 +191,24 @@ def test_a_folder_is_pushed_and_data_sets_are_listed(rightfit: Command, tmp_path
     assert rightfit("data", "push", str(tmp_path / "nothing")).exit_code == 2
     (tmp_path / "x.rar").write_bytes(b"x")
     assert rightfit("data", "push", str(tmp_path / "x.rar")).exit_code == 1
+
+
+def test_options_of_a_push_are_sent_and_shown(rightfit: Command, live: Live, tmp_path: Path) -> None:
+    (tmp_path / "pets.zip").write_bytes(zipped(folders(each=2) | {"rows/broken.png": b"x", "rows/notes.txt": b"x"}))
+    (tmp_path / "labels.csv").write_text("file_name,label\nrows/000.png,a\nchecks/000.png,b\nrows/broken.png,a\n")
+    words = ("data", "push", str(tmp_path / "pets.zip"), "--labels", str(tmp_path / "labels.csv"))
+    pushed = document(rightfit(*words, "--skip-broken", "--background", "black", "--json"))
+    assert pushed["options"] == {"skip_broken": True, "background": "black"}
+    read_datasets(live.parts)
+    shown = rightfit("data", "show", pushed["id"]).stdout
+    assert "2 images: 1 a, 1 b" in shown
+    assert "options: skip_broken true, background black" in shown
+    dataset = document(rightfit("data", "show", pushed["id"], "--json"))
+    assert len(dataset["warnings"]) > 1
+    assert all(f"warning: {warning}" in shown for warning in dataset["warnings"])
+    assert "options" not in rightfit("data", "show", "digits").stdout
+    refused = rightfit(*words, "--background", "green")
+    assert (refused.exit_code, "'white', 'black', 'mean'" in refused.stderr) == (2, True)
 
 
 def test_exit_codes_tell_the_kind_of_error(rightfit: Command, spec: str, live: Live) -> None:

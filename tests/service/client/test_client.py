@@ -243,6 +243,36 @@ def test_a_folder_is_sent_as_a_zip_without_hidden_files(live: Live, client: Righ
     assert client.datasets()[0] == client.dataset(sent["id"]) == sent
 
 
+def test_a_label_file_is_sent_beside_the_data_set(live: Live, client: Rightfit, tmp_path: Path) -> None:
+    (tmp_path / "pets").mkdir()
+    (tmp_path / "pets" / "big.png").write_bytes(random.Random(1).randbytes(300_000))
+    (tmp_path / "mäuse.CSV").write_text("file_name,label\n")
+    steps: list[tuple[int, int]] = []
+    sent = client.upload(
+        tmp_path / "pets",
+        progress=lambda done, total: steps.append((done, total)),
+        labels=tmp_path / "mäuse.CSV",
+        skip_broken=True,
+        background="mean",
+    )
+    assert (sent["name"], sent["options"]) == ("pets", {"skip_broken": True, "background": "mean"})
+    assert len(steps) > 2
+    assert steps[-1] == (sent["bytes"], sent["bytes"])
+    with live.parts.storage.open(f"datasets/{sent['id']}/labels.csv") as stored:
+        assert stored.read() == b"file_name,label\n"
+    with live.parts.storage.open(f"datasets/{sent['id']}/upload") as stored:
+        assert zipfile.ZipFile(io.BytesIO(stored.read())).testzip() is None
+
+
+def test_another_label_file_is_refused_before_it_is_sent(live: Live, client: Rightfit, tmp_path: Path) -> None:
+    (tmp_path / "pets.zip").write_bytes(zipped(folders(each=2)))
+    with pytest.raises(ValueError, match=r"labels\.xlsx: a label file is a file \.csv, .*\.ndjson"):
+        client.upload(tmp_path / "pets.zip", labels=tmp_path / "labels.xlsx")
+    with pytest.raises(FileNotFoundError):
+        client.upload(tmp_path / "pets.zip", labels=tmp_path / "labels.csv")
+    assert live.network.seen == []
+
+
 def test_an_archive_is_sent_as_it_is(live: Live, client: Rightfit, tmp_path: Path) -> None:
     (tmp_path / "pets.tar.gz").write_bytes(tarred(folders(each=2)))
     sent = client.upload(tmp_path / "pets.tar.gz", name="animals")

@@ -73,6 +73,15 @@ def test_hidden_and_special_files_are_left_out_by_name(tmp_path: Path) -> None:
     assert any("cat/pipe" in remark for remark in remarks)
 
 
+def test_what_systems_make_is_left_out_by_name(tmp_path: Path) -> None:
+    litter = ("cat/Thumbs.db", "cat/0.png:Zone.Identifier", "@eaDir/cat/0.png", "__MACOSX/cat/0.png", "dog/Icon\r")
+    root = write(tmp_path / "pets", {"cat/0.png": b"x", "dog/notes.txt": b"x"} | dict.fromkeys(litter, b"x"))
+    members, (remark,) = packed(root)
+    assert set(members) == {"cat/0.png", "dog/notes.txt"}
+    assert remark.startswith("left out 5 files or folders that systems or tools made: ")
+    assert all(name in remark for name in ("cat/Thumbs.db", "@eaDir", "__MACOSX", r"dog/Icon\r"))
+
+
 def test_empty_folders_are_sent_as_folders(tmp_path: Path) -> None:
     root = write(tmp_path / "pets", {"cat/0.png": b"x", "emu/.hidden": b"x"})
     (root / "fox" / "deep").mkdir(parents=True)
@@ -104,5 +113,5 @@ def test_unreadable_files_are_refused_and_named(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_whole_folder_of_pictures_is_sent(tmp_path: Path) -> None:
-    files = folders(each=2) | {"Thumbs.db": b"the service judges it", "rows/ünï.png": encoded(stripes("rows", 9))}
+    files = folders(each=2) | {"notes.pdf": b"the service judges it", "rows/ünï.png": encoded(stripes("rows", 9))}
     assert packed(write(tmp_path / "pets", files)) == (files, [])

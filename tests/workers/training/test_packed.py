@@ -150,6 +150,17 @@ def test_groups_of_a_label_file_are_never_divided() -> None:
         assert "20 of its 60 images are in the part validation, where the spec asks for 12" in division.notes[-1]
 
 
+@pytest.mark.parametrize(("groups", "test_fraction"), [(2, 0.0), (3, 0.2)])
+def test_each_part_gets_a_group_where_there_are_enough(groups: int, test_fraction: float) -> None:
+    labels = torch.arange(20 * groups) % 2
+    patients = torch.arange(20 * groups) // 20 * 20
+    images = replace(labelled(labels, None, patients), groups=patients)
+    for seed in range(5):
+        split = divided(images, Dataset("ds_1", test_fraction=test_fraction), seed).split
+        parts = [set(patients[part].tolist()) for part in (split.train, split.validation, split.test)]
+        assert [len(part) for part in parts if part] == [1] * groups
+
+
 def test_groups_that_leave_a_part_empty_are_refused() -> None:
     labels, one = torch.arange(20) % 2, torch.zeros(20, dtype=torch.int64)
     with pytest.raises(InvalidData, match="no image is left for the part validation"):

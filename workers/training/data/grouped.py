@@ -17,6 +17,7 @@ from torch import Tensor
 from service.core.records.part_sizes import PartSizes
 
 PARTS = 3
+FILLED = (1, 2, 0)  # the parts in the order in which images without a group fill them
 PASSES = 10  # over all groups, to improve an attempt
 ATTEMPTS, MOST_MOVES = 50, 50_000  # divisions that are tried, and groups in all of them
 
@@ -27,6 +28,7 @@ class Tally:
     """The images of each class that each part still wants; negative where it has too many."""
 
     def __init__(self, sizes: dict[int, PartSizes]) -> None:
+        self.sizes = sizes
         self.wanted = {label: list(wanted) for label, wanted in sizes.items()}
         self.parts = [part for part in range(PARTS) if any(wanted[part] for wanted in sizes.values())]
 
@@ -35,9 +37,27 @@ class Tally:
         for label, count in counts.items():
             self.wanted[label][part] -= sign * count
 
-    def excess(self, labels: Iterable[int]) -> int:
-        """The images of these classes above the wanted sizes of their parts."""
-        return sum(max(0, -wanted) for label in labels for wanted in self.wanted[label])
+    def cost(self, labels: Iterable[int]) -> int:
+        """The images of these classes above the wanted sizes of their parts, and the whole class for each part that
+        wants images of it and stays without.
+        """
+        total = 0
+        for label in labels:
+            train, validation, test = self.wanted[label]
+            if train < 0 or validation < 0 or test < 0:  # otherwise the images that are not assigned yet fill all parts
+                total -= min(train, 0) + min(validation, 0) + min(test, 0)
+                total += self._empty_parts(label) * sum(self.sizes[label])
+        return total
+
+    def _empty_parts(self, label: int) -> int:
+        """The parts that have no image of a class, and get none of the images that are not assigned yet."""
+        wanted, sizes, empty = self.wanted[label], self.sizes[label], 0
+        free = sum(wanted)
+        for part in FILLED:
+            if free <= 0 and wanted[part] == sizes[part] > 0:
+                empty += 1
+            free -= max(0, wanted[part])
+        return empty
 
     def room(self, part: int, counts: Counts) -> int:
         """The images that the part still wants of the classes of a group, 0 if the group does not fit."""
@@ -80,8 +100,8 @@ def _assigned(counts: list[Counts], sizes: dict[int, PartSizes], random: torch.G
     for _ in attempts if counts else ():
         tally = Tally(sizes)
         assigned = _attempt(counts, tally, random)
-        if (excess := tally.excess(sizes)) < least:
-            best, least = (assigned, tally), excess
+        if (cost := tally.cost(sizes)) < least:
+            best, least = (assigned, tally), cost
         if least <= len(sizes):
             break
     return best
@@ -112,17 +132,17 @@ def _chosen(group: Counts, tally: Tally, draw: float) -> int:
 
 def _improve(i: int, group: Counts, assigned: list[int], tally: Tally) -> bool:
     """Move the group to the part that brings its classes nearest to their sizes; whether it moved."""
-    before, home = tally.excess(group), assigned[i]
+    before, home = tally.cost(group), assigned[i]
     if not before:
         return False
-    excesses = {}
+    costs = {}
     tally.add(home, group, -1)
     for part in tally.parts:
         tally.add(part, group)
-        excesses[part] = tally.excess(group)
+        costs[part] = tally.cost(group)
         tally.add(part, group, -1)
-    best = min(tally.parts, key=excesses.__getitem__)
-    assigned[i] = best if excesses[best] < before else home
+    best = min(tally.parts, key=costs.__getitem__)
+    assigned[i] = best if costs[best] < before else home
     tally.add(assigned[i], group)
     return assigned[i] != home
 

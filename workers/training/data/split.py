@@ -110,9 +110,10 @@ def _drawn(
         parts = divide(labels, groups, sizes, generator(seed, "split"))
         if not (missed := _missed(parts, labels, sizes)):
             return parts, tuple(notes.values())
+        divisible = _divisible(groups, whole)
         for label, (part, count) in missed.items():
             members = labels == label
-            large = _large(groups[members], least * int(members.sum()))
+            large = _large(groups[members], divisible, least * int(members.sum()))
             if len(large):
                 notes.setdefault(label, _note(names[label], sizes[label], part, count))
                 groups = torch.where(torch.isin(groups, large), apart, groups)
@@ -142,11 +143,19 @@ def _missed(parts: Tensor, labels: Tensor, sizes: dict[int, PartSizes]) -> dict[
     return missed
 
 
-def _large(groups: Tensor, least: float) -> Tensor:
-    """The groups of two or more, and of more than `least` images."""
+def _large(groups: Tensor, divisible: Tensor, least: float) -> Tensor:
+    """The divisible groups of two or more, and of more than `least` images."""
     numbers, counts = torch.unique(groups, return_counts=True)
-    large: Tensor = numbers[(counts > 1) & (counts > least)]
+    large: Tensor = numbers[(counts > 1) & (counts > least) & torch.isin(numbers, divisible)]
     return large
+
+
+def _divisible(groups: Tensor, whole: Tensor) -> Tensor:
+    """The groups with images of several groups of `whole` int64 [n]; a group of a label file alone stays whole."""
+    pairs = torch.unique(torch.stack([groups, whole]), dim=1)
+    numbers, counts = torch.unique(pairs[0], return_counts=True)
+    divisible: Tensor = numbers[counts > 1]
+    return divisible
 
 
 def _note(name: str, wanted: PartSizes, part: int, count: int) -> str:
