@@ -112,6 +112,7 @@ def history(client: Rightfit, job_id: str) -> list[tuple[Any, ...]]:
     return [(row["epoch"], row["train_loss"], row["val_loss"]) for row in client.history(job_id)["data"]]
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.long
 def test_upgrade_hands_a_run_from_old_to_new_worker(last_release: Path, settings: Settings) -> None:
     database = Database(settings.database_url)
