@@ -9,6 +9,7 @@ from service.core.diagnosis.verdicts import Verdict
 from service.core.records.epoch import Epoch
 from service.core.records.facts import Facts, TestScore
 from service.core.records.job import Failure, Phase, StopReason
+from service.core.records.splits import Splits
 from workers.trainer_args import StopRequest
 
 # From the trainer to its supervisor
@@ -30,9 +31,13 @@ class StepsTrained:
 
 @dataclass(frozen=True)
 class FactsFound:
-    """The facts about the data, before the first epoch; without a test score."""
+    """The facts about the data, before the first epoch, without a test score; the names of its splits; and warnings
+    where the split differs from what the spec asks for.
+    """
 
     facts: Facts
+    splits: Splits
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

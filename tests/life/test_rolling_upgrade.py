@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,11 +70,12 @@ def settings(tmp_path: Path, redis_server: Redis, postgresql_server: Postgresql)
 @contextmanager
 def running(tree: Path, settings: Settings, *command: str) -> Iterator[subprocess.Popen[bytes]]:
     """A process of the release in that folder; it is ended with the block."""
-    env = os.environ | settings.to_env() | {"PYTHONPATH": str(tree)}
+    env = os.environ | settings.to_env()
     settings.home.mkdir(parents=True, exist_ok=True)
+    inside = ("env", f"--chdir={tree}", f"PYTHONPATH={tree}")  # after LIFELINE, which is a module of this release
     with (settings.home / "log").open("ab") as log:
         process = subprocess.Popen(
-            [*LIFELINE, sys.executable, "-m", *command], cwd=tree, env=env, stdout=log, stderr=log
+            [*LIFELINE, *inside, sys.executable, "-m", *command], cwd=ROOT, env=env, stdout=log, stderr=log
         )
     try:
         yield process
@@ -111,6 +112,7 @@ def history(client: Rightfit, job_id: str) -> list[tuple[Any, ...]]:
     return [(row["epoch"], row["train_loss"], row["val_loss"]) for row in client.history(job_id)["data"]]
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.long
 def test_upgrade_hands_a_run_from_old_to_new_worker(last_release: Path, settings: Settings) -> None:
     database = Database(settings.database_url)
@@ -169,7 +171,8 @@ def test_upgrade_hands_a_run_from_old_to_new_worker(last_release: Path, settings
 
 @pytest.mark.long
 def test_an_old_worker_runs_ordinary_jobs_of_a_newer_api(last_release: Path, settings: Settings) -> None:
-    Database(settings.database_url).migrate()
+    with closing(Database(settings.database_url)) as database:
+        database.migrate()
     with ExitStack() as parts:
         client = parts.enter_context(api(ROOT, settings, "new-api"))
         parts.enter_context(worker(last_release, settings, "old-worker"))

@@ -46,8 +46,8 @@ def record_reports(attempt: Attempt, trainer: TrainerHandle, uploads: Uploads[Ch
                 attempt.write(attempt.store.set_phase, phase)
             case CheckpointSaved():
                 uploads.offer(report)
-            case FactsFound(facts):
-                attempt.write(attempt.store.record_facts, facts.to_dict())
+            case FactsFound(facts, splits, warnings):
+                attempt.write(attempt.store.record_facts, facts.to_dict(), splits, warnings)
             case Tested(score):
                 attempt.write(attempt.store.record_facts, {"test": asdict(score)})
             case Diagnosed():

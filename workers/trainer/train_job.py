@@ -37,7 +37,7 @@ def train_job(process: TrainingProcess) -> TrainingResult:
     report(PhaseEntered(Phase.PREPARING))
     earlier = _load_checkpoint(scratch.last)
     inputs = load_inputs(process, earlier["data"] if earlier else None)
-    report(FactsFound(inputs.facts))
+    report(FactsFound(inputs.facts, inputs.prepared.splits(process.spec), inputs.prepared.notes))
     if process.group.leads:
         _restore_best_model(scratch, earlier)
     report(PhaseEntered(Phase.TRAINING))

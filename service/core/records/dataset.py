@@ -46,7 +46,8 @@ class Contents:
 
     `shape` is (channels, height, width): that of every image if all are alike, else the shape to which jobs scale them
     unless their spec sets another. `parts` counts the images in the folders train, validation and test, if the set
-    has them. `copies` counts the groups of (nearly) equal images by their size.
+    has them. `copies` counts the groups of images that stay together in a split, by their size: (nearly)
+    equal images, and the groups of a label file.
     """
 
     classes: tuple[str, ...]

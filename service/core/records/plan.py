@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from service.core.errors import Fault, Invalid
 from service.core.records.dataset import Contents
 from service.core.records.part_sizes import part_sizes
+from service.core.records.splits import Splits, split_names
 from service.core.spec import Cnn, Dataset, JobSpec, Torchvision, doubts, layers_of
 from service.core.spec.architectures import ARCHITECTURES
 from service.core.spec.layers import Layers
@@ -16,7 +17,6 @@ from service.core.text import GIB
 BYTES_PER_VALUE = 4  # fp32
 FEW = 100  # validation images; with fewer, the measures say little
 LIKELY, Z = 0.9, 1.96  # the accuracy of the confidence interval in a warning, and the normal quantile of 95 %
-SPLIT_RULE = " groups=2"  # in the name of a split with copies; release 0.1 draws such splits by another rule
 STATES = {"adam": 2, "adamw": 2, "sgd": 0}  # values that the optimizer keeps for each parameter
 
 
@@ -43,17 +43,6 @@ class Memory:
     def process_bytes(self) -> int:
         """The least need of each training process; images that do not fit are streamed."""
         return self.model_bytes + self.activations_bytes
-
-
-@dataclass(frozen=True)
-class Splits:
-    """Names of the validation and the test images of a job (None: there are none, or they are not known).
-
-    Jobs with the same name have the same images.
-    """
-
-    validation: str | None
-    test: str | None
 
 
 @dataclass(frozen=True)
@@ -103,7 +92,8 @@ def plan(spec: JobSpec, dataset: Contents, limits: Limits) -> Plan:
         data_bytes=dataset.samples * math.prod(shape),
     )
     _refuse_too_much(memory, limits, spec.batch_size)
-    return Plan(spec, parameters, layers, memory, tuple(_warnings(spec, dataset)), _splits(spec, dataset))
+    splits = split_names(spec.dataset, spec.seed, dataset.parts or {})
+    return Plan(spec, parameters, layers, memory, tuple(_warnings(spec, dataset)), splits)
 
 
 def input_shape(spec: JobSpec, dataset: Contents) -> tuple[int, int, int]:
@@ -190,31 +180,19 @@ def _warnings(spec: JobSpec, dataset: Contents) -> Iterator[str]:
         yield "batch_size is larger than the training split: every epoch is a single step."
 
 
-def _splits(spec: JobSpec, dataset: Contents) -> Splits:
-    """The names of both splits: given parts are the same under every seed, drawn parts depend on all fractions."""
-    given, options = dataset.parts or {}, spec.dataset
-    drawn = f"{options.id} validation={options.val_fraction:g} test={options.test_fraction:g} seed={spec.seed}"
-    if dataset.copies:
-        drawn += SPLIT_RULE
-    validation = f"{options.id} validation" if "validation" in given else drawn
-    if "test" in given:
-        return Splits(validation, f"{options.id} test")
-    return Splits(validation, drawn if options.test_fraction else None)
-
-
 def _divided(spec: JobSpec, dataset: Contents) -> tuple[int, int, bool]:
     """The numbers of training and validation images, and whether they are exact.
 
-    Copies stay together. The split meets its sizes if in each class the other images suffice for validation and test.
-    In a set with given parts, the sizes of a drawn part depend on unknown counts.
+    Images of one group stay together. The split meets its sizes if in each class the other images suffice for
+    validation and test. In a set with its own parts, the sizes of a drawn part depend on unknown counts.
     """
-    options, given = spec.dataset, dataset.parts
-    if given is None:
+    options, parts = spec.dataset, dataset.parts
+    if parts is None:
         sizes = [part_sizes(n, options.val_fraction, options.test_fraction) for n in dataset.samples_per_class]
         in_groups = sum(size * count for size, count in dataset.copies.items())
         is_exact = in_groups <= min(size.train for size in sizes)
         return sum(size.train for size in sizes), sum(size.validation for size in sizes), is_exact
-    val_fraction = 0.0 if "validation" in given else options.val_fraction
-    test_fraction = 0.0 if "test" in given else options.test_fraction
-    drawn = part_sizes(given["train"], val_fraction, test_fraction)
-    return drawn.train, given.get("validation", drawn.validation), "validation" in given
+    val_fraction = 0.0 if "validation" in parts else options.val_fraction
+    test_fraction = 0.0 if "test" in parts else options.test_fraction
+    drawn = part_sizes(parts["train"], val_fraction, test_fraction)
+    return drawn.train, parts.get("validation", drawn.validation), "validation" in parts

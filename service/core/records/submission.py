@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.core.records.plan import Plan, Splits
+from service.core.records.plan import Plan
+from service.core.records.splits import Splits
 from service.core.spec import JobSpec
 
 

@@ -1,6 +1,5 @@
 """Copies in a set: exact ones, and near ones within each class."""
 
-from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,11 +33,6 @@ class Copies:
         """int64 [n]: the images that are only near copies of the first image of their group."""
         everything = np.arange(len(self.groups))
         return np.nonzero((self.exact == everything) & (self.groups != everything))[0]
-
-    def sizes(self) -> dict[int, int]:
-        """The number of groups of each size above 1."""
-        sizes = Counter(Counter(self.groups.tolist()).values())
-        return {size: count for size, count in sorted(sizes.items()) if size > 1}
 
 
 def find(prints: Prints, labels: Indices) -> Copies:

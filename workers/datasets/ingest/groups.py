@@ -1,5 +1,6 @@
 """Groups of images that stay on one side of the split: copies, and groups that the user names."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +20,12 @@ def merged(copies: Columns, groups: Sequence[str]) -> Columns:
             one, other = sorted((_root(first, i), _root(first, named.setdefault(group, i))))
             first[other] = one
     return np.asarray([_root(first, i) for i in range(len(first))], np.int64)
+
+
+def sizes(groups: Columns) -> dict[int, int]:
+    """The number of groups of each size above 1."""
+    counts = Counter(Counter(groups.tolist()).values())
+    return {size: count for size, count in sorted(counts.items()) if size > 1}
 
 
 def _root(first: list[int], i: int) -> int:

@@ -13,7 +13,7 @@ import resource
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,9 @@ import numpy as np
 from service.core.errors import InvalidData
 from service.core.records.dataset import CONTENTS, PIXELS, Contents, ReadingOptions, Size
 from service.core.system import DISK_FULL, die_with_parent
-from workers.datasets.ingest import arrays, copies, preflight
+from workers.datasets.ingest import arrays, copies, groups, preflight
 from workers.datasets.ingest.classes import MOST_CLASSES, refuse_few
 from workers.datasets.ingest.folder_words import PART_NAMES, TRAIN
-from workers.datasets.ingest.groups import merged
 from workers.datasets.ingest.growth import Growth
 from workers.datasets.ingest.intake import Intake
 from workers.datasets.ingest.members import BLOCK, Archive
@@ -54,40 +53,46 @@ def read(
 ) -> Contents:
     """Write the pack of a data set into the folder. Raises InvalidData that says what is wrong, and with which file."""
     intake, labelled = _take_in(kind, source, folder, most_bytes, options, labels_file)
-    pack, prints, survey = intake.pack, intake.prints, intake.survey
-    index = {label: i for i, label in enumerate(labelled.classes)}
-    labels = np.asarray([index[place.label] for place in labelled.places], np.int64)
+    numbers = {label: i for i, label in enumerate(labelled.classes)}
+    labels = np.asarray([numbers[place.label] for place in labelled.places], np.int64)
     parts = np.asarray([place.part for place in labelled.places], np.int64)
-    alike = copies.find(prints, labels)
-    given_parts = parts if labelled.is_divided else None
-    pack.index(
-        survey.settled,
+    copied = copies.find(intake.prints, labels)
+    together = groups.merged(copied.groups, labelled.groups)
+    intake.pack.index(
+        intake.survey.settled,
         labels=labels,
         parts=parts.astype(np.int8),
-        copies=merged(alike.groups, labelled.groups),
-        groups=merged(np.arange(len(labels)), labelled.groups),
+        copies=together,
+        groups=groups.merged(np.arange(len(labels)), labelled.groups),
     )
-    checked = preflight.Checked(labelled.names, labelled.classes, labels, given_parts, alike, prints.constant)
+    own_parts = parts if labelled.is_divided else None
+    checked = preflight.Checked(labelled.names, labelled.classes, labels, own_parts, copied, intake.prints.constant)
+    warnings = (*labelled.warnings, *preflight.warnings(checked), *intake.survey.warnings())
+    contents = _contents(intake.pack, checked, dict(intake.modes), groups.sizes(together), warnings)
+    contents = replace(contents, digest=_digest(folder / PIXELS, labels))
+    (folder / CONTENTS).write_text(json.dumps(asdict(contents)))
+    return contents
+
+
+def _contents(
+    pack: Pack,
+    checked: preflight.Checked,
+    modes: dict[str, int],
+    together: dict[int, int],
+    warnings: tuple[str, ...],
+) -> Contents:
     is_uniform = len({shape[1:] for shape in pack.shapes}) == 1
-    contents = Contents(
-        classes=tuple(labelled.classes),
-        samples_per_class=tuple(np.bincount(labels, minlength=len(index)).tolist()),
+    return Contents(
+        classes=tuple(checked.classes),
+        samples_per_class=tuple(np.bincount(checked.labels, minlength=len(checked.classes)).tolist()),
         shape=_shape(pack, is_uniform=is_uniform),
         is_uniform=is_uniform,
         sizes=_sizes(pack),
-        modes=dict(intake.modes),
-        parts=_parts(parts) if labelled.is_divided else None,
-        copies=alike.sizes(),
-        warnings=(
-            *labelled.warnings,
-            *preflight.warnings(checked),
-            *survey.warnings(),
-            *_of_sizes(pack, is_uniform=is_uniform),
-        ),
-        digest=_digest(folder / PIXELS, labels),
+        modes=modes,
+        parts=None if checked.parts is None else _parts(checked.parts),
+        copies=together,
+        warnings=(*warnings, *_of_sizes(pack, is_uniform=is_uniform)),
     )
-    (folder / CONTENTS).write_text(json.dumps(asdict(contents)))
-    return contents
 
 
 def _take_in(

@@ -1,4 +1,4 @@
-"""A stratified division of images in groups: no group is in two parts, and each class is near its wanted sizes.
+"""A stratified division of images in groups: no group is in two parts, and each class is near its sizes.
 
 Groups go to parts at random, the largest first, each where it fits. Groups that fit nowhere go where they fit best.
 Then groups move one by one while that brings the classes nearer to their sizes. Images without a group come last and
@@ -25,25 +25,25 @@ Counts = dict[int, int]  # images of a group by class
 
 
 class Tally:
-    """The images of each class that each part still wants; negative where it has too many."""
+    """The images of each class that each part lacks; negative where it has too many."""
 
     def __init__(self, sizes: dict[int, PartSizes]) -> None:
         self.sizes = sizes
-        self.wanted = {label: list(wanted) for label, wanted in sizes.items()}
-        self.parts = [part for part in range(PARTS) if any(wanted[part] for wanted in sizes.values())]
+        self.lacking = {label: list(size) for label, size in sizes.items()}
+        self.parts = [part for part in range(PARTS) if any(size[part] for size in sizes.values())]
 
     def add(self, part: int, counts: Counts, sign: int = 1) -> None:
         """Put a group into a part; `sign` -1 takes it out."""
         for label, count in counts.items():
-            self.wanted[label][part] -= sign * count
+            self.lacking[label][part] -= sign * count
 
     def cost(self, labels: Iterable[int]) -> int:
-        """The images of these classes above the wanted sizes of their parts, and the whole class for each part that
-        wants images of it and stays without.
+        """The images of these classes above the sizes of their parts, and the whole class for each part that
+        needs images of it and stays without.
         """
         total = 0
         for label in labels:
-            train, validation, test = self.wanted[label]
+            train, validation, test = self.lacking[label]
             if train < 0 or validation < 0 or test < 0:  # otherwise the images that are not assigned yet fill all parts
                 total -= min(train, 0) + min(validation, 0) + min(test, 0)
                 total += self._empty_parts(label) * sum(self.sizes[label])
@@ -51,50 +51,57 @@ class Tally:
 
     def _empty_parts(self, label: int) -> int:
         """The parts that have no image of a class, and get none of the images that are not assigned yet."""
-        wanted, sizes, empty = self.wanted[label], self.sizes[label], 0
-        free = sum(wanted)
+        lacking, sizes, empty = self.lacking[label], self.sizes[label], 0
+        free = sum(lacking)
         for part in FILLED:
-            if free <= 0 and wanted[part] == sizes[part] > 0:
+            if free <= 0 and lacking[part] == sizes[part] > 0:
                 empty += 1
-            free -= max(0, wanted[part])
+            free -= max(0, lacking[part])
         return empty
 
     def room(self, part: int, counts: Counts) -> int:
-        """The images that the part still wants of the classes of a group, 0 if the group does not fit."""
-        wanted = [self.wanted[label][part] for label in counts]
-        return sum(wanted) if all(w >= n for w, n in zip(wanted, counts.values(), strict=True)) else 0
+        """The images that the part lacks of the classes of a group, 0 if the group does not fit."""
+        lacking = [self.lacking[label][part] for label in counts]
+        return sum(lacking) if all(room >= n for room, n in zip(lacking, counts.values(), strict=True)) else 0
 
 
 def divide(labels: Tensor, groups: Tensor, sizes: dict[int, PartSizes], random: torch.Generator) -> Tensor:
     """The part of each image, int8 [n]: 0 train, 1 validation, 2 test.
 
-    labels int64 [n], groups int64 [n] (images of one number stay together), `sizes` the wanted sizes of each class.
+    labels int64 [n], groups int64 [n] (images of one number stay together), `sizes` the sizes of the parts by class.
     """
-    order = torch.cat([_shuffled(torch.nonzero(labels == label).flatten(), random) for label in sorted(sizes)])
-    members = _members(groups, random)
-    assigned, tally = _assigned([Counter(labels[group].tolist()) for group in members], sizes, random)
+    order = torch.cat([_shuffled(members, random) for members in members_by_class(labels)])
+    by_group, names = _members(groups, random), labels.tolist()
+    assigned, tally = _assigned([Counter(names[i] for i in group) for group in by_group], sizes, random)
     parts = torch.full_like(labels, -1, dtype=torch.int8)
-    for group, part in zip(members, assigned, strict=True):
-        parts[group] = part
+    of_group = ((i, part) for group, part in zip(by_group, assigned, strict=True) for i in group)
+    indices, chosen = torch.tensor(list(of_group), dtype=torch.int64).reshape(-1, 2).unbind(1)
+    parts[indices] = chosen.to(torch.int8)
     _fill(parts, labels, order[parts[order] < 0], tally)
     return parts
+
+
+def members_by_class(labels: Tensor) -> list[Tensor]:
+    """The indices of each class that occurs in int64 [n], ascending, by one sort."""
+    counts = torch.bincount(labels)
+    return list(torch.split(labels.argsort(stable=True), counts[counts > 0].tolist()))
 
 
 def _shuffled(indices: Tensor, random: torch.Generator) -> Tensor:
     return indices[torch.randperm(len(indices), generator=random)]
 
 
-def _members(groups: Tensor, random: torch.Generator) -> list[Tensor]:
+def _members(groups: Tensor, random: torch.Generator) -> list[list[int]]:
     """The images of each group of two or more, the largest group first, equal ones in random order."""
     _, inverse, counts = torch.unique(groups, return_inverse=True, return_counts=True)
-    by_group = torch.split(inverse.argsort(stable=True), counts.tolist())
-    several = [group for group in by_group if len(group) > 1]
+    order, ends = inverse.argsort(stable=True).tolist(), counts.cumsum(0).tolist()
+    several = [order[end - size : end] for end, size in zip(ends, counts.tolist(), strict=True) if size > 1]
     shuffled = [several[i] for i in torch.randperm(len(several), generator=random).tolist()] if several else []
     return sorted(shuffled, key=len, reverse=True)
 
 
 def _assigned(counts: list[Counts], sizes: dict[int, PartSizes], random: torch.Generator) -> tuple[list[int], Tally]:
-    """The part of each group, and what the parts still want then: the best of some attempts."""
+    """The part of each group, and what the parts lack then: the best of some attempts."""
     attempts = range(max(1, min(ATTEMPTS, MOST_MOVES // max(1, len(counts)))))
     best, least = (list[int](), Tally(sizes)), math.inf
     for _ in attempts if counts else ():
@@ -122,10 +129,10 @@ def _attempt(counts: list[Counts], tally: Tally, random: torch.Generator) -> lis
 
 
 def _chosen(group: Counts, tally: Tally, draw: float) -> int:
-    """A part where the group fits, with a probability by the images that it still wants, or the best of the others."""
+    """A part where the group fits, with a probability by the images that it lacks, or the best of the others."""
     rooms = [tally.room(part, group) for part in tally.parts]
     if not any(rooms):
-        return max(tally.parts, key=lambda part: min(tally.wanted[label][part] - n for label, n in group.items()))
+        return max(tally.parts, key=lambda part: min(tally.lacking[label][part] - n for label, n in group.items()))
     reached = (part for part, total in zip(tally.parts, accumulate(rooms), strict=True) if draw * sum(rooms) < total)
     return next(reached)
 
@@ -148,11 +155,12 @@ def _improve(i: int, group: Counts, assigned: list[int], tally: Tally) -> bool:
 
 
 def _fill(parts: Tensor, labels: Tensor, singles: Tensor, tally: Tally) -> None:
-    """Give the images without a group, int64 [m] in random order, to the parts that want them; the rest trains."""
-    for label, wanted in tally.wanted.items():
-        own = singles[labels[singles] == label]
-        validation = min(len(own), max(0, wanted[1]))
-        test = min(len(own) - validation, max(0, wanted[2]))
+    """Give the images without a group, int64 [m] in random order, to the parts that lack them; the rest trains."""
+    for members in members_by_class(labels[singles]):
+        own = singles[members]
+        _, lacking_validation, lacking_test = tally.lacking[int(labels[own[0]])]
+        validation = min(len(own), max(0, lacking_validation))
+        test = min(len(own) - validation, max(0, lacking_test))
         train = len(own) - validation - test
         for part, chosen in enumerate(torch.split(own, [train, validation, test])):
             parts[chosen] = part

@@ -42,6 +42,11 @@ class ImageSet:
         return len(self.labels)
 
     @property
+    def has_groups(self) -> bool:
+        """Whether there are images that stay together in a split."""
+        return self.copies is not None and len(torch.unique(self.copies)) < len(self)
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of the images, after resizing."""
         channels, height, width = self.stored.shape[1:]

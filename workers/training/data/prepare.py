@@ -8,6 +8,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from service.core.records.part_sizes import PartSizes
+from service.core.records.splits import KEEPS_GROUPS, Splits, split_names
 from service.core.spec import JobSpec
 from workers.training import data
 from workers.training.data.batches import Batches, Resident, Streamed
@@ -27,11 +29,18 @@ class Prepared:
     normalization: Normalization
     clean: Tensor  # int64 indices of the training images that are scored without augmentation and dropout
     notes: tuple[str, ...] = ()  # where the split differs from what the spec asks for
+    keeps_groups: bool = False  # whether the split is drawn by the rule for groups of release 0.2
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the images, their labels and the split, hexadecimal. A checkpoint is valid for this data only."""
         return data_digest(self.images.digest, self.split.digests())
+
+    def splits(self, spec: JobSpec) -> Splits:
+        """The names of the validation and the test images of a job with this spec."""
+        parts = [] if self.images.parts is None else torch.unique(self.images.parts).tolist()
+        given = [PartSizes._fields[part] for part in parts]
+        return split_names(spec.dataset, spec.seed, given, KEEPS_GROUPS if self.keeps_groups else "")
 
     def on(
         self, device: torch.device, resident_bytes: int | None = None, processes: int = 1
@@ -60,14 +69,14 @@ def prepare(spec: JobSpec, paths: data.DataPaths = data.DataPaths(), digest: str
     began it.
     """
     images = data.load(spec.dataset.id, spec.dataset.image_size, paths)
-    division = divided(images, spec.dataset, spec.seed)
+    division, keeps_groups = divided(images, spec.dataset, spec.seed), images.has_groups
     if digest not in (None, data_digest(images.digest, division.split.digests())) and images.copies is not None:
         earlier = split_of_0_1(images, images.copies, spec.dataset, spec.seed)
         if digest == data_digest(images.digest, earlier.digests()):
-            division = Division(earlier)
+            division, keeps_groups = Division(earlier), False
     split = division.split
     clean = stratified_subset(images.labels, split.train, len(split.validation), spec.seed)
-    return Prepared(images, split, _normalization(spec, images, split.train), clean, division.notes)
+    return Prepared(images, split, _normalization(spec, images, split.train), clean, division.notes, keeps_groups)
 
 
 def _normalization(spec: JobSpec, images: ImageSet, train: Tensor) -> Normalization:

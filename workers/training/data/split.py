@@ -1,7 +1,7 @@
 """The split of a data set into training, validation and test images: stratified by class, drawn from the seed."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,12 +10,13 @@ from torch import Tensor
 from service.core.errors import InvalidData
 from service.core.records.part_sizes import PartSizes, part_sizes, parts_needed
 from service.core.spec import Dataset
-from workers.training.data.grouped import divide
+from workers.training.data.grouped import PARTS, divide, members_by_class
 from workers.training.data.images import ImageSet
 from workers.training.seeds import generator
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 FEW_POINTS = 0.05  # of a class; a share that is missed by more is corrected
+MOST_NOTES = 10  # on single classes
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Division:
-    """A split, and notes where it differs from what the spec asks for."""
+    """A split, and notes for the user where it differs from what the spec asks for."""
 
     split: Split
     notes: tuple[str, ...] = ()
@@ -53,8 +54,8 @@ def divided(images: ImageSet, options: Dataset, seed: int | None) -> Division:
     - A set with `parts` keeps them. If it has no validation or test part, the missing part is drawn from its training
       images.
     - Images of one group stay together, so that no image is scored whose copy was trained on. If a class then misses
-      its share by more than FEW_POINTS, its groups of copies are divided, the large ones first. The groups of a label
-      file are never divided; a note says how far a class is from its share then.
+      its share by more than FEW_POINTS, its groups of copies are divided, the large ones first. The groups of a
+      label file are never divided. Notes say how far the split is from what the spec asks for then.
     - `train_limit` reduces the training part only, so that runs with different limits have the same validation images.
 
     Raises InvalidData if a class has too few images, or if the groups leave a part without any image.
@@ -67,7 +68,7 @@ def divided(images: ImageSet, options: Dataset, seed: int | None) -> Division:
     drawn, notes = _drawn(labels, groups, whole, sizes, seed, images.classes)
     _refuse_empty(drawn, sizes)
     order = generator(seed, "split")
-    by_class = [pool[m[torch.randperm(len(m), generator=order)]] for m in _members_by_class(labels)]
+    by_class = [pool[m[torch.randperm(len(m), generator=order)]] for m in members_by_class(labels)]
     parts = torch.full_like(given, -1)
     parts[pool] = drawn
     train = torch.cat(thinned([members[parts[members] == TRAIN] for members in by_class], options.train_limit))
@@ -76,7 +77,7 @@ def divided(images: ImageSet, options: Dataset, seed: int | None) -> Division:
 
 
 def _sizes(images: ImageSet, given: Tensor, pool: Tensor, options: Dataset) -> dict[int, PartSizes]:
-    """The wanted sizes of the parts, by class. Raises InvalidData if a class has too few images."""
+    """The sizes of the parts that the spec asks for, by class. Raises InvalidData if a class has too few images."""
     shares = drawn_shares(given, options)
     counts = torch.bincount(images.labels[pool], minlength=len(images.classes)).tolist()
     present = torch.unique(images.labels).tolist()
@@ -101,30 +102,28 @@ def refuse_few(name: str, images: int, shares: tuple[float, float]) -> None:
 def _drawn(
     labels: Tensor, groups: Tensor, whole: Tensor, sizes: dict[int, PartSizes], seed: int | None, names: Sequence[str]
 ) -> tuple[Tensor, tuple[str, ...]]:
-    """The part of each image, int8 [n], and notes on the classes that miss their shares with whole groups.
+    """The part of each image, int8 [n], and notes on what the groups change.
 
     A group of `groups` int64 [n] that is divided falls into its groups of `whole` int64 [n].
     """
-    apart, notes = -1 - whole, dict[int, str]()
+    parts, divided_for = divide(labels, groups, sizes, generator(seed, "split")), dict[int, str]()
     for least in (FEW_POINTS, 0.0):
-        parts = divide(labels, groups, sizes, generator(seed, "split"))
-        if not (missed := _missed(parts, labels, sizes)):
-            return parts, tuple(notes.values())
-        divisible = _divisible(groups, whole)
-        for label, (part, count) in missed.items():
-            members = labels == label
-            large = _large(groups[members], divisible, least * int(members.sum()))
-            if len(large):
-                notes.setdefault(label, _note(names[label], sizes[label], part, count))
-                groups = torch.where(torch.isin(groups, large), apart, groups)
-    parts = divide(labels, groups, sizes, generator(seed, "split"))
-    kept = (_note_of_whole(names[c], sizes[c], *missed) for c, missed in _missed(parts, labels, sizes).items())
-    return parts, (*notes.values(), *kept)
+        missed = _missed(parts, labels, sizes)
+        large = _large(labels, groups, whole, list(missed), least)
+        for label in missed.keys() & set(labels[large].tolist()):
+            divided_for.setdefault(label, _note_of_copies(names[label], sizes[label], *missed[label]))
+        if large.any():
+            groups = torch.where(large, -1 - whole, groups)
+            parts = divide(labels, groups, sizes, generator(seed, "split"))
+    kept = [_note_of_groups(names[c], sizes[c], *missed) for c, missed in _missed(parts, labels, sizes).items()]
+    by_class = [*(divided_for[label] for label in sorted(divided_for)), *kept]
+    more = [f"{len(by_class) - MOST_NOTES} more such notes are left out."] if len(by_class) > MOST_NOTES else []
+    return parts, (*_note_of_parts(parts, sizes), *by_class[:MOST_NOTES], *more)
 
 
 def _refuse_empty(parts: Tensor, sizes: dict[int, PartSizes]) -> None:
     for part, name in enumerate(PartSizes._fields):
-        if any(wanted[part] for wanted in sizes.values()) and not (parts == part).any():
+        if any(size[part] for size in sizes.values()) and not (parts == part).any():
             raise InvalidData(
                 f"the groups of the label file are too few or too large: no image is left for the part {name}; "
                 "each part needs at least one group"
@@ -134,53 +133,61 @@ def _refuse_empty(parts: Tensor, sizes: dict[int, PartSizes]) -> None:
 def _missed(parts: Tensor, labels: Tensor, sizes: dict[int, PartSizes]) -> dict[int, tuple[int, int]]:
     """By class, the part that misses its size by the most and its images, if by more than FEW_POINTS or to nothing."""
     missed = {}
-    for label, wanted in sizes.items():
-        counts = torch.bincount(parts[labels == label].long(), minlength=len(wanted)).tolist()
-        part = max(reversed(range(len(wanted))), key=lambda p: abs(counts[p] - wanted[p]))
-        is_far = abs(counts[part] - wanted[part]) > max(1, FEW_POINTS * sum(wanted))
-        if is_far or any(size and not count for size, count in zip(wanted, counts, strict=True)):
+    table = torch.bincount(labels * PARTS + parts, minlength=PARTS * (max(sizes) + 1)).reshape(-1, PARTS).tolist()
+    for label, size in sizes.items():
+        counts = table[label]
+        part = max(reversed(range(PARTS)), key=lambda p: abs(counts[p] - size[p]))
+        is_far = abs(counts[part] - size[part]) > max(1, FEW_POINTS * sum(size))
+        if is_far or any(asked and not count for asked, count in zip(size, counts, strict=True)):
             missed[label] = part, counts[part]
     return missed
 
 
-def _large(groups: Tensor, divisible: Tensor, least: float) -> Tensor:
-    """The divisible groups of two or more, and of more than `least` images."""
-    numbers, counts = torch.unique(groups, return_counts=True)
-    large: Tensor = numbers[(counts > 1) & (counts > least) & torch.isin(numbers, divisible)]
-    return large
+def _large(labels: Tensor, groups: Tensor, whole: Tensor, classes: list[int], least: float) -> Tensor:
+    """bool [n]: the images of the groups that can be divided, and hold more than one image and more than a share of
+    `least` of one of these classes.
+    """
+    numbers, dense = torch.unique(groups, return_inverse=True)
+    pairs, counts = torch.unique(labels * len(numbers) + dense, return_counts=True)
+    label, group = pairs // len(numbers), pairs % len(numbers)
+    is_large = (counts > 1) & (counts > least * torch.bincount(labels)[label])
+    is_large &= torch.isin(label, torch.tensor(classes, dtype=torch.int64))
+    blank = torch.zeros_like(numbers)
+    low, high = (blank.scatter_reduce(0, dense, whole, ends, include_self=False) for ends in ("amin", "amax"))
+    chosen = torch.zeros(len(numbers), dtype=torch.bool)
+    chosen[group[is_large]] = True
+    return (chosen & (low != high))[dense]
 
 
-def _divisible(groups: Tensor, whole: Tensor) -> Tensor:
-    """The groups with images of several groups of `whole` int64 [n]; a group of a label file alone stays whole."""
-    pairs = torch.unique(torch.stack([groups, whole]), dim=1)
-    numbers, counts = torch.unique(pairs[0], return_counts=True)
-    divisible: Tensor = numbers[counts > 1]
-    return divisible
+def _note_of_parts(parts: Tensor, sizes: dict[int, PartSizes]) -> Iterator[str]:
+    counts = torch.bincount(parts, minlength=PARTS).tolist()
+    asked = [sum(size[part] for size in sizes.values()) for part in range(PARTS)]
+    if counts != asked:
+        one, other = (
+            ", ".join(f"{n} {name}" for n, name in zip(row, PartSizes._fields, strict=True)) for row in (counts, asked)
+        )
+        yield f"images of one group stay together: the split has {one} images, where the spec asks for {other}."
 
 
-def _note(name: str, wanted: PartSizes, part: int, count: int) -> str:
+def _note_of_copies(name: str, size: PartSizes, part: int, count: int) -> str:
     return (
-        f"class {name!r}: with all copies on one side, {count} of its {sum(wanted)} images would be in the part "
-        f"{PartSizes._fields[part]}, where the spec asks for {wanted[part]}. Groups of its copies are divided."
+        f"class {name!r}: with all copies on one side, {count} of its {sum(size)} images would be in the part "
+        f"{PartSizes._fields[part]}, where the spec asks for {size[part]}. Groups of its copies are divided."
     )
 
 
-def _note_of_whole(name: str, wanted: PartSizes, part: int, count: int) -> str:
+def _note_of_groups(name: str, size: PartSizes, part: int, count: int) -> str:
     return (
-        f"class {name!r}: {count} of its {sum(wanted)} images are in the part {PartSizes._fields[part]}, where the "
-        f"spec asks for {wanted[part]}: the groups of the label file stay whole."
+        f"class {name!r}: {count} of its {sum(size)} images are in the part {PartSizes._fields[part]}, where the "
+        f"spec asks for {size[part]}: images of one group stay together."
     )
-
-
-def _members_by_class(labels: Tensor) -> list[Tensor]:
-    return [torch.nonzero(labels == label).flatten() for label in torch.unique(labels)]
 
 
 def stratified_subset(labels: Tensor, indices: Tensor, size: int, seed: int | None) -> Tensor:
     """At most `size` of the indices int64 [n], ascending, with the classes in proportion; drawn from the seed."""
     random = generator(seed, "subset")
     shuffled = indices[torch.randperm(len(indices), generator=random)]
-    by_class = [shuffled[labels[shuffled] == label] for label in torch.unique(labels[shuffled])]
+    by_class = [shuffled[members] for members in members_by_class(labels[shuffled])]
     return torch.cat(thinned(by_class, size)).sort().values
 
 

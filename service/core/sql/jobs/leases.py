@@ -19,6 +19,7 @@ from service.core.records.job import (
 )
 from service.core.records.job_log import LogLine
 from service.core.records.lease import Lease
+from service.core.records.splits import Splits
 from service.core.sql.clock import now
 from service.core.sql.jobs import transitions
 from service.core.sql.jobs.claimable import fits, fits_any, is_claimable
@@ -165,13 +166,22 @@ class JobLeases(Repository):
             row = c.execute(select(jobs.c.checkpoints).where(jobs.c.id == job_id)).mappings().one_or_none()
             return checkpoints_of(row) if row else ()
 
-    def record_facts(self, lease: Lease, facts: Mapping[str, Any]) -> None:
-        """Add facts to the recorded ones; facts that are recorded already change nothing. Raises LeaseLost."""
+    def record_facts(
+        self, lease: Lease, facts: Mapping[str, Any], splits: Splits | None = None, warnings: Sequence[str] = ()
+    ) -> None:
+        """Add facts and warnings to the recorded ones, and set the names of the splits that are used. Nothing changes
+        if all is recorded already. Raises LeaseLost.
+        """
         with self._db.write() as c:
-            known = lock_held(c, lease)["facts"] or {}
-            if {**known, **facts} == known:
+            row = lock_held(c, lease)
+            new = [warning for warning in warnings if warning not in row["warnings"]]
+            all_facts = {**(row["facts"] or {}), **facts}
+            values: dict[str, Any] = {"facts": all_facts, "warnings": [*row["warnings"], *new]}
+            if splits:
+                values |= {"split": splits.validation, "test_split": splits.test}
+            if all(row[name] == value for name, value in values.items()):
                 return
-            change_held(c, lease, {"facts": {**known, **facts}}, "facts", facts)
+            change_held(c, lease, values, "facts", facts)
         self._on_change(lease.job_id)
 
     def record_diagnosis(self, lease: Lease, diagnosis: Mapping[str, Any]) -> None:

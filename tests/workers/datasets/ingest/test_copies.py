@@ -10,6 +10,7 @@ from tests.benchmarks.copies.sets import SETS, camera, objects, photographs, pic
 from tests.pictures import encoded, zipped
 from tests.workers.datasets.ingest.reading import Reader
 from tests.workers.training.small import labelled
+from workers.datasets.ingest.groups import sizes as group_sizes
 from workers.training.data.split import stratified_split
 
 
@@ -76,5 +77,5 @@ def test_near_copy_of_another_class_may_have_a_wrong_label(reader: Reader) -> No
 
 def test_group_of_near_copies_has_a_largest_size() -> None:
     changed, _ = with_copies(photographs(), every=1, times=12)
-    sizes = found(changed).sizes()
+    sizes = group_sizes(found(changed).groups)
     assert max(sizes, default=0) <= 32

@@ -99,7 +99,7 @@ def test_groups_are_one_with_copies(reader: Reader) -> None:
     files = FLAT | {"5.png": FLAT["2.png"]}
     dataset = reader(zipped(files), labels="\n".join(["file,label,group", *rows]).encode())
     assert dataset.index["copies"].tolist() == [0, 1, 2, 0, 1, 2]
-    assert dataset.contents.copies == {2: 1}, "groups of the user are no copies"
+    assert dataset.contents.copies == {2: 3}, "both kinds of groups stay together in a split"
 
 
 def test_groups_are_read_without_labels(reader: Reader) -> None:
