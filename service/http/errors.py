@@ -132,7 +132,8 @@ def _retry_later(answer: Response) -> Response:
 
 
 def _malformed(error: Exception) -> Response:
-    return problem(400, "bad_request", f"the body is not well-formed: {error}")
+    log.info("request %s: %s", g.get("request_id"), shortened(str(error)))
+    return problem(400, "bad_request", "the body is not well-formed: a chunk of it is malformed, or it ends too early")
 
 
 def _any_match() -> None:
