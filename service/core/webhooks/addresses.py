@@ -19,10 +19,7 @@ LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 NAME = re.compile(rf"{LABEL}(?:\.{LABEL})*\.?", re.ASCII)
 LONGEST_NAME = 253  # characters (RFC 1035, section 3.1, without the length bytes of the root)
 UNSENDABLE = re.compile(r"[^\x21-\x7e]")  # a request line has visible ASCII characters only (RFC 9112, section 3)
-NAMES = (
-    f"a name has at most {LONGEST_NAME} characters, in labels of 1 to 63 letters, digits, - and _ with dots between "
-    "them; a name with other letters is written in its form xn--…"
-)
+SHOWN = 60  # characters of a host that an error message repeats
 # Python's is_global depends on its release: 3.11 passes some of these. The lists are those of IANA's registries of
 # special-purpose addresses (RFC 6890 and its updates) and of multicast, without the exceptions: what has a special
 # purpose is no receiver of webhooks.
@@ -63,7 +60,7 @@ def resolve(url: str, allowed: Sequence[Network]) -> str:
         entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         reason = error.strerror or "the system gives no reason"
-        raise Refused(f"the host {shortened(host)!r} cannot be resolved: {reason}") from error
+        raise Refused(f"the host {shortened(host, SHOWN)!r} cannot be resolved: {reason}") from error
     addresses = [str(entry[4][0]).partition("%")[0] for entry in entries]
     for address in map(parse_address, addresses):
         if address is None or not _may_be_called(address, allowed):
@@ -87,7 +84,10 @@ def _parts(url: str) -> tuple[str, int]:
     if port == 0:
         raise Refused("the port of the URL of a webhook must be 1 to 65535")
     if not (parse_address(host) or (NAME.fullmatch(host) and len(host.removesuffix(".")) <= LONGEST_NAME)):
-        raise Refused(f"{shortened(host)!r} is not the name of a host: {NAMES}")
+        raise Refused(
+            f"{shortened(host, SHOWN)!r} is not the name of a host; allowed: labels of 1 to 63 ASCII letters, digits, "
+            f"- and _ with dots between them, {LONGEST_NAME} characters in all"
+        )
     return host, port or PORTS[split.scheme]
 
 
