@@ -19,22 +19,28 @@ class Form:
     texts: MultiDict[str, str]
 
 
-def check_form(form: Form, files: Sequence[str], texts: Sequence[str]) -> None:
-    """Check that a form has only these fields of files and of text, each at most once.
+def check_form(form: Form, files: Sequence[str], texts: Sequence[str] = (), most: int = 1) -> None:
+    """Check that a form has only these fields, each of text once and each of files at most `most` times.
 
     Raises Invalid with every fault.
     """
-    allowed = f"one file in each of {', '.join(files)}; one text in each of {', '.join(texts)}"
+    allowed = f"one file in {_each(files)}" if most == 1 else f"1 to {most} files in {_each(files)}"
+    if texts:
+        allowed += f"; one text in {_each(texts)}"
     found = [
-        *_faults(form.files, files, texts, "a file, not text", allowed),
-        *_faults(form.texts, texts, files, "text, not a file", allowed),
+        *_faults(form.files, files, texts, "a file, not text", most, allowed),
+        *_faults(form.texts, texts, files, "text, not a file", 1, allowed),
     ]
     if found:
         raise Invalid(found)
 
 
+def _each(names: Sequence[str]) -> str:
+    return f"the field {names[0]}" if len(names) == 1 else f"each of {', '.join(names)}"
+
+
 def _faults(
-    sent: MultiDict[str, Any], known: Sequence[str], other: Sequence[str], mistaken: str, allowed: str
+    sent: MultiDict[str, Any], known: Sequence[str], other: Sequence[str], mistaken: str, most: int, allowed: str
 ) -> Iterator[Fault]:
     """The faults of the sent fields of one kind, given the known names of this kind and of the other one."""
     for name, values in sent.lists():
@@ -43,5 +49,5 @@ def _faults(
             yield Fault(pointer, f"the field holds {mistaken}", allowed)
         elif name not in known:
             yield Fault(pointer, not_known(name, known), allowed)
-        elif len(values) > 1:
+        elif len(values) > most:
             yield Fault(pointer, f"the form has {len(values)} fields of this name", allowed)

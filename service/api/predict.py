@@ -6,6 +6,7 @@ from flask import request
 from werkzeug.exceptions import UnsupportedMediaType
 
 from service.api.blueprint import Blueprint
+from service.api.form import Form, check_form
 from service.core.errors import Conflict, Fault, Invalid
 from service.core.records.artifact_names import ONNX, REPORT
 from service.http.auth import tenant
@@ -53,8 +54,8 @@ def _pictures() -> list[Picture]:
     if request.mimetype != "multipart/form-data":
         detail = f"send one picture as image/…, or several as multipart/form-data; this is {request.mimetype!r}"
         raise UnsupportedMediaType(detail)
-    sent = [file for _, files in request.files.lists() for file in files]
-    if not 1 <= len(sent) <= MOST_PICTURES:
-        allowed = f"1 to {MOST_PICTURES} pictures in fields `file`"
-        raise Invalid([Fault("/file", f"the form has {len(sent)} files", allowed)])
+    check_form(Form(request.files, request.form), files=("file",), most=MOST_PICTURES)
+    sent = request.files.getlist("file")
+    if not sent:
+        raise Invalid([Fault("/file", "the form has no file", f"1 to {MOST_PICTURES} files in the field file")])
     return [Picture(file.filename or f"file {i}", file.read()) for i, file in enumerate(sent)]

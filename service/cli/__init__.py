@@ -12,7 +12,7 @@ from service.cli.control import cancel, pause, resume, retry
 from service.cli.data import data
 from service.cli.delete import rm
 from service.cli.doctor import doctor
-from service.cli.download import download
+from service.cli.download import download, export
 from service.cli.errors import ErrorHandlingGroup
 from service.cli.files import files, predict
 from service.cli.follow import logs, watch
@@ -58,7 +58,7 @@ def main(ctx: click.Context, url: str) -> None:
 
 STACK = (serve, demo, doctor, migrate, backup, restore, verify, keys)
 JOBS = (train, watch, jobs, show, diagnose, fork, compare, cancel, pause, resume, retry, rm, logs)
-FILES = (files, download, predict, data)
+FILES = (files, download, export, predict, data)
 
 for command in (*STACK, *JOBS, *FILES):
     main.add_command(command)

@@ -1,4 +1,4 @@
-"""`download`: a file of a job."""
+"""`download` and `export`: a file of a job, and all of them as one zip."""
 
 import os
 from pathlib import Path
@@ -9,6 +9,7 @@ from service.cli.completion import artifact_names, job_ids
 from service.cli.progress_bar import progress_bar
 from service.cli.session import Session, json_option
 from service.client import Rightfit, sha256
+from service.core.text import format_size
 
 BEST_MODEL = "best_model.pth"
 
@@ -25,7 +26,7 @@ def download(session: Session, job_id: str, name: str, output: str, force: bool)
 
     An incomplete download continues where it stopped. Only --force replaces a different file at PATH.
     """
-    target = _target(output, name)
+    target = _target(output, name, "--output")
     with session.client() as client:
         if target.is_file() and (digest := _matching_digest(client, job_id, name, target)):
             message = f"{target} is there already"
@@ -41,10 +42,31 @@ def download(session: Session, job_id: str, name: str, output: str, force: bool)
     )
 
 
-def _target(output: str, name: str) -> Path:
-    """The file to write: `output`, or a file with the artifact's name in this folder."""
+@click.command()
+@click.argument("job_id", metavar="ID", shell_complete=job_ids)
+@click.argument("file", default=".")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+@json_option
+@click.pass_obj
+def export(session: Session, job_id: str, file: str, force: bool) -> None:
+    """Download all files of a job as one zip, with a README.txt that lists them.
+
+    FILE is the zip or an existing folder. The default is ID.zip in the current folder.
+    """
+    name = f"{job_id}.zip"
+    target = _target(file, name, "FILE")
+    if os.path.lexists(target) and not force:
+        raise FileExistsError(f"{target} exists; --force replaces a file")
+    with session.client() as client, progress_bar(session, name) as progress:
+        client.export(job_id, target, progress)
+    size = target.stat().st_size
+    session.answer({"path": str(target), "bytes": size}, lambda: f"{target}, {format_size(size)}")
+
+
+def _target(output: str, name: str, parameter: str) -> Path:
+    """The file to write: `output`, or a file with this name in this folder. `parameter` is its name in errors."""
     if output == "-":
-        raise click.BadParameter("must be a file or a folder; stdout is not supported", param_hint="--output")
+        raise click.BadParameter("must be a file or a folder; stdout is not supported", param_hint=parameter)
     target = Path(output)
     if output.endswith("/") and not target.is_dir():
         raise NotADirectoryError(f"{output} is not an existing folder")

@@ -19,8 +19,8 @@ from service.cli.session import Session, json_option
 def migrate(session: Session, seconds: float) -> None:
     """Bring the schema of the database in the settings to this release.
 
-    It is safe to repeat, and to run from several places at once. Older workers and APIs keep working: a migration only
-    adds tables and columns.
+    It is safe to repeat, and to run from several places at once. Older workers and APIs keep working: a migration adds
+    tables, columns and indexes, and removes no table and no column.
     """
     from service.core.settings import Settings  # noqa: PLC0415 - likewise
     from service.core.sql.engine import Database, redacted  # noqa: PLC0415 - see service/cli/__init__.py

@@ -1,4 +1,4 @@
-"""Downloads a file, continues one that is incomplete, and verifies its SHA-256."""
+"""Downloads a file, continues one that is incomplete, and verifies its SHA-256; downloads an export."""
 
 import hashlib
 import os
@@ -55,6 +55,16 @@ def download(transport: Transport, source: Artifact, target: Path, progress: Pro
     return digest
 
 
+def export(transport: Transport, path: str, target: Path, progress: Progress | None) -> None:
+    """Fetch a file without an entry in the manifest into TARGET.part, and rename it to TARGET.
+
+    It is fetched from its start each time. Its Content-Length tells whether it is complete.
+    """
+    part = _part(target)
+    transport.repeat(lambda: _whole(transport, path, part, progress))
+    part.replace(target)
+
+
 def sha256(path: Path) -> str:
     """The digest of a file in hexadecimal, as in a manifest."""
     with path.open("rb") as file:
@@ -77,14 +87,26 @@ def _continue(transport: Transport, source: Artifact, part: Path, progress: Prog
     response = transport.open(source.path, {"Accept-Encoding": "identity", **_range(done, source)})
     try:
         is_partial = response.status_code == httpx.codes.PARTIAL_CONTENT
-        done = done if is_partial else 0
-        with part.open("ab" if is_partial else "wb") as file:
-            for block in response.iter_raw():
-                done += file.write(block)
-                if progress:
-                    progress(done, source.size)
+        _write(response, part, done if is_partial else 0, source.size, progress)
     finally:
         response.close()
+
+
+def _whole(transport: Transport, path: str, part: Path, progress: Progress | None) -> None:
+    response = transport.open(path, {"Accept-Encoding": "identity"})
+    try:
+        _write(response, part, 0, int(response.headers.get("Content-Length", 0)), progress)
+    finally:
+        response.close()
+
+
+def _write(response: httpx.Response, part: Path, done: int, size: int, progress: Progress | None) -> None:
+    """Write a body to a part behind its first `done` bytes; 0 replaces the part."""
+    with part.open("ab" if done else "wb") as file:
+        for block in response.iter_raw():
+            done += file.write(block)
+            if progress:
+                progress(done, size)
 
 
 def _range(done: int, source: Artifact) -> dict[str, str]:

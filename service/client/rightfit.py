@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import httpx
 
-from service.client.download import artifact, check_target, download
+from service.client.download import artifact, check_target, download, export
 from service.client.folder import printable
 from service.client.sse import EventReader
 from service.client.transport import TIMEOUT, TRIES, WAIT_SECONDS, Transport, document
@@ -218,6 +218,15 @@ class Rightfit:
         check_target(target)
         source = artifact(_job(job_id, "artifacts", name), name, self.artifacts(job_id))
         return download(self._transport, source, target, progress)
+
+    def export(self, job_id: str, target: Path, progress: Progress | None = None) -> None:
+        """Download all files of a job as one zip to `target`. The zip has a README.txt that lists them.
+
+        The download is written to TARGET.part, which a later call replaces, and is renamed when it is complete. Raises
+        FileExistsError if TARGET or TARGET.part is not a regular file.
+        """
+        check_target(target)
+        export(self._transport, _job(job_id, "export"), target, progress)
 
     def upload(
         self,

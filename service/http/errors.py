@@ -42,6 +42,7 @@ STATUS: dict[type[RightfitError], int] = {
     DiskFull: 507,
     StorageError: 503,
 }
+PROBLEM = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
 LONG_WORD = re.compile(rf"\S{{{MAX_ECHO + 1},}}")  # our own messages have none
 
@@ -62,7 +63,7 @@ def problem(status: int, code: str, detail: str, errors: Sequence[Fault] = ()) -
         body["errors"] = [
             {"pointer": fault.pointer, "detail": fault.detail, "allowed": fault.allowed} for fault in errors
         ]
-    return Response(json.dumps(body), status, mimetype="application/problem+json")
+    return Response(json.dumps(body), status, mimetype=PROBLEM)
 
 
 def without_long_words(text: str) -> str:
@@ -133,7 +134,8 @@ def _retry_later(answer: Response) -> Response:
 
 
 def _malformed(error: Exception) -> Response:
-    return problem(400, "bad_request", f"the body is not well-formed: {error}")
+    log.info("request %s: %s", g.get("request_id"), shortened(str(error)))
+    return problem(400, "bad_request", "the body is not well-formed: a chunk of it is malformed, or it ends too early")
 
 
 def _any_match() -> None:
@@ -144,7 +146,7 @@ def _any_match() -> None:
 
 def _precondition(answer: Response) -> Response:
     """Replace the body that werkzeug sends with a failed If-Match."""
-    if answer.status_code == http.HTTPStatus.PRECONDITION_FAILED and answer.mimetype != "application/problem+json":
+    if answer.status_code == http.HTTPStatus.PRECONDITION_FAILED and answer.mimetype != PROBLEM:
         answer.close()
         return problem(412, "precondition_failed", "If-Match does not match the present version")
     return answer

@@ -21,8 +21,13 @@ SUBMITTED = {
 }
 
 
+def is_label(text: str) -> bool:
+    """Whether a text is key=value. A key has at least one character; a value may be empty."""
+    return "=" in text[1:] and not text.startswith("=")
+
+
 def _label(text: str) -> None:
-    if "=" not in text:
+    if not is_label(text):
         raise ValidationError("Must be key=value.")
 
 

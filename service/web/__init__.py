@@ -12,7 +12,8 @@ PAGES = (jobs, job, form, compare, datasets, sign_in, errors)  # importing them 
 
 
 def register(app: Flask) -> None:
-    """Add the pages at / and their static files at /static."""
+    """Add the pages at /, their static files at /static, and error pages. Called last."""
     register_filters(app)
     app.register_blueprint(blueprint)
     app.register_blueprint(files.blueprint)
+    errors.register(app)

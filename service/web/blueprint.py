@@ -18,13 +18,14 @@ blueprint = Blueprint(NAME, __name__, template_folder="templates")
 
 
 @blueprint.after_request
-def _restrict(response: Response) -> Response:
+def restrict(response: Response) -> Response:
+    """Set the policy of pages."""
     response.headers["Content-Security-Policy"] = POLICY
     response.headers["Cache-Control"] = "private, no-store"
     return response
 
 
-@blueprint.context_processor
+@blueprint.app_context_processor  # error pages stand at any address
 def _session() -> dict[str, Any]:
     """Values for every page: with keys, the token for requests that change something; and the check of scopes."""
     key: str | None = g.get("cookie_key")

@@ -1,24 +1,51 @@
 """Errors as pages that say what to do next."""
 
-import http
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
 
-from flask import Response, make_response, redirect, request, url_for
-from werkzeug.exceptions import HTTPException
+from flask import Flask, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from service.core.errors import Invalid, RightfitError, TooMany, Unauthorized
-from service.http.errors import STATUS, bounded, without_long_words
+from service.core.errors import Unauthorized
+from service.http.auth import GUARDED
+from service.http.errors import PROBLEM
 from service.http.links import local
-from service.web.blueprint import blueprint, page
+from service.web.blueprint import NAME, blueprint, page, restrict
 
 NEXT = {
-    403: "Go back to the list of jobs, or sign in with a key that has the scope.",
-    404: "It was deleted, or it belongs to another tenant. The list of jobs shows all of yours.",
+    403: "Go back, or sign in with a key that has the scope.",
+    404: "Check the address.",
     421: "Use one of the addresses above.",
     422: "Go back and correct the values above.",
     429: "Wait a moment, then load the page again.",
     503: "Load the page again in a moment. Running jobs are not affected.",
 }
+GONE = "It was deleted, or it belongs to another tenant. "
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an error page leads: a view and its arguments, the words of the link, and advice on what is missing."""
+
+    endpoint: str
+    link: str
+    missing: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+JOBS = Place("web.jobs", "To the jobs", GONE + "The list of jobs shows all of yours.")
+PLACES = {  # by the beginning of the address
+    "/datasets": Place("web.datasets", "To the data sets", GONE + "The list of data sets shows all of yours."),
+    "/docs": Place("pages.page", "To the documentation", "The contents list all pages.", {"address": "index"}),
+}
+
+
+def register(app: Flask) -> None:
+    """Answer browsers with pages. Called last: then it runs before the functions that add headers."""
+    app.after_request(_as_page)
 
 
 @blueprint.errorhandler(Unauthorized)
@@ -27,25 +54,35 @@ def _sign_in(error: Exception) -> AnyResponse:
     return redirect(url_for("web.sign_in", next=address))
 
 
-@blueprint.errorhandler(RightfitError)
-def _domain(error: Exception) -> AnyResponse:
-    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
-    faults = error.faults if isinstance(error, Invalid) else ()
-    messages = [f"{fault.detail}; allowed: {fault.allowed}" for fault in map(bounded, faults)] or [str(error)]
-    answer = _page(status, messages)
-    if isinstance(error, TooMany):
-        answer.headers["Retry-After"] = str(error.retry_after)
-    return answer
+def _as_page(response: Response) -> Response:
+    """Turn a problem document into a page, unless it answers a program."""
+    if response.mimetype != PROBLEM or f"{request.path}/".startswith(GUARDED):
+        return response
+    response.vary.add("Accept")
+    if request.blueprint != NAME and not _prefers_pages():
+        return response
+    problem = json.loads(response.get_data())
+    response.set_data(_page(problem))
+    response.mimetype = "text/html"
+    return restrict(response)
 
 
-@blueprint.errorhandler(HTTPException)
-def _http(error: HTTPException) -> AnyResponse:
-    if error.response is not None:  # a redirect to the canonical address
-        return error.get_response()
-    return _page(error.code or 500, [error.description or ""])
+def _prefers_pages() -> bool:
+    accepted = request.accept_mimetypes
+    return accepted["text/html"] > max(accepted[PROBLEM], accepted["application/json"])
 
 
-def _page(status: int, messages: list[str]) -> Response:
-    title, advice = http.HTTPStatus(status).phrase, NEXT.get(status, "Go back and try again.")
-    shown = [without_long_words(message) for message in messages]
-    return make_response(page("error", title=title, messages=shown, next=advice), status)
+def _page(problem: Mapping[str, Any]) -> str:
+    """The page of a problem document."""
+    status, faults = problem["status"], problem.get("errors", ())
+    place = next((place for start, place in PLACES.items() if request.path.startswith(start)), JOBS)
+    is_missing = status == HTTPStatus.NOT_FOUND and request.url_rule is not None  # there is such a page, for others
+    return page(
+        "error",
+        title=problem["title"],
+        messages=[f"{fault['detail']}; allowed: {fault['allowed']}" for fault in faults] or [problem["detail"]],
+        next=place.missing if is_missing else NEXT.get(status, "Go back and try again."),
+        link=place.link,
+        address=url_for(place.endpoint, **place.arguments),
+        request_id=problem["request_id"] if status >= HTTPStatus.INTERNAL_SERVER_ERROR else None,
+    )

@@ -10,6 +10,7 @@ from service.core.errors import Fault, Invalid
 from service.core.records.job import Job, Status
 from service.http.auth import tenant
 from service.rendering.sparkline import path
+from service.schemas.job_requests import is_label
 from service.schemas.pages import cursor
 from service.services import services
 from service.web.blueprint import blueprint, page
@@ -37,7 +38,7 @@ class Filters:
         unknown = [word for word in given.getlist("status") if word not in set(Status)]
         label = given.get("label", "").strip()[:LONGEST]
         faults = [Fault("/status", f"there is no status {word[:20]!r}", ", ".join(Status)) for word in unknown]
-        if label and "=" not in label:
+        if label and not is_label(label):
             faults.append(Fault("/label", f"{label!r} is not a label", "key=value"))
         if faults:
             raise Invalid(faults)

@@ -1,6 +1,7 @@
 """Reads one picture, whose bytes may be broken or hostile. Training and predictions read pictures by this function."""
 
 import io
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -20,6 +21,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 MOST_PIXELS = 64_000_000
 LARGE = 16_000_000  # pixels to decode; they take 64 MB or more
 TOO_MANY = f"too many pixels; allowed: at most {MOST_PIXELS:,}"
+CUT = re.compile("truncated|not enough image data|unexpected end|reached EOF", re.IGNORECASE)  # Pillow's words
 GRAY_MODES = ("1", "L", "LA", "La", "I")
 PLAIN = Preprocessing()
 BARE: tuple[tuple[tuple[bytes, ...], Callable[[bytes], Bare]], ...] = (  # by the first bytes of a file
@@ -132,7 +134,8 @@ def _errors_translated(data: bytes) -> Iterator[None]:
     except MemoryError:
         raise InvalidData("decoding it needs too much memory") from None
     except Exception as error:  # decoders raise many kinds: OSError, SyntaxError, struct.error, …
-        raise InvalidData(f"a broken image: {type(error).__name__}: {error}"[:300]) from error
+        reason = "its file ends too early" if CUT.search(str(error)) else "its pixels cannot be decoded"
+        raise InvalidData(f"a broken image: {reason}") from error
 
 
 def _unidentified(data: bytes) -> str:

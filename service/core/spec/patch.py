@@ -6,16 +6,18 @@ from typing import Any
 
 import jsonpatch
 from jsonpatch import JsonPatchException
-from jsonpointer import JsonPointerException
+from jsonpointer import EndOfList, JsonPointer, JsonPointerException
 
 from service.core.errors import Fault, Invalid
 from service.core.spec import JobSpec
+from service.core.text import shortened
 
-Operations = Sequence[Mapping[str, Any]]
+Operation = Mapping[str, Any]
+Operations = Sequence[Operation]
 
 MOST_VALUES = 10_000  # in a patched spec; each `copy` operation can double its size
 MOST_DEPTH = 32  # levels of nesting; a spec has about ten
-SHOWN = 200  # characters of an error message, which may repeat parts of the patch
+SHOWN = 80  # characters of a pointer or a value that an error message repeats
 
 
 def plain(spec: JobSpec) -> dict[str, Any]:
@@ -33,13 +35,55 @@ def patched(data: Any, operations: Operations) -> Any:
         try:
             data = jsonpatch.apply_patch(data, [dict(operation)])
         except (JsonPatchException, JsonPointerException) as error:
-            detail = f"operation {number} cannot be applied: {str(error)[:SHOWN]}"
+            detail = f"operation {number} cannot be applied: {_reason(data, operation)}"
             allowed = "operations of RFC 6902 on the spec with all its defaults"
             raise Invalid([Fault(f"/{number}", detail, allowed)]) from error
         if is_too_large(data):
             detail, allowed = f"operation {number} makes the spec too large", f"at most {MOST_VALUES:,} values"
             raise Invalid([Fault(f"/{number}", detail, f"{allowed}, nested at most {MOST_DEPTH} levels deep")])
     return data
+
+
+def _reason(data: Any, operation: Operation) -> str:
+    """Why an operation cannot be applied to the data."""
+    op, path = operation["op"], operation["path"]
+    source = operation.get("from", "") if op in ("move", "copy") else None
+    needed = path if source is None else source
+    for pointer in (path, needed):
+        if not _is_pointer(pointer):
+            return f"{_shown(pointer)} is not a JSON pointer"
+    if op != "add" and not _has(data, needed):
+        return f"nothing is at {_shown(needed)}"
+    if op == "test":
+        present, tested = JsonPointer(path).resolve(data), operation.get("value")
+        return f"the value at {_shown(path)} is {_as_json(present)}, not {_as_json(tested)}"
+    if op == "move" and path.startswith(f"{source}/"):
+        return "a value cannot be moved into itself"
+    return f"{op} is not possible at {_shown(path)}"
+
+
+def _is_pointer(text: str) -> bool:
+    try:
+        JsonPointer(text)
+    except JsonPointerException:
+        return False
+    return True
+
+
+def _has(data: Any, pointer: str) -> bool:
+    """Whether there is a value at a pointer; `-` is the place after the last item of a list."""
+    try:
+        return not isinstance(JsonPointer(pointer).resolve(data), EndOfList)
+    except JsonPointerException:
+        return False
+
+
+def _shown(pointer: str) -> str:
+    return repr(shortened(pointer, SHOWN))
+
+
+def _as_json(value: Any) -> str:
+    return shortened(json.dumps(value, ensure_ascii=False), SHOWN)
 
 
 def is_too_large(data: Any) -> bool:

@@ -4,6 +4,7 @@ A name is resolved once, all its addresses are checked, and the request goes to 
 return another address (DNS rebinding).
 """
 
+import re
 import socket
 from collections.abc import Sequence
 from ipaddress import IPv4Address
@@ -14,6 +15,11 @@ from service.core.hosts import LOCALHOST, Address, Network, is_within, networks,
 from service.core.text import shortened
 
 PORTS = {"http": 80, "https": 443}
+LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+NAME = re.compile(rf"{LABEL}(?:\.{LABEL})*\.?", re.ASCII)
+LONGEST_NAME = 253  # characters (RFC 1035, section 3.1, without the length bytes of the root)
+UNSENDABLE = re.compile(r"[^\x21-\x7e]")  # a request line has visible ASCII characters only (RFC 9112, section 3)
+SHOWN = 60  # characters of a host that an error message repeats
 # Python's is_global depends on its release: 3.11 passes some of these. The lists are those of IANA's registries of
 # special-purpose addresses (RFC 6890 and its updates) and of multicast, without the exceptions: what has a special
 # purpose is no receiver of webhooks.
@@ -52,8 +58,9 @@ def resolve(url: str, allowed: Sequence[Network]) -> str:
     host, port = _parts(url)
     try:
         entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise Refused(f"the host {shortened(host)!r} cannot be resolved: {error}") from error
+    except OSError as error:
+        reason = error.strerror or "the system gives no reason"
+        raise Refused(f"the host {shortened(host, SHOWN)!r} cannot be resolved: {reason}") from error
     addresses = [str(entry[4][0]).partition("%")[0] for entry in entries]
     for address in map(parse_address, addresses):
         if address is None or not _may_be_called(address, allowed):
@@ -62,15 +69,25 @@ def resolve(url: str, allowed: Sequence[Network]) -> str:
 
 
 def _parts(url: str) -> tuple[str, int]:
+    """The host and the port. Raises Refused for a malformed URL."""
+    if wrong := UNSENDABLE.search(url):
+        raise Refused(f"the URL has the character {wrong[0]!r}; write it percent-encoded, in a name as xn--…")
     try:
         split = urlsplit(url)
         host, port = split.hostname, split.port
-    except ValueError as error:
-        raise Refused(f"not a URL: {error}") from error
+    except ValueError:
+        raise Refused("the URL is malformed: its host is a name or an address, its port a number to 65535") from None
     if split.scheme not in PORTS or not host:
         raise Refused("the URL of a webhook must begin with https:// or http:// and name a host")
     if split.username or split.password:
         raise Refused("the URL of a webhook must not contain a user name or password")
+    if port == 0:
+        raise Refused("the port of the URL of a webhook must be 1 to 65535")
+    if not (parse_address(host) or (NAME.fullmatch(host) and len(host.removesuffix(".")) <= LONGEST_NAME)):
+        raise Refused(
+            f"{shortened(host, SHOWN)!r} is not the name of a host; allowed: labels of 1 to 63 ASCII letters, digits, "
+            f"- and _ with dots between them, {LONGEST_NAME} characters in all"
+        )
     return host, port or PORTS[split.scheme]
 
 

@@ -5,6 +5,7 @@ import http.client
 import logging
 import random
 import secrets
+import ssl
 import threading
 import time
 from collections.abc import Sequence
@@ -124,5 +125,22 @@ class WebhookSender:
         except Refused as error:
             return Answer(None, str(error))
         except (*NETWORK_ERRORS, OSError, ValueError) as error:
-            return Answer(None, f"{type(error).__name__}: {error}"[:300])
+            log.info("message %s: %s: %s", message.id, type(error).__name__, error)
+            return Answer(None, _in_words(error))
         return Answer(status, f"answered {status} {http.client.responses.get(status, '')}".strip())
+
+
+def _in_words(error: Exception) -> str:
+    """Why an attempt failed, for the user. An error of httpcore has the system's error as its argument."""
+    cause = error.args[0] if error.args and isinstance(error.args[0], OSError) else error
+    if isinstance(error, httpcore.TimeoutException):
+        return f"no complete answer within {DEADLINE:g} seconds"
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"the certificate of the host is not valid: {cause.verify_message}"
+    if isinstance(cause, ssl.SSLError):
+        return "the host does not answer with TLS; allowed: a server for https:// at this port"
+    if isinstance(error, httpcore.ProtocolError):
+        return "the host does not answer with HTTP"
+    if isinstance(cause, OSError) and cause.strerror:
+        return f"the connection failed: {cause.strerror}"
+    return "the connection failed"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from flask.testing import FlaskClient
+from werkzeug.datastructures import MultiDict
 
 from service.core.records.job import Outcome, Status, StopReason
 from service.core.spec import JobSpec
@@ -135,6 +136,11 @@ def test_bad_prediction_request_is_refused_with_reason(client: FlaskClient, job:
     expect_problem(client.post(address, json={}), 415)
     expect_problem(client.post(address, data={}, content_type="multipart/form-data"), 422)
     expect_problem(client.post(address, data=form(*[good] * 101), content_type="multipart/form-data"), 422)
+    for wrong, pointer in ((("picture", (io.BytesIO(good), "a.png")), "/picture"), (("name", "a"), "/name")):
+        fields = MultiDict([("file", (io.BytesIO(good), "0.png")), wrong])
+        problem = expect_problem(client.post(address, data=fields, content_type="multipart/form-data"), 422)
+        assert [error["pointer"] for error in problem["errors"]] == [pointer]
+        assert problem["errors"][0]["allowed"] == "1 to 100 files in the field file"
     expect_problem(client.post("/v1/jobs/job_none/predict", data=good, content_type="image/png"), 404)
     waiting = submit(client)["id"]
     problem = expect_problem(client.post(f"/v1/jobs/{waiting}/predict", data=good, content_type="image/png"), 409)

@@ -8,11 +8,31 @@ from urllib.parse import quote
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from gunicorn.http.errors import InvalidChunkSize
 
 from tests.servers import ON_DISK_FIRST
-from tests.service.api.requests import SPEC, expect_problem
+from tests.service.api.requests import SPEC, expect_problem, submit
 
 pytestmark = ON_DISK_FIRST
+
+
+NOT_APPLICABLE: tuple[tuple[dict[str, Any], str], ...] = (  # operations of a patch, and words of the answer
+    ({"op": "test", "path": "/epochs", "value": 4}, "the value at '/epochs' is 3, not 4"),
+    ({"op": "test", "path": "/model/arch", "value": None}, 'is "cnn", not null'),
+    ({"op": "test", "path": "/nothing", "value": 4}, "nothing is at '/nothing'"),
+    ({"op": "test", "path": "/epochs/x", "value": 4}, "nothing is at '/epochs/x'"),
+    ({"op": "test", "path": "/model/channels/-", "value": 4}, "nothing is at '/model/channels/-'"),
+    ({"op": "remove", "path": "/name/0"}, "nothing is at '/name/0'"),
+    ({"op": "remove", "path": "/model/channels/-"}, "nothing is at '/model/channels/-'"),
+    ({"op": "remove", "path": ""}, "remove is not possible at ''"),
+    ({"op": "replace", "path": "/model/channels/9", "value": 4}, "nothing is at '/model/channels/9'"),
+    ({"op": "add", "path": "/epochs/x", "value": 4}, "add is not possible at '/epochs/x'"),
+    ({"op": "add", "path": "/model/channels/9", "value": 4}, "add is not possible at '/model/channels/9'"),
+    ({"op": "copy", "path": "/name", "from": "/nothing"}, "nothing is at '/nothing'"),
+    ({"op": "move", "path": "/model/arch", "from": "/model"}, "a value cannot be moved into itself"),
+    ({"op": "add", "path": "epochs", "value": 4}, "'epochs' is not a JSON pointer"),
+    ({"op": "copy", "path": "/name", "from": "/~2"}, "'/~2' is not a JSON pointer"),
+)
 
 
 class AnyId(dict[str, str]):
@@ -99,6 +119,21 @@ def test_malformed_request_is_refused_with_the_reason(client: FlaskClient) -> No
     assert "GET" in not_allowed.headers["Allow"]
 
 
+def test_a_malformed_chunk_is_refused_in_plain_words(client: FlaskClient) -> None:
+    class Chunked(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            raise InvalidChunkSize(b"x" * 3000)
+
+    chunked = {"wsgi.input": Chunked(), "wsgi.input_terminated": True}
+    answer = client.post("/v1/jobs", content_type="application/json", environ_overrides=chunked)
+    problem = expect_problem(answer, 400)
+    assert "a chunk of it is malformed" in problem["detail"]
+    assert "b'" not in problem["detail"]
+
+
 @pytest.mark.parametrize(
     ("path", "pointer"),
     [
@@ -108,6 +143,8 @@ def test_malformed_request_is_refused_with_the_reason(client: FlaskClient) -> No
         ("/v1/jobs?status=sleeping", "/status/0"),
         ("/v1/jobs?label=x", "/label/0"),
         ("/v1/jobs?label=a%00=b", "/label/0"),
+        ("/v1/jobs?label==", "/label/0"),
+        ("/v1/jobs?label==b", "/label/0"),
         ("/v1/jobs?lim=1", "/lim"),
         ("/v1/jobs/j?wait=61", "/wait"),
         ("/v1/jobs/j?wait=nan", "/wait"),
@@ -119,6 +156,15 @@ def test_bad_query_is_refused_with_the_parameter(client: FlaskClient, path: str,
     problem = expect_problem(client.get(path), 422)
     assert [fault["pointer"] for fault in problem["errors"]] == [pointer]
     assert problem["errors"][0]["allowed"]
+
+
+def test_a_patch_that_cannot_be_applied_says_why(client: FlaskClient) -> None:
+    job = submit(client)["id"]
+    for operation, words in NOT_APPLICABLE:
+        problem = expect_problem(client.post(f"/v1/jobs/{job}/fork", json={"patch": [operation]}), 422)
+        assert [fault["pointer"] for fault in problem["errors"]] == ["/patch/0"]
+        assert words in problem["errors"][0]["detail"]
+        assert problem["errors"][0]["allowed"]
 
 
 def test_every_route_refuses_unknown_query_parameters(app: Flask) -> None:

@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import re
 import socket
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from service.core.webhooks.sender import WebhookSender
 from service.services import Services
 from tests.ports import eventually
 from tests.servers import ON_DISK
-from tests.service.api.requests import expect_problem, submit
+from tests.service.api.requests import SPEC, expect_problem, submit
 from tests.service.worker_steps import claim, epoch, finish
 
 LOOPBACK = "127.0.0.0/8"
@@ -186,7 +188,7 @@ def test_redirect_is_not_followed(client: FlaskClient, services: Services, recei
 def test_unreachable_receiver_is_recorded(client: FlaskClient, services: Services) -> None:
     job = submit(client, webhook={"url": "http://127.0.0.1:1/", "events": ["queued"]})
     services.webhook_sender.send_due()
-    assert "ConnectError" in deliveries_of(client, job)[0]["error"]
+    assert "the connection failed" in deliveries_of(client, job)[0]["error"]
 
 
 def test_former_secret_signs_for_one_more_day(client: FlaskClient, services: Services, receiver: Receiver) -> None:
@@ -372,3 +374,65 @@ def test_a_silent_receiver_does_not_delay_another_receiver(services: Services, r
             stop.set()
             sender.join()
     assert eventually(lambda: services.webhook_sender.is_idle)
+
+
+MALFORMED = (
+    "http://exa mple.com/",
+    "http://a..b/",
+    "http://.example.com/",
+    "http://%00/",
+    "http://a%20b/",
+    "http://-a.example.com/",
+    f"http://{'a' * 64}.example.com/",
+    f"http://{'a.' * 130}com/",
+    "http://m\u00fcller.example/",
+    "https://example.com/a b",
+    "https://example.com/\u00fc",
+    "http://example.com:0/",
+    "http://example.com:99999/",
+    "http://[::1/",
+    "http://a,b/",
+    "https:///path",
+)
+WELL_FORMED = (
+    "https://example.com",
+    "https://Hooks.example.com.:8443/a%20b?x=a|b#c",
+    "http://my_host/",
+    "http://xn--mller-kva.example/",
+    f"http://{'a' * 63}.example.com/",
+    "http://93.184.215.14/",
+    "http://[2606:4700::1111]:80/",
+)
+
+
+@ON_DISK
+def test_malformed_addresses_are_refused_before_use(client: FlaskClient) -> None:
+    for url, path in product(MALFORMED, ("/v1/jobs", "/v1/jobs?validate_only=true", "/v1/webhooks/test")):
+        is_test = path.endswith("/test")
+        answer = client.post(path, json={"url": url} if is_test else SPEC | {"webhook": {"url": url}})
+        problem = expect_problem(answer, 422)
+        assert [fault["pointer"] for fault in problem["errors"]] == ["/url" if is_test else "/webhook/url"], url
+        assert problem["errors"][0]["allowed"]
+        assert not re.search("codec|Error", problem["detail"])
+
+
+@ON_DISK
+def test_well_formed_addresses_are_accepted(client: FlaskClient) -> None:
+    for url in WELL_FORMED:
+        answer = client.post("/v1/jobs?validate_only=true", json=SPEC | {"webhook": {"url": url}})
+        assert answer.status_code == 200, answer.text
+
+
+@ON_DISK
+def test_a_failed_delivery_is_explained_in_plain_words(client: FlaskClient, receiver: Receiver) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    for url, words in (
+        (f"http://127.0.0.1:{port}/", "refused"),
+        (receiver.url.replace("http:", "https:"), "TLS"),
+        ("http://nothing.invalid/", "cannot be resolved"),
+    ):
+        answer = client.post("/v1/webhooks/test", json={"url": url}).json or {}
+        assert (answer["is_received"], answer["status"]) == (False, None)
+        assert words in answer["detail"]
+        assert not re.search(r"Error|Errno|_ssl|\[", answer["detail"])

@@ -1,6 +1,7 @@
-"""`rightfit download`: where the file goes, and what is never overwritten."""
+"""`rightfit download` and `rightfit export`: where the file goes, and what is never overwritten."""
 
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,29 @@ def test_a_missing_folder_is_an_error(rightfit: Command, job: str, folder: Path)
         failed = rightfit("download", job, "-o", wrong)
         assert (failed.exit_code, "not an existing folder" in failed.stderr) == (1, True)
     assert rightfit("download", job, "-o", "-").exit_code == 2
+
+
+def test_export_writes_one_zip_and_replaces_nothing(
+    rightfit: Command, job: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    assert rightfit("export", job).exit_code == 0
+    target = folder / f"{job}.zip"
+    assert {NAME, "README.txt"} <= set(zipfile.ZipFile(target).namelist())
+    refused = rightfit("export", job, str(folder))
+    assert (refused.exit_code, "--force" in refused.stderr) == (1, True)
+    assert document(rightfit("export", job, "--force", "--json")) == {
+        "path": target.name,
+        "bytes": target.stat().st_size,
+    }
+    assert rightfit("export", job, "other.zip").exit_code == 0
+    assert rightfit("export", job, "no/other.zip").exit_code == 1
+    assert rightfit("export", job, "-").exit_code == 2
+    assert sorted(path.name for path in folder.iterdir()) == sorted([target.name, "other.zip"])
+
+
+def test_export_of_a_job_without_files_is_refused(rightfit: Command, spec: str, folder: Path) -> None:
+    waiting = str(document(rightfit("train", spec, "--json"))["id"])
+    refused = rightfit("export", waiting, str(folder))
+    assert (refused.exit_code, "published no files" in refused.stderr) == (3, True)
+    assert not list(folder.iterdir())

@@ -227,6 +227,28 @@ def test_a_damaged_file_is_not_kept(live: Live, client: Rightfit, tmp_path: Path
     assert not list(tmp_path.glob("nothing*"))
 
 
+def test_an_export_is_complete_or_absent(live: Live, client: Rightfit, tmp_path: Path) -> None:
+    job = train_job(live, client, tmp_path).job_id
+    target = tmp_path / "job.zip"
+    (tmp_path / "job.zip.part").write_bytes(b"begun")
+    live.network.cut("/export", 100_000)
+    steps: list[tuple[int, int]] = []
+    client.export(job, target, lambda done, total: steps.append((done, total)))
+    with zipfile.ZipFile(target) as archive:
+        assert archive.read(NAME) == CONTENT
+        assert "README.txt" in archive.namelist()
+    assert steps[-1] == (target.stat().st_size, target.stat().st_size)
+    assert len(live.network.of("/export")) == 2
+    live.network.cut("/export", 1000, times=transport.TRIES)
+    before = target.read_bytes()
+    with pytest.raises(httpx.TransportError):
+        client.export(job, target)
+    assert target.read_bytes() == before
+    with pytest.raises(ApiError, match="404"):
+        client.export("job_none", tmp_path / "none.zip")
+    assert not list(tmp_path.glob("none*"))
+
+
 def test_a_folder_is_sent_as_a_zip_without_hidden_files(live: Live, client: Rightfit, tmp_path: Path) -> None:
     for name, data in (folders(each=2) | {".git/config": b"x", "rows/.DS_Store": b"x"}).items():
         (tmp_path / "pets" / name).parent.mkdir(parents=True, exist_ok=True)

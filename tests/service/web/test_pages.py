@@ -87,7 +87,6 @@ def test_filters_and_search_live_in_the_address(client: FlaskClient, filled: lis
     ("path", "status"),
     [
         ("/jobs/nothing", 404),
-        ("/datasets/nothing", 404),
         ("/new?like=nothing", 404),
         ("/?status=odd", 422),
         ("/?label=odd", 422),

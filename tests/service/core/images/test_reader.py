@@ -1,6 +1,7 @@
 """One picture becomes upright 8-bit pixels on a background, with the facts that matter for its set."""
 
 import io
+import re
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from service.core.errors import InvalidData
 from service.core.images import LARGEST_SIDE, Preprocessing, read
 from tests.service.core.images.encoded import colours, saved
 
@@ -93,3 +95,15 @@ def test_decisions_about_pixels_survive_as_plain_data() -> None:
         assert Preprocessing.from_dict(decided.to_dict()) == decided
     assert Preprocessing(16, GREY_BLUE).to_dict() == {"sixteen_bit_divisor": 16, "background": "#646e78"}
     assert Preprocessing.from_dict({"mean": [0.5]}) == Preprocessing(256, (0, 0, 0))
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP"])
+def test_a_cut_picture_is_refused_in_plain_words(format: str) -> None:  # noqa: A002 - Pillow's word
+    whole = saved(Image.fromarray(colours(60, 80)), format)
+    for share in (0.3, 0.6, 0.9):
+        with pytest.raises(InvalidData) as raised:
+            read(whole[: int(len(whole) * share)])
+        assert not re.search(r"Error|Exception|[(\[<]|_", str(raised.value)), raised.value
+        assert "broken image" in str(raised.value) or "pixels cannot be read" in str(raised.value)
+    if format in ("PNG", "JPEG", "BMP", "PPM"):
+        assert "ends too early" in str(raised.value)
