@@ -6,6 +6,7 @@ The metadata of each field has its description and default for the API document,
 import functools
 import types
 import typing
+from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import Any, Literal
 
@@ -113,7 +114,15 @@ class JobSpecSchema(schema_of(JobSpec)):  # type: ignore[misc]  # the base is ma
 
     @staticmethod
     def partial_spec(valid: Any) -> JobSpec | None:
-        """The spec made of the valid values, with defaults for the others; None without a data set."""
+        """The spec made of the valid values, with defaults for the others; None without a data set.
+
+        A part that lacks a required member is left out: that is a fault of its own.
+        """
         if not isinstance(valid, dict) or "id" not in valid.get("dataset", {}):
             return None
-        return JobSpec.from_dict(valid)
+        complete = {"dataset": valid["dataset"]}
+        for name, value in valid.items():
+            with suppress(TypeError):
+                JobSpec.from_dict(complete | {name: value})
+                complete[name] = value
+        return JobSpec.from_dict(complete)

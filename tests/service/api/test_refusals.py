@@ -58,6 +58,7 @@ class AnyId(dict[str, str]):
             "/regularization/stochastic_depth",
         ),
         ({"augmentation": {"crop_padding": 8}}, "/augmentation/crop_padding"),
+        ({"webhook": {"events": ["succeeded"]}}, "/webhook/url"),
     ],
 )
 def test_spec_that_cannot_run_is_refused_with_its_fault(
