@@ -10,16 +10,20 @@ from dataclasses import dataclass
 
 from service.core.errors import InvalidData
 from service.core.file_names import is_hidden
+from workers.datasets.ingest.detection import beside_classes, has_one_for_each, of_detection
 from workers.datasets.ingest.folder_words import (
     TRAIN,
+    has_word_of_a_part,
     is_container,
     is_of_results,
+    is_often_no_class,
     may_be_no_class,
     part_of,
     parts_among,
 )
 from workers.datasets.ingest.paths import (
     BELOW_A_FOLDER,
+    EXPECTED,
     Path,
     Place,
     folder_at,
@@ -84,10 +88,24 @@ def arrange(names: Sequence[str], others: Sequence[str] = ()) -> Layout:
     refuse_flat(inner, others)
     placed, parts, warnings = _placed(inner, others)
     places |= placed
-    labels = {place.label for place in places.values() if isinstance(place, Place)}
-    if doubtful := list(filter(may_be_no_class, labels)):
-        warnings.append(f"taken as classes, though such folders often are none: {listed(doubtful)}.")
-    return Layout(root, places, parts, warnings)
+    classes = {name: place.label for name, place in places.items() if isinstance(place, Place)}
+    annotations = beside_classes(others, classes.values())
+    if has_one_for_each(annotations, classes):
+        raise InvalidData(f"the folders say no classes: {of_detection(annotations)}; {EXPECTED}")
+    return Layout(root, places, parts, [*warnings, *_doubts(set(classes.values()), annotations)])
+
+
+def _doubts(labels: Collection[str], annotations: Sequence[str]) -> Iterator[str]:
+    """Warnings about classes that may be none."""
+    if doubtful := list(filter(is_often_no_class, labels)):
+        yield f"taken as classes, though such folders often are none: {listed(doubtful)}."
+    if of_parts := list(filter(has_word_of_a_part, labels)):
+        yield (
+            f"taken as classes, though they are called like parts of a split: {listed(of_parts)}. If they are parts, "
+            "call them train, val and test."
+        )
+    if remark := of_detection(annotations):
+        yield f"the folders are taken as the classes, though {remark}."
 
 
 def _placed(
@@ -136,8 +154,24 @@ def _root(paths: Mapping[str, Path]) -> tuple[Path, dict[str, str]]:
         inside = {name for name, path in seen.items() if folder_at(path, len(root)) == top}
         if top is None or not any(len(paths[name]) > len(root) + BELOW_A_FOLDER for name in inside):
             return root, beside
-        beside |= {name: f"beside the folder {top!r}" for name in seen if name not in inside}
+        outside = {name: path for name, path in seen.items() if name not in inside}
+        if not is_container(top) and part_of(top) is None:
+            _refuse_two_readings(top, {path[len(root) :] for path in outside.values()})
+        beside |= {name: _beside(top, path[len(root) :]) for name, path in outside.items()}
         root = (*root, top)
+
+
+def _beside(top: str, path: Path) -> str:
+    return f"in the folder {path[0]!r}, beside the folder {top!r}, which has the classes"
+
+
+def _refuse_two_readings(top: str, outside: Collection[Path]) -> None:
+    """Raise InvalidData if a folder beside `top` has folders as well: then each of the two may be a class."""
+    if divided := {path[0] for path in outside if len(path) > BELOW_A_FOLDER}:
+        raise InvalidData(
+            f"the folders {listed({top, *divided})} all have folders: are they the classes, or the folders in {top!r}? "
+            f"Allowed: the class folders alone, without {listed(divided)} beside {top!r}, or without folders in them"
+        )
 
 
 def _refuse_no_classes(paths: Mapping[str, Path], tops: set[str], others: Sequence[str]) -> None:

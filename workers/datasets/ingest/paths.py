@@ -3,10 +3,10 @@
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from service.core.errors import InvalidData
 from service.core.text import counted
+from workers.datasets.ingest.detection import of_detection
 
 EXPECTED = (
     "expected: one folder for each class (cat/1.jpg, dog/2.jpg), which may lie within folders train, val and test; or "
@@ -14,12 +14,6 @@ EXPECTED = (
 )
 SHOWN = 5  # folders in a message
 BELOW_A_FOLDER = 2  # parts of a path that is longer than a folder and a file
-DETECTION = (  # files of data sets for object detection: ending, a word of the path, and the name of the format
-    (".txt", "labels", "YOLO"),
-    (".json", "annotations", "COCO"),
-    (".xml", "annotations", "Pascal VOC"),
-    (".txt", "_darknet", "YOLO"),
-)
 
 Path = tuple[str, ...]
 
@@ -63,25 +57,14 @@ def listed(names: Iterable[str]) -> str:
 def refuse_loose(paths: Mapping[str, Path]) -> None:
     """Raise InvalidData for pictures that lie in no folder."""
     if loose := [name for name, path in paths.items() if len(path) == 1]:
-        more = f", and so {_lie(len(loose) - 1)}" if len(loose) > 1 else ""
-        raise InvalidData(f"{loose[0]!r} lies in no folder of a class{more}; {EXPECTED}")
+        count = len(loose)
+        lie = f"{counted(count, 'image')} {'lies' if count == 1 else 'lie'} in no folder of a class"
+        raise InvalidData(f"{lie}, such as {loose[0]!r}; {EXPECTED}")
 
 
 def refuse_flat(paths: Mapping[str, Path], others: Sequence[str]) -> None:
     """Raise InvalidData if no picture lies in a folder. `others` are the files that are no pictures."""
     if all(len(path) == 1 for path in paths.values()):
         name = next(iter(paths))
-        raise InvalidData(f"no folders say the classes of the images, such as {name!r}{_detection(others)}; {EXPECTED}")
-
-
-def _lie(count: int) -> str:
-    return f"does {counted(count, 'more image')}" if count == 1 else f"do {counted(count, 'more image')}"
-
-
-def _detection(others: Sequence[str]) -> str:
-    for name in others:
-        ending, path = PurePosixPath(name).suffix.lower(), name.lower()
-        for its_ending, word, called in DETECTION:
-            if ending == its_ending and word in path:
-                return f" (this looks like a {called} set for object detection: {name!r})"
-    return ""
+        remark = f" ({sign})" if (sign := of_detection(others)) else ""
+        raise InvalidData(f"no folders say the classes of the images, such as {name!r}{remark}; {EXPECTED}")

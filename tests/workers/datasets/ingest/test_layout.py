@@ -44,6 +44,8 @@ DIVIDED = {
     "wrapped": below("pets/pets/train", "pets/pets/val"),
     "below the classes": ("cat/train/1.png", "cat/val/2.png", "dog/train/1.png", "dog/val/2.png"),
     "a part twice": (*below("train_1", "train_2", "val"),),
+    "shards of a part": below("train-00000-of-00002", "train-00001-of-00002", "val-00000-of-00001"),
+    "German words": below("Trainingsdaten", "Validierungsdaten"),
 }
 
 
@@ -84,7 +86,9 @@ LEFT_OUT = {
         tuple(f"{c}/{n}.png" for c in ("good", "bad", "ground_truth/bad") for n in (1,)),
         "ground_truth",
     ),
-    "masks beside the images": ((*below("images"), "masks/1.png"), "beside the folder 'images'"),
+    "masks beside the images": ((*below("images"), "masks/1.png"), "in the folder 'masks', beside the folder 'images'"),
+    "masks of each class beside the images": (below("images", "masks"), "in the folder 'masks'"),
+    "masks of each class beside the train folder": (below("train", "masks"), "in the folder 'masks'"),
     "a copy of the set": ((*PAIR, "pets/cat/1.png", "pets/dog/1.png"), "in 'pets', whose folders are called like"),
     "hidden images": ((*PAIR, ".thumbnails/1.png"), "hidden"),
     "thumbnails of a storage": ((*PAIR, "cat/@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg"), "systems and tools"),
@@ -104,6 +108,9 @@ REFUSED = {
     "a flat folder": (("1.png", "2.png"), "no folders say the classes"),
     "flat parts": (("train/cat.0.png", "train/dog.0.png", "test1/1.png"), "label file, labels.csv"),
     "domains": (("trainA/1.png", "trainB/1.png", "testA/2.png"), "no folders say the classes"),
+    "domains in capitals": (("TRAINA/1.png", "TESTA/1.png"), "no folders say the classes"),
+    "inputs and outputs": (("train_x/1.png", "train_y/1.png"), "no folders say the classes"),
+    "German parts": (("Trainingsdaten/1.png", "Testdaten/1.png"), "no folders say the classes"),
     "one folder of images": (("images/1.png", "images/2.png"), "no folders say the classes"),
     "images and masks": (("images/1.png", "masks/1.png"), "no folders say the classes"),
     "YOLO": (("images/train/1.png", "images/val/2.png", "labels/train/1.txt"), "a YOLO set"),
@@ -111,6 +118,28 @@ REFUSED = {
     "COCO": (("train2017/1.png", "val2017/2.png", "annotations/instances_train2017.json"), "a COCO set"),
     "Roboflow's COCO": (("train/1.png", "train/_annotations.coco.json", "test/2.png"), "a COCO set"),
     "Pascal VOC": (("JPEGImages/1.png", "Annotations/1.xml"), "a Pascal VOC set"),
+    "YOLO in two folders": (
+        ("a/images/1.png", "a/labels/1.txt", "b/images/2.png", "b/labels/2.txt"),
+        "the folders say no classes: this looks like a YOLO set for object detection: 'a/labels/1.txt'",
+    ),
+    "Pascal VOC of two years": (
+        tuple(
+            f"VOCdevkit/VOC{year}/{name}" for year in (2007, 2012) for name in ("JPEGImages/1.jpg", "Annotations/1.xml")
+        ),
+        "a Pascal VOC set",
+    ),
+    "Pascal VOC with segmentation": (
+        tuple(f"VOC2007/{name}" for name in ("JPEGImages/1.jpg", "SegmentationClass/1.png", "Annotations/1.xml")),
+        "a Pascal VOC set",
+    ),
+    "masks of classes, or a class": (
+        ("masks/p1/1.png", "masks/p2/1.png", "faces/p1/1.png", "faces/p2/1.png"),
+        "the folders 'faces', 'masks' all have folders: are they the classes, or the folders in 'faces'?",
+    ),
+    "a class called like a folder beside": (
+        ("models/nike/1.png", "shoes/nike/1.png", "shoes/adidas/1.png"),
+        "the folders 'models', 'shoes' all have folders",
+    ),
     "a part among classes": (("train/1.png", "bus/1.png", "car/1.png"), "a part of a split, or a class?"),
     "a quality called valid": (("valid/1.png", "invalid/1.png"), "a part of a split, or a class?"),
     "no part to train on": (below("val", "test"), "none called train"),
@@ -124,8 +153,11 @@ REFUSED = {
     "parts that contradict each other": ((*below("train"), "train/cat/val/9.png", *below("val")), "contradict"),
     "a class only tested on": ((*below("train"), "test/emu/1.png"), "'emu'"),
     "a class that differs by case": ((*below("train"), "test/Dog/1.png"), "'dog' differs by case"),
-    "images above the classes": ((*PAIR, "1.png", "2.png"), "'1.png' lies in no folder of a class, and so does 1 more"),
-    "images above the classes of a part": ((*below("train", "val"), "train/1.png"), "'train/1.png' lies in no folder"),
+    "images above the classes": ((*PAIR, "1.png", "2.png"), "2 images lie in no folder of a class, such as '1.png'"),
+    "images above the classes of a part": (
+        (*below("train", "val"), "train/1.png"),
+        "1 image lies in no folder of a class, such as 'train/1.png'",
+    ),
     "one class beside others": (
         ("cat/1.png", "runs/1.png"),
         "'cat'; a classifier needs two or more; left out: 1 image",
@@ -140,7 +172,17 @@ def test_an_unclear_layout_is_refused_with_the_reason(reader: Reader, case: str)
     assert words in refusal(reader, zipped(tree(*names)))
 
 
+OFTEN_NONE = "taken as classes, though such folders often are none"
+CALLED_LIKE_PARTS = "taken as classes, though they are called like parts of a split"
 DOUBTFUL = {
+    "sides of a set for segmentation": (("imagesTr/1.png", "labelsTr/1.png"), OFTEN_NONE),
+    "resolutions in parts": (
+        ("train/HR/1.png", "train/LR/1.png", "val/HR/1.png", "val/LR/1.png"),
+        f"{OFTEN_NONE}: 'HR', 'LR'",
+    ),
+    "a class that has a word of a part": (("train-clean/1.png", "train-noisy/1.png"), CALLED_LIKE_PARTS),
+    "a class that has a word of a part with a capital": (("cleanTrain/1.png", "noisy/1.png"), CALLED_LIKE_PARTS),
+    "annotations beside classes": ((*PAIR, "annotations/all.json"), "though this looks like a COCO set"),
     "a folder that is often none": ((*PAIR, "plots/1.png"), "taken as classes, though such folders often are none"),
     "classes below years": (below("2020", "2021"), "each of the class folders '2020', '2021' has the same folders"),
     "names that differ by case": ((*PAIR, "Cat/1.png"), "'Cat', 'cat' differ only by case or a space"),
@@ -156,8 +198,15 @@ DOUBTFUL = {
 def test_a_doubtful_layout_is_read_with_a_warning(reader: Reader, case: str) -> None:
     names, words = DOUBTFUL[case]
     contents = reader(zipped(tree(*names))).contents
-    assert contents.samples == len(names)
+    assert contents.samples == sum(name.endswith(".png") for name in names)
     assert any(words in warning for warning in contents.warnings)
+
+
+def test_annotations_in_class_folders_are_no_detection(reader: Reader) -> None:
+    names = (*below("images"), *(f"Annotations/{name[:-3]}xml" for name in PAIR))
+    contents = reader(zipped(tree(*names))).contents
+    assert contents.classes == ("cat", "dog")
+    assert not any("object detection" in warning for warning in contents.warnings)
 
 
 def test_folders_that_are_numbers_keep_their_order(reader: Reader) -> None:
