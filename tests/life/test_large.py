@@ -27,8 +27,9 @@ def test_hundred_open_streams_leave_room_for_requests(serving: Serving) -> None:
     spec = {"dataset": {"id": "digits"}, "epochs": 100_000, "early_stopping": None}
     job = httpx.post(f"{serving.url}/v1/jobs", json=spec).json()
     url = httpx.URL(serving.url)
-    head = f"GET {job['links']['events']} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
+    head = f"GET {job['links']['events']} HTTP/1.1\r\nHost: {url.netloc.decode()}\r\nAccept: text/event-stream\r\n\r\n"
     with ExitStack() as held:
+        held.callback(httpx.post, f"{serving.url}{job['links']['cancel']}")
         streams = []
         for _ in range(STREAMS):
             stream = held.enter_context(socket.create_connection((url.host, url.port or 80), timeout=PATIENCE_SECONDS))
