@@ -197,7 +197,7 @@ def raw(url: str, request: bytes) -> bytes:
 
 def test_chunked_body_is_bounded_and_checked(serving: Serving) -> None:
     head = (
-        b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n"
         b"Transfer-Encoding: chunked\r\n\r\n"
     )
     spec = b'{"dataset": {"id": "nothing"}}'

@@ -84,9 +84,9 @@ def test_groups_stay_on_one_side_and_shares_are_reported(bench: Bench, app: Flas
     assert (len(train) + len(validation), train & validation) == (18, set())
 
     data = answer("artifacts/report.json")["data"]
-    (note,) = data["notes"]
+    *_, note = data["notes"]
     assert "class 'checks': 10 of its 30 images are in the part validation" in note
-    assert "asks for 6: the groups of the label file stay whole" in note
+    assert "asks for 6: images of one group stay together" in note
     assert note in [line["message"] for line in answer("logs")["data"]]
     assert data["validation_share"]["most"] == pytest.approx(10 / 30)
     assert data["validation_share"]["least"] == pytest.approx(0.2, abs=0.05)
