@@ -50,7 +50,7 @@ BROKEN = {
     ),
     "an empty picture": (zipped(folders(each=3) | {"rows/001.png": b""}), "'rows/001.png': the file is empty"),
     "a vector picture": (zipped(folders(each=3) | {"rows/a.svg": b"<svg/>"}), "allowed: PNG, JPEG"),
-    "a picture above the classes": (zipped(folders() | {"a.png": encoded(stripes("rows", 1))}), "'a.png' lies in"),
+    "a picture above the classes": (zipped(folders() | {"a.png": encoded(stripes("rows", 1))}), "such as 'a.png'"),
     "nothing to train on": (zipped({f"{p}/{k}": v for k, v in folders().items() for p in ("val", "test")}), "train"),
     "a picture of too many pixels": (zipped(folders() | {"rows/x.png": png_header(60000, 60000)}), "too many pixels"),
     "a picture of many pixels": (zipped(folders(each=3) | {"rows/x.png": png_header(9000, 9000)}), "too many pixels"),
@@ -234,3 +234,4 @@ def test_skip_broken_needs_a_picture_that_can_be_read(reader: Reader) -> None:
 def test_a_class_without_readable_pictures_is_no_class(reader: Reader) -> None:
     contents = reader(zipped(folders(each=3) | {"circles/1.png": b"no"}), skip_broken=True).contents
     assert contents.classes == ("checks", "columns", "rows")
+    assert "without a readable image, so no class: 'circles'." in contents.warnings
