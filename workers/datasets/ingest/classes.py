@@ -10,15 +10,14 @@ from workers.datasets.ingest.folder_words import PART_NAMES, TRAIN
 from workers.datasets.ingest.paths import EXPECTED, Place, listed
 
 MOST_CLASSES = 10_000
-NUMBER = re.compile(r"-?[0-9]{1,18}")
+NUMBER = re.compile(r"(-?[0-9]{1,18})(?:\.0+)?")  # pandas writes whole numbers as 2.0 if a value is missing
 
 
 def in_order(labels: Iterable[str]) -> list[str]:
     """The different labels: by value if all are whole numbers (1, 2, 10), else by their characters."""
     labels = set(labels)
-    if all(map(NUMBER.fullmatch, labels)):
-        return sorted(labels, key=lambda label: (int(label), label))
-    return sorted(labels)
+    numbers = {label: int(match[1]) for label in labels if (match := NUMBER.fullmatch(label))}
+    return sorted(labels, key=lambda label: (numbers[label], label) if len(numbers) == len(labels) else (0, label))
 
 
 def refuse_few(classes: Sequence[str], left_out: Iterable[str] = ()) -> None:

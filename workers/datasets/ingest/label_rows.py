@@ -2,69 +2,21 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from service.core.errors import InvalidData
+from service.core.file_names import is_hidden
 from service.core.text import counted
 from workers.datasets.ingest.folder_words import PART_NAMES, TRAIN, part_of
+from workers.datasets.ingest.label_columns import is_of_boxes
 from workers.datasets.ingest.label_files import LabelFile, Row
-from workers.datasets.ingest.layout import Layout, arrange
-from workers.datasets.ingest.paths import Path, Place, split_path
+from workers.datasets.ingest.layout import HIDDEN, Layout, arrange
+from workers.datasets.ingest.paths import Path, Place, listed, split_path
+from workers.datasets.ingest.picture_names import PictureNames
 
 SHOWN = 20  # wrong rows that are named
 
 Found = tuple[LabelFile, Row]
-
-
-@dataclass
-class _Pictures:
-    """The names of pictures by their path, and the paths by the name of the file, with its ending and without, in lower
-    case.
-    """
-
-    by_path: dict[str, str] = field(default_factory=dict)
-    by_file: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    by_stem: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-
-    @classmethod
-    def of(cls, names: Sequence[str]) -> "_Pictures":
-        pictures = cls()
-        for name in names:
-            path = "/".join(split_path(name))
-            pictures.by_path[path] = name
-            file = path.rpartition("/")[2].casefold()
-            pictures.by_file[file].append(path)
-            pictures.by_stem[_without_ending(file)].append(path)
-        return pictures
-
-    def find(self, folder: str, file: str, label: str) -> str:
-        """The name of the only picture that a row can mean: by the path from the label file's folder; by the end of
-        that path, as of an address; by the end of a picture's path, with its ending or without, in upper or lower case.
-        Of several pictures, the row means the one in a folder called like its label. Raises InvalidData.
-        """
-        above = f"{folder}/" if folder else ""
-        parts = [part for part in file.replace("\\", "/").split("/") if part not in ("", ".")]
-        for first in range(len(parts)):
-            if (path := above + "/".join(parts[first:])) in self.by_path:
-                return self.by_path[path]
-        end, last = "/" + "/".join(parts).casefold(), parts[-1].casefold() if parts else ""
-        found = [path for path in self.by_file.get(last, ()) if f"/{path}".casefold().endswith(end)]
-        found = found or [
-            path for path in self.by_stem.get(last, ()) if _without_ending(f"/{path}".casefold()).endswith(end)
-        ]
-        found = [path for path in found if path.startswith(above)]
-        if len(found) > 1:
-            found = [path for path in found if label in path.split("/")[:-1]] or found
-        if not found:
-            raise InvalidData(f"there is no image {file!r}")
-        if len(found) > 1:
-            raise InvalidData(f"{file!r} may be {found[0]!r} or {found[1]!r}; give more of the path")
-        return self.by_path[found[0]]
-
-
-def _without_ending(path: str) -> str:
-    stem, dot, ending = path.rpartition(".")
-    return stem if dot and "/" not in ending else path
 
 
 @dataclass(frozen=True)
@@ -82,21 +34,59 @@ def label_by_rows(
     """Place pictures by label files. Pictures without a row are left out. Raises InvalidData that names the wrong rows,
     unless `skip_broken`: then these rows are left out and named in a warning.
     """
-    found, faults = _matched(files, _Pictures.of(names))
+    found, faults = _matched(files, PictureNames.of(names))
     if faults and not (skip_broken and found):
         raise InvalidData(f"{_wrong(faults)}. skip_broken=true leaves these rows out")
     called = " and ".join(repr(file.name) for file in files)
     if not found:
         raise InvalidData(f"{called} has no rows")
-    warnings = [f"left out: {_wrong(faults)}."] if faults else []
-    unnamed = {name: f"without a row in {called}" for name in names if name not in found}
+    unnamed = {name: HIDDEN if is_hidden(name) else f"without a row in {called}" for name in names if name not in found}
     layout = _placed(found, others)
+    warnings = [
+        *([f"left out: {_wrong(faults)}."] if faults else []),
+        *_other_folders(called, layout, others),
+        *_unread_columns(files),
+    ]
     groups = {name: row.group for name, (_, row) in found.items() if row.group}
     _refuse_torn(found, layout)
     return Labelling(replace(layout, places={**layout.places, **unnamed}), groups, warnings)
 
 
-def _matched(files: Sequence[LabelFile], pictures: _Pictures) -> tuple[dict[str, Found], list[str]]:
+def names_no_image(file: LabelFile, names: Sequence[str]) -> bool:
+    """Whether a label file has rows, and none of them is that of a picture."""
+    return bool(file.rows) and not _matched([file], PictureNames.of(names))[0]
+
+
+def _other_folders(called: str, layout: Layout, others: Sequence[str]) -> Iterator[str]:
+    """A warning if folders say other classes than the labels of a label file."""
+    labels = {name: place.label for name, place in layout.places.items() if isinstance(place, Place)}
+    if layout.has_class_folders:
+        return
+    try:
+        places = arrange(list(labels), others).places
+    except InvalidData:  # the folders say no classes
+        return
+    folders = {name: place.label for name, place in places.items() if isinstance(place, Place)}
+    different = [name for name, folder in folders.items() if labels[name] != folder]
+    if different and len(set(folders.values())) > 1:
+        yield (
+            f"the classes are the labels of {called}, not the folders {listed(set(folders.values()))}: "
+            f"{counted(len(different), 'image')} would be of another class, such as {different[0]}."
+        )
+
+
+def _unread_columns(files: Sequence[LabelFile]) -> Iterator[str]:
+    for file in files:
+        if file.unread:
+            yield f"columns of {file.name!r} that are not read: {', '.join(file.unread[:SHOWN])}."
+        if "label" in file.columns and any(map(is_of_boxes, file.unread)):
+            yield (
+                f"{file.name!r} has bounding boxes, as sets for object detection have: each label is taken as the "
+                "class of its whole image."
+            )
+
+
+def _matched(files: Sequence[LabelFile], pictures: PictureNames) -> tuple[dict[str, Found], list[str]]:
     found: dict[str, Found] = {}
     faults: list[str] = []
     for file in files:

@@ -1,14 +1,15 @@
 """The files of an archive by kind: pictures, label files, others."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from service.core.errors import InvalidData
-from service.core.file_names import is_image_name
+from service.core.file_names import is_hidden, is_image_name
 from service.core.text import counted
 from workers.datasets.ingest.folder_words import is_container, part_of
-from workers.datasets.ingest.label_files import LabelFile, is_label_file, parse
-from workers.datasets.ingest.members import Archive
+from workers.datasets.ingest.label_files import LabelFile, is_label_file, parse, part_of_table
+from workers.datasets.ingest.members import MOST_FILE_BYTES, Archive
 from workers.datasets.ingest.paths import Path, split_path
 
 SHOWN = 20  # files in a warning
@@ -41,6 +42,11 @@ class Listing:
                 if size > MOST_TABLE_BYTES:
                     raise InvalidData(f"the label files have over {MOST_TABLE_BYTES:,} bytes, such as {member.name!r}")
                 listing.tables[member.name] = member.read()
+            elif part_of_table(member.name) is not None and member.size <= min(
+                MOST_FILE_BYTES, MOST_TABLE_BYTES - size
+            ):
+                size += member.size
+                listing.tables[member.name] = member.read()
             elif _is_image(member.read(HEAD_BYTES)):
                 listing.pictures.append(member.name)
             else:
@@ -51,9 +57,9 @@ class Listing:
         """The label files that lie above all pictures, or in the folder of a part; and for each file of such a name
         that cannot be used, the reason. Raises InvalidData for two in one folder.
         """
-        files: dict[Path, LabelFile] = {}
+        by_folder: dict[Path, list[LabelFile]] = defaultdict(list)
         reasons: list[str] = []
-        root = _common([split_path(name)[:-1] for name in self.pictures])
+        root = _common([split_path(name)[:-1] for name in self.pictures if not is_hidden(name)])
         for name, data in self.tables.items():
             folder = split_path(name)[:-1]
             inner = folder[len(root) :]
@@ -62,14 +68,15 @@ class Listing:
                 reasons.append(f"{name!r} lies beside the images")
                 continue
             try:
-                file = parse(name, data)
+                by_folder[folder].append(parse(name, data))
             except InvalidData as error:
                 reasons.append(str(error))
-                continue
-            if folder in files:
-                raise InvalidData(f"{files[folder].name!r} and {name!r} are both label files; allowed: one in a folder")
-            files[folder] = file
-        return list(files.values()), reasons
+        files: list[LabelFile] = []
+        for candidates in by_folder.values():
+            used, unused = _of_one_folder(candidates)
+            files += used
+            reasons += unused
+        return files, reasons
 
     def warnings(self) -> Iterator[str]:
         """A warning about the files that are no pictures."""
@@ -79,9 +86,28 @@ class Listing:
             yield f"passed over, since they are no images: {counted(len(self.others), 'file')}, {shown}{more}."
 
 
+def _of_one_folder(files: Sequence[LabelFile]) -> tuple[list[LabelFile], list[str]]:
+    """The label files of a folder to use, and the reasons for the others: one for all images, or one for each part, as
+    `train.csv` and `val.csv`. Raises InvalidData.
+    """
+    general = [file for file in files if is_label_file(file.name)]
+    used = general or [file for file in files if "label" in file.columns] or list(files)
+    parts = {file.name: part_of_table(file.name) for file in used}
+    if len(used) > 1 and (general or len(set(parts.values())) < len(used)):
+        raise InvalidData(
+            f"{used[0].name!r} and {used[1].name!r} are both label files; allowed: one in a folder, or one for each "
+            "part, called train.csv, val.csv and test.csv"
+        )
+    names = " and ".join(repr(file.name) for file in used)
+    unused = [f"{file.name!r} lies beside the label file {names}" for file in files if file not in used]
+    if len(used) > 1:
+        used = [file.of_part(part) for file in used if (part := parts[file.name]) is not None]
+    return used, unused
+
+
 def _common(folders: Sequence[Path]) -> Path:
     """The folders that all paths begin with."""
-    low, high = min(folders), max(folders)
+    low, high = min(folders, default=()), max(folders, default=())
     same = [one == other for one, other in zip(low, high, strict=False)]
     return low[: same.index(False) if False in same else len(same)]
 

@@ -1,7 +1,7 @@
 """The pictures of an archive: listed first, then placed by their folders or a label file, then read one by one."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from service.core.errors import InvalidData
@@ -11,11 +11,11 @@ from workers.datasets.ingest import label_files
 from workers.datasets.ingest.classes import in_order, odd_classes, refuse_few, refuse_untrained
 from workers.datasets.ingest.folder_words import TRAIN
 from workers.datasets.ingest.intake import Intake
-from workers.datasets.ingest.label_rows import Labelling, label_by_rows, left_out
+from workers.datasets.ingest.label_rows import Labelling, label_by_rows, left_out, names_no_image
 from workers.datasets.ingest.layout import Layout, arrange
 from workers.datasets.ingest.listing import Listing
 from workers.datasets.ingest.members import Archive
-from workers.datasets.ingest.paths import Place
+from workers.datasets.ingest.paths import Place, listed
 
 SHOWN = 20  # files in a message
 
@@ -62,6 +62,9 @@ class Pictures:
             raise InvalidData(f"{_cannot_be_read(broken)}. skip_broken=true reads the rest")
         kept = [place for name in names if isinstance(place := layout.places[name], Place)]
         classes = in_order(place.label for place in kept)
+        damaged = sorted(
+            {place.label for name in broken if isinstance(place := layout.places[name], Place)} - set(classes)
+        )
         refuse_few(classes, left_out(layout.places))
         if is_divided := any(place.part != TRAIN for place in kept):
             refuse_untrained(classes, kept)
@@ -70,6 +73,7 @@ class Pictures:
             *self.labelling.warnings,
             *left_out(layout.places),
             *([f"left out: {_cannot_be_read(broken)}."] if broken else []),
+            *([f"without a readable image, so no class: {listed(damaged)}."] if damaged else []),
             *self.listing.warnings(),
             *layout.warnings,
             *odd_classes(classes, kept),
@@ -84,12 +88,17 @@ def _label(listing: Listing, options: ReadingOptions, sent: Path | None) -> Labe
     files, unused = listing.label_files()
     if sent:
         files, unused = [label_files.parse(sent.name, sent.read_bytes())], []
+    elif vague := [file for file in files if file.is_vague and names_no_image(file, listing.pictures)]:
+        files = [file for file in files if file not in vague]
+        unused += [f"{file.name!r} names no image, such as {file.rows[0].file!r}" for file in vague]
     used = {file.name for file in files if not sent}
     listing.others += [name for name in listing.tables if name not in used]
+    remarks = [f"not used: {reason}." for reason in unused]
     if files:
-        return label_by_rows(files, listing.pictures, listing.others, skip_broken=options.skip_broken)
+        by_rows = label_by_rows(files, listing.pictures, listing.others, skip_broken=options.skip_broken)
+        return replace(by_rows, warnings=[*by_rows.warnings, *remarks])
     try:
-        return Labelling(arrange(listing.pictures, listing.others), {}, [f"not used: {reason}." for reason in unused])
+        return Labelling(arrange(listing.pictures, listing.others), {}, remarks)
     except InvalidData as error:
         raise InvalidData("; ".join([str(error), *unused])) from error
 
@@ -119,4 +128,5 @@ def _cannot_be_read(broken: Mapping[str, str]) -> str:
 
 def _empty(layout: Layout, folders: Sequence[str], classes: Sequence[str]) -> Iterator[str]:
     if empty := sorted({label for folder in folders if (label := layout.class_of(folder))} - set(classes)):
-        yield f"{len(empty)} class folders have no images, such as {empty[0]}: they are no classes."
+        have = "class folder has no images" if len(empty) == 1 else "class folders have no images"
+        yield f"{len(empty)} {have}, so no class: {listed(empty)}."

@@ -1,9 +1,13 @@
 """Label files, in the archive or beside it, say the class, the group and the part of each image."""
 
+import re
+import sys
+
 import pytest
 
 from tests.pictures import encoded, stripes, zipped
 from tests.workers.datasets.ingest.reading import Reader, refusal
+from workers.datasets.ingest.picture_names import PictureNames
 
 FLAT = {f"{i}.png": encoded(stripes("rows", i)) for i in range(6)}
 LABELS = "file_name,label\n0.png,cat\n1.png,dog\n2.png,cat\n3.png,dog\n4.png,cat\n5.png,dog\n"
@@ -22,6 +26,28 @@ SPELLINGS = {
         "metadata.jsonl",
         "".join(f'{{"file_name": "{i}.png", "label": "{["cat", "dog"][i % 2]}", "size": [1]}}\n' for i in range(6)),
     ),
+    "a space before quotes": ("labels.csv", LABELS.replace("file_name,label", '"file_name", "label"')),
+    "Excel's line of the separator": ("labels.csv", "sep=;\r\n" + LABELS.replace(",", ";").replace("\n", "\r\n")),
+    "bars": ("labels.csv", LABELS.replace(",", "|")),
+    "commas in a quoted name": (
+        "labels.csv",
+        LABELS.replace("file_name,label", 'file_name;label;"a,b,c"').replace(",", ";").replace("a;b;c", "a,b,c"),
+    ),
+    "signed addresses": (
+        "labels.csv",
+        LABELS.replace("file_name", "image_url")
+        .replace(".png", ".png?sig=a/b")
+        .replace("\n", "\nhttps://x.y/")
+        .removesuffix("https://x.y/"),
+    ),
+    "escapes": ("labels.csv", LABELS.replace(".png", "%2Epng")),
+    "uploads of Label Studio": ("labels.csv", re.sub(r"(\d\.png)", r"/data/upload/1/abcd1234-\1", LABELS)),
+    "local files of Label Studio": ("labels.csv", re.sub(r"(\d\.png)", r"/data/local-files/?d=a/\1", LABELS)),
+    "the table of a part": ("train.csv", LABELS),
+    "numbers of JSON": (
+        "metadata.jsonl",
+        "".join(f'{{"file_name": "{i}.png", "label": {["1", "2.0"][i % 2]}}}\n' for i in range(6)),
+    ),
     "other case": ("labels.csv", LABELS.replace(".png", ".PNG")),
     "UTF-16": ("labels.csv", LABELS),
 }
@@ -32,10 +58,124 @@ def test_a_label_file_in_the_archive_says_the_classes(reader: Reader, case: str)
     name, text = SPELLINGS[case]
     table = {name: text.encode("utf-16" if case == "UTF-16" else "utf-8")}
     dataset = reader(zipped(FLAT | table))
-    assert dataset.contents.classes == ("cat", "dog")
+    assert dataset.contents.classes == (("1", "2") if "numbers" in case else ("cat", "dog"))
     assert dataset.index["labels"].tolist() == [0, 1] * 3
     assert dataset.contents.parts is None
     assert not any("passed over" in warning for warning in dataset.contents.warnings)
+
+
+HEADERS = (
+    "id,label",
+    "image,level",
+    "filepaths,labels",
+    "id,breed",
+    "ImageId,Label",
+    "FileName,ClassName",
+    "Path,ClassId",
+    "filename,class_id",
+    "img,class",
+    "fname,target",
+    "image_filename,category_name",
+    "name,species",
+    "url,class",
+)
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_a_column_may_be_spelt_as_other_tools_do(reader: Reader, header: str) -> None:
+    contents = reader(zipped(FLAT | {"labels.csv": LABELS.replace("file_name,label", header).encode()})).contents
+    assert contents.classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize("column", ["patient_id", "PatientID", "patient", "subject", "subject id"])
+def test_a_group_may_be_a_patient_or_a_subject(reader: Reader, column: str) -> None:
+    rows = "".join(f"{i}.png,{'ab'[i % 2]},p{i // 2}\n" for i in range(6))
+    dataset = reader(zipped(FLAT), labels=f"file_name,label,{column}\n{rows}".encode())
+    assert dataset.index["groups"].tolist() == [0, 0, 2, 2, 4, 4]
+
+
+@pytest.mark.parametrize("column", ["set", "data set", "Dataset", "partition", "fold"])
+def test_a_split_may_be_a_set_or_a_partition(reader: Reader, column: str) -> None:
+    rows = "".join(f"{i}.png,{'ab'[i % 2]},{'train' if i < 4 else 'valid'}\n" for i in range(6))
+    dataset = reader(zipped(FLAT), labels=f"file_name,label,{column}\n{rows}".encode())
+    assert dataset.contents.parts == {"train": 4, "validation": 2}
+
+
+def test_columns_that_are_not_read_are_named(reader: Reader) -> None:
+    rows = "".join(f"{i}.png,{'ab'[i % 2]},{i},x\n" for i in range(6))
+    contents = reader(zipped(FLAT), labels=f"file_name,label,fold,camera\n{rows}".encode()).contents
+    assert contents.parts is None
+    assert "columns of 'labels.csv' that are not read: fold, camera." in contents.warnings
+
+
+def test_a_table_of_boxes_is_read_with_a_warning(reader: Reader) -> None:
+    rows = "".join(f"{i}.png,8,{'ab'[i % 2]},1,2\n" for i in range(6))
+    contents = reader(zipped(FLAT | {"_annotations.csv": f"filename,width,class,xmin,ymin\n{rows}".encode()})).contents
+    assert any("bounding boxes, as sets for object detection" in warning for warning in contents.warnings)
+
+
+def test_tables_called_like_parts_are_the_split(reader: Reader) -> None:
+    tables = {
+        f"{part}.csv": f"file,label\n{rows}".encode()
+        for part, rows in {
+            "train": "0.png,a\n1.png,b\n2.png,a\n",
+            "val_labels": "3.png,b\n4.png,a\n",
+            "test": "5.png\n",
+        }.items()
+    }
+    contents = reader(zipped(FLAT | tables | {"test.csv": b"id\n5\n"})).contents
+    assert contents.parts == {"train": 3, "validation": 2}
+    assert any(warning.startswith("not used: 'test.csv' has 'id'") for warning in contents.warnings)
+
+
+def test_a_general_label_file_wins_over_those_of_parts(reader: Reader) -> None:
+    contents = reader(zipped(FLAT | {"labels.csv": LABELS.encode(), "train.csv": LABELS.encode()})).contents
+    assert contents.classes == ("cat", "dog")
+    assert "not used: 'train.csv' lies beside the label file 'labels.csv'." in contents.warnings
+
+
+def test_a_table_that_names_no_image_is_not_used(reader: Reader) -> None:
+    files = {f"{'01'[i % 2]}/{name}": data for i, (name, data) in enumerate(FLAT.items())}
+    contents = reader(zipped(files | {"labels.csv": b"ClassId,Name\n0,stop\n1,yield\n"})).contents
+    assert contents.classes == ("0", "1")
+    assert "not used: 'labels.csv' names no image, such as 'stop'." in contents.warnings
+
+
+def test_hidden_images_are_none_that_a_row_means(reader: Reader) -> None:
+    thumbs = {f"img/.thumbnails/{name}": data for name, data in FLAT.items()} | {".Trashes/x.png": FLAT["0.png"]}
+    files = {f"img/{name}": data for name, data in FLAT.items()} | thumbs
+    contents = reader(zipped(files | {"img/labels.csv": LABELS.encode()})).contents
+    assert contents.samples == 6
+    assert any(warning.startswith("left out: 7 images in hidden files") for warning in contents.warnings)
+
+
+def calls_to_find(count: int) -> int:
+    """The calls for as many rows as pictures, whose names differ from the rows in case or by their ending."""
+    names = PictureNames.of([f"p{i}/Frame.png" for i in range(count)])
+    calls: list[str] = []
+    sys.setprofile(lambda _, event, __: calls.append(event))
+    try:
+        paths = [names.find("", f"p{i}/frame{'.png' if i % 2 else ''}", "") for i in range(count)]
+    finally:
+        sys.setprofile(None)
+    assert paths == [f"p{i}/Frame.png" for i in range(count)]
+    return len(calls)
+
+
+def test_finding_rows_takes_time_in_proportion() -> None:
+    assert calls_to_find(800) < 6 * calls_to_find(200)
+
+
+def test_classes_of_folders_that_labels_overrule_are_named(reader: Reader) -> None:
+    files = {f"{'ab'[i % 2]}/{name}": data for i, (name, data) in enumerate(FLAT.items())}
+    contents = reader(zipped(files), labels=LABELS.encode()).contents
+    words = "the classes are the labels of 'labels.csv', not the folders 'a', 'b': 6 images"
+    assert any(warning.startswith(words) for warning in contents.warnings)
+
+
+def test_whole_numbers_with_a_fraction_keep_their_order(reader: Reader) -> None:
+    rows = "".join(f"{i}.png,{[10.0, 2.0, 1.0][i % 3]}\n" for i in range(6))
+    assert reader(zipped(FLAT), labels=f"file,label\n{rows}".encode()).contents.classes == ("1.0", "2.0", "10.0")
 
 
 @pytest.mark.parametrize("folders", ["images/", "set/images/", "set/images/old/"])
@@ -155,15 +295,23 @@ def test_the_first_twenty_wrong_rows_are_named(reader: Reader) -> None:
 def test_wrong_lines_of_json_are_named(reader: Reader) -> None:
     lines = (
         b'{"file_name": "0.png", "label": "cat"}\n{"file_name": \n[1]\n{"file_name": "1.png", "label": ["a", "b"]}\n'
+        b'{"file_name": "1.png", "label": 0, "label": 7}\n{"file_name": "1.png", "label": NaN}\n'
+        b'{"file_name": "1.png", "label": 1e999}\n'
     )
     message = refusal(reader, zipped(FLAT), labels=lines, labels_name="labels.jsonl")
     assert "line 2: it is no JSON" in message
     assert "line 3: it is no JSON object" in message
     assert "line 4: its label is a list" in message
+    assert "line 5: its key 'label' is there twice" in message
+    assert "line 6: NaN is not a JSON number" in message
+    assert "line 7: 1e999 is too large" in message
 
 
 UNUSABLE = {
-    "no column of names": (b"id,label\n1,cat\n", "has 'id', 'label'; expected: the columns file_name and label"),
+    "no column of names": (
+        b"number,label\n1,cat\n",
+        "has 'label', 'number'; expected: the columns file_name and label",
+    ),
     "no column of labels": (b"file_name,caption\n1,cat\n", "expected: the columns file_name and label"),
     "no rows": (b"file_name,label\n", "has no rows"),
     "nothing": (b"", "has no rows"),

@@ -226,7 +226,7 @@ def test_empty_class_folders_of_a_part_are_named(reader: Reader) -> None:
     contents = reader(
         zipped(tree(*below("train", "val")) | {"train/emu/": b"", "test/": b"", "val/dog/": b""})
     ).contents
-    assert "1 class folders have no images, such as emu: they are no classes." in contents.warnings
+    assert "1 class folder has no images, so no class: 'emu'." in contents.warnings
 
 
 PARTS = "train val valid validation dev test training_set test_set Train TEST train2017 val2017 seg_train testset"

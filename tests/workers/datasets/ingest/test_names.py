@@ -105,7 +105,7 @@ def test_backslashes_divide_folders(reader: Reader) -> None:
     files = {name.replace("/", "\\"): data for name, data in folders(each=3).items()}
     contents = reader(zipped({"rows\\old\\": b"", "empty\\": b""} | files)).contents
     assert contents.classes == ("checks", "columns", "rows")
-    assert contents.warnings == ("1 class folders have no images, such as empty: they are no classes.",)
+    assert contents.warnings == ("1 class folder has no images, so no class: 'empty'.",)
 
 
 def test_the_root_folder_of_a_tar_is_no_class(reader: Reader) -> None:

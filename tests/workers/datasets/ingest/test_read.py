@@ -65,7 +65,7 @@ def test_notes_beside_the_class_folders_are_skipped_and_named(reader: Reader) ->
 def test_class_folders_without_images_are_named(reader: Reader) -> None:
     dataset = reader(zipped({"set/": b"", "set/circles/": b""} | {f"set/{k}": v for k, v in folders(each=3).items()}))
     assert dataset.contents.classes == ("checks", "columns", "rows")
-    assert dataset.contents.warnings == ("1 class folders have no images, such as circles: they are no classes.",)
+    assert dataset.contents.warnings == ("1 class folder has no images, so no class: 'circles'.",)
 
 
 def test_train_val_and_test_folders_are_the_split(reader: Reader) -> None:
