@@ -25,6 +25,7 @@ from service.core.settings import Settings
 from service.core.sql.engine import Database
 from service.core.sql.tables import jobs
 from tests.conftest import START_SECONDS, STOP_SECONDS, Redis
+from tests.pictures import folders, zipped
 from tests.ports import eventually, free_port
 from tests.servers import LIFELINE, ROOT, Postgresql
 from tests.service.core.sql.released import REVISIONS
@@ -170,7 +171,11 @@ def test_upgrade_hands_a_run_from_old_to_new_worker(last_release: Path, settings
 
 
 @pytest.mark.long
-def test_an_old_worker_runs_ordinary_jobs_of_a_newer_api(last_release: Path, settings: Settings) -> None:
+def test_an_old_worker_runs_ordinary_jobs_of_a_newer_api(
+    last_release: Path, settings: Settings, tmp_path: Path
+) -> None:
+    pictures = tmp_path / "pictures.zip"
+    pictures.write_bytes(zipped(folders(each=4)))
     with closing(Database(settings.database_url)) as database:
         database.migrate()
     with ExitStack() as parts:
@@ -180,9 +185,12 @@ def test_an_old_worker_runs_ordinary_jobs_of_a_newer_api(last_release: Path, set
         assert client.wait(client.submit(ordinary)["id"])["status"] == "succeeded"
 
         newer = client.submit(SPEC | {"epochs": 1, "regularization": {"sam_rho": 0.05}})["id"]
+        dataset = client.upload(pictures)["id"]
         later = client.submit(ordinary)["id"]
         assert client.wait(later)["status"] == "succeeded", "the old worker passes over what it does not understand"
         assert client.job(newer)["status"] == "queued"
+        assert client.dataset(dataset)["status"] == "processing", "nor sets that it would read by other rules"
 
         parts.enter_context(worker(ROOT, settings, "new-worker"))
         assert client.wait(newer)["status"] == "succeeded"
+        assert client.dataset_ready(dataset)["status"] == "ready"

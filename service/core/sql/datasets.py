@@ -8,7 +8,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, CursorResult, RowMapping, and_, delete, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    CursorResult,
+    RowMapping,
+    and_,
+    case,
+    delete,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from service.core.errors import Conflict, LeaseLost, NotFound
 from service.core.records.builtin_datasets import BUILT_IN
@@ -29,6 +41,9 @@ from service.core.storage import Artifact
 READERS = "datasets"  # the wake-up channel of the workers that read data sets
 DELETION_SECONDS = 60.0  # for a deletion by the process that began it; then a worker finishes it
 READ_ATTEMPTS = 3  # lost readers after which the set has failed
+# Seconds. Workers of release 0.1 know no options of reading and no label files. Leases of sets with options are dated
+# ahead by this time, so that such a worker always finds them held by another one.
+AHEAD = 1e10
 
 
 class DatasetStore(Repository):
@@ -64,7 +79,8 @@ class DatasetStore(Repository):
             "options": asdict(options) if options else None,
             "labels": asdict(labels) if labels else None,
         }
-        unread = {"status": DatasetStatus.PROCESSING, "attempt": 0}
+        is_free = now() + AHEAD if options else None
+        unread = {"status": DatasetStatus.PROCESSING, "attempt": 0, "lease_until": is_free}
         with self._db.write() as c:
             refuse_more_data(c, tenant, self._quotas, upload.bytes)
             c.execute(insert(datasets).values(id=dataset_id, tenant=tenant, created_at=now(), **values, **unread))
@@ -143,7 +159,7 @@ class DatasetStore(Repository):
         """
         waits = and_(
             datasets.c.status == DatasetStatus.PROCESSING,
-            or_(datasets.c.lease_until.is_(None), datasets.c.lease_until <= now()),
+            or_(datasets.c.lease_until.is_(None), datasets.c.lease_until <= _lease_clock()),
         )
         with self._db.read() as c:  # a read needs no writer's lock, and mostly finds nothing
             if c.execute(select(datasets.c.id).where(waits).limit(1)).first() is None:
@@ -151,7 +167,7 @@ class DatasetStore(Repository):
             turns = self._turns.order(c)
         first = select(datasets.c.id).where(waits).order_by(*turns, datasets.c.seq).limit(1)
         first_id = first.with_for_update(skip_locked=True).scalar_subquery()
-        values = {"attempt": datasets.c.attempt + 1, "worker": worker, "lease_until": now() + lease_seconds}
+        values = {"attempt": datasets.c.attempt + 1, "worker": worker, "lease_until": _lease_clock() + lease_seconds}
         taken = update(datasets).where(datasets.c.id == first_id, waits).values(values).returning(datasets)
         with self._db.write() as c:
             row = c.execute(taken).mappings().one_or_none()
@@ -171,7 +187,7 @@ class DatasetStore(Repository):
     def renew(self, reading: Reading, lease_seconds: float) -> None:
         """Hold the set for another `lease_seconds`. Raises LeaseLost."""
         with self._db.write() as c:
-            renewed = update(datasets).where(_held(reading)).values(lease_until=now() + lease_seconds)
+            renewed = update(datasets).where(_held(reading)).values(lease_until=_lease_clock() + lease_seconds)
             _fenced(reading, c.execute(renewed))
 
     def put_off(self, reading: Reading, cause: str, seconds: float) -> None:
@@ -181,12 +197,12 @@ class DatasetStore(Repository):
         if reading.attempt >= READ_ATTEMPTS:
             return self.fail(reading, DatasetError("not_read", f"{READ_ATTEMPTS} attempts to read it failed: {cause}"))
         with self._db.write() as c:
-            later = update(datasets).where(_held(reading)).values(lease_until=now() + seconds, worker=None)
+            later = update(datasets).where(_held(reading)).values(lease_until=_lease_clock() + seconds, worker=None)
             return _fenced(reading, c.execute(later))
 
     def release(self, reading: Reading) -> None:
         """Give the set back unread: another worker will read it. Raises LeaseLost."""
-        values = {"lease_until": None, "worker": None, "attempt": datasets.c.attempt - 1}
+        values = {"lease_until": _lease_clock(), "worker": None, "attempt": datasets.c.attempt - 1}
         with self._db.write() as c:
             _fenced(reading, c.execute(update(datasets).where(_held(reading)).values(values)))
         self._on_change(READERS)
@@ -201,6 +217,11 @@ class DatasetStore(Repository):
         """The set cannot be used. Raises LeaseLost."""
         with self._db.write() as c:
             _end(c, _held(reading), {"status": DatasetStatus.FAILED, "error": asdict(error)}, reading)
+
+
+def _lease_clock() -> ColumnElement[float]:
+    """The clock for the lease of a set that is read, unix seconds."""
+    return now() + case((datasets.c.options.is_(None), 0.0), else_=AHEAD)
 
 
 def _end(c: Connection, where: ColumnElement[bool], values: Mapping[str, Any], reading: Reading | None = None) -> None:

@@ -171,7 +171,7 @@ datasets = Table(
     Column("upload", JSON(none_as_null=True), nullable=False),  # the artifact that was uploaded
     Column("contents", JSON(none_as_null=True)),
     Column("packed", JSON(none_as_null=True), nullable=False),  # the artifacts that training reads
-    Column("options", JSON(none_as_null=True)),  # how to read it; null: the defaults
+    Column("options", JSON(none_as_null=True)),  # how to read it; null: uploaded by release 0.1
     Column("labels", JSON(none_as_null=True)),  # the artifact of the label file sent beside the upload
     Column("error", JSON(none_as_null=True)),
     Column("attempt", Integer, nullable=False),  # the fencing token
