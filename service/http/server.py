@@ -16,9 +16,19 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+from gunicorn.http.errors import (
+    ExpectationFailed,
+    InvalidResponseHeader,
+    InvalidResponseHeaderName,
+    LimitRequestHeaders,
+    LimitRequestLine,
+    ParseException,
+    UnsupportedTransferCoding,
+)
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 from werkzeug.exceptions import HTTPException
 
+from service.core.text import shortened
 from service.http.arrival import PROBES, Arrival, HeadTooLarge
 from service.http.client_socket import LEAST_RATE, PATIENCE_SECONDS, BodyReader, ClientSocket
 
@@ -29,6 +39,18 @@ BLOCK = 1 << 14  # bytes received at once
 DRAINED_BYTES = 1 << 16  # bytes of a body that is not used, and of a connection that ends
 PROBE_THREADS = 2  # for each path of PROBES
 PASSING = (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK)  # errors of a connection that is gone again
+OURS = (InvalidResponseHeader, InvalidResponseHeaderName)  # faults of the application, not of the request
+UNREADABLE = (  # the answer to a request that gunicorn cannot read, by its error; the last one fits each
+    (LimitRequestLine, http.HTTPStatus.REQUEST_URI_TOO_LONG, "the address is too long"),
+    (
+        LimitRequestHeaders,
+        http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "there are too many headers, or too long ones",
+    ),
+    (ExpectationFailed, http.HTTPStatus.EXPECTATION_FAILED, "the header Expect is unknown; allowed: 100-continue"),
+    (UnsupportedTransferCoding, http.HTTPStatus.NOT_IMPLEMENTED, "unknown Transfer-Encoding; allowed: chunked"),
+    (ParseException, http.HTTPStatus.BAD_REQUEST, "the request is not well-formed; allowed: HTTP/1.1 as in RFC 9112"),
+)
 NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 
 
@@ -193,6 +215,18 @@ class Server(ThreadWorker):  # type: ignore[misc]  # likewise
         self._wait(conn, self.cfg.keepalive if self.alive else STOP_KEEPALIVE_LINGER)
         if following := conn.parser.unreader.take_buffered():
             self._receive(conn, following)
+
+    def handle_error(self, req: Any, client: ClientSocket, addr: Any, exc: Exception) -> None:
+        """Answer a request that cannot be read with a problem that repeats no part of it."""
+        if not isinstance(exc, ParseException) or isinstance(exc, OURS):
+            super().handle_error(req, client, addr, exc)
+            return
+        status, detail = next((status, detail) for kind, status, detail in UNREADABLE if isinstance(exc, kind))
+        self.log.warning("refused a request with %s: %s: %s", status, type(exc).__name__, shortened(str(exc)))
+        try:
+            client.send(_problem(status, detail))
+        except OSError as error:
+            self.log.debug("the refusal of a request was not sent: %s", error)
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
         """Whether the connection can be used again: drains the rest of a body."""

@@ -1,5 +1,6 @@
 """gunicorn with the service's own worker class, and clients that hold their connections open."""
 
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -88,6 +89,29 @@ def test_a_malformed_request_is_refused_at_once(api: Gunicorn, line: bytes) -> N
     with crowd(api.port, 1, line) as (client,):
         client.settimeout(HEAD_SECONDS / 2)
         assert answer_of(client).startswith(b"HTTP/1.1 400")
+
+
+def test_refusals_of_unreadable_requests_repeat_nothing(api: Gunicorn) -> None:
+    long = "x" * 3000
+    for sent, status in (
+        (ask(f"G\x01{long}", "/livez"), 400),
+        (ask("GET", "/livez").replace(b"HTTP/1.1", f"HTTP/{long}".encode()), 400),
+        (ask("GET", "/livez", f"a b{long}: 1"), 400),
+        (ask("GET", "/livez", f"a: 1\x00{long}"), 400),
+        (ask("GET", "/livez", f" {long}"), 400),
+        (ask("POST", "/v1/jobs", f"Transfer-Encoding: {long}"), 501),
+        (ask("POST", "/v1/jobs", f"Expect: {long}", "Content-Length: 2", body="{}"), 417),
+        (ask("GET", f"/{long}{long}"), 414),
+        (ask("GET", "/livez", f"a: {long * 3}"), 431),
+        (ask("GET", "/livez", *(f"a{i}: {long[:9]}" for i in range(200))), 431),
+    ):
+        with crowd(api.port, 1, sent) as (client,):
+            head, _, body = answer_of(client).partition(b"\r\n\r\n")
+        problem = json.loads(body)
+        assert head.startswith(f"HTTP/1.1 {status} ".encode()), sent[:80]
+        assert b"application/problem+json" in head
+        assert (problem["status"], problem["title"] != "") == (status, True)
+        assert "xxx" not in body.decode()
 
 
 @pytest.mark.long
