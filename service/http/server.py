@@ -12,10 +12,12 @@ import socket
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from uuid import uuid4
 
+from gunicorn.http import errors as parse_errors
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 from werkzeug.exceptions import HTTPException
 
@@ -30,6 +32,28 @@ DRAINED_BYTES = 1 << 16  # bytes of a body that is not used, and of a connection
 PROBE_THREADS = 2  # for each path of PROBES
 PASSING = (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK)  # errors of a connection that is gone again
 NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
+
+FAILED = (http.HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; search the log for the time of this request")
+# gunicorn's errors of a request, and their answers; the first kind that fits counts.
+MALFORMED = {
+    parse_errors.InvalidResponseHeader: FAILED,  # the application's own fault, as are the next two
+    parse_errors.InvalidResponseHeaderName: FAILED,
+    parse_errors.ConfigurationProblem: FAILED,
+    parse_errors.UnsupportedTransferCoding: (
+        http.HTTPStatus.NOT_IMPLEMENTED,
+        "the transfer coding is not supported; allowed: chunked",
+    ),
+    parse_errors.ExpectationFailed: (
+        http.HTTPStatus.EXPECTATION_FAILED,
+        "the expectation is not supported; allowed: 100-continue",
+    ),
+    parse_errors.LimitRequestLine: (http.HTTPStatus.REQUEST_URI_TOO_LONG, "the request line is too long"),
+    parse_errors.LimitRequestHeaders: (
+        http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "the headers are too many or too long",
+    ),
+    parse_errors.ParseException: (http.HTTPStatus.BAD_REQUEST, "the request is not valid HTTP/1.1"),
+}
 
 
 class Connection(TConn):  # type: ignore[misc]  # gunicorn ships no types
@@ -193,6 +217,16 @@ class Server(ThreadWorker):  # type: ignore[misc]  # likewise
         self._wait(conn, self.cfg.keepalive if self.alive else STOP_KEEPALIVE_LINGER)
         if following := conn.parser.unreader.take_buffered():
             self._receive(conn, following)
+
+    def handle_error(self, req: Any, client: ClientSocket, addr: Any, exc: BaseException) -> None:
+        """Answer a request that failed before or outside of the application, without an echo of what was sent."""
+        status, detail = next((answer for kind, answer in MALFORMED.items() if isinstance(exc, kind)), FAILED)
+        if status is http.HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.log.exception("Error handling a request")
+        else:
+            self.log.warning("Invalid request from %s: %s", addr[0] if addr else "", type(exc).__name__)
+        with suppress(OSError):
+            client.send(_problem(status, detail))
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
         """Whether the connection can be used again: drains the rest of a body."""

@@ -90,6 +90,27 @@ def test_a_malformed_request_is_refused_at_once(api: Gunicorn, line: bytes) -> N
         assert answer_of(client).startswith(b"HTTP/1.1 400")
 
 
+ECHO = b"echo" * 700
+MALFORMED = {
+    "a method": (b"G<" + ECHO + b" / HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
+    "a version": (b"GET / HTTP/" + ECHO + b"\r\nHost: a\r\n\r\n", b"400"),
+    "a header name": (ask("GET", "/")[:-2] + b"<" + ECHO + b">: b\r\n\r\n", b"400"),
+    "a transfer coding": (ask("POST", "/", f"Transfer-Encoding: {ECHO.decode()}"), b"501"),
+    "an expectation": (ask("POST", "/", f"Expect: {ECHO.decode()}"), b"417"),
+    "a request line": (ask("GET", "/" + 4 * ECHO.decode()), b"414"),
+}
+
+
+@pytest.mark.parametrize("kind", MALFORMED)
+def test_the_answer_to_a_malformed_request_echoes_nothing(api: Gunicorn, kind: str) -> None:
+    sent, status = MALFORMED[kind]
+    with crowd(api.port, 1, sent) as (client,):
+        answer = answer_of(client)
+    assert answer.startswith(b"HTTP/1.1 " + status)
+    assert b"application/problem+json" in answer
+    assert b"echoecho" not in answer
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["half a header", "half a small body", "half a large body", "half a chunk"])
 def test_a_request_that_does_not_arrive_gets_408(api: Gunicorn, job: str, kind: str) -> None:
