@@ -52,7 +52,7 @@ jobs = Table(
     Column("pause_requested", Boolean, nullable=False),
     Column("checkpoints", JSON(none_as_null=True), nullable=False),  # newest first
     Column("losses", JSON(none_as_null=True), nullable=False),
-    Column("releases", Integer, nullable=False),  # times that a stopping worker put the job back
+    Column("releases", Integer, nullable=False),  # returns to the queue that are not losses
     Column("facts", JSON(none_as_null=True)),  # what the worker measured outside of the epochs
     Column("waste", JSON(none_as_null=True)),  # spent after the best epoch; set at the end of the job
     Column("split", Text),  # jobs with equal values are validated on the same images

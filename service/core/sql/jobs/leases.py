@@ -245,11 +245,30 @@ class JobLeases(Repository):
         """Take every running job from its worker, or those of one worker; returns the new status of each by its id.
 
         To be called only when no such worker can be alive: a job that a worker still holds would be taken from it.
+        An attempt of the one worker is not lost but released, if it reached an epoch that no attempt had reached.
         """
         is_running = jobs.c.status == Status.RUNNING
         if worker is not None:
-            return self._reap(and_(is_running, jobs.c.worker == worker), "its process had ended", retries)
+            is_lost = and_(is_running, jobs.c.worker == worker)
+            released = self._release_advanced(is_lost)
+            return released | self._reap(is_lost, "its process had ended", retries)
         return self._reap(is_running, "all processes of its machine had ended", retries)
+
+    def _release_advanced(self, is_lost: ColumnElement[bool]) -> dict[str, Status]:
+        """Put back the jobs that have advanced. Epochs are finite, so this cannot go on for ever. A job whose owner
+        has asked to cancel or pause it is left to `_reap`.
+        """
+        is_free = and_(is_lost, jobs.c.cancel_requested.is_(False), jobs.c.pause_requested.is_(False))
+        statuses: dict[str, Status] = {}
+        with self._db.write() as c:
+            for row in c.execute(select(jobs).where(is_free).with_for_update(skip_locked=True)).mappings().all():
+                where = and_(jobs.c.id == row["id"], jobs.c.attempt == row["attempt"], is_lost)
+                values = {"releases": row["releases"] + 1}
+                if _has_advanced(c, row) and queue_again(c, where, values) is not None:
+                    statuses[row["id"]] = Status.QUEUED
+        for job_id in statuses:
+            self._on_change(job_id)
+        return statuses
 
     def _reap(self, is_lost: ColumnElement[bool], why: str, retries: Retries) -> dict[str, Status]:
         statuses: dict[str, Status] = {}
@@ -314,6 +333,15 @@ def _live_verdicts(c: Connection, job_id: str) -> frozenset[str]:
     """The verdicts that the job's events have reported, without the final one."""
     query = select(events.c.data).where(events.c.job_id == job_id, events.c.type == "diagnosis")
     return frozenset(data["verdict"] for data in c.execute(query).scalars() if not data["is_final"])
+
+
+def _has_advanced(c: Connection, row: RowMapping) -> bool:
+    """Whether the attempt of a running job reached an epoch that no former attempt had reached."""
+    of_job = events.c.job_id == row["id"]
+    began = select(func.max(events.c.seq)).where(of_job, events.c.type == "status").scalar_subquery()
+    former = and_(of_job, events.c.type == "epoch", events.c.seq < began)
+    furthest = c.execute(select(func.max(events.c.data["epoch"].as_integer())).where(former)).scalar()
+    return (row["last_epoch"] or 0) > (furthest or 0)
 
 
 def _loss(row: RowMapping) -> str:

@@ -203,6 +203,35 @@ def test_only_the_jobs_of_a_lost_worker_are_recovered(store: Store) -> None:
     assert store.queries.get("t", kept.id).status == "running"
 
 
+def test_deaths_after_progress_do_not_count(store: Store) -> None:
+    job = submit(store)
+    for number in range(1, 6):
+        lease = claim(store)
+        store.leases.append(lease, [epoch(number)])
+        assert store.leases.recover(RETRIES, "worker") == {job.id: Status.QUEUED}
+    back = store.queries.get("t", job.id)
+    assert (back.lost_attempts, back.releases, back.attempt) == ((), 5, 5)
+
+
+def test_deaths_that_repeat_the_same_epochs_count(store: Store) -> None:
+    job = submit(store)
+    for _ in range(4):
+        lease = claim(store)
+        store.leases.rewind(lease, None)
+        store.leases.append(lease, [epoch(1)])
+        became = store.leases.recover(RETRIES, "worker")
+    assert became == {job.id: Status.FAILED}
+    assert len(store.queries.get("t", job.id).lost_attempts) == 3
+
+
+def test_the_death_of_a_worker_keeps_the_owners_request(store: Store) -> None:
+    cancelled, paused = submit(store), submit(store)
+    for job in (cancelled, paused):
+        store.leases.append(claim(store), [epoch(1)])
+        (store.actions.cancel if job is cancelled else store.actions.pause)("t", job.id)
+    assert store.leases.recover(RETRIES, "worker") == {cancelled.id: Status.CANCELLED, paused.id: Status.PAUSED}
+
+
 def test_only_the_last_two_checkpoints_are_kept(store: Store) -> None:
     submit(store)
     lease = claim(store)
