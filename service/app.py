@@ -13,7 +13,6 @@ from service.api.resources import RESOURCES
 from service.core.actions.submit import JobSubmitter
 from service.core.broker.hints import HintQueue
 from service.core.broker.wakeups import Wakeups
-from service.core.hosts import networks
 from service.core.records.plan import Limits
 from service.core.settings import Settings
 from service.core.sql.ablations import Ablations
@@ -27,6 +26,7 @@ from service.core.storage import open_storage
 from service.core.telemetry.metrics import ProcessMetrics, new_registry
 from service.core.telemetry.tracing import Tracing
 from service.core.text import MAX_ECHO
+from service.core.text.hosts import networks
 from service.core.webhooks.sender import WebhookSender
 from service.http import auth, content_encoding, errors, links
 from service.http.concurrency import ConcurrencyLimit

@@ -15,9 +15,9 @@ from werkzeug.formparser import FormDataParser
 from service.api.form import Form, check_form
 from service.api.incoming import Allowance, IncomingFile
 from service.core.errors import Fault, Invalid
-from service.core.file_names import LABEL_ENDINGS
 from service.core.records.dataset import ReadingOptions
 from service.core.text import control_character, shortened
+from service.core.text.file_names import LABEL_ENDINGS
 from service.http.auth import tenant
 from service.schemas.datasets import UploadQuerySchema
 from service.schemas.problem import faults

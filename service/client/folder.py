@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from service.core.file_names import is_hidden, is_litter
+from service.core.text.file_names import is_hidden, is_litter
 
 SHOWN = 20  # names in a message
 Identity = tuple[int, int]  # device and inode of a folder

@@ -11,7 +11,7 @@ from typing import BinaryIO, NamedTuple
 
 from service.client.folder import printable, read_folder
 from service.client.types import Json, Note, Progress
-from service.core.file_names import LABEL_ENDINGS
+from service.core.text.file_names import LABEL_ENDINGS
 
 BLOCK = 1 << 16  # bytes sent at a time, as httpx reads files
 MEDIA_TYPES = {

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from service.core.errors import SettingsError
-from service.core.hosts import HostList, networks
 from service.core.records.job import Retries
 from service.core.records.quotas import Quotas
 from service.core.telemetry.logging_setup import FORMATS, LEVELS
+from service.core.text.hosts import HostList, networks
 
 PREFIX = "RIGHTFIT_"
 CHECK = "check"  # the key of a field's Check in its metadata

@@ -8,9 +8,9 @@ of another origin. The headers that tell this are set by browsers; programs that
 from flask import Flask, request
 
 from service.core.errors import Forbidden, Misdirected
-from service.core.hosts import LOCALHOST, HostList, host_name, parse_address
 from service.core.settings import Settings
 from service.core.text import shortened
+from service.core.text.hosts import LOCALHOST, HostList, host_name, parse_address
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")  # they change nothing
 OWN_SITES = (

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 from typing import Any
 
-from service.core.hosts import Network, is_within, parse_address
+from service.core.text.hosts import Network, is_within, parse_address
 
 SCHEMES = ("http", "https")
 PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")  # no // at its start, which would lead links to another host

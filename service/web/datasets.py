@@ -3,9 +3,9 @@
 from flask import url_for
 
 from service.api.uploads import TYPES
-from service.core.file_names import DOWNLOADED, LABEL_ENDINGS, LITTER
 from service.core.records.builtin_datasets import BUILT_IN
 from service.core.records.dataset import BACKGROUNDS, PIXELS, ReadingOptions
+from service.core.text.file_names import DOWNLOADED, LABEL_ENDINGS, LITTER
 from service.http.auth import tenant
 from service.rendering.dataset_sheet import CLASSES, OF_A_CLASS
 from service.schemas.pages import MAX_PAGE

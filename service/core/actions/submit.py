@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from service.core.broker.hints import HintQueue
 from service.core.errors import DatabaseError, Fault, Invalid, NotFound
-from service.core.hosts import Network
 from service.core.records.builtin_datasets import BUILT_IN
 from service.core.records.dataset import Contents, DatasetStatus
 from service.core.records.job import Job
@@ -17,6 +16,7 @@ from service.core.spec import JobSpec, contradictions
 from service.core.sql.datasets import DatasetStore
 from service.core.sql.jobs.store import Store
 from service.core.telemetry.correlation import current
+from service.core.text.hosts import Network
 from service.core.webhooks.addresses import fault
 
 log = logging.getLogger(__name__)

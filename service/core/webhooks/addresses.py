@@ -11,8 +11,8 @@ from ipaddress import IPv4Address
 from urllib.parse import urlsplit
 
 from service.core.errors import Fault, Refused
-from service.core.hosts import LOCALHOST, Address, Network, is_within, networks, parse_address
 from service.core.text import shortened
+from service.core.text.hosts import LOCALHOST, Address, Network, is_within, networks, parse_address
 
 PORTS = {"http": 80, "https": 443}
 LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"

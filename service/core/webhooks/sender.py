@@ -15,10 +15,10 @@ from functools import partial
 import httpcore
 
 from service.core.errors import Refused, TooMany
-from service.core.hosts import Network
 from service.core.records.webhook_message import Message, body
 from service.core.resilience import attempt
 from service.core.sql.webhook_messages import Webhooks
+from service.core.text.hosts import Network
 from service.core.webhooks.addresses import resolve
 from service.core.webhooks.http import post
 from service.core.webhooks.outbox import Outbox

@@ -20,12 +20,12 @@ from sqlalchemy import select, update
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from service.core.errors import Refused
-from service.core.hosts import networks
 from service.core.records.submission import NewJob
 from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.sql.tables import deliveries, webhook_secrets
 from service.core.sql.webhook_messages import DELAYS
+from service.core.text.hosts import networks
 from service.core.webhooks.addresses import check, resolve
 from service.core.webhooks.sender import WebhookSender
 from service.services import Services

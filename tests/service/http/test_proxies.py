@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from service.core.hosts import networks
+from service.core.text.hosts import networks
 from service.http.proxies import TrustedProxies
 
 CLIENT, PUBLIC = "203.0.113.9", "rightfit.example.org"

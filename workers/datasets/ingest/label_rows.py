@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from service.core.errors import InvalidData
-from service.core.file_names import is_hidden
 from service.core.text import counted
+from service.core.text.file_names import is_hidden
 from workers.datasets.ingest.folder_words import PART_NAMES, TRAIN, part_of
 from workers.datasets.ingest.label_columns import is_of_boxes
 from workers.datasets.ingest.label_files import LabelFile, Row

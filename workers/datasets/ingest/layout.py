@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from service.core.errors import InvalidData
-from service.core.file_names import is_hidden
+from service.core.text.file_names import is_hidden
 from workers.datasets.ingest.detection import beside_classes, has_one_for_each, of_detection
 from workers.datasets.ingest.folder_words import (
     TRAIN,

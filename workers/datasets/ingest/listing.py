@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from service.core.errors import InvalidData
-from service.core.file_names import is_hidden, is_image_name
 from service.core.text import counted
+from service.core.text.file_names import is_hidden, is_image_name
 from workers.datasets.ingest.folder_words import is_container, part_of
 from workers.datasets.ingest.label_files import LabelFile, is_label_file, parse, part_of_table
 from workers.datasets.ingest.members import MOST_FILE_BYTES, Archive

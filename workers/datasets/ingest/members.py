@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from service.core.errors import InvalidData
-from service.core.file_names import is_litter
+from service.core.text.file_names import is_litter
 from workers.datasets.ingest.names import Decoder, cleaned, refuse_leading_out, refuse_unreadable
 
 BROKEN = (

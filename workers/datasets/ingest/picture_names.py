@@ -8,7 +8,7 @@ from itertools import islice, takewhile
 from urllib.parse import unquote
 
 from service.core.errors import InvalidData
-from service.core.file_names import is_hidden
+from service.core.text.file_names import is_hidden
 from workers.datasets.ingest.paths import split_path
 
 MOST_COMPARED = 1000  # pictures that one row may mean
