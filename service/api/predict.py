@@ -43,8 +43,9 @@ def predict(job_id: str) -> Any:
     if not {ONNX, REPORT} <= published.keys():
         job = services().store.queries.get(tenant(), job_id)
         raise Conflict(f"the job is {job.status} and has published no {ONNX}")
+    pictures = _pictures()  # before a place is taken: a slow body must not hold one
     with services().predicting.hold(tenant(), "too many predictions are running; try again"):
-        return {"data": services().predictor.predict(published[ONNX], published[REPORT], _pictures())}
+        return {"data": services().predictor.predict(published[ONNX], published[REPORT], pictures)}
 
 
 def _pictures() -> list[Picture]:

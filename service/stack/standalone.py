@@ -105,7 +105,6 @@ class Stack:
         for part in reversed(self._parts):  # the API, the worker, the broker
             part.stop()
         self._parts.clear()
-        self._state_file.unlink(missing_ok=True)
         self._cleanup.close()
 
     def _start_part(self, plan: Plan) -> Keeper:
@@ -195,6 +194,7 @@ class Stack:
             raise SettingsError(
                 f"another Rightfit runs in {home}; stop it, or set RIGHTFIT_HOME to another folder"
             ) from None
+        self._cleanup.callback(self._state_file.unlink, missing_ok=True)  # not before: it is that of the other stack
 
 
 def serve(settings: Settings, say: Callable[[str], None], ready: Callable[[dict[str, str]], None]) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 NAME = r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?"
-HOST = re.compile(rf"({NAME}\.?|\[[0-9a-f:.]+\])(?::\d{{1,5}})?", re.ASCII | re.IGNORECASE)
+HOST = re.compile(rf"({NAME}\.?|\[[0-9a-f:.]+\])(?::\d{{0,5}})?", re.ASCII | re.IGNORECASE)
 PATTERN = re.compile(rf"\*\.{NAME}", re.ASCII | re.IGNORECASE)  # all names below a domain
 EVERY = "*"
 LOCALHOST = "localhost"

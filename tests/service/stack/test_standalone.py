@@ -124,6 +124,7 @@ def test_a_home_is_for_one_stack_at_a_time(serving: Serving) -> None:
         code, words = other.ended()
     assert code == 1
     assert "another Rightfit runs in" in words
+    assert (serving.home / "stack.json").exists(), "the state of the other stack"
 
 
 @pytest.mark.long

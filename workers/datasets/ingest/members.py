@@ -63,16 +63,19 @@ class Member:
 
 @dataclass
 class Archive:
-    """A zip, tar or tar.gz, of which at most `most_bytes` are unpacked."""
+    """A zip, tar or tar.gz, of which at most `most_bytes` are unpacked. `litter`: the files that its last reading passed
+    over.
+    """
 
     path: Path
     kind: str
     most_bytes: int
     names: Decoder = field(default_factory=Decoder)
+    litter: int = 0
 
     def members(self) -> Iterator[Member]:
         """What is in the archive, without litter. Raises InvalidData."""
-        self.names = Decoder()
+        self.names, self.litter = Decoder(), 0
         unpacked = _zip(self) if self.kind == "zip" else _tar(self)
         names: set[str] = set()
         for count, member in enumerate(unpacked):
@@ -81,9 +84,11 @@ class Archive:
             if member.name in names and not member.is_folder:
                 raise InvalidData(f"{member.name!r} is in the archive twice")
             names.add(member.name)
-            if not is_litter(member.name):
-                refuse_unreadable(member.name)
-                yield member
+            if is_litter(member.name):
+                self.litter += not member.is_folder
+                continue
+            refuse_unreadable(member.name)
+            yield member
 
 
 def _zip(source: Archive) -> Iterator[Member]:

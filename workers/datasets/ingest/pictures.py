@@ -75,12 +75,18 @@ class Pictures:
             *([f"left out: {_cannot_be_read(broken)}."] if broken else []),
             *([f"without a readable image, so no class: {listed(damaged)}."] if damaged else []),
             *self.listing.warnings(),
+            *_litter(self.archive.litter),
             *layout.warnings,
             *odd_classes(classes, kept),
             *_empty(layout, self.listing.folders, classes),
         ]
         groups = [self.labelling.groups.get(name, "") for name in names]
         return Labelled(names, kept, classes, is_divided, warnings, groups)
+
+
+def _litter(files: int) -> Iterator[str]:
+    if files:
+        yield f"passed over: {counted(files, 'file')} of systems and tools."
 
 
 def _label(listing: Listing, options: ReadingOptions, sent: Path | None) -> Labelling:

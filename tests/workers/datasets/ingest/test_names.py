@@ -124,7 +124,10 @@ def test_litter_of_systems_is_passed_over(reader: Reader) -> None:
     litter = dict.fromkeys([*LITTER, "rows/Icon\r", "Icon\r"], b"x")
     for data, kind in ((zipped(folders(each=3) | litter), "zip"), (tarred(folders(each=3) | litter), "tar.gz")):
         contents = reader(data, kind).contents
-        assert (contents.samples, contents.warnings) == (9, ())
+        assert (contents.samples, contents.warnings) == (
+            9,
+            (f"passed over: {len(litter)} files of systems and tools.",),
+        )
 
 
 OTHERS = ("rows/notes.txt", "rows/000.xmp", "rows/000.aae", "rows/000.json", "checks/paper.pdf", "rows/a.csv", "rows/x")
