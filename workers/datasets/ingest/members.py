@@ -63,8 +63,8 @@ class Member:
 
 @dataclass
 class Archive:
-    """A zip, tar or tar.gz, of which at most `most_bytes` are unpacked. `litter`: the files that its last reading passed
-    over.
+    """A zip, tar or tar.gz, of which at most `most_bytes` are unpacked. `litter` counts the files passed over in the last
+    reading.
     """
 
     path: Path
