@@ -63,8 +63,9 @@ class Member:
 
 @dataclass
 class Archive:
-    """A zip, tar or tar.gz, of which at most `most_bytes` are unpacked. `litter` counts the files passed over in the last
-    reading.
+    """A zip, tar or tar.gz, of which at most `most_bytes` are unpacked.
+
+    `litter` counts the files that the last reading passed over.
     """
 
     path: Path
