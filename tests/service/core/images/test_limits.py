@@ -93,7 +93,7 @@ def test_a_large_bmp_of_runs_is_refused() -> None:
 
 
 def test_empty_runs_of_a_bmp_are_not_read_without_end() -> None:
-    assert "not enough image data" in refusal(packed_bmp(2, 1, b"\1\0" + b"\0\2\0\0" * (1 << 22)))
+    assert "its file ends too early" in refusal(packed_bmp(2, 1, b"\1\0" + b"\0\2\0\0" * (1 << 22)))
 
 
 def test_a_tiff_of_many_strips_is_refused() -> None:
