@@ -49,7 +49,7 @@ UNREADABLE = (  # the answer to a request that gunicorn cannot read, by its erro
     ),
     (ExpectationFailed, http.HTTPStatus.EXPECTATION_FAILED, "the header Expect is unknown; allowed: 100-continue"),
     (UnsupportedTransferCoding, http.HTTPStatus.NOT_IMPLEMENTED, "unknown Transfer-Encoding; allowed: chunked"),
-    (ParseException, http.HTTPStatus.BAD_REQUEST, "the request is not well-formed; allowed: HTTP/1.1 as in RFC 9112"),
+    (ParseException, http.HTTPStatus.BAD_REQUEST, "the request is not well-formed; allowed: what RFC 9112 defines"),
 )
 NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 
