@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.datasets.ingest.groups import join, roots
 from workers.datasets.ingest.likeness import Values, features, is_faint
 from workers.datasets.ingest.near_copies import APART, near_groups
 from workers.datasets.ingest.neighbours import across
@@ -43,16 +44,16 @@ def find(prints: Prints, labels: Indices) -> Copies:
     if len(compared) < 2:  # noqa: PLR2004 - a pair
         return Copies(exact, exact)
     points, own = features(prints, compared), labels[compared]
-    groups, crowded = exact.copy(), [np.zeros(0, np.int64)]
+    first_of_group, crowded = exact.tolist(), [np.zeros(0, np.int64)]
     for label in np.unique(own):
         members = np.nonzero(own == label)[0]
-        found = near_groups(points[members])
-        for group in found.groups:
-            _join(groups, compared[members[group]])
-        crowded.append(compared[members[found.crowded]])
+        near = near_groups(points[members])
+        for group in near.groups:
+            join(first_of_group, compared[members[group]].tolist())
+        crowded.append(compared[members[near.crowded]])
     pairs = _across(points, own) if len(compared) <= MOST_ACROSS else []
-    roots = np.asarray([_root(groups, i) for i in range(len(groups))], np.int64)
-    return Copies(exact, roots, [(int(compared[i]), int(compared[j])) for i, j in pairs], np.concatenate(crowded))
+    groups = roots(first_of_group)
+    return Copies(exact, groups, [(int(compared[i]), int(compared[j])) for i, j in pairs], np.concatenate(crowded))
 
 
 def _compared(prints: Prints, exact: Indices, labels: Indices) -> Indices:
@@ -81,16 +82,3 @@ def _usual(points: Values) -> Values:
     """The distance of each image to the centre of its class, float32 [n]."""
     distances: Values = np.sqrt(np.square(points - points.mean(0)).sum(1))
     return distances
-
-
-def _join(roots: Indices, group: Indices) -> None:
-    """Join the groups of all these images; the root of a group is its first image."""
-    heads = sorted({_root(roots, int(i)) for i in group})
-    roots[heads] = heads[0]
-
-
-def _root(roots: Indices, i: int) -> int:
-    while roots[i] != i:
-        roots[i] = roots[roots[i]]
-        i = int(roots[i])
-    return i

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.datasets.ingest.groups import root
 from workers.datasets.ingest.likeness import Values
 from workers.datasets.ingest.neighbours import Neighbours, nearest
 
@@ -21,7 +22,7 @@ APART = 0.6  # the largest link within a group, of the distance to the nearest i
 FARTHEST_LINK = 0.6  # in units of `likeness`, where unrelated images are about 1.4 apart
 MANY = 100  # images of a class; in smaller classes a gap proves less, so the farthest link is shorter
 MOST_IN_A_GROUP = 32  # images
-LARGEST_SHARE = 5  # a group has at most one of so many images of its class, or two images
+LARGEST_SHARE = 5  # a group has at most a fifth of the images of its class, and two images are always allowed
 
 Indices = NDArray[np.int64]
 
@@ -87,16 +88,16 @@ class _Clusters:
     joined: list[tuple[list[int], float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._root = list(range(self.count))
+        self._first = list(range(self.count))
         self._members: dict[int, list[int]] = {}
 
     def join(self, one: int, other: int, length: float) -> None:
-        first, second = self._find(one), self._find(other)
+        first, second = root(self._first, one), root(self._first, other)
         if first == second:
             return
         parts = sorted((self._members.pop(first, [first]), self._members.pop(second, [second])), key=len)
         members = parts[1] + parts[0] if sum(map(len, parts)) <= MOST_IN_A_GROUP else _extended(*parts)
-        self._root[second] = first
+        self._first[second] = first
         self._members[first] = members
         if len(members) <= MOST_IN_A_GROUP:
             self.joined.append((members, length))
@@ -104,12 +105,6 @@ class _Clusters:
     def crowded(self, most: int) -> Iterator[int]:
         """The members of clusters that are larger than `most`."""
         return (i for members in self._members.values() if len(members) > most for i in members)
-
-    def _find(self, i: int) -> int:
-        while self._root[i] != i:
-            self._root[i] = self._root[self._root[i]]
-            i = self._root[i]
-        return i
 
 
 def _extended(small: list[int], large: list[int]) -> list[int]:
