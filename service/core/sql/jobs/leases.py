@@ -1,10 +1,10 @@
 """The leases of workers: claimed, renewed, written under, ended and reaped; and the hints that jobs can be claimed."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, func, insert, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, true, update
 
 from service.core.records.capacity import Capacity
 from service.core.records.epoch import Epoch
@@ -25,6 +25,7 @@ from service.core.sql.jobs import transitions
 from service.core.sql.jobs.claimable import fits, fits_any, is_claimable
 from service.core.sql.jobs.fencing import change_held, is_held, lock_held, lost
 from service.core.sql.jobs.job_logs import add_lines
+from service.core.sql.jobs.lost_workers import release_advanced, take_back
 from service.core.sql.jobs.queue_order import TAKEN_FIRST
 from service.core.sql.jobs.rows import checkpoints_of, lost_attempts_of
 from service.core.sql.jobs.transitions import change, end, queue_again
@@ -33,7 +34,6 @@ from service.core.sql.tables import epochs, events, jobs
 from service.core.storage import Artifact
 
 CHECKPOINTS_KEPT = 2
-REAPED_AT_ONCE = 100  # lapsed leases in one transaction
 
 
 class JobLeases(Repository):
@@ -239,7 +239,7 @@ class JobLeases(Repository):
         with self._db.read() as c:  # a read needs no writer's lock, and mostly finds nothing
             if c.execute(select(jobs.c.id).where(lapsed).limit(1)).first() is None:
                 return {}
-        return self._reap(lapsed, "its lease ran out", retries)
+        return self._take(lambda c: take_back(c, lapsed, "its lease ran out", retries))
 
     def recover(self, retries: Retries, worker: str | None = None) -> dict[str, Status]:
         """Take every running job from its worker, or those of one worker; returns the new status of each by its id.
@@ -248,37 +248,15 @@ class JobLeases(Repository):
         An attempt of the one worker is not lost but released, if it reached an epoch that no attempt had reached.
         """
         is_running = jobs.c.status == Status.RUNNING
-        if worker is not None:
-            is_lost = and_(is_running, jobs.c.worker == worker)
-            released = self._release_advanced(is_lost)
-            return released | self._reap(is_lost, "its process had ended", retries)
-        return self._reap(is_running, "all processes of its machine had ended", retries)
+        if worker is None:
+            return self._take(lambda c: take_back(c, is_running, "all processes of its machine had ended", retries))
+        is_lost = and_(is_running, jobs.c.worker == worker)
+        released = self._take(lambda c: release_advanced(c, is_lost))
+        return released | self._take(lambda c: take_back(c, is_lost, "its process had ended", retries))
 
-    def _release_advanced(self, is_lost: ColumnElement[bool]) -> dict[str, Status]:
-        """Put back the jobs that have advanced. Epochs are finite, so this cannot go on for ever. A job whose owner
-        has asked to cancel or pause it is left to `_reap`.
-        """
-        is_free = and_(is_lost, jobs.c.cancel_requested.is_(False), jobs.c.pause_requested.is_(False))
-        statuses: dict[str, Status] = {}
+    def _take(self, take: Callable[[Connection], dict[str, Status]]) -> dict[str, Status]:
         with self._db.write() as c:
-            for row in c.execute(select(jobs).where(is_free).with_for_update(skip_locked=True)).mappings().all():
-                where = and_(jobs.c.id == row["id"], jobs.c.attempt == row["attempt"], is_lost)
-                values = {"releases": row["releases"] + 1}
-                if _has_advanced(c, row) and queue_again(c, where, values) is not None:
-                    statuses[row["id"]] = Status.QUEUED
-        for job_id in statuses:
-            self._on_change(job_id)
-        return statuses
-
-    def _reap(self, is_lost: ColumnElement[bool], why: str, retries: Retries) -> dict[str, Status]:
-        statuses: dict[str, Status] = {}
-        query = select(jobs).where(is_lost).limit(REAPED_AT_ONCE).with_for_update(skip_locked=True)
-        with self._db.write() as c:
-            for row in c.execute(query).mappings().all():
-                where = and_(jobs.c.id == row["id"], jobs.c.attempt == row["attempt"], is_lost)
-                cause = f"{_loss(row)}: {why}"
-                if status := transitions.record_lost_attempt(c, where, row, cause, retries):
-                    statuses[row["id"]] = status
+            statuses = take(c)
         for job_id in statuses:
             self._on_change(job_id)
         return statuses
@@ -333,17 +311,3 @@ def _live_verdicts(c: Connection, job_id: str) -> frozenset[str]:
     """The verdicts that the job's events have reported, without the final one."""
     query = select(events.c.data).where(events.c.job_id == job_id, events.c.type == "diagnosis")
     return frozenset(data["verdict"] for data in c.execute(query).scalars() if not data["is_final"])
-
-
-def _has_advanced(c: Connection, row: RowMapping) -> bool:
-    """Whether the attempt of a running job reached an epoch that no former attempt had reached."""
-    of_job = events.c.job_id == row["id"]
-    began = select(func.max(events.c.seq)).where(of_job, events.c.type == "status").scalar_subquery()
-    former = and_(of_job, events.c.type == "epoch", events.c.seq < began)
-    furthest = c.execute(select(func.max(events.c.data["epoch"].as_integer())).where(former)).scalar()
-    return (row["last_epoch"] or 0) > (furthest or 0)
-
-
-def _loss(row: RowMapping) -> str:
-    done = f"after epoch {row['last_epoch']}" if row["last_epoch"] else "in its first epoch"
-    return f"worker {row['worker']} was lost while {row['phase']}, {done}"
