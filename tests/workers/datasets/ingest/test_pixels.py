@@ -48,9 +48,9 @@ def test_deep_samples_are_scaled_by_what_the_set_uses(reader: Reader, brightest:
     assert decided(dataset.index)[0] == divisor
     assert dataset.image(1).max() == shown
     assert len(np.unique(dataset.image(1))) == 16
-    told = [warning for warning in dataset.contents.warnings if "16 bits" in warning]
-    assert bool(told) == (divisor < 256)
-    assert all("2 images, such as a/1.png" in warning and f"{256 * divisor - 1:,}" in warning for warning in told)
+    on_depth = [warning for warning in dataset.contents.warnings if "16 bits" in warning]
+    assert bool(on_depth) == (divisor < 256)
+    assert all("2 images, such as a/1.png" in warning and f"{256 * divisor - 1:,}" in warning for warning in on_depth)
 
 
 def test_one_picture_of_all_sixteen_bits_decides_for_the_set(reader: Reader) -> None:
@@ -71,8 +71,8 @@ def test_transparent_pixels_lie_on_the_chosen_colour(reader: Reader, background:
     dataset = reader(zipped({"a/1.png": ink(9, 9, 9), "b/1.png": ink(70, 80, 90)}), background=background)
     assert decided(dataset.index) == (256, colour)
     assert dataset.image(1)[0, 3:5].tolist() == [[70, 80, 90], colour]
-    (told,) = [warning for warning in dataset.contents.warnings if "transparent" in warning]
-    assert f"2 images, such as a/1.png. They lie on {background}" in told
+    (warning,) = [warning for warning in dataset.contents.warnings if "transparent" in warning]
+    assert f"2 images, such as a/1.png. They lie on {background}" in warning
 
 
 def test_the_mean_is_of_pixels_that_are_not_transparent(reader: Reader) -> None:
