@@ -18,7 +18,7 @@ from workers.training.data.digits import load
 from workers.training.data.images import ImageSet
 from workers.training.data.normalization import Normalization
 from workers.training.data.prepare import Prepared
-from workers.training.data.split import stratified_split, stratified_subset
+from workers.training.data.split import divided, stratified_subset
 from workers.training.facts import facts
 from workers.training.loop import TrainingData, fit
 from workers.training.models import build_model
@@ -222,7 +222,7 @@ def run(name: str, seed: int) -> dict[str, Any]:
     spec = JobSpec.from_dict(plain | set_up.spec).filled(0)
     spec = replace(spec, seed=seed)
     images = set_up.data(load(), torch.Generator().manual_seed(1000 + seed))
-    split = stratified_split(images, spec.dataset, seed)
+    split = divided(images, spec.dataset, seed).split
     clean = stratified_subset(images.labels, split.train, len(split.validation), seed)
     prepared = Prepared(images, split, Normalization.of(images.chunks(split.train)), clean)
     batches = prepared.on(CPU)

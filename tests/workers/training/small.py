@@ -5,10 +5,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from service.core.spec import JobSpec
+from service.core.spec import Dataset, JobSpec
 from workers.training.data.batches import Batches
 from workers.training.data.images import ImageSet
 from workers.training.data.prepare import Prepared, prepare
+from workers.training.data.split import Split, divided
 from workers.training.loop import TrainingData, TrainingResult, fit
 from workers.training.models import build_model
 from workers.training.state import EpochResult
@@ -51,6 +52,10 @@ class Data:
 
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def stratified_split(images: ImageSet, options: Dataset, seed: int | None) -> Split:
+    return divided(images, options, seed).split
 
 
 def labelled(labels: Tensor, parts: Tensor | None = None, copies: Tensor | None = None) -> ImageSet:

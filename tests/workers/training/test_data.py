@@ -8,14 +8,14 @@ from sklearn.datasets import load_digits
 
 from service.core.errors import InvalidData
 from service.core.spec import Dataset
-from tests.workers.training.small import CPU, labelled, spec
+from tests.workers.training.small import CPU, labelled, spec, stratified_split
 from workers.training.data import load
 from workers.training.data.batches import Batches, Resident, Streamed
 from workers.training.data.images import ImageSet
 from workers.training.data.memory import room
 from workers.training.data.normalization import Normalization
 from workers.training.data.prepare import prepare
-from workers.training.data.split import stratified_split, stratified_subset
+from workers.training.data.split import stratified_subset
 
 
 def test_digits_are_1797_images_of_ten_classes() -> None:

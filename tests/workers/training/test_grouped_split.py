@@ -9,10 +9,10 @@ from service.core.records.dataset import Contents
 from service.core.records.part_sizes import PartSizes
 from service.core.records.plan import UNLIMITED, plan
 from service.core.spec import Dataset
-from tests.workers.training.small import labelled, spec
+from tests.workers.training.small import labelled, spec, stratified_split
 from workers.datasets.ingest.groups import sizes
 from workers.training.data.grouped import divide
-from workers.training.data.split import Division, divided, stratified_split
+from workers.training.data.split import Division, divided
 
 LABELS = torch.arange(120) % 2
 BY_SEVENTEEN = (torch.arange(120) // 17) * 17

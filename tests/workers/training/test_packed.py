@@ -12,13 +12,13 @@ from service.core.records.dataset import Contents
 from service.core.records.plan import Limits, plan
 from service.core.spec import Dataset, JobSpec
 from tests.pictures import encoded, folders, stripes, zipped
-from tests.workers.training.small import labelled
+from tests.workers.training.small import labelled, stratified_split
 from workers.datasets.ingest.read import read
 from workers.training.data import DataPaths
 from workers.training.data.images import CHUNK_BYTES, ImageSet
 from workers.training.data.packed import load
 from workers.training.data.prepare import Prepared, data_digest, prepare
-from workers.training.data.split import divided, stratified_split
+from workers.training.data.split import divided
 from workers.training.data.split_of_0_1 import split_of_0_1
 
 

@@ -43,11 +43,6 @@ class Division:
     notes: tuple[str, ...] = ()
 
 
-def stratified_split(images: ImageSet, options: Dataset, seed: int | None) -> Split:
-    """The split of `divided`. Raises InvalidData if a class has too few images."""
-    return divided(images, options, seed).split
-
-
 def divided(images: ImageSet, options: Dataset, seed: int | None) -> Division:
     """Split a set. Of each class, its share goes to validation and test, at least one image to each part.
 

@@ -9,9 +9,8 @@ from tests.benchmarks.copies.measure import found, with_copies
 from tests.benchmarks.copies.sets import SETS, camera, objects, photographs, pictograms
 from tests.pictures import encoded, zipped
 from tests.workers.datasets.ingest.reading import Reader
-from tests.workers.training.small import labelled
+from tests.workers.training.small import labelled, stratified_split
 from workers.datasets.ingest.groups import sizes as group_sizes
-from workers.training.data.split import stratified_split
 
 
 @pytest.mark.parametrize("name", ["fixed camera", "objects on black", "real digits", "photographs"])
