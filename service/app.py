@@ -35,6 +35,7 @@ from service.http.proxies import TrustedProxies
 from service.http.rate_limit import RateLimit
 from service.http.request_log import RequestLog
 from service.inference import Predictor
+from service.predictions import PredictionsReader
 from service.schemas.openapi import document_fields, document_keys, document_problems
 from service.schemas.problem import ProblemSchema
 from service.services import Services
@@ -127,6 +128,7 @@ def _services(settings: Settings) -> Services:
         catalog=catalog,
         storage=storage,
         predictor=Predictor(storage),
+        predictions=PredictionsReader(storage),
         submission=JobSubmitter(store, catalog, HintQueue(settings.broker_url), limits, allowed),
         ablations=Ablations(database, wakeups.publish, settings.quotas),
         wakeups=wakeups,

@@ -22,6 +22,7 @@ from service.http.concurrency import ConcurrencyLimit
 from service.http.rate_limit import RateLimit
 from service.http.request_log import RequestLog
 from service.inference import Predictor
+from service.predictions import PredictionsReader
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Services:
     submission: JobSubmitter
     ablations: Ablations
     predictor: Predictor
+    predictions: PredictionsReader
     wakeups: Wakeups
     webhooks: Webhooks
     webhook_sender: WebhookSender

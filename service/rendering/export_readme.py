@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from service.core.records.artifact_names import BEST_MODEL, LABELS, ONNX, REPORT, SAFETENSORS, SPLIT
+from service.core.records.artifact_names import BEST_MODEL, LABELS, ONNX, PREDICTIONS, REPORT, SAFETENSORS, SPLIT
 from service.core.records.epoch import Epoch
 from service.core.records.job import Job
 from service.core.storage import Artifact
@@ -14,6 +14,7 @@ CONTENTS = {
     LABELS: "class names in the order of the logits, and the preprocessing that the model expects",
     REPORT: "spec, seed, classes, normalization, versions and the measures of the best epoch",
     SPLIT: "indices of the training, validation and test images",
+    PREDICTIONS: "logits of the best model for each validation and test image, arrays part, index, label, logits",
 }
 HOW_TO_LOAD = {
     BEST_MODEL: f'In PyTorch: model.load_state_dict(torch.load("{BEST_MODEL}", weights_only=True))',
