@@ -57,8 +57,8 @@ def calibrate(validation: Predictions) -> Calibration:
     `temperature` is fitted on all of them. The values with `after` are cross-fitted, so that the gain is not
     optimistic: each image has the temperature that the other folds give.
     """
-    temperature = fit_temperature(validation.logits, validation.label)
-    return calibration(outcomes(validation, crossed_temperatures(validation)), temperature)
+    temperature, crossed = crossed_temperatures(validation)
+    return calibration(outcomes(validation, crossed), temperature)
 
 
 def calibration(images: Outcomes, temperature: float) -> Calibration:

@@ -45,17 +45,17 @@ class Outcomes:
 def outcomes(predictions: Predictions, temperature: Floats | float = 1.0) -> Outcomes:
     """The outcomes of all images; `temperature` is one number or one for each image, above 0."""
     images = len(predictions)
-    temperatures = np.broadcast_to(np.asarray(temperature, np.float64), images)
+    sharpness = np.broadcast_to(1 / np.asarray(temperature, np.float64), images)
     guess = np.empty(images, np.int64)
     columns = {name: np.empty(images) for name in ("loss", "confidence", "brier", "loss_after", "confidence_after")}
     for rows, logits in chunks(predictions.logits):
         label = predictions.label[rows]
         guess[rows] = logits.argmax(axis=1)
         shifted = logits - logits[np.arange(len(logits)), guess[rows]][:, None]
-        loss, confidence, shares = _softmax(shifted, label)
+        loss, confidence, ratios = _softmax(shifted, label)
         columns["loss"][rows], columns["confidence"][rows] = loss, confidence
-        columns["brier"][rows] = np.einsum("nk,nk->n", shares, shares) * confidence**2 - 2 * np.exp(-loss) + 1
-        shifted /= temperatures[rows, None]
+        columns["brier"][rows] = np.einsum("nk,nk->n", ratios, ratios) * confidence**2 - 2 * np.exp(-loss) + 1
+        shifted *= sharpness[rows, None]
         columns["loss_after"][rows], columns["confidence_after"][rows], _ = _softmax(shifted, label)
     return Outcomes(predictions.index, predictions.label, guess, **columns)
 
@@ -78,5 +78,5 @@ def _softmax(shifted: Floats, label: Integers) -> tuple[Floats, Floats, Floats]:
     `shifted` [N, K] has 0 as the largest number of each row.
     """
     ratios = np.exp(shifted)
-    total = ratios.sum(axis=1)
+    total = ratios @ np.ones(ratios.shape[1])
     return np.log(total) - shifted[np.arange(len(label)), label], 1 / total, ratios
