@@ -49,20 +49,27 @@ class Predictions:
 
 
 def load(path: Path) -> Predictions:
-    """Read a file of `Predictions.save`. Raises InvalidData if it is not one.
+    """Read a file of `Predictions.save`, which may be deleted afterwards. Raises InvalidData if it is not one."""
+    try:
+        with path.open("rb") as file:
+            return read(file)
+    except OSError as error:
+        raise InvalidData(f"the predictions cannot be read: {error}") from error
 
-    The logits of an uncompressed file are mapped into memory: they are read when they are used, and the file may be
-    deleted meanwhile.
+
+def read(file: BinaryIO) -> Predictions:
+    """Read an open file of the disk. The logits are mapped into memory, unless they are compressed: they are read when
+    they are used. Raises InvalidData.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in TYPES if name != LOGITS}
             info = archive.zip.getinfo(f"{LOGITS}.npy")
             arrays[LOGITS] = _mapped(file, info) if info.compress_type == ZIP_STORED else archive[LOGITS]
     except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, BadZipFile, struct.error) as error:
         raise InvalidData(f"the predictions cannot be read: {error}") from error
     images = len(arrays["label"])
-    if arrays["logits"].ndim != 2 or any(len(array) != images for array in arrays.values()):  # noqa: PLR2004
+    if arrays[LOGITS].ndim != 2 or any(len(array) != images for array in arrays.values()):  # noqa: PLR2004
         raise InvalidData("the predictions cannot be read: their arrays differ in length")
     return Predictions(**{name: array.astype(TYPES[name], copy=False) for name, array in arrays.items()})
 

@@ -18,7 +18,7 @@ from sklearn.metrics import (
 from service.core.evaluation.evaluation import evaluate
 from service.core.evaluation.predictions import TEST, VALIDATION, Predictions, load
 from service.core.evaluation.scores import confused
-from tests.service.core.evaluation.drawn import drawn
+from tests.service.drawn import drawn
 
 RUNS = [(400, 2, 1.0), (500, 4, 6.0), (1_000, 10, 0.2), (3_000, 37, 2.0)]
 

@@ -4,7 +4,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from service.core.evaluation.calibration import calibrate, fit_temperature
-from tests.service.core.evaluation.drawn import drawn
+from tests.service.drawn import drawn
 
 
 @pytest.mark.parametrize("scale", [0.3, 1.0, 4.0])
