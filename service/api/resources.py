@@ -5,6 +5,7 @@ from service.api import (
     artifacts,
     compare,
     counterfactual,
+    dataset_images,
     datasets,
     diagnosis,
     evaluation,
@@ -31,5 +32,6 @@ RESOURCES = (
     compare.blueprint,
     ablations.blueprint,
     datasets.blueprint,
+    dataset_images.blueprint,
     webhooks.blueprint,
 )
