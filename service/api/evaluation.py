@@ -15,6 +15,7 @@ from service.api.blueprint import Blueprint
 from service.core.errors import Conflict, Fault, Invalid, NotFound
 from service.core.evaluation.evaluation import Evaluation
 from service.core.records.artifact_names import LABELS, PREDICTIONS
+from service.core.records.facts import CalibrationFact
 from service.core.records.job import Job
 from service.core.storage import Artifact
 from service.http.auth import tenant
@@ -23,6 +24,7 @@ from service.rendering import evaluation_picture, evaluation_text
 from service.rendering.evaluation_document import document, mistakes
 from service.schemas.evaluation import EvaluationQuerySchema, EvaluationSchema, PartQuerySchema
 from service.schemas.fields import not_known
+from service.schemas.jobs import CalibrationFactSchema
 from service.services import services
 
 MOST_ALLOWED = 50  # classes that an error message lists
@@ -81,8 +83,23 @@ def svg(query: dict[str, Any], job_id: str) -> Response:
     return _picture(job_id, query, "svg", "image/svg+xml")
 
 
-def published_predictions(job_id: str) -> tuple[Job, dict[str, Artifact]]:
-    """The job and its artifacts, predictions.npz among them. Raises NotFound, and Conflict if it has none yet."""
+@blueprint.route("/<job_id>/calibrate", methods=["POST"])
+@blueprint.response(200, CalibrationFactSchema)
+def calibrate(job_id: str) -> Any:
+    """Fit the temperature of an ended job that has none: its predictions divide the logits by it; no guess changes"""
+    job, published = _published_predictions(job_id)
+    if job.facts and job.facts.calibration:
+        return job.facts.calibration
+    found = services().predictions.evaluate(published[PREDICTIONS], "validation").calibration
+    fact = CalibrationFact(found.temperature, found.loss, found.loss_after, found.ece, found.ece_after)
+    job, _ = services().store.actions.calibrate(tenant(), job_id, fact)
+    if job.facts is None:
+        raise Conflict("the job has no facts that a temperature could be added to")
+    return job.facts.calibration
+
+
+def _published_predictions(job_id: str) -> tuple[Job, dict[str, Artifact]]:
+    """The job and its artifacts, predictions.npz among them. Raises NotFound, and Conflict without predictions."""
     job = services().store.queries.get(tenant(), job_id)
     published = {artifact.name: artifact for artifact in services().store.queries.artifacts(tenant(), job_id)}
     if PREDICTIONS in published:
@@ -90,11 +107,11 @@ def published_predictions(job_id: str) -> tuple[Job, dict[str, Artifact]]:
     if not job.is_terminal:
         raise Conflict(f"the job is {job.status}; it has predictions once it has ended")
     reason = "no epoch was finite" if job.best is None else "it was trained before release 0.2.0, or it was killed"
-    raise NotFound(f"the job has published no {PREDICTIONS}: {reason}")
+    raise Conflict(f"the job has published no {PREDICTIONS}: {reason}")
 
 
 def _evaluated(job_id: str) -> Evaluated:
-    job, published = published_predictions(job_id)
+    job, published = _published_predictions(job_id)
     contents = services().submission.contents(tenant(), job.spec.dataset.id)
     if contents is not None:
         return Evaluated(job, published[PREDICTIONS], contents.classes, has_images=True)

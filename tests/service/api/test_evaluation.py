@@ -15,6 +15,7 @@ from service.core.records.job import Outcome, Status, StopReason
 from service.services import Services
 from tests.servers import ON_DISK
 from tests.service.api.requests import expect_problem, submit
+from tests.service.api.runs import FACTS, history
 from tests.service.drawn import drawn, joined
 from tests.service.worker_steps import claim, finish
 
@@ -128,7 +129,8 @@ def test_job_without_predictions_says_why(client: FlaskClient, services: Service
     job = submit(client)
     assert "is queued" in expect_problem(client.get(job["links"]["evaluation"]), 409)["detail"]
     services.store.leases.finish(claim(services), Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
-    assert "no epoch was finite" in expect_problem(client.get(job["links"]["evaluation"]), 404)["detail"]
+    assert "no epoch was finite" in expect_problem(client.get(job["links"]["evaluation"]), 409)["detail"]
+    expect_problem(client.post(job["links"]["calibrate"]), 409)
     expect_problem(client.get("/v1/jobs/job_none/evaluation"), 404)
 
 
@@ -152,3 +154,52 @@ def test_damaged_predictions_are_reported(client: FlaskClient, services: Service
     (path,) = Path(services.settings.home).rglob("predictions.npz")
     path.write_bytes(b"x")
     expect_problem(client.get(address), 503)
+
+
+def test_calibrate_records_the_temperature_once(client: FlaskClient, services: Services, tmp_path: Path) -> None:
+    job = submit(client)
+    lease = claim(services)
+    services.store.leases.record_facts(lease, FACTS)
+    expect_problem(client.post(job["links"]["calibrate"]), 409)
+    finish(services, lease, tmp_path, predictions=PREDICTIONS)
+    answer = client.post(job["links"]["calibrate"])
+    truth = evaluate(PREDICTIONS, VALIDATION).calibration
+    assert answer.status_code == 200
+    assert answer.json["temperature"] == truth.temperature
+    assert answer.json["loss_after"] == truth.loss_after < answer.json["loss"]
+    recorded = client.get(job["links"]["self"])
+    assert recorded.json["facts"]["calibration"] == answer.json
+    assert client.post(job["links"]["calibrate"]).json == answer.json
+    assert client.get(job["links"]["self"]).headers["ETag"] == recorded.headers["ETag"]
+    expect_problem(client.post("/v1/jobs/job_none/calibrate"), 404)
+
+
+def test_overconfident_run_is_advised_to_calibrate_first(
+    client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    job = submit(client)
+    lease = claim(services)
+    services.store.leases.record_facts(lease, FACTS)
+    services.store.leases.append(lease, history("overconfident"))
+    assert client.get(job["links"]["diagnosis"]).json["advice"][0]["id"] != "temperature"
+    finish(services, lease, tmp_path, predictions=PREDICTIONS)
+    diagnosis = client.get(job["links"]["diagnosis"]).json
+    first = diagnosis["advice"][0]
+    assert (diagnosis["verdict"], first["id"], first["patch"]) == ("overconfident", "temperature", [])
+    assert first["action"] == {"method": "POST", "href": job["links"]["calibrate"]}
+    fact = client.post(first["action"]["href"]).json
+    expected = client.get(job["links"]["diagnosis"]).json["advice"][0]["expected"]
+    assert f"by {fact['temperature']:.2g} lowers the validation loss" in expected
+    problem = expect_problem(client.post(job["links"]["fork"], json={"advice": "temperature"}), 422)
+    assert "needs no new training" in problem["errors"][0]["detail"]
+
+
+@ON_DISK
+def test_calibration_is_not_advised_without_predictions(
+    client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    job = submit(client)
+    lease = claim(services)
+    services.store.leases.append(lease, history("overconfident"))
+    finish(services, lease, tmp_path)
+    assert "temperature" not in [each["id"] for each in client.get(job["links"]["diagnosis"]).json["advice"]]

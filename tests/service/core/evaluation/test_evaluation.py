@@ -68,7 +68,7 @@ def test_classes_without_images_count_as_zero() -> None:
     assert found.per_class[2].recall_interval == (0, 1)
 
 
-def test_intervals_hold_the_true_values_in_about_95_of_100_samples() -> None:
+def test_intervals_hold_the_true_values_19_times_in_20() -> None:
     truth = evaluate(drawn(60_000, 3, 2.0), VALIDATION)
     samples = [evaluate(drawn(600, 3, 2.0, seed), VALIDATION) for seed in range(1, 61)]
     of_loss = [sample.calibration.loss_interval for sample in samples]
@@ -82,7 +82,7 @@ def test_intervals_hold_the_true_values_in_about_95_of_100_samples() -> None:
         assert 0.9 <= np.mean([low <= value <= high for low, high in intervals]) <= 1
 
 
-def test_the_test_part_has_the_temperature_of_the_validation_part() -> None:
+def test_test_images_have_the_temperature_of_the_others() -> None:
     validation, test = drawn(2_000, 4, 3.0), drawn(1_000, 4, 3.0, seed=1, part=TEST)
     both = Predictions(
         *(np.concatenate(pair) for pair in zip(vars(validation).values(), vars(test).values(), strict=True))
