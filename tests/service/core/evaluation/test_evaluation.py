@@ -5,59 +5,38 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.calibration import calibration_curve
-from sklearn.metrics import (
-    accuracy_score,
-    balanced_accuracy_score,
-    brier_score_loss,
-    confusion_matrix,
-    log_loss,
-    precision_recall_fscore_support,
-)
+from scipy.special import softmax
+from sklearn.metrics import log_loss
 
 from service.core.evaluation.evaluation import evaluate
 from service.core.evaluation.predictions import TEST, VALIDATION, Predictions, load
 from service.core.evaluation.scores import confused
+from tests.golden.runs import SET_UPS, train
+from tests.golden.temperatures import predictions as predictions_of
+from tests.service.core.evaluation.reference import (
+    expect_calibration_of_scikit_learn,
+    expect_scores_of_scikit_learn,
+)
 from tests.service.drawn import drawn
 
 RUNS = [(400, 2, 1.0), (500, 4, 6.0), (1_000, 10, 0.2), (3_000, 37, 2.0)]
 
 
-def probabilities(predictions: Predictions) -> np.ndarray:
-    exponentials = np.exp(predictions.logits.astype(np.float64))
-    shares: np.ndarray = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return shares
-
-
 @pytest.mark.parametrize(("images", "classes", "scale"), RUNS)
-def test_the_scores_are_those_of_scikit_learn(images: int, classes: int, scale: float) -> None:
+def test_scores_and_calibration_are_those_of_scikit_learn(images: int, classes: int, scale: float) -> None:
     predictions = drawn(images, classes, scale)
-    label, guess = predictions.label, predictions.logits.argmax(axis=1)
-    found = evaluate(predictions, VALIDATION).scores
-    np.testing.assert_array_equal(found.confusion, confusion_matrix(label, guess, labels=range(classes)))
-    assert found.accuracy == pytest.approx(accuracy_score(label, guess), abs=1e-12)
-    assert found.balanced_accuracy == pytest.approx(balanced_accuracy_score(label, guess), abs=1e-12)
-    columns = precision_recall_fscore_support(label, guess, labels=range(classes), zero_division=0)
-    for name, column in zip(("precision", "recall", "f1", "support"), columns, strict=True):
-        np.testing.assert_allclose([getattr(score, name) for score in found.per_class], column, atol=1e-12)
-    assert found.macro_f1 == pytest.approx(columns[2].mean(), abs=1e-12)
+    expect_scores_of_scikit_learn(predictions)
+    expect_calibration_of_scikit_learn(predictions)
 
 
-@pytest.mark.parametrize(("images", "classes", "scale"), RUNS)
-def test_loss_brier_and_ece_follow_their_definitions(images: int, classes: int, scale: float) -> None:
-    predictions = drawn(images, classes, scale)
-    shares, label = probabilities(predictions), predictions.label
-    found = evaluate(predictions, VALIDATION).calibration
-    assert found.loss == pytest.approx(log_loss(label, shares, labels=range(classes)), abs=1e-12)
-    multiclass = {"labels": range(classes), "scale_by_half": False}
-    assert found.brier == pytest.approx(brier_score_loss(label, shares, **multiclass), abs=1e-12)
-    confidence, is_right = shares.max(axis=1), shares.argmax(axis=1) == label
-    accuracies, confidences = calibration_curve(is_right, confidence, n_bins=15)
-    filled = [each for each in found.bins if each.images]
-    assert [each.accuracy for each in filled] == pytest.approx(accuracies, abs=1e-12)
-    assert [each.confidence for each in filled] == pytest.approx(confidences, abs=1e-12)
-    weights = np.array([each.images for each in filled]) / images
-    assert found.ece == pytest.approx((weights * np.abs(accuracies - confidences)).sum(), abs=1e-12)
+@pytest.mark.parametrize("name", ["three_epochs", *(pytest.param(name, marks=pytest.mark.long) for name in SET_UPS)])
+def test_golden_runs_have_the_scores_of_scikit_learn(name: str) -> None:
+    trained = train(name, 1)
+    if trained.fitted.best_weights is None:
+        pytest.skip("no epoch was finite")
+    trained.model.load_state_dict(trained.fitted.best_weights)
+    expect_scores_of_scikit_learn(predictions_of(trained))
+    expect_calibration_of_scikit_learn(predictions_of(trained))
 
 
 def test_classes_without_images_count_as_zero() -> None:
@@ -89,7 +68,7 @@ def test_test_images_have_the_temperature_of_the_others() -> None:
     )
     found = evaluate(both, TEST).calibration
     assert found.temperature == evaluate(both, VALIDATION).calibration.temperature
-    shares = probabilities(Predictions(test.part, test.index, test.label, test.logits / np.float32(found.temperature)))
+    shares = softmax(test.logits.astype(np.float64) / found.temperature, axis=1)
     assert found.loss_after == pytest.approx(log_loss(test.label, shares, labels=range(4)), abs=1e-5)
     assert found.gain_interval[0] > 0
 
