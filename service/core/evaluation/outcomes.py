@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from service.core.evaluation.predictions import Predictions
 
-CHUNK = 1 << 16  # logits that are float64 at one time: 512 KiB, about the second-level cache of a core
+CHUNK = 1 << 16  # logits that are float64 at one time: 512 KiB, which the cache of a core holds
+LARGEST = float(np.finfo(np.float32).max)
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -46,37 +47,41 @@ def outcomes(predictions: Predictions, temperature: Floats | float = 1.0) -> Out
     """The outcomes of all images; `temperature` is one number or one for each image, above 0."""
     images = len(predictions)
     sharpness = np.broadcast_to(1 / np.asarray(temperature, np.float64), images)
-    guess = np.empty(images, np.int64)
     columns = {name: np.empty(images) for name in ("loss", "confidence", "brier", "loss_after", "confidence_after")}
-    for rows, logits in chunks(predictions.logits):
+    scored = Outcomes(predictions.index, predictions.label, np.empty(images, np.int64), **columns)
+    for rows, logits, ratios in chunks(predictions.logits):
         label = predictions.label[rows]
-        guess[rows] = logits.argmax(axis=1)
-        shifted = logits - logits[np.arange(len(logits)), guess[rows]][:, None]
-        loss, confidence, ratios = _softmax(shifted, label)
-        columns["loss"][rows], columns["confidence"][rows] = loss, confidence
-        columns["brier"][rows] = np.einsum("nk,nk->n", ratios, ratios) * confidence**2 - 2 * np.exp(-loss) + 1
-        shifted *= sharpness[rows, None]
-        columns["loss_after"][rows], columns["confidence_after"][rows], _ = _softmax(shifted, label)
-    return Outcomes(predictions.index, predictions.label, guess, **columns)
+        scored.guess[rows] = logits.argmax(axis=1)
+        np.subtract(logits, logits[np.arange(len(logits)), scored.guess[rows]][:, None], out=logits)
+        scored.loss[rows], scored.confidence[rows] = _softmax(logits, label, ratios)
+        squares = np.einsum("nk,nk->n", ratios, ratios) * scored.confidence[rows] ** 2
+        scored.brier[rows] = squares - 2 * np.exp(-scored.loss[rows]) + 1
+        np.multiply(logits, sharpness[rows, None], out=logits)
+        scored.loss_after[rows], scored.confidence_after[rows] = _softmax(logits, label, ratios)
+    return scored
 
 
-def chunks(logits: NDArray[np.floating]) -> Iterator[tuple[slice, Floats]]:
-    """The logits [N, K] as float64, a few rows at a time. Infinite ones become finite, so that the results are."""
-    step = max(1, CHUNK // max(1, logits.shape[1]))
-    for start in range(0, len(logits), step):
-        rows = slice(start, start + step)
-        chunk = logits[rows].astype(np.float64)
-        if not np.isfinite(chunk).all():
-            limit = float(np.finfo(np.float32).max)
-            chunk = np.nan_to_num(chunk, nan=-limit, posinf=limit, neginf=-limit)
-        yield rows, chunk
-
-
-def _softmax(shifted: Floats, label: Integers) -> tuple[Floats, Floats, Floats]:
-    """Loss and highest probability of each row, and the probabilities divided by the highest one.
-
-    `shifted` [N, K] has 0 as the largest number of each row.
+def chunks(logits: NDArray[np.floating]) -> Iterator[tuple[slice, Floats, Floats]]:
+    """The logits [N, K] as float64, a few rows at a time, and room for as many numbers. Both are overwritten by the
+    next chunk. Infinite logits become finite, so that the results are.
     """
-    ratios = np.exp(shifted)
+    images, classes = logits.shape
+    step = max(1, CHUNK // max(1, classes))
+    buffers = np.empty((2, min(step, images), classes))
+    for start in range(0, images, step):
+        rows = slice(start, min(start + step, images))
+        chunk, room = buffers[:, : rows.stop - start]
+        chunk[:] = logits[rows]
+        if not np.isfinite(chunk).all():
+            np.nan_to_num(chunk, copy=False, nan=-LARGEST, posinf=LARGEST, neginf=-LARGEST)
+        yield rows, chunk, room
+
+
+def _softmax(shifted: Floats, label: Integers, ratios: Floats) -> tuple[Floats, Floats]:
+    """Loss and highest probability of each row of `shifted` [N, K], whose largest number is 0.
+
+    `ratios` [N, K] gets the probabilities divided by the highest one.
+    """
+    np.exp(shifted, out=ratios)
     total = ratios @ np.ones(ratios.shape[1])
-    return np.log(total) - shifted[np.arange(len(label)), label], 1 / total, ratios
+    return np.log(total) - shifted[np.arange(len(label)), label], 1 / total

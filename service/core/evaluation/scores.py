@@ -94,10 +94,10 @@ def baseline(confusion: Integers) -> Baseline:
 
 def confused(confusion: Integers, most: int) -> list[tuple[int, int, int]]:
     """The `most` (label, guess, images) of wrong guesses with the most images, the largest first."""
-    wrong = confusion - np.diag(np.diagonal(confusion))
-    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
-    cells = zip(*np.unravel_index(order, wrong.shape), wrong.flat[order].tolist(), strict=True)
-    return [(int(label), int(guess), images) for label, guess, images in cells if images]
+    label, guess = np.nonzero(confusion - np.diag(np.diagonal(confusion)))
+    images = confusion[label, guess]
+    first = np.argsort(-images, kind="stable")[:most]
+    return list(zip(*(column[first].tolist() for column in (label, guess, images)), strict=True))
 
 
 def _ratio(part: Integers, whole: Integers) -> Floats:

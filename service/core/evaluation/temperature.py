@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.core.evaluation.outcomes import CHUNK, Floats, Integers, chunks
+from service.core.evaluation.outcomes import Floats, Integers, chunks
 from service.core.evaluation.predictions import Predictions
 
 FOLDS = 5
@@ -68,7 +68,7 @@ class _Sample:
     @classmethod
     def of(cls, logits: NDArray[np.floating], label: NDArray[np.integer]) -> "_Sample":
         shifted = np.empty(logits.shape)
-        for rows, chunk in chunks(logits):
+        for rows, chunk, _ in chunks(logits):
             np.subtract(chunk, chunk.max(axis=1, keepdims=True), out=shifted[rows])
         return cls(shifted, shifted[np.arange(len(label)), label], _moments(shifted, 1.0)[0])
 
@@ -96,12 +96,10 @@ class _Sample:
 def _moments(shifted: Floats, b: float) -> tuple[Floats, Floats]:
     """Of each image the expected logit and the variance of the logits, under softmax(b * logits)."""
     means, variances, ones = np.empty(len(shifted)), np.empty(len(shifted)), np.ones(shifted.shape[1])
-    step = max(1, CHUNK // shifted.shape[1])
-    for start in range(0, len(shifted), step):
-        rows = slice(start, start + step)
-        weights = np.exp(b * shifted[rows])
+    for rows, sharpened, weights in chunks(shifted):
+        np.exp(np.multiply(sharpened, b, out=sharpened), out=weights)
         total = weights @ ones
-        weights *= shifted[rows]
+        np.multiply(weights, shifted[rows], out=weights)
         means[rows] = (weights @ ones) / total
         variances[rows] = np.einsum("nk,nk->n", weights, shifted[rows]) / total - means[rows] ** 2
     return means, np.maximum(variances, 0)
