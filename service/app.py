@@ -36,6 +36,7 @@ from service.http.proxies import TrustedProxies
 from service.http.rate_limit import RateLimit
 from service.http.request_log import RequestLog
 from service.inference import Predictor
+from service.packs import PackReader
 from service.predictions import PredictionsReader
 from service.schemas.openapi import document_fields, document_keys, document_problems
 from service.schemas.problem import ProblemSchema
@@ -140,6 +141,7 @@ def _services(settings: Settings) -> Services:
         storage=storage,
         predictor=Predictor(storage),
         predictions=PredictionsReader(storage),
+        packs=PackReader(storage),
         submission=JobSubmitter(store, catalog, HintQueue(settings.broker_url), limits, allowed),
         ablations=Ablations(database, wakeups.publish, settings.quotas),
         wakeups=wakeups,

@@ -22,6 +22,7 @@ from service.http.concurrency import ConcurrencyLimit
 from service.http.rate_limit import RateLimit
 from service.http.request_log import RequestLog
 from service.inference import Predictor
+from service.packs import PackReader
 from service.predictions import PredictionsReader
 
 
@@ -38,6 +39,7 @@ class Services:
     ablations: Ablations
     predictor: Predictor
     predictions: PredictionsReader
+    packs: PackReader
     wakeups: Wakeups
     webhooks: Webhooks
     webhook_sender: WebhookSender

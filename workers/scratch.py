@@ -47,6 +47,11 @@ class Scratch:
         return self.folder / BEST_MODEL
 
     @property
+    def pack(self) -> Path:
+        """The folder of the pack of a built-in data set, if the trainer writes one."""
+        return self.folder / ".pack"
+
+    @property
     def log(self) -> Path:
         """The stdout and stderr of the trainer."""
         return self.folder / ".log"

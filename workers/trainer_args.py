@@ -24,7 +24,7 @@ class TrainerArgs:
     `spec` is the job's spec as stored, `folder` the scratch folder of the attempt, `pack` the folder of the data set's
     pack (None: the data set is built in), `library` the folder of downloaded data sets. `held_until` is the time at
     which the lease ends, on the machine's monotonic clock. `resident_bytes` limits the images that are held on the
-    device (None: half of its free memory).
+    device (None: half of its free memory). `writes_pack`: the trainer writes the pack of its built-in data set.
     """
 
     job_id: str
@@ -38,3 +38,4 @@ class TrainerArgs:
     resident_bytes: int | None = None
     pack: str | None = None
     library: str = "."
+    writes_pack: bool = False

@@ -9,7 +9,6 @@ from flask.views import MethodView
 from service.api.blueprint import Blueprint
 from service.api.uploads import LabelFile, received
 from service.core.actions.delete import delete_dataset
-from service.core.errors import NotFound
 from service.core.records.builtin_datasets import BUILT_IN
 from service.core.records.dataset import BACKGROUNDS
 from service.core.storage import Artifact, discard
@@ -94,15 +93,12 @@ class OneDataset(MethodView):
 @blueprint.response(200, {"type": "string", "format": "binary"}, content_type="image/png")
 @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
 def pictures(dataset_id: str) -> Response:
-    """Get sample pictures of an uploaded data set: a row of 6 for each of its first 10 classes"""
+    """Get sample pictures of a data set: a row of 6 for each of its first 10 classes"""
     dataset = services().catalog.get(tenant(), dataset_id)
     answer = Response(mimetype="image/png")
-    answer.set_etag(f"{dataset.sha256}-{dataset_sheet.CLASSES}x{dataset_sheet.OF_A_CLASS}")
+    answer.set_etag(f"{dataset.sha256 or dataset.id}-{dataset_sheet.CLASSES}x{dataset_sheet.OF_A_CLASS}")
     if request.if_none_match.contains_weak(answer.get_etag()[0] or ""):
         answer.status_code = 304
         return answer
-    drawn = dataset_sheet.draw(services().storage, dataset)
-    if drawn is None:
-        raise NotFound("this data set has no sample pictures; uploaded data sets have them when they are ready")
-    answer.data = drawn
+    answer.data = dataset_sheet.draw(services().packs, dataset)
     return answer

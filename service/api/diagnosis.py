@@ -13,6 +13,7 @@ from service.core.actions.same_split import learning_curve_of
 from service.core.diagnosis import Advice, Diagnosis
 from service.core.errors import Invalid
 from service.core.experiments.fork import Change, advised, changed
+from service.core.records.artifact_names import PREDICTIONS
 from service.core.records.epoch import Epoch
 from service.core.records.job import Job
 from service.core.records.submission import Origin
@@ -41,7 +42,7 @@ def to_answer(job: Job, epochs: Sequence[Epoch]) -> dict[str, Any]:
     diagnosis = diagnose_job(job, epochs)
     return {
         **vars(diagnosis),
-        "advice": [_with_curve(job, advice) for advice in _usable(job, diagnosis)],
+        "advice": [_advice(job, _with_curve(job, advice)) for advice in _usable(job, diagnosis)],
         "test": _test(job),
         "waste": job.waste,
         "links": {"job": job_links(job.id)["self"], "docs": local(f"/docs/verdicts/{diagnosis.verdict}")},
@@ -72,8 +73,22 @@ def lineage(job_id: str) -> Any:
 
 
 def _usable(job: Job, diagnosis: Diagnosis) -> list[Advice]:
-    """The advice whose spec this service accepts."""
-    return [advice for advice in diagnosis.advice if not advice.patch or _is_accepted(job, advice.patch)]
+    """The advice whose spec this service accepts, and whose action the job has what it needs for."""
+    return [
+        advice
+        for advice in diagnosis.advice
+        if (_is_accepted(job, advice.patch) if advice.patch else not advice.action or _has_predictions(job))
+    ]
+
+
+def _has_predictions(job: Job) -> bool:
+    published = services().store.queries.artifacts(job.tenant, job.id)
+    return any(artifact.name == PREDICTIONS for artifact in published)
+
+
+def _advice(job: Job, advice: Advice) -> dict[str, Any]:
+    action = {"method": "POST", "href": job_links(job.id)[advice.action]} if advice.action else None
+    return {**vars(advice), "action": action}
 
 
 def _with_curve(job: Job, advice: Advice) -> Advice:

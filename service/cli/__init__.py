@@ -14,6 +14,7 @@ from service.cli.delete import rm
 from service.cli.doctor import doctor
 from service.cli.download import download, export
 from service.cli.errors import ErrorHandlingGroup
+from service.cli.evaluate import calibrate, evaluate
 from service.cli.files import files, predict
 from service.cli.follow import logs, watch
 from service.cli.keys import keys
@@ -57,7 +58,7 @@ def main(ctx: click.Context, url: str) -> None:
 
 
 STACK = (serve, demo, doctor, migrate, backup, restore, verify, keys)
-JOBS = (train, watch, jobs, show, diagnose, fork, compare, cancel, pause, resume, retry, rm, logs)
+JOBS = (train, watch, jobs, show, diagnose, evaluate, calibrate, fork, compare, cancel, pause, resume, retry, rm, logs)
 FILES = (files, download, export, predict, data)
 
 for command in (*STACK, *JOBS, *FILES):

@@ -133,4 +133,6 @@ def _advice_lines(job_id: str, advice: Json) -> list[str]:
     lines = [f"{advice['title']}. {advice['reason']} Expected: {advice['expected']}."]
     if advice["patch"]:
         lines += [f"  {json.dumps(advice['patch'])}", f"  rightfit fork {job_id} {advice['id']}"]
+    elif action := advice.get("action"):  # services before 0.2.0 have none
+        lines.append(f"  rightfit {action['href'].rpartition('/')[2]} {job_id}")
     return lines

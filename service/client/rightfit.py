@@ -192,6 +192,32 @@ class Rightfit:
         """The diagnosis of the losses: `verdict`, `summary`, `evidence`, `advice`. It also works during training."""
         return self._transport.json("GET", _job(job_id, "diagnosis"))
 
+    def evaluation(
+        self,
+        job_id: str,
+        part: str | None = None,
+        *,
+        mistakes: int = 20,
+        label: str | None = None,
+        guess: str | None = None,
+    ) -> Json:
+        """What the best model of an ended job does with the images of a part: scores, calibration, worst mistakes.
+
+        `part` is validation or test, by default test if the job has test images. `mistakes`, 0 to 200, is the most that
+        are returned; `label` and `guess` restrict them to a row, a column or a cell of the confusion matrix.
+        """
+        params = {"part": part, "label": label, "guess": guess, "mistakes": mistakes}
+        return self._transport.json("GET", _job(job_id, "evaluation"), params=_given(params))
+
+    def confusion_csv(self, job_id: str, part: str | None = None) -> str:
+        """The whole confusion matrix as CSV, a row for each label and a column for each guess."""
+        params = _given({"format": "csv", "part": part})
+        return self._transport.call("GET", _job(job_id, "evaluation"), params=params).text
+
+    def calibrate(self, job_id: str) -> Json:
+        """The temperature of an ended job, fitted if it has none, with `loss` and `ece` before and after it."""
+        return self._transport.json("POST", _job(job_id, "calibrate"))
+
     def fork(
         self, job_id: str, advice: str | None = None, patch: Sequence[Json] | None = None, key: str | None = None
     ) -> Json:
@@ -262,6 +288,11 @@ class Rightfit:
         """The data set as it is now."""
         return self._transport.json("GET", _dataset(dataset_id))
 
+    def dataset_image(self, dataset_id: str, index: int, size: int | None = None) -> bytes:
+        """An image of a data set as PNG, by its index. `size`, 8 to 1024, is the pixels of its longer side."""
+        path = f"{_dataset(dataset_id)}/images/{index}"
+        return self._transport.call("GET", path, params=_given({"size": size})).content
+
     def delete_dataset(self, dataset_id: str) -> None:
         """Delete a data set. The service refuses it while a queued, running or paused job uses it."""
         self._transport.call("DELETE", _dataset(dataset_id))
@@ -288,6 +319,11 @@ class Rightfit:
             if not page["has_more"] or len(entries) >= limit:
                 return entries
             cursor = {"after": page["next_cursor"]}
+
+
+def _given(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that have a value."""
+    return {name: value for name, value in params.items() if value is not None}
 
 
 def _idempotency(key: str | None) -> dict[str, str]:

@@ -8,8 +8,9 @@ from service.core.records.dataset import BACKGROUNDS, Dataset, DatasetStatus
 from service.schemas.answer_fields import COUNT_BY_NAME, TEXTS, Timestamp, Word
 from service.schemas.fields import Text
 from service.schemas.pages import NextCursor
-from service.schemas.query_fields import about, choice
+from service.schemas.query_fields import about, choice, integer
 
+LEAST_SIDE, MOST_SIDE = 8, 1024  # pixels of an image
 SHOWN = [status for status in DatasetStatus if status is not DatasetStatus.DELETING]
 
 
@@ -97,3 +98,12 @@ class UploadQuerySchema(Schema):
         ),
     )
     background = choice("colour below transparent pixels; mean: the mean colour of the set", BACKGROUNDS)
+
+
+class ImageQuerySchema(Schema):
+    size = integer(
+        "pixels of the longer side; small images are enlarged with sharp pixels. Default: as stored, at most 1024",
+        LEAST_SIDE,
+        MOST_SIDE,
+        None,
+    )

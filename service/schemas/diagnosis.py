@@ -33,6 +33,13 @@ class NoteSchema(Schema):
     evidence = fields.List(fields.Nested(EvidenceSchema))
 
 
+class ActionSchema(Schema):
+    """A request that makes a change without another training."""
+
+    method = fields.String()
+    href = fields.String()
+
+
 class AdviceSchema(Schema):
     """A suggested change, as a JSON Patch of the effective spec. POST its id to the job's fork to try it."""
 
@@ -43,7 +50,12 @@ class AdviceSchema(Schema):
     expected = fields.String(metadata={"description": "the expected effect"})
     patch = fields.List(
         fields.Nested(OperationSchema),
-        metadata={"description": "RFC 6902; empty when the advice is about the data and cannot be forked"},
+        metadata={
+            "description": "RFC 6902; empty when the advice is about the data or an action, and cannot be forked"
+        },
+    )
+    action = fields.Nested(
+        ActionSchema, allow_none=True, metadata={"description": "makes the change at once; null for other advice"}
     )
 
 

@@ -64,6 +64,16 @@ class WasteSchema(Schema):
     joules = fields.Float(allow_none=True, metadata={"description": "null when no GPU measures energy"})
 
 
+class CalibrationFactSchema(Schema):
+    """The temperature that divides the logits of the best model, and what it does on the validation images."""
+
+    temperature = fields.Float()
+    loss = fields.Float(metadata={"description": "cross entropy without the temperature, in nats"})
+    loss_after = fields.Float(metadata={"description": "with it, by cross-fitting"})
+    ece = fields.Float(metadata={"description": "expected calibration error without the temperature"})
+    ece_after = fields.Float(metadata={"description": "with it, by cross-fitting"})
+
+
 class FactsSchema(Schema):
     """What the worker measured on the data."""
 
@@ -77,6 +87,7 @@ class FactsSchema(Schema):
     copies_across = fields.Integer(
         metadata={"description": "number of validation images with a copy among the training images"}
     )
+    calibration = fields.Nested(CalibrationFactSchema, allow_none=True)
 
 
 class JobSchema(Schema):

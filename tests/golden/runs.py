@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from service.core.records.epoch import Epoch
 from service.core.spec import JobSpec
@@ -20,7 +21,7 @@ from workers.training.data.normalization import Normalization
 from workers.training.data.prepare import Prepared
 from workers.training.data.split import divided, stratified_subset
 from workers.training.facts import facts
-from workers.training.loop import TrainingData, fit
+from workers.training.loop import TrainingData, TrainingResult, fit
 from workers.training.models import build_model
 
 FILE = Path(__file__).parent / "runs.json"
@@ -215,8 +216,18 @@ SET_UPS: dict[str, SetUp] = {
 }
 
 
-def run(name: str, seed: int) -> dict[str, Any]:
-    """Train a set-up with a seed; plain data of its spec, facts and history."""
+@dataclass(frozen=True)
+class Trained:
+    """A run that has ended; `model` has the weights of the last epoch."""
+
+    spec: JobSpec
+    prepared: Prepared
+    model: nn.Module
+    fitted: TrainingResult
+
+
+def train(name: str, seed: int) -> Trained:
+    """Train a set-up with a seed."""
     set_up = SET_UPS[name]
     plain = {"dataset": {"id": "digits"}, "model": MLP, "early_stopping": None}
     spec = JobSpec.from_dict(plain | set_up.spec).filled(0)
@@ -228,14 +239,19 @@ def run(name: str, seed: int) -> dict[str, Any]:
     batches = prepared.on(CPU)
     model = build_model(spec, images.shape, 10)
     parts = TrainingData(batches(split.train), batches(split.validation), batches(clean))
-    fitted = fit(model, parts, spec)
-    epochs = [asdict(Epoch.measured(asdict(result))) for result in fitted.history]
+    return Trained(spec, prepared, model, fit(model, parts, spec))
+
+
+def run(name: str, seed: int) -> dict[str, Any]:
+    """Train a set-up with a seed; plain data of its spec, facts and history."""
+    trained = train(name, seed)
+    epochs = [asdict(Epoch.measured(asdict(result))) for result in trained.fitted.history]
     return {
         "set_up": name,
         "seed": seed,
-        "spec": spec.to_dict(),
-        "facts": facts(prepared),
-        "stop_reason": fitted.stop_reason,
+        "spec": trained.spec.to_dict(),
+        "facts": facts(trained.prepared),
+        "stop_reason": trained.fitted.stop_reason,
         "epochs": {column: [_short(epoch[column]) for epoch in epochs] for column in KEPT},
     }
 

@@ -3,6 +3,8 @@
 import threading
 from pathlib import Path
 
+from service.core.evaluation.predictions import Predictions
+from service.core.records.artifact_names import BEST_MODEL, PREDICTIONS
 from service.core.records.epoch import Epoch
 from service.core.records.job import Outcome, Status, StopReason
 from service.core.records.lease import Lease
@@ -39,11 +41,24 @@ def epoch(number: int, val_loss: float, *, improved: bool = False) -> Epoch:
     return Epoch.measured(measured)
 
 
-def finish(services: Services, lease: Lease, folder: Path, content: bytes = b"weights") -> None:
-    """End a job in success with `best_model.pth` as its one artifact, written by way of this folder."""
-    (folder / "best_model.pth").write_bytes(content)
-    artifact = services.storage.put(f"jobs/{lease.job_id}/a{lease.attempt}/best_model.pth", folder / "best_model.pth")
-    services.store.leases.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [artifact])
+def finish(
+    services: Services,
+    lease: Lease,
+    folder: Path,
+    content: bytes = b"weights",
+    predictions: Predictions | None = None,
+) -> None:
+    """End a job in success with `best_model.pth`, and `predictions.npz` if there are any, written by way of this
+    folder.
+    """
+    (folder / BEST_MODEL).write_bytes(content)
+    names = [BEST_MODEL]
+    if predictions is not None:
+        names.append(PREDICTIONS)
+        with (folder / PREDICTIONS).open("wb") as file:
+            predictions.save(file)
+    artifacts = [services.storage.put(f"jobs/{lease.job_id}/a{lease.attempt}/{name}", folder / name) for name in names]
+    services.store.leases.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), artifacts)
 
 
 def dataset_cache(services: Services) -> DatasetCache:

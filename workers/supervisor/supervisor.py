@@ -27,6 +27,7 @@ from service.core.storage import Storage
 from workers.datasets.cache import DatasetCache
 from workers.scratch import Scratch
 from workers.supervisor.attempt import Attempt
+from workers.supervisor.builtin_packs import is_lacking, store_pack
 from workers.supervisor.checkpoint_uploads import Uploads
 from workers.supervisor.checkpoints import fetch_checkpoint, store_checkpoint
 from workers.supervisor.ending import end, leave_to_newer_worker, release
@@ -87,6 +88,7 @@ class Supervisor:
                 fetch_checkpoint(attempt)
             trainer = start_trainer(self._context, self._trainer_args(attempt, pack))
             self._supervise(attempt, trainer)
+            store_pack(attempt)
             self._conclude(attempt, trainer)
         return lease.job_id
 
@@ -135,6 +137,7 @@ class Supervisor:
             resident_bytes=settings.resident_bytes,
             pack=str(pack) if pack else None,
             library=str(settings.home / "datasets" / "published"),
+            writes_pack=is_lacking(self._storage, lease.spec["dataset"]["id"]),
         )
 
     def _supervise(self, attempt: Attempt, trainer: TrainerHandle) -> None:

@@ -13,6 +13,7 @@ from service.core.records.epoch import Epoch
 from service.core.records.job import Phase
 from workers.messages import CheckpointSaved, EpochTrained, FactsFound, PhaseEntered
 from workers.scratch import Scratch
+from workers.trainer.builtin_pack import write_pack
 from workers.trainer.energy import joule_meter
 from workers.trainer.finalize import finalize
 from workers.trainer.inputs import load_inputs
@@ -40,6 +41,8 @@ def train_job(process: TrainingProcess) -> TrainingResult:
     report(FactsFound(inputs.facts, inputs.prepared.splits(process.spec), inputs.prepared.notes))
     if process.group.leads:
         _restore_best_model(scratch, earlier)
+        if process.args.writes_pack:
+            write_pack(inputs.prepared.images, scratch.pack)
     report(PhaseEntered(Phase.TRAINING))
     diagnosis = LiveDiagnosis(inputs.facts, report, _epochs_of(earlier))
     fitted = fit(

@@ -44,8 +44,8 @@ _BY_EFFECT: Mapping[Verdict, str] = {
         "shift smaller_kernels early_stopping collect"
     ),
     Verdict.OVERCONFIDENT: (
-        "more_data horizontal_flip trivial_augment batch_norm mixup dropout label_smoothing weight_decay rotation "
-        "shift lower_lr early_stopping collect"
+        "temperature more_data horizontal_flip trivial_augment batch_norm mixup dropout label_smoothing weight_decay "
+        "rotation shift lower_lr early_stopping collect"
     ),
     Verdict.UNDERFITTING: (
         "less_regularization less_augmentation larger_model normalize higher_lr batch_norm decaying_lr longer_training"
@@ -64,8 +64,8 @@ ADVISED: Mapping[Verdict, tuple[str, ...]] = {verdict: tuple(ids.split()) for ve
 
 @dataclass(frozen=True)
 class Advice:
-    """One cure for a run. `patch` (RFC 6902) changes its effective spec into a valid one; it is empty if the cure
-    concerns the data.
+    """One cure for a run. `patch` (RFC 6902) changes its effective spec into a valid one. It is empty if the cure
+    concerns the data, or if `action` makes it: a resource of the job that is POSTed to.
     """
 
     id: str
@@ -74,6 +74,7 @@ class Advice:
     reason: str
     expected: str
     patch: Patch
+    action: str | None = None
 
 
 def advise(verdicts: list[Verdict], case: RunContext, limits: Limits = UNLIMITED) -> tuple[Advice, ...]:
@@ -90,7 +91,8 @@ def _for(verdict: Verdict, case: RunContext, limits: Limits) -> Iterator[Advice]
         patch = cure.change(case)
         if patch is not None and (not patch or _is_possible(cured(case.spec, patch), case, limits)):
             reason = f"{REASONS[verdict]} {_now(case.spec, patch)}".rstrip()
-            yield Advice(cure.id, cure.title, verdict, reason, cure.expected, patch)
+            expected = cure.measured(case) or cure.expected
+            yield Advice(cure.id, cure.title, verdict, reason, expected, patch, cure.action)
 
 
 def _now(spec: JobSpec, patch: Patch) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from service.core.diagnosis import patches
+from service.core.diagnosis import patches, temperature
 from service.core.diagnosis.patches import Patch, RunContext
 
 
@@ -11,13 +11,16 @@ from service.core.diagnosis.patches import Patch, RunContext
 class Cure:
     """`title` names the change and `expected` its effect. `change` returns the patch, None if it does not apply.
 
-    An empty patch concerns the data: no option of the spec makes this change.
+    With an empty patch no option of the spec makes this change: it concerns the data, or `action`, a resource of the
+    job that is POSTed to, makes it without another training. `measured` returns the expected effect where it is known.
     """
 
     id: str
     title: str
     expected: str
     change: Callable[[RunContext], Patch | None]
+    action: str | None = None
+    measured: Callable[[RunContext], str | None] = lambda _: None
 
 
 CURES: Mapping[str, Cure] = {
@@ -127,6 +130,14 @@ CURES: Mapping[str, Cure] = {
         ),
         Cure("held_out_test", "A test part", "a score on images that no choice was made by", patches.held_out_test),
         Cure("collect", "More images", "the surest cure: there is more to learn and less to memorize", patches.collect),
+        Cure(
+            "temperature",
+            "A temperature for the probabilities",
+            "a lower validation loss without another training; no guess changes",
+            temperature.change,
+            action="calibrate",
+            measured=temperature.gain,
+        ),
         Cure("no_copies", "Copies on one side", "a validation loss that tells of new images", patches.no_copies),
     )
 }

@@ -22,7 +22,10 @@ def advised(case: RunContext, advice: str) -> Change:
     """The change of a spec by an advice. Raises Invalid if there is no such advice or it does not apply."""
     if advice not in CURES:
         raise Invalid([Fault("/advice", f"there is no advice {advice!r}", _possible(case))])
-    patch = CURES[advice].change(case)
+    patch, action = CURES[advice].change(case), CURES[advice].action
+    if action:
+        detail = f"{advice} needs no new training: POST to the job's {action} instead"
+        raise Invalid([Fault("/advice", detail, _possible(case))])
     if not patch:
         why = "concerns the data, not the spec" if patch is not None else "is in the spec already, or does not apply"
         raise Invalid([Fault("/advice", f"{advice} {why}", _possible(case))])

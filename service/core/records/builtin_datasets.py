@@ -70,7 +70,14 @@ NAMED: Mapping[str, tuple[str, Contents]] = {
     "synthetic": ("Random patterns in noise, made by the worker, for load tests", SYNTHETIC),
 }
 CONTENTS_OF: Mapping[str, Contents] = {dataset_id: contents for dataset_id, (_, contents) in NAMED.items()}
+PACKS = "builtin"  # the folder of the storage with their packs, which workers put there at the first use of a set
+
 BUILT_IN: Mapping[str, Dataset] = {
     dataset_id: Dataset(dataset_id, name, DatasetStatus.READY, contents)
     for dataset_id, (name, contents) in NAMED.items()
 }
+
+
+def pack_key(dataset_id: str, name: str) -> str:
+    """The storage key of a file of the pack of a built-in set, PIXELS or INDEX."""
+    return f"{PACKS}/{dataset_id}/{name}"

@@ -1,4 +1,4 @@
-"""Facts of a job beside its epochs: the numbers of images, the scores of guessing, and the final test."""
+"""Facts of a job beside its epochs: numbers of images, the scores of guessing, the final test, the temperature."""
 
 import math
 from collections.abc import Mapping
@@ -29,10 +29,25 @@ class TestScore:
 
 
 @dataclass(frozen=True)
+class CalibrationFact:
+    """The temperature that divides the logits of the best model, fitted on its validation images.
+
+    `loss` (nats) and `ece` are those of the validation images without it, `loss_after` and `ece_after` with it, by
+    cross-fitting.
+    """
+
+    temperature: float
+    loss: float
+    loss_after: float
+    ece: float
+    ece_after: float
+
+
+@dataclass(frozen=True)
 class Facts:
     """`images` are the numbers of images in train, validation and test. `trivial_loss` (nats) and `trivial_accuracy`
     are the scores of guessing by the labels' frequencies. `copies_across` counts the validation images that have a
-    copy among the training images.
+    copy among the training images. `test` and `calibration` are measured after training.
     """
 
     images: Mapping[str, int]
@@ -40,13 +55,18 @@ class Facts:
     trivial_accuracy: float
     copies_across: int = 0
     test: TestScore | None = None
+    calibration: CalibrationFact | None = None
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Facts":
-        """From plain data, as `asdict` has it; `test` may be missing."""
-        test = data.get("test")
-        return cls(**{**data, "test": TestScore(**test) if test else None})
+        """From plain data, as `asdict` has it; `test` and `calibration` may be missing."""
+        test, calibration = data.get("test"), data.get("calibration")
+        scores = {
+            "test": TestScore(**test) if test else None,
+            "calibration": CalibrationFact(**calibration) if calibration else None,
+        }
+        return cls(**{**data, **scores})
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, as `from_dict` reads it; without `test` if there is no score."""
+        """Plain data, as `from_dict` reads it; without `test` and `calibration` where they are unknown."""
         return {name: value for name, value in asdict(self).items() if value is not None}

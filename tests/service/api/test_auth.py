@@ -134,6 +134,7 @@ def test_no_route_reaches_records_of_another_tenant(
         "dataset_id": [dataset["id"]],
         "job_id": [ended["id"], waiting["id"]],
         "name": ["best_model.pth"],
+        "index": ["0"],
         "ablation_id": [ablation["id"]],
     }
     walked = 0
@@ -141,7 +142,7 @@ def test_no_route_reaches_records_of_another_tenant(
         arguments = [part[1:-1] for part in rule.split("/") if part.startswith("<")]
         assert set(arguments) <= ids.keys(), f"{rule} is new: add an id that alice owns"
         for own in ids[arguments[0]]:
-            path = rule.replace(f"<{arguments[0]}>", own).replace("<name>", "best_model.pth")
+            path = rule.replace(f"<{arguments[0]}>", own).replace("<name>", "best_model.pth").replace("<index>", "0")
             expect_problem(bob(method, path, **BODIES.get(rule, {})), 404)
             walked += 1
     assert walked >= 20

@@ -7,31 +7,13 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from service.core.records.epoch import Epoch
 from service.core.sql.jobs import lineage
 from service.services import Services
 from tests.golden import synthetic
 from tests.servers import ON_DISK
 from tests.service.api.requests import expect_problem, submit
+from tests.service.api.runs import FACTS, history
 from tests.service.worker_steps import claim, finish
-
-FACTS = {
-    "images": {"train": 800, "validation": 200, "test": 100},
-    "trivial_loss": 2.3,
-    "trivial_accuracy": 0.1,
-    "copies_across": 0,
-}
-
-
-def history(kind: str, seed: int = 1) -> list[Epoch]:
-    """A synthetic run with the best epoch marked as the training loop would mark it."""
-    rows, _ = synthetic.history(kind, seed)
-    lowest, marked = float("inf"), []
-    for row in rows:
-        assert row.val_loss is not None
-        marked.append(replace(row, improved=row.val_loss < lowest))
-        lowest = min(lowest, row.val_loss)
-    return marked
 
 
 def trained(

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from service.client import ApiError, Damaged, Event, History, NotRightfit, Rightfit, rightfit, transport
 from service.client.sse import EventReader
@@ -20,7 +21,7 @@ from service.core.records.lease import Lease
 from tests.pictures import folders, tarred, zipped
 from tests.service.api.requests import SPEC
 from tests.service.live import Live
-from tests.service.worker_steps import claim, epoch, finish
+from tests.service.worker_steps import claim, epoch, finish, read_datasets
 
 CONTENT = random.Random(1).randbytes(300_000)
 NAME = "best_model.pth"
@@ -306,3 +307,14 @@ def test_an_archive_is_sent_as_it_is(live: Live, client: Rightfit, tmp_path: Pat
         (tmp_path / "empty").mkdir(exist_ok=True)
         with pytest.raises(ValueError, match=words):
             client.upload(path)
+
+
+def test_an_image_of_a_data_set_is_downloaded(live: Live, client: Rightfit, tmp_path: Path) -> None:
+    path = tmp_path / "set.zip"
+    path.write_bytes(zipped(folders(each=2)))
+    dataset = client.upload(path)["id"]
+    read_datasets(live.parts)
+    image = Image.open(io.BytesIO(client.dataset_image(dataset, 5, size=32)))
+    assert (image.format, image.size) == ("PNG", (32, 32))
+    with pytest.raises(ApiError, match="6 images"):
+        client.dataset_image(dataset, 6)

@@ -33,7 +33,7 @@ from tests.servers import ROOT
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}}
 OTHERS = ("index", "tutorial", "datasets", "cookbook", "reference", "running", "verdicts")
 # The pages that no menu has.
-UNLISTED = ("pictures", "early_stopping", "deploying", "monitoring", "operations", "security", "load")
+UNLISTED = ("evaluation", "pictures", "early_stopping", "deploying", "monitoring", "operations", "security", "load")
 PAGES = [*(f"/docs/{name}" for name in (*OTHERS, *UNLISTED)), *(f"/docs/verdicts/{verdict}" for verdict in Verdict)]
 WITH_IMAGE = {"/docs/tutorial", *(f"/docs/verdicts/{verdict}" for verdict in Verdict)}
 CURE = re.compile(r"(?:^\d+\. |, and |, )`([a-z0-9_]+)` (sets|changes no field)", re.MULTILINE)
@@ -123,7 +123,8 @@ AUGMENTED: dict[str, Any] = {"augmentation": {"rand_augment": {}}}
 def pointers(cure: str) -> frozenset[str]:
     """The fields that a cure changes in any of three specs: the default, REGULARIZED and AUGMENTED."""
     specs = [JobSpec.from_dict(SPEC | changes).filled(0) for changes in ({}, REGULARIZED, AUGMENTED)]
-    patches = [CURES[cure].change(RunContext(spec, COLOURS, COPIED)) for spec in specs]
+    cases = [RunContext(spec, COLOURS, COPIED, reason) for spec in specs for reason in (None, "max_epochs")]
+    patches = [CURES[cure].change(case) for case in cases]
     assert any(patch is not None for patch in patches), f"{cure} changes none of the specs"
     return frozenset(operation["path"] for patch in patches for operation in patch or ())
 

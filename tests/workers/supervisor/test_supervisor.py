@@ -32,6 +32,7 @@ from tests.servers import EVERYTHING_PUBLISHED
 from tests.workers.bench import ENDLESS, Bench, ForkServer
 from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATION
 from workers.supervisor import forkserver
+from workers.supervisor.builtin_packs import is_lacking
 from workers.supervisor.supervisor import EPOCH_SECONDS, Supervisor
 from workers.tools.verify import verify
 
@@ -64,6 +65,17 @@ def test_a_job_is_trained_and_published_under_its_attempt(bench: Bench) -> None:
     assert all(a.key == f"jobs/{job.id}/a1/{a.name}" for a in manifest)
     assert not any((bench.settings.home / "scratch").iterdir()), "the scratch folder is emptied"
     assert bench.trainer_pids() == []
+
+
+def test_the_images_of_a_built_in_set_are_stored_once(bench: Bench) -> None:
+    assert is_lacking(bench.storage, "digits")
+    bench.run()
+    stored = {each.key: each.at for each in bench.storage.objects("builtin")}
+    assert stored.keys() == {"builtin/digits/pixels.bin", "builtin/digits/index.npz"}
+    assert not is_lacking(bench.storage, "digits")
+    bench.run()
+    assert {each.key: each.at for each in bench.storage.objects("builtin")} == stored
+    assert not is_lacking(bench.storage, "ds_of_a_user")
 
 
 EVERYTHING: dict[str, Any] = {

@@ -2,12 +2,14 @@
 
 import secrets
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, and_, delete, func, update
 from sqlalchemy.exc import IntegrityError
 
 from service.core.errors import Conflict
+from service.core.records.facts import CalibrationFact
 from service.core.records.job import TERMINAL, Job, Outcome, Status, StopReason
 from service.core.records.plan import Plan
 from service.core.records.submission import IdempotencyKey, NewJob
@@ -134,6 +136,21 @@ class OwnerActions(Repository):
             return True
 
         return self._act(tenant, job_id, retried)
+
+    def calibrate(self, tenant: str, job_id: str, calibration: CalibrationFact) -> tuple[Job, bool]:
+        """Record the temperature of an ended job that has none. Raises NotFound, and Conflict for a living job."""
+
+        def calibrated(c: Connection, row: RowMapping) -> bool:
+            if row["status"] not in TERMINAL:
+                raise _conflict(row, "only an ended job can be calibrated")
+            facts = row["facts"]
+            if facts is None or facts.get("calibration"):
+                return False
+            fact = {"calibration": asdict(calibration)}
+            change(c, jobs.c.id == job_id, {"facts": facts | fact}, "facts", fact)
+            return True
+
+        return self._act(tenant, job_id, calibrated)
 
     def refuse_to_delete_living(self, tenant: str, job_id: str) -> None:
         """Raise Conflict unless the job has ended, NotFound if there is none."""
