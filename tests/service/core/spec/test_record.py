@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.core.spec import Augmentation, EarlyStopping, JobSpec, RandAugment, Regularization, unknown_parts
+from service.core.spec import Augmentation, EarlyStopping, JobSpec, RandAugment, Regularization, not_understood
 from service.core.spec.layers import Flatten, Layers, Linear, Relu, Residual
 from service.core.spec.options import option, part
 from tests.service.core.sql.released import SPECS
