@@ -21,7 +21,7 @@ def count(guesses: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor
     hits = (guesses == labels).long()
     counts = torch.zeros(2 * classes, dtype=torch.float64, device=guesses.device)
     counts.scatter_add_(0, guesses + classes * hits, torch.ones_like(guesses, dtype=torch.float64))
-    wrong, right = counts.split(classes)
+    wrong, right = counts[:classes], counts[classes:]
     return wrong + right, right
 
 
@@ -43,8 +43,8 @@ def macro_f1_error(guesses: Tensor, labels: Tensor, support: Tensor, guessed: Te
 class ClassScores:
     """The scores of n images by class: float64 [K] each. As in the evaluation of a job, means are over all K classes.
 
-    `support` counts the images with the class, `right` those of them that got it as guess. `recall` and `f1` are as in service/core/evaluation/scores.py: 0 where
-    there is nothing to count. Standard errors are over the images.
+    `support` counts the images with the class, `right` those of them that got it as guess. `recall` and `f1` are those
+    of service/core/evaluation/scores.py: 0 where there is nothing to count. Standard errors are over the images.
     """
 
     support: Counts

@@ -160,9 +160,9 @@ def _epoch_result(
 
 def _monitored(monitor: str, measures: Mapping[str, float | None]) -> float:
     """The measure to choose by; nan if it is unknown or a loss is not finite."""
-    values = (measures[monitor], measures["train_loss"], measures["val_loss"])
-    is_known = all(value is not None and math.isfinite(value) for value in values)
-    return measures[monitor] if is_known else math.nan
+    value, losses = measures[monitor], (measures["train_loss"], measures["val_loss"])
+    is_finite = all(loss is not None and math.isfinite(loss) for loss in losses)
+    return value if value is not None and is_finite else math.nan
 
 
 class _Checkpoints:

@@ -50,7 +50,7 @@ class EpochResult(Measures):
 
 @dataclass(frozen=True)
 class ValidationScore:
-    """What each of n validation images got, on the device: `logits` float32 [n, classes], `losses` float64 [n], nats."""
+    """What n validation images got, on the device: `logits` float32 [n, classes], `losses` float64 [n] in nats."""
 
     logits: Tensor
     losses: Tensor

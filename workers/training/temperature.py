@@ -20,7 +20,7 @@ TOLERANCE = (
 
 @dataclass(frozen=True)
 class Calibrated:
-    """Losses at the best temperature T, from 0.05 to 50: `losses` float64 [n] in nats, `sharpness` float64 [] is 1/T."""
+    """Losses at the best temperature T (0.05 to 50): `losses` float64 [n] in nats, `sharpness` float64 [] is 1/T."""
 
     losses: Tensor
     sharpness: Tensor
