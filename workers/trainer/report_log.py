@@ -22,11 +22,8 @@ def log_report(report: messages.Report) -> None:
             log.info("checkpoint %d after %d epochs", number, epochs)
         case messages.Diagnosed(verdict, summary=summary, is_final=is_final):
             log.info("%s%s: %s", "final diagnosis: " if is_final else "", verdict.replace("_", " "), summary)
-        case messages.Tested(score, calibration):
-            if score:
-                log.info("test images: loss %.6g, accuracy %.2f %%", score.loss, 100 * score.accuracy)
-            if calibration:
-                log.info("temperature %.3g", calibration.temperature)
+        case messages.Tested():
+            _log_test(report)
         case messages.Ended() | messages.Released() | messages.Failed():
             _log_ending(report)
         case messages.StepsTrained():
@@ -58,3 +55,10 @@ def _log_ending(ending: messages.Ending) -> None:
 def _number(value: float | None, form: str = "%.6g") -> str:
     """A measure of an epoch, which is None where it was not finite."""
     return "not finite" if value is None else form % value
+
+
+def _log_test(tested: messages.Tested) -> None:
+    if score := tested.score:
+        log.info("test images: loss %.6g, accuracy %.2f %%", score.loss, 100 * score.accuracy)
+    if tested.calibration:
+        log.info("temperature %.3g", tested.calibration.temperature)
