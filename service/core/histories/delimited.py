@@ -40,7 +40,7 @@ def read(source: Source) -> Table | None:
 
 def header_of(source: Source) -> list[str]:
     """The names of a table that has no known column, for a message; empty if there is no table."""
-    return next((header for header, rows, _ in _splits(source.text) if len(header) > 1 and rows), [])
+    return next((header for header, _, _ in _splits(source.text) if len(header) > 1), [])
 
 
 def _is_known(name: str) -> bool:
@@ -66,11 +66,13 @@ def _splits(text: str) -> Iterator[tuple[list[str], list[list[str]], str]]:
     if not lines:
         return
     inside = [delimiter for delimiter in DELIMITERS if delimiter in lines[0]]
-    for delimiter in inside or DELIMITERS[:1]:
+    for delimiter in inside:
         yield from _fitting(_csv(lines, delimiter), delimiter)
     start = next((at for at, line in enumerate(lines) if _is_header(SPACES.split(line.strip()))), None)
     if start is not None:
         yield from _fitting((SPACES.split(line.strip()) for line in lines[start:]), " ")
+    if not inside:
+        yield from _fitting(([line] for line in lines), ",")
 
 
 def _is_header(fields: Sequence[str]) -> bool:
@@ -91,7 +93,7 @@ def _fitting(lines: Iterable[list[str]], delimiter: str) -> Iterator[tuple[list[
     header, *rows = [[field.strip() for field in fields] for fields in lines] or [[]]
     rows = [row for row in rows if row != header and any(row)]  # a resumed run writes its header again
     fitting = [row for row in rows if len(row) == len(header)]
-    if header and 2 * len(fitting) >= len(rows):
+    if fitting and 2 * len(fitting) >= len(rows):
         yield header, fitting, delimiter
 
 

@@ -57,7 +57,7 @@ def assemble(table: Table, given: Mapping[str, str], run: str | None) -> Reading
     epochs = _judged(epochs, passed_over)
     columns = {measure: column for measure, (column, _) in chosen.items() if _is_used(measure, epochs, measured)}
     if unread := [name for name in table.columns if name not in [column for column, _ in chosen.values()]]:
-        passed_over.append(f"columns that are no losses, accuracies or rates: {', '.join(unread[:SHOWN])}")
+        passed_over.append(f"columns that are not read: {', '.join(unread[:SHOWN])}")
     return Reading(table.format, columns, tuple(_epochs(epochs)), tuple(passed_over), tuple(notes))
 
 

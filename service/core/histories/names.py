@@ -106,6 +106,8 @@ def of_words(given: Iterable[str]) -> Meaning | None:
         if word in COMPOUND:
             part, kind = _PART[COMPOUND[word][0]], _KIND[COMPOUND[word][1]]
         elif word in _PART:
+            if part not in (None, _PART[word]):
+                return None
             part = _PART[word]
             rank += word.startswith("test")  # a column of validation is preferred
         elif word in _KIND:

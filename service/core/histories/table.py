@@ -10,6 +10,7 @@ from service.core.errors import Fault, Invalid
 
 MOST_BYTES = 16 << 20
 MOST_ROWS = 100_000
+UTF16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks
 EXPECTED = (
     "a history with a column of losses: Keras (History.history, CSVLogger), Lightning metrics.csv, Hugging Face "
     "trainer_state.json, Ultralytics results.csv, timm summary.csv, fastai, skorch, TensorBoard, MLflow, Weights & "
@@ -46,15 +47,15 @@ class Source:
     @cached_property
     def text(self) -> str:
         """The file as text. Raises Invalid for bytes that no encoding explains."""
-        for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"", "utf-8-sig")):
+        if b"\0" in self.data and not self.data.startswith(UTF16):
+            raise refusal("the file is binary and no event file of TensorBoard")
+        for mark, encoding in ((UTF16[0], "utf-16"), (UTF16[1], "utf-16"), (b"", "utf-8-sig")):
             if self.data.startswith(mark):
                 try:
                     text = self.data.decode(encoding)
                 except UnicodeDecodeError:
                     break
                 return text.replace("\r\n", "\n")
-        if b"\0" in self.data:
-            raise refusal("the file is binary and no event file of TensorBoard")
         return self.data.decode("latin-1").replace("\r\n", "\n")
 
     @cached_property
