@@ -28,6 +28,8 @@ def _document(document: Any) -> Table | None:
         return _rows(document)
     for member in MEMBERS:
         inner = document.get(member)
+        if inner == []:
+            raise refusal(f"{member} is empty", "at least one epoch with a loss", f"/{member}")
         if isinstance(inner, list) and inner and all(isinstance(row, dict) for row in inner):
             return _rows(inner, member)
         if isinstance(inner, dict) and (table := _columns(inner)):

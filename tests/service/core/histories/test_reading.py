@@ -163,7 +163,7 @@ def test_columns_of_steps_are_read_after_those_of_epochs() -> None:
         (b" \n ", "empty"),
         (b"hello", "no losses"),
         (b"{}", "neither rows nor columns"),
-        (b'{"epochs": []}', "neither rows nor columns"),
+        (b'{"epochs": []}', "epochs is empty"),
         (b"[[1, 2], [3]]", "neither rows nor columns"),
         (b"[" * 100_000, "no losses"),
         (b"{" * 100_000, "cannot be read"),
