@@ -90,7 +90,7 @@ def _members(data: bytes) -> dict[str, Any]:
     try:
         loaded: dict[str, Any] = schema.load(document)
     except ValidationError as error:
-        raise Invalid(list(faults(error.normalized_messages(), schema, document))) from error
+        raise Invalid(list(faults(error.messages, schema, document))) from error
     return {name: value for name, value in loaded.items() if name != "epochs" and value is not None}
 
 

@@ -4,12 +4,12 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from service.core.histories.names import NAMEABLE
+from service.core.histories.names import NAMEABLE, columns_of
 from service.schemas.answer_fields import TEXT_BY_NAME, AnyValue, Word
 from service.schemas.commas import Commas
 from service.schemas.counterfactual import RunSchema, SettingSchema
 from service.schemas.diagnosis import AdviceSchema, DiagnosisSchema
-from service.schemas.fields import Text, Whole, not_known
+from service.schemas.fields import Text, Whole
 from service.schemas.query_fields import about, integer
 
 MOST_CLASSES, MOST_IMAGES = 100_000, 10**12
@@ -30,13 +30,10 @@ class Columns(fields.String):
     """Pairs `measure:column`, loaded as a mapping."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        pairs = [pair.partition(":") for pair in super()._deserialize(value, *args, **kwargs).split(",")]
-        if wrong := next((measure.strip() for measure, _, _ in pairs if measure.strip() not in NAMEABLE), None):
-            raise ValidationError(not_known(wrong, NAMEABLE))
-        columns = {measure.strip(): column.strip() for measure, _, column in pairs}
-        if len(columns) < len(pairs) or not all(columns.values()):
-            raise ValidationError("Must name one column for each measure.")
-        return columns
+        try:
+            return columns_of(super()._deserialize(value, *args, **kwargs))
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
 
 
 class DiagnoseQuerySchema(Schema):

@@ -150,3 +150,14 @@ def _measure(found: Meaning, has_bare_loss: bool) -> str:
     if found.kind == "loss":
         return f"{found.part or TRAIN}_loss"
     return f"{found.part or (TRAIN if has_bare_loss else VALIDATION)}_accuracy"
+
+
+def columns_of(text: str) -> dict[str, str]:
+    """Pairs `measure:column` separated by commas, as a mapping. Raises ValueError."""
+    pairs = [pair.partition(":") for pair in text.split(",")]
+    columns = {measure.strip(): column.strip() for measure, _, column in pairs}
+    if unknown := [measure for measure in columns if measure not in NAMEABLE]:
+        raise ValueError(f"{unknown[0][:LONGEST]!r} is no measure; allowed: {', '.join(NAMEABLE)}")
+    if len(columns) < len(pairs) or not all(columns.values()):
+        raise ValueError("each measure needs one column: measure:column")
+    return columns
