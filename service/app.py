@@ -44,6 +44,7 @@ from service.services import Services
 
 MOST_CONNECTIONS = 32  # database connections per process; a waiting request holds none
 PREDICTIONS = 4  # running at the same time in one process
+DIAGNOSES = 4  # likewise, of histories in files
 KEPT_FREE = 32  # threads reserved for requests that do not wait
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -156,6 +157,7 @@ def _services(settings: Settings) -> Services:
         waiting=_concurrency_limit(settings, settings.api_threads - KEPT_FREE),
         streams=ConcurrencyLimit(settings.api_threads, settings.quota_streams),
         predicting=_concurrency_limit(settings, PREDICTIONS),
+        diagnosing=_concurrency_limit(settings, DIAGNOSES),
         uploading=_concurrency_limit(settings, settings.api_threads // 8),
     )
 

@@ -53,6 +53,7 @@ class Services:
     streams: ConcurrencyLimit  # streams of events that are open at the same time
     uploading: ConcurrencyLimit  # uploads at the same time
     predicting: ConcurrencyLimit  # predictions at the same time
+    diagnosing: ConcurrencyLimit  # diagnoses of files at the same time
 
 
 def services() -> Services:

@@ -11,6 +11,7 @@ from service.cli.backup import backup, restore, verify
 from service.cli.control import cancel, pause, resume, retry
 from service.cli.data import data
 from service.cli.delete import rm
+from service.cli.diagnose import diagnose
 from service.cli.doctor import doctor
 from service.cli.download import download, export
 from service.cli.errors import ErrorHandlingGroup
@@ -21,16 +22,16 @@ from service.cli.keys import keys
 from service.cli.migrate import migrate
 from service.cli.serve import demo, serve
 from service.cli.session import Session
-from service.cli.show import compare, diagnose, jobs, show
+from service.cli.show import compare, jobs, show
 from service.cli.submit import fork, train
 from service.client import DEFAULT_URL
 
 EPILOG = """\b
 Exit codes:
   0    success; for --watch and watch: the job succeeded
-  1    the job failed or was cancelled, a check failed, or an operation on this machine failed
+  1    the job failed or was cancelled, a check failed (--fail-on too), or an operation on this machine failed
   2    the command line is wrong
-  3    the service refused the request; the message lists every fault and the allowed values
+  3    the request was refused, or a history cannot be read; the message lists every fault and what is allowed
   4    the service cannot be reached
   5    an error of the service or of this program
   130  Ctrl-C; a watched job goes on

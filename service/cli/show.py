@@ -1,10 +1,10 @@
-"""`jobs`, `show`, `diagnose` and `compare`: read jobs and their results."""
+"""`jobs`, `show` and `compare`: read jobs and their results."""
 
 import click
 from rich.console import Group
 
 from service.cli.completion import job_ids
-from service.cli.format import comparison_table, format_diagnosis, format_job, jobs_table
+from service.cli.format import comparison_table, format_job, jobs_table
 from service.cli.session import Session, json_option
 
 STATUSES = ("queued", "running", "paused", "succeeded", "failed", "cancelled")
@@ -38,17 +38,6 @@ def show(session: Session, job_id: str) -> None:
     with session.client() as client:
         job = client.job(job_id)
     session.answer(job, lambda: format_job(job))
-
-
-@click.command()
-@click.argument("job_id", metavar="ID", shell_complete=job_ids)
-@json_option
-@click.pass_obj
-def diagnose(session: Session, job_id: str) -> None:
-    """Explain a job's losses and advise on changes."""
-    with session.client() as client:
-        diagnosis = client.diagnose(job_id)
-    session.answer(diagnosis, lambda: format_diagnosis(job_id, diagnosis))
 
 
 @click.command()

@@ -18,6 +18,7 @@ import httpx
 
 from service.client.download import artifact, check_target, download, export
 from service.client.folder import printable
+from service.client.history_file import Source, content
 from service.client.sse import EventReader
 from service.client.transport import TIMEOUT, TRIES, WAIT_SECONDS, Transport, document
 from service.client.types import Event, History, Json, Note, Progress
@@ -217,6 +218,17 @@ class Rightfit:
     def calibrate(self, job_id: str) -> Json:
         """The temperature of an ended job, fitted if it has none, with `loss` and `ece` before and after it."""
         return self._transport.json("POST", _job(job_id, "calibrate"))
+
+    def diagnose_history(self, history: Source, **facts: Any) -> Json:
+        """Diagnose a run that was trained elsewhere; nothing is stored. Returns what `diagnose` returns, with `read`,
+        `missing` and `counterfactual`.
+
+        `history` is the file of a framework, its content, or a list with one object an epoch (`train_loss`,
+        `val_loss`, …). `facts` are what is known: `classes`, `train_images`, `validation_images`, `label_counts` (a
+        number for each class), `columns` (of measures with unusual names), `run` (one of several in the file) and, for
+        a list of epochs, `spec` (the settings of the run in the words of a job spec).
+        """
+        return self._transport.json("POST", "/v1/diagnoses", **content(history, facts))
 
     def fork(
         self, job_id: str, advice: str | None = None, patch: Sequence[Json] | None = None, key: str | None = None

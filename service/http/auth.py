@@ -24,6 +24,8 @@ COOKIE = "rightfit_key"
 CSRF_HEADER = "X-CSRF-Token"
 SCOPES = {  # of endpoints whose scope does not follow from the method
     "predict.predict": Scope.READ,  # a POST that changes nothing
+    "diagnoses.diagnoses": Scope.READ,  # likewise
+    "web.diagnose": Scope.READ,
     "web.new": Scope.WRITE,  # the form is useless without the right to submit
     "webhooks.Secret": Scope.ADMIN,
     METRICS: Scope.ADMIN,

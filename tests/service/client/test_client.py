@@ -318,3 +318,19 @@ def test_an_image_of_a_data_set_is_downloaded(live: Live, client: Rightfit, tmp_
     assert (image.format, image.size) == ("PNG", (32, 32))
     with pytest.raises(ApiError, match="6 images"):
         client.dataset_image(dataset, 6)
+
+
+def test_histories_from_elsewhere_are_diagnosed(client: Rightfit, tmp_path: Path) -> None:
+    epochs = [{"train_loss": 1 / n, "val_loss": 1 / n} for n in range(1, 9)]
+    path = tmp_path / "history.csv"
+    path.write_text("n;fit;valid\n" + "\n".join(f"{n};{1 / n};{1 / n}" for n in range(1, 9)))
+    columns = {"epoch": "n", "train_loss": "fit", "val_loss": "valid"}
+    of_list = client.diagnose_history(epochs, classes=2, label_counts=[3, 4], spec={"epochs": 8})
+    of_file = client.diagnose_history(path, label_counts=[3, 4], columns=columns)
+    assert of_file == client.diagnose_history(path.read_bytes(), label_counts=[3, 4], columns=columns)
+    assert of_file["verdict"] == of_list["verdict"]
+    assert "spec" not in {one["what"] for one in of_list["missing"]}
+    with pytest.raises(ValueError, match="spec needs"):
+        client.diagnose_history(path, spec={})
+    with pytest.raises(ApiError, match=r"allowed|columns"):
+        client.diagnose_history(path)

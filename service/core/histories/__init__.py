@@ -1,0 +1,37 @@
+"""Loss histories in the files of other tools: from bytes to epochs. Pure functions."""
+
+from collections.abc import Mapping
+
+from service.core.histories import delimited, json_files, log_lines, mlflow, tensorboard
+from service.core.histories.epochs import Reading, assemble
+from service.core.histories.table import MOST_BYTES, MOST_ROWS, Reader, Source, Table, refusal
+
+__all__ = ["MOST_BYTES", "MOST_ROWS", "Reading", "read"]
+
+READERS: tuple[Reader, ...] = (tensorboard.read, json_files.read, mlflow.read, delimited.read, log_lines.read)
+SHOWN = 20  # columns in a message
+
+
+def read(data: bytes, columns: Mapping[str, str] | None = None, run: str | None = None) -> Reading:
+    """The epochs in a file, which is recognized by its content.
+
+    `columns` maps measures (`val_loss`) to the columns that hold them, where their names are unusual; `run` chooses
+    one of several runs. Raises Invalid with what is expected for a file that is no history.
+    """
+    if len(data) > MOST_BYTES:
+        raise refusal(f"the file has {len(data):,} bytes", f"at most {MOST_BYTES:,} bytes")
+    if not data.strip():
+        raise refusal("the history is empty")
+    source = Source(data, columns)
+    return assemble(_table(source), columns or {}, run)
+
+
+def _table(source: Source) -> Table:
+    for reader in READERS:
+        if table := reader(source):
+            return table
+    if header := delimited.header_of(source):
+        names = ", ".join(header[:SHOWN])
+        allowed = f"names such as loss and val_loss, or columns=val_loss:{header[-1]} with one of these columns"
+        raise refusal(f"no column has the name of a loss; the columns are: {names}", allowed, "/columns")
+    raise refusal("the text has no losses")
