@@ -1,6 +1,7 @@
 """create_app: assembles the services, nothing else."""
 
 import json
+from functools import lru_cache
 from pathlib import Path
 
 import flask_swagger_ui
@@ -59,6 +60,9 @@ DOCS_POLICY = (
 SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
 
 
+MOST_PREFIXES = 8  # path prefixes of proxies whose API document is kept; only trusted proxies may send one
+
+
 class ProblemApi(Api):
     """flask-smorest with our shape of errors in the document and our error handlers."""
 
@@ -69,8 +73,15 @@ class ProblemApi(Api):
 
     def _openapi_json(self) -> Response:
         """The API document. Behind a proxy with a path prefix, it names the prefix of its paths."""
-        servers = {"servers": [{"url": request.script_root}]} if request.script_root else {}
-        return Response(json.dumps(self.spec.to_dict() | servers, indent=2), mimetype="application/json")
+        answer = Response(self._document(request.script_root), mimetype="application/json")
+        answer.add_etag()
+        answer.make_conditional(request)
+        return answer
+
+    @lru_cache(MOST_PREFIXES)  # noqa: B019 - one API lives as long as its process
+    def _document(self, prefix: str) -> bytes:
+        servers = {"servers": [{"url": prefix}]} if prefix else {}
+        return json.dumps(self.spec.to_dict() | servers, indent=2).encode()
 
 
 def create_app(settings: Settings) -> Flask:

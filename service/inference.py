@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MOST_HELD = GIB  # of graphs in memory
 AT_ONCE, PIXELS_AT_ONCE = 16, 1 << 18  # images in one batch, and their pixels; a batch has at least one image
 MOST_SECONDS = 20.0  # of computing to read the pictures of one request; a photograph takes 0.1
+LOGITS = "logits"  # the output of every graph
 MODES = {1: "L", 3: "RGB"}  # by the channels of a model
 
 
@@ -102,8 +103,12 @@ class Predictor:
         self._lock, self._loading = threading.Lock(), threading.Lock()
         self._large = threading.Lock()  # held while a large picture is decoded: one at a time, to limit the memory
 
-    def predict(self, graph: Artifact, report: Artifact, pictures: Sequence[Picture]) -> list[Prediction]:
-        """One prediction for each picture. Raises Invalid with a fault for each broken picture, and StorageError.
+    def predict(
+        self, graph: Artifact, report: Artifact, pictures: Sequence[Picture], temperature: float = 1.0
+    ) -> list[Prediction]:
+        """One prediction for each picture, from the logits divided by the temperature.
+
+        Raises Invalid with a fault for each broken picture, and StorageError.
 
         It works batch by batch, so the memory is that of one batch, however many pictures there are.
         """
@@ -116,8 +121,8 @@ class Predictor:
             stacked = reader.read(batch, start)
             if reader.faults:  # the other pictures are read all the same, to name every broken one
                 continue
-            (logits,) = model.session.run(None, {model.input: stacked})
-            shares = _softmax(np.asarray(logits, np.float64))
+            (logits,) = model.session.run([LOGITS], {model.input: stacked})
+            shares = _softmax(np.asarray(logits, np.float64) / temperature)
             predictions += map(_prediction, batch, shares, [model.classes] * len(shares))
         if reader.faults:
             raise Invalid(reader.faults)

@@ -39,13 +39,14 @@ blueprint = Blueprint("predict", __name__, url_prefix="/v1/jobs", description="P
 @blueprint.doc(requestBody=BODY)
 def predict(job_id: str) -> Any:
     """Classify one or more pictures with the best model of an ended job"""
+    job = services().store.queries.get(tenant(), job_id)
+    temperature = job.facts.calibration.temperature if job.facts and job.facts.calibration else 1.0
     published = {artifact.name: artifact for artifact in services().store.queries.artifacts(tenant(), job_id)}
     if not {ONNX, REPORT} <= published.keys():
-        job = services().store.queries.get(tenant(), job_id)
         raise Conflict(f"the job is {job.status} and has published no {ONNX}")
     pictures = _pictures()  # before a place is taken: a slow body must not hold one
     with services().predicting.hold(tenant(), "too many predictions are running; try again"):
-        return {"data": services().predictor.predict(published[ONNX], published[REPORT], pictures)}
+        return {"data": services().predictor.predict(published[ONNX], published[REPORT], pictures, temperature)}
 
 
 def _pictures() -> list[Picture]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from service.core.text import first_of
 from service.core.text.file_names import is_hidden, is_litter
 
 SHOWN = 20  # names in a message
@@ -131,8 +132,7 @@ def _is_utf8(name: str) -> bool:
 
 
 def _list(names: Sequence[str]) -> str:
-    more = len(names) - SHOWN
-    return ", ".join(map(printable, names[:SHOWN])) + (f" and {more} more" if more > 0 else "")
+    return first_of(map(printable, names), SHOWN)
 
 
 def printable(name: str) -> str:

@@ -10,7 +10,7 @@ from service.core.storage import Artifact
 CONTENTS = {
     BEST_MODEL: "weights of the best epoch, a PyTorch state_dict",
     SAFETENSORS: "the same weights in the safetensors format",
-    ONNX: "the model as an ONNX graph: input `images`, output `logits`",
+    ONNX: "the model as an ONNX graph: input `images`, outputs `logits` and `probabilities`",
     LABELS: "class names in the order of the logits, and the preprocessing that the model expects",
     REPORT: "spec, seed, classes, normalization, versions and the measures of the best epoch",
     SPLIT: "indices of the training, validation and test images",
@@ -21,7 +21,7 @@ HOW_TO_LOAD = {
     SAFETENSORS: f'With safetensors: safetensors.torch.load_file("{SAFETENSORS}")',
     ONNX: f'Without PyTorch: onnxruntime.InferenceSession("{ONNX}").run(None, {{"images": images}})\n'
     "  images: float32 [N, C, H, W], pixels from 0 to 1; the graph normalizes them.\n"
-    "  logits: float32 [N, classes].",
+    "  logits, probabilities: float32 [N, classes].",
     LABELS: f"The classes in the order of the logits, and the preprocessing of the images: {LABELS}",
 }
 

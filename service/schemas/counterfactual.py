@@ -4,6 +4,7 @@ from marshmallow import Schema, fields, validate
 
 from service.schemas.answer_fields import Word
 from service.schemas.commas import Commas
+from service.schemas.fields import WholeText
 from service.schemas.query_fields import about
 
 MOST = 20  # values of each parameter
@@ -15,7 +16,7 @@ class CounterfactualQuerySchema(Schema):
     """The settings to replay: every patience with every min_delta."""
 
     patience = Commas(
-        fields.Integer(validate=validate.Range(1, 100_000, error="Must be 1 to 100000.")),
+        WholeText(validate=validate.Range(1, 100_000, error="Must be 1 to 100000.")),
         WHOLE_NUMBER,
         1,
         MOST,

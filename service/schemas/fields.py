@@ -1,6 +1,7 @@
 """Fields that are stricter than marshmallow's: JSON has types, and a number in quotes is not a number."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 
 from service.core.text import control_character
 
+WHOLE = re.compile(r"-?[0-9]{1,18}(?:\.0+)?")
 SHOWN = 50  # characters of an unknown word that an error message repeats
 
 
@@ -42,6 +44,15 @@ class Whole(fields.Integer):
         if not is_whole:
             raise self.make_error("invalid", input=value)
         return super()._deserialize(value, *args, **kwargs)
+
+
+class WholeText(fields.Integer):
+    """A whole number in a query, written with digits alone or with a fraction of zero: `3`, `-3`, `3.0`."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> int:
+        if not isinstance(value, str) or not WHOLE.fullmatch(value):
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value.partition(".")[0], *args, **kwargs)
 
 
 class Flag(fields.Boolean):

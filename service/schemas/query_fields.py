@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from marshmallow import fields, validate
 
+from service.schemas.fields import WholeText
+
 UNBOUNDED = 2**31 - 1  # from this limit on, messages name only the lower bound
 
 
@@ -13,7 +15,7 @@ def about(description: str, allowed: str) -> dict[str, str]:
 
 
 def integer(
-    description: str, low: int, high: int, default: int | None, kind: type[fields.Integer] = fields.Integer
+    description: str, low: int, high: int, default: int | None, kind: type[fields.Integer] = WholeText
 ) -> fields.Integer:
     """A whole number from `low` to `high`. `kind` is the field of a query, which also takes text, or one of JSON."""
     return kind(

@@ -1,7 +1,7 @@
 """Records what a trainer reports."""
 
 from dataclasses import asdict
-from typing import assert_never
+from typing import Any, assert_never
 
 from service.core.records.epoch import Epoch
 from workers.messages import (
@@ -48,8 +48,8 @@ def record_reports(attempt: Attempt, trainer: TrainerHandle, uploads: Uploads[Ch
                 uploads.offer(report)
             case FactsFound(facts, splits, warnings):
                 attempt.write(attempt.store.record_facts, facts.to_dict(), splits, warnings)
-            case Tested(score):
-                attempt.write(attempt.store.record_facts, {"test": asdict(score)})
+            case Tested():
+                attempt.write(attempt.store.record_facts, _facts(report))
             case Diagnosed():
                 attempt.write(attempt.store.record_diagnosis, asdict(report))
             case Ended() | Released() | Failed():
@@ -58,6 +58,12 @@ def record_reports(attempt: Attempt, trainer: TrainerHandle, uploads: Uploads[Ch
                 assert_never(report)
     _record_epochs(attempt, epochs)
     return has_epochs
+
+
+def _facts(report: Tested) -> dict[str, Any]:
+    """The members of the job's facts that a report makes known."""
+    facts = {"test": report.score, "calibration": report.calibration}
+    return {name: asdict(fact) for name, fact in facts.items() if fact is not None}
 
 
 def _record_epochs(attempt: Attempt, epochs: list[Epoch]) -> None:

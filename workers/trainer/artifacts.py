@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from service.core.diagnosis import Diagnosis
-from service.core.records.artifact_names import LABELS, ONNX, REPORT, SAFETENSORS, SPLIT
+from service.core.evaluation.predictions import Predictions
+from service.core.records.artifact_names import LABELS, ONNX, PREDICTIONS, REPORT, SAFETENSORS, SPLIT
+from service.core.records.facts import CalibrationFact
 from service.core.records.job import StopReason
 from service.core.spec import JobSpec
 from workers.trainer.inputs import Inputs
-from workers.training.checkpoint import save_json
+from workers.training.checkpoint import save_json, write_file
 from workers.training.evaluate import Score
-from workers.training.export import IMAGES, LOGITS, save_onnx, save_safetensors
+from workers.training.export import IMAGES, LOGITS, PROBABILITIES, save_onnx, save_safetensors
 from workers.training.loop import TrainingResult
 from workers.training.report import summary
 
@@ -33,17 +35,25 @@ log = logging.getLogger(__name__)
 class FinishedRun:
     """A run that has ended, its model with the best weights where there are any.
 
-    `test` is the score on the test images, `seconds` the duration of this process's part. The writer of model.onnx sets
-    `onnx`, which report.json contains.
+    `predictions` are the outputs of the best model, None without one; `test` is the score on the test images,
+    `calibration` the temperature. `seconds` is the duration of this process's part. The writer of model.onnx
+    sets `onnx`, which report.json contains.
     """
 
     spec: JobSpec
     inputs: Inputs
     fitted: TrainingResult
-    test: Score | None
-    diagnosis: Diagnosis
-    seconds: float
+    predictions: Predictions | None = None
+    test: Score | None = None
+    calibration: CalibrationFact | None = None
+    diagnosis: Diagnosis | None = None
+    seconds: float = 0.0
     onnx: dict[str, Any] | None = None
+
+    @property
+    def temperature(self) -> float:
+        """It divides the logits before softmax makes them probabilities; 1 where it is unknown."""
+        return self.calibration.temperature if self.calibration else 1.0
 
 
 def write_split(run: FinishedRun, target: Path) -> None:
@@ -57,6 +67,12 @@ def write_safetensors(run: FinishedRun, target: Path) -> None:
         save_safetensors(run.fitted.best_weights, target)
 
 
+def write_predictions(run: FinishedRun, target: Path) -> None:
+    """The logits of the validation and test images; nothing where no epoch was finite."""
+    if run.predictions is not None:
+        write_file(target, run.predictions.save)
+
+
 def write_onnx(run: FinishedRun, target: Path) -> None:
     """The best model as a graph. A network that cannot be written as one fails no job: report.json says why."""
     if run.fitted.best_weights is None or run.fitted.stop_reason == StopReason.CANCELLED:
@@ -64,7 +80,7 @@ def write_onnx(run: FinishedRun, target: Path) -> None:
     prepared = run.inputs.prepared
     samples = prepared.images.take(prepared.split.validation[:CHECKED_IMAGES])
     try:
-        run.onnx = save_onnx(run.inputs.model, prepared.normalization, samples, target)
+        run.onnx = save_onnx(run.inputs.model, prepared.normalization, samples, target, run.temperature)
     except OSError:
         raise
     except Exception as error:
@@ -80,8 +96,8 @@ def write_labels(run: FinishedRun, target: Path) -> None:
     picture on the `background` (white, black or #rrggbb), make it gray (as Pillow's mode L: ITU-R 601-2 luma) or RGB,
     `resize` it to width and height in pixels, map its values from 0..255 to `range`. `normalization` is part of
     model.onnx; users of the weights alone apply its mean and std by channel themselves. `input` is float32
-    [N, C, H, W] and `output` float32 [N, classes], null for the free N. The `activation` of the output, softmax, gives
-    probabilities.
+    [N, C, H, W] and `output` float32 [N, classes], null for the free N. The second output of the
+    graph, `probabilities`, is the softmax of the logits divided by the `temperature`.
     """
     if run.fitted.best_weights is None:
         return
@@ -104,6 +120,7 @@ def write_labels(run: FinishedRun, target: Path) -> None:
         },
         "input": {"name": IMAGES, "type": "float32", "shape": [None, channels, height, width]},
         "output": {"name": LOGITS, "type": "float32", "shape": [None, len(classes)], "activation": "softmax"},
+        "probabilities": {"name": PROBABILITIES, "temperature": run.temperature},
     }
     save_json(target, content)
 
@@ -114,7 +131,8 @@ def write_report(run: FinishedRun, target: Path) -> None:
     more = {
         "onnx": run.onnx,
         "facts": run.inputs.facts.to_dict(),
-        "diagnosis": asdict(run.diagnosis),
+        "calibration": asdict(run.calibration) if run.calibration else None,
+        "diagnosis": asdict(run.diagnosis) if run.diagnosis else None,
         "seconds": run.seconds,
     }
     save_json(target, content | more)
@@ -123,6 +141,7 @@ def write_report(run: FinishedRun, target: Path) -> None:
 WRITERS: tuple[tuple[str, Callable[[FinishedRun, Path], None]], ...] = (
     (SPLIT, write_split),
     (SAFETENSORS, write_safetensors),
+    (PREDICTIONS, write_predictions),
     (ONNX, write_onnx),
     (LABELS, write_labels),
     (REPORT, write_report),  # after model.onnx, on which it reports

@@ -22,8 +22,11 @@ def log_report(report: messages.Report) -> None:
             log.info("checkpoint %d after %d epochs", number, epochs)
         case messages.Diagnosed(verdict, summary=summary, is_final=is_final):
             log.info("%s%s: %s", "final diagnosis: " if is_final else "", verdict.replace("_", " "), summary)
-        case messages.Tested(score):
-            log.info("test images: loss %.6g, accuracy %.2f %%", score.loss, 100 * score.accuracy)
+        case messages.Tested(score, calibration):
+            if score:
+                log.info("test images: loss %.6g, accuracy %.2f %%", score.loss, 100 * score.accuracy)
+            if calibration:
+                log.info("temperature %.3g", calibration.temperature)
         case messages.Ended() | messages.Released() | messages.Failed():
             _log_ending(report)
         case messages.StepsTrained():

@@ -9,7 +9,7 @@ import torch
 from service.core.errors import DeviceUnavailable, SpecNotUnderstood
 from service.core.records.builtin_datasets import CONTENTS_OF
 from service.core.records.dataset import Contents
-from service.core.spec import JobSpec, unknown_parts
+from service.core.spec import JobSpec, not_understood
 from workers.scratch import Scratch
 from workers.trainer.channel import Channel
 from workers.trainer_args import TrainerArgs
@@ -37,10 +37,9 @@ class TrainingProcess:
 
 def read_spec(stored: dict[str, Any]) -> JobSpec:
     """The spec as stored. Raises SpecNotUnderstood where it has parts of a newer release."""
-    spec = JobSpec.from_dict(stored)
-    if unknown := list(unknown_parts(stored, spec.to_dict())):
+    if unknown := not_understood(stored):
         raise SpecNotUnderstood(f"this worker does not know {', '.join(unknown)}; it is older than the API")
-    return spec
+    return JobSpec.from_dict(stored)
 
 
 def pick_device(spec: JobSpec, rank: int = 0) -> torch.device:

@@ -1,4 +1,4 @@
-"""Scoring a model: cross entropy and accuracy, averaged per image, in eval mode, without side effects."""
+"""Scoring a model: its logits for all images of a part, in eval mode and without side effects, and their losses."""
 
 import math
 from collections.abc import Iterator
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from workers.training.data.batches import Batches
 from workers.training.group import SINGLE_PROCESS, Group
@@ -27,6 +26,20 @@ class Score:
     loss: float
     accuracy: float
     loss_se: float | None
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What a model does with n images of K classes, on the device.
+
+    `guesses` int64 [n] are the first of the largest logits, `losses` float64 [n] cross entropies in nats. `shifted`
+    float32 [K, n] are the logits minus the largest one of their image, `own` float32 [n] is that of the image's label.
+    """
+
+    guesses: Tensor
+    losses: Tensor
+    shifted: Tensor
+    own: Tensor
 
 
 @contextmanager
@@ -56,26 +69,48 @@ def scoring_batch(batches: Batches, training_batch: int) -> int:
     return max(training_batch, min(MOST_IMAGES, TIMES_TRAINING * training_batch, by_pixels))
 
 
-@torch.no_grad()
-def score_each(
-    model: nn.Module, batches: Batches, batch_size: int, group: Group = SINGLE_PROCESS
-) -> tuple[Tensor, Tensor]:
-    """Score every image once: (losses float64 [n] in the order of the batches, number of correct ones float64 []).
+class Scorer:
+    """Scores models on all images of one part, in float32 (a GPU may use TF32) for any precision of training.
 
-    Both are on the device, in float32 (a GPU may use TF32) for any precision of training. Changes no parameter,
-    buffer, mode or random state, and does not synchronize. Each of the n processes of a group scores every n-th batch,
-    and each gets all scores.
+    Changes no parameter, buffer, mode or random state of a model, and does not synchronize with the device.
     """
-    losses = torch.zeros(len(batches), dtype=torch.float64, device=batches.device)
-    hits = torch.zeros((), dtype=torch.float64, device=batches.device)
-    done = group.rank * batch_size
-    with eval_mode(model):
-        for images, labels in batches.in_order(batch_size, group.rank, group.size):
-            logits = model(images)
-            losses[done : done + len(labels)] = F.cross_entropy(logits, labels, reduction="none")
-            hits += (logits.argmax(1) == labels).sum()
-            done += group.size * batch_size
-    return group.add_(losses), group.add_(hits)
+
+    def __init__(self, batches: Batches, batch_size: int, group: Group = SINGLE_PROCESS) -> None:
+        """Each of the n processes of a group scores every n-th batch, and each gets all logits."""
+        self._batches, self._batch_size, self._group = batches, batch_size, group
+        self.labels = batches.labels.to(batches.device)
+
+    @torch.no_grad()
+    def logits(self, model: nn.Module) -> Tensor:
+        """float32 [n, K], in the order of the batches."""
+        batches, group, size = self._batches, self._group, self._batch_size
+        logits = torch.zeros(len(batches), batches.classes, device=batches.device)
+        done = group.rank * size
+        with eval_mode(model):
+            for images, _ in batches.in_order(size, group.rank, group.size):
+                logits[done : done + len(images)] = model(images)
+                done += group.size * size
+        return group.add_(logits)
+
+    def outcomes(self, logits: Tensor) -> Outcomes:
+        """The outcomes of logits float32 [n, K] that this scorer has returned."""
+        top, guesses = logits.max(1)
+        # With the images in the last dimension, torch's CPU kernels are several times as fast for a few classes.
+        shifted = (logits - top[:, None]).T.contiguous()
+        own = shifted.gather(0, self.labels[None])[0]
+        return Outcomes(guesses, cross_entropies(shifted, own), shifted, own)
+
+    def score(self, logits: Tensor) -> Score:
+        """The score of logits that this scorer has returned. Synchronizes with the device."""
+        outcomes = self.outcomes(logits)
+        losses, hits = outcomes.losses, (outcomes.guesses == self.labels).double()
+        loss, accuracy, error = torch.stack([losses.mean(), hits.mean(), standard_error(losses)]).tolist()
+        return Score(loss, accuracy, error if len(losses) > 1 else None)
+
+
+def cross_entropies(shifted: Tensor, own: Tensor) -> Tensor:
+    """float64 [n]: the cross entropy of each image, from logits as `Outcomes` has them."""
+    return shifted.exp().sum(0).log().sub(own).double()
 
 
 def standard_error(values: Tensor) -> Tensor:
@@ -87,6 +122,5 @@ def standard_error(values: Tensor) -> Tensor:
 
 def evaluate(model: nn.Module, batches: Batches, batch_size: int = 256) -> Score:
     """Score the model on every image once. The batch size changes the result only by rounding."""
-    losses, hits = score_each(model, batches, batch_size)
-    loss, correct, error = torch.stack([losses.mean(), hits, standard_error(losses)]).tolist()
-    return Score(loss, correct / len(batches), error if len(batches) > 1 else None)
+    scorer = Scorer(batches, batch_size)
+    return scorer.score(scorer.logits(model))

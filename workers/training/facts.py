@@ -34,7 +34,7 @@ def _copies_across(images: ImageSet, train: Tensor, validation: Tensor) -> int:
         validation = validation[torch.isin(images.copies[validation], images.copies[train])]
         if images.parts is not None:
             return len(validation)
-        # The split divided a group that was too large for it. Such a group proves no likeness; equal pixels do.
+        # The split divided a group that was too large for one part. Its images need not be copies; equal pixels are.
         train = train[torch.isin(images.copies[train], images.copies[validation])]
     known = set(_digests(images, train))
     return sum(digest in known for digest in _digests(images, validation))

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from service.core.spec import JobSpec
+from service.core.spec import DEFAULT_MONITOR, JobSpec
 from workers.training.checkpoint import Weights
 from workers.training.data.batches import Batches
-from workers.training.evaluate import score_each, scoring_batch, standard_error, train_mode
+from workers.training.evaluate import train_mode
 from workers.training.group import SINGLE_PROCESS, Group
+from workers.training.measuring import Measuring
 from workers.training.precision import Precision
 from workers.training.schedule import lr_share
 from workers.training.state import EpochResult, Snapshot, State
@@ -40,13 +40,15 @@ class TrainingData:
 class TrainingResult:
     """How a run ended: why, after how many epochs, and the best epoch with its weights (None if none was finite).
 
-    `precision` is that of the training steps.
+    `best_logits` float32 [validation images, classes], on the device, are those of the best epoch; None if the run was
+    resumed after it, because checkpoints do not hold them. `precision` is that of the training steps.
     """
 
     stop_reason: str
     history: list[EpochResult]
     best_epoch: int | None
     best_weights: Weights | None
+    best_logits: Tensor | None
     precision: Precision
 
     @property
@@ -88,12 +90,14 @@ def fit(
     if not group.leads:
         on_epoch = on_best = on_checkpoint = _ignore
     state = _initial_state(model, data, spec, group, resume_from)
-    step, scoring = Step(state, data.train, group), scoring_batch(data.validation, spec.batch_size)
+    step = Step(state, data.train, group)
+    measure = Measuring(state, step, data.validation, data.clean)
     checkpoints = _Checkpoints(on_checkpoint, checkpoint_seconds, data.digest)
 
     def end(reason: str) -> TrainingResult:
         checkpoints.write(state)
-        return TrainingResult(reason, state.history, state.stopper.state.best_epoch, state.best, step.precision)
+        best_epoch = state.stopper.state.best_epoch
+        return TrainingResult(reason, state.history, best_epoch, state.best, state.best_logits, step.precision)
 
     while state.epoch <= spec.epochs:
         if reason := _stop_reason(state):
@@ -104,11 +108,11 @@ def fit(
         train_mode(model)
         if reason := _train_epoch(state, step, data.train, should_stop, checkpoints):
             return end(reason)
-        measures, losses = _measure(state, step, data, scoring)
-        improved = state.stopper.update(state.epoch, _monitored(state, measures))
-        state.plateau.update(spec.schedule, measures["val_loss"])
+        measures, score = measure(len(data.train))
+        improved = state.stopper.update(state.epoch, _monitored(state.stopper.monitor, measures))
+        state.plateau.update(spec.schedule, _monitored(spec.schedule.plateau_monitor or DEFAULT_MONITOR, measures))
         if improved:
-            on_best(state.keep_best(losses))
+            on_best(state.keep_best(score))
         spent = _joules_spent(joules_before, joules(), group)
         result = _epoch_result(state, measures, improved, len(data.train), spent)
         state.close_epoch(result)
@@ -137,31 +141,6 @@ def _learning_rate(state: State) -> float:
     return spec.optimizer.lr * share * state.plateau.share
 
 
-def _measure(state: State, step: Step, data: TrainingData, batch_size: int) -> tuple[dict[str, Any], Tensor]:
-    """The measures of the epoch by their names in EpochResult, and the loss of each validation image, on the device.
-
-    All numbers are copied from the device at once. This is the only synchronization of the epoch.
-    """
-    group, validation, best = state.group, data.validation, state.best_losses
-    losses, hits = score_each(state.scored, validation, batch_size, group)
-    clean = score_each(state.scored, data.clean, batch_size, group)[0] if data.clean else losses
-    change = losses if best is None else losses - best
-    scored = [step.penalty(), losses.mean(), hits, clean.mean(), standard_error(losses), standard_error(change)]
-    numbers = group.agree(torch.cat([torch.stack(scored), state.totals()]).tolist())
-    penalty, val_loss, val_hits, clean_loss, val_loss_se, val_change_se, *totals = numbers
-    has_noise = math.isfinite(val_loss) and len(validation) > 1
-    measures = {
-        **state.means(totals, len(data.train)),
-        "train_loss_clean": clean_loss if data.clean else None,
-        "val_loss": val_loss,
-        "val_accuracy": val_hits / len(validation),
-        "penalty": penalty,
-        "val_loss_se": val_loss_se if has_noise else None,
-        "val_change_se": val_change_se if has_noise and best is not None else None,
-    }
-    return measures, losses
-
-
 def _epoch_result(
     state: State, measures: Mapping[str, Any], improved: bool, images: int, joules: float | None
 ) -> EpochResult:
@@ -179,10 +158,11 @@ def _epoch_result(
     )
 
 
-def _monitored(state: State, measures: Mapping[str, float]) -> float:
-    """The measure that early stopping monitors; nan if a loss is not finite."""
-    is_finite = math.isfinite(measures["train_loss"]) and math.isfinite(measures["val_loss"])
-    return measures[state.stopper.monitor] if is_finite else math.nan
+def _monitored(monitor: str, measures: Mapping[str, float | None]) -> float:
+    """The measure to choose by; nan if it is unknown or a loss is not finite."""
+    value, losses = measures[monitor], (measures["train_loss"], measures["val_loss"])
+    is_finite = all(loss is not None and math.isfinite(loss) for loss in losses)
+    return value if value is not None and is_finite else math.nan
 
 
 class _Checkpoints:

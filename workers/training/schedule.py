@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from service.core.spec import Schedule
+from service.core.spec import DEFAULT_MONITOR, Schedule, direction
 
 
 def lr_share(options: Schedule, step: int, steps_per_epoch: int, epochs: int) -> float:
@@ -43,8 +43,9 @@ def _half_cosine(start: float, end: float, progress: float) -> float:
 
 @dataclass
 class Plateau:
-    """Cuts the learning rate after `plateau_patience` epochs in a row without a lower val_loss; 0 is the same as 1.
+    """Cuts the learning rate after `plateau_patience` epochs in a row without a better value of `plateau_monitor`.
 
+    A patience of 0 is the same as 1. `best` is the lowest value, or minus the highest where higher is better.
     `waits_one_more`: the run began on release 0.1.0, which waited for one more epoch, and keeps that rule.
     """
 
@@ -53,12 +54,14 @@ class Plateau:
     epochs_without_improvement: int = 0
     waits_one_more: bool = False
 
-    def update(self, options: Schedule, val_loss: float) -> None:
-        """Record the validation loss of an epoch (nats). Sets `share`, the factor of the next learning rates."""
+    def update(self, options: Schedule, value: float) -> None:
+        """Record the monitored value of an epoch. Sets `share`, the factor of the next learning rates."""
         if options.name != "plateau":
             return
-        if val_loss < self.best:
-            self.best, self.epochs_without_improvement = val_loss, 0
+        if direction(options.plateau_monitor or DEFAULT_MONITOR) == "max":
+            value = -value
+        if value < self.best:
+            self.best, self.epochs_without_improvement = value, 0
             return
         self.epochs_without_improvement += 1
         if self.epochs_without_improvement >= options.plateau_patience + self.waits_one_more:

@@ -34,8 +34,11 @@ class EpochResult(Measures):
     `train_loss` is the data term of the objective: smoothed, mixed and weighted by the spec. For a mixed image, each
     label counts with its share. `train_loss_clean` is comparable with `val_loss`: it is computed after the epoch, in
     eval mode. `penalty` is computed from the weights at the end of the epoch. `val_change_se` is the standard error of
-    paired differences, one for each image. `val_loss_se` and `val_change_se` are None if they cannot be computed: with
-    fewer than 2 validation images or a non-finite loss; `val_change_se` also before there is a best epoch.
+    paired differences, one for each image. Standard errors are None if they cannot be computed: with fewer than 2
+    validation images or a non-finite loss; `val_change_se` also before there is a best epoch. `val_macro_f1` and
+    `val_balanced_accuracy` are means over all classes, as in the evaluation of a job: a class without a validation
+    image has the recall 0. `val_loss_calibrated` is the lowest `val_loss` that one temperature for all logits gives;
+    it is None if it is not finite.
     """
 
     train_loss: float
@@ -43,6 +46,14 @@ class EpochResult(Measures):
     train_accuracy: float
     val_accuracy: float
     penalty: float
+
+
+@dataclass(frozen=True)
+class ValidationScore:
+    """What n validation images got, on the device: `logits` float32 [n, classes], `losses` float64 [n] in nats."""
+
+    logits: Tensor
+    losses: Tensor
 
 
 @dataclass
@@ -58,12 +69,14 @@ class State:
     order: torch.Generator  # of the training images
     augmentation: torch.Generator  # of augmentation and mixing
     order_at_start: Tensor  # state of `order` at the start of the epoch; a resumed epoch draws the same order from it
+    sharpness: Tensor  # 1 / the best temperature of the last epoch: float64 [], on the device
     steps: int  # of an epoch
     step_values: dict[str, Tensor]  # by the key of the measure: float64 [steps], on the device; of this process
     group: Group = SINGLE_PROCESS
     history: list[EpochResult] = field(default_factory=list)
     best: Weights | None = None
     best_losses: Tensor | None = None  # of the best epoch: float64 [validation images], on the device
+    best_logits: Tensor | None = None  # of the best epoch: float32 [validation images, classes]; not in snapshots
     epoch: int = 1
     step: int = 0
     incomplete: set[str] = field(default_factory=set)  # keys of measures that this epoch's first steps did not take
@@ -92,6 +105,7 @@ class State:
             order=order,
             order_at_start=order.get_state(),
             augmentation=generator(spec.seed, "augmentation"),
+            sharpness=torch.ones((), dtype=torch.float64, device=device),
             steps=steps,
             step_values={
                 measure.key: torch.zeros(steps, dtype=torch.float64, device=device) for measure in STEP_MEASURES
@@ -108,9 +122,9 @@ class State:
         """The network to score and to save: the one with averaged weights if the run has one."""
         return self.average.shadow if self.average else self.model
 
-    def keep_best(self, losses: Tensor) -> Weights:
-        """Copy the weights of `scored` as the best ones. `losses` are those of each validation image: float64 [n]."""
-        self.best, self.best_losses = weights_of(self.scored), losses
+    def keep_best(self, score: ValidationScore) -> Weights:
+        """Copy the weights of `scored` as the best ones, and keep their score."""
+        self.best, self.best_losses, self.best_logits = weights_of(self.scored), score.losses, score.logits
         return self.best
 
     def record(self, outcome: StepOutcome) -> None:
@@ -159,6 +173,7 @@ class State:
             "average": self.average.state_dict() if self.average else None,
             "best": self.best,
             "best_losses": self.best_losses,
+            "sharpness": self.sharpness,
             "stopper": self.stopper.state_dict(),
             "plateau": self.plateau.state_dict(),
             **{key: values for key, values in self.step_values.items() if key not in self.incomplete},
@@ -185,6 +200,7 @@ class State:
         self.best = snapshot["best"]
         best_losses = snapshot.get("best_losses")  # absent in snapshots of older releases
         self.best_losses = best_losses if best_losses is None else best_losses.to(self.device)
+        self.sharpness = snapshot.get("sharpness", self.sharpness).to(self.device)  # absent there too
         self.plateau.load_state_dict(snapshot["plateau"])
         self._restore_step_values(snapshot)
         self.history = history_of(snapshot)

@@ -9,6 +9,7 @@ from service.core.evaluation.intervals import Interval, wilson
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Counts = Integers | Floats  # whole numbers
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def confusion_matrix(label: Integers, guess: Integers, classes: int) -> Integers
 def scores(confusion: Integers) -> Scores:
     """The scores of at least one image."""
     right, support, guessed = np.diagonal(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-    precision, recall, f1 = _ratio(right, guessed), _ratio(right, support), _ratio(2 * right, support + guessed)
+    precision, recall, f1 = _ratio(right, guessed), recalls(right, support), f1_scores(right, support, guessed)
     hits, images = int(right.sum()), int(support.sum())
     columns = (right, support, guessed, precision, recall, f1)
     return Scores(
@@ -76,6 +77,16 @@ def scores(confusion: Integers) -> Scores:
             for n, s, g, p, r, f in zip(*(column.tolist() for column in columns), strict=True)
         ),
     )
+
+
+def recalls(right: Counts, support: Counts) -> Floats:
+    """float64 [K]: the share of the images of each class that got it as guess; 0 for a class without an image."""
+    return _ratio(right, support)
+
+
+def f1_scores(right: Counts, support: Counts, guessed: Counts) -> Floats:
+    """float64 [K]: F1 of each class; 0 for a class that no image has or got as guess."""
+    return _ratio(2 * right, support + guessed)
 
 
 def baseline(confusion: Integers) -> Baseline:
@@ -100,6 +111,6 @@ def confused(confusion: Integers, most: int) -> list[tuple[int, int, int]]:
     return list(zip(*(column[first].tolist() for column in (label, guess, images)), strict=True))
 
 
-def _ratio(part: Integers, whole: Integers) -> Floats:
+def _ratio(part: Counts, whole: Counts) -> Floats:
     """part / whole, 0 where `whole` is 0."""
     return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)

@@ -124,8 +124,8 @@ class _Recording:
 
 
 def monitored(epoch: Epoch, monitor: str) -> float:
-    """The value that the training loop passes to the stopper: nan if either loss was not finite."""
-    value = epoch.val_loss if monitor == "val_loss" else epoch.val_accuracy
+    """The value that the training loop passes to the stopper: nan if it was not recorded or a loss was not finite."""
+    value: float | None = getattr(epoch, monitor)
     return math.nan if value is None or epoch.train_loss is None or epoch.val_loss is None else value
 
 

@@ -11,14 +11,14 @@ ORDERS = {b"II": "<", b"MM": ">"}
 CLASSIC, BIG = (b"*\0", b"\0*"), (b"+\0", b"\0+")  # in either order of bytes: some writers have the wrong one
 WHOLE = {1: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I", 16: "Q"}  # kinds of entries, as in `struct`
 SHORT = 3
-MOST_VALUES = 64  # that are read of one entry
-MOST_DIRECTORIES, MOST_ENTRIES = 100, 256  # that are looked at, of one file and of one directory
+MOST_VALUES = 64  # read from one entry
+MOST_DIRECTORIES, MOST_ENTRIES = 100, 256  # read from one file, and from one directory
 
 
 @dataclass(frozen=True)
 class Entry:
-    """The bytes of an entry as the directory has them, its first values where they are whole numbers, and how many
-    values it says to have.
+    """One entry: `raw` are its bytes in the directory, `values` its first MOST_VALUES values if they are whole numbers,
+    `count` the number of values that it declares.
     """
 
     raw: bytes

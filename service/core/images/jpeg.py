@@ -60,8 +60,8 @@ def _refuse_many_scans(data: bytes, at: int) -> None:
     if data.count(START_OF_SCAN, at) <= MOST_SCANS:  # the bytes of a scan may lie elsewhere too, as in another picture
         return
     scans = 0
-    while found := AFTER_PIXELS.search(data, at):
-        marker, at = found[1][0], found.end()
+    while marker_match := AFTER_PIXELS.search(data, at):
+        marker, at = marker_match[1][0], marker_match.end()
         if marker == END:
             return
         scans += marker == SCAN
@@ -97,8 +97,8 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 def _without_padding(data: bytes, start: int) -> int:
     """The place of the marker at `start`; any number of 0xFF may come before it."""
-    found = PADDING.match(data, start)
-    return found.end() - 1 if found else start
+    padding = PADDING.match(data, start)
+    return padding.end() - 1 if padding else start
 
 
 def _is_of_pixels(marker: int, body: bytes) -> bool:
@@ -111,11 +111,11 @@ def _is_of_pixels(marker: int, body: bytes) -> bool:
 def _next_table(data: bytes, start: int) -> int:
     """Where the pixels begin after a segment whose length is wrong, -1 if nowhere. A thumbnail in it is skipped."""
     near = data[: start + LONGEST]
-    thumbnail, found = near.find(MAGIC, start + 2), _table(near, start + 2)
-    if -1 < thumbnail < found:
+    thumbnail, table = near.find(MAGIC, start + 2), _table(near, start + 2)
+    if -1 < thumbnail < table:
         ends = near.find(b"\xff\xd9", thumbnail)
         return _table(near, ends) if ends > -1 else -1
-    return found
+    return table
 
 
 def _table(data: bytes, at: int) -> int:

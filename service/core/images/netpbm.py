@@ -27,15 +27,15 @@ BLACK_AND_WHITE = bytes.maketrans(b"01", b"\xff\x00")
 
 def bare(data: bytes) -> Bare:
     """The picture, packed. Raises InvalidData for pixels that are floating-point numbers or no numbers at all."""
-    if found := BITMAP_HEADER.match(data):
-        bits = REMARK.sub(b"", data[found.end() :]).translate(None, WHITESPACE)
+    if header_match := BITMAP_HEADER.match(data):
+        bits = REMARK.sub(b"", data[header_match.end() :]).translate(None, WHITESPACE)
         if bits.strip(b"01"):
             raise InvalidData("a broken image: its values are not 0 or 1")
-        return Bare(b"P5 %b %b 255\n" % found.groups() + bits.translate(BLACK_AND_WHITE))
-    found = HEADER.match(data)
-    if not found:
+        return Bare(b"P5 %b %b 255\n" % header_match.groups() + bits.translate(BLACK_AND_WHITE))
+    header_match = HEADER.match(data)
+    if not header_match:
         return Bare(data)
-    kind, width, height, largest = found.groups()
+    kind, width, height, largest = header_match.groups()
     if kind in FLOATS:
         raise InvalidData("its pixels are floating-point numbers; allowed: whole numbers of 8 or 16 bits")
     if kind not in PIXELS or not all(map(bytes.isdigit, (width, height, largest))) or not 0 < int(largest) <= WORD:
@@ -46,11 +46,11 @@ def bare(data: bytes) -> Bare:
     header = b"%b %b %b %d\n" % (packed, width, height, target)
     divisor = None if white in (BYTE, WORD) else OWN_DIVISOR
     if kind in TEXTS:
-        samples = _numbers(data[found.end() :], int(width) * int(height) * channels)
+        samples = _numbers(data[header_match.end() :], int(width) * int(height) * channels)
         return Bare(header + _scaled(samples, white, target), divisor=divisor)
     if white == target:
         return Bare(data)
-    pixels = data[found.end() + 1 :]
+    pixels = data[header_match.end() + 1 :]
     if target == BYTE:
         return Bare(header + pixels.translate(bytes(_table(white, target, BYTE))), divisor=divisor)
     return Bare(header + _scaled(_words(pixels), white, target), divisor=divisor)

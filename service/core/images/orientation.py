@@ -33,9 +33,9 @@ def orientation(exif: Sequence[bytes], xmp: Sequence[bytes] = ()) -> int:
         while block.startswith(EXIF_HEADER):
             block = block.removeprefix(EXIF_HEADER)
         tiff = Tiff.of(block)
-        said = next(tiff.directories(), Directory()).first(ORIENTATION, 0) if tiff else 0
-        if UPRIGHT <= said <= max(TURNS):
-            return said
+        code = next(tiff.directories(), Directory()).first(ORIENTATION, 0) if tiff else 0
+        if UPRIGHT <= code <= max(TURNS):
+            return code
     found = next(filter(None, map(IN_XMP.search, xmp)), None)
     return int(found[1]) if found else UPRIGHT
 

@@ -15,6 +15,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEAD, TAIL = 8, 4  # bytes of a chunk before its data (length and kind), and after it (checksum)
 IS_ANCILLARY = 0x20  # a bit of the first letter of the kind
 TRANSPARENCY = b"tRNS"  # ancillary, but part of the pixels
+CHECKED = {b"IHDR": "size", b"PLTE": "palette", TRANSPARENCY: "transparency", b"IDAT": "pixel data"}
 XMP_KEY, EXIF_KEY = b"XML:com.adobe.xmp", b"Raw profile type exif"  # of texts; the latter is ImageMagick's
 ANIMATION = 8  # bytes of the chunk that says the number of frames
 MOST_TEXT = 1 << 20  # bytes of such a text
@@ -25,7 +26,7 @@ HEX_LINE = 3  # of a raw profile: the first line with data, after an empty one, 
 def bare(data: bytes) -> Bare:
     """The PNG without its metadata, and without the later frames of an animation.
 
-    Raises InvalidData where the checksum of pixel data is wrong, or where there are too many chunks.
+    Raises InvalidData where the checksum of a chunk in CHECKED is wrong, or where there are too many chunks.
     """
     exif: list[bytes] = []
     xmp: list[bytes] = []
@@ -58,16 +59,16 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         end = start + HEAD + length + TAIL
         if end > len(data) or not kind.isalpha():
             return
-        if kind == b"IDAT":
-            _check(data, start, end)
+        if kind in CHECKED:
+            _check(data, start, end, CHECKED[kind])
         yield kind, start, end
         start = end
 
 
-def _check(data: bytes, start: int, end: int) -> None:
-    """Raises InvalidData. The decoder checks the other chunks that are kept."""
+def _check(data: bytes, start: int, end: int, content: str) -> None:
+    """Raises InvalidData. Without the check, the decoder would not say which part of the file is damaged."""
     if zlib.crc32(memoryview(data)[start + 4 : end - TAIL]) != int.from_bytes(data[end - TAIL : end], "big"):
-        raise InvalidData("a broken image: the checksum of its pixel data is wrong")
+        raise InvalidData(f"a broken image: the checksum of its {content} is wrong")
 
 
 def _text(kind: bytes, body: bytes) -> bytes:

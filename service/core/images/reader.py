@@ -22,6 +22,7 @@ MOST_PIXELS = 64_000_000
 LARGE = 16_000_000  # pixels to decode; they take 64 MB or more
 TOO_MANY = f"too many pixels; allowed: at most {MOST_PIXELS:,}"
 CUT = re.compile("truncated|not enough image data|unexpected end|reached EOF", re.IGNORECASE)  # Pillow's words
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # the first bytes of a file that Git LFS left behind
 GRAY_MODES = ("1", "L", "LA", "La", "I")
 PLAIN = Preprocessing()
 BARE: tuple[tuple[tuple[bytes, ...], Callable[[bytes], Bare]], ...] = (  # by the first bytes of a file
@@ -139,6 +140,8 @@ def _errors_translated(data: bytes) -> Iterator[None]:
 
 
 def _unidentified(data: bytes) -> str:
+    if data.startswith(LFS_POINTER):
+        return "a pointer of Git LFS, not the image; `git lfs pull` fetches the images"
     if data.startswith(tuple(ORDERS)) and (layout := tiff.layout_in_words(data)):
         return f"a TIFF whose pixels cannot be read: {layout}"
     if data.startswith((png.SIGNATURE, jpeg.MAGIC)):

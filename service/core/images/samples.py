@@ -26,7 +26,8 @@ PPM = "ppm"  # the decoder of a PPM with 16 bits (see netpbm.py), which is slow 
 class Deep:
     """The upper bytes of a picture, and a function that decodes its lower bytes, in the same mode.
 
-    `divisor` is set where the set has no say in it. `transparent` are the samples of the pixels that are not shown.
+    `divisor` is set where the file itself declares the depth; otherwise the depth of the whole set
+    decides. `transparent` are the samples of the pixels that are not shown.
     """
 
     high: Image.Image
@@ -36,7 +37,7 @@ class Deep:
 
     @property
     def bits(self) -> int | None:
-        """The bits that the colours use, 8 to 16; None where the set has no say."""
+        """The bits that the colours use, 8 to 16; None where the file declares the depth."""
         if self.divisor:
             return None
         counts = self.high.histogram()[: 256 * len(_colours(self.high))]  # alpha is the last band

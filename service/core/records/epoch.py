@@ -55,6 +55,22 @@ class Measures:
             since="0013",
         ),
     ] = None
+    val_macro_f1: Annotated[float | None, Meaning("mean F1 of all classes on the validation images", since="0015")] = (
+        None
+    )
+    val_balanced_accuracy: Annotated[
+        float | None, Meaning("mean recall of all classes on the validation images", since="0015")
+    ] = None
+    val_worst_recall: Annotated[
+        float | None, Meaning("lowest recall of a class that has validation images", since="0015")
+    ] = None
+    val_loss_calibrated: Annotated[
+        float | None, Meaning("lowest val_loss that one temperature for all logits gives", since="0015")
+    ] = None
+    monitored_se: Annotated[
+        float | None,
+        Meaning("standard error, over the validation images, of what early stopping monitors", since="0015"),
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from service.core.spec.parts import (
     Webhook,
     direction,
 )
-from service.core.spec.reading import build
+from service.core.spec.reading import build, unknown_parts
 from service.core.spec.record import record
 
 T = TypeVar("T", Dataset, Model)
@@ -118,6 +118,11 @@ class JobSpec:
         if stopping is not None and stopping.mode is None:
             stopping = replace(stopping, mode=direction(stopping.monitor))
         return replace(self, seed=self.seed if self.seed is not None else seed, early_stopping=stopping)
+
+
+def not_understood(stored: Mapping[str, Any]) -> list[str]:
+    """JSON pointers of the parts of a stored spec that a newer release has added."""
+    return list(unknown_parts(stored, record(JobSpec.from_dict(stored), is_whole=True)))
 
 
 def _of_defaults(chosen: T) -> T:

@@ -1,6 +1,6 @@
 """The declaration of an option of the spec: a dataclass field with its default, range, unit and meaning."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field
 from typing import Any
 
@@ -11,7 +11,8 @@ class Option:
 
     `since` is the release that added the option; None: 0.1.0. An option with `since` is stored only if it differs from
     its default, so that workers of older releases can still run the job. `needs` names options of the same part: if
-    all of them are at their defaults, this option has no effect.
+    all of them are at their defaults, this option has no effect. `later` are the values that a release after the
+    option's own has added, with that release; the record of a part with such a value says so.
     """
 
     meaning: str
@@ -24,13 +25,15 @@ class Option:
     choices: tuple[str, ...] | None = None
     since: str | None = None
     needs: tuple[str, ...] = ()
+    later: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def description(self) -> str:
-        """The meaning with the unit and the release that added the option."""
+        """The meaning with the unit and the release that added the option or some of its values."""
         unit = [f"Unit: {self.unit}"] if self.unit else []
         since = [f"Since {self.since}"] if self.since else []
-        return ". ".join([self.meaning, *unit, *since])
+        added = [f"{value} since {release}" for value, release in self.later.items()]
+        return ". ".join([self.meaning, *unit, *since, *([", ".join(added)] if added else [])])
 
     @property
     def bounds(self) -> str | None:

@@ -9,6 +9,16 @@ from typing import Literal
 from service.core.spec.options import option
 
 BELOW_ONE = {"minimum": 0, "maximum": 1, "open_above": True}
+Monitor = Literal[
+    "val_loss",
+    "val_accuracy",
+    "val_macro_f1",
+    "val_balanced_accuracy",
+    "val_worst_recall",
+    "val_loss_calibrated",
+]
+DEFAULT_MONITOR: Monitor = "val_loss"
+LOSSES: tuple[Monitor, ...] = ("val_loss", "val_loss_calibrated")
 BETWEEN_ZERO_AND_ONE = {"minimum": 0, "maximum": 1, "open_below": True, "open_above": True}
 
 
@@ -65,7 +75,7 @@ class Schedule:
     name: Literal["constant", "cosine", "onecycle", "plateau", "step"] = option(
         "shape of the learning rate over the run. constant: always lr. cosine: falls along half a cosine to "
         "final_share of lr (Loshchilov and Hutter, 2017). onecycle: rises, then falls (Smith and Topin, 2018). "
-        "plateau: multiplied by gamma after plateau_patience epochs in a row without a lower val_loss. "
+        "plateau: multiplied by gamma after plateau_patience epochs in a row without a better plateau_monitor. "
         "step: multiplied by gamma every step_epochs epochs",
         "constant",
     )
@@ -79,12 +89,13 @@ class Schedule:
     gamma: float = option("plateau, step: factor of each cut", 0.1, **BETWEEN_ZERO_AND_ONE)
     step_epochs: int = option("step: epochs between two cuts", 30, minimum=1, unit="epochs")
     plateau_patience: int = option(
-        "plateau: cut the learning rate after this number of epochs in a row without a lower val_loss; 0 is the same "
-        "as 1",
+        "plateau: cut the learning rate after this number of epochs in a row without a better plateau_monitor; 0 is "
+        "the same as 1",
         5,
         minimum=0,
         unit="epochs",
     )
+    plateau_monitor: Monitor | None = option("plateau: measure to watch; null: val_loss", None, since="0.2.0")
 
 
 @dataclass(frozen=True)
@@ -214,7 +225,14 @@ class EarlyStopping:
     by more than min_delta: value < before - min_delta (mode min) or value > before + min_delta (max).
     """
 
-    monitor: Literal["val_loss", "val_accuracy"] = option("measure to watch", "val_loss")
+    monitor: Monitor = option(
+        "measure to watch. val_macro_f1, val_balanced_accuracy: means over all classes. val_worst_recall: the lowest "
+        "recall of a class. val_loss_calibrated: val_loss at the best temperature",
+        DEFAULT_MONITOR,
+        later=dict.fromkeys(
+            ("val_macro_f1", "val_balanced_accuracy", "val_worst_recall", "val_loss_calibrated"), "0.2.0"
+        ),
+    )
     mode: Literal["min", "max"] | None = option(
         "whether lower (min) or higher (max) is better; null: depends on monitor", None
     )
@@ -259,4 +277,4 @@ class Webhook:
 
 def direction(monitor: str) -> Literal["min", "max"]:
     """Whether a lower (min) or a higher (max) value of the monitored measure is better."""
-    return "max" if monitor == "val_accuracy" else "min"
+    return "min" if monitor in LOSSES else "max"

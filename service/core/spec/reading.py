@@ -71,7 +71,7 @@ def tags_of(member: Any) -> tuple[str, ...]:
 def unknown_parts(data: Any, understood: Any, pointer: str = "") -> Iterator[str]:
     """JSON pointers of the values in stored `data` that the spec built from it lacks: options of a newer release.
 
-    `understood` is this spec as plain data.
+    `understood` is this spec as plain data, with every default and every mark of a newer value.
     """
     if isinstance(data, Mapping) and isinstance(understood, Mapping):
         for name, value in data.items():

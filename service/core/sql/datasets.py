@@ -40,6 +40,7 @@ from service.core.storage import Artifact
 
 READERS = "datasets"  # the wake-up channel of the workers that read data sets
 DELETION_SECONDS = 60.0  # for a deletion by the process that began it; then a worker finishes it
+OPTIONS_OF_0_1_0 = ReadingOptions(background="black")  # what release 0.1.0 did; it stored no options
 READ_ATTEMPTS = 3  # lost readers after which the set has failed
 # Seconds. Workers of release 0.1 know no options of reading and no label files. Leases of sets with options are dated
 # ahead by this time, so that such a worker always finds them held by another one.
@@ -209,7 +210,8 @@ class DatasetStore(Repository):
 
     def finish(self, reading: Reading, contents: Contents, packed: Sequence[Artifact]) -> None:
         """The set can be trained on. Raises LeaseLost."""
-        values = {"contents": asdict(contents), "packed": [asdict(file) for file in packed], "used_at": now()}
+        read = {"contents": asdict(contents), "options": asdict(reading.options)}
+        values = {**read, "packed": [asdict(file) for file in packed], "used_at": now()}
         with self._db.write() as c:
             _end(c, _held(reading), {"status": DatasetStatus.READY, **values}, reading)
 
@@ -280,4 +282,7 @@ def _dataset(row: RowMapping) -> Dataset:
 
 
 def _options(row: RowMapping) -> ReadingOptions:
-    return ReadingOptions(**row["options"]) if row["options"] else ReadingOptions()
+    """The options of a set. A set without any was read by release 0.1.0, or is read as one that was just uploaded."""
+    if row["options"]:
+        return ReadingOptions(**row["options"])
+    return OPTIONS_OF_0_1_0 if row["contents"] else ReadingOptions()

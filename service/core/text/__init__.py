@@ -1,6 +1,7 @@
 """Units, and counts, numbers and sizes as text, the same on the pages and on the command line; unsafe characters."""
 
 import unicodedata
+from collections.abc import Iterable
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400  # seconds
 GIB = 1 << 30  # bytes
@@ -16,6 +17,13 @@ DIRECTION_CONTROLS = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 
 def counted(count: int, noun: str) -> str:
     """`1 image`, `2 images`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def first_of(texts: Iterable[str], most: int, separator: str = ", ") -> str:
+    """The first `most` texts, and how many more there are: `a, b and 3 more`; `a; b; and 3 more`."""
+    texts = list(texts)
+    more, mark = len(texts) - most, "" if separator == ", " else separator.rstrip()
+    return separator.join(texts[:most]) + (f"{mark} and {more:,} more" if more > 0 else "")
 
 
 def format_size(count: float | None, missing: str = "") -> str:

@@ -51,6 +51,11 @@ def test_every_member_of_the_document_has_a_shape(document: dict[str, Any]) -> N
     assert [pointer for pointer, schema in described.items() if not SHAPES & set(schema)] == []
 
 
+def test_an_unchanged_document_is_not_sent_again(client: FlaskClient) -> None:
+    tag = client.get("/openapi.json").headers["ETag"]
+    assert client.get("/openapi.json", headers={"If-None-Match": tag}).status_code == 304
+
+
 def test_every_answer_with_a_body_has_a_media_type(document: dict[str, Any]) -> None:
     answers = {
         f"{method} {path} {status}": answer

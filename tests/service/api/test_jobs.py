@@ -53,7 +53,7 @@ def test_list_pages_through_all_jobs_and_filters(client: FlaskClient) -> None:
     seen: list[str] = []
     cursor = ""
     while True:
-        page = client.get(f"/v1/jobs?limit=2{cursor}").json
+        page = client.get(f"/v1/jobs?limit=2.0{cursor}").json
         seen += [job["id"] for job in page["data"]]
         if not page["has_more"]:
             break

@@ -75,7 +75,13 @@ def test_what_json_does_not_have_is_refused_at_its_place(client: FlaskClient) ->
 
 def test_every_endpoint_reads_json_strictly(client: FlaskClient) -> None:
     job = submit(client)["id"]
-    for path in ("/v1/jobs", "/v1/ablations", f"/v1/jobs/{job}/fork", "/v1/webhooks/test"):
+    document = client.get("/openapi.json").json
+    posts = {path: methods["post"] for path, methods in document["paths"].items() if "post" in methods}
+    paths = [
+        path for path, post in posts.items() if "application/json" in post.get("requestBody", {}).get("content", {})
+    ]
+    assert {"/v1/jobs", "/v1/ablations", "/v1/jobs/{job_id}/fork", "/v1/webhooks/test"} <= set(paths)
+    for path in (path.format(job_id=job) for path in paths):
         assert pointers(post(client, '{"a": 1, "b": {"c": NaN}, "a": 2}', path)) == ["/a", "/b/c"]
         assert "UTF-16" in expect_problem(post(client, '{"a": 1}'.encode("utf-16"), path), 400)["detail"]
 

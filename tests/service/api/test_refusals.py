@@ -140,6 +140,9 @@ def test_a_malformed_chunk_is_refused_in_plain_words(client: FlaskClient) -> Non
     [
         ("/v1/jobs?limit=0", "/limit"),
         ("/v1/jobs?limit=x", "/limit"),
+        ("/v1/jobs?limit=1.5", "/limit"),
+        ("/v1/jobs?limit=1e1", "/limit"),
+        ("/v1/jobs?limit=%D9%A3", "/limit"),
         ("/v1/jobs?after=garbage", "/after"),
         ("/v1/jobs?status=sleeping", "/status/0"),
         ("/v1/jobs?label=x", "/label/0"),

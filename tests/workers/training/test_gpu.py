@@ -8,7 +8,7 @@ import torch
 from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATION, network, spec
 from workers.training.data.batches import Batches
 from workers.training.data.prepare import prepare
-from workers.training.evaluate import score_each
+from workers.training.evaluate import Scorer
 from workers.training.group import SINGLE_PROCESS
 from workers.training.loop import TrainingData, fit
 from workers.training.state import EpochResult, State
@@ -52,7 +52,7 @@ def test_no_step_of_an_epoch_waits_for_the_gpu(policy: dict[str, Any]) -> None:
     try:
         for pixels, labels in train.shuffled(64, state.order):
             step(pixels, labels, 1e-3)
-        score_each(state.scored, batches(prepared.split.validation), 64)
+        Scorer(batches(prepared.split.validation), 64).logits(state.scored)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

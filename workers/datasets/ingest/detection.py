@@ -12,6 +12,7 @@ FORMATS = {  # the paths of annotations, in lower case
     "Pascal VOC": re.compile(r"(?:.*/)?annotations?/.*\.xml"),
 }
 
+VOC_IMAGES = "jpegimages"  # the folder of all images of a Pascal VOC set, in lower case
 ANNOTATIONS = re.compile(r"(?:^|/)(?:annotation|label)s?/", re.IGNORECASE)
 
 
@@ -22,6 +23,12 @@ def of_detection(others: Iterable[str]) -> str:
             if pattern.fullmatch(name.lower()):
                 return f"this looks like a {called} set for object detection: {name!r}"
     return ""
+
+
+def of_voc(folders: Iterable[str]) -> str:
+    """What folders of images say of such a set, empty if nothing."""
+    name = next((folder for folder in folders if folder.lower() == VOC_IMAGES), None)
+    return f"this looks like a Pascal VOC set for object detection: the folder {name!r}" if name else ""
 
 
 def beside_classes(others: Iterable[str], classes: Iterable[str]) -> list[str]:

@@ -15,7 +15,7 @@ MOST_DECODED, MOST_KEPT = 2000, 500  # times the bytes that were sent: before an
 class Growth:
     """The bytes of the pixels of a set, of which `sent` bytes were uploaded."""
 
-    sent: int
+    upload_bytes: int
     _decoded: int = 0
     _kept: int = 0
 
@@ -24,9 +24,9 @@ class Growth:
         self._decoded += decoded
         self._kept += kept
         for size, ratio, words in ((self._decoded, MOST_DECODED, "decoded"), (self._kept, MOST_KEPT, "stored")):
-            most = max(FREE_BYTES, ratio * self.sent)
+            most = max(FREE_BYTES, ratio * self.upload_bytes)
             if size > most:
                 raise InvalidData(
-                    f"the images become more than {most:,} bytes when they are {words}, from {self.sent:,} bytes that "
-                    f"were sent; allowed: {ratio} times as much, and {FREE_BYTES:,} bytes in any case"
+                    f"the images become more than {most:,} bytes when they are {words}, from {self.upload_bytes:,} "
+                    f"bytes that were sent; allowed: {ratio} times as much, and {FREE_BYTES:,} bytes in any case"
                 )

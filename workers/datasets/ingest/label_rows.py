@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from service.core.errors import InvalidData
-from service.core.text import counted
+from service.core.text import counted, first_of
 from service.core.text.file_names import is_hidden
 from workers.datasets.ingest.folder_words import PART_NAMES, TRAIN, part_of
 from workers.datasets.ingest.label_columns import is_of_boxes
@@ -16,7 +16,7 @@ from workers.datasets.ingest.picture_names import PictureNames
 
 SHOWN = 20  # wrong rows that are named
 
-Found = tuple[LabelFile, Row]
+Match = tuple[LabelFile, Row]
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,23 @@ def label_by_rows(
     """Place pictures by label files. Pictures without a row are left out. Raises InvalidData that names the wrong rows,
     unless `skip_broken`: then these rows are left out and named in a warning.
     """
-    found, faults = _matched(files, PictureNames.of(names))
-    if faults and not (skip_broken and found):
+    matched, faults = _matched(files, PictureNames.of(names))
+    if faults and not (skip_broken and matched):
         raise InvalidData(f"{_wrong(faults)}. skip_broken=true leaves these rows out")
     called = " and ".join(repr(file.name) for file in files)
-    if not found:
+    if not matched:
         raise InvalidData(f"{called} has no rows")
-    unnamed = {name: HIDDEN if is_hidden(name) else f"without a row in {called}" for name in names if name not in found}
-    layout = _placed(found, others)
+    unnamed = {
+        name: HIDDEN if is_hidden(name) else f"without a row in {called}" for name in names if name not in matched
+    }
+    layout = _placed(matched, others)
     warnings = [
         *([f"left out: {_wrong(faults)}."] if faults else []),
         *_other_folders(called, layout, others),
         *_unread_columns(files),
     ]
-    groups = {name: row.group for name, (_, row) in found.items() if row.group}
-    _refuse_torn(found, layout)
+    groups = {name: row.group for name, (_, row) in matched.items() if row.group}
+    _refuse_divided_groups(matched, layout)
     return Labelling(replace(layout, places={**layout.places, **unnamed}), groups, warnings)
 
 
@@ -86,8 +88,8 @@ def _unread_columns(files: Sequence[LabelFile]) -> Iterator[str]:
             )
 
 
-def _matched(files: Sequence[LabelFile], pictures: PictureNames) -> tuple[dict[str, Found], list[str]]:
-    found: dict[str, Found] = {}
+def _matched(files: Sequence[LabelFile], pictures: PictureNames) -> tuple[dict[str, Match], list[str]]:
+    matched: dict[str, Match] = {}
     faults: list[str] = []
     for file in files:
         wrong = dict(file.faults)
@@ -97,34 +99,33 @@ def _matched(files: Sequence[LabelFile], pictures: PictureNames) -> tuple[dict[s
             except InvalidData as error:
                 wrong[row.line] = str(error)
                 continue
-            former, first = found.setdefault(name, (file, row))
+            former, first = matched.setdefault(name, (file, row))
             if replace(first, line=row.line, file=row.file) != row:
                 wrong[row.line] = f"{row.file!r} has other values in {former.name!r}, line {first.line}"
         faults += [f"{file.name!r}, line {line}: {text}" for line, text in sorted(wrong.items())]
-    return found, faults
+    return matched, faults
 
 
 def _wrong(faults: Sequence[str]) -> str:
-    more = f"; and {counted(len(faults) - SHOWN, 'more row')}" if len(faults) > SHOWN else ""
     are = "is wrong" if len(faults) == 1 else "are wrong"
-    return f"{counted(len(faults), 'row')} of the labels {are}: {'; '.join(faults[:SHOWN])}{more}"
+    return f"{counted(len(faults), 'row')} of the labels {are}: {first_of(faults, SHOWN, '; ')}"
 
 
-def _placed(found: Mapping[str, Found], others: Sequence[str]) -> Layout:
+def _placed(matched: Mapping[str, Match], others: Sequence[str]) -> Layout:
     """Labels and parts are those of the rows; without such a column, those that the folders say."""
-    has_labels = all(row.label is not None for _, row in found.values())
+    has_labels = all(row.label is not None for _, row in matched.values())
     if has_labels:
-        parts = {name: _part_of_folders(split_path(name)) for name in found}
+        parts = {name: _part_of_folders(split_path(name)) for name in matched}
         is_divided = len(set(parts.values())) > 1
         places: dict[str, Place | str] = {
-            name: Place(row.label or "", parts[name] if is_divided else TRAIN) for name, (_, row) in found.items()
+            name: Place(row.label or "", parts[name] if is_divided else TRAIN) for name, (_, row) in matched.items()
         }
         layout = Layout((), places, {}, has_class_folders=False)
-    elif any(row.label is not None for _, row in found.values()):
+    elif any(row.label is not None for _, row in matched.values()):
         raise InvalidData("some label files have the column label, and others have none")
     else:
-        layout = arrange(list(found), others)
-    placed = {name: _with_part(place, found[name][1]) for name, place in layout.places.items()}
+        layout = arrange(list(matched), others)
+    placed = {name: _with_part(place, matched[name][1]) for name, place in layout.places.items()}
     return replace(layout, places=placed)
 
 
@@ -137,10 +138,10 @@ def _part_of_folders(path: Path) -> int:
     return next((part for folder in path[:-1] if (part := part_of(folder)) is not None), TRAIN)
 
 
-def _refuse_torn(found: Mapping[str, Found], layout: Layout) -> None:
+def _refuse_divided_groups(matched: Mapping[str, Match], layout: Layout) -> None:
     """Raise InvalidData for a group that lies in two parts of the split."""
     first: dict[str, tuple[str, int]] = {}
-    for name, (file, row) in found.items():
+    for name, (file, row) in matched.items():
         place = layout.places[name]
         if not row.group or isinstance(place, str):
             continue

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from service.core.errors import InvalidData
 from service.core.text.file_names import is_hidden
-from workers.datasets.ingest.detection import beside_classes, has_one_for_each, of_detection
+from workers.datasets.ingest.detection import beside_classes, has_one_for_each, of_detection, of_voc
 from workers.datasets.ingest.folder_words import (
     TRAIN,
     has_word_of_a_part,
@@ -119,9 +119,11 @@ def _placed(
     if any(part_of(path[1]) is not None for path in paths.values() if len(path) > BELOW_A_FOLDER):
         return below_the_classes(paths), {}, []
     _refuse_no_classes(paths, tops, others)
+    if sign := of_voc(folder for path in paths.values() for folder in path[1:-1]):
+        raise InvalidData(f"the folders say no classes: {sign}; {EXPECTED}")
     below = _folders_below(paths)
-    around = {top for top in tops if len(below[top]) > 1 and below[top] <= tops - {top}}
-    return _in_classes(paths, around), {}, list(_same_below(below))
+    wrappers = {top for top in tops if len(below[top]) > 1 and below[top] <= tops - {top}}
+    return _in_classes(paths, wrappers), {}, list(_same_below(below))
 
 
 def _folders_below(paths: Mapping[str, Path]) -> dict[str, set[str]]:
@@ -132,9 +134,9 @@ def _folders_below(paths: Mapping[str, Path]) -> dict[str, set[str]]:
     return below
 
 
-def _in_classes(paths: Mapping[str, Path], around: Collection[str]) -> dict[str, Place | str]:
-    """The places of pictures in class folders; those in a folder `around` folders called like classes are left out."""
-    reasons = {folder: f"in {folder!r}, whose folders are called like the classes" for folder in around}
+def _in_classes(paths: Mapping[str, Path], wrappers: Collection[str]) -> dict[str, Place | str]:
+    """The places of pictures in class folders; those in `wrappers` are left out."""
+    reasons = {folder: f"in {folder!r}, whose folders are called like the classes" for folder in wrappers}
     return {name: reasons.get(path[0]) or Place(path[0], TRAIN) for name, path in paths.items()}
 
 

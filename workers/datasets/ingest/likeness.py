@@ -83,7 +83,7 @@ def _doubled(images: Values) -> Values:
 
 def _normalized(band: Values) -> Values:
     """The band [n, s, s] divided by its root mean square over 3x3 pixels, and by 1 where it is weak."""
-    around = np.pad(np.square(band), ((0, 0), (1, 1), (1, 1)), mode="edge")
-    rows = around[:, :-2] + around[:, 1:-1] + around[:, 2:]
+    padded = np.pad(np.square(band), ((0, 0), (1, 1), (1, 1)), mode="edge")
+    rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
     energy = (rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / 9
     return np.asarray(band / np.sqrt(1 + energy / LOCAL_STRENGTH**2), np.float32)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from service.core.errors import InvalidData
-from service.core.text import counted
+from service.core.text import counted, first_of
 from service.core.text.file_names import is_hidden, is_image_name
 from workers.datasets.ingest.folder_words import is_container, part_of
 from workers.datasets.ingest.label_files import LabelFile, is_label_file, parse, part_of_table
@@ -81,9 +81,8 @@ class Listing:
     def warnings(self) -> Iterator[str]:
         """A warning about the files that are no pictures."""
         if self.others:
-            more = f" and {len(self.others) - SHOWN:,} more" if len(self.others) > SHOWN else ""
-            shown = ", ".join(self.others[:SHOWN])
-            yield f"passed over, since they are no images: {counted(len(self.others), 'file')}, {shown}{more}."
+            shown = first_of(self.others, SHOWN)
+            yield f"passed over, since they are no images: {counted(len(self.others), 'file')}, {shown}."
 
 
 def _of_one_folder(files: Sequence[LabelFile]) -> tuple[list[LabelFile], list[str]]:

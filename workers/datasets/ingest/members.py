@@ -100,12 +100,14 @@ def _zip(source: Archive) -> Iterator[Member]:
         raise InvalidData(f"the body is not a whole zip archive: {error}") from error
     with archive:
         for info in sorted(archive.infolist(), key=lambda info: info.filename):
-            given = source.names.of_zip(info)
-            name = _safe(given)
+            stored_name = source.names.of_zip(info)
+            name = _safe(stored_name)
             kind = stat.S_IFMT(info.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise InvalidData(f"{name!r} is not a plain file but {_words(kind)}")
-            if given.endswith("/") or (given.endswith("\\") and not info.file_size):  # .NET writes backslashes
+            if stored_name.endswith("/") or (
+                stored_name.endswith("\\") and not info.file_size
+            ):  # .NET writes backslashes
                 yield from _folder(name)
                 continue
             if info.flag_bits & ENCRYPTED:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from service.core.errors import InvalidData
-from service.core.text import counted
+from service.core.text import counted, first_of
 from workers.datasets.ingest.detection import of_detection
 
 EXPECTED = (
@@ -49,9 +49,8 @@ def wrapper_of(paths: Collection[Path]) -> Path:
 
 
 def listed(names: Iterable[str]) -> str:
-    """The first names, quoted: `'cat', 'dog', …`."""
-    names = sorted(names)
-    return ", ".join(map(repr, names[:SHOWN])) + (", …" if len(names) > SHOWN else "")
+    """The first names, quoted: `'cat', 'dog' and 3 more`."""
+    return first_of(map(repr, sorted(names)), SHOWN)
 
 
 def refuse_loose(paths: Mapping[str, Path]) -> None:

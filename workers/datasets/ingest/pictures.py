@@ -6,7 +6,7 @@ from pathlib import Path
 
 from service.core.errors import InvalidData
 from service.core.records.dataset import ReadingOptions
-from service.core.text import counted
+from service.core.text import counted, first_of
 from workers.datasets.ingest import label_files
 from workers.datasets.ingest.classes import in_order, odd_classes, refuse_few, refuse_untrained
 from workers.datasets.ingest.folder_words import TRAIN
@@ -89,15 +89,15 @@ def _litter(files: int) -> Iterator[str]:
         yield f"passed over: {counted(files, 'file')} of systems and tools."
 
 
-def _label(listing: Listing, options: ReadingOptions, sent: Path | None) -> Labelling:
+def _label(listing: Listing, options: ReadingOptions, separate: Path | None) -> Labelling:
     """Place the pictures by the label file that was sent beside the archive, by those in it, or by their folders."""
     files, unused = listing.label_files()
-    if sent:
-        files, unused = [label_files.parse(sent.name, sent.read_bytes())], []
+    if separate:
+        files, unused = [label_files.parse(separate.name, separate.read_bytes())], []
     elif vague := [file for file in files if file.is_vague and names_no_image(file, listing.pictures)]:
         files = [file for file in files if file not in vague]
         unused += [f"{file.name!r} names no image, such as {file.rows[0].file!r}" for file in vague]
-    used = {file.name for file in files if not sent}
+    used = {file.name for file in files if not separate}
     listing.others += [name for name in listing.tables if name not in used]
     remarks = [f"not used: {reason}." for reason in unused]
     if files:
@@ -127,9 +127,8 @@ def _read(archive: Archive, places: Mapping[str, Place | str], intake: Intake) -
 
 
 def _cannot_be_read(broken: Mapping[str, str]) -> str:
-    shown = "; ".join(f"{name!r}: {reason}" for name, reason in list(broken.items())[:SHOWN])
-    more = f"; and {len(broken) - SHOWN:,} more" if len(broken) > SHOWN else ""
-    return f"{counted(len(broken), 'image')} cannot be read: {shown}{more}"
+    shown = first_of((f"{name!r}: {reason}" for name, reason in broken.items()), SHOWN, "; ")
+    return f"{counted(len(broken), 'image')} cannot be read: {shown}"
 
 
 def _empty(layout: Layout, folders: Sequence[str], classes: Sequence[str]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.core.text import counted
+from service.core.text import counted, first_of
 from workers.datasets.ingest.copies import Copies
 from workers.datasets.ingest.folder_words import PART_NAMES
 from workers.datasets.ingest.near_copies import most_in_a_group
@@ -49,7 +49,7 @@ def warnings(checked: Checked) -> Iterator[str]:
     if counts.max() >= UNEVEN * counts.min():
         least, most = int(counts.argmin()), int(counts.argmax())
         yield (
-            f"the classes are uneven: {checked.classes[most]!r} has {counts[most]} images and "
+            f"the classes are uneven: {checked.classes[most]!r} has {counted(int(counts[most]), 'image')} and "
             f"{checked.classes[least]!r} has {counts[least]}; regularization.class_weights balanced makes up for it."
         )
 
@@ -60,7 +60,7 @@ def _copies(checked: Checked, later: Columns, first: Columns, what: str) -> Iter
         return
     names, parts = checked.names, checked.parts
     pair = f"such as {names[later[0]]} of {names[first[later[0]]]}"
-    kept = "" if parts is not None else "; each is put into the same part of the split as its original"
+    kept = "" if parts is not None else "; the split keeps copies together, unless a group is too large for one part"
     yield f"{what}: {counted(len(later), 'image')}, {pair}{kept}."
     if parts is None:
         return
@@ -112,11 +112,10 @@ def _few_originals(checked: Checked) -> Iterator[str]:
     distinct = np.bincount(checked.labels[groups == np.arange(len(groups))], minlength=len(checked.classes))
     if checked.parts is None and (poor := [i for i, count in enumerate(distinct) if count < PARTS_OF_A_SPLIT]):
         yield (
-            f"class {checked.classes[poor[0]]!r} has {distinct[poor[0]]} images that are no copies, too few to keep "
+            f"class {checked.classes[poor[0]]!r} has {counted(int(distinct[poor[0]]), 'original')}, too few to keep "
             "copies on one side of the split: the measures will be better than the model is."
         )
 
 
 def _some(names: Sequence[str], indices: Sequence[int]) -> str:
-    more = ", …" if len(indices) > SHOWN else ""
-    return ", ".join(names[i] for i in indices[:SHOWN]) + more
+    return first_of((names[i] for i in indices), SHOWN)

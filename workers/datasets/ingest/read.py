@@ -53,25 +53,29 @@ def read(
 ) -> Contents:
     """Write the pack of a data set into the folder. Raises InvalidData that says what is wrong, and with which file."""
     intake, labelled = _take_in(kind, source, folder, most_bytes, options, labels_file)
-    numbers = {label: i for i, label in enumerate(labelled.classes)}
-    labels = np.asarray([numbers[place.label] for place in labelled.places], np.int64)
-    parts = np.asarray([place.part for place in labelled.places], np.int64)
-    copied = copies.find(intake.prints, labels)
-    together = groups.merged(copied.groups, labelled.groups)
+    checked = _checked(intake, labelled)
+    together = groups.merged(checked.copies.groups, labelled.groups)
     intake.pack.index(
         intake.survey.settled,
-        labels=labels,
-        parts=parts.astype(np.int8),
+        labels=checked.labels,
+        parts=np.asarray([place.part for place in labelled.places], np.int8),
         copies=together,
-        groups=groups.merged(np.arange(len(labels)), labelled.groups),
+        groups=groups.merged(np.arange(len(checked.labels)), labelled.groups),
     )
-    own_parts = parts if labelled.is_divided else None
-    checked = preflight.Checked(labelled.names, labelled.classes, labels, own_parts, copied, intake.prints.constant)
     warnings = (*labelled.warnings, *preflight.warnings(checked), *intake.survey.warnings())
     contents = _contents(intake.pack, checked, dict(intake.modes), groups.sizes(together), warnings)
-    contents = replace(contents, digest=_digest(folder / PIXELS, labels))
+    contents = replace(contents, digest=_digest(folder / PIXELS, checked.labels))
     (folder / CONTENTS).write_text(json.dumps(asdict(contents)))
     return contents
+
+
+def _checked(intake: Intake, labelled: Labelled) -> preflight.Checked:
+    """The labels and parts of the images as numbers, and the copies among them."""
+    numbers = {label: i for i, label in enumerate(labelled.classes)}
+    labels = np.asarray([numbers[place.label] for place in labelled.places], np.int64)
+    parts = np.asarray([place.part for place in labelled.places], np.int64) if labelled.is_divided else None
+    copied = copies.find(intake.prints, labels)
+    return preflight.Checked(labelled.names, labelled.classes, labels, parts, copied, intake.prints.constant)
 
 
 def _contents(
@@ -166,10 +170,10 @@ def main(
 ) -> None:
     die_with_parent()
     _limit(int(most_bytes), int(seconds))
-    given = ReadingOptions(**json.loads(options))
+    reading_options = ReadingOptions(**json.loads(options))
     labels_file = Path(labels) if labels else None
     try:
-        contents = read(kind, Path(source), Path(folder), int(most_bytes), given, labels_file)
+        contents = read(kind, Path(source), Path(folder), int(most_bytes), reading_options, labels_file)
         answer: dict[str, Any] = {"contents": asdict(contents)}
     except InvalidData as error:
         answer = {"error": str(error)}

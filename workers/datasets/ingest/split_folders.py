@@ -48,15 +48,15 @@ def above_the_classes(
 
 def _repeated(top: str, part: int, shared: Path, paths: Collection[Path]) -> Path:
     """The folders below a part that only repeat it or hold it: `training_set/training_set`, `train/images`."""
-    found: Path = ()
+    repeated: Path = ()
     while True:
-        folders = {folder_at(path, len(shared) + len(found)) for path in paths}
+        folders = {folder_at(path, len(shared) + len(repeated)) for path in paths}
         folder = folders.pop()
         if folders or folder is None:
-            return found
+            return repeated
         if not (folder == top or part_of(folder) == part or is_container(folder)):
-            return found
-        found = (*found, folder)
+            return repeated
+        repeated = (*repeated, folder)
 
 
 def _refuse_unclear(
@@ -72,20 +72,22 @@ def _refuse_unclear(
         refuse_flat({name: path for pictures in below.values() for name, path in pictures.items()}, others)
     if not labelled:
         raise InvalidData(
-            f"the folders {listed(parts)} lie beside {listed(folders)}: a part of a split, or a class? Put the class "
-            "folders into train and val, or rename the class, or send a label file"
+            f"{listed(parts)} beside {listed(folders)}: is it a part of a split, or a class? Put the class folders "
+            "into train and val, or rename the class, or send a label file"
         )
     refuse_loose({name: path for name, path in beside.items() if len(path) == 1})
     if TRAIN not in labelled:
-        some = "no class folders" if TRAIN in parts.values() else "none called train"
-        raise InvalidData(f"there are folders {listed(parts)} and {some} to train on; {EXPECTED}")
+        train = {name for name, part in parts.items() if part == TRAIN}
+        lacking = f"{listed(train)} has no class folders" if train else "there is no folder train"
+        raise InvalidData(f"{lacking}, but there is {listed(parts.keys() - train)}; {EXPECTED}")
 
 
 def _place(name: str, path: Path, part: int) -> Place:
     for folder in path[:-1]:
         if part_of(folder) not in (None, part) or part_of(path[0]) is not None:
             raise InvalidData(
-                f"{name!r} lies below folders of a split that contradict each other, {PART_NAMES[part]} and {folder!r}"
+                f"{name!r} lies in two parts of a split, {PART_NAMES[part]} and {folder!r}; allowed: one such folder "
+                "above an image"
             )
     return Place(path[0], part)
 
@@ -110,5 +112,5 @@ def below_the_classes(paths: Mapping[str, Path]) -> dict[str, Place | str]:
             f"Allowed: {listed(deeper)} directly below train and val, or the classes above them with no folders below"
         )
     if not any(isinstance(place, Place) and place.part == TRAIN for place in places.values()):
-        raise InvalidData(f"the class folders have parts of a split and none called train; {EXPECTED}")
+        raise InvalidData(f"the class folders have parts of a split, but no folder train; {EXPECTED}")
     return places

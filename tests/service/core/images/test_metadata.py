@@ -6,6 +6,7 @@ import zlib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from service.core.errors import InvalidData
 from service.core.images import read
@@ -125,14 +126,24 @@ def test_an_orientation_that_does_not_exist_is_ignored() -> None:
         assert (pixels_of(png_with(PNG, chunk(b"eXIf", exif(said)))) == PIXELS).all()
 
 
-@pytest.mark.parametrize("place", ["IHDR", "IDAT"])
-def test_a_wrong_checksum_of_pixels_is_refused(place: str) -> None:
-    at = PNG.index(place.encode())
-    (length,) = struct.unpack_from(">I", PNG, at - 4)
-    broken = bytearray(PNG)
+COLOURS = saved(Image.fromarray(PIXELS).convert("P"), "PNG", transparency=1)
+
+
+@pytest.mark.parametrize(
+    ("place", "content"), [("IHDR", "size"), ("PLTE", "palette"), ("tRNS", "transparency"), ("IDAT", "pixel data")]
+)
+def test_a_wrong_checksum_is_refused_by_its_content(place: str, content: str) -> None:
+    at = COLOURS.index(place.encode())
+    (length,) = struct.unpack_from(">I", COLOURS, at - 4)
+    broken = bytearray(COLOURS)
     broken[at + 4 + length] ^= 1
-    with pytest.raises(InvalidData, match="a broken image"):
+    with pytest.raises(InvalidData, match=f"a broken image: the checksum of its {content} is wrong"):
         read(bytes(broken))
+
+
+def test_a_pointer_of_git_lfs_is_named() -> None:
+    with pytest.raises(InvalidData, match="a pointer of Git LFS, not the image; `git lfs pull`"):
+        read(b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
 
 
 @pytest.mark.parametrize("data", [PNG[:-60], JPEG[:-200], saved(PIXELS, "TIFF")[:-100], saved(PIXELS, "BMP")[:-9]])

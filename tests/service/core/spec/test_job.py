@@ -12,8 +12,8 @@ from service.core.spec import (
     RandAugment,
     contradictions,
     doubts,
-    unknown_parts,
 )
+from service.core.spec.reading import unknown_parts
 
 LAYERS = {"arch": "layers", "layers": [{"type": "flatten"}, {"type": "linear"}]}
 RESIDUAL = {"arch": "layers", "layers": [{"type": "residual", "layers": [{"type": "relu"}]}, *LAYERS["layers"]]}

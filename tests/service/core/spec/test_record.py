@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from service.core.spec import Augmentation, EarlyStopping, JobSpec, RandAugment, Regularization, unknown_parts
+from service.core.spec import Augmentation, EarlyStopping, JobSpec, RandAugment, Regularization
 from service.core.spec.layers import Flatten, Layers, Linear, Relu, Residual
 from service.core.spec.options import option, part
+from service.core.spec.reading import unknown_parts
 from tests.service.core.sql.released import SPECS
 
 OLDEST: dict[str, Any] = SPECS["0005"]  # a whole spec as stored before there was `gpus`

@@ -1,9 +1,9 @@
 """Which workers read an uploaded set: those of release 0.1 pass over sets that they cannot read as promised."""
 
 import pytest
-from sqlalchemy import or_, select
+from sqlalchemy import null, or_, select, update
 
-from service.core.records.dataset import ReadingOptions
+from service.core.records.dataset import Contents, ReadingOptions
 from service.core.sql.clock import now
 from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
@@ -11,6 +11,9 @@ from service.core.sql.tables import datasets
 from service.core.storage import Artifact
 
 UPLOAD = Artifact("upload", "datasets/ds_1/upload", 7, "9f" * 32, "application/zip")
+
+
+CONTENTS = Contents(("cat", "dog"), (1, 1), (1, 8, 8))
 
 
 @pytest.fixture
@@ -52,3 +55,14 @@ def test_a_set_of_release_0_1_is_read_by_every_worker(database: Database, store:
     assert reading.options == ReadingOptions()
     store.release(reading)
     assert is_free_for_0_1(database)
+
+
+def test_a_set_shows_the_background_that_was_used(database: Database, store: DatasetStore) -> None:
+    store.add("t", "ds_1", "n", "zip", UPLOAD)
+    reading = store.claim("worker", 60)
+    assert reading is not None
+    store.finish(reading, CONTENTS, [])
+    assert store.get("t", "ds_1").options.background == "white"
+    with database.write() as c:
+        c.execute(update(datasets).values(options=null()))  # as a worker of release 0.1 leaves it
+    assert store.get("t", "ds_1").options.background == "black"

@@ -288,7 +288,7 @@ def test_the_first_twenty_wrong_rows_are_named(reader: Reader) -> None:
     rows = "".join(f"none{i}.png,cat\n" for i in range(30))
     message = refusal(reader, zipped(FLAT), labels=f"file_name,label\n{rows}".encode())
     assert "30 rows" in message
-    assert "line 21: there is no image 'none19.png'; and 10 more rows" in message
+    assert "line 21: there is no image 'none19.png'; and 10 more" in message
     assert "none20" not in message
 
 

@@ -3,6 +3,7 @@
 import itertools
 import re
 import unicodedata
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -142,15 +143,22 @@ REFUSED = {
     ),
     "a part among classes": (("train/1.png", "bus/1.png", "car/1.png"), "a part of a split, or a class?"),
     "a quality called valid": (("valid/1.png", "invalid/1.png"), "a part of a split, or a class?"),
-    "no part to train on": (below("val", "test"), "none called train"),
-    "a flat train": (("train/1.png", *below("val")), "no class folders to train on"),
+    "no part to train on": (below("val", "test"), "there is no folder train, but there is 'test', 'val'"),
+    "a flat train": (("train/1.png", *below("val")), "'train' has no class folders, but there is 'val'"),
     "a part below some classes": (("cat/train/1.png", "cat/val/1.png", "dog/1.png"), "'dog/1.png' lies in no folder"),
     "a part between folders": (
         ("bottle/train/good/1.png", "bottle/test/bad/1.png", "cable/train/good/1.png"),
         "are the classes above or below?",
     ),
     "a part deep in a class": (("cat/old/test/1.png", "dog/1.png"), "lies below 'test'"),
-    "parts that contradict each other": ((*below("train"), "train/cat/val/9.png", *below("val")), "contradict"),
+    "two years of Pascal VOC": (
+        ("VOC2007/JPEGImages/1.jpg", "VOC2012/JPEGImages/2.jpg"),
+        "a Pascal VOC set for object detection: the folder 'JPEGImages'",
+    ),
+    "parts that contradict each other": (
+        (*below("train"), "train/cat/val/9.png", *below("val")),
+        "two parts of a split",
+    ),
     "a class only tested on": ((*below("train"), "test/emu/1.png"), "'emu'"),
     "a class that differs by case": ((*below("train"), "test/Dog/1.png"), "'dog' differs by case"),
     "images above the classes": ((*PAIR, "1.png", "2.png"), "2 images lie in no folder of a class, such as '1.png'"),
@@ -253,6 +261,22 @@ def test_any_tree_is_read_or_refused_and_loses_no_image(
     left_out = [re.match(r"left out: ([\d,]+) images? ", warning) for warning in contents.warnings]
     assert contents.samples + sum(int(match[1]) for match in left_out if match) == len(names)
     assert not set(contents.classes) & set(PARTS.split())
+
+
+def test_most_trees_of_classes_are_read() -> None:
+    random, read_trees, trees = Random(1), 0, 200
+    for _ in range(trees):
+        parts = random.sample(["train", "val", "test", "train2017", "Valid"], random.randint(0, 2))
+        classes = random.sample(["cat", "dog", "emu", "pets", "1", "2", "plots"], random.randint(2, 4))
+        wrappers = random.sample(["pets", "data", "images"], random.randint(0, 1))
+        folders = itertools.product(["/".join(wrappers)], parts or [""], classes)
+        names = ["/".join(filter(None, (*path, "1.png"))) for path in folders]
+        try:
+            read_trees += bool(arrange(names).places)
+        except InvalidData:
+            assert parts
+            assert not {"train", "train2017"} & set(parts)
+    assert read_trees > 0.6 * trees
 
 
 @hypothesis_settings(max_examples=50, deadline=None)
