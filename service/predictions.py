@@ -8,13 +8,14 @@ from typing import BinaryIO
 
 from service.core.errors import InvalidData, NotFound, ObjectMissing
 from service.core.evaluation.evaluation import Evaluation, evaluate
+from service.core.evaluation.outcomes import Outcomes, outcomes
 from service.core.evaluation.predictions import PARTS, Predictions, load, read
 from service.core.storage import Artifact, Storage
 from service.core.text import GIB
 from service.recent import Recent
 
 MOST_MAPPED = GIB  # bytes of files, which are mapped and not in memory; those of S3 take room on the disk
-MOST_EVALUATED = GIB // 8  # bytes of evaluations; one of 100,000 images has 7 MB
+MOST_EVALUATED = GIB // 8  # bytes of evaluations, and of outcomes; those of 100,000 images have 7 MB
 
 
 class PredictionsReader:
@@ -23,6 +24,7 @@ class PredictionsReader:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._files, self._evaluations = Recent[Predictions](MOST_MAPPED), Recent[Evaluation](MOST_EVALUATED)
+        self._outcomes = Recent[Outcomes](MOST_EVALUATED)
         self._evaluating = threading.Lock()  # one at a time, which bounds the memory
 
     def read(self, artifact: Artifact) -> Predictions:
@@ -52,6 +54,16 @@ class PredictionsReader:
             evaluation = evaluate(self.read(artifact), PARTS[part])
             self._evaluations.put(key, evaluation, evaluation.nbytes)
         return evaluation
+
+    def outcomes(self, artifact: Artifact, part: str) -> Outcomes:
+        """The outcomes of the images of a part, which may have none, without a temperature. Raises StorageError."""
+        key = f"{artifact.sha256} {part}"
+        with self._evaluating:
+            if (held := self._outcomes.get(key)) is not None:
+                return held
+            scored = outcomes(self.read(artifact).of(PARTS[part]))
+            self._outcomes.put(key, scored, scored.nbytes)
+        return scored
 
     def _load(self, artifact: Artifact) -> Predictions:
         """Map the stored file itself where the storage is a folder, else a copy that is deleted when it is not used."""

@@ -2,7 +2,7 @@
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from service.core.experiments.comparison import DifferenceVerdict
+from service.core.experiments.difference import DifferenceVerdict
 from service.schemas.answer_fields import AnyValue, Word
 from service.schemas.commas import Commas
 from service.schemas.fields import Text
@@ -69,11 +69,45 @@ class ComparedSchema(Schema):
     )
 
 
+class McNemarSchema(Schema):
+    """The images that only one of the two jobs gets right, and McNemar's exact test of the two numbers."""
+
+    gained = fields.Integer(metadata={"description": "images that only the job gets right"})
+    lost = fields.Integer(metadata={"description": "images that only the first job gets right"})
+    p_value = fields.Float(metadata={"description": "probability of such a difference if both are right equally often"})
+
+
+def _interval(of: str, attribute: str) -> "fields.List[float]":
+    return fields.List(
+        fields.Float(),
+        attribute=attribute,
+        allow_none=True,
+        metadata={"description": f"[low, high]: 95 % interval of {of}", "minItems": 2, "maxItems": 2},
+    )
+
+
+class TestDifferenceSchema(Schema):
+    """The scores of the test images: the job's value minus the first's. Null: not known."""
+
+    paired = fields.Boolean(
+        attribute="is_paired", metadata={"description": "true: the same images, compared image by image"}
+    )
+    images = fields.Integer(allow_none=True, metadata={"description": "the smaller number of both jobs"})
+    loss = fields.Float(allow_none=True, metadata={"description": "nats; negative is better"})
+    standard_error = fields.Float(allow_none=True)
+    interval = _interval("loss", "interval")
+    accuracy_points = fields.Float(allow_none=True, metadata={"description": "percentage points; positive is better"})
+    accuracy_standard_error = fields.Float(allow_none=True)
+    accuracy_interval = _interval("accuracy_points", "accuracy_interval")
+    mcnemar = fields.Nested(McNemarSchema, allow_none=True, metadata={"description": "null without pairs"})
+    images_needed = fields.Integer(allow_none=True)
+
+
 class DifferenceSchema(Schema):
     """The best epoch of a job against the best epoch of the first: the job's value minus the first's. Null: not known.
 
-    The standard errors treat the two jobs as independent samples. With the same validation images they are too large,
-    because losses per image are not recorded. One seed is one draw: an ablation over several seeds tells more.
+    Where both jobs have predictions of the same images, each image is compared with itself. Otherwise the standard
+    errors treat the two jobs as independent samples. One seed is one draw: an ablation over several seeds tells more.
     """
 
     job = fields.String()
@@ -81,18 +115,53 @@ class DifferenceSchema(Schema):
     same_split = fields.Boolean(
         allow_none=True, metadata={"description": "false: different validation images; null: not recorded"}
     )
-    val_loss = fields.Float(allow_none=True, metadata={"description": "nats; negative is better"})
-    standard_error = fields.Float(
-        allow_none=True, metadata={"description": "of val_loss: the root of the sum of both squares"}
+    paired = fields.Boolean(
+        attribute="validation.is_paired",
+        metadata={"description": "true: the same validation images, compared image by image; false: as two samples"},
     )
-    interval = fields.List(
-        fields.Float(),
+    images = fields.Integer(
+        attribute="validation.images",
         allow_none=True,
-        metadata={"description": "[low, high]: 95 % interval of val_loss", "minItems": 2, "maxItems": 2},
+        metadata={"description": "number of validation images; the smaller one if they differ"},
     )
-    accuracy_points = fields.Float(allow_none=True, metadata={"description": "percentage points; positive is better"})
+    val_loss = fields.Float(
+        attribute="validation.loss", allow_none=True, metadata={"description": "nats; negative is better"}
+    )
+    standard_error = fields.Float(
+        attribute="validation.standard_error",
+        allow_none=True,
+        metadata={"description": "of val_loss; without pairs, the root of the sum of both squares"},
+    )
+    interval = _interval("val_loss", "validation.interval")
+    accuracy_points = fields.Float(
+        attribute="validation.accuracy_points",
+        allow_none=True,
+        metadata={"description": "percentage points; positive is better"},
+    )
     accuracy_standard_error = fields.Float(
-        allow_none=True, metadata={"description": "of accuracy_points, from binomial noise"}
+        attribute="validation.accuracy_standard_error",
+        allow_none=True,
+        metadata={"description": "of accuracy_points; without pairs, from binomial noise"},
+    )
+    accuracy_interval = _interval("accuracy_points", "validation.accuracy_interval")
+    mcnemar = fields.Nested(
+        McNemarSchema,
+        attribute="validation.mcnemar",
+        allow_none=True,
+        metadata={"description": "null without pairs"},
+    )
+    images_needed = fields.Integer(
+        attribute="validation.images_needed",
+        allow_none=True,
+        metadata={
+            "description": "number of validation images with which a true difference of this size would be beyond "
+            "noise four times in five (power 0.8)"
+        },
+    )
+    test = fields.Nested(
+        TestDifferenceSchema,
+        allow_none=True,
+        metadata={"description": "null unless both jobs were tested on images of one data set"},
     )
     verdict = Word(metadata={"description": ", ".join(DifferenceVerdict)})
     note = fields.String(metadata={"description": "a limit of this comparison"})

@@ -4,6 +4,7 @@ import re
 
 from flask import request
 
+from service.api.pairs import pairs_with_first
 from service.core.experiments.comparison import compare as compared
 from service.core.spec.diff import differing
 from service.http.auth import tenant
@@ -25,7 +26,7 @@ def compare() -> str:
     jobs, seconds = services().store.queries.get_many(tenant(), ids)
     if request.args.getlist("job"):  # selected in the list of jobs, which has the newest first
         jobs = tuple(sorted(jobs, key=lambda job: job.created_at))
-    comparison, names = compared(jobs, seconds), titles(jobs)
+    comparison, names = compared(jobs, seconds, pairs_with_first(jobs)), titles(jobs)
     return page(
         "compare",
         comparison=comparison,

@@ -1,5 +1,6 @@
 """The steps of a worker, one call each: tests that run without a worker process take its part with them."""
 
+import tempfile
 import threading
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from service.core.records.artifact_names import BEST_MODEL, PREDICTIONS
 from service.core.records.epoch import Epoch
 from service.core.records.job import Outcome, Status, StopReason
 from service.core.records.lease import Lease
+from service.core.storage import Artifact
 from service.services import Services
 from workers.datasets.cache import DatasetCache
 from workers.datasets.reader_loop import DatasetReader
@@ -52,13 +54,18 @@ def finish(
     folder.
     """
     (folder / BEST_MODEL).write_bytes(content)
-    names = [BEST_MODEL]
+    artifacts = [services.storage.put(f"jobs/{lease.job_id}/a{lease.attempt}/{BEST_MODEL}", folder / BEST_MODEL)]
     if predictions is not None:
-        names.append(PREDICTIONS)
-        with (folder / PREDICTIONS).open("wb") as file:
-            predictions.save(file)
-    artifacts = [services.storage.put(f"jobs/{lease.job_id}/a{lease.attempt}/{name}", folder / name) for name in names]
+        artifacts.append(published_predictions(services, lease, predictions))
     services.store.leases.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), artifacts)
+
+
+def published_predictions(services: Services, lease: Lease, predictions: Predictions) -> Artifact:
+    """Put `predictions.npz` of a job into the storage."""
+    with tempfile.NamedTemporaryFile() as file:
+        predictions.save(file)
+        file.flush()
+        return services.storage.put(f"jobs/{lease.job_id}/a{lease.attempt}/{PREDICTIONS}", Path(file.name))
 
 
 def dataset_cache(services: Services) -> DatasetCache:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.core.evaluation.calibration import Calibration, calibration
 from service.core.evaluation.outcomes import Integers, Outcomes, outcomes
@@ -24,8 +23,7 @@ class Evaluation:
     @property
     def nbytes(self) -> int:
         """The bytes of its arrays, which are almost all of it."""
-        columns: list[NDArray[np.generic]] = list(vars(self.outcomes).values())
-        return self.scores.confusion.nbytes + sum(column.nbytes for column in columns)
+        return self.scores.confusion.nbytes + self.outcomes.nbytes
 
     def mistakes(self, most: int, label: int | None = None, guess: int | None = None) -> Integers:
         """The rows in `outcomes` of at most `most` wrong guesses, by falling loss.

@@ -38,6 +38,12 @@ class Outcomes:
         return len(self.label)
 
     @property
+    def nbytes(self) -> int:
+        """The bytes of its arrays."""
+        columns: list[NDArray[np.generic]] = list(vars(self).values())
+        return sum(column.nbytes for column in columns)
+
+    @property
     def is_right(self) -> NDArray[np.bool_]:
         right: NDArray[np.bool_] = self.guess == self.label
         return right

@@ -1,29 +1,28 @@
 """Compares jobs with a first one: the fields that differ, and the difference of the results with its noise."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
+from service.core.experiments.difference import (
+    NO_PAIRS,
+    Difference,
+    DifferenceVerdict,
+    Pairs,
+    PartDifference,
+    difference,
+    same_split,
+)
 from service.core.records.epoch import Epoch
 from service.core.records.job import Job, Status, StopReason, Waste
 from service.core.records.plan import Z
 from service.core.spec.diff import Differing, differing
+from service.core.text import format_about
 
 MOST_FIELDS = 5  # in a sentence
 LONGEST_VALUE = 40  # characters of one in a sentence
 ABSENT = "absent"
-
-
-class DifferenceVerdict(StrEnum):
-    """A job's best val_loss compared with that of the first job."""
-
-    BETTER = "better beyond noise"  # the interval of the difference is below 0
-    WORSE = "worse beyond noise"  # it is above 0
-    SAME = "no difference beyond noise"
-    UNKNOWN = "cannot be told"  # no best epoch, no noise recorded, or images of another data set
 
 
 @dataclass(frozen=True)
@@ -44,28 +43,6 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """The best epoch of `job` minus that of the first job, `against`. Unknown values are None.
-
-    `val_loss` is in nats, and negative is better; `accuracy_points` is in percentage points. A standard error is the
-    root of the sum of both squares, as for two independent samples. For two jobs validated on the same images it is
-    too large (conservative): the paired error needs the loss of each image, which is not recorded. `interval` is the
-    95 % interval of `val_loss`. `note` states the limits of the comparison.
-    """
-
-    job: str
-    against: str
-    same_split: bool | None
-    val_loss: float | None
-    standard_error: float | None
-    interval: tuple[float, float] | None
-    accuracy_points: float | None
-    accuracy_standard_error: float | None
-    verdict: DifferenceVerdict
-    note: str
-
-
-@dataclass(frozen=True)
 class Comparison:
     """`spec` has the fields that differ; `differences` and `summary` have an entry for each job after the first."""
 
@@ -75,11 +52,15 @@ class Comparison:
     summary: tuple[str, ...]
 
 
-def compare(jobs: Sequence[Job], seconds: Mapping[str, float]) -> Comparison:
-    """Compare two or more distinct jobs with the first; `seconds` are the durations of their epochs by job id."""
+def compare(jobs: Sequence[Job], seconds: Mapping[str, float], pairs: Mapping[str, Pairs]) -> Comparison:
+    """Compare two or more distinct jobs with the first.
+
+    By job id, `seconds` are the durations of their epochs, and `pairs` their differences from the first job where both
+    were scored on the same images.
+    """
     first, *others = jobs
     specs = {job.id: job.spec.to_dict() for job in jobs}
-    differences = tuple(_difference(job, first) for job in others)
+    differences = tuple(difference(job, first, pairs.get(job.id, NO_PAIRS)) for job in others)
     return Comparison(
         spec=differing(specs),
         jobs=tuple(_compared(job, first, seconds.get(job.id, 0.0)) for job in jobs),
@@ -101,88 +82,11 @@ def _compared(job: Job, first: Job, seconds: float) -> Compared:
         seconds=seconds,
         best=job.best,
         waste=job.waste,
-        same_split_as_first=_same_split(job, first),
+        same_split_as_first=same_split(job, first),
     )
 
 
-def _same_split(job: Job, first: Job) -> bool | None:
-    if job.id == first.id:
-        return True
-    return None if job.split is None or first.split is None else job.split == first.split
-
-
-def _difference(job: Job, first: Job) -> Difference:
-    loss, error = _val_loss(job.best, first.best)
-    points, points_error = _accuracy(job, first)
-    interval = None if loss is None or error is None else (loss - Z * error, loss + Z * error)
-    return Difference(
-        job=job.id,
-        against=first.id,
-        same_split=_same_split(job, first),
-        val_loss=loss,
-        standard_error=error,
-        interval=interval,
-        accuracy_points=points,
-        accuracy_standard_error=points_error,
-        verdict=_verdict(interval) if job.spec.dataset.id == first.spec.dataset.id else DifferenceVerdict.UNKNOWN,
-        note=_note(job, first, loss, error),
-    )
-
-
-def _val_loss(best: Epoch | None, firsts: Epoch | None) -> tuple[float | None, float | None]:
-    """(difference of the losses, its standard error)"""
-    if best is None or firsts is None or best.val_loss is None or firsts.val_loss is None:
-        return None, None
-    known = best.val_loss_se is not None and firsts.val_loss_se is not None
-    error = math.hypot(best.val_loss_se or 0.0, firsts.val_loss_se or 0.0) if known else None
-    return best.val_loss - firsts.val_loss, error
-
-
-def _accuracy(job: Job, first: Job) -> tuple[float | None, float | None]:
-    """(difference of the accuracies, its binomial standard error), in percentage points"""
-    if not (job.best and first.best) or job.best.val_accuracy is None or first.best.val_accuracy is None:
-        return None, None
-    own, firsts = _accuracy_variance(job), _accuracy_variance(first)
-    error = None if own is None or firsts is None else 100 * math.sqrt(own + firsts)
-    return 100 * (job.best.val_accuracy - first.best.val_accuracy), error
-
-
-def _accuracy_variance(job: Job) -> float | None:
-    """The binomial variance of the best epoch's validation accuracy, None if accuracy or images are not known."""
-    images = job.facts.images.get("validation") if job.facts else None
-    share = job.best.val_accuracy if job.best else None
-    return share * (1 - share) / images if images and share is not None else None
-
-
-def _verdict(interval: tuple[float, float] | None) -> DifferenceVerdict:
-    if interval is None:
-        return DifferenceVerdict.UNKNOWN
-    low, high = interval
-    return DifferenceVerdict.BETTER if high < 0 else DifferenceVerdict.WORSE if low > 0 else DifferenceVerdict.SAME
-
-
-def _note(job: Job, first: Job, loss: float | None, error: float | None) -> str:
-    same, said = _same_split(job, first), []
-    if loss is None:
-        without = " and ".join(one.id for one in (first, job) if one.best is None)
-        said.append(f"There is no best epoch of {without}.")
-    elif error is None:
-        said.append("The noise of a val_loss was not recorded.")
-    if job.spec.dataset.id != first.spec.dataset.id:
-        said.append("Scored on images of another data set: such losses do not compare.")
-    elif same is None:
-        said.append("Whether both were scored on the same images is not recorded.")
-    elif same:
-        said.append("Scored on the same images: the interval, made as for two samples, is wider than it need be.")
-    else:
-        said.append("Scored on other images of the same data set: the comparison is of two samples.")
-    living = [one.id for one in (first, job) if not one.is_terminal]
-    if living:
-        said.append(f"As it stands; not ended yet: {', '.join(living)}.")
-    return " ".join(said)
-
-
-def _sentence(job: Job, first: Job, changed: Sequence[Differing], difference: Difference) -> str:
+def _sentence(job: Job, first: Job, changed: Sequence[Differing], measured: Difference) -> str:
     """The changes of a job against the first, and the result, in one sentence."""
     named = [
         f"{field.pointer} {_shortened(field, first.id)} → {_shortened(field, job.id)}"
@@ -190,14 +94,45 @@ def _sentence(job: Job, first: Job, changed: Sequence[Differing], difference: Di
     ]
     more = f" and {len(changed) - MOST_FIELDS} more" if len(changed) > MOST_FIELDS else ""
     head = f"{job.id} against {first.id}: {', '.join(named) + more if named else 'the same spec'}"
-    if difference.val_loss is None or job.best is None or first.best is None:
-        return f"{head}; what it did {difference.verdict}."
-    half = f" ± {Z * difference.standard_error:.4f} (95 %)" if difference.standard_error is not None else ""
-    change = f"{first.best.val_loss:.4f} → {job.best.val_loss:.4f} ({difference.val_loss:+.4f}{half})"
+    validation = measured.validation
+    if validation.loss is None or job.best is None or first.best is None:
+        return f"{head}; what it did {measured.verdict}."
+    change = f"{first.best.val_loss:.4f} → {job.best.val_loss:.4f} ({with_error(validation)})"
+    accuracies = f"{first.best.val_accuracy or 0:.1%} → {job.best.val_accuracy or 0:.1%}"
     return (
-        f"{head}; best val_loss {change}: "
-        f"{difference.verdict}. Accuracy there {first.best.val_accuracy or 0:.1%} → {job.best.val_accuracy or 0:.1%}."
+        f"{head}; best val_loss {change}: {in_words(measured)}. Accuracy there {accuracies}{_with_images(validation)}."
     )
+
+
+def with_error(part: PartDifference) -> str:
+    """The difference of the losses with its 95 % interval, for example `-0.1000 ± 0.0277 (95 %, paired)`."""
+    if part.loss is None:
+        return ""
+    kind = "95 %, paired" if part.is_paired else "95 %"
+    half = f" ± {Z * part.standard_error:.4f} ({kind})" if part.standard_error is not None else ""
+    return f"{part.loss:+.4f}{half}"
+
+
+def in_words(measured: Difference) -> str:
+    """The verdict. Where a difference larger than its standard error is within the noise, also how many images would
+    probably show whether it is real.
+    """
+    part = measured.validation
+    is_open = measured.verdict is DifferenceVerdict.SAME and part.images is not None
+    if not is_open or not part.loss or not part.standard_error or abs(part.loss) <= part.standard_error:
+        return str(measured.verdict)
+    likely = "better" if part.loss < 0 else "worse"
+    enough = format_about(part.images_needed or 0)
+    return f"{measured.verdict}; likely {likely}, but {part.images:,} images cannot prove it, about {enough} could"
+
+
+def _with_images(part: PartDifference) -> str:
+    """The images that only one of the jobs gets right, and how probable that is by chance."""
+    if part.mcnemar is None:
+        return ""
+    found = part.mcnemar
+    chance = "below 0.001" if found.p_value < 0.001 else f"{found.p_value:.2g}"  # noqa: PLR2004
+    return f" ({found.gained} images gained, {found.lost} lost of {part.images:,}; by chance with probability {chance})"
 
 
 def _shortened(field: Differing, job_id: str) -> str:

@@ -49,6 +49,12 @@ def format_percent(value: float | None, missing: str = "") -> str:
     return missing if value is None else f"{value:.1%}"
 
 
+def format_about(count: int) -> str:
+    """A count rounded up to two significant digits: `48`, `130`, `1,300`."""
+    step: int = 10 ** max(0, len(str(count)) - 2)
+    return f"{-(-count // step) * step:,}"
+
+
 def shortened(text: str, most: int = MAX_ECHO) -> str:
     """The text, or its beginning with an ellipsis: at most `most` characters."""
     return text if len(text) <= most else text[: most - 1] + "…"

@@ -3,20 +3,27 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
+from service.core.evaluation.outcomes import outcomes
+from service.core.evaluation.predictions import TEST, VALIDATION, Predictions
+from service.core.records.artifact_names import PREDICTIONS
 from service.core.records.job import Outcome, Status, StopReason
 from service.core.storage import Artifact
 from service.services import Services
 from tests.servers import ON_DISK
 from tests.service.api.requests import expect_problem, submit
-from tests.service.worker_steps import claim, epoch
+from tests.service.drawn import drawn, joined
+from tests.service.worker_steps import claim, epoch, published_predictions
 
 BEST = Artifact("best_model.pth", "jobs/x/a1/best_model.pth", 3, "abc", "application/octet-stream")
 
 
-def ended(client: FlaskClient, services: Services, loss: float, **changes: Any) -> str:
+def ended(
+    client: FlaskClient, services: Services, loss: float, predictions: Predictions | None = None, **changes: Any
+) -> str:
     """The id of an ended job with this best val_loss, of the first of two epochs, over 400 validation images."""
     job_id: str = submit(client, **changes)["id"]
     lease = claim(services)
@@ -25,8 +32,50 @@ def ended(client: FlaskClient, services: Services, loss: float, **changes: Any) 
     )
     improved = replace(epoch(1, loss, improved=True), val_loss_se=0.01, seconds=3.0)
     services.store.leases.append(lease, [improved, replace(epoch(2, 1.0), seconds=1.0)])
-    services.store.leases.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [BEST])
+    published = [BEST] if predictions is None else [BEST, published_predictions(services, lease, predictions)]
+    services.store.leases.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), published)
     return job_id
+
+
+def worse(predictions: Predictions, seed: int = 1) -> Predictions:
+    """The predictions of another model on the same images."""
+    noise = np.random.default_rng(seed).normal(0, 0.5, predictions.logits.shape).astype(np.float32)
+    return replace(predictions, logits=predictions.logits + noise)
+
+
+def test_jobs_with_predictions_of_the_same_images_are_paired(client: FlaskClient, services: Services) -> None:
+    first = joined(drawn(400), drawn(100, seed=1, part=TEST))
+    ids = [ended(client, services, loss, one, seed=1) for loss, one in ((0.5, first), (0.52, worse(first)))]
+    (difference,) = client.get(f"/v1/compare?jobs={','.join(ids)}").json["differences"]
+    losses = [outcomes(one.of(VALIDATION)).loss for one in (first, worse(first))]
+    assert (difference["paired"], difference["images"], difference["same_split"]) == (True, 400, True)
+    assert difference["val_loss"] == pytest.approx((losses[1] - losses[0]).mean())
+    assert difference["standard_error"] == pytest.approx((losses[1] - losses[0]).std(ddof=1) / 20)
+    as_two_samples = (losses[0].var(ddof=1) + losses[1].var(ddof=1)) ** 0.5 / 20
+    assert difference["standard_error"] < 0.6 * as_two_samples
+    assert "paired" in difference["note"]
+    right = [outcomes(one.of(VALIDATION)).is_right for one in (first, worse(first))]
+    assert difference["mcnemar"]["lost"] == (right[0] & ~right[1]).sum() > 0
+    assert difference["accuracy_points"] == pytest.approx(100 * (right[1].mean() - right[0].mean()))
+    assert (difference["test"]["paired"], difference["test"]["images"]) == (True, 100)
+
+
+def test_predictions_of_other_images_are_not_paired(client: FlaskClient, services: Services) -> None:
+    first, other = drawn(400), drawn(400, seed=2)
+    moved = replace(other, index=other.index + 1)
+    ids = [ended(client, services, 0.5, one, seed=seed) for seed, one in enumerate((first, moved))]
+    ids.append(ended(client, services, 0.5, seed=1))
+    for difference in client.get(f"/v1/compare?jobs={','.join(ids)}").json["differences"]:
+        assert (difference["paired"], difference["mcnemar"], difference["test"]) == (False, None, None)
+        assert difference["standard_error"] == pytest.approx(0.0141421, abs=1e-7)
+
+
+def test_lost_predictions_leave_the_comparison_of_two_samples(client: FlaskClient, services: Services) -> None:
+    ids = [ended(client, services, loss, drawn(400, seed=seed), seed=1) for seed, loss in enumerate((0.5, 0.4))]
+    (file,) = services.store.queries.published("default", ids[:1], PREDICTIONS).values()
+    services.storage.delete(file.key)
+    answer = client.get(f"/v1/compare?jobs={','.join(ids)}")
+    assert (answer.status_code, answer.json["differences"][0]["paired"]) == (200, False)
 
 
 def test_two_jobs_differ_in_spec_and_result(client: FlaskClient, services: Services) -> None:

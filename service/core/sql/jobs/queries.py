@@ -143,10 +143,18 @@ class JobQueries:
         query = select(artifacts).where(artifacts.c.job_id == job_id).order_by(artifacts.c.name)
         with self._db.read() as c:
             _status(c, tenant, job_id)
-            rows = c.execute(query).mappings()
-            return tuple(
-                Artifact(row["name"], row["key"], row["bytes"], row["sha256"], row["media_type"]) for row in rows
-            )
+            return tuple(_artifact(row) for row in c.execute(query).mappings())
+
+    def published(self, tenant: str, job_ids: Sequence[str], name: str) -> dict[str, Artifact]:
+        """The artifact of this name of each of the jobs that has published it, by the id of the job."""
+        own = and_(jobs.c.tenant == tenant, jobs.c.id.in_(job_ids), artifacts.c.name == name)
+        query = select(artifacts).join(jobs, jobs.c.id == artifacts.c.job_id).where(own)
+        with self._db.read() as c:
+            return {row["job_id"]: _artifact(row) for row in c.execute(query).mappings()}
+
+
+def _artifact(row: RowMapping) -> Artifact:
+    return Artifact(row["name"], row["key"], row["bytes"], row["sha256"], row["media_type"])
 
 
 def _contains(tenant: str, text: str) -> ColumnElement[bool]:

@@ -1,12 +1,14 @@
 """Comparisons by hand: which fields, which numbers, which verdict."""
 
 import math
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import pytest
 
-from service.core.experiments.comparison import Comparison, DifferenceVerdict, compare
+from service.core.evaluation.paired import McNemar, Paired
+from service.core.experiments.comparison import Comparison, compare
+from service.core.experiments.difference import DifferenceVerdict, Pairs
 from service.core.records.epoch import Epoch
 from service.core.records.facts import Facts
 from service.core.records.job import Job, Status, StopReason
@@ -53,7 +55,14 @@ def job(name: str, best_epoch: Epoch | None, split: str | None = "one", **change
 
 
 def both(first: Job, other: Job) -> Comparison:
-    return compare([first, other], {first.id: 8.0, other.id: 9.0})
+    return compare([first, other], {first.id: 8.0, other.id: 9.0}, {})
+
+
+def pair(loss: float, error: float, gained: int = 12, lost: int = 3) -> Paired:
+    """A difference on 48 images."""
+    interval = (loss - 1.96 * error, loss + 1.96 * error)
+    accuracy = (gained - lost) / 48
+    return Paired(48, loss, error, interval, accuracy, 0.08, (0.02, 0.34), McNemar(gained, lost, 0.0352))
 
 
 def pointers(*specs: JobSpec) -> list[str]:
@@ -104,22 +113,64 @@ def test_names_and_labels_differ_only_if_nothing_else_does() -> None:
 )
 def test_a_difference_counts_where_its_interval_leaves_out_zero(loss: float, verdict: DifferenceVerdict) -> None:
     (difference,) = both(job("a", best(0.5)), job("b", best(loss))).differences
-    assert difference.val_loss == pytest.approx(loss - 0.5)
-    assert difference.standard_error == pytest.approx(0.01 * math.sqrt(2))
-    assert difference.interval is not None
+    assert difference.validation.loss == pytest.approx(loss - 0.5)
+    assert difference.validation.standard_error == pytest.approx(0.01 * math.sqrt(2))
+    assert difference.validation.interval is not None
     half = 1.96 * 0.01 * math.sqrt(2)
-    assert difference.interval == pytest.approx((loss - 0.5 - half, loss - 0.5 + half))
+    assert difference.validation.interval == pytest.approx((loss - 0.5 - half, loss - 0.5 + half))
     assert difference.verdict is verdict
     assert (difference.job, difference.against, difference.same_split) == ("b", "a", True)
-    assert "wider" in difference.note
+    assert "not both jobs have predictions" in difference.note
+
+
+def test_jobs_on_the_same_images_are_compared_image_by_image() -> None:
+    first, other = job("a", best(0.5)), job("b", best(0.49))
+    comparison = compare([first, other], {}, {"b": Pairs(pair(-0.01, 0.002))})
+    (difference,) = comparison.differences
+    assert difference.verdict is DifferenceVerdict.BETTER, "as two samples it would be within the noise"
+    assert difference.validation.is_paired
+    assert difference.validation.interval == pytest.approx((-0.01392, -0.00608))
+    assert difference.validation.accuracy_points == pytest.approx(100 * 9 / 48)
+    assert "image by image (paired)" in difference.note
+    assert "± 0.0039 (95 %, paired)): better beyond noise." in comparison.summary[0]
+    assert comparison.summary[0].endswith("(12 images gained, 3 lost of 48; by chance with probability 0.035).")
+
+
+def test_a_likely_difference_names_the_images_that_could_prove_it() -> None:
+    first, other = job("a", best(0.5)), job("b", best(0.4))
+    (said,) = compare([first, other], {}, {"b": Pairs(pair(-0.1, 0.06))}).summary
+    needed = 48 * (2.80 * 0.06 / 0.1) ** 2  # 136, with 1.96 + 0.84 standard errors
+    assert f"{needed:.0f}" == "135"
+    assert "no difference beyond noise; likely better, but 48 images cannot prove it, about 140 could." in said
+    (small,) = compare([first, other], {}, {"b": Pairs(pair(-0.05, 0.06))}).summary
+    assert "no difference beyond noise. Accuracy" in small
+
+
+def test_tests_of_both_jobs_are_compared_too() -> None:
+    def tested(name: str, loss: float) -> Job:
+        facts = {**asdict(FACTS), "test": {"loss": loss, "accuracy": 0.9, "loss_se": 0.03}}
+        facts["images"] = {**FACTS.images, "test": 100}
+        return replace(job(name, best(0.5)), facts=Facts.from_dict(facts))
+
+    first, other = tested("a", 0.6), tested("b", 0.5)
+    as_samples = compare([first, other], {}, {}).differences[0].test
+    assert as_samples is not None
+    assert (as_samples.is_paired, as_samples.loss, as_samples.images) == (False, pytest.approx(-0.1), 100)
+    assert as_samples.standard_error == pytest.approx(0.03 * math.sqrt(2))
+    by_image = compare([first, other], {}, {"b": Pairs(test=pair(-0.1, 0.02))}).differences[0].test
+    assert by_image is not None
+    assert (by_image.is_paired, by_image.images, by_image.standard_error) == (True, 48, 0.02)
+    assert both(first, job("b", best(0.5))).differences[0].test is None
 
 
 def test_accuracies_are_compared_in_points_with_binomial_noise() -> None:
     (difference,) = both(job("a", best(0.5, 0.9)), job("b", best(0.5, 0.8))).differences
-    assert difference.accuracy_points == pytest.approx(-10)
-    assert difference.accuracy_standard_error == pytest.approx(100 * math.sqrt(0.9 * 0.1 / 400 + 0.8 * 0.2 / 400))
+    assert difference.validation.accuracy_points == pytest.approx(-10)
+    assert difference.validation.accuracy_standard_error == pytest.approx(
+        100 * math.sqrt(0.9 * 0.1 / 400 + 0.8 * 0.2 / 400)
+    )
     (blind,) = both(job("a", best(0.5)), replace(job("b", best(0.5)), facts=None)).differences
-    assert blind.accuracy_standard_error is None
+    assert blind.validation.accuracy_standard_error is None
 
 
 def test_other_images_of_one_set_are_compared_as_two_samples() -> None:
@@ -141,19 +192,23 @@ def test_an_unrecorded_split_is_named_in_the_note() -> None:
 def test_losses_on_another_data_set_cannot_be_compared() -> None:
     (difference,) = both(job("a", best(0.5)), job("b", best(0.1), "two", dataset={"id": "mnist"})).differences
     assert difference.verdict is DifferenceVerdict.UNKNOWN
-    assert difference.val_loss == pytest.approx(-0.4)
+    assert difference.validation.loss == pytest.approx(-0.4)
     assert "another data set" in difference.note
 
 
 def test_without_a_best_epoch_or_its_noise_the_verdict_is_open() -> None:
     nothing = both(job("a", None), job("b", best(0.4)))
     assert nothing.differences[0].verdict is DifferenceVerdict.UNKNOWN
-    assert (nothing.differences[0].val_loss, nothing.differences[0].accuracy_points) == (None, None)
+    assert (nothing.differences[0].validation.loss, nothing.differences[0].validation.accuracy_points) == (None, None)
     assert "no best epoch of a." in nothing.differences[0].note
     assert "cannot be told" in nothing.summary[0]
     silent = both(job("a", best(0.5)), job("b", best(0.4, se=None))).differences[0]
-    assert (silent.verdict, silent.standard_error, silent.interval) == (DifferenceVerdict.UNKNOWN, None, None)
-    assert silent.val_loss == pytest.approx(-0.1)
+    assert (silent.verdict, silent.validation.standard_error, silent.validation.interval) == (
+        DifferenceVerdict.UNKNOWN,
+        None,
+        None,
+    )
+    assert silent.validation.loss == pytest.approx(-0.1)
 
 
 def test_a_living_job_is_compared_as_it_stands() -> None:
@@ -187,7 +242,7 @@ def test_a_summary_names_five_changes_and_counts_the_rest() -> None:
         "regularization": {"dropout": 0.1, "l1": 0.1, "weight_decay": 0.1},
     }
     jobs = [job("a", best(0.5)), job("b", best(0.4), **many), job("c", best(0.4), epochs=7)]
-    comparison = compare(jobs, {})
+    comparison = compare(jobs, {}, {})
     assert len(comparison.spec) == 7
     assert comparison.summary[0].count("→") == 5 + 2
     assert "0.1 and 2 more; best" in comparison.summary[0]

@@ -1,0 +1,38 @@
+"""The differences of jobs image by image, where their published predictions are of the same images."""
+
+import logging
+from collections.abc import Sequence
+
+from service.core.errors import StorageError
+from service.core.evaluation.paired import Paired, paired
+from service.core.experiments.difference import Pairs
+from service.core.records.artifact_names import PREDICTIONS
+from service.core.records.job import Job
+from service.core.storage import Artifact
+from service.services import services
+
+log = logging.getLogger(__name__)
+
+
+def pairs_with_first(jobs: Sequence[Job]) -> dict[str, Pairs]:
+    """By id, the differences of jobs of one tenant from the first of them."""
+    first, *others = jobs
+    comparable = [job.id for job in others if job.spec.dataset.id == first.spec.dataset.id]
+    found = services().store.queries.published(first.tenant, [first.id, *comparable], PREDICTIONS)
+    if first.id not in found:
+        return {}
+    return {job_id: pairs_of(found[first.id], found[job_id]) for job_id in comparable if job_id in found}
+
+
+def pairs_of(first: Artifact, second: Artifact) -> Pairs:
+    """The differences of two jobs on one data set, from their predictions."""
+    return Pairs(_paired(first, second, "validation"), _paired(first, second, "test"))
+
+
+def _paired(first: Artifact, second: Artifact, part: str) -> Paired | None:
+    reader = services().predictions
+    try:
+        return paired(reader.outcomes(first, part), reader.outcomes(second, part))
+    except StorageError as error:  # the recorded losses can be compared without the files
+        log.warning("predictions cannot be compared: %s", error)
+        return None
