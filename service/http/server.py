@@ -6,7 +6,6 @@ thread of the pool when its headers, and its body if it is small, are there. Pro
 
 import errno
 import http
-import json
 import selectors
 import socket
 import threading
@@ -14,23 +13,14 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
-from gunicorn.http.errors import (
-    ExpectationFailed,
-    InvalidResponseHeader,
-    InvalidResponseHeaderName,
-    LimitRequestHeaders,
-    LimitRequestLine,
-    ParseException,
-    UnsupportedTransferCoding,
-)
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 from werkzeug.exceptions import HTTPException
 
 from service.core.text import shortened
 from service.http.arrival import PROBES, Arrival, HeadTooLarge
 from service.http.client_socket import LEAST_RATE, PATIENCE_SECONDS, BodyReader, ClientSocket
+from service.http.refusals import is_unreadable, problem, refusal_of
 
 HEAD_SECONDS = 10.0  # from the first byte, or the connection, to the end of the headers
 LINGER_SECONDS = 2.0  # for the client to read the last answer and to close (RFC 9112, section 9.6)
@@ -39,18 +29,6 @@ BLOCK = 1 << 14  # bytes received at once
 DRAINED_BYTES = 1 << 16  # bytes of a body that is not used, and of a connection that ends
 PROBE_THREADS = 2  # for each path of PROBES
 PASSING = (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK)  # errors of a connection that is gone again
-OURS = (InvalidResponseHeader, InvalidResponseHeaderName)  # faults of the application, not of the request
-UNREADABLE = (  # the answer to a request that gunicorn cannot read, by its error; the last one fits each
-    (LimitRequestLine, http.HTTPStatus.REQUEST_URI_TOO_LONG, "the address is too long"),
-    (
-        LimitRequestHeaders,
-        http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-        "there are too many headers, or too long ones",
-    ),
-    (ExpectationFailed, http.HTTPStatus.EXPECTATION_FAILED, "the header Expect is unknown; allowed: 100-continue"),
-    (UnsupportedTransferCoding, http.HTTPStatus.NOT_IMPLEMENTED, "unknown Transfer-Encoding; allowed: chunked"),
-    (ParseException, http.HTTPStatus.BAD_REQUEST, "the request is not well-formed; allowed: what RFC 9112 defines"),
-)
 NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 
 
@@ -158,7 +136,7 @@ class Server(ThreadWorker):  # type: ignore[misc]  # likewise
     def _refuse(self, conn: Connection, status: http.HTTPStatus, detail: str) -> None:
         self._leave(conn)
         try:
-            conn.sock.send(_problem(status, detail))
+            conn.sock.send(problem(status, detail))
         except OSError:
             self._close(conn)
         else:
@@ -218,13 +196,13 @@ class Server(ThreadWorker):  # type: ignore[misc]  # likewise
 
     def handle_error(self, req: Any, client: ClientSocket, addr: Any, exc: Exception) -> None:
         """Answer a request that cannot be read with a problem that repeats no part of it."""
-        if not isinstance(exc, ParseException) or isinstance(exc, OURS):
+        if not is_unreadable(exc):
             super().handle_error(req, client, addr, exc)
             return
-        status, detail = next((status, detail) for kind, status, detail in UNREADABLE if isinstance(exc, kind))
+        status, detail = refusal_of(exc)
         self.log.warning("refused a request with %s: %s: %s", status, type(exc).__name__, shortened(str(exc)))
         try:
-            client.send(_problem(status, detail))
+            client.send(problem(status, detail))
         except OSError as error:
             self.log.debug("the refusal of a request was not sent: %s", error)
 
@@ -234,25 +212,3 @@ class Server(ThreadWorker):  # type: ignore[misc]  # likewise
             return keepalive and bool(conn.parser.finish_body(max_bytes=DRAINED_BYTES))
         except HTTPException:  # the client is slow
             return False
-
-
-def _problem(status: http.HTTPStatus, detail: str) -> bytes:
-    """An answer in the shape of service.http.errors, after which the connection closes."""
-    request_id = uuid4().hex
-    problem = {
-        "type": "about:blank",
-        "title": status.phrase,
-        "status": status,
-        "detail": detail,
-        "code": status.name.lower(),
-        "request_id": request_id,
-    }
-    body = json.dumps(problem)
-    head = [
-        f"HTTP/1.1 {status} {status.phrase}",
-        "Content-Type: application/problem+json",
-        f"Content-Length: {len(body)}",
-        f"X-Request-Id: {request_id}",
-        "Connection: close",
-    ]
-    return "\r\n".join([*head, "", body]).encode()
