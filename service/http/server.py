@@ -54,6 +54,7 @@ class Server(ThreadWorker):  # type: ignore[misc]  # likewise
         self._probes = {path: ThreadPoolExecutor(PROBE_THREADS) for path in PROBES}
         self._waiting: dict[Connection, None] = {}  # those without a thread, in the order of their last request
         self._checked_at = time.monotonic()
+        self._accepts_from = 0.0  # time.monotonic
         super().init_process()
 
     def get_thread_pool(self) -> ThreadPoolExecutor:
@@ -66,7 +67,7 @@ class Server(ThreadWorker):  # type: ignore[misc]  # likewise
             accepted, client = listener.accept()
         except OSError as error:
             if error.errno in NO_DESCRIPTOR:
-                self._drop_oldest()
+                self._free_descriptor()
             elif error.errno not in PASSING:
                 raise
             return
@@ -76,6 +77,17 @@ class Server(ThreadWorker):  # type: ignore[misc]  # likewise
             self._drop_oldest()
         self._wait(conn, HEAD_SECONDS)
         self._read(conn)
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        super().set_accept_enabled(enabled and time.monotonic() >= self._accepts_from)
+
+    def _free_descriptor(self) -> None:
+        """Close the oldest connection. If there is none, accept again after a while, or when a connection closes: until
+        then the listener stays readable, and the loop would never rest.
+        """
+        if not self._drop_oldest():
+            self._accepts_from = time.monotonic() + TICK_SECONDS
+            self.set_accept_enabled(False)
 
     def _wait(self, conn: Connection, seconds: float) -> None:
         conn.deadline = time.monotonic() + seconds
@@ -128,10 +140,14 @@ class Server(ThreadWorker):  # type: ignore[misc]  # likewise
     def _close(self, conn: Connection) -> None:
         self.nr_conns -= 1
         conn.close()
+        self._accepts_from = 0.0
 
-    def _drop_oldest(self) -> None:
-        if self._waiting:
-            self._drop(next(iter(self._waiting)))
+    def _drop_oldest(self) -> bool:
+        """Returns whether there was a connection without a thread."""
+        oldest = next(iter(self._waiting), None)
+        if oldest is not None:
+            self._drop(oldest)
+        return oldest is not None
 
     def _refuse(self, conn: Connection, status: http.HTTPStatus, detail: str) -> None:
         self._leave(conn)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from service.http.server import HEAD_SECONDS
@@ -112,6 +113,22 @@ def test_refusals_of_unreadable_requests_repeat_nothing(api: Gunicorn) -> None:
         assert b"application/problem+json" in head
         assert (problem["status"], problem["title"] != "") == (status, True)
         assert "xxx" not in body.decode()
+
+
+def test_without_a_free_descriptor_the_server_rests(api: Gunicorn) -> None:
+    (worker,) = psutil.Process(api.process.pid).children()
+    usual = worker.rlimit(psutil.RLIMIT_NOFILE)
+    worker.rlimit(psutil.RLIMIT_NOFILE, (worker.num_fds() // 2, usual[1]))
+    try:
+        with crowd(api.port, 1, ask("GET", "/livez", "Connection: close")) as (client,):
+            before = sum(worker.cpu_times()[:2])
+            time.sleep(1)
+            computed = sum(worker.cpu_times()[:2]) - before
+            worker.rlimit(psutil.RLIMIT_NOFILE, usual)
+            assert answer_of(client).startswith(b"HTTP/1.1 200")
+    finally:
+        worker.rlimit(psutil.RLIMIT_NOFILE, usual)
+    assert computed < 0.3
 
 
 @pytest.mark.long
