@@ -20,13 +20,13 @@ from werkzeug.exceptions import HTTPException
 from service.core.text import shortened
 from service.http.arrival import PROBES, Arrival, HeadTooLarge
 from service.http.client_socket import LEAST_RATE, PATIENCE_SECONDS, BodyReader, ClientSocket
+from service.http.message import DRAINED_BYTES, Message
 from service.http.refusals import is_unreadable, problem, refusal_of
 
 HEAD_SECONDS = 10.0  # from the first byte, or the connection, to the end of the headers
 LINGER_SECONDS = 2.0  # for the client to read the last answer and to close (RFC 9112, section 9.6)
 TICK_SECONDS = 0.5  # between two checks of the deadlines
 BLOCK = 1 << 14  # bytes received at once
-DRAINED_BYTES = 1 << 16  # bytes of a body that is not used, and of a connection that ends
 PROBE_THREADS = 2  # for each path of PROBES
 PASSING = (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK)  # errors of a connection that is gone again
 NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
@@ -39,6 +39,7 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn ships no types
         super().__init__(cfg, sock, client, server)
         self.init()
         self.parser.unreader = BodyReader(sock)
+        self.parser.mesg_class = Message
         self.arrival = Arrival()
         self.deadline = 0.0
         self.drained: int | None = None  # bytes thrown away since the last answer; None: it is not over

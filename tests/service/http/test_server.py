@@ -14,7 +14,7 @@ import pytest
 from service.http.server import HEAD_SECONDS
 from tests.conftest import Redis, local_settings
 from tests.service.api.requests import SPEC
-from tests.service.http.hostile import Gunicorn, answer_of, ask, crowd, hostile
+from tests.service.http.hostile import JSON, Gunicorn, answer_of, ask, crowd, hostile
 
 THREADS = 40  # the fewest that the settings allow
 CLIENTS = THREADS + 10
@@ -113,6 +113,23 @@ def test_refusals_of_unreadable_requests_repeat_nothing(api: Gunicorn) -> None:
         assert b"application/problem+json" in head
         assert (problem["status"], problem["title"] != "") == (status, True)
         assert "xxx" not in body.decode()
+
+
+@pytest.mark.parametrize(
+    ("length", "connection"), [(1 << 10, "keep-alive"), ((1 << 16) - 1, "keep-alive"), (1 << 16, "close")]
+)
+def test_the_answer_says_whether_an_unread_body_ends_it(api: Gunicorn, length: int, connection: str) -> None:
+    with crowd(api.port, 1, ask("POST", "/v1/nothing", JSON, f"Content-Length: {length}", body="x" * length)) as (
+        client,
+    ):
+        assert f"Connection: {connection}\r\n".encode() in client.recv(1 << 12)
+
+
+def test_an_unread_body_of_chunks_ends_the_connection(api: Gunicorn, job: str) -> None:
+    chunks = "2\r\n{}\r\n0\r\n\r\n"
+    for path, connection in (("/v1/nothing", b"close"), ("/v1/jobs?validate_only=true", b"keep-alive")):
+        with crowd(api.port, 1, ask("POST", path, JSON, "Transfer-Encoding: chunked", body=chunks)) as (client,):
+            assert b"Connection: " + connection + b"\r\n" in client.recv(1 << 12)
 
 
 def test_without_a_free_descriptor_the_server_rests(api: Gunicorn) -> None:
