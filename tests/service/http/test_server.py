@@ -1,55 +1,34 @@
 """gunicorn with the service's own worker class, and clients that hold their connections open."""
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
+from service.core.settings import Settings
 from service.http.server import HEAD_SECONDS
-from tests.conftest import Redis, local_settings
 from tests.service.api.requests import SPEC
+from tests.service.http.crowds import submit
 from tests.service.http.hostile import JSON, Gunicorn, answer_of, ask, crowd, hostile
 
 THREADS = 40  # the fewest that the settings allow
 CLIENTS = THREADS + 10
 PATIENCE_SECONDS = 20.0  # for an answer that takes milliseconds: machines are shared
-KINDS = tuple(hostile("job"))
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory, redis_server: Redis, migrated_file: Path) -> Iterator[Gunicorn]:
-    settings = local_settings(tmp_path_factory.mktemp("api"), redis_server)
-    settings.home.mkdir()
-    shutil.copy(migrated_file, settings.home / "rightfit.db")
-    with Gunicorn(replace(settings, api_threads=THREADS)) as api:
+def api(api_settings: Settings) -> Iterator[Gunicorn]:
+    with Gunicorn(replace(api_settings, api_threads=THREADS)) as api:
         yield api
 
 
 @pytest.fixture(scope="module")
 def job(api: Gunicorn) -> str:
-    answer = httpx.post(f"{api.url}/v1/jobs", json=SPEC, trust_env=False)
-    return str(answer.json()["id"])
-
-
-def seconds_to_answer(api: Gunicorn, path: str) -> float:
-    """On a connection of its own."""
-    began = time.monotonic()
-    answer = httpx.get(f"{api.url}{path}", timeout=PATIENCE_SECONDS, trust_env=False)
-    assert answer.status_code == 200, answer.text
-    return time.monotonic() - began
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_others_are_answered_beside_slow_clients(api: Gunicorn, job: str, kind: str) -> None:
-    with crowd(api.port, CLIENTS, hostile(job)[kind]):
-        for path in ("/livez", "/readyz", "/metrics", f"/v1/jobs/{job}"):
-            assert seconds_to_answer(api, path) < PATIENCE_SECONDS
+    return submit(api)
 
 
 def test_a_job_is_accepted_beside_half_headers_and_bodies(api: Gunicorn, job: str) -> None:
