@@ -18,6 +18,7 @@ from service.api.blueprint import Blueprint
 from service.core.errors import DatabaseError, Fault, Invalid, NotFound, QuotaExceeded
 from service.core.records.job_event import Event
 from service.core.sql.usage import RETRY_SECONDS
+from service.http import turns
 from service.http.auth import key_check, tenant
 from service.schemas.answer_fields import format_time
 from service.schemas.events import EventsQuerySchema, EventsSchema
@@ -103,7 +104,8 @@ def _stream(own: Services, owner: str, key: "_Key", job_id: str, after: int) -> 
             if is_over:
                 yield "event: end\ndata: {}\n\n"
                 return
-            wait(min(READ_SECONDS, COMMENT_SECONDS))
+            with turns.given_back():
+                wait(min(READ_SECONDS, COMMENT_SECONDS))
             if time.monotonic() - sent_at >= COMMENT_SECONDS:
                 yield ": nothing new\n\n"
                 sent_at = time.monotonic()

@@ -13,6 +13,7 @@ from service.api.idempotency import idempotency, submitted
 from service.core.actions.delete import delete_job
 from service.core.records.job import Job, Status
 from service.core.spec import JobSpec
+from service.http import turns
 from service.http.auth import tenant
 from service.http.json_body import json_body
 from service.http.links import job_links
@@ -134,7 +135,8 @@ def _wait_for_change(job: Job, seconds: float) -> Job:
         with services().wakeups.listen(job.id) as wait:
             now = services().store.queries.get(job.tenant, job.id)
             while _tag(now) == _tag(job) and (left := deadline - time.monotonic()) > 0:
-                wait(min(left, LONGEST_SLEEP))
+                with turns.given_back():
+                    wait(min(left, LONGEST_SLEEP))
                 now = services().store.queries.get(job.tenant, job.id)
         return now
     finally:

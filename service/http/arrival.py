@@ -34,6 +34,11 @@ class Arrival:
         return self._head > 0
 
     @property
+    def is_complete(self) -> bool:
+        """Whether the request can get a thread."""
+        return self.has_head and not self.missing
+
+    @property
     def missing(self) -> int:
         """Bytes of a small body that are not there yet."""
         return max(0, self._wanted - len(self._received))
@@ -59,7 +64,7 @@ class Arrival:
                 return False
             self._head = end.end()
             self._wanted = self._head + _small_body(bytes(self._received[: self._head]))
-        return not self.missing
+        return self.is_complete
 
     def take(self) -> bytes:
         """All bytes; the next request starts empty."""

@@ -6,103 +6,108 @@ thread of the pool when its headers, and its body if it is small, are there. Pro
 
 import errno
 import http
-import json
 import selectors
 import socket
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
-from gunicorn.http.errors import (
-    ExpectationFailed,
-    InvalidResponseHeader,
-    InvalidResponseHeaderName,
-    LimitRequestHeaders,
-    LimitRequestLine,
-    ParseException,
-    UnsupportedTransferCoding,
-)
-from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 from werkzeug.exceptions import HTTPException
 
 from service.core.text import shortened
-from service.http.arrival import PROBES, Arrival, HeadTooLarge
-from service.http.client_socket import LEAST_RATE, PATIENCE_SECONDS, BodyReader, ClientSocket
+from service.http.arrival import PROBES, HeadTooLarge
+from service.http.client_socket import LEAST_RATE, PATIENCE_SECONDS, SEND_SECONDS, ClientSocket
+from service.http.connection import Connection
+from service.http.message import DRAINED_BYTES
+from service.http.refusals import is_unreadable, problem, refusal_of
+from service.http.turns import Line, taken
 
 HEAD_SECONDS = 10.0  # from the first byte, or the connection, to the end of the headers
+SMALL_RATE = 1024  # bytes a second of a small body, for which no thread waits
 LINGER_SECONDS = 2.0  # for the client to read the last answer and to close (RFC 9112, section 9.6)
-TICK_SECONDS = 0.5  # between two checks of the deadlines
+TICK_SECONDS = 0.25  # between two checks of the deadlines and of long turns
 BLOCK = 1 << 14  # bytes received at once
-DRAINED_BYTES = 1 << 16  # bytes of a body that is not used, and of a connection that ends
 PROBE_THREADS = 2  # for each path of PROBES
+MOST_TURNS = 4  # requests that are answered at a time, without those that wait
+ACCEPTED = 16  # connections at once, before other events
 PASSING = (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK)  # errors of a connection that is gone again
-OURS = (InvalidResponseHeader, InvalidResponseHeaderName)  # faults of the application, not of the request
-UNREADABLE = (  # the answer to a request that gunicorn cannot read, by its error; the last one fits each
-    (LimitRequestLine, http.HTTPStatus.REQUEST_URI_TOO_LONG, "the address is too long"),
-    (
-        LimitRequestHeaders,
-        http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-        "there are too many headers, or too long ones",
-    ),
-    (ExpectationFailed, http.HTTPStatus.EXPECTATION_FAILED, "the header Expect is unknown; allowed: 100-continue"),
-    (UnsupportedTransferCoding, http.HTTPStatus.NOT_IMPLEMENTED, "unknown Transfer-Encoding; allowed: chunked"),
-    (ParseException, http.HTTPStatus.BAD_REQUEST, "the request is not well-formed; allowed: what RFC 9112 defines"),
-)
 NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 
 
-class Connection(TConn):  # type: ignore[misc]  # gunicorn ships no types
-    """A client's connection. `deadline` counts while no thread has it (time.monotonic)."""
-
-    def __init__(self, cfg: Any, sock: ClientSocket, client: Any, server: Any) -> None:
-        super().__init__(cfg, sock, client, server)
-        self.init()
-        self.parser.unreader = BodyReader(sock)
-        self.arrival = Arrival()
-        self.deadline = 0.0
-        self.drained: int | None = None  # bytes thrown away since the last answer; None: it is not over
-
-
-class Server(ThreadWorker):  # type: ignore[misc]  # likewise
-    """The worker class. `threads` requests may run, and as many more may wait for slow clients, at the same time."""
+class Server(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
+    """The worker class. `threads` requests may wait for changes, and as many for slow clients, at the same time. Those
+    that do not wait take turns.
+    """
 
     tpool: ThreadPoolExecutor
 
     def init_process(self) -> None:
         self._places = threading.Semaphore(self.cfg.threads)
-        self._probes = {path: ThreadPoolExecutor(PROBE_THREADS) for path in PROBES}
+        self._probes = {path: self._line_of(PROBE_THREADS, ThreadPoolExecutor(PROBE_THREADS)) for path in PROBES}
         self._waiting: dict[Connection, None] = {}  # those without a thread, in the order of their last request
         self._checked_at = time.monotonic()
+        self._accepts_from = 0.0  # time.monotonic
         super().init_process()
 
     def get_thread_pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(2 * self.cfg.threads)
+        pool = ThreadPoolExecutor(2 * self.cfg.threads)
+        self._line = self._line_of(MOST_TURNS, pool)
+        return pool
+
+    def _line_of(self, turns: int, pool: ThreadPoolExecutor) -> Line[Connection]:
+        return Line(turns, partial(self._submit, pool))
 
     # Connections without a thread. All of this runs on the accepting thread.
 
     def accept(self, listener: socket.socket) -> None:
-        try:
-            accepted, client = listener.accept()
-        except OSError as error:
-            if error.errno in NO_DESCRIPTOR:
-                self._drop_oldest()
-            elif error.errno not in PASSING:
-                raise
-            return
+        for _ in range(min(ACCEPTED, self.worker_connections - self.nr_conns)):
+            try:
+                accepted, client = listener.accept()
+            except OSError as error:
+                if error.errno in NO_DESCRIPTOR:
+                    self._free_descriptor()
+                elif error.errno not in PASSING:
+                    raise
+                return
+            self._begin(Connection(self.cfg, ClientSocket(accepted, self._places), client, listener.getsockname()))
+
+    def _begin(self, conn: Connection) -> None:
         self.nr_conns += 1
-        conn = Connection(self.cfg, ClientSocket(accepted, self._places), client, listener.getsockname())
         if self.nr_conns >= self.worker_connections:
             self._drop_oldest()
         self._wait(conn, HEAD_SECONDS)
         self._read(conn)
 
+    def set_accept_enabled(self, enabled: bool) -> None:
+        super().set_accept_enabled(enabled and time.monotonic() >= self._accepts_from)
+
+    def _free_descriptor(self) -> None:
+        """Close the oldest connection. If there is none, accept again after a while, or when a connection closes: until
+        then the listener stays readable, and the loop would never rest.
+        """
+        if not self._drop_oldest():
+            self._accepts_from = time.monotonic() + TICK_SECONDS
+            self.set_accept_enabled(False)
+
     def _wait(self, conn: Connection, seconds: float) -> None:
+        """Wait for bytes of the client."""
         conn.deadline = time.monotonic() + seconds
         self._waiting[conn] = None
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_readable, conn))
+
+    def _wait_for_reader(self, conn: Connection, then: Callable[[Connection], None]) -> None:
+        """Call `then` when the client has read enough of what was sent. The deadline stays the same."""
+        self._waiting[conn] = None
+        self.poller.register(conn.sock, selectors.EVENT_WRITE, partial(self._on_writable, conn, then))
+
+    def _on_writable(self, conn: Connection, then: Callable[[Connection], None], _: Any) -> None:
+        if conn in self._waiting:
+            self._leave(conn)
+            then(conn)
 
     def _on_readable(self, conn: Connection, _: Any) -> None:
         if conn in self._waiting:  # else another event of the same moment has closed it
@@ -133,11 +138,19 @@ class Server(ThreadWorker):  # type: ignore[misc]  # likewise
             return
         if is_ready:
             self._leave(conn)
-            self.enqueue_req(conn)
+            self._start(conn)
         elif conn.arrival.has_head and not had_head:
-            conn.deadline = time.monotonic() + PATIENCE_SECONDS + conn.arrival.missing / LEAST_RATE
+            conn.deadline = time.monotonic() + PATIENCE_SECONDS + conn.arrival.missing / SMALL_RATE
         elif is_first:
             conn.deadline = time.monotonic() + HEAD_SECONDS
+
+    def _start(self, conn: Connection) -> None:
+        """Give the request a thread. A client that has sent it early must first read the answers before."""
+        if conn.is_early:
+            conn.deadline = time.monotonic() + SEND_SECONDS
+            self._wait_for_reader(conn, self.enqueue_req)
+        else:
+            self.enqueue_req(conn)
 
     def _leave(self, conn: Connection) -> None:
         del self._waiting[conn]
@@ -150,15 +163,19 @@ class Server(ThreadWorker):  # type: ignore[misc]  # likewise
     def _close(self, conn: Connection) -> None:
         self.nr_conns -= 1
         conn.close()
+        self._accepts_from = 0.0
 
-    def _drop_oldest(self) -> None:
-        if self._waiting:
-            self._drop(next(iter(self._waiting)))
+    def _drop_oldest(self) -> bool:
+        """Returns whether there was a connection without a thread."""
+        oldest = next(iter(self._waiting), None)
+        if oldest is not None:
+            self._drop(oldest)
+        return oldest is not None
 
     def _refuse(self, conn: Connection, status: http.HTTPStatus, detail: str) -> None:
         self._leave(conn)
         try:
-            conn.sock.send(_problem(status, detail))
+            conn.sock.send(problem(status, detail))
         except OSError:
             self._close(conn)
         else:
@@ -185,8 +202,9 @@ class Server(ThreadWorker):  # type: ignore[misc]  # likewise
         if now - self._checked_at < TICK_SECONDS and not force:
             return
         self._checked_at = now
+        self._line.end_long_turns()
         for conn in [conn for conn in self._waiting if force or conn.deadline < now]:
-            if conn.drained is None and conn.arrival:
+            if conn.drained is None and conn.arrival and not conn.arrival.is_complete:
                 self._refuse(conn, http.HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time")
             else:
                 self._drop(conn)
@@ -201,30 +219,57 @@ class Server(ThreadWorker):  # type: ignore[misc]  # likewise
     # Connections with a thread
 
     def enqueue_req(self, conn: Connection) -> None:
-        pool = self._probes.get(conn.arrival.probe or "", self.tpool)
-        conn.sock.patience = PATIENCE_SECONDS
+        probes = self._probes.get(conn.arrival.probe or "")
+        conn.line = probes or self._line
+        conn.sock.start_request(waits=probes is None)
         conn.parser.unreader.unread(conn.arrival.take())
-        future = pool.submit(self.handle, conn)
+        conn.line.add(conn, is_early=conn.is_early)
+
+    def _submit(self, pool: ThreadPoolExecutor, conn: Connection) -> None:
+        future = pool.submit(self._handle_in_turn, conn)
         future.add_done_callback(lambda ended: self.method_queue.defer(self.finish_request, conn, ended))
 
+    def _handle_in_turn(self, conn: Connection) -> bool:
+        line, defer = conn.line, self.method_queue.defer  # a line belongs to the accepting thread
+        with taken(partial(defer, line.give_back, conn), partial(defer, line.take_again, conn)):
+            return bool(self.handle(conn))
+
     def finish_request(self, conn: Connection, future: "Future[bool]") -> None:
-        """Wait for the next request of the connection, or close it. Runs on the accepting thread."""
-        if future.cancelled() or future.exception() or not future.result():
-            self._linger(conn)
+        """Send the rest of the answer, then go on with the connection. Runs on the accepting thread."""
+        conn.line.give_back(conn)
+        conn.is_ending = future.cancelled() or future.exception() is not None or not future.result()
+        conn.deadline = time.monotonic() + SEND_SECONDS + len(conn.sock.rest) / LEAST_RATE
+        self._send_rest(conn)
+
+    def _send_rest(self, conn: Connection) -> None:
+        try:
+            conn.sock.send_rest()
+        except OSError:
+            self._close(conn)
             return
+        if conn.sock.rest:
+            self._wait_for_reader(conn, self._send_rest)
+        elif conn.is_ending:
+            self._linger(conn)
+        else:
+            self._wait_for_request(conn)
+
+    def _wait_for_request(self, conn: Connection) -> None:
         self._wait(conn, self.cfg.keepalive if self.alive else STOP_KEEPALIVE_LINGER)
-        if following := conn.parser.unreader.take_buffered():
+        following = conn.parser.unreader.take_buffered()
+        conn.is_early = bool(following)
+        if following:
             self._receive(conn, following)
 
     def handle_error(self, req: Any, client: ClientSocket, addr: Any, exc: Exception) -> None:
         """Answer a request that cannot be read with a problem that repeats no part of it."""
-        if not isinstance(exc, ParseException) or isinstance(exc, OURS):
+        if not is_unreadable(exc):
             super().handle_error(req, client, addr, exc)
             return
-        status, detail = next((status, detail) for kind, status, detail in UNREADABLE if isinstance(exc, kind))
+        status, detail = refusal_of(exc)
         self.log.warning("refused a request with %s: %s: %s", status, type(exc).__name__, shortened(str(exc)))
         try:
-            client.send(_problem(status, detail))
+            client.send(problem(status, detail))
         except OSError as error:
             self.log.debug("the refusal of a request was not sent: %s", error)
 
@@ -234,25 +279,3 @@ class Server(ThreadWorker):  # type: ignore[misc]  # likewise
             return keepalive and bool(conn.parser.finish_body(max_bytes=DRAINED_BYTES))
         except HTTPException:  # the client is slow
             return False
-
-
-def _problem(status: http.HTTPStatus, detail: str) -> bytes:
-    """An answer in the shape of service.http.errors, after which the connection closes."""
-    request_id = uuid4().hex
-    problem = {
-        "type": "about:blank",
-        "title": status.phrase,
-        "status": status,
-        "detail": detail,
-        "code": status.name.lower(),
-        "request_id": request_id,
-    }
-    body = json.dumps(problem)
-    head = [
-        f"HTTP/1.1 {status} {status.phrase}",
-        "Content-Type: application/problem+json",
-        f"Content-Length: {len(body)}",
-        f"X-Request-Id: {request_id}",
-        "Connection: close",
-    ]
-    return "\r\n".join([*head, "", body]).encode()

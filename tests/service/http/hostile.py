@@ -16,7 +16,7 @@ from tests.servers import LIFELINE, ROOT
 
 HOST = b"Host: 127.0.0.1\r\n"
 SMALL_BUFFER = 4096  # bytes that the kernel receives for a client that does not read
-ASKED = 40  # answers that a client asks for and does not read
+ASKED, ASKED_OFTEN = 40, 1000  # large and small answers that a client requests and does not read
 CONNECT_SECONDS = 60
 
 
@@ -76,8 +76,12 @@ def hostile(job: str) -> dict[str, bytes]:
         ),
         "half a body that is not used": ask("POST", "/v1/nothing", JSON, "Content-Length: 900000", body="{"),
         "no end after the answer": ask("GET", "/livez", "Connection: close"),
+        "waiting for a change": ask("GET", f"/v1/jobs/{job}?wait=30"),
         "no reading of a stream": ask("GET", f"/v1/jobs/{job}/events", "Accept: text/event-stream"),
         "no reading of answers": ask("GET", "/openapi.json") * ASKED,
+        "no reading of probes": ask("GET", "/livez") * ASKED_OFTEN,
+        "no reading of metrics": ask("GET", "/metrics") * ASKED_OFTEN,
+        "no reading of jobs": ask("GET", "/v1/jobs") * ASKED_OFTEN,
         "no reading of files": ask("GET", "/docs/assets/swagger-ui-bundle.js") * ASKED,
     }
 

@@ -1,54 +1,34 @@
 """gunicorn with the service's own worker class, and clients that hold their connections open."""
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
+from service.core.settings import Settings
 from service.http.server import HEAD_SECONDS
-from tests.conftest import Redis, local_settings
 from tests.service.api.requests import SPEC
-from tests.service.http.hostile import Gunicorn, answer_of, ask, crowd, hostile
+from tests.service.http.crowds import submit
+from tests.service.http.hostile import JSON, Gunicorn, answer_of, ask, crowd, hostile
 
 THREADS = 40  # the fewest that the settings allow
 CLIENTS = THREADS + 10
 PATIENCE_SECONDS = 20.0  # for an answer that takes milliseconds: machines are shared
-KINDS = tuple(hostile("job"))
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory, redis_server: Redis, migrated_file: Path) -> Iterator[Gunicorn]:
-    settings = local_settings(tmp_path_factory.mktemp("api"), redis_server)
-    settings.home.mkdir()
-    shutil.copy(migrated_file, settings.home / "rightfit.db")
-    with Gunicorn(replace(settings, api_threads=THREADS)) as api:
+def api(api_settings: Settings) -> Iterator[Gunicorn]:
+    with Gunicorn(replace(api_settings, api_threads=THREADS)) as api:
         yield api
 
 
 @pytest.fixture(scope="module")
 def job(api: Gunicorn) -> str:
-    answer = httpx.post(f"{api.url}/v1/jobs", json=SPEC, trust_env=False)
-    return str(answer.json()["id"])
-
-
-def seconds_to_answer(api: Gunicorn, path: str) -> float:
-    """On a connection of its own."""
-    began = time.monotonic()
-    answer = httpx.get(f"{api.url}{path}", timeout=PATIENCE_SECONDS, trust_env=False)
-    assert answer.status_code == 200, answer.text
-    return time.monotonic() - began
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_others_are_answered_beside_slow_clients(api: Gunicorn, job: str, kind: str) -> None:
-    with crowd(api.port, CLIENTS, hostile(job)[kind]):
-        for path in ("/livez", "/readyz", "/metrics", f"/v1/jobs/{job}"):
-            assert seconds_to_answer(api, path) < PATIENCE_SECONDS
+    return submit(api)
 
 
 def test_a_job_is_accepted_beside_half_headers_and_bodies(api: Gunicorn, job: str) -> None:
@@ -112,6 +92,39 @@ def test_refusals_of_unreadable_requests_repeat_nothing(api: Gunicorn) -> None:
         assert b"application/problem+json" in head
         assert (problem["status"], problem["title"] != "") == (status, True)
         assert "xxx" not in body.decode()
+
+
+@pytest.mark.parametrize(
+    ("length", "connection"), [(1 << 10, "keep-alive"), ((1 << 16) - 1, "keep-alive"), (1 << 16, "close")]
+)
+def test_the_answer_says_whether_an_unread_body_ends_it(api: Gunicorn, length: int, connection: str) -> None:
+    with crowd(api.port, 1, ask("POST", "/v1/nothing", JSON, f"Content-Length: {length}", body="x" * length)) as (
+        client,
+    ):
+        assert f"Connection: {connection}\r\n".encode() in client.recv(1 << 12)
+
+
+def test_an_unread_body_of_chunks_ends_the_connection(api: Gunicorn, job: str) -> None:
+    chunks = "2\r\n{}\r\n0\r\n\r\n"
+    for path, connection in (("/v1/nothing", b"close"), ("/v1/jobs?validate_only=true", b"keep-alive")):
+        with crowd(api.port, 1, ask("POST", path, JSON, "Transfer-Encoding: chunked", body=chunks)) as (client,):
+            assert b"Connection: " + connection + b"\r\n" in client.recv(1 << 12)
+
+
+def test_without_a_free_descriptor_the_server_rests(api: Gunicorn) -> None:
+    (worker,) = psutil.Process(api.process.pid).children()
+    usual = worker.rlimit(psutil.RLIMIT_NOFILE)
+    worker.rlimit(psutil.RLIMIT_NOFILE, (worker.num_fds() // 2, usual[1]))
+    try:
+        with crowd(api.port, 1, ask("GET", "/livez", "Connection: close")) as (client,):
+            before = sum(worker.cpu_times()[:2])
+            time.sleep(1)
+            computed = sum(worker.cpu_times()[:2]) - before
+            worker.rlimit(psutil.RLIMIT_NOFILE, usual)
+            assert answer_of(client).startswith(b"HTTP/1.1 200")
+    finally:
+        worker.rlimit(psutil.RLIMIT_NOFILE, usual)
+    assert computed < 0.3
 
 
 @pytest.mark.long
