@@ -11,7 +11,8 @@ class Option:
 
     `since` is the release that added the option; None: 0.1.0. An option with `since` is stored only if it differs from
     its default, so that workers of older releases can still run the job. `needs` names options of the same part: if
-    all of them are at their defaults, this option has no effect.
+    all of them are at their defaults, this option has no effect. `only_with` names an option of the same part and the
+    one value of it with which this option has an effect.
     """
 
     meaning: str
@@ -24,6 +25,7 @@ class Option:
     choices: tuple[str, ...] | None = None
     since: str | None = None
     needs: tuple[str, ...] = ()
+    only_with: tuple[str, str] | None = None
 
     @property
     def description(self) -> str:
