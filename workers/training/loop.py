@@ -124,7 +124,8 @@ def _train_epoch(
     state: State, step: Step, train: Batches, should_stop: Callable[[], str | None], checkpoints: "_Checkpoints"
 ) -> str | None:
     """Train on the remaining batches of the epoch. Returns a reason to stop early, None if the epoch is complete."""
-    for pixels, labels in train.shuffled(state.spec.batch_size, state.order, skip=state.step):
+    spec = state.spec
+    for pixels, labels in train.shuffled(spec.batch_size, state.order, state.step, spec.regularization.sampling):
         reason, is_due = state.group.agree((should_stop() or _out_of_time(state), checkpoints.is_due()))
         if reason:
             return reason

@@ -69,7 +69,7 @@ def diagnose(
 
 def _guess(curve: Curve, case: RunContext | None, facts: Facts | None) -> float:
     classes = len(case.contents.classes) if case and case.contents else None
-    if facts and case and case.spec.regularization.class_weights == "balanced":  # guessing then knows no frequencies
+    if facts and case and case.spec.regularization.balancing:  # guessing then knows no frequencies
         return max(facts.trivial_loss, math.log(classes or 1))
     if facts:
         return facts.trivial_loss

@@ -52,6 +52,12 @@ def _of_training(spec: JobSpec) -> Iterator[Fault]:
     if spec.augmentation.trivial_augment and spec.augmentation.rand_augment:
         detail = "trivial_augment and rand_augment use the same operations and exclude each other"
         yield Fault("/augmentation/rand_augment", detail, "one of them", ("/augmentation/trivial_augment",))
+    if spec.regularization.balancing[1:]:
+        *others, last = (f"/regularization/{name}" for name in spec.regularization.balancing)
+        detail = f"{' and '.join(spec.regularization.balancing)} each balance the classes; rare ones would count twice"
+        yield Fault(
+            last, detail, "one of class_weights balanced, sampling balanced, loss logit_adjusted", tuple(others)
+        )
 
 
 def _of_the_model(spec: JobSpec) -> Iterator[Fault]:
@@ -125,9 +131,13 @@ def doubts(spec: JobSpec) -> Iterator[str]:
 
 
 def _without_effect(name: str, part: Any) -> Iterator[str]:
-    """Warnings about options of a part that are set while all the options that they need are at their defaults."""
+    """Warnings about options of a part that are set without the options that they need."""
     at_default = {f.name: is_at_default(f, part) for f in fields(part)}
     for f in fields(part):
-        needs = f.metadata["option"].needs
-        if needs and not at_default[f.name] and all(at_default[needed] for needed in needs):
+        needs, only_with = f.metadata["option"].needs, f.metadata["option"].only_with
+        if at_default[f.name]:
+            continue
+        if needs and all(at_default[needed] for needed in needs):
             yield f"{name}.{f.name} has no effect without {' or '.join(needs)}."
+        if only_with and getattr(part, only_with[0]) != only_with[1]:
+            yield f"{name}.{f.name} has no effect without {' '.join(only_with)}."

@@ -13,6 +13,8 @@ class Option:
     its default, so that workers of older releases can still run the job. `needs` names options of the same part: if
     all of them are at their defaults, this option has no effect. `later` are the values that a release after the
     option's own has added, with that release; the record of a part with such a value says so.
+    all of them are at their defaults, this option has no effect. `only_with` names an option of the same part and the
+    one value of it with which this option has an effect.
     """
 
     meaning: str
@@ -26,6 +28,7 @@ class Option:
     since: str | None = None
     needs: tuple[str, ...] = ()
     later: Mapping[str, str] = field(default_factory=dict)
+    only_with: tuple[str, str] | None = None
 
     @property
     def description(self) -> str:

@@ -165,6 +165,36 @@ class Regularization:
     class_weights: Literal["none", "balanced"] = option(
         "balanced: images of rare classes count more, so that every class has the same weight", "none"
     )
+    sampling: Literal["natural", "balanced"] = option(
+        "natural: each epoch has every training image once. balanced: each epoch draws as many images with "
+        "replacement, every class with the same probability",
+        "natural",
+        since="0.2.0",
+    )
+    loss: Literal["cross_entropy", "focal", "logit_adjusted"] = option(
+        "loss to minimize. focal: images that the model is sure of count less (Lin et al., 2017). logit_adjusted: "
+        "cross entropy of logits that are raised for frequent classes, so that rare classes need a wider margin (Menon "
+        "et al., 2021). val_loss stays cross entropy",
+        "cross_entropy",
+        since="0.2.0",
+    )
+    focal_gamma: float = option(
+        "focal: exponent of the weight (1 - p)^gamma of an image with probability p of its class; 0: cross entropy",
+        2.0,
+        minimum=0,
+        maximum=10,
+        since="0.2.0",
+        only_with=("loss", "focal"),
+    )
+    logit_adjustment: float = option(
+        "logit_adjusted: the multiple of the logarithm of a class's share of the training images that is added to its "
+        "logit in training; 0: cross entropy",
+        1.0,
+        minimum=0,
+        maximum=10,
+        since="0.2.0",
+        only_with=("loss", "logit_adjusted"),
+    )
     sam_rho: float = option(
         "sharpness-aware minimization (Foret et al., 2021): each step uses the gradient at the highest loss within "
         "this L2 distance of the weights. It takes two passes a step. Usual: 0.05, or 0.5 with sam_adaptive; 0: off",
@@ -179,6 +209,12 @@ class Regularization:
         since="0.2.0",
         needs=("sam_rho",),
     )
+
+    @property
+    def balancing(self) -> tuple[str, ...]:
+        """The options, by name, that give every class the same weight in training for any number of its images."""
+        balanced = {"class_weights": "balanced", "sampling": "balanced", "loss": "logit_adjusted"}
+        return tuple(name for name, value in balanced.items() if getattr(self, name) == value)
 
 
 @dataclass(frozen=True)

@@ -145,14 +145,15 @@ def batches_of(kind: str, data: ImageSet, indices: torch.Tensor) -> Batches:
     return Streamed(data, indices, normalization, torch.device("cpu"))
 
 
-@pytest.mark.parametrize("side", [None, 6])
-def test_streamed_batches_equal_resident_batches(side: int | None) -> None:
+@pytest.mark.parametrize(("side", "sampling"), [(None, "natural"), (6, "balanced")])
+def test_streamed_batches_equal_resident_batches(side: int | None, sampling: str) -> None:
     data, indices = replace(colourful(), side=side), torch.arange(1, 50, 2)
     streamed, kept = (batches_of(kind, data, indices) for kind in ("streamed", "resident"))
     for _ in range(2):  # epochs
         orders = [torch.Generator().manual_seed(5) for _ in range(2)]
         for skip in (0, 2):
-            pairs = [list(b.shuffled(4, order, skip)) for b, order in zip((streamed, kept), orders, strict=True)]
+            sides = zip((streamed, kept), orders, strict=True)
+            pairs = [list(batches.shuffled(4, order, skip, sampling)) for batches, order in sides]
             assert len(pairs[0]) == 6 - skip
             for (pixels, labels), (other_pixels, other_labels) in zip(*pairs, strict=True):
                 assert pixels.dtype == torch.uint8
@@ -170,10 +171,11 @@ def test_pass_that_ends_early_does_not_disturb_the_next() -> None:
     assert torch.equal(torch.cat([labels for _, labels in streamed.in_order(8)]), data.labels)
 
 
-def test_skipping_omits_the_first_batches_of_the_same_order() -> None:
+@pytest.mark.parametrize("sampling", ["natural", "balanced"])
+def test_skipping_omits_the_first_batches_of_the_same_order(sampling: str) -> None:
     batches = batches_of("resident", colourful(), torch.arange(50))
-    whole = list(batches.shuffled(8, torch.Generator().manual_seed(1)))
-    rest = list(batches.shuffled(8, torch.Generator().manual_seed(1), skip=3))
+    whole = list(batches.shuffled(8, torch.Generator().manual_seed(1), sampling=sampling))
+    rest = list(batches.shuffled(8, torch.Generator().manual_seed(1), skip=3, sampling=sampling))
     assert len(rest) == len(whole) - 3
     assert all(torch.equal(a, b) for (a, _), (b, _) in zip(whole[3:], rest, strict=True))
     assert list(batches.shuffled(8, torch.Generator(), skip=7)) == []

@@ -7,9 +7,15 @@ from typing import Any, Literal
 
 import pytest
 
-from service.core.spec import Augmentation, RandAugment, Regularization
+from service.core.spec import Augmentation, RandAugment, Regularization, contradictions
 from service.core.spec.options import default_of
-from tests.workers.training.small import EVERY_REGULARIZATION, spec, trained
+from tests.workers.training.small import (
+    EVERY_REGULARIZATION,
+    WITH_CLASS_WEIGHTS,
+    WITH_LOGIT_ADJUSTMENT,
+    spec,
+    trained,
+)
 
 CNN = {"arch": "cnn", "channels": [4, 8], "hidden": [16], "norm": "batch"}
 RESIDUAL = {
@@ -61,15 +67,19 @@ def losses(path: tuple[str, ...], options: dict[str, Any], setting: dict[str, An
 @pytest.mark.parametrize(("kind", "f"), OPTIONS)
 def test_an_option_changes_the_run(kind: Any, f: Field[Any]) -> None:
     siblings = {sibling.name: sibling for sibling in fields(kind)}
-    needed = {name: other_value(kind, siblings[name]) for name in f.metadata["option"].needs}
+    option = f.metadata["option"]
+    needed = {name: other_value(kind, siblings[name]) for name in option.needs}
+    needed |= dict([option.only_with]) if option.only_with else {}
     path, setting = PARTS[kind], SETTINGS.get(f.name, {})
     changed = losses(path, needed | {f.name: other_value(kind, f)}, setting)
     assert changed != losses(path, needed, setting)
 
 
-def test_every_regularizer_is_in_the_runs_with_all_of_them() -> None:
+def test_every_regularizer_is_in_a_run_with_all_that_fit() -> None:
     """Those runs are resumed and repeated by several processes. A new option belongs in EVERY_REGULARIZATION."""
+    together = (EVERY_REGULARIZATION, WITH_CLASS_WEIGHTS, WITH_LOGIT_ADJUSTMENT)
     changed = {
-        f.name for f in fields(Regularization) if EVERY_REGULARIZATION.get(f.name, default_of(f)) != default_of(f)
+        f.name for f in fields(Regularization) for each in together if each.get(f.name, default_of(f)) != default_of(f)
     }
     assert changed == {f.name for f in fields(Regularization)} - LAYERS
+    assert not [fault for each in together for fault in contradictions(spec(regularization=each))]

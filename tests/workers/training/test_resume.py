@@ -10,7 +10,15 @@ import torch
 
 from service.core.errors import CheckpointMismatch
 from service.core.spec import JobSpec
-from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATION, network, spec, training_data
+from tests.workers.training.small import (
+    EVERY_AUGMENTATION,
+    EVERY_REGULARIZATION,
+    WITH_CLASS_WEIGHTS,
+    WITH_LOGIT_ADJUSTMENT,
+    network,
+    spec,
+    training_data,
+)
 from workers.training.checkpoint import Weights, load_tensors, save_tensors
 from workers.training.loop import TrainingResult, fit
 from workers.training.state import Snapshot
@@ -43,14 +51,14 @@ EVERYTHING = {
         "model": CNN,
         "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": True},
         "schedule": {"name": "onecycle"},
-        "regularization": {**EVERY_REGULARIZATION, "l1_mode": "loss", "dropout": 0.2, "spatial_dropout": 0.1},
+        "regularization": {**WITH_CLASS_WEIGHTS, "l1_mode": "loss", "dropout": 0.2, "spatial_dropout": 0.1},
         "augmentation": {**EVERY_AUGMENTATION, "rand_augment": {"operations": 2, "magnitude": 9}},
     },
     "adamw, a cnn, plateau, no clean loss": {
         "model": CNN,
         "optimizer": {"name": "adamw", "lr": 0.01},
         "schedule": {"name": "plateau", "plateau_patience": 0},
-        "regularization": {**EVERY_REGULARIZATION, "dropout": 0.2},
+        "regularization": {**WITH_LOGIT_ADJUSTMENT, "dropout": 0.2},
         "train_loss_clean": False,
     },
     "resnet18": {

@@ -16,6 +16,7 @@ from workers.training.data.augmentation.draws import send
 from workers.training.data.augmentation.layout import select
 from workers.training.data.images import ImageSet
 from workers.training.data.normalization import Normalization
+from workers.training.data.sampling import balanced_draws
 
 LOADERS = 2  # processes for each streamed part
 PREFETCH = 4  # batches that each loader process has ready
@@ -43,13 +44,17 @@ class Batches(ABC):
         for pixels, labels in self._take(torch.split(self._indices, batch_size)[first::every]):
             yield self.normalized(pixels), labels
 
-    def shuffled(self, batch_size: int, order: torch.Generator, skip: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of (pixels uint8 [B, C, H, W], labels int64 [B]): every image once, in an order from a CPU generator.
+    def shuffled(
+        self, batch_size: int, order: torch.Generator, skip: int = 0, sampling: str = "natural"
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of (pixels uint8 [B, C, H, W], labels int64 [B]) of as many images as there are.
 
-        The first `skip` batches are omitted; the order is the same.
+        `sampling` natural: every image once. balanced: draws with replacement, see `balanced_draws`. The order is that
+        of the CPU generator. The first `skip` batches are omitted; the order is the same.
         """
-        permutation = torch.randperm(len(self), generator=order)
-        return self._take(torch.split(self._indices[permutation], self._sizes(batch_size))[skip:])
+        is_balanced = sampling == "balanced"
+        places = balanced_draws(self.labels, order) if is_balanced else torch.randperm(len(self), generator=order)
+        return self._take(torch.split(self._indices[places], self._sizes(batch_size))[skip:])
 
     def steps(self, batch_size: int) -> int:
         """The number of batches of `shuffled`."""

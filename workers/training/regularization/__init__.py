@@ -8,9 +8,11 @@ Dropout and stochastic depth are layers of the network (workers/training/models)
 """
 
 from workers.training.regularization.cross_entropy import cross_entropy
+from workers.training.regularization.focal import focal
 from workers.training.regularization.gradient_clip import gradient_clip
 from workers.training.regularization.hooks import Method
 from workers.training.regularization.l1 import l1
+from workers.training.regularization.logit_adjustment import logit_adjusted
 from workers.training.regularization.max_norm import max_norm
 from workers.training.regularization.mixing import mixing
 from workers.training.regularization.sam import sam
@@ -18,7 +20,9 @@ from workers.training.regularization.weight_decay import weight_decay
 
 METHODS: tuple[Method, ...] = (
     mixing,  # before all losses, because it changes the targets
-    cross_entropy,
+    cross_entropy,  # each of these three acts for its own value of the option `loss`
+    focal,
+    logit_adjusted,
     l1,
     weight_decay,
     sam,

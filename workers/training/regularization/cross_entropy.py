@@ -7,15 +7,15 @@ section 7.
 from torch import Tensor
 from torch.nn import functional as F
 
-from workers.training.regularization.class_weights import balanced_weights
-from workers.training.regularization.hooks import Hooks, Mixed, Setup
+from workers.training.regularization.class_weights import class_weights
+from workers.training.regularization.hooks import OFF, Hooks, Mixed, Setup
 
 
 def cross_entropy(setup: Setup) -> Hooks:
-    """The data loss, with `label_smoothing` and `class_weights`."""
-    options = setup.spec.regularization
-    balanced = options.class_weights == "balanced"
-    weights = balanced_weights(setup.labels, setup.classes).to(setup.device) if balanced else None
+    """The data loss if `loss` is cross_entropy, with `label_smoothing` and `class_weights`."""
+    options, weights = setup.spec.regularization, class_weights(setup)
+    if options.loss != "cross_entropy":
+        return OFF
 
     def loss(logits: Tensor, batch: Mixed) -> Tensor:
         smoothing = options.label_smoothing

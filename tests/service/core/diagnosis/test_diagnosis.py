@@ -193,13 +193,16 @@ def test_a_model_at_the_best_possible_accuracy_is_healthy() -> None:
     assert diagnose(history, facts=facts).verdict == Verdict.HEALTHY
 
 
-def test_balanced_weights_are_compared_with_a_uniform_guess() -> None:
+@pytest.mark.parametrize(
+    "balancing", [{"class_weights": "balanced"}, {"sampling": "balanced"}, {"loss": "logit_adjusted"}]
+)
+def test_a_balanced_run_is_compared_with_a_uniform_guess(balancing: dict[str, str]) -> None:
     facts = Facts({"train": 900, "validation": 300}, 0.2, 0.95)
     history = epochs([0.69 - 0.003 * i for i in range(20)], [0.69 - 0.003 * i for i in range(20)], accuracy=0.9)
     two = replace(DIGITS, classes=("a", "b"), samples_per_class=(950, 50))
     plain, balanced = (
-        RunContext(JobSpec.from_dict({"dataset": {"id": "x"}, "regularization": {"class_weights": w}}), two)
-        for w in ("none", "balanced")
+        RunContext(JobSpec.from_dict({"dataset": {"id": "x"}, "regularization": options}), two)
+        for options in ({}, balancing)
     )
     assert diagnose(history, plain, facts).verdict == Verdict.NOT_LEARNING
     assert diagnose(history, balanced, facts).verdict != Verdict.NOT_LEARNING

@@ -65,6 +65,9 @@ def test_filling_writes_out_the_direction_of_the_monitor(monitor: str, mode: str
         ({"schedule": {"name": "onecycle", "warmup_epochs": 2}}, "/schedule/warmup_epochs"),
         ({"schedule": {"warmup_epochs": 5}, "epochs": 5}, "/schedule/warmup_epochs"),
         ({"augmentation": {"trivial_augment": True, "rand_augment": {}}}, "/augmentation/rand_augment"),
+        ({"regularization": {"class_weights": "balanced", "sampling": "balanced"}}, "/regularization/sampling"),
+        ({"regularization": {"class_weights": "balanced", "loss": "logit_adjusted"}}, "/regularization/loss"),
+        ({"regularization": {"sampling": "balanced", "loss": "logit_adjusted"}}, "/regularization/loss"),
         ({"model": LAYERS, "regularization": {"dropout": 0.1}}, "/regularization/dropout"),
         ({"model": {"arch": "cnn", "norm": "batch"}, "batch_size": 1}, "/batch_size"),
         ({"model": {"arch": "resnet18"}, "batch_size": 1}, "/batch_size"),
@@ -90,6 +93,21 @@ def test_contradiction_is_reported_with_pointer_and_remedy(changes: dict[str, ob
     assert faults[0].allowed
 
 
+@pytest.mark.parametrize(
+    ("options", "warnings"),
+    [
+        ({"focal_gamma": 1.0}, ["regularization.focal_gamma has no effect without loss focal."]),
+        (
+            {"loss": "focal", "logit_adjustment": 2.0},
+            ["regularization.logit_adjustment has no effect without loss logit_adjusted."],
+        ),
+        ({"loss": "focal", "focal_gamma": 1.0}, []),
+    ],
+)
+def test_an_option_of_another_loss_is_warned_about(options: dict[str, object], warnings: list[str]) -> None:
+    assert list(doubts(spec(regularization=options))) == warnings
+
+
 def test_consistent_spec_has_no_faults() -> None:
     agreeing = JobSpec(Dataset("digits"), optimizer=Optimizer("sgd", momentum=0.9, nesterov=True))
     assert not list(contradictions(agreeing))
@@ -102,6 +120,8 @@ def test_consistent_spec_has_no_faults() -> None:
         {"model": RESIDUAL, "regularization": {"stochastic_depth": 0.1}},
         {"model": {"arch": "cnn"}, "regularization": {"spatial_dropout": 0.1, "mixup_alpha": 0.2, "cutmix_alpha": 1}},
         {"schedule": {"name": "cosine", "warmup_epochs": 4}, "epochs": 5},
+        {"regularization": {"class_weights": "balanced", "loss": "focal", "mixup_alpha": 0.2, "label_smoothing": 0.1}},
+        {"regularization": {"sampling": "balanced", "loss": "focal"}},
     ],
 )
 def test_combinations_without_contradiction_are_accepted(changes: dict[str, object]) -> None:
