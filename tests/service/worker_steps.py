@@ -62,10 +62,11 @@ def finish(
 
 def published_predictions(services: Services, lease: Lease, predictions: Predictions) -> Artifact:
     """Put `predictions.npz` of a job into the storage."""
-    with tempfile.NamedTemporaryFile() as file:
-        predictions.save(file)
-        file.flush()
-        return services.storage.put(f"jobs/{lease.job_id}/a{lease.attempt}/{PREDICTIONS}", Path(file.name))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / PREDICTIONS
+        with path.open("wb") as file:
+            predictions.save(file)
+        return services.storage.put(f"jobs/{lease.job_id}/a{lease.attempt}/{PREDICTIONS}", path)
 
 
 def dataset_cache(services: Services) -> DatasetCache:
