@@ -9,9 +9,11 @@ from flask import request
 from service.api.blueprint import Blueprint
 from service.api.case import case_of, diagnose_job
 from service.api.idempotency import idempotency, submitted
+from service.api.pairs import pairs_with_parents
 from service.core.actions.same_split import learning_curve_of
 from service.core.diagnosis import Advice, Diagnosis
 from service.core.errors import Invalid
+from service.core.experiments.difference import interval
 from service.core.experiments.fork import Change, advised, changed
 from service.core.records.artifact_names import PREDICTIONS
 from service.core.records.epoch import Epoch
@@ -69,7 +71,9 @@ def fork(headers: dict[str, Any], given: dict[str, Any], job_id: str) -> Any:
 @blueprint.response(200, LineageSchema)
 def lineage(job_id: str) -> Any:
     """List the job's family: its ancestors and all their forks"""
-    return {"data": services().store.queries.lineage(tenant(), job_id)}
+    family = services().store.queries.lineage(tenant(), job_id)
+    differences = pairs_with_parents(tenant(), family)
+    return {"data": [{**vars(kin), "against_parent": differences.get(kin.id)} for kin in family]}
 
 
 def _usable(job: Job, diagnosis: Diagnosis) -> list[Advice]:
@@ -110,5 +114,10 @@ def _test(job: Job) -> dict[str, Any] | None:
     if job.facts is None or job.facts.test is None or job.best is None:
         return None
     optimism, error = job.facts.test.optimism(job.best)
-    measured = {"optimism": optimism, "optimism_se": error, "earlier_jobs": services().store.queries.earlier_tests(job)}
-    return {**vars(job.facts.test), **measured}
+    return {
+        **vars(job.facts.test),
+        "optimism": optimism,
+        "optimism_se": error,
+        "optimism_interval": interval(optimism, error),
+        "earlier_jobs": services().store.queries.earlier_tests(job),
+    }

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 
 from service.core.errors import StorageError
 from service.core.evaluation.paired import Paired, paired
-from service.core.experiments.difference import Pairs
+from service.core.experiments.difference import Pairs, PartDifference, of_pair
 from service.core.records.artifact_names import PREDICTIONS
 from service.core.records.job import Job
+from service.core.records.lineage import Relative
 from service.core.storage import Artifact
 from service.services import services
+
+MOST_FORKS = 100  # of a family whose predictions are read
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +25,25 @@ def pairs_with_first(jobs: Sequence[Job]) -> dict[str, Pairs]:
     if first.id not in found:
         return {}
     return {job_id: pairs_of(found[first.id], found[job_id]) for job_id in comparable if job_id in found}
+
+
+def pairs_with_parents(tenant: str, family: Sequence[Relative]) -> dict[str, PartDifference]:
+    """By id, the difference of each of the newest MOST_FORKS forks of a family from its parent on the same validation
+    images.
+    """
+    datasets = {kin.id: kin.dataset for kin in family}
+    forks = [kin for kin in family if kin.parent and datasets.get(kin.parent) == kin.dataset][-MOST_FORKS:]
+    ids = {job_id for kin in forks for job_id in (kin.id, kin.parent) if job_id}
+    found = services().store.queries.published(tenant, sorted(ids), PREDICTIONS)
+    differences = {}
+    for kin in forks:
+        if (
+            kin.parent in found
+            and kin.id in found
+            and (pair := _paired(found[kin.parent], found[kin.id], "validation"))
+        ):
+            differences[kin.id] = of_pair(pair)
+    return differences
 
 
 def pairs_of(first: Artifact, second: Artifact) -> Pairs:

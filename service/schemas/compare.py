@@ -86,8 +86,8 @@ def _interval(of: str, attribute: str) -> "fields.List[float]":
     )
 
 
-class TestDifferenceSchema(Schema):
-    """The scores of the test images: the job's value minus the first's. Null: not known."""
+class PartDifferenceSchema(Schema):
+    """The scores on the images of one part: the job's value minus the other's. Null: not known."""
 
     paired = fields.Boolean(
         attribute="is_paired", metadata={"description": "true: the same images, compared image by image"}
@@ -159,7 +159,7 @@ class DifferenceSchema(Schema):
         },
     )
     test = fields.Nested(
-        TestDifferenceSchema,
+        PartDifferenceSchema,
         allow_none=True,
         metadata={"description": "null unless both jobs were tested on images of one data set"},
     )

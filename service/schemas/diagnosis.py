@@ -6,6 +6,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 
 from service.core.diagnosis import Verdict
 from service.schemas.answer_fields import Timestamp, Word
+from service.schemas.compare import PartDifferenceSchema
 from service.schemas.fields import Text
 from service.schemas.jobs import WasteSchema
 from service.schemas.patches import OperationSchema, Patch
@@ -68,7 +69,16 @@ class TestSchema(Schema):
     optimism = fields.Float(
         allow_none=True, metadata={"description": "test loss minus the validation loss of the best epoch, in nats"}
     )
-    optimism_se = fields.Float(allow_none=True)
+    optimism_se = fields.Float(
+        allow_none=True,
+        metadata={
+            "description": "standard error, from the losses of the single images. The test images are not the "
+            "validation images, so it is that of two samples: the root of the sum of both squares"
+        },
+    )
+    optimism_interval = fields.List(
+        fields.Float(), allow_none=True, metadata={"description": "[low, high]: 95 % interval of optimism"}
+    )
     earlier_jobs = fields.Integer(
         metadata={
             "description": "number of earlier jobs scored on the same images; the more there are, the less the test "
@@ -118,6 +128,14 @@ class RelativeSchema(Schema):
     best_epoch = fields.Integer(allow_none=True)
     best_val_loss = fields.Float(allow_none=True)
     best_val_accuracy = fields.Float(allow_none=True)
+    against_parent = fields.Nested(
+        PartDifferenceSchema,
+        allow_none=True,
+        metadata={
+            "description": "the job's scores minus its parent's on the same validation images, image by image; null "
+            "without predictions of both, and for all but the newest 100 forks"
+        },
+    )
 
 
 class LineageSchema(Schema):

@@ -1,16 +1,21 @@
 """The page of a job: curves, diagnosis, advice, settings, files and log."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import url_for
 
 from service.api import diagnosis
+from service.api.pairs import pairs_with_first, pairs_with_parents
 from service.core.errors import NotFound
+from service.core.experiments.comparison import in_words, with_error
 from service.core.experiments.counterfactual import Setting, replay
+from service.core.experiments.difference import NO_PAIRS, difference
 from service.core.records.builtin_datasets import BUILT_IN
 from service.core.records.epoch import Epoch
 from service.core.records.job import Job, Status
 from service.core.records.job_event import Event
+from service.core.records.lineage import Relative
 from service.core.spec.diff import Differing, differing
 from service.http.auth import may, tenant
 from service.services import services
@@ -34,7 +39,7 @@ def job(job_id: str) -> str:
     """Show a job"""
     shown, epochs = services().store.queries.history(tenant(), job_id)
     events = services().store.queries.newest_events(tenant(), job_id, SHOWN_ELSEWHERE, EVENTS)
-    parent = _parent(shown)
+    parent, family = _parent(shown), services().store.queries.lineage(tenant(), job_id)
     return page(
         "job",
         job=shown,
@@ -45,7 +50,9 @@ def job(job_id: str) -> str:
         changed=_changed(shown, parent),
         parent=parent,
         dataset=_dataset(shown),
-        forks=[kin for kin in services().store.queries.lineage(tenant(), job_id) if kin.parent == job_id],
+        against_parent=_against(shown, parent) if parent else None,
+        forks=[kin for kin in family if kin.parent == job_id],
+        fork_differences=_fork_differences(job_id, family),
         artifacts=services().store.queries.artifacts(tenant(), job_id),
         events=[{"at": event.at, "words": _line(event)} for event in events],
         log=services().store.queries.log(tenant(), job_id, 0, LOGGED)[1],
@@ -66,6 +73,20 @@ def _parent(job: Job) -> Job | None:
         return services().store.queries.get(tenant(), job.parent) if job.parent else None
     except NotFound:
         return None
+
+
+def _against(job: Job, parent: Job) -> str | None:
+    """The effect of a fork in words, None if it is not known."""
+    measured = difference(job, parent, pairs_with_first([parent, job]).get(job.id, NO_PAIRS))
+    if measured.validation.loss is None:
+        return None
+    return f"Best validation loss against it: {with_error(measured.validation)}, {in_words(measured)}."
+
+
+def _fork_differences(job_id: str, family: Sequence[Relative]) -> dict[str, str]:
+    """By id, the effect of each fork of the job that was scored on the same images."""
+    own = [kin for kin in family if job_id in (kin.id, kin.parent)]
+    return {fork: with_error(part) for fork, part in pairs_with_parents(tenant(), own).items() if fork != job_id}
 
 
 def _dataset(job: Job) -> str | None:

@@ -55,7 +55,7 @@ class PartDifference:
 
     @property
     def interval(self) -> Interval | None:
-        return _interval(self.loss, self.standard_error)
+        return interval(self.loss, self.standard_error)
 
     @property
     def images_needed(self) -> int | None:
@@ -81,14 +81,14 @@ class Difference:
 
 def difference(job: Job, first: Job, pairs: Pairs = NO_PAIRS) -> Difference:
     """Compare a job with another one, `pairs` being their differences image by image."""
-    validation = _paired(pairs.validation) if pairs.validation else _validation(job, first)
+    validation = of_pair(pairs.validation) if pairs.validation else _validation(job, first)
     one_set = job.spec.dataset.id == first.spec.dataset.id
     return Difference(
         job=job.id,
         against=first.id,
         same_split=True if pairs.validation else same_split(job, first),
         validation=validation,
-        test=(_paired(pairs.test) if pairs.test else _test(job, first)) if one_set else None,
+        test=(of_pair(pairs.test) if pairs.test else _test(job, first)) if one_set else None,
         verdict=_verdict(validation.interval) if one_set else DifferenceVerdict.UNKNOWN,
         note=" ".join(_notes(job, first, validation)),
     )
@@ -101,7 +101,8 @@ def same_split(job: Job, first: Job) -> bool | None:
     return None if job.split is None or first.split is None else job.split == first.split
 
 
-def _paired(pair: Paired) -> PartDifference:
+def of_pair(pair: Paired) -> PartDifference:
+    """The difference of two jobs on the same images."""
     low, high = pair.accuracy_interval
     return PartDifference(
         is_paired=True,
@@ -164,11 +165,12 @@ def _two_samples(own: _Scored, firsts: _Scored) -> PartDifference:
         standard_error=None if own.error is None or firsts.error is None else math.hypot(own.error, firsts.error),
         accuracy_points=points,
         accuracy_standard_error=error,
-        accuracy_interval=_interval(points, error),
+        accuracy_interval=interval(points, error),
     )
 
 
-def _interval(middle: float | None, error: float | None) -> Interval | None:
+def interval(middle: float | None, error: float | None) -> Interval | None:
+    """The 95 % interval of a value with this standard error, None if either is not known."""
     return None if middle is None or error is None else (middle - Z * error, middle + Z * error)
 
 

@@ -7,9 +7,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Relative:
-    """A job of a family with the measures of its best epoch (None without one). `patch` is of the parent's spec."""
+    """A job of a family with the measures of its best epoch (None without one). `patch` is of the parent's spec, and
+    `dataset` the id of its data set.
+    """
 
     id: str
+    dataset: str
     parent: str | None
     advice: str | None
     patch: Sequence[Mapping[str, Any]] | None

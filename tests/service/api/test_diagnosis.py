@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from service.core.evaluation.predictions import Predictions
 from service.core.sql.jobs import lineage
 from service.services import Services
 from tests.golden import synthetic
 from tests.servers import ON_DISK
 from tests.service.api.requests import expect_problem, submit
 from tests.service.api.runs import FACTS, history
+from tests.service.drawn import drawn
 from tests.service.worker_steps import claim, finish
 
 
@@ -95,6 +97,31 @@ def test_fork_by_patch_is_in_the_lineage(client: FlaskClient, services: Services
         assert family[1]["patch"] == patch
 
 
+def test_lineage_has_the_paired_difference_from_the_parent(
+    client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    def run(job: Any, predictions: Predictions) -> Any:
+        lease = claim(services)
+        services.store.leases.append(lease, history("healthy"))
+        finish(services, lease, tmp_path, predictions=predictions)
+        return job
+
+    parent = run(submit(client), drawn(200))
+    sharper = replace(drawn(200), logits=drawn(200).logits * 3)
+    same = run(client.post(parent["links"]["fork"], json={"advice": "dropout"}).json, sharper)
+    other = run(client.post(parent["links"]["fork"], json={"advice": "mixup"}).json, drawn(199))
+    family = {kin["id"]: kin["against_parent"] for kin in client.get(parent["links"]["lineage"]).json["data"]}
+    assert family[parent["id"]] is family[other["id"]] is None, "the other fork has other images"
+    difference = family[same["id"]]
+    assert (difference["paired"], difference["images"]) == (True, 200)
+    assert difference["interval"][0] > 0, "three times the logits are overconfident"
+    assert (difference["accuracy_points"], difference["mcnemar"]["p_value"]) == (0, 1)
+    page = client.get(f"/jobs/{same['id']}").text
+    assert "Best validation loss against it: +" in page
+    assert "(95 %, paired), worse beyond noise." in page
+    assert "(95 %, paired)</li>" in client.get(f"/jobs/{parent['id']}").text
+
+
 def test_lineage_survives_deletion_of_its_first_job(client: FlaskClient, services: Services, tmp_path: Path) -> None:
     first = trained(client, services, tmp_path)
     children = [client.post(first["links"]["fork"], json={"advice": a}).json["id"] for a in ("dropout", "mixup")]
@@ -168,6 +195,8 @@ def test_test_score_counts_earlier_jobs_on_the_same_split(
         test = client.get(job["links"]["diagnosis"]).json["test"]
         assert test["optimism"] == pytest.approx(0.5 - best["val_loss"])
         assert test["optimism_se"] == pytest.approx((0.04**2 + best["val_loss_se"] ** 2) ** 0.5)
+        half = 1.96 * test["optimism_se"]
+        assert test["optimism_interval"] == pytest.approx([test["optimism"] - half, test["optimism"] + half])
         assert test["earlier_jobs"] == earlier
     other = trained(client, services, tmp_path, dataset=dataset, seed=5)
     assert client.get(other["links"]["diagnosis"]).json["test"] is None

@@ -32,7 +32,14 @@ def family(c: Connection, tenant: str, job_id: str) -> tuple[Relative, ...]:
 
 def _relatives(c: Connection, ids: Mapping[str, None]) -> tuple[Relative, ...]:
     source = jobs.outerjoin(epochs, and_(epochs.c.job_id == jobs.c.id, epochs.c.epoch == jobs.c.best_epoch))
-    of_job = (jobs.c.id, jobs.c.parent, jobs.c.advice, jobs.c.patch, jobs.c.spec["name"].as_string().label("name"))
+    of_job = (
+        jobs.c.id,
+        jobs.c.dataset,
+        jobs.c.parent,
+        jobs.c.advice,
+        jobs.c.patch,
+        jobs.c.spec["name"].as_string().label("name"),
+    )
     of_run = (jobs.c.status, jobs.c.stop_reason, jobs.c.created_at, jobs.c.best_epoch)
     of_best = (epochs.c.val_loss.label("best_val_loss"), epochs.c.val_accuracy.label("best_val_accuracy"))
     query = select(*of_job, *of_run, *of_best).select_from(source).where(jobs.c.id.in_(ids)).order_by(jobs.c.seq)
