@@ -11,10 +11,9 @@ class Option:
 
     `since` is the release that added the option; None: 0.1.0. An option with `since` is stored only if it differs from
     its default, so that workers of older releases can still run the job. `needs` names options of the same part: if
-    all of them are at their defaults, this option has no effect. `later` are the values that a release after the
-    option's own has added, with that release; the record of a part with such a value says so.
     all of them are at their defaults, this option has no effect. `only_with` names an option of the same part and the
-    one value of it with which this option has an effect.
+    one value of it with which this option has an effect. `later` are the values that a release after the option's own
+    has added, with that release; the record of a part with such a value says so.
     """
 
     meaning: str

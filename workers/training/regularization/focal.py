@@ -28,8 +28,8 @@ def focal_loss(
 ) -> Tensor:
     """Mean over the images of -sum over classes c of w_c * q_c * (1 - p_c)^gamma * log p_c, in nats.
 
-    p = softmax(logits) and q = (1 - s) * target + s / K: the batch's mixed target with label smoothing s. Without mixing
-    and smoothing it is the loss of the paper, -(1 - p)^gamma * log p for the label's class, and with weights its
+    p = softmax(logits) and q = (1 - s) * target + s / K: the batch's mixed target with label smoothing s. Without
+    mixing and smoothing it is the loss of the paper, -(1 - p)^gamma * log p for the label's class, and with weights its
     alpha-balanced form. Gamma 0 gives cross entropy. logits [N, K], gamma 0 or more, s from 0 to below 1, weights [K].
     """
     log_p = F.log_softmax(logits, 1, dtype=torch.float32)
