@@ -77,9 +77,9 @@ def test_every_endpoint_reads_json_strictly(client: FlaskClient) -> None:
     job = submit(client)["id"]
     document = client.get("/openapi.json").json
     posts = {path: methods["post"] for path, methods in document["paths"].items() if "post" in methods}
-    paths = [
-        path for path, post in posts.items() if "application/json" in post.get("requestBody", {}).get("content", {})
-    ]
+    bodies = {path: post.get("requestBody", {}).get("content", {}) for path, post in posts.items()}
+    del bodies["/v1/diagnoses"]  # it takes the JSON files of frameworks, which have NaN
+    paths = [path for path, body in bodies.items() if "application/json" in body]
     assert {"/v1/jobs", "/v1/ablations", "/v1/jobs/{job_id}/fork", "/v1/webhooks/test"} <= set(paths)
     for path in (path.format(job_id=job) for path in paths):
         assert pointers(post(client, '{"a": 1, "b": {"c": NaN}, "a": 2}', path)) == ["/a", "/b/c"]

@@ -83,7 +83,7 @@ def columns(gained: int, lost: int, images: int) -> tuple[Outcomes, Outcomes]:
     )
 
 
-def test_the_interval_of_the_accuracy_is_that_of_bonett_and_price() -> None:
+def test_the_interval_of_accuracy_is_that_of_bonett_and_price() -> None:
     found = paired(*columns(12, 3, 48))
     assert found is not None
     p12, p21 = 13 / 50, 4 / 50

@@ -136,7 +136,7 @@ def test_jobs_on_the_same_images_are_compared_image_by_image() -> None:
     assert comparison.summary[0].endswith("(12 images gained, 3 lost of 48; by chance with probability 0.035).")
 
 
-def test_a_likely_difference_names_the_images_that_could_prove_it() -> None:
+def test_a_likely_difference_names_the_images_to_prove_it() -> None:
     first, other = job("a", best(0.5)), job("b", best(0.4))
     (said,) = compare([first, other], {}, {"b": Pairs(pair(-0.1, 0.06))}).summary
     needed = 48 * (2.80 * 0.06 / 0.1) ** 2  # 136, with 1.96 + 0.84 standard errors
