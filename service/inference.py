@@ -4,7 +4,6 @@ import json
 import tempfile
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from service.core import images
 from service.core.errors import Conflict, Fault, Invalid, InvalidData
 from service.core.storage import Artifact, Storage
 from service.core.text import GIB
+from service.recent import Recent
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -53,7 +53,6 @@ class _Model:
     classes: tuple[str, ...]
     shape: tuple[int, int, int]
     preprocessing: images.Preprocessing
-    bytes: int
 
 
 @dataclass
@@ -99,8 +98,7 @@ class Predictor:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._models: OrderedDict[str, _Model] = OrderedDict()
-        self._lock, self._loading = threading.Lock(), threading.Lock()
+        self._models, self._loading = Recent[_Model](MOST_HELD), threading.Lock()
         self._large = threading.Lock()  # held while a large picture is decoded: one at a time, to limit the memory
 
     def predict(
@@ -129,23 +127,14 @@ class Predictor:
         return predictions
 
     def _model(self, graph: Artifact, report: Artifact) -> _Model:
-        if held := self._held(graph):
+        if held := self._models.get(graph.sha256):
             return held
         with self._loading:  # one at a time: a waiting request then finds the model loaded
-            if held := self._held(graph):
+            if held := self._models.get(graph.sha256):
                 return held
             model = self._load(graph, report)
-            with self._lock:
-                self._models[graph.sha256] = model
-                while sum(held.bytes for held in self._models.values()) > MOST_HELD:
-                    self._models.popitem(last=False)
+            self._models.put(graph.sha256, model, graph.bytes)
             return model
-
-    def _held(self, graph: Artifact) -> _Model | None:
-        with self._lock:
-            if graph.sha256 in self._models:
-                self._models.move_to_end(graph.sha256)
-            return self._models.get(graph.sha256)
 
     def _load(self, graph: Artifact, report: Artifact) -> _Model:
         if graph.bytes > MOST_HELD:
@@ -169,7 +158,6 @@ class Predictor:
             tuple(content["data"]["classes"]),
             (channels, height, width),
             images.Preprocessing.from_dict(content.get("preprocessing", {})),
-            graph.bytes,
         )
 
 

@@ -13,9 +13,10 @@ from workers.training.regularization.hooks import OFF, Hooks, Mixed, Setup
 
 def cross_entropy(setup: Setup) -> Hooks:
     """The data loss if `loss` is cross_entropy, with `label_smoothing` and `class_weights`."""
-    options, weights = setup.spec.regularization, class_weights(setup)
+    options = setup.spec.regularization
     if options.loss != "cross_entropy":
         return OFF
+    weights = class_weights(setup)
 
     def loss(logits: Tensor, batch: Mixed) -> Tensor:
         smoothing = options.label_smoothing

@@ -15,9 +15,10 @@ TINY = torch.finfo(torch.float32).eps  # least 1 - p: for gamma below 1, the slo
 
 def focal(setup: Setup) -> Hooks:
     """The data loss if `loss` is focal, with `focal_gamma`, `label_smoothing` and `class_weights`."""
-    options, weights = setup.spec.regularization, class_weights(setup)
+    options = setup.spec.regularization
     if options.loss != "focal":
         return OFF
+    weights = class_weights(setup)
     return Hooks(
         loss=lambda logits, batch: focal_loss(logits, batch, options.focal_gamma, options.label_smoothing, weights)
     )
