@@ -86,7 +86,7 @@ def _against(job: Job, parent: Job) -> str | None:
 def _fork_differences(job_id: str, family: Sequence[Relative]) -> dict[str, str]:
     """By id, the effect of each fork of the job that was scored on the same images."""
     own = [kin for kin in family if job_id in (kin.id, kin.parent)]
-    return {fork: with_error(part) for fork, part in pairs_with_parents(tenant(), own).items() if fork != job_id}
+    return {fork: with_error(part) for fork, part in pairs_with_parents(tenant(), own).items()}
 
 
 def _dataset(job: Job) -> str | None:

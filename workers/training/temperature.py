@@ -13,9 +13,7 @@ from workers.training.evaluate import Outcomes, cross_entropies
 
 STEPS = 12  # of Newton's method on a GPU, which cannot say without a synchronization when it is done
 MOST_STEPS = 60  # on a CPU
-TOLERANCE = (
-    1e-7  # nats that the last step gains; the rest is far smaller, because Newton's method converges quadratically
-)
+TOLERANCE = 1e-7  # nats that the last step gains; the rest is far smaller: the convergence is quadratic
 
 
 @dataclass(frozen=True)

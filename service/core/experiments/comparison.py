@@ -18,7 +18,7 @@ from service.core.records.epoch import Epoch
 from service.core.records.job import Job, Status, StopReason, Waste
 from service.core.records.plan import Z
 from service.core.spec.diff import Differing, differing
-from service.core.text import format_about
+from service.core.text import first_of, format_about
 
 MOST_FIELDS = 5  # in a sentence
 LONGEST_VALUE = 40  # characters of one in a sentence
@@ -88,12 +88,8 @@ def _compared(job: Job, first: Job, seconds: float) -> Compared:
 
 def _sentence(job: Job, first: Job, changed: Sequence[Differing], measured: Difference) -> str:
     """The changes of a job against the first, and the result, in one sentence."""
-    named = [
-        f"{field.pointer} {_shortened(field, first.id)} → {_shortened(field, job.id)}"
-        for field in changed[:MOST_FIELDS]
-    ]
-    more = f" and {len(changed) - MOST_FIELDS} more" if len(changed) > MOST_FIELDS else ""
-    head = f"{job.id} against {first.id}: {', '.join(named) + more if named else 'the same spec'}"
+    named = [f"{field.pointer} {_shortened(field, first.id)} → {_shortened(field, job.id)}" for field in changed]
+    head = f"{job.id} against {first.id}: {first_of(named, MOST_FIELDS) or 'the same spec'}"
     validation = measured.validation
     if validation.loss is None or job.best is None or first.best is None:
         return f"{head}; what it did {measured.verdict}."

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from service.core.diagnosis import Advice, Diagnosis, RunContext, diagnose
@@ -67,11 +67,11 @@ class Missing:
     cost: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AdviceWithCode(Advice):
     """Advice with its code for other frameworks, by their names."""
 
-    snippets: Mapping[str, str] = field(default_factory=dict)
+    snippets: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -121,13 +121,12 @@ def _facts(epochs: Sequence[Epoch], known: KnownFacts) -> Facts | None:
 
 def _general(diagnosis: Diagnosis) -> tuple[Advice, ...]:
     """All cures of the verdicts, as the spec that they would change is not known."""
-    verdicts = [note.verdict for note in (diagnosis, *diagnosis.notes)]
-    by_id = {cure: verdict for verdict in reversed(verdicts) for cure in reversed(ADVISED[verdict])}
-    ordered = dict.fromkeys(cure for verdict in verdicts for cure in ADVISED[verdict])
-    cures = [CURES[cure] for cure in ordered if cure not in OF_OUR_OPTIONS][:MOST]
-    return tuple(
-        Advice(cure.id, cure.title, by_id[cure.id], REASONS[by_id[cure.id]], cure.expected, []) for cure in cures
-    )
+    by_id: dict[str, Advice] = {}
+    for note in (diagnosis, *diagnosis.notes):
+        for cure in (CURES[name] for name in ADVISED[note.verdict] if name not in OF_OUR_OPTIONS):
+            reason = REASONS[note.verdict]
+            by_id.setdefault(cure.id, Advice(cure.id, cure.title, note.verdict, reason, cure.expected, []))
+    return tuple(by_id.values())[:MOST]
 
 
 def _with_code(advice: Advice) -> AdviceWithCode:

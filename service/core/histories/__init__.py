@@ -4,12 +4,11 @@ from collections.abc import Mapping
 
 from service.core.histories import delimited, json_files, log_lines, mlflow, tensorboard
 from service.core.histories.epochs import Reading, assemble
-from service.core.histories.table import MOST_BYTES, MOST_ROWS, Reader, Source, Table, refusal
+from service.core.histories.table import MOST_BYTES, MOST_ROWS, Reader, Source, Table, refusal, without_losses
 
 __all__ = ["MOST_BYTES", "MOST_ROWS", "Reading", "read"]
 
 READERS: tuple[Reader, ...] = (tensorboard.read, json_files.read, mlflow.read, delimited.read, log_lines.read)
-SHOWN = 20  # columns in a message
 
 
 def read(data: bytes, columns: Mapping[str, str] | None = None, run: str | None = None) -> Reading:
@@ -31,7 +30,5 @@ def _table(source: Source) -> Table:
         if table := reader(source):
             return table
     if header := delimited.header_of(source):
-        names = ", ".join(header[:SHOWN])
-        allowed = f"names such as loss and val_loss, or columns=val_loss:{header[-1]} with one of these columns"
-        raise refusal(f"no column has the name of a loss; the columns are: {names}", allowed, "/columns")
+        raise without_losses(header)
     raise refusal("the text has no losses")

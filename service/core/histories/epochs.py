@@ -10,7 +10,7 @@ from service.core.histories.cells import number
 from service.core.histories.names import CLEAN, NAMEABLE, assign
 from service.core.histories.numbering import numbered
 from service.core.histories.runs import chosen_run, joined_runs
-from service.core.histories.table import Row, Table, refusal
+from service.core.histories.table import SHOWN, Row, Table, refusal, without_losses
 from service.core.records.epoch import Epoch
 from service.core.text import counted
 
@@ -18,7 +18,6 @@ LOSSES, ACCURACIES = ("train_loss", "val_loss"), ("train_accuracy", "val_accurac
 AVERAGED = ("train_loss", "train_accuracy")  # within an epoch; of the others the last value counts
 PERCENT = 100.0
 TOLERANCE = 1e-6  # of an accuracy above 1
-SHOWN = 20  # columns in a message
 
 Measured = dict[str, float]  # the numbers of a row or an epoch, by measure
 
@@ -45,9 +44,7 @@ def assemble(table: Table, given: Mapping[str, str], run: str | None) -> Reading
     _check(given, table)
     chosen = assign(table.columns, given)
     if not set(LOSSES) & chosen.keys():
-        names = ", ".join(table.columns[:SHOWN])
-        allowed = f"names such as loss and val_loss, or columns=val_loss:{table.columns[-1]} with one of these columns"
-        raise refusal(f"no column has the name of a loss; the columns are: {names}", allowed, "/columns")
+        raise without_losses(table.columns)
     notes, passed_over = list(table.notes), list[str]()
     rows = chosen_run(table.rows, chosen.get("run", ("",))[0], run)
     measured = [row for row in (_numbers(row, chosen) for row in rows) if row.keys() - {"epoch", "step", "lr"}]

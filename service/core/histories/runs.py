@@ -28,7 +28,7 @@ def chosen_run(rows: Sequence[Row], column: str, run: str | None) -> Sequence[Ro
 def joined_runs(rows: Sequence[Measured], run: str | None, notes: list[str]) -> list[Measured]:
     """Rows whose epochs only grow. Where they start again, the run was resumed, or another one begins.
 
-    Raises Invalid if it cannot be told which, unless `run` is the number of one of them.
+    Raises Invalid if neither is certain, unless `run` is the number of a run.
     """
     parts = _parts(rows)
     if run is not None and len(parts) > 1 and run.isdigit():

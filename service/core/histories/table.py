@@ -10,6 +10,7 @@ from service.core.errors import Fault, Invalid
 
 MOST_BYTES = 16 << 20
 MOST_ROWS = 100_000
+SHOWN = 20  # columns in a message
 UTF16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks
 EXPECTED = (
     "a history with a column of losses: Keras (History.history, CSVLogger), Lightning metrics.csv, Hugging Face "
@@ -75,6 +76,13 @@ Reader = Callable[[Source], Table | None]
 def refusal(detail: str, allowed: str = EXPECTED, pointer: str = "") -> Invalid:
     """The error for a file that is no history; `pointer` is the parameter that is wrong."""
     return Invalid([Fault(pointer, detail, allowed)])
+
+
+def without_losses(columns: Sequence[str]) -> Invalid:
+    """The error for a table with these columns, at least one, none of which holds losses."""
+    names = ", ".join(columns[:SHOWN])
+    allowed = f"names such as loss and val_loss, or columns=val_loss:{columns[-1]} with one of these columns"
+    return refusal(f"no column has the name of a loss; the columns are: {names}", allowed, "/columns")
 
 
 def limited(rows: Sequence[Row]) -> Sequence[Row]:

@@ -45,7 +45,7 @@ def seconds_to_answer(api: Gunicorn, path: str) -> float:
 
 
 def seconds_beside(api: Gunicorn, job: str, kind: str, clients: int) -> dict[str, list[float]]:
-    """The seconds of TRIES answers of each path while so many clients of one kind are connected."""
+    """Seconds of each of TRIES answers by path, while `clients` clients of one kind are connected."""
     sent = hostile(job) | {SLOW_READERS: hostile(job)["no reading of answers"]}
     with crowd(api.port, clients, sent[kind]) as sockets, _sipping(sockets if kind == SLOW_READERS else ()):
         return {path: [seconds_to_answer(api, path) for _ in range(TRIES)] for path in paths(job)}

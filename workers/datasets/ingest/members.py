@@ -105,9 +105,8 @@ def _zip(source: Archive) -> Iterator[Member]:
             kind = stat.S_IFMT(info.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise InvalidData(f"{name!r} is not a plain file but {_words(kind)}")
-            if stored_name.endswith("/") or (
-                stored_name.endswith("\\") and not info.file_size
-            ):  # .NET writes backslashes
+            is_of_dotnet = stored_name.endswith("\\") and not info.file_size  # it writes backslashes
+            if stored_name.endswith("/") or is_of_dotnet:
                 yield from _folder(name)
                 continue
             if info.flag_bits & ENCRYPTED:

@@ -55,14 +55,14 @@ def _sample(count: int) -> NDArray[np.int64]:
 def _keep_nearest(table: Values, limits: Values, indices: NDArray[np.int64], distances: Values) -> None:
     """Fill a block [b, k] of neighbours from the values of a table [b, n] up to the limits [b]."""
     rows, columns = np.nonzero(table <= limits[:, None])
-    candidates = table[rows, columns]
-    order = np.lexsort((candidates, rows))
-    rows, columns, candidates = rows[order], columns[order], candidates[order]
+    values = table[rows, columns]
+    order = np.lexsort((values, rows))
+    rows, columns, values = rows[order], columns[order], values[order]
     first = np.searchsorted(rows, np.arange(len(table)))
     rank = np.arange(len(rows)) - first[rows]
-    kept = (rank < indices.shape[1]) & np.isfinite(candidates)
+    kept = (rank < indices.shape[1]) & np.isfinite(values)
     indices[rows[kept], rank[kept]] = columns[kept]
-    distances[rows[kept], rank[kept]] = candidates[kept]
+    distances[rows[kept], rank[kept]] = values[kept]
 
 
 def across(points: Values, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], Values]:
