@@ -91,8 +91,7 @@ def calibrate(job_id: str) -> Any:
     if job.facts and job.facts.calibration:
         return job.facts.calibration
     found = services().predictions.evaluate(published[PREDICTIONS], "validation").calibration
-    fact = CalibrationFact(found.temperature, found.loss, found.loss_after, found.ece, found.ece_after)
-    job, _ = services().store.actions.calibrate(tenant(), job_id, fact)
+    job, _ = services().store.actions.calibrate(tenant(), job_id, CalibrationFact.of(found))
     if job.facts is None:
         raise Conflict("the job has no facts that a temperature could be added to")
     return job.facts.calibration

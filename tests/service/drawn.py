@@ -19,9 +19,3 @@ def drawn(
         label=label.astype(np.int64),
         logits=(logits * scale).astype(np.float32),
     )
-
-
-def joined(*parts: Predictions) -> Predictions:
-    """The images of all parts in one file."""
-    columns = zip(*(vars(part).values() for part in parts), strict=True)
-    return Predictions(*(np.concatenate(column) for column in columns))

@@ -43,11 +43,11 @@ class FinishedRun:
     spec: JobSpec
     inputs: Inputs
     fitted: TrainingResult
-    predictions: Predictions | None = None
-    test: Score | None = None
-    calibration: CalibrationFact | None = None
-    diagnosis: Diagnosis | None = None
-    seconds: float = 0.0
+    predictions: Predictions | None
+    test: Score | None
+    calibration: CalibrationFact | None
+    diagnosis: Diagnosis
+    seconds: float
     onnx: dict[str, Any] | None = None
 
     @property
@@ -132,7 +132,7 @@ def write_report(run: FinishedRun, target: Path) -> None:
         "onnx": run.onnx,
         "facts": run.inputs.facts.to_dict(),
         "calibration": asdict(run.calibration) if run.calibration else None,
-        "diagnosis": asdict(run.diagnosis) if run.diagnosis else None,
+        "diagnosis": asdict(run.diagnosis),
         "seconds": run.seconds,
     }
     save_json(target, content | more)

@@ -3,8 +3,8 @@
 import numpy as np
 from torch import Tensor
 
-from service.core.evaluation.calibration import calibrate
-from service.core.evaluation.predictions import TEST, VALIDATION, Predictions
+from service.core.evaluation.calibration import summarize
+from service.core.evaluation.predictions import TEST, VALIDATION, Predictions, joined
 from service.core.records.facts import CalibrationFact
 from workers.trainer.inputs import Inputs
 from workers.training.evaluate import Score, Scorer, scoring_batch
@@ -27,7 +27,7 @@ def predict_parts(inputs: Inputs, fitted: TrainingResult, batch_size: int) -> tu
         logits = scorer.logits(inputs.model)
         parts.append(_part(inputs, TEST, split.test, logits))
         score = scorer.score(logits)
-    return Predictions(*(np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0]))), score
+    return joined(*parts), score
 
 
 def calibration_of(predictions: Predictions) -> CalibrationFact | None:
@@ -35,8 +35,7 @@ def calibration_of(predictions: Predictions) -> CalibrationFact | None:
     validation = predictions.of(VALIDATION)
     if not np.isfinite(validation.logits).all():
         return None
-    measured = calibrate(validation)
-    return CalibrationFact(measured.temperature, measured.loss, measured.loss_after, measured.ece, measured.ece_after)
+    return CalibrationFact.of(summarize(validation))
 
 
 def _scorer(inputs: Inputs, indices: Tensor, batch_size: int) -> Scorer:

@@ -14,7 +14,7 @@ from service.core.evaluation.outcomes import Floats, Outcomes, outcomes
 from service.core.evaluation.predictions import Predictions
 from service.core.evaluation.temperature import crossed_temperatures, fit_temperature
 
-__all__ = ["BINS", "Bin", "Calibration", "bins", "calibrate", "calibration", "fit_temperature"]
+__all__ = ["BINS", "Bin", "Calibration", "Summary", "bins", "calibration", "fit_temperature", "summarize"]
 
 BINS = 15  # of equal width
 
@@ -51,14 +51,27 @@ class Calibration:
     bins: tuple[Bin, ...]
 
 
-def calibrate(validation: Predictions) -> Calibration:
+@dataclass(frozen=True)
+class Summary:
+    """The values of a Calibration of the same names, without intervals, which take most of the time."""
+
+    temperature: float
+    loss: float
+    loss_after: float
+    ece: float
+    ece_after: float
+
+
+def summarize(validation: Predictions) -> Summary:
     """The calibration of a model on its validation images, at least one.
 
     `temperature` is fitted on all of them. The values with `after` are cross-fitted, so that the gain is not
     optimistic: each image has the temperature that the other folds give.
     """
     temperature, crossed = crossed_temperatures(validation)
-    return calibration(outcomes(validation, crossed), temperature)
+    images = outcomes(validation, crossed)
+    gap, gap_after = (_gaps(confidence, images.is_right) for confidence in (images.confidence, images.confidence_after))
+    return Summary(temperature, float(images.loss.mean()), float(images.loss_after.mean()), _ece(gap), _ece(gap_after))
 
 
 def calibration(images: Outcomes, temperature: float) -> Calibration:
@@ -69,7 +82,7 @@ def calibration(images: Outcomes, temperature: float) -> Calibration:
     draws = resampled(np.hstack((means, *gaps)))
     loss, loss_after, _, brier = means.mean(axis=0).tolist()
     of_loss, of_loss_after, of_gain, of_brier = (percentiles(draws[:, i]) for i in range(4))
-    ece, ece_after = (float(np.abs(gap.mean(axis=0)).sum()) for gap in gaps)
+    ece, ece_after = map(_ece, gaps)
     return Calibration(
         temperature=temperature,
         loss=loss,
@@ -108,6 +121,10 @@ def _gaps(confidence: Floats, is_right: NDArray[np.bool_]) -> Floats:
     gaps = np.zeros((len(confidence), BINS))
     gaps[np.arange(len(confidence)), _place(confidence)] = confidence - is_right
     return gaps
+
+
+def _ece(gaps: Floats) -> float:
+    return float(np.abs(gaps.mean(axis=0)).sum())
 
 
 def _ece_interval(ece: float, draws: Floats) -> Interval:

@@ -48,6 +48,12 @@ class Predictions:
         np.savez(file, allow_pickle=False, **{name: getattr(self, name) for name in TYPES})
 
 
+def joined(*parts: Predictions) -> Predictions:
+    """The images of at least one part, one part after the other."""
+    columns = zip(*(vars(part).values() for part in parts), strict=True)
+    return Predictions(*(np.concatenate(column) for column in columns))
+
+
 def load(path: Path) -> Predictions:
     """Read a file of `Predictions.save`, which may be deleted afterwards. Raises InvalidData if it is not one."""
     try:

@@ -2,10 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 from service.core.records.epoch import Epoch
+
+if TYPE_CHECKING:  # NumPy is slow to import, and the records are used by every command
+    from service.core.evaluation.calibration import Calibration, Summary
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,11 @@ class CalibrationFact:
     loss_after: float
     ece: float
     ece_after: float
+
+    @classmethod
+    def of(cls, measured: "Calibration | Summary") -> "CalibrationFact":
+        """From the calibration of the validation images."""
+        return cls(**{member.name: getattr(measured, member.name) for member in fields(cls)})
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ import pytest
 from flask.testing import FlaskClient
 
 from service.core.evaluation.outcomes import outcomes
-from service.core.evaluation.predictions import TEST, VALIDATION, Predictions
+from service.core.evaluation.predictions import TEST, VALIDATION, Predictions, joined
 from service.core.records.artifact_names import PREDICTIONS
 from service.core.records.job import Outcome, Status, StopReason
 from service.core.storage import Artifact
 from service.services import Services
 from tests.servers import ON_DISK
 from tests.service.api.requests import expect_problem, submit
-from tests.service.drawn import drawn, joined
+from tests.service.drawn import drawn
 from tests.service.worker_steps import claim, epoch, published_predictions
 
 BEST = Artifact("best_model.pth", "jobs/x/a1/best_model.pth", 3, "abc", "application/octet-stream")

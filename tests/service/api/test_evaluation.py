@@ -10,13 +10,13 @@ import pytest
 from flask.testing import FlaskClient
 
 from service.core.evaluation.evaluation import evaluate
-from service.core.evaluation.predictions import TEST, VALIDATION, Predictions
+from service.core.evaluation.predictions import TEST, VALIDATION, Predictions, joined
 from service.core.records.job import Outcome, Status, StopReason
 from service.services import Services
 from tests.servers import ON_DISK
 from tests.service.api.requests import expect_problem, submit
 from tests.service.api.runs import FACTS, history
-from tests.service.drawn import drawn, joined
+from tests.service.drawn import drawn
 from tests.service.worker_steps import claim, finish
 
 PREDICTIONS = joined(drawn(300, 10, 3.0), drawn(200, 10, 3.0, seed=1, part=TEST))

@@ -3,8 +3,14 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from service.core.evaluation.calibration import calibrate, fit_temperature
+from service.core.evaluation.calibration import Calibration, fit_temperature, summarize
+from service.core.evaluation.evaluation import evaluate
+from service.core.evaluation.predictions import VALIDATION, Predictions
 from tests.service.drawn import drawn
+
+
+def calibrate(predictions: Predictions) -> Calibration:
+    return evaluate(predictions, VALIDATION).calibration
 
 
 @pytest.mark.parametrize("scale", [0.3, 1.0, 4.0])
@@ -51,3 +57,10 @@ def test_an_overconfident_model_gains() -> None:
     calibration = calibrate(drawn(2_000, 5, 4.0))
     assert calibration.gain_interval[0] > 0
     assert calibration.ece_after < 0.3 * calibration.ece
+
+
+def test_a_summary_has_the_values_of_the_calibration() -> None:
+    predictions = drawn(500, 5, 2.0)
+    whole = calibrate(predictions)
+    for name, value in vars(summarize(predictions)).items():
+        assert value == pytest.approx(getattr(whole, name), rel=1e-12)
