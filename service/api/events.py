@@ -104,8 +104,8 @@ def _stream(own: Services, owner: str, key: "_Key", job_id: str, after: int) -> 
             if is_over:
                 yield "event: end\ndata: {}\n\n"
                 return
-            with turns.given_back():
-                wait(min(READ_SECONDS, COMMENT_SECONDS))
+            turns.give_back()
+            wait(min(READ_SECONDS, COMMENT_SECONDS))
             if time.monotonic() - sent_at >= COMMENT_SECONDS:
                 yield ": nothing new\n\n"
                 sent_at = time.monotonic()

@@ -135,8 +135,8 @@ def _wait_for_change(job: Job, seconds: float) -> Job:
         with services().wakeups.listen(job.id) as wait:
             now = services().store.queries.get(job.tenant, job.id)
             while _tag(now) == _tag(job) and (left := deadline - time.monotonic()) > 0:
-                with turns.given_back():
-                    wait(min(left, LONGEST_SLEEP))
+                turns.give_back()
+                wait(min(left, LONGEST_SLEEP))
                 now = services().store.queries.get(job.tenant, job.id)
         return now
     finally:

@@ -128,12 +128,12 @@ class ClientSocket(socket.socket):
         if not self._places.acquire(blocking=False):
             raise NoPlace(errno.ECONNRESET, "too many clients are slow")
         try:
-            with turns.given_back():
-                began = time.monotonic()
-                poller = select.poll()
-                poller.register(self, event)
-                is_ready = bool(poller.poll(1000 * patience.left))
-                patience.spend(time.monotonic() - began)
+            turns.give_back()
+            began = time.monotonic()
+            poller = select.poll()
+            poller.register(self, event)
+            is_ready = bool(poller.poll(1000 * patience.left))
+            patience.spend(time.monotonic() - began)
             return is_ready
         finally:
             self._places.release()

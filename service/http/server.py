@@ -230,8 +230,7 @@ class Server(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         future.add_done_callback(lambda ended: self.method_queue.defer(self.finish_request, conn, ended))
 
     def _handle_in_turn(self, conn: Connection) -> bool:
-        line, defer = conn.line, self.method_queue.defer  # a line belongs to the accepting thread
-        with taken(partial(defer, line.give_back, conn), partial(defer, line.take_again, conn)):
+        with taken(partial(self.method_queue.defer, conn.line.give_back, conn)):  # a line is the accepting thread's
             return bool(self.handle(conn))
 
     def finish_request(self, conn: Connection, future: "Future[bool]") -> None:

@@ -1,4 +1,5 @@
-"""Turns: few requests are answered at a time, the others wait in a line. A thread that waits gives its turn back.
+"""Turns: few requests are answered at a time, the others wait in a line. A thread that waits gives its turn back, and
+goes on without one: streams that wake up for every event would leave no turn for other requests.
 
 Python runs one thread at a time. Among many that compute, a probe and the thread that accepts connections would wait
 for seconds.
@@ -41,10 +42,6 @@ class Line(Generic[T]):
         self._began.pop(request, None)
         self._go_on()
 
-    def take_again(self, request: T) -> None:
-        """The request goes on, even if no turn is free."""
-        self._began[request] = time.monotonic()
-
     def end_long_turns(self) -> None:
         """Give back the turns that are older than TURN_SECONDS."""
         latest = time.monotonic() - TURN_SECONDS
@@ -54,30 +51,23 @@ class Line(Generic[T]):
     def _go_on(self) -> None:
         while len(self._began) < self._most and (line := self._first or self._last):
             request = line.popleft()
-            self.take_again(request)
+            self._began[request] = time.monotonic()
             self._start(request)
 
 
 @contextmanager
-def taken(give_back: Callable[[], None], take_again: Callable[[], None]) -> Iterator[None]:
-    """This thread has a turn during the block. While it waits, it gives the turn back by these functions."""
-    _own.turn = (give_back, take_again)
+def taken(give_back: Callable[[], None]) -> Iterator[None]:
+    """This thread has a turn during the block, at most until it waits. `give_back` ends the turn."""
+    _own.give_back = give_back
     try:
         yield
     finally:
-        _own.turn = None
+        _own.give_back = None
 
 
-@contextmanager
-def given_back() -> Iterator[None]:
-    """Let another request start during the block, in which this thread waits."""
-    turn = getattr(_own, "turn", None)
-    if turn is None:  # a test without the server
-        yield
-        return
-    give_back, take_again = turn
-    give_back()
-    try:
-        yield
-    finally:
-        take_again()
+def give_back() -> None:
+    """End the turn of this thread, which is going to wait. Nothing happens if it has none, as in a test."""
+    end: Callable[[], None] | None = getattr(_own, "give_back", None)
+    if end is not None:
+        _own.give_back = None
+        end()

@@ -33,16 +33,20 @@ def test_clients_that_send_ahead_come_last() -> None:
     assert started == ["a", "b", "early"]
 
 
-def test_a_request_that_has_waited_goes_on_at_once() -> None:
+def test_a_request_that_has_waited_takes_no_turn_again() -> None:
     line, started = line_of(1)
+    ended: list[str] = []
+    with turns.taken(lambda: ended.append("a")):
+        turns.give_back()
+        turns.give_back()  # again: it goes on without a turn
+    turns.give_back()
+    assert ended == ["a"]
     line.add("a", is_early=False)
     line.give_back("a")
     line.add("b", is_early=False)
-    line.take_again("a")
     line.add("c", is_early=False)
-    line.give_back("b")
     assert started == ["a", "b"]
-    line.give_back("a")
+    line.give_back("b")
     assert started == ["a", "b", "c"]
 
 
