@@ -69,7 +69,7 @@ def _live(job_id: str, after: int) -> Response:
         if not own.streams.enter(owner):
             most = own.settings.quota_streams
             raise QuotaExceeded(
-                f"{most} streams are open already, as many as may be; close some, or poll", RETRY_SECONDS
+                f"{most} streams are open; allowed: {most} at a time. Close some, or poll", RETRY_SECONDS
             )
         places.callback(own.streams.leave, owner)
         if not own.waiting.enter(owner):

@@ -9,6 +9,7 @@ from service.api.blueprint import Blueprint
 from service.api.form import Form, check_form
 from service.core.errors import Conflict, Fault, Invalid
 from service.core.records.artifact_names import ONNX, REPORT
+from service.core.text import control_character
 from service.http.auth import tenant
 from service.inference import Picture
 from service.schemas.predict import PredictionsSchema
@@ -60,4 +61,12 @@ def _pictures() -> list[Picture]:
     sent = request.files.getlist("file")
     if not sent:
         raise Invalid([Fault("/file", "the form has no file", f"1 to {MOST_PICTURES} files in the field file")])
-    return [Picture(file.filename or f"file {i}", file.read()) for i, file in enumerate(sent)]
+    names = [file.filename or f"file {i}" for i, file in enumerate(sent)]
+    faults = [
+        Fault(f"/{i}", f"the file name has the control character {found}", "any other characters")
+        for i, name in enumerate(names)
+        if (found := control_character(name))
+    ]
+    if faults:
+        raise Invalid(faults)
+    return [Picture(name, file.read()) for name, file in zip(names, sent, strict=True)]

@@ -5,6 +5,8 @@ rebinding) would make our answers readable for that site. A request that may cha
 of another origin. The headers that tell this are set by browsers; programs that send neither are not affected.
 """
 
+from collections.abc import Sequence
+
 from flask import Flask, request
 
 from service.core.errors import Forbidden, Misdirected
@@ -39,8 +41,9 @@ class OwnOrigin:
 
     def _check_host(self) -> None:
         """Raises Misdirected for a host that is not ours."""
-        given = request.headers.get("Host", "")
-        if request.path in PROBES or self._answers(given):
+        hosts = (request.headers.get("Host", ""), *_absolute_form())
+        given = next((host for host in hosts if not self._answers(host)), None)
+        if request.path in PROBES or given is None:
             return
         raise Misdirected(
             f"the request is for the host {shortened(given)!r}; allowed: {self._shown}. If this service has another "
@@ -56,6 +59,12 @@ class OwnOrigin:
         if address is not None and (address.is_loopback or self._has_every_address):
             return True
         return host in self._own or host in self._allowed
+
+
+def _absolute_form() -> Sequence[str]:
+    """The host in a request line like `GET http://host/path HTTP/1.1`; it counts beside Host (RFC 9112, 3.2.2)."""
+    target = request.environ.get("RAW_URI", "/")
+    return () if target.startswith(("/", "*")) else (target.partition("://")[2].partition("/")[0],)
 
 
 def _check_page() -> None:

@@ -21,10 +21,10 @@ def refuse_another_job(c: Connection, tenant: str, quotas: Quotas, count: int = 
         counted = c.execute(select(func.count()).select_from(waiting.limit(quotas.queued_jobs).subquery())).scalar_one()
         if counted >= quotas.queued_jobs:
             raise QuotaExceeded(
-                f"{quotas.queued_jobs} jobs are waiting already, as many as may; wait, or cancel some", RETRY_SECONDS
+                f"{counted} jobs are waiting; allowed: {quotas.queued_jobs}. Wait, or cancel some", RETRY_SECONDS
             )
         if counted + count > quotas.queued_jobs:
-            detail = f"{counted} jobs are waiting and {quotas.queued_jobs} may; these would be {count} more"
+            detail = f"{counted} jobs are waiting, and {count} more would join them; allowed: {quotas.queued_jobs}"
             raise QuotaExceeded(detail, RETRY_SECONDS)
     _refuse_more_stored(c, tenant, quotas, 0)
 
@@ -37,8 +37,8 @@ def refuse_more_messages(c: Connection, tenant: str, quotas: Quotas) -> None:
     limited = pending.limit(quotas.webhook_messages).subquery()
     if c.execute(select(func.count()).select_from(limited)).scalar_one() >= quotas.webhook_messages:
         detail = (
-            f"{quotas.webhook_messages:,} messages to your webhooks are not delivered yet, as many as may; let the "
-            "receivers answer, or submit jobs without a webhook"
+            f"{quotas.webhook_messages:,} messages to your webhooks are not delivered; allowed: "
+            f"{quotas.webhook_messages:,}. Let the receivers answer, or submit jobs without a webhook"
         )
         raise QuotaExceeded(detail, RETRY_SECONDS)
 
@@ -49,7 +49,7 @@ def refuse_another_dataset(c: Connection, tenant: str, quotas: Quotas) -> None:
         return
     own = select(func.count()).where(datasets.c.tenant == tenant, datasets.c.status != DatasetStatus.DELETING)
     if c.execute(own).scalar_one() >= quotas.datasets:
-        detail = f"you have {quotas.datasets:,} data sets, as many as may be; delete some first"
+        detail = f"you have {quotas.datasets:,} data sets; allowed: {quotas.datasets:,}. Delete some first"
         raise QuotaExceeded(detail, RETRY_SECONDS)
 
 

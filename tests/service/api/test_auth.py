@@ -275,7 +275,7 @@ def test_data_sets_and_undelivered_messages_are_limited(limited: Limited) -> Non
     loud = SPEC | {"webhook": {"url": "https://example.com/", "events": ["queued"]}}
     assert [alice("POST", "/v1/jobs", json=loud).status_code for _ in range(2)] == [202, 202]
     problem = expect_problem(alice("POST", "/v1/jobs", json=loud), 429)
-    assert (problem["code"], "not delivered yet" in problem["detail"]) == ("quota_exceeded", True)
+    assert (problem["code"], "are not delivered" in problem["detail"]) == ("quota_exceeded", True)
     assert alice("POST", "/v1/jobs", json=SPEC).status_code == 202
     assert bob("POST", "/v1/jobs", json=loud).status_code == 202
 

@@ -84,6 +84,16 @@ def test_a_foreign_host_is_refused(trusted: FlaskClient) -> None:
         assert status(trusted, "evil.example", path) == 421
 
 
+def test_the_host_of_the_request_line_must_be_ours_too(trusted: FlaskClient) -> None:
+    for target, expected in (
+        ("http://evil.example/v1/jobs", 421),
+        ("http://evil.example", 421),
+        ("http://localhost:8000/v1/jobs", 200),
+    ):
+        answer = trusted.get("/v1/jobs", environ_overrides={"RAW_URI": target})
+        assert answer.status_code == expected, target
+
+
 def test_the_refusal_of_a_host_says_how_to_allow_it(client: FlaskClient) -> None:
     detail = expect_problem(client.get("/v1/jobs", headers={"Host": "gpu-box:8000"}), 421)["detail"]
     for word in ("'gpu-box:8000'", "127.0.0.1", "localhost", "[::1]", "RIGHTFIT_ALLOWED_HOSTS"):

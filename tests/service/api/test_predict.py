@@ -141,6 +141,9 @@ def test_bad_prediction_request_is_refused_with_reason(client: FlaskClient, job:
         problem = expect_problem(client.post(address, data=fields, content_type="multipart/form-data"), 422)
         assert [error["pointer"] for error in problem["errors"]] == [pointer]
         assert problem["errors"][0]["allowed"] == "1 to 100 files in the field file"
+    turned = {"file": [(io.BytesIO(good), "a.png"), (io.BytesIO(good), "\u202egnp.exe")]}
+    problem = expect_problem(client.post(address, data=turned, content_type="multipart/form-data"), 422)
+    assert [(error["pointer"], "U+202E" in error["detail"]) for error in problem["errors"]] == [("/1", True)]
     expect_problem(client.post("/v1/jobs/job_none/predict", data=good, content_type="image/png"), 404)
     waiting = submit(client)["id"]
     problem = expect_problem(client.post(f"/v1/jobs/{waiting}/predict", data=good, content_type="image/png"), 409)
