@@ -226,9 +226,8 @@ class Trained:
     fitted: TrainingResult
 
 
-def train(name: str, seed: int) -> Trained:
+def train(set_up: SetUp, seed: int) -> Trained:
     """Train a set-up with a seed."""
-    set_up = SET_UPS[name]
     plain = {"dataset": {"id": "digits"}, "model": MLP, "early_stopping": None}
     spec = JobSpec.from_dict(plain | set_up.spec).filled(0)
     spec = replace(spec, seed=seed)
@@ -244,7 +243,7 @@ def train(name: str, seed: int) -> Trained:
 
 def run(name: str, seed: int) -> dict[str, Any]:
     """Train a set-up with a seed; plain data of its spec, facts and history."""
-    trained = train(name, seed)
+    trained = train(SET_UPS[name], seed)
     epochs = [asdict(Epoch.measured(asdict(result))) for result in trained.fitted.history]
     return {
         "set_up": name,

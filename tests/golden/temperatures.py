@@ -14,7 +14,7 @@ from service.core.diagnosis import Verdict
 from service.core.evaluation.evaluation import Evaluation, evaluate
 from service.core.evaluation.predictions import TEST, VALIDATION, Predictions
 from tests.golden.labels import LABELS
-from tests.golden.runs import CPU, SEEDS, Trained, train
+from tests.golden.runs import CPU, SEEDS, SET_UPS, Trained, train
 from workers.training.evaluate import eval_mode
 
 FILE = Path(__file__).parent / "temperatures.md"
@@ -57,7 +57,7 @@ def row(run: str, epoch: str, evaluation: Evaluation, temperate: Evaluation) -> 
 
 def rows(name: str, seed: int) -> list[str]:
     """The rows of a run: the best and the last epoch."""
-    trained = train(name, seed)
+    trained = train(SET_UPS[name], seed)
     last = row_of(trained, f"{name}, seed {seed}", f"last, {trained.fitted.epochs}")
     assert trained.fitted.best_weights is not None
     trained.model.load_state_dict(trained.fitted.best_weights)

@@ -31,7 +31,7 @@ def test_scores_and_calibration_are_those_of_scikit_learn(images: int, classes: 
 
 @pytest.mark.parametrize("name", ["three_epochs", *(pytest.param(name, marks=pytest.mark.long) for name in SET_UPS)])
 def test_golden_runs_have_the_scores_of_scikit_learn(name: str) -> None:
-    trained = train(name, 1)
+    trained = train(SET_UPS[name], 1)
     if trained.fitted.best_weights is None:
         pytest.skip("no epoch was finite")
     trained.model.load_state_dict(trained.fitted.best_weights)

@@ -1,0 +1,105 @@
+"""What helps the rare classes of an uneven set? `python -m tests.golden.uneven` writes uneven.md.
+
+Of the ten digits, five have ten times as many images as the other five. The test images are of all digits alike, and
+are used for nothing else.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import torch
+
+from service.core.evaluation.evaluation import evaluate
+from service.core.evaluation.predictions import TEST
+from service.core.experiments.statistics import t_quantile
+from tests.golden.runs import CNN, SetUp, train
+from tests.golden.temperatures import predictions
+from workers.training.data.images import ImageSet
+
+FILE = Path(__file__).parent / "uneven.md"
+SEEDS = range(1, 6)
+FREQUENT, RARE = 110, 11  # images of a class, of which 30 % are for validation
+RARE_CLASSES = range(5, 10)
+TEST_IMAGES = 50  # of each class
+OPTIONS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "`class_weights: balanced`": {"regularization": {"class_weights": "balanced"}},
+    "`sampling: balanced`": {"regularization": {"sampling": "balanced"}},
+    "`loss: focal`": {"regularization": {"loss": "focal"}},
+    "`loss: logit_adjusted`": {"regularization": {"loss": "logit_adjusted"}},
+}
+MONITORS = ("val_loss", "val_macro_f1")
+HEAD = f"""# Options for rare classes
+
+The digits, {FREQUENT} images of each of five classes and {RARE} of each of the other five, a cnn, patience 20. Macro F1
+and mean recall of the rare classes on {TEST_IMAGES} test images of each class: means over {len(SEEDS)} seeds. The
+difference from the first row is paired by seed, with its 95 % interval (Student's t).
+
+| option | early stopping watches | macro F1 | difference | recall of the rare classes | accuracy |
+|---|---|---|---|---|---|
+"""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scores of a run on the test images."""
+
+    macro_f1: float
+    rare_recall: float
+    accuracy: float
+
+
+def uneven(images: ImageSet, random: torch.Generator) -> ImageSet:
+    """FREQUENT or RARE images of each class, and TEST_IMAGES more in the test part."""
+    order = torch.randperm(len(images), generator=random)
+    chosen, parts = [], []
+    for label in range(len(images.classes)):
+        count = RARE if label in RARE_CLASSES else FREQUENT
+        chosen.append(order[images.labels[order] == label][: count + TEST_IMAGES])
+        parts.append(torch.tensor([0] * count + [2] * TEST_IMAGES, dtype=torch.int8))
+    kept = torch.cat(chosen)
+    return replace(
+        images, stored=images.stored[kept], labels=images.labels[kept], parts=torch.cat(parts), known_digest=None
+    )
+
+
+def scored(option: dict[str, Any], monitor: str, seed: int) -> Scored:
+    """The scores of the best epoch with an option."""
+    spec = {
+        "dataset": {"id": "digits", "val_fraction": 0.3},
+        "model": CNN,
+        "epochs": 200,
+        "early_stopping": {"monitor": monitor, "patience": 20},
+    }
+    trained = train(SetUp(spec | option, uneven), seed)
+    assert trained.fitted.best_weights is not None
+    trained.model.load_state_dict(trained.fitted.best_weights)
+    scores = evaluate(predictions(trained), TEST).scores
+    return Scored(scores.macro_f1, fmean(scores.per_class[label].recall for label in RARE_CLASSES), scores.accuracy)
+
+
+def row(name: str, monitor: str, runs: list[Scored], plain: list[Scored]) -> str:
+    """A row of the table. `plain` are the runs of the first row."""
+    gains = [run.macro_f1 - other.macro_f1 for run, other in zip(runs, plain, strict=True)]
+    off = t_quantile(0.95, len(gains) - 1) * stdev(gains) / math.sqrt(len(gains))
+    gain = f"{fmean(gains):+.3f} ({fmean(gains) - off:+.3f} to {fmean(gains) + off:+.3f})" if runs != plain else ""
+    means = [fmean(getattr(run, name) for run in runs) for name in ("macro_f1", "rare_recall", "accuracy")]
+    return f"| {name} | `{monitor}` | {means[0]:.3f} | {gain} | {means[1]:.3f} | {means[2]:.3f} |\n"
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    runs = {
+        (name, monitor): [scored(option, monitor, seed) for seed in SEEDS]
+        for monitor in MONITORS
+        for name, option in OPTIONS.items()
+    }
+    plain = next(iter(runs.values()))
+    FILE.write_text(HEAD + "".join(row(*key, found, plain) for key, found in runs.items()))
+
+
+if __name__ == "__main__":
+    main()
