@@ -74,6 +74,27 @@ class CalibrationFactSchema(Schema):
     ece_after = fields.Float(metadata={"description": "with it, by cross-fitting"})
 
 
+class ClassRecallSchema(Schema):
+    """A class among the validation images."""
+
+    label = fields.String()
+    train = fields.Integer(metadata={"description": "training images"})
+    images = fields.Integer(metadata={"description": "validation images"})
+    right = fields.Integer(metadata={"description": "validation images that the best model classifies right"})
+
+
+class RareClassesSchema(Schema):
+    """The best model on classes with less than half of the mean number of training images of a class."""
+
+    images = fields.Integer(metadata={"description": "validation images of rare classes"})
+    right = fields.Integer(metadata={"description": "of these, those that are classified right"})
+    other_images = fields.Integer(metadata={"description": "validation images of the other classes"})
+    other_right = fields.Integer(metadata={"description": "of these, those that are classified right"})
+    classes = fields.List(
+        fields.Nested(ClassRecallSchema), metadata={"description": "the rare classes with the lowest recall"}
+    )
+
+
 class FactsSchema(Schema):
     """What the worker measured on the data."""
 
@@ -88,6 +109,9 @@ class FactsSchema(Schema):
         metadata={"description": "number of validation images with a copy among the training images"}
     )
     calibration = fields.Nested(CalibrationFactSchema, allow_none=True)
+    rare = fields.Nested(
+        RareClassesSchema, allow_none=True, metadata={"description": "null if no class is rare, or until the run ends"}
+    )
 
 
 class JobSchema(Schema):

@@ -62,7 +62,7 @@ def record_reports(attempt: Attempt, trainer: TrainerHandle, uploads: Uploads[Ch
 
 def _facts(report: Tested) -> dict[str, Any]:
     """The members of the job's facts that a report makes known."""
-    facts = {"test": report.score, "calibration": report.calibration}
+    facts = {"test": report.score, "calibration": report.calibration, "rare": report.rare}
     return {name: asdict(fact) for name, fact in facts.items() if fact is not None}
 
 

@@ -62,3 +62,6 @@ def _log_test(tested: messages.Tested) -> None:
         log.info("test images: loss %.6g, accuracy %.2f %%", score.loss, 100 * score.accuracy)
     if tested.calibration:
         log.info("temperature %.3g", tested.calibration.temperature)
+    if rare := tested.rare:
+        right, of = "%d of %d validation images right", (rare.right, rare.images, rare.other_right, rare.other_images)
+        log.info(f"rare classes: {right}; other classes: {right}", *of)

@@ -1,4 +1,6 @@
-"""Facts of a job beside its epochs: numbers of images, the scores of guessing, the final test, the temperature."""
+"""Facts of a job beside its epochs: numbers of images, the scores of guessing, and what the best model does: its score
+on the test images, its temperature, and its recall of rare classes.
+"""
 
 import math
 from collections.abc import Mapping
@@ -52,10 +54,40 @@ class CalibrationFact:
 
 
 @dataclass(frozen=True)
+class ClassRecall:
+    """The best model is right on `right` of the `images` validation images of a class with `train` training images."""
+
+    label: str
+    train: int
+    images: int
+    right: int
+
+
+@dataclass(frozen=True)
+class RareClasses:
+    """The best model on the validation images of rare classes (`images`, `right`) and of the others (`other_images`,
+    `other_right`). `classes` has those rare classes with the lowest recall.
+
+    A class is rare if it has less than half of the mean number of training images of a class.
+    """
+
+    images: int
+    right: int
+    other_images: int
+    other_right: int
+    classes: tuple[ClassRecall, ...]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "RareClasses":
+        """From plain data, as `asdict` has it."""
+        return cls(**{**data, "classes": tuple(ClassRecall(**each) for each in data["classes"])})
+
+
+@dataclass(frozen=True)
 class Facts:
     """`images` are the numbers of images in train, validation and test. `trivial_loss` (nats) and `trivial_accuracy`
     are the scores of guessing by the labels' frequencies. `copies_across` counts the validation images that have a
-    copy among the training images. `test` and `calibration` are measured after training.
+    copy among the training images. `test`, `calibration` and `rare` are measured after training.
     """
 
     images: Mapping[str, int]
@@ -64,17 +96,19 @@ class Facts:
     copies_across: int = 0
     test: TestScore | None = None
     calibration: CalibrationFact | None = None
+    rare: RareClasses | None = None
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Facts":
-        """From plain data, as `asdict` has it; `test` and `calibration` may be missing."""
-        test, calibration = data.get("test"), data.get("calibration")
+        """From plain data, as `asdict` has it; what is measured after training may be missing."""
+        test, calibration, rare = data.get("test"), data.get("calibration"), data.get("rare")
         scores = {
             "test": TestScore(**test) if test else None,
             "calibration": CalibrationFact(**calibration) if calibration else None,
+            "rare": RareClasses.from_dict(rare) if rare else None,
         }
         return cls(**{**data, **scores})
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, as `from_dict` reads it; without `test` and `calibration` where they are unknown."""
+        """Plain data, as `from_dict` reads it; without what is unknown."""
         return {name: value for name, value in asdict(self).items() if value is not None}
