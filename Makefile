@@ -4,7 +4,7 @@
 PYTHON ?= python3
 PORT ?= $(or $(RIGHTFIT_PORT),8000)
 PYTEST_ARGS ?=
-PYTEST_SPREAD ?= -n 2 --dist loadgroup --no-loadscope-reorder
+PYTEST_SPREAD ?= -n 3 --dist loadgroup --no-loadscope-reorder
 CHAOS_ARGS ?=
 BENCH_ARGS ?= --size --overhead --service --queue --load --scrape
 
