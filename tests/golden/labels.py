@@ -52,7 +52,10 @@ LABELS: Mapping[str, tuple[Verdict, ...]] = {
     "jumping_mlp": (J, J, J, J),
 }
 AS_WELL: Mapping[tuple[str, int], frozenset[Verdict]] = {
-    ("few_plain_wide", 2): frozenset({I}),
+    ("few_plain_wide", 2): frozenset({I, H}),  # the losses end at a twentieth of guessing
+    ("stopped_early", 1): frozenset({H}),  # the losses end at a tenth of guessing
+    ("too_small_mlp", 2): frozenset({I}),  # both losses fall by 3 % in the last third
+    ("too_small_mlp", 3): frozenset({I}),
     ("heavy_dropout", 1): frozenset({A}),
     ("heavy_dropout", 2): frozenset({A}),
     ("heavy_dropout", 3): frozenset({A}),

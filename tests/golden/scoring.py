@@ -84,7 +84,12 @@ def history(run: Mapping[str, Any]) -> list[Epoch]:
     """The epochs of a stored run; what the file does not keep of them is made up."""
     columns = run["epochs"]
     rows = zip(*columns.values(), strict=True)
-    return [Epoch(**UNMEASURED | dict(zip(columns, row, strict=True))) for row in rows]
+    return [_epoch(dict(zip(columns, row, strict=True))) for row in rows]
+
+
+def _epoch(measures: Mapping[str, Any]) -> Epoch:
+    broken = measures["train_loss"] is None or measures["val_loss"] is None
+    return Epoch(**UNMEASURED | measures, flag="nan" if broken else None)
 
 
 @dataclass(frozen=True)

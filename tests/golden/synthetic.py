@@ -92,6 +92,16 @@ def _exploding(r: random.Random, guess: float) -> Shape:
     return lambda x: (down(x), down(x) * 1.05, 0.7) if x < at else (guess * 1.02, guess * 1.03, 0.1)
 
 
+def _rising(r: random.Random, guess: float) -> Shape:
+    down, turn, up = falling(guess, r.uniform(0.3, 0.5) * guess, 15), r.uniform(0.3, 0.6), r.uniform(0.15, 0.25) * guess
+    rise = up / (1 - turn)
+    return lambda x: (
+        down(x) + rise * max(0, x - turn),
+        1.03 * (down(x) + rise * max(0, x - turn)),
+        0.75 - 0.2 * max(0, x - turn),
+    )
+
+
 KINDS: Mapping[str, Kind] = {
     "overfitting": Kind(Verdict.OVERFITTING, _overfitting),
     "overconfident": Kind(Verdict.OVERCONFIDENT, _overconfident),
@@ -102,6 +112,7 @@ KINDS: Mapping[str, Kind] = {
     "healthy": Kind(Verdict.HEALTHY, _healthy),
     "handicapped": Kind(Verdict.TRAIN_ABOVE_VALIDATION, _healthy, raised=4.0),
     "exploding": Kind(Verdict.DIVERGED, _exploding),
+    "rising": Kind(Verdict.UNSTABLE, _rising),
     "jumping": Kind(Verdict.NOISY_VALIDATION, _healthy, noise=(0.3, 0.5)),
     "few images": Kind(Verdict.SMALL_VALIDATION, _healthy, images=(10, 20, 35)),
     "few epochs": Kind(Verdict.TOO_SHORT_TO_TELL, _healthy, epochs=(2, 4)),

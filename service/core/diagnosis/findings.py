@@ -6,20 +6,10 @@ Nakkiran et al., "Deep Double Descent", 2020).
 
 from collections.abc import Callable
 
-from service.core.diagnosis.curves import level
 from service.core.diagnosis.rules_data import leakage, small
-from service.core.diagnosis.rules_fit import (
-    apart,
-    handicapped,
-    healthy,
-    improving,
-    no_better_than_guessing,
-    not_learning,
-    overfitting,
-    stagnant,
-    underfitting,
-)
-from service.core.diagnosis.rules_stability import diverged, noisy, too_short
+from service.core.diagnosis.rules_fit import apart, handicapped, healthy, overfitting, stagnant
+from service.core.diagnosis.rules_learning import improving, no_better_than_guessing, not_learning, underfitting
+from service.core.diagnosis.rules_stability import diverged, noisy, too_short, unstable
 from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, confidence
 from service.core.diagnosis.view import RunView
 
@@ -29,6 +19,7 @@ BY_WEIGHT: tuple[Rule, ...] = (
     leakage,
     not_learning,
     overfitting,
+    unstable,
     noisy,
     small,
     improving,
@@ -36,21 +27,37 @@ BY_WEIGHT: tuple[Rule, ...] = (
     underfitting,
     handicapped,
 )
+PLAIN_SOON = (Verdict.NOT_LEARNING, Verdict.OVERFITTING, Verdict.OVERCONFIDENT)  # a few epochs can show them
+PLAIN = 0.75  # the confidence that these need in a few epochs
 
 
 def findings(view: RunView) -> tuple[Finding, ...]:
-    """All findings, the weightiest first; at least one."""
-    if first := diverged(view) or too_short(view):
+    """All findings, the weightiest first; at least one. Of a few epochs, what they show so far is said after the rest."""
+    if not len(view.curve):
+        return (diverged(view) or _no_epochs(),)
+    if first := diverged(view):
         return (first,)
-    return tuple(finding for rule in BY_WEIGHT if (finding := rule(view))) or (_default(view),)
+    found = tuple(finding for rule in BY_WEIGHT if (finding := rule(view)))
+    if short := too_short(view):
+        plain = tuple(f for f in found if f.verdict in PLAIN_SOON and f.confidence >= PLAIN)
+        return (*plain, short, *(f for f in found if f not in plain))
+    return found or (_default(view),)
 
 
 def _default(view: RunView) -> Finding:
     """The finding when no rule applies: healthy, unless the losses are no better than guessing, rise or stand apart."""
     curve, rules = view.curve, view.rules
-    if level(curve.fit) >= rules.guessing * view.guess:
-        return no_better_than_guessing(view, level(curve.fit))
+    if curve.level(curve.fit) >= rules.guessing * view.guess:
+        return no_better_than_guessing(view, curve.level(curve.fit))
     if view.rise > view.noticeable:
         evidence = Evidence("val_rise", view.rise, view.noticeable, "validation loss above its lowest level")
-        return Finding(Verdict.DIVERGED, confidence(view.rise / view.noticeable), curve.epochs[curve.turn], (evidence,))
+        return Finding(Verdict.UNSTABLE, confidence(view.rise / view.noticeable), curve.epochs[curve.turn], (evidence,))
+    if not curve.has_val:
+        meaning = "without validation losses, nothing tells of new images"
+        evidence = Evidence("train_loss", curve.level(curve.train), None, meaning)
+        return Finding(Verdict.TOO_SHORT_TO_TELL, confidence(1), None, (evidence,))
     return apart(view) or healthy(view)
+
+
+def _no_epochs() -> Finding:
+    return Finding(Verdict.TOO_SHORT_TO_TELL, 0.99, None, (Evidence("epochs", 0, 1, "no epoch has ended"),))

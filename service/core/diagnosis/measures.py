@@ -49,7 +49,7 @@ def theil_sen(values: Sequence[float]) -> float:
 
     More than MOST_POINTS values are first brought down to the medians of that many blocks.
     """
-    size = math.ceil(len(values) / MOST_POINTS)
+    size = max(1, math.ceil(len(values) / MOST_POINTS))
     blocks = [median(values[i : i + size]) for i in range(0, len(values) - size + 1, size)]
     slopes = [
         (later - earlier) / (j - i)
@@ -65,9 +65,17 @@ def smoothed(values: Sequence[float], strip: int = STRIP) -> list[float]:
     return [median(values[max(0, i - half) : i + half + 1]) for i in range(len(values))]
 
 
-def jitter(values: Sequence[float]) -> float:
-    """How far a value lies from its neighbours' mean: a standard deviation, robust, blind to any straight trend."""
-    bends = [b - (a + c) / 2 for a, b, c in zip(values, values[1:], values[2:], strict=False)]
+def jitter(values: Sequence[float], at: Sequence[int] | None = None) -> float:
+    """How far a value lies from its neighbours' mean: a standard deviation, robust, blind to any straight trend.
+
+    `at` are the epochs of the values: a value whose neighbours are not equally far from it is left out.
+    """
+    places = range(len(values)) if at is None else at
+    bends = [
+        values[i] - (values[i - 1] + values[i + 1]) / 2
+        for i in range(1, len(values) - 1)
+        if places[i + 1] - places[i] == places[i] - places[i - 1]
+    ]
     if not bends:
         return 0.0
     return DEVIATION * median(map(abs, bends)) / math.sqrt(1.5)

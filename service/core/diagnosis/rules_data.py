@@ -2,7 +2,6 @@
 
 import math
 
-from service.core.diagnosis.curves import level
 from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, confidence
 from service.core.diagnosis.view import RunView
 
@@ -16,10 +15,10 @@ def leakage(view: RunView) -> Finding | None:
             meaning = "share of the validation images that have a copy among the training images"
             evidence = (Evidence("copies_across", copied, rules.copies, meaning),)
             return Finding(Verdict.SUSPECTED_LEAKAGE, confidence(copied / rules.copies), None, evidence)
-    if not curve.is_clean or not curve.val_se:
+    if not (curve.is_clean and curve.has_val and curve.val_se):
         return None
     below = -view.gap / math.hypot(curve.val_se, curve.jumps)
-    if below < rules.easier or -view.gap < rules.notable * level(curve.fit):
+    if below < rules.easier or -view.gap < rules.notable * curve.level(curve.fit):
         return None
     meaning = "standard errors by which validation loss is below training loss, both scored without augmentation"
     evidence = (Evidence("validation_easier", below, rules.easier, meaning),)

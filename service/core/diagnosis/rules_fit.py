@@ -1,12 +1,11 @@
-"""Rules on how well a model fits: its training images, and images that it has not seen."""
+"""Rules on how well a model does on images that it has not seen, compared with its training images."""
 
 import math
 
-from service.core.diagnosis.curves import Curve, level, share
+from service.core.diagnosis.curves import Curve
 from service.core.diagnosis.measures import (
     generalization_loss,
     progress_quotient,
-    smoothed,
     successive_rises,
     theil_sen,
     training_progress,
@@ -15,70 +14,84 @@ from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, confiden
 from service.core.diagnosis.view import RunView
 
 ACCURACY_SE = 0.01  # the standard error to assume where the number of validation images is unknown
-
-
-def not_learning(view: RunView) -> Finding | None:
-    curve, limit = view.curve, view.rules.guessing * view.guess
-    lowest = min(smoothed(curve.fit))
-    if lowest < limit or curve.fallen(curve.fit) >= view.rules.improves:
-        return None
-    return no_better_than_guessing(view, lowest)
-
-
-def no_better_than_guessing(view: RunView, lowest: float) -> Finding:
-    limit = view.rules.guessing * view.guess
-    meaning = "lowest training loss, against the loss of guessing by the labels' frequencies"
-    evidence = (Evidence("train_loss", lowest, limit, meaning), Evidence("guessing", view.guess, None, "guessing loss"))
-    return Finding(Verdict.NOT_LEARNING, confidence(1 + 10 * (lowest / limit - 1)), None, evidence)
+LATE_FIT = 0.9  # suspected wrong labels: training accuracy was below this when validation accuracy was highest
+EARLY = 0.5  # and validation accuracy was highest in this share of the run
 
 
 def overfitting(view: RunView) -> Finding | None:
-    """Validation loss has risen beyond its noise since its minimum while training loss went on falling.
+    """Validation loss has risen beyond its noise since its minimum while training loss went on falling, or it is above
+    that of guessing although the training images are known.
 
-    It is overfitting if accuracy fell too or is no better than guessing, and overconfidence if accuracy held.
+    It is overfitting if accuracy fell too, is far below that of training or no better than guessing, and
+    overconfidence if accuracy held.
     """
     curve, rules = view.curve, view.rules
-    turn = curve.turn
-    rise, needed, fall = view.rise, view.noticeable, _train_fall(curve, turn)
-    isapart = view.gap / view.guess >= rules.wide_gap and fall > -rules.flat  # at its floor, it cannot fall on
-    if rise <= needed or not (fall >= rules.train_fall or isapart):
+    if not curve.has_val or len(curve) < 2:  # noqa: PLR2004 - nothing has changed yet
         return None
-    evidence = (
-        Evidence("val_rise", rise, needed, "validation loss above its lowest level, against noise"),
+    rise, needed, fall = view.rise, view.noticeable, train_fall(curve, curve.turn)
+    is_apart = view.gap / view.guess >= rules.wide_gap and (fall > -rules.flat or view.learnt)  # a floor ends a fall
+    is_unseen = not curve.has_train
+    ratio = rise / needed
+    if rise <= needed or not (fall >= rules.train_fall or is_apart or is_unseen):
+        ratio = min(curve.val[-max(2, curve.strip) :]) / view.guess
+        if ratio <= 1 or not (view.learnt and view.knows_guessing and curve.has_train):
+            return None
+    onset = curve.epochs[curve.turn] if view.has_turned else None
+    evidence = (*_measured(view, fall), *(accuracy := _accuracy(view)))
+    falls = any(each.threshold is not None and each.value > each.threshold for each in accuracy) or not accuracy
+    verdict = Verdict.OVERFITTING if falls else Verdict.OVERCONFIDENT
+    sure = confidence(ratio, max(1.0, 1 + fall) if is_apart else fall / rules.train_fall)
+    return Finding(verdict, sure, onset, evidence)
+
+
+def _measured(view: RunView, fall: float) -> list[Evidence]:
+    curve, rules = view.curve, view.rules
+    slope = theil_sen(curve.val[curve.turn :])
+    return [
+        Evidence("val_rise", view.rise, view.noticeable, "validation loss above its lowest level, against noise"),
+        Evidence("val_loss", view.end / view.guess, None, "validation loss as a share of the guessing loss"),
         Evidence("train_fall", fall, rules.train_fall, "share that training loss has fallen since then"),
-        Evidence(
-            "val_slope", theil_sen(curve.val[turn:]), None, "slope of validation loss since its minimum, nats an epoch"
-        ),
+        Evidence("val_slope", slope, None, "slope of validation loss since its minimum, nats an epoch"),
         Evidence("generalization_loss", generalization_loss(curve.val), None, "Prechelt's GL, percent"),
         Evidence("training_progress", training_progress(curve.fit), None, "Prechelt's P_5, per mille"),
         Evidence("progress_quotient", _finite(progress_quotient(curve.val, curve.fit)), None, "Prechelt's PQ"),
         Evidence("successive_rises", successive_rises(curve.val), None, "Prechelt's UP, strips of 5 epochs"),
-    )
-    lost, error = share(curve.accuracy, turn) - share(curve.accuracy), _accuracy_se(view, turn)
-    meaning = "accuracy lost since the minimum, against its standard error"
-    accuracy_fall = Evidence("accuracy_fall", lost, rules.accuracy_falls * error, meaning)
-    at_chance = view.facts is not None and share(curve.accuracy) < view.facts.trivial_accuracy + 3 * error
-    falls = lost > rules.accuracy_falls * error or at_chance
-    verdict = Verdict.OVERFITTING if falls else Verdict.OVERCONFIDENT
-    return Finding(
-        verdict, confidence(rise / needed, fall / rules.train_fall), curve.epochs[turn], (*evidence, accuracy_fall)
-    )
+    ]
 
 
-def improving(view: RunView) -> Finding | None:
-    curve, rules = view.curve, view.rules
-    fallen = curve.fallen(curve.val)
-    fall = curve.fall(curve.val)
-    beyond = fall > max(rules.noise * curve.jumps, rules.worth * view.guess)
-    at_end = curve.turn >= len(curve) - 1 - max(2, len(curve) // 10)
-    is_exhausted = view.stop_reason == "early_stopping" and view.monitor == "val_loss"
-    if fallen < rules.improves or not beyond or not at_end or is_exhausted:
-        return None
-    evidence = (
-        Evidence("val_fall", fallen, rules.improves, "share that validation loss fell in the last third"),
-        Evidence("val_slope", theil_sen(curve.val[curve.third :]), None, "slope in the last third, nats an epoch"),
+def _accuracy(view: RunView) -> list[Evidence]:
+    """What is known of accuracy; a value above its threshold means that images are guessed worse, not only surer."""
+    curve, rules, turn = view.curve, view.rules, view.curve.turn
+    last, then, seen = curve.share(curve.accuracy), curve.share(curve.accuracy, turn), curve.share(curve.train_accuracy)
+    found = []
+    if last is not None and then is not None:
+        error = _accuracy_se(view, then)
+        meaning = "accuracy lost since the minimum, against its standard error"
+        found.append(Evidence("accuracy_fall", then - last, rules.accuracy_falls * error, meaning))
+        if view.facts and last < view.facts.trivial_accuracy + 3 * error:
+            meaning = "accuracy of guessing and three standard errors, against that at the end"
+            found.append(Evidence("at_chance", view.facts.trivial_accuracy + 3 * error, last, meaning))
+    if last is not None and seen is not None:
+        found.append(Evidence("accuracy_gap", seen - last, rules.accuracy_gap, "training minus validation accuracy"))
+    return found
+
+
+def suspects_labels(view: RunView) -> bool:
+    """Whether wrong labels are likely: validation accuracy was highest early and fell, while the training images were
+    learnt slowly. Right labels are learnt first: Arpit et al., "A Closer Look at Memorization" (2017).
+    """
+    curve = view.curve
+    right = [(share, i) for i in range(len(curve)) if (share := curve.share(curve.accuracy, i)) is not None]
+    if len(right) < view.rules.jumping_epochs:
+        return False
+    highest, at = max(right, key=lambda pair: (pair[0], -pair[1]))
+    then, seen, last = curve.share(curve.train_accuracy, at), curve.share(curve.train_accuracy), right[-1][0]
+    if then is None or seen is None:
+        return False
+    lost = max(view.rules.label_noise, 2 * _accuracy_se(view, highest))
+    return (
+        at < EARLY * len(curve) and highest - last > lost and then < LATE_FIT and seen > then + view.rules.label_noise
     )
-    return Finding(Verdict.STILL_IMPROVING, confidence(fallen / rules.improves), None, evidence)
 
 
 def stagnant(view: RunView) -> Finding | None:
@@ -94,16 +107,17 @@ def stagnant(view: RunView) -> Finding | None:
 def apart(view: RunView) -> Finding | None:
     """Validation loss is well above training loss and does not rise noticeably."""
     curve, rules = view.curve, view.rules
+    if not (curve.has_train and curve.has_val):
+        return None
     reached = curve.smooth_val[curve.turn] + max(curve.noise, rules.notable * curve.smooth_val[curve.turn])
     since = next(i for i, loss in enumerate(curve.smooth_val) if loss <= reached)
-    gap, fall = view.gap / view.guess, _train_fall(curve, since)
+    gap, fall = view.gap / view.guess, train_fall(curve, since)
     if gap < rules.wide_gap or view.rise > view.noticeable:
         return None
+    change = curve.level(curve.val) - curve.smooth_val[since]
     evidence = (
         Evidence("train_fall", fall, rules.train_fall, "share that training loss has fallen since then"),
-        Evidence(
-            "val_change", level(curve.val) - curve.smooth_val[since], None, "change of validation loss since then, nats"
-        ),
+        Evidence("val_change", change, None, "change of validation loss since then, nats"),
         Evidence("noise", rules.noise * curve.noise, None, "smaller changes of validation loss may be chance, nats"),
         Evidence("gap", gap, rules.wide_gap, "validation loss minus training loss, as a share of the guessing loss"),
     )
@@ -111,24 +125,11 @@ def apart(view: RunView) -> Finding | None:
     return Finding(Verdict.STAGNANT_GENERALIZATION, sure, curve.epochs[since], evidence)
 
 
-def underfitting(view: RunView) -> Finding | None:
-    curve, rules = view.curve, view.rules
-    high, falls = level(curve.fit) / view.guess, curve.fallen(curve.fit)
-    if high < rules.stuck or not -rules.flat <= falls <= rules.flat or view.known > rules.known:
-        return None
-    evidence = (
-        Evidence("train_loss", high, rules.stuck, "training loss as a share of the guessing loss"),
-        Evidence("train_fall", falls, rules.flat, "share that it fell in the last third"),
-        Evidence("known", view.known, rules.known, "validation accuracy, corrected for chance"),
-    )
-    return Finding(Verdict.UNDERFITTING, confidence(high / rules.stuck), None, evidence)
-
-
 def handicapped(view: RunView) -> Finding | None:
     """Training loss is above validation loss only because dropout, augmentation, mixing or smoothing raise it."""
     curve, rules = view.curve, view.rules
-    train, val = level(curve.train), level(curve.val)
-    times = train / level(curve.fit) if curve.is_clean and level(curve.fit) else train / val if val else 0.0
+    train, val, fit = curve.level(curve.train), curve.level(curve.val), curve.level(curve.fit)
+    times = train / fit if curve.is_clean and fit else train / val if val else 0.0
     if train <= val + rules.noise * (curve.val_se or 0.0) or times < rules.handicap:
         return None
     evidence = [
@@ -138,14 +139,13 @@ def handicapped(view: RunView) -> Finding | None:
         ),
     ]
     if curve.is_clean:
-        meaning = "training images scored as validation images are"
-        evidence.append(Evidence("train_loss_clean", level(curve.fit), None, meaning))
+        evidence.append(Evidence("train_loss_clean", fit, None, "training images scored as validation images are"))
     return Finding(Verdict.TRAIN_ABOVE_VALIDATION, confidence(times / rules.handicap), None, tuple(evidence))
 
 
 def healthy(view: RunView) -> Finding:
     curve, rules = view.curve, view.rules
-    gap, reached = view.gap / view.guess, level(curve.val) / view.guess
+    gap, reached = view.gap / view.guess, curve.level(curve.val) / view.guess
     evidence = (
         Evidence("gap", gap, rules.wide_gap, "validation loss minus training loss, as a share of the guessing loss"),
         Evidence("val_loss", reached, rules.guessing, "validation loss as a share of the guessing loss"),
@@ -153,13 +153,14 @@ def healthy(view: RunView) -> Finding:
     return Finding(Verdict.HEALTHY, confidence(rules.wide_gap / max(gap, 1e-9)), None, evidence)
 
 
-def _train_fall(curve: Curve, since: int) -> float:
-    before = level(curve.fit, since)
-    return 1 - level(curve.fit) / before if before > 0 else 0.0
+def train_fall(curve: Curve, since: int) -> float:
+    """The share that training loss has fallen since an index; negative if it rose."""
+    before = curve.level(curve.fit, since)
+    return 1 - curve.level(curve.fit) / before if before > 0 else 0.0
 
 
-def _accuracy_se(view: RunView, at: int) -> float:
-    images, right = view.validation_images, share(view.curve.accuracy, at)
+def _accuracy_se(view: RunView, right: float) -> float:
+    images = view.validation_images
     return math.sqrt(max(right * (1 - right), 1 / images) / images) if images else ACCURACY_SE
 
 

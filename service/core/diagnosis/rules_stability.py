@@ -1,8 +1,17 @@
-"""Rules on how stable a run is: whether it diverged, how far its loss jumps, whether it is long enough to judge."""
+"""Rules on how stable a run is: whether it diverged, or its losses rise or jump, and whether it is long enough."""
 
-from service.core.diagnosis.curves import level
+from statistics import median
+
+from service.core.diagnosis.curves import SHORT
+from service.core.diagnosis.measures import smoothed
+from service.core.diagnosis.trends import rising_chance
 from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, confidence
 from service.core.diagnosis.view import LEAST_AFTER, RunView
+
+WILD = 25.0  # times the guessing loss, or the limit of an explosion: beyond all measure
+FALLING_TO = 0.6  # high losses that fall to this share of their first epochs and never rise are on their way down
+CLEARLY = 2.0  # times the threshold: jumps that a fall of the loss does not hide
+DEAD = 0.99  # of the guessing loss: after an explosion, nothing is left
 
 
 def diverged(view: RunView) -> Finding | None:
@@ -18,29 +27,53 @@ def diverged(view: RunView) -> Finding | None:
         return Finding(Verdict.DIVERGED, 0.99, curve.epochs[-1], (evidence,))
     if len(curve) < 2:  # noqa: PLR2004 - nothing has changed yet
         return None
-    return _exploded(view) or _lost_again(view)
+    return _exploded(view) or _dead(view) or _lost_again(view)
 
 
 def _exploded(view: RunView) -> Finding | None:
+    """Losses many times that of guessing at the end: in the last two epochs, or beyond all measure in the last one."""
+    curve, limit = view.curve, view.rules.explosion * view.guess
+    last = max(min(curve.fit[-2:]), curve.fit[-1] / WILD)
+    if last <= limit or _comes_down(curve.fit):
+        return None
+    at = max((i for i, loss in enumerate(curve.fit) if loss <= limit), default=-1) + 1
+    evidence = (
+        Evidence("train_loss_at_end", curve.fit[-1], limit, "training loss is many times the guessing loss"),
+        Evidence("guessing", view.guess, None, "guessing loss"),
+    )
+    return Finding(Verdict.DIVERGED, confidence(last / limit), curve.epochs[at], evidence)
+
+
+def _comes_down(losses: tuple[float, ...]) -> bool:
+    return losses[-1] < FALLING_TO * losses[0] and all(b < a for a, b in zip(losses, losses[1:], strict=False))
+
+
+def _dead(view: RunView) -> Finding | None:
+    """Training loss was many times that of guessing, and is not better than guessing since. After an explosion beyond
+    all measure, it has to come well below guessing.
+    """
     curve, rules, guess = view.curve, view.rules, view.guess
-    highest, last, limit = max(curve.train), level(curve.fit), rules.explosion * guess
-    recovers = last <= rules.learnt * guess or (last < guess and curve.fallen(curve.fit) >= rules.improves)
-    if highest <= limit or recovers or len(curve) < rules.least_epochs:
+    highest, last, limit = max(curve.train), curve.level(curve.fit), rules.explosion * guess
+    left = DEAD * guess if highest <= WILD * guess else rules.learnt * guess
+    if highest <= limit or last < left or len(curve) < rules.least_epochs:
         return None
     at = next(i for i, loss in enumerate(curve.train) if loss > limit)
     evidence = (
         Evidence("highest_train_loss", highest, limit, "training loss was many times the guessing loss"),
-        Evidence("train_loss_at_end", last, rules.learnt * guess, "training loss has not recovered"),
+        Evidence("train_loss_at_end", last, left, "training loss has not come down again"),
     )
     return Finding(Verdict.DIVERGED, confidence(highest / limit), curve.epochs[at], evidence)
 
 
 def _lost_again(view: RunView) -> Finding | None:
+    """Training loss had come down, and a large share of that is lost: at least in the last two epochs."""
     curve, rules, guess = view.curve, view.rules, view.guess
     lowest = min(range(len(curve)), key=curve.fit.__getitem__)
-    if len(curve) - 1 - lowest < LEAST_AFTER:
+    after = len(curve) - 1 - lowest
+    if not curve.has_train or after < 2:  # noqa: PLR2004 - a single step back is no divergence
         return None
-    least, last = curve.fit[lowest], level(curve.fit[lowest + 1 :])
+    least = curve.fit[lowest]
+    last = curve.level(curve.fit[lowest + 1 :]) if after >= LEAST_AFTER else min(curve.fit[-2:])
     lost = (last - least) / (guess - least) if least < guess else 0.0
     if least >= rules.learnt * guess or lost < rules.lost_again:
         return None
@@ -50,6 +83,29 @@ def _lost_again(view: RunView) -> Finding | None:
         Evidence("lost", lost, rules.lost_again, "share of that progress that was lost again"),
     )
     return Finding(Verdict.DIVERGED, confidence(lost / rules.lost_again), curve.epochs[onset], evidence)
+
+
+def unstable(view: RunView) -> Finding | None:
+    """Both losses have risen, steadily and together, since training loss was lowest."""
+    curve, rules = view.curve, view.rules
+    if not (curve.has_train and curve.has_val):
+        return None
+    smooth = smoothed(curve.train, curve.strip if len(curve) >= SHORT else 1)  # it is a mean over the epoch already
+    turn = min(range(len(curve)), key=smooth.__getitem__)
+    if len(curve) - 1 - turn < LEAST_AFTER or view.gap >= rules.wide_gap * view.guess:
+        return None
+    end = median(curve.train[-2:]) if len(curve) < SHORT else curve.level(curve.train)
+    rise, chance = end / max(smooth[turn], 1e-9) - 1, rising_chance(curve.train[turn:])
+    needed = max(rules.noise * curve.noise + curve.luck, rules.notable * curve.smooth_val[curve.turn])
+    val_rises = rising_chance(curve.val[min(turn, curve.turn) :]) < rules.chance and view.rise > 0
+    if rise < rules.notable or chance >= rules.chance or not (view.rise > needed or val_rises):
+        return None
+    evidence = (
+        Evidence("train_rise", rise, rules.notable, "share that training loss has risen since it was lowest"),
+        Evidence("val_rise", view.rise, needed, "validation loss above its lowest level, against noise"),
+        Evidence("chance", chance, rules.chance, "probability of so steady a rise of training loss by chance"),
+    )
+    return Finding(Verdict.UNSTABLE, confidence(rise / rules.notable), curve.epochs[turn], evidence)
 
 
 def too_short(view: RunView) -> Finding | None:
@@ -62,14 +118,19 @@ def too_short(view: RunView) -> Finding | None:
 
 
 def noisy(view: RunView) -> Finding | None:
+    """Validation loss jumps from epoch to epoch; the fewer epochs, the larger the jumps must be."""
     curve, rules = view.curve, view.rules
-    relative = curve.jumps / level(curve.val, curve.third) if level(curve.val, curve.third) else 0.0
+    middle = curve.level(curve.val, max(0, curve.third))
+    relative = curve.jumps / middle if middle else 0.0
+    needed = rules.jumps * (1 + 10 / max(1, len(curve))) / 1.25
+    falls = curve.drop(curve.val, curve.recent) > 2 * curve.jumps and curve.falling(curve.val) < rules.chance
     if (
-        relative < rules.jumps
+        (falls and relative < CLEARLY * needed)
+        or relative < needed
         or curve.jumps < rules.worth * view.guess
-        or len(curve) - curve.half < rules.jumping_epochs
+        or len(curve) < rules.jumping_epochs
     ):
         return None
     meaning = "change of validation loss from epoch to epoch, as a share of it"
-    evidence = (Evidence("jumps", relative, rules.jumps, meaning),)
-    return Finding(Verdict.NOISY_VALIDATION, confidence(relative / rules.jumps), None, evidence)
+    evidence = (Evidence("jumps", relative, needed, meaning),)
+    return Finding(Verdict.NOISY_VALIDATION, confidence(relative / needed), None, evidence)

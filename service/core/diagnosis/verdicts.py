@@ -15,6 +15,7 @@ class Verdict(StrEnum):
     NOT_LEARNING = "not_learning"  # no better than guessing
     STILL_IMPROVING = "still_improving"  # validation loss still falls at the latest epoch
     DIVERGED = "diverged"  # the losses exploded, or earlier progress was lost
+    UNSTABLE = "unstable"  # both losses rise: the steps are too large
     NOISY_VALIDATION = "noisy_validation"  # validation loss jumps from epoch to epoch
     SMALL_VALIDATION = "small_validation"  # too few validation images to tell
     TRAIN_ABOVE_VALIDATION = "train_above_validation"  # training loss is measured under handicaps

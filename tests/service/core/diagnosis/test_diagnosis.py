@@ -253,7 +253,7 @@ def test_a_summary_leaves_out_unknown_values() -> None:
     one = diagnose(epochs([1.0], [1.0]), stop_reason="max_epochs")
     assert "in 1 epoch." in one.summary
     facts = Facts({"train": 100, "validation": 20}, 2.3, 0.1)
-    few = diagnose(epochs([1.0] * 10, [1.0] * 10), facts=facts)
+    few = diagnose(epochs([0.4] * 10, [0.4] * 10), facts=facts)
     assert (few.verdict, "plus or minus" in few.summary, "20 validation images" in few.summary) == (
         "small_validation",
         False,

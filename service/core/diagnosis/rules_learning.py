@@ -1,0 +1,103 @@
+"""Rules on whether a run learns: not at all, still, or no more although its losses are high."""
+
+import math
+
+from service.core.diagnosis.measures import smoothed, theil_sen
+from service.core.diagnosis.trends import falling_chance
+from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, confidence
+from service.core.diagnosis.view import RunView
+
+CONSTANT_EPOCHS = 4  # with the same accuracy: the model says the same class of each image
+MOST_MAJORITY = 0.95  # a share of right images above it is often constant because few are left to gain
+NEAR = 1.05  # times the guessing loss: a slow fall from above it is no learning
+UNMOVED = 0.8  # stuck: training loss is above this share of that of the first epoch
+
+
+def not_learning(view: RunView) -> Finding | None:
+    """The losses are no better than guessing, and do not fall; or the model is stuck at the largest class."""
+    curve, limit = view.curve, view.rules.guessing * view.guess
+    if found := _stuck(view):
+        return found
+    lowest = min(smoothed(curve.fit, curve.strip))
+    if lowest < limit or _descends(view):
+        return None
+    return no_better_than_guessing(view, lowest)
+
+
+def no_better_than_guessing(view: RunView, lowest: float) -> Finding:
+    limit = view.rules.guessing * view.guess
+    meaning = "lowest training loss, against the loss of guessing by the labels' frequencies"
+    evidence = (Evidence("train_loss", lowest, limit, meaning), Evidence("guessing", view.guess, None, "guessing loss"))
+    return Finding(Verdict.NOT_LEARNING, confidence(1 + 10 * (lowest / limit - 1)), None, evidence)
+
+
+def _descends(view: RunView) -> bool:
+    """Whether a loss comes down from that of guessing, steadily and by more than it takes to matter."""
+    curve, rules = view.curve, view.rules
+    half, is_near = len(curve) // 2, curve.level(curve.val) < NEAR * view.guess
+    return any(
+        falling_chance(values[half:]) < rules.chance
+        and curve.drop(values, half) > rules.worth * view.guess
+        and (is_near or curve.fallen(values) >= rules.improves)
+        for values in ((curve.val, curve.fit) if curve.is_clean else (curve.val,))
+    )
+
+
+def _stuck(view: RunView) -> Finding | None:
+    """The same accuracy in each epoch, with losses that the frequency of one class explains."""
+    curve, facts = view.curve, view.facts
+    known = [right for right in curve.accuracy if right is not None]
+    if len(known) < CONSTANT_EPOCHS or len(set(known)) > 1 or not 0 < known[0] < MOST_MAJORITY:
+        return None
+    right, fit = known[0], curve.level(curve.fit)
+    entropy = -right * math.log(right) - (1 - right) * math.log(1 - right)
+    if fit < view.rules.guessing * entropy or fit < UNMOVED * curve.fit[0]:
+        return None
+    is_uneven = facts is not None and facts.trivial_accuracy > math.exp(-facts.trivial_loss) + 0.01
+    images = view.validation_images or 100
+    if facts and is_uneven and abs(right - facts.trivial_accuracy) > 2 * math.sqrt(right * (1 - right) / images):
+        return None
+    evidence = (
+        Evidence("constant_accuracy", right, None, "validation accuracy, the same in each epoch"),
+        Evidence("train_loss", fit, view.rules.guessing * entropy, "training loss, against the entropy of that share"),
+        Evidence("guessing", view.guess, None, "guessing loss"),
+    )
+    return Finding(Verdict.NOT_LEARNING, confidence(fit / (view.rules.guessing * entropy)), None, evidence)
+
+
+def improving(view: RunView) -> Finding | None:
+    """Validation loss still falls at the end, by a share of itself and more steadily than chance has it."""
+    curve, rules = view.curve, view.rules
+    fallen, fall, chance = curve.fallen(curve.val), curve.fall(curve.val), curve.falling(curve.val)
+    at_end = curve.turn >= len(curve) - 1 - max(2, len(curve) // 10)
+    is_exhausted = view.stop_reason == "early_stopping" and view.monitor == "val_loss"
+    is_at_chance = curve.level(curve.fit) >= rules.guessing * view.guess and _descends(view)
+    if not at_end or is_exhausted or not (fallen >= rules.improves or is_at_chance):
+        return None
+    if chance >= rules.chance or fall <= rules.worth * view.guess * (0.3 if is_at_chance else 1):
+        return None
+    evidence = (
+        Evidence("val_fall", fallen, rules.improves, "share that validation loss fell in the last third"),
+        Evidence("chance", chance, rules.chance, "probability of so steady a fall in the second half by chance"),
+        Evidence(
+            "val_slope", theil_sen(curve.val[max(0, curve.third) :]), None, "slope in the last third, nats an epoch"
+        ),
+    )
+    return Finding(Verdict.STILL_IMPROVING, confidence(fallen / rules.improves), None, evidence)
+
+
+def underfitting(view: RunView) -> Finding | None:
+    """Training loss has stopped high. In a short run, a smaller fall means that it has not stopped."""
+    curve, rules = view.curve, view.rules
+    high, falls = curve.level(curve.fit) / view.guess, curve.fallen(curve.fit)
+    flat = rules.flat * len(curve) / (len(curve) + 10)
+    is_known = view.known is not None and view.known > rules.known
+    if not curve.has_train or high < rules.stuck or not -flat <= falls <= flat or is_known:
+        return None
+    evidence = [
+        Evidence("train_loss", high, rules.stuck, "training loss as a share of the guessing loss"),
+        Evidence("train_fall", falls, flat, "share that it fell in the last third"),
+    ]
+    if view.known is not None:
+        evidence.append(Evidence("known", view.known, rules.known, "validation accuracy, corrected for chance"))
+    return Finding(Verdict.UNDERFITTING, confidence(high / rules.stuck), None, tuple(evidence))
