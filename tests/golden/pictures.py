@@ -1,10 +1,10 @@
-"""The pictures of the pages on verdicts, each of a golden run that shows it: `python -m tests.golden.pictures`."""
+"""The pictures of the pages on verdicts, each of a real run that shows it: `python -m tests.golden.pictures`."""
 
 import io
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,12 @@ from PIL import Image
 from service.core.diagnosis import Verdict, diagnose
 from service.core.records.epoch import Epoch
 from service.core.records.facts import Facts
+from service.core.spec.parts import DEFAULT_MONITOR
 from service.docs import VERDICTS
 from service.rendering.curves_png import CURVES, PURPLE
 from tests.golden.runs import FILE
 from tests.golden.scoring import history
+from tests.golden.uneven import RARE_CLASSES, scores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,6 +76,18 @@ def draw(run: Mapping[str, Any], verdict: Verdict) -> bytes:
     return _png(figure)
 
 
+def draw_recall(recall: Mapping[str, float], rare: Collection[str]) -> bytes:
+    """The recall of each class as a PNG, that of the rare classes in another colour."""
+    figure = Figure(INCHES, DPI, layout="constrained")
+    axes = figure.subplots()
+    colours = [PURPLE if name in rare else BLUE for name in recall]
+    axes.bar(list(recall), list(recall.values()), color=colours)
+    axes.set_xlabel("class; purple: rare", fontsize=11)
+    axes.set_ylabel("recall", fontsize=11)
+    axes.grid(axis="y", alpha=0.3)
+    return _png(figure)
+
+
 def _curves(axes: "Axes", epochs: Sequence[Epoch]) -> None:
     for name, (label, colour, style) in CURVES.items():
         axes.plot([e.epoch for e in epochs], _values(epochs, name), style, color=colour, label=label, linewidth=2)
@@ -119,6 +133,9 @@ def main(folder: Path) -> None:
     runs = {(run["set_up"], run["seed"]): run for run in json.loads(FILE.read_text())}
     for verdict, example in EXAMPLES.items():
         (folder / f"{verdict}.png").write_bytes(draw(runs[example], verdict))
+    recall = dict(zip(map(str, range(10)), scores({}, DEFAULT_MONITOR, 1).per_class, strict=True))
+    picture = draw_recall({name: each.recall for name, each in recall.items()}, tuple(map(str, RARE_CLASSES)))
+    (folder / f"{Verdict.RARE_CLASSES_IGNORED}.png").write_bytes(picture)
 
 
 if __name__ == "__main__":

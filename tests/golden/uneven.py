@@ -5,7 +5,7 @@ are used for nothing else.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 
 from service.core.evaluation.evaluation import evaluate
 from service.core.evaluation.predictions import TEST
+from service.core.evaluation.scores import Scores
 from service.core.experiments.statistics import t_quantile
 from tests.golden.runs import CNN, SetUp, train
 from tests.golden.temperatures import predictions
@@ -43,15 +44,6 @@ difference from the first row is paired by seed, with its 95 % interval (Student
 """
 
 
-@dataclass(frozen=True)
-class Scored:
-    """The scores of a run on the test images."""
-
-    macro_f1: float
-    rare_recall: float
-    accuracy: float
-
-
 def uneven(images: ImageSet, random: torch.Generator) -> ImageSet:
     """FREQUENT or RARE images of each class, and TEST_IMAGES more in the test part."""
     order = torch.randperm(len(images), generator=random)
@@ -66,8 +58,8 @@ def uneven(images: ImageSet, random: torch.Generator) -> ImageSet:
     )
 
 
-def scored(option: dict[str, Any], monitor: str, seed: int) -> Scored:
-    """The scores of the best epoch with an option."""
+def scores(option: dict[str, Any], monitor: str, seed: int) -> Scores:
+    """The scores of the best epoch with an option on the test images."""
     spec = {
         "dataset": {"id": "digits", "val_fraction": 0.3},
         "model": CNN,
@@ -77,23 +69,28 @@ def scored(option: dict[str, Any], monitor: str, seed: int) -> Scored:
     trained = train(SetUp(spec | option, uneven), seed)
     assert trained.fitted.best_weights is not None
     trained.model.load_state_dict(trained.fitted.best_weights)
-    scores = evaluate(predictions(trained), TEST).scores
-    return Scored(scores.macro_f1, fmean(scores.per_class[label].recall for label in RARE_CLASSES), scores.accuracy)
+    return evaluate(predictions(trained), TEST).scores
 
 
-def row(name: str, monitor: str, runs: list[Scored], plain: list[Scored]) -> str:
+def rare_recall(run: Scores) -> float:
+    """The mean recall of the rare classes."""
+    return fmean(run.per_class[label].recall for label in RARE_CLASSES)
+
+
+def row(name: str, monitor: str, runs: list[Scores], plain: list[Scores]) -> str:
     """A row of the table. `plain` are the runs of the first row."""
     gains = [run.macro_f1 - other.macro_f1 for run, other in zip(runs, plain, strict=True)]
     off = t_quantile(0.95, len(gains) - 1) * stdev(gains) / math.sqrt(len(gains))
     gain = f"{fmean(gains):+.3f} ({fmean(gains) - off:+.3f} to {fmean(gains) + off:+.3f})" if runs != plain else ""
-    means = [fmean(getattr(run, name) for run in runs) for name in ("macro_f1", "rare_recall", "accuracy")]
-    return f"| {name} | `{monitor}` | {means[0]:.3f} | {gain} | {means[1]:.3f} | {means[2]:.3f} |\n"
+    f1, rare = fmean(run.macro_f1 for run in runs), fmean(map(rare_recall, runs))
+    accuracy = fmean(run.accuracy for run in runs)
+    return f"| {name} | `{monitor}` | {f1:.3f} | {gain} | {rare:.3f} | {accuracy:.3f} |\n"
 
 
 def main() -> None:
     torch.set_num_threads(1)
     runs = {
-        (name, monitor): [scored(option, monitor, seed) for seed in SEEDS]
+        (name, monitor): [scores(option, monitor, seed) for seed in SEEDS]
         for monitor in MONITORS
         for name, option in OPTIONS.items()
     }

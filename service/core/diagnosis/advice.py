@@ -31,6 +31,7 @@ REASONS: Mapping[Verdict, str] = {
     Verdict.SMALL_VALIDATION: "There are too few validation images. Hold out more.",
     Verdict.TRAIN_ABOVE_VALIDATION: "Regularization may be stronger than needed.",
     Verdict.SUSPECTED_LEAKAGE: "The validation loss cannot be trusted. Score images that were surely not trained on.",
+    Verdict.RARE_CLASSES_IGNORED: "The model ignores rare classes. Give them more weight.",
     Verdict.TOO_SHORT_TO_TELL: "There is no trend yet. Train longer.",
 }
 # Ids of cures, in the order of their effect on real runs: tests/golden/cures.md.
@@ -59,6 +60,7 @@ _BY_EFFECT: Mapping[Verdict, str] = {
     Verdict.SMALL_VALIDATION: "larger_validation more_data held_out_test",
     Verdict.TRAIN_ABOVE_VALIDATION: "less_augmentation less_regularization longer_training larger_model",
     Verdict.SUSPECTED_LEAKAGE: "no_copies held_out_test larger_validation",
+    Verdict.RARE_CLASSES_IGNORED: "logit_adjusted class_weights balanced_sampling focal collect",
     Verdict.TOO_SHORT_TO_TELL: "longer_training more_patience",
 }
 ADVISED: Mapping[Verdict, tuple[str, ...]] = {verdict: tuple(ids.split()) for verdict, ids in _BY_EFFECT.items()}

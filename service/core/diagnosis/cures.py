@@ -138,6 +138,15 @@ CURES: Mapping[str, Cure] = {
             action="calibrate",
             measured=temperature.gain,
         ),
+        Cure(
+            "logit_adjusted",
+            "Logit adjustment",
+            "the loss makes up for the shares of the classes; rare ones are guessed more often",
+            patches.logit_adjusted,
+        ),
+        Cure("class_weights", "Class weights", "a mistake on a rare class costs more", patches.class_weights),
+        Cure("balanced_sampling", "Balanced sampling", "every class is seen equally often", patches.balanced_sampling),
+        Cure("focal", "Focal loss", "images that the model is sure of count less, hard ones more", patches.focal),
         Cure("no_copies", "Copies on one side", "a validation loss that tells of new images", patches.no_copies),
     )
 }

@@ -6,6 +6,7 @@ Nakkiran et al., "Deep Double Descent", 2020).
 
 from collections.abc import Callable
 
+from service.core.diagnosis.rules_classes import rare_ignored
 from service.core.diagnosis.rules_data import leakage, small
 from service.core.diagnosis.rules_fit import apart, handicapped, healthy, overfitting, stagnant
 from service.core.diagnosis.rules_learning import improving, no_better_than_guessing, not_learning, underfitting
@@ -32,7 +33,13 @@ PLAIN = 0.75  # the confidence that these need in a few epochs
 
 
 def findings(view: RunView) -> tuple[Finding, ...]:
-    """All findings, the weightiest first; at least one. Of a few epochs, what they show so far is said after the rest."""
+    """All findings, the weightiest first; at least one. What the classes show is never the first one."""
+    of_classes = rare_ignored(view)
+    return (*_of_curves(view), of_classes) if of_classes else _of_curves(view)
+
+
+def _of_curves(view: RunView) -> tuple[Finding, ...]:
+    """What the losses show, at least one finding. Of a few epochs, what they show so far comes last."""
     if not len(view.curve):
         return (diverged(view) or _no_epochs(),)
     if first := diverged(view):

@@ -83,6 +83,29 @@ def label_smoothing(case: RunContext) -> Patch | None:
     return None if case.spec.regularization.label_smoothing else put("/regularization/label_smoothing", 0.1)
 
 
+def logit_adjusted(case: RunContext) -> Patch | None:
+    return _for_rare_classes(case, "loss", "logit_adjusted")
+
+
+def class_weights(case: RunContext) -> Patch | None:
+    return _for_rare_classes(case, "class_weights", "balanced")
+
+
+def balanced_sampling(case: RunContext) -> Patch | None:
+    return _for_rare_classes(case, "sampling", "balanced")
+
+
+def focal(case: RunContext) -> Patch | None:
+    return _for_rare_classes(case, "loss", "focal")
+
+
+def _for_rare_classes(case: RunContext, option: str, value: str) -> Patch | None:
+    """One of the options that balance classes; several would balance them more than once."""
+    regularization = case.spec.regularization
+    taken = regularization.balancing or regularization.loss != "cross_entropy"
+    return None if taken else put(f"/regularization/{option}", value)
+
+
 def mixup(case: RunContext) -> Patch | None:
     mixed = case.spec.regularization.mixup_alpha or case.spec.regularization.cutmix_alpha
     return None if mixed else put("/regularization/mixup_alpha", 0.4)

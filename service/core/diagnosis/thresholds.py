@@ -28,6 +28,8 @@ class Rules:
     jumping_epochs: int = 6  # noise is not judged on fewer epochs
     jumps: float = 0.12  # noisy: validation loss changes by this share of itself from epoch to epoch
     few_images: int = 41  # small: fewer validation images
+    rare_recall: float = 0.1  # rare classes are ignored: their recall is lower by this much than that of the others
+    rare_errors: float = 2.0  # and by this many standard errors
     handicap: float = 1.2  # training loss exceeds the clean one by this factor
     copies: float = 0.02  # leakage: this share of the validation images has copies among the training images
     easier: float = 3.0  # leakage: validation loss is this many standard errors below the clean training loss

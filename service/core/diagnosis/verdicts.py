@@ -20,6 +20,7 @@ class Verdict(StrEnum):
     SMALL_VALIDATION = "small_validation"  # too few validation images to tell
     TRAIN_ABOVE_VALIDATION = "train_above_validation"  # training loss is measured under handicaps
     SUSPECTED_LEAKAGE = "suspected_leakage"  # validation images may be known from training
+    RARE_CLASSES_IGNORED = "rare_classes_ignored"  # a note only: the model is worse on classes with few images
     TOO_SHORT_TO_TELL = "too_short_to_tell"
 
 

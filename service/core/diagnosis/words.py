@@ -51,6 +51,10 @@ SEEN: Mapping[Verdict, str] = {
         "augmentation, mixing or smoothing, and while weights still change{clean_is}."
     ),
     Verdict.SUSPECTED_LEAKAGE: "{leak}.",
+    Verdict.RARE_CLASSES_IGNORED: (
+        "The model gets {rare_right} of {rare_images} validation images of rare classes right, and {other_right:.1%} "
+        "of the others. Worst is {worst}."
+    ),
     Verdict.TOO_SHORT_TO_TELL: "No trend shows in {count}{so_far}.",
 }
 MEANS: Mapping[Verdict, str] = {
@@ -98,6 +102,10 @@ MEANS: Mapping[Verdict, str] = {
     Verdict.SUSPECTED_LEAKAGE: (
         "Validation loss ({val:.3f}) may reflect memorized or easier images rather than new ones. A test part that was "
         "surely not trained on would settle it."
+    ),
+    Verdict.RARE_CLASSES_IGNORED: (
+        "The mean over all images hides this. More images of these classes are the surest help; training can also give "
+        "them more weight. An equal recall on more validation images would speak against it."
     ),
     Verdict.TOO_SHORT_TO_TELL: "At least {least} are needed.",
 }
@@ -154,7 +162,21 @@ def _values(view: RunView, onset: int | None) -> dict[str, Any]:
         "leak": _leak(view, fit),
         "memorizes": _memorizes(view, at),
     }
-    return numbers | _moves(view, onset, at)
+    return numbers | _moves(view, onset, at) | _rare(view)
+
+
+def _rare(view: RunView) -> dict[str, Any]:
+    """The recall of rare classes, if any class is rare."""
+    rare = view.facts.rare if view.facts else None
+    if rare is None:
+        return {}
+    worst = rare.classes[0]
+    return {
+        "rare_right": rare.right,
+        "rare_images": rare.images,
+        "other_right": rare.other_right / rare.other_images,
+        "worst": f"{worst.label!r} with {worst.right} of {worst.images}",
+    }
 
 
 def _moves(view: RunView, onset: int | None, at: int) -> dict[str, str]:
