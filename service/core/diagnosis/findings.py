@@ -18,8 +18,8 @@ Rule = Callable[[RunView], Finding | None]
 BY_WEIGHT: tuple[Rule, ...] = (
     leakage,
     not_learning,
-    overfitting,
     unstable,
+    overfitting,
     noisy,
     small,
     improving,
@@ -32,7 +32,7 @@ PLAIN = 0.75  # the confidence that these need in a few epochs
 
 
 def findings(view: RunView) -> tuple[Finding, ...]:
-    """All findings, the weightiest first; at least one. Of a few epochs, what they show so far is said after the rest."""
+    """All findings, the weightiest first; at least one. What a few epochs show so far comes last."""
     if not len(view.curve):
         return (diverged(view) or _no_epochs(),)
     if first := diverged(view):
