@@ -87,8 +87,8 @@ MEANS: Mapping[Verdict, str] = {
         "large. If a lower learning rate changes nothing, look for wrong inputs or labels."
     ),
     Verdict.NOISY_VALIDATION: (
-        "The best epoch was partly luck, and early stopping may act on noise. If a lower learning rate does not calm it, "
-        "there are too few validation images."
+        "The best epoch was partly luck, and early stopping may act on noise. If a lower learning rate does not calm "
+        "it, there are too few validation images."
     ),
     Verdict.SMALL_VALIDATION: "Smaller changes may be chance. More validation images would settle it.",
     Verdict.TRAIN_ABOVE_VALIDATION: (
