@@ -10,7 +10,7 @@ from service.core.diagnosis import Verdict
 S, O, C = Verdict.STAGNANT_GENERALIZATION, Verdict.OVERFITTING, Verdict.OVERCONFIDENT  # noqa: E741 - a table of letters
 U, N, I, D = Verdict.UNDERFITTING, Verdict.NOT_LEARNING, Verdict.STILL_IMPROVING, Verdict.DIVERGED  # noqa: E741
 H, J, F, T = Verdict.HEALTHY, Verdict.NOISY_VALIDATION, Verdict.SMALL_VALIDATION, Verdict.TOO_SHORT_TO_TELL
-L, A = Verdict.SUSPECTED_LEAKAGE, Verdict.TRAIN_ABOVE_VALIDATION
+X, L, A = Verdict.UNSTABLE, Verdict.SUSPECTED_LEAKAGE, Verdict.TRAIN_ABOVE_VALIDATION
 
 LABELS: Mapping[str, tuple[Verdict, ...]] = {
     "few_plain_mlp": (S, S, S, S),
@@ -47,6 +47,7 @@ LABELS: Mapping[str, tuple[Verdict, ...]] = {
     "certain_cnn": (C, C, C, S),
     "certain_small_batches": (S, S, S, H),
     "label_noise_5": (C, O, C, C),
+    "rising_rate": (X, X, X, X),
     "collapsed": (D, D, D, U),
     "jumping": (S, H, H, H),
     "jumping_mlp": (J, J, J, J),
@@ -64,7 +65,7 @@ AS_WELL: Mapping[tuple[str, int], frozenset[Verdict]] = {
     ("full_short", 1): frozenset({H}),
     ("full_short", 2): frozenset({H}),
     ("full_short", 3): frozenset({H}),
-    ("full_short", 4): frozenset({H}),
+    ("full_short", 4): frozenset({H, J}),  # it jumps by a third of itself at the end
     ("full_long", 3): frozenset({H}),
     ("full_plain_mlp", 3): frozenset({S}),
     ("full_regularized", 3): frozenset({S}),

@@ -39,6 +39,7 @@ EXAMPLES: Mapping[Verdict, tuple[str, int]] = {
     Verdict.NOT_LEARNING: ("lr_far_too_low", 1),
     Verdict.STILL_IMPROVING: ("few_epochs", 1),
     Verdict.DIVERGED: ("lr_too_high_sgd", 4),
+    Verdict.UNSTABLE: ("rising_rate", 1),
     Verdict.NOISY_VALIDATION: ("jumping_mlp", 1),
     Verdict.SMALL_VALIDATION: ("tiny_validation", 2),
     Verdict.TRAIN_ABOVE_VALIDATION: ("mixed_images", 1),

@@ -190,6 +190,15 @@ SET_UPS: dict[str, SetUp] = {
         _limit(400) | {"model": {"arch": "mlp", "hidden": [256, 256]}, "optimizer": {"lr": 3e-3}, "epochs": 80},
         _noisy(0.05),
     ),
+    "rising_rate": SetUp(
+        {
+            "model": CNN,
+            "optimizer": {"lr": 5e-2},
+            "schedule": {"name": "onecycle", "rising_share": 0.95},
+            "batch_size": 32,
+            "epochs": 24,
+        }
+    ),
     "collapsed": SetUp(
         _limit(300)
         | {

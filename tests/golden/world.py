@@ -32,8 +32,8 @@ FILE = Path(__file__).parent / "world.json"
 CLOTHES = Path("/usr/share/datasets/fashion-mnist")
 CPU = torch.device("cpu")
 SIDE = 12  # pixels of a drawn shape
-MOST_STEPS = {"mlp": 2000, "cnn": 700}  # of the optimizer: a run has as many epochs as they make
-EPOCHS = (12, 30, 60, 90)
+MOST_STEPS = {"mlp": 2500, "cnn": 900}  # of the optimizer: a run has as many epochs as they make
+EPOCHS = (16, 30, 60, 90)
 KEPT = ("train_loss", "train_loss_clean", "val_loss", "train_accuracy", "val_accuracy", "val_loss_se", "val_change_se")
 DIGITS = 4  # significant, of a stored number
 
@@ -74,7 +74,7 @@ def digits(r: random.Random, images: int) -> ImageSet:
 def pictures(r: random.Random, made: dict[str, Any]) -> ImageSet:
     """The images of a set-up, with the damage that `made` names."""
     source = r.choice([digits, digits, shapes, clothes if CLOTHES.exists() else shapes])
-    images = source(r, r.choice([80, 150, 300, 500, 900]))
+    images = source(r, r.choice([120, 200, 300, 500, 900]))
     labels, count = images.labels.clone(), len(images.classes)
     if made["wrong"]:
         for i in range(len(labels)):
@@ -92,7 +92,7 @@ def pictures(r: random.Random, made: dict[str, Any]) -> ImageSet:
 
 def damage(r: random.Random) -> dict[str, Any]:
     """What is wrong with the data, of the kinds that a run cannot be blamed for."""
-    kind = r.choices(("none", "wrong", "copied", "rare"), (12, 3, 1, 2))[0]
+    kind = r.choices(("none", "wrong", "copied", "rare"), (10, 4, 1, 2))[0]
     return {
         "wrong": r.choice([0.1, 0.2, 0.4, 1.0]) if kind == "wrong" else 0.0,
         "copied": kind == "copied",
@@ -105,21 +105,21 @@ def settings(r: random.Random) -> dict[str, Any]:
     norm = r.choice(["none", "none", "batch"])
     model = r.choice(
         [
-            {"arch": "mlp", "hidden": r.choice([[2], [8], [64], [128], [256, 128]])},
+            {"arch": "mlp", "hidden": r.choice([[2], [8], [64], [128], [256, 128], [256, 128]])},
             {"arch": "cnn", "channels": r.choice([[1, 2], [4, 8], [8, 16]]), "hidden": [32], "norm": norm},
         ]
     )
     name = r.choice(["adam", "adam", "adamw", "sgd"])
     usual = 0.05 if name == "sgd" else 2e-3
-    lr = usual * r.choices((1e-3, 0.03, 0.3, 1.0, 3.0, 15.0, 100.0), (1, 2, 4, 8, 4, 3, 2))[0]
+    lr = usual * r.choices((1e-3, 0.03, 0.3, 1.0, 3.0, 15.0, 100.0), (1, 1, 4, 10, 5, 2, 1))[0]
     decay = r.choices((0.0, 1e-3, 0.05, 0.3), (10, 2, 2, 1))[0]
     mixed, dropped = r.choices((0.0, 0.5), (8, 1))[0], r.choices((0.0, 0.3, 0.6), (6, 2, 1))[0]
     schedule: dict[str, Any] = {"name": "constant"} if r.random() < 0.75 else {"name": "cosine"}
     return {
-        "dataset": {"id": "digits", "val_fraction": r.choice([0.05, 0.2, 0.2, 0.4])},
+        "dataset": {"id": "digits", "val_fraction": r.choice([0.05, 0.2, 0.2, 0.3, 0.4, 0.4])},
         "model": model,
         "epochs": r.choice(EPOCHS),
-        "batch_size": r.choice([8, 16, 32, 64]),
+        "batch_size": r.choice([8, 16, 32, 32]),
         "optimizer": {"name": name, "lr": lr, "momentum": r.choice([0.0, 0.9]) if name == "sgd" else 0.0},
         "schedule": schedule,
         "regularization": {"weight_decay": decay, "mixup_alpha": mixed, "dropout": dropped},

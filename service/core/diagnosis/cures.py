@@ -110,6 +110,18 @@ CURES: Mapping[str, Cure] = {
             patches.decaying_lr,
         ),
         Cure(
+            "warmup",
+            "A warm-up",
+            "the first steps are small, so that none of them throws the weights far away",
+            patches.warmup,
+        ),
+        Cure(
+            "class_balance",
+            "Balanced classes",
+            "each class counts the same, so that saying the largest one costs more",
+            patches.class_balance,
+        ),
+        Cure(
             "normalize",
             "Normalized images",
             "inputs of unit variance, which the initial weights are made for",

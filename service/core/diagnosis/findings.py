@@ -19,8 +19,8 @@ Rule = Callable[[RunView], Finding | None]
 BY_WEIGHT: tuple[Rule, ...] = (
     leakage,
     not_learning,
-    overfitting,
     unstable,
+    overfitting,
     noisy,
     small,
     improving,

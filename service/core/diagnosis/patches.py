@@ -247,6 +247,17 @@ def decaying_lr(case: RunContext) -> Patch | None:
     return patch + (put("/early_stopping", None) if case.spec.early_stopping else [])
 
 
+def warmup(case: RunContext) -> Patch | None:
+    """Five epochs, or a tenth of a short run."""
+    schedule, epochs = case.spec.schedule, min(5, case.spec.epochs // 10)
+    usable = epochs and schedule.name != "onecycle" and not schedule.warmup_epochs
+    return put("/schedule/warmup_epochs", epochs) if usable else None
+
+
+def class_balance(case: RunContext) -> Patch | None:
+    return None if case.spec.regularization.balancing else put("/regularization/class_weights", "balanced")
+
+
 def normalize(case: RunContext) -> Patch | None:
     return None if case.spec.augmentation.normalize else put("/augmentation/normalize", True)
 

@@ -1,5 +1,6 @@
 """Rules on how stable a run is: whether it diverged, or its losses rise or jump, and whether it is long enough."""
 
+from itertools import pairwise
 from statistics import median
 
 from service.core.diagnosis.curves import SHORT
@@ -10,7 +11,8 @@ from service.core.diagnosis.view import LEAST_AFTER, RunView
 
 WILD = 25.0  # times the guessing loss, or the limit of an explosion: beyond all measure
 FALLING_TO = 0.6  # high losses that fall to this share of their first epochs and never rise are on their way down
-CLEARLY = 2.0  # times the threshold: jumps that a fall of the loss does not hide
+OUTWEIGHS = 4.0  # times the jumps: a steady fall that makes them unimportant
+TOGETHER = 0.5  # of the rise of validation loss: training loss rises with it, not by a wobble at its floor
 DEAD = 0.99  # of the guessing loss: after an explosion, nothing is left
 
 
@@ -45,7 +47,7 @@ def _exploded(view: RunView) -> Finding | None:
 
 
 def _comes_down(losses: tuple[float, ...]) -> bool:
-    return losses[-1] < FALLING_TO * losses[0] and all(b < a for a, b in zip(losses, losses[1:], strict=False))
+    return losses[-1] < FALLING_TO * losses[0] and all(later < earlier for earlier, later in pairwise(losses))
 
 
 def _dead(view: RunView) -> Finding | None:
@@ -92,20 +94,22 @@ def unstable(view: RunView) -> Finding | None:
         return None
     smooth = smoothed(curve.train, curve.strip if len(curve) >= SHORT else 1)  # it is a mean over the epoch already
     turn = min(range(len(curve)), key=smooth.__getitem__)
-    if len(curve) - 1 - turn < LEAST_AFTER or view.gap >= rules.wide_gap * view.guess:
-        return None
     end = median(curve.train[-2:]) if len(curve) < SHORT else curve.level(curve.train)
-    rise, chance = end / max(smooth[turn], 1e-9) - 1, rising_chance(curve.train[turn:])
+    rise, chance = end - smooth[turn], rising_chance(curve.train[turn:])
+    if len(curve) - 1 - turn < LEAST_AFTER or chance >= rules.chance or rise < rules.worth * view.guess:
+        return None
+    is_apart = view.gap >= rules.wide_gap * view.guess and rise < TOGETHER * view.rise
+    share = rise / max(smooth[turn], 1e-9)
     needed = max(rules.noise * curve.noise + curve.luck, rules.notable * curve.smooth_val[curve.turn])
     val_rises = rising_chance(curve.val[min(turn, curve.turn) :]) < rules.chance and view.rise > 0
-    if rise < rules.notable or chance >= rules.chance or not (view.rise > needed or val_rises):
+    if is_apart or share < rules.notable or not (view.rise > needed or val_rises):
         return None
     evidence = (
-        Evidence("train_rise", rise, rules.notable, "share that training loss has risen since it was lowest"),
+        Evidence("train_rise", share, rules.notable, "share that training loss has risen since it was lowest"),
         Evidence("val_rise", view.rise, needed, "validation loss above its lowest level, against noise"),
         Evidence("chance", chance, rules.chance, "probability of so steady a rise of training loss by chance"),
     )
-    return Finding(Verdict.UNSTABLE, confidence(rise / rules.notable), curve.epochs[turn], evidence)
+    return Finding(Verdict.UNSTABLE, confidence(share / rules.notable), curve.epochs[turn], evidence)
 
 
 def too_short(view: RunView) -> Finding | None:
@@ -123,13 +127,8 @@ def noisy(view: RunView) -> Finding | None:
     middle = curve.level(curve.val, max(0, curve.third))
     relative = curve.jumps / middle if middle else 0.0
     needed = rules.jumps * (1 + 10 / max(1, len(curve))) / 1.25
-    falls = curve.drop(curve.val, curve.recent) > 2 * curve.jumps and curve.falling(curve.val) < rules.chance
-    if (
-        (falls and relative < CLEARLY * needed)
-        or relative < needed
-        or curve.jumps < rules.worth * view.guess
-        or len(curve) < rules.jumping_epochs
-    ):
+    falls = curve.drop(curve.val, curve.recent) > OUTWEIGHS * curve.jumps and curve.falling(curve.val) < rules.chance
+    if falls or relative < needed or curve.jumps < rules.worth * view.guess or len(curve) < rules.jumping_epochs:
         return None
     meaning = "change of validation loss from epoch to epoch, as a share of it"
     evidence = (Evidence("jumps", relative, needed, meaning),)

@@ -16,8 +16,8 @@ NO_VALIDATION = (
     "generalizes. A validation loss for each epoch would."
 )
 LAGGING = (
-    " Scored as validation images are, training images have {clean:.3f}, far above {train:.3f} in training: the running "
-    "statistics of normalization layers lag behind, and validation loss suffers from that too."
+    " Scored as validation images are, training images have {clean:.3f}, far above {train:.3f} in training: the "
+    "running statistics of normalization layers lag behind, and validation loss suffers from that too."
 )
 LABELS = (
     " Wrong labels are likely: validation accuracy was highest early and fell, while the training images were learnt "
@@ -38,13 +38,13 @@ SEEN: Mapping[Verdict, str] = {
     ),
     Verdict.STILL_IMPROVING: "{loss_name} was still falling at epoch {last}, where it was {val:.3f}.",
     Verdict.DIVERGED: (
-        "From epoch {onset} on the losses exploded, or earlier progress was lost: training loss is {fit:.3g} at the end."
+        "From epoch {onset} on the losses exploded, or earlier progress was lost: training loss ends at {fit:.3g}."
     ),
     Verdict.UNSTABLE: (
         "Since epoch {onset} training loss rose from {train_then:.3f} to {train:.3f}, and validation loss is {val:.3f} "
         "after {lowest:.3f} at epoch {lowest_at}."
     ),
-    Verdict.NOISY_VALIDATION: "Validation loss jumps by about {jumps:.3f} from one epoch to the next, around {val:.3f}.",
+    Verdict.NOISY_VALIDATION: "Validation loss jumps by about {jumps:.3f} from epoch to epoch, around {val:.3f}.",
     Verdict.SMALL_VALIDATION: "Validation loss is {val:.3f}{interval} on only {images}.",
     Verdict.TRAIN_ABOVE_VALIDATION: (
         "Training loss ({train:.3f}) is above validation loss ({val:.3f}) because it is measured with dropout, "
@@ -91,8 +91,8 @@ MEANS: Mapping[Verdict, str] = {
         "large. If a lower learning rate changes nothing, look for wrong inputs or labels."
     ),
     Verdict.NOISY_VALIDATION: (
-        "The best epoch was partly luck, and early stopping may act on noise. A lower learning rate, or more validation "
-        "images, shows which of the two jumps."
+        "The best epoch was partly luck, and early stopping may act on noise. If a lower learning rate does not calm "
+        "it, there are too few validation images."
     ),
     Verdict.SMALL_VALIDATION: "Smaller changes may be chance. More validation images would settle it.",
     Verdict.TRAIN_ABOVE_VALIDATION: (
@@ -110,8 +110,8 @@ MEANS: Mapping[Verdict, str] = {
     Verdict.TOO_SHORT_TO_TELL: "At least {least} are needed.",
 }
 STUCK = (
-    "Each epoch gets {right:.1%} of the validation images right, and training loss ({fit:.3f}) is what the frequency of "
-    "one class explains. The model says the largest class of every image. An accuracy that moves, or the recall of "
+    "Each epoch gets {right:.1%} of the validation images right, and training loss ({fit:.3f}) is what the frequency "
+    "of one class explains. The model says the largest class of every image. An accuracy that moves, or the recall of "
     "each class, would speak against it."
 )
 
@@ -189,8 +189,8 @@ def _moves(view: RunView, onset: int | None, at: int) -> dict[str, str]:
     lowest_at = curve.epochs[curve.val.index(lowest)]
     if view.rise > view.rules.notable * curve.level(curve.val):
         stood = (
-            f"Validation loss was lowest at epoch {lowest_at}, {lowest:.3f}, and is about {val:.3f} now, a change within "
-            f"its noise{on},"
+            f"Validation loss was lowest at epoch {lowest_at}, {lowest:.3f}, and is about {val:.3f} now, a change "
+            f"within its noise{on},"
         )
     else:
         stood = f"Validation loss has stood at about {val:.3f} since epoch {onset}"
@@ -231,7 +231,7 @@ def _so_far(view: RunView) -> str:
 
 
 def _memorizes(view: RunView, at: int) -> str:
-    """That training images are memorized is said only where their loss fell, and their accuracy or clean loss shows it."""
+    """That training images are memorized is said only where their loss fell, and accuracy or clean loss shows it."""
     curve = view.curve
     falls = curve.level(curve.fit) < curve.level(curve.fit, at)
     seen, right = curve.share(curve.train_accuracy), curve.share(curve.accuracy)

@@ -1,0 +1,204 @@
+"""The runs of world.py, cut at random lengths, with verdicts by rules: from how a run was made and how it went on.
+
+The rules here see what the diagnosis cannot: the epochs after the cut. Levels are means over epochs on both sides of a
+point, so that noise is taken out, and a fall or rise counts if it lasts.
+"""
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean, pstdev
+from typing import Any
+
+from service.core.diagnosis import Verdict
+from service.core.records.epoch import Epoch
+from service.core.records.facts import Facts
+from tests.golden.scoring import Golden, history
+from tests.golden.world import runs
+
+CUTS = 3  # of each run
+LEAST, GOES_ON = 3, 0.6  # epochs, and the largest share of a run, that a cut keeps
+FEW_IMAGES = 41
+REAL_RISE, REAL_FALL = 0.06, 0.04  # shares of validation loss
+GAP, HIGH, JUMPS = 0.08, 0.15, 0.15  # shares of the loss of guessing, and of validation loss
+NEAR = 1.6  # a measure that is closer to its threshold than by this factor may count or not
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A run up to a cut, seen with its continuation. Losses in nats; `guess` is that of guessing."""
+
+    epochs: Sequence[Epoch]
+    cut: int
+    guess: float
+    made: dict[str, Any]
+    facts: Facts
+
+    def level(self, name: str, at: int) -> float:
+        """The mean of a measure around an index, on both sides."""
+        reach = max(1, self.cut // 10)
+        values = [getattr(e, name) for e in self.epochs[max(0, at - reach) : at + reach + 1]]
+        known = [value for value in values if value is not None]
+        return fmean(known) if known else math.inf
+
+    def levels(self, name: str, start: int, end: int) -> list[float]:
+        return [self.level(name, at) for at in range(start, end)]
+
+    @cached_property
+    def last(self) -> int:
+        return self.cut - 1
+
+    @cached_property
+    def fit(self) -> float:
+        return min(self.level("train_loss_clean", self.last), self.level("train_loss", self.last))
+
+    @cached_property
+    def val(self) -> float:
+        return self.level("val_loss", self.last)
+
+    @cached_property
+    def lowest(self) -> float:
+        return min(self.levels("val_loss", 0, self.cut))
+
+    @cached_property
+    def later(self) -> list[float]:
+        """Validation loss in as many epochs again."""
+        return self.levels("val_loss", self.cut, min(len(self.epochs), 2 * self.cut)) or [self.val]
+
+    @cached_property
+    def jumps(self) -> float:
+        """The standard deviation of validation loss about its level, as a share of it."""
+        first = self.cut // 2
+        off = [
+            (loss or 0.0) / max(self.level("val_loss", at), 1e-9) - 1
+            for at, loss in enumerate((e.val_loss for e in self.epochs[first : self.cut]), first)
+        ]
+        return pstdev(off) if len(off) > 1 else 0.0
+
+    @property
+    def is_broken(self) -> bool:
+        last = self.epochs[self.last]
+        return last.train_loss is None or last.val_loss is None or self.fit > 4 * self.guess
+
+
+def verdicts(truth: Truth) -> list[Verdict]:
+    """The verdicts that are right, the best one first."""
+    if truth.is_broken:
+        return [Verdict.DIVERGED]
+    found = [*_of_data(truth), *_of_curves(truth)]
+    if truth.cut < 5:  # noqa: PLR2004 - the least epochs of a trend
+        found.insert(0, Verdict.TOO_SHORT_TO_TELL)
+    if truth.level("train_loss", truth.last) > 1.1 * max(truth.val, truth.fit):
+        found.append(Verdict.TRAIN_ABOVE_VALIDATION)
+    return list(dict.fromkeys(found))
+
+
+def _of_data(truth: Truth) -> Iterator[Verdict]:
+    if truth.made["copied"]:
+        yield Verdict.SUSPECTED_LEAKAGE
+
+
+def _of_curves(truth: Truth) -> Iterator[Verdict]:
+    learnt = min(truth.levels("train_loss", 0, truth.cut)) < 0.8 * truth.guess
+    if not learnt and truth.fit > 0.93 * truth.guess:
+        yield from _at_chance(truth)
+        return
+    if truth.jumps > JUMPS * NEAR:
+        yield Verdict.NOISY_VALIDATION
+    shapes = [*_rises(truth)]
+    if truth.facts.images["validation"] < FEW_IMAGES:
+        shapes.insert(len(shapes) if shapes else 0, Verdict.SMALL_VALIDATION)
+    yield from shapes
+    if not shapes or shapes == [Verdict.SMALL_VALIDATION] or Verdict.STAGNANT_GENERALIZATION in shapes:
+        yield from _falls_or_stands(truth)
+    if truth.jumps > JUMPS / NEAR:
+        yield Verdict.NOISY_VALIDATION
+
+
+def _at_chance(truth: Truth) -> Iterator[Verdict]:
+    falls = min(truth.later) < truth.val - 0.03 * truth.guess
+    yield from (Verdict.STILL_IMPROVING, Verdict.NOT_LEARNING) if falls else (Verdict.NOT_LEARNING,)
+    if truth.facts.images["validation"] < FEW_IMAGES:
+        yield Verdict.SMALL_VALIDATION
+    yield Verdict.UNDERFITTING
+
+
+def _rises(truth: Truth) -> Iterator[Verdict]:
+    """Verdicts of a validation loss that is above its lowest level and stays there, or above guessing."""
+    rise, real = truth.val - truth.lowest, max(REAL_RISE * truth.lowest, 0.015 * truth.guess)
+    trains = truth.levels("train_loss", 0, truth.cut)
+    train_rise = trains[-1] - min(trains)
+    stays = fmean(truth.later) > truth.lowest + real / 2
+    if train_rise > max(0.1 * min(trains), 0.03 * truth.guess) and train_rise > 0.5 * rise and rise > 0:
+        yield from (Verdict.UNSTABLE, Verdict.DIVERGED, Verdict.NOISY_VALIDATION, Verdict.UNDERFITTING)
+        return
+    worse = truth.val > truth.guess and truth.fit < 0.7 * truth.guess
+    if not (rise > real and stays) and not worse:
+        return
+    yield from _more_certain_or_worse(truth)
+    if rise < NEAR * real and not worse:
+        yield Verdict.STAGNANT_GENERALIZATION
+
+
+def _more_certain_or_worse(truth: Truth) -> Iterator[Verdict]:
+    at = min(range(truth.cut), key=truth.levels("val_loss", 0, truth.cut).__getitem__)
+    right, seen = truth.level("val_accuracy", truth.last), truth.level("train_accuracy", truth.last)
+    error = math.sqrt(max(right * (1 - right), 0.01) / truth.facts.images["validation"])
+    lost, apart = (truth.level("val_accuracy", at) - right) / error, (seen - right) / 0.2
+    at_chance = right < truth.facts.trivial_accuracy + error
+    size = max(lost, apart)
+    falls = at_chance or size > 1
+    yield Verdict.OVERFITTING if falls else Verdict.OVERCONFIDENT
+    if at_chance or 1 / NEAR < size < NEAR or lost < 1 < apart:
+        yield Verdict.OVERCONFIDENT if falls else Verdict.OVERFITTING
+
+
+def _falls_or_stands(truth: Truth) -> Iterator[Verdict]:
+    fall = (truth.val - min(truth.later)) / max(truth.val, 1e-9)
+    gains, gap = truth.val - min(truth.later) > 0.01 * truth.guess, (truth.val - truth.fit) / truth.guess
+    if fall > REAL_FALL and gains:
+        yield Verdict.STILL_IMPROVING
+    if not (fall > NEAR * REAL_FALL and gains):
+        yield from _stands(truth, gap)
+    if fall > REAL_FALL / NEAR:
+        yield Verdict.STILL_IMPROVING
+
+
+def _stands(truth: Truth, gap: float) -> Iterator[Verdict]:
+    high = truth.fit / truth.guess
+    known = (truth.level("val_accuracy", truth.last) - truth.facts.trivial_accuracy) / (
+        1 - truth.facts.trivial_accuracy
+    )
+    stands = [(gap / GAP, Verdict.STAGNANT_GENERALIZATION)]
+    stands.append((high / HIGH, Verdict.UNDERFITTING if known < 0.9 else Verdict.HEALTHY))  # noqa: PLR2004 - nearly all
+    size, name = max(stands, key=lambda pair: pair[0])
+    yield name if size > 1 else Verdict.HEALTHY
+    for other, also in stands:
+        if other > max(1.0, size / NEAR):
+            yield also
+    if size < NEAR:
+        yield from (Verdict.HEALTHY, name)
+
+
+def drawn() -> list[Golden]:
+    """The cut runs with their verdicts. Runs of even seeds are held out whole."""
+    found = []
+    for run in runs():
+        r, epochs = random.Random(run["seed"]), history(_numbered(run))
+        facts = Facts.from_dict(run["facts"])
+        for _ in range(CUTS):
+            most = max(LEAST, int(GOES_ON * len(epochs)))
+            cut = min(len(epochs), round(math.exp(r.uniform(math.log(LEAST), math.log(most)))))
+            truth = Truth(epochs, cut, facts.trivial_loss, run["made"], facts)
+            first, *more = verdicts(truth)
+            name = f"drawn {cut} of {len(epochs)}"
+            found.append(Golden(name, run["seed"], epochs[:cut], facts, "max_epochs", first, frozenset(more)))
+    return found
+
+
+def _numbered(run: dict[str, Any]) -> dict[str, Any]:
+    columns = run["epochs"]
+    count = len(columns["val_loss"])
+    return run | {"epochs": {"epoch": range(1, count + 1), "lr": [1e-3] * count, **columns}}
