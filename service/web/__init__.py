@@ -8,16 +8,7 @@ from service.web.format import register_filters
 
 __all__ = ["register"]
 
-PAGES = (jobs, job, mistakes, picture, form, compare, datasets, sign_in, errors)  # importing them adds their views
-    jobs,
-    job,
-    mistakes,
-    form,
-    compare,
-    datasets,
-    sign_in,
-    errors,
-)  # importing them adds their views to the blueprint
+PAGES = (jobs, job, mistakes, picture, form, compare, datasets, sign_in, errors)  # importing adds their views
 
 
 def register(app: Flask) -> None:
