@@ -18,7 +18,8 @@ from service.web import headline
 from service.web.matrix import cells
 
 WORST = 20  # mistakes that the page of a job shows
-WIDE_MATRIX, LONG_NAME = 6, 3  # classes and characters above which the heads of the columns stand upright
+MANY, LONG = 6, 3  # classes and characters above which the heads of the columns of the matrix stand upright
+WIDE = 15  # classes above which the matrix needs the width of the page
 PAIRS = 20  # confused classes that are listed in place of a matrix
 
 
@@ -45,7 +46,8 @@ def _shown(evaluated: Evaluated, found: Evaluation, part: str) -> dict[str, Any]
         "part": part,
         "parts": evaluated.parts,
         "matrix": cells(found.scores, address) if is_small else None,
-        "is_upright": len(classes) > WIDE_MATRIX and max(map(len, classes)) > LONG_NAME,
+        "is_upright": len(classes) > MANY and max(map(len, classes)) > LONG,
+        "is_wide": is_small and len(classes) > WIDE,
         "pairs": [
             {"label": classes[label], "guess": classes[guess], "images": images, "address": address(label, guess)}
             for label, guess, images in confused(found.scores.confusion, 0 if is_small else PAIRS)
