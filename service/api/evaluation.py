@@ -6,50 +6,23 @@ import http
 import io
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from flask import Response, jsonify, request
 
 from service.api.blueprint import Blueprint
-from service.core.errors import Conflict, Fault, Invalid, NotFound
-from service.core.evaluation.evaluation import Evaluation
-from service.core.records.artifact_names import LABELS, PREDICTIONS
+from service.api.evaluated import Evaluated, evaluated_job, published_predictions
+from service.core.errors import Conflict
+from service.core.records.artifact_names import PREDICTIONS
 from service.core.records.facts import CalibrationFact
-from service.core.records.job import Job
-from service.core.storage import Artifact
 from service.http.auth import tenant
-from service.http.links import local
 from service.rendering import evaluation_picture, evaluation_text
 from service.rendering.evaluation_document import document, mistakes
 from service.schemas.evaluation import EvaluationQuerySchema, EvaluationSchema, PartQuerySchema
-from service.schemas.fields import not_known
 from service.schemas.jobs import CalibrationFactSchema
 from service.services import services
 
-MOST_ALLOWED = 50  # classes that an error message lists
-
 blueprint = Blueprint("evaluation", __name__, url_prefix="/v1/jobs", description="Evaluations of trained models")
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """A job with its published predictions. `has_images` says whether its data set still exists."""
-
-    job: Job
-    predictions: Artifact
-    classes: tuple[str, ...]
-    has_images: bool
-
-    def part(self, asked: str | None) -> str:
-        """The part that was asked for, by default the test images if there are any."""
-        return asked or services().predictions.parts(self.predictions)[-1]
-
-    def evaluation(self, part: str) -> Evaluation:
-        return services().predictions.evaluate(self.predictions, part)
-
-    def image(self, index: int) -> str | None:
-        return local(f"/v1/datasets/{self.job.spec.dataset.id}/images/{index}") if self.has_images else None
 
 
 @blueprint.route("/<job_id>/evaluation")
@@ -60,8 +33,8 @@ class Evaluated:
 @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
 def evaluation(query: dict[str, Any], job_id: str) -> Response:
     """Evaluate the best model of an ended job, image by image"""
-    evaluated = _evaluated(job_id)
-    cell = {name: _class(evaluated, name, query[name]) for name in ("label", "guess")}
+    evaluated = evaluated_job(job_id)
+    cell = evaluated.cell(query["label"], query["guess"])
     return _conditional(evaluated, query, lambda part: _answer(evaluated, query, part, cell))
 
 
@@ -87,7 +60,7 @@ def svg(query: dict[str, Any], job_id: str) -> Response:
 @blueprint.response(200, CalibrationFactSchema)
 def calibrate(job_id: str) -> Any:
     """Fit the temperature of an ended job that has none: its predictions divide the logits by it; no guess changes"""
-    job, published = _published_predictions(job_id)
+    job, published = published_predictions(job_id)
     if job.facts and job.facts.calibration:
         return job.facts.calibration
     found = services().predictions.evaluate(published[PREDICTIONS], "validation").calibration
@@ -95,39 +68,6 @@ def calibrate(job_id: str) -> Any:
     if job.facts is None:
         raise Conflict("the job has no facts that a temperature could be added to")
     return job.facts.calibration
-
-
-def _published_predictions(job_id: str) -> tuple[Job, dict[str, Artifact]]:
-    """The job and its artifacts, predictions.npz among them. Raises NotFound, and Conflict without predictions."""
-    job = services().store.queries.get(tenant(), job_id)
-    published = {artifact.name: artifact for artifact in services().store.queries.artifacts(tenant(), job_id)}
-    if PREDICTIONS in published:
-        return job, published
-    if not job.is_terminal:
-        raise Conflict(f"the job is {job.status}; it has predictions once it has ended")
-    reason = "no epoch was finite" if job.best is None else "it was trained before release 0.2.0, or it was killed"
-    raise Conflict(f"the job has published no {PREDICTIONS}: {reason}")
-
-
-def _evaluated(job_id: str) -> Evaluated:
-    job, published = _published_predictions(job_id)
-    contents = services().submission.contents(tenant(), job.spec.dataset.id)
-    if contents is not None:
-        return Evaluated(job, published[PREDICTIONS], contents.classes, has_images=True)
-    if LABELS not in published:
-        raise NotFound("the data set is gone, and with it the names of the classes")
-    with services().storage.open(published[LABELS].key) as file:
-        return Evaluated(job, published[PREDICTIONS], tuple(json.load(file)["classes"]), has_images=False)
-
-
-def _class(evaluated: Evaluated, name: str, given: str | None) -> int | None:
-    if given is None:
-        return None
-    if given not in evaluated.classes:
-        some = ", ".join(evaluated.classes[:MOST_ALLOWED])
-        more = ", …" if len(evaluated.classes) > MOST_ALLOWED else ""
-        raise Invalid([Fault(f"/{name}", not_known(given, evaluated.classes), some + more)])
-    return evaluated.classes.index(given)
 
 
 def _conditional(evaluated: Evaluated, query: Any, answer: Callable[[str], Response]) -> Response:
@@ -150,7 +90,7 @@ def _answer(evaluated: Evaluated, query: dict[str, Any], part: str, cell: dict[s
     rows = found.mistakes(query["mistakes"], **cell).tolist()
     content = {
         "part": part,
-        "parts": services().predictions.parts(evaluated.predictions),
+        "parts": evaluated.parts,
         **document(found, evaluated.classes),
         "mistakes": mistakes(found, evaluated.classes, rows, evaluated.image),
     }
@@ -169,7 +109,7 @@ def _csv(classes: Sequence[str], confusion: list[list[int]]) -> Response:
 
 
 def _picture(job_id: str, query: dict[str, Any], kind: str, mimetype: str) -> Response:
-    evaluated = _evaluated(job_id)
+    evaluated = evaluated_job(job_id)
 
     def draw(part: str) -> Response:
         title = f"{evaluated.job.spec.name or evaluated.job.id}, {part} images"

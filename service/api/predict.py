@@ -11,7 +11,7 @@ from service.core.errors import Conflict, Fault, Invalid
 from service.core.records.artifact_names import ONNX, REPORT
 from service.core.text import control_character
 from service.http.auth import tenant
-from service.inference import Picture
+from service.inference import Picture, Prediction
 from service.schemas.predict import PredictionsSchema
 from service.services import services
 
@@ -40,6 +40,11 @@ blueprint = Blueprint("predict", __name__, url_prefix="/v1/jobs", description="P
 @blueprint.doc(requestBody=BODY)
 def predict(job_id: str) -> Any:
     """Classify one or more pictures with the best model of an ended job"""
+    return {"data": predictions(job_id)}
+
+
+def predictions(job_id: str) -> list[Prediction]:
+    """Classify the pictures of this request. Raises NotFound, Conflict without a model, Invalid, and TooMany."""
     job = services().store.queries.get(tenant(), job_id)
     temperature = job.facts.calibration.temperature if job.facts and job.facts.calibration else 1.0
     published = {artifact.name: artifact for artifact in services().store.queries.artifacts(tenant(), job_id)}
@@ -47,7 +52,7 @@ def predict(job_id: str) -> Any:
         raise Conflict(f"the job is {job.status} and has published no {ONNX}")
     pictures = _pictures()  # before a place is taken: a slow body must not hold one
     with services().predicting.hold(tenant(), "too many predictions are running; try again"):
-        return {"data": services().predictor.predict(published[ONNX], published[REPORT], pictures, temperature)}
+        return services().predictor.predict(published[ONNX], published[REPORT], pictures, temperature)
 
 
 def _pictures() -> list[Picture]:

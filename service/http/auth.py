@@ -20,11 +20,13 @@ GUARDED = "/v1/"
 PAGES = "web"  # name of the blueprint of the pages
 OPEN_PAGES = ("web.sign_in", "web.sign_out")
 METRICS = "metrics"  # endpoint, protected with RIGHTFIT_METRICS=keys
+PLAIN_FORMS = ("web.try_picture",)  # sent without the token: a form cannot send a header, and they change nothing
 COOKIE = "rightfit_key"
 CSRF_HEADER = "X-CSRF-Token"
 SCOPES = {  # of endpoints whose scope does not follow from the method
     "predict.predict": Scope.READ,  # a POST that changes nothing
     "diagnoses.diagnoses": Scope.READ,  # likewise
+    "web.try_picture": Scope.READ,
     "web.diagnose": Scope.READ,
     "web.new": Scope.WRITE,  # the form is useless without the right to submit
     "webhooks.Secret": Scope.ADMIN,
@@ -92,7 +94,8 @@ def _key() -> str:
         return given.token
     if given is not None or not kept:
         raise Unauthorized("send your API key: Authorization: Bearer rf_…")
-    if request.method not in SAFE_METHODS and not is_ours(kept, request.headers.get(CSRF_HEADER, "")):
+    is_change = request.method not in SAFE_METHODS and request.endpoint not in PLAIN_FORMS
+    if is_change and not is_ours(kept, request.headers.get(CSRF_HEADER, "")):
         raise Forbidden(f"a request with a cookie needs the token of a page in the header {CSRF_HEADER}")
     g.cookie_key = kept
     return kept

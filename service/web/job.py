@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from flask import url_for
+from flask import request, url_for
 
 from service.api import diagnosis
 from service.api.pairs import pairs_with_first, pairs_with_parents
@@ -20,6 +20,7 @@ from service.core.spec.diff import Differing, differing
 from service.http.auth import may, tenant
 from service.services import services
 from service.web.blueprint import blueprint, page
+from service.web.evaluation import evaluation
 
 PATIENCES, MIN_DELTAS = (1, 3, 5, 10, 20), (0.0, 0.001, 0.01)  # settings of the table about early stopping
 EVENTS = 200  # the newest
@@ -39,6 +40,7 @@ def job(job_id: str) -> str:
     """Show a job"""
     shown, epochs = services().store.queries.history(tenant(), job_id)
     events = services().store.queries.newest_events(tenant(), job_id, SHOWN_ELSEWHERE, EVENTS)
+    artifacts = services().store.queries.artifacts(tenant(), job_id)
     parent, family = _parent(shown), services().store.queries.lineage(tenant(), job_id)
     return page(
         "job",
@@ -53,7 +55,8 @@ def job(job_id: str) -> str:
         against_parent=_against(shown, parent) if parent else None,
         forks=[kin for kin in family if kin.parent == job_id],
         fork_differences=_fork_differences(job_id, family),
-        artifacts=services().store.queries.artifacts(tenant(), job_id),
+        artifacts=artifacts,
+        evaluation=evaluation(shown, artifacts, request.args.get("part")),
         events=[{"at": event.at, "words": _line(event)} for event in events],
         log=services().store.queries.log(tenant(), job_id, 0, LOGGED)[1],
         actions=_actions(shown),

@@ -66,6 +66,7 @@ def jobs() -> str:
     listed = store.queries.list(tenant(), PAGE, filters.after, filters.statuses, label, filters.text)
     counts = store.queries.counts(tenant())
     sketches = store.queries.sparklines(listed.items, POINTS)
+    verdicts = store.queries.verdicts(listed.items)
     names = {job.id: title(job) for job in listed.items} | titles([job for job in listed.items if job.parent])
     datasets = services().catalog.names(tenant(), (job.spec.dataset.id for job in listed.items))
     return page(
@@ -76,13 +77,29 @@ def jobs() -> str:
         total=sum(counts.values()),
         statuses=list(Status),
         datasets=datasets,
+        verdicts=verdicts,
         next=filters.address(cursor(listed.next_seq)) if listed.next_seq else None,
         first=filters.address(None) if filters.after else None,
     )
 
 
 def _row(job: Job, sketch: tuple[float, ...], title: str) -> dict[str, Any]:
-    return {"job": job, "title": title, "sketch": path(sketch), "labels": dict(job.spec.labels)}
+    part, accuracy = _accuracy(job)
+    return {
+        "job": job,
+        "title": title,
+        "sketch": path(sketch),
+        "labels": dict(job.spec.labels),
+        "part": part,
+        "accuracy": accuracy,
+    }
+
+
+def _accuracy(job: Job) -> tuple[str, float | None]:
+    """The part of the images with the best claim to tell how good the model is, and the accuracy on it."""
+    if job.facts and job.facts.test:
+        return "test", job.facts.test.accuracy
+    return "validation", job.best.val_accuracy if job.best else None
 
 
 def _pair(label: str) -> tuple[str, str]:

@@ -4,11 +4,11 @@ const token = document.querySelector('meta[name="csrf-token"]').content;
 
 const SILENT = 'The service does not answer. Check that it is running, then try again.';
 
-/** Send a request to the API. Resolves to the JSON of the answer or null; rejects with an Error that has the API's message. */
+/** Send a request to the API, with JSON as text or with a form. Resolves to the JSON of the answer or null; rejects with an Error that has the API's message. */
 export async function ask(address, { method = 'GET', body, headers = {} } = {}) {
   const sent = { ...headers };
   if (token) sent['X-CSRF-Token'] = token;
-  if (body !== undefined) sent['Content-Type'] = 'application/json';
+  if (typeof body === 'string') sent['Content-Type'] = 'application/json';
   const answer = await fetch(address, { method, headers: sent, body }).catch(() => {
     throw new Error(SILENT);
   });

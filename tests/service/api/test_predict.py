@@ -1,7 +1,6 @@
 """Predictions of a published model over HTTP."""
 
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,41 +10,25 @@ import torch
 from flask.testing import FlaskClient
 from werkzeug.datastructures import MultiDict
 
-from service.core.records.job import Outcome, Status, StopReason
-from service.core.spec import JobSpec
 from service.services import Services
 from tests.pictures import encoded
 from tests.servers import ON_DISK_FIRST
 from tests.service.api.requests import expect_problem, submit
-from tests.service.worker_steps import claim
-from workers.training.data.normalization import Normalization
-from workers.training.export import save_onnx
-from workers.training.models import build_model
+from tests.service.published_network import CLASSES, finish_with, small_network
 
 pytestmark = ON_DISK_FIRST
-
-CLASSES = ["one", "two", "three"]
 
 
 @pytest.fixture
 def network() -> torch.nn.Module:
-    spec = JobSpec.from_dict({"dataset": {"id": "digits"}, "model": {"channels": [4], "hidden": []}}).filled(1)
-    return build_model(spec, (3, 6, 4), len(CLASSES)).eval()
+    return small_network()
 
 
 @pytest.fixture
 def job(client: FlaskClient, services: Services, tmp_path: Path, network: torch.nn.Module) -> str:
     """The id of a job that has published the network."""
     job_id: str = submit(client)["id"]
-    lease = claim(services)
-    samples = torch.zeros(2, 3, 6, 4, dtype=torch.uint8)
-    save_onnx(network, Normalization.none(3), samples, tmp_path / "model.onnx")
-    report = {"data": {"classes": CLASSES, "shape": [3, 6, 4]}}
-    (tmp_path / "report.json").write_text(json.dumps(report))
-    published = [
-        services.storage.put(f"jobs/{job_id}/a1/{name}", tmp_path / name) for name in ("model.onnx", "report.json")
-    ]
-    services.store.leases.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), published)
+    finish_with(services, network, tmp_path)
     return job_id
 
 

@@ -21,7 +21,7 @@ from tests.pictures import folders, zipped
 from tests.service.web.pages import OUTSIDE, SPEC, epoch, looks_right, run, submit
 from tests.service.worker_steps import claim, read_datasets
 
-LEADING = "post|delete|after|go|history|events|submit|job|page"  # what of an element's data is an address
+LEADING = "post|predict|delete|after|go|history|events|submit|job|page"  # what of an element's data is an address
 LARGEST = 300_000  # bytes of the first page with all that it loads
 MANY = 1000
 

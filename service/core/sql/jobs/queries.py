@@ -96,6 +96,14 @@ class JobQueries:
                     lines[job_id].append(loss)
         return {job_id: tuple(line) for job_id, line in lines.items()}
 
+    def verdicts(self, records: Sequence[Job]) -> dict[str, str]:
+        """The newest recorded verdict of each of these jobs that has one, by id."""
+        ids = [job.id for job in records]
+        recorded = select(events.c.job_id, events.c.data).where(events.c.job_id.in_(ids), events.c.type == "diagnosis")
+        with self._db.read() as c:
+            rows = c.execute(recorded.order_by(events.c.job_id, events.c.seq)).all()
+        return {job_id: data["verdict"] for job_id, data in rows}
+
     def events(self, tenant: str, job_id: str, after: int, limit: int) -> tuple[bool, tuple[Event, ...]]:
         """Whether the job has ended, and at most `limit` of its events after the given one. Raises NotFound."""
         query = select(events).where(events.c.job_id == job_id, events.c.seq > after)

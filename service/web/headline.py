@@ -1,0 +1,38 @@
+"""The first score of a job's page: the share of right guesses, beside guessing and with its interval."""
+
+from dataclasses import dataclass
+
+from service.core.evaluation.evaluation import Evaluation
+from service.core.evaluation.intervals import Interval, wilson
+from service.core.records.job import Job
+
+
+@dataclass(frozen=True)
+class Headline:
+    """`right` of `images` images of a part are guessed right. `guessing` is the share that one constant guess has."""
+
+    part: str
+    right: int
+    images: int
+    guessing: float
+    interval: Interval
+
+    @property
+    def accuracy(self) -> float:
+        return self.right / self.images
+
+
+def of_evaluation(part: str, evaluation: Evaluation) -> Headline:
+    """The headline of published predictions."""
+    images, scores = len(evaluation.outcomes), evaluation.scores
+    right = int(evaluation.outcomes.is_right.sum())
+    return Headline(part, right, images, evaluation.baseline.accuracy, scores.accuracy_interval)
+
+
+def of_best_epoch(job: Job) -> Headline | None:
+    """The headline of the best epoch so far, None if it is not known."""
+    images = job.facts.images.get("validation") if job.facts else None
+    if job.facts is None or job.best is None or job.best.val_accuracy is None or not images:
+        return None
+    right = round(job.best.val_accuracy * images)
+    return Headline("validation", right, images, job.facts.trivial_accuracy, wilson(right, images))
