@@ -9,7 +9,8 @@ from service.core.diagnosis.cures import CURES
 from service.core.experiments.conclusions import Conclusions
 from service.core.experiments.design import MOST_FACTORS, MOST_SEEDS, Factor
 from service.core.experiments.statistics import Verdict
-from service.core.records.ablation import ALL, BASE, AblationStatus
+from service.core.records.ablation import ALL, BASE
+from service.core.records.experiment import ExperimentStatus
 from service.core.records.job import Status
 from service.core.spec import JobSpec
 from service.http.links import local
@@ -157,7 +158,7 @@ class AblationEntrySchema(Schema):
 
     id = fields.String()
     created_at = Timestamp()
-    status = Word(metadata={"description": f"{', '.join(AblationStatus)}; running until all of its jobs have ended"})
+    status = Word(metadata={"description": f"{', '.join(ExperimentStatus)}; running until all of its jobs have ended"})
     jobs = fields.Dict(
         keys=fields.String(),
         values=fields.Integer(),
