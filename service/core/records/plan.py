@@ -155,7 +155,8 @@ def _refuse_small_classes(spec: JobSpec, dataset: Contents) -> None:
     fold = spec.dataset.fold
     if fold and "validation" in (dataset.parts or {}):
         detail = "the data set comes with a folder of validation images, which are the same in every fold"
-        raise Invalid([Fault("/dataset/fold", detail, "null, or a data set without validation images of its own")])
+        allowed = "a data set without validation images of its own, or no folds"
+        raise Invalid([Fault("/dataset/id", detail, allowed, ("/dataset/fold",))])
     needed = (fold.of if fold else 2) + (spec.dataset.test_fraction > 0)
     least = min(range(len(dataset.classes)), key=dataset.samples_per_class.__getitem__)
     if dataset.parts is None and dataset.samples_per_class[least] < needed:

@@ -25,7 +25,7 @@ _OF_RUN = (
 class Ablations(Experiments[Ablation]):
     """The ablations of all tenants."""
 
-    table, name, prefix = ablations, "ablation", "abl"
+    table, column, noun, prefix = ablations, "ablation", "ablation", "abl"
 
     def add(
         self, tenant: str, design: Design, key: IdempotencyKey | None = None, origin: Origin = NOWHERE

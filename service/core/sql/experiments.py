@@ -26,7 +26,8 @@ class Experiments(Repository, Generic[T]):
     """The experiments of one kind, of all tenants."""
 
     table: ClassVar[Table]
-    name: ClassVar[str]  # of the kind in messages, and of the column of jobs, of Job and of Origin that has the id
+    column: ClassVar[str]  # of jobs, with the id of the experiment; also the name in Job and in Origin
+    noun: ClassVar[str]  # in messages
     prefix: ClassVar[str]  # of ids
 
     @abstractmethod
@@ -37,7 +38,7 @@ class Experiments(Repository, Generic[T]):
         """The experiment of a former request with this key, which its first job carries. Raises KeyReused."""
         with self._db.read() as c:
             job = job_of_key(c, tenant, key)
-        return getattr(job, self.name) if job else None
+        return getattr(job, self.column) if job else None
 
     def list(self, tenant: str, limit: int, before_seq: int | None = None) -> Page[T]:
         """A page of at most `limit` experiments, newest first."""
@@ -49,9 +50,9 @@ class Experiments(Repository, Generic[T]):
         """Delete an experiment whose jobs have all ended; the jobs stay. Raises NotFound, and Conflict for others."""
         with self._db.write() as c:
             self._row(c, tenant, experiment_id)
-            living = select(jobs.c.id).where(self._column == experiment_id, jobs.c.status.not_in(TERMINAL))
+            living = select(jobs.c.id).where(self._of_jobs == experiment_id, jobs.c.status.not_in(TERMINAL))
             if job_id := c.execute(living.limit(1)).scalar():
-                detail = f"job {job_id} of the {self.name} has not ended; cancel the {self.name} first, or wait"
+                detail = f"job {job_id} of the {self.noun} has not ended; cancel the {self.noun} first, or wait"
                 raise Conflict(detail)
             c.execute(delete(self.table).where(self.table.c.id == experiment_id))
 
@@ -65,9 +66,9 @@ class Experiments(Repository, Generic[T]):
         Conflict if the data set is gone.
         """
         experiment_id, job_ids = f"{self.prefix}_{secrets.token_hex(10)}", list[str]()
-        member: dict[str, Any] = {self.name: experiment_id}
+        member: dict[str, Any] = {self.column: experiment_id}
         with self._db.write() as c:
-            if key and (job := job_of_key(c, tenant, key)) and (known := getattr(job, self.name)):
+            if key and (job := job_of_key(c, tenant, key)) and (known := getattr(job, self.column)):
                 return known, ()
             refuse_another_job(c, tenant, self._quotas, len(new_jobs))
             if any(new.spec.webhook for new in new_jobs):
@@ -88,7 +89,7 @@ class Experiments(Repository, Generic[T]):
         `columns` are some of the tables jobs and epochs, the status of the job among them. Raises NotFound.
         """
         source = jobs.outerjoin(epochs, and_(epochs.c.job_id == jobs.c.id, epochs.c.epoch == jobs.c.best_epoch))
-        query = select(*columns).select_from(source).where(self._column == experiment_id).order_by(jobs.c.seq)
+        query = select(*columns).select_from(source).where(self._of_jobs == experiment_id).order_by(jobs.c.seq)
         with self._db.read() as c:
             row = self._row(c, tenant, experiment_id)
             found = c.execute(query).mappings().all()
@@ -98,19 +99,19 @@ class Experiments(Repository, Generic[T]):
         return self._record(row, counts), found
 
     @property
-    def _column(self) -> Column[Any]:
-        return jobs.c[self.name]
+    def _of_jobs(self) -> Column[Any]:
+        return jobs.c[self.column]
 
     def _row(self, c: Connection, tenant: str, experiment_id: str) -> RowMapping:
         query = select(self.table).where(self.table.c.tenant == tenant, self.table.c.id == experiment_id)
         row = c.execute(query).mappings().one_or_none()
         if row is None:
-            raise NotFound(f"there is no {self.name} {experiment_id!r}")
+            raise NotFound(f"there is no {self.noun} {experiment_id!r}")
         return row
 
     def _read_all(self, c: Connection, rows: Sequence[RowMapping]) -> tuple[T, ...]:
         counts = {row["id"]: dict.fromkeys(Status, 0) for row in rows}
-        counted = select(self._column, jobs.c.status, func.count()).where(self._column.in_(list(counts)))
-        for experiment_id, status, count in c.execute(counted.group_by(self._column, jobs.c.status)):
+        counted = select(self._of_jobs, jobs.c.status, func.count()).where(self._of_jobs.in_(list(counts)))
+        for experiment_id, status, count in c.execute(counted.group_by(self._of_jobs, jobs.c.status)):
             counts[experiment_id][Status(status)] = count
         return tuple(self._record(row, counts[row["id"]]) for row in rows)

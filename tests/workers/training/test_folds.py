@@ -70,7 +70,7 @@ def test_a_folder_of_validation_images_cannot_have_folds() -> None:
     contents = Contents(("a", "b"), (30, 30), (1, 8, 8), parts={"train": 50, "validation": 10})
     with pytest.raises(Invalid, match="same in every fold") as caught:
         plan(spec(dataset={"id": "digits", "fold": {}}), contents, UNLIMITED)
-    assert caught.value.faults[0].pointer == "/dataset/fold"
+    assert caught.value.faults[0].pointer == "/dataset/id"
 
 
 def test_a_class_needs_an_image_for_each_fold() -> None:
