@@ -1,55 +1,22 @@
 """The resource /v1/jobs/{id}/evaluation: scores, confusion matrix, calibration and mistakes of the best model."""
 
-import csv
-import hashlib
-import http
-import io
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from flask import Response, jsonify, request
+from flask import Response
 
 from service.api.blueprint import Blueprint
-from service.core.errors import Conflict, Fault, Invalid, NotFound
-from service.core.evaluation.evaluation import Evaluation
+from service.api.evaluated import Evaluated, draw, evaluated, respond
+from service.core.errors import Conflict
 from service.core.records.artifact_names import LABELS, PREDICTIONS
 from service.core.records.facts import CalibrationFact
 from service.core.records.job import Job
 from service.core.storage import Artifact
 from service.http.auth import tenant
-from service.http.links import local
-from service.rendering import evaluation_picture, evaluation_text
-from service.rendering.evaluation_document import document, mistakes
 from service.schemas.evaluation import EvaluationQuerySchema, EvaluationSchema, PartQuerySchema
-from service.schemas.fields import not_known
 from service.schemas.jobs import CalibrationFactSchema
 from service.services import services
 
-MOST_ALLOWED = 50  # classes that an error message lists
-
 blueprint = Blueprint("evaluation", __name__, url_prefix="/v1/jobs", description="Evaluations of trained models")
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """A job with its published predictions. `has_images` says whether its data set still exists."""
-
-    job: Job
-    predictions: Artifact
-    classes: tuple[str, ...]
-    has_images: bool
-
-    def part(self, asked: str | None) -> str:
-        """The part that was asked for, by default the test images if there are any."""
-        return asked or services().predictions.parts(self.predictions)[-1]
-
-    def evaluation(self, part: str) -> Evaluation:
-        return services().predictions.evaluate(self.predictions, part)
-
-    def image(self, index: int) -> str | None:
-        return local(f"/v1/datasets/{self.job.spec.dataset.id}/images/{index}") if self.has_images else None
 
 
 @blueprint.route("/<job_id>/evaluation")
@@ -60,9 +27,7 @@ class Evaluated:
 @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
 def evaluation(query: dict[str, Any], job_id: str) -> Response:
     """Evaluate the best model of an ended job, image by image"""
-    evaluated = _evaluated(job_id)
-    cell = {name: _class(evaluated, name, query[name]) for name in ("label", "guess")}
-    return _conditional(evaluated, query, lambda part: _answer(evaluated, query, part, cell))
+    return respond(_evaluated(job_id), query)
 
 
 @blueprint.route("/<job_id>/evaluation.png")
@@ -71,7 +36,7 @@ def evaluation(query: dict[str, Any], job_id: str) -> Response:
 @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
 def png(query: dict[str, Any], job_id: str) -> Response:
     """Get the confusion matrix and the reliability diagram as a picture"""
-    return _picture(job_id, query, "png", "image/png")
+    return draw(_evaluated(job_id), query, "png")
 
 
 @blueprint.route("/<job_id>/evaluation.svg")
@@ -80,7 +45,7 @@ def png(query: dict[str, Any], job_id: str) -> Response:
 @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
 def svg(query: dict[str, Any], job_id: str) -> Response:
     """Get the confusion matrix and the reliability diagram as a vector picture"""
-    return _picture(job_id, query, "svg", "image/svg+xml")
+    return draw(_evaluated(job_id), query, "svg")
 
 
 @blueprint.route("/<job_id>/calibrate", methods=["POST"])
@@ -111,69 +76,4 @@ def _published_predictions(job_id: str) -> tuple[Job, dict[str, Artifact]]:
 
 def _evaluated(job_id: str) -> Evaluated:
     job, published = _published_predictions(job_id)
-    contents = services().submission.contents(tenant(), job.spec.dataset.id)
-    if contents is not None:
-        return Evaluated(job, published[PREDICTIONS], contents.classes, has_images=True)
-    if LABELS not in published:
-        raise NotFound("the data set is gone, and with it the names of the classes")
-    with services().storage.open(published[LABELS].key) as file:
-        return Evaluated(job, published[PREDICTIONS], tuple(json.load(file)["classes"]), has_images=False)
-
-
-def _class(evaluated: Evaluated, name: str, given: str | None) -> int | None:
-    if given is None:
-        return None
-    if given not in evaluated.classes:
-        some = ", ".join(evaluated.classes[:MOST_ALLOWED])
-        more = ", …" if len(evaluated.classes) > MOST_ALLOWED else ""
-        raise Invalid([Fault(f"/{name}", not_known(given, evaluated.classes), some + more)])
-    return evaluated.classes.index(given)
-
-
-def _conditional(evaluated: Evaluated, query: Any, answer: Callable[[str], Response]) -> Response:
-    """The answer for a part, or 304 without computing it. Its ETag depends on the predictions and the query."""
-    tag = hashlib.sha256(json.dumps([evaluated.predictions.sha256, evaluated.has_images, query]).encode()).hexdigest()
-    unchanged = Response()
-    unchanged.set_etag(tag)
-    unchanged.make_conditional(request)
-    if unchanged.status_code != http.HTTPStatus.OK:
-        return unchanged
-    made = answer(evaluated.part(query["part"]))
-    made.set_etag(tag)
-    return made
-
-
-def _answer(evaluated: Evaluated, query: dict[str, Any], part: str, cell: dict[str, int | None]) -> Response:
-    found = evaluated.evaluation(part)
-    if query["format"] == "csv":
-        return _csv(evaluated.classes, found.scores.confusion.tolist())
-    rows = found.mistakes(query["mistakes"], **cell).tolist()
-    content = {
-        "part": part,
-        "parts": services().predictions.parts(evaluated.predictions),
-        **document(found, evaluated.classes),
-        "mistakes": mistakes(found, evaluated.classes, rows, evaluated.image),
-    }
-    if query["format"] == "text":
-        return Response(evaluation_text.draw(content), mimetype="text/plain")
-    return jsonify(content)
-
-
-def _csv(classes: Sequence[str], confusion: list[list[int]]) -> Response:
-    """The confusion matrix as CSV (RFC 4180): a row for each label, a column for each guess."""
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(["label", *classes])
-    table.writerows([label, *row] for label, row in zip(classes, confusion, strict=True))
-    return Response(text.getvalue(), mimetype="text/csv")
-
-
-def _picture(job_id: str, query: dict[str, Any], kind: str, mimetype: str) -> Response:
-    evaluated = _evaluated(job_id)
-
-    def draw(part: str) -> Response:
-        title = f"{evaluated.job.spec.name or evaluated.job.id}, {part} images"
-        drawn = evaluation_picture.draw(title, evaluated.classes, evaluated.evaluation(part), kind)
-        return Response(drawn, mimetype=mimetype)
-
-    return _conditional(evaluated, query | {"picture": kind}, draw)
+    return evaluated(job.spec.name or job.id, job.spec.dataset.id, published[PREDICTIONS], published.get(LABELS))

@@ -16,6 +16,7 @@ from service.api import (
     history,
     jobs,
     logs,
+    out_of_fold,
     predict,
     webhooks,
 )
@@ -35,6 +36,7 @@ RESOURCES = (
     compare.blueprint,
     ablations.blueprint,
     folds.blueprint,
+    out_of_fold.blueprint,
     datasets.blueprint,
     dataset_images.blueprint,
     webhooks.blueprint,

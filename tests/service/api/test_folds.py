@@ -1,6 +1,5 @@
 """Cross-validations from the request to their scores, with the workers' part played by the test."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -16,20 +15,12 @@ from service.core.records.job import Failure, Outcome, Status, StopReason
 from service.core.settings import Settings
 from service.services import Services
 from tests.servers import ON_DISK
+from tests.service.api.folds import create_folds
 from tests.service.api.requests import SPEC, expect_problem
 from tests.service.worker_steps import claim, epoch
 
 DONE = Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS)
 WITH_TEST = {"id": "digits", "test_fraction": 0.2}
-
-
-def create(client: FlaskClient, folds: int = 3, seeds: int = 1, **changes: Any) -> dict[str, Any]:
-    """Create a cross-validation of SPEC with these changes."""
-    answer = client.post("/v1/folds", json={"spec": SPEC | changes, "folds": folds, "seeds": seeds})
-    assert answer.status_code == 202, answer.text
-    assert answer.headers["Location"] == answer.json["links"]["self"]
-    created: dict[str, Any] = json.loads(answer.text)
-    return created
 
 
 def end(services: Services, loss: float | None, outcome: Outcome = DONE) -> None:
@@ -41,7 +32,7 @@ def end(services: Services, loss: float | None, outcome: Outcome = DONE) -> None
 
 
 def test_each_fold_runs_under_each_seed_as_ordinary_job(client: FlaskClient, services: Services) -> None:
-    created = create(client, 3, 2, seed=2**32 - 1, dataset=WITH_TEST)
+    created = create_folds(client, 3, 2, seed=2**32 - 1, dataset=WITH_TEST)
     assert (created["folds"], created["seeds"], created["status"]) == (3, [2**32 - 1, 0], "running")
     assert created["jobs"] == dict.fromkeys(Status, 0) | {"queued": 6}
     assert created["spec"]["dataset"]["fold"] is None
@@ -58,7 +49,7 @@ def test_each_fold_runs_under_each_seed_as_ordinary_job(client: FlaskClient, ser
 
 
 def test_scores_are_means_over_the_folds_with_intervals(client: FlaskClient, services: Services) -> None:
-    created = create(client)
+    created = create_folds(client)
     assert created["scores"][0] == {"measure": "val_loss", "runs": 0, "mean": None, "deviation": None, "interval": None}
     end(services, 0.3)
     running = client.get(created["links"]["self"]).json
@@ -79,7 +70,7 @@ def test_scores_are_means_over_the_folds_with_intervals(client: FlaskClient, ser
 
 @ON_DISK
 def test_a_run_that_was_cut_short_does_not_count(client: FlaskClient, services: Services) -> None:
-    created = create(client, 4)
+    created = create_folds(client, 4)
     end(services, 0.5)
     end(services, 0.1, Outcome(Status.CANCELLED, StopReason.CANCELLED))
     end(services, 0.7, Outcome(Status.FAILED, StopReason.DIVERGED, Failure("user", "diverged", "too far")))
@@ -89,7 +80,7 @@ def test_a_run_that_was_cut_short_does_not_count(client: FlaskClient, services: 
 
 
 def test_folds_are_listed_cancelled_and_deleted(client: FlaskClient, services: Services) -> None:
-    first, second = create(client), create(client, 2)
+    first, second = create_folds(client), create_folds(client, 2)
     page = client.get("/v1/folds?limit=1").json
     assert ([found["id"] for found in page["data"]], page["has_more"]) == ([second["id"]], True)
     rest = client.get(f"/v1/folds?limit=1&after={page['next_cursor']}").json["data"]
@@ -159,7 +150,7 @@ def limited(settings: Settings) -> Iterator[Flask]:
 @ON_DISK
 def test_folds_count_against_the_quota_of_queued_jobs(limited: Flask) -> None:
     client = limited.test_client()
-    create(client)
+    create_folds(client)
     problem = expect_problem(client.post("/v1/folds", json={"spec": SPEC, "folds": 3}), 429)
     assert "3 more" in problem["detail"]
     assert len(client.get("/v1/folds").json["data"]) == 1
