@@ -12,6 +12,7 @@ from service.core.sql.ablations import Ablations
 from service.core.sql.api_keys import ApiKeys
 from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
+from service.core.sql.folds import CrossValidations
 from service.core.sql.jobs.store import Store
 from service.core.sql.webhook_messages import Webhooks
 from service.core.sql.worker_registry import WorkerRegistry
@@ -37,6 +38,7 @@ class Services:
     storage: Storage
     submission: JobSubmitter
     ablations: Ablations
+    folds: CrossValidations
     predictor: Predictor
     predictions: PredictionsReader
     packs: PackReader

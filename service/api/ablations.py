@@ -1,6 +1,5 @@
 """The resource /v1/ablations."""
 
-from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,14 +7,12 @@ from flask import request
 from flask.views import MethodView
 
 from service.api.blueprint import Blueprint
-from service.api.cancel import cancel_job
+from service.api.cancel import cancel_all
 from service.api.idempotency import idempotency, submitted
 from service.core.actions.submit import from_request
-from service.core.errors import NotFound
 from service.core.experiments.conclusions import conclude
 from service.core.experiments.design import Designer
-from service.core.records.ablation import AblationStatus
-from service.core.records.job import TERMINAL, Status
+from service.core.records.experiment import ExperimentStatus
 from service.http.auth import tenant
 from service.http.json_body import json_body
 from service.schemas.ablations import (
@@ -80,13 +77,9 @@ class OneAblation(MethodView):
 def cancel(ablation_id: str) -> Any:
     """Cancel all jobs of an ablation that have not ended"""
     ablation, runs = services().ablations.get(tenant(), ablation_id)
-    if ablation.status is not AblationStatus.RUNNING:
+    if ablation.status is not ExperimentStatus.RUNNING:
         return _answer(ablation_id), 200
-    unfinished = [run for run in reversed(runs) if run.status not in TERMINAL]
-    # Cancel queued jobs first, the last in the queue before the others, so that no freed worker takes one of them.
-    for run in sorted(unfinished, key=lambda run: run.status is Status.RUNNING):
-        with suppress(NotFound):  # the job was deleted in the meantime
-            cancel_job(tenant(), run.id)
+    cancel_all(tenant(), [(run.id, run.status) for run in runs])
     return _answer(ablation_id), 202
 
 

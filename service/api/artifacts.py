@@ -47,8 +47,11 @@ def artifact(job_id: str, name: str) -> Response:
     entries = {entry.name: entry for entry in services().store.queries.artifacts(tenant(), job_id)}
     if name not in entries:
         raise NotFound(f"the job has no artifact {name!r}; it has: {', '.join(entries) or 'none yet'}")
-    entry = entries[name]
-    file = open_artifact(job_id, entry)
+    return send(entries[name], open_artifact(job_id, entries[name]))
+
+
+def send(entry: Artifact, file: BinaryIO) -> Response:
+    """Answer with a file that an artifact describes, or the requested range of it; the answer closes the file."""
     usable = _usable_range(entry)
     request.environ.pop("HTTP_RANGE", None)
     if usable:

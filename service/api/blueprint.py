@@ -16,7 +16,7 @@ from service.core.errors import Fault, Invalid
 from service.core.spec import JobSpec
 from service.http.auth import tenant
 from service.http.json_body import MOST_FAULTS, json_body
-from service.schemas.ablations import AblationRequestSchema
+from service.schemas.experiments import ExperimentRequestSchema
 from service.schemas.fields import not_known
 from service.schemas.problem import faults
 from service.schemas.spec import JobSpecSchema
@@ -52,7 +52,7 @@ class StrictParser(FlaskParser):
         single = list(islice(faults(messages, schema, data), MOST_FAULTS))
         if isinstance(schema, JobSpecSchema):
             single += _combined(schema.partial_spec(error.valid_data), single, "")
-        elif isinstance(schema, AblationRequestSchema):
+        elif isinstance(schema, ExperimentRequestSchema):
             single += _combined(schema.partial_spec(error.valid_data), single, "/spec")
         raise Invalid(single)
 

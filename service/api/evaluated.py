@@ -1,4 +1,4 @@
-"""An ended job with its published predictions, which evaluations and the pages about them read."""
+"""Predictions of a job or of a cross-validation with what their evaluation needs: classes and addresses of images."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ from service.core.records.job import Job
 from service.core.storage import Artifact
 from service.http.auth import tenant
 from service.http.links import local
+from service.predictions import Source
 from service.schemas.fields import not_known
 from service.services import services
 
@@ -19,10 +20,11 @@ MOST_ALLOWED = 50  # classes that an error message lists
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A job with its published predictions. `has_images` says whether its data set still exists."""
+    """Predictions for images of a data set, with a title. `has_images` says whether the data set still exists."""
 
-    job: Job
-    predictions: Artifact
+    title: str
+    dataset: str
+    predictions: Source
     classes: tuple[str, ...]
     has_images: bool
 
@@ -41,7 +43,7 @@ class Evaluated:
 
     def image(self, index: int) -> str | None:
         """The address of an image of the data set, None if the set is gone."""
-        return local(f"/v1/datasets/{self.job.spec.dataset.id}/images/{index}") if self.has_images else None
+        return local(f"/v1/datasets/{self.dataset}/images/{index}") if self.has_images else None
 
     def cell(self, label: str | None, guess: str | None) -> dict[str, int | None]:
         """The places of the classes `label` and `guess`. Raises Invalid for names that no class has."""
@@ -57,9 +59,24 @@ class Evaluated:
         return self.classes.index(given)
 
 
-def evaluated_job(job_id: str) -> Evaluated:
-    """Raises NotFound, and Conflict for a job without predictions."""
-    return with_classes(*published_predictions(job_id))
+def evaluated(title: str, dataset: str, predictions: Source, labels: Artifact | None) -> Evaluated:
+    """Predictions with the names of the classes, from the data set or, if it is gone, from labels.json of a job.
+
+    Raises NotFound without names, and StorageError.
+    """
+    contents = services().submission.contents(tenant(), dataset)
+    if contents is not None:
+        return Evaluated(title, dataset, predictions, contents.classes, has_images=True)
+    if labels is None:
+        raise NotFound("the data set is gone, and with it the names of the classes")
+    with services().storage.open(labels.key) as file:
+        return Evaluated(title, dataset, predictions, tuple(json.load(file)["classes"]), has_images=False)
+
+
+def evaluated_job(job: Job, published: Mapping[str, Artifact]) -> Evaluated:
+    """The published predictions of a job. Raises NotFound and StorageError as above."""
+    title, dataset = job.spec.name or job.id, job.spec.dataset.id
+    return evaluated(title, dataset, published[PREDICTIONS], published.get(LABELS))
 
 
 def published_predictions(job_id: str) -> tuple[Job, Mapping[str, Artifact]]:
@@ -78,14 +95,3 @@ def require_predictions(job: Job, published: Sequence[Artifact]) -> Mapping[str,
         raise Conflict(f"the job is {job.status}; it has predictions once it has ended")
     reason = "no epoch was finite" if job.best is None else "it was trained before release 0.2.0, or it was killed"
     raise Conflict(f"the job has published no {PREDICTIONS}: {reason}")
-
-
-def with_classes(job: Job, published: Mapping[str, Artifact]) -> Evaluated:
-    """The job with the names of its classes. Raises NotFound if they are gone, and StorageError."""
-    contents = services().submission.contents(tenant(), job.spec.dataset.id)
-    if contents is not None:
-        return Evaluated(job, published[PREDICTIONS], contents.classes, has_images=True)
-    if LABELS not in published:
-        raise NotFound("the data set is gone, and with it the names of the classes")
-    with services().storage.open(published[LABELS].key) as file:
-        return Evaluated(job, published[PREDICTIONS], tuple(json.load(file)["classes"]), has_images=False)

@@ -1,23 +1,16 @@
 """The resource /v1/jobs/{id}/evaluation: scores, confusion matrix, calibration and mistakes of the best model."""
 
-import csv
-import hashlib
-import http
-import io
-import json
-from collections.abc import Callable, Sequence
 from typing import Any
 
-from flask import Response, jsonify, request
+from flask import Response
 
 from service.api.blueprint import Blueprint
-from service.api.evaluated import Evaluated, evaluated_job, published_predictions
+from service.api.evaluated import evaluated_job, published_predictions
+from service.api.evaluation_answers import draw, respond
 from service.core.errors import Conflict
 from service.core.records.artifact_names import PREDICTIONS
 from service.core.records.facts import CalibrationFact
 from service.http.auth import tenant
-from service.rendering import evaluation_picture, evaluation_text
-from service.rendering.evaluation_document import document, mistakes
 from service.schemas.evaluation import EvaluationQuerySchema, EvaluationSchema, PartQuerySchema
 from service.schemas.jobs import CalibrationFactSchema
 from service.services import services
@@ -33,9 +26,7 @@ blueprint = Blueprint("evaluation", __name__, url_prefix="/v1/jobs", description
 @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
 def evaluation(query: dict[str, Any], job_id: str) -> Response:
     """Evaluate the best model of an ended job, image by image"""
-    evaluated = evaluated_job(job_id)
-    cell = evaluated.cell(query["label"], query["guess"])
-    return _conditional(evaluated, query, lambda part: _answer(evaluated, query, part, cell))
+    return respond(evaluated_job(*published_predictions(job_id)), query)
 
 
 @blueprint.route("/<job_id>/evaluation.png")
@@ -44,7 +35,7 @@ def evaluation(query: dict[str, Any], job_id: str) -> Response:
 @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
 def png(query: dict[str, Any], job_id: str) -> Response:
     """Get the confusion matrix and the reliability diagram as a picture"""
-    return _picture(job_id, query, "png", "image/png")
+    return draw(evaluated_job(*published_predictions(job_id)), query, "png")
 
 
 @blueprint.route("/<job_id>/evaluation.svg")
@@ -53,7 +44,7 @@ def png(query: dict[str, Any], job_id: str) -> Response:
 @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
 def svg(query: dict[str, Any], job_id: str) -> Response:
     """Get the confusion matrix and the reliability diagram as a vector picture"""
-    return _picture(job_id, query, "svg", "image/svg+xml")
+    return draw(evaluated_job(*published_predictions(job_id)), query, "svg")
 
 
 @blueprint.route("/<job_id>/calibrate", methods=["POST"])
@@ -68,52 +59,3 @@ def calibrate(job_id: str) -> Any:
     if job.facts is None:
         raise Conflict("the job has no facts that a temperature could be added to")
     return job.facts.calibration
-
-
-def _conditional(evaluated: Evaluated, query: Any, answer: Callable[[str], Response]) -> Response:
-    """The answer for a part, or 304 without computing it. Its ETag depends on the predictions and the query."""
-    tag = hashlib.sha256(json.dumps([evaluated.predictions.sha256, evaluated.has_images, query]).encode()).hexdigest()
-    unchanged = Response()
-    unchanged.set_etag(tag)
-    unchanged.make_conditional(request)
-    if unchanged.status_code != http.HTTPStatus.OK:
-        return unchanged
-    made = answer(evaluated.part(query["part"]))
-    made.set_etag(tag)
-    return made
-
-
-def _answer(evaluated: Evaluated, query: dict[str, Any], part: str, cell: dict[str, int | None]) -> Response:
-    found = evaluated.evaluation(part)
-    if query["format"] == "csv":
-        return _csv(evaluated.classes, found.scores.confusion.tolist())
-    rows = found.mistakes(query["mistakes"], **cell).tolist()
-    content = {
-        "part": part,
-        "parts": evaluated.parts,
-        **document(found, evaluated.classes),
-        "mistakes": mistakes(found, evaluated.classes, rows, evaluated.image),
-    }
-    if query["format"] == "text":
-        return Response(evaluation_text.draw(content), mimetype="text/plain")
-    return jsonify(content)
-
-
-def _csv(classes: Sequence[str], confusion: list[list[int]]) -> Response:
-    """The confusion matrix as CSV (RFC 4180): a row for each label, a column for each guess."""
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(["label", *classes])
-    table.writerows([label, *row] for label, row in zip(classes, confusion, strict=True))
-    return Response(text.getvalue(), mimetype="text/csv")
-
-
-def _picture(job_id: str, query: dict[str, Any], kind: str, mimetype: str) -> Response:
-    evaluated = evaluated_job(job_id)
-
-    def draw(part: str) -> Response:
-        title = f"{evaluated.job.spec.name or evaluated.job.id}, {part} images"
-        drawn = evaluation_picture.draw(title, evaluated.classes, evaluated.evaluation(part), kind)
-        return Response(drawn, mimetype=mimetype)
-
-    return _conditional(evaluated, query | {"picture": kind}, draw)

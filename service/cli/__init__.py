@@ -17,6 +17,7 @@ from service.cli.download import download, export
 from service.cli.errors import ErrorHandlingGroup
 from service.cli.evaluate import calibrate, evaluate
 from service.cli.files import files, predict
+from service.cli.folds import folds
 from service.cli.follow import logs, watch
 from service.cli.keys import keys
 from service.cli.migrate import migrate
@@ -59,7 +60,24 @@ def main(ctx: click.Context, url: str) -> None:
 
 
 STACK = (serve, demo, doctor, migrate, backup, restore, verify, keys)
-JOBS = (train, watch, jobs, show, diagnose, evaluate, calibrate, fork, compare, cancel, pause, resume, retry, rm, logs)
+JOBS = (
+    train,
+    folds,
+    watch,
+    jobs,
+    show,
+    diagnose,
+    evaluate,
+    calibrate,
+    fork,
+    compare,
+    cancel,
+    pause,
+    resume,
+    retry,
+    rm,
+    logs,
+)
 FILES = (files, download, export, predict, data)
 
 for command in (*STACK, *JOBS, *FILES):

@@ -43,7 +43,7 @@ def logs(session: Session, job_id: str, follow: bool, tail: int) -> None:
             lines = client.log(job_id, tail)
         session.answer({"data": lines}, lambda: "\n".join(map(_format, lines)) or "nothing yet")
         return
-    with session.patient_client(job_id, f"rightfit logs -f {job_id}") as client:
+    with session.patient_client(lambda client: client.job(job_id), f"rightfit logs -f {job_id}") as client:
         for line in client.follow_log(job_id, tail):
             click.echo(json.dumps(line) if session.as_json else _format(line))
 

@@ -21,7 +21,7 @@ CURVES_HEIGHT = 32  # lines of a terminal that has room for the curves
 
 def watch_to_the_end(session: Session, job_id: str) -> None:
     """Show the job until it has ended, then its verdict. The exit code is 0 if the job succeeded."""
-    with session.patient_client(job_id, f"rightfit watch {job_id}") as client:
+    with session.patient_client(lambda client: client.job(job_id), f"rightfit watch {job_id}") as client:
         try:
             job = _follow(session.notes, client, job_id)
         except KeyboardInterrupt:

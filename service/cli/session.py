@@ -31,18 +31,18 @@ class Session:
         return self._client(TRIES)
 
     @contextmanager
-    def patient_client(self, job_id: str, again: str) -> Iterator[Rightfit]:
-        """A client for commands that follow a job: it waits for a service that is away, once it has reached it.
+    def patient_client(self, reach: Callable[[Rightfit], object], again: str) -> Iterator[Rightfit]:
+        """A client for commands that follow something: it waits for a service that is away, once `reach` has succeeded.
 
-        `again` is the command that continues to follow the job.
+        `again` is the command that continues to follow it.
         """
         with self.client() as client:
-            client.job(job_id)
+            reach(client)
         with self._client(PATIENT_TRIES, self._report_retry) as client:
             try:
                 yield client
             except httpx.TransportError:
-                click.echo(f"The job goes on once the service is back. Come back: {again}", err=True)
+                click.echo(f"Training goes on once the service is back. Come back: {again}", err=True)
                 raise
 
     def _report_retry(self, attempt: int) -> None:

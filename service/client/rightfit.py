@@ -6,27 +6,26 @@ repeated after growing pauses, or after the pause that the service asks for. Any
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
-from uuid import uuid4
 
 import httpx
 
 from service.client.download import artifact, check_target, download, export
 from service.client.folder import printable
+from service.client.folds import Folds
 from service.client.history_file import Source, content
 from service.client.sse import EventReader
-from service.client.transport import TIMEOUT, TRIES, WAIT_SECONDS, Transport, document
+from service.client.transport import TIMEOUT, TRIES, WAIT_SECONDS, Transport, document, given, idempotency
 from service.client.types import Event, History, Json, Note, Progress
 from service.client.upload import archive, label_file
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 PAUSE_SECONDS = 1.0  # between two polls that the service answers at once
-PAGE = 100  # the largest page of a list
 EVENTS_PAGE = 1000  # the largest page of events
 DEFAULT_OPTIONS: Json = {"skip_broken": False, "background": "white"}  # not sent: 0.1.0 does not know them
 MAX_LINES = 10_000  # the longest log of a job that the service keeps
@@ -36,7 +35,7 @@ class Rightfit:
     """The client of one service, to be closed after use: `with Rightfit(url) as client`.
 
     Its methods raise ApiError if the service refuses a request, httpx.TransportError if the service cannot be reached,
-    and NotRightfit if another server answers.
+    and NotRightfit if another server answers. `folds` has the methods of cross-validations.
     """
 
     def __init__(
@@ -62,6 +61,7 @@ class Rightfit:
             timeout=timeout,
             retrying=retrying,
         )
+        self.folds = Folds(self._transport)
 
     def __enter__(self) -> "Rightfit":
         return self
@@ -81,7 +81,7 @@ class Rightfit:
         `key` is an Idempotency-Key of visible ASCII characters: the same request with the same key returns the same
         job, also when another program sends it or on another day.
         """
-        return self._transport.json("POST", "/v1/jobs", json=spec, headers=_idempotency(key))
+        return self._transport.json("POST", "/v1/jobs", json=spec, headers=idempotency(key))
 
     def plan(self, spec: Json) -> Json:
         """Validate a spec without queueing a job. Returns `spec`, `parameters`, `memory` and `warnings`."""
@@ -93,7 +93,7 @@ class Rightfit:
 
     def jobs(self, status: Sequence[str] = (), label: Sequence[str] = (), limit: int = 20) -> list[Json]:
         """Jobs, newest first: with any of these statuses and with all of these labels (`key=value`)."""
-        return self._pages("/v1/jobs", limit, {"status": list(status), "label": list(label)})
+        return self._transport.pages("/v1/jobs", limit, {"status": list(status), "label": list(label)})
 
     def changes(self, job_id: str) -> Iterator[Json]:
         """The job now, and again after each change, until it has ended."""
@@ -208,11 +208,11 @@ class Rightfit:
         are returned; `label` and `guess` restrict them to a row, a column or a cell of the confusion matrix.
         """
         params = {"part": part, "label": label, "guess": guess, "mistakes": mistakes}
-        return self._transport.json("GET", _job(job_id, "evaluation"), params=_given(params))
+        return self._transport.json("GET", _job(job_id, "evaluation"), params=given(params))
 
     def confusion_csv(self, job_id: str, part: str | None = None) -> str:
         """The whole confusion matrix as CSV, a row for each label and a column for each guess."""
-        params = _given({"format": "csv", "part": part})
+        params = given({"format": "csv", "part": part})
         return self._transport.call("GET", _job(job_id, "evaluation"), params=params).text
 
     def calibrate(self, job_id: str) -> Json:
@@ -235,7 +235,7 @@ class Rightfit:
     ) -> Json:
         """Queue a job with this job's spec, changed by the id of an advice or by a JSON Patch (RFC 6902)."""
         change = {"advice": advice} if patch is None else {"patch": list(patch)}
-        return self._transport.json("POST", _job(job_id, "fork"), json=change, headers=_idempotency(key))
+        return self._transport.json("POST", _job(job_id, "fork"), json=change, headers=idempotency(key))
 
     def compare(self, job_ids: Sequence[str]) -> Json:
         """Compare two to eight jobs with the first of them: differences of their specs and of their results."""
@@ -303,15 +303,15 @@ class Rightfit:
     def dataset_image(self, dataset_id: str, index: int, size: int | None = None) -> bytes:
         """An image of a data set as PNG, by its index. `size`, 8 to 1024, is the pixels of its longer side."""
         path = f"{_dataset(dataset_id)}/images/{index}"
-        return self._transport.call("GET", path, params=_given({"size": size})).content
+        return self._transport.call("GET", path, params=given({"size": size})).content
 
     def delete_dataset(self, dataset_id: str) -> None:
         """Delete a data set. The service refuses it while a queued, running or paused job uses it."""
         self._transport.call("DELETE", _dataset(dataset_id))
 
-    def datasets(self, limit: int = PAGE) -> list[Json]:
+    def datasets(self, limit: int = 100) -> list[Json]:
         """Your data sets, newest first, then the built-in ones."""
-        return self._pages("/v1/datasets", limit, {})
+        return self._transport.pages("/v1/datasets", limit)
 
     def dataset_ready(self, dataset_id: str) -> Json:
         """Wait until the service has read the images, and return the data set: its `status` is ready or failed."""
@@ -320,27 +320,6 @@ class Rightfit:
             sleep(pause)
             pause = min(2 * pause, PAUSE_SECONDS)
         return dataset
-
-    def _pages(self, path: str, limit: int, params: Mapping[str, Any]) -> list[Json]:
-        entries: list[Json] = []
-        cursor: Json = {}
-        while True:
-            size = min(limit - len(entries), PAGE)
-            page = self._transport.json("GET", path, params={**params, "limit": size, **cursor})
-            entries += page["data"]
-            if not page["has_more"] or len(entries) >= limit:
-                return entries
-            cursor = {"after": page["next_cursor"]}
-
-
-def _given(params: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters that have a value."""
-    return {name: value for name, value in params.items() if value is not None}
-
-
-def _idempotency(key: str | None) -> dict[str, str]:
-    """The header that makes a POST safe to repeat."""
-    return {"Idempotency-Key": key or uuid4().hex}
 
 
 def _job(job_id: str, *rest: str) -> str:

@@ -1,10 +1,12 @@
 """Sends requests and repeats those that are safe to repeat: a GET, and a POST with an Idempotency-Key."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from time import sleep
+from types import MappingProxyType
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential, wait_random_exponential
@@ -19,6 +21,8 @@ BACKOFF_SECONDS, MAX_BACKOFF = 0.5, 15.0  # the longest pause before the second 
 MAX_RETRY_AFTER = 120.0  # seconds; a longer Retry-After is raised as an error
 MAX_TOTAL_PAUSE = 600.0  # seconds between the tries of one request, added up
 RETRIABLE_STATUSES = (429, 502, 503, 504)  # the service did not process the request
+PAGE = 100  # the largest page of a list
+NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 # A pause is random between one half and the whole of a limit that doubles with each try, so that many clients that
@@ -58,6 +62,18 @@ class Transport:
         if is_safe:
             return self.repeat(lambda: self._try(request, stream=False))
         return self._try(request, stream=False)
+
+    def pages(self, path: str, limit: int, params: Mapping[str, Any] = NO_PARAMS) -> list[Json]:
+        """The first `limit` entries of a list, page by page."""
+        entries: list[Json] = []
+        cursor: Json = {}
+        while True:
+            size = min(limit - len(entries), PAGE)
+            page = self.json("GET", path, params={**params, "limit": size, **cursor})
+            entries += page["data"]
+            if not page["has_more"] or len(entries) >= limit:
+                return entries
+            cursor = {"after": page["next_cursor"]}
 
     def open(self, path: str, headers: dict[str, str]) -> httpx.Response:
         """The response to a GET that is sent once and whose body is not read yet. The caller closes it."""
@@ -99,6 +115,16 @@ def document(response: httpx.Response) -> Json:
         kind = response.headers.get("content-type", "an unknown type")
         raise NotRightfit(f"{response.url} is not a Rightfit service: it answers with {kind}, not with JSON") from None
     return body
+
+
+def given(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that have a value."""
+    return {name: value for name, value in params.items() if value is not None}
+
+
+def idempotency(key: str | None) -> dict[str, str]:
+    """The header that makes a POST safe to repeat."""
+    return {"Idempotency-Key": key or uuid4().hex}
 
 
 def bearer(key: str | None) -> dict[str, str]:

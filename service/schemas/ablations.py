@@ -9,16 +9,14 @@ from service.core.diagnosis.cures import CURES
 from service.core.experiments.conclusions import Conclusions
 from service.core.experiments.design import MOST_FACTORS, MOST_SEEDS, Factor
 from service.core.experiments.statistics import Verdict
-from service.core.records.ablation import ALL, BASE, AblationStatus
+from service.core.records.ablation import ALL, BASE
 from service.core.records.job import Status
-from service.core.spec import JobSpec
-from service.http.links import local
-from service.schemas.answer_fields import TEXT_BY_NAME, Timestamp, Word
+from service.schemas.answer_fields import TEXT_BY_NAME, Word
+from service.schemas.experiments import ExperimentEntrySchema, ExperimentRequestSchema, experiment_links
 from service.schemas.fields import ShortList, Text, Whole, WordOrObject
 from service.schemas.pages import NextCursor
 from service.schemas.patches import OperationSchema, Patch
 from service.schemas.query_fields import about, integer
-from service.schemas.spec import JobSpecSchema
 
 LEAST_SEEDS, SEEDS = 2, 3
 
@@ -38,10 +36,9 @@ class FactorSchema(Schema):
         return Factor(**data)
 
 
-class AblationRequestSchema(Schema):
+class AblationRequestSchema(ExperimentRequestSchema):
     """The base, each factor alone and all factors together run under each seed, as ordinary jobs."""
 
-    spec = fields.Nested(JobSpecSchema, required=True, metadata=about("the base", "an object: a job's spec"))
     factors = ShortList(
         WordOrObject(
             tuple(CURES),
@@ -68,12 +65,6 @@ class AblationRequestSchema(Schema):
     @post_load
     def _factors(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         return data | {"factors": [Factor(given) if isinstance(given, str) else given for given in data["factors"]]}
-
-    @staticmethod
-    def partial_spec(valid: Any) -> JobSpec | None:
-        """The spec made of the valid values of a request, None without a data set."""
-        spec = valid.get("spec") if isinstance(valid, dict) else None
-        return spec if isinstance(spec, JobSpec) else JobSpecSchema.partial_spec(spec)
 
 
 class ArmRunSchema(Schema):
@@ -152,19 +143,9 @@ class BestArmSchema(Schema):
     words = fields.String()
 
 
-class AblationEntrySchema(Schema):
+class AblationEntrySchema(ExperimentEntrySchema):
     """An ablation in a list."""
 
-    id = fields.String()
-    created_at = Timestamp()
-    status = Word(metadata={"description": f"{', '.join(AblationStatus)}; running until all of its jobs have ended"})
-    jobs = fields.Dict(
-        keys=fields.String(),
-        values=fields.Integer(),
-        attribute="counts",
-        metadata={"description": "number of its jobs by status"},
-    )
-    seeds = fields.List(fields.Integer())
     factors = fields.List(fields.String(), metadata={"description": "names of the factors"})
     links = fields.Function(lambda ablation: links(ablation.id), metadata=TEXT_BY_NAME)
 
@@ -211,5 +192,4 @@ def to_answer(conclusions: Conclusions) -> SimpleNamespace:
 
 def links(ablation_id: str) -> dict[str, str]:
     """The address of an ablation and of its cancellation."""
-    base = local(f"/v1/ablations/{ablation_id}")
-    return {"self": base, "cancel": f"{base}/cancel"}
+    return experiment_links("ablations", ablation_id)

@@ -151,6 +151,7 @@ class JobSchema(Schema):
     parent = fields.String(allow_none=True, metadata={"description": "id of the job that this job was forked from"})
     ablation = fields.String(allow_none=True, metadata={"description": "id of the ablation that created the job"})
     arm = fields.String(allow_none=True, metadata={"description": "name of the arm of the ablation"})
+    folds = fields.String(allow_none=True, metadata={"description": "id of the folds that created the job"})
     labels = fields.Dict(keys=fields.String(), values=fields.String(), attribute="spec.labels")
     links = fields.Function(lambda job: job_links(job.id), metadata=TEXT_BY_NAME)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import url_for
 
-from service.api.evaluated import Evaluated, require_predictions, with_classes
+from service.api.evaluated import Evaluated, evaluated_job, require_predictions
 from service.core.errors import Conflict, NotFound, StorageError
 from service.core.evaluation.evaluation import Evaluation
 from service.core.evaluation.scores import confused
@@ -29,18 +29,18 @@ def evaluation(job: Job, published: Sequence[Artifact], asked: str | None) -> di
     `asked` is the part, by default the test images if there are any. Raises NotFound for a part without images.
     """
     try:
-        evaluated = with_classes(job, require_predictions(job, published))
+        evaluated = evaluated_job(job, require_predictions(job, published))
         part = evaluated.part(None)
     except (Conflict, NotFound, StorageError) as error:
         return {"missing": str(error), "headline": headline.of_best_epoch(job)}
     part = asked or part
     found = evaluated.evaluation(part)
-    return {"missing": None, "headline": headline.of_evaluation(part, found), **_shown(evaluated, found, part)}
+    return {"missing": None, "headline": headline.of_evaluation(part, found), **_shown(job, evaluated, found, part)}
 
 
-def _shown(evaluated: Evaluated, found: Evaluation, part: str) -> dict[str, Any]:
+def _shown(job: Job, evaluated: Evaluated, found: Evaluation, part: str) -> dict[str, Any]:
     classes, is_small = evaluated.classes, len(evaluated.classes) <= MOST_CLASSES
-    address = partial(cell_address, evaluated, part)
+    address = partial(cell_address, job.id, evaluated.classes, part)
     return {
         **document(found, classes),
         "part": part,
@@ -60,11 +60,10 @@ def _shown(evaluated: Evaluated, found: Evaluation, part: str) -> dict[str, Any]
     }
 
 
-def cell_address(evaluated: Evaluated, part: str, label: int | None, guess: int | None) -> str:
+def cell_address(job_id: str, classes: Sequence[str], part: str, label: int | None, guess: int | None) -> str:
     """The page with the pictures of a cell, a row or a column of the confusion matrix."""
-    named = {"label": label, "guess": guess}
-    query = {name: evaluated.classes[place] for name, place in named.items() if place is not None}
-    return url_for("web.mistakes", job_id=evaluated.job.id, part=part, **query)
+    label_name, guess_name = (None if place is None else classes[place] for place in (label, guess))
+    return url_for("web.mistakes", job_id=job_id, part=part, label=label_name, guess=guess_name)
 
 
 def _weakest(found: Evaluation) -> list[int]:

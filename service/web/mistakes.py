@@ -2,7 +2,7 @@
 
 from flask import request
 
-from service.api.evaluated import evaluated_job
+from service.api.evaluated import evaluated_job, published_predictions
 from service.rendering.evaluation_document import mistakes as described
 from service.web.blueprint import blueprint, page
 
@@ -12,7 +12,8 @@ MOST = 100  # pictures on the page
 @blueprint.get("/jobs/<job_id>/mistakes")
 def mistakes(job_id: str) -> str:
     """Show mistakes of the best model of an ended job, the highest loss first"""
-    evaluated = evaluated_job(job_id)
+    job, published = published_predictions(job_id)
+    evaluated = evaluated_job(job, published)
     label, guess = (request.args.get(name) for name in ("label", "guess"))
     cell = evaluated.cell(label, guess)
     part = evaluated.part(request.args.get("part"))
@@ -20,7 +21,7 @@ def mistakes(job_id: str) -> str:
     rows = found.mistakes(len(found.outcomes), **cell)
     return page(
         "mistakes",
-        job=evaluated.job,
+        job=job,
         part=part,
         label=label,
         guess=guess,

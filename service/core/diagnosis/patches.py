@@ -288,9 +288,10 @@ def larger_batch(case: RunContext) -> Patch | None:
 
 def larger_validation(case: RunContext) -> Patch | None:
     given = "validation" in ((case.contents.parts if case.contents else None) or {})
-    share = case.spec.dataset.val_fraction
-    larger = min(0.5, max(0.3, 2 * share), 0.9 - case.spec.dataset.test_fraction)
-    return put("/dataset/val_fraction", round(larger, 4)) if not given and larger > share else None
+    options = case.spec.dataset
+    share, is_fixed = options.val_fraction, given or options.fold is not None
+    larger = min(0.5, max(0.3, 2 * share), 0.9 - options.test_fraction)
+    return put("/dataset/val_fraction", round(larger, 4)) if not is_fixed and larger > share else None
 
 
 def more_data(case: RunContext) -> Patch | None:

@@ -2,10 +2,11 @@
 
 import mmap
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
-from zipfile import ZIP_STORED, BadZipFile, ZipInfo
+from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ VALIDATION, TEST = 0, 1  # values of `part`
 PARTS = {"validation": VALIDATION, "test": TEST}
 TYPES = {"part": np.uint8, "index": np.int64, "label": np.int64, "logits": np.float32}
 LOGITS = "logits"
+ROWS = 1000  # images whose values are copied at one time
 LOCAL_HEADER = 30  # bytes in a zip before the name of a member; its last 4 are the lengths of what follows
 
 
@@ -46,6 +48,20 @@ class Predictions:
     def save(self, file: BinaryIO) -> None:
         """Write an uncompressed npz."""
         np.savez(file, allow_pickle=False, **{name: getattr(self, name) for name in TYPES})
+
+
+def write_joined(parts: Sequence[Predictions], file: BinaryIO) -> None:
+    """Write the images of at least one part, one part after the other, as `Predictions.save` does, a few at a time."""
+    with ZipFile(file, "w", ZIP_STORED) as archive:
+        for name in TYPES:
+            columns = [getattr(part, name) for part in parts]
+            shape = (sum(map(len, columns)), *columns[0].shape[1:])
+            header = np.lib.format.header_data_from_array_1_0(columns[0]) | {"shape": shape}
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array_header_1_0(member, header)
+                for column in columns:
+                    for start in range(0, len(column), ROWS):
+                        member.write(column[start : start + ROWS].tobytes())
 
 
 def joined(*parts: Predictions) -> Predictions:

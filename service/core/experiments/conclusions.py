@@ -6,7 +6,8 @@ from statistics import fmean
 from typing import Any
 
 from service.core.experiments.statistics import Effect, Verdict, effect
-from service.core.records.ablation import BASE, Ablation, AblationStatus, Arm, Run
+from service.core.records.ablation import BASE, Ablation, Arm, Run
+from service.core.records.experiment import ExperimentStatus
 from service.core.records.job import TERMINAL
 from service.core.spec.patch import patched
 
@@ -80,7 +81,7 @@ def _best(ablation: Ablation, arms: Sequence[ArmRuns], effects: Mapping[str, Eff
 def _summary(ablation: Ablation, effects: Mapping[str, Effect], best: Best | None) -> str:
     ended = sum(count for status, count in ablation.counts.items() if status in TERMINAL)
     total = sum(ablation.counts.values())
-    running = ablation.status is AblationStatus.RUNNING
+    running = ablation.status is ExperimentStatus.RUNNING
     said = (
         f"{ended} of {total} jobs have ended. {_effects_sentence(effects)}" if running else _effects_sentence(effects)
     )

@@ -74,7 +74,7 @@ class Designer:
                 faults += [Fault("/factors", detail, "factors that can be combined") for detail in details]
         if faults:
             raise Invalid(faults)
-        drawn = _seeds(spec.seed, seeds)
+        drawn = drawn_seeds(spec.seed, seeds)
         plans = ((arm, self.planner.plan(tenant, replace(specs[arm.name], seed=s))) for s in drawn for arm in arms)
         return Design(spec, tuple(arms), drawn, tuple(plans))
 
@@ -153,7 +153,7 @@ def _lost(base: dict[str, Any], arms: Sequence[Arm]) -> Iterator[Fault]:
             yield Fault("/factors", detail, "factors that can be combined; test the others in a separate ablation")
 
 
-def _seeds(first: int | None, count: int) -> tuple[int, ...]:
+def drawn_seeds(first: int | None, count: int) -> tuple[int, ...]:
     """`count` seeds from that of the spec on, or random ones if the spec has none."""
     if first is None:
         return tuple(secrets.SystemRandom().sample(range(SEEDS), count))

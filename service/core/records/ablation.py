@@ -2,23 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
-from service.core.records.job import TERMINAL, Status, StopReason
+from service.core.records.experiment import ExperimentStatus, is_whole, status_of
+from service.core.records.job import Status, StopReason
 from service.core.records.plan import Plan
 from service.core.spec import JobSpec
 from service.core.spec.patch import Operations
 
 BASE, ALL = "base", "all"  # the arms that are not one factor alone
-
-
-class AblationStatus(StrEnum):
-    """The status of an ablation."""
-
-    RUNNING = "running"  # some of its jobs have not ended
-    DONE = "done"  # all have ended
-    CANCELLED = "cancelled"  # all have ended, at least one of them cancelled
 
 
 @dataclass(frozen=True)
@@ -55,10 +47,8 @@ class Ablation:
         return tuple(arm.name for arm in self.arms if arm.name not in (BASE, ALL))
 
     @property
-    def status(self) -> AblationStatus:
-        if any(count for status, count in self.counts.items() if status not in TERMINAL):
-            return AblationStatus.RUNNING
-        return AblationStatus.CANCELLED if self.counts[Status.CANCELLED] else AblationStatus.DONE
+    def status(self) -> ExperimentStatus:
+        return status_of(self.counts)
 
 
 @dataclass(frozen=True)
@@ -75,10 +65,5 @@ class Run:
 
     @property
     def result(self) -> float | None:
-        """The val_loss that counts for the arm: that of a run that succeeded or diverged, None for any other.
-
-        A run that was cut short does not represent its arm. A run that diverged does: divergence is a result of the
-        arm, and the run kept its best model.
-        """
-        is_whole = self.status is Status.SUCCEEDED or self.stop_reason is StopReason.DIVERGED
-        return self.val_loss if is_whole else None
+        """The val_loss that counts for the arm: that of a run that represents it, None for any other."""
+        return self.val_loss if is_whole(self.status, self.stop_reason) else None

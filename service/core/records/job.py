@@ -159,6 +159,7 @@ class Job:
 
     Jobs with the same `split` are validated on the same images, and tested on the same with the same `test_split`.
     `patch` changed the spec of the `parent`, by an `advice` or not; `arm` is the job's arm in its `ablation`.
+    `folds` is its cross-validation.
     `shortfall` says why no live worker can hold a queued job.
     """
 
@@ -193,6 +194,7 @@ class Job:
     advice: str | None
     ablation: str | None
     arm: str | None
+    folds: str | None
 
     @property
     def is_terminal(self) -> bool:

@@ -1,5 +1,6 @@
 """The number of images of a class in each part of a split."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -25,3 +26,18 @@ def part_sizes(images: int, val_fraction: float, test_fraction: float) -> PartSi
     validation = min(max(1, round(images * val_fraction)), images - needed + 1) if val_fraction else 0
     test = min(max(1, round(images * test_fraction)), images - validation - 1) if test_fraction else 0
     return PartSizes(images - validation - test, validation, test)
+
+
+def fold_sizes(counts: Sequence[int], folds: int, test_fraction: float) -> list[tuple[int, ...]]:
+    """For each class, from the number of its images: the sizes of its folds, and at the end that of its test part.
+
+    A class needs an image for each fold, and one more for the test unless `test_fraction` is 0. The folds of a class
+    differ by one image at most, and so do the folds of all classes together.
+    """
+    sizes, first = [], 0  # the fold that gets one of the images that are left over
+    for images in counts:
+        test = min(max(1, round(images * test_fraction)), images - folds) if test_fraction else 0
+        each, left = divmod(images - test, folds)
+        sizes.append((*(each + ((fold - first) % folds < left) for fold in range(folds)), test))
+        first = (first + left) % folds
+    return sizes

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from service.core.errors import Fault, Invalid
 from service.core.records.dataset import Contents
-from service.core.records.part_sizes import part_sizes
+from service.core.records.part_sizes import fold_sizes, part_sizes
 from service.core.records.splits import Splits, split_names
 from service.core.spec import Cnn, Dataset, JobSpec, Torchvision, doubts, layers_of
 from service.core.spec.architectures import ARCHITECTURES
@@ -152,12 +152,17 @@ def _refuse_too_much(memory: Memory, limits: Limits, batch_size: int) -> None:
 
 def _refuse_small_classes(spec: JobSpec, dataset: Contents) -> None:
     """Raise Invalid if a class is too small: every drawn part of a split needs an image of each class."""
-    needed = 2 + (spec.dataset.test_fraction > 0)
+    fold = spec.dataset.fold
+    if fold and "validation" in (dataset.parts or {}):
+        detail = "the data set comes with a folder of validation images, which are the same in every fold"
+        allowed = "a data set without validation images of its own, or no folds"
+        raise Invalid([Fault("/dataset/id", detail, allowed, ("/dataset/fold",))])
+    needed = (fold.of if fold else 2) + (spec.dataset.test_fraction > 0)
     least = min(range(len(dataset.classes)), key=dataset.samples_per_class.__getitem__)
     if dataset.parts is None and dataset.samples_per_class[least] < needed:
         count = f"class {dataset.classes[least]!r} has {dataset.samples_per_class[least]} images"
         detail, allowed = f"{count}, too few for every part of the split", f"{needed} images of each class, or more"
-        raise Invalid([Fault("/dataset/id", detail, allowed, ("/dataset/test_fraction",))])
+        raise Invalid([Fault("/dataset/id", detail, allowed, ("/dataset/test_fraction", "/dataset/fold"))])
 
 
 def _warnings(spec: JobSpec, dataset: Contents) -> Iterator[str]:
@@ -169,6 +174,8 @@ def _warnings(spec: JobSpec, dataset: Contents) -> Iterator[str]:
     for part, name in (("validation", "val_fraction"), ("test", "test_fraction")):
         if part in (dataset.parts or {}) and getattr(spec.dataset, name) != getattr(Dataset, name):
             yield f"dataset.{name} is not used: the data set comes with a folder of {part} images."
+    if spec.dataset.fold and spec.dataset.val_fraction != Dataset.val_fraction:
+        yield "dataset.val_fraction is not used: the fold has the validation images."
     if validation < FEW:
         images = f"{'' if is_exact else 'about '}{validation} validation images"
         off = 100 * Z * math.sqrt(LIKELY * (1 - LIKELY) / validation)
@@ -187,9 +194,15 @@ def _divided(spec: JobSpec, dataset: Contents) -> tuple[int, int, bool]:
     validation and test. In a set with its own parts, the sizes of a drawn part depend on unknown counts.
     """
     options, parts = spec.dataset, dataset.parts
+    in_groups = sum(size * count for size, count in dataset.copies.items())
+    if fold := options.fold:
+        counts = dataset.samples_per_class if parts is None else (parts["train"],)
+        folds = fold_sizes(counts, fold.of, 0.0 if "test" in (parts or {}) else options.test_fraction)
+        validation = sum(sizes[fold.index] for sizes in folds)
+        train = sum(sum(sizes[:-1]) for sizes in folds) - validation
+        return train, validation, parts is None and in_groups <= min(min(sizes[:-1]) for sizes in folds)
     if parts is None:
         sizes = [part_sizes(n, options.val_fraction, options.test_fraction) for n in dataset.samples_per_class]
-        in_groups = sum(size * count for size, count in dataset.copies.items())
         is_exact = in_groups <= min(size.train for size in sizes)
         return sum(size.train for size in sizes), sum(size.validation for size in sizes), is_exact
     val_fraction = 0.0 if "validation" in parts else options.val_fraction

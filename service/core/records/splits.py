@@ -18,12 +18,16 @@ class Splits:
 
 def split_names(options: Dataset, seed: int | None, given: Container[str], rule: str = "") -> Splits:
     """The names of both splits: given parts are the same under every seed, drawn parts depend on all fractions.
+    All folds of one seed are tested on the same images.
 
     `given` are the parts that come with the set. `rule` is KEEPS_GROUPS or empty: releases draw sets with copies
     differently, so the worker that draws such a split records its rule.
     """
-    drawn = f"{options.id} validation={options.val_fraction:g} test={options.test_fraction:g} seed={seed}{rule}"
-    validation = f"{options.id} validation" if "validation" in given else drawn
+    fold, rest = options.fold, f"test={options.test_fraction:g} seed={seed}{rule}"
+    drawn = f"{options.id} {f'folds={fold.of}' if fold else f'validation={options.val_fraction:g}'} {rest}"
+    validation = f"{drawn} fold={fold.index}" if fold else drawn
+    if "validation" in given:
+        validation = f"{options.id} validation"
     if "test" in given:
         return Splits(validation, f"{options.id} test")
     return Splits(validation, drawn if options.test_fraction else None)

@@ -19,10 +19,10 @@ class IdempotencyKey:
 
 @dataclass(frozen=True)
 class Origin:
-    """The origin of a job: the request that submitted it and, if any, its parent or its ablation.
+    """The origin of a job: the request that submitted it and, if any, its parent or its experiment.
 
     A fork has a `parent` and the JSON Patch (RFC 6902) of the parent's spec, perhaps that of an `advice`; the job of
-    an ablation has its `ablation`, its `arm` and the patch of that arm.
+    an ablation has its `ablation`, its `arm` and the patch of that arm; the job of a cross-validation has its `folds`.
     """
 
     parent: str | None = None
@@ -30,6 +30,7 @@ class Origin:
     advice: str | None = None
     ablation: str | None = None
     arm: str | None = None
+    folds: str | None = None
     request_id: str | None = None
     traceparent: str | None = None
 

@@ -10,7 +10,7 @@ from service.core.spec.job import JobSpec
 from service.core.spec.layers import BatchNorm, Layers, Residual
 from service.core.spec.models import Cnn, Mlp, Torchvision
 from service.core.spec.options import is_at_default
-from service.core.spec.parts import direction
+from service.core.spec.parts import Dataset, direction
 
 MOST_HELD_OUT = 0.9  # share of the images; the rest is left to train on
 FALLS_TO_THE_END = ("cosine", "onecycle")  # schedules whose low learning rates come last
@@ -18,16 +18,24 @@ FALLS_TO_THE_END = ("cosine", "onecycle")  # schedules whose low learning rates 
 
 def contradictions(spec: JobSpec) -> Iterator[Fault]:
     """The faults of a spec whose single values are valid: contradictory options, with the reason and a remedy."""
+    yield from _of_the_split(spec.dataset)
     yield from _of_training(spec)
     yield from _of_the_model(spec)
 
 
-def _of_training(spec: JobSpec) -> Iterator[Fault]:
-    optimizer, stopping, schedule = spec.optimizer, spec.early_stopping, spec.schedule
-    if spec.dataset.val_fraction + spec.dataset.test_fraction > MOST_HELD_OUT:
+def _of_the_split(options: Dataset) -> Iterator[Fault]:
+    if (fold := options.fold) is not None:
+        if fold.index >= fold.of:
+            detail, allowed = f"{fold.of} folds are counted from 0", f"0 to {fold.of - 1}"
+            yield Fault("/dataset/fold/index", detail, allowed, ("/dataset/fold/of",))
+    elif options.val_fraction + options.test_fraction > MOST_HELD_OUT:
         detail = "validation and test leave less than a tenth of the images for training"
         allowed = f"a sum with val_fraction up to {MOST_HELD_OUT}"
         yield Fault("/dataset/test_fraction", detail, allowed, ("/dataset/val_fraction",))
+
+
+def _of_training(spec: JobSpec) -> Iterator[Fault]:
+    optimizer, stopping, schedule = spec.optimizer, spec.early_stopping, spec.schedule
     if spec.batch_size < spec.gpus:
         detail = f"a batch of {spec.batch_size} images cannot be divided among {spec.gpus} processes"
         allowed = f"{spec.gpus} or more"

@@ -23,6 +23,17 @@ BETWEEN_ZERO_AND_ONE = {"minimum": 0, "maximum": 1, "open_below": True, "open_ab
 
 
 @dataclass(frozen=True)
+class Fold:
+    """One of several parts of about the same size, which together have every image that is not held out for the test.
+
+    The split is stratified by class and drawn from the seed. All folds of one seed have the same test images.
+    """
+
+    of: int = option("number of folds", 5, minimum=2, maximum=20)
+    index: int = option("the fold that validates, counted from 0; the other folds train", 0, minimum=0, maximum=19)
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Which images to use and how to split them. The split is stratified by class and drawn from the seed."""
 
@@ -45,6 +56,12 @@ class Dataset:
         None,
         minimum=2,
         unit="images",
+    )
+    fold: Fold | None = option(
+        "validate on one fold instead of a val_fraction of the images, and train on the others; null: off. "
+        "POST /v1/folds runs a job for each fold",
+        None,
+        since="0.2.0",
     )
 
 

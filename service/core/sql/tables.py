@@ -62,6 +62,7 @@ jobs = Table(
     Column("advice", Text),  # id of the advice that made the patch
     Column("ablation", Text),
     Column("arm", Text),  # of the ablation
+    Column("folds", Text),  # the cross-validation
     Column("last_epoch", Integer),
     Column("best_epoch", Integer),
     Column("created_at", Float(53), nullable=False),
@@ -76,6 +77,7 @@ jobs = Table(
     Index("jobs_of_test_split", "tenant", "test_split", "seq"),
     Index("jobs_of_parent", "parent"),
     Index("jobs_of_ablation", "ablation", "seq"),
+    Index("jobs_of_folds", "folds", "seq"),
 )
 # Literal text: a planner uses the partial index only for a query with the same condition.
 IS_QUEUED = text("status = 'queued'")
@@ -194,6 +196,19 @@ ablations = Table(
     Column("seeds", JSON, nullable=False),
     Column("created_at", Float(53), nullable=False),
     Index("ablations_of_tenant", "tenant", "seq"),
+)
+
+folds = Table(
+    "folds",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("tenant", Text, nullable=False),
+    Column("spec", JSON, nullable=False),  # without the fold of a job
+    Column("folds", Integer, nullable=False),  # the number of them
+    Column("seeds", JSON, nullable=False),
+    Column("created_at", Float(53), nullable=False),
+    Index("folds_of_tenant", "tenant", "seq"),
 )
 
 webhook_secrets = Table(

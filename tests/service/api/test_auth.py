@@ -129,13 +129,16 @@ def test_no_route_reaches_records_of_another_tenant(
     finish(services, claim(services), tmp_path)
     waiting = alice("POST", "/v1/jobs", json=SPEC | {"dataset": {"id": dataset["id"]}}).json
     ablation = alice("POST", "/v1/ablations", json={"spec": SPEC, "factors": ["dropout"]}).json
-    before = [alice("GET", record["links"]["self"]).json for record in (ended, waiting, ablation)]
+    folds = alice("POST", "/v1/folds", json={"spec": SPEC}).json
+    records = (ended, waiting, ablation, folds)
+    before = [alice("GET", record["links"]["self"]).json for record in records]
     ids = {
         "dataset_id": [dataset["id"]],
         "job_id": [ended["id"], waiting["id"]],
         "name": ["best_model.pth"],
         "index": ["0"],
         "ablation_id": [ablation["id"]],
+        "folds_id": [folds["id"]],
     }
     walked = 0
     for method, rule in every_route(app):
@@ -149,12 +152,13 @@ def test_no_route_reaches_records_of_another_tenant(
     compared = f"/v1/compare?jobs={waiting['id']},{ended['id']}"
     assert alice("GET", compared).status_code == 200
     expect_problem(bob("GET", compared), 404)
-    assert bob("GET", "/v1/jobs").json["data"] == bob("GET", "/v1/ablations").json["data"] == []
+    assert [bob("GET", f"/v1/{kind}").json["data"] for kind in ("jobs", "ablations", "folds")] == [[], [], []]
     assert dataset["id"] not in [record["id"] for record in bob("GET", "/v1/datasets").json["data"]]
     theirs = SPEC | {"dataset": {"id": dataset["id"]}}
     expect_problem(bob("POST", "/v1/jobs", json=theirs), 422)
     expect_problem(bob("POST", "/v1/ablations", json={"spec": theirs, "factors": ["dropout"]}), 422)
-    assert [alice("GET", record["links"]["self"]).json for record in (ended, waiting, ablation)] == before
+    expect_problem(bob("POST", "/v1/folds", json={"spec": theirs}), 422)
+    assert [alice("GET", record["links"]["self"]).json for record in records] == before
     own = bob("POST", "/v1/jobs", json=SPEC).json
     assert ended["id"] in expect_problem(bob("GET", f"/v1/compare?jobs={own['id']},{ended['id']}"), 404)["detail"]
 

@@ -58,7 +58,7 @@ def test_test_images_come_first_if_there_are_any(client: FlaskClient, services: 
     assert client.get(ended(client, services, tmp_path)).json["part"] == "test"
     address = ended(client, services, tmp_path, drawn(40, 10))
     assert client.get(address).json["part"] == "validation"
-    assert "it has: validation" in expect_problem(client.get(f"{address}?part=test"), 404)["detail"]
+    assert "there are: validation" in expect_problem(client.get(f"{address}?part=test"), 404)["detail"]
 
 
 @ON_DISK

@@ -44,7 +44,7 @@ def test_matrix_is_printed_as_csv(rightfit: Command, job_id: str) -> None:
 def test_wrong_arguments_are_refused(rightfit: Command, job_id: str) -> None:
     assert rightfit("evaluate", job_id, "--part", "train").exit_code == 2
     assert rightfit("evaluate", job_id, "--label", "ten").exit_code == 3
-    assert "it has: validation" in rightfit("evaluate", job_id, "--part", "test").stderr
+    assert "there are: validation" in rightfit("evaluate", job_id, "--part", "test").stderr
 
 
 def test_a_job_is_calibrated(rightfit: Command, spec: str, live: Live, tmp_path: Path) -> None:

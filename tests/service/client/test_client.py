@@ -134,7 +134,7 @@ def test_the_environment_names_the_service_and_the_key(live: Live, monkeypatch: 
 
 def test_a_list_is_read_page_by_page(client: Rightfit, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [client.submit(SPEC | {"labels": {"n": str(n)}})["id"] for n in range(5)]
-    monkeypatch.setattr(rightfit, "PAGE", 2)
+    monkeypatch.setattr(transport, "PAGE", 2)
     assert [job["id"] for job in client.jobs(limit=3)] == ids[:1:-1]
     assert [job["id"] for job in client.jobs(limit=10)] == ids[::-1]
     assert [job["id"] for job in client.jobs(label=["n=1"])] == [ids[1]]

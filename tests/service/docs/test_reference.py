@@ -29,6 +29,7 @@ HEADINGS: dict[Any, str] = {JobSpec: "The spec", models.Torchvision: "`model`: `
     for kind in kinds
 }
 ALONE: dict[Any, str] = {
+    parts.Fold: "`dataset.fold`",
     parts.RandAugment: "`augmentation.rand_augment`",
     parts.Dataset: "`dataset`",
     parts.Optimizer: "`optimizer`",

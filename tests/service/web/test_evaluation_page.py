@@ -61,7 +61,7 @@ def test_score_stands_beside_guessing_and_its_interval(client: FlaskClient, part
     assert f"{truth.scores.accuracy:.1%} right guessing has {truth.baseline.accuracy:.1%}" in plain(page)
     assert f"{right} of 200 test images, {low:.1%} to {high:.1%}" in plain(page)
     assert "of 300 validation images" in plain(looks_right(client, f"{address}?part=validation"))
-    assert "it has: validation, test" in looks_right(client, f"{address}?part=train", 404)
+    assert "there are: validation, test" in looks_right(client, f"{address}?part=train", 404)
 
 
 def test_running_job_has_the_score_of_its_best_epoch(client: FlaskClient, parts: Services) -> None:

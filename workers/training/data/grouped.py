@@ -8,29 +8,28 @@ the Stratification of Multi-Label Data", ECML PKDD 2011.
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 
 import torch
 from torch import Tensor
 
-from service.core.records.part_sizes import PartSizes
-
-PARTS = 3
-FILLED = (1, 2, 0)  # the parts in the order in which images without a group fill them
 PASSES = 10  # over all groups, to improve an attempt
 ATTEMPTS, MOST_MOVES = 50, 50_000  # divisions that are tried, and groups in all of them
 
 Counts = dict[int, int]  # images of a group by class
+Sizes = Mapping[int, Sequence[int]]  # images of each part by class
 
 
 class Tally:
     """The images of each class that each part lacks; negative where it has too many."""
 
-    def __init__(self, sizes: dict[int, PartSizes]) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         self.sizes = sizes
         self.lacking = {label: list(size) for label, size in sizes.items()}
-        self.parts = [part for part in range(PARTS) if any(size[part] for size in sizes.values())]
+        every = range(count_parts(sizes))
+        self.parts = [part for part in every if any(size[part] for size in sizes.values())]
+        self.filled = (*every[1:], 0)  # the parts in the order in which images without a group fill them
 
     def add(self, part: int, counts: Counts, sign: int = 1) -> None:
         """Put a group into a part; `sign` -1 takes it out."""
@@ -43,9 +42,9 @@ class Tally:
         """
         total = 0
         for label in labels:
-            train, validation, test = self.lacking[label]
-            if train < 0 or validation < 0 or test < 0:  # otherwise the images that are not assigned yet fill all parts
-                total -= min(train, 0) + min(validation, 0) + min(test, 0)
+            lacking = self.lacking[label]
+            if min(lacking) < 0:  # otherwise the images that are not assigned yet fill all parts
+                total -= sum(room for room in lacking if room < 0)
                 total += self._empty_parts(label) * sum(self.sizes[label])
         return total
 
@@ -53,7 +52,7 @@ class Tally:
         """The parts that have no image of a class, and get none of the images that are not assigned yet."""
         lacking, sizes, empty = self.lacking[label], self.sizes[label], 0
         free = sum(lacking)
-        for part in FILLED:
+        for part in self.filled:
             if free <= 0 and lacking[part] == sizes[part] > 0:
                 empty += 1
             free -= max(0, lacking[part])
@@ -65,8 +64,13 @@ class Tally:
         return sum(lacking) if all(room >= n for room, n in zip(lacking, counts.values(), strict=True)) else 0
 
 
-def divide(labels: Tensor, groups: Tensor, sizes: dict[int, PartSizes], random: torch.Generator) -> Tensor:
-    """The part of each image, int8 [n]: 0 train, 1 validation, 2 test.
+def count_parts(sizes: Sizes) -> int:
+    """The number of parts, at most 127: every class has as many sizes."""
+    return len(next(iter(sizes.values())))
+
+
+def divide(labels: Tensor, groups: Tensor, sizes: Sizes, random: torch.Generator) -> Tensor:
+    """The part of each image, int8 [n]. Part 0 gets the images that no other part lacks.
 
     labels int64 [n], groups int64 [n] (images of one number stay together), `sizes` the sizes of the parts by class.
     """
@@ -100,7 +104,7 @@ def _members(groups: Tensor, random: torch.Generator) -> list[list[int]]:
     return sorted(shuffled, key=len, reverse=True)
 
 
-def _assigned(counts: list[Counts], sizes: dict[int, PartSizes], random: torch.Generator) -> tuple[list[int], Tally]:
+def _assigned(counts: list[Counts], sizes: Sizes, random: torch.Generator) -> tuple[list[int], Tally]:
     """The part of each group, and what the parts lack then: the best of some attempts."""
     attempts = range(max(1, min(ATTEMPTS, MOST_MOVES // max(1, len(counts)))))
     best, least = (list[int](), Tally(sizes)), math.inf
@@ -155,12 +159,14 @@ def _improve(i: int, group: Counts, assigned: list[int], tally: Tally) -> bool:
 
 
 def _fill(parts: Tensor, labels: Tensor, singles: Tensor, tally: Tally) -> None:
-    """Give the images without a group, int64 [m] in random order, to the parts that lack them; the rest trains."""
+    """Give the images without a group, int64 [m] in random order, to the parts that lack them; part 0 gets the rest."""
     for members in members_by_class(labels[singles]):
         own = singles[members]
-        _, lacking_validation, lacking_test = tally.lacking[int(labels[own[0]])]
-        validation = min(len(own), max(0, lacking_validation))
-        test = min(len(own) - validation, max(0, lacking_test))
-        train = len(own) - validation - test
-        for part, chosen in enumerate(torch.split(own, [train, validation, test])):
+        lacking, rest = tally.lacking[int(labels[own[0]])], len(own)
+        counts = [0] * len(lacking)
+        for part in range(1, len(lacking)):
+            counts[part] = min(rest, max(0, lacking[part]))
+            rest -= counts[part]
+        counts[0] = rest
+        for part, chosen in enumerate(torch.split(own, counts)):
             parts[chosen] = part

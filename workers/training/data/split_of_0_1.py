@@ -37,7 +37,7 @@ def _drawn_parts(
     for label in torch.unique(images.labels):
         members = torch.nonzero((images.labels == label) & drawn).flatten()
         members = members[torch.randperm(len(members), generator=random)]
-        refuse_few(images.classes[int(label)], len(members), shares)
+        refuse_few(images.classes[int(label)], len(members), parts_needed(*shares))
         sizes = part_sizes(len(members), *shares)
         for part, chosen in zip(parts, torch.split(members, list(sizes)), strict=True):
             part.append(chosen)

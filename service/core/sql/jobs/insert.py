@@ -65,6 +65,7 @@ def _of_origin(origin: Origin) -> dict[str, Any]:
         "advice": origin.advice,
         "ablation": origin.ablation,
         "arm": origin.arm,
+        "folds": origin.folds,
     }
 
 

@@ -85,7 +85,8 @@ def _job(row: RowMapping, transitions: Sequence[Transition], alive: Sequence[Cap
         transitions=tuple(transitions),
         facts=Facts.from_dict(row["facts"]) if row["facts"] else None,
         waste=Waste(**row["waste"]) if row["waste"] else None,
-        **{name: row[name] for name in ("split", "test_split", "parent", "patch", "advice", "ablation", "arm")},
+        **{name: row[name] for name in ("split", "test_split")},
+        **{name: row[name] for name in ("parent", "patch", "advice", "ablation", "arm", "folds")},
     )
 
 

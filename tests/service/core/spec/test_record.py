@@ -93,6 +93,8 @@ def test_an_older_worker_knows_all_of_an_ordinary_job() -> None:
     record = spec(model={"arch": "cnn"}, labels={"project": "new"}).to_record()
     assert set(unknown_parts(record, OLDEST)) == set()
     assert set(unknown_parts(spec(model={"arch": "cnn"}, gpus=2).to_record(), OLDEST)) == {"/gpus"}
+    fold = spec(model={"arch": "cnn"}, dataset={"id": "digits", "fold": {}}).to_record()
+    assert set(unknown_parts(fold, OLDEST)) == {"/dataset/fold"}
     assert set(unknown_parts(OLDEST, record)) == set()
 
 

@@ -97,7 +97,7 @@ def test_records_of_a_former_release_are_read_and_its_jobs_run(app: Flask) -> No
         assert client.get(f"/jobs/job_{status}").status_code == 200
     (published,) = got("/v1/jobs/job_succeeded/artifacts")["data"]
     assert (published["name"], published["sha256"]) == ("best_model.pth", SHA256)
-    for path in ("/v1/datasets", "/v1/ablations", "/v1/compare?jobs=job_succeeded,job_failed", "/"):
+    for path in ("/v1/datasets", "/v1/ablations", "/v1/folds", "/v1/compare?jobs=job_succeeded,job_failed", "/"):
         assert client.get(path).status_code == 200, path
     goes_on(parts)
     assert client.post("/v1/jobs/job_paused/resume").status_code == 202
