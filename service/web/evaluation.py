@@ -40,7 +40,7 @@ def evaluation(job: Job, published: Sequence[Artifact], asked: str | None) -> di
 
 def _shown(evaluated: Evaluated, found: Evaluation, part: str) -> dict[str, Any]:
     classes, is_small = evaluated.classes, len(evaluated.classes) <= MOST_CLASSES
-    address = partial(cell_address, evaluated, part)
+    address = partial(_cell_address, evaluated, part)
     return {
         **document(found, classes),
         "part": part,
@@ -60,11 +60,10 @@ def _shown(evaluated: Evaluated, found: Evaluation, part: str) -> dict[str, Any]
     }
 
 
-def cell_address(evaluated: Evaluated, part: str, label: int | None, guess: int | None) -> str:
-    """The page with the pictures of a cell, a row or a column of the confusion matrix."""
-    named = {"label": label, "guess": guess}
-    query = {name: evaluated.classes[place] for name, place in named.items() if place is not None}
-    return url_for("web.mistakes", job_id=evaluated.job.id, part=part, **query)
+def _cell_address(evaluated: Evaluated, part: str, label: int, guess: int) -> str:
+    """The page with the pictures of a cell of the confusion matrix."""
+    named = evaluated.classes[label], evaluated.classes[guess]
+    return url_for("web.mistakes", job_id=evaluated.job.id, part=part, label=named[0], guess=named[1])
 
 
 def _weakest(found: Evaluation) -> list[int]:
