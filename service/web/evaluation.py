@@ -40,7 +40,7 @@ def evaluation(job: Job, published: Sequence[Artifact], asked: str | None) -> di
 
 def _shown(job: Job, evaluated: Evaluated, found: Evaluation, part: str) -> dict[str, Any]:
     classes, is_small = evaluated.classes, len(evaluated.classes) <= MOST_CLASSES
-    address = partial(cell_address, job.id, evaluated.classes, part)
+    address = partial(_cell_address, job.id, evaluated.classes, part)
     return {
         **document(found, classes),
         "part": part,
@@ -60,10 +60,9 @@ def _shown(job: Job, evaluated: Evaluated, found: Evaluation, part: str) -> dict
     }
 
 
-def cell_address(job_id: str, classes: Sequence[str], part: str, label: int | None, guess: int | None) -> str:
-    """The page with the pictures of a cell, a row or a column of the confusion matrix."""
-    label_name, guess_name = (None if place is None else classes[place] for place in (label, guess))
-    return url_for("web.mistakes", job_id=job_id, part=part, label=label_name, guess=guess_name)
+def _cell_address(job_id: str, classes: Sequence[str], part: str, label: int, guess: int) -> str:
+    """The page with the pictures of a cell of the confusion matrix."""
+    return url_for("web.mistakes", job_id=job_id, part=part, label=classes[label], guess=classes[guess])
 
 
 def _weakest(found: Evaluation) -> list[int]:
