@@ -2,6 +2,7 @@
 
 import math
 
+from service.core.diagnosis.curves import SHORT
 from service.core.diagnosis.measures import smoothed, theil_sen
 from service.core.diagnosis.trends import falling_chance
 from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, confidence
@@ -53,9 +54,9 @@ def _stuck(view: RunView) -> Finding | None:
     entropy = -right * math.log(right) - (1 - right) * math.log(1 - right)
     if fit < view.rules.guessing * entropy or fit < UNMOVED * curve.fit[0]:
         return None
-    is_uneven = facts is not None and facts.trivial_accuracy > math.exp(-facts.trivial_loss) + 0.01
-    images = view.validation_images or 100
-    if facts and is_uneven and abs(right - facts.trivial_accuracy) > 2 * math.sqrt(right * (1 - right) / images):
+    error, even = 2 * math.sqrt(right * (1 - right) / (view.validation_images or 100)), math.exp(-view.guess)
+    is_uneven = facts is not None and facts.trivial_accuracy > even + 0.01
+    if right < even + error or (facts and is_uneven and abs(right - facts.trivial_accuracy) > error):
         return None
     evidence = (
         Evidence("constant_accuracy", right, None, "validation accuracy, the same in each epoch"),
@@ -69,6 +70,8 @@ def improving(view: RunView) -> Finding | None:
     """Validation loss still falls at the end, by a share of itself and more steadily than chance has it."""
     curve, rules = view.curve, view.rules
     fallen, fall, chance = curve.fallen(curve.val), curve.fall(curve.val), curve.falling(curve.val)
+    if len(curve) < SHORT:  # its last third is a few epochs
+        fallen = max(fallen, curve.drop(curve.val, curve.recent) / max(curve.level(curve.val), 1e-9) / 2)
     at_end = curve.turn >= len(curve) - 1 - max(2, len(curve) // 10)
     is_exhausted = view.stop_reason == "early_stopping" and view.monitor == "val_loss"
     is_at_chance = curve.level(curve.fit) >= rules.guessing * view.guess and _descends(view)

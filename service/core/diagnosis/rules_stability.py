@@ -1,5 +1,6 @@
 """Rules on how stable a run is: whether it diverged, or its losses rise or jump, and whether it is long enough."""
 
+import math
 from itertools import pairwise
 from statistics import median
 
@@ -13,6 +14,7 @@ WILD = 25.0  # times the guessing loss, or the limit of an explosion: beyond all
 FALLING_TO = 0.6  # high losses that fall to this share of their first epochs and never rise are on their way down
 OUTWEIGHS = 4.0  # times the jumps: a steady fall that makes them unimportant
 TOGETHER = 0.5  # of the rise of validation loss: training loss rises with it, not by a wobble at its floor
+LEAST_GUESS = math.log(2)  # of an explosion: losses are near it where one class has nearly all images, and no more
 DEAD = 0.99  # of the guessing loss: after an explosion, nothing is left
 
 
@@ -34,7 +36,7 @@ def diverged(view: RunView) -> Finding | None:
 
 def _exploded(view: RunView) -> Finding | None:
     """Losses many times that of guessing at the end: in the last two epochs, or beyond all measure in the last one."""
-    curve, limit = view.curve, view.rules.explosion * view.guess
+    curve, limit = view.curve, view.rules.explosion * max(view.guess, LEAST_GUESS)
     last = max(min(curve.fit[-2:]), curve.fit[-1] / WILD)
     if last <= limit or _comes_down(curve.fit):
         return None
@@ -55,7 +57,7 @@ def _dead(view: RunView) -> Finding | None:
     all measure, it has to come well below guessing.
     """
     curve, rules, guess = view.curve, view.rules, view.guess
-    highest, last, limit = max(curve.train), curve.level(curve.fit), rules.explosion * guess
+    highest, last, limit = max(curve.train), curve.level(curve.fit), rules.explosion * max(guess, LEAST_GUESS)
     left = DEAD * guess if highest <= WILD * guess else rules.learnt * guess
     if highest <= limit or last < left or len(curve) < rules.least_epochs:
         return None
