@@ -5,7 +5,7 @@ import math
 from service.core.diagnosis.curves import SHORT
 from service.core.diagnosis.measures import smoothed, theil_sen
 from service.core.diagnosis.trends import falling_chance
-from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, confidence
+from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, clarity
 from service.core.diagnosis.view import RunView
 
 CONSTANT_EPOCHS = 4  # with the same accuracy: the model says the same class of each image
@@ -29,7 +29,7 @@ def no_better_than_guessing(view: RunView, lowest: float) -> Finding:
     limit = view.rules.guessing * view.guess
     meaning = "lowest training loss, against the loss of guessing by the labels' frequencies"
     evidence = (Evidence("train_loss", lowest, limit, meaning), Evidence("guessing", view.guess, None, "guessing loss"))
-    return Finding(Verdict.NOT_LEARNING, confidence(1 + 10 * (lowest / limit - 1)), None, evidence)
+    return Finding(Verdict.NOT_LEARNING, clarity(1 + 10 * (lowest / limit - 1)), None, evidence)
 
 
 def _descends(view: RunView) -> bool:
@@ -63,7 +63,7 @@ def _stuck(view: RunView) -> Finding | None:
         Evidence("train_loss", fit, view.rules.guessing * entropy, "training loss, against the entropy of that share"),
         Evidence("guessing", view.guess, None, "guessing loss"),
     )
-    return Finding(Verdict.NOT_LEARNING, confidence(fit / (view.rules.guessing * entropy)), None, evidence)
+    return Finding(Verdict.NOT_LEARNING, clarity(fit / (view.rules.guessing * entropy)), None, evidence)
 
 
 def improving(view: RunView) -> Finding | None:
@@ -86,7 +86,7 @@ def improving(view: RunView) -> Finding | None:
             "val_slope", theil_sen(curve.val[max(0, curve.third) :]), None, "slope in the last third, nats an epoch"
         ),
     )
-    return Finding(Verdict.STILL_IMPROVING, confidence(fallen / rules.improves), None, evidence)
+    return Finding(Verdict.STILL_IMPROVING, clarity(fallen / rules.improves), None, evidence)
 
 
 def underfitting(view: RunView) -> Finding | None:
@@ -103,4 +103,4 @@ def underfitting(view: RunView) -> Finding | None:
     ]
     if view.known is not None:
         evidence.append(Evidence("known", view.known, rules.known, "validation accuracy, corrected for chance"))
-    return Finding(Verdict.UNDERFITTING, confidence(high / rules.stuck), None, tuple(evidence))
+    return Finding(Verdict.UNDERFITTING, clarity(high / rules.stuck), None, tuple(evidence))
