@@ -28,7 +28,9 @@ class NoteSchema(Schema):
     """A verdict with its evidence."""
 
     verdict = Word(metadata={"description": ", ".join(Verdict), "enum": list(Verdict)})
-    confidence = fields.Float(metadata={"description": "0.5 at the thresholds of the rules, rising to 1 beyond them"})
+    confidence = fields.Float(
+        metadata={"description": "probability that the verdict is right, measured on labelled runs that were held out"}
+    )
     onset_epoch = fields.Integer(allow_none=True, metadata={"description": "first epoch to which the verdict applies"})
     summary = fields.String()
     evidence = fields.List(fields.Nested(EvidenceSchema))

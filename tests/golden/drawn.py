@@ -80,7 +80,9 @@ class Truth:
     @property
     def is_broken(self) -> bool:
         last = self.epochs[self.last]
-        return last.train_loss is None or last.val_loss is None or self.fit > 4 * self.guess
+        if last.train_loss is None or last.val_loss is None:
+            return True
+        return min(self.fit, last.train_loss) > 4 * max(self.guess, math.log(2))
 
 
 def verdicts(truth: Truth) -> list[Verdict]:
@@ -88,7 +90,7 @@ def verdicts(truth: Truth) -> list[Verdict]:
     if truth.is_broken:
         return [Verdict.DIVERGED]
     found = [*_of_data(truth), *_of_curves(truth)]
-    if truth.cut < 5:  # noqa: PLR2004 - the least epochs of a trend
+    if truth.cut < 5:
         found.insert(0, Verdict.TOO_SHORT_TO_TELL)
     if truth.level("train_loss", truth.last) > 1.1 * max(truth.val, truth.fit):
         found.append(Verdict.TRAIN_ABOVE_VALIDATION)
@@ -122,6 +124,8 @@ def _at_chance(truth: Truth) -> Iterator[Verdict]:
     yield from (Verdict.STILL_IMPROVING, Verdict.NOT_LEARNING) if falls else (Verdict.NOT_LEARNING,)
     if truth.facts.images["validation"] < FEW_IMAGES:
         yield Verdict.SMALL_VALIDATION
+    if max(e.train_loss or 0.0 for e in truth.epochs[: truth.cut]) > 4 * truth.guess:
+        yield Verdict.DIVERGED
     yield Verdict.UNDERFITTING
 
 
@@ -172,7 +176,7 @@ def _stands(truth: Truth, gap: float) -> Iterator[Verdict]:
         1 - truth.facts.trivial_accuracy
     )
     stands = [(gap / GAP, Verdict.STAGNANT_GENERALIZATION)]
-    stands.append((high / HIGH, Verdict.UNDERFITTING if known < 0.9 else Verdict.HEALTHY))  # noqa: PLR2004 - nearly all
+    stands.append((high / HIGH, Verdict.UNDERFITTING if known < 0.9 else Verdict.HEALTHY))
     size, name = max(stands, key=lambda pair: pair[0])
     yield name if size > 1 else Verdict.HEALTHY
     for other, also in stands:

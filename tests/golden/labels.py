@@ -54,6 +54,7 @@ LABELS: Mapping[str, tuple[Verdict, ...]] = {
 }
 AS_WELL: Mapping[tuple[str, int], frozenset[Verdict]] = {
     ("few_plain_wide", 2): frozenset({I, H}),  # the losses end at a twentieth of guessing
+    ("few_plain_wide", 3): frozenset({C}),  # its rise is small and steady
     ("stopped_early", 1): frozenset({H}),  # the losses end at a tenth of guessing
     ("too_small_mlp", 2): frozenset({I}),  # both losses fall by 3 % in the last third
     ("too_small_mlp", 3): frozenset({I}),

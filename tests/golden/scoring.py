@@ -89,7 +89,7 @@ def history(run: Mapping[str, Any]) -> list[Epoch]:
 
 def _epoch(measures: Mapping[str, Any]) -> Epoch:
     broken = measures["train_loss"] is None or measures["val_loss"] is None
-    return Epoch(**UNMEASURED | measures, flag="nan" if broken else None)
+    return Epoch(**UNMEASURED | {**measures}, flag="nan" if broken else None)
 
 
 @dataclass(frozen=True)

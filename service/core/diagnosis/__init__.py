@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.core.diagnosis.advice import Advice, advise
+from service.core.diagnosis.confidence import probability
 from service.core.diagnosis.curves import Curve
 from service.core.diagnosis.findings import findings
 from service.core.diagnosis.patches import RunContext
@@ -23,8 +24,8 @@ LEAST_GUESS = 1e-6  # nats; with a single class, guessing is never wrong
 
 @dataclass(frozen=True)
 class Note:
-    """A finding in words. `confidence` is 0.5 at the thresholds and rises to 1 beyond them; `onset_epoch` counts from
-    1, None if the finding has no onset.
+    """A finding in words. `confidence` is the probability that the verdict is right, measured on labelled runs;
+    `onset_epoch` counts from 1, None if the finding has no onset.
     """
 
     verdict: Verdict
@@ -77,4 +78,4 @@ def _guess(curve: Curve, case: RunContext | None, facts: Facts | None) -> float:
 
 
 def _note(finding: Finding, view: RunView) -> Note:
-    return Note(finding.verdict, finding.confidence, finding.onset_epoch, summary(finding, view), finding.evidence)
+    return Note(finding.verdict, probability(finding), finding.onset_epoch, summary(finding, view), finding.evidence)

@@ -11,7 +11,7 @@ from service.core.diagnosis.rules_data import leakage, small
 from service.core.diagnosis.rules_fit import apart, handicapped, healthy, overfitting, stagnant
 from service.core.diagnosis.rules_learning import improving, no_better_than_guessing, not_learning, underfitting
 from service.core.diagnosis.rules_stability import diverged, noisy, too_short, unstable
-from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, confidence
+from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, clarity
 from service.core.diagnosis.view import RunView
 
 Rule = Callable[[RunView], Finding | None]
@@ -29,7 +29,7 @@ BY_WEIGHT: tuple[Rule, ...] = (
     handicapped,
 )
 PLAIN_SOON = (Verdict.NOT_LEARNING, Verdict.OVERFITTING, Verdict.OVERCONFIDENT)  # a few epochs can show them
-PLAIN = 0.75  # the confidence that these need in a few epochs
+PLAIN = 0.75  # the clarity that these need in a few epochs
 
 
 def findings(view: RunView) -> tuple[Finding, ...]:
@@ -46,7 +46,7 @@ def _of_curves(view: RunView) -> tuple[Finding, ...]:
         return (first,)
     found = tuple(finding for rule in BY_WEIGHT if (finding := rule(view)))
     if short := too_short(view):
-        plain = tuple(f for f in found if f.verdict in PLAIN_SOON and f.confidence >= PLAIN)
+        plain = tuple(f for f in found if f.verdict in PLAIN_SOON and f.clarity >= PLAIN)
         return (*plain, short, *(f for f in found if f not in plain))
     return found or (_default(view),)
 
@@ -58,11 +58,11 @@ def _default(view: RunView) -> Finding:
         return no_better_than_guessing(view, curve.level(curve.fit))
     if view.rise > view.noticeable:
         evidence = Evidence("val_rise", view.rise, view.noticeable, "validation loss above its lowest level")
-        return Finding(Verdict.UNSTABLE, confidence(view.rise / view.noticeable), curve.epochs[curve.turn], (evidence,))
+        return Finding(Verdict.UNSTABLE, clarity(view.rise / view.noticeable), curve.epochs[curve.turn], (evidence,))
     if not curve.has_val:
         meaning = "without validation losses, nothing tells of new images"
         evidence = Evidence("train_loss", curve.level(curve.train), None, meaning)
-        return Finding(Verdict.TOO_SHORT_TO_TELL, confidence(1), None, (evidence,))
+        return Finding(Verdict.TOO_SHORT_TO_TELL, clarity(1), None, (evidence,))
     return apart(view) or healthy(view)
 
 

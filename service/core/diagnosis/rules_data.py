@@ -2,7 +2,7 @@
 
 import math
 
-from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, confidence
+from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, clarity
 from service.core.diagnosis.view import RunView
 
 
@@ -14,7 +14,7 @@ def leakage(view: RunView) -> Finding | None:
         if copied >= rules.copies:
             meaning = "share of the validation images that have a copy among the training images"
             evidence = (Evidence("copies_across", copied, rules.copies, meaning),)
-            return Finding(Verdict.SUSPECTED_LEAKAGE, confidence(copied / rules.copies), None, evidence)
+            return Finding(Verdict.SUSPECTED_LEAKAGE, clarity(copied / rules.copies), None, evidence)
     if not (curve.is_clean and curve.has_val and curve.val_se):
         return None
     below = -view.gap / math.hypot(curve.val_se, curve.jumps)
@@ -22,7 +22,7 @@ def leakage(view: RunView) -> Finding | None:
         return None
     meaning = "standard errors by which validation loss is below training loss, both scored without augmentation"
     evidence = (Evidence("validation_easier", below, rules.easier, meaning),)
-    return Finding(Verdict.SUSPECTED_LEAKAGE, confidence(below / rules.easier), None, evidence)
+    return Finding(Verdict.SUSPECTED_LEAKAGE, clarity(below / rules.easier), None, evidence)
 
 
 def small(view: RunView) -> Finding | None:
@@ -32,4 +32,4 @@ def small(view: RunView) -> Finding | None:
     evidence = [Evidence("validation_images", images, few, "with fewer images, the measures are noisy")]
     if view.curve.val_se is not None:
         evidence.append(Evidence("val_loss_se", view.curve.val_se, None, "standard error of validation loss, nats"))
-    return Finding(Verdict.SMALL_VALIDATION, confidence(few / images), None, tuple(evidence))
+    return Finding(Verdict.SMALL_VALIDATION, clarity(few / images), None, tuple(evidence))

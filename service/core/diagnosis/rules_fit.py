@@ -10,7 +10,7 @@ from service.core.diagnosis.measures import (
     theil_sen,
     training_progress,
 )
-from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, confidence
+from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, clarity
 from service.core.diagnosis.view import RunView
 
 ACCURACY_SE = 0.01  # the standard error to assume where the number of validation images is unknown
@@ -40,7 +40,7 @@ def overfitting(view: RunView) -> Finding | None:
     evidence = (*_measured(view, fall), *(accuracy := _accuracy(view)))
     falls = any(each.threshold is not None and each.value > each.threshold for each in accuracy) or not accuracy
     verdict = Verdict.OVERFITTING if falls else Verdict.OVERCONFIDENT
-    sure = confidence(ratio, max(1.0, 1 + fall) if is_apart else fall / rules.train_fall)
+    sure = clarity(ratio, max(1.0, 1 + fall) if is_apart else fall / rules.train_fall)
     return Finding(verdict, sure, onset, evidence)
 
 
@@ -121,7 +121,7 @@ def apart(view: RunView) -> Finding | None:
         Evidence("noise", rules.noise * curve.noise, None, "smaller changes of validation loss may be chance, nats"),
         Evidence("gap", gap, rules.wide_gap, "validation loss minus training loss, as a share of the guessing loss"),
     )
-    sure = confidence(gap / rules.wide_gap, fall / rules.train_fall)
+    sure = clarity(gap / rules.wide_gap, fall / rules.train_fall)
     return Finding(Verdict.STAGNANT_GENERALIZATION, sure, curve.epochs[since], evidence)
 
 
@@ -140,7 +140,7 @@ def handicapped(view: RunView) -> Finding | None:
     ]
     if curve.is_clean:
         evidence.append(Evidence("train_loss_clean", fit, None, "training images scored as validation images are"))
-    return Finding(Verdict.TRAIN_ABOVE_VALIDATION, confidence(times / rules.handicap), None, tuple(evidence))
+    return Finding(Verdict.TRAIN_ABOVE_VALIDATION, clarity(times / rules.handicap), None, tuple(evidence))
 
 
 def healthy(view: RunView) -> Finding:
@@ -150,7 +150,7 @@ def healthy(view: RunView) -> Finding:
         Evidence("gap", gap, rules.wide_gap, "validation loss minus training loss, as a share of the guessing loss"),
         Evidence("val_loss", reached, rules.guessing, "validation loss as a share of the guessing loss"),
     )
-    return Finding(Verdict.HEALTHY, confidence(rules.wide_gap / max(gap, 1e-9)), None, evidence)
+    return Finding(Verdict.HEALTHY, clarity(rules.wide_gap / max(gap, 1e-9)), None, evidence)
 
 
 def train_fall(curve: Curve, since: int) -> float:

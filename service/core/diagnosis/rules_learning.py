@@ -2,9 +2,10 @@
 
 import math
 
+from service.core.diagnosis.curves import SHORT
 from service.core.diagnosis.measures import smoothed, theil_sen
 from service.core.diagnosis.trends import falling_chance
-from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, confidence
+from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, clarity
 from service.core.diagnosis.view import RunView
 
 CONSTANT_EPOCHS = 4  # with the same accuracy: the model says the same class of each image
@@ -28,7 +29,7 @@ def no_better_than_guessing(view: RunView, lowest: float) -> Finding:
     limit = view.rules.guessing * view.guess
     meaning = "lowest training loss, against the loss of guessing by the labels' frequencies"
     evidence = (Evidence("train_loss", lowest, limit, meaning), Evidence("guessing", view.guess, None, "guessing loss"))
-    return Finding(Verdict.NOT_LEARNING, confidence(1 + 10 * (lowest / limit - 1)), None, evidence)
+    return Finding(Verdict.NOT_LEARNING, clarity(1 + 10 * (lowest / limit - 1)), None, evidence)
 
 
 def _descends(view: RunView) -> bool:
@@ -53,22 +54,24 @@ def _stuck(view: RunView) -> Finding | None:
     entropy = -right * math.log(right) - (1 - right) * math.log(1 - right)
     if fit < view.rules.guessing * entropy or fit < UNMOVED * curve.fit[0]:
         return None
-    is_uneven = facts is not None and facts.trivial_accuracy > math.exp(-facts.trivial_loss) + 0.01
-    images = view.validation_images or 100
-    if facts and is_uneven and abs(right - facts.trivial_accuracy) > 2 * math.sqrt(right * (1 - right) / images):
+    error, even = 2 * math.sqrt(right * (1 - right) / (view.validation_images or 100)), math.exp(-view.guess)
+    is_uneven = facts is not None and facts.trivial_accuracy > even + 0.01
+    if right < even + error or (facts and is_uneven and abs(right - facts.trivial_accuracy) > error):
         return None
     evidence = (
         Evidence("constant_accuracy", right, None, "validation accuracy, the same in each epoch"),
         Evidence("train_loss", fit, view.rules.guessing * entropy, "training loss, against the entropy of that share"),
         Evidence("guessing", view.guess, None, "guessing loss"),
     )
-    return Finding(Verdict.NOT_LEARNING, confidence(fit / (view.rules.guessing * entropy)), None, evidence)
+    return Finding(Verdict.NOT_LEARNING, clarity(fit / (view.rules.guessing * entropy)), None, evidence)
 
 
 def improving(view: RunView) -> Finding | None:
     """Validation loss still falls at the end, by a share of itself and more steadily than chance has it."""
     curve, rules = view.curve, view.rules
     fallen, fall, chance = curve.fallen(curve.val), curve.fall(curve.val), curve.falling(curve.val)
+    if len(curve) < SHORT:  # its last third is a few epochs
+        fallen = max(fallen, curve.drop(curve.val, curve.recent) / max(curve.level(curve.val), 1e-9) / 2)
     at_end = curve.turn >= len(curve) - 1 - max(2, len(curve) // 10)
     is_exhausted = view.stop_reason == "early_stopping" and view.monitor == "val_loss"
     is_at_chance = curve.level(curve.fit) >= rules.guessing * view.guess and _descends(view)
@@ -83,7 +86,7 @@ def improving(view: RunView) -> Finding | None:
             "val_slope", theil_sen(curve.val[max(0, curve.third) :]), None, "slope in the last third, nats an epoch"
         ),
     )
-    return Finding(Verdict.STILL_IMPROVING, confidence(fallen / rules.improves), None, evidence)
+    return Finding(Verdict.STILL_IMPROVING, clarity(fallen / rules.improves), None, evidence)
 
 
 def underfitting(view: RunView) -> Finding | None:
@@ -100,4 +103,4 @@ def underfitting(view: RunView) -> Finding | None:
     ]
     if view.known is not None:
         evidence.append(Evidence("known", view.known, rules.known, "validation accuracy, corrected for chance"))
-    return Finding(Verdict.UNDERFITTING, confidence(high / rules.stuck), None, tuple(evidence))
+    return Finding(Verdict.UNDERFITTING, clarity(high / rules.stuck), None, tuple(evidence))

@@ -1,18 +1,20 @@
 """Rules on how stable a run is: whether it diverged, or its losses rise or jump, and whether it is long enough."""
 
+import math
 from itertools import pairwise
 from statistics import median
 
 from service.core.diagnosis.curves import SHORT
 from service.core.diagnosis.measures import smoothed
 from service.core.diagnosis.trends import rising_chance
-from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, confidence
+from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, clarity
 from service.core.diagnosis.view import LEAST_AFTER, RunView
 
 WILD = 25.0  # times the guessing loss, or the limit of an explosion: beyond all measure
 FALLING_TO = 0.6  # high losses that fall to this share of their first epochs and never rise are on their way down
 OUTWEIGHS = 4.0  # times the jumps: a steady fall that makes them unimportant
 TOGETHER = 0.5  # of the rise of validation loss: training loss rises with it, not by a wobble at its floor
+LEAST_GUESS = math.log(2)  # of an explosion: losses are near it where one class has nearly all images, and no more
 DEAD = 0.99  # of the guessing loss: after an explosion, nothing is left
 
 
@@ -34,7 +36,7 @@ def diverged(view: RunView) -> Finding | None:
 
 def _exploded(view: RunView) -> Finding | None:
     """Losses many times that of guessing at the end: in the last two epochs, or beyond all measure in the last one."""
-    curve, limit = view.curve, view.rules.explosion * view.guess
+    curve, limit = view.curve, view.rules.explosion * max(view.guess, LEAST_GUESS)
     last = max(min(curve.fit[-2:]), curve.fit[-1] / WILD)
     if last <= limit or _comes_down(curve.fit):
         return None
@@ -43,7 +45,7 @@ def _exploded(view: RunView) -> Finding | None:
         Evidence("train_loss_at_end", curve.fit[-1], limit, "training loss is many times the guessing loss"),
         Evidence("guessing", view.guess, None, "guessing loss"),
     )
-    return Finding(Verdict.DIVERGED, confidence(last / limit), curve.epochs[at], evidence)
+    return Finding(Verdict.DIVERGED, clarity(last / limit), curve.epochs[at], evidence)
 
 
 def _comes_down(losses: tuple[float, ...]) -> bool:
@@ -55,7 +57,7 @@ def _dead(view: RunView) -> Finding | None:
     all measure, it has to come well below guessing.
     """
     curve, rules, guess = view.curve, view.rules, view.guess
-    highest, last, limit = max(curve.train), curve.level(curve.fit), rules.explosion * guess
+    highest, last, limit = max(curve.train), curve.level(curve.fit), rules.explosion * max(guess, LEAST_GUESS)
     left = DEAD * guess if highest <= WILD * guess else rules.learnt * guess
     if highest <= limit or last < left or len(curve) < rules.least_epochs:
         return None
@@ -64,7 +66,7 @@ def _dead(view: RunView) -> Finding | None:
         Evidence("highest_train_loss", highest, limit, "training loss was many times the guessing loss"),
         Evidence("train_loss_at_end", last, left, "training loss has not come down again"),
     )
-    return Finding(Verdict.DIVERGED, confidence(highest / limit), curve.epochs[at], evidence)
+    return Finding(Verdict.DIVERGED, clarity(highest / limit), curve.epochs[at], evidence)
 
 
 def _lost_again(view: RunView) -> Finding | None:
@@ -84,7 +86,7 @@ def _lost_again(view: RunView) -> Finding | None:
         Evidence("lowest_train_loss", least, rules.learnt * guess, "training loss had come down"),
         Evidence("lost", lost, rules.lost_again, "share of that progress that was lost again"),
     )
-    return Finding(Verdict.DIVERGED, confidence(lost / rules.lost_again), curve.epochs[onset], evidence)
+    return Finding(Verdict.DIVERGED, clarity(lost / rules.lost_again), curve.epochs[onset], evidence)
 
 
 def unstable(view: RunView) -> Finding | None:
@@ -109,7 +111,7 @@ def unstable(view: RunView) -> Finding | None:
         Evidence("val_rise", view.rise, needed, "validation loss above its lowest level, against noise"),
         Evidence("chance", chance, rules.chance, "probability of so steady a rise of training loss by chance"),
     )
-    return Finding(Verdict.UNSTABLE, confidence(share / rules.notable), curve.epochs[turn], evidence)
+    return Finding(Verdict.UNSTABLE, clarity(share / rules.notable), curve.epochs[turn], evidence)
 
 
 def too_short(view: RunView) -> Finding | None:
@@ -132,4 +134,4 @@ def noisy(view: RunView) -> Finding | None:
         return None
     meaning = "change of validation loss from epoch to epoch, as a share of it"
     evidence = (Evidence("jumps", relative, needed, meaning),)
-    return Finding(Verdict.NOISY_VALIDATION, confidence(relative / needed), None, evidence)
+    return Finding(Verdict.NOISY_VALIDATION, clarity(relative / needed), None, evidence)

@@ -13,6 +13,7 @@ class Rules:
     learnt: float = 0.72  # progress: training loss came below this share of the guessing loss
     lost_again: float = 0.55  # diverged: this share of that progress was lost again
     noise: float = 2.0  # a change is real beyond this many standard errors
+    steady: float = 1.5  # and a steady one beyond this many of the images' standard errors
     notable: float = 0.05  # and beyond this share of the level that it starts from
     train_fall: float = 0.1  # training loss still falls: by this share of itself since the minimum of validation loss
     wide_gap: float = 0.08  # validation loss is apart from training loss by this share of the guessing loss

@@ -36,17 +36,17 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Finding:
-    """A verdict with its evidence. `confidence` is 0.5 at the thresholds and rises to 1 beyond them;
+    """A verdict with its evidence. `clarity` is 0.5 at the thresholds and rises to 1 beyond them;
     `onset_epoch` is the epoch (from 1) at which it sets in, None if it has no onset.
     """
 
     verdict: Verdict
-    confidence: float
+    clarity: float
     onset_epoch: int | None
     evidence: tuple[Evidence, ...]
 
 
-def confidence(*ratios: float) -> float:
-    """The confidence, 0.5 to 0.99, by the smallest ratio of a value to its threshold (1: at the threshold)."""
+def clarity(*ratios: float) -> float:
+    """The clarity of a finding, 0.5 to 0.99, by the smallest ratio of a value to its threshold (1: just reached)."""
     weakest = max(1.0, min(ratios))
     return round(min(0.99, 1 - 0.5 / weakest), 3)

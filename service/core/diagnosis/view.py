@@ -76,7 +76,7 @@ class RunView:
         the guessing loss. Of a steady rise, the noise is that of the images alone.
         """
         curve, rules = self.curve, self.rules
-        noise = rules.noise * curve.image_noise if self.is_rising else rules.noise * curve.noise + curve.luck
+        noise = rules.steady * curve.image_noise if self.is_rising else rules.noise * curve.noise + curve.luck
         return max(noise, rules.notable * curve.smooth_val[curve.turn], rules.worth * self.guess)
 
     @property

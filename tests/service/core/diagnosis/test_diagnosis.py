@@ -282,7 +282,7 @@ def test_any_history_is_diagnosed_with_finite_numbers(
     ]
     diagnosis = diagnose(odd, stop_reason="max_epochs" if is_over else None)
     json.dumps(asdict(diagnosis), allow_nan=False)
-    assert 0.5 <= diagnosis.confidence <= 1
+    assert 0 < diagnosis.confidence <= 1
     assert diagnosis.is_final is is_over
 
 
