@@ -2,7 +2,7 @@
 
 import math
 
-from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, confidence
+from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, clarity
 from service.core.diagnosis.view import RunView
 from service.core.records.facts import ClassRecall, RareClasses
 
@@ -22,8 +22,8 @@ def rare_ignored(view: RunView) -> Finding | None:
         Evidence("rare_errors", errors, rules.rare_errors, "their difference, in standard errors"),
         *(Evidence("class_recall", each.right / each.images, None, _of(each)) for each in rare.classes),
     )
-    sure = confidence((other - recall) / rules.rare_recall, errors / rules.rare_errors)
-    return Finding(Verdict.RARE_CLASSES_IGNORED, sure, None, evidence)
+    clear = clarity((other - recall) / rules.rare_recall, errors / rules.rare_errors)
+    return Finding(Verdict.RARE_CLASSES_IGNORED, clear, None, evidence)
 
 
 def standard_errors(rare: RareClasses) -> float:
