@@ -53,6 +53,7 @@ specs = st.fixed_dictionaries(
                 "val_fraction": st.sampled_from([0.05, 0.2, 0.5]),
                 "test_fraction": st.sampled_from([0.0, 0.2, 0.4]),
                 "train_limit": st.sampled_from([None, 100]),
+                "fold": st.sampled_from([None, {"of": 20, "index": 1}]),
             }
         ),
         "model": st.sampled_from(MODELS),
@@ -114,6 +115,14 @@ def test_changes_that_a_spec_has_already_are_not_advised() -> None:
     doing = {"dropout": 0.5, "mixup_alpha": 0.2, "label_smoothing": 0.05}
     patches = advised(Verdict.OVERFITTING, regularization=doing)
     assert not {"dropout", "mixup", "label_smoothing"} & set(patches)
+
+
+def test_a_fold_has_its_validation_images() -> None:
+    of_fold = JobSpec.from_dict({"dataset": {"id": "digits", "fold": {}}})
+    assert "larger_validation" in advised(Verdict.SMALL_VALIDATION)
+    assert "larger_validation" not in {
+        advice.id for advice in advise([Verdict.SMALL_VALIDATION], RunContext(of_fold, CONTENTS_OF["digits"]))
+    }
 
 
 @pytest.mark.parametrize(("rate", "then"), [(0.0, 0.3), (0.3, 0.5)])
