@@ -87,6 +87,7 @@ def _pages(jobs: dict[str, str], sets: dict[str, str]) -> dict[str, str]:
         "nothing-found": "/?q=nothing",
         "new": "/new",
         "job": f"/jobs/{jobs['plain']}",
+        "mistakes": f"/jobs/{jobs['plain']}/mistakes",
         "failed": f"/jobs/{jobs['diverged']}",
         "running": f"/jobs/{jobs['running']}",
         "waiting": f"/jobs/{jobs['waiting']}",

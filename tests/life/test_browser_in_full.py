@@ -144,6 +144,7 @@ def test_every_page_is_accessible_and_fits_the_screen(started: Browser, serving:
         "/",
         "/?q=nothing-at-all",
         f"/jobs/{one}",
+        f"/jobs/{one}/mistakes",
         "/new",
         "/compare",
         f"/compare?jobs={one},{other}",
