@@ -9,6 +9,7 @@ from flask.views import MethodView
 from service.api.blueprint import Blueprint
 from service.api.cancel import cancel_all
 from service.api.idempotency import idempotency, submitted
+from service.api.pairs import effects_by_image
 from service.core.actions.submit import from_request
 from service.core.experiments.conclusions import conclude
 from service.core.experiments.design import Designer
@@ -84,4 +85,6 @@ def cancel(ablation_id: str) -> Any:
 
 
 def _answer(ablation_id: str) -> SimpleNamespace:
-    return to_answer(conclude(*services().ablations.get(tenant(), ablation_id)))
+    conclusions = conclude(*services().ablations.get(tenant(), ablation_id))
+    is_running = conclusions.ablation.status is ExperimentStatus.RUNNING
+    return to_answer(conclusions, {} if is_running else effects_by_image(tenant(), conclusions))

@@ -4,8 +4,11 @@ import logging
 from collections.abc import Sequence
 
 from service.core.errors import StorageError
+from service.core.evaluation.by_image import ByImage, by_image
 from service.core.evaluation.paired import Paired, paired
+from service.core.experiments.conclusions import Conclusions
 from service.core.experiments.difference import Pairs, PartDifference, of_pair
+from service.core.experiments.statistics import ERROR_RATE
 from service.core.records.artifact_names import PREDICTIONS
 from service.core.records.job import Job
 from service.core.records.lineage import Relative
@@ -44,6 +47,35 @@ def pairs_with_parents(tenant: str, family: Sequence[Relative]) -> dict[str, Par
         ):
             differences[kin.id] = of_pair(pair)
     return differences
+
+
+def effects_by_image(tenant: str, conclusions: Conclusions) -> dict[str, ByImage]:
+    """By the name of the arm, its effect image by image over all seeds, where the predictions of all jobs are there."""
+    base, *others = conclusions.arms
+    jobs = [run.id for arm in conclusions.arms for run in arm.runs]
+    found = services().store.queries.published(tenant, jobs, PREDICTIONS)
+    of_base = {run.seed: found.get(run.id) for run in base.runs}
+    effects = {}
+    for arm in others:
+        pairs = [(of_base.get(run.seed), found.get(run.id)) for run in arm.runs]
+        if effect := _by_image(pairs, 1 - ERROR_RATE / len(others)):
+            effects[arm.arm.name] = effect
+    return effects
+
+
+def _by_image(pairs: Sequence[tuple[Artifact | None, Artifact | None]], level: float) -> ByImage | None:
+    known = [(first, second) for first, second in pairs if first and second]
+    if len(known) < len(pairs):
+        return None
+    reader = services().predictions
+    try:
+        read = [
+            (reader.outcomes(first, "validation"), reader.outcomes(second, "validation")) for first, second in known
+        ]
+    except StorageError as error:  # the recorded losses can be compared without the files
+        log.warning("predictions cannot be compared: %s", error)
+        return None
+    return by_image(read, level)
 
 
 def pairs_of(first: Artifact, second: Artifact) -> Pairs:

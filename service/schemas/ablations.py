@@ -1,11 +1,13 @@
 """Ablations as JSON."""
 
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
 from marshmallow import Schema, fields, post_load, validate
 
 from service.core.diagnosis.cures import CURES
+from service.core.evaluation.by_image import ByImage
 from service.core.experiments.conclusions import Conclusions
 from service.core.experiments.design import MOST_FACTORS, MOST_SEEDS, Factor
 from service.core.experiments.statistics import Verdict
@@ -97,6 +99,20 @@ class ArmSchema(Schema):
     )
 
 
+class ByImageSchema(Schema):
+    """The effect image by image."""
+
+    images = fields.Integer(metadata={"description": "different validation images under all seeds"})
+    effect = fields.Float(attribute="loss", metadata={"description": "mean difference of the losses, in nats"})
+    interval = fields.List(
+        fields.Float(),
+        metadata={
+            "description": "[low, high] in nats, with the confidence of the interval over the seeds. It covers the "
+            "choice of the images, not another seed"
+        },
+    )
+
+
 class EffectSchema(Schema):
     """The effect of an arm on the validation loss."""
 
@@ -131,6 +147,11 @@ class EffectSchema(Schema):
         attribute="effect.is_significant", metadata={"description": "true when the corrected interval excludes 0"}
     )
     verdict = Word(attribute="effect.verdict", metadata={"description": ", ".join(Verdict)})
+    by_image = fields.Nested(
+        ByImageSchema,
+        allow_none=True,
+        metadata={"description": "null until all jobs have ended, and if one of them has no predictions"},
+    )
 
 
 class BestArmSchema(Schema):
@@ -175,10 +196,12 @@ class AblationListSchema(Schema):
     next_cursor = NextCursor()
 
 
-def to_answer(conclusions: Conclusions) -> SimpleNamespace:
-    """The object that AblationSchema serializes."""
+def to_answer(conclusions: Conclusions, by_image: Mapping[str, ByImage]) -> SimpleNamespace:
+    """The object that AblationSchema serializes; `by_image` has the effects of arms image by image."""
     ablation = conclusions.ablation
-    effects = [{"name": name, "effect": effect} for name, effect in conclusions.effects.items()]
+    effects = [
+        {"name": name, "effect": effect, "by_image": by_image.get(name)} for name, effect in conclusions.effects.items()
+    ]
     results = {
         "arms": conclusions.arms,
         "effects": effects,

@@ -10,9 +10,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.core.evaluation.intervals import Interval, Z
-from service.core.evaluation.outcomes import Outcomes
+from service.core.evaluation.outcomes import Floats, Integers, Outcomes
 
 POWER_Z = 0.8416212335729143  # 80 % of a standard normal distribution lies below
 
@@ -47,9 +48,19 @@ class Paired:
     mcnemar: McNemar
 
 
-def paired(first: Outcomes, second: Outcomes) -> Paired | None:
-    """Compare two models on the raw losses of at least two images, None if the images or their labels differ."""
-    if len(first) != len(second) or len(first) < 2:  # noqa: PLR2004 - one difference has no spread
+@dataclass(frozen=True)
+class Differences:
+    """Two models on the same N images, in the order of `index`. `loss` is the second loss minus the first one."""
+
+    index: Integers
+    loss: Floats
+    was_right: NDArray[np.bool_]
+    is_right: NDArray[np.bool_]
+
+
+def loss_differences(first: Outcomes, second: Outcomes) -> Differences | None:
+    """The differences of two models by image, None if the images or their labels differ."""
+    if len(first) != len(second):
         return None
     one, other = np.argsort(first.index), np.argsort(second.index)
     if not np.array_equal(first.index[one], second.index[other]):
@@ -57,8 +68,16 @@ def paired(first: Outcomes, second: Outcomes) -> Paired | None:
     if not np.array_equal(first.label[one], second.label[other]):
         return None
     losses = second.loss[other] - first.loss[one]
+    return Differences(first.index[one], losses, first.is_right[one], second.is_right[other])
+
+
+def paired(first: Outcomes, second: Outcomes) -> Paired | None:
+    """Compare two models on the raw losses of at least two images, None if the images or their labels differ."""
+    found = loss_differences(first, second)
+    if found is None or len(found.loss) < 2:  # noqa: PLR2004 - one difference has no spread
+        return None
+    losses, was_right, is_right = found.loss, found.was_right, found.is_right
     loss, error = float(losses.mean()), float(losses.std(ddof=1)) / math.sqrt(len(losses))
-    was_right, is_right = first.is_right[one], second.is_right[other]
     gained, lost = int((is_right & ~was_right).sum()), int((was_right & ~is_right).sum())
     return Paired(
         images=len(losses),

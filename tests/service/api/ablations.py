@@ -6,11 +6,12 @@ from typing import Any
 
 from flask.testing import FlaskClient
 
+from service.core.evaluation.predictions import Predictions
 from service.core.records.job import Outcome, Status, StopReason
 from service.core.records.lease import Lease
 from service.services import Services
 from tests.service.api.requests import SPEC, expect_problem
-from tests.service.worker_steps import epoch
+from tests.service.worker_steps import epoch, published_predictions
 
 SHORT = [{"op": "replace", "path": "/epochs", "value": 1}]
 DONE = Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS)
@@ -34,11 +35,18 @@ def get_ablation(client: FlaskClient, former: dict[str, Any]) -> dict[str, Any]:
     return ablation
 
 
-def end_job(services: Services, lease: Lease, loss: float | None, outcome: Outcome = DONE) -> None:
+def end_job(
+    services: Services,
+    lease: Lease,
+    loss: float | None,
+    outcome: Outcome = DONE,
+    predictions: Predictions | None = None,
+) -> None:
     """Record two epochs, the better one first (none where the loss is None), and the outcome."""
     if loss is not None:
         services.store.leases.append(lease, [epoch(1, loss, improved=True), epoch(2, loss + 1.0)])
-    services.store.leases.finish(lease, outcome, [])
+    published = [] if predictions is None else [published_predictions(services, lease, predictions)]
+    services.store.leases.finish(lease, outcome, published)
 
 
 def run_jobs(services: Services, losses: Losses) -> None:

@@ -1,5 +1,8 @@
 """The effects, the best arm and the summary of an ablation."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
@@ -8,6 +11,7 @@ from service.core.records.job import Failure, Outcome, Status, StopReason
 from service.services import Services
 from tests.servers import ON_DISK_FIRST
 from tests.service.api.ablations import DONE, SHORT, create_ablation, end_job, get_ablation, run_jobs
+from tests.service.drawn import drawn
 from tests.service.worker_steps import claim
 
 pytestmark = ON_DISK_FIRST
@@ -108,3 +112,24 @@ def test_deleted_job_counts_as_missing(client: FlaskClient, services: Services) 
     assert client.delete(f"/v1/jobs/{ablation['arms'][0]['jobs'][0]['id']}").status_code == 204
     ablation = get_ablation(client, ablation)
     assert (ablation["status"], ablation["effects"][0]["seeds"], ablation["best"]) == ("done", 2, None)
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_effects_are_compared_image_by_image_too(client: FlaskClient, services: Services, lost: int) -> None:
+    ablation = create_ablation(client, ["dropout"], seed=7)
+    by_seed = {seed: drawn(300, 3, 1.0, seed) for seed in ablation["seeds"]}
+    while lease := services.store.leases.claim("worker", 60):
+        assert get_ablation(client, ablation)["effects"][0]["by_image"] is None
+        job = services.store.queries.get("default", lease.job_id)
+        of_base = by_seed[job.spec.seed or 0]
+        softer = replace(of_base, logits=of_base.logits * np.float32(0.5))
+        end_job(services, lease, 1.0, predictions=of_base if job.arm == BASE else softer)
+    for artifact in services.store.queries.artifacts("default", ablation["arms"][0]["jobs"][0]["id"])[:lost]:
+        services.storage.delete(artifact.key)
+    (effect,) = get_ablation(client, ablation)["effects"]
+    if lost:
+        assert effect["by_image"] is None
+        return
+    low, high = effect["by_image"]["interval"]
+    assert effect["by_image"]["images"] == 300
+    assert 0 < low < effect["by_image"]["effect"] < high
