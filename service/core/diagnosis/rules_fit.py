@@ -113,7 +113,8 @@ def apart(view: RunView) -> Finding | None:
     reached = curve.smooth_val[curve.turn] + max(curve.noise, rules.notable * curve.smooth_val[curve.turn])
     since = next(i for i, loss in enumerate(curve.smooth_val) if loss <= reached)
     gap, fall = view.gap / view.guess, train_fall(curve, since)
-    if gap < rules.wide_gap or view.rise > view.noticeable:
+    is_wide = gap >= rules.wide_gap and view.gap >= rules.own_gap * curve.level(curve.fit)
+    if not is_wide or view.rise > view.noticeable:
         return None
     change = curve.level(curve.val) - curve.smooth_val[since]
     evidence = (
