@@ -18,8 +18,8 @@ from service.core.records.facts import Facts
 from tests.golden.scoring import Golden, history
 from tests.golden.world import runs
 
-CUTS = 3  # of each run
-LEAST, GOES_ON = 3, 0.6  # epochs, and the largest share of a run, that a cut keeps
+CUTS = 4  # of each run
+LEAST, GOES_ON = 4, 0.65  # epochs, and the largest share of a run, that a cut keeps
 FEW_IMAGES = 41
 REAL_RISE, REAL_FALL = 0.06, 0.04  # shares of validation loss
 GAP, HIGH, JUMPS = 0.08, 0.15, 0.15  # shares of the loss of guessing, and of validation loss
@@ -75,7 +75,9 @@ class Truth:
             (loss or 0.0) / max(self.level("val_loss", at), 1e-9) - 1
             for at, loss in enumerate((e.val_loss for e in self.epochs[first : self.cut]), first)
         ]
-        return pstdev(off) if len(off) > 1 else 0.0
+        reach = max(1, self.cut // 10)
+        own = math.sqrt((2 * reach + 1) / (2 * reach))  # each epoch is a part of its own level
+        return own * pstdev(off) if len(off) > 1 else 0.0
 
     @property
     def is_broken(self) -> bool:
@@ -180,7 +182,7 @@ def _stands(truth: Truth, gap: float) -> Iterator[Verdict]:
     size, name = max(stands, key=lambda pair: pair[0])
     yield name if size > 1 else Verdict.HEALTHY
     for other, also in stands:
-        if other > max(1.0, size / NEAR):
+        if other > 1:
             yield also
     if size < NEAR:
         yield from (Verdict.HEALTHY, name)

@@ -9,7 +9,14 @@ from collections.abc import Callable
 from service.core.diagnosis.rules_classes import rare_ignored
 from service.core.diagnosis.rules_data import leakage, small
 from service.core.diagnosis.rules_fit import apart, handicapped, healthy, overfitting, stagnant
-from service.core.diagnosis.rules_learning import improving, no_better_than_guessing, not_learning, underfitting
+from service.core.diagnosis.rules_learning import (
+    high_losses,
+    improving,
+    is_high,
+    no_better_than_guessing,
+    not_learning,
+    underfitting,
+)
 from service.core.diagnosis.rules_stability import diverged, noisy, too_short, unstable
 from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, clarity
 from service.core.diagnosis.view import RunView
@@ -63,7 +70,9 @@ def _default(view: RunView) -> Finding:
         meaning = "without validation losses, nothing tells of new images"
         evidence = Evidence("train_loss", curve.level(curve.train), None, meaning)
         return Finding(Verdict.TOO_SHORT_TO_TELL, clarity(1), None, (evidence,))
-    return apart(view) or healthy(view)
+    if found := apart(view):
+        return found
+    return high_losses(view) if is_high(view) else healthy(view)
 
 
 def _no_epochs() -> Finding:

@@ -79,3 +79,8 @@ def jitter(values: Sequence[float], at: Sequence[int] | None = None) -> float:
     if not bends:
         return 0.0
     return DEVIATION * median(map(abs, bends)) / math.sqrt(1.5)
+
+
+def finite(value: float) -> float:
+    """The value, at most 1e9 from 0: JSON has no infinity."""
+    return max(-1e9, min(value, 1e9))

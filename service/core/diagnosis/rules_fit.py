@@ -4,6 +4,7 @@ import math
 
 from service.core.diagnosis.curves import Curve
 from service.core.diagnosis.measures import (
+    finite,
     generalization_loss,
     progress_quotient,
     successive_rises,
@@ -54,7 +55,7 @@ def _measured(view: RunView, fall: float) -> list[Evidence]:
         Evidence("val_slope", slope, None, "slope of validation loss since its minimum, nats an epoch"),
         Evidence("generalization_loss", generalization_loss(curve.val), None, "Prechelt's GL, percent"),
         Evidence("training_progress", training_progress(curve.fit), None, "Prechelt's P_5, per mille"),
-        Evidence("progress_quotient", _finite(progress_quotient(curve.val, curve.fit)), None, "Prechelt's PQ"),
+        Evidence("progress_quotient", finite(progress_quotient(curve.val, curve.fit)), None, "Prechelt's PQ"),
         Evidence("successive_rises", successive_rises(curve.val), None, "Prechelt's UP, strips of 5 epochs"),
     ]
 
@@ -112,7 +113,8 @@ def apart(view: RunView) -> Finding | None:
     reached = curve.smooth_val[curve.turn] + max(curve.noise, rules.notable * curve.smooth_val[curve.turn])
     since = next(i for i, loss in enumerate(curve.smooth_val) if loss <= reached)
     gap, fall = view.gap / view.guess, train_fall(curve, since)
-    if gap < rules.wide_gap or view.rise > view.noticeable:
+    is_wide = gap >= rules.wide_gap and view.gap >= rules.own_gap * curve.level(curve.fit)
+    if not is_wide or view.rise > view.noticeable:
         return None
     change = curve.level(curve.val) - curve.smooth_val[since]
     evidence = (
@@ -162,8 +164,3 @@ def train_fall(curve: Curve, since: int) -> float:
 def _accuracy_se(view: RunView, right: float) -> float:
     images = view.validation_images
     return math.sqrt(max(right * (1 - right), 1 / images) / images) if images else ACCURACY_SE
-
-
-def _finite(value: float) -> float:
-    """JSON has no infinity."""
-    return min(value, 1e9)

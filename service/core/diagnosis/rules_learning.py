@@ -11,6 +11,7 @@ from service.core.diagnosis.view import RunView
 CONSTANT_EPOCHS = 4  # with the same accuracy: the model says the same class of each image
 MOST_MAJORITY = 0.95  # a share of right images above it is often constant because few are left to gain
 NEAR = 1.05  # times the guessing loss: a slow fall from above it is no learning
+AT_CHANCE = 0.3  # of a fall that matters: a start is slow
 UNMOVED = 0.8  # stuck: training loss is above this share of that of the first epoch
 
 
@@ -52,18 +53,23 @@ def _stuck(view: RunView) -> Finding | None:
         return None
     right, fit = known[0], curve.level(curve.fit)
     entropy = -right * math.log(right) - (1 - right) * math.log(1 - right)
-    if fit < view.rules.guessing * entropy or fit < UNMOVED * curve.fit[0]:
+    explained = view.rules.guessing * (view.guess if _is_uneven(view) else entropy)
+    if fit < explained or fit < UNMOVED * curve.fit[0]:
         return None
     error, even = 2 * math.sqrt(right * (1 - right) / (view.validation_images or 100)), math.exp(-view.guess)
-    is_uneven = facts is not None and facts.trivial_accuracy > even + 0.01
-    if right < even + error or (facts and is_uneven and abs(right - facts.trivial_accuracy) > error):
+    if right < even + error or (facts and _is_uneven(view) and abs(right - facts.trivial_accuracy) > error):
         return None
     evidence = (
         Evidence("constant_accuracy", right, None, "validation accuracy, the same in each epoch"),
-        Evidence("train_loss", fit, view.rules.guessing * entropy, "training loss, against the entropy of that share"),
+        Evidence("train_loss", fit, explained, "training loss, against what the share explains"),
         Evidence("guessing", view.guess, None, "guessing loss"),
     )
-    return Finding(Verdict.NOT_LEARNING, clarity(fit / (view.rules.guessing * entropy)), None, evidence)
+    return Finding(Verdict.NOT_LEARNING, clarity(fit / explained), None, evidence)
+
+
+def _is_uneven(view: RunView) -> bool:
+    """Whether the classes are known to be of different sizes."""
+    return view.facts is not None and view.facts.trivial_accuracy > math.exp(-view.facts.trivial_loss) + 0.01
 
 
 def improving(view: RunView) -> Finding | None:
@@ -75,13 +81,14 @@ def improving(view: RunView) -> Finding | None:
     at_end = curve.turn >= len(curve) - 1 - max(2, len(curve) // 10)
     is_exhausted = view.stop_reason == "early_stopping" and view.monitor == "val_loss"
     is_at_chance = curve.level(curve.fit) >= rules.guessing * view.guess and _descends(view)
-    if not at_end or is_exhausted or not (fallen >= rules.improves or is_at_chance):
+    if not at_end or is_exhausted:
         return None
-    if chance >= rules.chance or fall <= rules.worth * view.guess * (0.3 if is_at_chance else 1):
+    least = rules.worth * view.guess * (AT_CHANCE if is_at_chance else 1)
+    if not (fallen >= rules.improves or is_at_chance) or chance >= rules.likely or fall <= least:
         return None
     evidence = (
         Evidence("val_fall", fallen, rules.improves, "share that validation loss fell in the last third"),
-        Evidence("chance", chance, rules.chance, "probability of so steady a fall in the second half by chance"),
+        Evidence("chance", chance, rules.likely, "probability of so steady a fall in the second half by chance"),
         Evidence(
             "val_slope", theil_sen(curve.val[max(0, curve.third) :]), None, "slope in the last third, nats an epoch"
         ),
@@ -92,11 +99,22 @@ def improving(view: RunView) -> Finding | None:
 def underfitting(view: RunView) -> Finding | None:
     """Training loss has stopped high. In a short run, a smaller fall means that it has not stopped."""
     curve, rules = view.curve, view.rules
+    falls, flat = curve.fallen(curve.fit), rules.flat * len(curve) / (len(curve) + 10)
+    if not -flat <= falls <= flat or not is_high(view):
+        return None
+    return high_losses(view)
+
+
+def is_high(view: RunView) -> bool:
+    """Whether training loss is a large share of that of guessing, and accuracy does not speak against it."""
+    is_known = view.known is not None and view.known > view.rules.known
+    return view.curve.has_train and view.curve.level(view.curve.fit) >= view.rules.stuck * view.guess and not is_known
+
+
+def high_losses(view: RunView) -> Finding:
+    curve, rules = view.curve, view.rules
     high, falls = curve.level(curve.fit) / view.guess, curve.fallen(curve.fit)
     flat = rules.flat * len(curve) / (len(curve) + 10)
-    is_known = view.known is not None and view.known > rules.known
-    if not curve.has_train or high < rules.stuck or not -flat <= falls <= flat or is_known:
-        return None
     evidence = [
         Evidence("train_loss", high, rules.stuck, "training loss as a share of the guessing loss"),
         Evidence("train_fall", falls, flat, "share that it fell in the last third"),

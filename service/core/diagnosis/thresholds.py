@@ -17,6 +17,7 @@ class Rules:
     notable: float = 0.05  # and beyond this share of the level that it starts from
     train_fall: float = 0.1  # training loss still falls: by this share of itself since the minimum of validation loss
     wide_gap: float = 0.08  # validation loss is apart from training loss by this share of the guessing loss
+    own_gap: float = 0.2  # and by this share of training loss; below it, both are high
     accuracy_falls: float = 0.73  # accuracy has fallen by more than this many of its standard errors
     accuracy_gap: float = 0.2  # validation accuracy is far below training accuracy
     label_noise: float = 0.03  # wrong labels: validation accuracy fell by more than this share of the images
@@ -25,6 +26,7 @@ class Rules:
     known: float = 0.9  # not underfitting: chance-corrected validation accuracy exceeds this
     flat: float = 0.13  # a loss is flat if the last third of the run changes it by less than this share
     chance: float = 0.01  # a trend is real if chance has so steady a one with a smaller probability
+    likely: float = 0.05  # of a fall: losses that have come down are expected to go on
     worth: float = 0.01  # changes below this share of the guessing loss are ignored
     jumping_epochs: int = 6  # noise is not judged on fewer epochs
     jumps: float = 0.12  # noisy: validation loss changes by this share of itself from epoch to epoch

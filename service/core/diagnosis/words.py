@@ -37,9 +37,7 @@ SEEN: Mapping[Verdict, str] = {
         "({guess:.3f})."
     ),
     Verdict.STILL_IMPROVING: "{loss_name} was still falling at epoch {last}, where it was {val:.3f}.",
-    Verdict.DIVERGED: (
-        "From epoch {onset} on the losses exploded, or earlier progress was lost: training loss ends at {fit:.3g}."
-    ),
+    Verdict.DIVERGED: "{diverged}.",
     Verdict.UNSTABLE: (
         "Since epoch {onset} training loss rose from {train_then:.3f} to {train:.3f}, and validation loss is {val:.3f} "
         "after {lowest:.3f} at epoch {lowest_at}."
@@ -56,6 +54,22 @@ SEEN: Mapping[Verdict, str] = {
         "of the others. Worst is {worst}."
     ),
     Verdict.TOO_SHORT_TO_TELL: "No trend shows in {count}{so_far}.",
+}
+# By the evidence that comes first.
+DIVERGED: Mapping[str, str] = {
+    "not_finite": "From epoch {onset} on the losses are not finite numbers",
+    "val_loss_at_end": "Validation loss is {val:.3g} at the end, worse than divergence_threshold allows",
+    "train_loss_at_end": (
+        "From epoch {onset} on the losses exploded: training loss ends at {fit:.3g}, where guessing scores {guess:.3f}"
+    ),
+    "highest_train_loss": (
+        "Training loss was {highest:.3g} at its highest, and has not come well below guessing ({guess:.3f}) since: it "
+        "ends at {fit:.3f}"
+    ),
+    "lowest_train_loss": (
+        "From epoch {onset} on earlier progress was lost: training loss came down to {lowest_fit:.3f} and is {fit:.3f} "
+        "at the end"
+    ),
 }
 MEANS: Mapping[Verdict, str] = {
     Verdict.HEALTHY: "The model generalizes to new images. A rise or a widening gap in further epochs would tell more.",
@@ -122,6 +136,7 @@ def summary(finding: Finding, view: RunView) -> str:
         return NOTHING if finding.verdict is not Verdict.DIVERGED else BROKEN
     values = _values(view, finding.onset_epoch)
     text = f"{SEEN[finding.verdict]} {MEANS[finding.verdict]}"
+    text = text.replace("{diverged}", DIVERGED.get(finding.evidence[0].name, ""))
     if finding.verdict is Verdict.TOO_SHORT_TO_TELL and not view.curve.has_val:
         text = NO_VALIDATION
     if any(evidence.name == "constant_accuracy" for evidence in finding.evidence):
@@ -153,6 +168,8 @@ def _values(view: RunView, onset: int | None) -> dict[str, Any]:
         "val_then": curve.smooth_val[at],
         "right": curve.share(curve.accuracy) or 0.0,
         "lowest": lowest,
+        "highest": max(curve.train),
+        "lowest_fit": min(curve.fit),
         "lowest_at": curve.epochs[curve.val.index(lowest)],
         "jumps": curve.jumps,
         "images": counted(view.validation_images or 0, "validation image"),
