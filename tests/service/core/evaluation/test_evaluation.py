@@ -17,26 +17,29 @@ from tests.service.core.evaluation.reference import (
     expect_calibration_of_scikit_learn,
     expect_scores_of_scikit_learn,
 )
+from tests.service.core.evaluation.torchmetrics_reference import expect_scores_of_torchmetrics
 from tests.service.drawn import drawn
 
 RUNS = [(400, 2, 1.0), (500, 4, 6.0), (1_000, 10, 0.2), (3_000, 37, 2.0)]
 
 
 @pytest.mark.parametrize(("images", "classes", "scale"), RUNS)
-def test_scores_and_calibration_are_those_of_scikit_learn(images: int, classes: int, scale: float) -> None:
+def test_scores_and_calibration_are_those_of_other_tools(images: int, classes: int, scale: float) -> None:
     predictions = drawn(images, classes, scale)
     expect_scores_of_scikit_learn(predictions)
     expect_calibration_of_scikit_learn(predictions)
+    expect_scores_of_torchmetrics(predictions)
 
 
 @pytest.mark.parametrize("name", ["three_epochs", *(pytest.param(name, marks=pytest.mark.long) for name in SET_UPS)])
-def test_golden_runs_have_the_scores_of_scikit_learn(name: str) -> None:
+def test_golden_runs_have_the_scores_of_other_tools(name: str) -> None:
     trained = train(SET_UPS[name], 1)
     if trained.fitted.best_weights is None:
         pytest.skip("no epoch was finite")
     trained.model.load_state_dict(trained.fitted.best_weights)
     expect_scores_of_scikit_learn(predictions_of(trained))
     expect_calibration_of_scikit_learn(predictions_of(trained))
+    expect_scores_of_torchmetrics(predictions_of(trained))
 
 
 def test_classes_without_images_count_as_zero() -> None:
