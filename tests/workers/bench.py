@@ -1,5 +1,7 @@
 """A supervisor with a real fork server and real trainer processes, in a process that is not Celery's."""
 
+import shutil
+import tempfile
 import threading
 from dataclasses import asdict
 from multiprocessing.context import ForkServerContext
@@ -10,6 +12,9 @@ import psutil
 from sqlalchemy import select, update
 
 from service.core.broker.wakeups import Wakeups
+from service.core.evaluation.outcomes import outcomes
+from service.core.evaluation.predictions import VALIDATION, Predictions, read
+from service.core.records.artifact_names import PREDICTIONS
 from service.core.records.job import Checkpoint, Job
 from service.core.records.submission import NewJob
 from service.core.settings import Settings
@@ -24,6 +29,7 @@ from workers.supervisor.forkserver import ForkServerInfo
 from workers.supervisor.supervisor import Supervisor
 
 ENDLESS = {"epochs": 100_000, "early_stopping": None, "train_loss_clean": False}
+LOSS_TOLERANCE = 1e-5  # the recorded loss is computed in single precision
 MEASURED = ("epoch", "train_loss", "train_loss_clean", "val_loss", "val_accuracy", "lr", "improved", "gradient_norm")
 
 ForkServer = tuple[ForkServerContext, ForkServerInfo]
@@ -84,6 +90,20 @@ class Bench:
         with self.storage.open(model.key) as file:
             assert len(file.read()) == model.bytes
         return model.sha256
+
+    def predictions(self, job: Job) -> Predictions:
+        """The published predictions, which have the validation loss of the best epoch."""
+        (artifact,) = [a for a in self.store.queries.artifacts("t", job.id) if a.name == PREDICTIONS]
+        with tempfile.TemporaryFile() as file, self.storage.open(artifact.key) as stored:
+            shutil.copyfileobj(stored, file)
+            file.seek(0)
+            found = read(file)
+        best = self.job(job).best
+        assert best is not None
+        assert best.val_loss is not None
+        loss = outcomes(found.of(VALIDATION)).loss.mean()
+        assert abs(loss - best.val_loss) < LOSS_TOLERANCE * max(1.0, best.val_loss)
+        return found
 
     def checkpointed(self, job: Job) -> int:
         """The number of epochs in the newest stored checkpoint."""

@@ -40,23 +40,26 @@ def settings(everywhere: Settings) -> Settings:
     return replace(everywhere, checkpoint_seconds=0.05, backoff_seconds=0.0, lease_seconds=4.0, heartbeat_seconds=0.5)
 
 
-def undisturbed(bench: Bench) -> tuple[list[tuple[Any, ...]], str]:
+End = tuple[list[tuple[Any, ...]], str, list[list[float]]]  # history, digest of the best model, its logits
+
+
+def undisturbed(bench: Bench) -> End:
     """What a run of LIVELY comes to when it is let be; trained once, since it is the same wherever it is stored."""
     if not _undisturbed:
         job = bench.run(**LIVELY)
         assert job.status == "succeeded", job.error
         assert (job.attempt, job.lost_attempts, job.releases) == (1, (), 0)
-        _undisturbed.append((bench.history(job), bench.best_model(job)))
+        _undisturbed.append(ended_as(bench, job))
     return _undisturbed[0]
 
 
-_undisturbed: list[tuple[list[tuple[Any, ...]], str]] = []
+_undisturbed: list[End] = []
 
 
-def ended_as(bench: Bench, job: Job) -> tuple[list[tuple[Any, ...]], str]:
+def ended_as(bench: Bench, job: Job) -> End:
     ended = bench.job(job)
     assert ended.status == "succeeded", ended.error
-    return bench.history(job), bench.best_model(job)
+    return bench.history(job), bench.best_model(job), bench.predictions(job).logits.tolist()
 
 
 def stopped(bench: Bench, job: Job) -> None:

@@ -112,12 +112,13 @@ def test_a_spec_is_trained_and_its_model_reproduces_the_loss(bench: Bench, chang
 
 
 def test_streamed_images_lead_to_the_same_history(bench: Bench) -> None:
-    def losses(settings: Settings) -> list[tuple[float | None, float | None]]:
+    def losses(settings: Settings) -> list[Any]:
         supervisor = Supervisor(settings, bench.store.leases, bench.storage, bench.cache, bench.context)
         job = bench.submit(**EVERYTHING)
         assert supervisor.run_next() == job.id
         assert bench.job(job).status == "succeeded", bench.job(job).error
-        return [(e.train_loss, e.val_loss) for e in bench.store.queries.history("t", job.id)[1]]
+        epochs = bench.store.queries.history("t", job.id)[1]
+        return [[(e.train_loss, e.val_loss) for e in epochs], bench.predictions(job).logits.tolist()]
 
     assert losses(replace(bench.settings, resident_bytes=0)) == losses(bench.settings)
     assert bench.trainer_pids() == []
@@ -163,6 +164,7 @@ def test_a_cancelled_job_stops_and_publishes_its_best_model(bench: Bench) -> Non
     ended = bench.job(job)
     assert (ended.status, ended.stop_reason) == ("cancelled", "cancelled")
     assert bench.published(job) == EVERYTHING_PUBLISHED - {"model.onnx"}
+    assert len(bench.predictions(job)) == 359
 
 
 def test_a_trainer_that_does_not_stop_is_killed_its_model_kept(bench: Bench) -> None:

@@ -108,6 +108,9 @@ def test_two_processes_reach_the_result_of_one(bench: Bench) -> None:
         sorted(artifact.name for artifact in bench.store.queries.artifacts("t", job.id)) for job in (alone, together)
     ]
     assert names[0] == names[1]
+    one, two = bench.predictions(alone), bench.predictions(together)
+    assert one.index.tolist() == two.index.tolist()
+    assert two.logits == pytest.approx(one.logits, abs=1e-3)
 
 
 def test_after_a_lost_process_another_number_continues(bench: Bench) -> None:
