@@ -12,6 +12,7 @@ from service.core.records.epoch import Epoch
 
 SHORT, VERY_SHORT = 15, 6  # epochs below which strips are of 3 epochs, and of the single epoch
 LEAST_TREND = 8  # epochs at the end of which a trend is judged, where the run has them
+UNCERTAIN = 3.0  # over the number of epochs that tell of jumps: by how much these may be larger, as a share
 LAGGING = 1.3  # clean training loss above this multiple of training loss: other statistics were used for it
 
 
@@ -126,9 +127,10 @@ class Curve:
     @cached_property
     def noise(self) -> float:
         """The standard error, in nats, of a difference between two levels of validation loss: the paired error of the
-        images and the error of the epochs, combined.
+        images and the error of the epochs, combined. The jumps of few epochs are not well known: they may be larger.
         """
-        return math.hypot(self.image_noise, self.jumps * math.sqrt(2 / self.strip))
+        doubt = 1 + UNCERTAIN / max(1, len(self) - self.half - 2)
+        return math.hypot(self.image_noise, doubt * self.jumps * math.sqrt(2 / self.strip))
 
     @cached_property
     def luck(self) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from service.core.diagnosis.rules_classes import rare_ignored
 from service.core.diagnosis.rules_data import leakage, small
-from service.core.diagnosis.rules_fit import apart, handicapped, healthy, overfitting, stagnant
+from service.core.diagnosis.rules_fit import apart, handicapped, healthy, overfitting, stagnant, train_fall
 from service.core.diagnosis.rules_learning import (
     high_losses,
     improving,
@@ -63,7 +63,7 @@ def _default(view: RunView) -> Finding:
     curve, rules = view.curve, view.rules
     if curve.level(curve.fit) >= rules.guessing * view.guess:
         return no_better_than_guessing(view, curve.level(curve.fit))
-    if view.rise > view.noticeable:
+    if view.rise > view.noticeable and -train_fall(curve, curve.turn) > rules.notable:
         evidence = Evidence("val_rise", view.rise, view.noticeable, "validation loss above its lowest level")
         return Finding(Verdict.UNSTABLE, clarity(view.rise / view.noticeable), curve.epochs[curve.turn], (evidence,))
     if not curve.has_val:

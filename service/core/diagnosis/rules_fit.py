@@ -1,8 +1,9 @@
 """Rules on how well a model does on images that it has not seen, compared with its training images."""
 
 import math
+from itertools import pairwise
 
-from service.core.diagnosis.curves import Curve
+from service.core.diagnosis.curves import VERY_SHORT, Curve
 from service.core.diagnosis.measures import (
     finite,
     generalization_loss,
@@ -16,6 +17,8 @@ from service.core.diagnosis.view import RunView
 
 ACCURACY_SE = 0.01  # the standard error to assume where the number of validation images is unknown
 LATE_FIT = 0.9  # suspected wrong labels: training accuracy was below this when validation accuracy was highest
+PLAIN_RISE, PLAIN_FALL = 0.15, 0.25  # shares of validation and training loss that a few epochs show without a test
+LEAST_RISES = 2  # in a row
 EARLY = 0.5  # and validation accuracy was highest in this share of the run
 
 
@@ -34,15 +37,42 @@ def overfitting(view: RunView) -> Finding | None:
     is_unseen = not curve.has_train
     ratio = rise / needed
     if rise <= needed or not (fall >= rules.train_fall or is_apart or is_unseen):
-        ratio = min(curve.val[-max(2, curve.strip) :]) / view.guess
-        if ratio <= 1 or not (view.learnt and view.knows_guessing and curve.has_train):
+        ratio = max(_above_guessing(view), _rise_of_few(view))
+        if ratio <= 1:
             return None
     onset = curve.epochs[curve.turn] if view.has_turned else None
     evidence = (*_measured(view, fall), *(accuracy := _accuracy(view)))
     falls = any(each.threshold is not None and each.value > each.threshold for each in accuracy) or not accuracy
     verdict = Verdict.OVERFITTING if falls else Verdict.OVERCONFIDENT
+    if (plain := _rise_of_few(view)) > 1:
+        return Finding(verdict, clarity(plain), curve.epochs[curve.turn], evidence)
     sure = clarity(ratio, max(1.0, 1 + fall) if is_apart else fall / rules.train_fall)
     return Finding(verdict, sure, onset, evidence)
+
+
+def _above_guessing(view: RunView) -> float:
+    """Validation loss in all of the last epochs over that of guessing, where the training images are known; else 0."""
+    curve = view.curve
+    if not (view.learnt and view.knows_guessing and curve.has_train):
+        return 0.0
+    return min(curve.val[-max(2, curve.strip) :]) / view.guess
+
+
+def _rise_of_few(view: RunView) -> float:
+    """The rise of validation loss in fewer than VERY_SHORT epochs, over a plain one; 0 if it is not all one way.
+
+    It rises in each of at least two epochs up to the last one, while training loss falls in each.
+    """
+    curve = view.curve
+    lowest = min(range(len(curve)), key=curve.val.__getitem__)
+    rises, falls = curve.val[lowest:], curve.train[lowest:]
+    is_one_way = all(b > a for a, b in pairwise(rises)) and all(b < a for a, b in pairwise(falls))
+    if len(curve) >= VERY_SHORT or len(rises) <= LEAST_RISES or not is_one_way or not curve.has_train:
+        return 0.0
+    if falls[-1] > (1 - PLAIN_FALL) * falls[0]:
+        return 0.0
+    least, noise = PLAIN_RISE * curve.val[lowest], view.rules.noise * curve.image_noise
+    return (curve.val[-1] - curve.val[lowest]) / max(least, noise, view.rules.wide_gap * view.guess)
 
 
 def _measured(view: RunView, fall: float) -> list[Evidence]:

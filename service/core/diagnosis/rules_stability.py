@@ -102,7 +102,7 @@ def unstable(view: RunView) -> Finding | None:
         return None
     is_apart = view.gap >= rules.wide_gap * view.guess and rise < TOGETHER * view.rise
     share = rise / max(smooth[turn], 1e-9)
-    needed = max(rules.noise * curve.noise + curve.luck, rules.notable * curve.smooth_val[curve.turn])
+    needed = max(rules.noise * curve.noise, rules.notable * curve.smooth_val[curve.turn])
     val_rises = rising_chance(curve.val[min(turn, curve.turn) :]) < rules.chance and view.rise > 0
     if is_apart or share < rules.notable or not (view.rise > needed or val_rises):
         return None

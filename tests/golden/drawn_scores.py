@@ -1,0 +1,39 @@
+"""How well the rules do on drawn runs: `python -m tests.golden.drawn_scores` prints drawn.md."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from service.core.diagnosis import Rules
+from tests.golden.confidence import calibration_error
+from tests.golden.drawn import drawn
+from tests.golden.scoring import Golden, called_overfitting, table
+
+
+def share(runs: Sequence[Golden]) -> float:
+    """Of verdicts that the labels accept."""
+    return sum(run.judged(Rules()) == run.verdict for run in runs) / len(runs)
+
+
+def errors(runs: Sequence[Golden]) -> list[str]:
+    """The confusions, the most frequent first, as lines of Markdown."""
+    pairs = Counter((run.verdict, judged) for run in runs if (judged := run.judged(Rules())) != run.verdict)
+    return [f"- {count}: {label} was called {judged}" for (label, judged), count in pairs.most_common()]
+
+
+def main() -> None:
+    print(
+        "Runs of set-ups drawn at random (`world.py`), cut at random lengths, with verdicts by how they went on "
+        "(`drawn.py`). Made by `python -m tests.golden.drawn_scores`. Set-ups are held out whole.\n"
+    )
+    for part, is_held_out in (("Calibrated on", False), ("Held out", True)):
+        runs = [run for run in drawn() if run.is_held_out == is_held_out]
+        set_ups = len({run.seed for run in runs})
+        print(f"## {part}: {len(runs)} histories of {set_ups} set-ups\n", *table(runs, Rules()), "", sep="\n")
+        print(f"The labels accept {share(runs):.1%} of the verdicts.")
+        print(f"The expected calibration error of the confidence is {calibration_error(runs):.3f}.\n")
+        print(*errors(runs), "", sep="\n")
+    print(f"Of 1,000 curves of pure noise, {called_overfitting(Rules(), 1000):.1%} were called overfitting.")
+
+
+if __name__ == "__main__":
+    main()
