@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from service.core.diagnosis import Rules
 from tests.golden.confidence import calibration_error
 from tests.golden.drawn import drawn
+from tests.golden.models import accepted
 from tests.golden.scoring import Golden, called_overfitting, table
 
 
@@ -32,6 +33,8 @@ def main() -> None:
         print(f"The labels accept {share(runs):.1%} of the verdicts.")
         print(f"The expected calibration error of the confidence is {calibration_error(runs):.3f}.\n")
         print(*errors(runs), "", sep="\n")
+    print("The labels accept of small models of the same measures, fitted to the runs that are not held out:\n")
+    print(*(f"- {name}: {accepts:.1%}" for name, accepts in accepted(drawn())), "", sep="\n")
     print(f"Of 1,000 curves of pure noise, {called_overfitting(Rules(), 1000):.1%} were called overfitting.")
 
 
