@@ -78,4 +78,5 @@ def _guess(curve: Curve, case: RunContext | None, facts: Facts | None) -> float:
 
 
 def _note(finding: Finding, view: RunView) -> Note:
-    return Note(finding.verdict, probability(finding), finding.onset_epoch, summary(finding, view), finding.evidence)
+    sure = probability(finding, len(view.curve))
+    return Note(finding.verdict, sure, finding.onset_epoch, summary(finding, view), finding.evidence)

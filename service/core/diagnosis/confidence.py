@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from service.core.diagnosis.verdicts import Finding, Verdict
 
 EDGES = (0.6, 0.7, 0.8, 0.9)  # of the clarity of a finding
+RARE = 5  # epochs
+AT_ONCE = (Verdict.TOO_SHORT_TO_TELL, Verdict.DIVERGED, Verdict.SUSPECTED_LEAKAGE, Verdict.SMALL_VALIDATION)
 # The share of right verdicts below the first edge, from there to the next, and so on.
 RIGHT: Mapping[Verdict, tuple[float, ...]] = {
     Verdict.HEALTHY: (0.81, 0.81, 0.81, 0.95, 0.96),
@@ -28,6 +30,11 @@ RIGHT: Mapping[Verdict, tuple[float, ...]] = {
 }
 
 
-def probability(finding: Finding) -> float:
-    """Of how many findings of the same verdict and clarity, as a share, the verdict is right."""
-    return RIGHT[finding.verdict][sum(finding.clarity >= edge for edge in EDGES)]
+def probability(finding: Finding, epochs: int) -> float:
+    """Of how many findings of the same verdict and clarity, as a share, the verdict is right.
+
+    Verdicts on fewer than RARE epochs are too rare to be measured. They get less: a share of n / (n + 1) for n epochs.
+    """
+    right = RIGHT[finding.verdict][sum(finding.clarity >= edge for edge in EDGES)]
+    is_measured = epochs >= RARE or finding.verdict in AT_ONCE
+    return right if is_measured else round(right * epochs / (epochs + 1), 2)

@@ -177,5 +177,6 @@ def test_a_plain_rise_in_four_epochs_is_overfitting() -> None:
     found = diagnosed(history([0.5, 0.3, 0.18, 0.1], [0.45, 0.5, 0.58, 0.7], [0.8, 0.8, 0.79, 0.78], seen=0.95), 2)
     assert found.verdict in OVERFITTED
     assert "rose from 0.450" in found.summary
+    assert found.confidence <= 0.8
     wavering = diagnosed(history([0.5, 0.3, 0.18, 0.1], [0.45, 0.5, 0.44, 0.47], 0.8, seen=0.85), 2)
     assert wavering.verdict == Verdict.TOO_SHORT_TO_TELL
