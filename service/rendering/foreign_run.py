@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.core.text import counted
-
 Json = Mapping[str, Any]
 
 RECOGNIZED = ("keras", "lightning", "timm")  # frameworks that the name of a format tells
@@ -19,24 +17,20 @@ def framework(file_format: str) -> str:
 def early_stopping(replayed: Json | None) -> str:
     """What early stopping would have done with the recorded losses, in one sentence."""
     if replayed is None:
-        return "Without a validation loss it is not known what early stopping would have done."
+        return "Without a finite validation loss it is not known what early stopping would have done."
     actual, settings = replayed["actual"], [each for each in replayed["data"] if each["min_delta"] == 0]
-    if actual["best_epoch"] is None:
-        return "No validation loss is finite, so early stopping has nothing to keep."
-    same = [each for each in settings if each["best_epoch"] == actual["best_epoch"]]
-    best = max(same, key=_saved, default=None)
-    if best and best["epochs_saved"]:
-        return (
-            f"Early stopping with a patience of {best['patience']} would have ended the run at epoch "
-            f"{best['stop_epoch']} instead of {actual['stop_epoch']} and kept the same best epoch "
-            f"{actual['best_epoch']}: {counted(best['epochs_saved'], 'epoch')} less."
-        )
-    return _costly(actual, settings)
+    free = [each for each in settings if each["best_epoch"] == actual["best_epoch"] and each["epochs_saved"]]
+    if not free:
+        return _costly(actual, settings)
+    patience, stop = (_span([each[name] for each in free]) for name in ("patience", "stop_epoch"))
+    return (
+        f"Early stopping with a patience of {patience} would have kept the same best epoch {actual['best_epoch']} and "
+        f"ended the run at epoch {stop} instead of {actual['stop_epoch']}."
+    )
 
 
-def _saved(setting: Json) -> tuple[int, int]:
-    """Orders settings by the epochs that they save; of equal ones the most patient is last."""
-    return setting["epochs_saved"], setting["patience"]
+def _span(numbers: Sequence[int]) -> str:
+    return str(min(numbers)) if min(numbers) == max(numbers) else f"{min(numbers)} to {max(numbers)}"
 
 
 def _costly(actual: Json, settings: Sequence[Json]) -> str:

@@ -24,6 +24,14 @@ from service.web.blueprint import blueprint, page
 
 FILE, TEXT = "file", "history"
 FACTS = {name: option.metadata for name, option in DiagnoseQuerySchema().fields.items()}
+EXAMPLES = {
+    "classes": "10",
+    "train_images": "50000",
+    "validation_images": "10000",
+    "label_counts": "5000,4800,200",
+    "columns": "val_loss:nll",
+    "run": "1",
+}
 AROUND = 1 << 20  # bytes of the form around the history
 MOST_POINTS = 2000  # epochs of the chart
 MEASURES = ("train_loss", "train_loss_clean", "val_loss", "train_accuracy", "val_accuracy", "lr")
@@ -56,6 +64,7 @@ def _answer(sent: Sent, diagnosis: ForeignDiagnosis | None = None, problems: Seq
         "diagnose",
         sent=sent,
         facts=FACTS,
+        examples=EXAMPLES,
         problems=problems,
         wrong={fault.pointer.split("/")[1] for fault in problems if fault.pointer},
         shown=_shown(diagnosis) if diagnosis else None,

@@ -35,4 +35,7 @@ for (const type of ['dragover', 'dragleave', 'drop']) { // on the whole page: th
     if (type === 'drop' && event.dataTransfer.files.length) send(event.dataTransfer.files);
   });
 }
+document.getElementById('file').addEventListener('change', () => {
+  document.getElementById('history').value = ''; // one of both is sent
+});
 document.addEventListener('paste', ({ clipboardData }) => clipboardData.files.length && send(clipboardData.files));
