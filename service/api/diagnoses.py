@@ -49,7 +49,7 @@ blueprint = Blueprint("diagnoses", __name__, url_prefix="/v1", description="Diag
 def diagnoses(query: dict[str, Any]) -> dict[str, Any]:
     """Diagnose a run that was trained elsewhere, by its loss history in the file of any framework; stores nothing"""
     data = _body()
-    return to_answer(diagnose_file(data, query | _members(data)))
+    return to_answer(diagnose_file(data, query | members(data)))
 
 
 def diagnose_file(data: bytes, known: dict[str, Any]) -> ForeignDiagnosis:
@@ -78,7 +78,7 @@ def _body() -> bytes:
     return data
 
 
-def _members(data: bytes) -> dict[str, Any]:
+def members(data: bytes) -> dict[str, Any]:
     """What a JSON body says beside its epochs; nothing for the files of frameworks. Raises Invalid."""
     try:
         document = json.loads(data) if b'"epochs"' in data else None

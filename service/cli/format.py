@@ -7,6 +7,8 @@ from typing import Any
 from rich.table import Table
 
 from service.core.text import counted, format_number, format_percent, format_size
+from service.rendering.foreign_run import early_stopping
+from service.rendering.foreign_run import framework as framework_of
 
 DESCRIPTION = re.compile(r" \(|, ")  # separates the name of a built-in data set from its description
 
@@ -113,9 +115,7 @@ def format_diagnosis(job_id: str, diagnosis: Json) -> str:
 def format_foreign_diagnosis(diagnosis: Json, framework: str | None = None) -> str:
     """The diagnosis of a history from elsewhere: how it was read, the verdict, advice with code, what is missing."""
     read = diagnosis["read"]
-    shown = framework or next(
-        (name for name in ("keras", "lightning", "timm") if name in read["format"].lower()), "pytorch"
-    )
+    shown = framework or framework_of(read["format"])
     columns = ", ".join(f"{measure} from {column}" for measure, column in read["columns"].items())
     lines = [_verdict_line(diagnosis), *(f"  {each['meaning']}: {each['value']:.4g}" for each in diagnosis["evidence"])]
     lines += [f"also {str(note['verdict']).replace('_', ' ')}: {note['summary']}" for note in diagnosis["notes"]]
@@ -125,6 +125,7 @@ def format_foreign_diagnosis(diagnosis: Json, framework: str | None = None) -> s
             f"{advice['title']}. {advice['reason']} Expected: {advice['expected']}.",
             *(f"  {line}" for line in code),
         ]
+    lines.append(early_stopping(diagnosis["counterfactual"]))
     lines += [f"not known: {missing['what']}; {missing['cost']}" for missing in diagnosis["missing"]]
     lines.append(f"read: {counted(read['epochs'], 'epoch')} of {read['format']}: {columns}")
     return "\n".join([*lines, *(f"  {remark}" for remark in (*read["notes"], *read["passed_over"]))])

@@ -2,19 +2,9 @@
 
 import { act, ask, complain, keepFresh, refresh } from './common.js';
 import { Curves } from './chart.js';
+import { curvesOf, marksOf } from './measures.js';
 
 const MOST_POINTS = 2000; // more than a screen has pixels; the server chooses which
-const MEASURES = {
-  loss: ['train_loss', 'train_loss_clean', 'val_loss'],
-  accuracy: ['train_accuracy', 'val_accuracy'],
-  lr: ['lr'],
-};
-const LABELS = {
-  train_loss: 'training', train_loss_clean: 'clean training', val_loss: 'validation', train_accuracy: 'training',
-  val_accuracy: 'validation', lr: 'learning rate',
-};
-const COLOURS = { train_loss: 1, train_loss_clean: 2, val_loss: 3, train_accuracy: 1, val_accuracy: 3, lr: 4 };
-const STYLES = { train_loss: 1, train_loss_clean: 2, train_accuracy: 1 }; // dashed; the solid curve decides
 
 const place = document.getElementById('chart');
 const measure = document.getElementById('measure');
@@ -35,15 +25,9 @@ async function load() {
 }
 
 function draw() {
-  const { best, onset, verdict, stop } = marks();
-  const lastBest = rows.findLast((row) => row.improved)?.epoch ?? best;
-  const lines = [[lastBest, `best: ${lastBest}`], [onset, `${verdict} since ${onset}`], [stop, `stop: ${stop}`]];
-  const curves = MEASURES[measure.value].map((name) => ({
-    label: LABELS[name], style: STYLES[name] ?? 0, colour: COLOURS[name], values: rows.map((row) => row[name]),
-  }));
-  chart.show(rows.map((row) => row.epoch), curves, {
-    marks: lines.filter(([epoch]) => epoch).map(([epoch, label]) => ({ epoch: Number(epoch), label })),
-    isLog: log.checked,
+  const best = rows.findLast((row) => row.improved)?.epoch ?? marks().best;
+  chart.show(rows.map((row) => row.epoch), curvesOf(rows, measure.value), {
+    marks: marksOf({ ...marks(), best }), isLog: log.checked,
   });
   if (rows.length) document.getElementById('waiting').textContent = '';
 }

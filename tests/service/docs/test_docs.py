@@ -34,7 +34,17 @@ from tests.service.core.diagnosis.rare import rare_note
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}}
 OTHERS = ("index", "tutorial", "datasets", "cookbook", "reference", "running", "verdicts")
 # The pages that no menu has.
-UNLISTED = ("evaluation", "pictures", "early_stopping", "deploying", "monitoring", "operations", "security", "load")
+UNLISTED = (
+    "diagnose",
+    "evaluation",
+    "pictures",
+    "early_stopping",
+    "deploying",
+    "monitoring",
+    "operations",
+    "security",
+    "load",
+)
 PAGES = [*(f"/docs/{name}" for name in (*OTHERS, *UNLISTED)), *(f"/docs/verdicts/{verdict}" for verdict in Verdict)]
 WITH_IMAGE = {"/docs/tutorial", *(f"/docs/verdicts/{verdict}" for verdict in Verdict)}
 CURE = re.compile(r"(?:^\d+\. |, and |, )`([a-z0-9_]+)` (sets|changes no field)", re.MULTILINE)
