@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 TRAINER_MODULES = (
+    "workers.trainer.imports",  # first: what comes after it imports torchvision
     "workers.trainer.main",
-    "torch._dynamo",  # the first optimizer of a process imports it
-    "torch.onnx._internal.torchscript_exporter.utils",  # writes model.onnx
+    "torch.nested._internal.nested_tensor",  # the first backward pass of a process imports it
+    "torch.onnx._internal.torchscript_exporter.utils",  # writes model.onnx, with the next one
+    "onnx",
 )
 
 

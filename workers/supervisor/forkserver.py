@@ -1,7 +1,7 @@
 """The fork server of a worker: it has imported torch, runs one thread and has never initialized CUDA.
 
-Importing torch and what its first optimizer needs takes seconds; a fork takes milliseconds. This module imports
-neither, so that the supervising process stays small.
+Importing torch takes seconds; a fork takes milliseconds. torch's compiler, whose import takes as long again, is left to
+the jobs that compile. This module imports none of them, so that the supervising process stays small.
 """
 
 import contextlib

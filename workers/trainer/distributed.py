@@ -29,9 +29,9 @@ from workers.trainer.stdout_to_log import redirect_output
 from workers.trainer.train_job import train_job
 from workers.trainer.training_process import TrainingProcess, pick_device, read_spec
 from workers.trainer_args import TRAINER_MODULES, TrainerArgs
-from workers.training.group import ProcessGroup
 from workers.training.loop import TrainingResult
 from workers.training.process import tune
+from workers.training.process_group import ProcessGroup
 
 LOOPBACK = "127.0.0.1"
 NO_PORT = ("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")  # the launcher would listen on one, on every interface
@@ -57,7 +57,7 @@ def train_distributed(args: TrainerArgs, connection: Connection) -> None:
     Meanwhile only the first process uses the connection.
     """
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # the report of the failed process says more
-    multiprocessing.set_forkserver_preload(list(TRAINER_MODULES))
+    multiprocessing.set_forkserver_preload([*TRAINER_MODULES, __name__])
     os.environ.update([SHUTDOWN, NO_PORT])
     # A pipe and not a file: a process may fail because the disk is full.
     failures, failing = multiprocessing.Pipe(duplex=False)

@@ -13,7 +13,6 @@ import torch
 from workers.messages import Ending
 from workers.scratch import Scratch
 from workers.trainer.channel import SupervisorChannel, die_with_supervisor
-from workers.trainer.distributed import train_distributed
 from workers.trainer.outcome import failed, how_it_ended
 from workers.trainer.stdout_to_log import redirect_output
 from workers.trainer.train_job import train_job
@@ -31,6 +30,8 @@ def main(args: TrainerArgs, connection: Connection) -> None:
     redirect_output(Scratch(Path(args.folder)).log)
     log.info("attempt %d by %s, torch %s, %d threads", args.attempt, args.worker, torch.__version__, args.threads)
     if args.spec.get("gpus", 1) != 1:
+        from workers.trainer.distributed import train_distributed  # noqa: PLC0415 - it loads torch's compiler
+
         train_distributed(args, connection)
         return
     channel = SupervisorChannel(connection, args.held_until)

@@ -3,6 +3,7 @@
 from torch import nn, optim
 
 from service.core.spec import Optimizer
+from workers.training.eager_optim import SGD, Adam, AdamW
 from workers.training.regularization.weight_decay import split_parameters
 
 
@@ -19,8 +20,8 @@ def build_optimizer(
     groups = [group for group in groups if group["params"]]
     match options.name:
         case "adam":
-            return optim.Adam(groups, lr=options.lr, betas=options.betas, fused=True)
+            return Adam(groups, lr=options.lr, betas=options.betas, fused=True)
         case "adamw":
-            return optim.AdamW(groups, lr=options.lr, betas=options.betas, fused=True)
+            return AdamW(groups, lr=options.lr, betas=options.betas, fused=True)
         case "sgd":
-            return optim.SGD(groups, lr=options.lr, momentum=options.momentum, nesterov=options.nesterov, fused=True)
+            return SGD(groups, lr=options.lr, momentum=options.momentum, nesterov=options.nesterov, fused=True)

@@ -1,5 +1,7 @@
 """Building the network of a spec, with weights drawn from its seed."""
 
+import importlib
+
 import torch
 from torch import nn
 
@@ -8,6 +10,7 @@ from service.core.spec.shapes import place
 from workers.training.models.layers import build_layers
 from workers.training.models.torchvision import build_torchvision
 from workers.training.seeds import derive
+from workers.training.without_compiler import COMPILER
 
 
 def build_model(spec: JobSpec, shape: tuple[int, int, int], classes: int) -> nn.Module:
@@ -16,6 +19,8 @@ def build_model(spec: JobSpec, shape: tuple[int, int, int], classes: int) -> nn.
     The network maps float images [N, C, H, W] to logits [N, classes]. The random state of the process is unchanged.
     Raises Invalid or ValueError if the images do not fit, PretrainedUnavailable if weights cannot be loaded.
     """
+    if spec.compile == "on":
+        importlib.import_module(COMPILER)  # before anything is built without it
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(spec.seed, "init"))
         return _network(spec, shape, classes)

@@ -7,10 +7,12 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from workers.training.without_compiler import without_compiler
+
 
 def build_on_meta(build: Callable[[], nn.Module]) -> nn.Module:
     """The result of `build`, with all parameters and buffers on the meta device. The random state is unchanged."""
-    with torch.device("meta"), _ValuesOnCpu():
+    with torch.device("meta"), _ValuesOnCpu(), without_compiler():
         return build().to("meta")
 
 

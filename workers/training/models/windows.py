@@ -12,6 +12,7 @@ from torchvision.models.inception import InceptionB, InceptionD
 from torchvision.models.swin_transformer import PatchMerging, PatchMergingV2
 
 from workers.training.models.meta import build_on_meta
+from workers.training.without_compiler import without_compiler
 
 TRACED_SIDE = 224  # pixels; every network of torchvision accepts images of this size
 
@@ -57,7 +58,7 @@ def windows(arch: str) -> tuple[Window, ...]:
     for name, module in model.named_modules():
         if isinstance(module, Strided | PatchMerging | PatchMergingV2):
             module.register_forward_hook(partial(note, name))
-    with torch.no_grad():
+    with torch.no_grad(), without_compiler():
         model(torch.empty(1, 3, TRACED_SIDE, TRACED_SIDE, device="meta"))
     return tuple(_window(modules, fixed) for modules in shrinking.values())
 
