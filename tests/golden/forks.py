@@ -7,7 +7,7 @@ import math
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 from typing import Any
 
 import httpx
@@ -18,6 +18,8 @@ from service.client import Rightfit
 from service.core.experiments.statistics import t_quantile
 from service.core.settings import Settings
 from service.stack.standalone import Stack
+
+Json = dict[str, Any]
 
 FILE = Path(__file__).parent / "cures.md"
 SEEDS = range(11, 16)
@@ -92,8 +94,22 @@ def uploaded(url: str, set_up: SetUp) -> str:
     return str(sent["id"])
 
 
-def tried(client: Rightfit, url: str, name: str) -> list[str]:
-    """Rows of the table: what the first and the second advice did to the best validation loss."""
+def width_ratio(client: Rightfit, base: Json, cured: Json) -> float | None:
+    """The width of the paired interval of a fork's difference from its parent, as a multiple of that of two samples.
+
+    None if the two have other validation images.
+    """
+    (difference,) = client.compare([base["id"], cured["id"]])["differences"]
+    if not difference["paired"]:
+        return None
+    unpaired = math.hypot(*(job["best"]["val_loss_se"] for job in (base, cured)))
+    return float(difference["standard_error"]) / unpaired
+
+
+def tried(client: Rightfit, url: str, name: str, ratios: list[float | None]) -> list[str]:
+    """Rows of the table: what the first and the second advice did to the best validation loss. Adds to the `ratios` of
+    the intervals.
+    """
     set_up = SET_UPS[name]
     data = set_up.spec["dataset"]
     if set_up.images:
@@ -112,6 +128,7 @@ def tried(client: Rightfit, url: str, name: str) -> list[str]:
             cured = client.wait(forked["id"])
             advised[rank].append(advice["id"])
             differences[rank].append(cured["best"]["val_loss"] - base["best"]["val_loss"])
+            ratios.append(width_ratio(client, base, cured))
     rows = []
     for rank in RANKS:
         mean = fmean(differences[rank])
@@ -129,18 +146,30 @@ def counted(words: list[str]) -> str:
     return ", ".join(f"{word} ({words.count(word)})" for word in dict.fromkeys(words))
 
 
+def of_intervals(ratios: list[float | None]) -> str:
+    """A sentence on the widths of the paired intervals."""
+    known = [ratio for ratio in ratios if ratio is not None]
+    return (
+        f"Of {len(ratios)} forks, {len(known)} were scored on the images of their parents. Compared image by image, "
+        "the interval of the difference is not wider than the one of two samples in "
+        f"{sum(r <= 1 for r in known)} of them; "
+        f"the median of its width is {median(known):.2f} of it."
+    )
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         settings = replace(Settings.from_env({"RIGHTFIT_HOME": home}), port=0)
         with Stack(settings) as stack, Rightfit(stack.url) as client:
-            rows = [row for name in SET_UPS for row in tried(client, stack.url, name)]
+            ratios: list[float | None] = []
+            rows = [row for name in SET_UPS for row in tried(client, stack.url, name, ratios)]
     FILE.write_text(
         "The effect of the first two pieces of advice: the best validation loss of the fork minus that of its parent, "
         f"the mean over {len(SEEDS)} seeds with the 95 % interval of Student's t. Made by "
         "`python -m tests.golden.forks`.\n\n"
         "| run | verdicts | best val_loss | advice | change of val_loss | outcome |\n|---|---|---|---|---|---|\n"
         + "\n".join(rows)
-        + "\n"
+        + f"\n\n{of_intervals(ratios)}\n"
     )
 
 

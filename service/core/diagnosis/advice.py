@@ -82,19 +82,26 @@ class Advice:
 
 
 def advise(verdicts: list[Verdict], case: RunContext, limits: Limits = UNLIMITED) -> tuple[Advice, ...]:
-    """At most MOST pieces of advice, the most promising first: for the main verdict, then for the notes."""
+    """At most MOST pieces of advice, the most promising first: for the main verdict, then for the notes.
+
+    What was tried in the family without lowering the validation loss comes last. What would undo a change of the
+    family is left out, so that no advice leads back.
+    """
     by_id: dict[str, Advice] = {}
     for verdict in verdicts:
         for advice in _for(verdict, case, limits):
             by_id.setdefault(advice.id, advice)
-    return tuple(by_id.values())[:MOST]
+    ordered = sorted(by_id.values(), key=lambda advice: case.family.changes.get(advice.id, -1.0) >= 0)
+    return tuple(ordered)[:MOST]
 
 
 def _for(verdict: Verdict, case: RunContext, limits: Limits) -> Iterator[Advice]:
     for cure in (CURES[cure_id] for cure_id in ADVISED[verdict]):
         patch = cure.change(case)
-        if patch is not None and (not patch or _is_possible(cured(case.spec, patch), case, limits)):
-            reason = f"{REASONS[verdict]} {_now(case.spec, patch)}".rstrip()
+        if patch is None or case.family.would_undo(case.spec, patch):
+            continue
+        if not patch or _is_possible(cured(case.spec, patch), case, limits):
+            reason = " ".join(filter(None, (REASONS[verdict], _now(case.spec, patch), _tried(cure.id, case))))
             expected = cure.measured(case) or cure.expected
             yield Advice(cure.id, cure.title, verdict, reason, expected, patch, cure.action)
 
@@ -104,6 +111,12 @@ def _now(spec: JobSpec, patch: Patch) -> str:
     data = plain(spec)
     values = [f"{step['path'][1:].replace('/', '.')} is {_word(resolve_pointer(data, step['path']))}" for step in patch]
     return f"Now {', '.join(values)}." if values else ""
+
+
+def _tried(cure: str, case: RunContext) -> str:
+    """What the cure did in the family, as a sentence."""
+    change = case.family.changes.get(cure)
+    return "" if change is None else f"A fork of this family tried it: best validation loss {change:+.3f}."
 
 
 def _word(value: Any) -> str:

@@ -10,7 +10,13 @@ from service.core.diagnosis.verdicts import Finding, Verdict
 
 EDGES = (0.6, 0.7, 0.8, 0.9)  # of the clarity of a finding
 RARE = 5  # epochs
-AT_ONCE = (Verdict.TOO_SHORT_TO_TELL, Verdict.DIVERGED, Verdict.SUSPECTED_LEAKAGE, Verdict.SMALL_VALIDATION)
+AT_ONCE = (
+    Verdict.TOO_SHORT_TO_TELL,
+    Verdict.DIVERGED,
+    Verdict.SUSPECTED_LEAKAGE,
+    Verdict.SMALL_VALIDATION,
+    Verdict.RARE_CLASSES_IGNORED,
+)
 # The share of right verdicts below the first edge, from there to the next, and so on.
 RIGHT: Mapping[Verdict, tuple[float, ...]] = {
     Verdict.HEALTHY: (0.81, 0.81, 0.81, 0.95, 0.96),
@@ -26,6 +32,7 @@ RIGHT: Mapping[Verdict, tuple[float, ...]] = {
     Verdict.SMALL_VALIDATION: (0.99, 0.99, 0.99, 0.99, 0.99),
     Verdict.TRAIN_ABOVE_VALIDATION: (0.99, 0.99, 0.99, 0.99, 0.99),
     Verdict.SUSPECTED_LEAKAGE: (0.99, 0.99, 0.99, 0.99, 0.99),
+    Verdict.RARE_CLASSES_IGNORED: (0.97, 0.99, 0.99, 0.99, 0.99),  # by its test: 2 standard errors or more
     Verdict.TOO_SHORT_TO_TELL: (0.99, 0.99, 0.99, 0.99, 0.99),
 }
 

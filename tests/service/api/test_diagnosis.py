@@ -106,10 +106,10 @@ def test_lineage_has_the_paired_difference_from_the_parent(
         finish(services, lease, tmp_path, predictions=predictions)
         return job
 
-    parent = run(submit(client), drawn(200))
-    sharper = replace(drawn(200), logits=drawn(200).logits * 3)
+    parent = run(submit(client), drawn(200, 10))
+    sharper = replace(drawn(200, 10), logits=drawn(200, 10).logits * 3)
     same = run(client.post(parent["links"]["fork"], json={"advice": "dropout"}).json, sharper)
-    other = run(client.post(parent["links"]["fork"], json={"advice": "mixup"}).json, drawn(199))
+    other = run(client.post(parent["links"]["fork"], json={"advice": "mixup"}).json, drawn(199, 10))
     family = {kin["id"]: kin["against_parent"] for kin in client.get(parent["links"]["lineage"]).json["data"]}
     assert family[parent["id"]] is family[other["id"]] is None, "the other fork has other images"
     difference = family[same["id"]]
@@ -120,6 +120,22 @@ def test_lineage_has_the_paired_difference_from_the_parent(
     assert "Best validation loss against it: +" in page
     assert "(95 %, paired), worse beyond noise." in page
     assert "(95 %, paired)</li>" in client.get(f"/jobs/{parent['id']}").text
+
+
+def test_advice_does_not_lead_back_to_the_parent(client: FlaskClient, services: Services, tmp_path: Path) -> None:
+    def advised(job: Any) -> list[str]:
+        lease = claim(services)
+        services.store.leases.record_facts(lease, FACTS)
+        services.store.leases.append(lease, history("underfitting"))
+        finish(services, lease, tmp_path)
+        return [advice["id"] for advice in client.get(job["links"]["diagnosis"]).json["advice"]]
+
+    dropout = [{"op": "replace", "path": "/regularization/dropout", "value": 0.5}]
+    parent = submit(client)
+    advised(parent)
+    fork = client.post(parent["links"]["fork"], json={"patch": dropout}).json
+    assert "less_regularization" not in advised(fork)
+    assert "less_regularization" in advised(submit(client, regularization={"dropout": 0.5}))
 
 
 def test_lineage_survives_deletion_of_its_first_job(client: FlaskClient, services: Services, tmp_path: Path) -> None:

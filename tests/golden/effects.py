@@ -1,0 +1,140 @@
+"""What each cure does to runs that overfit, by data set and network: `python -m tests.golden.effects` trains them, and
+writes effects.md and the table that orders the advice.
+
+The measure is the lowest validation loss at its best temperature, of the cured run minus that of the plain one, paired
+by seed. A temperature needs no training, so that a cure must be better than that.
+"""
+
+import json
+import math
+import random
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from service.core.diagnosis import RunContext, Verdict, diagnose
+from service.core.diagnosis.advice import ADVISED, cured
+from service.core.diagnosis.cures import CURES
+from service.core.records.dataset import Contents
+from service.core.records.epoch import Epoch
+from service.core.records.facts import Facts
+from service.core.spec import JobSpec, contradictions
+from tests.golden import scenes
+from tests.golden.world import clothes
+from workers.training.data.digits import load as load_digits
+from workers.training.data.images import ImageSet
+from workers.training.data.normalization import Normalization
+from workers.training.data.prepare import Prepared
+from workers.training.data.split import divided, stratified_subset
+from workers.training.facts import facts
+from workers.training.loop import TrainingData, TrainingResult, fit
+from workers.training.models import build_model
+
+MEASURED = Path(__file__).parent / "effects.json"
+PAGE = Path(__file__).parent / "effects.md"
+CPU = torch.device("cpu")
+SEEDS = range(1, 6)
+TOO_WELL_FITTED = (Verdict.OVERFITTING, Verdict.STAGNANT_GENERALIZATION, Verdict.OVERCONFIDENT)
+Loss = float
+
+
+def _digits(seed: int) -> ImageSet:
+    every = load_digits()
+    chosen = torch.randperm(len(every), generator=torch.Generator().manual_seed(seed))[:600]
+    return replace(every, stored=every.stored[chosen], labels=every.labels[chosen], known_digest=None)
+
+
+DATA: Mapping[str, Callable[[int], ImageSet]] = {
+    "digits": _digits,
+    "clothes": lambda seed: clothes(random.Random(seed), 800),
+    "signs": lambda seed: scenes.signs(700, seed),
+    "scenes": lambda seed: scenes.scenes(700, seed),
+}
+NETWORKS: Mapping[str, dict[str, Any]] = {
+    "cnn": {
+        "model": {"arch": "cnn", "channels": [16, 32], "hidden": [64]},
+        "optimizer": {"lr": 2e-3},
+        "epochs": 40,
+    },
+    "mlp": {"model": {"arch": "mlp", "hidden": [128, 64]}, "optimizer": {"lr": 2e-3}, "epochs": 60},
+}
+COMMON = {"dataset": {"id": "digits", "val_fraction": 0.5}, "batch_size": 32, "early_stopping": None}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has ended, with what its diagnosis needs."""
+
+    case: RunContext
+    fitted: TrainingResult
+
+    @property
+    def loss(self) -> Loss:
+        """The lowest validation loss at its best temperature, in nats."""
+        losses = [epoch.val_loss_calibrated for epoch in self.fitted.history]
+        return min((loss for loss in losses if loss is not None), default=math.inf)
+
+    @property
+    def advice(self) -> tuple[Verdict, list[str]]:
+        """The verdict, and the cures that are advised, in order."""
+        history = [Epoch.measured(vars(result)) for result in self.fitted.history]
+        found = diagnose(history, self.case, self.case.facts, "max_epochs")
+        return found.verdict, [each.id for each in found.advice if each.patch]
+
+
+def train(spec: JobSpec, images: ImageSet, seed: int) -> Run:
+    """Train a spec."""
+    spec = replace(spec, seed=seed)
+    split = divided(images, spec.dataset, seed).split
+    clean = stratified_subset(images.labels, split.train, len(split.validation), seed)
+    prepared = Prepared(images, split, Normalization.of(images.chunks(split.train)), clean)
+    batches = prepared.on(CPU)
+    parts = TrainingData(batches(split.train), batches(split.validation), batches(clean))
+    counts = torch.bincount(images.labels, minlength=len(images.classes)).tolist()
+    contents = Contents(images.classes, tuple(counts), images.shape)
+    case = RunContext(spec, contents, Facts.from_dict(facts(prepared)), "max_epochs")
+    return Run(case, fit(build_model(spec, images.shape, len(images.classes)), parts, spec))
+
+
+def cures(case: RunContext) -> Iterator[tuple[str, JobSpec]]:
+    """The specs that the cures make of a run that overfits, each once."""
+    ids = dict.fromkeys(cure for verdict in TOO_WELL_FITTED for cure in ADVISED[verdict])
+    for cure in ids:
+        patch = CURES[cure].change(case)
+        if patch and not list(contradictions(spec := cured(case.spec, patch))):
+            yield cure, spec
+
+
+def measure(data: str, network: str) -> dict[str, Any]:
+    """The losses of the plain run and of each cured one, by seed."""
+    plain = JobSpec.from_dict(COMMON | NETWORKS[network]).filled(0)
+    losses: dict[str, list[Loss]] = {}
+    verdicts, first = [], []
+    for seed in SEEDS:
+        images = DATA[data](seed)
+        base = train(plain, images, seed)
+        verdict, advised = base.advice
+        verdicts.append(verdict)
+        first.append(advised[0] if advised else "")
+        losses.setdefault("", []).append(base.loss)
+        for cure, spec in cures(base.case):
+            losses.setdefault(cure, []).append(train(spec, images, seed).loss)
+    print(data, network, verdicts, first, flush=True)
+    return {"data": data, "network": network, "verdicts": verdicts, "first": first, "losses": losses}
+
+
+def main(names: list[str]) -> None:
+    """Measure the pairs of data and network of these names, `digits-cnn` for example, or all; then write the page."""
+    torch.set_num_threads(1)
+    known = {f"{m['data']}-{m['network']}": m for m in json.loads(MEASURED.read_text())} if MEASURED.exists() else {}
+    for name in names or [f"{data}-{network}" for data in DATA for network in NETWORKS]:
+        known[name] = measure(*name.split("-"))
+        MEASURED.write_text(json.dumps(list(known.values()), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
