@@ -19,7 +19,7 @@ MOST = 6  # pieces of advice
 
 REASONS: Mapping[Verdict, str] = {
     Verdict.HEALTHY: "The run is healthy. These changes may still lower the validation loss.",
-    Verdict.OVERFITTING: "The model memorizes its training images. Give it more data, or less capacity.",
+    Verdict.OVERFITTING: "The model does worse and worse on new images. Give it more data, or less capacity.",
     Verdict.STAGNANT_GENERALIZATION: "Training no longer helps on new images. Give the model more varied data.",
     Verdict.OVERCONFIDENT: "The model is overconfident. Keep its outputs from growing.",
     Verdict.UNDERFITTING: "The model does not fit its training images. Use a larger model, or less regularization.",

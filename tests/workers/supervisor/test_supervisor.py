@@ -389,7 +389,7 @@ def test_an_overfitting_run_is_diagnosed_early_and_at_its_end(bench: Bench) -> N
     history = bench.store.queries.history("t", job.id)[1]
     again = diagnose(history, RunContext(job.spec, DIGITS, job.facts, job.stop_reason), job.facts, job.stop_reason)
     assert report["diagnosis"] == json.loads(json.dumps(asdict(again)))
-    assert diagnoses[-1]["verdict"] == report["diagnosis"]["verdict"] == "stagnant_generalization"
+    assert diagnoses[-1]["verdict"] == report["diagnosis"]["verdict"] == "overconfident"
     assert job.facts is not None
     assert job.facts.test is not None
     assert job.best is not None
