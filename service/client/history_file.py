@@ -1,5 +1,6 @@
 """The request that diagnoses a run trained elsewhere."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ def content(history: Source, facts: Mapping[str, Any]) -> Json:
     """
     known = {name: value for name, value in facts.items() if value is not None}
     if not isinstance(history, Path | bytes):
-        return {"json": {"epochs": list(history), **known}}
+        return {"json": {"epochs": [_spelled(epoch) for epoch in history], **known}}
     if "spec" in known:
         raise ValueError("spec needs a history as a list of epochs, not a file")
     if "label_counts" in known:
@@ -25,3 +26,11 @@ def content(history: Source, facts: Mapping[str, Any]) -> Json:
         known["columns"] = ",".join(f"{measure}:{column}" for measure, column in known["columns"].items())
     data = history if isinstance(history, bytes) else history.read_bytes()
     return {"params": known, "content": data, "headers": {"Content-Type": "application/octet-stream"}}
+
+
+def _spelled(epoch: Mapping[str, Any]) -> Json:
+    """The epoch with numbers that are not finite as text: JSON has no such numbers."""
+    return {
+        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in epoch.items()
+    }

@@ -23,7 +23,9 @@ WRITTEN = "http://127.0.0.1:8000"  # the address of the service in the pages
 FENCED = re.compile(r"^```(\w+) *(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHOWN = {"text", "csv", "json"}  # languages of blocks that are read, not run
 BEFORE_ALL = "make "  # begins each line of the blocks that set up and start what the others need
-NOT_RUN = re.compile(r"# Not run by the tests: \S+")  # in a block's first line, for the reader too
+NOT_RUN = re.compile(r"# (?:Not run by the tests: \S+|Run by the tests with \w+)")  # in a block's first line, for the
+# reader too; those of a framework are run in tests/service/docs/test_callbacks.py
+NOT_RUN_ON = {"cookbook": 1, "diagnose": 6}  # blocks
 SHARED = "SMALL = "  # the snippet of the names that all later ones use
 README = ROOT / "README.md"
 SECONDS = 240  # for a page, on a busy machine; then its commands are ended
@@ -168,14 +170,31 @@ def test_recipes_of_the_cookbook_work(serving: Serving, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["tutorial", "cookbook", "datasets", "index", "running", *(f"verdicts/{verdict}" for verdict in Verdict)]
+    "page",
+    [
+        "tutorial",
+        "cookbook",
+        "datasets",
+        "diagnose",
+        "index",
+        "running",
+        *(f"verdicts/{verdict}" for verdict in Verdict),
+    ],
 )
 def test_block_is_run_or_says_why_not(page: str) -> None:
     page_blocks = blocks((FOLDER / f"{page}.md").read_text("utf-8"))
     assert len(page_blocks) == (FOLDER / f"{page}.md").read_text("utf-8").count("\n```") / 2
     assert {block.language for block in page_blocks} <= {"sh", "python", *SHOWN}
     assert {block.shows for block in page_blocks} <= {"", "refused"}
-    assert sum(not block.is_run for block in page_blocks if block.language not in SHOWN) == (page == "cookbook")
+    assert sum(not block.is_run for block in page_blocks if block.language not in SHOWN) == NOT_RUN_ON.get(page, 0)
+
+
+def test_commands_of_the_page_on_diagnoses_work(serving: Serving, tmp_path: Path) -> None:
+    output = run_page((FOLDER / "diagnose.md").read_text("utf-8"), tmp_path, serving.url)
+    assert "read: 12 epochs of log" in output
+    assert "read: 8 epochs of log" in output
+    assert "12 epochs of MLflow" in output
+    assert re.search(r"^(?:overfitting|overconfident) 0\.\d+$", output, re.MULTILINE)
 
 
 @pytest.mark.long

@@ -1,5 +1,6 @@
 """Diagnoses of runs that were trained elsewhere: of their epochs and of what little else is known."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -11,7 +12,7 @@ from service.core.diagnosis.cures import CURES
 from service.core.diagnosis.snippets import snippets
 from service.core.errors import Fault, Invalid
 from service.core.experiments.counterfactual import Run, Setting, recorded, replay
-from service.core.histories import Reading
+from service.core.histories import Reading, read
 from service.core.records.epoch import Epoch
 from service.core.records.facts import Facts
 from service.core.records.plan import UNLIMITED, Limits
@@ -104,6 +105,19 @@ def diagnose_reading(reading: Reading, known: KnownFacts, limits: Limits = UNLIM
         missing=tuple(_missing(reading, known)),
         counterfactual=_replay(reading.epochs, known),
     )
+
+
+def diagnose_history(
+    history: Any, columns: Mapping[str, str] | None = None, run: str | None = None, **facts: Any
+) -> dict[str, Any]:
+    """Diagnose what a program holds: a list with one object an epoch, or the content of a framework's JSON file, such
+    as `History.history` of Keras. Returns plain data, as `to_dict` does.
+
+    `columns` and `run` are those of `read`, `facts` are fields of KnownFacts. Raises Invalid, with what is expected,
+    for what is no history of a cross entropy.
+    """
+    rows = {"epochs": history} if isinstance(history, list) else history
+    return to_dict(diagnose_reading(read(json.dumps(rows).encode(), columns, run), KnownFacts(**facts)))
 
 
 def _facts(epochs: Sequence[Epoch], known: KnownFacts) -> Facts | None:

@@ -1,6 +1,7 @@
 """The client against the real app, over a network that fails."""
 
 import io
+import math
 import random
 import zipfile
 from collections.abc import Iterator
@@ -330,6 +331,8 @@ def test_histories_from_elsewhere_are_diagnosed(client: Rightfit, tmp_path: Path
     assert of_file == client.diagnose_history(path.read_bytes(), label_counts=[3, 4], columns=columns)
     assert of_file["verdict"] == of_list["verdict"]
     assert "spec" not in {one["what"] for one in of_list["missing"]}
+    diverged = client.diagnose_history([*epochs, {"train_loss": math.nan, "val_loss": math.inf}])
+    assert diverged["verdict"] == "diverged"
     with pytest.raises(ValueError, match="spec needs"):
         client.diagnose_history(path, spec={})
     with pytest.raises(ApiError, match=r"allowed|columns"):

@@ -32,7 +32,8 @@ def numbers(seed: int) -> tuple[Any, Any]:
     return x, np.where(random.random(96) < 0.2, random.integers(0, CLASSES, 96), labels)
 
 
-def keras() -> None:
+def fit_keras(*callbacks: Any) -> dict[str, list[float]]:
+    """Train with Keras; returns `History.history`."""
     import keras  # noqa: PLC0415
 
     model = keras.Sequential(
@@ -42,17 +43,21 @@ def keras() -> None:
         ]
     )
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    fitted = model.fit(*numbers(1), validation_data=numbers(2), epochs=EPOCHS, callbacks=callbacks)
+    history: dict[str, list[float]] = fitted.history
+    return history
+
+
+def keras() -> None:
+    from keras.callbacks import CSVLogger  # noqa: PLC0415
+
     with (FILES / "keras_progress.txt").open("w") as log, redirect_stdout(log):
-        history = model.fit(
-            *numbers(1),
-            validation_data=numbers(2),
-            epochs=EPOCHS,
-            callbacks=[keras.callbacks.CSVLogger(str(FILES / "keras_csvlogger.csv"))],
-        )
-    (FILES / "keras_history.json").write_text(json.dumps(history.history))
+        history = fit_keras(CSVLogger(str(FILES / "keras_csvlogger.csv")))
+    (FILES / "keras_history.json").write_text(json.dumps(history))
 
 
-def lightning() -> None:
+def fit_lightning(*callbacks: Any) -> bytes:
+    """Train with Lightning; returns the `metrics.csv` of its CSVLogger."""
     import pytorch_lightning as pl  # noqa: PLC0415
     import torch  # noqa: PLC0415
     from torch.utils.data import DataLoader, TensorDataset  # noqa: PLC0415
@@ -87,13 +92,19 @@ def lightning() -> None:
         logger = pl.loggers.CSVLogger(folder)
         trainer = pl.Trainer(
             max_epochs=EPOCHS, logger=logger, log_every_n_steps=2, accelerator="cpu", enable_progress_bar=False,
-            enable_checkpointing=False, default_root_dir=folder, callbacks=[pl.callbacks.LearningRateMonitor("epoch")],
+            enable_checkpointing=False, default_root_dir=folder,
+            callbacks=[pl.callbacks.LearningRateMonitor("epoch"), *callbacks],
         )  # fmt: skip
         trainer.fit(Module(), loader(1), loader(2))
-        shutil.copy(Path(logger.log_dir) / "metrics.csv", FILES / "lightning_metrics.csv")
+        return (Path(logger.log_dir) / "metrics.csv").read_bytes()
 
 
-def transformers() -> None:
+def lightning() -> None:
+    (FILES / "lightning_metrics.csv").write_bytes(fit_lightning())
+
+
+def fit_transformers(*callbacks: Any) -> Any:
+    """Train with transformers; returns the state of its Trainer."""
     import torch  # noqa: PLC0415
     from transformers import Trainer, TrainingArguments  # noqa: PLC0415
 
@@ -121,9 +132,14 @@ def transformers() -> None:
             train_dataset=rows(1),
             eval_dataset=rows(2),
             compute_metrics=lambda p: {"accuracy": float((p.predictions.argmax(1) == p.label_ids).mean())},
+            callbacks=list(callbacks),
         )
         trainer.train()
-        trainer.state.save_to_json(str(FILES / "trainer_state.json"))
+        return trainer.state
+
+
+def transformers() -> None:
+    fit_transformers().save_to_json(str(FILES / "trainer_state.json"))
 
 
 def fastai() -> None:
