@@ -263,9 +263,14 @@ def test_a_summary_leaves_out_unknown_values() -> None:
     assert "copy" not in diagnose(easier, facts=facts).summary
 
 
-@pytest.mark.parametrize("history", [[], epochs([1.0], [1.0]), epochs([0.0] * 30, [0.0] * 30)])
+TINY = epochs([0.0] * 6, [0.0, 0.0, 0.0, 1.0, 2e-311, 0.0], accuracy=0.0)
+
+
+@pytest.mark.parametrize("history", [[], epochs([1.0], [1.0]), epochs([0.0] * 30, [0.0] * 30), TINY])
 def test_there_is_a_verdict_for_every_history(history: list[Epoch]) -> None:
-    assert diagnose(history).summary
+    diagnosis = diagnose(history)
+    assert diagnosis.summary
+    json.dumps(asdict(diagnosis), allow_nan=False)
 
 
 losses = st.none() | st.floats(0, 1e30) | st.sampled_from([0.0, 1.0, 1e-30])
