@@ -234,11 +234,11 @@ def test_history_is_pasted_then_another_one_is_dropped(tab: Window, guarded: Gua
     page.get_by_role("button", name="Diagnose").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("Diagnosis: over"))
     expect(page.locator("#chart canvas")).to_be_visible()
-    assert tab.points() == 20
+    expect(page.locator("#chart")).to_have_attribute("data-points", "20")
     assert tab.violations() == []
     tab.drop("#verdict", tmp_path / "history.csv")
     expect(page.locator("#read")).to_contain_text("12 epochs of ")
-    assert tab.points() == 12
+    expect(page.locator("#chart")).to_have_attribute("data-points", "12")
 
 
 def test_reader_sees_pages_without_buttons(tab: Window, guarded: Guarded) -> None:
