@@ -35,6 +35,7 @@ JOBS: tuple[dict[str, Any], ...] = (
     {"name": "running", "epochs": 100_000, "early_stopping": None, "labels": {"project": "pictures"}},
     {"name": "waiting", "epochs": 5},
 )
+LOG = "\n".join(f"Epoch {n}/20, train loss: {1 / n:.3f}, val loss: {0.5 + abs(n - 6) / 10:.3f}" for n in range(1, 21))
 SETS = {"pets": {**folders(8), "rows/again.png": folders(1)["rows/000.png"]}, "broken": {"rows/1.png": b"no picture"}}
 
 
@@ -63,6 +64,11 @@ def main() -> None:
                 tab.page.get_by_label("API key").fill("rf_wrong")
                 tab.page.get_by_role("button", name="Sign in").click()
                 _take(tab.page, "sign-in-refused", None, width, theme)
+                tab.page.context.add_cookies([{"name": COOKIE, "value": reader, "url": stack.url}])
+                tab.page.goto("/diagnose")
+                tab.page.get_by_label("Or paste a log").fill(LOG)
+                tab.page.get_by_role("button", name="Diagnose").click()
+                _take(tab.page, "diagnosed", None, width, theme)
                 for key, name, path in visits:
                     tab.page.context.add_cookies([{"name": COOKIE, "value": key, "url": stack.url}])
                     _take(tab.page, name, path, width, theme)
@@ -86,6 +92,7 @@ def _pages(jobs: dict[str, str], sets: dict[str, str]) -> dict[str, str]:
         "jobs": "/",
         "nothing-found": "/?q=nothing",
         "new": "/new",
+        "diagnose": "/diagnose",
         "job": f"/jobs/{jobs['plain']}",
         "mistakes": f"/jobs/{jobs['plain']}/mistakes",
         "failed": f"/jobs/{jobs['diverged']}",

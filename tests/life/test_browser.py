@@ -222,6 +222,25 @@ def test_upload_with_options_says_what_is_left_out(tab: Window, guarded: Guarded
     assert tab.violations() == []
 
 
+def test_history_is_pasted_then_another_one_is_dropped(tab: Window, guarded: Guarded, tmp_path: Path) -> None:
+    page = tab.page
+    losses = [(1 / n, 0.5 + abs(n - 6) / 10) for n in range(1, 21)]
+    log = "\n".join(f"Epoch {n}/20, train loss: {a:.4f}, val loss: {b:.4f}" for n, (a, b) in enumerate(losses, start=1))
+    (tmp_path / "history.csv").write_text("loss,val_loss\n" + "\n".join(f"{a},{b}" for a, b in losses[:12]))
+    sign_in(page, guarded.reader)
+    page.get_by_role("link", name="Diagnose").click()
+    assert tab.violations() == []
+    page.get_by_label("Or paste a log").fill(log)
+    page.get_by_role("button", name="Diagnose").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("Diagnosis: over"))
+    expect(page.locator("#chart canvas")).to_be_visible()
+    expect(page.locator("#chart")).to_have_attribute("data-points", "20")
+    assert tab.violations() == []
+    tab.drop("#verdict", tmp_path / "history.csv")
+    expect(page.locator("#read")).to_contain_text("12 epochs of ")
+    expect(page.locator("#chart")).to_have_attribute("data-points", "12")
+
+
 def test_reader_sees_pages_without_buttons(tab: Window, guarded: Guarded) -> None:
     key = {"Authorization": f"Bearer {guarded.writer}"}
     spec = {"dataset": {"id": "digits", "train_limit": 100}, "model": {"arch": "mlp"}, "epochs": 2}

@@ -146,6 +146,7 @@ def test_every_page_is_accessible_and_fits_the_screen(started: Browser, serving:
         f"/jobs/{one}",
         f"/jobs/{one}/mistakes",
         "/new",
+        "/diagnose",
         "/compare",
         f"/compare?jobs={one},{other}",
         "/datasets",
