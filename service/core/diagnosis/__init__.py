@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.core.diagnosis.advice import Advice, advise
 from service.core.diagnosis.confidence import probability
 from service.core.diagnosis.curves import Curve
 from service.core.diagnosis.findings import findings
+from service.core.diagnosis.measures import finite
 from service.core.diagnosis.patches import RunContext
 from service.core.diagnosis.thresholds import DEFAULT, Rules
 from service.core.diagnosis.verdicts import Evidence, Finding, Verdict
@@ -79,4 +80,5 @@ def _guess(curve: Curve, case: RunContext | None, facts: Facts | None) -> float:
 
 def _note(finding: Finding, view: RunView) -> Note:
     sure = probability(finding, len(view.curve))
-    return Note(finding.verdict, sure, finding.onset_epoch, summary(finding, view), finding.evidence)
+    evidence = tuple(replace(each, value=finite(each.value)) for each in finding.evidence)
+    return Note(finding.verdict, sure, finding.onset_epoch, summary(finding, view), evidence)

@@ -2,7 +2,6 @@
 
 import math
 
-from service.core.diagnosis.measures import finite
 from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, clarity
 from service.core.diagnosis.view import RunView
 
@@ -18,7 +17,7 @@ def leakage(view: RunView) -> Finding | None:
             return Finding(Verdict.SUSPECTED_LEAKAGE, clarity(copied / rules.copies), None, evidence)
     if not (curve.is_clean and curve.has_val and curve.val_se):
         return None
-    below = finite(-view.gap / math.hypot(curve.val_se, curve.jumps))
+    below = -view.gap / math.hypot(curve.val_se, curve.jumps)
     if below < rules.easier or -view.gap < rules.notable * curve.level(curve.fit):
         return None
     meaning = "standard errors by which validation loss is below training loss, both scored without augmentation"

@@ -5,7 +5,6 @@ from itertools import pairwise
 
 from service.core.diagnosis.curves import VERY_SHORT, Curve
 from service.core.diagnosis.measures import (
-    finite,
     generalization_loss,
     progress_quotient,
     successive_rises,
@@ -85,7 +84,7 @@ def _measured(view: RunView, fall: float) -> list[Evidence]:
         Evidence("val_slope", slope, None, "slope of validation loss since its minimum, nats an epoch"),
         Evidence("generalization_loss", generalization_loss(curve.val), None, "Prechelt's GL, percent"),
         Evidence("training_progress", training_progress(curve.fit), None, "Prechelt's P_5, per mille"),
-        Evidence("progress_quotient", finite(progress_quotient(curve.val, curve.fit)), None, "Prechelt's PQ"),
+        Evidence("progress_quotient", progress_quotient(curve.val, curve.fit), None, "Prechelt's PQ"),
         Evidence("successive_rises", successive_rises(curve.val), None, "Prechelt's UP, strips of 5 epochs"),
     ]
 

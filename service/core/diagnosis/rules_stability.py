@@ -5,7 +5,7 @@ from itertools import pairwise
 from statistics import median
 
 from service.core.diagnosis.curves import SHORT
-from service.core.diagnosis.measures import finite, smoothed
+from service.core.diagnosis.measures import smoothed
 from service.core.diagnosis.trends import rising_chance
 from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, clarity
 from service.core.diagnosis.view import LEAST_AFTER, RunView
@@ -127,7 +127,7 @@ def noisy(view: RunView) -> Finding | None:
     """Validation loss jumps from epoch to epoch; the fewer epochs, the larger the jumps must be."""
     curve, rules = view.curve, view.rules
     middle = curve.level(curve.val, max(0, curve.third))
-    relative = finite(curve.jumps / middle) if middle else 0.0
+    relative = curve.jumps / middle if middle else 0.0
     needed = rules.jumps * (1 + 10 / max(1, len(curve))) / 1.25
     falls = curve.drop(curve.val, curve.recent) > OUTWEIGHS * curve.jumps and curve.falling(curve.val) < rules.chance
     if falls or relative < needed or curve.jumps < rules.worth * view.guess or len(curve) < rules.jumping_epochs:
