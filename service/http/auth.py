@@ -20,10 +20,8 @@ GUARDED = "/v1/"
 PAGES = "web"  # name of the blueprint of the pages
 OPEN_PAGES = ("web.sign_in", "web.sign_out")
 METRICS = "metrics"  # endpoint, protected with RIGHTFIT_METRICS=keys
-PLAIN_FORMS = (
-    "web.try_picture",
-    "web.diagnose",
-)  # sent without the token: a form cannot send a header, and they change nothing
+# Forms that are sent without the token: a form cannot send a header, and these change nothing.
+PLAIN_FORMS = ("web.try_picture", "web.diagnose")
 COOKIE = "rightfit_key"
 CSRF_HEADER = "X-CSRF-Token"
 SCOPES = {  # of endpoints whose scope does not follow from the method

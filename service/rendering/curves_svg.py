@@ -8,17 +8,22 @@ from service.core.records.epoch import Epoch
 
 WIDTH, HEIGHT = 640, 300  # of the drawing, in units of the SVG
 LEFT, RIGHT, TOP, BOTTOM = 64, 8, 12, 28  # its margins
-CURVES = {"train_loss": ("training", 1), "train_loss_clean": ("clean training", 2), "val_loss": ("validation", 3)}
+CURVES = {
+    "train_loss": ("training", 1, "8 4"),
+    "train_loss_clean": ("clean training", 2, "10 3 2 3"),
+    "val_loss": ("validation", 3, "none"),
+}
 TICKS = 4  # intervals of the vertical axis
 EXPLODED = 10.0  # a higher loss is outside: this many times the median of all losses
 
 
 @dataclass(frozen=True)
 class Line:
-    """A curve: its name, the number of its colour in the style sheet, and the attribute `d` of its path."""
+    """A curve: its name, the number of its colour in the style sheet, its dashes, and the attribute `d` of its path."""
 
     label: str
     colour: int
+    dashes: str
     path: str
 
 

@@ -128,11 +128,11 @@ def _combined(rows: Sequence[Measured]) -> Measured:
 def _judged(epochs: Sequence[Measured], passed_over: list[str]) -> list[Measured]:
     """The epochs with all losses that the run measures, or with one that is not finite."""
     known = [measure for measure in LOSSES if any(measure in epoch for epoch in epochs)]
-    both = [epoch for epoch in epochs if all(measure in epoch for measure in known)]
-    if not both:  # the losses were never measured in one epoch: that of validation tells more
+    is_whole = [all(measure in epoch for measure in known) for epoch in epochs]
+    if not any(is_whole):  # the losses were never measured in one epoch: that of validation tells more
         return _judged([{k: v for k, v in epoch.items() if k != "train_loss"} for epoch in epochs], passed_over)
-    broken = [e for e in epochs if any(not math.isfinite(e.get(measure, 0.0)) for measure in known)]
-    kept = [epoch for epoch in epochs if epoch in both or epoch in broken]
+    is_broken = [any(not math.isfinite(epoch.get(measure, 0.0)) for measure in known) for epoch in epochs]
+    kept = [epoch for epoch, whole, broken in zip(epochs, is_whole, is_broken, strict=True) if whole or broken]
     for measure, words in zip(LOSSES, ("training", "validation"), strict=True):
         without = sum(1 for epoch in epochs if measure in known and measure not in epoch)
         if without:

@@ -22,7 +22,7 @@ class Base:
 @pytest.fixture(autouse=True)
 def frameworks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The names that the callbacks import."""
-    stand_ins = {
+    stand_ins: dict[str, dict[str, Any]] = {
         "keras": {"callbacks": SimpleNamespace(Callback=Base)},
         "pytorch_lightning": {"Callback": Base},
         "transformers": {"TrainerCallback": Base},

@@ -1,6 +1,7 @@
 """Units, names, steps, gaps, runs and numbers that are not finite."""
 
 import json
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -213,3 +214,10 @@ def _is_read_or_refused(data: bytes) -> None:
         numbers = [epoch.epoch for epoch in read(data).epochs]
         assert numbers
         assert numbers == sorted(set(numbers))
+
+
+def test_time_of_reading_grows_with_the_length() -> None:
+    text = "loss,val_loss\n" + "\n".join(f"{1 / at},{1 / at}" for at in range(1, 20_001))
+    began = time.thread_time()
+    assert len(read(text.encode()).epochs) == 20_000
+    assert time.thread_time() - began < 3, "seconds; six when each epoch is looked up among all"
