@@ -39,6 +39,7 @@ PAGE = Path(__file__).parent / "effects.md"
 CPU = torch.device("cpu")
 SEEDS = range(1, 6)
 TOO_WELL_FITTED = (Verdict.OVERFITTING, Verdict.STAGNANT_GENERALIZATION, Verdict.OVERCONFIDENT)
+CANDIDATES = ("ema", "decaying_lr", "spatial_dropout", "cutmix", "l1")  # which might be advised as well
 Loss = float
 
 
@@ -102,15 +103,15 @@ def train(spec: JobSpec, images: ImageSet, seed: int) -> Run:
 
 def cures(case: RunContext) -> Iterator[tuple[str, JobSpec]]:
     """The specs that the cures make of a run that overfits, each once."""
-    ids = dict.fromkeys(cure for verdict in TOO_WELL_FITTED for cure in ADVISED[verdict])
+    ids = dict.fromkeys([*(cure for verdict in TOO_WELL_FITTED for cure in ADVISED[verdict]), *CANDIDATES])
     for cure in ids:
         patch = CURES[cure].change(case)
         if patch and not list(contradictions(spec := cured(case.spec, patch))):
             yield cure, spec
 
 
-def measure(data: str, network: str) -> dict[str, Any]:
-    """The losses of the plain run and of each cured one, by seed."""
+def measure(data: str, network: str, known: Mapping[str, list[Loss]]) -> dict[str, Any]:
+    """The losses of the plain run and of each cured one, by seed. Losses that are known are not measured again."""
     plain = JobSpec.from_dict(COMMON | NETWORKS[network]).filled(0)
     losses: dict[str, list[Loss]] = {}
     verdicts, first = [], []
@@ -122,9 +123,10 @@ def measure(data: str, network: str) -> dict[str, Any]:
         first.append(advised[0] if advised else "")
         losses.setdefault("", []).append(base.loss)
         for cure, spec in cures(base.case):
-            losses.setdefault(cure, []).append(train(spec, images, seed).loss)
+            if cure not in known:
+                losses.setdefault(cure, []).append(train(spec, images, seed).loss)
     print(data, network, verdicts, first, flush=True)
-    return {"data": data, "network": network, "verdicts": verdicts, "first": first, "losses": losses}
+    return {"data": data, "network": network, "verdicts": verdicts, "first": first, "losses": {**known, **losses}}
 
 
 def main(names: list[str]) -> None:
@@ -132,7 +134,8 @@ def main(names: list[str]) -> None:
     torch.set_num_threads(1)
     known = {f"{m['data']}-{m['network']}": m for m in json.loads(MEASURED.read_text())} if MEASURED.exists() else {}
     for name in names or [f"{data}-{network}" for data in DATA for network in NETWORKS]:
-        known[name] = measure(*name.split("-"))
+        data, network = name.split("-")
+        known[name] = measure(data, network, known.get(name, {}).get("losses", {}))
         MEASURED.write_text(json.dumps(list(known.values()), indent=1) + "\n")
 
 

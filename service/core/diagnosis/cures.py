@@ -60,7 +60,7 @@ CURES: Mapping[str, Cure] = {
         Cure(
             "horizontal_flip",
             "Mirrored images",
-            "twice as many images; only for classes that a mirror keeps, so not for letters or digits",
+            "twice as many images; only where mirrored images keep their class",
             patches.flip,
         ),
         Cure(

@@ -74,7 +74,13 @@ class RunContext:
 
     @property
     def may_be_mirrored(self) -> bool:
-        """Whether a mirrored image keeps its class: no class is a digit, a letter or a side."""
+        """Whether a mirrored image keeps its class: by the pictures, or where they do not tell, by the names of the
+        classes: none is a digit, a letter or a side.
+        """
+        if self.facts and self.facts.mirroring:
+            known = self.facts.mirroring.keeps_classes(self.facts.trivial_accuracy)
+            if known is not None:
+                return known
         if self.contents is None:
             return False
         words = [word for name in self.contents.classes for word in WORD.findall(name.lower())]
