@@ -52,7 +52,7 @@ _BY_EFFECT: Mapping[Verdict, str] = {
     Verdict.UNDERFITTING: (
         "less_regularization less_augmentation larger_model normalize higher_lr batch_norm decaying_lr longer_training"
     ),
-    Verdict.NOT_LEARNING: "usual_lr normalize less_regularization class_balance larger_model batch_norm lower_lr",
+    Verdict.NOT_LEARNING: "usual_lr normalize less_regularization class_weights larger_model batch_norm lower_lr",
     Verdict.STILL_IMPROVING: "longer_training higher_lr more_patience less_regularization",
     Verdict.DIVERGED: "usual_lr lower_lr gradient_clipping warmup normalize batch_norm",
     Verdict.UNSTABLE: "lower_lr warmup gradient_clipping decaying_lr normalize batch_norm larger_batch ema",

@@ -116,12 +116,6 @@ CURES: Mapping[str, Cure] = {
             patches.warmup,
         ),
         Cure(
-            "class_balance",
-            "Balanced classes",
-            "each class counts the same, so that saying the largest one costs more",
-            patches.class_balance,
-        ),
-        Cure(
             "normalize",
             "Normalized images",
             "inputs of unit variance, which the initial weights are made for",

@@ -292,10 +292,6 @@ def warmup(case: RunContext) -> Patch | None:
     return put("/schedule/warmup_epochs", epochs) if usable else None
 
 
-def class_balance(case: RunContext) -> Patch | None:
-    return None if case.spec.regularization.balancing else put("/regularization/class_weights", "balanced")
-
-
 def normalize(case: RunContext) -> Patch | None:
     return None if case.spec.augmentation.normalize else put("/augmentation/normalize", True)
 
