@@ -10,7 +10,7 @@ from service.core.histories.cells import number
 from service.core.histories.names import CLEAN, NAMEABLE, assign
 from service.core.histories.numbering import numbered
 from service.core.histories.runs import chosen_run, joined_runs
-from service.core.histories.table import SHOWN, Row, Table, refusal, without_losses
+from service.core.histories.table import SHOWN, Row, Table, check_columns, refusal, without_losses
 from service.core.records.epoch import Epoch
 from service.core.text import counted
 
@@ -41,6 +41,7 @@ class Reading:
 
 def assemble(table: Table, given: Mapping[str, str], run: str | None) -> Reading:
     """The epochs of a table. Raises Invalid if it has no loss, or several runs of which none was chosen."""
+    check_columns(table.columns)
     _check(given, table)
     chosen = assign(table.columns, given)
     if not set(LOSSES) & chosen.keys():

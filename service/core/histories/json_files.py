@@ -16,7 +16,7 @@ def read(source: Source) -> Table | None:
     """One JSON text, or JSON lines."""
     document = source.document
     if document is None:
-        return _lines(source.text)
+        return _lines(source)
     table = _document(document)
     if table is None:
         raise refusal("the JSON has neither rows nor columns of numbers" + _names(document))
@@ -92,10 +92,10 @@ def _is_flat(cells: Sequence[Any]) -> bool:
     return not any(isinstance(cell, list | dict) for cell in cells)
 
 
-def _lines(text: str) -> Table | None:
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines or not lines[0].lstrip().startswith("{"):
+def _lines(source: Source) -> Table | None:
+    if not source.text.lstrip().startswith("{"):
         return None
+    lines = source.lines
     rows = []
     for at, line in enumerate(lines, start=1):
         try:

@@ -8,7 +8,6 @@ from service.core.histories.cells import number
 from service.core.histories.names import COMPOUND, FILLERS, PARTS, Meaning, of_words, words
 from service.core.histories.table import Source, Table, limited
 
-ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|[\x08\ufeff]")
 EPOCH = re.compile(r"(?<!best )(?<!best_)\bep(?:och)?s?\b[\s:#=\[(]*(\d{1,9})\b(?!\s*%)", re.IGNORECASE)
 # A number stands alone; 9817/10000 is one, and so is 86.6%.
 NUMBER = re.compile(
@@ -25,11 +24,10 @@ VERBS = frozenset(["is", "was", "of", "at", "to"])
 
 def read(source: Source) -> Table | None:
     """A log in which at least one line names a measure and its value."""
-    lines = re.split(r"[\r\n]", ANSI.sub("", source.text))
     log = _Log()
-    for line in limited([{"line": line} for line in lines if line.strip()]):
-        log.add(line["line"][:LONGEST_LINE])
-    return Table(log.format, log.rows) if log.rows else None
+    for line in source.lines:
+        log.add(line[:LONGEST_LINE])
+    return Table(log.format, limited(log.rows)) if log.rows else None
 
 
 @dataclass
