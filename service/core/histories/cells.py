@@ -31,6 +31,8 @@ def number(cell: Any) -> float | None:
 
 def _of_text(cell: str) -> float | None:
     text = cell.strip().strip("'\"")
+    if text.isascii() and NUMBER.match(text):
+        return _bounded(float(text))
     if match := TENSOR.match(text):
         text = match[1].strip()
     if text.lower() in MISSING:

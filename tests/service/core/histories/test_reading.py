@@ -183,6 +183,12 @@ def test_what_is_no_history_is_refused_with_words(data: bytes, detail: str) -> N
 def test_limits() -> None:
     assert "bytes" in refusal(b"x" * (MOST_BYTES + 1))[1]
     assert f"{MOST_ROWS + 1:,} rows" in refusal(b"loss\n" + b"1\n" * (MOST_ROWS + 1))[1]
+    assert "300,000 lines" in refusal(b"\n" * 300_000 + b"loss: 1")[1]
+    wide = b",".join(b"a%d" % at for at in range(2000))
+    assert "20,000 columns" in refusal(b"loss" + b",a" * 19_999 + b"\n1" + b",1" * 19_999)[1]
+    assert "4,002,000 numbers" in refusal(b"loss," + wide + b"\n" + (b"1," * 2000 + b"1\n") * 2000)[1]
+    runs = b",".join(b"r%d - loss" % at for at in range(1000))
+    assert "2,001,000 numbers" in refusal(wide + b"," + runs + b"\n" + b"1," * 2999 + b"1")[1]
 
 
 SEEDS = [path.read_bytes() for path in sorted(FILES.iterdir())]
@@ -221,3 +227,10 @@ def test_time_of_reading_grows_with_the_length() -> None:
     began = time.thread_time()
     assert len(read(text.encode()).epochs) == 20_000
     assert time.thread_time() - began < 3, "seconds; six when each epoch is looked up among all"
+
+
+@pytest.mark.parametrize("text", ["\x1b]" * 100_000, "a\t" * 200_000, "epoch,loss\n" + "2,0.5\n1,0.5\n" * 5000])
+def test_odd_texts_are_refused_without_delay(text: str) -> None:
+    began = time.thread_time()
+    refusal(text.encode())
+    assert time.thread_time() - began < 2, "seconds; each of these once took minutes"
