@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from service.core.histories.table import Row, refusal
+from service.core.histories.table import Row, listed, refusal
 from service.core.text import counted
 
 SHOWN = 10  # runs in a message
@@ -18,7 +18,7 @@ def chosen_run(rows: Sequence[Row], column: str, run: str | None) -> Sequence[Ro
     names = list(dict.fromkeys(str(row.get(column)) for row in rows)) if column else []
     if len(names) < 2 and (run is None or not column):  # noqa: PLR2004 - one run is no choice
         return rows
-    allowed = f"run= with one of {', '.join(names[:SHOWN])}"
+    allowed = f"run= with one of {listed(names, SHOWN)}"
     if run is None:
         raise refusal(f"the file has {len(names)} runs", allowed, "/run")
     if run not in names:
@@ -32,9 +32,9 @@ def joined_runs(rows: Sequence[Measured], run: str | None, notes: list[str]) -> 
     Raises Invalid if neither is certain, unless `run` is the number of a run.
     """
     parts = _parts(rows)
-    if run is not None and len(parts) > 1 and run.isdigit():
-        if not 1 <= int(run) <= len(parts):
-            raise refusal(f"there is no run {run}", f"run= with 1 to {len(parts)}", "/run")
+    if run is not None and parts:
+        if not run.isdecimal() or not 1 <= int(run) <= len(parts):
+            raise refusal(f"there is no run {run!r}", f"run= with a number from 1 to {len(parts)}", "/run")
         return list(parts[int(run) - 1])
     if len(parts) > MOST_PARTS:
         detail = f"epochs start again {len(parts) - 1:,} times"

@@ -8,12 +8,13 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from service.core.errors import Fault, Invalid
+from service.core.text import first_of, shortened, visible
 
 MOST_BYTES = 16 << 20
 MOST_ROWS = 100_000
 MOST_LINES = 2 * MOST_ROWS  # blank ones and the states of progress bars count too
 MOST_COLUMNS, MOST_CELLS = 10_000, 2_000_000
-SHOWN = 20  # columns in a message
+SHOWN, LONGEST_SHOWN = 20, 100  # columns in a message, characters of their names
 UTF16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b\n]*\x07|[\x08\ufeff]")  # what a terminal does not show
 EXPECTED = (
@@ -91,11 +92,20 @@ def refusal(detail: str, allowed: str = EXPECTED, pointer: str = "") -> Invalid:
     return Invalid([Fault(pointer, detail, allowed)])
 
 
+def shown(name: str) -> str:
+    """The name of a column or a run for a message: short, and without control characters."""
+    return shortened(visible(name), LONGEST_SHOWN)
+
+
+def listed(names: Sequence[str], most: int = SHOWN) -> str:
+    """The first names for a message, and how many more there are."""
+    return first_of([shown(name) for name in names[:most]] + list(names[most:]), most)
+
+
 def without_losses(columns: Sequence[str]) -> Invalid:
     """The error for a table with these columns, at least one, none of which holds losses."""
-    names = ", ".join(columns[:SHOWN])
-    allowed = f"names such as loss and val_loss, or columns=val_loss:{columns[-1]} with one of these columns"
-    return refusal(f"no column has the name of a loss; the columns are: {names}", allowed, "/columns")
+    allowed = f"names such as loss and val_loss, or columns=val_loss:{shown(columns[-1])} with one of these columns"
+    return refusal(f"no column has the name of a loss; the columns are: {listed(columns)}", allowed, "/columns")
 
 
 def check_size(rows: int, cells: int) -> None:
