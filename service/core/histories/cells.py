@@ -54,4 +54,4 @@ def _bounded(value: float) -> float:
         value = float(value)
     except OverflowError:  # an integer of hundreds of digits
         return math.inf if value > 0 else -math.inf
-    return math.copysign(math.inf, value) if abs(value) > LARGEST else value
+    return math.copysign(math.inf, value) if abs(value) > LARGEST else value + 0.0  # -0.0 is 0.0

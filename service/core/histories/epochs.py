@@ -101,11 +101,13 @@ def _check_losses(rows: Sequence[Measured], chosen: Mapping[str, tuple[str, str]
     if not known:
         columns = [column for measure, (column, _) in chosen.items() if measure in LOSSES]
         raise refusal(f"no number is in the columns of losses: {listed(columns)}", "numbers, nan and inf")
-    for measure in known:
+    for measure in (*known, *CLEAN):
         lowest = min((row[measure] for row in rows if math.isfinite(row.get(measure, math.nan))), default=0.0)
         if lowest < 0:
-            detail = f"{shown(chosen[measure][0])} is negative ({lowest:g}), which a cross entropy is not"
-            raise refusal(detail, "losses from 0 up, in nats", "/columns")
+            detail = (
+                f"{shown(chosen[measure][0])} is negative ({lowest:g}), which no cross entropy and no standard error is"
+            )
+            raise refusal(detail, "losses and standard errors from 0 up, in nats", "/columns")
 
 
 def _by_epoch(rows: Sequence[Measured], notes: list[str]) -> list[Measured]:

@@ -163,6 +163,10 @@ def test_columns_of_steps_are_read_after_those_of_epochs() -> None:
         (b"", "empty"),
         (b" \n ", "empty"),
         (b"hello", "no losses"),
+        (b'{"epochs": [{}]}', "rows are empty"),
+        (b"epoch,loss\n-1,1\n1,1\n", "there is an epoch -1"),
+        (b"epoch,loss\n1,1\n9999999999,1\n", "there is an epoch 1e+10"),
+        (b"epoch,loss,train_loss_clean\n1,1,-1\n", "train_loss_clean is negative"),
         (b"{}", "neither rows nor columns"),
         (b'{"epochs": []}', "epochs is empty"),
         (b"[[1, 2], [3]]", "neither rows nor columns"),
@@ -234,3 +238,16 @@ def test_odd_texts_are_refused_without_delay(text: str) -> None:
     began = time.thread_time()
     refusal(text.encode())
     assert time.thread_time() - began < 2, "seconds; each of these once took minutes"
+
+
+@pytest.mark.parametrize("run", ["0", "3", "\u00b2", "x", "1" * 200])
+def test_a_run_that_the_file_lacks_is_refused(run: str) -> None:
+    detail, allowed = refusal(b"epoch,loss\n1,1\n2,1\n1,1\n2,1\n", run=run)[1:]
+    assert "there is no run" in detail
+    assert allowed == "run= with a number from 1 to 2"
+
+
+def test_names_are_shown_short_and_without_controls() -> None:
+    reading = lines("loss\a,val_loss,\x07<b>" + "n" * 500, "1,2,3")
+    assert reading.columns["train_loss"] == "loss\\x07"
+    assert reading.passed_over == ("columns that are not read: \\x07<b>" + "n" * 92 + "…",)
