@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from flask import Flask, Response, g, request
 from gunicorn.http.errors import NoMoreData, ParseException
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from service.core.errors import (
     Conflict,
@@ -110,7 +110,10 @@ def _http(error: HTTPException) -> Response:
     if error.response is not None and isinstance(error.response, Response):
         return error.response
     status = error.code or 500
-    answer = problem(status, http.HTTPStatus(status).name.lower(), str(error.description))
+    detail = str(error.description)
+    if detail == RequestEntityTooLarge.description and request.max_content_length:  # werkzeug's words have no number
+        detail = f"the body is too large; allowed: {request.max_content_length:,} bytes"
+    answer = problem(status, http.HTTPStatus(status).name.lower(), detail)
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             answer.headers[name] = value

@@ -4,6 +4,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
+from service.core.experiments.foreign_runs import MOST_CLASSES, MOST_IMAGES
 from service.core.histories.names import NAMEABLE, columns_of
 from service.schemas.answer_fields import TEXT_BY_NAME, AnyValue, Word
 from service.schemas.commas import Commas
@@ -12,7 +13,6 @@ from service.schemas.diagnosis import AdviceSchema, DiagnosisSchema
 from service.schemas.fields import Text, Whole
 from service.schemas.query_fields import about, integer
 
-MOST_CLASSES, MOST_IMAGES = 100_000, 10**12
 MOST_COUNTS = 1000  # in a query, whose length is limited anyway
 LONGEST_NAME, LONGEST_COLUMNS = 200, 2_000
 COLUMNS = about(

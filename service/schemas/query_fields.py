@@ -6,7 +6,7 @@ from marshmallow import fields, validate
 
 from service.schemas.fields import WholeText
 
-UNBOUNDED = 2**31 - 1  # from this limit on, messages name only the lower bound
+UNBOUNDED = 2**31 - 1  # with this limit, messages name only the lower bound
 
 
 def about(description: str, allowed: str) -> dict[str, str]:
@@ -45,4 +45,4 @@ def choice(description: str, choices: Sequence[str]) -> fields.String:
 
 
 def _bounds(low: int, high: int) -> str:
-    return f"{low} or more" if high >= UNBOUNDED else f"{low} to {high}"
+    return f"{low} or more" if high == UNBOUNDED else f"{low} to {high}"

@@ -10,7 +10,7 @@ from service.core.diagnosis.verdicts import Verdict
 NOTHING = "No epoch has ended yet, so there is no diagnosis."
 BROKEN = "The losses were not finite numbers from the start. The steps are far too large."
 NO_VALIDATION = (
-    "Training loss is {fit:.3f} after {last} epochs. Without validation losses, nothing tells whether the model "
+    "Training loss is {fit:.3f} after {after}. Without validation losses, nothing tells whether the model "
     "generalizes. A validation loss for each epoch would."
 )
 LAGGING = (
@@ -31,8 +31,7 @@ SEEN: Mapping[Verdict, str] = {
         "Training loss has stopped at {fit:.3f}, where guessing scores {guess:.3f}, and validation loss at {val:.3f}."
     ),
     Verdict.NOT_LEARNING: (
-        "After {last} epochs training loss is {fit:.3f}, no better than guessing by the labels' frequencies "
-        "({guess:.3f})."
+        "After {after} training loss is {fit:.3f}, no better than guessing by the labels' frequencies ({guess:.3f})."
     ),
     Verdict.STILL_IMPROVING: "{loss_name} was still falling at epoch {last}, where it was {val:.3f}.",
     Verdict.DIVERGED: "{diverged}.",

@@ -45,6 +45,7 @@ def _values(view: RunView, onset: int | None) -> dict[str, Any]:
     numbers = {
         "onset": onset,
         "last": curve.epochs[-1],
+        "after": counted(curve.epochs[-1], "epoch"),
         "kept": curve.kept or curve.epochs[curve.turn],
         "count": counted(len(curve), "epoch"),
         "least": view.rules.least_epochs,

@@ -22,6 +22,8 @@ PATIENCES, MIN_DELTAS = (1, 3, 5, 10, 20), (0.0, 0.001, 0.01)  # settings of ear
 LONGEST_SPEC = 100_000  # epochs; it is not known after how many the run would have ended
 ENDED = "max_epochs"  # whatever ended the run, its history is complete
 OF_OUR_OPTIONS = ("more_data",)  # advice to undo an option that only this service has
+MOST_CLASSES, MOST_IMAGES = 100_000, 10**12
+LARGEST = {"classes": MOST_CLASSES, "train_images": MOST_IMAGES, "validation_images": MOST_IMAGES}
 
 # What may be unknown, and what a diagnosis cannot do without it.
 COSTS: Mapping[str, str] = {
@@ -51,8 +53,13 @@ class KnownFacts:
     spec: JobSpec | None = None
 
     def __post_init__(self) -> None:
-        """Raises Invalid if the counts contradict each other."""
+        """Raises Invalid for counts that are out of range or contradict each other."""
         counts = self.label_counts
+        for name, most in LARGEST.items():
+            if (value := getattr(self, name)) is not None and not 1 <= value <= most:
+                raise Invalid([Fault(f"/{name}", f"{name} is out of range", f"1 to {most}")])
+        if counts is not None and not all(0 <= count <= MOST_IMAGES for count in counts):
+            raise Invalid([Fault("/label_counts", "a count is out of range", f"counts from 0 to {MOST_IMAGES}")])
         if counts is not None and not sum(counts):
             raise Invalid([Fault("/label_counts", "no class has an image", "at least one image")])
         if counts is not None and self.classes not in (None, len(counts)):
@@ -125,7 +132,8 @@ def _facts(epochs: Sequence[Epoch], known: KnownFacts) -> Facts | None:
     counts = {"train": known.train_images, "validation": known.validation_images}
     images = {part: count for part, count in counts.items() if count is not None}
     if known.label_counts:
-        shares = [count / sum(known.label_counts) for count in known.label_counts if count]
+        total = sum(known.label_counts)
+        shares = [count / total for count in known.label_counts if count]
         return Facts(images, -sum(share * math.log(share) for share in shares), max(shares))
     if known.classes:
         return Facts(images, math.log(known.classes), 1 / known.classes)

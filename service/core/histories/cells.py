@@ -31,6 +31,8 @@ def number(cell: Any) -> float | None:
 
 def _of_text(cell: str) -> float | None:
     text = cell.strip().strip("'\"")
+    if text.isascii() and NUMBER.match(text):
+        return _bounded(float(text))
     if match := TENSOR.match(text):
         text = match[1].strip()
     if text.lower() in MISSING:
@@ -52,4 +54,4 @@ def _bounded(value: float) -> float:
         value = float(value)
     except OverflowError:  # an integer of hundreds of digits
         return math.inf if value > 0 else -math.inf
-    return math.copysign(math.inf, value) if abs(value) > LARGEST else value
+    return math.copysign(math.inf, value) if abs(value) > LARGEST else value + 0.0  # -0.0 is 0.0

@@ -4,16 +4,15 @@ import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from service.core.histories.log_lines import ANSI
 from service.core.histories.names import CLEAN, counter, meaning
-from service.core.histories.table import Row, Source, Table, limited, pivoted
+from service.core.histories.table import MOST_COLUMNS, Row, Source, Table, check_columns, check_size, limited, pivoted
 
 DELIMITERS = (",", "\t", ";", "|")
 SPACES = re.compile(r"\s{2,}|\t")
 RULE = re.compile(r"[-=+|: \u2500-\u257f]+")  # lines that only draw
 COMMENT = "#"
 LONG_KEYS = ("key", "metric", "tag", "metric_name", "metric name", "name")
-LONGEST_FIELD = 1 << 20
+LONGEST_LINE = 1 << 20
 RUN_SEPARATOR = " - "  # Weights & Biases exports a chart with columns `RUN - METRIC`, with __MIN and __MAX beside
 EXTREMES = ("__MIN", "__MAX")
 # The names that tell a framework, with its own name. All names of a row must be there; the first row that fits counts.
@@ -32,7 +31,7 @@ FORMATS = (
 def read(source: Source) -> Table | None:
     """A table with a header whose names tell what the columns hold."""
     named = set(source.given.values())
-    for header, rows, delimiter in _splits(source.text):
+    for header, rows, delimiter in _splits(source.lines):
         if any(_is_known(name) for name in header) or named & set(header) or _is_long(header):
             return _table(header, rows, delimiter)
     return None
@@ -40,7 +39,7 @@ def read(source: Source) -> Table | None:
 
 def header_of(source: Source) -> list[str]:
     """The names of a table that has no known column, for a message; empty if there is no table."""
-    return next((header for header, _, _ in _splits(source.text) if len(header) > 1), [])
+    return next((header for header, _, _ in _splits(source.lines) if len(header) > 1), [])
 
 
 def _is_known(name: str) -> bool:
@@ -59,9 +58,9 @@ def _long_key(header: Sequence[str]) -> tuple[str, str] | None:
     return (key, lower["value"]) if key and "value" in lower else None
 
 
-def _splits(text: str) -> Iterator[tuple[list[str], list[list[str]], str]]:
-    """The header and the rows of a text by each delimiter that gives them the same number of fields."""
-    lines = [line for line in ANSI.sub("", text).split("\n") if line.strip()]
+def _splits(given: Sequence[str]) -> Iterator[tuple[list[str], list[list[str]], str]]:
+    """The header and the rows of lines by each delimiter that gives them the same number of fields."""
+    lines = [line for line in given if len(line) <= LONGEST_LINE]
     lines = [line for line in lines if not line.startswith(COMMENT) and not RULE.fullmatch(line.strip())]
     if not lines:
         return
@@ -76,11 +75,14 @@ def _splits(text: str) -> Iterator[tuple[list[str], list[list[str]], str]]:
 
 
 def _is_header(fields: Sequence[str]) -> bool:
-    return len(fields) > 1 and sum(meaning(field) is not None or counter(field) is not None for field in fields) > 1
+    return (
+        1 < len(fields) <= MOST_COLUMNS
+        and sum(meaning(field) is not None or counter(field) is not None for field in fields) > 1
+    )
 
 
 def _csv(lines: Sequence[str], delimiter: str) -> Iterable[list[str]]:
-    csv.field_size_limit(LONGEST_FIELD)
+    csv.field_size_limit(LONGEST_LINE)
     try:
         for fields in csv.reader(lines, delimiter=delimiter, skipinitialspace=True):
             is_framed = delimiter == "|" and len(fields) > 2 and not fields[0].strip() and not fields[-1].strip()  # noqa: PLR2004 - the frame and a field
@@ -94,16 +96,17 @@ def _fitting(lines: Iterable[list[str]], delimiter: str) -> Iterator[tuple[list[
     rows = [row for row in rows if row != header and any(row)]  # a resumed run writes its header again
     fitting = [row for row in rows if len(row) == len(header)]
     if fitting and 2 * len(fitting) >= len(rows):
+        check_columns(header)
         yield header, fitting, delimiter
 
 
 def _table(header: list[str], rows: list[list[str]], delimiter: str) -> Table:
-    cells: Sequence[Row] = [dict(zip(header, row, strict=True)) for row in limited(rows)]  # type: ignore[arg-type]
+    cells: Sequence[Row] = [dict(zip(header, row, strict=True)) for row in limited(rows)]
     if (long := _long_key(header)) and _is_long(header):
         without_times = [{n: c for n, c in row.items() if "time" not in n.lower()} for row in cells]
         return Table("MLflow export", pivoted(without_times, *long))
     if any(RUN_SEPARATOR in name for name in header):
-        return Table("Weights & Biases export", _by_run(cells))
+        return Table("Weights & Biases export", _by_run(header, cells))
     return Table(_format(header, delimiter), cells)
 
 
@@ -114,16 +117,15 @@ def _format(header: Sequence[str], delimiter: str) -> str:
     return known or plain.get(delimiter, "table")
 
 
-def _by_run(rows: Sequence[Row]) -> list[Row]:
+def _by_run(header: Sequence[str], rows: Sequence[Row]) -> list[Row]:
     """Columns `RUN - METRIC` as rows of each run."""
-    runs = dict.fromkeys(name.rpartition(RUN_SEPARATOR)[0] for row in rows[:1] for name in row if RUN_SEPARATOR in name)
-    by_run: list[Row] = []
-    for run in runs:
-        for row in rows:
-            own = {
-                name.rpartition(RUN_SEPARATOR)[2]: cell
-                for name, cell in row.items()
-                if name.rpartition(RUN_SEPARATOR)[0] in ("", run) and not name.endswith(EXTREMES)
-            }
-            by_run.append({**own, "run": run})
-    return by_run
+    by_run: dict[str, list[str]] = {}
+    for name in header:
+        by_run.setdefault(name.rpartition(RUN_SEPARATOR)[0], []).append(name)
+    shared = by_run.pop("", [])
+    check_size(len(rows) * len(by_run), len(rows) * sum(len(shared) + len(names) for names in by_run.values()))
+    return [{**_without_extremes([*shared, *names], row), "run": run} for run, names in by_run.items() for row in rows]
+
+
+def _without_extremes(names: Sequence[str], row: Row) -> Row:
+    return {name.rpartition(RUN_SEPARATOR)[2]: row[name] for name in names if not name.endswith(EXTREMES)}

@@ -10,7 +10,7 @@ from service.core.histories.cells import number
 from service.core.histories.names import CLEAN, NAMEABLE, assign
 from service.core.histories.numbering import numbered
 from service.core.histories.runs import chosen_run, joined_runs
-from service.core.histories.table import SHOWN, Row, Table, refusal, without_losses
+from service.core.histories.table import Row, Table, check_columns, listed, refusal, shown, without_losses
 from service.core.records.epoch import Epoch
 from service.core.text import counted
 
@@ -41,8 +41,11 @@ class Reading:
 
 def assemble(table: Table, given: Mapping[str, str], run: str | None) -> Reading:
     """The epochs of a table. Raises Invalid if it has no loss, or several runs of which none was chosen."""
+    check_columns(table.columns)
     _check(given, table)
     chosen = assign(table.columns, given)
+    if not table.columns:
+        raise refusal("the rows are empty")
     if not set(LOSSES) & chosen.keys():
         raise without_losses(table.columns)
     notes, passed_over = list(table.notes), list[str]()
@@ -50,11 +53,11 @@ def assemble(table: Table, given: Mapping[str, str], run: str | None) -> Reading
     measured = [row for row in (_numbers(row, chosen) for row in rows) if row.keys() - {"epoch", "step", "lr"}]
     _scale(measured, chosen, notes)
     _check_losses(measured, chosen)
-    epochs = _by_epoch(joined_runs(numbered(measured, notes), run, notes), notes)
+    epochs = _by_epoch(joined_runs(numbered(measured, notes), None if "run" in chosen else run, notes), notes)
     epochs = _judged(epochs, passed_over)
-    columns = {measure: column for measure, (column, _) in chosen.items() if _is_used(measure, epochs, measured)}
+    columns = {measure: shown(column) for measure, (column, _) in chosen.items() if _is_used(measure, epochs, measured)}
     if unread := [name for name in table.columns if name not in [column for column, _ in chosen.values()]]:
-        passed_over.append(f"columns that are not read: {', '.join(unread[:SHOWN])}")
+        passed_over.append(f"columns that are not read: {listed(unread)}")
     return Reading(table.format, columns, tuple(_epochs(epochs)), tuple(passed_over), tuple(notes))
 
 
@@ -64,7 +67,7 @@ def _check(given: Mapping[str, str], table: Table) -> None:
         if measure not in NAMEABLE:
             raise refusal(f"{measure!r} is no measure", f"one of {', '.join(NAMEABLE)}", "/columns")
         if column not in names:
-            raise refusal(f"there is no column {column!r}", f"one of {', '.join(names[:SHOWN])}", "/columns")
+            raise refusal(f"there is no column {column!r}", f"one of {listed(names)}", "/columns")
 
 
 def _numbers(row: Row, chosen: Mapping[str, tuple[str, str]]) -> Measured:
@@ -78,7 +81,7 @@ def _scale(rows: Sequence[Measured], chosen: Mapping[str, tuple[str, str]], note
         values = [row[measure] for row in rows if math.isfinite(row.get(measure, math.nan))]
         if not values:
             continue
-        column, kind = chosen[measure]
+        column, kind = shown(chosen[measure][0]), chosen[measure][1]
         unit = 1.0 if max(values) <= 1 + TOLERANCE else PERCENT
         is_share = min(values) >= 0 and max(values) <= unit + TOLERANCE
         if not is_share:
@@ -96,13 +99,15 @@ def _scale(rows: Sequence[Measured], chosen: Mapping[str, tuple[str, str]], note
 def _check_losses(rows: Sequence[Measured], chosen: Mapping[str, tuple[str, str]]) -> None:
     known = [measure for measure in LOSSES if any(measure in row for row in rows)]
     if not known:
-        columns = ", ".join(column for measure, (column, _) in chosen.items() if measure in LOSSES)
-        raise refusal(f"no number is in the columns of losses: {columns}", "numbers, nan and inf")
-    for measure in known:
+        columns = [column for measure, (column, _) in chosen.items() if measure in LOSSES]
+        raise refusal(f"no number is in the columns of losses: {listed(columns)}", "numbers, nan and inf")
+    for measure in (*known, *CLEAN):
         lowest = min((row[measure] for row in rows if math.isfinite(row.get(measure, math.nan))), default=0.0)
         if lowest < 0:
-            detail = f"{chosen[measure][0]} is negative ({lowest:g}), which a cross entropy is not"
-            raise refusal(detail, "losses from 0 up, in nats", "/columns")
+            detail = (
+                f"{shown(chosen[measure][0])} is negative ({lowest:g}), which no cross entropy and no standard error is"
+            )
+            raise refusal(detail, "losses and standard errors from 0 up, in nats", "/columns")
 
 
 def _by_epoch(rows: Sequence[Measured], notes: list[str]) -> list[Measured]:

@@ -5,18 +5,17 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.core.histories.table import MOST_ROWS, Row, Source, Table, limited, refusal
+from service.core.histories.table import MOST_ROWS, Row, Source, Table, limited, listed, refusal, shown
 
 MEMBERS = ("log_history", "history", "epochs", "data", "metrics", "rows", "log")  # under which files keep their rows
 TRAINING_TOTAL = "train_runtime"  # in the last row of Hugging Face: means over the whole run
-SHOWN = 20  # names in a message
 
 
 def read(source: Source) -> Table | None:
     """One JSON text, or JSON lines."""
     document = source.document
     if document is None:
-        return _lines(source.text)
+        return _lines(source)
     table = _document(document)
     if table is None:
         raise refusal("the JSON has neither rows nor columns of numbers" + _names(document))
@@ -75,10 +74,10 @@ def _columns(document: Mapping[str, Any]) -> Table | None:
     for name, cells in columns.items():
         every, rest = divmod(longest, len(cells))
         if rest and len(cells) < longest - 1:
-            detail = f"{name} has {len(cells)} values where the longest column has {longest}"
+            detail = f"{shown(name)} has {len(cells)} values where the longest column has {longest}"
             raise refusal(detail, "columns of equal length, or one value for every k-th epoch")
         if every > 1:
-            notes.append(f"{name} has a value every {every} epochs")
+            notes.append(f"{shown(name)} has a value every {every} epochs")
         for at, cell in enumerate(cells, start=1):
             rows[at * every - 1][name] = math.nan if cell is None else cell  # strict JSON writes NaN as null
     return Table("Keras History.history" if "loss" in columns else "columns in JSON", rows, tuple(notes))
@@ -92,10 +91,10 @@ def _is_flat(cells: Sequence[Any]) -> bool:
     return not any(isinstance(cell, list | dict) for cell in cells)
 
 
-def _lines(text: str) -> Table | None:
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines or not lines[0].lstrip().startswith("{"):
+def _lines(source: Source) -> Table | None:
+    if not source.text.lstrip().startswith("{"):
         return None
+    lines = source.lines
     rows = []
     for at, line in enumerate(lines, start=1):
         try:
@@ -115,4 +114,4 @@ def _lines(text: str) -> Table | None:
 def _names(document: Any) -> str:
     if not isinstance(document, dict) or not document:
         return ""
-    return f"; its members are {', '.join(list(document)[:SHOWN])}"
+    return f"; its members are {listed(list(document))}"

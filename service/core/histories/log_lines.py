@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from service.core.histories.cells import number
 from service.core.histories.names import COMPOUND, FILLERS, PARTS, Meaning, of_words, words
 from service.core.histories.table import Source, Table, limited
 
-ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|[\x08\ufeff]")
 EPOCH = re.compile(r"(?<!best )(?<!best_)\bep(?:och)?s?\b[\s:#=\[(]*(\d{1,9})\b(?!\s*%)", re.IGNORECASE)
 # A number stands alone; 9817/10000 is one, and so is 86.6%.
 NUMBER = re.compile(
@@ -19,17 +19,17 @@ NUMBER = re.compile(
 CLAUSE = re.compile(r"[,;|()\[\]{}<>\t:=\u2500-\u259f]| - | {2,}")  # what ends a name
 BAR = re.compile(r"[\u2500-\u259f]{2,}|\[=+[>.\]]|ms/step|s/step|it/s|s/it")  # a progress bar: its last state counts
 PART_OF = {word: part for part, listed in PARTS.items() for word in listed.split()}
-LONGEST_LINE = 2_000  # characters that are looked at
+LONGEST_LINE, LONGEST_NAME = 2_000, 200  # characters that are looked at
+REMEMBERED = 1_000  # names
 VERBS = frozenset(["is", "was", "of", "at", "to"])
 
 
 def read(source: Source) -> Table | None:
     """A log in which at least one line names a measure and its value."""
-    lines = re.split(r"[\r\n]", ANSI.sub("", source.text))
     log = _Log()
-    for line in limited([{"line": line} for line in lines if line.strip()]):
-        log.add(line["line"][:LONGEST_LINE])
-    return Table(log.format, log.rows) if log.rows else None
+    for line in source.lines:
+        log.add(line[:LONGEST_LINE])
+    return Table(log.format, limited(log.rows)) if log.rows else None
 
 
 @dataclass
@@ -78,10 +78,9 @@ def _measures(line: str) -> Iterator[tuple[str, float]]:
     part, end = None, 0
     found: list[tuple[Meaning, float]] = []
     for match in NUMBER.finditer(line):
-        before = line[end : match.start()]
+        names_part, named = _named(line[max(end, match.start() - LONGEST_NAME) : match.start()])
         end = match.end()
-        part = _last_part(before) or part
-        named = of_words(_name(before))
+        part = names_part or part
         value = _value(match)
         if named is None or value is None:
             continue
@@ -93,6 +92,12 @@ def _measures(line: str) -> Iterator[tuple[str, float]]:
         usual = "train" if one.kind == "loss" or has_bare_loss or part is None else part
         name = "lr" if one.kind == "lr" else f"{one.part or usual}_{'loss' if one.kind == 'loss' else 'accuracy'}"
         yield name, 1 - value if one.kind == "error" else value
+
+
+@lru_cache(REMEMBERED)
+def _named(before: str) -> tuple[str | None, Meaning | None]:
+    """The part and the measure that the text before a number names; the lines of a log repeat it."""
+    return _last_part(before), of_words(_name(before))
 
 
 def _last_part(text: str) -> str | None:

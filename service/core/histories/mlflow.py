@@ -21,13 +21,13 @@ def read(source: Source) -> Table | None:
     name = ""
     by_step: dict[int, dict[str, Any]] = {}
     is_first = True
-    for line in source.text.splitlines():
+    for line in source.lines:
         if title := TITLE.match(line):
             name = _metric(title[1])
             continue
         match = LINE.match(line)
         if match is None:
-            if is_first and line.strip():
+            if is_first:
                 return None
             continue
         is_first = False

@@ -3,16 +3,22 @@
 import math
 from collections.abc import Sequence
 
+from service.core.histories.table import refusal
+
 TOLERANCE = 1e-6  # of an epoch that is a fraction
+MOST_EPOCHS = 10**9
 
 Measured = dict[str, float]  # the numbers of a row, by measure
 
 
 def numbered(rows: Sequence[Measured], notes: list[str]) -> list[Measured]:
-    """Rows that all have an epoch, counted from 1."""
+    """Rows that all have an epoch, counted from 1. Raises Invalid for an epoch that is negative or too large."""
     if not any(math.isfinite(row.get("epoch", math.nan)) for row in rows):
         return _by_validation(rows, notes)
     numbers = [row["epoch"] for row in rows if math.isfinite(row.get("epoch", math.nan))]
+    if min(numbers) < 0 or max(numbers) > MOST_EPOCHS:
+        at = min(numbers) if min(numbers) < 0 else max(numbers)
+        raise refusal(f"there is an epoch {at:g}", f"epochs from 0 to {MOST_EPOCHS:,}", "/columns")
     is_whole = all(value == int(value) for value in numbers)
     first = 1 if is_whole and min(numbers) == 0 else 0
     with_epochs: list[Measured] = []

@@ -1,12 +1,13 @@
 """Several runs in one file: one is chosen by name or number, and a resumed run is joined where it goes on."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from service.core.histories.table import Row, refusal
+from service.core.histories.table import Row, listed, refusal
 from service.core.text import counted
 
 SHOWN = 10  # runs in a message
+MOST_PARTS = 100  # of a run that was resumed
 COUNTERS = frozenset(("epoch", "step", "lr"))
 
 Measured = dict[str, float]
@@ -17,7 +18,7 @@ def chosen_run(rows: Sequence[Row], column: str, run: str | None) -> Sequence[Ro
     names = list(dict.fromkeys(str(row.get(column)) for row in rows)) if column else []
     if len(names) < 2 and (run is None or not column):  # noqa: PLR2004 - one run is no choice
         return rows
-    allowed = f"run= with one of {', '.join(names[:SHOWN])}"
+    allowed = f"run= with one of {listed(names, SHOWN)}"
     if run is None:
         raise refusal(f"the file has {len(names)} runs", allowed, "/run")
     if run not in names:
@@ -31,10 +32,13 @@ def joined_runs(rows: Sequence[Measured], run: str | None, notes: list[str]) -> 
     Raises Invalid if neither is certain, unless `run` is the number of a run.
     """
     parts = _parts(rows)
-    if run is not None and len(parts) > 1 and run.isdigit():
-        if not 1 <= int(run) <= len(parts):
-            raise refusal(f"there is no run {run}", f"run= with 1 to {len(parts)}", "/run")
+    if run is not None and parts:
+        if not run.isdecimal() or not 1 <= int(run) <= len(parts):
+            raise refusal(f"there is no run {run!r}", f"run= with a number from 1 to {len(parts)}", "/run")
         return list(parts[int(run) - 1])
+    if len(parts) > MOST_PARTS:
+        detail = f"epochs start again {len(parts) - 1:,} times"
+        raise refusal(detail, f"one run, resumed less than {MOST_PARTS} times, or run= with 1 to {len(parts)}", "/run")
     whole = list(parts[0]) if parts else []
     for at, part in enumerate(parts[1:], start=2):
         last, first = int(whole[-1]["epoch"]), int(part[0]["epoch"])
@@ -75,6 +79,10 @@ def _measures(rows: Sequence[Measured]) -> set[str]:
 def _goes_on(before: Sequence[Measured], after: Sequence[Measured]) -> bool:
     """Whether the first training loss after is nearer to the last one before than to the first one before."""
     name = "train_loss" if any("train_loss" in row for row in before) else "val_loss"
-    old = [row[name] for row in before if math.isfinite(row.get(name, math.nan))]
-    new = [row[name] for row in after if math.isfinite(row.get(name, math.nan))]
-    return bool(old and new) and abs(new[0] - old[-1]) < abs(new[0] - old[0]) / 2
+    first, last, new = _first(before, name), _first(reversed(before), name), _first(after, name)
+    return abs(new - last) < abs(new - first) / 2
+
+
+def _first(rows: Iterable[Measured], name: str) -> float:
+    """The first finite value of a measure; nan if there is none."""
+    return next((row[name] for row in rows if math.isfinite(row.get(name, math.nan))), math.nan)

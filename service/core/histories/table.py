@@ -1,17 +1,22 @@
 """What a reader makes of a file: rows of named cells. And the file, decoded and parsed once for all readers."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from service.core.errors import Fault, Invalid
+from service.core.text import first_of, shortened, visible
 
 MOST_BYTES = 16 << 20
 MOST_ROWS = 100_000
-SHOWN = 20  # columns in a message
+MOST_LINES = 2 * MOST_ROWS  # blank ones and the states of progress bars count too
+MOST_COLUMNS, MOST_CELLS = 10_000, 2_000_000
+SHOWN, LONGEST_SHOWN = 20, 100  # columns in a message, characters of their names
 UTF16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks
+ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b\n]*\x07|[\x08\ufeff]")  # what a terminal does not show
 EXPECTED = (
     "a history with a column of losses: Keras (History.history, CSVLogger), Lightning metrics.csv, Hugging Face "
     "trainer_state.json, Ultralytics results.csv, timm summary.csv, fastai, skorch, TensorBoard, MLflow, Weights & "
@@ -20,6 +25,7 @@ EXPECTED = (
 )
 
 Row = Mapping[str, Any]
+Cells = TypeVar("Cells", bound=Sized)
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,14 @@ class Source:
         return self.data.decode("latin-1").replace("\r\n", "\n")
 
     @cached_property
+    def lines(self) -> list[str]:
+        """The lines of the text that are not blank, as a terminal shows them. Raises Invalid if there are too many."""
+        ends = self.text.count("\n") + self.text.count("\r")
+        if ends > MOST_LINES:
+            raise refusal(f"the history has {ends:,} lines", f"at most {MOST_LINES:,} lines; log once an epoch")
+        return [line for line in re.split(r"[\r\n]", ANSI.sub("", self.text)) if line.strip()]
+
+    @cached_property
     def document(self) -> Any:
         """The value of the file if it is one JSON text, else None. NaN and Infinity are read as Python writes them."""
         if self.text.lstrip()[:1] not in ("{", "["):
@@ -78,17 +92,40 @@ def refusal(detail: str, allowed: str = EXPECTED, pointer: str = "") -> Invalid:
     return Invalid([Fault(pointer, detail, allowed)])
 
 
+def shown(name: str) -> str:
+    """The name of a column or a run for a message: short, and without control characters."""
+    return shortened(visible(name), LONGEST_SHOWN)
+
+
+def listed(names: Sequence[str], most: int = SHOWN) -> str:
+    """The first names for a message, and how many more there are."""
+    return first_of([shown(name) for name in names[:most]] + list(names[most:]), most)
+
+
 def without_losses(columns: Sequence[str]) -> Invalid:
     """The error for a table with these columns, at least one, none of which holds losses."""
-    names = ", ".join(columns[:SHOWN])
-    allowed = f"names such as loss and val_loss, or columns=val_loss:{columns[-1]} with one of these columns"
-    return refusal(f"no column has the name of a loss; the columns are: {names}", allowed, "/columns")
+    allowed = f"names such as loss and val_loss, or columns=val_loss:{shown(columns[-1])} with one of these columns"
+    return refusal(f"no column has the name of a loss; the columns are: {listed(columns)}", allowed, "/columns")
 
 
-def limited(rows: Sequence[Row]) -> Sequence[Row]:
-    """The rows. Raises Invalid if there are more than MOST_ROWS."""
-    if len(rows) > MOST_ROWS:
-        raise refusal(f"the history has {len(rows):,} rows", f"at most {MOST_ROWS:,} rows; log once an epoch")
+def check_size(rows: int, cells: int) -> None:
+    """Raises Invalid for a table with too many rows or cells."""
+    if rows > MOST_ROWS:
+        raise refusal(f"the history has {rows:,} rows", f"at most {MOST_ROWS:,} rows; log once an epoch")
+    if cells > MOST_CELLS:
+        allowed = f"at most {MOST_CELLS:,} numbers; keep the columns of epochs, losses and accuracies"
+        raise refusal(f"the history has {cells:,} numbers", allowed)
+
+
+def check_columns(names: Sequence[str]) -> None:
+    """Raises Invalid for a table with too many columns."""
+    if len(names) > MOST_COLUMNS:
+        raise refusal(f"the history has {len(names):,} columns", f"at most {MOST_COLUMNS:,} columns")
+
+
+def limited(rows: Sequence[Cells]) -> Sequence[Cells]:
+    """The rows. Raises Invalid if there are too many, or too many cells in all of them."""
+    check_size(len(rows), sum(map(len, rows)))
     return rows
 
 

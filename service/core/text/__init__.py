@@ -60,6 +60,11 @@ def shortened(text: str, most: int = MAX_ECHO) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+def visible(text: str) -> str:
+    """The text with escapes for the characters that no name may have: `\\x1b[31m`."""
+    return "".join(ascii(character)[1:-1] if control_character(character) else character for character in text)
+
+
 def control_character(text: str) -> str | None:
     """The first character that no name may have, as `U+001B`: a control character, a lone surrogate, or one of
     DIRECTION_CONTROLS.

@@ -163,6 +163,10 @@ def test_columns_of_steps_are_read_after_those_of_epochs() -> None:
         (b"", "empty"),
         (b" \n ", "empty"),
         (b"hello", "no losses"),
+        (b'{"epochs": [{}]}', "rows are empty"),
+        (b"epoch,loss\n-1,1\n1,1\n", "there is an epoch -1"),
+        (b"epoch,loss\n1,1\n9999999999,1\n", "there is an epoch 1e+10"),
+        (b"epoch,loss,train_loss_clean\n1,1,-1\n", "train_loss_clean is negative"),
         (b"{}", "neither rows nor columns"),
         (b'{"epochs": []}', "epochs is empty"),
         (b"[[1, 2], [3]]", "neither rows nor columns"),
@@ -183,6 +187,12 @@ def test_what_is_no_history_is_refused_with_words(data: bytes, detail: str) -> N
 def test_limits() -> None:
     assert "bytes" in refusal(b"x" * (MOST_BYTES + 1))[1]
     assert f"{MOST_ROWS + 1:,} rows" in refusal(b"loss\n" + b"1\n" * (MOST_ROWS + 1))[1]
+    assert "300,000 lines" in refusal(b"\n" * 300_000 + b"loss: 1")[1]
+    wide = b",".join(b"a%d" % at for at in range(2000))
+    assert "20,000 columns" in refusal(b"loss" + b",a" * 19_999 + b"\n1" + b",1" * 19_999)[1]
+    assert "4,002,000 numbers" in refusal(b"loss," + wide + b"\n" + (b"1," * 2000 + b"1\n") * 2000)[1]
+    runs = b",".join(b"r%d - loss" % at for at in range(1000))
+    assert "2,001,000 numbers" in refusal(wide + b"," + runs + b"\n" + b"1," * 2999 + b"1")[1]
 
 
 SEEDS = [path.read_bytes() for path in sorted(FILES.iterdir())]
@@ -221,3 +231,23 @@ def test_time_of_reading_grows_with_the_length() -> None:
     began = time.thread_time()
     assert len(read(text.encode()).epochs) == 20_000
     assert time.thread_time() - began < 3, "seconds; six when each epoch is looked up among all"
+
+
+@pytest.mark.parametrize("text", ["\x1b]" * 100_000, "a\t" * 200_000, "epoch,loss\n" + "2,0.5\n1,0.5\n" * 5000])
+def test_odd_texts_are_refused_without_delay(text: str) -> None:
+    began = time.thread_time()
+    refusal(text.encode())
+    assert time.thread_time() - began < 2, "seconds; each of these once took minutes"
+
+
+@pytest.mark.parametrize("run", ["0", "3", "\u00b2", "x", "1" * 200])
+def test_a_run_that_the_file_lacks_is_refused(run: str) -> None:
+    detail, allowed = refusal(b"epoch,loss\n1,1\n2,1\n1,1\n2,1\n", run=run)[1:]
+    assert "there is no run" in detail
+    assert allowed == "run= with a number from 1 to 2"
+
+
+def test_names_are_shown_short_and_without_controls() -> None:
+    reading = lines("loss\a,val_loss,\x07<b>" + "n" * 500, "1,2,3")
+    assert reading.columns["train_loss"] == "loss\\x07"
+    assert reading.passed_over == ("columns that are not read: \\x07<b>" + "n" * 92 + "…",)
