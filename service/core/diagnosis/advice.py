@@ -9,6 +9,7 @@ from jsonpointer import resolve_pointer
 
 from service.core.diagnosis.cures import CURES
 from service.core.diagnosis.patches import Patch, RunContext
+from service.core.diagnosis.undoing import would_undo
 from service.core.diagnosis.verdicts import Verdict
 from service.core.errors import Invalid
 from service.core.records.plan import UNLIMITED, Limits, plan
@@ -98,7 +99,7 @@ def advise(verdicts: list[Verdict], case: RunContext, limits: Limits = UNLIMITED
 def _for(verdict: Verdict, case: RunContext, limits: Limits) -> Iterator[Advice]:
     for cure in (CURES[cure_id] for cure_id in ADVISED[verdict]):
         patch = cure.change(case)
-        if patch is None or case.family.would_undo(case.spec, patch):
+        if patch is None or would_undo(case.family, case.spec, patch):
             continue
         if not patch or _is_possible(cured(case.spec, patch), case, limits):
             reason = " ".join(filter(None, (REASONS[verdict], _now(case.spec, patch), _tried(cure.id, case))))

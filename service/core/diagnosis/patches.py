@@ -4,16 +4,13 @@ Each changes one thing and stays within the limits of the spec.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jsonpointer import resolve_pointer
-
 from service.core.records.dataset import Contents
 from service.core.records.facts import Facts
+from service.core.records.lineage import Family
 from service.core.spec import Cnn, JobSpec, Mlp, Torchvision
-from service.core.spec.patch import plain
 
 Patch = list[dict[str, Any]]
 
@@ -29,33 +26,6 @@ WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
-class Family:
-    """What was tried before: the specs of a job's ancestors, and by cure the change of the best validation loss, in
-    nats, that it brought where the job or an ancestor was forked with it.
-    """
-
-    ancestors: tuple[JobSpec, ...] = ()
-    changes: Mapping[str, float] = field(default_factory=dict)
-
-    def would_undo(self, spec: JobSpec, patch: Patch) -> bool:
-        """Whether a patch of a spec moves an option towards the value that an ancestor had."""
-        now, former = plain(spec), [plain(ancestor) for ancestor in self.ancestors]
-        return any(
-            _is_back(resolve_pointer(before, path, None), resolve_pointer(now, path, None), step.get("value"))
-            for step in patch
-            for path in [step["path"]]
-            for before in former
-        )
-
-
-def _is_back(before: Any, now: Any, then: Any) -> bool:
-    """Whether a value goes back: numbers in the direction of the one before, others exactly to it."""
-    if isinstance(before, float) and isinstance(now, float) and isinstance(then, float):
-        return (before - now) * (then - now) > 0
-    return bool(before == then and before != now)
-
-
-@dataclass(frozen=True)
 class RunContext:
     """What a cure depends on: a spec and, if known, its data, the end of its run, and what was tried before."""
 
@@ -63,7 +33,7 @@ class RunContext:
     contents: Contents | None = None
     facts: Facts | None = None
     stop_reason: str | None = None  # of the run that is to be cured; None while it runs
-    family: Family = Family()
+    family: Family = field(default_factory=Family)
 
     @property
     def side(self) -> int | None:
