@@ -74,6 +74,14 @@ class CalibrationFactSchema(Schema):
     ece_after = fields.Float(metadata={"description": "with it, by cross-fitting"})
 
 
+class MirroringSchema(Schema):
+    """Whether mirrored images keep their class, by the nearest neighbours among the training images."""
+
+    images = fields.Integer(metadata={"description": "training images that were looked at"})
+    right = fields.Integer(metadata={"description": "of these, those whose nearest neighbour has their class"})
+    mirrored = fields.Integer(metadata={"description": "the same of the mirrored images"})
+
+
 class ClassRecallSchema(Schema):
     """A class among the validation images."""
 
@@ -107,6 +115,9 @@ class FactsSchema(Schema):
     trivial_accuracy = fields.Float()
     copies_across = fields.Integer(
         metadata={"description": "number of validation images with a copy among the training images"}
+    )
+    mirroring = fields.Nested(
+        MirroringSchema, allow_none=True, metadata={"description": "null for fewer than two training images"}
     )
     calibration = fields.Nested(CalibrationFactSchema, allow_none=True)
     rare = fields.Nested(

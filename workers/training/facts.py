@@ -8,6 +8,7 @@ from torch import Tensor
 
 from workers.training.data.images import ImageSet
 from workers.training.data.prepare import Prepared
+from workers.training.mirroring import mirroring
 
 
 def facts(prepared: Prepared) -> dict[str, Any]:
@@ -15,7 +16,8 @@ def facts(prepared: Prepared) -> dict[str, Any]:
 
     `images` is the number of images in each part. `trivial_loss` (nats) and `trivial_accuracy` are the validation
     scores of guessing: a predictor that knows only the frequencies of the training labels. Its loss is near the entropy
-    of the labels. `copies_across` counts the validation images that have a copy among the training images.
+    of the labels. `copies_across` counts the validation images that have a copy among the training images. `mirroring`
+    says whether mirrored images keep their class.
     """
     images, split = prepared.images, prepared.split
     counts = torch.bincount(images.labels[split.train], minlength=len(images.classes)).double()
@@ -26,6 +28,7 @@ def facts(prepared: Prepared) -> dict[str, Any]:
         "trivial_loss": float(-shares.log().mean()),
         "trivial_accuracy": float(guessed.double().mean()),
         "copies_across": _copies_across(images, split.train, split.validation),
+        "mirroring": mirroring(images, split.train),
     }
 
 

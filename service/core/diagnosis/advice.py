@@ -8,6 +8,7 @@ from typing import Any
 from jsonpointer import resolve_pointer
 
 from service.core.diagnosis.cures import CURES
+from service.core.diagnosis.effects import network_of, ordered, reason
 from service.core.diagnosis.patches import Patch, RunContext
 from service.core.diagnosis.undoing import would_undo
 from service.core.diagnosis.verdicts import Verdict
@@ -35,25 +36,25 @@ REASONS: Mapping[Verdict, str] = {
     Verdict.RARE_CLASSES_IGNORED: "The model ignores rare classes. Give them more weight.",
     Verdict.TOO_SHORT_TO_TELL: "There is no trend yet. Train longer.",
 }
-# Ids of cures, in the order of their effect on real runs: tests/golden/cures.md.
+# Ids of cures. Those for runs that overfit are ordered by their effect with the network of the run.
 _BY_EFFECT: Mapping[Verdict, str] = {
     Verdict.HEALTHY: "horizontal_flip mixup ema early_stopping",
     Verdict.OVERFITTING: (
-        "more_data horizontal_flip trivial_augment dropout mixup label_smoothing batch_norm weight_decay rotation "
+        "more_data batch_norm dropout mixup horizontal_flip trivial_augment label_smoothing weight_decay rotation "
         "shift smaller_model smaller_kernels early_stopping collect"
     ),
     Verdict.STAGNANT_GENERALIZATION: (
-        "more_data horizontal_flip trivial_augment batch_norm dropout mixup label_smoothing weight_decay rotation "
+        "more_data batch_norm dropout mixup horizontal_flip trivial_augment label_smoothing weight_decay rotation "
         "shift smaller_kernels early_stopping collect"
     ),
     Verdict.OVERCONFIDENT: (
-        "temperature more_data horizontal_flip trivial_augment batch_norm mixup dropout label_smoothing weight_decay "
+        "temperature more_data batch_norm dropout mixup horizontal_flip trivial_augment label_smoothing weight_decay "
         "rotation shift lower_lr early_stopping collect"
     ),
     Verdict.UNDERFITTING: (
         "less_regularization less_augmentation larger_model normalize higher_lr batch_norm decaying_lr longer_training"
     ),
-    Verdict.NOT_LEARNING: "usual_lr normalize less_regularization class_balance larger_model batch_norm lower_lr",
+    Verdict.NOT_LEARNING: "usual_lr normalize less_regularization class_weights larger_model batch_norm lower_lr",
     Verdict.STILL_IMPROVING: "longer_training higher_lr more_patience less_regularization",
     Verdict.DIVERGED: "usual_lr lower_lr gradient_clipping warmup normalize batch_norm",
     Verdict.UNSTABLE: "lower_lr warmup gradient_clipping decaying_lr normalize batch_norm larger_batch ema",
@@ -97,14 +98,15 @@ def advise(verdicts: list[Verdict], case: RunContext, limits: Limits = UNLIMITED
 
 
 def _for(verdict: Verdict, case: RunContext, limits: Limits) -> Iterator[Advice]:
-    for cure in (CURES[cure_id] for cure_id in ADVISED[verdict]):
+    network, channels = network_of(case.spec), case.contents.shape[0] if case.contents else 1
+    for cure in (CURES[cure_id] for cure_id in ordered(verdict, ADVISED[verdict], network, channels)):
         patch = cure.change(case)
         if patch is None or would_undo(case.family, case.spec, patch):
             continue
         if not patch or _is_possible(cured(case.spec, patch), case, limits):
-            reason = " ".join(filter(None, (REASONS[verdict], _now(case.spec, patch), _tried(cure.id, case))))
+            said = (REASONS[verdict], reason(verdict, cure.id, network), _now(case.spec, patch), _tried(cure.id, case))
             expected = cure.measured(case) or cure.expected
-            yield Advice(cure.id, cure.title, verdict, reason, expected, patch, cure.action)
+            yield Advice(cure.id, cure.title, verdict, " ".join(filter(None, said)), expected, patch, cure.action)
 
 
 def _now(spec: JobSpec, patch: Patch) -> str:

@@ -60,7 +60,7 @@ CURES: Mapping[str, Cure] = {
         Cure(
             "horizontal_flip",
             "Mirrored images",
-            "twice as many images; only for classes that a mirror keeps, so not for letters or digits",
+            "twice as many images; only where mirrored images keep their class",
             patches.flip,
         ),
         Cure(
@@ -114,12 +114,6 @@ CURES: Mapping[str, Cure] = {
             "A warm-up",
             "the first steps are small, so that none of them throws the weights far away",
             patches.warmup,
-        ),
-        Cure(
-            "class_balance",
-            "Balanced classes",
-            "each class counts the same, so that saying the largest one costs more",
-            patches.class_balance,
         ),
         Cure(
             "normalize",

@@ -44,7 +44,13 @@ class RunContext:
 
     @property
     def may_be_mirrored(self) -> bool:
-        """Whether a mirrored image keeps its class: no class is a digit, a letter or a side."""
+        """Whether a mirrored image keeps its class: by the pictures, or where they do not tell, by the names of the
+        classes: none is a digit, a letter or a side.
+        """
+        if self.facts and self.facts.mirroring:
+            known = self.facts.mirroring.keeps_classes(self.facts.trivial_accuracy)
+            if known is not None:
+                return known
         if self.contents is None:
             return False
         words = [word for name in self.contents.classes for word in WORD.findall(name.lower())]
@@ -254,10 +260,6 @@ def warmup(case: RunContext) -> Patch | None:
     schedule, epochs = case.spec.schedule, min(5, case.spec.epochs // 10)
     usable = epochs and schedule.name != "onecycle" and not schedule.warmup_epochs
     return put("/schedule/warmup_epochs", epochs) if usable else None
-
-
-def class_balance(case: RunContext) -> Patch | None:
-    return None if case.spec.regularization.balancing else put("/regularization/class_weights", "balanced")
 
 
 def normalize(case: RunContext) -> Patch | None:

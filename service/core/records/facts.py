@@ -12,6 +12,9 @@ from service.core.records.epoch import Epoch
 if TYPE_CHECKING:  # NumPy is slow to import, and the records are used by every command
     from service.core.evaluation.calibration import Calibration, Summary
 
+SURE = 2.0  # standard errors
+TELLING = 0.2  # neighbours tell the class if they are right for this share of the images more than guessing
+
 
 @dataclass(frozen=True)
 class TestScore:
@@ -54,6 +57,28 @@ class CalibrationFact:
 
 
 @dataclass(frozen=True)
+class Mirroring:
+    """Of `images` training images, how many have a nearest neighbour of their own class: as they are (`right`), and
+    mirrored (`mirrored`).
+    """
+
+    images: int
+    right: int
+    mirrored: int
+
+    def keeps_classes(self, guessed: float) -> bool | None:
+        """Whether mirrored images keep their class; None where neighbours tell little more than guessing does.
+
+        `guessed` is the accuracy of guessing, 0 to 1. A share counts as lower beyond SURE standard errors.
+        """
+        right, mirrored = self.right / self.images, self.mirrored / self.images
+        error = math.sqrt((right * (1 - right) + mirrored * (1 - mirrored)) / self.images)
+        if right - guessed <= max(SURE * error, TELLING):
+            return None
+        return right - mirrored <= SURE * error
+
+
+@dataclass(frozen=True)
 class ClassRecall:
     """The best model is right on `right` of the `images` validation images of a class with `train` training images."""
 
@@ -87,13 +112,15 @@ class RareClasses:
 class Facts:
     """`images` are the numbers of images in train, validation and test. `trivial_loss` (nats) and `trivial_accuracy`
     are the scores of guessing by the labels' frequencies. `copies_across` counts the validation images that have a
-    copy among the training images. `test`, `calibration` and `rare` are measured after training.
+    copy among the training images. `mirroring` says whether mirrored images keep their class. `test`, `calibration` and
+    `rare` are measured after training.
     """
 
     images: Mapping[str, int]
     trivial_loss: float
     trivial_accuracy: float
     copies_across: int = 0
+    mirroring: Mirroring | None = None
     test: TestScore | None = None
     calibration: CalibrationFact | None = None
     rare: RareClasses | None = None
@@ -102,12 +129,14 @@ class Facts:
     def from_dict(cls, data: Mapping[str, Any]) -> "Facts":
         """From plain data, as `asdict` has it; what is measured after training may be missing."""
         test, calibration, rare = data.get("test"), data.get("calibration"), data.get("rare")
-        scores = {
+        mirroring = data.get("mirroring")
+        parts = {
+            "mirroring": Mirroring(**mirroring) if mirroring else None,
             "test": TestScore(**test) if test else None,
             "calibration": CalibrationFact(**calibration) if calibration else None,
             "rare": RareClasses.from_dict(rare) if rare else None,
         }
-        return cls(**{**data, **scores})
+        return cls(**{**data, **parts})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `from_dict` reads it; without what is unknown."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from service.core.diagnosis import RunContext, Verdict
 from service.core.diagnosis.advice import ADVISED, REASONS, advise, cured
 from service.core.diagnosis.cures import CURES
+from service.core.diagnosis.snippets import snippets
 from service.core.records.builtin_datasets import CONTENTS_OF
 from service.core.records.facts import Facts
 from service.core.records.plan import UNLIMITED, Limits, plan
@@ -168,3 +169,7 @@ def test_lifting_a_limit_without_effect_is_not_advised() -> None:
     facts = Facts({"train": 1438, "validation": 359}, 2.3, 0.1)
     pieces = advise([Verdict.SMALL_VALIDATION], RunContext(spec, CONTENTS_OF["digits"], facts))
     assert "more_data" not in [advice.id for advice in pieces]
+
+
+def test_every_cure_has_code_for_other_frameworks() -> None:
+    assert set(snippets()) == set(CURES)

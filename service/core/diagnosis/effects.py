@@ -1,0 +1,107 @@
+"""What the cures did to runs that overfit, on several data sets: the order of the advice, and a reason with numbers.
+
+`python -m tests.golden.effects` measures them, and writes effects.json. The measure is the lowest validation loss at
+its best temperature; a change counts beyond the 95 % interval of its mean over five seeds.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from service.core.diagnosis.verdicts import Verdict
+from service.core.spec import JobSpec, Mlp
+from service.core.text import counted
+
+Network = Literal["cnn", "mlp"]
+FILE = Path(__file__).with_suffix(".json")
+MEASURED_FOR = (Verdict.OVERFITTING, Verdict.STAGNANT_GENERALIZATION, Verdict.OVERCONFIDENT)
+# Before and after the measured cures: the first needs no training, the second is the surest; the third gives the same
+# model in less time, the last one no spec can do.
+RANK = {"temperature": -2, "more_data": -1, "early_stopping": 1, "collect": 2}
+DOUBTS = 2  # data sets on which a cure is taken to do nothing, beside the measured ones
+OTHER_KIND = 0.5  # weight of a data set of the other kind
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Of `sets` data sets, those on which a cure `lowered` or `raised` the loss. `change` is the mean relative one."""
+
+    sets: int = 0
+    lowered: int = 0
+    raised: int = 0
+    change: float = 0.0
+
+
+@dataclass(frozen=True)
+class Effects:
+    """The effects of a cure with one kind of network, on gray and on colour pictures."""
+
+    gray: Effect = Effect()
+    colour: Effect = Effect()
+
+    def promise(self, channels: int) -> float:
+        """From -1 to 1: how surely the cure lowers the loss on another data set of pictures with so many channels. 0:
+        as if it was not measured.
+        """
+        own, other = (self.gray, self.colour) if channels == 1 else (self.colour, self.gray)
+        sets = own.sets + OTHER_KIND * other.sets
+        lowered, raised = own.lowered + OTHER_KIND * other.lowered, own.raised + OTHER_KIND * other.raised
+        return (lowered - raised) / (sets + DOUBTS)
+
+    @property
+    def change(self) -> float:
+        """The mean relative change of the loss over all sets."""
+        both = (self.gray, self.colour)
+        return sum(each.change * each.sets for each in both) / max(1, sum(each.sets for each in both))
+
+    def words(self, network: Network) -> str:
+        """The effect as a sentence."""
+        kind = {"cnn": "a cnn", "mlp": "an mlp"}[network]
+        both = (self.gray, self.colour)
+        sets, lowered, raised = (sum(getattr(each, name) for each in both) for name in ("sets", "lowered", "raised"))
+        return (
+            f"Measured with {kind} on {counted(sets, 'data set')}: it lowered the loss on {lowered} and raised it on "
+            f"{raised}, by {self.change:+.0%} on average."
+        )
+
+
+@cache
+def effects() -> Mapping[Network, Mapping[str, Effects]]:
+    """The effects of cures by network and id."""
+    stored = json.loads(FILE.read_text("utf-8"))
+    return {
+        network: {
+            cure: Effects(**{kind: Effect(**each) for kind, each in kinds.items()}) for cure, kinds in cures.items()
+        }
+        for network, cures in stored.items()
+    }
+
+
+def network_of(spec: JobSpec) -> Network:
+    """The measured kind of network that is nearest to that of a spec."""
+    return "mlp" if isinstance(spec.model, Mlp) else "cnn"
+
+
+def ordered(verdict: Verdict, cures: tuple[str, ...], network: Network, channels: int) -> tuple[str, ...]:
+    """The cures of a verdict, those first that promise most for a network and pictures with so many channels.
+
+    Equal ones stay in their order.
+    """
+    if verdict not in MEASURED_FOR:
+        return cures
+    known = effects()[network]
+
+    def place(cure: str) -> tuple[int, float, float]:
+        effect = known.get(cure, Effects())
+        return RANK.get(cure, 0), -effect.promise(channels), effect.change
+
+    return tuple(sorted(cures, key=place))
+
+
+def reason(verdict: Verdict, cure: str, network: Network) -> str:
+    """What a cure did to such runs, as a sentence; empty if it was not measured."""
+    effect = effects()[network].get(cure) if verdict in MEASURED_FOR else None
+    return effect.words(network) if effect else ""
