@@ -9,7 +9,8 @@ from jsonpointer import resolve_pointer
 
 from service.core.diagnosis.cures import CURES
 from service.core.diagnosis.effects import network_of, ordered, reason
-from service.core.diagnosis.patches import Patch, RunContext
+from service.core.diagnosis.patches import Patch
+from service.core.diagnosis.run_context import RunContext
 from service.core.diagnosis.undoing import would_undo
 from service.core.diagnosis.verdicts import Verdict
 from service.core.errors import Invalid
