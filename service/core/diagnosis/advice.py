@@ -94,8 +94,12 @@ def advise(verdicts: list[Verdict], case: RunContext, limits: Limits = UNLIMITED
     for verdict in verdicts:
         for advice in _for(verdict, case, limits):
             by_id.setdefault(advice.id, advice)
-    ordered = sorted(by_id.values(), key=lambda advice: case.family.changes.get(advice.id, -1.0) >= 0)
-    return tuple(ordered)[:MOST]
+    return tuple(sorted(by_id.values(), key=lambda advice: _did_not_help(advice, case)))[:MOST]
+
+
+def _did_not_help(advice: Advice, case: RunContext) -> bool:
+    """Whether it was tried without lowering the validation loss. For rare classes that loss is no measure."""
+    return advice.verdict is not Verdict.RARE_CLASSES_IGNORED and case.family.changes.get(advice.id, -1.0) >= 0
 
 
 def _for(verdict: Verdict, case: RunContext, limits: Limits) -> Iterator[Advice]:
@@ -120,7 +124,9 @@ def _now(spec: JobSpec, patch: Patch) -> str:
 def _tried(cure: str, case: RunContext) -> str:
     """What the cure did in the family, as a sentence."""
     change = case.family.changes.get(cure)
-    return "" if change is None else f"A fork of this family tried it: best validation loss {change:+.3f}."
+    if change is None:
+        return ""
+    return f"A fork tried it: the best validation loss {'fell' if change < 0 else 'rose'} by {abs(change):.3f}."
 
 
 def _word(value: Any) -> str:

@@ -34,7 +34,12 @@ def test_what_did_not_help_comes_last() -> None:
     assert advised(SPEC, Verdict.STILL_IMPROVING, Family(changes={first: -0.02})) == [first, *others]
 
 
+def test_cures_of_rare_classes_may_raise_the_loss() -> None:
+    before = advised(SPEC, Verdict.RARE_CLASSES_IGNORED, Family())
+    assert advised(SPEC, Verdict.RARE_CLASSES_IGNORED, Family(changes={before[0]: 0.02})) == before
+
+
 def test_the_reason_says_what_a_cure_did() -> None:
     case = RunContext(SPEC, CONTENTS_OF["cifar10"], family=Family(changes={"dropout": -0.0213}))
     (dropout,) = [each for each in advise([Verdict.OVERFITTING], case) if each.id == "dropout"]
-    assert dropout.reason.endswith("A fork of this family tried it: best validation loss -0.021.")
+    assert dropout.reason.endswith("A fork tried it: the best validation loss fell by 0.021.")
