@@ -93,5 +93,9 @@ def require_predictions(job: Job, published: Sequence[Artifact]) -> Mapping[str,
         return by_name
     if not job.is_terminal:
         raise Conflict(f"the job is {job.status}; it has predictions once it has ended")
-    reason = "no epoch was finite" if job.best is None else "it was trained before release 0.2.0, or it was killed"
+    reason = (
+        "no epoch ended with a finite loss"
+        if job.best is None
+        else "it was trained before release 0.2.0, or it was killed"
+    )
     raise Conflict(f"the job has published no {PREDICTIONS}: {reason}")

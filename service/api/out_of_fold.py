@@ -15,6 +15,7 @@ from service.core.errors import Conflict, Fault, Invalid
 from service.core.records.artifact_names import LABELS, PREDICTIONS
 from service.core.records.folds import CrossValidation, FoldRun
 from service.core.storage import Artifact
+from service.core.text import counted
 from service.http.auth import tenant
 from service.predictions import OutOfFold
 from service.schemas.evaluation import EvaluationSchema
@@ -40,7 +41,7 @@ blueprint = Blueprint(
 def predictions(query: dict[str, Any], folds_id: str) -> Response:
     """Download the out-of-fold predictions: the arrays part, index, label and logits, as in predictions.npz of a job
 
-    Every image but those of the test is there once for each seed, seed by seed and fold by fold.
+    Each image outside of the test part is there once for each seed. The order is seed by seed, fold by fold.
     """
     found, runs = _ended(folds_id, query["seed"])
     source = _out_of_fold(runs)
@@ -67,8 +68,8 @@ def predictions(query: dict[str, Any], folds_id: str) -> Response:
 def evaluation(query: dict[str, Any], folds_id: str) -> Response:
     """Evaluate the out-of-fold predictions of an ended cross-validation, image by image
 
-    With several seeds an image counts once for each of them, and the intervals take these for different images; with
-    ?seed= they are exact.
+    With several seeds, an image is counted once for each seed, as if these were different images. The intervals are too
+    narrow then; with ?seed= they are right.
     """
     return respond(_evaluated(folds_id, query["seed"]), query)
 
@@ -115,7 +116,8 @@ def _ended(folds_id: str, seed: int | None) -> tuple[CrossValidation, list[FoldR
         detail = f"fold {first.fold} of seed {first.seed} has no result: job {first.id} is {first.status}"
         raise Conflict(f"{detail}; {len(runs) - len(missing)} of {found.folds * len(wanted)} folds have one")
     if len(runs) < found.folds * len(wanted):
-        raise Conflict(f"{found.folds * len(wanted) - len(runs)} jobs of the cross-validation were deleted")
+        deleted = counted(found.folds * len(wanted) - len(runs), "job")
+        raise Conflict(f"the predictions of {deleted} of the cross-validation were deleted")
     return found, runs
 
 

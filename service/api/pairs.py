@@ -50,14 +50,17 @@ def pairs_with_parents(tenant: str, family: Sequence[Relative]) -> dict[str, Par
 
 
 def effects_by_image(tenant: str, conclusions: Conclusions) -> dict[str, ByImage]:
-    """By the name of the arm, its effect image by image over all seeds, where the predictions of all jobs are there."""
+    """By the name of the arm, its effect image by image over the seeds under which it and the base have a result, where
+    all of these jobs have predictions.
+    """
     base, *others = conclusions.arms
-    jobs = [run.id for arm in conclusions.arms for run in arm.runs]
+    jobs = [run.id for arm in conclusions.arms for run in arm.runs if run.seed in arm.losses]
     found = services().store.queries.published(tenant, jobs, PREDICTIONS)
     of_base = {run.seed: found.get(run.id) for run in base.runs}
     effects = {}
     for arm in others:
-        pairs = [(of_base.get(run.seed), found.get(run.id)) for run in arm.runs]
+        seeds = base.losses.keys() & arm.losses.keys()
+        pairs = [(of_base.get(run.seed), found.get(run.id)) for run in arm.runs if run.seed in seeds]
         if effect := _by_image(pairs, 1 - ERROR_RATE / len(others)):
             effects[arm.arm.name] = effect
     return effects

@@ -150,7 +150,7 @@ class EffectSchema(Schema):
     by_image = fields.Nested(
         ByImageSchema,
         allow_none=True,
-        metadata={"description": "null until all jobs have ended, and if one of them has no predictions"},
+        metadata={"description": "null until all jobs have ended, and if one whose result counts has no predictions"},
     )
 
 

@@ -9,7 +9,7 @@ from service.core.diagnosis.confidence import probability
 from service.core.diagnosis.curves import Curve
 from service.core.diagnosis.findings import findings
 from service.core.diagnosis.measures import finite
-from service.core.diagnosis.patches import RunContext
+from service.core.diagnosis.run_context import RunContext
 from service.core.diagnosis.thresholds import DEFAULT, Rules
 from service.core.diagnosis.verdicts import Evidence, Finding, Verdict
 from service.core.diagnosis.view import RunView

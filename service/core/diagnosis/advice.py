@@ -9,7 +9,9 @@ from jsonpointer import resolve_pointer
 
 from service.core.diagnosis.cures import CURES
 from service.core.diagnosis.effects import network_of, ordered, reason
-from service.core.diagnosis.patches import Patch, RunContext
+from service.core.diagnosis.patches import Patch
+from service.core.diagnosis.run_context import RunContext
+from service.core.diagnosis.undoing import would_undo
 from service.core.diagnosis.verdicts import Verdict
 from service.core.errors import Invalid
 from service.core.records.plan import UNLIMITED, Limits, plan
@@ -92,15 +94,19 @@ def advise(verdicts: list[Verdict], case: RunContext, limits: Limits = UNLIMITED
     for verdict in verdicts:
         for advice in _for(verdict, case, limits):
             by_id.setdefault(advice.id, advice)
-    ordered = sorted(by_id.values(), key=lambda advice: case.family.changes.get(advice.id, -1.0) >= 0)
-    return tuple(ordered)[:MOST]
+    return tuple(sorted(by_id.values(), key=lambda advice: _did_not_help(advice, case)))[:MOST]
+
+
+def _did_not_help(advice: Advice, case: RunContext) -> bool:
+    """Whether it was tried without lowering the validation loss. For rare classes that loss is no measure."""
+    return advice.verdict is not Verdict.RARE_CLASSES_IGNORED and case.family.changes.get(advice.id, -1.0) >= 0
 
 
 def _for(verdict: Verdict, case: RunContext, limits: Limits) -> Iterator[Advice]:
     network, channels = network_of(case.spec), case.contents.shape[0] if case.contents else 1
     for cure in (CURES[cure_id] for cure_id in ordered(verdict, ADVISED[verdict], network, channels)):
         patch = cure.change(case)
-        if patch is None or case.family.would_undo(case.spec, patch):
+        if patch is None or would_undo(case.family, case.spec, patch):
             continue
         if not patch or _is_possible(cured(case.spec, patch), case, limits):
             said = (REASONS[verdict], reason(verdict, cure.id, network), _now(case.spec, patch), _tried(cure.id, case))
@@ -118,7 +124,9 @@ def _now(spec: JobSpec, patch: Patch) -> str:
 def _tried(cure: str, case: RunContext) -> str:
     """What the cure did in the family, as a sentence."""
     change = case.family.changes.get(cure)
-    return "" if change is None else f"A fork of this family tried it: best validation loss {change:+.3f}."
+    if change is None:
+        return ""
+    return f"A fork tried it: the best validation loss {'fell' if change < 0 else 'rose'} by {abs(change):.3f}."
 
 
 def _word(value: Any) -> str:

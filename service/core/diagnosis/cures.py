@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from service.core.diagnosis import patches, temperature
-from service.core.diagnosis.patches import Patch, RunContext
+from service.core.diagnosis.patches import Patch
+from service.core.diagnosis.run_context import RunContext
 
 
 @dataclass(frozen=True)

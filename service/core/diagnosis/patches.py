@@ -3,17 +3,10 @@
 Each changes one thing and stays within the limits of the spec.
 """
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from jsonpointer import resolve_pointer
-
-from service.core.records.dataset import Contents
-from service.core.records.facts import Facts
-from service.core.spec import Cnn, JobSpec, Mlp, Torchvision
-from service.core.spec.patch import plain
+from service.core.diagnosis.run_context import RunContext
+from service.core.spec import Cnn, Mlp, Torchvision
 
 Patch = list[dict[str, Any]]
 
@@ -21,70 +14,6 @@ SMALL_SIDE = 16  # pixels; a smaller image has no room for a shift of more than 
 MOST_DROPOUT = 0.5
 DECAYS = {"adam": (1e-3, 1e-2), "sgd": (1e-3, 1e-2), "adamw": (0.05, 0.5)}  # (first value, largest value)
 MOST_LR, LEAST_LR = 1.0, 1e-7
-# Words in class names whose images change their class when they are mirrored.
-SIDED = frozenset(
-    ["left", "right", "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
-)
-WORD = re.compile(r"[^\W_]+")
-
-
-@dataclass(frozen=True)
-class Family:
-    """What was tried before: the specs of a job's ancestors, and by cure the change of the best validation loss, in
-    nats, that it brought where the job or an ancestor was forked with it.
-    """
-
-    ancestors: tuple[JobSpec, ...] = ()
-    changes: Mapping[str, float] = field(default_factory=dict)
-
-    def would_undo(self, spec: JobSpec, patch: Patch) -> bool:
-        """Whether a patch of a spec moves an option towards the value that an ancestor had."""
-        now, former = plain(spec), [plain(ancestor) for ancestor in self.ancestors]
-        return any(
-            _is_back(resolve_pointer(before, path, None), resolve_pointer(now, path, None), step.get("value"))
-            for step in patch
-            for path in [step["path"]]
-            for before in former
-        )
-
-
-def _is_back(before: Any, now: Any, then: Any) -> bool:
-    """Whether a value goes back: numbers in the direction of the one before, others exactly to it."""
-    if isinstance(before, float) and isinstance(now, float) and isinstance(then, float):
-        return (before - now) * (then - now) > 0
-    return bool(before == then and before != now)
-
-
-@dataclass(frozen=True)
-class RunContext:
-    """What a cure depends on: a spec and, if known, its data, the end of its run, and what was tried before."""
-
-    spec: JobSpec
-    contents: Contents | None = None
-    facts: Facts | None = None
-    stop_reason: str | None = None  # of the run that is to be cured; None while it runs
-    family: Family = Family()
-
-    @property
-    def side(self) -> int | None:
-        """The side of the images that the network gets, in pixels; None if unknown."""
-        if self.spec.dataset.image_size:
-            return self.spec.dataset.image_size
-        return min(self.contents.shape[1:]) if self.contents else None
-
-    @property
-    def may_be_mirrored(self) -> bool:
-        """Whether a mirrored image keeps its class: by the pictures, or where they do not tell, by the names of the
-        classes: none is a digit, a letter or a side.
-        """
-        if self.facts and self.facts.mirroring:
-            known = self.facts.mirroring.keeps_classes(self.facts.trivial_accuracy)
-            if known is not None:
-                return known
-        if self.contents is None:
-            return False
-        words = [word for name in self.contents.classes for word in WORD.findall(name.lower())]
-        return not any(len(word) == 1 or word in SIDED or any(map(str.isdigit, word)) for word in words)
 
 
 def put(pointer: str, value: Any) -> Patch:

@@ -1,6 +1,7 @@
 """The cure `temperature`: the logits of the best model are divided by one number, without another training."""
 
-from service.core.diagnosis.patches import Patch, RunContext
+from service.core.diagnosis.patches import Patch
+from service.core.diagnosis.run_context import RunContext
 from service.core.records.facts import CalibrationFact
 from service.core.text import format_number
 

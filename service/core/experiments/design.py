@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from service.core.diagnosis.cures import CURES
-from service.core.diagnosis.patches import RunContext
+from service.core.diagnosis.run_context import RunContext
 from service.core.errors import Fault, Invalid
 from service.core.records.ablation import ALL, BASE, Arm, Design
 from service.core.records.dataset import Contents

@@ -25,8 +25,8 @@ LEAST_FOLDS, MOST_FOLDS, MOST_SEEDS = 2, 20, 10  # 200 jobs
 class FoldScore:
     """The mean of a measure over `runs` runs, their standard deviation, and the 95 % interval of the mean.
 
-    The interval is that of what training with the same number of other images would score. Deviation and interval are
-    None with fewer than two runs.
+    The interval is for the expected score of a model that is trained on as many images from the same source. Deviation
+    and interval are None with fewer than two runs.
     """
 
     measure: str

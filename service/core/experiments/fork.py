@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from service.core.diagnosis.cures import CURES
-from service.core.diagnosis.patches import Patch, RunContext
+from service.core.diagnosis.patches import Patch
+from service.core.diagnosis.run_context import RunContext
 from service.core.errors import Fault, Invalid
 from service.core.spec import JobSpec
 from service.core.spec.patch import patched, plain

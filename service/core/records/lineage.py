@@ -1,8 +1,10 @@
 """The family of a job: its ancestors, and every job that was forked from one of the family."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from service.core.spec import JobSpec
 
 
 @dataclass(frozen=True)
@@ -23,3 +25,24 @@ class Relative:
     best_epoch: int | None
     best_val_loss: float | None
     best_val_accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Ancestor:
+    """The spec of a job that another one goes back to. `is_better`: it reached a lower loss on the same images than
+    that job, which has ended.
+    """
+
+    spec: JobSpec
+    is_better: bool = False
+
+
+@dataclass(frozen=True)
+class Family:
+    """What was tried on the way to a job: its ancestors, the nearest first, and by advice the change of the best
+    validation loss, in nats, that the newest fork of the job or of an ancestor brought. Forks count once they have
+    ended, if they were validated on the images of their parent.
+    """
+
+    ancestors: tuple[Ancestor, ...] = ()
+    changes: Mapping[str, float] = field(default_factory=dict)

@@ -161,7 +161,8 @@ def _refuse_small_classes(spec: JobSpec, dataset: Contents) -> None:
     least = min(range(len(dataset.classes)), key=dataset.samples_per_class.__getitem__)
     if dataset.parts is None and dataset.samples_per_class[least] < needed:
         count = f"class {dataset.classes[least]!r} has {dataset.samples_per_class[least]} images"
-        detail, allowed = f"{count}, too few for every part of the split", f"{needed} images of each class, or more"
+        detail = f"{count}, too few for every part of the split"
+        allowed = f"{needed} images of each class, or more{'; or fewer folds' if fold else ''}"
         raise Invalid([Fault("/dataset/id", detail, allowed, ("/dataset/test_fraction", "/dataset/fold"))])
 
 

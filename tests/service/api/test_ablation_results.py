@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
+from service.core.evaluation.outcomes import outcomes
+from service.core.evaluation.paired import paired
 from service.core.records.ablation import BASE
 from service.core.records.job import Failure, Outcome, Status, StopReason
 from service.services import Services
@@ -112,6 +114,26 @@ def test_deleted_job_counts_as_missing(client: FlaskClient, services: Services) 
     assert client.delete(f"/v1/jobs/{ablation['arms'][0]['jobs'][0]['id']}").status_code == 204
     ablation = get_ablation(client, ablation)
     assert (ablation["status"], ablation["effects"][0]["seeds"], ablation["best"]) == ("done", 2, None)
+
+
+def test_jobs_that_were_cut_short_do_not_count_by_image(client: FlaskClient, services: Services) -> None:
+    ablation = create_ablation(client, ["dropout"], 2, seed=7)
+    of_base = drawn(300, 3, 1.0)
+    softer, wrong = (replace(of_base, logits=of_base.logits * np.float32(factor)) for factor in (0.5, -9))
+    cancelled = Outcome(Status.CANCELLED, StopReason.CANCELLED)
+    while lease := services.store.leases.claim("worker", 60):
+        job = services.store.queries.get("default", lease.job_id)
+        if job.arm == BASE:
+            end_job(services, lease, 1.0, predictions=of_base)
+        elif job.spec.seed == 7:
+            end_job(services, lease, 1.0, predictions=softer)
+        else:
+            end_job(services, lease, 1.0, cancelled, predictions=wrong)
+    (effect,) = get_ablation(client, ablation)["effects"]
+    expected = paired(outcomes(of_base), outcomes(softer))
+    assert expected is not None
+    assert effect["seeds"] == 1
+    assert effect["by_image"]["effect"] == pytest.approx(expected.loss)
 
 
 @pytest.mark.parametrize("lost", [0, 1])

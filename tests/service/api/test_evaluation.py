@@ -129,7 +129,7 @@ def test_job_without_predictions_says_why(client: FlaskClient, services: Service
     job = submit(client)
     assert "is queued" in expect_problem(client.get(job["links"]["evaluation"]), 409)["detail"]
     services.store.leases.finish(claim(services), Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
-    assert "no epoch was finite" in expect_problem(client.get(job["links"]["evaluation"]), 409)["detail"]
+    assert "no epoch ended with a finite loss" in expect_problem(client.get(job["links"]["evaluation"]), 409)["detail"]
     expect_problem(client.post(job["links"]["calibrate"]), 409)
     expect_problem(client.get("/v1/jobs/job_none/evaluation"), 404)
 

@@ -14,9 +14,11 @@ from service.core.experiments.statistics import t_quantile
 from service.core.records.job import Failure, Outcome, Status, StopReason
 from service.core.settings import Settings
 from service.services import Services
+from tests.pictures import folders, zipped
 from tests.servers import ON_DISK
 from tests.service.api.folds import create_folds
 from tests.service.api.requests import SPEC, expect_problem
+from tests.service.api.uploads import ready
 from tests.service.worker_steps import claim, epoch
 
 DONE = Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS)
@@ -125,6 +127,17 @@ def test_bad_requests_name_every_fault(client: FlaskClient, body: dict[str, Any]
     assert sorted(fault["pointer"] for fault in problem["errors"]) == pointers
     assert all(fault["allowed"] for fault in problem["errors"])
     assert client.get("/v1/folds").json["data"] == []
+
+
+def test_small_classes_allow_fewer_folds(client: FlaskClient, services: Services) -> None:
+    dataset = ready(client, services, zipped(folders(each=3)))
+    body = {"spec": {"dataset": {"id": dataset["id"]}}, "folds": 4}
+    (fault,) = expect_problem(client.post("/v1/folds", json=body), 422)["errors"]
+    assert (fault["pointer"], fault["allowed"]) == (
+        "/spec/dataset/id",
+        "4 images of each class, or more; or fewer folds",
+    )
+    create_folds(client, 3, dataset=body["spec"]["dataset"])
 
 
 def test_folds_have_at_most_200_jobs() -> None:

@@ -19,7 +19,7 @@ from service.app import create_app
 from service.core.diagnosis import Verdict, diagnose
 from service.core.diagnosis.advice import ADVISED
 from service.core.diagnosis.cures import CURES
-from service.core.diagnosis.patches import RunContext
+from service.core.diagnosis.run_context import RunContext
 from service.core.records.dataset import Contents
 from service.core.records.facts import Facts
 from service.core.settings import Settings

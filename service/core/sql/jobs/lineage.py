@@ -1,27 +1,31 @@
 """Reads the family of a job: its ancestors, and every job that was forked from one of the family."""
 
 from collections.abc import Mapping
+from typing import Any
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import CTE, Connection, RowMapping, Select, and_, literal, select
 
 from service.core.errors import NotFound
-from service.core.records.lineage import Relative
+from service.core.records.experiment import is_whole
+from service.core.records.job import Status, StopReason
+from service.core.records.lineage import Ancestor, Family, Relative
+from service.core.spec import JobSpec
 from service.core.sql.tables import epochs, jobs
 
 MOST = 1_000  # jobs of a family that are read: the job and its ancestors first
 
+_WITH_BEST = jobs.outerjoin(epochs, and_(epochs.c.job_id == jobs.c.id, epochs.c.epoch == jobs.c.best_epoch))
+
 
 def family(c: Connection, tenant: str, job_id: str) -> tuple[Relative, ...]:
     """At most MOST jobs, the oldest first. Raises NotFound."""
-    own = jobs.c.tenant == tenant
-    if c.execute(select(jobs.c.id).where(own, jobs.c.id == job_id)).scalar() is None:
+    own, line = jobs.c.tenant == tenant, _line(tenant, job_id)
+    rows = c.execute(select(line.c.id, line.c.parent).order_by(line.c.distance)).all()
+    if not rows:
         raise NotFound(f"there is no job {job_id!r}")
-    known: dict[str, None] = {job_id: None}
-    parent: str | None = job_id
-    while parent is not None and len(known) < MOST:
-        parent = c.execute(select(jobs.c.parent).where(own, jobs.c.id == parent)).scalar()
-        if parent is not None:
-            known[parent] = None
+    known: dict[str, None] = dict.fromkeys(row.id for row in rows)
+    if rows[-1].parent is not None and len(known) < MOST:  # deleted; its forks are of the family
+        known[rows[-1].parent] = None
     newest = list(known)
     while newest and len(known) < MOST:
         forks = select(jobs.c.id).where(own, jobs.c.parent.in_(newest)).order_by(jobs.c.seq).limit(MOST)
@@ -30,8 +34,51 @@ def family(c: Connection, tenant: str, job_id: str) -> tuple[Relative, ...]:
     return _relatives(c, known)
 
 
+def tried(c: Connection, tenant: str, job_id: str) -> Family:
+    """What was tried on the way to a job; empty for an unknown one. Two statements, however many jobs there are."""
+    line = _line(tenant, job_id)
+    columns = (jobs.c.spec, jobs.c.split, jobs.c.status, jobs.c.stop_reason, epochs.c.val_loss)
+    of_line = select(*columns).select_from(_WITH_BEST.join(line, line.c.id == jobs.c.id)).order_by(line.c.distance)
+    rows = c.execute(of_line).mappings().all()
+    ancestors = tuple(Ancestor(JobSpec.from_dict(row["spec"]), _is_better(row, rows[0])) for row in rows[1:])
+    forks = c.execute(_forks_by_advice(line)).mappings().all()
+    return Family(ancestors, {fork["advice"]: fork["change"] for fork in forks if _is_whole(fork)})
+
+
+def _is_better(ancestor: RowMapping, job: RowMapping) -> bool:
+    """Whether an ancestor reached a lower loss on the validation images of a job that counts."""
+    if not _is_whole(job) or job["split"] is None or job["split"] != ancestor["split"]:
+        return False
+    before, after = ancestor["val_loss"], job["val_loss"]
+    return before is not None and (after is None or before < after)
+
+
+def _is_whole(row: RowMapping) -> bool:
+    return is_whole(Status(row["status"]), StopReason(row["stop_reason"]) if row["stop_reason"] else None)
+
+
+def _forks_by_advice(line: CTE) -> Select[Any]:
+    """The newest MOST forks of a line on the validation images of their parents: advice, and the change it brought."""
+    parent, before = jobs.alias("parent"), epochs.alias("before")
+    pairs = _WITH_BEST.join(parent, and_(parent.c.id == jobs.c.parent, parent.c.split == jobs.c.split))
+    pairs = pairs.join(before, and_(before.c.job_id == parent.c.id, before.c.epoch == parent.c.best_epoch))
+    change = (epochs.c.val_loss - before.c.val_loss).label("change")
+    columns = (jobs.c.seq, jobs.c.advice, jobs.c.status, jobs.c.stop_reason, change)
+    own = and_(jobs.c.tenant == parent.c.tenant, parent.c.id.in_(select(line.c.id)))
+    newest = select(*columns).select_from(pairs).where(own, jobs.c.advice.is_not(None), change.is_not(None))
+    newest_first = newest.order_by(jobs.c.seq.desc()).limit(MOST).subquery()
+    return select(newest_first).order_by(newest_first.c.seq)
+
+
+def _line(tenant: str, job_id: str) -> CTE:
+    """The job and its ancestors, at most MOST, with their parents and their distance from the job."""
+    this = select(jobs.c.id, jobs.c.parent, literal(0).label("distance"))
+    line = this.where(jobs.c.tenant == tenant, jobs.c.id == job_id).cte("line", recursive=True)
+    parent = select(jobs.c.id, jobs.c.parent, line.c.distance + 1).join(line, jobs.c.id == line.c.parent)
+    return line.union_all(parent.where(jobs.c.tenant == tenant, line.c.distance + 1 < MOST))
+
+
 def _relatives(c: Connection, ids: Mapping[str, None]) -> tuple[Relative, ...]:
-    source = jobs.outerjoin(epochs, and_(epochs.c.job_id == jobs.c.id, epochs.c.epoch == jobs.c.best_epoch))
     of_job = (
         jobs.c.id,
         jobs.c.dataset,
@@ -42,5 +89,5 @@ def _relatives(c: Connection, ids: Mapping[str, None]) -> tuple[Relative, ...]:
     )
     of_run = (jobs.c.status, jobs.c.stop_reason, jobs.c.created_at, jobs.c.best_epoch)
     of_best = (epochs.c.val_loss.label("best_val_loss"), epochs.c.val_accuracy.label("best_val_accuracy"))
-    query = select(*of_job, *of_run, *of_best).select_from(source).where(jobs.c.id.in_(ids)).order_by(jobs.c.seq)
+    query = select(*of_job, *of_run, *of_best).select_from(_WITH_BEST).where(jobs.c.id.in_(ids)).order_by(jobs.c.seq)
     return tuple(Relative(**row) for row in c.execute(query).mappings())

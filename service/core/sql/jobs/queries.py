@@ -9,11 +9,11 @@ from service.core.records.epoch import COLUMNS, Epoch
 from service.core.records.job import TERMINAL, Job, Status
 from service.core.records.job_event import Event
 from service.core.records.job_log import Entry
-from service.core.records.lineage import Relative
+from service.core.records.lineage import Family, Relative
 from service.core.records.page import Page
 from service.core.sql.engine import Database
 from service.core.sql.jobs.job_logs import newest_lines
-from service.core.sql.jobs.lineage import family
+from service.core.sql.jobs.lineage import family, tried
 from service.core.sql.jobs.rows import WHOLE_JOB, read_job, read_jobs
 from service.core.sql.paging import read_page
 from service.core.sql.tables import artifacts, datasets, epochs, events, jobs, labels
@@ -128,6 +128,11 @@ class JobQueries:
         """The job's family, the oldest first. Raises NotFound."""
         with self._db.read() as c:
             return family(c, tenant, job_id)
+
+    def tried(self, tenant: str, job_id: str) -> Family:
+        """What was tried on the way to a job, the specs of its ancestors and the effects of advice."""
+        with self._db.read() as c:
+            return tried(c, tenant, job_id)
 
     def with_same_split(self, job: Job) -> tuple[Job, ...]:
         """The tenant's newest successful jobs with the same validation images as this one, which may be one of them."""
