@@ -18,6 +18,7 @@ ACCURACY_SE = 0.01  # the standard error to assume where the number of validatio
 LATE_FIT = 0.9  # suspected wrong labels: training accuracy was below this when validation accuracy was highest
 PLAIN_RISE, PLAIN_FALL = 0.15, 0.25  # shares of validation and training loss that a few epochs show without a test
 LEAST_RISES = 2  # in a row
+MOST_LOOKS = 1_000  # epochs at which a measure of a long run is looked at
 EARLY = 0.5  # and validation accuracy was highest in this share of the run
 
 
@@ -111,7 +112,8 @@ def suspects_labels(view: RunView) -> bool:
     learnt slowly. Right labels are learnt first: Arpit et al., "A Closer Look at Memorization" (2017).
     """
     curve = view.curve
-    right = [(share, i) for i in range(len(curve)) if (share := curve.share(curve.accuracy, i)) is not None]
+    looked_at = range(0, len(curve), -(-len(curve) // MOST_LOOKS))
+    right = [(share, i) for i in looked_at if (share := curve.share(curve.accuracy, i)) is not None]
     if len(right) < view.rules.jumping_epochs:
         return False
     highest, at = max(right, key=lambda pair: (pair[0], -pair[1]))
