@@ -15,6 +15,7 @@ from service.core.errors import Conflict, Fault, Invalid
 from service.core.records.artifact_names import LABELS, PREDICTIONS
 from service.core.records.folds import CrossValidation, FoldRun
 from service.core.storage import Artifact
+from service.core.text import counted
 from service.http.auth import tenant
 from service.predictions import OutOfFold
 from service.schemas.evaluation import EvaluationSchema
@@ -115,7 +116,8 @@ def _ended(folds_id: str, seed: int | None) -> tuple[CrossValidation, list[FoldR
         detail = f"fold {first.fold} of seed {first.seed} has no result: job {first.id} is {first.status}"
         raise Conflict(f"{detail}; {len(runs) - len(missing)} of {found.folds * len(wanted)} folds have one")
     if len(runs) < found.folds * len(wanted):
-        raise Conflict(f"{found.folds * len(wanted) - len(runs)} jobs of the cross-validation were deleted")
+        deleted = counted(found.folds * len(wanted) - len(runs), "job")
+        raise Conflict(f"{deleted} of the cross-validation deleted; every fold is needed")
     return found, runs
 
 

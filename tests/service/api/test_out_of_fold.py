@@ -93,7 +93,7 @@ def test_unfinished_folds_say_what_is_missing(client: FlaskClient, services: Ser
     assert client.get(f"{created['links']['evaluation']}?seed=5").status_code == 200
     assert client.delete(f"/v1/jobs/{created['runs'][0]['id']}").status_code == 204
     detail = expect_problem(client.get(f"{created['links']['predictions']}?seed=5"), 409)["detail"]
-    assert detail == "1 jobs of the cross-validation were deleted"
+    assert detail == "1 job of the cross-validation deleted; every fold is needed"
 
 
 @ON_DISK
