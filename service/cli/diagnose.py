@@ -75,8 +75,8 @@ def _history(target: str) -> bytes | None:
     from service.core.histories import MOST_BYTES  # noqa: PLC0415 - only needed for histories
 
     if target == STDIN:
-        return sys.stdin.buffer.read(MOST_BYTES + 1)
-    if Path(target).is_file():
+        return sys.stdin.buffer.read(MOST_BYTES + 1) if sys.stdin else b""  # None when it is closed
+    if Path(target).exists() and not Path(target).is_dir():  # a pipe counts: `rightfit diagnose <(grep loss log)`
         with Path(target).open("rb") as file:
             return file.read(MOST_BYTES + 1)
     if Path(target).exists() or not target.startswith(JOB_PREFIX):

@@ -10,7 +10,7 @@ from service.schemas.answer_fields import TEXT_BY_NAME, AnyValue, Word
 from service.schemas.commas import Commas
 from service.schemas.counterfactual import RunSchema, SettingSchema
 from service.schemas.diagnosis import AdviceSchema, DiagnosisSchema
-from service.schemas.fields import Text, Whole
+from service.schemas.fields import Labels, Text, Whole
 from service.schemas.query_fields import about, integer
 
 MOST_COUNTS = 1000  # in a query, whose length is limited anyway
@@ -65,9 +65,10 @@ class DiagnosisRequestSchema(Schema):
     label_counts = fields.List(
         Whole(validate=COUNT), allow_none=True, validate=validate.Length(1, MOST_CLASSES), metadata=COUNTS
     )
-    columns = fields.Dict(
+    columns = Labels(
         fields.String(),
         fields.String(validate=validate.Length(1, LONGEST_NAME)),
+        len(NAMEABLE),
         allow_none=True,
         metadata=about("columns with unusual names, by measure", f"names by measure: {', '.join(NAMEABLE)}"),
     )

@@ -18,7 +18,7 @@ def read(data: bytes, columns: Mapping[str, str] | None = None, run: str | None 
     one of several runs. Raises Invalid with what is expected for a file that is no history.
     """
     if len(data) > MOST_BYTES:
-        raise refusal(f"the file has {len(data):,} bytes", f"at most {MOST_BYTES:,} bytes")
+        raise refusal(f"the file has more than {MOST_BYTES:,} bytes", f"at most {MOST_BYTES:,} bytes")
     if not data.strip():
         raise refusal("the history is empty")
     source = Source(data, columns)

@@ -12,7 +12,7 @@ from service.core.spec import Cnn, Dataset, JobSpec, Torchvision, doubts, layers
 from service.core.spec.architectures import ARCHITECTURES
 from service.core.spec.layers import Layers
 from service.core.spec.shapes import FOLLOWS_FROM, place
-from service.core.text import GIB
+from service.core.text import GIB, counted
 
 BYTES_PER_VALUE = 4  # fp32
 FEW = 100  # validation images; with fewer, the measures say little
@@ -160,7 +160,7 @@ def _refuse_small_classes(spec: JobSpec, dataset: Contents) -> None:
     needed = (fold.of if fold else 2) + (spec.dataset.test_fraction > 0)
     least = min(range(len(dataset.classes)), key=dataset.samples_per_class.__getitem__)
     if dataset.parts is None and dataset.samples_per_class[least] < needed:
-        count = f"class {dataset.classes[least]!r} has {dataset.samples_per_class[least]} images"
+        count = f"class {dataset.classes[least]!r} has {counted(dataset.samples_per_class[least], 'image')}"
         detail = f"{count}, too few for every part of the split"
         allowed = f"{needed} images of each class, or more{'; or fewer folds' if fold else ''}"
         raise Invalid([Fault("/dataset/id", detail, allowed, ("/dataset/test_fraction", "/dataset/fold"))])

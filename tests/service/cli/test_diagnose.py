@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,14 @@ def test_columns_and_run_are_chosen(tmp_path: Path) -> None:
     assert (refused.exit_code, "run= with one of p, q" in refused.stderr) == (3, True)
     assert "8 epochs of CSV" in rightfit("diagnose", str(path), *names, "--run", "q").stdout
     assert rightfit("diagnose", str(path), "--columns", "nothing").exit_code == 2
+
+
+def test_a_pipe_is_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as writer:
+        writer.submit(pipe.write_text, LOG)
+        assert "read: 20 epochs of log: " in rightfit("diagnose", str(pipe)).stdout
 
 
 def test_code_of_a_framework_is_shown(file: str) -> None:
