@@ -11,7 +11,7 @@ from service.core.diagnosis.cures import CURES
 from service.core.diagnosis.effects import network_of, ordered, reason
 from service.core.diagnosis.patches import Patch
 from service.core.diagnosis.run_context import RunContext
-from service.core.diagnosis.undoing import would_undo
+from service.core.diagnosis.undoing import undoing
 from service.core.diagnosis.verdicts import Verdict
 from service.core.errors import Invalid
 from service.core.records.plan import UNLIMITED, Limits, plan
@@ -104,9 +104,10 @@ def _did_not_help(advice: Advice, case: RunContext) -> bool:
 
 def _for(verdict: Verdict, case: RunContext, limits: Limits) -> Iterator[Advice]:
     network, channels = network_of(case.spec), case.contents.shape[0] if case.contents else 1
+    would_undo = undoing(case.family, case.spec)
     for cure in (CURES[cure_id] for cure_id in ordered(verdict, ADVISED[verdict], network, channels)):
         patch = cure.change(case)
-        if patch is None or would_undo(case.family, case.spec, patch):
+        if patch is None or would_undo(patch):
             continue
         if not patch or _is_possible(cured(case.spec, patch), case, limits):
             said = (REASONS[verdict], reason(verdict, cure.id, network), _now(case.spec, patch), _tried(cure.id, case))

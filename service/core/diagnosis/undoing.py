@@ -1,5 +1,6 @@
 """Whether a patch leads back to what the family of a job has tried."""
 
+from collections.abc import Callable
 from typing import Any
 
 from jsonpointer import resolve_pointer
@@ -10,21 +11,28 @@ from service.core.spec.diff import essential
 from service.core.spec.patch import Operations, patched, plain
 
 
-def would_undo(family: Family, spec: JobSpec, patch: Operations) -> bool:
-    """Whether a patch of a spec makes the spec of an ancestor, or moves an option towards the value of one.
+def undoing(family: Family, spec: JobSpec) -> Callable[[Operations], bool]:
+    """A function that says whether a patch of a spec makes the spec of an ancestor, or moves an option towards the
+    value of one.
 
     A value of an ancestor that did better is not ruled out: there, the change since then did harm.
     """
-    now, then = plain(spec), patched(plain(spec), patch)
-    result = essential(JobSpec.from_dict(then))
-    for ancestor in family.ancestors if patch else ():
-        if essential(ancestor.spec) == result:
+    now, made = plain(spec), [essential(ancestor.spec) for ancestor in family.ancestors]
+    to_avoid = [plain(ancestor.spec) for ancestor in family.ancestors if not ancestor.is_better]
+
+    def would_undo(patch: Operations) -> bool:
+        if not patch or not made:
+            return False
+        then = patched(now, patch)
+        if essential(JobSpec.from_dict(then)) in made:
             return True
-        before = plain(ancestor.spec)
-        paths = () if ancestor.is_better else [step["path"] for step in patch]
-        if any(_is_back(*(resolve_pointer(values, path, None) for values in (before, now, then))) for path in paths):
-            return True
-    return False
+        return any(
+            _is_back(*(resolve_pointer(values, step["path"], None) for values in (before, now, then)))
+            for before in to_avoid
+            for step in patch
+        )
+
+    return would_undo
 
 
 def _is_back(before: Any, now: Any, then: Any) -> bool:

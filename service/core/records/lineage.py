@@ -39,7 +39,7 @@ class Ancestor:
 
 @dataclass(frozen=True)
 class Family:
-    """What was tried on the way to a job: its ancestors, the nearest first, and by advice the change of the best
+    """What was tried on the way to a job: its nearest ancestors in this order, and by advice the change of the best
     validation loss, in nats, that the newest fork of the job or of an ancestor brought. Forks count once they have
     ended, if they were validated on the images of their parent.
     """

@@ -13,13 +13,14 @@ from service.core.spec import JobSpec
 from service.core.sql.tables import epochs, jobs
 
 MOST = 1_000  # jobs of a family that are read: the job and its ancestors first
+NEAREST = 100  # ancestors whose specs are compared with advice
 
 _WITH_BEST = jobs.outerjoin(epochs, and_(epochs.c.job_id == jobs.c.id, epochs.c.epoch == jobs.c.best_epoch))
 
 
 def family(c: Connection, tenant: str, job_id: str) -> tuple[Relative, ...]:
     """At most MOST jobs, the oldest first. Raises NotFound."""
-    own, line = jobs.c.tenant == tenant, _line(tenant, job_id)
+    own, line = jobs.c.tenant == tenant, _line(tenant, job_id, MOST)
     rows = c.execute(select(line.c.id, line.c.parent).order_by(line.c.distance)).all()
     if not rows:
         raise NotFound(f"there is no job {job_id!r}")
@@ -35,8 +36,8 @@ def family(c: Connection, tenant: str, job_id: str) -> tuple[Relative, ...]:
 
 
 def tried(c: Connection, tenant: str, job_id: str) -> Family:
-    """What was tried on the way to a job; empty for an unknown one. Two statements, however many jobs there are."""
-    line = _line(tenant, job_id)
+    """What was tried on the way to a job; empty for an unknown one. Two statements, however long its line is."""
+    line = _line(tenant, job_id, 1 + NEAREST)
     columns = (jobs.c.spec, jobs.c.split, jobs.c.status, jobs.c.stop_reason, epochs.c.val_loss)
     of_line = select(*columns).select_from(_WITH_BEST.join(line, line.c.id == jobs.c.id)).order_by(line.c.distance)
     rows = c.execute(of_line).mappings().all()
@@ -70,12 +71,12 @@ def _forks_by_advice(line: CTE) -> Select[Any]:
     return select(newest_first).order_by(newest_first.c.seq)
 
 
-def _line(tenant: str, job_id: str) -> CTE:
-    """The job and its ancestors, at most MOST, with their parents and their distance from the job."""
+def _line(tenant: str, job_id: str, most: int) -> CTE:
+    """The job and its nearest ancestors, at most `most` in all, with their parents and their distance from the job."""
     this = select(jobs.c.id, jobs.c.parent, literal(0).label("distance"))
     line = this.where(jobs.c.tenant == tenant, jobs.c.id == job_id).cte("line", recursive=True)
     parent = select(jobs.c.id, jobs.c.parent, line.c.distance + 1).join(line, jobs.c.id == line.c.parent)
-    return line.union_all(parent.where(jobs.c.tenant == tenant, line.c.distance + 1 < MOST))
+    return line.union_all(parent.where(jobs.c.tenant == tenant, line.c.distance + 1 < most))
 
 
 def _relatives(c: Connection, ids: Mapping[str, None]) -> tuple[Relative, ...]:

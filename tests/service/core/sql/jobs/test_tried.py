@@ -1,5 +1,6 @@
 """What the family of a job has tried, read in few statements."""
 
+import pytest
 from sqlalchemy import event
 
 from service.core.records.job import Job, Outcome, Status, StopReason
@@ -7,6 +8,7 @@ from service.core.records.lineage import Family
 from service.core.records.splits import Splits
 from service.core.records.submission import NOWHERE, NewJob, Origin
 from service.core.sql.engine import Database
+from service.core.sql.jobs import lineage
 from service.core.sql.jobs.store import Store
 from tests.plans import plans
 from tests.service.core.sql.jobs.samples import SUCCESS, claim, epoch, spec
@@ -49,6 +51,14 @@ def test_ancestors_are_those_of_the_job_the_nearest_first(store: Store) -> None:
     store.actions.delete("t", first.id)
     assert len(store.queries.tried("t", third.id).ancestors) == 1
     assert store.queries.tried("other", third.id) == Family()
+
+
+def test_only_the_nearest_ancestors_are_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lineage, "NEAREST", 1)
+    first = run(store, 4)
+    second = run(store, 2, first)
+    family = store.queries.tried("t", run(store, 3, second).id)
+    assert [ancestor.spec for ancestor in family.ancestors] == [second.spec]
 
 
 def test_an_ancestor_is_compared_with_an_ended_job_only(store: Store) -> None:
