@@ -17,6 +17,7 @@ from service.core.text import GIB
 BYTES_PER_VALUE = 4  # fp32
 FEW = 100  # validation images; with fewer, the measures say little
 LIKELY, Z = 0.9, 1.96  # the accuracy of the confidence interval in a warning, and the normal quantile of 95 %
+WORK_PER_THREAD = 100_000_000  # multiplications of a forward pass of a batch for which one thread more is a gain
 STATES = {"adam": 2, "adamw": 2, "sgd": 0}  # values that the optimizer keeps for each parameter
 
 
@@ -47,12 +48,16 @@ class Memory:
 
 @dataclass(frozen=True)
 class Plan:
-    """The effective spec with its layers, parameters and memory."""
+    """The effective spec with its layers, parameters and memory.
+
+    `threads` is the number of CPU threads that each process gains from, None if more are always better.
+    """
 
     spec: JobSpec
     parameters: int
     layers: tuple[Layer, ...]
     memory: Memory
+    threads: int | None
     warnings: tuple[str, ...]
     splits: Splits
 
@@ -76,7 +81,7 @@ def plan(spec: JobSpec, dataset: Contents, limits: Limits) -> Plan:
         detail = f"more padding than the {shape[1]}x{shape[2]} images have pixels could crop nothing but zeros"
         allowed = f"0 to {min(shape[1:]) - 1}"
         raise Invalid([Fault("/augmentation/crop_padding", detail, allowed, ("/dataset/image_size",))])
-    layers, values = _network(spec, shape, len(dataset.classes))
+    layers, values, multiplications = _network(spec, shape, len(dataset.classes))
     parameters = sum(layer.parameters for layer in layers)
     if parameters > limits.parameters:
         detail, allowed = f"{parameters:,} parameters are too many", f"at most {limits.parameters:,} parameters"
@@ -86,14 +91,16 @@ def plan(spec: JobSpec, dataset: Contents, limits: Limits) -> Plan:
     copies = 2 + (spec.regularization.ema_decay is not None)  # the weights, the best ones, their average
     # The gradient, the optimizer's own values, and for sharpness-aware minimization the weights to return to.
     of_trained = 1 + STATES[spec.optimizer.name] + bool(spec.optimizer.momentum) + bool(spec.regularization.sam_rho)
+    batch_size = math.ceil(spec.batch_size / spec.gpus)  # of each process
     memory = Memory(
         model_bytes=(parameters * copies + trained * of_trained) * BYTES_PER_VALUE,
-        activations_bytes=values * BYTES_PER_VALUE * math.ceil(spec.batch_size / spec.gpus),
+        activations_bytes=values * BYTES_PER_VALUE * batch_size,
         data_bytes=dataset.samples * math.prod(shape),
     )
     _refuse_too_much(memory, limits, spec.batch_size)
     splits = split_names(spec.dataset, spec.seed, dataset.parts or {})
-    return Plan(spec, parameters, layers, memory, tuple(_warnings(spec, dataset)), splits)
+    threads = None if multiplications is None else max(1, multiplications * batch_size // WORK_PER_THREAD)
+    return Plan(spec, parameters, layers, memory, threads, tuple(_warnings(spec, dataset)), splits)
 
 
 def input_shape(spec: JobSpec, dataset: Contents) -> tuple[int, int, int]:
@@ -103,16 +110,18 @@ def input_shape(spec: JobSpec, dataset: Contents) -> tuple[int, int, int]:
     return (channels, side, side) if side else (channels, height, width)
 
 
-def _network(spec: JobSpec, shape: tuple[int, int, int], classes: int) -> tuple[tuple[Layer, ...], int]:
-    """The layers, and the values that one image keeps for the backward pass. Raises Invalid."""
+def _network(spec: JobSpec, shape: tuple[int, int, int], classes: int) -> tuple[tuple[Layer, ...], int, int | None]:
+    """The layers, the values that one image keeps for the backward pass, and the multiplications of one image in the
+    forward pass (None: unknown, and many). Raises Invalid.
+    """
     if isinstance(spec.model, Torchvision):
-        return _torchvision(spec.model.arch, shape, classes)
+        return *_torchvision(spec.model.arch, shape, classes), None
     if isinstance(spec.model, Cnn):
         _refuse_too_many_halvings(spec.model, shape)
     layers = layers_of(spec) or ()
     placed = place(layers, shape, classes, "/model/layers" if isinstance(spec.model, Layers) else "/model")
     rows = tuple(Layer(f"{i} {p.layer.type}", p.output, p.parameters) for i, p in enumerate(placed))
-    return rows, sum(p.values for p in placed)
+    return rows, sum(p.values for p in placed), sum(p.multiplications for p in placed)
 
 
 def _torchvision(arch: str, shape: tuple[int, int, int], classes: int) -> tuple[tuple[Layer, ...], int]:
