@@ -1,6 +1,6 @@
 """`python -m tests.benchmarks.threads`: how much faster networks of several sizes train with two threads than with one.
 
-The source of WORK_PER_THREAD in service/core/records/plan.py.
+The source of LARGE in service/core/records/plan.py.
 """
 
 import time

@@ -25,7 +25,7 @@ class AttemptObserver:
         self._metrics, self._span = metrics, span
         self._phase: Span | None = None
         self._steps = 0
-        self._images_per_second = 0.0
+        self._images_per_second = 0
 
     def enter(self, phase: Phase) -> None:
         """End the span of the phase before, and begin one."""
@@ -46,12 +46,12 @@ class AttemptObserver:
     def completed(self, epochs: Sequence[Epoch]) -> None:
         for epoch in epochs:
             self._metrics.epoch(epoch)
-            self.set_speed(epoch.images_per_second)
+            self.set_speed(round(epoch.images_per_second))
             if self._phase:
                 self._phase.note("epoch", _attributes(epoch))
 
-    def set_speed(self, images_per_second: float) -> None:
-        """What this attempt adds to the speed of its worker."""
+    def set_speed(self, images_per_second: int) -> None:
+        """What this attempt adds to the speed of its worker: a whole number, so that nothing is left in the end."""
         self._metrics.images_per_second.inc(images_per_second - self._images_per_second)
         self._images_per_second = images_per_second
 

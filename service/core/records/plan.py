@@ -17,7 +17,10 @@ from service.core.text import GIB
 BYTES_PER_VALUE = 4  # fp32
 FEW = 100  # validation images; with fewer, the measures say little
 LIKELY, Z = 0.9, 1.96  # the accuracy of the confidence interval in a warning, and the normal quantile of 95 %
-WORK_PER_THREAD = 100_000_000  # multiplications of a forward pass of a batch for which one thread more is a gain
+# Multiplications in the forward pass of a batch from which on more threads than one are a gain. Steps with two threads
+# were 0.1 to 0.6 times as fast as with one up to 90 million, 0.7 to 0.8 times at 120 to 140 million, and faster above
+# (`python -m tests.benchmarks.threads`, 2 cores that are shared with other processes, which slow the second thread).
+LARGE = 200_000_000
 STATES = {"adam": 2, "adamw": 2, "sgd": 0}  # values that the optimizer keeps for each parameter
 
 
@@ -50,7 +53,8 @@ class Memory:
 class Plan:
     """The effective spec with its layers, parameters and memory.
 
-    `threads` is the number of CPU threads that each process gains from, None if more are always better.
+    `threads` is the number of CPU threads that each process gains from: 1 for a small network, None (as many as there
+    are) for a large one.
     """
 
     spec: JobSpec
@@ -99,7 +103,7 @@ def plan(spec: JobSpec, dataset: Contents, limits: Limits) -> Plan:
     )
     _refuse_too_much(memory, limits, spec.batch_size)
     splits = split_names(spec.dataset, spec.seed, dataset.parts or {})
-    threads = None if multiplications is None else max(1, multiplications * batch_size // WORK_PER_THREAD)
+    threads = None if multiplications is None or multiplications * batch_size >= LARGE else 1
     return Plan(spec, parameters, layers, memory, threads, tuple(_warnings(spec, dataset)), splits)
 
 
