@@ -16,7 +16,7 @@ class Slots:
     def __init__(self, supervisor: Supervisor, capacity: Capacity) -> None:
         self._supervisor, self._capacity = supervisor, capacity
         self._changed = threading.Condition()
-        self._running: dict[str, Room] = {}  # what each running job takes, by its id
+        self._running: dict[tuple[str, int], Room] = {}  # what each job takes, by its id and attempt
         self._ended = 0  # jobs that have ended
 
     def start_next(self) -> str | None:
@@ -27,11 +27,11 @@ class Slots:
         claim = self._supervisor.claim(self._room())
         if claim is None:
             return None
-        job_id = claim.lease.job_id
+        lease = claim.lease
         with self._changed:
-            self._running[job_id] = taken(self._capacity, claim.lease.needs)
-        threading.Thread(target=self._run, args=(claim,), name=f"slot-{job_id}", daemon=True).start()
-        return job_id
+            self._running[lease.job_id, lease.attempt] = taken(self._capacity, lease.needs)
+        threading.Thread(target=self._run, args=(claim,), name=f"slot-{lease.job_id}", daemon=True).start()
+        return lease.job_id
 
     def wait_for_room(self) -> None:
         """Return once there is room for a further job of the smallest kind."""
@@ -67,6 +67,6 @@ class Slots:
             log.exception("job %s: its slot failed", claim.lease.job_id)
         finally:
             with self._changed:
-                del self._running[claim.lease.job_id]
+                del self._running[claim.lease.job_id, claim.lease.attempt]
                 self._ended += 1
                 self._changed.notify_all()

@@ -141,7 +141,7 @@ def test_a_network_without_weights_is_refused(more: list[dict[str, Any]]) -> Non
 
 
 def test_multiplications_are_half_of_torchs_operations() -> None:
-    body = [
+    body: list[dict[str, Any]] = [
         {"type": "conv2d", "channels": 6, "bias": False},
         {"type": "residual", "layers": [{"type": "conv2d", "channels": 8, "stride": 2, "groups": 2, "bias": False}]},
         {"type": "flatten"},
