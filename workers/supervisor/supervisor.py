@@ -21,7 +21,7 @@ from service.core.records.capacity import Capacity
 from service.core.records.job import ControlRequest, Failure, Outcome, Phase, Status, StopReason
 from service.core.records.job_log import LogLine
 from service.core.records.lease import Lease
-from service.core.records.room import Room, trainer_threads
+from service.core.records.room import Room, sharers, trainer_threads
 from service.core.settings import Settings
 from service.core.sql.jobs.leases import JobLeases
 from service.core.storage import Storage
@@ -158,6 +158,7 @@ class Supervisor:
             held_until=attempt.keeper.held_until,
             checkpoint_seconds=settings.checkpoint_seconds,
             resident_bytes=settings.resident_bytes,
+            sharers=sharers(self._capacity, lease.needs) if self._capacity else 1,
             pack=str(pack) if pack else None,
             library=str(settings.home / "datasets" / "published"),
             writes_pack=is_lacking(self._storage, lease.spec["dataset"]["id"]),

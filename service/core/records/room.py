@@ -70,3 +70,8 @@ def trainer_threads(worker: Capacity, needs: Needs) -> int:
     that the results are the same. On a GPU they are mostly idle, and each trainer may use all of them.
     """
     return worker.threads if worker.runs_on_gpu(needs.device) else taken(worker, needs).threads
+
+
+def sharers(worker: Capacity, needs: Needs) -> int:
+    """The most jobs with so many threads that the worker trains at the same time: they share its free memory."""
+    return min(worker.slots, worker.threads // taken(worker, needs).threads)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.core.records.capacity import Capacity, Needs
-from service.core.records.room import Room, taken, trainer_threads, whole
+from service.core.records.room import Room, sharers, taken, trainer_threads, whole
 
 GIB = 1 << 30
 CPU = Capacity(threads=4, memory_bytes=8 * GIB, version="1", slots=4)
@@ -55,6 +55,14 @@ def test_an_idle_worker_has_room_for_every_job(worker: Capacity, needs: Needs) -
 )
 def test_threads_follow_from_the_job_and_the_worker(worker: Capacity, needs: Needs, threads: int) -> None:
     assert trainer_threads(worker, needs) == threads
+
+
+@pytest.mark.parametrize(
+    ("worker", "needs", "count"),
+    [(CPU, SMALL, 4), (CPU, LARGE, 1), (replace(CPU, slots=2), SMALL, 2), (replace(CPU, slots=1), SMALL, 1)],
+)
+def test_jobs_that_may_run_together_share_the_memory(worker: Capacity, needs: Needs, count: int) -> None:
+    assert sharers(worker, needs) == count
 
 
 @pytest.mark.parametrize("lacking", [{"slots": 0}, {"threads": 0}])
