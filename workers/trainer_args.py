@@ -26,7 +26,8 @@ class TrainerArgs:
     `spec` is the job's spec as stored, `folder` the scratch folder of the attempt, `pack` the folder of the data set's
     pack (None: the data set is built in), `library` the folder of downloaded data sets. `held_until` is the time at
     which the lease ends, on the machine's monotonic clock. `resident_bytes` limits the images that are held on the
-    device (None: half of its free memory). `writes_pack`: the trainer writes the pack of its built-in data set.
+    device (None: half of its free memory, on a CPU divided among the `sharers`, the jobs that may train there at the
+    same time). `writes_pack`: the trainer writes the pack of its built-in data set.
     """
 
     job_id: str
@@ -38,6 +39,7 @@ class TrainerArgs:
     held_until: float
     checkpoint_seconds: float
     resident_bytes: int | None = None
+    sharers: int = 1
     pack: str | None = None
     library: str = "."
     writes_pack: bool = False

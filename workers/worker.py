@@ -11,7 +11,7 @@ from prometheus_client import ProcessCollector
 from service.core.actions.dispatcher import Dispatcher
 from service.core.broker.hints import HintQueue
 from service.core.broker.wakeups import Wakeups
-from service.core.errors import DatabaseError
+from service.core.errors import DatabaseError, NoRoom
 from service.core.records.capacity import Capacity
 from service.core.resilience import repeat
 from service.core.settings import Settings
@@ -27,6 +27,7 @@ from workers.datasets.cache import DatasetCache
 from workers.datasets.reader_loop import DatasetReader
 from workers.scratch import sweep
 from workers.supervisor import forkserver
+from workers.supervisor.slots import Slots
 from workers.supervisor.supervisor import Supervisor
 from workers.telemetry.gpus import Gpus
 from workers.telemetry.metrics import WorkerMetrics
@@ -59,12 +60,13 @@ class Worker:
         cache = DatasetCache(packs, datasets, storage, settings.cache_bytes, reserve)
         observer = Observer(self.metrics, self._tracing)
         self._supervisor = Supervisor(settings, self._store.leases, storage, cache, context, self._capacity, observer)
+        self._slots = Slots(self._supervisor, self._capacity)
         self._dataset_reader = DatasetReader(settings, datasets, storage, cache, wakeups, self._supervisor.worker)
         count_lost = partial(self.metrics.common.lost, REAPER)
         dispatcher = Dispatcher(settings, self._store, self._registry, HintQueue(settings.broker_url), count_lost)
         self._stop = threading.Event()
         self._heartbeat_at = time.monotonic()  # when the last heartbeat began, successful or not
-        self._busy = threading.Lock()
+        self._claiming = threading.Lock()
         self._threads = [
             threading.Thread(target=dispatcher.run, args=(self._stop,), name="dispatcher", daemon=True),
             threading.Thread(target=self._dataset_reader.run, args=(self._stop,), name="dataset-reader", daemon=True),
@@ -73,15 +75,27 @@ class Worker:
         ]
 
     def run_next(self, hinted: str | None = None) -> str | None:
-        """Run the job that is first in the queue; returns its id, None where there is none for this worker.
-
-        Then the hint is for another worker and is deferred: sent again at once, it would go round between dispatchers.
+        """Start the job that is first in the queue, as soon as there is room for it; returns its id, None where no job
+        waits for this worker. Returns once there is room for another one: until then, hints stay for other workers.
         """
-        with self._busy:
-            job_id = self._supervisor.run_next()
-        if job_id is None and hinted is not None:
-            self._store.leases.defer_hint(hinted, self._settings.hint_seconds, self._settings.dispatch_seconds)
+        with self._claiming:
+            while True:
+                try:
+                    job_id = self._slots.start_next()
+                    break
+                except NoRoom:
+                    self._defer(hinted)  # an idle worker may take the job meanwhile
+                    hinted = None
+                    self._slots.wait_for_end(self._settings.dispatch_seconds)
+            self._slots.wait_for_room()
+        if job_id is None:
+            self._defer(hinted)
         return job_id
+
+    def _defer(self, hinted: str | None) -> None:
+        """The hint is for another worker: sent again at once, it would go round between dispatchers."""
+        if hinted is not None:
+            self._store.leases.defer_hint(hinted, self._settings.hint_seconds, self._settings.dispatch_seconds)
 
     def start(self) -> None:
         """Start the threads: heartbeats, dispatcher, data set reader, and polling of the queue."""
@@ -89,16 +103,16 @@ class Worker:
             thread.start()
 
     def stop(self) -> None:
-        """Put the running job back; called when the process is asked to end."""
+        """Put the running jobs back; called when the process is asked to end."""
         self._supervisor.stop()
 
     def wait_until_idle(self) -> None:
         """Return once no job is held; after `stop`, none will be."""
-        with self._supervisor.holding:
-            pass
+        with self._claiming:
+            self._slots.wait_until_idle()
 
     def close(self) -> None:
-        """Put back the job and the data set that are held, however long that takes, and deregister the worker."""
+        """Put back the jobs and the data set that are held, however long that takes, and deregister the worker."""
         self._supervisor.stop()
         self._stop.set()
         self.wait_until_idle()
@@ -131,7 +145,7 @@ class Worker:
         repeat(self._run_queued, self._settings.hint_seconds, self._stop, "look for work")
 
     def _run_queued(self) -> None:
-        while not self._busy.locked() and self.run_next():
+        while not self._claiming.locked() and self.run_next():
             pass
 
     def _send_heartbeats(self) -> None:
@@ -162,4 +176,5 @@ def _capacity(settings: Settings, info: forkserver.ForkServerInfo) -> Capacity:
         threads=settings.threads,
         memory_bytes=info.memory_bytes,
         version=metadata.version("rightfit"),
+        slots=settings.slots or settings.threads,
     )

@@ -137,9 +137,9 @@ WORKERS = (
     Chart("Batches", "Trained per second", {"{{instance}}": rate("rightfit_worker_steps_total", "instance")}),
     Chart(
         "Busy",
-        "Share of the workers that hold a job, and claimed jobs per minute",
+        "Jobs that a worker holds on average, and claimed jobs per minute",
         {
-            "busy": f"avg({chosen('rightfit_worker_busy')})",
+            "held": f"avg({chosen('rightfit_worker_busy')})",
             "claimed per minute": per_minute(
                 f"sum(rate({chosen('rightfit_worker_jobs_taken_total')}[$__rate_interval]))"
             ),

@@ -29,6 +29,12 @@ class SettingsError(RightfitError):
     code = "bad_settings"
 
 
+class NoRoom(RightfitError):
+    """A worker has no room for the job that is first in the queue until one of its running jobs ends."""
+
+    code = "no_room"
+
+
 class NotFound(RightfitError):
     """The resource does not exist, or belongs to another tenant."""
 

@@ -155,7 +155,10 @@ class Settings:
     max_parameters: int = field(default=200_000_000, metadata=whole(1, 1 << 40))  # of a model
     max_memory_bytes: int = field(default=64 << 30, metadata=whole(1 << 20, 1 << 50))  # that a job's plan may need
 
-    threads: int = field(default_factory=_cores, metadata=whole(1, 1024))  # that one trainer uses; all cores unless set
+    threads: int = field(
+        default_factory=_cores, metadata=whole(1, 1024)
+    )  # of a worker's trainers; all cores unless set
+    slots: int | None = field(default=None, metadata=whole(1, 1024))  # jobs side by side at most; None: one a thread
     resident_bytes: int | None = field(default=None, metadata=whole(0, 1 << 50))  # images kept on the device
     lease_seconds: float = field(default=60.0, metadata=number(1, 3600))  # a worker silent for longer loses its job
     heartbeat_seconds: float = field(default=10.0, metadata=number(0.1, 600))  # between two signs of life

@@ -26,4 +26,8 @@ class PlanSchema(Schema):
     parameters = fields.Integer()
     layers = fields.List(fields.Nested(LayerSchema))
     memory = fields.Nested(MemorySchema)
+    threads = fields.Integer(
+        allow_none=True,
+        metadata={"description": "CPU threads that each process gains from; null: as many as the worker has"},
+    )
     warnings = fields.List(fields.String())

@@ -21,6 +21,7 @@ from tests.benchmarks.summary import Run, tabulate
 
 EPOCHS, QUICK_EPOCHS = {"cnn": 2, "digits": 30}, {"cnn": 2, "digits": 2}
 QUICK_IMAGES = ("--train", "640", "--validation", "256")
+QUICK_SLOTS = ("--epochs", "1", "--jobs", "2", "--rounds", "1")
 DIGITS_BATCH = 64
 QUIET = 0.5  # more load than this before the start is somebody else's work
 
@@ -122,6 +123,10 @@ def scrape(quick: bool, _: dict[str, Path]) -> Json:
     return measure(OURS, "tests.benchmarks.scrape", ["--quick"] if quick else []).line
 
 
+def slots(quick: bool, _: dict[str, Path]) -> Json:
+    return measure(OURS, "tests.benchmarks.slots", QUICK_SLOTS if quick else []).line
+
+
 OVERHEAD_EPOCHS = {"cnn": 6, "digits": 100}
 EXTRAS: dict[str, Callable[[bool, dict[str, Path]], Json]] = {
     "size": size,
@@ -130,6 +135,7 @@ EXTRAS: dict[str, Callable[[bool, dict[str, Path]], Json]] = {
     "queue": queue,
     "load": load,
     "scrape": scrape,
+    "slots": slots,
 }
 
 

@@ -1,5 +1,6 @@
 """The results as Markdown: a table for each job and batch size, and what the other measurements say."""
 
+import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ def markdown(about: dict[str, Any], tables: dict[str, list[Row]], extras: dict[s
         "queue": _queue,
         "load": _load,
         "scrape": _scrape,
+        "slots": _slots,
     }
     parts += [writers[name](content) for name, content in extras.items()]
     return "\n\n".join(parts) + "\n"
@@ -124,6 +126,17 @@ def _service(measured: dict[str, Any]) -> str:
         f"## The whole service: digits, {measured['epochs']} epochs, median of {len(measured['jobs'])} jobs\n\n"
         f"{_table(('from the POST to', 'seconds'), rows)}\n\nThe stack was ready {measured['stack_ready']:.1f} s after "
         "its start."
+    )
+
+
+def _slots(measured: dict[str, Any]) -> str:
+    rows = [
+        [model, *(f"{statistics.median(rates):,.1f}" for rates in by_slots.values()), f"{measured['gain'][model]:.2f}"]
+        for model, by_slots in measured["jobs_a_minute"].items()
+    ]
+    return (
+        f"## Jobs a minute: digits, {measured['epochs']} epochs, {measured['jobs']} at once, median of the rounds\n\n"
+        f"{_table(('network', 'one slot', 'a slot for each core', 'gain'), rows)}"
     )
 
 

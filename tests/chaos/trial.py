@@ -37,6 +37,7 @@ from tests.servers import EVERYTHING_PUBLISHED, S3_BUCKET, postgresql, s3
 Json = dict[str, Any]
 
 WORKERS, APIS = 3, 2
+THREADS = 2  # of each worker: it trains two of these small jobs side by side
 LEASE, HEARTBEAT = 4.0, 0.5  # seconds
 MEASURED = (
     "epoch",
@@ -270,7 +271,7 @@ def run(
                 given,
                 database_url=database_url,
                 storage_url=storage_url,
-                threads=1,
+                threads=THREADS,
                 lease_seconds=LEASE,
                 heartbeat_seconds=HEARTBEAT,
                 hint_seconds=2.0,

@@ -37,6 +37,7 @@ SPEC: dict[str, Any] = {
     "regularization": {"dropout": 0.2},
 }
 
+LONGER = SPEC | {"epochs": 100}  # some seconds: the owner's requests are read once a second
 QUICK = SPEC | {"dataset": {"id": "digits", "train_limit": 50}}  # many epochs a second, on a busy machine as well
 
 
@@ -51,8 +52,8 @@ def losses(client: Rightfit, job_id: str) -> list[tuple[Any, ...]]:
 
 
 def test_paused_job_ends_as_the_undisturbed_one(client: Rightfit) -> None:
-    undisturbed = client.wait(client.submit(SPEC)["id"])
-    job = client.submit(SPEC)["id"]
+    undisturbed = client.wait(client.submit(LONGER)["id"])
+    job = client.submit(LONGER)["id"]
     assert eventually(lambda: client.job(job)["progress"]["epoch"] >= 3)
     client.pause(job)
     assert eventually(lambda: client.job(job)["status"] == "paused")

@@ -6,11 +6,11 @@ Every write is fenced by the attempt. A supervisor that loses the lease kills it
 import logging
 import os
 import socket
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerContext
@@ -21,6 +21,7 @@ from service.core.records.capacity import Capacity
 from service.core.records.job import ControlRequest, Failure, Outcome, Phase, Status, StopReason
 from service.core.records.job_log import LogLine
 from service.core.records.lease import Lease
+from service.core.records.room import Room, sharers, trainer_threads
 from service.core.settings import Settings
 from service.core.sql.jobs.leases import JobLeases
 from service.core.storage import Storage
@@ -49,8 +50,18 @@ MOST_TOO_NEW = 1_000  # ids of jobs of a newer release that are remembered
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Claim:
+    """A job that was claimed, and the monotonic time just before it was."""
+
+    lease: Lease
+    at: float
+
+
 class Supervisor:
-    """Runs one job at a time. `stop` may be called from any thread: the job goes back into the queue."""
+    """Claims and runs jobs, each in the thread of its caller. `stop` may be called from any thread: the jobs go back
+    into the queue.
+    """
 
     def __init__(
         self,
@@ -67,39 +78,51 @@ class Supervisor:
         self._cache, self._capacity, self._observer = cache, capacity, observer or Observer()
         self._too_new: deque[str] = deque(maxlen=MOST_TOO_NEW)  # jobs that only a newer release understands
         self._stop = WorkerStop()
-        self.holding = threading.Lock()  # locked while it holds a job
         self.worker = f"{socket.gethostname()}:{os.getpid()}"
 
     def stop(self) -> None:
-        """Claim no more jobs, and put the running one back into the queue."""
+        """Claim no more jobs, and put the running ones back into the queue."""
         self._stop.request()
 
     def run_next(self) -> str | None:
         """Claim and run the job that is first in the queue; returns its id, None where there is none."""
+        claim = self.claim()
+        if claim is None:
+            return None
+        self.run(claim)
+        return claim.lease.job_id
+
+    def claim(self, room: Room | None = None) -> Claim | None:
+        """Claim the job that is first in the queue, to be run; None where there is none.
+
+        Raises NoRoom where it does not fit into the room that running jobs leave (None: no job runs).
+        """
         if self._stop.is_requested:
             return None
-        claimed_at = time.monotonic()
-        lease = self._store.claim(self.worker, self._settings.lease_seconds, self._capacity, tuple(self._too_new))
-        if lease is None:
-            return None
-        dataset = self._cache.checkout(lease.spec["dataset"]["id"])
-        with self._attempt(lease, claimed_at) as attempt, attempt.scratch.held(), dataset as pack:
-            if lease.attempt > 1:
+        now, too_new = time.monotonic(), tuple(self._too_new.copy())
+        lease = self._store.claim(self.worker, self._settings.lease_seconds, self._capacity, too_new, room)
+        return Claim(lease, now) if lease else None
+
+    def run(self, claim: Claim) -> None:
+        """Run a job until it ends or goes back into the queue."""
+        dataset = self._cache.checkout(claim.lease.spec["dataset"]["id"])
+        with self._attempt(claim) as attempt, attempt.scratch.held(), dataset as pack:
+            if claim.lease.attempt > 1:
                 fetch_checkpoint(attempt)
             trainer = start_trainer(self._context, self._trainer_args(attempt, pack))
             self._supervise(attempt, trainer)
             store_pack(attempt)
             self._conclude(attempt, trainer)
-        return lease.job_id
 
     @contextmanager
-    def _attempt(self, lease: Lease, claimed_at: float) -> Iterator[Attempt]:
+    def _attempt(self, claim: Claim) -> Iterator[Attempt]:
         """Hold the job within the block. An error in the block ends the job as failed, and a lost lease ends nothing:
         neither leaves this block.
         """
-        with self.holding, self._observer.observe(lease) as observer:
+        lease, metrics = claim.lease, self._observer.metrics
+        with self._observer.observe(lease) as observer:
             try:
-                with JobLeaseKeeper(self._settings, self._store, lease, claimed_at, self._observer.metrics) as keeper:
+                with JobLeaseKeeper(self._settings, self._store, lease, claim.at, metrics) as keeper:
                     attempt = self._new_attempt(lease, keeper, observer)
                     log.info("%s claimed", attempt)
                     with _failing(attempt):
@@ -131,10 +154,11 @@ class Supervisor:
             worker=self.worker,
             spec=dict(lease.spec),
             folder=str(attempt.scratch.folder),
-            threads=settings.threads,
+            threads=trainer_threads(self._capacity, lease.needs) if self._capacity else settings.threads,
             held_until=attempt.keeper.held_until,
             checkpoint_seconds=settings.checkpoint_seconds,
             resident_bytes=settings.resident_bytes,
+            sharers=sharers(self._capacity, lease.needs) if self._capacity else 1,
             pack=str(pack) if pack else None,
             library=str(settings.home / "datasets" / "published"),
             writes_pack=is_lacking(self._storage, lease.spec["dataset"]["id"]),
@@ -145,7 +169,7 @@ class Supervisor:
         output = TrainerLog(attempt.scratch.log)
         with Uploads(partial(store_checkpoint, attempt)) as uploads:
             try:
-                while trainer.process.is_alive():
+                while trainer.is_alive():
                     self._check(attempt, trainer)
                     uploads.check()
                     sentinel = trainer.process.sentinel

@@ -3,10 +3,11 @@
 import logging
 import pkgutil
 import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
 
@@ -16,6 +17,9 @@ from workers.trainer_args import StopRequest, TrainerArgs
 
 TRAINER = "workers.trainer.main:main"
 EXIT_SECONDS = 10.0  # for a trainer to exit after its last report
+
+# multiprocessing looks at all children when it starts one, and two threads must not collect the same exit code.
+_CHILDREN = threading.Lock()
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +53,11 @@ class TrainerHandle:
     phase: Phase = Phase.PREPARING
     steps: int = 0
     progressed_at: float = field(default_factory=time.monotonic)
+
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        with _CHILDREN:
+            return self.process.is_alive()
 
     def receive(self) -> list[Report]:
         """The reports that have arrived. Once the trainer has closed its end, the handle is silent."""
@@ -112,7 +121,9 @@ class TrainerHandle:
     def close(self) -> None:
         """Kill the process, if it still runs, and wait for its end."""
         self.process.kill()
-        self.process.join()
+        wait([self.process.sentinel])
+        with _CHILDREN:
+            self.process.join()
         self.connection.close()
 
     def _send(self, order: Order) -> None:
@@ -127,7 +138,8 @@ def start_trainer(context: ForkServerContext, args: TrainerArgs) -> TrainerHandl
     ours, theirs = context.Pipe()
     entry = ImportedByName(TRAINER)
     process = context.Process(target=entry, args=(args, theirs), name=f"trainer-{args.job_id}")
-    process.start()
+    with _CHILDREN:
+        process.start()
     theirs.close()
     return TrainerHandle(process, ours, args.held_until)
 

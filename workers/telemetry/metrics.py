@@ -21,7 +21,7 @@ class WorkerMetrics:
     def __init__(self) -> None:
         self.registry: CollectorRegistry = new_registry()
         self.common = ProcessMetrics(self.registry)
-        self.busy = self._gauge("busy", "1 while this worker holds a job")
+        self.busy = self._gauge("busy", "Jobs that this worker holds")
         self.taken = self._counter("jobs_taken", "Jobs that were claimed")
         name, labels = "rightfit_worker_attempts_ended_total", ["outcome"]
         self.ended = Counter(name, ENDED, labels, registry=self.registry)
@@ -33,7 +33,8 @@ class WorkerMetrics:
         self.epoch_seconds = self._histogram(
             "epoch_seconds", "Duration of an epoch, training and validation", EPOCH_SECONDS
         )
-        self.images_per_second = self._gauge("images_per_second", "Training images a second in the last epoch, 0 idle")
+        speed = "Training images a second in the last epochs of the jobs that are held, 0 idle"
+        self.images_per_second = self._gauge("images_per_second", speed)
         self.checkpoint_seconds = self._histogram(
             "checkpoint_seconds", "Storing a checkpoint, from its files on", CHECKPOINT_SECONDS
         )
@@ -43,16 +44,14 @@ class WorkerMetrics:
     def begin(self) -> None:
         """A job was claimed."""
         self.taken.inc()
-        self.busy.set(1)
+        self.busy.inc()
 
     def end(self) -> None:
-        """The worker holds no job any more."""
-        self.busy.set(0)
-        self.images_per_second.set(0)
+        """A job is not held any more."""
+        self.busy.dec()
 
     def epoch(self, epoch: Epoch) -> None:
         self.epoch_seconds.observe(epoch.seconds)
-        self.images_per_second.set(epoch.images_per_second)
 
     def _counter(self, name: str, meaning: str) -> Counter:
         return Counter(f"rightfit_worker_{name}_total", meaning, registry=self.registry)

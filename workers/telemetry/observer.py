@@ -25,6 +25,7 @@ class AttemptObserver:
         self._metrics, self._span = metrics, span
         self._phase: Span | None = None
         self._steps = 0
+        self._images_per_second = 0
 
     def enter(self, phase: Phase) -> None:
         """End the span of the phase before, and begin one."""
@@ -45,8 +46,14 @@ class AttemptObserver:
     def completed(self, epochs: Sequence[Epoch]) -> None:
         for epoch in epochs:
             self._metrics.epoch(epoch)
+            self.set_speed(round(epoch.images_per_second))
             if self._phase:
                 self._phase.note("epoch", _attributes(epoch))
+
+    def set_speed(self, images_per_second: int) -> None:
+        """What this attempt adds to the speed of its worker: a whole number, so that nothing is left in the end."""
+        self._metrics.images_per_second.inc(images_per_second - self._images_per_second)
+        self._images_per_second = images_per_second
 
     @contextmanager
     def checkpoint(self) -> Iterator[Span]:
@@ -83,7 +90,7 @@ class AttemptObserver:
 
 
 class Observer:
-    """Observes the attempts of one worker, which holds one job at a time."""
+    """Observes the attempts of one worker."""
 
     def __init__(self, metrics: WorkerMetrics | None = None, tracing: Tracing | None = None) -> None:
         self.metrics = metrics or WorkerMetrics()
@@ -102,6 +109,7 @@ class Observer:
             try:
                 yield attempt
             finally:
+                attempt.set_speed(0)
                 self.metrics.end()
                 attempt.leave()
                 span.end()

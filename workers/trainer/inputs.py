@@ -53,7 +53,7 @@ def load_inputs(process: TrainingProcess, digest: str | None = None) -> Inputs:
     for note in prepared.notes if group.leads else ():
         log.warning("%s", note)
     images = prepared.images
-    batches = prepared.on(process.device, args.resident_bytes, group.size)
+    batches = prepared.on(process.device, args.resident_bytes, group.size * args.sharers)
     model = group.in_turn(lambda: build_model(spec, images.shape, len(images.classes))).to(process.device)
     model.to(memory_format=torch.channels_last)
     return Inputs(prepared, batches, model, Facts.from_dict(facts(prepared)))

@@ -12,11 +12,14 @@ DEVICES: tuple[str, ...] = get_args(JobSpec.__annotations__["device"])
 
 @dataclass(frozen=True)
 class Needs:
-    """`gpus` processes on `device` (as in the spec), each with `memory_bytes` (None: unknown)."""
+    """`gpus` processes on `device` (as in the spec), each with `memory_bytes` (None: unknown) and with the `threads`
+    that it gains from (None: as many as there are).
+    """
 
     device: str
     gpus: int
     memory_bytes: int | None
+    threads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Limit:
 class Capacity:
     """The capacity of a worker: GPUs and the memory of the smallest, threads, and the memory of its machine or
     container (bytes; None: unknown). `version` is its release, None for an old release that reports no capacity.
+    `slots` is the number of jobs that it trains side by side at most.
     """
 
     gpus: int = 0
@@ -39,6 +43,7 @@ class Capacity:
     threads: int = 1
     memory_bytes: int | None = None
     version: str | None = None
+    slots: int = 1
 
     def runs_on_gpu(self, device: str) -> bool:
         """Whether a job for this device would run on a GPU here."""

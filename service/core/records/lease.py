@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.core.records.capacity import Needs
 from service.core.records.dataset import ReadingOptions
 from service.core.records.job import Checkpoint, LostAttempt
 from service.core.storage import Artifact
@@ -13,13 +14,14 @@ from service.core.storage import Artifact
 class Lease:
     """A worker's right to run a job. The spec is plain data, as stored.
 
-    `checkpoints` and `lost_attempts` are those of former attempts, the newest checkpoint first. `traceparent` is that
-    of the request that submitted the job.
+    `needs` are those of its plan. `checkpoints` and `lost_attempts` are those of former attempts, the newest checkpoint
+    first. `traceparent` is that of the request that submitted the job.
     """
 
     job_id: str
     attempt: int
     spec: Mapping[str, Any]
+    needs: Needs
     checkpoints: tuple[Checkpoint, ...] = ()
     lost_attempts: tuple[LostAttempt, ...] = ()
     traceparent: str | None = None

@@ -17,6 +17,10 @@ from service.core.text import GIB, counted
 BYTES_PER_VALUE = 4  # fp32
 FEW = 100  # validation images; with fewer, the measures say little
 LIKELY, Z = 0.9, 1.96  # the accuracy of the confidence interval in a warning, and the normal quantile of 95 %
+# Multiplications in the forward pass of a batch from which on more threads than one are a gain. Steps with two threads
+# were 0.1 to 0.6 times as fast as with one up to 90 million, 0.7 to 0.8 times at 120 to 140 million, and faster above
+# (`python -m tests.benchmarks.threads`, 2 cores that are shared with other processes, which slow the second thread).
+LARGE = 200_000_000
 STATES = {"adam": 2, "adamw": 2, "sgd": 0}  # values that the optimizer keeps for each parameter
 
 
@@ -47,12 +51,17 @@ class Memory:
 
 @dataclass(frozen=True)
 class Plan:
-    """The effective spec with its layers, parameters and memory."""
+    """The effective spec with its layers, parameters and memory.
+
+    `threads` is the number of CPU threads that each process gains from: 1 for a small network, None (as many as there
+    are) for a large one.
+    """
 
     spec: JobSpec
     parameters: int
     layers: tuple[Layer, ...]
     memory: Memory
+    threads: int | None
     warnings: tuple[str, ...]
     splits: Splits
 
@@ -76,7 +85,7 @@ def plan(spec: JobSpec, dataset: Contents, limits: Limits) -> Plan:
         detail = f"more padding than the {shape[1]}x{shape[2]} images have pixels could crop nothing but zeros"
         allowed = f"0 to {min(shape[1:]) - 1}"
         raise Invalid([Fault("/augmentation/crop_padding", detail, allowed, ("/dataset/image_size",))])
-    layers, values = _network(spec, shape, len(dataset.classes))
+    layers, values, multiplications = _network(spec, shape, len(dataset.classes))
     parameters = sum(layer.parameters for layer in layers)
     if parameters > limits.parameters:
         detail, allowed = f"{parameters:,} parameters are too many", f"at most {limits.parameters:,} parameters"
@@ -86,14 +95,16 @@ def plan(spec: JobSpec, dataset: Contents, limits: Limits) -> Plan:
     copies = 2 + (spec.regularization.ema_decay is not None)  # the weights, the best ones, their average
     # The gradient, the optimizer's own values, and for sharpness-aware minimization the weights to return to.
     of_trained = 1 + STATES[spec.optimizer.name] + bool(spec.optimizer.momentum) + bool(spec.regularization.sam_rho)
+    batch_size = math.ceil(spec.batch_size / spec.gpus)  # of each process
     memory = Memory(
         model_bytes=(parameters * copies + trained * of_trained) * BYTES_PER_VALUE,
-        activations_bytes=values * BYTES_PER_VALUE * math.ceil(spec.batch_size / spec.gpus),
+        activations_bytes=values * BYTES_PER_VALUE * batch_size,
         data_bytes=dataset.samples * math.prod(shape),
     )
     _refuse_too_much(memory, limits, spec.batch_size)
     splits = split_names(spec.dataset, spec.seed, dataset.parts or {})
-    return Plan(spec, parameters, layers, memory, tuple(_warnings(spec, dataset)), splits)
+    threads = None if multiplications is None or multiplications * batch_size >= LARGE else 1
+    return Plan(spec, parameters, layers, memory, threads, tuple(_warnings(spec, dataset)), splits)
 
 
 def input_shape(spec: JobSpec, dataset: Contents) -> tuple[int, int, int]:
@@ -103,16 +114,18 @@ def input_shape(spec: JobSpec, dataset: Contents) -> tuple[int, int, int]:
     return (channels, side, side) if side else (channels, height, width)
 
 
-def _network(spec: JobSpec, shape: tuple[int, int, int], classes: int) -> tuple[tuple[Layer, ...], int]:
-    """The layers, and the values that one image keeps for the backward pass. Raises Invalid."""
+def _network(spec: JobSpec, shape: tuple[int, int, int], classes: int) -> tuple[tuple[Layer, ...], int, int | None]:
+    """The layers, the values that one image keeps for the backward pass, and the multiplications of one image in the
+    forward pass (None: unknown, and many). Raises Invalid.
+    """
     if isinstance(spec.model, Torchvision):
-        return _torchvision(spec.model.arch, shape, classes)
+        return *_torchvision(spec.model.arch, shape, classes), None
     if isinstance(spec.model, Cnn):
         _refuse_too_many_halvings(spec.model, shape)
     layers = layers_of(spec) or ()
     placed = place(layers, shape, classes, "/model/layers" if isinstance(spec.model, Layers) else "/model")
     rows = tuple(Layer(f"{i} {p.layer.type}", p.output, p.parameters) for i, p in enumerate(placed))
-    return rows, sum(p.values for p in placed)
+    return rows, sum(p.values for p in placed), sum(p.multiplications for p in placed)
 
 
 def _torchvision(arch: str, shape: tuple[int, int, int], classes: int) -> tuple[tuple[Layer, ...], int]:

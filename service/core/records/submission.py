@@ -40,15 +40,16 @@ NOWHERE = Origin()
 
 @dataclass(frozen=True)
 class NewJob:
-    """A job to be queued. `memory_bytes` is the need of each of its processes, None if it is unknown."""
+    """A job to be queued. `memory_bytes` and `threads` are the needs of each of its processes, None if unknown."""
 
     spec: JobSpec
     warnings: Sequence[str] = ()
     splits: Splits = Splits(None, None)  # noqa: RUF009 - frozen
     memory_bytes: int | None = None
     origin: Origin = NOWHERE
+    threads: int | None = None
 
     @classmethod
     def planned(cls, plan: Plan, origin: Origin = NOWHERE) -> "NewJob":
         """The job that a plan describes."""
-        return cls(plan.spec, plan.warnings, plan.splits, plan.memory.process_bytes, origin)
+        return cls(plan.spec, plan.warnings, plan.splits, plan.memory.process_bytes, origin, plan.threads)

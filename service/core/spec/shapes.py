@@ -48,6 +48,13 @@ class Placed:
         """Number of values kept per image for the backward pass: the output and those of the inner layers."""
         return math.prod(self.output) + sum(placed.values for placed in self.inner)
 
+    @property
+    def multiplications(self) -> int:
+        """Number of multiplications of the forward pass per image: of each weight with each place of the output."""
+        within = sum(placed.multiplications for placed in self.inner)
+        own = self.parameters - sum(placed.parameters for placed in self.inner)
+        return within + own * math.prod(self.output[1:])
+
 
 def place(layers: Sequence[Layer], shape: Shape, classes: int, pointer: str) -> tuple[Placed, ...]:
     """Compute the shapes of each layer, for images of `shape` (C, H, W) and one output for each class.

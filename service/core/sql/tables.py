@@ -35,6 +35,7 @@ jobs = Table(
     Column("device", Text, nullable=False, server_default="auto"),  # of the spec, as are the GPUs
     Column("gpus", Integer, nullable=False, server_default="1"),
     Column("memory_bytes", BigInteger),  # of each process, estimated by the plan; NULL: unknown
+    Column("threads", Integer),  # that each process gains from, by the plan; NULL: as many as there are
     Column("traceparent", Text),  # of the request that submitted the job (W3C Trace Context)
     Column("status", Text, nullable=False),
     Column("phase", Text),
@@ -264,6 +265,7 @@ workers = Table(
     Column("threads", Integer, nullable=False, server_default="1"),
     Column("memory_bytes", BigInteger),  # of the machine or container; NULL: unknown, an older worker
     Column("version", Text),
+    Column("slots", Integer, nullable=False, server_default="1"),  # jobs that it trains side by side at most
     Index("workers_seen", "seen_at"),
 )
 

@@ -35,7 +35,7 @@ def insert_job(c: Connection, tenant: str, job_id: str, new: NewJob, key: Idempo
     refuse_without_data(c, tenant, spec.dataset.id)
     columns = _of_spec(spec) | _of_origin(origin) | _NOT_YET_RUN
     columns |= {"split": new.splits.validation, "test_split": new.splits.test}
-    columns |= {"memory_bytes": new.memory_bytes, "warnings": list(new.warnings)}
+    columns |= {"memory_bytes": new.memory_bytes, "threads": new.threads, "warnings": list(new.warnings)}
     columns |= {"created_at": now(), "queued_at": now(), "hinted_at": now()}
     turn = next_turn(c, tenant, spec.priority)
     c.execute(insert(jobs).values(id=job_id, tenant=tenant, turn=turn, **columns))
@@ -70,10 +70,11 @@ def _of_origin(origin: Origin) -> dict[str, Any]:
 
 
 def planned_columns(plan: Plan | None) -> dict[str, Any]:
-    """The columns that a new plan changes: the spec, the number of processes and the memory of each."""
+    """The columns that a new plan changes: the spec, the number of processes, and the memory and threads of each."""
     if plan is None:
         return {}
-    return {"spec": plan.spec.to_record(), "gpus": plan.spec.gpus, "memory_bytes": plan.memory.process_bytes}
+    needs = {"gpus": plan.spec.gpus, "memory_bytes": plan.memory.process_bytes, "threads": plan.threads}
+    return {"spec": plan.spec.to_record(), **needs}
 
 
 def refuse_without_data(c: Connection, tenant: str, dataset_id: str) -> None:

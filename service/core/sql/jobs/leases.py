@@ -4,8 +4,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, insert, or_, select, true, update
 
+from service.core.errors import NoRoom
 from service.core.records.capacity import Capacity
 from service.core.records.epoch import Epoch
 from service.core.records.job import (
@@ -19,6 +20,7 @@ from service.core.records.job import (
 )
 from service.core.records.job_log import LogLine
 from service.core.records.lease import Lease
+from service.core.records.room import Room, taken
 from service.core.records.splits import Splits
 from service.core.sql.clock import now
 from service.core.sql.jobs import transitions
@@ -27,7 +29,7 @@ from service.core.sql.jobs.fencing import change_held, is_held, lock_held, lost
 from service.core.sql.jobs.job_logs import add_lines
 from service.core.sql.jobs.lost_workers import release_advanced, take_back
 from service.core.sql.jobs.queue_order import TAKEN_FIRST
-from service.core.sql.jobs.rows import checkpoints_of, lost_attempts_of
+from service.core.sql.jobs.rows import checkpoints_of, lost_attempts_of, needs_of
 from service.core.sql.jobs.transitions import change, end, queue_again
 from service.core.sql.repository import Repository
 from service.core.sql.tables import epochs, events, jobs
@@ -47,18 +49,19 @@ class JobLeases(Repository):
         lease_seconds: float,
         capacity: Capacity | None = None,
         but: Collection[str] = (),
+        room: Room | None = None,
     ) -> Lease | None:
         """Take the first queued job that a worker of this capacity can hold (None: any job), except those in `but`.
 
-        None if there is none.
+        None if there is none. Raises NoRoom if that job does not fit into `room`, what the jobs leave that the worker
+        holds already (None: it holds none); a later job that would fit is not taken instead.
         """
         conditions = [is_claimable(self._quotas)]
         if capacity is not None:
             conditions.append(fits(capacity))
         if but:
             conditions.append(jobs.c.id.not_in(but))
-        first = select(jobs.c.id).where(*conditions).order_by(*TAKEN_FIRST).limit(1)
-        first_id = first.with_for_update(skip_locked=True).scalar_subquery()
+        first = select(jobs.c.id).where(*conditions).order_by(*TAKEN_FIRST).limit(1).with_for_update(skip_locked=True)
         values = {
             "status": Status.RUNNING,
             "phase": Phase.PREPARING,
@@ -68,13 +71,22 @@ class JobLeases(Repository):
             "started_at": func.coalesce(jobs.c.started_at, now()),
         }
         with self._db.write() as c:
-            where = and_(jobs.c.id == first_id, jobs.c.status == Status.QUEUED)
+            if room is not None and capacity is not None:
+                _refuse_without_room(c, first, capacity, room)
+            where = and_(jobs.c.id == first.scalar_subquery(), jobs.c.status == Status.QUEUED)
             row = change(c, where, values, "status", {"status": Status.RUNNING})
             if row is None:
                 return None
         self._on_change(row["id"])
-        checkpoints, lost_attempts = checkpoints_of(row), lost_attempts_of(row)
-        return Lease(row["id"], row["attempt"], row["spec"], checkpoints, lost_attempts, row["traceparent"])
+        return Lease(
+            row["id"],
+            row["attempt"],
+            row["spec"],
+            needs_of(row),
+            checkpoints_of(row),
+            lost_attempts_of(row),
+            row["traceparent"],
+        )
 
     def renew(self, lease: Lease, lease_seconds: float) -> ControlRequest | None:
         """Hold the job for another `lease_seconds`; returns the owner's request. Raises LeaseLost."""
@@ -293,6 +305,14 @@ class JobLeases(Repository):
         with self._db.write() as c:
             queued = and_(jobs.c.id == job_id, jobs.c.status == Status.QUEUED)
             c.execute(update(jobs).where(queued).values(hinted_at=hinted_at))
+
+
+def _refuse_without_room(c: Connection, first: Select[Any], capacity: Capacity, room: Room) -> None:
+    """Raise NoRoom if the job that is selected does not fit into the room. On PostgreSQL its row stays locked."""
+    query = first.with_only_columns(jobs.c.id, jobs.c.device, jobs.c.gpus, jobs.c.memory_bytes, jobs.c.threads)
+    row = c.execute(query).mappings().one_or_none()
+    if row is not None and not room.holds(taken(capacity, needs_of(row))):
+        raise NoRoom(f"there is no room for {row['id']} until a running job ends")
 
 
 def _is_stale(hinted_at: ColumnElement[Any], older_than: float) -> ColumnElement[bool]:

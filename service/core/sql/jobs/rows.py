@@ -59,7 +59,6 @@ def read_jobs(c: Connection, rows: Sequence[RowMapping]) -> tuple[Job, ...]:
 
 
 def _job(row: RowMapping, transitions: Sequence[Transition], alive: Sequence[Capacity]) -> Job:
-    needs = Needs(row["device"], row["gpus"], row["memory_bytes"])
     return Job(
         id=row["id"],
         tenant=row["tenant"],
@@ -76,7 +75,7 @@ def _job(row: RowMapping, transitions: Sequence[Transition], alive: Sequence[Cap
         releases=row["releases"],
         warnings=tuple(row["warnings"]),
         jobs_ahead=row["jobs_ahead"],
-        shortfall=shortfall(needs, alive) if row["status"] == Status.QUEUED else None,
+        shortfall=shortfall(needs_of(row), alive) if row["status"] == Status.QUEUED else None,
         created_at=row["created_at"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
@@ -94,6 +93,11 @@ def _epoch(row: RowMapping, which: str) -> Epoch | None:
     if row[f"{which}__epoch"] is None:
         return None
     return Epoch(**{name: row[f"{which}__{name}"] for name in COLUMNS})
+
+
+def needs_of(row: RowMapping) -> Needs:
+    """The needs in a job's row."""
+    return Needs(row["device"], row["gpus"], row["memory_bytes"], row["threads"])
 
 
 def lost_attempts_of(row: RowMapping) -> tuple[LostAttempt, ...]:

@@ -96,3 +96,17 @@ def test_a_class_with_too_few_images_for_the_split_is_refused() -> None:
     plan(spec(), few, LIMITS)
     with pytest.raises(Invalid, match="class '0' has 2 images"):
         plan(spec(dataset={"id": "digits", "test_fraction": 0.1}), few, LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "threads"),
+    [
+        ({"model": {"arch": "mlp"}}, 1),
+        ({"model": {"arch": "cnn"}}, 1),
+        ({"model": {"channels": [32, 64, 128]}, "dataset": {"id": "digits", "image_size": 28}}, None),
+        ({"model": {"channels": [32, 64, 128]}, "dataset": {"id": "digits", "image_size": 28}, "batch_size": 8}, 1),
+        ({"model": {"arch": "resnet18"}, "dataset": {"id": "digits", "image_size": 32}}, None),
+    ],
+)
+def test_a_large_step_gains_from_more_than_one_thread(changes: dict[str, Any], threads: int | None) -> None:
+    assert plan(spec(**changes), DIGITS, LIMITS).threads == threads

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
 
 from service.core.errors import Invalid
 from service.core.spec import build
@@ -137,3 +138,16 @@ def test_a_network_without_weights_is_refused(more: list[dict[str, Any]]) -> Non
     with pytest.raises(Invalid, match="no weights") as caught:
         place(layers(*more, {"type": "global_avg_pool"}), (10, 8, 8), 10, "/model/layers")
     assert caught.value.faults[0].pointer == "/model/layers"
+
+
+def test_multiplications_are_half_of_torchs_operations() -> None:
+    body: list[dict[str, Any]] = [
+        {"type": "conv2d", "channels": 6, "bias": False},
+        {"type": "residual", "layers": [{"type": "conv2d", "channels": 8, "stride": 2, "groups": 2, "bias": False}]},
+        {"type": "flatten"},
+        {"type": "linear", "bias": False},
+    ]
+    placed = place(layers(*body), (3, 9, 7), CLASSES, "/model/layers")
+    with FlopCounterMode(display=False) as counter:
+        build_layers(placed, stochastic_depth=0.0)(torch.zeros(1, 3, 9, 7))
+    assert sum(p.multiplications for p in placed) == counter.get_total_flops() // 2

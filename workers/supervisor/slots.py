@@ -1,0 +1,72 @@
+"""The slots of a worker: its jobs run side by side, each in a thread of its own with its own trainer process."""
+
+import logging
+import threading
+
+from service.core.records.capacity import Capacity
+from service.core.records.room import Room, taken, whole
+from workers.supervisor.supervisor import Claim, Supervisor
+
+log = logging.getLogger(__name__)
+
+
+class Slots:
+    """Starts jobs while there is room for them. One thread starts jobs at a time; each call is safe in any thread."""
+
+    def __init__(self, supervisor: Supervisor, capacity: Capacity) -> None:
+        self._supervisor, self._capacity = supervisor, capacity
+        self._changed = threading.Condition()
+        self._running: dict[tuple[str, int], Room] = {}  # what each job takes, by its id and attempt
+        self._ended = 0  # jobs that have ended
+
+    def start_next(self) -> str | None:
+        """Claim the job that is first in the queue and start it; returns its id, None where there is none.
+
+        Raises NoRoom where running jobs take what it needs.
+        """
+        claim = self._supervisor.claim(self._room())
+        if claim is None:
+            return None
+        lease = claim.lease
+        with self._changed:
+            self._running[lease.job_id, lease.attempt] = taken(self._capacity, lease.needs)
+        threading.Thread(target=self._run, args=(claim,), name=f"slot-{lease.job_id}", daemon=True).start()
+        return lease.job_id
+
+    def wait_for_room(self) -> None:
+        """Return once there is room for a further job of the smallest kind."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._left().is_left)
+
+    def wait_for_end(self, seconds: float) -> None:
+        """Return once a running job ends, or after `seconds`."""
+        with self._changed:
+            ended = self._ended
+            self._changed.wait_for(lambda: not self._running or self._ended != ended, seconds)
+
+    def wait_until_idle(self) -> None:
+        """Return once no job runs."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._running)
+
+    def _room(self) -> Room | None:
+        """What the running jobs leave; None while there are none."""
+        with self._changed:
+            return self._left() if self._running else None
+
+    def _left(self) -> Room:
+        left = whole(self._capacity)
+        for share in self._running.values():
+            left -= share
+        return left
+
+    def _run(self, claim: Claim) -> None:
+        try:
+            self._supervisor.run(claim)
+        except Exception:
+            log.exception("job %s: its slot failed", claim.lease.job_id)
+        finally:
+            with self._changed:
+                del self._running[claim.lease.job_id, claim.lease.attempt]
+                self._ended += 1
+                self._changed.notify_all()
