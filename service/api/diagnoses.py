@@ -2,17 +2,24 @@
 
 import json
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from flask import request
 from marshmallow import ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
-from service.api.blueprint import Blueprint
+from service.api.blueprint import MOST_FAULTS, Blueprint
 from service.core.diagnosis import Verdict
-from service.core.errors import Invalid
-from service.core.experiments.foreign_runs import ForeignDiagnosis, KnownFacts, diagnose_reading, to_dict
-from service.core.histories import MOST_BYTES, read
+from service.core.errors import Fault, Invalid
+from service.core.experiments.foreign_runs import (
+    MOST_CLASSES,
+    ForeignDiagnosis,
+    KnownFacts,
+    diagnose_reading,
+    to_dict,
+)
+from service.core.histories import MOST_BYTES, check_size, check_values, read
 from service.core.spec import JobSpec
 from service.http.auth import tenant
 from service.http.links import local
@@ -30,6 +37,7 @@ TYPES = (
     "application/jsonl",
     "application/octet-stream",
 )
+MOST_BESIDE = 2 << 20  # characters of what a JSON body says beside its epochs
 FACTS = ("classes", "train_images", "validation_images", "label_counts")
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 ANY_JSON = {"anyOf": [DiagnosisRequestSchema, {"type": "object"}, {"type": "array"}]}
@@ -80,17 +88,27 @@ def _body() -> bytes:
 
 def members(data: bytes) -> dict[str, Any]:
     """What a JSON body says beside its epochs; nothing for the files of frameworks. Raises Invalid."""
+    if b'"epochs"' not in data:
+        return {}
+    check_values(data)
     try:
-        document = json.loads(data) if b'"epochs"' in data else None
+        document = json.loads(data)
     except (ValueError, RecursionError):
         return {}
     if not isinstance(document, dict) or not isinstance(document.get("epochs"), list):
         return {}
-    schema = DiagnosisRequestSchema()
+    epochs = document.pop("epochs")
+    check_size(len(epochs), 0)
+    if (size := len(json.dumps(document))) > MOST_BESIDE:  # before each member is looked at
+        raise Invalid([Fault("", f"beside its epochs the JSON has {size:,} characters", f"at most {MOST_BESIDE:,}")])
+    document["epochs"] = [{} if isinstance(row, dict) else row for row in epochs]  # the reader looks at their cells
+    counts, schema = document.get("label_counts"), DiagnosisRequestSchema()
+    if isinstance(counts, list) and len(counts) > MOST_CLASSES:
+        raise Invalid([Fault("/label_counts", f"there are {len(counts):,} numbers", f"1 to {MOST_CLASSES:,} numbers")])
     try:
         loaded: dict[str, Any] = schema.load(document)
     except ValidationError as error:
-        raise Invalid(list(faults(error.messages, schema, document))) from error
+        raise Invalid(list(islice(faults(error.messages, schema, document), MOST_FAULTS))) from error
     return {name: value for name, value in loaded.items() if name != "epochs" and value is not None}
 
 

@@ -4,9 +4,19 @@ from collections.abc import Mapping
 
 from service.core.histories import delimited, json_files, log_lines, mlflow, tensorboard
 from service.core.histories.epochs import Reading, assemble
-from service.core.histories.table import MOST_BYTES, MOST_ROWS, Reader, Source, Table, refusal, without_losses
+from service.core.histories.table import (
+    MOST_BYTES,
+    MOST_ROWS,
+    Reader,
+    Source,
+    Table,
+    check_size,
+    check_values,
+    refusal,
+    without_losses,
+)
 
-__all__ = ["MOST_BYTES", "MOST_ROWS", "Reading", "read"]
+__all__ = ["MOST_BYTES", "MOST_ROWS", "Reading", "check_size", "check_values", "read"]
 
 READERS: tuple[Reader, ...] = (tensorboard.read, json_files.read, mlflow.read, delimited.read, log_lines.read)
 

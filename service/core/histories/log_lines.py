@@ -19,7 +19,7 @@ NUMBER = re.compile(
 CLAUSE = re.compile(r"[,;|()\[\]{}<>\t:=\u2500-\u259f]| - | {2,}")  # what ends a name
 BAR = re.compile(r"[\u2500-\u259f]{2,}|\[=+[>.\]]|ms/step|s/step|it/s|s/it")  # a progress bar: its last state counts
 PART_OF = {word: part for part, listed in PARTS.items() for word in listed.split()}
-LONGEST_LINE, LONGEST_NAME = 2_000, 200  # characters that are looked at
+LONGEST_LINE, LONGEST_NAME = 1_000, 200  # characters that are looked at
 REMEMBERED = 1_000  # names
 VERBS = frozenset(["is", "was", "of", "at", "to"])
 

@@ -78,6 +78,7 @@ class Source:
         """The value of the file if it is one JSON text, else None. NaN and Infinity are read as Python writes them."""
         if self.text.lstrip()[:1] not in ("{", "["):
             return None
+        check_values(self.data)
         try:
             return json.loads(self.text)
         except (ValueError, RecursionError):
@@ -115,6 +116,13 @@ def check_size(rows: int, cells: int) -> None:
     if cells > MOST_CELLS:
         allowed = f"at most {MOST_CELLS:,} numbers; keep the columns of epochs, losses and accuracies"
         raise refusal(f"the history has {cells:,} numbers", allowed)
+
+
+def check_values(data: bytes) -> None:
+    """Raises Invalid for a JSON text with too many values, which would take much memory; each has a comma."""
+    values = data.count(b",") + 1
+    if values > MOST_CELLS:
+        raise refusal(f"the JSON has {values:,} values", f"at most {MOST_CELLS:,} values; log once an epoch")
 
 
 def check_columns(names: Sequence[str]) -> None:

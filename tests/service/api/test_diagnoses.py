@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -155,6 +156,23 @@ def test_other_media_types_and_long_bodies_are_refused(client: FlaskClient) -> N
         environ_overrides={"wsgi.input_terminated": True},
     )
     expect_problem(chunked, 413)
+
+
+@pytest.mark.parametrize(
+    ("member", "detail"),
+    [
+        ('"epochs": [' + "{}," * 2_000_000 + "{}]", "values"),
+        ('"epochs": [' + "{}," * 100_000 + "{}]", "100,001 rows"),
+        ('"epochs": [{"loss": 1}], "label_counts": [' + "1," * 100_000 + "1]", "100,001 numbers"),
+        ('"epochs": [{"loss": 1}], "spec": {"name": "' + "x" * 3_000_000 + '"}', "characters"),
+    ],
+)
+def test_large_json_is_refused_before_it_is_checked(client: FlaskClient, member: str, detail: str) -> None:
+    began = time.thread_time()
+    (fault,) = expect_problem(post(client, "{" + member + "}", "application/json"), 422)["errors"]
+    assert detail in fault["detail"]
+    assert fault["allowed"]
+    assert time.thread_time() - began < 2, "seconds; each row once took its time, and all of them gigabytes"
 
 
 def test_long_history_is_answered(client: FlaskClient) -> None:
