@@ -1,6 +1,7 @@
 """The path from the Celery task to the optimizer step, over both processes."""
 
 import json
+import threading
 from multiprocessing.context import ForkServerProcess
 
 import pytest
@@ -21,13 +22,20 @@ MOST_FRAMES = 10
 def test_a_step_is_at_most_ten_frames_from_the_task(
     worker: Worker, store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    starting: list[str] = []
     supervising: list[str] = []
-    start = ForkServerProcess.start
+    start, start_thread = ForkServerProcess.start, threading.Thread.start
+
+    def start_thread_and_note(thread: threading.Thread) -> None:
+        if thread.name.startswith("slot-"):
+            starting.extend(frames())
+        start_thread(thread)
 
     def start_and_note(process: ForkServerProcess) -> None:
         supervising.extend(frames())
         start(process)
 
+    monkeypatch.setattr(threading.Thread, "start", start_thread_and_note)
     monkeypatch.setattr(ForkServerProcess, "start", start_and_note)
     monkeypatch.setattr(trainer_handle, "TRAINER", "tests.workers.trainer_frames:main_with_frames")
     monkeypatch.setattr(app.host, "worker", worker, raising=False)
@@ -38,8 +46,9 @@ def test_a_step_is_at_most_ten_frames_from_the_task(
     (published,) = [artifact for artifact in store.queries.artifacts("t", job.id) if artifact.name == FILE]
     with open_storage(settings.storage_url).open(published.key) as file:
         training = json.loads(file.read())
-    assert supervising[0] == "workers.app:train"
+    assert starting[0] == "workers.app:train"
+    assert supervising[0] == "workers.supervisor.supervisor:Supervisor.run"
     assert training[0] == "workers.trainer.main:main"
-    path = [*supervising, *training]
+    path = [*starting, *supervising, *training]
     print(*path, sep="\n")
     assert len(path) <= MOST_FRAMES, path

@@ -2,10 +2,13 @@
 
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from service.core.records.capacity import Capacity
+from service.core.records.lease import Lease
 from service.core.records.room import Room, taken, whole
-from workers.supervisor.supervisor import Claim, Supervisor
+from workers.supervisor.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +33,8 @@ class Slots:
         lease = claim.lease
         with self._changed:
             self._running[lease.job_id, lease.attempt] = taken(self._capacity, lease.needs)
-        threading.Thread(target=self._run, args=(claim,), name=f"slot-{lease.job_id}", daemon=True).start()
+        run, name = self._supervisor.run, f"slot-{lease.job_id}"
+        threading.Thread(target=run, args=(claim, self._held(lease)), name=name, daemon=True).start()
         return lease.job_id
 
     def wait_for_room(self) -> None:
@@ -60,13 +64,15 @@ class Slots:
             left -= share
         return left
 
-    def _run(self, claim: Claim) -> None:
+    @contextmanager
+    def _held(self, lease: Lease) -> Iterator[None]:
+        """The job has a slot within the block. An error in the block is logged."""
         try:
-            self._supervisor.run(claim)
+            yield
         except Exception:
-            log.exception("job %s: its slot failed", claim.lease.job_id)
+            log.exception("job %s: its slot failed", lease.job_id)
         finally:
             with self._changed:
-                del self._running[claim.lease.job_id, claim.lease.attempt]
+                del self._running[lease.job_id, lease.attempt]
                 self._ended += 1
                 self._changed.notify_all()

@@ -9,7 +9,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import wait
@@ -45,6 +45,7 @@ from workers.trainer_args import StopRequest, TrainerArgs
 POLL_SECONDS = 0.2  # between two checks of lease and stop requests while the trainer is silent
 EPOCH_SECONDS = 0.1  # least time between two transactions of epochs: SQLite has one writer at a time
 LOG_SECONDS = 1.0  # between two reads of the trainer's output
+NO_SLOT = nullcontext()
 MOST_TOO_NEW = 1_000  # ids of jobs of a newer release that are remembered
 
 log = logging.getLogger(__name__)
@@ -103,10 +104,10 @@ class Supervisor:
         lease = self._store.claim(self.worker, self._settings.lease_seconds, self._capacity, too_new, room)
         return Claim(lease, now) if lease else None
 
-    def run(self, claim: Claim) -> None:
-        """Run a job until it ends or goes back into the queue."""
+    def run(self, claim: Claim, slot: AbstractContextManager[object] = NO_SLOT) -> None:
+        """Run a job until it ends or goes back into the queue. `slot` is entered meanwhile."""
         dataset = self._cache.checkout(claim.lease.spec["dataset"]["id"])
-        with self._attempt(claim) as attempt, attempt.scratch.held(), dataset as pack:
+        with slot, self._attempt(claim) as attempt, attempt.scratch.held(), dataset as pack:
             if claim.lease.attempt > 1:
                 fetch_checkpoint(attempt)
             trainer = start_trainer(self._context, self._trainer_args(attempt, pack))
