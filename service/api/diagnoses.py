@@ -9,7 +9,7 @@ from flask import request
 from marshmallow import ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
-from service.api.blueprint import MOST_FAULTS, Blueprint
+from service.api.blueprint import Blueprint
 from service.core.diagnosis import Verdict
 from service.core.errors import Fault, Invalid
 from service.core.experiments.foreign_runs import (
@@ -22,6 +22,7 @@ from service.core.experiments.foreign_runs import (
 from service.core.histories import MOST_BYTES, check_size, check_values, read
 from service.core.spec import JobSpec
 from service.http.auth import tenant
+from service.http.json_body import MOST_FAULTS
 from service.http.links import local
 from service.schemas.diagnoses import DiagnoseQuerySchema, DiagnosisRequestSchema, ForeignDiagnosisSchema
 from service.schemas.patches import read_spec
