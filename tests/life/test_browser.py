@@ -179,7 +179,11 @@ def test_train_fork_compare_upload_train_and_try(tab: Window, guarded: Guarded, 
     look_at_mistakes(tab, tmp_path / "pets" / "rows" / "000.png")
 
 
-@pytest.mark.parametrize("files", [["shapes.zip"], ["rows", "columns", "checks"]])
+@pytest.mark.parametrize(
+    "files",
+    [["shapes.zip"], pytest.param(["rows", "columns", "checks"], marks=pytest.mark.long)],
+    ids=["zip", "folders"],
+)
 def test_drop_of_archive_or_class_folders_uploads_them(
     tab: Window, guarded: Guarded, tmp_path: Path, files: list[str]
 ) -> None:
@@ -192,6 +196,7 @@ def test_drop_of_archive_or_class_folders_uploads_them(
     expect(tab.page.locator(".bars dt")).to_have_text(["checks", "columns", "rows"])
 
 
+@pytest.mark.long
 def test_upload_with_options_says_what_is_left_out(tab: Window, guarded: Guarded, tmp_path: Path) -> None:
     page, folder = tab.page, tmp_path / "pets"
     unpack(folder)
