@@ -246,6 +246,7 @@ def test_history_is_pasted_then_another_one_is_dropped(tab: Window, guarded: Gua
     expect(page.locator("#chart")).to_have_attribute("data-points", "12")
 
 
+@pytest.mark.long
 def test_reader_sees_pages_without_buttons(tab: Window, guarded: Guarded) -> None:
     key = {"Authorization": f"Bearer {guarded.writer}"}
     spec = {"dataset": {"id": "digits", "train_limit": 100}, "model": {"arch": "mlp"}, "epochs": 2}

@@ -113,6 +113,7 @@ def test_two_processes_reach_the_result_of_one(bench: Bench) -> None:
     assert two.logits == pytest.approx(one.logits, abs=1e-3)
 
 
+@pytest.mark.long
 def test_after_a_lost_process_another_number_continues(bench: Bench) -> None:
     job = interrupted(bench, kill_one, gpus=2)
     assert job.status == "queued"
