@@ -113,6 +113,11 @@ def history(client: Rightfit, job_id: str) -> list[tuple[Any, ...]]:
     return [(row["epoch"], row["train_loss"], row["val_loss"]) for row in client.history(job_id)["data"]]
 
 
+def close_to(rows: list[tuple[Any, ...]]) -> list[Any]:
+    """The two releases add up the losses of the validation images in another order."""
+    return [pytest.approx(row, rel=1e-8) for row in rows]
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.long
 def test_upgrade_hands_a_run_from_old_to_new_worker(last_release: Path, settings: Settings) -> None:
@@ -155,7 +160,7 @@ def test_upgrade_hands_a_run_from_old_to_new_worker(last_release: Path, settings
         assert epochs >= 2
         (resumed,) = [event for event in old.stream(job) if event.type == "resumed"]
         assert resumed.data["after_epoch"] >= 2, "the new worker resumes from the checkpoint of the old one"
-        assert history(old, job) == history(old, undisturbed)
+        assert history(old, job) == close_to(history(old, undisturbed))
 
         # Then the API.
         new = new_parts.enter_context(api(ROOT, settings, "new-api"))
@@ -166,7 +171,7 @@ def test_upgrade_hands_a_run_from_old_to_new_worker(last_release: Path, settings
             assert new.wait(each)["status"] == "succeeded"
             assert new.diagnose(each)["verdict"]
             assert {file["name"] for file in new.artifacts(each)} >= {"best_model.pth", "report.json"}
-        assert history(new, job) == history(new, undisturbed)
+        assert history(new, job) == close_to(history(new, undisturbed))
     database.close()
 
 

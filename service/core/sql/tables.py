@@ -55,6 +55,7 @@ jobs = Table(
     Column("losses", JSON(none_as_null=True), nullable=False),
     Column("releases", Integer, nullable=False),  # returns to the queue that are not losses
     Column("facts", JSON(none_as_null=True)),  # what the worker measured outside of the epochs
+    Column("more_facts", JSON(none_as_null=True)),  # the members that release 0.1.0 does not know
     Column("waste", JSON(none_as_null=True)),  # spent after the best epoch; set at the end of the job
     Column("split", Text),  # jobs with equal values are validated on the same images
     Column("test_split", Text),  # jobs with equal values are tested on the same images

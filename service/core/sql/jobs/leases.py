@@ -29,7 +29,7 @@ from service.core.sql.jobs.fencing import change_held, is_held, lock_held, lost
 from service.core.sql.jobs.job_logs import add_lines
 from service.core.sql.jobs.lost_workers import release_advanced, take_back
 from service.core.sql.jobs.queue_order import TAKEN_FIRST
-from service.core.sql.jobs.rows import checkpoints_of, lost_attempts_of, needs_of
+from service.core.sql.jobs.rows import checkpoints_of, facts_columns, facts_of, lost_attempts_of, needs_of
 from service.core.sql.jobs.transitions import change, end, queue_again
 from service.core.sql.repository import Repository
 from service.core.sql.tables import epochs, events, jobs
@@ -187,8 +187,7 @@ class JobLeases(Repository):
         with self._db.write() as c:
             row = lock_held(c, lease)
             new = [warning for warning in warnings if warning not in row["warnings"]]
-            all_facts = {**(row["facts"] or {}), **facts}
-            values: dict[str, Any] = {"facts": all_facts, "warnings": [*row["warnings"], *new]}
+            values = facts_columns({**facts_of(row), **facts}) | {"warnings": [*row["warnings"], *new]}
             if splits:
                 values |= {"split": splits.validation, "test_split": splits.test}
             if all(row[name] == value for name, value in values.items()):

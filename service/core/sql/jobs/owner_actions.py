@@ -16,7 +16,7 @@ from service.core.records.submission import IdempotencyKey, NewJob
 from service.core.sql.jobs import transitions
 from service.core.sql.jobs.insert import insert_job, job_of_key, planned_columns, refuse_without_data
 from service.core.sql.jobs.queue_order import next_turn
-from service.core.sql.jobs.rows import read_job
+from service.core.sql.jobs.rows import facts_columns, facts_of, read_job
 from service.core.sql.jobs.transitions import change, end, locked, queue_again
 from service.core.sql.repository import Repository
 from service.core.sql.tables import artifacts, datasets, epochs, jobs
@@ -31,7 +31,13 @@ _WITHOUT_AN_END: dict[str, Any] = {
     "cancel_requested": False,
     "waste": None,
 }
-_WITHOUT_EPOCHS: dict[str, Any] = {"checkpoints": [], "last_epoch": None, "best_epoch": None, "facts": None}
+_WITHOUT_EPOCHS: dict[str, Any] = {
+    "checkpoints": [],
+    "last_epoch": None,
+    "best_epoch": None,
+    "facts": None,
+    "more_facts": None,
+}
 
 
 class OwnerActions(Repository):
@@ -143,11 +149,11 @@ class OwnerActions(Repository):
         def calibrated(c: Connection, row: RowMapping) -> bool:
             if row["status"] not in TERMINAL:
                 raise _conflict(row, "only an ended job can be calibrated")
-            facts = row["facts"]
-            if facts is None or facts.get("calibration"):
+            facts = facts_of(row)
+            if not facts or facts.get("calibration"):
                 return False
             fact = {"calibration": asdict(calibration)}
-            change(c, jobs.c.id == job_id, {"facts": facts | fact}, "facts", fact)
+            change(c, jobs.c.id == job_id, facts_columns(facts | fact), "facts", fact)
             return True
 
         return self._act(tenant, job_id, calibrated)

@@ -1,6 +1,6 @@
 """Rows of jobs to records, and the one SELECT that reads a whole job."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, case, select
@@ -82,7 +82,7 @@ def _job(row: RowMapping, transitions: Sequence[Transition], alive: Sequence[Cap
         best=_epoch(row, "best"),
         last=_epoch(row, "last"),
         transitions=tuple(transitions),
-        facts=Facts.from_dict(row["facts"]) if row["facts"] else None,
+        facts=Facts.from_dict(facts) if (facts := facts_of(row)) else None,
         waste=Waste(**row["waste"]) if row["waste"] else None,
         **{name: row[name] for name in ("split", "test_split")},
         **{name: row[name] for name in ("parent", "patch", "advice", "ablation", "arm", "folds")},
@@ -98,6 +98,20 @@ def _epoch(row: RowMapping, which: str) -> Epoch | None:
 def needs_of(row: RowMapping) -> Needs:
     """The needs in a job's row."""
     return Needs(row["device"], row["gpus"], row["memory_bytes"], row["threads"])
+
+
+FIRST_FACTS = ("images", "trivial_loss", "trivial_accuracy", "copies_across", "test")  # those of release 0.1.0
+
+
+def facts_of(row: RowMapping) -> dict[str, Any]:
+    """The facts of a job from both columns; empty without the first ones."""
+    return {**row["facts"], **(row["more_facts"] or {})} if row["facts"] else {}
+
+
+def facts_columns(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The two columns of facts. An API of release 0.1.0, which reads the first one, knows no other members there."""
+    more = {name: value for name, value in facts.items() if name not in FIRST_FACTS}
+    return {"facts": {name: facts[name] for name in FIRST_FACTS if name in facts}, "more_facts": more or None}
 
 
 def lost_attempts_of(row: RowMapping) -> tuple[LostAttempt, ...]:

@@ -2,10 +2,13 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 
 import pytest
+from sqlalchemy import select
 
 from service.core.errors import LeaseLost
+from service.core.records.facts import CalibrationFact, Mirroring
 from service.core.records.job import (
     Failure,
     Job,
@@ -18,11 +21,28 @@ from service.core.records.job import (
 from service.core.spec import JobSpec
 from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
+from service.core.sql.tables import jobs
 from tests.service.core.sql.jobs.samples import MODEL, RETRIES, SUCCESS, checkpoint, claim, epoch, submit
+
+CALIBRATION = CalibrationFact(1.5, 0.5, 0.4, 0.1, 0.05)
 
 
 def statuses(job: Job) -> list[str]:
     return [transition.status for transition in job.transitions]
+
+
+def test_release_0_1_0_finds_only_the_facts_that_it_knows(store: Store, database: Database) -> None:
+    job, lease = submit(store), claim(store)
+    first = {"images": {"train": 8}, "trivial_loss": 2.3, "trivial_accuracy": 0.1, "copies_across": 0}
+    store.leases.record_facts(lease, first | {"mirroring": {"images": 4, "right": 3, "mirrored": 1}})
+    store.leases.record_facts(lease, {"calibration": asdict(CALIBRATION)})
+    with database.read() as c:
+        stored = c.execute(select(jobs.c.facts).where(jobs.c.id == job.id)).scalar_one()
+    assert stored == first
+    facts = store.queries.get("t", job.id).facts
+    assert facts is not None
+    assert facts.mirroring == Mirroring(4, 3, 1)
+    assert facts.calibration == CALIBRATION
 
 
 def test_a_job_lives_from_the_queue_to_its_result(store: Store) -> None:
