@@ -13,7 +13,6 @@ from service.core.broker.hints import HintQueue
 from service.core.broker.wakeups import Wakeups
 from service.core.errors import DatabaseError, NoRoom
 from service.core.records.capacity import Capacity
-from service.core.resilience import repeat
 from service.core.settings import Settings
 from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
@@ -21,6 +20,7 @@ from service.core.sql.jobs.store import Store
 from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import open_storage
 from service.core.system import private_folder
+from service.core.system.resilience import repeat
 from service.core.telemetry.metrics import REAPER, HostMetrics
 from service.core.telemetry.tracing import Tracing
 from workers.datasets.cache import DatasetCache

@@ -11,6 +11,7 @@ from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from service.api.blueprint import Blueprint
 from service.core.diagnosis import Verdict
+from service.core.diagnosis.histories import MOST_BYTES, check_size, check_values, read
 from service.core.errors import Fault, Invalid
 from service.core.experiments.foreign_runs import (
     MOST_CLASSES,
@@ -19,7 +20,6 @@ from service.core.experiments.foreign_runs import (
     diagnose_reading,
     to_dict,
 )
-from service.core.histories import MOST_BYTES, check_size, check_values, read
 from service.core.spec import JobSpec
 from service.http.auth import tenant
 from service.http.json_body import MOST_FAULTS

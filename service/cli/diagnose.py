@@ -26,7 +26,7 @@ def _verdicts(_: click.Context, __: click.Parameter, text: str | None) -> tuple[
 
 
 def _columns(_: click.Context, __: click.Parameter, text: str | None) -> dict[str, str]:
-    from service.core.histories.names import columns_of  # noqa: PLC0415 - only needed for histories
+    from service.core.diagnosis.histories.names import columns_of  # noqa: PLC0415 - only needed for histories
 
     try:
         return columns_of(text) if text else {}
@@ -72,7 +72,7 @@ def diagnose(session: Session, /, target: str, framework: str | None, fail_on: t
 
 def _history(target: str) -> bytes | None:
     """The file that the target names, None if it names a job."""
-    from service.core.histories import MOST_BYTES  # noqa: PLC0415 - only needed for histories
+    from service.core.diagnosis.histories import MOST_BYTES  # noqa: PLC0415 - only needed for histories
 
     if target == STDIN:
         return sys.stdin.buffer.read(MOST_BYTES + 1) if sys.stdin else b""  # None when it is closed
@@ -85,8 +85,8 @@ def _history(target: str) -> bytes | None:
 
 
 def _of_file(data: bytes, known: dict[str, Any], as_json: bool) -> dict[str, Any]:
+    from service.core.diagnosis.histories import read  # noqa: PLC0415 - likewise
     from service.core.experiments.foreign_runs import KnownFacts, diagnose_reading, to_dict  # noqa: PLC0415 - likewise
-    from service.core.histories import read  # noqa: PLC0415 - likewise
 
     columns, run = known.pop("columns"), known.pop("run")
     try:

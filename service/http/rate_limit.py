@@ -13,7 +13,7 @@ from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
 from service.core.errors import TooMany
-from service.core.resilience import CircuitBreaker
+from service.core.system.resilience import CircuitBreaker
 
 BREAKER_SECONDS = 5.0  # pause after a failure before Redis is tried again
 TIMEOUTS: dict[str, Any] = {"socket_connect_timeout": 1.0, "socket_timeout": 1.0}

@@ -4,8 +4,8 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
+from service.core.diagnosis.histories.names import NAMEABLE, columns_of
 from service.core.experiments.foreign_runs import MOST_CLASSES, MOST_IMAGES
-from service.core.histories.names import NAMEABLE, columns_of
 from service.schemas.answer_fields import TEXT_BY_NAME, AnyValue, Word
 from service.schemas.commas import Commas
 from service.schemas.counterfactual import RunSchema, SettingSchema

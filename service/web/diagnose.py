@@ -12,9 +12,9 @@ from werkzeug.wrappers import Response
 
 from service.api.diagnoses import diagnose_file, members, to_answer
 from service.api.form import Form, check_form
+from service.core.diagnosis.histories import MOST_BYTES
 from service.core.errors import Fault, Invalid
 from service.core.experiments.foreign_runs import ForeignDiagnosis
-from service.core.histories import MOST_BYTES
 from service.core.records.downsample import sampled
 from service.core.records.epoch import Epoch
 from service.rendering import curves_svg, foreign_run

@@ -20,11 +20,11 @@ from service.core.broker.wakeups import Wakeups
 from service.core.errors import LeaseLost, StorageError
 from service.core.records.dataset import CONTENTS, INDEX, PIXELS, Contents, DatasetError
 from service.core.records.lease import Reading
-from service.core.resilience import LeaseKeeper, attempt
 from service.core.settings import Settings
 from service.core.sql.datasets import READERS, DatasetStore
 from service.core.storage import Storage, discard
 from service.core.system import refuse_full_disk
+from service.core.system.resilience import LeaseKeeper, attempt
 from workers.datasets.cache import DatasetCache
 from workers.scratch import Scratch
 

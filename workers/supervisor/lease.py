@@ -5,9 +5,9 @@ import time
 from service.core.errors import DatabaseError, LeaseLost
 from service.core.records.job import ControlRequest
 from service.core.records.lease import Lease
-from service.core.resilience import LeaseKeeper
 from service.core.settings import Settings
 from service.core.sql.jobs.leases import JobLeases
+from service.core.system.resilience import LeaseKeeper
 from workers.telemetry.metrics import WorkerMetrics
 
 POLL_SECONDS = 1.0  # between two readings of the owner's request, which are more frequent than renewals

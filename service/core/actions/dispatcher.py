@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from service.core.broker.hints import HintQueue
 from service.core.records.job import Status
-from service.core.resilience import repeat
 from service.core.settings import Settings
 from service.core.sql.jobs.store import Store
 from service.core.sql.worker_registry import WorkerRegistry
+from service.core.system.resilience import repeat
 
 LEAST_WINDOW = 4  # hints in flight at least, however few workers are alive
 

@@ -18,13 +18,13 @@ from service.core.actions.delete import delete_dataset, delete_job
 from service.core.actions.storage_owner import owns
 from service.core.broker.turns import Turns
 from service.core.errors import Conflict, NotFound, StorageError
-from service.core.resilience import attempt, repeat
 from service.core.settings import Settings
 from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
 from service.core.sql.expired import Expired, Expiry
 from service.core.sql.jobs.store import Store
 from service.core.storage import Storage
+from service.core.system.resilience import attempt, repeat
 from service.core.text import DAY
 
 LOOK_SECONDS = 60.0  # between two checks of whether a sweep is due

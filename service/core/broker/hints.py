@@ -6,7 +6,7 @@ import socket
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from service.core.resilience import CircuitBreaker
+from service.core.system.resilience import CircuitBreaker
 
 TRAIN = "rightfit.train"  # the task's name: the API sends it without importing the worker
 QUEUE = "rightfit"

@@ -10,7 +10,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from service.core.resilience import CircuitBreaker
+from service.core.system.resilience import CircuitBreaker
 
 CHANNEL = "rightfit:job:"
 POLL_SECONDS = 0.5  # between two polls while Redis is unavailable

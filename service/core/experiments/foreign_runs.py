@@ -9,10 +9,10 @@ from typing import Any
 from service.core.diagnosis import Advice, Diagnosis, RunContext, diagnose
 from service.core.diagnosis.advice import ADVISED, MOST, REASONS
 from service.core.diagnosis.cures import CURES
+from service.core.diagnosis.histories import Reading, read
 from service.core.diagnosis.snippets import snippets
 from service.core.errors import Fault, Invalid
 from service.core.experiments.counterfactual import Run, Setting, recorded, replay
-from service.core.histories import Reading, read
 from service.core.records.epoch import Epoch
 from service.core.records.facts import Facts
 from service.core.records.plan import UNLIMITED, Limits

@@ -16,8 +16,8 @@ from prometheus_client.registry import Collector
 
 from service.core.errors import DatabaseError
 from service.core.records.job import Status
-from service.core.resilience import CircuitBreaker, attempt
 from service.core.sql.queue_stats import HEAD, Counts, QueueStats
+from service.core.system.resilience import CircuitBreaker, attempt
 
 PATIENCE = 2.0  # seconds; Prometheus itself gives up after 10
 BREAKER_SECONDS = 5.0  # without a query after a failure

@@ -16,8 +16,8 @@ import httpcore
 
 from service.core.errors import Refused, TooMany
 from service.core.records.webhook_message import Message, body
-from service.core.resilience import attempt
 from service.core.sql.webhook_messages import Webhooks
+from service.core.system.resilience import attempt
 from service.core.text.hosts import Network
 from service.core.webhooks.addresses import resolve
 from service.core.webhooks.http import post

@@ -10,8 +10,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from service.core.diagnosis.histories import MOST_BYTES
 from service.core.diagnosis.snippets import FRAMEWORKS
-from service.core.histories import MOST_BYTES
 from service.core.settings import Settings
 from service.core.sql.api_keys import Scope
 from service.services import Services

@@ -9,10 +9,10 @@ from contextlib import redirect_stdout
 from io import StringIO
 from typing import Any
 
+from service.core.diagnosis.histories import read
 from service.core.experiments.foreign_runs import KnownFacts, diagnose_reading
-from service.core.histories import read
 from service.docs import FOLDER
-from tests.service.core.histories.make_files import CLASSES, fit_keras, fit_lightning, fit_transformers
+from tests.service.core.diagnosis.histories.make_files import CLASSES, fit_keras, fit_lightning, fit_transformers
 
 FENCED = re.compile(r"^```python\n# Run by the tests with (\w+)\.\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

@@ -2,7 +2,7 @@
 
 import re
 
-from service.core.histories import read
+from service.core.diagnosis.histories import read
 from service.rendering.curves_svg import HEIGHT, WIDTH, Drawing, draw
 
 

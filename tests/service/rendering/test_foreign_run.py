@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from service.core.diagnosis.histories import read
 from service.core.experiments.foreign_runs import KnownFacts, diagnose_reading, to_dict
-from service.core.histories import read
 from service.rendering.foreign_run import early_stopping, framework
 
 UNKNOWN = "Without a finite validation loss it is not known what early stopping would have done."

@@ -14,8 +14,8 @@ from flask.testing import FlaskClient
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
+from service.core.diagnosis.histories import MOST_BYTES
 from service.core.diagnosis.snippets import FRAMEWORKS
-from service.core.histories import MOST_BYTES
 from service.core.settings import Settings
 from service.core.sql.api_keys import Scope
 from service.http.auth import COOKIE
@@ -24,7 +24,7 @@ from service.web.blueprint import POLICY
 from tests.servers import ON_DISK
 from tests.service.web.pages import looks_right
 
-FILES = Path(__file__).parents[1] / "core" / "histories" / "files"
+FILES = Path(__file__).parents[1] / "core" / "diagnosis" / "histories" / "files"
 LOG = "\r\n".join(  # as browsers send the lines of a text area
     f"Epoch {i + 1}/20, Train Loss: {2 * 0.75**i:.4f}, Val Loss: {max(0.6, 1 - i / 10) + 0.05 * max(0, i - 5):.4f}"
     for i in range(20)

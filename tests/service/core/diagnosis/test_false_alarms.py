@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from service.core.diagnosis import Diagnosis, Verdict
 from tests.golden import synthetic
-from tests.service.core.diagnosis.histories import diagnosed, history
+from tests.service.core.diagnosis.made import diagnosed, history
 
 ALARMS = (Verdict.OVERFITTING, Verdict.OVERCONFIDENT, Verdict.UNSTABLE)
 

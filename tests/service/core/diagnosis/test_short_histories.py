@@ -5,7 +5,7 @@ import math
 import pytest
 
 from service.core.diagnosis import Verdict
-from tests.service.core.diagnosis.histories import diagnosed, history
+from tests.service.core.diagnosis.made import diagnosed, history
 
 OVERFITTED = (Verdict.OVERFITTING, Verdict.OVERCONFIDENT)
 FALLING = [0.9 * 0.8**i for i in range(10)]

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from service.core.histories.table import Source, Table, limited, refusal
+from service.core.diagnosis.histories.table import Source, Table, limited, refusal
 
 HEADER, FOOTER = 12, 4  # bytes: length and its checksum before a record, the checksum of the data after it
 VERSION = b"brain.Event:"

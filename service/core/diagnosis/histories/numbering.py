@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from service.core.histories.table import refusal
+from service.core.diagnosis.histories.table import refusal
 
 TOLERANCE = 1e-6  # of an epoch that is a fraction
 MOST_EPOCHS = 10**9

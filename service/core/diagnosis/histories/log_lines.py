@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from service.core.histories.cells import number
-from service.core.histories.names import COMPOUND, FILLERS, PARTS, Meaning, of_words, words
-from service.core.histories.table import Source, Table, limited
+from service.core.diagnosis.histories.cells import number
+from service.core.diagnosis.histories.names import COMPOUND, FILLERS, PARTS, Meaning, of_words, words
+from service.core.diagnosis.histories.table import Source, Table, limited
 
 EPOCH = re.compile(r"(?<!best )(?<!best_)\bep(?:och)?s?\b[\s:#=\[(]*(\d{1,9})\b(?!\s*%)", re.IGNORECASE)
 # A number stands alone; 9817/10000 is one, and so is 86.6%.

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from service.core.histories.cells import number
-from service.core.histories.names import CLEAN, NAMEABLE, assign
-from service.core.histories.numbering import numbered
-from service.core.histories.runs import chosen_run, joined_runs
-from service.core.histories.table import Row, Table, check_columns, listed, refusal, shown, without_losses
+from service.core.diagnosis.histories.cells import number
+from service.core.diagnosis.histories.names import CLEAN, NAMEABLE, assign
+from service.core.diagnosis.histories.numbering import numbered
+from service.core.diagnosis.histories.runs import chosen_run, joined_runs
+from service.core.diagnosis.histories.table import Row, Table, check_columns, listed, refusal, shown, without_losses
 from service.core.records.epoch import Epoch
 from service.core.text import counted
 

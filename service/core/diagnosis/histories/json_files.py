@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.core.histories.table import MOST_ROWS, Row, Source, Table, limited, listed, refusal, shown
+from service.core.diagnosis.histories.table import MOST_ROWS, Row, Source, Table, limited, listed, refusal, shown
 
 MEMBERS = ("log_history", "history", "epochs", "data", "metrics", "rows", "log")  # under which files keep their rows
 TRAINING_TOTAL = "train_runtime"  # in the last row of Hugging Face: means over the whole run

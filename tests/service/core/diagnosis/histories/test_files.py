@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.core.histories import read
+from service.core.diagnosis.histories import read
 
 FILES = Path(__file__).parent / "files"
 LOSSES = {"train_loss", "val_loss"}

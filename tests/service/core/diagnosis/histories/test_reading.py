@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from service.core.diagnosis.histories import MOST_BYTES, MOST_ROWS, Reading, read
 from service.core.errors import Invalid
-from service.core.histories import MOST_BYTES, MOST_ROWS, Reading, read
 
 FILES = Path(__file__).parent / "files"
 

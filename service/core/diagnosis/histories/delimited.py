@@ -4,8 +4,17 @@ import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from service.core.histories.names import CLEAN, counter, meaning
-from service.core.histories.table import MOST_COLUMNS, Row, Source, Table, check_columns, check_size, limited, pivoted
+from service.core.diagnosis.histories.names import CLEAN, counter, meaning
+from service.core.diagnosis.histories.table import (
+    MOST_COLUMNS,
+    Row,
+    Source,
+    Table,
+    check_columns,
+    check_size,
+    limited,
+    pivoted,
+)
 
 DELIMITERS = (",", "\t", ";", "|")
 SPACES = re.compile(r"\s{2,}|\t")

@@ -8,8 +8,8 @@ import re
 from pathlib import PurePosixPath
 from typing import Any
 
-from service.core.histories.cells import number
-from service.core.histories.table import Source, Table, limited, refusal
+from service.core.diagnosis.histories.cells import number
+from service.core.diagnosis.histories.table import Source, Table, limited, refusal
 
 TITLE = re.compile(r"^==> (.+) <==$")
 LINE = re.compile(r"^(?:(?P<path>[^:\s][^:]*):)?(?P<time>\d{9,16}) (?P<value>\S+) (?P<step>-?\d+)(?: \S+)*$")

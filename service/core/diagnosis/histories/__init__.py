@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from service.core.histories import delimited, json_files, log_lines, mlflow, tensorboard
-from service.core.histories.epochs import Reading, assemble
-from service.core.histories.table import (
+from service.core.diagnosis.histories import delimited, json_files, log_lines, mlflow, tensorboard
+from service.core.diagnosis.histories.epochs import Reading, assemble
+from service.core.diagnosis.histories.table import (
     MOST_BYTES,
     MOST_ROWS,
     Reader,

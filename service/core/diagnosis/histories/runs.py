@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from service.core.histories.table import Row, listed, refusal
+from service.core.diagnosis.histories.table import Row, listed, refusal
 from service.core.text import counted
 
 SHOWN = 10  # runs in a message
