@@ -91,10 +91,15 @@ def fit_lightning(*callbacks: Any) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         logger = pl.loggers.CSVLogger(folder)
         trainer = pl.Trainer(
-            max_epochs=EPOCHS, logger=logger, log_every_n_steps=2, accelerator="cpu", enable_progress_bar=False,
-            enable_checkpointing=False, default_root_dir=folder,
+            max_epochs=EPOCHS,
+            logger=logger,
+            log_every_n_steps=2,
+            accelerator="cpu",
+            enable_progress_bar=False,
+            enable_checkpointing=False,
+            default_root_dir=folder,
             callbacks=[pl.callbacks.LearningRateMonitor("epoch"), *callbacks],
-        )  # fmt: skip
+        )
         trainer.fit(Module(), loader(1), loader(2))
         return (Path(logger.log_dir) / "metrics.csv").read_bytes()
 
@@ -123,9 +128,15 @@ def fit_transformers(*callbacks: Any) -> Any:
 
     with tempfile.TemporaryDirectory() as folder:
         args = TrainingArguments(
-            folder, num_train_epochs=EPOCHS, learning_rate=0.05, eval_strategy="epoch", save_strategy="no",
-            logging_steps=5, report_to=[], use_cpu=True,
-        )  # fmt: skip
+            folder,
+            num_train_epochs=EPOCHS,
+            learning_rate=0.05,
+            eval_strategy="epoch",
+            save_strategy="no",
+            logging_steps=5,
+            report_to=[],
+            use_cpu=True,
+        )
         trainer = Trainer(
             Model(),
             args,
@@ -154,9 +165,13 @@ def fastai() -> None:
     net = torch.nn.Sequential(torch.nn.Linear(FEATURES, 32), torch.nn.ReLU(), torch.nn.Linear(32, CLASSES))
     with tempfile.TemporaryDirectory() as folder:
         learner = Learner(
-            DataLoaders.from_dsets(*sets, bs=32, device="cpu"), net, torch.nn.functional.cross_entropy,
-            metrics=[accuracy, error_rate], path=folder, cbs=CSVLogger(),
-        )  # fmt: skip
+            DataLoaders.from_dsets(*sets, bs=32, device="cpu"),
+            net,
+            torch.nn.functional.cross_entropy,
+            metrics=[accuracy, error_rate],
+            path=folder,
+            cbs=CSVLogger(),
+        )
         with learner.no_bar():
             learner.fit(EPOCHS, 0.05)
         shutil.copy(Path(folder) / "history.csv", FILES / "fastai_history.csv")
@@ -262,9 +277,17 @@ def ultralytics() -> None:
                     pixels = random.normal(shade, 40, (32, 32, 3)).clip(0, 255).astype(np.uint8)
                     Image.fromarray(pixels).save(images / f"{at}.png")
         YOLO("yolo11n-cls.yaml").train(
-            data=f"{folder}/data", epochs=EPOCHS, imgsz=32, batch=8, device="cpu", amp=False, workers=0, plots=False,
-            project=folder, name="run",
-        )  # fmt: skip
+            data=f"{folder}/data",
+            epochs=EPOCHS,
+            imgsz=32,
+            batch=8,
+            device="cpu",
+            amp=False,
+            workers=0,
+            plots=False,
+            project=folder,
+            name="run",
+        )
         shutil.copy(next(Path(folder).glob("**/results.csv")), FILES / "ultralytics_results.csv")
 
 
