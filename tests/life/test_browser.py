@@ -94,6 +94,7 @@ def look_at_mistakes(tab: Window, picture: Path) -> None:
     assert tab.violations() == []
 
 
+@pytest.mark.long
 def test_sign_in_with_a_key_and_sign_out(tab: Window, guarded: Guarded) -> None:
     page = tab.page
     page.goto("/datasets")
@@ -227,6 +228,7 @@ def test_upload_with_options_says_what_is_left_out(tab: Window, guarded: Guarded
     assert tab.violations() == []
 
 
+@pytest.mark.long
 def test_history_is_pasted_then_another_one_is_dropped(tab: Window, guarded: Guarded, tmp_path: Path) -> None:
     page = tab.page
     losses = [(1 / n, 0.5 + abs(n - 6) / 10) for n in range(1, 21)]
