@@ -41,7 +41,7 @@ def diagnosis(job_id: str) -> Any:
 
 def to_answer(job: Job, epochs: Sequence[Epoch]) -> dict[str, Any]:
     """The object that DiagnosisSchema serializes."""
-    diagnosis = diagnose_job(job, epochs)
+    diagnosis = diagnose_job(job, epochs, services().store.queries.tried(job.tenant, job.id))
     return {
         **vars(diagnosis),
         "advice": [_advice(job, _with_curve(job, advice)) for advice in _usable(job, diagnosis)],
