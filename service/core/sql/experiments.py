@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Generic, TypeVar
 
-from sqlalchemy import Column, Connection, RowMapping, Table, and_, delete, func, insert, select
+from sqlalchemy import Column, Connection, RowMapping, Table, delete, func, insert, select
 
 from service.core.errors import Conflict, NotFound
 from service.core.records.job import TERMINAL, Status
@@ -16,7 +16,7 @@ from service.core.sql.clock import now
 from service.core.sql.jobs.insert import insert_job, job_of_key
 from service.core.sql.paging import read_page
 from service.core.sql.repository import Repository
-from service.core.sql.tables import epochs, jobs
+from service.core.sql.tables import WITH_BEST, jobs
 from service.core.sql.usage import refuse_another_job, refuse_more_messages
 
 T = TypeVar("T")
@@ -88,8 +88,7 @@ class Experiments(Repository, Generic[T]):
 
         `columns` are some of the tables jobs and epochs, the status of the job among them. Raises NotFound.
         """
-        source = jobs.outerjoin(epochs, and_(epochs.c.job_id == jobs.c.id, epochs.c.epoch == jobs.c.best_epoch))
-        query = select(*columns).select_from(source).where(self._of_jobs == experiment_id).order_by(jobs.c.seq)
+        query = select(*columns).select_from(WITH_BEST).where(self._of_jobs == experiment_id).order_by(jobs.c.seq)
         with self._db.read() as c:
             row = self._row(c, tenant, experiment_id)
             found = c.execute(query).mappings().all()

@@ -14,6 +14,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    and_,
     text,
 )
 
@@ -128,6 +129,8 @@ epochs = Table(
         if measure.name != "epoch"
     ),
 )
+# Each job beside its best epoch.
+WITH_BEST = jobs.outerjoin(epochs, and_(epochs.c.job_id == jobs.c.id, epochs.c.epoch == jobs.c.best_epoch))
 
 events = Table(
     "events",

@@ -10,12 +10,10 @@ from service.core.records.experiment import is_whole
 from service.core.records.job import Status, StopReason
 from service.core.records.lineage import Ancestor, Family, Relative
 from service.core.spec import JobSpec
-from service.core.sql.tables import epochs, jobs
+from service.core.sql.tables import WITH_BEST, epochs, jobs
 
 MOST = 1_000  # jobs of a family that are read: the job and its ancestors first
 NEAREST = 100  # ancestors whose specs are compared with advice
-
-_WITH_BEST = jobs.outerjoin(epochs, and_(epochs.c.job_id == jobs.c.id, epochs.c.epoch == jobs.c.best_epoch))
 
 
 def family(c: Connection, tenant: str, job_id: str) -> tuple[Relative, ...]:
@@ -39,7 +37,7 @@ def tried(c: Connection, tenant: str, job_id: str) -> Family:
     """What was tried on the way to a job; empty for an unknown one. Two statements, however long its line is."""
     line = _line(tenant, job_id, 1 + NEAREST)
     columns = (jobs.c.spec, jobs.c.split, jobs.c.status, jobs.c.stop_reason, epochs.c.val_loss)
-    of_line = select(*columns).select_from(_WITH_BEST.join(line, line.c.id == jobs.c.id)).order_by(line.c.distance)
+    of_line = select(*columns).select_from(WITH_BEST.join(line, line.c.id == jobs.c.id)).order_by(line.c.distance)
     rows = c.execute(of_line).mappings().all()
     ancestors = tuple(Ancestor(JobSpec.from_dict(row["spec"]), _is_better(row, rows[0])) for row in rows[1:])
     forks = c.execute(_forks_by_advice(line)).mappings().all()
@@ -61,7 +59,7 @@ def _is_whole(row: RowMapping) -> bool:
 def _forks_by_advice(line: CTE) -> Select[Any]:
     """The newest MOST forks of a line on the validation images of their parents: advice, and the change it brought."""
     parent, before = jobs.alias("parent"), epochs.alias("before")
-    pairs = _WITH_BEST.join(parent, and_(parent.c.id == jobs.c.parent, parent.c.split == jobs.c.split))
+    pairs = WITH_BEST.join(parent, and_(parent.c.id == jobs.c.parent, parent.c.split == jobs.c.split))
     pairs = pairs.join(before, and_(before.c.job_id == parent.c.id, before.c.epoch == parent.c.best_epoch))
     change = (epochs.c.val_loss - before.c.val_loss).label("change")
     columns = (jobs.c.seq, jobs.c.advice, jobs.c.status, jobs.c.stop_reason, change)
@@ -90,5 +88,5 @@ def _relatives(c: Connection, ids: Mapping[str, None]) -> tuple[Relative, ...]:
     )
     of_run = (jobs.c.status, jobs.c.stop_reason, jobs.c.created_at, jobs.c.best_epoch)
     of_best = (epochs.c.val_loss.label("best_val_loss"), epochs.c.val_accuracy.label("best_val_accuracy"))
-    query = select(*of_job, *of_run, *of_best).select_from(_WITH_BEST).where(jobs.c.id.in_(ids)).order_by(jobs.c.seq)
+    query = select(*of_job, *of_run, *of_best).select_from(WITH_BEST).where(jobs.c.id.in_(ids)).order_by(jobs.c.seq)
     return tuple(Relative(**row) for row in c.execute(query).mappings())
