@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Response
 
-from service.api.artifacts import BINARY, send
+from service.api.artifacts import BINARY, PARTIAL, send
 from service.api.blueprint import Blueprint
 from service.api.evaluated import Evaluated, evaluated
 from service.api.evaluation_answers import draw, respond
@@ -30,13 +30,7 @@ blueprint = Blueprint(
 @blueprint.route("/<folds_id>/predictions.npz")
 @blueprint.arguments(OfSeedSchema, location="query")
 @blueprint.response(200, BINARY, content_type="application/octet-stream")
-@blueprint.alt_response(
-    206,
-    schema=BINARY,
-    content_type="application/octet-stream",
-    description="The requested range of bytes",
-    success=True,
-)
+@blueprint.alt_response(206, **PARTIAL)
 @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
 def predictions(query: dict[str, Any], folds_id: str) -> Response:
     """Download the out-of-fold predictions: the arrays part, index, label and logits, as in predictions.npz of a job
