@@ -12,7 +12,9 @@ from service.cli.errors import FAILED, INTERRUPTED
 from service.cli.format import list_table
 from service.cli.session import Session, json_option
 from service.client import Json, Rightfit
-from service.core.spec.parts import LOSSES
+from service.core.records.folds import MOST_SEEDS
+from service.core.records.job import TERMINAL
+from service.core.spec.parts import LEAST_FOLDS, LOSSES, MOST_FOLDS
 from service.core.text import counted, format_number, format_percent
 
 PREFIX = "fld_"  # of ids
@@ -20,8 +22,10 @@ PREFIX = "fld_"  # of ids
 
 @click.command()
 @click.argument("source", metavar="SPEC|DATASET|ID")
-@click.option("--folds", type=click.IntRange(2, 20), default=5, show_default=True, help="Number of folds.")
-@click.option("--seeds", type=click.IntRange(1, 10), default=1, show_default=True, help="Number of divisions.")
+@click.option(
+    "--folds", type=click.IntRange(LEAST_FOLDS, MOST_FOLDS), default=5, show_default=True, help="Number of folds."
+)
+@click.option("--seeds", type=click.IntRange(1, MOST_SEEDS), default=1, show_default=True, help="Number of divisions.")
 @click.option("--set", "changes", metavar="PATH=VALUE", multiple=True, help="Change a value of the spec, as in train.")
 @click.option("--plan", is_flag=True, help="Validate, and print the number of jobs; do not queue them.")
 @click.option("--watch", is_flag=True, help="Wait until all jobs have ended.")
@@ -95,7 +99,7 @@ def _follow(session: Session, client: Rightfit, folds_id: str) -> Json:
     shown, found = set[str](), dict[str, Any]()
     for found in client.folds.changes(folds_id):
         for run in found["runs"]:
-            if run["status"] in ("succeeded", "failed", "cancelled") and run["id"] not in shown:
+            if run["status"] in TERMINAL and run["id"] not in shown:
                 shown.add(run["id"])
                 session.note(_line(run))
     return found

@@ -4,9 +4,10 @@ from types import SimpleNamespace
 
 from marshmallow import Schema, fields
 
-from service.core.experiments.folds import LEAST_FOLDS, MOST_FOLDS, MOST_SEEDS, FoldResults
-from service.core.records.folds import SCORES
+from service.core.experiments.folds import FoldResults
+from service.core.records.folds import MOST_SEEDS, SCORES
 from service.core.records.job import Status
+from service.core.spec.parts import LEAST_FOLDS, MOST_FOLDS
 from service.schemas.answer_fields import TEXT_BY_NAME, Word
 from service.schemas.evaluation import EvaluationQuerySchema, PartQuerySchema
 from service.schemas.experiments import ExperimentEntrySchema, ExperimentRequestSchema, experiment_links

@@ -18,8 +18,6 @@ from service.core.records.job import TERMINAL
 from service.core.spec import Fold, JobSpec
 from service.core.spec.parts import LOSSES
 
-LEAST_FOLDS, MOST_FOLDS, MOST_SEEDS = 2, 20, 10  # 200 jobs
-
 
 @dataclass(frozen=True)
 class FoldScore:

@@ -10,6 +10,7 @@ from service.core.records.plan import Plan
 from service.core.spec import JobSpec
 from service.core.spec.parts import Monitor
 
+MOST_SEEDS = 10  # with the most folds: 200 jobs
 SCORES: tuple[str, ...] = get_args(Monitor)  # measures of the best epoch that are averaged over the folds
 
 

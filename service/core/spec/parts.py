@@ -17,6 +17,7 @@ Monitor = Literal[
     "val_worst_recall",
     "val_loss_calibrated",
 ]
+LEAST_FOLDS, MOST_FOLDS = 2, 20
 DEFAULT_MONITOR: Monitor = "val_loss"
 LOSSES: tuple[Monitor, ...] = ("val_loss", "val_loss_calibrated")
 BETWEEN_ZERO_AND_ONE = {"minimum": 0, "maximum": 1, "open_below": True, "open_above": True}
@@ -29,8 +30,10 @@ class Fold:
     The split is stratified by class and drawn from the seed. All folds of one seed have the same test images.
     """
 
-    of: int = option("number of folds", 5, minimum=2, maximum=20)
-    index: int = option("the fold that validates, counted from 0; the other folds train", 0, minimum=0, maximum=19)
+    of: int = option("number of folds", 5, minimum=LEAST_FOLDS, maximum=MOST_FOLDS)
+    index: int = option(
+        "the fold that validates, counted from 0; the other folds train", 0, minimum=0, maximum=MOST_FOLDS - 1
+    )
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from service.app import create_app
-from service.core.experiments.folds import MOST_FOLDS, MOST_SEEDS
 from service.core.experiments.statistics import t_quantile
+from service.core.records.folds import MOST_SEEDS
 from service.core.records.job import Failure, Outcome, Status, StopReason
 from service.core.settings import Settings
+from service.core.spec.parts import MOST_FOLDS
 from service.services import Services
 from tests.pictures import folders, zipped
 from tests.servers import ON_DISK
