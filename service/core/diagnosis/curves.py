@@ -187,8 +187,10 @@ def broken_at(history: Sequence[Epoch]) -> int | None:
 
     A loss that is None was not finite if the epoch has a flag, else it was not measured.
     """
-    told = [e for e in history if e.flag or e.train_loss is not None or e.val_loss is not None]
-    if not told or not told[-1].flag or (told[-1].train_loss is not None and told[-1].val_loss is not None):
+    scored = [e for e in history if e.flag or e.train_loss is not None or e.val_loss is not None]
+    if not scored or not scored[-1].flag or (scored[-1].train_loss is not None and scored[-1].val_loss is not None):
         return None
-    finite = next((i for i in range(len(told) - 2, -1, -1) if not told[i].flag or told[i].val_loss is not None), -1)
-    return told[finite + 1].epoch
+    finite = next(
+        (i for i in range(len(scored) - 2, -1, -1) if not scored[i].flag or scored[i].val_loss is not None), -1
+    )
+    return scored[finite + 1].epoch

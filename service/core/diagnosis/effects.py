@@ -43,8 +43,9 @@ class Effects:
     colour: Effect = Effect()
 
     def promise(self, channels: int) -> float:
-        """From -1 to 1: how surely the cure lowers the loss on another data set of pictures with so many channels. 0:
-        as if it was not measured.
+        """How surely the cure lowers the loss on another data set, -1 to 1; 0 as if it was not measured.
+
+        `channels` are those of the pictures: 1 for gray ones.
         """
         own, other = (self.gray, self.colour) if channels == 1 else (self.colour, self.gray)
         sets = own.sets + OTHER_KIND * other.sets
@@ -86,7 +87,7 @@ def network_of(spec: JobSpec) -> Network:
 
 
 def ordered(verdict: Verdict, cures: tuple[str, ...], network: Network, channels: int) -> tuple[str, ...]:
-    """The cures of a verdict, those first that promise most for a network and pictures with so many channels.
+    """The cures of a verdict, those first that promise most for the network and for pictures with these `channels`.
 
     Equal ones stay in their order.
     """

@@ -40,7 +40,7 @@ def standard_errors(rare: RareClasses) -> float:
 
 
 def exact_p_value(rare: RareClasses) -> float:
-    """The probability of at most so many right guesses on rare classes if both recalls are equal (Fisher's test)."""
+    """How probable at most these right guesses on rare classes are if both recalls are equal (Fisher's test)."""
     right, wrong = rare.right + rare.other_right, rare.images + rare.other_images - rare.right - rare.other_right
     chosen = _log_ways(right, rare.right) + _log_ways(wrong, rare.images - rare.right)
     term = total = math.exp(chosen - _log_ways(right + wrong, rare.images))

@@ -73,5 +73,5 @@ def trainer_threads(worker: Capacity, needs: Needs) -> int:
 
 
 def sharers(worker: Capacity, needs: Needs) -> int:
-    """The most jobs with so many threads that the worker trains at the same time: they share its free memory."""
+    """The most jobs with this number of threads that the worker trains at the same time: they share its free memory."""
     return min(worker.slots, worker.threads // taken(worker, needs).threads)
