@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -21,25 +21,20 @@ from service.core.diagnosis import RunContext, Verdict, diagnose
 from service.core.diagnosis.advice import ADVISED, cured
 from service.core.diagnosis.cures import CURES
 from service.core.diagnosis.effects import FILE
-from service.core.experiments.statistics import t_quantile
 from service.core.records.dataset import Contents
 from service.core.records.epoch import Epoch
 from service.core.records.facts import Facts
 from service.core.spec import JobSpec, contradictions
-from tests.golden import scenes
+from tests.golden import scenes, training
+from tests.golden.paired import spread
 from tests.golden.world import clothes
 from workers.training.data.digits import load as load_digits
 from workers.training.data.images import ImageSet
-from workers.training.data.normalization import Normalization
-from workers.training.data.prepare import Prepared
-from workers.training.data.split import divided, stratified_subset
 from workers.training.facts import facts
-from workers.training.loop import TrainingData, TrainingResult, fit
-from workers.training.models import build_model
+from workers.training.loop import TrainingResult
 
 MEASURED = Path(__file__).parent / "effects.json"
 PAGE = Path(__file__).parent / "effects.md"
-CPU = torch.device("cpu")
 SEEDS = range(1, 6)
 TOO_WELL_FITTED = (Verdict.OVERFITTING, Verdict.STAGNANT_GENERALIZATION, Verdict.OVERCONFIDENT)
 CANDIDATES = ("ema", "decaying_lr", "spatial_dropout", "cutmix", "l1")  # which might be advised as well
@@ -102,15 +97,11 @@ class Run:
 def train(spec: JobSpec, images: ImageSet, seed: int) -> Run:
     """Train a spec."""
     spec = replace(spec, seed=seed)
-    split = divided(images, spec.dataset, seed).split
-    clean = stratified_subset(images.labels, split.train, len(split.validation), seed)
-    prepared = Prepared(images, split, Normalization.of(images.chunks(split.train)), clean)
-    batches = prepared.on(CPU)
-    parts = TrainingData(batches(split.train), batches(split.validation), batches(clean))
+    prepared = training.prepare(spec, images)
     counts = torch.bincount(images.labels, minlength=len(images.classes)).tolist()
     contents = Contents(images.classes, tuple(counts), images.shape)
     case = RunContext(spec, contents, Facts.from_dict(facts(prepared)), "max_epochs")
-    return Run(case, fit(build_model(spec, images.shape, len(images.classes)), parts, spec))
+    return Run(case, training.train(spec, prepared, training.build(spec, prepared)))
 
 
 def cures(case: RunContext) -> Iterator[tuple[str, JobSpec]]:
@@ -141,10 +132,9 @@ def measure(data: str, network: str, known: Mapping[str, list[Loss]]) -> dict[st
     return {"data": data, "network": network, "verdicts": verdicts, "first": first, "losses": {**known, **losses}}
 
 
-def spread(losses: list[Loss], base: list[Loss]) -> tuple[float, float]:
-    """The mean change of the losses, paired by seed, and the half of its 95 % interval (Student's t)."""
-    changes = [loss - plain for loss, plain in zip(losses, base, strict=True)]
-    return fmean(changes), t_quantile(0.95, len(changes) - 1) * stdev(changes) / math.sqrt(len(changes))
+def change(losses: list[Loss], base: list[Loss]) -> tuple[float, float]:
+    """The mean change of the losses, paired by seed, and the half of its interval."""
+    return spread([loss - plain for loss, plain in zip(losses, base, strict=True)])
 
 
 def table(measured: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -155,7 +145,7 @@ def table(measured: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]
         for cure, losses in sorted(each["losses"].items()):
             if not cure or len(losses) < len(base):
                 continue
-            mean, half = spread(losses, base)
+            mean, half = change(losses, base)
             kinds = found[each["network"]].setdefault(cure, {})
             sums = kinds.setdefault(KINDS[each["data"]], {"sets": 0, "lowered": 0, "raised": 0, "change": 0.0})
             sums["change"] = round((sums["change"] * sums["sets"] + mean / fmean(base)) / (sums["sets"] + 1), 4)
@@ -172,7 +162,7 @@ def page(measured: list[dict[str, Any]]) -> str:
         base = each["losses"][""]
         for cure, losses in sorted(each["losses"].items()):
             if cure and len(losses) == len(base):
-                mean, half = spread(losses, base)
+                mean, half = change(losses, base)
                 outcome = "lowers it" if mean + half < 0 else "raises it" if mean - half > 0 else ""
                 interval = f"{mean:+.4f} ({mean - half:+.4f} to {mean + half:+.4f})"
                 rows.append(

@@ -7,7 +7,7 @@ import math
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean, median, stdev
+from statistics import fmean, median
 from typing import Any
 
 import httpx
@@ -15,9 +15,9 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from service.client import Rightfit
-from service.core.experiments.statistics import t_quantile
 from service.core.settings import Settings
 from service.stack.standalone import Stack
+from tests.golden.paired import spread
 
 Json = dict[str, Any]
 
@@ -131,8 +131,7 @@ def tried(client: Rightfit, url: str, name: str, ratios: list[float | None]) -> 
             ratios.append(width_ratio(client, base, cured))
     rows = []
     for rank in RANKS:
-        mean = fmean(differences[rank])
-        off = t_quantile(0.95, len(SEEDS) - 1) * stdev(differences[rank]) / math.sqrt(len(SEEDS))
+        mean, off = spread(differences[rank])
         outcome = "lowers it" if mean + off < 0 else "raises it" if mean - off > 0 else "no difference beyond noise"
         rows.append(
             f"| {name} | {counted(verdicts)} | {fmean(before):.3f} | {rank}: {counted(advised[rank])} "

@@ -15,17 +15,14 @@ from torch import nn
 
 from service.core.records.epoch import Epoch
 from service.core.spec import JobSpec
+from tests.golden import training
 from workers.training.data.digits import load
 from workers.training.data.images import ImageSet
-from workers.training.data.normalization import Normalization
 from workers.training.data.prepare import Prepared
-from workers.training.data.split import divided, stratified_subset
 from workers.training.facts import facts
-from workers.training.loop import TrainingData, TrainingResult, fit
-from workers.training.models import build_model
+from workers.training.loop import TrainingResult
 
 FILE = Path(__file__).parent / "runs.json"
-CPU = torch.device("cpu")
 SEEDS = (1, 2, 3, 4)
 DIGITS = 5  # significant, of a stored number
 KEPT = (
@@ -241,13 +238,9 @@ def train(set_up: SetUp, seed: int) -> Trained:
     spec = JobSpec.from_dict(plain | set_up.spec).filled(0)
     spec = replace(spec, seed=seed)
     images = set_up.data(load(), torch.Generator().manual_seed(1000 + seed))
-    split = divided(images, spec.dataset, seed).split
-    clean = stratified_subset(images.labels, split.train, len(split.validation), seed)
-    prepared = Prepared(images, split, Normalization.of(images.chunks(split.train)), clean)
-    batches = prepared.on(CPU)
-    model = build_model(spec, images.shape, 10)
-    parts = TrainingData(batches(split.train), batches(split.validation), batches(clean))
-    return Trained(spec, prepared, model, fit(model, parts, spec))
+    prepared = training.prepare(spec, images)
+    model = training.build(spec, prepared)
+    return Trained(spec, prepared, model, training.train(spec, prepared, model))
 
 
 def run(name: str, seed: int) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from service.core.diagnosis import Verdict
 from service.core.evaluation.evaluation import Evaluation, evaluate
 from service.core.evaluation.predictions import TEST, VALIDATION, Predictions
 from tests.golden.labels import LABELS
-from tests.golden.runs import CPU, SEEDS, SET_UPS, Trained, train
+from tests.golden.runs import SEEDS, SET_UPS, Trained, train
+from tests.golden.training import CPU
 from workers.training.evaluate import eval_mode
 
 FILE = Path(__file__).parent / "temperatures.md"

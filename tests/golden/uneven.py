@@ -4,10 +4,9 @@ Of the ten digits, five have ten times as many images as the other five. The tes
 are used for nothing else.
 """
 
-import math
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ import torch
 from service.core.evaluation.evaluation import evaluate
 from service.core.evaluation.predictions import TEST
 from service.core.evaluation.scores import Scores
-from service.core.experiments.statistics import t_quantile
+from tests.golden.paired import spread
 from tests.golden.runs import CNN, SetUp, train
 from tests.golden.temperatures import predictions
 from workers.training.data.images import ImageSet
@@ -80,8 +79,8 @@ def rare_recall(run: Scores) -> float:
 def row(name: str, monitor: str, runs: list[Scores], plain: list[Scores]) -> str:
     """A row of the table. `plain` are the runs of the first row."""
     gains = [run.macro_f1 - other.macro_f1 for run, other in zip(runs, plain, strict=True)]
-    off = t_quantile(0.95, len(gains) - 1) * stdev(gains) / math.sqrt(len(gains))
-    gain = f"{fmean(gains):+.3f} ({fmean(gains) - off:+.3f} to {fmean(gains) + off:+.3f})" if runs != plain else ""
+    mean, off = spread(gains)
+    gain = f"{mean:+.3f} ({mean - off:+.3f} to {mean + off:+.3f})" if runs != plain else ""
     f1, rare = fmean(run.macro_f1 for run in runs), fmean(map(rare_recall, runs))
     accuracy = fmean(run.accuracy for run in runs)
     return f"| {name} | `{monitor}` | {f1:.3f} | {gain} | {rare:.3f} | {accuracy:.3f} |\n"

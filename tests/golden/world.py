@@ -19,18 +19,13 @@ import torch
 from service.core.errors import RightfitError
 from service.core.records.epoch import Epoch
 from service.core.spec import JobSpec
+from tests.golden import training
 from workers.training.data.digits import load as load_digits
 from workers.training.data.images import ImageSet
-from workers.training.data.normalization import Normalization
-from workers.training.data.prepare import Prepared
-from workers.training.data.split import divided, stratified_subset
 from workers.training.facts import facts
-from workers.training.loop import TrainingData, fit
-from workers.training.models import build_model
 
 FILE = Path(__file__).parent / "world.json"
 CLOTHES = Path("/usr/share/datasets/fashion-mnist")
-CPU = torch.device("cpu")
 SIDE = 12  # pixels of a drawn shape
 MOST_STEPS = {"mlp": 2500, "cnn": 900}  # of the optimizer: a run has as many epochs as they make
 EPOCHS = (16, 30, 60, 90)
@@ -139,27 +134,24 @@ def train(seed: int) -> dict[str, Any] | None:
     images = pictures(r, made)
     try:
         spec = replace(JobSpec.from_dict(plain).filled(0), seed=seed)
-        split = divided(images, spec.dataset, seed).split
-        clean = stratified_subset(images.labels, split.train, len(split.validation), seed)
-        prepared = Prepared(images, split, Normalization.of(images.chunks(split.train)), clean)
-        batches = prepared.on(CPU)
-        model = build_model(spec, images.shape, len(images.classes))
+        prepared = training.prepare(spec, images)
+        model = training.build(spec, prepared)
     except RightfitError:
         return None
-    parts = TrainingData(batches(split.train), batches(split.validation), batches(clean))
-    affordable = MOST_STEPS[plain["model"]["arch"]] // math.ceil(len(split.train) / spec.batch_size)
-    fitted = fit(model, parts, replace(spec, epochs=max(EPOCHS[0], min(spec.epochs, affordable))))
+    steps = math.ceil(len(prepared.split.train) / spec.batch_size)  # of an epoch
+    affordable = MOST_STEPS[plain["model"]["arch"]] // steps
+    fitted = training.train(replace(spec, epochs=max(EPOCHS[0], min(spec.epochs, affordable))), prepared, model)
     epochs = [asdict(Epoch.measured(asdict(result))) for result in fitted.history]
     return {
         "seed": seed,
-        "made": made | {"classes": len(images.classes), "images": len(images), **_told(plain)},
+        "made": made | {"classes": len(images.classes), "images": len(images), **_settings_of(plain)},
         "facts": facts(prepared),
         "stop_reason": fitted.stop_reason,
         "epochs": {column: [_short(epoch[column]) for epoch in epochs] for column in KEPT},
     }
 
 
-def _told(plain: dict[str, Any]) -> dict[str, Any]:
+def _settings_of(plain: dict[str, Any]) -> dict[str, Any]:
     return {"model": plain["model"], **plain["optimizer"], "batch_size": plain["batch_size"]}
 
 

@@ -7,7 +7,7 @@ from service.core.diagnosis.advice import advise
 from service.core.diagnosis.effects import FILE, Effect, Effects
 from service.core.records.builtin_datasets import CONTENTS_OF
 from service.core.spec import JobSpec
-from tests.golden.effects import MEASURED, spread, table
+from tests.golden.effects import MEASURED, change, table
 
 
 def first(model: dict[str, object], dataset: str) -> str:
@@ -32,7 +32,7 @@ def test_the_first_cures_lowered_the_loss_and_raised_none() -> None:
     for each in json.loads(MEASURED.read_text()):
         gray = each["data"] in ("digits", "clothes")
         cure = first({"arch": each["network"]}, "digits" if gray else "cifar10")
-        mean, half = spread(each["losses"][cure], each["losses"][""])
+        mean, half = change(each["losses"][cure], each["losses"][""])
         outcomes.append(-1 if mean + half < 0 else 1 if mean - half > 0 else 0)
     assert outcomes.count(-1) >= 0.7 * len(outcomes)
     assert outcomes.count(1) == 0
