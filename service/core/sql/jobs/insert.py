@@ -66,6 +66,8 @@ def _of_origin(origin: Origin) -> dict[str, Any]:
         "ablation": origin.ablation,
         "arm": origin.arm,
         "folds": origin.folds,
+        "fit": origin.fit,
+        "trial": origin.trial,
     }
 
 

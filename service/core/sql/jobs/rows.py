@@ -85,7 +85,7 @@ def _job(row: RowMapping, transitions: Sequence[Transition], alive: Sequence[Cap
         facts=Facts.from_dict(facts) if (facts := facts_of(row)) else None,
         waste=Waste(**row["waste"]) if row["waste"] else None,
         **{name: row[name] for name in ("split", "test_split")},
-        **{name: row[name] for name in ("parent", "patch", "advice", "ablation", "arm", "folds")},
+        **{name: row[name] for name in ("parent", "patch", "advice", "ablation", "arm", "folds", "fit", "trial")},
     )
 
 
