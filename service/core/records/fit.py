@@ -5,10 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from service.core.records.job import Status, StopReason
-from service.core.spec import JobSpec
-from service.core.spec.parts import Monitor
-from service.core.spec.patch import Operations
+from service.core.records.fit_request import Candidate, FitRequest
+from service.core.records.job import TERMINAL, Status, StopReason
 
 BASE = 1  # the number of the trial that runs the base spec
 
@@ -29,16 +27,6 @@ class FitPhase(StrEnum):
     FINALS = "finals"  # trains the leaders longer and repeats them
 
 
-class Source(StrEnum):
-    """Where a trial comes from."""
-
-    BASE = "base"  # the spec of the request
-    RECIPE = "recipe"  # a change that is known to be good
-    CURE = "cure"  # advice of the diagnosis of an earlier trial
-    SAMPLER = "sampler"  # drawn from the space
-    LONGER = "longer"  # an earlier trial with more epochs
-
-
 class StepKind(StrEnum):
     """What the conductor decided."""
 
@@ -48,60 +36,6 @@ class StepKind(StrEnum):
     LENGTH = "length"  # the number of epochs of the trials
     FINALS = "finals"  # no new changes are tried from here on
     REFUSED = "refused"  # a change that cannot be run
-
-
-@dataclass(frozen=True)
-class Range:
-    """The values that an option may take in a fit: the `choices`, or else the numbers from `low` to `high`.
-
-    `log`: drawn evenly on a logarithmic scale. Choices are plain JSON data.
-    """
-
-    low: float = 0.0
-    high: float = 0.0
-    log: bool = False
-    is_whole: bool = False
-    choices: tuple[Any, ...] = ()
-
-
-Space = Mapping[str, Range]  # by the JSON pointer of the option in the spec
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A change of the base spec (RFC 6902), where it comes from, and why it may help. `of` is the trial that it was
-    made from, None for the base. `is_whole`: it runs to its last epoch without a pause.
-    """
-
-    patch: Operations
-    source: Source
-    why: str
-    of: int | None = None
-    is_whole: bool = False
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Candidate":
-        return cls(**{**data, "source": Source(data["source"])})
-
-
-@dataclass(frozen=True)
-class FitRequest:
-    """What a fit is to do, with everything resolved when it was accepted, so that no release changes its decisions.
-
-    The budget is `minutes` of wall time from the first claim, or a number of `jobs`. `seeds` is how often a leader is
-    trained in all. With `folds`, each of these trainings validates on another fold. `recipes` are tried first, in this
-    order. `slots` is the number of jobs that the live workers train side by side.
-    """
-
-    spec: JobSpec
-    minutes: float | None
-    jobs: int | None
-    objective: Monitor
-    seeds: int
-    folds: int | None
-    space: Space
-    recipes: tuple[Candidate, ...]
-    slots: int
 
 
 @dataclass(frozen=True)
@@ -118,7 +52,7 @@ class Run:
     """A training that the conductor asked for: of a trial on `repeat` 0 (to be resumed if it `is_first_part`) or more.
 
     `value` is the best objective so far, lower is better; None without one. `is_over`: its job has ended, so that
-    nothing can be resumed. `seconds` were spent on its epochs, those before a pause included.
+    nothing can be resumed. `seconds` were spent on its `epochs`, those before a pause included.
     """
 
     trial: int
@@ -128,6 +62,7 @@ class Run:
     value: float | None = None
     is_over: bool = False
     seconds: float = 0.0
+    epochs: int = 0
 
 
 @dataclass(frozen=True)
@@ -149,8 +84,10 @@ class FitStep:
 
 @dataclass(frozen=True)
 class TrialJob:
-    """A job of a fit: its status, and what its epochs have reached. `best` is the objective of the best one of the
-    first `until_epoch` epochs.
+    """What a job of a fit has reached up to the epoch of a step, or so far.
+
+    `epochs` are complete and took `seconds`; `best` is the best objective among them, None without one. `detail` says
+    why the job failed. `started_at` is the time of its first claim in unix seconds.
     """
 
     id: str
@@ -160,6 +97,12 @@ class TrialJob:
     epochs: int
     seconds: float
     best: float | None
+    started_at: float | None
+
+    def has_reached(self, epoch: int | None) -> bool:
+        """Whether the job has ended, or is paused after this epoch."""
+        is_paused = self.status is Status.PAUSED and epoch is not None and self.epochs >= epoch
+        return self.status in TERMINAL or is_paused
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from service.core.records.fit import Candidate, Run
+from service.core.records.fit import Run
+from service.core.records.fit_request import Candidate
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from service.core.experiments.fits.decision import Repeat, Start, Wait
 from service.core.experiments.fits.state import FitState, mean_values, rivals, whole_values
-from service.core.records.fit import BASE, Candidate, FitRequest, Source
+from service.core.records.fit import BASE
+from service.core.records.fit_request import Candidate, FitRequest, Source
 
 LEADERS, LEADERS_OF_FEW_IMAGES = 3, 4  # that are repeated; a small validation set tells them apart less well
 LONGER, TIMES = 2, 2  # leaders that are trained longer, and how much longer

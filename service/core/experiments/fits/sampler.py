@@ -12,7 +12,8 @@ from typing import Any
 from jsonpointer import JsonPointerException, resolve_pointer
 
 from service.core.experiments.fits.state import whole_values
-from service.core.records.fit import Range, Run, Space, Trial
+from service.core.records.fit import Run, Trial
+from service.core.records.fit_request import Range, Space
 from service.core.spec import JobSpec
 from service.core.spec.patch import Operations, patched, plain
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from service.core.experiments.fits.decision import BeginFinals, Cures, Decision, End, Promote, Sample, Start, Wait
 from service.core.experiments.fits.finals import finals_seconds, next_final, reserved_jobs
 from service.core.experiments.fits.state import FitState, ranked, rivals, whole_values
-from service.core.records.fit import BASE, Candidate, FitPhase, Run, Source
+from service.core.records.fit import BASE, FitPhase, Run
+from service.core.records.fit_request import Candidate, Source
 
 REDUCTION = 3  # one in so many paused trials goes on
 CURES_OF_BASE = 2  # that are tried beside the recipes

@@ -1,16 +1,11 @@
 """The space of a fit: which options it changes, and the values that they may take."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from jsonpointer import JsonPointerException, resolve_pointer
 
 from service.core.records.dataset import Contents
-from service.core.records.fit import Range, Space
+from service.core.records.fit_request import Range, Space
 from service.core.records.plan import input_shape
 from service.core.spec import Cnn, JobSpec, Mlp
-from service.core.spec.patch import plain
 
 WIDTHS = (16, 32, 64)  # channels of the first block; each further block has twice as many
 DEEPEST = 4  # blocks
@@ -19,45 +14,9 @@ SHARE_OF_SHIFT = 8  # an image is shifted by at most one in so many of its pixel
 FEW_IMAGES = 1000  # with at most so many, small batches are tried too
 
 
-def automatic(spec: JobSpec, contents: Contents, given: Sequence[str]) -> Space:
-    """The space for a base `spec`, without the options that the client has `given` (JSON pointers)."""
-    space = {**_training(contents), **_regularization(), **_augmentation(spec, contents), **_network(spec, contents)}
-    data = plain(spec)
-    return {path: values for path, values in space.items() if not _is_given(path, given) and _exists(data, path)}
-
-
-def from_request(space: Mapping[str, Mapping[str, Any]]) -> Space:
-    """The ranges of a request: `choices`, or `low` and `high` with `log`; whole numbers where both are."""
-    return {path: _range(**values) for path, values in space.items()}
-
-
-def to_plain(space: Space) -> dict[str, dict[str, Any]]:
-    """The ranges as `from_request` reads them."""
-    return {
-        path: {"choices": list(values.choices)}
-        if values.choices
-        else {
-            "low": int(values.low) if values.is_whole else values.low,
-            "high": int(values.high) if values.is_whole else values.high,
-            "log": values.log,
-        }
-        for path, values in space.items()
-    }
-
-
-def ends(values: Range) -> list[Any]:
-    """The values of a range that must be valid in a spec: all choices, or both ends."""
-    if values.choices:
-        return list(values.choices)
-    return [int(end) if values.is_whole else end for end in (values.low, values.high)]
-
-
-def _range(
-    choices: Sequence[Any] | None = None, low: float = 0.0, high: float = 0.0, log: bool = False
-) -> Range:
-    if choices:
-        return Range(choices=tuple(choices))
-    return Range(low, high, log, is_whole=isinstance(low, int) and isinstance(high, int))
+def automatic(spec: JobSpec, contents: Contents) -> Space:
+    """The space for a base `spec` and the images of its data set. The kind of the network stays."""
+    return {**_training(contents), **_regularization(), **_augmentation(spec, contents), **_network(spec, contents)}
 
 
 def _training(contents: Contents) -> dict[str, Range]:
@@ -105,16 +64,3 @@ def _network(spec: JobSpec, contents: Contents) -> dict[str, Range]:
         "/model/hidden": Range(choices=([], [128])),
         "/model/norm": Range(choices=("batch", "none")),
     }
-
-
-def _is_given(path: str, given: Sequence[str]) -> bool:
-    """Whether the client has set the option, something in it, or the part that it is in."""
-    return any(path == each or path.startswith(f"{each}/") or each.startswith(f"{path}/") for each in given)
-
-
-def _exists(data: Any, path: str) -> bool:
-    try:
-        resolve_pointer(data, path)
-    except JsonPointerException:
-        return False
-    return True

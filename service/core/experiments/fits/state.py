@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from service.core.records.fit import BASE, Candidate, FitPhase, FitRequest, Run, Trial
+from service.core.records.fit import BASE, FitPhase, Run, Trial
+from service.core.records.fit_request import Candidate, FitRequest
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,12 @@ class FitState:
     runs: tuple[Run, ...] = ()
     left: float | None = None
     untried: tuple[Candidate, ...] = ()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the fit must end: its time is over, or its base has no result."""
+        is_late = self.left is not None and self.left <= 0
+        return is_late or any(run.trial == BASE and run.is_done and run.value is None for run in self.runs[:1])
 
     @property
     def jobs(self) -> int:
