@@ -30,6 +30,12 @@ class JobSpec:
 
     dataset: Dataset = field(metadata={"option": Option("which images to use and how to split them")})
     name: str | None = option("optional name of the job, shown in lists", None, length=(0, 100))
+    recipe: Literal["quick", "good"] | None = option(
+        "fill the options that are not given by the size, channels and number of the images. quick: a first look. "
+        "good: a good model. The job has the filled options and null here. null: fill the defaults",
+        None,
+        since="0.2.0",
+    )
     model: Model = part("network to train", Cnn)
     epochs: int = option(
         "maximum number of passes over the training images", 100, minimum=1, maximum=100_000, unit="epochs"
@@ -113,11 +119,13 @@ class JobSpec:
         return usual.filled(self.seed or 0)
 
     def filled(self, seed: int) -> "JobSpec":
-        """The effective spec: `seed` replaces a missing seed, and the mode of early stopping is set."""
+        """The effective spec: `seed` replaces a missing seed, the mode of early stopping is set, and no recipe is left
+        to fill.
+        """
         stopping = self.early_stopping
         if stopping is not None and stopping.mode is None:
             stopping = replace(stopping, mode=direction(stopping.monitor))
-        return replace(self, seed=self.seed if self.seed is not None else seed, early_stopping=stopping)
+        return replace(self, seed=self.seed if self.seed is not None else seed, early_stopping=stopping, recipe=None)
 
 
 def not_understood(stored: Mapping[str, Any]) -> list[str]:
