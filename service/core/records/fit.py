@@ -106,6 +106,18 @@ class TrialJob:
 
 
 @dataclass(frozen=True)
+class TrialResult:
+    """A job of a fit with the measures of its best epoch so far, None without one."""
+
+    id: str
+    status: Status
+    epochs: int
+    val_loss: float | None
+    val_accuracy: float | None
+    value: float | None
+
+
+@dataclass(frozen=True)
 class Fit:
     """One fit as stored. Times are unix seconds; `version` grows with every change. `result` is that of the end."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, and_, func, insert, or_, select, update
 
 from service.core.errors import LeaseLost
-from service.core.records.fit import BASE, Fit, FitPhase, FitStatus, FitStep, StepKind, TrialJob
+from service.core.records.fit import BASE, Fit, FitPhase, FitStatus, FitStep, StepKind, TrialJob, TrialResult
 from service.core.records.fit_request import FitRequest
 from service.core.records.job import Status, StopReason
 from service.core.records.submission import NOWHERE, IdempotencyKey, NewJob, Origin
@@ -17,21 +17,20 @@ from service.core.sql.clock import now
 from service.core.sql.experiments import Experiments
 from service.core.sql.jobs.insert import insert_job
 from service.core.sql.jobs.trials import resume_until
-from service.core.sql.tables import epochs, fit_steps, fits, jobs
+from service.core.sql.tables import WITH_BEST, epochs, fit_steps, fits, jobs
 from service.core.sql.usage import refuse_another_job
 
 
 @dataclass(frozen=True)
 class NewFit:
-    """A fit to be stored, with the job of its base."""
+    """A fit to be stored, with the job of its base and the data of its first step."""
 
     request: FitRequest
     name: str | None
     labels: Mapping[str, str]
     webhook: Mapping[str, Any] | None
     base: NewJob
-    why: str
-    candidate: Mapping[str, Any]
+    data: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ class Fits(Experiments[Fit]):
             "version": 1,
         }
         base = replace(new.base, origin=replace(origin, trial=BASE))
-        first = {"kind": StepKind.START, "trial": BASE, "data": {"why": new.why, "candidate": new.candidate}}
+        first = {"kind": StepKind.START, "trial": BASE, "data": dict(new.data)}
 
         def begun(c: Connection, fit_id: str, job_ids: Sequence[str]) -> None:
             c.execute(insert(fit_steps).values(fit_id=fit_id, number=1, at=now(), job_id=job_ids[0], **first))
@@ -105,6 +104,24 @@ class Fits(Experiments[Fit]):
         query = select(jobs.c.id, jobs.c.status).where(jobs.c.tenant == tenant, jobs.c.fit == fit_id)
         with self._db.read() as c:
             return tuple((row.id, Status(row.status)) for row in c.execute(query.order_by(jobs.c.seq)))
+
+    def results(self, fit: Fit) -> tuple[TrialResult, ...]:
+        """The jobs of a fit with the measures of their best epochs so far, in the order in which they were queued."""
+        measures = [epochs.c.val_loss, epochs.c.val_accuracy, epochs.c[fit.request.objective].label("value")]
+        query = select(jobs.c.id, jobs.c.status, jobs.c.last_epoch, *measures).select_from(WITH_BEST)
+        with self._db.read() as c:
+            rows = c.execute(query.where(jobs.c.fit == fit.id).order_by(jobs.c.seq)).mappings().all()
+        return tuple(
+            TrialResult(
+                row["id"],
+                Status(row["status"]),
+                row["last_epoch"] or 0,
+                row["val_loss"],
+                row["val_accuracy"],
+                row["value"],
+            )
+            for row in rows
+        )
 
     def cancel(self, tenant: str, fit_id: str) -> bool:
         """Ask the conductor to end a running fit; False if it had ended or was cancelled before. Raises NotFound."""
