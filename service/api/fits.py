@@ -5,20 +5,26 @@ from dataclasses import asdict, replace
 from types import SimpleNamespace
 from typing import Any
 
-from flask import make_response, request
+from flask import Response, make_response, request
 from flask.views import MethodView
 
+from service.api.artifacts import BINARY, PARTIAL, send_artifact
 from service.api.blueprint import Blueprint
 from service.api.cancel import cancel_all
 from service.api.idempotency import idempotency, submitted
 from service.core.actions.submit import from_request
+from service.core.errors import Conflict, NotFound
 from service.core.experiments.fits.accept import Accepted, Acceptor, Asked
 from service.core.experiments.fits.search import THE_BASE
+from service.core.experiments.fits.standing import standings
 from service.core.experiments.fits.words import summary
+from service.core.records.artifact_names import JSON_ARTIFACTS
 from service.core.records.submission import NewJob
 from service.core.sql.fits import NewFit
 from service.http.auth import tenant
 from service.http.json_body import json_body
+from service.rendering.fit_report import report
+from service.schemas.artifacts import ManifestSchema
 from service.schemas.fit_request import FitRequestSchema, base_of
 from service.schemas.fits import FitListSchema, FitPlanSchema, FitSchema, links, to_answer, to_entry, to_plan
 from service.schemas.job_requests import SUBMITTED, SubmitHeadersSchema, SubmitQuerySchema
@@ -122,3 +128,42 @@ def _new(given: dict[str, Any], accepted: Accepted) -> NewFit:
         base=NewJob.planned(planned),
         data={"why": THE_BASE.why, "candidate": asdict(THE_BASE), "epochs": planned.spec.epochs},
     )
+
+
+@blueprint.route("/<fit_id>/artifacts")
+@blueprint.response(200, ManifestSchema)
+def manifest(fit_id: str) -> Any:
+    """List the files of the kept model; fit.md, the report, is made when it is asked for and is not among them"""
+    return {"data": services().store.queries.artifacts(tenant(), _kept(fit_id))}
+
+
+@blueprint.route("/<fit_id>/artifacts/fit.md")
+@blueprint.response(200, {"type": "string"}, content_type="text/markdown")
+def fit_report(fit_id: str) -> Response:
+    """The report: what was tried and why, what is proved, what it cost"""
+    fit = services().fits.get(tenant(), fit_id)
+    results = services().fits.results(fit)
+    text = report(fit, standings(fit, results), summary(fit), results)
+    return Response(text, mimetype="text/markdown")
+
+
+@blueprint.route("/<fit_id>/artifacts/<name>")
+@blueprint.response(200, BINARY, content_type="application/octet-stream")
+@blueprint.alt_response(
+    200, schema={"type": "object"}, content_type="application/json", description=", ".join(sorted(JSON_ARTIFACTS))
+)
+@blueprint.alt_response(206, **PARTIAL)
+@blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
+def artifact(fit_id: str, name: str) -> Response:
+    """Download a file of the kept model or a range of it; its ETag is its SHA-256"""
+    return send_artifact(_kept(fit_id), name)
+
+
+def _kept(fit_id: str) -> str:
+    """The id of the job whose model is kept. Raises Conflict for a running fit, and NotFound without a model."""
+    fit = services().fits.get(tenant(), fit_id)
+    if not fit.is_terminal:
+        raise Conflict("the fit has not ended; its model is chosen at the end")
+    if not (best := (fit.result or {}).get("best")):
+        raise NotFound("the fit has ended without a model")
+    return str(best["job"])

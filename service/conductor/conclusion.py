@@ -7,6 +7,7 @@ from typing import Any
 from service.core.errors import StorageError
 from service.core.evaluation.intervals import Z, wilson
 from service.core.evaluation.outcomes import Outcomes
+from service.core.experiments.difference import interval
 from service.core.experiments.fits.importance import importance
 from service.core.experiments.fits.progress import TRAININGS, state_of
 from service.core.experiments.fits.proof import Gain, candidates, gain, looks, on_test
@@ -28,13 +29,14 @@ def conclude(fit: Fit) -> tuple[FitStatus, Result]:
     if not base:
         return (FitStatus.CANCELLED if fit.cancel_requested else FitStatus.FAILED), {"error": _why_failed(fit, jobs)}
     kept, won = _kept(fit, state, jobs, base)
+    model, own = _model_of(fit, _trained(fit, jobs, kept))
     result = {
         "base": _shown(BASE, base[0], base),
-        "best": _shown(kept, *_model_of(fit, _trained(fit, jobs, kept))),
+        "best": _shown(kept, model, own),
         "gain": _as_json(won) if won else None,
         "importance": importance(fit.request, state.trials, state.runs),
+        "test": _test(base[0], model),
     }
-    result["test"] = _test(jobs[result["base"]["job"]], jobs[result["best"]["job"]])
     return (FitStatus.CANCELLED if fit.cancel_requested else FitStatus.SUCCEEDED), result
 
 
@@ -121,8 +123,7 @@ def _test(base: Job, best: Job) -> dict[str, Any] | None:
     if scored is None or best.facts is None or best.facts.test is None or best.best is None:
         return None
     loss, error = float(scored.loss.mean()), float(scored.loss.std(ddof=1)) / len(scored) ** 0.5
-    optimism, optimism_error = best.facts.test.optimism(best.best)
-    known = optimism is not None and optimism_error is not None
+    optimism, its_error = best.facts.test.optimism(best.best)
     against = on_test((of_base, scored)) if of_base is not None and base.id != best.id else {}
     return {
         "images": len(scored),
@@ -131,7 +132,7 @@ def _test(base: Job, best: Job) -> dict[str, Any] | None:
         "accuracy": float(scored.is_right.mean()),
         "accuracy_interval": list(wilson(int(scored.is_right.sum()), len(scored))),
         "optimism": optimism,
-        "optimism_interval": [optimism - Z * optimism_error, optimism + Z * optimism_error] if known else None,
+        "optimism_interval": interval(optimism, its_error),
         "gain": {name: asdict(found) for name, found in against.items() if found} or None,
     }
 

@@ -117,7 +117,9 @@ class FitRequestSchema(Schema):
         SEEDS,
         Whole,
     )
-    seed = integer("seed of the split, of the training and of the search; null: a random one", 0, LARGEST_SEED, None, Whole)
+    seed = integer(
+        "seed of the split, of the training and of the search; null: a random one", 0, LARGEST_SEED, None, Whole
+    )
     name = of_job["name"]
     labels = of_job["labels"]
     webhook = fields.Nested(

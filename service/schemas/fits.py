@@ -50,7 +50,10 @@ class GainSchema(Schema):
     trial = fields.Integer()
     val_loss = fields.Float(
         attribute="difference",
-        metadata={"description": "mean difference of the losses in nats; of the shares of wrong guesses if the objective is no loss"},
+        metadata={
+            "description": "mean difference of the losses in nats; if the objective is no loss, of the shares of "
+            "wrong guesses"
+        },
     )
     interval = fields.List(
         fields.Float(),
@@ -130,7 +133,9 @@ class FitSchema(FitEntrySchema):
     budget = fields.Nested(BudgetSchema)
     base = fields.Nested(ModelSchema, allow_none=True)
     best = fields.Nested(
-        ModelSchema, allow_none=True, metadata={"description": "the model that is kept; while the fit runs: the best so far"}
+        ModelSchema,
+        allow_none=True,
+        metadata={"description": "the model that is kept; while the fit runs: the best so far"},
     )
     gain = fields.Nested(GainSchema, allow_none=True, metadata={"description": "null while the fit runs"})
     test = _object("the kept model on the test images, which chose nothing; null while the fit runs")

@@ -107,7 +107,7 @@ class TrialJob:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """A job of a fit with the measures of its best epoch so far, None without one."""
+    """A job of a fit with the measures of its best epoch so far, None without one. `seconds` are those of all epochs."""
 
     id: str
     status: Status
@@ -115,6 +115,7 @@ class TrialResult:
     val_loss: float | None
     val_accuracy: float | None
     value: float | None
+    seconds: float
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,9 @@ class Fits(Experiments[Fit]):
     def results(self, fit: Fit) -> tuple[TrialResult, ...]:
         """The jobs of a fit with the measures of their best epochs so far, in the order in which they were queued."""
         measures = [epochs.c.val_loss, epochs.c.val_accuracy, epochs.c[fit.request.objective].label("value")]
-        query = select(jobs.c.id, jobs.c.status, jobs.c.last_epoch, *measures).select_from(WITH_BEST)
+        whole = epochs.alias("whole")
+        spent = select(func.sum(whole.c.seconds)).where(whole.c.job_id == jobs.c.id).scalar_subquery().label("seconds")
+        query = select(jobs.c.id, jobs.c.status, jobs.c.last_epoch, *measures, spent).select_from(WITH_BEST)
         with self._db.read() as c:
             rows = c.execute(query.where(jobs.c.fit == fit.id).order_by(jobs.c.seq)).mappings().all()
         return tuple(
@@ -119,6 +121,7 @@ class Fits(Experiments[Fit]):
                 row["val_loss"],
                 row["val_accuracy"],
                 row["value"],
+                row["seconds"] or 0.0,
             )
             for row in rows
         )

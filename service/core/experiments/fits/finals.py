@@ -100,4 +100,4 @@ def _repeats(leaders: int, most: int) -> int:
 
 def _size(leaders: int, number: int) -> int:
     """How many leaders have a repeat of this number: half of those before."""
-    return math.ceil(leaders / 2 ** (number - 1))
+    return math.ceil(leaders / (1 << (number - 1)))

@@ -30,7 +30,7 @@ def length(request: FitRequest, base: TrialJob | None, runs: Sequence[Run]) -> i
 
 
 def epochs_of(request: FitRequest, candidate: Candidate, full: int | None) -> int:
-    """The length of a new trial: that of its patch, if it has one, else the `full` length; that of the base is given."""
+    """The length of a new trial: that of its patch, else the `full` one. The base has the length of its spec."""
     own = [step["value"] for step in candidate.patch if step["path"] == "/epochs"]
     if own:
         return int(own[-1])

@@ -79,4 +79,4 @@ def _is_below(scored: Sequence[Outcomes], bound: float, level: float) -> bool:
 
 def _upper(images: Outcomes, level: float) -> float:
     mean, error = float(images.loss.mean()), float(images.loss.std(ddof=1)) / len(images) ** 0.5
-    return mean + NormalDist().inv_cdf(0.5 + level / 2) * error
+    return float(mean + NormalDist().inv_cdf(0.5 + level / 2) * error

@@ -88,7 +88,8 @@ def _told(spec: JobSpec, space: Space, trials: Sequence[Trial], runs: Sequence[R
 
 def values_of(spec: JobSpec, space: Space, patch: Operations) -> Mapping[str, Any] | None:
     """The value of each option of the space in the patched spec, None if one is not in the space."""
-    data, values = patched(plain(spec), patch), {}
+    data = patched(plain(spec), patch)
+    values: dict[str, Any] = {}
     for path, allowed in space.items():
         try:
             value = resolve_pointer(data, path)

@@ -57,7 +57,7 @@ def outcome_words(fit: Fit, step: FitStep) -> str | None:
 
 
 def _standing(fit: Fit, step: FitStep, by_id: Mapping[str, TrialResult]) -> Standing:
-    own = [by_id[each.job_id] for each in _jobs(fit, step) if each.job_id in by_id]
+    own = [by_id[job_id] for job_id in _jobs(fit, step) if job_id in by_id]
     first = by_id.get(step.job_id or "")
     values = [result.value for result in own if result.value is not None]
     candidate = step.data["candidate"]
@@ -77,10 +77,10 @@ def _standing(fit: Fit, step: FitStep, by_id: Mapping[str, TrialResult]) -> Stan
     )
 
 
-def _jobs(fit: Fit, step: FitStep) -> list[FitStep]:
-    """The steps with the jobs of a trial."""
+def _jobs(fit: Fit, step: FitStep) -> list[str]:
+    """The ids of the jobs of a trial."""
     kinds = (StepKind.START, StepKind.REPEAT)
-    return [each for each in fit.steps if each.trial == step.trial and each.kind in kinds]
+    return [each.job_id or "" for each in fit.steps if each.trial == step.trial and each.kind in kinds]
 
 
 def _state(fit: Fit, step: FitStep, job: TrialResult | None) -> str:

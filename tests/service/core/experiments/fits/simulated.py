@@ -101,9 +101,7 @@ class Simulation:
         trial = self.state.trials[run.trial - 1]
         value = self.value(trial, run.repeat, run.is_first_part)
         epochs = (pause_of(trial) or trial.epochs) if run.is_first_part else trial.epochs
-        done = replace(
-            run, is_done=True, value=value, epochs=epochs, seconds=epochs * self.seconds(trial, run.repeat)
-        )
+        done = replace(run, is_done=True, value=value, epochs=epochs, seconds=epochs * self.seconds(trial, run.repeat))
         self.state = replace(self.state, runs=(*self.state.runs[:place], done, *self.state.runs[place + 1 :]))
         return True
 
