@@ -21,6 +21,7 @@ from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.sql.datasets import DatasetStore
 from service.core.sql.jobs.store import Store
+from service.core.sql.jobs.trials import resume_until
 from service.core.sql.tables import events, jobs
 from service.core.storage import open_storage
 from workers.datasets.cache import DatasetCache
@@ -46,9 +47,15 @@ class Bench:
         self.cache = DatasetCache(settings.home / "datasets", self.catalog, self.storage, settings.cache_bytes)
         self.supervisor = Supervisor(settings, store.leases, self.storage, self.cache, self.context)
 
-    def submit(self, **changes: Any) -> Job:
+    def submit(self, pause_after: int | None = None, **changes: Any) -> Job:
         spec = {"dataset": {"id": "digits", "train_limit": 100}, "model": {"arch": "mlp", "hidden": [8]}, "epochs": 3}
-        return self.store.actions.submit("t", NewJob(JobSpec.from_dict(spec | changes).filled(1)))[0]
+        new = NewJob(JobSpec.from_dict(spec | changes).filled(1), pause_after=pause_after)
+        return self.store.actions.submit("t", new)[0]
+
+    def resume_until(self, job: Job, pause_after: int | None) -> None:
+        """Queue a paused trial again."""
+        with self.store.queries._db.write() as c:
+            resume_until(c, "t", job.id, pause_after)
 
     def read(self, dataset_id: str, archive: Path) -> None:
         """Upload a zip as a data set, and read it."""

@@ -43,7 +43,9 @@ NOWHERE = Origin()
 
 @dataclass(frozen=True)
 class NewJob:
-    """A job to be queued. `memory_bytes` and `threads` are the needs of each of its processes, None if unknown."""
+    """A job to be queued. `memory_bytes` and `threads` are the needs of each of its processes, None if unknown. After
+    the epoch `pause_after` the job is paused (None: after none).
+    """
 
     spec: JobSpec
     warnings: Sequence[str] = ()
@@ -51,6 +53,7 @@ class NewJob:
     memory_bytes: int | None = None
     origin: Origin = NOWHERE
     threads: int | None = None
+    pause_after: int | None = None
 
     @classmethod
     def planned(cls, plan: Plan, origin: Origin = NOWHERE) -> "NewJob":

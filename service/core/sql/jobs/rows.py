@@ -100,6 +100,11 @@ def needs_of(row: RowMapping) -> Needs:
     return Needs(row["device"], row["gpus"], row["memory_bytes"], row["threads"])
 
 
+def is_at_pause(row: RowMapping) -> bool:
+    """Whether a job has the epochs after which it is to be paused."""
+    return row["pause_after"] is not None and (row["last_epoch"] or 0) >= row["pause_after"]
+
+
 FIRST_FACTS = ("images", "trivial_loss", "trivial_accuracy", "copies_across", "test")  # those of release 0.1.0
 
 
