@@ -13,7 +13,6 @@ MOST_SHOWN = 4  # changes of a patch in a table
 
 def report(fit: Fit, standings: Sequence[Standing], summary: str, results: Sequence[TrialResult]) -> str:
     """The report of a fit with its trials, the best first, and its jobs in the order in which they were queued."""
-    seconds = [result.seconds for result in results]
     parts = [
         f"# Fit of {fit.request.spec.dataset.id}: {fit.name or fit.id}",
         summary,
@@ -23,12 +22,20 @@ def report(fit: Fit, standings: Sequence[Standing], summary: str, results: Seque
         *_trials(standings),
         *_importance(fit),
         "## What it cost",
-        f"{counted(len(standings), 'trial')} in {counted(len(results), 'job')} trained for {sum(seconds):.1f} s in all. "
-        f"The base alone took {seconds[0] if seconds else 0.0:.1f} s.",
+        _cost(standings, results),
         "## Decisions",
         *_steps(fit),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _cost(standings: Sequence[Standing], results: Sequence[TrialResult]) -> str:
+    trials, jobs, seconds = (
+        counted(len(standings), "trial"),
+        counted(len(results), "job"),
+        sum(r.seconds for r in results),
+    )
+    return f"{trials} in {jobs} trained for {seconds:.1f} s. The base alone took {results[0].seconds:.1f} s."
 
 
 def _proof(fit: Fit) -> Iterator[str]:

@@ -107,7 +107,7 @@ class TrialJob:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """A job of a fit with the measures of its best epoch so far, None without one. `seconds` are those of all epochs."""
+    """A job of a fit with the measures of its best epoch so far, None without one. `seconds` is the time of its epochs."""
 
     id: str
     status: Status

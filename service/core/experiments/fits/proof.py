@@ -11,7 +11,7 @@ from statistics import NormalDist
 
 from service.core.evaluation.by_image import ByImage, by_image, errors_by_image
 from service.core.evaluation.outcomes import Outcomes
-from service.core.experiments.fits.state import mean_values, rivals, whole_values
+from service.core.experiments.fits.state import mean_values, rivals
 from service.core.experiments.statistics import ERROR_RATE
 from service.core.records.fit import BASE, Run
 from service.core.spec.parts import LOSSES, Monitor
@@ -49,8 +49,8 @@ def candidates(runs: Sequence[Run]) -> Iterator[int]:
 
 
 def looks(runs: Sequence[Run]) -> int:
-    """The number of trials that were compared with the base, at least 1."""
-    return max(1, len(whole_values(runs).keys() - {BASE}))
+    """The number of trials that were compared on the validation images, the paused ones included; at least 1."""
+    return max(1, len({run.trial for run in runs if run.value is not None} - {BASE}))
 
 
 def gain(trial: int, pairs: Sequence[Pair], guessing: float | None, objective: Monitor, looked: int) -> Gain | None:
@@ -79,4 +79,4 @@ def _is_below(scored: Sequence[Outcomes], bound: float, level: float) -> bool:
 
 def _upper(images: Outcomes, level: float) -> float:
     mean, error = float(images.loss.mean()), float(images.loss.std(ddof=1)) / len(images) ** 0.5
-    return float(mean + NormalDist().inv_cdf(0.5 + level / 2) * error
+    return float(mean + NormalDist().inv_cdf(0.5 + level / 2) * error)

@@ -37,7 +37,8 @@ def starting_points(spec: JobSpec, contents: Contents) -> tuple[Candidate, ...]:
     """The recipe and its variations as changes of a base, the most promising first."""
     facts = DataFacts.of(contents, spec.dataset)
     recipe = next(each for each in recipes_for(facts) if each.name == GOOD)
-    steps = tuple(step for step in recipe.operations if _is_used(step, spec))
+    by_path = {step["path"]: step for step in recipe.operations if _is_used(step, spec)}
+    steps = tuple(by_path.values())
     why = f"the recipe {GOOD!r} for such data: " + "; ".join(
         choice.reason for choice in recipe.choices if any(_is_used(step, spec) for step in choice.operations)
     )
