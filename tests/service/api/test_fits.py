@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from service.conductor.conductor import Conductor, conduct
 from service.core.errors import LeaseLost
+from service.core.records.job import Status
 from service.services import Services
 from tests.service.api.fits import REQUEST, better_than_the_base, run_to_the_end, train
 from tests.service.api.requests import expect_problem
@@ -18,7 +19,7 @@ from tests.service.api.requests import expect_problem
 def create(client: FlaskClient, **given: Any) -> dict[str, Any]:
     answer = client.post("/v1/fits", json={**REQUEST, **given})
     assert answer.status_code == 202, answer.json
-    created: dict[str, Any] = answer.json
+    created: dict[str, Any] = answer.get_json()
     return created
 
 
@@ -178,7 +179,7 @@ def test_whichever_process_conducts_the_decisions_are_the_same(
             lease = services.fits.claim(0.0)  # held by nobody afterwards: each step is made by another process
             if lease is not None:
                 conduct(lease)
-            if services.store.queries.counts("default").get("queued"):
+            if services.store.queries.counts("default").get(Status.QUEUED):
                 train(services, tmp_path, better_than_the_base)
     assert decisions(changing) == decisions(steady)
 
