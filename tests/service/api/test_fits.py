@@ -116,7 +116,8 @@ def test_the_files_of_the_kept_model_and_the_report(
     files = created["links"]["artifacts"]
     expect_problem(client.get(f"{files}/best_model.pth"), 409)
     run_to_the_end(app, services, created["id"], tmp_path)
-    assert client.get(f"{files}/best_model.pth").data == b"weights"
+    with client.get(f"{files}/best_model.pth") as answer:
+        assert answer.data == b"weights"
     assert {entry["name"] for entry in client.get(files).json["data"]} == {"best_model.pth", "predictions.npz"}
     answer = client.get(created["links"]["report"])
     assert answer.mimetype == "text/markdown"
