@@ -36,6 +36,7 @@ from service.services import services
 
 TURN_SECONDS = 0.25  # between two looks at the running fits
 LEASE_SECONDS = 15.0
+UNKNOWN = 0.5  # the order of a cure that no earlier fit has tried
 AT_ONCE = 8  # decisions in a row about one fit, before the next fit has its turn
 
 log = logging.getLogger(__name__)
@@ -197,7 +198,9 @@ class _Cures:
             if "candidate" in step.data
         }
         own = cures_of(self.fit.tenant, job_of(self.fit, trial), self.state.trials[trial - 1])
-        return tuple(cure for cure in own if (cure.of, cure.cure) not in tried)
+        untried = (cure for cure in own if (cure.of, cure.cure) not in tried)
+        order = self.fit.request.cures
+        return tuple(sorted(untried, key=lambda cure: order.get(cure.cure or "", UNKNOWN)))
 
 
 @dataclass(frozen=True)

@@ -265,3 +265,31 @@ def test_fits_of_another_tenant_do_not_exist(client: FlaskClient, services: Serv
     page = services.fits.list("somebody", 20)
     assert page.items == ()
     assert services.fits.jobs_of("somebody", created["id"]) == ()
+
+
+def test_the_next_fit_starts_from_what_the_last_one_kept(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    first = create(client)
+    run_to_the_end(app, services, first["id"], tmp_path)
+    kept = client.get(first["links"]["self"]).json["best"]["patch"]
+    second = create(client)
+    run_to_the_end(app, services, second["id"], tmp_path)
+    board = {each["trial"]: each for each in client.get(second["links"]["self"]).json["leaderboard"]}
+    assert board[2]["source"] == "earlier"
+    assert board[2]["patch"] == [step for step in kept if step["path"] != "/epochs"]
+    other = client.post("/v1/fits?validate_only=true", json={**REQUEST, "spec": {"model": {"arch": "mlp"}}}).json
+    assert not any("similar data" in words for words in other["first_trials"])
+
+
+def test_what_cures_did_is_shown_until_the_fits_are_deleted(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    created = create(client, jobs=30)
+    run_to_the_end(app, services, created["id"], tmp_path)
+    effects = client.get("/v1/fits/learned").json["data"]
+    assert effects
+    assert all(effect["better"] <= effect["trials"] for effect in effects)
+    assert [effect["mean"] for effect in effects] == sorted(effect["mean"] for effect in effects)
+    client.delete(created["links"]["self"])
+    assert client.get("/v1/fits/learned").json["data"] == []
