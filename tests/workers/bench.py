@@ -1,5 +1,6 @@
 """A supervisor with a real fork server and real trainer processes, in a process that is not Celery's."""
 
+import json
 import shutil
 import tempfile
 import threading
@@ -14,7 +15,7 @@ from sqlalchemy import select, update
 from service.core.broker.wakeups import Wakeups
 from service.core.evaluation.outcomes import outcomes
 from service.core.evaluation.predictions import VALIDATION, Predictions, read
-from service.core.records.artifact_names import PREDICTIONS
+from service.core.records.artifact_names import PREDICTIONS, REPORT
 from service.core.records.job import Checkpoint, Job
 from service.core.records.submission import NewJob
 from service.core.settings import Settings
@@ -97,6 +98,13 @@ class Bench:
         with self.storage.open(model.key) as file:
             assert len(file.read()) == model.bytes
         return model.sha256
+
+    def report(self, job: Job) -> dict[str, Any]:
+        """The published report.json."""
+        (artifact,) = [a for a in self.store.queries.artifacts("t", job.id) if a.name == REPORT]
+        with self.storage.open(artifact.key) as file:
+            report: dict[str, Any] = json.load(file)
+        return report
 
     def predictions(self, job: Job) -> Predictions:
         """The published predictions, which have the validation loss of the best epoch."""

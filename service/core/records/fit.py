@@ -107,7 +107,7 @@ class TrialJob:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """A job of a fit with the measures of its best epoch so far, None without one. `seconds` is the time of its epochs."""
+    """A job of a fit with the measures of its best epoch so far, None without one, and the time of all epochs."""
 
     id: str
     status: Status

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from service.core.experiments.fits.sampler import told
+from service.core.experiments.fits.sampler import quiet_optuna, told
 from service.core.records.fit import Run, Trial
 from service.core.records.fit_request import FitRequest
 
@@ -16,8 +16,7 @@ LEAST_TRIALS = 10  # with fewer whole trainings the shares are chance
 
 def importance(request: FitRequest, trials: Sequence[Trial], runs: Sequence[Run]) -> list[dict[str, Any]] | None:
     """The options by falling share, which sum to 1; None with too few trials."""
-    import optuna  # noqa: PLC0415 - takes a second, which only a fit needs
-
+    optuna = quiet_optuna()
     varied = {path: values for path, values in request.space.items() if len(values.choices) != 1}
     study = told(request.spec, varied, trials, runs)
     if len(study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))) < LEAST_TRIALS:

@@ -25,9 +25,7 @@ def sample(spec: JobSpec, space: Space, trials: Sequence[Trial], runs: Sequence[
 
     The same trials, runs and seed have the same answer. Runs that are not done are known to be under way.
     """
-    import optuna  # noqa: PLC0415 - takes a second, which only a fit needs
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    optuna = quiet_optuna()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.TPESampler(
@@ -39,9 +37,17 @@ def sample(spec: JobSpec, space: Space, trials: Sequence[Trial], runs: Sequence[
     return [{"op": "replace", "path": path, "value": _value(space[path], asked.params[path])} for path in space]
 
 
+def quiet_optuna() -> Any:
+    """Optuna, which logs errors alone. Its import takes a second, which only a fit needs."""
+    import optuna  # noqa: PLC0415
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna
+
+
 def distributions(space: Space) -> dict[str, Any]:
     """Optuna's distribution of each option. Choices are written as JSON, because Optuna's are plain values."""
-    from optuna.distributions import (  # noqa: PLC0415 - see sample
+    from optuna.distributions import (  # noqa: PLC0415 - see quiet_optuna
         CategoricalDistribution,
         FloatDistribution,
         IntDistribution,
@@ -59,16 +65,14 @@ def distributions(space: Space) -> dict[str, Any]:
 
 def told(spec: JobSpec, space: Space, trials: Sequence[Trial], runs: Sequence[Run]) -> Any:
     """A study of Optuna that has the trials with their results."""
-    import optuna  # noqa: PLC0415 - see sample
-
-    study = optuna.create_study()
+    study = quiet_optuna().create_study()
     study.add_trials(_told(spec, space, trials, runs))
     return study
 
 
 def _told(spec: JobSpec, space: Space, trials: Sequence[Trial], runs: Sequence[Run]) -> Iterator[Any]:
     """Optuna's record of each trial whose values are all in the space."""
-    from optuna.trial import TrialState, create_trial  # noqa: PLC0415 - see sample
+    from optuna.trial import TrialState, create_trial  # noqa: PLC0415 - see quiet_optuna
 
     whole, known = whole_values(runs), distributions(space)
     paused = {run.trial: run.value for run in runs if run.is_first_part and run.value is not None}

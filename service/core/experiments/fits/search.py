@@ -30,19 +30,19 @@ def decide(state: FitState, cures: Cures, sample: Sample) -> Decision:
         leaders_left = next_final(state)
         return leaders_left or End("the leaders are trained and repeated")
     if why := _is_time_for_finals(state):
-        return Wait() if state.in_flight else _promoted(state.runs, state.runs) or BeginFinals(why)
+        return Wait() if state.in_flight else _promoted(state.runs, state.runs, least=1) or BeginFinals(why)
     known = state.known(AHEAD * state.request.slots)
     if known is None or state.epochs is None:
         return Wait()
     return _promoted(known, state.runs) or Start(_candidate(state, known, cures, sample))
 
 
-def _promoted(known: Sequence[Run], runs: Sequence[Run]) -> Promote | None:
-    """The best of the known paused trials that is to go on, None without one."""
+def _promoted(known: Sequence[Run], runs: Sequence[Run], least: int = 0) -> Promote | None:
+    """The best of the known paused trials that is to go on, None without one. At least `least` of all go on."""
     paused = {run.trial: run for run in known if run.is_first_part and run.value is not None}
     values = {trial: run.value for trial, run in paused.items() if run.value is not None}
     gone_on = {run.trial for run in runs if not run.is_first_part}
-    for trial in rivals(values)[: len(values) // REDUCTION]:
+    for trial in rivals(values)[: max(least, len(values) // REDUCTION)]:
         if trial not in gone_on and not paused[trial].is_over:
             return Promote(trial, f"its value {values[trial]:.4g} is among the best third of {len(values)}")
     return None
