@@ -11,7 +11,7 @@ from flask import Flask
 from service.conductor.conductor import Conductor
 from service.core.evaluation.predictions import TEST, VALIDATION, Predictions
 from service.core.records.fit import BASE
-from service.core.records.job import Job
+from service.core.records.job import Job, Status
 from service.core.records.lease import Lease
 from service.services import Services
 from tests.service.worker_steps import claim, epoch, finish
@@ -69,6 +69,6 @@ def run_to_the_end(
             conductor.turn()
             if services.fits.get("default", fit_id).is_terminal:
                 return
-            while services.store.queries.counts("default").get("queued"):
+            while services.store.queries.counts("default").get(Status.QUEUED):
                 train(services, folder, loss)
     raise AssertionError("the fit does not end")

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from service.conductor.conductor import Conductor, conduct
 from service.core.errors import LeaseLost
+from service.core.records.job import Status
 from service.services import Services
 from tests.service.api.fits import REQUEST, better_than_the_base, run_to_the_end, train
 from tests.service.api.requests import expect_problem
@@ -18,7 +19,7 @@ from tests.service.api.requests import expect_problem
 def create(client: FlaskClient, **given: Any) -> dict[str, Any]:
     answer = client.post("/v1/fits", json={**REQUEST, **given})
     assert answer.status_code == 202, answer.json
-    created: dict[str, Any] = answer.json
+    created: dict[str, Any] = answer.get_json()
     return created
 
 
@@ -115,7 +116,8 @@ def test_the_files_of_the_kept_model_and_the_report(
     files = created["links"]["artifacts"]
     expect_problem(client.get(f"{files}/best_model.pth"), 409)
     run_to_the_end(app, services, created["id"], tmp_path)
-    assert client.get(f"{files}/best_model.pth").data == b"weights"
+    with client.get(f"{files}/best_model.pth") as answer:
+        assert answer.data == b"weights"
     assert {entry["name"] for entry in client.get(files).json["data"]} == {"best_model.pth", "predictions.npz"}
     answer = client.get(created["links"]["report"])
     assert answer.mimetype == "text/markdown"
@@ -178,7 +180,7 @@ def test_whichever_process_conducts_the_decisions_are_the_same(
             lease = services.fits.claim(0.0)  # held by nobody afterwards: each step is made by another process
             if lease is not None:
                 conduct(lease)
-            if services.store.queries.counts("default").get("queued"):
+            if services.store.queries.counts("default").get(Status.QUEUED):
                 train(services, tmp_path, better_than_the_base)
     assert decisions(changing) == decisions(steady)
 

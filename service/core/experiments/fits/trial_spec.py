@@ -27,6 +27,6 @@ def trial_spec(request: FitRequest, trial: Trial, repeat: int = 0) -> JobSpec:
         spec,
         epochs=trial.epochs,
         seed=(seed + repeat) % SEEDS,
-        dataset=replace(spec.dataset, fold=fold),
+        dataset=replace(spec.dataset, split_seed=base.dataset.split_seed or seed, fold=fold),
         early_stopping=stopping,
     )

@@ -3,6 +3,7 @@
 import math
 import random
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def valued(trial: Trial, repeat: int, is_first_part: bool) -> float:
     return loss + noise + (0.2 if is_first_part else 0.0)
 
 
-def decided(simulation: Simulation, kind: type) -> list:
+def decided(simulation: Simulation, kind: type) -> list[Any]:
     return [decision for decision in simulation.decisions if isinstance(decision, kind)]
 
 
