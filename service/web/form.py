@@ -5,15 +5,11 @@ from typing import Any
 
 from flask import request, url_for
 
-from service.core.records.builtin_datasets import BUILT_IN
-from service.core.records.dataset import DatasetStatus
 from service.http.auth import tenant
-from service.schemas.pages import MAX_PAGE
 from service.services import services
 from service.web.blueprint import blueprint, page
+from service.web.dataset_choices import DEFAULT_DATASET, dataset_choices
 from service.web.options import ESSENTIAL, archs, sections
-
-DEFAULT_DATASET = "digits"
 
 
 @blueprint.get("/new")
@@ -25,7 +21,6 @@ def new() -> str:
         spec["dataset"] = {**spec.get("dataset", {}), "id": dataset}
     parts = sections()
     every = {option.pointer: option for part in parts for option in part.inputs}
-    own = services().catalog.list(tenant(), MAX_PAGE).items
     return page(
         "new",
         essential=[every[pointer] for pointer in ESSENTIAL],
@@ -37,10 +32,7 @@ def new() -> str:
             for pointer, usual in part.optional.items()
         },
         archs=archs(),
-        datasets={
-            **{one.id: f"{one.name} ({one.id})" for one in own if one.status is DatasetStatus.READY},
-            **{name: f"{name}: {one.name}" for name, one in BUILT_IN.items()},
-        },
+        datasets=dataset_choices(),
         dataset=spec.get("dataset", {}).get("id", DEFAULT_DATASET),
         submit=url_for("jobs.Jobs"),
         needs_key=services().settings.auth == "keys",

@@ -19,6 +19,7 @@ from service.core.sql.jobs.insert import insert_job
 from service.core.sql.jobs.trials import resume_until
 from service.core.sql.tables import WITH_BEST, epochs, fit_steps, fits, jobs
 from service.core.sql.usage import refuse_another_job
+from service.core.sql.webhook_messages import announce_end
 
 MOST_EARLIER = 20  # ended fits that are read to learn from
 
@@ -225,8 +226,12 @@ class Fits(Experiments[Fit]):
         return job_id
 
     def end(self, lease: FitLease, status: FitStatus, result: Mapping[str, Any]) -> None:
-        """End the fit. Raises LeaseLost."""
-        self._changed(lease, {"status": status, "result": dict(result), "finished_at": now(), "lease_until": None})
+        """End the fit, with the message to its webhook. Raises LeaseLost."""
+        ended = {"status": status, "result": dict(result), "finished_at": now(), "lease_until": None}
+        with self._db.write() as c:
+            _change(c, lease, {**ended, "version": fits.c.version + 1})
+            announce_end(c, c.execute(select(fits).where(fits.c.id == lease.fit_id)).mappings().one())
+        self._on_change(lease.fit_id)
 
     def _changed(self, lease: FitLease, values: Mapping[str, Any]) -> None:
         with self._db.write() as c:

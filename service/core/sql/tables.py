@@ -271,7 +271,8 @@ deliveries = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("tenant", Text, nullable=False),
-    Column("job_id", Text, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("job_id", Text, ForeignKey("jobs.id", ondelete="CASCADE")),  # a message is about either a job or a fit
+    Column("fit_id", Text, ForeignKey("fits.id", ondelete="CASCADE")),
     Column("url", Text, nullable=False),
     Column("type", Text, nullable=False),
     Column("body", Text, nullable=False),  # exactly as signed
@@ -283,6 +284,7 @@ deliveries = Table(
     Column("delivered_at", Float(53)),
     Index("deliveries_due", "status", "due_at"),
     Index("deliveries_of_job", "job_id", "created_at"),
+    Index("deliveries_of_fit", "fit_id", "created_at"),
 )
 
 keys = Table(
