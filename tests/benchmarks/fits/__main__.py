@@ -1,7 +1,7 @@
 """Fits beside Optuna and beside a person who follows the advice: the same images, the same minutes, in turn.
 
-`python -m tests.benchmarks.fits` needs Debian's package dataset-fashion-mnist and the environment of `make bench`.
-The results are written after each run.
+`python -m tests.benchmarks.fits` needs a quiet machine and, for the set fashion, Debian's package
+dataset-fashion-mnist. The results are written after each run.
 """
 
 import argparse
@@ -16,17 +16,17 @@ from pathlib import Path
 from tests.benchmarks.fits.optuna_ import search
 from tests.benchmarks.fits.report import Outcome, markdown
 from tests.benchmarks.fits.rightfit import advice, fit
-from tests.benchmarks.fits.sets import SETS
+from tests.benchmarks.fits.sets import FASHION, SETS
 from tests.benchmarks.fits.systems import Budget, Json, System, score
-from tests.benchmarks.processes import OURS, ROOT, THEIRS, ProcessFailed, measure
+from tests.benchmarks.processes import OURS, ROOT, ProcessFailed, measure
 
 SYSTEMS: dict[str, System] = {"rightfit": fit, "optuna": search, "advice": advice}
 
 
 def main() -> int:
     given = options()
-    if "optuna" in given.systems and not THEIRS.exists():
-        print("The environment of Optuna, .venv-bench, is not there: run `make bench`.", file=sys.stderr)
+    if "fashion" in given.sets and not FASHION.exists():
+        print(f"{FASHION} is not there: install Debian's package dataset-fashion-mnist.", file=sys.stderr)
         return 1
     about = measure(OURS, "tests.benchmarks.machine", ()).line
     about |= {"date": f"{datetime.now(UTC):%Y-%m-%d}", "minutes": given.minutes, "seeds": given.seeds}
@@ -39,7 +39,7 @@ def main() -> int:
 
 
 def compared(given: argparse.Namespace, failures: list[str]) -> Iterator[Outcome]:
-    """Every system in turn on every set, each alone on the machine. Adds to the failures."""
+    """Every system in turn on every set, one at a time. Adds to the failures."""
     for seed in range(given.seeds):
         for number, name in enumerate(given.sets):
             images = SETS[name](seed)

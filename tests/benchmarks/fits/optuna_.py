@@ -1,4 +1,4 @@
-"""The rival in the comparison: a process of its own, in the environment of the other tools."""
+"""The rival in the comparison: a process of its own, in our environment, so that both have the same torch."""
 
 import tempfile
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 
 from tests.benchmarks.fits.sets import ImageSet, write_arrays
 from tests.benchmarks.fits.systems import Answer, Budget
-from tests.benchmarks.processes import THEIRS, measure
+from tests.benchmarks.processes import OURS, measure
 
 
 def search(images: ImageSet, budget: Budget) -> Answer:
@@ -26,5 +26,5 @@ def search(images: ImageSet, budget: Budget) -> Answer:
             "--probabilities": probabilities,
         }
         words = [str(word) for option in options.items() for word in option]
-        line = measure(THEIRS, "tests.benchmarks.fits.rival", words, threads=1).line
+        line = measure(OURS, "tests.benchmarks.fits.rival", words, threads=1).line
         return Answer(np.load(probabilities), line.pop("val_loss"), line)

@@ -48,8 +48,8 @@ def _head(about: Json, outcomes: Sequence[Outcome]) -> str:
     loads = [outcome.load for outcome in outcomes]
     return (
         f"# The best model in {about['minutes']:g} minutes: {about['device']}, {about['date']}\n\n"
-        f"torch {about['torch']}, Python {about['python']}; each system in turn, alone on the machine; load before a "
-        f"run {min(loads):.1f} to {max(loads):.1f}.\n\n"
+        f"torch {about['torch']}, Python {about['python']}; the systems run one at a time; load before a run "
+        f"{min(loads):.1f} to {max(loads):.1f}.\n\n"
         "rightfit: a fit of the service. optuna: TPE and Hyperband over a plain fast loop of torch, with a process for "
         "each core. advice: a person who forks by the first advice and keeps what lowers the validation loss. All have "
         "the same images for training and validation; a seed draws them. The test images choose nothing. Figures are "

@@ -10,7 +10,7 @@ from tests.benchmarks.fits.systems import Budget, score
 @pytest.mark.long
 def test_person_keeps_what_lowers_the_validation_loss() -> None:
     images = SETS["digits"](0)
-    answer = advice(images, Budget(minutes=0.3, seed=0))
+    answer = advice(images, Budget(minutes=1, seed=0))
     steps = answer.details["steps"]
     losses = [step["val_loss"] for step in steps if step["status"] == "succeeded"]
     assert steps[0]["advice"] is None

@@ -1,6 +1,5 @@
 """The rival: its augmentation, its learning rates, its networks, and what its search leaves behind."""
 
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from tests.benchmarks.fits.rival.network import network
 from tests.benchmarks.fits.rival.training import load, lr_share, train
 from tests.benchmarks.fits.sets import SETS, write_arrays
 from tests.benchmarks.fits.systems import score
-from tests.benchmarks.processes import measure
+from tests.benchmarks.processes import OURS, measure
 
 PLAIN = Config(
     channels=(16, 32),
@@ -84,6 +83,7 @@ def test_network_has_a_block_for_each_width(shape: tuple[int, ...], channels: tu
     images = torch.rand(5, *shape)
     model = network(replace(PLAIN, channels=channels, hidden=hidden), images, 7)
     assert [m.out_channels for m in model.modules() if isinstance(m, torch.nn.Conv2d)] == list(channels)
+    assert [m.out_features for m in model.modules() if isinstance(m, torch.nn.Linear)] == [*[hidden] * (hidden > 0), 7]
     assert model(images).shape == (5, 7)
 
 
@@ -105,14 +105,13 @@ def test_training_ends_at_the_deadline(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_search_writes_the_probabilities_of_its_best_epoch(tmp_path: Path) -> None:
-    pytest.importorskip("optuna")
     images = SETS["digits"](0)
     write_arrays(images, tmp_path / "data.npz")
     np.save(tmp_path / "test.npy", images.test)
     options = {"--data": "data.npz", "--test": "test.npy", "--folder": ".", "--probabilities": "found.npy"}
     words = [word for option, name in options.items() for word in (option, str(tmp_path / name))]
     words += ["--minutes", "0.5", "--epochs", "9", "--seed", "0"]
-    line = measure(Path(sys.executable), "tests.benchmarks.fits.rival", words, threads=1).line
+    line = measure(OURS, "tests.benchmarks.fits.rival", words, threads=1).line
     probabilities = np.load(tmp_path / "found.npy")
     assert probabilities.sum(1) == pytest.approx(1, abs=1e-4)
     scored = score(probabilities, images.test_labels)

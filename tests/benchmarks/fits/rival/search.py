@@ -24,6 +24,7 @@ from tests.benchmarks.fits.rival.training import Data, train
 STUDY = "rival"
 PATIENCE_SHARE = 0.4  # of the epochs of a full trial, without a better one, end it
 BRACKETS_FACTOR, REDUCTION = 9, 3  # a full trial has 9 times the epochs of the first rung: three brackets
+RANDOM_TRIALS = 5  # of each bracket, whose trials the sampler sees alone
 
 
 @dataclass
@@ -44,7 +45,9 @@ class Search:
             storage=storage,
             study_name=STUDY,
             load_if_exists=True,
-            sampler=TPESampler(seed=1000 * self.seed + process, multivariate=True, constant_liar=True),
+            sampler=TPESampler(
+                seed=1000 * self.seed + process, multivariate=True, constant_liar=True, n_startup_trials=RANDOM_TRIALS
+            ),
             pruner=HyperbandPruner(min_resource=rung, max_resource=self.epochs, reduction_factor=REDUCTION),
         )
 
