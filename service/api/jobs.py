@@ -2,6 +2,7 @@
 
 import time
 from hashlib import sha256
+from types import SimpleNamespace
 from typing import Any
 
 from flask import Response, make_response, request
@@ -10,6 +11,7 @@ from flask.views import MethodView
 from service.api.blueprint import Blueprint
 from service.api.cancel import cancel_job
 from service.api.idempotency import idempotency, submitted
+from service.api.recipes import chosen
 from service.core.actions.delete import delete_job
 from service.core.records.job import Job, Status
 from service.core.spec import JobSpec
@@ -53,7 +55,8 @@ class Jobs(MethodView):
     def post(self, query: dict[str, Any], headers: dict[str, Any], spec: JobSpec) -> Any:
         """Submit a job"""
         if query["validate_only"]:
-            return make_response(PLAN.dump(services().submission.plan(tenant(), spec)), 200)
+            plan = services().submission.plan(tenant(), spec)
+            return make_response(PLAN.dump(SimpleNamespace(**vars(plan), recipe=chosen(json_body()))), 200)
         job, is_new = services().submission.submit(tenant(), spec, idempotency(headers["key"], json_body()))
         return job, 202, submitted(job_links(job.id), is_new)
 
