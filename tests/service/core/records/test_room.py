@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.core.records.capacity import Capacity, Needs
-from service.core.records.room import Room, sharers, taken, trainer_threads, whole
+from service.core.records.room import Room, sharers, taken, taken_after_training, trainer_threads, whole
 
 GIB = 1 << 30
 CPU = Capacity(threads=4, memory_bytes=8 * GIB, version="1", slots=4)
@@ -65,6 +65,14 @@ def test_jobs_that_may_run_together_share_the_memory(worker: Capacity, needs: Ne
     assert sharers(worker, needs) == count
 
 
-@pytest.mark.parametrize("lacking", [{"slots": 0}, {"threads": 0}])
-def test_nothing_is_left_without_a_slot_or_a_thread(lacking: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("worker", "is_left"), [(CPU, True), (replace(CPU, slots=1), False)])
+def test_a_trained_job_takes_memory_alone(worker: Capacity, is_left: bool) -> None:
+    trained = taken_after_training(taken(worker, LARGE))
+    assert (trained.slots, trained.threads, trained.memory_bytes > 0) == (0, 0, True)
+    left = whole(worker) - trained
+    assert left.is_left == left.holds(taken(worker, LARGE)) == is_left, "with one slot, a job is alone to its end"
+
+
+@pytest.mark.parametrize("lacking", [{"slots": 0}, {"threads": 0}, {"memory_bytes": 0}])
+def test_nothing_is_left_without_a_slot_a_thread_or_memory(lacking: dict[str, Any]) -> None:
     assert not replace(Room(1, 1, GIB, 0), **lacking).is_left
