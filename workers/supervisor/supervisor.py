@@ -169,6 +169,7 @@ class Supervisor:
             threads=trainer_threads(self._capacity, lease.needs) if self._capacity else settings.threads,
             held_until=attempt.keeper.held_until,
             checkpoint_seconds=settings.checkpoint_seconds,
+            graphs=str(settings.home / "graphs"),
             resident_bytes=settings.resident_bytes,
             sharers=sharers(self._capacity, lease.needs) if self._capacity else 1,
             pack=str(pack) if pack else None,
