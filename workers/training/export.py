@@ -25,7 +25,7 @@ class Deployed(nn.Module):
     def __init__(self, network: nn.Module, normalization: Normalization, temperature: float) -> None:
         super().__init__()
         self.network = network
-        self.temperature = nn.Buffer(torch.tensor(temperature))
+        self.temperature = nn.Buffer(torch.tensor(temperature, dtype=torch.float32))
         self.mean = nn.Buffer(normalization.mean.view(1, -1, 1, 1).clone())
         self.std = nn.Buffer(normalization.std.view(1, -1, 1, 1).clone())
 
