@@ -106,23 +106,26 @@ def test_small_jobs_run_side_by_side_and_end_alone(
         assert worker.metrics.registry.get_sample_value(f"rightfit_worker_{gauge}") == 0
 
 
-def test_a_large_job_waits_for_all_cores_and_is_not_overtaken(
+def test_a_large_job_starts_on_half_of_the_cores_and_is_not_overtaken(
     worker: Worker, store: Store, database: Database, submit: Submit
 ) -> None:
-    small = submit(SMALL)
-    worker.run_next()
-    assert eventually(lambda: trains(store, small))
-    large, later = submit(LARGE, epochs=3), submit(SMALL, epochs=3)
-    hints = hint(worker, large, later)
+    small, other = submit(SMALL), submit(SMALL)
+    large, later = submit(LARGE), submit(SMALL, epochs=3)
+    hints = hint(worker, small, other, large, later)
+    assert eventually(lambda: trains(store, small, other))
     assert eventually(lambda: is_hint_due(database, large)), "an idle worker may take it"
-    assert job(store, later).status is Status.QUEUED
+    assert [job(store, each).status for each in (large, later)] == [Status.QUEUED] * 2
     store.actions.cancel("t", small)
+    assert eventually(lambda: trains(store, other, large))
+    store.actions.cancel("t", other)
+    assert eventually(lambda: job(store, other).status is Status.CANCELLED)
+    assert job(store, later).status is Status.QUEUED, "the large job has all cores now"
+    store.actions.cancel("t", large)
     hints.join()
     worker.wait_until_idle()
-    ended = [job(store, each) for each in (large, later)]
-    assert [each.status for each in ended] == [Status.SUCCEEDED] * 2
-    assert last_epoch_at(database, large) <= (ended[1].started_at or 0)
-    assert [threads_of(database, each.id) for each in ended] == ["2 threads", "1 threads"]
+    assert job(store, later).status is Status.SUCCEEDED
+    assert last_epoch_at(database, large) <= (job(store, later).started_at or 0)
+    assert [threads_of(database, each) for each in (large, later)] == ["2 threads", "1 threads"]
 
 
 @pytest.fixture

@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 
 from service.core.records.capacity import Capacity, Needs
-from service.core.records.room import Room, sharers, taken, taken_after_training, trainer_threads, whole
+from service.core.records.room import (
+    Room,
+    needed_to_start,
+    sharers,
+    taken,
+    taken_after_training,
+    trainer_threads,
+    whole,
+)
 
 GIB = 1 << 30
 CPU = Capacity(threads=4, memory_bytes=8 * GIB, version="1", slots=4)
@@ -63,6 +71,23 @@ def test_threads_follow_from_the_job_and_the_worker(worker: Capacity, needs: Nee
 )
 def test_jobs_that_may_run_together_share_the_memory(worker: Capacity, needs: Needs, count: int) -> None:
     assert sharers(worker, needs) == count
+
+
+@pytest.mark.parametrize(("running", "starts"), [(0, True), (2, True), (3, False), (4, False)])
+def test_a_large_job_starts_once_half_of_the_threads_are_free(running: int, starts: bool) -> None:
+    left = whole(CPU)
+    for _ in range(running):
+        left -= taken(CPU, SMALL)
+    assert left.holds(needed_to_start(CPU, LARGE)) == starts
+    assert not (left - taken(CPU, LARGE)).is_left, "nothing starts beside it"
+
+
+@pytest.mark.parametrize("needs", [SMALL, replace(SMALL, gpus=2), Needs("cuda", 1, GIB, None)])
+def test_other_jobs_start_once_all_that_they_take_is_free(needs: Needs) -> None:
+    worker = replace(GPU, slots=2)
+    left = whole(worker) - taken(worker, needs)
+    assert needed_to_start(worker, SMALL) == taken(worker, SMALL)
+    assert left.holds(needed_to_start(worker, needs)) == left.holds(taken(worker, needs))
 
 
 @pytest.mark.parametrize(("worker", "is_left"), [(CPU, True), (replace(CPU, slots=1), False)])
