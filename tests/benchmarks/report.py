@@ -31,6 +31,7 @@ def markdown(about: dict[str, Any], tables: dict[str, list[Row]], extras: dict[s
         "size": _size,
         "overhead": _overhead,
         "service": _service,
+        "fixed_cost": _fixed_cost,
         "queue": _queue,
         "load": _load,
         "scrape": _scrape,
@@ -125,7 +126,15 @@ def _service(measured: dict[str, Any]) -> str:
     return (
         f"## The whole service: digits, {measured['epochs']} epochs, median of {len(measured['jobs'])} jobs\n\n"
         f"{table(('from the POST to', 'seconds'), rows)}\n\nThe stack was ready {measured['stack_ready']:.1f} s after "
-        "its start."
+        f"its start. A job took {median['ratio']:.2f} times as long as its epochs."
+    )
+
+
+def _fixed_cost(measured: dict[str, Any]) -> str:
+    rows = [[part, f"{milliseconds:,.1f}"] for part, milliseconds in measured["milliseconds"].items()]
+    return (
+        f"## What a small job costs beside its training: digits, {measured['epochs']} epochs, "
+        f"median of {measured['jobs']} jobs\n\n{table(('part', 'milliseconds'), rows)}"
     )
 
 

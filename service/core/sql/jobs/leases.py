@@ -20,7 +20,7 @@ from service.core.records.job import (
 )
 from service.core.records.job_log import LogLine
 from service.core.records.lease import Lease
-from service.core.records.room import Room, taken
+from service.core.records.room import Room, needed_to_start
 from service.core.records.splits import Splits
 from service.core.sql.clock import now
 from service.core.sql.jobs import transitions
@@ -313,7 +313,7 @@ def _refuse_without_room(c: Connection, first: Select[Any], capacity: Capacity, 
     """Raise NoRoom if the job that is selected does not fit into the room. On PostgreSQL its row stays locked."""
     query = first.with_only_columns(jobs.c.id, jobs.c.device, jobs.c.gpus, jobs.c.memory_bytes, jobs.c.threads)
     row = c.execute(query).mappings().one_or_none()
-    if row is not None and not room.holds(taken(capacity, needs_of(row))):
+    if row is not None and not room.holds(needed_to_start(capacity, needs_of(row))):
         raise NoRoom(f"there is no room for {row['id']} until a running job ends")
 
 
