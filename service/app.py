@@ -23,6 +23,7 @@ from service.core.sql.engine import Database
 from service.core.sql.folds import CrossValidations
 from service.core.sql.jobs.store import Store
 from service.core.sql.webhook_messages import Webhooks
+from service.core.sql.weights import WeightsStore
 from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import open_storage
 from service.core.telemetry.metrics import ProcessMetrics, new_registry
@@ -130,6 +131,7 @@ def _services(settings: Settings) -> Services:
     wakeups = Wakeups(settings.broker_url)
     store = Store(database, wakeups.publish, settings.quotas)
     catalog = DatasetStore(database, wakeups.publish, settings.quotas)
+    weights = WeightsStore(database, wakeups.publish, settings.quotas)
     registry = new_registry()
     counters = ProcessMetrics(registry)
     storage = counters.watched(open_storage(settings.storage_url))
@@ -140,6 +142,7 @@ def _services(settings: Settings) -> Services:
         database=database,
         store=store,
         catalog=catalog,
+        weights=weights,
         storage=storage,
         predictor=Predictor(storage),
         predictions=PredictionsReader(storage),

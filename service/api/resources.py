@@ -19,6 +19,7 @@ from service.api import (
     out_of_fold,
     predict,
     webhooks,
+    weights,
 )
 
 RESOURCES = (
@@ -39,5 +40,6 @@ RESOURCES = (
     out_of_fold.blueprint,
     datasets.blueprint,
     dataset_images.blueprint,
+    weights.blueprint,
     webhooks.blueprint,
 )

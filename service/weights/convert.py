@@ -1,7 +1,7 @@
 """From an uploaded file to checked weights in one form: safetensors with torchvision's present names."""
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from service.weights.safetensors_file import is_safetensors, read_safetensors, w
 from service.weights.torch_file import read_torch_file
 
 
-def convert(arch: str, upload: Path, target: BinaryIO) -> Checked:
+def convert(arch: str, upload: Path, target: IO[bytes]) -> Checked:
     """Check the file of weights of torchvision's network `arch`, and write them to `target` as safetensors.
 
     The file is read by its content, whatever its name: safetensors, or a file of torch.save. Nothing in it is run.

@@ -7,7 +7,7 @@ to a process without torch, and reads no BF16 there.
 import json
 import struct
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,7 @@ def _tensor(name: str, row: Mapping[str, Any], start: int, size: int) -> StoredT
 
 
 def write_safetensors(
-    tensors: Mapping[str, StoredTensor], content: NDArray[np.uint8], file: BinaryIO, metadata: Mapping[str, str]
+    tensors: Mapping[str, StoredTensor], content: NDArray[np.uint8], file: IO[bytes], metadata: Mapping[str, str]
 ) -> None:
     """Write tensors whose values are in `content`, the bytes of another file. Raises UnreadableFile and OSError."""
     header: dict[str, Any] = {METADATA: dict(metadata)}

@@ -186,7 +186,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path, state: Stat
 
 
 def test_position_embeddings_may_be_of_any_square(tmp_path: Path) -> None:
-    shapes = state_shapes("vit_b_32").tensors | {"encoder.pos_embedding": (1, 5, 768)}
+    shapes = {**state_shapes("vit_b_32").tensors, "encoder.pos_embedding": (1, 5, 768)}
     small = {name: torch.zeros(1).expand(shape) for name, shape in shapes.items()}
     assert "share their values" in refusal(tmp_path, saved(tmp_path, small), "vit_b_32")  # the last check of shapes
     small["encoder.pos_embedding"] = torch.zeros(1, 7, 768)
