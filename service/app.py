@@ -11,6 +11,7 @@ from flask_smorest import Api
 from service import docs, web
 from service.api import health, metrics
 from service.api.resources import RESOURCES
+from service.core.actions.starting_weights import StartingWeights
 from service.core.actions.submit import JobSubmitter
 from service.core.broker.hints import HintQueue
 from service.core.broker.wakeups import Wakeups
@@ -132,6 +133,7 @@ def _services(settings: Settings) -> Services:
     store = Store(database, wakeups.publish, settings.quotas)
     catalog = DatasetStore(database, wakeups.publish, settings.quotas)
     weights = WeightsStore(database, wakeups.publish, settings.quotas)
+    starting = StartingWeights(store.queries, weights)
     registry = new_registry()
     counters = ProcessMetrics(registry)
     storage = counters.watched(open_storage(settings.storage_url))
@@ -147,7 +149,7 @@ def _services(settings: Settings) -> Services:
         predictor=Predictor(storage),
         predictions=PredictionsReader(storage),
         packs=PackReader(storage),
-        submission=JobSubmitter(store, catalog, HintQueue(settings.broker_url), limits, allowed),
+        submission=JobSubmitter(store, catalog, HintQueue(settings.broker_url), limits, starting, allowed),
         ablations=Ablations(database, wakeups.publish, settings.quotas),
         folds=CrossValidations(database, wakeups.publish, settings.quotas),
         wakeups=wakeups,

@@ -27,7 +27,8 @@ class TrainerArgs:
     pack (None: the data set is built in), `library` the folder of downloaded data sets. `held_until` is the time at
     which the lease ends, on the machine's monotonic clock. `resident_bytes` limits the images that are held on the
     device (None: half of its free memory, on a CPU divided among the `sharers`, the jobs that may train there at the
-    same time). `writes_pack`: the trainer writes the pack of its built-in data set.
+    same time). `writes_pack`: the trainer writes the pack of its built-in data set. `weights` is the folder with
+    the files of the weights that the job starts from, if it names any.
     """
 
     job_id: str
@@ -43,3 +44,4 @@ class TrainerArgs:
     pack: str | None = None
     library: str = "."
     writes_pack: bool = False
+    weights: str | None = None

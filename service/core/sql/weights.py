@@ -7,13 +7,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, delete, insert, select, update
 
 from service.core.errors import Conflict, NotFound
+from service.core.records.artifact_names import BEST_MODEL, LABELS
 from service.core.records.job import TERMINAL
 from service.core.records.page import Page
 from service.core.records.weights import NewWeights, Weights
 from service.core.sql.clock import now
 from service.core.sql.paging import read_page
 from service.core.sql.repository import Repository
-from service.core.sql.tables import jobs, weights
+from service.core.sql.tables import artifacts, jobs, weights
 from service.core.sql.usage import refuse_more_weights, weights_room
 from service.core.storage import Artifact
 
@@ -82,6 +83,28 @@ def refuse_used(c: Connection, source: str) -> None:
     live = select(jobs.c.id).where(jobs.c.weights == source, jobs.c.status.not_in(TERMINAL))
     if job_id := c.execute(live.limit(1)).scalar():
         raise Conflict(f"job {job_id} starts from these weights; cancel it first, or wait until it ends")
+
+
+def refuse_without_weights(c: Connection, tenant: str, source: str | None) -> None:
+    """Raise Conflict unless these weights, or those of this job, can be used; until the transaction ends they stay."""
+    if source is not None and not files_of(c, tenant, source, lock=True):
+        raise Conflict(f"no job can start from {source!r} any more")
+
+
+def files_of(c: Connection, tenant: str, source: str, *, lock: bool = False) -> tuple[Artifact, ...]:
+    """The files of uploaded weights, or of a job: its best model, and its labels if it has them. Empty if gone."""
+    if source.startswith("job_"):
+        of_job = select(jobs.c.id).where(jobs.c.tenant == tenant, jobs.c.id == source)
+        if c.execute(of_job.with_for_update(read=True) if lock else of_job).first() is None:
+            return ()
+        files = (artifacts.c[name] for name in ("name", "key", "bytes", "sha256", "media_type"))
+        named = and_(artifacts.c.job_id == source, artifacts.c.name.in_((BEST_MODEL, LABELS)))
+        found = [Artifact(**row) for row in c.execute(select(*files).where(named)).mappings()]
+        return tuple(found) if any(file.name == BEST_MODEL for file in found) else ()
+    shown = and_(_own(tenant, source), weights.c.hidden_at.is_(None))
+    of_upload = select(weights.c.stored).where(shown)
+    stored = c.execute(of_upload.with_for_update(read=True) if lock else of_upload).scalar()
+    return (Artifact(**stored),) if stored else ()
 
 
 def hidden() -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Weights over HTTP: uploaded, checked, listed, deleted."""
 
 import hashlib
-import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,8 +17,9 @@ from werkzeug.test import TestResponse
 from service.core.errors import ObjectMissing
 from service.core.records.quotas import Quotas
 from service.services import Services
-from tests.service.api.requests import expect_problem
+from tests.service.api.requests import expect_problem, submit
 from tests.service.small_weights import ARCH, small_state, torch_file
+from tests.service.worker_steps import claim, finish
 
 BINARY = "application/octet-stream"
 
@@ -135,7 +135,58 @@ def test_weights_of_another_tenant_do_not_exist(client: FlaskClient, services: S
     assert services.weights.same_file("other", ARCH, client.get("/v1/weights").json["data"][0]["sha256"]) is None
 
 
+def of_spec(client: FlaskClient, **model: Any) -> list[dict[str, Any]]:
+    """The faults of a spec with this network."""
+    answer = client.post("/v1/jobs?validate_only=true", json={"dataset": {"id": "digits"}, "model": model})
+    return [] if answer.status_code == 200 else expect_problem(answer, 422)["errors"]
+
+
+def test_spec_names_weights_of_its_own_architecture(client: FlaskClient) -> None:
+    weights_id = push(client, torch_file(small_state())).json["id"]
+    assert of_spec(client, arch=ARCH, weights=weights_id) == []
+    (fault,) = of_spec(client, arch="resnet18", weights=weights_id)
+    assert fault["pointer"] == "/model/weights"
+    assert fault["detail"] == f"the weights are of {ARCH}, and the network is resnet18"
+    (fault,) = of_spec(client, arch="cnn", weights=weights_id)
+    assert fault["pointer"] == "/model/weights"
+    (fault,) = of_spec(client, arch=ARCH, weights="wgt_unknown")
+    assert "there are no weights" in fault["detail"]
+
+
+def test_published_weights_are_of_torchvision_only(client: FlaskClient) -> None:
+    assert of_spec(client, arch=ARCH, weights="imagenet") == []
+    assert of_spec(client, arch=ARCH, weights="imagenet", pretrained=True) == []
+    (fault,) = of_spec(client, arch="cnn", weights="imagenet")
+    assert "no published weights of cnn" in fault["detail"]
+    faults = of_spec(client, arch=ARCH, weights="wgt_1", pretrained=True)
+    assert {fault["pointer"] for fault in faults} == {"/model/weights"}
+    assert any("names others" in fault["detail"] for fault in faults)
+
+
+def test_spec_names_an_ended_job_with_its_network(client: FlaskClient, services: Services, tmp_path: Path) -> None:
+    job = submit(client)
+    (fault,) = of_spec(client, arch="cnn", weights=job["id"])
+    assert "is queued and has no best model" in fault["detail"]
+    finish(services, claim(services), tmp_path)
+    assert of_spec(client, arch="cnn", weights=job["id"]) == []
+    assert of_spec(client, arch="cnn", weights=job["id"], norm="none") == []
+    (fault,) = of_spec(client, arch="cnn", weights=job["id"], channels=[32])
+    assert fault["allowed"] == "the network of that job"
+    (fault,) = of_spec(client, arch="cnn", weights="job_unknown")
+    assert "there is no job" in fault["detail"]
+
+
+def test_lineage_says_which_weights_a_job_starts_from(client: FlaskClient, services: Services, tmp_path: Path) -> None:
+    source = submit(client)["id"]
+    finish(services, claim(services), tmp_path)
+    job = submit(client, model={"arch": "cnn", "weights": source})
+    assert job["spec"]["model"]["weights"] == source
+    assert [each["weights"] for each in client.get(f"/v1/jobs/{job['id']}/lineage").json["data"]] == [source]
+    assert "starts from these weights" in expect_problem(client.delete(f"/v1/jobs/{source}"), 409)["detail"]
+    client.post(f"/v1/jobs/{job['id']}/cancel")
+    assert client.delete(f"/v1/jobs/{source}").status_code == 204
+
+
 def test_too_large_file_is_refused(client: FlaskClient, app: Flask, services: Services) -> None:
     app.extensions["rightfit"] = replace(services, settings=replace(services.settings, max_upload_bytes=2000))
     expect_problem(push(client, bytes(3000)), 413)
-    assert io.BytesIO(torch_file(small_state())).read(2) == b"PK"

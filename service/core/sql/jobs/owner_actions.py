@@ -21,7 +21,7 @@ from service.core.sql.jobs.transitions import change, end, locked, queue_again
 from service.core.sql.repository import Repository
 from service.core.sql.tables import artifacts, datasets, epochs, jobs, weights
 from service.core.sql.usage import refuse_another_job, refuse_more_messages
-from service.core.sql.weights import refuse_used
+from service.core.sql.weights import refuse_used, refuse_without_weights
 
 # What a retried job forgets of its former end, and of its epochs where it begins anew.
 _WITHOUT_AN_END: dict[str, Any] = {
@@ -133,6 +133,7 @@ class OwnerActions(Repository):
             if row["status"] != Status.FAILED:
                 raise _conflict(row, "only a failed job can be retried")
             refuse_without_data(c, tenant, row["dataset"])
+            refuse_without_weights(c, tenant, row["weights"])
             values = _WITHOUT_AN_END | planned_columns(plan)
             if (row["error"] or {}).get("origin") != "infrastructure":
                 values |= _WITHOUT_EPOCHS
