@@ -29,7 +29,8 @@ class TrainerArgs:
     monotonic clock. `resident_bytes` limits the images that are held on the device (None: half of its free memory, on a
     CPU divided among the `sharers`, the jobs that may train there at the same time). `writes_pack`: the trainer writes
     the pack of its built-in data set. The trainer stops as RELEASED once `pause_after` epochs are complete (None: it
-    trains to the end).
+    trains to the end). `weights` is the folder with the files of the weights that the job
+    starts from, if it names any.
     """
 
     job_id: str
@@ -47,3 +48,4 @@ class TrainerArgs:
     library: str = "."
     writes_pack: bool = False
     pause_after: int | None = None
+    weights: str | None = None

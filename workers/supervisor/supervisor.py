@@ -38,6 +38,7 @@ from workers.supervisor.publishing import publish
 from workers.supervisor.reports import record_reports
 from workers.supervisor.trainer_handle import TrainerHandle, start_trainer
 from workers.supervisor.trainer_log import TrainerLog
+from workers.supervisor.weights import fetch_weights
 from workers.telemetry.metrics import LEASE_LOST
 from workers.telemetry.observer import AttemptObserver, Observer
 from workers.trainer_args import StopRequest, TrainerArgs
@@ -118,7 +119,8 @@ class Supervisor:
         with slot, self._attempt(claim, on_trained) as attempt, attempt.scratch.held(), dataset as pack:
             if claim.lease.attempt > 1:
                 fetch_checkpoint(attempt)
-            trainer = start_trainer(self._context, self._trainer_args(attempt, pack))
+            weights = fetch_weights(attempt)
+            trainer = start_trainer(self._context, self._trainer_args(attempt, pack, weights))
             self._supervise(attempt, trainer)
             store_pack(attempt)
             self._conclude(attempt, trainer)
@@ -158,7 +160,7 @@ class Supervisor:
             on_trained=on_trained,
         )
 
-    def _trainer_args(self, attempt: Attempt, pack: Path | None) -> TrainerArgs:
+    def _trainer_args(self, attempt: Attempt, pack: Path | None, weights: Path | None) -> TrainerArgs:
         settings, lease = self._settings, attempt.lease
         return TrainerArgs(
             job_id=lease.job_id,
@@ -176,6 +178,7 @@ class Supervisor:
             library=str(settings.home / "datasets" / "published"),
             writes_pack=is_lacking(self._storage, lease.spec["dataset"]["id"]),
             pause_after=lease.pause_after,
+            weights=str(weights) if weights else None,
         )
 
     def _supervise(self, attempt: Attempt, trainer: TrainerHandle) -> None:

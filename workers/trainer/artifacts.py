@@ -134,6 +134,7 @@ def write_report(run: FinishedRun, target: Path) -> None:
     content = summary(run.spec, run.inputs.prepared, run.inputs.model, run.fitted, run.test)
     more = {
         "onnx": run.onnx,
+        "start": asdict(run.inputs.start) if run.inputs.start else None,
         "facts": run.inputs.facts.to_dict(),
         "calibration": asdict(run.calibration) if run.calibration else None,
         "diagnosis": asdict(run.diagnosis),

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, insert, or_, select, true, update
 
-from service.core.errors import NoRoom
+from service.core.errors import NoRoom, ObjectMissing
 from service.core.records.capacity import Capacity
 from service.core.records.epoch import Epoch
 from service.core.records.job import (
@@ -33,6 +33,7 @@ from service.core.sql.jobs.rows import checkpoints_of, facts_columns, facts_of, 
 from service.core.sql.jobs.transitions import change, end, queue_again
 from service.core.sql.repository import Repository
 from service.core.sql.tables import epochs, events, jobs
+from service.core.sql.weights import files_of
 from service.core.storage import Artifact
 
 CHECKPOINTS_KEPT = 2
@@ -40,6 +41,21 @@ CHECKPOINTS_KEPT = 2
 
 class JobLeases(Repository):
     """A write under a lease is fenced: it raises LeaseLost, and changes nothing, once another attempt has the job."""
+
+    def weights_files(self, lease: Lease) -> tuple[Artifact, ...]:
+        """The files of the weights that the job starts from: uploaded ones, or the best model of a job and its labels.
+
+        Empty if it starts from none, or from published ones. Raises ObjectMissing if they are gone.
+        """
+        query = select(jobs.c.tenant, jobs.c.weights).where(jobs.c.id == lease.job_id)
+        with self._db.read() as c:
+            row = c.execute(query).one_or_none()
+            if row is None or row.weights is None:
+                return ()
+            files = files_of(c, row.tenant, row.weights)
+        if not files:
+            raise ObjectMissing(f"the weights {row.weights} that the job starts from are gone")
+        return files
 
     # The lease itself
 
