@@ -95,6 +95,11 @@ class Curve:
         return smoothed(self.val, self.strip)
 
     @cached_property
+    def lowest(self) -> int:
+        """The index at which validation loss is lowest."""
+        return min(range(len(self)), key=self.val.__getitem__)
+
+    @cached_property
     def turn(self) -> int:
         """The index at which the smoothed validation loss is lowest."""
         return min(range(len(self)), key=self.smooth_val.__getitem__)

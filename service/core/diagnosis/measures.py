@@ -10,7 +10,7 @@ from itertools import pairwise
 from statistics import fmean, median
 
 STRIP = 5  # consecutive epochs in a strip: Prechelt's k
-MOST_POINTS = 60  # of a curve for a slope, which is the median over at most 1,770 pairs
+MOST_POINTS = 60  # of a curve for a slope or a trend, which are measured on at most 1,770 pairs
 DEVIATION = 1.4826  # standard deviation of normal numbers in median absolute deviations
 
 
@@ -47,16 +47,23 @@ def successive_rises(val: Sequence[float], strip: int = STRIP) -> int:
 def theil_sen(values: Sequence[float]) -> float:
     """The slope per epoch: the median of the slopes of all pairs. Half of the values may be wrong without moving it.
 
-    More than MOST_POINTS values are first brought down to the medians of that many blocks.
+    More than MOST_POINTS values are first brought down to blocks.
     """
-    size = max(1, math.ceil(len(values) / MOST_POINTS))
-    blocks = [median(values[i : i + size]) for i in range(0, len(values) - size + 1, size)]
+    size, medians = blocks(values)
     slopes = [
         (later - earlier) / (j - i)
-        for i, earlier in enumerate(blocks)
-        for j, later in enumerate(blocks[i + 1 :], i + 1)
+        for i, earlier in enumerate(medians)
+        for j, later in enumerate(medians[i + 1 :], i + 1)
     ]
     return median(slopes) / size if slopes else 0.0
+
+
+def blocks(values: Sequence[float]) -> tuple[int, list[float]]:
+    """The size of blocks, and the medians of at most MOST_POINTS of them; the first values are left out where they fill
+    no block.
+    """
+    size = max(1, math.ceil(len(values) / MOST_POINTS))
+    return size, [median(values[i : i + size]) for i in range(len(values) % size, len(values), size)]
 
 
 def smoothed(values: Sequence[float], strip: int = STRIP) -> list[float]:
