@@ -20,8 +20,9 @@ from service.core.records.facts import Facts
 from tests.golden import aimed, world
 from tests.golden.scoring import Golden, history
 
-CUTS = 4  # of each run
+CUTS = 4  # of each run, at most: equal ones count once
 LEAST, GOES_ON = 4, 0.65  # epochs, and the largest share of a run, that a cut keeps
+AIMED = 0.2  # the least share of an aimed run that a cut keeps: what it is aimed at takes a while
 FEW_IMAGES = 41
 REAL_RISE, REAL_FALL = 0.06, 0.04  # shares of validation loss
 GAP, HIGH, JUMPS = 0.08, 0.15, 0.15  # shares of the loss of guessing, and of validation loss
@@ -79,6 +80,15 @@ class Truth:
         return self.levels("val_loss", self.cut, min(len(self.epochs), 2 * self.cut)) or [self.val]
 
     @cached_property
+    def gain(self) -> float:
+        """By how much the lowest validation loss of as many epochs again is below that up to the cut, in nats.
+
+        Both are the lowest of means over epochs on their own side of the cut, so that neither sees the other.
+        """
+        before, after = self.epochs[: self.cut], self.epochs[self.cut : 2 * self.cut]
+        return _lowest(before, self.reach + 1) - _lowest(after, self.reach + 1) if after else 0.0
+
+    @cached_property
     def jumps(self) -> float:
         """The standard deviation of validation loss about its level, as a share of it."""
         first, reach = self.cut // 2, self.reach
@@ -104,6 +114,12 @@ class Truth:
         if last.train_loss is None or last.val_loss is None:
             return True
         return min(self.fit, last.train_loss) > 4 * max(self.guess, math.log(2))
+
+
+def _lowest(epochs: Sequence[Epoch], width: int) -> float:
+    """The lowest mean of validation loss over `width` epochs in a row."""
+    losses = [math.inf if epoch.val_loss is None else epoch.val_loss for epoch in epochs]
+    return min(fmean(losses[i : i + width]) for i in range(max(1, len(losses) - width + 1)))
 
 
 def _mean_around(values: Sequence[float | None], at: int, reach: int) -> float:
@@ -147,7 +163,7 @@ def _of_curves(truth: Truth) -> Iterator[Verdict]:
 
 
 def _at_chance(truth: Truth) -> Iterator[Verdict]:
-    falls = min(truth.later) < truth.val - 0.03 * truth.guess
+    falls = truth.gain > 0.03 * truth.guess
     yield from (Verdict.STILL_IMPROVING, Verdict.NOT_LEARNING) if falls else (Verdict.NOT_LEARNING,)
     if truth.facts.images["validation"] < FEW_IMAGES:
         yield Verdict.SMALL_VALIDATION
@@ -162,7 +178,8 @@ def _rises(truth: Truth) -> Iterator[Verdict]:
     trains = truth.levels("train_loss", 0, truth.cut)
     train_rise = trains[-1] - min(trains)
     stays = fmean(truth.later) > truth.lowest + real / 2
-    if train_rise > max(0.1 * min(trains), 0.03 * truth.guess) and train_rise > 0.5 * rise and rise > 0:
+    is_too_fast = train_rise > 0.5 * rise if truth.is_helped is None else truth.is_helped
+    if train_rise > max(0.1 * min(trains), 0.03 * truth.guess) and rise > 0 and is_too_fast:
         yield from (Verdict.UNSTABLE, Verdict.DIVERGED, Verdict.NOISY_VALIDATION, Verdict.UNDERFITTING)
         return
     worse = truth.val > truth.guess and truth.fit < 0.7 * truth.guess
@@ -187,8 +204,8 @@ def _more_certain_or_worse(truth: Truth) -> Iterator[Verdict]:
 
 
 def _falls_or_stands(truth: Truth) -> Iterator[Verdict]:
-    fall = (truth.val - min(truth.later)) / max(truth.val, 1e-9)
-    gains, gap = truth.val - min(truth.later) > 0.01 * truth.guess, (truth.val - truth.fit) / truth.guess
+    fall = truth.gain / max(truth.lowest, 1e-9)
+    gains, gap = truth.gain > 0.01 * truth.guess, (truth.val - truth.fit) / truth.guess
     if fall > REAL_FALL and gains:
         yield Verdict.STILL_IMPROVING
     if not (fall > NEAR * REAL_FALL and gains):
@@ -220,9 +237,10 @@ def drawn() -> list[Golden]:
         r, epochs = random.Random(run["seed"]), history(_numbered(run))
         facts, new = Facts.from_dict(run["facts"]), _on_new_images(run, epochs)
         validated = [epoch.val_loss for epoch in epochs]
-        for _ in range(CUTS):
-            most = max(LEAST, int(GOES_ON * len(epochs)))
-            cut = min(len(epochs), round(math.exp(r.uniform(math.log(LEAST), math.log(most)))))
+        least = max(LEAST, int(AIMED * len(epochs))) if "aim" in run["made"] else LEAST
+        most = max(least, int(GOES_ON * len(epochs)))
+        lengths = (round(math.exp(r.uniform(math.log(least), math.log(most)))) for _ in range(CUTS))
+        for cut in dict.fromkeys(min(len(epochs), length) for length in lengths):
             truth = Truth(new, validated, run.get("smaller_rate"), cut, facts.trivial_loss, run["made"], facts)
             first, *more = verdicts(truth)
             name = f"{run['made'].get('aim', 'drawn')} {cut} of {len(epochs)}"

@@ -17,7 +17,7 @@ MOST_EXACT = 12  # points; beyond them the score is nearly normal
 
 def rising_chance(values: Sequence[float]) -> float:
     """The probability, from 0 to 1, that values in random order rise at least as steadily as these. 1 without pairs."""
-    _, points = blocks(values)
+    points = blocks(values)
     score = sum((later > earlier) - (later < earlier) for earlier, later in combinations(points, 2))
     if len(points) <= MOST_EXACT:
         return _exact(len(points), score)
