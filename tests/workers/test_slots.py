@@ -106,7 +106,7 @@ def test_small_jobs_run_side_by_side_and_end_alone(
         assert worker.metrics.registry.get_sample_value(f"rightfit_worker_{gauge}") == 0
 
 
-def test_a_large_job_starts_on_half_of_the_cores_and_is_not_overtaken(
+def test_a_large_job_starts_on_half_of_the_cores(
     worker: Worker, store: Store, database: Database, submit: Submit
 ) -> None:
     small, other = submit(SMALL), submit(SMALL)
