@@ -17,9 +17,10 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -40,6 +41,7 @@ from tests.servers import EVERYTHING_PUBLISHED, S3_BUCKET, postgresql, s3
 Json = dict[str, Any]
 
 WORKERS, APIS = 3, 2
+OF_OWNERS = ("pause", "resume")  # actions on jobs
 THREADS = 2  # of each worker: it trains two of these small jobs side by side
 LEASE, HEARTBEAT = 4.0, 0.5  # seconds
 EPOCHS_BETWEEN = 5, 15  # the least and the most epochs that all jobs together train between two acts
@@ -181,14 +183,23 @@ def actions(trial: Trial) -> dict[str, Callable[[], None]]:
         "kill -9 of the broker": lambda: deployment.broker.send(signal.SIGKILL),
         "hints lost": lambda: on_redis(lambda client: client.delete(QUEUE)),
         "hints doubled": doubled,
-        "pause": lambda: owner("pause"),
-        "resume": lambda: owner("resume"),
+        **{action: partial(owner, action) for action in OF_OWNERS},
     }
 
 
 def torment(trial: Trial, over: threading.Event, between: tuple[int, int], rounds: int | None) -> None:
     """Act until `over` is set, or for a number of rounds; each round has every action once, in random order."""
-    possible = actions(trial)
+    act_at_random(trial, actions(trial), over, between, rounds)
+
+
+def act_at_random(
+    trial: Trial,
+    possible: Mapping[str, Callable[[], None]],
+    over: threading.Event,
+    between: tuple[int, int],
+    rounds: int | None = None,
+) -> None:
+    """As `torment`, with the given actions."""
     for number in itertools.count():
         if number == rounds:
             return
@@ -277,6 +288,15 @@ def run(
 
     With a number of rounds, it has more jobs than `count` where those end before the last act.
     """
+    with deployed(kind, seed, workers) as trial:
+        ids = attempt(trial, count, between, rounds)
+        examine(trial, ids[0], ids[1])
+    return trial
+
+
+@contextmanager
+def deployed(kind: str, seed: int, workers: int = WORKERS) -> Iterator[Trial]:
+    """A deployment over one kind of database, whose workers are ready."""
     with tempfile.TemporaryDirectory(prefix="rightfit-chaos-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
         with places(kind, home) as (database_url, storage_url):
@@ -302,13 +322,11 @@ def run(
             trial = Trial(deployment, database, random.Random(seed))
             try:
                 deployment.wait_until_ready(WorkerRegistry(database))
-                ids = attempt(trial, count, between, rounds)
-                examine(trial, ids[0], ids[1])
+                yield trial
             finally:
                 trial.http.close()
                 deployment.end()
                 database.close()
-    return trial
 
 
 def attempt(

@@ -78,6 +78,6 @@ def test_upload_holds_the_images_but_those_of_the_test(name: str, tmp_path: Path
         members = archive.namelist()
         last = Image.open(io.BytesIO(archive.read(members[-1])))
     assert len(members) == len(images.train) + len(images.validation)
-    assert members[-1].startswith(f"val/{images.validation_labels[-1]}/")
+    assert members[-1].startswith(f"{images.validation_labels[-1]}/val")
     pixels = np.asarray(last)
     assert np.array_equal(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1), images.validation[-1])
