@@ -80,7 +80,9 @@ def write_onnx(run: FinishedRun, target: Path) -> None:
     prepared = run.inputs.prepared
     samples = prepared.images.take(prepared.split.validation[:CHECKED_IMAGES])
     try:
-        run.onnx = save_onnx(run.inputs.model, prepared.normalization, samples, target, run.temperature)
+        run.onnx = save_onnx(
+            run.inputs.model, prepared.normalization, samples, target, run.temperature, prepared.images.classes
+        )
     except OSError:
         raise
     except Exception as error:

@@ -1,8 +1,9 @@
 """Export of the best model: as safetensors, and as an ONNX graph that is checked against torch."""
 
 import copy
+import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,17 @@ def save_safetensors(weights: Mapping[str, Tensor], target: Path) -> None:
 
 
 def save_onnx(
-    model: nn.Module, normalization: Normalization, samples: Tensor, target: Path, temperature: float = 1.0
+    model: nn.Module,
+    normalization: Normalization,
+    samples: Tensor,
+    target: Path,
+    temperature: float = 1.0,
+    classes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write the model with its normalization as an ONNX graph, after checking it on images uint8 [N, C, H, W].
 
     The input `images` is float32 [N, C, H, W] with pixels from 0 to 1. The outputs `logits` and
-    `probabilities` are [N, classes]; N is free.
+    `probabilities` are [N, classes]; N is free. The metadata has the names of the `classes` as a JSON list.
     Returns the result of the check as plain JSON data. If an output differs from torch's by more than TOLERANCE, the
     result has `error` and the file is not written.
     """
@@ -61,8 +67,18 @@ def save_onnx(
     checked = {"opset": OPSET, "images": len(images), "largest_difference": difference, "tolerance": TOLERANCE}
     if not difference <= TOLERANCE:
         return checked | {"error": "the outputs of onnxruntime differ from those of torch; model.onnx was not written"}
+    _name_classes(graph, classes)
     graph.rename(target)
     return checked
+
+
+def _name_classes(graph: Path, classes: Sequence[str]) -> None:
+    """Add the names of the classes to the metadata of an ONNX file, as a JSON list."""
+    import onnx  # noqa: PLC0415 - slow to import, and this module is loaded before a fork
+
+    model = onnx.load(graph)
+    onnx.helper.set_model_props(model, {"classes": json.dumps(list(classes), ensure_ascii=False)})
+    onnx.save(model, graph)
 
 
 def _trace(deployed: nn.Module, images: Tensor, graph: Path) -> tuple[Tensor, Tensor]:
