@@ -20,6 +20,7 @@ from service.core.sql.ablations import Ablations
 from service.core.sql.api_keys import ApiKeys
 from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
+from service.core.sql.fits import Fits
 from service.core.sql.folds import CrossValidations
 from service.core.sql.jobs.store import Store
 from service.core.sql.webhook_messages import Webhooks
@@ -147,6 +148,7 @@ def _services(settings: Settings) -> Services:
         submission=JobSubmitter(store, catalog, HintQueue(settings.broker_url), limits, allowed),
         ablations=Ablations(database, wakeups.publish, settings.quotas),
         folds=CrossValidations(database, wakeups.publish, settings.quotas),
+        fits=Fits(database, wakeups.publish, settings.quotas),
         wakeups=wakeups,
         webhooks=webhooks,
         webhook_sender=WebhookSender(webhooks, allowed),

@@ -13,7 +13,7 @@ TRAINER_MODULES = (
 
 
 class StopRequest(StrEnum):
-    """Why a supervisor asks its trainer to stop before the run ends by itself."""
+    """Why a trainer stops before the run ends by itself."""
 
     CANCELLED = "cancelled"  # the owner cancels the job; its best model so far is published
     RELEASED = "released"  # the job is paused or goes to another worker; it continues from its last checkpoint
@@ -27,7 +27,8 @@ class TrainerArgs:
     pack (None: the data set is built in), `library` the folder of downloaded data sets. `held_until` is the time at
     which the lease ends, on the machine's monotonic clock. `resident_bytes` limits the images that are held on the
     device (None: half of its free memory, on a CPU divided among the `sharers`, the jobs that may train there at the
-    same time). `writes_pack`: the trainer writes the pack of its built-in data set.
+    same time). `writes_pack`: the trainer writes the pack of its built-in data set. The trainer
+    stops as RELEASED once `pause_after` epochs are complete (None: it trains to the end).
     """
 
     job_id: str
@@ -43,3 +44,4 @@ class TrainerArgs:
     pack: str | None = None
     library: str = "."
     writes_pack: bool = False
+    pause_after: int | None = None

@@ -163,6 +163,7 @@ class Supervisor:
             pack=str(pack) if pack else None,
             library=str(settings.home / "datasets" / "published"),
             writes_pack=is_lacking(self._storage, lease.spec["dataset"]["id"]),
+            pause_after=lease.pause_after,
         )
 
     def _supervise(self, attempt: Attempt, trainer: TrainerHandle) -> None:

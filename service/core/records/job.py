@@ -161,7 +161,7 @@ class Job:
 
     Jobs with the same `split` are validated on the same images, and tested on the same with the same `test_split`.
     `patch` changed the spec of the `parent`, by an `advice` or not; `arm` is the job's arm in its `ablation`.
-    `folds` is its cross-validation.
+    `folds` is its cross-validation, and `trial` its number in its `fit`, from 1.
     `shortfall` says why no live worker can hold a queued job.
     """
 
@@ -197,6 +197,8 @@ class Job:
     ablation: str | None
     arm: str | None
     folds: str | None
+    fit: str | None
+    trial: int | None
 
     @property
     def is_terminal(self) -> bool:

@@ -102,7 +102,7 @@ def plan(spec: JobSpec, dataset: Contents, limits: Limits) -> Plan:
         data_bytes=dataset.samples * math.prod(shape),
     )
     _refuse_too_much(memory, limits, spec.batch_size)
-    splits = split_names(spec.dataset, spec.seed, dataset.parts or {})
+    splits = split_names(spec.dataset, spec.split_seed, dataset.parts or {})
     threads = None if multiplications is None or multiplications * batch_size >= LARGE else 1
     return Plan(spec, parameters, layers, memory, threads, tuple(_warnings(spec, dataset)), splits)
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 from service.core.spec.models import Cnn, Model
 from service.core.spec.options import Option, option, part
 from service.core.spec.parts import (
+    LARGEST_SEED,
     Augmentation,
     Dataset,
     EarlyStopping,
@@ -49,10 +50,10 @@ class JobSpec:
     )
     seed: int | None = option(
         "seed of all random numbers. The same seed gives the same split and result; null: a random seed, which is "
-        "reported",
+        "reported. dataset.split_seed draws the split from another seed",
         None,
         minimum=0,
-        maximum=2**32 - 1,
+        maximum=LARGEST_SEED,
     )
     max_seconds: float | None = option(
         "time limit of the training, which keeps the best model. The first epoch always completes; null: no limit",
@@ -97,6 +98,12 @@ class JobSpec:
     )
 
     webhook: Webhook | None = option("where to send messages about the job; null: nowhere", None)
+
+    @property
+    def split_seed(self) -> int | None:
+        """The seed that draws the split."""
+        own = self.dataset.split_seed
+        return self.seed if own is None else own
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "JobSpec":

@@ -67,6 +67,15 @@ def test_a_job_is_trained_and_published_under_its_attempt(bench: Bench) -> None:
     assert bench.trainer_pids() == []
 
 
+def test_jobs_of_one_split_seed_share_images_and_not_results(bench: Bench) -> None:
+    data = {"id": "digits", "train_limit": 100, "test_fraction": 0.1, "split_seed": 5}
+    first, other = (bench.run(dataset=data, epochs=1, seed=seed) for seed in (1, 2))
+    assert first.split is not None
+    assert (first.split, first.test_split) == (other.split, other.test_split)
+    assert bench.report(first)["data"]["split"] == bench.report(other)["data"]["split"]
+    assert bench.history(first) != bench.history(other)
+
+
 def test_the_images_of_a_built_in_set_are_stored_once(bench: Bench) -> None:
     assert is_lacking(bench.storage, "digits")
     bench.run()
