@@ -28,7 +28,9 @@ RECENT = 50  # jobs whose speed is known to the form
 def new() -> str:
     """Create a job from a recipe, from the defaults or from another job"""
     like = request.args.get("like")
-    spec = services().store.queries.get(tenant(), like).spec.to_dict() if like else {"seed": SEED, "recipe": "good"}
+    spec: dict[str, Any] = {"seed": SEED, "recipe": "good"}
+    if like:
+        spec = services().store.queries.get(tenant(), like).spec.to_dict()
     if dataset := request.args.get("dataset"):
         spec["dataset"] = {**spec.get("dataset", {}), "id": dataset}
     parts = sections()
