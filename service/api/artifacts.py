@@ -65,7 +65,7 @@ def send(entry: Artifact, file: BinaryIO) -> Response:
         answer = Response(wrap_file(request.environ, file), mimetype=entry.media_type, direct_passthrough=True)
         answer.call_on_close(file.close)
         answer.content_length = entry.bytes
-        answer.headers.set("Content-Disposition", "attachment", filename=entry.name)
+        answer.headers["Content-Disposition"] = "attachment"  # without a name, so that a link can give one
         answer.set_etag(entry.sha256)
         answer.make_conditional(request, accept_ranges=True, complete_length=entry.bytes)
     except HTTPException:  # the Range cannot be satisfied

@@ -2,7 +2,21 @@
 
 from flask import Flask
 
-from service.web import compare, datasets, diagnose, errors, files, fits, form, job, jobs, mistakes, picture, sign_in
+from service.web import (
+    ablation,
+    compare,
+    datasets,
+    diagnose,
+    errors,
+    files,
+    fits,
+    form,
+    job,
+    jobs,
+    mistakes,
+    picture,
+    sign_in,
+)
 from service.web.blueprint import blueprint
 from service.web.format import register_filters
 
@@ -16,6 +30,7 @@ PAGES = (
     form,
     fits,
     compare,
+    ablation,
     datasets,
     diagnose,
     sign_in,

@@ -81,10 +81,10 @@ def write_onnx(run: FinishedRun, target: Path) -> None:
         return  # the owner of a cancelled job does not wait for the export
     prepared = run.inputs.prepared
     samples = prepared.images.take(prepared.split.validation[:CHECKED_IMAGES])
-    classes = len(prepared.images.classes)
+    classes = prepared.images.classes
     kept = run.graphs / graph_name(run.spec, prepared.images.shape, classes, len(samples))
     try:
-        run.onnx = save_onnx(run.inputs.model, prepared.normalization, samples, target, run.temperature, kept)
+        run.onnx = save_onnx(run.inputs.model, prepared.normalization, samples, target, run.temperature, kept, classes)
     except OSError:
         raise
     except Exception as error:

@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from workers.training.data.normalization import Normalization
-from workers.training.graphs import filled, keep
+from workers.training.graphs import filled, keep, name_classes
 
 IMAGES, LOGITS, PROBABILITIES = "images", "logits", "probabilities"
 TOLERANCE = 1e-4  # of the difference between torch's and onnxruntime's logits, relative to the largest logit
@@ -47,12 +47,13 @@ def save_onnx(
     target: Path,
     temperature: float = 1.0,
     kept: Path | None = None,
+    classes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write the model with its normalization as an ONNX graph, after checking it on images uint8 [N, C, H, W].
 
     The input `images` is float32 [N, C, H, W] with pixels from 0 to 1. The outputs `logits` and
-    `probabilities` are [N, classes]; N is free. `kept` is where the graph of this network is kept without its weights:
-    if it is there it is used again, else it is kept there.
+    `probabilities` are [N, classes]; N is free. The metadata has the names of the `classes` as a JSON list. `kept` is
+    where the graph of this network is kept without its weights: if it is there it is used again, else it is kept there.
     Returns the result of the check as plain JSON data. If an output differs from torch's by more than TOLERANCE, the
     result has `error` and the file is not written.
     """
@@ -62,7 +63,7 @@ def save_onnx(
     graph = target.with_name(f".{target.name}")  # published under its name only after the check
     with torch.inference_mode():
         expected = deployed(images)
-    _write_graph(deployed, images, graph, kept)
+    _write_graph(deployed, images, graph, kept, classes)
     outputs = _run_onnx(graph, images)
     difference = max(
         float(np.abs(got - right.numpy()).max() / max(1.0, right.abs().max().item()))
@@ -75,7 +76,7 @@ def save_onnx(
     return checked
 
 
-def _write_graph(deployed: nn.Module, images: Tensor, graph: Path, kept: Path | None) -> None:
+def _write_graph(deployed: nn.Module, images: Tensor, graph: Path, kept: Path | None, classes: Sequence[str]) -> None:
     """Write the ONNX graph of the network: the kept one with the network's weights, or a new one."""
     weights = deployed.state_dict()
     content = filled(kept, weights) if kept else None
@@ -83,6 +84,7 @@ def _write_graph(deployed: nn.Module, images: Tensor, graph: Path, kept: Path | 
         graph.write_bytes(content)
         return
     _trace(deployed, images, graph)
+    name_classes(graph, classes)
     if kept:
         keep(graph, weights, kept)
 

@@ -7,7 +7,7 @@ a convolution and its batch norm, and merges equal ones; such a network is trace
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -24,7 +24,7 @@ KEPT = 500  # graphs in a folder; each takes a few kilobytes
 log = logging.getLogger(__name__)
 
 
-def graph_name(spec: JobSpec, shape: tuple[int, int, int], classes: int, samples: int) -> str:
+def graph_name(spec: JobSpec, shape: tuple[int, int, int], classes: Sequence[str], samples: int) -> str:
     """The file name of the graph of a spec's network for images of `shape` (channels, height, width).
 
     It is a digest of all that the graph depends on beside the weights. `samples` is the number of images of the trace.
@@ -32,8 +32,15 @@ def graph_name(spec: JobSpec, shape: tuple[int, int, int], classes: int, samples
     options = spec.to_dict()
     regularization = {name: getattr(spec.regularization, name) for name in ("dropout", "stochastic_depth")}
     releases = [torch.__version__, metadata.version("rightfit")]
-    parts = [options["model"], regularization, spec.gpus, shape, classes, samples, releases]
+    parts = [options["model"], regularization, spec.gpus, shape, list(classes), samples, releases]
     return f"{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()}.onnx"
+
+
+def name_classes(graph: Path, classes: Sequence[str]) -> None:
+    """Add the names of the classes to the metadata of an ONNX file, as a JSON list."""
+    model = onnx.load(graph)
+    onnx.helper.set_model_props(model, {"classes": json.dumps(list(classes), ensure_ascii=False)})
+    onnx.save(model, graph)
 
 
 def filled(kept: Path, weights: Mapping[str, Tensor]) -> bytes | None:

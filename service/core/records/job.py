@@ -122,7 +122,9 @@ class Transition:
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a run. `eta_seconds` assumes that all epochs run: early stopping can only shorten it."""
+    """The progress of a run. `eta_seconds` assumes that all epochs run within max_seconds: early stopping can only
+    shorten it.
+    """
 
     epoch: int
     epochs: int
@@ -202,6 +204,13 @@ class Job:
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
 
+    def _left(self, last: Epoch) -> float:
+        """Seconds of the epochs that are left, or until max_seconds, if each takes as long as the last one."""
+        by_epochs = (self.spec.epochs - last.epoch) * last.seconds
+        if self.spec.max_seconds is None:
+            return by_epochs
+        return min(by_epochs, max(0.0, self.spec.max_seconds - last.epoch * last.seconds))
+
     @property
     def progress(self) -> Progress:
         done, total = (self.last.epoch if self.last else 0), self.spec.epochs
@@ -210,6 +219,6 @@ class Job:
             epoch=done,
             epochs=total,
             fraction=1.0 if self.status is Status.SUCCEEDED else done / total,
-            eta_seconds=(total - done) * self.last.seconds if running and self.last else None,
+            eta_seconds=self._left(self.last) if running and self.last else None,
             images_per_second=self.last.images_per_second if self.last else None,
         )

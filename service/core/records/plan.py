@@ -192,10 +192,10 @@ def _warnings(spec: JobSpec, dataset: Contents) -> Iterator[str]:
         yield "dataset.val_fraction is not used: the fold has the validation images."
     if validation < FEW:
         images = f"{'' if is_exact else 'about '}{validation} validation images"
-        off = 100 * Z * math.sqrt(LIKELY * (1 - LIKELY) / validation)
+        off = Z * math.sqrt(LIKELY * (1 - LIKELY) / validation)
         yield (
-            f"only {images}: an accuracy of {LIKELY:.0%} on them is known to plus or minus "
-            f"{off:.0f} points (95 % confidence), and val_loss is as noisy."
+            f"only {images}: read an accuracy of {LIKELY:.0%} as {LIKELY - off:.0%} to {min(1, LIKELY + off):.0%}. "
+            "Small differences between jobs are chance."
         )
     if spec.batch_size > min(train, spec.dataset.train_limit or train):
         yield "batch_size is larger than the training split: every epoch is a single step."

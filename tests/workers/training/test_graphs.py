@@ -11,7 +11,7 @@ from workers.training import export, graphs
 from workers.training.data.normalization import Normalization
 from workers.training.models import build_model
 
-SHAPE, CLASSES, SAMPLES = (3, 8, 8), 10, 5
+SHAPE, CLASSES, SAMPLES = (3, 8, 8), [str(digit) for digit in range(10)], 5
 PIXELS = torch.randint(0, 256, (SAMPLES, *SHAPE), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 MODELS: dict[str, dict[str, Any]] = {
     "cnn": {"channels": [8, 16], "hidden": [16]},
@@ -33,7 +33,7 @@ def spec(model: dict[str, Any], seed: int = 1, **options: Any) -> JobSpec:
 
 
 def network(model: dict[str, Any], seed: int) -> torch.nn.Module:
-    return build_model(spec(model, seed), SHAPE, CLASSES).to(memory_format=torch.channels_last)
+    return build_model(spec(model, seed), SHAPE, len(CLASSES)).to(memory_format=torch.channels_last)
 
 
 def exported(model: torch.nn.Module, target: Path, kept: Path | None = None, shift: float = 0.0) -> bytes:
@@ -81,7 +81,8 @@ def test_name_of_a_graph_follows_from_all_that_shapes_it() -> None:
         graphs.graph_name(spec(cnn, regularization={"stochastic_depth": 0.5}), SHAPE, CLASSES, SAMPLES),
         graphs.graph_name(spec(cnn, gpus=2), SHAPE, CLASSES, SAMPLES),
         graphs.graph_name(spec(cnn), (1, 8, 8), CLASSES, SAMPLES),
-        graphs.graph_name(spec(cnn), SHAPE, 3, SAMPLES),
+        graphs.graph_name(spec(cnn), SHAPE, CLASSES[:3], SAMPLES),
+        graphs.graph_name(spec(cnn), SHAPE, CLASSES[::-1], SAMPLES),
         graphs.graph_name(spec(cnn), SHAPE, CLASSES, 1),
     ]
     assert len({name, *others}) == 1 + len(others)
