@@ -223,10 +223,21 @@ class Rightfit:
         return self._transport.json("POST", "/v1/diagnoses", **content(history, facts))
 
     def fork(
-        self, job_id: str, advice: str | None = None, patch: Sequence[Json] | None = None, key: str | None = None
+        self,
+        job_id: str,
+        advice: str | None = None,
+        patch: Sequence[Json] | None = None,
+        key: str | None = None,
+        *,
+        keep_weights: bool = False,
     ) -> Json:
-        """Queue a job with this job's spec, changed by the id of an advice or by a JSON Patch (RFC 6902)."""
-        change = {"advice": advice} if patch is None else {"patch": list(patch)}
+        """Queue a job with this job's spec, changed by the id of an advice or by a JSON Patch (RFC 6902).
+
+        With `keep_weights` it starts from the best model of this job; then a change is not needed.
+        """
+        change: Json = given({"advice": advice, "patch": None if patch is None else list(patch)})
+        if keep_weights:
+            change["keep_weights"] = True
         return self._transport.json("POST", _job(job_id, "fork"), json=change, headers=idempotency(key))
 
     def compare(self, job_ids: Sequence[str]) -> Json:

@@ -108,7 +108,7 @@ def _storage(tensor: Tensor) -> int:
 
 def _build(arch: str, side: int, classes: int = CLASSES) -> nn.Module:
     shape = (CHANNELS, side, side)
-    plain = partial(build_torchvision, dropout=0.0, stochastic_depth=0.0, pretrained=False, freeze_backbone=False)
+    plain = partial(build_torchvision, dropout=0.0, stochastic_depth=0.0, pretrained=False)
     return build_on_meta(lambda: plain(arch, shape, classes))
 
 

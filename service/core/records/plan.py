@@ -90,8 +90,7 @@ def plan(spec: JobSpec, dataset: Contents, limits: Limits) -> Plan:
     if parameters > limits.parameters:
         detail, allowed = f"{parameters:,} parameters are too many", f"at most {limits.parameters:,} parameters"
         raise Invalid([Fault("/model", detail, allowed, FOLLOWS_FROM)])
-    frozen = isinstance(spec.model, Torchvision) and spec.model.freeze == "backbone"
-    trained = layers[-1].parameters if frozen else parameters
+    trained = layers[-1].parameters if spec.model.freeze == "backbone" else parameters
     copies = 2 + (spec.regularization.ema_decay is not None)  # the weights, the best ones, their average
     # The gradient, the optimizer's own values, and for sharpness-aware minimization the weights to return to.
     of_trained = 1 + STATES[spec.optimizer.name] + bool(spec.optimizer.momentum) + bool(spec.regularization.sam_rho)

@@ -6,7 +6,17 @@ from typing import Any, Literal
 from service.core.spec.architectures import ARCHITECTURES
 from service.core.spec.layers import Layers
 from service.core.spec.options import option
-from service.core.spec.transfer import IMAGENET, weights_option
+from service.core.spec.transfer import (
+    FREEZE,
+    IMAGENET,
+    RELEASE,
+    THEN_ALL,
+    Freeze,
+    freeze_option,
+    layer_decay_option,
+    unfreeze_option,
+    weights_option,
+)
 
 
 @dataclass(frozen=True)
@@ -23,6 +33,9 @@ class Cnn:
     )
     norm: Literal["none", "batch", "group"] = option("normalization after each convolution", "none")
     weights: str | None = weights_option()
+    freeze: Freeze = freeze_option()
+    unfreeze_epoch: int = unfreeze_option()
+    layer_decay: float = layer_decay_option()
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,9 @@ class Mlp:
         "widths of the hidden layers", (256, 128), minimum=1, maximum=65536, length=(0, 16)
     )
     weights: str | None = weights_option()
+    freeze: Freeze = freeze_option()
+    unfreeze_epoch: int = unfreeze_option()
+    layer_decay: float = layer_decay_option()
 
 
 @dataclass(frozen=True)
@@ -46,13 +62,13 @@ class Torchvision:
         "weights",
         False,
     )
-    freeze: Literal["none", "backbone"] = option(
-        "backbone: train only the last layer; all others keep their weights. none: train all layers", "none"
-    )
+    freeze: Freeze = option(FREEZE, "none", later={THEN_ALL: RELEASE})
     weights: str | None = weights_option()
+    unfreeze_epoch: int = unfreeze_option()
+    layer_decay: float = layer_decay_option()
 
 
-TRANSFER = ("weights",)  # the options of a network that do not change it
+TRANSFER = ("weights", "freeze", "unfreeze_epoch", "layer_decay")  # the options of a network that do not change it
 
 
 def weights_of(model: "Model") -> str | None:
@@ -60,6 +76,11 @@ def weights_of(model: "Model") -> str | None:
     if isinstance(model, Torchvision) and model.pretrained:
         return IMAGENET
     return model.weights
+
+
+def is_frozen(model: "Model", epoch: int) -> bool:
+    """Whether this epoch, counted from 1, trains the last layer only."""
+    return model.freeze == "backbone" or (model.freeze == THEN_ALL and epoch < model.unfreeze_epoch)
 
 
 def is_same_network(one: "Model", other: "Model") -> bool:

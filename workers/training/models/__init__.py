@@ -9,6 +9,7 @@ from service.core.spec import JobSpec, Torchvision, layers_of
 from service.core.spec.models import weights_of
 from service.core.spec.shapes import place
 from service.core.spec.transfer import IMAGENET
+from workers.training.models.classifier import freeze_backbone
 from workers.training.models.layers import build_layers
 from workers.training.models.torchvision import build_torchvision
 from workers.training.seeds import derive
@@ -27,7 +28,10 @@ def build_model(spec: JobSpec, shape: tuple[int, int, int], classes: int) -> nn.
         importlib.import_module(COMPILER)  # before anything is built without it
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(spec.seed, "init"))
-        return _network(spec, shape, classes)
+        network = _network(spec, shape, classes)
+    if spec.model.freeze == "backbone":
+        freeze_backbone(network)
+    return network
 
 
 def _network(spec: JobSpec, shape: tuple[int, int, int], classes: int) -> nn.Module:
@@ -40,7 +44,6 @@ def _network(spec: JobSpec, shape: tuple[int, int, int], classes: int) -> nn.Mod
             dropout=regularization.dropout,
             stochastic_depth=regularization.stochastic_depth,
             pretrained=weights_of(model) == IMAGENET,
-            freeze_backbone=model.freeze == "backbone",
         )
     placed = place(layers_of(spec) or (), shape, classes, "/model/layers")
     return build_layers(placed, regularization.stochastic_depth)
