@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from service.core.errors import StorageError
-from service.core.evaluation.intervals import Z, wilson
+from service.core.evaluation.intervals import mean_interval, wilson
 from service.core.evaluation.outcomes import Outcomes
 from service.core.experiments.difference import interval
 from service.core.experiments.fits.importance import importance
@@ -122,13 +122,12 @@ def _test(base: Job, best: Job) -> dict[str, Any] | None:
     scored, of_base = _outcomes(best, "test"), _outcomes(base, "test")
     if scored is None or best.facts is None or best.facts.test is None or best.best is None:
         return None
-    loss, error = float(scored.loss.mean()), float(scored.loss.std(ddof=1)) / len(scored) ** 0.5
     optimism, its_error = best.facts.test.optimism(best.best)
     against = on_test((of_base, scored)) if of_base is not None and base.id != best.id else {}
     return {
         "images": len(scored),
-        "loss": loss,
-        "loss_interval": [loss - Z * error, loss + Z * error],
+        "loss": float(scored.loss.mean()),
+        "loss_interval": list(mean_interval(scored.loss)),
         "accuracy": float(scored.is_right.mean()),
         "accuracy_interval": list(wilson(int(scored.is_right.sum()), len(scored))),
         "optimism": optimism,
