@@ -2,7 +2,6 @@
 
 import math
 
-from service.core.diagnosis.curves import SHORT
 from service.core.diagnosis.measures import smoothed, theil_sen
 from service.core.diagnosis.trends import falling_chance
 from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, clarity
