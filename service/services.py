@@ -12,9 +12,11 @@ from service.core.sql.ablations import Ablations
 from service.core.sql.api_keys import ApiKeys
 from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
+from service.core.sql.fits import Fits
 from service.core.sql.folds import CrossValidations
 from service.core.sql.jobs.store import Store
 from service.core.sql.webhook_messages import Webhooks
+from service.core.sql.weights import WeightsStore
 from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import Storage
 from service.core.telemetry.metrics import ProcessMetrics
@@ -35,10 +37,12 @@ class Services:
     database: Database
     store: Store
     catalog: DatasetStore
+    weights: WeightsStore
     storage: Storage
     submission: JobSubmitter
     ablations: Ablations
     folds: CrossValidations
+    fits: Fits
     predictor: Predictor
     predictions: PredictionsReader
     packs: PackReader

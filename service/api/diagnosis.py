@@ -14,7 +14,7 @@ from service.core.actions.same_split import learning_curve_of
 from service.core.diagnosis import Advice, Diagnosis
 from service.core.errors import Invalid
 from service.core.experiments.difference import interval
-from service.core.experiments.fork import Change, advised, changed
+from service.core.experiments.fork import Change, advised, changed, keeping_weights
 from service.core.records.artifact_names import PREDICTIONS
 from service.core.records.epoch import Epoch
 from service.core.records.job import Job
@@ -56,9 +56,12 @@ def to_answer(job: Job, epochs: Sequence[Epoch]) -> dict[str, Any]:
 @blueprint.arguments(ForkSchema)
 @blueprint.response(202, JobSchema, description="Accepted", headers=SUBMITTED)
 def fork(headers: dict[str, Any], given: dict[str, Any], job_id: str) -> Any:
-    """Submit a changed copy of a job, by an advice or a patch; it keeps the seed and so the split"""
+    """Submit a changed copy of a job, by an advice or a patch, or one that goes on from its best model; it keeps the
+    seed and so the split"""
     parent = services().store.queries.get(tenant(), job_id)
-    change = advised(case_of(parent), given["advice"]) if "advice" in given else Change(given["patch"])
+    change = advised(case_of(parent), given["advice"]) if "advice" in given else Change(given.get("patch", []))
+    if given["keep_weights"]:
+        change = keeping_weights(change, parent.spec, parent.id)
     spec = read_spec(changed(parent.spec, change))
     origin = Origin(parent=parent.id, patch=change.patch, advice=change.advice)
     job, is_new = services().submission.submit(

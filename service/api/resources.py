@@ -12,6 +12,8 @@ from service.api import (
     evaluation,
     events,
     export,
+    fit_events,
+    fits,
     folds,
     history,
     jobs,
@@ -19,6 +21,7 @@ from service.api import (
     out_of_fold,
     predict,
     webhooks,
+    weights,
 )
 
 RESOURCES = (
@@ -36,8 +39,11 @@ RESOURCES = (
     compare.blueprint,
     ablations.blueprint,
     folds.blueprint,
+    fits.blueprint,
+    fit_events.blueprint,
     out_of_fold.blueprint,
     datasets.blueprint,
     dataset_images.blueprint,
+    weights.blueprint,
     webhooks.blueprint,
 )

@@ -47,20 +47,26 @@ def train(session: Session, spec: TextIO, changes: tuple[str, ...], plan: bool, 
 @click.argument("job_id", metavar="ID", shell_complete=job_ids)
 @click.argument("advice", required=False, shell_complete=advice_ids)
 @click.option("--patch", type=click.File(encoding="utf-8"), help="A JSON Patch (RFC 6902), as YAML or JSON.")
+@click.option("--keep-weights", is_flag=True, help="Start from the job's best model instead of random weights.")
 @click.option("--watch", is_flag=True, help="Watch the job until it has ended.")
 @json_option
 @click.pass_obj
-def fork(session: Session, job_id: str, advice: str | None, patch: TextIO | None, watch: bool) -> None:
-    """Train with a job's spec, changed by ADVICE of its diagnosis or by a patch. The data split stays the same."""
+def fork(
+    session: Session, job_id: str, advice: str | None, patch: TextIO | None, keep_weights: bool, watch: bool
+) -> None:
+    """Train with a job's spec, changed by ADVICE of its diagnosis or by a patch. The data split stays the same.
+
+    With --keep-weights, ADVICE or a patch may be left out.
+    """
     from service.cli import specs  # noqa: PLC0415 - see service/cli/__init__.py
 
-    if (advice is None) == (patch is None):
+    if (advice is not None and patch is not None) or not (advice or patch or keep_weights):
         raise click.UsageError("give either ADVICE, an id from `rightfit diagnose`, or --patch FILE")
     change: Any = specs.parse(specs.read_text(patch, "--patch"), "--patch") if patch else None
     if patch and not isinstance(change, list):
         raise click.BadParameter("a JSON Patch is a list of operations", param_hint="--patch")
     with session.client() as client:
-        job = client.fork(job_id, advice=advice, patch=change)
+        job = client.fork(job_id, advice=advice, patch=change, keep_weights=keep_weights)
     _report(session, job, watch=watch)
 
 

@@ -7,7 +7,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 from service.core.diagnosis import Verdict
 from service.schemas.answer_fields import Timestamp, Word
 from service.schemas.compare import PartDifferenceSchema
-from service.schemas.fields import Text
+from service.schemas.fields import Flag, Text
 from service.schemas.jobs import WasteSchema
 from service.schemas.patches import OperationSchema, Patch
 from service.schemas.query_fields import about
@@ -101,15 +101,20 @@ class DiagnosisSchema(NoteSchema):
 
 
 class ForkSchema(Schema):
-    """The change to the job's spec: an advice or a patch."""
+    """The change to the job's spec: an advice or a patch. With keep_weights there may be neither."""
 
     advice = Text(validate=validate.Length(1, 100), metadata=about("the id of an advice", "the id of an advice"))
     patch = Patch("changes to the job's effective spec")
+    keep_weights = Flag(
+        load_default=False,
+        metadata=about("start from the job's best model instead of random weights", "true or false"),
+    )
 
     @validates_schema
     def _one_of_them(self, data: dict[str, Any], **kwargs: Any) -> None:
-        if ("advice" in data) == ("patch" in data):
-            raise ValidationError("Send either an advice or a patch.", "advice")
+        given = ("advice" in data) + ("patch" in data)
+        if given > 1 or not (given or data["keep_weights"]):
+            raise ValidationError("Send either an advice or a patch, or keep_weights.", "advice")
 
 
 class RelativeSchema(Schema):
@@ -122,6 +127,9 @@ class RelativeSchema(Schema):
         fields.Nested(OperationSchema),
         allow_none=True,
         metadata={"description": "the changes to the parent's spec"},
+    )
+    weights = fields.String(
+        allow_none=True, metadata={"description": "id of the upload or the job whose weights the job starts from"}
     )
     name = fields.String(allow_none=True)
     status = Word()

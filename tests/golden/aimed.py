@@ -41,7 +41,7 @@ class Measured:
 
 def too_little(r: random.Random) -> Plain:
     """A small network, or one that is held back: its losses stay high."""
-    small = [{"hidden": []}, {"hidden": [2]}, {"hidden": [3]}, {"hidden": [4]}, {"hidden": [8]}]
+    small: list[Plain] = [{"hidden": []}, {"hidden": [2]}, {"hidden": [3]}, {"hidden": [4]}, {"hidden": [8]}]
     model = {"arch": "mlp", **r.choice(small)} if r.random() < 0.6 else _cnn(r, [[1, 2], [2, 2], [2, 4]], [8])
     held_back = r.choice([{}, {}, {"weight_decay": 0.3}, {"dropout": 0.6}, {"mixup_alpha": 0.5}])
     return {"model": model, **_optimizer(r, [0.3, 1.0, 2.0, 4.0]), "epochs": r.choice([30, 50, 80])} | {

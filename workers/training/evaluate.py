@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from workers.training.data.batches import Batches
 from workers.training.group import SINGLE_PROCESS, Group
+from workers.training.models.classifier import logits_of
 
 MOST_IMAGES = 1024  # per batch; more than in training, because no activations are kept
 TIMES_TRAINING = 16  # maximum ratio to the training batch, which is known to fit with its activations and gradients
@@ -88,7 +89,7 @@ class Scorer:
         done = group.rank * size
         with eval_mode(model):
             for images, _ in batches.in_order(size, group.rank, group.size):
-                logits[done : done + len(images)] = model(images)
+                logits[done : done + len(images)] = logits_of(model, images)
                 done += group.size * size
         return group.add_(logits)
 

@@ -4,16 +4,20 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
 from service.core.spec import DEFAULT_MONITOR, JobSpec
+from service.core.spec.models import is_frozen
 from workers.training.checkpoint import Weights
 from workers.training.data.batches import Batches
 from workers.training.evaluate import train_mode
+from workers.training.features import compute_features, may_keep_features
 from workers.training.group import SINGLE_PROCESS, Group
 from workers.training.measuring import Measuring
+from workers.training.models.classifier import set_frozen
 from workers.training.precision import Precision
 from workers.training.schedule import lr_share
 from workers.training.state import EpochResult, Snapshot, State
@@ -34,6 +38,19 @@ class TrainingData:
     validation: Batches
     clean: Batches | None
     digest: str = ""
+
+    def as_features(self, model: nn.Module, batch_size: int, should_stop: Callable[[], object]) -> "TrainingData":
+        """The same images as the inputs of the model's last layer, those to train on in float16.
+
+        Scored images keep float32, so that a loss is that of the whole network. The images themselves if the run is to
+        stop.
+        """
+        compute = partial(compute_features, model, batch_size=batch_size, should_stop=should_stop)
+        train, validation = compute(self.train, half=True), compute(self.validation, half=False)
+        clean = compute(self.clean, half=False) if self.clean else None
+        if train is None or validation is None or (self.clean and clean is None):
+            return self
+        return TrainingData(train, validation, clean, self.digest)
 
 
 @dataclass(frozen=True)
@@ -90,25 +107,26 @@ def fit(
     if not group.leads:
         on_epoch = on_best = on_checkpoint = _ignore
     state = _initial_state(model, data, spec, group, resume_from)
-    step = Step(state, data.train, group)
-    measure = Measuring(state, step, data.validation, data.clean)
+    phase = _phase(state, data, should_stop)
     checkpoints = _Checkpoints(on_checkpoint, checkpoint_seconds, data.digest)
 
     def end(reason: str) -> TrainingResult:
         checkpoints.write(state)
         best_epoch = state.stopper.state.best_epoch
-        return TrainingResult(reason, state.history, best_epoch, state.best, state.best_logits, step.precision)
+        return TrainingResult(reason, state.history, best_epoch, state.best, state.best_logits, phase.step.precision)
 
     while state.epoch <= spec.epochs:
         if reason := _stop_reason(state):
             return end(reason)
+        if phase.is_frozen != is_frozen(spec.model, state.epoch):
+            phase = _phase(state, data, should_stop)
         if state.step == 0:
             state.epoch_started = time.monotonic()
         joules_before = joules()
         train_mode(model)
-        if reason := _train_epoch(state, step, data.train, should_stop, checkpoints):
+        if reason := _train_epoch(state, phase, should_stop, checkpoints):
             return end(reason)
-        measures, score = measure(len(data.train))
+        measures, score = phase.measure(len(data.train))
         improved = state.stopper.update(state.epoch, _monitored(state.stopper.monitor, measures))
         state.plateau.update(spec.schedule, _monitored(spec.schedule.plateau_monitor or DEFAULT_MONITOR, measures))
         if improved:
@@ -121,17 +139,17 @@ def fit(
 
 
 def _train_epoch(
-    state: State, step: Step, train: Batches, should_stop: Callable[[], str | None], checkpoints: "_Checkpoints"
+    state: State, phase: "_Phase", should_stop: Callable[[], str | None], checkpoints: "_Checkpoints"
 ) -> str | None:
     """Train on the remaining batches of the epoch. Returns a reason to stop early, None if the epoch is complete."""
     spec = state.spec
-    for pixels, labels in train.shuffled(spec.batch_size, state.order, state.step, spec.regularization.sampling):
+    for pixels, labels in phase.train.shuffled(spec.batch_size, state.order, state.step, spec.regularization.sampling):
         reason, is_due = state.group.agree((should_stop() or _out_of_time(state), checkpoints.is_due()))
         if reason:
             return reason
         if is_due:
             checkpoints.write(state)
-        state.record(step(pixels, labels, _learning_rate(state)))
+        state.record(phase.step(pixels, labels, _learning_rate(state)))
     return None
 
 
@@ -164,6 +182,27 @@ def _monitored(monitor: str, measures: Mapping[str, float | None]) -> float:
     value, losses = measures[monitor], (measures["train_loss"], measures["val_loss"])
     is_finite = all(loss is not None and math.isfinite(loss) for loss in losses)
     return value if value is not None and is_finite else math.nan
+
+
+@dataclass(frozen=True)
+class _Phase:
+    """What trains and measures as long as the same layers are frozen."""
+
+    is_frozen: bool
+    train: Batches
+    step: Step
+    measure: Measuring
+
+
+def _phase(state: State, data: TrainingData, should_stop: Callable[[], object]) -> _Phase:
+    """The phase of the present epoch: freezes the layers that it does not train, and keeps their outputs if it can."""
+    spec, model = state.spec, state.model
+    frozen = is_frozen(spec.model, state.epoch)
+    set_frozen(model, frozen=frozen)
+    if may_keep_features(spec, model, state.epoch, state.group):
+        data = data.as_features(model, spec.batch_size, should_stop)
+    step = Step(state, data.train, state.group)
+    return _Phase(frozen, data.train, step, Measuring(state, step, data.validation, data.clean))
 
 
 class _Checkpoints:

@@ -97,7 +97,11 @@ class State:
             spec=spec,
             model=model,
             optimizer=build_optimizer(
-                model, spec.optimizer, regularization.weight_decay, regularization.decay_norm_and_bias
+                model,
+                spec.optimizer,
+                regularization.weight_decay,
+                regularization.decay_norm_and_bias,
+                spec.model.layer_decay,
             ),
             average=MovingAverage(model, regularization.ema_decay) if regularization.ema_decay else None,
             stopper=Stopper(spec.early_stopping),

@@ -9,7 +9,10 @@ from torch import Tensor
 from workers.training.data.augmentation import augment
 from workers.training.data.augmentation.random_erasing import random_erasing
 from workers.training.data.batches import Batches
+from workers.training.features import Features
 from workers.training.group import Group
+from workers.training.models.classifier import tail_of
+from workers.training.optim import LR_SCALE
 from workers.training.precision import autocast, choose_precision, compiled
 from workers.training.random_state import RandomState, random_state, restore_random_state
 from workers.training.regularization import METHODS
@@ -27,7 +30,8 @@ class Step:
         spec, model = state.spec, state.model
         self._state, self._train, self._group, self._augmentation = state, train, group, spec.augmentation
         self.precision = choose_precision(spec, model, train.shape, train.device)
-        self._forward = compiled(spec, group.parallel(model), train.device)
+        tail = tail_of(model) if isinstance(train, Features) else None
+        self._forward = tail or compiled(spec, group.parallel(model), train.device)
         self._norms = batch_norms(model)  # after `parallel`, which replaces the layers
         self._autocast = autocast(self.precision, train.device)
         setup = Setup(spec, model, train.labels, train.classes, train.device)
@@ -48,7 +52,7 @@ class Step:
         portion = self._group.portion(count)
         weight = portion * self._group.size / count  # the processes' gradients then average to the batch's
         for parameters in optimizer.param_groups:
-            parameters["lr"] = lr
+            parameters["lr"] = lr * parameters.get(LR_SCALE, 1.0)
         with self._group.normalizing(count):
             before = random_state(self._train.device) if self._second_passes else {}
             loss, logits = self._backward(batch, weight)

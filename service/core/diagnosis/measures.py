@@ -56,7 +56,7 @@ def theil_sen(values: Sequence[float], at: Sequence[float] | None = None) -> flo
 
 
 def blocks(values: Sequence[float]) -> list[float]:
-    """The medians of at most MOST_POINTS blocks of one size; the first values are left out where they fill none."""
+    """The medians of at most MOST_POINTS blocks of the same size. First values that fill no block are left out."""
     size = max(1, math.ceil(len(values) / MOST_POINTS))
     return [median(values[i : i + size]) for i in range(len(values) % size, len(values), size)]
 

@@ -7,7 +7,7 @@ from service.core.diagnosis.cures import CURES
 from service.core.diagnosis.patches import Patch
 from service.core.diagnosis.run_context import RunContext
 from service.core.errors import Fault, Invalid
-from service.core.spec import JobSpec
+from service.core.spec import JobSpec, Torchvision
 from service.core.spec.patch import patched, plain
 
 
@@ -31,6 +31,14 @@ def advised(case: RunContext, advice: str) -> Change:
         why = "concerns the data, not the spec" if patch is not None else "is in the spec already, or does not apply"
         raise Invalid([Fault("/advice", f"{advice} {why}", _possible(case))])
     return Change(patch, advice)
+
+
+def keeping_weights(change: Change, spec: JobSpec, job_id: str) -> Change:
+    """The change of this job's spec by which its fork also starts from the best model of the job."""
+    operations = [*change.patch, {"op": "add", "path": "/model/weights", "value": job_id}]
+    if isinstance(spec.model, Torchvision) and spec.model.pretrained:
+        operations.append({"op": "replace", "path": "/model/pretrained", "value": False})
+    return replace(change, patch=operations)
 
 
 def _possible(case: RunContext) -> str:

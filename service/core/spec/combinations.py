@@ -8,9 +8,10 @@ from service.core.errors import Fault
 from service.core.spec.architectures import ARCHITECTURES
 from service.core.spec.job import JobSpec
 from service.core.spec.layers import BatchNorm, Layers, Residual
-from service.core.spec.models import Cnn, Mlp, Torchvision
+from service.core.spec.models import Cnn, Mlp, Torchvision, weights_of
 from service.core.spec.options import is_at_default
 from service.core.spec.parts import Dataset, direction
+from service.core.spec.transfer import IMAGENET, THEN_ALL
 
 MOST_HELD_OUT = 0.9  # share of the images; the rest is left to train on
 FALLS_TO_THE_END = ("cosine", "onecycle")  # schedules whose low learning rates come last
@@ -71,7 +72,17 @@ def _of_training(spec: JobSpec) -> Iterator[Fault]:
 def _of_the_model(spec: JobSpec) -> Iterator[Fault]:
     regularization, model, arch = spec.regularization, spec.model, spec.model.arch
     inputs = ("/model",)
-    if spec.batch_size == 1 and _has_batch_norm(spec):
+    if isinstance(model, Torchvision):
+        if model.pretrained and model.weights not in (None, IMAGENET):
+            detail, allowed = "pretrained starts from imagenet, and weights names others", "null, or pretrained false"
+            yield Fault("/model/weights", detail, allowed, ("/model/pretrained",))
+    elif model.weights == IMAGENET:
+        detail = f"there are no published weights of {arch}"
+        yield Fault("/model/weights", detail, "the id of a job, or an architecture of torchvision", ("/model/arch",))
+    if model.layer_decay != 1 and regularization.l1 and regularization.l1_mode == "proximal":
+        detail = "the threshold of proximal L1 goes with one learning rate, and layer_decay gives each layer its own"
+        yield Fault("/model/layer_decay", detail, "1, or l1_mode loss", ("/regularization",))
+    if spec.batch_size == 1 and model.freeze != "backbone" and _has_batch_norm(spec):
         detail, allowed = "batch normalization needs more than one image in a batch", "2 or more, or group norm"
         yield Fault("/batch_size", detail, allowed, inputs)
     if regularization.dropout and isinstance(model, Layers):
@@ -85,7 +96,7 @@ def _of_the_model(spec: JobSpec) -> Iterator[Fault]:
         detail = f"stochastic depth skips residual branches, and {arch} has none"
         allowed = "0, arch layers with residual, or an architecture such as resnet18 or convnext_tiny"
         yield Fault("/regularization/stochastic_depth", detail, allowed, inputs)
-    elif regularization.stochastic_depth and isinstance(model, Torchvision) and model.freeze == "backbone":
+    elif regularization.stochastic_depth and model.freeze == "backbone":
         detail = "a frozen backbone stays in eval mode, in which no branch is skipped"
         yield Fault("/regularization/stochastic_depth", detail, "0, or freeze none", inputs)
 
@@ -107,7 +118,7 @@ def _has_batch_norm(spec: JobSpec) -> bool:
             inner = [layer for block in layers if isinstance(block, Residual) for layer in block.layers]
             return any(isinstance(layer, BatchNorm) for layer in (*layers, *inner))
         case Torchvision() as model:
-            return ARCHITECTURES[model.arch].has_batch_norm and model.freeze == "none"
+            return ARCHITECTURES[model.arch].has_batch_norm
     return False
 
 
@@ -130,12 +141,21 @@ def doubts(spec: JobSpec) -> Iterator[str]:
     ):
         yield "early_stopping.patience ends the run before schedule.plateau_patience can lower the learning rate."
     yield from _without_effect("regularization", regularization)
-    if isinstance(spec.model, Torchvision) and spec.model.freeze == "backbone" and not spec.model.pretrained:
-        yield "model.freeze without model.pretrained keeps random weights in all layers but the last. Set pretrained."
+    yield from _without_effect("model", spec.model)
+    if spec.model.freeze != "none" and weights_of(spec.model) is None:
+        yield "model.freeze without model.weights keeps random weights in all layers but the last. Set model.weights."
+    if spec.model.freeze == THEN_ALL and _ends_before(spec, spec.model.unfreeze_epoch):
+        yield "the run may end before model.unfreeze_epoch, from which on all layers train. Set it to an earlier epoch."
     if spec.device == "cpu" and spec.precision == "bf16":
         yield "precision bf16 is faster only on a CPU with avx512_bf16 or amx; on others it is several times slower."
-    if spec.dataset.image_size is None and isinstance(spec.model, Torchvision) and spec.model.pretrained:
+    if spec.dataset.image_size is None and isinstance(spec.model, Torchvision) and weights_of(spec.model) == IMAGENET:
         yield "pretrained weights expect images of about 224 pixels. Set dataset.image_size to resize smaller images."
+
+
+def _ends_before(spec: JobSpec, epoch: int) -> bool:
+    """Whether the run may end before this epoch begins."""
+    stopping = spec.early_stopping
+    return epoch > spec.epochs or (stopping is not None and stopping.start_epoch + stopping.patience <= epoch)
 
 
 def _without_effect(name: str, part: Any) -> Iterator[str]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from service.core.spec.options import option
+from service.core.spec.transfer import Freeze, freeze_option, layer_decay_option, unfreeze_option, weights_option
 
 WIDEST = 65_536
 LARGEST_KERNEL = 31
@@ -161,3 +162,7 @@ class Layers:
 
     layers: tuple[Layer, ...] = option("layers in order", length=(1, MOST_LAYERS))
     arch: Literal["layers"] = option("architecture", "layers")
+    weights: str | None = weights_option()
+    freeze: Freeze = freeze_option()
+    unfreeze_epoch: int = unfreeze_option()
+    layer_decay: float = layer_decay_option()

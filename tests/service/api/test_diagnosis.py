@@ -79,6 +79,35 @@ def test_every_advice_with_a_patch_can_be_forked(client: FlaskClient, services: 
                 assert client.post(answer.json["links"]["cancel"]).status_code == 202
 
 
+def test_fork_goes_on_from_the_best_model_of_its_parent(
+    client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    job_id = submit(client)["id"]
+    expect_problem(client.post(f"/v1/jobs/{job_id}/fork", json={"keep_weights": True}), 422)  # it has not ended
+    finish(services, claim(services), tmp_path)
+    forked = client.post(f"/v1/jobs/{job_id}/fork", json={"keep_weights": True})
+    assert forked.status_code == 202, forked.text
+    assert forked.json["spec"]["model"]["weights"] == job_id
+    patch = [{"op": "replace", "path": "/epochs", "value": 7}]
+    changed = client.post(f"/v1/jobs/{job_id}/fork", json={"patch": patch, "keep_weights": True}).json
+    assert (changed["spec"]["epochs"], changed["spec"]["model"]["weights"]) == (7, job_id)
+    family = client.get(f"/v1/jobs/{changed['id']}/lineage").json["data"]
+    weights = {"op": "add", "path": "/model/weights", "value": job_id}
+    assert [kin["patch"] for kin in family] == [None, [weights], [*patch, weights]]
+    other = [{"op": "replace", "path": "/model/channels", "value": [8]}]
+    problem = expect_problem(client.post(f"/v1/jobs/{job_id}/fork", json={"patch": other, "keep_weights": True}), 422)
+    assert "another network" in problem["errors"][0]["detail"]
+
+
+def test_fork_of_a_pretrained_network_keeps_its_own_weights(
+    client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    job_id = submit(client, model={"arch": "resnet18", "pretrained": True})["id"]
+    finish(services, claim(services), tmp_path)
+    forked = client.post(f"/v1/jobs/{job_id}/fork", json={"keep_weights": True}).json
+    assert (forked["spec"]["model"]["pretrained"], forked["spec"]["model"]["weights"]) == (False, job_id)
+
+
 def test_fork_by_patch_is_in_the_lineage(client: FlaskClient, services: Services, tmp_path: Path) -> None:
     first = trained(client, services, tmp_path)
     patch = [{"op": "replace", "path": "/epochs", "value": 7}, {"op": "add", "path": "/labels/try", "value": "2"}]

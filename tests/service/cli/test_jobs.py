@@ -62,6 +62,7 @@ def test_a_job_is_diagnosed_forked_and_compared(rightfit: Command, spec: str, li
     patch = tmp_path / "patch.yaml"
     patch.write_text("- {op: replace, path: /epochs, value: 7}\n")
     assert document(rightfit("fork", first, "--patch", str(patch), "--json"))["spec"]["epochs"] == 7
+    assert document(rightfit("fork", first, "--keep-weights", "--json"))["spec"]["model"]["weights"] == first
     compared = rightfit("compare", first, forked["id"])
     assert compared.exit_code == 0, compared.output
     assert "0.5000" in compared.stdout

@@ -48,7 +48,7 @@ def file_name(arch: str) -> str:
 
 
 def build(arch: str, shape: Shape, **options: Any) -> nn.Module:
-    rest = {"dropout": 0.0, "stochastic_depth": 0.0, "freeze_backbone": False}
+    rest = {"dropout": 0.0, "stochastic_depth": 0.0}
     return build_torchvision(arch, shape, 5, pretrained=True, **(rest | options))
 
 
@@ -79,7 +79,7 @@ def test_published_weights_are_loaded_but_for_the_classifier(hub: Path) -> None:
 def test_small_images_change_no_weight(hub: Path) -> None:
     state = get_model("squeezenet1_1").state_dict()
     torch.save(state, hub / file_name("squeezenet1_1"))
-    small = build("squeezenet1_1", (3, 9, 9), freeze_backbone=True)
+    small = build("squeezenet1_1", (3, 9, 9))
     same = [name for name, value in small.state_dict().items() if value.shape == state[name].shape]
     assert set(state) - set(same) == {"classifier.1.weight", "classifier.1.bias"}
     assert all(torch.equal(small.state_dict()[name], state[name]) for name in same)

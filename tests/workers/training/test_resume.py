@@ -13,6 +13,7 @@ from service.core.spec import JobSpec
 from tests.workers.training.small import (
     EVERY_AUGMENTATION,
     EVERY_REGULARIZATION,
+    GRADIENTS,
     WITH_CLASS_WEIGHTS,
     WITH_LOGIT_ADJUSTMENT,
     network,
@@ -60,6 +61,14 @@ EVERYTHING = {
         "schedule": {"name": "plateau", "plateau_patience": 0},
         "regularization": {**WITH_LOGIT_ADJUSTMENT, "dropout": 0.2},
         "train_loss_clean": False,
+    },
+    "a frozen cnn, features that are kept": {
+        "model": {**CNN, "freeze": "backbone"},
+        "regularization": {**GRADIENTS, "dropout": 0.2},
+    },
+    "a cnn, its last layer and then all, rates by depth": {
+        "model": {**CNN, "freeze": "then_all", "unfreeze_epoch": 2, "layer_decay": 0.7},
+        "regularization": GRADIENTS,
     },
     "resnet18": {
         "model": {"arch": "resnet18"},

@@ -12,6 +12,7 @@ from torchvision.models import get_model, list_models
 from torchvision.ops import StochasticDepth
 
 from service.core.spec.architectures import ARCHITECTURES
+from workers.training.models.classifier import freeze_backbone
 from workers.training.models.meta import build_on_meta
 from workers.training.models.stem import fit_channels
 from workers.training.models.torchvision import build_torchvision
@@ -52,7 +53,7 @@ def one_thread_and_a_seed() -> None:
 
 
 def build(arch: str, shape: Shape = (3, 224, 224), classes: int = 10, **options: Any) -> nn.Module:
-    plain = {"dropout": 0.0, "stochastic_depth": 0.0, "pretrained": False, "freeze_backbone": False}
+    plain = {"dropout": 0.0, "stochastic_depth": 0.0, "pretrained": False}
     return build_torchvision(arch, shape, classes, **(plain | options))
 
 
@@ -100,7 +101,7 @@ def test_network_for_224_pixels_is_torchvisions_own(arch: str) -> None:
     assert sizes(ours) == sizes(theirs)
     assert steps(ours) == steps(theirs)
     depth = 0.0 if arch.startswith(WITHOUT_BRANCHES) else 0.3
-    small = sizes(on_meta(arch, (1, 28, 20), dropout=0.2, stochastic_depth=depth, freeze_backbone=True))
+    small = sizes(on_meta(arch, (1, 28, 20), dropout=0.2, stochastic_depth=depth))
     assert list(small) == list(sizes(theirs))
     differing = [name for name, size in sizes(theirs).items() if small[name] != size]
     stem = next(name for name, size in sizes(theirs).items() if size[1:2] == (3,))
@@ -253,7 +254,8 @@ OWN_DROPOUTS = {
 
 @pytest.mark.parametrize("arch", FAMILIES)
 def test_dropout_acts_where_usual_or_before_the_last_layer(arch: str) -> None:
-    model = on_meta(arch, dropout=0.25, freeze_backbone=True)
+    model = on_meta(arch, dropout=0.25)
+    freeze_backbone(model)
     rates = [module.p for module in model.modules() if isinstance(module, nn.Dropout) and module.p]
     assert rates == [0.25] * OWN_DROPOUTS.get(arch, 0)
     trained = [name for name, p in model.named_parameters() if p.requires_grad]
@@ -271,7 +273,8 @@ def test_dropout_acts_where_usual_or_before_the_last_layer(arch: str) -> None:
 
 
 def test_frozen_backbone_gives_the_same_features_after_a_step() -> None:
-    model = build("shufflenet_v2_x0_5", (1, 16, 16), freeze_backbone=True, dropout=0.5).eval()
+    model = build("shufflenet_v2_x0_5", (1, 16, 16), dropout=0.5).eval()
+    freeze_backbone(model)
     features, images = list[Tensor](), torch.randn(4, 1, 16, 16)
     model.get_submodule("conv5").register_forward_hook(lambda _module, _inputs, output: features.append(output.clone()))
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)

@@ -1,5 +1,6 @@
 """The classifier at the end of a network: its last layer, its dropout, and freezing all layers before it."""
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -7,8 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import VisionTransformer
 
+from workers.training.regularization.dropout import Dropout
+
 # Modules of torchvision with the dropout of a classifier. The dropout of attention (swin, maxvit) stays 0.
 CLASSIFIERS = ("classifier", "dropout")
+FEATURES_NDIM = 2  # of features [N, F]
 
 
 def head_of(model: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
@@ -22,10 +26,49 @@ def features_of(head: nn.Linear | nn.Conv2d) -> int:
     return head.in_features if isinstance(head, nn.Linear) else head.in_channels
 
 
+@dataclass(frozen=True)
+class Tail:
+    """The end of a network: its last layer, and the dropout right before it, if there is any."""
+
+    dropout: nn.Module | None
+    head: nn.Linear
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """The logits [N, classes] of features [N, F], the inputs of the last layer without dropout."""
+        logits: Tensor = self.head(self.dropout(features) if self.dropout else features)
+        return logits
+
+
+def tail_of(model: nn.Module) -> Tail | None:
+    """The end of the network; None where the last layer is a convolution, or another module follows it."""
+    name, head = head_of(model)
+    leaves = [module for module in model.modules() if not list(module.children())]
+    if not isinstance(head, nn.Linear) or leaves[-1] is not head:
+        return None
+    before = leaves[-2] if leaves[1:] else None
+    parent = model.get_submodule(name.rpartition(".")[0])
+    is_dropout = isinstance(before, nn.Dropout | Dropout) and before in parent.children()
+    return Tail(before if is_dropout else None, head)
+
+
+def logits_of(model: nn.Module, inputs: Tensor) -> Tensor:
+    """The logits [N, classes] of images [N, C, H, W], or of features [N, F] (see `Tail`)."""
+    tail = tail_of(model) if inputs.ndim == FEATURES_NDIM else None
+    logits: Tensor = tail(inputs) if tail else model(inputs)
+    return logits
+
+
 def freeze_backbone(model: nn.Module) -> None:
     """Freeze all parameters but those of the last layer, in place."""
     model.requires_grad_(False)
     head_of(model)[1].requires_grad_(True)
+
+
+def set_frozen(model: nn.Module, *, frozen: bool) -> None:
+    """Freeze all parameters but those of the last layer, or none, in place."""
+    model.requires_grad_(True)
+    if frozen:
+        freeze_backbone(model)
 
 
 def set_dropout(model: nn.Module, p: float) -> None:

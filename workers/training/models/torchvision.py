@@ -5,7 +5,6 @@ from typing import Any
 from torch import nn
 from torchvision.models import get_model
 
-from workers.training.models.classifier import freeze_backbone as freeze
 from workers.training.models.classifier import set_dropout
 from workers.training.models.pretrained import load_pretrained
 from workers.training.models.sizes import fit_partitions, maxvit_side, patch_size, resize_input, vit_side
@@ -23,7 +22,6 @@ def build_torchvision(
     dropout: float,
     stochastic_depth: float,
     pretrained: bool,
-    freeze_backbone: bool,
 ) -> nn.Module:
     """A network from float images [N, C, H, W] of exactly `shape` (C, H, W) to logits [N, classes].
 
@@ -33,7 +31,7 @@ def build_torchvision(
 
     For small images the strides are reduced to keep a last map of 4x4 if possible (module `strides`); ViT and MaxViT
     resize the images (module `sizes`). `dropout` and `stochastic_depth` (probabilities from 0 to below 1) replace
-    torchvision's rates. `freeze_backbone` freezes all layers but the last.
+    torchvision's rates.
 
     Raises ValueError for images that are too small and for stochastic depth without residual branches, and
     PretrainedUnavailable if the weights cannot be loaded.
@@ -43,8 +41,6 @@ def build_torchvision(
     fit_channels(model, channels, pretrained=pretrained)
     set_dropout(model, dropout)
     set_stochastic_depth(model, stochastic_depth)
-    if freeze_backbone:
-        freeze(model)
     return model
 
 

@@ -43,9 +43,7 @@ def test_the_auxiliary_classifier_of_inception_is_not_counted() -> None:
 @pytest.mark.parametrize("shape", [(1, 13, 20), (7, 225, 100)])
 def test_parameters_are_those_of_the_network_that_is_built(arch: str, shape: tuple[int, int, int]) -> None:
     model = build_on_meta(
-        lambda: build_torchvision(
-            arch, shape, 3, dropout=0.5, stochastic_depth=0.0, pretrained=False, freeze_backbone=False
-        )
+        lambda: build_torchvision(arch, shape, 3, dropout=0.5, stochastic_depth=0.0, pretrained=False)
     )
     assert sum(p.numel() for p in model.parameters()) == ARCHITECTURES[arch].parameters(*shape, 3)
 
@@ -83,7 +81,6 @@ def test_the_kept_values_of_a_real_step_are_what_is_planned() -> None:
         dropout=0.0,
         stochastic_depth=0.0,
         pretrained=False,
-        freeze_backbone=False,
     ).train()
     weights = {p.data_ptr() for p in model.parameters()}
     kept: dict[int, tuple[int, torch.Tensor]] = {}

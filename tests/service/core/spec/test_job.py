@@ -85,6 +85,12 @@ def test_filling_writes_out_the_direction_of_the_monitor(monitor: str, mode: str
             {"model": {"arch": "resnet18", "freeze": "backbone"}, "regularization": {"stochastic_depth": 0.1}},
             "/regularization/stochastic_depth",
         ),
+        ({"model": {"arch": "cnn", "weights": "imagenet"}}, "/model/weights"),
+        ({"model": {"arch": "resnet18", "weights": "wgt_1", "pretrained": True}}, "/model/weights"),
+        (
+            {"model": {"arch": "cnn", "layer_decay": 0.9}, "regularization": {"l1": 0.1, "l1_mode": "proximal"}},
+            "/model/layer_decay",
+        ),
     ],
 )
 def test_contradiction_is_reported_with_pointer_and_remedy(changes: dict[str, object], pointer: str) -> None:
@@ -140,7 +146,14 @@ def test_combinations_without_contradiction_are_accepted(changes: dict[str, obje
         ({"regularization": {"decay_norm_and_bias": True}}, "without weight_decay"),
         ({"regularization": {"l1_mode": "proximal"}}, "without l1"),
         ({"model": {"arch": "resnet18", "freeze": "backbone"}}, "random weights"),
+        ({"model": {"arch": "cnn", "freeze": "then_all"}}, "random weights"),
+        ({"model": {"arch": "cnn", "unfreeze_epoch": 3}}, "model.unfreeze_epoch has no effect without freeze then_all"),
+        (
+            {"model": {"arch": "cnn", "weights": "job_1", "freeze": "then_all", "unfreeze_epoch": 11}},
+            "may end before model.unfreeze_epoch",
+        ),
         ({"model": {"arch": "resnet18", "pretrained": True}}, "image_size"),
+        ({"model": {"arch": "resnet18", "weights": "imagenet"}}, "image_size"),
         ({"device": "cpu", "precision": "bf16"}, "avx512_bf16"),
     ],
 )

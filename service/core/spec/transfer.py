@@ -1,0 +1,57 @@
+"""The options of a network that starts from weights. Each kind of network has them, declared here once."""
+
+from typing import Any, Literal
+
+from service.core.spec.options import option
+
+IMAGENET = "imagenet"  # torchvision's published weights
+RELEASE = "0.2.0"
+THEN_ALL = "then_all"
+Freeze = Literal["none", "backbone", "then_all"]
+FREEZE = (
+    "backbone: train only the last layer; all others keep their weights. then_all: the same before unfreeze_epoch, and "
+    "all layers from then on (Kumar et al., 2022). none: train all layers"
+)
+
+
+def weights_option() -> Any:
+    """The option `weights` of a network."""
+    return option(
+        "start from these weights instead of random ones: the id of uploaded weights of this architecture, the id of a "
+        "job with this network, whose best model is used, or imagenet, torchvision's best published weights. The last "
+        "layer starts from random weights unless its classes are those of the data set; null: random weights",
+        None,
+        length=(1, 100),
+        since=RELEASE,
+    )
+
+
+def freeze_option() -> Any:
+    """The option `freeze` of a network that had none in release 0.1.0."""
+    return option(FREEZE, "none", since=RELEASE)
+
+
+def unfreeze_option() -> Any:
+    """The option `unfreeze_epoch` of a network."""
+    return option(
+        "freeze then_all: the first epoch that trains all layers",
+        6,
+        minimum=2,
+        unit="epochs",
+        since=RELEASE,
+        only_with=("freeze", THEN_ALL),
+    )
+
+
+def layer_decay_option() -> Any:
+    """The option `layer_decay` of a network."""
+    return option(
+        "factor of the learning rate from each layer to the one before it; the last layer has the whole rate, and a "
+        "residual block counts as one layer. Usual: 0.65 to 0.9 for networks that start from weights (Bao et al., "
+        "2022); 1: the same rate for all layers",
+        1.0,
+        minimum=0,
+        maximum=1,
+        open_below=True,
+        since=RELEASE,
+    )
