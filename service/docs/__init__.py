@@ -18,7 +18,7 @@ VERDICTS = FOLDER / "verdicts"
 POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 API_PAGE = "api-docs.openapi_swagger_ui"  # flask-smorest's endpoint for its Swagger UI page
 REFERENCE = "reference"  # the one page that is generated, not stored
-MENU = ("index", "tutorial", "datasets", "cookbook", REFERENCE, "running", "verdicts")
+MENU = ("index", "tutorial", "fits", "datasets", "cookbook", REFERENCE, "running", "verdicts")
 RENAMED: Mapping[str, str] = {"years": "operations", "watching": "monitoring"}  # old address: new address
 
 

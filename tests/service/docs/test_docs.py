@@ -32,7 +32,7 @@ from tests.servers import ROOT
 from tests.service.core.diagnosis.rare import rare_note
 
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}}
-OTHERS = ("index", "tutorial", "datasets", "cookbook", "reference", "running", "verdicts")
+OTHERS = ("index", "tutorial", "fits", "datasets", "cookbook", "reference", "running", "verdicts")
 # The pages that no menu has.
 UNLISTED = (
     "diagnose",
