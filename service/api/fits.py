@@ -15,6 +15,7 @@ from service.api.idempotency import idempotency, submitted
 from service.core.actions.submit import from_request
 from service.core.errors import Conflict, Invalid, NotFound
 from service.core.experiments.fits.accept import Accepted, Acceptor, Asked
+from service.core.experiments.fits.learned import learned_effects
 from service.core.experiments.fits.search import THE_BASE
 from service.core.experiments.fits.standing import standings
 from service.core.experiments.fits.words import summary
@@ -29,7 +30,16 @@ from service.http.json_body import json_body
 from service.rendering.fit_report import report
 from service.schemas.artifacts import ManifestSchema
 from service.schemas.fit_request import FitRequestSchema, base_of
-from service.schemas.fits import FitListSchema, FitPlanSchema, FitSchema, links, to_answer, to_entry, to_plan
+from service.schemas.fits import (
+    FitListSchema,
+    FitPlanSchema,
+    FitSchema,
+    LearnedSchema,
+    links,
+    to_answer,
+    to_entry,
+    to_plan,
+)
 from service.schemas.job_requests import SUBMITTED, SubmitHeadersSchema, SubmitQuerySchema
 from service.schemas.pages import PageQuerySchema, cursor
 from service.schemas.patches import read_spec
@@ -70,6 +80,13 @@ class AllFits(MethodView):
         fit_id, job_ids = services().fits.add(tenant(), _new(given, _accepted(given)), key, from_request())
         services().submission.hint_all(job_ids)
         return _answer(fit_id), 202, submitted(links(fit_id), is_new=True)
+
+
+@blueprint.route("/learned")
+@blueprint.response(200, LearnedSchema)
+def learned() -> Any:
+    """What cures did in your newest fits. It orders the cures of your next fits; to clear it, delete the fits"""
+    return {"data": learned_effects(services().fits.ended(tenant()))}
 
 
 @blueprint.route("/<fit_id>")
@@ -113,7 +130,7 @@ def _accepted(given: dict[str, Any]) -> Accepted:
         given=json_body().get("spec", {}) | {"dataset": json_body()["dataset"]},
         **{name: given[name] for name in ("minutes", "jobs", "space", "objective", "seeds")},
     )
-    return Acceptor(services().submission, read_spec).accept(tenant(), asked, _slots())
+    return Acceptor(services().submission, read_spec).accept(tenant(), asked, _slots(), services().fits.ended(tenant()))
 
 
 def _slots() -> int:

@@ -21,6 +21,7 @@ from service.api import (
     out_of_fold,
     predict,
     webhooks,
+    weights,
 )
 
 RESOURCES = (
@@ -43,5 +44,6 @@ RESOURCES = (
     out_of_fold.blueprint,
     datasets.blueprint,
     dataset_images.blueprint,
+    weights.blueprint,
     webhooks.blueprint,
 )

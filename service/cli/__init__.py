@@ -26,6 +26,7 @@ from service.cli.serve import demo, serve
 from service.cli.session import Session
 from service.cli.show import compare, jobs, show
 from service.cli.submit import fork, train
+from service.cli.weights import weights
 from service.client import DEFAULT_URL
 
 EPILOG = """\b
@@ -80,7 +81,7 @@ JOBS = (
     rm,
     logs,
 )
-FILES = (files, download, export, predict, data)
+FILES = (files, download, export, predict, data, weights)
 
 for command in (*STACK, *JOBS, *FILES):
     main.add_command(command)

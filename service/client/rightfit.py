@@ -24,6 +24,7 @@ from service.client.history_file import Source, content
 from service.client.transport import TIMEOUT, TRIES, WAIT_SECONDS, Transport, document, given, idempotency
 from service.client.types import Event, History, Json, Note, Progress
 from service.client.upload import archive, label_file
+from service.client.weights import Weights
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 PAUSE_SECONDS = 1.0  # between two polls that the service answers at once
@@ -35,7 +36,8 @@ class Rightfit:
     """The client of one service, to be closed after use: `with Rightfit(url) as client`.
 
     Its methods raise ApiError if the service refuses a request, httpx.TransportError if the service cannot be reached,
-    and NotRightfit if another server answers. `folds` has the methods of cross-validations, `fits` those of fits.
+    and NotRightfit if another server answers. `folds` has the methods of cross-validations, `fits` those of fits,
+    `weights` those of uploaded weights.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Rightfit:
         )
         self.folds = Folds(self._transport)
         self.fits = Fits(self._transport)
+        self.weights = Weights(self._transport)
 
     def __enter__(self) -> "Rightfit":
         return self

@@ -35,6 +35,7 @@ SPEC: dict[str, Any] = {"dataset": {"id": "digits"}}
 OTHERS = ("index", "tutorial", "fits", "datasets", "cookbook", "reference", "running", "verdicts")
 # The pages that no menu has.
 UNLISTED = (
+    "weights",
     "diagnose",
     "evaluation",
     "pictures",

@@ -20,7 +20,7 @@ def next_final(state: FitState) -> Start | Repeat | Wait | None:
     if state.request.minutes is not None:
         for candidate in _longer(state):
             return Start(candidate)
-    leaders, most = _sizes(state.request)
+    leaders, most = sizes(state.request)
     for number in range(1, most + 1):
         if state.in_flight and not _has_begun(state, number):
             return Wait()
@@ -29,9 +29,19 @@ def next_final(state: FitState) -> Start | Repeat | Wait | None:
     return Wait() if state.in_flight else None
 
 
+def sizes(request: FitRequest) -> tuple[int, int]:
+    """How many leaders are repeated at first, and how often the best of them is."""
+    leaders, most = LEADERS_OF_FEW_IMAGES if request.folds else LEADERS, request.seeds - 1
+    if request.folds:
+        most = min(most, request.folds - 1)
+    while request.jobs is not None and most and _repeats(leaders, most) > request.jobs // 2:
+        leaders, most = (leaders - 1, most) if leaders > 1 else (leaders, most - 1)
+    return leaders, most
+
+
 def reserved_jobs(request: FitRequest) -> int:
     """How many of the budget's jobs are for the finals."""
-    return _repeats(*_sizes(request))
+    return _repeats(*sizes(request))
 
 
 def finals_seconds(state: FitState) -> float:
@@ -40,7 +50,7 @@ def finals_seconds(state: FitState) -> float:
     for run in state.runs:
         if run.repeat == 0:
             spent[run.trial] = max(run.seconds, spent.get(run.trial, 0.0)) + OVERHEAD_SECONDS
-    leaders, most = _sizes(state.request)
+    leaders, most = sizes(state.request)
     best = [spent[trial] for trial in rivals(whole_values(state.runs))[: max(leaders, LONGER)]]
     stages = [[TIMES * seconds for seconds in best[:LONGER]]]
     for number in range(1, most + 1):
@@ -81,16 +91,6 @@ def _why(state: FitState, trial: int, number: int) -> str:
         return "the leaders are compared with it"
     place = rivals(mean_values(state.runs, number - 1)).index(trial) + 1
     return f"it is number {place} by the mean of {number} training{'s' if number > 1 else ''}"
-
-
-def _sizes(request: FitRequest) -> tuple[int, int]:
-    """How many leaders are repeated at first, and how often the best of them is."""
-    leaders, most = LEADERS_OF_FEW_IMAGES if request.folds else LEADERS, request.seeds - 1
-    if request.folds:
-        most = min(most, request.folds - 1)
-    while request.jobs is not None and most and _repeats(leaders, most) > request.jobs // 2:
-        leaders, most = (leaders - 1, most) if leaders > 1 else (leaders, most - 1)
-    return leaders, most
 
 
 def _repeats(leaders: int, most: int) -> int:

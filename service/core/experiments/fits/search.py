@@ -9,7 +9,7 @@ lucky: Cawley and Talbot, "On Over-fitting in Model Selection and Subsequent Sel
 from collections.abc import Sequence
 
 from service.core.experiments.fits.decision import BeginFinals, Cures, Decision, End, Promote, Sample, Start, Wait
-from service.core.experiments.fits.finals import finals_seconds, next_final, reserved_jobs
+from service.core.experiments.fits.finals import finals_seconds, next_final, reserved_jobs, sizes
 from service.core.experiments.fits.state import FitState, ranked, rivals, whole_values
 from service.core.records.fit import BASE, FitPhase, Run
 from service.core.records.fit_request import Candidate, Source
@@ -30,9 +30,10 @@ def decide(state: FitState, cures: Cures, sample: Sample) -> Decision:
         leaders_left = next_final(state)
         return leaders_left or End("the leaders are trained and repeated")
     if why := _is_time_for_finals(state):
-        return Wait() if state.in_flight else _promoted(state.runs, state.runs, least=1) or BeginFinals(why)
+        least = max(1, sizes(state.request)[0])  # the finals need as many trials as they have leaders
+        return Wait() if state.in_flight else _promoted(state.runs, state.runs, least) or BeginFinals(why)
     known = state.known(AHEAD * state.request.slots)
-    if known is None or state.epochs is None:
+    if known is None or state.length is None:
         return Wait()
     return _promoted(known, state.runs) or Start(_candidate(state, known, cures, sample))
 
