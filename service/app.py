@@ -11,6 +11,7 @@ from flask_smorest import Api
 from service import docs, web
 from service.api import health, metrics
 from service.api.resources import RESOURCES
+from service.core.actions.starting_weights import StartingWeights
 from service.core.actions.submit import JobSubmitter
 from service.core.broker.hints import HintQueue
 from service.core.broker.wakeups import Wakeups
@@ -24,6 +25,7 @@ from service.core.sql.fits import Fits
 from service.core.sql.folds import CrossValidations
 from service.core.sql.jobs.store import Store
 from service.core.sql.webhook_messages import Webhooks
+from service.core.sql.weights import WeightsStore
 from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import open_storage
 from service.core.telemetry.metrics import ProcessMetrics, new_registry
@@ -135,6 +137,8 @@ def _services(settings: Settings) -> Services:
     wakeups = Wakeups(settings.broker_url)
     store = Store(database, wakeups.publish, settings.quotas)
     catalog = DatasetStore(database, wakeups.publish, settings.quotas)
+    weights = WeightsStore(database, wakeups.publish, settings.quotas)
+    starting = StartingWeights(store.queries, weights)
     registry = new_registry()
     counters = ProcessMetrics(registry)
     storage = counters.watched(open_storage(settings.storage_url))
@@ -145,11 +149,12 @@ def _services(settings: Settings) -> Services:
         database=database,
         store=store,
         catalog=catalog,
+        weights=weights,
         storage=storage,
         predictor=Predictor(storage),
         predictions=PredictionsReader(storage),
         packs=PackReader(storage),
-        submission=JobSubmitter(store, catalog, HintQueue(settings.broker_url), limits, allowed),
+        submission=JobSubmitter(store, catalog, HintQueue(settings.broker_url), limits, starting, allowed),
         ablations=Ablations(database, wakeups.publish, settings.quotas),
         folds=CrossValidations(database, wakeups.publish, settings.quotas),
         fits=Fits(database, wakeups.publish, settings.quotas),

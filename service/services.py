@@ -16,6 +16,7 @@ from service.core.sql.fits import Fits
 from service.core.sql.folds import CrossValidations
 from service.core.sql.jobs.store import Store
 from service.core.sql.webhook_messages import Webhooks
+from service.core.sql.weights import WeightsStore
 from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import Storage
 from service.core.telemetry.metrics import ProcessMetrics
@@ -36,6 +37,7 @@ class Services:
     database: Database
     store: Store
     catalog: DatasetStore
+    weights: WeightsStore
     storage: Storage
     submission: JobSubmitter
     ablations: Ablations

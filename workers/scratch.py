@@ -52,6 +52,11 @@ class Scratch:
         return self.folder / ".pack"
 
     @property
+    def weights(self) -> Path:
+        """The folder of the files of the weights that the run starts from, if its spec names any."""
+        return self.folder / ".weights"
+
+    @property
     def log(self) -> Path:
         """The stdout and stderr of the trainer."""
         return self.folder / ".log"

@@ -17,6 +17,7 @@ from service.core.settings import Settings
 from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
+from service.core.sql.weights import WeightsStore
 from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import open_storage
 from service.core.system import private_folder
@@ -61,7 +62,10 @@ class Worker:
         observer = Observer(self.metrics, self._tracing)
         self._supervisor = Supervisor(settings, self._store.leases, storage, cache, context, self._capacity, observer)
         self._slots = Slots(self._supervisor, self._capacity)
-        self._dataset_reader = DatasetReader(settings, datasets, storage, cache, wakeups, self._supervisor.worker)
+        weights = WeightsStore(self._database)
+        self._dataset_reader = DatasetReader(
+            settings, datasets, weights, storage, cache, wakeups, self._supervisor.worker
+        )
         count_lost = partial(self.metrics.common.lost, REAPER)
         dispatcher = Dispatcher(settings, self._store, self._registry, HintQueue(settings.broker_url), count_lost)
         self._stop = threading.Event()
@@ -86,7 +90,7 @@ class Worker:
                 except NoRoom:
                     self._defer(hinted)  # an idle worker may take the job meanwhile
                     hinted = None
-                    self._slots.wait_for_end(self._settings.dispatch_seconds)
+                    self._slots.wait_for_change(self._settings.dispatch_seconds)
             self._slots.wait_for_room()
         if job_id is None:
             self._defer(hinted)

@@ -13,20 +13,33 @@ from service.api.blueprint import Blueprint
 from service.api.cancel import cancel_all
 from service.api.idempotency import idempotency, submitted
 from service.core.actions.submit import from_request
-from service.core.errors import Conflict, NotFound
+from service.core.errors import Conflict, Invalid, NotFound
 from service.core.experiments.fits.accept import Accepted, Acceptor, Asked
+from service.core.experiments.fits.learned import learned_effects
 from service.core.experiments.fits.search import THE_BASE
 from service.core.experiments.fits.standing import standings
 from service.core.experiments.fits.words import summary
 from service.core.records.artifact_names import JSON_ARTIFACTS
 from service.core.records.submission import NewJob
+from service.core.spec import build
+from service.core.spec.parts import Webhook
 from service.core.sql.fits import NewFit
+from service.core.webhooks.addresses import fault
 from service.http.auth import tenant
 from service.http.json_body import json_body
 from service.rendering.fit_report import report
 from service.schemas.artifacts import ManifestSchema
 from service.schemas.fit_request import FitRequestSchema, base_of
-from service.schemas.fits import FitListSchema, FitPlanSchema, FitSchema, links, to_answer, to_entry, to_plan
+from service.schemas.fits import (
+    FitListSchema,
+    FitPlanSchema,
+    FitSchema,
+    LearnedSchema,
+    links,
+    to_answer,
+    to_entry,
+    to_plan,
+)
 from service.schemas.job_requests import SUBMITTED, SubmitHeadersSchema, SubmitQuerySchema
 from service.schemas.pages import PageQuerySchema, cursor
 from service.schemas.patches import read_spec
@@ -69,6 +82,13 @@ class AllFits(MethodView):
         return _answer(fit_id), 202, submitted(links(fit_id), is_new=True)
 
 
+@blueprint.route("/learned")
+@blueprint.response(200, LearnedSchema)
+def learned() -> Any:
+    """What cures did in your newest fits. It orders the cures of your next fits; to clear it, delete the fits"""
+    return {"data": learned_effects(services().fits.ended(tenant()))}
+
+
 @blueprint.route("/<fit_id>")
 class OneFit(MethodView):
     @blueprint.response(200, FitSchema)
@@ -102,12 +122,15 @@ def _answer(fit_id: str) -> SimpleNamespace:
 
 def _accepted(given: dict[str, Any]) -> Accepted:
     """The request with everything resolved. Raises Invalid."""
+    webhook, allowed = given["webhook"], services().submission.webhook_networks
+    if webhook and (refused := fault(webhook["url"], allowed, "/webhook/url")):
+        raise Invalid([refused])
     asked = Asked(
         spec=base_of(given),
         given=json_body().get("spec", {}) | {"dataset": json_body()["dataset"]},
         **{name: given[name] for name in ("minutes", "jobs", "space", "objective", "seeds")},
     )
-    return Acceptor(services().submission, read_spec).accept(tenant(), asked, _slots())
+    return Acceptor(services().submission, read_spec).accept(tenant(), asked, _slots(), services().fits.ended(tenant()))
 
 
 def _slots() -> int:
@@ -124,7 +147,7 @@ def _new(given: dict[str, Any], accepted: Accepted) -> NewFit:
         request=accepted.request,
         name=name,
         labels=labels,
-        webhook=given["webhook"],
+        webhook=given["webhook"] and asdict(build(Webhook, given["webhook"])),
         base=NewJob.planned(planned),
         data={"why": THE_BASE.why, "candidate": asdict(THE_BASE), "epochs": planned.spec.epochs},
     )

@@ -7,20 +7,23 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 from service.core.errors import DiskFull, QuotaExceeded
+from service.core.settings import Settings
 from service.core.sql.usage import RETRY_SECONDS
 from service.core.system import DISK_FULL, refuse_full_disk
 
 LONGEST_SECONDS = 3600.0
+BLOCK = 1 << 20  # bytes at a time
 
 
 @dataclass
 class Allowance:
     """What the files of one request may take together.
 
-    `room` are the bytes that the tenant's quota leaves (None: no quota), `most` those of any data set, `reserve` those
+    `room` are the bytes that the tenant's quota leaves (None: no quota), `most` those of any upload, `reserve` those
     that stay free on the disk of `folder`.
     """
 
@@ -35,10 +38,10 @@ class Allowance:
         """Raises QuotaExceeded, DiskFull and werkzeug's 413 where `size` more bytes have no room."""
         size += self._size
         if self.room is not None and size > self.room:
-            detail = "the data set exceeds your quota of storage; delete data sets or jobs first"
+            detail = "the upload exceeds your quota of storage; delete data sets, weights or jobs first"
             raise QuotaExceeded(detail, RETRY_SECONDS)
         if size > self.most:
-            raise RequestEntityTooLarge(f"the data set is too large; allowed: {self.most:,} bytes")
+            raise RequestEntityTooLarge(f"the upload is too large; allowed: {self.most:,} bytes")
         refuse_full_disk(self.folder, self.reserve)
 
     def refuse_copy(self, size: int) -> None:
@@ -53,6 +56,13 @@ class Allowance:
             raise RequestTimeout(f"the upload takes too long; allowed: {LONGEST_SECONDS:g} seconds")
 
 
+def allowance_of(settings: Settings, room: int | None) -> Allowance:
+    """The allowance of this request, in the folder of uploads; `room` as the quota leaves it."""
+    folder = settings.home / "uploads"
+    folder.mkdir(parents=True, exist_ok=True)
+    return Allowance(folder, room, settings.max_upload_bytes, settings.disk_reserve_bytes)
+
+
 class IncomingFile(io.FileIO):
     """A file without a name in the folder of the allowance: deleted however the request ends."""
 
@@ -60,6 +70,12 @@ class IncomingFile(io.FileIO):
         with tempfile.TemporaryFile(dir=allowance.folder) as file:
             super().__init__(os.dup(file.fileno()), "rb+")
         self._allowance = allowance
+
+    def receive_body(self) -> None:
+        """Write the body of this request. Raises what `Allowance.take` raises, and DiskFull."""
+        self._allowance.refuse_beyond(request.content_length or 0)
+        while block := request.stream.read(BLOCK):
+            self.write(block)
 
     def write(self, block: bytes) -> int:  # type: ignore[override]  # of bytes only
         """Write a whole block. Raises what `Allowance.take` raises."""

@@ -2,6 +2,7 @@
 
 import time
 from hashlib import sha256
+from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any
 
@@ -68,8 +69,10 @@ class OneJob(MethodView):
     @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
     def get(self, query: dict[str, Any], job_id: str) -> Response:
         """Get a job, at once or when it changes"""
-        job = services().store.queries.get(tenant(), job_id)
         known = request.if_none_match
+        if known and not query["wait"] and (unchanged := _unchanged(job_id)):
+            return unchanged
+        job = services().store.queries.get(tenant(), job_id)
         if query["wait"] and not job.is_terminal and (not known or known.contains_weak(_tag(job))):
             job = _wait_for_change(job, query["wait"])
         answer = make_response(JOB.dump(job))
@@ -119,6 +122,18 @@ def _queued(job: Job, changed: bool) -> Job:
     if changed and job.status is Status.QUEUED:
         services().submission.hint(job)
     return job
+
+
+def _unchanged(job_id: str) -> Response | None:
+    """304 if the request has the ETag of the present version, without reading the job; None if it has another one, as
+    that of a queued job, which depends on more than its version. Raises NotFound.
+    """
+    tag = f"{services().store.queries.version(tenant(), job_id)}"
+    if not request.if_none_match.contains_weak(tag):
+        return None
+    answer = make_response("", HTTPStatus.NOT_MODIFIED)
+    answer.set_etag(tag)
+    return answer
 
 
 def _tag(job: Job) -> str:

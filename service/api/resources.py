@@ -12,6 +12,7 @@ from service.api import (
     evaluation,
     events,
     export,
+    fit_events,
     fits,
     folds,
     history,
@@ -20,6 +21,7 @@ from service.api import (
     out_of_fold,
     predict,
     webhooks,
+    weights,
 )
 
 RESOURCES = (
@@ -38,8 +40,10 @@ RESOURCES = (
     ablations.blueprint,
     folds.blueprint,
     fits.blueprint,
+    fit_events.blueprint,
     out_of_fold.blueprint,
     datasets.blueprint,
     dataset_images.blueprint,
+    weights.blueprint,
     webhooks.blueprint,
 )

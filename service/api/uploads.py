@@ -13,7 +13,7 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 from werkzeug.formparser import FormDataParser
 
 from service.api.form import Form, check_form
-from service.api.incoming import Allowance, IncomingFile
+from service.api.incoming import Allowance, IncomingFile, allowance_of
 from service.core.errors import Fault, Invalid
 from service.core.records.dataset import ReadingOptions
 from service.core.text import control_character, shortened
@@ -23,7 +23,6 @@ from service.schemas.datasets import UploadQuerySchema
 from service.schemas.problem import faults
 from service.services import services
 
-BLOCK = 1 << 20
 TYPES = {
     "application/zip": "zip",
     "application/x-zip-compressed": "zip",
@@ -68,11 +67,8 @@ def received(query: dict[str, Any], room: int | None) -> Iterator[Upload]:
     `query` is what UploadQuerySchema loads; fields of a form overrule it. Raises Invalid, QuotaExceeded, DiskFull, and
     werkzeug's 400, 408, 413, 415 and 503.
     """
-    settings = services().settings
-    uploads = settings.home / "uploads"
-    uploads.mkdir(parents=True, exist_ok=True)
-    allowance = Allowance(uploads, room, settings.max_upload_bytes, settings.disk_reserve_bytes)
-    request.max_content_length = settings.max_upload_bytes + MOST_FORM_BYTES
+    allowance = allowance_of(services().settings, room)
+    request.max_content_length = allowance.most + MOST_FORM_BYTES
     with services().uploading.hold(tenant(), "too many uploads are running; try again"):
         if request.mimetype == "multipart/form-data":
             yield from _of_form(query, allowance)
@@ -82,10 +78,8 @@ def received(query: dict[str, Any], room: int | None) -> Iterator[Upload]:
 
 def _of_body(query: dict[str, Any], allowance: Allowance) -> Iterator[Upload]:
     kind = _type()
-    allowance.refuse_beyond(request.content_length or 0)
     with IncomingFile(allowance) as file:
-        while block := request.stream.read(BLOCK):
-            file.write(block)
+        file.receive_body()
         yield _upload(query, kind, file, None)
 
 
@@ -119,7 +113,7 @@ def _upload(query: dict[str, Any], kind: str, file: IncomingFile, labels: LabelF
         raise BadRequest("the body is empty; send an archive or an npz")
     file.finish()
     options = ReadingOptions(query["skip_broken"], query["background"])
-    return Upload(_named(query["name"]), kind, file.path, options, labels)
+    return Upload(checked_name(query["name"]), kind, file.path, options, labels)
 
 
 def _type() -> str:
@@ -169,9 +163,10 @@ def _file(form: Form) -> tuple[FileStorage, str]:
     return file, kind
 
 
-def _named(name: str | None) -> str:
+def checked_name(name: str | None) -> str:
+    """The name of what is uploaded. Raises Invalid."""
     name = (name or "").strip()
     if not 1 <= len(name) <= LONGEST_NAME or control_character(name):
-        detail = "the data set needs a name without control characters"
+        detail = "the upload needs a name without control characters"
         raise Invalid([Fault("/name", detail, f"1 to {LONGEST_NAME} characters, in ?name= or in the form field name")])
     return name

@@ -1,4 +1,4 @@
-"""`rm` and `data rm`: delete jobs and data sets after a confirmation."""
+"""`rm`, `data rm` and `weights rm`: delete jobs, data sets and weights after a confirmation."""
 
 from collections.abc import Callable
 
@@ -29,3 +29,8 @@ def _command(delete: Callable[[Rightfit, str], None], noun: str, meaning: str) -
 
 rm = _command(Rightfit.delete, "job", "Delete ended jobs and their files.")
 rm_data = _command(Rightfit.delete_dataset, "data set", "Delete data sets that no queued, running or paused job uses.")
+rm_weights = _command(
+    lambda client, weights_id: client.weights.delete(weights_id),
+    "weights",
+    "Delete weights that no queued, running or paused job starts from.",
+)

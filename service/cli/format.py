@@ -49,6 +49,15 @@ def datasets_table(datasets: list[Json]) -> Table:
     return table
 
 
+def weights_table(found: list[Json]) -> Table:
+    table = list_table("id", "name", "architecture", "classes", "channels", "size", "created")
+    for each in found:
+        classes = "" if each["classes"] is None else str(each["classes"])
+        row = (each["id"], each["name"], each["arch"], classes, str(each["channels"]), format_size(each["bytes"]))
+        table.add_row(*row, each["created_at"][:16].replace("T", " "))
+    return table
+
+
 def comparison_table(comparison: Json) -> Table:
     """One column per job; one row per option that differs, then the results."""
     jobs = comparison["jobs"]

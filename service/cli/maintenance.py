@@ -69,6 +69,7 @@ def retention(settings: Settings) -> Check:
         "checkpoints": settings.keep_checkpoints_days,
         "ended jobs": settings.keep_jobs_days,
         "data sets": settings.keep_datasets_days,
+        "uploaded weights": settings.keep_weights_days,
         "orphaned files": settings.keep_orphans_days,
     }
     periods = [f"{kind} {'for ever' if count is None else f'for {count:g} days'}" for kind, count in days.items()]

@@ -6,9 +6,12 @@ the state is read anew from SQL for each of them. A process that dies leaves not
 
 import logging
 import threading
+import time
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 
 from flask import Flask
 
@@ -33,6 +36,7 @@ from service.services import services
 
 TURN_SECONDS = 0.25  # between two looks at the running fits
 LEASE_SECONDS = 15.0
+UNKNOWN = 0.5  # the order of a cure that no earlier fit has tried
 AT_ONCE = 8  # decisions in a row about one fit, before the next fit has its turn
 
 log = logging.getLogger(__name__)
@@ -43,7 +47,7 @@ class Conductor:
     """Run by every API process."""
 
     app: Flask
-    _held: list[FitLease] = field(default_factory=list)
+    _held: dict[FitLease, float] = field(default_factory=dict)  # with the monotonic time of the last renewal
 
     def run(self, stop: threading.Event) -> None:
         """Conduct fits until stopped; an unavailable database is tried again."""
@@ -53,14 +57,22 @@ class Conductor:
 
     def turn(self) -> None:
         """Take over the fits that no process conducts, and go on with each of those held."""
+        started = time.monotonic()
         while lease := services().fits.claim(LEASE_SECONDS):
-            self._held.append(lease)
+            self._held[lease] = started
         for lease in tuple(self._held):
-            try:
+            attempt(partial(self._go_on, lease), f"conduct {lease.fit_id}")
+
+    def _go_on(self, lease: FitLease) -> None:
+        """Go on with one fit. After an error it is left to whoever claims it once its lease has run out."""
+        renewed = self._held.pop(lease)
+        started = time.monotonic()
+        with suppress(LeaseLost):  # also once the fit has ended
+            if started - renewed > LEASE_SECONDS / 3:
                 services().fits.renew(lease, LEASE_SECONDS)
-                conduct(lease)
-            except LeaseLost:  # also once the fit has ended
-                self._held.remove(lease)
+                renewed = started
+            conduct(lease)
+            self._held[lease] = renewed
 
 
 def conduct(lease: FitLease) -> None:
@@ -76,8 +88,11 @@ def _go_on(lease: FitLease) -> bool:
     fit, state = read.fit, state_of(read.fit, read.time)
     if fit.cancel_requested or state.is_over:
         return _stop(lease, fit)
-    if state.epochs is None and (epochs := length(fit.request, read.open_jobs.get(BASE), state.runs)):
-        return _advance(lease, NewStep(StepKind.LENGTH, {"why": "what the budget can pay for", "epochs": epochs}))
+    if state.length is None and (usual := length(fit.request, read.open_jobs.get(BASE), state.runs)):
+        why = (
+            f"trials have {usual.epochs} epochs and {'pause after the first part' if usual.pauses else 'do not pause'}"
+        )
+        return _advance(lease, NewStep(StepKind.LENGTH, {"why": why, **asdict(usual)}))
     return _apply(lease, fit, state, decide(state, _Cures(fit, state), _Sample(fit, state)))
 
 
@@ -121,12 +136,13 @@ def _start(lease: FitLease, fit: Fit, state: FitState, candidate: Candidate) -> 
     """Start a trial, or record why it cannot be run."""
     stored = {"why": candidate.why, "candidate": asdict(candidate)}
     try:
-        trial = Trial(len(state.trials) + 1, candidate, epochs_of(fit.request, candidate, state.epochs))
-        job = _planned(fit, trial)
+        trial = Trial(len(state.trials) + 1, candidate, epochs_of(fit.request, candidate, state.length))
+        until = pause_of(trial, state.length)
+        job = replace(_planned(fit, trial), pause_after=until)
     except Invalid as error:
         why = "; ".join(fault.detail for fault in error.faults)
         return _advance(lease, NewStep(StepKind.REFUSED, {**stored, "why": f"it cannot be run: {why}"}))
-    step = NewStep(StepKind.START, {**stored, "epochs": trial.epochs}, trial.number, pause_of(trial), job)
+    step = NewStep(StepKind.START, {**stored, "epochs": trial.epochs}, trial.number, until, job)
     return _advance(lease, step)
 
 
@@ -136,7 +152,7 @@ def _planned(fit: Fit, trial: Trial, repeat: int = 0) -> NewJob:
     spec = replace(spec, name=f"{fit.name or fit.id} · trial {trial.number}", labels=fit.labels)
     planned = services().submission.plan(fit.tenant, spec)
     origin = Origin(fit=fit.id, trial=trial.number, patch=trial.candidate.patch or None)
-    return replace(NewJob.planned(planned, origin), pause_after=None if repeat else pause_of(trial))
+    return NewJob.planned(planned, origin)
 
 
 def _advance(lease: FitLease, step: NewStep, phase: FitPhase | None = None) -> bool:
@@ -182,7 +198,9 @@ class _Cures:
             if "candidate" in step.data
         }
         own = cures_of(self.fit.tenant, job_of(self.fit, trial), self.state.trials[trial - 1])
-        return tuple(cure for cure in own if (cure.of, cure.cure) not in tried)
+        untried = (cure for cure in own if (cure.of, cure.cure) not in tried)
+        order = self.fit.request.cures
+        return tuple(sorted(untried, key=lambda cure: order.get(cure.cure or "", UNKNOWN)))
 
 
 @dataclass(frozen=True)

@@ -138,6 +138,7 @@ class Settings:
     quota_dataset_bytes: int | None = field(default=None, metadata=whole(1, 1 << 60))
     quota_stored_bytes: int | None = field(default=None, metadata=whole(1, 1 << 60))
     quota_datasets: int = field(default=10_000, metadata=whole(1, 1 << 50))
+    quota_weights: int = field(default=10_000, metadata=whole(1, 1 << 50))  # files of uploaded weights
     quota_webhook_messages: int = field(default=100_000, metadata=whole(1, 1 << 50))  # that are not delivered yet
     quota_streams: int = field(default=100, metadata=whole(1, 1 << 50))  # of events, in each process of the API
 
@@ -147,7 +148,7 @@ class Settings:
     log_format: str = field(default="console", metadata=choice(*FORMATS))
     log_level: str = field(default="info", metadata=choice(*LEVELS))
 
-    max_upload_bytes: int = field(default=10 << 30, metadata=whole(1024, 1 << 50))  # of a data set as sent
+    max_upload_bytes: int = field(default=10 << 30, metadata=whole(1024, 1 << 50))  # of a data set or weights as sent
     max_dataset_bytes: int = field(default=50 << 30, metadata=whole(1024, 1 << 50))  # of a data set once decoded
     read_seconds: int = field(default=3600, metadata=whole(1, 86400))  # the longest that reading a data set may take
     disk_reserve_bytes: int = field(default=1 << 30, metadata=whole(0, 1 << 50))  # of each disk, that stay free
@@ -173,6 +174,7 @@ class Settings:
     keep_checkpoints_days: float | None = field(default=None, metadata=number(0.01, 36500))  # None: for ever
     keep_jobs_days: float | None = field(default=None, metadata=number(0.01, 36500))
     keep_datasets_days: float | None = field(default=None, metadata=number(0.01, 36500))
+    keep_weights_days: float | None = field(default=None, metadata=number(0.01, 36500))
     keep_orphans_days: float | None = field(default=None, metadata=number(1, 36500))
 
     @classmethod
@@ -215,13 +217,14 @@ class Settings:
             self.quota_stored_bytes,
             self.quota_datasets,
             self.quota_webhook_messages,
+            self.quota_weights,
         )
 
     @property
     def removes_anything(self) -> bool:
         """Whether any kind of data is deleted after some time."""
-        days = (self.keep_checkpoints_days, self.keep_jobs_days, self.keep_datasets_days, self.keep_orphans_days)
-        return any(limit is not None for limit in days)
+        of_tenants = (self.keep_checkpoints_days, self.keep_jobs_days, self.keep_datasets_days, self.keep_weights_days)
+        return any(limit is not None for limit in (*of_tenants, self.keep_orphans_days))
 
     @property
     def retries(self) -> Retries:

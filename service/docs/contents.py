@@ -9,6 +9,7 @@ CONTENTS: Mapping[str, Sequence[str]] = {
         "use",
         "datasets",
         "networks",
+        "weights",
         "evaluation",
         "verdicts",
         "diagnose",

@@ -123,6 +123,9 @@ class RelativeSchema(Schema):
         allow_none=True,
         metadata={"description": "the changes to the parent's spec"},
     )
+    weights = fields.String(
+        allow_none=True, metadata={"description": "id of the upload or the job whose weights the job starts from"}
+    )
     name = fields.String(allow_none=True)
     status = Word()
     stop_reason = Word(allow_none=True)

@@ -123,7 +123,13 @@ class FitRequestSchema(Schema):
     name = of_job["name"]
     labels = of_job["labels"]
     webhook = fields.Nested(
-        schema_of(Webhook), load_default=None, allow_none=True, metadata=about("where to send the end", "an object")
+        schema_of(Webhook),
+        load_default=None,
+        allow_none=True,
+        metadata=about(
+            "where to send a message when the fit has ended. Of the events a fit has succeeded, failed and cancelled",
+            "an object",
+        ),
     )
 
     @validates_schema

@@ -167,6 +167,24 @@ class FitPlanSchema(PlanSchema):
     first_trials = fields.List(fields.String(), metadata=TEXTS | {"description": "what is tried first, in words"})
 
 
+class LearnedEffectSchema(Schema):
+    """What a cure did in earlier fits with one kind of network and images."""
+
+    cure = fields.String(metadata={"description": "id of the advice"})
+    network = fields.String(metadata={"description": "cnn or mlp: the nearest kind of network"})
+    channels = fields.Integer(metadata={"description": "of the images"})
+    objective = fields.String()
+    trials = fields.Integer()
+    better = fields.Integer(metadata={"description": "trials that were better with the cure than without"})
+    mean = fields.Float(metadata={"description": "mean change of the objective, lower is better"})
+
+
+class LearnedSchema(Schema):
+    """What your newest fits have shown, the best cures first."""
+
+    data = fields.List(fields.Nested(LearnedEffectSchema))
+
+
 def to_plan(accepted: Accepted) -> SimpleNamespace:
     """The object that FitPlanSchema serializes."""
     request = accepted.request

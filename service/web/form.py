@@ -11,10 +11,10 @@ from service.http.auth import tenant
 from service.schemas.pages import MAX_PAGE
 from service.services import services
 from service.web.blueprint import blueprint, page
+from service.web.dataset_choices import DEFAULT_DATASET
 from service.web.networks import networks
 from service.web.options import MAIN, archs, sections
 
-DEFAULT_DATASET = "digits"
 SEED = 1  # of every new form: jobs on one data set are scored on the same images
 GOALS = {  # the recipe of each goal, with words for it
     "good": ("Good model", "a batch-normalized network with varied images, some minutes"),

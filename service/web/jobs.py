@@ -45,12 +45,10 @@ class Filters:
             faults.append(Fault("/label", f"{label!r} is not a label", "key=value"))
         if faults:
             raise Invalid(faults)
-        after = given.get("after", "")[1:]
-        is_cursor = after.isascii() and after.isdigit() and len(after) < LARGEST_CURSOR
         text = given.get("q", "").replace("\0", "").strip()[:LONGEST]
         sort = given.get("sort", "")
         statuses = tuple(map(Status, given.getlist("status")))
-        return cls(text, statuses, label, int(after) if is_cursor else None, sort if sort in SORTED else "")
+        return cls(text, statuses, label, position(), sort if sort in SORTED else "")
 
     @property
     def is_narrowed(self) -> bool:
@@ -62,6 +60,13 @@ class Filters:
         pairs = [("q", self.text), ("label", self.label), ("after", after or ""), ("sort", order)]
         pairs += [("status", str(status)) for status in self.statuses]
         return f"{url_for('web.jobs')}?{urlencode([pair for pair in pairs if pair[1]])}"
+
+
+def position() -> int | None:
+    """The position in a list that the address holds, None for its start."""
+    after = request.args.get("after", "")[1:]
+    is_cursor = after.isascii() and after.isdigit() and len(after) < LARGEST_CURSOR
+    return int(after) if is_cursor else None
 
 
 @blueprint.get("/")

@@ -77,6 +77,7 @@ def dataset_cache(services: Services) -> DatasetCache:
 def read_datasets(services: Services) -> None:
     """Read every uploaded data set that waits."""
     cache = dataset_cache(services)
-    reader = DatasetReader(services.settings, services.catalog, services.storage, cache, services.wakeups, "worker")
+    stores = (services.catalog, services.weights)
+    reader = DatasetReader(services.settings, *stores, services.storage, cache, services.wakeups, "worker")
     while reader.read_next(threading.Event()):
         pass

@@ -24,6 +24,7 @@ from service.core.sql.datasets import DatasetStore
 from service.core.sql.jobs.store import Store
 from service.core.sql.jobs.trials import resume_until
 from service.core.sql.tables import events, jobs
+from service.core.sql.weights import WeightsStore
 from service.core.storage import open_storage
 from workers.datasets.cache import DatasetCache
 from workers.datasets.reader_loop import DatasetReader
@@ -62,7 +63,8 @@ class Bench:
         """Upload a zip as a data set, and read it."""
         self.catalog.add("t", dataset_id, "a zip", "zip", self.storage.put(f"datasets/{dataset_id}/upload", archive))
         wakeups = Wakeups(self.settings.broker_url)
-        reader = DatasetReader(self.settings, self.catalog, self.storage, self.cache, wakeups, "worker")
+        stores = (self.catalog, WeightsStore(self.catalog._db))
+        reader = DatasetReader(self.settings, *stores, self.storage, self.cache, wakeups, "worker")
         reader.read_next(threading.Event())
 
     def start(self) -> threading.Thread:

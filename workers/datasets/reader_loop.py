@@ -16,12 +16,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
+from service.core.actions.delete import finish_deletions
 from service.core.broker.wakeups import Wakeups
 from service.core.errors import LeaseLost, StorageError
 from service.core.records.dataset import CONTENTS, INDEX, PIXELS, Contents, DatasetError
 from service.core.records.lease import Reading
+from service.core.records.weights import WEIGHTS
 from service.core.settings import Settings
 from service.core.sql.datasets import READERS, DatasetStore
+from service.core.sql.weights import WeightsStore
 from service.core.storage import Storage, discard
 from service.core.system import refuse_full_disk
 from service.core.system.resilience import LeaseKeeper, attempt
@@ -40,19 +43,23 @@ log = logging.getLogger(__name__)
 
 
 class DatasetReader:
-    """To be run in a thread of its own until stopped. Then the set that is being read goes to another worker."""
+    """To be run in a thread of its own until stopped. Then the set that is being read goes to another worker.
+
+    It also finishes interrupted deletions of data sets and weights.
+    """
 
     def __init__(
         self,
         settings: Settings,
         datasets: DatasetStore,
+        weights: WeightsStore,
         storage: Storage,
         cache: DatasetCache,
         wakeups: Wakeups,
         worker: str,
     ) -> None:
         self._settings, self._datasets, self._storage, self._cache = settings, datasets, storage, cache
-        self._wakeups, self._worker = wakeups, worker
+        self._weights, self._wakeups, self._worker = weights, wakeups, worker
         self.holding = threading.Lock()  # locked while it holds a set
 
     def run(self, stop: threading.Event) -> None:
@@ -62,7 +69,7 @@ class DatasetReader:
             with self._wakeups.listen(READERS) as wait:
                 attempt(lambda: self._read_all(stop), "read data sets")
                 if time.monotonic() - tidied > TIDY_SECONDS:
-                    attempt(self.tidy, "tidy up data sets")
+                    attempt(self.tidy, "tidy up deleted data sets and weights")
                     tidied = time.monotonic()
                 wait(POLL_SECONDS)
 
@@ -83,13 +90,8 @@ class DatasetReader:
 
     def tidy(self) -> None:
         """Finish deletions that another process has begun and not finished, and delete the packs of deleted sets."""
-        for tenant, dataset_id in self._datasets.half_deleted():
-            try:
-                self._storage.delete(f"datasets/{dataset_id}")
-            except StorageError as error:
-                log.warning("data set %s cannot be deleted now: %s", dataset_id, error)
-                continue
-            self._datasets.forget(tenant, dataset_id)
+        finish_deletions(self._datasets, self._storage, "datasets")
+        finish_deletions(self._weights, self._storage, WEIGHTS)
         self._cache.drop_gone()
 
     def _hold(self, reading: Reading, stop: threading.Event) -> None:

@@ -1,6 +1,7 @@
 """`python -m workers.tools.describe`: count what each torchvision network needs, for the API, which has no torch.
 
-Builds them on the meta device, without values and without a download, and writes the table one architecture a line.
+Builds them on the meta device, without values and without a download. It writes a table of needs with one architecture
+a line, and a table of the tensors in their state_dicts.
 """
 
 import json
@@ -13,7 +14,9 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models import VisionTransformer, list_models
 
+from service.core.spec import states
 from service.core.spec.architectures import FILE, Architecture
+from service.core.spec.states import CONSTANT, StateShapes
 from workers.training.models.classifier import features_of, head_of
 from workers.training.models.meta import build_on_meta
 from workers.training.models.sizes import LEAST_PATCHES
@@ -27,6 +30,7 @@ SIDES = (8, 16, 28, 32, 48, 64, 96, 112, 128, 224, 384, 512)
 BYTES_PER_VALUE = 4  # fp32
 BATCH = 2  # batch normalization cannot train on one image where its map is a single pixel
 CHANNELS, CLASSES = 3, 10  # any would do
+PUBLISHED_SIDE, PUBLISHED_CLASSES = 224, 1000  # of most of torchvision's published weights
 
 
 def names() -> list[str]:
@@ -63,6 +67,15 @@ def describe(arch: str) -> Architecture:
     )
 
 
+def state_of(arch: str) -> StateShapes:
+    """The learned tensors of the network."""
+    model = _build(arch, PUBLISHED_SIDE, PUBLISHED_CLASSES)
+    tensors = {k: tuple(v.shape) for k, v in model.state_dict().items() if not k.endswith(CONSTANT)}
+    head, _ = head_of(model)
+    stem = next(name for name, module in model.named_modules() if isinstance(module, nn.Conv2d))
+    return StateShapes(tensors, head, f"{stem}.weight", next((k for k in tensors if k.endswith("pos_embedding")), None))
+
+
 def least_side(arch: str) -> int:
     """The shortest side in pixels that leaves a last map, with all the strides that can be taken back."""
     if arch == "maxvit_t" or arch.startswith("vit_"):
@@ -93,10 +106,10 @@ def _storage(tensor: Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
-def _build(arch: str, side: int) -> nn.Module:
+def _build(arch: str, side: int, classes: int = CLASSES) -> nn.Module:
     shape = (CHANNELS, side, side)
     plain = partial(build_torchvision, dropout=0.0, stochastic_depth=0.0, pretrained=False, freeze_backbone=False)
-    return build_on_meta(lambda: plain(arch, shape, CLASSES))
+    return build_on_meta(lambda: plain(arch, shape, classes))
 
 
 def table(architectures: Mapping[str, Architecture]) -> str:
@@ -109,12 +122,13 @@ def table(architectures: Mapping[str, Architecture]) -> str:
 
 
 def main() -> None:
-    """Write the table, a few seconds for each architecture."""
-    described = {}
+    """Write the tables, a few seconds for each architecture."""
+    described, described_states = {}, {}
     for name in names():
         print(name)
-        described[name] = describe(name)
+        described[name], described_states[name] = describe(name), state_of(name)
     FILE.write_text(table(described))
+    states.FILE.write_bytes(states.packed(described_states))
 
 
 if __name__ == "__main__":

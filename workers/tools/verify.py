@@ -32,7 +32,7 @@ def verify(folder: Path, pack: Path | None = None) -> tuple[float, float]:
     report = json.loads((folder / REPORT).read_text())
     spec = JobSpec.from_dict(report["spec"])
     if isinstance(spec.model, Torchvision):  # the weights are all here: none need be fetched to start from
-        spec = replace(spec, model=replace(spec.model, pretrained=False))
+        spec = replace(spec, model=replace(spec.model, pretrained=False, weights=None))
     with tempfile.TemporaryDirectory() as scratch:
         prepared = prepare(spec, DataPaths(pack, Path(scratch)), _digest(report["data"]))
         return report["best"]["val_loss"], _score(spec, folder, prepared)

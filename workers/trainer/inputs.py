@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from service.core.records.facts import Facts
+from service.core.spec import JobSpec, Torchvision
+from service.core.spec.models import weights_of
 from workers.trainer.training_process import TrainingProcess
 from workers.training.data import DataPaths
 from workers.training.data.batches import Batches
@@ -16,18 +18,32 @@ from workers.training.data.prepare import Prepared, prepare
 from workers.training.facts import facts
 from workers.training.loop import TrainingData
 from workers.training.models import build_model
+from workers.training.models.starting_weights import load_weights, read_weights
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Start:
+    """The weights that a run starts from: their id, the SHA-256 of their file, and whether they have the last layer."""
+
+    weights: str | None
+    sha256: str
+    has_last_layer: bool
+
+
+@dataclass(frozen=True)
 class Inputs:
-    """The prepared data, a function from image indices to batches on the device, the model on the device, the facts."""
+    """The prepared data, a function from image indices to batches on the device, the model on the device, the facts.
+
+    `start` are the weights that the run starts from, None if its spec names none by an id.
+    """
 
     prepared: Prepared
     batches: Callable[[Tensor], Batches]
     model: nn.Module
     facts: Facts
+    start: Start | None = None
 
     def training_data(self, *, with_clean: bool) -> TrainingData:
         """The parts of the data that the loop uses; `with_clean`: also the training images scored as validation is."""
@@ -54,6 +70,14 @@ def load_inputs(process: TrainingProcess, digest: str | None = None) -> Inputs:
         log.warning("%s", note)
     images = prepared.images
     batches = prepared.on(process.device, args.resident_bytes, group.size * args.sharers)
-    model = group.in_turn(lambda: build_model(spec, images.shape, len(images.classes))).to(process.device)
-    model.to(memory_format=torch.channels_last)
-    return Inputs(prepared, batches, model, Facts.from_dict(facts(prepared)))
+    model = group.in_turn(lambda: build_model(spec, images.shape, len(images.classes)))
+    start = _load_weights(model, spec, Path(args.weights), images.classes) if args.weights else None
+    model.to(process.device).to(memory_format=torch.channels_last)
+    return Inputs(prepared, batches, model, Facts.from_dict(facts(prepared)), start)
+
+
+def _load_weights(model: nn.Module, spec: JobSpec, folder: Path, classes: tuple[str, ...]) -> Start:
+    weights = read_weights(folder, has_own_names=isinstance(spec.model, Torchvision))
+    start = Start(weights_of(spec.model), weights.sha256, load_weights(model, weights, classes))
+    log.info("starts from %s, with %s last layer", start.weights, "its" if start.has_last_layer else "a new")
+    return start

@@ -29,7 +29,7 @@ from service.core.text import counted
 
 DATABASE, FILES, ABOUT = "rightfit.db", "storage", "backup.json"  # in the folder of a backup
 SUMS = "sums.json"  # SHA-256 of each file by its key, so that it is not copied again; marks a folder as a backup
-KINDS = ("jobs", "datasets")  # the folders of a storage
+KINDS = ("jobs", "datasets", "weights")  # the folders of a storage
 LOCK = ".lock"  # held by the process that writes the backup
 LAST = "last_backup.json"  # in the home: a description of the newest backup
 ROUNDS = 5  # copies of the database, at most: one more each time that files were deleted meanwhile

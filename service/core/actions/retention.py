@@ -1,4 +1,5 @@
-"""Deletes expired data (RIGHTFIT_KEEP_…): checkpoints, ended jobs, unused data sets, orphaned files.
+"""Deletes expired data (RIGHTFIT_KEEP_…): checkpoints, ended jobs, unused data sets and weights, orphaned
+files.
 
 Nothing is deleted without its setting. Sweeps may run in several processes at once, and a sweep may be killed at
 any point: the next one finishes its work.
@@ -14,15 +15,17 @@ from contextlib import closing
 from itertools import islice
 
 from service.core.actions.clock_check import ClockCheck
-from service.core.actions.delete import delete_dataset, delete_job
+from service.core.actions.delete import delete_dataset, delete_job, delete_weights
 from service.core.actions.storage_owner import owns
 from service.core.broker.turns import Turns
 from service.core.errors import Conflict, NotFound, StorageError
+from service.core.records.weights import WEIGHTS, WEIGHTS_ID
 from service.core.settings import Settings
 from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
 from service.core.sql.expired import Expired, Expiry
 from service.core.sql.jobs.store import Store
+from service.core.sql.weights import WeightsStore
 from service.core.storage import Storage
 from service.core.system.resilience import attempt, repeat
 from service.core.text import DAY
@@ -30,7 +33,12 @@ from service.core.text import DAY
 LOOK_SECONDS = 60.0  # between two checks of whether a sweep is due
 SWEEP_SECONDS = 3600  # between two sweeps, of all processes together
 TURN = "rightfit:retention"  # the key in Redis that marks the turn as taken
-NAMES = {"jobs": re.compile(r"job_[0-9a-f]{20}"), "datasets": re.compile(r"ds_[0-9a-f]{20}")}  # folders that we name
+# The names of folders in each folder of the storage.
+NAMES = {
+    "jobs": re.compile(r"job_[0-9a-f]{20}"),
+    "datasets": re.compile(r"ds_[0-9a-f]{20}"),
+    WEIGHTS: WEIGHTS_ID,
+}
 NAMES_AT_ONCE = 500
 
 log = logging.getLogger(__name__)
@@ -43,6 +51,7 @@ class Retention:
         self, settings: Settings, database: Database, store: Store, catalog: DatasetStore, storage: Storage
     ) -> None:
         self._settings, self._store, self._catalog, self._storage = settings, store, catalog, storage
+        self._weights = WeightsStore(database)
         self._database, self._expiry, self._clocks = database, Expiry(database), ClockCheck(database)
 
     def run(self, stop: threading.Event) -> None:
@@ -70,6 +79,7 @@ class Retention:
             ("jobs", limits.keep_jobs_days, self._expiry.jobs, self._delete_job),
             ("checkpoints", limits.keep_checkpoints_days, self._expiry.jobs_with_checkpoints, self._delete_checkpoints),
             ("data sets", limits.keep_datasets_days, self._expiry.datasets, self._delete_dataset),
+            ("weights", limits.keep_weights_days, self._expiry.weights, self._delete_weights),
         )
         for kind, days, find, delete in steps:
             if days is not None:
@@ -91,6 +101,10 @@ class Retention:
         _refuse_used(self._expiry.take_dataset(days, dataset))
         delete_dataset(self._catalog, self._storage, dataset.tenant, dataset.id)
 
+    def _delete_weights(self, days: float, weights: Expired) -> None:
+        _refuse_used(self._expiry.take_weights(days, weights))
+        delete_weights(self._weights, self._storage, weights.tenant, weights.id)
+
     def _delete_checkpoints(self, days: float, job: Expired) -> None:
         """Delete every file of the job's attempts that its manifest does not name.
 
@@ -105,7 +119,7 @@ class Retention:
         self._expiry.forget_checkpoints(job)
 
     def _delete_orphans(self, days: float, stopping: threading.Event) -> int:
-        """Delete the files of jobs and data sets without a record; returns how many folders.
+        """Delete the files of jobs, data sets and weights without a record; returns how many folders.
 
         An upload that was never finished leaves such files, and so does a worker that writes after its job was deleted.
         """

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from service.core.actions.starting_weights import StartingWeights
 from service.core.broker.hints import HintQueue
 from service.core.errors import DatabaseError, Fault, Invalid, NotFound
 from service.core.records.builtin_datasets import BUILT_IN
@@ -30,6 +31,7 @@ class JobSubmitter:
     catalog: DatasetStore
     queue: HintQueue
     limits: Limits
+    weights: StartingWeights
     webhook_networks: tuple[Network, ...] = ()
 
     def faults(self, tenant: str, spec: JobSpec) -> tuple[Fault, ...]:
@@ -101,6 +103,8 @@ class JobSubmitter:
     def _planned(self, tenant: str, spec: JobSpec) -> tuple[Plan | None, tuple[Fault, ...]]:
         """The plan of the effective spec, None if there is none, and every fault of the spec."""
         faults, planned = list(contradictions(spec)), None
+        if misfit := self.weights.fault(tenant, spec):
+            faults.append(misfit)
         if spec.webhook and (refused := fault(spec.webhook.url, self.webhook_networks, "/webhook/url")):
             faults.append(refused)
         try:

@@ -1,7 +1,7 @@
 """What a fit is to do: its base, its budget, the values that it may try."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -14,6 +14,7 @@ class Source(StrEnum):
     """Where a trial comes from."""
 
     BASE = "base"  # the spec of the request
+    EARLIER = "earlier"  # what an earlier fit on similar data has kept
     RECIPE = "recipe"  # a change that is known to be good
     CURE = "cure"  # advice of the diagnosis of an earlier trial
     SAMPLER = "sampler"  # drawn from the space
@@ -82,8 +83,9 @@ class FitRequest:
 
     The budget is `minutes` of wall time from the first claim, or a number of `jobs`. `seeds` is how often a leader is
     trained in all. With `folds`, each of these trainings validates on another fold. `recipes` are tried first, in this
-    order. `slots` is the number of jobs that the live workers train side by side. `keeps_epochs`: the client has given
-    the number of epochs.
+    order. `slots` is the number of jobs that the live workers train side by side, `channels` that of the images.
+    `keeps_epochs`: the client has given the number of epochs. `cures` orders cures by what they did in earlier fits,
+    the lowest number first.
     """
 
     spec: JobSpec
@@ -95,7 +97,9 @@ class FitRequest:
     space: Space
     recipes: tuple[Candidate, ...]
     slots: int
+    channels: int = 1
     keeps_epochs: bool = False
+    cures: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data to store."""

@@ -9,8 +9,8 @@ from service.core.spec import JobSpec
 
 @dataclass(frozen=True)
 class Relative:
-    """A job of a family with the measures of its best epoch (None without one). `patch` is of the parent's spec, and
-    `dataset` the id of its data set.
+    """A job of a family with the measures of its best epoch (None without one). `patch` is of the parent's spec,
+    `dataset` the id of its data set, and `weights` that of the upload or job whose weights it starts from.
     """
 
     id: str
@@ -18,6 +18,7 @@ class Relative:
     parent: str | None
     advice: str | None
     patch: Sequence[Mapping[str, Any]] | None
+    weights: str | None
     name: str | None
     status: str
     stop_reason: str | None

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Quotas:
-    """For each tenant: queued jobs, running jobs, bytes of data sets, bytes of all stored files, data sets, and webhook
-    messages that are not delivered yet.
+    """For each tenant: queued jobs, running jobs, bytes of data sets, bytes of all stored files, data sets, webhook
+    messages that are not delivered yet, and uploaded weights.
     """
 
     queued_jobs: int | None = None
@@ -15,6 +15,7 @@ class Quotas:
     stored_bytes: int | None = None
     datasets: int | None = None
     webhook_messages: int | None = None
+    weights: int | None = None
 
 
 UNLIMITED = Quotas()

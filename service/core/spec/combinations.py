@@ -8,9 +8,10 @@ from service.core.errors import Fault
 from service.core.spec.architectures import ARCHITECTURES
 from service.core.spec.job import JobSpec
 from service.core.spec.layers import BatchNorm, Layers, Residual
-from service.core.spec.models import Cnn, Mlp, Torchvision
+from service.core.spec.models import Cnn, Mlp, Torchvision, weights_of
 from service.core.spec.options import is_at_default
 from service.core.spec.parts import Dataset, direction
+from service.core.spec.transfer import IMAGENET
 
 MOST_HELD_OUT = 0.9  # share of the images; the rest is left to train on
 FALLS_TO_THE_END = ("cosine", "onecycle")  # schedules whose low learning rates come last
@@ -71,6 +72,13 @@ def _of_training(spec: JobSpec) -> Iterator[Fault]:
 def _of_the_model(spec: JobSpec) -> Iterator[Fault]:
     regularization, model, arch = spec.regularization, spec.model, spec.model.arch
     inputs = ("/model",)
+    if isinstance(model, Torchvision):
+        if model.pretrained and model.weights not in (None, IMAGENET):
+            detail, allowed = "pretrained starts from imagenet, and weights names others", "null, or pretrained false"
+            yield Fault("/model/weights", detail, allowed, ("/model/pretrained",))
+    elif model.weights == IMAGENET:
+        detail = f"there are no published weights of {arch}"
+        yield Fault("/model/weights", detail, "the id of a job, or an architecture of torchvision", ("/model/arch",))
     if spec.batch_size == 1 and _has_batch_norm(spec):
         detail, allowed = "batch normalization needs more than one image in a batch", "2 or more, or group norm"
         yield Fault("/batch_size", detail, allowed, inputs)
@@ -130,11 +138,11 @@ def doubts(spec: JobSpec) -> Iterator[str]:
     ):
         yield "early_stopping.patience ends the run before schedule.plateau_patience can lower the learning rate."
     yield from _without_effect("regularization", regularization)
-    if isinstance(spec.model, Torchvision) and spec.model.freeze == "backbone" and not spec.model.pretrained:
-        yield "model.freeze without model.pretrained keeps random weights in all layers but the last. Set pretrained."
+    if isinstance(spec.model, Torchvision) and spec.model.freeze == "backbone" and weights_of(spec.model) is None:
+        yield "model.freeze without model.weights keeps random weights in all layers but the last. Set model.weights."
     if spec.device == "cpu" and spec.precision == "bf16":
         yield "precision bf16 is faster only on a CPU with avx512_bf16 or amx; on others it is several times slower."
-    if spec.dataset.image_size is None and isinstance(spec.model, Torchvision) and spec.model.pretrained:
+    if spec.dataset.image_size is None and isinstance(spec.model, Torchvision) and weights_of(spec.model) == IMAGENET:
         yield "pretrained weights expect images of about 224 pixels. Set dataset.image_size to resize smaller images."
 
 

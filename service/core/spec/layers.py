@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from service.core.spec.options import option
+from service.core.spec.transfer import weights_option
 
 WIDEST = 65_536
 LARGEST_KERNEL = 31
@@ -161,3 +162,4 @@ class Layers:
 
     layers: tuple[Layer, ...] = option("layers in order", length=(1, MOST_LAYERS))
     arch: Literal["layers"] = option("architecture", "layers")
+    weights: str | None = weights_option()

@@ -1,11 +1,12 @@
 """The networks that a spec can select by name."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 from service.core.spec.architectures import ARCHITECTURES
 from service.core.spec.layers import Layers
 from service.core.spec.options import option
+from service.core.spec.transfer import IMAGENET, weights_option
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Cnn:
         "widths of the fully connected hidden layers after the blocks", (128,), minimum=1, maximum=65536, length=(0, 16)
     )
     norm: Literal["none", "batch", "group"] = option("normalization after each convolution", "none")
+    weights: str | None = weights_option()
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Mlp:
     hidden: tuple[int, ...] = option(
         "widths of the hidden layers", (256, 128), minimum=1, maximum=65536, length=(0, 16)
     )
+    weights: str | None = weights_option()
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,36 @@ class Torchvision:
 
     arch: str = option("architecture, by torchvision's name", choices=tuple(ARCHITECTURES))
     pretrained: bool = option(
-        "start from torchvision's best published weights. The last layer starts from random weights", False
+        "start from torchvision's best published weights, as with weights imagenet. The last layer starts from random "
+        "weights",
+        False,
     )
     freeze: Literal["none", "backbone"] = option(
         "backbone: train only the last layer; all others keep their weights. none: train all layers", "none"
     )
+    weights: str | None = weights_option()
+
+
+TRANSFER = ("weights",)  # the options of a network that do not change it
+
+
+def weights_of(model: "Model") -> str | None:
+    """The weights that a network starts from: of an upload or a job by its id, or `imagenet`; None: random ones."""
+    if isinstance(model, Torchvision) and model.pretrained:
+        return IMAGENET
+    return model.weights
+
+
+def is_same_network(one: "Model", other: "Model") -> bool:
+    """Whether two networks have the same layers, but for the channels of the images and the number of classes."""
+    if isinstance(one, Torchvision) or isinstance(other, Torchvision):
+        return one.arch == other.arch
+    return _layers(one) == _layers(other)
+
+
+def _layers(model: "Model") -> dict[str, Any]:
+    """The options of a network that say what its layers are."""
+    return {f.name: getattr(model, f.name) for f in fields(model) if f.name not in TRANSFER}
 
 
 Model = Cnn | Mlp | Layers | Torchvision

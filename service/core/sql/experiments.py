@@ -76,7 +76,7 @@ class Experiments(Repository, Generic[T]):
             if key and (job := job_of_key(c, tenant, key)) and (known := getattr(job, self.column)):
                 return known, ()
             refuse_another_job(c, tenant, self._quotas, len(new_jobs))
-            if any(new.spec.webhook for new in new_jobs):
+            if row.get("webhook") or any(new.spec.webhook for new in new_jobs):
                 refuse_more_messages(c, tenant, self._quotas)
             c.execute(insert(self.table).values(id=experiment_id, tenant=tenant, created_at=now(), **row))
             for new in new_jobs:

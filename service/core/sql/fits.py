@@ -19,6 +19,9 @@ from service.core.sql.jobs.insert import insert_job
 from service.core.sql.jobs.trials import resume_until
 from service.core.sql.tables import WITH_BEST, epochs, fit_steps, fits, jobs
 from service.core.sql.usage import refuse_another_job
+from service.core.sql.webhook_messages import announce_end
+
+MOST_EARLIER = 20  # ended fits that are read to learn from
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,13 @@ class Fits(Experiments[Fit]):
         query = select(jobs.c.id, jobs.c.status).where(jobs.c.tenant == tenant, jobs.c.fit == fit_id)
         with self._db.read() as c:
             return tuple((row.id, Status(row.status)) for row in c.execute(query.order_by(jobs.c.seq)))
+
+    def ended(self, tenant: str) -> tuple[Fit, ...]:
+        """The newest ended fits of a tenant with their steps, at most MOST_EARLIER, the newest first."""
+        query = select(fits).where(fits.c.tenant == tenant, fits.c.status != FitStatus.RUNNING)
+        with self._db.read() as c:
+            rows = c.execute(query.order_by(fits.c.seq.desc()).limit(MOST_EARLIER)).mappings().all()
+            return tuple(_fit(row, _steps(c, row["id"])) for row in rows)
 
     def results(self, fit: Fit) -> tuple[TrialResult, ...]:
         """The jobs of a fit with the measures of their best epochs so far, in the order in which they were queued."""
@@ -216,8 +226,12 @@ class Fits(Experiments[Fit]):
         return job_id
 
     def end(self, lease: FitLease, status: FitStatus, result: Mapping[str, Any]) -> None:
-        """End the fit. Raises LeaseLost."""
-        self._changed(lease, {"status": status, "result": dict(result), "finished_at": now(), "lease_until": None})
+        """End the fit, with the message to its webhook. Raises LeaseLost."""
+        ended = {"status": status, "result": dict(result), "finished_at": now(), "lease_until": None}
+        with self._db.write() as c:
+            _change(c, lease, {**ended, "version": fits.c.version + 1})
+            announce_end(c, c.execute(select(fits).where(fits.c.id == lease.fit_id)).mappings().one())
+        self._on_change(lease.fit_id)
 
     def _changed(self, lease: FitLease, values: Mapping[str, Any]) -> None:
         with self._db.write() as c:

@@ -1,4 +1,4 @@
-"""The files of jobs and data sets that the record names, each with its size and SHA-256."""
+"""The files of jobs, data sets and weights that the record names, each with its size and SHA-256."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
@@ -10,12 +10,13 @@ from service.core.records.dataset import DatasetStatus
 from service.core.records.job import Status
 from service.core.sql.engine import Database
 from service.core.sql.jobs.rows import checkpoints_of
-from service.core.sql.tables import artifacts, datasets, jobs
+from service.core.sql.tables import artifacts, datasets, jobs, weights
 from service.core.storage import Artifact, Storage
 from service.core.storage.objects import digest_of
 
 # Only these jobs can continue from a checkpoint. The checkpoints of others are deleted, but may still be recorded.
 RESUMABLE = (Status.QUEUED, Status.RUNNING, Status.PAUSED, Status.FAILED)
+OWNERS = (jobs, datasets, weights)  # the tables whose rows have files
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Named:
 
 def named(database: Database) -> tuple[Named, ...]:
     """Every file that the record names; checkpoints come first, as they are replaced soonest."""
-    return (*_checkpoints(database), *_of_datasets(database), *_published(database))
+    return (*_checkpoints(database), *_of_datasets(database), *_of_weights(database), *_published(database))
 
 
 def missing(database: Database, storage: Storage) -> tuple[str, ...]:
@@ -62,15 +63,15 @@ def forget_checkpoints(database: Database, gone: frozenset[str]) -> None:
 
 
 def owners(database: Database) -> frozenset[str]:
-    """The ids of all recorded jobs and data sets."""
+    """The ids of all recorded jobs, data sets and weights."""
     with database.read() as c:
-        return frozenset(id_ for table in (jobs, datasets) for id_ in c.execute(select(table.c.id)).scalars())
+        return frozenset(id_ for table in OWNERS for id_ in c.execute(select(table.c.id)).scalars())
 
 
 def forget(database: Database, gone: Collection[str]) -> None:
-    """Delete the records of these jobs and data sets."""
+    """Delete the records of these jobs, data sets and weights."""
     with database.write() as c:
-        for table in (jobs, datasets):
+        for table in OWNERS:
             c.execute(delete(table).where(table.c.id.in_(gone)))
 
 
@@ -93,6 +94,13 @@ def _of_datasets(database: Database) -> Iterator[Named]:
         sent = [upload, labels] if labels else [upload]
         for file in {DatasetStatus.PROCESSING: sent, DatasetStatus.READY: packed}.get(status, []):
             yield Named(dataset_id, Artifact(**file))
+
+
+def _of_weights(database: Database) -> Iterator[Named]:
+    with database.read() as c:
+        rows = c.execute(select(weights.c.id, weights.c.stored).where(weights.c.hidden_at.is_(None))).all()
+    for weights_id, stored in rows:
+        yield Named(weights_id, Artifact(**stored))
 
 
 def _published(database: Database) -> Iterator[Named]:

@@ -69,6 +69,7 @@ jobs = Table(
     Column("fit", Text),
     Column("trial", Integer),  # its number in the fit, from 1
     Column("pause_after", Integer),  # the epoch after which the job is paused; NULL: none
+    Column("weights", Text),  # the uploaded weights or the job whose weights it starts from
     Column("last_epoch", Integer),
     Column("best_epoch", Integer),
     Column("created_at", Float(53), nullable=False),
@@ -85,6 +86,7 @@ jobs = Table(
     Index("jobs_of_ablation", "ablation", "seq"),
     Index("jobs_of_folds", "folds", "seq"),
     Index("jobs_of_fit", "fit", "seq"),
+    Index("jobs_of_weights", "weights", "status"),
 )
 # Literal text: a planner uses the partial index only for a query with the same condition.
 IS_QUEUED = text("status = 'queued'")
@@ -194,6 +196,25 @@ datasets = Table(
     Index("datasets_by_status", "status", "seq"),
 )
 
+weights = Table(
+    "weights",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("tenant", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("arch", Text, nullable=False),
+    Column("classes", Integer),  # NULL: without a last layer
+    Column("channels", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),  # of the file that was sent, as is the sum
+    Column("sha256", Text, nullable=False),
+    Column("stored", JSON(none_as_null=True), nullable=False),  # the artifact that training reads
+    Column("created_at", Float(53), nullable=False),
+    Column("used_at", Float(53)),  # when the last deleted job that started from it ended
+    Column("hidden_at", Float(53)),  # when their deletion began
+    Index("weights_of_tenant", "tenant", "seq"),
+)
+
 ablations = Table(
     "ablations",
     metadata,
@@ -271,7 +292,8 @@ deliveries = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("tenant", Text, nullable=False),
-    Column("job_id", Text, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("job_id", Text, ForeignKey("jobs.id", ondelete="CASCADE")),  # a message is about either a job or a fit
+    Column("fit_id", Text, ForeignKey("fits.id", ondelete="CASCADE")),
     Column("url", Text, nullable=False),
     Column("type", Text, nullable=False),
     Column("body", Text, nullable=False),  # exactly as signed
@@ -283,6 +305,7 @@ deliveries = Table(
     Column("delivered_at", Float(53)),
     Index("deliveries_due", "status", "due_at"),
     Index("deliveries_of_job", "job_id", "created_at"),
+    Index("deliveries_of_fit", "fit_id", "created_at"),
 )
 
 keys = Table(

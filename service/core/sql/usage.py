@@ -8,7 +8,7 @@ from service.core.errors import QuotaExceeded
 from service.core.records.dataset import DatasetStatus
 from service.core.records.job import Status
 from service.core.records.quotas import UNLIMITED, Quotas
-from service.core.sql.tables import artifacts, datasets, deliveries, jobs
+from service.core.sql.tables import artifacts, datasets, deliveries, jobs, weights
 
 RETRY_SECONDS = 30  # for the client to wait before it tries again
 
@@ -71,8 +71,26 @@ def room(c: Connection, tenant: str, quotas: Quotas) -> int | None:
     if quotas.dataset_bytes is not None:
         left.append(quotas.dataset_bytes - _dataset_bytes(c, tenant))
     if quotas.stored_bytes is not None:
-        left.append(quotas.stored_bytes - _dataset_bytes(c, tenant) - _published_bytes(c, tenant))
+        left.append(quotas.stored_bytes - _stored_bytes(c, tenant))
     return max(0, min(left)) if left else None
+
+
+def refuse_more_weights(c: Connection, tenant: str, quotas: Quotas, size: int) -> None:
+    """Raise QuotaExceeded if another file of `size` bytes would exceed the quotas of weights or of storage."""
+    if quotas != UNLIMITED:
+        _in_turn(c, tenant)
+    if quotas.weights is not None:
+        own = select(func.count()).where(weights.c.tenant == tenant, weights.c.hidden_at.is_(None))
+        if c.execute(own).scalar_one() >= quotas.weights:
+            detail = f"you have {quotas.weights:,} files of weights; allowed: {quotas.weights:,}. Delete some first"
+            raise QuotaExceeded(detail, RETRY_SECONDS)
+    _refuse_more_stored(c, tenant, quotas, size)
+
+
+def weights_room(c: Connection, tenant: str, quotas: Quotas) -> int | None:
+    """The bytes that a tenant may still store in weights; None: no limit. Raises QuotaExceeded if it has too many."""
+    refuse_more_weights(c, tenant, quotas, 0)
+    return None if quotas.stored_bytes is None else max(0, quotas.stored_bytes - _stored_bytes(c, tenant))
 
 
 def tenants_that_may_run(quotas: Quotas) -> Iterator[ColumnElement[bool]]:
@@ -85,10 +103,19 @@ def tenants_that_may_run(quotas: Quotas) -> Iterator[ColumnElement[bool]]:
 def _refuse_more_stored(c: Connection, tenant: str, quotas: Quotas, size: int) -> None:
     if quotas.stored_bytes is None:
         return
-    if _published_bytes(c, tenant) + _dataset_bytes(c, tenant) + size >= quotas.stored_bytes:
+    if _stored_bytes(c, tenant) + size >= quotas.stored_bytes:
         raise QuotaExceeded(
-            f"you may have {quotas.stored_bytes:,} bytes stored; delete jobs or data sets first", RETRY_SECONDS
+            f"you may have {quotas.stored_bytes:,} bytes stored; delete jobs, data sets or weights first", RETRY_SECONDS
         )
+
+
+def _stored_bytes(c: Connection, tenant: str) -> int:
+    return _published_bytes(c, tenant) + _dataset_bytes(c, tenant) + _weights_bytes(c, tenant)
+
+
+def _weights_bytes(c: Connection, tenant: str) -> int:
+    query = select(weights.c.stored).where(weights.c.tenant == tenant)
+    return sum(stored["bytes"] for stored in c.execute(query).scalars())
 
 
 def _published_bytes(c: Connection, tenant: str) -> int:

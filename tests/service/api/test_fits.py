@@ -15,6 +15,27 @@ from service.services import Services
 from tests.service.api.fits import REQUEST, better_than_the_base, run_to_the_end, train
 from tests.service.api.requests import expect_problem
 
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"jobs": None}, "/minutes"),
+    ({"minutes": 5}, "/minutes"),
+    ({"jobs": 1}, "/jobs"),
+    ({"dataset": {"id": "nothing"}}, "/dataset/id"),
+    ({"dataset": {"id": "digits", "fold": {"of": 5, "index": 0}}}, "/dataset/fold"),
+    ({"spec": {"epochs": 0}}, "/spec/epochs"),
+    ({"spec": {"seed": 1}}, "/spec/seed"),
+    ({"spec": {"model": {"arch": "cnn", "channels": [1] * 9}}}, "/spec/model/channels"),
+    ({"space": {}}, "/space"),
+    ({"space": "all"}, "/space"),
+    ({"space": {"/optimizer/lr": {"low": 1, "high": 0}}}, "/space/~1optimizer~1lr/high"),
+    ({"space": {"/optimizer/lr": {"low": 0, "high": 1, "log": True}}}, "/space/~1optimizer~1lr/low"),
+    ({"space": {"/optimizer/lr": {"low": 1, "high": 99}}}, "/space/~1optimizer~1lr"),
+    ({"space": {"/optimizer/rate": {"low": 0.1, "high": 0.2}}}, "/space/~1optimizer~1rate"),
+    ({"space": {"/dataset/val_fraction": {"low": 0.1, "high": 0.2}}}, "/space/~1dataset~1val_fraction"),
+    ({"space": {"/batch_size": {"choices": []}}}, "/space/~1batch_size/choices"),
+    ({"objective": "speed"}, "/objective"),
+    ({"seeds": 0}, "/seeds"),
+]
+
 
 def create(client: FlaskClient, **given: Any) -> dict[str, Any]:
     answer = client.post("/v1/fits", json={**REQUEST, **given})
@@ -57,20 +78,12 @@ def test_trials_are_ordinary_jobs_that_pause_and_go_on(
     assert promoted
     epochs = {job["id"]: job["progress"]["epoch"] for job in jobs}
     assert all(epochs[step["job"]] == 100 for step in promoted)
-
-
-def test_all_trainings_share_their_images_or_their_division(
-    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
-) -> None:
-    created = create(client)
     assert created["folds"] == 5, "fewer than 1,000 validation images"
-    run_to_the_end(app, services, created["id"], tmp_path)
-    steps = client.get(created["links"]["self"]).json["steps"]
-    for step in (step for step in steps if step["job"]):
+    for step in (step for step in client.get(created["links"]["self"]).json["steps"] if step["job"]):
         spec = client.get(f"/v1/jobs/{step['job']}").json["spec"]
         repeat = spec["seed"] - 1
         assert spec["dataset"]["fold"] == {"of": 5, "index": repeat}
-        assert spec["dataset"]["split_seed"] == 1
+        assert spec["dataset"]["split_seed"] == 1, "all trainings have one division into folds"
         assert (repeat > 0) == (step["what"] == "repeat")
 
 
@@ -174,6 +187,8 @@ def test_whichever_process_conducts_the_decisions_are_the_same(
 
     steady = create(client)
     run_to_the_end(app, services, steady["id"], tmp_path)
+    expected = decisions(steady)
+    client.delete(steady["links"]["self"])  # the next fit would learn from it
     changing = create(client)
     with app.app_context():
         while not services.fits.get("default", changing["id"]).is_terminal:
@@ -182,7 +197,7 @@ def test_whichever_process_conducts_the_decisions_are_the_same(
                 conduct(lease)
             if services.store.queries.counts("default").get(Status.QUEUED):
                 train(services, tmp_path, better_than_the_base)
-    assert decisions(changing) == decisions(steady)
+    assert decisions(changing) == expected
 
 
 def test_a_request_that_is_sent_again_gets_the_same_fit(client: FlaskClient) -> None:
@@ -219,33 +234,10 @@ def test_a_space_by_hand_is_the_only_one(app: Flask, client: FlaskClient, servic
         assert isinstance(values["/batch_size"], int)
 
 
-@pytest.mark.parametrize(
-    ("given", "pointer"),
-    [
-        ({"jobs": None}, "/minutes"),
-        ({"minutes": 5}, "/minutes"),
-        ({"jobs": 1}, "/jobs"),
-        ({"dataset": {"id": "nothing"}}, "/dataset/id"),
-        ({"dataset": {"id": "digits", "fold": {"of": 5, "index": 0}}}, "/dataset/fold"),
-        ({"spec": {"epochs": 0}}, "/spec/epochs"),
-        ({"spec": {"seed": 1}}, "/spec/seed"),
-        ({"spec": {"model": {"arch": "cnn", "channels": [1] * 9}}}, "/spec/model/channels"),
-        ({"space": {}}, "/space"),
-        ({"space": "all"}, "/space"),
-        ({"space": {"/optimizer/lr": {"low": 1, "high": 0}}}, "/space/~1optimizer~1lr/high"),
-        ({"space": {"/optimizer/lr": {"low": 0, "high": 1, "log": True}}}, "/space/~1optimizer~1lr/low"),
-        ({"space": {"/optimizer/lr": {"low": 1, "high": 99}}}, "/space/~1optimizer~1lr"),
-        ({"space": {"/optimizer/rate": {"low": 0.1, "high": 0.2}}}, "/space/~1optimizer~1rate"),
-        ({"space": {"/dataset/val_fraction": {"low": 0.1, "high": 0.2}}}, "/space/~1dataset~1val_fraction"),
-        ({"space": {"/batch_size": {"choices": []}}}, "/space/~1batch_size/choices"),
-        ({"objective": "speed"}, "/objective"),
-        ({"seeds": 0}, "/seeds"),
-    ],
-)
-def test_what_a_fit_cannot_be_is_refused_at_its_place(client: FlaskClient, given: dict[str, Any], pointer: str) -> None:
-    answer = client.post("/v1/fits", json={**REQUEST, **given})
-    problem = expect_problem(answer, 422)
-    assert pointer in [fault["pointer"] for fault in problem["errors"]]
+def test_what_a_fit_cannot_be_is_refused_at_its_place(client: FlaskClient) -> None:
+    for given, pointer in REFUSED:
+        problem = expect_problem(client.post("/v1/fits", json={**REQUEST, **given}), 422)
+        assert pointer in [fault["pointer"] for fault in problem["errors"]], given
     assert client.get("/v1/fits").json["data"] == []
 
 
@@ -265,3 +257,31 @@ def test_fits_of_another_tenant_do_not_exist(client: FlaskClient, services: Serv
     page = services.fits.list("somebody", 20)
     assert page.items == ()
     assert services.fits.jobs_of("somebody", created["id"]) == ()
+
+
+def test_the_next_fit_starts_from_what_the_last_one_kept(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    first = create(client)
+    run_to_the_end(app, services, first["id"], tmp_path)
+    kept = client.get(first["links"]["self"]).json["best"]["patch"]
+    second = create(client)
+    run_to_the_end(app, services, second["id"], tmp_path)
+    board = {each["trial"]: each for each in client.get(second["links"]["self"]).json["leaderboard"]}
+    assert board[2]["source"] == "earlier"
+    assert board[2]["patch"] == [step for step in kept if step["path"] != "/epochs"]
+    other = client.post("/v1/fits?validate_only=true", json={**REQUEST, "spec": {"model": {"arch": "mlp"}}}).json
+    assert not any("similar data" in words for words in other["first_trials"])
+
+
+def test_what_cures_did_is_shown_until_the_fits_are_deleted(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    created = create(client, jobs=16)
+    run_to_the_end(app, services, created["id"], tmp_path)
+    effects = client.get("/v1/fits/learned").json["data"]
+    assert effects
+    assert all(effect["better"] <= effect["trials"] for effect in effects)
+    assert [effect["mean"] for effect in effects] == sorted(effect["mean"] for effect in effects)
+    client.delete(created["links"]["self"])
+    assert client.get("/v1/fits/learned").json["data"] == []

@@ -20,12 +20,13 @@ from tests.service.web.pages import looks_right, run, submit
 
 pytestmark = ON_DISK
 
-LISTS = ("/", "/datasets", "/datasets/digits", "/compare")
+LISTS = ("/", "/fits", "/datasets", "/datasets/digits", "/compare")
 OFFER = re.compile(r'data-(post|delete|submit)="([^"]+)"|href="(/new[^"]*)"')
 ACTIONS = ("pause", "resume", "cancel", "retry", "fork")
 FORMS = {"GET /new", "GET /new?like=ID", "GET /new?dataset=ID", "GET /new?dataset=digits"}
 CREATIONS = {
     "POST /v1/jobs",
+    "POST /v1/fits",
     "POST /v1/datasets",
     "POST /v1/ablations",
     *(f"POST /v1/jobs/ID/{action}" for action in ACTIONS),

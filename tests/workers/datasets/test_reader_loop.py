@@ -18,6 +18,7 @@ from service.core.spec import JobSpec
 from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
+from service.core.sql.weights import WeightsStore
 from service.core.storage import Artifact, LocalStorage, Storage, open_storage
 from tests.pictures import folders, zipped
 from tests.ports import eventually
@@ -58,7 +59,7 @@ def immediate_deletion(monkeypatch: pytest.MonkeyPatch) -> None:
 def dataset_reader(
     settings: Settings, catalog: DatasetStore, storage: Storage, wakeups: Wakeups, cache: DatasetCache
 ) -> DatasetReader:
-    return DatasetReader(settings, catalog, storage, cache, wakeups, "worker")
+    return DatasetReader(settings, catalog, WeightsStore(catalog._db), storage, cache, wakeups, "worker")
 
 
 def sent(catalog: DatasetStore, storage: Storage, tmp_path: Path, data: bytes, dataset_id: str = "ds_1") -> str:
@@ -203,7 +204,8 @@ def test_a_lease_is_kept_however_long_the_storage_takes(
     brief = replace(settings, lease_seconds=1.0, heartbeat_seconds=0.2)
     dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
     thread = threading.Thread(
-        target=DatasetReader(brief, catalog, storage, cache, wakeups, "worker").read_next, args=(NEVER,)
+        target=DatasetReader(brief, catalog, WeightsStore(catalog._db), storage, cache, wakeups, "worker").read_next,
+        args=(NEVER,),
     )
     thread.start()
     time.sleep(1.5)
@@ -358,7 +360,7 @@ def test_a_reader_leaves_a_share_of_the_disk(
 ) -> None:
     dataset_id = sent(catalog, storage, tmp_path, zipped(folders(each=3)))
     full = replace(settings, disk_reserve_bytes=1 << 50)
-    reader = DatasetReader(full, catalog, storage, cache, wakeups, "worker")
+    reader = DatasetReader(full, catalog, WeightsStore(catalog._db), storage, cache, wakeups, "worker")
     for _ in range(3):
         assert reader.read_next(NEVER) == dataset_id
     dataset = catalog.get("t", dataset_id)

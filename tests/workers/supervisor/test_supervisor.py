@@ -56,6 +56,16 @@ def test_an_empty_queue_is_left_at_once(bench: Bench) -> None:
     assert bench.supervisor.run_next() is None
 
 
+def test_jobs_of_one_network_share_its_graph(bench: Bench) -> None:
+    first = bench.run()
+    (graph,) = (bench.settings.home / "graphs").iterdir()
+    written_at = graph.stat().st_mtime_ns
+    second = bench.run(seed=2)
+    assert [*graph.parent.iterdir()] == [graph]
+    assert graph.stat().st_mtime_ns == written_at, "it was not traced again"
+    assert all("model.onnx" in bench.published(job) for job in (first, second))
+
+
 def test_a_job_is_trained_and_published_under_its_attempt(bench: Bench) -> None:
     job = bench.run()
     assert (job.status, job.stop_reason, job.attempt) == ("succeeded", "max_epochs", 1)

@@ -6,7 +6,9 @@ import torch
 from torch import nn
 
 from service.core.spec import JobSpec, Torchvision, layers_of
+from service.core.spec.models import weights_of
 from service.core.spec.shapes import place
+from service.core.spec.transfer import IMAGENET
 from workers.training.models.layers import build_layers
 from workers.training.models.torchvision import build_torchvision
 from workers.training.seeds import derive
@@ -17,6 +19,8 @@ def build_model(spec: JobSpec, shape: tuple[int, int, int], classes: int) -> nn.
     """The network of the spec for images of shape (channels, height, width), with weights drawn from its seed.
 
     The network maps float images [N, C, H, W] to logits [N, classes]. The random state of the process is unchanged.
+    Weights that the spec names by an id are for `load_weights`.
+
     Raises Invalid or ValueError if the images do not fit, PretrainedUnavailable if weights cannot be loaded.
     """
     if spec.compile == "on":
@@ -35,7 +39,7 @@ def _network(spec: JobSpec, shape: tuple[int, int, int], classes: int) -> nn.Mod
             classes,
             dropout=regularization.dropout,
             stochastic_depth=regularization.stochastic_depth,
-            pretrained=model.pretrained,
+            pretrained=weights_of(model) == IMAGENET,
             freeze_backbone=model.freeze == "backbone",
         )
     placed = place(layers_of(spec) or (), shape, classes, "/model/layers")

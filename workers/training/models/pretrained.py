@@ -2,7 +2,6 @@
 
 import http.client
 import pickle
-import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +15,10 @@ from torchvision.models import GoogLeNet, Inception3, VisionTransformer, get_mod
 from torchvision.models.vision_transformer import interpolate_embeddings
 
 from service.core.errors import PretrainedUnavailable
+from service.core.spec.states import AUXILIARY, OLD_DENSE_LAYER
 from workers.training.models.classifier import head_of
 
 SECONDS_TO_ANSWER = 10.0  # time limit for the server in each step of a download
-AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # classifiers that were used only in the original training
-OLD_DENSE_LAYER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")  # names in files of older torchvision
 # The statistics of ImageNet. The published inception networks were trained on images scaled to [-1, 1] instead.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

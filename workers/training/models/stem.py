@@ -20,20 +20,28 @@ def fit_channels(model: nn.Module, channels: int, *, pretrained: bool) -> None:
     initialization times sqrt(3 / C), which keeps the variance of the output. For networks that scale by fan-in this is
     their own initialization for C channels. In others a normalization follows, or (vgg) activations keep their scale.
     """
-    first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
-    if channels == first.in_channels:
+    stem = first_convolution(model)
+    if stem is None or channels == stem[1].in_channels:
         return
+    first = stem[1]
     with torch.no_grad():
-        kernels = _converted(first.weight, channels) if pretrained else _drawn_again(first.weight, channels)
+        kernels = converted(first.weight, channels) if pretrained else _drawn_again(first.weight, channels)
     first.weight = nn.Parameter(kernels)
     first.in_channels = channels
 
 
-def _converted(kernels: Tensor, channels: int) -> Tensor:
+def first_convolution(model: nn.Module) -> tuple[str, nn.Conv2d] | None:
+    """(name, module) of the first convolution, None in a network without one."""
+    return next(((name, each) for name, each in model.named_modules() if isinstance(each, nn.Conv2d)), None)
+
+
+def converted(kernels: Tensor, channels: int) -> Tensor:
+    """Trained kernels [O, D, k, k] for images of C channels, as described at `fit_channels`: [O, C, k, k]."""
+    trained = kernels.shape[1]
     if channels == 1:
         return kernels.sum(1, keepdim=True)
-    repeats = -(-channels // COLORS)
-    return kernels.repeat(1, repeats, 1, 1)[:, :channels] * (COLORS / channels)
+    repeats = -(-channels // trained)
+    return kernels.repeat(1, repeats, 1, 1)[:, :channels] * (trained / channels)
 
 
 def _drawn_again(kernels: Tensor, channels: int) -> Tensor:

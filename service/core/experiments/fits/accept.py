@@ -1,20 +1,22 @@
 """From what a client asks for to a fit with everything resolved. Raises Invalid with every fault."""
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from jsonpointer import resolve_pointer
 
+from service.core.diagnosis.effects import network_of
 from service.core.errors import Fault, Invalid
 from service.core.experiments.design import JobPlanner
+from service.core.experiments.fits.learned import kept_before, learned_effects, order_of_cures
 from service.core.experiments.fits.search import THE_BASE
 from service.core.experiments.fits.space import automatic
 from service.core.experiments.fits.starts import starting_points
 from service.core.experiments.fits.trial_spec import trial_spec
 from service.core.records.dataset import Contents
-from service.core.records.fit import BASE, Trial
+from service.core.records.fit import BASE, Fit, Trial
 from service.core.records.fit_request import FitRequest, Range, Space
 from service.core.records.plan import Plan
 from service.core.spec import EarlyStopping, JobSpec
@@ -58,13 +60,17 @@ class Acceptor:
     planner: JobPlanner
     read: Callable[[Any], JobSpec]
 
-    def accept(self, tenant: str, asked: Asked, slots: int) -> Accepted:
-        """Resolve a request. `slots` is the number of jobs that the live workers train side by side."""
+    def accept(self, tenant: str, asked: Asked, slots: int, earlier: Sequence[Fit] = ()) -> Accepted:
+        """Resolve a request. `slots` is the number of jobs that the live workers train side by side, `earlier` are
+        ended fits of the tenant, the newest first.
+        """
         spec = _base(asked)
         faults = [*self.planner.faults(tenant, spec), *_of_fold(spec)]
         contents = self.planner.contents(tenant, spec.dataset.id)
         if faults or contents is None:
             raise Invalid([replace(fault, pointer=_where(fault.pointer)) for fault in faults])
+        network, channels = network_of(spec), contents.shape[0]
+        recipes = (*kept_before(earlier, network, channels), *starting_points(spec, contents))
         request = FitRequest(
             spec=spec,
             minutes=asked.minutes,
@@ -73,9 +79,11 @@ class Acceptor:
             seeds=asked.seeds,
             folds=_folds(spec, contents, self.planner.plan(tenant, spec)),
             space=automatic(spec, contents) if asked.space is None else self._checked(spec, asked.space),
-            recipes=starting_points(spec, contents) if asked.space is None else (),
+            recipes=recipes if asked.space is None else (),
             slots=slots,
+            channels=channels,
             keeps_epochs="epochs" in asked.given,
+            cures=order_of_cures(learned_effects(earlier), network, channels),
         )
         return Accepted(request, self._planned(tenant, request))
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from service.core.experiments.fits.lengths import Length
 from service.core.experiments.fits.state import FitState
 from service.core.records.fit import Fit, FitStep, Run, StepKind, Trial, TrialJob
 from service.core.records.fit_request import Candidate
@@ -15,12 +16,12 @@ TRAININGS = (StepKind.START, StepKind.PROMOTE, StepKind.REPEAT)
 def state_of(fit: Fit, time: float) -> FitState:
     """The state at `time`, in unix seconds."""
     request = fit.request
-    length = next((step.data["epochs"] for step in fit.steps if step.kind is StepKind.LENGTH), None)
+    lengths = (Length(step.data["epochs"], step.data["pauses"]) for step in fit.steps if step.kind is StepKind.LENGTH)
     tried = [step.data["candidate"]["patch"] for step in fit.steps if "candidate" in step.data]
     return FitState(
         request=request,
         phase=fit.phase,
-        epochs=length,
+        length=next(lengths, None),
         trials=tuple(trial_of(step) for step in fit.steps if step.kind is StepKind.START),
         runs=tuple(_run(fit, step) for step in fit.steps if step.kind in TRAININGS),
         left=time_left(fit, time),

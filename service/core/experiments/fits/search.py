@@ -32,7 +32,7 @@ def decide(state: FitState, cures: Cures, sample: Sample) -> Decision:
     if why := _is_time_for_finals(state):
         return Wait() if state.in_flight else _promoted(state.runs, state.runs, least=1) or BeginFinals(why)
     known = state.known(AHEAD * state.request.slots)
-    if known is None or state.epochs is None:
+    if known is None or state.length is None:
         return Wait()
     return _promoted(known, state.runs) or Start(_candidate(state, known, cures, sample))
 

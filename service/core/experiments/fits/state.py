@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from service.core.experiments.fits.lengths import Length
 from service.core.records.fit import BASE, FitPhase, Run, Trial
 from service.core.records.fit_request import Candidate, FitRequest
 
@@ -11,13 +12,13 @@ from service.core.records.fit_request import Candidate, FitRequest
 class FitState:
     """Trials in the order of their numbers, runs in the order in which they were decided.
 
-    `epochs` is the full length of new trials, None until it is known. `left` is the rest of the time in seconds, None
+    `length` is that of new trials, None until it is known. `left` is the rest of the time in seconds, None
     for a budget of jobs. `untried` are recipes that have not been started.
     """
 
     request: FitRequest
     phase: FitPhase = FitPhase.SEARCH
-    epochs: int | None = None
+    length: Length | None = None
     trials: tuple[Trial, ...] = ()
     runs: tuple[Run, ...] = ()
     left: float | None = None

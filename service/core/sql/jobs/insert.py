@@ -11,11 +11,14 @@ from service.core.records.job import Job, Status
 from service.core.records.plan import Plan
 from service.core.records.submission import IdempotencyKey, NewJob, Origin
 from service.core.spec import JobSpec
+from service.core.spec.models import weights_of
+from service.core.spec.transfer import IMAGENET
 from service.core.sql.clock import now
 from service.core.sql.jobs.queue_order import next_turn
 from service.core.sql.jobs.rows import read_job
 from service.core.sql.jobs.transitions import change
 from service.core.sql.tables import datasets, idempotency, jobs, labels
+from service.core.sql.weights import refuse_without_weights
 
 _NOT_YET_RUN: dict[str, Any] = {
     "status": Status.QUEUED,
@@ -30,9 +33,10 @@ _NOT_YET_RUN: dict[str, Any] = {
 
 
 def insert_job(c: Connection, tenant: str, job_id: str, new: NewJob, key: IdempotencyKey | None = None) -> None:
-    """Insert a queued job. Raises Conflict if its data set cannot be trained on any more."""
+    """Insert a queued job. Raises Conflict if its data set or weights cannot be used any more."""
     spec, origin = new.spec, new.origin
     refuse_without_data(c, tenant, spec.dataset.id)
+    refuse_without_weights(c, tenant, _source(spec))
     columns = _of_spec(spec) | _of_origin(origin) | _NOT_YET_RUN
     columns |= {"split": new.splits.validation, "test_split": new.splits.test}
     columns |= {"memory_bytes": new.memory_bytes, "threads": new.threads, "warnings": list(new.warnings)}
@@ -52,10 +56,17 @@ def _of_spec(spec: JobSpec) -> dict[str, Any]:
     return {
         "spec": spec.to_record(),
         "dataset": spec.dataset.id,
+        "weights": _source(spec),
         "device": spec.device,
         "gpus": spec.gpus,
         "priority": spec.priority,
     }
+
+
+def _source(spec: JobSpec) -> str | None:
+    """The uploaded weights or the job whose weights the spec starts from."""
+    source = weights_of(spec.model)
+    return None if source == IMAGENET else source
 
 
 def _of_origin(origin: Origin) -> dict[str, Any]:

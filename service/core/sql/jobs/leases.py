@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, insert, or_, select, true, update
 
-from service.core.errors import NoRoom
+from service.core.errors import NoRoom, ObjectMissing
 from service.core.records.capacity import Capacity
 from service.core.records.epoch import Epoch
 from service.core.records.job import (
@@ -20,7 +20,7 @@ from service.core.records.job import (
 )
 from service.core.records.job_log import LogLine
 from service.core.records.lease import Lease
-from service.core.records.room import Room, taken
+from service.core.records.room import Room, needed_to_start
 from service.core.records.splits import Splits
 from service.core.sql.clock import now
 from service.core.sql.jobs import transitions
@@ -33,6 +33,7 @@ from service.core.sql.jobs.rows import checkpoints_of, facts_columns, facts_of, 
 from service.core.sql.jobs.transitions import change, end, queue_again
 from service.core.sql.repository import Repository
 from service.core.sql.tables import epochs, events, jobs
+from service.core.sql.weights import files_of
 from service.core.storage import Artifact
 
 CHECKPOINTS_KEPT = 2
@@ -40,6 +41,21 @@ CHECKPOINTS_KEPT = 2
 
 class JobLeases(Repository):
     """A write under a lease is fenced: it raises LeaseLost, and changes nothing, once another attempt has the job."""
+
+    def weights_files(self, lease: Lease) -> tuple[Artifact, ...]:
+        """The files of the weights that the job starts from: uploaded ones, or the best model of a job and its labels.
+
+        Empty if it starts from none, or from published ones. Raises ObjectMissing if they are gone.
+        """
+        query = select(jobs.c.tenant, jobs.c.weights).where(jobs.c.id == lease.job_id)
+        with self._db.read() as c:
+            row = c.execute(query).one_or_none()
+            if row is None or row.weights is None:
+                return ()
+            files = files_of(c, row.tenant, row.weights)
+        if not files:
+            raise ObjectMissing(f"the weights {row.weights} that the job starts from are gone")
+        return files
 
     # The lease itself
 
@@ -313,7 +329,7 @@ def _refuse_without_room(c: Connection, first: Select[Any], capacity: Capacity, 
     """Raise NoRoom if the job that is selected does not fit into the room. On PostgreSQL its row stays locked."""
     query = first.with_only_columns(jobs.c.id, jobs.c.device, jobs.c.gpus, jobs.c.memory_bytes, jobs.c.threads)
     row = c.execute(query).mappings().one_or_none()
-    if row is not None and not room.holds(taken(capacity, needs_of(row))):
+    if row is not None and not room.holds(needed_to_start(capacity, needs_of(row))):
         raise NoRoom(f"there is no room for {row['id']} until a running job ends")
 
 

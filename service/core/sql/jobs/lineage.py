@@ -84,6 +84,7 @@ def _relatives(c: Connection, ids: Mapping[str, None]) -> tuple[Relative, ...]:
         jobs.c.parent,
         jobs.c.advice,
         jobs.c.patch,
+        jobs.c.weights,
         jobs.c.spec["name"].as_string().label("name"),
     )
     of_run = (jobs.c.status, jobs.c.stop_reason, jobs.c.created_at, jobs.c.best_epoch)

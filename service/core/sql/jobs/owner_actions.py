@@ -19,8 +19,9 @@ from service.core.sql.jobs.queue_order import next_turn
 from service.core.sql.jobs.rows import facts_columns, facts_of, is_at_pause, read_job
 from service.core.sql.jobs.transitions import change, end, locked, queue_again
 from service.core.sql.repository import Repository
-from service.core.sql.tables import artifacts, datasets, epochs, jobs
+from service.core.sql.tables import artifacts, datasets, epochs, jobs, weights
 from service.core.sql.usage import refuse_another_job, refuse_more_messages
+from service.core.sql.weights import refuse_used, refuse_without_weights
 
 # What a retried job forgets of its former end, and of its epochs where it begins anew.
 _WITHOUT_AN_END: dict[str, Any] = {
@@ -134,6 +135,7 @@ class OwnerActions(Repository):
             if row["status"] != Status.FAILED:
                 raise _conflict(row, "only a failed job can be retried")
             refuse_without_data(c, tenant, row["dataset"])
+            refuse_without_weights(c, tenant, row["weights"])
             values = _WITHOUT_AN_END | planned_columns(plan)
             if (row["error"] or {}).get("origin") != "infrastructure":
                 values |= _WITHOUT_EPOCHS
@@ -161,9 +163,10 @@ class OwnerActions(Repository):
         return self._act(tenant, job_id, calibrated)
 
     def refuse_to_delete_living(self, tenant: str, job_id: str) -> None:
-        """Raise Conflict unless the job has ended, NotFound if there is none."""
+        """Raise Conflict unless the job has ended, and while a living job starts from its weights. Raises NotFound."""
         with self._db.read() as c:
             _refuse_living(read_job(c, tenant, job_id).status)
+            refuse_used(c, job_id)
 
     def delete(self, tenant: str, job_id: str) -> None:
         """Delete the record of an ended job; raises Conflict for any other."""
@@ -171,8 +174,11 @@ class OwnerActions(Repository):
             row = locked(c, tenant, job_id)
             _refuse_living(row["status"])
             ended_at = row["finished_at"] or 0.0
-            used = and_(datasets.c.id == row["dataset"], func.coalesce(datasets.c.used_at, 0.0) < ended_at)
-            c.execute(update(datasets).where(used, datasets.c.tenant == tenant).values(used_at=ended_at))
+            for table, used in ((datasets, row["dataset"]), (weights, row["weights"])):
+                this = and_(
+                    table.c.tenant == tenant, table.c.id == used, func.coalesce(table.c.used_at, 0.0) < ended_at
+                )
+                c.execute(update(table).where(this).values(used_at=ended_at))
             c.execute(delete(jobs).where(jobs.c.id == job_id))
 
     def _act(self, tenant: str, job_id: str, action: Callable[[Connection, RowMapping], bool]) -> tuple[Job, bool]:

@@ -13,13 +13,15 @@ from service.core.errors import NotFound
 from service.core.records.dataset import Contents, DatasetStatus
 from service.core.records.job import Checkpoint, Failure, Outcome, Status, StopReason
 from service.core.records.submission import NewJob
+from service.core.records.weights import NewWeights
 from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.sql.clock import now
 from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
-from service.core.sql.tables import datasets, jobs
+from service.core.sql.tables import datasets, jobs, weights
+from service.core.sql.weights import WeightsStore
 from service.core.storage import Storage
 from service.core.text import DAY
 from tests.service.core.sql.jobs.samples import SUCCESS, epoch
@@ -32,7 +34,7 @@ class House:
 
     def __init__(self, settings: Settings, database: Database, storage: Storage, folder: Path) -> None:
         self.settings, self.database, self.storage, self.folder = settings, database, storage, folder
-        self.store, self.catalog = Store(database), DatasetStore(database)
+        self.store, self.catalog, self.uploads = Store(database), DatasetStore(database), WeightsStore(database)
 
     def sweep(self, **days: float) -> Counter[str]:
         given: Any = {f"keep_{what}_days": count for what, count in days.items()}
@@ -74,6 +76,13 @@ class House:
         self._age(datasets, dataset_id, days)
         return dataset_id
 
+    def weights(self, days: float = 10) -> str:
+        weights_id = f"wgt_{uuid4().hex[:20]}"
+        stored = self.put(f"weights/{weights_id}/abc.safetensors")
+        self.uploads.add("t", NewWeights(weights_id, "old", "resnet18", 10, 3, 1, "abc", stored))
+        self._age(weights, weights_id, days)
+        return weights_id
+
     def files(self, prefix: str) -> set[str]:
         return {stored.key.removeprefix(f"{prefix}/") for stored in self.storage.objects(prefix)}
 
@@ -87,6 +96,13 @@ class House:
     def is_set(self, dataset_id: str) -> bool:
         try:
             self.catalog.get("t", dataset_id)
+        except NotFound:
+            return False
+        return True
+
+    def are_weights(self, weights_id: str) -> bool:
+        try:
+            self.uploads.get("t", weights_id)
         except NotFound:
             return False
         return True

@@ -68,7 +68,7 @@ def taken(house: House, happens: Callable[[], None] = lambda: None) -> Path:
 
 
 def test_restore_brings_back_every_job_and_data_set(house: House) -> None:
-    dataset = house.dataset()
+    dataset, weights = house.dataset(), house.weights()
     succeeded, failed = house.job(dataset={"id": dataset}), house.job(FAILED)
     running = house.job(outcome=None)
     waiting = house.store.actions.submit("t", NewJob(house.store.queries.get("t", running).spec))[0].id
@@ -83,6 +83,7 @@ def test_restore_brings_back_every_job_and_data_set(house: House) -> None:
         assert other.store.queries.history("t", job_id)[1] == house.store.queries.history("t", job_id)[1]
         assert other.store.queries.artifacts("t", job_id) == house.store.queries.artifacts("t", job_id)
     assert other.catalog.packed(dataset) == house.catalog.packed(dataset)
+    other.storage.open(other.uploads.get("t", weights).stored.key).close()
     assert other.store.queries.get("t", running).status is Status.QUEUED
     leases = [other.store.leases.claim("worker", 60) for _ in range(2)]
     assert {lease.job_id for lease in leases if lease} == {running, waiting}
@@ -310,14 +311,15 @@ def test_the_database_may_be_named_as_seen_from_here(house: House, monkeypatch: 
     nearby.close()
 
 
-@pytest.mark.parametrize("kind", ["jobs", "datasets"])
+@pytest.mark.parametrize("kind", ["jobs", "datasets", "weights"])
 def test_restore_refuses_a_storage_with_files_of_other_databases(house: House, tmp_path: Path, kind: str) -> None:
     house.job()
     folder = taken(house)
-    house.job() if kind == "jobs" else house.dataset()
+    make: dict[str, Callable[[], str]] = {"jobs": house.job, "datasets": house.dataset, "weights": house.weights}
+    make[kind]()
 
     def stored() -> dict[str, float]:
-        return {each.key: each.at for folder in ("jobs", "datasets") for each in house.storage.objects(folder)}
+        return {each.key: each.at for folder in make for each in house.storage.objects(folder)}
 
     before = stored()
     target = Database(f"sqlite:///{tmp_path}/place/rightfit.db")

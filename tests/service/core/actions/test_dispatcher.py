@@ -8,6 +8,7 @@ from typing import Any
 import redis
 
 from service.core.actions.dispatcher import Dispatcher
+from service.core.actions.starting_weights import StartingWeights
 from service.core.actions.submit import JobSubmitter
 from service.core.broker.hints import QUEUE, HintQueue
 from service.core.records.plan import Limits
@@ -16,6 +17,7 @@ from service.core.spec import JobSpec
 from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
+from service.core.sql.weights import WeightsStore
 from service.core.sql.worker_registry import WorkerRegistry
 from tests.conftest import Redis
 from tests.ports import eventually
@@ -32,7 +34,8 @@ def hints(server: Redis) -> int:
 def parts(tmp_path: Path, url: str, database: Database, hint_seconds: float = 60) -> tuple[JobSubmitter, Dispatcher]:
     settings = Settings.from_env({"RIGHTFIT_HOME": str(tmp_path), "RIGHTFIT_HINT_SECONDS": str(hint_seconds)})
     store, queue = Store(database), HintQueue(url)
-    return JobSubmitter(store, DatasetStore(database), queue, Limits(10**9, 64 << 30)), Dispatcher(
+    starting = StartingWeights(store.queries, WeightsStore(database))
+    return JobSubmitter(store, DatasetStore(database), queue, Limits(10**9, 64 << 30), starting), Dispatcher(
         settings, store, WorkerRegistry(database), queue
     )
 

@@ -26,20 +26,21 @@ def settings(everywhere: Settings) -> Settings:
 
 def test_only_orphaned_files_are_deleted(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     mark(house.storage, house.database)
-    job, dataset = house.job(), house.dataset()
-    unknown = (f"jobs/job_{'0' * 20}", f"datasets/ds_{'0' * 20}")
+    job, dataset, weights = house.job(), house.dataset(), house.weights()
+    unknown = (f"jobs/job_{'0' * 20}", f"datasets/ds_{'0' * 20}", f"weights/wgt_{'0' * 20}")
     keys = [house.put(f"{folder}/a1/x").key for folder in unknown]
     strange = house.put("jobs/of_somebody/a1/x").key
     assert house.sweep(orphans=1).total() == 0, "the files are younger than a day"
     tomorrow = time.time() + 1.1 * DAY
     monkeypatch.setattr(time, "time", lambda: tomorrow)
-    assert house.sweep(orphans=1)["orphans"] == 2
+    assert house.sweep(orphans=1)["orphans"] == 3
     for key in keys:
         with pytest.raises(StorageError):
             house.storage.open(key)
     house.storage.open(strange).close()
     assert len(house.files(f"jobs/{job}")) == 4
     assert len(house.files(f"datasets/{dataset}")) == 2
+    assert len(house.files(f"weights/{weights}")) == 1
 
 
 @ON_DISK

@@ -101,6 +101,24 @@ def test_the_last_use_of_a_data_set_outlives_the_job(house: House) -> None:
     assert [house.is_set(each) for each in (by_its_owner, by_a_sweep, long_ago)] == [True, True, False]
 
 
+def test_weights_are_deleted_once_unused_for_their_days(house: House) -> None:
+    unused, used_lately, in_use, young = (house.weights(days) for days in (10, 10, 10, 1))
+    for source, options in ((used_lately, {"days": 3}), (unused, {}), (in_use, {"outcome": None})):
+        house.job(**options, model={"arch": "resnet18", "weights": source})
+    assert house.sweep(weights=7) == {"weights": 1}
+    assert [house.are_weights(each) for each in (unused, used_lately, in_use, young)] == [False, True, True, True]
+    assert house.files(f"weights/{unused}") == set()
+    assert house.files(f"weights/{used_lately}") == {"abc.safetensors"}
+
+
+def test_last_use_of_weights_outlives_the_job(house: House) -> None:
+    kept, long_ago = house.weights(days=60), house.weights(days=60)
+    house.job(days=10, model={"arch": "resnet18", "weights": kept})
+    house.job(days=40, model={"arch": "resnet18", "weights": long_ago})
+    assert house.sweep(jobs=7, weights=30) == {"jobs": 2, "weights": 1}
+    assert [house.are_weights(each) for each in (kept, long_ago)] == [True, False]
+
+
 def test_age_of_a_data_set_starts_when_it_was_read(house: House) -> None:
     dataset = house.dataset()
     with house.database.write() as c:

@@ -65,18 +65,18 @@ class Simulation:
     def _now(self) -> FitState:
         minutes = self.request.minutes
         self.state = replace(self.state, left=None if minutes is None else 60 * minutes - self.time)
-        if self.state.epochs is None:
-            self.state = replace(self.state, epochs=length(self.request, None, self.state.runs))
+        if self.state.length is None:
+            self.state = replace(self.state, length=length(self.request, None, self.state.runs))
         return self.state
 
     def _apply(self, decision: object) -> None:
         match decision:
             case Start(candidate):
                 number = len(self.state.trials) + 1
-                trial = Trial(number, candidate, epochs_of(self.request, candidate, self.state.epochs))
+                trial = Trial(number, candidate, epochs_of(self.request, candidate, self.state.length))
                 untried = tuple(each for each in self.state.untried if each != candidate)
                 self.state = replace(self.state, trials=(*self.state.trials, trial), untried=untried)
-                self._begin(trial, 0, pause_of(trial))
+                self._begin(trial, 0, pause_of(trial, self.state.length))
             case Promote(number, _):
                 self._begin(self.state.trials[number - 1], 0, None)
             case Repeat(number, repeat, _):
@@ -100,7 +100,7 @@ class Simulation:
         run = self.state.runs[place]
         trial = self.state.trials[run.trial - 1]
         value = self.value(trial, run.repeat, run.is_first_part)
-        epochs = (pause_of(trial) or trial.epochs) if run.is_first_part else trial.epochs
+        epochs = (pause_of(trial, self.state.length) or trial.epochs) if run.is_first_part else trial.epochs
         done = replace(run, is_done=True, value=value, epochs=epochs, seconds=epochs * self.seconds(trial, run.repeat))
         self.state = replace(self.state, runs=(*self.state.runs[:place], done, *self.state.runs[place + 1 :]))
         return True

@@ -9,6 +9,7 @@ import pytest
 
 from service.core.experiments.fits.decision import BeginFinals, Promote, Repeat, Start
 from service.core.experiments.fits.finals import reserved_jobs
+from service.core.experiments.fits.lengths import Length
 from service.core.records.fit import BASE, Trial
 from service.core.records.fit_request import Candidate, Source
 from tests.service.core.experiments.fits.simulated import Simulation, request
@@ -94,7 +95,8 @@ def test_a_fit_ends_within_its_minutes() -> None:
 def test_trials_are_as_long_as_the_minutes_can_pay_for() -> None:
     short = Simulation(request(minutes=2.0), valued, seconds=lambda trial, repeat: 0.2).run()
     long = Simulation(request(minutes=8.0), valued, seconds=lambda trial, repeat: 0.2).run()
-    assert (long.state.epochs or 0) == 4 * (short.state.epochs or 0)
+    assert short.state.length is not None
+    assert long.state.length == Length(4 * short.state.length.epochs, pauses=True)
 
 
 def test_trials_without_a_result_are_left_behind() -> None:
@@ -111,3 +113,9 @@ def test_the_sampler_finds_better_values_than_chance() -> None:
     rates = [start.candidate.patch[0]["value"] for start in decided(simulation, Start)[1:]]
     distance = [abs(math.log10(rate) + 2) for rate in rates]
     assert sum(distance[20:]) / len(distance[20:]) < 0.6 * 0.83  # 0.83 is the mean of even draws from 1e-4 to 1e-1
+
+
+def test_short_trials_do_not_pause() -> None:
+    simulation = Simulation(request(minutes=2.0), valued, seconds=lambda trial, repeat: 0.001).run()
+    assert not decided(simulation, Promote)
+    assert not any(run.is_first_part for run in simulation.state.runs)
