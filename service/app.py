@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import flask_swagger_ui
-from flask import Blueprint, Flask, Response, abort, g, request
+from flask import Blueprint, Flask, Response, abort, g, render_template, request, url_for
 from flask_smorest import Api
 
 from service import docs, web
@@ -21,6 +21,7 @@ from service.core.sql.ablations import Ablations
 from service.core.sql.api_keys import ApiKeys
 from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
+from service.core.sql.fits import Fits
 from service.core.sql.folds import CrossValidations
 from service.core.sql.jobs.store import Store
 from service.core.sql.webhook_messages import Webhooks
@@ -56,9 +57,9 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "same-origin",  # with no-referrer, our own forms would send `Origin: null`
 }
-# The page of Swagger UI has an inline script and inline styles. It loads nothing from other sites.
+# Swagger UI sets styles inline. Its page loads nothing from other sites.
 DOCS_POLICY = (
-    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; frame-ancestors 'none'"
 )
 SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
@@ -82,6 +83,11 @@ class ProblemApi(Api):
         answer.make_conditional(request)
         return answer
 
+    def _openapi_swagger_ui(self) -> str:
+        """The page of the API, with the header of all pages."""
+        address = url_for("api-docs.openapi_json")
+        return render_template("api.html", spec_url=address, swagger_ui_url=self._swagger_ui_url)
+
     @lru_cache(MOST_PREFIXES)  # noqa: B019 - one API lives as long as its process
     def _document(self, prefix: str) -> bytes:
         servers = {"servers": [{"url": prefix}]} if prefix else {}
@@ -100,7 +106,6 @@ def create_app(settings: Settings) -> Flask:
         OPENAPI_URL_PREFIX="/",
         OPENAPI_SWAGGER_UI_PATH="/docs",
         OPENAPI_SWAGGER_UI_URL="docs/assets/",  # relative to /docs: a proxy may add a prefix
-        OPENAPI_SWAGGER_UI_CONFIG={"validatorUrl": None},
         API_SPEC_OPTIONS={"info": {"description": "Training as a service for image classifiers."}},
     )
     app.extensions["rightfit"] = services = _services(settings)
@@ -152,6 +157,7 @@ def _services(settings: Settings) -> Services:
         submission=JobSubmitter(store, catalog, HintQueue(settings.broker_url), limits, starting, allowed),
         ablations=Ablations(database, wakeups.publish, settings.quotas),
         folds=CrossValidations(database, wakeups.publish, settings.quotas),
+        fits=Fits(database, wakeups.publish, settings.quotas),
         wakeups=wakeups,
         webhooks=webhooks,
         webhook_sender=WebhookSender(webhooks, allowed),

@@ -12,6 +12,7 @@ from service.core.sql.ablations import Ablations
 from service.core.sql.api_keys import ApiKeys
 from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
+from service.core.sql.fits import Fits
 from service.core.sql.folds import CrossValidations
 from service.core.sql.jobs.store import Store
 from service.core.sql.webhook_messages import Webhooks
@@ -41,6 +42,7 @@ class Services:
     submission: JobSubmitter
     ablations: Ablations
     folds: CrossValidations
+    fits: Fits
     predictor: Predictor
     predictions: PredictionsReader
     packs: PackReader

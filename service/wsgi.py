@@ -1,6 +1,7 @@
 """The entry point of gunicorn: `gunicorn service.wsgi:app`.
 
-Each process also runs a dispatcher of the queue, a sender of webhook messages and the deletion of expired data.
+Each process also runs a dispatcher of the queue, a sender of webhook messages, the deletion of expired data and
+a conductor of fits.
 """
 
 import threading
@@ -8,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 
 from service.app import create_app
+from service.conductor.conductor import Conductor
 from service.core.actions.dispatcher import Dispatcher
 from service.core.actions.retention import Retention
 from service.core.settings import Settings
@@ -26,5 +28,6 @@ for _name, _run in (
     ("dispatcher", _dispatcher.run),
     ("retention", _retention.run),
     ("webhook_sender", _services.webhook_sender.run),
+    ("conductor", Conductor(app).run),
 ):
     threading.Thread(target=_run, args=(threading.Event(),), name=_name, daemon=True).start()

@@ -13,7 +13,7 @@ TRAINER_MODULES = (
 
 
 class StopRequest(StrEnum):
-    """Why a supervisor asks its trainer to stop before the run ends by itself."""
+    """Why a trainer stops before the run ends by itself."""
 
     CANCELLED = "cancelled"  # the owner cancels the job; its best model so far is published
     RELEASED = "released"  # the job is paused or goes to another worker; it continues from its last checkpoint
@@ -24,11 +24,13 @@ class TrainerArgs:
     """The arguments of a trainer process: plain data only.
 
     `spec` is the job's spec as stored, `folder` the scratch folder of the attempt, `pack` the folder of the data set's
-    pack (None: the data set is built in), `library` the folder of downloaded data sets. `held_until` is the time at
-    which the lease ends, on the machine's monotonic clock. `resident_bytes` limits the images that are held on the
-    device (None: half of its free memory, on a CPU divided among the `sharers`, the jobs that may train there at the
-    same time). `writes_pack`: the trainer writes the pack of its built-in data set. `weights` is the folder with
-    the files of the weights that the job starts from, if it names any.
+    pack (None: the data set is built in), `library` the folder of downloaded data sets, `graphs` that of the ONNX
+    graphs of networks that were exported before. `held_until` is the time at which the lease ends, on the machine's
+    monotonic clock. `resident_bytes` limits the images that are held on the device (None: half of its free memory, on a
+    CPU divided among the `sharers`, the jobs that may train there at the same time). `writes_pack`: the trainer writes
+    the pack of its built-in data set. The trainer stops as RELEASED once `pause_after` epochs are complete (None: it
+    trains to the end). `weights` is the folder with the files of the weights that the job
+    starts from, if it names any.
     """
 
     job_id: str
@@ -39,9 +41,11 @@ class TrainerArgs:
     threads: int
     held_until: float
     checkpoint_seconds: float
+    graphs: str
     resident_bytes: int | None = None
     sharers: int = 1
     pack: str | None = None
     library: str = "."
     writes_pack: bool = False
+    pause_after: int | None = None
     weights: str | None = None

@@ -90,7 +90,7 @@ class Worker:
                 except NoRoom:
                     self._defer(hinted)  # an idle worker may take the job meanwhile
                     hinted = None
-                    self._slots.wait_for_end(self._settings.dispatch_seconds)
+                    self._slots.wait_for_change(self._settings.dispatch_seconds)
             self._slots.wait_for_room()
         if job_id is None:
             self._defer(hinted)

@@ -44,6 +44,11 @@ def manifest(job_id: str) -> Any:
 @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
 def artifact(job_id: str, name: str) -> Response:
     """Download a file or a range of it; its ETag is its SHA-256"""
+    return send_artifact(job_id, name)
+
+
+def send_artifact(job_id: str, name: str) -> Response:
+    """Answer with a file of a job, or the requested range of it. Raises NotFound and StorageError."""
     entries = {entry.name: entry for entry in services().store.queries.artifacts(tenant(), job_id)}
     if name not in entries:
         raise NotFound(f"the job has no artifact {name!r}; it has: {', '.join(entries) or 'none yet'}")
@@ -60,7 +65,7 @@ def send(entry: Artifact, file: BinaryIO) -> Response:
         answer = Response(wrap_file(request.environ, file), mimetype=entry.media_type, direct_passthrough=True)
         answer.call_on_close(file.close)
         answer.content_length = entry.bytes
-        answer.headers.set("Content-Disposition", "attachment", filename=entry.name)
+        answer.headers["Content-Disposition"] = "attachment"  # without a name, so that a link can give one
         answer.set_etag(entry.sha256)
         answer.make_conditional(request, accept_ranges=True, complete_length=entry.bytes)
     except HTTPException:  # the Range cannot be satisfied

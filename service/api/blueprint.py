@@ -12,6 +12,7 @@ from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
+from service.api.recipes import with_recipe
 from service.core.errors import Fault, Invalid
 from service.core.spec import JobSpec
 from service.http.auth import tenant
@@ -41,14 +42,14 @@ class StrictParser(FlaskParser):
         most = current_app.config["MAX_CONTENT_LENGTH"]
         if len(req.get_data()) >= most:  # werkzeug cuts a chunked body at the limit without an error
             raise RequestEntityTooLarge(f"the body must be smaller than {most} bytes")
-        return json_body()
+        return with_recipe(json_body(), schema)
 
     def handle_error(  # type: ignore[override]  # it never returns
         self, error: ValidationError, req: Request, schema: Schema, *, error_status_code: Any, error_headers: Any
     ) -> None:
         """Raise Invalid with the faults of single values and those of combinations of valid values."""
         ((location, messages),) = error.messages_dict.items()
-        data = json_body() if location == "json" else None
+        data = with_recipe(json_body(), schema) if location == "json" else None
         single = list(islice(faults(messages, schema, data), MOST_FAULTS))
         if isinstance(schema, JobSpecSchema):
             single += _combined(schema.partial_spec(error.valid_data), single, "")

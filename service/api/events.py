@@ -1,40 +1,12 @@
-"""The resource /v1/jobs/{id}/events: the events of a job as JSON or as a live stream.
+"""The resource /v1/jobs/{id}/events: the events of a job as JSON or as a live stream."""
 
-The stream has the format of server-sent events (HTML standard). It reads SQL after each wake-up, so that no event is
-lost or repeated, whatever Redis does. Without Redis it reads every half second. It ends when the key of its request is
-no longer valid; the client connects again and is refused.
-"""
-
-import json
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from typing import Any
 
-from flask import Response, request, stream_with_context
-from werkzeug.exceptions import ServiceUnavailable
-
 from service.api.blueprint import Blueprint
-from service.core.errors import DatabaseError, Fault, Invalid, NotFound, QuotaExceeded
-from service.core.records.job_event import Event
-from service.core.sql.usage import RETRY_SECONDS
-from service.http import turns
-from service.http.auth import key_check, tenant
-from service.schemas.answer_fields import format_time
+from service.api.event_stream import AS_STREAM, LAST_EVENT_ID, answer_events
+from service.http.auth import tenant
 from service.schemas.events import EventsQuerySchema, EventsSchema
-from service.services import Services, services
-
-STREAM = "text/event-stream"
-PAGE = 500
-RETRY_MS = 2000  # milliseconds before a client connects again
-COMMENT_SECONDS = 15.0  # without events before a comment shows that the stream is alive; between two checks of the key
-READ_SECONDS = 5.0  # longest delay of an event whose wake-up was lost
-LAST_EVENT_ID = {
-    "in": "header",
-    "name": "Last-Event-ID",
-    "schema": {"type": "string", "pattern": "^[0-9]{0,18}$"},
-    "description": "for a stream: start after this event",
-}
+from service.services import services
 
 blueprint = Blueprint("events", __name__, url_prefix="/v1/jobs", description="Events of a job, in order")
 
@@ -42,89 +14,9 @@ blueprint = Blueprint("events", __name__, url_prefix="/v1/jobs", description="Ev
 @blueprint.route("/<job_id>/events")
 @blueprint.arguments(EventsQuerySchema, location="query")
 @blueprint.response(200, EventsSchema)
-@blueprint.alt_response(200, content_type=STREAM, schema={"type": "string"}, description="With Accept: " + STREAM)
+@blueprint.alt_response(200, **AS_STREAM)
 @blueprint.doc(parameters=[LAST_EVENT_ID])
 def events(query: dict[str, Any], job_id: str) -> Any:
     """List the events of a job; with Accept: text/event-stream, stream them live"""
-    after = _last_seen(query["after"])
-    if request.accept_mimetypes.best_match(["application/json", STREAM]) == STREAM:
-        return _live(job_id, after)
-    newer = services().store.queries.events(tenant(), job_id, after, query["limit"] + 1)[1]
-    return {"data": newer[: query["limit"]], "has_more": len(newer) > query["limit"]}
-
-
-def _last_seen(after: int) -> int:
-    given = request.headers.get("Last-Event-ID", "")
-    if not given:
-        return after
-    if not (given.isascii() and given.isdigit() and len(given) <= 18):  # noqa: PLR2004 - fits a 64-bit number
-        raise Invalid([Fault("/Last-Event-ID", "this is not an event id", "an event id: up to 18 digits")])
-    return int(given)
-
-
-def _live(job_id: str, after: int) -> Response:
-    own, owner = services(), tenant()
-    own.store.queries.events(owner, job_id, after, 1)  # raises NotFound before the response starts
-    with ExitStack() as places:
-        if not own.streams.enter(owner):
-            most = own.settings.quota_streams
-            raise QuotaExceeded(
-                f"{most} streams are open; allowed: {most} at a time. Close some, or poll", RETRY_SECONDS
-            )
-        places.callback(own.streams.leave, owner)
-        if not own.waiting.enter(owner):
-            raise ServiceUnavailable("too many streams are open; poll instead, or try again later")
-        places.callback(own.waiting.leave, owner)
-        answer = Response(stream_with_context(_stream(own, owner, _Key(key_check()), job_id, after)), mimetype=STREAM)
-        answer.call_on_close(places.pop_all().close)
-    answer.headers["Cache-Control"] = "no-cache"
-    answer.headers["X-Accel-Buffering"] = "no"  # nginx would buffer the events
-    return answer
-
-
-def _stream(own: Services, owner: str, key: "_Key", job_id: str, after: int) -> Iterator[str]:
-    yield f"retry: {RETRY_MS}\n"
-    sent_at = time.monotonic()
-    with own.wakeups.listen(job_id) as wait:
-        while True:
-            try:
-                if key.is_lost():
-                    return
-                is_over, newer = own.store.queries.events(owner, job_id, after, PAGE)
-            except NotFound:
-                yield "event: end\ndata: {}\n\n"
-                return
-            except DatabaseError:  # the client connects again and continues after its last event
-                return
-            for event in newer:
-                yield _line(event)
-                after, sent_at = event.id, time.monotonic()
-            if newer:
-                continue
-            if is_over:
-                yield "event: end\ndata: {}\n\n"
-                return
-            turns.give_back()
-            wait(min(READ_SECONDS, COMMENT_SECONDS))
-            if time.monotonic() - sent_at >= COMMENT_SECONDS:
-                yield ": nothing new\n\n"
-                sent_at = time.monotonic()
-
-
-class _Key:
-    """The key of a stream, looked up once in COMMENT_SECONDS."""
-
-    def __init__(self, is_valid: Callable[[], bool]) -> None:
-        self._is_valid, self._checked_at = is_valid, time.monotonic()
-
-    def is_lost(self) -> bool:
-        """Whether the key was revoked or has expired. Raises DatabaseError."""
-        if time.monotonic() - self._checked_at < COMMENT_SECONDS:
-            return False
-        self._checked_at = time.monotonic()
-        return not self._is_valid()
-
-
-def _line(event: Event) -> str:
-    data = json.dumps({"at": format_time(event.at), **event.data})
-    return f"id: {event.id}\nevent: {event.type}\ndata: {data}\n\n"
+    queries, owner = services().store.queries, tenant()
+    return answer_events(job_id, query, lambda after, limit: queries.events(owner, job_id, after, limit))

@@ -1,8 +1,6 @@
 """The resource /v1/jobs/{id}/export."""
 
 import hashlib
-import re
-import unicodedata
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import BinaryIO
@@ -16,11 +14,10 @@ from service.core.errors import Conflict, ObjectMissing
 from service.core.records.job import Job
 from service.core.storage import Artifact
 from service.core.storage.objects import BLOCK
+from service.core.text.slug import slug
 from service.http.auth import tenant
 from service.rendering.export_readme import export_readme
 from service.services import services
-
-LONGEST_NAME = 80  # characters of the job's name in the name of the file
 
 blueprint = Blueprint("export", __name__, url_prefix="/v1/jobs", description="All files of a job in one")
 
@@ -60,7 +57,6 @@ def _blocks(file: BinaryIO, artifact: Artifact) -> Iterator[bytes]:
 
 
 def _file_name(job: Job) -> str:
-    """The job's name and id in ASCII, without characters that a file system or a shell interprets."""
-    ascii_name = unicodedata.normalize("NFKD", job.spec.name or "").encode("ascii", "ignore").decode()
-    name = re.sub(r"[^\w.-]+", "-", ascii_name)[:LONGEST_NAME].strip("-.")
+    """The job's name and id in ASCII."""
+    name = slug(job.spec.name)
     return f"{name}-{job.id}.zip" if name else f"{job.id}.zip"

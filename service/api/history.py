@@ -30,12 +30,11 @@ def history(query: dict[str, Any], job_id: str) -> Any:
     """List the epochs of a job, in order"""
     if query["format"] == "text":
         return _text(job_id, query["after_epoch"])
-    job, epochs = services().store.queries.history(tenant(), job_id, query["after_epoch"])
+    curve = services().store.queries.curve(tenant(), job_id, query["after_epoch"])
     if query["format"] == "csv":
-        return _csv(epochs)
-    if query["max_points"]:
-        epochs = tuple(sampled(epochs, query["max_points"]))
-    return jsonify(data=[vars(epoch) for epoch in epochs], best=_plain(job.best), last=_plain(job.last))
+        return _csv(curve.epochs)
+    epochs = sampled(curve.epochs, query["max_points"]) if query["max_points"] else curve.epochs
+    return jsonify(data=[vars(epoch) for epoch in epochs], best=_plain(curve.best), last=_plain(curve.last))
 
 
 @blueprint.route("/<job_id>/history.png")

@@ -2,6 +2,8 @@
 
 import time
 from hashlib import sha256
+from http import HTTPStatus
+from types import SimpleNamespace
 from typing import Any
 
 from flask import Response, make_response, request
@@ -10,6 +12,7 @@ from flask.views import MethodView
 from service.api.blueprint import Blueprint
 from service.api.cancel import cancel_job
 from service.api.idempotency import idempotency, submitted
+from service.api.recipes import chosen
 from service.core.actions.delete import delete_job
 from service.core.records.job import Job, Status
 from service.core.spec import JobSpec
@@ -53,7 +56,8 @@ class Jobs(MethodView):
     def post(self, query: dict[str, Any], headers: dict[str, Any], spec: JobSpec) -> Any:
         """Submit a job"""
         if query["validate_only"]:
-            return make_response(PLAN.dump(services().submission.plan(tenant(), spec)), 200)
+            plan = services().submission.plan(tenant(), spec)
+            return make_response(PLAN.dump(SimpleNamespace(**vars(plan), recipe=chosen(json_body()))), 200)
         job, is_new = services().submission.submit(tenant(), spec, idempotency(headers["key"], json_body()))
         return job, 202, submitted(job_links(job.id), is_new)
 
@@ -65,8 +69,10 @@ class OneJob(MethodView):
     @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
     def get(self, query: dict[str, Any], job_id: str) -> Response:
         """Get a job, at once or when it changes"""
-        job = services().store.queries.get(tenant(), job_id)
         known = request.if_none_match
+        if known and not query["wait"] and (unchanged := _unchanged(job_id)):
+            return unchanged
+        job = services().store.queries.get(tenant(), job_id)
         if query["wait"] and not job.is_terminal and (not known or known.contains_weak(_tag(job))):
             job = _wait_for_change(job, query["wait"])
         answer = make_response(JOB.dump(job))
@@ -116,6 +122,18 @@ def _queued(job: Job, changed: bool) -> Job:
     if changed and job.status is Status.QUEUED:
         services().submission.hint(job)
     return job
+
+
+def _unchanged(job_id: str) -> Response | None:
+    """304 if the request has the ETag of the present version, without reading the job; None if it has another one, as
+    that of a queued job, which depends on more than its version. Raises NotFound.
+    """
+    tag = f"{services().store.queries.version(tenant(), job_id)}"
+    if not request.if_none_match.contains_weak(tag):
+        return None
+    answer = make_response("", HTTPStatus.NOT_MODIFIED)
+    answer.set_etag(tag)
+    return answer
 
 
 def _tag(job: Job) -> str:

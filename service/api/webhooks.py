@@ -1,4 +1,4 @@
-"""The resource /v1/webhooks, and the deliveries about a job."""
+"""The resource /v1/webhooks, and the deliveries about a job or a fit."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from service.http.auth import tenant
 from service.schemas.webhooks import AnswerSchema, DeliveriesSchema, SecretSchema, TryOutSchema
 from service.services import services
 
-blueprint = Blueprint("webhooks", __name__, url_prefix="/v1", description="Signed messages about jobs")
+blueprint = Blueprint("webhooks", __name__, url_prefix="/v1", description="Signed messages about jobs and fits")
 
 
 @blueprint.route("/webhooks/secret")
@@ -43,3 +43,11 @@ def deliveries(job_id: str) -> Any:
     """List the deliveries of messages about a job"""
     services().store.queries.get(tenant(), job_id)
     return {"data": services().webhooks.of_job(job_id)}
+
+
+@blueprint.route("/fits/<fit_id>/deliveries")
+@blueprint.response(200, DeliveriesSchema)
+def deliveries_of_fit(fit_id: str) -> Any:
+    """List the deliveries of messages about a fit"""
+    services().fits.get(tenant(), fit_id)
+    return {"data": services().webhooks.of_fit(fit_id)}

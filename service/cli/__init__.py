@@ -17,6 +17,7 @@ from service.cli.download import download, export
 from service.cli.errors import ErrorHandlingGroup
 from service.cli.evaluate import calibrate, evaluate
 from service.cli.files import files, predict
+from service.cli.fit import fit
 from service.cli.folds import folds
 from service.cli.follow import logs, watch
 from service.cli.keys import keys
@@ -30,7 +31,7 @@ from service.client import DEFAULT_URL
 
 EPILOG = """\b
 Exit codes:
-  0    success; for --watch and watch: the job succeeded
+  0    success; for --watch and watch: the job succeeded, the fit has a model
   1    the job failed or was cancelled, a check failed (--fail-on too), or an operation on this machine failed
   2    the command line is wrong
   3    the request was refused, or a history cannot be read; the message lists every fault and what is allowed
@@ -63,6 +64,7 @@ def main(ctx: click.Context, url: str) -> None:
 STACK = (serve, demo, doctor, migrate, backup, restore, verify, keys)
 JOBS = (
     train,
+    fit,
     folds,
     watch,
     jobs,

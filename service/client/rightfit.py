@@ -16,10 +16,11 @@ from urllib.parse import quote
 import httpx
 
 from service.client.download import artifact, check_target, download, export
+from service.client.events import read_events, stream_events
+from service.client.fits import Fits
 from service.client.folder import printable
 from service.client.folds import Folds
 from service.client.history_file import Source, content
-from service.client.sse import EventReader
 from service.client.transport import TIMEOUT, TRIES, WAIT_SECONDS, Transport, document, given, idempotency
 from service.client.types import Event, History, Json, Note, Progress
 from service.client.upload import archive, label_file
@@ -27,7 +28,6 @@ from service.client.weights import Weights
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 PAUSE_SECONDS = 1.0  # between two polls that the service answers at once
-EVENTS_PAGE = 1000  # the largest page of events
 DEFAULT_OPTIONS: Json = {"skip_broken": False, "background": "white"}  # not sent: 0.1.0 does not know them
 MAX_LINES = 10_000  # the longest log of a job that the service keeps
 
@@ -36,8 +36,8 @@ class Rightfit:
     """The client of one service, to be closed after use: `with Rightfit(url) as client`.
 
     Its methods raise ApiError if the service refuses a request, httpx.TransportError if the service cannot be reached,
-    and NotRightfit if another server answers. `folds` has the methods of cross-validations, `weights` those of uploaded
-    weights.
+    and NotRightfit if another server answers. `folds` has the methods of cross-validations, `fits` those of fits,
+    `weights` those of uploaded weights.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Rightfit:
             retrying=retrying,
         )
         self.folds = Folds(self._transport)
+        self.fits = Fits(self._transport)
         self.weights = Weights(self._transport)
 
     def __enter__(self) -> "Rightfit":
@@ -77,6 +78,13 @@ class Rightfit:
     def close(self) -> None:
         """Close the connections."""
         self._transport.close()
+
+    def fit(self, dataset: str | Json, minutes: float | None = None, jobs: int | None = None, **options: Any) -> Json:
+        """The best model of a data set within a budget: starts a fit, waits for its end, and returns it.
+
+        The arguments are those of `fits.submit`. The kept model is downloaded by `fits.download`.
+        """
+        return self.fits.wait(self.fits.submit(dataset, minutes, jobs, **options)["id"])
 
     def submit(self, spec: Json, key: str | None = None) -> Json:
         """Queue a job; returns it with its id and its effective spec.
@@ -148,33 +156,14 @@ class Rightfit:
 
     def events(self, job_id: str, after: int = 0) -> list[Event]:
         """The events of a job up to now, after the event with the id `after`."""
-        events: list[Event] = []
-        while True:
-            params = {"after": after, "limit": EVENTS_PAGE}
-            page = self._transport.json("GET", _job(job_id, "events"), params=params)
-            events += [Event(str(e["id"]), e["type"], {"at": e["at"], **e["data"]}) for e in page["data"]]
-            if not page["has_more"]:
-                return events
-            after = page["data"][-1]["id"]
+        return read_events(self._transport, _job(job_id, "events"), after)
 
     def stream(self, job_id: str, after: str = "") -> Iterator[Event]:
         """The events of a job, from the first or after the event with the id `after`, live until the job has ended.
 
         If the connection breaks off, the stream continues where it was: each event comes exactly once.
         """
-        reader = EventReader(after)
-        while True:
-            response = self._transport.repeat(lambda: self._transport.open(_job(job_id, "events"), reader.headers))
-            try:
-                for event in reader.read(response):
-                    if event.type == "end":
-                        return
-                    yield event
-            except httpx.TransportError:
-                pass  # the connection broke off; connect again, as after a stream that ends early
-            finally:
-                response.close()
-            sleep(reader.retry_seconds)
+        return stream_events(self._transport, _job(job_id, "events"), after)
 
     def log(self, job_id: str, tail: int = 200) -> list[Json]:
         """The last lines of the job's log, in order: `id`, `attempt`, `at`, `level`, `message` of each."""

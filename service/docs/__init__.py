@@ -1,7 +1,9 @@
-"""The documentation pages under /docs, rendered from the Markdown files in this folder. Public, without scripts."""
+"""The documentation pages under /docs, rendered from the Markdown files in this folder. Public."""
 
+import json
 import posixpath
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from flask import Blueprint, Response, redirect, request, url_for
@@ -10,15 +12,18 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response as BaseResponse
 
 from service.core.errors import NotFound
-from service.docs import markdown
+from service.docs import markdown, search
+from service.docs.contents import CONTENTS, neighbours
 from service.docs.reference import reference
 
 FOLDER = Path(__file__).parent
 VERDICTS = FOLDER / "verdicts"
-POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
 API_PAGE = "api-docs.openapi_swagger_ui"  # flask-smorest's endpoint for its Swagger UI page
 REFERENCE = "reference"  # the one page that is generated, not stored
-MENU = ("index", "tutorial", "datasets", "cookbook", REFERENCE, "running", "verdicts")
 RENAMED: Mapping[str, str] = {"years": "operations", "watching": "monitoring"}  # old address: new address
 
 
@@ -59,17 +64,64 @@ def page(address: str) -> BaseResponse:
     address = address.removesuffix("/")
     if address in RENAMED:
         return redirect(url_for(".page", address=RENAMED[address]), 301)
-    text = reference() if address == REFERENCE else _lookup(PAGES, address).read_text("utf-8")
-    rendered = markdown.render(text, lambda link: _resolve(address, link))
-    links = {name: url_for(".page", address=name) for name in MENU} | {
+    rendered = markdown.render(_text(address), lambda link: _resolve(address, link))
+    before, after = neighbours(address)
+    html = _templates.get_template("page.html").render(
+        title=rendered.title,
+        body=Markup(rendered.body),  # noqa: S704 - rendered from our own Markdown, with raw HTML switched off
+        links=_links(),
+        contents={part: [_entry(one) for one in pages] for part, pages in CONTENTS.items()},
+        here=url_for(".page", address=address),
+        before=_entry(before) if before else None,
+        after=_entry(after) if after else None,
+    )
+    return _file_response(html.encode(), "text/html")
+
+
+@blueprint.get("/search.json")
+def search_index() -> Response:
+    """The sections of all pages, for the search in the browser."""
+    listed = [section | {"address": _linked(section["place"])} for section in _sections()]
+    return _file_response(json.dumps(listed).encode(), "application/json")
+
+
+@cache
+def _sections() -> tuple[dict[str, str], ...]:
+    return tuple(search.sections({address: _text(address) for address in (*PAGES, REFERENCE)}))
+
+
+def _linked(place: str) -> str:
+    address, hash_sign, section = place.partition("#")
+    return url_for(".page", address=address) + hash_sign + section
+
+
+@cache
+def _text(address: str) -> str:
+    """The Markdown of a page. Raises NotFound."""
+    return reference() if address == REFERENCE else _lookup(PAGES, address).read_text("utf-8")
+
+
+def _entry(address: str) -> tuple[str, str]:
+    """The link to a page, and its title without what follows a colon."""
+    title = _text(address).partition("\n")[0].removeprefix("# ").partition(":")[0]
+    return url_for(".page", address=address), title.replace("`", "")
+
+
+def _links() -> dict[str, str]:
+    """The addresses that every page has."""
+    return {
         "api": url_for(API_PAGE),
         "style": url_for(".style"),
+        "pages_style": url_for("web_files.ours", name="style.css"),
+        "script": url_for("web_files.ours", name="docs.js"),
+        "search": url_for(".search_index"),
         "jobs": url_for("web.jobs"),
+        "datasets": url_for("web.datasets"),
+        "new": url_for("web.new"),
+        "diagnose": url_for("web.diagnose"),
+        "index": url_for(".page", address="index"),
         "icon": url_for("web_files.ours", name="icon.svg"),
     }
-    body = Markup(rendered.body)  # noqa: S704 - rendered from our own Markdown, with raw HTML switched off
-    html = _templates.get_template("page.html").render(title=rendered.title, body=body, links=links)
-    return _file_response(html.encode(), "text/html")
 
 
 def _lookup(files: Mapping[str, Path], address: str) -> Path:

@@ -9,10 +9,12 @@ MOST = 1000
 
 
 class EventSchema(Schema):
-    """An event of a job."""
+    """An event of a job or of a fit."""
 
-    id = fields.Integer(metadata={"description": "counted from 1 for each job"})
-    type = fields.String(metadata={"description": "status, phase, facts, epoch, diagnosis, resumed, …"})
+    id = fields.Integer(metadata={"description": "counted from 1 for each job and each fit"})
+    type = fields.String(
+        metadata={"description": "of a job: status, phase, facts, epoch, diagnosis, resumed, …; of a fit: step, status"}
+    )
     at = Timestamp()
     data = fields.Dict(
         keys=fields.String(),

@@ -7,7 +7,7 @@ from marshmallow import Schema, fields
 from service.core.experiments.folds import FoldResults
 from service.core.records.folds import MOST_SEEDS, SCORES
 from service.core.records.job import Status
-from service.core.spec.parts import LEAST_FOLDS, MOST_FOLDS
+from service.core.spec.parts import LARGEST_SEED, LEAST_FOLDS, MOST_FOLDS
 from service.schemas.answer_fields import TEXT_BY_NAME, Word
 from service.schemas.evaluation import EvaluationQuerySchema, PartQuerySchema
 from service.schemas.experiments import ExperimentEntrySchema, ExperimentRequestSchema, experiment_links
@@ -17,7 +17,6 @@ from service.schemas.plan import PlanSchema
 from service.schemas.query_fields import integer
 
 FOLDS = 5
-LARGEST_SEED = 2**32 - 1
 
 
 class FoldsRequestSchema(ExperimentRequestSchema):

@@ -163,6 +163,8 @@ class JobSchema(Schema):
     ablation = fields.String(allow_none=True, metadata={"description": "id of the ablation that created the job"})
     arm = fields.String(allow_none=True, metadata={"description": "name of the arm of the ablation"})
     folds = fields.String(allow_none=True, metadata={"description": "id of the folds that created the job"})
+    fit = fields.String(allow_none=True, metadata={"description": "id of the fit that the job is a trial of"})
+    trial = fields.Integer(allow_none=True, metadata={"description": "number of the trial in its fit, from 1"})
     labels = fields.Dict(keys=fields.String(), values=fields.String(), attribute="spec.labels")
     links = fields.Function(lambda job: job_links(job.id), metadata=TEXT_BY_NAME)
 

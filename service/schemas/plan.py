@@ -2,7 +2,7 @@
 
 from marshmallow import Schema, fields
 
-from service.schemas.answer_fields import SpecField
+from service.schemas.answer_fields import AnyValue, SpecField
 
 
 class LayerSchema(Schema):
@@ -19,6 +19,16 @@ class MemorySchema(Schema):
     data_bytes = fields.Integer()
 
 
+class ChoiceSchema(Schema):
+    """Values that a recipe has chosen together."""
+
+    values = fields.Dict(
+        keys=fields.String(), values=AnyValue(), metadata={"description": "values of the spec by their JSON pointers"}
+    )
+    reason = fields.String()
+    source = fields.String(metadata={"description": "a paper, or what was measured"})
+
+
 class PlanSchema(Schema):
     """The effective spec of a job and what it needs."""
 
@@ -31,3 +41,7 @@ class PlanSchema(Schema):
         metadata={"description": "CPU threads that each process gains from; null: as many as the worker has"},
     )
     warnings = fields.List(fields.String())
+    recipe = fields.List(
+        fields.Nested(ChoiceSchema),
+        metadata={"description": "what the recipe of the spec has filled; empty without a recipe"},
+    )

@@ -2,13 +2,40 @@
 
 from flask import Flask
 
-from service.web import compare, datasets, diagnose, errors, files, form, job, jobs, mistakes, picture, sign_in
+from service.web import (
+    ablation,
+    compare,
+    datasets,
+    diagnose,
+    errors,
+    files,
+    fits,
+    form,
+    job,
+    jobs,
+    mistakes,
+    picture,
+    sign_in,
+)
 from service.web.blueprint import blueprint
 from service.web.format import register_filters
 
 __all__ = ["register"]
 
-PAGES = (jobs, job, mistakes, picture, form, compare, datasets, diagnose, sign_in, errors)  # importing adds their views
+PAGES = (
+    jobs,
+    job,
+    mistakes,
+    picture,
+    form,
+    fits,
+    compare,
+    ablation,
+    datasets,
+    diagnose,
+    sign_in,
+    errors,
+)  # importing adds their views
 
 
 def register(app: Flask) -> None:

@@ -1,4 +1,4 @@
-"""The form of a new job, which also shows the request as a command."""
+"""The form of a new job: what to train on, for which goal, and every option in case of need."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,46 +6,92 @@ from typing import Any
 from flask import request, url_for
 
 from service.core.records.builtin_datasets import BUILT_IN
-from service.core.records.dataset import DatasetStatus
+from service.core.records.dataset import Dataset, DatasetStatus
 from service.http.auth import tenant
 from service.schemas.pages import MAX_PAGE
 from service.services import services
 from service.web.blueprint import blueprint, page
-from service.web.options import ESSENTIAL, archs, sections
+from service.web.dataset_choices import DEFAULT_DATASET
+from service.web.networks import networks
+from service.web.options import MAIN, archs, sections
 
-DEFAULT_DATASET = "digits"
+SEED = 1  # of every new form: jobs on one data set are scored on the same images
+GOALS = {  # the recipe of each goal, with words for it
+    "good": ("Good model", "a batch-normalized network with varied images, some minutes"),
+    "quick": ("Quick look", "small pictures and few epochs, about a minute"),
+    "": ("My own settings", "the defaults of the API, and what you change below"),
+}
+RECENT = 50  # jobs whose speed is known to the form
 
 
 @blueprint.get("/new")
 def new() -> str:
-    """Create a job from the defaults or from another job"""
+    """Create a job from a recipe, from the defaults or from another job"""
     like = request.args.get("like")
-    spec = services().store.queries.get(tenant(), like).spec.to_dict() if like else {}
+    spec: dict[str, Any] = {"seed": SEED, "recipe": "good"}
+    if like:
+        spec = services().store.queries.get(tenant(), like).spec.to_dict()
     if dataset := request.args.get("dataset"):
         spec["dataset"] = {**spec.get("dataset", {}), "id": dataset}
     parts = sections()
     every = {option.pointer: option for part in parts for option in part.inputs}
-    own = services().catalog.list(tenant(), MAX_PAGE).items
+    given = {option.id: _at(spec, option.pointer, option.default) for part in parts for option in part.inputs}
+    chosen = [option for option in every.values() if given[option.id] != option.default]
     return page(
         "new",
-        essential=[every[pointer] for pointer in ESSENTIAL],
+        main={pointer: every[pointer] for pointer in MAIN},
         sections=parts,
-        given={option.id: _at(spec, option.pointer, option.default) for part in parts for option in part.inputs},
+        given=given,
+        changed={part.title for part in parts if like and any(option in chosen for option in part.inputs)},
         present={
             pointer: _at(spec, pointer, {} if usual else None) is not None
             for part in parts
             for pointer, usual in part.optional.items()
         },
+        goals=GOALS,
+        goal=spec.get("recipe") or "",
         archs=archs(),
-        datasets={
-            **{one.id: f"{one.name} ({one.id})" for one in own if one.status is DatasetStatus.READY},
-            **{name: f"{name}: {one.name}" for name, one in BUILT_IN.items()},
-        },
+        networks=networks(),
+        datasets=_datasets(),
         dataset=spec.get("dataset", {}).get("id", DEFAULT_DATASET),
+        speeds=_speeds(),
         submit=url_for("jobs.Jobs"),
         needs_key=services().settings.auth == "keys",
         like=like,
     )
+
+
+def _datasets() -> dict[str, dict[str, Any]]:
+    """What the form shows of each data set that can be trained on, by its id: the own ones first."""
+    own = services().catalog.list(tenant(), MAX_PAGE).items
+    ready = [one for one in own if one.status is DatasetStatus.READY]
+    return {one.id: _shown(one) for one in (*ready, *BUILT_IN.values())}
+
+
+def _shown(dataset: Dataset) -> dict[str, Any]:
+    contents = dataset.contents
+    assert contents is not None, "a data set that is ready has contents"
+    channels, height, width = contents.shape
+    return {
+        "name": dataset.id if dataset.id in BUILT_IN else dataset.name,
+        "samples": contents.samples,
+        "classes": len(contents.classes),
+        "size": f"{width}x{height}" if contents.is_uniform else "several sizes",
+        "colour": "grey" if channels == 1 else "colour",
+        "parts": contents.parts or {},
+        "sheet": url_for("datasets.pictures", dataset_id=dataset.id) if dataset.packed else None,
+        "jobs": services().store.queries.count_on(tenant(), dataset.id),
+    }
+
+
+def _speeds() -> dict[str, float]:
+    """The images that recent jobs trained in a second, by data set and network."""
+    recent = services().store.queries.list(tenant(), RECENT).items
+    return {
+        f"{job.spec.dataset.id} {job.spec.model.arch}": job.last.images_per_second
+        for job in reversed(recent)
+        if job.last and job.last.images_per_second
+    }
 
 
 def _at(spec: Mapping[str, Any], pointer: str, default: Any) -> Any:

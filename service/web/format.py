@@ -9,9 +9,11 @@ from typing import Any
 from flask import Flask
 from jinja2 import StrictUndefined
 
+from service.core.records.ablation import BASE
 from service.core.records.job import Job, Status
 from service.core.records.lineage import Relative
 from service.core.text import DAY, HOUR, MINUTE, format_number, format_percent, format_size
+from service.core.text.slug import slug
 from service.schemas.answer_fields import format_time
 
 NOTHING = "\u2013"  # an en dash
@@ -31,7 +33,7 @@ def register_filters(app: Flask) -> None:
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     numbers: list[Callable[..., str]] = [number, percent, duration, ago, moment, size]
-    texts: list[Callable[..., str]] = [value, words, sentence, mark, title]
+    texts: list[Callable[..., str]] = [value, words, sentence, mark, title, file_stem]
     app.jinja_env.filters.update({f.__name__: f for f in numbers + texts})
 
 
@@ -89,11 +91,20 @@ def words(name: str) -> str:
 
 
 def title(job: Job | Relative) -> str:
-    """The title of a job: its name, for a fork with its change; without a name its id."""
-    name = job.spec.name if isinstance(job, Job) else job.name
-    if not name or not job.parent:
-        return name or job.id
+    """The title of a job: its name, for a fork or an arm of an ablation with its change; without a name, the last
+    characters of its id.
+    """
+    name = (job.spec.name if isinstance(job, Job) else job.name) or f"job {job.id[-6:]}"
+    if isinstance(job, Job) and job.arm and job.arm != BASE:
+        return f"{name} + {words(job.arm)}"
+    if not job.parent:
+        return name
     return f"{name} + {words(job.advice)}" if job.advice else f"{name} (fork)"
+
+
+def file_stem(job: Job) -> str:
+    """The beginning of the names of a job's downloaded files."""
+    return slug(job.spec.name) or job.id
 
 
 def titles(jobs: Sequence[Job]) -> dict[str, str]:

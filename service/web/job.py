@@ -21,11 +21,18 @@ from service.http.auth import may, tenant
 from service.services import services
 from service.web.blueprint import blueprint, page
 from service.web.evaluation import evaluation
+from service.web.side_by_side import trial
+from service.web.time_left import time_left
 
 PATIENCES, MIN_DELTAS = (1, 3, 5, 10, 20), (0.0, 0.001, 0.01)  # settings of the table about early stopping
 EVENTS = 200  # the newest
 LOGGED = 100  # log entries, the newest
 SHOWN_ELSEWHERE = ("epoch", "facts")  # events that the curves and the log show
+DOWNLOADS = {  # the files that most people want, with words for them
+    "best_model.pth": "Weights for PyTorch",
+    "model.onnx": "Model for any runtime",
+    "labels.json": "Class names",
+}
 ACTIONS = {
     "pause": ("POST", "jobs.pause"),
     "resume": ("POST", "jobs.resume"),
@@ -42,11 +49,15 @@ def job(job_id: str) -> str:
     events = services().store.queries.newest_events(tenant(), job_id, SHOWN_ELSEWHERE, EVENTS)
     artifacts = services().store.queries.artifacts(tenant(), job_id)
     parent, family = _parent(shown), services().store.queries.lineage(tenant(), job_id)
+    diagnosed = diagnosis.to_answer(shown, epochs)
     return page(
         "job",
         job=shown,
         last=epochs[-1] if epochs else None,
-        diagnosis=diagnosis.to_answer(shown, epochs),
+        left=time_left(shown, epochs),
+        diagnosis=diagnosed,
+        trial=trial(shown, diagnosed["advice"]) if shown.is_terminal else None,
+        DOWNLOADS=DOWNLOADS,
         settings=_settings(shown, epochs),
         against="its parent" if parent else "the defaults",
         changed=_changed(shown, parent),

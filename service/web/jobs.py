@@ -1,5 +1,7 @@
 """The list of jobs. The address holds the filters, so that it can be stored and shared."""
 
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -30,6 +32,7 @@ class Filters:
     statuses: tuple[Status, ...]
     label: str
     after: int | None
+    sort: str = ""
 
     @classmethod
     def from_address(cls) -> "Filters":
@@ -42,20 +45,28 @@ class Filters:
             faults.append(Fault("/label", f"{label!r} is not a label", "key=value"))
         if faults:
             raise Invalid(faults)
-        after = given.get("after", "")[1:]
-        is_cursor = after.isascii() and after.isdigit() and len(after) < LARGEST_CURSOR
         text = given.get("q", "").replace("\0", "").strip()[:LONGEST]
-        return cls(text, tuple(map(Status, given.getlist("status"))), label, int(after) if is_cursor else None)
+        sort = given.get("sort", "")
+        statuses = tuple(map(Status, given.getlist("status")))
+        return cls(text, statuses, label, position(), sort if sort in SORTED else "")
 
     @property
     def is_narrowed(self) -> bool:
         return bool(self.text or self.statuses or self.label)
 
-    def address(self, after: str | None) -> str:
-        """The address with the same filters, from another position on."""
-        pairs = [("q", self.text), ("label", self.label), ("after", after or "")]
+    def address(self, after: str | None, sort: str | None = None) -> str:
+        """The address with the same filters, from another position on, and perhaps in another order."""
+        order = self.sort if sort is None else sort
+        pairs = [("q", self.text), ("label", self.label), ("after", after or ""), ("sort", order)]
         pairs += [("status", str(status)) for status in self.statuses]
         return f"{url_for('web.jobs')}?{urlencode([pair for pair in pairs if pair[1]])}"
+
+
+def position() -> int | None:
+    """The position in a list that the address holds, None for its start."""
+    after = request.args.get("after", "")[1:]
+    is_cursor = after.isascii() and after.isdigit() and len(after) < LARGEST_CURSOR
+    return int(after) if is_cursor else None
 
 
 @blueprint.get("/")
@@ -69,10 +80,12 @@ def jobs() -> str:
     verdicts = store.queries.verdicts(listed.items)
     names = {job.id: title(job) for job in listed.items} | titles([job for job in listed.items if job.parent])
     datasets = services().catalog.names(tenant(), (job.spec.dataset.id for job in listed.items))
+    rows = [_row(job, sketches[job.id], names[job.id]) for job in listed.items]
     return page(
         "jobs",
         filters=filters,
-        rows=[_row(job, sketches[job.id], names[job.id]) for job in listed.items],
+        rows=sorted(rows, key=SORTED[filters.sort]) if filters.sort else rows,
+        orders={name: filters.address(None, "" if filters.sort == name else name) for name in SORTED},
         counts=counts,
         total=sum(counts.values()),
         statuses=list(Status),
@@ -93,6 +106,23 @@ def _row(job: Job, sketch: tuple[float, ...], title: str) -> dict[str, Any]:
         "part": part,
         "accuracy": accuracy,
     }
+
+
+def _least(value: float | None) -> float:
+    """The place of a value in an ascending order; what is not known comes last."""
+    return math.inf if value is None else value
+
+
+def _most(value: float | None) -> float:
+    """The place of a value in a descending order; what is not known comes last."""
+    return math.inf if value is None else -value
+
+
+SORTED: Mapping[str, Callable[[dict[str, Any]], Any]] = {  # orders of the rows of a page, by their names
+    "name": lambda row: row["title"].lower(),
+    "loss": lambda row: _least(row["job"].best.val_loss if row["job"].best else None),
+    "accuracy": lambda row: _most(row["accuracy"]),
+}
 
 
 def _accuracy(job: Job) -> tuple[str, float | None]:

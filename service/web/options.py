@@ -12,22 +12,19 @@ from marshmallow.validate import OneOf
 from service.schemas.fields import Flag, Labels, ShortList, Tagged
 from service.schemas.spec import JobSpecSchema
 
-ESSENTIAL = (
-    "/name",
+MAIN = (  # the options that the form shows first
     "/dataset/id",
-    "/dataset/test_fraction",
     "/model/arch",
-    "/epochs",
-    "/batch_size",
-    "/optimizer/lr",
-    "/regularization/dropout",
-    "/regularization/weight_decay",
-    "/early_stopping/patience",
-    "/seed",
+    "/dataset/val_fraction",
+    "/dataset/test_fraction",
+    "/name",
+    "/recipe",
 )
 NAMES = {"dataset": "Data", "model": "Network", "": "Run"}  # titles of sections; the others have the name of the part
 TITLES = {  # labels of inputs whose own name is too general
     "/dataset/id": "data set",
+    "/dataset/val_fraction": "% to choose the best epoch",
+    "/dataset/test_fraction": "% to test at the end",
     "/model/arch": "network",
     "/optimizer/lr": "learning rate",
     "/optimizer/name": "update rule",
@@ -35,8 +32,12 @@ TITLES = {  # labels of inputs whose own name is too general
     "/webhook/url": "address",
 }
 MEANINGS = {  # shorter help than the description in the API document
-    "/name": "optional",
-    "/seed": "Leave empty for a random one. The same seed gives the same split and result.",
+    "/name": "",
+    "/dataset/id": "",
+    "/dataset/val_fraction": "",
+    "/dataset/test_fraction": "",
+    "/seed": "The same seed gives the same split and result. Leave empty for a random one.",
+    "/model/pretrained": "Start from weights that know photographs. Best for few pictures.",
     "/regularization/weight_decay": "Usual: 0.0001 to 0.01. Keeps weights small.",
     "/batch_size": "Images per training step.",
     "/regularization/dropout": "Try 0.3 when the model memorizes.",
@@ -124,7 +125,7 @@ def _inside(pointer: str, field: Any, group: str, optional: dict[str, bool]) -> 
 
 def _networks(pointer: str, field: Tagged) -> Iterator[Input]:
     names = tuple(field.choices)
-    yield Input(f"{pointer}/arch", "choice", names[0], "the architecture", "a network's name", names)
+    yield Input(f"{pointer}/arch", "choice", names[0], "", "a network's name", names)
     seen = set()
     for name, schema in field.choices.items():
         family = _family(name, schema)

@@ -111,6 +111,10 @@ def service(quick: bool, _: dict[str, Path]) -> Json:
     return measure(OURS, "tests.benchmarks.service", ["--epochs", "2", "--repeats", "2"] if quick else []).line
 
 
+def fixed_cost(quick: bool, _: dict[str, Path]) -> Json:
+    return measure(OURS, "tests.benchmarks.fixed_cost", ["--epochs", "2", "--jobs", "1"] if quick else []).line
+
+
 def queue(quick: bool, _: dict[str, Path]) -> Json:
     return measure(OURS, "tests.benchmarks.queue", ["--sizes", "20", "40"] if quick else []).line
 
@@ -132,6 +136,7 @@ EXTRAS: dict[str, Callable[[bool, dict[str, Path]], Json]] = {
     "size": size,
     "overhead": overhead,
     "service": service,
+    "fixed_cost": fixed_cost,
     "queue": queue,
     "load": load,
     "scrape": scrape,

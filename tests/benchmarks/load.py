@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
@@ -49,19 +50,25 @@ class Measured:
 
 
 def poll(port: int, paths: Sequence[str], clients: int, seconds: float, into: Measured) -> None:
-    """Each client asks for one path after another on a connection of its own, as fast as it is answered."""
+    """Each client asks for one path after another on a connection of its own, as fast as it is answered.
+
+    It sends the ETag of the last answer to each path, if there was one, as caches and Rightfit's own client do.
+    """
     lock, over = threading.Lock(), time.monotonic() + seconds
 
     def client(number: int) -> None:
         connection, times, errors = HTTPConnection("127.0.0.1", port, timeout=30), [], []
-        turn = number
+        turn, tags = number, dict[str, str]()
         while time.monotonic() < over:
             started = time.perf_counter()
             try:
-                connection.request("GET", paths[turn % len(paths)])
+                path = paths[turn % len(paths)]
+                connection.request("GET", path, headers={"If-None-Match": tags[path]} if path in tags else {})
                 answer = connection.getresponse()
                 answer.read()
-                if answer.status != 200:
+                if tag := answer.headers["ETag"]:
+                    tags[path] = tag
+                if answer.status not in (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED):
                     errors.append(f"{answer.status}")
             except (HTTPException, OSError) as error:
                 errors.append(repr(error))

@@ -24,13 +24,14 @@ VERDICTS = {True: "yes", False: "**no**", None: "too few rounds"}
 
 def markdown(about: dict[str, Any], tables: dict[str, list[Row]], extras: dict[str, Any]) -> str:
     """`about` is the head of the results file, `tables` the rows under the name of each job and batch size."""
-    parts = [_head(about), *(f"## {title}\n\n{_table(HEADS, map(_cells, rows))}" for title, rows in tables.items())]
+    parts = [_head(about), *(f"## {title}\n\n{table(HEADS, map(_cells, rows))}" for title, rows in tables.items())]
     if failures := about["failures"]:
         parts.append("## Failed\n\n" + "\n".join(f"- {failure.splitlines()[0]}" for failure in failures))
     writers = {
         "size": _size,
         "overhead": _overhead,
         "service": _service,
+        "fixed_cost": _fixed_cost,
         "queue": _queue,
         "load": _load,
         "scrape": _scrape,
@@ -76,7 +77,7 @@ def _spread(spread: Spread | None, form: str) -> str:
     return median if least == most else f"{median} ({least}–{most})"  # noqa: RUF001 - a range has an en dash
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """The first column is words, the others are figures."""
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -95,7 +96,7 @@ def _size(measured: dict[str, Any]) -> str:
     heads = ("images", "training images/s", "peak memory, MiB", "less the data's own bytes, MiB")
     long = measured["long"]
     return (
-        f"## Large sets and long runs (the engine, mlp of 32)\n\n{_table(heads, rows)}\n\n"
+        f"## Large sets and long runs (the engine, mlp of 32)\n\n{table(heads, rows)}\n\n"
         f"{long['epochs']:,} epochs on a tiny set: the median epoch of the first tenth took {long['first_ms']:.2f} ms, "
         f"of the last tenth {long['last_ms']:.2f} ms."
     )
@@ -112,7 +113,7 @@ def _overhead(measured: dict[str, Any]) -> str:
         for job, times in measured.items()
     ]
     heads = ("job", "engine, ms an epoch", "bare loop, ms an epoch", "ratio, epoch by epoch")
-    return f"## The engine beside the bare loop, same network, in turn\n\n{_table(heads, rows)}"
+    return f"## The engine beside the bare loop, same network, in turn\n\n{table(heads, rows)}"
 
 
 def _service(measured: dict[str, Any]) -> str:
@@ -124,8 +125,16 @@ def _service(measured: dict[str, Any]) -> str:
     ]
     return (
         f"## The whole service: digits, {measured['epochs']} epochs, median of {len(measured['jobs'])} jobs\n\n"
-        f"{_table(('from the POST to', 'seconds'), rows)}\n\nThe stack was ready {measured['stack_ready']:.1f} s after "
-        "its start."
+        f"{table(('from the POST to', 'seconds'), rows)}\n\nThe stack was ready {measured['stack_ready']:.1f} s after "
+        f"its start. A job took {median['ratio']:.2f} times as long as its epochs."
+    )
+
+
+def _fixed_cost(measured: dict[str, Any]) -> str:
+    rows = [[part, f"{milliseconds:,.1f}"] for part, milliseconds in measured["milliseconds"].items()]
+    return (
+        f"## What a small job costs beside its training: digits, {measured['epochs']} epochs, "
+        f"median of {measured['jobs']} jobs\n\n{table(('part', 'milliseconds'), rows)}"
     )
 
 
@@ -136,7 +145,7 @@ def _slots(measured: dict[str, Any]) -> str:
     ]
     return (
         f"## Jobs a minute: digits, {measured['epochs']} epochs, {measured['jobs']} at once, median of the rounds\n\n"
-        f"{_table(('network', 'one slot', 'a slot for each core', 'gain'), rows)}"
+        f"{table(('network', 'one slot', 'a slot for each core', 'gain'), rows)}"
     )
 
 
@@ -145,7 +154,7 @@ def _queue(measured: dict[str, Any]) -> str:
     for database, sizes in measured.items():
         calls = [name for name in sizes[0] if name != "jobs"]
         rows = [[f"{size['jobs']:,}", *(f"{size[call]:.2f}" for call in calls)] for size in sizes]
-        parts.append(f"{database}:\n\n{_table(('queued jobs', *calls), rows)}")
+        parts.append(f"{database}:\n\n{table(('queued jobs', *calls), rows)}")
     return "## A long queue: milliseconds of one call to the store, median\n\n" + "\n\n".join(parts)
 
 
@@ -164,7 +173,7 @@ def _load(measured: dict[str, Any]) -> str:
     ]
     return (
         "## Fifty clients that poll without a pause while a job trains on one thread\n\n"
-        f"{_table(('route', 'requests/s', 'p50, ms', 'p99, ms', 'errors'), rows)}\n\n"
+        f"{table(('route', 'requests/s', 'p50, ms', 'p99, ms', 'errors'), rows)}\n\n"
         f"The job trained {measured['epochs_meanwhile']:,} epochs meanwhile. The empty route is the same gunicorn with "
         "nothing behind it, in turn with the other; clients and servers share the cores."
     )
@@ -183,7 +192,7 @@ def _scrape(measured: dict[str, Any]) -> str:
     heads = ("database", "p50, ms", "p95, ms", "/livez p50, ms", "/livez p95, ms")
     return (
         f"## A scrape of /metrics with {measured['jobs']:,} jobs in the database, {measured['queued']:,} of them "
-        f"queued\n\n{_table(heads, rows)}\n\n"
+        f"queued\n\n{table(heads, rows)}\n\n"
         f"Under load, {measured['clients']} clients poll jobs, histories and lists of the same API, each with a pause "
         f"of {measured['pause_seconds']:g} s: {rates[0]:.0f} to {rates[-1]:.0f} requests a second. Clients and servers "
         "share the cores. /livez, requested in turn, shows the time of a request without work."

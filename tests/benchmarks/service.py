@@ -27,7 +27,8 @@ JOB: dict[str, Any] = {
 def one_job(client: Rightfit, epochs: int, seed: int) -> dict[str, float]:
     """Seconds from the POST to the first step, to the arrival of the first epoch's row, and to the end.
 
-    The first step is the time of that arrival minus the duration of the epochs that had ended by then.
+    The first step is the time of that arrival minus the duration of the epochs that had ended by then. `ratio` is the
+    time to the end over that of all epochs.
     """
     posted = time.perf_counter()
     job = client.submit(JOB | {"epochs": epochs, "seed": seed})
@@ -38,7 +39,8 @@ def one_job(client: Rightfit, epochs: int, seed: int) -> dict[str, float]:
             rows = client.history(job["id"])["data"][: change["last"]["epoch"]]
             times = {"first_step": now - sum(row["seconds"] for row in rows), "first_epoch": now}
         if change["status"] == "succeeded":
-            return times | {"succeeded": now}
+            training = sum(row["seconds"] for row in client.history(job["id"])["data"])
+            return times | {"succeeded": now, "ratio": now / training}
     raise RuntimeError(f"the job did not succeed: {client.job(job['id'])['error']}")
 
 

@@ -162,3 +162,12 @@ def test_polling_clients_get_no_errors_while_a_job_trains() -> None:
     assert measured["status and history"]["errors"] == measured["empty route"]["errors"] == 0
     assert measured["status and history"]["requests_per_second"] > 1
     assert measured["epochs_meanwhile"] > 0
+
+
+@pytest.mark.long
+def test_parts_of_a_job_add_up_to_its_fixed_cost() -> None:
+    parts = measure(PYTHON, "tests.benchmarks.fixed_cost", ["--epochs", "2", "--jobs", "1"]).line["milliseconds"]
+    assert all(milliseconds >= 0 for milliseconds in parts.values())
+    assert parts["of it while the job holds its cores"] + parts["finalize"] < parts["beside the training"]
+    assert parts["load the inputs"] > parts["of it data, normalization and split"] > 0
+    assert parts["of it model.onnx"] > parts["of model.onnx the graph"] == 0, "the graph of the first job is used again"

@@ -1,5 +1,8 @@
 """Chaos, bounded and seeded: all kinds of processes die while jobs run, and each job must end as if alone.
 
+The acts follow each other by the epochs that are trained, not by the clock. So the jobs get on between two acts and a
+trial ends on any machine, however slow it is.
+
 `python -m tests.chaos.trial --jobs 200`; `make chaos` runs it over both databases.
 """
 
@@ -14,9 +17,10 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -37,8 +41,12 @@ from tests.servers import EVERYTHING_PUBLISHED, S3_BUCKET, postgresql, s3
 Json = dict[str, Any]
 
 WORKERS, APIS = 3, 2
+OF_OWNERS = ("pause", "resume")  # actions on jobs
 THREADS = 2  # of each worker: it trains two of these small jobs side by side
 LEASE, HEARTBEAT = 4.0, 0.5  # seconds
+EPOCHS_BETWEEN = 5, 15  # the least and the most epochs that all jobs together train between two acts
+SILENCE = 300.0  # seconds without an epoch and without the end of a job, after which a trial has failed
+POLL_SECONDS = 0.1
 MEASURED = (
     "epoch",
     "train_loss",
@@ -114,16 +122,20 @@ class Trial:
         job_id: str = answer.json()["id"]
         return job_id
 
-    def settled(self, ids: list[str], seconds: float) -> bool:
-        """Whether all jobs end in time. Reads the database, because the APIs may be dead."""
-        deadline = time.monotonic() + seconds
-        ended = select(func.count()).select_from(jobs).where(jobs.c.finished_at.is_not(None))
-        while time.monotonic() < deadline:
-            with self.database.read() as c:
-                if c.execute(ended).scalar_one() >= len(ids):
-                    return True
-            time.sleep(0.3)
-        return False
+    def progress(self) -> tuple[int, int]:
+        """How many jobs have ended, and the epochs of all jobs. Reads the database, because the APIs may be dead."""
+        with self.database.read() as c:
+            ended, epochs = c.execute(select(func.count(jobs.c.finished_at), func.sum(jobs.c.last_epoch))).one()
+        return ended, int(epochs or 0)
+
+    def settled(self, ids: list[str]) -> bool:
+        """Return once all jobs have ended: True; or once nothing has got on for SILENCE: False."""
+        seen, since = self.progress(), time.monotonic()
+        while seen[0] < len(ids) and time.monotonic() - since < SILENCE:
+            time.sleep(POLL_SECONDS)
+            if (now := self.progress()) != seen:
+                seen, since = now, time.monotonic()
+        return seen[0] >= len(ids)
 
 
 def spec(number: int) -> Json:
@@ -171,20 +183,31 @@ def actions(trial: Trial) -> dict[str, Callable[[], None]]:
         "kill -9 of the broker": lambda: deployment.broker.send(signal.SIGKILL),
         "hints lost": lambda: on_redis(lambda client: client.delete(QUEUE)),
         "hints doubled": doubled,
-        "pause": lambda: owner("pause"),
-        "resume": lambda: owner("resume"),
+        **{action: partial(owner, action) for action in OF_OWNERS},
     }
 
 
-def torment(trial: Trial, over: threading.Event, pause: tuple[float, float], rounds: int | None) -> None:
+def torment(trial: Trial, over: threading.Event, between: tuple[int, int], rounds: int | None) -> None:
     """Act until `over` is set, or for a number of rounds; each round has every action once, in random order."""
-    possible = actions(trial)
+    act_at_random(trial, actions(trial), over, between, rounds)
+
+
+def act_at_random(
+    trial: Trial,
+    possible: Mapping[str, Callable[[], None]],
+    over: threading.Event,
+    between: tuple[int, int],
+    rounds: int | None = None,
+) -> None:
+    """As `torment`, with the given actions."""
     for number in itertools.count():
         if number == rounds:
             return
         for name in trial.random.sample(sorted(possible), len(possible)):
-            if over.wait(trial.random.uniform(*pause)):
-                return
+            due = trial.progress()[1] + trial.random.randint(*between)
+            while trial.progress()[1] < due:
+                if over.wait(POLL_SECONDS):
+                    return
             possible[name]()
             trial.done[name] += 1
 
@@ -202,7 +225,7 @@ def resume_all(trial: Trial, over: threading.Event) -> None:
 def references(trial: Trial) -> list[list[tuple[Any, ...]]]:
     """The histories of undisturbed runs, one for each kind of spec."""
     ids = [trial.submit(number) for number in range(len(SPECS))]
-    assert trial.settled(ids, 300), "the undisturbed runs did not end"
+    assert trial.settled(ids), "the undisturbed runs did not end"
     return [history(trial, job_id) for job_id in ids]
 
 
@@ -257,12 +280,23 @@ def run(
     kind: str,
     count: int,
     seed: int,
-    seconds: float,
-    pause: tuple[float, float],
+    between: tuple[int, int] = EPOCHS_BETWEEN,
     rounds: int | None = None,
     workers: int = WORKERS,
 ) -> Trial:
-    """One trial over one kind of database; bounded by `seconds`."""
+    """One trial over one kind of database, with `between` epochs between two acts.
+
+    With a number of rounds, it has more jobs than `count` where those end before the last act.
+    """
+    with deployed(kind, seed, workers) as trial:
+        ids = attempt(trial, count, between, rounds)
+        examine(trial, ids[0], ids[1])
+    return trial
+
+
+@contextmanager
+def deployed(kind: str, seed: int, workers: int = WORKERS) -> Iterator[Trial]:
+    """A deployment over one kind of database, whose workers are ready."""
     with tempfile.TemporaryDirectory(prefix="rightfit-chaos-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
         with places(kind, home) as (database_url, storage_url):
@@ -288,38 +322,36 @@ def run(
             trial = Trial(deployment, database, random.Random(seed))
             try:
                 deployment.wait_until_ready(WorkerRegistry(database))
-                ids = attempt(trial, count, seconds, pause, rounds)
-                examine(trial, ids[0], ids[1])
+                yield trial
             finally:
                 trial.http.close()
                 deployment.end()
                 database.close()
-    return trial
 
 
 def attempt(
-    trial: Trial, count: int, seconds: float, pause: tuple[float, float], rounds: int | None
+    trial: Trial, count: int, between: tuple[int, int], rounds: int | None
 ) -> tuple[list[str], list[list[tuple[Any, ...]]]]:
     expected = references(trial)
     over = threading.Event()
-    threads = [
-        threading.Thread(target=torment, args=(trial, over, pause, rounds), daemon=True),
-        threading.Thread(target=resume_all, args=(trial, over), daemon=True),
-    ]
-    for thread in threads:
-        thread.start()
-    started = time.monotonic()
+    acting = threading.Thread(target=torment, args=(trial, over, between, rounds), daemon=True)
+    resuming = threading.Thread(target=resume_all, args=(trial, over), daemon=True)
+    acting.start()
+    resuming.start()
     ids = [trial.submit(number) for number in range(len(SPECS))]  # the undisturbed ones, by their keys
     for number in range(len(SPECS), count):
         ids.append(trial.submit(number))
         time.sleep(0.05)
-    if not trial.settled(ids, seconds - (time.monotonic() - started)):
-        over.set()
-        trial.faults.append(f"not every job had ended after {seconds:g} s")
+    while is_settled := trial.settled(ids):
+        if rounds is None or not acting.is_alive():
+            break
+        ids.append(trial.submit(len(ids)))
+    if not is_settled:
+        trial.faults.append(f"nothing got on for {SILENCE:g} s, and not every job had ended")
     over.set()
-    for thread in threads:
-        thread.join()
-    trial.settled(ids, 60)
+    acting.join()
+    resuming.join()
+    trial.settled(ids)
     return ids, expected
 
 
@@ -328,12 +360,11 @@ def main() -> int:
     parser.add_argument("--database", choices=("sqlite", "postgresql"), nargs="+", default=["sqlite", "postgresql"])
     parser.add_argument("--jobs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=1800, help="a trial that takes longer has failed")
     given = parser.parse_args()
     failed = False
     for kind in given.database:
         started = time.monotonic()
-        trial = run(kind, given.jobs, given.seed, given.seconds, pause=(0.3, 1.2))
+        trial = run(kind, given.jobs, given.seed)
         failed |= bool(trial.faults)
         done = ", ".join(f"{name}: {count}" for name, count in sorted(trial.done.items()))
         starts = sum(worker.starts for worker in trial.deployment.workers)

@@ -1,5 +1,7 @@
 """The engine on images in memory, without the service around it: what the scripts of this folder train with."""
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -10,6 +12,7 @@ from workers.training.data.prepare import Prepared
 from workers.training.data.split import divided, stratified_subset
 from workers.training.loop import TrainingData, TrainingResult, fit
 from workers.training.models import build_model
+from workers.training.state import EpochResult
 
 CPU = torch.device("cpu")
 
@@ -27,7 +30,13 @@ def build(spec: JobSpec, prepared: Prepared) -> nn.Module:
     return build_model(spec, images.shape, len(images.classes))
 
 
-def train(spec: JobSpec, prepared: Prepared, model: nn.Module) -> TrainingResult:
+def train(
+    spec: JobSpec,
+    prepared: Prepared,
+    model: nn.Module,
+    on_epoch: Callable[[EpochResult], None] = lambda result: None,
+) -> TrainingResult:
     """Train the model, which has the weights of the last epoch then."""
     batches, split = prepared.on(CPU), prepared.split
-    return fit(model, TrainingData(batches(split.train), batches(split.validation), batches(prepared.clean)), spec)
+    data = TrainingData(batches(split.train), batches(split.validation), batches(prepared.clean))
+    return fit(model, data, spec, on_epoch)

@@ -9,7 +9,7 @@ import json
 import math
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from tests.golden import training
 from workers.training.data.digits import load as load_digits
 from workers.training.data.images import ImageSet
 from workers.training.facts import facts
+from workers.training.state import EpochResult
 
 FILE = Path(__file__).parent / "world.json"
 CLOTHES = Path("/usr/share/datasets/fashion-mnist")
@@ -69,20 +70,24 @@ def digits(r: random.Random, images: int) -> ImageSet:
 def pictures(r: random.Random, made: dict[str, Any]) -> ImageSet:
     """The images of a set-up, with the damage that `made` names."""
     source = r.choice([digits, digits, shapes, clothes if CLOTHES.exists() else shapes])
-    images = source(r, r.choice([120, 200, 300, 500, 900]))
-    labels, count = images.labels.clone(), len(images.classes)
-    if made["wrong"]:
-        for i in range(len(labels)):
-            if r.random() < made["wrong"]:
-                labels[i] = r.randrange(count)
-    images = replace(images, labels=labels, known_digest=None)
-    kept = list(range(len(images)))
+    images = mislabelled(r, source(r, r.choice([120, 200, 300, 500, 900])), made["wrong"])
+    labels, kept = images.labels, list(range(len(images)))
     if made["rare"]:
         kept = [i for i in kept if labels[i] == 0 or r.random() < made["rare"]]
     if made["copied"]:
         kept = kept[: len(kept) // 3] * 3
     r.shuffle(kept)
     return replace(images, stored=images.stored[kept], labels=images.labels[kept])
+
+
+def mislabelled(r: random.Random, images: ImageSet, share: float) -> ImageSet:
+    """The images, of which a share have labels drawn at random."""
+    labels = images.labels.clone()
+    if share:
+        for i in range(len(labels)):
+            if r.random() < share:
+                labels[i] = r.randrange(len(images.classes))
+    return replace(images, labels=labels, known_digest=None)
 
 
 def damage(r: random.Random) -> dict[str, Any]:
@@ -141,42 +146,48 @@ def train(seed: int) -> dict[str, Any] | None:
     steps = math.ceil(len(prepared.split.train) / spec.batch_size)  # of an epoch
     affordable = MOST_STEPS[plain["model"]["arch"]] // steps
     fitted = training.train(replace(spec, epochs=max(EPOCHS[0], min(spec.epochs, affordable))), prepared, model)
-    epochs = [asdict(Epoch.measured(asdict(result))) for result in fitted.history]
     return {
         "seed": seed,
         "made": made | {"classes": len(images.classes), "images": len(images), **_settings_of(plain)},
         "facts": facts(prepared),
         "stop_reason": fitted.stop_reason,
-        "epochs": {column: [_short(epoch[column]) for epoch in epochs] for column in KEPT},
+        "epochs": columns(fitted.history),
     }
+
+
+def columns(history: Sequence[EpochResult]) -> dict[str, list[float | None]]:
+    """The measures that are kept of each epoch, by name."""
+    epochs = [asdict(Epoch.measured(asdict(result))) for result in history]
+    return {name: [short(epoch[name]) for epoch in epochs] for name in KEPT}
 
 
 def _settings_of(plain: dict[str, Any]) -> dict[str, Any]:
     return {"model": plain["model"], **plain["optimizer"], "batch_size": plain["batch_size"]}
 
 
-def _short(value: Any) -> Any:
+def short(value: Any) -> Any:
+    """A number with the digits that are stored."""
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
-def runs() -> Iterator[dict[str, Any]]:
-    """The runs that are kept."""
-    return iter(json.loads(FILE.read_text())) if FILE.exists() else iter(())
+def runs(file: Path = FILE) -> Iterator[dict[str, Any]]:
+    """The runs that are kept in a file."""
+    return iter(json.loads(file.read_text())) if file.exists() else iter(())
 
 
-def main(count: int) -> None:
+def collect(file: Path, count: int, train_seed: Callable[[int], dict[str, Any] | None]) -> None:
     """Train until the file has `count` runs."""
     torch.set_num_threads(1)
-    known = list(runs())
+    known = list(runs(file))
     seed = max((run["seed"] for run in known), default=0)
     while len(known) < count:
         seed += 1
-        if run := train(seed):
+        if run := train_seed(seed):
             known.append(run)
             lines = ",\n".join(json.dumps(run, separators=(",", ":")) for run in known)
-            FILE.write_text(f"[\n{lines}\n]\n")
+            file.write_text(f"[\n{lines}\n]\n")
             print(seed, len(run["epochs"]["val_loss"]), flush=True)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    collect(FILE, int(sys.argv[1]), train)

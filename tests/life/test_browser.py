@@ -13,6 +13,7 @@ from service.core.sql.api_keys import ApiKeys, Scope
 from service.core.sql.engine import Database
 from tests.browser import JOB_PAGE, Window, watched
 from tests.conftest import Serving
+from tests.life.form import open_settings
 from tests.pictures import folders, zipped
 from tests.ports import eventually
 
@@ -58,12 +59,12 @@ def sign_in(page: Page, key: str) -> None:
 def start_endless(page: Page) -> None:
     """Submit a job that overfits and does not end, by the form."""
     page.goto("/new")
-    page.get_by_label("epochs", exact=True).fill("100000")
+    page.get_by_label("My own settings").check()
     page.get_by_label("network", exact=True).select_option("mlp")
+    open_settings(page)
+    page.get_by_label("epochs", exact=True).fill("100000")
     page.get_by_label("learning rate", exact=True).fill("0.01")
-    page.get_by_text("Data", exact=True).click()
     page.get_by_label("train limit", exact=True).fill("100")
-    page.get_by_text("Early stopping", exact=True).click()
     page.get_by_label("use early stopping").uncheck()
     page.get_by_role("button", name="Start training").click()
     page.wait_for_url(JOB_PAGE)
@@ -78,6 +79,21 @@ def unpack(folder: Path) -> None:
 def cancel(page: Page) -> None:
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("#summary .badge.cancelled")).to_be_visible()
+
+
+def train_on_it(tab: Window) -> None:
+    """From the page of a data set: train with the recipe for a good model, for two epochs."""
+    page = tab.page
+    page.get_by_role("link", name="Train on it").click()
+    expect(page.locator("#curl")).to_contain_text('"id": "ds_')
+    expect(page.locator("#plan")).to_contain_text("What the goal sets")
+    assert tab.violations() == []
+    open_settings(page)
+    page.get_by_label("epochs", exact=True).fill("2")
+    assert tab.violations() == []
+    page.get_by_role("button", name="Start training").click()
+    page.wait_for_url(JOB_PAGE)
+    expect(page.locator("#downloads")).to_be_visible()
 
 
 def look_at_mistakes(tab: Window, picture: Path) -> None:
@@ -144,7 +160,7 @@ def test_train_fork_compare_upload_train_and_try(tab: Window, guarded: Guarded, 
     expect(page.locator("#summary .badge.cancelled")).to_be_visible()
 
     parent = page.url
-    page.locator("#diagnosis").get_by_role("button", name="Apply this advice").first.click()
+    page.locator("#diagnosis").get_by_role("button", name="Train with it").first.click()
     page.wait_for_url(lambda url: bool(JOB_PAGE.search(url)) and url != parent)
     fork = page.url
     page.get_by_role("link", name="Compare both").click()
@@ -170,13 +186,7 @@ def test_train_fork_compare_upload_train_and_try(tab: Window, guarded: Guarded, 
     assert eventually(lambda: bool(page.evaluate("document.querySelector('.sheet').naturalWidth > 0")))
     assert tab.violations() == []
 
-    page.get_by_role("link", name="Train on it").click()
-    expect(page.locator("#curl")).to_contain_text('"id": "ds_')
-    assert tab.violations() == []
-    page.get_by_label("epochs", exact=True).fill("2")
-    page.get_by_role("button", name="Start training").click()
-    page.wait_for_url(JOB_PAGE)
-    expect(page.get_by_role("link", name="best_model.pth")).to_be_visible()
+    train_on_it(tab)
     look_at_mistakes(tab, tmp_path / "pets" / "rows" / "000.png")
 
 

@@ -16,6 +16,7 @@ from service.core.sql.engine import Database
 from service.core.sql.tables import epochs
 from tests.browser import DESKTOP, JOB_PAGE, PHONE, Window, watched, window
 from tests.conftest import Serving
+from tests.life.form import open_settings
 from tests.pictures import encoded
 from tests.ports import eventually
 
@@ -55,13 +56,14 @@ def test_job_is_submitted_watched_and_cancelled(tab: Window) -> None:
     page.goto("/")
     page.get_by_role("link", name="New job").first.click()
     page.get_by_label("name", exact=True).fill("by the form")
+    page.get_by_label("My own settings").check()
+    open_settings(page)
     page.get_by_label("epochs", exact=True).fill("many")
     page.get_by_role("button", name="Start training").click()
     expect(page.get_by_label("epochs", exact=True)).to_have_attribute("aria-invalid", "true")
-    expect(page.get_by_role("alert").first).to_contain_text("/epochs")
+    expect(page.get_by_role("alert").first).to_contain_text("1 setting")
     page.get_by_label("epochs", exact=True).fill("100000")
     page.get_by_label("network", exact=True).select_option("mlp")
-    page.get_by_text("Early stopping", exact=True).click()
     page.get_by_label("use early stopping").uncheck()
     expect(page.locator("#curl")).to_contain_text('"early_stopping": null')
     expect(page.locator("#curl")).to_contain_text('"arch": "mlp"')
@@ -82,6 +84,7 @@ def test_job_is_submitted_watched_and_cancelled(tab: Window) -> None:
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("#summary .badge.cancelled")).to_be_visible()
     expect(page.locator("#marks")).to_have_attribute("data-ended", "yes")
+    page.locator("#patience summary").click()
     expect(page.locator("#settings table")).to_be_visible()
 
 

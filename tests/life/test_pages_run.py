@@ -102,12 +102,11 @@ def test_commands_of_the_readme_work(serving: Serving, tmp_path: Path) -> None:
     output = run_page(README.read_text("utf-8"), tmp_path, serving.url)
     for words in (
         "best: epoch",
-        "rightfit fork job_",
         "best val loss",
         "as in the manifest",
         '"probabilities"',
         "event: end",
-        '"verdict":',
+        '"verdict":"stagnant_generalization"',
         '"parent":"',
         '"differences":',
         '"stop_epoch":',
@@ -115,7 +114,7 @@ def test_commands_of_the_readme_work(serving: Serving, tmp_path: Path) -> None:
         "\nepoch 0.",
     ):
         assert words in output, words
-    assert output.count('"name":"pets"') == 3
+    assert output.count('"name":"pets"') == 2
     assert torch.load(tmp_path / "best_model.pth", weights_only=True)
 
 
@@ -177,7 +176,10 @@ def test_recipes_of_the_cookbook_work(serving: Serving, tmp_path: Path) -> None:
         "datasets",
         "diagnose",
         "index",
+        "networks",
+        "questions",
         "running",
+        "use",
         *(f"verdicts/{verdict}" for verdict in Verdict),
     ],
 )
@@ -195,6 +197,14 @@ def test_commands_of_the_page_on_diagnoses_work(serving: Serving, tmp_path: Path
     assert "read: 8 epochs of log" in output
     assert "12 epochs of MLflow" in output
     assert re.search(r"^(?:overfitting|overconfident) 0\.\d+$", output, re.MULTILINE)
+
+
+def test_commands_of_the_pages_on_using_a_model_work(serving: Serving, tmp_path: Path) -> None:
+    output = run_page((FOLDER / "use.md").read_text("utf-8"), tmp_path, serving.url)
+    assert re.search(r"^\d \d+\.\d%$", output, re.MULTILINE)
+    assert re.search(r"^\d$", output, re.MULTILINE)
+    output = run_page((FOLDER / "networks.md").read_text("utf-8"), tmp_path, serving.url)
+    assert '"/model/norm": "batch"' in output
 
 
 @pytest.mark.long

@@ -1,5 +1,6 @@
 """A supervisor with a real fork server and real trainer processes, in a process that is not Celery's."""
 
+import json
 import shutil
 import tempfile
 import threading
@@ -14,13 +15,14 @@ from sqlalchemy import select, update
 from service.core.broker.wakeups import Wakeups
 from service.core.evaluation.outcomes import outcomes
 from service.core.evaluation.predictions import VALIDATION, Predictions, read
-from service.core.records.artifact_names import PREDICTIONS
+from service.core.records.artifact_names import PREDICTIONS, REPORT
 from service.core.records.job import Checkpoint, Job
 from service.core.records.submission import NewJob
 from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.sql.datasets import DatasetStore
 from service.core.sql.jobs.store import Store
+from service.core.sql.jobs.trials import resume_until
 from service.core.sql.tables import events, jobs
 from service.core.sql.weights import WeightsStore
 from service.core.storage import open_storage
@@ -47,9 +49,15 @@ class Bench:
         self.cache = DatasetCache(settings.home / "datasets", self.catalog, self.storage, settings.cache_bytes)
         self.supervisor = Supervisor(settings, store.leases, self.storage, self.cache, self.context)
 
-    def submit(self, **changes: Any) -> Job:
+    def submit(self, pause_after: int | None = None, **changes: Any) -> Job:
         spec = {"dataset": {"id": "digits", "train_limit": 100}, "model": {"arch": "mlp", "hidden": [8]}, "epochs": 3}
-        return self.store.actions.submit("t", NewJob(JobSpec.from_dict(spec | changes).filled(1)))[0]
+        new = NewJob(JobSpec.from_dict(spec | changes).filled(1), pause_after=pause_after)
+        return self.store.actions.submit("t", new)[0]
+
+    def resume_until(self, job: Job, pause_after: int | None) -> None:
+        """Queue a paused trial again."""
+        with self.store.queries._db.write() as c:
+            resume_until(c, "t", job.id, pause_after)
 
     def read(self, dataset_id: str, archive: Path) -> None:
         """Upload a zip as a data set, and read it."""
@@ -92,6 +100,13 @@ class Bench:
         with self.storage.open(model.key) as file:
             assert len(file.read()) == model.bytes
         return model.sha256
+
+    def report(self, job: Job) -> dict[str, Any]:
+        """The published report.json."""
+        (artifact,) = [a for a in self.store.queries.artifacts("t", job.id) if a.name == REPORT]
+        with self.storage.open(artifact.key) as file:
+            report: dict[str, Any] = json.load(file)
+        return report
 
     def predictions(self, job: Job) -> Predictions:
         """The published predictions, which have the validation loss of the best epoch."""

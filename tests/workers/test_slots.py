@@ -6,18 +6,20 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from service.core.records.job import Job, Status
+from service.core.records.job import Job, Phase, Status
 from service.core.records.submission import NewJob
 from service.core.settings import Settings
 from service.core.spec import JobSpec
 from service.core.sql.clock import now
 from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
-from service.core.sql.tables import jobs, log_lines
+from service.core.sql.tables import events, jobs, log_lines
 from tests.ports import eventually
 from tests.workers.bench import ENDLESS, ForkServer, live_children
+from workers.supervisor import supervisor
+from workers.supervisor.publishing import publish
 from workers.worker import Worker
 
 SMALL, LARGE = 1, None  # the threads that a job gains from
@@ -68,6 +70,12 @@ def is_hint_due(database: Database, job_id: str) -> bool:
         return bool(c.execute(select(jobs.c.hinted_at < now() - 30).where(jobs.c.id == job_id)).scalar_one())
 
 
+def last_epoch_at(database: Database, job_id: str) -> float:
+    query = select(func.max(events.c.at)).where(events.c.job_id == job_id, events.c.type == "epoch")
+    with database.read() as c:
+        return float(c.execute(query).scalar_one())
+
+
 def threads_of(database: Database, job_id: str) -> str:
     """The number of threads that the job's trainer logs, in words."""
     query = select(log_lines.c.message).where(log_lines.c.job_id == job_id).order_by(log_lines.c.id).limit(1)
@@ -98,23 +106,69 @@ def test_small_jobs_run_side_by_side_and_end_alone(
         assert worker.metrics.registry.get_sample_value(f"rightfit_worker_{gauge}") == 0
 
 
-def test_a_large_job_waits_for_all_cores_and_is_not_overtaken(
+def test_a_large_job_starts_on_half_of_the_cores(
     worker: Worker, store: Store, database: Database, submit: Submit
 ) -> None:
-    small = submit(SMALL)
-    worker.run_next()
-    assert eventually(lambda: trains(store, small))
-    large, later = submit(LARGE, epochs=3), submit(SMALL, epochs=3)
-    hints = hint(worker, large, later)
+    small, other = submit(SMALL), submit(SMALL)
+    large, later = submit(LARGE), submit(SMALL, epochs=3)
+    hints = hint(worker, small, other, large, later)
+    assert eventually(lambda: trains(store, small, other))
     assert eventually(lambda: is_hint_due(database, large)), "an idle worker may take it"
-    assert job(store, later).status is Status.QUEUED
+    assert [job(store, each).status for each in (large, later)] == [Status.QUEUED] * 2
     store.actions.cancel("t", small)
+    assert eventually(lambda: trains(store, other, large))
+    store.actions.cancel("t", other)
+    assert eventually(lambda: job(store, other).status is Status.CANCELLED)
+    assert job(store, later).status is Status.QUEUED, "the large job has all cores now"
+    store.actions.cancel("t", large)
     hints.join()
     worker.wait_until_idle()
-    ended = [job(store, each) for each in (large, later)]
-    assert [each.status for each in ended] == [Status.SUCCEEDED] * 2
-    assert (ended[0].finished_at or 0) <= (ended[1].started_at or 0)
-    assert [threads_of(database, each.id) for each in ended] == ["2 threads", "1 threads"]
+    assert job(store, later).status is Status.SUCCEEDED
+    assert last_epoch_at(database, large) <= (job(store, later).started_at or 0)
+    assert [threads_of(database, each) for each in (large, later)] == ["2 threads", "1 threads"]
+
+
+@pytest.fixture
+def storage_is_back(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """No artifact is published until this is set."""
+    is_back = threading.Event()
+
+    def publish_later(*args: Any, **kwargs: Any) -> Any:
+        is_back.wait()
+        return publish(*args, **kwargs)
+
+    monkeypatch.setattr(supervisor, "publish", publish_later)
+    return is_back
+
+
+def test_a_job_is_published_while_the_next_one_trains(
+    worker: Worker, store: Store, submit: Submit, storage_is_back: threading.Event
+) -> None:
+    first, second = submit(LARGE, epochs=3), submit(LARGE)
+    hints = hint(worker, first, second)
+    assert eventually(lambda: trains(store, second))
+    assert (job(store, first).status, job(store, first).phase) == (Status.RUNNING, Phase.FINALIZING)
+    storage_is_back.set()
+    assert eventually(lambda: job(store, first).status is Status.SUCCEEDED)
+    assert job(store, second).status is Status.RUNNING
+    store.actions.cancel("t", second)
+    hints.join()
+    worker.wait_until_idle()
+    assert [job(store, each).attempt for each in (first, second)] == [1, 1]
+
+
+def test_unpublished_jobs_do_not_pile_up(
+    worker: Worker, store: Store, submit: Submit, storage_is_back: threading.Event
+) -> None:
+    submitted = [submit(SMALL, epochs=1) for _ in range(5)]
+    hints = hint(worker, *submitted)
+    held = submitted[:4]
+    assert eventually(lambda: all(job(store, each).phase is Phase.FINALIZING for each in held))
+    assert job(store, submitted[4]).status is Status.QUEUED
+    storage_is_back.set()
+    hints.join()
+    worker.wait_until_idle()
+    assert [job(store, each).status for each in submitted] == [Status.SUCCEEDED] * 5
 
 
 @pytest.mark.parametrize("slots", [1])

@@ -23,7 +23,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Attempt:
-    """A claimed job with its lease, which `keeper` renews, and its scratch folder."""
+    """A claimed job with its lease, which `keeper` renews, and its scratch folder.
+
+    `on_trained` is to be called once the training has ended.
+    """
 
     worker: str
     lease: Lease
@@ -34,6 +37,7 @@ class Attempt:
     storage: Storage
     observer: AttemptObserver
     stop: WorkerStop
+    on_trained: Callable[[], None]
 
     def __str__(self) -> str:
         return f"job {self.lease.job_id} attempt {self.lease.attempt}"

@@ -16,7 +16,8 @@ log = logging.getLogger(__name__)
 
 
 def release(attempt: Attempt) -> bool:
-    """Give the job up, to be continued from its last checkpoint: paused if its owner asks for that, else queued.
+    """Give the job up, to be continued from its last checkpoint: paused if its owner asks for that or if it has
+    the epochs after which it pauses, else queued.
 
     False where its owner has cancelled it: then this attempt has to end it. Raises LeaseLost.
     """

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any, assert_never
 
 from service.core.records.epoch import Epoch
+from service.core.records.job import Phase
 from workers.messages import (
     CheckpointSaved,
     Diagnosed,
@@ -41,9 +42,7 @@ def record_reports(attempt: Attempt, trainer: TrainerHandle, uploads: Uploads[Ch
         epochs = []
         match report:
             case PhaseEntered(phase):
-                trainer.set_phase(phase)
-                attempt.observer.enter(phase)
-                attempt.write(attempt.store.set_phase, phase)
+                _enter(phase, attempt, trainer)
             case CheckpointSaved():
                 uploads.offer(report)
             case FactsFound(facts, splits, warnings):
@@ -58,6 +57,14 @@ def record_reports(attempt: Attempt, trainer: TrainerHandle, uploads: Uploads[Ch
                 assert_never(report)
     _record_epochs(attempt, epochs)
     return has_epochs
+
+
+def _enter(phase: Phase, attempt: Attempt, trainer: TrainerHandle) -> None:
+    trainer.set_phase(phase)
+    if phase is Phase.FINALIZING:
+        attempt.on_trained()
+    attempt.observer.enter(phase)
+    attempt.write(attempt.store.set_phase, phase)
 
 
 def _facts(report: Tested) -> dict[str, Any]:

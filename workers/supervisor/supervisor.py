@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -105,10 +105,18 @@ class Supervisor:
         lease = self._store.claim(self.worker, self._settings.lease_seconds, self._capacity, too_new, room)
         return Claim(lease, now) if lease else None
 
-    def run(self, claim: Claim, slot: AbstractContextManager[object] = NO_SLOT) -> None:
-        """Run a job until it ends or goes back into the queue. `slot` is entered meanwhile."""
+    def run(
+        self,
+        claim: Claim,
+        slot: AbstractContextManager[object] = NO_SLOT,
+        on_trained: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Run a job until it ends or goes back into the queue. `slot` is entered meanwhile.
+
+        `on_trained` is called once the training has ended, before the artifacts are written and published.
+        """
         dataset = self._cache.checkout(claim.lease.spec["dataset"]["id"])
-        with slot, self._attempt(claim) as attempt, attempt.scratch.held(), dataset as pack:
+        with slot, self._attempt(claim, on_trained) as attempt, attempt.scratch.held(), dataset as pack:
             if claim.lease.attempt > 1:
                 fetch_checkpoint(attempt)
             weights = fetch_weights(attempt)
@@ -118,7 +126,7 @@ class Supervisor:
             self._conclude(attempt, trainer)
 
     @contextmanager
-    def _attempt(self, claim: Claim) -> Iterator[Attempt]:
+    def _attempt(self, claim: Claim, on_trained: Callable[[], None]) -> Iterator[Attempt]:
         """Hold the job within the block. An error in the block ends the job as failed, and a lost lease ends nothing:
         neither leaves this block.
         """
@@ -126,7 +134,7 @@ class Supervisor:
         with self._observer.observe(lease) as observer:
             try:
                 with JobLeaseKeeper(self._settings, self._store, lease, claim.at, metrics) as keeper:
-                    attempt = self._new_attempt(lease, keeper, observer)
+                    attempt = self._new_attempt(lease, keeper, observer, on_trained)
                     log.info("%s claimed", attempt)
                     with _failing(attempt):
                         yield attempt
@@ -134,7 +142,9 @@ class Supervisor:
                 observer.ended(LEASE_LOST)
                 log.warning("%s; its trainer was killed, nothing more is written", error)
 
-    def _new_attempt(self, lease: Lease, keeper: JobLeaseKeeper, observer: AttemptObserver) -> Attempt:
+    def _new_attempt(
+        self, lease: Lease, keeper: JobLeaseKeeper, observer: AttemptObserver, on_trained: Callable[[], None]
+    ) -> Attempt:
         return Attempt(
             worker=self.worker,
             lease=lease,
@@ -147,6 +157,7 @@ class Supervisor:
             storage=self._storage,
             observer=observer,
             stop=self._stop,
+            on_trained=on_trained,
         )
 
     def _trainer_args(self, attempt: Attempt, pack: Path | None, weights: Path | None) -> TrainerArgs:
@@ -160,11 +171,13 @@ class Supervisor:
             threads=trainer_threads(self._capacity, lease.needs) if self._capacity else settings.threads,
             held_until=attempt.keeper.held_until,
             checkpoint_seconds=settings.checkpoint_seconds,
+            graphs=str(settings.home / "graphs"),
             resident_bytes=settings.resident_bytes,
             sharers=sharers(self._capacity, lease.needs) if self._capacity else 1,
             pack=str(pack) if pack else None,
             library=str(settings.home / "datasets" / "published"),
             writes_pack=is_lacking(self._storage, lease.spec["dataset"]["id"]),
+            pause_after=lease.pause_after,
             weights=str(weights) if weights else None,
         )
 

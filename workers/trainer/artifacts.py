@@ -20,6 +20,7 @@ from workers.trainer.inputs import Inputs
 from workers.training.checkpoint import save_json, write_file
 from workers.training.evaluate import Score
 from workers.training.export import IMAGES, LOGITS, PROBABILITIES, save_onnx, save_safetensors
+from workers.training.graphs import graph_name
 from workers.training.loop import TrainingResult
 from workers.training.report import summary
 
@@ -36,8 +37,8 @@ class FinishedRun:
     """A run that has ended, its model with the best weights where there are any.
 
     `predictions` are the outputs of the best model, None without one; `test` is the score on the test images,
-    `calibration` the temperature. `seconds` is the duration of this process's part. The writer of model.onnx
-    sets `onnx`, which report.json contains.
+    `calibration` the temperature. `seconds` is the duration of this process's part. `graphs` is the folder of the ONNX
+    graphs of this worker. The writer of model.onnx sets `onnx`, which report.json contains.
     """
 
     spec: JobSpec
@@ -48,6 +49,7 @@ class FinishedRun:
     calibration: CalibrationFact | None
     diagnosis: Diagnosis
     seconds: float
+    graphs: Path
     onnx: dict[str, Any] | None = None
 
     @property
@@ -79,8 +81,10 @@ def write_onnx(run: FinishedRun, target: Path) -> None:
         return  # the owner of a cancelled job does not wait for the export
     prepared = run.inputs.prepared
     samples = prepared.images.take(prepared.split.validation[:CHECKED_IMAGES])
+    classes = prepared.images.classes
+    kept = run.graphs / graph_name(run.spec, prepared.images.shape, classes, len(samples))
     try:
-        run.onnx = save_onnx(run.inputs.model, prepared.normalization, samples, target, run.temperature)
+        run.onnx = save_onnx(run.inputs.model, prepared.normalization, samples, target, run.temperature, kept, classes)
     except OSError:
         raise
     except Exception as error:

@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import asdict, replace
+from pathlib import Path
 
 from service.core.diagnosis import RunContext, diagnose
 from service.core.evaluation.predictions import VALIDATION
@@ -40,5 +41,6 @@ def finalize(
     diagnosis = diagnose(live.history, case, facts, fitted.stop_reason)
     process.channel.report(diagnosed(diagnosis))
     seconds = time.time() - started
-    run = FinishedRun(process.spec, inputs, fitted, predictions, test, calibration, diagnosis, seconds)
+    graphs = Path(process.args.graphs)
+    run = FinishedRun(process.spec, inputs, fitted, predictions, test, calibration, diagnosis, seconds, graphs)
     write_artifacts(run, process.scratch.folder)

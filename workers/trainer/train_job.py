@@ -3,7 +3,7 @@
 import logging
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
@@ -51,7 +51,7 @@ def train_job(process: TrainingProcess) -> TrainingResult:
         process.spec,
         on_epoch=_epoch_recorder(report, diagnosis),
         on_best=lambda weights: save_tensors(scratch.best_model, weights),
-        should_stop=process.channel.stop_request,
+        should_stop=_stop_requests(process, diagnosis.history),
         on_checkpoint=_checkpoint_writer(process),
         resume_from=earlier,
         checkpoint_seconds=process.args.checkpoint_seconds,
@@ -73,6 +73,19 @@ def _epoch_recorder(report: Callable[[EpochTrained], None], diagnosis: LiveDiagn
         diagnosis.add(epoch)
 
     return record
+
+
+def _stop_requests(process: TrainingProcess, history: Sequence[Epoch]) -> Callable[[], StopRequest | None]:
+    """A function that says before each batch why to stop: the supervisor asks for it, or the epochs in `history` are
+    those after which the job pauses.
+    """
+    pause_after = process.args.pause_after
+
+    def stop_request() -> StopRequest | None:
+        is_at_pause = pause_after is not None and len(history) >= pause_after
+        return process.channel.stop_request() or (StopRequest.RELEASED if is_at_pause else None)
+
+    return stop_request
 
 
 def _checkpoint_writer(process: TrainingProcess) -> Callable[[Snapshot], None]:

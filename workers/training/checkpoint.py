@@ -1,4 +1,8 @@
-"""The files of a run on disk: weights, checkpoints and reports. Each is written completely or not at all."""
+"""The files of a run on disk: weights, checkpoints and reports. Each is written completely or not at all.
+
+They need not survive a crash of the machine: the scratch folder of an attempt is deleted then, and the next attempt
+starts from the copy in the storage. So no write waits for the disk.
+"""
 
 import json
 from collections.abc import Callable, Mapping
@@ -8,7 +12,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor, nn
 
-from service.core.system import durable_file
+from service.core.system import whole_file
 
 Weights = dict[str, Tensor]
 
@@ -38,6 +42,6 @@ def save_json(path: Path, data: Mapping[str, Any]) -> None:
 
 
 def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file atomically and durably; `write` gets it open for bytes."""
-    with durable_file(path) as file:
+    """Write a file atomically; `write` gets it open for bytes."""
+    with whole_file(path) as file:
         write(file)

@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from workers.training.data.normalization import Normalization
+from workers.training.graphs import filled, keep, name_classes
 
 IMAGES, LOGITS, PROBABILITIES = "images", "logits", "probabilities"
 TOLERANCE = 1e-4  # of the difference between torch's and onnxruntime's logits, relative to the largest logit
@@ -23,7 +24,8 @@ class Deployed(nn.Module):
 
     def __init__(self, network: nn.Module, normalization: Normalization, temperature: float) -> None:
         super().__init__()
-        self.network, self.temperature = network, temperature
+        self.network = network
+        self.temperature = nn.Buffer(torch.tensor(temperature, dtype=torch.float32))
         self.mean = nn.Buffer(normalization.mean.view(1, -1, 1, 1).clone())
         self.std = nn.Buffer(normalization.std.view(1, -1, 1, 1).clone())
 
@@ -39,12 +41,19 @@ def save_safetensors(weights: Mapping[str, Tensor], target: Path) -> None:
 
 
 def save_onnx(
-    model: nn.Module, normalization: Normalization, samples: Tensor, target: Path, temperature: float = 1.0
+    model: nn.Module,
+    normalization: Normalization,
+    samples: Tensor,
+    target: Path,
+    temperature: float = 1.0,
+    kept: Path | None = None,
+    classes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write the model with its normalization as an ONNX graph, after checking it on images uint8 [N, C, H, W].
 
     The input `images` is float32 [N, C, H, W] with pixels from 0 to 1. The outputs `logits` and
-    `probabilities` are [N, classes]; N is free.
+    `probabilities` are [N, classes]; N is free. The metadata has the names of the `classes` as a JSON list. `kept` is
+    where the graph of this network is kept without its weights: if it is there it is used again, else it is kept there.
     Returns the result of the check as plain JSON data. If an output differs from torch's by more than TOLERANCE, the
     result has `error` and the file is not written.
     """
@@ -52,7 +61,9 @@ def save_onnx(
     deployed = Deployed(network, normalization, temperature).eval()
     images = samples.contiguous().float() / 255
     graph = target.with_name(f".{target.name}")  # published under its name only after the check
-    expected = _trace(deployed, images, graph)
+    with torch.inference_mode():
+        expected = deployed(images)
+    _write_graph(deployed, images, graph, kept, classes)
     outputs = _run_onnx(graph, images)
     difference = max(
         float(np.abs(got - right.numpy()).max() / max(1.0, right.abs().max().item()))
@@ -65,8 +76,20 @@ def save_onnx(
     return checked
 
 
-def _trace(deployed: nn.Module, images: Tensor, graph: Path) -> tuple[Tensor, Tensor]:
-    """Write the ONNX graph of the network and return torch's outputs for the images."""
+def _write_graph(deployed: nn.Module, images: Tensor, graph: Path, kept: Path | None, classes: Sequence[str]) -> None:
+    """Write the ONNX graph of the network: the kept one with the network's weights, or a new one."""
+    weights = deployed.state_dict()
+    content = filled(kept, weights) if kept else None
+    if content is not None:
+        graph.write_bytes(content)
+        return
+    _trace(deployed, images, graph)
+    name_classes(graph, classes)
+    if kept:
+        keep(graph, weights, kept)
+
+
+def _trace(deployed: nn.Module, images: Tensor, graph: Path) -> None:
     names: dict[str, Any] = {
         "input_names": [IMAGES],
         "output_names": [LOGITS, PROBABILITIES],
@@ -74,10 +97,8 @@ def _trace(deployed: nn.Module, images: Tensor, graph: Path) -> tuple[Tensor, Te
     }
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
-        expected: tuple[Tensor, Tensor] = deployed(images)
         # The tracing exporter takes a fraction of a second for these networks, the dynamo exporter many seconds.
         torch.onnx.export(deployed, (images,), graph, dynamo=False, opset_version=OPSET, **names)
-    return expected
 
 
 def _run_onnx(graph: Path, images: Tensor) -> Any:

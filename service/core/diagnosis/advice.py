@@ -41,25 +41,31 @@ REASONS: Mapping[Verdict, str] = {
 _BY_EFFECT: Mapping[Verdict, str] = {
     Verdict.HEALTHY: "horizontal_flip mixup ema early_stopping",
     Verdict.OVERFITTING: (
-        "more_data batch_norm dropout mixup horizontal_flip trivial_augment label_smoothing weight_decay rotation "
-        "shift smaller_model smaller_kernels early_stopping collect"
+        "more_data batch_norm dropout mixup horizontal_flip trivial_augment label_smoothing weight_decay "
+        "decoupled_decay rotation shift smaller_model smaller_kernels early_stopping collect"
     ),
     Verdict.STAGNANT_GENERALIZATION: (
-        "more_data batch_norm dropout mixup horizontal_flip trivial_augment label_smoothing weight_decay rotation "
-        "shift smaller_kernels early_stopping collect"
+        "more_data batch_norm dropout mixup horizontal_flip trivial_augment label_smoothing weight_decay "
+        "decoupled_decay rotation shift smaller_kernels early_stopping collect"
     ),
     Verdict.OVERCONFIDENT: (
         "temperature more_data batch_norm dropout mixup horizontal_flip trivial_augment label_smoothing weight_decay "
-        "rotation shift lower_lr early_stopping collect"
+        "decoupled_decay rotation shift lower_lr early_stopping collect"
     ),
     Verdict.UNDERFITTING: (
-        "less_regularization less_augmentation larger_model normalize higher_lr batch_norm decaying_lr longer_training"
+        "less_regularization less_augmentation larger_model normalize higher_lr deeper_and_normalized batch_norm "
+        "decaying_lr longer_training"
     ),
     Verdict.NOT_LEARNING: "usual_lr normalize less_regularization class_weights larger_model batch_norm lower_lr",
     Verdict.STILL_IMPROVING: "longer_training higher_lr more_patience less_regularization",
-    Verdict.DIVERGED: "usual_lr lower_lr gradient_clipping warmup normalize batch_norm",
-    Verdict.UNSTABLE: "lower_lr warmup gradient_clipping decaying_lr normalize batch_norm larger_batch ema",
-    Verdict.NOISY_VALIDATION: "lower_lr decaying_lr ema larger_batch larger_validation",
+    Verdict.DIVERGED: "usual_lr lower_lr gradient_clipping warmup other_optimizer normalize batch_norm",
+    Verdict.UNSTABLE: (
+        "lower_lr warmup gradient_clipping rate_and_schedule decaying_lr other_optimizer normalize batch_norm "
+        "larger_batch ema"
+    ),
+    Verdict.NOISY_VALIDATION: (
+        "lower_lr decaying_lr rate_and_schedule ema larger_batch other_optimizer larger_validation"
+    ),
     Verdict.SMALL_VALIDATION: "larger_validation more_data held_out_test",
     Verdict.TRAIN_ABOVE_VALIDATION: "less_augmentation less_regularization longer_training larger_model",
     Verdict.SUSPECTED_LEAKAGE: "no_copies held_out_test larger_validation",

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from service.core.diagnosis import patches, temperature
+from service.core.diagnosis import joint_patches, patches, temperature
 from service.core.diagnosis.patches import Patch
 from service.core.diagnosis.run_context import RunContext
 
@@ -109,6 +109,30 @@ CURES: Mapping[str, Cure] = {
             "A learning rate that falls",
             "the last epochs settle instead of jumping",
             patches.decaying_lr,
+        ),
+        Cure(
+            "rate_and_schedule",
+            "A lower learning rate that falls",
+            "smaller steps from the start, and the last epochs settle",
+            joint_patches.rate_and_schedule,
+        ),
+        Cure(
+            "other_optimizer",
+            "Another optimizer",
+            "steps of another kind: SGD with momentum where Adam jumps, AdamW where SGD does",
+            joint_patches.other_optimizer,
+        ),
+        Cure(
+            "decoupled_decay",
+            "AdamW instead of Adam",
+            "weights decay apart from the gradient: smaller ones, and often better results on new images",
+            joint_patches.decoupled_decay,
+        ),
+        Cure(
+            "deeper_and_normalized",
+            "A deeper, normalized network",
+            "one more block, which normalization lets train; training loss can fall further",
+            joint_patches.deeper_and_normalized,
         ),
         Cure(
             "warmup",

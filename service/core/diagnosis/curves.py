@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean, median
 
+from service.core.diagnosis.forecasts import decaying, slowing
 from service.core.diagnosis.measures import STRIP, jitter, smoothed, theil_sen
 from service.core.diagnosis.trends import falling_chance
 from service.core.records.epoch import Epoch
@@ -13,6 +14,7 @@ from service.core.records.epoch import Epoch
 SHORT, VERY_SHORT = 15, 6  # epochs below which strips are of 3 epochs, and of the single epoch
 LEAST_TREND = 8  # epochs at the end of which a trend is judged, where the run has them
 UNCERTAIN = 3.0  # over the number of epochs that tell of jumps: by how much these may be larger, as a share
+LEAST_LOSS = 1e-9  # nats; smaller ones count as this: the logarithm needs more than 0
 LAGGING = 1.3  # clean training loss above this multiple of training loss: other statistics were used for it
 
 
@@ -95,6 +97,11 @@ class Curve:
         return smoothed(self.val, self.strip)
 
     @cached_property
+    def lowest(self) -> int:
+        """The index at which validation loss is lowest."""
+        return min(range(len(self)), key=self.val.__getitem__)
+
+    @cached_property
     def turn(self) -> int:
         """The index at which the smoothed validation loss is lowest."""
         return min(range(len(self)), key=self.smooth_val.__getitem__)
@@ -168,6 +175,14 @@ class Curve:
         """The relative fall of a loss over the last third, as a share."""
         fall, middle = self.fall(values), median(values[max(0, self.third) :])
         return fall / (middle + fall / 2) if middle + fall / 2 > 0 else 0.0
+
+    @cached_property
+    def coming(self) -> float:
+        """The share of itself by which validation loss is likely to fall in as many epochs again, from 0 to 1: the
+        geometric mean of two forecasts.
+        """
+        logarithms = [math.log(max(loss, LEAST_LOSS)) for loss in self.val]
+        return math.sqrt(-math.expm1(-decaying(logarithms)) * -math.expm1(-slowing(logarithms)))
 
     def falling(self, values: Sequence[float]) -> float:
         """The chance that a loss without a trend falls as steadily as this one did in the second half."""

@@ -35,6 +35,8 @@ BY_WEIGHT: tuple[Rule, ...] = (
     underfitting,
     handicapped,
 )
+OF_DATA: tuple[Rule, ...] = (leakage, small)
+LEAST_CURVE = 3  # epochs; fewer show the data only
 PLAIN_SOON = (Verdict.NOT_LEARNING, Verdict.OVERFITTING, Verdict.OVERCONFIDENT)  # a few epochs can show them
 PLAIN = 0.75  # the clarity that these need in a few epochs
 
@@ -51,7 +53,8 @@ def _of_curves(view: RunView) -> tuple[Finding, ...]:
         return (diverged(view) or _no_epochs(),)
     if first := diverged(view):
         return (first,)
-    found = tuple(finding for rule in BY_WEIGHT if (finding := rule(view)))
+    rules = BY_WEIGHT if len(view.curve) >= LEAST_CURVE else OF_DATA
+    found = tuple(finding for rule in rules if (finding := rule(view)))
     if short := too_short(view):
         plain = tuple(f for f in found if f.verdict in PLAIN_SOON and f.clarity >= PLAIN)
         return (*plain, short, *(f for f in found if f not in plain))

@@ -6,11 +6,11 @@ training loss and validation loss are mean cross entropies per image. The slope 
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
 from statistics import fmean, median
 
 STRIP = 5  # consecutive epochs in a strip: Prechelt's k
-MOST_POINTS = 60  # of a curve for a slope, which is the median over at most 1,770 pairs
+MOST_POINTS = 60  # of a curve for a slope or a trend, which are measured on at most 1,770 pairs
 DEVIATION = 1.4826  # standard deviation of normal numbers in median absolute deviations
 
 
@@ -44,19 +44,21 @@ def successive_rises(val: Sequence[float], strip: int = STRIP) -> int:
     return rises
 
 
-def theil_sen(values: Sequence[float]) -> float:
-    """The slope per epoch: the median of the slopes of all pairs. Half of the values may be wrong without moving it.
+def theil_sen(values: Sequence[float], at: Sequence[float] | None = None) -> float:
+    """The slope: the median of the slopes of all pairs. Half of the values may be wrong without moving it.
 
-    More than MOST_POINTS values are first brought down to the medians of that many blocks.
+    `at` are the places of the values, rising; by default their indices. More than MOST_POINTS values are first brought
+    down to blocks.
     """
+    points = list(zip(blocks(range(len(values)) if at is None else at), blocks(values), strict=True))
+    slopes = [(later - earlier) / (end - start) for (start, earlier), (end, later) in combinations(points, 2)]
+    return median(slopes) if slopes else 0.0
+
+
+def blocks(values: Sequence[float]) -> list[float]:
+    """The medians of at most MOST_POINTS blocks of the same size. First values that fill no block are left out."""
     size = max(1, math.ceil(len(values) / MOST_POINTS))
-    blocks = [median(values[i : i + size]) for i in range(0, len(values) - size + 1, size)]
-    slopes = [
-        (later - earlier) / (j - i)
-        for i, earlier in enumerate(blocks)
-        for j, later in enumerate(blocks[i + 1 :], i + 1)
-    ]
-    return median(slopes) / size if slopes else 0.0
+    return [median(values[i : i + size]) for i in range(len(values) % size, len(values), size)]
 
 
 def smoothed(values: Sequence[float], strip: int = STRIP) -> list[float]:

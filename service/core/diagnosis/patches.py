@@ -13,6 +13,7 @@ Patch = list[dict[str, Any]]
 SMALL_SIDE = 16  # pixels; a smaller image has no room for a shift of more than one
 MOST_DROPOUT = 0.5
 DECAYS = {"adam": (1e-3, 1e-2), "sgd": (1e-3, 1e-2), "adamw": (0.05, 0.5)}  # (first value, largest value)
+USUAL_LR = {"adam": 1e-3, "adamw": 1e-3, "sgd": 0.05}
 MOST_LR, LEAST_LR = 1.0, 1e-7
 
 
@@ -206,7 +207,7 @@ def higher_lr(case: RunContext) -> Patch | None:
 
 def usual_lr(case: RunContext) -> Patch | None:
     """The usual initial learning rate of the optimizer."""
-    usual = 0.05 if case.spec.optimizer.name == "sgd" else 1e-3
+    usual = USUAL_LR[case.spec.optimizer.name]
     return put("/optimizer/lr", usual) if not usual / 5 <= case.spec.optimizer.lr <= usual * 5 else None
 
 

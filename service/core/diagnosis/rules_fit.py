@@ -64,15 +64,14 @@ def _rise_of_few(view: RunView) -> float:
     It rises in each of at least two epochs up to the last one, while training loss falls in each.
     """
     curve = view.curve
-    lowest = min(range(len(curve)), key=curve.val.__getitem__)
-    rises, falls = curve.val[lowest:], curve.train[lowest:]
+    rises, falls = curve.val[curve.lowest :], curve.train[curve.lowest :]
     is_one_way = all(b > a for a, b in pairwise(rises)) and all(b < a for a, b in pairwise(falls))
     if len(curve) >= VERY_SHORT or len(rises) <= LEAST_RISES or not is_one_way or not curve.has_train:
         return 0.0
     if falls[-1] > (1 - PLAIN_FALL) * falls[0]:
         return 0.0
-    least, noise = PLAIN_RISE * curve.val[lowest], view.rules.noise * curve.image_noise
-    return (curve.val[-1] - curve.val[lowest]) / max(least, noise, view.rules.wide_gap * view.guess)
+    least, noise = PLAIN_RISE * rises[0], view.rules.noise * curve.image_noise
+    return (rises[-1] - rises[0]) / max(least, noise, view.rules.wide_gap * view.guess)
 
 
 def _measured(view: RunView, fall: float) -> list[Evidence]:

@@ -2,7 +2,6 @@
 
 import math
 
-from service.core.diagnosis.curves import SHORT
 from service.core.diagnosis.measures import smoothed, theil_sen
 from service.core.diagnosis.trends import falling_chance
 from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, clarity
@@ -76,25 +75,27 @@ def _is_uneven(view: RunView) -> bool:
 def improving(view: RunView) -> Finding | None:
     """Validation loss still falls at the end, by a share of itself and more steadily than chance has it."""
     curve, rules = view.curve, view.rules
-    fallen, fall, chance = curve.fallen(curve.val), curve.fall(curve.val), curve.falling(curve.val)
-    if len(curve) < SHORT:  # its last third is a few epochs
-        fallen = max(fallen, curve.drop(curve.val, curve.recent) / max(curve.level(curve.val), 1e-9) / 2)
+    coming, chance = curve.coming, curve.falling(curve.val)
     at_end = curve.turn >= len(curve) - 1 - max(2, len(curve) // 10)
     is_exhausted = view.stop_reason == "early_stopping" and view.monitor == "val_loss"
     is_at_chance = curve.level(curve.fit) >= rules.guessing * view.guess and _descends(view)
     if not at_end or is_exhausted:
         return None
-    least = rules.worth * view.guess * (AT_CHANCE if is_at_chance else 1)
-    if not (fallen >= rules.improves or is_at_chance) or chance >= rules.likely or fall <= least:
+    least = rules.gains * view.guess * (AT_CHANCE if is_at_chance else 1)
+    if (
+        not (coming >= rules.improves or is_at_chance)
+        or chance >= rules.likely
+        or coming * curve.level(curve.val) <= least
+    ):
         return None
     evidence = (
-        Evidence("val_fall", fallen, rules.improves, "share that validation loss fell in the last third"),
+        Evidence("val_fall", coming, rules.improves, "share that validation loss is likely to fall in as many epochs"),
         Evidence("chance", chance, rules.likely, "probability of so steady a fall in the second half by chance"),
         Evidence(
             "val_slope", theil_sen(curve.val[max(0, curve.third) :]), None, "slope in the last third, nats an epoch"
         ),
     )
-    return Finding(Verdict.STILL_IMPROVING, clarity(fallen / rules.improves), None, evidence)
+    return Finding(Verdict.STILL_IMPROVING, clarity(coming / rules.improves), None, evidence)
 
 
 def underfitting(view: RunView) -> Finding | None:

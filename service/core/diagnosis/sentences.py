@@ -26,7 +26,7 @@ SEEN: Mapping[Verdict, str] = {
     Verdict.HEALTHY: "Validation loss came down to {val:.3f} and stays close to training loss ({fit:.3f}){and_right}.",
     Verdict.OVERFITTING: "{val_moved}{train_moved}{accuracy_moved}.",
     Verdict.OVERCONFIDENT: "{val_moved}{train_moved}{accuracy_moved}.",
-    Verdict.STAGNANT_GENERALIZATION: "{stood} while training loss went from {fit_then:.3f} to {fit:.3f}.",
+    Verdict.STAGNANT_GENERALIZATION: "{stood} while training loss {fit_moves}.",
     Verdict.UNDERFITTING: (
         "Training loss has stopped at {fit:.3f}, where guessing scores {guess:.3f}, and validation loss at {val:.3f}."
     ),
@@ -36,8 +36,8 @@ SEEN: Mapping[Verdict, str] = {
     Verdict.STILL_IMPROVING: "{loss_name} was still falling at epoch {last}, where it was {val:.3f}.",
     Verdict.DIVERGED: "{diverged}.",
     Verdict.UNSTABLE: (
-        "Since epoch {onset} training loss rose from {train_then:.3f} to {train:.3f}, and validation loss is {val:.3f} "
-        "after {lowest:.3f} at epoch {lowest_at}."
+        "Since epoch {onset} training loss {train_moves}, and validation loss is {val:.3f} after "
+        "{lowest:.3f} at epoch {lowest_at}."
     ),
     Verdict.NOISY_VALIDATION: "Validation loss jumps by about {jumps:.3f} from epoch to epoch, around {val:.3f}.",
     Verdict.SMALL_VALIDATION: "Validation loss is {val:.3f}{interval} on only {images}.",

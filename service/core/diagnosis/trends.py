@@ -8,30 +8,25 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from itertools import combinations
-from statistics import NormalDist, median
+from statistics import NormalDist
 
-MOST_POINTS = 60  # of a curve: more are brought down to the medians of that many blocks
+from service.core.diagnosis.measures import blocks
+
 MOST_EXACT = 12  # points; beyond them the score is nearly normal
 
 
 def rising_chance(values: Sequence[float]) -> float:
     """The probability, from 0 to 1, that values in random order rise at least as steadily as these. 1 without pairs."""
-    blocks = thinned(values, MOST_POINTS)
-    score = sum((later > earlier) - (later < earlier) for earlier, later in combinations(blocks, 2))
-    if len(blocks) <= MOST_EXACT:
-        return _exact(len(blocks), score)
-    return _normal(blocks, score)
+    points = blocks(values)
+    score = sum((later > earlier) - (later < earlier) for earlier, later in combinations(points, 2))
+    if len(points) <= MOST_EXACT:
+        return _exact(len(points), score)
+    return _normal(points, score)
 
 
 def falling_chance(values: Sequence[float]) -> float:
     """The probability, from 0 to 1, that values in random order fall at least as steadily as these."""
     return rising_chance([-value for value in values])
-
-
-def thinned(values: Sequence[float], most: int) -> list[float]:
-    """At most `most` medians of blocks of the same size; the first values are left out where they fill no block."""
-    size = math.ceil(len(values) / most) if values else 1
-    return [median(values[i : i + size]) for i in range(len(values) % size, len(values), size)]
 
 
 def _exact(count: int, score: int) -> float:

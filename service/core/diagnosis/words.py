@@ -19,6 +19,8 @@ from service.core.diagnosis.view import RunView
 from service.core.records.plan import Z
 from service.core.text import counted
 
+MOST_MORE = 2  # digits, beyond the usual ones
+
 
 def summary(finding: Finding, view: RunView) -> str:
     """The observation and its meaning, as text."""
@@ -40,7 +42,7 @@ def summary(finding: Finding, view: RunView) -> str:
 
 def _values(view: RunView, onset: int | None) -> dict[str, Any]:
     """The values that the sentences name: losses in nats, accuracies as shares, epochs counted from 1."""
-    curve, lowest, fit = view.curve, min(view.curve.val), view.curve.level(view.curve.fit)
+    curve, fit = view.curve, view.curve.level(view.curve.fit)
     at = curve.epochs.index(onset) if onset in curve.epochs else 0
     numbers = {
         "onset": onset,
@@ -51,17 +53,16 @@ def _values(view: RunView, onset: int | None) -> dict[str, Any]:
         "least": view.rules.least_epochs,
         "guess": view.guess,
         "train": curve.level(curve.train),
-        "train_then": curve.level(curve.train, at),
+        "train_moves": moved(curve.level(curve.train, at), curve.level(curve.train)),
         "clean": curve.level(curve.clean) if curve.is_clean else fit,
         "fit": fit,
-        "fit_then": curve.level(curve.fit, at),
-        "val": view.end,
-        "val_then": curve.smooth_val[at],
-        "right": curve.share(curve.accuracy) or 0.0,
-        "lowest": lowest,
-        "highest": max(curve.train),
+        "fit_moves": moved(curve.level(curve.fit, at), fit),
         "lowest_fit": min(curve.fit),
-        "lowest_at": curve.epochs[curve.val.index(lowest)],
+        "val": view.end,
+        "right": curve.share(curve.accuracy) or 0.0,
+        "lowest": curve.val[curve.lowest],
+        "highest": max(curve.train),
+        "lowest_at": curve.epochs[curve.lowest],
         "jumps": curve.jumps,
         "images": counted(view.validation_images or 0, "validation image"),
         "loss_name": "Validation loss" if curve.has_val else "Training loss",
@@ -89,53 +90,69 @@ def _rare(view: RunView) -> dict[str, Any]:
 
 def _moves(view: RunView, onset: int | None, at: int) -> dict[str, str]:
     """What the curves did since an epoch, in words; nothing of a measure that is not there."""
-    curve = view.curve
-    val, val_then, fit, fit_then = view.end, curve.smooth_val[at], curve.level(curve.fit), curve.level(curve.fit, at)
-    right, right_then = curve.share(curve.accuracy), curve.share(curve.accuracy, at)
-    on = f" on {counted(view.validation_images, 'validation image')}" if view.validation_images else ""
-    lowest = min(curve.val)
-    lowest_at = curve.epochs[curve.val.index(lowest)]
-    if view.rise > view.rules.notable * curve.level(curve.val):
-        stood = (
-            f"Validation loss was lowest at epoch {lowest_at}, {lowest:.3f}, and is about {val:.3f} now, a change "
-            f"within its noise{on},"
-        )
-    else:
-        stood = f"Validation loss has stood at about {val:.3f} since epoch {onset}"
-    if onset is not None and val > val_then:
-        val_moved = f"Since epoch {onset} validation loss rose from {val_then:.3f} to {val:.3f}"
-    else:
-        val_moved = f"Validation loss is {val:.3f}"
-    if val > view.guess:
-        val_moved += f", above that of guessing ({view.guess:.3f}),"
-    train_moved = ""
-    if curve.has_train:
-        moved = f"fell from {fit_then:.3f} to {fit:.3f}" if fit < fit_then else f"is {fit:.3f}"
-        train_moved = f" while training loss {moved}"
-    accuracy_moved = " (no accuracy is known)"
-    if right is not None and right_then is not None:
-        accuracy_moved = (
-            f" and accuracy went from {right_then:.1%} to {right:.1%}" if at else f" with {right:.1%} right"
-        )
-    seen = curve.share(curve.train_accuracy)
-    if right is not None and seen is not None and seen - right > view.rules.accuracy_gap:
-        accuracy_moved += f" ({seen:.1%} of the training images)"
+    curve, right = view.curve, view.curve.share(view.curve.accuracy)
     return {
-        "stood": stood,
-        "val_moved": val_moved,
-        "train_moved": train_moved,
-        "accuracy_moved": accuracy_moved,
+        "stood": _stood(view, onset),
+        "val_moved": _val_moved(view, onset, at),
+        "train_moved": (
+            f" while training loss {moved(curve.level(curve.fit, at), curve.level(curve.fit))}"
+            if curve.has_train
+            else ""
+        ),
+        "accuracy_moved": _accuracy_moved(view, at),
         "and_right": f", with {right:.1%} of the validation images right" if right is not None else "",
         "so_far": _so_far(view),
     }
+
+
+def _stood(view: RunView, onset: int | None) -> str:
+    curve, val = view.curve, view.end
+    if view.rise <= view.rules.notable * curve.level(curve.val):
+        return f"Validation loss has stood at about {val:.3f} since epoch {onset}"
+    on = f" on {counted(view.validation_images, 'validation image')}" if view.validation_images else ""
+    return (
+        f"Validation loss was lowest at epoch {curve.epochs[curve.lowest]}, {curve.val[curve.lowest]:.3f}, and is "
+        f"about {val:.3f} now, a change within its noise{on},"
+    )
+
+
+def _val_moved(view: RunView, onset: int | None, at: int) -> str:
+    val, val_then = view.end, view.curve.smooth_val[at]
+    is_risen = onset is not None and val > val_then
+    said = (
+        f"Since epoch {onset} validation loss {moved(val_then, val)}" if is_risen else f"Validation loss is {val:.3f}"
+    )
+    return f"{said}, above that of guessing ({view.guess:.3f})," if val > view.guess else said
+
+
+def _accuracy_moved(view: RunView, at: int) -> str:
+    curve = view.curve
+    right, right_then = curve.share(curve.accuracy), curve.share(curve.accuracy, at)
+    if right is None or right_then is None:
+        return " (no accuracy is known)"
+    said = f" and accuracy {moved(right_then, right, '%', 1)}" if at else f" with {right:.1%} right"
+    seen = curve.share(curve.train_accuracy)
+    is_apart = seen is not None and seen - right > view.rules.accuracy_gap
+    return f"{said} ({seen:.1%} of the training images)" if is_apart else said
 
 
 def _so_far(view: RunView) -> str:
     curve = view.curve
     if len(curve) < 2:  # noqa: PLR2004 - nothing has changed yet
         return ""
-    steps = [f"{'fell' if curve.val[-1] < curve.val[0] else 'rose'} from {curve.val[0]:.3f} to {curve.val[-1]:.3f}"]
-    return f"; so far {'validation' if curve.has_val else 'training'} loss {steps[0]}"
+    return f"; so far {'validation' if curve.has_val else 'training'} loss {moved(curve.val[0], curve.val[-1])}"
+
+
+def moved(then: float, now: float, kind: str = "f", digits: int = 3) -> str:
+    """A change in words, with as many digits as tell the two numbers apart; if MOST_MORE more do not, that it stood.
+
+    `kind` is "f" for losses or "%" for shares.
+    """
+    for more in range(MOST_MORE + 1):
+        before, after = (f"{value:.{digits + more}{kind}}" for value in (then, now))
+        if before != after:
+            return f"{'fell' if now < then else 'rose'} from {before} to {after}"
+    return f"stood at {now:.{digits}{kind}}"
 
 
 def _memorizes(view: RunView, at: int) -> str:

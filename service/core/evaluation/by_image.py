@@ -6,7 +6,7 @@ clusters: Liang and Zeger, "Longitudinal data analysis using generalized linear 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -28,6 +28,11 @@ class ByImage:
     interval: Interval
 
 
+def errors_by_image(pairs: Sequence[tuple[Outcomes, Outcomes]], level: float = 0.95) -> ByImage | None:
+    """As `by_image`, with the loss of an image 1 if its guess is wrong and 0 if it is right."""
+    return by_image([(_of_errors(first), _of_errors(second)) for first, second in pairs], level)
+
+
 def by_image(pairs: Sequence[tuple[Outcomes, Outcomes]], level: float = 0.95) -> ByImage | None:
     """Second models minus first ones. None if a pair is of different images, or if there are fewer than two images.
 
@@ -46,3 +51,7 @@ def by_image(pairs: Sequence[tuple[Outcomes, Outcomes]], level: float = 0.95) ->
     error = math.sqrt(float((sums**2).sum()) * len(images) / (len(images) - 1)) / len(losses)
     half = NormalDist().inv_cdf(0.5 + level / 2) * error
     return ByImage(len(images), mean, (mean - half, mean + half))
+
+
+def _of_errors(images: Outcomes) -> Outcomes:
+    return replace(images, loss=(~images.is_right).astype(np.float64))

@@ -13,10 +13,11 @@ from service.core.records.dataset import Contents
 from service.core.records.plan import Plan
 from service.core.spec import JobSpec
 from service.core.spec.diff import essential
+from service.core.spec.parts import LARGEST_SEED
 from service.core.spec.patch import Operations, patched, plain
 
 MOST_FACTORS, MOST_SEEDS = 8, 20  # with the base and all together: 200 jobs
-SEEDS = 2**32  # seeds are 0 to SEEDS - 1
+SEEDS = LARGEST_SEED + 1  # seeds are 0 to LARGEST_SEED
 OF_ONE_FACTOR = 10  # faults reported for one factor, at most
 
 
@@ -90,6 +91,7 @@ class Designer:
         for name, now, then in (
             ("/seed", spec.seed, base.spec.seed),
             ("/dataset/id", spec.dataset.id, base.spec.dataset.id),
+            ("/dataset/split_seed", spec.dataset.split_seed, base.spec.dataset.split_seed),
         ):
             if now != then:
                 detail = f"it changes {name}, which all arms must share with the base"

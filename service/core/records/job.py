@@ -122,7 +122,9 @@ class Transition:
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a run. `eta_seconds` assumes that all epochs run: early stopping can only shorten it."""
+    """The progress of a run. `eta_seconds` assumes that all epochs run within max_seconds: early stopping can only
+    shorten it.
+    """
 
     epoch: int
     epochs: int
@@ -159,7 +161,7 @@ class Job:
 
     Jobs with the same `split` are validated on the same images, and tested on the same with the same `test_split`.
     `patch` changed the spec of the `parent`, by an `advice` or not; `arm` is the job's arm in its `ablation`.
-    `folds` is its cross-validation.
+    `folds` is its cross-validation, and `trial` its number in its `fit`, from 1.
     `shortfall` says why no live worker can hold a queued job.
     """
 
@@ -195,10 +197,19 @@ class Job:
     ablation: str | None
     arm: str | None
     folds: str | None
+    fit: str | None
+    trial: int | None
 
     @property
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
+
+    def _left(self, last: Epoch) -> float:
+        """Seconds of the epochs that are left, or until max_seconds, if each takes as long as the last one."""
+        by_epochs = (self.spec.epochs - last.epoch) * last.seconds
+        if self.spec.max_seconds is None:
+            return by_epochs
+        return min(by_epochs, max(0.0, self.spec.max_seconds - last.epoch * last.seconds))
 
     @property
     def progress(self) -> Progress:
@@ -208,6 +219,6 @@ class Job:
             epoch=done,
             epochs=total,
             fraction=1.0 if self.status is Status.SUCCEEDED else done / total,
-            eta_seconds=(total - done) * self.last.seconds if running and self.last else None,
+            eta_seconds=self._left(self.last) if running and self.last else None,
             images_per_second=self.last.images_per_second if self.last else None,
         )

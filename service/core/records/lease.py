@@ -15,7 +15,8 @@ class Lease:
     """A worker's right to run a job. The spec is plain data, as stored.
 
     `needs` are those of its plan. `checkpoints` and `lost_attempts` are those of former attempts, the newest checkpoint
-    first. `traceparent` is that of the request that submitted the job.
+    first. `traceparent` is that of the request that submitted the job. The job is given back for a pause as soon as it
+    has `pause_after` complete epochs (None: it is trained to its end).
     """
 
     job_id: str
@@ -25,6 +26,7 @@ class Lease:
     checkpoints: tuple[Checkpoint, ...] = ()
     lost_attempts: tuple[LostAttempt, ...] = ()
     traceparent: str | None = None
+    pause_after: int | None = None
 
 
 @dataclass(frozen=True)

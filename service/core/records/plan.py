@@ -101,7 +101,7 @@ def plan(spec: JobSpec, dataset: Contents, limits: Limits) -> Plan:
         data_bytes=dataset.samples * math.prod(shape),
     )
     _refuse_too_much(memory, limits, spec.batch_size)
-    splits = split_names(spec.dataset, spec.seed, dataset.parts or {})
+    splits = split_names(spec.dataset, spec.split_seed, dataset.parts or {})
     threads = None if multiplications is None or multiplications * batch_size >= LARGE else 1
     return Plan(spec, parameters, layers, memory, threads, tuple(_warnings(spec, dataset)), splits)
 
@@ -191,10 +191,10 @@ def _warnings(spec: JobSpec, dataset: Contents) -> Iterator[str]:
         yield "dataset.val_fraction is not used: the fold has the validation images."
     if validation < FEW:
         images = f"{'' if is_exact else 'about '}{validation} validation images"
-        off = 100 * Z * math.sqrt(LIKELY * (1 - LIKELY) / validation)
+        off = Z * math.sqrt(LIKELY * (1 - LIKELY) / validation)
         yield (
-            f"only {images}: an accuracy of {LIKELY:.0%} on them is known to plus or minus "
-            f"{off:.0f} points (95 % confidence), and val_loss is as noisy."
+            f"only {images}: read an accuracy of {LIKELY:.0%} as {LIKELY - off:.0%} to {min(1, LIKELY + off):.0%}. "
+            "Small differences between jobs are chance."
         )
     if spec.batch_size > min(train, spec.dataset.train_limit or train):
         yield "batch_size is larger than the training split: every epoch is a single step."

@@ -1,11 +1,16 @@
 """The room of a worker: what its running jobs take of it, and what they leave.
 
 A worker trains several jobs side by side if all of them fit. It takes them in the order of the queue: a job that does
-not fit yet is waited for, and no later one overtakes it. So the cores that a large job needs become free, and it waits
-no longer than the jobs that already run; meanwhile other workers may take it.
+not fit yet is waited for, and no later one overtakes it. So a large job waits no longer than the jobs that already run;
+meanwhile other workers may take it. It starts once half of its cores are free, because idle cores are a larger loss
+than the time that threads wait for each other. The jobs that still run share their cores with it.
+
+Once its training has ended a job leaves its slot and its threads to others: its artifacts are written and published
+beside their training.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 from service.core.records.capacity import Capacity, Needs
 
@@ -39,7 +44,7 @@ class Room:
     @property
     def is_left(self) -> bool:
         """Whether a job of the smallest kind might fit."""
-        return self.slots > 0 and self.threads > 0
+        return self.slots > 0 and self.threads > 0 and self.memory_bytes > 0
 
 
 def whole(worker: Capacity) -> Room:
@@ -63,6 +68,17 @@ def taken(worker: Capacity, needs: Needs) -> Room:
         return Room(1, 1, min(room.memory_bytes, PROCESS_BYTES), on_gpu)
     threads = min(room.threads, needs.threads or room.threads)
     return Room(1, threads, min(room.memory_bytes, memory + PROCESS_BYTES), 0)
+
+
+def needed_to_start(worker: Capacity, needs: Needs) -> Room:
+    """What must be left for a job to start: all that it takes, but half of the threads."""
+    share = taken(worker, needs)
+    return replace(share, threads=math.ceil(share.threads / 2))
+
+
+def taken_after_training(training: Room) -> Room:
+    """What a job takes until its artifacts are published that took so much while it trained: memory alone."""
+    return replace(training, slots=0, threads=0)
 
 
 def trainer_threads(worker: Capacity, needs: Needs) -> int:

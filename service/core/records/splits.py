@@ -18,7 +18,7 @@ class Splits:
 
 def split_names(options: Dataset, seed: int | None, given: Container[str], rule: str = "") -> Splits:
     """The names of both splits: given parts are the same under every seed, drawn parts depend on all fractions.
-    All folds of one seed are tested on the same images.
+    All folds of one seed are tested on the same images. `seed` is the one that draws the split.
 
     `given` are the parts that come with the set. `rule` is KEEPS_GROUPS or empty: releases draw sets with copies
     differently, so the worker that draws such a split records its rule.

@@ -22,7 +22,8 @@ class Origin:
     """The origin of a job: the request that submitted it and, if any, its parent or its experiment.
 
     A fork has a `parent` and the JSON Patch (RFC 6902) of the parent's spec, perhaps that of an `advice`; the job of
-    an ablation has its `ablation`, its `arm` and the patch of that arm; the job of a cross-validation has its `folds`.
+    an ablation has its `ablation`, its `arm` and the patch of that arm; the job of a cross-validation has its `folds`;
+    a `trial` of a `fit` has both.
     """
 
     parent: str | None = None
@@ -31,6 +32,8 @@ class Origin:
     ablation: str | None = None
     arm: str | None = None
     folds: str | None = None
+    fit: str | None = None
+    trial: int | None = None
     request_id: str | None = None
     traceparent: str | None = None
 
@@ -40,7 +43,9 @@ NOWHERE = Origin()
 
 @dataclass(frozen=True)
 class NewJob:
-    """A job to be queued. `memory_bytes` and `threads` are the needs of each of its processes, None if unknown."""
+    """A job to be queued. `memory_bytes` and `threads` are the needs of each of its processes, None if unknown. After
+    the epoch `pause_after` the job is paused (None: after none).
+    """
 
     spec: JobSpec
     warnings: Sequence[str] = ()
@@ -48,6 +53,7 @@ class NewJob:
     memory_bytes: int | None = None
     origin: Origin = NOWHERE
     threads: int | None = None
+    pause_after: int | None = None
 
     @classmethod
     def planned(cls, plan: Plan, origin: Origin = NOWHERE) -> "NewJob":

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 from service.core.spec.models import Cnn, Model
 from service.core.spec.options import Option, option, part
 from service.core.spec.parts import (
+    LARGEST_SEED,
     Augmentation,
     Dataset,
     EarlyStopping,
@@ -30,6 +31,12 @@ class JobSpec:
 
     dataset: Dataset = field(metadata={"option": Option("which images to use and how to split them")})
     name: str | None = option("optional name of the job, shown in lists", None, length=(0, 100))
+    recipe: Literal["quick", "good"] | None = option(
+        "fill the options that are not given by the size, channels and number of the images. quick: a first look. "
+        "good: a good model. The job has the filled options and null here. null: fill the defaults",
+        None,
+        since="0.2.0",
+    )
     model: Model = part("network to train", Cnn)
     epochs: int = option(
         "maximum number of passes over the training images", 100, minimum=1, maximum=100_000, unit="epochs"
@@ -43,10 +50,10 @@ class JobSpec:
     )
     seed: int | None = option(
         "seed of all random numbers. The same seed gives the same split and result; null: a random seed, which is "
-        "reported",
+        "reported. dataset.split_seed draws the split from another seed",
         None,
         minimum=0,
-        maximum=2**32 - 1,
+        maximum=LARGEST_SEED,
     )
     max_seconds: float | None = option(
         "time limit of the training, which keeps the best model. The first epoch always completes; null: no limit",
@@ -92,6 +99,12 @@ class JobSpec:
 
     webhook: Webhook | None = option("where to send messages about the job; null: nowhere", None)
 
+    @property
+    def split_seed(self) -> int | None:
+        """The seed that draws the split."""
+        own = self.dataset.split_seed
+        return self.seed if own is None else own
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "JobSpec":
         """Build a spec from validated plain data. Missing options get their defaults."""
@@ -113,11 +126,13 @@ class JobSpec:
         return usual.filled(self.seed or 0)
 
     def filled(self, seed: int) -> "JobSpec":
-        """The effective spec: `seed` replaces a missing seed, and the mode of early stopping is set."""
+        """The effective spec: `seed` replaces a missing seed, the mode of early stopping is set, and no recipe is left
+        to fill.
+        """
         stopping = self.early_stopping
         if stopping is not None and stopping.mode is None:
             stopping = replace(stopping, mode=direction(stopping.monitor))
-        return replace(self, seed=self.seed if self.seed is not None else seed, early_stopping=stopping)
+        return replace(self, seed=self.seed if self.seed is not None else seed, early_stopping=stopping, recipe=None)
 
 
 def not_understood(stored: Mapping[str, Any]) -> list[str]:

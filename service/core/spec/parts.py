@@ -18,6 +18,7 @@ Monitor = Literal[
     "val_loss_calibrated",
 ]
 LEAST_FOLDS, MOST_FOLDS = 2, 20
+LARGEST_SEED = 2**32 - 1
 DEFAULT_MONITOR: Monitor = "val_loss"
 LOSSES: tuple[Monitor, ...] = ("val_loss", "val_loss_calibrated")
 BETWEEN_ZERO_AND_ONE = {"minimum": 0, "maximum": 1, "open_below": True, "open_above": True}
@@ -64,6 +65,14 @@ class Dataset:
         "validate on one fold instead of a val_fraction of the images, and train on the others; null: off. "
         "POST /v1/folds runs a job for each fold",
         None,
+        since="0.2.0",
+    )
+    split_seed: int | None = option(
+        "seed of the split, so that jobs with different seeds have the same training, validation and test images; "
+        "null: seed draws the split",
+        None,
+        minimum=0,
+        maximum=LARGEST_SEED,
         since="0.2.0",
     )
 

@@ -2,7 +2,7 @@
 
 import secrets
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -57,13 +57,18 @@ class Experiments(Repository, Generic[T]):
             c.execute(delete(self.table).where(self.table.c.id == experiment_id))
 
     def _insert(
-        self, tenant: str, row: Mapping[str, Any], new_jobs: Sequence[NewJob], key: IdempotencyKey | None
+        self,
+        tenant: str,
+        row: Mapping[str, Any],
+        new_jobs: Sequence[NewJob],
+        key: IdempotencyKey | None,
+        on_insert: Callable[[Connection, str, Sequence[str]], None] = lambda connection, experiment_id, job_ids: None,
     ) -> tuple[str, tuple[str, ...]]:
         """Insert an experiment and all of its jobs, or nothing; the caller sends the hints after this returns.
 
         Returns the id of the experiment and those of its new jobs; the first of them carries the key. A second request
-        with the same key gets the experiment of the first, which has no new jobs. Raises KeyReused, QuotaExceeded, and
-        Conflict if the data set is gone.
+        with the same key gets the experiment of the first, which has no new jobs. `on_insert` gets the ids of both
+        within the transaction. Raises KeyReused, QuotaExceeded, and Conflict if the data set is gone.
         """
         experiment_id, job_ids = f"{self.prefix}_{secrets.token_hex(10)}", list[str]()
         member: dict[str, Any] = {self.column: experiment_id}
@@ -71,7 +76,7 @@ class Experiments(Repository, Generic[T]):
             if key and (job := job_of_key(c, tenant, key)) and (known := getattr(job, self.column)):
                 return known, ()
             refuse_another_job(c, tenant, self._quotas, len(new_jobs))
-            if any(new.spec.webhook for new in new_jobs):
+            if row.get("webhook") or any(new.spec.webhook for new in new_jobs):
                 refuse_more_messages(c, tenant, self._quotas)
             c.execute(insert(self.table).values(id=experiment_id, tenant=tenant, created_at=now(), **row))
             for new in new_jobs:
@@ -79,6 +84,7 @@ class Experiments(Repository, Generic[T]):
                 owned = replace(new, origin=replace(new.origin, **member))
                 insert_job(c, tenant, job_id, owned, None if job_ids else key)
                 job_ids.append(job_id)
+            on_insert(c, experiment_id, job_ids)
         for job_id in job_ids:
             self._on_change(job_id)
         return experiment_id, tuple(job_ids)

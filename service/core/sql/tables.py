@@ -66,6 +66,9 @@ jobs = Table(
     Column("ablation", Text),
     Column("arm", Text),  # of the ablation
     Column("folds", Text),  # the cross-validation
+    Column("fit", Text),
+    Column("trial", Integer),  # its number in the fit, from 1
+    Column("pause_after", Integer),  # the epoch after which the job is paused; NULL: none
     Column("weights", Text),  # the uploaded weights or the job whose weights it starts from
     Column("last_epoch", Integer),
     Column("best_epoch", Integer),
@@ -82,6 +85,7 @@ jobs = Table(
     Index("jobs_of_parent", "parent"),
     Index("jobs_of_ablation", "ablation", "seq"),
     Index("jobs_of_folds", "folds", "seq"),
+    Index("jobs_of_fit", "fit", "seq"),
     Index("jobs_of_weights", "weights", "status"),
 )
 # Literal text: a planner uses the partial index only for a query with the same condition.
@@ -237,6 +241,43 @@ folds = Table(
     Index("folds_of_tenant", "tenant", "seq"),
 )
 
+fits = Table(
+    "fits",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("tenant", Text, nullable=False),
+    Column("name", Text),
+    Column("labels", JSON, nullable=False),
+    Column("webhook", JSON(none_as_null=True)),
+    Column("request", JSON, nullable=False),  # the base spec, the budget, the space, the objective, the seeds
+    Column("status", Text, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("attempt", Integer, nullable=False),  # the fencing token of the conductor
+    Column("lease_until", Float(53)),
+    Column("version", Integer, nullable=False),
+    Column("created_at", Float(53), nullable=False),
+    Column("started_at", Float(53)),
+    Column("finished_at", Float(53)),
+    Column("result", JSON(none_as_null=True)),
+    Index("fits_of_tenant", "tenant", "seq"),
+    Index("fits_by_status", "status", "lease_until"),
+)
+
+fit_steps = Table(
+    "fit_steps",
+    metadata,
+    Column("fit_id", Text, ForeignKey("fits.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),  # from 1
+    Column("at", Float(53), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("trial", Integer),
+    Column("job_id", Text),  # may be deleted
+    Column("until_epoch", Integer),
+    Column("data", JSON, nullable=False),
+)
+
 webhook_secrets = Table(
     "webhook_secrets",
     metadata,
@@ -251,7 +292,8 @@ deliveries = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("tenant", Text, nullable=False),
-    Column("job_id", Text, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("job_id", Text, ForeignKey("jobs.id", ondelete="CASCADE")),  # a message is about either a job or a fit
+    Column("fit_id", Text, ForeignKey("fits.id", ondelete="CASCADE")),
     Column("url", Text, nullable=False),
     Column("type", Text, nullable=False),
     Column("body", Text, nullable=False),  # exactly as signed
@@ -263,6 +305,7 @@ deliveries = Table(
     Column("delivered_at", Float(53)),
     Index("deliveries_due", "status", "due_at"),
     Index("deliveries_of_job", "job_id", "created_at"),
+    Index("deliveries_of_fit", "fit_id", "created_at"),
 )
 
 keys = Table(

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from service.core.records.webhook_message import Delivery, Message, body, new_secret
@@ -43,17 +43,34 @@ def announce(c: Connection, row: RowMapping, kind: str, data: Mapping[str, Any])
     if not webhook or word not in webhook["events"]:
         return
     job = {"job_id": row["id"], "name": row["spec"]["name"], "labels": row["spec"]["labels"]}
+    _insert(c, row["tenant"], webhook["url"], f"job.{word}", {**job, **data}, {"job_id": row["id"]})
+
+
+def announce_end(c: Connection, row: RowMapping) -> None:
+    """Insert the message of the end of a fit, within its transaction, if the fit's webhook is for such an end."""
+    webhook, status = row["webhook"], row["status"]
+    if not webhook or status not in webhook["events"]:
+        return
+    result = {name: (row["result"] or {}).get(name) for name in ("best", "gain", "test", "error")}
+    data = {"fit_id": row["id"], "name": row["name"], "labels": row["labels"], "status": status, **result}
+    _insert(c, row["tenant"], webhook["url"], f"fit.{status}", data, {"fit_id": row["id"]})
+
+
+def _insert(
+    c: Connection, tenant: str, url: str, kind: str, data: Mapping[str, Any], subject: Mapping[str, str]
+) -> None:
+    """`subject` is the column with the id of what the message is about."""
     values = {
         "id": f"msg_{secrets.token_hex(12)}",
-        "tenant": row["tenant"],
-        "job_id": row["id"],
-        "url": webhook["url"],
-        "type": f"job.{word}",
-        "body": body(f"job.{word}", {**job, **data}),
+        "tenant": tenant,
+        "url": url,
+        "type": kind,
+        "body": body(kind, data),
         "status": "pending",
         "attempts": 0,
         "created_at": now(),
         "due_at": now(),
+        **subject,
     }
     c.execute(insert(deliveries).values(values))
 
@@ -117,9 +134,16 @@ class Webhooks:
 
     def of_job(self, job_id: str) -> tuple[Delivery, ...]:
         """A job's messages, the oldest first."""
+        return self._about(deliveries.c.job_id == job_id)
+
+    def of_fit(self, fit_id: str) -> tuple[Delivery, ...]:
+        """The messages about a fit, the oldest first."""
+        return self._about(deliveries.c.fit_id == fit_id)
+
+    def _about(self, subject: ColumnElement[bool]) -> tuple[Delivery, ...]:
         query = select(*(deliveries.c[column.name] for column in fields(Delivery)))
         with self._db.read() as c:
-            rows = c.execute(query.where(deliveries.c.job_id == job_id).order_by(deliveries.c.created_at)).mappings()
+            rows = c.execute(query.where(subject).order_by(deliveries.c.created_at)).mappings()
             return tuple(Delivery(**row) for row in rows)
 
     def _settle(self, message: Message, values: Mapping[str, Any]) -> None:

@@ -6,8 +6,8 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -44,18 +44,23 @@ def refuse_full_disk(folder: Path, reserve: int, needed: int = 0) -> None:
 
 
 @contextmanager
-def durable_file(target: Path) -> Iterator[BinaryIO]:
+def whole_file(target: Path, move: Callable[[Path, Path], object] = Path.replace) -> Iterator[BinaryIO]:
     """Open a file for writing that appears as `target` when the block ends, or not at all if the block raises.
 
-    The content goes to a temporary name in the same folder first. Raises OSError.
+    The content goes to a temporary name in the same folder first; `move` gives it its final name. Raises OSError.
     """
     partial = target.with_name(f".{uuid4().hex}.partial")
     try:
         with partial.open("xb") as file:
             yield file
-        move_durably(partial, target)
+        move(partial, target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def durable_file(target: Path) -> AbstractContextManager[BinaryIO]:
+    """As `whole_file`, and the file survives a crash of the machine once the block has ended."""
+    return whole_file(target, move_durably)
 
 
 def move_durably(partial: Path, target: Path) -> None:

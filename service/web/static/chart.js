@@ -4,6 +4,7 @@ const DASHES = [[], [8, 4], [10, 3, 2, 3], [2, 3], [5, 5], [1, 4], [12, 6], [6, 
 const FEW = 3; // up to this number of points are shown as dots
 const LARGEST = 1e15; // that a scale can show; a larger loss is a gap
 const LONG = 1e6; // larger ticks are written as powers of ten
+const ROW = 16; // pixels of a label above the curves
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const tickOf = (value) => (Math.abs(value) >= LONG ? value.toExponential() : Number(value.toPrecision(6)).toString());
@@ -18,6 +19,10 @@ export class Curves {
     this.epochs = [];
     this.marks = []; // {epoch, label}
     this.isLog = false;
+    this.level = null; // {value, label}: a horizontal line
+    this.tip = Object.assign(document.createElement('div'), { className: 'tip', hidden: true });
+    place.append(this.tip);
+    place.addEventListener('pointerleave', () => { this.tip.hidden = true; });
     new ResizeObserver(() => this.resize()).observe(place);
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.rebuild());
     const reader = document.getElementById('epoch');
@@ -25,12 +30,12 @@ export class Curves {
   }
 
   /** Show curves. A chart of the same curves only gets the new points. */
-  show(epochs, curves, { marks = [], isLog = false } = {}) {
-    const before = this.curves.map((curve) => curve.label).join() + this.isLog;
-    Object.assign(this, { epochs, curves, marks, isLog });
+  show(epochs, curves, { marks = [], isLog = false, level = null } = {}) {
+    const before = this.signature();
+    Object.assign(this, { epochs, curves, marks, isLog, level });
     this.place.dataset.points = epochs.length;
     if (!epochs.length) return;
-    if (!this.plot || before !== curves.map((curve) => curve.label).join() + isLog) this.rebuild();
+    if (!this.plot || before !== this.signature()) this.rebuild();
     else this.plot.setData(this.data());
     const reader = document.getElementById('epoch');
     document.getElementById('reader').hidden = false;
@@ -40,6 +45,11 @@ export class Curves {
     this.read(Number(reader.value), false);
   }
 
+  /** What a drawn chart cannot change without being built anew. */
+  signature() {
+    return [this.curves.map((curve) => curve.label), this.isLog, this.marks.length].join();
+  }
+
   data() {
     const isShown = (value) => value != null && Math.abs(value) <= LARGEST && (value > 0 || !this.isLog);
     return [this.epochs, ...this.curves.map((curve) => curve.values.map((value) => (isShown(value) ? value : null)))];
@@ -47,7 +57,7 @@ export class Curves {
 
   size() {
     const width = Math.max(240, this.place.clientWidth);
-    return { width, height: Math.round(Math.min(420, Math.max(240, width * 0.5))) };
+    return { width, height: Math.round(Math.min(360, Math.max(200, width * 0.4))) };
   }
 
   resize() {
@@ -69,34 +79,67 @@ export class Curves {
         { ...axis, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000] },
         { ...axis, size: 62, values: (_, ticks) => ticks.map((tick) => (tick == null ? '' : tickOf(tick))) },
       ],
+      padding: [8 + ROW * this.marks.length, null, null, null],
       cursor: { drag: { x: true, y: false } },
-      hooks: { draw: [(plot) => this.drawMarks(plot)], setCursor: [(plot) => plot.cursor.idx != null && this.read(plot.cursor.idx, false)] },
+      hooks: { draw: [(plot) => this.drawMarks(plot)], setCursor: [(plot) => this.point(plot)] },
     };
     this.plot = new uPlot(options, this.data(), this.place);
     this.drawLegend();
   }
 
-  /** Draw a vertical line with a label for each mark. The labels do not overlap. */
+  /** Draw the level, and a vertical line for each mark. The labels of the marks stand above the curves, one in a row. */
   drawMarks(plot) {
     const { ctx, bbox } = plot;
     const ratio = devicePixelRatio || 1;
     ctx.save();
     ctx.font = `${12 * ratio}px system-ui, sans-serif`;
     ctx.strokeStyle = ctx.fillStyle = colour('--text');
+    ctx.lineWidth = ratio;
+    this.drawLevel(plot, ratio);
     this.marks.forEach(({ epoch, label }, at) => {
       const x = Math.round(plot.valToPos(epoch, 'x', true));
       if (x < bbox.left || x > bbox.left + bbox.width) return;
+      const top = bbox.top - (this.marks.length - at) * ROW * ratio;
       ctx.setLineDash([[], [6 * ratio, 4 * ratio], [2 * ratio, 3 * ratio]][at % 3]);
-      ctx.lineWidth = ratio;
       ctx.beginPath();
-      ctx.moveTo(x, bbox.top);
+      ctx.moveTo(x, top);
       ctx.lineTo(x, bbox.top + bbox.height);
       ctx.stroke();
       const isRight = x > bbox.left + bbox.width / 2;
       ctx.textAlign = isRight ? 'right' : 'left';
-      ctx.fillText(label, x + (isRight ? -5 : 5) * ratio, bbox.top + (14 + 16 * at) * ratio);
+      ctx.fillText(label, x + (isRight ? -5 : 5) * ratio, top + 12 * ratio);
     });
     ctx.restore();
+  }
+
+  drawLevel(plot, ratio) {
+    const { ctx, bbox } = plot;
+    const y = this.level && plot.valToPos(this.level.value, 'y', true);
+    if (!(y > bbox.top && y < bbox.top + bbox.height)) return;
+    ctx.setLineDash([ratio, 3 * ratio]);
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, y);
+    ctx.lineTo(bbox.left + bbox.width, y);
+    ctx.stroke();
+    ctx.textAlign = 'right';
+    ctx.fillText(this.level.label, bbox.left + bbox.width - 4 * ratio, y - 4 * ratio);
+  }
+
+  /** Show the values of the epoch under the pointer beside it. */
+  point({ cursor, over }) {
+    if (cursor.idx == null) return;
+    this.read(cursor.idx, false);
+    this.tip.hidden = !over.matches(':hover');
+    this.tip.replaceChildren(...this.wordsOf(cursor.idx).map((words) => Object.assign(document.createElement('div'), { textContent: words })));
+    const isRight = cursor.left > over.clientWidth / 2;
+    this.tip.style.left = `${over.offsetLeft + cursor.left + (isRight ? -12 - this.tip.offsetWidth : 12)}px`;
+    this.tip.style.top = `${over.offsetTop + 8}px`;
+  }
+
+  /** The epoch and its values, each as words. */
+  wordsOf(at) {
+    const values = this.curves.filter((curve) => !this.hidden.has(curve.label)).map((curve) => `${curve.label} ${plain(curve.values[at])}`);
+    return [`epoch ${this.epochs[at]}`, ...values];
   }
 
   drawLegend() {
@@ -118,8 +161,8 @@ export class Curves {
   read(at, isChosen) {
     const epoch = this.epochs[at];
     if (epoch === undefined) return;
-    const values = this.curves.filter((curve) => !this.hidden.has(curve.label)).map((curve) => `${curve.label} ${plain(curve.values[at])}`);
-    document.getElementById('reading').textContent = `epoch ${epoch}: ${values.join(', ')}`;
+    const [first, ...values] = this.wordsOf(at);
+    document.getElementById('reading').textContent = `${first}: ${values.join(', ')}`;
     document.getElementById('epoch').setAttribute('aria-valuetext', `epoch ${epoch}`);
     if (isChosen) this.plot.setCursor({ left: this.plot.valToPos(epoch, 'x'), top: 10 }, false);
   }

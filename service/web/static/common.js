@@ -28,6 +28,13 @@ export function size(bytes) {
   return `${bytes.toFixed(power ? 1 : 0)} ${units[power]}`;
 }
 
+/** Seconds in their two largest units, as the pages write them. */
+export function duration(seconds) {
+  const [minutes, hours] = [Math.floor(seconds / 60), Math.floor(seconds / 3600)];
+  if (seconds < 60) return `${Math.max(0, Math.floor(seconds))} s`;
+  return hours ? `${hours} h ${minutes % 60} min` : `${minutes} min ${Math.floor(seconds % 60)} s`;
+}
+
 /** Show an error message where screen readers announce it. It stays. */
 export function complain(error) {
   const place = document.getElementById('alert');

@@ -1,8 +1,8 @@
 // The page of a job: each event extends the curves; the other sections are refreshed until the job ends.
 
-import { act, ask, complain, keepFresh, refresh } from './common.js';
+import { act, ask, complain, duration, keepFresh, refresh } from './common.js';
 import { Curves } from './chart.js';
-import { curvesOf, marksOf } from './measures.js';
+import { curvesOf, levelOf, marksOf } from './measures.js';
 
 const MOST_POINTS = 2000; // more than a screen has pixels; the server chooses which
 
@@ -27,7 +27,7 @@ async function load() {
 function draw() {
   const best = rows.findLast((row) => row.improved)?.epoch ?? marks().best;
   chart.show(rows.map((row) => row.epoch), curvesOf(rows, measure.value), {
-    marks: marksOf({ ...marks(), best }), isLog: log.checked,
+    marks: marksOf({ ...marks(), best }), isLog: log.checked, level: levelOf(place.dataset, measure.value),
   });
   if (rows.length) document.getElementById('waiting').textContent = '';
 }
@@ -74,6 +74,12 @@ function look() {
   load().catch(complain);
   if (!isEnded()) listen();
 }
+
+/** The clock of a running job moves between two refreshes. */
+setInterval(() => {
+  const clock = document.getElementById('clock');
+  if (clock) clock.textContent = duration(Date.now() / 1000 - Number(clock.dataset.since));
+}, 1000);
 
 act(async () => {
   const wasEnded = isEnded();

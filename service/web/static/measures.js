@@ -19,6 +19,12 @@ export const curvesOf = (rows, measure) => MEASURES[measure]
     label: LABELS[name], style: STYLES[name] ?? 0, colour: COLOURS[name], values: rows.map((row) => row[name]),
   }));
 
+/** The score of guessing the shares of the classes, as a level of the chart; none where it is not known. */
+export function levelOf({ guess, guessAccuracy }, measure) {
+  const value = { loss: guess, accuracy: guessAccuracy }[measure];
+  return value ? { value: Number(value), label: `guessing ${Number(value).toPrecision(3)}` } : null;
+}
+
 /** The marks of the epochs that are known. */
 export function marksOf({ best, onset, verdict, stop }) {
   const lines = [[best, `best: ${best}`], [onset, `${verdict} since ${onset}`], [stop, `stop: ${stop}`]];

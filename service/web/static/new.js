@@ -1,18 +1,30 @@
-// The form of a new job. The inputs that differ from the defaults become the spec.
+// The form of a new job. The inputs that differ from the defaults become the spec; its plan is shown as it changes.
 
-import { ask, complain, size } from './common.js';
+import { ask, complain, duration, size } from './common.js';
+import { requestsOf } from './requests.js';
+
+const SOON = 500; // milliseconds without a change before the plan is asked for
 
 const form = document.getElementById('spec');
 const inputs = [...form.querySelectorAll('[data-pointer]')];
 const parts = [...form.querySelectorAll('[data-part]')];
-const arch = form.querySelector('[data-pointer="/model/arch"]');
+const at = (pointer) => inputs.find((input) => input.dataset.pointer === pointer);
+const arch = at('/model/arch');
+const name = at('/name');
+const datasets = JSON.parse(form.dataset.datasets);
+const speeds = JSON.parse(form.dataset.speeds);
+let isNamed = name.value !== '';
+let timer = null;
+let asked = 0;
 
 /** The value of an input. A malformed value is sent as text, so that the service reports the fault. */
 function valueOf(input) {
-  const text = input.value.trim();
+  const text = input.value?.trim();
   switch (input.dataset.kind) {
+    case 'radio': return input.querySelector(':checked').value || null;
     case 'flag': return input.checked;
     case 'number': return text === '' ? null : number(text);
+    case 'percent': return typeof number(text) === 'number' ? number(text) / 100 : text;
     case 'list': return text === '' ? [] : text.split(',').map((item) => number(item.trim()));
     case 'json': try { return JSON.parse(text); } catch { return text; }
     case 'pairs': return Object.fromEntries(text.split(',').map((pair) => pair.trim()).filter(Boolean).map((pair) => {
@@ -29,14 +41,13 @@ function put(spec, pointer, value) {
   const names = pointer.split('/').slice(1);
   const last = names.pop();
   let inner = spec;
-  for (const name of names) inner = inner[name] ??= {};
+  for (const each of names) inner = inner[each] ??= {};
   inner[last] = value;
 }
 
 /** Whether an input applies: its network is selected and its part is used. */
 function counts(input) {
-  const field = input.closest('.field');
-  const { arch: family, group } = field.dataset;
+  const { arch: family, group } = input.closest('.field')?.dataset ?? {};
   if (family && family !== arch.selectedOptions[0].dataset.family) return false;
   return !group || (parts.find((part) => part.dataset.part === group)?.checked ?? true);
 }
@@ -55,15 +66,41 @@ function specified() {
   return spec;
 }
 
+/** The numbers of images to train on, to choose the best epoch by, and to test on, as far as they are known. */
+function split() {
+  const { samples, parts: given } = datasets[at('/dataset/id').value];
+  const share = (pointer) => Math.round(samples * (Number(valueOf(at(pointer))) || 0));
+  const choose = given.validation ?? share('/dataset/val_fraction');
+  const test = given.test ?? share('/dataset/test_fraction');
+  return { train: Math.max(0, samples - choose - test), choose, test };
+}
+
+function showData() {
+  const known = datasets[at('/dataset/id').value];
+  document.getElementById('facts').textContent =
+    `${known.samples.toLocaleString('en')} pictures, ${known.classes} classes, ${known.size}, ${known.colour}`;
+  const samples = document.getElementById('samples');
+  samples.hidden = !known.sheet;
+  if (known.sheet && samples.getAttribute('src') !== known.sheet) samples.src = known.sheet;
+  if (!isNamed) name.value = `${known.name} · ${arch.value} · ${known.jobs + 1}`;
+  const sizes = split();
+  const share = (part) => (100 * sizes[part]) / Math.max(1, known.samples);
+  for (const part of Object.keys(sizes)) document.querySelector(`#split .${part}`).style.width = `${share(part)}%`;
+  document.getElementById('split-words').textContent =
+    `about ${sizes.train.toLocaleString('en')} train · ${sizes.choose.toLocaleString('en')} choose · ${sizes.test.toLocaleString('en')} test`;
+}
+
 function show() {
   for (const input of inputs) {
-    const isUsed = counts(input);
-    input.closest('.field').hidden = !isUsed;
+    const field = input.closest('.field');
+    if (field) field.hidden = !counts(input);
   }
-  const body = JSON.stringify(specified(), null, 2).replaceAll("'", "'\\''");
-  const key = form.dataset.needsKey ? " -H 'Authorization: Bearer rf_…'" : '';
-  document.getElementById('curl').textContent =
-    `curl -s ${new URL(form.dataset.submit, location.href)}${key} \\\n  -H 'Content-Type: application/json' -d '${body}'`;
+  showData();
+  const address = new URL(form.dataset.submit, location.href).href;
+  const requests = requestsOf(specified(), address, form.dataset.needsKey);
+  document.getElementById('curl').textContent = requests[document.getElementById('language').value];
+  clearTimeout(timer);
+  timer = setTimeout(() => plan().catch(() => {}), SOON);
 }
 
 /** Show each fault beside its input. */
@@ -72,17 +109,54 @@ function mark(faults) {
     const own = faults.filter(({ pointer }) => pointer === input.dataset.pointer || pointer.startsWith(`${input.dataset.pointer}/`));
     const place = document.getElementById(`${input.id}-fault`);
     place.hidden = !own.length;
-    place.textContent = own.map(({ detail, allowed }) => (allowed ? `${detail} Allowed: ${allowed}` : detail)).join(' ');
+    place.textContent = own.map(({ detail, allowed }) => (allowed ? `Allowed: ${allowed}` : detail)).join(' ');
     if (own.length && counts(input)) {
       input.setAttribute('aria-invalid', 'true');
       input.setAttribute('aria-describedby', `${place.id} ${input.id}-hint`);
-      input.closest('details')?.setAttribute('open', '');
+      for (let box = input.closest('details'); box; box = box.parentElement.closest('details')) box.open = true;
     } else {
       input.removeAttribute('aria-invalid');
-      input.setAttribute('aria-describedby', `${input.id}-hint`);
+      if (input.id !== 'goal') input.setAttribute('aria-describedby', `${input.id}-hint`);
     }
   }
-  form.querySelector('[aria-invalid]')?.focus();
+}
+
+/** What the job needs, and what its recipe fills; or what is wrong. */
+async function plan() {
+  const turn = (asked += 1);
+  const place = document.getElementById('plan');
+  const lines = await ask(`${form.dataset.submit}?validate_only=true`, { method: 'POST', body: JSON.stringify(specified()) })
+    .then(wordsOf, (error) => [error.message]);
+  if (turn !== asked) return; // a newer request is on its way
+  place.replaceChildren(...lines.map((line) => (typeof line === 'string' ? Object.assign(document.createElement('p'), { textContent: line }) : line)));
+}
+
+function wordsOf({ spec, parameters, memory, warnings, recipe }) {
+  const known = speeds[`${spec.dataset.id} ${spec.model.arch}`];
+  const seconds = known && (spec.epochs * Math.min(split().train, spec.dataset.train_limit ?? Infinity)) / known;
+  const time = seconds ? `at most about ${duration(Math.min(seconds, spec.max_seconds ?? Infinity))} as fast as the last such job, ` : '';
+  const bytes = memory.model_bytes + memory.activations_bytes;
+  const first = `Up to ${spec.epochs} epochs, ${time}${parameters.toLocaleString('en')} parameters, ${size(bytes)} of memory`;
+  const folded = document.createElement('div');
+  folded.className = 'more';
+  if (recipe.length) folded.append(fold('What the goal sets, and why', recipe.map(reasonOf)));
+  if (warnings.length) folded.append(fold(`Warnings: ${warnings.length}`, warnings));
+  return [first, folded];
+}
+
+/** What a choice of the recipe has filled, with its reason. */
+function reasonOf({ values, reason, source }) {
+  const set = Object.entries(values).map(([pointer, value]) => `${pointer.slice(1).replaceAll('/', '.')} ${JSON.stringify(value)}`);
+  return `${set.join(', ')}: ${reason} (${source})`;
+}
+
+/** Lines to unfold. */
+function fold(title, lines) {
+  const details = document.createElement('details');
+  const list = document.createElement('ul');
+  list.append(...lines.map((line) => Object.assign(document.createElement('li'), { textContent: line })));
+  details.append(Object.assign(document.createElement('summary'), { textContent: title }), list);
+  return details;
 }
 
 async function send(address) {
@@ -92,13 +166,18 @@ async function send(address) {
     mark([]);
     return content;
   } catch (error) {
-    complain(error);
-    mark(error.faults ?? []);
+    const faults = error.faults ?? [];
+    const isMarked = faults.length && faults.every(({ pointer }) => inputs.some((input) => pointer.startsWith(input.dataset.pointer)));
+    const count = `${faults.length} ${faults.length === 1 ? 'setting needs' : 'settings need'} another value, marked below.`;
+    complain(isMarked ? { message: count } : error);
+    mark(faults);
+    form.querySelector('[aria-invalid]')?.focus();
     return null;
   }
 }
 
 form.addEventListener('input', (event) => {
+  if (event.target === name) isNamed = name.value !== '';
   show();
   const place = document.getElementById(`${event.target.id}-fault`);
   if (place) place.hidden = true; // the fault belongs to the old value
@@ -118,13 +197,7 @@ form.addEventListener('submit', async (event) => {
   if (job) location.href = form.dataset.job.replace('JOB', encodeURIComponent(job.id));
 });
 document.getElementById('check').addEventListener('click', async () => {
-  const plan = await send(`${form.dataset.submit}?validate_only=true`);
-  const lines = plan && [
-    `The job is valid: ${plan.parameters.toLocaleString('en')} parameters; model ${size(plan.memory.model_bytes)}, `
-    + `activations ${size(plan.memory.activations_bytes)}, data ${size(plan.memory.data_bytes)}.`,
-    ...plan.warnings,
-  ];
-  document.getElementById('plan').replaceChildren(...(lines ?? []).map((line) => Object.assign(document.createElement('p'), { textContent: line })));
+  if (await send(`${form.dataset.submit}?validate_only=true`)) await plan();
 });
 document.getElementById('copy').addEventListener('click', async (event) => {
   try {

@@ -10,6 +10,7 @@ from service.app import create_app
 from service.core.settings import Settings
 from service.services import Services
 from tests.service.api.documented import DocumentedClient
+from tests.service.api.receivers import Receiver
 
 
 @pytest.fixture
@@ -34,3 +35,10 @@ def services(app: Flask) -> Services:
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     return app.test_client()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    server = Receiver()
+    yield server
+    server.close()

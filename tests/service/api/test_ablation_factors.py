@@ -62,6 +62,7 @@ REFUSED: list[tuple[Any, str]] = [
     (adding("/seed", 3), "/seed"),
     (adding("/dataset/id", "mnist"), "/dataset/id"),
     (adding("/dataset/val_fraction", 0.4), "validation images"),
+    (adding("/dataset/split_seed", 0), "/dataset/split_seed"),
     (adding("/epochs", 3), "no effect on training"),
     (adding("/labels/a", "b"), "no effect on training"),
     (adding("/priority", 9), "no effect on training"),

@@ -1,51 +1,23 @@
 """The events of a job over HTTP: in pages, and as live streams without gaps and repetitions."""
 
-import json
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import update
 
-from service.api import events
+from service.api import event_stream
 from service.app import create_app
 from service.core.settings import Settings
 from service.core.sql.api_keys import Scope
 from service.core.sql.tables import keys
 from service.services import Services
 from tests.service.api.requests import expect_problem, submit
+from tests.service.api.streams import STREAM, live, next_event, parsed
 from tests.service.worker_steps import claim, epoch, finish
-
-STREAM = {"Accept": "text/event-stream"}
-StreamEvent = dict[str, Any]
-
-
-def parsed(text: str) -> list[StreamEvent]:
-    """The events in the text of a stream, without comments and the retry time."""
-    events = []
-    for block in text.split("\n\n"):
-        lines = [line.partition(": ")[::2] for line in block.splitlines() if line and not line.startswith(":")]
-        fields = dict(lines)
-        if "data" in fields:
-            events.append(fields | {"data": json.loads(fields["data"])})
-    return events
-
-
-@contextmanager
-def live(client: FlaskClient, address: str) -> Iterator[Iterator[str]]:
-    """The parts of a stream, each as soon as the service sends it."""
-    with client.get(address, headers=STREAM, buffered=False) as answer:
-        yield (part.decode() if isinstance(part, bytes) else str(part) for part in answer.response)
-
-
-def next_event(parts: Iterator[str]) -> StreamEvent:
-    """Read a live stream up to its next event."""
-    return next(events[0] for part in parts if (events := parsed(part)))
 
 
 def run(services: Services, tmp_path: Path, epochs: int = 3) -> None:
@@ -107,7 +79,7 @@ def test_live_stream_sends_each_event_once(client: FlaskClient, services: Servic
 
 
 def test_idle_stream_sends_comments(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "COMMENT_SECONDS", 0.2)
+    monkeypatch.setattr(event_stream, "COMMENT_SECONDS", 0.2)
     with live(client, submit(client)["links"]["events"]) as parts:
         assert next_event(parts)["event"] == "status"
         assert next(parts) == ": nothing new\n\n"
@@ -117,7 +89,7 @@ def test_idle_stream_sends_comments(client: FlaskClient, monkeypatch: pytest.Mon
 def test_stream_ends_when_its_key_ends(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, change: dict[str, float]
 ) -> None:
-    monkeypatch.setattr(events, "COMMENT_SECONDS", 0.1)
+    monkeypatch.setattr(event_stream, "COMMENT_SECONDS", 0.1)
     app = create_app(replace(settings, auth="keys"))
     services: Services = app.extensions["rightfit"]
     with closing(services.database):

@@ -8,6 +8,9 @@ from pathlib import Path
 from flask.testing import FlaskClient
 from PIL import Image
 
+from service.core.records.submission import NewJob, Origin
+from service.core.spec import JobSpec
+from service.http.auth import DEFAULT_TENANT
 from service.services import Services
 from tests.servers import ON_DISK_FIRST
 from tests.service.api.requests import SPEC, expect_problem, submit
@@ -23,6 +26,14 @@ def test_submit_answers_with_address_and_effective_spec(client: FlaskClient) -> 
     assert isinstance(job["spec"]["seed"], int)
     assert job["spec"]["early_stopping"]["mode"] == "min"
     assert client.get(job["links"]["self"]).json == job
+
+
+def test_a_trial_names_its_fit_and_its_number(client: FlaskClient, services: Services) -> None:
+    new = NewJob(JobSpec.from_dict(SPEC).filled(1), origin=Origin(fit="fit_1", trial=3))
+    trial, _ = services.store.actions.submit(DEFAULT_TENANT, new)
+    of = {job["id"]: (job["fit"], job["trial"]) for job in (submit(client), client.get(f"/v1/jobs/{trial.id}").json)}
+    assert of.pop(trial.id) == ("fit_1", 3)
+    assert list(of.values()) == [(None, None)]
 
 
 @ON_DISK_FIRST

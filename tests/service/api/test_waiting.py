@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import pytest
 from flask.testing import FlaskClient
 
+from service.core.records.job import Phase
+from service.core.sql.jobs.queries import JobQueries
 from service.services import Services
 from tests.service.api.requests import submit
 from tests.service.worker_steps import claim
@@ -29,6 +31,22 @@ def test_polling_an_unchanged_job_returns_304(client: FlaskClient, services: Ser
     assert client.get(path, headers={"If-None-Match": tag}).status_code == 304
     claim(services)
     assert client.get(path, headers={"If-None-Match": tag}).status_code == 200
+
+
+def test_an_unchanged_running_job_is_not_read(
+    client: FlaskClient, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = submit(client)["links"]["self"]
+    lease = claim(services)
+    read = client.get(path)
+    with monkeypatch.context() as patch:
+        patch.delattr(JobQueries, "get")
+        answer = client.get(path, headers={"If-None-Match": read.headers["ETag"]})
+    assert (answer.status_code, answer.data) == (304, b"")
+    assert answer.headers["ETag"] == read.headers["ETag"]
+    services.store.leases.set_phase(lease, Phase.TRAINING)
+    assert client.get(path, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 200
+    assert client.get("/v1/jobs/job_0", headers={"If-None-Match": answer.headers["ETag"]}).status_code == 404
 
 
 def test_wait_ends_when_the_job_changes(

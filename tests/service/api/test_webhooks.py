@@ -1,15 +1,12 @@
 """Webhooks: what is sent, how it is signed and repeated, and which addresses are refused."""
 
 import ipaddress
-import json
 import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -31,10 +28,10 @@ from service.core.webhooks.sender import WebhookSender
 from service.services import Services
 from tests.ports import eventually
 from tests.servers import ON_DISK
+from tests.service.api.receivers import LOOPBACK, Receiver
 from tests.service.api.requests import SPEC, expect_problem, submit
 from tests.service.worker_steps import claim, epoch, finish
 
-LOOPBACK = "127.0.0.0/8"
 SPECIAL = (
     "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 "
     "192.31.196.0/24 192.52.193.0/24 192.88.99.0/24 192.168.0.0/16 192.175.48.0/24 198.18.0.0/15 198.51.100.0/24 "
@@ -48,47 +45,6 @@ RECEIVER_SECONDS = 120  # that a slow receiver goes on sending if nothing cuts i
 @pytest.fixture
 def settings(everywhere: Settings) -> Settings:
     return replace(everywhere, webhook_networks=LOOPBACK)
-
-
-class Receiver:
-    """A server that keeps what it is sent and answers with a chosen status."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[dict[str, str], bytes]] = []
-        self.status = 204
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.got.append((dict(self.headers), body))
-                self.send_response(receiver.status)
-                self.send_header("Location", "http://127.0.0.1:1/elsewhere")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *arguments: Any) -> None:
-                """Write nothing into the output of the tests."""
-
-        self._server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/hook?x=1"
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def messages(self) -> list[dict[str, Any]]:
-        return [json.loads(body) for _, body in self.got]
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    server = Receiver()
-    yield server
-    server.close()
 
 
 def hurry(services: Services) -> None:

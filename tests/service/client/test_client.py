@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from service.client import ApiError, Damaged, Event, History, NotRightfit, Rightfit, rightfit, transport
+from service.client import ApiError, Damaged, Event, History, NotRightfit, Rightfit, events, rightfit, transport
 from service.client.sse import EventReader
 from service.core.records.lease import Lease
 from tests.pictures import folders, tarred, zipped
@@ -40,6 +40,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     slept: list[float] = []
     monkeypatch.setattr(transport, "sleep", slept.append)
     monkeypatch.setattr(rightfit, "sleep", slept.append)
+    monkeypatch.setattr(events, "sleep", slept.append)
     return slept
 
 

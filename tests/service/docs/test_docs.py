@@ -24,7 +24,9 @@ from service.core.records.dataset import Contents
 from service.core.records.facts import Facts
 from service.core.settings import Settings
 from service.core.spec import JobSpec, contradictions
-from service.docs import FOLDER, POLICY, VERDICTS
+from service.docs import FOLDER, POLICY, REFERENCE, VERDICTS
+from service.docs import PAGES as DOCS
+from service.docs.contents import CONTENTS, ORDER
 from tests.golden.pictures import EXAMPLES
 from tests.golden.runs import FILE
 from tests.golden.scoring import history
@@ -32,21 +34,8 @@ from tests.servers import ROOT
 from tests.service.core.diagnosis.rare import rare_note
 
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}}
-OTHERS = ("index", "tutorial", "datasets", "cookbook", "reference", "running", "verdicts")
-# The pages that no menu has.
-UNLISTED = (
-    "weights",
-    "diagnose",
-    "evaluation",
-    "pictures",
-    "early_stopping",
-    "deploying",
-    "monitoring",
-    "operations",
-    "security",
-    "load",
-)
-PAGES = [*(f"/docs/{name}" for name in (*OTHERS, *UNLISTED)), *(f"/docs/verdicts/{verdict}" for verdict in Verdict)]
+OTHERS = ORDER
+PAGES = [*(f"/docs/{name}" for name in OTHERS), *(f"/docs/verdicts/{verdict}" for verdict in Verdict)]
 WITH_IMAGE = {"/docs/tutorial", *(f"/docs/verdicts/{verdict}" for verdict in Verdict)}
 CURE = re.compile(r"(?:^\d+\. |, and |, )`([a-z0-9_]+)` (sets|changes no field)", re.MULTILINE)
 FORK = ["curl", "-s", "-X", "POST", "$JOB/fork", "-H", "Content-Type: application/json", "-d"]
@@ -162,7 +151,8 @@ def test_a_page_is_complete_and_all_its_links_work(client: FlaskClient, path: st
     steps = zip(page.headings, page.headings[1:], strict=False)
     assert page.headings[0] == 1
     assert all(later <= earlier + 1 for earlier, later in steps)
-    assert not {"script", "style", "iframe", "form"} & {name for name, _ in page.tags}
+    assert not {"style", "iframe", "form"} & {name for name, _ in page.tags}
+    assert page.all("script", "src") == ["/static/docs.js"]
     assert not [attrs for _, attrs in page.tags if "style" in attrs]
     assert all(len(words) > 40 for words in page.all("img", "alt"))
     assert len(page.all("img", "alt")) == len(page.all("img", "src")) == (path in WITH_IMAGE)
@@ -172,9 +162,9 @@ def test_a_page_is_complete_and_all_its_links_work(client: FlaskClient, path: st
     assert len(set(ids)) == len(ids) == len(page.headings)
     for address in links:
         if address.startswith("#"):
-            assert address[1:] in ids
+            assert address[1:] in (*ids, "content")
             continue
-        if address == "/":  # the list of jobs, which needs a database
+        if address in ("/", "/new", "/datasets"):  # these need a database
             continue
         assert re.match("/[^/]", address), "links have no host"
         assert client.get(address).status_code == 200, address
@@ -207,6 +197,37 @@ def test_other_pages_have_no_html_and_no_external_address(name: str) -> None:
     assert set(re.findall(r"https?://[0-9a-z.:]+", words)) <= {"http://127.0.0.1:8000", "http://192.168.0.7"}
     assert not re.search(r"^<[a-z/!]", words, re.MULTILINE)
     assert len(words.splitlines()) <= {"tutorial": 300}.get(name, 1000)
+
+
+def test_the_contents_have_every_page_once() -> None:
+    assert {address.partition("/")[0] for address in ORDER} == {
+        address.partition("/")[0] for address in (*DOCS, REFERENCE)
+    }
+    assert len(set(ORDER)) == len(ORDER) == 1 + sum(map(len, CONTENTS.values()))
+
+
+def test_pages_lead_to_their_neighbours(client: FlaskClient) -> None:
+    def turns(path: str) -> dict[str | None, str | None]:
+        return {
+            attrs["rel"]: attrs["href"]
+            for name, attrs in Page(client.get(path).text).tags
+            if name == "a" and "rel" in attrs
+        }
+
+    assert turns("/docs/index") == {"next": "/docs/tutorial"}
+    assert turns("/docs/use") == {"prev": "/docs/tutorial", "next": "/docs/datasets"}
+    assert turns("/docs/verdicts/healthy") == {"prev": "/docs/verdicts"}
+    assert turns("/docs/load") == {"prev": "/docs/security"}
+
+
+def test_the_search_has_the_sections_of_all_pages(client: FlaskClient) -> None:
+    sections = client.get("/docs/search.json").json or []
+    places = {section["address"]: section for section in sections}
+    assert {f"/docs/{address}" for address in ORDER} <= places.keys()
+    assert places["/docs/running#settings"]["page"] == "Running Rightfit"
+    assert "RIGHTFIT_" in places["/docs/running#settings"]["text"]
+    assert all(section["title"] and not re.search(r"[`*|]", section["text"]) for section in sections)
+    assert not [section for section in sections if section["title"].startswith("Not run by")]
 
 
 def test_the_old_address_of_the_style_sheet_works(client: FlaskClient) -> None:
@@ -246,7 +267,7 @@ def test_an_unknown_page_answers_404(client: FlaskClient, path: str) -> None:
 
 def test_the_api_page_keeps_its_own_policy(client: FlaskClient) -> None:
     policy = client.get("/docs").headers["Content-Security-Policy"]
-    assert "script-src 'self' 'unsafe-inline'" in policy
+    assert "script-src 'self'; style-src 'self' 'unsafe-inline'" in policy
 
 
 @pytest.mark.parametrize(("old", "new"), [("years", "operations"), ("watching", "monitoring")])
@@ -258,7 +279,9 @@ def test_old_addresses_redirect_permanently(client: FlaskClient, old: str, new: 
 
 def test_links_include_the_prefix_of_a_proxy(client: FlaskClient) -> None:
     page = Page(client.get("/docs/verdicts", environ_overrides={"SCRIPT_NAME": "/fit"}).text)
-    assert all(address.startswith("/fit/") for address in page.all("a", "href") + page.all("link", "href"))
+    links = set(page.all("a", "href") + page.all("link", "href")) - {"#content"}
+    assert links
+    assert all(address.startswith("/fit/") for address in links)
 
 
 @pytest.mark.parametrize("verdict", Verdict)

@@ -62,3 +62,23 @@ def test_list_needs_as_many_statements_for_many_jobs(client: FlaskClient, parts:
         client.get("/")
         counts.append(len(statements))
     assert len(set(counts)) == 1
+
+
+def test_rows_are_sorted_by_the_chosen_column(client: FlaskClient, parts: Services) -> None:
+    losses = {"b": 0.5, "c": 0.2, "a": 0.9}
+    for name, loss in losses.items():
+        submit(client, name=name)
+        parts.store.leases.append(claim(parts), [epoch(1, loss, improved=True)])
+    submit(client, name="d")
+
+    def shown(query: str) -> list[str]:
+        return re.findall(r'<a id="to-job_[^>]+>(\w)</a>', looks_right(client, f"/?{query}"))
+
+    assert shown("") == ["d", "a", "c", "b"]
+    assert shown("sort=name") == ["a", "b", "c", "d"]
+    assert shown("sort=loss") == ["c", "b", "a", "d"]
+    assert shown("sort=nothing") == shown("")
+    page = looks_right(client, "/?sort=loss&q=b")
+    assert 'aria-sort="ascending"' in page
+    assert 'href="/?q=b"' in page
+    assert "sort=name" in page

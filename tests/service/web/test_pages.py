@@ -16,7 +16,7 @@ from service.core.spec import JobSpec
 from service.core.sql.tables import epochs, jobs
 from service.services import Services
 from service.web import files
-from service.web.options import ESSENTIAL, archs, sections
+from service.web.options import MAIN, archs, sections
 from tests.pictures import folders, zipped
 from tests.service.web.pages import OUTSIDE, SPEC, epoch, looks_right, run, submit
 from tests.service.worker_steps import claim, read_datasets
@@ -52,13 +52,13 @@ def test_the_pages_of_jobs_of_every_kind(client: FlaskClient, filled: list[str])
     assert "&lt;b&gt;first&lt;/b&gt;" in listed
     assert "4 jobs: 1 queued, 1 running, 1 succeeded, 1 cancelled" in " ".join(listed.split())
     pages = [looks_right(client, f"/jobs/{job_id}") for job_id in filled]
-    assert "Diagnosis: " in pages[0]
-    assert "Apply this advice" in pages[0]
+    assert "Why: " in pages[0]
+    assert "Train with it" in pages[0]
     assert "best_model.pth" in pages[0]
     assert f'href="/v1/jobs/{filled[0]}/export"' in pages[0]
     assert "/export" not in pages[1]
     assert "Patience" in pages[0]
-    assert "Forks" in pages[0]
+    assert "Compare them with this job" in pages[0]
     assert "What differs from its parent" in pages[1]
     assert "/epochs" in pages[1]
     assert {action for action in ("pause", "cancel") if f'id="do-{action}"' in pages[1]} == {"pause", "cancel"}
@@ -170,7 +170,7 @@ def test_the_form_has_every_option_of_a_spec_once() -> None:
     options = [option for section in sections() for option in section.inputs]
     assert len({option.id for option in options}) == len(options)
     pointers = {option.pointer for option in options}
-    assert set(ESSENTIAL) <= pointers
+    assert set(MAIN) <= pointers
 
     def leaves(value: Any, at: str) -> Iterator[str]:
         if isinstance(value, dict) and at != "/labels":

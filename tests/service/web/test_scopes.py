@@ -20,11 +20,17 @@ from tests.service.web.pages import looks_right, run, submit
 
 pytestmark = ON_DISK
 
-LISTS = ("/", "/datasets", "/datasets/digits", "/compare")
+LISTS = ("/", "/fits", "/datasets", "/datasets/digits", "/compare")
 OFFER = re.compile(r'data-(post|delete|submit)="([^"]+)"|href="(/new[^"]*)"')
 ACTIONS = ("pause", "resume", "cancel", "retry", "fork")
 FORMS = {"GET /new", "GET /new?like=ID", "GET /new?dataset=ID", "GET /new?dataset=digits"}
-CREATIONS = {"POST /v1/jobs", "POST /v1/datasets", *(f"POST /v1/jobs/ID/{action}" for action in ACTIONS)}
+CREATIONS = {
+    "POST /v1/jobs",
+    "POST /v1/fits",
+    "POST /v1/datasets",
+    "POST /v1/ablations",
+    *(f"POST /v1/jobs/ID/{action}" for action in ACTIONS),
+}
 CHANGES = FORMS | CREATIONS | {"DELETE /v1/jobs/ID", "DELETE /v1/datasets/ID"}
 
 
@@ -88,7 +94,7 @@ def test_a_reader_is_offered_nothing_that_is_refused(app: Flask, parts: Services
 
 def test_a_reader_sees_everything_else(app: Flask, parts: Services, pages: list[str]) -> None:
     texts = [looks_right(visitor(app, parts, Scope.READ), page) for page in pages]
-    for word in ("Compare selected", "What to try", "best_model.pth", "Images per class", "Sign out"):
+    for word in ("Compare selected", "Try first", "best_model.pth", "Images per class", "Sign out"):
         assert any(word in text for text in texts), word
     assert not any("Drop a folder" in text or "sending.js" in text for text in texts)
 

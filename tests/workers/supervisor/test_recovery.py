@@ -121,6 +121,34 @@ def test_an_interrupted_run_ends_as_one_that_was_not(bench: Bench, interrupt: An
 
 
 @ON_DISK
+def test_a_run_paused_after_epochs_ends_as_one_that_was_not(bench: Bench) -> None:
+    expected = undisturbed(bench)
+    job = bench.submit(pause_after=3, **LIVELY)
+    for last, until in ((3, 11), (11, None)):
+        assert bench.supervisor.run_next() == job.id
+        paused = bench.job(job)
+        assert paused.last is not None
+        assert (paused.status, paused.last.epoch, bench.checkpointed(job)) == (Status.PAUSED, last, last)
+        bench.resume_until(job, until)
+    assert bench.another().supervisor.run_next() == job.id
+    assert ended_as(bench, job) == expected
+    ended = bench.job(job)
+    assert (ended.attempt, ended.lost_attempts, ended.releases) == (3, (), 0)
+
+
+@ON_DISK
+def test_a_run_that_ends_before_its_pause_is_not_paused(bench: Bench) -> None:
+    at_its_end, soon = bench.submit(pause_after=3), {"patience": 1, "min_delta": 1000.0}
+    stops_early = bench.submit(pause_after=3, epochs=9, early_stopping=soon)
+    assert [bench.supervisor.run_next() for _ in range(2)] == [at_its_end.id, stops_early.id]
+    ended = [bench.job(job) for job in (at_its_end, stops_early)]
+    assert [(job.status, job.stop_reason) for job in ended] == [
+        ("succeeded", "max_epochs"),
+        ("succeeded", "early_stopping"),
+    ]
+
+
+@ON_DISK
 @pytest.mark.long
 def test_the_second_attempt_does_not_begin_anew(bench: Bench) -> None:
     job = stopped_after(bench, 5)

@@ -56,6 +56,16 @@ def test_an_empty_queue_is_left_at_once(bench: Bench) -> None:
     assert bench.supervisor.run_next() is None
 
 
+def test_jobs_of_one_network_share_its_graph(bench: Bench) -> None:
+    first = bench.run()
+    (graph,) = (bench.settings.home / "graphs").iterdir()
+    written_at = graph.stat().st_mtime_ns
+    second = bench.run(seed=2)
+    assert [*graph.parent.iterdir()] == [graph]
+    assert graph.stat().st_mtime_ns == written_at, "it was not traced again"
+    assert all("model.onnx" in bench.published(job) for job in (first, second))
+
+
 def test_a_job_is_trained_and_published_under_its_attempt(bench: Bench) -> None:
     job = bench.run()
     assert (job.status, job.stop_reason, job.attempt) == ("succeeded", "max_epochs", 1)
@@ -65,6 +75,15 @@ def test_a_job_is_trained_and_published_under_its_attempt(bench: Bench) -> None:
     assert all(a.key == f"jobs/{job.id}/a1/{a.name}" for a in manifest)
     assert not any((bench.settings.home / "scratch").iterdir()), "the scratch folder is emptied"
     assert bench.trainer_pids() == []
+
+
+def test_jobs_of_one_split_seed_share_images_and_not_results(bench: Bench) -> None:
+    data = {"id": "digits", "train_limit": 100, "test_fraction": 0.1, "split_seed": 5}
+    first, other = (bench.run(dataset=data, epochs=1, seed=seed) for seed in (1, 2))
+    assert first.split is not None
+    assert (first.split, first.test_split) == (other.split, other.test_split)
+    assert bench.report(first)["data"]["split"] == bench.report(other)["data"]["split"]
+    assert bench.history(first) != bench.history(other)
 
 
 def test_the_images_of_a_built_in_set_are_stored_once(bench: Bench) -> None:

@@ -32,7 +32,7 @@ JOBS: dict[str, dict[str, Any]] = {
 def test_a_job_does_not_load_the_compiler(job: str, fork_server: ForkServer, tmp_path: Path) -> None:
     context, _ = fork_server
     stored = spec(**JOBS[job] | {"device": "cpu"}).to_dict()
-    args = TrainerArgs("j", 1, "w", stored, str(tmp_path), 1, time.monotonic() + 600, 600.0)
+    args = TrainerArgs("j", 1, "w", stored, str(tmp_path), 1, time.monotonic() + 600, 600.0, str(tmp_path / "graphs"))
     ours, theirs = context.Pipe()
     entry = ImportedByName("tests.workers.trainer.loaded_after_a_job:main_then_modules")
     process = context.Process(target=entry, args=(args, theirs))

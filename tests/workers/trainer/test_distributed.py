@@ -182,3 +182,18 @@ def test_a_job_that_is_cancelled_keeps_its_best_model(bench: Bench) -> None:
     job = interrupted(bench, cancel, gpus=2, epochs=10_000)
     assert job.status == "cancelled"
     assert "best_model.pth" in bench.published(job)
+
+
+@pytest.mark.long
+def test_a_group_that_pauses_after_an_epoch_goes_on(bench: Bench) -> None:
+    few = SHARED | {"epochs": 4, "gpus": 2}
+    undisturbed = bench.run(**few)
+    job = bench.submit(pause_after=2, **few)
+    assert bench.supervisor.run_next() == job.id
+    paused = bench.job(job)
+    assert paused.last is not None
+    assert (paused.status, paused.last.epoch) == ("paused", 2)
+    bench.resume_until(job, None)
+    assert bench.supervisor.run_next() == job.id
+    assert bench.job(job).status == "succeeded"
+    assert bench.history(job) == bench.history(undisturbed)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.core.errors import Invalid, InvalidData
+from service.core.records.builtin_datasets import DIGITS
 from service.core.records.dataset import Contents
 from service.core.records.plan import UNLIMITED, plan
 from service.core.spec import Dataset, Fold
@@ -44,6 +45,15 @@ def test_folds_depend_on_the_seed() -> None:
     images = labelled(torch.arange(60) % 3)
     first, again, other = (folds(images, 3, seed=seed)[0].digests() for seed in (1, 1, 2))
     assert first == again != other
+
+
+def test_folds_of_other_seeds_are_the_same_under_one_split_seed() -> None:
+    fold = {"id": "digits", "test_fraction": 0.2, "train_limit": 100, "fold": {"of": 3, "index": 1}}
+    jobs = [spec(dataset=fold | {"split_seed": 5}, seed=seed) for seed in (1, 2)]
+    first, other = (prepare(job) for job in jobs)
+    assert first.split.digests() == other.split.digests() != prepare(spec(dataset=fold)).split.digests()
+    assert first.splits(jobs[0]) == other.splits(jobs[1]) == plan(jobs[0], DIGITS, UNLIMITED).splits
+    assert first.split.digests() == prepare(spec(dataset=fold, seed=5)).split.digests()
 
 
 def test_images_of_one_group_are_in_one_fold() -> None:

@@ -40,7 +40,7 @@ class Prepared:
         """The names of the validation and the test images of a job with this spec."""
         parts = [] if self.images.parts is None else torch.unique(self.images.parts).tolist()
         given = [PartSizes._fields[part] for part in parts]
-        return split_names(spec.dataset, spec.seed, given, KEEPS_GROUPS if self.keeps_groups else "")
+        return split_names(spec.dataset, spec.split_seed, given, KEEPS_GROUPS if self.keeps_groups else "")
 
     def on(
         self, device: torch.device, resident_bytes: int | None = None, processes: int = 1
@@ -69,9 +69,9 @@ def prepare(spec: JobSpec, paths: data.DataPaths = data.DataPaths(), digest: str
     began it.
     """
     images = data.load(spec.dataset.id, spec.dataset.image_size, paths)
-    division, keeps_groups = divided(images, spec.dataset, spec.seed), images.has_groups
+    division, keeps_groups = divided(images, spec.dataset, spec.split_seed), images.has_groups
     if digest not in (None, data_digest(images.digest, division.split.digests())) and images.copies is not None:
-        earlier = split_of_0_1(images, images.copies, spec.dataset, spec.seed)
+        earlier = split_of_0_1(images, images.copies, spec.dataset, spec.split_seed)
         if digest == data_digest(images.digest, earlier.digests()):
             division, keeps_groups = Division(earlier), False
     split = division.split

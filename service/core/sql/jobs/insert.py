@@ -40,6 +40,7 @@ def insert_job(c: Connection, tenant: str, job_id: str, new: NewJob, key: Idempo
     columns = _of_spec(spec) | _of_origin(origin) | _NOT_YET_RUN
     columns |= {"split": new.splits.validation, "test_split": new.splits.test}
     columns |= {"memory_bytes": new.memory_bytes, "threads": new.threads, "warnings": list(new.warnings)}
+    columns["pause_after"] = new.pause_after
     columns |= {"created_at": now(), "queued_at": now(), "hinted_at": now()}
     turn = next_turn(c, tenant, spec.priority)
     c.execute(insert(jobs).values(id=job_id, tenant=tenant, turn=turn, **columns))
@@ -77,6 +78,8 @@ def _of_origin(origin: Origin) -> dict[str, Any]:
         "ablation": origin.ablation,
         "arm": origin.arm,
         "folds": origin.folds,
+        "fit": origin.fit,
+        "trial": origin.trial,
     }
 
 

@@ -20,7 +20,7 @@ from service.core.records.job import (
 )
 from service.core.records.job_log import LogLine
 from service.core.records.lease import Lease
-from service.core.records.room import Room, taken
+from service.core.records.room import Room, needed_to_start
 from service.core.records.splits import Splits
 from service.core.sql.clock import now
 from service.core.sql.jobs import transitions
@@ -29,7 +29,7 @@ from service.core.sql.jobs.fencing import change_held, is_held, lock_held, lost
 from service.core.sql.jobs.job_logs import add_lines
 from service.core.sql.jobs.lost_workers import release_advanced, take_back
 from service.core.sql.jobs.queue_order import TAKEN_FIRST
-from service.core.sql.jobs.rows import checkpoints_of, facts_columns, facts_of, lost_attempts_of, needs_of
+from service.core.sql.jobs.rows import checkpoints_of, facts_columns, facts_of, is_at_pause, lost_attempts_of, needs_of
 from service.core.sql.jobs.transitions import change, end, queue_again
 from service.core.sql.repository import Repository
 from service.core.sql.tables import epochs, events, jobs
@@ -102,6 +102,7 @@ class JobLeases(Repository):
             checkpoints_of(row),
             lost_attempts_of(row),
             row["traceparent"],
+            row["pause_after"],
         )
 
     def renew(self, lease: Lease, lease_seconds: float) -> ControlRequest | None:
@@ -119,8 +120,9 @@ class JobLeases(Repository):
         return _control_request(lease, row)
 
     def release(self, lease: Lease, *, is_leaving: bool) -> Status | None:
-        """Give the job back, to be continued from its last checkpoint: paused if its owner has asked for that, else
-        queued. With `is_leaving` (the worker stops), the release is counted. Raises LeaseLost.
+        """Give the job back, to be continued from its last checkpoint: paused if its owner has asked for that or if it
+        has the epochs of its `pause_after`, else queued. With `is_leaving` (the worker stops), the return to the queue
+        is counted. Raises LeaseLost.
 
         None, and nothing is changed, if the owner has cancelled the job: then the worker must finish it.
         """
@@ -128,12 +130,13 @@ class JobLeases(Repository):
             row = lock_held(c, lease)
             if row["cancel_requested"]:
                 return None
-            if row["pause_requested"]:
+            is_paused = row["pause_requested"] or is_at_pause(row)
+            if is_paused:
                 transitions.pause(c, is_held(lease), {})
             else:
                 queue_again(c, is_held(lease), {"releases": row["releases"] + is_leaving})
         self._on_change(lease.job_id)
-        return Status.PAUSED if row["pause_requested"] else Status.QUEUED
+        return Status.PAUSED if is_paused else Status.QUEUED
 
     # Progress
 
@@ -326,7 +329,7 @@ def _refuse_without_room(c: Connection, first: Select[Any], capacity: Capacity, 
     """Raise NoRoom if the job that is selected does not fit into the room. On PostgreSQL its row stays locked."""
     query = first.with_only_columns(jobs.c.id, jobs.c.device, jobs.c.gpus, jobs.c.memory_bytes, jobs.c.threads)
     row = c.execute(query).mappings().one_or_none()
-    if row is not None and not room.holds(taken(capacity, needs_of(row))):
+    if row is not None and not room.holds(needed_to_start(capacity, needs_of(row))):
         raise NoRoom(f"there is no room for {row['id']} until a running job ends")
 
 

@@ -16,7 +16,7 @@ from service.core.records.submission import IdempotencyKey, NewJob
 from service.core.sql.jobs import transitions
 from service.core.sql.jobs.insert import insert_job, job_of_key, planned_columns, refuse_without_data
 from service.core.sql.jobs.queue_order import next_turn
-from service.core.sql.jobs.rows import facts_columns, facts_of, read_job
+from service.core.sql.jobs.rows import facts_columns, facts_of, is_at_pause, read_job
 from service.core.sql.jobs.transitions import change, end, locked, queue_again
 from service.core.sql.repository import Repository
 from service.core.sql.tables import artifacts, datasets, epochs, jobs, weights
@@ -106,14 +106,16 @@ class OwnerActions(Repository):
     def resume(self, tenant: str, job_id: str, plan: Plan | None = None) -> tuple[Job, bool]:
         """Queue a paused job again, or withdraw the request to pause a running one. Raises Conflict for any other.
 
-        With a plan, which needs a paused job, as many processes as it says will train the job.
+        With a plan, which needs a paused job, as many processes as it says will train the job. A job that was paused
+        because it had reached its `pause_after` is trained to its end.
         """
 
         def resumed(c: Connection, row: RowMapping) -> bool:
             _refuse_if_cancelled(row)
             if row["status"] == Status.PAUSED:
-                turn = next_turn(c, tenant, row["priority"])
-                queue_again(c, jobs.c.id == job_id, {"turn": turn, **planned_columns(plan)})
+                pause_after = None if is_at_pause(row) else row["pause_after"]
+                values = {"turn": next_turn(c, tenant, row["priority"]), "pause_after": pause_after}
+                queue_again(c, jobs.c.id == job_id, values | planned_columns(plan))
             elif row["pause_requested"] and plan is None:
                 change(c, jobs.c.id == job_id, {"pause_requested": False}, "resume_requested", {})
             else:

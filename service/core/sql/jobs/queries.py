@@ -1,8 +1,9 @@
 """What can be read of jobs: their records, lists, epochs, events, logs, families and manifests."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, bindparam, func, or_, select, tuple_
 
 from service.core.errors import NotFound
 from service.core.records.epoch import COLUMNS, Epoch
@@ -19,7 +20,18 @@ from service.core.sql.paging import read_page
 from service.core.sql.tables import artifacts, datasets, epochs, events, jobs, labels
 from service.core.storage import Artifact
 
+_VERSION = select(jobs.c.version).where(jobs.c.tenant == bindparam("of_tenant"), jobs.c.id == bindparam("of_id"))
+_EPOCHS = select(*(epochs.c[name] for name in COLUMNS)).order_by(epochs.c.epoch)
 SIBLINGS = 200  # newest jobs of one split that are read
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Epochs of a job in order, and its best and its last epoch, None where there is none."""
+
+    epochs: tuple[Epoch, ...]
+    best: Epoch | None
+    last: Epoch | None
 
 
 class JobQueries:
@@ -32,6 +44,14 @@ class JobQueries:
         """Raises NotFound."""
         with self._db.read() as c:
             return read_job(c, tenant, job_id)
+
+    def version(self, tenant: str, job_id: str) -> int:
+        """The number of changes of a job; far cheaper than reading it. Raises NotFound."""
+        with self._db.read() as c:
+            version = c.execute(_VERSION, {"of_tenant": tenant, "of_id": job_id}).scalar()
+        if version is None:
+            raise NotFound(f"there is no job {job_id!r}")
+        return int(version)
 
     def list(
         self,
@@ -67,11 +87,23 @@ class JobQueries:
 
     def history(self, tenant: str, job_id: str, after_epoch: int = 0) -> tuple[Job, tuple[Epoch, ...]]:
         """The job and its epochs after the given one, in order. Raises NotFound."""
-        columns = (epochs.c[name] for name in COLUMNS)
-        query = select(*columns).where(epochs.c.job_id == job_id, epochs.c.epoch > after_epoch).order_by(epochs.c.epoch)
+        query = _EPOCHS.where(epochs.c.job_id == job_id, epochs.c.epoch > after_epoch)
         with self._db.read() as c:
             job = read_job(c, tenant, job_id)
             return job, tuple(Epoch(**row) for row in c.execute(query).mappings())
+
+    def curve(self, tenant: str, job_id: str, after_epoch: int = 0) -> Curve:
+        """The epochs after the given one, in order, without reading the job's record. Raises NotFound."""
+        marks = select(jobs.c.best_epoch, jobs.c.last_epoch).where(jobs.c.tenant == tenant, jobs.c.id == job_id)
+        with self._db.read() as c:
+            marked = c.execute(marks).one_or_none()
+            if marked is None:
+                raise NotFound(f"there is no job {job_id!r}")
+            where = or_(epochs.c.epoch > after_epoch, epochs.c.epoch.in_([n for n in marked if n is not None]))
+            rows = c.execute(_EPOCHS.where(epochs.c.job_id == job_id, where)).mappings()
+            by_number = {row["epoch"]: Epoch(**row) for row in rows}
+        later = tuple(epoch for number, epoch in by_number.items() if number > after_epoch)
+        return Curve(later, by_number.get(marked.best_epoch), by_number.get(marked.last_epoch))
 
     def counts(self, tenant: str) -> dict[Status, int]:
         """The number of the tenant's jobs by status, without those that no job has."""

@@ -85,7 +85,7 @@ def _job(row: RowMapping, transitions: Sequence[Transition], alive: Sequence[Cap
         facts=Facts.from_dict(facts) if (facts := facts_of(row)) else None,
         waste=Waste(**row["waste"]) if row["waste"] else None,
         **{name: row[name] for name in ("split", "test_split")},
-        **{name: row[name] for name in ("parent", "patch", "advice", "ablation", "arm", "folds")},
+        **{name: row[name] for name in ("parent", "patch", "advice", "ablation", "arm", "folds", "fit", "trial")},
     )
 
 
@@ -98,6 +98,11 @@ def _epoch(row: RowMapping, which: str) -> Epoch | None:
 def needs_of(row: RowMapping) -> Needs:
     """The needs in a job's row."""
     return Needs(row["device"], row["gpus"], row["memory_bytes"], row["threads"])
+
+
+def is_at_pause(row: RowMapping) -> bool:
+    """Whether a job has the epochs after which it is to be paused."""
+    return row["pause_after"] is not None and (row["last_epoch"] or 0) >= row["pause_after"]
 
 
 FIRST_FACTS = ("images", "trivial_loss", "trivial_accuracy", "copies_across", "test")  # those of release 0.1.0

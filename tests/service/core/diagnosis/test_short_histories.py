@@ -180,3 +180,22 @@ def test_a_plain_rise_in_four_epochs_is_overfitting() -> None:
     assert found.confidence <= 0.8
     wavering = diagnosed(history([0.5, 0.3, 0.18, 0.1], [0.45, 0.5, 0.44, 0.47], 0.8, seen=0.85), 2)
     assert wavering.verdict == Verdict.TOO_SHORT_TO_TELL
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_or_two_epochs_say_nothing_of_the_curves(count: int) -> None:
+    found = diagnosed(history([2.35, 2.33][:count], [2.36, 2.34][:count], 0.1), 10)
+    assert (found.verdict, found.notes) == (Verdict.TOO_SHORT_TO_TELL, ())
+    few = diagnosed(history([2.35, 2.33][:count], [2.36, 2.34][:count], 0.1), 10, 20)
+    assert [note.verdict for note in few.notes] == [Verdict.SMALL_VALIDATION]
+
+
+def test_numbers_that_differ_do_not_print_alike() -> None:
+    assert "validation loss fell from 1.0004 to 1.0003" in diagnosed(history([1.2, 1.1], [1.0004, 1.0003]), 10).summary
+    assert "validation loss stood at 1.000" in diagnosed(history([1.2, 1.1], [1.0, 1.0000001]), 10).summary
+
+
+def test_accuracy_that_holds_is_said_to_hold() -> None:
+    val = [1.0, 0.7, 0.5, 0.4, *(0.4 + 0.02 * i for i in range(12))]
+    train = [0.9 * 0.7**i for i in range(16)]
+    assert "and accuracy stood at 90.0%" in diagnosed(history(train, val, 0.9, seen=0.99), 10).summary

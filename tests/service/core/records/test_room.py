@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 
 from service.core.records.capacity import Capacity, Needs
-from service.core.records.room import Room, sharers, taken, trainer_threads, whole
+from service.core.records.room import (
+    Room,
+    needed_to_start,
+    sharers,
+    taken,
+    taken_after_training,
+    trainer_threads,
+    whole,
+)
 
 GIB = 1 << 30
 CPU = Capacity(threads=4, memory_bytes=8 * GIB, version="1", slots=4)
@@ -65,6 +73,31 @@ def test_jobs_that_may_run_together_share_the_memory(worker: Capacity, needs: Ne
     assert sharers(worker, needs) == count
 
 
-@pytest.mark.parametrize("lacking", [{"slots": 0}, {"threads": 0}])
-def test_nothing_is_left_without_a_slot_or_a_thread(lacking: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("running", "starts"), [(0, True), (2, True), (3, False), (4, False)])
+def test_a_large_job_starts_once_half_of_the_threads_are_free(running: int, starts: bool) -> None:
+    left = whole(CPU)
+    for _ in range(running):
+        left -= taken(CPU, SMALL)
+    assert left.holds(needed_to_start(CPU, LARGE)) == starts
+    assert not (left - taken(CPU, LARGE)).is_left, "nothing starts beside it"
+
+
+@pytest.mark.parametrize("needs", [SMALL, replace(SMALL, gpus=2), Needs("cuda", 1, GIB, None)])
+def test_other_jobs_start_once_all_that_they_take_is_free(needs: Needs) -> None:
+    worker = replace(GPU, slots=2)
+    left = whole(worker) - taken(worker, needs)
+    assert needed_to_start(worker, SMALL) == taken(worker, SMALL)
+    assert left.holds(needed_to_start(worker, needs)) == left.holds(taken(worker, needs))
+
+
+@pytest.mark.parametrize(("worker", "is_left"), [(CPU, True), (replace(CPU, slots=1), False)])
+def test_a_trained_job_takes_memory_alone(worker: Capacity, is_left: bool) -> None:
+    trained = taken_after_training(taken(worker, LARGE))
+    assert (trained.slots, trained.threads, trained.memory_bytes > 0) == (0, 0, True)
+    left = whole(worker) - trained
+    assert left.is_left == left.holds(taken(worker, LARGE)) == is_left, "with one slot, a job is alone to its end"
+
+
+@pytest.mark.parametrize("lacking", [{"slots": 0}, {"threads": 0}, {"memory_bytes": 0}])
+def test_nothing_is_left_without_a_slot_a_thread_or_memory(lacking: dict[str, Any]) -> None:
     assert not replace(Room(1, 1, GIB, 0), **lacking).is_left

@@ -95,6 +95,8 @@ def test_an_older_worker_knows_all_of_an_ordinary_job() -> None:
     assert set(unknown_parts(spec(model={"arch": "cnn"}, gpus=2).to_record(), OLDEST)) == {"/gpus"}
     fold = spec(model={"arch": "cnn"}, dataset={"id": "digits", "fold": {}}).to_record()
     assert set(unknown_parts(fold, OLDEST)) == {"/dataset/fold"}
+    split_seed = spec(model={"arch": "cnn"}, dataset={"id": "digits", "split_seed": 0}).to_record()
+    assert set(unknown_parts(split_seed, OLDEST)) == {"/dataset/split_seed"}
     assert set(unknown_parts(OLDEST, record)) == set()
 
 

@@ -48,6 +48,9 @@ def _rows(revision: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     own = {"tenant": DEFAULT_TENANT, "created_at": BEGAN}
     yield "ablations", [own | {"id": "abl_1", "spec": spec, "seeds": [1], "arms": [{"name": "base", "patch": []}]}]
     yield "folds", [own | {"id": "fld_1", "spec": spec, "folds": 5, "seeds": [1]}]
+    status = {"status": "running", "phase": "searching", "labels": {}, "request": {"spec": spec}}
+    yield "fits", [own | status | {"id": "fit_1"}]
+    yield "fit_steps", [{"fit_id": "fit_1", "number": 1, "at": BEGAN, "kind": "start", "data": {}}]
     message = {"url": "https://192.0.2.1/", "type": "job.succeeded", "body": "{}", "status": "pending", "attempts": 1}
     yield "deliveries", [own | message | {"id": "msg_1", "job_id": "job_succeeded", "due_at": BEGAN}]
     yield "keys", [own | {"id": "abcdef012345", "name": "old", "digest": SHA256, "scopes": ["read"]}]

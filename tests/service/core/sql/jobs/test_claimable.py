@@ -129,17 +129,18 @@ def test_a_hint_that_reached_the_wrong_worker_is_deferred(store: Store, database
 
 def test_a_job_is_taken_if_it_fits_beside_those_that_run(store: Store) -> None:
     worker = replace(CPU, slots=4)
-    room = whole(worker) - taken(worker, Needs("cpu", 1, GIB, threads=1))
+    small = taken(worker, Needs("cpu", 1, GIB, threads=1))
+    room = whole(worker) - small
     for threads in (None, 1, 1):
         new = NewJob(JobSpec.from_dict({"dataset": {"id": "digits"}}).filled(1), memory_bytes=GIB, threads=threads)
         store.actions.submit("t", new)
     with pytest.raises(NoRoom):
-        store.leases.claim("w", 60, worker, room=room)
+        store.leases.claim("w", 60, worker, room=room - small - small)
     first = store.leases.claim("w", 60, worker)
     assert first
     assert first.needs.threads is None, "no later job has overtaken the large one"
     second = store.leases.claim("w", 60, worker, room=room)
     assert second
     assert second.needs == Needs("auto", 1, GIB, 1)
-    assert store.leases.claim("w", 60, worker, room=room - taken(worker, second.needs))
+    assert store.leases.claim("w", 60, worker, room=room - small)
     assert store.leases.claim("w", 60, worker, room=room) is None, "the queue is empty"

@@ -1,0 +1,217 @@
+"""Makes the decisions of running fits.
+
+Safe in any number of processes: a fit is conducted under a lease, each decision is one transaction with its job, and
+the state is read anew from SQL for each of them. A process that dies leaves nothing behind but its lease.
+"""
+
+import logging
+import threading
+import time
+import zlib
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+
+from flask import Flask
+
+from service.api.cancel import cancel_all
+from service.conductor.conclusion import conclude
+from service.conductor.cures import cures_of
+from service.core.errors import Conflict, Invalid, LeaseLost, NotFound, QuotaExceeded
+from service.core.experiments.fits.decision import BeginFinals, Decision, End, Promote, Repeat, Start, Wait
+from service.core.experiments.fits.lengths import epochs_of, length, pause_of
+from service.core.experiments.fits.progress import job_of, outcome_of, state_of
+from service.core.experiments.fits.sampler import sample
+from service.core.experiments.fits.search import decide
+from service.core.experiments.fits.state import FitState
+from service.core.experiments.fits.trial_spec import trial_spec
+from service.core.records.fit import BASE, Fit, FitPhase, Run, StepKind, Trial
+from service.core.records.fit_request import Candidate, Source
+from service.core.records.job import TERMINAL, Status
+from service.core.records.submission import NewJob, Origin
+from service.core.sql.fits import Conducted, FitLease, NewStep
+from service.core.system.resilience import attempt
+from service.services import services
+
+TURN_SECONDS = 0.25  # between two looks at the running fits
+LEASE_SECONDS = 15.0
+UNKNOWN = 0.5  # the order of a cure that no earlier fit has tried
+AT_ONCE = 8  # decisions in a row about one fit, before the next fit has its turn
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Conductor:
+    """Run by every API process."""
+
+    app: Flask
+    _held: dict[FitLease, float] = field(default_factory=dict)  # with the monotonic time of the last renewal
+
+    def run(self, stop: threading.Event) -> None:
+        """Conduct fits until stopped; an unavailable database is tried again."""
+        with self.app.app_context():
+            while not stop.wait(TURN_SECONDS):
+                attempt(self.turn, "conduct fits")
+
+    def turn(self) -> None:
+        """Take over the fits that no process conducts, and go on with each of those held."""
+        started = time.monotonic()
+        while lease := services().fits.claim(LEASE_SECONDS):
+            self._held[lease] = started
+        for lease in tuple(self._held):
+            attempt(partial(self._go_on, lease), f"conduct {lease.fit_id}")
+
+    def _go_on(self, lease: FitLease) -> None:
+        """Go on with one fit. After an error it is left to whoever claims it once its lease has run out."""
+        renewed = self._held.pop(lease)
+        started = time.monotonic()
+        with suppress(LeaseLost):  # also once the fit has ended
+            if started - renewed > LEASE_SECONDS / 3:
+                services().fits.renew(lease, LEASE_SECONDS)
+                renewed = started
+            conduct(lease)
+            self._held[lease] = renewed
+
+
+def conduct(lease: FitLease) -> None:
+    """Bring a fit forward until it must wait. Raises LeaseLost."""
+    for _ in range(AT_ONCE):
+        if not _go_on(lease):
+            return
+
+
+def _go_on(lease: FitLease) -> bool:
+    """Bring a fit forward by one step; whether there may be another one at once. Raises LeaseLost."""
+    read = _settled(lease)
+    fit, state = read.fit, state_of(read.fit, read.time)
+    if fit.cancel_requested or state.is_over:
+        return _stop(lease, fit)
+    if state.length is None and (usual := length(fit.request, read.open_jobs.get(BASE), state.runs)):
+        why = (
+            f"trials have {usual.epochs} epochs and {'pause after the first part' if usual.pauses else 'do not pause'}"
+        )
+        return _advance(lease, NewStep(StepKind.LENGTH, {"why": why, **asdict(usual)}))
+    return _apply(lease, fit, state, decide(state, _Cures(fit, state), _Sample(fit, state)))
+
+
+def _settled(lease: FitLease) -> Conducted:
+    """The fit, after the outcomes of all runs that are done have been recorded."""
+    fits = services().fits
+    read = fits.read(lease)
+    begun = [job.started_at for job in read.open_jobs.values() if job and job.started_at]
+    if read.fit.started_at is None and begun:
+        fits.begin(lease, min(begun))
+    until = {step.number: step.until_epoch for step in read.fit.steps}
+    outcomes = {
+        number: outcome_of(read.fit, job)
+        for number, job in read.open_jobs.items()
+        if job is None or job.has_reached(until[number])
+    }
+    if outcomes:
+        fits.settle(lease, outcomes)
+    return fits.read(lease) if outcomes or begun else read
+
+
+def _apply(lease: FitLease, fit: Fit, state: FitState, decision: Decision) -> bool:
+    match decision:
+        case Start(candidate):
+            return _start(lease, fit, state, candidate)
+        case Promote(trial, why):
+            return _advance(lease, NewStep(StepKind.PROMOTE, {"why": why}, trial, resumed=job_of(fit, trial)))
+        case Repeat(trial, number, why):
+            job = _planned(fit, state.trials[trial - 1], number)
+            return _advance(lease, NewStep(StepKind.REPEAT, {"why": why, "repeat": number}, trial, job=job))
+        case BeginFinals(why):
+            _cancel(fit, (Status.PAUSED,))
+            return _advance(lease, NewStep(StepKind.FINALS, {"why": why}), FitPhase.FINALS)
+        case End():
+            return _stop(lease, fit)
+        case Wait():
+            return False
+
+
+def _start(lease: FitLease, fit: Fit, state: FitState, candidate: Candidate) -> bool:
+    """Start a trial, or record why it cannot be run."""
+    stored = {"why": candidate.why, "candidate": asdict(candidate)}
+    try:
+        trial = Trial(len(state.trials) + 1, candidate, epochs_of(fit.request, candidate, state.length))
+        until = pause_of(trial, state.length)
+        job = replace(_planned(fit, trial), pause_after=until)
+    except Invalid as error:
+        why = "; ".join(fault.detail for fault in error.faults)
+        return _advance(lease, NewStep(StepKind.REFUSED, {**stored, "why": f"it cannot be run: {why}"}))
+    step = NewStep(StepKind.START, {**stored, "epochs": trial.epochs}, trial.number, until, job)
+    return _advance(lease, step)
+
+
+def _planned(fit: Fit, trial: Trial, repeat: int = 0) -> NewJob:
+    """The job of a trial's training. Raises Invalid."""
+    spec = trial_spec(fit.request, trial, repeat)
+    spec = replace(spec, name=f"{fit.name or fit.id} · trial {trial.number}", labels=fit.labels)
+    planned = services().submission.plan(fit.tenant, spec)
+    origin = Origin(fit=fit.id, trial=trial.number, patch=trial.candidate.patch or None)
+    return NewJob.planned(planned, origin)
+
+
+def _advance(lease: FitLease, step: NewStep, phase: FitPhase | None = None) -> bool:
+    """Store a step and send the hint of its job; False where the queue has no room for it now."""
+    try:
+        job_id = services().fits.advance(lease, step, phase)
+    except (QuotaExceeded, Conflict, NotFound) as error:
+        log.info("%s waits: %s", lease.fit_id, error)
+        return False
+    if job_id:
+        services().submission.hint_all([job_id])
+    return True
+
+
+def _stop(lease: FitLease, fit: Fit) -> bool:
+    """End the fit once all of its jobs have ended; those that live are cancelled."""
+    if _cancel(fit, tuple(Status)):
+        return False
+    status, result = conclude(fit)
+    services().fits.end(lease, status, result)
+    log.info("%s %s", fit.id, status)
+    return False
+
+
+def _cancel(fit: Fit, statuses: Sequence[Status]) -> bool:
+    """Cancel the living jobs of these statuses; whether a job is still alive."""
+    fits = services().fits
+    cancel_all(fit.tenant, [job for job in fits.jobs_of(fit.tenant, fit.id) if job[1] in statuses])
+    return any(status not in TERMINAL for _, status in fits.jobs_of(fit.tenant, fit.id))
+
+
+@dataclass(frozen=True)
+class _Cures:
+    """The untried cures of a trial."""
+
+    fit: Fit
+    state: FitState
+
+    def __call__(self, trial: int) -> tuple[Candidate, ...]:
+        tried = {
+            (step.data["candidate"]["of"], step.data["candidate"]["cure"])
+            for step in self.fit.steps
+            if "candidate" in step.data
+        }
+        own = cures_of(self.fit.tenant, job_of(self.fit, trial), self.state.trials[trial - 1])
+        untried = (cure for cure in own if (cure.of, cure.cure) not in tried)
+        order = self.fit.request.cures
+        return tuple(sorted(untried, key=lambda cure: order.get(cure.cure or "", UNKNOWN)))
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """A new change from the space. Each decision of a fit draws with a seed of its own."""
+
+    fit: Fit
+    state: FitState
+
+    def __call__(self, known: Sequence[Run]) -> Candidate:
+        request, number = self.fit.request, len(self.fit.steps)
+        seed = zlib.crc32(f"{request.spec.seed} {number}".encode())
+        patch = sample(request.spec, request.space, self.state.trials, known, seed)
+        return Candidate(tuple(patch), Source.SAMPLER, "drawn where earlier trials were good")

@@ -1,0 +1,1 @@
+"""Fits: what to train next, and what the results prove. Pure functions."""

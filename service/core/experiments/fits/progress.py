@@ -1,0 +1,74 @@
+"""From the stored steps of a fit to the state that its decisions are made from."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from service.core.experiments.fits.lengths import Length
+from service.core.experiments.fits.state import FitState
+from service.core.records.fit import Fit, FitStep, Run, StepKind, Trial, TrialJob
+from service.core.records.fit_request import Candidate
+from service.core.records.job import TERMINAL
+from service.core.spec.parts import direction
+
+TRAININGS = (StepKind.START, StepKind.PROMOTE, StepKind.REPEAT)
+
+
+def state_of(fit: Fit, time: float) -> FitState:
+    """The state at `time`, in unix seconds."""
+    request = fit.request
+    lengths = (Length(step.data["epochs"], step.data["pauses"]) for step in fit.steps if step.kind is StepKind.LENGTH)
+    tried = [step.data["candidate"]["patch"] for step in fit.steps if "candidate" in step.data]
+    return FitState(
+        request=request,
+        phase=fit.phase,
+        length=next(lengths, None),
+        trials=tuple(trial_of(step) for step in fit.steps if step.kind is StepKind.START),
+        runs=tuple(_run(fit, step) for step in fit.steps if step.kind in TRAININGS),
+        left=time_left(fit, time),
+        untried=tuple(recipe for recipe in request.recipes if list(recipe.patch) not in tried),
+    )
+
+
+def time_left(fit: Fit, time: float) -> float | None:
+    """The seconds that are left of the budget, all of them before the first claim; None for a budget of jobs."""
+    if fit.request.minutes is None:
+        return None
+    return 60 * fit.request.minutes - (max(0.0, time - fit.started_at) if fit.started_at else 0.0)
+
+
+def trial_of(step: FitStep) -> Trial:
+    """The trial that a step has started."""
+    return Trial(step.trial or 0, Candidate.from_dict(step.data["candidate"]), step.data["epochs"])
+
+
+def outcome_of(fit: Fit, job: TrialJob | None) -> dict[str, Any]:
+    """The outcome of a step whose run is done, to be stored. The value is lower for better ones."""
+    if job is None:
+        return {"value": None, "is_over": True, "seconds": 0.0, "epochs": 0, "detail": "the job was deleted"}
+    sign = 1 if direction(fit.request.objective) == "min" else -1
+    return {
+        "value": None if job.best is None else sign * job.best,
+        "is_over": job.status in TERMINAL,
+        "seconds": job.seconds,
+        "epochs": job.epochs,
+        "detail": job.detail,
+    }
+
+
+def job_of(fit: Fit, trial: int) -> str:
+    """The id of the job that trains a trial first."""
+    return next(step.job_id or "" for step in fit.steps if step.kind is StepKind.START and step.trial == trial)
+
+
+def _run(fit: Fit, step: FitStep) -> Run:
+    of_step: Mapping[str, Any] = step.outcome or {}
+    return Run(
+        trial=step.trial or 0,
+        repeat=step.data.get("repeat", 0),
+        is_first_part=step.until_epoch is not None,
+        is_done=step.outcome is not None,
+        value=of_step.get("value"),
+        is_over=of_step.get("is_over", False),
+        seconds=of_step.get("seconds", 0.0),
+        epochs=of_step.get("epochs", 0),
+    )

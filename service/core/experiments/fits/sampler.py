@@ -1,0 +1,117 @@
+"""New changes from the results so far: Optuna's tree-structured Parzen estimator, asked and told, without a storage.
+
+Bergstra et al., "Algorithms for Hyper-Parameter Optimization" (NeurIPS 2011); Watanabe, "Tree-Structured Parzen
+Estimator: Understanding Its Algorithm Components" (2023).
+"""
+
+import json
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from jsonpointer import JsonPointerException, resolve_pointer
+
+from service.core.experiments.fits.state import whole_values
+from service.core.records.fit import Run, Trial
+from service.core.records.fit_request import Range, Space
+from service.core.spec import JobSpec
+from service.core.spec.patch import Operations, patched, plain
+
+STARTING = 8  # trials from which on the results are used
+
+
+def sample(spec: JobSpec, space: Space, trials: Sequence[Trial], runs: Sequence[Run], seed: int) -> Operations:
+    """A patch of the base `spec` with a value for each option of the space.
+
+    The same trials, runs and seed have the same answer. Runs that are not done are known to be under way.
+    """
+    optuna = quiet_optuna()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler = optuna.samplers.TPESampler(
+            seed=seed, multivariate=True, constant_liar=True, n_startup_trials=min(STARTING, len(trials))
+        )
+    study = optuna.create_study(sampler=sampler)
+    study.add_trials(_told(spec, space, trials, runs))
+    asked = study.ask(fixed_distributions=distributions(space))
+    return [{"op": "replace", "path": path, "value": _value(space[path], asked.params[path])} for path in space]
+
+
+def quiet_optuna() -> Any:
+    """Optuna, which logs errors alone. Its import takes a second, which only a fit needs."""
+    import optuna  # noqa: PLC0415
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna
+
+
+def distributions(space: Space) -> dict[str, Any]:
+    """Optuna's distribution of each option. Choices are written as JSON, because Optuna's are plain values."""
+    from optuna.distributions import (  # noqa: PLC0415 - see quiet_optuna
+        CategoricalDistribution,
+        FloatDistribution,
+        IntDistribution,
+    )
+
+    def of(values: Range) -> Any:
+        if values.choices:
+            return CategoricalDistribution([json.dumps(choice) for choice in values.choices])
+        if values.is_whole:
+            return IntDistribution(int(values.low), int(values.high), log=values.log)
+        return FloatDistribution(values.low, values.high, log=values.log)
+
+    return {path: of(values) for path, values in space.items()}
+
+
+def told(spec: JobSpec, space: Space, trials: Sequence[Trial], runs: Sequence[Run]) -> Any:
+    """A study of Optuna that has the trials with their results."""
+    study = quiet_optuna().create_study()
+    study.add_trials(_told(spec, space, trials, runs))
+    return study
+
+
+def _told(spec: JobSpec, space: Space, trials: Sequence[Trial], runs: Sequence[Run]) -> Iterator[Any]:
+    """Optuna's record of each trial whose values are all in the space."""
+    from optuna.trial import TrialState, create_trial  # noqa: PLC0415 - see quiet_optuna
+
+    whole, known = whole_values(runs), distributions(space)
+    paused = {run.trial: run.value for run in runs if run.is_first_part and run.value is not None}
+    failed = {run.trial for run in runs if run.is_done and run.value is None}
+    for trial in trials:
+        params = values_of(spec, space, trial.candidate.patch)
+        if params is None or trial.number in failed:
+            continue
+        shared: dict[str, Any] = {"params": params, "distributions": known}
+        if trial.number in whole:
+            yield create_trial(state=TrialState.COMPLETE, value=whole[trial.number], **shared)
+        elif trial.number in paused:
+            yield create_trial(state=TrialState.PRUNED, intermediate_values={1: paused[trial.number]}, **shared)
+        else:
+            yield create_trial(state=TrialState.RUNNING, **shared)
+
+
+def values_of(spec: JobSpec, space: Space, patch: Operations) -> Mapping[str, Any] | None:
+    """The value of each option of the space in the patched spec, None if one is not in the space."""
+    data = patched(plain(spec), patch)
+    values: dict[str, Any] = {}
+    for path, allowed in space.items():
+        try:
+            value = resolve_pointer(data, path)
+        except JsonPointerException:
+            return None
+        if allowed.choices:
+            if value not in allowed.choices:
+                return None
+            values[path] = json.dumps(value)
+        elif not isinstance(value, int | float) or not allowed.low <= value <= allowed.high:
+            return None
+        else:
+            values[path] = value
+    return values
+
+
+def _value(allowed: Range, drawn: Any) -> Any:
+    """The drawn value as plain JSON data."""
+    if allowed.choices:
+        return json.loads(drawn)
+    return int(drawn) if allowed.is_whole else float(f"{drawn:.4g}")

@@ -1,0 +1,66 @@
+"""The space of a fit: which options it changes, and the values that they may take."""
+
+import math
+
+from service.core.records.dataset import Contents
+from service.core.records.fit_request import Range, Space
+from service.core.records.plan import input_shape
+from service.core.spec import Cnn, JobSpec, Mlp
+
+WIDTHS = (16, 32, 64)  # channels of the first block; each further block has twice as many
+DEEPEST = 4  # blocks
+LEAST_SIDE = 2  # pixels that the last block leaves
+SHARE_OF_SHIFT = 8  # an image is shifted by at most one in so many of its pixels
+FEW_IMAGES = 1000  # with at most so many, small batches are tried too
+
+
+def automatic(spec: JobSpec, contents: Contents) -> Space:
+    """The space for a base `spec` and the images of its data set. The kind of the network stays."""
+    return {**_training(contents), **_regularization(), **_augmentation(spec, contents), **_network(spec, contents)}
+
+
+def _training(contents: Contents) -> dict[str, Range]:
+    batches = (16, 32, 64) if contents.samples <= FEW_IMAGES else (32, 64, 128)
+    return {
+        "/optimizer/name": Range(choices=("adamw",)),
+        "/optimizer/lr": Range(5e-4, 2e-2, log=True),
+        "/batch_size": Range(choices=batches),
+        "/schedule/name": Range(choices=("onecycle", "cosine")),
+    }
+
+
+def _regularization() -> dict[str, Range]:
+    return {
+        "/regularization/weight_decay": Range(1e-3, 0.3, log=True),
+        "/regularization/dropout": Range(0.0, 0.5),
+        "/regularization/label_smoothing": Range(choices=(0.0, 0.05)),
+        "/regularization/mixup_alpha": Range(choices=(0.0, 0.2)),
+        "/regularization/ema_decay": Range(choices=(None, 0.98, 0.995)),
+    }
+
+
+def _augmentation(spec: JobSpec, contents: Contents) -> dict[str, Range]:
+    """Mirroring is a choice of the recipes and of the diagnosis, which looks at the pictures."""
+    shift = min(input_shape(spec, contents)[1:]) // SHARE_OF_SHIFT
+    space = {
+        "/augmentation/rotation_degrees": Range(choices=(0.0, 8.0, 15.0)),
+        "/augmentation/random_erasing": Range(choices=(0.0, 0.25)),
+    }
+    if shift:
+        space["/augmentation/crop_padding"] = Range(choices=tuple(range(shift + 1)))
+    return space
+
+
+def _network(spec: JobSpec, contents: Contents) -> dict[str, Range]:
+    if isinstance(spec.model, Mlp):
+        return {"/model/hidden": Range(choices=([128], [256], [512], [256, 128], [512, 256]))}
+    if not isinstance(spec.model, Cnn):
+        return {}
+    deepest = min(DEEPEST, int(math.log2(min(input_shape(spec, contents)[1:]) / LEAST_SIDE)))
+    depths = range(min(2, max(1, deepest)), max(1, deepest) + 1)
+    channels = [[width * 2**block for block in range(depth)] for depth in depths for width in WIDTHS]
+    return {
+        "/model/channels": Range(choices=tuple(channels)),
+        "/model/hidden": Range(choices=([], [128])),
+        "/model/norm": Range(choices=("batch", "none")),
+    }

@@ -1,0 +1,32 @@
+"""From a change of the base to the spec of a trial."""
+
+from dataclasses import replace
+
+from service.core.records.fit import Trial
+from service.core.records.fit_request import FitRequest
+from service.core.spec import Fold, JobSpec
+from service.core.spec.patch import patched, plain
+
+SEEDS = 2**32
+ANNEALED = ("cosine", "onecycle")  # schedules that end with small steps: a run that stops early misses the best ones
+
+
+def trial_spec(request: FitRequest, trial: Trial, repeat: int = 0) -> JobSpec:
+    """The spec of a trial's first training, or of a repeat: with another seed, on the same images or another fold.
+
+    All trainings of a fit draw their split from the seed of the base. Raises Invalid if the patch cannot be applied.
+    """
+    base = request.spec
+    spec = JobSpec.from_dict(patched(plain(base), trial.candidate.patch))
+    seed = base.seed or 0
+    fold = Fold(request.folds, repeat) if request.folds else None
+    stopping = spec.early_stopping
+    if stopping is not None and spec.schedule.name in ANNEALED:
+        stopping = replace(stopping, patience=trial.epochs)
+    return replace(
+        spec,
+        epochs=trial.epochs,
+        seed=(seed + repeat) % SEEDS,
+        dataset=replace(spec.dataset, split_seed=base.dataset.split_seed or seed, fold=fold),
+        early_stopping=stopping,
+    )

@@ -1,0 +1,99 @@
+"""The runs of a fit as dots of an SVG that a page draws in its own colours, with the best value so far."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from service.core.experiments.fits.progress import TRAININGS
+from service.core.records.fit import Fit, FitStep, StepKind
+from service.core.spec.parts import LOSSES
+from service.rendering.curves_svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Tick
+
+TICKS = 4  # intervals of the vertical axis
+MARGIN = 0.05  # of the range, above and below
+OUTLIER = 4.0  # a worse value is drawn at the edge: this many times the distance from the best to the median
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A run with its place in the drawing. `rung` is first (paused or ended early), full or repeat."""
+
+    run: int
+    trial: int
+    rung: str
+    value: float
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class FitDrawing:
+    """The runs of a fit in a frame of WIDTH x HEIGHT of curves_svg. `best` is the attribute `d` of the path of the best
+    value so far, over the runs that are no repeats: these may have other validation images.
+    """
+
+    dots: tuple[Dot, ...]
+    best: str
+    runs: tuple[Tick, ...]
+    values: tuple[Tick, ...]
+
+
+def draw_fit(fit: Fit) -> FitDrawing | None:
+    """The runs with a result, in the order in which they were decided; None without one. Losses and shares."""
+    sign = 1 if fit.request.objective in LOSSES else -1
+    steps = [step for step in fit.steps if step.kind in TRAININGS]
+    known = [(number, step, _value(step)) for number, step in enumerate(steps, 1)]
+    scored = [(number, step, sign * value) for number, step, value in known if value is not None]
+    if not scored:
+        return None
+    low, high = _range([value for _, _, value in scored], sign)
+
+    def x(run: int) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * (run - 0.5) / len(steps)
+
+    def y(value: float) -> float:
+        share = (min(max(value, low), high) - low) / (high - low)
+        return TOP + (HEIGHT - TOP - BOTTOM) * (1 - share)
+
+    dots = tuple(
+        Dot(number, step.trial or 0, _rung(step), value, x(number), y(value)) for number, step, value in scored
+    )
+    numbers = sorted({1, (1 + len(steps)) // 2, len(steps)})
+    levels = [low + (high - low) * at / TICKS for at in range(TICKS + 1)]
+    return FitDrawing(
+        dots,
+        "".join(_best(dots, sign)),
+        tuple(Tick(x(number), str(number)) for number in numbers),
+        tuple(Tick(y(level), f"{level:.3g}") for level in levels),
+    )
+
+
+def _value(step: FitStep) -> float | None:
+    value: float | None = (step.outcome or {}).get("value")
+    return value
+
+
+def _rung(step: FitStep) -> str:
+    if step.kind is StepKind.REPEAT:
+        return "repeat"
+    return "first" if step.until_epoch is not None else "full"
+
+
+def _range(values: Sequence[float], sign: int) -> tuple[float, float]:
+    """The lowest and the highest value of the axis. Lower values are better if `sign` is 1, else higher ones."""
+    lower_is_better = sorted(sign * value for value in values)
+    best, middle = lower_is_better[0], lower_is_better[len(values) // 2]
+    worst = min(lower_is_better[-1], best + OUTLIER * (middle - best)) if middle > best else lower_is_better[-1]
+    room = MARGIN * (worst - best) or MARGIN * abs(best) or MARGIN
+    ends = (sign * (best - room), sign * (worst + room))
+    return min(ends), max(ends)
+
+
+def _best(dots: Sequence[Dot], sign: int) -> Iterator[str]:
+    """The steps of the path: level until a better run, then on to it."""
+    best: Dot | None = None
+    for dot in dots:
+        if dot.rung != "repeat" and (best is None or sign * dot.value < sign * best.value):
+            yield f"M{dot.x:.1f} {dot.y:.1f}" if best is None else f"H{dot.x:.1f}V{dot.y:.1f}"
+            best = dot
+    if best is not None:
+        yield f"H{dots[-1].x:.1f}"

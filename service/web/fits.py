@@ -1,0 +1,127 @@
+"""The pages of fits: the list with a form to start one, and one page for each."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import request, url_for
+
+from service.core.errors import NotFound
+from service.core.experiments.fits.words import summary
+from service.core.records.artifact_names import BEST_MODEL, ONNX
+from service.core.records.fit import Fit
+from service.core.records.job import Job
+from service.core.spec.parts import LOSSES
+from service.core.text import MINUTE
+from service.http.auth import may, tenant
+from service.rendering import curves_svg
+from service.rendering.fit_svg import draw_fit
+from service.schemas.fit_request import LEAST_MINUTES, MOST_MINUTES
+from service.schemas.fits import to_answer
+from service.schemas.pages import cursor
+from service.services import services
+from service.web.blueprint import blueprint, page
+from service.web.dataset_choices import DEFAULT_DATASET, dataset_choices
+from service.web.jobs import position
+
+PAGE = 50  # fits
+SHOWN = 30  # trials and decisions; the report has all of them
+USUAL_MINUTES = 10
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model beside others: its name, the job that has it (None for guessing), its loss in nats and its accuracy."""
+
+    name: str
+    job: str | None
+    loss: float | None
+    accuracy: float | None
+
+
+@blueprint.get("/fits")
+def fits() -> str:
+    """List fits, newest first"""
+    found = services().fits.list(tenant(), PAGE, position())
+    names = services().catalog.names(tenant(), (fit.request.spec.dataset.id for fit in found.items))
+    return page(
+        "fits",
+        fits=found.items,
+        names=names,
+        next=cursor(found.next_seq),
+        datasets=dataset_choices(),
+        dataset=request.args.get("dataset", DEFAULT_DATASET),
+        minutes={"usual": USUAL_MINUTES, "least": LEAST_MINUTES, "most": MOST_MINUTES},
+    )
+
+
+@blueprint.get("/fits/<fit_id>")
+def fit(fit_id: str) -> str:
+    """Show a fit"""
+    found = services().fits.get(tenant(), fit_id)
+    answer = to_answer(found, services().fits.results(found), summary(found), time.time())
+    base, best = (_job(model) for model in (answer.base, answer.best))
+    published = services().store.queries.artifacts(tenant(), best.id) if best and found.is_terminal else ()
+    names = {artifact.name for artifact in published}
+    return page(
+        "fit",
+        fit=answer,
+        title=found.name or f"Fit of {found.request.spec.dataset.id}",
+        is_ended=found.is_terminal,
+        is_cancelling=found.cancel_requested and not found.is_terminal,
+        progress=_progress(found, answer.budget),
+        models=_models(answer, base),
+        unit="nats" if found.request.objective in LOSSES else "of the guesses wrong",
+        frame=curves_svg,
+        drawing=draw_fit(found),
+        shown=SHOWN,
+        best_job=best if ONNX in names else None,
+        model=BEST_MODEL if BEST_MODEL in names else None,
+        actions=_actions(found),
+    )
+
+
+def _job(model: Any) -> Job | None:
+    """The job of a model as the API shows it, None if it was deleted."""
+    if model is None:
+        return None
+    job_id = model["job"] if isinstance(model, Mapping) else model.job
+    try:
+        return services().store.queries.get(tenant(), job_id)
+    except NotFound:
+        return None
+
+
+def _progress(fit: Fit, budget: Mapping[str, Any]) -> dict[str, Any]:
+    """What was spent of the budget. `left` is in seconds, None for a budget of jobs."""
+    if fit.request.minutes is None:
+        return {"spent": budget["spent_jobs"], "most": budget["jobs"], "left": None}
+    spent = min(budget["spent_minutes"], budget["minutes"])
+    return {"spent": spent, "most": budget["minutes"], "left": MINUTE * (budget["minutes"] - spent)}
+
+
+def _models(answer: Any, base: Job | None) -> list[Row]:
+    """The best model beside the base and beside a guess by the shares of the classes."""
+    named = (("best", answer.best), ("base", answer.base))
+    rows = [_row(name, model) for name, model in named if model is not None]
+    if base and base.facts:
+        rows.append(Row("guessing", None, base.facts.trivial_loss, base.facts.trivial_accuracy))
+    return rows
+
+
+def _row(name: str, model: Any) -> Row:
+    shown = model if isinstance(model, Mapping) else vars(model)
+    return Row(f"{name}, trial {shown['trial']}", shown["job"], shown["val_loss"], shown["val_accuracy"])
+
+
+def _actions(fit: Fit) -> list[dict[str, str]]:
+    """The action that the state of the fit and the key of the request allow."""
+    if fit.is_terminal:
+        name, method, endpoint = "delete", "DELETE", "fits.OneFit"
+    elif fit.cancel_requested:
+        return []
+    else:
+        name, method, endpoint = "cancel", "POST", "fits.cancel"
+    address = url_for(endpoint, fit_id=fit.id)
+    return [{"name": name, "method": method, "address": address}] if may(method, endpoint) else []

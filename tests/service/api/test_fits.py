@@ -1,0 +1,287 @@
+"""Fits from the request to the model that is kept, with the workers' part played by the test."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from service.conductor.conductor import Conductor, conduct
+from service.core.errors import LeaseLost
+from service.core.records.job import Status
+from service.services import Services
+from tests.service.api.fits import REQUEST, better_than_the_base, run_to_the_end, train
+from tests.service.api.requests import expect_problem
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"jobs": None}, "/minutes"),
+    ({"minutes": 5}, "/minutes"),
+    ({"jobs": 1}, "/jobs"),
+    ({"dataset": {"id": "nothing"}}, "/dataset/id"),
+    ({"dataset": {"id": "digits", "fold": {"of": 5, "index": 0}}}, "/dataset/fold"),
+    ({"spec": {"epochs": 0}}, "/spec/epochs"),
+    ({"spec": {"seed": 1}}, "/spec/seed"),
+    ({"spec": {"model": {"arch": "cnn", "channels": [1] * 9}}}, "/spec/model/channels"),
+    ({"space": {}}, "/space"),
+    ({"space": "all"}, "/space"),
+    ({"space": {"/optimizer/lr": {"low": 1, "high": 0}}}, "/space/~1optimizer~1lr/high"),
+    ({"space": {"/optimizer/lr": {"low": 0, "high": 1, "log": True}}}, "/space/~1optimizer~1lr/low"),
+    ({"space": {"/optimizer/lr": {"low": 1, "high": 99}}}, "/space/~1optimizer~1lr"),
+    ({"space": {"/optimizer/rate": {"low": 0.1, "high": 0.2}}}, "/space/~1optimizer~1rate"),
+    ({"space": {"/dataset/val_fraction": {"low": 0.1, "high": 0.2}}}, "/space/~1dataset~1val_fraction"),
+    ({"space": {"/batch_size": {"choices": []}}}, "/space/~1batch_size/choices"),
+    ({"objective": "speed"}, "/objective"),
+    ({"seeds": 0}, "/seeds"),
+]
+
+
+def create(client: FlaskClient, **given: Any) -> dict[str, Any]:
+    answer = client.post("/v1/fits", json={**REQUEST, **given})
+    assert answer.status_code == 202, answer.json
+    created: dict[str, Any] = answer.get_json()
+    return created
+
+
+def test_a_fit_keeps_the_trial_that_is_proved_to_be_better(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    created = create(client, name="mine", labels={"team": "a"})
+    assert (created["status"], created["phase"], created["best"], created["gain"]) == ("running", "search", None, None)
+    run_to_the_end(app, services, created["id"], tmp_path)
+    fit = client.get(created["links"]["self"]).json
+    assert (fit["status"], fit["phase"], fit["error"]) == ("succeeded", None, None)
+    assert fit["budget"]["spent_jobs"] == fit["budget"]["jobs"] == 12
+    assert fit["best"]["val_loss"] < fit["base"]["val_loss"]
+    low, high = fit["gain"]["interval"]
+    assert low <= fit["gain"]["val_loss"] <= high < 0
+    assert fit["gain"]["is_proved"]
+    assert fit["leaderboard"][0]["state"] == "kept"
+    assert fit["leaderboard"][0]["trial"] == fit["best"]["trial"]
+    assert fit["test"]["images"] == 300
+    assert fit["test"]["loss_interval"][0] < fit["test"]["loss"] < fit["test"]["loss_interval"][1]
+    assert f"Trial {fit['best']['trial']} of " in fit["summary"]
+
+
+def test_trials_are_ordinary_jobs_that_pause_and_go_on(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    created = create(client)
+    run_to_the_end(app, services, created["id"], tmp_path)
+    jobs = client.get("/v1/jobs?limit=100").json["data"]
+    assert {job["fit"] for job in jobs} == {created["id"]}
+    states = Counter(each["state"] for each in client.get(created["links"]["self"]).json["leaderboard"])
+    assert states["stopped early"] >= 2
+    assert states["kept"] == 1
+    promoted = [step for step in client.get(created["links"]["self"]).json["steps"] if step["what"] == "promote"]
+    assert promoted
+    epochs = {job["id"]: job["progress"]["epoch"] for job in jobs}
+    assert all(epochs[step["job"]] == 100 for step in promoted)
+    assert created["folds"] == 5, "fewer than 1,000 validation images"
+    for step in (step for step in client.get(created["links"]["self"]).json["steps"] if step["job"]):
+        spec = client.get(f"/v1/jobs/{step['job']}").json["spec"]
+        repeat = spec["seed"] - 1
+        assert spec["dataset"]["fold"] == {"of": 5, "index": repeat}
+        assert spec["dataset"]["split_seed"] == 1, "all trainings have one division into folds"
+        assert (repeat > 0) == (step["what"] == "repeat")
+
+
+def test_without_a_proved_gain_the_base_is_kept(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    created = create(client)
+    run_to_the_end(app, services, created["id"], tmp_path, lambda job: 0.9)
+    fit = client.get(created["links"]["self"]).json
+    assert fit["best"]["trial"] == fit["base"]["trial"] == 1
+    assert not fit["gain"]["is_proved"]
+    assert "The base is kept." in fit["summary"]
+
+
+def test_a_model_that_only_guesses_is_no_gain(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    created = create(client)
+    run_to_the_end(app, services, created["id"], tmp_path, lambda job: 2.9 if job.trial == 1 else 2.4)
+    fit = client.get(created["links"]["self"]).json
+    assert fit["best"]["trial"] == 1
+    assert not fit["gain"]["beats_guessing"]
+    assert "better than guessing" in fit["summary"]
+
+
+def test_a_base_without_a_result_ends_the_fit_with_its_reason(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    created = create(client)
+    base = created["steps"][0]["job"]
+    client.post(f"/v1/jobs/{base}/cancel")
+    run_to_the_end(app, services, created["id"], tmp_path)
+    fit = client.get(created["links"]["self"]).json
+    assert (fit["status"], fit["best"]) == ("failed", None)
+    assert "without a complete epoch" in fit["error"]["detail"]
+    expect_problem(client.get(f"{created['links']['self']}/artifacts/best_model.pth"), 404)
+
+
+def test_the_files_of_the_kept_model_and_the_report(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    created = create(client, name="a|b")
+    files = created["links"]["artifacts"]
+    expect_problem(client.get(f"{files}/best_model.pth"), 409)
+    run_to_the_end(app, services, created["id"], tmp_path)
+    with client.get(f"{files}/best_model.pth") as answer:
+        assert answer.data == b"weights"
+    assert {entry["name"] for entry in client.get(files).json["data"]} == {"best_model.pth", "predictions.npz"}
+    answer = client.get(created["links"]["report"])
+    assert answer.mimetype == "text/markdown"
+    for words in ("## What is proved", "## Trials", "## Decisions", "Bonferroni", "300 test images"):
+        assert words in answer.text
+
+
+def test_a_cancelled_fit_keeps_its_best_so_far(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    created = create(client)
+    with app.app_context():
+        conductor = Conductor(app)
+        train(services, tmp_path, lambda job: 0.9)
+        conductor.turn()
+        train(services, tmp_path, lambda job: 0.5)
+        conductor.turn()
+        assert client.post(created["links"]["cancel"]).status_code == 202
+        conductor.turn()
+    fit = client.get(created["links"]["self"]).json
+    assert fit["status"] == "cancelled"
+    assert fit["best"]["val_loss"] == 0.9, "the other trial was not trained to its end"
+    assert not client.get("/v1/jobs?status=running&status=queued&status=paused").json["data"]
+    assert client.post(created["links"]["cancel"]).status_code == 200
+
+
+def test_a_conductor_that_lost_its_lease_changes_nothing(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    created = create(client)
+    with app.app_context():
+        first = services.fits.claim(0.0)
+        second = services.fits.claim(60.0)
+        assert first is not None
+        assert second is not None
+        before = client.get(created["links"]["self"]).json
+        with pytest.raises(LeaseLost):
+            services.fits.settle(first, {})
+        train(services, tmp_path, lambda job: 0.9)
+        with pytest.raises(LeaseLost):
+            conduct(first)
+        assert client.get(created["links"]["self"]).json["steps"] == before["steps"]
+        conduct(second)
+        assert len(client.get(created["links"]["self"]).json["steps"]) > len(before["steps"])
+        assert services.fits.claim(60.0) is None, "it is conducted"
+
+
+def test_whichever_process_conducts_the_decisions_are_the_same(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    def decisions(fit: dict[str, Any]) -> list[Any]:
+        steps = client.get(fit["links"]["self"]).json["steps"]
+        return [(step["what"], step["trial"], step["why"], step["outcome"]) for step in steps]
+
+    steady = create(client)
+    run_to_the_end(app, services, steady["id"], tmp_path)
+    expected = decisions(steady)
+    client.delete(steady["links"]["self"])  # the next fit would learn from it
+    changing = create(client)
+    with app.app_context():
+        while not services.fits.get("default", changing["id"]).is_terminal:
+            lease = services.fits.claim(0.0)  # held by nobody afterwards: each step is made by another process
+            if lease is not None:
+                conduct(lease)
+            if services.store.queries.counts("default").get(Status.QUEUED):
+                train(services, tmp_path, better_than_the_base)
+    assert decisions(changing) == expected
+
+
+def test_a_request_that_is_sent_again_gets_the_same_fit(client: FlaskClient) -> None:
+    headers = {"Idempotency-Key": "one"}
+    first = client.post("/v1/fits", json=REQUEST, headers=headers)
+    again = client.post("/v1/fits", json=REQUEST, headers=headers)
+    assert again.json["id"] == first.json["id"]
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert len(client.get("/v1/fits").json["data"]) == 1
+    other = client.post("/v1/fits", json={**REQUEST, "jobs": 13}, headers=headers)
+    expect_problem(other, 422)
+
+
+def test_a_plan_says_what_would_be_tried(client: FlaskClient) -> None:
+    answer = client.post("/v1/fits?validate_only=true", json=REQUEST)
+    assert answer.status_code == 200
+    plan = answer.json
+    assert plan["first_trials"][0] == "the base"
+    assert "/optimizer/lr" in plan["space"]
+    assert plan["parameters"] > 0
+    assert client.get("/v1/fits").json["data"] == []
+
+
+def test_a_space_by_hand_is_the_only_one(app: Flask, client: FlaskClient, services: Services, tmp_path: Path) -> None:
+    space = {"/optimizer/lr": {"low": 1e-4, "high": 1e-2, "log": True}, "/batch_size": {"low": 16, "high": 64}}
+    created = create(client, space=space, jobs=6)
+    run_to_the_end(app, services, created["id"], tmp_path)
+    sampled = [each for each in client.get(created["links"]["self"]).json["leaderboard"] if each["source"] == "sampler"]
+    assert sampled
+    for each in sampled:
+        values = {step["path"]: step["value"] for step in each["patch"]}
+        assert set(values) == set(space)
+        assert 1e-4 <= values["/optimizer/lr"] <= 1e-2
+        assert isinstance(values["/batch_size"], int)
+
+
+def test_what_a_fit_cannot_be_is_refused_at_its_place(client: FlaskClient) -> None:
+    for given, pointer in REFUSED:
+        problem = expect_problem(client.post("/v1/fits", json={**REQUEST, **given}), 422)
+        assert pointer in [fault["pointer"] for fault in problem["errors"]], given
+    assert client.get("/v1/fits").json["data"] == []
+
+
+def test_an_ended_fit_is_deleted_and_its_jobs_stay(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    created = create(client, jobs=2)
+    expect_problem(client.delete(created["links"]["self"]), 409)
+    run_to_the_end(app, services, created["id"], tmp_path)
+    assert client.delete(created["links"]["self"]).status_code == 204
+    expect_problem(client.get(created["links"]["self"]), 404)
+    assert len(client.get("/v1/jobs").json["data"]) == 2
+
+
+def test_fits_of_another_tenant_do_not_exist(client: FlaskClient, services: Services) -> None:
+    created = create(client)
+    page = services.fits.list("somebody", 20)
+    assert page.items == ()
+    assert services.fits.jobs_of("somebody", created["id"]) == ()
+
+
+def test_the_next_fit_starts_from_what_the_last_one_kept(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    first = create(client)
+    run_to_the_end(app, services, first["id"], tmp_path)
+    kept = client.get(first["links"]["self"]).json["best"]["patch"]
+    second = create(client)
+    run_to_the_end(app, services, second["id"], tmp_path)
+    board = {each["trial"]: each for each in client.get(second["links"]["self"]).json["leaderboard"]}
+    assert board[2]["source"] == "earlier"
+    assert board[2]["patch"] == [step for step in kept if step["path"] != "/epochs"]
+    other = client.post("/v1/fits?validate_only=true", json={**REQUEST, "spec": {"model": {"arch": "mlp"}}}).json
+    assert not any("similar data" in words for words in other["first_trials"])
+
+
+def test_what_cures_did_is_shown_until_the_fits_are_deleted(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    created = create(client, jobs=16)
+    run_to_the_end(app, services, created["id"], tmp_path)
+    effects = client.get("/v1/fits/learned").json["data"]
+    assert effects
+    assert all(effect["better"] <= effect["trials"] for effect in effects)
+    assert [effect["mean"] for effect in effects] == sorted(effect["mean"] for effect in effects)
+    client.delete(created["links"]["self"])
+    assert client.get("/v1/fits/learned").json["data"] == []

@@ -1,0 +1,121 @@
+"""The decisions of fits, with simulated runs."""
+
+import math
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from service.core.experiments.fits.decision import BeginFinals, Promote, Repeat, Start
+from service.core.experiments.fits.finals import reserved_jobs
+from service.core.experiments.fits.lengths import Length
+from service.core.records.fit import BASE, Trial
+from service.core.records.fit_request import Candidate, Source
+from tests.service.core.experiments.fits.simulated import Simulation, request
+
+RECIPES = tuple(
+    Candidate(({"op": "replace", "path": "/batch_size", "value": size},), Source.RECIPE, f"batches of {size}")
+    for size in (16, 32)
+)
+
+
+def valued(trial: Trial, repeat: int, is_first_part: bool) -> float:
+    """A loss with noise; the best learning rate is 0.01."""
+    noise = random.Random(f"{trial.number} {repeat}").gauss(0, 0.01)
+    rates = [step["value"] for step in trial.candidate.patch if step["path"] == "/optimizer/lr"]
+    loss = 0.2 + 0.1 * abs(math.log10(rates[-1]) + 2) if rates else 0.5
+    return loss + noise + (0.2 if is_first_part else 0.0)
+
+
+def decided(simulation: Simulation, kind: type) -> list[Any]:
+    return [decision for decision in simulation.decisions if isinstance(decision, kind)]
+
+
+@pytest.mark.parametrize("jobs", [2, 3, 5, 12, 40])
+def test_a_budget_of_jobs_is_spent_and_not_exceeded(jobs: int) -> None:
+    simulation = Simulation(request(jobs=jobs), valued).run()
+    assert simulation.state.jobs == jobs
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_with_a_budget_of_jobs_times_change_no_decision(seed: int) -> None:
+    steady = Simulation(request(jobs=30, recipes=RECIPES), valued, samples=True).run()
+    draw = random.Random(seed)
+    uneven = Simulation(
+        request(jobs=30, recipes=RECIPES), valued, seconds=lambda trial, repeat: draw.expovariate(1.0), samples=True
+    ).run()
+    assert uneven.decisions == steady.decisions
+
+
+def test_the_base_is_first_and_recipes_are_next() -> None:
+    simulation = Simulation(request(jobs=20, recipes=RECIPES), valued).run()
+    sources = [start.candidate.source for start in decided(simulation, Start)]
+    assert sources[0] is Source.BASE
+    assert sources[1:3] == [Source.RECIPE, Source.RECIPE]
+
+
+def test_one_in_three_paused_trials_goes_on_the_best_ones() -> None:
+    simulation = Simulation(request(jobs=40), valued).run()
+    first_parts = {run.trial: run.value for run in simulation.state.runs if run.is_first_part}
+    promoted = {decision.trial for decision in decided(simulation, Promote)}
+    best = sorted(first_parts, key=lambda trial: first_parts[trial] or 0.0)[: len(first_parts) // 3]
+    assert set(best) <= promoted
+    assert len(promoted) < len(first_parts) / 2
+
+
+def test_leaders_are_repeated_together_with_the_base() -> None:
+    simulation = Simulation(request(jobs=30), valued).run()
+    repeats = Counter((repeat.number, repeat.trial == BASE) for repeat in decided(simulation, Repeat))
+    assert repeats == {(1, False): 3, (1, True): 1, (2, False): 2, (2, True): 1}
+    assert sum(repeats.values()) == reserved_jobs(simulation.request)
+
+
+def test_cures_of_the_base_and_of_the_best_trial_are_tried() -> None:
+    def cures(trial: int) -> tuple[Candidate, ...]:
+        tried = {start.candidate.cure for start in decided(simulation, Start)}
+        own = [f"{trial} cure {number}" for number in range(9)]
+        return tuple(Candidate((), Source.CURE, "advised", trial, cure) for cure in own if cure not in tried)
+
+    simulation = Simulation(request(jobs=40), valued, cures=cures)
+    simulation.run()
+    of = [start.candidate.of for start in decided(simulation, Start) if start.candidate.source is Source.CURE]
+    assert of[:2] == [BASE, BASE]
+    assert len(of) > 3
+
+
+def test_a_fit_ends_within_its_minutes() -> None:
+    simulation = Simulation(request(minutes=5.0), valued, seconds=lambda trial, repeat: 0.2).run()
+    assert decided(simulation, BeginFinals)
+    assert 60 < simulation.time < 330
+    longer = [start for start in decided(simulation, Start) if start.candidate.source is Source.LONGER]
+    assert len(longer) == 2
+
+
+def test_trials_are_as_long_as_the_minutes_can_pay_for() -> None:
+    short = Simulation(request(minutes=2.0), valued, seconds=lambda trial, repeat: 0.2).run()
+    long = Simulation(request(minutes=8.0), valued, seconds=lambda trial, repeat: 0.2).run()
+    assert short.state.length is not None
+    assert long.state.length == Length(4 * short.state.length.epochs, pauses=True)
+
+
+def test_trials_without_a_result_are_left_behind() -> None:
+    def failing(trial: Trial, repeat: int, is_first_part: bool) -> float | None:
+        return None if trial.number % 2 == 0 else valued(trial, repeat, is_first_part)
+
+    simulation = Simulation(request(jobs=30), failing).run()
+    kept_on = {decision.trial for decision in simulation.decisions if isinstance(decision, Promote | Repeat)}
+    assert all(trial % 2 for trial in kept_on)
+
+
+def test_the_sampler_finds_better_values_than_chance() -> None:
+    simulation = Simulation(request(jobs=60), valued, samples=True).run()
+    rates = [start.candidate.patch[0]["value"] for start in decided(simulation, Start)[1:]]
+    distance = [abs(math.log10(rate) + 2) for rate in rates]
+    assert sum(distance[20:]) / len(distance[20:]) < 0.6 * 0.83  # 0.83 is the mean of even draws from 1e-4 to 1e-1
+
+
+def test_short_trials_do_not_pause() -> None:
+    simulation = Simulation(request(minutes=2.0), valued, seconds=lambda trial, repeat: 0.001).run()
+    assert not decided(simulation, Promote)
+    assert not any(run.is_first_part for run in simulation.state.runs)
