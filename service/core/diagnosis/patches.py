@@ -188,6 +188,10 @@ def less_augmentation(case: RunContext) -> Patch | None:
         patch += put("/augmentation/rand_augment", None)
     if now.random_erasing:
         patch += put("/augmentation/random_erasing", 0.0)
+    if now.random_resized_crop is not None:
+        patch += put("/augmentation/random_resized_crop", None)
+    if now.color_jitter:
+        patch += put("/augmentation/color_jitter", 0.0)
     return patch or None
 
 

@@ -277,6 +277,25 @@ class Augmentation:
     random_erasing: float = option(
         "probability of erasing a random rectangle of an image (Zhong et al., 2020)", 0.0, minimum=0, maximum=1
     )
+    random_resized_crop: float | None = option(
+        "crop each image to a random share of its area, at least this one, with a random ratio of its sides, and "
+        "resize the crop to the size of the image (Szegedy et al., 2015). Usual for photographs: 0.08 for a million of "
+        "them, 0.35 or more for few; null: off",
+        None,
+        minimum=0,
+        maximum=1,
+        open_below=True,
+        since="0.2.0",
+    )
+    vertical_flip: bool = option("mirror each image top to bottom with probability one half", False, since="0.2.0")
+    color_jitter: float = option(
+        "scale brightness, contrast and saturation of each image by random factors, at most this far from 1. Usual for "
+        "photographs: 0.2 to 0.4; 0: off",
+        0.0,
+        minimum=0,
+        maximum=1,
+        since="0.2.0",
+    )
     normalize: bool = option(
         "subtract the mean of the training images and divide by their standard deviation, per channel", True
     )

@@ -113,6 +113,15 @@ def test_two_processes_reach_the_result_of_one(bench: Bench) -> None:
     assert two.logits == pytest.approx(one.logits, abs=1e-3)
 
 
+def test_two_processes_unfreeze_their_layers_together(bench: Bench) -> None:
+    model = {**SHARED["model"], "freeze": "then_all", "unfreeze_epoch": 3, "layer_decay": 0.5}
+    regularization = EVERY_REGULARIZATION | {"l1_mode": "loss"}
+    changes = {"model": model, "epochs": 5, "early_stopping": None, "regularization": regularization}
+    alone, together = bench.run(**SHARED | changes), bench.run(**SHARED | changes, gpus=2)
+    assert (alone.status, together.status) == ("succeeded", "succeeded"), together.error
+    assert history(bench, together) == close_to(history(bench, alone))
+
+
 @pytest.mark.long
 def test_after_a_lost_process_another_number_continues(bench: Bench) -> None:
     job = interrupted(bench, kill_one, gpus=2)

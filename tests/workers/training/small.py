@@ -24,7 +24,15 @@ EVERY_REGULARIZATION = PENALTIES | TARGETS | GRADIENTS | {"sampling": "balanced"
 # The same with the methods that exclude balanced sampling, or a focal loss too.
 WITH_CLASS_WEIGHTS = EVERY_REGULARIZATION | {"sampling": "natural", "class_weights": "balanced"}
 WITH_LOGIT_ADJUSTMENT = PENALTIES | TARGETS | GRADIENTS | {"loss": "logit_adjusted", "logit_adjustment": 0.5}
-EVERY_AUGMENTATION = {"crop_padding": 1, "horizontal_flip": True, "rotation_degrees": 15, "random_erasing": 0.3}
+EVERY_AUGMENTATION = {
+    "crop_padding": 1,
+    "horizontal_flip": True,
+    "vertical_flip": True,
+    "rotation_degrees": 15,
+    "random_erasing": 0.3,
+    "random_resized_crop": 0.5,
+    "color_jitter": 0.2,
+}
 
 
 def spec(**changes: Any) -> JobSpec:

@@ -13,12 +13,14 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as transforms
 
 from tests.workers.training.small import seeded
+from workers.training.data.augmentation.color_jitter import color_jitter
 from workers.training.data.augmentation.crop import random_crop
 from workers.training.data.augmentation.draws import CPU, chances, integers, permutation, uniform
-from workers.training.data.augmentation.flip import horizontal_flip
+from workers.training.data.augmentation.flip import horizontal_flip, vertical_flip
 from workers.training.data.augmentation.layout import select
 from workers.training.data.augmentation.rand_augment import rand_augment
 from workers.training.data.augmentation.random_erasing import random_erasing
+from workers.training.data.augmentation.resized_crop import random_resized_crop, resized_crop
 from workers.training.data.augmentation.rotation import rotate, rotate_by
 from workers.training.data.augmentation.trivial_augment import trivial_augment
 
@@ -27,6 +29,9 @@ Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 ON_BYTES: dict[str, Augmentation] = {
     "crop": lambda images, random: random_crop(images, 2, random),
     "flip": horizontal_flip,
+    "vertical": vertical_flip,
+    "resized": lambda images, random: random_resized_crop(images, 0.3, random),
+    "jitter": lambda images, random: color_jitter(images, 0.5, random),
     "rotation": lambda images, random: rotate(images, 40, random),
     "trivial": trivial_augment,
     "rand": lambda images, random: rand_augment(images, 2, 9, random),
@@ -77,7 +82,7 @@ def test_result_depends_on_the_generator_state_alone(augment: Augmentation) -> N
 @every
 def test_equal_images_in_one_batch_become_different_ones(augment: Augmentation) -> None:
     results = augment(same(pictures(1)[0], 40), seeded())
-    assert len(torch.unique(results.flatten(1), dim=0)) > (1 if augment is horizontal_flip else 5)
+    assert len(torch.unique(results.flatten(1), dim=0)) > (1 if augment in (horizontal_flip, vertical_flip) else 5)
 
 
 @every
@@ -94,7 +99,7 @@ def test_the_memory_format_changes_no_value(augment: Augmentation) -> None:
     assert torch.equal(augment(images.to(memory_format=torch.channels_last), seeded()), augment(images, seeded()))
 
 
-@pytest.mark.parametrize("name", ["crop", "flip", "erasing"])
+@pytest.mark.parametrize("name", ["crop", "flip", "vertical", "erasing"])
 def test_channels_last_is_kept_where_that_costs_nothing(name: str) -> None:
     images = pictures(8).to(memory_format=torch.channels_last)
     assert ALL[name](images, seeded()).is_contiguous(memory_format=torch.channels_last)
@@ -154,15 +159,63 @@ def test_every_crop_position_is_equally_likely() -> None:
     assert is_uniform(torch.bincount(middle.long(), minlength=size * size).double())
 
 
-def test_a_flip_is_the_mirror_image_for_one_half_of_the_images() -> None:
+@pytest.mark.parametrize(("flip", "dimension"), [(horizontal_flip, 3), (vertical_flip, 2)])
+def test_a_flip_is_the_mirror_image_for_one_half_of_the_images(flip: Augmentation, dimension: int) -> None:
     images = pictures(2000, height=3, width=4)
-    results = horizontal_flip(images, seeded())
+    results = flip(images, seeded())
     kept = (results == images).flatten(1).all(1)
-    mirrored = (results == images[..., [3, 2, 1, 0]]).flatten(1).all(1)
+    backwards = torch.arange(images.shape[dimension]).flip(0)
+    mirrored = (results == images.index_select(dimension, backwards)).flatten(1).all(1)
     assert torch.equal(mirrored, ~kept)
     assert is_uniform(torch.bincount(mirrored.long()).double())
     both = torch.bincount(mirrored[:-1].long() * 2 + mirrored[1:].long())
     assert is_uniform(both.double())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_resized_crop_equals_torchvisions(channels: int) -> None:
+    images = pictures(60, channels, 14, 11)
+    draw = Random(1)
+    sizes = [(draw.randint(1, 14), draw.randint(1, 11)) for _ in images]
+    boxes = [(draw.randint(0, 14 - rows), draw.randint(0, 11 - columns), rows, columns) for rows, columns in sizes]
+    results = resized_crop(images, torch.tensor(boxes, dtype=torch.float32))
+    for image, box, result in zip(images, boxes, results, strict=True):
+        expected = transforms.resized_crop(image.float(), *box, size=[14, 11], antialias=False)
+        assert (result - expected).abs().max() < 0.51
+
+
+def test_crop_of_the_whole_image_changes_nothing() -> None:
+    images = pictures(4, height=13, width=28)
+    whole = torch.tensor([[0.0, 0.0, 13.0, 28.0]]).expand(4, 4)
+    assert torch.equal(resized_crop(images, whole), images)
+
+
+def test_crops_have_uniform_shares_ratios_and_places() -> None:
+    size, n = 64, 4000
+    across = torch.arange(size, dtype=torch.uint8).mul(3).expand(size, size)
+    ramps = torch.stack([across, across.T])  # three times the column, and the row
+    results = random_resized_crop(same(ramps, n), 0.25, seeded()).float() / 3
+    first, last = results[:, :, 0, 0], results[:, :, -1, -1]
+    lengths = (last - first + 1).clamp(max=size)  # an end lies within half a step of the crop's
+    shares, ratios = lengths.prod(1) / size**2, (lengths[:, 0] / lengths[:, 1]).log()
+    assert 0.2 < shares.min() < 0.27
+    assert shares.mean() == pytest.approx(0.62, abs=0.03)
+    assert ratios.mean() == pytest.approx(0, abs=0.02)
+    assert ratios.abs().max() < math.log(4 / 3) + 0.1
+    middles = ((first + last) / 2).mean(0)
+    assert middles.tolist() == pytest.approx([(size - 1) / 2] * 2, abs=1)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_color_jitter_equals_torchvisions(channels: int) -> None:
+    images = pictures(50, channels)
+    results = color_jitter(images, 0.5, seeded(3))
+    factors = 1 + uniform((3, 50), -0.5, 0.5, seeded(3), CPU)
+    for image, result, (bright, contrast, saturation) in zip(images, results, factors.T.tolist(), strict=True):
+        expected = transforms.adjust_contrast(transforms.adjust_brightness(image, bright), contrast)
+        if channels == 3:
+            expected = transforms.adjust_saturation(expected, saturation)
+        assert (result.int() - expected.int()).abs().max() <= 1
 
 
 def test_rotation_by_0_degrees_changes_nothing() -> None:

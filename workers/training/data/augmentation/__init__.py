@@ -4,9 +4,11 @@ import torch
 from torch import Tensor
 
 from service.core.spec import Augmentation
+from workers.training.data.augmentation.color_jitter import color_jitter
 from workers.training.data.augmentation.crop import random_crop
-from workers.training.data.augmentation.flip import horizontal_flip
+from workers.training.data.augmentation.flip import horizontal_flip, vertical_flip
 from workers.training.data.augmentation.rand_augment import rand_augment
+from workers.training.data.augmentation.resized_crop import random_resized_crop
 from workers.training.data.augmentation.rotation import rotate
 from workers.training.data.augmentation.trivial_augment import trivial_augment
 
@@ -16,14 +18,20 @@ def augment(images: Tensor, options: Augmentation, random: torch.Generator) -> T
 
     Random erasing is separate, because it acts on normalized images.
     """
+    if options.random_resized_crop is not None:
+        images = random_resized_crop(images, options.random_resized_crop, random)
     if options.crop_padding:
         images = random_crop(images, options.crop_padding, random)
     if options.horizontal_flip:
         images = horizontal_flip(images, random)
+    if options.vertical_flip:
+        images = vertical_flip(images, random)
     if options.rotation_degrees:
         images = rotate(images, options.rotation_degrees, random)
     if options.trivial_augment:
         images = trivial_augment(images, random)
     if options.rand_augment is not None:
         images = rand_augment(images, options.rand_augment.operations, options.rand_augment.magnitude, random)
+    if options.color_jitter:
+        images = color_jitter(images, options.color_jitter, random)
     return images
