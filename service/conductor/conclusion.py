@@ -10,12 +10,12 @@ from service.core.evaluation.outcomes import Outcomes
 from service.core.experiments.difference import interval
 from service.core.experiments.fits.importance import importance
 from service.core.experiments.fits.progress import TRAININGS, state_of
-from service.core.experiments.fits.proof import Gain, candidates, fresh_looks, gain, looks, on_test
+from service.core.experiments.fits.proof import Gain, candidates, gain, in_sequence, looks, on_test
 from service.core.experiments.fits.state import FitState
 from service.core.records.artifact_names import PREDICTIONS
 from service.core.records.fit import BASE, Fit, FitStatus
 from service.core.records.job import Job
-from service.core.spec.parts import direction
+from service.core.spec.parts import LOSSES, Monitor, direction
 from service.services import services
 
 Result = Mapping[str, Any]
@@ -27,16 +27,26 @@ def conclude(fit: Fit) -> tuple[FitStatus, Result]:
     jobs = {job.id: job for job in _jobs(fit)}
     base = _trained(fit, jobs, BASE)
     if not base:
-        return (FitStatus.CANCELLED if fit.cancel_requested else FitStatus.FAILED), {"error": _why_failed(fit, jobs)}
+        return _without_base(fit, jobs)
     kept, won = _kept(fit, state, jobs, base)
-    model, own = _model_of(fit, _trained(fit, jobs, kept))
+    of_base, (model, own) = _model_of(fit, base), _model_of(fit, _trained(fit, jobs, kept))
     result = {
-        "base": _shown(BASE, base[0], base),
+        "base": _shown(BASE, *of_base),
         "best": _shown(kept, model, own),
         "gain": _as_json(won) if won else None,
         "importance": importance(fit.request, state.trials, state.runs),
-        "test": _test(base[0], model),
+        "test": _test(of_base[0], model),
     }
+    return (FitStatus.CANCELLED if fit.cancel_requested else FitStatus.SUCCEEDED), result
+
+
+def _without_base(fit: Fit, jobs: Mapping[str, Job]) -> tuple[FitStatus, Result]:
+    """The end of a fit whose base was cut: its model so far is kept, if there is one."""
+    base = next((jobs.get(step.job_id or "") for step in fit.steps), None)
+    if base is None or base.best is None or base.error is not None:
+        return (FitStatus.CANCELLED if fit.cancel_requested else FitStatus.FAILED), {"error": _why_failed(base)}
+    shown = _shown(BASE, base, [base])
+    result = {"base": shown, "best": shown, "gain": None, "importance": None, "test": _test(base, base)}
     return (FitStatus.CANCELLED if fit.cancel_requested else FitStatus.SUCCEEDED), result
 
 
@@ -46,27 +56,43 @@ def _jobs(fit: Fit) -> Sequence[Job]:
 
 
 def _trained(fit: Fit, jobs: Mapping[str, Job], trial: int) -> list[Job]:
-    """The jobs of a trial that have a best epoch, by the number of their repeat; a deleted job is left out."""
-    steps = [step for step in fit.steps if step.kind in TRAININGS and step.trial == trial]
+    """The jobs of a trial that have a result, by the number of their repeat. Deleted jobs are left out, and those that
+    were cut: their models are not those of the trial.
+    """
+    whole = (step for step in fit.steps if step.outcome and step.outcome["value"] is not None)
+    steps = [step for step in whole if step.kind in TRAININGS and step.trial == trial]
     by_repeat = {step.data.get("repeat", 0): jobs.get(step.job_id or "") for step in steps}
     return [job for _, job in sorted(by_repeat.items()) if job is not None and job.best is not None]
 
 
 def _kept(fit: Fit, state: FitState, jobs: Mapping[str, Job], base: Sequence[Job]) -> tuple[int, Gain | None]:
-    """The trial to keep with its gain: the first one that is proved to be better than the base, else the base.
+    """The trial to keep with its gain: the best one that is proved to be better than the base, else the base.
 
-    If none is proved, the gain is that of the best one, which is not kept.
+    If none is proved, the gain is that of the first one that was tested.
     """
-    first, is_fresh = None, bool(fit.request.folds) and any(run.repeat for run in state.runs)
-    looked = fresh_looks(state.runs) if is_fresh else looks(state.runs)
-    for trial in candidates(state.runs):
-        pairs = _pairs(base, _trained(fit, jobs, trial), fit.request.spec.seed if is_fresh else None)
-        guessing = base[0].facts.trivial_loss if base[0].facts else None
+    sequence = in_sequence(state.runs) if fit.request.folds else []
+    tested = sequence or list(candidates(state.runs))
+    looked, but = (1, fit.request.spec.seed) if sequence else (looks(state.runs), None)
+    guessing = _guessing(base[0], fit.request.objective)
+    proved: dict[int, Gain] = {}
+    first = None
+    for trial in tested:
+        pairs = _pairs(base, _trained(fit, jobs, trial), but)
         found = gain(trial, pairs, guessing, fit.request.objective, looked) if pairs else None
-        if found and found.is_proved:
-            return trial, found
         first = first or found
-    return BASE, first
+        if found and found.is_proved:
+            proved[trial] = found
+        elif sequence:
+            break
+    kept = next((trial for trial in candidates(state.runs) if trial in proved), BASE)
+    return kept, proved.get(kept, first)
+
+
+def _guessing(base: Job, objective: Monitor) -> float | None:
+    """The loss of guessing by the shares of the classes, or the share of wrong guesses if the objective is no loss."""
+    if base.facts is None:
+        return None
+    return base.facts.trivial_loss if objective in LOSSES else 1 - base.facts.trivial_accuracy
 
 
 def _pairs(base: Sequence[Job], own: Sequence[Job], but: int | None) -> list[tuple[Outcomes, Outcomes]]:
@@ -98,12 +124,12 @@ def _model_of(fit: Fit, own: Sequence[Job]) -> tuple[Job, Sequence[Job]]:
         return own[0], own
     objective = fit.request.objective
     sign = 1 if direction(objective) == "min" else -1
-    return min(own, key=lambda job: sign * _measure(job, objective)), own
 
+    def place(job: Job) -> tuple[bool, float]:
+        value = getattr(job.best, objective)
+        return value is None, sign * (value or 0.0)
 
-def _measure(job: Job, name: str) -> float:
-    value = getattr(job.best, name)
-    return float(value) if value is not None else float("inf")
+    return min(own, key=place), own
 
 
 def _shown(trial: int, job: Job, own: Sequence[Job]) -> dict[str, Any]:
@@ -144,9 +170,8 @@ def _as_json(won: Gain) -> dict[str, Any]:
     return {**asdict(won), "interval": list(won.interval), "is_proved": won.is_proved}
 
 
-def _why_failed(fit: Fit, jobs: Mapping[str, Job]) -> dict[str, str]:
-    """Why there is no model: the failure of the base, if it failed."""
-    base = next((jobs.get(step.job_id or "") for step in fit.steps), None)
+def _why_failed(base: Job | None) -> dict[str, str]:
+    """Why there is no model: what became of the base."""
     if base is None:
         return {"code": "base_deleted", "detail": "the job of the base was deleted"}
     if base.error:

@@ -24,6 +24,7 @@ from service.core.experiments.fits.lengths import epochs_of, length, pause_of
 from service.core.experiments.fits.progress import job_of, outcome_of, state_of
 from service.core.experiments.fits.sampler import sample
 from service.core.experiments.fits.search import decide
+from service.core.experiments.fits.starts import resets
 from service.core.experiments.fits.state import FitState
 from service.core.experiments.fits.trial_spec import of_trial, trial_spec
 from service.core.records.fit import BASE, Fit, FitPhase, Run, StepKind, Trial
@@ -36,6 +37,7 @@ from service.services import services
 
 TURN_SECONDS = 0.25  # between two looks at the running fits
 LEASE_SECONDS = 15.0
+SECONDS_TO_END = 300.0  # the predictions of all leaders are read
 UNKNOWN = 0.5  # the order of a cure that no earlier fit has tried
 AT_ONCE = 8  # decisions in a row about one fit, before the next fit has its turn
 
@@ -103,6 +105,7 @@ def _settled(lease: FitLease) -> Conducted:
     begun = [job.started_at for job in read.open_jobs.values() if job and job.started_at]
     if read.fit.started_at is None and begun:
         fits.begin(lease, min(begun))
+        read = fits.read(lease)
     until = {step.number: step.until_epoch for step in read.fit.steps}
     outcomes = {
         number: outcome_of(read.fit, job)
@@ -111,7 +114,8 @@ def _settled(lease: FitLease) -> Conducted:
     }
     if outcomes:
         fits.settle(lease, outcomes)
-    return fits.read(lease) if outcomes or begun else read
+        return fits.read(lease)
+    return read
 
 
 def _apply(lease: FitLease, fit: Fit, state: FitState, decision: Decision) -> bool:
@@ -119,13 +123,16 @@ def _apply(lease: FitLease, fit: Fit, state: FitState, decision: Decision) -> bo
         case Start(candidate):
             return _start(lease, fit, state, candidate)
         case Promote(trial, why):
-            return _advance(lease, NewStep(StepKind.PROMOTE, {"why": why}, trial, resumed=job_of(fit, trial)))
+            return _promote(lease, fit, trial, why)
         case Repeat(trial, number, why):
-            job = _planned(fit, state.trials[trial - 1], number)
+            try:
+                job = _planned(fit, state.trials[trial - 1], number)
+            except Invalid:  # the data set is gone
+                return _stop(lease, fit)
             return _advance(lease, NewStep(StepKind.REPEAT, {"why": why, "repeat": number}, trial, job=job))
-        case BeginFinals(why):
+        case BeginFinals(finals, why):
             _cancel(fit, (Status.PAUSED,))
-            return _advance(lease, NewStep(StepKind.FINALS, {"why": why}), FitPhase.FINALS)
+            return _advance(lease, NewStep(StepKind.FINALS, {"why": why, "finals": asdict(finals)}), FitPhase.FINALS)
         case End():
             return _stop(lease, fit)
         case Wait():
@@ -146,6 +153,20 @@ def _start(lease: FitLease, fit: Fit, state: FitState, candidate: Candidate) -> 
     return _advance(lease, step)
 
 
+def _promote(lease: FitLease, fit: Fit, trial: int, why: str) -> bool:
+    """Let a paused trial go on. A trial that its owner has resumed or ended meanwhile is over for the fit."""
+    step = NewStep(StepKind.PROMOTE, {"why": why}, trial, resumed=job_of(fit, trial))
+    try:
+        job_id = services().fits.advance(lease, step)
+    except (Conflict, NotFound):
+        first = next(each for each in fit.steps if each.kind is StepKind.START and each.trial == trial)
+        over = {**(first.outcome or {}), "value": None, "is_over": True, "detail": "its owner has resumed or ended it"}
+        services().fits.settle(lease, {first.number: over})
+        return True
+    services().submission.hint_all([job_id] if job_id else [])
+    return True
+
+
 def _planned(fit: Fit, trial: Trial, repeat: int = 0) -> NewJob:
     """The job of a trial's training. Raises Invalid."""
     spec = trial_spec(fit.request, trial, repeat)
@@ -159,7 +180,11 @@ def _advance(lease: FitLease, step: NewStep, phase: FitPhase | None = None) -> b
     """Store a step and send the hint of its job; False where the queue has no room for it now."""
     try:
         job_id = services().fits.advance(lease, step, phase)
-    except (QuotaExceeded, Conflict, NotFound) as error:
+    except QuotaExceeded as error:
+        log.info("%s waits: %s", lease.fit_id, error)
+        _make_room(lease)
+        return False
+    except (Conflict, NotFound) as error:  # the data set is gone; no change can be run
         log.info("%s waits: %s", lease.fit_id, error)
         return False
     if job_id:
@@ -167,10 +192,19 @@ def _advance(lease: FitLease, step: NewStep, phase: FitPhase | None = None) -> b
     return True
 
 
+def _make_room(lease: FitLease) -> None:
+    """End the paused trials, which count as waiting jobs, if nothing else of the fit is under way."""
+    fit = services().fits.read(lease).fit
+    alive = [status for _, status in services().fits.jobs_of(fit.tenant, fit.id) if status not in TERMINAL]
+    if all(status is Status.PAUSED for status in alive):
+        _cancel(fit, (Status.PAUSED,))
+
+
 def _stop(lease: FitLease, fit: Fit) -> bool:
     """End the fit once all of its jobs have ended; those that live are cancelled."""
     if _cancel(fit, tuple(Status)):
         return False
+    services().fits.renew(lease, SECONDS_TO_END)
     status, result = conclude(fit)
     services().fits.end(lease, status, result)
     log.info("%s %s", fit.id, status)
@@ -214,4 +248,4 @@ class _Sample:
         request, number = self.fit.request, len(self.fit.steps)
         seed = zlib.crc32(f"{request.spec.seed} {number}".encode())
         patch = sample(request.spec, request.space, self.state.trials, known, seed)
-        return Candidate(tuple(patch), Source.SAMPLER, "drawn where earlier trials were good")
+        return Candidate((*resets(request.spec), *patch), Source.SAMPLER, "drawn where earlier trials were good")

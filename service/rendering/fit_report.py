@@ -35,7 +35,9 @@ def _cost(standings: Sequence[Standing], results: Sequence[TrialResult]) -> str:
         counted(len(results), "job"),
         sum(r.seconds for r in results),
     )
-    return f"{trials} in {jobs} trained for {seconds:.1f} s. The base alone took {results[0].seconds:.1f} s."
+    base = next((each.job for each in standings if each.trial == BASE), None)
+    alone = next((f" The base alone took {each.seconds:.1f} s." for each in results if each.id == base), "")
+    return f"{trials} in {jobs} trained for {seconds:.1f} s.{alone}"
 
 
 def _proof(fit: Fit) -> Iterator[str]:
@@ -64,10 +66,16 @@ def _proof(fit: Fit) -> Iterator[str]:
     yield (
         f"Trial {gain['trial']} minus the base, {measure}, image by image on {gain['images']:,} validation images: "
         f"{gain['difference']:.4g}, interval {low:.4g} to {high:.4g}. The "
-        f"interval accounts for {counted(gain['looks'], 'trial')} compared on these images (Bonferroni's correction): "
-        "the probability that any of them is called better by chance is at most 5 %. "
+        f"probability of keeping a trial that is not better is at most 5 %{_correction(gain['looks'])}. "
         + ("The gain is proved." if gain["is_proved"] else "No gain is proved.")
     )
+
+
+def _correction(looks: int) -> str:
+    """How the number of trials is accounted for."""
+    if looks == 1:
+        return ": these images have not chosen the trials, which were tested in a fixed order"
+    return f": each of {looks} trials was tested at a share of it (Bonferroni's correction)"
 
 
 def _test(fit: Fit) -> Iterator[str]:

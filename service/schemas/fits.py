@@ -58,12 +58,14 @@ class GainSchema(Schema):
     interval = fields.List(
         fields.Float(),
         metadata={
-            "description": "[low, high] with the confidence 1 - 0.05 / looks, so that of all trials together none is "
-            "called better by chance with a probability of 95 % (Bonferroni's correction)"
+            "description": "[low, high] with the confidence 1 - 0.05 / looks. A trial is kept if high is below 0: "
+            "one that is not better is kept with a probability of at most 0.05"
         },
     )
     images = fields.Integer()
-    looks = fields.Integer(metadata={"description": "trials that were compared with the base"})
+    looks = fields.Integer(
+        metadata={"description": "trials that share the 0.05; 1 if the images are those of further folds"}
+    )
     beats_guessing = fields.Boolean()
     is_proved = fields.Boolean(metadata={"description": "whether the interval excludes 0 and the model beats guessing"})
 
@@ -216,8 +218,8 @@ def to_answer(fit: Fit, results: Sequence[TrialResult], summary: str, time: floa
         folds=request.folds,
         space=_space(request.space),
         budget={"minutes": request.minutes, "jobs": request.jobs, "spent_minutes": spent, "spent_jobs": len(results)},
-        base=end.get("base") or _model(next((each for each in board if each.trial == BASE), None)),
-        best=end.get("best") or _model(next((each for each in board if each.mean is not None), None)),
+        base=end.get("base") if fit.is_terminal else _model(next((s for s in board if s.trial == BASE), None)),
+        best=end.get("best") if fit.is_terminal else _model(next((s for s in board if s.mean is not None), None)),
         leaderboard=board,
         steps=[_step(step, outcome_words(fit, step)) for step in fit.steps],
         summary=summary,

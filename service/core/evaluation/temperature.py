@@ -21,9 +21,9 @@ PRECISION = 1e-8  # of 1 / temperature, relative
 def fit_temperature(logits: NDArray[np.floating], label: NDArray[np.integer]) -> float:
     """The temperature T, from 0.05 to 50, that minimizes the mean cross entropy of softmax(logits / T).
 
-    `logits` [N, K], `label` [N] from 0 to K - 1. The belief that T is 1 has the weight of one image; without it T would
-    be 0 where every image is right. 1.0 for fewer than two images or classes. Of larger sets about MOST_LOGITS logits
-    are used, evenly chosen.
+    `logits` [N, K], `label` [N] from 0 to K - 1. One more image is assumed whose guess is wrong, where the model itself
+    expects its mistakes: a model that is right on few images makes mistakes on others (Laplace's rule of succession).
+    1.0 for fewer than two images or classes. Of larger sets about MOST_LOGITS logits are used, evenly chosen.
     """
     if min(logits.shape) < 2:  # noqa: PLR2004
         return 1.0
@@ -58,29 +58,37 @@ def _step(logits: NDArray[np.floating]) -> int:
 @dataclass(frozen=True)
 class _Sample:
     """The images of a fit. `shifted` [N, K] are the logits minus the largest of their row, `own` [N] that of the label,
-    `believed` [N] the expected one if the temperature is 1.
+    `expected` [N] the mean one at temperature 1, and `doubt` [N] the probability that the guess is wrong there.
     """
 
     shifted: Floats
     own: Floats
-    believed: Floats
+    expected: Floats
+    doubt: Floats
 
     @classmethod
     def of(cls, logits: NDArray[np.floating], label: NDArray[np.integer]) -> "_Sample":
         shifted = np.empty(logits.shape)
         for rows, chunk, _ in chunks(logits):
             np.subtract(chunk, chunk.max(axis=1, keepdims=True), out=shifted[rows])
-        return cls(shifted, shifted[np.arange(len(label)), label], _moments(shifted, 1.0)[0])
+        doubt = 1 - 1 / np.exp(shifted).sum(axis=1)
+        return cls(shifted, shifted[np.arange(len(label)), label], _moments(shifted, 1.0)[0], doubt)
 
     def take(self, rows: NDArray[np.bool_]) -> "_Sample":
-        return _Sample(self.shifted[rows], self.own[rows], self.believed[rows])
+        return _Sample(*(each[rows] for each in (self.shifted, self.own, self.expected, self.doubt)))
+
+    @property
+    def mistake(self) -> float:
+        """The expected logit of the label, minus the largest one, where the guess is wrong."""
+        doubt = float(self.doubt.sum())
+        return float(self.expected.sum()) / doubt if doubt else 0.0
 
     def minimum(self, start: float = 1.0) -> float:
         """The b = 1 / T of the lowest cross entropy, where its slope is 0: the expected logits are those of the labels.
 
         The cross entropy is convex in b. Newton's steps that leave the known bounds are replaced by bisection.
         """
-        target = (self.own.sum() + self.believed.mean()) / (len(self.own) + 1)
+        target = (self.own.sum() + self.mistake) / (len(self.own) + 1)
         low, high, b = 1 / HIGHEST, 1 / LOWEST, start
         for _ in range(MOST_STEPS):
             mean, variance = (float(moment.mean()) for moment in _moments(self.shifted, b))

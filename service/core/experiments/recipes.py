@@ -15,7 +15,7 @@ from service.core.spec.patch import Operations
 
 MOST_BLOCKS, MOST_CHANNELS = 5, 256  # more cost time on a CPU and need more images
 FEW_IMAGES = 2_000  # for training; with fewer, smaller batches give enough steps
-LEAST_SHIFTED_SIDE = 16  # pixels; a shift by an eighth of a smaller image is one pixel
+LEAST_SHIFTED_SIDE = 16  # pixels; a shift by a sixteenth of a smaller image is no pixel
 LEAST_POLICY_SIDE = 32  # pixels; TrivialAugment's operations are made for photographs
 MEASURED = "measured: tests/golden/effects.md"
 ONE_CYCLE = "Smith and Topin, 2018"
@@ -157,8 +157,8 @@ def _mirrored(facts: DataFacts) -> tuple[Choice, ...]:
 def _varied(facts: DataFacts) -> tuple[Choice, ...]:
     """Augmentations that need a certain size."""
     shifted = Choice(
-        {"/augmentation/crop_padding": min(facts.side, GOOD.most_side) // 8},
-        "shifts by up to an eighth of the side: the network never sees the same image twice",
+        {"/augmentation/crop_padding": min(facts.side, GOOD.most_side) // 16},
+        "shifts by up to a sixteenth of the side: the network never sees the same image twice",
         "He et al., 2016",
     )
     policy = Choice(

@@ -84,8 +84,8 @@ class FitRequest:
     The budget is `minutes` of wall time from the first claim, or a number of `jobs`. `seeds` is how often a leader is
     trained in all. With `folds`, each of these trainings validates on another fold. `recipes` are tried first, in this
     order. `slots` is the number of jobs that the live workers train side by side, `channels` that of the images.
-    `keeps_epochs`: the client has given the number of epochs. `cures` orders cures by what they did in earlier fits,
-    the lowest number first.
+    `base_seconds` limits each training of the base. `keeps_epochs`: the client has given the number of epochs. `cures`
+    orders cures by what they did in earlier fits, the lowest number first.
     """
 
     spec: JobSpec
@@ -97,6 +97,7 @@ class FitRequest:
     space: Space
     recipes: tuple[Candidate, ...]
     slots: int
+    base_seconds: float | None = None
     channels: int = 1
     keeps_epochs: bool = False
     cures: Mapping[str, float] = field(default_factory=dict)

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, or_, select, update
 
-from service.core.errors import LeaseLost
+from service.core.errors import Conflict, LeaseLost
 from service.core.records.fit import BASE, Fit, FitPhase, FitStatus, FitStep, StepKind, TrialJob, TrialResult
 from service.core.records.fit_request import FitRequest
 from service.core.records.job import Status, StopReason
@@ -115,6 +115,14 @@ class Fits(Experiments[Fit]):
             rows = c.execute(query.order_by(fits.c.seq.desc()).limit(MOST_EARLIER)).mappings().all()
             return tuple(_fit(row, _steps(c, row["id"])) for row in rows)
 
+    def delete(self, tenant: str, experiment_id: str) -> None:
+        """Delete an ended fit; its jobs stay. Raises NotFound, and Conflict for a running fit."""
+        with self._db.write() as c:
+            row = self._row(c, tenant, experiment_id)
+            is_ended = and_(fits.c.id == experiment_id, fits.c.status != FitStatus.RUNNING)
+            if row["status"] == FitStatus.RUNNING or not c.execute(delete(fits).where(is_ended)).rowcount:
+                raise Conflict("the fit has not ended; cancel it first, or wait")
+
     def results(self, fit: Fit) -> tuple[TrialResult, ...]:
         """The jobs of a fit with the measures of their best epochs so far, in the order in which they were queued."""
         measures = [epochs.c.val_loss, epochs.c.val_accuracy, epochs.c[fit.request.objective].label("value")]
@@ -168,11 +176,6 @@ class Fits(Experiments[Fit]):
         """Conduct the fit for another `seconds`. Raises LeaseLost."""
         with self._db.write() as c:
             _change(c, lease, {"lease_until": now() + seconds})
-
-    def give_up(self, lease: FitLease) -> None:
-        """Let another process conduct the fit at once. Raises LeaseLost."""
-        with self._db.write() as c:
-            _change(c, lease, {"lease_until": None})
 
     def read(self, lease: FitLease) -> Conducted:
         """The fit with what its open steps have reached. Raises LeaseLost."""

@@ -1,6 +1,6 @@
 """From what a client asks for to a fit with everything resolved. Raises Invalid with every fault."""
 
-import secrets
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,15 +13,15 @@ from service.core.experiments.design import JobPlanner
 from service.core.experiments.fits.learned import kept_before, learned_effects, order_of_cures
 from service.core.experiments.fits.search import THE_BASE
 from service.core.experiments.fits.space import automatic
-from service.core.experiments.fits.starts import starting_points
+from service.core.experiments.fits.starts import resets, starting_points
 from service.core.experiments.fits.trial_spec import trial_spec
 from service.core.records.dataset import Contents
 from service.core.records.fit import BASE, Fit, Trial
-from service.core.records.fit_request import FitRequest, Range, Space
+from service.core.records.fit_request import Candidate, FitRequest, Range, Space
 from service.core.records.plan import Plan
 from service.core.spec import EarlyStopping, JobSpec
 from service.core.spec.parts import Monitor
-from service.core.spec.patch import patched, plain
+from service.core.spec.patch import Operation, Operations, patched, plain
 
 TEST_FRACTION = 0.2  # held out from the start, unless the request says otherwise
 SMALL = 1000  # validation images; with fewer, each repeat of a leader validates on another fold
@@ -69,21 +69,27 @@ class Acceptor:
         contents = self.planner.contents(tenant, spec.dataset.id)
         if faults or contents is None:
             raise Invalid([replace(fault, pointer=_where(fault.pointer)) for fault in faults])
-        network, channels = network_of(spec), contents.shape[0]
-        recipes = (*kept_before(earlier, network, channels), *starting_points(spec, contents))
+        channels = contents.shape[0]
+        space, recipes = self._usable(tenant, spec, contents), tuple[Candidate, ...]()
+        if asked.space is not None:
+            space = self._checked(tenant, spec, asked.space)
+        else:
+            known = (*kept_before(earlier, spec, channels, asked.objective), *starting_points(spec, contents))
+            recipes = tuple(each for each in known if self._runs(tenant, spec, each.patch))
         request = FitRequest(
             spec=spec,
             minutes=asked.minutes,
             jobs=asked.jobs,
             objective=asked.objective,
             seeds=asked.seeds,
-            folds=_folds(spec, contents, self.planner.plan(tenant, spec)),
-            space=automatic(spec, contents) if asked.space is None else self._checked(spec, asked.space),
-            recipes=recipes if asked.space is None else (),
+            folds=_folds(spec, contents),
+            space=space,
+            recipes=recipes,
             slots=slots,
+            base_seconds=_base_seconds(asked),
             channels=channels,
             keeps_epochs="epochs" in asked.given,
-            cures=order_of_cures(learned_effects(earlier), network, channels),
+            cures=order_of_cures(learned_effects(earlier), network_of(spec), channels, asked.objective),
         )
         return Accepted(request, self._planned(tenant, request))
 
@@ -91,25 +97,45 @@ class Acceptor:
         """The plan of the base. Raises Invalid: its folds may need more images than the spec by itself."""
         return self.planner.plan(tenant, trial_spec(request, Trial(BASE, THE_BASE, request.spec.epochs)))
 
-    def _checked(self, spec: JobSpec, space: Space) -> Space:
+    def _usable(self, tenant: str, spec: JobSpec, contents: Contents) -> Space:
+        """The automatic space without the values that alone contradict the spec."""
+        space: dict[str, Range] = {}
+        for path, values in automatic(spec, contents).items():
+            runs = [self._runs(tenant, spec, [*resets(spec), _replaced(path, value)]) for value in values.ends]
+            if values.choices:
+                left = tuple(choice for choice, is_valid in zip(values.choices, runs, strict=True) if is_valid)
+                space |= {path: replace(values, choices=left)} if left else {}
+            elif all(runs):
+                space[path] = values
+        return space
+
+    def _runs(self, tenant: str, spec: JobSpec, patch: Operations) -> bool:
+        """Whether the patched spec can be run."""
+        try:
+            return not self.planner.faults(tenant, self.read(patched(plain(spec), patch)))
+        except Invalid:
+            return False
+
+    def _checked(self, tenant: str, spec: JobSpec, space: Space) -> Space:
         """The space of a request. Raises Invalid unless each of its values alone is valid in the spec."""
         data = plain(spec)
         typed = {path: _as_in(data, path, values) for path, values in space.items()}
-        faults = [fault for path, values in typed.items() for fault in self._faults(spec, path, values)]
+        faults = [fault for path, values in typed.items() for fault in self._faults(tenant, spec, path, values)]
         if faults:
             raise Invalid(faults)
         return typed
 
-    def _faults(self, spec: JobSpec, path: str, values: Range) -> Iterator[Fault]:
+    def _faults(self, tenant: str, spec: JobSpec, path: str, values: Range) -> Iterator[Fault]:
         pointer = f"/space/{path.replace('~', '~0').replace('/', '~1')}"
-        if path.startswith(OF_THE_FIT):
+        if any(path == each or path.startswith(f"{each}/") or each.startswith(path) for each in OF_THE_FIT):
             yield Fault(pointer, "all trials of a fit share it", f"other options than {', '.join(OF_THE_FIT)}")
             return
         for value in values.ends:
             try:
-                self.read(patched(plain(spec), [{"op": "replace", "path": path, "value": value}]))
+                found = self.planner.faults(tenant, self.read(patched(plain(spec), [_replaced(path, value)])))
             except Invalid as error:
-                first = error.faults[0]
+                found = error.faults
+            for first in found[:1]:
                 yield Fault(pointer, f"{value!r}: {first.detail}", first.allowed)
                 return
 
@@ -117,25 +143,37 @@ class Acceptor:
 def _as_in(data: Any, path: str, values: Range) -> Range:
     """The range with whole numbers if the option has one in the spec."""
     value = resolve_pointer(data, path, None)
-    is_whole = isinstance(value, int) and not values.choices and values.low == int(values.low)
+    if isinstance(value, float):
+        return replace(values, choices=tuple(float(each) if type(each) is int else each for each in values.choices))
+    is_whole = type(value) is int and not values.choices and values.low == int(values.low)
     return replace(values, low=int(values.low), high=int(values.high)) if is_whole else values
 
 
+def _replaced(path: str, value: Any) -> Operation:
+    return {"op": "replace", "path": path, "value": value}
+
+
 def _base(asked: Asked) -> JobSpec:
-    """The spec of the base: with the objective, a seed, a test part, and a limit of time."""
+    """The spec of the base: with the objective, a seed and a test part."""
     spec = asked.spec
     dataset = spec.dataset
     if "test_fraction" not in asked.given.get("dataset", {}):
         dataset = replace(dataset, test_fraction=TEST_FRACTION)
     stopping = replace(spec.early_stopping or EarlyStopping(), monitor=asked.objective, mode=None)
-    limit = spec.max_seconds
-    if asked.minutes is not None:
-        limit = min(limit or float("inf"), max(1.0, 60 * asked.minutes * SHARE_OF_BASE))
-    seed = spec.seed if spec.seed is not None else secrets.randbits(32)
-    return replace(spec, dataset=dataset, early_stopping=stopping, max_seconds=limit, seed=seed).filled(seed)
+    # One split for all fits of a data set: what an earlier one has kept was not chosen on the test images of this one.
+    seed = spec.seed if spec.seed is not None else zlib.crc32(dataset.id.encode())
+    return replace(spec, dataset=dataset, early_stopping=stopping, seed=seed).filled(seed)
 
 
-def _folds(spec: JobSpec, contents: Contents, planned: Plan) -> int | None:
+def _base_seconds(asked: Asked) -> float | None:
+    """The limit of the base's time: that of the spec, and a share of a budget of minutes."""
+    if asked.minutes is None:
+        return asked.spec.max_seconds
+    share = max(1.0, 60 * asked.minutes * SHARE_OF_BASE)
+    return min(share, asked.spec.max_seconds or share)
+
+
+def _folds(spec: JobSpec, contents: Contents) -> int | None:
     """The number of folds, None for a large validation part or one that comes with the set."""
     if "validation" in (contents.parts or {}) or contents.samples * spec.dataset.val_fraction >= SMALL:
         return None

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from service.core.experiments.fits.state import Finals
 from service.core.records.fit import Run
 from service.core.records.fit_request import Candidate
 
@@ -35,6 +36,7 @@ class Repeat:
 class BeginFinals:
     """Try no new changes from here on. Trials that are still paused are ended."""
 
+    finals: Finals
     why: str
 
 

@@ -1,10 +1,10 @@
 """The last part of a fit: the leaders are trained longer, then repeated with other seeds or on other folds."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from service.core.experiments.fits.decision import Repeat, Start, Wait
-from service.core.experiments.fits.state import FitState, mean_values, rivals, whole_values
+from service.core.experiments.fits.state import Finals, FitState, mean_values, rivals, whole_values
 from service.core.records.fit import BASE
 from service.core.records.fit_request import Candidate, FitRequest, Source
 
@@ -15,57 +15,93 @@ OVERHEAD_SECONDS = 1.0  # of a job beside its epochs
 MARGIN = 1.15  # an estimate of seconds is multiplied by this
 
 
-def next_final(state: FitState) -> Start | Repeat | Wait | None:
+def next_final(state: FitState, finals: Finals) -> Start | Repeat | Wait | None:
     """The next training of the finals, None if there is nothing left to train."""
-    if state.request.minutes is not None:
-        for candidate in _longer(state):
-            return Start(candidate)
-    leaders, most = sizes(state.request)
-    for number in range(1, most + 1):
-        if state.in_flight and not _has_begun(state, number):
+    for candidate in _longer(state, finals.longer):
+        return Start(candidate)
+    for number in range(1, finals.repeats + 1):
+        if state.in_flight and not any(run.repeat == number for run in state.runs):
             return Wait()
-        for trial in _repeated(state, leaders, number):
+        for trial in _repeated(state, finals.leaders, number):
             return Repeat(trial, number, _why(state, trial, number))
     return Wait() if state.in_flight else None
 
 
-def sizes(request: FitRequest) -> tuple[int, int]:
-    """How many leaders are repeated at first, and how often the best of them is."""
-    leaders, most = LEADERS_OF_FEW_IMAGES if request.folds else LEADERS, request.seeds - 1
-    if request.folds:
-        most = min(most, request.folds - 1)
-    while request.jobs is not None and most and _repeats(leaders, most) > request.jobs // 2:
-        leaders, most = (leaders - 1, most) if leaders > 1 else (leaders, most - 1)
-    return leaders, most
+def planned_finals(state: FitState) -> Finals:
+    """The finals that the budget can pay for: fewer leaders, then fewer repeats, where it is small."""
+    if state.request.jobs is not None:
+        return of_jobs(state.request)
+    spent = _seconds_by_trial(state)
+    affordable = (plan for plan in _plans(state.request) if _seconds(state, plan, spent) <= _most_seconds(state))
+    return next(affordable, Finals(0, 0, 0))
+
+
+def of_jobs(request: FitRequest) -> Finals:
+    """The finals of a budget of jobs, of which they get half at most."""
+    jobs = request.jobs or 0
+    affordable = (plan for plan in _plans(request) if not plan.longer and _repeats(plan) <= jobs // 2)
+    return next(affordable, Finals(0, 0, 0))
 
 
 def reserved_jobs(request: FitRequest) -> int:
     """How many of the budget's jobs are for the finals."""
-    return _repeats(*sizes(request))
+    return _repeats(of_jobs(request))
 
 
 def finals_seconds(state: FitState) -> float:
     """The time that the finals need, in seconds, as far as the leaders' own times tell. At most MOST_OF_TIME of all."""
+    needed = _seconds(state, planned_finals(state), _seconds_by_trial(state))
+    return min(needed, _most_seconds(state))
+
+
+def waiting_seconds(state: FitState) -> float:
+    """About how long the runs in flight still take, in seconds."""
+    whole = [run.seconds for run in state.runs if run.is_done and not run.is_first_part]
+    typical = sum(whole) / len(whole) if whole else 0.0
+    return typical * min(1.0, state.in_flight / (2 * state.request.slots))
+
+
+def _plans(request: FitRequest) -> Iterator[Finals]:
+    """All finals, the most thorough first."""
+    leaders = LEADERS_OF_FEW_IMAGES if request.folds else LEADERS
+    most = min(request.seeds, request.folds or request.seeds) - 1
+    longer = () if request.keeps_epochs else (LONGER,)
+    for repeats in range(most, 0, -1):
+        yield from (Finals(leaders, repeats, count) for count in longer)
+        yield from (Finals(fewer, repeats, 0) for fewer in range(leaders, 0, -1))
+    yield from (Finals(0, 0, count) for count in (*longer, 0))
+
+
+def _most_seconds(state: FitState) -> float:
+    return MOST_OF_TIME * 60 * (state.request.minutes or 0.0)
+
+
+def _seconds_by_trial(state: FitState) -> dict[int, float]:
+    """The seconds that the first training of each trial took, with its pause."""
     spent: dict[int, float] = {}
     for run in state.runs:
         if run.repeat == 0:
             spent[run.trial] = max(run.seconds, spent.get(run.trial, 0.0)) + OVERHEAD_SECONDS
-    leaders, most = sizes(state.request)
-    best = [spent[trial] for trial in rivals(whole_values(state.runs))[: max(leaders, LONGER)]]
-    stages = [[TIMES * seconds for seconds in best[:LONGER]]]
-    for number in range(1, most + 1):
-        stages.append([TIMES * seconds for seconds in best[: _size(leaders, number)]] + [spent[BASE]])
+    return spent
+
+
+def _seconds(state: FitState, plan: Finals, spent: Mapping[int, float]) -> float:
+    """The seconds that the finals of a plan take. Leaders that are trained longer may be those that are repeated."""
+    best = [spent[trial] for trial in rivals(whole_values(state.runs))[: max(plan.leaders, plan.longer)]]
+    times = TIMES if plan.longer else 1
+    stages = [[TIMES * seconds for seconds in best[: plan.longer]]]
+    for number in range(1, plan.repeats + 1):
+        stages.append([times * seconds for seconds in best[: _size(plan.leaders, number)]] + [spent.get(BASE, 0.0)])
     slots = state.request.slots
-    needed = MARGIN * sum(max(sum(stage) / slots, max(stage, default=0.0)) for stage in stages)
-    return min(needed, MOST_OF_TIME * 60 * (state.request.minutes or 0.0))
+    return MARGIN * sum(max(sum(stage) / slots, max(stage, default=0.0)) for stage in stages)
 
 
-def _longer(state: FitState) -> Iterator[Candidate]:
+def _longer(state: FitState, count: int) -> Iterator[Candidate]:
     """The leaders with more epochs that have not been started."""
     made = {each.candidate.of for each in state.trials if each.candidate.source is Source.LONGER}
     usual = {each.number: each for each in state.trials if each.candidate.source is not Source.LONGER}
     best = rivals({trial: value for trial, value in whole_values(state.runs).items() if trial in usual})
-    for place, number in enumerate(best[:LONGER], 1):
+    for place, number in enumerate(best[:count], 1):
         if number not in made:
             trial = usual[number]
             rest = [step for step in trial.candidate.patch if step["path"] != "/epochs"]
@@ -75,15 +111,11 @@ def _longer(state: FitState) -> Iterator[Candidate]:
 
 
 def _repeated(state: FitState, leaders: int, number: int) -> Iterator[int]:
-    """The trials whose repeat of this number has not been started."""
+    """The trials whose repeat of this number has not been started: first the base, without which nothing is proved."""
     started = {run.trial for run in state.runs if run.repeat == number}
     best = rivals(mean_values(state.runs, number - 1))[: _size(leaders, number)]
     if best:
-        yield from (trial for trial in (*best, BASE) if trial not in started)
-
-
-def _has_begun(state: FitState, number: int) -> bool:
-    return any(run.repeat == number for run in state.runs)
+        yield from (trial for trial in (BASE, *best) if trial not in started)
 
 
 def _why(state: FitState, trial: int, number: int) -> str:
@@ -93,9 +125,9 @@ def _why(state: FitState, trial: int, number: int) -> str:
     return f"it is number {place} by the mean of {number} training{'s' if number > 1 else ''}"
 
 
-def _repeats(leaders: int, most: int) -> int:
+def _repeats(plan: Finals) -> int:
     """How many jobs the repeats are, those of the base included."""
-    return sum(_size(leaders, number) + 1 for number in range(1, most + 1))
+    return sum(_size(plan.leaders, number) + 1 for number in range(1, plan.repeats + 1))
 
 
 def _size(leaders: int, number: int) -> int:

@@ -8,6 +8,7 @@ from service.core.experiments.fits.progress import state_of
 from service.core.experiments.fits.state import whole_values
 from service.core.records.fit import BASE, Fit
 from service.core.records.fit_request import Candidate, Source
+from service.core.spec import JobSpec
 from service.core.spec.parts import Monitor
 
 MOST_KEPT = 2  # changes of earlier fits that are tried first
@@ -42,37 +43,48 @@ class LearnedEffect:
 
 
 def learned_effects(fits: Iterable[Fit]) -> list[LearnedEffect]:
-    """The effects of all cures that fits have tried to the end, the best ones first."""
+    """The effects of all cures that fits have tried to the end, the best ones first. Trials are compared with those of
+    the same number of epochs: longer training is not the effect of a cure.
+    """
     changes: dict[tuple[str, str, int, Monitor], list[float]] = {}
     for fit in fits:
-        request = fit.request
-        values = whole_values(state_of(fit, 0.0).runs)
-        for trial in state_of(fit, 0.0).trials:
+        request, state = fit.request, state_of(fit, 0.0)
+        values, epochs = whole_values(state.runs), {each.number: each.epochs for each in state.trials}
+        for trial in state.trials:
             cure, before = trial.candidate.cure, trial.candidate.of
-            if cure and before in values and trial.number in values:
+            if cure and before in values and trial.number in values and epochs[before] == trial.epochs:
                 key = (cure, network_of(request.spec), request.channels, request.objective)
                 changes.setdefault(key, []).append(values[trial.number] - values[before])
     found = [LearnedEffect(*key, tuple(each)) for key, each in changes.items()]
     return sorted(found, key=lambda effect: effect.mean)
 
 
-def order_of_cures(effects: Sequence[LearnedEffect], network: str, channels: int) -> Mapping[str, float]:
+def order_of_cures(
+    effects: Sequence[LearnedEffect], network: str, channels: int, objective: Monitor
+) -> Mapping[str, float]:
     """By cure, the share of trials with such data and network that it did not help, to sort by: 0.5 if unknown.
 
     One trial of each outcome is assumed beside those that were seen.
     """
-    known = [effect for effect in effects if (effect.network, effect.channels) == (network, channels)]
+    wanted = (network, channels, objective)
+    known = [effect for effect in effects if (effect.network, effect.channels, effect.objective) == wanted]
     return {effect.cure: (effect.trials - effect.better + 1) / (effect.trials + 2) for effect in known}
 
 
-def kept_before(fits: Iterable[Fit], network: str, channels: int) -> tuple[Candidate, ...]:
-    """The changes that the newest fits with such data and network have kept, without their number of epochs."""
+def kept_before(fits: Iterable[Fit], spec: JobSpec, channels: int, objective: Monitor) -> tuple[Candidate, ...]:
+    """The changes that the newest fits with such data, network and objective have kept, without their epochs.
+
+    A fit of the same data set counts if it has the same split: else its choice may have seen images that `spec` tests.
+    """
     found: list[Candidate] = []
     for fit in fits:
         best = (fit.result or {}).get("best")
         if not best or best["trial"] == BASE:
             continue
-        if (network_of(fit.request.spec), fit.request.channels) != (network, channels):
+        own = fit.request
+        if (network_of(own.spec), own.channels, own.objective) != (network_of(spec), channels, objective):
+            continue
+        if own.spec.dataset.id == spec.dataset.id and (own.spec.seed, own.spec.dataset) != (spec.seed, spec.dataset):
             continue
         patch = tuple(step for step in best["patch"] if step["path"] not in OF_THE_LENGTH)
         if all(patch != each.patch for each in found):

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.core.experiments.fits.lengths import Length
-from service.core.experiments.fits.state import FitState
+from service.core.experiments.fits.state import Finals, FitState
+from service.core.records.experiment import is_whole
 from service.core.records.fit import Fit, FitStep, Run, StepKind, Trial, TrialJob
 from service.core.records.fit_request import Candidate
-from service.core.records.job import TERMINAL, StopReason
+from service.core.records.job import TERMINAL
 from service.core.spec.parts import direction
 
 TRAININGS = (StepKind.START, StepKind.PROMOTE, StepKind.REPEAT)
@@ -20,13 +21,20 @@ def state_of(fit: Fit, time: float) -> FitState:
     tried = [step.data["candidate"]["patch"] for step in fit.steps if "candidate" in step.data]
     return FitState(
         request=request,
-        phase=fit.phase,
         length=next(lengths, None),
         trials=tuple(trial_of(step) for step in fit.steps if step.kind is StepKind.START),
         runs=tuple(_run(fit, step) for step in fit.steps if step.kind in TRAININGS),
         left=time_left(fit, time),
+        refusals=_refusals(fit),
+        finals=next((Finals(**step.data["finals"]) for step in fit.steps if step.kind is StepKind.FINALS), None),
         untried=tuple(recipe for recipe in request.recipes if list(recipe.patch) not in tried),
     )
+
+
+def _refusals(fit: Fit) -> int:
+    """How many changes in a row could not be run, up to now."""
+    kinds = [step.kind for step in reversed(fit.steps)]
+    return next((count for count, kind in enumerate(kinds) if kind is not StepKind.REFUSED), len(kinds))
 
 
 def time_left(fit: Fit, time: float) -> float | None:
@@ -44,18 +52,19 @@ def trial_of(step: FitStep) -> Trial:
 def outcome_of(fit: Fit, job: TrialJob | None) -> dict[str, Any]:
     """The outcome of a step whose run is done, to be stored. The value is lower for better ones.
 
-    A run that was cancelled has no value: it was not trained as far as those that it would be compared with.
+    A run that was cancelled or that failed has no value: it was not trained as far as those that it would be compared
+    with.
     """
     if job is None:
         return {"value": None, "is_over": True, "seconds": 0.0, "epochs": 0, "detail": "the job was deleted"}
     sign = 1 if direction(fit.request.objective) == "min" else -1
-    is_cut = job.stop_reason is StopReason.CANCELLED
+    is_cut = job.status in TERMINAL and not is_whole(job.status, job.stop_reason)
     return {
         "value": None if job.best is None or is_cut else sign * job.best,
         "is_over": job.status in TERMINAL,
         "seconds": job.seconds,
         "epochs": job.epochs,
-        "detail": "it was cancelled" if is_cut else job.detail,
+        "detail": job.detail or (f"it was {job.status}" if is_cut else None),
     }
 
 

@@ -1,10 +1,16 @@
 """What the results of a fit prove: which trial is kept, and how much better than the base it is.
 
-The best of many trials looks better than it is. So its interval has the confidence 1 - ERROR_RATE / looks, with one
-look for each trial that was compared with the base: Bonferroni's correction (Dunn, "Multiple Comparisons Among Means",
-1961). Then the probability that any interval misses its true difference is at most ERROR_RATE. Where leaders are
-repeated on further folds, only the images of these folds count: they have not chosen the leaders, so that there are as
-many looks as leaders.
+The best of many trials looks better than it is. So that a trial that is not better is kept with a probability of at
+most ERROR_RATE, whatever the number of trials:
+
+- Where leaders are repeated on further folds, only the images of these folds count, which have not chosen the leaders.
+  The leaders are tested in the order of their first training, each at ERROR_RATE, until one is not proved to be better:
+  a fixed sequence of tests needs no correction (Maurer, Hothorn and Lehmacher, "Multiple comparisons in drug clinical
+  trials and preclinical assays: a-priori ordered hypotheses", 1995).
+- Else each trial is tested at ERROR_RATE / looks, with one look for each trial that was compared with the base:
+  Bonferroni's correction (Dunn, "Multiple Comparisons Among Means", 1961).
+
+A trial is better where its two-sided interval lies below 0.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +18,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from service.core.evaluation.by_image import ByImage, by_image, errors_by_image
-from service.core.evaluation.outcomes import Outcomes
-from service.core.experiments.fits.state import mean_values, rivals
+from service.core.evaluation.outcomes import Floats, Outcomes
+from service.core.experiments.fits.state import mean_values, rivals, whole_values
 from service.core.experiments.statistics import ERROR_RATE
 from service.core.records.fit import BASE, Run
 from service.core.spec.parts import LOSSES, Monitor
@@ -26,7 +32,8 @@ class Gain:
     """A trial minus the base on the same validation images, negative is better: of the mean loss in nats, or of the
     share of wrong guesses if the objective is no loss.
 
-    `looks` trials were compared with the base. `beats_guessing`: its loss is lower than that of guessing by the shares
+    The interval has the confidence 1 - ERROR_RATE / `looks`.
+    `beats_guessing`: it is better than guessing by the shares
     of the classes, beyond noise with the same correction.
     """
 
@@ -52,29 +59,28 @@ def candidates(runs: Sequence[Run]) -> Iterator[int]:
 
 def looks(runs: Sequence[Run]) -> int:
     """The number of trials that were compared on the validation images, the paused ones included; at least 1."""
-    return _rivals(runs, 0)
+    return max(1, len({run.trial for run in runs if run.value is not None} - {BASE}))
 
 
-def fresh_looks(runs: Sequence[Run]) -> int:
-    """The number of trials that were compared on further folds, whose images have not chosen them; at least 1."""
-    return _rivals(runs, 1)
-
-
-def _rivals(runs: Sequence[Run], repeat: int) -> int:
-    return max(1, len({run.trial for run in runs if run.repeat == repeat and run.value is not None} - {BASE}))
+def in_sequence(runs: Sequence[Run]) -> list[int]:
+    """The trials that were repeated, in the order of their first training."""
+    repeated = {run.trial for run in runs if run.repeat and run.value is not None}
+    return [trial for trial in rivals(whole_values(runs)) if trial in repeated]
 
 
 def gain(trial: int, pairs: Sequence[Pair], guessing: float | None, objective: Monitor, looked: int) -> Gain | None:
     """The gain of a trial over the base from the `pairs` (base, trial) of their trainings; None if it is not known.
 
-    `guessing` is the loss of a guess by the shares of the classes, None if unknown.
+    `guessing` is the loss of a guess by the shares of the classes, or the share of wrong ones of such guesses if the
+    objective is no loss; None if unknown.
     """
     level = 1 - ERROR_RATE / looked
-    measure = by_image if objective in LOSSES else errors_by_image
-    found = measure(pairs, level)
+    is_loss = objective in LOSSES
+    found = by_image(pairs, level) if is_loss else errors_by_image(pairs, level)
     if found is None:
         return None
-    beats = guessing is None or _is_below([own for _, own in pairs], guessing, level)
+    values = [own.loss if is_loss else (~own.is_right).astype(float) for _, own in pairs]
+    beats = guessing is None or all(_upper(each, level) < guessing for each in values)
     return Gain(trial, found.images, looked, found.loss, found.interval, beats)
 
 
@@ -83,11 +89,7 @@ def on_test(pair: Pair) -> Mapping[str, ByImage | None]:
     return {"loss": by_image([pair]), "error": errors_by_image([pair])}
 
 
-def _is_below(scored: Sequence[Outcomes], bound: float, level: float) -> bool:
-    """Whether the mean loss is below a bound beyond noise, over different images."""
-    return all(_upper(each, level) < bound for each in scored)
-
-
-def _upper(images: Outcomes, level: float) -> float:
-    mean, error = float(images.loss.mean()), float(images.loss.std(ddof=1)) / len(images) ** 0.5
-    return float(mean + NormalDist().inv_cdf(0.5 + level / 2) * error)
+def _upper(values: Floats, level: float) -> float:
+    """The upper end of the normal interval of a mean."""
+    error = float(values.std(ddof=1)) / len(values) ** 0.5
+    return float(values.mean() + NormalDist().inv_cdf(0.5 + level / 2) * error)

@@ -5,25 +5,30 @@ Estimator: Understanding Its Algorithm Components" (2023).
 """
 
 import json
+import random
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jsonpointer import JsonPointerException, resolve_pointer
 
-from service.core.experiments.fits.state import whole_values
+from service.core.experiments.fits.state import ranked, whole_values
 from service.core.records.fit import Run, Trial
 from service.core.records.fit_request import Range, Space
 from service.core.spec import JobSpec
 from service.core.spec.patch import Operations, patched, plain
 
 STARTING = 8  # trials from which on the results are used
+KEPT = 0.6
+MOST_DRAWS = 10  # for a combination that was not tried
 
 
 def sample(spec: JobSpec, space: Space, trials: Sequence[Trial], runs: Sequence[Run], seed: int) -> Operations:
     """A patch of the base `spec` with a value for each option of the space.
 
-    The same trials, runs and seed have the same answer. Runs that are not done are known to be under way.
+    Once a trial has a result, an option keeps the value of the best trial with the probability KEPT: a budget of some
+    dozen trials is too small to learn each option from nothing, and changes of a good trial are better on average. The
+    same trials, runs and seed have the same answer. Runs that are not done are known to be under way.
     """
     optuna = quiet_optuna()
     with warnings.catch_warnings():
@@ -33,8 +38,23 @@ def sample(spec: JobSpec, space: Space, trials: Sequence[Trial], runs: Sequence[
         )
     study = optuna.create_study(sampler=sampler)
     study.add_trials(_told(spec, space, trials, runs))
-    asked = study.ask(fixed_distributions=distributions(space))
-    return [{"op": "replace", "path": path, "value": _value(space[path], asked.params[path])} for path in space]
+    params = study.ask(fixed_distributions=distributions(space)).params
+    best, tried = _best(spec, space, trials, runs), [values_of(spec, space, each.candidate.patch) for each in trials]
+    draw = random.Random(seed)  # noqa: S311 - chooses options
+    for _ in range(MOST_DRAWS):
+        values = {path: best[path] if best and draw.random() < KEPT else params[path] for path in space}
+        if values not in tried:
+            break
+    return [{"op": "replace", "path": path, "value": _value(space[path], values[path])} for path in space]
+
+
+def _best(spec: JobSpec, space: Space, trials: Sequence[Trial], runs: Sequence[Run]) -> Mapping[str, Any] | None:
+    """The values of the best whole trial that is in the space, None without one."""
+    by_number = {trial.number: trial for trial in trials}
+    for number in ranked(whole_values(runs)):
+        if (found := values_of(spec, space, by_number[number].candidate.patch)) is not None:
+            return found
+    return None
 
 
 def quiet_optuna() -> Any:
@@ -102,7 +122,7 @@ def values_of(spec: JobSpec, space: Space, patch: Operations) -> Mapping[str, An
         if allowed.choices:
             if value not in allowed.choices:
                 return None
-            values[path] = json.dumps(value)
+            values[path] = json.dumps(allowed.choices[allowed.choices.index(value)])
         elif not isinstance(value, int | float) or not allowed.low <= value <= allowed.high:
             return None
         else:

@@ -4,8 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from service.core.experiments.fits.lengths import Length
-from service.core.records.fit import BASE, FitPhase, Run, Trial
+from service.core.records.fit import BASE, Run, Trial
 from service.core.records.fit_request import Candidate, FitRequest
+
+
+@dataclass(frozen=True)
+class Finals:
+    """The last part of a fit: how many leaders are repeated at first, how often the best of them is repeated, and how
+    many are trained longer before.
+    """
+
+    leaders: int
+    repeats: int
+    longer: int
 
 
 @dataclass(frozen=True)
@@ -13,16 +24,18 @@ class FitState:
     """Trials in the order of their numbers, runs in the order in which they were decided.
 
     `length` is that of new trials, None until it is known. `left` is the rest of the time in seconds, None
-    for a budget of jobs. `untried` are recipes that have not been started.
+    for a budget of jobs. `untried` are recipes that have not been started. `refusals` is the number of changes in a row
+    that could not be run, up to now. `finals` is None while the fit searches.
     """
 
     request: FitRequest
-    phase: FitPhase = FitPhase.SEARCH
     length: Length | None = None
     trials: tuple[Trial, ...] = ()
     runs: tuple[Run, ...] = ()
     left: float | None = None
     untried: tuple[Candidate, ...] = ()
+    refusals: int = 0
+    finals: Finals | None = None
 
     @property
     def is_over(self) -> bool:

@@ -32,15 +32,15 @@ def _kept(fit: Fit, result: Mapping[str, Any]) -> str:
     low, high = gain["interval"]
     unit = "nats" if fit.request.objective in LOSSES else "of the guesses wrong"
     between = f"by {-high:.4g} to {-low:.4g} {unit}"
-    looks = f"{gain['looks']} trial{'s' if gain['looks'] > 1 else ''}"
+    images = f"{gain['images']:,} validation images"
     if best["trial"] != BASE:
         return (
-            f"Trial {best['trial']} is kept. On {gain['images']:,} validation images it is better than the base "
-            f"{between}, with {looks} accounted for."
+            f"Trial {best['trial']} is kept. On {images} it is better than the base {between}. The probability of "
+            "keeping a trial that is not better is at most 5 %."
         )
     if not gain["beats_guessing"]:
-        return f"The base is kept. None of {looks} is better than guessing by the shares of the classes."
+        return f"The base is kept. Trial {gain['trial']} is not better than guessing by the shares of the classes."
     return (
-        f"The base is kept. The best of {looks} is not better beyond noise: its difference is {low:.4g} to {high:.4g} "
-        f"{unit} on {gain['images']:,} validation images."
+        f"The base is kept. Trial {gain['trial']} is not proved to be better: its difference is {low:.4g} to "
+        f"{high:.4g} {unit} on {images}."
     )

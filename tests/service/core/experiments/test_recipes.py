@@ -53,7 +53,7 @@ def test_a_recipe_fits_images_of_every_size(side: int, images: int) -> None:
 def test_large_photographs_are_scaled_down_and_varied() -> None:
     spec = fill({"dataset": {"id": "pets"}})
     assert spec["dataset"] == {"id": "pets", "image_size": 96}
-    assert spec["augmentation"] == {"horizontal_flip": True, "crop_padding": 12, "trivial_augment": True}
+    assert spec["augmentation"] == {"horizontal_flip": True, "crop_padding": 6, "trivial_augment": True}
     assert len(spec["model"]["channels"]) == 5
 
 

@@ -9,7 +9,7 @@ from service.core.experiments.fits.lengths import epochs_of, length, pause_of
 from service.core.experiments.fits.sampler import sample
 from service.core.experiments.fits.search import decide
 from service.core.experiments.fits.state import FitState
-from service.core.records.fit import FitPhase, Run, Trial
+from service.core.records.fit import Run, Trial
 from service.core.records.fit_request import Candidate, FitRequest, Range, Source
 from service.core.spec import Dataset, JobSpec
 
@@ -81,8 +81,8 @@ class Simulation:
                 self._begin(self.state.trials[number - 1], 0, None)
             case Repeat(number, repeat, _):
                 self._begin(self.state.trials[number - 1], repeat, None)
-            case BeginFinals():
-                self.state = replace(self.state, phase=FitPhase.FINALS)
+            case BeginFinals(finals, _):
+                self.state = replace(self.state, finals=finals)
 
     def _begin(self, trial: Trial, repeat: int, until: int | None) -> None:
         """Start a run as soon as a slot is free."""

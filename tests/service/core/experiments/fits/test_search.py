@@ -85,7 +85,7 @@ def test_cures_of_the_base_and_of_the_best_trial_are_tried() -> None:
 
 
 def test_a_fit_ends_within_its_minutes() -> None:
-    simulation = Simulation(request(minutes=5.0), valued, seconds=lambda trial, repeat: 0.2).run()
+    simulation = Simulation(request(minutes=5.0), valued, seconds=lambda trial, repeat: 0.05).run()
     assert decided(simulation, BeginFinals)
     assert 60 < simulation.time < 330
     longer = [start for start in decided(simulation, Start) if start.candidate.source is Source.LONGER]
@@ -93,8 +93,8 @@ def test_a_fit_ends_within_its_minutes() -> None:
 
 
 def test_trials_are_as_long_as_the_minutes_can_pay_for() -> None:
-    short = Simulation(request(minutes=2.0), valued, seconds=lambda trial, repeat: 0.2).run()
-    long = Simulation(request(minutes=8.0), valued, seconds=lambda trial, repeat: 0.2).run()
+    short = Simulation(request(minutes=2.0), valued, seconds=lambda trial, repeat: 0.4).run()
+    long = Simulation(request(minutes=8.0), valued, seconds=lambda trial, repeat: 0.4).run()
     assert short.state.length is not None
     assert long.state.length == Length(4 * short.state.length.epochs, pauses=True)
 

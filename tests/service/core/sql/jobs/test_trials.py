@@ -8,7 +8,7 @@ from service.core.records.lease import Lease
 from service.core.records.submission import NewJob
 from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
-from service.core.sql.jobs.trials import cancel_paused, resume_until
+from service.core.sql.jobs.trials import resume_until
 from tests.service.core.sql.jobs.samples import RETRIES, SUCCESS, checkpoint, claim, epoch, spec, submit
 
 
@@ -73,22 +73,12 @@ def test_a_resumed_trial_waits_behind_the_tenant_s_queue(store: Store, database:
     assert [claim(store).job_id for _ in range(2)] == [other.id, trial.id]
 
 
-def test_a_cancelled_trial_keeps_only_its_best_model(store: Store, database: Database) -> None:
+def test_only_a_paused_trial_is_resumed(store: Store, database: Database) -> None:
     job = submit_trial(store, 1)
-    train(store, claim(store), 1)
-    with database.write() as c:
-        assert cancel_paused(c, "t", job.id) == (checkpoint(1).last.key,)
-    assert store.queries.get("t", job.id).status is Status.CANCELLED
-    assert store.queries.artifacts("t", job.id) == (checkpoint(1).best,)
-
-
-def test_only_a_paused_trial_is_resumed_or_cancelled(store: Store, database: Database) -> None:
-    job = submit_trial(store, 1)
-    for act in (lambda c, job_id: resume_until(c, "t", job_id, 2), lambda c, job_id: cancel_paused(c, "t", job_id)):
-        with pytest.raises(Conflict, match="queued, not paused"), database.write() as c:
-            act(c, job.id)
-        with pytest.raises(NotFound), database.write() as c:
-            act(c, "job_unknown")
+    with pytest.raises(Conflict, match="queued, not paused"), database.write() as c:
+        resume_until(c, "t", job.id, 2)
+    with pytest.raises(NotFound), database.write() as c:
+        resume_until(c, "t", "job_unknown", 2)
 
 
 def test_an_owner_s_pause_keeps_the_later_one_of_the_fit(store: Store) -> None:
