@@ -18,6 +18,7 @@ from service.core.experiments.fits.accept import Accepted, Acceptor, Asked
 from service.core.experiments.fits.learned import learned_effects
 from service.core.experiments.fits.search import THE_BASE
 from service.core.experiments.fits.standing import standings
+from service.core.experiments.fits.trial_spec import of_trial
 from service.core.experiments.fits.words import summary
 from service.core.records.artifact_names import JSON_ARTIFACTS
 from service.core.records.submission import NewJob
@@ -148,7 +149,7 @@ def _new(given: dict[str, Any], accepted: Accepted) -> NewFit:
         name=name,
         labels=labels,
         webhook=given["webhook"] and asdict(build(Webhook, given["webhook"])),
-        base=NewJob.planned(planned),
+        base=of_trial(NewJob.planned(planned), accepted.request.slots),
         data={"why": THE_BASE.why, "candidate": asdict(THE_BASE), "epochs": planned.spec.epochs},
     )
 

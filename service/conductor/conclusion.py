@@ -5,12 +5,12 @@ from dataclasses import asdict
 from typing import Any
 
 from service.core.errors import StorageError
-from service.core.evaluation.intervals import Z, wilson
+from service.core.evaluation.intervals import mean_interval, wilson
 from service.core.evaluation.outcomes import Outcomes
 from service.core.experiments.difference import interval
 from service.core.experiments.fits.importance import importance
 from service.core.experiments.fits.progress import TRAININGS, state_of
-from service.core.experiments.fits.proof import Gain, candidates, gain, looks, on_test
+from service.core.experiments.fits.proof import Gain, candidates, fresh_looks, gain, looks, on_test
 from service.core.experiments.fits.state import FitState
 from service.core.records.artifact_names import PREDICTIONS
 from service.core.records.fit import BASE, Fit, FitStatus
@@ -57,9 +57,10 @@ def _kept(fit: Fit, state: FitState, jobs: Mapping[str, Job], base: Sequence[Job
 
     If none is proved, the gain is that of the best one, which is not kept.
     """
-    first, looked = None, looks(state.runs)
+    first, is_fresh = None, bool(fit.request.folds) and any(run.repeat for run in state.runs)
+    looked = fresh_looks(state.runs) if is_fresh else looks(state.runs)
     for trial in candidates(state.runs):
-        pairs = _pairs(base, _trained(fit, jobs, trial))
+        pairs = _pairs(base, _trained(fit, jobs, trial), fit.request.spec.seed if is_fresh else None)
         guessing = base[0].facts.trivial_loss if base[0].facts else None
         found = gain(trial, pairs, guessing, fit.request.objective, looked) if pairs else None
         if found and found.is_proved:
@@ -68,9 +69,12 @@ def _kept(fit: Fit, state: FitState, jobs: Mapping[str, Job], base: Sequence[Job
     return BASE, first
 
 
-def _pairs(base: Sequence[Job], own: Sequence[Job]) -> list[tuple[Outcomes, Outcomes]]:
-    """The outcomes of both on the validation images, for each training that both have and that left predictions."""
-    of_base = {job.spec.seed: job for job in base}
+def _pairs(base: Sequence[Job], own: Sequence[Job], but: int | None) -> list[tuple[Outcomes, Outcomes]]:
+    """The outcomes of both on the validation images, for each training that both have and that left predictions.
+
+    Trainings of both have the same seed; those with the seed `but` are left out.
+    """
+    of_base = {job.spec.seed: job for job in base if job.spec.seed != but}
     pairs = [(_outcomes(of_base[job.spec.seed]), _outcomes(job)) for job in own if job.spec.seed in of_base]
     return [(first, second) for first, second in pairs if first is not None and second is not None]
 
@@ -122,13 +126,12 @@ def _test(base: Job, best: Job) -> dict[str, Any] | None:
     scored, of_base = _outcomes(best, "test"), _outcomes(base, "test")
     if scored is None or best.facts is None or best.facts.test is None or best.best is None:
         return None
-    loss, error = float(scored.loss.mean()), float(scored.loss.std(ddof=1)) / len(scored) ** 0.5
     optimism, its_error = best.facts.test.optimism(best.best)
     against = on_test((of_base, scored)) if of_base is not None and base.id != best.id else {}
     return {
         "images": len(scored),
-        "loss": loss,
-        "loss_interval": [loss - Z * error, loss + Z * error],
+        "loss": float(scored.loss.mean()),
+        "loss_interval": list(mean_interval(scored.loss)),
         "accuracy": float(scored.is_right.mean()),
         "accuracy_interval": list(wilson(int(scored.is_right.sum()), len(scored))),
         "optimism": optimism,

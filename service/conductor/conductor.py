@@ -25,7 +25,7 @@ from service.core.experiments.fits.progress import job_of, outcome_of, state_of
 from service.core.experiments.fits.sampler import sample
 from service.core.experiments.fits.search import decide
 from service.core.experiments.fits.state import FitState
-from service.core.experiments.fits.trial_spec import trial_spec
+from service.core.experiments.fits.trial_spec import of_trial, trial_spec
 from service.core.records.fit import BASE, Fit, FitPhase, Run, StepKind, Trial
 from service.core.records.fit_request import Candidate, Source
 from service.core.records.job import TERMINAL, Status
@@ -152,7 +152,7 @@ def _planned(fit: Fit, trial: Trial, repeat: int = 0) -> NewJob:
     spec = replace(spec, name=f"{fit.name or fit.id} · trial {trial.number}", labels=fit.labels)
     planned = services().submission.plan(fit.tenant, spec)
     origin = Origin(fit=fit.id, trial=trial.number, patch=trial.candidate.patch or None)
-    return NewJob.planned(planned, origin)
+    return of_trial(NewJob.planned(planned, origin), fit.request.slots)
 
 
 def _advance(lease: FitLease, step: NewStep, phase: FitPhase | None = None) -> bool:

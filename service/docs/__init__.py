@@ -116,6 +116,7 @@ def _links() -> dict[str, str]:
         "script": url_for("web_files.ours", name="docs.js"),
         "search": url_for(".search_index"),
         "jobs": url_for("web.jobs"),
+        "fits": url_for("web.fits"),
         "datasets": url_for("web.datasets"),
         "new": url_for("web.new"),
         "diagnose": url_for("web.diagnose"),

@@ -64,8 +64,8 @@ def _proof(fit: Fit) -> Iterator[str]:
     yield (
         f"Trial {gain['trial']} minus the base, {measure}, image by image on {gain['images']:,} validation images: "
         f"{gain['difference']:.4g}, interval {low:.4g} to {high:.4g}. The "
-        f"interval accounts for {gain['looks']} trials that were compared with the base (Bonferroni's correction): the "
-        f"probability that any of them is called better by chance is at most 5 %. "
+        f"interval accounts for {counted(gain['looks'], 'trial')} compared on these images (Bonferroni's correction): "
+        "the probability that any of them is called better by chance is at most 5 %. "
         + ("The gain is proved." if gain["is_proved"] else "No gain is proved.")
     )
 

@@ -248,6 +248,11 @@ def drawn() -> list[Golden]:
     return found
 
 
+def is_aimed(run: Golden) -> bool:
+    """Whether its set-up is one of aimed.py."""
+    return not run.name.startswith("drawn")
+
+
 def _on_new_images(run: dict[str, Any], epochs: Sequence[Epoch]) -> list[Epoch]:
     """The epochs with loss and accuracy over all images that were not trained on."""
     held_out, images = run.get("held_out"), run["facts"]["images"]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from service.core.diagnosis import Rules
 from tests.golden.confidence import calibration_error
-from tests.golden.drawn import drawn
+from tests.golden.drawn import drawn, is_aimed
 from tests.golden.models import accepted
 from tests.golden.scoring import Golden, called_overfitting, table
 
@@ -23,18 +23,25 @@ def errors(runs: Sequence[Golden]) -> list[str]:
 
 def main() -> None:
     print(
-        "Runs of set-ups drawn at random (`world.py`), cut at random lengths, with verdicts by how they went on "
-        "(`drawn.py`). Made by `python -m tests.golden.drawn_scores`. Set-ups are held out whole.\n"
+        "Runs of set-ups drawn at random (`world.py`) or aimed at rare verdicts (`aimed.py`), cut at random lengths, "
+        "with verdicts by how they went on, by held-out images and by a smaller rate (`drawn.py`). Made by "
+        "`python -m tests.golden.drawn_scores`. Set-ups are held out whole.\n"
     )
-    for part, is_held_out in (("Calibrated on", False), ("Held out", True)):
-        runs = [run for run in drawn() if run.is_held_out == is_held_out]
+    every = drawn()
+    held_out = [run for run in every if run.is_held_out]
+    parts = {
+        "Calibrated on": [run for run in every if not run.is_held_out],
+        "Held out": held_out,
+        "Held out, aimed at rare verdicts": [run for run in held_out if is_aimed(run)],
+    }
+    for part, runs in parts.items():
         set_ups = len({run.seed for run in runs})
         print(f"## {part}: {len(runs)} histories of {set_ups} set-ups\n", *table(runs, Rules()), "", sep="\n")
         print(f"The labels accept {share(runs):.1%} of the verdicts.")
         print(f"The expected calibration error of the confidence is {calibration_error(runs):.3f}.\n")
         print(*errors(runs), "", sep="\n")
     print("The labels accept of small models of the same measures, fitted to the runs that are not held out:\n")
-    print(*(f"- {name}: {accepts:.1%}" for name, accepts in accepted(drawn())), "", sep="\n")
+    print(*(f"- {name}: {accepts:.1%}" for name, accepts in accepted(every)), "", sep="\n")
     print(f"Of 1,000 curves of pure noise, {called_overfitting(Rules(), 1000):.1%} were called overfitting.")
 
 

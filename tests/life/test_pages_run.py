@@ -25,7 +25,7 @@ SHOWN = {"text", "csv", "json"}  # languages of blocks that are read, not run
 BEFORE_ALL = "make "  # begins each line of the blocks that set up and start what the others need
 NOT_RUN = re.compile(r"# (?:Not run by the tests: \S+|Run by the tests with \w+)")  # in a block's first line, for the
 # reader too; those of a framework are run in tests/service/docs/test_callbacks.py
-NOT_RUN_ON = {"cookbook": 1, "diagnose": 6}  # blocks
+NOT_RUN_ON = {"cookbook": 1, "diagnose": 6, "fits": 1}  # blocks
 SHARED = "SMALL = "  # the snippet of the names that all later ones use
 README = ROOT / "README.md"
 SECONDS = 240  # for a page, on a busy machine; then its commands are ended
@@ -175,6 +175,7 @@ def test_recipes_of_the_cookbook_work(serving: Serving, tmp_path: Path) -> None:
         "cookbook",
         "datasets",
         "diagnose",
+        "fits",
         "index",
         "networks",
         "questions",
@@ -189,6 +190,17 @@ def test_block_is_run_or_says_why_not(page: str) -> None:
     assert {block.language for block in page_blocks} <= {"sh", "python", *SHOWN}
     assert {block.shows for block in page_blocks} <= {"", "refused"}
     assert sum(not block.is_run for block in page_blocks if block.language not in SHOWN) == NOT_RUN_ON.get(page, 0)
+
+
+@pytest.mark.long
+def test_commands_of_the_page_on_fits_work(serving: Serving, tmp_path: Path) -> None:
+    output = run_page((FOLDER / "fits.md").read_text("utf-8"), tmp_path, serving.url)
+    assert "event: end" in output
+    assert '"status":"succeeded"' in output
+    assert "## What it cost" in output
+    assert "3 options are varied" in output
+    assert "is kept." in output
+    assert torch.load(tmp_path / "best_model.pth", weights_only=True)
 
 
 def test_commands_of_the_page_on_diagnoses_work(serving: Serving, tmp_path: Path) -> None:

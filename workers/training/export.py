@@ -90,6 +90,7 @@ def _write_graph(deployed: nn.Module, images: Tensor, graph: Path, kept: Path | 
 
 
 def _trace(deployed: nn.Module, images: Tensor, graph: Path) -> None:
+    """Write the ONNX graph of the network by tracing it with the images."""
     names: dict[str, Any] = {
         "input_names": [IMAGES],
         "output_names": [LOGITS, PROBABILITIES],

@@ -19,15 +19,15 @@ AT_ONCE = (
 )
 # The share of right verdicts below the first edge, from there to the next, and so on.
 RIGHT: Mapping[Verdict, tuple[float, ...]] = {
-    Verdict.HEALTHY: (0.81, 0.81, 0.81, 0.95, 0.96),
+    Verdict.HEALTHY: (0.9, 0.9, 0.9, 0.97, 0.97),
     Verdict.OVERFITTING: (0.99, 0.99, 0.99, 0.99, 0.99),
-    Verdict.STAGNANT_GENERALIZATION: (0.69, 0.69, 0.73, 0.73, 0.73),
-    Verdict.OVERCONFIDENT: (0.89, 0.89, 0.95, 0.95, 0.95),
-    Verdict.UNDERFITTING: (0.73, 0.73, 0.81, 0.81, 0.81),
+    Verdict.STAGNANT_GENERALIZATION: (0.81, 0.81, 0.81, 0.81, 0.81),
+    Verdict.OVERCONFIDENT: (0.9, 0.9, 0.96, 0.96, 0.96),
+    Verdict.UNDERFITTING: (0.81, 0.81, 0.82, 0.87, 0.87),
     Verdict.NOT_LEARNING: (0.99, 0.99, 0.99, 0.99, 0.99),
-    Verdict.STILL_IMPROVING: (0.84, 0.91, 0.92, 0.92, 0.93),
-    Verdict.DIVERGED: (0.65, 0.65, 0.92, 0.92, 0.97),
-    Verdict.UNSTABLE: (0.98, 0.98, 0.98, 0.98, 0.99),
+    Verdict.STILL_IMPROVING: (0.78, 0.93, 0.93, 0.96, 0.96),
+    Verdict.DIVERGED: (0.99, 0.99, 0.99, 0.99, 0.99),
+    Verdict.UNSTABLE: (0.99, 0.99, 0.99, 0.99, 0.99),
     Verdict.NOISY_VALIDATION: (0.99, 0.99, 0.99, 0.99, 0.99),
     Verdict.SMALL_VALIDATION: (0.99, 0.99, 0.99, 0.99, 0.99),
     Verdict.TRAIN_ABOVE_VALIDATION: (0.99, 0.99, 0.99, 0.99, 0.99),

@@ -1,7 +1,7 @@
-"""What the cures did to runs that overfit, on several data sets: the order of the advice, and a reason with numbers.
+"""What the cures did to runs with the same problem, on several data sets: the order of the advice, with its reasons.
 
 `python -m tests.golden.effects` measures them, and writes effects.json. The measure is the lowest validation loss at
-its best temperature; a change counts beyond the 95 % interval of its mean over five seeds.
+its best temperature; a change counts beyond the 95 % interval of its mean over three to five seeds.
 """
 
 import json
@@ -17,7 +17,13 @@ from service.core.text import counted
 
 Network = Literal["cnn", "mlp"]
 FILE = Path(__file__).with_suffix(".json")
-MEASURED_FOR = (Verdict.OVERFITTING, Verdict.STAGNANT_GENERALIZATION, Verdict.OVERCONFIDENT)
+# The problem that was measured, by verdict.
+PROBLEM: Mapping[Verdict, str] = {
+    Verdict.OVERFITTING: "overfitting",
+    Verdict.STAGNANT_GENERALIZATION: "overfitting",
+    Verdict.OVERCONFIDENT: "overfitting",
+    Verdict.NOT_LEARNING: "not_learning",
+}
 # Before and after the measured cures: the first needs no training, the second is the surest; the third gives the same
 # model in less time, the last one no spec can do.
 RANK = {"temperature": -2, "more_data": -1, "early_stopping": 1, "collect": 2}
@@ -70,14 +76,15 @@ class Effects:
 
 
 @cache
-def effects() -> Mapping[Network, Mapping[str, Effects]]:
-    """The effects of cures by network and id."""
+def effects() -> Mapping[tuple[str, Network], Mapping[str, Effects]]:
+    """The effects of cures by problem and network, and by id."""
     stored = json.loads(FILE.read_text("utf-8"))
     return {
-        network: {
+        (problem, network): {
             cure: Effects(**{kind: Effect(**each) for kind, each in kinds.items()}) for cure, kinds in cures.items()
         }
-        for network, cures in stored.items()
+        for problem, networks in stored.items()
+        for network, cures in networks.items()
     }
 
 
@@ -91,9 +98,9 @@ def ordered(verdict: Verdict, cures: tuple[str, ...], network: Network, channels
 
     Equal ones stay in their order.
     """
-    if verdict not in MEASURED_FOR:
+    if verdict not in PROBLEM:
         return cures
-    known = effects()[network]
+    known = effects().get((PROBLEM[verdict], network), {})
 
     def place(cure: str) -> tuple[int, float, float]:
         effect = known.get(cure, Effects())
@@ -104,5 +111,5 @@ def ordered(verdict: Verdict, cures: tuple[str, ...], network: Network, channels
 
 def reason(verdict: Verdict, cure: str, network: Network) -> str:
     """What a cure did to such runs, as a sentence; empty if it was not measured."""
-    effect = effects()[network].get(cure) if verdict in MEASURED_FOR else None
+    effect = effects().get((PROBLEM[verdict], network), {}).get(cure) if verdict in PROBLEM else None
     return effect.words(network) if effect else ""

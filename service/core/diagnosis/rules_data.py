@@ -17,8 +17,8 @@ def leakage(view: RunView) -> Finding | None:
             return Finding(Verdict.SUSPECTED_LEAKAGE, clarity(copied / rules.copies), None, evidence)
     if not (curve.is_clean and curve.has_val and curve.val_se):
         return None
-    below = -view.gap / math.hypot(curve.val_se, curve.jumps)
-    if below < rules.easier or -view.gap < rules.notable * curve.level(curve.fit):
+    below = -view.gap / math.hypot(math.sqrt(2) * curve.val_se, curve.jumps)  # as many training images are scored
+    if below < rules.easier or -view.gap < max(rules.notable * curve.level(curve.fit), rules.worth * view.guess):
         return None
     meaning = "standard errors by which validation loss is below training loss, both scored without augmentation"
     evidence = (Evidence("validation_easier", below, rules.easier, meaning),)

@@ -61,7 +61,8 @@ def test_a_fit_keeps_the_trial_that_is_proved_to_be_better(
     assert fit["leaderboard"][0]["trial"] == fit["best"]["trial"]
     assert fit["test"]["images"] == 300
     assert fit["test"]["loss_interval"][0] < fit["test"]["loss"] < fit["test"]["loss_interval"][1]
-    assert f"Trial {fit['best']['trial']} of " in fit["summary"]
+    assert f"Trial {fit['best']['trial']} is kept." in fit["summary"]
+    assert fit["gain"]["looks"] == 2, "the leaders that were repeated on fresh folds"
 
 
 def test_trials_are_ordinary_jobs_that_pause_and_go_on(

@@ -25,7 +25,7 @@ from service.core.spec.patch import patched, plain
 
 TEST_FRACTION = 0.2  # held out from the start, unless the request says otherwise
 SMALL = 1000  # validation images; with fewer, each repeat of a leader validates on another fold
-SHARE_OF_BASE = 0.2  # of a budget of minutes, which the base may train at most
+SHARE_OF_BASE = 0.1  # of a budget of minutes, which the base may train at most
 OF_THE_FIT = ("/dataset", "/seed", "/name", "/labels", "/webhook", "/early_stopping/monitor")  # not to be varied
 
 

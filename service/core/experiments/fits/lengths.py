@@ -7,9 +7,9 @@ from service.core.records.fit import Run, Trial, TrialJob
 from service.core.records.fit_request import Candidate, FitRequest, Source
 
 FIRST_PART = 4  # a trial pauses after one in so many of its epochs
-WHOLE_TRIALS = 24  # that the search can afford; with the others it is about twice as many trials
+WHOLE_TRIALS = 12  # that the search can afford; with the others it is about twice as many trials
 SHARE_OF_SEARCH = 0.6  # of the time
-LEAST_EPOCHS, MOST_EPOCHS = 8, 300
+LEAST_EPOCHS, MOST_EPOCHS = 20, 300
 LEAST_MEASURED = 2  # epochs of the base whose time is known before others start
 SHORT_SECONDS = 3.0  # of a whole trial; a pause costs about a second, so that it saves nothing then
 

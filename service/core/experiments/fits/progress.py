@@ -7,7 +7,7 @@ from service.core.experiments.fits.lengths import Length
 from service.core.experiments.fits.state import FitState
 from service.core.records.fit import Fit, FitStep, Run, StepKind, Trial, TrialJob
 from service.core.records.fit_request import Candidate
-from service.core.records.job import TERMINAL
+from service.core.records.job import TERMINAL, StopReason
 from service.core.spec.parts import direction
 
 TRAININGS = (StepKind.START, StepKind.PROMOTE, StepKind.REPEAT)
@@ -42,16 +42,20 @@ def trial_of(step: FitStep) -> Trial:
 
 
 def outcome_of(fit: Fit, job: TrialJob | None) -> dict[str, Any]:
-    """The outcome of a step whose run is done, to be stored. The value is lower for better ones."""
+    """The outcome of a step whose run is done, to be stored. The value is lower for better ones.
+
+    A run that was cancelled has no value: it was not trained as far as those that it would be compared with.
+    """
     if job is None:
         return {"value": None, "is_over": True, "seconds": 0.0, "epochs": 0, "detail": "the job was deleted"}
     sign = 1 if direction(fit.request.objective) == "min" else -1
+    is_cut = job.stop_reason is StopReason.CANCELLED
     return {
-        "value": None if job.best is None else sign * job.best,
+        "value": None if job.best is None or is_cut else sign * job.best,
         "is_over": job.status in TERMINAL,
         "seconds": job.seconds,
         "epochs": job.epochs,
-        "detail": job.detail,
+        "detail": "it was cancelled" if is_cut else job.detail,
     }
 
 

@@ -2,7 +2,9 @@
 
 The best of many trials looks better than it is. So its interval has the confidence 1 - ERROR_RATE / looks, with one
 look for each trial that was compared with the base: Bonferroni's correction (Dunn, "Multiple Comparisons Among Means",
-1961). Then the probability that any interval misses its true difference is at most ERROR_RATE.
+1961). Then the probability that any interval misses its true difference is at most ERROR_RATE. Where leaders are
+repeated on further folds, only the images of these folds count: they have not chosen the leaders, so that there are as
+many looks as leaders.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,7 +52,16 @@ def candidates(runs: Sequence[Run]) -> Iterator[int]:
 
 def looks(runs: Sequence[Run]) -> int:
     """The number of trials that were compared on the validation images, the paused ones included; at least 1."""
-    return max(1, len({run.trial for run in runs if run.value is not None} - {BASE}))
+    return _rivals(runs, 0)
+
+
+def fresh_looks(runs: Sequence[Run]) -> int:
+    """The number of trials that were compared on further folds, whose images have not chosen them; at least 1."""
+    return _rivals(runs, 1)
+
+
+def _rivals(runs: Sequence[Run], repeat: int) -> int:
+    return max(1, len({run.trial for run in runs if run.repeat == repeat and run.value is not None} - {BASE}))
 
 
 def gain(trial: int, pairs: Sequence[Pair], guessing: float | None, objective: Monitor, looked: int) -> Gain | None:

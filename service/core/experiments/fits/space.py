@@ -40,9 +40,9 @@ def _regularization() -> dict[str, Range]:
 
 
 def _augmentation(spec: JobSpec, contents: Contents) -> dict[str, Range]:
-    """Mirroring is a choice of the recipes and of the diagnosis, which looks at the pictures."""
     shift = min(input_shape(spec, contents)[1:]) // SHARE_OF_SHIFT
     space = {
+        "/augmentation/horizontal_flip": Range(choices=(False, True)),
         "/augmentation/rotation_degrees": Range(choices=(0.0, 8.0, 15.0)),
         "/augmentation/random_erasing": Range(choices=(0.0, 0.25)),
     }

@@ -95,4 +95,6 @@ def _state(fit: Fit, step: FitStep, job: TrialResult | None) -> str:
     is_left = step.until_epoch is not None and not any(
         each.kind is StepKind.PROMOTE and each.trial == step.trial for each in fit.steps
     )
-    return "stopped early" if is_left and job.status is Status.CANCELLED else "trained"
+    if job.status is Status.CANCELLED:
+        return "stopped early" if is_left else "cancelled"
+    return "trained"

@@ -21,6 +21,10 @@ VARIATIONS: Mapping[str, tuple[Mapping[str, Any], str]] = {
         {"/augmentation/rotation_degrees": 10.0},
         "small rotations keep the class and show each image anew (Simard et al., 2003)",
     ),
+    "mirrored": (
+        {"/augmentation/horizontal_flip": True},
+        "mirrored images may keep their class (He et al., 2016)",
+    ),
     "blended": (
         {"/regularization/mixup_alpha": 0.2, "/regularization/ema_decay": 0.98},
         "mixup smooths the model between images (Zhang et al., 2018)",

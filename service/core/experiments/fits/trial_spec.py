@@ -4,11 +4,17 @@ from dataclasses import replace
 
 from service.core.records.fit import Trial
 from service.core.records.fit_request import FitRequest
+from service.core.records.submission import NewJob
 from service.core.spec import Fold, JobSpec
 from service.core.spec.patch import patched, plain
 
 SEEDS = 2**32
 ANNEALED = ("cosine", "onecycle")  # schedules that end with small steps: a run that stops early misses the best ones
+
+
+def of_trial(job: NewJob, slots: int) -> NewJob:
+    """The job of a trial: where several trials run side by side each has one thread, which trains most of them."""
+    return replace(job, threads=1) if slots > 1 else job
 
 
 def trial_spec(request: FitRequest, trial: Trial, repeat: int = 0) -> JobSpec:

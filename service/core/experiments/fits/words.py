@@ -35,8 +35,8 @@ def _kept(fit: Fit, result: Mapping[str, Any]) -> str:
     looks = f"{gain['looks']} trial{'s' if gain['looks'] > 1 else ''}"
     if best["trial"] != BASE:
         return (
-            f"Trial {best['trial']} of {looks} is kept. On the {gain['images']:,} validation images it is better than "
-            f"the base {between}, with the number of trials accounted for."
+            f"Trial {best['trial']} is kept. On {gain['images']:,} validation images it is better than the base "
+            f"{between}, with {looks} accounted for."
         )
     if not gain["beats_guessing"]:
         return f"The base is kept. None of {looks} is better than guessing by the shares of the classes."

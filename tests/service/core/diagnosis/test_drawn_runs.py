@@ -12,6 +12,7 @@ from tests.golden.confidence import calibration_error
 from tests.golden.drawn import drawn
 from tests.golden.scoring import Golden, scores
 
+HARD = {Verdict.UNDERFITTING, Verdict.STAGNANT_GENERALIZATION}  # what a loss that stands does next is often not seen
 COUNTED = 20  # runs of a verdict, from which on its shares say something
 
 
@@ -35,9 +36,8 @@ def test_verdicts_agree_with_how_runs_went_on(held_out: list[Golden]) -> None:
 def test_frequent_verdicts_are_precise_and_complete(held_out: list[Golden]) -> None:
     by_verdict = {score.verdict: score for score in scores(held_out, Rules()) if score.runs >= COUNTED}
     assert len(by_verdict) >= 8
-    hard = {Verdict.UNDERFITTING}  # whether a loss that stands will fall again is often not to be seen
-    weak = {v: s for v, s in by_verdict.items() if v not in hard and min(s.precision, s.recall) < 0.8}
-    assert not weak
+    least = {verdict: 0.6 if verdict in HARD else 0.8 for verdict in by_verdict}
+    assert not {v: s for v, s in by_verdict.items() if min(s.precision, s.recall) < least[v]}
 
 
 def test_confidence_is_the_share_of_right_verdicts(held_out: list[Golden]) -> None:
