@@ -12,8 +12,10 @@ from service.core.errors import CheckpointMismatch
 from service.core.records.epoch import MEASURES, Measures
 from service.core.spec import JobSpec
 from service.core.spec.early_stopping import Stopper
+from service.core.spec.models import is_frozen
 from workers.training.checkpoint import Weights, weights_of
 from workers.training.group import SINGLE_PROCESS, Group
+from workers.training.models.classifier import head_of
 from workers.training.optim import build_optimizer
 from workers.training.random_state import random_state, restore_random_state
 from workers.training.regularization.ema import MovingAverage
@@ -128,7 +130,12 @@ class State:
 
     def keep_best(self, score: ValidationScore) -> Weights:
         """Copy the weights of `scored` as the best ones, and keep their score."""
-        self.best, self.best_losses, self.best_logits = weights_of(self.scored), score.losses, score.logits
+        if self.best is not None and is_frozen(self.spec.model, self.epoch):  # the other layers are as they were
+            name, head = head_of(self.scored)
+            self.best = self.best | {f"{name}.{key}": value for key, value in weights_of(head).items()}
+        else:
+            self.best = weights_of(self.scored)
+        self.best_losses, self.best_logits = score.losses, score.logits
         return self.best
 
     def record(self, outcome: StepOutcome) -> None:

@@ -115,7 +115,13 @@ REGULARIZED = {
         "mixup_alpha": 0.4,
         "cutmix_alpha": 1.0,
     },
-    "augmentation": {"normalize": False, "trivial_augment": True, "random_erasing": 0.2},
+    "augmentation": {
+        "normalize": False,
+        "trivial_augment": True,
+        "random_erasing": 0.2,
+        "random_resized_crop": 0.5,
+        "color_jitter": 0.2,
+    },
 }
 AUGMENTED: dict[str, Any] = {"augmentation": {"rand_augment": {}}}
 

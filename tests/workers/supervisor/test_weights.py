@@ -65,16 +65,16 @@ def test_uploaded_weights_are_trained_on(bench: Bench, tmp_path: Any) -> None:
 
 def test_interrupted_run_from_weights_ends_as_any_other(bench: Bench) -> None:
     first = bench.run(model=CNN, epochs=1)
-    spec: dict[str, Any] = {"model": CNN | {"weights": first.id}, "epochs": 25, "early_stopping": None}
+    spec: dict[str, Any] = {"model": CNN | {"weights": first.id}, "epochs": 60, "batch_size": 4, "early_stopping": None}
     undisturbed = bench.run(**spec)
     job = bench.submit(**spec)
     thread = bench.start()
     assert eventually(lambda: bench.training(job))
-    bench.store.actions.pause("t", job.id)
+    bench.supervisor.stop()
     thread.join()
-    assert bench.job(job).status == "paused"
-    bench.store.actions.resume("t", job.id)
-    bench.supervisor.run_next()
+    assert bench.job(job).status == "queued"
+    bench.another().supervisor.run_next()
+    assert bench.job(job).attempt == 2
     assert bench.history(job) == bench.history(undisturbed)
     assert bench.best_model(job) == bench.best_model(undisturbed)
 
