@@ -42,7 +42,7 @@ def test_a_model_without_a_mistake_does_not_become_certain() -> None:
     assert 0.3 < fit_temperature(logits, label) < 1
 
 
-def test_few_images_without_a_mistake_do_not_sharpen_a_sure_model() -> None:
+def test_few_images_without_a_mistake_do_not_sharpen_a_model() -> None:
     """A calibrated model that is right on 95 % of all images, fitted on 75 that it gets right."""
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 21, (20_000, 10))

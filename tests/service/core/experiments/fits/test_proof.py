@@ -83,7 +83,7 @@ def test_trials_with_more_repeats_come_first() -> None:
     assert looks(runs) == 4
 
 
-def test_repeated_trials_are_tested_in_the_order_of_their_first_run() -> None:
+def test_repeated_trials_are_tested_in_the_order_of_first_runs() -> None:
     runs = [
         *(
             Run(trial, 0, is_first_part=False, is_done=True, value=value)
