@@ -65,11 +65,14 @@ def _promoted(state: FitState, known: Sequence[Run]) -> Promote | None:
 
 
 def _finalist(state: FitState, leaders: int) -> Promote | None:
-    """The best paused trial, while fewer trials than the finals have leaders were trained to their end."""
+    """The best paused trial, while fewer trials than the finals have leaders were trained to their end.
+
+    With a budget of minutes, the time that is left is for the trials that were.
+    """
     whole, gone_on = rivals(whole_values(state.runs)), {run.trial for run in state.runs if not run.is_first_part}
     paused = {run.trial: run.value for run in state.runs if run.is_first_part and run.value is not None}
     left = {trial: value for trial, value in paused.items() if trial not in gone_on and trial not in whole}
-    if len(whole) >= leaders or not left:
+    if len(whole) >= leaders or not left or (whole and state.request.minutes is not None):
         return None
     best = min(left, key=lambda trial: (not anneals(state.request, state.trials[trial - 1].candidate), left[trial]))
     return Promote(best, f"the finals compare {leaders} trials; its value {left[best]:.4g} is the best of the others")

@@ -35,6 +35,7 @@ def _regularization() -> dict[str, Range]:
         "/regularization/dropout": Range(0.0, 0.5),
         "/regularization/label_smoothing": Range(choices=(0.0, 0.05)),
         "/regularization/mixup_alpha": Range(choices=(0.0, 0.2)),
+        "/regularization/cutmix_alpha": Range(choices=(0.0, 1.0)),
         "/regularization/ema_decay": Range(choices=(None, 0.98, 0.995)),
     }
 

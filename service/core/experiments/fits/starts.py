@@ -14,9 +14,13 @@ GOOD = "good"
 OF_THE_FIT = ("/dataset", "/epochs", "/early_stopping")  # a recipe's own values for these are not used
 # What each variation adds to the recipe, with its reason.
 VARIATIONS: Mapping[str, tuple[Mapping[str, Any], str]] = {
-    "turned": (
-        {"/augmentation/rotation_degrees": 10.0},
-        "small rotations keep the class and show each image anew (Simard et al., 2003)",
+    "pasted": (
+        {"/regularization/cutmix_alpha": 1.0},
+        "CutMix trains on parts of two images at once (Yun et al., 2019)",
+    ),
+    "erased": (
+        {"/augmentation/random_erasing": 0.25},
+        "erased rectangles keep the network from relying on one part (Zhong et al., 2020)",
     ),
     "mirrored": (
         {"/augmentation/horizontal_flip": True},
@@ -31,9 +35,10 @@ VARIATIONS: Mapping[str, tuple[Mapping[str, Any], str]] = {
         "soft targets keep the outputs from growing (Szegedy et al., 2016)",
     ),
 }
-AVERAGED = {"op": "replace", "path": "/regularization/ema_decay", "value": 0.98}
-WHY_AVERAGED = "averaged weights are less noisy (Polyak and Juditsky, 1992)"
-SHIFTED = ("shifted", "small shifts and rotations keep the class (Simard et al., 2003)")
+# What a fit adds to the recipe.
+ADDED = {"/regularization/ema_decay": 0.98, "/model/hidden": []}
+WHY_ADDED = "averaged weights are less noisy (Polyak and Juditsky, 1992); a hidden layer has most of the parameters"
+WHY_SHIFTED = "small shifts and rotations keep the class (Simard et al., 2003)"
 
 
 def starting_points(spec: JobSpec, contents: Contents) -> tuple[Candidate, ...]:
@@ -41,11 +46,12 @@ def starting_points(spec: JobSpec, contents: Contents) -> tuple[Candidate, ...]:
     facts = DataFacts.of(contents, spec.dataset)
     recipe = next(each for each in recipes_for(facts) if each.name == GOOD)
     by_path = {step["path"]: step for step in recipe.operations if _is_used(step, spec)}
-    steps = (*resets(spec), *by_path.values(), AVERAGED)
+    added = ({"op": "replace", "path": path, "value": value} for path, value in ADDED.items())
+    steps = (*resets(spec), *by_path.values(), *(step for step in added if _is_used(step, spec)))
     why = f"the recipe {GOOD!r} for such data: " + "; ".join(
         choice.reason for choice in recipe.choices if any(_is_used(step, spec) for step in choice.operations)
     )
-    why = f"{why}; {WHY_AVERAGED}"
+    why = f"{why}; {WHY_ADDED}"
     return (Candidate(steps, Source.RECIPE, why, is_whole=True), *_variations(steps, facts))
 
 
@@ -57,11 +63,8 @@ def resets(spec: JobSpec) -> tuple[Operation, ...]:
 
 
 def _variations(steps: tuple[Operation, ...], facts: DataFacts) -> Iterator[Candidate]:
-    variations = dict(VARIATIONS)
-    name, why = SHIFTED
-    shift = max(1, facts.side // 16)
-    variations[name] = ({"/augmentation/rotation_degrees": 10.0, "/augmentation/crop_padding": shift}, why)
-    for name, (values, why) in variations.items():
+    shifted = {"/augmentation/rotation_degrees": 10.0, "/augmentation/crop_padding": max(1, facts.side // 16)}
+    for name, (values, why) in {"shifted": (shifted, WHY_SHIFTED), **VARIATIONS}.items():
         added = [{"op": "add", "path": path, "value": value} for path, value in values.items()]
         yield Candidate((*steps, *added), Source.RECIPE, f"the recipe {GOOD!r}, {name}: {why}")
 
