@@ -60,10 +60,15 @@ def train(services: Services, folder: Path, loss: Loss) -> Lease:
 
 
 def run_to_the_end(
-    app: Flask, services: Services, fit_id: str, folder: Path, loss: Loss = better_than_the_base
+    app: Flask,
+    services: Services,
+    fit_id: str,
+    folder: Path,
+    loss: Loss = better_than_the_base,
+    conductor: Conductor | None = None,
 ) -> None:
-    """Conduct a fit and train all of its jobs."""
-    conductor = Conductor(app)
+    """Conduct a fit and train all of its jobs; by `conductor`, if one has the lease of the fit."""
+    conductor = conductor or Conductor(app)
     with app.app_context():
         for _ in range(200):
             conductor.turn()

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import update
 
 from service.conductor.conductor import Conductor, conduct
 from service.core.errors import LeaseLost
 from service.core.records.job import Status
+from service.core.sql.tables import fits
 from service.services import Services
 from tests.service.api.fits import REQUEST, better_than_the_base, run_to_the_end, train
 from tests.service.api.requests import expect_problem
@@ -287,3 +289,69 @@ def test_what_cures_did_is_shown_until_the_fits_are_deleted(
     assert [effect["mean"] for effect in effects] == sorted(effect["mean"] for effect in effects)
     client.delete(created["links"]["self"])
     assert client.get("/v1/fits/learned").json["data"] == []
+
+
+def test_another_tenant_sees_nothing_of_a_fit(app: Flask, client: FlaskClient, services: Services) -> None:
+    created = create(client)
+    own = created["links"]
+    with services.database.write() as c:
+        c.execute(update(fits).values(tenant="somebody"))
+    for address in (own["self"], own["report"], own["artifacts"], own["events"], f"{own['artifacts']}/best_model.pth"):
+        expect_problem(client.get(address), 404)
+    expect_problem(client.post(own["cancel"]), 404)
+    expect_problem(client.delete(own["self"]), 404)
+    assert client.get("/v1/fits").json["data"] == []
+
+
+def test_a_paused_trial_that_its_owner_ends_is_left_behind(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    created = create(client)
+    conductor = Conductor(app)
+    with app.app_context():
+        while not (paused := client.get("/v1/jobs?status=paused").json["data"]):
+            conductor.turn()
+            train(services, tmp_path, better_than_the_base)
+        for job in paused:
+            client.post(f"/v1/jobs/{job['id']}/cancel")
+    run_to_the_end(app, services, created["id"], tmp_path, conductor=conductor)
+    assert client.get(created["links"]["self"]).json["status"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        {"optimizer": {"name": "sgd", "momentum": 0.9}},
+        {"schedule": {"name": "cosine", "warmup_epochs": 3}},
+        {"model": {"arch": "layers", "layers": [{"type": "flatten"}, {"type": "linear"}]}},
+    ],
+)
+def test_what_a_base_contradicts_is_not_tried(client: FlaskClient, base: dict[str, Any]) -> None:
+    plan = client.post("/v1/fits?validate_only=true", json={**REQUEST, "spec": base}).json
+    assert "/optimizer/lr" in plan["space"]
+    assert ("/regularization/dropout" in plan["space"]) == ("model" not in base)
+    assert len(plan["first_trials"]) > 3
+
+
+def test_changes_that_cannot_be_run_end_the_search(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    space = {"/optimizer/momentum": {"choices": [0.0, 0.9]}, "/optimizer/nesterov": {"choices": [False]}}
+    created = create(client, spec={"optimizer": {"name": "sgd"}}, space=space)
+    run_to_the_end(app, services, created["id"], tmp_path)
+    fit = client.get(created["links"]["self"]).json
+    assert fit["status"] == "succeeded"
+    assert len(fit["steps"]) < 60
+
+
+def test_a_fit_whose_jobs_were_deleted_still_has_its_report(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    created = create(client, jobs=3, seeds=1)
+    run_to_the_end(app, services, created["id"], tmp_path)
+    assert not any(step["what"] == "repeat" for step in client.get(created["links"]["self"]).json["steps"])
+    for job in client.get("/v1/jobs").json["data"]:
+        assert client.delete(f"/v1/jobs/{job['id']}").status_code == 204
+    assert "## Trials" in client.get(created["links"]["report"]).text
+    board = client.get(created["links"]["self"]).json["leaderboard"]
+    assert {each["state"] for each in board} <= {"deleted", "kept"}

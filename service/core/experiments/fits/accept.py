@@ -75,7 +75,8 @@ class Acceptor:
             space = self._checked(tenant, spec, asked.space)
         else:
             known = (*kept_before(earlier, spec, channels, asked.objective), *starting_points(spec, contents))
-            recipes = tuple(each for each in known if self._runs(tenant, spec, each.patch))
+            fitting = (self._fitting(tenant, spec, each) for each in known)
+            recipes = tuple(each for each in fitting if self._runs(tenant, spec, each.patch))
         request = FitRequest(
             spec=spec,
             minutes=asked.minutes,
@@ -108,6 +109,12 @@ class Acceptor:
             elif all(runs):
                 space[path] = values
         return space
+
+    def _fitting(self, tenant: str, spec: JobSpec, recipe: Candidate) -> Candidate:
+        """The recipe without the single changes that contradict the spec."""
+        start = resets(spec)
+        rest = (step for step in recipe.patch if step not in start)
+        return replace(recipe, patch=(*start, *(step for step in rest if self._runs(tenant, spec, [*start, step]))))
 
     def _runs(self, tenant: str, spec: JobSpec, patch: Operations) -> bool:
         """Whether the patched spec can be run."""
