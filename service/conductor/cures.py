@@ -9,7 +9,7 @@ from service.core.records.fit import Trial
 from service.core.records.fit_request import Candidate, Source
 from service.services import services
 
-OF_THE_FIT = ("/dataset", "/seed", "/early_stopping", "/max_seconds")  # parts of a spec that no trial changes
+NOT_CHANGED = ("/dataset", "/seed", "/early_stopping", "/max_seconds")  # parts of a spec that no trial changes
 MOST_KEPT = 1000  # diagnoses of ended jobs
 
 
@@ -24,7 +24,7 @@ def cures_of(tenant: str, job_id: str, trial: Trial) -> tuple[Candidate, ...]:
             cure=advice.id,
         )
         for advice in _advice(tenant, job_id)
-        if advice.patch and not any(step["path"].startswith(OF_THE_FIT) for step in advice.patch)
+        if advice.patch and not any(step["path"].startswith(NOT_CHANGED) for step in advice.patch)
     )
 
 

@@ -12,7 +12,7 @@ from service.schemas.fields import Flag, Number, ShortList, Whole
 from service.schemas.query_fields import about, choice, integer
 from service.schemas.spec import schema_of
 
-OF_THE_FIT = ("dataset", "seed", "name", "labels", "webhook", "recipe")  # members of a spec that a fit has itself
+SAID_BY_THE_FIT = ("dataset", "seed", "name", "labels", "webhook", "recipe")  # members of a spec that a fit has itself
 LEAST_MINUTES, MOST_MINUTES = 0.2, 7 * 24 * 60
 LEAST_JOBS, MOST_JOBS = 2, 1000
 SEEDS, MOST_SEEDS = 3, 10
@@ -20,7 +20,7 @@ LARGEST_SEED = 2**32 - 1
 MOST_OPTIONS, MOST_CHOICES = 32, 32
 AUTO = "auto"
 
-BaseSpecSchema = schema_of(JobSpec)(exclude=OF_THE_FIT)
+BaseSpecSchema = schema_of(JobSpec)(exclude=SAID_BY_THE_FIT)
 of_job = schema_of(JobSpec)().fields
 
 

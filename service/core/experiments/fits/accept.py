@@ -26,7 +26,7 @@ from service.core.spec.patch import Operation, Operations, patched, plain
 TEST_FRACTION = 0.2  # held out from the start, unless the request says otherwise
 SMALL = 1000  # validation images; with fewer, each repeat of a leader validates on another fold
 SHARE_OF_BASE = 0.1  # of a budget of minutes, which the base may train at most
-OF_THE_FIT = ("/dataset", "/seed", "/name", "/labels", "/webhook", "/early_stopping/monitor")  # not to be varied
+SHARED_BY_TRIALS = ("/dataset", "/seed", "/name", "/labels", "/webhook", "/early_stopping/monitor")  # not to be varied
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,8 @@ class Acceptor:
 
     def _faults(self, tenant: str, spec: JobSpec, path: str, values: Range) -> Iterator[Fault]:
         pointer = f"/space/{path.replace('~', '~0').replace('/', '~1')}"
-        if any(path == each or path.startswith(f"{each}/") or each.startswith(path) for each in OF_THE_FIT):
-            yield Fault(pointer, "all trials of a fit share it", f"other options than {', '.join(OF_THE_FIT)}")
+        if any(path == each or path.startswith(f"{each}/") or each.startswith(path) for each in SHARED_BY_TRIALS):
+            yield Fault(pointer, "all trials of a fit share it", f"other options than {', '.join(SHARED_BY_TRIALS)}")
             return
         for value in values.ends:
             try:

@@ -11,7 +11,7 @@ from service.core.spec import Cnn, JobSpec, Optimizer, Schedule
 from service.core.spec.patch import Operation, plain
 
 GOOD = "good"
-OF_THE_FIT = ("/dataset", "/epochs", "/early_stopping")  # a recipe's own values for these are not used
+NOT_OF_A_RECIPE = ("/dataset", "/epochs", "/early_stopping")  # a recipe's own values for these are not used
 # What each variation adds to the recipe, with its reason.
 VARIATIONS: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "pasted": (
@@ -73,4 +73,4 @@ def _is_used(step: Operation, spec: JobSpec) -> bool:
     """Whether an operation is for trials of this base: its network stays of the same kind."""
     if step["path"].startswith("/model"):
         return isinstance(spec.model, Cnn)
-    return not step["path"].startswith(OF_THE_FIT)
+    return not step["path"].startswith(NOT_OF_A_RECIPE)
