@@ -1,5 +1,6 @@
 """The job spec: every option declared once, checks of combinations, and the sizes of a network without training it."""
 
+from service.core.spec.augmentation import Augmentation, RandAugment
 from service.core.spec.combinations import contradictions, doubts
 from service.core.spec.job import JobSpec, not_understood
 from service.core.spec.models import Cnn, Mlp, Torchvision
@@ -7,12 +8,10 @@ from service.core.spec.networks import layers_of
 from service.core.spec.options import Option
 from service.core.spec.parts import (
     DEFAULT_MONITOR,
-    Augmentation,
     Dataset,
     EarlyStopping,
     Fold,
     Optimizer,
-    RandAugment,
     Regularization,
     Schedule,
     direction,

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar
 
+from service.core.spec.augmentation import Augmentation
 from service.core.spec.models import Cnn, Model
 from service.core.spec.options import Option, option, part
 from service.core.spec.parts import (
     LARGEST_SEED,
-    Augmentation,
     Dataset,
     EarlyStopping,
     Optimizer,
