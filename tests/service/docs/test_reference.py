@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from service.core.spec import JobSpec, job, layers, models, parts
+from service.core.spec import JobSpec, augmentation, job, layers, models, parts
 from service.core.spec.architectures import ARCHITECTURES
 from service.docs.markdown import anchor
 from service.docs.reference import reference
@@ -16,7 +16,7 @@ from service.schemas.spec import schema_of
 
 PARTS: set[Any] = {
     kind
-    for module in (job, parts, layers, models)
+    for module in (job, parts, augmentation, layers, models)
     for kind in vars(module).values()
     if isinstance(kind, type) and is_dataclass(kind) and all("option" in f.metadata for f in fields(kind))
 }
@@ -30,12 +30,12 @@ HEADINGS: dict[Any, str] = {JobSpec: "The spec", models.Torchvision: "`model`: `
 }
 ALONE: dict[Any, str] = {
     parts.Fold: "`dataset.fold`",
-    parts.RandAugment: "`augmentation.rand_augment`",
+    augmentation.RandAugment: "`augmentation.rand_augment`",
     parts.Dataset: "`dataset`",
     parts.Optimizer: "`optimizer`",
     parts.Schedule: "`schedule`",
     parts.Regularization: "`regularization`",
-    parts.Augmentation: "`augmentation`",
+    augmentation.Augmentation: "`augmentation`",
     parts.EarlyStopping: "`early_stopping`",
     parts.Webhook: "`webhook`",
 }

@@ -8,7 +8,7 @@ from service.core.experiments.fits.state import Finals, FitState, mean_values, r
 from service.core.records.fit import BASE
 from service.core.records.fit_request import Candidate, FitRequest, Source
 
-LEADERS, LEADERS_OF_FEW_IMAGES = 3, 4  # that are repeated; a small validation set tells them apart less well
+LEADERS, LEADERS_OF_FEW_IMAGES = 3, 8  # that are repeated; a small validation set tells them apart less well
 LONGER, TIMES = 2, 2  # leaders that are trained longer, and how much longer
 MOST_OF_TIME = 0.5  # the share of the budget that the finals get at most
 OVERHEAD_SECONDS = 1.0  # of a job beside its epochs
@@ -67,7 +67,7 @@ def _plans(request: FitRequest) -> Iterator[Finals]:
     most = min(request.seeds, request.folds or request.seeds) - 1
     longer = () if request.keeps_epochs else (LONGER,)
     for repeats in range(most, 0, -1):
-        yield from (Finals(leaders, repeats, count) for count in longer)
+        yield from (Finals(number, repeats, count) for count in longer for number in (leaders, leaders // 2))
         yield from (Finals(fewer, repeats, 0) for fewer in range(leaders, 0, -1))
     yield from (Finals(0, 0, count) for count in (*longer, 0))
 
