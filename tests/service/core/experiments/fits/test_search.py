@@ -93,10 +93,10 @@ def test_a_fit_ends_within_its_minutes() -> None:
 
 
 def test_trials_are_as_long_as_the_minutes_can_pay_for() -> None:
-    short = Simulation(request(minutes=2.0), valued, seconds=lambda trial, repeat: 0.4).run()
-    long = Simulation(request(minutes=8.0), valued, seconds=lambda trial, repeat: 0.4).run()
+    short = Simulation(request(minutes=3.0), valued, seconds=lambda trial, repeat: 0.4).run()
+    long = Simulation(request(minutes=9.0), valued, seconds=lambda trial, repeat: 0.4).run()
     assert short.state.length is not None
-    assert long.state.length == Length(4 * short.state.length.epochs, pauses=True)
+    assert long.state.length == Length(3 * short.state.length.epochs, pauses=True)
 
 
 def test_trials_without_a_result_are_left_behind() -> None:
