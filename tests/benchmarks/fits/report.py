@@ -52,9 +52,9 @@ def _head(about: Json, outcomes: Sequence[Outcome]) -> str:
         f"{min(loads):.1f} to {max(loads):.1f}.\n\n"
         "rightfit: a fit of the service. optuna: TPE and Hyperband over a plain fast loop of torch, with a process for "
         "each core. advice: a person who forks by the first advice and keeps what lowers the validation loss. All have "
-        "the same images but those of the test; a seed draws them. optuna validates on a fifth of them; the service divides "
-        "them itself. The test images choose nothing. Figures are means over the seeds, ± standard deviation. A ratio below "
-        "1 says that rightfit is ahead."
+        "the same images but those of the test; a seed draws them. optuna validates on a fifth of them; the service "
+        "divides them itself. The test images choose nothing. Figures are means over the seeds, ± standard deviation. A "
+        "ratio below 1 says that rightfit is ahead."
     )
 
 
