@@ -53,8 +53,8 @@ def _head(about: Json, outcomes: Sequence[Outcome]) -> str:
         "rightfit: a fit of the service. optuna: TPE and Hyperband over a plain fast loop of torch, with a process for "
         "each core. advice: a person who forks by the first advice and keeps what lowers the validation loss. All have "
         "the same images but those of the test; a seed draws them. optuna validates on a fifth of them; the service "
-        "divides them itself. The test images choose nothing. Figures are means over the seeds, ± standard deviation. A "
-        "ratio below 1 says that rightfit is ahead."
+        "divides them itself. The test images choose nothing. Figures are means over the seeds, ± standard deviation. "
+        "A ratio below 1 says that rightfit is ahead."
     )
 
 
