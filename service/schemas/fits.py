@@ -20,7 +20,7 @@ INTERVAL = {"description": "[low, high]"}
 
 
 def _object(description: str) -> fields.Raw:
-    return fields.Raw(allow_none=True, metadata={"type": ["object", "null"], "description": description})
+    return fields.Raw(allow_none=True, metadata={"type": "object", "description": description})
 
 
 class BudgetSchema(Schema):

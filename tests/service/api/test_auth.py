@@ -130,7 +130,8 @@ def test_no_route_reaches_records_of_another_tenant(
     waiting = alice("POST", "/v1/jobs", json=SPEC | {"dataset": {"id": dataset["id"]}}).json
     ablation = alice("POST", "/v1/ablations", json={"spec": SPEC, "factors": ["dropout"]}).json
     folds = alice("POST", "/v1/folds", json={"spec": SPEC}).json
-    records = (ended, waiting, ablation, folds)
+    fit = alice("POST", "/v1/fits", json={"dataset": {"id": "digits"}, "jobs": 2}).json
+    records = (ended, waiting, ablation, folds, fit)
     before = [alice("GET", record["links"]["self"]).json for record in records]
     ids = {
         "dataset_id": [dataset["id"]],
@@ -139,6 +140,8 @@ def test_no_route_reaches_records_of_another_tenant(
         "index": ["0"],
         "ablation_id": [ablation["id"]],
         "folds_id": [folds["id"]],
+        "fit_id": [fit["id"]],
+        "weights_id": ["wgt_00000000000000000000"],  # tests/service/api/test_weights.py has those of another tenant
     }
     walked = 0
     for method, rule in every_route(app):

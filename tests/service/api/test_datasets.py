@@ -111,7 +111,7 @@ def test_job_has_warnings_from_its_data_and_its_spec(client: FlaskClient, servic
     dataset = ready(client, services, zipped(folders(each=20) | copies))
     job = client.post("/v1/jobs", json={"dataset": {"id": dataset["id"]}}).json
     assert any("exact duplicates: 5 images" in warning for warning in job["warnings"])
-    assert any("only 13 validation images" in warning and "16 points" in warning for warning in job["warnings"])
+    assert any("only 13 validation images" in warning and "74% to 100%" in warning for warning in job["warnings"])
     assert client.get(f"/v1/jobs/{job['id']}").json["warnings"] == job["warnings"]
 
 
