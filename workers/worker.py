@@ -99,7 +99,7 @@ class Worker:
     def _defer(self, hinted: str | None) -> None:
         """The hint is for another worker: sent again at once, it would go round between dispatchers."""
         if hinted is not None:
-            self._store.leases.defer_hint(hinted, self._settings.hint_seconds, self._settings.dispatch_seconds)
+            self._store.hints.defer_hint(hinted, self._settings.hint_seconds, self._settings.dispatch_seconds)
 
     def start(self) -> None:
         """Start the threads: heartbeats, dispatcher, data set reader, and polling of the queue."""

@@ -85,17 +85,17 @@ class Stack:
         self.settings = replace(self.settings, port=_free_port(self.settings.host, self.settings.port))
         database = Database(self.settings.database_url)
         self._cleanup.callback(database.close)
-        leases = Store(database).leases
+        store = Store(database)
         own_broker = self.settings.redis_url is None
         if own_broker:
-            self._start_broker(lambda _: leases.forget_hints())
+            self._start_broker(lambda _: store.hints.forget_hints())
         self._await(self._broker_answers, BROKER_SECONDS, f"Redis at {redacted(str(self.settings.redis_url))}")
         database.migrate()
         if own_broker:
             if database.is_local:
                 # This home and its broker are locked, so no live worker holds a job.
-                leases.recover(self._at_once)
-            leases.forget_hints()  # the broker that had them is gone
+                store.leases.recover(self._at_once)
+            store.hints.forget_hints()  # the broker that had them is gone
         worker, api = self._start_worker(database), self._start_api()
         self._await(self._api_is_ready, API_SECONDS, f"the API (see {api.log})")
         self._await(worker.is_ready, WORKER_SECONDS, f"the worker (see {worker.log})")

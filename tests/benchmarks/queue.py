@@ -55,7 +55,7 @@ def measure(store: Store, spec: JobSpec) -> dict[str, float]:
         "submit": milliseconds(lambda: store.actions.submit("tenant 0", NewJob(spec))),
         "position of the last": milliseconds(lambda: store.queries.get("tenant 0", last)),
         "list of 20": milliseconds(lambda: store.queries.list("tenant 0", 20)),
-        "hints due": milliseconds(lambda: store.leases.due_hints(8, 60)),
+        "hints due": milliseconds(lambda: store.hints.due_hints(8, 60)),
         "claim": milliseconds(claim),
     }
     for lease in leases:

@@ -129,7 +129,7 @@ def restore(database: Database, storage: Storage, folder: Path, say: Say) -> Bac
         store = Store(copy)
         while put_back := store.leases.recover(NO_LIMIT):
             say(f"{counted(len(put_back), 'running job')} will continue")
-        store.leases.forget_hints()
+        store.hints.forget_hints()
         WorkerRegistry(copy).clear()
         mark(storage, copy)
     finally:

@@ -46,10 +46,10 @@ class Dispatcher:
         """Send the hints that are due, for at most two jobs per slot of a live worker; returns how many were sent."""
         alive = self.registry.live_workers(within=self.settings.lease_seconds)
         window = max(LEAST_WINDOW, 2 * sum(worker.slots for worker in alive.values()))
-        due = self.store.leases.due_hints(window, self.settings.hint_seconds, alive.values())
+        due = self.store.hints.due_hints(window, self.settings.hint_seconds, alive.values())
         unsent = [job_id for job_id in due if not self.queue.send(job_id)]
         for job_id in unsent:
-            self.store.leases.forget_hints(job_id)
+            self.store.hints.forget_hints(job_id)
         return len(due) - len(unsent)
 
     def run(self, stop: threading.Event) -> None:

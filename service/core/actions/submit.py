@@ -89,7 +89,7 @@ class JobSubmitter:
         unsent = [job_id for job_id in job_ids if not self.queue.send(job_id)]
         if unsent:
             try:
-                self.store.leases.forget_hints(*unsent)
+                self.store.hints.forget_hints(*unsent)
             except DatabaseError as error:  # the dispatcher will find the hints too old
                 log.warning("hints are late, the first of %s: %s", unsent[0], error)
 

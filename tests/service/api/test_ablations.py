@@ -73,7 +73,7 @@ def test_every_job_is_hinted_to_workers(app: Flask, client: FlaskClient, service
     services.submission.queue.send = lambda job_id: not sent.append(job_id)  # type: ignore[method-assign, func-returns-value]
     ablation = create_ablation(client, ["dropout"])
     assert sorted(sent) == sorted(run["id"] for arm in ablation["arms"] for run in arm["jobs"])
-    assert services.store.leases.due_hints(9, 60) == ()
+    assert services.store.hints.due_hints(9, 60) == ()
 
 
 def test_an_ablation_has_at_most_200_jobs() -> None:
@@ -203,7 +203,7 @@ def test_ablation_without_redis_only_delays_its_hints(settings: Settings, own_re
     own_redis.stop()
     create_ablation(app.test_client(), ["dropout"])
     own_redis.start()
-    assert len(services.store.leases.due_hints(9, 60)) == 4
+    assert len(services.store.hints.due_hints(9, 60)) == 4
     services.database.close()
 
 

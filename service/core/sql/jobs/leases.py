@@ -1,10 +1,10 @@
-"""The leases of workers: claimed, renewed, written under, ended and reaped; and the hints that jobs can be claimed."""
+"""The leases of workers: claimed, renewed, written under, ended and reaped."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, insert, or_, select, true, update
+from sqlalchemy import Connection, Select, and_, delete, func, insert, select, update
 
 from service.core.errors import NoRoom, ObjectMissing
 from service.core.records.capacity import Capacity
@@ -24,7 +24,7 @@ from service.core.records.room import Room, needed_to_start
 from service.core.records.splits import Splits
 from service.core.sql.clock import now
 from service.core.sql.jobs import transitions
-from service.core.sql.jobs.claimable import fits, fits_any, is_claimable
+from service.core.sql.jobs.claimable import fits, is_claimable
 from service.core.sql.jobs.fencing import change_held, is_held, lock_held, lost
 from service.core.sql.jobs.job_logs import add_lines
 from service.core.sql.jobs.lost_workers import release_advanced, take_back
@@ -291,39 +291,6 @@ class JobLeases(Repository):
             self._on_change(job_id)
         return statuses
 
-    # Hints
-
-    def due_hints(self, window: int, older_than: float, workers: Collection[Capacity] = ()) -> tuple[str, ...]:
-        """Of the first `window` claimable jobs that one of the workers can hold (no workers: of all claimable jobs),
-        those whose hint is older than `older_than` seconds; they count as hinted now.
-        """
-        fitting = fits_any(workers) if workers else true()
-        head = select(jobs.c.id, jobs.c.hinted_at).where(is_claimable(self._quotas), fitting)
-        first = head.order_by(*TAKEN_FIRST).limit(window).subquery()
-        with self._db.read() as c:
-            due = c.execute(select(first.c.id).where(_is_stale(first.c.hinted_at, older_than))).scalars().all()
-        if not due:
-            return ()
-        is_due = and_(jobs.c.id.in_(due), jobs.c.status == Status.QUEUED, _is_stale(jobs.c.hinted_at, older_than))
-        with self._db.write() as c:
-            hinted = update(jobs).where(is_due).values(hinted_at=now()).returning(jobs.c.id)
-            return tuple(c.execute(hinted).scalars())
-
-    def forget_hints(self, *job_ids: str) -> None:
-        """The hints of these jobs, or of all jobs, did not arrive: they are due at once."""
-        unhinted = update(jobs).where(jobs.c.status == Status.QUEUED).values(hinted_at=None)
-        with self._db.write() as c:
-            c.execute(unhinted.where(jobs.c.id.in_(job_ids)) if job_ids else unhinted)
-
-    def defer_hint(self, job_id: str, older_than: float, seconds: float) -> None:
-        """The hint of a queued job reached a worker that cannot hold it: it is due again (as in `due_hints`) after
-        `seconds`.
-        """
-        hinted_at = now() - older_than + min(seconds, older_than)
-        with self._db.write() as c:
-            queued = and_(jobs.c.id == job_id, jobs.c.status == Status.QUEUED)
-            c.execute(update(jobs).where(queued).values(hinted_at=hinted_at))
-
 
 def _refuse_without_room(c: Connection, first: Select[Any], capacity: Capacity, room: Room) -> None:
     """Raise NoRoom if the job that is selected does not fit into the room. On PostgreSQL its row stays locked."""
@@ -331,10 +298,6 @@ def _refuse_without_room(c: Connection, first: Select[Any], capacity: Capacity, 
     row = c.execute(query).mappings().one_or_none()
     if row is not None and not room.holds(needed_to_start(capacity, needs_of(row))):
         raise NoRoom(f"there is no room for {row['id']} until a running job ends")
-
-
-def _is_stale(hinted_at: ColumnElement[Any], older_than: float) -> ColumnElement[bool]:
-    return or_(hinted_at.is_(None), hinted_at < now() - older_than)
 
 
 def _control_request(lease: Lease, row: Any) -> ControlRequest | None:

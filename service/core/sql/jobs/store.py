@@ -4,13 +4,16 @@ from collections.abc import Callable
 
 from service.core.records.quotas import UNLIMITED, Quotas
 from service.core.sql.engine import Database
+from service.core.sql.jobs.hints import JobHints
 from service.core.sql.jobs.leases import JobLeases
 from service.core.sql.jobs.owner_actions import OwnerActions
 from service.core.sql.jobs.queries import JobQueries
 
 
 class Store:
-    """`actions` serves the owners of jobs, `queries` their readers, `leases` the workers."""
+    """`actions` serves the owners of jobs, `queries` their readers, `leases` the workers,
+    `hints` those who tell the workers of queued jobs.
+    """
 
     def __init__(
         self,
@@ -21,3 +24,4 @@ class Store:
         self.actions = OwnerActions(database, on_change, quotas)
         self.queries = JobQueries(database)
         self.leases = JobLeases(database, on_change, quotas)
+        self.hints = JobHints(database, on_change, quotas)

@@ -21,7 +21,7 @@ from service.core.records.submission import NewJob
 from service.core.settings import Settings
 from service.core.sql.engine import Database
 from service.core.sql.installation_id import installation_id
-from service.core.sql.jobs.leases import JobLeases
+from service.core.sql.jobs.hints import JobHints
 from service.core.sql.stored_files import missing, named, owners
 from service.core.sql.worker_registry import WorkerRegistry
 from service.core.storage import Artifact, LocalStorage, open_storage
@@ -217,7 +217,7 @@ def test_a_backup_is_taken_while_others_write(house: House) -> None:
 def test_an_interrupted_restore_can_be_repeated(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     job, folder = house.job(), taken(house)
     with monkeypatch.context() as patch:
-        patch.setattr(JobLeases, "forget_hints", lambda self: 1 / 0)
+        patch.setattr(JobHints, "forget_hints", lambda self: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             restored(house, folder)
     other = restored(house, folder)

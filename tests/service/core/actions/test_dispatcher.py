@@ -81,7 +81,7 @@ def test_the_dispatcher_runs_until_it_is_stopped(tmp_path: Path, own_redis: Redi
     settings = Settings.from_env({"RIGHTFIT_HOME": str(tmp_path), "RIGHTFIT_DISPATCH_SECONDS": "0.1"})
     dispatcher = Dispatcher(settings, submission.store, WorkerRegistry(database), HintQueue(own_redis.url))
     job, _ = submission.submit("t", SPEC)
-    submission.store.leases.forget_hints(job.id)
+    submission.store.hints.forget_hints(job.id)
     stop = threading.Event()
     thread = threading.Thread(target=dispatcher.run, args=(stop,))
     thread.start()

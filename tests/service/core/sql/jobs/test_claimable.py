@@ -71,9 +71,9 @@ def test_only_jobs_that_a_live_worker_can_hold_are_hinted(store: Store) -> None:
     for _ in range(5):
         submit(store, {"gpus": 8, "device": "cuda", "priority": 9})
     small = submit(store, {})
-    store.leases.forget_hints()
-    assert store.leases.due_hints(4, 60, [CPU, GPU]) == (small,)
-    assert len(store.leases.due_hints(4, 60)) == 4, "with no worker alive, the first of those that will come"
+    store.hints.forget_hints()
+    assert store.hints.due_hints(4, 60, [CPU, GPU]) == (small,)
+    assert len(store.hints.due_hints(4, 60)) == 4, "with no worker alive, the first of those that will come"
 
 
 def test_a_queued_job_says_why_it_waits(store: Store, database: Database) -> None:
@@ -119,12 +119,12 @@ def test_a_worker_of_an_old_release_holds_single_processes_only() -> None:
 
 def test_a_hint_that_reached_the_wrong_worker_is_deferred(store: Store, database: Database) -> None:
     job_id = submit(store, {})
-    assert store.leases.due_hints(4, 60) == ()
-    store.leases.defer_hint(job_id, 60, 5)
-    assert store.leases.due_hints(4, 60) == ()
+    assert store.hints.due_hints(4, 60) == ()
+    store.hints.defer_hint(job_id, 60, 5)
+    assert store.hints.due_hints(4, 60) == ()
     with database.write() as c:
         c.execute(update(jobs).values(hinted_at=jobs.c.hinted_at - 6))
-    assert store.leases.due_hints(4, 60) == (job_id,)
+    assert store.hints.due_hints(4, 60) == (job_id,)
 
 
 def test_a_job_is_taken_if_it_fits_beside_those_that_run(store: Store) -> None:

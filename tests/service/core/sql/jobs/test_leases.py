@@ -153,7 +153,7 @@ def test_a_released_job_is_queued_again_with_its_progress(store: Store) -> None:
         1,
         (),
     )
-    assert store.leases.due_hints(window=4, older_than=60) == (job.id,)
+    assert store.hints.due_hints(window=4, older_than=60) == (job.id,)
     again = claim(store)
     assert [kept.epochs for kept in again.checkpoints] == [2]
     store.leases.rewind(again, again.checkpoints[0])
@@ -185,11 +185,11 @@ def test_an_error_is_kept_with_its_origin(store: Store) -> None:
 
 def test_only_old_hints_at_the_head_of_the_queue_are_due(store: Store) -> None:
     ids = [submit(store).id for _ in range(5)]
-    assert store.leases.due_hints(window=3, older_than=60) == ()
-    assert set(store.leases.due_hints(window=3, older_than=0)) == set(ids[:3])
-    assert store.leases.due_hints(window=3, older_than=60) == ()
-    store.leases.forget_hints(ids[1])
-    assert store.leases.due_hints(window=3, older_than=60) == (ids[1],)
+    assert store.hints.due_hints(window=3, older_than=60) == ()
+    assert set(store.hints.due_hints(window=3, older_than=0)) == set(ids[:3])
+    assert store.hints.due_hints(window=3, older_than=60) == ()
+    store.hints.forget_hints(ids[1])
+    assert store.hints.due_hints(window=3, older_than=60) == (ids[1],)
 
 
 def test_recovered_jobs_are_queued_again_or_ended(store: Store) -> None:
@@ -289,7 +289,7 @@ def test_a_lapsed_lease_is_put_back_with_its_cause_and_waits(store: Store) -> No
     assert "after epoch 1" in loss.cause
     assert back.releases == 0
     assert store.leases.claim("host:2", 60) is None, "it waits"
-    assert store.leases.due_hints(window=4, older_than=0) == ()
+    assert store.hints.due_hints(window=4, older_than=0) == ()
     assert store.leases.reap(RETRIES) == {}
 
 

@@ -57,7 +57,7 @@ def test_no_statement_reads_a_whole_table(store: Store, database: Database) -> N
         lambda: store.leases.rewind(lease, None),
         lambda: store.leases.renew(lease, 60),
         lambda: store.leases.control_request(lease),
-        lambda: store.leases.due_hints(4, 0),
+        lambda: store.hints.due_hints(4, 0),
         lambda: store.leases.reap(RETRIES),
         lambda: store.leases.claim("worker", 60),
         lambda: store.leases.finish(lease, SUCCESS, [MODEL]),
