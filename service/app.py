@@ -21,6 +21,7 @@ from service.core.sql.ablations import Ablations
 from service.core.sql.api_keys import ApiKeys
 from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
+from service.core.sql.fit_leases import FitLeases
 from service.core.sql.fits import Fits
 from service.core.sql.folds import CrossValidations
 from service.core.sql.jobs.store import Store
@@ -158,6 +159,7 @@ def _services(settings: Settings) -> Services:
         ablations=Ablations(database, wakeups.publish, settings.quotas),
         folds=CrossValidations(database, wakeups.publish, settings.quotas),
         fits=Fits(database, wakeups.publish, settings.quotas),
+        fit_leases=FitLeases(database, wakeups.publish, settings.quotas),
         wakeups=wakeups,
         webhooks=webhooks,
         webhook_sender=WebhookSender(webhooks, allowed),

@@ -12,6 +12,7 @@ from service.core.sql.ablations import Ablations
 from service.core.sql.api_keys import ApiKeys
 from service.core.sql.datasets import DatasetStore
 from service.core.sql.engine import Database
+from service.core.sql.fit_leases import FitLeases
 from service.core.sql.fits import Fits
 from service.core.sql.folds import CrossValidations
 from service.core.sql.jobs.store import Store
@@ -43,6 +44,7 @@ class Services:
     ablations: Ablations
     folds: CrossValidations
     fits: Fits
+    fit_leases: FitLeases
     predictor: Predictor
     predictions: PredictionsReader
     packs: PackReader

@@ -27,11 +27,11 @@ from service.core.experiments.fits.search import decide
 from service.core.experiments.fits.starts import resets
 from service.core.experiments.fits.state import FitState
 from service.core.experiments.fits.trial_spec import of_trial, trial_spec
-from service.core.records.fit import BASE, Fit, FitPhase, Run, StepKind, Trial
+from service.core.records.fit import BASE, Fit, Run, StepKind, Trial
 from service.core.records.fit_request import Candidate, Source
 from service.core.records.job import TERMINAL, Status
 from service.core.records.submission import NewJob, Origin
-from service.core.sql.fits import Conducted, FitLease, NewStep
+from service.core.sql.fit_leases import Conducted, FitLease, NewStep
 from service.core.system.resilience import attempt
 from service.services import services
 
@@ -60,7 +60,7 @@ class Conductor:
     def turn(self) -> None:
         """Take over the fits that no process conducts, and go on with each of those held."""
         started = time.monotonic()
-        while lease := services().fits.claim(LEASE_SECONDS):
+        while lease := services().fit_leases.claim(LEASE_SECONDS):
             self._held[lease] = started
         for lease in tuple(self._held):
             attempt(partial(self._go_on, lease), f"conduct {lease.fit_id}")
@@ -71,7 +71,7 @@ class Conductor:
         started = time.monotonic()
         with suppress(LeaseLost):  # also once the fit has ended
             if started - renewed > LEASE_SECONDS / 3:
-                services().fits.renew(lease, LEASE_SECONDS)
+                services().fit_leases.renew(lease, LEASE_SECONDS)
                 renewed = started
             conduct(lease)
             self._held[lease] = renewed
@@ -94,18 +94,18 @@ def _go_on(lease: FitLease) -> bool:
         why = (
             f"trials have {usual.epochs} epochs and {'pause after the first part' if usual.pauses else 'do not pause'}"
         )
-        return _advance(lease, NewStep(StepKind.LENGTH, {"why": why, **asdict(usual)}))
+        return _advance(lease, fit, NewStep(StepKind.LENGTH, {"why": why, **asdict(usual)}))
     return _apply(lease, fit, state, decide(state, _Cures(fit, state), _Sample(fit, state)))
 
 
 def _settled(lease: FitLease) -> Conducted:
     """The fit, after the outcomes of all runs that are done have been recorded."""
-    fits = services().fits
-    read = fits.read(lease)
+    leases = services().fit_leases
+    read = leases.read(lease)
     begun = [job.started_at for job in read.open_jobs.values() if job and job.started_at]
     if read.fit.started_at is None and begun:
-        fits.begin(lease, min(begun))
-        read = fits.read(lease)
+        leases.begin(lease, min(begun))
+        read = leases.read(lease)
     until = {step.number: step.until_epoch for step in read.fit.steps}
     outcomes = {
         number: outcome_of(read.fit, job)
@@ -113,8 +113,8 @@ def _settled(lease: FitLease) -> Conducted:
         if job is None or job.has_reached(until[number])
     }
     if outcomes:
-        fits.settle(lease, outcomes)
-        return fits.read(lease)
+        leases.settle(lease, outcomes)
+        return leases.read(lease)
     return read
 
 
@@ -129,10 +129,10 @@ def _apply(lease: FitLease, fit: Fit, state: FitState, decision: Decision) -> bo
                 job = _planned(fit, state.trials[trial - 1], number)
             except Invalid:  # the data set is gone
                 return _stop(lease, fit)
-            return _advance(lease, NewStep(StepKind.REPEAT, {"why": why, "repeat": number}, trial, job=job))
+            return _advance(lease, fit, NewStep(StepKind.REPEAT, {"why": why, "repeat": number}, trial, job=job))
         case BeginFinals(finals, why):
             _cancel(fit, (Status.PAUSED,))
-            return _advance(lease, NewStep(StepKind.FINALS, {"why": why, "finals": asdict(finals)}), FitPhase.FINALS)
+            return _advance(lease, fit, NewStep(StepKind.FINALS, {"why": why, "finals": asdict(finals)}))
         case End():
             return _stop(lease, fit)
         case Wait():
@@ -148,22 +148,20 @@ def _start(lease: FitLease, fit: Fit, state: FitState, candidate: Candidate) -> 
         job = replace(_planned(fit, trial), pause_after=until)
     except Invalid as error:
         why = "; ".join(fault.detail for fault in error.faults)
-        return _advance(lease, NewStep(StepKind.REFUSED, {**stored, "why": f"it cannot be run: {why}"}))
+        return _advance(lease, fit, NewStep(StepKind.REFUSED, {**stored, "why": f"it cannot be run: {why}"}))
     step = NewStep(StepKind.START, {**stored, "epochs": trial.epochs}, trial.number, until, job)
-    return _advance(lease, step)
+    return _advance(lease, fit, step)
 
 
 def _promote(lease: FitLease, fit: Fit, trial: int, why: str) -> bool:
     """Let a paused trial go on. A trial that its owner has resumed or ended meanwhile is over for the fit."""
     step = NewStep(StepKind.PROMOTE, {"why": why}, trial, resumed=job_of(fit, trial))
     try:
-        job_id = services().fits.advance(lease, step)
+        _store(lease, step)
     except (Conflict, NotFound):
         first = next(each for each in fit.steps if each.kind is StepKind.START and each.trial == trial)
         over = {**(first.outcome or {}), "value": None, "is_over": True, "detail": "its owner has resumed or ended it"}
-        services().fits.settle(lease, {first.number: over})
-        return True
-    services().submission.hint_all([job_id] if job_id else [])
+        services().fit_leases.settle(lease, {first.number: over})
     return True
 
 
@@ -176,25 +174,26 @@ def _planned(fit: Fit, trial: Trial, repeat: int = 0) -> NewJob:
     return of_trial(NewJob.planned(planned, origin), fit.request.slots)
 
 
-def _advance(lease: FitLease, step: NewStep, phase: FitPhase | None = None) -> bool:
-    """Store a step and send the hint of its job; False where the queue has no room for it now."""
+def _advance(lease: FitLease, fit: Fit, step: NewStep) -> bool:
+    """Store a step; False where the queue has no room for its job now, or where the data set is gone."""
     try:
-        job_id = services().fits.advance(lease, step, phase)
-    except QuotaExceeded as error:
-        log.info("%s waits: %s", lease.fit_id, error)
-        _make_room(lease)
+        _store(lease, step)
+    except (QuotaExceeded, Conflict, NotFound) as error:
+        log.info("%s waits: %s", fit.id, error)
+        if isinstance(error, QuotaExceeded):
+            _make_room(fit)
         return False
-    except (Conflict, NotFound) as error:  # the data set is gone; no change can be run
-        log.info("%s waits: %s", lease.fit_id, error)
-        return False
-    if job_id:
-        services().submission.hint_all([job_id])
     return True
 
 
-def _make_room(lease: FitLease) -> None:
+def _store(lease: FitLease, step: NewStep) -> None:
+    """Store a step and send the hint of its job. Raises what `FitLeases.advance` raises."""
+    if job_id := services().fit_leases.advance(lease, step):
+        services().submission.hint_all([job_id])
+
+
+def _make_room(fit: Fit) -> None:
     """End the paused trials, which count as waiting jobs, if nothing else of the fit is under way."""
-    fit = services().fits.read(lease).fit
     alive = [status for _, status in services().fits.jobs_of(fit.tenant, fit.id) if status not in TERMINAL]
     if all(status is Status.PAUSED for status in alive):
         _cancel(fit, (Status.PAUSED,))
@@ -204,9 +203,9 @@ def _stop(lease: FitLease, fit: Fit) -> bool:
     """End the fit once all of its jobs have ended; those that live are cancelled."""
     if _cancel(fit, tuple(Status)):
         return False
-    services().fits.renew(lease, SECONDS_TO_END)
+    services().fit_leases.renew(lease, SECONDS_TO_END)
     status, result = conclude(fit)
-    services().fits.end(lease, status, result)
+    services().fit_leases.end(lease, status, result)
     log.info("%s %s", fit.id, status)
     return False
 

@@ -64,7 +64,7 @@ class WeightsStore(Repository):
             if c.execute(query).first() is None:
                 raise NotFound(f"there are no weights {weights_id!r}")
             refuse_used(c, weights_id)
-            c.execute(update(weights).where(_own(tenant, weights_id)).values(hidden_at=now()))
+            c.execute(update(weights).where(_own(tenant, weights_id)).values(hidden()))
 
     def forget(self, tenant: str, weights_id: str) -> None:
         """Delete the record of hidden weights."""

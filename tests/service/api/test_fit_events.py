@@ -42,7 +42,7 @@ def test_stream_of_a_fit_sends_each_step_once(
         events = [next_event(parts)]
         train(services, tmp_path, better_than_the_base)
         with app.app_context():
-            lease = services.fits.claim(0.0)  # held by nobody afterwards
+            lease = services.fit_leases.claim(0.0)  # held by nobody afterwards
             assert lease is not None
             conduct(lease)
         events.append(next_event(parts))

@@ -166,20 +166,20 @@ def test_a_conductor_that_lost_its_lease_changes_nothing(
 ) -> None:
     created = create(client)
     with app.app_context():
-        first = services.fits.claim(0.0)
-        second = services.fits.claim(60.0)
+        first = services.fit_leases.claim(0.0)
+        second = services.fit_leases.claim(60.0)
         assert first is not None
         assert second is not None
         before = client.get(created["links"]["self"]).json
         with pytest.raises(LeaseLost):
-            services.fits.settle(first, {})
+            services.fit_leases.settle(first, {})
         train(services, tmp_path, lambda job: 0.9)
         with pytest.raises(LeaseLost):
             conduct(first)
         assert client.get(created["links"]["self"]).json["steps"] == before["steps"]
         conduct(second)
         assert len(client.get(created["links"]["self"]).json["steps"]) > len(before["steps"])
-        assert services.fits.claim(60.0) is None, "it is conducted"
+        assert services.fit_leases.claim(60.0) is None, "it is conducted"
 
 
 def test_whichever_process_conducts_the_decisions_are_the_same(
@@ -196,7 +196,7 @@ def test_whichever_process_conducts_the_decisions_are_the_same(
     changing = create(client)
     with app.app_context():
         while not services.fits.get("default", changing["id"]).is_terminal:
-            lease = services.fits.claim(0.0)  # held by nobody afterwards: each step is made by another process
+            lease = services.fit_leases.claim(0.0)  # held by nobody afterwards: each step is made by another process
             if lease is not None:
                 conduct(lease)
             if services.store.queries.counts("default").get(Status.QUEUED):
