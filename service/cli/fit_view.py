@@ -7,10 +7,9 @@ from rich.live import Live
 
 from service.cli.format import list_table
 from service.client import Json, Rightfit
-from service.core.text import counted, format_number, format_percent
+from service.core.text import MINUTE, counted, format_number, format_percent
 
 SHOWN = 8  # trials in the table
-MINUTE = 60  # seconds
 
 
 def follow(console: Console, client: Rightfit, fit_id: str) -> Json:

@@ -1,7 +1,7 @@
 """The end of a fit: which model is kept, and what the results prove."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from service.core.errors import StorageError
@@ -15,7 +15,8 @@ from service.core.experiments.fits.state import FitState
 from service.core.records.artifact_names import PREDICTIONS
 from service.core.records.fit import BASE, Fit, FitStatus
 from service.core.records.job import Job
-from service.core.spec.parts import LOSSES, Monitor, direction
+from service.core.spec.parts import LOSSES, Monitor
+from service.core.storage import Artifact
 from service.services import services
 
 Result = Mapping[str, Any]
@@ -23,62 +24,85 @@ Result = Mapping[str, Any]
 
 def conclude(fit: Fit) -> tuple[FitStatus, Result]:
     """The status and the result of a fit whose jobs have all ended."""
-    state = state_of(fit, 0.0)
-    jobs = {job.id: job for job in _jobs(fit)}
-    base = _trained(fit, jobs, BASE)
+    result = _result(_Ended.of(fit))
+    if fit.cancel_requested:
+        return FitStatus.CANCELLED, result
+    return (FitStatus.FAILED if "error" in result else FitStatus.SUCCEEDED), result
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """A fit whose jobs have all ended: the jobs and their published predictions, by the ids of the jobs."""
+
+    fit: Fit
+    jobs: Mapping[str, Job]
+    predictions: Mapping[str, Artifact]
+
+    @classmethod
+    def of(cls, fit: Fit) -> "_Ended":
+        queries, ids = services().store.queries, [job_id for job_id, _ in services().fits.jobs_of(fit.tenant, fit.id)]
+        jobs = {job.id: job for job in queries.get_many(fit.tenant, ids)[0]}
+        return cls(fit, jobs, queries.published(fit.tenant, ids, PREDICTIONS))
+
+    def trained(self, trial: int) -> list[Job]:
+        """The jobs of a trial that have a result, by the number of their repeat. Deleted jobs are left out, and those
+        that were cut: their models are not those of the trial.
+        """
+        whole = (step for step in self.fit.steps if step.outcome and step.outcome["value"] is not None)
+        steps = [step for step in whole if step.kind in TRAININGS and step.trial == trial]
+        by_repeat = {step.data.get("repeat", 0): self.jobs.get(step.job_id or "") for step in steps}
+        return [job for _, job in sorted(by_repeat.items()) if job is not None and job.best is not None]
+
+    def outcomes(self, job: Job, part: str = "validation") -> Outcomes | None:
+        """The outcomes of a job's images of a part, None if it has left no predictions or none of that part."""
+        if job.id not in self.predictions:
+            return None
+        try:
+            found = services().predictions.outcomes(self.predictions[job.id], part)
+        except StorageError:
+            return None
+        return found if len(found) > 1 else None
+
+
+def _result(ended: _Ended) -> Result:
+    fit, state, base = ended.fit, state_of(ended.fit, 0.0), ended.trained(BASE)
     if not base:
-        return _without_base(fit, jobs)
-    kept, won = _kept(fit, state, jobs, base)
-    of_base, (model, own) = _model_of(fit, base), _model_of(fit, _trained(fit, jobs, kept))
-    result = {
+        return _without_base(ended)
+    kept, won = _kept(ended, state, base)
+    of_base, (model, own) = _model_of(fit, base), _model_of(fit, ended.trained(kept))
+    return {
         "base": _shown(BASE, *of_base),
         "best": _shown(kept, model, own),
         "gain": _as_json(won) if won else None,
         "importance": importance(fit.request, state.trials, state.runs),
-        "test": _test(of_base[0], model),
+        "test": _test(ended, of_base[0], model),
     }
-    return (FitStatus.CANCELLED if fit.cancel_requested else FitStatus.SUCCEEDED), result
 
 
-def _without_base(fit: Fit, jobs: Mapping[str, Job]) -> tuple[FitStatus, Result]:
-    """The end of a fit whose base was cut: its model so far is kept, if there is one."""
-    base = next((jobs.get(step.job_id or "") for step in fit.steps), None)
+def _without_base(ended: _Ended) -> Result:
+    """The result of a fit whose base was cut: its model so far is kept, if there is one."""
+    base = next((ended.jobs.get(step.job_id or "") for step in ended.fit.steps), None)
     if base is None or base.best is None or base.error is not None:
-        return (FitStatus.CANCELLED if fit.cancel_requested else FitStatus.FAILED), {"error": _why_failed(base)}
+        return {"error": _why_failed(base)}
     shown = _shown(BASE, base, [base])
-    result = {"base": shown, "best": shown, "gain": None, "importance": None, "test": _test(base, base)}
-    return (FitStatus.CANCELLED if fit.cancel_requested else FitStatus.SUCCEEDED), result
+    return {"base": shown, "best": shown, "gain": None, "importance": None, "test": _test(ended, base, base)}
 
 
-def _jobs(fit: Fit) -> Sequence[Job]:
-    ids = [job_id for job_id, _ in services().fits.jobs_of(fit.tenant, fit.id)]
-    return services().store.queries.get_many(fit.tenant, ids)[0]
-
-
-def _trained(fit: Fit, jobs: Mapping[str, Job], trial: int) -> list[Job]:
-    """The jobs of a trial that have a result, by the number of their repeat. Deleted jobs are left out, and those that
-    were cut: their models are not those of the trial.
-    """
-    whole = (step for step in fit.steps if step.outcome and step.outcome["value"] is not None)
-    steps = [step for step in whole if step.kind in TRAININGS and step.trial == trial]
-    by_repeat = {step.data.get("repeat", 0): jobs.get(step.job_id or "") for step in steps}
-    return [job for _, job in sorted(by_repeat.items()) if job is not None and job.best is not None]
-
-
-def _kept(fit: Fit, state: FitState, jobs: Mapping[str, Job], base: Sequence[Job]) -> tuple[int, Gain | None]:
+def _kept(ended: _Ended, state: FitState, base: Sequence[Job]) -> tuple[int, Gain | None]:
     """The trial to keep with its gain: the best one that is proved to be better than the base, else the base.
 
     If none is proved, the gain is that of the first one that was tested.
     """
-    sequence = in_sequence(state.runs) if fit.request.folds else []
+    request = ended.fit.request
+    sequence = in_sequence(state.runs) if request.folds else []
     tested = sequence or list(candidates(state.runs))
-    looked, but = (1, fit.request.spec.seed) if sequence else (looks(state.runs), None)
-    guessing = _guessing(base[0], fit.request.objective)
+    looked, but = (1, request.spec.seed) if sequence else (looks(state.runs), None)
+    guessing = _guessing(base[0], request.objective)
     proved: dict[int, Gain] = {}
     first = None
     for trial in tested:
-        pairs = _pairs(base, _trained(fit, jobs, trial), but)
-        found = gain(trial, pairs, guessing, fit.request.objective, looked) if pairs else None
+        pairs = _pairs(ended, base, ended.trained(trial), but)
+        found = gain(trial, pairs, guessing, request.objective, looked) if pairs else None
         first = first or found
         if found and found.is_proved:
             proved[trial] = found
@@ -95,39 +119,24 @@ def _guessing(base: Job, objective: Monitor) -> float | None:
     return base.facts.trivial_loss if objective in LOSSES else 1 - base.facts.trivial_accuracy
 
 
-def _pairs(base: Sequence[Job], own: Sequence[Job], but: int | None) -> list[tuple[Outcomes, Outcomes]]:
+def _pairs(ended: _Ended, base: Sequence[Job], own: Sequence[Job], but: int | None) -> list[tuple[Outcomes, Outcomes]]:
     """The outcomes of both on the validation images, for each training that both have and that left predictions.
 
     Trainings of both have the same seed; those with the seed `but` are left out.
     """
     of_base = {job.spec.seed: job for job in base if job.spec.seed != but}
-    pairs = [(_outcomes(of_base[job.spec.seed]), _outcomes(job)) for job in own if job.spec.seed in of_base]
+    pairs = [(ended.outcomes(of_base[job.spec.seed]), ended.outcomes(job)) for job in own if job.spec.seed in of_base]
     return [(first, second) for first, second in pairs if first is not None and second is not None]
-
-
-def _outcomes(job: Job, part: str = "validation") -> Outcomes | None:
-    """The outcomes of a job's images of a part, None if it has left no predictions or none of that part."""
-    published = services().store.queries.artifacts(job.tenant, job.id)
-    artifact = next((each for each in published if each.name == PREDICTIONS), None)
-    if artifact is None:
-        return None
-    try:
-        found = services().predictions.outcomes(artifact, part)
-    except StorageError:
-        return None
-    return found if len(found) > 1 else None
 
 
 def _model_of(fit: Fit, own: Sequence[Job]) -> tuple[Job, Sequence[Job]]:
     """The job whose model is kept, and all jobs of its trial. Of several on the same images it is the best one."""
     if fit.request.folds:
         return own[0], own
-    objective = fit.request.objective
-    sign = 1 if direction(objective) == "min" else -1
 
     def place(job: Job) -> tuple[bool, float]:
-        value = getattr(job.best, objective)
-        return value is None, sign * (value or 0.0)
+        value = getattr(job.best, fit.request.objective)
+        return value is None, fit.request.lowered(value or 0.0)
 
     return min(own, key=place), own
 
@@ -147,9 +156,9 @@ def _shown(trial: int, job: Job, own: Sequence[Job]) -> dict[str, Any]:
     }
 
 
-def _test(base: Job, best: Job) -> dict[str, Any] | None:
+def _test(ended: _Ended, base: Job, best: Job) -> dict[str, Any] | None:
     """The scores of the kept model on the test images, and its difference to the base there."""
-    scored, of_base = _outcomes(best, "test"), _outcomes(base, "test")
+    scored, of_base = ended.outcomes(best, "test"), ended.outcomes(base, "test")
     if scored is None or best.facts is None or best.facts.test is None or best.best is None:
         return None
     optimism, its_error = best.facts.test.optimism(best.best)

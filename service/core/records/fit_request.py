@@ -6,8 +6,9 @@ from enum import StrEnum
 from typing import Any
 
 from service.core.spec import JobSpec
-from service.core.spec.parts import Monitor
+from service.core.spec.parts import Monitor, direction
 from service.core.spec.patch import Operations
+from service.core.text import MINUTE
 
 
 class Source(StrEnum):
@@ -101,6 +102,15 @@ class FitRequest:
     channels: int = 1
     keeps_epochs: bool = False
     cures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float | None:
+        """The budget of time, None for one of jobs."""
+        return None if self.minutes is None else MINUTE * self.minutes
+
+    def lowered(self, value: float) -> float:
+        """A value of the objective, or the value of one that `lowered` gave: with the sign that lower is better."""
+        return value if direction(self.objective) == "min" else -value
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data to store."""

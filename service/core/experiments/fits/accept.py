@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jsonpointer import resolve_pointer
+from jsonpointer import escape, resolve_pointer
 
 from service.core.diagnosis.effects import network_of
 from service.core.errors import Fault, Invalid
@@ -22,6 +22,7 @@ from service.core.records.plan import Plan
 from service.core.spec import EarlyStopping, JobSpec
 from service.core.spec.parts import Monitor
 from service.core.spec.patch import Operation, Operations, patched, plain
+from service.core.text import MINUTE
 
 TEST_FRACTION = 0.2  # held out from the start, unless the request says otherwise
 SMALL = 1000  # validation images; with fewer, each repeat of a leader validates on another fold
@@ -70,10 +71,11 @@ class Acceptor:
         if faults or contents is None:
             raise Invalid([replace(fault, pointer=_where(fault.pointer)) for fault in faults])
         channels = contents.shape[0]
-        space, recipes = self._usable(tenant, spec, contents), tuple[Candidate, ...]()
+        recipes: tuple[Candidate, ...] = ()
         if asked.space is not None:
             space = self._checked(tenant, spec, asked.space)
         else:
+            space = self._usable(tenant, spec, contents)
             known = (*kept_before(earlier, spec, channels, asked.objective), *starting_points(spec, contents))
             fitting = (self._fitting(tenant, spec, each) for each in known)
             recipes = tuple(each for each in fitting if self._runs(tenant, spec, each.patch))
@@ -118,10 +120,14 @@ class Acceptor:
 
     def _runs(self, tenant: str, spec: JobSpec, patch: Operations) -> bool:
         """Whether the patched spec can be run."""
+        return not self._faults_of(tenant, spec, patch)
+
+    def _faults_of(self, tenant: str, spec: JobSpec, patch: Operations) -> Sequence[Fault]:
+        """The faults of the patched spec."""
         try:
-            return not self.planner.faults(tenant, self.read(patched(plain(spec), patch)))
-        except Invalid:
-            return False
+            return self.planner.faults(tenant, self.read(patched(plain(spec), patch)))
+        except Invalid as error:
+            return error.faults
 
     def _checked(self, tenant: str, spec: JobSpec, space: Space) -> Space:
         """The space of a request. Raises Invalid unless each of its values alone is valid in the spec."""
@@ -133,17 +139,13 @@ class Acceptor:
         return typed
 
     def _faults(self, tenant: str, spec: JobSpec, path: str, values: Range) -> Iterator[Fault]:
-        pointer = f"/space/{path.replace('~', '~0').replace('/', '~1')}"
+        pointer = f"/space/{escape(path)}"
         if any(path == each or path.startswith(f"{each}/") or each.startswith(path) for each in SHARED_BY_TRIALS):
             yield Fault(pointer, "all trials of a fit share it", f"other options than {', '.join(SHARED_BY_TRIALS)}")
             return
         for value in values.ends:
-            try:
-                found = self.planner.faults(tenant, self.read(patched(plain(spec), [_replaced(path, value)])))
-            except Invalid as error:
-                found = error.faults
-            for first in found[:1]:
-                yield Fault(pointer, f"{value!r}: {first.detail}", first.allowed)
+            if found := self._faults_of(tenant, spec, [_replaced(path, value)]):
+                yield Fault(pointer, f"{value!r}: {found[0].detail}", found[0].allowed)
                 return
 
 
@@ -176,7 +178,7 @@ def _base_seconds(asked: Asked) -> float | None:
     """The limit of the base's time: that of the spec, and a share of a budget of minutes."""
     if asked.minutes is None:
         return asked.spec.max_seconds
-    share = max(1.0, 60 * asked.minutes * SHARE_OF_BASE)
+    share = max(1.0, MINUTE * asked.minutes * SHARE_OF_BASE)
     return min(share, asked.spec.max_seconds or share)
 
 

@@ -7,6 +7,7 @@ from service.core.experiments.fits.decision import Repeat, Start, Wait
 from service.core.experiments.fits.state import Finals, FitState, mean_values, rivals, whole_values
 from service.core.records.fit import BASE
 from service.core.records.fit_request import Candidate, FitRequest, Source
+from service.core.text import counted
 
 LEADERS, LEADERS_OF_FEW_IMAGES = 3, 8  # that are repeated; a small validation set tells them apart less well
 LONGER, TIMES = 2, 2  # leaders that are trained longer, and how much longer
@@ -73,7 +74,7 @@ def _plans(request: FitRequest) -> Iterator[Finals]:
 
 
 def _most_seconds(state: FitState) -> float:
-    return MOST_OF_TIME * 60 * (state.request.minutes or 0.0)
+    return MOST_OF_TIME * (state.request.seconds or 0.0)
 
 
 def _seconds_by_trial(state: FitState) -> dict[int, float]:
@@ -122,7 +123,7 @@ def _why(state: FitState, trial: int, number: int) -> str:
     if trial == BASE:
         return "the leaders are compared with it"
     place = rivals(mean_values(state.runs, number - 1)).index(trial) + 1
-    return f"it is number {place} by the mean of {number} training{'s' if number > 1 else ''}"
+    return f"it is number {place} by the mean of {counted(number, 'training')}"
 
 
 def _repeats(plan: Finals) -> int:

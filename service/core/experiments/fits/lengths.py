@@ -29,14 +29,14 @@ def length(request: FitRequest, base: TrialJob | None, runs: Sequence[Run]) -> L
     With a budget of jobs, it is that of the base. With a budget of minutes, it is what the time can pay for; if the
     client has given a number of epochs, that is the largest.
     """
-    if request.minutes is None:
+    if request.seconds is None:
         return Length(request.spec.epochs, pauses=True)
     done = runs[0] if runs and runs[0].is_done else None
     epochs, seconds = (done.epochs, done.seconds) if done else (base.epochs, base.seconds) if base else (0, 0.0)
     if epochs < LEAST_MEASURED and not (done and epochs):
         return None
     most = request.spec.epochs if request.keeps_epochs else max(MOST_EPOCHS, request.spec.epochs)
-    time = 60 * request.minutes * SHARE_OF_SEARCH * request.slots
+    time = request.seconds * SHARE_OF_SEARCH * request.slots
     of_epoch = max(COST * seconds / epochs, 1e-6)
     chosen = min(most, max(LEAST_EPOCHS, int(time / WHOLE_TRIALS / of_epoch)))
     return Length(chosen, pauses=chosen * of_epoch > SHORT_SECONDS)

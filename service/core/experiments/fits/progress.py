@@ -9,7 +9,6 @@ from service.core.records.experiment import is_whole
 from service.core.records.fit import Fit, FitStep, Run, StepKind, Trial, TrialJob
 from service.core.records.fit_request import Candidate
 from service.core.records.job import TERMINAL
-from service.core.spec.parts import direction
 
 TRAININGS = (StepKind.START, StepKind.PROMOTE, StepKind.REPEAT)
 
@@ -39,9 +38,9 @@ def _refusals(fit: Fit) -> int:
 
 def time_left(fit: Fit, time: float) -> float | None:
     """The seconds that are left of the budget, all of them before the first claim; None for a budget of jobs."""
-    if fit.request.minutes is None:
+    if fit.request.seconds is None:
         return None
-    return 60 * fit.request.minutes - (max(0.0, time - fit.started_at) if fit.started_at else 0.0)
+    return fit.request.seconds - (max(0.0, time - fit.started_at) if fit.started_at else 0.0)
 
 
 def trial_of(step: FitStep) -> Trial:
@@ -57,10 +56,9 @@ def outcome_of(fit: Fit, job: TrialJob | None) -> dict[str, Any]:
     """
     if job is None:
         return {"value": None, "is_over": True, "seconds": 0.0, "epochs": 0, "detail": "the job was deleted"}
-    sign = 1 if direction(fit.request.objective) == "min" else -1
     is_cut = job.status in TERMINAL and not is_whole(job.status, job.stop_reason)
     return {
-        "value": None if job.best is None or is_cut else sign * job.best,
+        "value": None if job.best is None or is_cut else fit.request.lowered(job.best),
         "is_over": job.status in TERMINAL,
         "seconds": job.seconds,
         "epochs": job.epochs,

@@ -7,7 +7,6 @@ from typing import Any
 from service.core.experiments.fits.progress import TRAININGS
 from service.core.records.fit import Fit, FitStep, StepKind, TrialResult
 from service.core.records.job import TERMINAL, Status
-from service.core.spec.parts import LOSSES
 from service.core.spec.patch import Operations
 
 
@@ -33,27 +32,23 @@ def standings(fit: Fit, results: Sequence[TrialResult]) -> list[Standing]:
     """The trials, the best first: those with the most trainings before those that were only tried once."""
     by_id = {result.id: result for result in results}
     found = [_standing(fit, step, by_id) for step in fit.steps if step.kind is StepKind.START]
-    sign = 1 if fit.request.objective in LOSSES else -1
 
     def order(each: Standing) -> tuple[Any, ...]:
         is_whole = each.state in ("trained", "kept")
-        return (not is_whole, -each.trainings, each.mean is None, sign * (each.mean or 0.0), each.trial)
+        return (not is_whole, -each.trainings, each.mean is None, fit.request.lowered(each.mean or 0.0), each.trial)
 
     return sorted(found, key=order)
 
 
 def outcome_words(fit: Fit, step: FitStep) -> str | None:
     """What came of a step, in words; None while its run is under way."""
-    if step.kind not in TRAININGS:
-        return None
-    if step.outcome is None:
+    if step.kind not in TRAININGS or step.outcome is None:
         return None
     value, epochs = step.outcome["value"], step.outcome["epochs"]
     if value is None:
         return f"no result: {step.outcome['detail'] or 'it ended without a complete epoch'}"
-    shown = value if fit.request.objective in LOSSES else -value
     end = "paused" if step.until_epoch is not None and not step.outcome["is_over"] else "ended"
-    return f"{fit.request.objective} {shown:.4g} after {epochs} epochs, then {end}"
+    return f"{fit.request.objective} {fit.request.lowered(value):.4g} after {epochs} epochs, then {end}"
 
 
 def _standing(fit: Fit, step: FitStep, by_id: Mapping[str, TrialResult]) -> Standing:

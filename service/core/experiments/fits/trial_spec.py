@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
+from service.core.experiments.design import SEEDS
 from service.core.records.fit import Trial
 from service.core.records.fit_request import Candidate, FitRequest, Source
 from service.core.records.submission import NewJob
 from service.core.spec import Fold, JobSpec
 from service.core.spec.patch import patched, plain
 
-SEEDS = 2**32
 ANNEALED = ("cosine", "onecycle")  # schedules that end with small steps: a run that stops early misses the best ones
 
 

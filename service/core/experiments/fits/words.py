@@ -5,6 +5,7 @@ from typing import Any
 
 from service.core.records.fit import BASE, Fit
 from service.core.spec.parts import LOSSES
+from service.core.text import counted
 
 
 def summary(fit: Fit) -> str:
@@ -12,7 +13,7 @@ def summary(fit: Fit) -> str:
     result = fit.result
     if result is None:
         trials = len({step.trial for step in fit.steps if step.trial})
-        return f"{trials} trial{'s' if trials > 1 else ''} so far."
+        return f"{counted(trials, 'trial')} so far."
     if error := result.get("error"):
         return f"There is no model: {error['detail']}."
     parts = [_kept(fit, result)]
