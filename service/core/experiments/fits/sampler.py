@@ -37,24 +37,16 @@ def sample(spec: JobSpec, space: Space, trials: Sequence[Trial], runs: Sequence[
             seed=seed, multivariate=True, constant_liar=True, n_startup_trials=min(STARTING, len(trials))
         )
     study = optuna.create_study(sampler=sampler)
-    study.add_trials(_told(spec, space, trials, runs))
+    tried = _values_by_trial(spec, space, trials)
+    study.add_trials(_told(space, tried, runs))
     params = study.ask(fixed_distributions=distributions(space)).params
-    best, tried = _best(spec, space, trials, runs), [values_of(spec, space, each.candidate.patch) for each in trials]
+    best = next((tried[number] for number in ranked(whole_values(runs)) if number in tried), None)
     draw = random.Random(seed)  # noqa: S311 - chooses options
     for _ in range(MOST_DRAWS):
         values = {path: best[path] if best and draw.random() < KEPT else params[path] for path in space}
-        if values not in tried:
+        if values not in tried.values():
             break
     return [{"op": "replace", "path": path, "value": _value(space[path], values[path])} for path in space]
-
-
-def _best(spec: JobSpec, space: Space, trials: Sequence[Trial], runs: Sequence[Run]) -> Mapping[str, Any] | None:
-    """The values of the best whole trial that is in the space, None without one."""
-    by_number = {trial.number: trial for trial in trials}
-    for number in ranked(whole_values(runs)):
-        if (found := values_of(spec, space, by_number[number].candidate.patch)) is not None:
-            return found
-    return None
 
 
 def quiet_optuna() -> Any:
@@ -86,33 +78,38 @@ def distributions(space: Space) -> dict[str, Any]:
 def told(spec: JobSpec, space: Space, trials: Sequence[Trial], runs: Sequence[Run]) -> Any:
     """A study of Optuna that has the trials with their results."""
     study = quiet_optuna().create_study()
-    study.add_trials(_told(spec, space, trials, runs))
+    study.add_trials(_told(space, _values_by_trial(spec, space, trials), runs))
     return study
 
 
-def _told(spec: JobSpec, space: Space, trials: Sequence[Trial], runs: Sequence[Run]) -> Iterator[Any]:
-    """Optuna's record of each trial whose values are all in the space."""
+def _told(space: Space, tried: Mapping[int, Mapping[str, Any]], runs: Sequence[Run]) -> Iterator[Any]:
+    """Optuna's record of each trial whose values are all in the space, and which has not failed."""
     from optuna.trial import TrialState, create_trial  # noqa: PLC0415 - see quiet_optuna
 
     whole, known = whole_values(runs), distributions(space)
     paused = {run.trial: run.value for run in runs if run.is_first_part and run.value is not None}
     failed = {run.trial for run in runs if run.is_done and run.value is None}
-    for trial in trials:
-        params = values_of(spec, space, trial.candidate.patch)
-        if params is None or trial.number in failed:
-            continue
+    for number, params in tried.items():
         shared: dict[str, Any] = {"params": params, "distributions": known}
-        if trial.number in whole:
-            yield create_trial(state=TrialState.COMPLETE, value=whole[trial.number], **shared)
-        elif trial.number in paused:
-            yield create_trial(state=TrialState.PRUNED, intermediate_values={1: paused[trial.number]}, **shared)
+        if number in failed:
+            continue
+        if number in whole:
+            yield create_trial(state=TrialState.COMPLETE, value=whole[number], **shared)
+        elif number in paused:
+            yield create_trial(state=TrialState.PRUNED, intermediate_values={1: paused[number]}, **shared)
         else:
             yield create_trial(state=TrialState.RUNNING, **shared)
 
 
-def values_of(spec: JobSpec, space: Space, patch: Operations) -> Mapping[str, Any] | None:
-    """The value of each option of the space in the patched spec, None if one is not in the space."""
-    data = patched(plain(spec), patch)
+def _values_by_trial(spec: JobSpec, space: Space, trials: Sequence[Trial]) -> dict[int, dict[str, Any]]:
+    """By number, the value of each option of the space in a trial's spec, of the trials that are in the space."""
+    base = plain(spec)
+    found = {trial.number: _values(patched(base, trial.candidate.patch), space) for trial in trials}
+    return {number: values for number, values in found.items() if values is not None}
+
+
+def _values(data: Any, space: Space) -> dict[str, Any] | None:
+    """The value of each option of the space in a spec as plain data, None if one is not in the space."""
     values: dict[str, Any] = {}
     for path, allowed in space.items():
         try:
