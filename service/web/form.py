@@ -6,12 +6,11 @@ from typing import Any
 from flask import request, url_for
 
 from service.core.records.builtin_datasets import BUILT_IN
-from service.core.records.dataset import Dataset, DatasetStatus
+from service.core.records.dataset import Dataset
 from service.http.auth import tenant
-from service.schemas.pages import MAX_PAGE
 from service.services import services
 from service.web.blueprint import blueprint, page
-from service.web.dataset_choices import DEFAULT_DATASET
+from service.web.dataset_choices import DEFAULT_DATASET, trainable
 from service.web.networks import networks
 from service.web.options import MAIN, archs, sections
 
@@ -63,12 +62,12 @@ def new() -> str:
 
 def _datasets() -> dict[str, dict[str, Any]]:
     """What the form shows of each data set that can be trained on, by its id: the own ones first."""
-    own = services().catalog.list(tenant(), MAX_PAGE).items
-    ready = [one for one in own if one.status is DatasetStatus.READY]
-    return {one.id: _shown(one) for one in (*ready, *BUILT_IN.values())}
+    found = trainable()
+    jobs = services().store.queries.counts_on(tenant(), [one.id for one in found])
+    return {one.id: _shown(one, jobs.get(one.id, 0)) for one in found}
 
 
-def _shown(dataset: Dataset) -> dict[str, Any]:
+def _shown(dataset: Dataset, jobs: int) -> dict[str, Any]:
     contents = dataset.contents
     assert contents is not None, "a data set that is ready has contents"
     channels, height, width = contents.shape
@@ -80,7 +79,7 @@ def _shown(dataset: Dataset) -> dict[str, Any]:
         "colour": "grey" if channels == 1 else "colour",
         "parts": contents.parts or {},
         "sheet": url_for("datasets.pictures", dataset_id=dataset.id) if dataset.packed else None,
-        "jobs": services().store.queries.count_on(tenant(), dataset.id),
+        "jobs": jobs,
     }
 
 

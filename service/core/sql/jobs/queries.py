@@ -111,6 +111,13 @@ class JobQueries:
         with self._db.read() as c:
             return {Status(status): count for status, count in c.execute(query)}
 
+    def counts_on(self, tenant: str, dataset_ids: Sequence[str]) -> dict[str, int]:
+        """The number of the tenant's jobs by the data set that they use, without those that no job uses."""
+        query = select(jobs.c.dataset, func.count().label("jobs")).group_by(jobs.c.dataset)
+        with self._db.read() as c:
+            found = c.execute(query.where(jobs.c.tenant == tenant, jobs.c.dataset.in_(dataset_ids)))
+            return {row.dataset: row.jobs for row in found}
+
     def count_on(self, tenant: str, dataset_id: str) -> int:
         """The number of the tenant's jobs that use this data set."""
         with self._db.read() as c:
