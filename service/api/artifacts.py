@@ -8,7 +8,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.http import is_resource_modified, quote_etag
 from werkzeug.wsgi import wrap_file
 
-from service.api.blueprint import Blueprint
+from service.api.blueprint import Blueprint, View
 from service.core.errors import NotFound, StorageError
 from service.core.records.artifact_names import JSON_ARTIFACTS
 from service.core.storage import Artifact
@@ -35,13 +35,26 @@ def manifest(job_id: str) -> Any:
     return {"data": services().store.queries.artifacts(tenant(), job_id)}
 
 
+def answers_file(view: View) -> View:
+    """Document the answers of a view that sends a file of a job."""
+    answers = (
+        blueprint.response(200, BINARY, content_type="application/octet-stream"),
+        blueprint.alt_response(
+            200,
+            schema={"type": "object"},
+            content_type="application/json",
+            description=", ".join(sorted(JSON_ARTIFACTS)),
+        ),
+        blueprint.alt_response(206, **PARTIAL),
+        blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True),
+    )
+    for answer in reversed(answers):
+        view = answer(view)
+    return view
+
+
 @blueprint.route("/<job_id>/artifacts/<name>")
-@blueprint.response(200, BINARY, content_type="application/octet-stream")
-@blueprint.alt_response(
-    200, schema={"type": "object"}, content_type="application/json", description=", ".join(sorted(JSON_ARTIFACTS))
-)
-@blueprint.alt_response(206, **PARTIAL)
-@blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
+@answers_file
 def artifact(job_id: str, name: str) -> Response:
     """Download a file or a range of it; its ETag is its SHA-256"""
     return send_artifact(job_id, name)

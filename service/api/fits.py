@@ -8,7 +8,7 @@ from typing import Any
 from flask import Response, make_response, request
 from flask.views import MethodView
 
-from service.api.artifacts import BINARY, PARTIAL, send_artifact
+from service.api.artifacts import answers_file, send_artifact
 from service.api.blueprint import Blueprint
 from service.api.cancel import cancel_all
 from service.api.idempotency import idempotency, submitted
@@ -20,7 +20,6 @@ from service.core.experiments.fits.search import THE_BASE
 from service.core.experiments.fits.standing import standings
 from service.core.experiments.fits.trial_spec import of_trial
 from service.core.experiments.fits.words import summary
-from service.core.records.artifact_names import JSON_ARTIFACTS
 from service.core.records.submission import NewJob
 from service.core.spec import build
 from service.core.spec.parts import Webhook
@@ -172,12 +171,7 @@ def fit_report(fit_id: str) -> Response:
 
 
 @blueprint.route("/<fit_id>/artifacts/<name>")
-@blueprint.response(200, BINARY, content_type="application/octet-stream")
-@blueprint.alt_response(
-    200, schema={"type": "object"}, content_type="application/json", description=", ".join(sorted(JSON_ARTIFACTS))
-)
-@blueprint.alt_response(206, **PARTIAL)
-@blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
+@answers_file
 def artifact(fit_id: str, name: str) -> Response:
     """Download a file of the kept model or a range of it; its ETag is its SHA-256"""
     return send_artifact(_kept(fit_id), name)
