@@ -1,12 +1,13 @@
 """The runs of a fit as dots of an SVG that a page draws in its own colours, with the best value so far."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from service.core.experiments.fits.progress import TRAININGS
 from service.core.records.fit import Fit, FitStep, StepKind
-from service.core.spec.parts import LOSSES
 from service.rendering.curves_svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Tick
+
+Lowered = Callable[[float], float]  # FitRequest.lowered: with the sign that lower is better
 
 TICKS = 4  # intervals of the vertical axis
 MARGIN = 0.05  # of the range, above and below
@@ -39,13 +40,13 @@ class FitDrawing:
 
 def draw_fit(fit: Fit) -> FitDrawing | None:
     """The runs with a result, in the order in which they were decided; None without one. Losses and shares."""
-    sign = 1 if fit.request.objective in LOSSES else -1
+    lowered = fit.request.lowered
     steps = [step for step in fit.steps if step.kind in TRAININGS]
     known = [(number, step, _value(step)) for number, step in enumerate(steps, 1)]
-    scored = [(number, step, sign * value) for number, step, value in known if value is not None]
+    scored = [(number, step, lowered(value)) for number, step, value in known if value is not None]
     if not scored:
         return None
-    low, high = _range([value for _, _, value in scored], sign)
+    low, high = _range([value for _, _, value in scored], lowered)
 
     def x(run: int) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * (run - 0.5) / len(steps)
@@ -61,7 +62,7 @@ def draw_fit(fit: Fit) -> FitDrawing | None:
     levels = [low + (high - low) * at / TICKS for at in range(TICKS + 1)]
     return FitDrawing(
         dots,
-        "".join(_best(dots, sign)),
+        "".join(_best(dots, lowered)),
         tuple(Tick(x(number), str(number)) for number in numbers),
         tuple(Tick(y(level), f"{level:.3g}") for level in levels),
     )
@@ -78,21 +79,21 @@ def _rung(step: FitStep) -> str:
     return "first" if step.until_epoch is not None else "full"
 
 
-def _range(values: Sequence[float], sign: int) -> tuple[float, float]:
-    """The lowest and the highest value of the axis. Lower values are better if `sign` is 1, else higher ones."""
-    lower_is_better = sorted(sign * value for value in values)
+def _range(values: Sequence[float], lowered: Lowered) -> tuple[float, float]:
+    """The lowest and the highest value of the axis."""
+    lower_is_better = sorted(map(lowered, values))
     best, middle = lower_is_better[0], lower_is_better[len(values) // 2]
     worst = min(lower_is_better[-1], best + OUTLIER * (middle - best)) if middle > best else lower_is_better[-1]
     room = MARGIN * (worst - best) or MARGIN * abs(best) or MARGIN
-    ends = (sign * (best - room), sign * (worst + room))
+    ends = (lowered(best - room), lowered(worst + room))
     return min(ends), max(ends)
 
 
-def _best(dots: Sequence[Dot], sign: int) -> Iterator[str]:
+def _best(dots: Sequence[Dot], lowered: Lowered) -> Iterator[str]:
     """The steps of the path: level until a better run, then on to it."""
     best: Dot | None = None
     for dot in dots:
-        if dot.rung != "repeat" and (best is None or sign * dot.value < sign * best.value):
+        if dot.rung != "repeat" and (best is None or lowered(dot.value) < lowered(best.value)):
             yield f"M{dot.x:.1f} {dot.y:.1f}" if best is None else f"H{dot.x:.1f}V{dot.y:.1f}"
             best = dot
     if best is not None:
