@@ -142,7 +142,7 @@ def test_tutorial_works(serving: Serving, tmp_path: Path) -> None:
     output = run_page((FOLDER / "tutorial.md").read_text("utf-8"), tmp_path, serving.url)
     assert '"pointer": "/optimiser"' in output
     assert "exact duplicates: 1 image, such as shapes/circle/copy.png" in output
-    assert '"verdict":"' in output
+    assert '"verdict":"stagnant_generalization"' in output
     assert "better beyond noise" in output
     assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")
     (probabilities,) = re.findall(r"^\{'circle': .*\}$", output, re.MULTILINE)
