@@ -22,7 +22,8 @@ from service.http.auth import key_check, tenant
 from service.schemas.answer_fields import format_time
 from service.services import Services, services
 
-Read = Callable[[int, int], tuple[bool, Sequence[Event]]]  # events after an id, at most so many; whether it has ended
+# Reads the events after an id, with the largest number to return; also returns whether no more events will come.
+Read = Callable[[int, int], tuple[bool, Sequence[Event]]]
 
 STREAM = "text/event-stream"
 PAGE = 500

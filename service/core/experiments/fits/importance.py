@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from service.core.experiments.fits.sampler import quiet_optuna, told
+from service.core.experiments.fits.sampler import quiet_optuna, study_of
 from service.core.records.fit import Run, Trial
 from service.core.records.fit_request import FitRequest
 
@@ -18,7 +18,7 @@ def importance(request: FitRequest, trials: Sequence[Trial], runs: Sequence[Run]
     """The options by falling share, which sum to 1; None with too few trials."""
     optuna = quiet_optuna()
     varied = {path: values for path, values in request.space.items() if len(values.choices) != 1}
-    study = told(request.spec, varied, trials, runs)
+    study = study_of(request.spec, varied, trials, runs)
     if len(study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))) < LEAST_TRIALS:
         return None
     with warnings.catch_warnings():

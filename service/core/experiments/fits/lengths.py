@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from service.core.records.fit import Run, Trial, TrialJob
 from service.core.records.fit_request import Candidate, FitRequest, Source
 
-FIRST_PART = 4  # a trial pauses after one in so many of its epochs
+FIRST_PART = 4  # a trial pauses after 1 / FIRST_PART of its epochs
 WHOLE_TRIALS = 8  # that the search can afford; with the others it is about twice as many trials
 SHARE_OF_SEARCH = 0.6  # of the time
 LEAST_EPOCHS, MOST_EPOCHS = 30, 150

@@ -1,4 +1,4 @@
-"""New changes from the results so far: Optuna's tree-structured Parzen estimator, asked and told, without a storage.
+"""New changes from the results so far: Optuna's tree-structured Parzen estimator, without a store of its own.
 
 Bergstra et al., "Algorithms for Hyper-Parameter Optimization" (NeurIPS 2011); Watanabe, "Tree-Structured Parzen
 Estimator: Understanding Its Algorithm Components" (2023).
@@ -38,7 +38,7 @@ def sample(spec: JobSpec, space: Space, trials: Sequence[Trial], runs: Sequence[
         )
     study = optuna.create_study(sampler=sampler)
     tried = _values_by_trial(spec, space, trials)
-    study.add_trials(_told(space, tried, runs))
+    study.add_trials(_results(space, tried, runs))
     params = study.ask(fixed_distributions=distributions(space)).params
     best = next((tried[number] for number in ranked(whole_values(runs)) if number in tried), None)
     draw = random.Random(seed)  # noqa: S311 - chooses options
@@ -75,14 +75,14 @@ def distributions(space: Space) -> dict[str, Any]:
     return {path: of(values) for path, values in space.items()}
 
 
-def told(spec: JobSpec, space: Space, trials: Sequence[Trial], runs: Sequence[Run]) -> Any:
+def study_of(spec: JobSpec, space: Space, trials: Sequence[Trial], runs: Sequence[Run]) -> Any:
     """A study of Optuna that has the trials with their results."""
     study = quiet_optuna().create_study()
-    study.add_trials(_told(space, _values_by_trial(spec, space, trials), runs))
+    study.add_trials(_results(space, _values_by_trial(spec, space, trials), runs))
     return study
 
 
-def _told(space: Space, tried: Mapping[int, Mapping[str, Any]], runs: Sequence[Run]) -> Iterator[Any]:
+def _results(space: Space, tried: Mapping[int, Mapping[str, Any]], runs: Sequence[Run]) -> Iterator[Any]:
     """Optuna's record of each trial whose values are all in the space, and which has not failed."""
     from optuna.trial import TrialState, create_trial  # noqa: PLC0415 - see quiet_optuna
 
