@@ -8,7 +8,7 @@ from sqlalchemy import RowMapping
 from service.core.records.ablation import Ablation, Arm, Design, Run
 from service.core.records.job import Status, StopReason
 from service.core.records.submission import NOWHERE, IdempotencyKey, NewJob, Origin
-from service.core.sql.experiments import Experiments
+from service.core.sql.experiments import DesignedExperiments
 from service.core.sql.tables import ablations, epochs, jobs
 
 _OF_RUN = (
@@ -22,7 +22,7 @@ _OF_RUN = (
 )
 
 
-class Ablations(Experiments[Ablation]):
+class Ablations(DesignedExperiments[Ablation]):
     """The ablations of all tenants."""
 
     table, column, noun, prefix = ablations, "ablation", "ablation", "abl"

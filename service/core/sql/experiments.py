@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Experiments(Repository, Generic[T]):
-    """The experiments of one kind, of all tenants."""
+    """The experiments of one kind, of all tenants. A kind says how its rows are read, and which of them may go."""
 
     table: ClassVar[Table]
     column: ClassVar[str]  # of jobs, with the id of the experiment; also the name in Job and in Origin
@@ -31,8 +31,12 @@ class Experiments(Repository, Generic[T]):
     prefix: ClassVar[str]  # of ids
 
     @abstractmethod
-    def _record(self, row: RowMapping, counts: Mapping[Status, int]) -> T:
-        """The experiment of a row, with the number of its jobs by status."""
+    def _read_all(self, c: Connection, rows: Sequence[RowMapping]) -> tuple[T, ...]:
+        """The experiments of these rows."""
+
+    @abstractmethod
+    def _refuse_running(self, c: Connection, row: RowMapping) -> None:
+        """Raises Conflict for an experiment that runs."""
 
     def submitted_with(self, tenant: str, key: IdempotencyKey) -> str | None:
         """The experiment of a former request with this key, which its first job carries. Raises KeyReused."""
@@ -47,13 +51,9 @@ class Experiments(Repository, Generic[T]):
             return read_page(c, query, self.table.c.seq, limit, before_seq, self._read_all)
 
     def delete(self, tenant: str, experiment_id: str) -> None:
-        """Delete an experiment whose jobs have all ended; the jobs stay. Raises NotFound, and Conflict for others."""
+        """Delete an ended experiment; its jobs stay. Raises NotFound, and Conflict for one that runs."""
         with self._db.write() as c:
-            self._row(c, tenant, experiment_id)
-            living = select(jobs.c.id).where(self._of_jobs == experiment_id, jobs.c.status.not_in(TERMINAL))
-            if job_id := c.execute(living.limit(1)).scalar():
-                detail = f"job {job_id} of the {self.noun} has not ended; cancel the {self.noun} first, or wait"
-                raise Conflict(detail)
+            self._refuse_running(c, self._row(c, tenant, experiment_id))
             c.execute(delete(self.table).where(self.table.c.id == experiment_id))
 
     def _insert(
@@ -89,6 +89,21 @@ class Experiments(Repository, Generic[T]):
             self._on_change(job_id)
         return experiment_id, tuple(job_ids)
 
+    def _row(self, c: Connection, tenant: str, experiment_id: str) -> RowMapping:
+        query = select(self.table).where(self.table.c.tenant == tenant, self.table.c.id == experiment_id)
+        row = c.execute(query).mappings().one_or_none()
+        if row is None:
+            raise NotFound(f"there is no {self.noun} {experiment_id!r}")
+        return row
+
+
+class DesignedExperiments(Experiments[T]):
+    """Experiments whose jobs are all designed before the first of them runs: they run until the last job has ended."""
+
+    @abstractmethod
+    def _record(self, row: RowMapping, counts: Mapping[Status, int]) -> T:
+        """The experiment of a row, with the number of its jobs by status."""
+
     def _get(self, tenant: str, experiment_id: str, columns: Sequence[Column[Any]]) -> tuple[T, Sequence[RowMapping]]:
         """An experiment, and these columns of its jobs and their best epochs, in the order in which they were queued.
 
@@ -107,16 +122,15 @@ class Experiments(Repository, Generic[T]):
     def _of_jobs(self) -> Column[Any]:
         return jobs.c[self.column]
 
-    def _row(self, c: Connection, tenant: str, experiment_id: str) -> RowMapping:
-        query = select(self.table).where(self.table.c.tenant == tenant, self.table.c.id == experiment_id)
-        row = c.execute(query).mappings().one_or_none()
-        if row is None:
-            raise NotFound(f"there is no {self.noun} {experiment_id!r}")
-        return row
-
     def _read_all(self, c: Connection, rows: Sequence[RowMapping]) -> tuple[T, ...]:
         counts = {row["id"]: dict.fromkeys(Status, 0) for row in rows}
         counted = select(self._of_jobs, jobs.c.status, func.count()).where(self._of_jobs.in_(list(counts)))
         for experiment_id, status, count in c.execute(counted.group_by(self._of_jobs, jobs.c.status)):
             counts[experiment_id][Status(status)] = count
         return tuple(self._record(row, counts[row["id"]]) for row in rows)
+
+    def _refuse_running(self, c: Connection, row: RowMapping) -> None:
+        living = select(jobs.c.id).where(self._of_jobs == row["id"], jobs.c.status.not_in(TERMINAL))
+        if job_id := c.execute(living.limit(1)).scalar():
+            detail = f"job {job_id} of the {self.noun} has not ended; cancel the {self.noun} first, or wait"
+            raise Conflict(detail)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, and_, func, insert, select, update
 
 from service.core.errors import Conflict
 from service.core.records.fit import BASE, Fit, FitPhase, FitStatus, StepKind, TrialResult
@@ -77,14 +77,6 @@ class Fits(Experiments[Fit]):
             rows = c.execute(query.order_by(fits.c.seq.desc()).limit(MOST_EARLIER)).mappings().all()
             return tuple(fit_of(row, steps_of(c, row["id"])) for row in rows)
 
-    def delete(self, tenant: str, experiment_id: str) -> None:
-        """Delete an ended fit; its jobs stay. Raises NotFound, and Conflict for a running fit."""
-        with self._db.write() as c:
-            row = self._row(c, tenant, experiment_id)
-            is_ended = and_(fits.c.id == experiment_id, fits.c.status != FitStatus.RUNNING)
-            if row["status"] == FitStatus.RUNNING or not c.execute(delete(fits).where(is_ended)).rowcount:
-                raise Conflict("the fit has not ended; cancel it first, or wait")
-
     def results(self, fit: Fit) -> tuple[TrialResult, ...]:
         """The jobs of a fit with the measures of their best epochs so far, in the order in which they were queued."""
         measures = [epochs.c.val_loss, epochs.c.val_accuracy, epochs.c[fit.request.objective].label("value")]
@@ -117,5 +109,9 @@ class Fits(Experiments[Fit]):
             self._on_change(fit_id)
         return changed
 
-    def _record(self, row: RowMapping, counts: Mapping[Status, int]) -> Fit:
-        return fit_of(row, ())
+    def _read_all(self, c: Connection, rows: Sequence[RowMapping]) -> tuple[Fit, ...]:
+        return tuple(fit_of(row, ()) for row in rows)
+
+    def _refuse_running(self, c: Connection, row: RowMapping) -> None:
+        if row["status"] == FitStatus.RUNNING:
+            raise Conflict("the fit has not ended; cancel it first, or wait")

@@ -7,13 +7,13 @@ from sqlalchemy import RowMapping
 from service.core.records.folds import SCORES, CrossValidation, FoldRun, FoldsDesign
 from service.core.records.job import Status, StopReason
 from service.core.records.submission import NOWHERE, IdempotencyKey, NewJob, Origin
-from service.core.sql.experiments import Experiments
+from service.core.sql.experiments import DesignedExperiments
 from service.core.sql.tables import epochs, folds, jobs
 
 _OF_RUN = (jobs.c.id, jobs.c.spec, jobs.c.status, jobs.c.stop_reason, *(epochs.c[name] for name in SCORES))
 
 
-class CrossValidations(Experiments[CrossValidation]):
+class CrossValidations(DesignedExperiments[CrossValidation]):
     """The cross-validations of all tenants."""
 
     table, column, noun, prefix = folds, "folds", "cross-validation", "fld"
