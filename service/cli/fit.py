@@ -17,6 +17,14 @@ SAVED = (BEST_MODEL, ONNX)
 REPORT = "fit.md"
 
 
+def _labels(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str] | None:
+    """Labels by key, None without any."""
+    pairs = [pair.partition("=") for pair in given]
+    if wrong := next((pair for pair, (_, sign, _) in zip(given, pairs, strict=True) if not sign), None):
+        raise click.BadParameter(f"{wrong!r}: must be KEY=VALUE")
+    return {key: value for key, _, value in pairs} or None
+
+
 @click.command()
 @click.argument("source", metavar="DATASET|ID")
 @click.option("--minutes", type=float, help="The budget in minutes of wall time, from the start of the first job.")
@@ -24,7 +32,11 @@ REPORT = "fit.md"
 @click.option("--spec", type=click.File(encoding="utf-8"), help="The base: a job spec in a YAML or JSON file.")
 @click.option("--space", type=click.File(encoding="utf-8"), help="Ranges of options in a YAML or JSON file.")
 @click.option("--seed", type=int, help="Seed of the split, of the training and of the search.")
+@click.option("--objective", help="The measure that chooses, by default val_loss.")
+@click.option("--seeds", type=int, help="How often a leader is trained in all, by default 3.")
 @click.option("--name", help="A name for people.")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", callback=_labels, help="May be repeated.")
+@click.option("--webhook", metavar="URL", help="An address that gets a signed message when the fit has ended.")
 @click.option("--plan", is_flag=True, help="Validate, and print what is tried first; do not start anything.")
 @click.option("--watch", is_flag=True, help="Wait for the model, and print each decision.")
 @click.option("--cancel", is_flag=True, help="Cancel the fit ID; the best model so far is kept.")
@@ -73,7 +85,8 @@ def _request(dataset: str, given: dict[str, Any]) -> Json:
     """The arguments of the client's `submit`. The data set of a base spec may have options, such as its split."""
     base, space = _read(given["spec"], "--spec"), _read(given["space"], "--space")
     data = (base or {}).pop("dataset", {}) | {"id": dataset}
-    return {**given, "dataset": data, "spec": base, "space": space}
+    webhook = given["webhook"] and {"url": given["webhook"]}
+    return {**given, "dataset": data, "spec": base, "space": space, "webhook": webhook}
 
 
 def _read(file: TextIO | None, source: str) -> Any:

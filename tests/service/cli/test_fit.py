@@ -64,6 +64,16 @@ def test_a_fit_without_a_model_ends_with_failure(rightfit: Command, live: Live, 
     assert f"{created['id']}: cancelled" in watched.stdout
 
 
+def test_every_member_of_a_request_has_an_option(rightfit: Command, live: Live) -> None:
+    chosen = ("--objective", "val_accuracy", "--seeds", "2", "--label", "team=a", "--label", "empty=")
+    created = document(rightfit("fit", "digits", *BUDGET, *chosen, "--webhook", "https://example.com/", "--json"))
+    shown = {name: created[name] for name in ("objective", "seeds", "labels")}
+    assert shown == {"objective": "val_accuracy", "seeds": 2, "labels": {"team": "a", "empty": ""}}
+    stored = live.parts.fits.get("default", created["id"]).webhook
+    assert stored is not None
+    assert stored["url"] == "https://example.com/"
+
+
 def test_wrong_uses_of_fit_are_refused(rightfit: Command, tmp_path: Path) -> None:
     wrong = tmp_path / "list.json"
     wrong.write_text(json.dumps([1]))
@@ -71,6 +81,7 @@ def test_wrong_uses_of_fit_are_refused(rightfit: Command, tmp_path: Path) -> Non
     assert rightfit("fit", "digits", "--minutes", "1", "--jobs", "4").exit_code == 2
     assert rightfit("fit", "digits", *BUDGET, "--cancel").exit_code == 2
     assert rightfit("fit", "digits", *BUDGET, "--space", str(wrong)).exit_code == 2
+    assert rightfit("fit", "digits", *BUDGET, "--label", "team").exit_code == 2
     assert rightfit("fit", "fit_1", "--plan").exit_code == 2
     assert rightfit("fit", "fit_1").exit_code == 3
     assert rightfit("fit", "nothing", *BUDGET).exit_code == 3
