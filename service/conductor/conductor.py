@@ -108,9 +108,9 @@ def _settled(lease: FitLease) -> Conducted:
         read = leases.read(lease)
     until = {step.number: step.until_epoch for step in read.fit.steps}
     outcomes = {
-        number: outcome_of(read.fit, job)
+        number: outcome_of(read.fit, job, until[number])
         for number, job in read.open_jobs.items()
-        if job is None or job.has_reached(until[number])
+        if job is None or job.is_at_rest
     }
     if outcomes:
         leases.settle(lease, outcomes)

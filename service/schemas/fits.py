@@ -84,7 +84,10 @@ class StandingSchema(Schema):
     epochs = fields.Integer(metadata={"description": "complete epochs of the first job"})
     of_epochs = fields.Integer()
     state = fields.String(
-        metadata={"description": "queued, running, paused, stopped early, trained, kept, cancelled, failed, deleted"}
+        metadata={
+            "description": "queued, running, paused, stopped early, trained, kept, cancelled, failed, deleted; lost: "
+            "its owner has paused or cancelled it"
+        }
     )
     why = fields.String(metadata={"description": "why it was tried"})
 

@@ -99,10 +99,14 @@ class TrialJob:
     best: float | None
     started_at: float | None
 
-    def has_reached(self, epoch: int | None) -> bool:
-        """Whether the job has ended, or is paused after this epoch."""
-        is_paused = self.status is Status.PAUSED and epoch is not None and self.epochs >= epoch
-        return self.status in TERMINAL or is_paused
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether the job has ended, or is paused."""
+        return self.status in TERMINAL or self.status is Status.PAUSED
+
+    def was_paused_before(self, epoch: int | None) -> bool:
+        """Whether its owner has paused the job: before the epoch after which its fit pauses it (None: at its end)."""
+        return self.status is Status.PAUSED and (epoch is None or self.epochs < epoch)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from service.core.errors import LeaseLost
 from service.core.records.job import Status
 from service.core.sql.tables import fits
 from service.services import Services
-from tests.service.api.fits import REQUEST, better_than_the_base, run_to_the_end, train
+from tests.service.api.fits import REQUEST, Loss, better_than_the_base, run_to_the_end, train
 from tests.service.api.requests import expect_problem
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
@@ -89,6 +89,24 @@ def test_trials_are_ordinary_jobs_that_pause_and_go_on(
         assert spec["dataset"]["fold"] == {"of": 5, "index": repeat}
         assert spec["dataset"]["split_seed"] == 1, "all trainings have one division into folds"
         assert (repeat > 0) == (step["what"] == "repeat")
+
+
+def test_test_images_reach_neither_decisions_nor_trials(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    def chosen(on_test: Loss) -> tuple[dict[str, Any], Any]:
+        fit = create(client)
+        run_to_the_end(app, services, fit["id"], tmp_path, on_test=on_test)
+        ended = client.get(fit["links"]["self"]).json
+        client.delete(fit["links"]["self"])  # the next fit would learn from it
+        steps = [(step["what"], step["trial"], step["why"], step["outcome"]) for step in ended["steps"]]
+        board = [{name: value for name, value in each.items() if name != "job"} for each in ended["leaderboard"]]
+        return ended["test"], (steps, board, ended["best"]["trial"], ended["gain"], ended["importance"])
+
+    as_validation, first = chosen(better_than_the_base)
+    reversed_, second = chosen(lambda job: 1.5 - better_than_the_base(job))
+    assert first == second
+    assert as_validation["loss"] != reversed_["loss"], "the kept model alone is shown with its test loss"
 
 
 def test_without_a_proved_gain_the_base_is_kept(
@@ -316,6 +334,27 @@ def test_a_paused_trial_that_its_owner_ends_is_left_behind(
             client.post(f"/v1/jobs/{job['id']}/cancel")
     run_to_the_end(app, services, created["id"], tmp_path, conductor=conductor)
     assert client.get(created["links"]["self"]).json["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("act", ["pause", "cancel"])
+def test_a_trial_that_its_owner_stops_is_lost_to_the_fit(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path, act: str
+) -> None:
+    created = create(client)
+    conductor = Conductor(app)
+    with app.app_context():
+        train(services, tmp_path, better_than_the_base)
+        conductor.turn()
+    stopped = next(job for job in client.get("/v1/jobs?status=queued").json["data"])
+    assert client.post(f"/v1/jobs/{stopped['id']}/{act}").status_code == 202
+    run_to_the_end(app, services, created["id"], tmp_path, conductor=conductor)
+    fit = client.get(created["links"]["self"]).json
+    assert fit["status"] == "succeeded"
+    assert fit["budget"]["spent_jobs"] == 12
+    own = next(each for each in fit["leaderboard"] if each["job"] == stopped["id"])
+    assert (own["state"], own["val_loss"]) == ("lost", None)
+    outcome = next(step["outcome"] for step in fit["steps"] if step["job"] == stopped["id"])
+    assert outcome == {"pause": "no result: its owner has paused it", "cancel": "no result: it was cancelled"}[act]
 
 
 @pytest.mark.parametrize(

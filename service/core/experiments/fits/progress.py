@@ -48,21 +48,23 @@ def trial_of(step: FitStep) -> Trial:
     return Trial(step.trial or 0, Candidate.from_dict(step.data["candidate"]), step.data["epochs"])
 
 
-def outcome_of(fit: Fit, job: TrialJob | None) -> dict[str, Any]:
+def outcome_of(fit: Fit, job: TrialJob | None, until_epoch: int | None) -> dict[str, Any]:
     """The outcome of a step whose run is done, to be stored. The value is lower for better ones.
 
     A run that was cancelled or that failed has no value: it was not trained as far as those that it would be compared
-    with.
+    with. The same holds for a job that its owner has paused before `until_epoch`: the fit does not wait for it.
     """
     if job is None:
         return {"value": None, "is_over": True, "seconds": 0.0, "epochs": 0, "detail": "the job was deleted"}
-    is_cut = job.status in TERMINAL and not is_whole(job.status, job.stop_reason)
+    is_held = job.was_paused_before(until_epoch)
+    is_cut = is_held or (job.status in TERMINAL and not is_whole(job.status, job.stop_reason))
+    why_cut = "its owner has paused it" if is_held else f"it was {job.status}"
     return {
         "value": None if job.best is None or is_cut else fit.request.lowered(job.best),
-        "is_over": job.status in TERMINAL,
+        "is_over": is_held or job.status in TERMINAL,
         "seconds": job.seconds,
         "epochs": job.epochs,
-        "detail": job.detail or (f"it was {job.status}" if is_cut else None),
+        "detail": job.detail or (why_cut if is_cut else None),
     }
 
 

@@ -85,6 +85,8 @@ def _state(fit: Fit, step: FitStep, job: TrialResult | None) -> str:
         return "deleted"
     if job.status is Status.FAILED:
         return "failed"
+    if _is_lost(fit, step) and job.status in (Status.PAUSED, Status.CANCELLED):
+        return "lost"
     if job.status not in TERMINAL:
         return str(job.status)
     is_left = step.until_epoch is not None and not any(
@@ -93,3 +95,10 @@ def _state(fit: Fit, step: FitStep, job: TrialResult | None) -> str:
     if job.status is Status.CANCELLED:
         return "stopped early" if is_left else "cancelled"
     return "trained"
+
+
+def _is_lost(fit: Fit, step: FitStep) -> bool:
+    """Whether the first training of a trial was cut: its owner has paused or cancelled it."""
+    kinds = (StepKind.START, StepKind.PROMOTE)
+    own = (each.outcome for each in fit.steps if each.trial == step.trial and each.kind in kinds)
+    return any(outcome["is_over"] and outcome["value"] is None for outcome in own if outcome)
