@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from service.core.diagnosis.verdicts import Verdict
 from service.core.records.epoch import Epoch
-from service.core.records.facts import CalibrationFact, Facts, RareClasses, TestScore
+from service.core.records.facts import Average, CalibrationFact, Facts, RareClasses, TestScore
 from service.core.records.job import Failure, Phase, StopReason
 from service.core.records.splits import Splits
 from workers.trainer_args import StopRequest
@@ -72,13 +72,14 @@ class Diagnosed:
 
 @dataclass(frozen=True)
 class Tested:
-    """The best model: its score on the test images, the temperature for its logits, its recall of rare classes; None
-    where unknown.
+    """The best model: its score on the test images, the temperature for its logits, its recall of rare classes, and
+    what came of averaging the best epochs; None where unknown.
     """
 
     score: TestScore | None
     calibration: CalibrationFact | None = None
     rare: RareClasses | None = None
+    average: Average | None = None
 
 
 @dataclass(frozen=True)

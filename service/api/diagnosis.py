@@ -46,6 +46,7 @@ def to_answer(job: Job, epochs: Sequence[Epoch]) -> dict[str, Any]:
         **vars(diagnosis),
         "advice": [_advice(job, _with_curve(job, advice)) for advice in _usable(job, diagnosis)],
         "test": _test(job),
+        "average": job.facts.average if job.facts else None,
         "waste": job.waste,
         "links": {"job": job_links(job.id)["self"], "docs": local(f"/docs/verdicts/{diagnosis.verdict}")},
     }
@@ -114,9 +115,9 @@ def _is_accepted(job: Job, patch: list[dict[str, Any]]) -> bool:
 
 
 def _test(job: Job) -> dict[str, Any] | None:
-    if job.facts is None or job.facts.test is None or job.best is None:
+    if job.facts is None or job.facts.test is None or job.kept is None:
         return None
-    optimism, error = job.facts.test.optimism(job.best)
+    optimism, error = job.facts.test.optimism(job.kept)
     return {
         **vars(job.facts.test),
         "optimism": optimism,

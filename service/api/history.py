@@ -34,7 +34,10 @@ def history(query: dict[str, Any], job_id: str) -> Any:
     if query["format"] == "csv":
         return _csv(curve.epochs)
     epochs = sampled(curve.epochs, query["max_points"]) if query["max_points"] else curve.epochs
-    return jsonify(data=[vars(epoch) for epoch in epochs], best=_plain(curve.best), last=_plain(curve.last))
+    average = asdict(curve.average) if curve.average else None
+    return jsonify(
+        data=[vars(epoch) for epoch in epochs], best=_plain(curve.best), last=_plain(curve.last), average=average
+    )
 
 
 @blueprint.route("/<job_id>/history.png")

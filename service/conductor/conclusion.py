@@ -135,7 +135,7 @@ def _model_of(fit: Fit, own: Sequence[Job]) -> tuple[Job, Sequence[Job]]:
         return own[0], own
 
     def place(job: Job) -> tuple[bool, float]:
-        value = getattr(job.best, fit.request.objective)
+        value = getattr(job.kept, fit.request.objective)
         return value is None, fit.request.lowered(value or 0.0)
 
     return min(own, key=place), own
@@ -143,8 +143,8 @@ def _model_of(fit: Fit, own: Sequence[Job]) -> tuple[Job, Sequence[Job]]:
 
 def _shown(trial: int, job: Job, own: Sequence[Job]) -> dict[str, Any]:
     """A trial as JSON. The mean is that of all of its trainings."""
-    losses = [each.best.val_loss for each in own if each.best and each.best.val_loss is not None]
-    best = job.best
+    losses = [each.kept.val_loss for each in own if each.kept and each.kept.val_loss is not None]
+    best = job.kept
     return {
         "trial": trial,
         "job": job.id,
@@ -159,9 +159,9 @@ def _shown(trial: int, job: Job, own: Sequence[Job]) -> dict[str, Any]:
 def _test(ended: _Ended, base: Job, best: Job) -> dict[str, Any] | None:
     """The scores of the kept model on the test images, and its difference to the base there."""
     scored, of_base = ended.outcomes(best, "test"), ended.outcomes(base, "test")
-    if scored is None or best.facts is None or best.facts.test is None or best.best is None:
+    if scored is None or best.facts is None or best.facts.test is None or best.kept is None:
         return None
-    optimism, its_error = best.facts.test.optimism(best.best)
+    optimism, its_error = best.facts.test.optimism(best.kept)
     against = on_test((of_base, scored)) if of_base is not None and base.id != best.id else {}
     return {
         "images": len(scored),

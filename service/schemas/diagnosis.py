@@ -8,7 +8,7 @@ from service.core.diagnosis import Verdict
 from service.schemas.answer_fields import Timestamp, Word
 from service.schemas.compare import PartDifferenceSchema
 from service.schemas.fields import Flag, Text
-from service.schemas.jobs import WasteSchema
+from service.schemas.jobs import AverageSchema, WasteSchema
 from service.schemas.patches import OperationSchema, Patch
 from service.schemas.query_fields import about
 
@@ -69,7 +69,7 @@ class TestSchema(Schema):
     accuracy = fields.Float()
     loss_se = fields.Float(allow_none=True, metadata={"description": "standard error of the loss"})
     optimism = fields.Float(
-        allow_none=True, metadata={"description": "test loss minus the validation loss of the best epoch, in nats"}
+        allow_none=True, metadata={"description": "test loss minus the validation loss of the best model, in nats"}
     )
     optimism_se = fields.Float(
         allow_none=True,
@@ -96,6 +96,9 @@ class DiagnosisSchema(NoteSchema):
     notes = fields.List(fields.Nested(NoteSchema), metadata={"description": "further verdicts"})
     advice = fields.List(fields.Nested(AdviceSchema), metadata={"description": "the most promising first"})
     test = fields.Nested(TestSchema, allow_none=True)
+    average = fields.Nested(
+        AverageSchema, allow_none=True, metadata={"description": "null without average_best, or until the run ends"}
+    )
     waste = fields.Nested(WasteSchema, allow_none=True)
     links = fields.Dict(keys=fields.String(), values=fields.String())
 

@@ -3,6 +3,7 @@
 from marshmallow import Schema, fields
 
 from service.schemas.epochs import EpochSchema
+from service.schemas.jobs import AverageSchema
 from service.schemas.query_fields import choice, integer
 
 LEAST_POINTS, MOST_POINTS = 100, 10_000  # of a curve that is drawn
@@ -12,6 +13,9 @@ class HistorySchema(Schema):
     data = fields.List(fields.Nested(EpochSchema))
     best = fields.Nested(EpochSchema, allow_none=True)
     last = fields.Nested(EpochSchema, allow_none=True)
+    average = fields.Nested(
+        AverageSchema, allow_none=True, metadata={"description": "null without average_best, or until the run ends"}
+    )
 
 
 class HistoryQuerySchema(Schema):

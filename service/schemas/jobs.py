@@ -103,6 +103,26 @@ class RareClassesSchema(Schema):
     )
 
 
+class AverageSchema(Schema):
+    """The model kept with regularization.average_best, and its scores on the validation images."""
+
+    tried = fields.List(fields.Integer(), metadata={"description": "the best epochs, the best first"})
+    epochs = fields.List(
+        fields.Integer(),
+        metadata={
+            "description": "the epochs whose weights were averaged; one epoch: no average scored better, so that its "
+            "own weights were kept"
+        },
+    )
+    val_loss = fields.Float()
+    val_loss_se = fields.Float(allow_none=True)
+    val_accuracy = fields.Float()
+    val_macro_f1 = fields.Float(allow_none=True)
+    val_balanced_accuracy = fields.Float(allow_none=True)
+    val_worst_recall = fields.Float(allow_none=True)
+    val_loss_calibrated = fields.Float(allow_none=True)
+
+
 class FactsSchema(Schema):
     """What the worker measured on the data."""
 
@@ -120,6 +140,9 @@ class FactsSchema(Schema):
         MirroringSchema, allow_none=True, metadata={"description": "null for fewer than two training images"}
     )
     calibration = fields.Nested(CalibrationFactSchema, allow_none=True)
+    average = fields.Nested(
+        AverageSchema, allow_none=True, metadata={"description": "null without average_best, or until the run ends"}
+    )
     rare = fields.Nested(
         RareClassesSchema, allow_none=True, metadata={"description": "null if no class is rare, or until the run ends"}
     )

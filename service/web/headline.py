@@ -30,9 +30,9 @@ def of_evaluation(part: str, evaluation: Evaluation) -> Headline:
 
 
 def of_best_epoch(job: Job) -> Headline | None:
-    """The headline of the best epoch so far, None if it is not known."""
+    """The headline of the best model so far, None if it is not known."""
     images = job.facts.images.get("validation") if job.facts else None
-    if job.facts is None or job.best is None or job.best.val_accuracy is None or not images:
+    if job.facts is None or job.kept is None or job.kept.val_accuracy is None or not images:
         return None
-    right = round(job.best.val_accuracy * images)
+    right = round(job.kept.val_accuracy * images)
     return Headline("validation", right, images, job.facts.trivial_accuracy, wilson(right, images))

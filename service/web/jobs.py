@@ -120,7 +120,7 @@ def _most(value: float | None) -> float:
 
 SORTED: Mapping[str, Callable[[dict[str, Any]], Any]] = {  # orders of the rows of a page, by their names
     "name": lambda row: row["title"].lower(),
-    "loss": lambda row: _least(row["job"].best.val_loss if row["job"].best else None),
+    "loss": lambda row: _least(row["job"].kept.val_loss if row["job"].kept else None),
     "accuracy": lambda row: _most(row["accuracy"]),
 }
 
@@ -129,7 +129,7 @@ def _accuracy(job: Job) -> tuple[str, float | None]:
     """The part of the images with the best claim to tell how good the model is, and the accuracy on it."""
     if job.facts and job.facts.test:
         return "test", job.facts.test.accuracy
-    return "validation", job.best.val_accuracy if job.best else None
+    return "validation", job.kept.val_accuracy if job.kept else None
 
 
 def _pair(label: str) -> tuple[str, str]:

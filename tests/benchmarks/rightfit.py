@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from service.core.spec import JobSpec
 from tests.benchmarks.job import CLASSES, Arguments, Record, arguments, device
 from tests.benchmarks.summary import US
-from workers.training.checkpoint import Weights, save_tensors
+from workers.training.checkpoint import save_tensors
 from workers.training.data.batches import Batches
 from workers.training.data.images import ImageSet
 from workers.training.data.normalization import Normalization
@@ -22,7 +22,7 @@ from workers.training.loop import TrainingData, fit
 from workers.training.models import build_model
 from workers.training.precision import Precision
 from workers.training.process import tune
-from workers.training.state import EpochResult
+from workers.training.state import EpochResult, Snapshot
 
 NONE = torch.empty(0, dtype=torch.int64)  # indices of no images
 
@@ -72,11 +72,11 @@ def train(name: str, given: Arguments, precision: Precision | Literal["auto"]) -
     def on_epoch(result: EpochResult) -> None:
         record.epoch(result.train_loss, result.val_loss, result.val_accuracy)
 
-    def on_best(weights: Weights) -> None:
-        save_tensors(given.folder / "best.pt", weights)
+    def on_checkpoint(snapshot: Snapshot) -> None:
+        save_tensors(given.folder / "best.pt", snapshot["best"] or {})
 
     record = Record(name)
-    fit(model, parts, spec, on_epoch, on_best)
+    fit(model, parts, spec, on_epoch, on_checkpoint=on_checkpoint)
     return record, len(split.train)
 
 

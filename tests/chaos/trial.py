@@ -71,7 +71,7 @@ SPECS: tuple[Json, ...] = (
         "model": {"arch": "mlp", "hidden": [64]},
         "epochs": 25,
         "augmentation": {"crop_padding": 1},
-        "regularization": {"mixup_alpha": 0.2, "ema_decay": 0.9},
+        "regularization": {"mixup_alpha": 0.2, "ema_decay": 0.9, "average_best": 3},
     },
     {
         "model": {"arch": "mlp", "hidden": [32]},

@@ -109,13 +109,13 @@ class Bench:
         return report
 
     def predictions(self, job: Job) -> Predictions:
-        """The published predictions, which have the validation loss of the best epoch."""
+        """The published predictions, which have the validation loss of the model that is kept."""
         (artifact,) = [a for a in self.store.queries.artifacts("t", job.id) if a.name == PREDICTIONS]
         with tempfile.TemporaryFile() as file, self.storage.open(artifact.key) as stored:
             shutil.copyfileobj(stored, file)
             file.seek(0)
             found = read(file)
-        best = self.job(job).best
+        best = self.job(job).kept
         assert best is not None
         assert best.val_loss is not None
         loss = outcomes(found.of(VALIDATION)).loss.mean()

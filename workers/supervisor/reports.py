@@ -69,7 +69,7 @@ def _enter(phase: Phase, attempt: Attempt, trainer: TrainerHandle) -> None:
 
 def _facts(report: Tested) -> dict[str, Any]:
     """The members of the job's facts that a report makes known."""
-    facts = {"test": report.score, "calibration": report.calibration, "rare": report.rare}
+    facts = {"test": report.score, "calibration": report.calibration, "rare": report.rare, "average": report.average}
     return {name: asdict(fact) for name, fact in facts.items() if fact is not None}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from service.core.diagnosis import Diagnosis
 from service.core.evaluation.predictions import Predictions
 from service.core.records.artifact_names import LABELS, ONNX, PREDICTIONS, REPORT, SAFETENSORS, SPLIT
-from service.core.records.facts import CalibrationFact
+from service.core.records.facts import Average, CalibrationFact
 from service.core.records.job import StopReason
 from service.core.spec import JobSpec
 from workers.trainer.inputs import Inputs
@@ -37,8 +37,9 @@ class FinishedRun:
     """A run that has ended, its model with the best weights where there are any.
 
     `predictions` are the outputs of the best model, None without one; `test` is the score on the test images,
-    `calibration` the temperature. `seconds` is the duration of this process's part. `graphs` is the folder of the ONNX
-    graphs of this worker. The writer of model.onnx sets `onnx`, which report.json contains.
+    `calibration` the temperature, `average` what came of averaging the best epochs. `seconds` is the duration of this
+    process's part. `graphs` is the folder of the ONNX graphs of this worker. The writer of model.onnx sets `onnx`,
+    which report.json contains.
     """
 
     spec: JobSpec
@@ -47,6 +48,7 @@ class FinishedRun:
     predictions: Predictions | None
     test: Score | None
     calibration: CalibrationFact | None
+    average: Average | None
     diagnosis: Diagnosis
     seconds: float
     graphs: Path
@@ -131,11 +133,12 @@ def write_labels(run: FinishedRun, target: Path) -> None:
 
 def write_report(run: FinishedRun, target: Path) -> None:
     """What it takes to understand the run, to repeat it and to use its model."""
-    content = summary(run.spec, run.inputs.prepared, run.inputs.model, run.fitted, run.test)
+    content = summary(run.spec, run.inputs.prepared, run.inputs.model, run.fitted, run.test, run.average)
     more = {
         "onnx": run.onnx,
         "start": asdict(run.inputs.start) if run.inputs.start else None,
         "facts": run.inputs.facts.to_dict(),
+        "average": asdict(run.average) if run.average else None,
         "calibration": asdict(run.calibration) if run.calibration else None,
         "diagnosis": asdict(run.diagnosis),
         "seconds": run.seconds,

@@ -20,10 +20,10 @@ def predict_parts(inputs: Inputs, fitted: TrainingResult, batch_size: int) -> tu
     split = inputs.prepared.split
     validation, score = fitted.best_logits, None
     if validation is None:
-        validation = _scorer(inputs, split.validation, batch_size).logits(inputs.model)
+        validation = part_scorer(inputs, split.validation, batch_size).logits(inputs.model)
     parts = [_part(inputs, VALIDATION, split.validation, validation)]
     if len(split.test):
-        scorer = _scorer(inputs, split.test, batch_size)
+        scorer = part_scorer(inputs, split.test, batch_size)
         logits = scorer.logits(inputs.model)
         parts.append(_part(inputs, TEST, split.test, logits))
         score = scorer.score(logits)
@@ -38,7 +38,8 @@ def calibration_of(predictions: Predictions) -> CalibrationFact | None:
     return CalibrationFact.of(summarize(validation))
 
 
-def _scorer(inputs: Inputs, indices: Tensor, batch_size: int) -> Scorer:
+def part_scorer(inputs: Inputs, indices: Tensor, batch_size: int) -> Scorer:
+    """Scores the images of a part of the data set, in this process alone."""
     batches = inputs.batches(indices)
     return Scorer(batches, scoring_batch(batches, batch_size))
 

@@ -7,14 +7,17 @@ from pathlib import Path
 
 from service.core.diagnosis import RunContext, diagnose
 from service.core.evaluation.predictions import VALIDATION
-from service.core.records.facts import TestScore
+from service.core.records.facts import Average, TestScore
+from service.core.records.job import StopReason
 from workers.messages import Tested
 from workers.trainer.artifacts import FinishedRun, write_artifacts
-from workers.trainer.best_outputs import calibration_of, predict_parts
+from workers.trainer.best_outputs import calibration_of, part_scorer, predict_parts
 from workers.trainer.inputs import Inputs
 from workers.trainer.live_diagnosis import LiveDiagnosis, diagnosed
 from workers.trainer.rare_classes import rare_classes
 from workers.trainer.training_process import TrainingProcess
+from workers.training.average_best import average_best
+from workers.training.checkpoint import save_tensors
 from workers.training.loop import TrainingResult
 
 
@@ -25,7 +28,9 @@ def finalize(
 
     The model gets its best weights, where there are any.
     """
-    predictions, test, calibration, rare = None, None, None, None
+    predictions, test, calibration, rare, average = None, None, None, None, None
+    if fitted.candidates and fitted.stop_reason != StopReason.CANCELLED:  # the owner does not wait for more passes
+        fitted, average = _averaged(process, inputs, fitted)
     if fitted.best_weights is not None:
         inputs.model.load_state_dict(fitted.best_weights)
         predictions, test = predict_parts(inputs, fitted, process.spec.batch_size)
@@ -34,13 +39,22 @@ def finalize(
         rare = rare_classes(predictions.of(VALIDATION), images.labels[split.train].numpy(), images.classes)
     is_tested = test is not None and math.isfinite(test.loss)  # JSON has no other numbers
     score = TestScore(**asdict(test)) if test and is_tested else None
-    if score or calibration or rare:
-        process.channel.report(Tested(score, calibration, rare))
-    facts = replace(live.facts, calibration=calibration, rare=rare)
+    if score or calibration or rare or average:
+        process.channel.report(Tested(score, calibration, rare, average))
+    facts = replace(live.facts, calibration=calibration, rare=rare, average=average)
     case = RunContext(process.spec, process.contents, facts, fitted.stop_reason)
     diagnosis = diagnose(live.history, case, facts, fitted.stop_reason)
     process.channel.report(diagnosed(diagnosis))
     seconds = time.time() - started
     graphs = Path(process.args.graphs)
-    run = FinishedRun(process.spec, inputs, fitted, predictions, test, calibration, diagnosis, seconds, graphs)
+    run = FinishedRun(process.spec, inputs, fitted, predictions, test, calibration, average, diagnosis, seconds, graphs)
     write_artifacts(run, process.scratch.folder)
+
+
+def _averaged(process: TrainingProcess, inputs: Inputs, fitted: TrainingResult) -> tuple[TrainingResult, Average]:
+    """The result with the average of the best epochs where it scores better; best_model.pth then has it."""
+    scorer = part_scorer(inputs, inputs.prepared.split.validation, process.spec.batch_size)
+    kept, average = average_best(inputs.model, fitted, process.spec, scorer, len(inputs.prepared.images.classes))
+    if average.is_kept and kept.best_weights is not None:
+        save_tensors(process.scratch.best_model, kept.best_weights)
+    return kept, average

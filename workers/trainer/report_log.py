@@ -60,6 +60,10 @@ def _number(value: float | None, form: str = "%.6g") -> str:
 def _log_test(tested: messages.Tested) -> None:
     if score := tested.score:
         log.info("test images: loss %.6g, accuracy %.2f %%", score.loss, 100 * score.accuracy)
+    if average := tested.average:
+        kept, tried = (" ".join(map(str, epochs)) for epochs in (average.epochs, average.tried))
+        text = "the best epochs are %s; the model kept is that of %s, with validation loss %.6g"
+        log.info(text, tried, f"their average over {kept}" if average.is_kept else kept, average.val_loss)
     if tested.calibration:
         log.info("temperature %.3g", tested.calibration.temperature)
     if rare := tested.rare:

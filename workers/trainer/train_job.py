@@ -50,9 +50,8 @@ def train_job(process: TrainingProcess) -> TrainingResult:
         inputs.training_data(with_clean=process.spec.train_loss_clean),
         process.spec,
         on_epoch=_epoch_recorder(report, diagnosis),
-        on_best=lambda weights: save_tensors(scratch.best_model, weights),
         should_stop=_stop_requests(process, diagnosis.history),
-        on_checkpoint=_checkpoint_writer(process),
+        on_checkpoint=_checkpoint_writer(process, earlier),
         resume_from=earlier,
         checkpoint_seconds=process.args.checkpoint_seconds,
         joules=joule_meter(process.device),
@@ -88,15 +87,23 @@ def _stop_requests(process: TrainingProcess, history: Sequence[Epoch]) -> Callab
     return stop_request
 
 
-def _checkpoint_writer(process: TrainingProcess) -> Callable[[Snapshot], None]:
-    """A function that writes a snapshot to the scratch folder and reports it. Numbers count from 1 in each process."""
+def _checkpoint_writer(process: TrainingProcess, earlier: Snapshot | None) -> Callable[[Snapshot], None]:
+    """A function that writes a snapshot and its best model to the scratch folder, and reports it.
+
+    Numbers count from 1 in each process. The best model of the `earlier` snapshot is in the folder.
+    """
     scratch, numbers = process.scratch, count(1)
+    written = earlier["stopper"]["best_epoch"] if earlier else None
 
     def write(snapshot: Snapshot) -> None:
+        nonlocal written
         save_tensors(scratch.last, snapshot)
+        best_epoch = snapshot["stopper"]["best_epoch"]
+        if best_epoch != written:
+            save_tensors(scratch.best_model, snapshot["best"])
+            written = best_epoch
         number = next(numbers)
         scratch.hold(number)
-        best_epoch = snapshot["stopper"]["best_epoch"]
         process.channel.report(CheckpointSaved(number, len(snapshot["history"]), best_epoch))
 
     return write

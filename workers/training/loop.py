@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from workers.training.measuring import Measuring
 from workers.training.models.classifier import set_frozen
 from workers.training.precision import Precision
 from workers.training.schedule import lr_share
-from workers.training.state import EpochResult, Snapshot, State
+from workers.training.state import Candidate, EpochResult, Snapshot, State
 from workers.training.step import Step
 
 CHECKPOINT_SECONDS = 10.0  # default seconds between checkpoints; bounds the work repeated after a crash
@@ -58,7 +58,8 @@ class TrainingResult:
     """How a run ended: why, after how many epochs, and the best epoch with its weights (None if none was finite).
 
     `best_logits` float32 [validation images, classes], on the device, are those of the best epoch; None if the run was
-    resumed after it, because checkpoints do not hold them. `precision` is that of the training steps.
+    resumed after it, because checkpoints do not hold them. `candidates` are the epochs to average, the best first (see
+    `average_best`). `precision` is that of the training steps.
     """
 
     stop_reason: str
@@ -66,6 +67,7 @@ class TrainingResult:
     best_epoch: int | None
     best_weights: Weights | None
     best_logits: Tensor | None
+    candidates: Sequence[Candidate]
     precision: Precision
 
     @property
@@ -79,7 +81,6 @@ def fit(
     data: TrainingData,
     spec: JobSpec,
     on_epoch: Callable[[EpochResult], None] = lambda result: None,
-    on_best: Callable[[Weights], None] = lambda weights: None,
     should_stop: Callable[[], str | None] = lambda: None,
     on_checkpoint: Callable[[Snapshot], None] = lambda snapshot: None,
     resume_from: Snapshot | None = None,
@@ -90,9 +91,8 @@ def fit(
     """Train `model` in place until early stopping, the last epoch, `max_seconds` or `should_stop` ends the run.
 
     `should_stop` is called before every batch. If it returns a stop reason, the run ends at once. `max_seconds` ends it
-    the same way, after at least one complete epoch. An unfinished epoch is not reported. `on_best` gets a copy of the
-    weights after each improvement, before `on_epoch` gets the epoch. An epoch with a non-finite loss is never the best
-    one. A non-finite training loss ends the run as `diverged`.
+    the same way, after at least one complete epoch. An unfinished epoch is not reported. An epoch with a non-finite
+    loss is never the best one. A non-finite training loss ends the run as `diverged`.
 
     `on_checkpoint` gets a snapshot between two batches when `checkpoint_seconds` have passed since the last one (longer
     if writing is slow; 0: before every batch), and at the end. It must write the snapshot before it returns. With
@@ -105,15 +105,22 @@ def fit(
     only its `should_stop`, its clock and its callbacks are used.
     """
     if not group.leads:
-        on_epoch = on_best = on_checkpoint = _ignore
+        on_epoch = on_checkpoint = _ignore
     state = _initial_state(model, data, spec, group, resume_from)
     phase = _phase(state, data, should_stop)
     checkpoints = _Checkpoints(on_checkpoint, checkpoint_seconds, data.digest)
 
     def end(reason: str) -> TrainingResult:
         checkpoints.write(state)
-        best_epoch = state.stopper.state.best_epoch
-        return TrainingResult(reason, state.history, best_epoch, state.best, state.best_logits, phase.step.precision)
+        return TrainingResult(
+            reason,
+            state.history,
+            state.stopper.state.best_epoch,
+            state.best,
+            state.best_logits,
+            state.candidates,
+            phase.step.precision,
+        )
 
     while state.epoch <= spec.epochs:
         if reason := _stop_reason(state):
@@ -127,10 +134,12 @@ def fit(
         if reason := _train_epoch(state, phase, should_stop, checkpoints):
             return end(reason)
         measures, score = phase.measure(len(data.train))
-        improved = state.stopper.update(state.epoch, _monitored(state.stopper.monitor, measures))
+        monitored = _monitored(state.stopper.monitor, measures)
+        improved = state.stopper.update(state.epoch, monitored)
         state.plateau.update(spec.schedule, _monitored(spec.schedule.plateau_monitor or DEFAULT_MONITOR, measures))
         if improved:
-            on_best(state.keep_best(score))
+            state.keep_best(score)
+        state.keep_candidate(monitored, is_best=improved)
         spent = _joules_spent(joules_before, joules(), group)
         result = _epoch_result(state, measures, improved, len(data.train), spent)
         state.close_epoch(result)

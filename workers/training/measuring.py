@@ -15,6 +15,32 @@ from workers.training.step import Step
 from workers.training.temperature import calibrated
 
 
+def scores_of(scorer: Scorer, logits: Tensor, classes: int) -> dict[str, float]:
+    """The scores of validation images by the names of an epoch's measures, from logits that `scorer` has returned.
+
+    A loss may be non-finite; `val_loss_se` is 0 for a single image. Synchronizes with the device.
+    """
+    outcomes = scorer.outcomes(logits)
+    support = torch.bincount(scorer.labels, minlength=classes).double()
+    counts = (support, *count(outcomes.guesses, scorer.labels, classes))
+    calibrated_losses = calibrated(outcomes, torch.ones((), dtype=torch.float64, device=logits.device)).losses
+    means = torch.stack([outcomes.losses.mean(), standard_error(outcomes.losses), calibrated_losses.mean()]).tolist()
+    return {
+        **dict(zip(("val_loss", "val_loss_se", "val_loss_calibrated"), means, strict=True)),
+        **_by_name(ClassScores.of(*(one.cpu().numpy() for one in counts))),
+    }
+
+
+def _by_name(scores: ClassScores) -> dict[str, float]:
+    """Scores that weigh every class alike, and the accuracy, by the names of an epoch's measures."""
+    return {
+        "val_accuracy": scores.accuracy,
+        "val_macro_f1": scores.macro_f1,
+        "val_balanced_accuracy": scores.balanced_accuracy,
+        "val_worst_recall": scores.worst_recall,
+    }
+
+
 class Measuring:
     """Scores the model of a run after an epoch."""
 
@@ -45,10 +71,7 @@ class Measuring:
             **state.means(totals, images),
             "train_loss_clean": None,
             **dict(zip(means, numbers, strict=False)),
-            "val_accuracy": scores.accuracy,
-            "val_macro_f1": scores.macro_f1,
-            "val_balanced_accuracy": scores.balanced_accuracy,
-            "val_worst_recall": scores.worst_recall,
+            **_by_name(scores),
         }
         self._add_noise(measures, scores)
         return measures, ValidationScore(logits, outcomes.losses)

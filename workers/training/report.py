@@ -9,6 +9,7 @@ import torch
 import torchvision
 from torch import nn
 
+from service.core.records.facts import Average
 from service.core.spec import JobSpec
 from workers.training.data.prepare import Prepared
 from workers.training.evaluate import Score
@@ -22,8 +23,11 @@ def summary(
     model: nn.Module,
     result: TrainingResult,
     test: Score | None,
+    average: Average | None,
 ) -> dict[str, Any]:
-    """The report as plain JSON data; a non-finite measure is null. `test` is the test score of the best weights."""
+    """The report as plain JSON data; a non-finite measure is null. `test` is the test score of the best weights,
+    `average` has the validation loss of an average of the best epochs.
+    """
     by_epoch = {epoch.epoch: epoch for epoch in result.history}
     normalization = prepared.normalization
     return {
@@ -33,7 +37,7 @@ def summary(
         "epochs": result.epochs,
         "best": _finite(by_epoch.get(result.best_epoch or 0)),
         "last": _finite(by_epoch.get(result.epochs)),
-        "test": _tested(test, by_epoch.get(result.best_epoch or 0)),
+        "test": _tested(test, by_epoch.get(result.best_epoch or 0), average),
         "parameters": sum(p.numel() for p in model.parameters()),
         "preprocessing": {
             **prepared.images.preprocessing.to_dict(),
@@ -78,11 +82,11 @@ def _validation_share(prepared: Prepared) -> dict[str, float]:
     return {"least": float(shares.min()), "most": float(shares.max())}
 
 
-def _tested(test: Score | None, best: EpochResult | None) -> dict[str, Any] | None:
-    """The test score with `optimism`, the test loss minus the validation loss of the best epoch (nats)."""
+def _tested(test: Score | None, best: EpochResult | None, average: Average | None) -> dict[str, Any] | None:
+    """The test score with `optimism`, the test loss minus the validation loss of the model kept (nats)."""
     if test is None or best is None:
         return None
-    return {**(_finite(test) or {}), "optimism": test.loss - best.val_loss}
+    return {**(_finite(test) or {}), "optimism": test.loss - (average or best).val_loss}
 
 
 def _finite(result: EpochResult | Score | None) -> dict[str, Any] | None:

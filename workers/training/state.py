@@ -1,5 +1,6 @@
 """The state of a training run, and its snapshots. A resumed run has the same result as an uninterrupted one."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -58,6 +59,15 @@ class ValidationScore:
     losses: Tensor
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """The weights of one of the best epochs, with the `value` of the measure that early stopping monitors."""
+
+    epoch: int
+    value: float
+    weights: Weights
+
+
 @dataclass
 class State:
     """A run between two batches: `step` batches of `epoch` (counted from 1) are done."""
@@ -79,6 +89,7 @@ class State:
     best: Weights | None = None
     best_losses: Tensor | None = None  # of the best epoch: float64 [validation images], on the device
     best_logits: Tensor | None = None  # of the best epoch: float32 [validation images, classes]; not in snapshots
+    candidates: list[Candidate] = field(default_factory=list)  # of the option average_best, the best epoch first
     epoch: int = 1
     step: int = 0
     incomplete: set[str] = field(default_factory=set)  # keys of measures that this epoch's first steps did not take
@@ -128,15 +139,29 @@ class State:
         """The network to score and to save: the one with averaged weights if the run has one."""
         return self.average.shadow if self.average else self.model
 
-    def keep_best(self, score: ValidationScore) -> Weights:
+    def keep_best(self, score: ValidationScore) -> None:
         """Copy the weights of `scored` as the best ones, and keep their score."""
-        if self.best is not None and is_frozen(self.spec.model, self.epoch):  # the other layers are as they were
-            name, head = head_of(self.scored)
-            self.best = self.best | {f"{name}.{key}": value for key, value in weights_of(head).items()}
-        else:
-            self.best = weights_of(self.scored)
+        self.best = self._copy_of_scored()
         self.best_losses, self.best_logits = score.losses, score.logits
-        return self.best
+
+    def keep_candidate(self, value: float, *, is_best: bool) -> None:
+        """Keep the weights of `scored` if the epoch, with this monitored value, is one of those to be averaged.
+
+        `is_best`: they have just been kept as the best ones. Of equal values, the earlier epoch is better.
+        """
+        most, sign = self.spec.regularization.average_best or 0, 1 if self.stopper.mode == "min" else -1
+        place = sum(sign * candidate.value <= sign * value for candidate in self.candidates)
+        if place < most and math.isfinite(value):
+            weights = self.best if is_best and self.best is not None else self._copy_of_scored()
+            self.candidates.insert(place, Candidate(self.epoch, value, weights))
+            del self.candidates[most:]
+
+    def _copy_of_scored(self) -> Weights:
+        """A copy of the weights of `scored`; frozen layers are those of the best epoch."""
+        if self.best is None or not is_frozen(self.spec.model, self.epoch):
+            return weights_of(self.scored)
+        name, head = head_of(self.scored)
+        return self.best | {f"{name}.{key}": value for key, value in weights_of(head).items()}
 
     def record(self, outcome: StepOutcome) -> None:
         """Keep what a step measured; the next one begins. Does not synchronize."""
@@ -184,6 +209,7 @@ class State:
             "average": self.average.state_dict() if self.average else None,
             "best": self.best,
             "best_losses": self.best_losses,
+            "candidates": [vars(candidate) for candidate in self.candidates],
             "sharpness": self.sharpness,
             "stopper": self.stopper.state_dict(),
             "plateau": self.plateau.state_dict(),
@@ -212,6 +238,7 @@ class State:
         best_losses = snapshot.get("best_losses")  # absent in snapshots of older releases
         self.best_losses = best_losses if best_losses is None else best_losses.to(self.device)
         self.sharpness = snapshot.get("sharpness", self.sharpness).to(self.device)  # absent there too
+        self.candidates = [Candidate(**candidate) for candidate in snapshot.get("candidates", ())]  # absent there too
         self.plateau.load_state_dict(snapshot["plateau"])
         self._restore_step_values(snapshot)
         self.history = history_of(snapshot)

@@ -20,8 +20,8 @@ def learning_curve_of(store: Store, job: Job) -> LearningCurve | None:
 def _points(jobs: Iterator[Job]) -> Iterator[tuple[int, float]]:
     """(training images, best validation loss) of each job that has both."""
     for job in jobs:
-        if job.facts and job.best and job.best.val_loss is not None:
-            yield job.facts.images["train"], job.best.val_loss
+        if job.facts and job.kept and job.kept.val_loss is not None:
+            yield job.facts.images["train"], job.kept.val_loss
 
 
 def _without_train_limit(job: Job) -> JobSpec:

@@ -80,7 +80,7 @@ def _compared(job: Job, first: Job, seconds: float) -> Compared:
         stop_reason=job.stop_reason,
         epochs=job.last.epoch if job.last else 0,
         seconds=seconds,
-        best=job.best,
+        best=job.kept,
         waste=job.waste,
         same_split_as_first=same_split(job, first),
     )
@@ -91,10 +91,10 @@ def _sentence(job: Job, first: Job, changed: Sequence[Differing], measured: Diff
     named = [f"{field.pointer} {_shortened(field, first.id)} → {_shortened(field, job.id)}" for field in changed]
     head = f"{job.id} against {first.id}: {first_of(named, MOST_FIELDS) or 'the same spec'}"
     validation = measured.validation
-    if validation.loss is None or job.best is None or first.best is None:
+    if validation.loss is None or job.kept is None or first.kept is None:
         return f"{head}; what it did {measured.verdict}."
-    change = f"{first.best.val_loss:.4f} → {job.best.val_loss:.4f} ({with_error(validation)})"
-    accuracies = f"{first.best.val_accuracy or 0:.1%} → {job.best.val_accuracy or 0:.1%}"
+    change = f"{first.kept.val_loss:.4f} → {job.kept.val_loss:.4f} ({with_error(validation)})"
+    accuracies = f"{first.kept.val_accuracy or 0:.1%} → {job.kept.val_accuracy or 0:.1%}"
     return (
         f"{head}; best val_loss {change}: {in_words(measured)}. Accuracy there {accuracies}{_with_images(validation)}."
     )

@@ -137,9 +137,10 @@ def _validation(job: Job, first: Job) -> PartDifference:
 
 def _best(job: Job) -> _Scored:
     images = job.facts.images.get("validation") if job.facts else None
-    if job.best is None:
+    best = job.kept
+    if best is None:
         return _Scored(images, None, None, None)
-    return _Scored(images, job.best.val_loss, job.best.val_loss_se, job.best.val_accuracy)
+    return _Scored(images, best.val_loss, best.val_loss_se, best.val_accuracy)
 
 
 def _test(job: Job, first: Job) -> PartDifference | None:

@@ -109,11 +109,43 @@ class RareClasses:
 
 
 @dataclass(frozen=True)
+class Average:
+    """The model kept with the option average_best: the mean of the weights of `epochs`, chosen among `tried`, the best
+    first in both. A single epoch: no average scored better. The other members are its scores on the validation images.
+    """
+
+    tried: tuple[int, ...]
+    epochs: tuple[int, ...]
+    val_loss: float
+    val_loss_se: float | None
+    val_accuracy: float
+    val_macro_f1: float | None
+    val_balanced_accuracy: float | None
+    val_worst_recall: float | None
+    val_loss_calibrated: float | None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the model is an average of several epochs."""
+        return len(self.epochs) > 1
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """The scores by the names of the measures of an epoch."""
+        return {name: value for name, value in asdict(self).items() if name not in ("tried", "epochs")}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Average":
+        """From plain data, as `asdict` has it."""
+        return cls(**{**data, "tried": tuple(data["tried"]), "epochs": tuple(data["epochs"])})
+
+
+@dataclass(frozen=True)
 class Facts:
     """`images` are the numbers of images in train, validation and test. `trivial_loss` (nats) and `trivial_accuracy`
     are the scores of guessing by the labels' frequencies. `copies_across` counts the validation images that have a
-    copy among the training images. `mirroring` says whether mirrored images keep their class. `test`, `calibration` and
-    `rare` are measured after training.
+    copy among the training images. `mirroring` says whether mirrored images keep their class. `test`, `calibration`,
+    `rare` and `average` are measured after training.
     """
 
     images: Mapping[str, int]
@@ -124,17 +156,19 @@ class Facts:
     test: TestScore | None = None
     calibration: CalibrationFact | None = None
     rare: RareClasses | None = None
+    average: Average | None = None
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Facts":
         """From plain data, as `asdict` has it; what is measured after training may be missing."""
         test, calibration, rare = data.get("test"), data.get("calibration"), data.get("rare")
-        mirroring = data.get("mirroring")
+        mirroring, average = data.get("mirroring"), data.get("average")
         parts = {
             "mirroring": Mirroring(**mirroring) if mirroring else None,
             "test": TestScore(**test) if test else None,
             "calibration": CalibrationFact(**calibration) if calibration else None,
             "rare": RareClasses.from_dict(rare) if rare else None,
+            "average": Average.from_dict(average) if average else None,
         }
         return cls(**{**data, **parts})
 

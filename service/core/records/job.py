@@ -1,7 +1,7 @@
 """The job record, its statuses and the transitions between them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -203,6 +203,14 @@ class Job:
     @property
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
+
+    @property
+    def kept(self) -> Epoch | None:
+        """The best epoch, with the validation scores of the average of several epochs if that is the model kept."""
+        average = self.facts.average if self.facts else None
+        if self.best is None or average is None or not average.is_kept:
+            return self.best
+        return replace(self.best, val_change_se=None, monitored_se=None, **average.scores)
 
     def _left(self, last: Epoch) -> float:
         """Seconds of the epochs that are left, or until max_seconds, if each takes as long as the last one."""

@@ -91,12 +91,13 @@ def plan(spec: JobSpec, dataset: Contents, limits: Limits) -> Plan:
         detail, allowed = f"{parameters:,} parameters are too many", f"at most {limits.parameters:,} parameters"
         raise Invalid([Fault("/model", detail, allowed, FOLLOWS_FROM)])
     trained = layers[-1].parameters if spec.model.freeze == "backbone" else parameters
-    copies = 2 + (spec.regularization.ema_decay is not None)  # the weights, the best ones, their average
+    copies = 2 + (spec.regularization.ema_decay is not None)  # the weights, the best ones, their moving average
+    others = max(0, (spec.regularization.average_best or 0) - 1)  # of the best epochs; frozen layers are shared
     # The gradient, the optimizer's own values, and for sharpness-aware minimization the weights to return to.
     of_trained = 1 + STATES[spec.optimizer.name] + bool(spec.optimizer.momentum) + bool(spec.regularization.sam_rho)
     batch_size = math.ceil(spec.batch_size / spec.gpus)  # of each process
     memory = Memory(
-        model_bytes=(parameters * copies + trained * of_trained) * BYTES_PER_VALUE,
+        model_bytes=(parameters * copies + trained * (of_trained + others)) * BYTES_PER_VALUE,
         activations_bytes=values * BYTES_PER_VALUE * batch_size,
         data_bytes=dataset.samples * math.prod(shape),
     )

@@ -48,9 +48,9 @@ class Stopper:
     def __init__(self, options: EarlyStopping | None) -> None:
         self._patient = options is not None
         self._options = options or EarlyStopping()
-        mode = self._options.mode or direction(self._options.monitor)
-        self._sign = 1.0 if mode == "min" else -1.0
         self.monitor = self._options.monitor
+        self.mode = self._options.mode or direction(self.monitor)
+        self._sign = 1.0 if self.mode == "min" else -1.0
         self.state = State()
 
     def update(self, epoch: int, value: float) -> bool:

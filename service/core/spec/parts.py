@@ -191,6 +191,16 @@ class Regularization:
         None,
         **BETWEEN_ZERO_AND_ONE,
     )
+    average_best: int | None = option(
+        "keep the weights of this number of the best epochs, and average them at the end, the best first, each only if "
+        "it makes the average score better on the validation images (a greedy soup, Wortsman et al., 2022). The "
+        "average is kept if it beats the best epoch. Usual: 3 to 5; null: keep the best epoch",
+        None,
+        minimum=2,
+        maximum=20,
+        unit="epochs",
+        since="0.2.0",
+    )
     class_weights: Literal["none", "balanced"] = option(
         "balanced: images of rare classes count more, so that every class has the same weight", "none"
     )

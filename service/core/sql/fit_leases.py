@@ -16,6 +16,7 @@ from service.core.spec.parts import direction
 from service.core.sql.clock import now
 from service.core.sql.fit_rows import fit_of, steps_of
 from service.core.sql.jobs.insert import insert_job
+from service.core.sql.jobs.rows import kept_scores
 from service.core.sql.jobs.trials import resume_until
 from service.core.sql.repository import Repository
 from service.core.sql.tables import epochs, fit_steps, fits, jobs
@@ -160,7 +161,7 @@ def _lost(lease: FitLease) -> LeaseLost:
 
 def _trial_job(c: Connection, step: FitStep, request: FitRequest) -> TrialJob | None:
     """What the job of a step has reached, None if the job was deleted."""
-    columns = (jobs.c.id, jobs.c.status, jobs.c.stop_reason, jobs.c.error, jobs.c.started_at)
+    columns = (jobs.c.id, jobs.c.status, jobs.c.stop_reason, jobs.c.error, jobs.c.started_at, jobs.c.more_facts)
     job = c.execute(select(*columns).where(jobs.c.id == step.job_id)).mappings().one_or_none()
     if job is None:
         return None
@@ -178,6 +179,6 @@ def _trial_job(c: Connection, step: FitStep, request: FitRequest) -> TrialJob | 
         detail=(job["error"] or {}).get("detail"),
         epochs=count,
         seconds=seconds,
-        best=value,
+        best=kept_scores(job).get(request.objective, value),
         started_at=job["started_at"],
     )

@@ -14,6 +14,7 @@ from service.core.records.submission import NOWHERE, IdempotencyKey, NewJob, Ori
 from service.core.sql.clock import now
 from service.core.sql.experiments import Experiments
 from service.core.sql.fit_rows import fit_of, steps_of
+from service.core.sql.jobs.rows import kept_scores
 from service.core.sql.tables import WITH_BEST, epochs, fit_steps, fits, jobs
 
 MOST_EARLIER = 20  # ended fits that are read to learn from
@@ -82,7 +83,9 @@ class Fits(Experiments[Fit]):
         measures = [epochs.c.val_loss, epochs.c.val_accuracy, epochs.c[fit.request.objective].label("value")]
         whole = epochs.alias("whole")
         spent = select(func.sum(whole.c.seconds)).where(whole.c.job_id == jobs.c.id).scalar_subquery().label("seconds")
-        query = select(jobs.c.id, jobs.c.status, jobs.c.last_epoch, *measures, spent).select_from(WITH_BEST)
+        query = select(jobs.c.id, jobs.c.status, jobs.c.last_epoch, jobs.c.more_facts, *measures, spent).select_from(
+            WITH_BEST
+        )
         with self._db.read() as c:
             rows = c.execute(query.where(jobs.c.fit == fit.id).order_by(jobs.c.seq)).mappings().all()
         return tuple(
@@ -90,9 +93,9 @@ class Fits(Experiments[Fit]):
                 row["id"],
                 Status(row["status"]),
                 row["last_epoch"] or 0,
-                row["val_loss"],
-                row["val_accuracy"],
-                row["value"],
+                kept_scores(row).get("val_loss", row["val_loss"]),
+                kept_scores(row).get("val_accuracy", row["val_accuracy"]),
+                kept_scores(row).get(fit.request.objective, row["value"]),
                 row["seconds"] or 0.0,
             )
             for row in rows

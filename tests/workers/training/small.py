@@ -20,10 +20,11 @@ CPU = torch.device("cpu")
 PENALTIES = {"weight_decay": 1e-3, "l1": 1e-5, "l1_mode": "proximal", "decay_norm_and_bias": True, "max_norm": 3.0}
 TARGETS = {"label_smoothing": 0.1, "mixup_alpha": 0.4, "cutmix_alpha": 1.0, "loss": "focal", "focal_gamma": 1.5}
 GRADIENTS = {"gradient_clip_norm": 1.0, "ema_decay": 0.9, "sam_rho": 0.05, "sam_adaptive": True}
-EVERY_REGULARIZATION = PENALTIES | TARGETS | GRADIENTS | {"sampling": "balanced"}
+AVERAGES = {"average_best": 3}
+EVERY_REGULARIZATION = PENALTIES | TARGETS | GRADIENTS | AVERAGES | {"sampling": "balanced"}
 # The same with the methods that exclude balanced sampling, or a focal loss too.
 WITH_CLASS_WEIGHTS = EVERY_REGULARIZATION | {"sampling": "natural", "class_weights": "balanced"}
-WITH_LOGIT_ADJUSTMENT = PENALTIES | TARGETS | GRADIENTS | {"loss": "logit_adjusted", "logit_adjustment": 0.5}
+WITH_LOGIT_ADJUSTMENT = PENALTIES | TARGETS | GRADIENTS | AVERAGES | {"loss": "logit_adjusted", "logit_adjustment": 0.5}
 EVERY_AUGMENTATION = {
     "crop_padding": 1,
     "horizontal_flip": True,

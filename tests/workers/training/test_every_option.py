@@ -56,12 +56,14 @@ def other_value(kind: Any, f: Field[Any]) -> Any:
 
 
 def losses(path: tuple[str, ...], options: dict[str, Any], setting: dict[str, Any]) -> list[float]:
-    """The losses of a short run with these options of the part at `path`."""
+    """The losses of a short run with these options of the part at `path`, and those of the epochs to be averaged."""
     part: dict[str, Any] = options
     for name in reversed(path):
         part = {name: part}
     given = spec(**{"model": CNN, "dataset": UNBALANCED, "epochs": 2} | setting | part)
-    return [loss for result in trained(given)[2] for loss in (result.train_loss, result.val_loss)]
+    _, fitted, results = trained(given)
+    averaged = [candidate.value for candidate in fitted.candidates]
+    return [loss for result in results for loss in (result.train_loss, result.val_loss)] + averaged
 
 
 @pytest.mark.parametrize(("kind", "f"), OPTIONS)

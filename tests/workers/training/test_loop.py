@@ -215,19 +215,6 @@ def test_best_weights_are_of_the_best_epoch_also_with_min_delta(monitor: str) ->
     assert evaluate(fresh, Data(given).validation).loss == pytest.approx(best.val_loss, rel=1e-6)
 
 
-def test_best_weights_are_published_before_the_epoch() -> None:
-    calls: list[str] = []
-    given = spec()
-    fit(
-        network(given),
-        training_data(given),
-        given,
-        lambda r: calls.append(f"epoch {r.improved}"),
-        lambda w: calls.append("best"),
-    )
-    assert calls == ["best", "epoch True"] * 3
-
-
 @pytest.mark.parametrize(
     ("early_stopping", "epochs_run", "reason"),
     [

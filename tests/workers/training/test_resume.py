@@ -11,6 +11,7 @@ import torch
 from service.core.errors import CheckpointMismatch
 from service.core.spec import JobSpec
 from tests.workers.training.small import (
+    AVERAGES,
     EVERY_AUGMENTATION,
     EVERY_REGULARIZATION,
     GRADIENTS,
@@ -64,7 +65,7 @@ EVERYTHING = {
     },
     "a frozen cnn, features that are kept": {
         "model": {**CNN, "freeze": "backbone"},
-        "regularization": {**GRADIENTS, "dropout": 0.2},
+        "regularization": {**GRADIENTS, **AVERAGES, "dropout": 0.2},
     },
     "a cnn, its last layer and then all, rates by depth": {
         "model": {**CNN, "freeze": "then_all", "unfreeze_epoch": 2, "layer_decay": 0.7},
@@ -120,6 +121,11 @@ def same(ours: Weights | None, theirs: Weights | None) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+def kept(fitted: TrainingResult) -> list[Weights]:
+    """The weights of the epochs to average."""
+    return [candidate.weights for candidate in fitted.candidates]
+
+
 @RUNS
 def test_run_resumed_at_any_batch_equals_uninterrupted_run(
     changes: dict[str, Any],
@@ -132,6 +138,8 @@ def test_run_resumed_at_any_batch_equals_uninterrupted_run(
         resumed, _, resumed_weights = run(given, resume_from=read(snapshot))
         assert outcome(resumed) == outcome(whole)
         assert same(resumed.best_weights, whole.best_weights)
+        assert [one.epoch for one in resumed.candidates] == [one.epoch for one in whole.candidates]
+        assert all(same(*both) for both in zip(*map(kept, (resumed, whole)), strict=True))
         assert same(resumed_weights, weights)
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, bind
 
 from service.core.errors import NotFound
 from service.core.records.epoch import COLUMNS, Epoch
+from service.core.records.facts import Average
 from service.core.records.job import TERMINAL, Job, Status
 from service.core.records.job_event import Event
 from service.core.records.job_log import Entry
@@ -15,7 +16,7 @@ from service.core.records.page import Page
 from service.core.sql.engine import Database
 from service.core.sql.jobs.job_logs import newest_lines
 from service.core.sql.jobs.lineage import family, tried
-from service.core.sql.jobs.rows import WHOLE_JOB, read_job, read_jobs
+from service.core.sql.jobs.rows import WHOLE_JOB, average_of, read_job, read_jobs
 from service.core.sql.paging import read_page
 from service.core.sql.tables import artifacts, datasets, epochs, events, jobs, labels
 from service.core.storage import Artifact
@@ -27,11 +28,14 @@ SIBLINGS = 200  # newest jobs of one split that are read
 
 @dataclass(frozen=True)
 class Curve:
-    """Epochs of a job in order, and its best and its last epoch, None where there is none."""
+    """Epochs of a job in order, its best and its last epoch, and what came of averaging the best ones; None where there
+    is none.
+    """
 
     epochs: tuple[Epoch, ...]
     best: Epoch | None
     last: Epoch | None
+    average: Average | None
 
 
 class JobQueries:
@@ -94,16 +98,17 @@ class JobQueries:
 
     def curve(self, tenant: str, job_id: str, after_epoch: int = 0) -> Curve:
         """The epochs after the given one, in order, without reading the job's record. Raises NotFound."""
-        marks = select(jobs.c.best_epoch, jobs.c.last_epoch).where(jobs.c.tenant == tenant, jobs.c.id == job_id)
+        marks = select(jobs.c.best_epoch, jobs.c.last_epoch, jobs.c.more_facts)
         with self._db.read() as c:
-            marked = c.execute(marks).one_or_none()
-            if marked is None:
+            row = c.execute(marks.where(jobs.c.tenant == tenant, jobs.c.id == job_id)).mappings().one_or_none()
+            if row is None:
                 raise NotFound(f"there is no job {job_id!r}")
-            where = or_(epochs.c.epoch > after_epoch, epochs.c.epoch.in_([n for n in marked if n is not None]))
+            best, last = row["best_epoch"], row["last_epoch"]
+            where = or_(epochs.c.epoch > after_epoch, epochs.c.epoch.in_([n for n in (best, last) if n is not None]))
             rows = c.execute(_EPOCHS.where(epochs.c.job_id == job_id, where)).mappings()
             by_number = {row["epoch"]: Epoch(**row) for row in rows}
         later = tuple(epoch for number, epoch in by_number.items() if number > after_epoch)
-        return Curve(later, by_number.get(marked.best_epoch), by_number.get(marked.last_epoch))
+        return Curve(later, by_number.get(best), by_number.get(last), average_of(row))
 
     def counts(self, tenant: str) -> dict[Status, int]:
         """The number of the tenant's jobs by status, without those that no job has."""

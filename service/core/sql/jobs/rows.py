@@ -8,7 +8,7 @@ from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, case, se
 from service.core.errors import NotFound
 from service.core.records.capacity import Capacity, Needs, shortfall
 from service.core.records.epoch import COLUMNS, Epoch
-from service.core.records.facts import Facts
+from service.core.records.facts import Average, Facts
 from service.core.records.job import Checkpoint, Failure, Job, LostAttempt, Phase, Status, StopReason, Transition, Waste
 from service.core.spec import JobSpec
 from service.core.sql.jobs.queue_order import jobs_ahead
@@ -111,6 +111,18 @@ FIRST_FACTS = ("images", "trivial_loss", "trivial_accuracy", "copies_across", "t
 def facts_of(row: RowMapping) -> dict[str, Any]:
     """The facts of a job from both columns; empty without the first ones."""
     return {**row["facts"], **(row["more_facts"] or {})} if row["facts"] else {}
+
+
+def kept_scores(row: RowMapping) -> Mapping[str, Any]:
+    """The validation scores of the model of a job's row if it is the average of several epochs; empty otherwise."""
+    average = average_of(row)
+    return average.scores if average and average.is_kept else {}
+
+
+def average_of(row: RowMapping) -> Average | None:
+    """What came of averaging the best epochs of a job's row; None without average_best, or until the run ends."""
+    average = (row["more_facts"] or {}).get("average")
+    return Average.from_dict(average) if average else None
 
 
 def facts_columns(facts: Mapping[str, Any]) -> dict[str, Any]:
