@@ -113,6 +113,8 @@ def _type(hint: Any, sections: Mapping[Any, Section]) -> str:
         return f"object: {sections[hint].link}"
     if origin in (typing.Union, types.UnionType):
         members = [argument for argument in arguments if argument is not types.NoneType]
+        if members[0] is bool and members[1:]:
+            return "boolean or text"
         if len(members) > 1:
             return f"object: {', '.join(sections[member].link for member in members)}"
         return f"{_type(members[0], sections)}, or null"
@@ -138,8 +140,8 @@ def _default(f: Field[Any]) -> str:
 def _allowed(hint: Any, option: Option) -> str:
     """The allowed length and the range or the choices."""
     limits = list(_range(hint, option))
-    if hint is bool:
-        return "`true`, `false`"
+    if _without_null(hint) is bool:
+        return ", ".join(["`true`", "`false`", *limits])
     if option.length:
         low, high = option.length
         noun = {str: "characters", Mapping: "pairs"}.get(_without_null(hint), "entries")

@@ -64,6 +64,19 @@ class Flag(fields.Boolean):
         return value
 
 
+class Switch(fields.Raw):
+    """true, false, or one of some words."""
+
+    def __init__(self, words: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(validate=Choice([False, True, *words]), **kwargs)
+        self.words = words
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> bool | str:
+        if not isinstance(value, bool) and value not in self.words:
+            raise ValidationError(not_known(value, ["true", "false", *self.words]))
+        return value  # type: ignore[no-any-return]  # one of those just named
+
+
 class Text(fields.String):
     """Text that every database accepts and that reads as it is: valid Unicode without control characters."""
 

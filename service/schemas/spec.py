@@ -14,7 +14,7 @@ from marshmallow import Schema, post_load, validate
 from marshmallow import fields as ma
 
 from service.core.spec import JobSpec, Option, tag_of, tags_of
-from service.schemas.fields import Choice, Flag, Labels, Number, ShortList, Tagged, Text, Whole
+from service.schemas.fields import Choice, Flag, Labels, Number, ShortList, Switch, Tagged, Text, Whole
 
 LABEL_KEY = validate.Regexp(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}\Z", error="Up to 63 letters, digits and . _ / - only.")
 LABEL_VALUE = validate.Length(0, 255)
@@ -74,6 +74,9 @@ def _union(choices: list[Any], option: Option) -> Field:
         schemas = [(tags_of(choice), schema_of(choice)()) for choice in choices]
         members = {name: schema for names, schema in schemas for name in names}
         return Tagged(tag, members, metadata={"allowed": f"an object whose {tag} is one of {', '.join(members)}"})
+    if choices[0] is bool and choices[1:]:
+        words = typing.get_args(choices[1])
+        return Switch(words, metadata={"allowed": ", ".join(("true", "false", *words))})
     field = _field(choices[0], option)
     field.allow_none = True
     field.metadata = {**field.metadata, "allowed": f"{field.metadata['allowed']}, or null"}

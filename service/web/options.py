@@ -9,7 +9,7 @@ from marshmallow import fields as ma
 from marshmallow.fields import Field
 from marshmallow.validate import OneOf
 
-from service.schemas.fields import Flag, Labels, ShortList, Tagged
+from service.schemas.fields import Flag, Labels, ShortList, Switch, Tagged
 from service.schemas.spec import JobSpecSchema
 
 MAIN = (  # the options that the form shows first
@@ -47,7 +47,7 @@ MANY = "torchvision"  # the family of networks that share all options
 
 @dataclass(frozen=True)
 class Input:
-    """One option. `kind` is flag, choice, number, text, list, json or pairs.
+    """One option. `kind` is flag, choice, switch (false, true or a word), number, text, list, json or pairs.
 
     `group` is the pointer of its optional part, `arch` the network that has the option; empty if there is none.
     """
@@ -149,6 +149,8 @@ def _input(pointer: str, field: Field[Any], group: str = "", arch: str = "") -> 
 
 
 def _kind(field: Field[Any]) -> tuple[str, tuple[str, ...]]:
+    if isinstance(field, Switch):
+        return "switch", ("false", "true", *field.words)
     for check in field.validators:
         if isinstance(check, OneOf):
             return "choice", tuple(str(choice) for choice in check.choices)

@@ -80,7 +80,7 @@ class Step:
     def _seen(self, pixels: Tensor, labels: Tensor) -> Mixed:
         """The network's input: the batch augmented, normalized, erased and mixed."""
         random = self._state.augmentation
-        images = self._train.normalized(augment(pixels, self._augmentation, random))
+        images = self._train.normalized(augment(pixels, self._augmentation, random, self._state.epoch))
         if self._augmentation.random_erasing:
             images = random_erasing(images, self._augmentation.random_erasing, random)
         batch = Mixed(images, labels, labels, share=1.0)

@@ -1,8 +1,11 @@
 """The options for random changes of the training images."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from service.core.spec.options import option
+
+ALTERNATING = "alternating"
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,12 @@ class Augmentation:
         minimum=0,
         unit="pixels",
     )
-    horizontal_flip: bool = option("mirror each image left to right with probability one half", False)
+    horizontal_flip: bool | Literal["alternating"] = option(
+        "true: mirror each image left to right with probability one half. alternating: mirror each image in every "
+        "second epoch (Jordan, 2024), so that in two epochs the model sees each image both ways",
+        False,
+        later={ALTERNATING: "0.2.0"},
+    )
     rotation_degrees: float = option(
         "maximum angle of a random rotation to either side", 0.0, minimum=0, maximum=180, unit="degrees"
     )

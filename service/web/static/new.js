@@ -23,6 +23,7 @@ function valueOf(input) {
   switch (input.dataset.kind) {
     case 'radio': return input.querySelector(':checked').value || null;
     case 'flag': return input.checked;
+    case 'switch': return { false: false, true: true }[text] ?? text;
     case 'number': return text === '' ? null : number(text);
     case 'percent': return typeof number(text) === 'number' ? number(text) / 100 : text;
     case 'list': return text === '' ? [] : text.split(',').map((item) => number(item.trim()));

@@ -93,6 +93,8 @@ def test_every_field_of_every_part_can_be_set_to_its_own_default() -> None:
         ("regularization.focal_gamma", [0, 2, 10], [-0.1, 10.1, None]),
         ("regularization.logit_adjustment", [0, 1, 10], [-0.1, 10.1, None]),
         ("dataset.fold", [None, {}, {"of": 20, "index": 19}], [True, {"of": 1}, {"of": 21}, {"index": -1}]),
+        ("regularization.average_best", [None, 2, 20], [0, 1, 21, 2.5, True]),
+        ("augmentation.horizontal_flip", [True, False, "alternating"], ["true", "random", 1, 0, None, ["alternating"]]),
         ("augmentation.crop_padding", [0, 4], [-1, 1.5]),
         ("augmentation.rotation_degrees", [0, 180], [-1, 181]),
         ("augmentation.rand_augment", [None, {}, {"operations": 3, "magnitude": 30}], [True, {"magnitude": 31}]),

@@ -16,7 +16,7 @@ from tests.workers.training.small import seeded
 from workers.training.data.augmentation.color_jitter import color_jitter
 from workers.training.data.augmentation.crop import random_crop
 from workers.training.data.augmentation.draws import CPU, chances, integers, permutation, uniform
-from workers.training.data.augmentation.flip import horizontal_flip, vertical_flip
+from workers.training.data.augmentation.flip import alternating_flip, horizontal_flip, vertical_flip
 from workers.training.data.augmentation.layout import select
 from workers.training.data.augmentation.rand_augment import rand_augment
 from workers.training.data.augmentation.random_erasing import random_erasing
@@ -170,6 +170,20 @@ def test_a_flip_is_the_mirror_image_for_one_half_of_the_images(flip: Augmentatio
     assert is_uniform(torch.bincount(mirrored.long()).double())
     both = torch.bincount(mirrored[:-1].long() * 2 + mirrored[1:].long())
     assert is_uniform(both.double())
+
+
+def test_the_alternating_flip_mirrors_each_image_in_every_second_epoch() -> None:
+    images = pictures(2000, height=3, width=4)
+    first, second, third = (alternating_flip(images, epoch) for epoch in (1, 2, 3))
+    mirrored = (first != images).flatten(1).any(1)
+    backwards = images.flip(3)
+    assert torch.equal(first, torch.where(mirrored[:, None, None, None], backwards, images))
+    assert torch.equal(second, torch.where(mirrored[:, None, None, None], images, backwards))
+    assert torch.equal(third, first)
+    assert is_uniform(torch.bincount(mirrored.long()).double())
+    assert torch.equal(alternating_flip(images.to(memory_format=torch.channels_last), 1), first)
+    some = torch.tensor([5, 3, 1999])
+    assert torch.equal(alternating_flip(images[some], 1), first[some]), "in whichever batch"
 
 
 @pytest.mark.parametrize("channels", [1, 3])

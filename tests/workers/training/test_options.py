@@ -56,6 +56,7 @@ SOFT: dict[str, dict[str, Any]] = {
     "cutmix": {"regularization": {"cutmix_alpha": 1.0}},
     "crop": {"augmentation": {"crop_padding": 1}},
     "flip": {"augmentation": {"horizontal_flip": True}},
+    "alternating flip": {"augmentation": {"horizontal_flip": "alternating"}},
     "vertical flip": {"augmentation": {"vertical_flip": True}},
     "resized crop": {"augmentation": {"random_resized_crop": 0.5}},
     "color jitter": {"augmentation": {"color_jitter": 0.3}},

@@ -61,6 +61,7 @@ EVERYTHING = {
         "optimizer": {"name": "adamw", "lr": 0.01},
         "schedule": {"name": "plateau", "plateau_patience": 0},
         "regularization": {**WITH_LOGIT_ADJUSTMENT, "dropout": 0.2},
+        "augmentation": {"horizontal_flip": "alternating"},
         "train_loss_clean": False,
     },
     "a frozen cnn, features that are kept": {

@@ -97,6 +97,9 @@ def test_an_older_worker_knows_all_of_an_ordinary_job() -> None:
     assert set(unknown_parts(fold, OLDEST)) == {"/dataset/fold"}
     split_seed = spec(model={"arch": "cnn"}, dataset={"id": "digits", "split_seed": 0}).to_record()
     assert set(unknown_parts(split_seed, OLDEST)) == {"/dataset/split_seed"}
+    alternating = spec(model={"arch": "cnn"}, augmentation={"horizontal_flip": "alternating"}).to_record()
+    assert set(unknown_parts(alternating, OLDEST)) == {"/augmentation/since"}
+    assert "since" not in spec(augmentation={"horizontal_flip": True}).to_record()["augmentation"]
     assert set(unknown_parts(OLDEST, record)) == set()
 
 
