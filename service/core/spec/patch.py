@@ -1,5 +1,6 @@
 """JSON Patches (RFC 6902) of job specs, with limits on the result: a patch is untrusted input."""
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,17 +32,24 @@ def patched(data: Any, operations: Operations) -> Any:
 
     Raises Invalid with the number of the operation that cannot be applied as the pointer (`/0`).
     """
+    data = copy.deepcopy(data)
     for number, operation in enumerate(operations):
         try:
-            data = jsonpatch.apply_patch(data, [dict(operation)])
+            # A move that fails has changed the data; the reason is found in those before it.
+            data = jsonpatch.apply_patch(data, [copy.deepcopy(dict(operation))], in_place=operation["op"] != "move")
         except (JsonPatchException, JsonPointerException) as error:
             detail = f"operation {number} cannot be applied: {_reason(data, operation)}"
             allowed = "operations of RFC 6902 on the spec with all its defaults"
             raise Invalid([Fault(f"/{number}", detail, allowed)]) from error
-        if is_too_large(data):
+        if _may_grow(operation) and is_too_large(data):
             detail, allowed = f"operation {number} makes the spec too large", f"at most {MOST_VALUES:,} values"
             raise Invalid([Fault(f"/{number}", detail, f"{allowed}, nested at most {MOST_DEPTH} levels deep")])
     return data
+
+
+def _may_grow(operation: Operation) -> bool:
+    """Whether the operation can add values or levels."""
+    return operation["op"] != "replace" or isinstance(operation.get("value"), Mapping | list)
 
 
 def _reason(data: Any, operation: Operation) -> str:

@@ -8,6 +8,7 @@ import json
 import random
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from jsonpointer import JsonPointerException, resolve_pointer
@@ -21,6 +22,7 @@ from service.core.spec.patch import Operations, patched, plain
 STARTING = 8  # trials from which on the results are used
 KEPT = 0.6
 MOST_DRAWS = 10  # for a combination that was not tried
+MOST_PATCHED = 2000  # specs of trials that are kept in memory, some kB each
 
 
 def sample(spec: JobSpec, space: Space, trials: Sequence[Trial], runs: Sequence[Run], seed: int) -> Operations:
@@ -103,9 +105,16 @@ def _results(space: Space, tried: Mapping[int, Mapping[str, Any]], runs: Sequenc
 
 def _values_by_trial(spec: JobSpec, space: Space, trials: Sequence[Trial]) -> dict[int, dict[str, Any]]:
     """By number, the value of each option of the space in a trial's spec, of the trials that are in the space."""
-    base = plain(spec)
-    found = {trial.number: _values(patched(base, trial.candidate.patch), space) for trial in trials}
+    base = json.dumps(plain(spec))
+    specs = {trial.number: _patched(base, json.dumps(trial.candidate.patch)) for trial in trials}
+    found = {number: _values(data, space) for number, data in specs.items()}
     return {number: values for number, values in found.items() if values is not None}
+
+
+@lru_cache(MOST_PATCHED)
+def _patched(base: str, patch: str) -> Any:
+    """A spec after a patch, both as JSON text: each sample needs those of all trials again."""
+    return patched(json.loads(base), json.loads(patch))
 
 
 def _values(data: Any, space: Space) -> dict[str, Any] | None:
