@@ -5,6 +5,7 @@ the state is read anew from SQL for each of them. A process that dies leaves not
 """
 
 import logging
+import math
 import threading
 import time
 import zlib
@@ -19,7 +20,7 @@ from service.api.cancel import cancel_all
 from service.conductor.conclusion import conclude
 from service.conductor.cures import cures_of
 from service.core.errors import Conflict, Invalid, LeaseLost, NotFound, QuotaExceeded
-from service.core.experiments.fits.decision import BeginFinals, Decision, End, Promote, Repeat, Start, Wait
+from service.core.experiments.fits.decision import Act, BeginFinals, End, Promote, Repeat, Start, Wait
 from service.core.experiments.fits.lengths import epochs_of, length, pause_of
 from service.core.experiments.fits.progress import job_of, outcome_of, state_of
 from service.core.experiments.fits.sampler import sample
@@ -45,11 +46,33 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Pause:
+    """How long a fit has nothing to decide: until the time `until`, unless it changes after `version`, or one of the
+    `jobs` comes to rest. Times are monotonic.
+    """
+
+    version: int
+    jobs: tuple[str, ...]
+    until: float
+
+
+NO_PAUSE = Pause(0, (), 0.0)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A fit that this process conducts: the time of the last renewal of its lease, and its pause."""
+
+    renewed: float
+    pause: Pause = NO_PAUSE
+
+
+@dataclass(frozen=True)
 class Conductor:
     """Run by every API process."""
 
     app: Flask
-    _held: dict[FitLease, float] = field(default_factory=dict)  # with the monotonic time of the last renewal
+    _held: dict[FitLease, Held] = field(default_factory=dict)
 
     def run(self, stop: threading.Event) -> None:
         """Conduct fits until stopped; an unavailable database is tried again."""
@@ -61,31 +84,35 @@ class Conductor:
         """Take over the fits that no process conducts, and go on with each of those held."""
         started = time.monotonic()
         while lease := services().fit_leases.claim(LEASE_SECONDS):
-            self._held[lease] = started
+            self._held[lease] = Held(started)
         for lease in tuple(self._held):
             attempt(partial(self._go_on, lease), f"conduct {lease.fit_id}")
 
     def _go_on(self, lease: FitLease) -> None:
         """Go on with one fit. After an error it is left to whoever claims it once its lease has run out."""
-        renewed = self._held.pop(lease)
+        held = self._held.pop(lease)
         started = time.monotonic()
         with suppress(LeaseLost):  # also once the fit has ended
-            if started - renewed > LEASE_SECONDS / 3:
+            if started - held.renewed > LEASE_SECONDS / 3:
                 services().fit_leases.renew(lease, LEASE_SECONDS)
-                renewed = started
-            conduct(lease)
-            self._held[lease] = renewed
+                held = replace(held, renewed=started)
+            if started >= held.pause.until or services().fit_leases.has_news(
+                lease, held.pause.version, held.pause.jobs
+            ):
+                held = replace(held, pause=conduct(lease))
+            self._held[lease] = held
 
 
-def conduct(lease: FitLease) -> None:
+def conduct(lease: FitLease) -> Pause:
     """Bring a fit forward until it must wait. Raises LeaseLost."""
     for _ in range(AT_ONCE):
-        if not _go_on(lease):
-            return
+        if pause := _go_on(lease):
+            return pause
+    return NO_PAUSE
 
 
-def _go_on(lease: FitLease) -> bool:
-    """Bring a fit forward by one step; whether there may be another one at once. Raises LeaseLost."""
+def _go_on(lease: FitLease) -> Pause | None:
+    """Bring a fit forward by one step; None if there may be another one at once. Raises LeaseLost."""
     read = _settled(lease)
     fit, state = read.fit, state_of(read.fit, read.time)
     if fit.cancel_requested or state.is_over:
@@ -95,7 +122,16 @@ def _go_on(lease: FitLease) -> bool:
             f"trials have {usual.epochs} epochs and {'pause after the first part' if usual.pauses else 'do not pause'}"
         )
         return _advance(lease, fit, NewStep(StepKind.LENGTH, {"why": why, **asdict(usual)}))
-    return _apply(lease, fit, state, decide(state, _Cures(fit, state), _Sample(fit, state)))
+    decision = decide(state, _Cures(fit, state), _Sample(fit, state))
+    return _pause(read, state) if isinstance(decision, Wait) else _apply(lease, fit, state, decision)
+
+
+def _pause(read: Conducted, state: FitState) -> Pause:
+    """The pause of a fit that waits for its open jobs, at most until its time is over."""
+    if state.length is None or read.fit.started_at is None:  # each epoch of the base counts
+        return NO_PAUSE
+    left = math.inf if state.left is None else state.left
+    return Pause(read.fit.version, tuple(job.id for job in read.open_jobs.values() if job), time.monotonic() + left)
 
 
 def _settled(lease: FitLease) -> Conducted:
@@ -112,18 +148,21 @@ def _settled(lease: FitLease) -> Conducted:
         for number, job in read.open_jobs.items()
         if job is None or job.is_at_rest
     }
-    if outcomes:
-        leases.settle(lease, outcomes)
-        return leases.read(lease)
-    return read
+    if not outcomes:
+        return read
+    leases.settle(lease, outcomes)
+    steps = tuple(replace(step, outcome=outcomes.get(step.number, step.outcome)) for step in read.fit.steps)
+    still_open = {number: job for number, job in read.open_jobs.items() if number not in outcomes}
+    return replace(read, fit=replace(read.fit, steps=steps, version=read.fit.version + 1), open_jobs=still_open)
 
 
-def _apply(lease: FitLease, fit: Fit, state: FitState, decision: Decision) -> bool:
+def _apply(lease: FitLease, fit: Fit, state: FitState, decision: Act) -> Pause | None:
     match decision:
         case Start(candidate):
             return _start(lease, fit, state, candidate)
         case Promote(trial, why):
-            return _promote(lease, fit, trial, why)
+            _promote(lease, fit, trial, why)
+            return None
         case Repeat(trial, number, why):
             try:
                 job = _planned(fit, state.trials[trial - 1], number)
@@ -135,11 +174,9 @@ def _apply(lease: FitLease, fit: Fit, state: FitState, decision: Decision) -> bo
             return _advance(lease, fit, NewStep(StepKind.FINALS, {"why": why, "finals": asdict(finals)}))
         case End():
             return _stop(lease, fit)
-        case Wait():
-            return False
 
 
-def _start(lease: FitLease, fit: Fit, state: FitState, candidate: Candidate) -> bool:
+def _start(lease: FitLease, fit: Fit, state: FitState, candidate: Candidate) -> Pause | None:
     """Start a trial, or record why it cannot be run."""
     stored = {"why": candidate.why, "candidate": asdict(candidate)}
     try:
@@ -153,7 +190,7 @@ def _start(lease: FitLease, fit: Fit, state: FitState, candidate: Candidate) -> 
     return _advance(lease, fit, step)
 
 
-def _promote(lease: FitLease, fit: Fit, trial: int, why: str) -> bool:
+def _promote(lease: FitLease, fit: Fit, trial: int, why: str) -> None:
     """Let a paused trial go on. A trial that its owner has resumed or ended meanwhile is over for the fit."""
     step = NewStep(StepKind.PROMOTE, {"why": why}, trial, resumed=job_of(fit, trial))
     try:
@@ -162,7 +199,6 @@ def _promote(lease: FitLease, fit: Fit, trial: int, why: str) -> bool:
         first = next(each for each in fit.steps if each.kind is StepKind.START and each.trial == trial)
         over = {**(first.outcome or {}), "value": None, "is_over": True, "detail": "its owner has resumed or ended it"}
         services().fit_leases.settle(lease, {first.number: over})
-    return True
 
 
 def _planned(fit: Fit, trial: Trial, repeat: int = 0) -> NewJob:
@@ -174,16 +210,16 @@ def _planned(fit: Fit, trial: Trial, repeat: int = 0) -> NewJob:
     return of_trial(NewJob.planned(planned, origin), fit.request.slots)
 
 
-def _advance(lease: FitLease, fit: Fit, step: NewStep) -> bool:
-    """Store a step; False where the queue has no room for its job now, or where the data set is gone."""
+def _advance(lease: FitLease, fit: Fit, step: NewStep) -> Pause | None:
+    """Store a step, to be tried again where the queue has no room for its job now, or where the data set is gone."""
     try:
         _store(lease, step)
     except (QuotaExceeded, Conflict, NotFound) as error:
         log.info("%s waits: %s", fit.id, error)
         if isinstance(error, QuotaExceeded):
             _make_room(fit)
-        return False
-    return True
+        return NO_PAUSE
+    return None
 
 
 def _store(lease: FitLease, step: NewStep) -> None:
@@ -199,15 +235,15 @@ def _make_room(fit: Fit) -> None:
         _cancel(fit, (Status.PAUSED,))
 
 
-def _stop(lease: FitLease, fit: Fit) -> bool:
+def _stop(lease: FitLease, fit: Fit) -> Pause:
     """End the fit once all of its jobs have ended; those that live are cancelled."""
     if _cancel(fit, tuple(Status)):
-        return False
+        return NO_PAUSE
     services().fit_leases.renew(lease, SECONDS_TO_END)
     status, result = conclude(fit)
     services().fit_leases.end(lease, status, result)
     log.info("%s %s", fit.id, status)
-    return False
+    return NO_PAUSE
 
 
 def _cancel(fit: Fit, statuses: Sequence[Status]) -> bool:

@@ -52,6 +52,7 @@ class End:
     why: str
 
 
-Decision = Start | Promote | Repeat | BeginFinals | Wait | End
+Act = Start | Promote | Repeat | BeginFinals | End
+Decision = Act | Wait
 Cures = Callable[[int], Sequence[Candidate]]  # the untried cures of a trial, the most promising first
 Sample = Callable[[Sequence[Run]], Candidate]  # a new change, from the runs that may be looked at
