@@ -25,6 +25,7 @@ from service.core.sql.fit_leases import FitLeases
 from service.core.sql.fits import Fits
 from service.core.sql.folds import CrossValidations
 from service.core.sql.jobs.store import Store
+from service.core.sql.lessons import FitLessons
 from service.core.sql.webhook_messages import Webhooks
 from service.core.sql.weights import WeightsStore
 from service.core.sql.worker_registry import WorkerRegistry
@@ -160,6 +161,7 @@ def _services(settings: Settings) -> Services:
         folds=CrossValidations(database, wakeups.publish, settings.quotas),
         fits=Fits(database, wakeups.publish, settings.quotas),
         fit_leases=FitLeases(database, wakeups.publish, settings.quotas),
+        lessons=FitLessons(database),
         wakeups=wakeups,
         webhooks=webhooks,
         webhook_sender=WebhookSender(webhooks, allowed),

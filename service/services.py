@@ -16,6 +16,7 @@ from service.core.sql.fit_leases import FitLeases
 from service.core.sql.fits import Fits
 from service.core.sql.folds import CrossValidations
 from service.core.sql.jobs.store import Store
+from service.core.sql.lessons import FitLessons
 from service.core.sql.webhook_messages import Webhooks
 from service.core.sql.weights import WeightsStore
 from service.core.sql.worker_registry import WorkerRegistry
@@ -45,6 +46,7 @@ class Services:
     folds: CrossValidations
     fits: Fits
     fit_leases: FitLeases
+    lessons: FitLessons
     predictor: Predictor
     predictions: PredictionsReader
     packs: PackReader

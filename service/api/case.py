@@ -4,18 +4,28 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from service.core.diagnosis import Diagnosis, RunContext, diagnose
+from service.core.experiments.fits.learned import tallies
 from service.core.records.epoch import Epoch
 from service.core.records.job import Job
-from service.core.records.lineage import Family
 from service.services import services
 
-ALONE = Family()
+
+def diagnose_job(job: Job, epochs: Sequence[Epoch]) -> Diagnosis:
+    """The diagnosis of a job from all of its epochs; final when the job has ended."""
+    return _diagnosed(job, epochs, case_of(job))
 
 
-def diagnose_job(job: Job, epochs: Sequence[Epoch], family: Family = ALONE) -> Diagnosis:
-    """The diagnosis of a job from all of its epochs; final when the job has ended. `family` changes only the advice."""
+def diagnose_with_past(job: Job, epochs: Sequence[Epoch]) -> Diagnosis:
+    """The same with the advice in an order that knows what was tried before: in the job's family, and in fits."""
+    case = case_of(job)
+    lessons = services().lessons.newest(job.tenant)
+    known = tallies(lessons, job.spec, case.contents.shape[0]) if case.contents else {}
+    family = services().store.queries.tried(job.tenant, job.id)
+    return _diagnosed(job, epochs, replace(case, family=family, tallies=known))
+
+
+def _diagnosed(job: Job, epochs: Sequence[Epoch], case: RunContext) -> Diagnosis:
     stop_reason = (job.stop_reason or job.status) if job.is_terminal else None
-    case = replace(case_of(job), family=family)
     return diagnose(epochs, case, job.facts, stop_reason, services().submission.limits)
 
 

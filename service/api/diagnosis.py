@@ -7,7 +7,7 @@ from typing import Any
 from flask import request
 
 from service.api.blueprint import Blueprint
-from service.api.case import case_of, diagnose_job
+from service.api.case import case_of, diagnose_with_past
 from service.api.idempotency import idempotency, submitted
 from service.api.pairs import pairs_with_parents
 from service.core.actions.same_split import learning_curve_of
@@ -41,7 +41,7 @@ def diagnosis(job_id: str) -> Any:
 
 def to_answer(job: Job, epochs: Sequence[Epoch]) -> dict[str, Any]:
     """The object that DiagnosisSchema serializes."""
-    diagnosis = diagnose_job(job, epochs, services().store.queries.tried(job.tenant, job.id))
+    diagnosis = diagnose_with_past(job, epochs)
     return {
         **vars(diagnosis),
         "advice": [_advice(job, _with_curve(job, advice)) for advice in _usable(job, diagnosis)],

@@ -83,10 +83,16 @@ class AllFits(MethodView):
 
 
 @blueprint.route("/learned")
-@blueprint.response(200, LearnedSchema)
-def learned() -> Any:
-    """What cures did in your newest fits. It orders the cures of your next fits; to clear it, delete the fits"""
-    return {"data": learned_effects(services().fits.ended(tenant()))}
+class Learned(MethodView):
+    @blueprint.response(200, LearnedSchema)
+    def get(self) -> Any:
+        """What cures did in your newest fits. It orders the advice for your jobs, and the cures of your next fits"""
+        return {"data": learned_effects(services().lessons.newest(tenant()))}
+
+    @blueprint.response(204)
+    def delete(self) -> None:
+        """Forget what your fits have shown, and what they have kept; the fits stay"""
+        services().lessons.clear(tenant())
 
 
 @blueprint.route("/<fit_id>")
@@ -130,7 +136,9 @@ def _accepted(given: dict[str, Any]) -> Accepted:
         given=json_body().get("spec", {}) | {"dataset": json_body()["dataset"]},
         **{name: given[name] for name in ("minutes", "jobs", "space", "objective", "seeds")},
     )
-    return Acceptor(services().submission, read_spec).accept(tenant(), asked, _slots(), services().fits.ended(tenant()))
+    return Acceptor(services().submission, read_spec).accept(
+        tenant(), asked, _slots(), services().lessons.newest(tenant())
+    )
 
 
 def _slots() -> int:

@@ -21,6 +21,7 @@ from service.cli.fit import fit
 from service.cli.folds import folds
 from service.cli.follow import logs, watch
 from service.cli.keys import keys
+from service.cli.learned import learned
 from service.cli.migrate import migrate
 from service.cli.serve import demo, serve
 from service.cli.session import Session
@@ -65,6 +66,7 @@ STACK = (serve, demo, doctor, migrate, backup, restore, verify, keys)
 JOBS = (
     train,
     fit,
+    learned,
     folds,
     watch,
     jobs,

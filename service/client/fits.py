@@ -91,6 +91,15 @@ class Fits:
         """The report `fit.md`: what was tried and why, what is proved, what it cost."""
         return self._transport.call("GET", _path(fit_id, "artifacts", REPORT)).text
 
+    def learned(self) -> list[Json]:
+        """What cures did in the newest fits, the best first. It orders advice, and the cures of the next fits."""
+        effects: list[Json] = self._transport.json("GET", "/v1/fits/learned")["data"]
+        return effects
+
+    def forget(self) -> None:
+        """Forget what the fits have shown; they stay."""
+        self._transport.call("DELETE", "/v1/fits/learned")
+
     def list(self, limit: int = 20) -> list[Json]:
         """Fits, newest first, without their trials."""
         return self._transport.pages("/v1/fits", limit)

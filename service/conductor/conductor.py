@@ -21,6 +21,7 @@ from service.conductor.conclusion import conclude
 from service.conductor.cures import cures_of
 from service.core.errors import Conflict, Invalid, LeaseLost, NotFound, QuotaExceeded
 from service.core.experiments.fits.decision import Act, BeginFinals, End, Promote, Repeat, Start, Wait
+from service.core.experiments.fits.learned import lessons_of
 from service.core.experiments.fits.lengths import epochs_of, length, pause_of
 from service.core.experiments.fits.progress import job_of, outcome_of, state_of
 from service.core.experiments.fits.sampler import sample
@@ -241,7 +242,7 @@ def _stop(lease: FitLease, fit: Fit) -> Pause:
         return NO_PAUSE
     services().fit_leases.renew(lease, SECONDS_TO_END)
     status, result = conclude(fit)
-    services().fit_leases.end(lease, status, result)
+    services().fit_leases.end(lease, status, result, lessons_of(fit, result))
     log.info("%s %s", fit.id, status)
     return NO_PAUSE
 

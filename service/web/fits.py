@@ -7,7 +7,9 @@ from typing import Any
 
 from flask import request, url_for
 
+from service.core.diagnosis.cures import CURES
 from service.core.errors import NotFound
+from service.core.experiments.fits.learned import learned_effects
 from service.core.experiments.fits.words import summary
 from service.core.records.artifact_names import BEST_MODEL, ONNX
 from service.core.records.fit import Fit
@@ -52,6 +54,8 @@ def fits() -> str:
         next=cursor(found.next_seq),
         datasets=dataset_choices(),
         dataset=request.args.get("dataset", DEFAULT_DATASET),
+        learned=learned_effects(services().lessons.newest(tenant())),
+        cures=CURES,
         minutes={"usual": USUAL_MINUTES, "least": LEAST_MINUTES, "most": MOST_MINUTES},
     )
 

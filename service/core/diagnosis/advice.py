@@ -17,6 +17,7 @@ from service.core.errors import Invalid
 from service.core.records.plan import UNLIMITED, Limits, plan
 from service.core.spec import JobSpec, contradictions
 from service.core.spec.patch import patched, plain
+from service.core.text import counted
 
 MOST = 6  # pieces of advice
 
@@ -93,7 +94,8 @@ class Advice:
 def advise(verdicts: list[Verdict], case: RunContext, limits: Limits = UNLIMITED) -> tuple[Advice, ...]:
     """At most MOST pieces of advice, the most promising first: for the main verdict, then for the notes.
 
-    What was tried in the family without lowering the validation loss comes last. What would undo a change of the
+    The order of the cures of a verdict follows what they did in measured runs, and in the tenant's own fits. What was
+    tried in the family without lowering the validation loss comes last. What would undo a change of the
     family is left out, so that no advice leads back.
     """
     by_id: dict[str, Advice] = {}
@@ -111,12 +113,13 @@ def _did_not_help(advice: Advice, case: RunContext) -> bool:
 def _for(verdict: Verdict, case: RunContext, limits: Limits) -> Iterator[Advice]:
     network, channels = network_of(case.spec), case.contents.shape[0] if case.contents else 1
     would_undo = undoing(case.family, case.spec)
-    for cure in (CURES[cure_id] for cure_id in ordered(verdict, ADVISED[verdict], network, channels)):
+    for cure in (CURES[cure_id] for cure_id in ordered(verdict, ADVISED[verdict], network, channels, case.tallies)):
         patch = cure.change(case)
         if patch is None or would_undo(patch):
             continue
         if not patch or _is_possible(cured(case.spec, patch), case, limits):
-            said = (REASONS[verdict], reason(verdict, cure.id, network), _now(case.spec, patch), _tried(cure.id, case))
+            known = (reason(verdict, cure.id, network), _in_fits(cure.id, case))
+            said = (REASONS[verdict], *known, _now(case.spec, patch), _tried(cure.id, case))
             expected = cure.measured(case) or cure.expected
             yield Advice(cure.id, cure.title, verdict, " ".join(filter(None, said)), expected, patch, cure.action)
 
@@ -126,6 +129,14 @@ def _now(spec: JobSpec, patch: Patch) -> str:
     data = plain(spec)
     values = [f"{step['path'][1:].replace('/', '.')} is {_word(resolve_pointer(data, step['path']))}" for step in patch]
     return f"Now {', '.join(values)}." if values else ""
+
+
+def _in_fits(cure: str, case: RunContext) -> str:
+    """What the cure did in fits, as a sentence."""
+    tally = case.tallies.get(cure)
+    if tally is None:
+        return ""
+    return f"In your fits on such images, it helped in {tally.better} of {counted(tally.trials, 'trial')}."
 
 
 def _tried(cure: str, case: RunContext) -> str:

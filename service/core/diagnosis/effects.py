@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from service.core.diagnosis.verdicts import Verdict
+from service.core.records.lessons import NO_TALLY, Tallies, Tally
 from service.core.spec import JobSpec, Mlp
 from service.core.text import counted
 
@@ -48,15 +49,15 @@ class Effects:
     gray: Effect = Effect()
     colour: Effect = Effect()
 
-    def promise(self, channels: int) -> float:
+    def promise(self, channels: int, tally: Tally = NO_TALLY) -> float:
         """How surely the cure lowers the loss on another data set, -1 to 1; 0 as if it was not measured.
 
-        `channels` are those of the pictures: 1 for gray ones.
+        `channels` are those of the pictures: 1 for gray ones. Each trial of the `tally` counts as a data set.
         """
         own, other = (self.gray, self.colour) if channels == 1 else (self.colour, self.gray)
-        sets = own.sets + OTHER_KIND * other.sets
+        sets = own.sets + OTHER_KIND * other.sets + tally.trials
         lowered, raised = own.lowered + OTHER_KIND * other.lowered, own.raised + OTHER_KIND * other.raised
-        return (lowered - raised) / (sets + DOUBTS)
+        return (lowered - raised + 2 * tally.better - tally.trials) / (sets + DOUBTS)
 
     @property
     def change(self) -> float:
@@ -93,18 +94,20 @@ def network_of(spec: JobSpec) -> Network:
     return "mlp" if isinstance(spec.model, Mlp) else "cnn"
 
 
-def ordered(verdict: Verdict, cures: tuple[str, ...], network: Network, channels: int) -> tuple[str, ...]:
+def ordered(
+    verdict: Verdict, cures: tuple[str, ...], network: Network, channels: int, tallies: Tallies
+) -> tuple[str, ...]:
     """The cures of a verdict, those first that promise most for the network and for pictures with these `channels`.
 
-    Equal ones stay in their order.
+    `tallies` are those of fits with such a network and such pictures. Equal cures stay in their order.
     """
-    if verdict not in PROBLEM:
-        return cures
-    known = effects().get((PROBLEM[verdict], network), {})
+    problem = PROBLEM.get(verdict)
+    known = effects().get((problem, network), {}) if problem else {}
 
     def place(cure: str) -> tuple[int, float, float]:
         effect = known.get(cure, Effects())
-        return RANK.get(cure, 0), -effect.promise(channels), effect.change
+        rank = RANK.get(cure, 0) if problem else 0
+        return rank, -effect.promise(channels, tallies.get(cure, NO_TALLY)), effect.change
 
     return tuple(sorted(cures, key=place))
 

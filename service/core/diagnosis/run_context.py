@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from service.core.records.dataset import Contents
 from service.core.records.facts import Facts
+from service.core.records.lessons import Tallies
 from service.core.records.lineage import Family
 from service.core.spec import JobSpec
 
@@ -17,13 +18,16 @@ WORD = re.compile(r"[^\W_]+")
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a cure depends on: a spec and, if known, its data, the end of its run, and what was tried before."""
+    """What a cure depends on: a spec and, if known, its data, the end of its run, and what was tried before: in its
+    family, and in fits with such data and such a network.
+    """
 
     spec: JobSpec
     contents: Contents | None = None
     facts: Facts | None = None
     stop_reason: str | None = None  # of the run that is to be cured; None while it runs
     family: Family = field(default_factory=Family)
+    tallies: Tallies = field(default_factory=dict)
 
     @property
     def side(self) -> int | None:

@@ -11,6 +11,7 @@ from service.core.errors import LeaseLost
 from service.core.records.fit import Fit, FitPhase, FitStatus, FitStep, StepKind, TrialJob
 from service.core.records.fit_request import FitRequest
 from service.core.records.job import Status, StopReason
+from service.core.records.lessons import Lessons
 from service.core.records.submission import NewJob
 from service.core.spec.parts import direction
 from service.core.sql.clock import now
@@ -18,6 +19,7 @@ from service.core.sql.fit_rows import fit_of, steps_of
 from service.core.sql.jobs.insert import insert_job
 from service.core.sql.jobs.rows import kept_scores
 from service.core.sql.jobs.trials import resume_until
+from service.core.sql.lessons import record_lessons
 from service.core.sql.repository import Repository
 from service.core.sql.tables import epochs, fit_steps, fits, jobs
 from service.core.sql.usage import refuse_another_job
@@ -143,11 +145,12 @@ class FitLeases(Repository):
             self._on_change(changed)
         return job_id
 
-    def end(self, lease: FitLease, status: FitStatus, result: Mapping[str, Any]) -> None:
-        """End the fit, with the message to its webhook. Raises LeaseLost."""
+    def end(self, lease: FitLease, status: FitStatus, result: Mapping[str, Any], lessons: Lessons) -> None:
+        """End the fit, with what it has shown and with the message to its webhook. Raises LeaseLost."""
         ended = {"status": status, "result": dict(result), "finished_at": now(), "lease_until": None}
         with self._db.write() as c:
             _change(c, lease, {**ended, "version": fits.c.version + 1})
+            record_lessons(c, lease.tenant, lease.fit_id, lessons)
             announce_end(c, c.execute(select(fits).where(fits.c.id == lease.fit_id)).mappings().one())
         self._on_change(lease.fit_id)
 

@@ -17,8 +17,6 @@ from service.core.sql.fit_rows import fit_of, steps_of
 from service.core.sql.jobs.rows import kept_scores
 from service.core.sql.tables import WITH_BEST, epochs, fit_steps, fits, jobs
 
-MOST_EARLIER = 20  # ended fits that are read to learn from
-
 
 @dataclass(frozen=True)
 class NewFit:
@@ -70,13 +68,6 @@ class Fits(Experiments[Fit]):
         query = select(jobs.c.id, jobs.c.status).where(jobs.c.tenant == tenant, jobs.c.fit == fit_id)
         with self._db.read() as c:
             return tuple((row.id, Status(row.status)) for row in c.execute(query.order_by(jobs.c.seq)))
-
-    def ended(self, tenant: str) -> tuple[Fit, ...]:
-        """The newest ended fits of a tenant with their steps, at most MOST_EARLIER, the newest first."""
-        query = select(fits).where(fits.c.tenant == tenant, fits.c.status != FitStatus.RUNNING)
-        with self._db.read() as c:
-            rows = c.execute(query.order_by(fits.c.seq.desc()).limit(MOST_EARLIER)).mappings().all()
-            return tuple(fit_of(row, steps_of(c, row["id"])) for row in rows)
 
     def results(self, fit: Fit) -> tuple[TrialResult, ...]:
         """The jobs of a fit with the measures of their best epochs so far, in the order in which they were queued."""

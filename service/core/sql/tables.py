@@ -278,6 +278,16 @@ fit_steps = Table(
     Column("data", JSON, nullable=False),
 )
 
+fit_lessons = Table(
+    "fit_lessons",
+    metadata,
+    Column("fit_id", Text, ForeignKey("fits.id", ondelete="CASCADE"), primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("at", Float(53), nullable=False),  # the end of the fit
+    Column("data", JSON, nullable=False),
+    Index("lessons_of_tenant", "tenant", "at"),
+)
+
 webhook_secrets = Table(
     "webhook_secrets",
     metadata,

@@ -1,7 +1,8 @@
-// The list of fits, refreshed every two seconds, and the form that starts one.
+// The list of fits, refreshed every two seconds, the form that starts one, and the button that forgets.
 
-import { ask, complain, keepFresh } from './common.js';
+import { act, ask, complain, keepFresh } from './common.js';
 
+act();
 keepFresh(2);
 const form = document.getElementById('start');
 form?.addEventListener('submit', async (event) => {

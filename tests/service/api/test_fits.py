@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from service.conductor.conductor import Conductor, conduct
 from service.core.errors import LeaseLost
-from service.core.records.job import Status
+from service.core.records.job import Job, Status
 from service.core.sql.tables import fits
 from service.services import Services
 from tests.service.api.fits import REQUEST, Loss, better_than_the_base, run_to_the_end, train
@@ -307,6 +307,44 @@ def test_what_cures_did_is_shown_until_the_fits_are_deleted(
     assert [effect["mean"] for effect in effects] == sorted(effect["mean"] for effect in effects)
     client.delete(created["links"]["self"])
     assert client.get("/v1/fits/learned").json["data"] == []
+
+
+def test_what_fits_have_shown_orders_advice_until_it_is_cleared(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    created = create(client, jobs=24)
+    base = created["steps"][0]["job"]
+
+    def advice() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = client.get(f"/v1/jobs/{base}/diagnosis").json["advice"]
+        return found
+
+    run_to_the_end(app, services, created["id"], tmp_path, lambda job: 1.5 if _is_cure(services, job) else 0.9)
+    tried = [effect["cure"] for effect in client.get("/v1/fits/learned").json["data"]]
+    assert tried
+    learned = advice()
+    assert client.delete("/v1/fits/learned").status_code == 204
+    assert client.get(created["links"]["self"]).status_code == 200, "the fit stays"
+    assert client.get("/v1/fits/learned").json["data"] == []
+    before = advice()
+    worse = [each["id"] for each in before if each["id"] in tried]
+    assert worse, (before, tried)
+    assert _places(learned, worse) > _places(before, worse)
+    assert not any("In your fits" in each["reason"] for each in before)
+    assert all("it helped in 0 of 1 trial" in each["reason"] for each in learned if each["id"] in tried)
+
+
+def _is_cure(services: Services, job: Job) -> bool:
+    fit = services.fits.get("default", job.fit or "")
+    return any(
+        step.trial == job.trial and step.data["candidate"]["cure"] for step in fit.steps if "candidate" in step.data
+    )
+
+
+def _places(advice: list[dict[str, Any]], ids: list[str]) -> int:
+    """The sum of the places of these cures; a cure that is left out has the place after the last one."""
+    order = [each["id"] for each in advice]
+    return sum(order.index(each) if each in order else len(order) for each in ids)
 
 
 def test_another_tenant_sees_nothing_of_a_fit(app: Flask, client: FlaskClient, services: Services) -> None:

@@ -74,6 +74,16 @@ def test_every_member_of_a_request_has_an_option(rightfit: Command, live: Live) 
     assert stored["url"] == "https://example.com/"
 
 
+def test_what_fits_have_shown_is_printed_and_forgotten(rightfit: Command, live: Live, tmp_path: Path) -> None:
+    created = document(rightfit("fit", "digits", "--jobs", "24", "--seed", "1", "--json"))
+    run(live, created["id"], tmp_path)
+    effects = document(rightfit("learned", "--json"))["data"]
+    assert effects
+    assert effects[0]["cure"] in rightfit("learned").stdout
+    assert document(rightfit("learned", "--clear", "--json")) == {"data": []}
+    assert "no fit has tried a cure" in rightfit("learned").stdout
+
+
 def test_wrong_uses_of_fit_are_refused(rightfit: Command, tmp_path: Path) -> None:
     wrong = tmp_path / "list.json"
     wrong.write_text(json.dumps([1]))

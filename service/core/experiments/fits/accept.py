@@ -7,17 +7,17 @@ from typing import Any
 
 from jsonpointer import escape, resolve_pointer
 
-from service.core.diagnosis.effects import network_of
 from service.core.errors import Fault, Invalid
 from service.core.experiments.design import JobPlanner
-from service.core.experiments.fits.learned import kept_before, learned_effects, order_of_cures
+from service.core.experiments.fits.learned import kept_before, tallies
 from service.core.experiments.fits.search import THE_BASE
 from service.core.experiments.fits.space import automatic
 from service.core.experiments.fits.starts import resets, starting_points
 from service.core.experiments.fits.trial_spec import trial_spec
 from service.core.records.dataset import Contents
-from service.core.records.fit import BASE, Fit, Trial
+from service.core.records.fit import BASE, Trial
 from service.core.records.fit_request import Candidate, FitRequest, Range, Space
+from service.core.records.lessons import Lessons
 from service.core.records.plan import Plan
 from service.core.spec import EarlyStopping, JobSpec
 from service.core.spec.parts import Monitor
@@ -61,9 +61,9 @@ class Acceptor:
     planner: JobPlanner
     read: Callable[[Any], JobSpec]
 
-    def accept(self, tenant: str, asked: Asked, slots: int, earlier: Sequence[Fit] = ()) -> Accepted:
-        """Resolve a request. `slots` is the number of jobs that the live workers train side by side, `earlier` are
-        ended fits of the tenant, the newest first.
+    def accept(self, tenant: str, asked: Asked, slots: int, lessons: Sequence[Lessons] = ()) -> Accepted:
+        """Resolve a request. `slots` is the number of jobs that the live workers train side by side, `lessons` are
+        those of the tenant's fits, the newest first.
         """
         spec = _base(asked)
         faults = [*self.planner.faults(tenant, spec), *_of_fold(spec)]
@@ -76,7 +76,7 @@ class Acceptor:
             space = self._checked(tenant, spec, asked.space)
         else:
             space = self._usable(tenant, spec, contents)
-            known = (*kept_before(earlier, spec, channels, asked.objective), *starting_points(spec, contents))
+            known = (*kept_before(lessons, spec, channels, asked.objective), *starting_points(spec, contents))
             fitting = (self._fitting(tenant, spec, each) for each in known)
             recipes = tuple(each for each in fitting if self._runs(tenant, spec, each.patch))
         request = FitRequest(
@@ -92,7 +92,7 @@ class Acceptor:
             base_seconds=_base_seconds(asked),
             channels=channels,
             keeps_epochs="epochs" in asked.given,
-            cures=order_of_cures(learned_effects(earlier), network_of(spec), channels, asked.objective),
+            cures={cure: tally.failing for cure, tally in tallies(lessons, spec, channels).items()},
         )
         return Accepted(request, self._planned(tenant, request))
 

@@ -51,6 +51,9 @@ def _rows(revision: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     status = {"status": "running", "phase": "searching", "labels": {}, "request": {"spec": spec}}
     yield "fits", [own | status | {"id": "fit_1"}]
     yield "fit_steps", [{"fit_id": "fit_1", "number": 1, "at": BEGAN, "kind": "start", "data": {}}]
+    kind = {"fit": "fit_1", "network": "cnn", "channels": 1, "objective": "val_loss", "seed": 1}
+    lessons = kind | {"dataset": spec["dataset"], "changes": {"dropout": [-0.1]}, "kept": None}
+    yield "fit_lessons", [{"fit_id": "fit_1", "tenant": DEFAULT_TENANT, "at": BEGAN, "data": lessons}]
     message = {"url": "https://192.0.2.1/", "type": "job.succeeded", "body": "{}", "status": "pending", "attempts": 1}
     yield "deliveries", [own | message | {"id": "msg_1", "job_id": "job_succeeded", "due_at": BEGAN}]
     yield "keys", [own | {"id": "abcdef012345", "name": "old", "digest": SHA256, "scopes": ["read"]}]
