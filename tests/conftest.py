@@ -38,9 +38,11 @@ START_SECONDS = 200  # torch is imported from a cold disk
 STOP_SECONDS = 90  # more than the stack itself waits for its parts before it kills them
 END_SECONDS = 120  # for a process that ends by itself
 LONGEST_FIRST = ("chaos", "life", "workers")  # folders of tests/ whose files take longest
+TESTS = ROOT / "tests"
 SHARED_STACK = "serving"  # a fixture, and the group of the tests that use it
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own hook, which would run before this one
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put long files first, so that no process works on one alone at the end, and keep what shares fixtures together.
 
@@ -49,13 +51,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
 
     def rank(item: pytest.Item) -> int:
-        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        folder = item.path.relative_to(TESTS).parts[0]
         return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
 
     items.sort(key=rank)
     for item in items:
         uses_stack = SHARED_STACK in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group(SHARED_STACK if uses_stack else str(item.path)))
+        group = SHARED_STACK if uses_stack else str(item.path.relative_to(TESTS))
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 class Redis:
