@@ -38,6 +38,7 @@ START_SECONDS = 200  # torch is imported from a cold disk
 STOP_SECONDS = 90  # more than the stack itself waits for its parts before it kills them
 END_SECONDS = 120  # for a process that ends by itself
 LONGEST_FIRST = ("chaos", "life", "workers")  # folders of tests/ whose files take longest
+LONGEST_ID = 100  # characters
 TESTS = ROOT / "tests"
 SHARED_STACK = "serving"  # a fixture, and the group of the tests that use it
 
@@ -59,6 +60,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         uses_stack = SHARED_STACK in getattr(item, "fixturenames", ())
         group = SHARED_STACK if uses_stack else str(item.path.relative_to(TESTS))
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes and long texts after their argument.
+
+    Archives hold the time at which they were made, and all processes of pytest-xdist must collect the same names.
+    """
+    is_unreadable = isinstance(val, bytes) or (isinstance(val, str) and len(val) > LONGEST_ID)
+    return argname if is_unreadable else None
 
 
 class Redis:
