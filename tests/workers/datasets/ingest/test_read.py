@@ -245,6 +245,6 @@ def test_the_reader_prints_its_contents_or_error_in_one_line(tmp_path: Path) -> 
 
 def test_the_reader_has_a_limit_of_computing_time(tmp_path: Path) -> None:
     sparse = encoded((np.random.default_rng(1).random((3000, 3000)) < 0.01).astype(np.uint8))
-    wide = {f"{kind}/{i}.png": sparse for kind in "ab" for i in range(20)}
+    wide = {f"{kind}/{i}.png": sparse for kind in "ab" for i in range(100)}  # some 4 s
     code, _ = read_in_process(tmp_path, zipped(wide), "zip", seconds=1)
     assert code < 0, "it was killed"
