@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -33,6 +33,16 @@ UNPRIVILEGED = "nobody"  # PostgreSQL does not run as root
 # A change of user clears the signal that a lifeline is made of; setpriv sets it after that.
 AS_NOBODY = ("setpriv", "--pdeathsig", "TERM", "--reuid", UNPRIVILEGED, "--regid", "nogroup", "--clear-groups")
 EVERYTHING_PUBLISHED = set(ARTIFACTS)
+END_OTHERS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid != pg_backend_pid()
+"""
+EMPTY_TABLES = """
+    DO $$ BEGIN EXECUTE (
+        SELECT 'TRUNCATE ' || string_agg(quote_ident(tablename), ', ') || ' RESTART IDENTITY'
+        FROM pg_tables WHERE schemaname = 'public' AND tablename != 'alembic_version'
+    ); END $$
+"""
 S3_BUCKET = "rightfit-tests"
 SQLITE, POSTGRESQL = "sqlite and a folder", "postgresql and s3"
 # For tests of code that does not depend on the database: over SQLite; in `make long` over PostgreSQL as well.
@@ -44,7 +54,7 @@ REMOTE = pytest.mark.parametrize("everywhere", [POSTGRESQL], indirect=True)
 
 
 class Postgresql:
-    """A server with a migrated database, of which each test gets a copy."""
+    """A server with migrated databases, each for one test at a time."""
 
     def __init__(self, folder: Path, host: str) -> None:
         """The folder must be one that other users may enter."""
@@ -54,6 +64,7 @@ class Postgresql:
         self._as_user = AS_NOBODY if os.geteuid() == 0 else LIFELINE
         self.binaries = _binaries(folder)
         self._data = folder / "data"
+        self._unused: list[str] = []
         folder.chmod(0o755)
         self._data.mkdir()
         if os.geteuid() == 0:
@@ -94,13 +105,29 @@ class Postgresql:
     def url(self, database: str) -> str:
         return f"postgresql://postgres@{self._host}:{self.port}/{database}"
 
-    def database(self) -> AbstractContextManager[str]:
-        """The address of a migrated database of its own."""
-        return self._copy(TEMPLATE)
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """The address of a migrated database without rows.
 
-    def empty(self) -> AbstractContextManager[str]:
+        It is emptied and used again: to copy the template takes thirty times the CPU time.
+        """
+        url = self._unused.pop() if self._unused else self._new(TEMPLATE)
+        try:
+            yield url
+        finally:
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute(END_OTHERS)
+                connection.execute(EMPTY_TABLES)
+            self._unused.append(url)
+
+    @contextmanager
+    def empty(self) -> Iterator[str]:
         """The address of a database without tables."""
-        return self._copy("template0")
+        url = self._new("template0")
+        try:
+            yield url
+        finally:
+            self._admin(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
 
     @property
     def log(self) -> Path:
@@ -117,14 +144,10 @@ class Postgresql:
             self._admin("ALTER SYSTEM RESET log_statement")
             self._admin("SELECT pg_reload_conf()")
 
-    @contextmanager
-    def _copy(self, template: str) -> Iterator[str]:
+    def _new(self, template: str) -> str:
         name = f"test_{uuid4().hex}"
         self._admin(f"CREATE DATABASE {name} TEMPLATE {template}")
-        try:
-            yield self.url(name)
-        finally:
-            self._admin(f"DROP DATABASE {name} WITH (FORCE)")
+        return self.url(name)
 
     def _admin(self, statement: str) -> None:
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
