@@ -13,6 +13,7 @@ from service.app import create_app
 from service.core.records.job import Outcome, Retries, Status, StopReason
 from service.core.settings import Settings
 from service.core.sql.engine import Database
+from service.core.sql.jobs.store import Store
 from service.core.storage import Artifact
 from service.http.auth import DEFAULT_TENANT
 from service.services import Services
@@ -33,16 +34,22 @@ ADDS = re.compile(
 
 WEBHOOKS = "0005"  # the first revision with messages
 BOTH = (SQLITE, POSTGRESQL)
-BRIEFLY = (REVISIONS[0], REVISIONS[-2])  # on PostgreSQL; all of them take long
-FROM_EACH = pytest.mark.parametrize(
-    ("url", "revision"),
-    [
-        pytest.param(where, revision, marks=() if where == SQLITE or revision in BRIEFLY else pytest.mark.long)
-        for where in BOTH
-        for revision in REVISIONS
-    ],
-    indirect=["url"],
-)
+BRIEFLY = (REVISIONS[0], REVISIONS[-2])  # where all of them take long
+
+
+def from_each(*briefly: str) -> pytest.MarkDecorator:
+    """From every revision on both databases; by default from the first and the last one on these databases."""
+    return pytest.mark.parametrize(
+        ("url", "revision"),
+        [
+            pytest.param(
+                where, revision, marks=pytest.mark.long if where in briefly and revision not in BRIEFLY else ()
+            )
+            for where in BOTH
+            for revision in REVISIONS
+        ],
+        indirect=["url"],
+    )
 
 
 @pytest.fixture(params=BOTH)
@@ -71,7 +78,7 @@ def app(revision: str, url: str, tmp_path: Path, redis_server: Redis) -> Iterato
     app.extensions["rightfit"].database.close()
 
 
-@FROM_EACH
+@from_each(SQLITE, POSTGRESQL)
 def test_records_of_a_former_release_are_read_and_its_jobs_run(app: Flask, revision: str) -> None:
     client, parts = app.test_client(), app.extensions["rightfit"]
 
@@ -135,7 +142,27 @@ def test_migrations_only_add_to_the_schema(tmp_path: Path) -> None:
     assert [words for words in changes if not ADDS.fullmatch(words)] == []
 
 
-@FROM_EACH
+@from_each(POSTGRESQL)
+def test_no_record_is_lost_between_releases(url: str, revision: str) -> None:
+    def counts() -> dict[str, int]:
+        with database.read() as c:
+            return {name: c.execute(select(func.count()).select_from(tables[name])).scalar_one() for name in tables}
+
+    database = Database(url)
+    database.migrate(revision)
+    with database.write() as c:
+        tables = known_tables(c)
+        populate(c, revision, tables)
+    before = counts()
+    database.migrate()
+    assert counts() == before
+    listed = Store(database).queries.list(DEFAULT_TENANT, 2 * len(STATUSES)).items
+    assert {job.id: job.status for job in listed} == {f"job_{status}": status for status in STATUSES}
+    assert {job.spec.regularization.dropout for job in listed} == {0.2}
+    database.close()
+
+
+@from_each(POSTGRESQL)
 def test_an_older_release_can_write_into_the_newest_schema(url: str, revision: str) -> None:
     """It names the columns that it knows and no others: what was added since fills itself."""
     database = Database(url)
