@@ -23,6 +23,7 @@ from workers.supervisor.publishing import publish
 from workers.worker import Worker
 
 SMALL, LARGE = 1, None  # the threads that a job gains from
+SOON = 20.0  # seconds; the hint of a job that merely waits is not due before 30
 
 Submit = Callable[..., str]
 
@@ -113,7 +114,6 @@ def test_a_large_job_starts_on_half_of_the_cores(
     large, later = submit(LARGE), submit(SMALL, epochs=3)
     hints = hint(worker, small, other, large, later)
     assert eventually(lambda: trains(store, small, other))
-    assert eventually(lambda: is_hint_due(database, large)), "an idle worker may take it"
     assert [job(store, each).status for each in (large, later)] == [Status.QUEUED] * 2
     store.actions.cancel("t", small)
     assert eventually(lambda: trains(store, other, large))
@@ -126,6 +126,19 @@ def test_a_large_job_starts_on_half_of_the_cores(
     assert job(store, later).status is Status.SUCCEEDED
     assert last_epoch_at(database, large) <= (job(store, later).started_at or 0)
     assert [threads_of(database, each) for each in (large, later)] == ["2 threads", "1 threads"]
+
+
+def test_the_hint_of_a_job_without_room_is_sent_again_soon(
+    worker: Worker, store: Store, database: Database, submit: Submit
+) -> None:
+    small, of_two = submit(SMALL), submit(SMALL, gpus=2)
+    hints = hint(worker, small, of_two)
+    assert eventually(lambda: is_hint_due(database, of_two), SOON), "an idle worker may take it"
+    assert (job(store, small).status, job(store, of_two).status) == (Status.RUNNING, Status.QUEUED)
+    for each in (of_two, small):
+        store.actions.cancel("t", each)
+    hints.join()
+    worker.wait_until_idle()
 
 
 @pytest.fixture

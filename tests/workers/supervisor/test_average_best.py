@@ -71,6 +71,7 @@ def test_the_owner_reads_which_epochs_were_averaged(bench: Bench, client: FlaskC
     assert said in client.get(f"/jobs/{job_id}").text
 
 
+@pytest.mark.long  # in the default run, tests/workers/trainer/test_distributed.py averages in two processes
 def test_two_processes_average_as_one_does(bench: Bench) -> None:
     options = NOISY | {"regularization": EVERY_REGULARIZATION, "device": "cpu"}
     alone, together = bench.run(**options), bench.run(**options, gpus=2)

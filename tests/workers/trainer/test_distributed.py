@@ -32,6 +32,7 @@ SHARED: dict[str, Any] = {
     "augmentation": EVERY_AUGMENTATION,
     "early_stopping": {"patience": 4, "min_delta": 1000.0},
 }
+UNFREEZING = SHARED["model"] | {"freeze": "then_all", "unfreeze_epoch": 3, "layer_decay": 0.5}
 LONGER = SHARED | {"epochs": 30, "early_stopping": None}
 LOSSES = ("train_loss", "train_loss_clean", "val_loss", "val_loss_se", "val_change_se")
 MEASURED = (*LOSSES, "train_accuracy", "val_accuracy", "penalty", "lr")
@@ -97,7 +98,8 @@ def shared_by(bench: Bench, job: Job, gpus: int) -> Job:
 
 
 def test_two_processes_reach_the_result_of_one(bench: Bench) -> None:
-    alone, together = bench.run(**SHARED), bench.run(**SHARED, gpus=2)
+    given = SHARED | {"model": UNFREEZING}
+    alone, together = bench.run(**given), bench.run(**given, gpus=2)
     assert (alone.status, together.status) == ("succeeded", "succeeded"), together.error
     assert (alone.stop_reason, together.stop_reason) == ("early_stopping", "early_stopping")
     assert len(history(bench, together)) == 5
@@ -113,10 +115,10 @@ def test_two_processes_reach_the_result_of_one(bench: Bench) -> None:
     assert two.logits == pytest.approx(one.logits, abs=1e-3)
 
 
-def test_two_processes_unfreeze_their_layers_together(bench: Bench) -> None:
-    model = {**SHARED["model"], "freeze": "then_all", "unfreeze_epoch": 3, "layer_decay": 0.5}
+@pytest.mark.long
+def test_two_processes_share_the_penalty_in_the_loss(bench: Bench) -> None:
     regularization = EVERY_REGULARIZATION | {"l1_mode": "loss"}
-    changes = {"model": model, "epochs": 5, "early_stopping": None, "regularization": regularization}
+    changes = {"epochs": 5, "early_stopping": None, "regularization": regularization}
     alone, together = bench.run(**SHARED | changes), bench.run(**SHARED | changes, gpus=2)
     assert (alone.status, together.status) == ("succeeded", "succeeded"), together.error
     assert history(bench, together) == close_to(history(bench, alone))

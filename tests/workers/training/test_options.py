@@ -85,7 +85,7 @@ EVERY = pytest.mark.parametrize("changes", (OPTIONS | SOFT).values(), ids=(OPTIO
 
 def one_batch(changes: dict[str, Any]) -> dict[str, Any]:
     few = {"id": "digits", "train_limit": 16, "val_fraction": 0.05}
-    return {"dataset": few, "model": CNN, "optimizer": {"lr": 1e-2}} | {"epochs": 100, "early_stopping": None} | changes
+    return {"dataset": few, "model": CNN, "optimizer": {"lr": 1e-2}} | {"epochs": 60, "early_stopping": None} | changes
 
 
 @EVERY
