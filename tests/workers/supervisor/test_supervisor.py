@@ -187,10 +187,10 @@ def test_a_cancelled_job_stops_and_publishes_its_best_model(bench: Bench) -> Non
 
 
 def test_a_trainer_that_does_not_stop_is_killed_its_model_kept(bench: Bench) -> None:
-    bench = bench.another(replace(bench.settings, stop_seconds=0.5))
+    bench = bench.another(replace(bench.settings, stop_seconds=0.5, checkpoint_seconds=0.1))
     job = bench.submit(**ENDLESS)
     thread = bench.start()
-    assert eventually(lambda: bench.training(job))
+    assert eventually(lambda: bench.checkpointed(job) > 0), "the trainer has written its best model"
     (pid,) = bench.trainer_pids()
     os.kill(pid, signal.SIGSTOP)
     bench.store.actions.cancel("t", job.id)

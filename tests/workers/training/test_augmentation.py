@@ -172,7 +172,7 @@ def test_a_flip_is_the_mirror_image_for_one_half_of_the_images(flip: Augmentatio
     assert is_uniform(both.double())
 
 
-def test_the_alternating_flip_mirrors_each_image_in_every_second_epoch() -> None:
+def test_alternating_flip_mirrors_each_image_every_second_epoch() -> None:
     images = pictures(2000, height=3, width=4)
     first, second, third = (alternating_flip(images, epoch) for epoch in (1, 2, 3))
     mirrored = (first != images).flatten(1).any(1)

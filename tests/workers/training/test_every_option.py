@@ -44,7 +44,7 @@ OPTIONS = [pytest.param(kind, f, id=f"{'.'.join(path)}.{f.name}") for kind, path
 def other_value(kind: Any, f: Field[Any]) -> Any:
     """A valid value of the option that differs from its default."""
     hint, default = typing.get_type_hints(kind)[f.name], default_of(f)
-    if isinstance(hint, types.UnionType):
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):  # the latter where a part is a Literal
         hint = typing.get_args(hint)[0]
     if f.name in VALUES:
         return VALUES[f.name]
