@@ -1,15 +1,9 @@
 """create_app: assembles the services, nothing else."""
 
-import json
-from functools import lru_cache
-from pathlib import Path
-
-import flask_swagger_ui
-from flask import Blueprint, Flask, Response, abort, g, render_template, request, url_for
-from flask_smorest import Api
+from flask import Flask, Response, abort, g, request
 
 from service import docs, web
-from service.api import health, metrics
+from service.api import document, health, metrics
 from service.api.resources import RESOURCES
 from service.core.actions.starting_weights import StartingWeights
 from service.core.actions.submit import JobSubmitter
@@ -44,8 +38,6 @@ from service.http.request_log import RequestLog
 from service.inference import Predictor
 from service.packs import PackReader
 from service.predictions import PredictionsReader
-from service.schemas.openapi import document_fields, document_keys, document_problems
-from service.schemas.problem import ProblemSchema
 from service.services import Services
 
 MOST_CONNECTIONS = 32  # database connections per process; a waiting request holds none
@@ -64,52 +56,13 @@ DOCS_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; frame-ancestors 'none'"
 )
-SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
-
-
-MOST_PREFIXES = 8  # path prefixes of proxies whose API document is kept; only trusted proxies may send one
-
-
-class ProblemApi(Api):
-    """flask-smorest with our shape of errors in the document and our error handlers."""
-
-    ERROR_SCHEMA = ProblemSchema
-
-    def _register_error_handlers(self) -> None:
-        errors.register(self._app)
-
-    def _openapi_json(self) -> Response:
-        """The API document. Behind a proxy with a path prefix, it names the prefix of its paths."""
-        answer = Response(self._document(request.script_root), mimetype="application/json")
-        answer.add_etag()
-        answer.make_conditional(request)
-        return answer
-
-    def _openapi_swagger_ui(self) -> str:
-        """The page of the API, with the header of all pages."""
-        address = url_for("api-docs.openapi_json")
-        return render_template("api.html", spec_url=address, swagger_ui_url=self._swagger_ui_url)
-
-    @lru_cache(MOST_PREFIXES)  # noqa: B019 - one API lives as long as its process
-    def _document(self, prefix: str) -> bytes:
-        servers = {"servers": [{"url": prefix}]} if prefix else {}
-        return json.dumps(self.spec.to_dict() | servers, indent=2).encode()
 
 
 def create_app(settings: Settings) -> Flask:
     """The API over HTTP. It opens no connection yet, so the database need not be available."""
     app = Flask("service", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
-    app.config.update(
-        MAX_CONTENT_LENGTH=settings.max_body_bytes,
-        API_TITLE="Rightfit",
-        API_VERSION="v1",
-        OPENAPI_VERSION="3.1.0",
-        OPENAPI_URL_PREFIX="/",
-        OPENAPI_SWAGGER_UI_PATH="/docs",
-        OPENAPI_SWAGGER_UI_URL="docs/assets/",  # relative to /docs: a proxy may add a prefix
-        API_SPEC_OPTIONS={"info": {"description": "Training as a service for image classifiers."}},
-    )
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.extensions["rightfit"] = services = _services(settings)
     app.wsgi_app = TrustedProxies(app.wsgi_app, networks(settings.trusted_proxies))  # type: ignore[method-assign]
     services.request_log.register(app)
@@ -118,16 +71,12 @@ def create_app(settings: Settings) -> Flask:
     content_encoding.register(app)
     auth.register(app)
     app.after_request(_finish)
-    api = ProblemApi(app)
-    document_fields(api.ma_plugin)
+    errors.register(app)
     for blueprint in RESOURCES:
-        api.register_blueprint(blueprint)
+        app.register_blueprint(blueprint)
     links.register(app)
-    app.register_blueprint(Blueprint("swagger_ui", __name__, static_folder=SWAGGER_UI, static_url_path="/docs/assets"))
+    document.register(app, settings)
     app.register_blueprint(docs.blueprint)
-    document_problems(api.spec)
-    if settings.auth == "keys":
-        document_keys(api.spec)
     health.register(app)
     metrics.register(app)
     web.register(app)

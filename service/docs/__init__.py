@@ -22,7 +22,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
-API_PAGE = "api-docs.openapi_swagger_ui"  # flask-smorest's endpoint for its Swagger UI page
+API_PAGE = "api-docs.openapi_swagger_ui"  # the page of service/api/document.py
 REFERENCE = "reference"  # the one page that is generated, not stored
 RENAMED: Mapping[str, str] = {"years": "operations", "watching": "monitoring"}  # old address: new address
 
