@@ -28,6 +28,7 @@ refuse_open_door(settings)
 
 bind = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
 worker_class = "service.http.server.Server"
+logger_class = "service.http.server_log.ServerLog"
 workers = settings.api_processes
 threads = settings.api_threads
 worker_connections = min(1000, _open_files() // 2)  # beyond that, the one that has been silent longest is closed

@@ -38,9 +38,11 @@ from service.http.request_log import RequestLog
 from service.inference import Predictor
 from service.packs import PackReader
 from service.predictions import PredictionsReader
+from service.recent import Recent
 from service.services import Services
 
 MOST_CONNECTIONS = 32  # database connections per process; a waiting request holds none
+KEPT_ANSWERS = 8 << 20  # bytes of answers that are kept per process, for clients that poll
 PREDICTIONS = 4  # running at the same time in one process
 DIAGNOSES = 4  # likewise, of histories in files
 KEPT_FREE = 32  # threads reserved for requests that do not wait
@@ -119,6 +121,7 @@ def _services(settings: Settings) -> Services:
         registry=WorkerRegistry(database),
         request_log=RequestLog(registry, Tracing("rightfit-api")),
         counters=counters,
+        answers=Recent(KEPT_ANSWERS),
         metrics=metrics.exposed(settings, database, registry),
         waiting=_concurrency_limit(settings, settings.api_threads - KEPT_FREE),
         streams=ConcurrencyLimit(settings.api_threads, settings.quota_streams),

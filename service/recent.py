@@ -12,6 +12,7 @@ class Recent(Generic[Value]):
 
     def __init__(self, most_bytes: int) -> None:
         self._most, self._held = most_bytes, OrderedDict[str, tuple[Value, int]]()
+        self._bytes = 0
         self._lock = threading.Lock()
 
     def get(self, key: str) -> Value | None:
@@ -24,6 +25,7 @@ class Recent(Generic[Value]):
     def put(self, key: str, value: Value, size: int) -> None:
         """Keep a value of `size` bytes. One that is larger than everything allowed is not kept."""
         with self._lock:
+            self._bytes += size - self._held.pop(key, (value, 0))[1]
             self._held[key] = value, size
-            while sum(held for _, held in self._held.values()) > self._most:
-                self._held.popitem(last=False)
+            while self._bytes > self._most:
+                self._bytes -= self._held.popitem(last=False)[1][1]

@@ -29,6 +29,7 @@ from service.http.request_log import RequestLog
 from service.inference import Predictor
 from service.packs import PackReader
 from service.predictions import PredictionsReader
+from service.recent import Recent
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Services:
     registry: WorkerRegistry
     request_log: RequestLog
     counters: ProcessMetrics
+    answers: Recent[tuple[bytes, str | None]]  # bodies and media types of answers under their ETags
     metrics: CollectorRegistry  # the source of /metrics
     waiting: ConcurrencyLimit  # requests that wait at the same time
     streams: ConcurrencyLimit  # streams of events that are open at the same time

@@ -80,7 +80,8 @@ class Blueprint(SmorestBlueprint):
         self.before_request(_refuse_query)
 
     def arguments(self, schema: Any, *, location: str = "json", **kwargs: Any) -> Callable[[View], View]:
-        parse = super().arguments(schema, location=location, **kwargs)
+        made = schema() if isinstance(schema, type) else schema  # once: creating a schema costs more than using it
+        parse = super().arguments(made, location=location, **kwargs)
 
         def decorate(view: View) -> View:
             decorated: View = parse(view)

@@ -11,6 +11,7 @@ from flask import Response, jsonify, make_response, request
 
 from service.api.blueprint import Blueprint
 from service.api.case import diagnose_job
+from service.api.tagged import tagged
 from service.core.records.downsample import sampled
 from service.core.records.epoch import COLUMNS, Epoch
 from service.http.auth import tenant
@@ -26,18 +27,26 @@ blueprint = Blueprint("history", __name__, url_prefix="/v1/jobs", description="L
 @blueprint.response(200, HistorySchema)
 @blueprint.alt_response(200, content_type="text/csv", schema={"type": "string"}, description="With ?format")
 @blueprint.alt_response(200, content_type="text/plain", schema={"type": "string"}, description="With ?format")
-def history(query: dict[str, Any], job_id: str) -> Any:
+@blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
+def history(query: dict[str, Any], job_id: str) -> Response:
     """List the epochs of a job, in order"""
     if query["format"] == "text":
         return _text(job_id, query["after_epoch"])
+    mark = services().store.queries.mark(tenant(), job_id)
+    return tagged(f"{mark.version}", lambda: _read(job_id, query))
+
+
+def _read(job_id: str, query: dict[str, Any]) -> tuple[str, Response]:
+    """The later epochs of a job with their ETag, which is the job's version."""
     curve = services().store.queries.curve(tenant(), job_id, query["after_epoch"])
     if query["format"] == "csv":
-        return _csv(curve.epochs)
+        return f"{curve.version}", _csv(curve.epochs)
     epochs = sampled(curve.epochs, query["max_points"]) if query["max_points"] else curve.epochs
     average = asdict(curve.average) if curve.average else None
-    return jsonify(
+    answer = jsonify(
         data=[vars(epoch) for epoch in epochs], best=_plain(curve.best), last=_plain(curve.last), average=average
     )
+    return f"{curve.version}", answer
 
 
 @blueprint.route("/<job_id>/history.png")

@@ -2,7 +2,6 @@
 
 import time
 from hashlib import sha256
-from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,8 +12,9 @@ from service.api.blueprint import Blueprint
 from service.api.cancel import cancel_job
 from service.api.idempotency import idempotency, submitted
 from service.api.recipes import chosen
+from service.api.tagged import tagged
 from service.core.actions.delete import delete_job
-from service.core.records.job import Job, Status
+from service.core.records.job import Job, Mark, Status
 from service.core.spec import JobSpec
 from service.http import turns
 from service.http.auth import tenant
@@ -69,16 +69,10 @@ class OneJob(MethodView):
     @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
     def get(self, query: dict[str, Any], job_id: str) -> Response:
         """Get a job, at once or when it changes"""
-        known = request.if_none_match
-        if known and not query["wait"] and (unchanged := _unchanged(job_id)):
-            return unchanged
-        job = services().store.queries.get(tenant(), job_id)
-        if query["wait"] and not job.is_terminal and (not known or known.contains_weak(_tag(job))):
-            job = _wait_for_change(job, query["wait"])
-        answer = make_response(JOB.dump(job))
-        answer.set_etag(_tag(job))
-        answer.make_conditional(request)
-        return answer
+        known, mark = request.if_none_match, services().store.queries.mark(tenant(), job_id)
+        if query["wait"] and not mark.is_terminal and (not known or known.contains_weak(_tag(mark))):
+            mark = _wait_for_change(job_id, mark, query["wait"])
+        return tagged(_tag(mark), lambda: _read(job_id))
 
     @blueprint.response(204)
     def delete(self, job_id: str) -> None:
@@ -124,38 +118,33 @@ def _queued(job: Job, changed: bool) -> Job:
     return job
 
 
-def _unchanged(job_id: str) -> Response | None:
-    """304 if the request has the ETag of the present version, without reading the job; None if it has another one, as
-    that of a queued job, which depends on more than its version. Raises NotFound.
-    """
-    tag = f"{services().store.queries.version(tenant(), job_id)}"
-    if not request.if_none_match.contains_weak(tag):
-        return None
-    answer = make_response("", HTTPStatus.NOT_MODIFIED)
-    answer.set_etag(tag)
-    return answer
+def _read(job_id: str) -> tuple[str, Response]:
+    """A job with its ETag."""
+    job = services().store.queries.get(tenant(), job_id)
+    return _tag(job.mark), make_response(JOB.dump(job))
 
 
-def _tag(job: Job) -> str:
+def _tag(mark: Mark) -> str:
     """The ETag of a job: its version, its place in the queue and the reason why no worker can run it."""
-    if job.jobs_ahead is None:
-        return f"{job.version}"
-    shortfall = sha256((job.shortfall or "").encode()).hexdigest()[:8]
-    return f"{job.version}-{job.jobs_ahead}-{shortfall}"
+    if mark.jobs_ahead is None:
+        return f"{mark.version}"
+    shortfall = sha256((mark.shortfall or "").encode()).hexdigest()[:8]
+    return f"{mark.version}-{mark.jobs_ahead}-{shortfall}"
 
 
-def _wait_for_change(job: Job, seconds: float) -> Job:
+def _wait_for_change(job_id: str, before: Mark, seconds: float) -> Mark:
     """Wait until the job changes, for at most `seconds`; not at all when too many requests wait already."""
-    if not services().waiting.enter(job.tenant):
-        return job
+    owner, read = tenant(), services().store.queries.mark
+    if not services().waiting.enter(owner):
+        return before
     try:
         deadline = time.monotonic() + seconds
-        with services().wakeups.listen(job.id) as wait:
-            now = services().store.queries.get(job.tenant, job.id)
-            while _tag(now) == _tag(job) and (left := deadline - time.monotonic()) > 0:
+        with services().wakeups.listen(job_id) as wait:
+            now = read(owner, job_id)
+            while now == before and (left := deadline - time.monotonic()) > 0:
                 turns.give_back()
                 wait(min(left, LONGEST_SLEEP))
-                now = services().store.queries.get(job.tenant, job.id)
+                now = read(owner, job_id)
         return now
     finally:
-        services().waiting.leave(job.tenant)
+        services().waiting.leave(owner)

@@ -6,6 +6,7 @@ of another origin. The headers that tell this are set by browsers; programs that
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from flask import Flask, request
 
@@ -20,6 +21,7 @@ OWN_SITES = (
     "none",
 )  # values of Sec-Fetch-Site; "none": the user typed the address, or followed a bookmark
 PROBES = ("/livez", "/readyz")  # supervisors use any host, or none; the answers say nothing but the state
+KNOWN_HOSTS = 256  # hosts that requests named, with the result of the check
 USUAL_PORTS = {"http": ":80", "https": ":443"}  # left out of an origin
 LOOPBACK = ("127.0.0.1", "[::1]", LOCALHOST)  # as a message shows them
 
@@ -33,6 +35,7 @@ class OwnOrigin:
         self._own = HostList((LOCALHOST, str(own or settings.host.lower())))
         self._allowed = HostList.parse(settings.allowed_hosts)
         named = () if self._has_every_address else (settings.host,)
+        self._answers = lru_cache(KNOWN_HOSTS)(self._is_own)
         self._shown = ", ".join(dict.fromkeys((*LOOPBACK, *named, *self._allowed.entries)))
 
     def register(self, app: Flask) -> None:
@@ -50,7 +53,7 @@ class OwnOrigin:
             "name, its operator adds the name to RIGHTFIT_ALLOWED_HOSTS, separated by commas"
         )
 
-    def _answers(self, given: str) -> bool:
+    def _is_own(self, given: str) -> bool:
         host = host_name(given)
         if host is None:
             return False

@@ -1,7 +1,7 @@
 """Fifty clients that poll while jobs train, beside the same gunicorn serving an empty route, in turn.
 
 `python -m tests.benchmarks.load`. Prints one line of JSON: requests per second, milliseconds at the median and at the
-99th percentile, and errors, of the empty route and of polling a job and its history.
+99th percentile, milliseconds of CPU, and errors, of the empty route and of polling a job and its history.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 import httpx
+import psutil
 
 from service.core.settings import Settings
 from service.stack.standalone import Stack
@@ -42,14 +43,21 @@ class Measured:
     milliseconds: list[float] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    cpu_seconds: float = 0.0  # of the server
 
     def summary(self) -> dict[str, float]:
         cuts = statistics.quantiles(self.milliseconds, n=100)
         rate = len(self.milliseconds) / self.seconds
-        return {"requests_per_second": rate, "p50_ms": cuts[49], "p99_ms": cuts[98], "errors": len(self.errors)}
+        return {
+            "requests_per_second": rate,
+            "p50_ms": cuts[49],
+            "p99_ms": cuts[98],
+            "errors": len(self.errors),
+            "cpu_ms": 1e3 * self.cpu_seconds / len(self.milliseconds),
+        }
 
 
-def poll(port: int, paths: Sequence[str], clients: int, seconds: float, into: Measured) -> None:
+def poll(server: psutil.Process, port: int, paths: Sequence[str], clients: int, seconds: float, into: Measured) -> None:
     """Each client asks for one path after another on a connection of its own, as fast as it is answered.
 
     It sends the ETag of the last answer to each path, if there was one, as caches and Rightfit's own client do.
@@ -80,13 +88,20 @@ def poll(port: int, paths: Sequence[str], clients: int, seconds: float, into: Me
             into.milliseconds += times
             into.errors += errors
 
-    started = time.perf_counter()
+    started, used = time.perf_counter(), cpu_seconds(server)
     threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     into.seconds += time.perf_counter() - started
+    into.cpu_seconds += cpu_seconds(server) - used
+
+
+def cpu_seconds(server: psutil.Process) -> float:
+    """Of a gunicorn and its processes."""
+    times = [process.cpu_times() for process in (server, *server.children(recursive=True))]
+    return sum(spent.user + spent.system for spent in times)
 
 
 def load(clients: int, seconds: float, rounds: int) -> dict[str, Any]:
@@ -117,15 +132,22 @@ def load(clients: int, seconds: float, rounds: int) -> dict[str, Any]:
                 try:
                     by_route = {"empty route": Measured(), "status and history": Measured()}
                     wait_for(own.port)
+                    api = api_of(stack)
                     for _ in range(rounds):
-                        poll(own.port, ["/"], clients, seconds, by_route["empty route"])
-                        poll(stack.settings.port, paths, clients, seconds, by_route["status and history"])
+                        poll(psutil.Process(bare.pid), own.port, ["/"], clients, seconds, by_route["empty route"])
+                        poll(api, stack.settings.port, paths, clients, seconds, by_route["status and history"])
                 finally:
                     bare.terminate()
             trained = epochs() - before
             for job_id in reversed(ids):
                 httpx.post(f"{stack.url}/v1/jobs/{job_id}/cancel", trust_env=False)
     return {name: measured.summary() for name, measured in by_route.items()} | {"epochs_meanwhile": trained}
+
+
+def api_of(stack: Stack) -> psutil.Process:
+    """The gunicorn of a stack."""
+    children = psutil.Process().children(recursive=True)
+    return next(process for process in children if "service.wsgi:app" in process.cmdline())
 
 
 def wait_for(port: int) -> None:

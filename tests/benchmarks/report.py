@@ -167,13 +167,14 @@ def _load(measured: dict[str, Any]) -> str:
             f"{route['p50_ms']:.1f}",
             f"{route['p99_ms']:.1f}",
             f"{route['errors']:.0f}",
+            f"{route['cpu_ms']:.2f}" if "cpu_ms" in route else "",
         ]
         for name in names
         for route in [measured[name]]
     ]
     return (
         "## Fifty clients that poll without a pause while a job trains on one thread\n\n"
-        f"{table(('route', 'requests/s', 'p50, ms', 'p99, ms', 'errors'), rows)}\n\n"
+        f"{table(('route', 'requests/s', 'p50, ms', 'p99, ms', 'errors', 'CPU of one, ms'), rows)}\n\n"
         f"The job trained {measured['epochs_meanwhile']:,} epochs meanwhile. The empty route is the same gunicorn with "
         "nothing behind it, in turn with the other; clients and servers share the cores."
     )

@@ -49,20 +49,22 @@ SPEC: dict[str, Any] = {"dataset": {"id": "digits"}, "epochs": 100_000, "early_s
 REPEATS = 31
 THREADS = 4  # that call PostgreSQL at the same time
 WATCHED, SETTLED = 30.0, 5.0  # seconds that running processes are measured, and seconds before that
+PING = "SELECT 1"  # tests a connection
 LOGGED = re.compile(r"(?:statement|execute [^:]*): (.*)")
 
 
 class Counter:
-    """Counts the statements and the transactions of an engine."""
+    """Counts the statements and the transactions of an engine of SQLite, which reports what it executes."""
 
     def __init__(self, engine: Engine) -> None:
         self.statements = self.transactions = 0
-        event.listen(engine, "before_cursor_execute", self._statement)
+        engine.dispose()
+        event.listen(engine, "connect", lambda connection, _: connection.set_trace_callback(self._statement))
         event.listen(engine, "commit", self._transaction)
         event.listen(engine, "rollback", self._transaction)
 
-    def _statement(self, *given: Any) -> None:
-        self.statements += not given[2].startswith(("BEGIN", "PRAGMA"))
+    def _statement(self, text: str) -> None:
+        self.statements += text != PING and not text.startswith(("BEGIN", "COMMIT", "ROLLBACK", "PRAGMA"))
 
     def _transaction(self, *given: Any) -> None:
         self.transactions += 1

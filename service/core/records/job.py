@@ -156,6 +156,20 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """What tells two states of a job apart: a queued job also changes with the queue and with the live workers."""
+
+    status: Status
+    version: int
+    jobs_ahead: int | None
+    shortfall: str | None
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status in TERMINAL
+
+
+@dataclass(frozen=True)
 class Job:
     """One job as stored. Times are unix seconds; `version` grows with every change and numbers its events.
 
@@ -203,6 +217,10 @@ class Job:
     @property
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
+
+    @property
+    def mark(self) -> Mark:
+        return Mark(self.status, self.version, self.jobs_ahead, self.shortfall)
 
     @property
     def kept(self) -> Epoch | None:

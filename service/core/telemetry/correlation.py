@@ -7,7 +7,7 @@ import re
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-import structlog
+from structlog.typing import EventDict
 
 TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?=$|-)")
 
@@ -30,11 +30,18 @@ def current() -> Correlation:
 
 
 def bind(correlation: Correlation) -> None:
-    """Set the ids in the log lines of this context, in place of all earlier ones."""
+    """Set the ids of the current request, in place of all earlier ones."""
     _current.set(correlation)
-    structlog.contextvars.clear_contextvars()
-    ids = {"request_id": correlation.request_id, "trace_id": trace_id(correlation.traceparent)}
-    structlog.contextvars.bind_contextvars(**{name: value for name, value in ids.items() if value})
+
+
+def add_ids(_logger: object, _method: str, entry: EventDict) -> EventDict:
+    """Add the ids of the current request to a log line."""
+    request_id, traceparent = current().request_id, current().traceparent
+    if request_id:
+        entry["request_id"] = request_id
+    if traceparent:
+        entry["trace_id"] = trace_id(traceparent)
+    return entry
 
 
 def valid(traceparent: str | None) -> str | None:

@@ -1,7 +1,7 @@
 """The format of log lines: for people (`console`) or one JSON object each (`json`), with the bound context.
 
 Modules log by `logging.getLogger(__name__)`, as libraries do. The start of each process calls `set_up` once. The ids
-bound by `structlog.contextvars` (of a request, a job and its attempt, a trace) are in every line.
+of the request, and those bound by `structlog.contextvars` (a job and its attempt, a trace), are in every line.
 """
 
 import logging
@@ -13,6 +13,8 @@ import structlog
 from structlog.stdlib import ExtraAdder, ProcessorFormatter, add_log_level, add_logger_name
 from structlog.typing import Processor
 
+from service.core.telemetry.correlation import add_ids
+
 FORMATS = ("console", "json")
 LEVELS = ("info", "debug", "warning", "error")
 # Libraries that log each request at level info.
@@ -23,6 +25,7 @@ def formatter(form: str) -> logging.Formatter:
     """The formatter of all records, of this package and of libraries. `form` is one of FORMATS."""
     collected: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        add_ids,
         add_log_level,
         add_logger_name,
         ExtraAdder(),

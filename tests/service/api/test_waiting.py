@@ -12,7 +12,7 @@ from service.core.records.job import Phase
 from service.core.sql.jobs.queries import JobQueries
 from service.services import Services
 from tests.service.api.requests import submit
-from tests.service.worker_steps import claim
+from tests.service.worker_steps import claim, epoch
 
 LONGEST_WAIT = 60  # seconds that a request may ask for
 
@@ -47,6 +47,40 @@ def test_an_unchanged_running_job_is_not_read(
     services.store.leases.set_phase(lease, Phase.TRAINING)
     assert client.get(path, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 200
     assert client.get("/v1/jobs/job_0", headers={"If-None-Match": answer.headers["ETag"]}).status_code == 404
+
+
+def test_an_unchanged_history_is_not_read(
+    client: FlaskClient, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = submit(client)
+    path, lease = f"{job['links']['history']}?after_epoch=1", claim(services)
+    services.store.leases.append(lease, [epoch(1, 0.9), epoch(2, 0.8)])
+    first = client.get(path)
+    assert [row["epoch"] for row in first.json["data"]] == [2]
+    with monkeypatch.context() as patch:
+        patch.delattr(JobQueries, "curve")
+        assert client.get(path).json == first.json
+        assert client.get(path, headers={"If-None-Match": first.headers["ETag"]}).status_code == 304
+    services.store.leases.append(lease, [epoch(3, 0.7)])
+    answer = client.get(path, headers={"If-None-Match": first.headers["ETag"]})
+    assert [row["epoch"] for row in answer.json["data"]] == [2, 3]
+    csv = client.get(f"{path}&format=csv")
+    assert (csv.mimetype, csv.headers["ETag"]) == ("text/csv", answer.headers["ETag"])
+
+
+def test_the_answer_to_a_change_is_made_once(
+    client: FlaskClient, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = submit(client)["links"]["self"]
+    lease = claim(services)
+    first = client.get(path)
+    with monkeypatch.context() as patch:
+        patch.delattr(JobQueries, "get")
+        again = client.get(path)
+    assert (again.json, again.headers["ETag"]) == (first.json, first.headers["ETag"])
+    assert client.get(path, headers={"If-Match": '"0"'}).status_code == 412
+    services.store.leases.set_phase(lease, Phase.TRAINING)
+    assert client.get(path).json["phase"] == "training"
 
 
 def test_wait_ends_when_the_job_changes(

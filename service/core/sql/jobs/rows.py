@@ -9,9 +9,21 @@ from service.core.errors import NotFound
 from service.core.records.capacity import Capacity, Needs, shortfall
 from service.core.records.epoch import COLUMNS, Epoch
 from service.core.records.facts import Average, Facts
-from service.core.records.job import Checkpoint, Failure, Job, LostAttempt, Phase, Status, StopReason, Transition, Waste
+from service.core.records.job import (
+    Checkpoint,
+    Failure,
+    Job,
+    LostAttempt,
+    Mark,
+    Phase,
+    Status,
+    StopReason,
+    Transition,
+    Waste,
+)
 from service.core.spec import JobSpec
 from service.core.sql.jobs.queue_order import jobs_ahead
+from service.core.sql.prepared import Prepared
 from service.core.sql.tables import epochs, events, jobs
 from service.core.sql.worker_registry import live_workers
 from service.core.storage import Artifact
@@ -32,7 +44,11 @@ def _whole_job() -> Select[Any]:
 
 # A SELECT of jobs with their best and last epoch and the number of jobs ahead of them; built once, as that takes long.
 WHOLE_JOB = _whole_job()
-_ONE_JOB = WHOLE_JOB.where(jobs.c.tenant == bindparam("of_tenant"), jobs.c.id == bindparam("of_id"))
+_OF_ONE = (jobs.c.tenant == bindparam("of_tenant"), jobs.c.id == bindparam("of_id"))
+_ONE_JOB = WHOLE_JOB.where(*_OF_ONE)
+_NEEDS = (jobs.c.device, jobs.c.gpus, jobs.c.memory_bytes, jobs.c.threads)
+STATE = Prepared(select(jobs.c.status, jobs.c.version).where(*_OF_ONE))
+_MARK = select(jobs.c.status, jobs.c.version, jobs_ahead().label("jobs_ahead"), *_NEEDS).where(*_OF_ONE)
 _TRANSITIONS = (
     select(events.c.job_id, events.c.data, events.c.at)
     .where(events.c.job_id.in_(bindparam("job_ids", expanding=True)), events.c.type == "status")
@@ -46,6 +62,17 @@ def read_job(c: Connection, tenant: str, job_id: str) -> Job:
     if not rows:
         raise NotFound(f"there is no job {job_id!r}")
     return read_jobs(c, rows)[0]
+
+
+def read_mark(c: Connection, tenant: str, job_id: str) -> Mark:
+    """The mark of a job that may be queued. Raises NotFound."""
+    row = c.execute(_MARK, {"of_tenant": tenant, "of_id": job_id}).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"there is no job {job_id!r}")
+    if row["status"] != Status.QUEUED:
+        return Mark(Status(row["status"]), row["version"], None, None)
+    lacking = shortfall(needs_of(row), live_workers(c).values())
+    return Mark(Status.QUEUED, row["version"], row["jobs_ahead"], lacking)
 
 
 def read_jobs(c: Connection, rows: Sequence[RowMapping]) -> tuple[Job, ...]:

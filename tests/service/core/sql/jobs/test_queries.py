@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import text
 
-from service.core.errors import NotFound
+from service.core.errors import DatabaseError, NotFound
 from service.core.records.job import (
     Status,
 )
@@ -31,6 +32,7 @@ def test_jobs_of_another_tenant_do_not_exist(store: Store) -> None:
     job = submit(store, tenant="mine")
     for look in (
         lambda: store.queries.get("theirs", job.id),
+        lambda: store.queries.mark("theirs", job.id),
         lambda: store.actions.cancel("theirs", job.id),
         lambda: store.actions.delete("theirs", job.id),
         lambda: store.queries.history("theirs", job.id),
@@ -39,6 +41,28 @@ def test_jobs_of_another_tenant_do_not_exist(store: Store) -> None:
         with pytest.raises(NotFound):
             look()
     assert store.queries.list("theirs", 10).items == ()
+
+
+def test_the_mark_of_a_job_is_that_of_its_record(store: Store) -> None:
+    first, second = submit(store), submit(store)
+    assert store.queries.mark("t", second.id) == store.queries.get("t", second.id).mark
+    assert store.queries.mark("t", second.id).jobs_ahead == 1
+    claim(store)
+    running = store.queries.mark("t", first.id)
+    assert running == store.queries.get("t", first.id).mark
+    assert (running.status, running.is_terminal, running.jobs_ahead) == (Status.RUNNING, False, None)
+
+
+def test_an_error_of_the_driver_is_one_of_the_domain(store: Store, database: Database) -> None:
+    job = submit(store)
+    claim(store)
+    assert store.queries.mark("t", job.id).status is Status.RUNNING
+    with database.write() as c:
+        c.execute(text("ALTER TABLE jobs RENAME TO gone"))
+    with pytest.raises(DatabaseError, match="jobs"):
+        store.queries.mark("t", job.id)
+    with database.write() as c:
+        c.execute(text("ALTER TABLE gone RENAME TO jobs"))
 
 
 def test_no_statement_reads_a_whole_table(store: Store, database: Database) -> None:
