@@ -14,6 +14,7 @@ from service.core.errors import LeaseLost
 from service.core.records.job import Job, Status
 from service.core.sql.tables import fits
 from service.services import Services
+from tests.servers import ON_DISK_FIRST
 from tests.service.api.fits import REQUEST, Loss, better_than_the_base, run_to_the_end, train
 from tests.service.api.requests import expect_problem
 
@@ -68,6 +69,7 @@ def test_a_fit_keeps_the_trial_that_is_proved_to_be_better(
     assert fit["gain"]["images"] == 200
 
 
+@ON_DISK_FIRST
 def test_trials_are_ordinary_jobs_that_pause_and_go_on(
     app: Flask, client: FlaskClient, services: Services, tmp_path: Path
 ) -> None:
@@ -91,6 +93,7 @@ def test_trials_are_ordinary_jobs_that_pause_and_go_on(
         assert (repeat > 0) == (step["what"] == "repeat")
 
 
+@ON_DISK_FIRST
 def test_test_images_reach_neither_decisions_nor_trials(
     app: Flask, client: FlaskClient, services: Services, tmp_path: Path
 ) -> None:
@@ -109,6 +112,7 @@ def test_test_images_reach_neither_decisions_nor_trials(
     assert as_validation["loss"] != reversed_["loss"], "the kept model alone is shown with its test loss"
 
 
+@ON_DISK_FIRST
 def test_without_a_proved_gain_the_base_is_kept(
     app: Flask, client: FlaskClient, services: Services, tmp_path: Path
 ) -> None:
@@ -120,6 +124,7 @@ def test_without_a_proved_gain_the_base_is_kept(
     assert "The base is kept." in fit["summary"]
 
 
+@ON_DISK_FIRST
 def test_a_model_that_only_guesses_is_no_gain(
     app: Flask, client: FlaskClient, services: Services, tmp_path: Path
 ) -> None:
@@ -144,6 +149,7 @@ def test_a_base_without_a_result_ends_the_fit_with_its_reason(
     expect_problem(client.get(f"{created['links']['self']}/artifacts/best_model.pth"), 404)
 
 
+@ON_DISK_FIRST
 def test_the_files_of_the_kept_model_and_the_report(
     app: Flask, client: FlaskClient, services: Services, tmp_path: Path
 ) -> None:
@@ -243,6 +249,7 @@ def test_a_plan_says_what_would_be_tried(client: FlaskClient) -> None:
     assert client.get("/v1/fits").json["data"] == []
 
 
+@ON_DISK_FIRST
 def test_a_space_by_hand_is_the_only_one(app: Flask, client: FlaskClient, services: Services, tmp_path: Path) -> None:
     space = {"/optimizer/lr": {"low": 1e-4, "high": 1e-2, "log": True}, "/batch_size": {"low": 16, "high": 64}}
     created = create(client, space=space, jobs=6)
@@ -281,6 +288,7 @@ def test_fits_of_another_tenant_do_not_exist(client: FlaskClient, services: Serv
     assert services.fits.jobs_of("somebody", created["id"]) == ()
 
 
+@ON_DISK_FIRST
 def test_the_next_fit_starts_from_what_the_last_one_kept(
     app: Flask, client: FlaskClient, services: Services, tmp_path: Path
 ) -> None:
@@ -403,6 +411,7 @@ def test_a_trial_that_its_owner_stops_is_lost_to_the_fit(
         {"model": {"arch": "layers", "layers": [{"type": "flatten"}, {"type": "linear"}]}},
     ],
 )
+@ON_DISK_FIRST
 def test_what_a_base_contradicts_is_not_tried(client: FlaskClient, base: dict[str, Any]) -> None:
     plan = client.post("/v1/fits?validate_only=true", json={**REQUEST, "spec": base}).json
     assert "/optimizer/lr" in plan["space"]
@@ -410,6 +419,7 @@ def test_what_a_base_contradicts_is_not_tried(client: FlaskClient, base: dict[st
     assert len(plan["first_trials"]) > 3
 
 
+@ON_DISK_FIRST
 def test_changes_that_cannot_be_run_end_the_search(
     app: Flask, client: FlaskClient, services: Services, tmp_path: Path
 ) -> None:
