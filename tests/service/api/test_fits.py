@@ -18,6 +18,8 @@ from tests.servers import ON_DISK_FIRST
 from tests.service.api.fits import REQUEST, Loss, better_than_the_base, run_to_the_end, train
 from tests.service.api.requests import expect_problem
 
+LAPSED = -1.0  # seconds of a lease that has ended; the clock of SQLite counts milliseconds
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"jobs": None}, "/minutes"),
     ({"minutes": 5}, "/minutes"),
@@ -190,7 +192,7 @@ def test_a_conductor_that_lost_its_lease_changes_nothing(
 ) -> None:
     created = create(client)
     with app.app_context():
-        first = services.fit_leases.claim(0.0)
+        first = services.fit_leases.claim(LAPSED)
         second = services.fit_leases.claim(60.0)
         assert first is not None
         assert second is not None
@@ -220,7 +222,7 @@ def test_whichever_process_conducts_the_decisions_are_the_same(
     changing = create(client)
     with app.app_context():
         while not services.fits.get("default", changing["id"]).is_terminal:
-            lease = services.fit_leases.claim(0.0)  # held by nobody afterwards: each step is made by another process
+            lease = services.fit_leases.claim(LAPSED)  # each step is made by another process
             if lease is not None:
                 conduct(lease)
             if services.store.queries.counts("default").get(Status.QUEUED):

@@ -42,6 +42,6 @@ def test_a_job_does_not_load_the_compiler(job: str, fork_server: ForkServer, tmp
     while not isinstance(loaded := ours.recv(), frozenset):
         reports.append(loaded)
     process.join()
-    assert isinstance(reports[-1], Ended)
+    assert any(isinstance(report, Ended) for report in reports)  # the thread that counts steps goes on after it
     assert "torchvision" in loaded
     assert COMPILER not in loaded
