@@ -40,8 +40,9 @@ host = Host()
 
 @app.task(name=TRAIN)
 def train(job_id: str) -> None:
-    """Run the job that is first in the queue, which need not be the one that the hint names."""
-    host.worker.run_next(job_id)
+    """Run the job that is first in the queue, which need not be the one that the hint names, and those after it."""
+    if host.worker.run_next(job_id):
+        host.worker.run_queued()
 
 
 @signals.setup_logging.connect

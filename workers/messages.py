@@ -1,6 +1,7 @@
 """The messages between a supervisor and its trainer process. They travel by pickle over a multiprocessing connection.
 
-Both processes are of one release, so the messages may change with any release. Each side matches them by type.
+Both processes are of one release, so the messages may change with any release. Each side matches them by type. A
+trainer sends its reports in lists, whose epochs are recorded together; a supervisor sends single orders.
 """
 
 from dataclasses import dataclass

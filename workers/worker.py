@@ -146,9 +146,10 @@ class Worker:
 
     def _poll_queue(self) -> None:
         """Run queued jobs without a hint now and then: hints may be lost, however Redis or its connection fails."""
-        repeat(self._run_queued, self._settings.hint_seconds, self._stop, "look for work")
+        repeat(self.run_queued, self._settings.hint_seconds, self._stop, "look for work")
 
-    def _run_queued(self) -> None:
+    def run_queued(self) -> None:
+        """Run the queued jobs, each once there is room for it: the hint of each would come up to 0.1 s later."""
         while not self._claiming.locked() and self.run_next():
             pass
 

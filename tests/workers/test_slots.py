@@ -18,6 +18,7 @@ from service.core.sql.jobs.store import Store
 from service.core.sql.tables import events, jobs, log_lines
 from tests.ports import eventually
 from tests.workers.bench import ENDLESS, ForkServer, live_children
+from workers import app
 from workers.supervisor import supervisor
 from workers.supervisor.publishing import publish
 from workers.worker import Worker
@@ -168,6 +169,16 @@ def test_a_job_is_published_while_the_next_one_trains(
     hints.join()
     worker.wait_until_idle()
     assert [job(store, each).attempt for each in (first, second)] == [1, 1]
+
+
+def test_one_hint_starts_all_queued_jobs(
+    worker: Worker, store: Store, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.host, "worker", worker, raising=False)
+    submitted = [submit(SMALL, epochs=1) for _ in range(3)]
+    app.train(submitted[0])
+    worker.wait_until_idle()
+    assert [job(store, each).status for each in submitted] == [Status.SUCCEEDED] * 3
 
 
 def test_unpublished_jobs_do_not_pile_up(

@@ -22,17 +22,12 @@ from workers.supervisor.checkpoint_uploads import Uploads
 from workers.supervisor.trainer_handle import TrainerHandle
 
 
-def record_reports(attempt: Attempt, trainer: TrainerHandle, uploads: Uploads[CheckpointSaved]) -> bool:
-    """Record the reports that have arrived, in order; successive epochs in one transaction. Raises LeaseLost.
-
-    Returns whether an epoch was among them.
-    """
+def record_reports(attempt: Attempt, trainer: TrainerHandle, uploads: Uploads[CheckpointSaved]) -> None:
+    """Record the reports that have arrived, in order; successive epochs in one transaction. Raises LeaseLost."""
     epochs: list[Epoch] = []
-    has_epochs = False
     for report in trainer.receive():
         if isinstance(report, EpochTrained):
             epochs.append(report.epoch)
-            has_epochs = True
             continue
         if isinstance(report, StepsTrained):
             trainer.set_steps(report.steps)
@@ -56,7 +51,6 @@ def record_reports(attempt: Attempt, trainer: TrainerHandle, uploads: Uploads[Ch
             case _:
                 assert_never(report)
     _record_epochs(attempt, epochs)
-    return has_epochs
 
 
 def _enter(phase: Phase, attempt: Attempt, trainer: TrainerHandle) -> None:

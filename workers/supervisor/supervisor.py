@@ -44,7 +44,6 @@ from workers.telemetry.observer import AttemptObserver, Observer
 from workers.trainer_args import StopRequest, TrainerArgs
 
 POLL_SECONDS = 0.2  # between two checks of lease and stop requests while the trainer is silent
-EPOCH_SECONDS = 0.1  # least time between two transactions of epochs: SQLite has one writer at a time
 LOG_SECONDS = 1.0  # between two reads of the trainer's output
 NO_SLOT = nullcontext()
 MOST_TOO_NEW = 1_000  # ids of jobs of a newer release that are remembered
@@ -191,8 +190,7 @@ class Supervisor:
                     uploads.check()
                     sentinel = trainer.process.sentinel
                     wait([sentinel] if trainer.is_silent else [trainer.connection, sentinel], POLL_SECONDS)
-                    if record_reports(attempt, trainer, uploads):
-                        wait([sentinel], EPOCH_SECONDS)  # the epochs of this time are recorded together
+                    record_reports(attempt, trainer, uploads)
                     if time.monotonic() - output.read_at > LOG_SECONDS:
                         attempt.write_log(output.read())
                 record_reports(attempt, trainer, uploads)

@@ -61,10 +61,10 @@ class TrainerHandle:
 
     def receive(self) -> list[Report]:
         """The reports that have arrived. Once the trainer has closed its end, the handle is silent."""
-        arrived = []
+        arrived: list[Report] = []
         try:
             while not self.is_silent and self.connection.poll():
-                arrived.append(self.connection.recv())
+                arrived += self.connection.recv()
         except (EOFError, OSError):
             self.is_silent = True
         return arrived

@@ -10,12 +10,24 @@ from multiprocessing.process import BaseProcess
 from typing import assert_never
 
 from service.core.system import die_with_parent
-from workers.messages import Ended, Failed, LeaseExtended, Order, PhaseEntered, Released, Report, StepsTrained, Stop
+from workers.messages import (
+    Ended,
+    EpochTrained,
+    Failed,
+    LeaseExtended,
+    Order,
+    PhaseEntered,
+    Released,
+    Report,
+    StepsTrained,
+    Stop,
+)
 from workers.trainer.report_log import log_report
 from workers.trainer_args import StopRequest
 
 PROGRESS_SECONDS = 15.0  # between two lines of the log about the speed
 STEPS_SECONDS = 0.5  # between two reports of the number of batches
+EPOCH_SECONDS = 0.1  # least time between two batches of epochs, each a transaction: SQLite has one writer at a time
 
 log = logging.getLogger(__name__)
 
@@ -40,18 +52,28 @@ class SupervisorChannel(Channel):
     def __init__(self, connection: Connection, held_until: float) -> None:
         self._connection, self._held_until = connection, held_until
         self._sending = threading.Lock()
+        self._epochs: list[EpochTrained] = []  # that are not sent yet
+        self._epochs_due = 0.0  # time.monotonic
         self._stop_request: StopRequest | None = None
         self._steps = 0
         threading.Thread(target=self._receive_orders, name="orders", daemon=True).start()
         threading.Thread(target=self._report_steps, name="steps", daemon=True).start()
 
     def report(self, report: Report) -> None:
-        """Log and send a report. The number of batches trained goes before the report that ends a phase or the run."""
+        """Log and send a report. The number of batches trained goes before the report that ends a phase or the run.
+
+        The epochs of EPOCH_SECONDS are sent together; those that wait go before every other report.
+        """
         log_report(report)
         with self._sending:
-            if isinstance(report, PhaseEntered | Ended | Released | Failed):
-                self._send_steps()
-            self._connection.send(report)
+            if isinstance(report, EpochTrained):
+                self._epochs.append(report)
+                if time.monotonic() >= self._epochs_due:
+                    self._send()
+            elif isinstance(report, PhaseEntered | Ended | Released | Failed):
+                self._send(StepsTrained(self._steps), report)
+            else:
+                self._send(report)
 
     def stop_request(self) -> StopRequest | None:
         self._steps += 1
@@ -72,9 +94,13 @@ class SupervisorChannel(Channel):
             pass
         os._exit(1)
 
-    def _send_steps(self) -> None:
-        """Call with the lock held, so that the counts that are sent never fall."""
-        self._connection.send(StepsTrained(self._steps))
+    def _send(self, *reports: Report) -> None:
+        """Send the epochs that wait, and these reports. Call with the lock held, so that the counts of batches that are
+        sent never fall.
+        """
+        self._connection.send([*self._epochs, *reports])
+        self._epochs.clear()
+        self._epochs_due = time.monotonic() + EPOCH_SECONDS
 
     def _report_steps(self) -> None:
         logged_at, logged_steps = time.monotonic(), 0
@@ -82,7 +108,7 @@ class SupervisorChannel(Channel):
             time.sleep(STEPS_SECONDS)
             try:
                 with self._sending:
-                    self._send_steps()
+                    self._send(StepsTrained(self._steps))
             except OSError:
                 os._exit(1)
             if (passed := time.monotonic() - logged_at) >= PROGRESS_SECONDS:

@@ -69,7 +69,7 @@ def train_distributed(args: TrainerArgs, connection: Connection) -> None:
     except Exception as error:  # noqa: BLE001 - the report says what it was
         ending = failed(error, args)
     log_report(ending)
-    connection.send(ending)
+    connection.send([ending])
 
 
 def _launch_config(args: TrainerArgs) -> LaunchConfig:

@@ -33,8 +33,9 @@ from tests.workers.bench import ENDLESS, Bench, ForkServer
 from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATION
 from workers.supervisor import forkserver
 from workers.supervisor.builtin_packs import is_lacking
-from workers.supervisor.supervisor import EPOCH_SECONDS, Supervisor
+from workers.supervisor.supervisor import Supervisor
 from workers.tools.verify import verify
+from workers.trainer.channel import EPOCH_SECONDS
 
 
 @pytest.fixture

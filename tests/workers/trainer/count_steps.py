@@ -41,9 +41,9 @@ def main() -> None:
 def _receive(connection: Connection, counts: list[int]) -> None:
     report: Any = None
     while not isinstance(report, Ended):
-        report = connection.recv()
-        if isinstance(report, StepsTrained):
-            counts.append(report.steps)
+        for report in connection.recv():
+            if isinstance(report, StepsTrained):
+                counts.append(report.steps)
 
 
 if __name__ == "__main__":

@@ -38,9 +38,9 @@ def test_a_job_does_not_load_the_compiler(job: str, fork_server: ForkServer, tmp
     process = context.Process(target=entry, args=(args, theirs))
     process.start()
     theirs.close()
-    reports = []
+    reports: list[object] = []
     while not isinstance(loaded := ours.recv(), frozenset):
-        reports.append(loaded)
+        reports += loaded
     process.join()
     assert any(isinstance(report, Ended) for report in reports)  # the thread that counts steps goes on after it
     assert "torchvision" in loaded
