@@ -27,6 +27,7 @@ FEW_IMAGES = 41
 REAL_RISE, REAL_FALL = 0.06, 0.04  # shares of validation loss
 GAP, HIGH, JUMPS = 0.08, 0.15, 0.15  # shares of the loss of guessing, and of validation loss
 HELPS_TRAIN, HELPS_NEW = 0.1, 0.03  # shares of training loss and of that on new images: a smaller rate helps by both
+UNSEEN = 2.0  # standard errors of the validation images: nobody can tell a smaller rise from none
 NEAR = 1.6  # a measure that is closer to its threshold than by this factor may count or not
 
 
@@ -109,6 +110,11 @@ class Truth:
         return train < (1 - HELPS_TRAIN) * clean and new < (1 - HELPS_NEW) * self.val
 
     @property
+    def error(self) -> float:
+        """The standard error of a change of validation loss by the choice of the validation images, in nats."""
+        return self.epochs[self.last].val_change_se or 0.0
+
+    @property
     def is_broken(self) -> bool:
         last = self.epochs[self.last]
         if last.train_loss is None or last.val_loss is None:
@@ -186,7 +192,7 @@ def _rises(truth: Truth) -> Iterator[Verdict]:
     if not (rise > real and stays) and not worse:
         return
     yield from _more_certain_or_worse(truth)
-    if rise < NEAR * real and not worse:
+    if rise < max(NEAR * real, UNSEEN * truth.error) and not worse:
         yield Verdict.STAGNANT_GENERALIZATION
 
 
@@ -231,7 +237,11 @@ def _stands(truth: Truth, gap: float) -> Iterator[Verdict]:
 
 
 def drawn() -> list[Golden]:
-    """The cut runs with their verdicts. Runs of even seeds are held out whole."""
+    """The cut runs with their verdicts. Runs of even seeds are held out whole.
+
+    The first verdict is that of all new images; what the validation images alone show, with how they went on, is
+    accepted too.
+    """
     found = []
     for run in (*world.runs(), *world.runs(aimed.FILE)):
         r, epochs = random.Random(run["seed"]), history(_numbered(run))
@@ -242,9 +252,9 @@ def drawn() -> list[Golden]:
         lengths = (round(math.exp(r.uniform(math.log(least), math.log(most)))) for _ in range(CUTS))
         for cut in dict.fromkeys(min(len(epochs), length) for length in lengths):
             truth = Truth(new, validated, run.get("smaller_rate"), cut, facts.trivial_loss, run["made"], facts)
-            first, *more = verdicts(truth)
+            first, *more = *verdicts(truth), *verdicts(replace(truth, epochs=epochs))
             name = f"{run['made'].get('aim', 'drawn')} {cut} of {len(epochs)}"
-            found.append(Golden(name, run["seed"], epochs[:cut], facts, "max_epochs", first, frozenset(more)))
+            found.append(Golden(name, run["seed"], epochs[:cut], facts, "max_epochs", first, frozenset(more) - {first}))
     return found
 
 

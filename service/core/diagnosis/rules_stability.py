@@ -100,7 +100,8 @@ def unstable(view: RunView) -> Finding | None:
     rise, chance = end - smooth[turn], rising_chance(curve.train[turn:])
     if len(curve) - 1 - turn < LEAST_AFTER or chance >= rules.chance or rise < rules.worth * view.guess:
         return None
-    is_apart = view.learnt and view.gap >= rules.wide_gap * view.guess and rise < TOGETHER * view.rise
+    apart = rules.wide_gap * view.guess
+    is_apart = view.learnt and view.gap >= apart and rise < min(TOGETHER * view.rise, apart)
     share = rise / max(smooth[turn], 1e-9)
     needed = max(rules.noise * curve.noise, rules.notable * curve.smooth_val[curve.turn])
     val_rises = rising_chance(curve.val[min(turn, curve.turn) :]) < rules.chance and view.rise > 0

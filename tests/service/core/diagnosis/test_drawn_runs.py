@@ -30,13 +30,13 @@ def test_there_are_hundreds_of_runs_of_many_lengths(held_out: list[Golden]) -> N
 
 
 def test_verdicts_agree_with_how_runs_went_on(held_out: list[Golden]) -> None:
-    assert fmean(run.judged(Rules()) == run.verdict for run in held_out) >= 0.9
+    assert fmean(run.judged(Rules()) == run.verdict for run in held_out) >= 0.93
 
 
 def test_frequent_verdicts_are_precise_and_complete(held_out: list[Golden]) -> None:
     by_verdict = {score.verdict: score for score in scores(held_out, Rules()) if score.runs >= COUNTED}
     assert len(by_verdict) >= 8
-    least = {verdict: 0.6 if verdict in HARD else 0.8 for verdict in by_verdict}
+    least = {verdict: 0.75 if verdict in HARD else 0.8 for verdict in by_verdict}
     assert not {v: s for v, s in by_verdict.items() if min(s.precision, s.recall) < least[v]}
 
 
