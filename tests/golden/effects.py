@@ -2,7 +2,8 @@
 and writes effects.md and the table that orders the advice.
 
 The measure is the lowest validation loss at its best temperature, of the cured run minus that of the plain one, paired
-by seed. A temperature needs no training, so that a cure must be better than that.
+by seed. A temperature needs no training, so that a cure must be better than that. Set-ups of all problems but
+overfitting are drawn at random until enough of their runs have the verdict.
 """
 
 import json
@@ -11,6 +12,7 @@ import random
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -20,7 +22,7 @@ import torch
 from service.core.diagnosis import RunContext, Verdict, diagnose
 from service.core.diagnosis.advice import ADVISED, cured
 from service.core.diagnosis.cures import CURES
-from service.core.diagnosis.effects import FILE
+from service.core.diagnosis.effects import FILE, ordered, parsed
 from service.core.records.dataset import Contents
 from service.core.records.epoch import Epoch
 from service.core.records.facts import Facts
@@ -36,14 +38,24 @@ from workers.training.loop import TrainingResult
 MEASURED = Path(__file__).parent / "effects.json"
 PAGE = Path(__file__).parent / "effects.md"
 CANDIDATES = ("ema", "decaying_lr", "spatial_dropout", "cutmix", "l1")  # which might be advised to runs that overfit
-FEW = 300  # images of a run that does not overfit
+LEAST_RUNS = 3  # that a cure must apply to
+MOST_DRAWN = 40  # set-ups for one data set and network
 Loss = float
-HEAD = """# What cures do to runs with a problem
+FIRSTS = """# What the first advice does on a new data set
 
-The lowest validation loss at its best temperature, the mean over the seeds, and its change by each cure, with the 95 %
-interval of Student's t. Made by `python -m tests.golden.effects`.
+For each data set, the cure that is advised first by the effects on the other data sets, and what it did. Made by
+`python -m tests.golden.effects`.
 
-| problem | data | network | seeds | loss | cure | change | outcome |
+| problem | data | network | first advice | change | outcome |
+|---|---|---|---|---|---|
+"""
+HEAD = """
+# What cures do to runs with a problem
+
+The lowest validation loss at its best temperature, the mean over the runs, and its relative change by each cure, with
+the 95 % interval of Student's t for its logarithm. Made by `python -m tests.golden.effects`.
+
+| problem | data | network | runs | loss | cure | change | outcome |
 |---|---|---|---|---|---|---|---|
 """
 
@@ -66,35 +78,93 @@ Plain = dict[str, Any]
 
 @dataclass(frozen=True)
 class Problem:
-    """Set-ups that have it, by network, and what they are measured on. Their cures are those of the verdicts."""
+    """Set-ups that may have it, and how many runs are measured. Their cures are those of the verdicts."""
 
     verdicts: tuple[Verdict, ...]
-    networks: Mapping[str, Plain]
-    data: tuple[str, ...] = ("digits",)
-    seeds: range = range(1, 4)
-    images: int | None = FEW  # of a data set; None: all
+    draw: Callable[[random.Random, str], Plain]
+    runs: int = 4  # with one of the verdicts, for each data set and network
+    takes_all: bool = False  # runs, whatever their verdict
     further: tuple[str, ...] = ()  # cures
 
 
-def _set_up(model: Plain, lr: float, epochs: int) -> Plain:
-    return {"model": model, "optimizer": {"lr": lr}, "epochs": epochs}
+WIDE: Mapping[str, Plain] = {
+    "cnn": {"arch": "cnn", "channels": [16, 32], "hidden": [64]},
+    "mlp": {"arch": "mlp", "hidden": [128, 64]},
+}
+
+
+def _wide(_: random.Random, network: str) -> Plain:
+    """A network that is large for the images, trained at a usual rate."""
+    return {"model": WIDE[network], "optimizer": {"lr": 2e-3}, "epochs": 40 if network == "cnn" else 60}
+
+
+def _fast(r: random.Random, network: str) -> Plain:
+    """Large steps."""
+    rates = {"adam": (5e-3, 5e-2), "sgd": (3e-2, 0.5)}
+    name = r.choice(["adam", "adam", "sgd"])
+    optimizer = {"name": name, "lr": _between(r, *rates[name]), "momentum": 0.9 if name == "sgd" else 0.0}
+    return {"model": WIDE[network], "optimizer": optimizer, "epochs": 25, "batch_size": r.choice([8, 16, 32])}
+
+
+def _small(r: random.Random, network: str) -> Plain:
+    """A small network, or one that is held back."""
+    width = r.choice([2, 4, 8])
+    sizes = {"cnn": {"channels": [width], "hidden": [16]}, "mlp": {"hidden": [width]}}
+    held_back = r.choice([{}, {}, {"dropout": 0.6}, {"weight_decay": 0.1}])
+    spec = {"model": {"arch": network, **sizes[network]}, "optimizer": {"lr": _between(r, 5e-4, 2e-2)}}
+    return {**spec, "epochs": 40, "regularization": held_back}
+
+
+def _stuck(r: random.Random, network: str) -> Plain:
+    """Steps that are far too small, or so large that the network is dead."""
+    rate = _between(r, *r.choice([(1e-7, 1e-5), (5e-2, 0.5)]))
+    return {"model": WIDE[network], "optimizer": {"lr": rate}, "epochs": 15}
+
+
+def _between(r: random.Random, least: float, most: float) -> float:
+    """A number of three digits, its logarithm uniform."""
+    return float(f"{math.exp(r.uniform(math.log(least), math.log(most))):.3g}")
 
 
 PROBLEMS: Mapping[str, Problem] = {
     "overfitting": Problem(
-        (Verdict.OVERFITTING, Verdict.STAGNANT_GENERALIZATION, Verdict.OVERCONFIDENT),
-        {
-            "cnn": _set_up({"arch": "cnn", "channels": [16, 32], "hidden": [64]}, 2e-3, 40),
-            "mlp": _set_up({"arch": "mlp", "hidden": [128, 64]}, 2e-3, 60),
-        },
-        tuple(DATA),
-        range(1, 6),
-        None,
-        CANDIDATES,
+        (Verdict.OVERFITTING, Verdict.STAGNANT_GENERALIZATION, Verdict.OVERCONFIDENT), _wide, 5, True, CANDIDATES
     ),
-    "not_learning": Problem((Verdict.NOT_LEARNING,), {"mlp": _set_up({"arch": "mlp", "hidden": [64]}, 1e-6, 10)}),
+    "underfitting": Problem((Verdict.UNDERFITTING,), _small),
+    "unstable": Problem((Verdict.UNSTABLE, Verdict.DIVERGED), _fast),
+    "noisy_validation": Problem((Verdict.NOISY_VALIDATION,), _fast),
+    "not_learning": Problem((Verdict.NOT_LEARNING,), _stuck),
 }
 COMMON = {"dataset": {"id": "digits", "val_fraction": 0.5}, "batch_size": 32, "early_stopping": None}
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a cure did: the mean of the plain losses over the runs, and the mean change of the logarithm of the loss,
+    plus or minus `half` (95 %). The logarithm weighs runs of different losses alike.
+    """
+
+    runs: int
+    base: Loss
+    mean: float
+    half: float
+
+    @property
+    def outcome(self) -> int:
+        """-1 if it lowered the loss beyond the interval, 1 if it raised it, else 0."""
+        return (self.mean - self.half > 0) - (self.mean + self.half < 0)
+
+    @property
+    def evidence(self) -> float:
+        """The fall as a share of the half of its interval, from -1 to 1; 1 is a fall beyond it."""
+        return -self.mean / max(self.half, abs(self.mean), 1e-12)
+
+    @property
+    def words(self) -> str:
+        """The change with its interval, and the outcome, as two cells of a table."""
+        mean, least, most = (math.expm1(x) for x in (self.mean, self.mean - self.half, self.mean + self.half))
+        interval = f"{mean:+.1%} ({least:+.1%} to {most:+.1%})"
+        return f"{interval} | {('', 'raises it', 'lowers it')[self.outcome]}"
 
 
 @dataclass(frozen=True)
@@ -111,11 +181,9 @@ class Run:
         return min((loss for loss in losses if loss is not None), default=math.inf)
 
     @property
-    def advice(self) -> tuple[Verdict, list[str]]:
-        """The verdict, and the cures that are advised, in order."""
+    def verdict(self) -> Verdict:
         history = [Epoch.measured(vars(result)) for result in self.fitted.history]
-        found = diagnose(history, self.case, self.case.facts, "max_epochs")
-        return found.verdict, [each.id for each in found.advice if each.patch]
+        return diagnose(history, self.case, self.case.facts, "max_epochs").verdict
 
 
 def train(spec: JobSpec, images: ImageSet, seed: int) -> Run:
@@ -137,35 +205,45 @@ def cures(case: RunContext, problem: Problem) -> Iterator[tuple[str, JobSpec]]:
             yield cure, spec
 
 
-def measure(name: str, data: str, network: str, known: Mapping[str, list[Loss]]) -> dict[str, Any]:
-    """The losses of the plain run and of each cured one, by seed. Losses that are known are not measured again."""
+def measure(name: str, data: str, network: str, known: Mapping[str, list[Loss | None]]) -> dict[str, Any]:
+    """The losses of plain runs and of cured ones, in the same order. Cures that are known are not measured again.
+
+    The loss is None where a cure does not apply.
+    """
     problem = PROBLEMS[name]
-    plain = JobSpec.from_dict(COMMON | problem.networks[network]).filled(0)
-    losses: dict[str, list[Loss]] = {}
-    verdicts, first = [], []
-    for seed in problem.seeds:
-        images = _first(DATA[data](seed), problem.images)
+    losses: dict[str, list[Loss | None]] = {"": []}
+    verdicts: list[Verdict] = []
+    for seed in range(1, MOST_DRAWN + 1):
+        images = DATA[data](seed)
+        plain = JobSpec.from_dict(COMMON | problem.draw(random.Random(seed), network)).filled(0)
         base = train(plain, images, seed)
-        verdict, advised = base.advice
-        verdicts.append(verdict)
-        first.append(advised[0] if advised else "")
-        losses.setdefault("", []).append(base.loss)
+        if base.verdict not in problem.verdicts and not problem.takes_all:
+            continue
+        losses[""].append(base.loss)
         for cure, spec in cures(base.case, problem):
             if cure not in known:
-                losses.setdefault(cure, []).append(train(spec, images, seed).loss)
-    print(name, data, network, verdicts, first, flush=True)
-    set_up = {"problem": name, "data": data, "network": network}
-    return {**set_up, "verdicts": verdicts, "first": first, "losses": {**known, **losses}}
+                cured_losses = losses.setdefault(cure, [None] * len(verdicts))
+                cured_losses.append(train(spec, images, seed).loss)
+        verdicts.append(base.verdict)
+        for each in losses.values():
+            each.extend([None] * (len(verdicts) - len(each)))
+        if len(verdicts) == problem.runs:
+            break
+    print(name, data, network, *verdicts, flush=True)
+    return {"problem": name, "data": data, "network": network, "verdicts": verdicts, "losses": {**known, **losses}}
 
 
-def _first(images: ImageSet, count: int | None) -> ImageSet:
-    """The first `count` images; all if it is None."""
-    return replace(images, stored=images.stored[:count], labels=images.labels[:count], known_digest=None)
-
-
-def change(losses: list[Loss], base: list[Loss]) -> tuple[float, float]:
-    """The mean change of the losses, paired by seed, and the half of its interval."""
-    return spread([loss - plain for loss, plain in zip(losses, base, strict=True)])
+def changes(losses: Mapping[str, list[Loss | None]]) -> Iterator[tuple[str, Change]]:
+    """By cure what it did, paired by run, for cures that apply to at least LEAST_RUNS of the runs."""
+    for cure, cured_losses in sorted(losses.items()):
+        pairs = [
+            (after, before)
+            for after, before in zip(cured_losses, losses[""], strict=False)
+            if after is not None and before is not None
+        ]
+        if cure and len(pairs) >= LEAST_RUNS:
+            mean, half = spread([math.log(after / before) for after, before in pairs])
+            yield cure, Change(len(pairs), fmean(before for _, before in pairs), mean, half)
 
 
 def table(measured: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
@@ -173,36 +251,48 @@ def table(measured: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, dict[
     advice.
     """
     found: dict[str, dict[str, dict[str, dict[str, Any]]]] = {
-        name: {network: {} for network in problem.networks} for name, problem in PROBLEMS.items()
+        name: {network: {} for network in WIDE} for name in PROBLEMS
     }
     for each in measured:
-        base = each["losses"][""]
-        for cure, losses in sorted(each["losses"].items()):
-            if not cure or len(losses) < len(base):
-                continue
-            mean, half = change(losses, base)
+        for cure, change in changes(each["losses"]):
             kinds = found[each["problem"]][each["network"]].setdefault(cure, {})
-            sums = kinds.setdefault(KINDS[each["data"]], {"sets": 0, "lowered": 0, "raised": 0, "change": 0.0})
-            sums["change"] = round((sums["change"] * sums["sets"] + mean / fmean(base)) / (sums["sets"] + 1), 4)
+            sums = kinds.setdefault(
+                KINDS[each["data"]], {"sets": 0, "lowered": 0, "raised": 0, "change": 0.0, "evidence": 0.0}
+            )
+            relative = math.expm1(change.mean)
+            sums["change"] = round((sums["change"] * sums["sets"] + relative) / (sums["sets"] + 1), 4)
+            sums["evidence"] = round(sums["evidence"] + change.evidence, 4)
             sums["sets"] += 1
-            sums["lowered"] += mean + half < 0
-            sums["raised"] += mean - half > 0
+            sums["lowered"] += change.outcome < 0
+            sums["raised"] += change.outcome > 0
     return found
 
 
+def foretold(measured: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], str, Change]]:
+    """For each set-up of data and network, the cure that would be advised first if its data set had not been measured,
+    and what it did.
+    """
+    for each in measured:
+        others = parsed(table([other for other in measured if other["data"] != each["data"]]))
+        verdict, done = PROBLEMS[each["problem"]].verdicts[0], dict(changes(each["losses"]))
+        channels = 1 if KINDS[each["data"]] == "gray" else 3
+        advised = ordered(verdict, ADVISED[verdict], (each["network"],), channels, {}, others)
+        if first := next((cure for cure in advised if cure in done), None):
+            yield each, first, done[first]
+
+
 def page(measured: list[dict[str, Any]]) -> str:
-    """All effects as a table."""
+    """All effects as a table, then what the first advice did."""
+    firsts = [
+        f"| {each['problem']} | {each['data']} | {each['network']} | {cure} | {change.words} |\n"
+        for each, cure, change in foretold(measured)
+    ]
     rows = []
     for each in measured:
-        base = each["losses"][""]
-        for cure, losses in sorted(each["losses"].items()):
-            if cure and len(losses) == len(base):
-                mean, half = change(losses, base)
-                outcome = "lowers it" if mean + half < 0 else "raises it" if mean - half > 0 else ""
-                interval = f"{mean:+.4f} ({mean - half:+.4f} to {mean + half:+.4f})"
-                set_up = f"{each['problem']} | {each['data']} | {each['network']} | {len(base)}"
-                rows.append(f"| {set_up} | {fmean(base):.4f} | {cure} | {interval} | {outcome} |\n")
-    return HEAD + "".join(rows)
+        for cure, change in changes(each["losses"]):
+            set_up = f"{each['problem']} | {each['data']} | {each['network']} | {change.runs}"
+            rows.append(f"| {set_up} | {change.base:.4f} | {cure} | {change.words} |\n")
+    return FIRSTS + "".join(firsts) + HEAD + "".join(rows)
 
 
 def write(measured: list[dict[str, Any]]) -> None:
@@ -217,7 +307,7 @@ def main(names: list[str]) -> None:
     torch.set_num_threads(1)
     stored = json.loads(MEASURED.read_text()) if MEASURED.exists() else []
     known = {"-".join((m["problem"], m["data"], m["network"])): m for m in stored}
-    every = ["-".join((name, data, net)) for name, p in PROBLEMS.items() for data in p.data for net in p.networks]
+    every = ["-".join(set_up) for set_up in product(PROBLEMS, DATA, WIDE)]
     for name in names or every:
         problem, data, network = name.split("-")
         known[name] = measure(problem, data, network, known.get(name, {}).get("losses", {}))

@@ -1,7 +1,7 @@
 """What the cures did to runs with the same problem, on several data sets: the order of the advice, with its reasons.
 
 `python -m tests.golden.effects` measures them, and writes effects.json. The measure is the lowest validation loss at
-its best temperature; a change counts beyond the 95 % interval of its mean over three to five seeds.
+its best temperature; a change counts beyond the 95 % interval of its mean over three to five runs.
 """
 
 import json
@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from statistics import fmean
+from typing import Any, Literal
 
 from service.core.diagnosis.verdicts import Verdict
 from service.core.records.lessons import NO_TALLY, Tallies, Tally
@@ -17,29 +18,41 @@ from service.core.spec import JobSpec, Mlp
 from service.core.text import counted
 
 Network = Literal["cnn", "mlp"]
+NETWORKS: tuple[Network, ...] = ("cnn", "mlp")
 FILE = Path(__file__).with_suffix(".json")
 # The problem that was measured, by verdict.
 PROBLEM: Mapping[Verdict, str] = {
     Verdict.OVERFITTING: "overfitting",
     Verdict.STAGNANT_GENERALIZATION: "overfitting",
     Verdict.OVERCONFIDENT: "overfitting",
+    Verdict.UNDERFITTING: "underfitting",
+    Verdict.UNSTABLE: "unstable",
+    Verdict.DIVERGED: "unstable",
+    Verdict.NOISY_VALIDATION: "noisy_validation",
     Verdict.NOT_LEARNING: "not_learning",
 }
 # Before and after the measured cures: the first needs no training, the second is the surest; the third gives the same
 # model in less time, the last one no spec can do.
 RANK = {"temperature": -2, "more_data": -1, "early_stopping": 1, "collect": 2}
+# The plainest change for steps that are too large: it lowered the loss most, if not on every data set.
+FIRST: Mapping[Verdict, str] = {Verdict.UNSTABLE: "lower_lr", Verdict.NOISY_VALIDATION: "lower_lr"}
 DOUBTS = 2  # data sets on which a cure is taken to do nothing, beside the measured ones
 OTHER_KIND = 0.5  # weight of a data set of the other kind
 
 
 @dataclass(frozen=True)
 class Effect:
-    """Of `sets` data sets, those on which a cure `lowered` or `raised` the loss. `change` is the mean relative one."""
+    """Of `sets` data sets, those on which a cure `lowered` or `raised` the loss. `change` is the mean relative one.
+
+    `evidence` is the sum over the sets of the fall as a share of the half of its interval, from -1 to 1 each: 1 is a
+    fall beyond the interval.
+    """
 
     sets: int = 0
     lowered: int = 0
     raised: int = 0
     change: float = 0.0
+    evidence: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -56,8 +69,8 @@ class Effects:
         """
         own, other = (self.gray, self.colour) if channels == 1 else (self.colour, self.gray)
         sets = own.sets + OTHER_KIND * other.sets + tally.trials
-        lowered, raised = own.lowered + OTHER_KIND * other.lowered, own.raised + OTHER_KIND * other.raised
-        return (lowered - raised + 2 * tally.better - tally.trials) / (sets + DOUBTS)
+        evidence = own.evidence + OTHER_KIND * other.evidence + 2 * tally.better - tally.trials
+        return evidence / (sets + DOUBTS)
 
     @property
     def change(self) -> float:
@@ -76,10 +89,17 @@ class Effects:
         )
 
 
+Table = Mapping[tuple[str, Network], Mapping[str, Effects]]  # by problem and network, and by id of the cure
+
+
 @cache
-def effects() -> Mapping[tuple[str, Network], Mapping[str, Effects]]:
-    """The effects of cures by problem and network, and by id."""
-    stored = json.loads(FILE.read_text("utf-8"))
+def effects() -> Table:
+    """The measured effects."""
+    return parsed(json.loads(FILE.read_text("utf-8")))
+
+
+def parsed(stored: Mapping[str, Any]) -> Table:
+    """Effects from the content of their file."""
     return {
         (problem, network): {
             cure: Effects(**{kind: Effect(**each) for kind, each in kinds.items()}) for cure, kinds in cures.items()
@@ -95,19 +115,27 @@ def network_of(spec: JobSpec) -> Network:
 
 
 def ordered(
-    verdict: Verdict, cures: tuple[str, ...], network: Network, channels: int, tallies: Tallies
+    verdict: Verdict,
+    cures: tuple[str, ...],
+    networks: tuple[Network, ...],
+    channels: int,
+    tallies: Tallies,
+    table: Table | None = None,
 ) -> tuple[str, ...]:
-    """The cures of a verdict, those first that promise most for the network and for pictures with these `channels`.
+    """The cures of a verdict, those first that promise most for the networks and for pictures with these `channels`.
 
-    `tallies` are those of fits with such a network and such pictures. Equal cures stay in their order.
+    `tallies` are those of fits with such a network and such pictures, `table` the effects to go by, by default all that
+    were measured. Equal cures stay in their order.
     """
     problem = PROBLEM.get(verdict)
-    known = effects().get((problem, network), {}) if problem else {}
+    known = effects() if table is None else table
 
     def place(cure: str) -> tuple[int, float, float]:
-        effect = known.get(cure, Effects())
-        rank = RANK.get(cure, 0) if problem else 0
-        return rank, -effect.promise(channels, tallies.get(cure, NO_TALLY)), effect.change
+        found = [known.get((problem, network), {}).get(cure, Effects()) for network in networks] if problem else []
+        rank = (-1 if cure == FIRST.get(verdict) else RANK.get(cure, 0)) if problem else 0
+        tally = tallies.get(cure, NO_TALLY)
+        promise = fmean(each.promise(channels, tally) for each in found or [Effects()])
+        return rank, -promise, sum(each.change for each in found)
 
     return tuple(sorted(cures, key=place))
 

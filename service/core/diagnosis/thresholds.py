@@ -21,7 +21,7 @@ class Rules:
     accuracy_falls: float = 0.73  # accuracy has fallen by more than this many of its standard errors
     accuracy_gap: float = 0.2  # validation accuracy is far below training accuracy
     label_noise: float = 0.03  # wrong labels: validation accuracy fell by more than this share of the images
-    improves: float = 0.035  # validation loss still falls: by this share of itself in as many epochs again
+    improves: float = 0.025  # validation loss still falls: by this share of itself in as many epochs again
     gains: float = 0.008  # and by this share of the guessing loss
     stuck: float = 0.15  # underfitting: training loss is flat above this share of the guessing loss
     known: float = 0.9  # not underfitting: chance-corrected validation accuracy exceeds this

@@ -36,7 +36,7 @@ def test_verdicts_agree_with_how_runs_went_on(held_out: list[Golden]) -> None:
 def test_frequent_verdicts_are_precise_and_complete(held_out: list[Golden]) -> None:
     by_verdict = {score.verdict: score for score in scores(held_out, Rules()) if score.runs >= COUNTED}
     assert len(by_verdict) >= 8
-    least = {verdict: 0.75 if verdict in HARD else 0.8 for verdict in by_verdict}
+    least = {verdict: 0.7 if verdict in HARD else 0.8 for verdict in by_verdict}
     assert not {v: s for v, s in by_verdict.items() if min(s.precision, s.recall) < least[v]}
 
 
