@@ -24,7 +24,7 @@ class FitPhase(StrEnum):
     """What a running fit does."""
 
     SEARCH = "search"  # tries changes of the base
-    FINALS = "finals"  # trains the leaders longer and repeats them
+    FINALS = "finals"  # refines the leaders and repeats them
 
 
 class StepKind(StrEnum):

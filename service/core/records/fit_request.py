@@ -19,7 +19,8 @@ class Source(StrEnum):
     RECIPE = "recipe"  # a change that is known to be good
     CURE = "cure"  # advice of the diagnosis of an earlier trial
     SAMPLER = "sampler"  # drawn from the space
-    LONGER = "longer"  # an earlier trial with more epochs
+    LONGER = "longer"  # an earlier trial with more epochs, of which the best are averaged
+    SOUP = "soup"  # an earlier trial whose best epochs are averaged
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""The last part of a fit: the leaders are trained longer, then repeated with other seeds or on other folds."""
+"""The last part of a fit: the leaders are refined, then repeated with other seeds or on other folds.
+
+A refined leader is trained anew with the option `average_best`: the weights of its best epochs are averaged, and the
+average is kept if it scores better (a greedy soup; Wortsman et al., "Model soups", ICML 2022).
+"""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -10,7 +14,9 @@ from service.core.records.fit_request import Candidate, FitRequest, Source
 from service.core.text import counted
 
 LEADERS, LEADERS_OF_FEW_IMAGES = 3, 8  # that are repeated; a small validation set tells them apart less well
-LONGER, TIMES = 2, 2  # leaders that are trained longer, and how much longer
+REFINED, TIMES = 2, 2  # leaders that are refined, and how much longer they are trained with a budget of minutes
+AVERAGED = 5  # best epochs of a refined leader
+AVERAGE_BEST = "/regularization/average_best"
 MOST_OF_TIME = 0.5  # the share of the budget that the finals get at most
 OVERHEAD_SECONDS = 1.0  # of a job beside its epochs
 MARGIN = 1.15  # an estimate of seconds is multiplied by this
@@ -18,8 +24,9 @@ MARGIN = 1.15  # an estimate of seconds is multiplied by this
 
 def next_final(state: FitState, finals: Finals) -> Start | Repeat | Wait | None:
     """The next training of the finals, None if there is nothing left to train."""
-    for candidate in _longer(state, finals.longer):
-        return Start(candidate)
+    if not state.refusals:
+        for candidate in _refined(state, finals.refined):
+            return Start(candidate)
     for number in range(1, finals.repeats + 1):
         if state.in_flight and not any(run.repeat == number for run in state.runs):
             return Wait()
@@ -38,15 +45,17 @@ def planned_finals(state: FitState) -> Finals:
 
 
 def of_jobs(request: FitRequest) -> Finals:
-    """The finals of a budget of jobs, of which they get half at most."""
-    jobs = request.jobs or 0
-    affordable = (plan for plan in _plans(request) if not plan.longer and _repeats(plan) <= jobs // 2)
+    """The finals of a budget of jobs, of which they get half at most. Without repeats, no leader is refined either."""
+    most = (request.jobs or 0) // 2
+    plans = (plan for plan in _plans(request) if plan.repeats or not plan.refined)
+    affordable = (plan for plan in plans if plan.refined + _repeats(plan) <= most)
     return next(affordable, Finals(0, 0, 0))
 
 
 def reserved_jobs(request: FitRequest) -> int:
     """How many of the budget's jobs are for the finals."""
-    return _repeats(of_jobs(request))
+    finals = of_jobs(request)
+    return finals.refined + _repeats(finals)
 
 
 def finals_seconds(state: FitState) -> float:
@@ -66,11 +75,11 @@ def _plans(request: FitRequest) -> Iterator[Finals]:
     """All finals, the most thorough first."""
     leaders = LEADERS_OF_FEW_IMAGES if request.folds else LEADERS
     most = min(request.seeds, request.folds or request.seeds) - 1
-    longer = () if request.keeps_epochs else (LONGER,)
+    refined = REFINED if _times(request) > 1 else 1
     for repeats in range(most, 0, -1):
-        yield from (Finals(number, repeats, count) for count in longer for number in (leaders, leaders // 2))
-        yield from (Finals(fewer, repeats, 0) for fewer in range(leaders, 0, -1))
-    yield from (Finals(0, 0, count) for count in (*longer, 0))
+        yield from (Finals(number, repeats, refined) for number in (leaders, leaders // 2))
+        yield from (Finals(fewer, repeats, count) for fewer in range(leaders, 0, -1) for count in (1, 0))
+    yield from (Finals(0, 0, count) for count in (refined, 1, 0))
 
 
 def _most_seconds(state: FitState) -> float:
@@ -87,28 +96,38 @@ def _seconds_by_trial(state: FitState) -> dict[int, float]:
 
 
 def _seconds(state: FitState, plan: Finals, spent: Mapping[int, float]) -> float:
-    """The seconds that the finals of a plan take. Leaders that are trained longer may be those that are repeated."""
-    best = [spent[trial] for trial in rivals(whole_values(state.runs))[: max(plan.leaders, plan.longer)]]
-    times = TIMES if plan.longer else 1
-    stages = [[TIMES * seconds for seconds in best[: plan.longer]]]
+    """The seconds that the finals of a plan take. Leaders that are refined may be those that are repeated."""
+    best = [spent[trial] for trial in rivals(whole_values(state.runs))[: max(plan.leaders, plan.refined)]]
+    times = _times(state.request) if plan.refined else 1
+    stages = [[_times(state.request) * seconds for seconds in best[: plan.refined]]]
     for number in range(1, plan.repeats + 1):
         stages.append([times * seconds for seconds in best[: _size(plan.leaders, number)]] + [spent.get(BASE, 0.0)])
     slots = state.request.slots
     return MARGIN * sum(max(sum(stage) / slots, max(stage, default=0.0)) for stage in stages)
 
 
-def _longer(state: FitState, count: int) -> Iterator[Candidate]:
-    """The leaders with more epochs that have not been started."""
-    made = {each.candidate.of for each in state.trials if each.candidate.source is Source.LONGER}
-    usual = {each.number: each for each in state.trials if each.candidate.source is not Source.LONGER}
+def _times(request: FitRequest) -> int:
+    """How much longer a refined leader is trained: as long as before if the client has chosen the epochs, and with a
+    budget of jobs, which is no limit of time.
+    """
+    return 1 if request.keeps_epochs or request.minutes is None else TIMES
+
+
+def _refined(state: FitState, count: int) -> Iterator[Candidate]:
+    """The leaders as refined trials that have not been started."""
+    sources, times = (Source.LONGER, Source.SOUP), _times(state.request)
+    made = {each.candidate.of for each in state.trials if each.candidate.source in sources}
+    usual = {each.number: each for each in state.trials if each.candidate.source not in sources}
     best = rivals({trial: value for trial, value in whole_values(state.runs).items() if trial in usual})
     for place, number in enumerate(best[:count], 1):
         if number not in made:
             trial = usual[number]
-            rest = [step for step in trial.candidate.patch if step["path"] != "/epochs"]
-            longer = {"op": "replace", "path": "/epochs", "value": TIMES * trial.epochs}
-            why = f"trial {number}, which is number {place} so far, with {TIMES} times as many epochs"
-            yield Candidate((*rest, longer), Source.LONGER, why, number, is_whole=True)
+            changes = {AVERAGE_BEST: AVERAGED} | ({"/epochs": times * trial.epochs} if times > 1 else {})
+            rest = [step for step in trial.candidate.patch if step["path"] not in changes]
+            patch = (*rest, *({"op": "replace", "path": path, "value": value} for path, value in changes.items()))
+            longer = f"{times} times as many epochs and with " if times > 1 else ""
+            why = f"trial {number}, which is number {place} so far, with {longer}the average of its best epochs"
+            yield Candidate(patch, Source.LONGER if times > 1 else Source.SOUP, why, number, is_whole=True)
 
 
 def _repeated(state: FitState, leaders: int, number: int) -> Iterator[int]:

@@ -68,7 +68,21 @@ def test_leaders_are_repeated_together_with_the_base() -> None:
     simulation = Simulation(request(jobs=30), valued).run()
     repeats = Counter((repeat.number, repeat.trial == BASE) for repeat in decided(simulation, Repeat))
     assert repeats == {(1, False): 3, (1, True): 1, (2, False): 2, (2, True): 1}
-    assert sum(repeats.values()) == reserved_jobs(simulation.request)
+    assert sum(repeats.values()) + 1 == reserved_jobs(simulation.request), "and the average of the leader"
+
+
+@pytest.mark.parametrize("budget", [{"jobs": 30}, {"minutes": 5.0, "keeps_epochs": True}])
+def test_the_best_epochs_of_the_leader_are_averaged_in_the_finals(budget: dict[str, Any]) -> None:
+    simulation = Simulation(request(**budget), valued, seconds=lambda trial, repeat: 0.02).run()
+    (soup,) = [start.candidate for start in decided(simulation, Start) if start.candidate.source is Source.SOUP]
+    leader = simulation.state.trials[(soup.of or 0) - 1]
+    added = [step for step in soup.patch if step not in leader.candidate.patch]
+    assert [step["path"] for step in added] == ["/regularization/average_best"]
+    searched = [each for each in simulation.state.trials if each.candidate.source is not Source.SOUP]
+    values = {run.trial: run.value for run in simulation.state.runs if not run.is_first_part and not run.repeat}
+    assert leader.number == min(
+        (each.number for each in searched[1:] if each.number in values), key=lambda n: values[n] or 9
+    )
 
 
 def test_cures_of_the_base_and_of_the_best_trial_are_tried() -> None:
@@ -90,6 +104,7 @@ def test_a_fit_ends_within_its_minutes() -> None:
     assert 60 < simulation.time < 330
     longer = [start for start in decided(simulation, Start) if start.candidate.source is Source.LONGER]
     assert len(longer) == 2
+    assert all(start.candidate.patch[-2]["path"] == "/regularization/average_best" for start in longer)
 
 
 def test_trials_are_as_long_as_the_minutes_can_pay_for() -> None:
