@@ -1,6 +1,7 @@
 """The resource /v1/fits: searches for the best model of a data set within a budget."""
 
 import time
+from contextlib import suppress
 from dataclasses import asdict, replace
 from types import SimpleNamespace
 from typing import Any
@@ -15,11 +16,13 @@ from service.api.idempotency import idempotency, submitted
 from service.core.actions.submit import from_request
 from service.core.errors import Conflict, Invalid, NotFound
 from service.core.experiments.fits.accept import Accepted, Acceptor, Asked
+from service.core.experiments.fits.cost import Timed, TrialCost, trial_cost
 from service.core.experiments.fits.learned import learned_effects
 from service.core.experiments.fits.search import THE_BASE
 from service.core.experiments.fits.standing import standings
 from service.core.experiments.fits.trial_spec import of_trial
 from service.core.experiments.fits.words import summary
+from service.core.experiments.recipes import DataFacts
 from service.core.records.submission import NewJob
 from service.core.spec import build
 from service.core.spec.parts import Webhook
@@ -53,6 +56,7 @@ blueprint = Blueprint(
 )
 PLAN = FitPlanSchema()
 USUAL_SLOTS = 2  # where no worker is alive
+MOST_TIMED = 10  # earlier jobs that a cost is estimated from
 
 
 @blueprint.route("")
@@ -73,7 +77,8 @@ class AllFits(MethodView):
     def post(self, query: dict[str, Any], headers: dict[str, Any], given: dict[str, Any]) -> Any:
         """Find the best model within a budget: train, diagnose, try changes, and prove what is better"""
         if query["validate_only"]:
-            return make_response(PLAN.dump(to_plan(_accepted(given))), 200)
+            accepted = _accepted(given)
+            return make_response(PLAN.dump(to_plan(accepted, _cost(accepted))), 200)
         key = idempotency(headers["key"], [request.path, json_body()])
         if key and (known := services().fits.submitted_with(tenant(), key)):
             return _answer(known), 202, submitted(links(known), is_new=False)
@@ -139,6 +144,19 @@ def _accepted(given: dict[str, Any]) -> Accepted:
     return Acceptor(services().submission, read_spec).accept(
         tenant(), asked, _slots(), services().lessons.newest(tenant())
     )
+
+
+def _cost(accepted: Accepted) -> TrialCost | None:
+    """What a usual trial costs, by the newest jobs on the same data set."""
+    spec, submission = accepted.base.spec, services().submission
+    past: list[Timed] = []
+    for known, seconds in services().store.queries.epoch_seconds(tenant(), spec.dataset.id, MOST_TIMED):
+        with suppress(Invalid):  # limits may have changed since
+            images = DataFacts.of(accepted.contents, known.dataset).images
+            past.append(Timed(submission.plan(tenant(), known), images, seconds))
+    alive = services().registry.live_workers(within=services().settings.lease_seconds)
+    is_on_gpu = any(worker.runs_on_gpu(spec.device) for worker in alive.values())
+    return trial_cost(accepted.request, accepted.base, accepted.contents, past, is_on_gpu)
 
 
 def _slots() -> int:

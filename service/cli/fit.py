@@ -137,4 +137,11 @@ def _format_plan(planned: Json) -> str:
     tried = [f"  {number}. {words}" for number, words in enumerate(planned["first_trials"], 1)]
     warnings = [f"warning: {warning}" for warning in planned["warnings"]]
     varied = f"{len(planned['space'])} options are varied, with {planned['slots']} jobs side by side. First:"
-    return "\n".join([varied, *tried, *warnings])
+    return "\n".join([varied, *tried, *_format_cost(planned["trial_cost"]), *warnings])
+
+
+def _format_cost(cost: Json | None) -> list[str]:
+    if cost is None:
+        return ["What a trial costs is not known before a job on this data set has trained."]
+    source = {"history": "by earlier jobs on this data set", "arithmetic": "by arithmetic"}[cost["source"]]
+    return [f"A trial has {cost['epochs']} epochs and takes about {cost['seconds']:.3g} s, {source}."]

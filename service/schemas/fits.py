@@ -7,6 +7,7 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from service.core.experiments.fits.accept import Accepted
+from service.core.experiments.fits.cost import TrialCost
 from service.core.experiments.fits.standing import Standing, outcome_words, standings
 from service.core.records.fit import BASE, Fit, FitPhase, FitStatus, FitStep, TrialResult
 from service.core.records.fit_request import Source, Space
@@ -163,12 +164,28 @@ class FitListSchema(Schema):
     next_cursor = NextCursor()
 
 
+class TrialCostSchema(Schema):
+    """What a usual trial costs on one slot, estimated."""
+
+    epochs = fields.Integer()
+    epoch_seconds = fields.Float()
+    seconds = fields.Float()
+    source = fields.String(
+        metadata={"description": "history: by earlier jobs on the same data set. arithmetic: by multiplications"}
+    )
+
+
 class FitPlanSchema(PlanSchema):
     """The plan of the base, the space, and the first changes."""
 
     space = fields.Raw(metadata={"type": "object"})
     folds = fields.Integer(allow_none=True)
     slots = fields.Integer(metadata={"description": "jobs that the live workers train side by side"})
+    trial_cost = fields.Nested(
+        TrialCostSchema,
+        allow_none=True,
+        metadata={"description": "null on GPUs, or with an unknown network, until a job on this data set has trained"},
+    )
     first_trials = fields.List(fields.String(), metadata=TEXTS | {"description": "what is tried first, in words"})
 
 
@@ -190,7 +207,7 @@ class LearnedSchema(Schema):
     data = fields.List(fields.Nested(LearnedEffectSchema))
 
 
-def to_plan(accepted: Accepted) -> SimpleNamespace:
+def to_plan(accepted: Accepted, cost: TrialCost | None) -> SimpleNamespace:
     """The object that FitPlanSchema serializes."""
     request = accepted.request
     return SimpleNamespace(
@@ -198,6 +215,7 @@ def to_plan(accepted: Accepted) -> SimpleNamespace:
         space=_space(request.space),
         folds=request.folds,
         slots=request.slots,
+        trial_cost=cost,
         first_trials=["the base", *(recipe.why for recipe in request.recipes)],
     )
 

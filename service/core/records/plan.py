@@ -54,7 +54,7 @@ class Plan:
     """The effective spec with its layers, parameters and memory.
 
     `threads` is the number of CPU threads that each process gains from: 1 for a small network, None (as many as there
-    are) for a large one.
+    are) for a large one. `multiplications` are those of one image in the forward pass, None if unknown.
     """
 
     spec: JobSpec
@@ -64,6 +64,7 @@ class Plan:
     threads: int | None
     warnings: tuple[str, ...]
     splits: Splits
+    multiplications: int | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,8 @@ def plan(spec: JobSpec, dataset: Contents, limits: Limits) -> Plan:
     _refuse_too_much(memory, limits, spec.batch_size)
     splits = split_names(spec.dataset, spec.split_seed, dataset.parts or {})
     threads = None if multiplications is None or multiplications * batch_size >= LARGE else 1
-    return Plan(spec, parameters, layers, memory, threads, tuple(_warnings(spec, dataset)), splits)
+    warnings = tuple(_warnings(spec, dataset))
+    return Plan(spec, parameters, layers, memory, threads, warnings, splits, multiplications)
 
 
 def input_shape(spec: JobSpec, dataset: Contents) -> tuple[int, int, int]:

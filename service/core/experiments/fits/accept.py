@@ -48,10 +48,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Accepted:
-    """A request with everything resolved, and the plan of its base."""
+    """A request with everything resolved, the plan of its base, and the contents of its data set."""
 
     request: FitRequest
     base: Plan
+    contents: Contents
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class Acceptor:
             keeps_epochs="epochs" in asked.given,
             cures={cure: tally.failing for cure, tally in tallies(lessons, spec, channels).items()},
         )
-        return Accepted(request, self._planned(tenant, request))
+        return Accepted(request, self._planned(tenant, request), contents)
 
     def _planned(self, tenant: str, request: FitRequest) -> Plan:
         """The plan of the base. Raises Invalid: its folds may need more images than the spec by itself."""

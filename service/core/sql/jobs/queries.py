@@ -13,6 +13,7 @@ from service.core.records.job_event import Event
 from service.core.records.job_log import Entry
 from service.core.records.lineage import Family, Relative
 from service.core.records.page import Page
+from service.core.spec import JobSpec
 from service.core.sql.engine import Database
 from service.core.sql.jobs.job_logs import newest_lines
 from service.core.sql.jobs.lineage import family, tried
@@ -127,6 +128,15 @@ class JobQueries:
         """The number of the tenant's jobs that use this data set."""
         with self._db.read() as c:
             return _count(c, and_(jobs.c.tenant == tenant, jobs.c.dataset == dataset_id))
+
+    def epoch_seconds(self, tenant: str, dataset_id: str, limit: int) -> tuple[tuple[JobSpec, float], ...]:
+        """The specs of the newest `limit` jobs on a data set that have trained, with the mean seconds of an epoch."""
+        mean = select(func.avg(epochs.c.seconds)).where(epochs.c.job_id == jobs.c.id).scalar_subquery()
+        trained = and_(jobs.c.tenant == tenant, jobs.c.dataset == dataset_id, jobs.c.last_epoch.is_not(None))
+        query = select(jobs.c.spec, mean.label("seconds")).where(trained).order_by(jobs.c.seq.desc()).limit(limit)
+        with self._db.read() as c:
+            rows = c.execute(query).all()
+        return tuple((JobSpec.from_dict(row.spec), row.seconds) for row in rows if row.seconds)
 
     def sparklines(self, records: Sequence[Job], points: int) -> dict[str, tuple[float, ...]]:
         """The finite val_loss of at most `points` (2 or more) epochs, evenly spread, of each of these jobs, by id."""
