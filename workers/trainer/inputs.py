@@ -64,7 +64,8 @@ def load_inputs(process: TrainingProcess, digest: str | None = None) -> Inputs:
     """
     args, spec, group = process.args, process.spec, process.group
     log.info("%s on %s, data set %s", spec.model.arch, process.device, spec.dataset.id)
-    places = DataPaths(Path(args.pack) if args.pack else None, process.scratch.folder, Path(args.library))
+    pack = Path(args.pack) if args.pack else None
+    places = DataPaths(pack, pack or Path(), Path(args.library))  # resized images stay as long as the pack does
     prepared = group.in_turn(lambda: prepare(spec, places, digest))
     for note in prepared.notes if group.leads else ():
         log.warning("%s", note)

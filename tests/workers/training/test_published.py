@@ -2,7 +2,9 @@
 
 import hashlib
 import pickle
+import shutil
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,12 @@ def test_the_files_of_mnist_are_read(name: str, folder: str, tmp_path: Path) -> 
         (raw / f"{part}-images-idx3-ubyte").write_bytes(idx(pixels))
         (raw / f"{part}-labels-idx1-ubyte").write_bytes(idx((np.arange(len(pixels)) % 10).astype(np.uint8)))
     loaded = load(name, None, DataPaths(library=tmp_path))
+    shutil.rmtree(raw)
+    again = load(name, None, DataPaths(library=tmp_path))
+    assert again.digest == replace(again, known_digest=None).digest == loaded.digest
+    assert torch.equal(again.stored, loaded.stored)
+    assert torch.equal(again.labels, loaded.labels)
+    assert again.on(torch.device("cpu")) is again.stored, "mapped into memory, not copied"
     assert loaded.shape == (1, 28, 28)
     assert (loaded.take(torch.arange(60))[:, 0].numpy() == images["train"]).all()
     assert loaded.classes == BUILT_IN[name].contents.classes  # type: ignore[union-attr]

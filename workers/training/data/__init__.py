@@ -18,10 +18,10 @@ LOADERS: dict[str, Callable[[Path], ImageSet]] = {
 
 @dataclass(frozen=True)
 class DataPaths:
-    """The folders of a run: a packed upload (None for a built-in set), its own files, and the downloaded sets."""
+    """The folders of a run: a packed upload (None for a built-in set), its resized images, and the downloaded sets."""
 
     pack: Path | None = None
-    scratch: Path = Path()
+    resized: Path = Path()
     library: Path = Path()
 
 
@@ -31,7 +31,7 @@ def load(dataset_id: str, side: int | None = None, paths: DataPaths = DataPaths(
     Raises InvalidData for an unknown id.
     """
     if paths.pack:
-        return packed.load(paths.pack, side, paths.scratch)
+        return packed.load(paths.pack, side, paths.resized)
     if dataset_id not in LOADERS:
         raise InvalidData(f"unknown data set {dataset_id!r}; this worker has {', '.join(LOADERS)}")
     return replace(LOADERS[dataset_id](paths.library), side=side)

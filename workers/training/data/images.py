@@ -13,7 +13,7 @@ from service.core.images import Preprocessing
 from workers.training.data.resizing import resize
 
 BY_DEFAULT = Preprocessing()
-CHUNK_BYTES = 16 << 20  # of images at a time in passes over a whole set: limits the memory for large sets
+CHUNK_BYTES = 1 << 20  # of images at a time in passes over a whole set: their temporary copies stay in the cache
 
 
 @dataclass(frozen=True)

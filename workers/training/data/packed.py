@@ -10,17 +10,18 @@ from torch import Tensor
 from service.core.images import Preprocessing
 from service.core.records.dataset import INDEX, PIXELS, Contents
 from workers.training.data.images import ImageSet
+from workers.training.data.mapped import mapped
 from workers.training.data.resizing import resize_one
 
 AT_ONCE = 64  # images that a thread resizes in a row
-RESIZED = ".images.bin"  # in the run's own folder, shared by the processes of the run
+RESIZED = ".images-{side}.bin"  # of squares of this size
 
 
-def load(folder: Path, side: int | None, scratch: Path) -> ImageSet:
+def load(folder: Path, side: int | None, resized: Path) -> ImageSet:
     """The set in the folder of a pack. The pixels are mapped into memory and not read.
 
     Images that do not have the size of the input are resized once, to squares of `side` pixels (None: those of the
-    set's shape), into a file in `scratch`. An existing file is reused.
+    set's shape), into a file in the folder `resized`. An existing file is used again.
     """
     contents = Contents.of_pack(folder)
     with np.load(folder / INDEX, allow_pickle=False) as index:
@@ -31,7 +32,7 @@ def load(folder: Path, side: int | None, scratch: Path) -> ImageSet:
     if contents.is_uniform and side in (None, height if height == width else None):
         stored = pixels.view(-1, height, width, channels).permute(0, 3, 1, 2)
     else:
-        stored = _resized(pixels, columns, channels, side or height, scratch / RESIZED)
+        stored = _resized(pixels, columns, channels, side or height, resized)
     return ImageSet(
         stored,
         columns["labels"],
@@ -51,14 +52,15 @@ def _preprocessing(columns: dict[str, Tensor]) -> Preprocessing:
     return Preprocessing(int(columns["sixteen_bit_divisor"]), (red, green, blue))
 
 
-def _resized(pixels: Tensor, columns: dict[str, Tensor], channels: int, side: int, target: Path) -> Tensor:
+def _resized(pixels: Tensor, columns: dict[str, Tensor], channels: int, side: int, folder: Path) -> Tensor:
     """uint8 [N, C, side, side], channels last."""
-    is_done, count = target.exists(), len(columns["offsets"])
-    size = count * side * side * channels
-    images = torch.from_file(str(target), shared=True, size=size, dtype=torch.uint8).view(-1, side, side, channels)
-    if not is_done:
-        _resize_into(images, pixels, columns)
-    return images.permute(0, 3, 1, 2)
+    size = len(columns["offsets"]) * side * side * channels
+
+    def fill(images: Tensor) -> None:
+        _resize_into(images.view(-1, side, side, channels), pixels, columns)
+
+    images = mapped(folder / RESIZED.format(side=side), size, fill)
+    return images.view(-1, side, side, channels).permute(0, 3, 1, 2)
 
 
 def _resize_into(images: Tensor, pixels: Tensor, columns: dict[str, Tensor]) -> None:
