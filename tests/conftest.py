@@ -37,7 +37,7 @@ THREADS = {"RIGHTFIT_THREADS": "1"}  # the same for the trainers that tests star
 START_SECONDS = 200  # torch is imported from a cold disk
 STOP_SECONDS = 90  # more than the stack itself waits for its parts before it kills them
 END_SECONDS = 120  # for a process that ends by itself
-LONGEST_FIRST = ("chaos", "life", "workers")  # folders of tests/ whose files take longest
+LONGEST_FIRST = ("chaos", "life", "stack", "workers")  # folders whose files take longest
 LONGEST_ID = 100  # characters
 TESTS = ROOT / "tests"
 SHARED_STACK = "serving"  # a fixture, and the group of the tests that use it
@@ -52,8 +52,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
 
     def rank(item: pytest.Item) -> int:
-        folder = item.path.relative_to(TESTS).parts[0]
-        return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+        folders = item.path.relative_to(TESTS).parts
+        return next((n for n, name in enumerate(LONGEST_FIRST) if name in folders), len(LONGEST_FIRST))
 
     items.sort(key=rank)
     for item in items:

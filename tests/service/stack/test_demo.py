@@ -1,9 +1,11 @@
 """The demo as a person and as a script see it: words on stderr, where JSON is asked for on stdout."""
 
 import json
+import os
 import subprocess
 import sys
 
+from tests.conftest import THREADS
 from tests.servers import ROOT
 
 
@@ -11,6 +13,7 @@ def test_the_demo_trains_verifies_and_cleans_up() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "service.cli", "demo", "--json"],
         cwd=ROOT,
+        env=os.environ | THREADS,
         capture_output=True,
         text=True,
         timeout=230,
