@@ -338,6 +338,7 @@ def test_what_cures_did_is_shown_until_the_fits_are_deleted(
     assert client.get("/v1/fits/learned").json["data"] == []
 
 
+@ON_DISK_FIRST
 def test_what_fits_have_shown_orders_advice_until_it_is_cleared(
     app: Flask, client: FlaskClient, services: Services, tmp_path: Path
 ) -> None:
@@ -408,6 +409,7 @@ def test_a_paused_trial_that_its_owner_ends_is_left_behind(
 
 
 @pytest.mark.parametrize("act", ["pause", "cancel"])
+@ON_DISK_FIRST
 def test_a_trial_that_its_owner_stops_is_lost_to_the_fit(
     app: Flask, client: FlaskClient, services: Services, tmp_path: Path, act: str
 ) -> None:
