@@ -11,6 +11,7 @@ from typing import Any
 from flask import Response, jsonify, request
 
 from service.api.evaluated import Evaluated
+from service.core.evaluation.evaluation import Evaluation
 from service.rendering import evaluation_picture, evaluation_text
 from service.rendering.evaluation_document import document, mistakes
 
@@ -52,15 +53,25 @@ def _answer(found: Evaluated, query: dict[str, Any], part: str, cell: dict[str, 
     if query["format"] == "csv":
         return _csv(found.classes, evaluation.scores.confusion.tolist())
     rows = evaluation.mistakes(query["mistakes"], **cell).tolist()
-    content = {
+    content = _content(found, part, evaluation, rows)
+    if query["format"] == "text":
+        return Response(evaluation_text.draw(content), mimetype="text/plain")
+    return jsonify(content)
+
+
+def as_text(found: Evaluated) -> str:
+    """The evaluation of the usual part as text, without mistakes. Raises NotFound and StorageError."""
+    part = found.part(None)
+    return evaluation_text.draw(_content(found, part, found.evaluation(part), []))
+
+
+def _content(found: Evaluated, part: str, evaluation: Evaluation, rows: Sequence[int]) -> dict[str, Any]:
+    return {
         "part": part,
         "parts": found.parts,
         **document(evaluation, found.classes),
         "mistakes": mistakes(evaluation, found.classes, rows, found.image),
     }
-    if query["format"] == "text":
-        return Response(evaluation_text.draw(content), mimetype="text/plain")
-    return jsonify(content)
 
 
 def _csv(classes: Sequence[str], confusion: list[list[int]]) -> Response:

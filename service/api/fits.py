@@ -12,9 +12,11 @@ from flask.views import MethodView
 from service.api.artifacts import answers_file, send_artifact
 from service.api.blueprint import Blueprint
 from service.api.cancel import cancel_all
+from service.api.evaluated import evaluated_job, published_predictions
+from service.api.evaluation_answers import as_text
 from service.api.idempotency import idempotency, submitted
 from service.core.actions.submit import from_request
-from service.core.errors import Conflict, Invalid, NotFound
+from service.core.errors import Conflict, Invalid, NotFound, StorageError
 from service.core.experiments.fits.accept import Accepted, Acceptor, Asked
 from service.core.experiments.fits.cost import Timed, TrialCost, trial_cost
 from service.core.experiments.fits.learned import learned_effects
@@ -23,6 +25,7 @@ from service.core.experiments.fits.standing import standings
 from service.core.experiments.fits.trial_spec import of_trial
 from service.core.experiments.fits.words import summary
 from service.core.experiments.recipes import DataFacts
+from service.core.records.fit import Fit
 from service.core.records.submission import NewJob
 from service.core.spec import build
 from service.core.spec.parts import Webhook
@@ -192,8 +195,18 @@ def fit_report(fit_id: str) -> Response:
     """The report: what was tried and why, what is proved, what it cost"""
     fit = services().fits.get(tenant(), fit_id)
     results = services().fits.results(fit)
-    text = report(fit, standings(fit, results), summary(fit), results)
+    text = report(fit, standings(fit, results), summary(fit), results, _evaluation(fit))
     return Response(text, mimetype="text/markdown")
+
+
+def _evaluation(fit: Fit) -> str | None:
+    """The evaluation of the kept model as text, None without a model or its predictions."""
+    if not (best := (fit.result or {}).get("best")):
+        return None
+    try:
+        return as_text(evaluated_job(*published_predictions(best["job"])))
+    except (Conflict, NotFound, StorageError):
+        return None
 
 
 @blueprint.route("/<fit_id>/artifacts/<name>")

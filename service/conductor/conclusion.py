@@ -71,8 +71,8 @@ def _result(ended: _Ended) -> Result:
     kept, won = _kept(ended, state, base)
     of_base, (model, own) = _model_of(fit, base), _model_of(fit, ended.trained(kept))
     return {
-        "base": _shown(BASE, *of_base),
-        "best": _shown(kept, model, own),
+        "base": _shown(ended, BASE, *of_base),
+        "best": _shown(ended, kept, model, own),
         "gain": _as_json(won) if won else None,
         "importance": importance(fit.request, state.trials, state.runs),
         "test": _test(ended, of_base[0], model),
@@ -84,7 +84,7 @@ def _without_base(ended: _Ended) -> Result:
     base = next((ended.jobs.get(step.job_id or "") for step in ended.fit.steps), None)
     if base is None or base.best is None or base.error is not None:
         return {"error": _why_failed(base)}
-    shown = _shown(BASE, base, [base])
+    shown = _shown(ended, BASE, base, [base])
     return {"base": shown, "best": shown, "gain": None, "importance": None, "test": _test(ended, base, base)}
 
 
@@ -141,8 +141,9 @@ def _model_of(fit: Fit, own: Sequence[Job]) -> tuple[Job, Sequence[Job]]:
     return min(own, key=place), own
 
 
-def _shown(trial: int, job: Job, own: Sequence[Job]) -> dict[str, Any]:
-    """A trial as JSON. The mean is that of all of its trainings."""
+def _shown(ended: _Ended, trial: int, job: Job, own: Sequence[Job]) -> dict[str, Any]:
+    """A trial as JSON. The mean is that of all of its trainings. Intervals are 95 % ones over the validation images."""
+    found = ended.outcomes(job)
     losses = [each.kept.val_loss for each in own if each.kept and each.kept.val_loss is not None]
     best = job.kept
     return {
@@ -150,7 +151,9 @@ def _shown(trial: int, job: Job, own: Sequence[Job]) -> dict[str, Any]:
         "job": job.id,
         "patch": list(job.patch or ()),
         "val_loss": best.val_loss if best else None,
+        "val_loss_interval": None if found is None else list(mean_interval(found.loss)),
         "val_accuracy": best.val_accuracy if best else None,
+        "val_accuracy_interval": None if found is None else list(wilson(int(found.is_right.sum()), len(found))),
         "mean_val_loss": sum(losses) / len(losses) if losses else None,
         "trainings": len(own),
     }

@@ -145,7 +145,7 @@ def _settled(lease: FitLease) -> Conducted:
         read = leases.read(lease)
     until = {step.number: step.until_epoch for step in read.fit.steps}
     outcomes = {
-        number: outcome_of(read.fit, job, until[number])
+        number: outcome_of(read.fit, job, until[number], read.time)
         for number, job in read.open_jobs.items()
         if job is None or job.is_at_rest
     }

@@ -1,43 +1,78 @@
 """The report of a fit as Markdown: what was tried and why, what helped, what it cost."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+from service.core.experiments.fits.progress import ended_at
 from service.core.experiments.fits.standing import Standing, outcome_words
-from service.core.records.fit import BASE, Fit, TrialResult
+from service.core.records.fit import BASE, Fit, StepKind, TrialResult
 from service.core.spec.parts import LOSSES
 from service.core.spec.patch import Operations
-from service.core.text import counted
+from service.core.text import MINUTE, counted
 
 MOST_SHOWN = 4  # changes of a patch in a table
+FIRST_TRAININGS = (StepKind.START, StepKind.PROMOTE)  # repeats may have other validation images
 
 
-def report(fit: Fit, standings: Sequence[Standing], summary: str, results: Sequence[TrialResult]) -> str:
-    """The report of a fit with its trials, the best first, and its jobs in the order in which they were queued."""
+def report(
+    fit: Fit, standings: Sequence[Standing], summary: str, results: Sequence[TrialResult], evaluation: str | None
+) -> str:
+    """The report of a fit with its trials, the best first, and its jobs in the order in which they were queued.
+
+    `evaluation` is the text of the kept model's evaluation, None without one.
+    """
     parts = [
         f"# Fit of {fit.request.spec.dataset.id}: {fit.name or fit.id}",
         summary,
         *_proof(fit),
         *_test(fit),
+        *_evaluation(evaluation),
+        "## Losses over time",
+        *_over_time(fit),
         "## Trials",
         *_trials(standings),
         *_importance(fit),
         "## What it cost",
-        _cost(standings, results),
+        cost(standings, results),
         "## Decisions",
         *_steps(fit),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _cost(standings: Sequence[Standing], results: Sequence[TrialResult]) -> str:
-    trials, jobs, seconds = (
-        counted(len(standings), "trial"),
-        counted(len(results), "job"),
-        sum(r.seconds for r in results),
-    )
+def cost(standings: Sequence[Standing], results: Sequence[TrialResult]) -> str:
+    """What all trainings took, beside the base alone, in a sentence."""
+    seconds, jobs = sum(result.seconds for result in results), counted(len(results), "job")
+    trained = f"{counted(len(standings), 'trial')} in {jobs} trained for {seconds:.1f} s."
     base = next((each.job for each in standings if each.trial == BASE), None)
-    alone = next((f" The base alone took {each.seconds:.1f} s." for each in results if each.id == base), "")
-    return f"{trials} in {jobs} trained for {seconds:.1f} s.{alone}"
+    alone = next((result.seconds for result in results if result.id == base), 0.0)
+    return f"{trained} The base alone took {alone:.1f} s: {alone / seconds:.0%} of it." if alone else trained
+
+
+def _evaluation(text: str | None) -> Iterator[str]:
+    if text:
+        yield "## Where the kept model is wrong"
+        yield f"```text\n{text.rstrip()}\n```"
+
+
+def _over_time(fit: Fit) -> Iterator[str]:
+    """The runs that were the best so far, and how many trials went on from the first rung."""
+    rows = [f"| minute | trial | epochs | {fit.request.objective} |", "|---|---|---|---|"]
+    best = None
+    done = (step for step in fit.steps if step.kind in FIRST_TRAININGS and step.outcome)
+    for step in sorted(done, key=ended_at):
+        outcome = step.outcome or {}
+        if outcome["value"] is not None and (best is None or outcome["value"] < best):
+            best = outcome["value"]
+            minute = max(0.0, ended_at(step) - (fit.started_at or step.at)) / MINUTE
+            shown = (f"{minute:.1f}", str(step.trial), str(outcome["epochs"]), _number(fit.request.lowered(best)))
+            rows.append(f"| {' | '.join(shown)} |")
+    yield "Each row is a first training that was the best so far. `/fits` draws all of them."
+    yield "\n".join(rows)
+    paused = sum(step.kind is StepKind.START and step.until_epoch is not None for step in fit.steps)
+    went_on = sum(step.kind is StepKind.PROMOTE for step in fit.steps)
+    if paused:
+        yield f"{counted(paused, 'trial')} paused at the first rung; {went_on} of them went on to the end."
 
 
 def _proof(fit: Fit) -> Iterator[str]:
@@ -53,10 +88,16 @@ def _proof(fit: Fit) -> Iterator[str]:
             "|---|---|---|",
             f"| trial | {BASE} | {result['best']['trial']} |",
             *(
+                f"| {words} (95 % interval) | {_measure(result['base'], name, form)} | "
+                f"{_measure(result['best'], name, form)} |"
+                for words, name, form in (
+                    ("validation loss, nats", "val_loss", ".4g"),
+                    ("validation accuracy", "val_accuracy", ".1%"),
+                )
+            ),
+            *(
                 f"| {words} | {_number(result['base'][name])} | {_number(result['best'][name])} |"
                 for words, name in (
-                    ("validation loss, nats", "val_loss"),
-                    ("validation accuracy", "val_accuracy"),
                     ("mean validation loss of its trainings", "mean_val_loss"),
                     ("trainings", "trainings"),
                 )
@@ -117,7 +158,10 @@ def _row(each: Standing) -> tuple[str, ...]:
 def _importance(fit: Fit) -> Iterator[str]:
     if shares := (fit.result or {}).get("importance"):
         yield "## How much each option mattered"
-        yield "By PED-ANOVA over the trials that were trained to their end:"
+        yield (
+            "By PED-ANOVA over the trials that were trained to their end. The shares describe these trials. They have "
+            "no interval, and prove nothing about other fits:"
+        )
         yield "\n".join(f"- `{each['option']}`: {each['share']:.0%}" for each in shares)
 
 
@@ -137,6 +181,15 @@ def _changes(patch: Operations) -> str:
     shown = [f"`{step['path'][1:].replace('/', '.')}` {_cell(str(step.get('value', '')))}" for step in patch]
     more = f", and {len(shown) - MOST_SHOWN} more" if len(shown) > MOST_SHOWN else ""
     return ", ".join(shown[:MOST_SHOWN]) + more or "none"
+
+
+def _measure(model: Mapping[str, Any], name: str, form: str) -> str:
+    """A measure of a model with its interval, as far as they are known."""
+    value, interval = model[name], model.get(f"{name}_interval")
+    if value is None:
+        return ""
+    between = f" ({interval[0]:{form}} to {interval[1]:{form}})" if interval else ""
+    return f"{value:{form}}{between}"
 
 
 def _number(value: float | None) -> str:

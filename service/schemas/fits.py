@@ -24,6 +24,11 @@ def _object(description: str) -> fields.Raw:
     return fields.Raw(allow_none=True, metadata={"type": "object", "description": description})
 
 
+def _interval() -> fields.List[Any]:
+    description = "95 % interval over the images, [low, high]; null while the fit runs, and without predictions"
+    return fields.List(fields.Float(), allow_none=True, metadata={"description": description})
+
+
 class BudgetSchema(Schema):
     """What the fit may spend and what it has spent."""
 
@@ -40,7 +45,9 @@ class ModelSchema(Schema):
     job = fields.String(metadata={"description": "the job that has the model"})
     patch = fields.List(fields.Nested(OperationSchema), metadata={"description": "changes of the base (RFC 6902)"})
     val_loss = fields.Float(allow_none=True)
+    val_loss_interval = _interval()
     val_accuracy = fields.Float(allow_none=True)
+    val_accuracy_interval = _interval()
     mean_val_loss = fields.Float(allow_none=True, metadata={"description": "mean over all of its trainings"})
     trainings = fields.Integer()
 

@@ -18,6 +18,7 @@ from service.core.spec.parts import LOSSES
 from service.core.text import MINUTE
 from service.http.auth import may, tenant
 from service.rendering import curves_svg
+from service.rendering.fit_report import cost
 from service.rendering.fit_svg import draw_fit
 from service.schemas.fit_request import LEAST_MINUTES, MOST_MINUTES
 from service.schemas.fits import to_answer
@@ -25,6 +26,7 @@ from service.schemas.pages import cursor
 from service.services import services
 from service.web.blueprint import blueprint, page
 from service.web.dataset_choices import DEFAULT_DATASET, dataset_choices
+from service.web.evaluation import evaluation
 from service.web.jobs import position
 
 PAGE = 50  # fits
@@ -64,7 +66,8 @@ def fits() -> str:
 def fit(fit_id: str) -> str:
     """Show a fit"""
     found = services().fits.get(tenant(), fit_id)
-    answer = to_answer(found, services().fits.results(found), summary(found), time.time())
+    results = services().fits.results(found)
+    answer = to_answer(found, results, summary(found), time.time())
     base, best = (_job(model) for model in (answer.base, answer.best))
     published = services().store.queries.artifacts(tenant(), best.id) if best and found.is_terminal else ()
     names = {artifact.name for artifact in published}
@@ -76,6 +79,9 @@ def fit(fit_id: str) -> str:
         is_cancelling=found.cancel_requested and not found.is_terminal,
         progress=_progress(found, answer.budget),
         models=_models(answer, base),
+        cost=cost(answer.leaderboard, results),
+        kept_job=best if found.is_terminal else None,
+        evaluation=evaluation(best, published, None) if best and found.is_terminal else None,
         unit="nats" if found.request.objective in LOSSES else "of the guesses wrong",
         frame=curves_svg,
         drawing=draw_fit(found),

@@ -1,5 +1,6 @@
 """Fits from the request to the model that is kept, with the workers' part played by the test."""
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,16 @@ def test_the_files_of_the_kept_model_and_the_report(
     assert answer.mimetype == "text/markdown"
     for words in ("## What is proved", "## Trials", "## Decisions", "fixed order", "300 test images"):
         assert words in answer.text
+    assert "rows: label, columns: guess" in answer.text, "the confusion matrix"
+    assert re.search(r"The base alone took [\d.]+ s: \d+% of it", answer.text)
+    assert re.search(r"\| 0\.\d \| \d+ \| \d+ \| 0\.\d+ \|", answer.text), "losses over time"
+    fit = client.get(created["links"]["self"]).json
+    for model in (fit["base"], fit["best"]):
+        for name in ("val_loss", "val_accuracy"):
+            low, high = model[f"{name}_interval"]
+            assert low <= high
+    low, high = fit["best"]["val_loss_interval"]
+    assert f"({low:.4g} to {high:.4g})" in answer.text
 
 
 def test_a_cancelled_fit_keeps_its_best_so_far(

@@ -70,6 +70,10 @@ def test_an_ended_fit_shows_what_it_proved(client: FlaskClient, app: Flask, part
     assert f'data-delete="/v1/fits/{fit_id}"' in page
     runs = [step for step in fit["steps"] if step["what"] in ("start", "promote", "repeat")]
     assert page.count("<circle") == len(runs)
+    (rungs,) = re.findall(r'class="rungs" d="([^"]*)"', page)
+    assert rungs.count("M") == sum(step["what"] == "promote" for step in runs), "one line for each promoted trial"
+    assert 'aria-label="Confusion matrix"' in page
+    assert "The base alone took" in page
     assert page.count('class="rung-repeat"') == sum(step["what"] == "repeat" for step in runs)
     for each in fit["leaderboard"]:
         assert f'id="to-trial-{each["trial"]}" href="/jobs/{each["job"]}"' in page

@@ -48,14 +48,15 @@ def trial_of(step: FitStep) -> Trial:
     return Trial(step.trial or 0, Candidate.from_dict(step.data["candidate"]), step.data["epochs"])
 
 
-def outcome_of(fit: Fit, job: TrialJob | None, until_epoch: int | None) -> dict[str, Any]:
-    """The outcome of a step whose run is done, to be stored. The value is lower for better ones.
+def outcome_of(fit: Fit, job: TrialJob | None, until_epoch: int | None, time: float) -> dict[str, Any]:
+    """The outcome of a step whose run is done, to be stored with the `time` now. The value is lower for better ones.
 
     A run that was cancelled or that failed has no value: it was not trained as far as those that it would be compared
     with. The same holds for a job that its owner has paused before `until_epoch`: the fit does not wait for it.
     """
     if job is None:
-        return {"value": None, "is_over": True, "seconds": 0.0, "epochs": 0, "detail": "the job was deleted"}
+        gone = {"value": None, "is_over": True, "seconds": 0.0, "epochs": 0, "detail": "the job was deleted"}
+        return gone | {"at": time}
     is_held = job.was_paused_before(until_epoch)
     is_cut = is_held or (job.status in TERMINAL and not is_whole(job.status, job.stop_reason))
     why_cut = "its owner has paused it" if is_held else f"it was {job.status}"
@@ -64,8 +65,15 @@ def outcome_of(fit: Fit, job: TrialJob | None, until_epoch: int | None) -> dict[
         "is_over": is_held or job.status in TERMINAL,
         "seconds": job.seconds,
         "epochs": job.epochs,
+        "at": time,
         "detail": job.detail or (why_cut if is_cut else None),
     }
+
+
+def ended_at(step: FitStep) -> float:
+    """When the run of a step was done, in unix seconds; when it was decided if it is not."""
+    at: float = (step.outcome or {}).get("at", step.at)
+    return at
 
 
 def job_of(fit: Fit, trial: int) -> str:
