@@ -26,6 +26,7 @@ def test_the_demo_trains_verifies_and_cleans_up() -> None:
     assert "stagnant_generalization: Validation loss was lowest at epoch" in words
     assert "lowered the best validation loss" in words
     assert "Everything is stopped and deleted" in words
+    assert "rightfit fit digits --minutes 1" in words
     jobs = json.loads(ran.stdout)["data"]
     assert [job["spec"]["name"] for job in jobs] == ["plain", "regularized"]
     assert all(job["verified"] and job["diagnosis"]["is_final"] for job in jobs)
