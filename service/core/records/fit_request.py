@@ -10,6 +10,8 @@ from service.core.spec.parts import Monitor, direction
 from service.core.spec.patch import Operations
 from service.core.text import MINUTE
 
+VARIED = 1.6  # an epoch of a change beside one of the base: normalization and varied images take time
+
 
 class Source(StrEnum):
     """Where a trial comes from."""
@@ -87,7 +89,8 @@ class FitRequest:
     trained in all. With `folds`, each of these trainings validates on another fold. `recipes` are tried first, in this
     order. `slots` is the number of jobs that the live workers train side by side, `channels` that of the images.
     `base_seconds` limits each training of the base. `keeps_epochs`: the client has given the number of epochs. `cures`
-    orders cures by what they did in earlier fits, the lowest number first.
+    orders cures by what they did in earlier fits, the lowest number first. `cost` is the time of an epoch of a usual
+    trial beside one of the base.
     """
 
     spec: JobSpec
@@ -103,6 +106,7 @@ class FitRequest:
     channels: int = 1
     keeps_epochs: bool = False
     cures: Mapping[str, float] = field(default_factory=dict)
+    cost: float = VARIED
 
     @property
     def seconds(self) -> float | None:

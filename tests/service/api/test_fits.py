@@ -276,7 +276,9 @@ def test_a_plan_says_what_a_trial_costs(client: FlaskClient, services: Services,
     create(client)
     train(services, tmp_path, better_than_the_base)  # each epoch takes 0.1 seconds
     assert cost()["source"] == "history"
-    assert cost()["epoch_seconds"] == pytest.approx(1.6 * 0.1)
+    assert cost()["epoch_seconds"] == pytest.approx(1.6 * 0.1), "the recipe has a network of the same size"
+    small = {"spec": {"model": {"arch": "cnn", "channels": [4, 8]}}}
+    assert cost(**small)["epoch_seconds"] > cost()["epoch_seconds"] / 2, "the recipe is larger than this base"
     short = cost(jobs=None, minutes=1)
     assert short["seconds"] < 60
 

@@ -16,7 +16,7 @@ from service.core.experiments.fits.starts import resets, starting_points
 from service.core.experiments.fits.trial_spec import trial_spec
 from service.core.records.dataset import Contents
 from service.core.records.fit import BASE, Trial
-from service.core.records.fit_request import Candidate, FitRequest, Range, Space
+from service.core.records.fit_request import VARIED, Candidate, FitRequest, Range, Space
 from service.core.records.lessons import Lessons
 from service.core.records.plan import Plan
 from service.core.spec import EarlyStopping, JobSpec
@@ -93,6 +93,7 @@ class Acceptor:
             base_seconds=_base_seconds(asked),
             channels=channels,
             keeps_epochs="epochs" in asked.given,
+            cost=self._cost(tenant, spec, recipes),
             cures={cure: tally.failing for cure, tally in tallies(lessons, spec, channels).items()},
         )
         return Accepted(request, self._planned(tenant, request), contents)
@@ -100,6 +101,14 @@ class Acceptor:
     def _planned(self, tenant: str, request: FitRequest) -> Plan:
         """The plan of the base. Raises Invalid: its folds may need more images than the spec by itself."""
         return self.planner.plan(tenant, trial_spec(request, Trial(BASE, THE_BASE, request.spec.epochs)))
+
+    def _cost(self, tenant: str, spec: JobSpec, recipes: Sequence[Candidate]) -> float:
+        """The time of an epoch of the first recipe beside one of the base, by their multiplications."""
+        of_base = self.planner.plan(tenant, spec).multiplications
+        if not (of_base and recipes):
+            return VARIED
+        of_recipe = self.planner.plan(tenant, self.read(patched(plain(spec), recipes[0].patch))).multiplications
+        return VARIED * max(1.0, (of_recipe or of_base) / of_base)
 
     def _usable(self, tenant: str, spec: JobSpec, contents: Contents) -> Space:
         """The automatic space without the values that alone contradict the spec."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.core.experiments.fits.lengths import COST, length
+from service.core.experiments.fits.lengths import length
 from service.core.experiments.recipes import DataFacts
 from service.core.records.dataset import Contents
 from service.core.records.fit import TrialJob
@@ -56,7 +56,8 @@ def trial_cost(
     measured = TrialJob("", Status.RUNNING, None, None, base.spec.epochs, base.spec.epochs * of_base, None, None)
     usual = length(request, measured, ())
     epochs = usual.epochs if usual else base.spec.epochs
-    return TrialCost(epochs, COST * of_base, epochs * COST * of_base, source)
+    of_trial = request.cost * of_base
+    return TrialCost(epochs, of_trial, epochs * of_trial, source)
 
 
 def _work(plan: Plan, images: int) -> float:

@@ -11,7 +11,6 @@ WHOLE_TRIALS = 8  # that the search can afford; with the others it is about twic
 SHARE_OF_SEARCH = 0.6  # of the time
 LEAST_EPOCHS, MOST_EPOCHS = 30, 150
 LEAST_MEASURED = 2  # epochs of the base whose time is known before others start
-COST = 1.6  # an epoch of a change beside one of the base: normalization and varied images take time
 SHORT_SECONDS = 3.0  # of a whole trial; a pause costs about a second, so that it saves nothing then
 
 
@@ -37,7 +36,7 @@ def length(request: FitRequest, base: TrialJob | None, runs: Sequence[Run]) -> L
         return None
     most = request.spec.epochs if request.keeps_epochs else max(MOST_EPOCHS, request.spec.epochs)
     time = request.seconds * SHARE_OF_SEARCH * request.slots
-    of_epoch = max(COST * seconds / epochs, 1e-6)
+    of_epoch = max(request.cost * seconds / epochs, 1e-6)
     chosen = min(most, max(LEAST_EPOCHS, int(time / WHOLE_TRIALS / of_epoch)))
     return Length(chosen, pauses=chosen * of_epoch > SHORT_SECONDS)
 
