@@ -39,7 +39,7 @@ def test_the_first_cures_lowered_the_loss_and_raised_none() -> None:
     assert outcomes.count(1) == 0
 
 
-def test_the_first_advice_raises_the_loss_on_no_data_set_that_was_not_measured() -> None:
+def test_first_advice_raises_the_loss_on_no_unmeasured_set() -> None:
     outcomes = [change.outcome for _, _, change in foretold(json.loads(MEASURED.read_text()))]
     assert len(outcomes) > 25
     assert outcomes.count(1) == 0

@@ -72,7 +72,7 @@ def test_leaders_are_repeated_together_with_the_base() -> None:
 
 
 @pytest.mark.parametrize("budget", [{"jobs": 30}, {"minutes": 5.0, "keeps_epochs": True}])
-def test_the_best_epochs_of_the_leader_are_averaged_in_the_finals(budget: dict[str, Any]) -> None:
+def test_best_epochs_of_the_leader_are_averaged_in_the_finals(budget: dict[str, Any]) -> None:
     simulation = Simulation(request(**budget), valued, seconds=lambda trial, repeat: 0.02).run()
     (soup,) = [start.candidate for start in decided(simulation, Start) if start.candidate.source is Source.SOUP]
     leader = simulation.state.trials[(soup.of or 0) - 1]
