@@ -2,7 +2,16 @@
 
 from collections.abc import Sequence
 
-from service.core.records.artifact_names import BEST_MODEL, LABELS, ONNX, PREDICTIONS, REPORT, SAFETENSORS, SPLIT
+from service.core.records.artifact_names import (
+    BEST_MODEL,
+    LABELS,
+    MODEL_PY,
+    ONNX,
+    PREDICTIONS,
+    REPORT,
+    SAFETENSORS,
+    SPLIT,
+)
 from service.core.records.epoch import Epoch
 from service.core.records.job import Job
 from service.core.storage import Artifact
@@ -12,11 +21,14 @@ CONTENTS = {
     SAFETENSORS: "the same weights in the safetensors format",
     ONNX: "the model as an ONNX graph: input `images`, outputs `logits` and `probabilities`",
     LABELS: "class names in the order of the logits, and the preprocessing that the model expects",
+    MODEL_PY: "a Python program that rebuilds the network with torch, loads the weights and classifies pictures",
     REPORT: "spec, seed, classes, normalization, versions and the measures of the best epoch",
     SPLIT: "indices of the training, validation and test images",
     PREDICTIONS: "logits of the best model for each validation and test image, arrays part, index, label, logits",
 }
 HOW_TO_LOAD = {
+    MODEL_PY: f"In PyTorch, with the network and the preprocessing: python {MODEL_PY} picture.jpg, or import it and "
+    f"call load(); {BEST_MODEL} is beside it",
     BEST_MODEL: f'In PyTorch: model.load_state_dict(torch.load("{BEST_MODEL}", weights_only=True))',
     SAFETENSORS: f'With safetensors: safetensors.torch.load_file("{SAFETENSORS}")',
     ONNX: f'Without PyTorch: onnxruntime.InferenceSession("{ONNX}").run(None, {{"images": images}})\n'

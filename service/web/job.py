@@ -30,6 +30,7 @@ LOGGED = 100  # log entries, the newest
 SHOWN_ELSEWHERE = ("epoch", "facts")  # events that the curves and the log show
 DOWNLOADS = {  # the files that most people want, with words for them
     "best_model.pth": "Weights for PyTorch",
+    "model.py": "Code that loads the weights",
     "model.onnx": "Model for any runtime",
     "labels.json": "Class names",
 }

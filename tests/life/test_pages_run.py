@@ -22,6 +22,7 @@ from tests.servers import ROOT
 WRITTEN = "http://127.0.0.1:8000"  # the address of the service in the pages
 FENCED = re.compile(r"^```(\w+) *(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHOWN = {"text", "csv", "json"}  # languages of blocks that are read, not run
+IN_A_BROWSER = "js"  # the language of blocks that tests/life/test_use_in_a_browser.py runs
 BEFORE_ALL = "make "  # begins each line of the blocks that set up and start what the others need
 NOT_RUN = re.compile(r"# (?:Not run by the tests: \S+|Run by the tests with \w+)")  # in a block's first line, for the
 # reader too; those of a framework are run in tests/service/docs/test_callbacks.py
@@ -187,9 +188,11 @@ def test_recipes_of_the_cookbook_work(serving: Serving, tmp_path: Path) -> None:
 def test_block_is_run_or_says_why_not(page: str) -> None:
     page_blocks = blocks((FOLDER / f"{page}.md").read_text("utf-8"))
     assert len(page_blocks) == (FOLDER / f"{page}.md").read_text("utf-8").count("\n```") / 2
-    assert {block.language for block in page_blocks} <= {"sh", "python", *SHOWN}
+    assert {block.language for block in page_blocks} <= {"sh", "python", IN_A_BROWSER, *SHOWN}
     assert {block.shows for block in page_blocks} <= {"", "refused"}
-    assert sum(not block.is_run for block in page_blocks if block.language not in SHOWN) == NOT_RUN_ON.get(page, 0)
+    assert sum(not block.is_run for block in page_blocks if block.language in ("sh", "python")) == NOT_RUN_ON.get(
+        page, 0
+    )
 
 
 @pytest.mark.long
@@ -214,7 +217,8 @@ def test_commands_of_the_page_on_diagnoses_work(serving: Serving, tmp_path: Path
 def test_commands_of_the_pages_on_using_a_model_work(serving: Serving, tmp_path: Path) -> None:
     output = run_page((FOLDER / "use.md").read_text("utf-8"), tmp_path, serving.url)
     assert re.search(r"^\d \d+\.\d%$", output, re.MULTILINE)
-    assert re.search(r"^\d$", output, re.MULTILINE)
+    assert re.search(r"^history\.png \d \d+\.\d%$", output, re.MULTILINE)
+    assert re.search(r"^\['\d', '\d', '\d', '\d'\]$", output, re.MULTILINE)
     output = run_page((FOLDER / "networks.md").read_text("utf-8"), tmp_path, serving.url)
     assert '"/model/norm": "batch"' in output
 

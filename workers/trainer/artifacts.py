@@ -12,16 +12,18 @@ from typing import Any
 
 from service.core.diagnosis import Diagnosis
 from service.core.evaluation.predictions import Predictions
-from service.core.records.artifact_names import LABELS, ONNX, PREDICTIONS, REPORT, SAFETENSORS, SPLIT
+from service.core.records.artifact_names import LABELS, MODEL_PY, ONNX, PREDICTIONS, REPORT, SAFETENSORS, SPLIT
 from service.core.records.facts import Average, CalibrationFact
 from service.core.records.job import StopReason
 from service.core.spec import JobSpec
 from workers.trainer.inputs import Inputs
+from workers.trainer.model_file import model_file
 from workers.training.checkpoint import save_json, write_file
 from workers.training.evaluate import Score
 from workers.training.export import IMAGES, LOGITS, PROBABILITIES, save_onnx, save_safetensors
 from workers.training.graphs import graph_name
 from workers.training.loop import TrainingResult
+from workers.training.models.code import has_code
 from workers.training.report import summary
 
 CHECKED_IMAGES = 64  # on which model.onnx must agree with torch
@@ -105,12 +107,15 @@ def write_labels(run: FinishedRun, target: Path) -> None:
     [N, C, H, W] and `output` float32 [N, classes], null for the free N. The second output of the
     graph, `probabilities`, is the softmax of the logits divided by the `temperature`.
     """
-    if run.fitted.best_weights is None:
-        return
+    if run.fitted.best_weights is not None:
+        save_json(target, _labels(run))
+
+
+def _labels(run: FinishedRun) -> dict[str, Any]:
     prepared = run.inputs.prepared
     classes, (channels, height, width) = prepared.images.classes, prepared.images.shape
     normalization = prepared.normalization
-    content = {
+    return {
         "classes": list(classes),
         "preprocessing": {
             "orientation": "exif",
@@ -128,7 +133,16 @@ def write_labels(run: FinishedRun, target: Path) -> None:
         "output": {"name": LOGITS, "type": "float32", "shape": [None, len(classes)], "activation": "softmax"},
         "probabilities": {"name": PROBABILITIES, "temperature": run.temperature},
     }
-    save_json(target, content)
+
+
+def write_model_file(run: FinishedRun, target: Path) -> None:
+    """A program that rebuilds the network without Rightfit; nothing where no epoch was finite.
+
+    Networks other than those of layers and of torchvision have no such program.
+    """
+    if run.fitted.best_weights is not None and has_code(run.spec.model):
+        text = model_file(run.spec, run.inputs.prepared.images.shape, _labels(run))
+        write_file(target, lambda file: file.write(text.encode()))
 
 
 def write_report(run: FinishedRun, target: Path) -> None:
@@ -152,6 +166,7 @@ WRITERS: tuple[tuple[str, Callable[[FinishedRun, Path], None]], ...] = (
     (PREDICTIONS, write_predictions),
     (ONNX, write_onnx),
     (LABELS, write_labels),
+    (MODEL_PY, write_model_file),
     (REPORT, write_report),  # after model.onnx, on which it reports
 )
 

@@ -10,6 +10,7 @@ from torchvision.models.maxvit import PartitionAttentionLayer
 
 from workers.training.models.windows import Size
 
+MAXVIT = "maxvit_t"
 LEAST_PATCHES = 4  # minimum along a side of a ViT
 PARTITION = 7  # side of MaxViT's windows and grids
 MAXVIT_HALVINGS = 5  # MaxViT's last maps have 1/32 of the side of the image
@@ -57,10 +58,18 @@ def fit_partitions(model: MaxVit, side: int, removed: int) -> None:
                     module.p = module.n_partitions
 
 
-def resize_input(model: nn.Module, size: Size, side: int) -> None:
-    """Make the model resize its images from `size` to a square of `side` pixels, bilinearly, by a hook in place."""
-    if size != (side, side):
-        model.register_forward_pre_hook(partial(_resize, side=side))
+def input_side(arch: str, size: Size) -> int | None:
+    """The side in pixels of the square that a network resizes images of this size to; None if it takes them as they
+    are.
+    """
+    patch = patch_size(arch)
+    side = vit_side(size, patch) if patch else maxvit_side(size)[0] if arch == MAXVIT else None
+    return None if side is None or size == (side, side) else side
+
+
+def resize_input(model: nn.Module, side: int) -> None:
+    """Make the model resize its images to a square of `side` pixels, bilinearly, by a hook in place."""
+    model.register_forward_pre_hook(partial(_resize, side=side))
 
 
 def _resize(model: nn.Module, inputs: tuple[Any, ...], side: int) -> tuple[Tensor]:

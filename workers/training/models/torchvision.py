@@ -7,7 +7,15 @@ from torchvision.models import get_model
 
 from workers.training.models.classifier import set_dropout
 from workers.training.models.pretrained import load_pretrained
-from workers.training.models.sizes import fit_partitions, maxvit_side, patch_size, resize_input, vit_side
+from workers.training.models.sizes import (
+    MAXVIT,
+    fit_partitions,
+    input_side,
+    maxvit_side,
+    patch_size,
+    resize_input,
+    vit_side,
+)
 from workers.training.models.stem import fit_channels
 from workers.training.models.stochastic_depth import set_stochastic_depth
 from workers.training.models.strides import apply_strides, fit_strides, plans_of
@@ -46,21 +54,23 @@ def build_torchvision(
 
 def _sized(arch: str, size: Size, classes: int, pretrained: bool) -> nn.Module:
     """The network for color images of this size."""
-    if patch := patch_size(arch):
-        side = vit_side(size, patch)
-        model = _network(arch, pretrained, num_classes=classes, image_size=side)
-        resize_input(model, size, side)
-    elif arch == "maxvit_t":
+    model = _network(arch, pretrained, num_classes=classes, **options_of(arch, size))
+    if arch == MAXVIT:
         side, removed = maxvit_side(size)
-        model = _network(arch, pretrained, num_classes=classes)
         apply_strides(model, windows(arch), list(plans_of(windows(arch)))[removed])
         fit_partitions(model, side, removed)
-        resize_input(model, size, side)
-    else:
-        options = {"aux_logits": False, "init_weights": True} if arch in ("googlenet", "inception_v3") else {}
-        model = _network(arch, pretrained, num_classes=classes, **options)
+    elif not patch_size(arch):
         fit_strides(model, arch, size)
+    if square := input_side(arch, size):
+        resize_input(model, square)
     return model
+
+
+def options_of(arch: str, size: Size) -> dict[str, Any]:
+    """The options of torchvision's function for a network, for images of this size, without the number of classes."""
+    if patch := patch_size(arch):
+        return {"image_size": vit_side(size, patch)}
+    return {"aux_logits": False, "init_weights": True} if arch in ("googlenet", "inception_v3") else {}
 
 
 def _network(arch: str, pretrained: bool, **options: Any) -> nn.Module:

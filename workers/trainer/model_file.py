@@ -1,0 +1,48 @@
+"""The file model.py: the best model as a program of its own, which needs torch and not Rightfit."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+from textwrap import indent
+from typing import Any
+
+from service.core.spec import JobSpec
+from workers.training.models.code import INDENT, Shape, code_of
+
+TEMPLATE = Path(__file__).with_name("model.template")
+RESIDUAL = '''class Residual(nn.Module):
+    """shortcut(x) + branch(x)."""
+
+    def __init__(self, branch: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.branch, self.shortcut = branch, shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.shortcut(x) + self.branch(x)
+
+
+'''
+
+
+def model_file(spec: JobSpec, shape: Shape, labels: Mapping[str, Any]) -> str:
+    """The text of model.py for the network of a spec; `labels` is the content of labels.json."""
+    code = code_of(spec, shape, len(labels["classes"]))
+    preprocessing, normalization = labels["preprocessing"], labels["normalization"]
+    channels, height, width = shape
+    return Template(TEMPLATE.read_text("utf-8")).substitute(
+        arch=spec.model.arch,
+        packages=" and ".join(("torch", *code.packages)),
+        imports="".join(f"import {package}\n" for package in code.packages),
+        classes=labels["classes"],
+        classes_count=len(labels["classes"]),
+        channels=channels,
+        height=height,
+        width=width,
+        mean=normalization["mean"],
+        std=normalization["std"],
+        temperature=labels["probabilities"]["temperature"],
+        background=repr(preprocessing["background"]),
+        divisor=preprocessing["sixteen_bit_divisor"],
+        residual=RESIDUAL if code.has_residuals else "",
+        body=indent(code.body, INDENT),
+    )
