@@ -1,5 +1,6 @@
 """The resource /v1/fits: searches for the best model of a data set within a budget."""
 
+import json
 import time
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -15,6 +16,7 @@ from service.api.cancel import cancel_all
 from service.api.evaluated import evaluated_job, published_predictions
 from service.api.evaluation_answers import as_text
 from service.api.idempotency import idempotency, submitted
+from service.api.zipped import zip_answer
 from service.core.actions.submit import from_request
 from service.core.errors import Conflict, Invalid, NotFound, StorageError
 from service.core.experiments.fits.accept import Accepted, Acceptor, Asked
@@ -25,6 +27,7 @@ from service.core.experiments.fits.standing import standings
 from service.core.experiments.fits.trial_spec import of_trial
 from service.core.experiments.fits.words import summary
 from service.core.experiments.recipes import DataFacts
+from service.core.records.artifact_names import LABELS, ONNX
 from service.core.records.fit import Fit
 from service.core.records.submission import NewJob
 from service.core.spec import build
@@ -33,6 +36,7 @@ from service.core.sql.fits import NewFit
 from service.core.webhooks.addresses import fault
 from service.http.auth import tenant
 from service.http.json_body import json_body
+from service.rendering.ensemble_code import ENSEMBLE_CODE
 from service.rendering.fit_report import report
 from service.schemas.artifacts import ManifestSchema
 from service.schemas.fit_request import FitRequestSchema, base_of
@@ -142,7 +146,7 @@ def _accepted(given: dict[str, Any]) -> Accepted:
     asked = Asked(
         spec=base_of(given),
         given=json_body().get("spec", {}) | {"dataset": json_body()["dataset"]},
-        **{name: given[name] for name in ("minutes", "jobs", "space", "objective", "seeds")},
+        **{name: given[name] for name in ("minutes", "jobs", "space", "objective", "seeds", "ensemble")},
     )
     return Acceptor(services().submission, read_spec).accept(
         tenant(), asked, _slots(), services().lessons.newest(tenant())
@@ -207,6 +211,25 @@ def _evaluation(fit: Fit) -> str | None:
         return as_text(evaluated_job(*published_predictions(best["job"])))
     except (Conflict, NotFound, StorageError):
         return None
+
+
+@blueprint.route("/<fit_id>/artifacts/ensemble.zip")
+@blueprint.response(200, {"type": "string", "format": "binary"}, content_type="application/zip")
+def ensemble(fit_id: str) -> Response:
+    """Download the models of the ensemble, with a program that averages their probabilities"""
+    found = (services().fits.get(tenant(), fit_id).result or {}).get("ensemble")
+    if not found:
+        raise NotFound("the fit has no ensemble: it was not asked for, the fit runs, or no leader improves on the best")
+    ids = [member["job"] for member in found["members"]]
+    models = services().store.queries.published(tenant(), ids, ONNX)
+    if missing := [job_id for job_id in ids if job_id not in models]:
+        raise NotFound(f"job {missing[0]} of the ensemble is gone, or has no {ONNX}")
+    files = {f"{number}.onnx": (job_id, models[job_id]) for number, job_id in enumerate(ids, 1)}
+    texts = {"ensemble.py": ENSEMBLE_CODE, "ensemble.json": json.dumps(found, indent=1)}
+    labels = services().store.queries.published(tenant(), ids[:1], LABELS)
+    if artifact := labels.get(ids[0]):
+        files[LABELS] = (ids[0], artifact)
+    return zip_answer(f"{fit_id}-ensemble.zip", texts, files)
 
 
 @blueprint.route("/<fit_id>/artifacts/<name>")

@@ -14,7 +14,7 @@ from service.core.records.artifact_names import BEST_MODEL, ONNX
 
 PREFIX = "fit_"  # of ids
 SAVED = (BEST_MODEL, ONNX)
-REPORT = "fit.md"
+REPORT, ENSEMBLE = "fit.md", "ensemble.zip"
 
 
 def _labels(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str] | None:
@@ -34,6 +34,7 @@ def _labels(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> di
 @click.option("--seed", type=int, help="Seed of the split, of the training and of the search.")
 @click.option("--objective", help="The measure that chooses, by default val_loss.")
 @click.option("--seeds", type=int, help="How often a leader is trained in all, by default 3.")
+@click.option("--ensemble", is_flag=True, default=None, help=f"Also average the leaders; -o saves {ENSEMBLE}.")
 @click.option("--name", help="A name for people.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", callback=_labels, help="May be repeated.")
 @click.option("--webhook", metavar="URL", help="An address that gets a signed message when the fit has ended.")
@@ -129,6 +130,9 @@ def _save(session: Session, client: Rightfit, found: Json, output: Path) -> list
             with progress_bar(session, name) as progress:
                 client.fits.download(found["id"], name, output / name, progress)
             paths.append(str(output / name))
+    if found["ensemble"]:
+        (output / ENSEMBLE).write_bytes(client.fits.ensemble(found["id"]))
+        paths.append(str(output / ENSEMBLE))
     (output / REPORT).write_text(client.fits.report(found["id"]), encoding="utf-8")
     return [*paths, str(output / REPORT)]
 

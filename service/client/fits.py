@@ -33,8 +33,8 @@ class Fits:
         """Start a fit of a data set, given by its id or as the member `dataset` of a job spec; returns it with its id.
 
         The budget is either `minutes` of wall time or a number of `jobs`. `options` are the other members of the
-        request: `spec` (the base), `space`, `objective`, `seeds`, `seed`, `name`, `labels`, `webhook`. `key` is an
-        Idempotency-Key, as in the client's `submit`.
+        request: `spec` (the base), `space`, `objective`, `seeds`, `ensemble`, `seed`, `name`, `labels`, `webhook`.
+        `key` is an Idempotency-Key, as in the client's `submit`.
         """
         body = _request(dataset, minutes=minutes, jobs=jobs, **options)
         return self._transport.json("POST", "/v1/fits", json=body, headers=idempotency(key))
@@ -90,6 +90,10 @@ class Fits:
     def report(self, fit_id: str) -> str:
         """The report `fit.md`: what was tried and why, what is proved, what it cost."""
         return self._transport.call("GET", _path(fit_id, "artifacts", REPORT)).text
+
+    def ensemble(self, fit_id: str) -> bytes:
+        """The zip with the models of the ensemble, for a fit that was submitted with `ensemble=True`."""
+        return self._transport.call("GET", _path(fit_id, "artifacts", "ensemble.zip")).content
 
     def learned(self) -> list[Json]:
         """What cures did in the newest fits, the best first. It orders advice, and the cures of the next fits."""

@@ -8,6 +8,7 @@ from service.core.errors import StorageError
 from service.core.evaluation.intervals import mean_interval, wilson
 from service.core.evaluation.outcomes import Outcomes
 from service.core.experiments.difference import interval
+from service.core.experiments.fits.ensemble import LEADERS, Member, ensemble
 from service.core.experiments.fits.importance import importance
 from service.core.experiments.fits.progress import TRAININGS, state_of
 from service.core.experiments.fits.proof import Gain, candidates, gain, in_sequence, looks, on_test
@@ -76,7 +77,29 @@ def _result(ended: _Ended) -> Result:
         "gain": _as_json(won) if won else None,
         "importance": importance(fit.request, state.trials, state.runs),
         "test": _test(ended, of_base[0], model),
+        "ensemble": _ensemble(ended, state, kept, model) if fit.request.ensemble else None,
     }
+
+
+def _ensemble(ended: _Ended, state: FitState, kept: int, model: Job) -> Result | None:
+    """The ensemble of the kept model and the leaders, by their first trainings; None if it is no better."""
+    leaders = [trial for trial in candidates(state.runs) if trial != kept][: LEADERS - 1]
+    firsts = ((trial, own[0]) for trial in leaders if (own := ended.trained(trial)))
+    members = [_member(ended, trial, job) for trial, job in ((kept, model), *firsts)]
+    found = [member for member in members if member is not None]
+    return ensemble(found) if members[0] is not None else None
+
+
+def _member(ended: _Ended, trial: int, job: Job) -> Member | None:
+    """A model of the ensemble, None without its predictions."""
+    if job.id not in ended.predictions:
+        return None
+    calibration = job.facts.calibration if job.facts else None
+    try:
+        found = services().predictions.read(ended.predictions[job.id])
+    except StorageError:
+        return None
+    return Member(trial, job.id, calibration.temperature if calibration else 1.0, found)
 
 
 def _without_base(ended: _Ended) -> Result:

@@ -26,6 +26,7 @@ def report(
         summary,
         *_proof(fit),
         *_test(fit),
+        *_ensemble(fit),
         *_evaluation(evaluation),
         "## Losses over time",
         *_over_time(fit),
@@ -47,6 +48,29 @@ def cost(standings: Sequence[Standing], results: Sequence[TrialResult]) -> str:
     base = next((each.job for each in standings if each.trial == BASE), None)
     alone = next((result.seconds for result in results if result.id == base), 0.0)
     return f"{trained} The base alone took {alone:.1f} s: {alone / seconds:.0%} of it." if alone else trained
+
+
+def _ensemble(fit: Fit) -> Iterator[str]:
+    if not (found := (fit.result or {}).get("ensemble")):
+        return
+    trials = ", ".join(str(member["trial"]) for member in found["members"])
+    yield "## The ensemble"
+    yield f"`ensemble.zip` averages the probabilities of the trials {trials}."
+    for part, words in (("validation", "which have chosen its members"), ("test", "which chose nothing")):
+        if scores := found[part]:
+            loss, accuracy = scores["loss_interval"], scores["accuracy_interval"]
+            against = scores["against_best"]
+            beside = (
+                f" Its loss minus that of the kept model: {against['loss']:+.4g} ({against['interval'][0]:+.4g} to "
+                f"{against['interval'][1]:+.4g})."
+                if against
+                else ""
+            )
+            yield (
+                f"On {scores['images']:,} {part} images, {words}: loss {scores['loss']:.4g} nats (95 % interval "
+                f"{loss[0]:.4g} to {loss[1]:.4g}), accuracy {scores['accuracy']:.1%} ({accuracy[0]:.1%} to "
+                f"{accuracy[1]:.1%}).{beside}"
+            )
 
 
 def _evaluation(text: str | None) -> Iterator[str]:

@@ -117,6 +117,14 @@ class FitRequestSchema(Schema):
         SEEDS,
         Whole,
     )
+    ensemble = Flag(
+        load_default=False,
+        metadata=about(
+            "also average the probabilities of the leaders, if that scores better: ensemble.zip. The best single model "
+            "stays the result",
+            "true or false",
+        ),
+    )
     seed = integer(
         "seed of the split, of the training and of the search; null: a random one", 0, LARGEST_SEED, None, Whole
     )

@@ -152,6 +152,10 @@ class FitSchema(FitEntrySchema):
     )
     gain = fields.Nested(GainSchema, allow_none=True, metadata={"description": "null while the fit runs"})
     test = _object("the kept model on the test images, which chose nothing; null while the fit runs")
+    ensemble = _object(
+        "with ensemble in the request: its members, and its scores on the validation images, which have chosen them, "
+        "and on the test images; null if no leader improves on the best model"
+    )
     leaderboard = fields.List(fields.Nested(StandingSchema))
     steps = fields.List(fields.Nested(StepSchema))
     importance = fields.List(
@@ -251,7 +255,7 @@ def to_answer(fit: Fit, results: Sequence[TrialResult], summary: str, time: floa
         leaderboard=board,
         steps=[_step(step, outcome_words(fit, step)) for step in fit.steps],
         summary=summary,
-        **{name: end.get(name) for name in ("gain", "test", "importance", "error")},
+        **{name: end.get(name) for name in ("gain", "test", "importance", "error", "ensemble")},
     )
 
 

@@ -90,7 +90,7 @@ class FitRequest:
     order. `slots` is the number of jobs that the live workers train side by side, `channels` that of the images.
     `base_seconds` limits each training of the base. `keeps_epochs`: the client has given the number of epochs. `cures`
     orders cures by what they did in earlier fits, the lowest number first. `cost` is the time of an epoch of a usual
-    trial beside one of the base.
+    trial beside one of the base. `ensemble`: the mean of the leaders' probabilities is wanted too.
     """
 
     spec: JobSpec
@@ -107,6 +107,7 @@ class FitRequest:
     keeps_epochs: bool = False
     cures: Mapping[str, float] = field(default_factory=dict)
     cost: float = VARIED
+    ensemble: bool = False
 
     @property
     def seconds(self) -> float | None:

@@ -304,6 +304,17 @@ def test_what_a_fit_cannot_be_is_refused_at_its_place(client: FlaskClient) -> No
     assert client.get("/v1/fits").json["data"] == []
 
 
+def test_an_ensemble_is_made_for_those_who_ask(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    created = create(client, ensemble=True)
+    address = f"{created['links']['artifacts']}/ensemble.zip"
+    expect_problem(client.get(address), 404)
+    run_to_the_end(app, services, created["id"], tmp_path)
+    assert client.get(created["links"]["self"]).json["ensemble"] is None, "all models make the same mistakes"
+    assert "no ensemble" in expect_problem(client.get(address), 404)["detail"]
+
+
 def test_an_ended_fit_is_deleted_and_its_jobs_stay(
     app: Flask, client: FlaskClient, services: Services, tmp_path: Path
 ) -> None:
@@ -341,7 +352,7 @@ def test_the_next_fit_starts_from_what_the_last_one_kept(
 def test_what_cures_did_is_shown_until_the_fits_are_deleted(
     app: Flask, client: FlaskClient, services: Services, tmp_path: Path
 ) -> None:
-    created = create(client, jobs=24)
+    created = create(client, jobs=30)
     run_to_the_end(app, services, created["id"], tmp_path)
     effects = client.get("/v1/fits/learned").json["data"]
     assert effects
@@ -355,7 +366,7 @@ def test_what_cures_did_is_shown_until_the_fits_are_deleted(
 def test_what_fits_have_shown_orders_advice_until_it_is_cleared(
     app: Flask, client: FlaskClient, services: Services, tmp_path: Path
 ) -> None:
-    created = create(client, jobs=24)
+    created = create(client, jobs=30)
     base = created["steps"][0]["job"]
 
     def advice() -> list[dict[str, Any]]:

@@ -75,7 +75,7 @@ def test_every_member_of_a_request_has_an_option(rightfit: Command, live: Live) 
 
 
 def test_what_fits_have_shown_is_printed_and_forgotten(rightfit: Command, live: Live, tmp_path: Path) -> None:
-    created = document(rightfit("fit", "digits", "--jobs", "24", "--seed", "1", "--json"))
+    created = document(rightfit("fit", "digits", "--jobs", "30", "--seed", "1", "--json"))
     run(live, created["id"], tmp_path)
     effects = document(rightfit("learned", "--json"))["data"]
     assert effects

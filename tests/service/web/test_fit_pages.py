@@ -35,7 +35,7 @@ def test_the_list_has_a_form_and_every_fit(client: FlaskClient, app: Flask, part
 
 
 def test_the_list_shows_what_fits_have_shown(client: FlaskClient, app: Flask, parts: Services, tmp_path: Path) -> None:
-    run_to_the_end(app, parts, start(client, jobs=24), tmp_path)
+    run_to_the_end(app, parts, start(client, jobs=30), tmp_path)
     page = looks_right(client, "/fits")
     assert "What your newest fits have shown" in page
     assert 'data-delete="/v1/fits/learned"' in page

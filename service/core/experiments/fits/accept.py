@@ -44,6 +44,7 @@ class Asked:
     space: Space | None
     objective: Monitor
     seeds: int
+    ensemble: bool
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class Acceptor:
             jobs=asked.jobs,
             objective=asked.objective,
             seeds=asked.seeds,
+            ensemble=asked.ensemble,
             folds=_folds(spec, contents),
             space=space,
             recipes=recipes,

@@ -14,7 +14,7 @@ from service.core.records.fit_request import Candidate, FitRequest, Source
 from service.core.text import counted
 
 LEADERS, LEADERS_OF_FEW_IMAGES = 3, 8  # that are repeated; a small validation set tells them apart less well
-REFINED, TIMES = 2, 2  # leaders that are refined, and how much longer they are trained with a budget of minutes
+REFINED, LONGER = 2, 2  # leaders that are refined, and how much longer they are trained if there is time
 AVERAGED = 5  # best epochs of a refined leader
 AVERAGE_BEST = "/regularization/average_best"
 MOST_OF_TIME = 0.5  # the share of the budget that the finals get at most
@@ -25,7 +25,7 @@ MARGIN = 1.15  # an estimate of seconds is multiplied by this
 def next_final(state: FitState, finals: Finals) -> Start | Repeat | Wait | None:
     """The next training of the finals, None if there is nothing left to train."""
     if not state.refusals:
-        for candidate in _refined(state, finals.refined):
+        for candidate in _refined(state, finals):
             return Start(candidate)
     for number in range(1, finals.repeats + 1):
         if state.in_flight and not any(run.repeat == number for run in state.runs):
@@ -47,7 +47,7 @@ def planned_finals(state: FitState) -> Finals:
 def of_jobs(request: FitRequest) -> Finals:
     """The finals of a budget of jobs, of which they get half at most. Without repeats, no leader is refined either."""
     most = (request.jobs or 0) // 2
-    plans = (plan for plan in _plans(request) if plan.repeats or not plan.refined)
+    plans = (plan for plan in _plans(request) if plan.refined <= min(1, plan.repeats))
     affordable = (plan for plan in plans if plan.refined + _repeats(plan) <= most)
     return next(affordable, Finals(0, 0, 0))
 
@@ -65,21 +65,31 @@ def finals_seconds(state: FitState) -> float:
 
 
 def waiting_seconds(state: FitState) -> float:
-    """About how long the runs in flight still take, in seconds."""
+    """About how long the runs in flight and one more still take, in seconds."""
     whole = [run.seconds for run in state.runs if run.is_done and not run.is_first_part]
     typical = sum(whole) / len(whole) if whole else 0.0
-    return typical * min(1.0, state.in_flight / (2 * state.request.slots))
+    return typical * min(1.0, (state.in_flight + 1) / (2 * state.request.slots))
 
 
 def _plans(request: FitRequest) -> Iterator[Finals]:
-    """All finals, the most thorough first."""
+    """All finals, the most thorough first. Refining makes the model better, repeats make its proof better: where both
+    are not affordable, the leaders are refined.
+    """
     leaders = LEADERS_OF_FEW_IMAGES if request.folds else LEADERS
     most = min(request.seeds, request.folds or request.seeds) - 1
-    refined = REFINED if _times(request) > 1 else 1
-    for repeats in range(most, 0, -1):
-        yield from (Finals(number, repeats, refined) for number in (leaders, leaders // 2))
-        yield from (Finals(fewer, repeats, count) for fewer in range(leaders, 0, -1) for count in (1, 0))
-    yield from (Finals(0, 0, count) for count in (refined, 1, 0))
+    for refined, times in _refinements(request):
+        for repeats in range(most, 0, -1):
+            yield from (Finals(fewer, repeats, refined, times) for fewer in range(leaders, 0, -1))
+        yield Finals(0, 0, refined, times)
+
+
+def _refinements(request: FitRequest) -> Iterator[tuple[int, int]]:
+    """How many leaders are refined and for how many times their epochs, the most thorough first, the last one none: as
+    long as before if the client has chosen the epochs, and with a budget of jobs, which is no limit of time.
+    """
+    if request.minutes is not None and not request.keeps_epochs:
+        yield from ((count, LONGER) for count in range(REFINED, 0, -1))
+    yield from ((1, 1), (0, 1))
 
 
 def _most_seconds(state: FitState) -> float:
@@ -98,28 +108,22 @@ def _seconds_by_trial(state: FitState) -> dict[int, float]:
 def _seconds(state: FitState, plan: Finals, spent: Mapping[int, float]) -> float:
     """The seconds that the finals of a plan take. Leaders that are refined may be those that are repeated."""
     best = [spent[trial] for trial in rivals(whole_values(state.runs))[: max(plan.leaders, plan.refined)]]
-    times = _times(state.request) if plan.refined else 1
-    stages = [[_times(state.request) * seconds for seconds in best[: plan.refined]]]
+    stages = [[plan.times * seconds for seconds in best[: plan.refined]]]
     for number in range(1, plan.repeats + 1):
-        stages.append([times * seconds for seconds in best[: _size(plan.leaders, number)]] + [spent.get(BASE, 0.0)])
+        stages.append(
+            [plan.times * seconds for seconds in best[: _size(plan.leaders, number)]] + [spent.get(BASE, 0.0)]
+        )
     slots = state.request.slots
     return MARGIN * sum(max(sum(stage) / slots, max(stage, default=0.0)) for stage in stages)
 
 
-def _times(request: FitRequest) -> int:
-    """How much longer a refined leader is trained: as long as before if the client has chosen the epochs, and with a
-    budget of jobs, which is no limit of time.
-    """
-    return 1 if request.keeps_epochs or request.minutes is None else TIMES
-
-
-def _refined(state: FitState, count: int) -> Iterator[Candidate]:
+def _refined(state: FitState, finals: Finals) -> Iterator[Candidate]:
     """The leaders as refined trials that have not been started."""
-    sources, times = (Source.LONGER, Source.SOUP), _times(state.request)
+    sources, times = (Source.LONGER, Source.SOUP), finals.times
     made = {each.candidate.of for each in state.trials if each.candidate.source in sources}
     usual = {each.number: each for each in state.trials if each.candidate.source not in sources}
     best = rivals({trial: value for trial, value in whole_values(state.runs).items() if trial in usual})
-    for place, number in enumerate(best[:count], 1):
+    for place, number in enumerate(best[: finals.refined], 1):
         if number not in made:
             trial = usual[number]
             changes = {AVERAGE_BEST: AVERAGED} | ({"/epochs": times * trial.epochs} if times > 1 else {})

@@ -11,12 +11,13 @@ from service.core.records.fit_request import Candidate, FitRequest
 @dataclass(frozen=True)
 class Finals:
     """The last part of a fit: how many leaders are repeated at first, how often the best of them is repeated, and how
-    many are refined before: trained anew with the average of their best epochs, and longer if the budget is of minutes.
+    many are refined before: trained anew with the average of their best epochs, for `times` as many epochs.
     """
 
     leaders: int
     repeats: int
     refined: int
+    times: int = 1
 
 
 @dataclass(frozen=True)
