@@ -30,8 +30,8 @@ from service.web.evaluation import evaluation
 from service.web.jobs import position
 
 PAGE = 50  # fits
+MINUTES = {"usual": 10, "least": LEAST_MINUTES, "most": MOST_MINUTES}  # of a fit, in the forms
 SHOWN = 30  # trials and decisions; the report has all of them
-USUAL_MINUTES = 10
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def fits() -> str:
         dataset=request.args.get("dataset", DEFAULT_DATASET),
         learned=learned_effects(services().lessons.newest(tenant())),
         cures=CURES,
-        minutes={"usual": USUAL_MINUTES, "least": LEAST_MINUTES, "most": MOST_MINUTES},
+        minutes=MINUTES,
     )
 
 

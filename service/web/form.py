@@ -11,13 +11,16 @@ from service.http.auth import tenant
 from service.services import services
 from service.web.blueprint import blueprint, page
 from service.web.dataset_choices import DEFAULT_DATASET, trainable
+from service.web.fits import MINUTES
 from service.web.networks import networks
 from service.web.options import MAIN, archs, sections
 
 SEED = 1  # of every new form: jobs on one data set are scored on the same images
+FIT = "fit"  # the goal that starts a fit; all others start a job
 GOALS = {  # the recipe of each goal, with words for it
     "good": ("Good model", "a batch-normalized network with varied images, some minutes"),
     "quick": ("Quick look", "small pictures and few epochs, about a minute"),
+    FIT: ("Best in some minutes", "searches: trains, tries changes of your settings, and proves what is better"),
     "": ("My own settings", "the defaults of the API, and what you change below"),
 }
 RECENT = 50  # jobs whose speed is known to the form
@@ -25,7 +28,7 @@ RECENT = 50  # jobs whose speed is known to the form
 
 @blueprint.get("/new")
 def new() -> str:
-    """Create a job from a recipe, from the defaults or from another job"""
+    """Create a job from a recipe, from the defaults or from another job; or a fit"""
     like = request.args.get("like")
     spec: dict[str, Any] = {"seed": SEED, "recipe": "good"}
     if like:
@@ -48,7 +51,8 @@ def new() -> str:
             for pointer, usual in part.optional.items()
         },
         goals=GOALS,
-        goal=spec.get("recipe") or "",
+        goal=_goal(spec),
+        minutes=MINUTES,
         archs=archs(),
         networks=networks(),
         datasets=_datasets(),
@@ -58,6 +62,12 @@ def new() -> str:
         needs_key=services().settings.auth == "keys",
         like=like,
     )
+
+
+def _goal(spec: Mapping[str, Any]) -> str:
+    """The goal of the query, else that of the spec."""
+    asked = request.args.get("goal", "")
+    return asked if asked in GOALS and asked else spec.get("recipe") or ""
 
 
 def _datasets() -> dict[str, dict[str, Any]]:

@@ -1,8 +1,11 @@
-// The form of a new job. The inputs that differ from the defaults become the spec; its plan is shown as it changes.
+// The form of a new job or fit. The inputs that differ from the defaults become the spec; its plan is shown as it changes.
 
-import { ask, complain, duration, size } from './common.js';
-import { requestsOf } from './requests.js';
+import { ask, complain } from './common.js';
+import { linesOfFit, linesOfJob } from './planned.js';
+import { fitOf, requestsOfFit, requestsOfJob } from './requests.js';
 
+const FIT = 'fit'; // the goal that searches for the best settings; the others are jobs
+const HELD_OUT = '20'; // % for the test of a fit, unless another share was chosen
 const SOON = 500; // milliseconds without a change before the plan is asked for
 
 const form = document.getElementById('spec');
@@ -10,10 +13,12 @@ const inputs = [...form.querySelectorAll('[data-pointer]')];
 const parts = [...form.querySelectorAll('[data-part]')];
 const at = (pointer) => inputs.find((input) => input.dataset.pointer === pointer);
 const arch = at('/model/arch');
+const test = at('/dataset/test_fraction');
 const name = at('/name');
 const datasets = JSON.parse(form.dataset.datasets);
 const speeds = JSON.parse(form.dataset.speeds);
 let isNamed = name.value !== '';
+let isHeldOut = false; // whether the share of the test is that of a fit
 let timer = null;
 let asked = 0;
 
@@ -46,8 +51,12 @@ function put(spec, pointer, value) {
   inner[last] = value;
 }
 
-/** Whether an input applies: its network is selected and its part is used. */
+const isFit = () => form.elements.goal.value === FIT;
+
+/** Whether an input applies: its goal and network are selected, and its part is used. */
 function counts(input) {
+  if (input.dataset.pointer === '/minutes') return isFit();
+  if (input.dataset.pointer === '/recipe') return !isFit();
   const { arch: family, group } = input.closest('.field')?.dataset ?? {};
   if (family && family !== arch.selectedOptions[0].dataset.family) return false;
   return !group || (parts.find((part) => part.dataset.part === group)?.checked ?? true);
@@ -65,6 +74,18 @@ function specified() {
     if (!isUsual || input.dataset.pointer === '/dataset/id') put(spec, input.dataset.pointer, value);
   }
   return spec;
+}
+
+/** The request that the form makes: its address and its body. */
+function request() {
+  return isFit() ? { address: form.dataset.fits, body: fitOf(specified()) } : { address: form.dataset.submit, body: specified() };
+}
+
+/** Hold out images for the test of a fit, and none again for another goal, unless a share was chosen. */
+function holdOut() {
+  const isOwn = datasets[at('/dataset/id').value].parts.test !== undefined;
+  if (isFit() && !isOwn && test.value === '0') [test.value, isHeldOut] = [HELD_OUT, true];
+  else if (!isFit() && isHeldOut) [test.value, isHeldOut] = ['0', false];
 }
 
 /** The numbers of images to train on, to choose the best epoch by, and to test on, as far as they are known. */
@@ -97,8 +118,10 @@ function show() {
     if (field) field.hidden = !counts(input);
   }
   showData();
-  const address = new URL(form.dataset.submit, location.href).href;
-  const requests = requestsOf(specified(), address, form.dataset.needsKey);
+  document.getElementById('start').textContent = isFit() ? 'Start the fit' : 'Start training';
+  const { address, body } = request();
+  const place = new URL(address, location.href).href;
+  const requests = (isFit() ? requestsOfFit : requestsOfJob)(body, place, form.dataset.needsKey);
   document.getElementById('curl').textContent = requests[document.getElementById('language').value];
   clearTimeout(timer);
   timer = setTimeout(() => plan().catch(() => {}), SOON);
@@ -126,48 +149,29 @@ function mark(faults) {
 async function plan() {
   const turn = (asked += 1);
   const place = document.getElementById('plan');
-  const lines = await ask(`${form.dataset.submit}?validate_only=true`, { method: 'POST', body: JSON.stringify(specified()) })
-    .then(wordsOf, (error) => [error.message]);
+  const { address, body } = request();
+  const words = (planned) => (isFit() ? linesOfFit(planned, body.minutes) : linesOfJob(planned, secondsOf(planned.spec)));
+  const lines = await ask(`${address}?validate_only=true`, { method: 'POST', body: JSON.stringify(body) })
+    .then(words, (error) => [error.message]);
   if (turn !== asked) return; // a newer request is on its way
   place.replaceChildren(...lines.map((line) => (typeof line === 'string' ? Object.assign(document.createElement('p'), { textContent: line }) : line)));
 }
 
-function wordsOf({ spec, parameters, memory, warnings, recipe }) {
-  const known = speeds[`${spec.dataset.id} ${spec.model.arch}`];
-  const seconds = known && (spec.epochs * Math.min(split().train, spec.dataset.train_limit ?? Infinity)) / known;
-  const time = seconds ? `at most about ${duration(Math.min(seconds, spec.max_seconds ?? Infinity))} as fast as the last such job, ` : '';
-  const bytes = memory.model_bytes + memory.activations_bytes;
-  const first = `Up to ${spec.epochs} epochs, ${time}${parameters.toLocaleString('en')} parameters, ${size(bytes)} of memory`;
-  const folded = document.createElement('div');
-  folded.className = 'more';
-  if (recipe.length) folded.append(fold('What the goal sets, and why', recipe.map(reasonOf)));
-  if (warnings.length) folded.append(fold(`Warnings: ${warnings.length}`, warnings));
-  return [first, folded];
+/** The time of a job as fast as the last one on the same data with the same network, if there was one. */
+function secondsOf({ epochs, dataset, model }) {
+  const known = speeds[`${dataset.id} ${model.arch}`];
+  return known && (epochs * Math.min(split().train, dataset.train_limit ?? Infinity)) / known;
 }
 
-/** What a choice of the recipe has filled, with its reason. */
-function reasonOf({ values, reason, source }) {
-  const set = Object.entries(values).map(([pointer, value]) => `${pointer.slice(1).replaceAll('/', '.')} ${JSON.stringify(value)}`);
-  return `${set.join(', ')}: ${reason} (${source})`;
-}
-
-/** Lines to unfold. */
-function fold(title, lines) {
-  const details = document.createElement('details');
-  const list = document.createElement('ul');
-  list.append(...lines.map((line) => Object.assign(document.createElement('li'), { textContent: line })));
-  details.append(Object.assign(document.createElement('summary'), { textContent: title }), list);
-  return details;
-}
-
-async function send(address) {
+async function send(query = '') {
   complain(null);
+  const { address, body } = request();
   try {
-    const content = await ask(address, { method: 'POST', body: JSON.stringify(specified()) });
+    const content = await ask(address + query, { method: 'POST', body: JSON.stringify(body) });
     mark([]);
     return content;
   } catch (error) {
-    const faults = error.faults ?? [];
+    const faults = (error.faults ?? []).map((fault) => ({ ...fault, pointer: fault.pointer.replace(/^\/spec\b/, '') }));
     const isMarked = faults.length && faults.every(({ pointer }) => inputs.some((input) => pointer.startsWith(input.dataset.pointer)));
     const count = `${faults.length} ${faults.length === 1 ? 'setting needs' : 'settings need'} another value, marked below.`;
     complain(isMarked ? { message: count } : error);
@@ -179,6 +183,8 @@ async function send(address) {
 
 form.addEventListener('input', (event) => {
   if (event.target === name) isNamed = name.value !== '';
+  if (event.target === test) isHeldOut = false;
+  if (event.target.name === 'goal') holdOut();
   show();
   const place = document.getElementById(`${event.target.id}-fault`);
   if (place) place.hidden = true; // the fault belongs to the old value
@@ -193,12 +199,13 @@ form.addEventListener('submit', async (event) => {
   event.preventDefault();
   const start = document.getElementById('start');
   start.disabled = true;
-  const job = await send(form.dataset.submit);
+  const page = isFit() ? form.dataset.fit : form.dataset.job;
+  const started = await send();
   start.disabled = false;
-  if (job) location.href = form.dataset.job.replace('JOB', encodeURIComponent(job.id));
+  if (started) location.href = page.replace('ID', encodeURIComponent(started.id));
 });
 document.getElementById('check').addEventListener('click', async () => {
-  if (await send(`${form.dataset.submit}?validate_only=true`)) await plan();
+  if (await send('?validate_only=true')) await plan();
 });
 document.getElementById('copy').addEventListener('click', async (event) => {
   try {
@@ -208,4 +215,5 @@ document.getElementById('copy').addEventListener('click', async (event) => {
     getSelection().selectAllChildren(document.getElementById('curl'));
   }
 });
+holdOut();
 show();

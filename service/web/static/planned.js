@@ -1,0 +1,42 @@
+// What a job or a fit needs, and what it will do, in lines for the form: texts and lists to unfold.
+
+import { duration, size } from './common.js';
+
+/** The lines of the plan of a job. `seconds` is its estimated time, undefined where nothing is known. */
+export function linesOfJob({ spec, parameters, memory, warnings, recipe }, seconds) {
+  const time = seconds ? `at most about ${duration(Math.min(seconds, spec.max_seconds ?? Infinity))} as fast as the last such job, ` : '';
+  const first = `Up to ${spec.epochs} epochs, ${time}${needs(parameters, memory)}`;
+  return [first, folded([['What the goal sets, and why', recipe.map(reasonOf)], [`Warnings: ${warnings.length}`, warnings]])];
+}
+
+/** The lines of the plan of a fit. */
+export function linesOfFit({ parameters, memory, warnings, trial_cost: cost, slots, first_trials: first }, minutes) {
+  const trials = cost ? `, about ${duration(Math.ceil(cost.seconds))} a trial, ${slots} side by side` : '';
+  return [
+    `${duration(60 * minutes)} of search${trials}. Your settings have ${needs(parameters, memory)}`,
+    folded([['What is tried first', first], [`Warnings: ${warnings.length}`, warnings]]),
+  ];
+}
+
+const needs = (parameters, memory) =>
+  `${parameters.toLocaleString('en')} parameters, ${size(memory.model_bytes + memory.activations_bytes)} of memory`;
+
+/** What a choice of the recipe has filled, with its reason. */
+function reasonOf({ values, reason, source }) {
+  const set = Object.entries(values).map(([pointer, value]) => `${pointer.slice(1).replaceAll('/', '.')} ${JSON.stringify(value)}`);
+  return `${set.join(', ')}: ${reason} (${source})`;
+}
+
+/** Lists to unfold, without those that are empty. */
+function folded(lists) {
+  const all = document.createElement('div');
+  all.className = 'more';
+  for (const [title, lines] of lists.filter(([, lines]) => lines.length)) {
+    const details = document.createElement('details');
+    const list = document.createElement('ul');
+    list.append(...lines.map((line) => Object.assign(document.createElement('li'), { textContent: line })));
+    details.append(Object.assign(document.createElement('summary'), { textContent: title }), list);
+    all.append(details);
+  }
+  return all;
+}
