@@ -140,12 +140,25 @@ def _fixed_cost(measured: dict[str, Any]) -> str:
 
 def _slots(measured: dict[str, Any]) -> str:
     rows = [
-        [model, *(f"{statistics.median(rates):,.1f}" for rates in by_slots.values()), f"{measured['gain'][model]:.2f}"]
-        for model, by_slots in measured["jobs_a_minute"].items()
+        [
+            model,
+            *(f"{statistics.median(rates):,.1f}" for rates in by_system.values()),
+            f"{measured['gain'][model]:.2f}",
+            f"{measured['over_pool'][model]:.2f}",
+        ]
+        for model, by_system in measured["jobs_a_minute"].items()
     ]
+    heads = (
+        "network",
+        "one slot",
+        "a slot for each core",
+        "joblib, the article's loop",
+        "slots over one",
+        "over joblib",
+    )
     return (
         f"## Jobs a minute: digits, {measured['epochs']} epochs, {measured['jobs']} at once, median of the rounds\n\n"
-        f"{table(('network', 'one slot', 'a slot for each core', 'gain'), rows)}"
+        f"{table(heads, rows)}"
     )
 
 

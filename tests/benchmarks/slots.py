@@ -1,7 +1,8 @@
-"""Jobs a minute of one worker with one slot and with as many slots as cores: `python -m tests.benchmarks.slots`.
+"""Jobs a minute of one worker with one slot and with as many slots as cores, and of a pool of processes that run the
+article's loop: `python -m tests.benchmarks.slots`.
 
-Small jobs on the digits are submitted all at once to one stack, then to the other, in turn, so that what else runs on
-the machine slows both. The time is that from the first POST to the end of the last job.
+Small jobs on the digits are submitted all at once to one after the other, in turn, so that what else runs on the
+machine slows all. The time is that from the first POST to the end of the last job.
 """
 
 import argparse
@@ -9,14 +10,17 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from service.client import Rightfit
 from service.core.settings import Settings
 from service.stack.standalone import Stack
+from tests.benchmarks.pool import Pool
 
 Json = dict[str, Any]
 
@@ -25,10 +29,11 @@ MODELS: dict[str, Json] = {
     "mlp": {"arch": "mlp", "hidden": [64]},
 }
 SLOTS = {"one slot": 1, "slots": None}
+POOL = "pool"
 
 
-def jobs_a_minute(client: Rightfit, model: Json, jobs: int, epochs: int) -> float:
-    job = {"dataset": {"id": "digits"}, "model": model, "epochs": epochs, "early_stopping": None}
+def jobs_a_minute(client: Rightfit, model: str, jobs: int, epochs: int) -> float:
+    job = {"dataset": {"id": "digits"}, "model": MODELS[model], "epochs": epochs, "early_stopping": None}
     posted = time.perf_counter()
     ids = [client.submit(job | {"seed": seed})["id"] for seed in range(jobs)]
     ends = [client.wait(job_id)["status"] for job_id in ids]
@@ -45,22 +50,30 @@ def main() -> None:
     given = parser.parse_args()
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rightfit-bench-")))
-        clients = {}
+        systems: dict[str, Callable[[str, int, int], float]] = {}
         for name, slots in SLOTS.items():
             settings = replace(Settings.from_env({"RIGHTFIT_HOME": str(home / name)}), port=0, slots=slots)
-            clients[name] = stack.enter_context(Rightfit(stack.enter_context(Stack(settings)).url))
-            jobs_a_minute(clients[name], MODELS["mlp"], 2, 1)  # everything is read from the disk once
-        rates: dict[str, dict[str, list[float]]] = {model: {name: [] for name in SLOTS} for model in MODELS}
+            client = stack.enter_context(Rightfit(stack.enter_context(Stack(settings)).url))
+            systems[name] = partial(jobs_a_minute, client)
+        systems[POOL] = stack.enter_context(Pool(home, settings.threads)).jobs_a_minute
+        for measure in systems.values():
+            measure("mlp", 2, 1)  # everything is read from the disk once
+        rates: dict[str, dict[str, list[float]]] = {model: {name: [] for name in systems} for model in MODELS}
         for model, rows in rates.items():
             for _ in range(given.rounds):
-                for name, client in clients.items():
-                    rows[name].append(jobs_a_minute(client, MODELS[model], given.jobs, given.epochs))
-    gains = {model: statistics.median(map(_ratio, *rows.values())) for model, rows in rates.items()}
-    print(json.dumps({"epochs": given.epochs, "jobs": given.jobs, "jobs_a_minute": rates, "gain": gains}))
+                for name, measure in systems.items():
+                    rows[name].append(measure(model, given.jobs, given.epochs))
+    figures = {
+        "jobs_a_minute": rates,
+        "gain": {model: _ratio(rows["slots"], rows["one slot"]) for model, rows in rates.items()},
+        "over_pool": {model: _ratio(rows["slots"], rows[POOL]) for model, rows in rates.items()},
+    }
+    print(json.dumps({"epochs": given.epochs, "jobs": given.jobs, **figures}))
 
 
-def _ratio(one: float, several: float) -> float:
-    return several / one
+def _ratio(ours: list[float], others: list[float]) -> float:
+    """The median over the rounds."""
+    return statistics.median(our / other for our, other in zip(ours, others, strict=True))
 
 
 if __name__ == "__main__":

@@ -1,28 +1,27 @@
 """The loop of a PyTorch tutorial, written with care: train and eval mode, losses averaged per image."""
 
 import math
+from pathlib import Path
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from tests.benchmarks.job import LR, VALIDATION_BATCH, Record, arguments, device, load, network
+from tests.benchmarks.job import LR, VALIDATION_BATCH, Data, Record, arguments, device, load, network
 
 
-def main() -> None:
-    given = arguments()
-    torch.manual_seed(given.seed)
-    data = load(given.data)
-    train = TensorDataset(torch.from_numpy(data.train_images), torch.from_numpy(data.train_labels))
+def train(data: Data, model: nn.Module, on: torch.device, batch_size: int, epochs: int, folder: Path) -> Record:
+    """Train the network; its best weights go into the folder."""
+    training = TensorDataset(torch.from_numpy(data.train_images), torch.from_numpy(data.train_labels))
     validation = TensorDataset(torch.from_numpy(data.validation_images), torch.from_numpy(data.validation_labels))
-    train_loader = DataLoader(train, batch_size=given.batch_size, shuffle=True)
+    train_loader = DataLoader(training, batch_size=batch_size, shuffle=True)
     validation_loader = DataLoader(validation, batch_size=VALIDATION_BATCH)
-    on = device()
-    model = network(given.job).to(on)
+    model = model.to(on)
     optimizer = torch.optim.Adam(model.parameters(), lr=LR)
     best = math.inf
     record = Record("article")
-    for _ in range(given.epochs):
+    for _ in range(epochs):
         model.train()
         train_loss = 0.0
         for batch in train_loader:
@@ -45,9 +44,17 @@ def main() -> None:
         val_loss /= len(validation)
         if val_loss < best:
             best = val_loss
-            torch.save(model.state_dict(), given.folder / "best.pt")
-        record.epoch(train_loss / len(train), val_loss, correct / len(validation))
-    record.print(len(train))
+            torch.save(model.state_dict(), folder / "best.pt")
+        record.epoch(train_loss / len(training), val_loss, correct / len(validation))
+    return record
+
+
+def main() -> None:
+    given = arguments()
+    torch.manual_seed(given.seed)
+    data = load(given.data)
+    record = train(data, network(given.job), device(), given.batch_size, given.epochs, given.folder)
+    record.print(len(data.train_labels))
 
 
 if __name__ == "__main__":
