@@ -191,6 +191,33 @@ def test_train_fork_compare_upload_train_and_try(tab: Window, guarded: Guarded, 
     look_at_mistakes(tab, tmp_path / "pets" / "rows" / "000.png")
 
 
+def test_form_starts_a_fit_with_its_settings(tab: Window, guarded: Guarded) -> None:
+    page = tab.page
+    sign_in(page, guarded.writer)
+    page.goto("/new")
+    expect(page.get_by_label("Minutes", exact=True)).to_be_hidden()
+    page.get_by_label("Best in some minutes").check()
+    expect(page.get_by_label("% to test at the end")).to_have_value("20")
+    page.get_by_label("network", exact=True).select_option("mlp")
+    page.get_by_label("Minutes", exact=True).fill("0")
+    page.get_by_role("button", name="Start the fit").click()
+    expect(page.locator("#minutes-fault")).to_contain_text("0.2 to")
+    tab.complaints.clear()  # Chromium reports each answer that is an error
+    page.get_by_label("Minutes", exact=True).fill("5")
+    expect(page.locator("#plan")).to_contain_text("5 min of search")
+    expect(page.locator("#plan")).to_contain_text("What is tried first")
+    assert tab.violations() == []
+    page.get_by_role("button", name="Start the fit").click()
+    page.wait_for_url("**/fits/fit_*")
+    given = {"Authorization": f"Bearer {guarded.writer}"}
+    fit = httpx.get(f"{guarded.url}/v1/fits/{page.url.rpartition('/')[2]}", headers=given).json()
+    assert (fit["name"], fit["spec"]["model"]["arch"]) == ("digits · fit · 1", "mlp")
+    assert (fit["budget"]["minutes"], fit["spec"]["dataset"]["test_fraction"]) == (5, 0.2)
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator(".badge.cancelled").first).to_be_visible()
+
+
 @pytest.mark.parametrize(
     "files",
     [["shapes.zip"], pytest.param(["rows", "columns", "checks"], marks=pytest.mark.long)],

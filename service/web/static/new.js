@@ -104,7 +104,7 @@ function showData() {
   const samples = document.getElementById('samples');
   samples.hidden = !known.sheet;
   if (known.sheet && samples.getAttribute('src') !== known.sheet) samples.src = known.sheet;
-  if (!isNamed) name.value = `${known.name} · ${arch.value} · ${known.jobs + 1}`;
+  if (!isNamed) name.value = `${known.name} · ${isFit() ? FIT : arch.value} · ${known.jobs + 1}`;
   const sizes = split();
   const share = (part) => (100 * sizes[part]) / Math.max(1, known.samples);
   for (const part of Object.keys(sizes)) document.querySelector(`#split .${part}`).style.width = `${share(part)}%`;

@@ -13,7 +13,7 @@ export function linesOfJob({ spec, parameters, memory, warnings, recipe }, secon
 export function linesOfFit({ parameters, memory, warnings, trial_cost: cost, slots, first_trials: first }, minutes) {
   const trials = cost ? `, about ${duration(Math.ceil(cost.seconds))} a trial, ${slots} side by side` : '';
   return [
-    `${duration(60 * minutes)} of search${trials}. Your settings have ${needs(parameters, memory)}`,
+    `${minutes} min of search${trials}. Your settings have ${needs(parameters, memory)}`,
     folded([['What is tried first', first], [`Warnings: ${warnings.length}`, warnings]]),
   ];
 }
