@@ -142,7 +142,7 @@ def test_scripts_and_styles_name_no_other_site(client: FlaskClient) -> None:
         answer = client.get(path)
         assert answer.status_code == 200
         assert client.get(path, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
-        loads = re.findall(r"(?:@import|url\(|import\s+.*?from)\s*['\"(]?([^'\")\s]+)", answer.text)
+        loads = re.findall(r"(?:@import|\burl\(|import\s+.*?from)\s*['\"(]?([^'\")\s]+)", answer.text)
         assert all(loaded.startswith("./") for loaded in loads)
         if "/chart/" not in path:
             assert not OUTSIDE.search(answer.text.replace("http://www.w3.org/2000/svg", ""))

@@ -23,7 +23,13 @@ pytestmark = ON_DISK
 LISTS = ("/", "/fits", "/datasets", "/datasets/digits", "/compare")
 OFFER = re.compile(r'data-(post|delete|submit)="([^"]+)"|href="(/new[^"]*)"')
 ACTIONS = ("pause", "resume", "cancel", "retry", "fork")
-FORMS = {"GET /new", "GET /new?like=ID", "GET /new?dataset=ID", "GET /new?dataset=digits"}
+FORMS = {
+    "GET /new",
+    "GET /new?like=ID",
+    "GET /new?dataset=ID",
+    "GET /new?dataset=digits",
+    "GET /new?goal=fit&amp;dataset=digits",
+}
 CREATIONS = {
     "POST /v1/jobs",
     "POST /v1/fits",
