@@ -26,7 +26,7 @@ export function fitOf(given) {
 /** The texts that submit a job, by language. `address` is that of the jobs of the API. */
 export function requestsOfJob(spec, address, needsKey) {
   return {
-    curl: curl(spec, address, needsKey),
+    curl: command(spec, address, needsKey),
     Python: program(`job = client.submit(${python(spec)})\nprint(job["id"])`, address, needsKey),
     YAML: `# rightfit submit job.yaml\n${yaml(spec)}`,
   };
@@ -38,7 +38,7 @@ export function requestsOfFit(fit, address, needsKey) {
   const options = Object.entries({ minutes, seed, name }).filter(([, value]) => value !== undefined && value !== null);
   const flags = options.map(([option, value]) => ` --${option} ${typeof value === 'string' ? quoted(value) : value}`).join('');
   return {
-    curl: curl(fit, address, needsKey),
+    curl: command(fit, address, needsKey),
     Python: program(`fit = client.fits.submit(**${python(fit)})\nprint(fit["id"])`, address, needsKey),
     YAML: `# rightfit fit ${dataset.id}${flags} --spec base.yaml\n${yaml({ dataset, ...spec })}`,
   };
@@ -46,7 +46,7 @@ export function requestsOfFit(fit, address, needsKey) {
 
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-function curl(body, address, needsKey) {
+function command(body, address, needsKey) {
   const key = needsKey ? " -H 'Authorization: Bearer rf_…'" : '';
   return `curl -s ${address}${key} \\\n  -H 'Content-Type: application/json' -d ${quoted(JSON.stringify(body, null, 2))}`;
 }
