@@ -7,21 +7,27 @@ from math import isqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from service.core.spec.states import StateShapes, current_name, state_shapes
+from service.core.spec.states import AUXILIARY, StateShapes, current_name, state_shapes
 from service.core.text import counted
 from service.weights.stored_tensor import FLOATS, StoredTensor, UnreadableFile
 
 CHANNELS_AT, POSITIONS_AT = 1, 1  # the dimensions of the channels in the stem, and of the positions
+COLORS = 3
 MOST_SHOWN = 100  # characters of a name in a message
 
 
 @dataclass(frozen=True)
 class Checked:
-    """Tensors by torchvision's present names, in its order; `classes` is None if the last layer is missing."""
+    """Tensors by torchvision's present names, in its order; `classes` is None if the last layer is missing.
+
+    `scales_input`: they are of a published inception network, which scales color images to [-1, 1] before its layers:
+    only files of the original training have the auxiliary classifiers.
+    """
 
     tensors: Mapping[str, StoredTensor]
     classes: int | None
     channels: int
+    scales_input: bool = False
 
 
 def check(arch: str, found: Mapping[str, StoredTensor], content: NDArray[np.uint8]) -> Checked:
@@ -47,7 +53,9 @@ def check(arch: str, found: Mapping[str, StoredTensor], content: NDArray[np.uint
     for name, tensor in tensors.items():
         if not tensor.is_finite(content):
             raise UnreadableFile(f"{name} has values that are infinite or not a number")
-    return Checked(tensors, classes[0], tensors[known.stem].shape[CHANNELS_AT])
+    channels = tensors[known.stem].shape[CHANNELS_AT]
+    scales_input = channels == COLORS and any(name.startswith(AUXILIARY) for name in found)
+    return Checked(tensors, classes[0], channels, scales_input)
 
 
 def _refuse_other_names(arch: str, named: Mapping[str, StoredTensor], needed: list[str]) -> None:

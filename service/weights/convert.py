@@ -5,6 +5,7 @@ from typing import IO
 
 import numpy as np
 
+from service.core.spec.states import SCALED_INPUT
 from service.weights.check import Checked, check
 from service.weights.safetensors_file import is_safetensors, read_safetensors, write_safetensors
 from service.weights.torch_file import read_torch_file
@@ -20,5 +21,6 @@ def convert(arch: str, upload: Path, target: IO[bytes]) -> Checked:
         tensors = read_safetensors(file) if is_safetensors(file) else read_torch_file(file)
     content = np.memmap(upload, np.uint8, "r")
     checked = check(arch, tensors, content)
-    write_safetensors(checked.tensors, content, target, {"format": "pt", "arch": arch})
+    scaling = {SCALED_INPUT: "from ImageNet's statistics to [-1, 1]"} if checked.scales_input else {}
+    write_safetensors(checked.tensors, content, target, {"format": "pt", "arch": arch, **scaling})
     return checked

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from workers.training.data.batches import Batches
 from workers.training.group import SINGLE_PROCESS, Group
-from workers.training.models.classifier import logits_of
+from workers.training.models.classifier import forward_of
 
 MOST_IMAGES = 1024  # per batch; more than in training, because no activations are kept
 TIMES_TRAINING = 16  # maximum ratio to the training batch, which is known to fit with its activations and gradients
@@ -86,10 +86,11 @@ class Scorer:
         """float32 [n, K], in the order of the batches."""
         batches, group, size = self._batches, self._group, self._batch_size
         logits = torch.zeros(len(batches), batches.classes, device=batches.device)
-        done = group.rank * size
+        done, forward = group.rank * size, None
         with eval_mode(model):
             for images, _ in batches.in_order(size, group.rank, group.size):
-                logits[done : done + len(images)] = logits_of(model, images)
+                forward = forward or forward_of(model, images)
+                logits[done : done + len(images)] = forward(images)
                 done += group.size * size
         return group.add_(logits)
 

@@ -2,7 +2,8 @@
 
 import copy
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -96,10 +97,21 @@ def _trace(deployed: nn.Module, images: Tensor, graph: Path) -> None:
         "output_names": [LOGITS, PROBABILITIES],
         "dynamic_axes": {name: {0: "N"} for name in (IMAGES, LOGITS, PROBABILITIES)},
     }
-    with warnings.catch_warnings(), torch.inference_mode():
+    with warnings.catch_warnings(), torch.inference_mode(), _plain_attention():
         warnings.simplefilter("ignore")
         # The tracing exporter takes a fraction of a second for these networks, the dynamo exporter many seconds.
         torch.onnx.export(deployed, (images,), graph, dynamo=False, opset_version=OPSET, **names)
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Within the block, attention is computed by operators that ONNX has, not by torch's fused one for eval mode."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def _run_onnx(graph: Path, images: Tensor) -> Any:

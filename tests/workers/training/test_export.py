@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 import torch
 from safetensors.torch import load_file
+from torchvision.models import VisionTransformer
 
 from service.core.spec import JobSpec
 from workers.training import export
@@ -68,3 +69,14 @@ def test_safetensors_hold_the_weights(tmp_path: Path) -> None:
     loaded = load_file(tmp_path / "model.safetensors")
     assert loaded.keys() == weights.keys()
     assert all(torch.equal(loaded[name], value) for name, value in weights.items())
+
+
+def test_attention_is_exported(tmp_path: Path) -> None:
+    small = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "mlp_dim": 8, "num_classes": 3}
+    model = VisionTransformer(image_size=8, patch_size=4, **small)
+    torch.nn.init.normal_(model.heads.head.weight)
+    colors = pixels(4).expand(4, 3, 8, 8)
+    normalization = Normalization(torch.full((3,), 0.4), torch.full((3,), 0.3))
+    check = export.save_onnx(model, normalization, colors, tmp_path / "model.onnx")
+    assert "error" not in check
+    assert torch.backends.mha.get_fastpath_enabled(), "it is as it was"

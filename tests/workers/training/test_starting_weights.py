@@ -9,11 +9,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torchvision.models import VisionTransformer
+from torchvision.models import GoogLeNet, VisionTransformer
 
 from service.core.errors import Invalid
 from service.core.records.artifact_names import BEST_MODEL, LABELS
 from service.core.spec import JobSpec
+from service.weights.convert import convert
 from workers.training.checkpoint import save_tensors, weights_of
 from workers.training.models import build_model
 from workers.training.models.classifier import head_of
@@ -121,3 +122,26 @@ def test_files_of_jobs_and_uploads_are_read(tmp_path: Path) -> None:
     assert (of_job.classes, uploaded.classes) == (NAMES, None)
     assert torch.equal(of_job.tensors["a"], uploaded.tensors["a"])
     assert len({of_job.sha256, uploaded.sha256}) == 2
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_uploaded_googlenet_keeps_the_scaling_of_its_weights(tmp_path: Path, channels: int) -> None:
+    theirs: Any = GoogLeNet(aux_logits=True, transform_input=True, init_weights=False).eval()
+    theirs.conv1.bn.running_mean.normal_()
+    torch.save(theirs.state_dict(), tmp_path / "published.pth")
+    (tmp_path / "stored").mkdir()
+    with (tmp_path / "stored" / "weights.safetensors").open("wb") as target:
+        assert convert("googlenet", tmp_path / "published.pth", target).scales_input
+    ours = network({"arch": "googlenet"}, 1, channels=channels, side=224)
+    load_weights(ours, read_weights(tmp_path / "stored", has_own_names=True), NAMES)
+    pictures = images(channels, 40)
+    with torch.no_grad():
+        maps = ours.get_submodule("conv1")(pictures)
+        expected = theirs.conv1(theirs._transform_input(pictures.expand(2, 3, 40, 40)))
+    torch.testing.assert_close(maps[..., 2:-2, 2:-2], expected[..., 2:-2, 2:-2], rtol=1e-4, atol=1e-4)
+
+
+def test_uploaded_googlenet_of_a_job_is_scaled_already(tmp_path: Path) -> None:
+    torch.save(network({"arch": "googlenet"}, 1).state_dict(), tmp_path / "best_model.pth")
+    with (tmp_path / "weights.safetensors").open("wb") as target:
+        assert not convert("googlenet", tmp_path / "best_model.pth", target).scales_input

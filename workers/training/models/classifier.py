@@ -51,11 +51,9 @@ def tail_of(model: nn.Module) -> Tail | None:
     return Tail(before if is_dropout else None, head)
 
 
-def logits_of(model: nn.Module, inputs: Tensor) -> Tensor:
-    """The logits [N, classes] of images [N, C, H, W], or of features [N, F] (see `Tail`)."""
-    tail = tail_of(model) if inputs.ndim == FEATURES_NDIM else None
-    logits: Tensor = tail(inputs) if tail else model(inputs)
-    return logits
+def forward_of(model: nn.Module, inputs: Tensor) -> nn.Module | Tail:
+    """What gives the logits [N, classes] of inputs like these: images [N, C, H, W], or features [N, F] (see `Tail`)."""
+    return (tail_of(model) if inputs.ndim == FEATURES_NDIM else None) or model
 
 
 def freeze_backbone(model: nn.Module) -> None:

@@ -3,14 +3,14 @@
 import http.client
 import pickle
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models import GoogLeNet, Inception3, VisionTransformer, get_model_weights
 from torchvision.models.vision_transformer import interpolate_embeddings
 
@@ -40,7 +40,7 @@ def load_pretrained(model: nn.Module, arch: str) -> None:
     except (OSError, http.client.HTTPException, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise PretrainedUnavailable(_message(weights, error)) from error
     if isinstance(model, GoogLeNet | Inception3):
-        _fold_input_transform(next(iter(model.children())))
+        model.load_state_dict(with_input_scaling(model.state_dict()))
 
 
 def _fitted(state: dict[str, Any], model: nn.Module) -> dict[str, Any]:
@@ -57,18 +57,17 @@ def _fitted(state: dict[str, Any], model: nn.Module) -> dict[str, Any]:
     return state
 
 
-def _fold_input_transform(first: Any) -> None:
-    """Move the input scaling of the published inception networks into their first convolution and normalization.
+def with_input_scaling(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state_dict of a published inception network, with its input scaling in the first convolution and its norm.
 
     torchvision scales in `forward`, from ImageNet's statistics to [-1, 1], for three channels only; the state_dict does
     not show it. w * (s x + b) = (w s) * x + sum(w b): s is multiplied into the kernels, and the sum is subtracted from
     the running mean of the batch normalization. Exact except at googlenet's border, which is padded before scaling.
     """
-    std, mean = torch.tensor(IMAGENET_STD).view(3, 1, 1), torch.tensor(IMAGENET_MEAN).view(3, 1, 1)
-    with torch.no_grad():
-        shift = (first.conv.weight * (mean - 0.5) / 0.5).sum((1, 2, 3))
-        first.bn.running_mean -= shift
-        first.conv.weight *= std / 0.5
+    kernels, mean = (next(name for name in state if name.endswith(end)) for end in ("conv.weight", "bn.running_mean"))
+    std, center = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_STD, IMAGENET_MEAN))
+    shift = (state[kernels] * (center - 0.5) / 0.5).sum((1, 2, 3))
+    return {**state, kernels: state[kernels] * (std / 0.5), mean: state[mean] - shift}
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import VisionTransformer
@@ -13,9 +14,10 @@ from torchvision.models.vision_transformer import interpolate_embeddings
 
 from service.core.errors import Fault, Invalid
 from service.core.records.artifact_names import BEST_MODEL, LABELS
-from service.core.spec.states import CONSTANT
+from service.core.spec.states import CONSTANT, SCALED_INPUT
 from workers.training.checkpoint import load_tensors
 from workers.training.models.classifier import head_of
+from workers.training.models.pretrained import with_input_scaling
 from workers.training.models.stem import converted, first_convolution
 
 POINTER = "/model/weights"
@@ -27,23 +29,30 @@ class StartingWeights:
 
     `sha256` is the digest of the file. `has_own_names`: the tensors are those of a network of torchvision, by its
     names; those of other networks are known by their order, since layers without weights change the numbers in names.
+    `scales_input`: the network scales its input as torchvision's published inception networks do.
     """
 
     tensors: Mapping[str, Tensor]
     classes: tuple[str, ...] | None
     sha256: str
     has_own_names: bool
+    scales_input: bool = False
 
 
 def read_weights(folder: Path, *, has_own_names: bool) -> StartingWeights:
     """Read the files in a folder: a file of safetensors, or the best model of a job, perhaps with its labels."""
     model, labels = folder / BEST_MODEL, folder / LABELS
     file = model if model.exists() else next(folder.glob("*.safetensors"))
-    tensors = load_tensors(file) if file == model else load_file(file)
+    tensors, scales_input = (load_tensors(file), False) if file == model else (load_file(file), _scales_input(file))
     classes = tuple(json.loads(labels.read_text())["classes"]) if labels.exists() else None
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
-    return StartingWeights(tensors, classes, digest, has_own_names)
+    return StartingWeights(tensors, classes, digest, has_own_names, scales_input)
+
+
+def _scales_input(file: Path) -> bool:
+    with safe_open(file, "pt") as content:
+        return SCALED_INPUT in (content.metadata() or {})
 
 
 def load_weights(model: nn.Module, weights: StartingWeights, classes: tuple[str, ...]) -> bool:
@@ -60,6 +69,8 @@ def load_weights(model: nn.Module, weights: StartingWeights, classes: tuple[str,
         state = dict(zip(learned, state.values(), strict=True))
     if isinstance(model, VisionTransformer):
         interpolate_embeddings(model.image_size, model.patch_size, state)
+    if weights.scales_input:
+        state = with_input_scaling(state)
     if stem := first_convolution(model):
         state = _with_channels(state, f"{stem[0]}.weight", stem[1].in_channels)
     head = [f"{head_of(model)[0]}.{name}" for name in head_of(model)[1].state_dict()]
