@@ -14,7 +14,7 @@ import httpx
 
 from service.cli import maintenance
 from service.cli.check import Check
-from service.client import LOOPBACK, NotRightfit, UnusableKey, bearer, document
+from service.client import DEFAULT_URL, LOOPBACK, NotRightfit, UnusableKey, bearer, document
 from service.core.broker.server import describe
 from service.core.errors import BrokerUnavailable, DatabaseError, RightfitError, SettingsError
 from service.core.settings import Settings
@@ -33,16 +33,30 @@ PACKAGES = ("rightfit", "torch", "torchvision", "celery", "sqlalchemy", "flask")
 
 
 def run_checks(env: Mapping[str, str], url: str | None) -> Iterator[Check]:
-    """All checks, in the order of their dependencies. `url` is the address of a service, None without one."""
+    """All checks, in the order of their dependencies. `url` is the address of a service, None without one.
+
+    In a folder without a stack the service at `url`, or at its usual address, is asked instead.
+    """
     yield from _unknown_variables(env)
-    if url and httpx.URL(url).host not in LOOPBACK and not any(env.get(name) for name in PLACES):
-        yield Check("this machine", True, "not checked: RIGHTFIT_URL is another machine, and RIGHTFIT_HOME is not set")
+    reason = _not_here(env, url)
+    if reason:
+        yield Check("this machine", True, f"not checked: {reason}, and RIGHTFIT_HOME is not set")
     else:
         yield from _this_machine(env)
     yield _gpu()
     yield _versions()
-    if url:
-        yield _api(url, env.get("RIGHTFIT_API_KEY"))
+    if url or reason:
+        yield _api(url or DEFAULT_URL, env.get("RIGHTFIT_API_KEY"))
+
+
+def _not_here(env: Mapping[str, str], url: str | None) -> str | None:
+    """Why the stack is not in this folder or not on this machine; None if it is, or if a setting says where it is."""
+    if any(env.get(name) for name in PLACES):
+        return None
+    if url and httpx.URL(url).host not in LOOPBACK:
+        return "RIGHTFIT_URL is another machine"
+    home = Settings.from_env({}).home
+    return None if home.exists() else f"there is no stack in this folder ({home})"
 
 
 def _this_machine(env: Mapping[str, str]) -> Iterator[Check]:

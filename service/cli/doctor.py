@@ -15,6 +15,8 @@ from service.cli.session import Session, json_option
 def doctor(session: Session) -> None:
     """Check the stack on this machine, and the service that RIGHTFIT_URL names.
 
+    In a folder without a stack (./var, or RIGHTFIT_HOME) only the service is checked.
+
     The checks: settings, broker, database and its clock, workers and their releases, storage, disks, retention, the
     last backup, GPU, versions. The exit code is 1 if a check fails.
     """

@@ -92,6 +92,24 @@ def test_a_remote_service_skips_the_checks_of_this_machine() -> None:
     assert [check.name for check in first] == ["this machine", "gpu", "versions"]
 
 
+def test_in_another_folder_the_service_is_asked(live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    live.parts.registry.heartbeat("machine:1", 60)
+    monkeypatch.chdir(tmp_path)
+    report = doctor({"RIGHTFIT_URL": live.url})
+    assert report.exit_code == 0, report.output
+    assert f"not checked: there is no stack in this folder ({tmp_path / 'var'})" in report.stdout
+    assert f"{live.url} is ready, 1 worker" in report.stdout
+    assert not (tmp_path / "var").exists()
+
+
+def test_in_another_folder_the_usual_address_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(checks, "DEFAULT_URL", f"http://127.0.0.1:{free_port()}")
+    checked = checks_of({})
+    assert {name for name, check in checked.items() if not check["is_ok"]} == {"service"}
+    assert "RIGHTFIT_URL" in checked["service"]["remedy"]
+
+
 def test_a_refused_key_is_reported(settings: Settings) -> None:
     with Live(replace(settings, auth="keys")) as live:
         live.parts.registry.heartbeat("machine:1", 60)
