@@ -19,7 +19,7 @@ def member(trial: int, noise: float, temperature: float = 1.0, images: int = IMA
     return Member(trial, f"job_{trial}", temperature, Predictions(part, index, label, logits.astype(np.float32)))
 
 
-def test_models_with_other_mistakes_become_members_and_lower_the_loss() -> None:
+def test_models_with_other_mistakes_become_members() -> None:
     found = ensemble([member(trial, 1.5) for trial in (4, 2, 3)])
     assert found is not None
     assert found["members"][0]["trial"] == 4, "the kept model is the first"
@@ -30,7 +30,7 @@ def test_models_with_other_mistakes_become_members_and_lower_the_loss() -> None:
         assert scores["against_best"]["interval"][1] < 0
 
 
-def test_the_mean_is_that_of_the_probabilities_with_their_temperatures() -> None:
+def test_the_mean_is_that_of_calibrated_probabilities() -> None:
     members = [member(1, 1.5, temperature=2.0), member(2, 1.5, temperature=0.5)]
     found = ensemble(members)
     assert found is not None
