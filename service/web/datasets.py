@@ -4,13 +4,14 @@ from flask import url_for
 
 from service.api.uploads import TYPES
 from service.core.records.builtin_datasets import BUILT_IN
-from service.core.records.dataset import BACKGROUNDS, PIXELS, ReadingOptions
+from service.core.records.dataset import BACKGROUNDS, PIXELS, DatasetStatus, ReadingOptions
 from service.core.text.file_names import DOWNLOADED, LABEL_ENDINGS, LITTER
 from service.http.auth import tenant
 from service.rendering.dataset_sheet import CLASSES, OF_A_CLASS
 from service.schemas.pages import MAX_PAGE
 from service.services import services
 from service.web.blueprint import blueprint, page
+from service.web.twins import earlier_uploads
 
 MOST_CLASSES = 50  # shown with their number of images
 BACKGROUND_WORDS = dict(zip(BACKGROUNDS, ("white", "black", "mean colour of the set"), strict=True))
@@ -23,6 +24,8 @@ def datasets() -> str:
     return page(
         "datasets",
         own=newest.items,
+        earlier=earlier_uploads(newest.items),
+        failed=[one.id for one in newest.items if one.status is DatasetStatus.FAILED],
         has_more=newest.next_seq is not None,
         built_in=list(BUILT_IN.values()),
         types=sorted(set(TYPES.values())),
@@ -45,6 +48,7 @@ def dataset(dataset_id: str) -> str:
         counts=counts[:MOST_CLASSES],
         hidden=max(0, len(counts) - MOST_CLASSES),
         most=max((count for _, count in counts), default=1),
+        earlier=earlier_uploads(services().catalog.list(tenant(), MAX_PAGE).items).get(dataset_id),
         is_own=dataset_id not in BUILT_IN,
         sheet=url_for("datasets.pictures", dataset_id=dataset_id) if has_pictures else None,
         used=services().store.queries.count_on(tenant(), dataset_id),

@@ -54,6 +54,12 @@ class Filters:
     def is_narrowed(self) -> bool:
         return bool(self.text or self.statuses or self.label)
 
+    @property
+    def words(self) -> str:
+        """The filters and the order as a title; empty without any."""
+        order = f"by {self.sort}" if self.sort else ""
+        return ", ".join(filter(None, (self.text, self.label, *self.statuses, order)))
+
     def address(self, after: str | None, sort: str | None = None) -> str:
         """The address with the same filters, from another position on, and perhaps in another order."""
         order = self.sort if sort is None else sort

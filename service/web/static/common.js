@@ -96,7 +96,7 @@ export function keepFresh(seconds, isNeeded = () => true) {
   setTimeout(turn, seconds * 1000);
 }
 
-/** Buttons that send a request: data-post or data-delete is its address, data-go and data-after the next page. */
+/** Buttons that send a request: data-post is its address, data-delete one or more, data-go and data-after the next page. */
 export function act(then = refresh) {
   document.addEventListener('click', async (event) => {
     const button = event.target.closest('button[data-post], button[data-delete]');
@@ -104,8 +104,8 @@ export function act(then = refresh) {
     button.disabled = true;
     complain(null);
     try {
-      const { post, delete: address, body, go, after } = button.dataset;
-      const content = await ask(post ?? address, { method: post ? 'POST' : 'DELETE', body });
+      const { post, delete: addresses, body, go, after } = button.dataset;
+      const content = post ? await ask(post, { method: 'POST', body }) : await erase(addresses);
       if (go) location.href = go.replace('JOB', encodeURIComponent(content.id));
       else if (after) location.href = after;
       else await then();
@@ -114,4 +114,9 @@ export function act(then = refresh) {
     }
     button.disabled = false;
   });
+}
+
+/** Delete what several addresses separated by spaces name. */
+async function erase(addresses) {
+  for (const address of addresses.split(' ').filter(Boolean)) await ask(address, { method: 'DELETE' });
 }

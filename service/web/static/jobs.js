@@ -1,8 +1,10 @@
 // The list of jobs, refreshed every two seconds.
 
 import { keepFresh } from './common.js';
+import { keepSearches } from './saved.js';
 
 keepFresh(2);
+keepSearches(document.getElementById('saved'), document.getElementById('keep'));
 const filters = document.getElementById('filters');
 filters.addEventListener('submit', () => {
   for (const input of filters.querySelectorAll('input')) input.disabled = !input.value; // keep empty parameters out of the address

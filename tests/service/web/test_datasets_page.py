@@ -1,0 +1,40 @@
+"""The page of data sets says what was uploaded twice, and offers to delete what failed."""
+
+import re
+from pathlib import Path
+
+from flask.testing import FlaskClient
+
+from service.services import Services
+from tests.pictures import folders, zipped
+from tests.service.web.pages import looks_right
+from tests.service.worker_steps import read_datasets
+
+
+def upload(client: FlaskClient, name: str, data: bytes) -> str:
+    """The id of a new data set."""
+    answer = client.post(f"/v1/datasets?name={name}", data=data, content_type="application/zip")
+    dataset_id: str = answer.get_json()["id"]
+    return dataset_id
+
+
+def test_a_file_that_was_uploaded_twice_is_told(client: FlaskClient, parts: Services) -> None:
+    pets = zipped(folders())
+    first, second = upload(client, "pets", pets), upload(client, "again", pets)
+    other = upload(client, "other", zipped(folders(each=11)))
+    read_datasets(parts)
+    page = looks_right(client, "/datasets")
+    assert re.findall(r'id="same-(ds_\w+)" href="/datasets/(ds_\w+)">pets</a>', page) == [(second, first)]
+    assert f'as <a href="/datasets/{first}">pets</a>' in looks_right(client, f"/datasets/{second}")
+    for each in (first, other):
+        assert "the same file before" not in looks_right(client, f"/datasets/{each}")
+
+
+def test_all_failed_data_sets_are_deleted_by_one_button(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
+    broken = [upload(client, name, zipped({"cats/a.png": b"no picture"})) for name in ("one", "two")]
+    upload(client, "pets", zipped(folders()))
+    assert 'id="clear"' not in looks_right(client, "/datasets")
+    read_datasets(parts)
+    (addresses,) = re.findall(r'id="clear" data-delete="([^"]*)"', looks_right(client, "/datasets"))
+    assert sorted(addresses.split()) == sorted(f"/v1/datasets/{each}" for each in broken)
+    assert "same file" not in client.get("/datasets").text
