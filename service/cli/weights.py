@@ -18,7 +18,7 @@ def weights() -> None:
 
 @weights.command()
 @click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--arch", required=True, help="The architecture of the weights, by torchvision's name.")
+@click.option("--arch", required=True, help="The architecture of the weights, as in model.arch.")
 @click.option("--name", help="Default: the architecture.")
 @json_option
 @click.pass_obj

@@ -18,7 +18,7 @@ class Weights:
         self._transport = transport
 
     def push(self, path: Path, arch: str, name: str | None = None, progress: Progress | None = None) -> Json:
-        """Upload a file of weights of torchvision's network `arch`; returns them with their id.
+        """Upload a file of weights of the network `arch`; returns them with their id.
 
         The file is safetensors, or a state_dict saved by torch.save. The service checks it and runs nothing in it. A
         file that was sent before is known by its content: the weights of then are returned.

@@ -14,7 +14,7 @@ class WeightsSchema(Schema):
 
     id = fields.String()
     name = fields.String()
-    arch = fields.String(metadata={"description": "torchvision's name of the architecture"})
+    arch = fields.String(metadata={"description": "name of the architecture, as in model.arch"})
     classes = fields.Integer(
         allow_none=True, metadata={"description": "outputs of the last layer; null when the file has no last layer"}
     )
@@ -34,7 +34,7 @@ class WeightsQuerySchema(Schema):
     arch = fields.String(
         required=True,
         validate=Choice(tuple(ARCHITECTURES)),
-        metadata=about("the architecture of the weights, by torchvision's name", "a network of torchvision"),
+        metadata=about("the architecture of the weights, as in model.arch", "a network of torchvision or timm"),
     )
     name = Text(
         load_default=None,

@@ -18,7 +18,7 @@ MOST_SHOWN = 100  # characters of a name in a message
 
 @dataclass(frozen=True)
 class Checked:
-    """Tensors by torchvision's present names, in its order; `classes` is None if the last layer is missing.
+    """Tensors by the library's present names, in its order; `classes` is None if the last layer is missing.
 
     `scales_input`: they are of a published inception network, which scales color images to [-1, 1] before its layers:
     only files of the original training have the auxiliary classifiers.
@@ -31,7 +31,7 @@ class Checked:
 
 
 def check(arch: str, found: Mapping[str, StoredTensor], content: NDArray[np.uint8]) -> Checked:
-    """Check that the tensors are weights of torchvision's network `arch`: by their names, shapes, types and values.
+    """Check that the tensors are weights of the network `arch`, by their names, shapes, types and values.
 
     The first convolution may have any number of channels, the last layer any number of classes or be missing, and a
     ViT the position embeddings of any square image. `content` are the bytes of the file.
@@ -62,7 +62,7 @@ def _refuse_other_names(arch: str, named: Mapping[str, StoredTensor], needed: li
     faults = [*_few("is missing", [n for n in needed if n not in named])]
     faults += _few("is unknown", [n for n in named if n not in needed])
     if faults:
-        raise UnreadableFile(f"its tensors are not those of torchvision's {arch}: {'; '.join(faults)}")
+        raise UnreadableFile(f"its tensors are not those of {arch}: {'; '.join(faults)}")
 
 
 def _few(what: str, names: list[str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""From an uploaded file to checked weights in one form: safetensors with torchvision's present names."""
+"""From an uploaded file to checked weights in one form: safetensors with the library's present names."""
 
 from pathlib import Path
 from typing import IO
@@ -12,7 +12,7 @@ from service.weights.torch_file import read_torch_file
 
 
 def convert(arch: str, upload: Path, target: IO[bytes]) -> Checked:
-    """Check the file of weights of torchvision's network `arch`, and write them to `target` as safetensors.
+    """Check the file of weights of the network `arch`, and write them to `target` as safetensors.
 
     The file is read by its content, whatever its name: safetensors, or a file of torch.save. Nothing in it is run.
     Raises UnreadableFile with the reason, and OSError.

@@ -1,7 +1,7 @@
-"""`python -m workers.tools.describe`: count what each torchvision network needs, for the API, which has no torch.
+"""`python -m workers.tools.describe`: count what each network of torchvision and timm needs, for the API without torch.
 
-Builds them on the meta device, without values and without a download. It writes a table of needs with one architecture
-a line, and a table of the tensors in their state_dicts.
+Builds them on the meta device, without values and without a download. For each library it writes a table of needs with
+one architecture a line, and a table of the tensors in their state_dicts.
 """
 
 import json
@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torchvision.models import VisionTransformer, list_models
 
 from service.core.spec import states
-from service.core.spec.architectures import FILE, Architecture
+from service.core.spec.architectures import FILE, TIMM_FILE, Architecture
 from service.core.spec.states import CONSTANT, StateShapes
+from workers.tools import describe_timm
 from workers.training.models.classifier import features_of, head_of
 from workers.training.models.meta import build_on_meta
 from workers.training.models.sizes import LEAST_PATCHES
@@ -129,6 +130,9 @@ def main() -> None:
         described[name], described_states[name] = describe(name), state_of(name)
     FILE.write_text(table(described))
     states.FILE.write_bytes(states.packed(described_states))
+    both = [describe_timm.described(name, values_kept) for name in describe_timm.NAMES]
+    TIMM_FILE.write_text(table({needs.name: needs for needs, _ in both}))
+    states.TIMM_FILE.write_bytes(states.packed({needs.name: tensors for needs, tensors in both}))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from workers.training.evaluate import eval_mode, scoring_batch, train_mode
 from workers.training.group import Group
 from workers.training.models.classifier import head_of, tail_of
 
+PROBABILITIES = ("p", "drop_prob")  # its name in torch and torchvision, and in timm
 LARGEST_HALF = torch.finfo(torch.float16).max
 
 log = logging.getLogger(__name__)
@@ -78,8 +79,8 @@ def may_keep_features(spec: JobSpec, model: nn.Module, epoch: int, group: Group)
 
 
 def _is_random(module: nn.Module) -> bool:
-    """Whether a layer draws random numbers in its mode: dropout and stochastic depth have a probability p."""
-    return module.training and bool(getattr(module, "p", 0))
+    """Whether a layer draws random numbers in its mode: dropout and stochastic depth have a probability."""
+    return module.training and any(getattr(module, name, 0) for name in PROBABILITIES)
 
 
 @contextmanager

@@ -3,9 +3,10 @@
 It is apart from workers.training.group because it loads torch's compiler, which a single process seldom needs.
 """
 
+import importlib
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from workers.training.group import Group
-from workers.training.whole_batch_norm import WholeBatchNorm, with_whole_batch_norm
+from workers.training.whole_batch_norm import WholeBatchNorm, has_activation, with_whole_batch_norm
 
 T = TypeVar("T")
 
@@ -50,7 +51,7 @@ class ProcessGroup(Group):
         if self._device.type == "cpu":
             shared, devices = with_whole_batch_norm(model), None
         else:
-            shared = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            shared = _synchronized(model)
             devices = [self._device.index]
         self._norms = [module for module in shared.modules() if isinstance(module, nn.SyncBatchNorm | WholeBatchNorm)]
         return DistributedDataParallel(shared, device_ids=devices)
@@ -84,3 +85,11 @@ class ProcessGroup(Group):
 
     def close(self) -> None:
         dist.destroy_process_group()
+
+
+def _synchronized(model: nn.Module) -> nn.Module:
+    """The model with synchronized batch normalization, also that of timm, which applies an activation."""
+    convert: Callable[[nn.Module], nn.Module] = nn.SyncBatchNorm.convert_sync_batchnorm
+    if has_activation(model):
+        convert = importlib.import_module("timm.layers").convert_sync_batchnorm  # loaded already
+    return convert(model)

@@ -54,6 +54,17 @@ class WholeBatchNorm(_BatchNorm):
         self.running_var.lerp_(variance, share)
 
 
+class WholeBatchNormAct(WholeBatchNorm):
+    """Replaces timm's BatchNormAct2d, which applies its modules `drop` and `act` after the normalization."""
+
+    drop: nn.Module
+    act: nn.Module
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name in torch
+        activated: Tensor = self.act(self.drop(super().forward(input)))
+        return activated
+
+
 class _Total(torch.autograd.Function):
     """The sum of a tensor over the processes. Its gradient is the sum of the gradients of all processes."""
 
@@ -74,9 +85,15 @@ def with_whole_batch_norm(model: nn.Module) -> nn.Module:
     Changes the model in place. For a model that is itself a batch normalization, only the replacement is returned.
     """
     if isinstance(model, _BatchNorm):
-        whole = WholeBatchNorm(model.num_features, model.eps, model.momentum, model.affine, model.track_running_stats)
+        kind = WholeBatchNormAct if has_activation(model) else WholeBatchNorm
+        whole = kind(model.num_features, model.eps, model.momentum, model.affine, model.track_running_stats)
         whole.__dict__.update(model.__dict__)
         return whole
     for name, child in model.named_children():
         setattr(model, name, with_whole_batch_norm(child))
     return model
+
+
+def has_activation(model: nn.Module) -> bool:
+    """Whether a batch normalization of the model also applies an activation, as timm's BatchNormAct2d does."""
+    return any(isinstance(module, _BatchNorm) and hasattr(module, "act") for module in model.modules())

@@ -1,6 +1,7 @@
-"""A table of torchvision's classification networks for processes without torch: parameters and kept activations.
+"""Tables of the classification networks of torchvision and timm for processes without torch: parameters and kept
+activations.
 
-`python -m workers.tools.describe` writes the table from the networks that workers build.
+`python -m workers.tools.describe` writes the tables from the networks that workers build.
 """
 
 import json
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 FILE = Path(__file__).with_suffix(".json")
+TIMM_FILE = Path(__file__).with_name("timm.json")
+TIMM = "timm/"  # begins the names of timm's networks
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class Architecture:
     has_residual_branches: bool
     has_batch_norm: bool
     kept: tuple[tuple[int, int], ...]  # (side of a square image in pixels, values kept for the backward pass)
+    input_side: int = 0  # pixels; images are resized to such squares; 0: they keep their size
+    enlarged_to: int = 0  # pixels; images with a shorter side are enlarged until it has this length
     patch: int = 0  # side in pixels of the patches with learned position embeddings; 0: no patches
     least_patches: int = 0  # minimum number of patches along a side
     per_position: int = 0  # additional parameters for each patch
@@ -40,12 +45,20 @@ class Architecture:
             return 0
         return int(max(-(-max(height, width) // self.patch), self.least_patches) ** 2)
 
+    def input_size(self, height: int, width: int) -> tuple[int, int]:
+        """The height and width in pixels that the layers get for images of this size."""
+        if self.input_side:
+            return self.input_side, self.input_side
+        factor = max(1.0, self.enlarged_to / min(height, width))
+        return round(factor * height), round(factor * width)
+
     def activations(self, height: int, width: int) -> int:
         """Estimate of the fp32 values kept per image for the backward pass.
 
         Interpolated linearly in the image's area between the measured sides, and in proportion to it beyond them.
         """
-        area = height * width
+        rows, columns = self.input_size(height, width)
+        area = rows * columns
         points = [(0, 0), *((side * side, values) for side, values in self.kept)]
         for (low, fewer), (high, more) in pairwise(points):
             if area <= high:
@@ -65,4 +78,5 @@ def _architecture(name: str, row: dict[str, Any]) -> Architecture:
     return Architecture(name, kept=kept, **row)
 
 
-ARCHITECTURES = read(FILE)
+TORCHVISION = read(FILE)
+ARCHITECTURES = {**TORCHVISION, **read(TIMM_FILE)}

@@ -78,7 +78,9 @@ def _of_the_model(spec: JobSpec) -> Iterator[Fault]:
             yield Fault("/model/weights", detail, allowed, ("/model/pretrained",))
     elif model.weights == IMAGENET:
         detail = f"there are no published weights of {arch}"
-        yield Fault("/model/weights", detail, "the id of a job, or an architecture of torchvision", ("/model/arch",))
+        yield Fault(
+            "/model/weights", detail, "the id of a job, or an architecture of torchvision or timm", ("/model/arch",)
+        )
     if model.layer_decay != 1 and regularization.l1 and regularization.l1_mode == "proximal":
         detail = "the threshold of proximal L1 goes with one learning rate, and layer_decay gives each layer its own"
         yield Fault("/model/layer_decay", detail, "1, or l1_mode loss", ("/regularization",))

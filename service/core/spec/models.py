@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from service.core.spec.architectures import ARCHITECTURES
+from service.core.spec.architectures import ARCHITECTURES, TIMM
 from service.core.spec.layers import Layers
 from service.core.spec.options import option
 from service.core.spec.transfer import (
@@ -54,12 +54,15 @@ class Mlp:
 
 @dataclass(frozen=True)
 class Torchvision:
-    """A classification network of torchvision, adapted to the channels, size and classes of the images."""
+    """A classification network of torchvision or timm, adapted to the channels, size and classes of the images."""
 
-    arch: str = option("architecture, by torchvision's name", choices=tuple(ARCHITECTURES))
+    arch: str = option(
+        "architecture, by torchvision's name, or timm/ with timm's name",
+        choices=tuple(ARCHITECTURES),
+        later={TIMM: RELEASE},
+    )
     pretrained: bool = option(
-        "start from torchvision's best published weights, as with weights imagenet. The last layer starts from random "
-        "weights",
+        "start from the best published weights, as with weights imagenet. The last layer starts from random weights",
         False,
     )
     freeze: Freeze = option(FREEZE, "none", later={THEN_ALL: RELEASE})

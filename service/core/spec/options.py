@@ -13,7 +13,8 @@ class Option:
     its default, so that workers of older releases can still run the job. `needs` names options of the same part: if
     all of them are at their defaults, this option has no effect. `only_with` names an option of the same part and the
     one value of it with which this option has an effect. `later` are the values that a release after the option's own
-    has added, with that release; the record of a part with such a value says so.
+    has added, with that release; the record of a part with such a value says so. `timm/` stands for all values that
+    begin with it.
     """
 
     meaning: str

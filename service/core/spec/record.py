@@ -30,4 +30,4 @@ def record(value: Any, *, is_whole: bool = False) -> Any:
 
 def _release(later: Mapping[str, str], value: Any) -> str | None:
     """The release that added this value of an option; None for one that is as old as the option."""
-    return later.get(value) if isinstance(value, str) else None
+    return later.get(value) or later.get(f"{value.partition('/')[0]}/") if isinstance(value, str) else None

@@ -1,6 +1,6 @@
-"""The tensors in the state_dicts of torchvision's networks, by name and shape, for processes without torch.
+"""The tensors in the state_dicts of torchvision's and timm's networks, by name and shape, for processes without torch.
 
-`python -m workers.tools.describe` writes the table from the networks that workers build.
+`python -m workers.tools.describe` writes the tables from the networks that workers build.
 """
 
 import gzip
@@ -11,7 +11,10 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
+from service.core.spec.architectures import TIMM
+
 FILE = Path(__file__).with_suffix(".json.gz")
+TIMM_FILE = Path(__file__).with_name("timm_states.json.gz")
 CONSTANT = ("num_batches_tracked", "relative_position_index")  # endings of names of integers, which are not learned
 SCALED_INPUT = "scaled_input"  # in the metadata of stored weights whose network scales its input (see `check`)
 AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # classifiers that were used only in the original training
@@ -20,7 +23,7 @@ OLD_DENSE_LAYER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")  # nam
 
 @dataclass(frozen=True)
 class StateShapes:
-    """The learned tensors of a network for color images of 224 pixels and 1000 classes.
+    """The learned tensors of a network for color images of 224 pixels (timm: of its own size) and 1000 classes.
 
     `head` is the name of the last layer, whose tensors have one row for each class. `stem` is the name of the first
     convolution's kernels [O, C, k, k], with C channels of the images. `positions` is the name of the position
@@ -41,8 +44,8 @@ def current_name(name: str) -> str | None:
 
 
 def state_shapes(arch: str) -> StateShapes:
-    """The tensors of a network of torchvision."""
-    return _read(FILE)[arch]
+    """The tensors of a network by its name."""
+    return _read(TIMM_FILE if arch.startswith(TIMM) else FILE)[arch]
 
 
 @cache

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from service.core.spec.options import option
 
-IMAGENET = "imagenet"  # torchvision's published weights
+IMAGENET = "imagenet"  # the weights that torchvision or timm publishes
 RELEASE = "0.2.0"
 THEN_ALL = "then_all"
 Freeze = Literal["none", "backbone", "then_all"]
@@ -18,8 +18,9 @@ def weights_option() -> Any:
     """The option `weights` of a network."""
     return option(
         "start from these weights instead of random ones: the id of uploaded weights of this architecture, the id of a "
-        "job with this network, whose best model is used, or imagenet, torchvision's best published weights. The last "
-        "layer starts from random weights unless its classes are those of the data set; null: random weights",
+        "job with this network, whose best model is used, or imagenet, the best weights that torchvision publishes or "
+        "the usual ones of timm. The last layer starts from random weights unless its classes are those of the data "
+        "set; null: random weights",
         None,
         length=(1, 100),
         since=RELEASE,

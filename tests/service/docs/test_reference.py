@@ -106,7 +106,7 @@ def test_choices_are_listed_in_full() -> None:
     assert rows["`early_stopping`", "`baseline`"].allowed == "any"
     assert rows["`dataset`", "`id`"].allowed == "1 to 100 characters"
     names = SECTIONS["`model`: `torchvision`"][1].partition("Names of `arch`: ")[2]
-    assert re.findall(r"`(\w+)`", names) == list(ARCHITECTURES)
+    assert re.findall(r"`([\w/]+)`", names) == list(ARCHITECTURES)
 
 
 def test_links_lead_to_existing_sections() -> None:

@@ -182,7 +182,7 @@ def test_other_weights_are_refused_with_the_tensor(
 
 
 def test_weights_of_another_architecture_are_refused(tmp_path: Path, state: State) -> None:
-    assert "not those of torchvision's resnet18" in refusal(tmp_path, saved(tmp_path, state), "resnet18")
+    assert "not those of resnet18" in refusal(tmp_path, saved(tmp_path, state), "resnet18")
 
 
 def test_position_embeddings_may_be_of_any_square(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """Building the network of a spec, with weights drawn from its seed."""
 
 import importlib
+from collections.abc import Callable
 
 import torch
 from torch import nn
 
 from service.core.spec import JobSpec, Torchvision, layers_of
+from service.core.spec.architectures import TIMM
 from service.core.spec.models import weights_of
 from service.core.spec.shapes import place
 from service.core.spec.transfer import IMAGENET
@@ -37,7 +39,7 @@ def build_model(spec: JobSpec, shape: tuple[int, int, int], classes: int) -> nn.
 def _network(spec: JobSpec, shape: tuple[int, int, int], classes: int) -> nn.Module:
     model, regularization = spec.model, spec.regularization
     if isinstance(model, Torchvision):
-        return build_torchvision(
+        return _builder(model.arch)(
             model.arch,
             shape,
             classes,
@@ -47,3 +49,12 @@ def _network(spec: JobSpec, shape: tuple[int, int, int], classes: int) -> nn.Mod
         )
     placed = place(layers_of(spec) or (), shape, classes, "/model/layers")
     return build_layers(placed, regularization.stochastic_depth)
+
+
+def _builder(arch: str) -> Callable[..., nn.Module]:
+    """What builds a network by its name. timm is loaded only for a network of its own."""
+    if not arch.startswith(TIMM):
+        return build_torchvision
+    from workers.training.models.timm_networks import build_timm  # noqa: PLC0415 - it takes seconds
+
+    return build_timm

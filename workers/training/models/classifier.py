@@ -42,7 +42,7 @@ class Tail:
 def tail_of(model: nn.Module) -> Tail | None:
     """The end of the network; None where the last layer is a convolution, or another module follows it."""
     name, head = head_of(model)
-    leaves = [module for module in model.modules() if not list(module.children())]
+    leaves = [module for module in model.modules() if not list(module.children()) and type(module) is not nn.Identity]
     if not isinstance(head, nn.Linear) or leaves[-1] is not head:
         return None
     before = leaves[-2] if leaves[1:] else None
@@ -80,7 +80,13 @@ def set_dropout(model: nn.Module, p: float) -> None:
     own = [module for name, module in model.named_modules() if isinstance(module, nn.Dropout) and _counts(model, name)]
     for module in own:
         module.p = p
-    if p and not own:
+    if not own:
+        drop_before_head(model, p)
+
+
+def drop_before_head(model: nn.Module, p: float) -> None:
+    """Apply dropout to the input of the last layer, by a hook in place."""
+    if p:
         head_of(model)[1].register_forward_pre_hook(partial(_drop, p=p))
 
 

@@ -67,11 +67,11 @@ def input_side(arch: str, size: Size) -> int | None:
     return None if side is None or size == (side, side) else side
 
 
-def resize_input(model: nn.Module, side: int) -> None:
-    """Make the model resize its images to a square of `side` pixels, bilinearly, by a hook in place."""
-    model.register_forward_pre_hook(partial(_resize, side=side))
+def resize_input(model: nn.Module, target: Size) -> None:
+    """Make the model resize its images to the size `target` in pixels, bilinearly, by a hook in place."""
+    model.register_forward_pre_hook(partial(_resize, target=target))
 
 
-def _resize(model: nn.Module, inputs: tuple[Any, ...], side: int) -> tuple[Tensor]:
+def _resize(model: nn.Module, inputs: tuple[Any, ...], target: Size) -> tuple[Tensor]:
     (images,) = inputs
-    return (F.interpolate(images, size=(side, side), mode="bilinear", align_corners=False),)
+    return (F.interpolate(images, size=target, mode="bilinear", align_corners=False),)

@@ -62,7 +62,7 @@ def _sized(arch: str, size: Size, classes: int, pretrained: bool) -> nn.Module:
     elif not patch_size(arch):
         fit_strides(model, arch, size)
     if square := input_side(arch, size):
-        resize_input(model, square)
+        resize_input(model, (square, square))
     return model
 
 

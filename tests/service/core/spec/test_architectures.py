@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torchvision.models import get_model_weights, list_models
 
-from service.core.spec.architectures import ARCHITECTURES, FILE, Architecture, read
+from service.core.spec.architectures import ARCHITECTURES, FILE, TIMM, TIMM_FILE, TORCHVISION, Architecture, read
+from service.core.spec.states import state_shapes
+from workers.tools import describe_timm
 from workers.tools.describe import describe, table, values_kept
 from workers.training.models.meta import build_on_meta
 from workers.training.models.torchvision import build_torchvision
@@ -22,11 +24,11 @@ KNOWN = ARCHITECTURES["resnet18"]
 
 
 def test_every_classification_network_of_torchvision_is_known() -> None:
-    assert list(ARCHITECTURES) == list_models(module=torchvision.models)
+    assert list(TORCHVISION) == list_models(module=torchvision.models)
     assert all(known.name == name for name, known in ARCHITECTURES.items())
 
 
-@pytest.mark.parametrize("arch", [name for name in ARCHITECTURES if name != "inception_v3"])
+@pytest.mark.parametrize("arch", [name for name in TORCHVISION if name != "inception_v3"])
 def test_parameters_are_those_that_torchvision_publishes(arch: str) -> None:
     published: dict[str, Any] = get_model_weights(arch).DEFAULT.meta
     height, width = published["min_size"] if arch.startswith("vit") else (224, 224)
@@ -66,10 +68,16 @@ def test_a_network_is_described_as_the_table_has_it() -> None:
 
 def test_the_table_is_read_as_it_was_written(tmp_path: Path) -> None:
     file = tmp_path / "table.json"
-    file.write_text(table(ARCHITECTURES))
-    assert read(file) == ARCHITECTURES
+    file.write_text(table(TORCHVISION))
+    assert read(file) == TORCHVISION
     assert file.read_text() == FILE.read_text()
-    assert len(FILE.read_text().splitlines()) == len(ARCHITECTURES) + 2
+    assert len(FILE.read_text().splitlines()) == len(TORCHVISION) + 2
+
+
+def test_networks_of_timm_are_described_as_the_table_has_them() -> None:
+    assert list(read(TIMM_FILE)) == [TIMM + name for name in describe_timm.NAMES]
+    for name in ("lcnet_050", "vit_tiny_patch16_224"):
+        assert describe_timm.described(name, values_kept) == (ARCHITECTURES[TIMM + name], state_shapes(TIMM + name))
 
 
 def test_the_kept_values_of_a_real_step_are_what_is_planned() -> None:
@@ -111,11 +119,11 @@ def test_activations_between_known_sides_go_with_the_area() -> None:
     assert known.activations(20, 40) == 10_000
 
 
-@given(st.sampled_from(sorted(ARCHITECTURES)), st.integers(8, 512), st.integers(8, 512))
+@given(st.sampled_from(sorted(TORCHVISION)), st.integers(8, 512), st.integers(8, 512))
 def test_activations_stay_between_the_known_ones(name: str, height: int, width: int) -> None:
-    values = [value for _, value in ARCHITECTURES[name].kept]
-    assert 0 < ARCHITECTURES[name].activations(height, width) <= max(values)
-    assert ARCHITECTURES[name].activations(height, width) == ARCHITECTURES[name].activations(width, height)
+    values = [value for _, value in TORCHVISION[name].kept]
+    assert 0 < TORCHVISION[name].activations(height, width) <= max(values)
+    assert TORCHVISION[name].activations(height, width) == TORCHVISION[name].activations(width, height)
 
 
 def test_architecture_table_loads_without_torch() -> None:

@@ -107,3 +107,8 @@ def test_an_older_worker_knows_all_of_an_ordinary_job() -> None:
 def test_a_spec_is_read_back_from_its_record(changes: dict[str, Any]) -> None:
     given = spec(labels={"a": "b"}, augmentation={"rand_augment": {}}, **changes)
     assert JobSpec.from_dict(given.to_record()) == given
+
+
+def test_an_older_worker_refuses_a_network_of_timm() -> None:
+    assert spec(model={"arch": "timm/resnet18"}).to_record()["model"]["since"] == "0.2.0"
+    assert "since" not in spec(model={"arch": "resnet18"}).to_record()["model"]

@@ -1,0 +1,181 @@
+"""Counts what timm's networks need, for the API, which has no torch (see describe.py).
+
+NAMES are networks of timm's usual families with published weights and at most 30 million parameters: larger ones gain
+little from a few hundred photographs.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from service.core.spec.architectures import TIMM, Architecture
+from service.core.spec.states import CONSTANT, StateShapes
+from workers.training.models.classifier import features_of, head_of
+from workers.training.models.meta import build_on_meta
+from workers.training.models.stem import first_convolution
+from workers.training.models.timm_networks import LEAST_SIDE
+
+NAMES = (
+    "convnext_atto",
+    "convnext_femto",
+    "convnext_nano",
+    "convnext_pico",
+    "convnext_tiny",
+    "convnextv2_atto",
+    "convnextv2_femto",
+    "convnextv2_nano",
+    "convnextv2_pico",
+    "convnextv2_tiny",
+    "deit3_small_patch16_224",
+    "deit_small_patch16_224",
+    "deit_tiny_patch16_224",
+    "edgenext_small",
+    "edgenext_x_small",
+    "edgenext_xx_small",
+    "efficientnet_b0",
+    "efficientnet_b1",
+    "efficientnet_b2",
+    "efficientnet_b3",
+    "efficientnet_lite0",
+    "ghostnet_100",
+    "ghostnetv2_100",
+    "hgnetv2_b0",
+    "hgnetv2_b1",
+    "hgnetv2_b2",
+    "lcnet_050",
+    "lcnet_075",
+    "lcnet_100",
+    "mobilenetv2_050",
+    "mobilenetv2_100",
+    "mobilenetv2_140",
+    "mobilenetv3_large_100",
+    "mobilenetv3_small_050",
+    "mobilenetv3_small_075",
+    "mobilenetv3_small_100",
+    "mobilenetv4_conv_medium",
+    "mobilenetv4_conv_small",
+    "mobilevitv2_050",
+    "mobilevitv2_075",
+    "mobilevitv2_100",
+    "regnety_002",
+    "regnety_004",
+    "regnety_008",
+    "regnety_016",
+    "resnet18",
+    "resnet18d",
+    "resnet26d",
+    "resnet34",
+    "resnet34d",
+    "resnet50",
+    "resnet50d",
+    "rexnet_100",
+    "rexnet_150",
+    "swin_tiny_patch4_window7_224",
+    "tf_efficientnet_lite1",
+    "tf_efficientnet_lite2",
+    "tf_efficientnetv2_b0",
+    "tf_efficientnetv2_b1",
+    "tf_efficientnetv2_b2",
+    "tiny_vit_11m_224",
+    "tiny_vit_5m_224",
+    "tinynet_a",
+    "tinynet_b",
+    "tinynet_c",
+    "tinynet_d",
+    "tinynet_e",
+    "vit_small_patch16_224",
+    "vit_tiny_patch16_224",
+)
+SIDES = (LEAST_SIDE, 224, 384)  # pixels, where the values kept by networks for images of any size are counted
+CHANNELS, CLASSES = 3, 10
+OTHER_CHANNELS, OTHER_CLASSES = 5, 7
+PUBLISHED_CLASSES = 1000
+BATCH = 2
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def described(name: str, values_kept: Callable[[nn.Module, int], int]) -> tuple[Architecture, StateShapes]:
+    """What the network with this name in timm needs, and its learned tensors.
+
+    `values_kept` counts the values that a network keeps of one image of a side. Raises ValueError for a network that
+    needs another treatment than the others: where its last layer is not a linear layer whose output is that of the
+    network, or its parameters depend on more than the channels and the classes.
+    """
+    arch = TIMM + name
+    model = _built(arch, CHANNELS, CLASSES)
+    head, (stem, first) = head_of(model), first_convolution(model) or ("", None)
+    parameters = sum(p.numel() for p in model.parameters())
+    if first is None or not _ends_with(model, head[1]):
+        raise ValueError(f"{arch} has no convolution, or does not end with a linear layer")
+    other, published = _built(arch, OTHER_CHANNELS, OTHER_CLASSES), _built(arch, CHANNELS, PUBLISHED_CLASSES)
+    if _differing(model, other) != {f"{stem}.weight", *(f"{head[0]}.{name}" for name in head[1].state_dict())}:
+        raise ValueError(f"other layers of {arch} depend on the channels or the classes")
+    per_channel = first.weight.numel() // CHANNELS
+    per_class = sum(p.numel() for p in head[1].parameters()) // CLASSES
+    side = _fixed_side(model)
+    needs = Architecture(
+        arch,
+        fixed=parameters - per_channel * CHANNELS - per_class * CLASSES,
+        per_channel=per_channel,
+        per_class=per_class,
+        features=features_of(head[1]),
+        least_side=1,
+        has_residual_branches=_has_branches(arch),
+        has_batch_norm=any(isinstance(module, nn.BatchNorm2d) for module in model.modules()),
+        kept=tuple((each, values_kept(model, each)) for each in ((side,) if side else SIDES)),
+        input_side=side,
+        enlarged_to=0 if side else LEAST_SIDE,
+    )
+    return needs, StateShapes(_learned(published), head[0], f"{stem}.weight", None)
+
+
+def _built(arch: str, channels: int, classes: int, **options: Any) -> Any:
+    name = arch.removeprefix(TIMM)
+    return build_on_meta(lambda: timm.create_model(name, num_classes=classes, in_chans=channels, **options))
+
+
+def _fixed_side(model: Any) -> int:
+    """The side in pixels that the network is made for if it takes no other, else 0."""
+    side = int(model.pretrained_cfg["input_size"][1])
+    for each in SIDES:
+        try:
+            with torch.no_grad():
+                model.eval()(torch.empty(BATCH, CHANNELS, each, each, device="meta"))
+        except (AssertionError, RuntimeError, ValueError):
+            return side
+    return 0
+
+
+def _ends_with(model: Any, head: nn.Module) -> bool:
+    """Whether the last layer is linear, gets features [N, F], and gives the output of the network."""
+    if not isinstance(head, nn.Linear) or model.get_classifier() is not head:
+        return False
+    seen: list[tuple[Tensor, Tensor]] = []
+    hook = head.register_forward_hook(lambda _, inputs, output: seen.append((inputs[0], output)))
+    side = int(model.pretrained_cfg["input_size"][1])
+    with torch.no_grad():
+        result = model.eval()(torch.empty(BATCH, CHANNELS, side, side, device="meta"))
+    hook.remove()
+    return len(seen) == 1 and seen[0][0].ndim == 2 and result is seen[0][1]  # noqa: PLR2004 - [N, F]
+
+
+def _has_branches(arch: str) -> bool:
+    """Whether blocks of the network are skipped with the option drop_path_rate of timm."""
+    try:
+        model = _built(arch, CHANNELS, CLASSES, drop_path_rate=0.5)
+    except TypeError:
+        return False
+    return any(getattr(module, "drop_prob", 0) for module in model.modules())
+
+
+def _differing(one: nn.Module, other: nn.Module) -> set[str]:
+    first, second = _learned(one), _learned(other)
+    return {name for name in first | second if first.get(name) != second.get(name)}
+
+
+def _learned(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in model.state_dict().items() if not name.endswith(CONSTANT)}
