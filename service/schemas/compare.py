@@ -100,6 +100,10 @@ class PartDifferenceSchema(Schema):
     accuracy_standard_error = fields.Float(allow_none=True)
     accuracy_interval = _interval("accuracy_points", "accuracy_interval")
     mcnemar = fields.Nested(McNemarSchema, allow_none=True, metadata={"description": "null without pairs"})
+    better_probability = fields.Float(
+        allow_none=True,
+        metadata={"description": "probability, 0 to 1, that the loss is lower on all such images, not by chance only"},
+    )
     images_needed = fields.Integer(allow_none=True)
 
 
@@ -149,6 +153,11 @@ class DifferenceSchema(Schema):
         attribute="validation.mcnemar",
         allow_none=True,
         metadata={"description": "null without pairs"},
+    )
+    better_probability = fields.Float(
+        attribute="validation.better_probability",
+        allow_none=True,
+        metadata={"description": "probability, 0 to 1, that the loss is lower on all such images, not by chance only"},
     )
     images_needed = fields.Integer(
         attribute="validation.images_needed",

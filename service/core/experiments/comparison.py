@@ -110,16 +110,20 @@ def with_error(part: PartDifference) -> str:
 
 
 def in_words(measured: Difference) -> str:
-    """The verdict. Where a difference larger than its standard error is within the noise, also how many images would
-    probably show whether it is real.
+    """The verdict. Where a difference larger than its standard error is within the noise, also how probable it is that
+    it is real, and how many images would probably show it.
     """
     part = measured.validation
     is_open = measured.verdict is DifferenceVerdict.SAME and part.images is not None
     if not is_open or not part.loss or not part.standard_error or abs(part.loss) <= part.standard_error:
         return str(measured.verdict)
-    likely = "better" if part.loss < 0 else "worse"
+    better = part.better_probability or 0.0
+    likely, chance = ("better", better) if part.loss < 0 else ("worse", 1 - better)
     enough = format_about(part.images_needed or 0)
-    return f"{measured.verdict}; likely {likely}, but {part.images:,} images cannot prove it, about {enough} could"
+    return (
+        f"{measured.verdict}; {likely} with a probability of {chance:.0%}, but {part.images:,} images cannot prove it, "
+        f"about {enough} could"
+    )
 
 
 def _with_images(part: PartDifference) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import NormalDist
 
 from service.core.evaluation.paired import McNemar, Paired, images_needed
 from service.core.records.job import Job
@@ -56,6 +57,15 @@ class PartDifference:
     @property
     def interval(self) -> Interval | None:
         return interval(self.loss, self.standard_error)
+
+    @property
+    def better_probability(self) -> float | None:
+        """The probability that the loss is lower on all such images, 0 to 1: the normal distribution of the
+        difference, with all differences equally likely before.
+        """
+        if self.loss is None or not self.standard_error:
+            return None
+        return NormalDist().cdf(-self.loss / self.standard_error)
 
     @property
     def images_needed(self) -> int | None:

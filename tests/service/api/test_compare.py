@@ -104,6 +104,7 @@ def test_two_jobs_differ_in_spec_and_result(client: FlaskClient, services: Servi
     assert difference["accuracy_points"] == 0
     assert difference["accuracy_standard_error"] == pytest.approx(2.828427), "accuracy 0.8 of 400 images, twice"
     assert difference["verdict"] == "better beyond noise"
+    assert difference["better_probability"] > 0.975
     (sentence,) = compared["summary"]
     assert sentence == (
         f"{other} against {first}: /regularization/dropout 0.0 → 0.25; best val_loss 0.5000 → 0.4000 "
