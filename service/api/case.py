@@ -4,10 +4,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from service.core.diagnosis import Diagnosis, RunContext, diagnose
+from service.core.diagnosis.pretrained_patch import COLORS, may_gain_from_weights
 from service.core.experiments.fits.learned import tallies
+from service.core.records.dataset import Contents
 from service.core.records.epoch import Epoch
 from service.core.records.job import Job
+from service.core.records.weights import Weights
 from service.services import services
+
+MOST_WEIGHTS = 20  # that are looked at, the newest
 
 
 def diagnose_job(job: Job, epochs: Sequence[Epoch]) -> Diagnosis:
@@ -32,4 +37,12 @@ def _diagnosed(job: Job, epochs: Sequence[Epoch], case: RunContext) -> Diagnosis
 def case_of(job: Job) -> RunContext:
     """The input of the cures: the spec of a job and the known facts about its data."""
     contents = services().submission.contents(job.tenant, job.spec.dataset.id)
-    return RunContext(job.spec, contents, job.facts, job.stop_reason)
+    return RunContext(job.spec, contents, job.facts, job.stop_reason, weights=_weights(job, contents))
+
+
+def _weights(job: Job, contents: Contents | None) -> Weights | None:
+    """The newest weights of the tenant that the job could have started from, for pictures in color."""
+    if contents is None or not may_gain_from_weights(job.spec, contents):
+        return None
+    newest = services().weights.list(job.tenant, MOST_WEIGHTS).items
+    return next((weights for weights in newest if weights.channels == COLORS), None)

@@ -42,12 +42,12 @@ REASONS: Mapping[Verdict, str] = {
 _BY_EFFECT: Mapping[Verdict, str] = {
     Verdict.HEALTHY: "horizontal_flip mixup ema early_stopping",
     Verdict.OVERFITTING: (
-        "more_data batch_norm dropout mixup horizontal_flip trivial_augment label_smoothing weight_decay "
-        "decoupled_decay rotation shift smaller_model smaller_kernels early_stopping collect"
+        "more_data pretrained batch_norm dropout mixup horizontal_flip trivial_augment label_smoothing "
+        "weight_decay decoupled_decay rotation shift smaller_model smaller_kernels early_stopping collect"
     ),
     Verdict.STAGNANT_GENERALIZATION: (
-        "more_data batch_norm dropout mixup horizontal_flip trivial_augment label_smoothing weight_decay "
-        "decoupled_decay rotation shift smaller_kernels early_stopping collect"
+        "more_data pretrained batch_norm dropout mixup horizontal_flip trivial_augment label_smoothing "
+        "weight_decay decoupled_decay rotation shift smaller_kernels early_stopping collect"
     ),
     Verdict.OVERCONFIDENT: (
         "temperature more_data batch_norm dropout mixup horizontal_flip trivial_augment label_smoothing weight_decay "

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from service.core.diagnosis import joint_patches, patches, temperature
+from service.core.diagnosis import joint_patches, patches, pretrained_patch, temperature
 from service.core.diagnosis.patches import Patch
 from service.core.diagnosis.run_context import RunContext
 
@@ -69,6 +69,12 @@ CURES: Mapping[str, Cure] = {
             "TrivialAugment",
             "the same image is never seen twice; as good as more data",
             patches.trivial_augment,
+        ),
+        Cure(
+            "pretrained",
+            "Start from weights that know photographs",
+            "the last layer learns from features that few images could not teach",
+            pretrained_patch.pretrained,
         ),
         Cure("ema", "Averaged weights", "validation loss jumps less, and is often lower", patches.ema),
         Cure(

@@ -7,6 +7,7 @@ from service.core.records.dataset import Contents
 from service.core.records.facts import Facts
 from service.core.records.lessons import Tallies
 from service.core.records.lineage import Family
+from service.core.records.weights import Weights
 from service.core.spec import JobSpec
 
 # Words in class names whose images change their class when they are mirrored.
@@ -28,6 +29,7 @@ class RunContext:
     stop_reason: str | None = None  # of the run that is to be cured; None while it runs
     family: Family = field(default_factory=Family)
     tallies: Tallies = field(default_factory=dict)
+    weights: Weights | None = None  # uploaded ones, for pictures in color, that the run could start from
 
     @property
     def side(self) -> int | None:

@@ -22,8 +22,10 @@ from service.core.diagnosis.cures import CURES
 from service.core.diagnosis.run_context import RunContext
 from service.core.records.dataset import Contents
 from service.core.records.facts import Facts
+from service.core.records.weights import Weights
 from service.core.settings import Settings
 from service.core.spec import JobSpec, contradictions
+from service.core.storage import Artifact
 from service.docs import FOLDER, POLICY, REFERENCE, VERDICTS
 from service.docs import PAGES as DOCS
 from service.docs.contents import CONTENTS, ORDER
@@ -101,6 +103,8 @@ def bodies(verdict: str) -> list[dict[str, Any]]:
 
 COPIED = Facts({"train": 160, "validation": 40}, 0.7, 0.5, copies_across=3)
 COLOURS = Contents(("cat", "dog"), (100, 100), (3, 64, 64))
+STORED = Artifact("a", "weights/a", 1, "0" * 64, "application/octet-stream")
+UPLOADED = Weights(f"wgt_{'0' * 20}", "mine", "resnet18", 1000, 3, 1, "0" * 64, STORED, 0.0)
 REGULARIZED = {
     "model": {"arch": "cnn", "channels": [8], "hidden": [8], "kernel_size": 5},
     "optimizer": {"lr": 0.5},
@@ -130,7 +134,9 @@ AUGMENTED: dict[str, Any] = {"augmentation": {"rand_augment": {}}}
 def pointers(cure: str) -> frozenset[str]:
     """The fields that a cure changes in any of three specs: the default, REGULARIZED and AUGMENTED."""
     specs = [JobSpec.from_dict(SPEC | changes).filled(0) for changes in ({}, REGULARIZED, AUGMENTED)]
-    cases = [RunContext(spec, COLOURS, COPIED, reason) for spec in specs for reason in (None, "max_epochs")]
+    cases = [
+        RunContext(spec, COLOURS, COPIED, reason, weights=UPLOADED) for spec in specs for reason in (None, "max_epochs")
+    ]
     patches = [CURES[cure].change(case) for case in cases]
     assert any(patch is not None for patch in patches), f"{cure} changes none of the specs"
     return frozenset(operation["path"] for patch in patches for operation in patch or ())

@@ -13,9 +13,12 @@ from service.core.diagnosis.advice import ADVISED, REASONS, advise, cured
 from service.core.diagnosis.cures import CURES
 from service.core.diagnosis.snippets import snippets
 from service.core.records.builtin_datasets import CONTENTS_OF
+from service.core.records.dataset import Contents
 from service.core.records.facts import Facts
 from service.core.records.plan import UNLIMITED, Limits, plan
+from service.core.records.weights import Weights
 from service.core.spec import JobSpec, contradictions
+from service.core.storage import Artifact
 from service.schemas.spec import JobSpecSchema
 
 MODELS: list[dict[str, Any]] = [
@@ -173,3 +176,21 @@ def test_lifting_a_limit_without_effect_is_not_advised() -> None:
 
 def test_every_cure_has_code_for_other_frameworks() -> None:
     assert set(snippets()) == set(CURES)
+
+
+def test_uploaded_weights_are_advised_for_few_photographs() -> None:
+    spec, photographs = JobSpec.from_dict({"dataset": {"id": "pets"}}), Contents(("cat", "dog"), (50, 50), (3, 64, 64))
+    stored = Artifact("a", "weights/a", 1, "0" * 64, "application/octet-stream")
+    known = Weights(f"wgt_{'0' * 20}", "mine", "resnet18", 1000, 3, 1, "0" * 64, stored, 0.0)
+
+    def of(contents: Contents, uploaded: Weights | None, **model: Any) -> list[Any]:
+        given = JobSpec.from_dict({"dataset": {"id": "pets"}, "model": model}) if model else spec
+        pieces = advise([Verdict.OVERFITTING], RunContext(given, contents, weights=uploaded))
+        return [advice.patch for advice in pieces if advice.id == "pretrained"]
+
+    value = {"arch": "resnet18", "weights": known.id, "freeze": "backbone"}
+    assert of(photographs, known) == [[{"op": "add", "path": "/model", "value": value}]]
+    assert not of(photographs, None)
+    assert not of(photographs, known, arch="resnet18", weights="imagenet")
+    assert not of(replace(photographs, shape=(1, 64, 64)), known)
+    assert not of(replace(photographs, samples_per_class=(5000, 5000)), known)
