@@ -72,6 +72,8 @@ class Switch(fields.Raw):
         self.words = words
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> bool | str:
+        if value in ("true", "false"):
+            raise ValidationError(f"Must be {value} without quotes.")
         if not isinstance(value, bool) and value not in self.words:
             raise ValidationError(not_known(value, ["true", "false", *self.words]))
         return value  # type: ignore[no-any-return]  # one of those just named

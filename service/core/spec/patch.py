@@ -58,7 +58,7 @@ def _reason(data: Any, operation: Operation) -> str:
     source = operation.get("from", "") if op in ("move", "copy") else None
     needed = path if source is None else source
     for pointer in (path, needed):
-        if not _is_pointer(pointer):
+        if not is_pointer(pointer):
             return f"{_shown(pointer)} is not a JSON pointer"
     if op != "add" and not _has(data, needed):
         return f"nothing is at {_shown(needed)}"
@@ -70,7 +70,8 @@ def _reason(data: Any, operation: Operation) -> str:
     return f"{op} is not possible at {_shown(path)}"
 
 
-def _is_pointer(text: str) -> bool:
+def is_pointer(text: str) -> bool:
+    """Whether the text is a JSON pointer (RFC 6901)."""
     try:
         JsonPointer(text)
     except JsonPointerException:

@@ -36,6 +36,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"space": {"/optimizer/lr": {"low": 0, "high": 1, "log": True}}}, "/space/~1optimizer~1lr/low"),
     ({"space": {"/optimizer/lr": {"low": 1, "high": 99}}}, "/space/~1optimizer~1lr"),
     ({"space": {"/optimizer/rate": {"low": 0.1, "high": 0.2}}}, "/space/~1optimizer~1rate"),
+    ({"space": {"optimizer/lr": {"low": 0.1, "high": 0.2}}}, "/space/optimizer~1lr"),
+    ({"space": {"/a~2": {"choices": [1]}}}, "/space/~1a~02"),
     ({"space": {"/dataset/val_fraction": {"low": 0.1, "high": 0.2}}}, "/space/~1dataset~1val_fraction"),
     ({"space": {"/batch_size": {"choices": []}}}, "/space/~1batch_size/choices"),
     ({"objective": "speed"}, "/objective"),
@@ -281,6 +283,15 @@ def test_a_plan_says_what_a_trial_costs(client: FlaskClient, services: Services,
     assert cost(**small)["epoch_seconds"] > cost()["epoch_seconds"] / 2, "the recipe is larger than this base"
     short = cost(jobs=None, minutes=1)
     assert short["seconds"] < 60
+
+
+def test_a_tiny_job_does_not_make_a_trial_look_long(client: FlaskClient, services: Services, tmp_path: Path) -> None:
+    tiny = {"dataset": {"id": "digits", "train_limit": 50}, "model": {"arch": "mlp", "hidden": [8]}, "epochs": 1}
+    assert client.post("/v1/jobs", json=tiny).status_code == 202
+    train(services, tmp_path, better_than_the_base)  # the epoch takes 0.1 seconds
+    plan = client.post("/v1/fits?validate_only=true", json=REQUEST).json
+    assert plan["trial_cost"]["source"] == "history"
+    assert 1 < plan["trial_cost"]["epoch_seconds"] < 20, "most of its time was for the images, not for its products"
 
 
 @ON_DISK_FIRST

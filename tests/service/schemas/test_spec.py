@@ -115,6 +115,11 @@ def test_range_limits_of_each_option(path: str, good: list[Any], bad: list[Any])
         assert all(allowed.values()), (value, allowed)
 
 
+def test_a_truth_value_in_quotes_is_named_as_such() -> None:
+    with pytest.raises(ValidationError, match="Must be true without quotes"):
+        load({**MINIMAL, "augmentation": {"horizontal_flip": "true"}})
+
+
 def test_all_faults_are_reported_together_with_allowed_values() -> None:
     data = {
         "dataset": {"val_fraction": 2},

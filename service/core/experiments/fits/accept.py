@@ -21,13 +21,14 @@ from service.core.records.lessons import Lessons
 from service.core.records.plan import Plan
 from service.core.spec import EarlyStopping, JobSpec
 from service.core.spec.parts import Monitor
-from service.core.spec.patch import Operation, Operations, patched, plain
+from service.core.spec.patch import Operation, Operations, is_pointer, patched, plain
 from service.core.text import MINUTE
 
 TEST_FRACTION = 0.2  # held out from the start, unless the request says otherwise
 SMALL = 1000  # validation images; with fewer, each repeat of a leader validates on another fold
 SHARE_OF_BASE = 0.1  # of a budget of minutes, which the base may train at most
 SHARED_BY_TRIALS = ("/dataset", "/seed", "/name", "/labels", "/webhook", "/early_stopping/monitor")  # not to be varied
+NO_POINTER = ("is not a JSON pointer (RFC 6901)", "the pointer of an option in the spec, as /optimizer/lr")
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,8 @@ class Acceptor:
 
     def _checked(self, tenant: str, spec: JobSpec, space: Space) -> Space:
         """The space of a request. Raises Invalid unless each of its values alone is valid in the spec."""
+        if unreadable := [Fault(_of_option(path), *NO_POINTER) for path in space if not is_pointer(path)]:
+            raise Invalid(unreadable)
         data = plain(spec)
         typed = {path: _as_in(data, path, values) for path, values in space.items()}
         faults = [fault for path, values in typed.items() for fault in self._faults(tenant, spec, path, values)]
@@ -151,7 +154,7 @@ class Acceptor:
         return typed
 
     def _faults(self, tenant: str, spec: JobSpec, path: str, values: Range) -> Iterator[Fault]:
-        pointer = f"/space/{escape(path)}"
+        pointer = _of_option(path)
         if any(path == each or path.startswith(f"{each}/") or each.startswith(path) for each in SHARED_BY_TRIALS):
             yield Fault(pointer, "all trials of a fit share it", f"other options than {', '.join(SHARED_BY_TRIALS)}")
             return
@@ -206,6 +209,11 @@ def _folds(spec: JobSpec, contents: Contents) -> int | None:
 def _of_fold(spec: JobSpec) -> Iterator[Fault]:
     if spec.dataset.fold is not None:
         yield Fault("/dataset/fold", "a fit chooses the folds of its trials", "null")
+
+
+def _of_option(path: str) -> str:
+    """The pointer into the request of an option of the space."""
+    return f"/space/{escape(path)}"
 
 
 def _where(pointer: str) -> str:

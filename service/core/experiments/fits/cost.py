@@ -45,14 +45,13 @@ def trial_cost(
     where the multiplications of the network are unknown.
     """
     images = DataFacts.of(contents, base.spec.dataset).images
-    work = _work(base, images)
+    of_base, source = _seconds(base, images), "arithmetic"
     if past:
-        nearest = min(past, key=lambda each: abs(math.log(work / _work(each.plan, each.images))))
-        of_base, source = nearest.epoch_seconds * work / _work(nearest.plan, nearest.images), "history"
+        ratios = [(of_base / _seconds(each.plan, each.images), each.epoch_seconds) for each in past]
+        ratio, measured_seconds = min(ratios, key=lambda each: abs(math.log(each[0])))
+        of_base, source = ratio * measured_seconds, "history"
     elif base.multiplications is None or is_on_gpu:
         return None
-    else:
-        of_base, source = work / RATE + IMAGE_SECONDS * images, "arithmetic"
     measured = TrialJob("", Status.RUNNING, None, None, base.spec.epochs, base.spec.epochs * of_base, None, None)
     usual = length(request, measured, ())
     epochs = usual.epochs if usual else base.spec.epochs
@@ -60,6 +59,7 @@ def trial_cost(
     return TrialCost(epochs, of_trial, epochs * of_trial, source)
 
 
-def _work(plan: Plan, images: int) -> float:
-    """Multiplications of an epoch; by the parameters where they are unknown, which serves for comparisons alone."""
-    return float(PASSES * max(1, plan.multiplications or plan.parameters) * max(1, images))
+def _seconds(plan: Plan, images: int) -> float:
+    """Of an epoch on one thread; by the parameters where multiplications are unknown, for comparisons alone."""
+    multiplications = plan.multiplications or plan.parameters
+    return (PASSES * multiplications / RATE + IMAGE_SECONDS) * max(1, images)
