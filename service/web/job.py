@@ -1,12 +1,14 @@
 """The page of a job: curves, diagnosis, advice, settings, files and log."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from flask import request, url_for
 
 from service.api import diagnosis
 from service.api.pairs import pairs_with_first, pairs_with_parents
+from service.core.diagnosis.named_points import named_points
 from service.core.errors import NotFound
 from service.core.experiments.comparison import in_words, with_error
 from service.core.experiments.counterfactual import Setting, replay
@@ -57,6 +59,7 @@ def job(job_id: str) -> str:
         last=epochs[-1] if epochs else None,
         left=time_left(shown, epochs),
         diagnosis=diagnosed,
+        named=[asdict(point) for point in named_points(epochs, diagnosed["summary"], diagnosed["onset_epoch"])],
         trial=trial(shown, diagnosed["advice"]) if shown.is_terminal else None,
         DOWNLOADS=DOWNLOADS,
         settings=_settings(shown, epochs),

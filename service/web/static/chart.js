@@ -20,6 +20,7 @@ export class Curves {
     this.marks = []; // {epoch, label}
     this.isLog = false;
     this.level = null; // {value, label}: a horizontal line
+    this.points = []; // {epoch, value, text, curve}: circles with their number
     this.tip = Object.assign(document.createElement('div'), { className: 'tip', hidden: true });
     place.append(this.tip);
     place.addEventListener('pointerleave', () => { this.tip.hidden = true; });
@@ -30,9 +31,9 @@ export class Curves {
   }
 
   /** Show curves. A chart of the same curves only gets the new points. */
-  show(epochs, curves, { marks = [], isLog = false, level = null } = {}) {
+  show(epochs, curves, { marks = [], isLog = false, level = null, points = [] } = {}) {
     const before = this.signature();
-    Object.assign(this, { epochs, curves, marks, isLog, level });
+    Object.assign(this, { epochs, curves, marks, isLog, level, points });
     this.place.dataset.points = epochs.length;
     if (!epochs.length) return;
     if (!this.plot || before !== this.signature()) this.rebuild();
@@ -96,6 +97,7 @@ export class Curves {
     ctx.strokeStyle = ctx.fillStyle = colour('--text');
     ctx.lineWidth = ratio;
     this.drawLevel(plot, ratio);
+    this.points.forEach((point) => drawPoint(plot, point, ratio));
     this.marks.forEach(({ epoch, label }, at) => {
       const x = Math.round(plot.valToPos(epoch, 'x', true));
       if (x < bbox.left || x > bbox.left + bbox.width) return;
@@ -178,4 +180,25 @@ function sample(hue, dash) {
   line.setAttribute('stroke-dasharray', dash.join(' '));
   svg.append(line);
   return svg;
+}
+
+/** Draw a circle with its number: above the validation curve, below or beside that of training. */
+function drawPoint(plot, { epoch, value, text, curve }, ratio) {
+  const { ctx, bbox } = plot;
+  const [x, y] = [plot.valToPos(epoch, 'x', true), plot.valToPos(value, 'y', true)];
+  if (!(x >= bbox.left && x <= bbox.left + bbox.width && y >= bbox.top && y <= bbox.top + bbox.height)) return;
+  ctx.setLineDash([]);
+  ctx.beginPath();
+  ctx.arc(x, y, 4.5 * ratio, 0, 2 * Math.PI);
+  ctx.stroke();
+  if (curve !== 'val_loss' && y + 20 * ratio > bbox.top + bbox.height) {
+    const isRight = x > bbox.left + bbox.width / 2;
+    ctx.textAlign = isRight ? 'right' : 'left';
+    ctx.fillText(text, x + (isRight ? -8 : 8) * ratio, y - 4 * ratio); // below there is the axis
+    return;
+  }
+  const half = ctx.measureText(text).width / 2;
+  ctx.textAlign = 'center';
+  const middle = Math.min(Math.max(x, bbox.left + half), bbox.left + bbox.width - half);
+  ctx.fillText(text, middle, y + (curve === 'val_loss' ? -9 : 18) * ratio);
 }

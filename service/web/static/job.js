@@ -28,6 +28,7 @@ function draw() {
   const best = rows.findLast((row) => row.improved)?.epoch ?? marks().best;
   chart.show(rows.map((row) => row.epoch), curvesOf(rows, measure.value), {
     marks: marksOf({ ...marks(), best }), isLog: log.checked, level: levelOf(place.dataset, measure.value),
+    points: measure.value === 'loss' ? JSON.parse(marks().named) : [],
   });
   if (rows.length) document.getElementById('waiting').textContent = '';
 }
