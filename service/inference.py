@@ -38,12 +38,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The prediction for one picture. `probabilities` are by class, in the order of the classes."""
+    """The prediction for one picture. `probabilities` are by class, in the order of the classes, as `logits` are."""
 
     name: str
     label: str
     probability: float
     probabilities: dict[str, float]
+    logits: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ class Predictor:
                 continue
             (logits,) = model.session.run([LOGITS], {model.input: stacked})
             shares = _softmax(np.asarray(logits, np.float64) / temperature)
-            predictions += map(_prediction, batch, shares, [model.classes] * len(shares))
+            predictions += map(_prediction, batch, logits, shares, [model.classes] * len(shares))
         if reader.faults:
             raise Invalid(reader.faults)
         return predictions
@@ -167,7 +168,9 @@ def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return shares
 
 
-def _prediction(picture: Picture, probabilities: NDArray[np.float64], classes: tuple[str, ...]) -> Prediction:
+def _prediction(
+    picture: Picture, logits: NDArray[np.float32], probabilities: NDArray[np.float64], classes: tuple[str, ...]
+) -> Prediction:
     best = int(probabilities.argmax())
     by_class = dict(zip(classes, probabilities.tolist(), strict=True))
-    return Prediction(picture.name, classes[best], float(probabilities[best]), by_class)
+    return Prediction(picture.name, classes[best], float(probabilities[best]), by_class, tuple(logits.tolist()))

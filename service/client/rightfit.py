@@ -144,10 +144,16 @@ class Rightfit:
         """Delete an ended job and its files."""
         self._transport.call("DELETE", _job(job_id))
 
-    def predict(self, job_id: str, pictures: Sequence[Path]) -> list[Json]:
-        """Classify image files with the job's best model: `name`, `label`, `probability`, `probabilities` of each."""
+    def predict(self, job_id: str, pictures: Sequence[Path], similar: int = 0) -> list[Json]:
+        """Classify image files with the job's best model: `name`, `label`, `probability`, `probabilities` of each.
+
+        `similar` is the number of validation images, 0 to 20, that are named for each: those that the model sees most
+        like it.
+        """
         form = [("file", (printable(path.name), path.read_bytes())) for path in pictures]
-        predictions: list[Json] = self._transport.json("POST", _job(job_id, "predict"), files=form)["data"]
+        predictions: list[Json] = self._transport.json(
+            "POST", _job(job_id, "predict"), files=form, params={"similar": similar}
+        )["data"]
         return predictions
 
     def history(self, job_id: str, after_epoch: int = 0) -> History:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import torch
 
+from service.core.evaluation.predictions import Predictions
+from service.core.records.artifact_names import PREDICTIONS
 from service.core.records.job import Outcome, Status, StopReason
 from service.core.spec import JobSpec
 from service.services import Services
@@ -23,13 +25,18 @@ def small_network() -> torch.nn.Module:
     return build_model(spec, SHAPE, len(CLASSES)).eval()
 
 
-def finish_with(services: Services, network: torch.nn.Module, folder: Path) -> None:
-    """End the next job in success with the network, written by way of this folder."""
+def finish_with(
+    services: Services, network: torch.nn.Module, folder: Path, predictions: Predictions | None = None
+) -> None:
+    """End the next job in success with the network and its predictions, written by way of this folder."""
     lease = claim(services)
     samples = torch.zeros(2, *SHAPE, dtype=torch.uint8)
     save_onnx(network, Normalization.none(SHAPE[0]), samples, folder / "model.onnx")
     (folder / "report.json").write_text(json.dumps({"data": {"classes": CLASSES, "shape": list(SHAPE)}}))
-    published = [
-        services.storage.put(f"jobs/{lease.job_id}/a1/{name}", folder / name) for name in ("model.onnx", "report.json")
-    ]
+    names = ["model.onnx", "report.json"]
+    if predictions:
+        with (folder / PREDICTIONS).open("wb") as file:
+            predictions.save(file)
+        names.append(PREDICTIONS)
+    published = [services.storage.put(f"jobs/{lease.job_id}/a1/{name}", folder / name) for name in names]
     services.store.leases.finish(lease, Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), published)

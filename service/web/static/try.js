@@ -3,6 +3,7 @@
 import { ask } from './common.js';
 
 const MOST_BARS = 10; // classes, the most probable first; picture.py shows as many
+const SIMILAR = 4; // validation pictures beside the classes; picture.py shows as many
 const MOST_SHOWN = 8 << 20; // bytes of a picture that is shown beside its classes
 
 const form = () => document.getElementById('try-form');
@@ -19,8 +20,8 @@ async function classify(file) {
   body.append('file', file);
   said.textContent = 'Classifying …';
   try {
-    const [{ probabilities }] = (await ask(form().dataset.predict, { method: 'POST', body })).data;
-    said.replaceChildren(...(await preview(file)), bars(probabilities));
+    const [{ probabilities, similar }] = (await ask(`${form().dataset.predict}?similar=${SIMILAR}`, { method: 'POST', body })).data;
+    said.replaceChildren(...(await preview(file)), bars(probabilities), ...alike(similar));
   } catch (error) {
     said.textContent = error.faults?.[0]?.detail ?? error.message;
   }
@@ -44,6 +45,14 @@ function bars(probabilities) {
     make('dt', { textContent: label }),
     make('dd', {}, make('meter', { max: 1, value: share, ariaLabel: label }), ' ', make('span', { className: 'figure', textContent: percent(share) })),
   ]));
+}
+
+/** The validation pictures that the model sees much like this one, with their true classes. */
+function alike(similar) {
+  const shown = similar.filter(({ image }) => image);
+  const figures = shown.map(({ image, label }) => make('figure', {},
+    make('img', { src: image, alt: `a picture of ${label}` }), make('figcaption', { textContent: label })));
+  return figures.length ? [make('h3', { textContent: 'Most similar validation pictures' }), make('div', { className: 'pictures' }, ...figures)] : [];
 }
 
 document.addEventListener('change', ({ target }) => target.id === 'picture' && target.files.length && classify(target.files[0]));

@@ -7,11 +7,13 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from service.core.evaluation.predictions import Predictions
 from service.core.settings import Settings
 from service.core.sql.api_keys import Scope
 from service.http.auth import COOKIE
@@ -81,3 +83,36 @@ def test_form_is_for_models_only(reader: FlaskClient, app: Flask, parts: Service
     assert "try-form" not in looks_right(reader, f"/jobs/{waiting}")
     assert send(reader, f"/jobs/{waiting}/try", PICTURE).status_code == 409
     assert send(app.test_client(), f"{page}/try", PICTURE).status_code == 302, "to the sign-in page"
+
+
+def test_the_most_similar_validation_pictures_stand_beside_the_classes(
+    app: Flask, parts: Services, reader: FlaskClient, page: str, tmp_path: Path
+) -> None:
+    writer = app.test_client()
+    writer.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {parts.keys.create('team', [Scope.READ, Scope.WRITE])}"
+    address = page.replace("/jobs/", "/v1/jobs/") + "/predict"
+    first = writer.post(address, data=PICTURE, content_type="image/png").get_json()["data"][0]
+    assert first["similar"] == []
+    seen = np.log(list(first["probabilities"].values()))  # the logits of the picture, but for their mean
+    kept = Predictions(
+        part=np.array([0, 0, 0, 1], np.uint8),
+        index=np.array([7, 8, 9, 10]),
+        label=np.array([0, 2, 1, 1]),
+        logits=np.array([-seen, 3 * seen + 5, seen + np.eye(3)[2], seen], np.float32),
+    )
+    job = submit(writer)
+    finish_with(parts, small_network(), tmp_path, kept)
+
+    said = writer.post(f"/v1/jobs/{job}/predict?similar=2", data=PICTURE, content_type="image/png").get_json()
+    similar = said["data"][0]["similar"]
+    assert [(one["index"], one["label"], one["image"]) for one in similar] == [
+        (8, "2", "/v1/datasets/digits/images/8"),
+        (9, "1", "/v1/datasets/digits/images/9"),
+    ]
+    assert similar[0]["similarity"] == pytest.approx(1, abs=1e-4)
+    assert similar[1]["similarity"] < 1
+    shown = send(reader, f"/jobs/{job}/try", PICTURE).text
+    assert re.findall(r'<figure><img src="([^"]+)"', shown) == [f"/v1/datasets/digits/images/{n}" for n in (8, 9, 7)]
+    refused = writer.post(f"/v1/jobs/{job}/predict?similar=21", data=PICTURE, content_type="image/png")
+    assert refused.status_code == 422
+    assert "0 to 20" in refused.text
