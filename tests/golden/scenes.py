@@ -22,17 +22,17 @@ def signs(images: int, seed: int) -> ImageSet:
     return _drawn(SIGNS, images, seed, _sign)
 
 
-def scenes(images: int, seed: int) -> ImageSet:
-    """A thing before a lit, textured ground with other shapes around it."""
-    return _drawn(THINGS, images, seed, _scene)
+def scenes(images: int, seed: int, side: int = SIDE) -> ImageSet:
+    """A thing before a lit, textured ground with other shapes around it, in pictures of `side` pixels."""
+    return _drawn(THINGS, images, seed, _scene, side)
 
 
-def _drawn(classes: tuple[str, ...], images: int, seed: int, draw: Draw) -> ImageSet:
+def _drawn(classes: tuple[str, ...], images: int, seed: int, draw: Draw, side: int = SIDE) -> ImageSet:
     r = random.Random(seed)
     labels = torch.arange(images) % len(classes)
-    pictures = [draw(r, classes[label]).resize((SIDE, SIDE), Image.Resampling.BOX) for label in labels.tolist()]
+    pictures = [draw(r, classes[label]).resize((side, side), Image.Resampling.BOX) for label in labels.tolist()]
     pixels = torch.stack([torch.frombuffer(bytearray(p.tobytes()), dtype=torch.uint8) for p in pictures])
-    return ImageSet(pixels.view(-1, SIDE, SIDE, 3).permute(0, 3, 1, 2).contiguous(), labels, classes)
+    return ImageSet(pixels.view(-1, side, side, 3).permute(0, 3, 1, 2).contiguous(), labels, classes)
 
 
 def _colour(r: random.Random) -> tuple[int, int, int]:
