@@ -1,6 +1,10 @@
 """Jobs that start from the best model of another job, or from uploaded weights."""
 
 import json
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -63,18 +67,31 @@ def test_uploaded_weights_are_trained_on(bench: Bench, tmp_path: Any) -> None:
     assert (start["weights"], start["has_last_layer"]) == (model["weights"], False)
 
 
-def test_interrupted_run_from_weights_ends_as_any_other(bench: Bench) -> None:
+def stopped(bench: Bench) -> None:
+    bench.supervisor.stop()
+
+
+def killed(bench: Bench) -> None:
+    os.kill(bench.trainer_pids()[0], signal.SIGKILL)
+
+
+@pytest.mark.parametrize("interrupt", [stopped, killed])
+def test_interrupted_run_from_weights_ends_as_any_other(bench: Bench, interrupt: Callable[[Bench], None]) -> None:
+    bench = bench.another(replace(bench.settings, checkpoint_seconds=0.05, backoff_seconds=0.0))
     first = bench.run(model=CNN, epochs=1)
-    spec: dict[str, Any] = {"model": CNN | {"weights": first.id}, "epochs": 60, "batch_size": 4, "early_stopping": None}
+    model = CNN | {"weights": first.id, "freeze": "then_all", "unfreeze_epoch": 3, "layer_decay": 0.7}
+    few = {"id": "digits", "train_limit": 200}
+    spec: dict[str, Any] = {"model": model, "dataset": few, "epochs": 30, "batch_size": 8, "early_stopping": None}
     undisturbed = bench.run(**spec)
     job = bench.submit(**spec)
     thread = bench.start()
-    assert eventually(lambda: bench.training(job))
-    bench.supervisor.stop()
+    assert eventually(lambda: bench.checkpointed(job) >= 1)
+    interrupt(bench)
     thread.join()
     assert bench.job(job).status == "queued"
     bench.another().supervisor.run_next()
     assert bench.job(job).attempt == 2
+    assert len(bench.job(job).lost_attempts) == (interrupt is killed)
     assert bench.history(job) == bench.history(undisturbed)
     assert bench.best_model(job) == bench.best_model(undisturbed)
 
