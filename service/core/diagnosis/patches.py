@@ -186,6 +186,8 @@ def less_augmentation(case: RunContext) -> Patch | None:
         patch += put("/augmentation/trivial_augment", False)
     if now.rand_augment:
         patch += put("/augmentation/rand_augment", None)
+    if now.augmix:
+        patch += put("/augmentation/augmix", False)
     if now.random_erasing:
         patch += put("/augmentation/random_erasing", 0.0)
     if now.random_resized_crop is not None:

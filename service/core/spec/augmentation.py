@@ -55,6 +55,11 @@ class Augmentation:
         since="0.2.0",
     )
     vertical_flip: bool = option("mirror each image top to bottom with probability one half", False, since="0.2.0")
+    augmix: bool = option(
+        "AugMix: mix each image with three chains of random operations on it, of low strength (Hendrycks et al., 2020)",
+        False,
+        since="0.2.0",
+    )
     color_jitter: float = option(
         "scale brightness, contrast and saturation of each image by random factors, at most this far from 1. Usual for "
         "photographs: 0.2 to 0.4; 0: off",

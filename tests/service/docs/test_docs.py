@@ -125,6 +125,7 @@ REGULARIZED = {
         "random_erasing": 0.2,
         "random_resized_crop": 0.5,
         "color_jitter": 0.2,
+        "augmix": True,
     },
 }
 AUGMENTED: dict[str, Any] = {"augmentation": {"rand_augment": {}}}

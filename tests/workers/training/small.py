@@ -33,6 +33,7 @@ EVERY_AUGMENTATION = {
     "random_erasing": 0.3,
     "random_resized_crop": 0.5,
     "color_jitter": 0.2,
+    "augmix": True,
 }
 
 

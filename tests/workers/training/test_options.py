@@ -62,6 +62,7 @@ SOFT: dict[str, dict[str, Any]] = {
     "color jitter": {"augmentation": {"color_jitter": 0.3}},
     "rotation": {"augmentation": {"rotation_degrees": 10}},
     "TrivialAugment": {"augmentation": {"trivial_augment": True}},
+    "AugMix": {"augmentation": {"augmix": True}},
     "RandAugment": {"augmentation": {"rand_augment": {}}},
     "random erasing": {"augmentation": {"random_erasing": 0.5}},
 }

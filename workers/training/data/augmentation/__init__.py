@@ -5,6 +5,7 @@ from torch import Tensor
 
 from service.core.spec import Augmentation
 from service.core.spec.augmentation import ALTERNATING
+from workers.training.data.augmentation.augmix import augmix
 from workers.training.data.augmentation.color_jitter import color_jitter
 from workers.training.data.augmentation.crop import random_crop
 from workers.training.data.augmentation.flip import alternating_flip, horizontal_flip, vertical_flip
@@ -32,10 +33,17 @@ def augment(images: Tensor, options: Augmentation, random: torch.Generator, epoc
         images = vertical_flip(images, random)
     if options.rotation_degrees:
         images = rotate(images, options.rotation_degrees, random)
+    return _by_policies(images, options, random)
+
+
+def _by_policies(images: Tensor, options: Augmentation, random: torch.Generator) -> Tensor:
+    """New images with the random operations and colors of the spec."""
     if options.trivial_augment:
         images = trivial_augment(images, random)
     if options.rand_augment is not None:
         images = rand_augment(images, options.rand_augment.operations, options.rand_augment.magnitude, random)
+    if options.augmix:
+        images = augmix(images, random)
     if options.color_jitter:
         images = color_jitter(images, options.color_jitter, random)
     return images
