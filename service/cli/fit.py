@@ -148,4 +148,4 @@ def _format_cost(cost: Json | None) -> list[str]:
     if cost is None:
         return ["What a trial costs is not known before a job on this data set has trained."]
     source = {"history": "by earlier jobs on this data set", "arithmetic": "by arithmetic"}[cost["source"]]
-    return [f"A trial has {cost['epochs']} epochs and takes about {cost['seconds']:.3g} s, {source}."]
+    return [f"A trial has {cost['epochs']} epochs and takes about {cost['seconds']:,.1f} s, {source}."]

@@ -1,6 +1,7 @@
 """The command `fit`, and the fits of the client."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
@@ -53,6 +54,13 @@ def test_a_plan_reads_the_base_and_the_space_from_files(rightfit: Command, spec:
     text = rightfit("fit", "digits", "--jobs", "2", "--plan").stdout
     assert "  1. the base" in text
     assert document(rightfit("jobs", "--json")) == {"data": []}
+
+
+def test_a_plan_writes_long_times_without_an_exponent(rightfit: Command, tmp_path: Path) -> None:
+    base = tmp_path / "large.yaml"
+    base.write_text("{model: {arch: cnn, channels: [512, 512]}, epochs: 10000}")
+    text = rightfit("fit", "digits", "--jobs", "2", "--spec", str(base), "--plan").stdout
+    assert re.search(r"takes about [0-9]{1,3}(,[0-9]{3})+\.[0-9] s, by arithmetic", text), text
 
 
 def test_a_fit_without_a_model_ends_with_failure(rightfit: Command, live: Live, tmp_path: Path) -> None:
