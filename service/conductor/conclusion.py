@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from service.core.errors import StorageError
+from service.core.evaluation.ensemble import LEADERS, Member, ensemble
 from service.core.evaluation.intervals import mean_interval, wilson
 from service.core.evaluation.outcomes import Outcomes
 from service.core.experiments.difference import interval
-from service.core.experiments.fits.ensemble import LEADERS, Member, ensemble
 from service.core.experiments.fits.importance import importance
 from service.core.experiments.fits.progress import TRAININGS, state_of
 from service.core.experiments.fits.proof import Gain, candidates, gain, in_sequence, looks, on_test

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from service.core.evaluation.ensemble import Member, ensemble
 from service.core.evaluation.predictions import TEST, VALIDATION, Predictions
-from service.core.experiments.fits.ensemble import Member, ensemble
 
 IMAGES, CLASSES = 200, 4  # of each part
 
