@@ -35,7 +35,7 @@ def _labels(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> di
 @click.option("--objective", help="The measure that chooses, by default val_loss.")
 @click.option("--seeds", type=int, help="How often a leader is trained in all, by default 3.")
 @click.option("--ensemble", is_flag=True, default=None, help=f"Also average the leaders; -o saves {ENSEMBLE}.")
-@click.option("--name", help="A name for people.")
+@click.option("--name", help="The name of the fit.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", callback=_labels, help="May be repeated.")
 @click.option("--webhook", metavar="URL", help="An address that gets a signed message when the fit has ended.")
 @click.option("--plan", is_flag=True, help="Validate, and print what is tried first; do not start anything.")

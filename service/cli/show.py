@@ -45,7 +45,7 @@ def show(session: Session, job_id: str) -> None:
 @json_option
 @click.pass_obj
 def compare(session: Session, job_ids: tuple[str, ...]) -> None:
-    """Compare jobs with the first of them: their specs, and differences of results beyond the noise."""
+    """Compare jobs with the first of them: their specs, their results, and which differences are more than noise."""
     if len(job_ids) < MIN_COMPARED:
         raise click.UsageError("give at least two ids")
     with session.client() as client:

@@ -52,7 +52,7 @@ function alike(similar) {
   const shown = similar.filter(({ image }) => image);
   const figures = shown.map(({ image, label }) => make('figure', {},
     make('img', { src: image, alt: `a picture of ${label}` }), make('figcaption', { textContent: label })));
-  return figures.length ? [make('h3', { textContent: 'Most similar validation pictures' }), make('div', { className: 'pictures' }, ...figures)] : [];
+  return figures.length ? [make('h3', { textContent: 'Most similar validation pictures' }), make('div', { className: 'alike' }, ...figures)] : [];
 }
 
 document.addEventListener('change', ({ target }) => target.id === 'picture' && target.files.length && classify(target.files[0]));
