@@ -14,9 +14,8 @@ def may_gain_from_weights(spec: JobSpec, contents: Contents) -> bool:
     """Whether a run starts from random weights on few photographs."""
     channels, height, width = contents.shape
     is_photograph = channels == COLORS and min(height, width) >= LEAST_SIDE
-    return (
-        is_photograph and contents.samples <= MOST_OF_CLASS * len(contents.classes) and weights_of(spec.model) is None
-    )
+    images = min(contents.samples, spec.dataset.train_limit or contents.samples)
+    return is_photograph and images <= MOST_OF_CLASS * len(contents.classes) and weights_of(spec.model) is None
 
 
 def pretrained(case: RunContext) -> Patch | None:

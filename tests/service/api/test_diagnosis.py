@@ -15,7 +15,10 @@ from tests.servers import ON_DISK
 from tests.service.api.requests import expect_problem, submit
 from tests.service.api.runs import FACTS, history
 from tests.service.drawn import drawn
+from tests.service.small_weights import ARCH, small_state, torch_file
 from tests.service.worker_steps import claim, finish
+
+OCTETS = "application/octet-stream"
 
 
 def trained(
@@ -66,6 +69,19 @@ def test_fork_by_advice_names_its_parent(client: FlaskClient, services: Services
     assert child["spec"]["seed"] == parent["spec"]["seed"]
     assert child["spec"]["regularization"]["dropout"] == 0.3
     assert child["spec"] | {"regularization": parent["spec"]["regularization"]} == parent["spec"]
+
+
+@ON_DISK
+def test_uploaded_weights_are_advised_and_forked(client: FlaskClient, services: Services, tmp_path: Path) -> None:
+    few = {"id": "cifar10", "train_limit": 500}
+    job = trained(client, services, tmp_path, dataset=few)
+    assert "pretrained" not in [each["id"] for each in client.get(job["links"]["diagnosis"]).json["advice"]]
+    weights = client.post(f"/v1/weights?arch={ARCH}", data=torch_file(small_state()), content_type=OCTETS).json
+    advice = {each["id"]: each for each in client.get(job["links"]["diagnosis"]).json["advice"]}
+    assert advice["pretrained"]["patch"][0]["value"]["weights"] == weights["id"]
+    fork = client.post(job["links"]["fork"], json={"advice": "pretrained"})
+    assert fork.status_code == 202, fork.text
+    assert fork.json["spec"]["model"]["arch"] == ARCH
 
 
 @ON_DISK
