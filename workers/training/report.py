@@ -3,6 +3,7 @@
 import math
 import platform
 from dataclasses import asdict
+from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 
 from service.core.records.facts import Average
 from service.core.spec import JobSpec
+from service.core.spec.architectures import TIMM
 from workers.training.data.prepare import Prepared
 from workers.training.evaluate import Score
 from workers.training.loop import TrainingResult
@@ -50,6 +52,7 @@ def summary(
             "python": platform.python_version(),
             "torch": torch.__version__,
             "torchvision": torchvision.__version__,
+            **({"timm": version("timm")} if spec.model.arch.startswith(TIMM) else {}),
             "device": str(next(model.parameters()).device),
             "precision": result.precision,
             "threads": torch.get_num_threads(),

@@ -1,5 +1,6 @@
 """Networks of timm, and how they are frozen, scaled, exported and shared, against timm's own. Without a network."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ from torch import nn
 from service.core.errors import PretrainedUnavailable
 from service.core.spec.architectures import ARCHITECTURES, TIMM
 from service.core.spec.states import state_shapes
+from service.weights.convert import convert
+from tests.workers.bench import Bench
 from tests.workers.training.small import network, spec, training_data
 from workers.training.checkpoint import weights_of
 from workers.training.data.normalization import Normalization
@@ -25,7 +28,7 @@ from workers.training.loop import fit
 from workers.training.models.classifier import head_of, tail_of
 from workers.training.models.depth import layers_by_depth
 from workers.training.models.meta import build_on_meta
-from workers.training.models.starting_weights import StartingWeights, load_weights
+from workers.training.models.starting_weights import load_weights, read_weights
 from workers.training.models.timm_networks import build_timm
 from workers.training.whole_batch_norm import with_whole_batch_norm
 
@@ -131,11 +134,13 @@ def test_exported_graph_gives_the_logits_of_torch(arch: str, tmp_path: Path) -> 
     assert logits.shape == (1, 5)
 
 
-def test_uploaded_weights_are_loaded_but_for_other_classes() -> None:
+def test_uploaded_weights_are_loaded_but_for_other_classes(tmp_path: Path) -> None:
     theirs: Any = timm.create_model("tinynet_e")
+    torch.save(theirs.state_dict(), tmp_path / "sent.pth")
+    with (tmp_path / "weights.safetensors").open("wb") as stored:
+        assert convert(SMALL, tmp_path / "sent.pth", stored).classes == 1000
     ours = build(shape=(1, 32, 32))
-    weights = StartingWeights(theirs.state_dict(), None, "", has_own_names=True)
-    assert not load_weights(ours, weights, ("a", "b", "c", "d", "e"))
+    assert not load_weights(ours, read_weights(tmp_path, has_own_names=True), ("a", "b", "c", "d", "e"))
     torch.testing.assert_close(ours.state_dict()["conv_stem.weight"], theirs.conv_stem.weight.sum(1, keepdim=True))
     assert torch.equal(ours.state_dict()["conv_head.weight"], theirs.conv_head.weight)
 
@@ -163,3 +168,13 @@ def test_timm_is_loaded_only_for_a_network_of_its_own() -> None:
         "[__import__(name) for name in TRAINER_MODULES]; sys.exit('timm' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_job_with_a_network_of_timm_is_trained_and_exported(bench: Bench) -> None:
+    model = {"arch": "timm/lcnet_050", "freeze": "then_all", "unfreeze_epoch": 2}
+    job = bench.run(model=model, dataset=FEW, epochs=2, train_loss_clean=False)
+    assert job.status == "succeeded", job.error
+    published = {artifact.name: artifact for artifact in bench.store.queries.artifacts("t", job.id)}
+    assert {"best_model.pth", "model.onnx"} <= published.keys()
+    with bench.storage.open(published["report.json"].key) as report:
+        assert json.load(report)["environment"]["timm"] == timm.__version__
