@@ -85,7 +85,7 @@ def test_form_is_for_models_only(reader: FlaskClient, app: Flask, parts: Service
     assert send(app.test_client(), f"{page}/try", PICTURE).status_code == 302, "to the sign-in page"
 
 
-def test_the_most_similar_validation_pictures_stand_beside_the_classes(
+def test_similar_validation_pictures_stand_beside_the_classes(
     app: Flask, parts: Services, reader: FlaskClient, page: str, tmp_path: Path
 ) -> None:
     writer = app.test_client()
