@@ -68,7 +68,7 @@ class DatasetCache:
         """Delete the packs whose last checkout is longest ago, but those that are checked out now. Raises DiskFull."""
         packs = self._packs()
         packs.sort(key=lambda folder: (folder / READY).stat().st_mtime)
-        sizes = {folder: sum(file.stat().st_size for file in folder.iterdir()) for folder in packs}
+        sizes = {folder: _bytes_in(folder) for folder in packs}
         total = needed + sum(sizes.values())
         for folder in packs:
             if total <= self._most and has_room(self._root, self._reserve, needed):
@@ -88,3 +88,12 @@ class DatasetCache:
             shutil.rmtree(folder)
             return True
         return False
+
+
+def _bytes_in(folder: Path) -> int:
+    """The size of its files, without those that a trainer moves meanwhile."""
+    total = 0
+    for file in folder.iterdir():
+        with suppress(FileNotFoundError):
+            total += file.stat().st_size
+    return total

@@ -29,6 +29,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"dataset": {"id": "digits", "fold": {"of": 5, "index": 0}}}, "/dataset/fold"),
     ({"spec": {"epochs": 0}}, "/spec/epochs"),
     ({"spec": {"seed": 1}}, "/spec/seed"),
+    ({"spec": {"early_stopping": None}}, "/spec/early_stopping"),
+    ({"spec": {"early_stopping": {"monitor": "val_accuracy"}}}, "/spec/early_stopping/monitor"),
     ({"spec": {"model": {"arch": "cnn", "channels": [1] * 9}}}, "/spec/model/channels"),
     ({"space": {}}, "/space"),
     ({"space": "all"}, "/space"),

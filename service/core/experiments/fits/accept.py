@@ -69,7 +69,7 @@ class Acceptor:
         those of the tenant's fits, the newest first.
         """
         spec = _base(asked)
-        faults = [*self.planner.faults(tenant, spec), *_of_fold(spec)]
+        faults = [*self.planner.faults(tenant, spec), *_of_fit(asked)]
         contents = self.planner.contents(tenant, spec.dataset.id)
         if faults or contents is None:
             raise Invalid([replace(fault, pointer=_where(fault.pointer)) for fault in faults])
@@ -206,9 +206,15 @@ def _folds(spec: JobSpec, contents: Contents) -> int | None:
     return folds if fewest > folds else None
 
 
-def _of_fold(spec: JobSpec) -> Iterator[Fault]:
-    if spec.dataset.fold is not None:
+def _of_fit(asked: Asked) -> Iterator[Fault]:
+    """Options of the base that the fit itself decides."""
+    if asked.spec.dataset.fold is not None:
         yield Fault("/dataset/fold", "a fit chooses the folds of its trials", "null")
+    stopping = asked.given.get("early_stopping", {})
+    if stopping is None:
+        yield Fault("/early_stopping", "a fit keeps the best epoch of each trial", "an object, or nothing")
+    elif stopping.get("monitor", asked.objective) != asked.objective:
+        yield Fault("/early_stopping/monitor", "trials monitor the objective of the fit", asked.objective)
 
 
 def _of_option(path: str) -> str:
