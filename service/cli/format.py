@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
@@ -117,7 +118,8 @@ def format_diagnosis(job_id: str, diagnosis: Json) -> str:
     """The verdict with its evidence, the notes, and all advice with the commands that try it."""
     evidence = [f"  {each['meaning']}: {each['value']:.4g}" for each in diagnosis["evidence"]]
     notes = [f"also {str(note['verdict']).replace('_', ' ')}: {note['summary']}" for note in diagnosis["notes"]]
-    advice = [line for each in diagnosis["advice"] for line in _advice_lines(job_id, each)]
+    all_advice = zip(diagnosis["advice"], _sentences(diagnosis["advice"]), strict=True)
+    advice = [line for each, words in all_advice for line in _advice_lines(job_id, each, words)]
     return "\n".join([_verdict_line(diagnosis), *evidence, *notes, *advice])
 
 
@@ -128,12 +130,9 @@ def format_foreign_diagnosis(diagnosis: Json, framework: str | None = None) -> s
     columns = ", ".join(f"{measure} from {column}" for measure, column in read["columns"].items())
     lines = [_verdict_line(diagnosis), *(f"  {each['meaning']}: {each['value']:.4g}" for each in diagnosis["evidence"])]
     lines += [f"also {str(note['verdict']).replace('_', ' ')}: {note['summary']}" for note in diagnosis["notes"]]
-    for advice in diagnosis["advice"]:
+    for advice, words in zip(diagnosis["advice"], _sentences(diagnosis["advice"]), strict=True):
         code = advice["snippets"].get(shown, "").splitlines()
-        lines += [
-            f"{advice['title']}. {advice['reason']} Expected: {advice['expected']}.",
-            *(f"  {line}" for line in code),
-        ]
+        lines += [words, *(f"  {line}" for line in code)]
     lines.append(early_stopping(diagnosis["counterfactual"]))
     lines += [f"not known: {missing['what']}; {missing['cost']}" for missing in diagnosis["missing"]]
     lines.append(f"read: {counted(read['epochs'], 'epoch')} of {read['format']}: {columns}")
@@ -142,7 +141,8 @@ def format_foreign_diagnosis(diagnosis: Json, framework: str | None = None) -> s
 
 def format_verdict(job_id: str, diagnosis: Json) -> str:
     """The verdict and the first advice."""
-    advice = [line for each in diagnosis["advice"][:1] for line in _advice_lines(job_id, each)]
+    first = diagnosis["advice"][:1]
+    advice = [line for each in first for line in _advice_lines(job_id, each, *_sentences(first))]
     return "\n".join([_verdict_line(diagnosis), *advice])
 
 
@@ -159,8 +159,17 @@ def _verdict_line(diagnosis: Json) -> str:
     return f"{verdict} ({diagnosis['confidence']:.0%}): {diagnosis['summary']}"
 
 
-def _advice_lines(job_id: str, advice: Json) -> list[str]:
-    lines = [f"{advice['title']}. {advice['reason']} Expected: {advice['expected']}."]
+def _sentences(advice: Sequence[Json]) -> list[str]:
+    """Each advice in words, without a reason that was given for the one before."""
+    before = [None, *(each["reason"] for each in advice)]
+    return [
+        f"{each['title']}. {'' if each['reason'] == reason else each['reason'] + ' '}Expected: {each['expected']}."
+        for each, reason in zip(advice, before, strict=False)
+    ]
+
+
+def _advice_lines(job_id: str, advice: Json, words: str) -> list[str]:
+    lines = [words]
     if advice["patch"]:
         lines += [f"  {json.dumps(advice['patch'])}", f"  rightfit fork {job_id} {advice['id']}"]
     elif action := advice.get("action"):  # services before 0.2.0 have none

@@ -97,7 +97,7 @@ export class Curves {
     ctx.strokeStyle = ctx.fillStyle = colour('--text');
     ctx.lineWidth = ratio;
     this.drawLevel(plot, ratio);
-    this.points.forEach((point) => drawPoint(plot, point, ratio));
+    drawPoints(plot, this.points, ratio);
     this.marks.forEach(({ epoch, label }, at) => {
       const x = Math.round(plot.valToPos(epoch, 'x', true));
       if (x < bbox.left || x > bbox.left + bbox.width) return;
@@ -182,23 +182,26 @@ function sample(hue, dash) {
   return svg;
 }
 
-/** Draw a circle with its number: above the validation curve, below or beside that of training. */
-function drawPoint(plot, { epoch, value, text, curve }, ratio) {
+/** Draw circles with their numbers: above the validation curve, below that of training, and none over another. */
+function drawPoints(plot, points, ratio) {
   const { ctx, bbox } = plot;
-  const [x, y] = [plot.valToPos(epoch, 'x', true), plot.valToPos(value, 'y', true)];
-  if (!(x >= bbox.left && x <= bbox.left + bbox.width && y >= bbox.top && y <= bbox.top + bbox.height)) return;
+  const [right, bottom] = [bbox.left + bbox.width, bbox.top + bbox.height];
+  const drawn = [];
   ctx.setLineDash([]);
-  ctx.beginPath();
-  ctx.arc(x, y, 4.5 * ratio, 0, 2 * Math.PI);
-  ctx.stroke();
-  if (curve !== 'val_loss' && y + 20 * ratio > bbox.top + bbox.height) {
-    const isRight = x > bbox.left + bbox.width / 2;
-    ctx.textAlign = isRight ? 'right' : 'left';
-    ctx.fillText(text, x + (isRight ? -8 : 8) * ratio, y - 4 * ratio); // below there is the axis
-    return;
-  }
-  const half = ctx.measureText(text).width / 2;
   ctx.textAlign = 'center';
-  const middle = Math.min(Math.max(x, bbox.left + half), bbox.left + bbox.width - half);
-  ctx.fillText(text, middle, y + (curve === 'val_loss' ? -9 : 18) * ratio);
+  for (const { epoch, value, text, curve } of points) {
+    const [x, y] = [plot.valToPos(epoch, 'x', true), plot.valToPos(value, 'y', true)];
+    if (!(x >= bbox.left && x <= right && y >= bbox.top && y <= bottom)) continue;
+    ctx.beginPath();
+    ctx.arc(x, y, 4.5 * ratio, 0, 2 * Math.PI);
+    ctx.stroke();
+    const width = ctx.measureText(text).width;
+    const middle = Math.min(Math.max(x, bbox.left + width / 2), right - width / 2);
+    const isBelow = curve !== 'val_loss' && y + 20 * ratio < bottom;
+    const step = (isBelow ? 13 : -13) * ratio;
+    let base = y + (isBelow ? 18 : -9) * ratio;
+    while (drawn.some((one) => Math.abs(one.middle - middle) < width && Math.abs(one.base - base) < 12 * ratio)) base += step;
+    drawn.push({ middle, base });
+    ctx.fillText(text, middle, base);
+  }
 }

@@ -44,6 +44,16 @@ def test_a_file_and_a_log_on_stdin_are_diagnosed(file: str) -> None:
     assert not {one["what"] for one in answer["missing"]} & {"classes", "validation_images"}
 
 
+def test_a_reason_is_printed_once_for_the_advice_in_a_row(file: str) -> None:
+    reasons = [each["reason"] for each in document(rightfit("diagnose", file, "--json"))["advice"]]
+    printed = rightfit("diagnose", file).stdout
+    starts = [now for before, now in zip(["", *reasons], reasons, strict=False) if now != before]
+    assert len(starts) < len(reasons)
+    assert printed.count(" Expected: ") == len(reasons)
+    for reason in set(reasons):
+        assert printed.count(reason) == starts.count(reason)
+
+
 def test_the_exit_code_tells_the_verdict(file: str) -> None:
     verdict = document(rightfit("diagnose", file, "--json"))["verdict"]
     others = ",".join(set(Verdict) - {verdict})
