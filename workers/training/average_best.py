@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from service.core.records.facts import Average
 from service.core.spec import JobSpec
-from service.core.spec.parts import DEFAULT_MONITOR, direction
+from service.core.spec.early_stopping import Stopper
 from workers.training.checkpoint import Weights
 from workers.training.evaluate import Scorer
 from workers.training.loop import TrainingResult
@@ -32,8 +32,8 @@ def average_best(
     measure that early stopping monitors then gets better. Running statistics are averaged as weights are. The model
     gets other weights. It has at least one candidate.
     """
-    monitor = spec.early_stopping.monitor if spec.early_stopping else DEFAULT_MONITOR
-    sign = 1 if direction(monitor) == "min" else -1
+    stopper = Stopper(spec.early_stopping)
+    sign = 1 if stopper.mode == "min" else -1
     first, *others = fitted.candidates
     chosen, lowest = [first], sign * first.value
     kept, scores = fitted, {name: getattr(fitted.history[first.epoch - 1], name) for name in SCORES}
@@ -42,8 +42,8 @@ def average_best(
         model.load_state_dict(weights)
         logits = validation.logits(model)
         found = scores_of(validation, logits, classes)
-        if math.isfinite(found["val_loss"]) and sign * found[monitor] < lowest:
-            chosen, lowest = [*chosen, candidate], sign * found[monitor]
+        if math.isfinite(found["val_loss"]) and sign * found[stopper.monitor] < lowest:
+            chosen, lowest = [*chosen, candidate], sign * found[stopper.monitor]
             kept, scores = replace(fitted, best_weights=weights, best_logits=logits), found
     epochs = tuple(one.epoch for one in chosen)
     return kept, Average(tuple(one.epoch for one in fitted.candidates), epochs, **_finite(scores))

@@ -69,6 +69,14 @@ def test_the_average_is_the_greedy_soup(monitor: str, measure: int, sign: int) -
     assert result.best_logits.argmax(1).eq(Data(given).validation.labels).double().mean().item() == accuracy
 
 
+def test_the_mode_of_early_stopping_says_what_is_better() -> None:
+    given = spec(**NOISY | {"regularization": {"average_best": 4}, "early_stopping": {"mode": "max", "patience": 12}})
+    fitted, _, average = averaged(given)
+    highest = max(epoch.val_loss for epoch in fitted.history)
+    assert fitted.candidates[0].value == highest
+    assert average.val_loss >= highest
+
+
 def test_the_best_epoch_is_kept_where_no_average_is_better() -> None:
     given = spec(regularization={"average_best": 3}, optimizer={"lr": 0.003}, epochs=4)
     fitted, result, average = averaged(given)
