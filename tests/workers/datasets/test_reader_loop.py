@@ -309,9 +309,9 @@ def test_a_pack_is_fetched_once_and_dropped_when_room_is_needed(
 def test_the_pack_that_was_used_longest_ago_makes_room(cache: DatasetCache, ready: tuple[str, str]) -> None:
     first, second = ready
     with cache.checkout(first) as folder:
-        pass
-    with cache.checkout(second):
         assert folder is not None
+    (folder / ".images-8.partial").symlink_to("gone")  # a trainer renames such a file while the sizes are summed
+    with cache.checkout(second):
         assert not folder.exists()
     with cache.checkout(first) as folder:
         assert folder is not None
