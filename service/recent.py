@@ -25,7 +25,9 @@ class Recent(Generic[Value]):
     def put(self, key: str, value: Value, size: int) -> None:
         """Keep a value of `size` bytes. One that is larger than everything allowed is not kept."""
         with self._lock:
-            self._bytes += size - self._held.pop(key, (value, 0))[1]
-            self._held[key] = value, size
+            self._bytes -= self._held.pop(key, (value, 0))[1]
+            if size > self._most:
+                return
+            self._held[key], self._bytes = (value, size), self._bytes + size
             while self._bytes > self._most:
                 self._bytes -= self._held.popitem(last=False)[1][1]
