@@ -1,9 +1,9 @@
 """What a fit trains next. Pure: the same state has the same answer.
 
 Asynchronous successive halving: Li et al., "A System for Massively Parallel Hyperparameter Tuning" (MLSys 2020). A
-trial pauses after a part of its epochs; the best third of the paused ones goes on. The last part of the budget trains
-the leaders longer and repeats them with other seeds or on other folds, because the best of many single values is
-lucky: Cawley and Talbot, "On Over-fitting in Model Selection and Subsequent Selection Bias" (JMLR 2010).
+trial pauses after a part of its epochs; the best third of the paused ones goes on. The last part of the budget refines
+the leaders and repeats them with other seeds or on other folds, because the best of many single values is lucky: Cawley
+and Talbot, "On Over-fitting in Model Selection and Subsequent Selection Bias" (JMLR 2010).
 """
 
 from collections.abc import Sequence
@@ -86,7 +86,7 @@ def _is_time_for_finals(state: FitState) -> str | None:
         is_over = state.jobs + reserved_jobs(state.request) >= state.request.jobs
         return "the other jobs are for repeating the leaders" if is_over else None
     is_over = state.left is not None and state.left <= finals_seconds(state) + waiting_seconds(state)
-    return "the rest of the time is for training the leaders longer and repeating them" if is_over else None
+    return "the rest of the time is for refining the leaders and repeating them" if is_over else None
 
 
 def _candidate(state: FitState, known: Sequence[Run], cures: Cures, sample: Sample) -> Candidate:
