@@ -211,7 +211,8 @@ def test_form_starts_a_fit_with_its_settings(tab: Window, guarded: Guarded) -> N
     page.wait_for_url("**/fits/fit_*")
     given = {"Authorization": f"Bearer {guarded.writer}"}
     fit = httpx.get(f"{guarded.url}/v1/fits/{page.url.rpartition('/')[2]}", headers=given).json()
-    assert (fit["name"], fit["spec"]["model"]["arch"]) == ("digits · fit · 1", "mlp")
+    assert fit["name"].startswith("digits · fit · ")
+    assert fit["spec"]["model"]["arch"] == "mlp"
     assert (fit["budget"]["minutes"], fit["spec"]["dataset"]["test_fraction"]) == (5, 0.2)
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Cancel").click()
