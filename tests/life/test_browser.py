@@ -268,6 +268,39 @@ def test_upload_with_options_says_what_is_left_out(tab: Window, guarded: Guarded
 
 
 @pytest.mark.long
+def test_failed_data_sets_are_deleted_and_searches_are_kept(tab: Window, guarded: Guarded) -> None:
+    page = tab.page
+    sign_in(page, guarded.writer)
+    given = {"Authorization": f"Bearer {guarded.writer}", "Content-Type": "application/zip"}
+    for name in ("one", "two"):
+        httpx.post(f"{guarded.url}/v1/datasets?name={name}", headers=given, content=zipped({"a/b.png": b"no picture"}))
+    page.goto("/datasets")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Delete failed (2)").click()
+    expect(page.get_by_role("button", name="Delete failed")).to_have_count(0)
+    expect(page.locator("#own .failed")).to_have_count(0)
+
+    page.goto("/?q=nothing&status=failed")
+    page.get_by_role("button", name="Keep this search").click()
+    page.goto("/")
+    page.get_by_role("link", name="nothing, failed").click()
+    page.wait_for_url("**/?q=nothing&status=failed")
+    expect(page.get_by_role("button", name="Keep this search")).to_be_hidden()
+    assert tab.violations() == []
+    page.get_by_role("button", name="Forget the search nothing, failed").click()
+    expect(page.locator("#saved")).to_be_hidden()
+
+
+@pytest.mark.long
+def test_the_list_of_jobs_works_without_storage(tab: Window, guarded: Guarded) -> None:
+    page = tab.page
+    sign_in(page, guarded.writer)
+    page.add_init_script("Object.defineProperty(window, 'localStorage', { get() { throw new Error('off'); } })")
+    page.goto("/?q=nothing&status=failed")
+    page.get_by_role("button", name="Keep this search").click()
+    expect(page.locator("body")).to_contain_text("This browser keeps no searches")
+
+
 def test_history_is_pasted_then_another_one_is_dropped(tab: Window, guarded: Guarded, tmp_path: Path) -> None:
     page = tab.page
     losses = [(1 / n, 0.5 + abs(n - 6) / 10) for n in range(1, 21)]

@@ -7,7 +7,13 @@ const MOST = 12;
 
 /** Show the kept searches in a box, with buttons that forget them, and let a button keep the one of this page. */
 export function keepSearches(box, keep) {
-  const read = () => JSON.parse(localStorage.getItem(KEY) ?? '[]');
+  const read = () => {
+    try {
+      return JSON.parse(localStorage.getItem(KEY) ?? '[]');
+    } catch {
+      return []; // the browser has no storage for this site
+    }
+  };
   const write = (searches) => {
     try {
       localStorage.setItem(KEY, JSON.stringify(searches));
