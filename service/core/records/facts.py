@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from service.core.records.epoch import Epoch
+from service.core.records.members import known_members
 
 if TYPE_CHECKING:  # NumPy is slow to import, and the records are used by every command
     from service.core.evaluation.calibration import Calibration, Summary
@@ -105,7 +106,7 @@ class RareClasses:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "RareClasses":
         """From plain data, as `asdict` has it."""
-        return cls(**{**data, "classes": tuple(ClassRecall(**each) for each in data["classes"])})
+        return cls(**{**known_members(cls, data), "classes": tuple(ClassRecall(**each) for each in data["classes"])})
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class Average:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Average":
         """From plain data, as `asdict` has it."""
-        return cls(**{**data, "tried": tuple(data["tried"]), "epochs": tuple(data["epochs"])})
+        return cls(**{**known_members(cls, data), "tried": tuple(data["tried"]), "epochs": tuple(data["epochs"])})
 
 
 @dataclass(frozen=True)
@@ -160,17 +161,19 @@ class Facts:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Facts":
-        """From plain data, as `asdict` has it; what is measured after training may be missing."""
+        """From plain data, as `asdict` has it; what is measured after training may be missing. Members of a later
+        release are left out.
+        """
         test, calibration, rare = data.get("test"), data.get("calibration"), data.get("rare")
         mirroring, average = data.get("mirroring"), data.get("average")
         parts = {
-            "mirroring": Mirroring(**mirroring) if mirroring else None,
-            "test": TestScore(**test) if test else None,
-            "calibration": CalibrationFact(**calibration) if calibration else None,
+            "mirroring": Mirroring(**known_members(Mirroring, mirroring)) if mirroring else None,
+            "test": TestScore(**known_members(TestScore, test)) if test else None,
+            "calibration": CalibrationFact(**known_members(CalibrationFact, calibration)) if calibration else None,
             "rare": RareClasses.from_dict(rare) if rare else None,
             "average": Average.from_dict(average) if average else None,
         }
-        return cls(**{**data, **parts})
+        return cls(**{**known_members(cls, data), **parts})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `from_dict` reads it; without what is unknown."""

@@ -224,8 +224,11 @@ class Job:
 
     @property
     def kept(self) -> Epoch | None:
-        """The best epoch, with the validation scores of the average of several epochs if that is the model kept."""
-        average = self.facts.average if self.facts else None
+        """The best epoch, with the validation scores of the average of several epochs if that is the model kept.
+
+        A job that did not succeed has the model of its best epoch, also if it had made an average.
+        """
+        average = self.facts.average if self.facts and self.status is Status.SUCCEEDED else None
         if self.best is None or average is None or not average.is_kept:
             return self.best
         return replace(self.best, val_change_se=None, monitored_se=None, **average.scores)

@@ -3,6 +3,7 @@
 from sqlalchemy import Connection, delete, insert, select
 
 from service.core.records.lessons import Lessons
+from service.core.records.members import known_members
 from service.core.sql.clock import now
 from service.core.sql.repository import Repository
 from service.core.sql.tables import fit_lessons
@@ -23,7 +24,7 @@ class FitLessons(Repository):
         query = select(fit_lessons.c.data).where(fit_lessons.c.tenant == tenant)
         with self._db.read() as c:
             rows = c.execute(query.order_by(fit_lessons.c.at.desc(), fit_lessons.c.fit_id).limit(MOST)).scalars().all()
-        return tuple(Lessons(**data) for data in rows)
+        return tuple(Lessons(**known_members(Lessons, data)) for data in rows)
 
     def clear(self, tenant: str) -> None:
         """Forget them; the fits stay."""

@@ -310,7 +310,7 @@ def test_the_pack_that_was_used_longest_ago_makes_room(cache: DatasetCache, read
     first, second = ready
     with cache.checkout(first) as folder:
         assert folder is not None
-    (folder / ".images-8.partial").symlink_to("gone")  # a trainer renames such a file while the sizes are summed
+    (folder / ".images-8-1.partial").symlink_to("gone")  # a trainer renames such a file while the sizes are summed
     with cache.checkout(second):
         assert not folder.exists()
     with cache.checkout(first) as folder:

@@ -46,7 +46,7 @@ def test_images_of_several_sizes_are_resized_to_one(tmp_path: Path) -> None:
     assert data.images.shape == (3, 12, 12)
     assert data.images.side is None
     assert (data.images.take(torch.tensor([15])) == 77).all()
-    file = tmp_path / ".images-12.bin"
+    file = tmp_path / ".images-12-1.bin"
     file.write_bytes(bytes([78]) * file.stat().st_size)  # other jobs map the same file
     assert (load(tmp_path / "pack", 12, tmp_path).take(torch.tensor([15])) == 78).all()
     assert load(tmp_path / "pack", 6, tmp_path).shape == (3, 6, 6)

@@ -14,7 +14,7 @@ from workers.training.data.mapped import mapped
 from workers.training.data.resizing import resize_one
 
 AT_ONCE = 64  # images that a thread resizes in a row
-RESIZED = ".images-{side}.bin"  # of squares of this size
+RESIZED = ".images-{side}-1.bin"  # of squares of this size; the last number changes with the way of resizing
 
 
 def load(folder: Path, side: int | None, resized: Path) -> ImageSet:

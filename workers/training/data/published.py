@@ -17,6 +17,7 @@ from workers.training.data.images import ImageSet
 from workers.training.data.mapped import mapped
 from workers.training.data.split import TEST, TRAIN
 
+INDEX = ".{name}.decoded-1.npz"  # the number changes with the way of decoding
 PIXELS = ".bin"  # the pixels, uint8 [N, H, W, C], beside their index
 SETS: dict[str, Any] = {
     "mnist": datasets.MNIST,
@@ -32,7 +33,7 @@ def load(name: str, library: Path) -> ImageSet:
     Raises DatasetUnavailable if the files are not in the library and cannot be downloaded.
     """
     library.mkdir(parents=True, exist_ok=True)
-    index = library / f".{name}.decoded.npz"
+    index = library / INDEX.format(name=name)
     if not index.exists():
         with (library / f".{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # two runs must not download at the same time

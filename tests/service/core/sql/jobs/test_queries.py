@@ -59,10 +59,12 @@ def test_an_error_of_the_driver_is_one_of_the_domain(store: Store, database: Dat
     assert store.queries.mark("t", job.id).status is Status.RUNNING
     with database.write() as c:
         c.execute(text("ALTER TABLE jobs RENAME TO gone"))
-    with pytest.raises(DatabaseError, match="jobs"):
-        store.queries.mark("t", job.id)
-    with database.write() as c:
-        c.execute(text("ALTER TABLE gone RENAME TO jobs"))
+    try:
+        with pytest.raises(DatabaseError, match="jobs"):
+            store.queries.mark("t", job.id)
+    finally:
+        with database.write() as c:
+            c.execute(text("ALTER TABLE gone RENAME TO jobs"))
 
 
 def test_no_statement_reads_a_whole_table(store: Store, database: Database) -> None:
