@@ -12,15 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from service.core.records.facts import Average
+from service.core.records.facts import AVERAGE_SCORES, Average
 from service.core.spec import JobSpec
 from service.core.spec.early_stopping import Stopper
 from workers.training.checkpoint import Weights
 from workers.training.evaluate import Scorer
 from workers.training.loop import TrainingResult
 from workers.training.measuring import scores_of
-
-SCORES = tuple(name for name in Average.__dataclass_fields__ if name not in ("tried", "epochs"))
 
 
 def average_best(
@@ -36,7 +34,7 @@ def average_best(
     sign = 1 if stopper.mode == "min" else -1
     first, *others = fitted.candidates
     chosen, lowest = [first], sign * first.value
-    kept, scores = fitted, {name: getattr(fitted.history[first.epoch - 1], name) for name in SCORES}
+    kept, scores = fitted, {name: getattr(fitted.history[first.epoch - 1], name) for name in AVERAGE_SCORES}
     for candidate in others:
         weights = mean_of([one.weights for one in (*chosen, candidate)])
         model.load_state_dict(weights)

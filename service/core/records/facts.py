@@ -106,7 +106,8 @@ class RareClasses:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "RareClasses":
         """From plain data, as `asdict` has it."""
-        return cls(**{**known_members(cls, data), "classes": tuple(ClassRecall(**each) for each in data["classes"])})
+        classes = tuple(ClassRecall(**known_members(ClassRecall, each)) for each in data["classes"])
+        return cls(**{**known_members(cls, data), "classes": classes})
 
 
 @dataclass(frozen=True)
@@ -133,12 +134,15 @@ class Average:
     @property
     def scores(self) -> dict[str, Any]:
         """The scores by the names of the measures of an epoch."""
-        return {name: value for name, value in asdict(self).items() if name not in ("tried", "epochs")}
+        return {name: getattr(self, name) for name in AVERAGE_SCORES}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Average":
         """From plain data, as `asdict` has it."""
         return cls(**{**known_members(cls, data), "tried": tuple(data["tried"]), "epochs": tuple(data["epochs"])})
+
+
+AVERAGE_SCORES = tuple(field.name for field in fields(Average) if field.name not in ("tried", "epochs"))
 
 
 @dataclass(frozen=True)

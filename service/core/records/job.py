@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from service.core.records.epoch import Epoch
-from service.core.records.facts import Facts
+from service.core.records.facts import Average, Facts
 from service.core.spec import JobSpec
 from service.core.storage import Artifact
 
@@ -155,6 +155,13 @@ class Outcome:
     error: Failure | None = None
 
 
+def kept_average(status: Status, average: Average | None) -> Average | None:
+    """The average of several epochs if it is the model kept. A job that did not succeed has the model of its best
+    epoch, also if it had made an average.
+    """
+    return average if status is Status.SUCCEEDED and average is not None and average.is_kept else None
+
+
 @dataclass(frozen=True)
 class Mark:
     """What tells two states of a job apart: a queued job also changes with the queue and with the live workers."""
@@ -224,12 +231,9 @@ class Job:
 
     @property
     def kept(self) -> Epoch | None:
-        """The best epoch, with the validation scores of the average of several epochs if that is the model kept.
-
-        A job that did not succeed has the model of its best epoch, also if it had made an average.
-        """
-        average = self.facts.average if self.facts and self.status is Status.SUCCEEDED else None
-        if self.best is None or average is None or not average.is_kept:
+        """The best epoch, with the validation scores of the average of several epochs if that is the model kept."""
+        average = kept_average(self.status, self.facts.average if self.facts else None)
+        if self.best is None or average is None:
             return self.best
         return replace(self.best, val_change_se=None, monitored_se=None, **average.scores)
 

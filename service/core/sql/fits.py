@@ -79,18 +79,7 @@ class Fits(Experiments[Fit]):
         )
         with self._db.read() as c:
             rows = c.execute(query.where(jobs.c.fit == fit.id).order_by(jobs.c.seq)).mappings().all()
-        return tuple(
-            TrialResult(
-                row["id"],
-                Status(row["status"]),
-                row["last_epoch"] or 0,
-                kept_scores(row).get("val_loss", row["val_loss"]),
-                kept_scores(row).get("val_accuracy", row["val_accuracy"]),
-                kept_scores(row).get(fit.request.objective, row["value"]),
-                row["seconds"] or 0.0,
-            )
-            for row in rows
-        )
+        return tuple(_result(row, fit.request.objective) for row in rows)
 
     def cancel(self, tenant: str, fit_id: str) -> bool:
         """Ask the conductor to end a running fit; False if it had ended or was cancelled before. Raises NotFound."""
@@ -109,3 +98,17 @@ class Fits(Experiments[Fit]):
     def _refuse_running(self, c: Connection, row: RowMapping) -> None:
         if row["status"] == FitStatus.RUNNING:
             raise Conflict("the fit has not ended; cancel it first, or wait")
+
+
+def _result(row: RowMapping, objective: str) -> TrialResult:
+    """The job of a row with the scores of its model."""
+    scores = {**row, objective: row["value"], **kept_scores(row)}
+    return TrialResult(
+        row["id"],
+        Status(row["status"]),
+        row["last_epoch"] or 0,
+        scores["val_loss"],
+        scores["val_accuracy"],
+        scores[objective],
+        row["seconds"] or 0.0,
+    )

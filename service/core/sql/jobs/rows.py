@@ -20,6 +20,7 @@ from service.core.records.job import (
     StopReason,
     Transition,
     Waste,
+    kept_average,
 )
 from service.core.spec import JobSpec
 from service.core.sql.jobs.queue_order import jobs_ahead
@@ -142,8 +143,8 @@ def facts_of(row: RowMapping) -> dict[str, Any]:
 
 def kept_scores(row: RowMapping) -> Mapping[str, Any]:
     """The validation scores of the model of a job's row if it is the average of several epochs; empty otherwise."""
-    average = average_of(row)
-    return average.scores if average and average.is_kept else {}
+    average = kept_average(Status(row["status"]), average_of(row))
+    return average.scores if average else {}
 
 
 def average_of(row: RowMapping) -> Average | None:

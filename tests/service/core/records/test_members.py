@@ -1,8 +1,9 @@
-"""Facts that a worker of a later release has written are read."""
+"""Facts as workers write them: those of later releases are read, and those of jobs that failed are not believed."""
 
 from typing import Any
 
 from service.core.records.facts import Facts
+from service.core.records.job import Status, kept_average
 
 AVERAGE = {
     "tried": [3, 2],
@@ -27,3 +28,13 @@ FACTS: dict[str, Any] = {
 def test_members_of_a_later_release_are_left_out() -> None:
     later = {**FACTS, "weather": "mild", "average": {**AVERAGE, "val_top_five": 0.99}}
     assert Facts.from_dict(later) == Facts.from_dict(FACTS)
+
+
+def test_only_a_job_that_succeeded_has_the_average_as_its_model() -> None:
+    average = Facts.from_dict(FACTS).average
+    assert kept_average(Status.SUCCEEDED, average) == average
+    assert kept_average(Status.FAILED, average) is None
+    assert (
+        kept_average(Status.SUCCEEDED, Facts.from_dict({**FACTS, "average": {**AVERAGE, "epochs": [3]}}).average)
+        is None
+    )
