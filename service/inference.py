@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from service.core import images
 from service.core.errors import Conflict, Fault, Invalid, InvalidData
+from service.core.evaluation.softmax import softmax
 from service.core.storage import Artifact, Storage
 from service.core.text import GIB
 from service.recent import Recent
@@ -121,7 +122,7 @@ class Predictor:
             if reader.faults:  # the other pictures are read all the same, to name every broken one
                 continue
             (logits,) = model.session.run([LOGITS], {model.input: stacked})
-            shares = _softmax(np.asarray(logits, np.float64) / temperature)
+            shares = softmax(np.asarray(logits, np.float64) / temperature)
             predictions += map(_prediction, batch, logits, shares, [model.classes] * len(shares))
         if reader.faults:
             raise Invalid(reader.faults)
@@ -160,12 +161,6 @@ class Predictor:
             (channels, height, width),
             images.Preprocessing.from_dict(content.get("preprocessing", {})),
         )
-
-
-def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return shares
 
 
 def _prediction(

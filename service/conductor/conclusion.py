@@ -6,7 +6,7 @@ from typing import Any
 
 from service.core.errors import StorageError
 from service.core.evaluation.ensemble import LEADERS, Member, ensemble
-from service.core.evaluation.intervals import mean_interval, wilson
+from service.core.evaluation.interval_scores import interval_scores
 from service.core.evaluation.outcomes import Outcomes
 from service.core.experiments.difference import interval
 from service.core.experiments.fits.importance import importance
@@ -166,7 +166,8 @@ def _model_of(fit: Fit, own: Sequence[Job]) -> tuple[Job, Sequence[Job]]:
 
 def _shown(ended: _Ended, trial: int, job: Job, own: Sequence[Job]) -> dict[str, Any]:
     """A trial as JSON. The mean is that of all of its trainings. Intervals are 95 % ones over the validation images."""
-    found = ended.outcomes(job)
+    scored = ended.outcomes(job)
+    intervals = interval_scores(scored) if scored is not None else {}
     losses = [each.kept.val_loss for each in own if each.kept and each.kept.val_loss is not None]
     best = job.kept
     return {
@@ -174,9 +175,9 @@ def _shown(ended: _Ended, trial: int, job: Job, own: Sequence[Job]) -> dict[str,
         "job": job.id,
         "patch": list(job.patch or ()),
         "val_loss": best.val_loss if best else None,
-        "val_loss_interval": None if found is None else list(mean_interval(found.loss)),
+        "val_loss_interval": intervals.get("loss_interval"),
         "val_accuracy": best.val_accuracy if best else None,
-        "val_accuracy_interval": None if found is None else list(wilson(int(found.is_right.sum()), len(found))),
+        "val_accuracy_interval": intervals.get("accuracy_interval"),
         "mean_val_loss": sum(losses) / len(losses) if losses else None,
         "trainings": len(own),
     }
@@ -190,11 +191,7 @@ def _test(ended: _Ended, base: Job, best: Job) -> dict[str, Any] | None:
     optimism, its_error = best.facts.test.optimism(best.kept)
     against = on_test((of_base, scored)) if of_base is not None and base.id != best.id else {}
     return {
-        "images": len(scored),
-        "loss": float(scored.loss.mean()),
-        "loss_interval": list(mean_interval(scored.loss)),
-        "accuracy": float(scored.is_right.mean()),
-        "accuracy_interval": list(wilson(int(scored.is_right.sum()), len(scored))),
+        **interval_scores(scored),
         "optimism": optimism,
         "optimism_interval": interval(optimism, its_error),
         "gain": {name: asdict(found) for name, found in against.items() if found} or None,

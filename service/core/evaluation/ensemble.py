@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.core.evaluation.by_image import by_image
-from service.core.evaluation.intervals import mean_interval, wilson
+from service.core.evaluation.interval_scores import interval_scores
 from service.core.evaluation.outcomes import Outcomes, outcomes
 from service.core.evaluation.predictions import TEST, VALIDATION, Predictions
+from service.core.evaluation.softmax import softmax
 
 LEADERS = 8  # that may become members
 LEAST_PROBABILITY = 1e-30  # of which a logarithm is taken
@@ -65,11 +65,7 @@ def _scores(members: Sequence[Member], part: int) -> Mapping[str, Any] | None:
         return None
     against = by_image([(_outcomes(members[:1], part), scored)])
     return {
-        "images": len(scored),
-        "loss": float(scored.loss.mean()),
-        "loss_interval": list(mean_interval(scored.loss)),
-        "accuracy": float(scored.is_right.mean()),
-        "accuracy_interval": list(wilson(int(scored.is_right.sum()), len(scored))),
+        **interval_scores(scored),
         "against_best": asdict(against) if against else None,
     }
 
@@ -77,12 +73,7 @@ def _scores(members: Sequence[Member], part: int) -> Mapping[str, Any] | None:
 def _outcomes(members: Sequence[Member], part: int) -> Outcomes:
     """The outcomes of the mean probabilities: their logarithms are logits."""
     own = members[0].predictions.of(part)
-    mean = np.mean([_probabilities(each.predictions.of(part).logits, each.temperature) for each in members], axis=0)
+    sharpened = (each.predictions.of(part).logits.astype(np.float64) / each.temperature for each in members)
+    mean = np.mean([softmax(logits) for logits in sharpened], axis=0)
     logits = np.log(np.maximum(mean, LEAST_PROBABILITY)).astype(np.float32)
     return outcomes(Predictions(own.part, own.index, own.label, logits))
-
-
-def _probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
-    scaled = logits.astype(np.float64) / temperature
-    shares = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
