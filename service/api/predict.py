@@ -51,7 +51,7 @@ def predict(query: dict[str, Any], job_id: str) -> Any:
 
 
 def predictions(job_id: str, similar: int) -> list[dict[str, Any]]:
-    """Classify the pictures of this request, and name so many validation images that are similar to each.
+    """Classify the pictures of this request. For each, name the `similar` validation images most like it.
 
     Raises NotFound, Conflict without a model, Invalid, and TooMany.
     """

@@ -1,4 +1,4 @@
-"""Data sets that were uploaded more than once, told by the SHA-256 of the file."""
+"""Data sets that were uploaded more than once: their files have the same SHA-256."""
 
 from collections.abc import Sequence
 

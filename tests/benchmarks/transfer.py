@@ -5,7 +5,6 @@ downloads into a temporary folder. The pictures are drawn scenes of five classes
 Prints a table in Markdown. Each seed has its own pictures, split and first weights.
 """
 
-import math
 import subprocess
 import sys
 import tempfile
@@ -14,15 +13,15 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 from unittest import mock
 
 import torch
 from torch import nn
 
-from service.core.experiments.statistics import t_quantile
 from service.core.spec import JobSpec
+from tests.golden.paired import spread
 from tests.golden.scenes import scenes
 from tests.golden.training import CPU, build, prepare
 from workers.training import loop
@@ -113,8 +112,8 @@ def features_each_epoch(spec: JobSpec, prepared: Prepared, weights: Mapping[str,
 def row(name: str, runs: Sequence[Run], first: Sequence[Run]) -> str:
     """The means over the seeds, and how much more accurate the `first` runs are, paired by seed (Student's t)."""
     differences = [one.accuracy - other.accuracy for one, other in zip(first, runs, strict=True)]
-    half = t_quantile(0.95, len(runs) - 1) * stdev(differences) / math.sqrt(len(differences))
-    gain = f"{100 * mean(differences):+.1f} ± {100 * half:.1f} points" if half else ""
+    gained, half = spread(differences)
+    gain = f"{100 * gained:+.1f} ± {100 * half:.1f} points" if half else ""
     means = (mean(getattr(each, name) for each in runs) for name in ("accuracy", "seconds", "epochs"))
     accuracy, seconds, epochs = means
     return f"| {name} | {accuracy:.1%} | {gain} | {seconds:.1f} | {epochs:.0f} |"

@@ -27,7 +27,7 @@ FEW_IMAGES = 41
 REAL_RISE, REAL_FALL = 0.06, 0.04  # shares of validation loss
 GAP, HIGH, JUMPS = 0.08, 0.15, 0.15  # shares of the loss of guessing, and of validation loss
 HELPS_TRAIN, HELPS_NEW = 0.1, 0.03  # shares of training loss and of that on new images: a smaller rate helps by both
-UNSEEN = 2.0  # standard errors of the validation images: nobody can tell a smaller rise from none
+UNSEEN = 2.0  # standard errors of the validation images: a smaller rise cannot be told from noise
 NEAR = 1.6  # a measure that is closer to its threshold than by this factor may count or not
 
 

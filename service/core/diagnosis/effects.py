@@ -127,14 +127,14 @@ def ordered(
     `tallies` are those of fits with such a network and such pictures, `table` the effects to go by, by default all that
     were measured. Equal cures stay in their order.
     """
-    problem = PROBLEM.get(verdict)
+    problem = PROBLEM.get(verdict, "")
     known = effects() if table is None else table
 
     def place(cure: str) -> tuple[int, float, float]:
-        found = [known.get((problem, network), {}).get(cure, Effects()) for network in networks] if problem else []
+        found = [known.get((problem, network), {}).get(cure, Effects()) for network in networks]
         rank = (-1 if cure == FIRST.get(verdict) else RANK.get(cure, 0)) if problem else 0
         tally = tallies.get(cure, NO_TALLY)
-        promise = fmean(each.promise(channels, tally) for each in found or [Effects()])
+        promise = fmean(each.promise(channels, tally) for each in found)
         return rank, -promise, sum(each.change for each in found)
 
     return tuple(sorted(cures, key=place))

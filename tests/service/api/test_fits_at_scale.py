@@ -22,7 +22,7 @@ SHARE = 0.02  # of its time that a fit may spend in the conductor
 
 
 def conducted(app: Flask, client: FlaskClient, services: Services, folder: Path, count: int) -> float:
-    """Run a fit with a budget of so many jobs; the CPU seconds that its conductor takes."""
+    """Run a fit with a budget of jobs. Returns the CPU seconds of its conductor."""
     conductor, draw, spent = Conductor(app), random.Random(0), 0.0
     losses: dict[int | None, float] = {1: 0.9}
     created = create(client, jobs=count)

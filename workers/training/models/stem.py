@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-COLORS = 3  # input channels of torchvision's networks
+COLORS = 3  # input channels of the networks of torchvision and timm
 
 
 def fit_channels(model: nn.Module, channels: int, *, pretrained: bool) -> None:

@@ -14,12 +14,12 @@ from service.core.spec.architectures import ARCHITECTURES, TIMM
 from workers.training.models.classifier import drop_before_head
 from workers.training.models.pretrained import IMAGENET_MEAN, IMAGENET_STD
 from workers.training.models.sizes import resize_input
+from workers.training.models.stem import COLORS
 from workers.training.without_compiler import without_compiler
 
 with without_compiler():
     import timm
 
-COLORS = 3
 LEAST_SIDE = 128  # pixels; smaller images are enlarged: most networks halve them five times, to maps of 4x4
 
 
