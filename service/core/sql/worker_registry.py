@@ -2,15 +2,18 @@
 
 from dataclasses import asdict, fields
 
-from sqlalchemy import Connection, delete, insert, or_, select
+from sqlalchemy import Connection, Engine, Float, bindparam, delete, insert, or_, select
 
 from service.core.records.capacity import Capacity
 from service.core.sql.clock import now
 from service.core.sql.engine import Database
+from service.core.sql.prepared import Prepared
 from service.core.sql.tables import workers
 
 LIVE_SECONDS = 60.0  # after its last heartbeat, for which a worker counts as alive
 COLUMNS = tuple(workers.c[field.name] for field in fields(Capacity))
+_LIVE = select(workers.c.id, *COLUMNS).where(workers.c.seen_at > now() - bindparam("within", type_=Float))
+_PREPARED = Prepared(_LIVE)
 
 
 class WorkerRegistry:
@@ -43,5 +46,9 @@ class WorkerRegistry:
 
 def live_workers(c: Connection, within: float = LIVE_SECONDS) -> dict[str, Capacity]:
     """The capacities of the workers seen in the last `within` seconds, by their ids."""
-    rows = c.execute(select(workers.c.id, *COLUMNS).where(workers.c.seen_at > now() - within))
-    return {name: Capacity(*values) for name, *values in rows}
+    return {name: Capacity(*values) for name, *values in c.execute(_LIVE, {"within": within})}
+
+
+def live_capacities(engine: Engine) -> list[Capacity]:
+    """The capacities of the live workers, read in a transaction of its own, for clients that poll."""
+    return [Capacity(*values) for _, *values in _PREPARED.rows(engine, within=LIVE_SECONDS)]

@@ -17,7 +17,7 @@ from service.core.spec import JobSpec
 from service.core.sql.engine import Database
 from service.core.sql.jobs.job_logs import newest_lines
 from service.core.sql.jobs.lineage import family, tried
-from service.core.sql.jobs.rows import STATE, WHOLE_JOB, average_of, read_job, read_jobs, read_mark
+from service.core.sql.jobs.rows import WHOLE_JOB, average_of, read_job, read_jobs, read_mark
 from service.core.sql.paging import read_page
 from service.core.sql.tables import artifacts, datasets, epochs, events, jobs, labels
 from service.core.storage import Artifact
@@ -52,11 +52,7 @@ class JobQueries:
 
     def mark(self, tenant: str, job_id: str) -> Mark:
         """What tells the present state of a job from its other states, without reading the job. Raises NotFound."""
-        found = STATE.first(self._db.engine, of_tenant=tenant, of_id=job_id)
-        if found is not None and found[0] != Status.QUEUED:
-            return Mark(Status(found[0]), found[1], None, None)
-        with self._db.read() as c:
-            return read_mark(c, tenant, job_id)
+        return read_mark(self._db.engine, tenant, job_id)
 
     def list(
         self,

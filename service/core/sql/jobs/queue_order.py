@@ -1,6 +1,6 @@
 """The order in which queued jobs are claimed: by priority, then by turn, then by age."""
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, select
+from sqlalchemy import ColumnElement, Connection, and_, func, literal_column, select, union_all
 
 from service.core.records.job import Status
 from service.core.sql.tables import jobs
@@ -34,10 +34,11 @@ def jobs_ahead() -> ColumnElement[int]:
         [same_priority, other.c.turn == jobs.c.turn, other.c.seq < jobs.c.seq],
     )
 
-    def count(conditions: list[ColumnElement[bool]]) -> ColumnElement[int]:
-        ahead = select(literal(1)).select_from(other).where(other.c.status == Status.QUEUED, *conditions)
-        return select(func.count()).select_from(ahead.limit(MOST_AHEAD).correlate(jobs).subquery()).scalar_subquery()
-
-    first, second, third = map(count, ranges)
-    total = first + second + third
-    return case((total > MOST_AHEAD, MOST_AHEAD), else_=total)
+    ahead = union_all(
+        *(
+            select(literal_column("1")).select_from(other).where(other.c.status == Status.QUEUED, *each).correlate(jobs)
+            for each in ranges
+        )
+    )
+    most = literal_column(str(MOST_AHEAD))  # SQLite would plan the statement anew for each value of a parameter
+    return select(func.count()).select_from(ahead.limit(most).subquery()).scalar_subquery()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, case, select
+from sqlalchemy import Connection, Engine, RowMapping, Select, and_, bindparam, case, select
 
 from service.core.errors import NotFound
 from service.core.records.capacity import Capacity, Needs, shortfall
@@ -26,9 +26,10 @@ from service.core.spec import JobSpec
 from service.core.sql.jobs.queue_order import jobs_ahead
 from service.core.sql.prepared import Prepared
 from service.core.sql.tables import epochs, events, jobs
-from service.core.sql.worker_registry import live_workers
+from service.core.sql.worker_registry import live_capacities, live_workers
 from service.core.storage import Artifact
 
+_AHEAD = case((jobs.c.status == Status.QUEUED, jobs_ahead())).label("jobs_ahead")
 _best, _last = epochs.alias("best"), epochs.alias("last")
 
 
@@ -37,7 +38,7 @@ def _whole_job() -> Select[Any]:
     source = source.outerjoin(_last, and_(_last.c.job_id == jobs.c.id, _last.c.epoch == jobs.c.last_epoch))
     return select(
         jobs,
-        case((jobs.c.status == Status.QUEUED, jobs_ahead())).label("jobs_ahead"),
+        _AHEAD,
         *(_best.c[name].label(f"best__{name}") for name in COLUMNS),
         *(_last.c[name].label(f"last__{name}") for name in COLUMNS),
     ).select_from(source)
@@ -48,8 +49,8 @@ WHOLE_JOB = _whole_job()
 _OF_ONE = (jobs.c.tenant == bindparam("of_tenant"), jobs.c.id == bindparam("of_id"))
 _ONE_JOB = WHOLE_JOB.where(*_OF_ONE)
 _NEEDS = (jobs.c.device, jobs.c.gpus, jobs.c.memory_bytes, jobs.c.threads)
-STATE = Prepared(select(jobs.c.status, jobs.c.version).where(*_OF_ONE))
-_MARK = select(jobs.c.status, jobs.c.version, jobs_ahead().label("jobs_ahead"), *_NEEDS).where(*_OF_ONE)
+_STATE = Prepared(select(jobs.c.status, jobs.c.version).where(*_OF_ONE))
+_QUEUED = Prepared(select(jobs.c.version, jobs_ahead(), *_NEEDS).where(*_OF_ONE, jobs.c.status == Status.QUEUED))
 _TRANSITIONS = (
     select(events.c.job_id, events.c.data, events.c.at)
     .where(events.c.job_id.in_(bindparam("job_ids", expanding=True)), events.c.type == "status")
@@ -65,15 +66,20 @@ def read_job(c: Connection, tenant: str, job_id: str) -> Job:
     return read_jobs(c, rows)[0]
 
 
-def read_mark(c: Connection, tenant: str, job_id: str) -> Mark:
-    """The mark of a job that may be queued. Raises NotFound."""
-    row = c.execute(_MARK, {"of_tenant": tenant, "of_id": job_id}).mappings().one_or_none()
-    if row is None:
+def read_mark(engine: Engine, tenant: str, job_id: str) -> Mark:
+    """The mark of a job. Raises NotFound."""
+    of_one = {"of_tenant": tenant, "of_id": job_id}
+    found = _STATE.rows(engine, **of_one)
+    if not found:
         raise NotFound(f"there is no job {job_id!r}")
-    if row["status"] != Status.QUEUED:
-        return Mark(Status(row["status"]), row["version"], None, None)
-    lacking = shortfall(needs_of(row), live_workers(c).values())
-    return Mark(Status.QUEUED, row["version"], row["jobs_ahead"], lacking)
+    status, version = found[0]
+    if status != Status.QUEUED:
+        return Mark(Status(status), version, None, None)
+    waits = _QUEUED.rows(engine, **of_one)
+    if not waits:  # it has left the queue since
+        return read_mark(engine, tenant, job_id)
+    version, ahead, *needs = waits[0]
+    return Mark(Status.QUEUED, version, ahead, shortfall(Needs(*needs), live_capacities(engine)))
 
 
 def read_jobs(c: Connection, rows: Sequence[RowMapping]) -> tuple[Job, ...]:
