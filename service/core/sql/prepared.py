@@ -29,8 +29,7 @@ class Prepared:
                 try:
                     cursor = connection.cursor()
                     cursor.execute(text, [values[name] for name in order] if order else values)
-                    found: list[tuple[Any, ...]] = cursor.fetchall()
-                    return found
+                    return list(cursor.fetchall())
                 finally:
                     connection.close()
             except engine.dialect.loaded_dbapi.Error as error:

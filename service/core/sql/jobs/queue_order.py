@@ -29,16 +29,13 @@ def jobs_ahead() -> ColumnElement[int]:
     other = jobs.alias("other")
     same_priority = other.c.priority == jobs.c.priority
     ranges = (
-        [other.c.priority > jobs.c.priority],
-        [same_priority, other.c.turn < jobs.c.turn],
-        [same_priority, other.c.turn == jobs.c.turn, other.c.seq < jobs.c.seq],
+        (other.c.priority > jobs.c.priority,),
+        (same_priority, other.c.turn < jobs.c.turn),
+        (same_priority, other.c.turn == jobs.c.turn, other.c.seq < jobs.c.seq),
     )
-
-    ahead = union_all(
-        *(
-            select(literal_column("1")).select_from(other).where(other.c.status == Status.QUEUED, *each).correlate(jobs)
-            for each in ranges
-        )
-    )
-    most = literal_column(str(MOST_AHEAD))  # SQLite would plan the statement anew for each value of a parameter
+    one: ColumnElement[int] = literal_column("1")
+    queued = select(one).select_from(other).where(other.c.status == Status.QUEUED).correlate(jobs)
+    ahead = union_all(*(queued.where(*conditions) for conditions in ranges))
+    # A constant, because SQLite plans the statement anew for each value of a parameter here.
+    most: ColumnElement[int] = literal_column(str(MOST_AHEAD))
     return select(func.count()).select_from(ahead.limit(most).subquery()).scalar_subquery()
