@@ -55,6 +55,7 @@ class _Model:
     classes: tuple[str, ...]
     shape: tuple[int, int, int]
     preprocessing: images.Preprocessing
+    resize: str
 
 
 @dataclass
@@ -90,7 +91,7 @@ class _Reader:
     def _read(self, picture: Picture, target: NDArray[np.float32]) -> None:
         channels, height, width = self.model.shape
         image = images.read(picture.data, self.model.preprocessing, self.turn).image
-        sized = images.resized(image.convert(MODES[channels]), width, height)
+        sized = images.resized(image.convert(MODES[channels]), width, height, self.model.resize)
         pixels = np.asarray(sized, np.float32).reshape(height, width, channels)
         np.divide(pixels.transpose(2, 0, 1), 255, out=target)
 
@@ -154,12 +155,14 @@ class Predictor:
                 Path(folder) / graph.name, options, providers=["CPUExecutionProvider"]
             )
         channels, height, width = content["data"]["shape"]
+        preprocessing = content.get("preprocessing", {})
         return _Model(
             session,
             session.get_inputs()[0].name,
             tuple(content["data"]["classes"]),
             (channels, height, width),
-            images.Preprocessing.from_dict(content.get("preprocessing", {})),
+            images.Preprocessing.from_dict(preprocessing),
+            preprocessing.get("resize", images.SQUARE),  # absent in reports of release 0.1.0
         )
 
 

@@ -2,12 +2,11 @@
 
 import base64
 import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from playwright.sync_api import Browser
 
 from service.docs import FOLDER
@@ -30,13 +29,20 @@ CALL = """async ({ png, labels }) => {
 }"""
 
 
+RESIZES: dict[str, Any] = {"square": Image.Image.resize, "crop": ImageOps.fit, "pad": ImageOps.pad}
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("channels", [1, 3])
-def test_snippet_for_browsers_makes_pixels(started: Browser, serving: Serving, channels: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("channels", "mode", "size"), [(1, "square", (6, 8)), (3, "crop", (10, 8)), (3, "pad", (6, 4))]
+)
+def test_snippet_for_browsers_makes_pixels(
+    started: Browser, serving: Serving, channels: int, mode: str, size: tuple[int, int]
+) -> None:
     (snippet,) = (
         block.text for block in blocks((FOLDER / "use.md").read_text("utf-8")) if block.language == IN_A_BROWSER
     )
-    pixels = np.random.default_rng(1).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     png = base64.b64encode(buffer.getvalue()).decode()
@@ -48,13 +54,18 @@ def test_snippet_for_browsers_makes_pixels(started: Browser, serving: Serving, c
 
     with watched(started, serving.url) as tab:
         open_page(tab, snippet, run_graph)
-        labels = {"classes": ["cat", "dog"], "input": {"shape": [None, channels, 6, 8]}}
+        labels = {
+            "classes": ["cat", "dog"],
+            "input": {"shape": [None, channels, 6, 8]},
+            "preprocessing": {"resize": {"mode": mode}},
+        }
         said = tab.page.evaluate(CALL, {"png": png, "labels": labels})
     assert said == {"cat": 0.25, "dog": 0.75}
     ((address, kind, dims, data),) = asked
     assert (address, kind, dims) == ("model.onnx", "float32", [1, channels, 6, 8])
     colours = Image.fromarray(pixels).convert("L" if channels == 1 else "RGB")
-    expected = np.asarray(colours, np.float32).reshape(6, 8, channels).transpose(2, 0, 1) / 255
+    sized = RESIZES[mode](colours, (8, 6), Image.Resampling.BILINEAR)
+    expected = np.asarray(sized, np.float32).reshape(6, 8, channels).transpose(2, 0, 1) / 255
     assert np.allclose(np.reshape(data, dims[1:]), expected, atol=1 / 255)
 
 

@@ -102,7 +102,8 @@ def write_labels(run: FinishedRun, target: Path) -> None:
     `classes` are the names in the order of the logits. `preprocessing` lists the steps in their order: turn the picture
     upright by its EXIF orientation, divide 16-bit values by `sixteen_bit_divisor` (at most 255), put a transparent
     picture on the `background` (white, black or #rrggbb), make it gray (as Pillow's mode L: ITU-R 601-2 luma) or RGB,
-    `resize` it to width and height in pixels, map its values from 0..255 to `range`. `normalization` is part of
+    `resize` it to width and height in pixels (in the way `mode`, see the option dataset.resize), map its values from
+    0..255 to `range`. `normalization` is part of
     model.onnx; users of the weights alone apply its mean and std by channel themselves. `input` is float32
     [N, C, H, W] and `output` float32 [N, classes], null for the free N. The second output of the
     graph, `probabilities`, is the softmax of the logits divided by the `temperature`.
@@ -121,7 +122,13 @@ def _labels(run: FinishedRun) -> dict[str, Any]:
             "orientation": "exif",
             **prepared.images.preprocessing.to_dict(),
             "color": COLORS[channels],
-            "resize": {"width": width, "height": height, "method": "bilinear", "antialias": True},
+            "resize": {
+                "mode": prepared.images.resize,
+                "width": width,
+                "height": height,
+                "method": "bilinear",
+                "antialias": True,
+            },
             "range": [0.0, 1.0],
         },
         "normalization": {

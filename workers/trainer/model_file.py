@@ -43,6 +43,7 @@ def model_file(spec: JobSpec, shape: Shape, labels: Mapping[str, Any]) -> str:
         temperature=labels["probabilities"]["temperature"],
         background=repr(preprocessing["background"]),
         divisor=preprocessing["sixteen_bit_divisor"],
+        resize=preprocessing["resize"]["mode"],
         residual=RESIDUAL if code.has_residuals else "",
         body=indent(code.body, INDENT),
     )

@@ -43,6 +43,7 @@ def summary(
         "parameters": sum(p.numel() for p in model.parameters()),
         "preprocessing": {
             **prepared.images.preprocessing.to_dict(),
+            "resize": prepared.images.resize,
             "scale": "pixel / 255, then (value - mean) / std per channel",
             "mean": normalization.mean.tolist(),
             "std": normalization.std.tolist(),

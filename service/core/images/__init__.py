@@ -2,6 +2,17 @@
 
 from service.core.images.preprocessing import Preprocessing
 from service.core.images.reader import FORMATS, MOST_PIXELS, Picture, read
-from service.core.images.scaling import LARGEST_AREA, LARGEST_SIDE, resized
+from service.core.images.scaling import LARGEST_AREA, LARGEST_SIDE, SQUARE, WAYS, resized
 
-__all__ = ["FORMATS", "LARGEST_AREA", "LARGEST_SIDE", "MOST_PIXELS", "Picture", "Preprocessing", "read", "resized"]
+__all__ = [
+    "FORMATS",
+    "LARGEST_AREA",
+    "LARGEST_SIDE",
+    "MOST_PIXELS",
+    "SQUARE",
+    "WAYS",
+    "Picture",
+    "Preprocessing",
+    "read",
+    "resized",
+]

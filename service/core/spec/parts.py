@@ -55,6 +55,13 @@ class Dataset:
         maximum=512,
         unit="pixels",
     )
+    resize: Literal["square", "crop", "pad"] = option(
+        "how images of another size or shape get the size of the input. square: both sides are scaled, which distorts "
+        "images of another shape. crop: the shorter side is scaled, and the middle is kept. pad: the longer side is "
+        "scaled, and the borders are black. Predictions do the same with new pictures",
+        "square",
+        since="0.2.0",
+    )
     train_limit: int | None = option(
         "maximum number of training images, in the proportions of the classes; null: all",
         None,

@@ -18,6 +18,7 @@ from tests.pictures import KINDS, encoded, stripes, zipped
 from tests.workers.bench import Bench
 
 METHODS = {"bilinear": Image.Resampling.BILINEAR}
+WAYS: dict[str, Any] = {"square": Image.Image.resize, "crop": ImageOps.fit, "pad": ImageOps.pad}
 MODES = {"gray": "L", "RGB": "RGB"}
 
 
@@ -73,7 +74,8 @@ def prepared(preprocessing: dict[str, Any], data: bytes) -> Image.Image:
     resize = preprocessing["resize"]
     assert resize["antialias"], "as Pillow always does"
     colored = picture.convert(MODES[preprocessing["color"]])
-    return colored.resize((resize["width"], resize["height"]), METHODS[resize["method"]])
+    sized: Image.Image = WAYS[resize["mode"]](colored, (resize["width"], resize["height"]), METHODS[resize["method"]])
+    return sized
 
 
 def probabilities(labels: dict[str, Any], graph: Path, data: bytes) -> dict[str, float]:
@@ -94,15 +96,17 @@ def probabilities(labels: dict[str, Any], graph: Path, data: bytes) -> dict[str,
     return dict(zip(labels["classes"], (exponentials / exponentials.sum()).tolist(), strict=True))
 
 
-@pytest.mark.parametrize(("draw", "normalize"), [(colored, True), (gray, False)])
+@pytest.mark.parametrize(
+    ("draw", "normalize", "resize"), [(colored, True, "crop"), (colored, True, "pad"), (gray, False, "square")]
+)
 def test_labels_and_graph_predict_what_the_service_does(
-    bench: Bench, tmp_path: Path, draw: Any, normalize: bool
+    bench: Bench, tmp_path: Path, draw: Any, normalize: bool, resize: str
 ) -> None:
     archive = {f"{kind}/{n:03}.png": encoded(draw(kind, n)) for kind in KINDS for n in range(10)}
     (tmp_path / "sent").write_bytes(zipped(archive))
     bench.read("ds_1", tmp_path / "sent")
     job = bench.run(
-        dataset={"id": "ds_1", "image_size": 12},
+        dataset={"id": "ds_1", "image_size": 12, "resize": resize},
         model={"channels": [4], "hidden": [8]},
         augmentation={"normalize": normalize},
         epochs=2,
@@ -117,6 +121,7 @@ def test_labels_and_graph_predict_what_the_service_does(
         for kind in KINDS
         for encode in (encoded, turned, veiled, deep)
     ]
+    assert labels["preprocessing"]["resize"]["mode"] == resize
     predictions = Predictor(bench.storage).predict(artifacts["model.onnx"], artifacts["report.json"], pictures)
     for picture, prediction in zip(pictures, predictions, strict=True):
         own = probabilities(labels, tmp_path / "model.onnx", picture.data)

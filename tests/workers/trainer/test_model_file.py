@@ -80,15 +80,23 @@ def isolated(folder: Path, packages: Path, *pictures: str) -> dict[str, Any]:
     return said
 
 
-@pytest.mark.parametrize(("draw", "is_gray"), [(colored, False), pytest.param(gray, True, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("draw", "is_gray", "resize"),
+    [
+        (colored, False, "crop"),
+        pytest.param(colored, False, "pad", marks=pytest.mark.long),
+        pytest.param(gray, True, "square", marks=pytest.mark.long),
+    ],
+)
 def test_model_py_predicts_what_the_service_does(
-    bench: Bench, tmp_path: Path, packages: Path, draw: Any, is_gray: bool
+    bench: Bench, tmp_path: Path, packages: Path, draw: Any, is_gray: bool, resize: str
 ) -> None:
     archive = {f"{kind}/{n:03}.png": encoded(draw(kind, n)) for kind in KINDS for n in range(10)}
     (tmp_path / "sent").write_bytes(zipped(archive))
     bench.read("ds_1", tmp_path / "sent")
     model = {"arch": "cnn", "channels": [4, 8], "hidden": [8], "norm": "batch"}
-    job = bench.run(dataset={"id": "ds_1", "image_size": SIZE}, model=model, regularization={"dropout": 0.2}, epochs=2)
+    dataset = {"id": "ds_1", "image_size": SIZE, "resize": resize}
+    job = bench.run(dataset=dataset, model=model, regularization={"dropout": 0.2}, epochs=2)
     assert job.status == "succeeded", job.error
     artifacts = {artifact.name: artifact for artifact in bench.store.queries.artifacts("t", job.id)}
     for name in ("best_model.pth", "model.onnx", "model.py"):
@@ -125,7 +133,7 @@ def test_model_py_builds_networks_of_torchvision(arch: str, tmp_path: Path, pack
     network = build_model(spec, shape, 2).eval()
     labels = {
         "classes": [NAME, "dog"],
-        "preprocessing": {"sixteen_bit_divisor": 256, "background": "white"},
+        "preprocessing": {"sixteen_bit_divisor": 256, "background": "white", "resize": {"mode": "square"}},
         "normalization": {"mean": [0.5], "std": [0.25]},
         "probabilities": {"temperature": 2.0},
     }

@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageOps
 
 from service.core.errors import InvalidData
+from service.core.images import WAYS, resized
 from service.core.records.dataset import Contents
 from service.core.records.plan import Limits, plan
 from service.core.spec import Dataset, JobSpec
@@ -50,6 +53,34 @@ def test_images_of_several_sizes_are_resized_to_one(tmp_path: Path) -> None:
     file.write_bytes(bytes([78]) * file.stat().st_size)  # other jobs map the same file
     assert (load(tmp_path / "pack", 12, tmp_path).take(torch.tensor([15])) == 78).all()
     assert load(tmp_path / "pack", 6, tmp_path).shape == (3, 6, 6)
+
+
+@pytest.mark.parametrize(("way", "reference"), [("crop", ImageOps.fit), ("pad", ImageOps.pad)])
+def test_images_keep_their_shape_while_they_are_resized(tmp_path: Path, way: str, reference: Any) -> None:
+    wide, tall = (np.random.default_rng(1).integers(0, 256, size, np.uint8) for size in ((20, 37, 3), (41, 18, 3)))
+    files = folders(each=5) | {"rows/tall.png": encoded(tall), "rows/wide.png": encoded(wide)}
+    data = prepared(tmp_path, files, image_size=12, resize=way)
+    images = data.images.take(torch.tensor([15, 16])).permute(0, 2, 3, 1).numpy()
+    for image, pixels in zip(images, (tall, wide), strict=True):
+        assert (image == np.asarray(reference(Image.fromarray(pixels), (12, 12), Image.Resampling.BILINEAR))).all()
+    squares = load(tmp_path / "pack", 12, tmp_path)
+    assert not torch.equal(squares.take(torch.tensor([15])), data.images.take(torch.tensor([15]))), "a file of its own"
+    digests = {load(tmp_path / "pack", 12, tmp_path, each).digest for each in ("square", way)}
+    assert len(digests) == 1, "the digest is that of the stored images"
+
+
+def test_each_way_to_resize_is_an_option() -> None:
+    assert get_args(get_type_hints(Dataset)["resize"]) == tuple(WAYS)
+    line = resized(Image.new("L", (1, 900), 255), 8, 8, "pad")
+    assert np.asarray(line).sum() == 255 * 8, "a line is left of a very long picture"
+
+
+def test_built_in_sets_keep_their_shape_too(tmp_path: Path) -> None:
+    shape = JobSpec.from_dict({"dataset": {"id": "synthetic", "image_size": 20, "resize": "pad"}}).filled(1)
+    images = prepare(shape).images
+    stored = replace(images, stored=images.stored[:2, :, :10], labels=images.labels[:2], known_digest="")
+    assert (stored.take(torch.arange(2))[:, :, [0, 1, -1]] == 0).all(), "black borders above and below"
+    assert torch.equal(stored.on(torch.device("cpu")), stored.take(torch.arange(2)))
 
 
 def test_folders_that_divide_the_set_give_the_split(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from service.core.errors import InvalidData
+from service.core.images import SQUARE
 from workers.training.data import digits, packed, published, synthetic
 from workers.training.data.images import ImageSet
 
@@ -25,13 +26,13 @@ class DataPaths:
     library: Path = Path()
 
 
-def load(dataset_id: str, side: int | None = None, paths: DataPaths = DataPaths()) -> ImageSet:
-    """The whole set, on the CPU, resized to squares of `side` pixels if `side` is set.
+def load(dataset_id: str, side: int | None = None, paths: DataPaths = DataPaths(), way: str = SQUARE) -> ImageSet:
+    """The whole set, on the CPU, resized to squares of `side` pixels if `side` is set; `way` is that of dataset.resize.
 
     Raises InvalidData for an unknown id.
     """
     if paths.pack:
-        return packed.load(paths.pack, side, paths.resized)
+        return packed.load(paths.pack, side, paths.resized, way)
     if dataset_id not in LOADERS:
         raise InvalidData(f"unknown data set {dataset_id!r}; this worker has {', '.join(LOADERS)}")
-    return replace(LOADERS[dataset_id](paths.library), side=side)
+    return replace(LOADERS[dataset_id](paths.library), side=side, resize=way)

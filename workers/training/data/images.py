@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from service.core.images import Preprocessing
+from service.core.images import SQUARE, Preprocessing
 from workers.training.data.resizing import resize
 
 BY_DEFAULT = Preprocessing()
@@ -25,7 +25,7 @@ class ImageSet:
     that is already divided. `copies` int64 [N] is for each image the index of the first image of its group: images that
     are nearly identical, and `groups`, int64 [N] of the same kind, those that a label file names. A split may divide
     groups of copies that are too large for it, but never those of `groups`.
-    `preprocessing` is how the pixels were made from files.
+    `preprocessing` is how the pixels were made from files, `resize` how images of other sizes get that of the set.
     """
 
     stored: Tensor
@@ -37,6 +37,7 @@ class ImageSet:
     groups: Tensor | None = None
     known_digest: str | None = None
     preprocessing: Preprocessing = BY_DEFAULT
+    resize: str = SQUARE
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -93,4 +94,4 @@ class ImageSet:
         return max(1, CHUNK_BYTES // max(math.prod(self.stored.shape[1:]), math.prod(self.shape)))
 
     def _sized(self, images: Tensor) -> Tensor:
-        return images if self.side is None else resize(images, self.side)
+        return images if self.side is None else resize(images, self.side, self.resize)

@@ -7,21 +7,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from service.core.images import Preprocessing
+from service.core.images import SQUARE, Preprocessing
 from service.core.records.dataset import INDEX, PIXELS, Contents
 from workers.training.data.images import ImageSet
 from workers.training.data.mapped import mapped
 from workers.training.data.resizing import resize_one
 
 AT_ONCE = 64  # images that a thread resizes in a row
-RESIZED = ".images-{side}-1.bin"  # of squares of this size; the last number changes with the way of resizing
+RESIZED = ".images-{size}-1.bin"  # of squares of this size; the last number changes with the code that resizes
 
 
-def load(folder: Path, side: int | None, resized: Path) -> ImageSet:
+def load(folder: Path, side: int | None, resized: Path, way: str = SQUARE) -> ImageSet:
     """The set in the folder of a pack. The pixels are mapped into memory and not read.
 
     Images that do not have the size of the input are resized once, to squares of `side` pixels (None: those of the
-    set's shape), into a file in the folder `resized`. An existing file is used again.
+    set's shape) in a `way` of dataset.resize, into a file in the folder `resized`. An existing file is used again.
     """
     contents = Contents.of_pack(folder)
     with np.load(folder / INDEX, allow_pickle=False) as index:
@@ -32,7 +32,7 @@ def load(folder: Path, side: int | None, resized: Path) -> ImageSet:
     if contents.is_uniform and side in (None, height if height == width else None):
         stored = pixels.view(-1, height, width, channels).permute(0, 3, 1, 2)
     else:
-        stored = _resized(pixels, columns, channels, side or height, resized)
+        stored = _resized(pixels, columns, channels, side or height, way, resized)
     return ImageSet(
         stored,
         columns["labels"],
@@ -42,6 +42,7 @@ def load(folder: Path, side: int | None, resized: Path) -> ImageSet:
         groups=columns.get("groups"),  # None in a pack of release 0.1.0
         known_digest=contents.digest,
         preprocessing=_preprocessing(columns),
+        resize=way,
     )
 
 
@@ -52,18 +53,19 @@ def _preprocessing(columns: dict[str, Tensor]) -> Preprocessing:
     return Preprocessing(int(columns["sixteen_bit_divisor"]), (red, green, blue))
 
 
-def _resized(pixels: Tensor, columns: dict[str, Tensor], channels: int, side: int, folder: Path) -> Tensor:
+def _resized(pixels: Tensor, columns: dict[str, Tensor], channels: int, side: int, way: str, folder: Path) -> Tensor:
     """uint8 [N, C, side, side], channels last."""
     size = len(columns["offsets"]) * side * side * channels
 
     def fill(images: Tensor) -> None:
-        _resize_into(images.view(-1, side, side, channels), pixels, columns)
+        _resize_into(images.view(-1, side, side, channels), way, pixels, columns)
 
-    images = mapped(folder / RESIZED.format(side=side), size, fill)
+    name = RESIZED.format(size=side if way == SQUARE else f"{side}-{way}")
+    images = mapped(folder / name, size, fill)
     return images.view(-1, side, side, channels).permute(0, 3, 1, 2)
 
 
-def _resize_into(images: Tensor, pixels: Tensor, columns: dict[str, Tensor]) -> None:
+def _resize_into(images: Tensor, way: str, pixels: Tensor, columns: dict[str, Tensor]) -> None:
     """Fill images uint8 [N, side, side, C] from pixels uint8 [all bytes]."""
     count, side, _, channels = images.shape
     offsets, heights, widths = (columns[name].tolist() for name in ("offsets", "heights", "widths"))
@@ -72,7 +74,7 @@ def _resize_into(images: Tensor, pixels: Tensor, columns: dict[str, Tensor]) -> 
         for i in range(first, min(first + AT_ONCE, count)):
             height, width = heights[i], widths[i]
             whole = pixels[offsets[i] : offsets[i] + height * width * channels].view(height, width, channels)
-            images[i].numpy()[:] = resize_one(whole.numpy(), side)
+            images[i].numpy()[:] = resize_one(whole.numpy(), side, way)
 
     with ThreadPoolExecutor(torch.get_num_threads()) as threads:  # the resizing itself runs outside Python's lock
         for _ in threads.map(fill, range(0, count, AT_ONCE)):

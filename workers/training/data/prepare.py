@@ -68,7 +68,7 @@ def prepare(spec: JobSpec, paths: data.DataPaths = data.DataPaths(), digest: str
     `digest` is the digest of the data of an earlier run of the spec: the run keeps the split of the release that
     began it.
     """
-    images = data.load(spec.dataset.id, spec.dataset.image_size, paths)
+    images = data.load(spec.dataset.id, spec.dataset.image_size, paths, spec.dataset.resize)
     division, keeps_groups = divided(images, spec.dataset, spec.split_seed), images.has_groups
     if digest not in (None, data_digest(images.digest, division.split.digests())) and images.copies is not None:
         earlier = split_of_0_1(images, images.copies, spec.dataset, spec.split_seed)
