@@ -30,7 +30,8 @@ class TrainerArgs:
     CPU divided among the `sharers`, the jobs that may train there at the same time). `writes_pack`: the trainer writes
     the pack of its built-in data set. The trainer stops as RELEASED once `pause_after` epochs are complete (None: it
     trains to the end). `weights` is the folder with the files of the weights that the job
-    starts from, if it names any.
+    starts from, if it names any. With `holds_back_test` the test images are not scored. With `only_scores` nothing is
+    trained: the best model in `weights` is scored.
     """
 
     job_id: str
@@ -49,3 +50,5 @@ class TrainerArgs:
     writes_pack: bool = False
     pause_after: int | None = None
     weights: str | None = None
+    holds_back_test: bool = False
+    only_scores: bool = False

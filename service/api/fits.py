@@ -204,11 +204,14 @@ def fit_report(fit_id: str) -> Response:
 
 
 def _evaluation(fit: Fit) -> str | None:
-    """The evaluation of the kept model as text, None without a model or its predictions."""
-    if not (best := (fit.result or {}).get("best")):
+    """The evaluation of the kept model as text, on the test images if they were scored; None without a model or its
+    predictions.
+    """
+    result = fit.result or {}
+    if not (source := result.get("test") or result.get("best")):
         return None
     try:
-        return as_text(evaluated_job(*published_predictions(best["job"])))
+        return as_text(evaluated_job(*published_predictions(source["job"])))
     except (Conflict, NotFound, StorageError):
         return None
 

@@ -11,10 +11,10 @@ from service.core.evaluation.outcomes import Outcomes
 from service.core.experiments.difference import interval
 from service.core.experiments.fits.importance import importance
 from service.core.experiments.fits.progress import TRAININGS, state_of
-from service.core.experiments.fits.proof import Gain, candidates, gain, in_sequence, looks, on_test
+from service.core.experiments.fits.proof import Gain, candidates, gain, in_sequence, looks
 from service.core.experiments.fits.state import FitState
 from service.core.records.artifact_names import PREDICTIONS
-from service.core.records.fit import BASE, Fit, FitStatus
+from service.core.records.fit import BASE, Fit, FitStatus, StepKind
 from service.core.records.job import Job
 from service.core.spec.parts import LOSSES, Monitor
 from service.core.storage import Artifact
@@ -31,6 +31,19 @@ def conclude(fit: Fit) -> tuple[FitStatus, Result]:
     return (FitStatus.FAILED if "error" in result else FitStatus.SUCCEEDED), result
 
 
+def untested(fit: Fit) -> list[Job]:
+    """The jobs whose models a fit keeps, once its trainings have ended: those with test images that no step scores."""
+    ended = _Ended.of(fit)
+    result = _result(ended)
+    models = ([result["best"]] if "best" in result else []) + (result.get("ensemble") or {"members": []})["members"]
+    jobs = [ended.jobs[job_id] for job_id in dict.fromkeys(model["job"] for model in models)]
+    return [
+        job
+        for job in jobs
+        if job.facts and job.facts.images.get("test") and not job.facts.test and job.id not in ended.scoring
+    ]
+
+
 @dataclass(frozen=True)
 class _Ended:
     """A fit whose jobs have all ended: the jobs and their published predictions, by the ids of the jobs."""
@@ -38,6 +51,11 @@ class _Ended:
     fit: Fit
     jobs: Mapping[str, Job]
     predictions: Mapping[str, Artifact]
+
+    @property
+    def scoring(self) -> Mapping[str, str]:
+        """The jobs that score others on the test images, by the ids of those."""
+        return {step.data["of"]: step.job_id or "" for step in self.fit.steps if step.kind is StepKind.TEST}
 
     @classmethod
     def of(cls, fit: Fit) -> "_Ended":
@@ -64,6 +82,13 @@ class _Ended:
             return None
         return found if len(found) > 1 else None
 
+    def tested(self, model: Job) -> Job:
+        """The job that has scored a model on the test images, if one has succeeded; else the job of the model, which
+        scored them itself on a worker of release 0.1.0.
+        """
+        scoring = self.jobs.get(self.scoring.get(model.id, ""))
+        return scoring if scoring and scoring.id in self.predictions else model
+
 
 def _result(ended: _Ended) -> Result:
     fit, state, base = ended.fit, state_of(ended.fit, 0.0), ended.trained(BASE)
@@ -76,7 +101,7 @@ def _result(ended: _Ended) -> Result:
         "best": _shown(ended, kept, model, own),
         "gain": _as_json(won) if won else None,
         "importance": importance(fit.request, state.trials, state.runs),
-        "test": _test(ended, of_base[0], model),
+        "test": _test(ended, model),
         "ensemble": _ensemble(ended, state, kept, model) if fit.request.ensemble else None,
     }
 
@@ -92,11 +117,12 @@ def _ensemble(ended: _Ended, state: FitState, kept: int, model: Job) -> Result |
 
 def _member(ended: _Ended, trial: int, job: Job) -> Member | None:
     """A model of the ensemble, None without its predictions."""
-    if job.id not in ended.predictions:
+    source = ended.tested(job).id
+    if source not in ended.predictions:
         return None
     calibration = job.facts.calibration if job.facts else None
     try:
-        found = services().predictions.read(ended.predictions[job.id])
+        found = services().predictions.read(ended.predictions[source])
     except StorageError:
         return None
     return Member(trial, job.id, calibration.temperature if calibration else 1.0, found)
@@ -106,9 +132,9 @@ def _without_base(ended: _Ended) -> Result:
     """The result of a fit whose base was cut: its model so far is kept, if there is one."""
     base = next((ended.jobs.get(step.job_id or "") for step in ended.fit.steps), None)
     if base is None or base.best is None or base.error is not None:
-        return {"error": _why_failed(base)}
+        return {"error": _why_failed(ended.fit, base)}
     shown = _shown(ended, BASE, base, [base])
-    return {"base": shown, "best": shown, "gain": None, "importance": None, "test": _test(ended, base, base)}
+    return {"base": shown, "best": shown, "gain": None, "importance": None, "test": _test(ended, base)}
 
 
 def _kept(ended: _Ended, state: FitState, base: Sequence[Job]) -> tuple[int, Gain | None]:
@@ -183,18 +209,18 @@ def _shown(ended: _Ended, trial: int, job: Job, own: Sequence[Job]) -> dict[str,
     }
 
 
-def _test(ended: _Ended, base: Job, best: Job) -> dict[str, Any] | None:
-    """The scores of the kept model on the test images, and its difference to the base there."""
-    scored, of_base = ended.outcomes(best, "test"), ended.outcomes(base, "test")
-    if scored is None or best.facts is None or best.facts.test is None or best.kept is None:
+def _test(ended: _Ended, best: Job) -> dict[str, Any] | None:
+    """The scores of the kept model on the test images; None if they were not scored."""
+    job = ended.tested(best)
+    scored = ended.outcomes(job, "test")
+    if scored is None or job.facts is None or job.facts.test is None or best.kept is None:
         return None
-    optimism, its_error = best.facts.test.optimism(best.kept)
-    against = on_test((of_base, scored)) if of_base is not None and base.id != best.id else {}
+    optimism, its_error = job.facts.test.optimism(best.kept)
     return {
+        "job": job.id,
         **interval_scores(scored),
         "optimism": optimism,
         "optimism_interval": interval(optimism, its_error),
-        "gain": {name: asdict(found) for name, found in against.items() if found} or None,
     }
 
 
@@ -202,10 +228,11 @@ def _as_json(won: Gain) -> dict[str, Any]:
     return {**asdict(won), "interval": list(won.interval), "is_proved": won.is_proved}
 
 
-def _why_failed(base: Job | None) -> dict[str, str]:
+def _why_failed(fit: Fit, base: Job | None) -> dict[str, str]:
     """Why there is no model: what became of the base."""
     if base is None:
         return {"code": "base_deleted", "detail": "the job of the base was deleted"}
     if base.error:
         return {"code": base.error.code, "detail": f"the base failed: {base.error.detail}"}
-    return {"code": "no_result", "detail": f"the base ended as {base.status} without a complete epoch"}
+    why = (fit.steps[0].outcome or {}).get("detail") or f"it was {base.status}"
+    return {"code": "no_result", "detail": f"the base has no complete epoch: {why}"}

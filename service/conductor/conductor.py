@@ -17,7 +17,7 @@ from functools import partial
 from flask import Flask
 
 from service.api.cancel import cancel_all
-from service.conductor.conclusion import conclude
+from service.conductor.conclusion import conclude, untested
 from service.conductor.cures import cures_of
 from service.core.errors import Conflict, Invalid, LeaseLost, NotFound, QuotaExceeded
 from service.core.experiments.fits.decision import Act, BeginFinals, End, Promote, Repeat, Start, Wait
@@ -31,7 +31,7 @@ from service.core.experiments.fits.state import FitState
 from service.core.experiments.fits.trial_spec import of_trial, trial_spec
 from service.core.records.fit import BASE, Fit, Run, StepKind, Trial
 from service.core.records.fit_request import Candidate, Source
-from service.core.records.job import TERMINAL, Status
+from service.core.records.job import TERMINAL, Job, Status
 from service.core.records.submission import NewJob, Origin
 from service.core.sql.fit_leases import Conducted, FitLease, NewStep
 from service.core.system.resilience import attempt
@@ -117,22 +117,26 @@ def _go_on(lease: FitLease) -> Pause | None:
     read = _settled(lease)
     fit, state = read.fit, state_of(read.fit, read.time)
     if fit.cancel_requested or state.is_over:
-        return _stop(lease, fit)
+        return _stop(lease, read)
     if state.length is None and (usual := length(fit.request, read.open_jobs.get(BASE), state.runs)):
         why = (
             f"trials have {usual.epochs} epochs and {'pause after the first part' if usual.pauses else 'do not pause'}"
         )
         return _advance(lease, fit, NewStep(StepKind.LENGTH, {"why": why, **asdict(usual)}))
     decision = decide(state, _Cures(fit, state), _Sample(fit, state))
-    return _pause(read, state) if isinstance(decision, Wait) else _apply(lease, fit, state, decision)
+    return _pause(read, state) if isinstance(decision, Wait) else _apply(lease, read, state, decision)
 
 
 def _pause(read: Conducted, state: FitState) -> Pause:
     """The pause of a fit that waits for its open jobs, at most until its time is over."""
     if state.length is None or read.fit.started_at is None:  # each epoch of the base counts
         return NO_PAUSE
-    left = math.inf if state.left is None else state.left
-    return Pause(read.fit.version, tuple(job.id for job in read.open_jobs.values() if job), time.monotonic() + left)
+    return _until_news(read, math.inf if state.left is None else state.left)
+
+
+def _until_news(read: Conducted, seconds: float = math.inf) -> Pause:
+    """A pause of at most these seconds, until the fit changes or one of its open jobs comes to rest."""
+    return Pause(read.fit.version, tuple(job.id for job in read.open_jobs.values() if job), time.monotonic() + seconds)
 
 
 def _settled(lease: FitLease) -> Conducted:
@@ -157,7 +161,8 @@ def _settled(lease: FitLease) -> Conducted:
     return replace(read, fit=replace(read.fit, steps=steps, version=read.fit.version + 1), open_jobs=still_open)
 
 
-def _apply(lease: FitLease, fit: Fit, state: FitState, decision: Act) -> Pause | None:
+def _apply(lease: FitLease, read: Conducted, state: FitState, decision: Act) -> Pause | None:
+    fit = read.fit
     match decision:
         case Start(candidate):
             return _start(lease, fit, state, candidate)
@@ -168,13 +173,13 @@ def _apply(lease: FitLease, fit: Fit, state: FitState, decision: Act) -> Pause |
             try:
                 job = _planned(fit, state.trials[trial - 1], number)
             except Invalid:  # the data set is gone
-                return _stop(lease, fit)
+                return _stop(lease, read)
             return _advance(lease, fit, NewStep(StepKind.REPEAT, {"why": why, "repeat": number}, trial, job=job))
         case BeginFinals(finals, why):
             _cancel(fit, (Status.PAUSED,))
             return _advance(lease, fit, NewStep(StepKind.FINALS, {"why": why, "finals": asdict(finals)}))
         case End():
-            return _stop(lease, fit)
+            return _stop(lease, read)
 
 
 def _start(lease: FitLease, fit: Fit, state: FitState, candidate: Candidate) -> Pause | None:
@@ -236,15 +241,39 @@ def _make_room(fit: Fit) -> None:
         _cancel(fit, (Status.PAUSED,))
 
 
-def _stop(lease: FitLease, fit: Fit) -> Pause:
-    """End the fit once all of its jobs have ended; those that live are cancelled."""
+def _stop(lease: FitLease, read: Conducted) -> Pause:
+    """End the fit once all of its jobs have ended. Those that still train are cancelled; then what is kept is scored on
+    the test images, unless the owner has cancelled the fit and does not wait for it.
+    """
+    fit = read.fit
+    is_scoring = any(step.kind is StepKind.TEST and step.outcome is None for step in fit.steps)
+    if is_scoring and not fit.cancel_requested:
+        return _until_news(read)
     if _cancel(fit, tuple(Status)):
         return NO_PAUSE
     services().fit_leases.renew(lease, SECONDS_TO_END)
+    if not fit.cancel_requested and any([_score(lease, fit, job) for job in untested(fit)]):
+        services().fit_leases.renew(lease, LEASE_SECONDS)
+        return NO_PAUSE
     status, result = conclude(fit)
     services().fit_leases.end(lease, status, result, lessons_of(fit, result))
     log.info("%s %s", fit.id, status)
     return NO_PAUSE
+
+
+def _score(lease: FitLease, fit: Fit, model: Job) -> bool:
+    """Score a model on the test images; whether to wait for it. False if its files or its data set are gone."""
+    try:
+        planned = services().submission.plan(fit.tenant, replace(model.spec, gpus=1, name=f"{model.spec.name} · test"))
+        job = replace(NewJob.planned(planned, Origin(fit=fit.id, trial=model.trial)), scores=model.id)
+        why = "the test images are scored once, for what is kept"
+        _store(lease, NewStep(StepKind.TEST, {"why": why, "of": model.id}, model.trial, job=job))
+    except QuotaExceeded as error:
+        log.info("%s waits: %s", fit.id, error)
+    except (Invalid, Conflict, NotFound) as error:
+        log.warning("%s is not scored on its test images: %s", model.id, error)
+        return False
+    return True
 
 
 def _cancel(fit: Fit, statuses: Sequence[Status]) -> bool:

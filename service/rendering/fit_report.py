@@ -159,13 +159,6 @@ def _test(fit: Fit) -> Iterator[str]:
             f"({interval[0]:.4g} to {interval[1]:.4g})."
         )
     yield words
-    if gain := test["gain"]:
-        loss, error = gain["loss"], gain["error"]
-        yield (
-            f"Against the base on the same test images: loss {loss['loss']:+.4g} nats ({loss['interval'][0]:+.4g} to "
-            f"{loss['interval'][1]:+.4g}), share of wrong guesses {error['loss']:+.1%} ({error['interval'][0]:+.1%} to "
-            f"{error['interval'][1]:+.1%})."
-        )
 
 
 def _trials(standings: Sequence[Standing]) -> Iterator[str]:

@@ -178,6 +178,8 @@ class Supervisor:
             writes_pack=is_lacking(self._storage, lease.spec["dataset"]["id"]),
             pause_after=lease.pause_after,
             weights=str(weights) if weights else None,
+            holds_back_test=lease.is_trial,
+            only_scores=lease.only_scores,
         )
 
     def _supervise(self, attempt: Attempt, trainer: TrainerHandle) -> None:

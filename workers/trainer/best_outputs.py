@@ -1,33 +1,41 @@
 """The outputs of the best model for the validation and the test images, and the temperature that fits them."""
 
+import math
+from dataclasses import asdict
+
 import numpy as np
 from torch import Tensor
 
 from service.core.evaluation.calibration import summarize
 from service.core.evaluation.predictions import TEST, VALIDATION, Predictions, joined
-from service.core.records.facts import CalibrationFact
+from service.core.records.facts import CalibrationFact, TestScore
 from workers.trainer.inputs import Inputs
 from workers.training.evaluate import Score, Scorer, scoring_batch
-from workers.training.loop import TrainingResult
 
 
-def predict_parts(inputs: Inputs, fitted: TrainingResult, batch_size: int) -> tuple[Predictions, Score | None]:
+def predict_parts(
+    inputs: Inputs, best_logits: Tensor | None, batch_size: int, *, with_test: bool
+) -> tuple[Predictions, Score | None]:
     """The logits of the validation images, then of the test images; and the score of the latter (None without any).
 
-    The model has its best weights. The validation images are scored again only if the run was resumed after its best
-    epoch, because checkpoints hold no logits.
+    The model has its best weights. `best_logits` are those of the validation images; without them, these images are
+    scored again: checkpoints hold no logits.
     """
-    split = inputs.prepared.split
-    validation, score = fitted.best_logits, None
-    if validation is None:
-        validation = part_scorer(inputs, split.validation, batch_size).logits(inputs.model)
-    parts = [_part(inputs, VALIDATION, split.validation, validation)]
-    if len(split.test):
+    split, score = inputs.prepared.split, None
+    if best_logits is None:
+        best_logits = part_scorer(inputs, split.validation, batch_size).logits(inputs.model)
+    parts = [_part(inputs, VALIDATION, split.validation, best_logits)]
+    if with_test and len(split.test):
         scorer = part_scorer(inputs, split.test, batch_size)
         logits = scorer.logits(inputs.model)
         parts.append(_part(inputs, TEST, split.test, logits))
         score = scorer.score(logits)
     return joined(*parts), score
+
+
+def test_score(score: Score | None) -> TestScore | None:
+    """The fact to record; None where the loss is not finite, since JSON has no such numbers."""
+    return TestScore(**asdict(score)) if score and math.isfinite(score.loss) else None
 
 
 def calibration_of(predictions: Predictions) -> CalibrationFact | None:

@@ -1,17 +1,16 @@
 """What follows the training: the outputs of the best model, the final diagnosis, and the artifacts."""
 
-import math
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from service.core.diagnosis import RunContext, diagnose
 from service.core.evaluation.predictions import VALIDATION
-from service.core.records.facts import Average, TestScore
+from service.core.records.facts import Average
 from service.core.records.job import StopReason
 from workers.messages import Tested
 from workers.trainer.artifacts import FinishedRun, write_artifacts
-from workers.trainer.best_outputs import calibration_of, part_scorer, predict_parts
+from workers.trainer.best_outputs import calibration_of, part_scorer, predict_parts, test_score
 from workers.trainer.inputs import Inputs
 from workers.trainer.live_diagnosis import LiveDiagnosis, diagnosed
 from workers.trainer.rare_classes import rare_classes
@@ -33,12 +32,13 @@ def finalize(
         fitted, average = _averaged(process, inputs, fitted)
     if fitted.best_weights is not None:
         inputs.model.load_state_dict(fitted.best_weights)
-        predictions, test = predict_parts(inputs, fitted, process.spec.batch_size)
+        predictions, test = predict_parts(
+            inputs, fitted.best_logits, process.spec.batch_size, with_test=not process.args.holds_back_test
+        )
         calibration = calibration_of(predictions)
         images, split = inputs.prepared.images, inputs.prepared.split
         rare = rare_classes(predictions.of(VALIDATION), images.labels[split.train].numpy(), images.classes)
-    is_tested = test is not None and math.isfinite(test.loss)  # JSON has no other numbers
-    score = TestScore(**asdict(test)) if test and is_tested else None
+    score = test_score(test)
     if score or calibration or rare or average:
         process.channel.report(Tested(score, calibration, rare, average))
     facts = replace(live.facts, calibration=calibration, rare=rare, average=average)

@@ -14,6 +14,7 @@ from workers.messages import Ending
 from workers.scratch import Scratch
 from workers.trainer.channel import SupervisorChannel, die_with_supervisor
 from workers.trainer.outcome import failed, how_it_ended
+from workers.trainer.score_model import score_model
 from workers.trainer.stdout_to_log import redirect_output
 from workers.trainer.train_job import train_job
 from workers.trainer.training_process import TrainingProcess, pick_device, read_spec
@@ -39,7 +40,8 @@ def main(args: TrainerArgs, connection: Connection) -> None:
     try:
         tune(args.threads)
         spec = read_spec(args.spec)
-        ending = how_it_ended(train_job(TrainingProcess(args, spec, channel, pick_device(spec))))
+        process = TrainingProcess(args, spec, channel, pick_device(spec))
+        ending = score_model(process) if args.only_scores else how_it_ended(train_job(process))
     except Exception as error:  # noqa: BLE001 - the report says what it was
         ending = failed(error, args)
     channel.report(ending)

@@ -36,6 +36,7 @@ class StepKind(StrEnum):
     LENGTH = "length"  # the number of epochs of the trials
     FINALS = "finals"  # no new changes are tried from here on
     REFUSED = "refused"  # a change that cannot be run
+    TEST = "test"  # the kept model is scored on the test images
 
 
 @dataclass(frozen=True)

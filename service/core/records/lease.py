@@ -16,7 +16,8 @@ class Lease:
 
     `needs` are those of its plan. `checkpoints` and `lost_attempts` are those of former attempts, the newest checkpoint
     first. `traceparent` is that of the request that submitted the job. The job is given back for a pause as soon as it
-    has `pause_after` complete epochs (None: it is trained to its end).
+    has `pause_after` complete epochs (None: it is trained to its end). A job `is_trial` if it belongs to a fit, which
+    scores the test images once for the model that it keeps. A job that `only_scores` does that: it trains nothing.
     """
 
     job_id: str
@@ -27,6 +28,8 @@ class Lease:
     lost_attempts: tuple[LostAttempt, ...] = ()
     traceparent: str | None = None
     pause_after: int | None = None
+    is_trial: bool = False
+    only_scores: bool = False
 
 
 @dataclass(frozen=True)

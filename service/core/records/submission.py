@@ -44,7 +44,8 @@ NOWHERE = Origin()
 @dataclass(frozen=True)
 class NewJob:
     """A job to be queued. `memory_bytes` and `threads` are the needs of each of its processes, None if unknown. After
-    the epoch `pause_after` the job is paused (None: after none).
+    the epoch `pause_after` the job is paused (None: after none). A job that `scores` another one trains nothing: it
+    scores the model of that job on the test images.
     """
 
     spec: JobSpec
@@ -54,6 +55,7 @@ class NewJob:
     origin: Origin = NOWHERE
     threads: int | None = None
     pause_after: int | None = None
+    scores: str | None = None
 
     @classmethod
     def planned(cls, plan: Plan, origin: Origin = NOWHERE) -> "NewJob":

@@ -34,6 +34,7 @@ from service.core.sql.engine import Database
 from service.core.sql.paging import read_page
 from service.core.sql.reading_turns import ReadingTurns
 from service.core.sql.repository import Repository
+from service.core.sql.running_fits import refuse_of_running_fit
 from service.core.sql.tables import datasets, jobs
 from service.core.sql.usage import refuse_another_dataset, refuse_more_data, room
 from service.core.storage import Artifact
@@ -117,7 +118,7 @@ class DatasetStore(Repository):
 
     def hide(self, tenant: str, dataset_id: str) -> None:
         """Begin to delete the set: no job can name it any more, so its files can be deleted. Raises NotFound, and
-        Conflict while a job that uses it has not ended. Hiding a hidden set changes nothing.
+        Conflict while a job or a fit that uses it has not ended. Hiding a hidden set changes nothing.
         """
         if dataset_id in BUILT_IN:
             raise Conflict(f"{dataset_id!r} is built in and cannot be deleted")
@@ -125,6 +126,7 @@ class DatasetStore(Repository):
             query = select(datasets).where(_own(tenant, dataset_id)).with_for_update()
             if c.execute(query).first() is None:
                 raise NotFound(f"there is no data set {dataset_id!r}")
+            refuse_of_running_fit(c, jobs.c.dataset == dataset_id, "the data set")
             live = select(jobs.c.id).where(jobs.c.dataset == dataset_id, jobs.c.status.not_in(TERMINAL))
             if job_id := c.execute(live.limit(1)).scalar():
                 raise Conflict(f"job {job_id} uses the data set; cancel it first, or wait until it ends")

@@ -11,6 +11,7 @@ from service.core.sql import datasets as of_datasets
 from service.core.sql import weights as of_weights
 from service.core.sql.clock import now
 from service.core.sql.engine import Database
+from service.core.sql.running_fits import is_of_running_fit
 from service.core.sql.tables import artifacts, datasets, jobs, labels, weights
 from service.core.text import DAY
 
@@ -113,7 +114,7 @@ class Expiry:
 
 
 def _has_ended(days: float) -> ColumnElement[bool]:
-    return and_(jobs.c.status.in_(TERMINAL), jobs.c.finished_at < now() - days * DAY)
+    return and_(jobs.c.status.in_(TERMINAL), jobs.c.finished_at < now() - days * DAY, ~is_of_running_fit())
 
 
 def _still(days: float, job: Expired) -> ColumnElement[bool]:
@@ -132,7 +133,7 @@ def _are_unused(days: float) -> ColumnElement[bool]:
 def _no_job_uses(days: float, table: Table, used: Column[str]) -> ColumnElement[bool]:
     """No job has used this row of the table since; `used` are the ids that jobs use."""
     since = now() - days * DAY
-    lately = or_(jobs.c.status.not_in(TERMINAL), jobs.c.finished_at > since)
+    lately = or_(jobs.c.status.not_in(TERMINAL), jobs.c.finished_at > since, is_of_running_fit())
     return and_(
         table.c.created_at < since,
         func.coalesce(table.c.used_at, 0.0) < since,

@@ -70,7 +70,9 @@ class Fits(Experiments[Fit]):
             return tuple((row.id, Status(row.status)) for row in c.execute(query.order_by(jobs.c.seq)))
 
     def results(self, fit: Fit) -> tuple[TrialResult, ...]:
-        """The jobs of a fit with the measures of their best epochs so far, in the order in which they were queued."""
+        """The jobs that train for a fit with the measures of their best epochs so far, in the order in which they were
+        queued.
+        """
         measures = [epochs.c.val_loss, epochs.c.val_accuracy, epochs.c[fit.request.objective].label("value")]
         whole = epochs.alias("whole")
         spent = select(func.sum(whole.c.seconds)).where(whole.c.job_id == jobs.c.id).scalar_subquery().label("seconds")
@@ -79,7 +81,8 @@ class Fits(Experiments[Fit]):
         )
         with self._db.read() as c:
             rows = c.execute(query.where(jobs.c.fit == fit.id).order_by(jobs.c.seq)).mappings().all()
-        return tuple(_result(row, fit.request.objective) for row in rows)
+        scoring = {step.job_id for step in fit.steps if step.kind is StepKind.TEST}
+        return tuple(_result(row, fit.request.objective) for row in rows if row["id"] not in scoring)
 
     def cancel(self, tenant: str, fit_id: str) -> bool:
         """Ask the conductor to end a running fit; False if it had ended or was cancelled before. Raises NotFound."""

@@ -14,6 +14,7 @@ from service.core.records.weights import NewWeights, Weights
 from service.core.sql.clock import now
 from service.core.sql.paging import read_page
 from service.core.sql.repository import Repository
+from service.core.sql.running_fits import refuse_of_running_fit
 from service.core.sql.tables import artifacts, jobs, weights
 from service.core.sql.usage import refuse_more_weights, weights_room
 from service.core.storage import Artifact
@@ -79,7 +80,8 @@ class WeightsStore(Repository):
 
 
 def refuse_used(c: Connection, source: str) -> None:
-    """Raise Conflict while a job that has not ended starts from these weights, or from those of this job."""
+    """Raise Conflict while a job or a fit that has not ended starts from these weights, or from those of this job."""
+    refuse_of_running_fit(c, jobs.c.weights == source, "these weights")
     live = select(jobs.c.id).where(jobs.c.weights == source, jobs.c.status.not_in(TERMINAL))
     if job_id := c.execute(live.limit(1)).scalar():
         raise Conflict(f"job {job_id} starts from these weights; cancel it first, or wait until it ends")

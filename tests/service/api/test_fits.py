@@ -116,7 +116,45 @@ def test_test_images_reach_neither_decisions_nor_trials(
     as_validation, first = chosen(better_than_the_base)
     reversed_, second = chosen(lambda job: 1.5 - better_than_the_base(job))
     assert first == second
-    assert as_validation["loss"] != reversed_["loss"], "the kept model alone is shown with its test loss"
+    assert as_validation["loss"] != reversed_["loss"]
+
+
+@ON_DISK_FIRST
+def test_test_images_are_scored_once_for_what_is_kept(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    created = create(client)
+    run_to_the_end(app, services, created["id"], tmp_path)
+    fit = client.get(created["links"]["self"]).json
+    ids = [job["id"] for job in client.get("/v1/jobs?limit=100").json["data"]]
+    assert [each for each in ids if _is_tested(services, each)] == [fit["test"]["job"]]
+    (step,) = (step for step in fit["steps"] if step["what"] == "test")
+    assert (step["job"], step["trial"], step["outcome"]) == (fit["test"]["job"], fit["best"]["trial"], "scored")
+    assert fit["budget"]["spent_jobs"] == len(ids) - 1
+
+
+def _is_tested(services: Services, job_id: str) -> bool:
+    facts = services.store.queries.get("default", job_id).facts
+    return facts is not None and facts.test is not None
+
+
+@ON_DISK_FIRST
+def test_a_scoring_that_fails_leaves_the_fit_its_model(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    created, conductor = create(client, jobs=2), Conductor(app)
+    with app.app_context():
+        for _ in range(2):
+            train(services, tmp_path, better_than_the_base)
+            conductor.turn()
+        scoring = client.get(created["links"]["self"]).json["steps"][-1]["job"]
+        assert client.post(f"/v1/jobs/{scoring}/pause").status_code == 202
+        conductor.turn()
+    fit = client.get(created["links"]["self"]).json
+    assert (fit["status"], fit["test"]) == ("succeeded", None)
+    assert fit["best"]
+    assert fit["steps"][-1]["outcome"] == "its owner has paused it"
+    assert not client.get("/v1/jobs?status=paused").json["data"]
 
 
 @ON_DISK_FIRST
@@ -143,16 +181,18 @@ def test_a_model_that_only_guesses_is_no_gain(
     assert "better than guessing" in fit["summary"]
 
 
+@pytest.mark.parametrize(("act", "why"), [("cancel", "it was cancelled"), ("pause", "its owner has paused it")])
+@ON_DISK_FIRST
 def test_a_base_without_a_result_ends_the_fit_with_its_reason(
-    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path, act: str, why: str
 ) -> None:
     created = create(client)
     base = created["steps"][0]["job"]
-    client.post(f"/v1/jobs/{base}/cancel")
+    client.post(f"/v1/jobs/{base}/{act}")
     run_to_the_end(app, services, created["id"], tmp_path)
     fit = client.get(created["links"]["self"]).json
     assert (fit["status"], fit["best"]) == ("failed", None)
-    assert "without a complete epoch" in fit["error"]["detail"]
+    assert fit["error"]["detail"] == f"the base has no complete epoch: {why}"
     expect_problem(client.get(f"{created['links']['self']}/artifacts/best_model.pth"), 404)
 
 
@@ -336,7 +376,7 @@ def test_an_ended_fit_is_deleted_and_its_jobs_stay(
     run_to_the_end(app, services, created["id"], tmp_path)
     assert client.delete(created["links"]["self"]).status_code == 204
     expect_problem(client.get(created["links"]["self"]), 404)
-    assert len(client.get("/v1/jobs").json["data"]) == 2
+    assert len(client.get("/v1/jobs").json["data"]) == 3, "one job scores the test images"
 
 
 def test_fits_of_another_tenant_do_not_exist(client: FlaskClient, services: Services) -> None:

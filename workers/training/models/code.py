@@ -42,7 +42,7 @@ def has_code(model: Any) -> bool:
 
 def code_of(spec: JobSpec, shape: Shape, classes: int) -> NetworkCode:
     """The code of the network of a spec for images of a shape. Its state_dict has the names of that of the network."""
-    fresh = replace(spec, model=_without_weights(spec.model))
+    fresh = replace(spec, model=without_weights(spec.model))
     network = build_on_meta(lambda: build_model(fresh, shape, classes))
     if isinstance(spec.model, Torchvision):
         statements = _of_torchvision(network, spec.model.arch, shape, classes)
@@ -51,7 +51,7 @@ def code_of(spec: JobSpec, shape: Shape, classes: int) -> NetworkCode:
     return NetworkCode((), has_residuals, f"return {_constructor(network)}")
 
 
-def _without_weights(model: Any) -> Any:
+def without_weights(model: Any) -> Any:
     """The network with the same layers and nothing to load."""
     fresh = replace(model, weights=None)
     return replace(fresh, pretrained=False) if isinstance(fresh, Torchvision) else fresh

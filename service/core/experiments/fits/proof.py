@@ -13,11 +13,11 @@ most ERROR_RATE, whatever the number of trials:
 A trial is better where its two-sided interval lies below 0.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from service.core.evaluation.by_image import ByImage, by_image, errors_by_image
+from service.core.evaluation.by_image import by_image, errors_by_image
 from service.core.evaluation.outcomes import Floats, Outcomes
 from service.core.experiments.fits.state import mean_values, rivals, whole_values
 from service.core.experiments.statistics import ERROR_RATE
@@ -82,11 +82,6 @@ def gain(trial: int, pairs: Sequence[Pair], guessing: float | None, objective: M
     values = [own.loss if is_loss else (~own.is_right).astype(float) for _, own in pairs]
     beats = guessing is None or all(_upper(each, level) < guessing for each in values)
     return Gain(trial, found.images, looked, found.loss, found.interval, beats)
-
-
-def on_test(pair: Pair) -> Mapping[str, ByImage | None]:
-    """The same two models on the test images, which have chosen nothing: one look, 95 % intervals."""
-    return {"loss": by_image([pair]), "error": errors_by_image([pair])}
 
 
 def _upper(values: Floats, level: float) -> float:

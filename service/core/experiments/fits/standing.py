@@ -42,8 +42,10 @@ def standings(fit: Fit, results: Sequence[TrialResult]) -> list[Standing]:
 
 def outcome_words(fit: Fit, step: FitStep) -> str | None:
     """What came of a step, in words; None while its run is under way."""
-    if step.kind not in TRAININGS or step.outcome is None:
+    if step.outcome is None:
         return None
+    if step.kind is StepKind.TEST:
+        return step.outcome["detail"] or "scored"
     value, epochs = step.outcome["value"], step.outcome["epochs"]
     if value is None:
         return f"no result: {step.outcome['detail'] or 'it ended without a complete epoch'}"

@@ -20,6 +20,10 @@ from service.core.sql.jobs.transitions import change
 from service.core.sql.tables import datasets, idempotency, jobs, labels
 from service.core.sql.weights import refuse_without_weights
 
+# A member of the stored spec: the job whose model is scored. Workers of release 0.1.0 do not know it, so they leave such
+# a job to newer ones.
+SCORES = "scores"
+
 _NOT_YET_RUN: dict[str, Any] = {
     "status": Status.QUEUED,
     "attempt": 0,
@@ -36,8 +40,10 @@ def insert_job(c: Connection, tenant: str, job_id: str, new: NewJob, key: Idempo
     """Insert a queued job. Raises Conflict if its data set or weights cannot be used any more."""
     spec, origin = new.spec, new.origin
     refuse_without_data(c, tenant, spec.dataset.id)
-    refuse_without_weights(c, tenant, _source(spec))
+    refuse_without_weights(c, tenant, new.scores or _source(spec))
     columns = _of_spec(spec) | _of_origin(origin) | _NOT_YET_RUN
+    if new.scores:
+        columns |= {"spec": {**columns["spec"], SCORES: new.scores}, "weights": new.scores}
     columns |= {"split": new.splits.validation, "test_split": new.splits.test}
     columns |= {"memory_bytes": new.memory_bytes, "threads": new.threads, "warnings": list(new.warnings)}
     columns["pause_after"] = new.pause_after

@@ -26,6 +26,7 @@ from service.core.sql.clock import now
 from service.core.sql.jobs import transitions
 from service.core.sql.jobs.claimable import fits, is_claimable
 from service.core.sql.jobs.fencing import change_held, is_held, lock_held, lost
+from service.core.sql.jobs.insert import SCORES
 from service.core.sql.jobs.job_logs import add_lines
 from service.core.sql.jobs.lost_workers import release_advanced, take_back
 from service.core.sql.jobs.queue_order import TAKEN_FIRST
@@ -94,15 +95,19 @@ class JobLeases(Repository):
             if row is None:
                 return None
         self._on_change(row["id"])
+        spec = dict(row["spec"])
+        scores = spec.pop(SCORES, None)
         return Lease(
             row["id"],
             row["attempt"],
-            row["spec"],
+            spec,
             needs_of(row),
             checkpoints_of(row),
             lost_attempts_of(row),
             row["traceparent"],
             row["pause_after"],
+            is_trial=row["fit"] is not None,
+            only_scores=scores is not None,
         )
 
     def renew(self, lease: Lease, lease_seconds: float) -> ControlRequest | None:

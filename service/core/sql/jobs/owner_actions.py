@@ -19,6 +19,7 @@ from service.core.sql.jobs.queue_order import next_turn
 from service.core.sql.jobs.rows import facts_columns, facts_of, is_at_pause, read_job
 from service.core.sql.jobs.transitions import change, end, locked, queue_again
 from service.core.sql.repository import Repository
+from service.core.sql.running_fits import refuse_of_running_fit
 from service.core.sql.tables import artifacts, datasets, epochs, jobs, weights
 from service.core.sql.usage import refuse_another_job, refuse_more_messages
 from service.core.sql.weights import refuse_used, refuse_without_weights
@@ -163,9 +164,12 @@ class OwnerActions(Repository):
         return self._act(tenant, job_id, calibrated)
 
     def refuse_to_delete_living(self, tenant: str, job_id: str) -> None:
-        """Raise Conflict unless the job has ended, and while a living job starts from its weights. Raises NotFound."""
+        """Raise Conflict unless the job and its fit have ended, and while a living job starts from its weights. Raises
+        NotFound.
+        """
         with self._db.read() as c:
             _refuse_living(read_job(c, tenant, job_id).status)
+            refuse_of_running_fit(c, jobs.c.id == job_id, "the job")
             refuse_used(c, job_id)
 
     def delete(self, tenant: str, job_id: str) -> None:
@@ -173,6 +177,7 @@ class OwnerActions(Repository):
         with self._db.write() as c:
             row = locked(c, tenant, job_id)
             _refuse_living(row["status"])
+            refuse_of_running_fit(c, jobs.c.id == job_id, "the job")
             ended_at = row["finished_at"] or 0.0
             for table, used in ((datasets, row["dataset"]), (weights, row["weights"])):
                 this = and_(
