@@ -8,7 +8,6 @@ import logging
 import math
 import threading
 import time
-import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -18,19 +17,17 @@ from flask import Flask
 
 from service.api.cancel import cancel_all
 from service.conductor.conclusion import conclude, untested
-from service.conductor.cures import cures_of
+from service.conductor.sources import Cures, Sample
 from service.core.errors import Conflict, Invalid, LeaseLost, NotFound, QuotaExceeded
 from service.core.experiments.fits.decision import Act, BeginFinals, End, Promote, Repeat, Start, Wait
 from service.core.experiments.fits.learned import lessons_of
 from service.core.experiments.fits.lengths import epochs_of, length, pause_of
 from service.core.experiments.fits.progress import job_of, outcome_of, state_of
-from service.core.experiments.fits.sampler import sample
 from service.core.experiments.fits.search import decide
-from service.core.experiments.fits.starts import resets
 from service.core.experiments.fits.state import FitState
 from service.core.experiments.fits.trial_spec import of_trial, trial_spec
-from service.core.records.fit import BASE, Fit, Run, StepKind, Trial
-from service.core.records.fit_request import Candidate, Source
+from service.core.records.fit import BASE, Fit, StepKind, Trial
+from service.core.records.fit_request import Candidate
 from service.core.records.job import TERMINAL, Job, Status
 from service.core.records.submission import NewJob, Origin
 from service.core.sql.fit_leases import Conducted, FitLease, NewStep
@@ -40,7 +37,6 @@ from service.services import services
 TURN_SECONDS = 0.25  # between two looks at the running fits
 LEASE_SECONDS = 15.0
 SECONDS_TO_END = 300.0  # the predictions of all leaders are read
-UNKNOWN = 0.5  # the order of a cure that no earlier fit has tried
 AT_ONCE = 8  # decisions in a row about one fit, before the next fit has its turn
 
 log = logging.getLogger(__name__)
@@ -123,7 +119,7 @@ def _go_on(lease: FitLease) -> Pause | None:
             f"trials have {usual.epochs} epochs and {'pause after the first part' if usual.pauses else 'do not pause'}"
         )
         return _advance(lease, fit, NewStep(StepKind.LENGTH, {"why": why, **asdict(usual)}))
-    decision = decide(state, _Cures(fit, state), _Sample(fit, state))
+    decision = decide(state, Cures(fit, state), Sample(fit, state))
     return _pause(read, state) if isinstance(decision, Wait) else _apply(lease, read, state, decision)
 
 
@@ -252,7 +248,7 @@ def _stop(lease: FitLease, read: Conducted) -> Pause:
     if _cancel(fit, tuple(Status)):
         return NO_PAUSE
     services().fit_leases.renew(lease, SECONDS_TO_END)
-    if not fit.cancel_requested and any([_score(lease, fit, job) for job in untested(fit)]):
+    if not fit.cancel_requested and sum(_score(lease, fit, job) for job in untested(fit)):
         services().fit_leases.renew(lease, LEASE_SECONDS)
         return NO_PAUSE
     status, result = conclude(fit)
@@ -281,36 +277,3 @@ def _cancel(fit: Fit, statuses: Sequence[Status]) -> bool:
     fits = services().fits
     cancel_all(fit.tenant, [job for job in fits.jobs_of(fit.tenant, fit.id) if job[1] in statuses])
     return any(status not in TERMINAL for _, status in fits.jobs_of(fit.tenant, fit.id))
-
-
-@dataclass(frozen=True)
-class _Cures:
-    """The untried cures of a trial."""
-
-    fit: Fit
-    state: FitState
-
-    def __call__(self, trial: int) -> tuple[Candidate, ...]:
-        tried = {
-            (step.data["candidate"]["of"], step.data["candidate"]["cure"])
-            for step in self.fit.steps
-            if "candidate" in step.data
-        }
-        own = cures_of(self.fit.tenant, job_of(self.fit, trial), self.state.trials[trial - 1])
-        untried = (cure for cure in own if (cure.of, cure.cure) not in tried)
-        order = self.fit.request.cures
-        return tuple(sorted(untried, key=lambda cure: order.get(cure.cure or "", UNKNOWN)))
-
-
-@dataclass(frozen=True)
-class _Sample:
-    """A new change from the space. Each decision of a fit draws with a seed of its own."""
-
-    fit: Fit
-    state: FitState
-
-    def __call__(self, known: Sequence[Run]) -> Candidate:
-        request, number = self.fit.request, len(self.fit.steps)
-        seed = zlib.crc32(f"{request.spec.seed} {number}".encode())
-        patch = sample(request.spec, request.space, self.state.trials, known, seed)
-        return Candidate((*resets(request.spec), *patch), Source.SAMPLER, "drawn where earlier trials were good")

@@ -105,7 +105,9 @@ class StepSchema(Schema):
 
     number = fields.Integer()
     at = Timestamp()
-    what = fields.String(attribute="kind", metadata={"description": "start, promote, repeat, length, finals, refused, test"})
+    what = fields.String(
+        attribute="kind", metadata={"description": "start, promote, repeat, length, finals, refused, test"}
+    )
     trial = fields.Integer(allow_none=True)
     job = fields.String(attribute="job_id", allow_none=True)
     why = fields.String()
@@ -152,8 +154,8 @@ class FitSchema(FitEntrySchema):
     )
     gain = fields.Nested(GainSchema, allow_none=True, metadata={"description": "null while the fit runs"})
     test = _object(
-        "the kept model on the test images, which chose nothing and are scored once, by `job`; null while the fit runs, "
-        "without test images, and for a fit that was cancelled"
+        "the kept model on the test images, which chose nothing and are scored once, by `job`; null while the fit "
+        "runs, without test images, and for a fit that was cancelled"
     )
     ensemble = _object(
         "with ensemble in the request: its members, and its scores on the validation images, which have chosen them, "

@@ -62,7 +62,9 @@ def _scores(members: Sequence[Member], part: int) -> Mapping[str, Any] | None:
     """The scores of the ensemble on a part, and its loss minus that of the kept model; None without images that all
     members have.
     """
-    if not all(np.array_equal(each.predictions.of(part).index, members[0].predictions.of(part).index) for each in members):
+    if not all(
+        np.array_equal(each.predictions.of(part).index, members[0].predictions.of(part).index) for each in members
+    ):
         return None
     scored = _outcomes(members, part)
     if len(scored) < 2:  # noqa: PLR2004 - an interval needs two images

@@ -9,8 +9,9 @@ from service.core.spec import JobSpec
 
 @dataclass(frozen=True)
 class Relative:
-    """A job of a family with the measures of its best epoch (None without one). `patch` is of the parent's spec,
-    `dataset` the id of its data set, and `weights` that of the upload or job whose weights it starts from.
+    """A job of a family with the scores of its model: those of its best epoch (None without one), or of the average
+    that is kept. `patch` is of the parent's spec, `dataset` the id of its data set, and `weights` that of the upload or
+    job whose weights it starts from.
     """
 
     id: str

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.core.experiments.fits.progress import TRAININGS
 from service.core.records.fit import Fit, FitStep, StepKind, TrialResult
 from service.core.records.job import TERMINAL, Status
 from service.core.spec.patch import Operations

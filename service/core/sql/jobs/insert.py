@@ -20,8 +20,8 @@ from service.core.sql.jobs.transitions import change
 from service.core.sql.tables import datasets, idempotency, jobs, labels
 from service.core.sql.weights import refuse_without_weights
 
-# A member of the stored spec: the job whose model is scored. Workers of release 0.1.0 do not know it, so they leave such
-# a job to newer ones.
+# A member of the stored spec: the job whose model is scored. Workers of release 0.1.0 do not know it, so they leave
+# such a job to newer ones.
 SCORES = "scores"
 
 _NOT_YET_RUN: dict[str, Any] = {

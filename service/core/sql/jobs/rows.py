@@ -147,13 +147,13 @@ def facts_of(row: RowMapping) -> dict[str, Any]:
     return {**row["facts"], **(row["more_facts"] or {})} if row["facts"] else {}
 
 
-def kept_scores(row: RowMapping) -> Mapping[str, Any]:
+def kept_scores(row: RowMapping | Mapping[str, Any]) -> Mapping[str, Any]:
     """The validation scores of the model of a job's row if it is the average of several epochs; empty otherwise."""
     average = kept_average(Status(row["status"]), average_of(row))
     return average.scores if average else {}
 
 
-def average_of(row: RowMapping) -> Average | None:
+def average_of(row: RowMapping | Mapping[str, Any]) -> Average | None:
     """What came of averaging the best epochs of a job's row; None without average_best, or until the run ends."""
     average = (row["more_facts"] or {}).get("average")
     return Average.from_dict(average) if average else None

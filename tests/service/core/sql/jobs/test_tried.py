@@ -1,8 +1,12 @@
 """What the family of a job has tried, read in few statements."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 from sqlalchemy import event
 
+from service.core.records.facts import AVERAGE_SCORES
 from service.core.records.job import Job, Outcome, Status, StopReason
 from service.core.records.lineage import Family
 from service.core.records.splits import Splits
@@ -24,6 +28,7 @@ def run(
     advice: str | None = None,
     outcome: Outcome | None = SUCCESS,
     split: str = "one",
+    average: Mapping[str, Any] | None = None,
 ) -> Job:
     """A job with a best validation loss of 1 / `epochs`; it still runs without an outcome."""
     origin = Origin(parent=parent.id, patch=[], advice=advice) if parent else NOWHERE
@@ -31,6 +36,8 @@ def run(
     job, _ = store.actions.submit("t", new)
     lease = claim(store)
     store.leases.append(lease, [epoch(number + 1) for number in range(epochs)])
+    if average:
+        store.leases.record_facts(lease, {"images": {}, "average": average})
     if outcome:
         store.leases.finish(lease, outcome, [])
     return job
@@ -91,3 +98,13 @@ def test_a_long_line_is_read_in_two_statements(store: Store, database: Database)
     if database.is_local:  # the planner of PostgreSQL rightly reads small tables as a whole
         steps = plans(database, lambda: store.queries.tried("t", job.id))
         assert not [step for step in steps if step.split()[:2] in (["SCAN", "jobs"], ["SCAN", "epochs"])], steps
+
+
+def test_a_job_that_keeps_an_average_counts_with_its_scores(store: Store) -> None:
+    scores = dict.fromkeys(AVERAGE_SCORES) | {"val_loss": 0.1, "val_accuracy": 0.97}
+    parent = run(store, 2)
+    fork = run(store, 4, parent, "ema", average={"tried": (1, 2), "epochs": (1, 2), **scores})
+    assert store.queries.tried("t", parent.id).changes == {"ema": pytest.approx(0.1 - 1 / 2)}
+    assert better(store.queries.tried("t", run(store, 5, fork).id)) == [True, False]
+    shown = {each.id: (each.best_val_loss, each.best_val_accuracy) for each in store.queries.lineage("t", fork.id)}
+    assert shown[fork.id] == (0.1, 0.97)
