@@ -17,6 +17,9 @@ class MemorySchema(Schema):
     model_bytes = fields.Integer()
     activations_bytes = fields.Integer()
     data_bytes = fields.Integer()
+    features_bytes = fields.Integer(
+        metadata={"description": "inputs of the last layer, which a run with frozen layers computes once and keeps"}
+    )
 
 
 class ChoiceSchema(Schema):

@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,7 +13,7 @@ from service.core.spec.models import is_frozen
 from workers.training.checkpoint import Weights
 from workers.training.data.batches import Batches
 from workers.training.evaluate import train_mode
-from workers.training.features import compute_features, may_keep_features
+from workers.training.features import may_keep_features, scoring_features, training_features
 from workers.training.group import SINGLE_PROCESS, Group
 from workers.training.measuring import Measuring
 from workers.training.models.classifier import set_frozen
@@ -39,15 +38,11 @@ class TrainingData:
     clean: Batches | None
     digest: str = ""
 
-    def as_features(self, model: nn.Module, batch_size: int, should_stop: Callable[[], object]) -> "TrainingData":
-        """The same images as the inputs of the model's last layer, those to train on in float16.
-
-        Scored images keep float32, so that a loss is that of the whole network. The images themselves if the run is to
-        stop.
-        """
-        compute = partial(compute_features, model, batch_size=batch_size, should_stop=should_stop)
-        train, validation = compute(self.train, half=True), compute(self.validation, half=False)
-        clean = compute(self.clean, half=False) if self.clean else None
+    def as_features(self, model: nn.Module, spec: JobSpec, should_stop: Callable[[], object]) -> "TrainingData":
+        """The same images as the inputs of the model's last layer. The images themselves if the run is to stop."""
+        train = training_features(model, self.train, spec, should_stop)
+        validation = scoring_features(model, self.validation, spec, should_stop)
+        clean = scoring_features(model, self.clean, spec, should_stop) if self.clean else None
         if train is None or validation is None or (self.clean and clean is None):
             return self
         return TrainingData(train, validation, clean, self.digest)
@@ -208,8 +203,8 @@ def _phase(state: State, data: TrainingData, should_stop: Callable[[], object]) 
     spec, model = state.spec, state.model
     frozen = is_frozen(spec.model, state.epoch)
     set_frozen(model, frozen=frozen)
-    if may_keep_features(spec, model, state.epoch, state.group):
-        data = data.as_features(model, spec.batch_size, should_stop)
+    if may_keep_features(spec, model, state.epoch):
+        data = data.as_features(model, spec, should_stop)
     step = Step(state, data.train, state.group)
     return _Phase(frozen, data.train, step, Measuring(state, step, data.validation, data.clean))
 

@@ -8,7 +8,7 @@ import torch
 def derive(seed: int | None, use: str) -> int:
     """A 63-bit seed for one use: SHA-256 of the run's seed and the name of the use.
 
-    The uses are `split`, `subset`, `order`, `augmentation`, `init` and `dropout`.
+    The uses are `split`, `subset`, `order`, `augmentation`, `views`, `init` and `dropout`.
     """
     return int.from_bytes(hashlib.sha256(f"{seed}/{use}".encode()).digest()[:8], "big") >> 1
 

@@ -6,8 +6,6 @@ from operator import add
 import torch
 from torch import Tensor
 
-from workers.training.data.augmentation import augment
-from workers.training.data.augmentation.random_erasing import random_erasing
 from workers.training.data.batches import Batches
 from workers.training.features import Features
 from workers.training.group import Group
@@ -80,9 +78,7 @@ class Step:
     def _seen(self, pixels: Tensor, labels: Tensor) -> Mixed:
         """The network's input: the batch augmented, normalized, erased and mixed."""
         random = self._state.augmentation
-        images = self._train.normalized(augment(pixels, self._augmentation, random, self._state.epoch))
-        if self._augmentation.random_erasing:
-            images = random_erasing(images, self._augmentation.random_erasing, random)
+        images = self._train.augmented(pixels, self._augmentation, random, self._state.epoch)
         batch = Mixed(images, labels, labels, share=1.0)
         for change in self._on_batch:
             batch = change(batch, random)

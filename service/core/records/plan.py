@@ -10,11 +10,12 @@ from service.core.records.part_sizes import fold_sizes, part_sizes
 from service.core.records.splits import Splits, split_names
 from service.core.spec import Cnn, Dataset, JobSpec, Torchvision, doubts, layers_of
 from service.core.spec.architectures import ARCHITECTURES
+from service.core.spec.features import keeps_features
 from service.core.spec.layers import Layers
 from service.core.spec.shapes import FOLLOWS_FROM, place
 from service.core.text import GIB, counted
 
-BYTES_PER_VALUE = 4  # fp32
+BYTES_PER_VALUE, BYTES_PER_HALF = 4, 2  # fp32, fp16
 FEW = 100  # validation images; with fewer, the measures say little
 LIKELY, Z = 0.9, 1.96  # the accuracy of the confidence interval in a warning, and the normal quantile of 95 %
 # Multiplications in the forward pass of a batch from which on more threads than one are a gain. Steps with two threads
@@ -36,17 +37,18 @@ class Layer:
 @dataclass(frozen=True)
 class Memory:
     """Estimated bytes: the model (weights, gradients, optimizer state, copies of the weights), the activations of one
-    batch or a process's share of it, and the images.
+    batch or a process's share of it, the images, and the inputs of the last layer that a run with frozen layers keeps.
     """
 
     model_bytes: int
     activations_bytes: int
     data_bytes: int
+    features_bytes: int = 0
 
     @property
     def process_bytes(self) -> int:
         """The least need of each training process; images that do not fit are streamed."""
-        return self.model_bytes + self.activations_bytes
+        return self.model_bytes + self.activations_bytes + self.features_bytes
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,9 @@ def plan(spec: JobSpec, dataset: Contents, limits: Limits) -> Plan:
         model_bytes=(parameters * copies + trained * (of_trained + others)) * BYTES_PER_VALUE,
         activations_bytes=values * BYTES_PER_VALUE * batch_size,
         data_bytes=dataset.samples * math.prod(shape),
+        features_bytes=_features_bytes(spec, dataset, layers, shape),
     )
-    _refuse_too_much(memory, limits, spec.batch_size)
+    _refuse_too_much(memory, limits, spec)
     splits = split_names(spec.dataset, spec.split_seed, dataset.parts or {})
     threads = None if multiplications is None or multiplications * batch_size >= LARGE else 1
     warnings = tuple(_warnings(spec, dataset))
@@ -142,6 +145,17 @@ def _torchvision(arch: str, shape: tuple[int, int, int], classes: int) -> tuple[
     return rows, known.activations(height, width)
 
 
+def _features_bytes(spec: JobSpec, dataset: Contents, layers: tuple[Layer, ...], shape: tuple[int, int, int]) -> int:
+    """Bytes of the inputs of the last layer that the first epoch keeps, in float16 to train on and float32 to score."""
+    if not keeps_features(spec, 1):
+        return 0
+    train, validation, _ = _divided(spec, dataset)
+    train = min(train, spec.dataset.train_limit or train)
+    scored = validation + min(validation, train) * spec.train_loss_clean
+    values = math.prod(layers[-2].output if layers[1:] else shape)
+    return values * (train * max(1, spec.model.cached_views) * BYTES_PER_HALF + scored * BYTES_PER_VALUE)
+
+
 def _refuse_too_many_halvings(model: Cnn, shape: tuple[int, int, int]) -> None:
     _, height, width = shape
     halvings = int(math.log2(min(height, width)))
@@ -150,16 +164,22 @@ def _refuse_too_many_halvings(model: Cnn, shape: tuple[int, int, int]) -> None:
         raise Invalid([Fault("/model/channels", detail, f"1 to {halvings} blocks for such images", FOLLOWS_FROM)])
 
 
-def _refuse_too_much(memory: Memory, limits: Limits, batch_size: int) -> None:
-    needed = memory.model_bytes + memory.activations_bytes
+def _refuse_too_much(memory: Memory, limits: Limits, spec: JobSpec) -> None:
+    needed, batch_size, views = memory.process_bytes, spec.batch_size, spec.model.cached_views
     if needed <= limits.memory_bytes:
         return
+    if views and needed - memory.features_bytes <= limits.memory_bytes:
+        detail = f"the features of {views} views of each image need {memory.features_bytes / GIB:.1f} GiB"
+        allowed = f"at most {limits.memory_bytes / GIB:.1f} GiB for the whole training: fewer views"
+        raise Invalid([Fault("/model/cached_views", detail, allowed, FOLLOWS_FROM)])
     detail = (
         f"training needs about {needed / GIB:.1f} GiB, {memory.activations_bytes / GIB:.1f} of them for the "
         f"activations of {batch_size} images"
     )
     allowed = f"at most {limits.memory_bytes / GIB:.1f} GiB: a smaller batch_size, model or dataset.image_size"
-    if (room := limits.memory_bytes - memory.model_bytes) < memory.activations_bytes // batch_size:
+    if (
+        room := limits.memory_bytes - memory.model_bytes - memory.features_bytes
+    ) < memory.activations_bytes // batch_size:
         raise Invalid([Fault("/model", detail, allowed, ("/batch_size", *FOLLOWS_FROM))])
     fits = room * batch_size // memory.activations_bytes
     raise Invalid([Fault("/batch_size", detail, f"{allowed}; 1 to {fits} images fit", FOLLOWS_FROM)])

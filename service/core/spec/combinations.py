@@ -6,6 +6,7 @@ from typing import Any
 
 from service.core.errors import Fault
 from service.core.spec.architectures import ARCHITECTURES
+from service.core.spec.features import is_augmented, is_mixed
 from service.core.spec.job import JobSpec
 from service.core.spec.layers import BatchNorm, Layers, Residual
 from service.core.spec.models import Cnn, Mlp, Torchvision, weights_of
@@ -21,6 +22,7 @@ def contradictions(spec: JobSpec) -> Iterator[Fault]:
     """The faults of a spec whose single values are valid: contradictory options, with the reason and a remedy."""
     yield from _of_the_split(spec.dataset)
     yield from _of_training(spec)
+    yield from _of_transfer(spec)
     yield from _of_the_model(spec)
 
 
@@ -69,9 +71,8 @@ def _of_training(spec: JobSpec) -> Iterator[Fault]:
         )
 
 
-def _of_the_model(spec: JobSpec) -> Iterator[Fault]:
+def _of_transfer(spec: JobSpec) -> Iterator[Fault]:
     regularization, model, arch = spec.regularization, spec.model, spec.model.arch
-    inputs = ("/model",)
     if isinstance(model, Torchvision):
         if model.pretrained and model.weights not in (None, IMAGENET):
             detail, allowed = "pretrained starts from imagenet, and weights names others", "null, or pretrained false"
@@ -84,6 +85,14 @@ def _of_the_model(spec: JobSpec) -> Iterator[Fault]:
     if model.layer_decay != 1 and regularization.l1 and regularization.l1_mode == "proximal":
         detail = "the threshold of proximal L1 goes with one learning rate, and layer_decay gives each layer its own"
         yield Fault("/model/layer_decay", detail, "1, or l1_mode loss", ("/regularization",))
+    if model.cached_views and spec.gpus > 1:
+        detail = "several processes average gradients by way of the whole network, which cached views do not pass"
+        yield Fault("/model/cached_views", detail, "0, or gpus 1", ("/gpus",))
+
+
+def _of_the_model(spec: JobSpec) -> Iterator[Fault]:
+    regularization, model, arch = spec.regularization, spec.model, spec.model.arch
+    inputs = ("/model",)
     if spec.batch_size == 1 and model.freeze != "backbone" and _has_batch_norm(spec):
         detail, allowed = "batch normalization needs more than one image in a batch", "2 or more, or group norm"
         yield Fault("/batch_size", detail, allowed, inputs)
@@ -144,12 +153,20 @@ def doubts(spec: JobSpec) -> Iterator[str]:
         yield "early_stopping.patience ends the run before schedule.plateau_patience can lower the learning rate."
     yield from _without_effect("regularization", regularization)
     yield from _without_effect("model", spec.model)
-    if spec.model.freeze != "none" and weights_of(spec.model) is None:
-        yield "model.freeze without model.weights keeps random weights in all layers but the last. Set model.weights."
-    if spec.model.freeze == THEN_ALL and _ends_before(spec, spec.model.unfreeze_epoch):
-        yield "the run may end before model.unfreeze_epoch, from which on all layers train. Set it to an earlier epoch."
+    yield from _doubts_about_transfer(spec)
     if spec.device == "cpu" and spec.precision == "bf16":
         yield "precision bf16 is faster only on a CPU with avx512_bf16 or amx; on others it is several times slower."
+
+
+def _doubts_about_transfer(spec: JobSpec) -> Iterator[str]:
+    if spec.model.freeze != "none" and weights_of(spec.model) is None:
+        yield "model.freeze without model.weights keeps random weights in all layers but the last. Set model.weights."
+    if spec.model.cached_views and is_mixed(spec):
+        yield "model.cached_views has no effect with mixup or CutMix, which mix the images anew in each epoch."
+    elif spec.model.cached_views and not is_augmented(spec):
+        yield "model.cached_views has no effect without augmentation: all views of an image are the same."
+    if spec.model.freeze == THEN_ALL and _ends_before(spec, spec.model.unfreeze_epoch):
+        yield "the run may end before model.unfreeze_epoch, from which on all layers train. Set it to an earlier epoch."
     if spec.dataset.image_size is None and isinstance(spec.model, Torchvision) and weights_of(spec.model) == IMAGENET:
         yield "pretrained weights expect images of about 224 pixels. Set dataset.image_size to resize smaller images."
 

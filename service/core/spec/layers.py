@@ -4,7 +4,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from service.core.spec.options import option
-from service.core.spec.transfer import Freeze, freeze_option, layer_decay_option, unfreeze_option, weights_option
+from service.core.spec.transfer import (
+    Freeze,
+    cached_views_option,
+    freeze_option,
+    layer_decay_option,
+    unfreeze_option,
+    weights_option,
+)
 
 WIDEST = 65_536
 LARGEST_KERNEL = 31
@@ -165,4 +172,5 @@ class Layers:
     weights: str | None = weights_option()
     freeze: Freeze = freeze_option()
     unfreeze_epoch: int = unfreeze_option()
+    cached_views: int = cached_views_option()
     layer_decay: float = layer_decay_option()

@@ -12,6 +12,7 @@ from service.core.spec.transfer import (
     RELEASE,
     THEN_ALL,
     Freeze,
+    cached_views_option,
     freeze_option,
     layer_decay_option,
     unfreeze_option,
@@ -35,6 +36,7 @@ class Cnn:
     weights: str | None = weights_option()
     freeze: Freeze = freeze_option()
     unfreeze_epoch: int = unfreeze_option()
+    cached_views: int = cached_views_option()
     layer_decay: float = layer_decay_option()
 
 
@@ -49,6 +51,7 @@ class Mlp:
     weights: str | None = weights_option()
     freeze: Freeze = freeze_option()
     unfreeze_epoch: int = unfreeze_option()
+    cached_views: int = cached_views_option()
     layer_decay: float = layer_decay_option()
 
 
@@ -68,10 +71,17 @@ class Torchvision:
     freeze: Freeze = option(FREEZE, "none", later={THEN_ALL: RELEASE})
     weights: str | None = weights_option()
     unfreeze_epoch: int = unfreeze_option()
+    cached_views: int = cached_views_option()
     layer_decay: float = layer_decay_option()
 
 
-TRANSFER = ("weights", "freeze", "unfreeze_epoch", "layer_decay")  # the options of a network that do not change it
+TRANSFER = (
+    "weights",
+    "freeze",
+    "unfreeze_epoch",
+    "cached_views",
+    "layer_decay",
+)  # the options of a network that do not change it
 
 
 def weights_of(model: "Model") -> str | None:

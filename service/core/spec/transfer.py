@@ -44,6 +44,21 @@ def unfreeze_option() -> Any:
     )
 
 
+def cached_views_option() -> Any:
+    """The option `cached_views` of a network."""
+    return option(
+        "while all layers but the last are frozen, compute the inputs of the last layer for this number of augmented "
+        "views of each training image once, and draw one view of each image in each epoch. 0: augment the images anew "
+        "in each epoch. Usual: 5 to 20",
+        0,
+        minimum=0,
+        maximum=1000,
+        unit="views",
+        since=RELEASE,
+        needs=("freeze",),
+    )
+
+
 def layer_decay_option() -> Any:
     """The option `layer_decay` of a network."""
     return option(

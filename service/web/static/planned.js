@@ -19,7 +19,7 @@ export function linesOfFit({ parameters, memory, warnings, trial_cost: cost, slo
 }
 
 const needs = (parameters, memory) =>
-  `${parameters.toLocaleString('en')} parameters, ${size(memory.model_bytes + memory.activations_bytes)} of memory`;
+  `${parameters.toLocaleString('en')} parameters, ${size(memory.model_bytes + memory.activations_bytes + memory.features_bytes)} of memory`;
 
 /** What a choice of the recipe has filled, with its reason. */
 function reasonOf({ values, reason, source }) {

@@ -136,7 +136,7 @@ def test_all_faults_are_reported_together_with_allowed_values() -> None:
         "/optimizer/lr": "a number, above 0 to 10",
         "/regularization/dropout": "a number, 0 to below 1",
         "/regularization/dropuot": f"only {', '.join(f.name for f in fields(Regularization))}",
-        "/model/channels": "only arch, hidden, weights, freeze, unfreeze_epoch, layer_decay",
+        "/model/channels": "only arch, hidden, weights, freeze, unfreeze_epoch, cached_views, layer_decay",
         "/what": f"only {', '.join(f.name for f in fields(JobSpec))}",
     }
 

@@ -42,7 +42,7 @@ LAYERS = {
     ],
 }
 CNN = {"arch": "cnn", "channels": [4, 8], "hidden": [8], "norm": "batch"}
-EVERYTHING = {
+EVERYTHING: dict[str, dict[str, Any]] = {
     "adam, a network of layers, cosine with warm-up, TrivialAugment": {
         "model": LAYERS,
         "schedule": {"name": "cosine", "warmup_epochs": 1},
@@ -67,6 +67,11 @@ EVERYTHING = {
     "a frozen cnn, features that are kept": {
         "model": {**CNN, "freeze": "backbone"},
         "regularization": {**GRADIENTS, **AVERAGES, "dropout": 0.2},
+    },
+    "a frozen cnn, features of augmented views": {
+        "model": {**CNN, "freeze": "backbone", "cached_views": 3},
+        "augmentation": {**EVERY_AUGMENTATION, "horizontal_flip": "alternating"},
+        "regularization": {**GRADIENTS, "sampling": "balanced"},
     },
     "a cnn, its last layer and then all, rates by depth": {
         "model": {**CNN, "freeze": "then_all", "unfreeze_epoch": 2, "layer_decay": 0.7},

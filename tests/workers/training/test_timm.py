@@ -23,7 +23,6 @@ from workers.training.checkpoint import weights_of
 from workers.training.data.normalization import Normalization
 from workers.training.export import TOLERANCE, save_onnx
 from workers.training.features import may_keep_features
-from workers.training.group import SINGLE_PROCESS
 from workers.training.loop import fit
 from workers.training.models.classifier import head_of, tail_of
 from workers.training.models.depth import layers_by_depth
@@ -115,7 +114,7 @@ def test_last_layer_trains_on_kept_features(freeze: str) -> None:
     model = {"arch": "timm/lcnet_050", "freeze": freeze, **unfreeze}
     given = spec(model=model, epochs=2, dataset=FEW, train_loss_clean=False)
     built = network(given)
-    assert may_keep_features(given, built, 1, SINGLE_PROCESS)
+    assert may_keep_features(given, built, 1)
     before = weights_of(built)
     result = fit(built, training_data(given), given)
     changed = {name for name, value in weights_of(built).items() if not torch.equal(value, before[name])}

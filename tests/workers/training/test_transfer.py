@@ -12,14 +12,16 @@ from service.core.spec import JobSpec
 from tests.workers.training.small import Data, network, spec, training_data
 from workers.training import loop
 from workers.training.checkpoint import Weights, weights_of
-from workers.training.evaluate import evaluate
+from workers.training.data.augmentation.flip import horizontal_flip
+from workers.training.data.augmentation.random_erasing import random_erasing
+from workers.training.evaluate import eval_mode, evaluate
 from workers.training.features import may_keep_features
-from workers.training.group import SINGLE_PROCESS
 from workers.training.loop import TrainingResult, fit
 from workers.training.models.classifier import head_of, tail_of
 from workers.training.models.depth import layers_by_depth
 from workers.training.models.meta import build_on_meta
 from workers.training.optim import build_optimizer
+from workers.training.seeds import generator
 
 CNN: dict[str, Any] = {"arch": "cnn", "channels": [4, 8], "hidden": [16], "norm": "batch"}
 FROZEN = CNN | {"freeze": "backbone"}
@@ -84,6 +86,38 @@ def test_images_pass_the_frozen_layers_once() -> None:
     assert sum(seen) == len(data.train) + len(data.validation) + len(data.clean)
 
 
+def test_each_epoch_draws_from_the_cached_views() -> None:
+    views, changes = 3, {"horizontal_flip": True, "random_erasing": 0.5}
+    given = spec(
+        model=FROZEN | {"cached_views": views}, epochs=4, batch_size=1000, augmentation=changes, precision="fp32"
+    )
+    model, passed, inputs = network(given), list[int](), list[torch.Tensor]()
+    data, prepared = training_data(given), Data(given).prepared
+    pixels = prepared.images.take(prepared.split.train)
+    random, table = generator(given.seed, "views"), list[torch.Tensor]()
+    _, head = head_of(model)
+    with torch.no_grad(), eval_mode(model):
+        hook = head.register_forward_pre_hook(lambda _module, args: table.append(args[0]))
+        for _ in range(views):
+            flipped = data.train.normalized(horizontal_flip(pixels, random))
+            model(random_erasing(flipped, 0.5, random))
+        hook.remove()
+    next(model.children()).register_forward_hook(lambda _module, args, _output: passed.append(len(args[0])))
+    head.register_forward_pre_hook(lambda module, args: inputs.append(args[0]) if module.training else None)
+    fit(model, data, given)
+    assert data.clean is not None
+    assert sum(passed) == views * len(data.train) + len(data.validation) + len(data.clean)
+    known, used = torch.cat(table), list[torch.Tensor]()
+    for epoch in inputs:
+        distance, place = torch.cdist(epoch.float(), known).min(1)
+        assert distance.max() < 0.02, "rounded to float16"
+        assert sorted((place % len(data.train)).tolist()) == list(range(len(data.train))), "each image once"
+        used.append(place // len(data.train))
+    assert len(inputs) == 4
+    assert {tuple(torch.bincount(view).shape) for view in used} == {(views,)}
+    assert not torch.equal(used[0], used[1])
+
+
 @pytest.mark.parametrize(
     ("changes", "is_kept"),
     [
@@ -95,6 +129,9 @@ def test_images_pass_the_frozen_layers_once() -> None:
         ({"model": CNN}, False),
         ({"model": FROZEN, "augmentation": {"horizontal_flip": True}}, False),
         ({"model": FROZEN, "augmentation": {"random_erasing": 0.1}}, False),
+        ({"model": FROZEN | {"cached_views": 2}, "augmentation": {"random_erasing": 0.1}}, True),
+        ({"model": FROZEN | {"cached_views": 2}, "regularization": {"mixup_alpha": 0.1}}, False),
+        ({"model": FROZEN, "gpus": 2}, False),
         ({"model": FROZEN, "regularization": {"mixup_alpha": 0.1}}, False),
         ({"model": FROZEN, "regularization": {"spatial_dropout": 0.1}}, False),
         ({"model": FROZEN | {"hidden": [16, 16]}, "regularization": {"dropout": 0.1}}, False),
@@ -103,7 +140,7 @@ def test_images_pass_the_frozen_layers_once() -> None:
 )
 def test_features_are_kept_where_each_epoch_has_the_same(changes: dict[str, Any], is_kept: bool) -> None:
     given = spec(**changes)
-    assert may_keep_features(given, network(given), 1, SINGLE_PROCESS) == is_kept
+    assert may_keep_features(given, network(given), 1) == is_kept
 
 
 @pytest.mark.parametrize("arch", ["densenet121", "efficientnet_b0", "maxvit_t", "swin_t", "vit_b_32", "googlenet"])

@@ -11,9 +11,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from service.core.spec import Augmentation
 from service.core.system import die_with_parent
+from workers.training.data.augmentation import augment
 from workers.training.data.augmentation.draws import send
 from workers.training.data.augmentation.layout import select
+from workers.training.data.augmentation.random_erasing import random_erasing
 from workers.training.data.images import ImageSet
 from workers.training.data.normalization import Normalization
 from workers.training.data.sampling import balanced_draws
@@ -54,7 +57,7 @@ class Batches(ABC):
         """
         is_balanced = sampling == "balanced"
         places = balanced_draws(self.labels, order) if is_balanced else torch.randperm(len(self), generator=order)
-        return self._take(torch.split(self._indices[places], self._sizes(batch_size))[skip:])
+        return self._take(torch.split(self._drawn(places, order), self._sizes(batch_size))[skip:])
 
     def steps(self, batch_size: int) -> int:
         """The number of batches of `shuffled`."""
@@ -63,6 +66,22 @@ class Batches(ABC):
     def normalized(self, pixels: Tensor) -> Tensor:
         """uint8 pixels [B, C, H, W] as the input of a network: normalized, float32, channels last."""
         return pixels.to(torch.float32, memory_format=torch.channels_last).mul_(self._scale).add_(self._shift)
+
+    def augmented(self, pixels: Tensor, options: Augmentation, random: torch.Generator, epoch: int) -> Tensor:
+        """uint8 pixels [B, C, H, W] as the input of a network in training: augmented, normalized and erased."""
+        images = self.normalized(augment(pixels, options, random, epoch))
+        return random_erasing(images, options.random_erasing, random) if options.random_erasing else images
+
+    def view(
+        self, batch_size: int, options: Augmentation, random: torch.Generator, epoch: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """As `in_order`, with augmented images."""
+        for pixels, labels in self._take(torch.split(self._indices, batch_size)):
+            yield self.augmented(pixels, options, random, epoch), labels
+
+    def _drawn(self, places: Tensor, order: torch.Generator) -> Tensor:
+        """What `_take` understands, int64 [n], for the images at these places of the part."""
+        return self._indices[places]
 
     def _sizes(self, batch_size: int) -> list[int]:
         """Sizes of the batches. A single last image joins the batch before it, because batch norm needs two or more."""

@@ -110,3 +110,17 @@ def test_a_class_with_too_few_images_for_the_split_is_refused() -> None:
 )
 def test_a_large_step_gains_from_more_than_one_thread(changes: dict[str, Any], threads: int | None) -> None:
     assert plan(spec(**changes), DIGITS, LIMITS).threads == threads
+
+
+def test_kept_features_are_in_the_plan() -> None:
+    frozen = {"arch": "cnn", "channels": [8], "hidden": [50], "freeze": "backbone", "weights": "job_1"}
+    kept = plan(spec(model=frozen), DIGITS, LIMITS).memory
+    assert kept.features_bytes == 50 * (1438 * 2 + 2 * 359 * 4)
+    assert kept.process_bytes == kept.model_bytes + kept.activations_bytes + kept.features_bytes
+    flipped = {"model": frozen, "augmentation": {"vertical_flip": True}}
+    assert plan(spec(**flipped), DIGITS, LIMITS).memory.features_bytes == 0
+    views = spec(**flipped | {"model": frozen | {"cached_views": 10}})
+    assert plan(views, DIGITS, LIMITS).memory.features_bytes == 50 * (10 * 1438 * 2 + 2 * 359 * 4)
+    with pytest.raises(Invalid, match="the features of 10 views of each image need") as refused:
+        plan(views, DIGITS, Limits(10**9, kept.process_bytes + 1000))
+    assert refused.value.faults[0].pointer == "/model/cached_views"

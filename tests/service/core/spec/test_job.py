@@ -18,6 +18,7 @@ from service.core.spec.reading import unknown_parts
 LAYERS = {"arch": "layers", "layers": [{"type": "flatten"}, {"type": "linear"}]}
 RESIDUAL = {"arch": "layers", "layers": [{"type": "residual", "layers": [{"type": "relu"}]}, *LAYERS["layers"]]}
 
+FROZEN_VIEWS = {"arch": "cnn", "weights": "job_1", "freeze": "backbone", "cached_views": 3}
 NORMED = {"arch": "layers", "layers": [{"type": "residual", "layers": [{"type": "batch_norm"}]}, *LAYERS["layers"]]}
 
 
@@ -91,6 +92,7 @@ def test_filling_writes_out_the_direction_of_the_monitor(monitor: str, mode: str
             {"model": {"arch": "cnn", "layer_decay": 0.9}, "regularization": {"l1": 0.1, "l1_mode": "proximal"}},
             "/model/layer_decay",
         ),
+        ({"model": FROZEN_VIEWS, "gpus": 2}, "/model/cached_views"),
     ],
 )
 def test_contradiction_is_reported_with_pointer_and_remedy(changes: dict[str, object], pointer: str) -> None:
@@ -152,6 +154,12 @@ def test_combinations_without_contradiction_are_accepted(changes: dict[str, obje
             {"model": {"arch": "cnn", "weights": "job_1", "freeze": "then_all", "unfreeze_epoch": 11}},
             "may end before model.unfreeze_epoch",
         ),
+        ({"model": FROZEN_VIEWS}, "cached_views has no effect without augmentation"),
+        (
+            {"model": FROZEN_VIEWS, "augmentation": {"vertical_flip": True}, "regularization": {"mixup_alpha": 0.2}},
+            "cached_views has no effect with mixup",
+        ),
+        ({"model": {"arch": "cnn", "cached_views": 3}, "augmentation": {"vertical_flip": True}}, "without freeze"),
         ({"model": {"arch": "resnet18", "pretrained": True}}, "image_size"),
         ({"model": {"arch": "resnet18", "weights": "imagenet"}}, "image_size"),
         ({"device": "cpu", "precision": "bf16"}, "avx512_bf16"),
