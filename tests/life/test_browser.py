@@ -263,7 +263,7 @@ def test_upload_with_options_says_what_is_left_out(tab: Window, guarded: Guarded
     page.wait_for_url("**/datasets/ds_*")
     expect(page.locator("#remarks p")).to_have_text(
         [
-            "left out 1 hidden files or folders: .git",
+            "left out 1 hidden file or folder: .git",
             "left out 2 files or folders that systems or tools made: @eaDir, rows/Thumbs.db",
         ]
     )

@@ -125,7 +125,7 @@ class SupervisorChannel(Channel):
             if (passed := time.monotonic() - logged_at) >= PROGRESS_SECONDS:
                 if self._steps > logged_steps:
                     rate = (self._steps - logged_steps) / passed
-                    log.info("%d batches trained, %.1f a second now", self._steps, rate)
+                    log.info("batches trained: %d, %.1f a second now", self._steps, rate)
                 logged_at, logged_steps = time.monotonic(), self._steps
 
 

@@ -28,6 +28,9 @@ export function size(bytes) {
   return `${bytes.toFixed(power ? 1 : 0)} ${units[power]}`;
 }
 
+/** `1 epoch`, `2 epochs`. */
+export const counted = (count, noun) => `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
+
 /** Seconds in their two largest units, as the pages write them. */
 export function duration(seconds) {
   const [minutes, hours] = [Math.floor(seconds / 60), Math.floor(seconds / 3600)];
