@@ -47,7 +47,7 @@ def _score(spec: JobSpec, folder: Path, prepared: Prepared) -> float:
     model.load_state_dict(load_tensors(folder / BEST_MODEL))
     model.to(memory_format=torch.channels_last)
     validation = prepared.on(torch.device("cpu"))(prepared.split.validation)
-    return evaluate(model, validation, scoring_batch(validation, spec.batch_size)).loss
+    return evaluate(model, validation, scoring_batch(validation, spec.batch_size), spec.test_time_augmentation).loss
 
 
 def main(folder: str, pack: str | None = None) -> int:

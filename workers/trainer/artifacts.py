@@ -88,7 +88,8 @@ def write_onnx(run: FinishedRun, target: Path) -> None:
     classes = prepared.images.classes
     kept = run.graphs / graph_name(run.spec, prepared.images.shape, classes, len(samples))
     try:
-        run.onnx = save_onnx(run.inputs.model, prepared.normalization, samples, target, run.temperature, kept, classes)
+        given = (run.inputs.model, prepared.normalization, samples, target, run.temperature, kept, classes)
+        run.onnx = save_onnx(*given, views=run.spec.test_time_augmentation)
     except OSError:
         raise
     except Exception as error:
@@ -103,8 +104,8 @@ def write_labels(run: FinishedRun, target: Path) -> None:
     upright by its EXIF orientation, divide 16-bit values by `sixteen_bit_divisor` (at most 255), put a transparent
     picture on the `background` (white, black or #rrggbb), make it gray (as Pillow's mode L: ITU-R 601-2 luma) or RGB,
     `resize` it to width and height in pixels (in the way `mode`, see the option dataset.resize), map its values from
-    0..255 to `range`. `normalization` is part of
-    model.onnx; users of the weights alone apply its mean and std by channel themselves. `input` is float32
+    0..255 to `range`. `normalization` is part of model.onnx; users of the weights alone apply its mean and std by
+    channel themselves. So is the `test_time_augmentation`: they average the logits over its views. `input` is float32
     [N, C, H, W] and `output` float32 [N, classes], null for the free N. The second output of the
     graph, `probabilities`, is the softmax of the logits divided by the `temperature`.
     """
@@ -136,6 +137,7 @@ def _labels(run: FinishedRun) -> dict[str, Any]:
             "mean": normalization.mean.tolist(),
             "std": normalization.std.tolist(),
         },
+        "test_time_augmentation": {"is_in_graph": True, "name": run.spec.test_time_augmentation},
         "input": {"name": IMAGES, "type": "float32", "shape": [None, channels, height, width]},
         "output": {"name": LOGITS, "type": "float32", "shape": [None, len(classes)], "activation": "softmax"},
         "probabilities": {"name": PROBABILITIES, "temperature": run.temperature},

@@ -9,12 +9,13 @@ from torch import Tensor
 from service.core.evaluation.calibration import summarize
 from service.core.evaluation.predictions import TEST, VALIDATION, Predictions, joined
 from service.core.records.facts import CalibrationFact, TestScore
+from service.core.spec import JobSpec
 from workers.trainer.inputs import Inputs
 from workers.training.evaluate import Score, Scorer, scoring_batch
 
 
 def predict_parts(
-    inputs: Inputs, best_logits: Tensor | None, batch_size: int, *, with_test: bool
+    inputs: Inputs, best_logits: Tensor | None, spec: JobSpec, *, with_test: bool
 ) -> tuple[Predictions, Score | None]:
     """The logits of the validation images, then of the test images; and the score of the latter (None without any).
 
@@ -23,10 +24,10 @@ def predict_parts(
     """
     split, score = inputs.prepared.split, None
     if best_logits is None:
-        best_logits = part_scorer(inputs, split.validation, batch_size).logits(inputs.model)
+        best_logits = part_scorer(inputs, split.validation, spec).logits(inputs.model)
     parts = [_part(inputs, VALIDATION, split.validation, best_logits)]
     if with_test and len(split.test):
-        scorer = part_scorer(inputs, split.test, batch_size)
+        scorer = part_scorer(inputs, split.test, spec)
         logits = scorer.logits(inputs.model)
         parts.append(_part(inputs, TEST, split.test, logits))
         score = scorer.score(logits)
@@ -46,10 +47,10 @@ def calibration_of(predictions: Predictions) -> CalibrationFact | None:
     return CalibrationFact.of(summarize(validation))
 
 
-def part_scorer(inputs: Inputs, indices: Tensor, batch_size: int) -> Scorer:
+def part_scorer(inputs: Inputs, indices: Tensor, spec: JobSpec) -> Scorer:
     """Scores the images of a part of the data set, in this process alone."""
     batches = inputs.batches(indices)
-    return Scorer(batches, scoring_batch(batches, batch_size))
+    return Scorer(batches, scoring_batch(batches, spec.batch_size), views=spec.test_time_augmentation)
 
 
 def _part(inputs: Inputs, part: int, indices: Tensor, logits: Tensor) -> Predictions:

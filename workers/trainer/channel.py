@@ -5,12 +5,10 @@ import multiprocessing
 import os
 import threading
 import time
-from itertools import count
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import assert_never
 
-from service.core.records.position import Position
 from service.core.system import die_with_parent
 from workers.messages import (
     Ended,
@@ -29,7 +27,6 @@ from workers.trainer_args import StopRequest
 
 PROGRESS_SECONDS = 15.0  # between two lines of the log about the speed
 STEPS_SECONDS = 0.5  # between two reports of the number of batches
-POSITION_SECONDS = 1.0  # between two of them that say where the run is within its epoch
 EPOCH_SECONDS = 0.1  # least time between two batches of epochs, each a transaction: SQLite has one writer at a time
 
 log = logging.getLogger(__name__)
@@ -43,9 +40,6 @@ class Channel:
 
     def stop_request(self) -> StopRequest | None:
         """Why to stop now. To be called before every batch, since the channel counts the batches by it."""
-
-    def set_position(self, position: Position) -> None:
-        """Note where the run is, for the next report of the number of batches."""
 
 
 class SupervisorChannel(Channel):
@@ -62,7 +56,6 @@ class SupervisorChannel(Channel):
         self._epochs_due = 0.0  # time.monotonic
         self._stop_request: StopRequest | None = None
         self._steps = 0
-        self._position: Position | None = None
         threading.Thread(target=self._receive_orders, name="orders", daemon=True).start()
         threading.Thread(target=self._report_steps, name="steps", daemon=True).start()
 
@@ -85,9 +78,6 @@ class SupervisorChannel(Channel):
     def stop_request(self) -> StopRequest | None:
         self._steps += 1
         return self._stop_request
-
-    def set_position(self, position: Position) -> None:
-        self._position = position
 
     def _receive_orders(self) -> None:
         try:
@@ -114,18 +104,17 @@ class SupervisorChannel(Channel):
 
     def _report_steps(self) -> None:
         logged_at, logged_steps = time.monotonic(), 0
-        for turn in count(1):
+        while True:
             time.sleep(STEPS_SECONDS)
-            is_due = turn * STEPS_SECONDS % POSITION_SECONDS == 0
             try:
                 with self._sending:
-                    self._send(StepsTrained(self._steps, self._position if is_due else None))
+                    self._send(StepsTrained(self._steps))
             except OSError:
                 os._exit(1)
             if (passed := time.monotonic() - logged_at) >= PROGRESS_SECONDS:
                 if self._steps > logged_steps:
                     rate = (self._steps - logged_steps) / passed
-                    log.info("batches trained: %d, %.1f a second now", self._steps, rate)
+                    log.info("%d batches trained, %.1f a second now", self._steps, rate)
                 logged_at, logged_steps = time.monotonic(), self._steps
 
 

@@ -33,7 +33,7 @@ def finalize(
     if fitted.best_weights is not None:
         inputs.model.load_state_dict(fitted.best_weights)
         predictions, test = predict_parts(
-            inputs, fitted.best_logits, process.spec.batch_size, with_test=not process.args.holds_back_test
+            inputs, fitted.best_logits, process.spec, with_test=not process.args.holds_back_test
         )
         calibration = calibration_of(predictions)
         images, split = inputs.prepared.images, inputs.prepared.split
@@ -53,7 +53,7 @@ def finalize(
 
 def _averaged(process: TrainingProcess, inputs: Inputs, fitted: TrainingResult) -> tuple[TrainingResult, Average]:
     """The result with the average of the best epochs where it scores better; best_model.pth then has it."""
-    scorer = part_scorer(inputs, inputs.prepared.split.validation, process.spec.batch_size)
+    scorer = part_scorer(inputs, inputs.prepared.split.validation, process.spec)
     kept, average = average_best(inputs.model, fitted, process.spec, scorer, len(inputs.prepared.images.classes))
     if average.is_kept and kept.best_weights is not None:
         save_tensors(process.scratch.best_model, kept.best_weights)

@@ -19,6 +19,7 @@ from workers.training.facts import facts
 from workers.training.loop import TrainingData
 from workers.training.models import build_model
 from workers.training.models.starting_weights import load_weights, read_weights
+from workers.training.models.whitening import whiten
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ def load_inputs(process: TrainingProcess, digest: str | None = None) -> Inputs:
     images = prepared.images
     batches = prepared.on(process.device, args.resident_bytes, group.size * args.sharers)
     model = group.in_turn(lambda: build_model(spec, images.shape, len(images.classes)))
+    whiten(model, images, prepared.split.train, prepared.normalization)
     start = _load_weights(model, spec, Path(args.weights), images.classes) if args.weights else None
     model.to(process.device).to(memory_format=torch.channels_last)
     return Inputs(prepared, batches, model, Facts.from_dict(facts(prepared)), start)

@@ -8,20 +8,12 @@ from typing import Any
 
 from service.core.spec import JobSpec
 from workers.training.models.code import INDENT, Shape, code_of
+from workers.training.views import NONE, source_of
 
 TEMPLATE = Path(__file__).with_name("model.template")
-RESIDUAL = '''class Residual(nn.Module):
-    """shortcut(x) + branch(x)."""
 
-    def __init__(self, branch: nn.Module, shortcut: nn.Module) -> None:
-        super().__init__()
-        self.branch, self.shortcut = branch, shortcut
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.shortcut(x) + self.branch(x)
-
-
-'''
+PLAIN = "model(normalized(images))"
+AVERAGED = "sum(share * model(view) for share, view in views(normalized(images)))"
 
 
 def model_file(spec: JobSpec, shape: Shape, labels: Mapping[str, Any]) -> str:
@@ -44,6 +36,8 @@ def model_file(spec: JobSpec, shape: Shape, labels: Mapping[str, Any]) -> str:
         background=repr(preprocessing["background"]),
         divisor=preprocessing["sixteen_bit_divisor"],
         resize=preprocessing["resize"]["mode"],
-        residual=RESIDUAL if code.has_residuals else "",
+        modules="".join(code.modules),
+        views=source_of(spec.test_time_augmentation),
+        logits=f"return {PLAIN if spec.test_time_augmentation == NONE else AVERAGED}",
         body=indent(code.body, INDENT),
     )

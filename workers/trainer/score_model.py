@@ -25,7 +25,7 @@ def score_model(process: TrainingProcess) -> Ended:
     report(FactsFound(inputs.facts, inputs.prepared.splits(process.spec), inputs.prepared.notes))
     report(PhaseEntered(Phase.FINALIZING))
     inputs.model.load_state_dict(load_tensors(Path(args.weights or "") / BEST_MODEL))
-    predictions, test = predict_parts(inputs, None, process.spec.batch_size, with_test=True)
+    predictions, test = predict_parts(inputs, None, process.spec, with_test=True)
     if score := test_score(test):
         report(Tested(score))
     write_file(process.scratch.folder / PREDICTIONS, predictions.save)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from workers.training.data.batches import Batches
 from workers.training.group import SINGLE_PROCESS, Group
 from workers.training.models.classifier import forward_of
+from workers.training.views import NONE, averaged
 
 MOST_IMAGES = 1024  # per batch; more than in training, because no activations are kept
 TIMES_TRAINING = 16  # maximum ratio to the training batch, which is known to fit with its activations and gradients
@@ -76,9 +77,12 @@ class Scorer:
     Changes no parameter, buffer, mode or random state of a model, and does not synchronize with the device.
     """
 
-    def __init__(self, batches: Batches, batch_size: int, group: Group = SINGLE_PROCESS) -> None:
-        """Each of the n processes of a group scores every n-th batch, and each gets all logits."""
-        self._batches, self._batch_size, self._group = batches, batch_size, group
+    def __init__(self, batches: Batches, batch_size: int, group: Group = SINGLE_PROCESS, views: str = NONE) -> None:
+        """Each of the n processes of a group scores every n-th batch, and each gets all logits.
+
+        `views` is the test-time augmentation.
+        """
+        self._batches, self._batch_size, self._group, self._views = batches, batch_size, group, views
         self.labels = batches.labels.to(batches.device)
 
     @torch.no_grad()
@@ -90,7 +94,7 @@ class Scorer:
         with eval_mode(model):
             for images, _ in batches.in_order(size, group.rank, group.size):
                 forward = forward or forward_of(model, images)
-                logits[done : done + len(images)] = forward(images)
+                logits[done : done + len(images)] = averaged(forward, images, self._views)
                 done += group.size * size
         return group.add_(logits)
 
@@ -122,7 +126,7 @@ def standard_error(values: Tensor) -> Tensor:
     return values.std() / math.sqrt(len(values))
 
 
-def evaluate(model: nn.Module, batches: Batches, batch_size: int = 256) -> Score:
+def evaluate(model: nn.Module, batches: Batches, batch_size: int = 256, views: str = NONE) -> Score:
     """Score the model on every image once. The batch size changes the result only by rounding."""
-    scorer = Scorer(batches, batch_size)
+    scorer = Scorer(batches, batch_size, views=views)
     return scorer.score(scorer.logits(model))

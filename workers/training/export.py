@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from workers.training.data.normalization import Normalization
 from workers.training.graphs import filled, keep, name_classes
+from workers.training.views import NONE, averaged
 
 IMAGES, LOGITS, PROBABILITIES = "images", "logits", "probabilities"
 TOLERANCE = 1e-4  # of the difference between torch's and onnxruntime's logits, relative to the largest logit
@@ -21,18 +22,18 @@ OPSET = 18
 
 
 class Deployed(nn.Module):
-    """The network between the normalization of its input and the probabilities."""
+    """The network between the normalization of its input and the probabilities, with its test-time augmentation."""
 
-    def __init__(self, network: nn.Module, normalization: Normalization, temperature: float) -> None:
+    def __init__(self, network: nn.Module, normalization: Normalization, temperature: float, views: str) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.views = network, views
         self.temperature = nn.Buffer(torch.tensor(temperature, dtype=torch.float32))
         self.mean = nn.Buffer(normalization.mean.view(1, -1, 1, 1).clone())
         self.std = nn.Buffer(normalization.std.view(1, -1, 1, 1).clone())
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits [N, classes] of images float32 [N, C, H, W] with pixels from 0 to 1; softmax(logits / temperature)."""
-        logits: Tensor = self.network((images - self.mean) / self.std)
+        logits = averaged(self.network, (images - self.mean) / self.std, self.views)
         return logits, torch.softmax(logits / self.temperature, 1)
 
 
@@ -49,17 +50,19 @@ def save_onnx(
     temperature: float = 1.0,
     kept: Path | None = None,
     classes: Sequence[str] = (),
+    views: str = NONE,
 ) -> dict[str, Any]:
     """Write the model with its normalization as an ONNX graph, after checking it on images uint8 [N, C, H, W].
 
     The input `images` is float32 [N, C, H, W] with pixels from 0 to 1. The outputs `logits` and
     `probabilities` are [N, classes]; N is free. The metadata has the names of the `classes` as a JSON list. `kept` is
     where the graph of this network is kept without its weights: if it is there it is used again, else it is kept there.
+    `views` is the test-time augmentation, which the graph contains.
     Returns the result of the check as plain JSON data. If an output differs from torch's by more than TOLERANCE, the
     result has `error` and the file is not written.
     """
     network = copy.deepcopy(model).cpu().to(memory_format=torch.contiguous_format)
-    deployed = Deployed(network, normalization, temperature).eval()
+    deployed = Deployed(network, normalization, temperature, views).eval()
     images = samples.contiguous().float() / 255
     graph = target.with_name(f".{target.name}")  # published under its name only after the check
     with torch.inference_mode():

@@ -32,7 +32,8 @@ def graph_name(spec: JobSpec, shape: tuple[int, int, int], classes: Sequence[str
     options = spec.to_dict()
     regularization = {name: getattr(spec.regularization, name) for name in ("dropout", "stochastic_depth")}
     releases = [torch.__version__, metadata.version("rightfit")]
-    parts = [options["model"], regularization, spec.gpus, shape, list(classes), samples, releases]
+    views = spec.test_time_augmentation
+    parts = [options["model"], regularization, views, spec.gpus, shape, list(classes), samples, releases]
     return f"{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()}.onnx"
 
 

@@ -48,8 +48,9 @@ class Measuring:
         """`clean` are the training images that are scored as the validation images are."""
         self._state, self._step = state, step
         batch_size = scoring_batch(validation, state.spec.batch_size)
-        self._validation = Scorer(validation, batch_size, state.group)
-        self._clean = Scorer(clean, batch_size, state.group) if clean else None
+        views = state.spec.test_time_augmentation
+        self._validation = Scorer(validation, batch_size, state.group, views)
+        self._clean = Scorer(clean, batch_size, state.group, views) if clean else None
         self._support = torch.bincount(validation.labels, minlength=validation.classes).double()
 
     def __call__(self, images: int) -> tuple[dict[str, Any], ValidationScore]:

@@ -1,4 +1,4 @@
-"""The optimizer of a spec: torch's own, with weight decay on the weights only."""
+"""The optimizer of a spec: torch's own, with weight decay on the weights only, and SGD with decoupled decay."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn, optim
 
 from service.core.spec import Optimizer
-from workers.training.eager_optim import SGD, Adam, AdamW
+from workers.training.eager_optim import DECAY, SGD, SGDW, Adam, AdamW
 from workers.training.models.depth import layers_by_depth
 from workers.training.regularization.weight_decay import split_parameters
 
@@ -16,7 +16,8 @@ LR_SCALE = "lr_scale"  # in a group of parameters: the factor of their learning 
 def build_optimizer(
     model: nn.Module, options: Optimizer, weight_decay: float, decay_norm_and_bias: bool, layer_decay: float = 1.0
 ) -> optim.Optimizer:
-    """Adam (Kingma and Ba, 2015) and SGD with coupled weight decay, AdamW (Loshchilov and Hutter, 2019) with decoupled.
+    """Adam (Kingma and Ba, 2015) and SGD with coupled weight decay, AdamW and SGDW (Loshchilov and Hutter, 2019) with
+    decoupled.
 
     With weight decay there are two parameter groups: decayed, and free (biases and normalization parameters, unless
     `decay_norm_and_bias`). Without it there is one group, because each group costs another call in every step. With a
@@ -38,6 +39,9 @@ def build_optimizer(
             return AdamW(groups, lr=options.lr, betas=options.betas, fused=True)
         case "sgd":
             return SGD(groups, lr=options.lr, momentum=options.momentum, nesterov=options.nesterov, fused=True)
+        case "sgdw":
+            groups = [group | {DECAY: group["weight_decay"], "weight_decay": 0.0} for group in groups]
+            return SGDW(groups, lr=options.lr, momentum=options.momentum, nesterov=options.nesterov, fused=True)
 
 
 def _scales(model: nn.Module, layer_decay: float) -> Iterator[tuple[list[nn.Parameter], float]]:

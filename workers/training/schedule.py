@@ -14,8 +14,9 @@ def lr_share(options: Schedule, step: int, steps_per_epoch: int, epochs: int) ->
     - warm-up (Goyal et al., "Accurate, Large Minibatch SGD", 2017): (step + 1) / warm-up steps, at the start.
       The schedule begins after it and covers the rest of the run.
     - cosine (Loshchilov and Hutter, "SGDR", 2017): f + (1 - f) * (1 + cos(pi * t / T)) / 2, from 1 to final_share f.
-    - onecycle (Smith and Topin, "Super-Convergence", 2018): half cosines from 1 / start_divisor up to 1 over
-      rising_share of the run, then down to 1 / (start_divisor * final_divisor). Momentum does not change.
+    - onecycle (Smith and Topin, "Super-Convergence", 2018): half cosines, or with `anneal` linear straight lines, from
+      1 / start_divisor up to 1 over rising_share of the run, then down to 1 / (start_divisor * final_divisor). Momentum
+      does not change.
     - step: gamma ** floor(epochs since the warm-up / step_epochs).
     - constant and plateau: 1. For plateau, the share of `Plateau` is an additional factor.
     """
@@ -27,11 +28,11 @@ def lr_share(options: Schedule, step: int, steps_per_epoch: int, epochs: int) ->
         case "cosine":
             return _half_cosine(1.0, options.final_share, step / steps)
         case "onecycle":
-            low = 1 / options.start_divisor
+            low, between = 1 / options.start_divisor, _straight_line if options.anneal == "linear" else _half_cosine
             top = options.rising_share * steps - 1  # the step at which the share is 1
             if step <= top:
-                return _half_cosine(low, 1.0, step / top if top else 1.0)
-            return _half_cosine(1.0, low / options.final_divisor, (step - top) / (steps - 1 - top))
+                return between(low, 1.0, step / top if top else 1.0)
+            return between(1.0, low / options.final_divisor, (step - top) / (steps - 1 - top))
         case "step":
             return options.gamma ** (step // steps_per_epoch // options.step_epochs)
     return 1.0
@@ -39,6 +40,10 @@ def lr_share(options: Schedule, step: int, steps_per_epoch: int, epochs: int) ->
 
 def _half_cosine(start: float, end: float, progress: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def _straight_line(start: float, end: float, progress: float) -> float:
+    return start + (end - start) * progress
 
 
 @dataclass

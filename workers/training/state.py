@@ -19,7 +19,8 @@ from workers.training.group import SINGLE_PROCESS, Group
 from workers.training.models.classifier import head_of
 from workers.training.optim import build_optimizer
 from workers.training.random_state import random_state, restore_random_state
-from workers.training.regularization.ema import MovingAverage
+from workers.training.regularization.averaged import AveragedCopy
+from workers.training.regularization.averaging import averaged_copy
 from workers.training.schedule import Plateau
 from workers.training.seeds import derive, generator
 from workers.training.step_measures import STEP_MEASURES, StepOutcome
@@ -75,7 +76,7 @@ class State:
     spec: JobSpec
     model: nn.Module
     optimizer: optim.Optimizer
-    average: MovingAverage | None
+    average: AveragedCopy | None
     stopper: Stopper
     plateau: Plateau
     order: torch.Generator  # of the training images
@@ -116,7 +117,7 @@ class State:
                 regularization.decay_norm_and_bias,
                 spec.model.layer_decay,
             ),
-            average=MovingAverage(model, regularization.ema_decay) if regularization.ema_decay else None,
+            average=averaged_copy(regularization, model, spec.epochs * steps),
             stopper=Stopper(spec.early_stopping),
             plateau=Plateau(),
             order=order,

@@ -3,6 +3,7 @@
 from service.core.diagnosis.patches import DECAYS, LEAST_LR, USUAL_LR, Patch, batch_norm, decaying_lr, put
 from service.core.diagnosis.run_context import RunContext
 from service.core.spec import Cnn
+from service.core.spec.combinations import HAVE_MOMENTUM
 
 MOST_WIDTH = 1024  # channels of the block that is added
 MOMENTUM = 0.9  # of sgd (Sutskever et al., 2013)
@@ -20,13 +21,13 @@ def deeper_and_normalized(case: RunContext) -> Patch | None:
     if not isinstance(model, Cnn) or normalized is None or case.side is None:
         return None
     channels = [*model.channels, min(MOST_WIDTH, 2 * model.channels[-1])]
-    fits = case.side >= 2 ** len(channels)  # each block halves the side
+    fits = len(channels) <= model.most_blocks(case.side)
     return put("/model/channels", channels) + normalized if fits else None
 
 
 def other_optimizer(case: RunContext) -> Patch | None:
     """SGD with momentum instead of an adaptive optimizer, or AdamW instead of SGD, with its usual rate and decay."""
-    is_sgd, has_decay = case.spec.optimizer.name == "sgd", case.spec.regularization.weight_decay > 0
+    is_sgd, has_decay = case.spec.optimizer.name in HAVE_MOMENTUM, case.spec.regularization.weight_decay > 0
     name = "adamw" if is_sgd else "sgd"
     patch = put("/optimizer/name", name) + put("/optimizer/lr", USUAL_LR[name])
     patch += put("/optimizer/momentum", 0.0 if is_sgd else MOMENTUM)

@@ -12,8 +12,13 @@ Patch = list[dict[str, Any]]
 
 SMALL_SIDE = 16  # pixels; a smaller image has no room for a shift of more than one
 MOST_DROPOUT = 0.5
-DECAYS = {"adam": (1e-3, 1e-2), "sgd": (1e-3, 1e-2), "adamw": (0.05, 0.5)}  # (first value, largest value)
-USUAL_LR = {"adam": 1e-3, "adamw": 1e-3, "sgd": 0.05}
+DECAYS = {
+    "adam": (1e-3, 1e-2),
+    "sgd": (1e-3, 1e-2),
+    "adamw": (0.05, 0.5),
+    "sgdw": (1e-3, 1e-2),
+}  # (first value, largest value)
+USUAL_LR = {"adam": 1e-3, "adamw": 1e-3, "sgd": 0.05, "sgdw": 0.05}
 MOST_LR, LEAST_LR = 1.0, 1e-7
 
 
@@ -108,7 +113,9 @@ def trivial_augment(case: RunContext) -> Patch | None:
 
 
 def ema(case: RunContext) -> Patch | None:
-    return put("/regularization/ema_decay", 0.99) if case.spec.regularization.ema_decay is None else None
+    regularization = case.spec.regularization
+    is_averaged = regularization.ema_decay is not None or regularization.lookahead_steps is not None
+    return None if is_averaged else put("/regularization/ema_decay", 0.99)
 
 
 def batch_norm(case: RunContext) -> Patch | None:

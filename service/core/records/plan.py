@@ -22,7 +22,7 @@ LIKELY, Z = 0.9, 1.96  # the accuracy of the confidence interval in a warning, a
 # were 0.1 to 0.6 times as fast as with one up to 90 million, 0.7 to 0.8 times at 120 to 140 million, and faster above
 # (`python -m tests.benchmarks.threads`, 2 cores that are shared with other processes, which slow the second thread).
 LARGE = 200_000_000
-STATES = {"adam": 2, "adamw": 2, "sgd": 0}  # values that the optimizer keeps for each parameter
+STATES = {"adam": 2, "adamw": 2, "sgd": 0, "sgdw": 0}  # values that the optimizer keeps for each parameter
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ def plan(spec: JobSpec, dataset: Contents, limits: Limits) -> Plan:
         detail, allowed = f"{parameters:,} parameters are too many", f"at most {limits.parameters:,} parameters"
         raise Invalid([Fault("/model", detail, allowed, FOLLOWS_FROM)])
     trained = layers[-1].parameters if spec.model.freeze == "backbone" else parameters
-    copies = 2 + (spec.regularization.ema_decay is not None)  # the weights, the best ones, their moving average
+    # The weights, the best ones, and their average.
+    copies = 2 + (spec.regularization.ema_decay is not None or spec.regularization.lookahead_steps is not None)
     others = max(0, (spec.regularization.average_best or 0) - 1)  # of the best epochs; frozen layers are shared
     # The gradient, the optimizer's own values, and for sharpness-aware minimization the weights to return to.
     of_trained = 1 + STATES[spec.optimizer.name] + bool(spec.optimizer.momentum) + bool(spec.regularization.sam_rho)
@@ -158,7 +159,7 @@ def _features_bytes(spec: JobSpec, dataset: Contents, layers: tuple[Layer, ...],
 
 def _refuse_too_many_halvings(model: Cnn, shape: tuple[int, int, int]) -> None:
     _, height, width = shape
-    halvings = int(math.log2(min(height, width)))
+    halvings = model.most_blocks(min(height, width))
     if len(model.channels) > halvings:
         detail = f"each block halves the {height}x{width} images, {len(model.channels)} blocks leave nothing"
         raise Invalid([Fault("/model/channels", detail, f"1 to {halvings} blocks for such images", FOLLOWS_FROM)])
@@ -174,7 +175,7 @@ def _refuse_too_much(memory: Memory, limits: Limits, spec: JobSpec) -> None:
         raise Invalid([Fault("/model/cached_views", detail, allowed, FOLLOWS_FROM)])
     detail = (
         f"training needs about {needed / GIB:.1f} GiB, {memory.activations_bytes / GIB:.1f} of them for the "
-        f"activations of {counted(batch_size, 'image')}"
+        f"activations of {batch_size} images"
     )
     allowed = f"at most {limits.memory_bytes / GIB:.1f} GiB: a smaller batch_size, model or dataset.image_size"
     if (
@@ -213,7 +214,7 @@ def _warnings(spec: JobSpec, dataset: Contents) -> Iterator[str]:
     if spec.dataset.fold and spec.dataset.val_fraction != Dataset.val_fraction:
         yield "dataset.val_fraction is not used: the fold has the validation images."
     if validation < FEW:
-        images = f"{'' if is_exact else 'about '}{counted(validation, 'validation image')}"
+        images = f"{'' if is_exact else 'about '}{validation} validation images"
         off = Z * math.sqrt(LIKELY * (1 - LIKELY) / validation)
         yield (
             f"only {images}: read an accuracy of {LIKELY:.0%} as {LIKELY - off:.0%} to {min(1, LIKELY + off):.0%}. "

@@ -15,6 +15,7 @@ from service.core.spec.parts import Dataset, direction
 from service.core.spec.transfer import IMAGENET, THEN_ALL
 
 MOST_HELD_OUT = 0.9  # share of the images; the rest is left to train on
+HAVE_MOMENTUM = ("sgd", "sgdw")  # the other optimizers use betas
 FALLS_TO_THE_END = ("cosine", "onecycle")  # schedules whose low learning rates come last
 
 
@@ -43,11 +44,11 @@ def _of_training(spec: JobSpec) -> Iterator[Fault]:
         detail = f"a batch of {spec.batch_size} images cannot be divided among {spec.gpus} processes"
         allowed = f"{spec.gpus} or more"
         yield Fault("/batch_size", detail, f"{allowed}, or fewer gpus", ("/gpus",))
-    if optimizer.momentum and optimizer.name != "sgd":
+    if optimizer.momentum and optimizer.name not in HAVE_MOMENTUM:
         detail = f"{optimizer.name} has no momentum; it uses betas instead"
-        yield Fault("/optimizer/momentum", detail, "0, or name sgd", ("/optimizer/name",))
-    if optimizer.nesterov and not (optimizer.name == "sgd" and optimizer.momentum):
-        allowed = "false, or sgd with momentum above 0"
+        yield Fault("/optimizer/momentum", detail, "0, or name sgd or sgdw", ("/optimizer/name",))
+    if optimizer.nesterov and not (optimizer.name in HAVE_MOMENTUM and optimizer.momentum):
+        allowed = "false, or sgd or sgdw with momentum above 0"
         inputs = ("/optimizer/name", "/optimizer/momentum")
         yield Fault("/optimizer/nesterov", "nesterov needs sgd with momentum", allowed, inputs)
     if stopping and stopping.mode and stopping.mode != direction(stopping.monitor):
@@ -60,6 +61,9 @@ def _of_training(spec: JobSpec) -> Iterator[Fault]:
     elif schedule.warmup_epochs >= spec.epochs:
         detail = f"the warm-up takes all {spec.epochs} epochs"
         yield Fault("/schedule/warmup_epochs", detail, f"0 to {spec.epochs - 1}, or more epochs", ("/epochs",))
+    if spec.regularization.ema_decay and spec.regularization.lookahead_steps:
+        detail = "ema_decay and lookahead_steps each average the weights that are scored"
+        yield Fault("/regularization/lookahead_steps", detail, "one of them", ("/regularization/ema_decay",))
     if spec.augmentation.trivial_augment and spec.augmentation.rand_augment:
         detail = "trivial_augment and rand_augment use the same operations and exclude each other"
         yield Fault("/augmentation/rand_augment", detail, "one of them", ("/augmentation/trivial_augment",))
@@ -152,6 +156,7 @@ def doubts(spec: JobSpec) -> Iterator[str]:
     ):
         yield "early_stopping.patience ends the run before schedule.plateau_patience can lower the learning rate."
     yield from _without_effect("regularization", regularization)
+    yield from _without_effect("schedule", schedule)
     yield from _without_effect("model", spec.model)
     yield from _doubts_about_transfer(spec)
     if spec.device == "cpu" and spec.precision == "bf16":
@@ -163,6 +168,8 @@ def _doubts_about_transfer(spec: JobSpec) -> Iterator[str]:
         yield "model.freeze without model.weights keeps random weights in all layers but the last. Set model.weights."
     if spec.model.cached_views and is_mixed(spec):
         yield "model.cached_views has no effect with mixup or CutMix, which mix the images anew in each epoch."
+    elif spec.model.cached_views and spec.test_time_augmentation != "none":
+        yield "model.cached_views has no effect with test_time_augmentation, which scores views of the whole image."
     elif spec.model.cached_views and not is_augmented(spec):
         yield "model.cached_views has no effect without augmentation: all views of an image are the same."
     if spec.model.freeze == THEN_ALL and _ends_before(spec, spec.model.unfreeze_epoch):

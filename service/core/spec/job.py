@@ -93,6 +93,13 @@ class JobSpec:
         "It costs at most one more validation pass an epoch",
         True,
     )
+    test_time_augmentation: Literal["none", "mirror", "mirror_shift"] = option(
+        "average the logits over views of each image wherever the model is scored or used, in model.onnx and model.py "
+        "too. mirror: the image and its mirror image; takes twice as long. mirror_shift: also both shifted by a pixel "
+        "to two corners, with half the weight; six times as long (Jordan, 2024). none: the image alone",
+        "none",
+        since="0.2.0",
+    )
     labels: Mapping[str, str] = field(
         default_factory=dict, metadata={"option": Option("key=value pairs to find the job by", length=(0, 32))}
     )

@@ -5,6 +5,7 @@ from typing import Literal
 
 from service.core.spec.options import option
 from service.core.spec.transfer import (
+    RELEASE,
     Freeze,
     cached_views_option,
     freeze_option,
@@ -110,6 +111,14 @@ class BatchNorm:
     """Batch normalization of each channel or feature (Ioffe and Szegedy, 2015)."""
 
     type: Literal["batch_norm"] = option("layer type", "batch_norm")
+    momentum: float = option(
+        "share of each batch in the running statistics that scores use. More suits runs of few steps",
+        0.1,
+        minimum=0,
+        maximum=1,
+        open_below=True,
+        since=RELEASE,
+    )
 
 
 @dataclass(frozen=True)
@@ -137,6 +146,14 @@ class Dropout2d:
 
 
 @dataclass(frozen=True)
+class Scale:
+    """Multiplies all values by a fixed factor. A factor below 1 before the loss gives soft logits (Jordan, 2024)."""
+
+    factor: float = option("factor", minimum=0, maximum=1000, open_below=True)
+    type: Literal["scale"] = option("layer type", "scale", later={"scale": RELEASE})
+
+
+@dataclass(frozen=True)
 class Flatten:
     """Images [C, H, W] to features [C * H * W]."""
 
@@ -145,7 +162,20 @@ class Flatten:
 
 Pooling = MaxPool2d | AvgPool2d | GlobalAvgPool
 Normalizing = BatchNorm | GroupNorm
-PlainLayer = Conv2d | Linear | Relu | Gelu | Pooling | Normalizing | Dropout | Dropout2d | Flatten
+PlainLayer = Conv2d | Linear | Relu | Gelu | Pooling | Normalizing | Dropout | Dropout2d | Flatten | Scale
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """Fixed convolution as the first layer, which makes the values of small patches uncorrelated.
+
+    Its kernels are the eigenvectors of the covariance of patches of the training images, scaled to the same variance,
+    and their negatives (Jordan, 2024): 2 * C * kernel_size^2 output channels for C channels of the images, without
+    padding. Only its bias is trained.
+    """
+
+    type: Literal["whitening"] = option("layer type", "whitening", later={"whitening": RELEASE})
+    kernel_size: int = option("side of the patches", 2, minimum=1, maximum=7, unit="pixels")
 
 
 @dataclass(frozen=True)
@@ -160,7 +190,7 @@ class Residual:
     type: Literal["residual"] = option("layer type", "residual")
 
 
-Layer = PlainLayer | Residual
+Layer = PlainLayer | Residual | Whitening
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The networks that a spec can select by name."""
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -38,6 +39,16 @@ class Cnn:
     unfreeze_epoch: int = unfreeze_option()
     cached_views: int = cached_views_option()
     layer_decay: float = layer_decay_option()
+    whitening: bool = option(
+        "begin with a fixed convolution that whitens patches of 2x2 pixels, by their covariance in the training "
+        "images, and ReLU (Jordan, 2024). The image loses one pixel on each axis",
+        False,
+        since=RELEASE,
+    )
+
+    def most_blocks(self, side: int) -> int:
+        """The number of blocks that images with this shorter side, in pixels, can have: each halves the side."""
+        return int(math.log2(side - self.whitening))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from service.core.spec.layers import (
     Linear,
     MaxPool2d,
     Relu,
+    Whitening,
 )
 from service.core.spec.models import Cnn, Mlp
 
@@ -35,7 +36,13 @@ def layers_of(spec: JobSpec) -> tuple[Layer, ...] | None:
 
 
 def _cnn(model: Cnn, dropout: float, spatial_dropout: float) -> Iterator[Layer]:
-    """Blocks that halve the image. ReLU follows the pooling: the same function, computed on a quarter of the values."""
+    """Whitening, then blocks that halve the image.
+
+    ReLU follows the pooling: the same function, computed on a quarter of the values.
+    """
+    if model.whitening:
+        yield Whitening()
+        yield Relu()
     for channels in model.channels:
         yield Conv2d(channels, kernel_size=model.kernel_size)
         if model.norm == "batch":

@@ -86,9 +86,13 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Optimizer:
-    """The update rule. adam and adamw use `betas`, sgd uses `momentum` and `nesterov`."""
+    """The update rule. adam and adamw use `betas`, sgd and sgdw use `momentum` and `nesterov`."""
 
-    name: Literal["adam", "adamw", "sgd"] = option("update rule", "adam")
+    name: Literal["adam", "adamw", "sgd", "sgdw"] = option(
+        "update rule. adamw, sgdw: adam and sgd with decoupled weight decay (Loshchilov and Hutter, 2019)",
+        "adam",
+        later={"sgdw": "0.2.0"},
+    )
     lr: float = option(
         "learning rate. With a schedule: its highest value", 1e-3, minimum=0, maximum=10, open_below=True
     )
@@ -100,8 +104,8 @@ class Optimizer:
         open_above=True,
         length=(2, 2),
     )
-    momentum: float = option("sgd: momentum", 0.0, minimum=0, maximum=1, open_above=True)
-    nesterov: bool = option("sgd: Nesterov's form of the momentum; needs momentum above 0", False)
+    momentum: float = option("sgd, sgdw: momentum", 0.0, minimum=0, maximum=1, open_above=True)
+    nesterov: bool = option("sgd, sgdw: Nesterov's form of the momentum; needs momentum above 0", False)
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,12 @@ class Schedule:
     rising_share: float = option("onecycle: share of the run in which the rate rises", 0.3, **BETWEEN_ZERO_AND_ONE)
     start_divisor: float = option("onecycle: the run starts at lr divided by this", 25.0, minimum=1)
     final_divisor: float = option("onecycle: the run ends at its first learning rate divided by this", 1e4, minimum=1)
+    anneal: Literal["cosine", "linear"] = option(
+        "onecycle: shape of the rise and the fall. linear: a triangle",
+        "cosine",
+        since="0.2.0",
+        only_with=("name", "onecycle"),
+    )
     gamma: float = option("plateau, step: factor of each cut", 0.1, **BETWEEN_ZERO_AND_ONE)
     step_epochs: int = option("step: epochs between two cuts", 30, minimum=1, unit="epochs")
     plateau_patience: int = option(
@@ -154,7 +164,8 @@ class Regularization:
         **BELOW_ONE,
     )
     weight_decay: float = option(
-        "L2 strength: keeps weights small. Usual: 0.0001 to 0.01. Coupled for adam and sgd, decoupled for adamw",
+        "L2 strength: keeps weights small. Usual: 0.0001 to 0.01. Coupled for adam and sgd, decoupled for adamw and "
+        "sgdw",
         0.0,
         minimum=0,
         maximum=10,
@@ -197,6 +208,35 @@ class Regularization:
         "Usual: 0.99 to 0.999 (the first steps use less); null: off",
         None,
         **BETWEEN_ZERO_AND_ONE,
+    )
+    lookahead_steps: int | None = option(
+        "Lookahead (Zhang et al., 2019): after this number of steps, slow weights move towards the weights by "
+        "lookahead_alpha of the way, and the weights go back to them. The slow weights are scored and saved. Usual: 5; "
+        "null: off",
+        None,
+        minimum=1,
+        maximum=1000,
+        unit="steps",
+        since="0.2.0",
+    )
+    lookahead_alpha: float = option(
+        "Lookahead: share of the way that the slow weights move",
+        0.5,
+        minimum=0,
+        maximum=1,
+        open_below=True,
+        since="0.2.0",
+        needs=("lookahead_steps",),
+    )
+    lookahead_power: float = option(
+        "Lookahead: the share falls from 1 at the first step to lookahead_alpha at the last one, as 1 - (1 - "
+        "lookahead_alpha) x^power of the share x of the run. Jordan (2024): 3 with an alpha of 0.23; 0: the same share "
+        "at all steps",
+        0.0,
+        minimum=0,
+        maximum=10,
+        since="0.2.0",
+        needs=("lookahead_steps",),
     )
     average_best: int | None = option(
         "keep the weights of this number of the best epochs, and average them at the end, the best first, each only if "

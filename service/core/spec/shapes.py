@@ -17,6 +17,7 @@ from service.core.spec.layers import (
     Linear,
     MaxPool2d,
     Residual,
+    Whitening,
 )
 
 Shape = tuple[int, ...]  # (channels, height, width) of an image, (features,) of features
@@ -34,7 +35,7 @@ class Shortcut:
 
 @dataclass(frozen=True)
 class Placed:
-    """A layer with its input shape, output shape and number of parameters."""
+    """A layer with its input shape, output shape and number of parameters. `fixed` are weights that are not trained."""
 
     layer: Layer
     input: Shape
@@ -42,6 +43,7 @@ class Placed:
     parameters: int
     inner: tuple["Placed", ...] = ()
     shortcut: Shortcut | None = None
+    fixed: int = 0
 
     @property
     def values(self) -> int:
@@ -52,7 +54,7 @@ class Placed:
     def multiplications(self) -> int:
         """Number of multiplications of the forward pass per image: of each weight with each place of the output."""
         within = sum(placed.multiplications for placed in self.inner)
-        own = self.parameters - sum(placed.parameters for placed in self.inner)
+        own = self.parameters + self.fixed - sum(placed.parameters for placed in self.inner)
         return within + own * math.prod(self.output[1:])
 
 
@@ -87,6 +89,8 @@ def _place(layers: Sequence[Layer], shape: Shape, classes: int, pointer: str) ->
         try:
             if isinstance(layer, Residual):
                 placed = _residual(layer, shape, tuple(_place(layer.layers, shape, classes, f"{here}/layers")))
+            elif isinstance(layer, Whitening):
+                placed = _whiten(layer, shape, index)
             else:
                 output, parameters = _apply(layer, shape, classes)
                 placed = Placed(layer, shape, output, parameters)
@@ -141,6 +145,16 @@ def _convolve(layer: Conv2d, shape: Shape) -> tuple[Shape, int]:
     size = _windows(height, width, layer.kernel_size, layer.stride, around)
     weights = channels // layer.groups * layer.kernel_size**2 * layer.channels
     return (layer.channels, *size), weights + layer.bias * layer.channels
+
+
+def _whiten(layer: Whitening, shape: Shape, index: int) -> Placed:
+    if index:
+        raise _Misfit("it whitens patches of the images, not of what other layers give", "the first place")
+    channels, height, width = _image(shape)
+    values = channels * layer.kernel_size**2  # of a patch
+    outputs = 2 * values
+    size = _windows(height, width, layer.kernel_size, 1, 0)
+    return Placed(layer, shape, (outputs, *size), outputs, fixed=outputs * values)
 
 
 def _pool(layer: MaxPool2d | AvgPool2d, shape: Shape) -> Shape:

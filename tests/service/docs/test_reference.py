@@ -100,7 +100,7 @@ def test_allowed_values_match_the_validation_of_requests(kind: Any) -> None:
 
 def test_choices_are_listed_in_full() -> None:
     rows = {(heading, row.name): row for heading, (listed, _) in SECTIONS.items() for row in listed}
-    assert rows["`optimizer`", "`name`"].allowed == "`adam`, `adamw`, `sgd`"
+    assert rows["`optimizer`", "`name`"].allowed == "`adam`, `adamw`, `sgd`, `sgdw`"
     assert rows["`webhook`", "`events`"].allowed.startswith("1 to 9 entries, each `queued`, `running`")
     assert rows["The spec", "`seed`"].allowed == "0 to 4294967295"
     assert rows["`early_stopping`", "`baseline`"].allowed == "any"

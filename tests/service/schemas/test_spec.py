@@ -72,11 +72,14 @@ def test_every_field_of_every_part_can_be_set_to_its_own_default() -> None:
         ("early_stopping.patience", [1], [0, 1.5]),
         ("early_stopping.min_delta", [0, 1e6], [-1e-9]),
         ("model", [{}, {"arch": "mlp"}], [None, "cnn", {"arch": "vit"}, {"arch": None}, {"arch": "layers"}]),
+        ("model.whitening", [True, False], [None, 1, "yes"]),
         ("model.arch", ["resnet18", "vit_b_16", "convnext_tiny"], ["resnet", "", 18]),
         ("model.layers", [], [[], {}, None, [[]]]),
         ("dataset.image_size", [None, 8, 512], [7, 513, 8.5]),
         ("precision", ["auto", "fp32", "bf16"], ["fp16", None]),
         ("compile", ["auto", "off", "on"], [True]),
+        ("optimizer.name", ["adam", "adamw", "sgd", "sgdw"], ["muon", None]),
+        ("schedule.anneal", ["cosine", "linear"], ["exponential", None]),
         ("schedule.name", ["constant", "cosine", "onecycle", "plateau", "step"], ["linear"]),
         ("schedule.warmup_epochs", [0, 50], [-1, 0.5]),
         ("schedule.gamma", [0.5], [0, 1]),
@@ -87,6 +90,10 @@ def test_every_field_of_every_part_can_be_set_to_its_own_default() -> None:
         ("regularization.gradient_clip_norm", [None, 1e-3], [0, -1]),
         ("regularization.max_norm", [None, 3], [0]),
         ("regularization.ema_decay", [None, 0.999], [0, 1]),
+        ("regularization.lookahead_steps", [None, 1, 1000], [0, 1001, 2.5]),
+        ("regularization.lookahead_alpha", [0.2, 1], [0, 1.1, None]),
+        ("regularization.lookahead_power", [0, 3, 10], [-1, 10.1, None]),
+        ("test_time_augmentation", ["none", "mirror", "mirror_shift"], [None, True, "flip"]),
         ("regularization.class_weights", ["none", "balanced"], [None, True]),
         ("regularization.sampling", ["natural", "balanced"], ["uniform", None]),
         ("regularization.loss", ["cross_entropy", "focal", "logit_adjusted"], ["hinge", None]),
@@ -158,14 +165,14 @@ def test_faults_inside_layers_are_reported_with_their_pointers() -> None:
     allowed = pointers(MINIMAL | {"model": {"arch": "layers", "layers": layers}})
     plain = (
         "conv2d, linear, relu, gelu, max_pool2d, avg_pool2d, global_avg_pool, batch_norm, group_norm, dropout, "
-        "dropout2d, flatten"
+        "dropout2d, flatten, scale"
     )
     assert allowed == {
         "/model/layers/0/channels": "a whole number, 1 to 65536",
         "/model/layers/0/kernel": f"only {', '.join(f.name for f in fields(Conv2d))}",
-        "/model/layers/1/type": f"{plain}, residual",
-        "/model/layers/2/type": f"{plain}, residual",
-        "/model/layers/3": f"an object whose type is one of {plain}, residual",
+        "/model/layers/1/type": f"{plain}, residual, whitening",
+        "/model/layers/2/type": f"{plain}, residual, whitening",
+        "/model/layers/3": f"an object whose type is one of {plain}, residual, whitening",
         "/model/layers/4/channels": "a whole number, 1 to 65536",
         "/model/layers/5/layers/0/p": "a number, 0 to below 1",
         "/model/layers/5/layers/1/type": plain,
@@ -174,7 +181,8 @@ def test_faults_inside_layers_are_reported_with_their_pointers() -> None:
 
 def test_network_with_every_layer_is_accepted() -> None:
     layers: list[dict[str, Any]] = [{"type": tag} for kind in get_args(PlainLayer) for tag in tags_of(kind)]
-    layers[0]["channels"] = 3
+    needed = {"conv2d": {"channels": 3}, "scale": {"factor": 2}}
+    layers = [layer | needed.get(layer["type"], {}) for layer in layers]
     model = load(
         MINIMAL | {"model": {"arch": "layers", "layers": [*layers, {"type": "residual", "layers": layers}]}}
     ).model

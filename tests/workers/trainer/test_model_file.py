@@ -32,7 +32,7 @@ import torch, model
 images = torch.load("images.pt")
 trained = model.load()
 with torch.inference_mode():
-    logits = trained(model.normalized(images)).tolist()
+    logits = model.logits(trained, images).tolist()
 shares = [model.probabilities(trained, model.read(path))[0].tolist() for path in sys.argv[1:]]
 print(json.dumps({{"modules": sorted({{name.partition(".")[0] for name in sys.modules}}), "logits": logits,
                    "classes": model.CLASSES, "shares": shares}}))
@@ -94,9 +94,14 @@ def test_model_py_predicts_what_the_service_does(
     archive = {f"{kind}/{n:03}.png": encoded(draw(kind, n)) for kind in KINDS for n in range(10)}
     (tmp_path / "sent").write_bytes(zipped(archive))
     bench.read("ds_1", tmp_path / "sent")
-    model = {"arch": "cnn", "channels": [4, 8], "hidden": [8], "norm": "batch"}
-    dataset = {"id": "ds_1", "image_size": SIZE, "resize": resize}
-    job = bench.run(dataset=dataset, model=model, regularization={"dropout": 0.2}, epochs=2)
+    model = {"arch": "cnn", "channels": [4, 8], "hidden": [8], "norm": "batch", "whitening": True}
+    job = bench.run(
+        dataset={"id": "ds_1", "image_size": SIZE, "resize": resize},
+        model=model,
+        regularization={"dropout": 0.2},
+        test_time_augmentation="mirror_shift",
+        epochs=2,
+    )
     assert job.status == "succeeded", job.error
     artifacts = {artifact.name: artifact for artifact in bench.store.queries.artifacts("t", job.id)}
     for name in ("best_model.pth", "model.onnx", "model.py"):

@@ -22,9 +22,11 @@ TARGETS = {"label_smoothing": 0.1, "mixup_alpha": 0.4, "cutmix_alpha": 1.0, "los
 GRADIENTS = {"gradient_clip_norm": 1.0, "ema_decay": 0.9, "sam_rho": 0.05, "sam_adaptive": True}
 AVERAGES = {"average_best": 3}
 EVERY_REGULARIZATION = PENALTIES | TARGETS | GRADIENTS | AVERAGES | {"sampling": "balanced"}
-# The same with the methods that exclude balanced sampling, or a focal loss too.
+# The same with the methods that exclude balanced sampling, or a focal loss and a moving average too.
 WITH_CLASS_WEIGHTS = EVERY_REGULARIZATION | {"sampling": "natural", "class_weights": "balanced"}
-WITH_LOGIT_ADJUSTMENT = PENALTIES | TARGETS | GRADIENTS | AVERAGES | {"loss": "logit_adjusted", "logit_adjustment": 0.5}
+LOOKAHEAD = {"ema_decay": None, "lookahead_steps": 2, "lookahead_alpha": 0.3, "lookahead_power": 1.0}
+LOGIT_ADJUSTMENT = {"loss": "logit_adjusted", "logit_adjustment": 0.5}
+WITH_LOGIT_ADJUSTMENT = PENALTIES | TARGETS | GRADIENTS | AVERAGES | LOGIT_ADJUSTMENT | LOOKAHEAD
 EVERY_AUGMENTATION = {
     "crop_padding": 1,
     "horizontal_flip": True,

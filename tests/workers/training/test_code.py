@@ -10,7 +10,6 @@ from torchvision.models import list_models
 
 from service.core.spec import JobSpec, Torchvision
 from tests.workers.training.test_export import MODELS
-from workers.trainer.model_file import RESIDUAL
 from workers.training.models import build_model
 from workers.training.models.code import INDENT, code_of, has_code
 from workers.training.models.meta import build_on_meta
@@ -19,8 +18,9 @@ OPTIONS: dict[str, dict[str, Any]] = MODELS | {
     "every layer": {
         "arch": "layers",
         "layers": [
+            {"type": "whitening"},
             {"type": "conv2d", "channels": 8, "kernel_size": 4, "bias": False},
-            {"type": "batch_norm"},
+            {"type": "batch_norm", "momentum": 0.4},
             {"type": "gelu"},
             {"type": "residual", "layers": [{"type": "conv2d", "channels": 16, "stride": 2}, {"type": "relu"}]},
             {"type": "group_norm", "groups": 4},
@@ -31,7 +31,8 @@ OPTIONS: dict[str, dict[str, Any]] = MODELS | {
             {"type": "linear", "features": 8},
             {"type": "batch_norm"},
             {"type": "dropout", "p": 0.5},
-            {"type": "linear"},
+            {"type": "linear", "bias": False},
+            {"type": "scale", "factor": 0.25},
         ],
     }
 }
@@ -48,7 +49,7 @@ def built(spec: JobSpec, shape: tuple[int, int, int]) -> nn.Module:
     code = code_of(spec, shape, 10)
     names: dict[str, Any] = {"torch": torch, "nn": nn, "torchvision": torchvision, "Tensor": Tensor}
     body = code.body.replace("\n", f"\n{INDENT}")
-    exec(f"{RESIDUAL if code.has_residuals else ''}def network():\n{INDENT}{body}\n", names)  # noqa: S102
+    exec(f"{''.join(code.modules)}def network():\n{INDENT}{body}\n", names)  # noqa: S102
     network: nn.Module = names["network"]()
     return network
 

@@ -14,6 +14,7 @@ from service.core.spec import JobSpec
 from workers.training import export
 from workers.training.data.normalization import Normalization
 from workers.training.models import build_model
+from workers.training.views import averaged
 
 NORMALIZATION = Normalization(torch.tensor([0.4]), torch.tensor([0.3]))
 MODELS: dict[str, dict[str, Any]] = {
@@ -51,6 +52,18 @@ def test_onnx_graph_gives_torchs_logits_for_pixels_from_0_to_1(name: str, tmp_pa
     images = pixels(7).float() / 255
     with torch.inference_mode():
         expected = model.eval()((images - 0.4) / 0.3)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    (logits,) = session.run(["logits"], {"images": images.numpy()})
+    assert np.allclose(logits, expected.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mirror", "mirror_shift"])
+def test_onnx_graph_averages_over_views(name: str, tmp_path: Path) -> None:
+    model = network(MODELS["cnn"] | {"whitening": True}).eval()
+    export.save_onnx(model, NORMALIZATION, pixels(5), tmp_path / "model.onnx", views=name)
+    images = pixels(7).float() / 255
+    with torch.inference_mode():
+        expected = averaged(model, (images - 0.4) / 0.3, name)
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     (logits,) = session.run(["logits"], {"images": images.numpy()})
     assert np.allclose(logits, expected.numpy(), atol=1e-5)

@@ -48,6 +48,16 @@ def test_sgd_couples_weight_decay_into_the_gradient() -> None:
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
+def test_sgdw_decays_the_weights_apart_from_the_momentum(nesterov: bool) -> None:
+    before, after, gradients = step("sgdw", steps=2, momentum=0.9, nesterov=nesterov)
+    weights, velocity = before.clone(), torch.zeros_like(before)
+    for gradient in gradients:
+        velocity = 0.9 * velocity + gradient
+        weights = weights * (1 - LR * DECAY) - LR * (gradient + 0.9 * velocity if nesterov else velocity)
+    torch.testing.assert_close(after, weights)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
 def test_sgd_with_momentum_over_two_steps(nesterov: bool) -> None:
     before, after, gradients = step("sgd", steps=2, momentum=0.9, nesterov=nesterov)
     weights, velocity = before.clone(), torch.zeros_like(before)
@@ -85,6 +95,17 @@ def test_optimizer_decays_the_regularized_group(model: nn.Module, too: bool, exp
     optimizer = build_optimizer(model, Optimizer("adamw"), DECAY, decay_norm_and_bias=too)
     assert {group["weight_decay"] for group in optimizer.param_groups} == expected
     assert sum(len(group["params"]) for group in optimizer.param_groups) == 6
+
+
+def test_sgdw_decays_no_biases_and_no_frozen_weights(model: nn.Module) -> None:
+    optimizer = build_optimizer(model, Optimizer("sgdw", lr=LR), DECAY, decay_norm_and_bias=False)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    for p in model[3].parameters():  # type: ignore[index]
+        p.grad = torch.zeros_like(p)
+    optimizer.step()
+    changed = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
+    assert changed == {"3.weight"}
+    torch.testing.assert_close(dict(model.named_parameters())["3.weight"], before["3.weight"] * (1 - LR * DECAY))
 
 
 def test_frozen_parameters_are_not_trained(model: nn.Module) -> None:

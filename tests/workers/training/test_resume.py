@@ -56,9 +56,10 @@ EVERYTHING: dict[str, dict[str, Any]] = {
         "regularization": {**WITH_CLASS_WEIGHTS, "l1_mode": "loss", "dropout": 0.2, "spatial_dropout": 0.1},
         "augmentation": {**EVERY_AUGMENTATION, "rand_augment": {"operations": 2, "magnitude": 9}},
     },
-    "adamw, a cnn, plateau, no clean loss": {
-        "model": CNN,
-        "optimizer": {"name": "adamw", "lr": 0.01},
+    "sgdw, a cnn, plateau, Lookahead, no clean loss": {
+        "model": CNN | {"whitening": True},
+        "test_time_augmentation": "mirror",
+        "optimizer": {"name": "sgdw", "lr": 0.01, "momentum": 0.5},
         "schedule": {"name": "plateau", "plateau_patience": 0},
         "regularization": {**WITH_LOGIT_ADJUSTMENT, "dropout": 0.2},
         "augmentation": {"horizontal_flip": "alternating"},

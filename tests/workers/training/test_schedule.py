@@ -37,14 +37,30 @@ def test_cosine_equals_torchs(steps_per_epoch: int, epochs: int, final_share: fl
     assert rates == pytest.approx(expected, abs=1e-9)
 
 
-@given(st.integers(1, 7), st.integers(1, 9), st.floats(0.1, 0.9), st.floats(1, 50), st.floats(1, 1e4))
-def test_onecycle_equals_torchs(steps_per_epoch: int, epochs: int, rising: float, start: float, final: float) -> None:
+@given(
+    st.integers(1, 7),
+    st.integers(1, 9),
+    st.floats(0.1, 0.9),
+    st.floats(1, 50),
+    st.floats(1, 1e4),
+    st.sampled_from(["cosine", "linear"]),
+)
+def test_onecycle_equals_torchs(
+    steps_per_epoch: int, epochs: int, rising: float, start: float, final: float, anneal: Any
+) -> None:
     steps = steps_per_epoch * epochs
     assume(abs(rising * steps - 1) > 1e-6)  # torch divides by zero for a rise of no step
-    options = Schedule(name="onecycle", rising_share=rising, start_divisor=start, final_divisor=final)
+    options = Schedule(name="onecycle", rising_share=rising, start_divisor=start, final_divisor=final, anneal=anneal)
     expected = by_torch(
         lambda o: lr_scheduler.OneCycleLR(
-            o, 1.0, steps, pct_start=rising, div_factor=start, final_div_factor=final, cycle_momentum=False
+            o,
+            1.0,
+            steps,
+            pct_start=rising,
+            anneal_strategy="cos" if anneal == "cosine" else "linear",
+            div_factor=start,
+            final_div_factor=final,
+            cycle_momentum=False,
         ),
         steps,
     )

@@ -2,8 +2,7 @@
 a pack. OPTIONS is a ReadingOptions as JSON, LABELS the label file that was sent beside the upload.
 
 A process of its own, since uploads are not trusted: it has limits on memory, time, files and their size, and a crash
-ends this process only. Prints lines of JSON: {"read": …, "of": …} at times, and at the end {"contents": …} or
-{"error": …}. It exits 0 for both.
+ends this process only. Prints one line of JSON, {"contents": …} or {"error": …}, and exits 0 for both.
 """
 
 import errno
@@ -13,9 +12,8 @@ import os
 import resource
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +31,6 @@ from workers.datasets.ingest.members import BLOCK, Archive
 from workers.datasets.ingest.pack import Pack
 from workers.datasets.ingest.paths import Place
 from workers.datasets.ingest.pictures import Labelled, Pictures
-from workers.datasets.ingest.progress import Report, printer, reported
 from workers.datasets.ingest.survey import Survey, first_preprocessing
 
 DEFAULTS = ReadingOptions()
@@ -53,11 +50,9 @@ def read(
     most_bytes: int,
     options: ReadingOptions = DEFAULTS,
     labels_file: Path | None = None,
-    report: Report = lambda done, total: None,
 ) -> Contents:
     """Write the pack of a data set into the folder. Raises InvalidData that says what is wrong, and with which file."""
-    pictures = Pictures.of(Archive(source, kind, most_bytes), options, labels_file) if kind != "npz" else None
-    intake, labelled = _take_in(pictures, source, partial(Pack, folder, most_bytes), options, report)
+    intake, labelled = _take_in(kind, source, folder, most_bytes, options, labels_file)
     checked = _checked(intake, labelled)
     together = groups.merged(checked.copies.groups, labelled.groups)
     intake.pack.index(
@@ -105,12 +100,13 @@ def _contents(
 
 
 def _take_in(
-    pictures: Pictures | None, source: Path, new_pack: Callable[[], Pack], options: ReadingOptions, report: Report
+    kind: str, source: Path, folder: Path, most_bytes: int, options: ReadingOptions, labels_file: Path | None
 ) -> tuple[Intake, Labelled]:
     """Read the upload into the pack; once more where the set as a whole shows that its pixels are other ones."""
+    pictures = Pictures.of(Archive(source, kind, most_bytes), options, labels_file) if kind != "npz" else None
     used = first_preprocessing(options.background)
     while True:
-        intake = Intake(new_pack(), Survey(options.background, used), Growth(source.stat().st_size), report)
+        intake = Intake(Pack(folder, most_bytes), Survey(options.background, used), Growth(source.stat().st_size))
         with intake.pack:
             labelled = pictures.read(intake) if pictures else _arrays(source, intake)
             intake.pack.level()
@@ -124,8 +120,7 @@ def _arrays(source: Path, intake: Intake) -> Labelled:
     known = np.unique(labels).tolist()
     refuse_few([str(label) for label in known])
     names = [f"x[{i}]" for i in range(len(labels))]
-    images = reported(arrays.images_of(source, len(labels)), len(labels), intake.report)
-    for name, pixels in zip(names, images, strict=True):
+    for name, pixels in zip(names, arrays.images_of(source, len(labels)), strict=True):
         intake.add_pixels(name, pixels)
     missing = sorted(set(range(known[-1])) - set(known)) if known[0] >= 0 and known[-1] < MOST_CLASSES else []
     warnings = [f"no image has the label {', '.join(map(str, missing[:10]))}."] if missing else []
@@ -178,7 +173,7 @@ def main(
     reading_options = ReadingOptions(**json.loads(options))
     labels_file = Path(labels) if labels else None
     try:
-        contents = read(kind, Path(source), Path(folder), int(most_bytes), reading_options, labels_file, printer())
+        contents = read(kind, Path(source), Path(folder), int(most_bytes), reading_options, labels_file)
         answer: dict[str, Any] = {"contents": asdict(contents)}
     except InvalidData as error:
         answer = {"error": str(error)}

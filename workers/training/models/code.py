@@ -15,23 +15,52 @@ from torchvision.models import get_model, list_models
 
 from service.core.spec import JobSpec, Torchvision
 from workers.training.models import build_model
-from workers.training.models.layers import ResidualBlock
+from workers.training.models.layers import ResidualBlock, Scaled
 from workers.training.models.meta import build_on_meta
 from workers.training.models.sizes import input_side
 from workers.training.models.torchvision import options_of
+from workers.training.models.whitening import Whitening
 from workers.training.regularization import dropout
 
 Shape = tuple[int, int, int]  # (channels, height, width)
 PLAIN = (bool, int, float, str, tuple, type(None))  # types of options that are written as they are
 INDENT = " " * 4
+RESIDUAL = '''class Residual(nn.Module):
+    """shortcut(x) + branch(x)."""
+
+    def __init__(self, branch: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.branch, self.shortcut = branch, shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.shortcut(x) + self.branch(x)
+
+
+'''
+SCALED = '''class Scaled(nn.Module):
+    """factor * x."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factor
+
+
+'''
+OWN = {ResidualBlock: RESIDUAL, Scaled: SCALED}  # the source of modules that torch does not have
 
 
 @dataclass(frozen=True)
 class NetworkCode:
-    """`packages` are what the code imports besides torch; `body` is the body of a function that returns the network."""
+    """`packages` are what the code imports besides torch; `body` is the body of a function that returns the network.
+
+    `modules` are the source texts of its modules that torch does not have.
+    """
 
     packages: tuple[str, ...]
-    has_residuals: bool
+    modules: tuple[str, ...]
     body: str
 
 
@@ -46,9 +75,10 @@ def code_of(spec: JobSpec, shape: Shape, classes: int) -> NetworkCode:
     network = build_on_meta(lambda: build_model(fresh, shape, classes))
     if isinstance(spec.model, Torchvision):
         statements = _of_torchvision(network, spec.model.arch, shape, classes)
-        return NetworkCode(("torchvision",), False, "\n".join(statements))
-    has_residuals = any(isinstance(module, ResidualBlock) for module in network.modules())
-    return NetworkCode((), has_residuals, f"return {_constructor(network)}")
+        return NetworkCode(("torchvision",), (), "\n".join(statements))
+    kinds = {type(module) for module in network.modules()}
+    own = tuple(source for kind, source in OWN.items() if kind in kinds)
+    return NetworkCode((), own, f"return {_constructor(network)}")
 
 
 def without_weights(model: Any) -> Any:
@@ -66,7 +96,11 @@ def _constructor(module: nn.Module) -> str:
             return _call("Residual", map(_constructor, (module.branch, module.shortcut)))
         case dropout.Dropout():
             return f"nn.Dropout({module.p})"
-    return f"nn.{type(module).__name__}({', '.join(_arguments(module))})"
+        case Scaled():
+            return f"Scaled({module.factor})"
+        case Whitening():
+            return f"nn.Conv2d({', '.join(_arguments(module, nn.Conv2d))})"
+    return f"nn.{type(module).__name__}({', '.join(_arguments(module, type(module)))})"
 
 
 def _call(name: str, arguments: Iterator[str]) -> str:
@@ -74,9 +108,9 @@ def _call(name: str, arguments: Iterator[str]) -> str:
     return f"{name}(\n{textwrap.indent(inner, INDENT)})"
 
 
-def _arguments(module: nn.Module) -> Iterator[str]:
-    """The arguments of a module's constructor that differ from its defaults; the module keeps each under its name."""
-    for name, parameter in inspect.signature(type(module)).parameters.items():
+def _arguments(module: nn.Module, kind: type[nn.Module]) -> Iterator[str]:
+    """The arguments of a constructor that differ from its defaults; the module keeps each under its name."""
+    for name, parameter in inspect.signature(kind).parameters.items():
         if not hasattr(module, name):
             continue
         value = getattr(module, name)

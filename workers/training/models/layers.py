@@ -1,6 +1,7 @@
 """The torch modules of a network of layers, from their shapes (service.core.spec.shapes)."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,15 +21,23 @@ from service.core.spec.layers import (
     MaxPool2d,
     Relu,
     Residual,
+    Scale,
+    Whitening,
 )
 from service.core.spec.shapes import IMAGE_RANK, Placed
+from workers.training.models import whitening
 from workers.training.regularization import dropout
 
-WITHOUT_OPTIONS: dict[type, Callable[[], nn.Module]] = {
-    Relu: nn.ReLU,
-    Gelu: nn.GELU,
-    Flatten: nn.Flatten,
-    GlobalAvgPool: lambda: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+FROM_OPTIONS: dict[type, Callable[[Any], nn.Module]] = {
+    Relu: lambda layer: nn.ReLU(),
+    Gelu: lambda layer: nn.GELU(),
+    Flatten: lambda layer: nn.Flatten(),
+    GlobalAvgPool: lambda layer: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+    MaxPool2d: lambda layer: nn.MaxPool2d(layer.kernel_size, layer.stride, layer.padding),
+    AvgPool2d: lambda layer: nn.AvgPool2d(layer.kernel_size, layer.stride, layer.padding),
+    Dropout: lambda layer: dropout.Dropout(layer.p),
+    Dropout2d: lambda layer: nn.Dropout2d(layer.p),
+    Scale: lambda layer: Scaled(layer.factor),
 }
 
 
@@ -61,6 +70,17 @@ class ResidualBlock(nn.Module):
         return torch.add(self.shortcut(x), self.skip(self.branch(x)))
 
 
+class Scaled(nn.Module):
+    """factor * x."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factor
+
+
 def _shortcut(placed: Placed) -> nn.Module:
     if placed.shortcut is None:
         return nn.Identity()
@@ -72,25 +92,20 @@ def _shortcut(placed: Placed) -> nn.Module:
 
 def _plain(placed: Placed) -> nn.Module:
     layer, inputs, images = placed.layer, placed.input[0], len(placed.input) == IMAGE_RANK
-    if type(layer) in WITHOUT_OPTIONS:
-        return WITHOUT_OPTIONS[type(layer)]()
+    if type(layer) in FROM_OPTIONS:
+        return FROM_OPTIONS[type(layer)](layer)
     match layer:
         case Conv2d():
             return _convolution(layer, inputs)
         case Linear():
             return nn.Linear(inputs, placed.output[0], bias=layer.bias)
-        case MaxPool2d():
-            return nn.MaxPool2d(layer.kernel_size, layer.stride, layer.padding)
-        case AvgPool2d():
-            return nn.AvgPool2d(layer.kernel_size, layer.stride, layer.padding)
         case BatchNorm():
-            return nn.BatchNorm2d(inputs) if images else nn.BatchNorm1d(inputs)
+            kind = nn.BatchNorm2d if images else nn.BatchNorm1d
+            return kind(inputs, momentum=layer.momentum)
         case GroupNorm():
             return nn.GroupNorm(layer.groups, inputs)
-        case Dropout():
-            return dropout.Dropout(layer.p)
-        case Dropout2d():
-            return nn.Dropout2d(layer.p)
+        case Whitening():
+            return whitening.Whitening(inputs, layer.kernel_size)
     raise TypeError(f"no module for {layer}")
 
 

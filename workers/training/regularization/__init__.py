@@ -4,7 +4,8 @@ Each method has its own file. It reads its options of the spec and returns `Hook
 at which it acts, or OFF. To add a method: declare its options in service/core/spec/parts.py, write its file, add a row.
 
 Dropout and stochastic depth are layers of the network (workers/training/models). Weight decay acts in the optimizer
-(workers/training/optim.py). The moving average of the weights is part of the state of a run and follows all methods.
+(workers/training/optim.py). Averaged weights (moving average, Lookahead) are part of the state of a run and follow all
+methods.
 """
 
 from workers.training.regularization.cross_entropy import cross_entropy

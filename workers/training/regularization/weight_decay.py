@@ -12,12 +12,14 @@ from torch import Tensor, nn
 
 from workers.training.regularization.hooks import OFF, Hooks, Setup
 
+DECOUPLED = ("adamw", "sgdw")  # optimizers that decay weights apart from the gradient
+
 
 def weight_decay(setup: Setup) -> Hooks:
-    """Reports the penalty; the optimizer applies the decay. AdamW's decoupled decay is not a term of the objective."""
+    """Reports the penalty; the optimizer applies the decay. Decoupled decay is not a term of the objective."""
     options = setup.spec.regularization
     strength, (weights, _) = options.weight_decay, split_parameters(setup.model, options.decay_norm_and_bias)
-    is_coupled = setup.spec.optimizer.name != "adamw"
+    is_coupled = setup.spec.optimizer.name not in DECOUPLED
     return Hooks(penalty=lambda: l2_penalty(weights, strength)) if strength and is_coupled else OFF
 
 

@@ -64,6 +64,8 @@ def test_filling_writes_out_the_direction_of_the_monitor(monitor: str, mode: str
         ({"optimizer": {"name": "sgd", "nesterov": True}}, "/optimizer/nesterov"),
         ({"optimizer": {"name": "adamw", "nesterov": True}}, "/optimizer/nesterov"),
         ({"early_stopping": {"monitor": "val_loss", "mode": "max"}}, "/early_stopping/mode"),
+        ({"optimizer": {"name": "sgdw", "nesterov": True}}, "/optimizer/nesterov"),
+        ({"regularization": {"ema_decay": 0.9, "lookahead_steps": 5}}, "/regularization/lookahead_steps"),
         ({"schedule": {"name": "onecycle", "warmup_epochs": 2}}, "/schedule/warmup_epochs"),
         ({"schedule": {"warmup_epochs": 5}, "epochs": 5}, "/schedule/warmup_epochs"),
         ({"augmentation": {"trivial_augment": True, "rand_augment": {}}}, "/augmentation/rand_augment"),
@@ -142,6 +144,8 @@ def test_combinations_without_contradiction_are_accepted(changes: dict[str, obje
     [
         ({"schedule": {"name": "cosine"}}, "cosine"),
         ({"schedule": {"name": "onecycle"}}, "onecycle"),
+        ({"schedule": {"anneal": "linear"}}, "schedule.anneal has no effect without name onecycle"),
+        ({"regularization": {"lookahead_power": 3}}, "lookahead_power has no effect without lookahead_steps"),
         ({"schedule": {"name": "step"}, "epochs": 30}, "step_epochs"),
         ({"schedule": {"name": "plateau"}, "early_stopping": {"patience": 5}}, "plateau_patience"),
         ({"model": {"arch": "mlp", "hidden": []}, "regularization": {"dropout": 0.5}}, "dropout has no effect"),

@@ -109,6 +109,25 @@ def test_a_spec_is_read_back_from_its_record(changes: dict[str, Any]) -> None:
     assert JobSpec.from_dict(given.to_record()) == given
 
 
+@pytest.mark.parametrize(
+    ("changes", "unknown"),
+    [
+        ({"optimizer": {"name": "sgdw"}}, "/optimizer/since"),
+        ({"schedule": {"name": "onecycle", "anneal": "linear"}}, "/schedule/anneal"),
+        ({"test_time_augmentation": "mirror"}, "/test_time_augmentation"),
+        ({"model": {"arch": "cnn", "whitening": True}}, "/model/whitening"),
+    ],
+)
+def test_an_older_worker_refuses_what_it_does_not_know(changes: dict[str, Any], unknown: str) -> None:
+    assert set(unknown_parts(spec(**{"model": {"arch": "cnn"}} | changes).to_record(), OLDEST)) == {unknown}
+
+
+@pytest.mark.parametrize("layer", [{"type": "whitening"}, {"type": "scale", "factor": 0.5}])
+def test_the_record_of_a_newer_layer_says_so(layer: dict[str, Any]) -> None:
+    given = spec(model={"arch": "layers", "layers": [layer, {"type": "flatten"}, {"type": "linear"}]})
+    assert given.to_record()["model"]["layers"][0]["since"] == "0.2.0"
+
+
 def test_an_older_worker_refuses_a_network_of_timm() -> None:
     assert spec(model={"arch": "timm/resnet18"}).to_record()["model"]["since"] == "0.2.0"
     assert "since" not in spec(model={"arch": "resnet18"}).to_record()["model"]

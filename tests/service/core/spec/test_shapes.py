@@ -30,11 +30,14 @@ convolutions = st.fixed_dictionaries(
         "bias": st.booleans(),
     },
 )
-without_options = st.sampled_from([{"type": name} for name in ("relu", "gelu", "batch_norm", "dropout2d")])
+without_options = st.sampled_from(
+    [{"type": name} for name in ("relu", "gelu", "batch_norm", "dropout2d")] + [{"type": "scale", "factor": 2}]
+)
 others = without_options | st.sampled_from([{"type": "group_norm", "groups": 2}, {"type": "dropout", "p": 0.1}])
 plain = windows | convolutions | others
 residuals = st.fixed_dictionaries({"type": st.just("residual"), "layers": st.lists(plain, min_size=1, max_size=4)})
 bodies = st.lists(plain | residuals, max_size=6)
+firsts = st.sampled_from([[], [{"type": "whitening"}], [{"type": "whitening", "kernel_size": 3}]])
 
 
 def layers(*data: dict[str, Any]) -> tuple[Layer, ...]:
@@ -42,11 +45,19 @@ def layers(*data: dict[str, Any]) -> tuple[Layer, ...]:
     return network.layers
 
 
-@given(bodies, st.sampled_from([(2, 12, 12), (4, 9, 13)]), st.sampled_from([[], [{"type": "linear", "features": 3}]]))
+@given(
+    firsts,
+    bodies,
+    st.sampled_from([(2, 12, 12), (4, 9, 13)]),
+    st.sampled_from([[], [{"type": "linear", "features": 3}]]),
+)
 def test_shapes_and_parameters_equal_those_of_torch(
-    body: list[dict[str, Any]], shape: tuple[int, int, int], hidden: list[dict[str, Any]]
+    first: list[dict[str, Any]],
+    body: list[dict[str, Any]],
+    shape: tuple[int, int, int],
+    hidden: list[dict[str, Any]],
 ) -> None:
-    network = layers(*body, HEAD[0], *hidden, HEAD[1])
+    network = layers(*first, *body, HEAD[0], *hidden, HEAD[1])
     try:
         placed = place(network, shape, CLASSES, "/model/layers")
     except Invalid:
@@ -93,6 +104,7 @@ def test_shapes_and_parameters_equal_those_of_torch(
             "fewer than 64",
         ),
         ([{"type": "flatten"}, {"type": "dropout2d"}], "/1", ["features [64]"], "before flatten"),
+        ([{"type": "relu"}, {"type": "whitening"}], "/1", ["layer 1 (whitening)", "other layers"], "the first place"),
         ([{"type": "flatten"}], "", ["features [64]", "10 classes"], '{"type": "linear"}'),
         ([{"type": "relu"}], "", ["images [1, 8, 8]", "10 classes"], '{"type": "linear"}'),
         (
