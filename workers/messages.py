@@ -10,6 +10,7 @@ from service.core.diagnosis.verdicts import Verdict
 from service.core.records.epoch import Epoch
 from service.core.records.facts import Average, CalibrationFact, Facts, RareClasses, TestScore
 from service.core.records.job import Failure, Phase, StopReason
+from service.core.records.position import Position
 from service.core.records.splits import Splits
 from workers.trainer_args import StopRequest
 
@@ -25,9 +26,10 @@ class PhaseEntered:
 
 @dataclass(frozen=True)
 class StepsTrained:
-    """How many batches this process has trained since it started."""
+    """How many batches this process has trained since it started, and at times where it is."""
 
     steps: int
+    position: Position | None = None
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,9 @@ class Worker:
         packs, reserve = settings.home / "datasets", settings.disk_reserve_bytes
         cache = DatasetCache(packs, datasets, storage, settings.cache_bytes, reserve)
         observer = Observer(self.metrics, self._tracing)
-        self._supervisor = Supervisor(settings, self._store.leases, storage, cache, context, self._capacity, observer)
+        self._supervisor = Supervisor(
+            settings, self._store.leases, storage, cache, context, self._capacity, observer, wakeups.publish_position
+        )
         self._slots = Slots(self._supervisor, self._capacity)
         weights = WeightsStore(self._database)
         self._dataset_reader = DatasetReader(

@@ -8,19 +8,20 @@ refused.
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from flask import Response, request, stream_with_context
 from werkzeug.exceptions import ServiceUnavailable
 
+from service.core.broker.wakeups import Wait
 from service.core.errors import DatabaseError, Fault, Invalid, NotFound, QuotaExceeded
 from service.core.records.job_event import Event
 from service.core.sql.usage import RETRY_SECONDS
 from service.http import turns
 from service.http.auth import key_check, tenant
 from service.schemas.answer_fields import format_time
-from service.services import Services, services
+from service.services import services
 
 # Reads the events after an id, with the largest number to return; also returns whether no more events will come.
 Read = Callable[[int, int], tuple[bool, Sequence[Event]]]
@@ -50,7 +51,7 @@ def answer_events(topic: str, query: dict[str, Any], read: Read) -> Any:
     """
     after = _last_seen(query["after"])
     if request.accept_mimetypes.best_match(["application/json", STREAM]) == STREAM:
-        return _live(topic, after, read)
+        return _live(topic, after, read, with_positions=query.get("positions", False))
     newer = read(after, query["limit"] + 1)[1]
     return {"data": newer[: query["limit"]], "has_more": len(newer) > query["limit"]}
 
@@ -64,7 +65,7 @@ def _last_seen(after: int) -> int:
     return int(given)
 
 
-def _live(topic: str, after: int, read: Read) -> Response:
+def _live(topic: str, after: int, read: Read, *, with_positions: bool) -> Response:
     own, owner = services(), tenant()
     read(after, 1)  # raises NotFound before the response starts
     with ExitStack() as places:
@@ -77,17 +78,19 @@ def _live(topic: str, after: int, read: Read) -> Response:
         if not own.waiting.enter(owner):
             raise ServiceUnavailable("too many streams are open; poll instead, or try again later")
         places.callback(own.waiting.leave, owner)
-        answer = Response(stream_with_context(_stream(own, _Key(key_check()), topic, after, read)), mimetype=STREAM)
+        watching = own.wakeups.listen(topic, with_positions=with_positions)
+        sent = _stream(watching, _Key(key_check()), after, read)
+        answer = Response(stream_with_context(sent), mimetype=STREAM)
         answer.call_on_close(places.pop_all().close)
     answer.headers["Cache-Control"] = "no-cache"
     answer.headers["X-Accel-Buffering"] = "no"  # nginx would buffer the events
     return answer
 
 
-def _stream(own: Services, key: "_Key", topic: str, after: int, read: Read) -> Iterator[str]:
+def _stream(watching: AbstractContextManager[Wait], key: "_Key", after: int, read: Read) -> Iterator[str]:
     yield f"retry: {RETRY_MS}\n"
     sent_at = time.monotonic()
-    with own.wakeups.listen(topic) as wait:
+    with watching as wait:
         while True:
             try:
                 if key.is_lost():
@@ -107,7 +110,9 @@ def _stream(own: Services, key: "_Key", topic: str, after: int, read: Read) -> I
                 yield "event: end\ndata: {}\n\n"
                 return
             turns.give_back()
-            wait(min(READ_SECONDS, COMMENT_SECONDS))
+            again_at = time.monotonic() + min(READ_SECONDS, COMMENT_SECONDS)
+            while position := wait(max(0.0, again_at - time.monotonic())):
+                yield f"event: position\ndata: {position}\n\n"
             if time.monotonic() - sent_at >= COMMENT_SECONDS:
                 yield ": nothing new\n\n"
                 sent_at = time.monotonic()

@@ -11,6 +11,7 @@ from service.cli.progress_bar import progress_bar
 from service.cli.session import Session, json_option
 from service.client import Json, Rightfit
 from service.core.records.artifact_names import BEST_MODEL, ONNX
+from service.core.text import counted
 
 PREFIX = "fit_"  # of ids
 SAVED = (BEST_MODEL, ONNX)
@@ -148,4 +149,4 @@ def _format_cost(cost: Json | None) -> list[str]:
     if cost is None:
         return ["What a trial costs is not known before a job on this data set has trained."]
     source = {"history": "by earlier jobs on this data set", "arithmetic": "by arithmetic"}[cost["source"]]
-    return [f"A trial has {cost['epochs']} epochs and takes about {cost['seconds']:,.1f} s, {source}."]
+    return [f"A trial has {counted(cost['epochs'], 'epoch')} and takes about {cost['seconds']:,.1f} s, {source}."]

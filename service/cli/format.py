@@ -96,7 +96,7 @@ def format_job(job: Json) -> str:
         loss, accuracy = format_number(best["val_loss"]), format_percent(best["val_accuracy"])
         lines.append(f"  best val loss {loss}, accuracy {accuracy}, at epoch {best['epoch']}")
     if (ahead := job["queue"]["jobs_ahead"]) is not None:
-        lines.append(f"  {ahead} jobs are ahead of it")
+        lines.append(f"  in the queue, {counted(ahead, 'job')} ahead of it")
     if shortfall := job["queue"]["shortfall"]:
         lines.append(f"  waits: {shortfall}")
     if error := job["error"]:

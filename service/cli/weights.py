@@ -44,7 +44,7 @@ weights.add_command(rm_weights)
 
 
 def _format(sent: Json) -> str:
-    classes = "without a last layer" if sent["classes"] is None else f"{sent['classes']} classes"
+    classes = "without a last layer" if sent["classes"] is None else f"classes: {sent['classes']}"
     return (
         f"{sent['id']}  {sent['name']}: {sent['arch']}, {classes}\n"
         f"Start from them: rightfit train SPEC --set model.arch={sent['arch']} --set model.weights={sent['id']}"

@@ -32,6 +32,7 @@ from service.core.records.job import TERMINAL, Job, Status
 from service.core.records.submission import NewJob, Origin
 from service.core.sql.fit_leases import Conducted, FitLease, NewStep
 from service.core.system.resilience import attempt
+from service.core.text import counted
 from service.services import services
 
 TURN_SECONDS = 0.25  # between two looks at the running fits
@@ -115,9 +116,8 @@ def _go_on(lease: FitLease) -> Pause | None:
     if fit.cancel_requested or state.is_over:
         return _stop(lease, read)
     if state.length is None and (usual := length(fit.request, read.open_jobs.get(BASE), state.runs)):
-        why = (
-            f"trials have {usual.epochs} epochs and {'pause after the first part' if usual.pauses else 'do not pause'}"
-        )
+        pauses = "pause after the first part" if usual.pauses else "do not pause"
+        why = f"trials have {counted(usual.epochs, 'epoch')} and {pauses}"
         return _advance(lease, fit, NewStep(StepKind.LENGTH, {"why": why, **asdict(usual)}))
     decision = decide(state, Cures(fit, state), Sample(fit, state))
     return _pause(read, state) if isinstance(decision, Wait) else _apply(lease, read, state, decision)

@@ -31,3 +31,10 @@ class EventsSchema(Schema):
 class EventsQuerySchema(Schema):
     after = integer("only events with a larger id", 0, 10**18, 0)
     limit = integer("number of events in one answer", 1, MOST, 100)
+
+
+class JobEventsQuerySchema(EventsQuerySchema):
+    positions = fields.Boolean(
+        load_default=False,
+        metadata={"description": "for a stream: send `position` too, without an id: batch of batches of an epoch"},
+    )

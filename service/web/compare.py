@@ -6,6 +6,7 @@ from flask import request
 
 from service.api.pairs import pairs_with_first
 from service.core.experiments.comparison import compare as compared
+from service.core.experiments.comparison import in_short
 from service.core.spec.diff import differing
 from service.http.auth import tenant
 from service.schemas.compare import FEWEST, MOST
@@ -31,6 +32,8 @@ def compare() -> str:
         "compare",
         comparison=comparison,
         titles=names,
+        verdicts=[in_short(difference) for difference in comparison.differences],
+        notes=[_named(difference.note, names) for difference in comparison.differences],
         summary=[_named(sentence, names) for sentence in comparison.summary],
         jobs=jobs,
         count=len(jobs),

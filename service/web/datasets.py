@@ -41,10 +41,12 @@ def dataset(dataset_id: str) -> str:
     """Show a data set"""
     shown = services().catalog.get(tenant(), dataset_id)
     counts = list(zip(shown.contents.classes, shown.contents.samples_per_class, strict=True)) if shown.contents else []
+    is_read = shown.status is DatasetStatus.PROCESSING
     has_pictures = any(file.name == PIXELS for file in shown.packed)
     return page(
         "dataset",
         dataset=shown,
+        position=services().wakeups.position(dataset_id) if is_read else None,
         counts=counts[:MOST_CLASSES],
         hidden=max(0, len(counts) - MOST_CLASSES),
         most=max((count for _, count in counts), default=1),

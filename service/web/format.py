@@ -12,7 +12,7 @@ from jinja2 import StrictUndefined
 from service.core.records.ablation import BASE
 from service.core.records.job import Job, Status
 from service.core.records.lineage import Relative
-from service.core.text import DAY, HOUR, MINUTE, format_number, format_percent, format_size
+from service.core.text import DAY, HOUR, MINUTE, counted, format_number, format_percent, format_size
 from service.core.text.slug import slug
 from service.schemas.answer_fields import format_time
 
@@ -33,7 +33,7 @@ def register_filters(app: Flask) -> None:
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     numbers: list[Callable[..., str]] = [number, percent, duration, ago, moment, size]
-    texts: list[Callable[..., str]] = [value, words, sentence, mark, title, file_stem]
+    texts: list[Callable[..., str]] = [value, words, sentence, mark, title, file_stem, counted]
     app.jinja_env.filters.update({f.__name__: f for f in numbers + texts})
 
 

@@ -15,7 +15,7 @@ from service.core.experiments.counterfactual import Setting, replay
 from service.core.experiments.difference import NO_PAIRS, difference
 from service.core.records.builtin_datasets import BUILT_IN
 from service.core.records.epoch import Epoch
-from service.core.records.job import Job, Status
+from service.core.records.job import Job, Phase, Status
 from service.core.records.job_event import Event
 from service.core.records.lineage import Relative
 from service.core.spec.diff import Differing, differing
@@ -58,6 +58,7 @@ def job(job_id: str) -> str:
         job=shown,
         last=epochs[-1] if epochs else None,
         left=time_left(shown, epochs),
+        position=services().wakeups.position(job_id) if shown.phase is Phase.TRAINING else None,
         diagnosis=diagnosed,
         named=[asdict(point) for point in named_points(epochs, diagnosed["summary"], diagnosed["onset_epoch"])],
         trial=trial(shown, diagnosed["advice"]) if shown.is_terminal else None,

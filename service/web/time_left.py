@@ -23,6 +23,11 @@ class TimeLeft:
     at_most: float | None
     at_least: float | None
 
+    @property
+    def now(self) -> int:
+        """The epoch that is being trained: the one after the last complete one."""
+        return min(self.epoch + 1, self.epochs)
+
 
 def time_left(job: Job, epochs: Sequence[Epoch]) -> TimeLeft:
     """The time of a job. The bounds are unknown before its first epoch, and while it does not run."""

@@ -18,6 +18,10 @@ from tests.pictures import folders, zipped
 from tests.ports import eventually
 
 OVERFITS = 60  # epochs on few images
+SHOWN_AT_THE_END_OF_AN_EPOCH = """async () => {
+  (await import('/static/running.js')).showPosition({epoch: 2, batch: 3, batches: 3});
+  return document.getElementById('batches').textContent.trim();
+}"""
 PICTURES = folders(each=10)
 UPLOAD_SPEED = 40_000  # bytes a second: slow enough for its progress to be seen
 
@@ -149,6 +153,8 @@ def test_train_fork_compare_upload_train_and_try(tab: Window, guarded: Guarded, 
     assert eventually(lambda: tab.points() > 3)
     before = tab.points()
     assert eventually(lambda: tab.points() > before + OVERFITS), "the stream brings what is new"
+    expect(page.locator("#batches")).to_have_text(re.compile("batch . of 3|waiting for validation"))
+    assert page.evaluate(SHOWN_AT_THE_END_OF_AN_EPOCH) == "waiting for validation"
     expect(page.locator("#chart canvas")).to_be_visible()
     assert tab.violations() == []
     page.get_by_role("button", name="Cancel").hover()
@@ -257,7 +263,7 @@ def test_upload_with_options_says_what_is_left_out(tab: Window, guarded: Guarded
     page.wait_for_url("**/datasets/ds_*")
     expect(page.locator("#remarks p")).to_have_text(
         [
-            "left out 1 hidden files or folders: .git",
+            "left out 1 hidden file or folder: .git",
             "left out 2 files or folders that systems or tools made: @eaDir, rows/Thumbs.db",
         ]
     )

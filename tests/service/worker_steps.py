@@ -74,10 +74,11 @@ def dataset_cache(services: Services) -> DatasetCache:
     return DatasetCache(services.settings.home / "datasets", services.catalog, services.storage, CACHE_BYTES)
 
 
-def read_datasets(services: Services) -> None:
-    """Read every uploaded data set that waits."""
+def read_datasets(services: Services, stop: threading.Event | None = None) -> None:
+    """Read every uploaded data set that waits, or until stopped."""
+    stop = stop or threading.Event()
     cache = dataset_cache(services)
     stores = (services.catalog, services.weights)
     reader = DatasetReader(services.settings, *stores, services.storage, cache, services.wakeups, "worker")
-    while reader.read_next(threading.Event()):
+    while reader.read_next(stop):
         pass

@@ -6,6 +6,7 @@ worker that loses the lease kills that process and writes nothing more.
 
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -38,6 +39,7 @@ TICK_SECONDS = 0.2
 TIDY_SECONDS = 60.0
 MOST_ANSWER_BYTES = 64 << 20
 MOST_CHARACTERS = 300  # of a failed reader's last line
+LONGEST_POSITION = 100  # bytes of a line that says how far a reader is
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +121,7 @@ class DatasetReader:
         if reading.labels and labels:
             self._storage.get(reading.labels, labels)
         command = self._command(reading, source, target, labels)
-        answer = self._run_reader(command, keeper, stop)
+        answer = self._run_reader(reading.dataset_id, command, keeper, stop)
         if answer is None:
             return self._datasets.release(reading)
         if "error" in answer:
@@ -152,8 +154,10 @@ class DatasetReader:
         limits = (str(most), str(settings.read_seconds))
         return [*READER, reading.format, str(source), str(target), *limits, options, str(labels or "")]
 
-    def _run_reader(self, command: list[str], keeper: LeaseKeeper, stop: threading.Event) -> dict[str, Any] | None:
-        """The answer of the reader process; None where `stop` was set.
+    def _run_reader(
+        self, dataset_id: str, command: list[str], keeper: LeaseKeeper, stop: threading.Event
+    ) -> dict[str, Any] | None:
+        """The answer of the reader process, whose progress is published; None where `stop` was set.
 
         Raises LeaseLost, DiskFull, and OSError or ValueError where the machine has failed the reader.
         """
@@ -164,6 +168,8 @@ class DatasetReader:
                 while reader.poll() is None and not stop.wait(TICK_SECONDS):
                     keeper.check()
                     self._refuse_full_disk()
+                    if position := _position(answer):
+                        self._wakeups.publish_position(dataset_id, position)
                     if time.monotonic() - began > most_seconds:
                         return {"error": f"reading it took longer than {most_seconds} s"}
             finally:
@@ -183,6 +189,19 @@ class ReadingLeaseKeeper(LeaseKeeper):
 
     def _renew(self) -> None:
         self._datasets.renew(self._reading, self._settings.lease_seconds)
+
+
+def _position(output: IO[bytes]) -> dict[str, int] | None:
+    """The last line of a running reader's output if it says how far the reader is. The reader writes at the place of
+    the file, which stays where it is.
+    """
+    end = os.fstat(output.fileno()).st_size
+    lines = os.pread(output.fileno(), LONGEST_POSITION, max(0, end - LONGEST_POSITION)).splitlines()
+    try:
+        position: dict[str, int] = json.loads(lines[-1]) if lines else {}
+    except ValueError:
+        return None  # a part of the answer
+    return position if position.keys() == {"read", "of"} else None
 
 
 def _last_line(file: IO[bytes]) -> str:

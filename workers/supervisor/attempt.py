@@ -1,7 +1,7 @@
 """One attempt at a job: all that the parts of a supervisor share about it."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 class Attempt:
     """A claimed job with its lease, which `keeper` renews, and its scratch folder.
 
-    `on_trained` is to be called once the training has ended.
+    `on_trained` is to be called once the training has ended. `publish_position` sends how far the job of an id
+    is.
     """
 
     worker: str
@@ -38,6 +39,7 @@ class Attempt:
     observer: AttemptObserver
     stop: WorkerStop
     on_trained: Callable[[], None]
+    publish_position: Callable[[str, Mapping[str, int]], None]
 
     def __str__(self) -> str:
         return f"job {self.lease.job_id} attempt {self.lease.attempt}"

@@ -30,8 +30,7 @@ def record_reports(attempt: Attempt, trainer: TrainerHandle, uploads: Uploads[Ch
             epochs.append(report.epoch)
             continue
         if isinstance(report, StepsTrained):
-            trainer.set_steps(report.steps)
-            attempt.observer.stepped(report.steps)
+            _note_steps(report, attempt, trainer)
             continue
         _record_epochs(attempt, epochs)
         epochs = []
@@ -51,6 +50,13 @@ def record_reports(attempt: Attempt, trainer: TrainerHandle, uploads: Uploads[Ch
             case _:
                 assert_never(report)
     _record_epochs(attempt, epochs)
+
+
+def _note_steps(report: StepsTrained, attempt: Attempt, trainer: TrainerHandle) -> None:
+    trainer.set_steps(report.steps)
+    attempt.observer.stepped(report.steps)
+    if report.position:
+        attempt.publish_position(attempt.lease.job_id, report.position._asdict())
 
 
 def _enter(phase: Phase, attempt: Attempt, trainer: TrainerHandle) -> None:

@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -73,8 +73,10 @@ class Supervisor:
         context: ForkServerContext,
         capacity: Capacity | None = None,
         observer: Observer | None = None,
+        publish_position: Callable[[str, Mapping[str, int]], None] = lambda job_id, position: None,
     ) -> None:
         """Claims only jobs that fit the capacity (None: any)."""
+        self._publish_position = publish_position
         self._settings, self._store, self._storage, self._context = settings, store, storage, context
         self._cache, self._capacity, self._observer = cache, capacity, observer or Observer()
         self._too_new: deque[str] = deque(maxlen=MOST_TOO_NEW)  # jobs that only a newer release understands
@@ -157,6 +159,7 @@ class Supervisor:
             observer=observer,
             stop=self._stop,
             on_trained=on_trained,
+            publish_position=self._publish_position,
         )
 
     def _trainer_args(self, attempt: Attempt, pack: Path | None, weights: Path | None) -> TrainerArgs:

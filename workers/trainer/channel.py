@@ -5,10 +5,12 @@ import multiprocessing
 import os
 import threading
 import time
+from itertools import count
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import assert_never
 
+from service.core.records.position import Position
 from service.core.system import die_with_parent
 from workers.messages import (
     Ended,
@@ -27,6 +29,7 @@ from workers.trainer_args import StopRequest
 
 PROGRESS_SECONDS = 15.0  # between two lines of the log about the speed
 STEPS_SECONDS = 0.5  # between two reports of the number of batches
+POSITION_SECONDS = 1.0  # between two of them that say where the run is within its epoch
 EPOCH_SECONDS = 0.1  # least time between two batches of epochs, each a transaction: SQLite has one writer at a time
 
 log = logging.getLogger(__name__)
@@ -40,6 +43,9 @@ class Channel:
 
     def stop_request(self) -> StopRequest | None:
         """Why to stop now. To be called before every batch, since the channel counts the batches by it."""
+
+    def set_position(self, position: Position) -> None:
+        """Note where the run is, for the next report of the number of batches."""
 
 
 class SupervisorChannel(Channel):
@@ -56,6 +62,7 @@ class SupervisorChannel(Channel):
         self._epochs_due = 0.0  # time.monotonic
         self._stop_request: StopRequest | None = None
         self._steps = 0
+        self._position: Position | None = None
         threading.Thread(target=self._receive_orders, name="orders", daemon=True).start()
         threading.Thread(target=self._report_steps, name="steps", daemon=True).start()
 
@@ -78,6 +85,9 @@ class SupervisorChannel(Channel):
     def stop_request(self) -> StopRequest | None:
         self._steps += 1
         return self._stop_request
+
+    def set_position(self, position: Position) -> None:
+        self._position = position
 
     def _receive_orders(self) -> None:
         try:
@@ -104,17 +114,18 @@ class SupervisorChannel(Channel):
 
     def _report_steps(self) -> None:
         logged_at, logged_steps = time.monotonic(), 0
-        while True:
+        for turn in count(1):
             time.sleep(STEPS_SECONDS)
+            is_due = turn * STEPS_SECONDS % POSITION_SECONDS == 0
             try:
                 with self._sending:
-                    self._send(StepsTrained(self._steps))
+                    self._send(StepsTrained(self._steps, self._position if is_due else None))
             except OSError:
                 os._exit(1)
             if (passed := time.monotonic() - logged_at) >= PROGRESS_SECONDS:
                 if self._steps > logged_steps:
                     rate = (self._steps - logged_steps) / passed
-                    log.info("%d batches trained, %.1f a second now", self._steps, rate)
+                    log.info("batches trained: %d, %.1f a second now", self._steps, rate)
                 logged_at, logged_steps = time.monotonic(), self._steps
 
 

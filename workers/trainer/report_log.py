@@ -4,6 +4,7 @@ import logging
 from typing import assert_never
 
 from service.core.records.epoch import Epoch
+from service.core.text import counted
 from workers import messages
 
 log = logging.getLogger(__name__)
@@ -19,7 +20,7 @@ def log_report(report: messages.Report) -> None:
         case messages.EpochTrained(epoch):
             _log_epoch(epoch)
         case messages.CheckpointSaved(number, epochs):
-            log.info("checkpoint %d after %d epochs", number, epochs)
+            log.info("checkpoint %d after %s", number, counted(epochs, "epoch"))
         case messages.Diagnosed(verdict, summary=summary, is_final=is_final):
             log.info("%s%s: %s", "final diagnosis: " if is_final else "", verdict.replace("_", " "), summary)
         case messages.Tested():
@@ -43,9 +44,9 @@ def _log_epoch(epoch: Epoch) -> None:
 def _log_ending(ending: messages.Ending) -> None:
     match ending:
         case messages.Ended(stop_reason, epochs):
-            log.info("stopped (%s) after %d epochs", stop_reason, epochs)
+            log.info("stopped (%s) after %s", stop_reason, counted(epochs, "epoch"))
         case messages.Released(epochs):
-            log.info("stopped (released) after %d epochs", epochs)
+            log.info("stopped (released) after %s", counted(epochs, "epoch"))
         case messages.Failed(_, failure):
             log.error("%s: %s", failure.code, failure.detail)
         case _:

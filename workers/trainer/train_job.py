@@ -56,6 +56,7 @@ def train_job(process: TrainingProcess) -> TrainingResult:
         checkpoint_seconds=process.args.checkpoint_seconds,
         joules=joule_meter(process.device),
         group=process.group,
+        on_position=process.channel.set_position,
     )
     if process.group.leads and fitted.stop_reason != StopRequest.RELEASED:
         report(PhaseEntered(Phase.FINALIZING))

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from service.core.records.position import Position
 from service.core.spec import DEFAULT_MONITOR, JobSpec
 from service.core.spec.models import is_frozen
 from workers.training.checkpoint import Weights
@@ -82,6 +83,7 @@ def fit(
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     joules: Callable[[], float | None] = lambda: None,
     group: Group = SINGLE_PROCESS,
+    on_position: Callable[[Position], None] = lambda position: None,
 ) -> TrainingResult:
     """Train `model` in place until early stopping, the last epoch, `max_seconds` or `should_stop` ends the run.
 
@@ -93,14 +95,15 @@ def fit(
     if writing is slow; 0: before every batch), and at the end. It must write the snapshot before it returns. With
     `resume_from`, the run continues from that snapshot. Its result is that of an uninterrupted run, bit for bit on a
     CPU. A run that had ended ends again at once. Raises CheckpointMismatch if the snapshot has another spec or other
-    data. `joules` reads the device's energy meter; None if there is no meter.
+    data. `joules` reads the device's energy meter; None if there is no meter. `on_position` is called before every
+    batch, and before the validation of an epoch. It must return at once.
 
     Several processes train one model together if each calls this with its own `group`. All have the same result. It is
     that of a single process up to rounding, but dropout draws from other random streams. The first process decides:
     only its `should_stop`, its clock and its callbacks are used.
     """
     if not group.leads:
-        on_epoch = on_checkpoint = _ignore
+        on_epoch = on_checkpoint = on_position = _ignore
     state = _initial_state(model, data, spec, group, resume_from)
     phase = _phase(state, data, should_stop)
     checkpoints = _Checkpoints(on_checkpoint, checkpoint_seconds, data.digest)
@@ -126,8 +129,9 @@ def fit(
             state.epoch_started = time.monotonic()
         joules_before = joules()
         train_mode(model)
-        if reason := _train_epoch(state, phase, should_stop, checkpoints):
+        if reason := _train_epoch(state, phase, should_stop, checkpoints, on_position):
             return end(reason)
+        on_position(_position(state))
         measures, score = phase.measure(len(data.train))
         monitored = _monitored(state.stopper.monitor, measures)
         improved = state.stopper.update(state.epoch, monitored)
@@ -143,7 +147,11 @@ def fit(
 
 
 def _train_epoch(
-    state: State, phase: "_Phase", should_stop: Callable[[], str | None], checkpoints: "_Checkpoints"
+    state: State,
+    phase: "_Phase",
+    should_stop: Callable[[], str | None],
+    checkpoints: "_Checkpoints",
+    on_position: Callable[[Position], None],
 ) -> str | None:
     """Train on the remaining batches of the epoch. Returns a reason to stop early, None if the epoch is complete."""
     spec = state.spec
@@ -153,8 +161,13 @@ def _train_epoch(
             return reason
         if is_due:
             checkpoints.write(state)
+        on_position(_position(state))
         state.record(phase.step(pixels, labels, _learning_rate(state)))
     return None
+
+
+def _position(state: State) -> Position:
+    return Position(state.epoch, state.step, state.steps)
 
 
 def _learning_rate(state: State) -> float:

@@ -10,6 +10,7 @@ from statistics import NormalDist
 from service.core.diagnosis.verdicts import Evidence, Finding, Verdict, clarity
 from service.core.diagnosis.view import RunView
 from service.core.records.facts import ClassRecall, RareClasses
+from service.core.text import counted
 
 LEAST_P = 1e-300  # smaller p-values count as this one: a normal quantile needs more than 0
 NEGLIGIBLE = 1e-17  # share of a sum that does not change it
@@ -57,4 +58,5 @@ def _log_ways(things: int, chosen: int) -> float:
 
 
 def _of(each: ClassRecall) -> str:
-    return f"of {each.label}: {each.right} of {each.images} validation images, with {each.train} training images"
+    validation, training = counted(each.images, "validation image"), counted(each.train, "training image")
+    return f"of {each.label}: {each.right} of {validation}, with {training}"

@@ -173,5 +173,6 @@ def _memorizes(view: RunView, at: int) -> str:
 def _leak(view: RunView, fit: float) -> str:
     copies = view.facts.copies_across if view.facts else 0
     if copies:
-        return f"{copies} of {view.validation_images} validation images have a copy among the training images"
+        have = "has" if copies == 1 else "have"
+        return f"{copies} of {view.validation_images} validation images {have} a copy among the training images"
     return f"Validation images score better than training images that are scored in the same way ({fit:.3f})"

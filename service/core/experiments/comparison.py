@@ -18,11 +18,12 @@ from service.core.records.epoch import Epoch
 from service.core.records.job import Job, Status, StopReason, Waste
 from service.core.records.plan import Z
 from service.core.spec.diff import Differing, differing
-from service.core.text import first_of, format_about
+from service.core.text import counted, first_of, format_about
 
 MOST_FIELDS = 5  # in a sentence
 LONGEST_VALUE = 40  # characters of one in a sentence
 ABSENT = "absent"
+HARDLY = "hardly different"  # a difference that is not larger than its standard error
 
 
 @dataclass(frozen=True)
@@ -109,21 +110,32 @@ def with_error(part: PartDifference) -> str:
     return f"{part.loss:+.4f}{half}"
 
 
-def in_words(measured: Difference) -> str:
-    """The verdict. Where a difference larger than its standard error is within the noise, also how probable it is that
-    it is real, and how many images would probably show it.
-    """
+def in_short(measured: Difference) -> str:
+    """The verdict in some words: what is not beyond the noise is likely or hardly different."""
     part = measured.validation
-    is_open = measured.verdict is DifferenceVerdict.SAME and part.images is not None
-    if not is_open or not part.loss or not part.standard_error or abs(part.loss) <= part.standard_error:
+    if measured.verdict is not DifferenceVerdict.SAME or part.loss is None or not part.standard_error:
         return str(measured.verdict)
+    if abs(part.loss) <= part.standard_error:
+        return HARDLY
+    return f"likely {_direction(part.loss)}"
+
+
+def in_words(measured: Difference) -> str:
+    """The verdict. Within the noise, also how probable it is that the difference is real, and how many images would
+    probably settle it.
+    """
+    part, short = measured.validation, in_short(measured)
+    if measured.verdict is not DifferenceVerdict.SAME or not part.loss or not part.images_needed:
+        return short
     better = part.better_probability or 0.0
-    likely, chance = ("better", better) if part.loss < 0 else ("worse", 1 - better)
-    enough = format_about(part.images_needed or 0)
-    return (
-        f"{measured.verdict}; {likely} with a probability of {chance:.0%}, but {part.images:,} images cannot prove it, "
-        f"about {enough} could"
-    )
+    chance = better if part.loss < 0 else 1 - better
+    sure = f"{_direction(part.loss)} with a probability of {chance:.0%}" if short == HARDLY else f"{chance:.0%} sure"
+    enough = format_about(part.images_needed)
+    return f"{short} ({sure}); {part.images:,} validation images cannot settle it, about {enough} could"
+
+
+def _direction(loss: float) -> str:
+    return "better" if loss < 0 else "worse"
 
 
 def _with_images(part: PartDifference) -> str:
@@ -132,7 +144,8 @@ def _with_images(part: PartDifference) -> str:
         return ""
     found = part.mcnemar
     chance = "below 0.001" if found.p_value < 0.001 else f"{found.p_value:.2g}"  # noqa: PLR2004
-    return f" ({found.gained} images gained, {found.lost} lost of {part.images:,}; by chance with probability {chance})"
+    gained = counted(found.gained, "image")
+    return f" ({gained} gained, {found.lost} lost of {part.images:,}; by chance with probability {chance})"
 
 
 def _shortened(field: Differing, job_id: str) -> str:

@@ -175,7 +175,7 @@ def _refuse_too_much(memory: Memory, limits: Limits, spec: JobSpec) -> None:
         raise Invalid([Fault("/model/cached_views", detail, allowed, FOLLOWS_FROM)])
     detail = (
         f"training needs about {needed / GIB:.1f} GiB, {memory.activations_bytes / GIB:.1f} of them for the "
-        f"activations of {batch_size} images"
+        f"activations of {counted(batch_size, 'image')}"
     )
     allowed = f"at most {limits.memory_bytes / GIB:.1f} GiB: a smaller batch_size, model or dataset.image_size"
     if (
@@ -214,7 +214,7 @@ def _warnings(spec: JobSpec, dataset: Contents) -> Iterator[str]:
     if spec.dataset.fold and spec.dataset.val_fraction != Dataset.val_fraction:
         yield "dataset.val_fraction is not used: the fold has the validation images."
     if validation < FEW:
-        images = f"{'' if is_exact else 'about '}{validation} validation images"
+        images = f"{'' if is_exact else 'about '}{counted(validation, 'validation image')}"
         off = Z * math.sqrt(LIKELY * (1 - LIKELY) / validation)
         yield (
             f"only {images}: read an accuracy of {LIKELY:.0%} as {LIKELY - off:.0%} to {min(1, LIKELY + off):.0%}. "

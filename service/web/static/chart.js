@@ -1,10 +1,12 @@
 // Curves by epoch with uPlot: colours from the style sheet, marks, a log scale, and a reader for the keyboard.
 
+import { placeBeside, placeMarks } from './labels.js';
+
 const DASHES = [[], [8, 4], [10, 3, 2, 3], [2, 3], [5, 5], [1, 4], [12, 6], [6, 2]];
 const FEW = 3; // up to this number of points are shown as dots
 const LARGEST = 1e15; // that a scale can show; a larger loss is a gap
 const LONG = 1e6; // larger ticks are written as powers of ten
-const ROW = 16; // pixels of a label above the curves
+const ROW = 16; // pixels of a label
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const tickOf = (value) => (Math.abs(value) >= LONG ? value.toExponential() : Number(value.toPrecision(6)).toString());
@@ -88,43 +90,44 @@ export class Curves {
     this.drawLegend();
   }
 
-  /** Draw the level, and a vertical line for each mark. The labels of the marks stand above the curves, one in a row. */
+  /** Draw the marks, the numbers that the verdict names, and the level, whose label takes the place that is left. */
   drawMarks(plot) {
-    const { ctx, bbox } = plot;
+    const { ctx } = plot;
     const ratio = devicePixelRatio || 1;
     ctx.save();
     ctx.font = `${12 * ratio}px system-ui, sans-serif`;
     ctx.strokeStyle = ctx.fillStyle = colour('--text');
     ctx.lineWidth = ratio;
-    this.drawLevel(plot, ratio);
-    drawPoints(plot, this.points, ratio);
-    this.marks.forEach(({ epoch, label }, at) => {
-      const x = Math.round(plot.valToPos(epoch, 'x', true));
-      if (x < bbox.left || x > bbox.left + bbox.width) return;
-      const top = bbox.top - (this.marks.length - at) * ROW * ratio;
-      ctx.setLineDash([[], [6 * ratio, 4 * ratio], [2 * ratio, 3 * ratio]][at % 3]);
-      ctx.beginPath();
-      ctx.moveTo(x, top);
-      ctx.lineTo(x, bbox.top + bbox.height);
-      ctx.stroke();
-      const isRight = x > bbox.left + bbox.width / 2;
-      ctx.textAlign = isRight ? 'right' : 'left';
-      ctx.fillText(label, x + (isRight ? -5 : 5) * ratio, top + 12 * ratio);
-    });
+    const lines = drawLines(plot, this.marks, ratio);
+    const numbers = drawPoints(plot, this.points, ratio);
+    this.drawLevel(plot, ratio, [...lines, ...numbers]);
     ctx.restore();
   }
 
-  drawLevel(plot, ratio) {
+  drawLevel(plot, ratio, obstacles) {
     const { ctx, bbox } = plot;
+    const frame = frameOf(bbox);
     const y = this.level && plot.valToPos(this.level.value, 'y', true);
-    if (!(y > bbox.top && y < bbox.top + bbox.height)) return;
+    if (!(y > frame.top && y < frame.bottom)) return;
     ctx.setLineDash([ratio, 3 * ratio]);
-    ctx.beginPath();
-    ctx.moveTo(bbox.left, y);
-    ctx.lineTo(bbox.left + bbox.width, y);
-    ctx.stroke();
-    ctx.textAlign = 'right';
-    ctx.fillText(this.level.label, bbox.left + bbox.width - 4 * ratio, y - 4 * ratio);
+    stroke(ctx, [frame.left, y], [frame.right, y]);
+    const { label } = this.level;
+    const all = [...obstacles, ...this.boxesOfCurves(plot)];
+    const place = placeBeside(y, ctx.measureText(label).width, ROW * ratio, frame, all)
+      ?? placeBeside(y, ctx.measureText(label).width, ROW * ratio, frame, obstacles);
+    if (place) write(ctx, label, place.left, place.top, ratio);
+  }
+
+  /** Boxes around the pieces of the shown curves between two epochs. */
+  boxesOfCurves(plot) {
+    const xs = this.epochs.map((epoch) => plot.valToPos(epoch, 'x', true));
+    return plot.data.slice(1).filter((_, at) => plot.series[at + 1].show).flatMap((values) => {
+      const ys = values.map((value) => (value == null ? null : plot.valToPos(value, 'y', true)));
+      return ys.flatMap((y, at) => {
+        const last = at ? ys[at - 1] ?? y : y;
+        return y == null ? [] : [{ left: xs[Math.max(0, at - 1)], right: xs[at], top: Math.min(y, last), bottom: Math.max(y, last) }];
+      });
+    });
   }
 
   /** Show the values of the epoch under the pointer beside it. */
@@ -182,26 +185,67 @@ function sample(hue, dash) {
   return svg;
 }
 
-/** Draw circles with their numbers: above the validation curve, below that of training, and none over another. */
+const frameOf = ({ left, top, width, height }) => ({ left, top, right: left + width, bottom: top + height });
+
+function stroke(ctx, from, to) {
+  ctx.beginPath();
+  ctx.moveTo(...from);
+  ctx.lineTo(...to);
+  ctx.stroke();
+}
+
+/** Write a text into a box of the height of a row; what lies below it is covered. Returns the box. */
+function write(ctx, text, left, top, ratio) {
+  const box = { left, top, right: left + ctx.measureText(text).width, bottom: top + ROW * ratio };
+  const ink = ctx.fillStyle;
+  ctx.fillStyle = colour('--card');
+  ctx.fillRect(left - ratio, top + ratio, box.right - left + 2 * ratio, (ROW - 2) * ratio);
+  ctx.fillStyle = ink;
+  ctx.textAlign = 'left';
+  ctx.fillText(text, left, top + 12 * ratio);
+  return box;
+}
+
+/** Draw a vertical line for each mark, up to its label above the curves. Returns the boxes of the lines. */
+function drawLines({ ctx, bbox, valToPos }, marks, ratio) {
+  const frame = frameOf(bbox);
+  const shown = marks.map(({ epoch, label }, at) => ({ label, x: Math.round(valToPos(epoch, 'x', true)), width: ctx.measureText(label).width, at }))
+    .filter(({ x }) => x >= frame.left && x <= frame.right);
+  placeMarks(shown, frame.left, frame.right).forEach(({ x, start, row, isCut }, index) => {
+    const { label, at } = shown[index];
+    const top = frame.top - (row + 1) * ROW * ratio;
+    const isBeside = x < start || x > start + shown[index].width;
+    ctx.setLineDash([[], [6 * ratio, 4 * ratio], [2 * ratio, 3 * ratio]][at % 3]);
+    stroke(ctx, [x, isCut ? frame.top : isBeside ? top : top + ROW * ratio], [x, frame.bottom]);
+    ctx.setLineDash([]);
+    ctx.textAlign = 'left';
+    ctx.fillText(label, start, top + 12 * ratio);
+  });
+  return shown.map(({ x }) => ({ left: x, right: x, top: frame.top, bottom: frame.bottom }));
+}
+
+/** Draw circles with their numbers: above the validation curve, below that of training, and none over another. Returns
+ * their boxes. */
 function drawPoints(plot, points, ratio) {
-  const { ctx, bbox } = plot;
-  const [right, bottom] = [bbox.left + bbox.width, bbox.top + bbox.height];
+  const { ctx } = plot;
+  const frame = frameOf(plot.bbox);
   const drawn = [];
+  const [circles, height] = [4.5 * ratio, ROW * ratio];
   ctx.setLineDash([]);
-  ctx.textAlign = 'center';
   for (const { epoch, value, text, curve } of points) {
     const [x, y] = [plot.valToPos(epoch, 'x', true), plot.valToPos(value, 'y', true)];
-    if (!(x >= bbox.left && x <= right && y >= bbox.top && y <= bottom)) continue;
+    if (!(x >= frame.left && x <= frame.right && y >= frame.top && y <= frame.bottom)) continue;
     ctx.beginPath();
-    ctx.arc(x, y, 4.5 * ratio, 0, 2 * Math.PI);
+    ctx.arc(x, y, circles, 0, 2 * Math.PI);
     ctx.stroke();
     const width = ctx.measureText(text).width;
-    const middle = Math.min(Math.max(x, bbox.left + width / 2), right - width / 2);
-    const isBelow = curve !== 'val_loss' && y + 20 * ratio < bottom;
-    const step = (isBelow ? 13 : -13) * ratio;
-    let base = y + (isBelow ? 18 : -9) * ratio;
-    while (drawn.some((one) => Math.abs(one.middle - middle) < width && Math.abs(one.base - base) < 12 * ratio)) base += step;
-    drawn.push({ middle, base });
-    ctx.fillText(text, middle, base);
+    const left = Math.min(Math.max(x - width / 2, frame.left), frame.right - width);
+    const isBelow = y - circles - height < frame.top || (curve !== 'val_loss' && y + circles + height < frame.bottom);
+    let top = isBelow ? y + circles : y - circles - height;
+    const touches = (one) => left < one.right && left + width > one.left && top < one.bottom && top + height > one.top;
+    while (drawn.some(touches)) top += isBelow ? height : -height;
+    drawn.push({ left: x - circles, right: x + circles, top: y - circles, bottom: y + circles });
+    drawn.push(write(ctx, text, left, top, ratio));
   }
+  return drawn;
 }

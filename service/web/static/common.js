@@ -28,6 +28,9 @@ export function size(bytes) {
   return `${bytes.toFixed(power ? 1 : 0)} ${units[power]}`;
 }
 
+/** `1 epoch`, `2 epochs`. */
+export const counted = (count, noun) => `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
+
 /** Seconds in their two largest units, as the pages write them. */
 export function duration(seconds) {
   const [minutes, hours] = [Math.floor(seconds / 60), Math.floor(seconds / 3600)];
@@ -86,14 +89,15 @@ function lost(is) {
   if (place.textContent !== (is ? LOST : '')) place.textContent = is ? LOST : '';
 }
 
-/** Refresh the page every `seconds` while it is visible and `isNeeded()`, for at most a fifth of the time. */
+/** Refresh the page every `seconds` (a number or a function) while it is visible and `isNeeded()`, for at most a fifth of the time. */
 export function keepFresh(seconds, isNeeded = () => true) {
+  const pause = () => 1000 * (typeof seconds === 'function' ? seconds() : seconds);
   const turn = async () => {
     const began = performance.now();
     if (!document.hidden && isNeeded()) await refresh().catch(() => lost(true));
-    setTimeout(turn, Math.max(seconds * 1000, 4 * (performance.now() - began)));
+    setTimeout(turn, Math.max(pause(), 4 * (performance.now() - began)));
   };
-  setTimeout(turn, seconds * 1000);
+  setTimeout(turn, pause());
 }
 
 /** Buttons that send a request: data-post is its address, data-delete one or more, data-go and data-after the next page. */

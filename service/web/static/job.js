@@ -1,10 +1,13 @@
 // The page of a job: each event extends the curves; the other sections are refreshed until the job ends.
 
-import { act, ask, complain, duration, keepFresh, refresh } from './common.js';
+import { act, ask, complain, keepFresh, refresh } from './common.js';
 import { Curves } from './chart.js';
 import { curvesOf, levelOf, marksOf } from './measures.js';
+import { showEpoch, showPosition } from './running.js';
 
 const MOST_POINTS = 2000; // more than a screen has pixels; the server chooses which
+const [SOONEST, LATEST] = [2, 60]; // seconds between two refreshes
+const SHARE = 0.1; // of the time of a run until its page is refreshed again: the stream brings what moves faster
 
 const place = document.getElementById('chart');
 const measure = document.getElementById('measure');
@@ -47,11 +50,13 @@ function add(row) {
   rows.push(row);
   if (rows.length > 2 * MOST_POINTS) load().catch(complain);
   else drawSoon();
+  showEpoch(row.epoch);
 }
 
 function listen() {
   stream = new EventSource(place.dataset.events);
   stream.addEventListener('epoch', (event) => add(JSON.parse(event.data)));
+  stream.addEventListener('position', (event) => showPosition(JSON.parse(event.data)));
   stream.addEventListener('resumed', (event) => {
     const after = JSON.parse(event.data).after_epoch;
     rows = rows.filter((row) => row.epoch <= after);
@@ -76,11 +81,11 @@ function look() {
   if (!isEnded()) listen();
 }
 
-/** The clock of a running job moves between two refreshes. */
-setInterval(() => {
-  const clock = document.getElementById('clock');
-  if (clock) clock.textContent = duration(Date.now() / 1000 - Number(clock.dataset.since));
-}, 1000);
+/** A long run changes slowly: the service renders its page less often. */
+function pause() {
+  const gone = Number(document.getElementById('clocks')?.dataset.gone ?? 0);
+  return Math.min(LATEST, Math.max(SOONEST, SHARE * gone));
+}
 
 act(async () => {
   const wasEnded = isEnded();
@@ -91,4 +96,4 @@ measure.addEventListener('change', draw);
 log.addEventListener('change', draw);
 document.addEventListener('visibilitychange', look);
 look();
-keepFresh(2, () => !isEnded());
+keepFresh(pause, () => !isEnded());

@@ -6,10 +6,10 @@ const { names, ending } = JSON.parse(document.getElementById('send').dataset.lit
 const isHidden = (part) => part.startsWith('.');
 const isLitter = (part) => names.includes(part.toLowerCase()) || part.toLowerCase().endsWith(ending);
 
-function* remark(paths, what) {
+function* remark(paths, one, several) {
   const more = paths.size - SHOWN;
   const listed = [...paths].sort().slice(0, SHOWN).join(', ') + (more > 0 ? ` and ${more} more` : '');
-  if (paths.size) yield `left out ${paths.size} ${what}: ${listed}`;
+  if (paths.size) yield `left out ${paths.size} ${paths.size === 1 ? one : several}: ${listed}`;
 }
 
 /** Divide files, each {path, file}, into those to send and remarks about the others. A folder is named, not its files. */
@@ -21,6 +21,6 @@ export function divide(files) {
     if (at < 0) sent.push(one);
     else (isHidden(parts[at]) ? hidden : litter).add(parts.slice(0, at + 1).join('/'));
   }
-  const remarks = [...remark(hidden, 'hidden files or folders'), ...remark(litter, 'files or folders that systems or tools made')];
+  const remarks = [...remark(hidden, 'hidden file or folder', 'hidden files or folders'), ...remark(litter, 'file or folder that systems or tools made', 'files or folders that systems or tools made')];
   return { sent, remarks };
 }

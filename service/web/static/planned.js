@@ -1,11 +1,11 @@
 // What a job or a fit needs, and what it will do, in lines for the form: texts and lists to unfold.
 
-import { duration, size } from './common.js';
+import { counted, duration, size } from './common.js';
 
 /** The lines of the plan of a job. `seconds` is its estimated time, undefined where nothing is known. */
 export function linesOfJob({ spec, parameters, memory, warnings, recipe }, seconds) {
   const time = seconds ? `at most about ${duration(Math.min(seconds, spec.max_seconds ?? Infinity))} as fast as the last such job, ` : '';
-  const first = `Up to ${spec.epochs} epochs, ${time}${needs(parameters, memory)}`;
+  const first = `Up to ${counted(spec.epochs, 'epoch')}, ${time}${needs(parameters, memory)}`;
   return [first, folded([['What the goal sets, and why', recipe.map(reasonOf)], [`Warnings: ${warnings.length}`, warnings]])];
 }
 

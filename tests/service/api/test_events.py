@@ -78,6 +78,23 @@ def test_live_stream_sends_each_event_once(client: FlaskClient, services: Servic
     assert [int(event["id"]) for event in events[:-1]] == list(range(1, 9))
 
 
+def test_stream_sends_positions_only_on_request(client: FlaskClient, services: Services) -> None:
+    job = submit(client)
+    lease = claim(services)
+    position = {"epoch": 2, "batch": 3, "batches": 3}
+    address = job["links"]["events"]
+    with live(client, f"{address}?positions=true") as watching, live(client, address) as others:
+        for _ in range(2):  # the job is queued, then running
+            next_event(watching)
+            next_event(others)
+        services.wakeups.publish_position(job["id"], {**position, "batch": 2})
+        services.wakeups.publish_position(job["id"], position)
+        assert next_event(watching) == {"event": "position", "data": {**position, "batch": 2}}
+        assert next_event(watching) == {"event": "position", "data": position}
+        services.store.leases.append(lease, [epoch(1, 0.5)])
+        assert [next_event(parts)["event"] for parts in (watching, others)] == ["epoch", "epoch"]
+
+
 def test_idle_stream_sends_comments(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_stream, "COMMENT_SECONDS", 0.2)
     with live(client, submit(client)["links"]["events"]) as parts:

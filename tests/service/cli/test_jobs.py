@@ -310,6 +310,6 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
 
 def test_a_running_job_is_shown_with_its_phase(rightfit: Command, spec: str, live: Live) -> None:
     job = document(rightfit("train", spec, "--json"))["id"]
-    assert "0 jobs are ahead of it" in rightfit("show", job).stdout
+    assert "0 jobs ahead of it" in rightfit("show", job).stdout
     claim(live.parts)
     assert "preparing, epoch 0 of at most 3, attempt 1" in rightfit("show", job).stdout

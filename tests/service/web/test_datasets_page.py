@@ -1,14 +1,19 @@
 """The page of data sets says what was uploaded twice, and offers to delete what failed."""
 
 import re
+import sys
+import threading
 from pathlib import Path
 
+import pytest
 from flask.testing import FlaskClient
 
 from service.services import Services
 from tests.pictures import folders, zipped
+from tests.ports import eventually
 from tests.service.web.pages import looks_right
 from tests.service.worker_steps import read_datasets
+from workers.datasets import reader_loop
 
 
 def upload(client: FlaskClient, name: str, data: bytes) -> str:
@@ -38,3 +43,21 @@ def test_all_failed_data_sets_are_deleted_by_one_button(client: FlaskClient, par
     (addresses,) = re.findall(r'id="clear" data-delete="([^"]*)"', looks_right(client, "/datasets"))
     assert sorted(addresses.split()) == sorted(f"/v1/datasets/{each}" for each in broken)
     assert "same file" not in client.get("/datasets").text
+
+
+def test_page_says_how_many_pictures_are_read(
+    client: FlaskClient, parts: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = upload(client, "pets", zipped(folders()))
+    assert "A worker reads it next." in looks_right(client, f"/datasets/{dataset}")
+    lines = ['{"read": 0, "of": 2000}', '{"read": 1200, "of": 2000}']
+    still_reads = f"import time\nprint({lines[0]!r}, {lines[1]!r}, sep='\\n', flush=True)\ntime.sleep(600)"
+    monkeypatch.setattr(reader_loop, "READER", (sys.executable, "-c", still_reads))
+    stop = threading.Event()
+    reading = threading.Thread(target=read_datasets, args=(parts, stop))
+    reading.start()
+    try:
+        assert eventually(lambda: "1,200 of 2,000 pictures are read." in client.get(f"/datasets/{dataset}").text)
+    finally:
+        stop.set()
+        reading.join()

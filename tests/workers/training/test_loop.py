@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from service.core.records.position import Position
 from service.core.spec import JobSpec
 from tests.workers.training.small import Data, network, spec, trained, training_data
 from workers.training.checkpoint import load_tensors, save_tensors
@@ -282,6 +283,20 @@ def test_time_limit_ends_the_run() -> None:
     _, fitted, results = trained(spec(epochs=100_000, early_stopping=None, max_seconds=1))
     assert fitted.stop_reason == "max_seconds"
     assert len(results) == fitted.epochs >= 1
+
+
+def test_position_counts_batches_up_to_the_validation() -> None:
+    given = spec(epochs=2)
+    steps: list[Position | int] = []
+    fit(
+        network(given),
+        training_data(given),
+        given,
+        on_epoch=lambda result: steps.append(result.epoch),
+        on_position=steps.append,
+    )
+    assert steps[:6] == [*(Position(1, batch, 4) for batch in range(5)), 1]
+    assert steps[6:] == [*(Position(2, batch, 4) for batch in range(5)), 2]
 
 
 def after(calls: int) -> Callable[[], str | None]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from service.core.errors import InvalidData
 from service.core.images import LARGEST_SIDE
+from service.core.text import counted
 from workers.datasets.ingest.members import BROKEN, MOST_MEMBERS, refuse_bomb
 from workers.datasets.ingest.pack import Pixels
 
@@ -49,7 +50,9 @@ def images_of(path: Path, count: int) -> Iterator[Pixels]:
         if max(shape[1:3]) > LARGEST_SIDE:
             raise InvalidData(f"the images of x have {shape[1]}x{shape[2]} pixels; at most {LARGEST_SIDE} a side")
         if shape[0] != count:
-            raise InvalidData(f"x has {shape[0]} images and y {count} labels; they must be as many")
+            raise InvalidData(
+                f"x has {counted(shape[0], 'image')} and y {counted(count, 'label')}; they must be as many"
+            )
         height, width, channels = shape[1:]
         for _ in range(count):
             block = _exactly(file, height * width * channels, "x")

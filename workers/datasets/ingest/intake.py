@@ -10,16 +10,20 @@ from workers.datasets.ingest.deadline import deadline
 from workers.datasets.ingest.growth import Growth
 from workers.datasets.ingest.pack import Pack, Pixels, pixels_of
 from workers.datasets.ingest.prints import Prints
+from workers.datasets.ingest.progress import Report
 from workers.datasets.ingest.survey import Survey
 
 
 @dataclass
 class Intake:
-    """One reading of a set. `modes` counts the images by the mode that they are stored in."""
+    """One reading of a set, whose progress goes to `report`. `modes` counts the images by the mode that they are stored
+    in.
+    """
 
     pack: Pack
     survey: Survey
     growth: Growth
+    report: Report
     prints: Prints = field(default_factory=Prints)
     modes: Counter[str] = field(default_factory=Counter)
 

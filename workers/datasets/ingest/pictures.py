@@ -16,6 +16,7 @@ from workers.datasets.ingest.layout import Layout, arrange
 from workers.datasets.ingest.listing import Listing
 from workers.datasets.ingest.members import Archive
 from workers.datasets.ingest.paths import Place, listed
+from workers.datasets.ingest.progress import reported
 
 SHOWN = 20  # files in a message
 
@@ -113,9 +114,9 @@ def _read(archive: Archive, places: Mapping[str, Place | str], intake: Intake) -
     """Read the pictures that have a place: their names, and the reasons of those that cannot be read."""
     names: list[str] = []
     broken: dict[str, str] = {}
-    for member in archive.members():
-        if not isinstance(places.get(member.name), Place):
-            continue
+    placed = {name for name, place in places.items() if isinstance(place, Place)}
+    members = (member for member in archive.members() if member.name in placed)
+    for member in reported(members, len(placed), intake.report):
         try:
             picture = intake.decode(member.read())
         except InvalidData as error:

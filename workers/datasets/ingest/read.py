@@ -2,7 +2,8 @@
 a pack. OPTIONS is a ReadingOptions as JSON, LABELS the label file that was sent beside the upload.
 
 A process of its own, since uploads are not trusted: it has limits on memory, time, files and their size, and a crash
-ends this process only. Prints one line of JSON, {"contents": …} or {"error": …}, and exits 0 for both.
+ends this process only. Prints lines of JSON: {"read": …, "of": …} at times, and at the end {"contents": …} or
+{"error": …}. It exits 0 for both.
 """
 
 import errno
@@ -12,8 +13,9 @@ import os
 import resource
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from workers.datasets.ingest.members import BLOCK, Archive
 from workers.datasets.ingest.pack import Pack
 from workers.datasets.ingest.paths import Place
 from workers.datasets.ingest.pictures import Labelled, Pictures
+from workers.datasets.ingest.progress import Report, printer, reported
 from workers.datasets.ingest.survey import Survey, first_preprocessing
 
 DEFAULTS = ReadingOptions()
@@ -50,9 +53,11 @@ def read(
     most_bytes: int,
     options: ReadingOptions = DEFAULTS,
     labels_file: Path | None = None,
+    report: Report = lambda done, total: None,
 ) -> Contents:
     """Write the pack of a data set into the folder. Raises InvalidData that says what is wrong, and with which file."""
-    intake, labelled = _take_in(kind, source, folder, most_bytes, options, labels_file)
+    pictures = Pictures.of(Archive(source, kind, most_bytes), options, labels_file) if kind != "npz" else None
+    intake, labelled = _take_in(pictures, source, partial(Pack, folder, most_bytes), options, report)
     checked = _checked(intake, labelled)
     together = groups.merged(checked.copies.groups, labelled.groups)
     intake.pack.index(
@@ -100,13 +105,12 @@ def _contents(
 
 
 def _take_in(
-    kind: str, source: Path, folder: Path, most_bytes: int, options: ReadingOptions, labels_file: Path | None
+    pictures: Pictures | None, source: Path, new_pack: Callable[[], Pack], options: ReadingOptions, report: Report
 ) -> tuple[Intake, Labelled]:
     """Read the upload into the pack; once more where the set as a whole shows that its pixels are other ones."""
-    pictures = Pictures.of(Archive(source, kind, most_bytes), options, labels_file) if kind != "npz" else None
     used = first_preprocessing(options.background)
     while True:
-        intake = Intake(Pack(folder, most_bytes), Survey(options.background, used), Growth(source.stat().st_size))
+        intake = Intake(new_pack(), Survey(options.background, used), Growth(source.stat().st_size), report)
         with intake.pack:
             labelled = pictures.read(intake) if pictures else _arrays(source, intake)
             intake.pack.level()
@@ -120,7 +124,8 @@ def _arrays(source: Path, intake: Intake) -> Labelled:
     known = np.unique(labels).tolist()
     refuse_few([str(label) for label in known])
     names = [f"x[{i}]" for i in range(len(labels))]
-    for name, pixels in zip(names, arrays.images_of(source, len(labels)), strict=True):
+    images = reported(arrays.images_of(source, len(labels)), len(labels), intake.report)
+    for name, pixels in zip(names, images, strict=True):
         intake.add_pixels(name, pixels)
     missing = sorted(set(range(known[-1])) - set(known)) if known[0] >= 0 and known[-1] < MOST_CLASSES else []
     warnings = [f"no image has the label {', '.join(map(str, missing[:10]))}."] if missing else []
@@ -173,7 +178,7 @@ def main(
     reading_options = ReadingOptions(**json.loads(options))
     labels_file = Path(labels) if labels else None
     try:
-        contents = read(kind, Path(source), Path(folder), int(most_bytes), reading_options, labels_file)
+        contents = read(kind, Path(source), Path(folder), int(most_bytes), reading_options, labels_file, printer())
         answer: dict[str, Any] = {"contents": asdict(contents)}
     except InvalidData as error:
         answer = {"error": str(error)}

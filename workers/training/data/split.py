@@ -10,6 +10,7 @@ from torch import Tensor
 from service.core.errors import InvalidData
 from service.core.records.part_sizes import PartSizes, fold_sizes, part_sizes, parts_needed
 from service.core.spec import Dataset, Fold
+from service.core.text import counted
 from workers.training.data.grouped import Sizes, count_parts, divide, members_by_class
 from workers.training.data.images import ImageSet
 from workers.training.seeds import generator
@@ -114,7 +115,9 @@ def drawn_shares(given: Tensor, options: Dataset) -> tuple[float, float]:
 def refuse_few(name: str, images: int, needed: int) -> None:
     """Raise InvalidData if the class `name` has fewer images than there are parts to draw."""
     if images < needed:
-        raise InvalidData(f"class {name!r} has {images} images; the split needs at least {needed} of each class")
+        raise InvalidData(
+            f"class {name!r} has {counted(images, 'image')}; the split needs at least {needed} of each class"
+        )
 
 
 def _drawn(

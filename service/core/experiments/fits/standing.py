@@ -7,6 +7,7 @@ from typing import Any
 from service.core.records.fit import Fit, FitStep, StepKind, TrialResult
 from service.core.records.job import TERMINAL, Status
 from service.core.spec.patch import Operations
+from service.core.text import counted
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def outcome_words(fit: Fit, step: FitStep) -> str | None:
     if value is None:
         return f"no result: {step.outcome['detail'] or 'it ended without a complete epoch'}"
     end = "paused" if step.until_epoch is not None and not step.outcome["is_over"] else "ended"
-    return f"{fit.request.objective} {fit.request.lowered(value):.4g} after {epochs} epochs, then {end}"
+    return f"{fit.request.objective} {fit.request.lowered(value):.4g} after {counted(epochs, 'epoch')}, then {end}"
 
 
 def _standing(fit: Fit, step: FitStep, by_id: Mapping[str, TrialResult]) -> Standing:

@@ -14,6 +14,7 @@ from service.core.sql.jobs.rows import checkpoints_of, lost_attempts_of
 from service.core.sql.tables import artifacts, epochs, events, jobs
 from service.core.sql.webhook_messages import announce
 from service.core.storage import Artifact
+from service.core.text import counted
 
 LONGEST_BACKOFF = 300.0  # seconds
 SHOWN_CAUSE = 300  # characters of each cause in the error of a job that was lost too often
@@ -118,7 +119,7 @@ def record_lost_attempt(
 def too_often(lost_attempts: Sequence[LostAttempt]) -> Failure:
     """The failure of a job whose attempts were all lost; it names the cause of each."""
     causes = "; ".join(f"attempt {lost.attempt}: {lost.cause[:SHOWN_CAUSE]}" for lost in lost_attempts)
-    return Failure("infrastructure", "worker_lost", f"{len(lost_attempts)} attempts were lost. {causes}")
+    return Failure("infrastructure", "worker_lost", f"lost {counted(len(lost_attempts), 'attempt')}. {causes}")
 
 
 def locked(c: Connection, tenant: str, job_id: str) -> RowMapping:

@@ -141,11 +141,12 @@ def test_a_likely_difference_names_the_images_to_prove_it() -> None:
     (said,) = compare([first, other], {}, {"b": Pairs(pair(-0.1, 0.06))}).summary
     needed = 48 * (2.80 * 0.06 / 0.1) ** 2  # 136, with 1.96 + 0.84 standard errors
     assert f"{needed:.0f}" == "135"
-    assert "; better with a probability of 95%, but 48 images cannot prove it, about 140 could." in said
+    assert ": likely better (95% sure); 48 validation images cannot settle it, about 140 could." in said
     (worse,) = compare([first, other], {}, {"b": Pairs(pair(0.1, 0.06))}).summary
-    assert "; worse with a probability of 95%, but 48 images" in worse
+    assert ": likely worse (95% sure); 48 validation images" in worse
     (small,) = compare([first, other], {}, {"b": Pairs(pair(-0.05, 0.06))}).summary
-    assert "no difference beyond noise. Accuracy" in small
+    assert ": hardly different (better with a probability of 80%); 48 validation images cannot settle it, " in small
+    assert all("no difference" not in sentence for sentence in (said, worse, small))
 
 
 def test_tests_of_both_jobs_are_compared_too() -> None:

@@ -15,6 +15,7 @@ from service.core.records.dataset import Size
 from tests.pictures import arrays, encoded, folders, stripes, tarred, zipped
 from tests.servers import ROOT
 from tests.workers.datasets.ingest.reading import MOST, Reader, picture, refusal
+from workers.datasets.ingest.read import read
 
 JUNK_FILES = ("my set/.DS_Store", "__MACOSX/my set/._a", "my set/rows/.ipynb_checkpoints/a", "my set/rows/Thumbs.db")
 MODES_OF_FORMATS = {
@@ -248,3 +249,17 @@ def test_the_reader_has_a_limit_of_computing_time(tmp_path: Path) -> None:
     wide = {f"{kind}/{i}.png": sparse for kind in "ab" for i in range(100)}  # some 4 s
     code, _ = read_in_process(tmp_path, zipped(wide), "zip", seconds=1)
     assert code < 0, "it was killed"
+
+
+@pytest.mark.parametrize("kind", ["zip", "npz"])
+def test_reading_reports_how_far_it_is(tmp_path: Path, kind: str) -> None:
+    data = (
+        zipped({**folders(each=2), "notes.txt": b"no picture"})
+        if kind == "zip"
+        else arrays(np.zeros((4, 5, 6), np.uint8), [0, 1, 0, 1])
+    )
+    (tmp_path / "upload").write_bytes(data)
+    steps: list[tuple[int, int]] = []
+    read(kind, tmp_path / "upload", tmp_path, MOST, report=lambda done, total: steps.append((done, total)))
+    images = steps[0][1]
+    assert steps == [(done, images) for done in range(images)]
