@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from flask import Flask, Response, g, request
 from gunicorn.http.errors import NoMoreData, ParseException
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from service.core.errors import (
     Conflict,
@@ -113,6 +113,8 @@ def _http(error: HTTPException) -> Response:
     detail = str(error.description)
     if detail == RequestEntityTooLarge.description and request.max_content_length:  # werkzeug's words have no number
         detail = f"the body is too large; allowed: {request.max_content_length:,} bytes"
+    if isinstance(error, MethodNotAllowed):  # likewise, no methods
+        detail = f"{request.method} is not allowed here; allowed: {', '.join(sorted(error.valid_methods or ()))}"
     answer = problem(status, http.HTTPStatus(status).name.lower(), detail)
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):

@@ -9,6 +9,8 @@ from flask.testing import FlaskClient
 
 from service.app import create_app
 from service.core.settings import Settings
+from service.core.sql.api_keys import Scope
+from service.services import Services
 from service.web.blueprint import POLICY
 from tests.service.api.requests import expect_problem
 
@@ -22,6 +24,12 @@ ELSEWHERE = (  # addresses without a page
     ("GET", "/static/nope.js", 404),
     ("POST", "/jobs/x", 405),
     ("DELETE", "/livez", 405),
+    ("GET", "/v1", 404),
+    ("GET", "/v1/nope", 404),
+    ("GET", "/v1/jobs/nope", 404),
+    ("PUT", "/v1/jobs", 405),
+    ("GET", "/v1/jobs?status=odd", 422),
+    ("POST", "/v1/jobs", 415),
 )
 
 
@@ -34,6 +42,9 @@ ELSEWHERE = (  # addresses without a page
         ("/docs/nope", "The contents list all pages", '/docs/index">To the documentation'),
         ("/docs/", "Check the address", '/docs/index">To the documentation'),
         ("/nope", "Check the address", '/">To the jobs'),
+        ("/v1/nope", "Check the address", '/docs">To the API'),
+        ("/v1/jobs/nope/artifacts/best_model.pth", "The list of jobs", '/">To the jobs'),
+        ("/fits/nope", "The list of fits", '/fits">To the fits'),
     ],
 )
 def test_a_missing_page_leads_to_its_kind(client: FlaskClient, path: str, words: str, link: str) -> None:
@@ -49,7 +60,8 @@ def test_browsers_get_pages_and_programs_get_problems(client: FlaskClient, metho
     page = client.open(path, method=method, headers=CHROME)
     assert (page.status_code, page.mimetype) == (status, "text/html")
     assert page.headers["Content-Security-Policy"] == POLICY
-    assert "<h1" in page.text
+    assert '<nav aria-label="Main">' in page.text
+    assert f"Status {status}" in page.text
     for headers in ({}, CURL, {"Accept": "application/json, text/html;q=0.9"}):
         answer = client.open(path, method=method, headers=headers)
         expect_problem(answer, status)
@@ -58,9 +70,33 @@ def test_browsers_get_pages_and_programs_get_problems(client: FlaskClient, metho
     assert "Accept" in page.headers["Vary"]
 
 
-def test_the_api_answers_browsers_with_problems_too(client: FlaskClient) -> None:
-    for path in ("/v1/jobs/nope", "/v1/nope", "/v1/", "/v1"):
-        expect_problem(client.get(path, headers=CHROME), 404)
+def test_an_error_page_says_what_is_allowed(client: FlaskClient, app: Flask) -> None:
+    assert "allowed: GET, HEAD, OPTIONS" in client.post("/", headers=CHROME).text
+    app.config["MAX_CONTENT_LENGTH"] = 1000
+    answer = client.post("/v1/jobs", data="x" * 2000, content_type="application/json", headers=CHROME)
+    assert (answer.status_code, answer.mimetype) == (413, "text/html")
+    assert "allowed: 1,000 bytes" in answer.text
+    assert "Status 413" in answer.text
+
+
+def test_a_browser_without_a_key_is_led_to_sign_in_and_back(settings: Settings) -> None:
+    app = create_app(replace(settings, auth="keys"))
+    answer = app.test_client().get("/v1/jobs?limit=2", headers=CHROME)
+    assert (answer.status_code, answer.mimetype) == (401, "text/html")
+    assert 'href="/sign-in?next=/v1/jobs?limit%3D2">Sign in</a>' in answer.text
+    expect_problem(app.test_client().get("/v1/jobs?limit=2", headers=CURL), 401)
+
+
+def test_too_many_requests_of_a_browser_get_a_page(settings: Settings) -> None:
+    app = create_app(replace(settings, auth="keys", requests_per_minute=1))
+    services: Services = app.extensions["rightfit"]
+    services.database.migrate()
+    given = {"Authorization": f"Bearer {services.keys.create('team', [Scope.READ])}"}
+    for path in ("/", "/v1/jobs"):
+        codes = [app.test_client().get(path, headers=CHROME | given) for _ in range(2)]
+        assert (codes[-1].status_code, codes[-1].mimetype) == (429, "text/html")
+        assert "Wait a moment" in codes[-1].text
+        assert codes[-1].headers["Retry-After"]
 
 
 def test_an_internal_error_is_a_page_with_the_request_id(app: Flask) -> None:
