@@ -7,6 +7,7 @@ from pathlib import Path
 
 import promql_parser
 import pytest
+import yaml
 
 from deploy.monitoring import check
 from service.docs import FOLDER
@@ -35,6 +36,17 @@ def test_each_alert_is_tested_and_documented() -> None:
     for name in names:
         outcomes = re.findall(rf'alertname="{name}", alertstate="firing".*\n +exp_samples: .* value: (\d)', tests)
         assert set(outcomes) == {"0", "1"}, f"{name} needs a test where it fires and one where it does not"
+
+
+def test_the_documented_scrape_configuration_is_valid() -> None:
+    (shown,) = re.findall(
+        r"^```yaml\n(.*?)^```$", (FOLDER / "monitoring.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    (job,) = yaml.safe_load(shown)["scrape_configs"]
+    assert job.keys() == {"job_name", "static_configs"}
+    assert all(
+        re.fullmatch(r"127\.0\.0\.1:\d+", target) for each in job["static_configs"] for target in each["targets"]
+    )
 
 
 def run(folder: Path) -> subprocess.CompletedProcess[str]:

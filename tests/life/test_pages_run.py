@@ -12,9 +12,12 @@ from typing import Any
 import httpx
 import pytest
 import torch
+import torchvision
 
+from service.client import Rightfit
 from service.core.diagnosis import Verdict
-from service.docs import FOLDER, VERDICTS
+from service.docs import FOLDER, PAGES, REFERENCE, VERDICTS
+from service.docs.reference import reference
 from tests.conftest import Serving
 from tests.pictures import folders, zipped
 from tests.servers import ROOT
@@ -22,11 +25,31 @@ from tests.servers import ROOT
 WRITTEN = "http://127.0.0.1:8000"  # the address of the service in the pages
 FENCED = re.compile(r"^```(\w+) *(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHOWN = {"text", "csv", "json"}  # languages of blocks that are read, not run
+READ = {"deploying": {"nginx", "yaml"}, "monitoring": {"yaml"}}  # configurations that other tests read
 IN_A_BROWSER = "js"  # the language of blocks that tests/life/test_use_in_a_browser.py runs
 BEFORE_ALL = "make "  # begins each line of the blocks that set up and start what the others need
 NOT_RUN = re.compile(r"# (?:Not run by the tests: \S+|Run by the tests with \w+)")  # in a block's first line, for the
 # reader too; those of a framework are run in tests/service/docs/test_callbacks.py
-NOT_RUN_ON = {"cookbook": 1, "diagnose": 6, "fits": 1}  # blocks
+NOT_RUN_ON = {"README": 2, "cookbook": 1, "deploying": 4, "diagnose": 6, "fits": 1, "operations": 2}  # blocks
+RUN = {  # the pages that the tests of this module run, beside those of verdicts
+    "README",
+    "cookbook",
+    "datasets",
+    "diagnose",
+    "evaluation",
+    "fits",
+    "networks",
+    "operations",
+    "tutorial",
+    "use",
+    "weights",
+}
+SMALL: dict[str, Any] = {
+    "dataset": {"id": "digits", "train_limit": 100},
+    "model": {"arch": "mlp", "hidden": [16]},
+    "epochs": 2,
+    "early_stopping": None,
+}
 SHARED = "SMALL = "  # the snippet of the names that all later ones use
 README = ROOT / "README.md"
 SECONDS = 240  # for a page, on a busy machine; then its commands are ended
@@ -169,30 +192,23 @@ def test_recipes_of_the_cookbook_work(serving: Serving, tmp_path: Path) -> None:
     assert "drawings/a/broken.png" in output
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        "tutorial",
-        "cookbook",
-        "datasets",
-        "diagnose",
-        "fits",
-        "index",
-        "networks",
-        "questions",
-        "running",
-        "use",
-        *(f"verdicts/{verdict}" for verdict in Verdict),
-    ],
-)
+@pytest.mark.parametrize("page", ["README", REFERENCE, *PAGES])
 def test_block_is_run_or_says_why_not(page: str) -> None:
-    page_blocks = blocks((FOLDER / f"{page}.md").read_text("utf-8"))
-    assert len(page_blocks) == (FOLDER / f"{page}.md").read_text("utf-8").count("\n```") / 2
-    assert {block.language for block in page_blocks} <= {"sh", "python", IN_A_BROWSER, *SHOWN}
+    text = text_of(page)
+    page_blocks = blocks(text)
+    assert len(page_blocks) == text.count("\n```") / 2
+    assert {block.language for block in page_blocks} <= {"sh", "python", IN_A_BROWSER, *SHOWN, *READ.get(page, ())}
     assert {block.shows for block in page_blocks} <= {"", "refused"}
-    assert sum(not block.is_run for block in page_blocks if block.language in ("sh", "python")) == NOT_RUN_ON.get(
-        page, 0
-    )
+    programs = [block for block in page_blocks if block.language in ("sh", "python")]
+    assert sum(not block.is_run for block in programs) == NOT_RUN_ON.get(page, 0)
+    assert page in RUN or page.startswith("verdicts/") or not any(block.is_run for block in programs)
+
+
+def text_of(page: str) -> str:
+    """The Markdown of a page of the documents, or of the README."""
+    if page == REFERENCE:
+        return reference()
+    return (README if page == "README" else PAGES[page]).read_text("utf-8")
 
 
 @pytest.mark.long
@@ -237,3 +253,40 @@ def test_commands_of_the_verdict_pages_work(serving: Serving, tmp_path: Path) ->
             assert len(forks) == 2, verdict
             for fork in forks:
                 http.post(f"/v1/jobs/{fork}/cancel").raise_for_status()
+
+
+@pytest.mark.long
+def test_commands_of_the_page_on_evaluations_work(serving: Serving, tmp_path: Path) -> None:
+    spec = SMALL | {"dataset": {"id": "digits", "train_limit": 100, "test_fraction": 0.2}}
+    with Rightfit(serving.url) as client:
+        job = client.wait(client.submit(spec)["id"])["id"]
+        folds = client.folds.wait(client.folds.submit(SMALL, folds=3)["id"])["id"]
+    names = f"JOB={serving.url}/v1/jobs/{job}\nFOLDS={serving.url}/v1/folds/{folds}"
+    text = (FOLDER / "evaluation.md").read_text("utf-8")
+    output = run_page(f"```sh\n{names}\n```\n{text}", tmp_path, serving.url)
+    assert output.count("test images") >= 2
+    assert (tmp_path / "evaluation.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "out_of_fold.npz").stat().st_size > 0
+
+
+@pytest.mark.long
+def test_commands_of_the_page_on_weights_work(serving: Serving, tmp_path: Path) -> None:
+    torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "resnet18.pth")
+    (tmp_path / "more_data.yaml").write_text("- {op: replace, path: /dataset/train_limit, value: 200}")
+    with Rightfit(serving.url) as client:
+        job = client.wait(client.submit(SMALL)["id"])["id"]
+        uploaded = client.weights.push(tmp_path / "resnet18.pth", "resnet18")["id"]
+    text = (FOLDER / "weights.md").read_text("utf-8")
+    output = run_page(f"```sh\nJOB={job}\nWEIGHTS={uploaded}\n```\n{text}", tmp_path, serving.url)
+    assert "resnet18" in output
+
+
+@pytest.mark.long
+def test_commands_of_the_page_on_operations_work(serving: Serving, tmp_path: Path) -> None:
+    text = (FOLDER / "operations.md").read_text("utf-8")
+    for folder in ("/mnt/backup", "/srv"):
+        text = text.replace(folder, f"{tmp_path}{folder}")
+    (tmp_path / "mnt" / "backup").mkdir(parents=True)
+    (tmp_path / "srv").mkdir()
+    run_page(f"```sh\nexport RIGHTFIT_HOME={serving.home}\n```\n{text}", tmp_path, serving.url)
+    assert (tmp_path / "srv" / "rightfit" / "rightfit.db").exists()
