@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from functools import cache
-from html.parser import HTMLParser
 from typing import Any
 
 import jsonpatch
@@ -34,6 +33,7 @@ from tests.golden.runs import FILE
 from tests.golden.scoring import history
 from tests.servers import ROOT
 from tests.service.core.diagnosis.rare import rare_note
+from tests.service.parsed import Page
 
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}}
 OTHERS = ORDER
@@ -41,30 +41,6 @@ PAGES = [*(f"/docs/{name}" for name in OTHERS), *(f"/docs/verdicts/{verdict}" fo
 WITH_IMAGE = {"/docs/tutorial", *(f"/docs/verdicts/{verdict}" for verdict in Verdict)}
 CURE = re.compile(r"(?:^\d+\. |, and |, )`([a-z0-9_]+)` (sets|changes no field)", re.MULTILINE)
 FORK = ["curl", "-s", "-X", "POST", "$JOB/fork", "-H", "Content-Type: application/json", "-d"]
-
-
-class Page(HTMLParser):
-    """The elements of a page: its tags with their attributes, its title, its headings."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.title = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        if self.tags and self.tags[-1][0] == "title" and not self.title:
-            self.title = data
-
-    def all(self, tag: str, attribute: str) -> list[str]:
-        return [attrs[attribute] or "" for name, attrs in self.tags if name == tag and attribute in attrs]
-
-    @property
-    def headings(self) -> list[int]:
-        return [int(name[1]) for name, _ in self.tags if re.fullmatch("h[1-6]", name)]
 
 
 @pytest.fixture(scope="module")

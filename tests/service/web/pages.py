@@ -1,5 +1,6 @@
 """Jobs to show on pages, and the check that a page is complete."""
 
+import html
 import json
 import re
 from pathlib import Path
@@ -13,6 +14,12 @@ from service.services import Services
 from service.web.blueprint import POLICY
 
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}, "epochs": 30}
+LARGEST = 300_000  # bytes of a page with all that it loads
+LOADED = re.compile(
+    r'(?:src|data-history|<link[^>]* href)="(/[^"]+)"'
+)  # by its HTML: scripts, styles, pictures, curves
+WITHOUT_SCRIPTS = re.compile(r"<noscript>.*?</noscript>", re.DOTALL)
+IMPORTED = re.compile(r"from '\./([^']+)'")  # by a script
 OUTSIDE = re.compile(r"(?:https?:)?//(?!127\.0\.0\.1)[a-z0-9.-]+\.[a-z]{2,}", re.IGNORECASE)
 
 
@@ -56,3 +63,16 @@ def looks_right(client: FlaskClient, path: str, status: int = 200) -> str:
     for landmark in ("<header>", '<nav aria-label="Main">', '<main id="content"', 'class="skip"', 'lang="en"', "<h1"):
         assert landmark in answer.text
     return answer.text
+
+
+def expect_small(client: FlaskClient, page: str) -> None:
+    """Check the bytes of a page with everything it loads: scripts and what they import, styles, pictures, curves."""
+    sizes = {"the page": len(page.encode())}
+    waiting = [html.unescape(path) for path in LOADED.findall(WITHOUT_SCRIPTS.sub("", page))]
+    while waiting:
+        if (path := waiting.pop()) not in sizes:
+            answer = client.get(path)
+            sizes[path] = len(answer.data)
+            if answer.mimetype == "text/javascript" and "/chart/" not in path:
+                waiting += [f"/static/{name}" for name in IMPORTED.findall(answer.text)]
+    assert sum(sizes.values()) < LARGEST, f"{sum(sizes.values()):,} bytes, allowed: {LARGEST:,}; of these {sizes}"

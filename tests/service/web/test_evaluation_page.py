@@ -17,12 +17,11 @@ from tests.pictures import folders, zipped
 from tests.service.api.runs import FACTS
 from tests.service.api.uploads import ready
 from tests.service.drawn import drawn
-from tests.service.web.pages import looks_right, submit
+from tests.service.web.pages import expect_small, looks_right, submit
 from tests.service.worker_steps import claim, epoch, finish
 
 PREDICTIONS = joined(drawn(300, 10, 3.0), drawn(200, 10, 3.0, seed=1, part=TEST))
 PICTURE = list(folders(each=1, side=8).values())
-LARGEST = 300_000  # bytes of a page with its scripts and styles
 
 
 def ended(
@@ -45,12 +44,6 @@ def cells(page: str) -> list[list[int]]:
     """The numbers of the confusion matrix."""
     rows = re.findall("<tr>.*?</tr>", page.partition('class="matrix')[2].partition("</table>")[0])[1:]
     return [[int(plain(cell) or 0) for cell in re.findall("<td.*?</td>", row)] for row in rows]
-
-
-def loaded(client: FlaskClient, page: str) -> int:
-    """The bytes of a page with its scripts and styles."""
-    files = [client.get(path).data for path in re.findall(r'(?:src|href)="(/static/[^"]+)"', page)]
-    return len(page.encode()) + sum(map(len, files))
 
 
 def test_score_stands_beside_guessing_and_its_interval(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
@@ -91,6 +84,7 @@ def test_worst_mistakes_show_what_the_model_said(client: FlaskClient, parts: Ser
     page, truth = looks_right(client, ended(client, parts, tmp_path)), evaluate(PREDICTIONS, TEST)
     row, of = truth.mistakes(1)[0], truth.outcomes
     assert page.count('?size=80"') == 20
+    expect_small(client, page)
     first = page.index(f'<img src="/v1/datasets/digits/images/{of.index[row]}?size=80"')
     said = f"said {of.guess[row]} {of.confidence[row]:.1%},is {of.label[row]}"
     assert said in plain(page[first:])[:200]
@@ -148,7 +142,7 @@ def test_many_classes_have_pairs_and_their_weakest(client: FlaskClient, parts: S
     assert 'class="matrix' not in page
     assert "Most confused classes" in page
     assert "The 50 of 100 classes with the lowest F1" in page
-    assert loaded(client, page) < LARGEST
+    expect_small(client, page)
 
 
 def test_matrix_of_fifty_classes_keeps_the_page_small(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
@@ -160,7 +154,7 @@ def test_matrix_of_fifty_classes_keeps_the_page_small(client: FlaskClient, parts
     assert cells(page) == truth.tolist()
     assert np.count_nonzero(truth) > 2000
     assert page.count('title="a class of pictures 7"') == 2, "the heads are cut after 16 characters"
-    assert loaded(client, page) < LARGEST
+    expect_small(client, page)
 
 
 def test_page_of_mistakes_limits_its_pictures(client: FlaskClient, parts: Services, tmp_path: Path) -> None:

@@ -18,11 +18,10 @@ from service.services import Services
 from service.web import files
 from service.web.options import MAIN, archs, sections
 from tests.pictures import folders, zipped
-from tests.service.web.pages import OUTSIDE, SPEC, epoch, looks_right, run, submit
+from tests.service.web.pages import OUTSIDE, SPEC, epoch, expect_small, looks_right, run, submit
 from tests.service.worker_steps import claim, read_datasets
 
 LEADING = "post|predict|delete|after|go|history|events|submit|job|page"  # what of an element's data is an address
-LARGEST = 300_000  # bytes of the first page with all that it loads
 MANY = 1000
 
 
@@ -128,8 +127,7 @@ def test_the_list_of_a_thousand_jobs_is_small_and_quick(client: FlaskClient, par
     assert time.monotonic() - began < 1
     assert text.count('class="sketch"') == 50
     assert f"{MANY} jobs: {MANY} succeeded" in " ".join(text.split())
-    loaded = [client.get(path).data for path in re.findall(r'(?:src|href)="(/static/[^"]+)"', text)]
-    assert len(text.encode()) + sum(map(len, loaded)) < LARGEST
+    expect_small(client, text)
     older = re.search(r'href="([^"]+)" rel="next"', text)
     assert older
     assert f"job_{MANY - 51:020}" in client.get(older[1].replace("&amp;", "&")).text
