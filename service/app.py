@@ -35,6 +35,7 @@ from service.http.origin import OwnOrigin
 from service.http.proxies import TrustedProxies
 from service.http.rate_limit import RateLimit
 from service.http.request_log import RequestLog
+from service.http.shared_reads import SharedReads
 from service.inference import Predictor
 from service.packs import PackReader
 from service.predictions import PredictionsReader
@@ -122,6 +123,7 @@ def _services(settings: Settings) -> Services:
         request_log=RequestLog(registry, Tracing("rightfit-api")),
         counters=counters,
         answers=Recent(KEPT_ANSWERS),
+        shared_reads=SharedReads(),
         metrics=metrics.exposed(settings, database, registry),
         waiting=_concurrency_limit(settings, settings.api_threads - KEPT_FREE),
         streams=ConcurrencyLimit(settings.api_threads, settings.quota_streams),

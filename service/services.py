@@ -26,6 +26,7 @@ from service.core.webhooks.sender import WebhookSender
 from service.http.concurrency import ConcurrencyLimit
 from service.http.rate_limit import RateLimit
 from service.http.request_log import RequestLog
+from service.http.shared_reads import SharedReads
 from service.inference import Predictor
 from service.packs import PackReader
 from service.predictions import PredictionsReader
@@ -60,6 +61,7 @@ class Services:
     request_log: RequestLog
     counters: ProcessMetrics
     answers: Recent[tuple[bytes, str | None]]  # bodies and media types of answers under their ETags
+    shared_reads: SharedReads  # of events, by all streams of a topic
     metrics: CollectorRegistry  # the source of /metrics
     waiting: ConcurrencyLimit  # requests that wait at the same time
     streams: ConcurrencyLimit  # streams of events that are open at the same time

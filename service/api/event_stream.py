@@ -1,8 +1,8 @@
 """Events in pages of JSON or as a live stream, in the format of server-sent events (HTML standard).
 
-The stream reads SQL after each wake-up, so that no event is lost or repeated, whatever Redis does. Without Redis it
-reads every half second. It ends when the key of its request is no longer valid; the client connects again and is
-refused.
+The stream reads SQL after a wake-up, so that no event is lost or repeated, whatever Redis does. The streams of a topic
+read at the same moments, and share what one of them has read. Without Redis they read every half second. A stream ends
+when the key of its request is no longer valid; the client connects again and is refused.
 """
 
 import json
@@ -20,11 +20,14 @@ from service.core.records.job_event import Event
 from service.core.sql.usage import RETRY_SECONDS
 from service.http import turns
 from service.http.auth import key_check, tenant
+from service.http.shared_reads import Lines, SharedReads, await_tick
 from service.schemas.answer_fields import format_time
 from service.services import services
 
 # Reads the events after an id, with the largest number to return; also returns whether no more events will come.
 Read = Callable[[int, int], tuple[bool, Sequence[Event]]]
+# Reads the lines after an id, at a tick or anew.
+ReadLines = Callable[[int, int | None], Lines]
 
 STREAM = "text/event-stream"
 PAGE = 500
@@ -79,43 +82,59 @@ def _live(topic: str, after: int, read: Read, *, with_positions: bool) -> Respon
             raise ServiceUnavailable("too many streams are open; poll instead, or try again later")
         places.callback(own.waiting.leave, owner)
         watching = own.wakeups.listen(topic, with_positions=with_positions)
-        sent = _stream(watching, _Key(key_check()), after, read)
-        answer = Response(stream_with_context(sent), mimetype=STREAM)
+        lines = _stream(watching, _Key(key_check()), after, _shared(own.shared_reads, f"{owner} {topic}", read))
+        answer = Response(stream_with_context(lines), mimetype=STREAM)
         answer.call_on_close(places.pop_all().close)
     answer.headers["Cache-Control"] = "no-cache"
     answer.headers["X-Accel-Buffering"] = "no"  # nginx would buffer the events
     return answer
 
 
-def _stream(watching: AbstractContextManager[Wait], key: "_Key", after: int, read: Read) -> Iterator[str]:
+def _stream(watching: AbstractContextManager[Wait], key: "_Key", after: int, read: ReadLines) -> Iterator[str]:
     yield f"retry: {RETRY_MS}\n"
-    sent_at = time.monotonic()
+    sent_at, tick = time.monotonic(), None
     with watching as wait:
         while True:
             try:
                 if key.is_lost():
                     return
-                is_over, newer = read(after, PAGE)
+                new = read(after, tick)
             except NotFound:
                 yield "event: end\ndata: {}\n\n"
                 return
             except DatabaseError:  # the client connects again and continues after its last event
                 return
-            for event in newer:
-                yield _line(event)
-                after, sent_at = event.id, time.monotonic()
-            if newer:
+            if new.lines:
+                yield from new.lines
+                after, sent_at, tick = new.last, time.monotonic(), None
+            if len(new.lines) == PAGE:
                 continue
-            if is_over:
+            if new.is_over:
                 yield "event: end\ndata: {}\n\n"
                 return
             turns.give_back()
-            again_at = time.monotonic() + min(READ_SECONDS, COMMENT_SECONDS)
-            while position := wait(max(0.0, again_at - time.monotonic())):
-                yield f"event: position\ndata: {position}\n\n"
+            again_at, is_woken = time.monotonic() + min(READ_SECONDS, COMMENT_SECONDS), False
+            while (message := wait(0 if is_woken else max(0.0, again_at - time.monotonic()))) is not None:
+                is_woken = is_woken or not message
+                if message:
+                    yield f"event: position\ndata: {message}\n\n"
+            tick = await_tick()
             if time.monotonic() - sent_at >= COMMENT_SECONDS:
                 yield ": nothing new\n\n"
                 sent_at = time.monotonic()
+
+
+def _shared(shared: SharedReads, topic: str, read: Read) -> ReadLines:
+    """Reads lines after an id: at a tick together with the other streams of the topic, otherwise anew."""
+
+    def anew(after: int) -> Lines:
+        is_over, newer = read(after, PAGE)
+        return Lines(tuple(map(_line, newer)), newer[-1].id if newer else after, is_over)
+
+    def lines(after: int, tick: int | None) -> Lines:
+        return anew(after) if tick is None else shared.at_tick(topic, after, tick, lambda: anew(after))
+
+    return lines
 
 
 class _Key:

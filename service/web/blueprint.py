@@ -1,11 +1,18 @@
-"""The blueprint of all pages, with a policy that allows no content from other sites."""
+"""The blueprint of all pages, with a policy that allows no content from other sites.
 
+Open pages fetch themselves again every few seconds, with `Cache-Control: max-age`. Such an answer is the content
+alone, without the header of the page, and it is made once for everyone who may see the same.
+"""
+
+from http import HTTPStatus
+from time import monotonic
 from typing import Any
 
-from flask import Blueprint, Response, g, render_template
+from flask import Blueprint, Response, g, render_template, request
 
 from service.core.sql.api_keys import csrf_token
-from service.http.auth import may
+from service.http.auth import may, tenant
+from service.services import services
 
 # No inline script or style, no content from other sites, no form that sends data to them.
 POLICY = (
@@ -13,8 +20,36 @@ POLICY = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 NAME = "web"
+OLDEST = 60  # seconds, of the content that open pages share
 
 blueprint = Blueprint(NAME, __name__, template_folder="templates")
+
+
+@blueprint.before_request
+def _kept() -> Response | None:
+    """The content of a page that was made for another open page, if it is new enough for the request."""
+    kept = services().answers.get(_key()) if _max_age() else None
+    return Response(kept[0], mimetype=kept[1]) if kept else None
+
+
+@blueprint.after_request
+def _keep(response: Response) -> Response:
+    if _max_age() and response.status_code == HTTPStatus.OK:
+        services().answers.put(_key(), (response.get_data(), response.mimetype), response.content_length or 0)
+    return response
+
+
+def _max_age() -> int:
+    """The age in seconds up to which the request accepts an answer, 0 if it is not of an open page."""
+    age = request.cache_control.max_age
+    is_open = request.method == "GET" and request.blueprint == NAME and "identity" in g
+    return age if is_open and isinstance(age, int) and 0 < age <= OLDEST else 0
+
+
+def _key() -> str:
+    """What is shown depends on the tenant and the scopes; the links in it have the prefix of a proxy."""
+    age, scopes = _max_age(), ",".join(sorted(g.identity.scopes))
+    return f"{tenant()} {scopes} {request.script_root} {request.full_path} {age} {monotonic() // age}"
 
 
 @blueprint.after_request
@@ -35,6 +70,7 @@ def _session() -> dict[str, Any]:
         "is_signed_in": bool(key),
         "tenant": identity and identity.tenant,
         "may": may,
+        "is_content_alone": bool(_max_age()),
     }
 
 

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
@@ -132,7 +132,7 @@ def load(clients: int, seconds: float, rounds: int) -> dict[str, Any]:
                 try:
                     by_route = {"empty route": Measured(), "status and history": Measured()}
                     wait_for(own.port)
-                    api = api_of(stack)
+                    api = gunicorn(psutil.Process().children(recursive=True))
                     for _ in range(rounds):
                         poll(psutil.Process(bare.pid), own.port, ["/"], clients, seconds, by_route["empty route"])
                         poll(api, stack.settings.port, paths, clients, seconds, by_route["status and history"])
@@ -144,10 +144,9 @@ def load(clients: int, seconds: float, rounds: int) -> dict[str, Any]:
     return {name: measured.summary() for name, measured in by_route.items()} | {"epochs_meanwhile": trained}
 
 
-def api_of(stack: Stack) -> psutil.Process:
-    """The gunicorn of a stack."""
-    children = psutil.Process().children(recursive=True)
-    return next(process for process in children if "service.wsgi:app" in process.cmdline())
+def gunicorn(processes: Iterable[psutil.Process]) -> psutil.Process:
+    """The first gunicorn of the API among processes."""
+    return next(process for process in processes if "service.wsgi:app" in process.cmdline())
 
 
 def wait_for(port: int) -> None:

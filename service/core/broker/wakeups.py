@@ -24,7 +24,7 @@ POLL_SECONDS = 0.5  # between two polls while Redis is unavailable
 SUBSCRIBE_SECONDS = 2.0
 BREAKER_SECONDS = 5.0  # without a call to Redis after a failure
 
-Wait = Callable[[float], str]
+Wait = Callable[[float], str | None]
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Wakeups:
     def listen(self, job_id: str, *, with_positions: bool = False) -> Iterator[Wait]:
         """Subscribe, and yield a function that waits for a wake-up, at most the given number of seconds.
 
-        It returns "", or with positions, the position that has arrived, as JSON.
+        It returns "" for a wake-up, with positions also a position that has arrived, as JSON, and None for neither.
         """
         channels = [CHANNEL + job_id, POSITIONS + job_id][: 1 + with_positions]
         with self._client.pubsub(ignore_subscribe_messages=True) as subscription:  # type: ignore[no-untyped-call]  # redis-py
@@ -97,14 +97,14 @@ class Wakeups:
             return False
 
 
-def _sleep(seconds: float) -> str:
+def _sleep(seconds: float) -> None:
     time.sleep(min(seconds, POLL_SECONDS))
-    return ""
 
 
-def _await(subscription: redis.client.PubSub, seconds: float) -> str:
+def _await(subscription: redis.client.PubSub, seconds: float) -> str | None:
     try:
         message = subscription.get_message(timeout=seconds)
     except redis.RedisError:
-        return _sleep(seconds)
-    return message["data"].decode() if message else ""
+        _sleep(seconds)
+        return None
+    return message["data"].decode() if message else None

@@ -45,9 +45,9 @@ export function complain(error) {
   if (error) place.scrollIntoView({ block: 'nearest' });
 }
 
-/** Fetch this page again and replace its live sections. Focus, selections and open details stay. */
-export async function refresh() {
-  const answer = await fetch(location.href, { headers: { Accept: 'text/html' } });
+/** Fetch this page again, at most `age` seconds old, and replace its live sections. Focus, selections and open details stay. */
+export async function refresh(age = 0) {
+  const answer = await fetch(location.href, { headers: { Accept: 'text/html', 'Cache-Control': `max-age=${age}` } });
   if (answer.redirected) location.reload(); // to the sign-in page
   if (answer.status >= 500) throw new Error(SILENT);
   if (!answer.ok) return;
@@ -94,7 +94,7 @@ export function keepFresh(seconds, isNeeded = () => true) {
   const pause = () => 1000 * (typeof seconds === 'function' ? seconds() : seconds);
   const turn = async () => {
     const began = performance.now();
-    if (!document.hidden && isNeeded()) await refresh().catch(() => lost(true));
+    if (!document.hidden && isNeeded()) await refresh(Math.ceil(pause() / 1000)).catch(() => lost(true));
     setTimeout(turn, Math.max(pause(), 4 * (performance.now() - began)));
   };
   setTimeout(turn, pause());

@@ -23,4 +23,4 @@ function look() {
 act();
 document.addEventListener('visibilitychange', look);
 look();
-keepFresh(2, () => !isEnded());
+keepFresh(4, () => !isEnded());
