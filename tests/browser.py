@@ -107,10 +107,12 @@ def browser(binary: str) -> Iterator[Browser]:
 
 
 @contextmanager
-def window(started: Browser, url: str, width: int = DESKTOP, theme: Theme = "light") -> Iterator[Window]:
+def window(
+    started: Browser, url: str, width: int = DESKTOP, theme: Theme = "light", height: int = 900
+) -> Iterator[Window]:
     """A tab with its own cookies. Requests to other hosts than the stack are aborted and recorded."""
     context = started.new_context(
-        base_url=url, viewport={"width": width, "height": 900}, color_scheme=theme, reduced_motion="reduce"
+        base_url=url, viewport={"width": width, "height": height}, color_scheme=theme, reduced_motion="reduce"
     )
     context.set_default_timeout(PATIENCE_MS)
     opened = Window(context.new_page())

@@ -1,123 +1,160 @@
-"""Every page at the width of a phone and of a desk, in both themes, for review: `python -m tests.screenshots`."""
+"""Every page on the screen of a phone and of a desk, in both themes, for review: `python -m tests.screenshots`.
 
+With words after it, only the pages whose names contain one of them.
+"""
+
+import sys
 import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from itertools import product
-from typing import Any, get_args
+from pathlib import Path
+from typing import get_args
 
 import httpx
 from playwright.sync_api import Page
 
+from service.core.diagnosis import Verdict
 from service.core.settings import Settings
 from service.core.sql.api_keys import ApiKeys, Scope
 from service.core.sql.engine import Database
 from service.http.auth import COOKIE
 from service.stack.standalone import Stack
-from tests.browser import DESKTOP, PHONE, Theme, browser, chromium, window
-from tests.pictures import folders, zipped
-from tests.ports import eventually
+from tests.browser import Theme, browser, chromium, window
+from tests.pictures import folders
 from tests.servers import ROOT
+from tests.shown_jobs import fill, play_verdicts
 
 FOLDER = ROOT / "screenshots"
-WATCHED = 100  # epochs of the running job before its screenshot
+SCREENS = ((1280, 800), (390, 844))  # pixels of a desk and of a phone
 SETTLED_MS = 1000  # for the chart and its first events
-SPEC: dict[str, Any] = {"dataset": {"id": "digits", "train_limit": 100}, "model": {"arch": "mlp", "hidden": [64]}}
-JOBS: tuple[dict[str, Any], ...] = (
-    {"name": "plain", "epochs": 60, "optimizer": {"lr": 1e-2}, "early_stopping": None},
-    {"name": "dropout", "epochs": 60, "regularization": {"dropout": 0.5}},
-    {
-        "name": "diverged",
-        "epochs": 60,
-        "optimizer": {"name": "sgd", "lr": 10.0, "momentum": 0.99},
-        "model": {"arch": "mlp", "hidden": [512] * 6},
-        "early_stopping": None,
-    },
-    {"name": "running", "epochs": 100_000, "early_stopping": None, "labels": {"project": "pictures"}},
-    {"name": "waiting", "epochs": 5},
-)
 LOG = "\n".join(f"Epoch {n}/20, train loss: {1 / n:.3f}, val loss: {0.5 + abs(n - 6) / 10:.3f}" for n in range(1, 21))
-SETS = {"pets": {**folders(8), "rows/again.png": folders(1)["rows/000.png"]}, "broken": {"rows/1.png": b"no picture"}}
+GOALS = {"quick": "Quick look", "good": "Good model", "minutes": "Best in some minutes", "own": "My own settings"}
 
 
-def main() -> None:
+def main(words: Sequence[str]) -> None:
     if (binary := chromium()) is None:
         raise SystemExit("there is no Chromium; `make browser` installs Debian's")
     FOLDER.mkdir(exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory(prefix="rightfit-screenshots-") as home,
-        Stack(Settings.from_env({"RIGHTFIT_HOME": home, "RIGHTFIT_PORT": "0", "RIGHTFIT_AUTH": "keys"})) as stack,
-        browser(binary) as started,
-    ):
-        with closing(Database(stack.settings.database_url)) as database:
+    with tempfile.TemporaryDirectory(prefix="rightfit-screenshots-") as home:
+        settings = Settings.from_env({"RIGHTFIT_HOME": home, "RIGHTFIT_PORT": "0", "RIGHTFIT_AUTH": "keys"})
+        with closing(Database(settings.database_url)) as database:
+            database.migrate()
             keys = ApiKeys(database)
-            writer = keys.create("team", [Scope.READ, Scope.WRITE])
-            reader, newcomer = keys.create("team", [Scope.READ]), keys.create("newcomer", list(Scope))
-        with httpx.Client(base_url=f"{stack.url}/v1", headers={"Authorization": f"Bearer {writer}"}) as client:
-            jobs, sets = _filled(client)
-        pages = _pages(jobs, sets)
-        visits = [(writer, name, pages[name]) for name in pages]
-        visits += [(reader, f"reader-{name}", pages[name]) for name in ("jobs", "job", "new", "datasets", "dataset")]
-        visits += [(newcomer, f"newcomer-{name}", pages[name]) for name in ("jobs", "datasets")]
-        for width, theme in product((PHONE, DESKTOP), get_args(Theme)):
-            with window(started, stack.url, width, theme) as tab:
-                _take(tab.page, "sign-in", "/sign-in", width, theme)
-                tab.page.get_by_label("API key").fill("rf_wrong")
-                tab.page.get_by_role("button", name="Sign in").click()
-                _take(tab.page, "sign-in-refused", None, width, theme)
-                tab.page.context.add_cookies([{"name": COOKIE, "value": reader, "url": stack.url}])
-                tab.page.goto("/diagnose")
-                tab.page.get_by_label("Or paste a log").fill(LOG)
-                tab.page.get_by_role("button", name="Diagnose").click()
-                _take(tab.page, "diagnosed", None, width, theme)
-                for key, name, path in visits:
-                    tab.page.context.add_cookies([{"name": COOKIE, "value": key, "url": stack.url}])
-                    _take(tab.page, name, path, width, theme)
+            writer, reader = keys.create("team", [Scope.READ, Scope.WRITE]), keys.create("team", [Scope.READ])
+            newcomer = keys.create("newcomer", list(Scope))
+        verdicts = play_verdicts(settings, writer)
+        with Stack(settings) as stack, browser(binary) as started:
+            given = {"Authorization": f"Bearer {writer}"}
+            with httpx.Client(base_url=f"{stack.url}/v1", headers=given, timeout=60) as client:
+                ids = fill(client)
+            pages = _pages(ids, verdicts)
+            visits = [(writer, name, path) for name, path in pages.items()]
+            visits += [
+                (reader, f"reader-{name}", pages[name]) for name in ("jobs", "job", "new", "datasets", "dataset")
+            ]
+            visits += [(newcomer, f"newcomer-{name}", pages[name]) for name in ("jobs", "datasets", "fits")]
+            picture = Path(home) / "picture.png"
+            picture.write_bytes(folders(1)["rows/000.png"])
+            for (width, height), theme in product(SCREENS, get_args(Theme)):
+                with window(started, stack.url, width, theme, height) as tab:
+                    camera = Camera(tab.page, f"{width}-{theme}", words)
+                    _sign_in(camera)
+                    for key, name, path in visits:
+                        tab.page.context.add_cookies([{"name": COOKIE, "value": key, "url": stack.url}])
+                        camera.take(name, path)
+                    tab.page.context.add_cookies([{"name": COOKIE, "value": writer, "url": stack.url}])
+                    _used(camera, pages, picture)
 
 
-def _filled(client: httpx.Client) -> tuple[dict[str, str], dict[str, str]]:
-    """The ids of jobs and data sets in every state, by their names."""
-    sets = {
-        name: client.post("/datasets", params={"name": name}, files={"file": ("a.zip", zipped(files))}).json()["id"]
-        for name, files in SETS.items()
-    }
-    jobs = {job["name"]: client.post("/jobs", json=SPEC | job).raise_for_status().json()["id"] for job in JOBS}
-    running = f"/jobs/{jobs['running']}"
-    eventually(lambda: bool(client.get(running).json()["progress"]["epoch"] > WATCHED), 120)
-    eventually(lambda: all(client.get(f"/datasets/{one}").json()["status"] != "processing" for one in sets.values()))
-    return jobs, sets
+class Camera:
+    """Takes the pictures whose names contain one of the words, all if there are none."""
+
+    def __init__(self, page: Page, ending: str, words: Sequence[str]) -> None:
+        self.page, self._ending, self._words = page, ending, words
+
+    def take(self, name: str, path: str, use: Callable[[Page], object] = lambda _: None) -> None:
+        """A picture of the page at an address, after it was used."""
+        if self._words and not any(word in name for word in self._words):
+            return
+        self.page.goto(path)
+        use(self.page)
+        self.page.wait_for_timeout(SETTLED_MS)
+        file = FOLDER / f"{name}-{self._ending}.png"
+        self.page.screenshot(path=file, full_page=True)
+        is_wide = self.page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        print(file.relative_to(ROOT), "SCROLLS SIDEWAYS" if is_wide else "", flush=True)
 
 
-def _pages(jobs: dict[str, str], sets: dict[str, str]) -> dict[str, str]:
+def _sign_in(camera: Camera) -> None:
+    def refused(page: Page) -> None:
+        page.get_by_label("API key").fill("rf_wrong")
+        page.get_by_role("button", name="Sign in").click()
+
+    camera.take("sign-in", "/sign-in")
+    camera.take("sign-in-refused", "/sign-in", refused)
+
+
+def _used(camera: Camera, pages: Mapping[str, str], picture: Path) -> None:
+    """Pages after something was done on them."""
+
+    def diagnose(page: Page) -> None:
+        page.get_by_label("Or paste a log").fill(LOG)
+        page.get_by_role("button", name="Diagnose").click()
+
+    def unfold(page: Page) -> None:
+        page.evaluate("for (const one of document.querySelectorAll('main details:not(.menu)')) one.open = true")
+
+    def guess(page: Page) -> None:
+        page.locator("#try-form input[type=file]").set_input_files(picture)
+        page.locator("#said meter").first.wait_for()
+
+    def search(page: Page) -> None:
+        page.get_by_label("Search").press_sequentially("learning rate")
+
+    camera.take("diagnosed", "/diagnose", diagnose)
+    for goal, label in GOALS.items():
+        camera.take(f"new-{goal}", "/new", lambda page, label=label: page.get_by_label(label).check())  # type: ignore[misc]
+    for name in ("job", "new", "datasets", "dataset", "diagnose"):
+        camera.take(f"{name}-unfolded", pages[name], unfold)
+    for menu in ("downloads", "further"):
+        camera.take(f"job-{menu}", pages["job"], lambda page, menu=menu: page.locator(f"#{menu} summary").click())  # type: ignore[misc]
+    camera.take("job-tried", pages["job"], guess)
+    camera.take("docs-search", "/docs/index", search)
+
+
+def _pages(ids: Mapping[str, str], verdicts: Mapping[str, str]) -> dict[str, str]:
+    docs = ("index", "tutorial", "use", "reference", "networks", "questions", "cookbook", "verdicts")
     return {
         "jobs": "/",
         "nothing-found": "/?q=nothing",
         "new": "/new",
         "diagnose": "/diagnose",
-        "job": f"/jobs/{jobs['plain']}",
-        "mistakes": f"/jobs/{jobs['plain']}/mistakes",
-        "failed": f"/jobs/{jobs['diverged']}",
-        "running": f"/jobs/{jobs['running']}",
-        "waiting": f"/jobs/{jobs['waiting']}",
+        "job": f"/jobs/{ids['plain']}",
+        "mistakes": f"/jobs/{ids['plain']}/mistakes",
+        **{name: f"/jobs/{ids[name]}" for name in ("dropout", "diverged", "running", "waiting", "cancelled", "paused")},
+        **{f"verdict-{verdict}": f"/jobs/{job}" for verdict, job in verdicts.items()},
         "datasets": "/datasets",
-        "dataset": f"/datasets/{sets['pets']}",
-        "broken": f"/datasets/{sets['broken']}",
+        "dataset": f"/datasets/{ids['pets']}",
+        "broken": f"/datasets/{ids['broken']}",
         "built-in": "/datasets/cifar100",
-        "compare": f"/compare?jobs={jobs['plain']},{jobs['dropout']}",
+        "compare": f"/compare?jobs={ids['plain']},{ids['dropout']}",
+        "compare-many": "/compare?jobs=" + ",".join([*verdicts.values()][:8]),
         "compare-nothing": "/compare",
+        "fits": "/fits",
+        "fit": f"/fits/{ids['fit']}",
+        "fit-running": f"/fits/{ids['fit-running']}",
+        "ablation": f"/ablations/{ids['ablation']}",
         "missing": "/jobs/nothing",
         "refused": "/?status=odd",
+        "nowhere": "/nowhere",
+        "api-nowhere": "/v1/jobs/nothing",
+        "api": "/docs",
+        **{f"docs-{name}": f"/docs/{name}" for name in docs},
+        "docs-verdict": f"/docs/verdicts/{Verdict.OVERFITTING}",
+        "docs-nowhere": "/docs/nowhere",
     }
 
 
-def _take(page: Page, name: str, path: str | None, width: int, theme: Theme) -> None:
-    """A picture of the page at an address, else of the page as it stands."""
-    if path is not None:
-        page.goto(path)
-    page.wait_for_timeout(SETTLED_MS)
-    file = FOLDER / f"{name}-{width}-{theme}.png"
-    page.screenshot(path=file, full_page=True)
-    print(file.relative_to(ROOT))
-
-
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -8,6 +8,7 @@ of a core, without pages and with them, and the requests that the pages sent.
 import argparse
 import html
 import json
+import math
 import re
 import tempfile
 import threading
@@ -27,9 +28,10 @@ from tests.ports import eventually
 PAGES, SECONDS = 50, 60.0
 SETTLE_SECONDS = 5.0  # after the pages were opened
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}, "epochs": 100_000, "early_stopping": None}
+GONE = re.compile('data-gone="([^"]*)"')
 EVENTS = re.compile('data-events="([^"]+)"')
 REFRESHING = {"status", "phase", "cancel_requested", "pause_requested", "resume_requested", "diagnosis"}
-REFRESH_SECONDS = 4  # of keepFresh in static/job.js
+SOONEST, LATEST, SHARE = 2.0, 60.0, 0.1  # as in static/job.js
 
 
 class OpenPage(threading.Thread):
@@ -53,14 +55,17 @@ class OpenPage(threading.Thread):
 
     def _keep_fresh(self) -> None:
         with httpx.Client(base_url=self._url, timeout=60, trust_env=False) as client:
-            self._over.wait(self._number % 10 / 10 * REFRESH_SECONDS)
-            while not self._over.wait(REFRESH_SECONDS):
-                self._refresh(client, REFRESH_SECONDS)
+            seconds = SOONEST
+            self._over.wait(self._number % 10 / 10 * seconds)
+            while not self._over.wait(seconds):
+                seconds = self._refresh(client, math.ceil(seconds))
 
-    def _refresh(self, client: httpx.Client, age: int) -> None:
+    def _refresh(self, client: httpx.Client, age: int) -> float:
+        """Fetch the page; returns the seconds until it is fetched again."""
         given = {"Accept": "text/html", "Cache-Control": f"max-age={age}"}
-        client.get(self._path, headers=given).raise_for_status()
+        page = client.get(self._path, headers=given).raise_for_status().text
         self._sent["pages"] += 1
+        return min(LATEST, max(SOONEST, SHARE * float(GONE.findall(page)[0])))
 
 
 def live(url: str, api: psutil.Process, pages: int, seconds: float) -> dict[str, float]:
