@@ -113,15 +113,20 @@ def _stream(watching: AbstractContextManager[Wait], key: "_Key", after: int, rea
                 yield "event: end\ndata: {}\n\n"
                 return
             turns.give_back()
-            again_at, is_woken = time.monotonic() + min(READ_SECONDS, COMMENT_SECONDS), False
-            while (message := wait(0 if is_woken else max(0.0, again_at - time.monotonic()))) is not None:
-                is_woken = is_woken or not message
-                if message:
-                    yield f"event: position\ndata: {message}\n\n"
+            yield from _positions(wait, min(READ_SECONDS, COMMENT_SECONDS))
             tick = await_tick()
             if time.monotonic() - sent_at >= COMMENT_SECONDS:
                 yield ": nothing new\n\n"
                 sent_at = time.monotonic()
+
+
+def _positions(wait: Wait, seconds: float) -> Iterator[str]:
+    """The positions that arrive until a wake-up, at most for some seconds. More wake-ups that wait are the same one."""
+    again_at, is_woken = time.monotonic() + seconds, False
+    while (message := wait(0 if is_woken else max(0.0, again_at - time.monotonic()))) is not None:
+        is_woken = is_woken or not message
+        if message:
+            yield f"event: position\ndata: {message}\n\n"
 
 
 def _shared(shared: SharedReads, topic: str, read: Read) -> ReadLines:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from service.recent import Recent
 
-TICK_SECONDS = 0.25  # between two reads of a stream, which sends what has come together
+TICK_SECONDS = 0.5  # between two reads of a stream, which sends what has come together
 MOST_BYTES = 1 << 20
 LOCKS = 16  # topics whose streams do not wait for each other, about
 

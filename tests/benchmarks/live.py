@@ -8,7 +8,6 @@ of a core, without pages and with them, and the requests that the pages sent.
 import argparse
 import html
 import json
-import math
 import re
 import tempfile
 import threading
@@ -32,6 +31,7 @@ GONE = re.compile('data-gone="([^"]*)"')
 EVENTS = re.compile('data-events="([^"]+)"')
 REFRESHING = {"status", "phase", "cancel_requested", "pause_requested", "resume_requested", "diagnosis"}
 SOONEST, LATEST, SHARE = 2.0, 60.0, 0.1  # as in static/job.js
+SHARED = 2  # seconds, as in static/common.js
 
 
 class OpenPage(threading.Thread):
@@ -58,14 +58,15 @@ class OpenPage(threading.Thread):
             seconds = SOONEST
             self._over.wait(self._number % 10 / 10 * seconds)
             while not self._over.wait(seconds):
-                seconds = self._refresh(client, math.ceil(seconds))
+                seconds = self._refresh(client, SHARED)
 
     def _refresh(self, client: httpx.Client, age: int) -> float:
         """Fetch the page; returns the seconds until it is fetched again."""
         given = {"Accept": "text/html", "Cache-Control": f"max-age={age}"}
         page = client.get(self._path, headers=given).raise_for_status().text
         self._sent["pages"] += 1
-        return min(LATEST, max(SOONEST, SHARE * float(GONE.findall(page)[0])))
+        gone = max(map(float, GONE.findall(page)), default=0.0)
+        return min(LATEST, max(SOONEST, SHARE * gone))
 
 
 def live(url: str, api: psutil.Process, pages: int, seconds: float) -> dict[str, float]:

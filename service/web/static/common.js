@@ -2,6 +2,8 @@
 
 const token = document.querySelector('meta[name="csrf-token"]').content;
 
+const SHARED = 2; // seconds, the age of an answer that open pages share
+
 const SILENT = 'The service does not answer. Check that it is running, then try again.';
 
 /** Send a request to the API, with JSON as text or with a form. Resolves to the JSON of the answer or null; rejects with an Error that has the API's message. */
@@ -94,7 +96,7 @@ export function keepFresh(seconds, isNeeded = () => true) {
   const pause = () => 1000 * (typeof seconds === 'function' ? seconds() : seconds);
   const turn = async () => {
     const began = performance.now();
-    if (!document.hidden && isNeeded()) await refresh(Math.ceil(pause() / 1000)).catch(() => lost(true));
+    if (!document.hidden && isNeeded()) await refresh(SHARED).catch(() => lost(true));
     setTimeout(turn, Math.max(pause(), 4 * (performance.now() - began)));
   };
   setTimeout(turn, pause());
