@@ -25,7 +25,8 @@ Result = Mapping[str, Any]
 
 def conclude(fit: Fit) -> tuple[FitStatus, Result]:
     """The status and the result of a fit whose jobs have all ended."""
-    result = _result(_Ended.of(fit))
+    state = state_of(fit, 0.0)
+    result = {**_result(_Ended.of(fit)), "importance": importance(fit.request, state.trials, state.runs)}
     if fit.cancel_requested:
         return FitStatus.CANCELLED, result
     return (FitStatus.FAILED if "error" in result else FitStatus.SUCCEEDED), result
@@ -100,7 +101,6 @@ def _result(ended: _Ended) -> Result:
         "base": _shown(ended, BASE, *of_base),
         "best": _shown(ended, kept, model, own),
         "gain": _as_json(won) if won else None,
-        "importance": importance(fit.request, state.trials, state.runs),
         "test": _test(ended, model),
         "ensemble": _ensemble(ended, state, kept, model) if fit.request.ensemble else None,
     }
@@ -134,7 +134,7 @@ def _without_base(ended: _Ended) -> Result:
     if base is None or base.best is None or base.error is not None:
         return {"error": _why_failed(ended.fit, base)}
     shown = _shown(ended, BASE, base, [base])
-    return {"base": shown, "best": shown, "gain": None, "importance": None, "test": _test(ended, base)}
+    return {"base": shown, "best": shown, "gain": None, "test": _test(ended, base)}
 
 
 def _kept(ended: _Ended, state: FitState, base: Sequence[Job]) -> tuple[int, Gain | None]:

@@ -82,6 +82,11 @@ class FitStep:
     data: Mapping[str, Any]
     outcome: Mapping[str, Any] | None = None
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the step is done, so that it does not change any more."""
+        return self.job_id is None or self.outcome is not None
+
 
 @dataclass(frozen=True)
 class TrialJob:

@@ -1,20 +1,23 @@
 """The leases of conductors on fits: claimed, renewed, written under, ended. Each decision is stored with its job."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, or_, select, update
 
 from service.core.errors import LeaseLost
 from service.core.records.fit import Fit, FitPhase, FitStatus, FitStep, StepKind, TrialJob
 from service.core.records.fit_request import FitRequest
 from service.core.records.job import Status, StopReason
 from service.core.records.lessons import Lessons
+from service.core.records.quotas import UNLIMITED, Quotas
 from service.core.records.submission import NewJob
 from service.core.spec.parts import direction
 from service.core.sql.clock import now
+from service.core.sql.engine import Database
 from service.core.sql.fit_rows import fit_of, steps_of
 from service.core.sql.jobs.insert import insert_job
 from service.core.sql.jobs.rows import kept_scores
@@ -60,7 +63,18 @@ class Conducted:
 
 
 class FitLeases(Repository):
-    """A write under a lease is fenced: it raises LeaseLost, and changes nothing, once another attempt has the fit."""
+    """A write under a lease is fenced: it raises LeaseLost, and changes nothing, once another attempt has the fit.
+
+    The steps that cannot change any more are read once for each lease.
+    """
+
+    _settled: dict[FitLease, tuple[FitStep, ...]]
+
+    def __init__(
+        self, database: Database, on_change: Callable[[str], None] = lambda channel: None, quotas: Quotas = UNLIMITED
+    ) -> None:
+        super().__init__(database, on_change, quotas)
+        self._settled = {}
 
     def claim(self, seconds: float) -> FitLease | None:
         """Take the right to conduct a running fit that no process conducts; None if there is none."""
@@ -87,10 +101,13 @@ class FitLeases(Repository):
         with self._db.read() as c:
             row = c.execute(select(fits, now().label("time")).where(_is_held(lease))).mappings().one_or_none()
             if row is None:
+                self._settled.pop(lease, None)
                 raise _lost(lease)
-            fit = fit_of(row, steps_of(c, lease.fit_id))
-            waiting = [step for step in fit.steps if step.job_id and step.outcome is None]
-            return Conducted(fit, {step.number: _trial_job(c, step, fit.request) for step in waiting}, row["time"])
+            known = self._settled.get(lease, ())
+            steps = (*known, *steps_of(c, lease.fit_id, after=len(known)))
+            self._settled[lease] = tuple(takewhile(lambda step: step.is_settled, steps))
+            fit = fit_of(row, steps)
+            return Conducted(fit, _open_jobs(c, fit), row["time"])
 
     def has_news(self, lease: FitLease, version: int, job_ids: Sequence[str]) -> bool:
         """Whether the fit has changed since this version, or one of the jobs has come to rest or is gone. Far cheaper
@@ -116,6 +133,8 @@ class FitLeases(Repository):
                 where = and_(fit_steps.c.fit_id == lease.fit_id, fit_steps.c.number == number)
                 data = c.execute(select(fit_steps.c.data).where(where)).scalar_one()
                 c.execute(update(fit_steps).where(where).values(data={**data, "outcome": dict(outcome)}))
+        first = min(outcomes, default=1)
+        self._settled[lease] = self._settled.get(lease, ())[: first - 1]  # an outcome may be a second one
         self._on_change(lease.fit_id)
 
     def advance(self, lease: FitLease, step: NewStep) -> str | None:
@@ -152,6 +171,7 @@ class FitLeases(Repository):
             _change(c, lease, {**ended, "version": fits.c.version + 1})
             record_lessons(c, lease.tenant, lease.fit_id, lessons)
             announce_end(c, c.execute(select(fits).where(fits.c.id == lease.fit_id)).mappings().one())
+        self._settled.pop(lease, None)
         self._on_change(lease.fit_id)
 
     def _changed(self, lease: FitLease, values: Mapping[str, Any]) -> None:
@@ -174,19 +194,36 @@ def _lost(lease: FitLease) -> LeaseLost:
     return LeaseLost(f"{lease.fit_id} is no longer conducted by attempt {lease.attempt}")
 
 
-def _trial_job(c: Connection, step: FitStep, request: FitRequest) -> TrialJob | None:
-    """What the job of a step has reached, None if the job was deleted."""
+def _open_jobs(c: Connection, fit: Fit) -> dict[int, TrialJob | None]:
+    """By the number of the step, what the jobs of steps without an outcome have reached; None for a deleted one."""
+    steps = {step.job_id: step for step in fit.steps if step.job_id and step.outcome is None}
+    if not steps:
+        return {}
     columns = (jobs.c.id, jobs.c.status, jobs.c.stop_reason, jobs.c.error, jobs.c.started_at, jobs.c.more_facts)
-    job = c.execute(select(*columns).where(jobs.c.id == step.job_id)).mappings().one_or_none()
-    if job is None:
-        return None
-    measure = epochs.c[request.objective]
-    best = func.min(measure) if direction(request.objective) == "min" else func.max(measure)
-    reached = select(func.count(), func.coalesce(func.sum(epochs.c.seconds), 0.0), best)
-    reached = reached.where(epochs.c.job_id == step.job_id)
-    if step.until_epoch is not None:
-        reached = reached.where(epochs.c.epoch <= step.until_epoch)
-    count, seconds, value = c.execute(reached).one()
+    found = {row["id"]: row for row in c.execute(select(*columns).where(jobs.c.id.in_(steps))).mappings()}
+    measure = epochs.c[fit.request.objective]
+    best = func.min(measure) if direction(fit.request.objective) == "min" else func.max(measure)
+    reached = select(epochs.c.job_id, func.count(), func.sum(epochs.c.seconds), best).where(
+        or_(*map(_upto, steps.values()))
+    )
+    epochs_of = {row[0]: row[1:] for row in c.execute(reached.group_by(epochs.c.job_id))}
+    return {
+        step.number: _trial_job(found[job_id], epochs_of.get(job_id, (0, 0.0, None)), fit.request)
+        if job_id in found
+        else None
+        for job_id, step in steps.items()
+    }
+
+
+def _upto(step: FitStep) -> ColumnElement[bool]:
+    """The condition on the epochs of a step's job that the step has asked for."""
+    own = epochs.c.job_id == step.job_id
+    return own if step.until_epoch is None else and_(own, epochs.c.epoch <= step.until_epoch)
+
+
+def _trial_job(job: RowMapping, reached: Sequence[Any], request: FitRequest) -> TrialJob:
+    """The job of a row; `reached` are the number of its epochs, their seconds, and the best objective."""
+    count, seconds, best = reached
     return TrialJob(
         id=job["id"],
         status=Status(job["status"]),
@@ -194,6 +231,6 @@ def _trial_job(c: Connection, step: FitStep, request: FitRequest) -> TrialJob | 
         detail=(job["error"] or {}).get("detail"),
         epochs=count,
         seconds=seconds,
-        best=kept_scores(job).get(request.objective, value),
+        best=kept_scores(job).get(request.objective, best),
         started_at=job["started_at"],
     )

@@ -22,9 +22,11 @@ def fit_of(row: RowMapping, steps: Sequence[FitStep]) -> Fit:
     )
 
 
-def steps_of(c: Connection, fit_id: str) -> tuple[FitStep, ...]:
-    """The steps of a fit, in their order."""
-    query = select(fit_steps).where(fit_steps.c.fit_id == fit_id).order_by(fit_steps.c.number)
+def steps_of(c: Connection, fit_id: str, after: int = 0) -> tuple[FitStep, ...]:
+    """The steps of a fit whose numbers are above `after`, in their order."""
+    query = (
+        select(fit_steps).where(fit_steps.c.fit_id == fit_id, fit_steps.c.number > after).order_by(fit_steps.c.number)
+    )
     return tuple(_step(row) for row in c.execute(query).mappings())
 
 

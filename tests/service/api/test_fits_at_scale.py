@@ -3,6 +3,7 @@
 import random
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -14,7 +15,8 @@ from service.core.records.job import Job, Status
 from service.core.sql.tables import jobs
 from service.services import Services
 from tests.plans import plans
-from tests.service.api.fits import better_than_the_base, train
+from tests.servers import ON_DISK
+from tests.service.api.fits import better_than_the_base, run_to_the_end, train
 from tests.service.api.test_fits import create
 
 SECONDS_OF_A_JOB = 5.0  # in the fits of tests/benchmarks/results, at least, with two jobs side by side
@@ -89,3 +91,20 @@ def test_thousands_of_trials_are_not_read_as_a_whole(
     steps = plans(services.database, call)
     assert any("jobs_of_fit" in step for step in steps)
     assert not [step for step in steps if step.strip().startswith(("SCAN jobs", "->  Seq Scan on jobs"))]
+
+
+@ON_DISK
+def test_a_step_that_is_done_is_not_read_again(
+    app: Flask, client: FlaskClient, services: Services, tmp_path: Path
+) -> None:
+    created, known, conductor = create(client), list[int](), Conductor(app)
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: tuple[Any, ...], *_: object) -> None:
+        if "fit_steps.number >" in statement:
+            known.append(parameters[-1])
+
+    event.listen(services.database.engine, "before_cursor_execute", note)
+    run_to_the_end(app, services, created["id"], tmp_path, conductor=conductor)
+    event.remove(services.database.engine, "before_cursor_execute", note)
+    steps = len(client.get(created["links"]["self"]).json["steps"])
+    assert steps / 2 < max(known) <= steps

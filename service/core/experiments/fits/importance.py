@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from service.core.experiments.fits.sampler import quiet_optuna, study_of
+from service.core.experiments.fits.sampler import values_by_trial
 from service.core.records.fit import Run, Trial
 from service.core.records.fit_request import FitRequest
 
@@ -16,9 +16,12 @@ LEAST_TRIALS = 10  # with fewer whole trainings the shares are chance
 
 def importance(request: FitRequest, trials: Sequence[Trial], runs: Sequence[Run]) -> list[dict[str, Any]] | None:
     """The options by falling share, which sum to 1; None with too few trials."""
-    optuna = quiet_optuna()
+    import optuna  # noqa: PLC0415 - see study.py
+
+    from service.core.experiments.fits.study import study_of  # noqa: PLC0415
+
     varied = {path: values for path, values in request.space.items() if len(values.choices) != 1}
-    study = study_of(request.spec, varied, trials, runs)
+    study = study_of(varied, values_by_trial(request.spec, varied, trials), runs)
     if len(study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))) < LEAST_TRIALS:
         return None
     with warnings.catch_warnings():
