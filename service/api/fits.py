@@ -30,7 +30,7 @@ from service.core.experiments.recipes import DataFacts
 from service.core.records.artifact_names import LABELS, ONNX
 from service.core.records.fit import Fit
 from service.core.records.submission import NewJob
-from service.core.spec import build
+from service.core.spec import JobSpec, build
 from service.core.spec.parts import Webhook
 from service.core.sql.fits import NewFit
 from service.core.webhooks.addresses import fault
@@ -149,7 +149,7 @@ def _accepted(given: dict[str, Any]) -> Accepted:
         **{name: given[name] for name in ("minutes", "jobs", "space", "objective", "seeds", "ensemble")},
     )
     return Acceptor(services().submission, read_spec).accept(
-        tenant(), asked, _slots(), services().lessons.newest(tenant())
+        tenant(), asked, _slots(), services().lessons.newest(tenant()), _is_on_gpu
     )
 
 
@@ -161,9 +161,13 @@ def _cost(accepted: Accepted) -> TrialCost | None:
         with suppress(Invalid):  # limits may have changed since
             images = DataFacts.of(accepted.contents, known.dataset).images
             past.append(Timed(submission.plan(tenant(), known), images, seconds))
+    return trial_cost(accepted.request, accepted.base, accepted.contents, past, _is_on_gpu(spec))
+
+
+def _is_on_gpu(spec: JobSpec) -> bool:
+    """Whether a live worker trains the spec on a GPU."""
     alive = services().registry.live_workers(within=services().settings.lease_seconds)
-    is_on_gpu = any(worker.runs_on_gpu(spec.device) for worker in alive.values())
-    return trial_cost(accepted.request, accepted.base, accepted.contents, past, is_on_gpu)
+    return any(worker.runs_on_gpu(spec.device) for worker in alive.values())
 
 
 def _slots() -> int:

@@ -1,5 +1,6 @@
 """From what a client asks for to a fit with everything resolved. Raises Invalid with every fault."""
 
+import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,11 +10,14 @@ from jsonpointer import escape, resolve_pointer
 
 from service.core.errors import Fault, Invalid
 from service.core.experiments.design import JobPlanner
+from service.core.experiments.fits.cost import epoch_seconds
 from service.core.experiments.fits.learned import kept_before, tallies
+from service.core.experiments.fits.lengths import LEAST_EPOCHS, SHARE_OF_SEARCH
 from service.core.experiments.fits.search import THE_BASE
-from service.core.experiments.fits.space import automatic
+from service.core.experiments.fits.space import CHANNELS, automatic
 from service.core.experiments.fits.starts import resets, starting_points
 from service.core.experiments.fits.trial_spec import trial_spec
+from service.core.experiments.recipes import DataFacts
 from service.core.records.dataset import Contents
 from service.core.records.fit import BASE, Trial
 from service.core.records.fit_request import VARIED, Candidate, FitRequest, Range, Space
@@ -27,6 +31,7 @@ from service.core.text import MINUTE
 TEST_FRACTION = 0.2  # held out from the start, unless the request says otherwise
 SMALL = 1000  # validation images; with fewer, each repeat of a leader validates on another fold
 SHARE_OF_BASE = 0.1  # of a budget of minutes, which the base may train at most
+SHARE_OF_TRIAL = 1 / 3  # of the time of the search, which a short trial may take at most
 SHARED_BY_TRIALS = ("/dataset", "/seed", "/name", "/labels", "/webhook", "/early_stopping/monitor")  # not to be varied
 NO_POINTER = ("is not a JSON pointer (RFC 6901)", "the pointer of an option in the spec, as /optimizer/lr")
 
@@ -64,9 +69,16 @@ class Acceptor:
     planner: JobPlanner
     read: Callable[[Any], JobSpec]
 
-    def accept(self, tenant: str, asked: Asked, slots: int, lessons: Sequence[Lessons] = ()) -> Accepted:
+    def accept(
+        self,
+        tenant: str,
+        asked: Asked,
+        slots: int,
+        lessons: Sequence[Lessons] = (),
+        is_on_gpu: Callable[[JobSpec], bool] = lambda spec: False,
+    ) -> Accepted:
         """Resolve a request. `slots` is the number of jobs that the live workers train side by side, `lessons` are
-        those of the tenant's fits, the newest first.
+        those of the tenant's fits, the newest first. `is_on_gpu`: whether a spec is trained on a GPU.
         """
         spec = _base(asked)
         faults = [*self.planner.faults(tenant, spec), *_of_fit(asked)]
@@ -79,7 +91,11 @@ class Acceptor:
             space = self._checked(tenant, spec, asked.space)
         else:
             space = self._usable(tenant, spec, contents)
-            known = (*kept_before(lessons, spec, channels, asked.objective), *starting_points(spec, contents))
+            starts = starting_points(spec, contents)
+            if asked.minutes and not is_on_gpu(spec):
+                seconds = MINUTE * asked.minutes * SHARE_OF_SEARCH * slots * SHARE_OF_TRIAL
+                space = self._affordable(tenant, spec, contents, space, starts[0], seconds)
+            known = (*kept_before(lessons, spec, channels, asked.objective), *starts)
             fitting = (self._fitting(tenant, spec, each) for each in known)
             recipes = tuple(each for each in fitting if self._runs(tenant, spec, each.patch))
         request = FitRequest(
@@ -124,6 +140,26 @@ class Acceptor:
             elif all(runs):
                 space[path] = values
         return space
+
+    def _affordable(
+        self, tenant: str, spec: JobSpec, contents: Contents, space: Space, recipe: Candidate, seconds: float
+    ) -> Space:
+        """The space without networks of which a short trial takes more than these seconds on a CPU, by arithmetic. That
+        of the recipe stays, and what costs no more.
+        """
+        if CHANNELS not in space:
+            return space
+        images, start = DataFacts.of(contents, spec.dataset).images, resets(spec)
+
+        def cost(choice: Any) -> float:
+            network = self.read(patched(plain(spec), [*start, _replaced(CHANNELS, choice)]))
+            return LEAST_EPOCHS * epoch_seconds(self.planner.plan(tenant, network), images)
+
+        costs = {json.dumps(choice): cost(choice) for choice in space[CHANNELS].choices}
+        of_recipe = [costs.get(json.dumps(step["value"]), 0.0) for step in recipe.patch if step["path"] == CHANNELS]
+        most = max(seconds, *of_recipe, min(costs.values()))
+        left = tuple(choice for choice in space[CHANNELS].choices if costs[json.dumps(choice)] <= most)
+        return {**space, CHANNELS: replace(space[CHANNELS], choices=left)}
 
     def _fitting(self, tenant: str, spec: JobSpec, recipe: Candidate) -> Candidate:
         """The recipe without the single changes that contradict the spec."""

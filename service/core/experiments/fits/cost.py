@@ -45,9 +45,9 @@ def trial_cost(
     where the multiplications of the network are unknown.
     """
     images = DataFacts.of(contents, base.spec.dataset).images
-    of_base, source = _seconds(base, images), "arithmetic"
+    of_base, source = epoch_seconds(base, images), "arithmetic"
     if past:
-        ratios = [(of_base / _seconds(each.plan, each.images), each.epoch_seconds) for each in past]
+        ratios = [(of_base / epoch_seconds(each.plan, each.images), each.epoch_seconds) for each in past]
         ratio, measured_seconds = min(ratios, key=lambda each: abs(math.log(each[0])))
         of_base, source = ratio * measured_seconds, "history"
     elif base.multiplications is None or is_on_gpu:
@@ -59,7 +59,9 @@ def trial_cost(
     return TrialCost(epochs, of_trial, epochs * of_trial, source)
 
 
-def _seconds(plan: Plan, images: int) -> float:
-    """Of an epoch on one thread; by the parameters where multiplications are unknown, for comparisons alone."""
+def epoch_seconds(plan: Plan, images: int) -> float:
+    """The time of an epoch on one thread of a CPU; by the parameters where multiplications are unknown, for comparisons
+    alone.
+    """
     multiplications = plan.multiplications or plan.parameters
     return (PASSES * multiplications / RATE + IMAGE_SECONDS) * max(1, images)

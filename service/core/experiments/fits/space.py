@@ -2,16 +2,18 @@
 
 import math
 
+from service.core.experiments.recipes import MOST_BLOCKS, MOST_CHANNELS
 from service.core.records.dataset import Contents
 from service.core.records.fit_request import Range, Space
 from service.core.records.plan import input_shape
 from service.core.spec import Cnn, JobSpec, Mlp
 
-WIDTHS = (16, 32, 64)  # channels of the first block; each further block has twice as many
-DEEPEST = 4  # blocks
+CHANNELS = "/model/channels"
+WIDTHS = (16, 32, 48, 64, 96)  # channels of the first block; each further block has twice as many
 LEAST_SIDE = 2  # pixels that the last block leaves
 SHARE_OF_SHIFT = 8  # an image is shifted by at most one in so many of its pixels
-FEW_IMAGES = 1000  # with at most so many, small batches are tried too
+# Batch sizes by the number of images, at most: few images need small batches for enough steps.
+BATCHES = ((1_000, (16, 32, 64)), (10_000, (16, 32, 64, 128)), (math.inf, (32, 64, 128, 256)))
 
 
 def automatic(spec: JobSpec, contents: Contents) -> Space:
@@ -20,7 +22,7 @@ def automatic(spec: JobSpec, contents: Contents) -> Space:
 
 
 def _training(contents: Contents) -> dict[str, Range]:
-    batches = (16, 32, 64) if contents.samples <= FEW_IMAGES else (32, 64, 128)
+    batches = next(sizes for most, sizes in BATCHES if contents.samples <= most)
     return {
         "/optimizer/name": Range(choices=("adamw",)),
         "/optimizer/lr": Range(5e-4, 2e-2, log=True),
@@ -57,11 +59,13 @@ def _network(spec: JobSpec, contents: Contents) -> dict[str, Range]:
         return {"/model/hidden": Range(choices=([128], [256], [512], [256, 128], [512, 256]))}
     if not isinstance(spec.model, Cnn):
         return {}
-    deepest = min(DEEPEST, int(math.log2(min(input_shape(spec, contents)[1:]) / LEAST_SIDE)))
+    deepest = min(MOST_BLOCKS, int(math.log2(min(input_shape(spec, contents)[1:]) / LEAST_SIDE)))
     depths = range(min(2, max(1, deepest)), max(1, deepest) + 1)
-    channels = [[width * 2**block for block in range(depth)] for depth in depths for width in WIDTHS]
+    channels = [
+        [min(MOST_CHANNELS, width * 2**block) for block in range(depth)] for depth in depths for width in WIDTHS
+    ]
     return {
-        "/model/channels": Range(choices=tuple(channels)),
+        CHANNELS: Range(choices=tuple(channels)),
         "/model/hidden": Range(choices=([], [128])),
         "/model/norm": Range(choices=("batch", "none")),
     }
