@@ -81,8 +81,9 @@ def _expected(known: StateShapes, name: str, tensor: StoredTensor, classes: int 
     if name == known.stem:
         shape[CHANNELS_AT] = max(1, tensor.shape[CHANNELS_AT])
     if name == known.positions:
-        side = isqrt(max(1, tensor.shape[POSITIONS_AT] - 1))
-        shape[POSITIONS_AT] = 1 + side * side
+        others = shape[POSITIONS_AT] - isqrt(shape[POSITIONS_AT]) ** 2  # tokens that are no patches
+        side = isqrt(max(1, tensor.shape[POSITIONS_AT] - others))
+        shape[POSITIONS_AT] = others + side * side
     return tuple(shape)
 
 

@@ -5,16 +5,19 @@ little from a few hundred photographs.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import timm
 import torch
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from service.core.images import LARGEST_SIDE
 from service.core.spec.architectures import TIMM, Architecture
 from service.core.spec.states import CONSTANT, StateShapes
 from workers.training.models.classifier import features_of, head_of
 from workers.training.models.meta import build_on_meta
+from workers.training.models.positions import OF_TIMM as POSITIONS
 from workers.training.models.stem import first_convolution
 from workers.training.models.timm_networks import LEAST_SIDE
 
@@ -114,28 +117,57 @@ def described(name: str, values_kept: Callable[[nn.Module, int], int]) -> tuple[
     other, published = _built(arch, OTHER_CHANNELS, OTHER_CLASSES), _built(arch, CHANNELS, PUBLISHED_CLASSES)
     if _differing(model, other) != {f"{stem}.weight", *(f"{head[0]}.{name}" for name in head[1].state_dict())}:
         raise ValueError(f"other layers of {arch} depend on the channels or the classes")
+    grid = _grid(model)
+    side = 0 if grid.patch else _fixed_side(model)
     per_channel = first.weight.numel() // CHANNELS
     per_class = sum(p.numel() for p in head[1].parameters()) // CLASSES
-    side = _fixed_side(model)
     needs = Architecture(
         arch,
-        fixed=parameters - per_channel * CHANNELS - per_class * CLASSES,
+        fixed=parameters - per_channel * CHANNELS - per_class * CLASSES - grid.per_position * grid.patches,
         per_channel=per_channel,
         per_class=per_class,
         features=features_of(head[1]),
         least_side=1,
         has_residual_branches=_has_branches(arch),
         has_batch_norm=any(isinstance(module, nn.BatchNorm2d) for module in model.modules()),
-        kept=tuple((each, values_kept(model, each)) for each in ((side,) if side else SIDES)),
+        kept=tuple((each, values_kept(_of_side(model, arch, each), each)) for each in _sides(side, grid.patch)),
         input_side=side,
-        enlarged_to=0 if side else LEAST_SIDE,
+        enlarged_to=0 if side or grid.patch else LEAST_SIDE,
+        patch=grid.patch,
+        least_patches=LEAST_SIDE // grid.patch if grid.patch else 0,
+        per_position=grid.per_position,
     )
-    return needs, StateShapes(_learned(published), head[0], f"{stem}.weight", None)
+    return needs, StateShapes(_learned(published), head[0], f"{stem}.weight", POSITIONS if grid.patch else None)
 
 
 def _built(arch: str, channels: int, classes: int, **options: Any) -> Any:
     name = arch.removeprefix(TIMM)
     return build_on_meta(lambda: timm.create_model(name, num_classes=classes, in_chans=channels, **options))
+
+
+class _Grid(NamedTuple):
+    """The patches of a ViT with learned position embeddings: their side in pixels, parameters of each, their number."""
+
+    patch: int = 0
+    per_position: int = 0
+    patches: int = 0
+
+
+def _grid(model: nn.Module) -> _Grid:
+    """All zeros for other networks."""
+    if not isinstance(model, VisionTransformer):
+        return _Grid()
+    return _Grid(model.patch_embed.patch_size[0], model.embed_dim, model.patch_embed.num_patches)
+
+
+def _of_side(model: nn.Module, arch: str, side: int) -> nn.Module:
+    """The network for images of this side: another one for a ViT, which has other position embeddings."""
+    return _built(arch, CHANNELS, CLASSES, img_size=side) if _grid(model).patch else model
+
+
+def _sides(side: int, patch: int) -> tuple[int, ...]:
+    """Where the values kept are counted, in pixels, for a network of a fixed side, of patches, or of any size."""
+    return (side,) if side else (*SIDES, LARGEST_SIDE) if patch else SIDES
 
 
 def _fixed_side(model: Any) -> int:

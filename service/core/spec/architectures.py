@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,14 @@ class Architecture:
         return self.fixed + self.per_channel * channels + self.per_class * classes + self.per_position * patches
 
     def _patches(self, height: int, width: int) -> int:
-        if not self.patch:
-            return 0
-        return int(max(-(-max(height, width) // self.patch), self.least_patches) ** 2)
+        """The number of patches: as many along each side as cover the longer one, at least `least_patches`."""
+        return max(-(-max(height, width) // self.patch), self.least_patches) ** 2 if self.patch else 0
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
         """The height and width in pixels that the layers get for images of this size."""
+        if self.patch:
+            side = isqrt(self._patches(height, width)) * self.patch
+            return side, side
         if self.input_side:
             return self.input_side, self.input_side
         factor = max(1.0, self.enlarged_to / min(height, width))

@@ -27,7 +27,8 @@ class StateShapes:
 
     `head` is the name of the last layer, whose tensors have one row for each class. `stem` is the name of the first
     convolution's kernels [O, C, k, k], with C channels of the images. `positions` is the name of the position
-    embeddings [1, 1 + patches, width] of a ViT, None for other networks.
+    embeddings [1, tokens, width] of a ViT, None for other networks. The tokens are a square of patches, perhaps after
+    that of the class.
     """
 
     tensors: Mapping[str, tuple[int, ...]]

@@ -11,12 +11,14 @@ import pytest
 import timm
 import torch
 from timm.layers import BatchNormAct2d
+from timm.models.vision_transformer import checkpoint_filter_fn
 from torch import nn
 
 from service.core.errors import PretrainedUnavailable
 from service.core.spec.architectures import ARCHITECTURES, TIMM
 from service.core.spec.states import state_shapes
 from service.weights.convert import convert
+from service.weights.stored_tensor import UnreadableFile
 from tests.workers.bench import Bench
 from tests.workers.training.small import network, spec, training_data
 from workers.training.checkpoint import weights_of
@@ -27,6 +29,7 @@ from workers.training.loop import fit
 from workers.training.models.classifier import head_of, tail_of
 from workers.training.models.depth import layers_by_depth
 from workers.training.models.meta import build_on_meta
+from workers.training.models.positions import with_positions
 from workers.training.models.starting_weights import load_weights, read_weights
 from workers.training.models.timm_networks import build_timm
 from workers.training.whole_batch_norm import with_whole_batch_norm
@@ -142,6 +145,40 @@ def test_uploaded_weights_are_loaded_but_for_other_classes(tmp_path: Path) -> No
     assert not load_weights(ours, read_weights(tmp_path, has_own_names=True), ("a", "b", "c", "d", "e"))
     torch.testing.assert_close(ours.state_dict()["conv_stem.weight"], theirs.conv_stem.weight.sum(1, keepdim=True))
     assert torch.equal(ours.state_dict()["conv_head.weight"], theirs.conv_head.weight)
+
+
+@pytest.mark.parametrize("arch", ["timm/vit_tiny_patch16_224", "timm/deit3_small_patch16_224"])
+def test_position_embeddings_fit_the_size_of_the_images(arch: str, tmp_path: Path) -> None:
+    theirs: Any = timm.create_model(arch.removeprefix(TIMM), depth=1)
+    sent = {name: value for name, value in theirs.state_dict().items() if not name.startswith("head.")}
+    ours: Any = build_on_meta(lambda: build(arch, (3, 256, 250)))
+    assert ours.patch_embed.grid_size == (16, 16), "the longer side, in patches of 16 pixels"
+    expected = checkpoint_filter_fn(dict(sent), timm.create_model(arch.removeprefix(TIMM), depth=1, img_size=256))
+    fitted = with_positions(sent, ours)
+    assert fitted["pos_embed"].shape == ours.pos_embed.shape != sent["pos_embed"].shape
+    assert torch.equal(fitted["pos_embed"], expected["pos_embed"])
+    assert all(fitted[name] is sent[name] for name in sent if name != "pos_embed")
+
+
+def test_uploaded_weights_of_a_vit_may_be_of_another_size(tmp_path: Path) -> None:
+    arch = "timm/vit_tiny_patch16_224"
+    theirs = timm.create_model("vit_tiny_patch16_224", img_size=160)
+    torch.save(theirs.state_dict(), tmp_path / "sent.pth")
+    with (tmp_path / "weights.safetensors").open("wb") as stored:
+        convert(arch, tmp_path / "sent.pth", stored)
+    ours = build(arch, (3, 160, 160))
+    load_weights(ours, read_weights(tmp_path, has_own_names=True), ("a", "b", "c", "d", "e"))
+    images = torch.randn(1, 3, 160, 160)
+    scaled = (images * IMAGENET_STD.view(-1, 1, 1) + IMAGENET_MEAN.view(-1, 1, 1) - 0.5) / 0.5
+    with torch.no_grad():
+        tail = tail_of(ours)
+        assert tail is not None
+        features = theirs.eval().forward_head(theirs.forward_features(scaled), pre_logits=True)
+        torch.testing.assert_close(ours.eval()(images), tail(features), rtol=1e-4, atol=1e-4)
+    broken = theirs.state_dict() | {"pos_embed": torch.zeros(1, 100, 192)}
+    torch.save(broken, tmp_path / "broken.pth")
+    with (tmp_path / "broken.safetensors").open("wb") as stored, pytest.raises(UnreadableFile, match="pos_embed has"):
+        convert(arch, tmp_path / "broken.pth", stored)
 
 
 def test_batch_norm_of_several_processes_keeps_its_activation() -> None:

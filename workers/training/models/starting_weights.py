@@ -9,14 +9,13 @@ from pathlib import Path
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torchvision.models import VisionTransformer
-from torchvision.models.vision_transformer import interpolate_embeddings
 
 from service.core.errors import Fault, Invalid
 from service.core.records.artifact_names import BEST_MODEL, LABELS
 from service.core.spec.states import CONSTANT, SCALED_INPUT
 from workers.training.checkpoint import load_tensors
 from workers.training.models.classifier import head_of
+from workers.training.models.positions import with_positions
 from workers.training.models.pretrained import with_input_scaling
 from workers.training.models.stem import converted, first_convolution
 
@@ -67,8 +66,7 @@ def load_weights(model: nn.Module, weights: StartingWeights, classes: tuple[str,
     learned = [name for name in own if not name.endswith(CONSTANT)]
     if not weights.has_own_names and len(state) == len(learned):
         state = dict(zip(learned, state.values(), strict=True))
-    if isinstance(model, VisionTransformer):
-        interpolate_embeddings(model.image_size, model.patch_size, state)
+    state = with_positions(state, model)
     if weights.scales_input:
         state = with_input_scaling(state)
     if stem := first_convolution(model):

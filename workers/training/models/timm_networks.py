@@ -34,8 +34,9 @@ def build_timm(
 ) -> nn.Module:
     """A network from float images [N, C, H, W] of exactly `shape` (C, H, W) to logits [N, classes].
 
-    `arch` is timm's name after `timm/`. The state_dict has timm's names and shapes. Images are resized to the size that
-    the network is made for where it has a fixed one, else enlarged to LEAST_SIDE. Their values are scaled from
+    `arch` is timm's name after `timm/`. The state_dict has timm's names and shapes, except for the position embeddings
+    of a ViT, whose images become squares of whole patches that cover the longer side. Images are resized to the size
+    that the network is made for where it has a fixed one, else enlarged to LEAST_SIDE. Their values are scaled from
     ImageNet's statistics to those of timm's weights. `dropout` acts on the input of the last layer, `stochastic_depth`
     is the probability of skipping the last block, and grows in proportion to the depth.
 
@@ -45,13 +46,15 @@ def build_timm(
     options: dict[str, Any] = {"num_classes": classes, "in_chans": channels}
     if stochastic_depth:
         options["drop_path_rate"] = stochastic_depth
+    target = ARCHITECTURES[arch].input_size(height, width)
+    if ARCHITECTURES[arch].patch:
+        options["img_size"] = target
     model = _created(arch, pretrained, options)
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
     drop_before_head(model, dropout)
     scale_input(model, channels)
-    target = ARCHITECTURES[arch].input_size(height, width)
     if target != (height, width):
         resize_input(model, target)
     return model
