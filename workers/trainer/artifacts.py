@@ -23,7 +23,6 @@ from workers.training.evaluate import Score
 from workers.training.export import IMAGES, LOGITS, PROBABILITIES, save_onnx, save_safetensors
 from workers.training.graphs import graph_name
 from workers.training.loop import TrainingResult
-from workers.training.models.code import has_code
 from workers.training.report import summary
 
 CHECKED_IMAGES = 64  # on which model.onnx must agree with torch
@@ -145,11 +144,8 @@ def _labels(run: FinishedRun) -> dict[str, Any]:
 
 
 def write_model_file(run: FinishedRun, target: Path) -> None:
-    """A program that rebuilds the network without Rightfit; nothing where no epoch was finite.
-
-    Networks other than those of layers and of torchvision have no such program.
-    """
-    if run.fitted.best_weights is not None and has_code(run.spec.model):
+    """A program that rebuilds the network without Rightfit; nothing where no epoch was finite."""
+    if run.fitted.best_weights is not None:
         text = model_file(run.spec, run.inputs.prepared.images.shape, _labels(run))
         write_file(target, lambda file: file.write(text.encode()))
 

@@ -1,4 +1,4 @@
-"""model.py classifies pictures in a process that has torch, and torchvision where it is needed, but no Rightfit."""
+"""model.py classifies pictures in a process with torch, and torchvision or timm where needed, but no Rightfit."""
 
 import json
 import re
@@ -46,9 +46,9 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with links to torch, torchvision, Pillow and what these need, and nothing else."""
+    """A folder with links to torch, torchvision, timm, Pillow and what these need, and nothing else."""
     folder = tmp_path_factory.mktemp("packages")
-    needed, known = ["torch", "torchvision", "pillow"], set()
+    needed, known = ["torch", "torchvision", "timm", "pillow"], set()
     while needed:
         name = needed.pop()
         if name in known:
@@ -122,7 +122,7 @@ def test_model_py_predicts_what_the_service_does(
     (logits,) = session.run(["logits"], {"images": images.numpy()})
     assert np.allclose(said["logits"], logits, atol=1e-4)
     assert said["classes"] == sorted(KINDS)
-    assert "torchvision" not in said["modules"]
+    assert not {"torchvision", "timm"} & set(said["modules"])
     given = [Picture(name, data) for name, data in pictures.items()]
     temperature = job.facts.calibration.temperature if job.facts and job.facts.calibration else 1.0
     predicted = Predictor(bench.storage).predict(artifacts["model.onnx"], artifacts["report.json"], given, temperature)
@@ -131,8 +131,8 @@ def test_model_py_predicts_what_the_service_does(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("arch", ["resnet18", "maxvit_t"])
-def test_model_py_builds_networks_of_torchvision(arch: str, tmp_path: Path, packages: Path) -> None:
+@pytest.mark.parametrize("arch", ["resnet18", "maxvit_t", "timm/lcnet_050", "timm/vit_tiny_patch16_224"])
+def test_model_py_builds_networks_of_torchvision_and_timm(arch: str, tmp_path: Path, packages: Path) -> None:
     spec = JobSpec.from_dict({"dataset": {"id": "digits"}, "model": {"arch": arch}}).filled(1)
     shape = (1, 20, 28)
     network = build_model(spec, shape, 2).eval()

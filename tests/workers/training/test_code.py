@@ -1,17 +1,18 @@
-"""The code of a network builds the same network with torch and torchvision alone."""
+"""The code of a network builds the same network with torch, torchvision and timm alone."""
 
 from typing import Any
 
 import pytest
+import timm
 import torch
 import torchvision
 from torch import Tensor, nn
-from torchvision.models import list_models
 
-from service.core.spec import JobSpec, Torchvision
+from service.core.spec import JobSpec
+from service.core.spec.architectures import ARCHITECTURES
 from tests.workers.training.test_export import MODELS
 from workers.training.models import build_model
-from workers.training.models.code import INDENT, code_of, has_code
+from workers.training.models.code import INDENT, code_of
 from workers.training.models.meta import build_on_meta
 
 OPTIONS: dict[str, dict[str, Any]] = MODELS | {
@@ -47,7 +48,7 @@ def spec_of(model: dict[str, Any]) -> JobSpec:
 def built(spec: JobSpec, shape: tuple[int, int, int]) -> nn.Module:
     """The network that the code of a spec builds."""
     code = code_of(spec, shape, 10)
-    names: dict[str, Any] = {"torch": torch, "nn": nn, "torchvision": torchvision, "Tensor": Tensor}
+    names: dict[str, Any] = {"torch": torch, "nn": nn, "torchvision": torchvision, "timm": timm, "Tensor": Tensor}
     body = code.body.replace("\n", f"\n{INDENT}")
     exec(f"{''.join(code.modules)}def network():\n{INDENT}{body}\n", names)  # noqa: S102
     network: nn.Module = names["network"]()
@@ -89,13 +90,18 @@ def test_code_of_torchvisions_networks_builds_the_same_layers(arch: str) -> None
     same_layers(arch, GRAY)
 
 
-def test_only_networks_of_torch_and_torchvision_have_code() -> None:
-    assert has_code(spec_of({"arch": "mlp"}).model)
-    assert has_code(spec_of({"arch": "resnet18"}).model)
-    assert not has_code(Torchvision(arch="timm/unknown"))
+@pytest.mark.parametrize("arch", ["timm/lcnet_050", "timm/vit_tiny_patch16_224", "timm/swin_tiny_patch4_window7_224"])
+@pytest.mark.parametrize("shape", [GRAY, (3, 224, 224)])
+def test_code_of_timms_networks_gives_the_same_logits(arch: str, shape: tuple[int, int, int]) -> None:
+    spec = spec_of({"arch": arch})
+    ours, rebuilt = build_model(spec, shape, 10).eval(), built(spec, shape).eval()
+    rebuilt.load_state_dict(ours.state_dict())
+    images = torch.rand(1, *shape)
+    with torch.no_grad():
+        assert torch.equal(ours(images), rebuilt(images))
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("arch", list_models(module=torchvision.models))
+@pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_code_of_every_network_builds_the_same_layers(arch: str) -> None:
     same_layers(arch, WIDE)

@@ -1,4 +1,4 @@
-"""A network as Python code that builds it with torch, and torchvision for its networks, without Rightfit.
+"""A network as Python code that builds it with torch, and torchvision or timm for their networks, without Rightfit.
 
 The code is made from the modules themselves, so it fits every network that is built here.
 """
@@ -9,17 +9,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torchvision
 from torch import nn
-from torchvision.models import get_model, list_models
+from torchvision.models import get_model
 
 from service.core.spec import JobSpec, Torchvision
+from service.core.spec.architectures import TIMM
 from workers.training.models import build_model
 from workers.training.models.layers import ResidualBlock, Scaled
 from workers.training.models.meta import build_on_meta
 from workers.training.models.sizes import input_side
 from workers.training.models.torchvision import options_of
 from workers.training.models.whitening import Whitening
+from workers.training.models.windows import Size
 from workers.training.regularization import dropout
 
 Shape = tuple[int, int, int]  # (channels, height, width)
@@ -64,15 +65,12 @@ class NetworkCode:
     body: str
 
 
-def has_code(model: Any) -> bool:
-    """Whether torch or torchvision builds the network of a spec."""
-    return not isinstance(model, Torchvision) or model.arch in list_models(module=torchvision.models)
-
-
 def code_of(spec: JobSpec, shape: Shape, classes: int) -> NetworkCode:
     """The code of the network of a spec for images of a shape. Its state_dict has the names of that of the network."""
     fresh = replace(spec, model=without_weights(spec.model))
     network = build_on_meta(lambda: build_model(fresh, shape, classes))
+    if spec.model.arch.startswith(TIMM):
+        return NetworkCode(("timm",), (), "\n".join(_of_timm(network, spec.model.arch, shape, classes)))
     if isinstance(spec.model, Torchvision):
         statements = _of_torchvision(network, spec.model.arch, shape, classes)
         return NetworkCode(("torchvision",), (), "\n".join(statements))
@@ -133,9 +131,33 @@ def _of_torchvision(network: nn.Module, arch: str, shape: Shape, classes: int) -
     for name, module in network.named_modules():
         yield from _changes(f'model.get_submodule("{name}")', module, plain.get_submodule(name))
     if side := input_side(arch, shape[1:]):
-        yield f'resize = nn.Upsample(({side}, {side}), mode="bilinear")'
-        yield "model.register_forward_pre_hook(lambda _, images: resize(images[0]))"
+        yield from _resizing((side, side))
     yield "return model"
+
+
+def _of_timm(network: nn.Module, arch: str, shape: Shape, classes: int) -> Iterator[str]:
+    """timm's network, then the scaling and the size of the images."""
+    from workers.training.models.timm_networks import (  # noqa: PLC0415 - it takes seconds; loaded with the network
+        input_scaling,
+        options_of,
+        resized_to,
+    )
+
+    given = ", ".join(f"{name}={value!r}" for name, value in options_of(arch, shape, classes).items())
+    yield f'model = timm.create_model("{arch.removeprefix(TIMM)}", {given})'
+    if scaling := input_scaling(network, shape[0]):
+        for name, values in zip(("input_scale", "input_shift"), scaling, strict=True):
+            yield f'model.register_buffer("{name}", torch.tensor({values}).view(-1, 1, 1), persistent=False)'
+        yield "model.register_forward_pre_hook(lambda model, images: images[0] * model.input_scale + model.input_shift)"
+    if target := resized_to(arch, shape):
+        yield from _resizing(target)
+    yield "return model"
+
+
+def _resizing(target: Size) -> Iterator[str]:
+    """Statements that make the model resize its images."""
+    yield f'resize = nn.Upsample({target}, mode="bilinear")'
+    yield "model.register_forward_pre_hook(lambda _, images: resize(images[0]))"
 
 
 def _changes(place: str, module: nn.Module, plain: nn.Module) -> Iterator[str]:

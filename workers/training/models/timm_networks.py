@@ -15,17 +15,19 @@ from workers.training.models.classifier import drop_before_head
 from workers.training.models.pretrained import IMAGENET_MEAN, IMAGENET_STD
 from workers.training.models.sizes import resize_input
 from workers.training.models.stem import COLORS
+from workers.training.models.windows import Size
 from workers.training.without_compiler import without_compiler
 
 with without_compiler():
     import timm
 
+Shape = tuple[int, int, int]  # (channels, height, width)
 LEAST_SIDE = 128  # pixels; smaller images are enlarged: most networks halve them five times, to maps of 4x4
 
 
 def build_timm(
     arch: str,
-    shape: tuple[int, int, int],
+    shape: Shape,
     classes: int,
     *,
     dropout: float,
@@ -42,22 +44,30 @@ def build_timm(
 
     Raises PretrainedUnavailable if the weights cannot be loaded.
     """
-    channels, height, width = shape
-    options: dict[str, Any] = {"num_classes": classes, "in_chans": channels}
-    if stochastic_depth:
-        options["drop_path_rate"] = stochastic_depth
-    target = ARCHITECTURES[arch].input_size(height, width)
-    if ARCHITECTURES[arch].patch:
-        options["img_size"] = target
-    model = _created(arch, pretrained, options)
+    depth = {"drop_path_rate": stochastic_depth} if stochastic_depth else {}
+    model = _created(arch, pretrained, options_of(arch, shape, classes) | depth)
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
     drop_before_head(model, dropout)
-    scale_input(model, channels)
-    if target != (height, width):
+    scale_input(model, shape[0])
+    if target := resized_to(arch, shape):
         resize_input(model, target)
     return model
+
+
+def options_of(arch: str, shape: Shape, classes: int) -> dict[str, Any]:
+    """The options of timm's function for a network, for images of this shape."""
+    options: dict[str, Any] = {"num_classes": classes, "in_chans": shape[0]}
+    return options | ({"img_size": ARCHITECTURES[arch].input_size(*shape[1:])} if ARCHITECTURES[arch].patch else {})
+
+
+def resized_to(arch: str, shape: Shape) -> Size | None:
+    """The height and width in pixels that the network resizes images of this shape to; None if it takes them as they
+    are.
+    """
+    target = ARCHITECTURES[arch].input_size(*shape[1:])
+    return None if target == shape[1:] else target
 
 
 def _created(arch: str, pretrained: bool, options: dict[str, Any]) -> nn.Module:
@@ -77,19 +87,28 @@ def _created(arch: str, pretrained: bool, options: dict[str, Any]) -> nn.Module:
 
 
 def scale_input(model: Any, channels: int) -> None:
-    """Make the model scale its images from ImageNet's statistics to those that its weights expect, by a hook in place.
+    """Make the model scale its images to the statistics that its weights expect, by a hook in place."""
+    if scaling := input_scaling(model, channels):
+        for name, values in zip(("input_scale", "input_shift"), scaling, strict=True):
+            model.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
+        model.register_forward_pre_hook(_scale)
+
+
+def input_scaling(model: Any, channels: int) -> tuple[list[float], list[float]] | None:
+    """(scale, shift) by channel, from ImageNet's statistics to those that the weights expect; None if they are these.
 
     For other than three channels, the mean over the colors is used.
     """
-    mean, std = (torch.tensor(model.pretrained_cfg[name]) for name in ("mean", "std"))
-    ours_mean, ours_std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
+    (mean, std), (ours_mean, ours_std) = (
+        (torch.tensor(values, device="cpu") for values in pair)
+        for pair in ((model.pretrained_cfg["mean"], model.pretrained_cfg["std"]), (IMAGENET_MEAN, IMAGENET_STD))
+    )
+    if torch.equal(mean, ours_mean) and torch.equal(std, ours_std):
+        return None
     scale, shift = ours_std / std, (ours_mean - mean) / std
     if channels != COLORS:
         scale, shift = scale.mean().expand(channels), shift.mean().expand(channels)
-    if not torch.equal(mean, ours_mean) or not torch.equal(std, ours_std):
-        model.register_buffer("input_scale", scale.view(-1, 1, 1).clone(), persistent=False)
-        model.register_buffer("input_shift", shift.view(-1, 1, 1).clone(), persistent=False)
-        model.register_forward_pre_hook(_scale)
+    return scale.tolist(), shift.tolist()
 
 
 def _scale(model: Any, inputs: tuple[Any, ...]) -> tuple[Tensor]:
