@@ -60,16 +60,20 @@ class AllWeights(MethodView):
             if not file.size:
                 raise BadRequest(f"the body is empty; send {ALLOWED}")
             file.finish()
-            added, is_new = _add(arch, name, file)
-        return added, 201 if is_new else 200, {"Location": local(f"/v1/weights/{added.id}")}
+            added, notes = _add(arch, name, file)
+        answer = vars(added) | ({"notes": notes} if notes else {})
+        return answer, 200 if notes is None else 201, {"Location": local(f"/v1/weights/{added.id}")}
 
 
-def _add(arch: str, name: str, file: IncomingFile) -> tuple[Weights, bool]:
-    """The weights of a received file, and whether they are new. Raises Invalid, QuotaExceeded and StorageError."""
+def _add(arch: str, name: str, file: IncomingFile) -> tuple[Weights, tuple[str, ...] | None]:
+    """The weights of a received file, and what was noted about it, None if it was sent before.
+
+    Raises Invalid, QuotaExceeded and StorageError.
+    """
     with file.path.open("rb") as sent:
         sha256 = hashlib.file_digest(sent, "sha256").hexdigest()
     if known := services().weights.same_file(tenant(), arch, sha256):
-        return known, False
+        return known, None
     weights_id = f"wgt_{secrets.token_hex(10)}"
     folder = f"{WEIGHTS}/{weights_id}"
     with tempfile.NamedTemporaryFile(dir=services().settings.home / "uploads") as target:
@@ -81,7 +85,8 @@ def _add(arch: str, name: str, file: IncomingFile) -> tuple[Weights, bool]:
         try:
             stored = services().storage.put(f"{folder}/{sha256}.safetensors", Path(target.name))
             sizes = (checked.classes, checked.channels, file.size)
-            return services().weights.add(tenant(), NewWeights(weights_id, name, arch, *sizes, sha256, stored)), True
+            new = NewWeights(weights_id, name, arch, *sizes, sha256, stored)
+            return services().weights.add(tenant(), new), checked.notes
         except BaseException:  # without a record nothing refers to the stored file
             discard(services().storage, folder)
             raise

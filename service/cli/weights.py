@@ -45,7 +45,8 @@ weights.add_command(rm_weights)
 
 def _format(sent: Json) -> str:
     classes = "without a last layer" if sent["classes"] is None else f"classes: {sent['classes']}"
+    notes = "".join(f"note: {note}\n" for note in sent.get("notes", ()))
     return (
-        f"{sent['id']}  {sent['name']}: {sent['arch']}, {classes}\n"
+        f"{sent['id']}  {sent['name']}: {sent['arch']}, {classes}\n{notes}"
         f"Start from them: rightfit train SPEC --set model.arch={sent['arch']} --set model.weights={sent['id']}"
     )

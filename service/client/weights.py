@@ -21,7 +21,8 @@ class Weights:
         """Upload a file of weights of the network `arch`; returns them with their id.
 
         The file is safetensors, or a state_dict saved by torch.save. The service checks it and runs nothing in it. A
-        file that was sent before is known by its content: the weights of then are returned.
+        file that was sent before is known by its content: the weights of then are returned. `notes` of the answer say
+        what of the file is left out.
         """
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)

@@ -22,6 +22,10 @@ class WeightsSchema(Schema):
     bytes = fields.Integer(metadata={"description": "size of the uploaded file"})
     sha256 = fields.String(metadata={"description": "SHA-256 of the uploaded file"})
     created_at = Timestamp()
+    notes = fields.List(
+        fields.String(),
+        metadata={"description": "what of the file is left out, or was not clear; only in the answer to its upload"},
+    )
 
 
 class WeightsListSchema(Schema):

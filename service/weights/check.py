@@ -12,7 +12,7 @@ from service.core.text import counted
 from service.weights.stored_tensor import FLOATS, StoredTensor, UnreadableFile
 
 CHANNELS_AT, POSITIONS_AT = 1, 1  # the dimensions of the channels in the stem, and of the positions
-COLORS = 3
+AUXILIARY_NOTE = "its auxiliary classifiers are left out: they were of use for the training of the file only"
 MOST_SHOWN = 100  # characters of a name in a message
 
 
@@ -20,14 +20,13 @@ MOST_SHOWN = 100  # characters of a name in a message
 class Checked:
     """Tensors by the library's present names, in its order; `classes` is None if the last layer is missing.
 
-    `scales_input`: they are of a published inception network, which scales color images to [-1, 1] before its layers:
-    only files of the original training have the auxiliary classifiers.
+    `notes` say what of the file is left out.
     """
 
     tensors: Mapping[str, StoredTensor]
     classes: int | None
     channels: int
-    scales_input: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def check(arch: str, found: Mapping[str, StoredTensor], content: NDArray[np.uint8]) -> Checked:
@@ -54,8 +53,8 @@ def check(arch: str, found: Mapping[str, StoredTensor], content: NDArray[np.uint
         if not tensor.is_finite(content):
             raise UnreadableFile(f"{name} has values that are infinite or not a number")
     channels = tensors[known.stem].shape[CHANNELS_AT]
-    scales_input = channels == COLORS and any(name.startswith(AUXILIARY) for name in found)
-    return Checked(tensors, classes[0], channels, scales_input)
+    left_out = (AUXILIARY_NOTE,) if any(name.startswith(AUXILIARY) for name in found) else ()
+    return Checked(tensors, classes[0], channels, left_out)
 
 
 def _refuse_other_names(arch: str, named: Mapping[str, StoredTensor], needed: list[str]) -> None:

@@ -16,7 +16,7 @@ from service.core.spec.architectures import TIMM
 FILE = Path(__file__).with_suffix(".json.gz")
 TIMM_FILE = Path(__file__).with_name("timm_states.json.gz")
 CONSTANT = ("num_batches_tracked", "relative_position_index")  # endings of names of integers, which are not learned
-SCALED_INPUT = "scaled_input"  # in the metadata of stored weights whose network scales its input (see `check`)
+SCALED_INPUT = "scaled_input"  # in the metadata of stored weights whose network scales its input (see `convert`)
 AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # classifiers that were used only in the original training
 OLD_DENSE_LAYER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")  # names in files of older torchvision
 

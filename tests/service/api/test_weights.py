@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+import torchvision
 from flask import Flask
 from flask.testing import FlaskClient
 from safetensors.torch import load_file
@@ -51,6 +52,14 @@ def test_same_file_again_is_the_same_weights(client: FlaskClient) -> None:
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.json == first.json
     assert push(client, torch_file(small_state(classes=3))).json["id"] != first.json["id"]
+
+
+def test_answer_to_an_upload_says_what_is_left_out(client: FlaskClient) -> None:
+    network = torchvision.models.googlenet(weights=None, init_weights=False)
+    answer = push(client, torch_file(network.state_dict()), arch="googlenet")
+    assert answer.status_code == 201, answer.text
+    assert json.loads(answer.text)["notes"][0].startswith("its auxiliary classifiers are left out")
+    assert "notes" not in json.loads(client.get(answer.headers["Location"]).text)
 
 
 def test_deleted_weights_are_gone_with_their_file(client: FlaskClient, services: Services) -> None:

@@ -1,5 +1,6 @@
 """Weights of another run, loaded into networks with other classes, channels, dropout or image size."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,12 +10,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torchvision.models import GoogLeNet, VisionTransformer
+from torchvision.models import GoogLeNet, VisionTransformer, get_model_weights
 
 from service.core.errors import Invalid
 from service.core.records.artifact_names import BEST_MODEL, LABELS
 from service.core.spec import JobSpec
-from service.weights.convert import convert
+from service.weights.check import AUXILIARY_NOTE
+from service.weights.convert import OTHER_NOTE, PUBLISHED, convert
 from workers.training.checkpoint import save_tensors, weights_of
 from workers.training.models import build_model
 from workers.training.models.classifier import head_of
@@ -125,13 +127,17 @@ def test_files_of_jobs_and_uploads_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_uploaded_googlenet_keeps_the_scaling_of_its_weights(tmp_path: Path, channels: int) -> None:
+def test_published_googlenet_keeps_the_scaling_of_its_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, channels: int
+) -> None:
     theirs: Any = GoogLeNet(aux_logits=True, transform_input=True, init_weights=False).eval()
     theirs.conv1.bn.running_mean.normal_()
     torch.save(theirs.state_dict(), tmp_path / "published.pth")
     (tmp_path / "stored").mkdir()
+    digest = hashlib.sha256((tmp_path / "published.pth").read_bytes()).hexdigest()
+    monkeypatch.setitem(PUBLISHED, "googlenet", digest[:8])
     with (tmp_path / "stored" / "weights.safetensors").open("wb") as target:
-        assert convert("googlenet", tmp_path / "published.pth", target).scales_input
+        assert convert("googlenet", tmp_path / "published.pth", target).notes == (AUXILIARY_NOTE,)
     ours = network({"arch": "googlenet"}, 1, channels=channels, side=224)
     load_weights(ours, read_weights(tmp_path / "stored", has_own_names=True), NAMES)
     pictures = images(channels, 40)
@@ -141,7 +147,20 @@ def test_uploaded_googlenet_keeps_the_scaling_of_its_weights(tmp_path: Path, cha
     torch.testing.assert_close(maps[..., 2:-2, 2:-2], expected[..., 2:-2, 2:-2], rtol=1e-4, atol=1e-4)
 
 
-def test_uploaded_googlenet_of_a_job_is_scaled_already(tmp_path: Path) -> None:
-    torch.save(network({"arch": "googlenet"}, 1).state_dict(), tmp_path / "best_model.pth")
+@pytest.mark.parametrize("has_auxiliary", [False, True])
+def test_other_googlenet_gets_its_images_as_they_are(tmp_path: Path, has_auxiliary: bool) -> None:
+    theirs: Any = GoogLeNet(aux_logits=has_auxiliary, init_weights=False).eval()
+    torch.save(theirs.state_dict(), tmp_path / "sent.pth")
     with (tmp_path / "weights.safetensors").open("wb") as target:
-        assert not convert("googlenet", tmp_path / "best_model.pth", target).scales_input
+        notes = convert("googlenet", tmp_path / "sent.pth", target).notes
+    assert notes == ((AUXILIARY_NOTE, OTHER_NOTE) if has_auxiliary else (OTHER_NOTE,))
+    ours = network({"arch": "googlenet"}, 1, side=224)
+    load_weights(ours, read_weights(tmp_path, has_own_names=True), NAMES)
+    with torch.no_grad():
+        maps, expected = (each.get_submodule("conv1")(images(3, 40)) for each in (ours, theirs))
+    torch.testing.assert_close(maps, expected)
+
+
+def test_digests_of_published_files_are_those_of_torchvision() -> None:
+    for arch, digest in PUBLISHED.items():
+        assert get_model_weights(arch).DEFAULT.value.url.endswith(f"-{digest}.pth")
