@@ -31,7 +31,8 @@ class TrainerArgs:
     the pack of its built-in data set. The trainer stops as RELEASED once `pause_after` epochs are complete (None: it
     trains to the end). `weights` is the folder with the files of the weights that the job
     starts from, if it names any. With `holds_back_test` the test images are not scored. With `only_scores` nothing is
-    trained: the best model in `weights` is scored.
+    trained: the best model in `weights` is scored. `packs` is the folder of all packs of this machine, in which those
+    that no run uses take at most `cache_bytes`, and which leaves `disk_reserve_bytes` free on its disk.
     """
 
     job_id: str
@@ -52,3 +53,6 @@ class TrainerArgs:
     weights: str | None = None
     holds_back_test: bool = False
     only_scores: bool = False
+    packs: str = "."
+    cache_bytes: int = 1 << 50
+    disk_reserve_bytes: int = 0

@@ -181,6 +181,9 @@ class Supervisor:
             writes_pack=is_lacking(self._storage, lease.spec["dataset"]["id"]),
             pause_after=lease.pause_after,
             weights=str(weights) if weights else None,
+            packs=str(self._cache.room.root),
+            cache_bytes=self._cache.room.most_bytes,
+            disk_reserve_bytes=self._cache.room.reserve,
             holds_back_test=lease.is_trial,
             only_scores=lease.only_scores,
         )

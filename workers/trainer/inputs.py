@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from service.core.records.facts import Facts
 from service.core.spec import JobSpec, Torchvision
 from service.core.spec.models import weights_of
+from workers.datasets.room import PackRoom
 from workers.trainer.training_process import TrainingProcess
 from workers.training.data import DataPaths
 from workers.training.data.batches import Batches
@@ -66,7 +67,9 @@ def load_inputs(process: TrainingProcess, digest: str | None = None) -> Inputs:
     args, spec, group = process.args, process.spec, process.group
     log.info("%s on %s, data set %s", spec.model.arch, process.device, spec.dataset.id)
     pack = Path(args.pack) if args.pack else None
-    places = DataPaths(pack, pack or Path(), Path(args.library))  # resized images stay as long as the pack does
+    room = PackRoom(Path(args.packs), args.cache_bytes, args.disk_reserve_bytes)
+    # Resized images stay as long as the pack does.
+    places = DataPaths(pack, pack or Path(), Path(args.library), room.make)
     prepared = group.in_turn(lambda: prepare(spec, places, digest))
     for note in prepared.notes if group.leads else ():
         log.warning("%s", note)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import torch
 
 from service.core.diagnosis.curves import broken_at
-from service.core.errors import Invalid, RightfitError, TrainingError
+from service.core.errors import DiskFull, Invalid, RightfitError, TrainingError
 from service.core.records.epoch import Epoch
 from service.core.records.job import Failure, StopReason
 from service.core.records.plan import UNLIMITED, plan
@@ -45,7 +45,9 @@ def failed(error: Exception, args: TrainerArgs) -> Failed:
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
         failure = Failure("infrastructure", "out_of_memory", f"{first_line} {_sizes(args)}")
         return Failed(StopReason.OUT_OF_MEMORY, failure)
-    if any(isinstance(cause, OSError) and cause.errno in NO_ROOM for cause in _causes(error)):
+    if isinstance(error, DiskFull) or any(
+        isinstance(cause, OSError) and cause.errno in NO_ROOM for cause in _causes(error)
+    ):
         failure = Failure("infrastructure", "disk_full", f"the worker's disk is full: {first_line}")
     else:
         failure = Failure("infrastructure", RightfitError.code, f"{type(error).__name__}: {first_line}")

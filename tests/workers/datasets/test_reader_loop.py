@@ -24,6 +24,8 @@ from tests.pictures import folders, zipped
 from tests.ports import eventually
 from workers.datasets.cache import DatasetCache
 from workers.datasets.reader_loop import DatasetReader
+from workers.datasets.room import PackRoom
+from workers.training.data.packed import load
 
 DISK_USAGE = "service.core.system.shutil.disk_usage"
 NEVER = threading.Event()  # a request to stop that no test makes
@@ -316,6 +318,26 @@ def test_the_pack_that_was_used_longest_ago_makes_room(cache: DatasetCache, read
     with cache.checkout(first) as folder:
         assert folder is not None
         assert (folder / "pixels.bin").exists()
+
+
+def test_resized_images_count_before_they_are_written(
+    settings: Settings, catalog: DatasetStore, storage: Storage, ready: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = DatasetCache(settings.home / "datasets", catalog, storage, most_bytes=50_000)
+    with cache.checkout(ready[1]) as other, cache.checkout(ready[0]) as folder:
+        assert folder is not None
+        assert other is not None
+        load(folder, 16, folder, "square", cache.room.make)
+        load(folder, 40, folder, "square", cache.room.make)
+        assert other.exists(), "it is in use"
+    with cache.checkout(ready[0]):
+        load(folder, 24, folder, "square", cache.room.make)
+        assert (folder / ".images-24-1.bin").stat().st_size == 24 * 24 * 24
+        assert not other.exists(), "the pack that was not in use made room"
+        monkeypatch.setattr(DISK_USAGE, lambda _: SimpleNamespace(free=0))
+        with pytest.raises(DiskFull, match="bytes are needed"):
+            load(folder, 8, folder, "square", PackRoom(cache.room.root, 1 << 40, reserve=1).make)
+    assert not list(folder.glob(".images-8-*.*i*"))
 
 
 def test_a_set_in_use_cannot_be_deleted_nor_a_deleted_one_used(

@@ -12,16 +12,23 @@ from torch import Tensor
 
 from service.core.system import move_durably
 
+MakeRoom = Callable[[int], object]  # for a file of this number of bytes; raises DiskFull
 
-def mapped(file: Path, size: int, fill: Callable[[Tensor], object]) -> Tensor:
+
+def anywhere(_: int) -> None:
+    """Room without a limit."""
+
+
+def mapped(file: Path, size: int, fill: Callable[[Tensor], object], make_room: MakeRoom = anywhere) -> Tensor:
     """The file as uint8 [size], mapped. If there is none, `fill` gets an empty tensor of this size, and it is written.
 
-    What a process changes in the tensor, no other one sees. Raises OSError, as when the disk is full.
+    What a process changes in the tensor, no other one sees. Raises OSError, as when the disk is full, and DiskFull.
     """
     if not file.exists():
         with file.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # other trainers wait, and then find the file
             if not file.exists():
+                make_room(size)
                 _write(file, size, fill)
     return torch.from_file(str(file), shared=False, size=size, dtype=torch.uint8)
 

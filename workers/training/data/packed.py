@@ -1,5 +1,6 @@
 """Loading an uploaded data set from its pack (workers/datasets/ingest/pack.py)."""
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,18 +11,19 @@ from torch import Tensor
 from service.core.images import SQUARE, Preprocessing
 from service.core.records.dataset import INDEX, PIXELS, Contents
 from workers.training.data.images import ImageSet
-from workers.training.data.mapped import mapped
+from workers.training.data.mapped import MakeRoom, anywhere, mapped
 from workers.training.data.resizing import resize_one
 
 AT_ONCE = 64  # images that a thread resizes in a row
 RESIZED = ".images-{size}-1.bin"  # of squares of this size; the last number changes with the code that resizes
 
 
-def load(folder: Path, side: int | None, resized: Path, way: str = SQUARE) -> ImageSet:
+def load(folder: Path, side: int | None, resized: Path, way: str = SQUARE, make_room: MakeRoom = anywhere) -> ImageSet:
     """The set in the folder of a pack. The pixels are mapped into memory and not read.
 
     Images that do not have the size of the input are resized once, to squares of `side` pixels (None: those of the
     set's shape) in a `way` of dataset.resize, into a file in the folder `resized`. An existing file is used again.
+    Raises DiskFull where `make_room` finds none for it.
     """
     contents = Contents.of_pack(folder)
     with np.load(folder / INDEX, allow_pickle=False) as index:
@@ -32,7 +34,16 @@ def load(folder: Path, side: int | None, resized: Path, way: str = SQUARE) -> Im
     if contents.is_uniform and side in (None, height if height == width else None):
         stored = pixels.view(-1, height, width, channels).permute(0, 3, 1, 2)
     else:
-        stored = _resized(pixels, columns, channels, side or height, way, resized)
+        side = side or height
+        sized = (len(columns["offsets"]), side, side, channels)
+        file = resized / RESIZED.format(size=side if way == SQUARE else f"{side}-{way}")
+        images = mapped(
+            file,
+            math.prod(sized),
+            lambda empty: _resize_into(empty.view(sized), way, pixels, columns),
+            make_room,
+        )
+        stored = images.view(sized).permute(0, 3, 1, 2)
     return ImageSet(
         stored,
         columns["labels"],
@@ -51,18 +62,6 @@ def _preprocessing(columns: dict[str, Tensor]) -> Preprocessing:
         return Preprocessing()
     red, green, blue = columns["background"].tolist()
     return Preprocessing(int(columns["sixteen_bit_divisor"]), (red, green, blue))
-
-
-def _resized(pixels: Tensor, columns: dict[str, Tensor], channels: int, side: int, way: str, folder: Path) -> Tensor:
-    """uint8 [N, C, side, side], channels last."""
-    size = len(columns["offsets"]) * side * side * channels
-
-    def fill(images: Tensor) -> None:
-        _resize_into(images.view(-1, side, side, channels), way, pixels, columns)
-
-    name = RESIZED.format(size=side if way == SQUARE else f"{side}-{way}")
-    images = mapped(folder / name, size, fill)
-    return images.view(-1, side, side, channels).permute(0, 3, 1, 2)
 
 
 def _resize_into(images: Tensor, way: str, pixels: Tensor, columns: dict[str, Tensor]) -> None:

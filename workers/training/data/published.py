@@ -14,7 +14,7 @@ from service.core.errors import DatasetUnavailable
 from service.core.records.builtin_datasets import CONTENTS_OF
 from service.core.system import durable_file
 from workers.training.data.images import ImageSet
-from workers.training.data.mapped import mapped
+from workers.training.data.mapped import MakeRoom, anywhere, mapped
 from workers.training.data.split import TEST, TRAIN
 
 INDEX = ".{name}.decoded-1.npz"  # the number changes with the way of decoding
@@ -27,10 +27,10 @@ SETS: dict[str, Any] = {
 }
 
 
-def load(name: str, library: Path) -> ImageSet:
+def load(name: str, library: Path, make_room: MakeRoom = anywhere) -> ImageSet:
     """The published training and test images, which keep their parts (uint8 [N, C, H, W]).
 
-    Raises DatasetUnavailable if the files are not in the library and cannot be downloaded.
+    Raises DatasetUnavailable if the files are not in the library and cannot be downloaded, and DiskFull.
     """
     library.mkdir(parents=True, exist_ok=True)
     index = library / INDEX.format(name=name)
@@ -38,7 +38,7 @@ def load(name: str, library: Path) -> ImageSet:
         with (library / f".{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # two runs must not download at the same time
             if not index.exists():
-                _write(_decoded(name, library), index)
+                _write(_decoded(name, library), index, make_room)
     with np.load(index, allow_pickle=False) as stored:
         shape, digest = stored["shape"].tolist(), str(stored["digest"])
         labels, parts = (torch.from_numpy(stored[column]) for column in ("labels", "parts"))
@@ -65,10 +65,10 @@ def _decoded(name: str, library: Path) -> ImageSet:
     return ImageSet(images.permute(0, 3, 1, 2), labels, CONTENTS_OF[name].classes, parts=divided)
 
 
-def _write(images: ImageSet, index: Path) -> None:
-    """Write the pixels, and then the file `index` with all else. Raises OSError."""
+def _write(images: ImageSet, index: Path, make_room: MakeRoom) -> None:
+    """Write the pixels, and then the file `index` with all else. Raises OSError and DiskFull."""
     pixels = images.stored.permute(0, 2, 3, 1)
-    mapped(index.with_suffix(PIXELS), images.nbytes, lambda empty: empty.view(pixels.shape).copy_(pixels))
+    mapped(index.with_suffix(PIXELS), images.nbytes, lambda empty: empty.view(pixels.shape).copy_(pixels), make_room)
     with durable_file(index) as file:
         np.savez(
             file,
