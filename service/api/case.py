@@ -37,7 +37,14 @@ def _diagnosed(job: Job, epochs: Sequence[Epoch], case: RunContext) -> Diagnosis
 def case_of(job: Job) -> RunContext:
     """The input of the cures: the spec of a job and the known facts about its data."""
     contents = services().submission.contents(job.tenant, job.spec.dataset.id)
-    return RunContext(job.spec, contents, job.facts, job.stop_reason, weights=_weights(job, contents))
+    return RunContext(
+        job.spec,
+        contents,
+        job.facts,
+        job.stop_reason,
+        weights=_weights(job, contents),
+        has_published_weights=services().settings.published_weights,
+    )
 
 
 def _weights(job: Job, contents: Contents | None) -> Weights | None:

@@ -151,6 +151,7 @@ class Settings:
     max_upload_bytes: int = field(default=10 << 30, metadata=whole(1024, 1 << 50))  # of a data set or weights as sent
     max_dataset_bytes: int = field(default=50 << 30, metadata=whole(1024, 1 << 50))  # of a data set once decoded
     read_seconds: int = field(default=3600, metadata=whole(1, 86400))  # the longest that reading a data set may take
+    published_weights: bool = field(default=False, metadata=yes_or_no())  # workers reach those of torchvision and timm
     disk_reserve_bytes: int = field(default=1 << 30, metadata=whole(0, 1 << 50))  # of each disk, that stay free
     cache_bytes: int = field(default=50 << 30, metadata=whole(0, 1 << 50))  # unused data sets that a worker keeps
     max_parameters: int = field(default=200_000_000, metadata=whole(1, 1 << 40))  # of a model

@@ -12,8 +12,9 @@ from service.core.diagnosis.run_context import RunContext
 class Cure:
     """`title` names the change and `expected` its effect. `change` returns the patch, None if it does not apply.
 
-    With an empty patch no option of the spec makes this change: it concerns the data, or `action`, a resource of the
-    job that is POSTed to, makes it without another training. `measured` returns the expected effect where it is known.
+    With an empty patch no option of the spec makes this change: it concerns the data, `expected` says what it needs, or
+    `action`, a resource of the job that is POSTed to, makes it without another training. `measured` returns the
+    expected effect where it is known.
     """
 
     id: str
@@ -75,6 +76,7 @@ CURES: Mapping[str, Cure] = {
             "Start from weights that know photographs",
             "the last layer learns from features that few images could not teach",
             pretrained_patch.pretrained,
+            measured=pretrained_patch.hint,
         ),
         Cure("ema", "Averaged weights", "validation loss jumps less, and is often lower", patches.ema),
         Cure(

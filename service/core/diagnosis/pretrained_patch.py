@@ -1,13 +1,15 @@
-"""The cure that starts from uploaded weights: for few photographs, a network that has seen others."""
+"""The cure that starts from uploaded or published weights: for few photographs, a network that has seen others."""
 
 from service.core.diagnosis.patches import Patch, put
 from service.core.diagnosis.run_context import RunContext
 from service.core.records.dataset import Contents
 from service.core.spec import JobSpec
 from service.core.spec.models import weights_of
+from service.core.spec.transfer import IMAGENET
 
 COLORS, LEAST_SIDE = 3, 32  # channels, and pixels of the shorter side, of pictures that count as photographs
 MOST_OF_CLASS = 500  # images; with more, a network learns enough from them
+USUAL = "resnet18"  # of torchvision: small, and its features carry over
 
 
 def may_gain_from_weights(spec: JobSpec, contents: Contents) -> bool:
@@ -19,7 +21,25 @@ def may_gain_from_weights(spec: JobSpec, contents: Contents) -> bool:
 
 
 def pretrained(case: RunContext) -> Patch | None:
-    """The network of the uploaded weights, whose last layer alone is trained."""
-    if case.weights is None or case.contents is None or not may_gain_from_weights(case.spec, case.contents):
+    """The network of the uploaded weights, or of published ones, whose last layer alone is trained.
+
+    The patch is empty where there are no weights yet: `hint` says how to get them.
+    """
+    if case.contents is None or not may_gain_from_weights(case.spec, case.contents):
         return None
-    return put("/model", {"arch": case.weights.arch, "weights": case.weights.id, "freeze": "backbone"})
+    if case.weights is not None:
+        return put("/model", {"arch": case.weights.arch, "weights": case.weights.id, "freeze": "backbone"})
+    if case.has_published_weights:
+        return put("/model", {"arch": USUAL, "weights": IMAGENET, "freeze": "backbone"})
+    return None if case.has_published_weights is None else []
+
+
+def hint(case: RunContext) -> str | None:
+    """What to do where there are no weights yet; None where the cure has a patch."""
+    if pretrained(case) != []:
+        return None
+    return (
+        f"the last layer learns from features that few images could not teach. Upload weights (rightfit weights push "
+        f"FILE --arch {USUAL}) and name their id in model.weights; if the workers reach download.pytorch.org, set "
+        f"model.arch to {USUAL} and model.weights to {IMAGENET} instead"
+    )

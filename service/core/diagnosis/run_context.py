@@ -30,6 +30,7 @@ class RunContext:
     family: Family = field(default_factory=Family)
     tallies: Tallies = field(default_factory=dict)
     weights: Weights | None = None  # uploaded ones, for pictures in color, that the run could start from
+    has_published_weights: bool | None = None  # whether workers can download some; None: what is there is not known
 
     @property
     def side(self) -> int | None:

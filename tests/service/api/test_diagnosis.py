@@ -75,7 +75,9 @@ def test_fork_by_advice_names_its_parent(client: FlaskClient, services: Services
 def test_uploaded_weights_are_advised_and_forked(client: FlaskClient, services: Services, tmp_path: Path) -> None:
     few = {"id": "cifar10", "train_limit": 500}
     job = trained(client, services, tmp_path, dataset=few)
-    assert "pretrained" not in [each["id"] for each in client.get(job["links"]["diagnosis"]).json["advice"]]
+    (advised,) = [each for each in client.get(job["links"]["diagnosis"]).json["advice"] if each["id"] == "pretrained"]
+    assert advised["patch"] == []
+    assert "rightfit weights push" in advised["expected"]
     weights = client.post(f"/v1/weights?arch={ARCH}", data=torch_file(small_state()), content_type=OCTETS).json
     advice = {each["id"]: each for each in client.get(job["links"]["diagnosis"]).json["advice"]}
     assert advice["pretrained"]["patch"][0]["value"]["weights"] == weights["id"]

@@ -183,14 +183,23 @@ def test_uploaded_weights_are_advised_for_few_photographs() -> None:
     stored = Artifact("a", "weights/a", 1, "0" * 64, "application/octet-stream")
     known = Weights(f"wgt_{'0' * 20}", "mine", "resnet18", 1000, 3, 1, "0" * 64, stored, 0.0)
 
-    def of(contents: Contents, uploaded: Weights | None, **model: Any) -> list[Any]:
+    def of(contents: Contents, uploaded: Weights | None, published: bool | None = None, **model: Any) -> list[Any]:
         given = JobSpec.from_dict({"dataset": {"id": "pets"}, "model": model}) if model else spec
-        pieces = advise([Verdict.OVERFITTING], RunContext(given, contents, weights=uploaded))
+        pieces = advise(
+            [Verdict.OVERFITTING], RunContext(given, contents, weights=uploaded, has_published_weights=published)
+        )
         return [advice.patch for advice in pieces if advice.id == "pretrained"]
 
     value = {"arch": "resnet18", "weights": known.id, "freeze": "backbone"}
     assert of(photographs, known) == [[{"op": "add", "path": "/model", "value": value}]]
-    assert not of(photographs, None)
+    assert not of(photographs, None), "nothing is known about weights"
+    value = {"arch": "resnet18", "weights": "imagenet", "freeze": "backbone"}
+    assert of(photographs, None, published=True) == [[{"op": "add", "path": "/model", "value": value}]]
+    assert of(photographs, None, published=False) == [[]]
+    case = RunContext(spec, photographs, has_published_weights=False)
+    first = advise([Verdict.OVERFITTING], case)[0]
+    assert "rightfit weights push FILE --arch resnet18" in first.expected
+    assert "download.pytorch.org" in first.expected
     assert not of(photographs, known, arch="resnet18", weights="imagenet")
     assert not of(replace(photographs, shape=(1, 64, 64)), known)
     assert not of(replace(photographs, samples_per_class=(5000, 5000)), known)
