@@ -23,7 +23,7 @@ blueprint = Blueprint("dataset_images", __name__, url_prefix="/v1/datasets", des
 @blueprint.response(200, {"type": "string", "format": "binary"}, content_type="image/png")
 @blueprint.alt_response(304, description="Unchanged since the ETag in If-None-Match", success=True)
 def image(query: dict[str, Any], dataset_id: str, index: str) -> Response:
-    """Get one image of a data set as PNG; those of built-in sets once a worker has stored them"""
+    """Get one image of a data set as PNG; images of built-in sets exist after the first job on the set"""
     dataset = services().catalog.get(tenant(), dataset_id)
     answer = Response(mimetype="image/png")
     answer.set_etag(f"{dataset.sha256 or dataset.id}-{index}-{query['size']}")

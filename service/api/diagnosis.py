@@ -35,7 +35,7 @@ MORE_IMAGES = ("more_data", "collect")  # advice whose effect a learning curve p
 @blueprint.route("/<job_id>/diagnosis")
 @blueprint.response(200, DiagnosisSchema)
 def diagnosis(job_id: str) -> Any:
-    """Diagnose a job: why validation loss is what it is and what to change; also while the job trains"""
+    """Diagnose a job: what limits it and what to change; also while the job trains"""
     return to_answer(*services().store.queries.history(tenant(), job_id))
 
 
@@ -57,8 +57,8 @@ def to_answer(job: Job, epochs: Sequence[Epoch]) -> dict[str, Any]:
 @blueprint.arguments(ForkSchema)
 @blueprint.response(202, JobSchema, description="Accepted", headers=SUBMITTED)
 def fork(headers: dict[str, Any], given: dict[str, Any], job_id: str) -> Any:
-    """Submit a changed copy of a job, by an advice or a patch, or one that goes on from its best model; it keeps the
-    seed and so the split"""
+    """Submit a fork of a job: its spec with an advice or a patch, or a training that continues from its best model; the
+    fork keeps the seed and the split"""
     parent = services().store.queries.get(tenant(), job_id)
     change = advised(case_of(parent), given["advice"]) if "advice" in given else Change(given.get("patch", []))
     if given["keep_weights"]:

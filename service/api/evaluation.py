@@ -50,7 +50,7 @@ def svg(query: dict[str, Any], job_id: str) -> Response:
 @blueprint.route("/<job_id>/calibrate", methods=["POST"])
 @blueprint.response(200, CalibrationFactSchema)
 def calibrate(job_id: str) -> Any:
-    """Fit the temperature of an ended job that has none: its predictions divide the logits by it; no guess changes"""
+    """Fit the temperature of an ended job that has none; it corrects probabilities and changes no predicted class"""
     job, published = published_predictions(job_id)
     if job.facts and job.facts.calibration:
         return job.facts.calibration

@@ -59,7 +59,7 @@ blueprint = Blueprint(
     "fits",
     __name__,
     url_prefix="/v1/fits",
-    description="Fits: the best model of a data set that a number of minutes or jobs can prove",
+    description="Fits: searches for the best model of a data set within a number of minutes or jobs",
 )
 PLAN = FitPlanSchema()
 USUAL_SLOTS = 2  # where no worker is alive
@@ -82,7 +82,7 @@ class AllFits(MethodView):
     @blueprint.response(202, FitSchema, description="Accepted; the base is queued", headers=SUBMITTED)
     @blueprint.alt_response(200, schema=FitPlanSchema, description="With validate_only: what would be tried")
     def post(self, query: dict[str, Any], headers: dict[str, Any], given: dict[str, Any]) -> Any:
-        """Find the best model within a budget: train, diagnose, try changes, and prove what is better"""
+        """Search for the best model within a budget: train, diagnose, try changes, and keep the proven ones"""
         if query["validate_only"]:
             accepted = _accepted(given)
             return make_response(PLAN.dump(to_plan(accepted, _cost(accepted))), 200)
@@ -98,12 +98,12 @@ class AllFits(MethodView):
 class Learned(MethodView):
     @blueprint.response(200, LearnedSchema)
     def get(self) -> Any:
-        """What cures did in your newest fits. It orders the advice for your jobs, and the cures of your next fits"""
+        """Get the effects of cures in your newest fits, which order the advice for your jobs and the next fits"""
         return {"data": learned_effects(services().lessons.newest(tenant()))}
 
     @blueprint.response(204)
     def delete(self) -> None:
-        """Forget what your fits have shown, and what they have kept; the fits stay"""
+        """Delete the stored results of your fits; the fits themselves stay"""
         services().lessons.clear(tenant())
 
 
@@ -193,14 +193,14 @@ def _new(given: dict[str, Any], accepted: Accepted) -> NewFit:
 @blueprint.route("/<fit_id>/artifacts")
 @blueprint.response(200, ManifestSchema)
 def manifest(fit_id: str) -> Any:
-    """List the files of the kept model; fit.md, the report, is made when it is asked for and is not among them"""
+    """List the files of the kept model; the report fit.md is made at each request and is not in the list"""
     return {"data": services().store.queries.artifacts(tenant(), _kept(fit_id))}
 
 
 @blueprint.route("/<fit_id>/artifacts/fit.md")
 @blueprint.response(200, {"type": "string"}, content_type="text/markdown")
 def fit_report(fit_id: str) -> Response:
-    """The report: what was tried and why, what is proved, what it cost"""
+    """Get the report: the trials with their reasons, the proof, and the cost"""
     fit = services().fits.get(tenant(), fit_id)
     results = services().fits.results(fit)
     text = report(fit, standings(fit, results), summary(fit), results, _evaluation(fit))
@@ -226,7 +226,7 @@ def ensemble(fit_id: str) -> Response:
     """Download the models of the ensemble, with a program that averages their probabilities"""
     found = (services().fits.get(tenant(), fit_id).result or {}).get("ensemble")
     if not found:
-        raise NotFound("the fit has no ensemble: it was not asked for, the fit runs, or no leader improves on the best")
+        raise NotFound("the fit has no ensemble: it was not requested, the fit runs, or no leader improves on the best")
     ids = [member["job"] for member in found["members"]]
     models = services().store.queries.published(tenant(), ids, ONNX)
     if missing := [job_id for job_id in ids if job_id not in models]:

@@ -19,7 +19,8 @@ DATASET = schema_of(Dataset)()
 def chosen(spec: Any) -> tuple[Choice, ...]:
     """The choices of the recipe that a spec (unchecked plain data) names, without what it gives itself.
 
-    None without a recipe, and without a data set that the recipe can be made for: the checks of the spec tell why.
+    None without a recipe, and without a data set that the recipe can be made for: the checks of the spec report
+    the reason.
     """
     if not isinstance(spec, dict) or not spec.get("recipe"):
         return ()

@@ -33,7 +33,7 @@ TYPES = {
 }
 ALLOWED = (
     "application/zip, application/x-tar, application/gzip (a tar.gz), application/x-npz, or multipart/form-data with "
-    "the fields file and, if you like, name, labels, skip_broken and background"
+    "the field file and the optional fields name, labels, skip_broken and background"
 )
 ENDINGS = {".zip": "zip", ".tar": "tar", ".tar.gz": "tar.gz", ".tgz": "tar.gz", ".npz": "npz"}
 LONGEST_NAME = 100

@@ -43,7 +43,7 @@ class AllWeights(MethodView):
 
     @blueprint.arguments(WeightsQuerySchema, location="query")
     @blueprint.response(201, WeightsSchema, description="Checked and stored", headers=CREATED)
-    @blueprint.alt_response(200, schema=WeightsSchema, description="This file was sent before; nothing changes")
+    @blueprint.alt_response(200, schema=WeightsSchema, description="This file was uploaded before; nothing changes")
     @blueprint.doc(requestBody=BODY)
     def post(self, query: dict[str, Any]) -> Any:
         """Upload weights of an architecture: safetensors, or a state_dict saved by torch.save"""

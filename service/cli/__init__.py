@@ -38,7 +38,7 @@ Exit codes:
   3    the request was refused, or a history cannot be read; the message lists every fault and what is allowed
   4    the service cannot be reached
   5    an error of the service or of this program
-  130  Ctrl-C; a watched job goes on
+  130  Ctrl-C; a watched job continues
 
 \b
 --json prints one JSON document to stdout and everything else to stderr.

@@ -11,7 +11,7 @@ from service.client import Json, Rightfit
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
-GPUS = click.option("--gpus", type=click.IntRange(min=1), metavar="N", help="The new number of GPUs.")
+GPUS = click.option("--gpus", type=click.IntRange(min=1), metavar="N", help="Continue with this number of GPUs.")
 
 
 def _command(

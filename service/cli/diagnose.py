@@ -48,14 +48,16 @@ def _counts(_: click.Context, __: click.Parameter, text: str | None) -> tuple[in
 @click.option("--validation-images", type=click.IntRange(min=1), help="Number of validation images.")
 @click.option("--label-counts", metavar="N,N…", callback=_counts, help="Training images of each class.")
 @click.option("--columns", metavar="MEASURE:COLUMN,…", callback=_columns, help="Unusual names: val_loss:nll.")
-@click.option("--run", metavar="NAME|NUMBER", help="Which run of a file with several.")
-@click.option("--framework", type=click.Choice(FRAMEWORKS), help="Whose code the advice shows; default: by the file.")
+@click.option("--run", metavar="NAME|NUMBER", help="The run, if the file has several.")
+@click.option(
+    "--framework", type=click.Choice(FRAMEWORKS), help="The framework for code in the advice; default: from the file."
+)
 @click.option("--fail-on", metavar="VERDICT,…", callback=_verdicts, help="Exit with 1 at one of these verdicts.")
 @json_option
 @click.pass_obj
 def diagnose(session: Session, /, target: str, framework: str | None, fail_on: tuple[str, ...], **known: Any) -> None:
-    """Explain losses and advise on changes: of a file with a history from any framework, of a log on stdin, or of a
-    job of the service.
+    """Diagnose the losses of a run and suggest changes. The run is a file with a history from any framework, a log on
+    stdin (-), or a job of the service.
 
     Only a job needs the service.
     """

@@ -15,10 +15,14 @@ MOST_MISTAKES = 200
 @click.argument("job_id", metavar="ID", shell_complete=job_ids)
 @click.option("--part", type=click.Choice(PARTS), help="Default: the test images, if the job has any.")
 @click.option(
-    "--mistakes", type=click.IntRange(0, MOST_MISTAKES), default=5, show_default=True, help="The worst ones to list."
+    "--mistakes",
+    type=click.IntRange(0, MOST_MISTAKES),
+    default=5,
+    show_default=True,
+    help="Number of mistakes to list, worst first.",
 )
 @click.option("--label", help="Only mistakes on images of this class.")
-@click.option("--guess", help="Only mistakes with this class as the guess.")
+@click.option("--guess", help="Only mistakes that were predicted as this class.")
 @click.option(
     "--format",
     "form",

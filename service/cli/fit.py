@@ -33,13 +33,13 @@ def _labels(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> di
 @click.option("--spec", type=click.File(encoding="utf-8"), help="The base: a job spec in a YAML or JSON file.")
 @click.option("--space", type=click.File(encoding="utf-8"), help="Ranges of options in a YAML or JSON file.")
 @click.option("--seed", type=int, help="Seed of the split, of the training and of the search.")
-@click.option("--objective", help="The measure that chooses, by default val_loss.")
-@click.option("--seeds", type=int, help="How often a leader is trained in all, by default 3.")
+@click.option("--objective", help="The measure that chooses the best trial; default val_loss.")
+@click.option("--seeds", type=int, help="How many times a leader is trained in total; default 3.")
 @click.option("--ensemble", is_flag=True, default=None, help=f"Also average the leaders; -o saves {ENSEMBLE}.")
 @click.option("--name", help="The name of the fit.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", callback=_labels, help="May be repeated.")
-@click.option("--webhook", metavar="URL", help="An address that gets a signed message when the fit has ended.")
-@click.option("--plan", is_flag=True, help="Validate, and print what is tried first; do not start anything.")
+@click.option("--webhook", metavar="URL", help="An address that receives a signed message when the fit has ended.")
+@click.option("--plan", is_flag=True, help="Validate, and print the first trials; do not start anything.")
 @click.option("--watch", is_flag=True, help="Wait for the model, and print each decision.")
 @click.option("--cancel", is_flag=True, help="Cancel the fit ID; the best model so far is kept.")
 @click.option(
@@ -53,9 +53,9 @@ def _labels(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> di
 def fit(
     session: Session, /, source: str, plan: bool, watch: bool, cancel: bool, output: Path | None, **given: Any
 ) -> None:
-    """Find the best model of DATASET that a budget can prove: train, diagnose, try changes, repeat the leaders.
+    """Search for the best model of DATASET within a budget: train, diagnose, try changes, repeat the leaders.
 
-    Give --minutes or --jobs. ID is that of an earlier fit: it is shown again, and may be watched or saved.
+    Give --minutes or --jobs. With the ID of an earlier fit, the command shows, watches or saves this fit.
     """
     is_known = source.startswith(PREFIX)
     _check(is_known, plan, cancel, given)
@@ -111,7 +111,7 @@ def _watch(session: Session, found: Json, output: Path | None) -> None:
         try:
             found = follow(session.notes, client, fit_id)
         except KeyboardInterrupt:
-            session.note(f"\nThe fit goes on. Come back: {again} --watch   end it: {again} --cancel")
+            session.note(f"\nThe fit continues. Come back: {again} --watch   end it: {again} --cancel")
             raise click.exceptions.Exit(INTERRUPTED) from None
         saved = _save(session, client, found, output) if output else []
     session.answer(found | {"saved": saved}, lambda: view(found))
@@ -141,12 +141,12 @@ def _save(session: Session, client: Rightfit, found: Json, output: Path) -> list
 def _format_plan(planned: Json) -> str:
     tried = [f"  {number}. {words}" for number, words in enumerate(planned["first_trials"], 1)]
     warnings = [f"warning: {warning}" for warning in planned["warnings"]]
-    varied = f"{len(planned['space'])} options are varied, with {planned['slots']} jobs side by side. First:"
+    varied = f"{len(planned['space'])} options are varied, with {planned['slots']} jobs at once. First:"
     return "\n".join([varied, *tried, *_format_cost(planned["trial_cost"]), *warnings])
 
 
 def _format_cost(cost: Json | None) -> list[str]:
     if cost is None:
-        return ["What a trial costs is not known before a job on this data set has trained."]
-    source = {"history": "by earlier jobs on this data set", "arithmetic": "by arithmetic"}[cost["source"]]
+        return ["The cost of a trial is unknown until a job on this data set has trained."]
+    source = {"history": "estimated from earlier jobs on this data set", "arithmetic": "by arithmetic"}[cost["source"]]
     return [f"A trial has {counted(cost['epochs'], 'epoch')} and takes about {cost['seconds']:,.1f} s, {source}."]

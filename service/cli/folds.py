@@ -25,7 +25,13 @@ PREFIX = "fld_"  # of ids
 @click.option(
     "--folds", type=click.IntRange(LEAST_FOLDS, MOST_FOLDS), default=5, show_default=True, help="Number of folds."
 )
-@click.option("--seeds", type=click.IntRange(1, MOST_SEEDS), default=1, show_default=True, help="Number of divisions.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, MOST_SEEDS),
+    default=1,
+    show_default=True,
+    help="Number of times that the set is divided into folds.",
+)
 @click.option("--set", "changes", metavar="PATH=VALUE", multiple=True, help="Change a value of the spec, as in train.")
 @click.option("--plan", is_flag=True, help="Validate, and print the number of jobs; do not queue them.")
 @click.option("--watch", is_flag=True, help="Wait until all jobs have ended.")
@@ -44,8 +50,8 @@ def folds(
 ) -> None:
     """Cross-validate: each of N folds validates a model that is trained on the other folds.
 
-    SPEC is a job spec in a YAML or JSON file; - is stdin. DATASET is the id of a data set, for a spec of defaults. ID
-    is that of an earlier call: its scores are shown again.
+    SPEC is a job spec in a YAML or JSON file; - is stdin. DATASET is the id of a data set; its spec has the
+    defaults. With the ID of an earlier call, the command shows its scores again.
     """
     is_known = source.startswith(PREFIX)
     if cancel and not is_known:
@@ -88,7 +94,7 @@ def _watch(session: Session, found: Json) -> None:
             found = _follow(session, client, folds_id)
         except KeyboardInterrupt:
             again = f"rightfit folds {folds_id}"
-            session.note(f"\nThe jobs go on. Come back: {again} --watch   end them: {again} --cancel")
+            session.note(f"\nThe jobs continue. Come back: {again} --watch   end them: {again} --cancel")
             raise click.exceptions.Exit(INTERRUPTED) from None
     session.answer(found, lambda: _view(found))
     if found["jobs"]["succeeded"] < len(found["runs"]):

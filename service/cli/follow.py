@@ -20,7 +20,7 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # a library's output mus
 def watch(session: Session, job_id: str) -> None:
     """Watch a job until it has ended: progress and curves, then the verdict and the first advice.
 
-    Ctrl-C stops watching; the job goes on. --json prints the ended job with its `diagnosis`.
+    Ctrl-C stops watching; the job continues. --json prints the ended job with its `diagnosis`.
     """
     watch_to_the_end(session, job_id)
 

@@ -91,7 +91,7 @@ def format_job(job: Json) -> str:
         f"  {spec['model']['arch']} on {spec['dataset']['id']}, seed {spec['seed']}",
     ]
     if job["status"] == "running" and (job["cancel_requested"] or job["pause_requested"]):
-        lines.append(f"  asked to {'stop' if job['cancel_requested'] else 'pause'}, which it does at the next batch")
+        lines.append(f"  will {'stop' if job['cancel_requested'] else 'pause'} at the next batch")
     if best:
         loss, accuracy = format_number(best["val_loss"]), format_percent(best["val_accuracy"])
         lines.append(f"  best val loss {loss}, accuracy {accuracy}, at epoch {best['epoch']}")
@@ -134,7 +134,7 @@ def format_foreign_diagnosis(diagnosis: Json, framework: str | None = None) -> s
         code = advice["snippets"].get(shown, "").splitlines()
         lines += [words, *(f"  {line}" for line in code)]
     lines.append(early_stopping(diagnosis["counterfactual"]))
-    lines += [f"not known: {missing['what']}; {missing['cost']}" for missing in diagnosis["missing"]]
+    lines += [f"unknown: {missing['what']}; {missing['cost']}" for missing in diagnosis["missing"]]
     lines.append(f"read: {counted(read['epochs'], 'epoch')} of {read['format']}: {columns}")
     return "\n".join([*lines, *(f"  {remark}" for remark in (*read["notes"], *read["passed_over"]))])
 

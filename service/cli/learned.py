@@ -10,11 +10,11 @@ from service.core.text import counted
 
 
 @click.command()
-@click.option("--clear", is_flag=True, help="Forget it. The fits stay.")
+@click.option("--clear", is_flag=True, help="Delete these results. The fits stay.")
 @json_option
 @click.pass_obj
 def learned(session: Session, clear: bool) -> None:
-    """Show what cures did in the newest fits. It orders the advice for jobs, and the cures of the next fits."""
+    """Show the effects of cures in the newest fits. They order the advice for jobs, and the cures of the next fits."""
     with session.client() as client:
         if clear:
             client.fits.forget()
@@ -24,7 +24,7 @@ def learned(session: Session, clear: bool) -> None:
 
 def _table(effects: list[Json]) -> RenderableType:
     if not effects:
-        return "no fit has tried a cure to its end"
+        return "no fit has completed a trial of a cure"
     table = list_table("cure", "network", "channels", "better", "mean change")
     for each in effects:
         better = f"{each['better']} of {counted(each['trials'], 'trial')}"

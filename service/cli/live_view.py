@@ -25,7 +25,7 @@ def watch_to_the_end(session: Session, job_id: str) -> None:
         try:
             job = _follow(session.notes, client, job_id)
         except KeyboardInterrupt:
-            session.note(f"\nThe job goes on. Come back: rightfit watch {job_id}   end it: rightfit cancel {job_id}")
+            session.note(f"\nThe job continues. Come back: rightfit watch {job_id}   end it: rightfit cancel {job_id}")
             raise click.exceptions.Exit(INTERRUPTED) from None
         diagnosis = client.diagnose(job_id)
     text = f"{format_job(job)}\n\n{format_verdict(job_id, diagnosis)}"

@@ -16,9 +16,9 @@ MIN_COMPARED = 2
     "--status",
     multiple=True,
     type=click.Choice(STATUSES),
-    help="Repeat for any of several.",
+    help="Only jobs with this status; may be repeated for others.",
 )
-@click.option("--label", multiple=True, metavar="KEY=VALUE", help="Repeat for all of several.")
+@click.option("--label", multiple=True, metavar="KEY=VALUE", help="Only jobs with this label; may be repeated.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
 @json_option
 @click.pass_obj
@@ -45,7 +45,7 @@ def show(session: Session, job_id: str) -> None:
 @json_option
 @click.pass_obj
 def compare(session: Session, job_ids: tuple[str, ...]) -> None:
-    """Compare jobs with the first of them: their specs, their results, and which differences are more than noise."""
+    """Compare jobs with the first of them: their specs, their results, and which differences are larger than noise."""
     if len(job_ids) < MIN_COMPARED:
         raise click.UsageError("give at least two ids")
     with session.client() as client:

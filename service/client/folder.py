@@ -21,7 +21,7 @@ class Folder:
 
     `files` are paths with their names, `empty` are folders without files. The other lists are names that are left out:
     hidden files and folders, files and folders that systems and tools make (the service passes over them too), links
-    whose target is missing, links to a folder that they are in, and pipes and devices.
+    whose target is missing, links to a folder that contains them, and pipes and devices.
     """
 
     files: list[tuple[Path, str]] = field(default_factory=list)
@@ -36,7 +36,7 @@ class Folder:
         """What is left out, in words."""
         for names, what in (
             (self.broken_links, "links to files that are not here (git annex get or dvc pull fetches them)"),
-            (self.loops, "links to a folder that they are in"),
+            (self.loops, "links to a folder that contains them"),
             (self.special, "pipes, sockets or devices"),
             (self.hidden, "hidden files or folders"),
             (self.litter, "files or folders that systems or tools made"),

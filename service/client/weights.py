@@ -20,9 +20,9 @@ class Weights:
     def push(self, path: Path, arch: str, name: str | None = None, progress: Progress | None = None) -> Json:
         """Upload a file of weights of the network `arch`; returns them with their id.
 
-        The file is safetensors, or a state_dict saved by torch.save. The service checks it and runs nothing in it. A
-        file that was sent before is known by its content: the weights of then are returned. `notes` of the answer say
-        what of the file is left out.
+        The file is safetensors, or a state_dict saved by torch.save. The service checks it and executes nothing in
+        it. If the same file was uploaded before, the existing weights are returned. `notes` in the
+        answer list the parts of the file that were left out.
         """
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)

@@ -199,7 +199,7 @@ def _promote(lease: FitLease, fit: Fit, trial: int, why: str) -> None:
         _store(lease, step)
     except (Conflict, NotFound):
         first = next(each for each in fit.steps if each.kind is StepKind.START and each.trial == trial)
-        over = {**(first.outcome or {}), "value": None, "is_over": True, "detail": "its owner has resumed or ended it"}
+        over = {**(first.outcome or {}), "value": None, "is_over": True, "detail": "its owner resumed or ended it"}
         services().fit_leases.settle(lease, {first.number: over})
 
 

@@ -45,4 +45,4 @@ class Sample:
         request, number = self.fit.request, len(self.fit.steps)
         seed = zlib.crc32(f"{request.spec.seed} {number}".encode())
         patch = sample(request.spec, request.space, self.state.trials, known, seed)
-        return Candidate((*resets(request.spec), *patch), Source.SAMPLER, "drawn where earlier trials were good")
+        return Candidate((*resets(request.spec), *patch), Source.SAMPLER, "similar to earlier good trials")

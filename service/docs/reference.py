@@ -15,20 +15,25 @@ MAX_CHOICES_IN_CELL = 12  # longer lists of choices come below the table
 INTRODUCTION = """\
 # Reference: every field of a job's spec
 
-A spec is the JSON object that you send to `POST /v1/jobs`. Only `dataset.id` is required. Other fields have defaults.
-The job shows its spec with all defaults filled in. Unknown names, wrong types and values out of range are errors. The
-answer lists all of them at once. `?validate_only=true` checks a spec and answers with a plan, without storing anything.
+A spec is the JSON object that you send to `POST /v1/jobs`. Only `dataset.id` is required. All other fields have
+defaults. The job shows its spec with all defaults filled in. Unknown names, wrong types and values out of range are
+errors. The answer lists all of them at once. `?validate_only=true` checks a spec and answers with a plan, without
+storing anything.
 
 The losses:
 
-- `val_loss`: cross entropy in eval mode and fp32, averaged per image, for every objective.
-- `train_loss`: the data term of the objective while the weights change, with dropout and augmentation.
-- `train_loss_clean`: a part of the training images, scored exactly as validation images. Compare it with `val_loss`.
+- `val_loss`: cross entropy on the validation images, averaged per image, in eval mode and fp32. It is plain cross
+  entropy also if training uses another loss.
+- `train_loss`: the loss that training minimizes, without penalties. It is measured while the weights change, with
+  dropout and augmentation.
+- `train_loss_clean`: cross entropy on a part of the training images, scored exactly like validation images. Compare it
+  with `val_loss`.
 
 On a CPU, the same spec on the same machine gives the same history, bit for bit, also after an interruption.
 
 Related pages: [Early stopping](early_stopping.md) describes when training ends and which model is kept.
-[Data sets](datasets.md) lists the options of an upload: `labels`, `skip_broken` and `background`.
+[Your data](datasets.md) lists the options of an upload: `labels`, `skip_broken` and `background`. The
+[glossary](glossary.md) explains the terms.
 
 This page is generated from the declarations that validate the requests.
 """

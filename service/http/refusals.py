@@ -24,7 +24,11 @@ UNREADABLE = (  # the answer to a request that gunicorn cannot read, by its erro
     ),
     (ExpectationFailed, http.HTTPStatus.EXPECTATION_FAILED, "the header Expect is unknown; allowed: 100-continue"),
     (UnsupportedTransferCoding, http.HTTPStatus.NOT_IMPLEMENTED, "unknown Transfer-Encoding; allowed: chunked"),
-    (ParseException, http.HTTPStatus.BAD_REQUEST, "the request is not well-formed; allowed: what RFC 9112 defines"),
+    (
+        ParseException,
+        http.HTTPStatus.BAD_REQUEST,
+        "the request is not well-formed; allowed: requests as defined by RFC 9112",
+    ),
 )
 
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 INCHES, DPI = (8.0, 5.0), 100  # 800 x 500 pixels
 CURVES = {
-    "train_loss": ("training, as weights move", "#E69F00", "--"),
-    "train_loss_clean": ("training, scored as validation is", "#009E73", "-."),
+    "train_loss": ("training, while the weights change", "#E69F00", "--"),
+    "train_loss_clean": ("clean training", "#009E73", "-."),
     "val_loss": ("validation", "#0072B2", "-"),
 }
 PURPLE = "#CC79A7"

@@ -68,7 +68,7 @@ def _reliability(axes: "Axes", evaluation: Evaluation) -> None:
     axes.scatter(confidence, accuracy, 20 + 100 * images / images.max(), color=BLUE, zorder=3)
     axes.vlines(confidence, accuracy, confidence, color=ORANGE, linewidth=2, label="calibration error")
     axes.set_title(f"ECE {calibration.ece:.3f}, temperature {calibration.temperature:.3g}", loc="left", fontsize=11)
-    axes.set_xlabel("confidence: probability of the guess")
+    axes.set_xlabel("confidence: probability of the predicted class")
     axes.set_ylabel("accuracy")
     axes.set_xlim(0, 1.02)
     axes.set_ylim(0, 1.02)

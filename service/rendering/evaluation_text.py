@@ -56,7 +56,7 @@ def _matrix(evaluation: Json) -> str:
         ]
         return "\n".join(["most confused classes", *_table([("label", "guess", "images"), *pairs])]) if pairs else ""
     rows = [(name, *(str(images or MARK) for images in row)) for name, row in zip(classes, matrix, strict=True)]
-    return "\n".join(["rows: label, columns: guess", *_table([("", *classes), *rows])])
+    return "\n".join(["rows: label, columns: prediction", *_table([("", *classes), *rows])])
 
 
 def _classes(per_class: Sequence[Json]) -> str:

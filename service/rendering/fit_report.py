@@ -56,7 +56,7 @@ def _ensemble(fit: Fit) -> Iterator[str]:
     trials = ", ".join(str(member["trial"]) for member in found["members"])
     yield "## The ensemble"
     yield f"`ensemble.zip` averages the probabilities of the trials {trials}."
-    for part, words in (("validation", "which have chosen its members"), ("test", "which chose nothing")):
+    for part, words in (("validation", "which chose its members"), ("test", "used for no choice")):
         if scores := found[part]:
             loss, accuracy = scores["loss_interval"], scores["accuracy_interval"]
             against = scores["against_best"]
@@ -104,7 +104,7 @@ def _proof(fit: Fit) -> Iterator[str]:
     if not (gain := result.get("gain")):
         return
     low, high = gain["interval"]
-    measure = "validation loss (nats)" if fit.request.objective in LOSSES else "share of wrong guesses"
+    measure = "validation loss (nats)" if fit.request.objective in LOSSES else "share of wrong predictions"
     yield "## What is proved"
     yield "\n".join(
         [
@@ -139,7 +139,7 @@ def _proof(fit: Fit) -> Iterator[str]:
 def _correction(looks: int) -> str:
     """How the number of trials is accounted for."""
     if looks == 1:
-        return ": these images have not chosen the trials, which were tested in a fixed order"
+        return ": these images did not choose the trials, and the trials were tested in a fixed order"
     return f": each of {looks} trials was tested at a share of it (Bonferroni's correction)"
 
 
@@ -149,9 +149,9 @@ def _test(fit: Fit) -> Iterator[str]:
     loss, accuracy = test["loss_interval"], test["accuracy_interval"]
     yield "## On the test images"
     words = (
-        f"The {test['images']:,} test images were held out from the start and chose nothing. Loss {test['loss']:.4g} "
-        f"nats (95 % interval {loss[0]:.4g} to {loss[1]:.4g}), accuracy {test['accuracy']:.1%} ({accuracy[0]:.1%} to "
-        f"{accuracy[1]:.1%})."
+        f"The {test['images']:,} test images were held out from the start and used for no choice. "
+        f"Loss {test['loss']:.4g} nats (95 % interval {loss[0]:.4g} to {loss[1]:.4g}), "
+        f"accuracy {test['accuracy']:.1%} ({accuracy[0]:.1%} to {accuracy[1]:.1%})."
     )
     if interval := test["optimism_interval"]:
         words += (

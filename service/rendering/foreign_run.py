@@ -17,7 +17,7 @@ def framework(file_format: str) -> str:
 def early_stopping(replayed: Json | None) -> str:
     """What early stopping would have done with the recorded losses, in one sentence."""
     if replayed is None:
-        return "Without a finite validation loss it is not known what early stopping would have done."
+        return "Without a finite validation loss, the effect of early stopping is unknown."
     actual, settings = replayed["actual"], [each for each in replayed["data"] if each["min_delta"] == 0]
     free = [each for each in settings if each["best_epoch"] == actual["best_epoch"] and each["epochs_saved"]]
     if not free:

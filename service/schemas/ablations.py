@@ -51,13 +51,13 @@ class AblationRequestSchema(ExperimentRequestSchema):
         MOST_FACTORS,
         required=True,
         metadata=about(
-            "the changes whose effects are measured: names of regularizers and other advice, or patches",
+            "the changes whose effects are measured: ids of advice, or patches",
             f"a list of 1 to {MOST_FACTORS} names or objects with a name and a patch",
         ),
     )
     seeds = integer(
-        "number of runs of each arm. More runs show smaller effects. The seeds count up from the spec's seed; without "
-        "one they are random",
+        "number of runs of each arm. With more runs, smaller effects become visible. The seeds count up from the "
+        "spec's seed; without one they are random",
         LEAST_SEEDS,
         MOST_SEEDS,
         SEEDS,
@@ -102,7 +102,7 @@ class ArmSchema(Schema):
 class ByImageSchema(Schema):
     """The effect image by image."""
 
-    images = fields.Integer(metadata={"description": "different validation images under all seeds"})
+    images = fields.Integer(metadata={"description": "number of different validation images over all seeds"})
     effect = fields.Float(attribute="loss", metadata={"description": "mean difference of the losses, in nats"})
     interval = fields.List(
         fields.Float(),
@@ -124,8 +124,8 @@ class EffectSchema(Schema):
         attribute="effect.mean",
         allow_none=True,
         metadata={
-            "description": "validation loss of the arm minus that of the base, mean over these seeds, in nats; "
-            "negative is better"
+            "description": "validation loss of the arm minus validation loss of the base, mean over these seeds, in "
+            "nats; negative is better"
         },
     )
     relative_effect = fields.Float(
@@ -139,8 +139,8 @@ class EffectSchema(Schema):
         allow_none=True,
         metadata={
             "description": "[low, high] in nats: the confidence interval of the effect by Student's t over the pairs. "
-            "The intervals of one ablation hold together with 95 % confidence: with m arms each has the confidence "
-            "1 - 0.05 / m (Bonferroni's correction). Null with fewer than 2 pairs"
+            "All intervals of one ablation are right together with 95 % confidence: with m arms each has the "
+            "confidence 1 - 0.05 / m (Bonferroni's correction). Null with fewer than 2 pairs"
         },
     )
     significant = fields.Boolean(

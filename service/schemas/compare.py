@@ -72,9 +72,11 @@ class ComparedSchema(Schema):
 class McNemarSchema(Schema):
     """The images that only one of the two jobs gets right, and McNemar's exact test of the two numbers."""
 
-    gained = fields.Integer(metadata={"description": "images that only the job gets right"})
-    lost = fields.Integer(metadata={"description": "images that only the first job gets right"})
-    p_value = fields.Float(metadata={"description": "probability of such a difference if both are right equally often"})
+    gained = fields.Integer(metadata={"description": "images that only this job classifies correctly"})
+    lost = fields.Integer(metadata={"description": "images that only the first job classifies correctly"})
+    p_value = fields.Float(
+        metadata={"description": "probability of such a difference if both jobs have the same accuracy"}
+    )
 
 
 def _interval(of: str, attribute: str) -> "fields.List[float]":
@@ -102,7 +104,7 @@ class PartDifferenceSchema(Schema):
     mcnemar = fields.Nested(McNemarSchema, allow_none=True, metadata={"description": "null without pairs"})
     better_probability = fields.Float(
         allow_none=True,
-        metadata={"description": "probability, 0 to 1, that the loss is lower on all such images, not by chance only"},
+        metadata={"description": "probability, 0 to 1, that the loss is really lower, and not only by chance"},
     )
     images_needed = fields.Integer(allow_none=True)
 
@@ -111,7 +113,8 @@ class DifferenceSchema(Schema):
     """The best epoch of a job against the best epoch of the first: the job's value minus the first's. Null: not known.
 
     Where both jobs have predictions of the same images, each image is compared with itself. Otherwise the standard
-    errors treat the two jobs as independent samples. One seed is one draw: an ablation over several seeds tells more.
+    errors treat the two jobs as independent samples. One seed is one draw: an ablation over
+    several seeds is more reliable.
     """
 
     job = fields.String()
@@ -157,7 +160,7 @@ class DifferenceSchema(Schema):
     better_probability = fields.Float(
         attribute="validation.better_probability",
         allow_none=True,
-        metadata={"description": "probability, 0 to 1, that the loss is lower on all such images, not by chance only"},
+        metadata={"description": "probability, 0 to 1, that the loss is really lower, and not only by chance"},
     )
     images_needed = fields.Integer(
         attribute="validation.images_needed",
@@ -180,14 +183,14 @@ class ComparisonSchema(Schema):
     """The differences between the specs and their effects, with the noise.
 
     The noise is only that of the validation images. Another seed of the same spec also gives another result, so an
-    ablation over several seeds tells more.
+    ablation over several seeds is more reliable.
     """
 
     spec = fields.List(
         fields.Nested(DifferingSchema),
         metadata={
             "description": "the differing fields, in the order of the spec; name, labels, webhook and priority only "
-            "when nothing else differs"
+            "if nothing else differs"
         },
     )
     jobs = fields.List(fields.Nested(ComparedSchema))
@@ -198,6 +201,6 @@ class ComparisonSchema(Schema):
         fields.String(),
         metadata={
             "description": "a sentence for each job after the first: the change and its effect. One seed is one draw: "
-            "an ablation over several seeds tells more"
+            "an ablation over several seeds is more reliable"
         },
     )

@@ -55,7 +55,7 @@ class DiagnosisRequestSchema(Schema):
         required=True,
         metadata=about(
             "one object an epoch: epoch, train_loss, val_loss, train_accuracy, val_accuracy, lr; other names that "
-            "frameworks use are read too, and what is missing or null was not measured",
+            "frameworks use are read too, and missing or null values were not measured",
             "a list of objects",
         ),
     )
@@ -78,8 +78,8 @@ class DiagnosisRequestSchema(Schema):
         AnyValue(),
         allow_none=True,
         metadata=about(
-            "the run's settings in the words of a job spec; what is left out has the default. With it, advice has a "
-            "JSON Patch",
+            "the settings of the run as a job spec; options that are left out have their defaults. With it, advice "
+            "has a JSON Patch",
             "a job spec; dataset may be missing",
         ),
     )
@@ -90,8 +90,8 @@ class ReadSchema(Schema):
 
     format = fields.String()
     columns = fields.Dict(keys=fields.String(), values=fields.String(), metadata={"description": "column by measure"})
-    epochs = fields.Integer(metadata={"description": "number of epochs that are judged"})
-    passed_over = fields.List(fields.String(), metadata={"description": "what was not used"})
+    epochs = fields.Integer(metadata={"description": "number of epochs that were judged"})
+    passed_over = fields.List(fields.String(), metadata={"description": "the parts that were not used"})
     notes = fields.List(fields.String(), metadata={"description": "what was assumed"})
 
 
@@ -99,7 +99,7 @@ class MissingSchema(Schema):
     """Something that is not known of the run."""
 
     what = Word()
-    cost = fields.String(metadata={"description": "what the diagnosis cannot do without it"})
+    cost = fields.String(metadata={"description": "what the diagnosis cannot find out without it"})
 
 
 class AdviceWithCodeSchema(AdviceSchema):

@@ -19,7 +19,7 @@ class EvidenceSchema(Schema):
     name = fields.String()
     value = fields.Float()
     threshold = fields.Float(
-        allow_none=True, metadata={"description": "the limit that decides; null: the number does not decide"}
+        allow_none=True, metadata={"description": "the limit for this number; null: the number is for information only"}
     )
     meaning = fields.String()
 
@@ -29,7 +29,9 @@ class NoteSchema(Schema):
 
     verdict = Word(metadata={"description": ", ".join(Verdict), "enum": list(Verdict)})
     confidence = fields.Float(
-        metadata={"description": "probability that the verdict is right, measured on labelled runs that were held out"}
+        metadata={
+            "description": "probability that the verdict is right, calibrated on held-out runs with known problems"
+        }
     )
     onset_epoch = fields.Integer(allow_none=True, metadata={"description": "first epoch to which the verdict applies"})
     summary = fields.String()
@@ -48,7 +50,7 @@ class AdviceSchema(Schema):
 
     id = fields.String()
     title = fields.String()
-    verdict = Word(metadata={"description": "the verdict that it addresses"})
+    verdict = Word(metadata={"description": "the verdict for which it is advised"})
     reason = fields.String()
     expected = fields.String(metadata={"description": "the expected effect"})
     patch = fields.List(
@@ -75,7 +77,7 @@ class TestSchema(Schema):
         allow_none=True,
         metadata={
             "description": "standard error, from the losses of the single images. The test images are not the "
-            "validation images, so it is that of two samples: the root of the sum of both squares"
+            "validation images, so it is the standard error of two samples: the root of the sum of both squares"
         },
     )
     optimism_interval = fields.List(

@@ -19,10 +19,10 @@ class ClassScoreSchema(Schema):
 
     label = fields.String()
     support = fields.Integer(metadata={"description": "images of the class"})
-    guessed = fields.Integer(metadata={"description": "images that got the class as guess"})
-    precision = fields.Float(metadata={"description": "share of the guesses that is right"})
+    guessed = fields.Integer(metadata={"description": "images that were predicted as the class"})
+    precision = fields.Float(metadata={"description": "share of these predictions that is correct"})
     precision_interval = _interval("precision (Wilson)")
-    recall = fields.Float(metadata={"description": "share of the images that is guessed right"})
+    recall = fields.Float(metadata={"description": "share of the images with a correct prediction"})
     recall_interval = _interval("recall (Wilson)")
     f1 = fields.Float(metadata={"description": "harmonic mean of precision and recall"})
 
@@ -41,7 +41,7 @@ class BinSchema(Schema):
     above = fields.Float()
     at_most = fields.Float()
     images = fields.Integer()
-    confidence = fields.Float(allow_none=True, metadata={"description": "mean probability of the guesses"})
+    confidence = fields.Float(allow_none=True, metadata={"description": "mean probability of the predicted classes"})
     accuracy = fields.Float(allow_none=True)
 
 
@@ -52,7 +52,9 @@ class CalibrationSchema(Schema):
 
     temperature = fields.Float(metadata={"description": "fitted on the validation images"})
     loss_after = fields.Float(
-        metadata={"description": "nats; on validation images by cross-fitting: the temperature is that of other images"}
+        metadata={
+            "description": "nats; on validation images by cross-fitting: the temperature was fitted on other images"
+        }
     )
     loss_after_interval = _interval("loss_after (bootstrap)")
     gain = fields.Float(metadata={"description": "loss minus loss_after"})
@@ -72,7 +74,7 @@ class MistakeSchema(Schema):
     index = fields.Integer(metadata={"description": "place of the image in the data set"})
     label = fields.String()
     guess = fields.String()
-    probability = fields.Float(metadata={"description": "of the guess, without the temperature"})
+    probability = fields.Float(metadata={"description": "of the predicted class, without the temperature"})
     loss = fields.Float(metadata={"description": "cross entropy in nats"})
     image = fields.String(allow_none=True, metadata={"description": "the image as PNG; null if the data set is gone"})
 
@@ -82,7 +84,7 @@ class BaselineSchema(Schema):
 
     label = fields.String()
     accuracy = fields.Float()
-    loss = fields.Float(metadata={"description": "of giving each class the probability of its frequency, in nats"})
+    loss = fields.Float(metadata={"description": "the loss of predicting each class with its frequency, in nats"})
     macro_f1 = fields.Float()
     balanced_accuracy = fields.Float()
 
@@ -105,10 +107,12 @@ class EvaluationSchema(Schema):
     confusion = fields.List(
         fields.List(fields.Integer()),
         allow_none=True,
-        metadata={"description": "images by label (row) and guess (column); null over 50 classes: ask for format=csv"},
+        metadata={
+            "description": "images by label (row) and guess (column); null with more than 50 classes: use format=csv"
+        },
     )
     confused = fields.List(
-        fields.Nested(ConfusedSchema), metadata={"description": "the 50 most confused pairs, the first has most images"}
+        fields.Nested(ConfusedSchema), metadata={"description": "the 50 most confused pairs, the most frequent first"}
     )
     calibration = fields.Nested(CalibrationSchema)
     mistakes = fields.List(fields.Nested(MistakeSchema), metadata={"description": "by falling loss"})
@@ -132,7 +136,7 @@ class EvaluationQuerySchema(PartQuerySchema):
         load_default=None,
         validate=validate.Length(1, LONGEST_NAME),
         metadata=about(
-            "only mistakes with this guess; equal to `label`: the right guesses of that class",
+            "only mistakes with this predicted class; if equal to `label`, the correct predictions of the class",
             "a class of the data set",
         ),
     )

@@ -11,7 +11,7 @@ MOST = 1000
 class EventSchema(Schema):
     """An event of a job or of a fit."""
 
-    id = fields.Integer(metadata={"description": "counted from 1 for each job and each fit"})
+    id = fields.Integer(metadata={"description": "counted from 1 in each job and each fit"})
     type = fields.String(
         metadata={"description": "of a job: status, phase, facts, epoch, diagnosis, resumed, …; of a fit: step, status"}
     )

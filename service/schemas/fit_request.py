@@ -77,8 +77,8 @@ class FitRequestSchema(Schema):
         schema_of(Dataset),
         required=True,
         metadata=about(
-            "the images and their split, as in a job. Of them 0.2 are held out for the test, unless test_fraction says "
-            "otherwise; the test chooses nothing",
+            "the images and their split, as in a job. A share of 0.2 is held out for the test, unless test_fraction is "
+            "given. Test images are used for no choice",
             "an object",
         ),
     )
@@ -87,31 +87,33 @@ class FitRequestSchema(Schema):
         allow_none=True,
         validate=validate.Range(LEAST_MINUTES, MOST_MINUTES, error=f"Must be {LEAST_MINUTES} to {MOST_MINUTES}."),
         metadata=about(
-            "the budget in minutes of wall time, from the first claim of a job. Either this or jobs",
+            "the budget in minutes of wall time, from the start of the first job. Give either this or jobs",
             f"a number, {LEAST_MINUTES} to {MOST_MINUTES}",
         ),
     )
-    jobs = integer("the budget as a number of jobs. Either this or minutes", LEAST_JOBS, MOST_JOBS, None, Whole)
+    jobs = integer("the budget as a number of jobs. Give either this or minutes", LEAST_JOBS, MOST_JOBS, None, Whole)
     spec = fields.Nested(
         BaseSpecSchema,
         load_default=dict,
-        metadata=about("the base, with which everything is compared: options of a job's spec", "an object"),
+        metadata=about("the base, with which all trials are compared: options of a job's spec", "an object"),
     )
     space = SpaceField(
         load_default=None,
         metadata={
             "type": ["string", "object"],
             **about(
-                "auto: Rightfit chooses the options and their ranges by the data and the network, and tries recipes. "
+                "auto: Rightfit chooses the options and their ranges for the data and the network, and tries recipes. "
                 "Or ranges by the JSON pointer of an option in the spec, each {low, high, log} or {choices}",
                 "auto, or an object of ranges",
             ),
         },
     )
-    objective = choice("the measure that chooses; losses are lowered, the others raised", get_args(Monitor))
+    objective = choice(
+        "the measure that chooses the best trial; losses are lowered, other measures raised", get_args(Monitor)
+    )
     seeds = integer(
-        "how often a leader is trained in all. Each repeat has another seed; where the validation part is small it "
-        "also validates on another fold",
+        "how many times a leader is trained in total. Each repeat has another seed; where the validation part is "
+        "small it also validates on another fold",
         1,
         MOST_SEEDS,
         SEEDS,
@@ -121,7 +123,7 @@ class FitRequestSchema(Schema):
         load_default=False,
         metadata=about(
             "also average the probabilities of the leaders, if that scores better: ensemble.zip. The best single model "
-            "stays the result",
+            "remains the result",
             "true or false",
         ),
     )

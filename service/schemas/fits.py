@@ -34,14 +34,14 @@ class BudgetSchema(Schema):
 
     minutes = fields.Float(allow_none=True)
     jobs = fields.Integer(allow_none=True)
-    spent_minutes = fields.Float(metadata={"description": "wall time from the first claim of a job"})
+    spent_minutes = fields.Float(metadata={"description": "wall time from the start of the first job"})
     spent_jobs = fields.Integer()
 
 
 class ModelSchema(Schema):
     """A trial with its model."""
 
-    trial = fields.Integer(metadata={"description": "its number, from 1, which is the base"})
+    trial = fields.Integer(metadata={"description": "its number, counted from 1; 1 is the base"})
     job = fields.String(metadata={"description": "the job that has the model"})
     patch = fields.List(fields.Nested(OperationSchema), metadata={"description": "changes of the base (RFC 6902)"})
     val_loss = fields.Float(allow_none=True)
@@ -72,7 +72,7 @@ class GainSchema(Schema):
     )
     images = fields.Integer()
     looks = fields.Integer(
-        metadata={"description": "trials that share the 0.05; 1 if the images are those of further folds"}
+        metadata={"description": "number of trials that share the 0.05; 1 if only images of further folds are used"}
     )
     beats_guessing = fields.Boolean()
     is_proved = fields.Boolean(metadata={"description": "whether the interval excludes 0 and the model beats guessing"})
@@ -94,7 +94,7 @@ class StandingSchema(Schema):
     state = fields.String(
         metadata={
             "description": "queued, running, paused, stopped early, trained, kept, cancelled, failed, deleted; lost: "
-            "its owner has paused or cancelled it"
+            "paused or cancelled by its owner"
         }
     )
     why = fields.String(metadata={"description": "why it was tried"})
@@ -154,11 +154,11 @@ class FitSchema(FitEntrySchema):
     )
     gain = fields.Nested(GainSchema, allow_none=True, metadata={"description": "null while the fit runs"})
     test = _object(
-        "the kept model on the test images, which chose nothing and are scored once, by `job`; null while the fit "
-        "runs, without test images, and for a fit that was cancelled"
+        "the kept model on the test images, which are used for no choice and are scored once, by `job`; null while the "
+        "fit runs, without test images, and for a fit that was cancelled"
     )
     ensemble = _object(
-        "with ensemble in the request: its members, and its scores on the validation images, which have chosen them, "
+        "with ensemble in the request: its members, and its scores on the validation images, which chose them, "
         "and on the test images; null if no leader improves on the best model"
     )
     leaderboard = fields.List(fields.Nested(StandingSchema))
@@ -187,7 +187,10 @@ class TrialCostSchema(Schema):
     epoch_seconds = fields.Float()
     seconds = fields.Float()
     source = fields.String(
-        metadata={"description": "history: by earlier jobs on the same data set. arithmetic: by multiplications"}
+        metadata={
+            "description": "history: from earlier jobs on the same data set. arithmetic: from the number of "
+            "multiplications"
+        }
     )
 
 
@@ -196,7 +199,7 @@ class FitPlanSchema(PlanSchema):
 
     space = fields.Raw(metadata={"type": "object"})
     folds = fields.Integer(allow_none=True)
-    slots = fields.Integer(metadata={"description": "jobs that the live workers train side by side"})
+    slots = fields.Integer(metadata={"description": "number of jobs that the live workers train at once"})
     trial_cost = fields.Nested(
         TrialCostSchema,
         allow_none=True,

@@ -24,8 +24,8 @@ class FoldsRequestSchema(ExperimentRequestSchema):
 
     folds = integer("number of folds", LEAST_FOLDS, MOST_FOLDS, FOLDS, Whole)
     seeds = integer(
-        "number of divisions into folds, each with a seed of its own for the training too. The seeds count up from the "
-        "spec's seed; without one they are random",
+        "number of times that the set is divided into folds. Each division has its own seed, also for the training. "
+        "The seeds count up from the spec's seed; without one they are random",
         1,
         MOST_SEEDS,
         1,
@@ -69,7 +69,7 @@ class FoldScoreSchema(Schema):
         fields.Float(),
         allow_none=True,
         metadata={
-            "description": "[low, high]: the 95 % interval of the mean by Student's t. It allows for the training "
+            "description": "[low, high]: the 95 % interval of the mean by Student's t. It accounts for the training "
             "images that the jobs share (Nadeau and Bengio, 2003). Null with fewer than 2 jobs"
         },
     )

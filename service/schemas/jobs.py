@@ -77,9 +77,9 @@ class CalibrationFactSchema(Schema):
 class MirroringSchema(Schema):
     """Whether mirrored images keep their class, by the nearest neighbours among the training images."""
 
-    images = fields.Integer(metadata={"description": "training images that were looked at"})
-    right = fields.Integer(metadata={"description": "of these, those whose nearest neighbour has their class"})
-    mirrored = fields.Integer(metadata={"description": "the same of the mirrored images"})
+    images = fields.Integer(metadata={"description": "number of training images that were examined"})
+    right = fields.Integer(metadata={"description": "number of these whose nearest neighbour has the same class"})
+    mirrored = fields.Integer(metadata={"description": "the same for their mirror images"})
 
 
 class ClassRecallSchema(Schema):
@@ -88,16 +88,16 @@ class ClassRecallSchema(Schema):
     label = fields.String()
     train = fields.Integer(metadata={"description": "training images"})
     images = fields.Integer(metadata={"description": "validation images"})
-    right = fields.Integer(metadata={"description": "validation images that the best model classifies right"})
+    right = fields.Integer(metadata={"description": "validation images that the best model classifies correctly"})
 
 
 class RareClassesSchema(Schema):
     """The best model on classes with less than half of the mean number of training images of a class."""
 
     images = fields.Integer(metadata={"description": "validation images of rare classes"})
-    right = fields.Integer(metadata={"description": "of these, those that are classified right"})
+    right = fields.Integer(metadata={"description": "number of these that are classified correctly"})
     other_images = fields.Integer(metadata={"description": "validation images of the other classes"})
-    other_right = fields.Integer(metadata={"description": "of these, those that are classified right"})
+    other_right = fields.Integer(metadata={"description": "number of these that are classified correctly"})
     classes = fields.List(
         fields.Nested(ClassRecallSchema), metadata={"description": "the rare classes with the lowest recall"}
     )
@@ -110,8 +110,8 @@ class AverageSchema(Schema):
     epochs = fields.List(
         fields.Integer(),
         metadata={
-            "description": "the epochs whose weights were averaged; one epoch: no average scored better, so that its "
-            "own weights were kept"
+            "description": "the epochs whose weights were averaged. If there is only one, no average scored better, "
+            "and its own weights were kept"
         },
     )
     val_loss = fields.Float()
@@ -176,17 +176,17 @@ class JobSchema(Schema):
     )
     releases = fields.Integer(metadata={"description": "how often a stopping worker returned the job to the queue"})
     warnings = fields.List(
-        fields.String(), metadata={"description": "doubts about the spec, found when the job was submitted"}
+        fields.String(), metadata={"description": "possible mistakes in the spec, found when the job was submitted"}
     )
     error = fields.Nested(ErrorSchema, allow_none=True)
     transitions = fields.List(fields.Nested(TransitionSchema))
     facts = fields.Nested(FactsSchema, allow_none=True)
     waste = fields.Nested(WasteSchema, allow_none=True, metadata={"description": "null until the job has ended"})
-    parent = fields.String(allow_none=True, metadata={"description": "id of the job that this job was forked from"})
+    parent = fields.String(allow_none=True, metadata={"description": "id of the job from which this job was forked"})
     ablation = fields.String(allow_none=True, metadata={"description": "id of the ablation that created the job"})
     arm = fields.String(allow_none=True, metadata={"description": "name of the arm of the ablation"})
     folds = fields.String(allow_none=True, metadata={"description": "id of the folds that created the job"})
-    fit = fields.String(allow_none=True, metadata={"description": "id of the fit that the job is a trial of"})
+    fit = fields.String(allow_none=True, metadata={"description": "id of the fit to which the job belongs"})
     trial = fields.Integer(allow_none=True, metadata={"description": "number of the trial in its fit, from 1"})
     labels = fields.Dict(keys=fields.String(), values=fields.String(), attribute="spec.labels")
     links = fields.Function(lambda job: job_links(job.id), metadata=TEXT_BY_NAME)

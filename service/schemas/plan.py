@@ -29,7 +29,7 @@ class ChoiceSchema(Schema):
         keys=fields.String(), values=AnyValue(), metadata={"description": "values of the spec by their JSON pointers"}
     )
     reason = fields.String()
-    source = fields.String(metadata={"description": "a paper, or what was measured"})
+    source = fields.String(metadata={"description": "a paper, or a measurement"})
 
 
 class PlanSchema(Schema):
@@ -41,10 +41,10 @@ class PlanSchema(Schema):
     memory = fields.Nested(MemorySchema)
     threads = fields.Integer(
         allow_none=True,
-        metadata={"description": "CPU threads that each process gains from; null: as many as the worker has"},
+        metadata={"description": "number of CPU threads that each process can use; null: all threads of the worker"},
     )
     warnings = fields.List(fields.String())
     recipe = fields.List(
         fields.Nested(ChoiceSchema),
-        metadata={"description": "what the recipe of the spec has filled; empty without a recipe"},
+        metadata={"description": "the options that the recipe has filled; empty without a recipe"},
     )

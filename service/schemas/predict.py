@@ -9,7 +9,7 @@ MOST_SIMILAR = 20
 
 class PredictQuerySchema(Schema):
     similar = integer(
-        "how many validation images to name for each picture, those with the most similar logits first",
+        "number of similar validation images to return for each picture, the most similar logits first",
         0,
         MOST_SIMILAR,
         0,
@@ -32,7 +32,7 @@ class PredictionSchema(Schema):
     probabilities = fields.Dict(keys=fields.String(), values=fields.Float(), metadata={"description": "by class"})
     similar = fields.List(
         fields.Nested(SimilarSchema),
-        metadata={"description": "as many as the query asks for; empty if the job has kept no predictions"},
+        metadata={"description": "as many as the query requests; empty if the job has no stored predictions"},
     )
 
 

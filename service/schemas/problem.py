@@ -15,7 +15,9 @@ ONLY = "only "  # precedes the list of known names
 class FaultSchema(Schema):
     """One thing wrong with the request."""
 
-    pointer = fields.String(metadata={"description": "position as a JSON pointer; / and the name of a query parameter"})
+    pointer = fields.String(
+        metadata={"description": "position as a JSON pointer; for a query parameter, / and its name"}
+    )
     detail = fields.String(metadata={"description": "the fault"})
     allowed = fields.String(allow_none=True, metadata={"description": "the allowed values"})
 

@@ -47,7 +47,7 @@ def run(console: Console) -> list[dict[str, Any]]:
             shown = [job | _show(console, client, job, Path(home)) for job in ended]
             if all(job["verified"] for job in shown):
                 _compare(console, *ended)
-    console.print("Everything is stopped and deleted. To find the best model by itself, in a minute:")
+    console.print("Everything is stopped and deleted. To let Rightfit find the best model, in a minute:")
     console.print("  rightfit serve                      # in one terminal", highlight=False)
     console.print("  rightfit fit digits --minutes 1     # in another", highlight=False)
     return shown

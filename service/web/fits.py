@@ -82,7 +82,7 @@ def fit(fit_id: str) -> str:
         cost=cost(answer.leaderboard, results),
         kept_job=best if found.is_terminal else None,
         evaluation=evaluation(best, published, None) if best and found.is_terminal else None,
-        unit="nats" if found.request.objective in LOSSES else "of the guesses wrong",
+        unit="nats" if found.request.objective in LOSSES else "of the predictions wrong",
         frame=curves_svg,
         drawing=draw_fit(found),
         shown=SHOWN,

@@ -18,10 +18,13 @@ from service.web.options import MAIN, archs, sections
 SEED = 1  # of every new form: jobs on one data set are scored on the same images
 FIT = "fit"  # the goal that starts a fit; all others start a job
 GOALS = {  # the recipe of each goal, with words for it
-    "good": ("Good model", "a batch-normalized network with varied images, some minutes"),
-    "quick": ("Quick look", "small pictures and few epochs, about a minute"),
-    FIT: ("Best in some minutes", "searches: trains, tries changes of your settings, and proves what is better"),
-    "": ("My own settings", "the defaults of the API, and what you change below"),
+    "good": ("Good model", "a network with batch normalization and augmentation; some minutes"),
+    "quick": ("Quick look", "small pictures and few epochs; about a minute"),
+    FIT: (
+        "Best in some minutes",
+        "a search: tries changes of your settings, and keeps those that are proved to be better",
+    ),
+    "": ("My own settings", "the defaults of the API, with your changes below"),
 }
 RECENT = 50  # jobs whose speed is known to the form
 

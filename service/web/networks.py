@@ -8,7 +8,11 @@ from service.core.spec.architectures import ARCHITECTURES
 CLASSES, CHANNELS, SIDE = 10, 3, 224  # of the images that the numbers of parameters are for
 SMALL, LARGE = 6_000_000, 30_000_000  # parameters up to which a network is small, and above which it is large
 MILLION = 1_000_000
-OWN = {"cnn": "cnn: convolutions, fit to small pictures", "mlp": "mlp: fully connected", "layers": "layers of your own"}
+OWN = {
+    "cnn": "cnn: convolutions, good for small pictures",
+    "mlp": "mlp: fully connected",
+    "layers": "layers of your own",
+}
 
 
 @cache

@@ -23,8 +23,8 @@ MAIN = (  # the options that the form shows first
 NAMES = {"dataset": "Data", "model": "Network", "": "Run"}  # titles of sections; the others have the name of the part
 TITLES = {  # labels of inputs whose own name is too general
     "/dataset/id": "data set",
-    "/dataset/val_fraction": "% to choose the best epoch",
-    "/dataset/test_fraction": "% to test at the end",
+    "/dataset/val_fraction": "validation pictures, %",
+    "/dataset/test_fraction": "test pictures, %",
     "/model/arch": "network",
     "/optimizer/lr": "learning rate",
     "/optimizer/name": "update rule",
@@ -34,10 +34,10 @@ TITLES = {  # labels of inputs whose own name is too general
 MEANINGS = {  # shorter help than the description in the API document
     "/name": "",
     "/dataset/id": "",
-    "/dataset/val_fraction": "",
-    "/dataset/test_fraction": "",
+    "/dataset/val_fraction": "They choose the best epoch.",
+    "/dataset/test_fraction": "They are scored once, at the end.",
     "/seed": "The same seed gives the same split and result. Leave empty for a random one.",
-    "/model/pretrained": "Start from weights that know photographs. Best for few pictures.",
+    "/model/pretrained": "Start from weights that were trained on photographs. Best for few pictures.",
     "/regularization/weight_decay": "Usual: 0.0001 to 0.01. Keeps weights small.",
     "/batch_size": "Images per training step.",
     "/regularization/dropout": "Try 0.3 when the model memorizes.",

@@ -100,7 +100,7 @@ def calls(services: Services, client: FlaskClient) -> Iterator[tuple[str, Callab
     yield "an epoch", epoch
     yield "a checkpoint", lambda: store.leases.record_checkpoint(lease, checkpoint(next(numbers)))
     yield "a line of the log", lambda: store.leases.write_log(lease, [LogLine(1.0, "info", "a line")])
-    yield "a phase", lambda: store.leases.set_phase(lease, Phase.TRAINING)
+    yield "begin a phase", lambda: store.leases.set_phase(lease, Phase.TRAINING)
     yield "renew a lease", lambda: store.leases.renew(lease, 3600)
     yield "read the control request", lambda: store.leases.control_request(lease)
     yield "finish", lambda: store.leases.finish(next(ending), Outcome(Status.SUCCEEDED, StopReason.MAX_EPOCHS), [model])

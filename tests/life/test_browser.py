@@ -203,7 +203,7 @@ def test_form_starts_a_fit_with_its_settings(tab: Window, guarded: Guarded) -> N
     page.goto("/new")
     expect(page.get_by_label("Minutes", exact=True)).to_be_hidden()
     page.get_by_label("Best in some minutes").check()
-    expect(page.get_by_label("% to test at the end")).to_have_value("20")
+    expect(page.get_by_label("Test pictures, %")).to_have_value("20")
     page.get_by_label("network", exact=True).select_option("mlp")
     page.get_by_label("Minutes", exact=True).fill("0")
     page.get_by_role("button", name="Start the fit").click()
@@ -211,7 +211,7 @@ def test_form_starts_a_fit_with_its_settings(tab: Window, guarded: Guarded) -> N
     tab.complaints.clear()  # Chromium reports each answer that is an error
     page.get_by_label("Minutes", exact=True).fill("5")
     expect(page.locator("#plan")).to_contain_text("5 min of search")
-    expect(page.locator("#plan")).to_contain_text("What is tried first")
+    expect(page.locator("#plan")).to_contain_text("The first trials")
     assert tab.violations() == []
     page.get_by_role("button", name="Start the fit").click()
     page.wait_for_url("**/fits/fit_*")

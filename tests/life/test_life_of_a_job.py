@@ -67,7 +67,7 @@ def test_model_is_trained_and_downloaded(client: Rightfit, tmp_path: Path) -> No
 def test_job_too_large_for_the_worker_blocks_no_other(client: Rightfit) -> None:
     with client:
         large = client.submit(SPEC | {"gpus": 64, "priority": 9})
-        assert "no live worker can hold it; the largest has" in large["queue"]["shortfall"]
+        assert "no live worker is large enough; the largest has" in large["queue"]["shortfall"]
         *_, ended = client.changes(client.submit(SPEC | {"seed": 9, "epochs": 1})["id"])
         assert ended["status"] == "succeeded"
         assert client.job(large["id"])["status"] == "queued"

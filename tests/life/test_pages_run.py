@@ -33,6 +33,8 @@ NOT_RUN = re.compile(r"# (?:Not run by the tests: \S+|Run by the tests with \w+)
 NOT_RUN_ON = {"README": 2, "cookbook": 1, "deploying": 4, "diagnose": 6, "fits": 1, "operations": 2}  # blocks
 RUN = {  # the pages that the tests of this module run, beside those of verdicts
     "README",
+    "client",
+    "command",
     "cookbook",
     "datasets",
     "diagnose",
@@ -40,6 +42,7 @@ RUN = {  # the pages that the tests of this module run, beside those of verdicts
     "fits",
     "networks",
     "operations",
+    "start_curl",
     "tutorial",
     "use",
     "weights",
@@ -228,6 +231,19 @@ def test_commands_of_the_page_on_diagnoses_work(serving: Serving, tmp_path: Path
     assert "read: 8 epochs of log" in output
     assert "12 epochs of MLflow" in output
     assert re.search(r"^(?:overfitting|overconfident) 0\.\d+$", output, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("start_curl", ["- longer_training ", "best val_loss", '"probabilities"']),
+        ("client", ["\nsucceeded 0.", "\n/epochs ", "a whole number, 1 to"]),
+        ("command", ["as in the manifest"]),
+    ],
+)
+def test_commands_of_the_first_pages_work(serving: Serving, tmp_path: Path, page: str, expected: list[str]) -> None:
+    output = run_page((FOLDER / f"{page}.md").read_text("utf-8"), tmp_path, serving.url)
+    assert [words for words in expected if words not in output] == []
 
 
 def test_commands_of_the_pages_on_using_a_model_work(serving: Serving, tmp_path: Path) -> None:

@@ -218,7 +218,7 @@ def _parse_answer(exit_code: int, answer: str, error: str) -> dict[str, Any]:
     if exit_code == -signal.SIGXCPU:
         return {"error": "reading it took too much computing time"}
     if exit_code == -signal.SIGKILL:
-        raise OSError("the reader was killed, as when the machine's memory runs out")
+        raise OSError("the reader was killed, probably because the memory of the machine was full")
     if exit_code < 0:
         return {"error": f"the reader was ended by {signal.Signals(-exit_code).name} while it read the images"}
     raise OSError(f"the reader has failed: {error[:MOST_CHARACTERS]}")

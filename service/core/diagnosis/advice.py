@@ -106,7 +106,7 @@ def advise(verdicts: list[Verdict], case: RunContext, limits: Limits = UNLIMITED
 
 
 def _did_not_help(advice: Advice, case: RunContext) -> bool:
-    """Whether it was tried without lowering the validation loss. For rare classes that loss is no measure."""
+    """Whether it was tried without lowering the validation loss. For rare classes that loss is not a measure."""
     return advice.verdict is not Verdict.RARE_CLASSES_IGNORED and case.family.changes.get(advice.id, -1.0) >= 0
 
 

@@ -12,9 +12,9 @@ from service.core.diagnosis.run_context import RunContext
 class Cure:
     """`title` names the change and `expected` its effect. `change` returns the patch, None if it does not apply.
 
-    With an empty patch no option of the spec makes this change: it concerns the data, `expected` says what it needs, or
-    `action`, a resource of the job that is POSTed to, makes it without another training. `measured` returns the
-    expected effect where it is known.
+    With an empty patch, no option of the spec makes this change: it concerns the data (`expected` says how), or
+    a POST to `action`, a resource of the job, makes it without another training. `measured` returns the expected effect
+    if it is known.
     """
 
     id: str
@@ -31,50 +31,53 @@ CURES: Mapping[str, Cure] = {
         Cure(
             "dropout",
             "More dropout",
-            "neurons rely less on each other; training loss rises, the gap shrinks",
+            "neurons rely less on each other: training loss rises, the gap becomes smaller",
             patches.dropout,
         ),
         Cure(
             "spatial_dropout",
             "Spatial dropout",
-            "whole feature maps are dropped; the gap shrinks",
+            "whole feature maps are dropped: the gap becomes smaller",
             patches.spatial_dropout,
         ),
         Cure(
             "weight_decay",
             "More weight decay",
-            "smaller weights, a smoother function, less certainty",
+            "smaller weights give smoother and less certain predictions",
             patches.weight_decay,
         ),
-        Cure("l1", "L1 penalty", "weights that hardly matter become zero", patches.l1),
+        Cure("l1", "L1 penalty", "unimportant weights become zero", patches.l1),
         Cure(
             "label_smoothing",
             "Label smoothing",
-            "no target is certain, so predictions stay less certain",
+            "the targets are less certain, so the predictions are too",
             patches.label_smoothing,
         ),
-        Cure("mixup", "Mixup", "blended images cannot be memorized; training loss rises", patches.mixup),
-        Cure("cutmix", "CutMix", "pasted boxes cannot be memorized; training loss rises", patches.cutmix),
-        Cure("shift", "Shifted images", "the same image is never seen twice; as good as more data", patches.shift),
+        Cure("mixup", "Mixup", "blended images cannot be memorized: training loss rises", patches.mixup),
+        Cure("cutmix", "CutMix", "images with pasted boxes cannot be memorized: training loss rises", patches.cutmix),
+        Cure("shift", "Shifted images", "the model never sees the same image twice, as with more data", patches.shift),
         Cure(
-            "rotation", "Rotated images", "the same image is never seen twice; as good as more data", patches.rotation
+            "rotation",
+            "Rotated images",
+            "the model never sees the same image twice, as with more data",
+            patches.rotation,
         ),
         Cure(
             "horizontal_flip",
             "Mirrored images",
-            "twice as many images; only where mirrored images keep their class",
+            "twice as many images; use it only if mirrored images have the same class",
             patches.flip,
         ),
         Cure(
             "trivial_augment",
             "TrivialAugment",
-            "the same image is never seen twice; as good as more data",
+            "the model never sees the same image twice, as with more data",
             patches.trivial_augment,
         ),
         Cure(
             "pretrained",
-            "Start from weights that know photographs",
-            "the last layer learns from features that few images could not teach",
+            "Start from pretrained weights",
+            "the last layer uses features that were learned on many other pictures",
             pretrained_patch.pretrained,
             measured=pretrained_patch.hint,
         ),
@@ -82,17 +85,17 @@ CURES: Mapping[str, Cure] = {
         Cure(
             "batch_norm",
             "Batch normalization",
-            "faster, steadier training, and a little regularization",
+            "faster and steadier training, and a little regularization",
             patches.batch_norm,
         ),
         Cure(
             "gradient_clipping",
             "Gradient clipping",
-            "no single batch can throw the weights far away",
+            "no single batch can move the weights far",
             patches.gradient_clipping,
         ),
-        Cure("smaller_model", "A narrower model", "less capacity to memorize with", patches.smaller_model),
-        Cure("fewer_layers", "Fewer layers", "less capacity to memorize with", patches.fewer_layers),
+        Cure("smaller_model", "A narrower model", "a smaller model can memorize less", patches.smaller_model),
+        Cure("fewer_layers", "Fewer layers", "a smaller model can memorize less", patches.fewer_layers),
         Cure("smaller_kernels", "Smaller kernels", "fewer weights in each convolution", patches.smaller_kernels),
         Cure("larger_model", "A wider model", "training loss can fall further", patches.larger_model),
         Cure(
@@ -102,14 +105,14 @@ CURES: Mapping[str, Cure] = {
         Cure(
             "lower_lr",
             "A lower learning rate",
-            "smaller steps: losses fall smoothly where they jumped",
+            "smaller steps: losses fall smoothly instead of jumping",
             patches.lower_lr,
         ),
         Cure("higher_lr", "A higher learning rate", "larger steps: losses fall faster", patches.higher_lr),
         Cure(
             "usual_lr",
             "The optimizer's usual learning rate",
-            "losses fall where they stood still or exploded",
+            "losses fall instead of standing still or exploding",
             patches.usual_lr,
         ),
         Cure(
@@ -127,52 +130,55 @@ CURES: Mapping[str, Cure] = {
         Cure(
             "other_optimizer",
             "Another optimizer",
-            "steps of another kind: SGD with momentum where Adam jumps, AdamW where SGD does",
+            "steps of another kind: SGD with momentum instead of Adam, or AdamW instead of SGD",
             joint_patches.other_optimizer,
         ),
         Cure(
             "decoupled_decay",
             "AdamW instead of Adam",
-            "weights decay apart from the gradient: smaller ones, and often better results on new images",
+            "weight decay works independently of the gradient, which often gives better results on new images",
             joint_patches.decoupled_decay,
         ),
         Cure(
             "deeper_and_normalized",
             "A deeper, normalized network",
-            "one more block, which normalization lets train; training loss can fall further",
+            "one more block, with normalization so that it trains well: training loss can fall further",
             joint_patches.deeper_and_normalized,
         ),
         Cure(
             "warmup",
             "A warm-up",
-            "the first steps are small, so that none of them throws the weights far away",
+            "the first steps are small, so that none of them moves the weights far",
             patches.warmup,
         ),
         Cure(
             "normalize",
             "Normalized images",
-            "inputs of unit variance, which the initial weights are made for",
+            "inputs in the range that the initial weights expect",
             patches.normalize,
         ),
-        Cure("longer_training", "More epochs", "losses go on falling", patches.longer_training),
+        Cure("longer_training", "More epochs", "the losses keep falling", patches.longer_training),
         Cure(
-            "more_patience", "More patience", "a pause in the improvement does not end the run", patches.more_patience
+            "more_patience",
+            "More patience",
+            "a few epochs without improvement do not end the run",
+            patches.more_patience,
         ),
-        Cure("early_stopping", "Early stopping", "the same best model for less time", patches.early_stopping),
-        Cure("larger_batch", "Larger batches", "gradients and batch statistics that jump less", patches.larger_batch),
-        Cure("larger_validation", "More validation images", "measures that can be trusted", patches.larger_validation),
+        Cure("early_stopping", "Early stopping", "the same best model in less time", patches.early_stopping),
+        Cure("larger_batch", "Larger batches", "steadier gradients and batch statistics", patches.larger_batch),
+        Cure("larger_validation", "More validation images", "more reliable scores", patches.larger_validation),
         Cure(
             "more_data",
             "All training images",
-            "the surest cure: there is more to learn and less to memorize",
+            "the surest cure: more to learn, and less to memorize",
             patches.more_data,
         ),
-        Cure("held_out_test", "A test part", "a score on images that no choice was made by", patches.held_out_test),
-        Cure("collect", "More images", "the surest cure: there is more to learn and less to memorize", patches.collect),
+        Cure("held_out_test", "A test part", "a score on images that were used for no choice", patches.held_out_test),
+        Cure("collect", "More images", "the surest cure: more to learn, and less to memorize", patches.collect),
         Cure(
             "temperature",
             "A temperature for the probabilities",
-            "a lower validation loss without another training; no guess changes",
+            "a lower validation loss without another training; no predicted class changes",
             temperature.change,
             action="calibrate",
             measured=temperature.gain,
@@ -180,12 +186,12 @@ CURES: Mapping[str, Cure] = {
         Cure(
             "logit_adjusted",
             "Logit adjustment",
-            "the loss makes up for the shares of the classes; rare ones are guessed more often",
+            "the loss corrects for the shares of the classes, so rare classes are predicted more often",
             patches.logit_adjusted,
         ),
         Cure("class_weights", "Class weights", "a mistake on a rare class costs more", patches.class_weights),
         Cure("balanced_sampling", "Balanced sampling", "every class is seen equally often", patches.balanced_sampling),
-        Cure("focal", "Focal loss", "images that the model is sure of count less, hard ones more", patches.focal),
-        Cure("no_copies", "Copies on one side", "a validation loss that tells of new images", patches.no_copies),
+        Cure("focal", "Focal loss", "easy images count less, difficult ones more", patches.focal),
+        Cure("no_copies", "Copies in one part", "a validation loss that is valid for new images", patches.no_copies),
     )
 }

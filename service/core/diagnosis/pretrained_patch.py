@@ -39,7 +39,7 @@ def hint(case: RunContext) -> str | None:
     if pretrained(case) != []:
         return None
     return (
-        f"the last layer learns from features that few images could not teach. Upload weights (rightfit weights push "
-        f"FILE --arch {USUAL}) and name their id in model.weights; if the workers reach download.pytorch.org, set "
+        f"the last layer uses features that were learned on many other pictures. Upload weights (rightfit weights push "
+        f"FILE --arch {USUAL}) and set model.weights to their id. If the workers can reach download.pytorch.org, set "
         f"model.arch to {USUAL} and model.weights to {IMAGENET} instead"
     )

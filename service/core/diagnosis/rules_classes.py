@@ -26,8 +26,8 @@ def rare_ignored(view: RunView) -> Finding | None:
     if other - recall < rules.rare_recall or errors < rules.rare_errors:
         return None
     evidence = (
-        Evidence("rare_recall", recall, other - rules.rare_recall, "share of right guesses on rare classes"),
-        Evidence("other_recall", other, None, "share of right guesses on the other classes"),
+        Evidence("rare_recall", recall, other - rules.rare_recall, "share of correct predictions on rare classes"),
+        Evidence("other_recall", other, None, "share of correct predictions on the other classes"),
         Evidence("rare_errors", errors, rules.rare_errors, "their difference, in standard errors (exact test)"),
         *(Evidence("class_recall", each.right / each.images, None, _of(each)) for each in rare.classes),
     )

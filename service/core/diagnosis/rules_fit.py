@@ -78,10 +78,15 @@ def _measured(view: RunView, fall: float) -> list[Evidence]:
     curve, rules = view.curve, view.rules
     slope = theil_sen(curve.val[curve.turn :])
     return [
-        Evidence("val_rise", view.rise, view.noticeable, "validation loss above its lowest level, against noise"),
+        Evidence(
+            "val_rise",
+            view.rise,
+            view.noticeable,
+            "rise of validation loss above its lowest value, compared with noise, nats",
+        ),
         Evidence("val_loss", view.end / view.guess, None, "validation loss as a share of the guessing loss"),
-        Evidence("train_fall", fall, rules.train_fall, "share that training loss has fallen since then"),
-        Evidence("val_slope", slope, None, "slope of validation loss since its minimum, nats an epoch"),
+        Evidence("train_fall", fall, rules.train_fall, "share by which training loss has fallen since then"),
+        Evidence("val_slope", slope, None, "slope of validation loss since its minimum, nats per epoch"),
         Evidence("generalization_loss", generalization_loss(curve.val), None, "Prechelt's GL, percent"),
         Evidence("training_progress", training_progress(curve.fit), None, "Prechelt's P_5, per mille"),
         Evidence("progress_quotient", progress_quotient(curve.val, curve.fit), None, "Prechelt's PQ"),
@@ -96,10 +101,10 @@ def _accuracy(view: RunView) -> list[Evidence]:
     found = []
     if last is not None and then is not None:
         error = _accuracy_se(view, then)
-        meaning = "accuracy lost since the minimum, against its standard error"
+        meaning = "fall of accuracy since the minimum of the loss, compared with its standard error"
         found.append(Evidence("accuracy_fall", then - last, rules.accuracy_falls * error, meaning))
         if view.facts and last < view.facts.trivial_accuracy + 3 * error:
-            meaning = "accuracy of guessing and three standard errors, against that at the end"
+            meaning = "accuracy of guessing plus three standard errors, compared with the accuracy at the end"
             found.append(Evidence("at_chance", view.facts.trivial_accuracy + 3 * error, last, meaning))
     if last is not None and seen is not None:
         found.append(Evidence("accuracy_gap", seen - last, rules.accuracy_gap, "training minus validation accuracy"))
@@ -148,7 +153,7 @@ def apart(view: RunView) -> Finding | None:
         return None
     change = curve.level(curve.val) - curve.smooth_val[since]
     evidence = (
-        Evidence("train_fall", fall, rules.train_fall, "share that training loss has fallen since then"),
+        Evidence("train_fall", fall, rules.train_fall, "share by which training loss has fallen since then"),
         Evidence("val_change", change, None, "change of validation loss since then, nats"),
         Evidence("noise", rules.noise * curve.noise, None, "smaller changes of validation loss may be chance, nats"),
         Evidence("gap", gap, rules.wide_gap, "validation loss minus training loss, as a share of the guessing loss"),
@@ -165,13 +170,19 @@ def handicapped(view: RunView) -> Finding | None:
     if train <= val + rules.noise * (curve.val_se or 0.0) or times < rules.handicap:
         return None
     evidence = [
-        Evidence("train_loss", train, val, "measured during training, against validation loss"),
+        Evidence(
+            "train_loss", train, val, "training loss with dropout and augmentation, compared with validation loss"
+        ),
         Evidence(
             "handicap", times, rules.handicap, "ratio to the loss without dropout, augmentation, mixing and smoothing"
         ),
     ]
     if curve.is_clean:
-        evidence.append(Evidence("train_loss_clean", fit, None, "training images scored as validation images are"))
+        evidence.append(
+            Evidence(
+                "train_loss_clean", fit, None, "clean training loss: training images scored like validation images"
+            )
+        )
     return Finding(Verdict.TRAIN_ABOVE_VALIDATION, clarity(times / rules.handicap), None, tuple(evidence))
 
 

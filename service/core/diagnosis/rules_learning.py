@@ -27,7 +27,7 @@ def not_learning(view: RunView) -> Finding | None:
 
 def no_better_than_guessing(view: RunView, lowest: float) -> Finding:
     limit = view.rules.guessing * view.guess
-    meaning = "lowest training loss, against the loss of guessing by the labels' frequencies"
+    meaning = "lowest training loss, compared with the loss of guessing by the frequencies of the labels"
     evidence = (Evidence("train_loss", lowest, limit, meaning), Evidence("guessing", view.guess, None, "guessing loss"))
     return Finding(Verdict.NOT_LEARNING, clarity(1 + 10 * (lowest / limit - 1)), None, evidence)
 
@@ -61,7 +61,7 @@ def _stuck(view: RunView) -> Finding | None:
         return None
     evidence = (
         Evidence("constant_accuracy", right, None, "validation accuracy, the same in each epoch"),
-        Evidence("train_loss", fit, explained, "training loss, against what the share explains"),
+        Evidence("train_loss", fit, explained, "training loss, compared with the loss of always predicting one class"),
         Evidence("guessing", view.guess, None, "guessing loss"),
     )
     return Finding(Verdict.NOT_LEARNING, clarity(fit / explained), None, evidence)
@@ -89,10 +89,15 @@ def improving(view: RunView) -> Finding | None:
     ):
         return None
     evidence = (
-        Evidence("val_fall", coming, rules.improves, "share that validation loss is likely to fall in as many epochs"),
-        Evidence("chance", chance, rules.likely, "probability of so steady a fall in the second half by chance"),
         Evidence(
-            "val_slope", theil_sen(curve.val[max(0, curve.third) :]), None, "slope in the last third, nats an epoch"
+            "val_fall",
+            coming,
+            rules.improves,
+            "share by which validation loss will probably fall in as many epochs again",
+        ),
+        Evidence("chance", chance, rules.likely, "probability that chance gives such a steady fall in the second half"),
+        Evidence(
+            "val_slope", theil_sen(curve.val[max(0, curve.third) :]), None, "slope in the last third, nats per epoch"
         ),
     )
     return Finding(Verdict.STILL_IMPROVING, clarity(coming / rules.improves), None, evidence)
@@ -119,7 +124,7 @@ def high_losses(view: RunView) -> Finding:
     flat = rules.flat * len(curve) / (len(curve) + 10)
     evidence = [
         Evidence("train_loss", high, rules.stuck, "training loss as a share of the guessing loss"),
-        Evidence("train_fall", falls, flat, "share that it fell in the last third"),
+        Evidence("train_fall", falls, flat, "share by which it fell in the last third"),
     ]
     if view.known is not None:
         evidence.append(Evidence("known", view.known, rules.known, "validation accuracy, corrected for chance"))

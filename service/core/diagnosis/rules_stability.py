@@ -64,7 +64,7 @@ def _dead(view: RunView) -> Finding | None:
     at = next(i for i, loss in enumerate(curve.train) if loss > limit)
     evidence = (
         Evidence("highest_train_loss", highest, limit, "training loss was many times the guessing loss"),
-        Evidence("train_loss_at_end", last, left, "training loss has not come down again"),
+        Evidence("train_loss_at_end", last, left, "training loss has not fallen below this since"),
     )
     return Finding(Verdict.DIVERGED, clarity(highest / limit), curve.epochs[at], evidence)
 
@@ -83,8 +83,8 @@ def _lost_again(view: RunView) -> Finding | None:
         return None
     onset = next((i for i in range(lowest, len(curve)) if curve.fit[i] > (least + last) / 2), lowest)
     evidence = (
-        Evidence("lowest_train_loss", least, rules.learnt * guess, "training loss had come down"),
-        Evidence("lost", lost, rules.lost_again, "share of that progress that was lost again"),
+        Evidence("lowest_train_loss", least, rules.learnt * guess, "training loss had fallen below this"),
+        Evidence("lost", lost, rules.lost_again, "share of this progress that was lost again"),
     )
     return Finding(Verdict.DIVERGED, clarity(lost / rules.lost_again), curve.epochs[onset], evidence)
 
@@ -108,9 +108,11 @@ def unstable(view: RunView) -> Finding | None:
     if is_apart or share < rules.notable or not (view.rise > needed or val_rises):
         return None
     evidence = (
-        Evidence("train_rise", share, rules.notable, "share that training loss has risen since it was lowest"),
-        Evidence("val_rise", view.rise, needed, "validation loss above its lowest level, against noise"),
-        Evidence("chance", chance, rules.chance, "probability of so steady a rise of training loss by chance"),
+        Evidence("train_rise", share, rules.notable, "share by which training loss has risen since its minimum"),
+        Evidence(
+            "val_rise", view.rise, needed, "rise of validation loss above its lowest value, compared with noise, nats"
+        ),
+        Evidence("chance", chance, rules.chance, "probability that chance gives such a steady rise of training loss"),
     )
     return Finding(Verdict.UNSTABLE, clarity(share / rules.notable), curve.epochs[turn], evidence)
 

@@ -20,7 +20,7 @@ def gain(case: RunContext) -> str | None:
         return None
     before, after = format_number(known.loss), format_number(known.loss_after)
     divided = f"dividing the logits by {known.temperature:.2g}"
-    return f"{divided} lowers the validation loss from {before} to {after}; no guess changes"
+    return f"{divided} lowers the validation loss from {before} to {after} and changes no predicted class"
 
 
 def _known(case: RunContext) -> CalibrationFact | None:

@@ -1,4 +1,4 @@
-"""A finding in sentences for people: what was seen, what it means, and what would speak against it."""
+"""A finding in sentences for people: the observation, its meaning, and what would contradict it."""
 
 from typing import Any
 
@@ -67,7 +67,7 @@ def _values(view: RunView, onset: int | None) -> dict[str, Any]:
         "images": counted(view.validation_images or 0, "validation image"),
         "loss_name": "Validation loss" if curve.has_val else "Training loss",
         "interval": f" plus or minus {Z * curve.val_se:.3f} (95 %)" if curve.val_se else "",
-        "clean_is": f"; scored as validation images are, training images have {fit:.3f}" if curve.is_clean else "",
+        "clean_is": f". The clean training loss is {fit:.3f}" if curve.is_clean else "",
         "leak": _leak(view, fit),
         "memorizes": _memorizes(view, at),
     }
@@ -108,11 +108,11 @@ def _moves(view: RunView, onset: int | None, at: int) -> dict[str, str]:
 def _stood(view: RunView, onset: int | None) -> str:
     curve, val = view.curve, view.end
     if view.rise <= view.rules.notable * curve.level(curve.val):
-        return f"Validation loss has stood at about {val:.3f} since epoch {onset}"
+        return f"Validation loss has been at about {val:.3f} since epoch {onset}"
     on = f" on {counted(view.validation_images, 'validation image')}" if view.validation_images else ""
     return (
         f"Validation loss was lowest at epoch {curve.epochs[curve.lowest]}, {curve.val[curve.lowest]:.3f}, and is "
-        f"about {val:.3f} now, a change within its noise{on},"
+        f"about {val:.3f} now. The change is within its noise{on},"
     )
 
 
@@ -120,16 +120,16 @@ def _val_moved(view: RunView, onset: int | None, at: int) -> str:
     val, val_then = view.end, view.curve.smooth_val[at]
     is_risen = onset is not None and val > val_then
     said = (
-        f"Since epoch {onset} validation loss {moved(val_then, val)}" if is_risen else f"Validation loss is {val:.3f}"
+        f"Since epoch {onset}, validation loss {moved(val_then, val)}" if is_risen else f"Validation loss is {val:.3f}"
     )
-    return f"{said}, above that of guessing ({view.guess:.3f})," if val > view.guess else said
+    return f"{said}, more than the loss of guessing ({view.guess:.3f})," if val > view.guess else said
 
 
 def _accuracy_moved(view: RunView, at: int) -> str:
     curve = view.curve
     right, right_then = curve.share(curve.accuracy), curve.share(curve.accuracy, at)
     if right is None or right_then is None:
-        return " (no accuracy is known)"
+        return " (accuracy is unknown)"
     said = f" and accuracy {moved(right_then, right, '%', 1)}" if at else f" with {right:.1%} right"
     seen = curve.share(curve.train_accuracy)
     is_apart = seen is not None and seen - right > view.rules.accuracy_gap
@@ -140,7 +140,7 @@ def _so_far(view: RunView) -> str:
     curve = view.curve
     if len(curve) < 2:  # noqa: PLR2004 - nothing has changed yet
         return ""
-    return f"; so far {'validation' if curve.has_val else 'training'} loss {moved(curve.val[0], curve.val[-1])}"
+    return f". So far {'validation' if curve.has_val else 'training'} loss {moved(curve.val[0], curve.val[-1])}"
 
 
 def moved(then: float, now: float, kind: str = "f", digits: int = 3) -> str:
@@ -152,7 +152,7 @@ def moved(then: float, now: float, kind: str = "f", digits: int = 3) -> str:
         before, after = (f"{value:.{digits + more}{kind}}" for value in (then, now))
         if before != after:
             return f"{'fell' if now < then else 'rose'} from {before} to {after}"
-    return f"stood at {now:.{digits}{kind}}"
+    return f"stayed at {now:.{digits}{kind}}"
 
 
 def _memorizes(view: RunView, at: int) -> str:
@@ -164,7 +164,7 @@ def _memorizes(view: RunView, at: int) -> str:
     if falls and shows and curve.has_train:
         return "The model memorizes its training images"
     return (
-        "The model does worse on new images than on its training images"
+        "The model is worse on new images than on its training images"
         if curve.has_train
         else "The model gets worse on new images"
     )
@@ -175,4 +175,4 @@ def _leak(view: RunView, fit: float) -> str:
     if copies:
         have = "has" if copies == 1 else "have"
         return f"{copies} of {view.validation_images} validation images {have} a copy among the training images"
-    return f"Validation images score better than training images that are scored in the same way ({fit:.3f})"
+    return f"Validation loss is far below the clean training loss ({fit:.3f})"

@@ -93,7 +93,7 @@ def _sentence(job: Job, first: Job, changed: Sequence[Differing], measured: Diff
     head = f"{job.id} against {first.id}: {first_of(named, MOST_FIELDS) or 'the same spec'}"
     validation = measured.validation
     if validation.loss is None or job.kept is None or first.kept is None:
-        return f"{head}; what it did {measured.verdict}."
+        return f"{head}; its effect {measured.verdict}."
     change = f"{first.kept.val_loss:.4f} → {job.kept.val_loss:.4f} ({with_error(validation)})"
     accuracies = f"{first.kept.val_accuracy or 0:.1%} → {job.kept.val_accuracy or 0:.1%}"
     return (

@@ -98,8 +98,8 @@ def _effects_sentence(effects: Mapping[str, Effect]) -> str:
     if significant:
         return f"{'; '.join(significant)}."
     if all(measured.verdict is Verdict.UNKNOWN for measured in effects.values()):
-        return "Too few pairs to tell any effect."
-    return "No significant effect: no difference is larger than the seeds alone may make it."
+        return "Too few pairs to see any effect."
+    return "No significant effect: the seeds alone can explain every difference."
 
 
 def _with_size(measured: Effect) -> str:

@@ -201,12 +201,12 @@ def _notes(job: Job, first: Job, validation: PartDifference) -> Iterator[str]:
     yield _note_of_images(job, first, validation)
     living = [one.id for one in (first, job) if not one.is_terminal]
     if living:
-        yield f"As it stands; not ended yet: {', '.join(living)}."
+        yield f"Preliminary: these jobs have not ended yet: {', '.join(living)}."
 
 
 def _note_of_images(job: Job, first: Job, validation: PartDifference) -> str:
     if job.spec.dataset.id != first.spec.dataset.id:
-        return "Scored on images of another data set: such losses do not compare."
+        return "Scored on images of another data set, so the losses cannot be compared."
     if validation.is_paired:
         return f"Scored on the same {validation.images:,} images and compared image by image (paired)."
     same = same_split(job, first)

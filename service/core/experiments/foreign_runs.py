@@ -29,18 +29,20 @@ LARGEST = {"classes": MOST_CLASSES, "train_images": MOST_IMAGES, "validation_ima
 
 # What may be unknown, and what a diagnosis cannot do without it.
 COSTS: Mapping[str, str] = {
-    "train_loss": "whether the model memorizes its training images, or does not learn them, is not known",
-    "val_loss": "whether the model generalizes is not known: only the training is judged",
+    "train_loss": "it is unknown whether the model memorizes its training images or does not learn them",
+    "val_loss": "it is unknown whether the model generalizes: only the training is judged",
     "val_accuracy": "overfitting and overconfidence look alike: both raise the validation loss",
     "train_loss_clean": (
         "training loss is measured with dropout and augmentation, while weights change: its distance from validation "
         "loss is judged with caution"
     ),
     "val_loss_se": "without standard errors of the losses, the noise is that from epoch to epoch",
-    "classes": "the loss of guessing is taken from the first epoch, so a run that learns nothing is harder to tell",
-    "label_counts": "classes count as equally frequent, so a model that always says the largest one is not recognized",
-    "validation_images": "how much chance is in an accuracy is not known; a standard error of 0.01 is assumed",
-    "spec": "advice names changes without the values that they start from, and has no JSON Patch",
+    "classes": "the loss of guessing is taken from the first epoch, so a run that learns nothing is harder to "
+    "recognize",
+    "label_counts": "classes count as equally frequent, so a model that always predicts the largest one is not "
+    "recognized",
+    "validation_images": "the noise of an accuracy is unknown; a standard error of 0.01 is assumed",
+    "spec": "advice cannot give the present values of options, and has no JSON Patch",
 }
 
 

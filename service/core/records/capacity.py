@@ -86,7 +86,7 @@ def shortfall(needs: Needs, workers: Iterable[Capacity]) -> str | None:
     missing = [worker.lacks(needs) for worker in sorted(workers, key=lambda w: w.nearness(needs), reverse=True)]
     if None in missing:
         return None
-    return f"no live worker can hold it; the largest has {missing[0]}" if missing else "no worker is alive"
+    return f"no live worker is large enough; the largest has {missing[0]}" if missing else "no worker is alive"
 
 
 def _memory(has: int, needed: int) -> str:

@@ -26,16 +26,18 @@ class Measures:
     """
 
     epoch: Annotated[int, Meaning("counted from 1")]
-    train_loss: Annotated[float | None, Meaning("mean cross entropy per image over the epoch, as weights moved")]
-    train_loss_clean: Annotated[float | None, Meaning("training images scored as validation images are")]
+    train_loss: Annotated[
+        float | None, Meaning("mean cross entropy per image over the epoch, while the weights change")
+    ]
+    train_loss_clean: Annotated[float | None, Meaning("training images, scored like validation images")]
     val_loss: Annotated[float | None, Meaning("mean cross entropy per validation image, eval mode")]
-    train_accuracy: Annotated[float | None, Meaning("share of the training images, as weights moved")]
-    val_accuracy: Annotated[float | None, Meaning("share of the validation images")]
-    penalty: Annotated[float | None, Meaning("what L1 and coupled weight decay add to the objective")]
+    train_accuracy: Annotated[float | None, Meaning("share of correct training images, while the weights change")]
+    val_accuracy: Annotated[float | None, Meaning("share of correct validation images")]
+    penalty: Annotated[float | None, Meaning("the part of the objective that comes from L1 and coupled weight decay")]
     lr: Annotated[float, Meaning("learning rate of the epoch's last step")]
-    seconds: Annotated[float, Meaning("of the whole epoch, scoring included")]
+    seconds: Annotated[float, Meaning("duration of the whole epoch, including scoring")]
     images_per_second: Annotated[float, Meaning("training images over the seconds of the epoch")]
-    improved: Annotated[bool, Meaning("whether the epoch was the best one so far: its model was kept")]
+    improved: Annotated[bool, Meaning("true if the epoch was the best one so far, so that its model was kept")]
     epochs_without_improvement: Annotated[
         int, Meaning("epochs in a row that count towards the patience of early stopping")
     ]
@@ -46,7 +48,7 @@ class Measures:
         float | None,
         Meaning("standard error of val_loss minus that of the best epoch before, image by image", since="0006"),
     ] = None
-    joules: Annotated[float | None, Meaning("energy that the GPU took, where it is measured", since="0006")] = None
+    joules: Annotated[float | None, Meaning("energy of the GPU, if it is measured", since="0006")] = None
     gradient_norm: Annotated[
         float | None,
         Meaning(
@@ -65,7 +67,7 @@ class Measures:
         float | None, Meaning("lowest recall of a class that has validation images", since="0015")
     ] = None
     val_loss_calibrated: Annotated[
-        float | None, Meaning("lowest val_loss that one temperature for all logits gives", since="0015")
+        float | None, Meaning("lowest val_loss that can be reached with one temperature for all logits", since="0015")
     ] = None
     monitored_se: Annotated[
         float | None,
@@ -77,7 +79,7 @@ class Measures:
 class Epoch(Measures):
     """One epoch as it is recorded."""
 
-    flag: Annotated[str | None, Meaning("nan or inf, where a number was not finite")] = None
+    flag: Annotated[str | None, Meaning("nan or inf, if a number was not finite")] = None
 
     @classmethod
     def measured(cls, values: Mapping[str, Any]) -> "Epoch":

@@ -137,7 +137,7 @@ def _network(spec: JobSpec, shape: tuple[int, int, int], classes: int) -> tuple[
 def _torchvision(arch: str, shape: tuple[int, int, int], classes: int) -> tuple[tuple[Layer, ...], int]:
     known, (channels, height, width) = ARCHITECTURES[arch], shape
     if min(height, width) < known.least_side:
-        detail = f"{arch} takes images of at least {known.least_side} pixels a side and gets {height}x{width}"
+        detail = f"{arch} needs images of at least {known.least_side} pixels a side, but gets {height}x{width}"
         allowed = f"dataset.image_size from {known.least_side}, or another arch"
         raise Invalid([Fault("/model/arch", detail, allowed, FOLLOWS_FROM)])
     parameters = known.parameters(channels, height, width, classes)

@@ -61,8 +61,8 @@ class Augmentation:
         since="0.2.0",
     )
     color_jitter: float = option(
-        "scale brightness, contrast and saturation of each image by random factors, at most this far from 1. Usual for "
-        "photographs: 0.2 to 0.4; 0: off",
+        "scale brightness, contrast and saturation of each image by random factors between 1 minus this and 1 plus "
+        "this. Usual for photographs: 0.2 to 0.4; 0: off",
         0.0,
         minimum=0,
         maximum=1,

@@ -32,8 +32,9 @@ class JobSpec:
     dataset: Dataset = field(metadata={"option": Option("which images to use and how to split them")})
     name: str | None = option("optional name of the job, shown in lists", None, length=(0, 100))
     recipe: Literal["quick", "good"] | None = option(
-        "fill the options that are not given by the size, channels and number of the images. quick: a first look. "
-        "good: a good model. The job has the filled options and null here. null: fill the defaults",
+        "choose the options that are not given, to suit the size, channels and number of the images. quick: for a "
+        "first look. good: for a good model. The job then has the chosen options, and null here. null: use the "
+        "defaults",
         None,
         since="0.2.0",
     )
@@ -56,7 +57,7 @@ class JobSpec:
         maximum=LARGEST_SEED,
     )
     max_seconds: float | None = option(
-        "time limit of the training, which keeps the best model. The first epoch always completes; null: no limit",
+        "time limit of the training. The best model so far is kept. The first epoch always completes; null: no limit",
         None,
         minimum=1,
         unit="s",
@@ -101,7 +102,7 @@ class JobSpec:
         since="0.2.0",
     )
     labels: Mapping[str, str] = field(
-        default_factory=dict, metadata={"option": Option("key=value pairs to find the job by", length=(0, 32))}
+        default_factory=dict, metadata={"option": Option("key=value pairs for finding the job", length=(0, 32))}
     )
 
     webhook: Webhook | None = option("where to send messages about the job; null: nowhere", None)

@@ -28,7 +28,7 @@ class Conv2d:
     kernel_size: int = option("side of the kernels", 3, minimum=1, maximum=LARGEST_KERNEL, unit="pixels")
     stride: int = option("step of the kernels", 1, minimum=1, maximum=LARGEST_KERNEL, unit="pixels")
     padding: int | None = option(
-        "width of the zeros around the image; null: at stride 1 the size stays",
+        "width of the zeros around the image; null: as wide as keeps the size at stride 1",
         None,
         minimum=0,
         maximum=LARGEST_KERNEL,

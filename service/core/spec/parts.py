@@ -63,7 +63,7 @@ class Dataset:
         since="0.2.0",
     )
     train_limit: int | None = option(
-        "maximum number of training images, in the proportions of the classes; null: all",
+        "maximum number of training images, with the same shares of the classes; null: all",
         None,
         minimum=2,
         unit="images",
@@ -75,7 +75,7 @@ class Dataset:
         since="0.2.0",
     )
     split_seed: int | None = option(
-        "seed of the split, so that jobs with different seeds have the same training, validation and test images; "
+        "seed of the split. With it, jobs with different seeds have the same training, validation and test images; "
         "null: seed draws the split",
         None,
         minimum=0,
@@ -239,9 +239,10 @@ class Regularization:
         needs=("lookahead_steps",),
     )
     average_best: int | None = option(
-        "keep the weights of this number of the best epochs, and average them at the end, the best first, each only if "
-        "it makes the average score better on the validation images (a greedy soup, Wortsman et al., 2022). The "
-        "average is kept if it beats the best epoch. Usual: 3 to 5; null: keep the best epoch",
+        "number of best epochs whose weights are averaged at the end. The average starts with the best epoch. Each "
+        "further epoch is added only if the average then scores better on the validation images (a greedy soup, "
+        "Wortsman et al., 2022). The average is kept if it beats the best epoch. Usual: 3 to 5; null: keep the best "
+        "epoch",
         None,
         minimum=2,
         maximum=20,
@@ -258,9 +259,9 @@ class Regularization:
         since="0.2.0",
     )
     loss: Literal["cross_entropy", "focal", "logit_adjusted"] = option(
-        "loss to minimize. focal: images that the model is sure of count less (Lin et al., 2017). logit_adjusted: "
-        "cross entropy of logits that are raised for frequent classes, so that rare classes need a wider margin (Menon "
-        "et al., 2021). val_loss stays cross entropy",
+        "loss to minimize. focal: images that the model classifies with certainty count less (Lin et al., 2017). "
+        "logit_adjusted: cross entropy of logits that are raised for frequent classes, so that rare classes need a "
+        "wider margin (Menon et al., 2021). val_loss is always cross entropy",
         "cross_entropy",
         since="0.2.0",
     )
@@ -273,8 +274,8 @@ class Regularization:
         only_with=("loss", "focal"),
     )
     logit_adjustment: float = option(
-        "logit_adjusted: the multiple of the logarithm of a class's share of the training images that is added to its "
-        "logit in training; 0: cross entropy",
+        "logit_adjusted: in training, the logarithm of a class's share of the training images, times this, is added to "
+        "its logit; 0: cross entropy",
         1.0,
         minimum=0,
         maximum=10,
@@ -305,7 +306,7 @@ class Regularization:
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """When to stop. The model of the best epoch is kept, whatever min_delta is.
+    """When to stop. The model of the best epoch is kept; min_delta does not change this.
 
     Patience counts the epochs since the last improvement. An improvement beats the value of the improvement before it
     by more than min_delta: value < before - min_delta (mode min) or value > before + min_delta (max).
@@ -329,7 +330,7 @@ class EarlyStopping:
         "epochs after an improvement that do not count towards patience", 0, minimum=0, unit="epochs", since="0.2.0"
     )
     min_delta: float = option(
-        "only an improvement larger than this resets the count of patience. The best model is kept whatever this is",
+        "only an improvement larger than this resets the count of patience. It does not affect which model is kept",
         0.0,
         minimum=0,
     )
@@ -351,7 +352,7 @@ class EarlyStopping:
 class Webhook:
     """Where to send messages about the job."""
 
-    url: str = option("https:// or http:// address that gets signed messages by POST", length=(1, 2000))
+    url: str = option("https:// or http:// address that receives signed messages by POST", length=(1, 2000))
     events: tuple[
         Literal["queued", "running", "paused", "succeeded", "failed", "cancelled", "epoch", "resumed", "diagnosis"], ...
     ] = option(

@@ -9,18 +9,17 @@ RELEASE = "0.2.0"
 THEN_ALL = "then_all"
 Freeze = Literal["none", "backbone", "then_all"]
 FREEZE = (
-    "backbone: train only the last layer; all others keep their weights. then_all: the same before unfreeze_epoch, and "
-    "all layers from then on (Kumar et al., 2022). none: train all layers"
+    "backbone: train only the last layer; all other layers keep their weights. then_all: the same before "
+    "unfreeze_epoch, then all layers (Kumar et al., 2022). none: train all layers"
 )
 
 
 def weights_option() -> Any:
     """The option `weights` of a network."""
     return option(
-        "start from these weights instead of random ones: the id of uploaded weights of this architecture, the id of a "
-        "job with this network, whose best model is used, or imagenet, the best weights that torchvision publishes or "
-        "the usual ones of timm. The last layer starts from random weights unless its classes are those of the data "
-        "set; null: random weights",
+        "weights to start from: the id of uploaded weights of this architecture; the id of a job with this network, "
+        "for its best model; or imagenet, for the best weights of torchvision or the usual weights of timm. The last "
+        "layer starts from random weights unless its classes equal those of the data set; null: random weights",
         None,
         length=(1, 100),
         since=RELEASE,
@@ -62,9 +61,9 @@ def cached_views_option() -> Any:
 def layer_decay_option() -> Any:
     """The option `layer_decay` of a network."""
     return option(
-        "factor of the learning rate from each layer to the one before it; the last layer has the whole rate, and a "
-        "residual block counts as one layer. Usual: 0.65 to 0.9 for networks that start from weights (Bao et al., "
-        "2022); 1: the same rate for all layers",
+        "each layer has this times the learning rate of the next layer. The last layer has the full rate, and a "
+        "residual block is one layer. Usual: 0.65 to 0.9 for networks that start from weights (Bao et al., 2022); 1: "
+        "the same rate for all layers",
         1.0,
         minimum=0,
         maximum=1,

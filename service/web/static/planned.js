@@ -14,7 +14,7 @@ export function linesOfFit({ parameters, memory, warnings, trial_cost: cost, slo
   const trials = cost ? `, about ${duration(Math.ceil(cost.seconds))} a trial, ${slots} side by side` : '';
   return [
     `${minutes} min of search${trials}. Your settings have ${needs(parameters, memory)}`,
-    folded([['What is tried first', first], [`Warnings: ${warnings.length}`, warnings]]),
+    folded([['The first trials', first], [`Warnings: ${warnings.length}`, warnings]]),
   ];
 }
 

@@ -105,7 +105,7 @@ def test_running_ablation_shows_partial_results(client: FlaskClient, services: S
         None,
     )
     assert ablation["jobs"] == dict.fromkeys(Status, 0) | {"queued": 1, "running": 1, "succeeded": 2}
-    assert ablation["summary"] == "2 of 4 jobs have ended. Too few pairs to tell any effect."
+    assert ablation["summary"] == "2 of 4 jobs have ended. Too few pairs to see any effect."
 
 
 def test_deleted_job_counts_as_missing(client: FlaskClient, services: Services) -> None:

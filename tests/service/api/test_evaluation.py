@@ -102,7 +102,7 @@ def test_evaluation_as_csv_and_text(client: FlaskClient, services: Services, tmp
     text = client.get(f"{address}?format=text&mistakes=2")
     assert text.mimetype == "text/plain"
     assert max(map(len, text.text.splitlines())) <= 80
-    assert "rows: label, columns: guess" in text.text
+    assert "rows: label, columns: prediction" in text.text
 
 
 @ON_DISK

@@ -153,7 +153,7 @@ def test_a_scoring_that_fails_leaves_the_fit_its_model(
     fit = client.get(created["links"]["self"]).json
     assert (fit["status"], fit["test"]) == ("succeeded", None)
     assert fit["best"]
-    assert fit["steps"][-1]["outcome"] == "its owner has paused it"
+    assert fit["steps"][-1]["outcome"] == "it was paused by its owner"
     assert not client.get("/v1/jobs?status=paused").json["data"]
 
 
@@ -181,7 +181,7 @@ def test_a_model_that_only_guesses_is_no_gain(
     assert "better than guessing" in fit["summary"]
 
 
-@pytest.mark.parametrize(("act", "why"), [("cancel", "it was cancelled"), ("pause", "its owner has paused it")])
+@pytest.mark.parametrize(("act", "why"), [("cancel", "it was cancelled"), ("pause", "it was paused by its owner")])
 @ON_DISK_FIRST
 def test_a_base_without_a_result_ends_the_fit_with_its_reason(
     app: Flask, client: FlaskClient, services: Services, tmp_path: Path, act: str, why: str
@@ -211,7 +211,7 @@ def test_the_files_of_the_kept_model_and_the_report(
     assert answer.mimetype == "text/markdown"
     for words in ("## What is proved", "## Trials", "## Decisions", "fixed order", "300 test images"):
         assert words in answer.text
-    assert "rows: label, columns: guess" in answer.text, "the confusion matrix"
+    assert "rows: label, columns: prediction" in answer.text, "the confusion matrix"
     assert re.search(r"The base alone took [\d.]+ s: \d+% of it", answer.text)
     assert re.search(r"\| 0\.\d \| \d+ \| \d+ \| 0\.\d+ \|", answer.text), "losses over time"
     fit = client.get(created["links"]["self"]).json
@@ -504,7 +504,7 @@ def test_a_trial_that_its_owner_stops_is_lost_to_the_fit(
     own = next(each for each in fit["leaderboard"] if each["job"] == stopped["id"])
     assert (own["state"], own["val_loss"]) == ("lost", None)
     outcome = next(step["outcome"] for step in fit["steps"] if step["job"] == stopped["id"])
-    assert outcome == {"pause": "no result: its owner has paused it", "cancel": "no result: it was cancelled"}[act]
+    assert outcome == {"pause": "no result: it was paused by its owner", "cancel": "no result: it was cancelled"}[act]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_bad_number_of_processes_is_refused(client: FlaskClient, gpus: Any, poin
 def test_job_has_a_shortfall_until_a_worker_can_hold_it(client: FlaskClient, services: Services) -> None:
     services.registry.heartbeat("small", 60, SMALL)
     job = submit(client, gpus=4)
-    assert job["queue"]["shortfall"] == "no live worker can hold it; the largest has 2 of 4 cores"
+    assert job["queue"]["shortfall"] == "no live worker is large enough; the largest has 2 of 4 cores"
     address = job["links"]["self"]
     (listed,) = client.get("/v1/jobs").get_json()["data"]
     assert listed["queue"] == job["queue"]

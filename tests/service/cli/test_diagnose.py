@@ -37,7 +37,7 @@ def test_a_file_and_a_log_on_stdin_are_diagnosed(file: str) -> None:
     assert read.exit_code == 0, read.output
     assert read.stdout == rightfit("diagnose", "-", stdin=LOG).stdout
     assert "read: 20 epochs of log: " in read.stdout
-    assert "not known: classes; " in read.stdout
+    assert "unknown: classes; " in read.stdout
     answer = document(rightfit("diagnose", file, "--json", "--classes", "10", "--validation-images", "900"))
     assert answer["verdict"] in ("overfitting", "overconfident")
     assert {one["what"] for one in answer["missing"]} >= {"val_accuracy", "label_counts"}

@@ -23,7 +23,7 @@ def test_evaluation_is_shown_as_text_and_json(rightfit: Command, job_id: str) ->
     text = rightfit("evaluate", job_id, "--mistakes", "2")
     assert text.exit_code == 0
     assert "200 validation images" in text.stdout
-    assert "rows: label, columns: guess" in text.stdout
+    assert "rows: label, columns: prediction" in text.stdout
     whole = document(rightfit("evaluate", job_id, "--json", "--part", "validation"))
     assert (whole["images"], len(whole["mistakes"])) == (200, 5)
     assert document(rightfit("evaluate", job_id, "--format", "json")) == whole

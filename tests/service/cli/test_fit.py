@@ -34,7 +34,7 @@ def test_a_watched_fit_prints_decisions_and_saves_its_model(rightfit: Command, l
     watched = rightfit("fit", created["id"], "-o", str(tmp_path / "new" / "kept"))
     conductor.join()
     assert watched.exit_code == 0, watched.output
-    assert "1. start trial 1: everything else is compared with it" in watched.stdout
+    assert "1. start trial 1: all other trials are compared with it" in watched.stdout
     assert "  trial 1: val_loss 0.9 after" in watched.stdout
     assert "succeeded, 3 of 3 jobs, best val loss" in watched.stdout
     saved = tmp_path / "new" / "kept"
@@ -89,7 +89,7 @@ def test_what_fits_have_shown_is_printed_and_forgotten(rightfit: Command, live: 
     assert effects
     assert effects[0]["cure"] in rightfit("learned").stdout
     assert document(rightfit("learned", "--clear", "--json")) == {"data": []}
-    assert "no fit has tried a cure" in rightfit("learned").stdout
+    assert "no fit has completed a trial of a cure" in rightfit("learned").stdout
 
 
 def test_wrong_uses_of_fit_are_refused(rightfit: Command, tmp_path: Path) -> None:

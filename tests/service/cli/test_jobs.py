@@ -101,13 +101,13 @@ def test_requests_to_a_running_job_are_shown(rightfit: Command, spec: str, live:
     job = document(rightfit("train", spec, "--json"))["id"]
     watching = f"Watch it: rightfit watch {job}"
     lease = claim(live.parts)
-    assert "asked to pause, which it does at the next batch" in rightfit("pause", job).stdout
+    assert "will pause at the next batch" in rightfit("pause", job).stdout
     assert watching in rightfit("resume", job).stdout
     assert "asked to" not in rightfit("show", job).stdout
     live.parts.store.leases.finish(lease, Outcome(Status.FAILED, StopReason.DIVERGED), [])
     assert watching in rightfit("retry", job).stdout
     lease = claim(live.parts)
-    assert "asked to stop, which it does at the next batch" in rightfit("cancel", job).stdout
+    assert "will stop at the next batch" in rightfit("cancel", job).stdout
     live.parts.store.leases.finish(lease, Outcome(Status.CANCELLED, StopReason.CANCELLED), [])
     assert "asked to" not in rightfit("show", job).stdout
 

@@ -46,7 +46,7 @@ def test_links_around_themselves_are_left_out_by_name(tmp_path: Path) -> None:
     (root / "dog" / "self").symlink_to("self")
     members, remarks = packed(root)
     assert set(members) == {"cat/0.png", "dog/0.png", "dog/cat/0.png"}
-    assert any("cat/up" in remark and "links to a folder that they are in" in remark for remark in remarks)
+    assert any("cat/up" in remark and "links to a folder that contains them" in remark for remark in remarks)
     assert any("dog/self" in remark for remark in remarks)
 
 

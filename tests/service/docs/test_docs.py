@@ -38,7 +38,7 @@ from tests.service.parsed import Page
 SPEC: dict[str, Any] = {"dataset": {"id": "digits"}}
 OTHERS = ORDER
 PAGES = [*(f"/docs/{name}" for name in OTHERS), *(f"/docs/verdicts/{verdict}" for verdict in Verdict)]
-WITH_IMAGE = {"/docs/tutorial", *(f"/docs/verdicts/{verdict}" for verdict in Verdict)}
+IMAGES = {"/docs/start": 4, "/docs/tutorial": 1} | {f"/docs/verdicts/{verdict}": 1 for verdict in Verdict}
 CURE = re.compile(r"(?:^\d+\. |, and |, )`([a-z0-9_]+)` (sets|changes no field)", re.MULTILINE)
 FORK = ["curl", "-s", "-X", "POST", "$JOB/fork", "-H", "Content-Type: application/json", "-d"]
 
@@ -144,7 +144,7 @@ def test_a_page_is_complete_and_all_its_links_work(client: FlaskClient, path: st
     assert page.all("script", "src") == ["/static/docs.js"]
     assert not [attrs for _, attrs in page.tags if "style" in attrs]
     assert all(len(words) > 40 for words in page.all("img", "alt"))
-    assert len(page.all("img", "alt")) == len(page.all("img", "src")) == (path in WITH_IMAGE)
+    assert len(page.all("img", "alt")) == len(page.all("img", "src")) == IMAGES.get(path, 0)
     links = page.all("a", "href") + page.all("img", "src") + page.all("link", "href")
     assert {"/docs", "/docs/page.css", *(f"/docs/{name}" for name in OTHERS)} <= set(links)
     ids = [name for names in map(page.all, ("h1", "h2", "h3"), ["id"] * 3) for name in names]
@@ -203,7 +203,7 @@ def test_pages_lead_to_their_neighbours(client: FlaskClient) -> None:
             if name == "a" and "rel" in attrs
         }
 
-    assert turns("/docs/index") == {"next": "/docs/tutorial"}
+    assert turns("/docs/index") == {"next": "/docs/start"}
     assert turns("/docs/use") == {"prev": "/docs/tutorial", "next": "/docs/datasets"}
     assert turns("/docs/verdicts/healthy") == {"prev": "/docs/verdicts"}
     assert turns("/docs/load") == {"prev": "/docs/security"}

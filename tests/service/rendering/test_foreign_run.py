@@ -8,7 +8,7 @@ from service.core.diagnosis.histories import read
 from service.core.experiments.foreign_runs import KnownFacts, diagnose_reading, to_dict
 from service.rendering.foreign_run import early_stopping, framework
 
-UNKNOWN = "Without a finite validation loss it is not known what early stopping would have done."
+UNKNOWN = "Without a finite validation loss, the effect of early stopping is unknown."
 
 
 def said(losses: list[float | str], measure: str = "val_loss") -> str:

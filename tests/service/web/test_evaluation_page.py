@@ -108,7 +108,7 @@ def test_temperature_is_offered_until_it_is_in_use(client: FlaskClient, parts: S
     assert client.post(calibrate).status_code == 200
     page = looks_right(client, address)
     assert "do-calibrate" not in page
-    assert "The temperature is in use" in page
+    assert "Predictions use the temperature" in page
 
 
 @pytest.mark.parametrize(

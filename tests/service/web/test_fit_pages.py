@@ -37,10 +37,10 @@ def test_the_list_has_a_form_and_every_fit(client: FlaskClient, app: Flask, part
 def test_the_list_shows_what_fits_have_shown(client: FlaskClient, app: Flask, parts: Services, tmp_path: Path) -> None:
     run_to_the_end(app, parts, start(client, jobs=30), tmp_path)
     page = looks_right(client, "/fits")
-    assert "What your newest fits have shown" in page
+    assert "Results of your newest fits" in page
     assert 'data-delete="/v1/fits/learned"' in page
     client.delete("/v1/fits/learned")
-    assert "What your newest fits have shown" not in looks_right(client, "/fits")
+    assert "Results of your newest fits" not in looks_right(client, "/fits")
 
 
 def test_a_running_fit_shows_its_progress_and_can_be_cancelled(

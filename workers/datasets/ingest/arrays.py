@@ -51,7 +51,7 @@ def images_of(path: Path, count: int) -> Iterator[Pixels]:
             raise InvalidData(f"the images of x have {shape[1]}x{shape[2]} pixels; at most {LARGEST_SIDE} a side")
         if shape[0] != count:
             raise InvalidData(
-                f"x has {counted(shape[0], 'image')} and y {counted(count, 'label')}; they must be as many"
+                f"x has {counted(shape[0], 'image')} and y has {counted(count, 'label')}; the numbers must be equal"
             )
         height, width, channels = shape[1:]
         for _ in range(count):
@@ -95,5 +95,5 @@ def _exactly(file: IO[bytes], size: int, name: str) -> bytes:
     except BROKEN as error:
         raise InvalidData(f"{name} cannot be unpacked: {error}") from error
     if len(block) != size:
-        raise InvalidData(f"{name} ends before its end")
+        raise InvalidData(f"{name} is cut off")
     return block

@@ -37,7 +37,7 @@ def refuse_untrained(classes: Sequence[str], places: Sequence[Place]) -> None:
     if missing := [label for label in classes if label not in trained]:
         alike = [label for label in trained if _key(label) == _key(missing[0])]
         but = f"; {alike[0]!r} differs by case or a space" if alike else ""
-        raise InvalidData(f"class {missing[0]!r} has images to validate or test on, and none in the train folder{but}")
+        raise InvalidData(f"class {missing[0]!r} has validation or test images, but none in the train folder{but}")
 
 
 def odd_classes(classes: Sequence[str], places: Sequence[Place]) -> Iterator[str]:

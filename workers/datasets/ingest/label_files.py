@@ -150,7 +150,7 @@ def _table(name: str, text: str) -> Iterator[Line]:
         except StopIteration:
             return
         except csv.Error as error:
-            raise InvalidData(f"{name!r} is no table, line {reader.line_num}: {error}") from error
+            raise InvalidData(f"{name!r} is not a table, line {reader.line_num}: {error}") from error
         line, began = began, reader.line_num + 1
         cells = [_text(cell) for cell in cells]
         if not any(cells):
@@ -178,10 +178,10 @@ def _json_lines(text: str) -> Iterator[Line]:
             yield number, {}, str(error)
             continue
         except (ValueError, RecursionError) as error:
-            yield number, {}, f"it is no JSON: {error}"[:200]
+            yield number, {}, f"it is not JSON: {error}"[:200]
             continue
         if not isinstance(value, dict):
-            yield number, {}, "it is no JSON object"
+            yield number, {}, "it is not a JSON object"
             continue
         values = {column_name(key): _scalar(member) for key, member in value.items()}
         odd = [key for key, member in values.items() if member is None and is_known(key)]
@@ -193,7 +193,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
         twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
-        raise InvalidData(f"its key {twice[:40]!r} is there twice; allowed: once")
+        raise InvalidData(f"its key {twice[:40]!r} occurs twice; allowed: once")
     return members
 
 

@@ -36,7 +36,7 @@ from workers.datasets.ingest.paths import (
 from workers.datasets.ingest.split_folders import above_the_classes, below_the_classes
 
 HIDDEN = "in hidden files or folders, or in folders that systems and tools make"
-NO_CLASSES = "in folders of results or of images without labels, which are no classes"
+NO_CLASSES = "in folders of results or of images without labels, which are not classes"
 
 
 @dataclass(frozen=True)
@@ -91,21 +91,21 @@ def arrange(names: Sequence[str], others: Sequence[str] = ()) -> Layout:
     classes = {name: place.label for name, place in places.items() if isinstance(place, Place)}
     annotations = beside_classes(others, classes.values())
     if has_one_for_each(annotations, classes):
-        raise InvalidData(f"the folders say no classes: {of_detection(annotations)}; {EXPECTED}")
+        raise InvalidData(f"the folders do not give the classes: {of_detection(annotations)}; {EXPECTED}")
     return Layout(root, places, parts, [*warnings, *_doubts(set(classes.values()), annotations)])
 
 
 def _doubts(labels: Collection[str], annotations: Sequence[str]) -> Iterator[str]:
     """Warnings about classes that may be none."""
     if doubtful := list(filter(is_often_no_class, labels)):
-        yield f"taken as classes, though such folders often are none: {listed(doubtful)}."
+        yield f"read as classes, although such folders often are not classes: {listed(doubtful)}."
     if of_parts := list(filter(has_word_of_a_part, labels)):
         yield (
-            f"taken as classes, though they are called like parts of a split: {listed(of_parts)}. If they are parts, "
-            "call them train, val and test."
+            f"read as classes, although their names are like those of parts of a split: {listed(of_parts)}. If they "
+            "are parts, call them train, val and test."
         )
     if remark := of_detection(annotations):
-        yield f"the folders are taken as the classes, though {remark}."
+        yield f"the folders are read as the classes, although {remark}."
 
 
 def _placed(
@@ -120,7 +120,7 @@ def _placed(
         return below_the_classes(paths), {}, []
     _refuse_no_classes(paths, tops, others)
     if sign := of_voc(folder for path in paths.values() for folder in path[1:-1]):
-        raise InvalidData(f"the folders say no classes: {sign}; {EXPECTED}")
+        raise InvalidData(f"the folders do not give the classes: {sign}; {EXPECTED}")
     below = _folders_below(paths)
     wrappers = {top for top in tops if len(below[top]) > 1 and below[top] <= tops - {top}}
     return _in_classes(paths, wrappers), {}, list(_same_below(below))
@@ -136,7 +136,7 @@ def _folders_below(paths: Mapping[str, Path]) -> dict[str, set[str]]:
 
 def _in_classes(paths: Mapping[str, Path], wrappers: Collection[str]) -> dict[str, Place | str]:
     """The places of pictures in class folders; those in `wrappers` are left out."""
-    reasons = {folder: f"in {folder!r}, whose folders are called like the classes" for folder in wrappers}
+    reasons = {folder: f"in {folder!r}, whose subfolders have the names of the classes" for folder in wrappers}
     return {name: reasons.get(path[0]) or Place(path[0], TRAIN) for name, path in paths.items()}
 
 
@@ -179,7 +179,7 @@ def _refuse_two_readings(top: str, outside: Collection[Path]) -> None:
 def _refuse_no_classes(paths: Mapping[str, Path], tops: set[str], others: Sequence[str]) -> None:
     if all(map(may_be_no_class, tops)) and any(map(is_container, tops)):
         refuse_flat({name: path[1:] for name, path in paths.items()}, others)
-        raise InvalidData(f"the folders {listed(tops)} are no classes")
+        raise InvalidData(f"the folders {listed(tops)} are not classes")
     for name, path in paths.items():
         if odd := [folder for folder in path[2:-1] if part_of(folder) is not None]:
             raise InvalidData(

@@ -82,7 +82,7 @@ class Listing:
         """A warning about the files that are no pictures."""
         if self.others:
             shown = first_of(self.others, SHOWN)
-            yield f"passed over, since they are no images: {counted(len(self.others), 'file')}, {shown}."
+            yield f"ignored, because they are not images: {counted(len(self.others), 'file')}, {shown}."
 
 
 def _of_one_folder(files: Sequence[LabelFile]) -> tuple[list[LabelFile], list[str]]:

@@ -151,7 +151,7 @@ def _tar(source: Archive) -> Iterator[Member]:
         except BROKEN as error:
             raise InvalidData(f"the body is not a whole {kind} archive: {error}") from error
         if any(stream.tail):
-            raise InvalidData(f"the body is not a whole {kind} archive: it ends before its end")
+            raise InvalidData(f"the body is not a whole {kind} archive: it is cut off")
 
 
 class _Header(tarfile.TarInfo):

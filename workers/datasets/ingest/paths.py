@@ -66,4 +66,4 @@ def refuse_flat(paths: Mapping[str, Path], others: Sequence[str]) -> None:
     if all(len(path) == 1 for path in paths.values()):
         name = next(iter(paths))
         remark = f" ({sign})" if (sign := of_detection(others)) else ""
-        raise InvalidData(f"no folders say the classes of the images, such as {name!r}{remark}; {EXPECTED}")
+        raise InvalidData(f"no folders give the classes of the images, such as {name!r}{remark}; {EXPECTED}")

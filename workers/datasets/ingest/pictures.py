@@ -74,7 +74,7 @@ class Pictures:
             *self.labelling.warnings,
             *left_out(layout.places),
             *([f"left out: {_cannot_be_read(broken)}."] if broken else []),
-            *([f"without a readable image, so no class: {listed(damaged)}."] if damaged else []),
+            *([f"without a readable image, so not a class: {listed(damaged)}."] if damaged else []),
             *self.listing.warnings(),
             *_litter(self.archive.litter),
             *layout.warnings,
@@ -87,7 +87,7 @@ class Pictures:
 
 def _litter(files: int) -> Iterator[str]:
     if files:
-        yield f"passed over: {counted(files, 'file')} of systems and tools."
+        yield f"ignored: {counted(files, 'file')} of systems and tools."
 
 
 def _label(listing: Listing, options: ReadingOptions, separate: Path | None) -> Labelling:

@@ -41,16 +41,16 @@ def warnings(checked: Checked) -> Iterator[str]:
     yield from _crowded(checked)
     yield from _few_originals(checked)
     if len(checked.names) > MOST_COMPARED:
-        yield f"near duplicates were not looked for: the set has more than {MOST_COMPARED:,} images."
+        yield f"near duplicates were not searched: the set has more than {MOST_COMPARED:,} images."
     if checked.constant:
         count = counted(len(checked.constant), "image")
-        yield f"of one colour throughout: {count}, {_some(checked.names, checked.constant)}."
+        yield f"of a single colour: {count}, {_some(checked.names, checked.constant)}."
     counts = np.bincount(checked.labels, minlength=len(checked.classes))
     if counts.max() >= UNEVEN * counts.min():
         least, most = int(counts.argmin()), int(counts.argmax())
         yield (
             f"the classes are uneven: {checked.classes[most]!r} has {counted(int(counts[most]), 'image')} and "
-            f"{checked.classes[least]!r} has {counts[least]}; regularization.class_weights balanced makes up for it."
+            f"{checked.classes[least]!r} has {counts[least]}; regularization.class_weights balanced corrects for this."
         )
 
 
@@ -71,8 +71,8 @@ def _copies(checked: Checked, later: Columns, first: Columns, what: str) -> Iter
     if leaks:
         between = " and ".join(PART_NAMES[part] for part in sorted(members[int(first[leaks[0]])]))
         yield (
-            f"{len(leaks)} {what} lie on two sides of the split, such as {names[leaks[0]]} ({between}): the measures "
-            "will be better than the model is."
+            f"{len(leaks)} {what} are in two parts of the split, such as {names[leaks[0]]} ({between}): the scores "
+            "will be better than the model really is."
         )
 
 
@@ -102,8 +102,8 @@ def _crowded(checked: Checked) -> Iterator[str]:
     label = int(crowded.argmax())
     yield (
         f"class {checked.classes[label]!r} has {crowded[label]} images that resemble each other in a chain of more "
-        f"than {most_in_a_group(int(counts[label]))} images. They are not treated as copies and can be on both sides "
-        "of the split. If they are frames of one film, send folders train and val that you divided yourself."
+        f"than {most_in_a_group(int(counts[label]))} images. They are not treated as copies and can be in different "
+        "parts of the split. If they are frames of one film, send folders train and val that you divided yourself."
     )
 
 
@@ -113,7 +113,7 @@ def _few_originals(checked: Checked) -> Iterator[str]:
     if checked.parts is None and (poor := [i for i, count in enumerate(distinct) if count < PARTS_OF_A_SPLIT]):
         yield (
             f"class {checked.classes[poor[0]]!r} has {counted(int(distinct[poor[0]]), 'original')}, too few to keep "
-            "copies on one side of the split: the measures will be better than the model is."
+            "copies in one part of the split: the scores will be better than the model really is."
         )
 
 

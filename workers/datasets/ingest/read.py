@@ -151,8 +151,8 @@ def _of_sizes(pack: Pack, *, is_uniform: bool) -> Iterator[str]:
         side = _shape(pack, is_uniform=False)[1]
         different = len(set(zip(pack.widths, pack.heights, strict=True)))
         yield (
-            f"the images have {different} different sizes: jobs bring them all to {side}x{side} pixels, or to "
-            "dataset.image_size where the spec has one."
+            f"the images have {different} different sizes: jobs resize all of them to {side}x{side} pixels, or to "
+            "dataset.image_size if the spec has one."
         )
 
 

@@ -39,7 +39,7 @@ def above_the_classes(
     }
     for top, pictures in below.items():
         if top in flat:
-            places |= dict.fromkeys(pictures, f"in the folder {top!r}, where no folders say the classes")
+            places |= dict.fromkeys(pictures, f"in the folder {top!r}, which has no class folders")
         else:
             refuse_loose(pictures)
             places |= {name: _place(name, path, parts[top]) for name, path in pictures.items()}

@@ -70,8 +70,9 @@ class Survey:
             )
         if self._transparent:
             yield (
-                f"transparent pixels: {_some(self._transparent)}. They lie on {self.used.background_name}; the option "
-                "background (white, black or mean) of the upload chooses another colour."
+                f"transparent pixels: {_some(self._transparent)}. Their background becomes "
+                f"{self.used.background_name}; the option background (white, black or mean) of the upload chooses "
+                "another colour."
             )
         if self._more:
             yield f"several pages or frames: {_some(self._more)}. Only the first of each is used."

@@ -65,7 +65,7 @@ def _check(given: Mapping[str, str], table: Table) -> None:
     names = table.columns
     for measure, column in given.items():
         if measure not in NAMEABLE:
-            raise refusal(f"{measure!r} is no measure", f"one of {', '.join(NAMEABLE)}", "/columns")
+            raise refusal(f"{measure!r} is not a measure", f"one of {', '.join(NAMEABLE)}", "/columns")
         if column not in names:
             raise refusal(f"there is no column {column!r}", f"one of {listed(names)}", "/columns")
 
@@ -85,7 +85,7 @@ def _scale(rows: Sequence[Measured], chosen: Mapping[str, tuple[str, str]], note
         unit = 1.0 if max(values) <= 1 + TOLERANCE else PERCENT
         is_share = min(values) >= 0 and max(values) <= unit + TOLERANCE
         if not is_share:
-            notes.append(f"{column} is no accuracy: it goes from {min(values):g} to {max(values):g}")
+            notes.append(f"{column} is not an accuracy: it ranges from {min(values):g} to {max(values):g}")
         elif unit == PERCENT:
             notes.append(f"{column} is in percent: divided by 100")
         if kind == "error":
@@ -100,12 +100,12 @@ def _check_losses(rows: Sequence[Measured], chosen: Mapping[str, tuple[str, str]
     known = [measure for measure in LOSSES if any(measure in row for row in rows)]
     if not known:
         columns = [column for measure, (column, _) in chosen.items() if measure in LOSSES]
-        raise refusal(f"no number is in the columns of losses: {listed(columns)}", "numbers, nan and inf")
+        raise refusal(f"the columns of losses contain no numbers: {listed(columns)}", "numbers, nan and inf")
     for measure in (*known, *CLEAN):
         lowest = min((row[measure] for row in rows if math.isfinite(row.get(measure, math.nan))), default=0.0)
         if lowest < 0:
             detail = (
-                f"{shown(chosen[measure][0])} is negative ({lowest:g}), which no cross entropy and no standard error is"
+                f"{shown(chosen[measure][0])} is negative ({lowest:g}), but a cross entropy or a standard error is not"
             )
             raise refusal(detail, "losses and standard errors from 0 up, in nats", "/columns")
 

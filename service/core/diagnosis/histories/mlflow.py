@@ -33,7 +33,7 @@ def read(source: Source) -> Table | None:
         is_first = False
         metric = _metric(match["path"]) if match["path"] else name
         if not metric:
-            detail = "this is a metric file of MLflow, which does not say which metric it holds"
+            detail = "this is a metric file of MLflow, which does not contain the name of its metric"
             raise refusal(detail, 'all metrics of a run with their paths, as `grep "" metrics/*` prints them')
         step = int(match["step"])
         by_step.setdefault(step, {"step": step})[metric] = number(match["value"])

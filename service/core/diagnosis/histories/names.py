@@ -157,7 +157,7 @@ def columns_of(text: str) -> dict[str, str]:
     pairs = [pair.partition(":") for pair in text.split(",")]
     columns = {measure.strip(): column.strip() for measure, _, column in pairs}
     if unknown := [measure for measure in columns if measure not in NAMEABLE]:
-        raise ValueError(f"{unknown[0][:LONGEST]!r} is no measure; allowed: {', '.join(NAMEABLE)}")
+        raise ValueError(f"{unknown[0][:LONGEST]!r} is not a measure; allowed: {', '.join(NAMEABLE)}")
     if len(columns) < len(pairs) or not all(columns.values()):
         raise ValueError("each measure needs one column: measure:column")
     return columns

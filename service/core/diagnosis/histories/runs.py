@@ -48,7 +48,7 @@ def joined_runs(rows: Sequence[Measured], run: str | None, notes: list[str]) -> 
         elif _goes_on(whole, part):
             shift = last + 1 - first
             whole += [{**row, "epoch": row["epoch"] + shift} for row in part]
-            notes.append(f"epochs start again after epoch {last} and the loss goes on: counted on")
+            notes.append(f"epochs start again after epoch {last} and the loss continues: they are numbered on")
         else:
             detail = f"the file has {len(parts)} runs: epochs start again after {counted(last, 'epoch')}"
             raise refusal(f"{detail}, at run {at}", f"run= with a number from 1 to {len(parts)}", "/run")

@@ -55,7 +55,7 @@ class Source:
     def text(self) -> str:
         """The file as text. Raises Invalid for bytes that no encoding explains."""
         if b"\0" in self.data and not self.data.startswith(UTF16):
-            raise refusal("the file is binary and no event file of TensorBoard")
+            raise refusal("the file is binary, but not an event file of TensorBoard")
         for mark, encoding in ((UTF16[0], "utf-16"), (UTF16[1], "utf-16"), (b"", "utf-8-sig")):
             if self.data.startswith(mark):
                 try:

@@ -144,7 +144,7 @@ def _repeated(state: FitState, leaders: int, number: int) -> Iterator[int]:
 
 def _why(state: FitState, trial: int, number: int) -> str:
     if trial == BASE:
-        return "the leaders are compared with it"
+        return "all leaders are compared with it"
     place = rivals(mean_values(state.runs, number - 1)).index(trial) + 1
     return f"it is number {place} by the mean of {counted(number, 'training')}"
 

@@ -59,7 +59,7 @@ def outcome_of(fit: Fit, job: TrialJob | None, until_epoch: int | None, time: fl
         return gone | {"at": time}
     is_held = job.was_paused_before(until_epoch)
     is_cut = is_held or (job.status in TERMINAL and not is_whole(job.status, job.stop_reason))
-    why_cut = "its owner has paused it" if is_held else f"it was {job.status}"
+    why_cut = "it was paused by its owner" if is_held else f"it was {job.status}"
     return {
         "value": None if job.best is None or is_cut else fit.request.lowered(job.best),
         "is_over": is_held or job.status in TERMINAL,

@@ -27,7 +27,7 @@ CURE_EVERY = 4  # one in so many new trials is a cure of the best one, once the 
 MOST_REFUSALS = 10  # changes in a row that cannot be run
 AHEAD = 2  # runs that are decided for each slot, so that no worker waits for a decision
 
-THE_BASE = Candidate((), Source.BASE, "everything else is compared with it", is_whole=True)
+THE_BASE = Candidate((), Source.BASE, "all other trials are compared with it", is_whole=True)
 
 
 def decide(state: FitState, cures: Cures, sample: Sample) -> Decision:

@@ -32,7 +32,7 @@ VARIATIONS: Mapping[str, tuple[Mapping[str, Any], str]] = {
     ),
     "smoothed": (
         {"/regularization/label_smoothing": 0.05},
-        "soft targets keep the outputs from growing (Szegedy et al., 2016)",
+        "soft targets limit the outputs (Szegedy et al., 2016)",
     ),
 }
 # What a fit adds to the recipe.

@@ -20,7 +20,8 @@ def summary(fit: Fit) -> str:
     if test := result.get("test"):
         low, high = test["accuracy_interval"]
         parts.append(
-            f"On {test['images']:,} test images, which chose nothing, it has a loss of {test['loss']:.4g} nats and an "
+            f"On {test['images']:,} test images, which were used for no choice, it has a loss of {test['loss']:.4g} "
+            "nats and an "
             f"accuracy of {test['accuracy']:.1%} ({low:.1%} to {high:.1%})."
         )
     return " ".join(parts)
@@ -31,7 +32,7 @@ def _kept(fit: Fit, result: Mapping[str, Any]) -> str:
     if gain is None:
         return "The base is kept: no trial has a result on the same images."
     low, high = gain["interval"]
-    unit = "nats" if fit.request.objective in LOSSES else "of the guesses wrong"
+    unit = "nats" if fit.request.objective in LOSSES else "of the predictions wrong"
     between = f"by {-high:.4g} to {-low:.4g} {unit}"
     images = f"{gain['images']:,} validation images"
     if best["trial"] != BASE:

@@ -184,7 +184,7 @@ def test_a_handicapped_training_loss_alone_is_no_underfitting() -> None:
     verdicts = [diagnosis.verdict, *(note.verdict for note in diagnosis.notes)]
     assert Verdict.UNDERFITTING not in verdicts
     assert diagnosis.verdict == Verdict.TRAIN_ABOVE_VALIDATION
-    assert "scored as validation images are" not in diagnosis.summary
+    assert "The clean training loss is" not in diagnosis.summary
 
 
 def test_a_model_at_the_best_possible_accuracy_is_healthy() -> None:
@@ -251,7 +251,7 @@ def test_a_falling_loss_is_improving_after_a_stop_by_accuracy() -> None:
 
 def test_a_summary_leaves_out_unknown_values() -> None:
     one = diagnose(epochs([1.0], [1.0]), stop_reason="max_epochs")
-    assert "in 1 epoch." in one.summary
+    assert "after 1 epoch." in one.summary
     facts = Facts({"train": 100, "validation": 20}, 2.3, 0.1)
     few = diagnose(epochs([0.4] * 10, [0.4] * 10), facts=facts)
     assert (few.verdict, "plus or minus" in few.summary, "20 validation images" in few.summary) == (

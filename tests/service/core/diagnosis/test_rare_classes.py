@@ -21,8 +21,8 @@ def advice(**regularization: str) -> list[str]:
 def test_ignored_rare_classes_are_a_note_with_each_recall() -> None:
     note = rare_note(50, 95)
     assert note is not None
-    assert "50 of 100 validation images of rare classes right, and 95.0% of the others" in note.summary
-    assert "Worst is 'lynx' with 20 of 40" in note.summary
+    assert "50 of 100 validation images of rare classes correctly, and 95.0% of the others" in note.summary
+    assert "The worst class is 'lynx' with 20 of 40" in note.summary
     recalls = [(each.value, each.meaning) for each in note.evidence if each.name == "class_recall"]
     assert recalls[0] == (0.5, "of lynx: 20 of 40 validation images, with 11 training images")
     assert note.confidence > 0.8

@@ -61,7 +61,7 @@ def test_a_label_file_in_the_archive_says_the_classes(reader: Reader, case: str)
     assert dataset.contents.classes == (("1", "2") if "numbers" in case else ("cat", "dog"))
     assert dataset.index["labels"].tolist() == [0, 1] * 3
     assert dataset.contents.parts is None
-    assert not any("passed over" in warning for warning in dataset.contents.warnings)
+    assert not any("ignored" in warning for warning in dataset.contents.warnings)
 
 
 HEADERS = (
@@ -299,10 +299,10 @@ def test_wrong_lines_of_json_are_named(reader: Reader) -> None:
         b'{"file_name": "1.png", "label": 1e999}\n'
     )
     message = refusal(reader, zipped(FLAT), labels=lines, labels_name="labels.jsonl")
-    assert "line 2: it is no JSON" in message
-    assert "line 3: it is no JSON object" in message
+    assert "line 2: it is not JSON" in message
+    assert "line 3: it is not a JSON object" in message
     assert "line 4: its label is a list" in message
-    assert "line 5: its key 'label' is there twice" in message
+    assert "line 5: its key 'label' occurs twice" in message
     assert "line 6: NaN is not a JSON number" in message
     assert "line 7: 1e999 is too large" in message
 
@@ -317,7 +317,7 @@ UNUSABLE = {
     "nothing": (b"", "has no rows"),
     "two columns of one name": (b"file_name,label,Label\n", "has the column 'label' twice"),
     "a code page": (b"file_name,label\n0.png,K\xe4tzchen\n", "is not text in UTF-8, line 2"),
-    "a quote without an end": (b'file_name,label\n"0.png,cat\n', "is no table, line 2"),
+    "a quote without an end": (b'file_name,label\n"0.png,cat\n', "is not a table, line 2"),
     "a long label": (b"file_name,label\n0.png," + b"x" * 2000, "line 2: its label has 2,000 characters; at most 1,024"),
     "zeros": (b"file_name,label\n0.png,\0\n", "U+0000"),
     "a name of two images": (b"image_id,label\n0,cat\n", "give more of the path"),
@@ -338,7 +338,7 @@ def test_a_table_without_labels_beside_classes_is_passed_over(reader: Reader) ->
     contents = reader(zipped(files | {"metadata.csv": b"file_name,caption\na/0.png,a cat\n"})).contents
     assert contents.classes == ("a", "b")
     assert any(w.startswith("not used: 'metadata.csv' has 'caption', 'file_name'; expected") for w in contents.warnings)
-    assert any(w.startswith("passed over") and "metadata.csv" in w for w in contents.warnings)
+    assert any(w.startswith("ignored") and "metadata.csv" in w for w in contents.warnings)
 
 
 def test_a_flat_archive_says_why_its_label_file_is_not_used(reader: Reader) -> None:

@@ -81,7 +81,7 @@ LEFT_OUT = {
     "a doubled test folder without labels": ((*below("train"), "test/test/1.png"), "in the folder 'test'"),
     "a validation folder without labels": ((*below("train"), "val/images/1.png"), "in the folder 'val'"),
     "results beside the classes": ((*PAIR, "runs/1.png"), "runs/1.png"),
-    "a test folder of its own without labels": ((*below("train"), "test_unlabeled/1.png"), "no classes"),
+    "a test folder of its own without labels": ((*below("train"), "test_unlabeled/1.png"), "not classes"),
     "images without labels": ((*PAIR, "unlabeled/1.png"), "unlabeled/1.png"),
     "masks of defects": (
         tuple(f"{c}/{n}.png" for c in ("good", "bad", "ground_truth/bad") for n in (1,)),
@@ -90,7 +90,10 @@ LEFT_OUT = {
     "masks beside the images": ((*below("images"), "masks/1.png"), "in the folder 'masks', beside the folder 'images'"),
     "masks of each class beside the images": (below("images", "masks"), "in the folder 'masks'"),
     "masks of each class beside the train folder": (below("train", "masks"), "in the folder 'masks'"),
-    "a copy of the set": ((*PAIR, "pets/cat/1.png", "pets/dog/1.png"), "in 'pets', whose folders are called like"),
+    "a copy of the set": (
+        (*PAIR, "pets/cat/1.png", "pets/dog/1.png"),
+        "in 'pets', whose subfolders have the names of the classes",
+    ),
     "hidden images": ((*PAIR, ".thumbnails/1.png"), "hidden"),
     "thumbnails of a storage": ((*PAIR, "cat/@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg"), "systems and tools"),
 }
@@ -106,14 +109,14 @@ def test_images_without_a_class_are_left_out_and_named(reader: Reader, case: str
 
 
 REFUSED = {
-    "a flat folder": (("1.png", "2.png"), "no folders say the classes"),
+    "a flat folder": (("1.png", "2.png"), "no folders give the classes"),
     "flat parts": (("train/cat.0.png", "train/dog.0.png", "test1/1.png"), "label file, labels.csv"),
-    "domains": (("trainA/1.png", "trainB/1.png", "testA/2.png"), "no folders say the classes"),
-    "domains in capitals": (("TRAINA/1.png", "TESTA/1.png"), "no folders say the classes"),
-    "inputs and outputs": (("train_x/1.png", "train_y/1.png"), "no folders say the classes"),
-    "German parts": (("Trainingsdaten/1.png", "Testdaten/1.png"), "no folders say the classes"),
-    "one folder of images": (("images/1.png", "images/2.png"), "no folders say the classes"),
-    "images and masks": (("images/1.png", "masks/1.png"), "no folders say the classes"),
+    "domains": (("trainA/1.png", "trainB/1.png", "testA/2.png"), "no folders give the classes"),
+    "domains in capitals": (("TRAINA/1.png", "TESTA/1.png"), "no folders give the classes"),
+    "inputs and outputs": (("train_x/1.png", "train_y/1.png"), "no folders give the classes"),
+    "German parts": (("Trainingsdaten/1.png", "Testdaten/1.png"), "no folders give the classes"),
+    "one folder of images": (("images/1.png", "images/2.png"), "no folders give the classes"),
+    "images and masks": (("images/1.png", "masks/1.png"), "no folders give the classes"),
     "YOLO": (("images/train/1.png", "images/val/2.png", "labels/train/1.txt"), "a YOLO set"),
     "Roboflow's YOLO": (("train/images/1.png", "train/labels/1.txt", "valid/images/2.png"), "a YOLO set"),
     "COCO": (("train2017/1.png", "val2017/2.png", "annotations/instances_train2017.json"), "a COCO set"),
@@ -121,7 +124,7 @@ REFUSED = {
     "Pascal VOC": (("JPEGImages/1.png", "Annotations/1.xml"), "a Pascal VOC set"),
     "YOLO in two folders": (
         ("a/images/1.png", "a/labels/1.txt", "b/images/2.png", "b/labels/2.txt"),
-        "the folders say no classes: this looks like a YOLO set for object detection: 'a/labels/1.txt'",
+        "the folders do not give the classes: this looks like a YOLO set for object detection: 'a/labels/1.txt'",
     ),
     "Pascal VOC of two years": (
         tuple(
@@ -180,8 +183,8 @@ def test_an_unclear_layout_is_refused_with_the_reason(reader: Reader, case: str)
     assert words in refusal(reader, zipped(tree(*names)))
 
 
-OFTEN_NONE = "taken as classes, though such folders often are none"
-CALLED_LIKE_PARTS = "taken as classes, though they are called like parts of a split"
+OFTEN_NONE = "read as classes, although such folders often are not classes"
+CALLED_LIKE_PARTS = "read as classes, although their names are like those of parts of a split"
 DOUBTFUL = {
     "sides of a set for segmentation": (("imagesTr/1.png", "labelsTr/1.png"), OFTEN_NONE),
     "resolutions in parts": (
@@ -191,7 +194,10 @@ DOUBTFUL = {
     "a class that has a word of a part": (("train-clean/1.png", "train-noisy/1.png"), CALLED_LIKE_PARTS),
     "a class that has a word of a part with a capital": (("cleanTrain/1.png", "noisy/1.png"), CALLED_LIKE_PARTS),
     "annotations beside classes": ((*PAIR, "annotations/all.json"), "though this looks like a COCO set"),
-    "a folder that is often none": ((*PAIR, "plots/1.png"), "taken as classes, though such folders often are none"),
+    "a folder that is often none": (
+        (*PAIR, "plots/1.png"),
+        "read as classes, although such folders often are not classes",
+    ),
     "classes below years": (below("2020", "2021"), "each of the class folders '2020', '2021' has the same folders"),
     "names that differ by case": ((*PAIR, "Cat/1.png"), "'Cat', 'cat' differ only by case or a space"),
     "names that differ by a space": ((*PAIR, "cat /1.png"), "'cat', 'cat ' differ only by case or a space"),

@@ -126,7 +126,7 @@ def test_litter_of_systems_is_passed_over(reader: Reader) -> None:
         contents = reader(data, kind).contents
         assert (contents.samples, contents.warnings) == (
             9,
-            (f"passed over: {len(litter)} files of systems and tools.",),
+            (f"ignored: {len(litter)} files of systems and tools.",),
         )
 
 
@@ -137,7 +137,7 @@ def test_files_that_are_no_images_are_passed_over_and_named(reader: Reader) -> N
     contents = reader(zipped(folders(each=3) | dict.fromkeys(OTHERS, b"%PDF-1.7"))).contents
     assert contents.samples == 9
     (warning,) = contents.warnings
-    assert warning.startswith("passed over, since they are no images: 7 files, checks/paper.pdf, rows/000.aae, ")
+    assert warning.startswith("ignored, because they are not images: 7 files, checks/paper.pdf, rows/000.aae, ")
     assert all(name in warning for name in OTHERS)
 
 

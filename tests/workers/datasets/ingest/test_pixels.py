@@ -72,7 +72,7 @@ def test_transparent_pixels_lie_on_the_chosen_colour(reader: Reader, background:
     assert decided(dataset.index) == (256, colour)
     assert dataset.image(1)[0, 3:5].tolist() == [[70, 80, 90], colour]
     (warning,) = [warning for warning in dataset.contents.warnings if "transparent" in warning]
-    assert f"2 images, such as a/1.png. They lie on {background}" in warning
+    assert f"2 images, such as a/1.png. Their background becomes {background}" in warning
 
 
 def test_the_mean_is_of_pixels_that_are_not_transparent(reader: Reader) -> None:
@@ -82,7 +82,7 @@ def test_the_mean_is_of_pixels_that_are_not_transparent(reader: Reader) -> None:
     mean = [85, 35, 22]  # two halves and a whole: (200 + 100 + 2 * 20) / 4, and so on
     assert decided(dataset.index)[1] == mean
     assert dataset.image(0)[0, 3:5].tolist() == [[200, 100, 0], mean]
-    assert any("They lie on #552316" in warning for warning in dataset.contents.warnings)
+    assert any("Their background becomes #552316" in warning for warning in dataset.contents.warnings)
 
 
 def test_a_mean_is_known_without_transparent_pixels_too(reader: Reader) -> None:

@@ -54,7 +54,7 @@ def test_a_wrapping_folder_and_junk_files_are_skipped(reader: Reader) -> None:
     files |= dict.fromkeys(JUNK_FILES, b"x")
     contents = reader(zipped(files)).contents
     assert (contents.classes, contents.samples) == (("checks", "columns", "rows"), 9)
-    assert contents.warnings == ("passed over: 4 files of systems and tools.",)
+    assert contents.warnings == ("ignored: 4 files of systems and tools.",)
 
 
 def test_notes_beside_the_class_folders_are_skipped_and_named(reader: Reader) -> None:
@@ -147,7 +147,7 @@ def test_arrays_are_read_with_their_labels(reader: Reader) -> None:
         (arrays(np.zeros((4, 5, 6), np.uint16), [0, 1, 0, 1]), "unsigned numbers of 16 bits"),
         (arrays(np.zeros((4, 5), np.uint8), [0, 1, 0, 1]), "[4, 5]"),
         (arrays(np.zeros((4, 5, 6, 2), np.uint8), [0, 1, 0, 1]), "1 or 3 channels"),
-        (arrays(np.zeros((4, 5, 6), np.uint8), [0, 1, 0]), "4 images and y 3 labels"),
+        (arrays(np.zeros((4, 5, 6), np.uint8), [0, 1, 0]), "4 images and y has 3 labels"),
         (arrays(np.zeros((4, 5, 6), np.uint8), [0.0, 1, 0, 1]), "float64"),
         (arrays(np.zeros((4, 5, 6), np.uint8), ["a", "b", "a", "b"]), "y is"),
         (arrays(np.zeros((4, 5, 6), np.uint8), [1, 1, 1, 1]), "one class"),
@@ -183,7 +183,7 @@ def test_copies_on_two_sides_of_a_given_split_are_named(reader: Reader) -> None:
     files = {f"train/{name}": data for name, data in folders(each=3).items()}
     files |= {f"val/{name}": data for name, data in folders(each=2, first=2).items()}
     warnings = " ".join(reader(zipped(files)).contents.warnings)
-    assert "3 exact duplicates lie on two sides of the split" in warnings
+    assert "3 exact duplicates are in two parts of the split" in warnings
     assert "train and validation" in warnings
 
 
@@ -191,7 +191,7 @@ def test_pictures_that_only_look_alike_to_a_hash_are_no_copies(reader: Reader) -
     plain = {f"a/{i}.png": encoded(np.full((16, 16), 20 * i, np.uint8)) for i in range(8)}
     contents = reader(zipped(plain | {f"b/{i}.png": encoded(stripes("rows", i)) for i in range(8)})).contents
     assert contents.copies == {}
-    assert any("of one colour throughout: 8 images" in warning for warning in contents.warnings)
+    assert any("of a single colour: 8 images" in warning for warning in contents.warnings)
 
 
 def test_uneven_classes_are_named_with_the_cure(reader: Reader) -> None:
@@ -217,7 +217,7 @@ def test_pictures_that_differ_in_colour_alone_are_no_copies(reader: Reader) -> N
     }
     contents = reader(zipped(files)).contents
     assert contents.copies == {}
-    assert any("of one colour throughout: 1 image," in warning for warning in contents.warnings)
+    assert any("of a single colour: 1 image," in warning for warning in contents.warnings)
 
 
 def read_in_process(

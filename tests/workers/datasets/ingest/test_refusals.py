@@ -239,7 +239,7 @@ def test_skip_broken_needs_a_picture_that_can_be_read(reader: Reader) -> None:
 def test_a_class_without_readable_pictures_is_no_class(reader: Reader) -> None:
     contents = reader(zipped(folders(each=3) | {"circles/1.png": b"no"}), skip_broken=True).contents
     assert contents.classes == ("checks", "columns", "rows")
-    assert "without a readable image, so no class: 'circles'." in contents.warnings
+    assert "without a readable image, so not a class: 'circles'." in contents.warnings
 
 
 def long_picture(width: int, height: int) -> bytes:

@@ -95,7 +95,7 @@ def test_percentages_become_shares_and_it_is_said() -> None:
 def test_an_accuracy_that_cannot_be_one_is_not_read() -> None:
     reading = lines("epoch,loss,val_loss,val_acc", "1,1,1,-3", "2,1,1,700")
     assert not reading.has("val_accuracy")
-    assert "val_acc is no accuracy: it goes from -3 to 700" in reading.notes
+    assert "val_acc is not an accuracy: it ranges from -3 to 700" in reading.notes
 
 
 def test_validation_every_fifth_epoch() -> None:
@@ -148,7 +148,7 @@ def test_unusual_names_are_given() -> None:
     assert losses(read(data, {"train_loss": "a", "val_loss": "b"})) == [(2, 3), (1, 2)]
     assert refusal(data)[:2] == ("/columns", "no column has the name of a loss; the columns are: ep, a, b")
     assert refusal(data, columns={"val_loss": "b", "train_loss": "c"})[1] == "there is no column 'c'"
-    assert refusal(data, columns={"validation": "b"})[1] == "'validation' is no measure"
+    assert refusal(data, columns={"validation": "b"})[1] == "'validation' is not a measure"
 
 
 def test_columns_of_steps_are_read_after_those_of_epochs() -> None:
@@ -176,7 +176,7 @@ def test_columns_of_steps_are_read_after_those_of_epochs() -> None:
         (b"\x00\x01\x02", "binary"),
         (b"epoch,loss\n1,abc\n", "no number"),
         (b"epoch,loss,val_loss\n1,-4,1\n", "negative"),
-        (b"1700000000000 0.5 0\n1700000000001 0.4 1\n", "does not say which metric"),
+        (b"1700000000000 0.5 0\n1700000000001 0.4 1\n", "does not contain the name of its metric"),
         (b'\x18\0\0\0\0\0\0\0\xa3\x7fK"\t\0\0\xc0\xc1\x9b\xb1\xd8A\x1a\rbrain.Event:2\xec+\xb3\x0b', "no scalars"),
     ],
 )

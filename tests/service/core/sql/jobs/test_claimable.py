@@ -83,9 +83,9 @@ def test_a_queued_job_says_why_it_waits(store: Store, database: Database) -> Non
     job_id, registry = submit(store, {"gpus": 2, "device": "cuda"}, GIB), WorkerRegistry(database)
     assert why() == "no worker is alive"
     registry.heartbeat("small", 60, CPU)
-    assert why() == "no live worker can hold it; the largest has no GPU"
+    assert why() == "no live worker is large enough; the largest has no GPU"
     registry.heartbeat("larger", 60, GPU)
-    assert why() == "no live worker can hold it; the largest has 1 of 2 GPUs"
+    assert why() == "no live worker is large enough; the largest has 1 of 2 GPUs"
     registry.heartbeat("large", 60, MANY)
     assert why() is None
     assert registry.live_workers(60) == {"small": CPU, "larger": GPU, "large": MANY}
@@ -106,14 +106,14 @@ def test_a_queued_job_says_why_it_waits(store: Store, database: Database) -> Non
 )
 def test_the_words_name_what_is_missing(needs: Needs, worker: Capacity, words: str) -> None:
     smaller = replace(worker, gpu_memory_bytes=min(GIB, worker.gpu_memory_bytes), threads=1, memory_bytes=GIB)
-    sentence = f"no live worker can hold it; the largest has {words}"
+    sentence = f"no live worker is large enough; the largest has {words}"
     assert shortfall(needs, [worker]) == shortfall(needs, [smaller, worker, smaller]) == sentence
 
 
 def test_a_worker_of_an_old_release_holds_single_processes_only() -> None:
     assert shortfall(Needs("cuda", 1, GIB), [OLD]) is None
     assert shortfall(Needs("cpu", 2, None), [OLD]) == (
-        "no live worker can hold it; the largest has a release that is too old for it"
+        "no live worker is large enough; the largest has a release that is too old for it"
     )
 
 
