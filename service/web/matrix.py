@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from service.core.evaluation.scores import Scores, confused
 
 SHADES = 5  # of a colour; style.css has as many
-MOST_LINKS = 300  # cells of mistakes that lead to their pictures, those with most images first: keeps a page small
+MOST_LINKS = 200  # cells of mistakes that lead to their pictures, those with most images first: keeps a page small
 
 
 @dataclass(frozen=True)

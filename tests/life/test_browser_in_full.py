@@ -51,6 +51,18 @@ def ended(serving: Serving, **changes: Any) -> str:
     return str(job["id"])
 
 
+def small_fit(serving: Serving) -> str:
+    """The id of a fit that runs."""
+    request = {"dataset": SMALL["dataset"], "spec": {"model": SMALL["model"], "epochs": 2}, "jobs": 3, "seed": 1}
+    return str(httpx.post(f"{serving.url}/v1/fits", json=request).raise_for_status().json()["id"])
+
+
+def small_ablation(serving: Serving) -> str:
+    """The id of an ablation that runs."""
+    request = {"spec": SMALL | {"epochs": 2}, "factors": ["dropout"], "seeds": 3}
+    return str(httpx.post(f"{serving.url}/v1/ablations", json=request).raise_for_status().json()["id"])
+
+
 def test_job_is_submitted_watched_and_cancelled(tab: Window) -> None:
     page = tab.page
     page.goto("/")
@@ -154,17 +166,22 @@ def test_every_page_is_accessible_and_fits_the_screen(started: Browser, serving:
         f"/compare?jobs={one},{other}",
         "/datasets",
         "/datasets/digits",
-        "/jobs/nothing",
+        "/fits",
+        f"/fits/{small_fit(serving)}",
+        f"/ablations/{small_ablation(serving)}",
+        *(f"/new?goal={goal}" for goal in ("good", "quick", "fit", "own")),
+        *(f"/docs/{name}" for name in ("index", "tutorial", "use", "reference", "verdicts/overfitting")),
     ]
+    missing = ["/jobs/nothing", "/nowhere", "/v1/jobs/nothing", "/docs/nowhere"]
     with window(started, serving.url, width) as tab:
-        for path in paths:
+        for path in [*paths, *missing]:
             tab.page.goto(path)
             if tab.page.locator("#chart").count():
                 expect(tab.page.locator("#chart canvas")).to_be_visible()
             assert tab.violations() == [], path
             assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
         assert tab.hosts == {serving.url.removeprefix("http://")}
-        assert tab.complaints[1:] == [], "but for the last page, which is not there"
+        assert len(tab.complaints) == len(missing), "of the pages that are not there"
 
 
 def test_pages_work_with_the_keyboard_alone(tab: Window, serving: Serving) -> None:
@@ -192,6 +209,35 @@ def test_pages_work_with_the_keyboard_alone(tab: Window, serving: Serving) -> No
     page.locator("#epoch").focus()
     page.keyboard.press("Home")
     expect(page.locator("#reading")).to_contain_text("epoch 1:")
+
+
+def test_forms_and_charts_work_with_the_keyboard_alone(tab: Window, serving: Serving) -> None:
+    page = tab.page
+    job = ended(serving, epochs=5)
+    for path, last in ((f"/jobs/{job}", "written"), (f"/fits/{small_fit(serving)}", "decisions"), ("/new", "start")):
+        page.goto(path)
+        reached = ""
+        for _ in range(150):
+            page.keyboard.press("Tab")
+            assert page.evaluate(IS_OUTLINED), page.evaluate("document.activeElement.outerHTML")
+            reached = page.evaluate("document.activeElement.closest('[id]:not(summary, a)')?.id ?? ''")
+            if page.evaluate(f"document.getElementById('{last}').contains(document.activeElement)"):
+                break
+        else:
+            pytest.fail(f"Tab did not reach {last} of {path}, but {reached}")
+    page.goto("/new")
+    page.locator("[name=goal]:checked").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_label("Best in some minutes")).to_be_checked()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "minutes"
+    page.goto(f"/jobs/{job}")
+    page.locator("#measure").focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#legend label")).to_have_count(2)
+    page.locator("#picture").focus()
+    assert page.evaluate(IS_OUTLINED)
 
 
 def test_ten_thousand_epochs_are_drawn_smoothly(tab: Window, serving: Serving) -> None:
