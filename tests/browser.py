@@ -25,6 +25,7 @@ FLAGS = (
     "--disable-sync",
 )
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
+TWO_FRAMES = "new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 PATIENCE_MS = 120_000  # the longest wait for an element; a busy machine is slow
 PHONE, DESKTOP = 360, 1280  # pixels
@@ -49,6 +50,7 @@ class Window:
         violations = []
         for theme in get_args(Theme):
             self.page.emulate_media(color_scheme=theme)
+            self.page.evaluate(TWO_FRAMES)  # until the page is drawn in this theme
             report: dict[str, Any] = self.page.evaluate(
                 "rules => axe.run(document, {runOnly: {type: 'tag', values: rules}})", RULES
             )

@@ -214,7 +214,10 @@ def test_pages_work_with_the_keyboard_alone(tab: Window, serving: Serving) -> No
 def test_forms_and_charts_work_with_the_keyboard_alone(tab: Window, serving: Serving) -> None:
     page = tab.page
     job = ended(serving, epochs=5)
-    for path, last in ((f"/jobs/{job}", "written"), (f"/fits/{small_fit(serving)}", "decisions"), ("/new", "start")):
+    fit = f"/fits/{small_fit(serving)}"
+    httpx.post(f"{serving.url}/v1{fit}/cancel").raise_for_status()
+    assert eventually(lambda: httpx.get(f"{serving.url}/v1{fit}").json()["status"] == "cancelled")
+    for path, last in ((f"/jobs/{job}", "written"), (fit, "decisions"), ("/fits", "begin"), ("/new", "start")):
         page.goto(path)
         reached = ""
         for _ in range(150):

@@ -50,3 +50,14 @@ for (const block of document.querySelectorAll('pre')) {
   block.append(button);
 }
 if (matchMedia('(max-width: 60rem)').matches) document.querySelector('.contents details').open = false;
+
+/** The keyboard reaches a table that scrolls, and scrolls it. */
+function reach() {
+  for (const table of document.querySelectorAll('main table')) {
+    if (table.scrollWidth > table.clientWidth) table.tabIndex = 0;
+    else table.removeAttribute('tabindex');
+  }
+}
+
+reach();
+addEventListener('resize', reach);
