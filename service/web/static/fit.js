@@ -1,4 +1,4 @@
-// The page of a fit: its sections are refreshed after each decision and every two seconds, until the fit ends.
+// The page of a fit: its sections are refreshed after each decision and every four seconds, until the fit ends.
 
 import { act, keepFresh, refresh } from './common.js';
 
