@@ -5,9 +5,11 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from service.core.errors import Conflict
 from service.core.records.job import Job
@@ -56,6 +58,21 @@ def test_job_goes_on_from_the_model_of_another(bench: Bench) -> None:
         "has_last_layer": True,
     }
     assert start_of(bench, fresh) is None
+
+
+def test_whitening_is_that_of_the_weights(bench: Bench, tmp_path: Path) -> None:
+    model = CNN | {"whitening": True}
+    first = bench.run(model=model, epochs=1)
+    few = {"id": "digits", "train_limit": 50}
+    second = bench.run(model=model | {"weights": first.id}, dataset=few, epochs=1)
+    kernels = []
+    for job in (first, second):
+        (published,) = [a for a in bench.store.queries.artifacts("t", job.id) if a.name == "best_model.pth"]
+        bench.storage.get(published, tmp_path / job.id)
+        kernels.append(torch.load(tmp_path / job.id, weights_only=True)["0.weight"])
+    positive, negative = kernels[0].chunk(2)
+    assert torch.equal(positive, -negative), "they were computed from the images, and are not random"
+    assert torch.equal(*kernels)
 
 
 def test_uploaded_weights_are_trained_on(bench: Bench, tmp_path: Any) -> None:

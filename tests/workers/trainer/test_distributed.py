@@ -22,7 +22,8 @@ from tests.workers.training.small import EVERY_AUGMENTATION, EVERY_REGULARIZATIO
 # Batch norm, mixing, class weights and augmentation see the whole batch, however its rows are shared out.
 SHARED: dict[str, Any] = {
     "dataset": {"id": "digits", "train_limit": 203, "test_fraction": 0.1},
-    "model": {"arch": "cnn", "channels": [4], "hidden": [8], "norm": "batch"},
+    "model": {"arch": "cnn", "channels": [4], "hidden": [8], "norm": "batch", "whitening": True},
+    "test_time_augmentation": "mirror",
     "epochs": 50,
     "batch_size": 25,
     "device": "cpu",
