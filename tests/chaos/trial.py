@@ -87,6 +87,13 @@ SPECS: tuple[Json, ...] = (
         "augmentation": {"rotation_degrees": 10, "random_erasing": 0.2},
     },
 )
+# Starts from the best model of the first of SPECS.
+TRANSFER: Json = {
+    "model": SPECS[0]["model"] | {"freeze": "then_all", "unfreeze_epoch": 7, "layer_decay": 0.7},
+    "epochs": 12,
+    "schedule": {"name": "cosine"},
+}
+KINDS = len(SPECS) + 1
 
 
 @dataclass
@@ -98,6 +105,7 @@ class Trial:
     random: random.Random
     done: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
+    source: str = ""  # the job that those of TRANSFER start from
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=10, trust_env=False))
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
@@ -117,7 +125,7 @@ class Trial:
 
     def submit(self, number: int) -> str:
         key = f"job-{number}"
-        answer = self.ask("POST", "/v1/jobs", json=spec(number), headers={"Idempotency-Key": key})
+        answer = self.ask("POST", "/v1/jobs", json=spec(number, self.source), headers={"Idempotency-Key": key})
         assert answer.status_code == 202, answer.text
         job_id: str = answer.json()["id"]
         return job_id
@@ -138,9 +146,10 @@ class Trial:
         return seen[0] >= len(ids)
 
 
-def spec(number: int) -> Json:
-    kind = number % len(SPECS)
-    return SPECS[kind] | {
+def spec(number: int, source: str) -> Json:
+    kind = number % KINDS
+    of_kind = SPECS[kind] if kind < len(SPECS) else TRANSFER | {"model": TRANSFER["model"] | {"weights": source}}
+    return of_kind | {
         "dataset": {"id": "digits", "train_limit": 600},
         "batch_size": 16,
         "seed": kind,
@@ -226,6 +235,9 @@ def references(trial: Trial) -> list[list[tuple[Any, ...]]]:
     """The histories of undisturbed runs, one for each kind of spec."""
     ids = [trial.submit(number) for number in range(len(SPECS))]
     assert trial.settled(ids), "the undisturbed runs did not end"
+    trial.source = ids[0]
+    ids.append(trial.submit(len(SPECS)))
+    assert trial.settled(ids), "the undisturbed run from weights did not end"
     return [history(trial, job_id) for job_id in ids]
 
 
@@ -245,13 +257,13 @@ def examine(trial: Trial, ids: list[str], expected: list[list[tuple[Any, ...]]])
         ends = Counter(job_id for job_id, data in statuses if data["status"] in ("succeeded", "failed", "cancelled"))
     for number, job_id in enumerate(ids):
         job = trial.ask("GET", f"/v1/jobs/{job_id}").json()
-        name = f"{job_id} (spec {number % len(SPECS)}, attempt {job['attempt']})"
+        name = f"{job_id} (spec {number % KINDS}, attempt {job['attempt']})"
         if job["status"] != "succeeded":
             trial.faults.append(f"{name} is {job['status']}: {job['error']}")
             continue
         if ends[job_id] != 1:
             trial.faults.append(f"{name} ended {ends[job_id]} times")
-        if history(trial, job_id) != expected[number % len(SPECS)]:
+        if history(trial, job_id) != expected[number % KINDS]:
             trial.faults.append(f"{name} has another history than the undisturbed run")
         manifest = trial.ask("GET", f"/v1/jobs/{job_id}/artifacts").json()["data"]
         if {entry["name"] for entry in manifest} != EVERYTHING_PUBLISHED:
@@ -338,8 +350,8 @@ def attempt(
     resuming = threading.Thread(target=resume_all, args=(trial, over), daemon=True)
     acting.start()
     resuming.start()
-    ids = [trial.submit(number) for number in range(len(SPECS))]  # the undisturbed ones, by their keys
-    for number in range(len(SPECS), count):
+    ids = [trial.submit(number) for number in range(KINDS)]  # the undisturbed ones, by their keys
+    for number in range(KINDS, count):
         ids.append(trial.submit(number))
         time.sleep(0.05)
     while is_settled := trial.settled(ids):

@@ -19,7 +19,7 @@ from service.core.errors import ObjectMissing
 from service.core.records.quotas import Quotas
 from service.services import Services
 from tests.service.api.requests import expect_problem, submit
-from tests.service.small_weights import ARCH, small_state, torch_file
+from tests.service.small_weights import ARCH, Malicious, compressed, small_state, torch_file
 from tests.service.worker_steps import claim, finish
 
 BINARY = "application/octet-stream"
@@ -101,7 +101,9 @@ def test_list_is_read_page_by_page(client: FlaskClient) -> None:
         (lambda state: b"not weights at all", "cannot be used"),
         (lambda state: torch_file(state | {"more": torch.zeros(1)}), "more is unknown"),
         (lambda state: torch_file({k: v * torch.nan for k, v in state.items()}), "not a number"),
+        (lambda state: torch_file(state | {"features.0.bias": torch.zeros(3)}), "has the shape [3]"),
         (lambda state: torch_file({"epoch": 3}), "save model.state_dict()"),
+        (lambda state: compressed(torch_file({"a": torch.zeros(1 << 20)})), "compressed"),
     ],
 )
 def test_file_that_cannot_be_used_is_refused_with_the_reason(
@@ -113,6 +115,13 @@ def test_file_that_cannot_be_used_is_refused_with_the_reason(
     assert client.get("/v1/weights").json["data"] == []
     assert list(services.storage.names("weights")) == []
     assert list((services.settings.home / "uploads").iterdir()) == []
+
+
+def test_pickle_in_an_upload_is_not_run(client: FlaskClient, tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    problem = expect_problem(push(client, torch_file(small_state() | {"more": Malicious(trace)})), 422)
+    assert "mkdir" in problem["errors"][0]["detail"]
+    assert not trace.exists()
 
 
 def test_wrong_request_is_refused_with_what_is_allowed(client: FlaskClient) -> None:

@@ -1,7 +1,6 @@
 """Weights in files of torch and of safetensors, converted; hostile files, refused with the reason."""
 
 import json
-import os
 import pickle
 import struct
 import zipfile
@@ -19,6 +18,7 @@ from service.core.spec.states import CONSTANT, state_shapes
 from service.weights.check import Checked
 from service.weights.convert import convert
 from service.weights.stored_tensor import UnreadableFile
+from tests.service.small_weights import Malicious, compressed
 
 ARCH = "squeezenet1_1"
 
@@ -114,16 +114,6 @@ def test_weights_without_a_last_layer_are_accepted(tmp_path: Path, state: State)
     assert_equal(loaded, backbone)
 
 
-class Malicious:
-    """Makes a folder when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __reduce__(self) -> Any:
-        return os.mkdir, (str(self._path),)
-
-
 @pytest.mark.parametrize("is_zip", [True, False])
 def test_nothing_in_a_pickle_is_run(tmp_path: Path, state: State, is_zip: bool) -> None:
     trace = tmp_path / "trace"
@@ -146,10 +136,8 @@ def test_whole_model_is_refused_with_the_way_to_save_it(tmp_path: Path) -> None:
 
 
 def test_compressed_zip_is_refused(tmp_path: Path, state: State) -> None:
-    upload, bomb = saved(tmp_path, state), tmp_path / "bomb.pth"
-    with zipfile.ZipFile(upload) as source, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as target:
-        for name in source.namelist():
-            target.writestr(name, source.read(name))
+    bomb = tmp_path / "bomb.pth"
+    bomb.write_bytes(compressed(saved(tmp_path, state).read_bytes()))
     assert "compressed" in refusal(tmp_path, bomb)
     with zipfile.ZipFile(bomb, "w") as target:
         target.writestr("a/data.pkl", bytes((16 << 20) + 1))

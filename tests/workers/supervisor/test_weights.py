@@ -78,8 +78,9 @@ def test_whitening_is_that_of_the_weights(bench: Bench, tmp_path: Path) -> None:
 def test_uploaded_weights_are_trained_on(bench: Bench, tmp_path: Any) -> None:
     few = {"id": "digits", "train_limit": 64, "val_fraction": 0.05}
     model = {"arch": ARCH, "weights": uploaded(bench, tmp_path, 7)}
-    job = bench.run(model=model, dataset=few, epochs=1)
+    job, again = (bench.run(model=model, dataset=few, epochs=1) for _ in range(2))
     assert job.status == "succeeded", job.error
+    assert (bench.history(job), bench.best_model(job)) == (bench.history(again), bench.best_model(again))
     start = start_of(bench, job)
     assert (start["weights"], start["has_last_layer"]) == (model["weights"], False)
 
