@@ -169,6 +169,8 @@ def _doubts_about_transfer(spec: JobSpec) -> Iterator[str]:
     if spec.model.cached_views and is_mixed(spec):
         yield "model.cached_views has no effect with mixup or CutMix, which mix the images anew in each epoch."
     elif spec.model.cached_views and spec.test_time_augmentation != "none":
+        yield "model.cached_views has no effect with test_time_augmentation, which needs the images."
+    elif spec.model.cached_views and spec.test_time_augmentation != "none":
         yield "model.cached_views has no effect with test_time_augmentation, which scores views of the whole image."
     elif spec.model.cached_views and not is_augmented(spec):
         yield "model.cached_views has no effect without augmentation: all views of an image are the same."

@@ -211,6 +211,6 @@ def test_job_with_a_network_of_timm_is_trained_and_exported(bench: Bench) -> Non
     job = bench.run(model=model, dataset=FEW, epochs=2, train_loss_clean=False)
     assert job.status == "succeeded", job.error
     published = {artifact.name: artifact for artifact in bench.store.queries.artifacts("t", job.id)}
-    assert {"best_model.pth", "model.onnx"} <= published.keys()
+    assert {"best_model.pth", "model.onnx", "model.py"} <= published.keys()
     with bench.storage.open(published["report.json"].key) as report:
         assert json.load(report)["environment"]["timm"] == timm.__version__

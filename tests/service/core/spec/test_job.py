@@ -163,6 +163,14 @@ def test_combinations_without_contradiction_are_accepted(changes: dict[str, obje
             {"model": FROZEN_VIEWS, "augmentation": {"vertical_flip": True}, "regularization": {"mixup_alpha": 0.2}},
             "cached_views has no effect with mixup",
         ),
+        (
+            {
+                "model": FROZEN_VIEWS,
+                "augmentation": {"vertical_flip": True},
+                "test_time_augmentation": "mirror",
+            },
+            "cached_views has no effect with test_time_augmentation",
+        ),
         ({"model": {"arch": "cnn", "cached_views": 3}, "augmentation": {"vertical_flip": True}}, "without freeze"),
         ({"model": {"arch": "resnet18", "pretrained": True}}, "image_size"),
         ({"model": {"arch": "resnet18", "weights": "imagenet"}}, "image_size"),
