@@ -2,7 +2,6 @@
 
 import json
 import time
-from contextlib import suppress
 from dataclasses import asdict, replace
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +12,7 @@ from flask.views import MethodView
 from service.api.artifacts import answers_file, send_artifact
 from service.api.blueprint import Blueprint
 from service.api.cancel import cancel_all
+from service.api.epoch_times import on_gpu, planned_time
 from service.api.evaluated import evaluated_job, published_predictions
 from service.api.evaluation_answers import as_text
 from service.api.idempotency import idempotency, submitted
@@ -20,19 +20,19 @@ from service.api.zipped import zip_answer
 from service.core.actions.submit import from_request
 from service.core.errors import Conflict, Invalid, NotFound, StorageError
 from service.core.experiments.fits.accept import Accepted, Acceptor, Asked
-from service.core.experiments.fits.cost import Timed, TrialCost, trial_cost
+from service.core.experiments.fits.cost import TrialCost, trial_cost
 from service.core.experiments.fits.learned import learned_effects
 from service.core.experiments.fits.search import THE_BASE
 from service.core.experiments.fits.standing import standings
 from service.core.experiments.fits.trial_spec import of_trial
 from service.core.experiments.fits.words import summary
-from service.core.experiments.recipes import DataFacts
 from service.core.records.artifact_names import LABELS, ONNX
 from service.core.records.fit import Fit
 from service.core.records.submission import NewJob
-from service.core.spec import JobSpec, build
+from service.core.spec import build
 from service.core.spec.parts import Webhook
 from service.core.sql.fits import NewFit
+from service.core.text.slug import slug
 from service.core.webhooks.addresses import fault
 from service.http.auth import tenant
 from service.http.json_body import json_body
@@ -63,7 +63,6 @@ blueprint = Blueprint(
 )
 PLAN = FitPlanSchema()
 USUAL_SLOTS = 2  # where no worker is alive
-MOST_TIMED = 10  # earlier jobs that a cost is estimated from
 
 
 @blueprint.route("")
@@ -149,25 +148,14 @@ def _accepted(given: dict[str, Any]) -> Accepted:
         **{name: given[name] for name in ("minutes", "jobs", "space", "objective", "seeds", "ensemble")},
     )
     return Acceptor(services().submission, read_spec).accept(
-        tenant(), asked, _slots(), services().lessons.newest(tenant()), _is_on_gpu
+        tenant(), asked, _slots(), services().lessons.newest(tenant()), lambda spec: on_gpu(spec.device)
     )
 
 
 def _cost(accepted: Accepted) -> TrialCost | None:
-    """What a usual trial costs, by the newest jobs on the same data set."""
-    spec, submission = accepted.base.spec, services().submission
-    past: list[Timed] = []
-    for known, seconds in services().store.queries.epoch_seconds(tenant(), spec.dataset.id, MOST_TIMED):
-        with suppress(Invalid):  # limits may have changed since
-            images = DataFacts.of(accepted.contents, known.dataset).images
-            past.append(Timed(submission.plan(tenant(), known), images, seconds))
-    return trial_cost(accepted.request, accepted.base, accepted.contents, past, _is_on_gpu(spec))
-
-
-def _is_on_gpu(spec: JobSpec) -> bool:
-    """Whether a live worker trains the spec on a GPU."""
-    alive = services().registry.live_workers(within=services().settings.lease_seconds)
-    return any(worker.runs_on_gpu(spec.device) for worker in alive.values())
+    """What a usual trial costs, by the newest jobs; None where nothing is known."""
+    of_base = planned_time(accepted.base, accepted.contents)
+    return trial_cost(accepted.request, accepted.base.spec.epochs, of_base) if of_base else None
 
 
 def _slots() -> int:
@@ -224,8 +212,8 @@ def _evaluation(fit: Fit) -> str | None:
 @blueprint.response(200, {"type": "string", "format": "binary"}, content_type="application/zip")
 def ensemble(fit_id: str) -> Response:
     """Download the models of the ensemble, with a program that averages their probabilities"""
-    found = (services().fits.get(tenant(), fit_id).result or {}).get("ensemble")
-    if not found:
+    fit = services().fits.get(tenant(), fit_id)
+    if not (found := (fit.result or {}).get("ensemble")):
         raise NotFound("the fit has no ensemble: it was not requested, the fit runs, or no leader improves on the best")
     ids = [member["job"] for member in found["members"]]
     models = services().store.queries.published(tenant(), ids, ONNX)
@@ -236,7 +224,7 @@ def ensemble(fit_id: str) -> Response:
     labels = services().store.queries.published(tenant(), ids[:1], LABELS)
     if artifact := labels.get(ids[0]):
         files[LABELS] = (ids[0], artifact)
-    return zip_answer(f"{fit_id}-ensemble.zip", texts, files)
+    return zip_answer(f"{slug(fit.name) or fit_id}-ensemble.zip", texts, files)
 
 
 @blueprint.route("/<fit_id>/artifacts/<name>")

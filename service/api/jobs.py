@@ -1,5 +1,6 @@
 """The resource /v1/jobs."""
 
+import math
 import time
 from hashlib import sha256
 from types import SimpleNamespace
@@ -10,11 +11,13 @@ from flask.views import MethodView
 
 from service.api.blueprint import Blueprint
 from service.api.cancel import cancel_job
+from service.api.epoch_times import planned_time
 from service.api.idempotency import idempotency, submitted
 from service.api.recipes import chosen
 from service.api.tagged import tagged
 from service.core.actions.delete import delete_job
 from service.core.records.job import Job, Mark, Status
+from service.core.records.plan import Plan
 from service.core.spec import JobSpec
 from service.http import turns
 from service.http.auth import tenant
@@ -30,12 +33,12 @@ from service.schemas.job_requests import (
 )
 from service.schemas.jobs import JobListSchema, JobSchema
 from service.schemas.pages import cursor
-from service.schemas.plan import PlanSchema
+from service.schemas.plan import JobPlanSchema
 from service.schemas.spec import JobSpecSchema
 from service.services import services
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/v1/jobs", description="Training jobs")
-JOB, PLAN = JobSchema(), PlanSchema()  # created once: creating a schema costs more than using it
+JOB, PLAN = JobSchema(), JobPlanSchema()  # created once: creating a schema costs more than using it
 LONGEST_SLEEP = 1.0  # seconds between two reads while waiting, in case a wake-up is lost
 
 
@@ -52,12 +55,13 @@ class Jobs(MethodView):
     @blueprint.arguments(SubmitHeadersSchema, location="headers")
     @blueprint.arguments(JobSpecSchema)
     @blueprint.response(202, JobSchema, description="Accepted", headers=SUBMITTED)
-    @blueprint.alt_response(200, schema=PlanSchema, description="With validate_only: the plan of the job")
+    @blueprint.alt_response(200, schema=JobPlanSchema, description="With validate_only: the plan of the job")
     def post(self, query: dict[str, Any], headers: dict[str, Any], spec: JobSpec) -> Any:
         """Submit a job"""
         if query["validate_only"]:
             plan = services().submission.plan(tenant(), spec)
-            return make_response(PLAN.dump(SimpleNamespace(**vars(plan), recipe=chosen(json_body()))), 200)
+            parts = SimpleNamespace(**vars(plan), recipe=chosen(json_body()), time=_time_of(plan))
+            return make_response(PLAN.dump(parts), 200)
         job, is_new = services().submission.submit(tenant(), spec, idempotency(headers["key"], json_body()))
         return job, 202, submitted(job_links(job.id), is_new)
 
@@ -116,6 +120,16 @@ def _queued(job: Job, changed: bool) -> Job:
     if changed and job.status is Status.QUEUED:
         services().submission.hint(job)
     return job
+
+
+def _time_of(plan: Plan) -> dict[str, Any] | None:
+    """What a planned job takes, None where nothing is known."""
+    contents = services().submission.contents(tenant(), plan.spec.dataset.id)
+    of_epoch = planned_time(plan, contents) if contents else None
+    if of_epoch is None:
+        return None
+    seconds = min(plan.spec.epochs * of_epoch.seconds, plan.spec.max_seconds or math.inf)
+    return {"epoch_seconds": of_epoch.seconds, "seconds": seconds, "source": of_epoch.source}
 
 
 def _read(job_id: str) -> tuple[str, Response]:

@@ -132,7 +132,8 @@ def _save(session: Session, client: Rightfit, found: Json, output: Path) -> list
                 client.fits.download(found["id"], name, output / name, progress)
             paths.append(str(output / name))
     if found["ensemble"]:
-        (output / ENSEMBLE).write_bytes(client.fits.ensemble(found["id"]))
+        with progress_bar(session, ENSEMBLE) as progress:
+            client.fits.ensemble(found["id"], output / ENSEMBLE, progress)
         paths.append(str(output / ENSEMBLE))
     (output / REPORT).write_text(client.fits.report(found["id"]), encoding="utf-8")
     return [*paths, str(output / REPORT)]

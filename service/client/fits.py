@@ -6,7 +6,7 @@ from time import sleep
 from typing import Any
 from urllib.parse import quote
 
-from service.client.download import artifact, check_target, download
+from service.client.download import artifact, check_target, download, export
 from service.client.events import read_events, stream_events
 from service.client.transport import Transport, given, idempotency
 from service.client.types import Event, Json, Progress
@@ -91,9 +91,12 @@ class Fits:
         """The report `fit.md`: what was tried and why, what is proved, what it cost."""
         return self._transport.call("GET", _path(fit_id, "artifacts", REPORT)).text
 
-    def ensemble(self, fit_id: str) -> bytes:
-        """The zip with the models of the ensemble, for a fit that was submitted with `ensemble=True`."""
-        return self._transport.call("GET", _path(fit_id, "artifacts", "ensemble.zip")).content
+    def ensemble(self, fit_id: str, target: Path, progress: Progress | None = None) -> None:
+        """Download the models of the ensemble as a zip, for a fit that was submitted with `ensemble=True`. It is
+        written block by block, as the client's `export` does.
+        """
+        check_target(target)
+        export(self._transport, _path(fit_id, "artifacts", "ensemble.zip"), target, progress)
 
     def learned(self) -> list[Json]:
         """What cures did in the newest fits, the best first. It orders advice, and the cures of the next fits."""

@@ -15,7 +15,7 @@ from service.http.links import local
 from service.schemas.answer_fields import TEXT_BY_NAME, TEXTS, SpecField, Timestamp, Word
 from service.schemas.pages import NextCursor
 from service.schemas.patches import OperationSchema
-from service.schemas.plan import PlanSchema
+from service.schemas.plan import TIME_SOURCES, PlanSchema
 
 INTERVAL = {"description": "[low, high]"}
 
@@ -186,12 +186,7 @@ class TrialCostSchema(Schema):
     epochs = fields.Integer()
     epoch_seconds = fields.Float()
     seconds = fields.Float()
-    source = fields.String(
-        metadata={
-            "description": "history: from earlier jobs on the same data set. arithmetic: from the number of "
-            "multiplications"
-        }
-    )
+    source = fields.String(metadata={"description": TIME_SOURCES})
 
 
 class FitPlanSchema(PlanSchema):
@@ -203,7 +198,7 @@ class FitPlanSchema(PlanSchema):
     trial_cost = fields.Nested(
         TrialCostSchema,
         allow_none=True,
-        metadata={"description": "null on GPUs, or with an unknown network, until a job on this data set has trained"},
+        metadata={"description": "null on GPUs until a job has trained"},
     )
     first_trials = fields.List(fields.String(), metadata=TEXTS | {"description": "what is tried first, in words"})
 

@@ -32,6 +32,22 @@ class ChoiceSchema(Schema):
     source = fields.String(metadata={"description": "a paper, or a measurement"})
 
 
+TIME_SOURCES = (
+    "history: from earlier jobs on the same data set. speed: from earlier jobs on other data sets. arithmetic: from the "
+    "number of multiplications"
+)
+
+
+class JobTimeSchema(Schema):
+    """What a job takes on a worker that is otherwise idle, estimated."""
+
+    epoch_seconds = fields.Float()
+    seconds = fields.Float(
+        metadata={"description": "of all epochs, at most max_seconds; early stopping ends it sooner"}
+    )
+    source = fields.String(metadata={"description": TIME_SOURCES})
+
+
 class PlanSchema(Schema):
     """The effective spec of a job and what it needs."""
 
@@ -47,4 +63,12 @@ class PlanSchema(Schema):
     recipe = fields.List(
         fields.Nested(ChoiceSchema),
         metadata={"description": "the options that the recipe has filled; empty without a recipe"},
+    )
+
+
+class JobPlanSchema(PlanSchema):
+    """The plan of a job that is submitted by itself."""
+
+    time = fields.Nested(
+        JobTimeSchema, allow_none=True, metadata={"description": "null on GPUs until a job has trained"}
     )

@@ -12,4 +12,5 @@ def ablation(ablation_id: str) -> str:
     """Show an ablation"""
     conclusions = conclude(*services().ablations.get(tenant(), ablation_id))
     is_running = conclusions.ablation.status is ExperimentStatus.RUNNING
-    return page("ablation", conclusions=conclusions, is_running=is_running)
+    name = conclusions.ablation.spec.get("name")
+    return page("ablation", conclusions=conclusions, is_running=is_running, of=f": {name}" if name else "")

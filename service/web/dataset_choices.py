@@ -1,5 +1,7 @@
 """The data sets that a form offers."""
 
+from collections import Counter
+
 from service.core.records.builtin_datasets import BUILT_IN
 from service.core.records.dataset import Dataset, DatasetStatus
 from service.http.auth import tenant
@@ -17,4 +19,12 @@ def trainable() -> tuple[Dataset, ...]:
 
 def dataset_choices() -> dict[str, str]:
     """The data sets that can be trained on, in words by their ids."""
-    return {one.id: f"{one.id}: {one.name}" if one.id in BUILT_IN else f"{one.name} ({one.id})" for one in trainable()}
+    found = trainable()
+    uses = Counter(one.name for one in found)
+    return {one.id: _words(one, is_alone=uses[one.name] == 1) for one in found}
+
+
+def _words(dataset: Dataset, *, is_alone: bool) -> str:
+    if dataset.id in BUILT_IN:
+        return f"{dataset.id}: {dataset.name}"
+    return dataset.name if is_alone else f"{dataset.name} ({dataset.id})"

@@ -1,7 +1,7 @@
 """The pages of fits: the list with a form to start one, and one page for each."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from service.core.records.fit import Fit
 from service.core.records.job import Job
 from service.core.spec.parts import LOSSES
 from service.core.text import MINUTE
+from service.core.text.slug import slug
 from service.http.auth import may, tenant
 from service.rendering import curves_svg
 from service.rendering.fit_report import cost
@@ -48,11 +49,12 @@ class Row:
 def fits() -> str:
     """List fits, newest first"""
     found = services().fits.list(tenant(), PAGE, position())
-    names = services().catalog.names(tenant(), (fit.request.spec.dataset.id for fit in found.items))
+    names = _dataset_names(found.items)
     return page(
         "fits",
         fits=found.items,
         names=names,
+        titles={fit.id: _title(fit, names[fit.request.spec.dataset.id]) for fit in found.items},
         next=cursor(found.next_seq),
         datasets=dataset_choices(),
         dataset=request.args.get("dataset", DEFAULT_DATASET),
@@ -71,10 +73,14 @@ def fit(fit_id: str) -> str:
     base, best = (_job(model) for model in (answer.base, answer.best))
     published = services().store.queries.artifacts(tenant(), best.id) if best and found.is_terminal else ()
     names = {artifact.name for artifact in published}
+    dataset = _dataset_names([found])[found.request.spec.dataset.id]
     return page(
         "fit",
         fit=answer,
-        title=found.name or f"Fit of {found.request.spec.dataset.id}",
+        title=_title(found, dataset),
+        stem=slug(_title(found, dataset)) or found.id,
+        dataset=dataset,
+        ensemble=list(_ensemble(answer)),
         is_ended=found.is_terminal,
         is_cancelling=found.cancel_requested and not found.is_terminal,
         progress=_progress(found, answer.budget),
@@ -90,6 +96,42 @@ def fit(fit_id: str) -> str:
         model=BEST_MODEL if BEST_MODEL in names else None,
         actions=_actions(found),
     )
+
+
+def _dataset_names(fits: Sequence[Fit]) -> dict[str, str]:
+    """The names of the data sets of fits by their ids; a deleted one has its id."""
+    ids = [fit.request.spec.dataset.id for fit in fits]
+    own = services().catalog.names(tenant(), ids)
+    return {one: own.get(one, one) for one in ids}
+
+
+def _title(fit: Fit, dataset: str) -> str:
+    return fit.name or f"Fit of {dataset}"
+
+
+def _ensemble(answer: Any) -> Iterator[dict[str, Any]]:
+    """The scores of the ensemble and of the best single model, part by part."""
+    for part in ("validation", "test"):
+        if not (answer.ensemble and (scores := answer.ensemble[part])):
+            continue
+        yield {
+            "images": f"{scores['images']:,} {part}",
+            "model": "ensemble",
+            **{name: scores[name] for name in ("loss", "loss_interval", "accuracy", "accuracy_interval")},
+            "against": scores["against_best"],
+        }
+        if best := _best_scores(answer, part):
+            yield {"images": "", "model": "best single model", "against": None, **best}
+
+
+def _best_scores(answer: Any, part: str) -> dict[str, Any] | None:
+    """The scores of the best single model on a part, None without any."""
+    if part == "test":
+        test = answer.test
+        names = ("loss", "loss_interval", "accuracy", "accuracy_interval")
+        return {name: test[name] for name in names} if test else None
+    row = _row("best", answer.best)
+    return {"loss": row.loss, "loss_interval": None, "accuracy": row.accuracy, "accuracy_interval": None}
 
 
 def _job(model: Any) -> Job | None:

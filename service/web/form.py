@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flask import request, url_for
+from flask import Response, jsonify, request, url_for
 
+from service.api.epoch_times import times
 from service.core.records.builtin_datasets import BUILT_IN
 from service.core.records.dataset import Dataset
 from service.http.auth import tenant
@@ -26,16 +27,14 @@ GOALS = {  # the recipe of each goal, with words for it
     ),
     "": ("My own settings", "the defaults of the API, with your changes below"),
 }
-RECENT = 50  # jobs whose speed is known to the form
 
 
 @blueprint.get("/new")
 def new() -> str:
     """Create a job from a recipe, from the defaults or from another job; or a fit"""
-    like = request.args.get("like")
-    spec: dict[str, Any] = {"seed": SEED, "recipe": "good"}
-    if like:
-        spec = services().store.queries.get(tenant(), like).spec.to_dict()
+    asked = request.args.get("like")
+    like = services().store.queries.get(tenant(), asked) if asked else None
+    spec = like.spec.to_dict() if like else {"seed": SEED, "recipe": "good"}
     if dataset := request.args.get("dataset"):
         spec["dataset"] = {**spec.get("dataset", {}), "id": dataset}
     parts = sections()
@@ -60,7 +59,6 @@ def new() -> str:
         networks=networks(),
         datasets=_datasets(),
         dataset=spec.get("dataset", {}).get("id", DEFAULT_DATASET),
-        speeds=_speeds(),
         submit=url_for("jobs.Jobs"),
         needs_key=services().settings.auth == "keys",
         like=like,
@@ -96,14 +94,11 @@ def _shown(dataset: Dataset, jobs: int) -> dict[str, Any]:
     }
 
 
-def _speeds() -> dict[str, float]:
-    """The images that recent jobs trained in a second, by data set and network."""
-    recent = services().store.queries.list(tenant(), RECENT).items
-    return {
-        f"{job.spec.dataset.id} {job.spec.model.arch}": job.last.images_per_second
-        for job in reversed(recent)
-        if job.last and job.last.images_per_second
-    }
+@blueprint.get("/new/times/<dataset_id>")
+def epoch_times(dataset_id: str) -> Response:
+    """Get the estimated seconds of an epoch on a data set, by network"""
+    contents = services().submission.contents(tenant(), dataset_id)
+    return jsonify(times(dataset_id, contents) if contents else {})
 
 
 def _at(spec: Mapping[str, Any], pointer: str, default: Any) -> Any:

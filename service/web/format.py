@@ -103,8 +103,8 @@ def title(job: Job | Relative) -> str:
 
 
 def file_stem(job: Job) -> str:
-    """The beginning of the names of a job's downloaded files."""
-    return slug(job.spec.name) or job.id
+    """The beginning of the names of a job's downloaded files: its title in ASCII."""
+    return slug(title(job)) or job.id
 
 
 def titles(jobs: Sequence[Job]) -> dict[str, str]:

@@ -30,6 +30,7 @@ PATIENCES, MIN_DELTAS = (1, 3, 5, 10, 20), (0.0, 0.001, 0.01)  # settings of the
 EVENTS = 200  # the newest
 LOGGED = 100  # log entries, the newest
 SHOWN_ELSEWHERE = ("epoch", "facts")  # events that the curves and the log show
+HIDDEN = ("request_id",)  # members of events for those who search the logs of the service
 DOWNLOADS = {  # the files that most people want, with words for them
     "best_model.pth": "Weights for PyTorch",
     "model.py": "Code that loads the weights",
@@ -140,7 +141,9 @@ def _possible(job: Job) -> list[str]:
 
 def _line(event: Event) -> str:
     """An event as one line."""
-    plain: dict[str, Any] = {name: value for name, value in event.data.items() if not isinstance(value, (dict, list))}
+    plain: dict[str, Any] = {
+        name: value for name, value in event.data.items() if not isinstance(value, (dict, list)) and name not in HIDDEN
+    }
     if event.type == "diagnosis":
         return f"{plain['verdict'].replace('_', ' ')}: {plain['summary']}"
     if event.type in plain:

@@ -1,7 +1,6 @@
 """A fit with an ensemble: its zip averages the models of its members."""
 
 import importlib.util
-import io
 import json
 import zipfile
 from pathlib import Path
@@ -26,12 +25,13 @@ def test_the_zip_of_an_ensemble_averages_its_models(serving: Serving, tmp_path: 
         assert len(fit["ensemble"]["members"]) > 1
         assert fit["ensemble"]["validation"]["loss"] < fit["best"]["val_loss"]
         assert "## The ensemble" in client.fits.report(fit["id"])
-        with zipfile.ZipFile(io.BytesIO(client.fits.ensemble(fit["id"]))) as archive:
+        client.fits.ensemble(fit["id"], tmp_path / "ensemble.zip")
+        with zipfile.ZipFile(tmp_path / "ensemble.zip") as archive:
             archive.extractall(tmp_path)
         plain = client.fit(DATASET, jobs=2, spec=SPEC, space=SPACE, seed=1)
         assert plain["ensemble"] is None
         with pytest.raises(ApiError, match="no ensemble"):
-            client.fits.ensemble(plain["id"])
+            client.fits.ensemble(plain["id"], tmp_path / "none.zip")
     assert len(json.loads((tmp_path / "labels.json").read_text())["classes"]) == 10
     module = importlib.util.spec_from_file_location("ensemble", tmp_path / "ensemble.py")
     assert module is not None

@@ -12,6 +12,7 @@ from functools import partial
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import VisionTransformer, list_models
 
 from service.core.spec import states
@@ -62,6 +63,7 @@ def describe(arch: str) -> Architecture:
         has_residual_branches=bool(residual_blocks(model)),
         has_batch_norm=any(isinstance(module, nn.BatchNorm2d) for module in model.modules()),
         kept=tuple(kept.items()),
+        most_multiplications=multiplications(model, SIDES[-1]),
         patch=patch,
         least_patches=LEAST_PATCHES if patch else 0,
         per_position=per_position,
@@ -103,6 +105,14 @@ def values_kept(model: nn.Module, side: int) -> int:
     return sum(kept.values()) // BYTES_PER_VALUE // BATCH
 
 
+def multiplications(model: nn.Module, side: int) -> int:
+    """Multiplications in the forward pass of one square color image."""
+    images = torch.empty(BATCH, CHANNELS, side, side, device="meta")
+    with FlopCounterMode(display=False) as counter:
+        model.train()(images)
+    return counter.get_total_flops() // 2 // BATCH  # a multiplication and an addition are two operations
+
+
 def _storage(tensor: Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
@@ -130,7 +140,7 @@ def main() -> None:
         described[name], described_states[name] = describe(name), state_of(name)
     FILE.write_text(table(described))
     states.FILE.write_bytes(states.packed(described_states))
-    both = [describe_timm.described(name, values_kept) for name in describe_timm.NAMES]
+    both = [describe_timm.described(name, values_kept, multiplications) for name in describe_timm.NAMES]
     TIMM_FILE.write_text(table({needs.name: needs for needs, _ in both}))
     states.TIMM_FILE.write_bytes(states.packed({needs.name: tensors for needs, tensors in both}))
 

@@ -99,9 +99,10 @@ PUBLISHED_CLASSES = 1000
 BATCH = 2
 
 Shapes = Mapping[str, tuple[int, ...]]
+Count = Callable[[nn.Module, int], int]  # of a network and the side of an image
 
 
-def described(name: str, values_kept: Callable[[nn.Module, int], int]) -> tuple[Architecture, StateShapes]:
+def described(name: str, values_kept: Count, multiplications: Count) -> tuple[Architecture, StateShapes]:
     """What the network with this name in timm needs, and its learned tensors.
 
     `values_kept` counts the values that a network keeps of one image of a side. Raises ValueError for a network that
@@ -121,6 +122,7 @@ def described(name: str, values_kept: Callable[[nn.Module, int], int]) -> tuple[
     side = 0 if grid.patch else _fixed_side(model)
     per_channel = first.weight.numel() // CHANNELS
     per_class = sum(p.numel() for p in head[1].parameters()) // CLASSES
+    largest = _sides(side, grid.patch)[-1]
     needs = Architecture(
         arch,
         fixed=parameters - per_channel * CHANNELS - per_class * CLASSES - grid.per_position * grid.patches,
@@ -131,6 +133,7 @@ def described(name: str, values_kept: Callable[[nn.Module, int], int]) -> tuple[
         has_residual_branches=_has_branches(arch),
         has_batch_norm=any(isinstance(module, nn.BatchNorm2d) for module in model.modules()),
         kept=tuple((each, values_kept(_of_side(model, arch, each), each)) for each in _sides(side, grid.patch)),
+        most_multiplications=multiplications(_of_side(model, arch, largest), largest),
         input_side=side,
         enlarged_to=0 if side or grid.patch else LEAST_SIDE,
         patch=grid.patch,

@@ -56,7 +56,7 @@ class Plan:
     """The effective spec with its layers, parameters and memory.
 
     `threads` is the number of CPU threads that each process gains from: 1 for a small network, None (as many as there
-    are) for a large one. `multiplications` are those of one image in the forward pass, None if unknown.
+    are) for a large one. `multiplications` are those of one image in the forward pass.
     """
 
     spec: JobSpec
@@ -66,7 +66,7 @@ class Plan:
     threads: int | None
     warnings: tuple[str, ...]
     splits: Splits
-    multiplications: int | None = None
+    multiplications: int
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,8 @@ def plan(spec: JobSpec, dataset: Contents, limits: Limits) -> Plan:
     )
     _refuse_too_much(memory, limits, spec)
     splits = split_names(spec.dataset, spec.split_seed, dataset.parts or {})
-    threads = None if multiplications is None or multiplications * batch_size >= LARGE else 1
+    is_large = isinstance(spec.model, Torchvision) or multiplications * batch_size >= LARGE
+    threads = None if is_large else 1
     warnings = tuple(_warnings(spec, dataset))
     return Plan(spec, parameters, layers, memory, threads, warnings, splits, multiplications)
 
@@ -120,12 +121,12 @@ def input_shape(spec: JobSpec, dataset: Contents) -> tuple[int, int, int]:
     return (channels, side, side) if side else (channels, height, width)
 
 
-def _network(spec: JobSpec, shape: tuple[int, int, int], classes: int) -> tuple[tuple[Layer, ...], int, int | None]:
+def _network(spec: JobSpec, shape: tuple[int, int, int], classes: int) -> tuple[tuple[Layer, ...], int, int]:
     """The layers, the values that one image keeps for the backward pass, and the multiplications of one image in the
-    forward pass (None: unknown, and many). Raises Invalid.
+    forward pass. Raises Invalid.
     """
     if isinstance(spec.model, Torchvision):
-        return *_torchvision(spec.model.arch, shape, classes), None
+        return _torchvision(spec.model.arch, shape, classes)
     if isinstance(spec.model, Cnn):
         _refuse_too_many_halvings(spec.model, shape)
     layers = layers_of(spec) or ()
@@ -134,7 +135,7 @@ def _network(spec: JobSpec, shape: tuple[int, int, int], classes: int) -> tuple[
     return rows, sum(p.values for p in placed), sum(p.multiplications for p in placed)
 
 
-def _torchvision(arch: str, shape: tuple[int, int, int], classes: int) -> tuple[tuple[Layer, ...], int]:
+def _torchvision(arch: str, shape: tuple[int, int, int], classes: int) -> tuple[tuple[Layer, ...], int, int]:
     known, (channels, height, width) = ARCHITECTURES[arch], shape
     if min(height, width) < known.least_side:
         detail = f"{arch} needs images of at least {known.least_side} pixels a side, but gets {height}x{width}"
@@ -143,7 +144,7 @@ def _torchvision(arch: str, shape: tuple[int, int, int], classes: int) -> tuple[
     parameters = known.parameters(channels, height, width, classes)
     head = known.per_class * classes
     rows = (Layer("backbone", (known.features,), parameters - head), Layer("classifier", (classes,), head))
-    return rows, known.activations(height, width)
+    return rows, known.activations(height, width), known.multiplications(height, width)
 
 
 def _features_bytes(spec: JobSpec, dataset: Contents, layers: tuple[Layer, ...], shape: tuple[int, int, int]) -> int:

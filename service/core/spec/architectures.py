@@ -30,6 +30,7 @@ class Architecture:
     has_residual_branches: bool
     has_batch_norm: bool
     kept: tuple[tuple[int, int], ...]  # (side of a square image in pixels, values kept for the backward pass)
+    most_multiplications: int  # in the forward pass of one image of the largest of these sides
     input_side: int = 0  # pixels; images are resized to such squares; 0: they keep their size
     enlarged_to: int = 0  # pixels; images with a shorter side are enlarged until it has this length
     patch: int = 0  # side in pixels of the patches with learned position embeddings; 0: no patches
@@ -54,6 +55,10 @@ class Architecture:
             return self.input_side, self.input_side
         factor = max(1.0, self.enlarged_to / min(height, width))
         return round(factor * height), round(factor * width)
+
+    def multiplications(self, height: int, width: int) -> int:
+        """Estimate of the multiplications in the forward pass of one image: in proportion to the values kept."""
+        return round(self.most_multiplications * self.activations(height, width) / self.kept[-1][1])
 
     def activations(self, height: int, width: int) -> int:
         """Estimate of the fp32 values kept per image for the backward pass.

@@ -7,6 +7,7 @@ const FEW = 3; // up to this number of points are shown as dots
 const LARGEST = 1e15; // that a scale can show; a larger loss is a gap
 const LONG = 1e6; // larger ticks are written as powers of ten
 const ROW = 16; // pixels of a label
+const BESIDE = 5; // pixels between a number and the right end of the curves
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const tickOf = (value) => (Math.abs(value) >= LONG ? value.toExponential() : Number(value.toPrecision(6)).toString());
@@ -239,7 +240,7 @@ function drawPoints(plot, points, ratio) {
     ctx.arc(x, y, circles, 0, 2 * Math.PI);
     ctx.stroke();
     const width = ctx.measureText(text).width;
-    const left = Math.min(Math.max(x - width / 2, frame.left), frame.right - width);
+    const left = Math.min(Math.max(x - width / 2, frame.left), frame.right - width - BESIDE * ratio);
     const isBelow = y - circles - height < frame.top || (curve !== 'val_loss' && y + circles + height < frame.bottom);
     let top = isBelow ? y + circles : y - circles - height;
     const touches = (one) => left < one.right && left + width > one.left && top < one.bottom && top + height > one.top;

@@ -1,7 +1,7 @@
 // The form of a new job or fit. The inputs that differ from the defaults become the spec; its plan is shown as it changes.
 
 import { ask, complain } from './common.js';
-import { linesOfFit, linesOfJob } from './planned.js';
+import { linesOfFit, linesOfJob, roughly } from './planned.js';
 import { fitOf, requestsOfFit, requestsOfJob } from './requests.js';
 
 const FIT = 'fit'; // the goal that searches for the best settings; the others are jobs
@@ -16,11 +16,12 @@ const arch = at('/model/arch');
 const test = at('/dataset/test_fraction');
 const name = at('/name');
 const datasets = JSON.parse(form.dataset.datasets);
-const speeds = JSON.parse(form.dataset.speeds);
+const words = new Map([...arch.options].map((option) => [option, option.textContent])); // of the networks
 let isNamed = name.value !== '';
 let isHeldOut = false; // whether the share of the test is that of a fit
 let timer = null;
 let asked = 0;
+let timed = ''; // the data set whose times stand beside the networks
 
 /** The value of an input. A malformed value is sent as text, so that the service reports the fault. */
 function valueOf(input) {
@@ -118,6 +119,7 @@ function show() {
     if (field) field.hidden = !counts(input);
   }
   showData();
+  showTimes().catch(() => {});
   document.getElementById('start').textContent = isFit() ? 'Start the fit' : 'Start training';
   const { address, body } = request();
   const place = new URL(address, location.href).href;
@@ -150,17 +152,24 @@ async function plan() {
   const turn = (asked += 1);
   const place = document.getElementById('plan');
   const { address, body } = request();
-  const words = (planned) => (isFit() ? linesOfFit(planned, body.minutes) : linesOfJob(planned, secondsOf(planned.spec)));
+  const words = (planned) => (isFit() ? linesOfFit(planned, body.minutes) : linesOfJob(planned));
   const lines = await ask(`${address}?validate_only=true`, { method: 'POST', body: JSON.stringify(body) })
     .then(words, (error) => [error.message]);
   if (turn !== asked) return; // a newer request is on its way
   place.replaceChildren(...lines.map((line) => (typeof line === 'string' ? Object.assign(document.createElement('p'), { textContent: line }) : line)));
 }
 
-/** The time of a job as fast as the last one on the same data with the same network, if there was one. */
-function secondsOf({ epochs, dataset, model }) {
-  const known = speeds[`${dataset.id} ${model.arch}`];
-  return known && (epochs * Math.min(split().train, dataset.train_limit ?? Infinity)) / known;
+/** Write the time of an epoch of the chosen data set beside each network where it is known. */
+async function showTimes() {
+  const dataset = at('/dataset/id').value;
+  if (dataset === timed) return;
+  timed = dataset;
+  const times = await ask(form.dataset.times.replace('DATASET', encodeURIComponent(dataset)));
+  if (dataset !== timed) return; // another one was chosen meanwhile
+  for (const [option, text] of words) {
+    const seconds = times[option.value];
+    option.textContent = seconds ? `${text}, about ${roughly(seconds)} an epoch` : text;
+  }
 }
 
 async function send(query = '') {

@@ -2,16 +2,21 @@
 
 import { counted, duration, size } from './common.js';
 
-/** The lines of the plan of a job. `seconds` is its estimated time, undefined where nothing is known. */
-export function linesOfJob({ spec, parameters, memory, warnings, recipe }, seconds) {
-  const time = seconds ? `at most about ${duration(Math.min(seconds, spec.max_seconds ?? Infinity))} as fast as the last such job, ` : '';
+const SOURCES = { history: 'by earlier jobs on this data set', speed: 'by the speed of earlier jobs', arithmetic: 'by arithmetic' };
+
+/** Seconds with as many digits as an estimate has. */
+export const roughly = (seconds) => (seconds < 10 ? `${Number(seconds.toPrecision(1))} s` : duration(seconds));
+
+/** The lines of the plan of a job. */
+export function linesOfJob({ spec, parameters, memory, warnings, recipe, time: known }) {
+  const time = known ? `at most about ${roughly(known.seconds)} (${SOURCES[known.source]}), ` : '';
   const first = `Up to ${counted(spec.epochs, 'epoch')}, ${time}${needs(parameters, memory)}`;
   return [first, folded([['What the goal sets, and why', recipe.map(reasonOf)], [`Warnings: ${warnings.length}`, warnings]])];
 }
 
 /** The lines of the plan of a fit. */
 export function linesOfFit({ parameters, memory, warnings, trial_cost: cost, slots, first_trials: first }, minutes) {
-  const trials = cost ? `, about ${duration(Math.ceil(cost.seconds))} a trial, ${slots} side by side` : '';
+  const trials = cost ? `, about ${roughly(cost.seconds)} a trial, ${slots} side by side` : '';
   return [
     `${minutes} min of search${trials}. Your settings have ${needs(parameters, memory)}`,
     folded([['The first trials', first], [`Warnings: ${warnings.length}`, warnings]]),

@@ -1,4 +1,4 @@
-// Trying a picture: dropped, pasted or chosen, it is classified at once, and its classes are shown as bars.
+// Trying a picture: dropped, pasted, chosen or taken, it is classified at once, and its classes are shown as bars.
 
 import { ask } from './common.js';
 
@@ -55,7 +55,7 @@ function alike(similar) {
   return figures.length ? [make('h3', { textContent: 'Most similar validation pictures' }), make('div', { className: 'alike' }, ...figures)] : [];
 }
 
-document.addEventListener('change', ({ target }) => target.id === 'picture' && target.files.length && classify(target.files[0]));
+document.addEventListener('change', ({ target }) => target.matches('#picture, #photo') && target.files.length && classify(target.files[0]));
 document.addEventListener('submit', (event) => {
   if (event.target !== form()) return;
   event.preventDefault();

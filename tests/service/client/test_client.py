@@ -252,6 +252,19 @@ def test_an_export_is_complete_or_absent(live: Live, client: Rightfit, tmp_path:
     assert not list(tmp_path.glob("none*"))
 
 
+def test_an_ensemble_is_written_to_a_file_in_blocks(live: Live, client: Rightfit, tmp_path: Path) -> None:
+    content, target = b"models" * 100_000, tmp_path / "ensemble.zip"
+    live.network.refuse("/ensemble.zip", "200 OK", content, Content_Length=str(len(content)))
+    steps: list[int] = []
+    client.fits.ensemble("fit_1", target, lambda done, total: steps.append(done))
+    assert target.read_bytes() == content
+    assert len(steps) > 1
+    assert steps[-1] == len(content)
+    with pytest.raises(ApiError, match="404"):
+        client.fits.ensemble("fit_1", tmp_path / "none.zip")
+    assert not list(tmp_path.glob("none*"))
+
+
 def test_a_folder_is_sent_as_a_zip_without_hidden_files(live: Live, client: Rightfit, tmp_path: Path) -> None:
     for name, data in (folders(each=2) | {".git/config": b"x", "rows/.DS_Store": b"x"}).items():
         (tmp_path / "pets" / name).parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select, update
 
+from service.core.sql.tables import fits
 from service.core.text import format_number
 from service.services import Services
 from tests.service.api.fits import REQUEST, better_than_the_base, run_to_the_end, train
@@ -28,7 +30,7 @@ def test_the_list_has_a_form_and_every_fit(client: FlaskClient, app: Flask, part
     assert '<option value="digits" selected>' in page
     for fit_id, words in (
         (ended, ("mine", "3 jobs", format_number(0.9), "proved")),
-        (running, (running, "search", "12 jobs")),
+        (running, ("Fit of digits", "search", "12 jobs")),
     ):
         (row,) = (row for row in re.findall("<tr>.*?</tr>", page, re.DOTALL) if f'id="to-{fit_id}"' in row)
         assert all(word in row for word in words), row
@@ -66,7 +68,7 @@ def test_an_ended_fit_shows_what_it_proved(client: FlaskClient, app: Flask, part
     page = looks_right(client, f"/fits/{fit_id}")
     assert f"best, trial {fit['best']['trial']}, kept; base, trial 1 has {format_number(0.9)} and 80.0%" in page
     assert fit["summary"] in page
-    assert f'href="/v1/fits/{fit_id}/artifacts/best_model.pth" download' in page
+    assert f'href="/v1/fits/{fit_id}/artifacts/best_model.pth" download="Fit-of-digits-best_model.pth"' in page
     assert f'data-delete="/v1/fits/{fit_id}"' in page
     runs = [step for step in fit["steps"] if step["what"] in ("start", "promote", "repeat")]
     assert page.count("<circle") == len(runs)
@@ -86,3 +88,38 @@ def test_a_failed_fit_shows_its_reason(client: FlaskClient, app: Flask, parts: S
     run_to_the_end(app, parts, fit_id, tmp_path)
     assert "<strong>no result</strong>" in looks_right(client, f"/fits/{fit_id}")
     looks_right(client, "/fits/fit_none", 404)
+
+
+def test_ensemble_stands_beside_the_best_model(
+    client: FlaskClient, app: Flask, parts: Services, tmp_path: Path
+) -> None:
+    fit_id = start(client, name="my pets")
+    run_to_the_end(app, parts, fit_id, tmp_path)
+    assert "ensemble.zip" not in looks_right(client, f"/fits/{fit_id}")
+    best = client.get(f"/v1/fits/{fit_id}").get_json()["best"]
+    scores = {
+        "images": 200,
+        "loss": 0.2468,
+        "loss_interval": [0.2, 0.3],
+        "accuracy": 0.975,
+        "accuracy_interval": [0.95, 0.99],
+        "against_best": {"loss": -0.05, "interval": [-0.06, -0.04]},
+    }
+    members = [{"trial": trial, "job": best["job"], "temperature": 1.0} for trial in (best["trial"], 1)]
+    with parts.database.write() as c:
+        result = c.execute(select(fits.c.result).where(fits.c.id == fit_id)).scalar_one()
+        ensemble = {"members": members, "validation": scores, "test": None}
+        c.execute(update(fits).where(fits.c.id == fit_id).values(result={**result, "ensemble": ensemble}))
+    page = looks_right(client, f"/fits/{fit_id}")
+    assert f'href="/v1/fits/{fit_id}/artifacts/ensemble.zip" download="my-pets-ensemble.zip"' in page
+    assert "of 2 models" in page
+    (table,) = re.findall(r'aria-label="Scores of the ensemble">(.*?)</table>', page, re.DOTALL)
+    for words in ("200 validation", "0.2468", "97.5%", "95.0% to 99.0%", "-0.0500", "best single model"):
+        assert words in table
+    assert format_number(best["val_loss"]) in table
+
+
+def test_fit_without_a_name_is_named_after_its_data(client: FlaskClient) -> None:
+    fit_id = start(client)
+    for path in ("/fits", f"/fits/{fit_id}"):
+        assert "Fit of digits" in looks_right(client, path)

@@ -10,7 +10,7 @@ from jsonpointer import escape, resolve_pointer
 
 from service.core.errors import Fault, Invalid
 from service.core.experiments.design import JobPlanner
-from service.core.experiments.fits.cost import epoch_seconds
+from service.core.experiments.epoch_time import arithmetic_seconds
 from service.core.experiments.fits.learned import kept_before, tallies
 from service.core.experiments.fits.lengths import LEAST_EPOCHS, SHARE_OF_SEARCH
 from service.core.experiments.fits.search import THE_BASE
@@ -124,10 +124,10 @@ class Acceptor:
     def _cost(self, tenant: str, spec: JobSpec, recipes: Sequence[Candidate]) -> float:
         """The time of an epoch of the first recipe beside one of the base, by their multiplications."""
         of_base = self.planner.plan(tenant, spec).multiplications
-        if not (of_base and recipes):
+        if not recipes:
             return VARIED
         of_recipe = self.planner.plan(tenant, self.read(patched(plain(spec), recipes[0].patch))).multiplications
-        return VARIED * max(1.0, (of_recipe or of_base) / of_base)
+        return VARIED * max(1.0, of_recipe / of_base)
 
     def _usable(self, tenant: str, spec: JobSpec, contents: Contents) -> Space:
         """The automatic space without the values that alone contradict the spec."""
@@ -153,7 +153,7 @@ class Acceptor:
 
         def cost(choice: Any) -> float:
             network = self.read(patched(plain(spec), [*start, _replaced(CHANNELS, choice)]))
-            return LEAST_EPOCHS * epoch_seconds(self.planner.plan(tenant, network), images)
+            return LEAST_EPOCHS * arithmetic_seconds(self.planner.plan(tenant, network).multiplications, images)
 
         costs = {json.dumps(choice): cost(choice) for choice in space[CHANNELS].choices}
         of_recipe = [costs.get(json.dumps(step["value"]), 0.0) for step in recipe.patch if step["path"] == CHANNELS]

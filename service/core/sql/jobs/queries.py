@@ -125,10 +125,14 @@ class JobQueries:
         with self._db.read() as c:
             return _count(c, and_(jobs.c.tenant == tenant, jobs.c.dataset == dataset_id))
 
-    def epoch_seconds(self, tenant: str, dataset_id: str, limit: int) -> tuple[tuple[JobSpec, float], ...]:
-        """The specs of the newest `limit` jobs on a data set that have trained, with the mean seconds of an epoch."""
+    def epoch_seconds(self, tenant: str, dataset_id: str | None, limit: int) -> tuple[tuple[JobSpec, float], ...]:
+        """The specs of the newest `limit` jobs that have trained, with the mean seconds of an epoch: on a data set, or
+        (None) on any.
+        """
         mean = select(func.avg(epochs.c.seconds)).where(epochs.c.job_id == jobs.c.id).scalar_subquery()
-        trained = and_(jobs.c.tenant == tenant, jobs.c.dataset == dataset_id, jobs.c.last_epoch.is_not(None))
+        trained = and_(jobs.c.tenant == tenant, jobs.c.last_epoch.is_not(None))
+        if dataset_id is not None:
+            trained = and_(trained, jobs.c.dataset == dataset_id)
         query = select(jobs.c.spec, mean.label("seconds")).where(trained).order_by(jobs.c.seq.desc()).limit(limit)
         with self._db.read() as c:
             rows = c.execute(query).all()

@@ -113,10 +113,11 @@ def test_activations_at_a_known_side_are_the_known_ones(side: int, values: int) 
 
 def test_activations_between_known_sides_go_with_the_area() -> None:
     kept = ((10, 1000), (20, 5000))
-    known = Architecture("made_up", 0, 0, 0, 1, 1, has_residual_branches=False, has_batch_norm=False, kept=kept)
+    known = Architecture("made_up", 0, 0, 0, 1, 1, False, False, kept, most_multiplications=20_000)
     assert known.activations(10, 25) == 3000  # half-way from 100 to 400 pixels
     assert known.activations(5, 10) == 500
     assert known.activations(20, 40) == 10_000
+    assert [known.multiplications(side, side) for side in (10, 20)] == [4_000, 20_000]
 
 
 @given(st.sampled_from(sorted(TORCHVISION)), st.integers(8, 512), st.integers(8, 512))

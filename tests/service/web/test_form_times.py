@@ -1,0 +1,48 @@
+"""The form knows about how long an epoch takes, before and after the first job."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from service.services import Services
+from tests.pictures import folders, zipped
+from tests.service.web.pages import looks_right, submit
+from tests.service.worker_steps import claim, epoch, read_datasets
+
+MLP: dict[str, Any] = {"dataset": {"id": "digits"}, "model": {"arch": "mlp"}}
+
+
+def plan(client: FlaskClient, **spec: Any) -> dict[str, Any]:
+    found: dict[str, Any] = client.post("/v1/jobs?validate_only=true", json={**MLP, **spec}).get_json()["time"]
+    return found
+
+
+def train(parts: Services, seconds: float) -> None:
+    """Train an epoch of the next job."""
+    parts.store.leases.append(claim(parts), [replace(epoch(1, 0.5), seconds=seconds)])
+
+
+def test_networks_have_times_by_arithmetic_then_by_jobs(client: FlaskClient, parts: Services) -> None:
+    assert 'data-times="/new/times/DATASET"' in looks_right(client, "/new")
+    first = client.get("/new/times/digits").get_json()
+    assert first["mlp"] < first["cnn"] < first["resnet18"] < first["resnet152"]
+    submit(client, **MLP)
+    train(parts, 100 * first["mlp"])
+    then = client.get("/new/times/digits").get_json()
+    assert then["mlp"] == pytest.approx(100 * first["mlp"])
+    assert then["resnet18"] == pytest.approx(100 * first["resnet18"])
+
+
+def test_plan_of_a_job_has_its_time(client: FlaskClient, parts: Services) -> None:
+    assert plan(client)["source"] == "arithmetic"
+    submit(client, **MLP)
+    train(parts, 2.0)
+    found = plan(client, epochs=30)
+    assert found == {"epoch_seconds": pytest.approx(2.0), "seconds": pytest.approx(60.0), "source": "history"}
+    assert plan(client, epochs=30, max_seconds=25)["seconds"] == 25
+    client.post("/v1/datasets?name=pets", data=zipped(folders()), content_type="application/zip")
+    read_datasets(parts)
+    pets = client.get("/v1/datasets").get_json()["data"][0]["id"]
+    assert plan(client, dataset={"id": pets})["source"] == "speed"
