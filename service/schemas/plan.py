@@ -33,8 +33,8 @@ class ChoiceSchema(Schema):
 
 
 TIME_SOURCES = (
-    "history: from earlier jobs on the same data set. speed: from earlier jobs on other data sets. arithmetic: from the "
-    "number of multiplications"
+    "history: from earlier jobs on the same data set. speed: from earlier jobs on other data sets. arithmetic: from "
+    "the number of multiplications"
 )
 
 

@@ -29,7 +29,7 @@ from workers.trainer_args import StopRequest
 
 PROGRESS_SECONDS = 15.0  # between two lines of the log about the speed
 STEPS_SECONDS = 0.5  # between two reports of the number of batches
-POSITION_SECONDS = 1.0  # between two of them that say where the run is within its epoch
+POSITION_SECONDS = 2.0  # between two of them that say where the run is within its epoch
 EPOCH_SECONDS = 0.1  # least time between two batches of epochs, each a transaction: SQLite has one writer at a time
 
 log = logging.getLogger(__name__)
