@@ -34,7 +34,9 @@ def new() -> str:
     """Create a job from a recipe, from the defaults or from another job; or a fit"""
     asked = request.args.get("like")
     like = services().store.queries.get(tenant(), asked) if asked else None
-    spec = like.spec.to_dict() if like else {"seed": SEED, "recipe": "good"}
+    spec: dict[str, Any] = {"seed": SEED, "recipe": "good"}
+    if like:
+        spec = like.spec.to_dict()
     if dataset := request.args.get("dataset"):
         spec["dataset"] = {**spec.get("dataset", {}), "id": dataset}
     parts = sections()

@@ -110,7 +110,7 @@ def multiplications(model: nn.Module, side: int) -> int:
     images = torch.empty(BATCH, CHANNELS, side, side, device="meta")
     with FlopCounterMode(display=False) as counter:
         model.train()(images)
-    return counter.get_total_flops() // 2 // BATCH  # a multiplication and an addition are two operations
+    return int(counter.get_total_flops()) // 2 // BATCH  # a multiplication and an addition are two operations
 
 
 def _storage(tensor: Tensor) -> int:

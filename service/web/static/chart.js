@@ -212,12 +212,12 @@ function drawLines({ ctx, bbox, valToPos }, marks, ratio) {
   const frame = frameOf(bbox);
   const shown = marks.map(({ epoch, label }, at) => ({ label, x: Math.round(valToPos(epoch, 'x', true)), width: ctx.measureText(label).width, at }))
     .filter(({ x }) => x >= frame.left && x <= frame.right);
-  placeMarks(shown, frame.left, frame.right).forEach(({ x, start, row, isCut }, index) => {
+  placeMarks(shown, frame.left, frame.right).forEach(({ x, start, row }, index) => {
     const { label, at } = shown[index];
     const top = frame.top - (row + 1) * ROW * ratio;
     const isBeside = x < start || x > start + shown[index].width;
     ctx.setLineDash([[], [6 * ratio, 4 * ratio], [2 * ratio, 3 * ratio]][at % 3]);
-    stroke(ctx, [x, isCut ? frame.top : isBeside ? top : top + ROW * ratio], [x, frame.bottom]);
+    stroke(ctx, [x, isBeside ? top : top + ROW * ratio], [x, frame.bottom]);
     ctx.setLineDash([]);
     ctx.textAlign = 'left';
     ctx.fillText(label, start, top + 12 * ratio);

@@ -6,15 +6,15 @@ const CLEAR = 3; // between a label and the line of another one
 
 /**
  * Rows and left edges for the labels of vertical lines at `x`, each `width` long, between `left` and `right`. Row 0 is
- * next to the curves. A line goes up to its label, or ends at the curves if `isCut`: labels are in its way.
+ * next to the curves. A line goes up to its label, if possible through no other one.
  */
 export function placeMarks(marks, left, right) {
   let best = null;
   for (const placed of choices(marks, left, right)) {
     if (overlaps(placed)) continue;
-    const cuts = placed.map((own) => placed.some((other) => other.row < own.row && isCrossed(other, own.x)));
-    const cost = 100 * cuts.filter(Boolean).length + 10 * Math.max(...placed.map(({ row }) => row)) + placed.reduce((sum, { row }) => sum + row, 0);
-    if (!best || cost < best.cost) best = { cost, placed: placed.map((each, at) => ({ ...each, isCut: cuts[at] })) };
+    const crossed = placed.filter((own) => placed.some((other) => other.row < own.row && isCrossed(other, own.x))).length;
+    const cost = 100 * crossed + 10 * Math.max(...placed.map(({ row }) => row)) + placed.reduce((sum, { row }) => sum + row, 0);
+    if (!best || cost < best.cost) best = { cost, placed };
   }
   return best?.placed ?? [];
 }

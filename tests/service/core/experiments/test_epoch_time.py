@@ -23,5 +23,6 @@ def test_time_goes_with_the_work_of_the_nearest_job() -> None:
 def test_first_job_is_timed_by_arithmetic_on_a_cpu_alone() -> None:
     found = epoch_time(WORK, IMAGES, [], is_on_gpu=False)
     assert found is not None
-    assert (found.source, found.seconds) == ("arithmetic", pytest.approx(150.1))
+    assert found.source == "arithmetic"
+    assert found.seconds == pytest.approx(150.1)
     assert epoch_time(WORK, IMAGES, [], is_on_gpu=True) is None

@@ -16,7 +16,7 @@ from torchvision.models import get_model_weights, list_models
 from service.core.spec.architectures import ARCHITECTURES, FILE, TIMM, TIMM_FILE, TORCHVISION, Architecture, read
 from service.core.spec.states import state_shapes
 from workers.tools import describe_timm
-from workers.tools.describe import describe, table, values_kept
+from workers.tools.describe import describe, multiplications, table, values_kept
 from workers.training.models.meta import build_on_meta
 from workers.training.models.torchvision import build_torchvision
 
@@ -77,7 +77,10 @@ def test_the_table_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_networks_of_timm_are_described_as_the_table_has_them() -> None:
     assert list(read(TIMM_FILE)) == [TIMM + name for name in describe_timm.NAMES]
     for name in ("lcnet_050", "vit_tiny_patch16_224"):
-        assert describe_timm.described(name, values_kept) == (ARCHITECTURES[TIMM + name], state_shapes(TIMM + name))
+        assert describe_timm.described(name, values_kept, multiplications) == (
+            ARCHITECTURES[TIMM + name],
+            state_shapes(TIMM + name),
+        )
 
 
 def test_the_kept_values_of_a_real_step_are_what_is_planned() -> None:
