@@ -43,7 +43,7 @@ def plain(page: str) -> str:
 def cells(page: str) -> list[list[int]]:
     """The numbers of the confusion matrix."""
     rows = re.findall("<tr>.*?</tr>", page.partition('class="matrix')[2].partition("</table>")[0])[1:]
-    return [[int(plain(cell) or 0) for cell in re.findall("<td.*?</td>", row)] for row in rows]
+    return [[int(plain(cell) or 0) for cell in re.findall("<td.*?(?=<td|</tr>)", row)] for row in rows]
 
 
 def test_score_stands_beside_guessing_and_its_interval(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
