@@ -20,14 +20,14 @@ from service.core.records.job_event import Event
 from service.core.sql.usage import RETRY_SECONDS
 from service.http import turns
 from service.http.auth import key_check, tenant
-from service.http.shared_reads import Lines, SharedReads, await_tick
+from service.http.shared_reads import Lines, SharedReads
 from service.schemas.answer_fields import format_time
 from service.services import services
 
 # Reads the events after an id, with the largest number to return; also returns whether no more events will come.
 Read = Callable[[int, int], tuple[bool, Sequence[Event]]]
 # Reads the lines after an id, at a tick or anew.
-ReadLines = Callable[[int, int | None], Lines]
+ReadLines = Callable[[int, float | None], Lines]
 
 STREAM = "text/event-stream"
 PAGE = 500
@@ -82,7 +82,8 @@ def _live(topic: str, after: int, read: Read, *, with_positions: bool) -> Respon
             raise ServiceUnavailable("too many streams are open; poll instead, or try again later")
         places.callback(own.waiting.leave, owner)
         watching = own.wakeups.listen(topic, with_positions=with_positions)
-        lines = _stream(watching, _Key(key_check()), after, _shared(own.shared_reads, f"{owner} {topic}", read))
+        shared = own.shared_reads
+        lines = _stream(watching, _Key(key_check()), after, shared, _shared(shared, f"{owner} {topic}", read))
         answer = Response(stream_with_context(lines), mimetype=STREAM)
         answer.call_on_close(places.pop_all().close)
     answer.headers["Cache-Control"] = "no-cache"
@@ -90,10 +91,13 @@ def _live(topic: str, after: int, read: Read, *, with_positions: bool) -> Respon
     return answer
 
 
-def _stream(watching: AbstractContextManager[Wait], key: "_Key", after: int, read: ReadLines) -> Iterator[str]:
+def _stream(
+    watching: AbstractContextManager[Wait], key: "_Key", after: int, shared: SharedReads, read: ReadLines
+) -> Iterator[str]:
     yield f"retry: {RETRY_MS}\n"
-    sent_at, tick = time.monotonic(), None
-    with watching as wait:
+    sent_at = time.monotonic()
+    tick: float | None = None
+    with shared.stream(), watching as wait:
         while True:
             try:
                 if key.is_lost():
@@ -114,7 +118,7 @@ def _stream(watching: AbstractContextManager[Wait], key: "_Key", after: int, rea
                 return
             turns.give_back()
             yield from _positions(wait, min(READ_SECONDS, COMMENT_SECONDS))
-            tick = await_tick()
+            tick = shared.await_tick()
             if time.monotonic() - sent_at >= COMMENT_SECONDS:
                 yield ": nothing new\n\n"
                 sent_at = time.monotonic()
@@ -136,7 +140,7 @@ def _shared(shared: SharedReads, topic: str, read: Read) -> ReadLines:
         is_over, newer = read(after, PAGE)
         return Lines(tuple(map(_line, newer)), newer[-1].id if newer else after, is_over)
 
-    def lines(after: int, tick: int | None) -> Lines:
+    def lines(after: int, tick: float | None) -> Lines:
         return anew(after) if tick is None else shared.at_tick(topic, after, tick, lambda: anew(after))
 
     return lines

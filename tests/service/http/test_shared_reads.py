@@ -1,11 +1,12 @@
 """Streams share the reads of a tick."""
 
 import time
+from contextlib import ExitStack
 
 import pytest
 
 from service.core.errors import NotFound
-from service.http.shared_reads import TICK_SECONDS, Lines, SharedReads, await_tick
+from service.http.shared_reads import LEAST_SECONDS, Lines, SharedReads
 
 LINES = Lines(("id: 3",), 3, is_over=False)
 
@@ -35,9 +36,15 @@ def test_a_failed_read_is_not_shared() -> None:
     assert shared.at_tick("a", 2, 7, lambda: LINES) == LINES
 
 
-def test_ticks_begin_after_the_call_and_follow_each_other() -> None:
-    before = time.monotonic()
-    first, second = await_tick(), await_tick()
-    assert second > first
-    assert first * TICK_SECONDS > before
-    assert time.monotonic() >= second * TICK_SECONDS
+@pytest.mark.parametrize(("streams", "seconds"), [(1, LEAST_SECONDS), (50, 1.0)])
+def test_ticks_are_rarer_with_more_streams(streams: int, seconds: float) -> None:
+    shared = SharedReads()
+    with ExitStack() as opened:
+        for _ in range(streams):
+            opened.enter_context(shared.stream())
+        before = time.monotonic()
+        first, second = shared.await_tick(), shared.await_tick()
+    assert first > before
+    assert second - first >= seconds
+    assert time.monotonic() >= second
+    assert shared.await_tick() % LEAST_SECONDS == 0, "closed streams do not count"
