@@ -30,7 +30,7 @@ SPEC: dict[str, Any] = {"dataset": {"id": "digits"}, "epochs": 100_000, "early_s
 GONE = re.compile('data-gone="([^"]*)"')
 EVENTS = re.compile('data-events="([^"]+)"')
 REFRESHING = {"status", "phase", "cancel_requested", "pause_requested", "resume_requested", "diagnosis"}
-SOONEST, LATEST, SHARE = 5.0, 60.0, 0.1  # as in static/job.js
+SOONEST, LATEST, SHARE = 10.0, 60.0, 0.1  # as in static/job.js
 SHARED = 2  # seconds, as in static/common.js
 
 

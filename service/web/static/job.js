@@ -6,7 +6,7 @@ import { curvesOf, levelOf, marksOf } from './measures.js';
 import { showEpoch, showPosition } from './running.js';
 
 const MOST_POINTS = 2000; // more than a screen has pixels; the server chooses which
-const [SOONEST, LATEST] = [5, 60]; // seconds between two refreshes
+const [SOONEST, LATEST] = [10, 60]; // seconds between two refreshes
 const SHARE = 0.1; // of the time of a run until its page is refreshed again: the stream brings what moves faster
 
 const place = document.getElementById('chart');
