@@ -28,20 +28,18 @@ def next_final(state: FitState, finals: Finals) -> Start | Repeat | Wait | None:
         for candidate in _refined(state, finals):
             return Start(candidate)
     for number in range(1, finals.repeats + 1):
-        if state.in_flight and not any(run.repeat == number for run in state.runs):
-            return Wait()
+        if any(not run.is_done and run.repeat < number for run in state.runs):
+            return _repeated_base(state, number) or Wait()
         for trial in _repeated(state, finals.leaders, number):
             return Repeat(trial, number, _why(state, trial, number))
     return Wait() if state.in_flight else None
 
 
 def planned_finals(state: FitState) -> Finals:
-    """The finals that the budget can pay for: fewer leaders, then fewer repeats, where it is small."""
+    """The finals that the rest of the budget can pay for: fewer leaders, then fewer repeats, where it is small."""
     if state.request.jobs is not None:
         return of_jobs(state.request)
-    spent = _seconds_by_trial(state)
-    affordable = (plan for plan in _plans(state.request) if _seconds(state, plan, spent) <= _most_seconds(state))
-    return next(affordable, Finals(0, 0, 0))
+    return _within(state, min(_most_seconds(state), state.left or 0.0))
 
 
 def of_jobs(request: FitRequest) -> Finals:
@@ -60,27 +58,45 @@ def reserved_jobs(request: FitRequest) -> int:
 
 def finals_seconds(state: FitState) -> float:
     """The time that the finals need, in seconds, as far as the leaders' own times tell. At most MOST_OF_TIME of all."""
-    needed = _seconds(state, planned_finals(state), _seconds_by_trial(state))
-    return min(needed, _most_seconds(state))
+    most = _most_seconds(state)
+    return _seconds(state, _within(state, most), _seconds_by_trial(state))
 
 
 def waiting_seconds(state: FitState) -> float:
-    """About how long the runs in flight and one more still take, in seconds."""
-    whole = [run.seconds for run in state.runs if run.is_done and not run.is_first_part]
-    typical = sum(whole) / len(whole) if whole else 0.0
-    return typical * min(1.0, (state.in_flight + 1) / (2 * state.request.slots))
+    """About how long the runs in flight and one more still take, in seconds. Those that train are half done."""
+    flight = [_typical(state, is_first_part=run.is_first_part) for run in state.runs if not run.is_done]
+    flight.append(_typical(state, is_first_part=False))
+    slots = state.request.slots
+    return (sum(flight) - sum(flight[:slots]) / 2) / slots
+
+
+def _typical(state: FitState, *, is_first_part: bool) -> float:
+    """The mean seconds of such a run so far."""
+    done = [run.seconds for run in state.runs if run.is_done and run.is_first_part is is_first_part]
+    return sum(done) / len(done) if done else 0.0
+
+
+def _within(state: FitState, seconds: float) -> Finals:
+    """The most thorough finals that take at most these seconds."""
+    spent = _seconds_by_trial(state)
+    return next((plan for plan in _plans(state.request) if _seconds(state, plan, spent) <= seconds), Finals(0, 0, 0))
 
 
 def _plans(request: FitRequest) -> Iterator[Finals]:
-    """All finals, the most thorough first. Refining makes the model better, repeats make its proof better: where both
-    are not affordable, the leaders are refined.
+    """All finals, the most thorough first. Refining makes the model better, repeats make its proof better.
+
+    Where both are not affordable, the leaders are refined; with folds, the best one is repeated instead: the images of
+    another fold prove a gain without a correction for the number of trials, and without a proof the base is kept.
     """
     leaders = LEADERS_OF_FEW_IMAGES if request.folds else LEADERS
     most = min(request.seeds, request.folds or request.seeds) - 1
-    for refined, times in _refinements(request):
+    refinements = tuple(_refinements(request))
+    for refined, times in refinements:
         for repeats in range(most, 0, -1):
             yield from (Finals(fewer, repeats, refined, times) for fewer in range(leaders, 0, -1))
-        yield Finals(0, 0, refined, times)
+        if not request.folds:
+            yield Finals(0, 0, refined, times)
+    yield from (Finals(0, 0, refined, times) for refined, times in refinements)
 
 
 def _refinements(request: FitRequest) -> Iterator[tuple[int, int]]:
@@ -132,6 +148,14 @@ def _refined(state: FitState, finals: Finals) -> Iterator[Candidate]:
             longer = f"{times} times as many epochs and with " if times > 1 else ""
             why = f"trial {number}, which is number {place} so far, with {longer}the average of its best epochs"
             yield Candidate(patch, Source.LONGER if times > 1 else Source.SOUP, why, number, is_whole=True)
+
+
+def _repeated_base(state: FitState, number: int) -> Repeat | None:
+    """The repeat of the base that has not been started: it does not depend on the leaders, which still train."""
+    is_started = any(run.trial == BASE and run.repeat == number for run in state.runs)
+    if is_started or not rivals(whole_values(state.runs)):
+        return None
+    return Repeat(BASE, number, _why(state, BASE, number))
 
 
 def _repeated(state: FitState, leaders: int, number: int) -> Iterator[int]:

@@ -40,7 +40,7 @@ def decide(state: FitState, cures: Cures, sample: Sample) -> Decision:
         if state.in_flight:
             return Wait()
         finals = planned_finals(state)
-        return _promoted(state, state.runs) or _finalist(state, finals.leaders) or BeginFinals(finals, why)
+        return _last_promoted(state, finals.leaders) or BeginFinals(finals, why)
     known = state.known(AHEAD * state.request.slots)
     if known is None or state.length is None:
         return Wait()
@@ -64,15 +64,21 @@ def _promoted(state: FitState, known: Sequence[Run]) -> Promote | None:
     return None
 
 
-def _finalist(state: FitState, leaders: int) -> Promote | None:
-    """The best paused trial, while fewer trials than the finals have leaders were trained to their end.
-
-    With a budget of minutes, the time that is left is for the trials that were.
+def _last_promoted(state: FitState, leaders: int) -> Promote | None:
+    """A paused trial that goes on before the finals: one of the best, or while fewer trials than the finals have
+    leaders were trained to their end. With a budget of minutes, the time that is left is for the trials that were.
     """
+    if state.request.minutes is not None and rivals(whole_values(state.runs)):
+        return None
+    return _promoted(state, state.runs) or _finalist(state, leaders)
+
+
+def _finalist(state: FitState, leaders: int) -> Promote | None:
+    """The best paused trial, while fewer trials than the finals have leaders were trained to their end."""
     whole, gone_on = rivals(whole_values(state.runs)), {run.trial for run in state.runs if not run.is_first_part}
     paused = {run.trial: run.value for run in state.runs if run.is_first_part and run.value is not None}
     left = {trial: value for trial, value in paused.items() if trial not in gone_on and trial not in whole}
-    if len(whole) >= leaders or not left or (whole and state.request.minutes is not None):
+    if len(whole) >= leaders or not left:
         return None
     best = min(left, key=lambda trial: (not anneals(state.request, state.trials[trial - 1].candidate), left[trial]))
     return Promote(best, f"the finals compare {leaders} trials; its value {left[best]:.4g} is the best of the others")

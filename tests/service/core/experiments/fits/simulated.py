@@ -89,7 +89,10 @@ class Simulation:
         run = Run(trial.number, repeat, until is not None, is_done=False)
         busy = sorted(end for end, _ in self._under_way)[-self.request.slots :]
         start = max(self.time, busy[0] if len(busy) == self.request.slots else 0.0)
-        seconds = (until or trial.epochs) * self.seconds(trial, repeat)
+        done = max(
+            (each.epochs for each in self.state.runs if (each.trial, each.repeat) == (trial.number, repeat)), default=0
+        )
+        seconds = ((until or trial.epochs) - done) * self.seconds(trial, repeat)
         heapq.heappush(self._under_way, (start + seconds, len(self.state.runs)))
         self.state = replace(self.state, runs=(*self.state.runs, run))
 

@@ -3,12 +3,13 @@
 import math
 import random
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from service.core.experiments.fits.decision import BeginFinals, Promote, Repeat, Start
-from service.core.experiments.fits.finals import reserved_jobs
+from service.core.experiments.fits.finals import next_final, reserved_jobs
 from service.core.experiments.fits.lengths import Length
 from service.core.records.fit import BASE, Trial
 from service.core.records.fit_request import Candidate, Source
@@ -105,6 +106,30 @@ def test_a_fit_ends_within_its_minutes() -> None:
     longer = [start for start in decided(simulation, Start) if start.candidate.source is Source.LONGER]
     assert len(longer) == 2
     assert all(start.candidate.patch[-2]["path"] == "/regularization/average_best" for start in longer)
+
+
+@pytest.mark.parametrize("seconds", [0.03, 0.15, 0.5, 1.0])
+def test_with_folds_a_leader_is_repeated_in_time(seconds: float) -> None:
+    simulation = Simulation(
+        request(minutes=5, folds=5, recipes=RECIPES),
+        valued,
+        lambda trial, repeat: seconds / (1 + (trial.number == BASE)),
+    ).run()
+    assert decided(simulation, BeginFinals)[0].finals.repeats >= 1
+    assert any(run.repeat and run.trial != BASE and run.is_done for run in simulation.state.runs)
+    assert simulation.time <= 60 * 5
+
+
+def test_the_base_is_repeated_while_a_leader_is_refined() -> None:
+    state = Simulation(request(jobs=12, folds=5, recipes=RECIPES), valued).run().state
+    soup = next(trial.number for trial in state.trials if trial.candidate.source is Source.SOUP)
+    place = next(n for n, run in enumerate(state.runs) if run.trial == soup)
+    trains = replace(state.runs[place], is_done=False, value=None)
+    state = replace(state, runs=(*state.runs[:place], trains))
+    assert state.finals
+    decision = next_final(state, state.finals)
+    assert isinstance(decision, Repeat)
+    assert (decision.trial, decision.number) == (BASE, 1)
 
 
 def test_trials_are_as_long_as_the_minutes_can_pay_for() -> None:
