@@ -80,6 +80,7 @@ def test_name_of_a_graph_follows_from_all_that_shapes_it() -> None:
         graphs.graph_name(spec(cnn, regularization={"dropout": 0.5}), SHAPE, CLASSES, SAMPLES),
         graphs.graph_name(spec(cnn, regularization={"stochastic_depth": 0.5}), SHAPE, CLASSES, SAMPLES),
         graphs.graph_name(spec(cnn, gpus=2), SHAPE, CLASSES, SAMPLES),
+        graphs.graph_name(spec(cnn, test_time_augmentation="mirror"), SHAPE, CLASSES, SAMPLES),
         graphs.graph_name(spec(cnn), (1, 8, 8), CLASSES, SAMPLES),
         graphs.graph_name(spec(cnn), SHAPE, CLASSES[:3], SAMPLES),
         graphs.graph_name(spec(cnn), SHAPE, CLASSES[::-1], SAMPLES),
