@@ -1,4 +1,5 @@
-"""Runs of set-ups aimed at verdicts that world.py seldom draws: `python -m tests.golden.aimed COUNT` trains more.
+"""Runs of set-ups aimed at verdicts that world.py seldom draws: `python -m tests.golden.aimed COUNT AIM…` trains more,
+of the aims that are named, until there are COUNT in all.
 
 Of each run, two things are known that its diagnosis cannot see: its loss and accuracy on HELD_OUT further images after
 each epoch and, where the rate is large, the losses of the same set-up with a third of it.
@@ -7,8 +8,9 @@ each epoch and, where the rate is large, the losses of the same set-up with a th
 import math
 import random
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +67,41 @@ def too_fast(r: random.Random) -> Plain:
     return {"model": model, **_optimizer(r, [3.0, 5.0, 8.0, 12.0, 20.0]), "epochs": epochs, "schedule": schedule}
 
 
-AIMS: Mapping[str, Callable[[random.Random], Plain]] = {f.__name__: f for f in (too_little, too_much, too_fast)}
+def too_sure(r: random.Random) -> Plain:
+    """A large network that goes on long after it knows its images."""
+    wide = {"arch": "mlp", "hidden": r.choice([[64], [128], [256], [256, 128]])}
+    model = wide if r.random() < 0.7 else _cnn(r, [[8, 16]], [32])
+    return {"model": model, **_optimizer(r, [1.0, 2.0, 4.0]), "epochs": r.choice([60, 90, 120])}
+
+
+def wrong_labels(r: random.Random) -> Plain:
+    """A large network that learns wrong labels by heart."""
+    return too_sure(r)
+
+
+def rising_rate(r: random.Random) -> Plain:
+    """Steps that grow throughout, up to many times the usual ones."""
+    schedule = {"name": "constant", "warmup_epochs": r.choice([30, 60, 90])}
+    return too_fast(r) | {**_optimizer(r, [8.0, 15.0, 30.0, 60.0]), "epochs": 60, "schedule": schedule}
+
+
+def climbing_rate(r: random.Random) -> Plain:
+    """Steps that grow, early in the run, to many times the usual ones."""
+    schedule = {"name": "constant", "warmup_epochs": r.choice([8, 12, 16])}
+    return too_fast(r) | {**_optimizer(r, [10.0, 15.0, 25.0, 40.0]), "epochs": 40, "schedule": schedule}
+
+
+def far_too_fast(r: random.Random) -> Plain:
+    """Steps so large that the losses may explode."""
+    return too_fast(r) | _optimizer(r, [20.0, 50.0, 150.0, 500.0])
+
+
+AIMS: Mapping[str, Callable[[random.Random], Plain]] = {
+    f.__name__: f
+    for f in (too_little, too_much, too_fast, too_sure, wrong_labels, rising_rate, climbing_rate, far_too_fast)
+}
+WRONG = (0.0, 0.05, 0.2, 0.4)  # shares of the labels
+SELDOM, ALWAYS = (8, 1, 1, 1), (0, 1, 1, 1)  # how often each of them is drawn
 
 
 def _cnn(r: random.Random, channels: list[list[int]], hidden: list[int]) -> Plain:
@@ -80,10 +116,11 @@ def _optimizer(r: random.Random, times: list[float]) -> Plain:
     return {"optimizer": {"name": name, "lr": lr, "momentum": momentum}, "batch_size": r.choice([8, 16, 32, 32])}
 
 
-def train(seed: int) -> dict[str, Any] | None:
-    """The run that a seed draws, as plain data; None where its parts do not fit together."""
+def train(seed: int, aims: Sequence[str]) -> dict[str, Any] | None:
+    """The run that a seed draws for one of the aims, as plain data; None where its parts do not fit together."""
     r = random.Random(seed)
-    aim, wrong = r.choice(list(AIMS)), r.choices((0.0, 0.05, 0.2, 0.4), (8, 1, 1, 1))[0]
+    aim = r.choice(aims)
+    wrong = r.choices(WRONG, ALWAYS if AIMS[aim] is wrong_labels else SELDOM)[0]
     plain, own = AIMS[aim](r), r.choice([200, 300, 400, 600])
     images = mislabelled(r, r.choice([digits, shapes])(r, own + HELD_OUT), wrong)
     own = min(own, len(images) // 2)
@@ -140,4 +177,4 @@ def _shortened(values: list[float]) -> list[float | None]:
 
 
 if __name__ == "__main__":
-    collect(FILE, int(sys.argv[1]), train)
+    collect(FILE, int(sys.argv[1]), partial(train, aims=sys.argv[2:] or list(AIMS)))

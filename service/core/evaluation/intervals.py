@@ -62,8 +62,8 @@ def _standard_error(values: Floats) -> Floats:
     return errors
 
 
-def wilson(hits: int, trials: int) -> Interval:
-    """The 95 % interval of a share; all of 0 to 1 without a trial."""
+def wilson(hits: float, trials: int) -> Interval:
+    """The 95 % interval of a share; all of 0 to 1 without a trial. Trials that are alike may count as parts of one."""
     if trials == 0:
         return 0.0, 1.0
     share, weight = hits / trials, Z * Z / trials
