@@ -61,6 +61,7 @@ document: $(READY)  ## send thousands of generated requests and check the answer
 golden: $(READY)  ## score the verdicts on labelled runs, measure the suggestions on real runs; 15 minutes
 	$(BIN)/python -m tests.golden.scoring > tests/golden/scores.md
 	$(BIN)/python -m tests.golden.drawn_scores > tests/golden/drawn.md
+	$(BIN)/python -m tests.golden.costs > tests/golden/costs.md
 	$(BIN)/python -m tests.golden.forks
 
 architectures: $(READY)  ## count the parameters of torchvision's networks again, for the plans of the API
