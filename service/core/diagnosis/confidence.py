@@ -19,18 +19,18 @@ AT_ONCE = (
 )
 # The share of right verdicts below the first edge, from there to the next, and so on.
 RIGHT: Mapping[Verdict, tuple[float, ...]] = {
-    Verdict.HEALTHY: (0.9, 0.9, 0.9, 0.97, 0.97),
-    Verdict.OVERFITTING: (0.99, 0.99, 0.99, 0.99, 0.99),
-    Verdict.STAGNANT_GENERALIZATION: (0.92, 0.92, 0.92, 0.92, 0.95),
-    Verdict.OVERCONFIDENT: (0.9, 0.9, 0.96, 0.96, 0.96),
-    Verdict.UNDERFITTING: (0.87, 0.87, 0.87, 0.88, 0.88),
+    Verdict.HEALTHY: (0.89, 0.89, 0.92, 0.99, 0.99),
+    Verdict.OVERFITTING: (0.91, 0.99, 0.99, 0.99, 0.99),
+    Verdict.STAGNANT_GENERALIZATION: (0.79, 0.79, 0.79, 0.79, 0.91),
+    Verdict.OVERCONFIDENT: (0.99, 0.99, 0.99, 0.99, 0.99),
+    Verdict.UNDERFITTING: (0.7, 0.82, 0.82, 0.82, 0.82),
     Verdict.NOT_LEARNING: (0.99, 0.99, 0.99, 0.99, 0.99),
-    Verdict.STILL_IMPROVING: (0.78, 0.93, 0.93, 0.96, 0.96),
-    Verdict.DIVERGED: (0.99, 0.99, 0.99, 0.99, 0.99),
-    Verdict.UNSTABLE: (0.99, 0.99, 0.99, 0.99, 0.99),
-    Verdict.NOISY_VALIDATION: (0.99, 0.99, 0.99, 0.99, 0.99),
+    Verdict.STILL_IMPROVING: (0.86, 0.98, 0.98, 0.98, 0.98),
+    Verdict.DIVERGED: (0.98, 0.98, 0.98, 0.98, 0.98),
+    Verdict.UNSTABLE: (0.92, 0.92, 0.92, 0.92, 0.92),
+    Verdict.NOISY_VALIDATION: (0.97, 0.97, 0.97, 0.99, 0.99),
     Verdict.SMALL_VALIDATION: (0.99, 0.99, 0.99, 0.99, 0.99),
-    Verdict.TRAIN_ABOVE_VALIDATION: (0.99, 0.99, 0.99, 0.99, 0.99),
+    Verdict.TRAIN_ABOVE_VALIDATION: (0.96, 0.96, 0.96, 0.96, 0.99),
     Verdict.SUSPECTED_LEAKAGE: (0.99, 0.99, 0.99, 0.99, 0.99),
     Verdict.RARE_CLASSES_IGNORED: (0.97, 0.99, 0.99, 0.99, 0.99),  # by its test: 2 standard errors or more
     Verdict.TOO_SHORT_TO_TELL: (0.99, 0.99, 0.99, 0.99, 0.99),

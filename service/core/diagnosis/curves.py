@@ -150,6 +150,10 @@ class Curve:
         strips = max(1.0, 2 * len(self) / self.strip)
         return self.jumps * 1.25 * math.sqrt(2 * math.log(strips) / self.strip)
 
+    def first_at(self, loss: float) -> int:
+        """The index from which on the smoothed validation loss has been as low as a loss, at the earliest."""
+        return next(i for i, smooth in enumerate(self.smooth_val) if smooth <= loss)
+
     def level(self, values: Sequence[float], at: int | None = None) -> float:
         """The median of the strip around an index; without an index, of the last strip, of at least two epochs."""
         if at is None:
@@ -183,6 +187,14 @@ class Curve:
         """
         logarithms = [math.log(max(loss, LEAST_LOSS)) for loss in self.val]
         return math.sqrt(-math.expm1(-decaying(logarithms)) * -math.expm1(-slowing(logarithms)))
+
+    @cached_property
+    def followed(self) -> float:
+        """The fall of validation loss as a share of that of training loss, both over the epochs that show a trend;
+        infinite where training loss does not fall.
+        """
+        fall = self.drop(self.fit, self.recent)
+        return self.drop(self.val, self.recent) / fall if fall > 0 else math.inf
 
     def falling(self, values: Sequence[float]) -> float:
         """The chance that a loss without a trend falls as steadily as this one did in the second half."""

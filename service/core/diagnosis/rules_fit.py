@@ -146,7 +146,7 @@ def apart(view: RunView) -> Finding | None:
     if not (curve.has_train and curve.has_val):
         return None
     reached = curve.smooth_val[curve.turn] + max(curve.noise, rules.notable * curve.smooth_val[curve.turn])
-    since = next(i for i, loss in enumerate(curve.smooth_val) if loss <= reached)
+    since = curve.recent if view.is_left_behind else curve.first_at(reached)
     gap, fall = view.gap / view.guess, train_fall(curve, since)
     is_wide = gap >= rules.wide_gap and view.gap >= rules.own_gap * curve.level(curve.fit)
     if not is_wide or view.rise > view.noticeable:

@@ -73,13 +73,16 @@ def _is_uneven(view: RunView) -> bool:
 
 
 def improving(view: RunView) -> Finding | None:
-    """Validation loss still falls at the end, by a share of itself and more steadily than chance has it."""
+    """Validation loss still falls at the end, by a share of itself and more steadily than chance has it.
+
+    Where it follows training loss down by a small part only, the model begins to memorize, and its fall soon ends.
+    """
     curve, rules = view.curve, view.rules
     coming, chance = curve.coming, curve.falling(curve.val)
     at_end = curve.turn >= len(curve) - 1 - max(2, len(curve) // 10)
     is_exhausted = view.stop_reason == "early_stopping" and view.monitor == "val_loss"
     is_at_chance = curve.level(curve.fit) >= rules.guessing * view.guess and _descends(view)
-    if not at_end or is_exhausted:
+    if not at_end or is_exhausted or curve.followed < rules.follows:
         return None
     least = rules.gains * view.guess * (AT_CHANCE if is_at_chance else 1)
     if (
@@ -97,10 +100,15 @@ def improving(view: RunView) -> Finding | None:
         ),
         Evidence("chance", chance, rules.likely, "probability that chance gives such a steady fall in the second half"),
         Evidence(
+            "followed", min(1.0, curve.followed), rules.follows, "share of the fall of training loss that it follows"
+        ),
+        Evidence(
             "val_slope", theil_sen(curve.val[max(0, curve.third) :]), None, "slope in the last third, nats per epoch"
         ),
     )
-    return Finding(Verdict.STILL_IMPROVING, clarity(coming / rules.improves), None, evidence)
+    return Finding(
+        Verdict.STILL_IMPROVING, clarity(coming / rules.improves, curve.followed / rules.follows), None, evidence
+    )
 
 
 def underfitting(view: RunView) -> Finding | None:

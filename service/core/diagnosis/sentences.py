@@ -82,8 +82,8 @@ MEANS: Mapping[Verdict, str] = {
         "loss without a change of any predicted class. If it does not, the predictions themselves got worse."
     ),
     Verdict.STAGNANT_GENERALIZATION: (
-        "{memorizes}, and further training does not improve its results on new images. If validation loss falls by "
-        "more than its noise in further epochs, this is wrong."
+        "{memorizes}, and further training {helps}. If validation loss falls by more than its noise in further epochs, "
+        "this is wrong."
     ),
     Verdict.UNDERFITTING: (
         "The model does not fit its training images: it is too small, regularized too much, or its learning rate is "

@@ -22,6 +22,7 @@ class Rules:
     accuracy_gap: float = 0.2  # validation accuracy is far below training accuracy
     label_noise: float = 0.03  # wrong labels: validation accuracy fell by more than this share of the images
     improves: float = 0.025  # validation loss still falls: by this share of itself in as many epochs again
+    follows: float = 0.5  # and by this share of the fall of training loss: less of it is the start of memorizing
     gains: float = 0.008  # and by this share of the guessing loss
     stuck: float = 0.15  # underfitting: training loss is flat above this share of the guessing loss
     known: float = 0.9  # not underfitting: chance-corrected validation accuracy exceeds this

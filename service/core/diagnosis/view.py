@@ -63,6 +63,12 @@ class RunView:
         is_large = -curve.drop(curve.val, since) > rules.notable * curve.smooth_val[curve.turn]
         return is_large and rising_chance(curve.val[since:]) < rules.chance
 
+    @cached_property
+    def is_left_behind(self) -> bool:
+        """Whether validation loss falls, but by a small part only of the fall of training loss."""
+        curve, rules = self.curve, self.rules
+        return 0 < curve.followed < rules.follows and curve.falling(curve.val) < rules.likely
+
     @property
     def end(self) -> float:
         """Validation loss at the end, in nats."""

@@ -19,6 +19,7 @@ from service.core.diagnosis.view import RunView
 from service.core.records.plan import Z
 from service.core.text import counted
 
+NO_HELP = "does not improve its results on new images"
 MOST_MORE = 2  # digits, beyond the usual ones
 
 
@@ -70,6 +71,7 @@ def _values(view: RunView, onset: int | None) -> dict[str, Any]:
         "clean_is": f". The clean training loss is {fit:.3f}" if curve.is_clean else "",
         "leak": _leak(view, fit),
         "memorizes": _memorizes(view, at),
+        "helps": "hardly improves its results on new images" if view.is_left_behind else NO_HELP,
     }
     return numbers | _moves(view, onset, at) | _rare(view)
 
@@ -92,7 +94,7 @@ def _moves(view: RunView, onset: int | None, at: int) -> dict[str, str]:
     """What the curves did since an epoch, in words; nothing of a measure that is not there."""
     curve, right = view.curve, view.curve.share(view.curve.accuracy)
     return {
-        "stood": _stood(view, onset),
+        "stood": _stood(view, onset, at),
         "val_moved": _val_moved(view, onset, at),
         "train_moved": (
             f" while training loss {moved(curve.level(curve.fit, at), curve.level(curve.fit))}"
@@ -105,8 +107,10 @@ def _moves(view: RunView, onset: int | None, at: int) -> dict[str, str]:
     }
 
 
-def _stood(view: RunView, onset: int | None) -> str:
+def _stood(view: RunView, onset: int | None, at: int) -> str:
     curve, val = view.curve, view.end
+    if view.is_left_behind:
+        return f"Since epoch {onset} validation loss {moved(curve.smooth_val[at], val)} only,"
     if view.rise <= view.rules.notable * curve.level(curve.val):
         return f"Validation loss has been at about {val:.3f} since epoch {onset}"
     on = f" on {counted(view.validation_images, 'validation image')}" if view.validation_images else ""

@@ -36,6 +36,16 @@ def test_a_fall_over_three_epochs_has_not_stopped() -> None:
     )
 
 
+def test_a_fall_that_training_loss_leaves_behind_soon_ends() -> None:
+    """Validation loss falls by 0.03 an epoch in both."""
+    val = [1.1 - 0.03 * i for i in range(10)]
+    memorizing = diagnosed(history([1.1 - 0.1 * i for i in range(10)], val, 0.6), 3)
+    assert memorizing.verdict == Verdict.STAGNANT_GENERALIZATION
+    assert "Since epoch 3 validation loss fell from 1.040 to 0.860 only, while training loss fell" in memorizing.summary
+    in_step = diagnosed(history([1.1 - 0.04 * i for i in range(10)], val, 0.6), 3)
+    assert in_step.verdict == Verdict.STILL_IMPROVING
+
+
 def test_a_dip_at_the_end_does_not_hide_a_loss_above_guessing() -> None:
     val = [3.5, 3.9, 3.9, 3.7, 3.5, 3.6, 3.9, 3.6, 3.4]
     found = diagnosed(history(0.035, val, 0.67, seen=0.99), 20)
