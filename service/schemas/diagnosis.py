@@ -56,7 +56,8 @@ class AdviceSchema(Schema):
     patch = fields.List(
         fields.Nested(OperationSchema),
         metadata={
-            "description": "RFC 6902; empty when the advice is about the data or an action, and cannot be forked"
+            "description": "RFC 6902; empty when the advice is about the data, an upload or an action, and cannot be "
+            "forked"
         },
     )
     action = fields.Nested(

@@ -17,9 +17,9 @@ Point = tuple[float, float]
 Draw = Callable[[random.Random, str], Image.Image]
 
 
-def signs(images: int, seed: int) -> ImageSet:
-    """Signs of any colour, size and place on a plain ground of another colour."""
-    return _drawn(SIGNS, images, seed, _sign)
+def signs(images: int, seed: int, side: int = SIDE) -> ImageSet:
+    """Signs of any colour, size and place on a plain ground of another colour, in pictures of `side` pixels."""
+    return _drawn(SIGNS, images, seed, _sign, side)
 
 
 def scenes(images: int, seed: int, side: int = SIDE) -> ImageSet:
@@ -27,7 +27,7 @@ def scenes(images: int, seed: int, side: int = SIDE) -> ImageSet:
     return _drawn(THINGS, images, seed, _scene, side)
 
 
-def _drawn(classes: tuple[str, ...], images: int, seed: int, draw: Draw, side: int = SIDE) -> ImageSet:
+def _drawn(classes: tuple[str, ...], images: int, seed: int, draw: Draw, side: int) -> ImageSet:
     r = random.Random(seed)
     labels = torch.arange(images) % len(classes)
     pictures = [draw(r, classes[label]).resize((side, side), Image.Resampling.BOX) for label in labels.tolist()]

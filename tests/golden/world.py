@@ -49,14 +49,20 @@ def shapes(r: random.Random, images: int) -> ImageSet:
     return ImageSet(stored, labels, tuple(f"stripes {i}" for i in range(classes)))
 
 
-def clothes(r: random.Random, images: int) -> ImageSet:
-    """Some of Fashion-MNIST's test pictures (Xiao et al., 2017)."""
+def fashion() -> tuple[torch.Tensor, torch.Tensor]:
+    """Fashion-MNIST's test pictures (Xiao et al., 2017): uint8 [10000, 1, 28, 28], and their labels."""
     pixels = gzip.decompress(next(CLOTHES.glob("t10k-images*")).read_bytes())[16:]
     labels = gzip.decompress(next(CLOTHES.glob("t10k-labels*")).read_bytes())[8:]
+    pictures, known = (torch.frombuffer(bytearray(each), dtype=torch.uint8) for each in (pixels, labels))
+    return pictures.view(-1, 1, 28, 28), known.long()
+
+
+def clothes(r: random.Random, images: int) -> ImageSet:
+    """Some of Fashion-MNIST's test pictures, of half the width."""
+    stored, labels = fashion()
     chosen = torch.tensor(r.sample(range(10_000), images))
-    stored = torch.frombuffer(bytearray(pixels), dtype=torch.uint8).view(-1, 1, 28, 28)[chosen, :, ::2, ::2]
-    known = torch.frombuffer(bytearray(labels), dtype=torch.uint8).long()[chosen]
-    return ImageSet(stored.contiguous(), known, tuple(f"clothes {i}" for i in range(10)))
+    halved = stored[chosen, :, ::2, ::2].contiguous()
+    return ImageSet(halved, labels[chosen], tuple(f"clothes {i}" for i in range(10)))
 
 
 def digits(r: random.Random, images: int) -> ImageSet:

@@ -50,8 +50,8 @@ _BY_EFFECT: Mapping[Verdict, str] = {
         "weight_decay decoupled_decay rotation shift smaller_kernels early_stopping collect"
     ),
     Verdict.OVERCONFIDENT: (
-        "temperature more_data batch_norm dropout mixup horizontal_flip trivial_augment label_smoothing weight_decay "
-        "decoupled_decay rotation shift lower_lr early_stopping collect"
+        "temperature more_data pretrained batch_norm dropout mixup horizontal_flip trivial_augment label_smoothing "
+        "weight_decay decoupled_decay rotation shift lower_lr early_stopping collect"
     ),
     Verdict.UNDERFITTING: (
         "less_regularization less_augmentation larger_model normalize higher_lr deeper_and_normalized batch_norm "
@@ -79,7 +79,7 @@ ADVISED: Mapping[Verdict, tuple[str, ...]] = {verdict: tuple(ids.split()) for ve
 @dataclass(frozen=True)
 class Advice:
     """One cure for a run. `patch` (RFC 6902) changes its effective spec into a valid one. It is empty if the cure
-    concerns the data, or if `action` makes it: a resource of the job that is POSTed to.
+    concerns the data or needs an upload, or if `action` makes it: a resource of the job that is POSTed to.
     """
 
     id: str

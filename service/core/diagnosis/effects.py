@@ -33,7 +33,7 @@ PROBLEM: Mapping[Verdict, str] = {
 }
 # Before and after the measured cures: the first needs no training, the second is the surest; the third gives the same
 # model in less time, the last one no spec can do.
-RANK = {"temperature": -2, "more_data": -1, "pretrained": -1, "early_stopping": 1, "collect": 2}
+RANK = {"temperature": -2, "more_data": -1, "early_stopping": 1, "collect": 2}
 # The plainest change for steps that are too large: it lowered the loss most, if not on every data set.
 FIRST: Mapping[Verdict, str] = {Verdict.UNSTABLE: "lower_lr", Verdict.NOISY_VALIDATION: "lower_lr"}
 DOUBTS = 2  # data sets on which a cure is taken to do nothing, beside the measured ones

@@ -28,7 +28,7 @@ def advised(case: RunContext, advice: str) -> Change:
         detail = f"{advice} needs no new training: POST to the job's {action} instead"
         raise Invalid([Fault("/advice", detail, _possible(case))])
     if not patch:
-        why = "concerns the data, not the spec" if patch is not None else "is in the spec already, or does not apply"
+        why = "changes no option of the spec" if patch is not None else "is in the spec already, or does not apply"
         raise Invalid([Fault("/advice", f"{advice} {why}", _possible(case))])
     return Change(patch, advice)
 

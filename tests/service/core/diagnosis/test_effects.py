@@ -1,13 +1,17 @@
 """The order of advice follows what the cures did on measured runs."""
 
 import json
+from itertools import product
 
 from service.core.diagnosis import RunContext, Verdict
 from service.core.diagnosis.advice import advise
 from service.core.diagnosis.effects import FILE, Effect, Effects
 from service.core.records.builtin_datasets import CONTENTS_OF
+from service.core.records.dataset import Contents
 from service.core.spec import JobSpec
 from tests.golden.effects import MEASURED, PAGE, changes, foretold, page, table
+from tests.golden.pretrained import DATA as PHOTOGRAPHS
+from tests.golden.pretrained import WEIGHTS
 
 
 def first(model: dict[str, object], dataset: str) -> str:
@@ -30,13 +34,23 @@ def test_the_first_cures_lowered_the_loss_and_raised_none() -> None:
     """Of the measured set-ups, with the advice that a user of each gets first."""
     outcomes = []
     for each in json.loads(MEASURED.read_text()):
-        if each["problem"] != "overfitting":
+        if each["problem"] != "overfitting" or each["data"] in PHOTOGRAPHS:
             continue
         gray = each["data"] in ("digits", "clothes")
         cure = first({"arch": each["network"]}, "digits" if gray else "cifar10")
         outcomes.append(dict(changes(each["losses"]))[cure].outcome)
     assert outcomes.count(-1) >= 0.7 * len(outcomes)
     assert outcomes.count(1) == 0
+
+
+def test_pretrained_weights_come_first_for_few_photographs() -> None:
+    photographs = Contents(("cat", "dog"), (50, 50), (3, 64, 64))
+    for arch, verdict in product(("cnn", "mlp"), (Verdict.OVERFITTING, Verdict.STAGNANT_GENERALIZATION)):
+        spec = JobSpec.from_dict({"dataset": {"id": "pets"}, "model": {"arch": arch}}).filled(1)
+        advice = advise([verdict], RunContext(spec, photographs, weights=WEIGHTS))[0]
+        assert (advice.id, len(advice.patch)) == ("pretrained", 1)
+        assert "on 3 data sets: it lowered the loss on 3 and raised it on 0" in advice.reason
+        assert advise([verdict], RunContext(spec, photographs, has_published_weights=False))[0].patch == []
 
 
 def test_first_advice_raises_the_loss_on_no_unmeasured_set() -> None:
