@@ -13,6 +13,7 @@ OURS_IN_TRAINING = (
     "service.core.records",
     "service.core.evaluation",  # the scores and the temperature of an epoch are those of the API
     "service.core.images",
+    "service.core.text",  # numbers with their nouns, in messages
     "service.core.system",  # a process that loads images ends with the trainer
 )
 

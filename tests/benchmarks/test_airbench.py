@@ -50,7 +50,7 @@ def test_a_small_comparison_ends_with_a_table() -> None:
     assert "not reached" in table(results, 1.1)
 
 
-def test_seconds_to_a_target_are_those_of_the_first_epoch_that_has_it() -> None:
+def test_seconds_to_a_target_end_with_its_first_epoch() -> None:
     run = Run(100, [(1.0, 0.5), (2.0, 0.94), (3.0, 0.93)])
     assert (run.seconds_to(0.94), run.seconds_to(0.95), run.images_per_second) == (2.0, None, 100.0)
 

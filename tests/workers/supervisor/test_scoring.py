@@ -43,7 +43,7 @@ def test_a_model_is_scored_as_the_job_that_trained_it_would_have(bench: Bench, t
         assert (own.logits == expected.logits).all()
 
 
-def test_a_worker_of_an_older_release_leaves_a_scoring_to_newer_ones(bench: Bench) -> None:
+def test_an_older_worker_leaves_a_scoring_to_newer_ones(bench: Bench) -> None:
     trial = run(bench, origin=Origin(fit="fit_1", trial=2))
     new = NewJob(JobSpec.from_dict(SPEC).filled(1), scores=trial.id)
     scoring = bench.store.actions.submit("t", new)[0]

@@ -59,7 +59,7 @@ def test_a_network_without_the_layer_stays_as_it_is() -> None:
     assert all(torch.equal(value, before[name]) for name, value in built.state_dict().items())
 
 
-def test_the_plan_counts_what_is_trained_and_allows_for_the_lost_pixel() -> None:
+def test_plan_counts_trained_parameters_and_the_lost_pixel() -> None:
     given = spec(model=CNN)
     planned = plan(given, CONTENTS_OF["digits"], UNLIMITED)
     assert planned.parameters == sum(p.numel() for p in network(given).parameters())
