@@ -106,7 +106,7 @@ def _used(camera: Camera, pages: Mapping[str, str], picture: Path) -> None:
         page.evaluate("for (const one of document.querySelectorAll('main details:not(.menu)')) one.open = true")
 
     def guess(page: Page) -> None:
-        page.locator("#try-form input[type=file]").set_input_files(picture)
+        page.locator("#picture").set_input_files(picture)
         page.locator("#said meter").first.wait_for()
 
     def search(page: Page) -> None:
