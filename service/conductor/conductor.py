@@ -206,7 +206,8 @@ def _promote(lease: FitLease, fit: Fit, trial: int, why: str) -> None:
 def _planned(fit: Fit, trial: Trial, repeat: int = 0) -> NewJob:
     """The job of a trial's training. Raises Invalid."""
     spec = trial_spec(fit.request, trial, repeat)
-    spec = replace(spec, name=f"{fit.name or fit.id} · trial {trial.number}", labels=fit.labels)
+    again = f" · repeat {repeat}" if repeat else ""
+    spec = replace(spec, name=f"{fit.name or fit.id} · trial {trial.number}{again}", labels=fit.labels)
     planned = services().submission.plan(fit.tenant, spec)
     origin = Origin(fit=fit.id, trial=trial.number, patch=trial.candidate.patch or None)
     return of_trial(NewJob.planned(planned, origin), fit.request.slots)

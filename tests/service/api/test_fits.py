@@ -84,6 +84,7 @@ def test_trials_are_ordinary_jobs_that_pause_and_go_on(
     run_to_the_end(app, services, created["id"], tmp_path)
     jobs = client.get("/v1/jobs?limit=100").json["data"]
     assert {job["fit"] for job in jobs} == {created["id"]}
+    assert len({job["spec"]["name"] for job in jobs}) == len(jobs), "no two have one name"
     states = Counter(each["state"] for each in client.get(created["links"]["self"]).json["leaderboard"])
     assert states["stopped early"] >= 2
     assert states["kept"] == 1

@@ -65,6 +65,7 @@ def test_an_ended_fit_shows_what_it_proved(client: FlaskClient, app: Flask, part
     fit_id = start(client)
     run_to_the_end(app, parts, fit_id, tmp_path)
     fit = client.get(f"/v1/fits/{fit_id}").get_json()
+    assert client.get("/").text.count("test images scored, nothing trained") == 1
     page = looks_right(client, f"/fits/{fit_id}")
     assert f"best, trial {fit['best']['trial']}, kept; base, trial 1 has {format_number(0.9)} and 80.0%" in page
     assert fit["summary"] in page
