@@ -19,7 +19,8 @@ from service.core.spec import states
 from service.core.spec.architectures import FILE, TIMM_FILE, Architecture
 from service.core.spec.states import CONSTANT, StateShapes
 from workers.tools import describe_timm
-from workers.training.models.classifier import features_of, head_of
+from workers.training.features import draws_before_head
+from workers.training.models.classifier import features_of, freeze_backbone, head_of, tail_of
 from workers.training.models.meta import build_on_meta
 from workers.training.models.sizes import LEAST_PATCHES
 from workers.training.models.stochastic_depth import residual_blocks
@@ -32,6 +33,7 @@ SIDES = (8, 16, 28, 32, 48, 64, 96, 112, 128, 224, 384, 512)
 BYTES_PER_VALUE = 4  # fp32
 BATCH = 2  # batch normalization cannot train on one image where its map is a single pixel
 CHANNELS, CLASSES = 3, 10  # any would do
+LEAST_DROPOUT = 0.1  # any would do
 PUBLISHED_SIDE, PUBLISHED_CLASSES = 224, 1000  # of most of torchvision's published weights
 
 
@@ -64,6 +66,8 @@ def describe(arch: str) -> Architecture:
         has_batch_norm=any(isinstance(module, nn.BatchNorm2d) for module in model.modules()),
         kept=tuple(kept.items()),
         most_multiplications=multiplications(model, SIDES[-1]),
+        ends_linear=tail_of(model) is not None,
+        drops_within=drops_within(_build(arch, PUBLISHED_SIDE, dropout=LEAST_DROPOUT)),
         patch=patch,
         least_patches=LEAST_PATCHES if patch else 0,
         per_position=per_position,
@@ -113,13 +117,20 @@ def multiplications(model: nn.Module, side: int) -> int:
     return int(counter.get_total_flops()) // 2 // BATCH  # a multiplication and an addition are two operations
 
 
+def drops_within(model: nn.Module) -> bool:
+    """Whether layers before the last one draw random numbers while they are frozen."""
+    freeze_backbone(model)
+    tail = tail_of(model)
+    return tail is not None and draws_before_head(model, tail)
+
+
 def _storage(tensor: Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
-def _build(arch: str, side: int, classes: int = CLASSES) -> nn.Module:
+def _build(arch: str, side: int, classes: int = CLASSES, dropout: float = 0.0) -> nn.Module:
     shape = (CHANNELS, side, side)
-    plain = partial(build_torchvision, dropout=0.0, stochastic_depth=0.0, pretrained=False)
+    plain = partial(build_torchvision, dropout=dropout, stochastic_depth=0.0, pretrained=False)
     return build_on_meta(lambda: plain(arch, shape, classes))
 
 

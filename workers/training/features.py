@@ -16,7 +16,7 @@ from service.core.spec import Augmentation, JobSpec
 from service.core.spec.features import keeps_features
 from workers.training.data.batches import Batches
 from workers.training.evaluate import eval_mode, scoring_batch, train_mode
-from workers.training.models.classifier import head_of, tail_of
+from workers.training.models.classifier import Tail, head_of, tail_of
 from workers.training.seeds import generator
 
 PROBABILITIES = ("p", "drop_prob")  # its name in torch and torchvision, and in timm
@@ -114,10 +114,13 @@ def may_keep_features(spec: JobSpec, model: nn.Module, epoch: int) -> bool:
     The frozen layers must have no dropout or other random layers among them.
     """
     tail = tail_of(model)
-    if tail is None or not keeps_features(spec, epoch):
-        return False
+    return tail is not None and keeps_features(spec, epoch) and not draws_before_head(model, tail)
+
+
+def draws_before_head(model: nn.Module, tail: Tail) -> bool:
+    """Whether a network draws random numbers in training, before the dropout of its end. Sets train mode."""
     train_mode(model)
-    return not any(_is_random(module) for module in model.modules() if module is not tail.dropout)
+    return any(_is_random(module) for module in model.modules() if module is not tail.dropout)
 
 
 def _is_random(module: nn.Module) -> bool:

@@ -117,7 +117,7 @@ class State:
                 regularization.decay_norm_and_bias,
                 spec.model.layer_decay,
             ),
-            average=averaged_copy(regularization, model, spec.epochs * steps),
+            average=averaged_copy(regularization, model, spec.epochs, steps),
             stopper=Stopper(spec.early_stopping),
             plateau=Plateau(),
             order=order,

@@ -31,6 +31,8 @@ class Architecture:
     has_batch_norm: bool
     kept: tuple[tuple[int, int], ...]  # (side of a square image in pixels, values kept for the backward pass)
     most_multiplications: int  # in the forward pass of one image of the largest of these sides
+    ends_linear: bool = True  # whether the last layer is linear, and its outputs are those of the network
+    drops_within: bool = False  # whether the option `dropout` acts before other layers than the last one too
     input_side: int = 0  # pixels; images are resized to such squares; 0: they keep their size
     enlarged_to: int = 0  # pixels; images with a shorter side are enlarged until it has this length
     patch: int = 0  # side in pixels of the patches with learned position embeddings; 0: no patches

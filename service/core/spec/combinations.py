@@ -6,7 +6,7 @@ from typing import Any
 
 from service.core.errors import Fault
 from service.core.spec.architectures import ARCHITECTURES
-from service.core.spec.features import is_augmented, is_mixed
+from service.core.spec.features import has_fixed_features, is_augmented, is_mixed
 from service.core.spec.job import JobSpec
 from service.core.spec.layers import BatchNorm, Layers, Residual
 from service.core.spec.models import Cnn, Mlp, Torchvision, weights_of
@@ -169,9 +169,15 @@ def _doubts_about_transfer(spec: JobSpec) -> Iterator[str]:
     if spec.model.cached_views and is_mixed(spec):
         yield "model.cached_views has no effect with mixup or CutMix, which mix the images anew in each epoch."
     elif spec.model.cached_views and spec.test_time_augmentation != "none":
-        yield "model.cached_views has no effect with test_time_augmentation, which needs the images."
-    elif spec.model.cached_views and spec.test_time_augmentation != "none":
-        yield "model.cached_views has no effect with test_time_augmentation, which scores views of the whole image."
+        yield (
+            "model.cached_views has no effect with test_time_augmentation, which needs the images: each epoch augments "
+            "them anew."
+        )
+    elif spec.model.cached_views and not has_fixed_features(spec):
+        yield (
+            f"model.cached_views has no effect with this {spec.model.arch}: it has dropout before its last layers, or "
+            "does not end with a linear layer."
+        )
     elif spec.model.cached_views and not is_augmented(spec):
         yield "model.cached_views has no effect without augmentation: all views of an image are the same."
     if spec.model.freeze == THEN_ALL and _ends_before(spec, spec.model.unfreeze_epoch):

@@ -210,9 +210,9 @@ class Regularization:
         **BETWEEN_ZERO_AND_ONE,
     )
     lookahead_steps: int | None = option(
-        "Lookahead (Zhang et al., 2019): after this number of steps, slow weights move towards the weights by "
-        "lookahead_alpha of the way, and the weights go back to them. The slow weights are scored and saved. Usual: 5; "
-        "null: off",
+        "Lookahead (Zhang et al., 2019): after this number of steps, but at least once in an epoch, slow weights move "
+        "towards the weights by lookahead_alpha of the way, and the weights go back to them. The slow weights are "
+        "scored and saved. Usual: 5; null: off",
         None,
         minimum=1,
         maximum=1000,

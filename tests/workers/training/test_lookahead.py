@@ -64,6 +64,11 @@ def test_the_slow_weights_are_kept() -> None:
     assert any(not torch.equal(fitted.best_weights[name], value) for name, value in model.state_dict().items())
 
 
+def test_slow_weights_move_in_each_epoch() -> None:
+    _, _, history = trained(spec(epochs=3, batch_size=64, regularization={"lookahead_steps": 50}))
+    assert len({result.val_loss for result in history}) == len(history)
+
+
 def test_lookahead_excludes_a_moving_average() -> None:
     (fault,) = contradictions(spec(regularization={"ema_decay": 0.9, "lookahead_steps": 5}))
     assert fault.pointer == "/regularization/lookahead_steps"

@@ -9,6 +9,7 @@ from torch import nn
 from torchvision.models import get_model
 
 from service.core.spec import JobSpec
+from service.core.spec.features import keeps_features
 from tests.workers.training.small import Data, network, spec, training_data
 from workers.training import loop
 from workers.training.checkpoint import Weights, weights_of
@@ -26,6 +27,9 @@ from workers.training.seeds import generator
 CNN: dict[str, Any] = {"arch": "cnn", "channels": [4, 8], "hidden": [16], "norm": "batch"}
 FROZEN = CNN | {"freeze": "backbone"}
 RESNET = {"arch": "resnet18", "freeze": "backbone"}
+ALEXNET, LARGE = {"arch": "alexnet", "freeze": "backbone"}, {"id": "digits", "image_size": 64}
+ENDS_SCALED: list[dict[str, Any]] = [{"type": "flatten"}, {"type": "linear"}, {"type": "scale", "factor": 0.1}]
+SCALED = {"arch": "layers", "layers": ENDS_SCALED, "freeze": "backbone"}
 
 
 def run(given: JobSpec, **options: Any) -> tuple[Weights, TrainingResult, Weights]:
@@ -136,11 +140,14 @@ def test_each_epoch_draws_from_the_cached_views() -> None:
         ({"model": FROZEN, "regularization": {"spatial_dropout": 0.1}}, False),
         ({"model": FROZEN | {"hidden": [16, 16]}, "regularization": {"dropout": 0.1}}, False),
         ({"model": {"arch": "squeezenet1_1", "freeze": "backbone"}}, False),
+        ({"model": ALEXNET, "dataset": LARGE}, True),
+        ({"model": ALEXNET, "dataset": LARGE, "regularization": {"dropout": 0.1}}, False),
+        ({"model": SCALED}, False),
     ],
 )
 def test_features_are_kept_where_each_epoch_has_the_same(changes: dict[str, Any], is_kept: bool) -> None:
     given = spec(**changes)
-    assert may_keep_features(given, network(given), 1) == is_kept
+    assert may_keep_features(given, network(given), 1) == keeps_features(given, 1) == is_kept
 
 
 @pytest.mark.parametrize("arch", ["densenet121", "efficientnet_b0", "maxvit_t", "swin_t", "vit_b_32", "googlenet"])

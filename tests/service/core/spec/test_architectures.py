@@ -62,8 +62,9 @@ def test_kept_values_are_counted_once_without_weights() -> None:
     assert values_kept(model, 4) == 48 + 5  # each layer's input; the ReLU's output is the last one's
 
 
-def test_a_network_is_described_as_the_table_has_it() -> None:
-    assert describe("squeezenet1_1") == ARCHITECTURES["squeezenet1_1"]
+@pytest.mark.parametrize("arch", ["squeezenet1_1", "alexnet"])
+def test_a_network_is_described_as_the_table_has_it(arch: str) -> None:
+    assert describe(arch) == ARCHITECTURES[arch]
 
 
 def test_the_table_is_read_as_it_was_written(tmp_path: Path) -> None:

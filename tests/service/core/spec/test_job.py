@@ -18,6 +18,7 @@ from service.core.spec.reading import unknown_parts
 LAYERS = {"arch": "layers", "layers": [{"type": "flatten"}, {"type": "linear"}]}
 RESIDUAL = {"arch": "layers", "layers": [{"type": "residual", "layers": [{"type": "relu"}]}, *LAYERS["layers"]]}
 
+VERTICAL = {"vertical_flip": True}
 FROZEN_VIEWS = {"arch": "cnn", "weights": "job_1", "freeze": "backbone", "cached_views": 3}
 NORMED = {"arch": "layers", "layers": [{"type": "residual", "layers": [{"type": "batch_norm"}]}, *LAYERS["layers"]]}
 
@@ -170,6 +171,10 @@ def test_combinations_without_contradiction_are_accepted(changes: dict[str, obje
                 "test_time_augmentation": "mirror",
             },
             "cached_views has no effect with test_time_augmentation",
+        ),
+        (
+            {"model": FROZEN_VIEWS, "augmentation": VERTICAL, "regularization": {"spatial_dropout": 0.1}},
+            "cached_views has no effect with this cnn",
         ),
         ({"model": {"arch": "cnn", "cached_views": 3}, "augmentation": {"vertical_flip": True}}, "without freeze"),
         ({"model": {"arch": "resnet18", "pretrained": True}}, "image_size"),
