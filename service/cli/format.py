@@ -12,6 +12,7 @@ from service.rendering.foreign_run import early_stopping
 from service.rendering.foreign_run import framework as framework_of
 
 DESCRIPTION = re.compile(r" \(|, ")  # separates the name of a built-in data set from its description
+ASKED = ("classes", "train_images", "validation_images", "label_counts")  # facts that `diagnose` has options for
 
 Json = dict[str, Any]
 
@@ -115,26 +116,27 @@ def format_queued_job(job: Json) -> str:
 
 
 def format_diagnosis(job_id: str, diagnosis: Json) -> str:
-    """The verdict with its evidence, the notes, and all advice with the commands that try it."""
-    evidence = [f"  {each['meaning']}: {each['value']:.4g}" for each in diagnosis["evidence"]]
+    """The verdict, the notes, all advice with the commands that try it, and the evidence."""
     notes = [f"also {str(note['verdict']).replace('_', ' ')}: {note['summary']}" for note in diagnosis["notes"]]
     all_advice = zip(diagnosis["advice"], _sentences(diagnosis["advice"]), strict=True)
     advice = [line for each, words in all_advice for line in _advice_lines(job_id, each, words)]
-    return "\n".join([_verdict_line(diagnosis), *evidence, *notes, *advice])
+    return "\n".join([_verdict_line(diagnosis), *notes, *advice, *_evidence(diagnosis)])
 
 
 def format_foreign_diagnosis(diagnosis: Json, framework: str | None = None) -> str:
-    """The diagnosis of a history from elsewhere: how it was read, the verdict, advice with code, what is missing."""
+    """The diagnosis of a history from elsewhere: the verdict, advice with code, the evidence, what is missing, and how
+    the history was read.
+    """
     read = diagnosis["read"]
     shown = framework or framework_of(read["format"])
-    columns = ", ".join(f"{measure} from {column}" for measure, column in read["columns"].items())
-    lines = [_verdict_line(diagnosis), *(f"  {each['meaning']}: {each['value']:.4g}" for each in diagnosis["evidence"])]
+    columns = ", ".join(name if name == column else f"{name} from {column}" for name, column in read["columns"].items())
+    lines = [_verdict_line(diagnosis)]
     lines += [f"also {str(note['verdict']).replace('_', ' ')}: {note['summary']}" for note in diagnosis["notes"]]
     for advice, words in zip(diagnosis["advice"], _sentences(diagnosis["advice"]), strict=True):
         code = advice["snippets"].get(shown, "").splitlines()
         lines += [words, *(f"  {line}" for line in code)]
-    lines.append(early_stopping(diagnosis["counterfactual"]))
-    lines += [f"unknown: {missing['what']}; {missing['cost']}" for missing in diagnosis["missing"]]
+    lines += [early_stopping(diagnosis["counterfactual"]), *_evidence(diagnosis)]
+    lines += [f"unknown: {_missing(each['what'])}; {each['cost']}" for each in diagnosis["missing"]]
     lines.append(f"read: {counted(read['epochs'], 'epoch')} of {read['format']}: {columns}")
     return "\n".join([*lines, *(f"  {remark}" for remark in (*read["notes"], *read["passed_over"]))])
 
@@ -157,6 +159,16 @@ def format_epoch(epoch: Json) -> str:
 def _verdict_line(diagnosis: Json) -> str:
     verdict = str(diagnosis["verdict"]).replace("_", " ")
     return f"{verdict} ({diagnosis['confidence']:.0%}): {diagnosis['summary']}"
+
+
+def _evidence(diagnosis: Json) -> list[str]:
+    lines = [f"  {each['meaning']}: {each['value']:.4g}" for each in diagnosis["evidence"]]
+    return ["evidence:", *lines] if lines else []
+
+
+def _missing(fact: str) -> str:
+    """The fact, with the option that gives it."""
+    return f"{fact} (--{fact.replace('_', '-')})" if fact in ASKED else fact
 
 
 def _sentences(advice: Sequence[Json]) -> list[str]:

@@ -207,6 +207,7 @@ def test_form_starts_a_fit_with_its_settings(tab: Window, guarded: Guarded) -> N
     expect(page.get_by_label("Minutes", exact=True)).to_be_hidden()
     page.get_by_label("Best in some minutes").check()
     expect(page.get_by_label("Test pictures, %")).to_have_value("20")
+    expect(page.locator("#split-words")).to_have_text(re.compile(r"[\d,]+ training · [\d,]+ validation · [\d,]+ test$"))
     page.get_by_label("network", exact=True).select_option("mlp")
     page.get_by_label("Minutes", exact=True).fill("0")
     page.get_by_role("button", name="Start the fit").click()

@@ -236,12 +236,13 @@ def test_commands_of_the_page_on_diagnoses_work(serving: Serving, tmp_path: Path
 @pytest.mark.parametrize(
     ("page", "expected"),
     [
-        ("start_curl", ["- longer_training ", "best val_loss", '"probabilities"']),
+        ("start_curl", ["- longer_training ", "best val_loss", '"probabilities"', "\nhistory.png ", '"status":"ready"']),
         ("client", ["\nsucceeded 0.", "\n/epochs ", "a whole number, 1 to"]),
         ("command", ["as in the manifest"]),
     ],
 )
 def test_commands_of_the_first_pages_work(serving: Serving, tmp_path: Path, page: str, expected: list[str]) -> None:
+    write_pets(tmp_path, each=10)
     output = run_page((FOLDER / f"{page}.md").read_text("utf-8"), tmp_path, serving.url)
     assert [words for words in expected if words not in output] == []
 

@@ -110,7 +110,7 @@ function showData() {
   const share = (part) => (100 * sizes[part]) / Math.max(1, known.samples);
   for (const part of Object.keys(sizes)) document.querySelector(`#split .${part}`).style.width = `${share(part)}%`;
   document.getElementById('split-words').textContent =
-    `about ${sizes.train.toLocaleString('en')} train · ${sizes.choose.toLocaleString('en')} choose · ${sizes.test.toLocaleString('en')} test`;
+    `about ${sizes.train.toLocaleString('en')} training · ${sizes.choose.toLocaleString('en')} validation · ${sizes.test.toLocaleString('en')} test`;
 }
 
 function show() {

@@ -37,7 +37,7 @@ def test_a_file_and_a_log_on_stdin_are_diagnosed(file: str) -> None:
     assert read.exit_code == 0, read.output
     assert read.stdout == rightfit("diagnose", "-", stdin=LOG).stdout
     assert "read: 20 epochs of log: " in read.stdout
-    assert "unknown: classes; " in read.stdout
+    assert "unknown: classes (--classes); " in read.stdout
     answer = document(rightfit("diagnose", file, "--json", "--classes", "10", "--validation-images", "900"))
     assert answer["verdict"] in ("overfitting", "overconfident")
     assert {one["what"] for one in answer["missing"]} >= {"val_accuracy", "label_counts"}
@@ -52,6 +52,13 @@ def test_a_reason_is_printed_once_for_the_advice_in_a_row(file: str) -> None:
     assert printed.count(" Expected: ") == len(reasons)
     for reason in set(reasons):
         assert printed.count(reason) == starts.count(reason)
+
+
+def test_advice_is_printed_before_the_evidence(file: str) -> None:
+    printed = rightfit("diagnose", file).stdout
+    verdict, advice, evidence, read = (printed.index(words) for words in (": Since", "Expected: ", "evidence:", "read: "))
+    assert verdict < advice < evidence < read
+    assert "train_loss from train_loss" not in printed
 
 
 def test_the_exit_code_tells_the_verdict(file: str) -> None:

@@ -18,6 +18,8 @@ NUMBER = re.compile(
 )
 CLAUSE = re.compile(r"[,;|()\[\]{}<>\t:=\u2500-\u259f]| - | {2,}")  # what ends a name
 BAR = re.compile(r"[\u2500-\u259f]{2,}|\[=+[>.\]]|ms/step|s/step|it/s|s/it")  # a progress bar: its last state counts
+KERAS = re.compile(r"\d[mu]?s/step")  # only Keras gives the time of a step in this way
+BARS, KERAS_BARS = "progress lines", "Keras progress lines"  # formats
 PART_OF = {word: part for part, listed in PARTS.items() for word in listed.split()}
 LONGEST_LINE, LONGEST_NAME = 1_000, 200  # characters that are looked at
 REMEMBERED = 1_000  # names
@@ -51,8 +53,10 @@ class _Log:
         if not BAR.search(line):
             self._summarize(measures)
             self.rows.append(at | measures)
-        elif self._bar is None:
-            self.format = "progress lines"
+            return
+        if self.format != KERAS_BARS:
+            self.format = KERAS_BARS if KERAS.search(line) else BARS
+        if self._bar is None:
             self._bar = at | measures
             self.rows.append(self._bar)
         else:

@@ -11,7 +11,7 @@ LOSSES = {"train_loss", "val_loss"}
 WRITTEN = {
     "keras_history.json": ("Keras History.history", "val_accuracy", 1.1195465326309204, 1.1901646852493286),
     "keras_csvlogger.csv": ("Keras CSVLogger", "val_accuracy", 1.1195465326309204, 1.1901646852493286),
-    "keras_progress.txt": ("progress lines", "val_accuracy", 1.1195, 1.1902),
+    "keras_progress.txt": ("Keras progress lines", "val_accuracy", 1.1195, 1.1902),
     "lightning_metrics.csv": ("Lightning metrics.csv", "val_acc", 0.6868579983711243, 1.1209203004837036),
     "trainer_state.json": ("Hugging Face trainer_state.json", "eval_accuracy", 0.6789244810740153, 1.0498162508010864),
     "fastai_history.csv": ("fastai CSVLogger", "accuracy", 0.551247775554657, 1.7271689176559448),
