@@ -236,7 +236,10 @@ def test_commands_of_the_page_on_diagnoses_work(serving: Serving, tmp_path: Path
 @pytest.mark.parametrize(
     ("page", "expected"),
     [
-        ("start_curl", ["- longer_training ", "best val_loss", '"probabilities"', "\nhistory.png ", '"status":"ready"']),
+        (
+            "start_curl",
+            ["- longer_training ", "best val_loss", '"probabilities"', "\nhistory.png ", '"status":"ready"'],
+        ),
         ("client", ["\nsucceeded 0.", "\n/epochs ", "a whole number, 1 to"]),
         ("command", ["as in the manifest"]),
     ],

@@ -56,7 +56,9 @@ def test_a_reason_is_printed_once_for_the_advice_in_a_row(file: str) -> None:
 
 def test_advice_is_printed_before_the_evidence(file: str) -> None:
     printed = rightfit("diagnose", file).stdout
-    verdict, advice, evidence, read = (printed.index(words) for words in (": Since", "Expected: ", "evidence:", "read: "))
+    verdict, advice, evidence, read = (
+        printed.index(words) for words in (": Since", "Expected: ", "evidence:", "read: ")
+    )
     assert verdict < advice < evidence < read
     assert "train_loss from train_loss" not in printed
 
