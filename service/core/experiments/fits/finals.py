@@ -23,11 +23,17 @@ MARGIN = 1.15  # an estimate of seconds is multiplied by this
 
 
 def next_final(state: FitState, finals: Finals) -> Start | Repeat | Wait | None:
-    """The next training of the finals, None if there is nothing left to train."""
+    """The next training of the finals, None if there is nothing left to train.
+
+    Estimates allow for slow trainings, so that time may be left after the planned repeats: then the best leader is
+    repeated again. Only the time decides that, not the results, so that the proof needs no correction for it.
+    """
     if not state.refusals:
         for candidate in _refined(state, finals):
             return Start(candidate)
-    for number in range(1, finals.repeats + 1):
+    for number in range(1, _most_repeats(state.request) + 1):
+        if number > finals.repeats and not _fits_in(state, number):
+            break
         if any(not run.is_done and run.repeat < number for run in state.runs):
             return _repeated_base(state, number) or Wait()
         for trial in _repeated(state, finals.leaders, number):
@@ -89,7 +95,7 @@ def _plans(request: FitRequest) -> Iterator[Finals]:
     another fold prove a gain without a correction for the number of trials, and without a proof the base is kept.
     """
     leaders = LEADERS_OF_FEW_IMAGES if request.folds else LEADERS
-    most = min(request.seeds, request.folds or request.seeds) - 1
+    most = _most_repeats(request)
     refinements = tuple(_refinements(request))
     for refined, times in refinements:
         for repeats in range(most, 0, -1):
@@ -97,6 +103,10 @@ def _plans(request: FitRequest) -> Iterator[Finals]:
         if not request.folds:
             yield Finals(0, 0, refined, times)
     yield from (Finals(0, 0, refined, times) for refined, times in refinements)
+
+
+def _most_repeats(request: FitRequest) -> int:
+    return min(request.seeds, request.folds or request.seeds) - 1
 
 
 def _refinements(request: FitRequest) -> Iterator[tuple[int, int]]:
@@ -133,6 +143,17 @@ def _seconds(state: FitState, plan: Finals, spent: Mapping[int, float]) -> float
     return MARGIN * sum(max(sum(stage) / slots, max(stage, default=0.0)) for stage in stages)
 
 
+def _fits_in(state: FitState, number: int) -> bool:
+    """Whether the repeats of this number, of the best leader and the base, have been started or fit in the time."""
+    if any(run.repeat == number for run in state.runs):
+        return True
+    spent, best = _seconds_by_trial(state), rivals(mean_values(state.runs, number - 1))[:1]
+    if state.left is None or state.in_flight or not best:
+        return False
+    pair = [spent[BASE], *(spent[trial] for trial in best)]
+    return MARGIN * max(sum(pair) / state.request.slots, *pair) <= state.left
+
+
 def _refined(state: FitState, finals: Finals) -> Iterator[Candidate]:
     """The leaders as refined trials that have not been started."""
     sources, times = (Source.LONGER, Source.SOUP), finals.times
@@ -161,7 +182,7 @@ def _repeated_base(state: FitState, number: int) -> Repeat | None:
 def _repeated(state: FitState, leaders: int, number: int) -> Iterator[int]:
     """The trials whose repeat of this number has not been started: first the base, without which nothing is proved."""
     started = {run.trial for run in state.runs if run.repeat == number}
-    best = rivals(mean_values(state.runs, number - 1))[: _size(leaders, number)]
+    best = rivals(mean_values(state.runs, number - 1))[: max(1, _size(leaders, number))]
     if best:
         yield from (trial for trial in (BASE, *best) if trial not in started)
 

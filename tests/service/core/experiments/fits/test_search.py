@@ -11,6 +11,7 @@ import pytest
 from service.core.experiments.fits.decision import BeginFinals, Promote, Repeat, Start
 from service.core.experiments.fits.finals import next_final, reserved_jobs
 from service.core.experiments.fits.lengths import Length
+from service.core.experiments.fits.state import mean_values, rivals
 from service.core.records.fit import BASE, Trial
 from service.core.records.fit_request import Candidate, Source
 from tests.service.core.experiments.fits.simulated import Simulation, request
@@ -117,6 +118,18 @@ def test_with_folds_a_leader_is_repeated_in_time(seconds: float) -> None:
     ).run()
     assert decided(simulation, BeginFinals)[0].finals.repeats >= 1
     assert any(run.repeat and run.trial != BASE and run.is_done for run in simulation.state.runs)
+    assert simulation.time <= 60 * 5
+
+
+def test_the_best_leader_is_repeated_again_in_time_left() -> None:
+    simulation = Simulation(
+        request(minutes=5, folds=5, recipes=RECIPES),
+        valued,
+        lambda trial, repeat: 0.15 / (1 + (trial.number == BASE)),
+    ).run()
+    assert decided(simulation, BeginFinals)[0].finals.repeats == 1
+    (leader,) = {run.trial for run in simulation.state.runs if run.repeat == 2} - {BASE}
+    assert leader == rivals(mean_values(simulation.state.runs, 1))[0]
     assert simulation.time <= 60 * 5
 
 
