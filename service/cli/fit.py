@@ -7,6 +7,7 @@ import click
 
 from service.cli.errors import FAILED, INTERRUPTED
 from service.cli.fit_view import follow, view
+from service.cli.format import SOURCES
 from service.cli.progress_bar import progress_bar
 from service.cli.session import Session, json_option
 from service.client import Json, Rightfit
@@ -149,5 +150,5 @@ def _format_plan(planned: Json) -> str:
 def _format_cost(cost: Json | None) -> list[str]:
     if cost is None:
         return ["The cost of a trial is unknown until a job on this data set has trained."]
-    source = {"history": "estimated from earlier jobs on this data set", "arithmetic": "by arithmetic"}[cost["source"]]
-    return [f"A trial has {counted(cost['epochs'], 'epoch')} and takes about {cost['seconds']:,.1f} s, {source}."]
+    trial = f"A trial has {counted(cost['epochs'], 'epoch')} and takes about {cost['seconds']:,.1f} s"
+    return [f"{trial}, {SOURCES[cost['source']]}."]

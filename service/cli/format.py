@@ -15,6 +15,11 @@ DESCRIPTION = re.compile(r" \(|, ")  # separates the name of a built-in data set
 ASKED = ("classes", "train_images", "validation_images", "label_counts")  # facts that `diagnose` has options for
 
 Json = dict[str, Any]
+SOURCES = {  # of an estimated time
+    "history": "estimated from earlier jobs on this data set",
+    "speed": "estimated from earlier jobs on other data sets",
+    "arithmetic": "by arithmetic",
+}
 
 
 def list_table(*headers: str) -> Table:

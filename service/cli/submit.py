@@ -5,11 +5,11 @@ from typing import Any, TextIO
 import click
 
 from service.cli.completion import advice_ids, job_ids
-from service.cli.format import format_queued_job
+from service.cli.format import SOURCES, format_queued_job
 from service.cli.live_view import watch_to_the_end
 from service.cli.session import Session, json_option
 from service.client import Json
-from service.core.text import format_size
+from service.core.text import format_number, format_size
 
 
 @click.command()
@@ -21,7 +21,9 @@ from service.core.text import format_size
     multiple=True,
     help="Change a value of the spec, for example model.hidden=[64]. May be repeated.",
 )
-@click.option("--plan", is_flag=True, help="Validate the spec and print its parameters and memory; do not queue a job.")
+@click.option(
+    "--plan", is_flag=True, help="Validate the spec and print its parameters, memory and time; do not queue a job."
+)
 @click.option("--watch", is_flag=True, help="Watch the job until it has ended.")
 @json_option
 @click.pass_obj
@@ -81,4 +83,7 @@ def _report(session: Session, job: Json, *, watch: bool) -> None:
 def _format_plan(plan: Json) -> str:
     memory = ", ".join(f"{name.removesuffix('_bytes')} {format_size(count)}" for name, count in plan["memory"].items())
     lines = [f"{plan['parameters']:,} parameters; memory: {memory}"]
+    if time := plan.get("time"):  # none on GPUs before the first job, and of older services
+        seconds, of_epoch = time["seconds"], format_number(time["epoch_seconds"])
+        lines.append(f"at most about {seconds:,.1f} s ({of_epoch} s an epoch), {SOURCES[time['source']]}")
     return "\n".join(lines + [f"warning: {warning}" for warning in plan["warnings"]])

@@ -95,7 +95,7 @@ class Rightfit:
         return self._transport.json("POST", "/v1/jobs", json=spec, headers=idempotency(key))
 
     def plan(self, spec: Json) -> Json:
-        """Validate a spec without queueing a job. Returns `spec`, `parameters`, `memory` and `warnings`."""
+        """Validate a spec without queueing a job. Returns `spec`, `parameters`, `memory`, `time` and `warnings`."""
         return self._transport.json("POST", "/v1/jobs", json=spec, params={"validate_only": True})
 
     def job(self, job_id: str) -> Json:

@@ -6,6 +6,8 @@ from service.core.evaluation.evaluation import Evaluation
 from service.core.evaluation.intervals import Interval, wilson
 from service.core.records.job import Job
 
+NEARLY_ALL = 0.97  # of what one constant guess leaves wrong
+
 
 @dataclass(frozen=True)
 class Headline:
@@ -20,6 +22,11 @@ class Headline:
     @property
     def accuracy(self) -> float:
         return self.right / self.images
+
+    @property
+    def is_nearly_perfect(self) -> bool:
+        """Whether nearly all images are right that one constant guess has wrong."""
+        return self.accuracy - self.guessing >= NEARLY_ALL * (1 - self.guessing) > 0
 
 
 def of_evaluation(part: str, evaluation: Evaluation) -> Headline:

@@ -1,6 +1,6 @@
 """The page of a job: curves, diagnosis, advice, settings, files and log."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -8,6 +8,7 @@ from flask import request, url_for
 
 from service.api import diagnosis
 from service.api.pairs import pairs_with_first, pairs_with_parents
+from service.core.diagnosis import Verdict
 from service.core.diagnosis.named_points import named_points
 from service.core.errors import NotFound
 from service.core.experiments.comparison import in_words, with_error
@@ -30,6 +31,7 @@ PATIENCES, MIN_DELTAS = (1, 3, 5, 10, 20), (0.0, 0.001, 0.01)  # settings of the
 EVENTS = 200  # the newest
 LOGGED = 100  # log entries, the newest
 SHOWN_ELSEWHERE = ("epoch", "facts")  # events that the curves and the log show
+DOUBTS = (Verdict.SUSPECTED_LEAKAGE, Verdict.SMALL_VALIDATION)  # verdicts that cast doubt on a good score
 HIDDEN = ("request_id",)  # members of events for those who search the logs of the service
 DOWNLOADS = {  # the files that most people want, with words for them
     "best_model.pth": "Weights for PyTorch",
@@ -54,6 +56,7 @@ def job(job_id: str) -> str:
     artifacts = services().store.queries.artifacts(tenant(), job_id)
     parent, family = _parent(shown), services().store.queries.lineage(tenant(), job_id)
     diagnosed = diagnosis.to_answer(shown, epochs)
+    evaluated = evaluation(shown, artifacts, request.args.get("part"))
     return page(
         "job",
         job=shown,
@@ -61,6 +64,9 @@ def job(job_id: str) -> str:
         left=time_left(shown, epochs),
         position=services().wakeups.position(job_id) if shown.phase is Phase.TRAINING else None,
         diagnosis=diagnosed,
+        is_good=diagnosed["verdict"] not in DOUBTS
+        and bool(evaluated["headline"] and evaluated["headline"].is_nearly_perfect),
+        recommended=_recommended(diagnosed["advice"]),
         named=[asdict(point) for point in named_points(epochs, diagnosed["summary"], diagnosed["onset_epoch"])],
         trial=trial(shown, diagnosed["advice"]) if shown.is_terminal else None,
         DOWNLOADS=DOWNLOADS,
@@ -73,11 +79,16 @@ def job(job_id: str) -> str:
         forks=[kin for kin in family if kin.parent == job_id],
         fork_differences=_fork_differences(job_id, family),
         artifacts=artifacts,
-        evaluation=evaluation(shown, artifacts, request.args.get("part")),
+        evaluation=evaluated,
         events=[{"at": event.at, "words": _line(event)} for event in events],
         log=services().store.queries.log(tenant(), job_id, 0, LOGGED)[1],
         actions=_actions(shown),
     )
+
+
+def _recommended(advice: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The first advice that a button of the page carries out, otherwise the first one; None without any."""
+    return next((each for each in advice if each["patch"] or each["action"]), next(iter(advice), None))
 
 
 def _settings(job: Job, epochs: tuple[Epoch, ...]) -> tuple[Setting, ...]:

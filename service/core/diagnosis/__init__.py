@@ -64,7 +64,8 @@ def diagnose(
     view = RunView(curve, facts, max(LEAST_GUESS, _guess(curve, case, facts)), stop_reason, rules, monitor)
     main, *others = (_note(finding, view) for finding in findings(view))
     verdicts = [note.verdict for note in (main, *others)]
-    is_early = main.verdict is Verdict.TOO_SHORT_TO_TELL and stop_reason is None  # more epochs come by themselves
+    # More epochs come by themselves; without any, there is nothing that a change could be judged by.
+    is_early = main.verdict is Verdict.TOO_SHORT_TO_TELL and (stop_reason is None or not history)
     advice = advise(verdicts, case, limits) if case and not is_early else ()
     return Diagnosis(**vars(main), notes=tuple(others), advice=advice, is_final=stop_reason is not None)
 

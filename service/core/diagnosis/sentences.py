@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from service.core.diagnosis.verdicts import Verdict
 
 NOTHING = "No epoch has ended yet, so there is no diagnosis."
+ENDED_BEFORE = "The run ended before its first epoch was complete. It has no curve, so there is no diagnosis."
+CANCELLED_BEFORE = "It was cancelled before its first epoch was complete. It has no curve, so there is no diagnosis."
 BROKEN = "The losses were not finite numbers from the start. The steps are far too large."
 NO_VALIDATION = (
     "Training loss is {fit:.3f} after {after}. Without validation losses, it is unknown whether the model "

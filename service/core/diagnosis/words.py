@@ -5,7 +5,9 @@ from typing import Any
 from service.core.diagnosis.rules_fit import suspects_labels
 from service.core.diagnosis.sentences import (
     BROKEN,
+    CANCELLED_BEFORE,
     DIVERGED,
+    ENDED_BEFORE,
     LABELS,
     LAGGING,
     MEANS,
@@ -26,7 +28,7 @@ MOST_MORE = 2  # digits, beyond the usual ones
 def summary(finding: Finding, view: RunView) -> str:
     """The observation and its meaning, as text."""
     if not len(view.curve):
-        return NOTHING if finding.verdict is not Verdict.DIVERGED else BROKEN
+        return BROKEN if finding.verdict is Verdict.DIVERGED else _without_epochs(view.stop_reason)
     values = _values(view, finding.onset_epoch)
     text = f"{SEEN[finding.verdict]} {MEANS[finding.verdict]}"
     text = text.replace("{diverged}", DIVERGED.get(finding.evidence[0].name, ""))
@@ -39,6 +41,12 @@ def summary(finding: Finding, view: RunView) -> str:
     if view.curve.is_lagging and finding.verdict is not Verdict.DIVERGED:
         text += LAGGING
     return text.format(**values)
+
+
+def _without_epochs(stop_reason: str | None) -> str:
+    if stop_reason is None:
+        return NOTHING
+    return CANCELLED_BEFORE if stop_reason == "cancelled" else ENDED_BEFORE
 
 
 def _values(view: RunView, onset: int | None) -> dict[str, Any]:

@@ -1,13 +1,12 @@
 // Curves by epoch with uPlot: colours from the style sheet, marks, a log scale, and a reader for the keyboard.
 
-import { placeBeside, placeMarks } from './labels.js';
+import { placeBeside, placeMarks, placeNumbers } from './labels.js';
 
 const DASHES = [[], [8, 4], [10, 3, 2, 3], [2, 3], [5, 5], [1, 4], [12, 6], [6, 2]];
 const FEW = 3; // up to this number of points are shown as dots
 const LARGEST = 1e15; // that a scale can show; a larger loss is a gap
 const LONG = 1e6; // larger ticks are written as powers of ten
 const ROW = 16; // pixels of a label
-const BESIDE = 5; // pixels between a number and the right end of the curves
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const tickOf = (value) => (Math.abs(value) >= LONG ? value.toExponential() : Number(value.toPrecision(6)).toString());
@@ -225,28 +224,22 @@ function drawLines({ ctx, bbox, valToPos }, marks, ratio) {
   return shown.map(({ x }) => ({ left: x, right: x, top: frame.top, bottom: frame.bottom }));
 }
 
-/** Draw circles with their numbers: above the validation curve, below that of training, and none over another. Returns
- * their boxes. */
+/** Draw circles with their numbers, a single one above the validation curve and below that of training. Returns their
+ * boxes. */
 function drawPoints(plot, points, ratio) {
   const { ctx } = plot;
   const frame = frameOf(plot.bbox);
-  const drawn = [];
-  const [circles, height] = [4.5 * ratio, ROW * ratio];
+  const [radius, height] = [4.5 * ratio, ROW * ratio];
+  const shown = points.map(({ epoch, value, text, curve }) => ({
+    x: plot.valToPos(epoch, 'x', true), y: plot.valToPos(value, 'y', true), text, width: ctx.measureText(text).width, isAbove: curve === 'val_loss',
+  })).filter(({ x, y }) => x >= frame.left && x <= frame.right && y >= frame.top && y <= frame.bottom);
   ctx.setLineDash([]);
-  for (const { epoch, value, text, curve } of points) {
-    const [x, y] = [plot.valToPos(epoch, 'x', true), plot.valToPos(value, 'y', true)];
-    if (!(x >= frame.left && x <= frame.right && y >= frame.top && y <= frame.bottom)) continue;
+  const circles = shown.map(({ x, y }) => {
     ctx.beginPath();
-    ctx.arc(x, y, circles, 0, 2 * Math.PI);
+    ctx.arc(x, y, radius, 0, 2 * Math.PI);
     ctx.stroke();
-    const width = ctx.measureText(text).width;
-    const left = Math.min(Math.max(x - width / 2, frame.left), frame.right - width - BESIDE * ratio);
-    const isBelow = y - circles - height < frame.top || (curve !== 'val_loss' && y + circles + height < frame.bottom);
-    let top = isBelow ? y + circles : y - circles - height;
-    const touches = (one) => left < one.right && left + width > one.left && top < one.bottom && top + height > one.top;
-    while (drawn.some(touches)) top += isBelow ? height : -height;
-    drawn.push({ left: x - circles, right: x + circles, top: y - circles, bottom: y + circles });
-    drawn.push(write(ctx, text, left, top, ratio));
-  }
-  return drawn;
+    return { left: x - radius, right: x + radius, top: y - radius, bottom: y + radius };
+  });
+  const places = placeNumbers(shown, height, radius, frame);
+  return [...circles, ...shown.map(({ text }, at) => write(ctx, text, places[at].left, places[at].top, ratio))];
 }

@@ -11,7 +11,7 @@ import pytest
 from service.client import ApiError, Rightfit, fits
 from service.core.records.job import Job
 from tests.service.api.fits import better_than_the_base, run_to_the_end
-from tests.service.cli.commands import Command, document
+from tests.service.cli.commands import Command, document, train_next_job
 from tests.service.live import Live
 
 BUDGET = ("--jobs", "3", "--seed", "1")
@@ -54,6 +54,13 @@ def test_a_plan_reads_the_base_and_the_space_from_files(rightfit: Command, spec:
     text = rightfit("fit", "digits", "--jobs", "2", "--plan").stdout
     assert "  1. the base" in text
     assert document(rightfit("jobs", "--json")) == {"data": []}
+
+
+def test_a_plan_knows_the_speed_of_jobs_on_other_data(rightfit: Command, live: Live, tmp_path: Path) -> None:
+    rightfit("train", "-", stdin="dataset: {id: digits}")
+    train_next_job(live, tmp_path)
+    text = rightfit("fit", "fashion-mnist", "--jobs", "2", "--plan").stdout
+    assert "estimated from earlier jobs on other data sets" in text, text
 
 
 def test_a_plan_writes_long_times_without_an_exponent(rightfit: Command, tmp_path: Path) -> None:

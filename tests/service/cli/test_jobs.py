@@ -42,7 +42,9 @@ def test_a_job_is_trained_shown_and_listed(rightfit: Command, spec: str, live: L
 
 
 def test_a_plan_queues_nothing(rightfit: Command, spec: str) -> None:
-    assert "parameters; memory: model" in rightfit("train", spec, "--plan").stdout
+    planned = rightfit("train", spec, "--plan").stdout
+    assert "parameters; memory: model" in planned
+    assert re.search(r"at most about [0-9.]+ s \([0-9.]+ s an epoch\), by arithmetic", planned), planned
     assert document(rightfit("train", spec, "--plan", "--json"))["parameters"] > 0
     assert document(rightfit("jobs", "--json"))["data"] == []
 

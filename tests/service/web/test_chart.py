@@ -23,6 +23,11 @@ PLACES = """async (cases) => {
   const { placeMarks } = await import('/static/labels.js');
   return cases.map((marks) => placeMarks(marks, 60, 360));
 }"""
+NUMBERS = """async (cases) => {
+  const { placeNumbers } = await import('/static/labels.js');
+  const frame = { left: 60, right: 360, top: 20, bottom: 220 };
+  return cases.map((points) => placeNumbers(points, 16, 4.5, frame));
+}"""
 # Records every text, and every vertical line, that is drawn on a canvas.
 RECORD = """
   window.drawn = [];
@@ -85,6 +90,31 @@ def test_labels_of_marks_never_touch(started: Browser, live: Live) -> None:
         for own, other in itertools.permutations(places, 2):
             crosses = other["row"] < own["row"] and other["start"] < own["x"] < other["start"] + other["width"]
             assert not crosses, marks
+
+
+def test_numbers_stand_in_the_order_of_their_points(started: Browser, live: Live) -> None:
+    draw = random.Random(2)
+    cases = [
+        [
+            {"x": draw.choice((60, 80, 340, 360)), "y": draw.uniform(20, 220), "width": 34, "isAbove": at < 2}
+            for at in range(draw.randint(1, 4))
+        ]
+        for _ in range(CASES)
+    ]
+    with watched(started, live.url) as tab:
+        tab.page.goto("/diagnose")
+        placed = tab.page.evaluate(NUMBERS, cases)
+    for points, places in zip(cases, placed, strict=True):
+        boxes = [
+            {"left": p["left"], "right": p["left"] + 33.9, "top": p["top"], "bottom": p["top"] + 15.9} for p in places
+        ]
+        assert all(FRAME[0] <= box["left"] and box["right"] <= FRAME[1] for box in boxes), points
+        assert all(20 <= box["top"] and box["bottom"] <= 220 for box in boxes), (points, places)
+        for one, other in itertools.combinations(range(len(points)), 2):
+            assert not touch(boxes[one], boxes[other]), points
+            if boxes[one]["left"] < boxes[other]["right"] and boxes[other]["left"] < boxes[one]["right"]:
+                is_higher = points[one]["y"] < points[other]["y"]
+                assert is_higher == (boxes[one]["top"] < boxes[other]["top"]), points
 
 
 @pytest.mark.parametrize("width", [DESKTOP, SMARTPHONE])

@@ -191,10 +191,13 @@ def test_uploaded_weights_are_advised_for_few_photographs() -> None:
         return [advice.patch for advice in pieces if advice.id == "pretrained"]
 
     value = {"arch": "resnet18", "weights": known.id, "freeze": "backbone"}
-    assert of(photographs, known) == [[{"op": "add", "path": "/model", "value": value}]]
+    enlarged = {"op": "add", "path": "/dataset/image_size", "value": 128}
+    assert of(photographs, known) == [[{"op": "add", "path": "/model", "value": value}, enlarged]]
+    large = replace(photographs, shape=(3, 128, 160))
+    assert of(large, known) == [[{"op": "add", "path": "/model", "value": value}]]
     assert not of(photographs, None), "nothing is known about weights"
     value = {"arch": "resnet18", "weights": "imagenet", "freeze": "backbone"}
-    assert of(photographs, None, published=True) == [[{"op": "add", "path": "/model", "value": value}]]
+    assert of(photographs, None, published=True) == [[{"op": "add", "path": "/model", "value": value}, enlarged]]
     assert of(photographs, None, published=False) == [[]]
     case = RunContext(spec, photographs, has_published_weights=False)
     first = advise([Verdict.OVERFITTING], case)[0]
