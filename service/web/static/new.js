@@ -22,6 +22,7 @@ let isHeldOut = false; // whether the share of the test is that of a fit
 let timer = null;
 let asked = 0;
 let timed = ''; // the data set whose times stand beside the networks
+let times = {}; // seconds of an epoch by network
 
 /** The value of an input. A malformed value is sent as text, so that the service reports the fault. */
 function valueOf(input) {
@@ -119,6 +120,7 @@ function show() {
     if (field) field.hidden = !counts(input);
   }
   showData();
+  showTime();
   showTimes().catch(() => {});
   document.getElementById('start').textContent = isFit() ? 'Start the fit' : 'Start training';
   const { address, body } = request();
@@ -164,12 +166,20 @@ async function showTimes() {
   const dataset = at('/dataset/id').value;
   if (dataset === timed) return;
   timed = dataset;
-  const times = await ask(form.dataset.times.replace('DATASET', encodeURIComponent(dataset)));
+  const found = await ask(form.dataset.times.replace('DATASET', encodeURIComponent(dataset)));
   if (dataset !== timed) return; // another one was chosen meanwhile
+  times = found;
   for (const [option, text] of words) {
     const seconds = times[option.value];
     option.textContent = seconds ? `${text}, about ${roughly(seconds)} an epoch` : text;
   }
+  showTime();
+}
+
+/** Write the time of the chosen network below it too: a narrow screen cuts the text of a closed list. */
+function showTime() {
+  const seconds = times[arch.value];
+  document.getElementById(`${arch.id}-hint`).textContent = seconds ? `About ${roughly(seconds)} an epoch.` : '';
 }
 
 async function send(query = '') {

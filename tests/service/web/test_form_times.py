@@ -1,13 +1,17 @@
 """The form knows about how long an epoch takes, before and after the first job."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from playwright.sync_api import expect
 
 from service.services import Services
+from tests.browser import PHONE, browser, require_chromium, window
 from tests.pictures import folders, zipped
+from tests.service.live import Live
 from tests.service.web.pages import looks_right, submit
 from tests.service.worker_steps import claim, epoch, read_datasets
 
@@ -46,3 +50,14 @@ def test_plan_of_a_job_has_its_time(client: FlaskClient, parts: Services) -> Non
     read_datasets(parts)
     pets = client.get("/v1/datasets").get_json()["data"][0]["id"]
     assert plan(client, dataset={"id": pets})["source"] == "speed"
+
+
+def test_a_narrow_form_shows_the_time_below_the_network(live: Live) -> None:
+    with browser(require_chromium()) as started, window(started, live.url, PHONE) as tab:
+        tab.page.goto("/new")
+        hint = tab.page.locator("#o-model-arch-hint")
+        expect(hint).to_have_text(re.compile(r"^About 0\.\d+ s an epoch\.$"))
+        tab.page.select_option("#o-model-arch", "resnet152")
+        expect(hint).to_have_text(re.compile(r"^About \d+ (s|min).* an epoch\.$"))
+        tab.page.select_option("#o-model-arch", "layers")
+        expect(hint).to_have_text("")
