@@ -109,7 +109,7 @@ def test_numbers_stand_in_the_order_of_their_points(started: Browser, live: Live
             {"left": p["left"], "right": p["left"] + 33.9, "top": p["top"], "bottom": p["top"] + 15.9} for p in places
         ]
         assert all(FRAME[0] <= box["left"] and box["right"] <= FRAME[1] for box in boxes), points
-        assert all(20 <= box["top"] and box["bottom"] <= 220 for box in boxes), (points, places)
+        assert all(box["top"] >= 20 and box["bottom"] <= 220 for box in boxes), (points, places)
         for one, other in itertools.combinations(range(len(points)), 2):
             assert not touch(boxes[one], boxes[other]), points
             if boxes[one]["left"] < boxes[other]["right"] and boxes[other]["left"] < boxes[one]["right"]:
