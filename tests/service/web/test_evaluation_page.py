@@ -134,7 +134,7 @@ def test_damaged_predictions_leave_the_page_whole(client: FlaskClient, parts: Se
     stored.write_bytes(b"x")
     page = looks_right(client, address)
     assert "is damaged" in page
-    assert "Why: " in page
+    assert "No curve: " in page
 
 
 def test_many_classes_have_pairs_and_their_weakest(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
