@@ -28,14 +28,17 @@ blueprint = Blueprint(NAME, __name__, template_folder="templates")
 @blueprint.before_request
 def _kept() -> Response | None:
     """The content of a page that was made for another open page, if it is new enough for the request."""
-    kept = services().answers.get(_key()) if _max_age() else None
+    if not _max_age():
+        return None
+    g.content_key = _key()
+    kept = services().answers.get(g.content_key)
     return Response(kept[0], mimetype=kept[1]) if kept else None
 
 
 @blueprint.after_request
 def _keep(response: Response) -> Response:
-    if _max_age() and response.status_code == HTTPStatus.OK:
-        services().answers.put(_key(), (response.get_data(), response.mimetype), response.content_length or 0)
+    if response.status_code == HTTPStatus.OK and (key := g.get("content_key")):
+        services().answers.put(key, (response.get_data(), response.mimetype), response.content_length or 0)
     return response
 
 
@@ -47,7 +50,9 @@ def _max_age() -> int:
 
 
 def _key() -> str:
-    """What is shown depends on the tenant and the scopes; the links in it have the prefix of a proxy."""
+    """What is shown depends on the tenant and the scopes; the links in it have the prefix of a proxy. A key is for the
+    time at which the request began, so that content is not kept longer than that.
+    """
     age, scopes = _max_age(), ",".join(sorted(g.identity.scopes))
     return f"{tenant()} {scopes} {request.script_root} {request.full_path} {age} {monotonic() // age}"
 

@@ -21,7 +21,7 @@ def sign_in() -> AnyResponse:
     target = _inside(request.values.get("next", ""))
     if services().settings.auth == "none":
         return redirect(target)
-    if request.method == "GET":
+    if request.method != "POST":
         return make_response(page("sign_in", next=target, fault=None))
     key = request.form.get("key", "").strip()[:LONGEST_KEY]
     try:

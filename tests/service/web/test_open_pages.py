@@ -48,6 +48,17 @@ def test_kept_content_is_for_those_who_accept_its_age(client: FlaskClient, monke
     assert "cancelled" in client.get(f"/jobs/{job}", headers=OPEN).text
 
 
+def test_content_does_not_grow_older_by_being_read(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = import_module("service.web.blueprint")
+    times = iter((90.0, 119.9))
+    monkeypatch.setattr(module, "monotonic", lambda: next(times, 120.0))
+    job = submit(client)
+    for _ in range(2):
+        assert "queued" in client.get(f"/jobs/{job}", headers=OPEN).text
+    client.post(f"/v1/jobs/{job}/cancel")
+    assert "cancelled" in client.get(f"/jobs/{job}", headers=OPEN).text
+
+
 def test_tenants_and_scopes_share_no_content(guarded: tuple[FlaskClient, Services]) -> None:
     client, services = guarded
     writer, reader, other = (

@@ -32,6 +32,7 @@ def test_without_a_key_every_page_asks_for_it(guarded: tuple[FlaskClient, str]) 
         assert answer.headers["Location"].startswith("/sign-in?next=")
     assert client.get("/v1/jobs").status_code == 401
     looks_right(client, "/sign-in")
+    assert client.head("/sign-in").status_code == 200
     assert client.get("/static/style.css").status_code == 200
 
 

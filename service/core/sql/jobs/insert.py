@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, RowMapping, insert, select
 
 from service.core.errors import Conflict, KeyReused
 from service.core.records.builtin_datasets import BUILT_IN
@@ -89,10 +89,14 @@ def _of_origin(origin: Origin) -> dict[str, Any]:
     }
 
 
-def planned_columns(plan: Plan | None) -> dict[str, Any]:
-    """The columns that a new plan changes: the spec, the number of processes, and the memory and threads of each."""
+def planned_columns(plan: Plan | None, row: RowMapping) -> dict[str, Any]:
+    """The columns of a job's row that a new plan changes: the spec, the number of processes, and the memory and threads
+    of each. Raises Conflict for a job that scores a model.
+    """
     if plan is None:
         return {}
+    if SCORES in row["spec"]:
+        raise Conflict("the job scores a model, which one process does; leave out gpus")
     needs = {"gpus": plan.spec.gpus, "memory_bytes": plan.memory.process_bytes, "threads": plan.threads}
     return {"spec": plan.spec.to_record(), **needs}
 

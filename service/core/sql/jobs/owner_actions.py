@@ -107,7 +107,8 @@ class OwnerActions(Repository):
     def resume(self, tenant: str, job_id: str, plan: Plan | None = None) -> tuple[Job, bool]:
         """Queue a paused job again, or withdraw the request to pause a running one. Raises Conflict for any other.
 
-        With a plan, which needs a paused job, as many processes as it says will train the job. A job that was paused
+        With a plan, which needs a paused job, as many processes as it says will train the job; one that scores a model
+        takes no plan. A job that was paused
         because it had reached its `pause_after` is trained to its end.
         """
 
@@ -116,7 +117,7 @@ class OwnerActions(Repository):
             if row["status"] == Status.PAUSED:
                 pause_after = None if is_at_pause(row) else row["pause_after"]
                 values = {"turn": next_turn(c, tenant, row["priority"]), "pause_after": pause_after}
-                queue_again(c, jobs.c.id == job_id, values | planned_columns(plan))
+                queue_again(c, jobs.c.id == job_id, values | planned_columns(plan, row))
             elif row["pause_requested"] and plan is None:
                 change(c, jobs.c.id == job_id, {"pause_requested": False}, "resume_requested", {})
             else:
@@ -129,7 +130,7 @@ class OwnerActions(Repository):
         """Queue a failed job again. Raises Conflict for any other.
 
         It continues from its last checkpoint if the infrastructure was at fault, and starts anew otherwise. With a
-        plan, as many processes as it says will train the job.
+        plan, as many processes as it says will train the job; one that scores a model takes no plan.
         """
 
         def retried(c: Connection, row: RowMapping) -> bool:
@@ -137,7 +138,7 @@ class OwnerActions(Repository):
                 raise _conflict(row, "only a failed job can be retried")
             refuse_without_data(c, tenant, row["dataset"])
             refuse_without_weights(c, tenant, row["weights"])
-            values = _WITHOUT_AN_END | planned_columns(plan)
+            values = _WITHOUT_AN_END | planned_columns(plan, row)
             if (row["error"] or {}).get("origin") != "infrastructure":
                 values |= _WITHOUT_EPOCHS
                 c.execute(delete(epochs).where(epochs.c.job_id == job_id))

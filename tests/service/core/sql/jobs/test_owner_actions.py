@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from service.core.errors import Conflict, KeyReused, NotFound
+from service.core.records.builtin_datasets import CONTENTS_OF
 from service.core.records.job import (
     ControlRequest,
     Failure,
@@ -13,6 +14,7 @@ from service.core.records.job import (
     Status,
     StopReason,
 )
+from service.core.records.plan import UNLIMITED, plan
 from service.core.records.submission import IdempotencyKey, NewJob
 from service.core.sql.engine import Database
 from service.core.sql.jobs.store import Store
@@ -133,6 +135,24 @@ def test_a_failed_job_is_retried_from_where_its_fault_lies(store: Store, origin:
     kept = [checkpoint.epochs for checkpoint in claim(store).checkpoints]
     assert kept == ([2] if origin == "infrastructure" else [])
     assert len(store.queries.history("t", job.id)[1]) == (2 if origin == "infrastructure" else 0)
+
+
+def test_a_scoring_stays_one_with_any_number_of_gpus(store: Store) -> None:
+    model = submit(store)
+    store.leases.finish(claim(store), SUCCESS, [MODEL])
+    scoring = store.actions.submit("t", NewJob(spec(), scores=model.id))[0]
+    store.actions.pause("t", scoring.id)
+    shared = plan(spec(gpus=2), CONTENTS_OF["digits"], UNLIMITED)
+    with pytest.raises(Conflict, match="one process"):
+        store.actions.resume("t", scoring.id, shared)
+    store.actions.resume("t", scoring.id)
+    lease = claim(store)
+    assert lease.only_scores
+    store.leases.finish(lease, Outcome(Status.FAILED, StopReason.WORKER_LOST, Failure("infrastructure", "x", "y")), [])
+    with pytest.raises(Conflict, match="one process"):
+        store.actions.retry("t", scoring.id, shared)
+    store.actions.retry("t", scoring.id)
+    assert claim(store).only_scores
 
 
 def test_a_job_cancelled_while_it_finishes_keeps_its_results(store: Store) -> None:
