@@ -84,10 +84,7 @@ def plan(spec: JobSpec, dataset: Contents, limits: Limits) -> Plan:
     """Plan a run. Raises Invalid if the model does not fit the images or a limit."""
     shape = input_shape(spec, dataset)
     _refuse_small_classes(spec, dataset)
-    if spec.augmentation.crop_padding >= min(shape[1:]):
-        detail = f"more padding than the {shape[1]}x{shape[2]} images have pixels could crop nothing but zeros"
-        allowed = f"0 to {min(shape[1:]) - 1}"
-        raise Invalid([Fault("/augmentation/crop_padding", detail, allowed, ("/dataset/image_size",))])
+    _refuse_shifts(spec, shape)
     layers, values, multiplications = _network(spec, shape, len(dataset.classes))
     parameters = sum(layer.parameters for layer in layers)
     if parameters > limits.parameters:
@@ -147,6 +144,18 @@ def _torchvision(arch: str, shape: tuple[int, int, int], classes: int) -> tuple[
     return rows, known.activations(height, width), known.multiplications(height, width)
 
 
+def _refuse_shifts(spec: JobSpec, shape: tuple[int, int, int]) -> None:
+    """Refuse shifts by as many pixels as the images have."""
+    side, images = min(shape[1:]), f"the {shape[1]}x{shape[2]} images"
+    if spec.augmentation.crop_padding >= side:
+        detail = f"more padding than {images} have pixels could crop nothing but zeros"
+        allowed = f"0 to {side - 1}"
+        raise Invalid([Fault("/augmentation/crop_padding", detail, allowed, ("/dataset/image_size",))])
+    if spec.test_time_augmentation == "mirror_shift" and side == 1:
+        detail = f"{images} cannot be shifted by a pixel"
+        raise Invalid([Fault("/test_time_augmentation", detail, "none or mirror", ("/dataset/image_size",))])
+
+
 def _features_bytes(spec: JobSpec, dataset: Contents, layers: tuple[Layer, ...], shape: tuple[int, int, int]) -> int:
     """Bytes of the inputs of the last layer that the first epoch keeps, in float16 to train on and float32 to score."""
     if not keeps_features(spec, 1):
@@ -163,7 +172,8 @@ def _refuse_too_many_halvings(model: Cnn, shape: tuple[int, int, int]) -> None:
     halvings = model.most_blocks(min(height, width))
     if len(model.channels) > halvings:
         detail = f"each block halves the {height}x{width} images, {len(model.channels)} blocks leave nothing"
-        raise Invalid([Fault("/model/channels", detail, f"1 to {halvings} blocks for such images", FOLLOWS_FROM)])
+        fitting = f"1 to {halvings} blocks for such images" if halvings else "arch mlp, or a larger image_size"
+        raise Invalid([Fault("/model/channels", detail, fitting, FOLLOWS_FROM)])
 
 
 def _refuse_too_much(memory: Memory, limits: Limits, spec: JobSpec) -> None:

@@ -1,6 +1,5 @@
 """The networks that a spec can select by name."""
 
-import math
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -48,7 +47,7 @@ class Cnn:
 
     def most_blocks(self, side: int) -> int:
         """The number of blocks that images with this shorter side, in pixels, can have: each halves the side."""
-        return int(math.log2(side - self.whitening))
+        return max(1, side - self.whitening).bit_length() - 1
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,22 @@ def test_too_many_halvings_are_refused_with_the_most_that_fit() -> None:
     assert "1 to 3 blocks" in str(caught.value.faults[0].allowed)
 
 
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"model": {"channels": [4], "whitening": True}}, "/model/channels"),
+        ({"model": {"arch": "mlp"}, "test_time_augmentation": "mirror_shift"}, "/test_time_augmentation"),
+        ({"model": {"arch": "mlp"}, "augmentation": {"crop_padding": 1}}, "/augmentation/crop_padding"),
+    ],
+)
+def test_images_a_pixel_wide_are_refused_for_what_needs_two(changes: dict[str, Any], pointer: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        plan(spec(**changes), replace(DIGITS, shape=(1, 1000, 1)), LIMITS)
+    assert caught.value.faults[0].pointer == pointer
+    assert "1 to 0" not in str(caught.value.faults[0].allowed)
+    plan(spec(model={"arch": "mlp"}, test_time_augmentation="mirror"), replace(DIGITS, shape=(1, 1, 1)), LIMITS)
+
+
 def test_a_model_beyond_the_limit_is_refused() -> None:
     with pytest.raises(Invalid, match="too many") as caught:
         plan(spec(model={"arch": "mlp", "hidden": [65536, 65536]}), DIGITS, LIMITS)
