@@ -58,7 +58,7 @@ SEEN: Mapping[Verdict, str] = {
 # By the evidence that comes first.
 DIVERGED: Mapping[str, str] = {
     "not_finite": "From epoch {onset} on, the losses are not finite numbers",
-    "val_loss_at_end": "Validation loss is {val:.3g} at the end, worse than divergence_threshold allows",
+    "val_loss_at_end": "Validation loss is {val:.3g} at the end, above the divergence threshold",
     "train_loss_at_end": (
         "The losses exploded at epoch {onset}: training loss ends at {fit:.3g}, and the loss of guessing is {guess:.3f}"
     ),
@@ -113,8 +113,8 @@ MEANS: Mapping[Verdict, str] = {
     ),
     Verdict.SMALL_VALIDATION: "Small changes may be chance. To see them, use more validation images.",
     Verdict.TRAIN_ABOVE_VALIDATION: (
-        "This is expected: compare train_loss_clean with val_loss. If the gap remains without dropout, augmentation, "
-        "mixing and smoothing, it has another reason."
+        "This is expected. Compare the clean training loss with the validation loss instead. If the gap remains "
+        "without dropout, augmentation, mixing and smoothing, it has another reason."
     ),
     Verdict.SUSPECTED_LEAKAGE: (
         "Validation loss ({val:.3f}) may come from memorized or easier images, and be higher on new ones. To find out, "
