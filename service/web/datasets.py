@@ -1,6 +1,6 @@
 """The pages of data sets: the list with an upload form, and one page for each."""
 
-from flask import url_for
+from flask import request, url_for
 
 from service.api.uploads import TYPES
 from service.core.records.builtin_datasets import BUILT_IN
@@ -13,6 +13,7 @@ from service.services import services
 from service.web.blueprint import blueprint, page
 from service.web.twins import earlier_uploads
 
+SKIP = "skip_broken=true"  # named by errors that this option avoids
 MOST_CLASSES = 50  # shown with their number of images
 BACKGROUND_WORDS = dict(zip(BACKGROUNDS, ("white", "black", "mean colour of the set"), strict=True))
 
@@ -33,6 +34,7 @@ def datasets() -> str:
         litter={"names": sorted(LITTER), "ending": DOWNLOADED},
         label_endings=LABEL_ENDINGS,
         backgrounds=BACKGROUND_WORDS,
+        skip_broken=request.args.get("skip_broken") == "yes",
     )
 
 
@@ -57,5 +59,6 @@ def dataset(dataset_id: str) -> str:
         rows=[name for name, _ in counts[:CLASSES]],
         across=OF_A_CLASS,
         usual=ReadingOptions(),
+        may_skip=bool(shown.error and SKIP in shown.error.detail),
         backgrounds=BACKGROUND_WORDS,
     )

@@ -71,7 +71,7 @@ def job(job_id: str) -> str:
         trial=trial(shown, diagnosed["advice"]) if shown.is_terminal else None,
         DOWNLOADS=DOWNLOADS,
         settings=_settings(shown, epochs),
-        against="its parent" if parent else "the defaults",
+        against="its parent" if parent else f"the defaults with {shown.spec.model.arch}",
         changed=_changed(shown, parent),
         parent=parent,
         dataset=_dataset(shown),

@@ -35,6 +35,19 @@ def test_a_file_that_was_uploaded_twice_is_told(client: FlaskClient, parts: Serv
         assert "the same file before" not in looks_right(client, f"/datasets/{each}")
 
 
+def test_a_set_with_broken_files_can_be_uploaded_without_them(client: FlaskClient, parts: Services) -> None:
+    broken, flat = (
+        upload(client, "pets", zipped({**folders(), "cats/a.png": b"no"})),
+        upload(client, "a", zipped({"1.png": b"x"})),
+    )
+    read_datasets(parts)
+    assert 'href="/datasets?skip_broken=yes#send">' in looks_right(client, f"/datasets/{broken}")
+    assert "skip_broken=yes" not in looks_right(client, f"/datasets/{flat}")
+    chosen = '<details id="more" open>', 'id="skip-broken" checked'
+    assert all(part in looks_right(client, "/datasets?skip_broken=yes") for part in chosen)
+    assert not any(part in looks_right(client, "/datasets") for part in chosen)
+
+
 def test_all_failed_data_sets_are_deleted_by_one_button(client: FlaskClient, parts: Services, tmp_path: Path) -> None:
     broken = [upload(client, name, zipped({"cats/a.png": b"no picture"})) for name in ("one", "two")]
     upload(client, "pets", zipped(folders()))
