@@ -11,7 +11,7 @@ from service.core.evaluation.outcomes import Outcomes
 from service.core.experiments.difference import interval
 from service.core.experiments.fits.importance import importance
 from service.core.experiments.fits.progress import TRAININGS, state_of
-from service.core.experiments.fits.proof import Gain, candidates, gain, in_sequence, looks
+from service.core.experiments.fits.proof import Gain, candidates, gain, looks, shared_looks
 from service.core.experiments.fits.state import FitState
 from service.core.records.artifact_names import PREDICTIONS
 from service.core.records.fit import BASE, Fit, FitStatus, StepKind
@@ -143,20 +143,18 @@ def _kept(ended: _Ended, state: FitState, base: Sequence[Job]) -> tuple[int, Gai
     If none is proved, the gain is that of the first one that was tested.
     """
     request = ended.fit.request
-    sequence = in_sequence(state.runs) if request.folds else []
-    tested = sequence or list(candidates(state.runs))
-    looked, but = (1, request.spec.seed) if sequence else (looks(state.runs), None)
+    on_folds = shared_looks(state.runs) if request.folds else {}
+    tested = on_folds or dict.fromkeys(candidates(state.runs), looks(state.runs))
+    but = request.spec.seed if on_folds else None
     guessing = _guessing(base[0], request.objective)
     proved: dict[int, Gain] = {}
     first = None
-    for trial in tested:
+    for trial, looked in tested.items():
         pairs = _pairs(ended, base, ended.trained(trial), but)
         found = gain(trial, pairs, guessing, request.objective, looked) if pairs else None
         first = first or found
         if found and found.is_proved:
             proved[trial] = found
-        elif sequence:
-            break
     kept = next((trial for trial in candidates(state.runs) if trial in proved), BASE)
     return kept, proved.get(kept, first)
 

@@ -139,8 +139,8 @@ def _proof(fit: Fit) -> Iterator[str]:
 def _correction(looks: int) -> str:
     """How the number of trials is accounted for."""
     if looks == 1:
-        return ": these images did not choose the trials, and the trials were tested in a fixed order"
-    return f": each of {looks} trials was tested at a share of it (Bonferroni's correction)"
+        return ": these images did not choose the trial"
+    return f". Several trials were compared, and this one was tested at 1/{looks} of it (Bonferroni's correction)"
 
 
 def _test(fit: Fit) -> Iterator[str]:

@@ -72,7 +72,10 @@ class GainSchema(Schema):
     )
     images = fields.Integer()
     looks = fields.Integer(
-        metadata={"description": "number of trials that share the 0.05; 1 if only images of further folds are used"}
+        metadata={
+            "description": "by which the 0.05 is divided: the number of compared trials; with folds 2, 4, 8, … by the "
+            "order of the repeated leaders, 1 if there is one"
+        }
     )
     beats_guessing = fields.Boolean()
     is_proved = fields.Boolean(metadata={"description": "whether the interval excludes 0 and the model beats guessing"})

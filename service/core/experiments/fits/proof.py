@@ -4,9 +4,9 @@ The best of many trials looks better than it is. So that a trial that is not bet
 most ERROR_RATE, whatever the number of trials:
 
 - Where leaders are repeated on further folds, only the images of these folds count, which have not chosen the leaders.
-  The leaders are tested in the order of their first training, each at ERROR_RATE, until one is not proved to be better:
-  a fixed sequence of tests needs no correction (Maurer, Hothorn and Lehmacher, "Multiple comparisons in drug clinical
-  trials and preclinical assays: a-priori ordered hypotheses", 1995).
+  The leaders share ERROR_RATE: the best one by the first trainings gets half of it, the next one a quarter, and so on
+  (a weighted Bonferroni test: Rosenthal and Rubin, "Ensemble-adjusted p values", Psychological Bulletin 94, 1983). In
+  simulations, this keeps better trials than tests in a fixed sequence, which end at the first failure.
 - Else each trial is tested at ERROR_RATE / looks, with one look for each trial that was compared with the base:
   Bonferroni's correction (Dunn, "Multiple Comparisons Among Means", 1961).
 
@@ -62,10 +62,13 @@ def looks(runs: Sequence[Run]) -> int:
     return max(1, len({run.trial for run in runs if run.value is not None} - {BASE}))
 
 
-def in_sequence(runs: Sequence[Run]) -> list[int]:
-    """The trials that were repeated, in the order of their first training."""
+def shared_looks(runs: Sequence[Run]) -> dict[int, int]:
+    """The trials that were repeated, the best one by the first training first, and by which number ERROR_RATE is
+    divided for each of them: 2, 4, 8, … with the last one like the one before. A single one has all of it.
+    """
     repeated = {run.trial for run in runs if run.repeat and run.value is not None}
-    return [trial for trial in rivals(whole_values(runs)) if trial in repeated]
+    leaders = [trial for trial in rivals(whole_values(runs)) if trial in repeated]
+    return {trial: 1 << min(place, len(leaders) - 1) for place, trial in enumerate(leaders, 1)}
 
 
 def gain(trial: int, pairs: Sequence[Pair], guessing: float | None, objective: Monitor, looked: int) -> Gain | None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from service.core.evaluation.outcomes import Outcomes
-from service.core.experiments.fits.proof import candidates, gain, in_sequence, looks
+from service.core.experiments.fits.proof import candidates, gain, looks, shared_looks
 from service.core.records.fit import Run
 
 IMAGES, CLASSES, TRIALS = 300, 10, 12
@@ -83,16 +83,15 @@ def test_trials_with_more_repeats_come_first() -> None:
     assert looks(runs) == 4
 
 
-def test_repeated_trials_are_tested_in_the_order_of_first_runs() -> None:
+def test_repeated_trials_share_the_error_rate() -> None:
     runs = [
         *(
             Run(trial, 0, is_first_part=False, is_done=True, value=value)
-            for trial, value in ((1, 0.9), (2, 0.2), (3, 0.1))
+            for trial, value in ((1, 0.9), (2, 0.2), (3, 0.1), (5, 0.3))
         ),
         Run(4, 0, is_first_part=False, is_done=True, value=0.05),
-        *(
-            Run(trial, 1, is_first_part=False, is_done=True, value=value)
-            for trial, value in ((1, 0.9), (2, 0.1), (3, 0.2))
-        ),
+        *(Run(trial, 1, is_first_part=False, is_done=True, value=value) for trial, value in ((1, 0.9), (3, 0.2))),
     ]
-    assert in_sequence(runs) == [3, 2], "neither the base nor a trial that was not repeated"
+    assert shared_looks(runs) == {3: 1}, "neither the base nor a trial that was not repeated"
+    runs += [Run(trial, 1, is_first_part=False, is_done=True, value=0.3) for trial in (2, 5)]
+    assert list(shared_looks(runs).items()) == [(3, 2), (2, 4), (5, 4)], "the best one by the first runs comes first"
