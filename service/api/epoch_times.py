@@ -10,6 +10,7 @@ from service.core.records.dataset import Contents
 from service.core.records.plan import Plan
 from service.core.spec import Cnn, Dataset, JobSpec, Mlp
 from service.core.spec.architectures import ARCHITECTURES
+from service.core.spec.features import keeps_features
 from service.http.auth import tenant
 from service.services import services
 
@@ -20,14 +21,15 @@ def planned_time(plan: Plan, contents: Contents) -> EpochTime | None:
     """The time of an epoch of a planned job on a data set with these contents; None where nothing is known."""
     dataset = plan.spec.dataset
     images = DataFacts.of(contents, dataset).images
-    return epoch_time(plan.multiplications, images, _past(dataset.id), is_on_gpu=on_gpu(plan.spec.device))
+    past = _past(dataset.id, on_features=keeps_features(plan.spec, 1))
+    return epoch_time(plan.multiplications, images, past, is_on_gpu=on_gpu(plan.spec.device))
 
 
 def times(dataset_id: str, contents: Contents) -> Mapping[str, float]:
     """Seconds of an epoch of a data set by network, for those whose time is known: of own networks with their default
     sizes.
     """
-    past, is_on_gpu = _past(dataset_id), on_gpu("auto")
+    past, is_on_gpu = _past(dataset_id, on_features=False), on_gpu("auto")
     images = DataFacts.of(contents, Dataset(dataset_id)).images
     _, height, width = contents.shape
     work = {
@@ -43,16 +45,23 @@ def times(dataset_id: str, contents: Contents) -> Mapping[str, float]:
     return {name: time.seconds for name, time in found.items() if time}
 
 
-def _past(dataset_id: str) -> list[Timed]:
-    """The newest jobs on a data set, or on any if there are none."""
-    queries = services().store.queries
+def _past(dataset_id: str, *, on_features: bool) -> list[Timed]:
+    """The newest jobs on a data set, or on any if there are none. An epoch on kept features is many times as fast as
+    one on images, so only jobs of one kind are compared.
+    """
+    return _timed(dataset_id, on_features=on_features) or _timed(None, on_features=on_features)
+
+
+def _timed(dataset_id: str | None, *, on_features: bool) -> list[Timed]:
     past: list[Timed] = []
-    alike = queries.epoch_seconds(tenant(), dataset_id, MOST_TIMED)
-    for known, seconds in alike or queries.epoch_seconds(tenant(), None, MOST_TIMED):
+    for known, seconds in services().store.queries.epoch_seconds(tenant(), dataset_id, MOST_TIMED):
+        if keeps_features(known, 1) != on_features:
+            continue
         if contents := services().submission.contents(tenant(), known.dataset.id):
             with suppress(Invalid):  # limits may have changed since
                 work = services().submission.plan(tenant(), known).multiplications
-                past.append(Timed(work, DataFacts.of(contents, known.dataset).images, seconds, bool(alike)))
+                images = DataFacts.of(contents, known.dataset).images
+                past.append(Timed(work, images, seconds, is_alike=dataset_id is not None))
     return past
 
 

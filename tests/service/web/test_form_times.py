@@ -52,6 +52,20 @@ def test_plan_of_a_job_has_its_time(client: FlaskClient, parts: Services) -> Non
     assert plan(client, dataset={"id": pets})["source"] == "speed"
 
 
+def test_epochs_on_kept_features_are_compared_with_their_like(client: FlaskClient, parts: Services) -> None:
+    frozen = {"model": {"arch": "cnn", "freeze": "backbone"}}
+    submit(client, **MLP | frozen)
+    train(parts, 0.001)
+    assert plan(client, **frozen) == {
+        "epoch_seconds": pytest.approx(0.001),
+        "seconds": pytest.approx(0.1),
+        "source": "history",
+    }
+    trained_whole = plan(client, model={"arch": "cnn"})
+    assert trained_whole["source"] == "arithmetic"
+    assert client.get("/new/times/digits").get_json()["cnn"] == trained_whole["epoch_seconds"]
+
+
 def test_a_narrow_form_shows_the_time_below_the_network(live: Live) -> None:
     with browser(require_chromium()) as started, window(started, live.url, PHONE) as tab:
         tab.page.goto("/new")
