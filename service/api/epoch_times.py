@@ -7,6 +7,7 @@ from service.core.errors import Invalid
 from service.core.experiments.epoch_time import EpochTime, Timed, epoch_time
 from service.core.experiments.recipes import DataFacts
 from service.core.records.dataset import Contents
+from service.core.records.passes import TRAINED
 from service.core.records.plan import Plan
 from service.core.spec import Cnn, Dataset, JobSpec, Mlp
 from service.core.spec.architectures import ARCHITECTURES
@@ -22,7 +23,7 @@ def planned_time(plan: Plan, contents: Contents) -> EpochTime | None:
     dataset = plan.spec.dataset
     images = DataFacts.of(contents, dataset).images
     past = _past(dataset.id, on_features=keeps_features(plan.spec, 1))
-    return epoch_time(plan.multiplications, images, past, is_on_gpu=on_gpu(plan.spec.device))
+    return epoch_time(plan.work, images, past, is_on_gpu=on_gpu(plan.spec.device))
 
 
 def times(dataset_id: str, contents: Contents) -> Mapping[str, float]:
@@ -33,14 +34,14 @@ def times(dataset_id: str, contents: Contents) -> Mapping[str, float]:
     images = DataFacts.of(contents, Dataset(dataset_id)).images
     _, height, width = contents.shape
     work = {
-        name: known.multiplications(height, width)
+        name: TRAINED * known.multiplications(height, width)
         for name, known in ARCHITECTURES.items()
         if min(height, width) >= known.least_side
     }
     for model in (Cnn(), Mlp()):
         spec = JobSpec(Dataset(dataset_id), model=model)
         with suppress(Invalid):  # its layers do not fit the images
-            work[model.arch] = services().submission.plan(tenant(), spec).multiplications
+            work[model.arch] = services().submission.plan(tenant(), spec).work
     found = {name: epoch_time(count, images, past, is_on_gpu=is_on_gpu) for name, count in work.items()}
     return {name: time.seconds for name, time in found.items() if time}
 
@@ -59,7 +60,7 @@ def _timed(dataset_id: str | None, *, on_features: bool) -> list[Timed]:
             continue
         if contents := services().submission.contents(tenant(), known.dataset.id):
             with suppress(Invalid):  # limits may have changed since
-                work = services().submission.plan(tenant(), known).multiplications
+                work = services().submission.plan(tenant(), known).work
                 images = DataFacts.of(contents, known.dataset).images
                 past.append(Timed(work, images, seconds, is_alike=dataset_id is not None))
     return past

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from service.core.errors import Fault, Invalid
 from service.core.records.dataset import Contents
 from service.core.records.part_sizes import fold_sizes, part_sizes
+from service.core.records.passes import passes
 from service.core.records.splits import Splits, split_names
 from service.core.spec import Cnn, Dataset, JobSpec, Torchvision, doubts, layers_of
 from service.core.spec.architectures import ARCHITECTURES
@@ -56,7 +57,8 @@ class Plan:
     """The effective spec with its layers, parameters and memory.
 
     `threads` is the number of CPU threads that each process gains from: 1 for a small network, None (as many as there
-    are) for a large one. `multiplications` are those of one image in the forward pass.
+    are) for a large one. `multiplications` are those of one image in the forward pass, `passes` the forward passes that
+    an epoch takes for each training image.
     """
 
     spec: JobSpec
@@ -67,6 +69,12 @@ class Plan:
     warnings: tuple[str, ...]
     splits: Splits
     multiplications: int
+    passes: float
+
+    @property
+    def work(self) -> float:
+        """The multiplications of an epoch for each training image."""
+        return self.multiplications * self.passes
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,9 @@ def plan(spec: JobSpec, dataset: Contents, limits: Limits) -> Plan:
     is_large = isinstance(spec.model, Torchvision) or multiplications * batch_size >= LARGE
     threads = None if is_large else 1
     warnings = tuple(_warnings(spec, dataset))
-    return Plan(spec, parameters, layers, memory, threads, warnings, splits, multiplications)
+    train, validation, _ = _divided(spec, dataset)
+    of_epoch = passes(spec, min(train, spec.dataset.train_limit or train), validation)
+    return Plan(spec, parameters, layers, memory, threads, warnings, splits, multiplications, of_epoch)
 
 
 def input_shape(spec: JobSpec, dataset: Contents) -> tuple[int, int, int]:

@@ -340,6 +340,8 @@ def test_a_plan_says_what_a_trial_costs(client: FlaskClient, services: Services,
     assert cost()["seconds"] == pytest.approx(100 * cost()["epoch_seconds"])
     wide = {"spec": {"model": {"arch": "cnn", "channels": [256, 256]}}}
     assert cost(**wide)["seconds"] > cost()["seconds"]
+    views = {"spec": {"test_time_augmentation": "mirror_shift"}}
+    assert cost(**views)["seconds"] > cost()["seconds"]
     create(client)
     train(services, tmp_path, better_than_the_base)  # each epoch takes 0.1 seconds
     assert cost()["source"] == "history"

@@ -122,11 +122,11 @@ class Acceptor:
         return self.planner.plan(tenant, trial_spec(request, Trial(BASE, THE_BASE, request.spec.epochs)))
 
     def _cost(self, tenant: str, spec: JobSpec, recipes: Sequence[Candidate]) -> float:
-        """The time of an epoch of the first recipe beside one of the base, by their multiplications."""
-        of_base = self.planner.plan(tenant, spec).multiplications
+        """The time of an epoch of the first recipe beside one of the base, by their work."""
+        of_base = self.planner.plan(tenant, spec).work
         if not recipes:
             return VARIED
-        of_recipe = self.planner.plan(tenant, self.read(patched(plain(spec), recipes[0].patch))).multiplications
+        of_recipe = self.planner.plan(tenant, self.read(patched(plain(spec), recipes[0].patch))).work
         return VARIED * max(1.0, of_recipe / of_base)
 
     def _usable(self, tenant: str, spec: JobSpec, contents: Contents) -> Space:
@@ -153,7 +153,7 @@ class Acceptor:
 
         def cost(choice: Any) -> float:
             network = self.read(patched(plain(spec), [*start, _replaced(CHANNELS, choice)]))
-            return LEAST_EPOCHS * arithmetic_seconds(self.planner.plan(tenant, network).multiplications, images)
+            return LEAST_EPOCHS * arithmetic_seconds(self.planner.plan(tenant, network).work, images)
 
         costs = {json.dumps(choice): cost(choice) for choice in space[CHANNELS].choices}
         of_recipe = [costs.get(json.dumps(step["value"]), 0.0) for step in recipe.patch if step["path"] == CHANNELS]

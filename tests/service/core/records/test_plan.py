@@ -13,6 +13,8 @@ from service.core.spec import JobSpec
 from workers.training.data import load
 from workers.training.models import build_model
 
+SCORED = 2 * 359 / 1438  # of the validation images, and as many of those for training, for each of the latter
+FROZEN = {"arch": "cnn", "freeze": "backbone", "weights": "job_1"}
 LIMITS = Limits(parameters=10**9, memory_bytes=64 << 30)
 
 
@@ -140,3 +142,23 @@ def test_kept_features_are_in_the_plan() -> None:
     with pytest.raises(Invalid, match="the features of 10 views of each image need") as refused:
         plan(views, DIGITS, Limits(10**9, kept.process_bytes + 1000))
     assert refused.value.faults[0].pointer == "/model/cached_views"
+
+
+@pytest.mark.parametrize(
+    ("changes", "passes"),
+    [
+        ({}, 3),
+        ({"test_time_augmentation": "mirror"}, 3 + SCORED),
+        ({"test_time_augmentation": "mirror_shift"}, 3 + 5 * SCORED),
+        ({"test_time_augmentation": "mirror_shift", "train_loss_clean": False}, 3 + 2.5 * SCORED),
+        ({"regularization": {"sam_rho": 0.05}}, 6),
+        ({"model": FROZEN}, (1 + SCORED) / 10),
+        ({"model": FROZEN | {"cached_views": 5}, "augmentation": {"vertical_flip": True}}, (5 + SCORED) / 10),
+        ({"model": FROZEN, "augmentation": {"vertical_flip": True}}, 1),
+        ({"model": FROZEN, "test_time_augmentation": "mirror"}, 1 + SCORED),
+        ({"model": FROZEN | {"freeze": "then_all", "unfreeze_epoch": 5}}, (1 + SCORED + 6 * 3) / 10),
+        ({"model": FROZEN | {"freeze": "then_all", "unfreeze_epoch": 20}}, (1 + SCORED) / 10),
+    ],
+)
+def test_an_epoch_passes_the_network_as_often_as_it_has_to(changes: dict[str, Any], passes: float) -> None:
+    assert plan(spec(epochs=10, **changes), DIGITS, LIMITS).passes == pytest.approx(passes)
