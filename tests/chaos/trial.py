@@ -146,8 +146,13 @@ class Trial:
         return seen[0] >= len(ids)
 
 
+def kind_of(number: int) -> int:
+    """The undisturbed jobs come first, one of each kind; those that follow begin with TRANSFER."""
+    return number if number < KINDS else -1 - number % KINDS + KINDS
+
+
 def spec(number: int, source: str) -> Json:
-    kind = number % KINDS
+    kind = kind_of(number)
     of_kind = SPECS[kind] if kind < len(SPECS) else TRANSFER | {"model": TRANSFER["model"] | {"weights": source}}
     return of_kind | {
         "dataset": {"id": "digits", "train_limit": 600},
@@ -257,13 +262,13 @@ def examine(trial: Trial, ids: list[str], expected: list[list[tuple[Any, ...]]])
         ends = Counter(job_id for job_id, data in statuses if data["status"] in ("succeeded", "failed", "cancelled"))
     for number, job_id in enumerate(ids):
         job = trial.ask("GET", f"/v1/jobs/{job_id}").json()
-        name = f"{job_id} (spec {number % KINDS}, attempt {job['attempt']})"
+        name = f"{job_id} (spec {kind_of(number)}, attempt {job['attempt']})"
         if job["status"] != "succeeded":
             trial.faults.append(f"{name} is {job['status']}: {job['error']}")
             continue
         if ends[job_id] != 1:
             trial.faults.append(f"{name} ended {ends[job_id]} times")
-        if history(trial, job_id) != expected[number % KINDS]:
+        if history(trial, job_id) != expected[kind_of(number)]:
             trial.faults.append(f"{name} has another history than the undisturbed run")
         manifest = trial.ask("GET", f"/v1/jobs/{job_id}/artifacts").json()["data"]
         if {entry["name"] for entry in manifest} != EVERYTHING_PUBLISHED:

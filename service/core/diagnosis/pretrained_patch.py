@@ -5,6 +5,7 @@ from service.core.diagnosis.run_context import RunContext
 from service.core.records.dataset import Contents
 from service.core.spec import JobSpec
 from service.core.spec.architectures import ARCHITECTURES
+from service.core.spec.features import is_augmented, is_mixed
 from service.core.spec.models import weights_of
 from service.core.spec.transfer import IMAGENET
 
@@ -12,6 +13,7 @@ COLORS, LEAST_SIDE = 3, 32  # channels, and pixels of the shorter side, of pictu
 MOST_OF_CLASS = 500  # images; with more, a network learns enough from them
 USUAL = "resnet18"  # of torchvision: small, and its features carry over
 USUAL_SIDE = 128  # pixels, that smaller pictures are resized to: the effect was measured at this size
+VIEWS = 10  # of each image; they take as many times the memory of one
 
 
 def may_gain_from_weights(spec: JobSpec, contents: Contents) -> bool:
@@ -31,17 +33,28 @@ def pretrained(case: RunContext) -> Patch | None:
     if case.contents is None or not may_gain_from_weights(case.spec, case.contents):
         return None
     if case.weights is not None:
-        return _start(case, case.weights.arch, case.weights.id)
+        return _started(case, case.weights.arch, case.weights.id)
     if case.has_published_weights:
-        return _start(case, USUAL, IMAGENET)
+        return _started(case, USUAL, IMAGENET)
     return None if case.has_published_weights is None else []
 
 
-def _start(case: RunContext, arch: str, weights: str) -> Patch:
-    """The network with the weights, and pictures of a size that its features suit."""
-    network = put("/model", {"arch": arch, "weights": weights, "freeze": "backbone"})
-    is_small = case.side is not None and max(case.side, ARCHITECTURES[arch].enlarged_to) < USUAL_SIDE
-    return network + put("/dataset/image_size", USUAL_SIDE) if is_small else network
+def _started(case: RunContext, arch: str, weights: str) -> Patch:
+    """The network with its frozen layers. Of images that are augmented, the features of some views are kept.
+
+    Small pictures are enlarged: weights know objects of many pixels. Networks of timm enlarge them by themselves.
+    """
+    model = {"arch": arch, "weights": weights, "freeze": "backbone"}
+    views = {"cached_views": VIEWS} if _keeps_views(case.spec) else {}
+    known = ARCHITECTURES[arch]
+    is_enlarged = known.input_side or known.enlarged_to or known.patch
+    is_small = case.side is not None and case.side < USUAL_SIDE and not is_enlarged
+    return put("/model", model | views) + (put("/dataset/image_size", USUAL_SIDE) if is_small else [])
+
+
+def _keeps_views(spec: JobSpec) -> bool:
+    """Whether the features of augmented views could be kept for a run like this."""
+    return is_augmented(spec) and not is_mixed(spec) and spec.test_time_augmentation == "none" and spec.gpus == 1
 
 
 def hint(case: RunContext) -> str | None:

@@ -9,28 +9,38 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.core.diagnosis.run_context import RunContext
-from service.core.records.dataset import Contents
+from service.core.records.dataset import Contents, Size
 from service.core.spec import Dataset, JobSpec
 from service.core.spec.patch import Operations
 
 MOST_BLOCKS, MOST_CHANNELS = 5, 256  # more cost time on a CPU and need more images
 FEW_IMAGES = 2_000  # for training; with fewer, smaller batches give enough steps
+COLORS = 3  # red, green and blue
 LEAST_SHIFTED_SIDE = 16  # pixels; a shift by a sixteenth of a smaller image is no pixel
 LEAST_POLICY_SIDE = 32  # pixels; TrivialAugment's operations are made for photographs
+LEAST_RATIO, MOST_RATIO = 1.1, 2.0  # of the longer side to the shorter one: a crop matters, and leaves the most
 MEASURED = "measured: tests/golden/effects.md"
 ONE_CYCLE = "Smith and Topin, 2018"
 
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What recipes depend on: the number of images, their channels and their shorter side in pixels, and whether a
-    mirrored image keeps its class.
+    """What recipes depend on: the number of images, their channels and their shorter side in pixels, whether a
+    mirrored image keeps its class, the usual ratio of the longer side of a picture to the shorter one, and whether all
+    pictures become squares of `side` pixels, whatever a recipe says.
     """
 
     images: int
     channels: int
     side: int
     may_be_mirrored: bool
+    ratio: float = 1.0
+    are_resized: bool = False
+
+    @property
+    def are_photographs(self) -> bool:
+        """Whether the images have colours, and are large enough for operations that are made for photographs."""
+        return self.channels == COLORS and self.side >= LEAST_POLICY_SIDE
 
     @classmethod
     def of(cls, contents: Contents, dataset: Dataset) -> "DataFacts":
@@ -38,7 +48,9 @@ class DataFacts:
         case = RunContext(JobSpec(dataset), contents)
         side = case.side or min(contents.shape[1:])
         images = round(contents.samples * (1 - dataset.val_fraction - dataset.test_fraction))
-        return cls(min(images, dataset.train_limit or images), contents.shape[0], side, case.may_be_mirrored)
+        limited = min(images, dataset.train_limit or images)
+        are_resized = dataset.image_size is not None or not contents.is_uniform
+        return cls(limited, contents.shape[0], side, case.may_be_mirrored, _ratio(contents), are_resized)
 
 
 @dataclass(frozen=True)
@@ -100,7 +112,19 @@ def _sizes(facts: DataFacts, effort: _Effort) -> tuple[Choice, ...]:
         f"images of {facts.side} pixels are scaled down: the time of an epoch grows with the square of the side",
         "arithmetic",
     )
-    return (*([resized] if side < facts.side else []), _network(side, effort), _schedule(facts, effort))
+    cropped = Choice(
+        {"/dataset/resize": "crop"},
+        f"the longer side of a picture is usually {facts.ratio:.1f} times the shorter one: its middle is not distorted",
+        "Krizhevsky et al., 2012",
+    )
+    are_squares = facts.are_resized or side < facts.side
+    is_cropped = facts.are_photographs and are_squares and LEAST_RATIO <= facts.ratio <= MOST_RATIO
+    return (
+        *([resized] if side < facts.side else []),
+        *([cropped] if is_cropped else []),
+        _network(side, effort),
+        _schedule(facts, effort),
+    )
 
 
 def _network(side: int, effort: _Effort) -> Choice:
@@ -166,5 +190,17 @@ def _varied(facts: DataFacts) -> tuple[Choice, ...]:
         "TrivialAugment lowered the loss on colour pictures of scenes",
         f"{MEASURED}; Mueller and Hutter, 2021",
     )
-    is_photograph = facts.channels == 3 and facts.side >= LEAST_POLICY_SIDE  # noqa: PLR2004 - red, green, blue
-    return (*([shifted] if facts.side >= LEAST_SHIFTED_SIDE else []), *([policy] if is_photograph else []))
+    return (*([shifted] if facts.side >= LEAST_SHIFTED_SIDE else []), *([policy] if facts.are_photographs else []))
+
+
+def _ratio(contents: Contents) -> float:
+    """The median ratio of the longer side of a picture to the shorter one."""
+    _, height, width = contents.shape
+    sizes = contents.sizes or (Size(width, height, 1),)
+    ratios = sorted((max(size.width, size.height) / min(size.width, size.height), size.images) for size in sizes)
+    half, seen = sum(count for _, count in ratios) / 2, 0
+    for ratio, count in ratios:
+        seen += count
+        if seen >= half:
+            return ratio
+    return 1.0

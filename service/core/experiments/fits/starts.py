@@ -35,6 +35,8 @@ VARIATIONS: Mapping[str, tuple[Mapping[str, Any], str]] = {
         "soft targets limit the outputs (Szegedy et al., 2016)",
     ),
 }
+ZOOMED = {"/augmentation/random_resized_crop": 0.5, "/augmentation/color_jitter": 0.2, "/augmentation/crop_padding": 0}
+WHY_ZOOMED = "photographs show their objects at many sizes and in many lights (Szegedy et al., 2015)"
 # What a fit adds to the recipe.
 ADDED = {"/regularization/ema_decay": 0.98, "/model/hidden": []}
 WHY_ADDED = "averaged weights are less noisy (Polyak and Juditsky, 1992); a hidden layer has most of the parameters"
@@ -64,7 +66,8 @@ def resets(spec: JobSpec) -> tuple[Operation, ...]:
 
 def _variations(steps: tuple[Operation, ...], facts: DataFacts) -> Iterator[Candidate]:
     shifted = {"/augmentation/rotation_degrees": 10.0, "/augmentation/crop_padding": max(1, facts.side // 16)}
-    for name, (values, why) in {"shifted": (shifted, WHY_SHIFTED), **VARIATIONS}.items():
+    zoomed = {"zoomed": (ZOOMED, WHY_ZOOMED)} if facts.are_photographs else {}
+    for name, (values, why) in {**zoomed, "shifted": (shifted, WHY_SHIFTED), **VARIATIONS}.items():
         added = [{"op": "add", "path": path, "value": value} for path, value in values.items()]
         yield Candidate((*steps, *added), Source.RECIPE, f"the recipe {GOOD!r}, {name}: {why}")
 

@@ -17,7 +17,7 @@ from service.core.records.dataset import Contents
 from service.core.records.facts import Facts
 from service.core.records.plan import UNLIMITED, Limits, plan
 from service.core.records.weights import Weights
-from service.core.spec import JobSpec, contradictions
+from service.core.spec import JobSpec, contradictions, doubts
 from service.core.storage import Artifact
 from service.schemas.spec import JobSpecSchema
 
@@ -206,3 +206,21 @@ def test_uploaded_weights_are_advised_for_few_photographs() -> None:
     assert not of(photographs, known, arch="resnet18", weights="imagenet")
     assert not of(replace(photographs, shape=(1, 64, 64)), known)
     assert not of(replace(photographs, samples_per_class=(5000, 5000)), known)
+
+
+@pytest.mark.parametrize(
+    ("changes", "views"),
+    [
+        ({"augmentation": {"horizontal_flip": True}}, 10),
+        ({}, None),
+        ({"augmentation": {"horizontal_flip": True}, "regularization": {"mixup_alpha": 0.2}}, None),
+        ({"augmentation": {"horizontal_flip": True}, "test_time_augmentation": "mirror"}, None),
+    ],
+)
+def test_pretrained_weights_keep_views_of_augmented_images(changes: dict[str, Any], views: int | None) -> None:
+    spec = JobSpec.from_dict({"dataset": {"id": "pets"}, **changes}).filled(1)
+    case = RunContext(spec, Contents(("cat", "dog"), (50, 50), (3, 64, 64)), has_published_weights=True)
+    patch = CURES["pretrained"].change(case)
+    assert patch is not None
+    assert patch[0]["value"].get("cached_views") == views
+    assert list(doubts(cured(spec, patch))) == []

@@ -6,10 +6,12 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from service.core.experiments.filling import filled, left_open
+from service.core.experiments.fits.starts import starting_points
 from service.core.experiments.recipes import DataFacts, Recipe, recipes_for
 from service.core.records.builtin_datasets import CONTENTS_OF, DIGITS
+from service.core.records.dataset import Contents, Size
 from service.core.records.plan import UNLIMITED, plan
-from service.core.spec import Dataset, JobSpec
+from service.core.spec import Cnn, Dataset, JobSpec
 from service.core.spec.patch import patched, plain
 from service.schemas.spec import JobSpecSchema
 
@@ -55,6 +57,35 @@ def test_large_photographs_are_scaled_down_and_varied() -> None:
     assert spec["dataset"] == {"id": "pets", "image_size": 96}
     assert spec["augmentation"] == {"horizontal_flip": True, "crop_padding": 6, "trivial_augment": True}
     assert len(spec["model"]["channels"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("sizes", "image_size", "is_cropped"),
+    [
+        (((300, 200, 60), (200, 200, 40)), None, True),
+        (((300, 200, 40), (200, 200, 60)), None, False),
+        (((900, 200, 60), (200, 200, 40)), None, False),
+        (((90, 60, 100),), None, False),
+        (((90, 60, 100),), 32, True),
+    ],
+)
+def test_the_middle_of_most_long_photographs_is_kept(
+    sizes: tuple[tuple[int, int, int], ...], image_size: int | None, is_cropped: bool
+) -> None:
+    is_uniform = len(sizes) == 1
+    shape = (3, sizes[0][1], sizes[0][0] if is_uniform else sizes[0][1])
+    counted = tuple(Size(*each) for each in sizes)
+    contents = Contents(("cat", "dog"), (50, 50), shape, is_uniform=is_uniform, sizes=counted)
+    facts = DataFacts.of(contents, Dataset("pets", image_size=image_size))
+    assert any("/dataset/resize" in choice.values for choice in good(facts).choices) == is_cropped
+
+
+def test_a_fit_zooms_into_photographs_alone() -> None:
+    photographs = Contents(("cat", "dog"), (50, 50), (3, 64, 64))
+    zoomed = "/augmentation/random_resized_crop"
+    for contents, is_zoomed in ((photographs, True), (DIGITS, False)):
+        starts = starting_points(JobSpec(Dataset("pets"), model=Cnn()), contents)
+        assert any(step["path"] == zoomed for start in starts for step in start.patch) == is_zoomed
 
 
 def test_digits_are_neither_mirrored_nor_shifted() -> None:
