@@ -42,13 +42,11 @@ def pretrained(case: RunContext) -> Patch | None:
 def _started(case: RunContext, arch: str, weights: str) -> Patch:
     """The network with its frozen layers. Of images that are augmented, the features of some views are kept.
 
-    Small pictures are enlarged: weights know objects of many pixels. Networks of timm enlarge them by themselves.
+    Small pictures are enlarged, unless the network does so: weights know objects of many pixels.
     """
     model = {"arch": arch, "weights": weights, "freeze": "backbone"}
     views = {"cached_views": VIEWS} if _keeps_views(case.spec) else {}
-    known = ARCHITECTURES[arch]
-    is_enlarged = known.input_side or known.enlarged_to or known.patch
-    is_small = case.side is not None and case.side < USUAL_SIDE and not is_enlarged
+    is_small = case.side is not None and min(ARCHITECTURES[arch].input_size(case.side, case.side)) < USUAL_SIDE
     return put("/model", model | views) + (put("/dataset/image_size", USUAL_SIDE) if is_small else [])
 
 

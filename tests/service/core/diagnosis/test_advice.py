@@ -21,6 +21,8 @@ from service.core.spec import JobSpec, contradictions, doubts
 from service.core.storage import Artifact
 from service.schemas.spec import JobSpecSchema
 
+STORED = Artifact("a", "weights/a", 1, "0" * 64, "application/octet-stream")
+WEIGHTS = Weights(f"wgt_{'0' * 20}", "mine", "resnet18", 1000, 3, 1, "0" * 64, STORED, 0.0)
 MODELS: list[dict[str, Any]] = [
     {"arch": "cnn"},
     {"arch": "cnn", "channels": [1], "hidden": [], "kernel_size": 15, "norm": "batch"},
@@ -180,8 +182,7 @@ def test_every_cure_has_code_for_other_frameworks() -> None:
 
 def test_uploaded_weights_are_advised_for_few_photographs() -> None:
     spec, photographs = JobSpec.from_dict({"dataset": {"id": "pets"}}), Contents(("cat", "dog"), (50, 50), (3, 64, 64))
-    stored = Artifact("a", "weights/a", 1, "0" * 64, "application/octet-stream")
-    known = Weights(f"wgt_{'0' * 20}", "mine", "resnet18", 1000, 3, 1, "0" * 64, stored, 0.0)
+    known = WEIGHTS
 
     def of(contents: Contents, uploaded: Weights | None, published: bool | None = None, **model: Any) -> list[Any]:
         given = JobSpec.from_dict({"dataset": {"id": "pets"}, "model": model}) if model else spec
@@ -224,3 +225,13 @@ def test_pretrained_weights_keep_views_of_augmented_images(changes: dict[str, An
     assert patch is not None
     assert patch[0]["value"].get("cached_views") == views
     assert list(doubts(cured(spec, patch))) == []
+
+
+@pytest.mark.parametrize(
+    ("arch", "is_resized"), [("resnet18", True), ("vit_b_16", True), ("vit_b_32", False), ("timm/lcnet_050", False)]
+)
+def test_pictures_are_enlarged_for_networks_that_do_not(arch: str, is_resized: bool) -> None:
+    case = RunContext(JobSpec.from_dict({"dataset": {"id": "pets"}}), Contents(("a b", "c d"), (50, 50), (3, 64, 64)))
+    patch = CURES["pretrained"].change(replace(case, weights=replace(WEIGHTS, arch=arch)))
+    assert patch is not None
+    assert any(step["path"] == "/dataset/image_size" for step in patch) == is_resized
