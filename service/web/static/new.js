@@ -22,7 +22,8 @@ let isHeldOut = false; // whether the share of the test is that of a fit
 let timer = null;
 let asked = 0;
 let timed = ''; // the data set whose times stand beside the networks
-let times = {}; // seconds of an epoch by network
+let times = {}; // seconds of an epoch by network, of own ones with their default sizes
+let planned = {}; // the network of the newest plan, and the seconds of its epochs
 
 /** The value of an input. A malformed value is sent as text, so that the service reports the fault. */
 function valueOf(input) {
@@ -120,7 +121,7 @@ function show() {
     if (field) field.hidden = !counts(input);
   }
   showData();
-  showTime();
+  writeTimes();
   showTimes().catch(() => {});
   document.getElementById('start').textContent = isFit() ? 'Start the fit' : 'Start training';
   const { address, body } = request();
@@ -154,14 +155,17 @@ async function plan() {
   const turn = (asked += 1);
   const place = document.getElementById('plan');
   const { address, body } = request();
-  const words = (planned) => (isFit() ? linesOfFit(planned, body.minutes) : linesOfJob(planned));
-  const lines = await ask(`${address}?validate_only=true`, { method: 'POST', body: JSON.stringify(body) })
-    .then(words, (error) => [error.message]);
+  const found = await ask(`${address}?validate_only=true`, { method: 'POST', body: JSON.stringify(body) }).catch((error) => error);
   if (turn !== asked) return; // a newer request is on its way
+  const isFault = found instanceof Error;
+  const lines = isFault ? [found.message] : isFit() ? linesOfFit(found, body.minutes) : linesOfJob(found);
   place.replaceChildren(...lines.map((line) => (typeof line === 'string' ? Object.assign(document.createElement('p'), { textContent: line }) : line)));
+  const time = isFault ? null : found.time ?? found.trial_cost;
+  planned = time ? { network: arch.value, seconds: time.epoch_seconds } : {};
+  writeTimes();
 }
 
-/** Write the time of an epoch of the chosen data set beside each network where it is known. */
+/** Get the times of an epoch of the chosen data set. */
 async function showTimes() {
   const dataset = at('/dataset/id').value;
   if (dataset === timed) return;
@@ -169,17 +173,18 @@ async function showTimes() {
   const found = await ask(form.dataset.times.replace('DATASET', encodeURIComponent(dataset)));
   if (dataset !== timed) return; // another one was chosen meanwhile
   times = found;
-  for (const [option, text] of words) {
-    const seconds = times[option.value];
-    option.textContent = seconds ? `${text}, about ${roughly(seconds)} an epoch` : text;
-  }
-  showTime();
+  writeTimes();
 }
 
-/** Write the time of the chosen network below it too: a narrow screen cuts the text of a closed list. */
-function showTime() {
-  const seconds = times[arch.value];
-  document.getElementById(`${arch.id}-hint`).textContent = seconds ? `About ${roughly(seconds)} an epoch.` : '';
+/** Write the time of an epoch beside each network where it is known, and below the chosen one: a narrow screen cuts the
+ * text of a closed list. */
+function writeTimes() {
+  for (const [option, text] of words) {
+    const seconds = option.value === planned.network ? planned.seconds : times[option.value];
+    const time = seconds ? `about ${roughly(seconds)} an epoch` : '';
+    option.textContent = time ? `${text}, ${time}` : text;
+    if (option.selected) document.getElementById(`${arch.id}-hint`).textContent = time;
+  }
 }
 
 async function send(query = '') {
