@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from service.core.text import counted, format_number, format_percent, format_size
+from service.core.text.sentences import unrepeated
 from service.rendering.foreign_run import early_stopping
 from service.rendering.foreign_run import framework as framework_of
 
@@ -177,11 +178,11 @@ def _missing(fact: str) -> str:
 
 
 def _sentences(advice: Sequence[Json]) -> list[str]:
-    """Each advice in words, without a reason that was given for the one before."""
-    before = [None, *(each["reason"] for each in advice)]
+    """Each advice in words, without the reasons that were given for the one before."""
+    reasons = unrepeated([each["reason"] for each in advice])
     return [
-        f"{each['title']}. {'' if each['reason'] == reason else each['reason'] + ' '}Expected: {each['expected']}."
-        for each, reason in zip(advice, before, strict=False)
+        " ".join(filter(None, (f"{each['title']}.", reason, f"Expected: {each['expected']}.")))
+        for each, reason in zip(advice, reasons, strict=True)
     ]
 
 

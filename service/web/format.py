@@ -13,6 +13,7 @@ from service.core.records.ablation import BASE
 from service.core.records.job import Job, Status
 from service.core.records.lineage import Relative
 from service.core.text import DAY, HOUR, MINUTE, counted, format_number, format_percent, format_size
+from service.core.text.sentences import uncapitalized, unrepeated
 from service.core.text.slug import slug
 from service.schemas.answer_fields import format_time
 
@@ -33,8 +34,9 @@ def register_filters(app: Flask) -> None:
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     numbers: list[Callable[..., str]] = [number, percent, duration, ago, moment, size]
-    texts: list[Callable[..., str]] = [value, words, sentence, mark, title, file_stem, counted]
+    texts: list[Callable[..., str]] = [value, words, sentence, mark, title, file_stem, counted, uncapitalized]
     app.jinja_env.filters.update({f.__name__: f for f in numbers + texts})
+    app.jinja_env.filters["unrepeated"] = unrepeated
 
 
 def number(value: float | None) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.core.records.job import Job
+from service.core.text.sentences import uncapitalized
 from service.schemas.ablations import LEAST_SEEDS
 
 MOST, LEAST = 3, 2  # suggestions
@@ -33,4 +34,4 @@ def trial(job: Job, advice: Sequence[Mapping[str, Any]]) -> Trial | None:
     if len(chosen) < LEAST:
         return None
     body = {"spec": job.spec.to_record(), "factors": [each["id"] for each in chosen], "seeds": LEAST_SEEDS}
-    return Trial(body, tuple(each["title"].lower() for each in chosen), (len(chosen) + 2) * LEAST_SEEDS)
+    return Trial(body, tuple(uncapitalized(each["title"]) for each in chosen), (len(chosen) + 2) * LEAST_SEEDS)

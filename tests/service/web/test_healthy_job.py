@@ -96,3 +96,4 @@ def test_other_jobs_offer_a_cure_first(client: FlaskClient, parts: Services, tmp
     page = looks_right(client, f"/jobs/{job}")
     assert "The model is ready." not in page
     assert page.index("Try first:") < page.index("Also:")
+    assert page.count("Keep its outputs from growing.") == 1, "a reason is given once"
