@@ -57,8 +57,8 @@ def test_epochs_on_kept_features_are_compared_with_their_like(client: FlaskClien
     submit(client, **MLP | frozen)
     train(parts, 0.001)
     assert plan(client, **frozen) == {
-        "epoch_seconds": pytest.approx(0.001),
-        "seconds": pytest.approx(0.1),
+        "epoch_seconds": pytest.approx(0.001, rel=0.02),  # with its share of the pass before the first epoch
+        "seconds": pytest.approx(0.1, rel=0.02),
         "source": "history",
     }
     trained_whole = plan(client, model={"arch": "cnn"})
