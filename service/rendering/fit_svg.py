@@ -12,6 +12,7 @@ Lowered = Callable[[float], float]  # FitRequest.lowered: with the sign that low
 
 TICKS = 4  # intervals of the vertical axis
 LEAST_MINUTES = 0.01  # of the horizontal axis
+IN_SECONDS = 2  # minutes; shorter axes are in seconds
 MARGIN = 0.05  # of the range, above and below
 OUTLIER = 4.0  # a worse value is drawn at the edge: this many times the distance from the best to the median
 
@@ -71,9 +72,16 @@ def draw_fit(fit: Fit) -> FitDrawing | None:
         dots,
         "".join(_best(dots, lowered)),
         "".join(_rungs(dots)),
-        tuple(Tick(x(minutes * share), f"{minutes * share:.2g} min") for share in (0.0, 0.5, 1.0)),
+        tuple(Tick(x(minutes * share), _time(share, minutes)) for share in (0.0, 0.5, 1.0)),
         tuple(Tick(y(level), f"{level:.3g}") for level in levels),
     )
+
+
+def _time(share: float, minutes: float) -> str:
+    """A share of some minutes, of short ones in seconds."""
+    if minutes < IN_SECONDS:
+        return f"{share * minutes * MINUTE:.3g} s"
+    return f"{share * minutes:.2g} min"
 
 
 def _rungs(dots: Sequence[Dot]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """The options of a job as inputs of a form, derived from the schema of the spec."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -31,6 +32,8 @@ TITLES = {  # labels of inputs whose own name is too general
     "/schedule/name": "shape",
     "/webhook/url": "address",
 }
+# The end of a description, which names releases: of use to programs, not to the form.
+RELEASES = re.compile(r"\. (Since [\d.]+|[\w, ]+ since [\d., \w]+)$")
 MEANINGS = {  # shorter help than the description in the API document
     "/name": "",
     "/dataset/id": "",
@@ -144,7 +147,7 @@ def _family(name: str, schema: Any) -> str:
 def _input(pointer: str, field: Field[Any], group: str = "", arch: str = "") -> Input:
     kind, choices = _kind(field)
     metadata = field.metadata
-    meaning = MEANINGS.get(pointer, str(metadata["description"]))
+    meaning = MEANINGS.get(pointer, RELEASES.sub("", str(metadata["description"])))
     return Input(pointer, kind, metadata.get("default"), meaning, str(metadata["allowed"]), choices, group, arch)
 
 

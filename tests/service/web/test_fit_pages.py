@@ -77,6 +77,8 @@ def test_an_ended_fit_shows_what_it_proved(client: FlaskClient, app: Flask, part
     assert rungs.count("M") == sum(step["what"] == "promote" for step in runs), "one line for each promoted trial"
     assert 'aria-label="Confusion matrix"' in page
     assert "The base alone took" in page
+    assert re.search(r">[0-9.]+ s</text>", page), "a short axis is in seconds"
+    assert ('href="#try"' in page) == ('id="try"' in page)
     assert page.count('class="rung-repeat"') == sum(step["what"] == "repeat" for step in runs)
     for each in fit["leaderboard"]:
         assert f'id="to-trial-{each["trial"]}" href="/jobs/{each["job"]}"' in page

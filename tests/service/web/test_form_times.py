@@ -1,4 +1,4 @@
-"""The form knows about how long an epoch takes, before and after the first job."""
+"""The form knows about how long an epoch takes, before and after the first job, and explains its options."""
 
 import re
 from dataclasses import replace
@@ -37,6 +37,12 @@ def test_networks_have_times_by_arithmetic_then_by_jobs(client: FlaskClient, par
     then = client.get("/new/times/digits").get_json()
     assert then["mlp"] == pytest.approx(100 * first["mlp"])
     assert then["resnet18"] == pytest.approx(100 * first["resnet18"])
+
+
+def test_help_of_the_form_names_no_releases(client: FlaskClient) -> None:
+    page = looks_right(client, "/new")
+    assert "whitens patches" in page
+    assert "ince 0." not in page
 
 
 def test_plan_of_a_job_has_its_time(client: FlaskClient, parts: Services) -> None:
