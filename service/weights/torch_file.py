@@ -26,7 +26,9 @@ def read_torch_file(file: BinaryIO) -> dict[str, StoredTensor]:
     """The tensors of the state_dict in the file, by name. Raises UnreadableFile."""
     value, starts = _read_zip(file) if zipfile.is_zipfile(file) else _read_old_file(file)
     state = _unwrapped(value)
-    if not state or not all(isinstance(tensor, PickledTensor) for tensor in state.values()):
+    if not state:
+        raise UnreadableFile("it holds no tensors; save model.state_dict()")
+    if not all(isinstance(tensor, PickledTensor) for tensor in state.values()):
         raise UnreadableFile("it holds more than tensors by their names; save model.state_dict()")
     return {_plain(str(name)): _placed(tensor, starts) for name, tensor in state.items()}
 

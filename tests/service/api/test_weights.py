@@ -100,6 +100,7 @@ def test_list_is_read_page_by_page(client: FlaskClient) -> None:
     [
         (lambda state: b"not weights at all", "cannot be used"),
         (lambda state: torch_file(state | {"more": torch.zeros(1)}), "more is unknown"),
+        (lambda _: torch_file({}), "it holds no tensors"),
         (lambda state: torch_file({k: v * torch.nan for k, v in state.items()}), "not a number"),
         (lambda state: torch_file(state | {"features.0.bias": torch.zeros(3)}), "has the shape [3]"),
         (lambda state: torch_file({"epoch": 3}), "save model.state_dict()"),
