@@ -17,10 +17,11 @@ def normalized(text: str) -> str:
 
 
 def test_quick_start_names_fields_and_buttons_as_the_pages_do() -> None:
-    shown = normalized("\n".join([*(path.read_text("utf-8") for path in TEMPLATES), *TITLES.values()]))
+    sources = "\n".join([*(path.read_text("utf-8") for path in TEMPLATES), *TITLES.values()])
+    shown = sources + normalized(sources)  # some words are within an expression
     named = re.findall(r"“(.+?)”", TEXT)
     assert len(named) > 5
-    assert [name for name in named if normalized(name) not in shown] == []
+    assert [name for name in named if name not in shown and normalized(name) not in shown] == []
 
 
 def test_quick_start_lists_the_goals_in_the_order_of_the_form() -> None:
