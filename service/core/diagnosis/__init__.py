@@ -17,6 +17,7 @@ from service.core.diagnosis.words import summary
 from service.core.records.epoch import Epoch
 from service.core.records.facts import Facts
 from service.core.records.plan import UNLIMITED, Limits
+from service.core.spec.models import weights_of
 
 __all__ = ["Advice", "Diagnosis", "Evidence", "Note", "Rules", "RunContext", "Verdict", "diagnose"]
 
@@ -61,7 +62,9 @@ def diagnose(
     curve = Curve.of(history)
     stopping = case.spec.early_stopping if case else None
     monitor = stopping.monitor if stopping else "val_loss"
-    view = RunView(curve, facts, max(LEAST_GUESS, _guess(curve, case, facts)), stop_reason, rules, monitor)
+    has_weights = case is not None and weights_of(case.spec.model) is not None
+    guess = max(LEAST_GUESS, _guess(curve, case, facts))
+    view = RunView(curve, facts, guess, stop_reason, rules, monitor, has_weights)
     main, *others = (_note(finding, view) for finding in findings(view))
     verdicts = [note.verdict for note in (main, *others)]
     # More epochs come by themselves; without any, there is nothing that a change could be judged by.

@@ -45,11 +45,13 @@ def _descends(view: RunView) -> bool:
 
 
 def _stuck(view: RunView) -> Finding | None:
-    """The same accuracy in each epoch, with losses that the frequency of one class explains."""
+    """The same accuracy in each epoch, with losses that the frequency of one class explains. A run from weights may
+    begin at its final accuracy.
+    """
     curve, facts = view.curve, view.facts
     known = [right for right in curve.accuracy if right is not None]
     is_constant = curve.has_train and len(known) >= CONSTANT_EPOCHS and len(set(known)) == 1
-    if not is_constant or not 0 < known[0] < MOST_MAJORITY:
+    if view.has_weights or not is_constant or not 0 < known[0] < MOST_MAJORITY:
         return None
     right, fit = known[0], curve.level(curve.fit)
     entropy = -right * math.log(right) - (1 - right) * math.log(1 - right)

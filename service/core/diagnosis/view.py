@@ -25,6 +25,7 @@ class RunView:
     stop_reason: str | None
     rules: Rules
     monitor: str = "val_loss"
+    has_weights: bool = False  # the run starts from weights, so that its first losses may be low
 
     @property
     def validation_images(self) -> int | None:

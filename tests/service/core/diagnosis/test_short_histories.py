@@ -4,7 +4,9 @@ import math
 
 import pytest
 
-from service.core.diagnosis import Verdict
+from service.core.diagnosis import RunContext, Verdict, diagnose
+from service.core.records.facts import Facts
+from service.core.spec import JobSpec
 from tests.service.core.diagnosis.made import diagnosed, history
 
 OVERFITTED = (Verdict.OVERFITTING, Verdict.OVERCONFIDENT)
@@ -27,6 +29,14 @@ def test_a_steady_rise_in_seven_epochs_is_overfitting() -> None:
     val, right = [0.68, 0.678, 0.68, 0.69, 0.708, 0.73, 0.756], [0.58, 0.58, 0.575, 0.565, 0.56, 0.555, 0.545]
     found = diagnosed(history([0.68, 0.67, 0.66, 0.64, 0.62, 0.59, 0.55], val, right), 2, 10_000)
     assert found.verdict == Verdict.OVERFITTING
+
+
+def test_a_constant_accuracy_is_no_single_class_in_a_run_from_weights() -> None:
+    flat, facts = history([0.9] * 8, [0.95] * 8, 0.65), Facts({"validation": 1000}, math.log(5), 0.2)
+    for weights, is_stuck in ((None, True), ("job_1", False)):
+        spec = JobSpec.from_dict({"dataset": {"id": "digits"}, "model": {"arch": "cnn", "weights": weights}}).filled(1)
+        found = diagnose(flat, RunContext(spec), facts, "max_epochs")
+        assert (found.verdict == Verdict.NOT_LEARNING) == is_stuck
 
 
 def test_a_fall_over_three_epochs_has_not_stopped() -> None:
