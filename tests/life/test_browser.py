@@ -22,6 +22,10 @@ SHOWN_AT_THE_END_OF_AN_EPOCH = """async () => {
   (await import('/static/running.js')).showPosition({epoch: 2, batch: 3, batches: 3});
   return document.getElementById('batches').textContent.trim();
 }"""
+SHOWN_AFTER_AN_EPOCH = """async () => {
+  (await import('/static/running.js')).showEpoch({epoch: 99999, val_loss: 1.25, improved: true});
+  return document.getElementById('latest').textContent;
+}"""
 PICTURES = folders(each=10)
 UPLOAD_SPEED = 40_000  # bytes a second: slow enough for its progress to be seen
 
@@ -158,6 +162,7 @@ def test_train_fork_compare_upload_train_and_try(tab: Window, guarded: Guarded, 
     assert eventually(lambda: tab.points() > before + OVERFITS), "the stream brings what is new"
     expect(page.locator("#batches")).to_have_text(re.compile("batch . of 3|waiting for validation"))
     assert page.evaluate(SHOWN_AT_THE_END_OF_AN_EPOCH) == "waiting for validation"
+    assert page.evaluate(SHOWN_AFTER_AN_EPOCH) == "validation loss 1.25 at epoch 99999, best 1.25"
     expect(page.locator("#chart canvas")).to_be_visible()
     assert tab.violations() == []
     page.get_by_role("button", name="Cancel").hover()

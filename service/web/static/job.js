@@ -50,7 +50,7 @@ function add(row) {
   rows.push(row);
   if (rows.length > 2 * MOST_POINTS) load().catch(complain);
   else drawSoon();
-  showEpoch(row.epoch);
+  showEpoch(row);
 }
 
 function listen() {
