@@ -31,7 +31,7 @@ def test_a_steady_rise_in_seven_epochs_is_overfitting() -> None:
     assert found.verdict == Verdict.OVERFITTING
 
 
-def test_a_constant_accuracy_is_no_single_class_in_a_run_from_weights() -> None:
+def test_constant_accuracy_of_runs_from_weights_is_no_one_class() -> None:
     flat, facts = history([0.9] * 8, [0.95] * 8, 0.65), Facts({"validation": 1000}, math.log(5), 0.2)
     for weights, is_stuck in ((None, True), ("job_1", False)):
         spec = JobSpec.from_dict({"dataset": {"id": "digits"}, "model": {"arch": "cnn", "weights": weights}}).filled(1)
