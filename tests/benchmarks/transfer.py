@@ -45,6 +45,7 @@ HEAD_EPOCHS = 40
 TIMED_EPOCHS = 2
 SPLIT = {"id": "scenes", "val_fraction": VALIDATION / OF_CLASS, "test_fraction": TEST / OF_CLASS}
 HEAD, ALL, LP_FT = "last layer only", "all layers", "last layer, then all"
+HEAD_VIEWS = "last layer only, 10 augmented views"
 ANEW = "last layer only, features computed in each epoch"
 RECIPES = (("good", SIDE), ("good", SMALL_SIDE), ("quick", SMALL_SIDE))  # with the side of the pictures
 SCRATCH = {f"random weights, recipe `{recipe}`, {side} pixels": (recipe, side) for recipe, side in RECIPES}
@@ -55,6 +56,13 @@ PRETRAINED: Mapping[str, dict[str, Any]] = {
         "epochs": HEAD_EPOCHS,
         "optimizer": {"name": "adamw", "lr": 1e-2},
         "schedule": {"name": "cosine"},
+    },
+    HEAD_VIEWS: {
+        "model": {"arch": MODEL, "freeze": "backbone", "cached_views": 10},
+        "epochs": HEAD_EPOCHS,
+        "optimizer": {"name": "adamw", "lr": 1e-2},
+        "schedule": {"name": "cosine"},
+        "augmentation": {"horizontal_flip": True, "random_resized_crop": 0.5},
     },
     ALL: {
         "model": {"arch": MODEL},
