@@ -109,7 +109,7 @@ def _stream(
             except DatabaseError:  # the client connects again and continues after its last event
                 return
             if new.lines:
-                yield from new.lines
+                yield "".join(new.lines)  # one write to the socket, however many events
                 after, sent_at, tick = new.last, time.monotonic(), None
             if len(new.lines) == PAGE:
                 continue

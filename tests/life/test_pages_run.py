@@ -30,7 +30,8 @@ IN_A_BROWSER = "js"  # the language of blocks that tests/life/test_use_in_a_brow
 BEFORE_ALL = "make "  # begins each line of the blocks that set up and start what the others need
 NOT_RUN = re.compile(r"# (?:Not run by the tests: \S+|Run by the tests with \w+)")  # in a block's first line, for the
 # reader too; those of a framework are run in tests/service/docs/test_callbacks.py
-NOT_RUN_ON = {"README": 2, "cookbook": 1, "deploying": 4, "diagnose": 6, "fits": 1, "operations": 2}  # blocks
+# The number of such blocks on each page.
+NOT_RUN_ON = {"README": 2, "cookbook": 1, "deploying": 4, "diagnose": 6, "fits": 1, "operations": 2, "weights": 1}
 RUN = {  # the pages that the tests of this module run, beside those of verdicts
     "README",
     "client",

@@ -1,12 +1,14 @@
 """Streams of events as the tests read them."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from flask.testing import FlaskClient
 
+EVENT = re.compile(r".+?(?:\n\n|\Z)", re.DOTALL)  # or a comment, with the empty line that ends it
 STREAM = {"Accept": "text/event-stream"}
 StreamEvent = dict[str, Any]
 
@@ -24,9 +26,10 @@ def parsed(text: str) -> list[StreamEvent]:
 
 @contextmanager
 def live(client: FlaskClient, address: str) -> Iterator[Iterator[str]]:
-    """The parts of a stream, each as soon as the service sends it."""
+    """The events and comments of a stream, as soon as the service sends them: several at a time, if it has several."""
     with client.get(address, headers=STREAM, buffered=False) as answer:
-        yield (part.decode() if isinstance(part, bytes) else str(part) for part in answer.response)
+        parts = (part.decode() if isinstance(part, bytes) else str(part) for part in answer.response)
+        yield (event for part in parts for event in EVENT.findall(part))
 
 
 def next_event(parts: Iterator[str]) -> StreamEvent:
