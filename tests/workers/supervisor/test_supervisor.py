@@ -172,7 +172,8 @@ def test_the_epochs_of_a_fast_job_share_transactions(bench: Bench) -> None:
     bench.store.leases.append = timed  # type: ignore[method-assign]  # sees each transaction
     job = bench.run(**ENDLESS | {"epochs": 300})
     assert [row.epoch for row in bench.store.queries.history("t", job.id)[1]] == list(range(1, 301))
-    assert median(after - before for before, after in pairwise(began)) >= EPOCH_SECONDS
+    # The trainer keeps the time between two of them; they reach the supervisor with different delays.
+    assert median(after - before for before, after in pairwise(began)) >= 0.9 * EPOCH_SECONDS
 
 
 def test_a_cancelled_job_stops_and_publishes_its_best_model(bench: Bench) -> None:
