@@ -5,7 +5,7 @@ average is kept if it scores better (a greedy soup; Wortsman et al., "Model soup
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from service.core.experiments.fits.decision import Repeat, Start, Wait
 from service.core.experiments.fits.state import Finals, FitState, mean_values, rivals, whole_values
@@ -139,8 +139,12 @@ def _seconds(state: FitState, plan: Finals, spent: Mapping[int, float]) -> float
         stages.append(
             [plan.times * seconds for seconds in best[: _size(plan.leaders, number)]] + [spent.get(BASE, 0.0)]
         )
-    slots = state.request.slots
-    return MARGIN * sum(max(sum(stage) / slots, max(stage, default=0.0)) for stage in stages)
+    return MARGIN * sum(_side_by_side(stage, state.request.slots) for stage in stages)
+
+
+def _side_by_side(seconds: Sequence[float], slots: int) -> float:
+    """The seconds that trainings take in `slots` slots: at least those of the longest one."""
+    return max(sum(seconds) / slots, max(seconds, default=0.0))
 
 
 def _fits_in(state: FitState, number: int) -> bool:
@@ -151,7 +155,7 @@ def _fits_in(state: FitState, number: int) -> bool:
     if state.left is None or state.in_flight or not best:
         return False
     pair = [spent[BASE], *(spent[trial] for trial in best)]
-    return MARGIN * max(sum(pair) / state.request.slots, *pair) <= state.left
+    return MARGIN * _side_by_side(pair, state.request.slots) <= state.left
 
 
 def _refined(state: FitState, finals: Finals) -> Iterator[Candidate]:
