@@ -24,7 +24,7 @@ AIMED = 0.2  # the least share of an aimed run that a cut keeps: what it is aime
 FEW_IMAGES = 41
 REAL_FALL = 0.04  # share of validation loss
 GAP, HIGH, JUMPS = 0.08, 0.15, 0.15  # shares of the loss of guessing, and of validation loss
-UNSEEN = 2.0  # standard errors of the validation images: a smaller rise cannot be told from noise
+UNSEEN = 2.0  # standard errors of the validation images: a smaller rise looks like noise
 NEAR = 1.6  # a measure that is closer to its threshold than by this factor may count or not
 
 

@@ -25,7 +25,7 @@ def keeps_features(spec: JobSpec, epoch: int) -> bool:
 def has_fixed_features(spec: JobSpec) -> bool:
     """Whether the network ends with a linear layer, and its frozen layers draw no random numbers.
 
-    Dropout right before the last layer is none of them.
+    Dropout right before the last layer does not count: it is applied to the kept features.
     """
     if isinstance(spec.model, Torchvision):
         known = ARCHITECTURES[spec.model.arch]

@@ -29,7 +29,9 @@ def drawn(train: int, validation: int, seed: int) -> ImageSet:
 
 
 def cifar10(archive: Path, train: int | None = None) -> ImageSet:
-    """CIFAR-10 (Krizhevsky, 2009) from cifar-10-binary.tar.gz. Its test images validate; `train`: the first so many."""
+    """CIFAR-10 (Krizhevsky, 2009) from cifar-10-binary.tar.gz: the first `train` training images, None for all of
+    them. Its test images are for validation.
+    """
     with tarfile.open(archive) as files:
         parts = {Path(member.name).stem: files.extractfile(member) for member in files if member.name.endswith(".bin")}
         raw = {name: np.frombuffer(file.read(), np.uint8).reshape(-1, RECORD) for name, file in parts.items() if file}

@@ -20,7 +20,7 @@ class TrialCost:
 
 
 def trial_cost(request: FitRequest, epochs: int, of_base: EpochTime) -> TrialCost:
-    """The cost of a usual trial of an accepted request, whose base has so many epochs of this time."""
+    """The cost of a usual trial of an accepted request. Its base has `epochs` epochs, each of the time `of_base`."""
     measured = TrialJob("", Status.RUNNING, None, None, epochs, epochs * of_base.seconds, None, None)
     usual = length(request, measured, ())
     trained = usual.epochs if usual else epochs

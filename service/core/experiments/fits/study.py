@@ -1,7 +1,7 @@
 """Studies of Optuna over the trials of a fit. Imported where one is needed: Optuna takes a second to import.
 
 The cost of a draw grows little with the number of trials: Optuna's records of trials are kept, a study reads them
-without copies, and it is told the space instead of inferring it from all trials.
+without copies. It gets the space as an argument, so that it need not infer it from all trials.
 """
 
 import json

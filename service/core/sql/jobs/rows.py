@@ -29,7 +29,6 @@ from service.core.sql.tables import epochs, events, jobs
 from service.core.sql.worker_registry import live_capacities, live_workers
 from service.core.storage import Artifact
 
-_AHEAD = case((jobs.c.status == Status.QUEUED, jobs_ahead())).label("jobs_ahead")
 _best, _last = epochs.alias("best"), epochs.alias("last")
 
 
@@ -38,7 +37,7 @@ def _whole_job() -> Select[Any]:
     source = source.outerjoin(_last, and_(_last.c.job_id == jobs.c.id, _last.c.epoch == jobs.c.last_epoch))
     return select(
         jobs,
-        _AHEAD,
+        case((jobs.c.status == Status.QUEUED, jobs_ahead())).label("jobs_ahead"),
         *(_best.c[name].label(f"best__{name}") for name in COLUMNS),
         *(_last.c[name].label(f"last__{name}") for name in COLUMNS),
     ).select_from(source)
