@@ -75,6 +75,18 @@ CURES: Mapping[str, Cure] = {
             patches.trivial_augment,
         ),
         Cure(
+            "random_resized_crop",
+            "Zoomed parts of the images",
+            "the model sees its classes at many sizes and places, and never the same image twice",
+            patches.random_resized_crop,
+        ),
+        Cure(
+            "color_jitter",
+            "Images of changed colours",
+            "the model relies less on brightness, contrast and saturation, which differ between cameras",
+            patches.color_jitter,
+        ),
+        Cure(
             "pretrained",
             "Start from pretrained weights",
             "the last layer uses features that were learned on many other pictures",

@@ -107,9 +107,28 @@ def flip(case: RunContext) -> Patch | None:
 
 
 def trivial_augment(case: RunContext) -> Patch | None:
-    policy = case.spec.augmentation.trivial_augment or case.spec.augmentation.rand_augment
-    natural = case.contents is not None and case.contents.shape[0] == 3 and (case.side or 0) >= SMALL_SIDE  # noqa: PLR2004
-    return put("/augmentation/trivial_augment", True) if natural and not policy else None
+    usable = _is_photograph(case) and not _has_policy(case)
+    return put("/augmentation/trivial_augment", True) if usable else None
+
+
+def random_resized_crop(case: RunContext) -> Patch | None:
+    usable = _is_photograph(case) and case.spec.augmentation.random_resized_crop is None
+    return put("/augmentation/random_resized_crop", 0.5) if usable else None
+
+
+def color_jitter(case: RunContext) -> Patch | None:
+    """Not beside a policy, which changes colours too."""
+    usable = _is_photograph(case) and not case.spec.augmentation.color_jitter and not _has_policy(case)
+    return put("/augmentation/color_jitter", 0.3) if usable else None
+
+
+def _is_photograph(case: RunContext) -> bool:
+    """Whether the pictures have colours, and room for changes that are made for photographs."""
+    return case.contents is not None and case.contents.shape[0] == 3 and (case.side or 0) >= SMALL_SIDE  # noqa: PLR2004
+
+
+def _has_policy(case: RunContext) -> bool:
+    return case.spec.augmentation.trivial_augment or case.spec.augmentation.rand_augment is not None
 
 
 def ema(case: RunContext) -> Patch | None:

@@ -26,19 +26,30 @@ def next_final(state: FitState, finals: Finals) -> Start | Repeat | Wait | None:
     """The next training of the finals, None if there is nothing left to train.
 
     Estimates allow for slow trainings, so that time may be left after the planned repeats: then the best leader is
-    repeated again. Only the time decides that, not the results, so that the proof needs no correction for it.
+    repeated again, and further leaders are repeated. Only the time decides that, not the results, so that the proof
+    needs no correction for it.
     """
     if not state.refusals:
         for candidate in _refined(state, finals):
             return Start(candidate)
-    for number in range(1, _most_repeats(state.request) + 1):
+    for leaders, number in _rounds(state.request, finals):
         if number > finals.repeats and not _fits_in(state, number):
-            break
+            continue
         if any(not run.is_done and run.repeat < number for run in state.runs):
             return _repeated_base(state, number) or Wait()
-        for trial in _repeated(state, finals.leaders, number):
-            return Repeat(trial, number, _why(state, trial, number))
+        is_planned = leaders == finals.leaders and number <= finals.repeats
+        for trial in _repeated(state, leaders, number):
+            if is_planned or _has_room(state, trial):
+                return Repeat(trial, number, _why(state, trial, number))
     return Wait() if state.in_flight else None
+
+
+def _rounds(request: FitRequest, finals: Finals) -> Iterator[tuple[int, int]]:
+    """Numbers of leaders and of their repeats: first those that were planned, then more of both."""
+    numbers = range(1, _most_repeats(request) + 1)
+    more = range(finals.leaders + 1, _most_leaders(request) + 1)
+    yield from ((finals.leaders, number) for number in numbers)
+    yield from ((leaders, number) for number in numbers for leaders in more)
 
 
 def planned_finals(state: FitState) -> Finals:
@@ -94,8 +105,7 @@ def _plans(request: FitRequest) -> Iterator[Finals]:
     Where both are not affordable, the leaders are refined; with folds, the best one is repeated instead: the images of
     another fold prove a gain without a correction for the number of trials, and without a proof the base is kept.
     """
-    leaders = LEADERS_OF_FEW_IMAGES if request.folds else LEADERS
-    most = _most_repeats(request)
+    leaders, most = _most_leaders(request), _most_repeats(request)
     refinements = tuple(_refinements(request))
     for refined, times in refinements:
         for repeats in range(most, 0, -1):
@@ -103,6 +113,10 @@ def _plans(request: FitRequest) -> Iterator[Finals]:
         if not request.folds:
             yield Finals(0, 0, refined, times)
     yield from (Finals(0, 0, refined, times) for refined, times in refinements)
+
+
+def _most_leaders(request: FitRequest) -> int:
+    return LEADERS_OF_FEW_IMAGES if request.folds else LEADERS
 
 
 def _most_repeats(request: FitRequest) -> int:
@@ -132,13 +146,12 @@ def _seconds_by_trial(state: FitState) -> dict[int, float]:
 
 
 def _seconds(state: FitState, plan: Finals, spent: Mapping[int, float]) -> float:
-    """The seconds that the finals of a plan take. Leaders that are refined may be those that are repeated."""
+    """The seconds that the finals of a plan take. Refined leaders take the first places of those that are repeated."""
     best = [spent[trial] for trial in rivals(whole_values(state.runs))[: max(plan.leaders, plan.refined)]]
-    stages = [[plan.times * seconds for seconds in best[: plan.refined]]]
+    refined = [plan.times * seconds for seconds in best[: plan.refined]]
+    stages = [refined]
     for number in range(1, plan.repeats + 1):
-        stages.append(
-            [plan.times * seconds for seconds in best[: _size(plan.leaders, number)]] + [spent.get(BASE, 0.0)]
-        )
+        stages.append([*[*refined, *best][: _size(plan.leaders, number)], spent.get(BASE, 0.0)])
     return MARGIN * sum(_side_by_side(stage, state.request.slots) for stage in stages)
 
 
@@ -156,6 +169,13 @@ def _fits_in(state: FitState, number: int) -> bool:
         return False
     pair = [spent[BASE], *(spent[trial] for trial in best)]
     return MARGIN * _side_by_side(pair, state.request.slots) <= state.left
+
+
+def _has_room(state: FitState, trial: int) -> bool:
+    """Whether a slot is free, and a repeat of the trial fits in the time."""
+    if state.left is None or state.in_flight >= state.request.slots:
+        return False
+    return MARGIN * _seconds_by_trial(state)[trial] <= state.left
 
 
 def _refined(state: FitState, finals: Finals) -> Iterator[Candidate]:
