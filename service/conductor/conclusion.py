@@ -1,6 +1,6 @@
 """The end of a fit: which model is kept, and what the results prove."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,10 +9,11 @@ from service.core.evaluation.ensemble import LEADERS, Member, ensemble
 from service.core.evaluation.interval_scores import interval_scores
 from service.core.evaluation.outcomes import Outcomes
 from service.core.experiments.difference import interval
+from service.core.experiments.fits.finals import REFINED
 from service.core.experiments.fits.importance import importance
-from service.core.experiments.fits.progress import TRAININGS, state_of
-from service.core.experiments.fits.proof import Gain, candidates, gain, looks, shared_looks
-from service.core.experiments.fits.state import FitState
+from service.core.experiments.fits.progress import TRAININGS, job_of, state_of
+from service.core.experiments.fits.proof import Gain, candidates, gain, kinds_of_tests, looks, tests
+from service.core.experiments.fits.state import FitState, rivals, whole_values
 from service.core.records.artifact_names import PREDICTIONS
 from service.core.records.fit import BASE, Fit, FitStatus, StepKind
 from service.core.records.job import Job
@@ -45,9 +46,25 @@ def untested(fit: Fit) -> list[Job]:
     ]
 
 
+def has_proof(fit: Fit, state: FitState) -> bool:
+    """Whether the first trainings prove already that the best trial so far is better than the base, with the looks of
+    the refined leaders to come. Only asked where it matters: before the finals of a fit of some minutes with folds.
+    """
+    best = rivals(whole_values(state.runs))[:1]
+    if not best or state.finals or not fit.request.folds or fit.request.minutes is None:
+        return False
+    ended = _Ended.of(fit, {job_of(fit, trial) for trial in (BASE, *best)})
+    base, own = ended.trained(BASE), ended.trained(best[0])
+    if not (pairs := _pairs(ended, base, own, None)):
+        return False
+    looked = kinds_of_tests(fit.request) * (looks(state.runs) + REFINED)
+    found = gain(best[0], pairs, _guessing(base[0], fit.request.objective), fit.request.objective, looked)
+    return found is not None and found.is_proved
+
+
 @dataclass(frozen=True)
 class _Ended:
-    """A fit whose jobs have all ended: the jobs and their published predictions, by the ids of the jobs."""
+    """The ended jobs of a fit and their published predictions, by the ids of the jobs."""
 
     fit: Fit
     jobs: Mapping[str, Job]
@@ -59,8 +76,10 @@ class _Ended:
         return {step.data["of"]: step.job_id or "" for step in self.fit.steps if step.kind is StepKind.TEST}
 
     @classmethod
-    def of(cls, fit: Fit) -> "_Ended":
-        queries, ids = services().store.queries, [job_id for job_id, _ in services().fits.jobs_of(fit.tenant, fit.id)]
+    def of(cls, fit: Fit, only: Container[str] | None = None) -> "_Ended":
+        queries = services().store.queries
+        every = (job_id for job_id, _ in services().fits.jobs_of(fit.tenant, fit.id))
+        ids = [job_id for job_id in every if only is None or job_id in only]
         jobs = {job.id: job for job in queries.get_many(fit.tenant, ids)[0]}
         return cls(fit, jobs, queries.published(fit.tenant, ids, PREDICTIONS))
 
@@ -143,18 +162,15 @@ def _kept(ended: _Ended, state: FitState, base: Sequence[Job]) -> tuple[int, Gai
     If none is proved, the gain is that of the first one that was tested.
     """
     request = ended.fit.request
-    on_folds = shared_looks(state.runs) if request.folds else {}
-    tested = on_folds or dict.fromkeys(candidates(state.runs), looks(state.runs))
-    but = request.spec.seed if on_folds else None
     guessing = _guessing(base[0], request.objective)
     proved: dict[int, Gain] = {}
     first = None
-    for trial, looked in tested.items():
-        pairs = _pairs(ended, base, ended.trained(trial), but)
-        found = gain(trial, pairs, guessing, request.objective, looked) if pairs else None
+    for test in tests(request, state.runs):
+        pairs = _pairs(ended, base, ended.trained(test.trial), request.spec.seed if test.on_further else None)
+        found = gain(test.trial, pairs, guessing, request.objective, test.looks) if pairs else None
         first = first or found
         if found and found.is_proved:
-            proved[trial] = found
+            proved.setdefault(test.trial, found)
     kept = next((trial for trial in candidates(state.runs) if trial in proved), BASE)
     return kept, proved.get(kept, first)
 

@@ -16,7 +16,7 @@ from functools import partial
 from flask import Flask
 
 from service.api.cancel import cancel_all
-from service.conductor.conclusion import conclude, untested
+from service.conductor.conclusion import conclude, has_proof, untested
 from service.conductor.sources import Cures, Sample
 from service.core.errors import Conflict, Invalid, LeaseLost, NotFound, QuotaExceeded
 from service.core.experiments.fits.decision import Act, BeginFinals, End, Promote, Repeat, Start, Wait
@@ -119,6 +119,7 @@ def _go_on(lease: FitLease) -> Pause | None:
         pauses = "pause after the first part" if usual.pauses else "do not pause"
         why = f"trials have {counted(usual.epochs, 'epoch')} and {pauses}"
         return _advance(lease, fit, NewStep(StepKind.LENGTH, {"why": why, **asdict(usual)}))
+    state = replace(state, has_proof=has_proof(fit, state))
     decision = decide(state, Cures(fit, state), Sample(fit, state))
     return _pause(read, state) if isinstance(decision, Wait) else _apply(lease, read, state, decision)
 

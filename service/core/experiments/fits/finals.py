@@ -6,6 +6,7 @@ average is kept if it scores better (a greedy soup; Wortsman et al., "Model soup
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 
 from service.core.experiments.fits.decision import Repeat, Start, Wait
 from service.core.experiments.fits.state import Finals, FitState, mean_values, rivals, whole_values
@@ -14,7 +15,8 @@ from service.core.records.fit_request import Candidate, FitRequest, Source
 from service.core.text import counted
 
 LEADERS, LEADERS_OF_FEW_IMAGES = 3, 8  # that are repeated; a small validation set tells them apart less well
-REFINED, LONGER = 2, 2  # leaders that are refined, and how much longer they are trained if there is time
+REFINED = 2  # leaders that are refined
+LONGER = (2.0, 1.5)  # how much longer they are trained if there is time
 AVERAGED = 5  # best epochs of a refined leader
 AVERAGE_BEST = "/regularization/average_best"
 MOST_OF_TIME = 0.5  # the share of the budget that the finals get at most
@@ -56,7 +58,7 @@ def planned_finals(state: FitState) -> Finals:
     """The finals that the rest of the budget can pay for: fewer leaders, then fewer repeats, where it is small."""
     if state.request.jobs is not None:
         return of_jobs(state.request)
-    return _within(state, min(_most_seconds(state), state.left or 0.0))
+    return _within(state, min(_most_seconds(state), (state.left or 0.0) - _flight_seconds(state)))
 
 
 def of_jobs(request: FitRequest) -> Finals:
@@ -75,14 +77,17 @@ def reserved_jobs(request: FitRequest) -> int:
 
 def finals_seconds(state: FitState) -> float:
     """The time that the finals need, in seconds, as far as the leaders' own times tell. At most MOST_OF_TIME of all."""
-    most = _most_seconds(state)
-    return _seconds(state, _within(state, most), _seconds_by_trial(state))
+    return _seconds(state, _within(state, _most_seconds(state)), _seconds_by_trial(state))
 
 
 def waiting_seconds(state: FitState) -> float:
-    """About how long the runs in flight and one more still take, in seconds. Those that train are half done."""
+    """About how long the runs in flight and one more still take, in seconds."""
+    return _flight_seconds(state) + _typical(state, is_first_part=False) / state.request.slots
+
+
+def _flight_seconds(state: FitState) -> float:
+    """About how long the runs in flight still take, in seconds. Those that train are half done."""
     flight = [_typical(state, is_first_part=run.is_first_part) for run in state.runs if not run.is_done]
-    flight.append(_typical(state, is_first_part=False))
     slots = state.request.slots
     return (sum(flight) - sum(flight[:slots]) / 2) / slots
 
@@ -95,22 +100,23 @@ def _typical(state: FitState, *, is_first_part: bool) -> float:
 
 def _within(state: FitState, seconds: float) -> Finals:
     """The most thorough finals that take at most these seconds."""
-    spent = _seconds_by_trial(state)
-    return next((plan for plan in _plans(state.request) if _seconds(state, plan, spent) <= seconds), Finals(0, 0, 0))
+    spent, plans = _seconds_by_trial(state), _plans(state.request, has_proof=state.has_proof)
+    return next((plan for plan in plans if _seconds(state, plan, spent) <= seconds), Finals(0, 0, 0))
 
 
-def _plans(request: FitRequest) -> Iterator[Finals]:
+def _plans(request: FitRequest, *, has_proof: bool = False) -> Iterator[Finals]:
     """All finals, the most thorough first. Refining makes the model better, repeats make its proof better.
 
-    Where both are not affordable, the leaders are refined; with folds, the best one is repeated instead: the images of
-    another fold prove a gain without a correction for the number of trials, and without a proof the base is kept.
+    Where both are not affordable, the leaders are refined. With folds and without a proof yet, the best one is repeated
+    instead: the images of another fold prove a gain without a correction for the number of trials, and without a proof
+    the base is kept.
     """
     leaders, most = _most_leaders(request), _most_repeats(request)
     refinements = tuple(_refinements(request))
     for refined, times in refinements:
         for repeats in range(most, 0, -1):
             yield from (Finals(fewer, repeats, refined, times) for fewer in range(leaders, 0, -1))
-        if not request.folds:
+        if has_proof or not request.folds:
             yield Finals(0, 0, refined, times)
     yield from (Finals(0, 0, refined, times) for refined, times in refinements)
 
@@ -123,12 +129,12 @@ def _most_repeats(request: FitRequest) -> int:
     return min(request.seeds, request.folds or request.seeds) - 1
 
 
-def _refinements(request: FitRequest) -> Iterator[tuple[int, int]]:
+def _refinements(request: FitRequest) -> Iterator[tuple[int, float]]:
     """How many leaders are refined and for how many times their epochs, the most thorough first, the last one none: as
     long as before if the client has chosen the epochs, and with a budget of jobs, which is no limit of time.
     """
     if request.minutes is not None and not request.keeps_epochs:
-        yield from ((count, LONGER) for count in range(REFINED, 0, -1))
+        yield from product(range(REFINED, 0, -1), LONGER)
     yield from ((1, 1), (0, 1))
 
 
@@ -161,14 +167,17 @@ def _side_by_side(seconds: Sequence[float], slots: int) -> float:
 
 
 def _fits_in(state: FitState, number: int) -> bool:
-    """Whether the repeats of this number, of the best leader and the base, have been started or fit in the time."""
+    """Whether the repeats of this number, of a leader and the base, have been started or fit in the time after the runs
+    in flight.
+    """
     if any(run.repeat == number for run in state.runs):
         return True
-    spent, best = _seconds_by_trial(state), rivals(mean_values(state.runs, number - 1))[:1]
-    if state.left is None or state.in_flight or not best:
+    best = rivals(whole_values(state.runs))[:1]
+    if state.left is None or not best:
         return False
-    pair = [spent[BASE], *(spent[trial] for trial in best)]
-    return MARGIN * _side_by_side(pair, state.request.slots) <= state.left
+    spent = _seconds_by_trial(state)
+    under_way = [run.trial for run in state.runs if not run.is_done]
+    return MARGIN * _side_by_side([spent[trial] for trial in (*under_way, BASE, *best)], state.request.slots) <= state.left
 
 
 def _has_room(state: FitState, trial: int) -> bool:
@@ -185,12 +194,12 @@ def _refined(state: FitState, finals: Finals) -> Iterator[Candidate]:
     usual = {each.number: each for each in state.trials if each.candidate.source not in sources}
     best = rivals({trial: value for trial, value in whole_values(state.runs).items() if trial in usual})
     for place, number in enumerate(best[: finals.refined], 1):
-        if number not in made:
+        if number not in made and len(made) < finals.refined:
             trial = usual[number]
-            changes = {AVERAGE_BEST: AVERAGED} | ({"/epochs": times * trial.epochs} if times > 1 else {})
+            changes = {AVERAGE_BEST: AVERAGED} | ({"/epochs": round(times * trial.epochs)} if times > 1 else {})
             rest = [step for step in trial.candidate.patch if step["path"] not in changes]
             patch = (*rest, *({"op": "replace", "path": path, "value": value} for path, value in changes.items()))
-            longer = f"{times} times as many epochs and with " if times > 1 else ""
+            longer = f"{times:g} times as many epochs and with " if times > 1 else ""
             why = f"trial {number}, which is number {place} so far, with {longer}the average of its best epochs"
             yield Candidate(patch, Source.LONGER if times > 1 else Source.SOUP, why, number, is_whole=True)
 

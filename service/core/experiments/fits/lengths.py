@@ -8,10 +8,13 @@ from service.core.records.fit_request import Candidate, FitRequest, Source
 
 FIRST_PART = 4  # a trial pauses after 1 / FIRST_PART of its epochs
 WHOLE_TRIALS = 8  # that the search can afford; with the others it is about twice as many trials
+MANY_TRIALS = 40  # whole ones: where it can afford so many of USUAL_EPOCHS, trials are longer only beside as many
 SHARE_OF_SEARCH = 0.6  # of the time
-LEAST_EPOCHS, MOST_EPOCHS = 30, 150
+LEAST_EPOCHS, USUAL_EPOCHS, MOST_EPOCHS = 30, 60, 150
 LEAST_MEASURED = 2  # epochs of the base whose time is known before others start
-SHORT_SECONDS = 3.0  # of a whole trial; a pause costs about a second, so that it saves nothing then
+# Of a whole trial. A pause costs about a second, so that it saves little then, and after the first part of their epochs
+# trials with more augmentation look worse than they become.
+SHORT_SECONDS = 6.0
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,9 @@ class Length:
 def length(request: FitRequest, base: TrialJob | None, runs: Sequence[Run]) -> Length | None:
     """The length of trials; None while the time of an epoch is not known. `base` is the running job of the base.
 
-    With a budget of jobs, it is that of the base. With a budget of minutes, it is what the time can pay for; if the
-    client has given a number of epochs, that is the largest.
+    With a budget of jobs, it is that of the base. With a budget of minutes, it is what the time can pay for: up to
+    USUAL_EPOCHS for a few trials, and more of them only for many trials. If the client has given a number of epochs,
+    that is the largest.
     """
     if request.seconds is None:
         return Length(request.spec.epochs, pauses=True)
@@ -37,7 +41,8 @@ def length(request: FitRequest, base: TrialJob | None, runs: Sequence[Run]) -> L
     most = request.spec.epochs if request.keeps_epochs else max(MOST_EPOCHS, request.spec.epochs)
     time = request.seconds * SHARE_OF_SEARCH * request.slots
     of_epoch = max(request.cost * seconds / epochs, 1e-6)
-    chosen = min(most, max(LEAST_EPOCHS, int(time / WHOLE_TRIALS / of_epoch)))
+    of_few, of_many = (int(time / trials / of_epoch) for trials in (WHOLE_TRIALS, MANY_TRIALS))
+    chosen = min(most, max(LEAST_EPOCHS, min(USUAL_EPOCHS, of_few), of_many))
     return Length(chosen, pauses=chosen * of_epoch > SHORT_SECONDS)
 
 

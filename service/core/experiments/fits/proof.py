@@ -1,14 +1,17 @@
 """What the results of a fit prove: which trial is kept, and how much better than the base it is.
 
 The best of many trials looks better than it is. So that a trial that is not better is kept with a probability of at
-most ERROR_RATE, whatever the number of trials:
+most ERROR_RATE, whatever the number of trials, there are two kinds of tests:
 
-- Where leaders are repeated on further folds, only the images of these folds count, which have not chosen the leaders.
-  The leaders share ERROR_RATE: the best one by the first trainings gets half of it, the next one a quarter, and so on
+- Each trial on all of its images, at the rate divided by the looks, one for each trial that was compared with the base:
+  Bonferroni's correction (Dunn, "Multiple Comparisons Among Means", 1961).
+- Where leaders are repeated on further folds, each of them on the images of these folds, which have not chosen the
+  leaders. They share the rate: the best one by the first trainings gets half of it, the next one a quarter, and so on
   (a weighted Bonferroni test: Rosenthal and Rubin, "Ensemble-adjusted p values", Psychological Bulletin 94, 1983). In
   simulations, this keeps better trials than tests in a fixed sequence, which end at the first failure.
-- Else each trial is tested at ERROR_RATE / looks, with one look for each trial that was compared with the base:
-  Bonferroni's correction (Dunn, "Multiple Comparisons Among Means", 1961).
+
+With a budget of minutes and folds, each kind gets half of ERROR_RATE: the finals repeat less where the first kind has
+proved a gain already. With a budget of jobs, all of it is for the second kind once there are repeats.
 
 A trial is better where its two-sided interval lies below 0.
 """
@@ -22,6 +25,7 @@ from service.core.evaluation.outcomes import Floats, Outcomes
 from service.core.experiments.fits.state import mean_values, rivals, whole_values
 from service.core.experiments.statistics import ERROR_RATE
 from service.core.records.fit import BASE, Run
+from service.core.records.fit_request import FitRequest
 from service.core.spec.parts import LOSSES, Monitor
 
 Pair = tuple[Outcomes, Outcomes]
@@ -55,6 +59,30 @@ def candidates(runs: Sequence[Run]) -> Iterator[int]:
     for repeats in range(most, -1, -1):
         fewer = set(rivals(mean_values(runs, repeats + 1)))
         yield from (trial for trial in rivals(mean_values(runs, repeats)) if trial not in fewer)
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A test of a trial at ERROR_RATE / `looks`: on the images of further folds alone, or on all of its images."""
+
+    trial: int
+    looks: int
+    on_further: bool
+
+
+def tests(request: FitRequest, runs: Sequence[Run]) -> list[Tested]:
+    """The tests of an ended fit: on further folds first, then the most promising trial first."""
+    shares = shared_looks(runs) if request.folds else {}
+    kinds = kinds_of_tests(request)
+    on_further = [Tested(trial, kinds * looked, on_further=True) for trial, looked in shares.items()]
+    if shares and kinds == 1:
+        return on_further
+    return on_further + [Tested(trial, kinds * looks(runs), on_further=False) for trial in candidates(runs)]
+
+
+def kinds_of_tests(request: FitRequest) -> int:
+    """How many kinds of tests share ERROR_RATE."""
+    return 2 if request.folds and request.minutes is not None else 1
 
 
 def looks(runs: Sequence[Run]) -> int:

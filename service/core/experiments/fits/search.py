@@ -37,7 +37,7 @@ def decide(state: FitState, cures: Cures, sample: Sample) -> Decision:
     if state.finals:
         return next_final(state, state.finals) or End("the leaders are trained and repeated")
     if why := _is_time_for_finals(state):
-        if state.in_flight:
+        if state.in_flight and not _may_begin_finals(state):
             return Wait()
         finals = planned_finals(state)
         return _last_promoted(state, finals.leaders) or BeginFinals(finals, why)
@@ -45,6 +45,11 @@ def decide(state: FitState, cures: Cures, sample: Sample) -> Decision:
     if known is None or state.length is None:
         return Wait()
     return _promoted(state, known) or Start(_candidate(state, known, cures, sample))
+
+
+def _may_begin_finals(state: FitState) -> bool:
+    """Whether the finals may begin beside runs in flight: there is a leader, and decisions may depend on times."""
+    return state.request.minutes is not None and bool(rivals(whole_values(state.runs)))
 
 
 def _promoted(state: FitState, known: Sequence[Run]) -> Promote | None:

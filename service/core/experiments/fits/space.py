@@ -10,7 +10,7 @@ from service.core.spec import Cnn, JobSpec, Mlp
 
 CHANNELS = "/model/channels"
 WIDTHS = (16, 32, 48, 64, 96)  # channels of the first block; each further block has twice as many
-LEAST_SIDE = 2  # pixels that the last block leaves
+LEAST_SIDE = 1  # pixels that the last block leaves
 SHARE_OF_SHIFT = 8  # an image is shifted by at most one in so many of its pixels
 # Batch sizes by the number of images, at most: few images need small batches for enough steps.
 BATCHES = ((1_000, (16, 32, 64)), (10_000, (16, 32, 64, 128)), (math.inf, (32, 64, 128, 256)))
@@ -25,7 +25,7 @@ def _training(contents: Contents) -> dict[str, Range]:
     batches = next(sizes for most, sizes in BATCHES if contents.samples <= most)
     return {
         "/optimizer/name": Range(choices=("adamw",)),
-        "/optimizer/lr": Range(5e-4, 2e-2, log=True),
+        "/optimizer/lr": Range(5e-4, 3e-2, log=True),
         "/batch_size": Range(choices=batches),
         "/schedule/name": Range(choices=("onecycle", "cosine")),
     }
@@ -33,7 +33,7 @@ def _training(contents: Contents) -> dict[str, Range]:
 
 def _regularization() -> dict[str, Range]:
     return {
-        "/regularization/weight_decay": Range(1e-3, 0.3, log=True),
+        "/regularization/weight_decay": Range(1e-3, 0.5, log=True),
         "/regularization/dropout": Range(0.0, 0.5),
         "/regularization/label_smoothing": Range(choices=(0.0, 0.05)),
         "/regularization/mixup_alpha": Range(choices=(0.0, 0.2)),
@@ -66,6 +66,6 @@ def _network(spec: JobSpec, contents: Contents) -> dict[str, Range]:
     ]
     return {
         CHANNELS: Range(choices=tuple(channels)),
-        "/model/hidden": Range(choices=([], [128])),
+        "/model/hidden": Range(choices=([], [128], [256])),
         "/model/norm": Range(choices=("batch", "none")),
     }

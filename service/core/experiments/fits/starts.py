@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from service.core.experiments.recipes import DataFacts, recipes_for
+from service.core.experiments.fits.space import CHANNELS
+from service.core.experiments.recipes import MOST_BLOCKS, MOST_CHANNELS, DataFacts, recipes_for
 from service.core.records.dataset import Contents
 from service.core.records.fit_request import Candidate, Source
 from service.core.spec import Cnn, JobSpec, Optimizer, Schedule
@@ -40,6 +41,7 @@ WHY_ZOOMED = "photographs show their objects at many sizes and in many lights (S
 # What a fit adds to the recipe.
 ADDED = {"/regularization/ema_decay": 0.98, "/model/hidden": []}
 WHY_ADDED = "averaged weights are less noisy (Polyak and Juditsky, 1992); a hidden layer has most of the parameters"
+WHY_DEEPER = "a block more combines features of a larger part of the image (Simonyan and Zisserman, 2015)"
 WHY_SHIFTED = "small shifts and rotations keep the class (Simard et al., 2003)"
 
 
@@ -67,9 +69,18 @@ def resets(spec: JobSpec) -> tuple[Operation, ...]:
 def _variations(steps: tuple[Operation, ...], facts: DataFacts) -> Iterator[Candidate]:
     shifted = {"/augmentation/rotation_degrees": 10.0, "/augmentation/crop_padding": max(1, facts.side // 16)}
     zoomed = {"zoomed": (ZOOMED, WHY_ZOOMED)} if facts.are_photographs else {}
-    for name, (values, why) in {**zoomed, "shifted": (shifted, WHY_SHIFTED), **VARIATIONS}.items():
+    deeper = {"deeper": (channels, WHY_DEEPER)} if (channels := _deeper(steps, facts)) else {}
+    for name, (values, why) in {**zoomed, **deeper, "shifted": (shifted, WHY_SHIFTED), **VARIATIONS}.items():
         added = [{"op": "add", "path": path, "value": value} for path, value in values.items()]
         yield Candidate((*steps, *added), Source.RECIPE, f"the recipe {GOOD!r}, {name}: {why}")
+
+
+def _deeper(steps: tuple[Operation, ...], facts: DataFacts) -> dict[str, Any]:
+    """The network of the recipe with one more block; empty if the images are too small for it."""
+    channels = next((step["value"] for step in steps if step["path"] == CHANNELS), None)
+    if channels is None or len(channels) == MOST_BLOCKS or facts.side >> len(channels) + 1 == 0:
+        return {}
+    return {CHANNELS: [*channels, min(MOST_CHANNELS, 2 * channels[-1])]}
 
 
 def _is_used(step: Operation, spec: JobSpec) -> bool:

@@ -17,7 +17,7 @@ class Finals:
     leaders: int
     repeats: int
     refined: int
-    times: int = 1
+    times: float = 1
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class FitState:
 
     `length` is that of new trials, None until it is known. `left` is the rest of the time in seconds, None
     for a budget of jobs. `untried` are recipes that have not been started. `refusals` is the number of changes in a row
-    that could not be run, up to now. `finals` is None while the fit searches.
+    that could not be run, up to now. `finals` is None while the fit searches. `has_proof`: the first trainings prove
+    already that the best trial so far is better than the base.
     """
 
     request: FitRequest
@@ -37,6 +38,7 @@ class FitState:
     untried: tuple[Candidate, ...] = ()
     refusals: int = 0
     finals: Finals | None = None
+    has_proof: bool = False
 
     @property
     def is_over(self) -> bool:

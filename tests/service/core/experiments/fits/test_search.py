@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from service.core.experiments.fits.decision import BeginFinals, Promote, Repeat, Start
-from service.core.experiments.fits.finals import next_final, reserved_jobs
+from service.core.experiments.fits.finals import next_final, planned_finals, reserved_jobs
 from service.core.experiments.fits.lengths import Length
 from service.core.experiments.fits.state import mean_values, rivals, whole_values
 from service.core.records.fit import BASE, Trial
@@ -123,7 +123,7 @@ def test_with_folds_a_leader_is_repeated_in_time(seconds: float) -> None:
 
 def faster_when_repeated(trial: Trial, repeat: int) -> float:
     """Seconds of an epoch, for which the estimates of repeats are too high."""
-    return (0.05 if repeat else 0.15) / (1 + (trial.number == BASE))
+    return (0.15 if repeat else 0.4) / (1 + (trial.number == BASE))
 
 
 def test_the_best_leader_is_repeated_again_in_time_left() -> None:
@@ -155,11 +155,10 @@ def test_the_base_is_repeated_while_a_leader_is_refined() -> None:
     assert (decision.trial, decision.number) == (BASE, 1)
 
 
-def test_trials_are_as_long_as_the_minutes_can_pay_for() -> None:
-    short = Simulation(request(minutes=3.0), valued, seconds=lambda trial, repeat: 0.4).run()
-    long = Simulation(request(minutes=9.0), valued, seconds=lambda trial, repeat: 0.4).run()
-    assert short.state.length is not None
-    assert long.state.length == Length(3 * short.state.length.epochs, pauses=True)
+@pytest.mark.parametrize(("minutes", "epochs"), [(1.0, 30), (4.0, 56), (20.0, 60), (40.0, 112), (90.0, 150)])
+def test_trials_are_as_long_as_the_minutes_can_pay_for(minutes: float, epochs: int) -> None:
+    simulation = Simulation(request(minutes=minutes), valued, seconds=lambda trial, repeat: 0.4).run()
+    assert simulation.state.length == Length(epochs, pauses=True)
 
 
 def test_trials_without_a_result_are_left_behind() -> None:
@@ -182,3 +181,11 @@ def test_short_trials_do_not_pause() -> None:
     simulation = Simulation(request(minutes=2.0), valued, seconds=lambda trial, repeat: 0.001).run()
     assert not decided(simulation, Promote)
     assert not any(run.is_first_part for run in simulation.state.runs)
+
+
+def test_with_a_proof_leaders_are_refined_rather_than_repeated() -> None:
+    state = Simulation(request(minutes=5, folds=5, recipes=RECIPES), valued, lambda trial, repeat: 0.8).run().state
+    short = replace(state, left=100.0, finals=None)
+    assert (planned_finals(short).refined, planned_finals(short).repeats) == (0, 1)
+    proved = planned_finals(replace(short, has_proof=True))
+    assert (proved.refined, proved.times, proved.repeats) == (2, 2.0, 0)
