@@ -1,6 +1,5 @@
 """From what a client asks for to a fit with everything resolved. Raises Invalid with every fault."""
 
-import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from service.core.errors import Fault, Invalid
 from service.core.experiments.design import JobPlanner
 from service.core.experiments.epoch_time import arithmetic_seconds
 from service.core.experiments.fits.learned import kept_before, tallies
-from service.core.experiments.fits.lengths import LEAST_EPOCHS, SHARE_OF_SEARCH
+from service.core.experiments.fits.lengths import SHARE_OF_SEARCH, USUAL_EPOCHS, WHOLE_TRIALS
 from service.core.experiments.fits.search import THE_BASE
 from service.core.experiments.fits.space import CHANNELS, automatic
 from service.core.experiments.fits.starts import resets, starting_points
@@ -31,7 +30,8 @@ from service.core.text import MINUTE
 TEST_FRACTION = 0.2  # held out from the start, unless the request says otherwise
 SMALL = 1000  # validation images; with fewer, each repeat of a leader validates on another fold
 SHARE_OF_BASE = 0.1  # of a budget of minutes, which the base may train at most
-SHARE_OF_TRIAL = 1 / 3  # of the time of the search, which a short trial may take at most
+SHARE_OF_TRIAL = 1 / 3  # of the time of the search, which a usual trial may take at most
+NARROWING = 2  # by which the channels of the recipe are divided where its trials would take too long
 SHARED_BY_TRIALS = ("/dataset", "/seed", "/name", "/labels", "/webhook", "/early_stopping/monitor")  # not to be varied
 NO_POINTER = ("is not a JSON pointer (RFC 6901)", "the pointer of an option in the spec, as /optimizer/lr")
 
@@ -92,9 +92,11 @@ class Acceptor:
         else:
             space = self._usable(tenant, spec, contents)
             starts = starting_points(spec, contents)
-            if asked.minutes and not is_on_gpu(spec):
-                seconds = MINUTE * asked.minutes * SHARE_OF_SEARCH * slots * SHARE_OF_TRIAL
-                space = self._affordable(tenant, spec, contents, space, starts[0], seconds)
+            if asked.minutes and not is_on_gpu(spec) and CHANNELS in space:
+                seconds = MINUTE * asked.minutes * SHARE_OF_SEARCH * slots
+                if self._seconds(tenant, spec, contents, _channels(starts[0])) > seconds / WHOLE_TRIALS:
+                    starts = starting_points(spec, contents, NARROWING)
+                space = self._affordable(tenant, spec, contents, space, starts[0], seconds * SHARE_OF_TRIAL)
             known = (*kept_before(lessons, spec, channels, asked.objective), *starts)
             fitting = (self._fitting(tenant, spec, each) for each in known)
             recipes = tuple(each for each in fitting if self._runs(tenant, spec, each.patch))
@@ -144,22 +146,19 @@ class Acceptor:
     def _affordable(
         self, tenant: str, spec: JobSpec, contents: Contents, space: Space, recipe: Candidate, seconds: float
     ) -> Space:
-        """The space without networks of which a short trial takes more than these seconds on a CPU, by arithmetic. That
+        """The space without networks of which a usual trial takes more than these seconds on a CPU, by arithmetic. That
         of the recipe stays, and what costs no more.
         """
-        if CHANNELS not in space:
-            return space
-        images, start = DataFacts.of(contents, spec.dataset).images, resets(spec)
-
-        def cost(choice: Any) -> float:
-            network = self.read(patched(plain(spec), [*start, _replaced(CHANNELS, choice)]))
-            return LEAST_EPOCHS * arithmetic_seconds(self.planner.plan(tenant, network).work, images)
-
-        costs = {json.dumps(choice): cost(choice) for choice in space[CHANNELS].choices}
-        of_recipe = [costs.get(json.dumps(step["value"]), 0.0) for step in recipe.patch if step["path"] == CHANNELS]
-        most = max(seconds, *of_recipe, min(costs.values()))
-        left = tuple(choice for choice in space[CHANNELS].choices if costs[json.dumps(choice)] <= most)
+        costs = [self._seconds(tenant, spec, contents, choice) for choice in space[CHANNELS].choices]
+        most = max(seconds, min(costs), self._seconds(tenant, spec, contents, _channels(recipe)))
+        left = tuple(choice for choice, cost in zip(space[CHANNELS].choices, costs, strict=True) if cost <= most)
         return {**space, CHANNELS: replace(space[CHANNELS], choices=left)}
+
+    def _seconds(self, tenant: str, spec: JobSpec, contents: Contents, channels: Sequence[int]) -> float:
+        """The time of a usual trial with these channels on one thread of a CPU, by arithmetic."""
+        network = self.read(patched(plain(spec), [*resets(spec), _replaced(CHANNELS, list(channels))]))
+        images = DataFacts.of(contents, spec.dataset).images
+        return USUAL_EPOCHS * arithmetic_seconds(self.planner.plan(tenant, network).work, images)
 
     def _fitting(self, tenant: str, spec: JobSpec, recipe: Candidate) -> Candidate:
         """The recipe without the single changes that contradict the spec."""
@@ -198,6 +197,12 @@ class Acceptor:
             if found := self._faults_of(tenant, spec, [_replaced(path, value)]):
                 yield Fault(pointer, f"{value!r}: {found[0].detail}", found[0].allowed)
                 return
+
+
+def _channels(recipe: Candidate) -> Sequence[int]:
+    """The channels of a recipe for a network of convolutions."""
+    found: Sequence[int] = next(step["value"] for step in recipe.patch if step["path"] == CHANNELS)
+    return found
 
 
 def _as_in(data: Any, path: str, values: Range) -> Range:

@@ -1,17 +1,20 @@
 """The last part of a fit: the leaders are refined, then repeated with other seeds or on other folds.
 
 A refined leader is trained anew with the option `average_best`: the weights of its best epochs are averaged, and the
-average is kept if it scores better (a greedy soup; Wortsman et al., "Model soups", ICML 2022).
+average is kept if it scores better (a greedy soup; Wortsman et al., "Model soups", ICML 2022). If it was trained on
+mirrored images, its scores are the means over each image and its mirror image (`test_time_augmentation`).
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
+from typing import Any
 
 from service.core.experiments.fits.decision import Repeat, Start, Wait
 from service.core.experiments.fits.state import Finals, FitState, mean_values, rivals, whole_values
-from service.core.records.fit import BASE
+from service.core.records.fit import BASE, Trial
 from service.core.records.fit_request import Candidate, FitRequest, Source
+from service.core.spec.models import is_frozen
 from service.core.text import counted
 
 LEADERS, LEADERS_OF_FEW_IMAGES = 3, 8  # that are repeated; a small validation set tells them apart less well
@@ -19,6 +22,7 @@ REFINED = 2  # leaders that are refined
 LONGER = (2.0, 1.5)  # how much longer they are trained if there is time
 AVERAGED = 5  # best epochs of a refined leader
 AVERAGE_BEST = "/regularization/average_best"
+MIRRORING, VIEWS, MIRROR = "/augmentation/horizontal_flip", "/test_time_augmentation", "mirror"
 MOST_OF_TIME = 0.5  # the share of the budget that the finals get at most
 OVERHEAD_SECONDS = 1.0  # of a job beside its epochs
 MARGIN = 1.15  # an estimate of seconds is multiplied by this
@@ -177,7 +181,9 @@ def _fits_in(state: FitState, number: int) -> bool:
         return False
     spent = _seconds_by_trial(state)
     under_way = [run.trial for run in state.runs if not run.is_done]
-    return MARGIN * _side_by_side([spent[trial] for trial in (*under_way, BASE, *best)], state.request.slots) <= state.left
+    return (
+        MARGIN * _side_by_side([spent[trial] for trial in (*under_way, BASE, *best)], state.request.slots) <= state.left
+    )
 
 
 def _has_room(state: FitState, trial: int) -> bool:
@@ -196,12 +202,29 @@ def _refined(state: FitState, finals: Finals) -> Iterator[Candidate]:
     for place, number in enumerate(best[: finals.refined], 1):
         if number not in made and len(made) < finals.refined:
             trial = usual[number]
-            changes = {AVERAGE_BEST: AVERAGED} | ({"/epochs": round(times * trial.epochs)} if times > 1 else {})
+            is_mirrored = _is_mirrored(state.request, trial)
+            changes = _changes(trial, times, is_mirrored=is_mirrored)
             rest = [step for step in trial.candidate.patch if step["path"] not in changes]
             patch = (*rest, *({"op": "replace", "path": path, "value": value} for path, value in changes.items()))
             longer = f"{times:g} times as many epochs and with " if times > 1 else ""
-            why = f"trial {number}, which is number {place} so far, with {longer}the average of its best epochs"
+            views = ", scored on mirrored images too" if is_mirrored else ""
+            why = f"trial {number}, which is number {place} so far, with {longer}the average of its best epochs{views}"
             yield Candidate(patch, Source.LONGER if times > 1 else Source.SOUP, why, number, is_whole=True)
+
+
+def _changes(trial: Trial, times: float, *, is_mirrored: bool) -> dict[str, Any]:
+    """The options that refine a leader, by their pointers."""
+    longer = {"/epochs": round(times * trial.epochs)} if times > 1 else {}
+    views = {VIEWS: MIRROR} if is_mirrored else {}
+    return {AVERAGE_BEST: AVERAGED, **longer, **views}
+
+
+def _is_mirrored(request: FitRequest, trial: Trial) -> bool:
+    """Whether scores can be averaged with those of mirrored images: the trial is trained on them. Features of frozen
+    layers are kept only for images as they are.
+    """
+    mirrors = any(step["path"] == MIRRORING and step["value"] for step in trial.candidate.patch)
+    return mirrors and not is_frozen(request.spec.model, 1)
 
 
 def _repeated_base(state: FitState, number: int) -> Repeat | None:

@@ -22,7 +22,7 @@ from service.core.records.fit import BASE, Run
 from service.core.records.fit_request import Candidate, Source
 
 REDUCTION = 3  # one in so many paused trials goes on
-CURES_OF_BASE = 2  # that are tried beside the recipes
+CURES_OF_BASE, FIRST_RECIPES = 2, 3  # cures that are tried beside the recipes, and recipes before them
 CURE_EVERY = 4  # one in so many new trials is a cure of the best one, once the recipes are tried
 MOST_REFUSALS = 10  # changes in a row that cannot be run
 AHEAD = 2  # runs that are decided for each slot, so that no worker waits for a decision
@@ -104,7 +104,8 @@ def _candidate(state: FitState, known: Sequence[Run], cures: Cures, sample: Samp
     """The next change: recipes and cures of the base in turn, then samples and cures of the best trial."""
     values, started = whole_values(known), len(state.trials)
     of_base = sum(each.candidate.source is Source.CURE and each.candidate.of == BASE for each in state.trials)
-    if BASE in values and of_base < CURES_OF_BASE and (own := cures(BASE)):
+    is_turn = started > FIRST_RECIPES or not state.untried
+    if is_turn and BASE in values and of_base < CURES_OF_BASE and (own := cures(BASE)):
         return own[0]
     if state.untried:
         return state.untried[0]

@@ -2,7 +2,7 @@
 
 import math
 
-from service.core.experiments.recipes import MOST_BLOCKS, MOST_CHANNELS
+from service.core.experiments.recipes import LEAST_SHIFTED_SIDE, MOST_BLOCKS, MOST_CHANNELS
 from service.core.records.dataset import Contents
 from service.core.records.fit_request import Range, Space
 from service.core.records.plan import input_shape
@@ -43,7 +43,8 @@ def _regularization() -> dict[str, Range]:
 
 
 def _augmentation(spec: JobSpec, contents: Contents) -> dict[str, Range]:
-    shift = min(input_shape(spec, contents)[1:]) // SHARE_OF_SHIFT
+    side = min(input_shape(spec, contents)[1:])
+    shift = side // SHARE_OF_SHIFT
     space = {
         "/augmentation/horizontal_flip": Range(choices=(False, True)),
         "/augmentation/rotation_degrees": Range(choices=(0.0, 8.0, 15.0)),
@@ -51,6 +52,8 @@ def _augmentation(spec: JobSpec, contents: Contents) -> dict[str, Range]:
     }
     if shift:
         space["/augmentation/crop_padding"] = Range(choices=tuple(range(shift + 1)))
+    if side >= LEAST_SHIFTED_SIDE:
+        space["/augmentation/trivial_augment"] = Range(choices=(False, True))
     return space
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from service.core.experiments.fits.space import CHANNELS
-from service.core.experiments.recipes import MOST_BLOCKS, MOST_CHANNELS, DataFacts, recipes_for
+from service.core.experiments.recipes import LEAST_SHIFTED_SIDE, MOST_BLOCKS, MOST_CHANNELS, DataFacts, recipes_for
 from service.core.records.dataset import Contents
 from service.core.records.fit_request import Candidate, Source
 from service.core.spec import Cnn, JobSpec, Optimizer, Schedule
@@ -15,17 +15,13 @@ GOOD = "good"
 NOT_OF_A_RECIPE = ("/dataset", "/epochs", "/early_stopping")  # a recipe's own values for these are not used
 # What each variation adds to the recipe, with its reason.
 VARIATIONS: Mapping[str, tuple[Mapping[str, Any], str]] = {
-    "pasted": (
-        {"/regularization/cutmix_alpha": 1.0},
-        "CutMix trains on parts of two images at once (Yun et al., 2019)",
+    "mirrored": (
+        {"/augmentation/horizontal_flip": True},
+        "mirrored images may keep their class (He et al., 2016)",
     ),
     "erased": (
         {"/augmentation/random_erasing": 0.25},
         "erased rectangles keep the network from relying on one part (Zhong et al., 2020)",
-    ),
-    "mirrored": (
-        {"/augmentation/horizontal_flip": True},
-        "mirrored images may keep their class (He et al., 2016)",
     ),
     "blended": (
         {"/regularization/mixup_alpha": 0.2},
@@ -35,23 +31,37 @@ VARIATIONS: Mapping[str, tuple[Mapping[str, Any], str]] = {
         {"/regularization/label_smoothing": 0.05},
         "soft targets limit the outputs (Szegedy et al., 2016)",
     ),
+    "pasted": (
+        {"/regularization/cutmix_alpha": 1.0},
+        "CutMix trains on parts of two images at once (Yun et al., 2019)",
+    ),
 }
 ZOOMED = {"/augmentation/random_resized_crop": 0.5, "/augmentation/color_jitter": 0.2, "/augmentation/crop_padding": 0}
 WHY_ZOOMED = "photographs show their objects at many sizes and in many lights (Szegedy et al., 2015)"
 # What a fit adds to the recipe.
-ADDED = {"/regularization/ema_decay": 0.98, "/model/hidden": []}
-WHY_ADDED = "averaged weights are less noisy (Polyak and Juditsky, 1992); a hidden layer has most of the parameters"
+ADDED = {"/regularization/ema_decay": 0.98, "/model/hidden": [], "/optimizer/lr": 6e-3}
+WHY_ADDED = (
+    "averaged weights are less noisy (Polyak and Juditsky, 1992); a hidden layer has most of the parameters; with "
+    "normalization, a rate that rises and falls may be high (Smith and Topin, 2018)"
+)
+POLICY = {"/augmentation/trivial_augment": True}
+WHY_VARIED = "one random operation on each image (Mueller and Hutter, 2021)"
 WHY_DEEPER = "a block more combines features of a larger part of the image (Simonyan and Zisserman, 2015)"
 WHY_SHIFTED = "small shifts and rotations keep the class (Simard et al., 2003)"
 
 
-def starting_points(spec: JobSpec, contents: Contents) -> tuple[Candidate, ...]:
-    """The recipe and its variations as changes of a base, the most promising first."""
+def starting_points(spec: JobSpec, contents: Contents, narrowing: int = 1) -> tuple[Candidate, ...]:
+    """The recipe and its variations as changes of a base, the most promising first, their channels divided by
+    `narrowing`.
+    """
     facts = DataFacts.of(contents, spec.dataset)
     recipe = next(each for each in recipes_for(facts) if each.name == GOOD)
-    by_path = {step["path"]: step for step in recipe.operations if _is_used(step, spec)}
-    added = ({"op": "replace", "path": path, "value": value} for path, value in ADDED.items())
-    steps = (*resets(spec), *by_path.values(), *(step for step in added if _is_used(step, spec)))
+    added = [{"op": "replace", "path": path, "value": value} for path, value in ADDED.items()]
+    by_path = {step["path"]: step for step in (*recipe.operations, *added) if _is_used(step, spec)}
+    if CHANNELS in by_path:
+        narrow = [channels // narrowing for channels in by_path[CHANNELS]["value"]]
+        by_path[CHANNELS] = {**by_path[CHANNELS], "value": narrow}
+    steps = (*resets(spec), *by_path.values())
     why = f"the recipe {GOOD!r} for such data: " + "; ".join(
         choice.reason for choice in recipe.choices if any(_is_used(step, spec) for step in choice.operations)
     )
@@ -68,9 +78,14 @@ def resets(spec: JobSpec) -> tuple[Operation, ...]:
 
 def _variations(steps: tuple[Operation, ...], facts: DataFacts) -> Iterator[Candidate]:
     shifted = {"/augmentation/rotation_degrees": 10.0, "/augmentation/crop_padding": max(1, facts.side // 16)}
-    zoomed = {"zoomed": (ZOOMED, WHY_ZOOMED)} if facts.are_photographs else {}
-    deeper = {"deeper": (channels, WHY_DEEPER)} if (channels := _deeper(steps, facts)) else {}
-    for name, (values, why) in {**zoomed, **deeper, "shifted": (shifted, WHY_SHIFTED), **VARIATIONS}.items():
+    of_size: dict[str, tuple[Mapping[str, Any], str]] = {}
+    if channels := _deeper(steps, facts):
+        of_size["deeper"] = channels, WHY_DEEPER
+    if facts.are_photographs:
+        of_size["zoomed"] = ZOOMED, WHY_ZOOMED
+    elif facts.side >= LEAST_SHIFTED_SIDE:
+        of_size["varied"] = POLICY, WHY_VARIED
+    for name, (values, why) in {**of_size, **VARIATIONS, "shifted": (shifted, WHY_SHIFTED)}.items():
         added = [{"op": "add", "path": path, "value": value} for path, value in values.items()]
         yield Candidate((*steps, *added), Source.RECIPE, f"the recipe {GOOD!r}, {name}: {why}")
 
