@@ -12,7 +12,7 @@ from service.core.experiments.difference import interval
 from service.core.experiments.fits.finals import REFINED
 from service.core.experiments.fits.importance import importance
 from service.core.experiments.fits.progress import TRAININGS, job_of, state_of
-from service.core.experiments.fits.proof import Gain, candidates, gain, kinds_of_tests, looks, tests
+from service.core.experiments.fits.proof import Gain, candidates, claims, gain, kinds_of_tests, looks
 from service.core.experiments.fits.state import FitState, rivals, whole_values
 from service.core.records.artifact_names import PREDICTIONS
 from service.core.records.fit import BASE, Fit, FitStatus, StepKind
@@ -165,12 +165,12 @@ def _kept(ended: _Ended, state: FitState, base: Sequence[Job]) -> tuple[int, Gai
     guessing = _guessing(base[0], request.objective)
     proved: dict[int, Gain] = {}
     first = None
-    for test in tests(request, state.runs):
-        pairs = _pairs(ended, base, ended.trained(test.trial), request.spec.seed if test.on_further else None)
-        found = gain(test.trial, pairs, guessing, request.objective, test.looks) if pairs else None
+    for claim in claims(request, state.runs):
+        pairs = _pairs(ended, base, ended.trained(claim.trial), request.spec.seed if claim.on_further else None)
+        found = gain(claim.trial, pairs, guessing, request.objective, claim.looks) if pairs else None
         first = first or found
         if found and found.is_proved:
-            proved.setdefault(test.trial, found)
+            proved.setdefault(claim.trial, found)
     kept = next((trial for trial in candidates(state.runs) if trial in proved), BASE)
     return kept, proved.get(kept, first)
 

@@ -62,22 +62,23 @@ def candidates(runs: Sequence[Run]) -> Iterator[int]:
 
 
 @dataclass(frozen=True)
-class Tested:
-    """A test of a trial at ERROR_RATE / `looks`: on the images of further folds alone, or on all of its images."""
+class Claim:
+    """That a trial is better, to be tested at ERROR_RATE / `looks` on the images of further folds or on all of its own.
+    """
 
     trial: int
     looks: int
     on_further: bool
 
 
-def tests(request: FitRequest, runs: Sequence[Run]) -> list[Tested]:
-    """The tests of an ended fit: on further folds first, then the most promising trial first."""
+def claims(request: FitRequest, runs: Sequence[Run]) -> list[Claim]:
+    """What an ended fit tests: on further folds first, then the most promising trial first."""
     shares = shared_looks(runs) if request.folds else {}
     kinds = kinds_of_tests(request)
-    on_further = [Tested(trial, kinds * looked, on_further=True) for trial, looked in shares.items()]
+    on_further = [Claim(trial, kinds * looked, on_further=True) for trial, looked in shares.items()]
     if shares and kinds == 1:
         return on_further
-    return on_further + [Tested(trial, kinds * looks(runs), on_further=False) for trial in candidates(runs)]
+    return on_further + [Claim(trial, kinds * looks(runs), on_further=False) for trial in candidates(runs)]
 
 
 def kinds_of_tests(request: FitRequest) -> int:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from service.core.evaluation.outcomes import Outcomes
-from service.core.experiments.fits.proof import candidates, gain, looks, shared_looks
+from service.core.experiments.fits.proof import Claim, candidates, claims, gain, looks, shared_looks
 from service.core.records.fit import Run
+from tests.service.core.experiments.fits.simulated import request
 
 IMAGES, CLASSES, TRIALS = 300, 10, 12
 
@@ -28,14 +29,14 @@ def luckiest(rng: np.random.Generator, better: float, looked: int = TRIALS) -> t
 
 def test_the_luckiest_of_equal_trials_is_rarely_called_better() -> None:
     rng = np.random.default_rng(0)
-    claims = [gain(2, [luckiest(rng, 0.0)], None, "val_loss", TRIALS) for _ in range(400)]
-    assert sum(found is not None and found.is_proved for found in claims) / len(claims) <= 0.05
+    made = [gain(2, [luckiest(rng, 0.0)], None, "val_loss", TRIALS) for _ in range(400)]
+    assert sum(found is not None and found.is_proved for found in made) / len(made) <= 0.05
 
 
 def test_without_the_correction_luck_would_be_called_better() -> None:
     rng = np.random.default_rng(0)
-    claims = [gain(2, [luckiest(rng, 0.0)], None, "val_loss", 1) for _ in range(400)]
-    assert sum(found is not None and found.is_proved for found in claims) / len(claims) > 0.15
+    made = [gain(2, [luckiest(rng, 0.0)], None, "val_loss", 1) for _ in range(400)]
+    assert sum(found is not None and found.is_proved for found in made) / len(made) > 0.15
 
 
 def test_a_clear_gain_is_proved_and_its_interval_holds_it() -> None:
@@ -95,3 +96,19 @@ def test_repeated_trials_share_the_error_rate() -> None:
     assert shared_looks(runs) == {3: 1}, "neither the base nor a trial that was not repeated"
     runs += [Run(trial, 1, is_first_part=False, is_done=True, value=0.3) for trial in (2, 5)]
     assert list(shared_looks(runs).items()) == [(3, 2), (2, 4), (5, 4)], "the best one by the first runs comes first"
+
+
+def test_with_minutes_and_folds_both_kinds_of_tests_share_the_error_rate() -> None:
+    runs = [
+        *(
+            Run(trial, 0, is_first_part=False, is_done=True, value=value)
+            for trial, value in ((1, 0.9), (2, 0.2), (3, 0.1))
+        ),
+        *(Run(trial, 1, is_first_part=False, is_done=True, value=value) for trial, value in ((1, 0.9), (3, 0.2))),
+    ]
+    on_folds, on_all = Claim(3, 1, on_further=True), [Claim(trial, 2, on_further=False) for trial in (3, 2)]
+    assert claims(request(jobs=5, folds=5), runs) == [on_folds]
+    assert claims(request(jobs=5), runs) == on_all
+    both = claims(request(minutes=5.0, folds=5), runs)
+    assert both == [Claim(3, 2, on_further=True), *(Claim(each.trial, 4, on_further=False) for each in on_all)]
+    assert sum(1 / each.looks for each in both) <= 1
