@@ -1,17 +1,18 @@
-"""What a pretrained network is worth for few pictures: `python -m tests.benchmarks.transfer`, ten minutes on two
-quiet cores; an argument sets the number of processes.
+"""What a pretrained network is worth for few pictures: `python -m tests.benchmarks.transfer`, ten minutes for each set
+on two quiet cores; `--help` lists the arguments.
 
-The network is an EfficientNet-Lite0 with weights of ImageNet. The pictures are drawn scenes of five classes, 64 pixels
-wide, 50 for training of each. Each seed has its own pictures, split and first weights. Each run has one thread; its
+The network is an EfficientNet-Lite0 with weights of ImageNet. The pictures are drawn, 64 pixels wide: scenes of five
+classes and signs of six, 50 for training of each class. Each seed has its own pictures, split and first weights. Each run has one thread; its
 seconds are those of the processor. Recipes from random weights train for as many seconds as the last layer alone takes,
 and for as many as all layers take. Prints tables in Markdown.
 """
 
+import argparse
 import math
 import multiprocessing
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import product
@@ -27,7 +28,7 @@ from service.core.experiments.recipes import DataFacts, recipes_for
 from service.core.records.dataset import Contents
 from service.core.spec import JobSpec
 from tests.golden.paired import spread
-from tests.golden.scenes import scenes
+from tests.golden.scenes import SIGNS, THINGS, scenes, signs
 from tests.golden.training import CPU, build, prepare
 from tests.published_weights import MODEL, published
 from workers.training import loop
@@ -36,9 +37,14 @@ from workers.training.data.prepare import Prepared
 from workers.training.evaluate import evaluate
 from workers.training.models.starting_weights import StartingWeights, load_weights
 
-SIDE, SMALL_SIDE, CLASSES = 64, 32, 5  # smaller pictures give more epochs in the same time
+SIDE, SMALL_SIDE = 64, 32  # smaller pictures give more epochs in the same time
 TRAIN, VALIDATION, TEST = 50, 20, 80  # pictures of a class
 OF_CLASS = TRAIN + VALIDATION + TEST
+# The pictures of a seed and a side, by the name of the set.
+SETS: Mapping[str, Callable[[int, int], ImageSet]] = {
+    "scenes": lambda seed, side: scenes(len(THINGS) * OF_CLASS, seed, side),
+    "signs": lambda seed, side: signs(len(SIGNS) * OF_CLASS, seed, side),
+}
 SEEDS = (1, 2, 3)
 EPOCHS = 8  # of all layers
 HEAD_EPOCHS = 40
@@ -126,31 +132,31 @@ def seconds_of_epoch(spec: JobSpec, prepared: Prepared, weights: Mapping[str, Te
         return run(replace(spec, epochs=TIMED_EPOCHS), prepared, weights).seconds / TIMED_EPOCHS
 
 
-def pictures(seed: int, side: int) -> Prepared:
-    return prepare(spec_of(seed, {}), scenes(CLASSES * OF_CLASS, seed, side))
+def pictures(of: str, seed: int, side: int) -> Prepared:
+    return prepare(spec_of(seed, {}), SETS[of](seed, side))
 
 
-def with_weights(name: str, seed: int) -> Run:
+def with_weights(of: str, name: str, seed: int) -> Run:
     """A run of PRETRAINED. That of ANEW has the seconds of all epochs, from TIMED_EPOCHS."""
-    prepared, spec = pictures(seed, SIDE), spec_of(seed, PRETRAINED[HEAD if name == ANEW else name])
+    prepared, spec = pictures(of, seed, SIDE), spec_of(seed, PRETRAINED[HEAD if name == ANEW else name])
     if name != ANEW:
         return run(spec, prepared, published())
     return Run(math.nan, HEAD_EPOCHS * seconds_of_epoch(spec, prepared, published()), HEAD_EPOCHS)
 
 
-def without_weights(name: str, seed: int, seconds: float) -> Run:
+def without_weights(of: str, name: str, seed: int, seconds: float) -> Run:
     """The recipe of SCRATCH, with the epochs that take these seconds."""
     recipe, side = SCRATCH[name]
-    prepared = pictures(seed, side)
+    prepared = pictures(of, seed, side)
     spec = spec_of(seed, from_scratch(recipe, spec_of(seed, {}), prepared.images))
     return run(replace(spec, epochs=max(1, round(seconds / seconds_of_epoch(spec, prepared)))), prepared)
 
 
-def one(name: str, seed: int, seconds: float) -> Run:
-    """A run by its name; `seconds` are for recipes."""
+def one(of: str, name: str, seed: int, seconds: float) -> Run:
+    """A run by its name on a set; `seconds` are for recipes."""
     torch.set_num_threads(1)
-    found = without_weights(name, seed, seconds) if name in SCRATCH else with_weights(name, seed)
-    print(name, seed, found, file=sys.stderr, flush=True)
+    found = without_weights(of, name, seed, seconds) if name in SCRATCH else with_weights(of, name, seed)
+    print(of, name, seed, found, file=sys.stderr, flush=True)
     return found
 
 
@@ -173,20 +179,20 @@ def seconds_of(runs: Sequence[Run]) -> float:
     return mean(each.seconds for each in runs)
 
 
-def main(processes: int) -> None:
+def measure(of: str, processes: int) -> None:
+    """Train all runs on a set, and print its table."""
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
 
         def trained(names: Iterable[str], seconds: float = 0.0) -> dict[str, list[Run]]:
-            asked = list(product(names, SEEDS))
+            asked = list(product([of], names, SEEDS))
             found = iter(list(pool.map(one, *zip(*asked, strict=True), [seconds] * len(asked))))
             return {name: [next(found) for _ in SEEDS] for name in names}
 
         runs = trained((*PRETRAINED, ANEW))
         recipes = {like: trained(tuple(SCRATCH), seconds_of(runs[like])) for like in (HEAD, ALL)}
     head, anew = runs[HEAD], seconds_of(runs.pop(ANEW))
-    print(
-        f"| run | test accuracy | lowest | {HEAD} is better by (95 %) | seconds | epochs |\n|---|---|---|---|---|---|"
-    )
+    print(f"\n{of}:\n\n| run | test accuracy | lowest | {HEAD} is better by (95 %) | seconds | epochs |")
+    print("|---|---|---|---|---|---|")
     for name, of_name in runs.items():
         print(row(name, of_name, head))
     for like, of_recipes in recipes.items():
@@ -197,5 +203,14 @@ def main(processes: int) -> None:
     print(f"\nLast layer with features computed in each epoch: {anew:.0f} s, kept: {kept:.1f} s, {kept / anew:.1%}.")
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sets", nargs="*", default=list(SETS), help=f"some of {', '.join(SETS)}; all if none is named")
+    parser.add_argument("--processes", type=int, default=2)
+    given = parser.parse_args()
+    for of in given.sets:
+        measure(of, given.processes)
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if sys.argv[1:] else 2)
+    main()

@@ -44,7 +44,7 @@ WHY_ADDED = (
     "averaged weights are less noisy (Polyak and Juditsky, 1992); a hidden layer has most of the parameters; with "
     "normalization, a rate that rises and falls may be high (Smith and Topin, 2018)"
 )
-POLICY = {"/augmentation/trivial_augment": True}
+VARIED, POLICY = "varied", {"/augmentation/trivial_augment": True}
 WHY_VARIED = "one random operation on each image (Mueller and Hutter, 2021)"
 WHY_DEEPER = "a block more combines features of a larger part of the image (Simonyan and Zisserman, 2015)"
 WHY_SHIFTED = "small shifts and rotations keep the class (Simard et al., 2003)"
@@ -79,15 +79,16 @@ def resets(spec: JobSpec) -> tuple[Operation, ...]:
 def _variations(steps: tuple[Operation, ...], facts: DataFacts) -> Iterator[Candidate]:
     shifted = {"/augmentation/rotation_degrees": 10.0, "/augmentation/crop_padding": max(1, facts.side // 16)}
     of_size: dict[str, tuple[Mapping[str, Any], str]] = {}
+    if not facts.are_photographs and facts.side >= LEAST_SHIFTED_SIDE:
+        of_size[VARIED] = POLICY, WHY_VARIED
     if channels := _deeper(steps, facts):
         of_size["deeper"] = channels, WHY_DEEPER
     if facts.are_photographs:
         of_size["zoomed"] = ZOOMED, WHY_ZOOMED
-    elif facts.side >= LEAST_SHIFTED_SIDE:
-        of_size["varied"] = POLICY, WHY_VARIED
     for name, (values, why) in {**of_size, **VARIATIONS, "shifted": (shifted, WHY_SHIFTED)}.items():
         added = [{"op": "add", "path": path, "value": value} for path, value in values.items()]
-        yield Candidate((*steps, *added), Source.RECIPE, f"the recipe {GOOD!r}, {name}: {why}")
+        # Random operations slow the first epochs, and gain most in the last ones: a pause would come too early.
+        yield Candidate((*steps, *added), Source.RECIPE, f"the recipe {GOOD!r}, {name}: {why}", is_whole=name == VARIED)
 
 
 def _deeper(steps: tuple[Operation, ...], facts: DataFacts) -> dict[str, Any]:
