@@ -2,9 +2,9 @@
 on two quiet cores; `--help` lists the arguments.
 
 The network is an EfficientNet-Lite0 with weights of ImageNet. The pictures are drawn, 64 pixels wide: scenes of five
-classes and signs of six, 50 for training of each class. Each seed has its own pictures, split and first weights. Each run has one thread; its
-seconds are those of the processor. Recipes from random weights train for as many seconds as the last layer alone takes,
-and for as many as all layers take. Prints tables in Markdown.
+classes and signs of six, 50 for training of each class. Each seed has its own pictures, split and first weights. Each
+run has one thread; its seconds are those of the processor. Recipes from random weights train for as many seconds as the
+last layer alone takes, and for as many as all layers take. Prints tables in Markdown.
 """
 
 import argparse

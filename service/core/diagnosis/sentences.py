@@ -30,7 +30,7 @@ SEEN: Mapping[Verdict, str] = {
     Verdict.OVERCONFIDENT: "{val_moved}{train_moved}{accuracy_moved}.",
     Verdict.STAGNANT_GENERALIZATION: "{stood} while training loss {fit_moves}.",
     Verdict.UNDERFITTING: (
-        "Training loss has stopped at {fit:.3f} and validation loss at {val:.3f}. The loss of guessing is {guess:.3f}."
+        "At the end, training loss is {fit:.3f} and validation loss is {val:.3f}. The loss of guessing is {guess:.3f}."
     ),
     Verdict.NOT_LEARNING: (
         "After {after}, training loss is {fit:.3f}, no better than guessing by the frequencies of the labels "
