@@ -7,6 +7,7 @@ from service.core.records.dataset import Contents
 from service.core.records.fit_request import Range, Space
 from service.core.records.plan import input_shape
 from service.core.spec import Cnn, JobSpec, Mlp
+from service.core.spec.augmentation import ALTERNATING
 
 CHANNELS = "/model/channels"
 WIDTHS = (16, 32, 48, 64, 96)  # channels of the first block; each further block has twice as many
@@ -46,7 +47,7 @@ def _augmentation(spec: JobSpec, contents: Contents) -> dict[str, Range]:
     side = min(input_shape(spec, contents)[1:])
     shift = side // SHARE_OF_SHIFT
     space = {
-        "/augmentation/horizontal_flip": Range(choices=(False, True)),
+        "/augmentation/horizontal_flip": Range(choices=(False, True, ALTERNATING)),
         "/augmentation/rotation_degrees": Range(choices=(0.0, 8.0, 15.0)),
         "/augmentation/random_erasing": Range(choices=(0.0, 0.25)),
     }
