@@ -48,7 +48,7 @@ def _augmentation(spec: JobSpec, contents: Contents) -> dict[str, Range]:
     shift = side // SHARE_OF_SHIFT
     space = {
         "/augmentation/horizontal_flip": Range(choices=(False, True, ALTERNATING)),
-        "/augmentation/rotation_degrees": Range(choices=(0.0, 8.0, 15.0)),
+        "/augmentation/rotation_degrees": Range(choices=(0.0, 5.0, 10.0)),
         "/augmentation/random_erasing": Range(choices=(0.0, 0.25)),
     }
     if shift:
@@ -65,11 +65,14 @@ def _network(spec: JobSpec, contents: Contents) -> dict[str, Range]:
         return {}
     deepest = min(MOST_BLOCKS, int(math.log2(min(input_shape(spec, contents)[1:]) / LEAST_SIDE)))
     depths = range(min(2, max(1, deepest)), max(1, deepest) + 1)
-    channels = [
-        [min(MOST_CHANNELS, width * 2**block) for block in range(depth)] for depth in depths for width in WIDTHS
-    ]
+    channels = [doubling(width, depth) for depth in depths for width in WIDTHS]
     return {
         CHANNELS: Range(choices=tuple(channels)),
         "/model/hidden": Range(choices=([], [128], [256])),
         "/model/norm": Range(choices=("batch", "none")),
     }
+
+
+def doubling(width: int, depth: int) -> list[int]:
+    """The channels of so many blocks: `width` in the first, twice as many in each further one, up to MOST_CHANNELS."""
+    return [min(MOST_CHANNELS, width * 2**block) for block in range(depth)]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from service.core.experiments.fits.space import CHANNELS
+from service.core.experiments.fits.space import CHANNELS, doubling
 from service.core.experiments.recipes import LEAST_SHIFTED_SIDE, MOST_BLOCKS, MOST_CHANNELS, DataFacts, recipes_for
 from service.core.records.dataset import Contents
 from service.core.records.fit_request import Candidate, Source
@@ -51,15 +51,16 @@ WHY_SHIFTED = "small shifts and rotations keep the class (Simard et al., 2003)"
 
 
 def starting_points(spec: JobSpec, contents: Contents, narrowing: int = 1) -> tuple[Candidate, ...]:
-    """The recipe and its variations as changes of a base, the most promising first, their channels divided by
-    `narrowing`.
+    """The recipe and its variations as changes of a base, the most promising first. The channels of the first block are
+    divided by `narrowing`.
     """
     facts = DataFacts.of(contents, spec.dataset)
     recipe = next(each for each in recipes_for(facts) if each.name == GOOD)
     added = [{"op": "replace", "path": path, "value": value} for path, value in ADDED.items()]
     by_path = {step["path"]: step for step in (*recipe.operations, *added) if _is_used(step, spec)}
     if CHANNELS in by_path:
-        narrow = [channels // narrowing for channels in by_path[CHANNELS]["value"]]
+        first, *others = by_path[CHANNELS]["value"]
+        narrow = doubling(first // narrowing, 1 + len(others))
         by_path[CHANNELS] = {**by_path[CHANNELS], "value": narrow}
     steps = (*resets(spec), *by_path.values())
     why = f"the recipe {GOOD!r} for such data: " + "; ".join(
