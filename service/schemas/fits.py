@@ -73,8 +73,8 @@ class GainSchema(Schema):
     images = fields.Integer()
     looks = fields.Integer(
         metadata={
-            "description": "by which the 0.05 is divided: the number of compared trials; on further folds 2, 4, 8, … by "
-            "the order of the repeated leaders, 1 if there is one; twice as many with folds and a budget of minutes"
+            "description": "by which the 0.05 is divided: the number of compared trials; on further folds 2, 4, 8, … "
+            "by the order of the repeated leaders, 1 if there is one; twice as many with folds and a budget of minutes"
         }
     )
     beats_guessing = fields.Boolean()

@@ -42,12 +42,14 @@ REASONS: Mapping[Verdict, str] = {
 _BY_EFFECT: Mapping[Verdict, str] = {
     Verdict.HEALTHY: "horizontal_flip mixup ema early_stopping",
     Verdict.OVERFITTING: (
-        "more_data pretrained batch_norm dropout mixup horizontal_flip trivial_augment random_resized_crop color_jitter "
-        "label_smoothing weight_decay decoupled_decay rotation shift smaller_model smaller_kernels early_stopping collect"
+        "more_data pretrained batch_norm dropout mixup horizontal_flip trivial_augment random_resized_crop "
+        "color_jitter label_smoothing weight_decay decoupled_decay rotation shift smaller_model smaller_kernels "
+        "early_stopping collect"
     ),
     Verdict.STAGNANT_GENERALIZATION: (
-        "more_data pretrained batch_norm dropout mixup horizontal_flip trivial_augment random_resized_crop color_jitter "
-        "label_smoothing weight_decay decoupled_decay rotation shift smaller_kernels early_stopping collect"
+        "more_data pretrained batch_norm dropout mixup horizontal_flip trivial_augment random_resized_crop "
+        "color_jitter label_smoothing weight_decay decoupled_decay rotation shift smaller_kernels early_stopping "
+        "collect"
     ),
     Verdict.OVERCONFIDENT: (
         "temperature more_data pretrained batch_norm dropout mixup horizontal_flip trivial_augment random_resized_crop "

@@ -63,7 +63,7 @@ def candidates(runs: Sequence[Run]) -> Iterator[int]:
 
 @dataclass(frozen=True)
 class Claim:
-    """That a trial is better, to be tested at ERROR_RATE / `looks` on the images of further folds or on all of its own."""
+    """That a trial is better, to be tested at ERROR_RATE / `looks` on the images of further folds, or on all images."""
 
     trial: int
     looks: int
