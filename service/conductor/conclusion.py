@@ -9,7 +9,7 @@ from service.core.evaluation.ensemble import LEADERS, Member, ensemble
 from service.core.evaluation.interval_scores import interval_scores
 from service.core.evaluation.outcomes import Outcomes
 from service.core.experiments.difference import interval
-from service.core.experiments.fits.finals import REFINED
+from service.core.experiments.fits.finals import REFINED, may_be_near
 from service.core.experiments.fits.importance import importance
 from service.core.experiments.fits.progress import TRAININGS, job_of, state_of
 from service.core.experiments.fits.proof import Gain, candidates, claims, gain, kinds_of_tests, looks
@@ -48,10 +48,10 @@ def untested(fit: Fit) -> list[Job]:
 
 def has_proof(fit: Fit, state: FitState) -> bool:
     """Whether the first trainings prove already that the best trial so far is better than the base, with the looks of
-    the refined leaders to come. Only asked where it matters: before the finals of a fit of some minutes with folds.
+    the refined leaders to come. False where it does not matter: without folds, and far from the begin of the finals.
     """
     best = rivals(whole_values(state.runs))[:1]
-    if not best or state.finals or not fit.request.folds or fit.request.minutes is None:
+    if not best or state.finals or not fit.request.folds or not may_be_near(state):
         return False
     ended = _Ended.of(fit, {job_of(fit, trial) for trial in (BASE, *best)})
     base, own = ended.trained(BASE), ended.trained(best[0])

@@ -27,8 +27,9 @@ def test_a_clear_gain_is_proved_by_the_first_trainings(
     fit = services.fits.get("default", created["id"])
     timed = replace(fit, request=replace(fit.request, minutes=5.0, jobs=None))
     with app.app_context():
-        searching = replace(state_of(timed, 0.0), finals=None)
+        searching = replace(state_of(timed, 0.0), finals=None, left=60.0)
         assert has_proof(timed, searching) is is_proved
         assert not has_proof(timed, state_of(timed, 0.0)), "it is not asked in the finals"
         assert not has_proof(timed, replace(searching, runs=())), "nothing is trained"
-        assert not has_proof(fit, searching), "a budget of jobs depends on no result"
+        assert not has_proof(timed, replace(searching, left=290.0)), "the finals are far"
+        assert not has_proof(fit, replace(searching, left=None)), "a budget of jobs"

@@ -84,6 +84,11 @@ def finals_seconds(state: FitState) -> float:
     return _seconds(state, _within(state, _most_seconds(state)), _seconds_by_trial(state))
 
 
+def may_be_near(state: FitState) -> bool:
+    """Whether the finals may begin now, however long they are. Always False with a budget of jobs."""
+    return state.left is not None and state.left <= _most_seconds(state) + waiting_seconds(state)
+
+
 def waiting_seconds(state: FitState) -> float:
     """About how long the runs in flight and one more still take, in seconds."""
     return _flight_seconds(state) + _typical(state, is_first_part=False) / state.request.slots
