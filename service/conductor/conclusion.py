@@ -1,6 +1,6 @@
 """The end of a fit: which model is kept, and what the results prove."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from service.core.experiments.difference import interval
 from service.core.experiments.fits.finals import REFINED, may_be_near
 from service.core.experiments.fits.importance import importance
 from service.core.experiments.fits.progress import TRAININGS, job_of, state_of
-from service.core.experiments.fits.proof import Gain, candidates, claims, gain, kinds_of_tests, looks
+from service.core.experiments.fits.proof import Gain, Images, candidates, claims, gain, kinds_of_tests
 from service.core.experiments.fits.state import FitState, rivals, whole_values
 from service.core.records.artifact_names import PREDICTIONS
 from service.core.records.fit import BASE, Fit, FitStatus, StepKind
@@ -53,11 +53,11 @@ def has_proof(fit: Fit, state: FitState) -> bool:
     best = rivals(whole_values(state.runs))[:1]
     if not best or state.finals or not fit.request.folds or not may_be_near(state):
         return False
-    ended = _Ended.of(fit, {job_of(fit, trial) for trial in (BASE, *best)})
+    ended = _Ended.of(fit, [job_of(fit, trial) for trial in (BASE, *best)])
     base, own = ended.trained(BASE), ended.trained(best[0])
-    if not (pairs := _pairs(ended, base, own, None)):
+    if not (pairs := _pairs(ended, base, own, Images.OF_FIRST_FOLD)):
         return False
-    looked = kinds_of_tests(fit.request) * (looks(state.runs) + REFINED)
+    looked = kinds_of_tests(fit.request) * (len(state.trials) - 1 + REFINED)
     found = gain(best[0], pairs, _guessing(base[0], fit.request.objective), fit.request.objective, looked)
     return found is not None and found.is_proved
 
@@ -76,10 +76,9 @@ class _Ended:
         return {step.data["of"]: step.job_id or "" for step in self.fit.steps if step.kind is StepKind.TEST}
 
     @classmethod
-    def of(cls, fit: Fit, only: Container[str] | None = None) -> "_Ended":
+    def of(cls, fit: Fit, only: Sequence[str] = ()) -> "_Ended":
         queries = services().store.queries
-        every = (job_id for job_id, _ in services().fits.jobs_of(fit.tenant, fit.id))
-        ids = [job_id for job_id in every if only is None or job_id in only]
+        ids = only or [job_id for job_id, _ in services().fits.jobs_of(fit.tenant, fit.id)]
         jobs = {job.id: job for job in queries.get_many(fit.tenant, ids)[0]}
         return cls(fit, jobs, queries.published(fit.tenant, ids, PREDICTIONS))
 
@@ -166,7 +165,7 @@ def _kept(ended: _Ended, state: FitState, base: Sequence[Job]) -> tuple[int, Gai
     proved: dict[int, Gain] = {}
     first = None
     for claim in claims(request, state.runs):
-        pairs = _pairs(ended, base, ended.trained(claim.trial), request.spec.seed if claim.on_further else None)
+        pairs = _pairs(ended, base, ended.trained(claim.trial), claim.on)
         found = gain(claim.trial, pairs, guessing, request.objective, claim.looks) if pairs else None
         first = first or found
         if found and found.is_proved:
@@ -182,12 +181,16 @@ def _guessing(base: Job, objective: Monitor) -> float | None:
     return base.facts.trivial_loss if objective in LOSSES else 1 - base.facts.trivial_accuracy
 
 
-def _pairs(ended: _Ended, base: Sequence[Job], own: Sequence[Job], but: int | None) -> list[tuple[Outcomes, Outcomes]]:
-    """The outcomes of both on the validation images, for each training that both have and that left predictions.
+def _pairs(ended: _Ended, base: Sequence[Job], own: Sequence[Job], on: Images) -> list[tuple[Outcomes, Outcomes]]:
+    """The outcomes of both on the validation images `on`, for each training that both have and that left predictions.
 
-    Trainings of both have the same seed; those with the seed `but` are left out.
+    Trainings of both have the same seed, the first ones that of the request.
     """
-    of_base = {job.spec.seed: job for job in base if job.spec.seed != but}
+
+    def is_used(seed: int | None) -> bool:
+        return on is Images.ALL or (seed == ended.fit.request.spec.seed) is (on is Images.OF_FIRST_FOLD)
+
+    of_base = {job.spec.seed: job for job in base if is_used(job.spec.seed)}
     pairs = [(ended.outcomes(of_base[job.spec.seed]), ended.outcomes(job)) for job in own if job.spec.seed in of_base]
     return [(first, second) for first, second in pairs if first is not None and second is not None]
 

@@ -174,6 +174,7 @@ def _apply(lease: FitLease, read: Conducted, state: FitState, decision: Act) -> 
             return _advance(lease, fit, NewStep(StepKind.REPEAT, {"why": why, "repeat": number}, trial, job=job))
         case BeginFinals(finals, why):
             _cancel(fit, (Status.PAUSED,))
+            cancel_all(fit.tenant, _first_parts(read))
             return _advance(lease, fit, NewStep(StepKind.FINALS, {"why": why, "finals": asdict(finals)}))
         case End():
             return _stop(lease, read)
@@ -272,6 +273,12 @@ def _score(lease: FitLease, fit: Fit, model: Job) -> bool:
         log.warning("%s is not scored on its test images: %s", model.id, error)
         return False
     return True
+
+
+def _first_parts(read: Conducted) -> list[tuple[str, Status]]:
+    """The open jobs that train the first part of a trial, with their statuses."""
+    until = {step.number: step.until_epoch for step in read.fit.steps}
+    return [(job.id, job.status) for number, job in read.open_jobs.items() if job and until[number] is not None]
 
 
 def _cancel(fit: Fit, statuses: Sequence[Status]) -> bool:

@@ -1,5 +1,6 @@
 """From what a client asks for to a fit with everything resolved. Raises Invalid with every fault."""
 
+import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -150,15 +151,21 @@ class Acceptor:
         of the recipe stays, and what costs no more.
         """
         costs = [self._seconds(tenant, spec, contents, choice) for choice in space[CHANNELS].choices]
-        most = max(seconds, min(costs), self._seconds(tenant, spec, contents, _channels(recipe)))
+        of_recipe = self._seconds(tenant, spec, contents, _channels(recipe))
+        most = max(seconds, min(costs), of_recipe if math.isfinite(of_recipe) else 0.0)
         left = tuple(choice for choice, cost in zip(space[CHANNELS].choices, costs, strict=True) if cost <= most)
         return {**space, CHANNELS: replace(space[CHANNELS], choices=left)}
 
     def _seconds(self, tenant: str, spec: JobSpec, contents: Contents, channels: Sequence[int]) -> float:
-        """The time of a usual trial with these channels on one thread of a CPU, by arithmetic."""
+        """The time of a usual trial with these channels on one thread of a CPU, by arithmetic; infinite if the base
+        cannot have them.
+        """
         network = self.read(patched(plain(spec), [*resets(spec), _replaced(CHANNELS, list(channels))]))
-        images = DataFacts.of(contents, spec.dataset).images
-        return USUAL_EPOCHS * arithmetic_seconds(self.planner.plan(tenant, network).work, images)
+        try:
+            work = self.planner.plan(tenant, network).work
+        except Invalid:
+            return math.inf
+        return USUAL_EPOCHS * arithmetic_seconds(work, DataFacts.of(contents, spec.dataset).images)
 
     def _fitting(self, tenant: str, spec: JobSpec, recipe: Candidate) -> Candidate:
         """The recipe without the single changes that contradict the spec."""

@@ -12,20 +12,24 @@ from typing import Any
 
 from service.core.experiments.fits.decision import Repeat, Start, Wait
 from service.core.experiments.fits.state import Finals, FitState, mean_values, rivals, whole_values
-from service.core.records.fit import BASE, Trial
+from service.core.records.fit import BASE, Run, Trial
 from service.core.records.fit_request import Candidate, FitRequest, Source
+from service.core.spec import JobSpec
 from service.core.spec.models import is_frozen
+from service.core.spec.patch import patched, plain
 from service.core.text import counted
 
 LEADERS, LEADERS_OF_FEW_IMAGES = 3, 8  # that are repeated; a small validation set tells them apart less well
 REFINED = 2  # leaders that are refined
 LONGER = (2.0, 1.5)  # how much longer they are trained if there is time
+REFINING = (Source.LONGER, Source.SOUP)
 AVERAGED = 5  # best epochs of a refined leader
 AVERAGE_BEST = "/regularization/average_best"
-MIRRORING, VIEWS, MIRROR = "/augmentation/horizontal_flip", "/test_time_augmentation", "mirror"
+VIEWS, MIRROR = "/test_time_augmentation", "mirror"
 MOST_OF_TIME = 0.5  # the share of the budget that the finals get at most
 OVERHEAD_SECONDS = 1.0  # of a job beside its epochs
 MARGIN = 1.15  # an estimate of seconds is multiplied by this
+MIRRORED_COST = 1.1  # of an epoch that scores each image twice
 
 
 def next_final(state: FitState, finals: Finals) -> Start | Repeat | Wait | None:
@@ -41,9 +45,10 @@ def next_final(state: FitState, finals: Finals) -> Start | Repeat | Wait | None:
     for leaders, number in _rounds(state.request, finals):
         if number > finals.repeats and not _fits_in(state, number):
             continue
-        if any(not run.is_done and run.repeat < number for run in state.runs):
-            return _repeated_base(state, number) or Wait()
         is_planned = leaders == finals.leaders and number <= finals.repeats
+        if any(not run.is_done and run.repeat < number for run in state.runs):
+            may_start = is_planned or _has_room(state, BASE)
+            return (_repeated_base(state, number) if may_start else None) or Wait()
         for trial in _repeated(state, leaders, number):
             if is_planned or _has_room(state, trial):
                 return Repeat(trial, number, _why(state, trial, number))
@@ -163,7 +168,7 @@ def _seconds_by_trial(state: FitState) -> dict[int, float]:
 def _seconds(state: FitState, plan: Finals, spent: Mapping[int, float]) -> float:
     """The seconds that the finals of a plan take. Refined leaders take the first places of those that are repeated."""
     best = [spent[trial] for trial in rivals(whole_values(state.runs))[: max(plan.leaders, plan.refined)]]
-    refined = [plan.times * seconds for seconds in best[: plan.refined]]
+    refined = [MIRRORED_COST * plan.times * seconds for seconds in best[: plan.refined]]
     stages = [refined]
     for number in range(1, plan.repeats + 1):
         stages.append([*[*refined, *best][: _size(plan.leaders, number)], spent.get(BASE, 0.0)])
@@ -184,11 +189,21 @@ def _fits_in(state: FitState, number: int) -> bool:
     best = rivals(whole_values(state.runs))[:1]
     if state.left is None or not best:
         return False
-    spent = _seconds_by_trial(state)
-    under_way = [run.trial for run in state.runs if not run.is_done]
-    return (
-        MARGIN * _side_by_side([spent[trial] for trial in (*under_way, BASE, *best)], state.request.slots) <= state.left
-    )
+    spent, slots = _seconds_by_trial(state), state.request.slots
+    under_way = [_expected(state, run, spent) for run in state.runs if not run.is_done]
+    return MARGIN * _side_by_side([*under_way, spent[BASE], *(spent[trial] for trial in best)], slots) <= state.left
+
+
+def _expected(state: FitState, run: Run, spent: Mapping[int, float]) -> float:
+    """The seconds that a run in flight takes as a whole: a repeat as long as the first training of its trial, a refined
+    leader so many times as long as the leader, another one as long as usual.
+    """
+    candidate = state.trials[run.trial - 1].candidate
+    if run.repeat:
+        return spent[run.trial]
+    if candidate.of is not None and candidate.source in REFINING:
+        return MIRRORED_COST * (state.finals.times if state.finals else 1.0) * spent[candidate.of]
+    return _typical(state, is_first_part=run.is_first_part)
 
 
 def _has_room(state: FitState, trial: int) -> bool:
@@ -200,9 +215,9 @@ def _has_room(state: FitState, trial: int) -> bool:
 
 def _refined(state: FitState, finals: Finals) -> Iterator[Candidate]:
     """The leaders as refined trials that have not been started."""
-    sources, times = (Source.LONGER, Source.SOUP), finals.times
-    made = {each.candidate.of for each in state.trials if each.candidate.source in sources}
-    usual = {each.number: each for each in state.trials if each.candidate.source not in sources}
+    times = finals.times
+    made = {each.candidate.of for each in state.trials if each.candidate.source in REFINING}
+    usual = {each.number: each for each in state.trials if each.candidate.source not in REFINING}
     best = rivals({trial: value for trial, value in whole_values(state.runs).items() if trial in usual})
     for place, number in enumerate(best[: finals.refined], 1):
         if number not in made and len(made) < finals.refined:
@@ -228,8 +243,8 @@ def _is_mirrored(request: FitRequest, trial: Trial) -> bool:
     """Whether scores can be averaged with those of mirrored images: the trial is trained on them. Features of frozen
     layers are kept only for images as they are.
     """
-    mirrors = any(step["path"] == MIRRORING and step["value"] for step in trial.candidate.patch)
-    return mirrors and not is_frozen(request.spec.model, 1)
+    spec = JobSpec.from_dict(patched(plain(request.spec), trial.candidate.patch))
+    return bool(spec.augmentation.horizontal_flip) and not is_frozen(spec.model, 1)
 
 
 def _repeated_base(state: FitState, number: int) -> Repeat | None:

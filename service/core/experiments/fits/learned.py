@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.core.diagnosis.effects import network_of
+from service.core.experiments.fits.finals import AVERAGE_BEST, VIEWS
 from service.core.experiments.fits.progress import state_of
 from service.core.experiments.fits.state import whole_values
 from service.core.records.fit import BASE, Fit
@@ -16,7 +17,7 @@ from service.core.spec.parts import Monitor
 from service.core.spec.patch import plain
 
 MOST_KEPT = 2  # changes of earlier fits that are tried first
-OF_THE_LENGTH = ("/epochs",)  # every fit has its own
+OF_FINALS = ("/epochs", AVERAGE_BEST, VIEWS)  # what refines a leader is left to the finals of each fit
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def lessons_of(fit: Fit, result: Mapping[str, Any]) -> Lessons:
         dataset=plain(request.spec)["dataset"],
         seed=request.spec.seed,
         changes=changes,
-        kept=[step for step in best["patch"] if step["path"] not in OF_THE_LENGTH] if best and is_changed else None,
+        kept=[step for step in best["patch"] if step["path"] not in OF_FINALS] if best and is_changed else None,
     )
 
 

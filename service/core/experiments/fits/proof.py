@@ -3,21 +3,23 @@
 The best of many trials looks better than it is. So that a trial that is not better is kept with a probability of at
 most ERROR_RATE, whatever the number of trials, there are two kinds of tests:
 
-- Each trial on all of its images, at the rate divided by the looks, one for each trial that was compared with the base:
+- Each trial on its images, at the rate divided by the looks, one for each trial that was compared with the base:
   Bonferroni's correction (Dunn, "Multiple Comparisons Among Means", 1961).
 - Where leaders are repeated on further folds, each of them on the images of these folds, which have not chosen the
   leaders. They share the rate: the best one by the first trainings gets half of it, the next one a quarter, and so on
   (a weighted Bonferroni test: Rosenthal and Rubin, "Ensemble-adjusted p values", Psychological Bulletin 94, 1983). In
   simulations, this keeps better trials than tests in a fixed sequence, which end at the first failure.
 
-With a budget of minutes and folds, each kind gets half of ERROR_RATE: the finals repeat less where the first kind has
-proved a gain already. With a budget of jobs, all of it is for the second kind once there are repeats.
+With a budget of minutes and folds, each kind gets half of ERROR_RATE, and the first kind uses the first fold alone: the
+finals repeat less where it has proved a gain already. With a budget of jobs and folds, all of the rate is for the
+second kind once there are repeats.
 
 A trial is better where its two-sided interval lies below 0.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from statistics import NormalDist
 
 from service.core.evaluation.by_image import by_image, errors_by_image
@@ -61,23 +63,32 @@ def candidates(runs: Sequence[Run]) -> Iterator[int]:
         yield from (trial for trial in rivals(mean_values(runs, repeats)) if trial not in fewer)
 
 
+class Images(Enum):
+    """The validation images that a test uses, of those that the trainings of a trial were scored on."""
+
+    ALL = "all"
+    OF_FIRST_FOLD = "of the first fold"
+    OF_FURTHER_FOLDS = "of further folds"
+
+
 @dataclass(frozen=True)
 class Claim:
-    """That a trial is better, to be tested at ERROR_RATE / `looks` on the images of further folds, or on all images."""
+    """That a trial is better, to be tested at ERROR_RATE / `looks` on some of its validation images."""
 
     trial: int
     looks: int
-    on_further: bool
+    on: Images
 
 
 def claims(request: FitRequest, runs: Sequence[Run]) -> list[Claim]:
     """What an ended fit tests: on further folds first, then the most promising trial first."""
     shares = shared_looks(runs) if request.folds else {}
     kinds = kinds_of_tests(request)
-    on_further = [Claim(trial, kinds * looked, on_further=True) for trial, looked in shares.items()]
+    of_leaders = [Claim(trial, kinds * looked, Images.OF_FURTHER_FOLDS) for trial, looked in shares.items()]
     if shares and kinds == 1:
-        return on_further
-    return on_further + [Claim(trial, kinds * looks(runs), on_further=False) for trial in candidates(runs)]
+        return of_leaders
+    on = Images.ALL if kinds == 1 else Images.OF_FIRST_FOLD
+    return of_leaders + [Claim(trial, kinds * looks(runs), on) for trial in candidates(runs)]
 
 
 def kinds_of_tests(request: FitRequest) -> int:

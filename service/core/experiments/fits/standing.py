@@ -1,9 +1,11 @@
 """The trials of a fit as they stand: what each has reached, and why it was tried or left."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from service.core.experiments.fits.progress import ended_at
 from service.core.records.fit import Fit, FitStep, StepKind, TrialResult
 from service.core.records.job import TERMINAL, Status
 from service.core.spec.patch import Operations
@@ -87,16 +89,24 @@ def _state(fit: Fit, step: FitStep, job: TrialResult | None) -> str:
         return "deleted"
     if job.status is Status.FAILED:
         return "failed"
+    is_left = step.until_epoch is not None and not any(
+        each.kind is StepKind.PROMOTE and each.trial == step.trial for each in fit.steps
+    )
+    if is_left and job.status is Status.CANCELLED and _ended_in_finals(fit, step):
+        return "stopped early"
     if _is_lost(fit, step) and job.status in (Status.PAUSED, Status.CANCELLED):
         return "lost"
     if job.status not in TERMINAL:
         return str(job.status)
-    is_left = step.until_epoch is not None and not any(
-        each.kind is StepKind.PROMOTE and each.trial == step.trial for each in fit.steps
-    )
     if job.status is Status.CANCELLED:
         return "stopped early" if is_left else "cancelled"
     return "trained"
+
+
+def _ended_in_finals(fit: Fit, step: FitStep) -> bool:
+    """Whether the run of a step ended after the finals had begun, when the fit cancels the first parts of trials."""
+    begins = next((each.at for each in fit.steps if each.kind is StepKind.FINALS), math.inf)
+    return ended_at(step) >= begins
 
 
 def _is_lost(fit: Fit, step: FitStep) -> bool:

@@ -39,10 +39,12 @@ VARIATIONS: Mapping[str, tuple[Mapping[str, Any], str]] = {
 ZOOMED = {"/augmentation/random_resized_crop": 0.5, "/augmentation/color_jitter": 0.2, "/augmentation/crop_padding": 0}
 WHY_ZOOMED = "photographs show their objects at many sizes and in many lights (Szegedy et al., 2015)"
 # What a fit adds to the recipe.
-ADDED = {"/regularization/ema_decay": 0.98, "/model/hidden": [], "/optimizer/lr": 6e-3}
-WHY_ADDED = (
-    "averaged weights are less noisy (Polyak and Juditsky, 1992); a hidden layer has most of the parameters; with "
-    "normalization, a rate that rises and falls may be high (Smith and Topin, 2018)"
+ADDED = {"/regularization/ema_decay": 0.98}
+WHY_ADDED = "averaged weights are less noisy (Polyak and Juditsky, 1992)"
+ADDED_TO_CNN = {"/model/hidden": [], "/optimizer/lr": 6e-3}
+WHY_ADDED_TO_CNN = (
+    "a hidden layer has most of the parameters; with normalization, a rate that rises and falls may be high (Smith and "
+    "Topin, 2018)"
 )
 VARIED, POLICY = "varied", {"/augmentation/trivial_augment": True}
 WHY_VARIED = "one random operation on each image (Mueller and Hutter, 2021)"
@@ -56,7 +58,9 @@ def starting_points(spec: JobSpec, contents: Contents, narrowing: int = 1) -> tu
     """
     facts = DataFacts.of(contents, spec.dataset)
     recipe = next(each for each in recipes_for(facts) if each.name == GOOD)
-    added = [{"op": "replace", "path": path, "value": value} for path, value in ADDED.items()]
+    is_cnn = isinstance(spec.model, Cnn)
+    values = {**ADDED, **(ADDED_TO_CNN if is_cnn else {})}
+    added = [{"op": "replace", "path": path, "value": value} for path, value in values.items()]
     by_path = {step["path"]: step for step in (*recipe.operations, *added) if _is_used(step, spec)}
     if CHANNELS in by_path:
         first, *others = by_path[CHANNELS]["value"]
@@ -66,7 +70,7 @@ def starting_points(spec: JobSpec, contents: Contents, narrowing: int = 1) -> tu
     why = f"the recipe {GOOD!r} for such data: " + "; ".join(
         choice.reason for choice in recipe.choices if any(_is_used(step, spec) for step in choice.operations)
     )
-    why = f"{why}; {WHY_ADDED}"
+    why = "; ".join((why, WHY_ADDED, *([WHY_ADDED_TO_CNN] if is_cnn else [])))
     return (Candidate(steps, Source.RECIPE, why, is_whole=True), *_variations(steps, facts))
 
 

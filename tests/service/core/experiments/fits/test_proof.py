@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from service.core.evaluation.outcomes import Outcomes
-from service.core.experiments.fits.proof import Claim, candidates, claims, gain, looks, shared_looks
+from service.core.experiments.fits.proof import Claim, Images, candidates, claims, gain, looks, shared_looks
 from service.core.records.fit import Run
 from tests.service.core.experiments.fits.simulated import request
 
@@ -106,9 +106,9 @@ def test_with_minutes_and_folds_both_kinds_of_tests_share_the_error_rate() -> No
         ),
         *(Run(trial, 1, is_first_part=False, is_done=True, value=value) for trial, value in ((1, 0.9), (3, 0.2))),
     ]
-    on_folds, on_all = Claim(3, 1, on_further=True), [Claim(trial, 2, on_further=False) for trial in (3, 2)]
-    assert claims(request(jobs=5, folds=5), runs) == [on_folds]
-    assert claims(request(jobs=5), runs) == on_all
+    assert claims(request(jobs=5, folds=5), runs) == [Claim(3, 1, Images.OF_FURTHER_FOLDS)]
+    assert claims(request(jobs=5), runs) == [Claim(trial, 2, Images.ALL) for trial in (3, 2)]
     both = claims(request(minutes=5.0, folds=5), runs)
-    assert both == [Claim(3, 2, on_further=True), *(Claim(each.trial, 4, on_further=False) for each in on_all)]
+    on_first = [Claim(trial, 4, Images.OF_FIRST_FOLD) for trial in (3, 2)]
+    assert both == [Claim(3, 2, Images.OF_FURTHER_FOLDS), *on_first]
     assert sum(1 / each.looks for each in both) <= 1

@@ -11,8 +11,9 @@ import pytest
 from service.core.experiments.fits.decision import BeginFinals, Promote, Repeat, Start
 from service.core.experiments.fits.finals import next_final, planned_finals, reserved_jobs
 from service.core.experiments.fits.lengths import Length
-from service.core.experiments.fits.state import mean_values, rivals, whole_values
-from service.core.records.fit import BASE, Trial
+from service.core.experiments.fits.search import THE_BASE
+from service.core.experiments.fits.state import Finals, FitState, mean_values, rivals, whole_values
+from service.core.records.fit import BASE, Run, Trial
 from service.core.records.fit_request import Candidate, Source
 from tests.service.core.experiments.fits.simulated import Simulation, request
 
@@ -189,3 +190,27 @@ def test_with_a_proof_leaders_are_refined_rather_than_repeated() -> None:
     assert (planned_finals(short).refined, planned_finals(short).repeats) == (0, 1)
     proved = planned_finals(replace(short, has_proof=True))
     assert (proved.refined, proved.times, proved.repeats) == (2, 2.0, 0)
+
+
+MIRRORING = {"op": "replace", "path": "/augmentation/horizontal_flip", "value": True}
+FREEZING = {"op": "replace", "path": "/model", "value": {"arch": "resnet18", "freeze": "backbone"}}
+
+
+@pytest.mark.parametrize(("patch", "is_averaged"), [([], False), ([MIRRORING], True), ([MIRRORING, FREEZING], False)])
+def test_refined_leaders_of_mirrored_images_are_scored_on_them_too(patch: list[Any], is_averaged: bool) -> None:
+    state = FitState(
+        request(jobs=12),
+        trials=(Trial(BASE, THE_BASE, 100), Trial(2, Candidate(tuple(patch), Source.RECIPE, "good"), 100)),
+        runs=tuple(Run(number, 0, is_first_part=False, is_done=True, value=1 / number) for number in (BASE, 2)),
+    )
+    start = next_final(state, Finals(leaders=1, repeats=1, refined=1))
+    assert isinstance(start, Start)
+    options = {step["path"]: step["value"] for step in start.candidate.patch}
+    assert options["/regularization/average_best"]
+    assert (options.get("/test_time_augmentation") == "mirror") is is_averaged
+
+
+def test_the_finals_of_a_fit_of_minutes_begin_beside_runs_in_flight() -> None:
+    simulation = Simulation(request(minutes=5, recipes=RECIPES), valued, lambda trial, repeat: 0.8).run()
+    begin = next(place for place, each in enumerate(simulation.decisions) if isinstance(each, BeginFinals))
+    assert isinstance(simulation.decisions[begin - 1], Promote), "it goes on beside the first refined leader"
