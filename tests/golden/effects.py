@@ -39,6 +39,7 @@ MEASURED = Path(__file__).parent / "effects.json"
 PAGE = Path(__file__).parent / "effects.md"
 CANDIDATES = ("ema", "decaying_lr", "spatial_dropout", "cutmix", "l1")  # which might be advised to runs that overfit
 LEAST_RUNS = 3  # that a cure must apply to
+SUREST = 2.0  # halves of an interval; a fall beyond so many counts no more
 MOST_DRAWN = 40  # set-ups for one data set and network
 Loss = float
 FIRSTS = """# What the first advice does on a new data set
@@ -136,7 +137,7 @@ def _between(r: random.Random, least: float, most: float) -> float:
 
 PROBLEMS: Mapping[str, Problem] = {
     "overfitting": Problem(
-        (Verdict.OVERFITTING, Verdict.STAGNANT_GENERALIZATION, Verdict.OVERCONFIDENT), _wide, 5, True, CANDIDATES
+        (Verdict.OVERFITTING, Verdict.STAGNANT_GENERALIZATION, Verdict.OVERCONFIDENT), _wide, 10, True, CANDIDATES
     ),
     "underfitting": Problem((Verdict.UNDERFITTING,), _small),
     "unstable": Problem((Verdict.UNSTABLE, Verdict.DIVERGED), _fast),
@@ -164,8 +165,8 @@ class Change:
 
     @property
     def evidence(self) -> float:
-        """The fall as a share of the half of its interval, from -1 to 1; 1 is a fall beyond it."""
-        return -self.mean / max(self.half, abs(self.mean), 1e-12)
+        """The fall in halves of its interval, from -SUREST to SUREST; above 1 is a fall beyond the interval."""
+        return max(-SUREST, min(SUREST, -self.mean / max(self.half, 1e-12)))
 
     @property
     def words(self) -> str:
@@ -214,12 +215,12 @@ def cures(case: RunContext, problem: Problem) -> Iterator[tuple[str, JobSpec]]:
 
 
 def measure(name: str, data: str, network: str, known: Mapping[str, list[Loss | None]]) -> dict[str, Any]:
-    """The losses of plain runs and of cured ones, in the same order. Cures that are known are not measured again.
+    """The losses of plain runs and of cured ones, in the same order. Those that are known are not measured again.
 
     The loss is None where a cure does not apply.
     """
     problem = PROBLEMS[name]
-    losses: dict[str, list[Loss | None]] = {"": []}
+    losses: dict[str, list[Loss | None]] = {"": [], **{cure: [] for cure in known}}
     verdicts: list[Verdict] = []
     for seed in range(1, MOST_DRAWN + 1):
         images = DATA[data](seed)
@@ -228,9 +229,11 @@ def measure(name: str, data: str, network: str, known: Mapping[str, list[Loss | 
         if base.verdict not in problem.verdicts and not problem.takes_all:
             continue
         losses[""].append(base.loss)
+        for cure, cured_losses in losses.items():
+            cured_losses.extend(known.get(cure, [])[len(verdicts) : len(verdicts) + 1] if cure else [])
         for cure, spec in cures(base.case, problem):
-            if cure not in known:
-                cured_losses = losses.setdefault(cure, [None] * len(verdicts))
+            cured_losses = losses.setdefault(cure, [None] * len(verdicts))
+            if len(cured_losses) == len(verdicts):
                 cured_losses.append(train(spec, images, seed).loss)
         verdicts.append(base.verdict)
         for each in losses.values():
@@ -238,7 +241,7 @@ def measure(name: str, data: str, network: str, known: Mapping[str, list[Loss | 
         if len(verdicts) == problem.runs:
             break
     print(name, data, network, *verdicts, flush=True)
-    return {"problem": name, "data": data, "network": network, "verdicts": verdicts, "losses": {**known, **losses}}
+    return {"problem": name, "data": data, "network": network, "verdicts": verdicts, "losses": losses}
 
 
 def changes(losses: Mapping[str, list[Loss | None]]) -> Iterator[tuple[str, Change]]:

@@ -1,7 +1,7 @@
 """What the cures did to runs with the same problem, on several data sets: the order of the advice, with its reasons.
 
 `python -m tests.golden.effects` measures them, and writes effects.json. The measure is the lowest validation loss at
-its best temperature; a change counts beyond the 95 % interval of its mean over three to five runs.
+its best temperature; a change counts beyond the 95 % interval of its mean over three to ten runs.
 """
 
 import json
@@ -44,8 +44,8 @@ OTHER_KIND = 0.5  # weight of a data set of the other kind
 class Effect:
     """Of `sets` data sets, those on which a cure `lowered` or `raised` the loss. `change` is the mean relative one.
 
-    `evidence` is the sum over the sets of the fall as a share of the half of its interval, from -1 to 1 each: 1 is a
-    fall beyond the interval.
+    `evidence` is the sum over the sets of the fall in halves of its interval, from -2 to 2 each: above 1 is a fall
+    beyond the interval.
     """
 
     sets: int = 0
@@ -63,7 +63,7 @@ class Effects:
     colour: Effect = Effect()
 
     def promise(self, channels: int, tally: Tally = NO_TALLY) -> float:
-        """How surely the cure lowers the loss on another data set, -1 to 1; 0 as if it was not measured.
+        """How surely the cure lowers the loss on another data set, -2 to 2; 0 as if it was not measured.
 
         `channels` are those of the pictures: 1 for gray ones. Each trial of the `tally` counts as a data set.
         """
