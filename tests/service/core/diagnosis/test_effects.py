@@ -26,7 +26,7 @@ def test_the_stored_table_is_that_of_the_measured_runs() -> None:
 def test_networks_get_other_advice() -> None:
     assert first({"arch": "cnn"}, "digits") == "batch_norm"
     assert first({"arch": "mlp"}, "digits") == "dropout"
-    assert first({"arch": "mlp"}, "cifar10") == "dropout"
+    assert first({"arch": "mlp"}, "cifar10") == "trivial_augment"
     assert first({"arch": "cnn", "norm": "batch"}, "digits") != "batch_norm"
 
 
