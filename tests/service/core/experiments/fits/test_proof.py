@@ -98,7 +98,7 @@ def test_repeated_trials_share_the_error_rate() -> None:
     assert list(shared_looks(runs).items()) == [(3, 2), (2, 4), (5, 4)], "the best one by the first runs comes first"
 
 
-def test_with_minutes_and_folds_both_kinds_of_tests_share_the_error_rate() -> None:
+def test_with_minutes_and_folds_two_kinds_of_tests_share_it() -> None:
     runs = [
         *(
             Run(trial, 0, is_first_part=False, is_done=True, value=value)

@@ -184,7 +184,7 @@ def test_short_trials_do_not_pause() -> None:
     assert not any(run.is_first_part for run in simulation.state.runs)
 
 
-def test_with_a_proof_leaders_are_refined_rather_than_repeated() -> None:
+def test_with_a_proof_leaders_are_refined_not_repeated() -> None:
     state = Simulation(request(minutes=5, folds=5, recipes=RECIPES), valued, lambda trial, repeat: 0.8).run().state
     short = replace(state, left=100.0, finals=None)
     assert (planned_finals(short).refined, planned_finals(short).repeats) == (0, 1)
@@ -197,7 +197,7 @@ FREEZING = {"op": "replace", "path": "/model", "value": {"arch": "resnet18", "fr
 
 
 @pytest.mark.parametrize(("patch", "is_averaged"), [([], False), ([MIRRORING], True), ([MIRRORING, FREEZING], False)])
-def test_refined_leaders_of_mirrored_images_are_scored_on_them_too(patch: list[Any], is_averaged: bool) -> None:
+def test_refined_leaders_are_scored_on_mirrored_images_too(patch: list[Any], is_averaged: bool) -> None:
     state = FitState(
         request(jobs=12),
         trials=(Trial(BASE, THE_BASE, 100), Trial(2, Candidate(tuple(patch), Source.RECIPE, "good"), 100)),
@@ -210,7 +210,7 @@ def test_refined_leaders_of_mirrored_images_are_scored_on_them_too(patch: list[A
     assert (options.get("/test_time_augmentation") == "mirror") is is_averaged
 
 
-def test_the_finals_of_a_fit_of_minutes_begin_beside_runs_in_flight() -> None:
+def test_finals_of_some_minutes_begin_beside_runs_in_flight() -> None:
     simulation = Simulation(request(minutes=5, recipes=RECIPES), valued, lambda trial, repeat: 0.8).run()
     begin = next(place for place, each in enumerate(simulation.decisions) if isinstance(each, BeginFinals))
     assert isinstance(simulation.decisions[begin - 1], Promote), "it goes on beside the first refined leader"
