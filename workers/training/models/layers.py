@@ -26,6 +26,7 @@ from service.core.spec.layers import (
 )
 from service.core.spec.shapes import IMAGE_RANK, Placed
 from workers.training.models import whitening
+from workers.training.models.pointwise import convolution
 from workers.training.regularization import dropout
 
 FROM_OPTIONS: dict[type, Callable[[Any], nn.Module]] = {
@@ -87,7 +88,7 @@ def _shortcut(placed: Placed) -> nn.Module:
     inputs, outputs, stride = placed.input[0], placed.output[0], placed.shortcut.stride
     if stride is None:
         return nn.Linear(inputs, outputs, bias=False)
-    return nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False)
+    return convolution(inputs, outputs, 1, stride, 0, bias=False)
 
 
 def _plain(placed: Placed) -> nn.Module:
@@ -113,9 +114,9 @@ def _convolution(layer: Conv2d, inputs: int) -> nn.Module:
     before, after = (layer.kernel_size - 1) // 2, layer.kernel_size // 2  # these zeros keep the size at stride 1
     is_asymmetric = layer.padding is None and before != after  # an even kernel has no centre
     padding = 0 if is_asymmetric else before if layer.padding is None else layer.padding
-    convolution = nn.Conv2d(
+    convolves = convolution(
         inputs, layer.channels, layer.kernel_size, layer.stride, padding, groups=layer.groups, bias=layer.bias
     )
     if not is_asymmetric:
-        return convolution
-    return nn.Sequential(nn.ZeroPad2d((before, after, before, after)), convolution)
+        return convolves
+    return nn.Sequential(nn.ZeroPad2d((before, after, before, after)), convolves)
