@@ -12,7 +12,7 @@ from service.core.experiments.difference import interval
 from service.core.experiments.fits.finals import REFINED, may_be_near
 from service.core.experiments.fits.importance import importance
 from service.core.experiments.fits.progress import TRAININGS, job_of, state_of
-from service.core.experiments.fits.proof import Gain, Images, candidates, claims, gain, kinds_of_tests
+from service.core.experiments.fits.proof import Claim, Gain, Images, candidates, claims, gain, kinds_of_tests
 from service.core.experiments.fits.state import FitState, rivals, whole_values
 from service.core.records.artifact_names import PREDICTIONS
 from service.core.records.fit import BASE, Fit, FitStatus, StepKind
@@ -54,11 +54,8 @@ def has_proof(fit: Fit, state: FitState) -> bool:
     if not best or state.finals or not fit.request.folds or not may_be_near(state):
         return False
     ended = _Ended.of(fit, [job_of(fit, trial) for trial in (BASE, *best)])
-    base, own = ended.trained(BASE), ended.trained(best[0])
-    if not (pairs := _pairs(ended, base, own, Images.OF_FIRST_FOLD)):
-        return False
-    looked = kinds_of_tests(fit.request) * (len(state.trials) - 1 + REFINED)
-    found = gain(best[0], pairs, _guessing(base[0], fit.request.objective), fit.request.objective, looked)
+    looks = kinds_of_tests(fit.request) * (len(state.trials) - 1 + REFINED)
+    found = _gain(ended, ended.trained(BASE), Claim(best[0], looks, Images.OF_FIRST_FOLD))
     return found is not None and found.is_proved
 
 
@@ -160,18 +157,21 @@ def _kept(ended: _Ended, state: FitState, base: Sequence[Job]) -> tuple[int, Gai
 
     If none is proved, the gain is that of the first one that was tested.
     """
-    request = ended.fit.request
-    guessing = _guessing(base[0], request.objective)
     proved: dict[int, Gain] = {}
     first = None
-    for claim in claims(request, state.runs):
-        pairs = _pairs(ended, base, ended.trained(claim.trial), claim.on)
-        found = gain(claim.trial, pairs, guessing, request.objective, claim.looks) if pairs else None
+    for claim in claims(ended.fit.request, state.runs):
+        found = _gain(ended, base, claim)
         first = first or found
         if found and found.is_proved:
             proved.setdefault(claim.trial, found)
     kept = next((trial for trial in candidates(state.runs) if trial in proved), BASE)
     return kept, proved.get(kept, first)
+
+
+def _gain(ended: _Ended, base: Sequence[Job], claim: Claim) -> Gain | None:
+    """The gain that a claim is about, from the trainings of both; None if they share no images."""
+    objective, pairs = ended.fit.request.objective, _pairs(ended, base, ended.trained(claim.trial), claim.on)
+    return gain(claim.trial, pairs, _guessing(base[0], objective), objective, claim.looks) if pairs else None
 
 
 def _guessing(base: Job, objective: Monitor) -> float | None:

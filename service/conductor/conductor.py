@@ -277,8 +277,8 @@ def _score(lease: FitLease, fit: Fit, model: Job) -> bool:
 
 def _first_parts(read: Conducted) -> list[tuple[str, Status]]:
     """The open jobs that train the first part of a trial, with their statuses."""
-    until = {step.number: step.until_epoch for step in read.fit.steps}
-    return [(job.id, job.status) for number, job in read.open_jobs.items() if job and until[number] is not None]
+    pausing = (step.number for step in read.fit.steps if step.until_epoch is not None)
+    return [(job.id, job.status) for number in pausing if (job := read.open_jobs.get(number))]
 
 
 def _cancel(fit: Fit, statuses: Sequence[Status]) -> bool:

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SAFE_CHANNELS = 8  # from so many input channels on, nn.Conv2d itself is safe
+SAFE_CHANNELS = 8  # nn.Conv2d is safe with this number of input channels, and with more
 
 
 class SkippingConv2d(nn.Conv2d):

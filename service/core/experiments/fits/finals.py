@@ -195,8 +195,8 @@ def _fits_in(state: FitState, number: int) -> bool:
 
 
 def _expected(state: FitState, run: Run, spent: Mapping[int, float]) -> float:
-    """The seconds that a run in flight takes as a whole: a repeat as long as the first training of its trial, a refined
-    leader so many times as long as the leader, another one as long as usual.
+    """The seconds that a run in flight takes as a whole. A repeat takes as long as the first training of its trial. A
+    refined leader takes the time of the leader, multiplied as its epochs are. Other runs take the usual time.
     """
     candidate = state.trials[run.trial - 1].candidate
     if run.repeat:
@@ -222,20 +222,19 @@ def _refined(state: FitState, finals: Finals) -> Iterator[Candidate]:
     for place, number in enumerate(best[: finals.refined], 1):
         if number not in made and len(made) < finals.refined:
             trial = usual[number]
-            is_mirrored = _is_mirrored(state.request, trial)
-            changes = _changes(trial, times, is_mirrored=is_mirrored)
+            changes = _changes(state.request, trial, times)
             rest = [step for step in trial.candidate.patch if step["path"] not in changes]
             patch = (*rest, *({"op": "replace", "path": path, "value": value} for path, value in changes.items()))
             longer = f"{times:g} times as many epochs and with " if times > 1 else ""
-            views = ", scored on mirrored images too" if is_mirrored else ""
+            views = ", scored on mirrored images too" if VIEWS in changes else ""
             why = f"trial {number}, which is number {place} so far, with {longer}the average of its best epochs{views}"
             yield Candidate(patch, Source.LONGER if times > 1 else Source.SOUP, why, number, is_whole=True)
 
 
-def _changes(trial: Trial, times: float, *, is_mirrored: bool) -> dict[str, Any]:
+def _changes(request: FitRequest, trial: Trial, times: float) -> dict[str, Any]:
     """The options that refine a leader, by their pointers."""
     longer = {"/epochs": round(times * trial.epochs)} if times > 1 else {}
-    views = {VIEWS: MIRROR} if is_mirrored else {}
+    views = {VIEWS: MIRROR} if _is_mirrored(request, trial) else {}
     return {AVERAGE_BEST: AVERAGED, **longer, **views}
 
 

@@ -8,7 +8,7 @@ from service.core.records.fit_request import Candidate, FitRequest, Source
 
 FIRST_PART = 4  # a trial pauses after 1 / FIRST_PART of its epochs
 WHOLE_TRIALS = 8  # that the search can afford; with the others it is about twice as many trials
-MANY_TRIALS = 40  # whole ones: where it can afford so many of USUAL_EPOCHS, trials are longer only beside as many
+MANY_TRIALS = 40  # trials get more than USUAL_EPOCHS only if the search can afford this number of them
 SHARE_OF_SEARCH = 0.6  # of the time
 LEAST_EPOCHS, USUAL_EPOCHS, MOST_EPOCHS = 30, 60, 150
 LEAST_MEASURED = 2  # epochs of the base whose time is known before others start

@@ -73,7 +73,7 @@ def _last_promoted(state: FitState, leaders: int) -> Promote | None:
     """A paused trial that goes on before the finals: one of the best, or while fewer trials than the finals have
     leaders were trained to their end. With a budget of minutes, the time that is left is for the trials that were.
     """
-    if state.request.minutes is not None and rivals(whole_values(state.runs)):
+    if _may_begin_finals(state):
         return None
     return _promoted(state, state.runs) or _finalist(state, leaders)
 

@@ -2,7 +2,7 @@
 
 import math
 
-from service.core.experiments.recipes import LEAST_SHIFTED_SIDE, MOST_BLOCKS, MOST_CHANNELS
+from service.core.experiments.recipes import LEAST_SHIFTED_SIDE, MOST_BLOCKS, doubling
 from service.core.records.dataset import Contents
 from service.core.records.fit_request import Range, Space
 from service.core.records.plan import input_shape
@@ -71,8 +71,3 @@ def _network(spec: JobSpec, contents: Contents) -> dict[str, Range]:
         "/model/hidden": Range(choices=([], [128], [256])),
         "/model/norm": Range(choices=("batch", "none")),
     }
-
-
-def doubling(width: int, depth: int) -> list[int]:
-    """The channels of so many blocks: `width` in the first, twice as many in each further one, up to MOST_CHANNELS."""
-    return [min(MOST_CHANNELS, width * 2**block) for block in range(depth)]

@@ -89,28 +89,24 @@ def _state(fit: Fit, step: FitStep, job: TrialResult | None) -> str:
         return "deleted"
     if job.status is Status.FAILED:
         return "failed"
-    is_left = step.until_epoch is not None and not any(
-        each.kind is StepKind.PROMOTE and each.trial == step.trial for each in fit.steps
-    )
-    if is_left and job.status is Status.CANCELLED and _ended_in_finals(fit, step):
-        return "stopped early"
     if _is_lost(fit, step) and job.status in (Status.PAUSED, Status.CANCELLED):
         return "lost"
     if job.status not in TERMINAL:
         return str(job.status)
+    is_left = step.until_epoch is not None and not any(
+        each.kind is StepKind.PROMOTE and each.trial == step.trial for each in fit.steps
+    )
     if job.status is Status.CANCELLED:
         return "stopped early" if is_left else "cancelled"
     return "trained"
 
 
-def _ended_in_finals(fit: Fit, step: FitStep) -> bool:
-    """Whether the run of a step ended after the finals had begun, when the fit cancels the first parts of trials."""
-    begins = next((each.at for each in fit.steps if each.kind is StepKind.FINALS), math.inf)
-    return ended_at(step) >= begins
-
-
 def _is_lost(fit: Fit, step: FitStep) -> bool:
-    """Whether the first training of a trial was cut: its owner has paused or cancelled it."""
+    """Whether the first training of a trial was cut: its owner has paused or cancelled it. The fit itself cancels first
+    parts when the finals begin.
+    """
     kinds = (StepKind.START, StepKind.PROMOTE)
-    own = (each.outcome for each in fit.steps if each.trial == step.trial and each.kind in kinds)
-    return any(outcome["is_over"] and outcome["value"] is None for outcome in own if outcome)
+    finals_at = next((each.at for each in fit.steps if each.kind is StepKind.FINALS), math.inf)
+    own = (each for each in fit.steps if each.trial == step.trial and each.kind in kinds)
+    by_others = (each for each in own if each.until_epoch is None or ended_at(each) < finals_at)
+    return any(each.outcome["is_over"] and each.outcome["value"] is None for each in by_others if each.outcome)

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from service.core.experiments.fits.space import CHANNELS, doubling
-from service.core.experiments.recipes import LEAST_SHIFTED_SIDE, MOST_BLOCKS, MOST_CHANNELS, DataFacts, recipes_for
+from service.core.experiments.fits.space import CHANNELS
+from service.core.experiments.recipes import LEAST_SHIFTED_SIDE, MOST_BLOCKS, DataFacts, doubling, recipes_for
 from service.core.records.dataset import Contents
 from service.core.records.fit_request import Candidate, Source
 from service.core.spec import Cnn, JobSpec, Optimizer, Schedule
@@ -101,7 +101,7 @@ def _deeper(steps: tuple[Operation, ...], facts: DataFacts) -> dict[str, Any]:
     channels = next((step["value"] for step in steps if step["path"] == CHANNELS), None)
     if channels is None or len(channels) == MOST_BLOCKS or facts.side >> len(channels) + 1 == 0:
         return {}
-    return {CHANNELS: [*channels, min(MOST_CHANNELS, 2 * channels[-1])]}
+    return {CHANNELS: doubling(channels[0], len(channels) + 1)}
 
 
 def _is_used(step: Operation, spec: JobSpec) -> bool:
