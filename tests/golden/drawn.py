@@ -22,9 +22,9 @@ CUTS = 4  # of each run, at most: equal ones count once
 LEAST, GOES_ON = 4, 0.5  # epochs, and the largest share of a run, that a cut keeps: as many epochs again are seen
 AIMED = 0.2  # the least share of an aimed run that a cut keeps: what it is aimed at takes a while
 FEW_IMAGES = 41
-REAL_FALL = 0.04  # share of validation loss
+REAL_FALL, REAL_GAIN = 0.04, 0.01  # shares of validation loss and of the loss of guessing
 GAP, HIGH, JUMPS = 0.08, 0.15, 0.15  # shares of the loss of guessing, and of validation loss
-UNSEEN = 2.0  # standard errors of the validation images: a smaller rise looks like noise
+AT_CHANCE = 0.93  # share of the loss of guessing
 NEAR = 1.6  # a measure that is closer to its threshold than by this factor may count or not
 
 
@@ -46,11 +46,17 @@ def _of_data(truth: Truth) -> Iterator[Verdict]:
 
 
 def _of_curves(truth: Truth) -> Iterator[Verdict]:
-    learnt = min(min(truth.levels(name, 0, truth.cut)) for name in ("train_loss", "train_loss_clean"))
-    if truth.fit > 0.93 * truth.guess:
+    measured = ("train_loss", "train_loss_clean")
+    learnt = min(min(truth.levels(name, 0, truth.cut)) for name in measured)
+    once = min(getattr(e, name) or math.inf for e in truth.epochs[: truth.cut] for name in measured)
+    if truth.fit > AT_CHANCE * truth.guess:
         if learnt < 0.8 * truth.guess:  # and lost again
             yield Verdict.DIVERGED
+            if truth.fit < NEAR * AT_CHANCE * truth.guess and truth.is_too_fast():
+                yield Verdict.UNSTABLE
         yield from _at_chance(truth)
+        if once < 0.8 * truth.guess:  # in a single epoch
+            yield Verdict.DIVERGED
         return
     if truth.jumps > JUMPS * NEAR:
         yield Verdict.NOISY_VALIDATION
@@ -94,7 +100,7 @@ def _rises(truth: Truth) -> Iterator[Verdict]:
     if not (truth.rise > truth.real_rise and truth.stays_risen) and not worse:
         return
     yield from _more_certain_or_worse(truth)
-    if truth.rise < max(NEAR * truth.real_rise, UNSEEN * truth.error) and not worse:
+    if truth.rise < max(NEAR * truth.real_rise, truth.unseen) and not worse:
         yield Verdict.STAGNANT_GENERALIZATION
 
 
@@ -112,13 +118,15 @@ def _more_certain_or_worse(truth: Truth) -> Iterator[Verdict]:
 
 
 def _falls_or_stands(truth: Truth) -> Iterator[Verdict]:
-    fall = truth.gain / max(truth.lowest, 1e-9)
-    gains, gap = truth.gain > 0.01 * truth.guess, (truth.val - truth.fit) / truth.guess
-    if fall > REAL_FALL and gains:
+    """A gain that is nearer to the least real one than by its standard error may count or not. A loss that falls up to
+    the cut and rises later, as with a rate that grows, does not stand at the cut.
+    """
+    gain, error, least = truth.gain, truth.gain_error, max(REAL_FALL * truth.lowest, REAL_GAIN * truth.guess)
+    if gain > least:
         yield Verdict.STILL_IMPROVING
-    if not (fall > NEAR * REAL_FALL and gains):
-        yield from _stands(truth, gap)
-    if fall > REAL_FALL / NEAR:
+    if gain - error <= NEAR * least:
+        yield from _stands(truth, (truth.val - truth.fit) / truth.guess)
+    if gain + error > REAL_FALL * truth.lowest / NEAR or (gain < -least and truth.fell > least):
         yield Verdict.STILL_IMPROVING
 
 

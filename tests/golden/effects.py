@@ -287,7 +287,7 @@ def foretold(measured: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], s
         others = parsed(table([other for other in measured if other["data"] != each["data"]]))
         verdict, done = PROBLEMS[each["problem"]].verdicts[0], dict(changes(each["losses"]))
         channels = 1 if KINDS[each["data"]] == "gray" else 3
-        advised = ordered(verdict, ADVISED[verdict], (each["network"],), channels, {}, others)
+        advised = ordered(verdict, ADVISED[verdict], (each["network"],), (channels,), {}, others)
         if first := next((cure for cure in advised if cure in done), None):
             yield each, first, done[first]
 

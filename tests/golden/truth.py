@@ -1,19 +1,20 @@
 """A run up to a cut, seen with its continuation: what the verdicts of drawn.py go by.
 
-Levels are means over epochs on both sides of a point, so that noise is taken out.
+Levels are medians over epochs on both sides of a point, so that noise and single wild epochs are taken out.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import fmean, pstdev
+from statistics import fmean, median, pstdev
 from typing import Any
 
 from service.core.records.epoch import Epoch
 from service.core.records.facts import Facts
 
 REAL_RISE = 0.06  # share of validation loss
+UNSEEN = 2.0  # standard errors
 HELPS_TRAIN, HELPS_NEW = 0.1, 0.03  # shares of training loss and of that on new images: a smaller rate helps by both
 
 
@@ -34,8 +35,8 @@ class Truth:
     facts: Facts
 
     def level(self, name: str, at: int) -> float:
-        """The mean of a measure around an index, on both sides."""
-        return _mean_around([getattr(e, name) for e in self.epochs], at, self.reach)
+        """The median of a measure around an index, on both sides: a wild epoch is no level."""
+        return _median_around([getattr(e, name) for e in self.epochs], at, self.reach)
 
     def levels(self, name: str, start: int, end: int) -> list[float]:
         return [self.level(name, at) for at in range(start, end)]
@@ -90,6 +91,18 @@ class Truth:
         return _lowest(before, self.reach + 1) - _lowest(after, self.reach + 1) if after else 0.0
 
     @cached_property
+    def gain_error(self) -> float:
+        """The standard error of the gain by the jumps from epoch to epoch, in nats."""
+        return self.jumps * self.val * math.sqrt(2 / (self.reach + 1))
+
+    @cached_property
+    def fell(self) -> float:
+        """By how much validation loss fell in the last epochs up to the cut, in nats."""
+        width = self.reach + 1
+        before, last = self.epochs[: self.cut - width], self.epochs[self.cut - width : self.cut]
+        return _lowest(before, width) - _lowest(last, width)
+
+    @cached_property
     def jumps(self) -> float:
         """The standard deviation of validation loss about its level, as a share of it."""
         first, reach = self.cut // 2, self.reach
@@ -125,9 +138,14 @@ class Truth:
         return levels[-1] > (1 + REAL_RISE) * min(levels)
 
     @property
-    def error(self) -> float:
-        """The standard error of a change of validation loss by the choice of the validation images, in nats."""
-        return self.epochs[self.last].val_change_se or 0.0
+    def unseen(self) -> float:
+        """The rise, in nats, below which it looks like noise: UNSEEN standard errors, by the choice of the validation
+        images and by the jumps, and the luck of the lowest of all levels (see Curve.luck).
+        """
+        width = 2 * self.reach + 1
+        jumps = self.jumps * self.val / math.sqrt(width)
+        luck = jumps * math.sqrt(2 * math.log(max(1.0, 2 * self.cut / width)))
+        return UNSEEN * math.hypot(self.epochs[self.last].val_change_se or 0.0, math.sqrt(2) * jumps) + luck
 
     @property
     def is_broken(self) -> bool:
@@ -145,5 +163,15 @@ def _lowest(epochs: Sequence[Epoch], width: int) -> float:
 
 def _mean_around(values: Sequence[float | None], at: int, reach: int) -> float:
     """Infinite if there are none."""
-    known = [value for value in values[max(0, at - reach) : at + reach + 1] if value is not None]
+    known = _known_around(values, at, reach)
     return fmean(known) if known else math.inf
+
+
+def _median_around(values: Sequence[float | None], at: int, reach: int) -> float:
+    """Infinite if there are none."""
+    known = _known_around(values, at, reach)
+    return median(known) if known else math.inf
+
+
+def _known_around(values: Sequence[float | None], at: int, reach: int) -> list[float]:
+    return [value for value in values[max(0, at - reach) : at + reach + 1] if value is not None]

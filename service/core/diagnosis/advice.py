@@ -115,7 +115,8 @@ def _did_not_help(advice: Advice, case: RunContext) -> bool:
 def _for(verdict: Verdict, case: RunContext, limits: Limits) -> Iterator[Advice]:
     network, channels = network_of(case.spec), case.contents.shape[0] if case.contents else 1
     would_undo = undoing(case.family, case.spec)
-    for cure in (CURES[cure_id] for cure_id in ordered(verdict, ADVISED[verdict], (network,), channels, case.tallies)):
+    cures = ordered(verdict, ADVISED[verdict], (network,), (channels,), case.tallies)
+    for cure in map(CURES.__getitem__, cures):
         patch = cure.change(case)
         if patch is None or would_undo(patch):
             continue

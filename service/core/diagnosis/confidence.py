@@ -19,20 +19,20 @@ AT_ONCE = (
 )
 # The share of right verdicts below the first edge, from there to the next, and so on.
 RIGHT: Mapping[Verdict, tuple[float, ...]] = {
-    Verdict.HEALTHY: (0.89, 0.89, 0.92, 0.99, 0.99),
-    Verdict.OVERFITTING: (0.91, 0.99, 0.99, 0.99, 0.99),
-    Verdict.STAGNANT_GENERALIZATION: (0.79, 0.79, 0.79, 0.79, 0.91),
-    Verdict.OVERCONFIDENT: (0.99, 0.99, 0.99, 0.99, 0.99),
-    Verdict.UNDERFITTING: (0.7, 0.82, 0.82, 0.82, 0.82),
-    Verdict.NOT_LEARNING: (0.99, 0.99, 0.99, 0.99, 0.99),
-    Verdict.STILL_IMPROVING: (0.86, 0.98, 0.98, 0.98, 0.98),
-    Verdict.DIVERGED: (0.98, 0.98, 0.98, 0.98, 0.98),
-    Verdict.UNSTABLE: (0.92, 0.92, 0.92, 0.92, 0.92),
-    Verdict.NOISY_VALIDATION: (0.97, 0.97, 0.97, 0.99, 0.99),
+    Verdict.HEALTHY: (0.96, 0.96, 0.96, 0.99, 0.99),
+    Verdict.OVERFITTING: (0.92, 0.99, 0.99, 0.99, 0.99),
+    Verdict.STAGNANT_GENERALIZATION: (0.94, 0.94, 0.94, 0.94, 0.95),
+    Verdict.OVERCONFIDENT: (0.92, 0.96, 0.97, 0.97, 0.97),
+    Verdict.UNDERFITTING: (0.9, 0.9, 0.9, 0.9, 0.9),
+    Verdict.NOT_LEARNING: (0.97, 0.99, 0.99, 0.99, 0.99),
+    Verdict.STILL_IMPROVING: (0.8, 0.98, 0.99, 0.99, 0.99),
+    Verdict.DIVERGED: (0.73, 0.97, 0.97, 0.97, 0.99),
+    Verdict.UNSTABLE: (0.99, 0.99, 0.99, 0.99, 0.99),
+    Verdict.NOISY_VALIDATION: (0.9, 0.99, 0.99, 0.99, 0.99),
     Verdict.SMALL_VALIDATION: (0.99, 0.99, 0.99, 0.99, 0.99),
-    Verdict.TRAIN_ABOVE_VALIDATION: (0.96, 0.96, 0.96, 0.96, 0.99),
+    Verdict.TRAIN_ABOVE_VALIDATION: (0.83, 0.91, 0.91, 0.93, 0.93),
     Verdict.SUSPECTED_LEAKAGE: (0.99, 0.99, 0.99, 0.99, 0.99),
-    Verdict.RARE_CLASSES_IGNORED: (0.97, 0.99, 0.99, 0.99, 0.99),  # by its test: 2 standard errors or more
+    Verdict.RARE_CLASSES_IGNORED: (0.97, 0.97, 0.97, 0.97, 0.97),  # by its test: 2 standard errors or more
     Verdict.TOO_SHORT_TO_TELL: (0.99, 0.99, 0.99, 0.99, 0.99),
 }
 

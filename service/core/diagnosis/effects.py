@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -118,11 +119,12 @@ def ordered(
     verdict: Verdict,
     cures: tuple[str, ...],
     networks: tuple[Network, ...],
-    channels: int,
+    channels: tuple[int, ...],
     tallies: Tallies,
     table: Table | None = None,
 ) -> tuple[str, ...]:
-    """The cures of a verdict, those first that promise most for the networks and for pictures with these `channels`.
+    """The cures of a verdict, those first that promise most: the mean over the networks and the numbers of `channels`
+    that are possible.
 
     `tallies` are those of fits with such a network and such pictures, `table` the effects to go by, by default all that
     were measured. Equal cures stay in their order.
@@ -134,7 +136,7 @@ def ordered(
         found = [known.get((problem, network), {}).get(cure, Effects()) for network in networks]
         rank = (-1 if cure == FIRST.get(verdict) else RANK.get(cure, 0)) if problem else 0
         tally = tallies.get(cure, NO_TALLY)
-        promise = fmean(each.promise(channels, tally) for each in found)
+        promise = fmean(each.promise(count, tally) for each, count in product(found, channels))
         return rank, -promise, sum(each.change for each in found)
 
     return tuple(sorted(cures, key=place))

@@ -15,6 +15,7 @@ from service.core.diagnosis.rules_learning import (
     is_high,
     no_better_than_guessing,
     not_learning,
+    still_learning,
     underfitting,
 )
 from service.core.diagnosis.rules_stability import diverged, noisy, too_short, unstable
@@ -75,7 +76,7 @@ def _default(view: RunView) -> Finding:
         return Finding(Verdict.TOO_SHORT_TO_TELL, clarity(1), None, (evidence,))
     if found := apart(view):
         return found
-    return high_losses(view) if is_high(view) else healthy(view)
+    return still_learning(view) or (high_losses(view) if is_high(view) else healthy(view))
 
 
 def _no_epochs() -> Finding:

@@ -11,7 +11,10 @@ CONSTANT_EPOCHS = 4  # with the same accuracy: the model says the same class of 
 MOST_MAJORITY = 0.95  # a share of right images above it is often constant because few are left to gain
 NEAR = 1.05  # times the guessing loss: a slow fall from above it is no learning
 AT_CHANCE = 0.3  # of a fall that matters: a start is slow
+LARGE_FALL, LARGE_FOLLOWS = 4.0, 0.65  # times the usual thresholds: a large fall may follow less closely
 UNMOVED = 0.8  # stuck: training loss is above this share of that of the first epoch
+
+FOLLOWED = "fall of validation loss as a share of that of training loss"
 
 
 def not_learning(view: RunView) -> Finding | None:
@@ -19,15 +22,23 @@ def not_learning(view: RunView) -> Finding | None:
     curve, limit = view.curve, view.rules.guessing * view.guess
     if found := _stuck(view):
         return found
-    lowest = min(smoothed(curve.fit, curve.strip))
+    lowest, last = min(smoothed(curve.fit, curve.strip)), curve.level(curve.fit)
+    if last >= limit and len(curve) >= view.rules.least_epochs and _little_is_lost(view, lowest, last):
+        return no_better_than_guessing(view, last)
     if lowest < limit or _descends(view):
         return None
     return no_better_than_guessing(view, lowest)
 
 
+def _little_is_lost(view: RunView, lowest: float, last: float) -> bool:
+    """Whether training loss was never far below that of guessing, and most of this progress is lost again."""
+    rules, guess = view.rules, view.guess
+    return lowest >= rules.learnt * guess and last - lowest > rules.lost_again * (guess - lowest)
+
+
 def no_better_than_guessing(view: RunView, lowest: float) -> Finding:
     limit = view.rules.guessing * view.guess
-    meaning = "lowest training loss, compared with the loss of guessing by the frequencies of the labels"
+    meaning = "training loss, compared with the loss of guessing by the frequencies of the labels"
     evidence = (Evidence("train_loss", lowest, limit, meaning), Evidence("guessing", view.guess, None, "guessing loss"))
     return Finding(Verdict.NOT_LEARNING, clarity(1 + 10 * (lowest / limit - 1)), None, evidence)
 
@@ -84,7 +95,8 @@ def improving(view: RunView) -> Finding | None:
     at_end = curve.turn >= len(curve) - 1 - max(2, len(curve) // 10)
     is_exhausted = view.stop_reason == "early_stopping" and view.monitor == "val_loss"
     is_at_chance = curve.level(curve.fit) >= rules.guessing * view.guess and _descends(view)
-    if not at_end or is_exhausted or curve.followed < rules.follows:
+    follows = rules.follows * (LARGE_FOLLOWS if coming >= LARGE_FALL * rules.improves else 1)
+    if not at_end or is_exhausted or curve.followed < follows:
         return None
     least = rules.gains * view.guess * (AT_CHANCE if is_at_chance else 1)
     if (
@@ -101,22 +113,35 @@ def improving(view: RunView) -> Finding | None:
             "share by which validation loss will probably fall in as many epochs again",
         ),
         Evidence("chance", chance, rules.likely, "probability that chance gives such a steady fall in the second half"),
-        Evidence(
-            "followed", min(1.0, curve.followed), rules.follows, "share of the fall of training loss that it follows"
-        ),
+        Evidence("followed", min(1.0, curve.followed), follows, FOLLOWED),
         Evidence(
             "val_slope", theil_sen(curve.val[max(0, curve.third) :]), None, "slope in the last third, nats per epoch"
         ),
     )
-    return Finding(
-        Verdict.STILL_IMPROVING, clarity(coming / rules.improves, curve.followed / rules.follows), None, evidence
+    return Finding(Verdict.STILL_IMPROVING, clarity(coming / rules.improves, curve.followed / follows), None, evidence)
+
+
+def still_learning(view: RunView) -> Finding | None:
+    """Training loss is high and still falls, and validation loss, which jumps too much to show a trend, follows it."""
+    curve, rules = view.curve, view.rules
+    falls, flat = curve.fallen(curve.fit), _flat(view)
+    if not is_high(view) or falls <= flat or curve.followed < rules.follows:
+        return None
+    evidence = (
+        Evidence("train_fall", falls, flat, "share by which training loss fell in the last third"),
+        Evidence("followed", min(1.0, curve.followed), rules.follows, FOLLOWED),
     )
+    return Finding(Verdict.STILL_IMPROVING, clarity(falls / flat, curve.followed / rules.follows), None, evidence)
+
+
+def _flat(view: RunView) -> float:
+    """The share by which training loss may change in the last third and still count as flat: less in a short run."""
+    return view.rules.flat * len(view.curve) / (len(view.curve) + 10)
 
 
 def underfitting(view: RunView) -> Finding | None:
-    """Training loss has stopped high. In a short run, a smaller fall means that it has not stopped."""
-    curve, rules = view.curve, view.rules
-    falls, flat = curve.fallen(curve.fit), rules.flat * len(curve) / (len(curve) + 10)
+    """Training loss has stopped high."""
+    falls, flat = view.curve.fallen(view.curve.fit), _flat(view)
     if not -flat <= falls <= flat or not is_high(view):
         return None
     return high_losses(view)
@@ -131,10 +156,9 @@ def is_high(view: RunView) -> bool:
 def high_losses(view: RunView) -> Finding:
     curve, rules = view.curve, view.rules
     high, falls = curve.level(curve.fit) / view.guess, curve.fallen(curve.fit)
-    flat = rules.flat * len(curve) / (len(curve) + 10)
     evidence = [
         Evidence("train_loss", high, rules.stuck, "training loss as a share of the guessing loss"),
-        Evidence("train_fall", falls, flat, "share by which it fell in the last third"),
+        Evidence("train_fall", falls, _flat(view), "share by which it fell in the last third"),
     ]
     if view.known is not None:
         evidence.append(Evidence("known", view.known, rules.known, "validation accuracy, corrected for chance"))

@@ -13,7 +13,7 @@ class Rules:
     learnt: float = 0.72  # progress: training loss came below this share of the guessing loss
     lost_again: float = 0.7  # diverged: this share of that progress was lost again
     noise: float = 2.0  # a change is real beyond this many standard errors
-    steady: float = 1.5  # and a steady one beyond this many of the images' standard errors
+    steady: float = 1.0  # and a steady one beyond this many of the images' standard errors
     notable: float = 0.05  # and beyond this share of the level that it starts from
     train_fall: float = 0.1  # training loss still falls: by this share of itself since the minimum of validation loss
     wide_gap: float = 0.08  # validation loss is apart from training loss by this share of the guessing loss
@@ -30,7 +30,7 @@ class Rules:
     chance: float = 0.01  # a trend is real if chance has so steady a one with a smaller probability
     likely: float = 0.1  # of a fall: losses that have come down are expected to go on
     worth: float = 0.01  # changes below this share of the guessing loss are ignored
-    jumping_epochs: int = 6  # noise is not judged on fewer epochs
+    jumping_epochs: int = 5  # noise is not judged on fewer epochs
     jumps: float = 0.12  # noisy: validation loss changes by this share of itself from epoch to epoch
     few_images: int = 41  # small: fewer validation images
     rare_recall: float = 0.1  # rare classes are ignored: their recall is lower by this much than that of the others

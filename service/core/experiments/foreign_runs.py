@@ -23,7 +23,7 @@ PATIENCES, MIN_DELTAS = (1, 3, 5, 10, 20), (0.0, 0.001, 0.01)  # settings of ear
 LONGEST_SPEC = 100_000  # epochs; it is not known after how many the run would have ended
 ENDED = "max_epochs"  # whatever ended the run, its history is complete
 OF_OUR_OPTIONS = ("more_data",)  # advice to undo an option that only this service has
-USUAL_CHANNELS = 3  # of pictures of which nothing is known
+CHANNELS = (1, 3)  # nothing is known of the pictures
 MOST_CLASSES, MOST_IMAGES = 100_000, 10**12
 LARGEST = {"classes": MOST_CLASSES, "train_images": MOST_IMAGES, "validation_images": MOST_IMAGES}
 
@@ -149,7 +149,7 @@ def _general(diagnosis: Diagnosis) -> tuple[Advice, ...]:
     """All cures of the verdicts, as the spec that they would change is not known, nor the network and the pictures."""
     by_id: dict[str, Advice] = {}
     for note in (diagnosis, *diagnosis.notes):
-        names = ordered(note.verdict, ADVISED[note.verdict], NETWORKS, USUAL_CHANNELS, {})
+        names = ordered(note.verdict, ADVISED[note.verdict], NETWORKS, CHANNELS, {})
         for cure in (CURES[name] for name in names if name not in OF_OUR_OPTIONS):
             reason = REASONS[note.verdict]
             by_id.setdefault(cure.id, Advice(cure.id, cure.title, note.verdict, reason, cure.expected, []))

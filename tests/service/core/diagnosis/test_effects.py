@@ -5,7 +5,7 @@ from itertools import product
 
 from service.core.diagnosis import RunContext, Verdict
 from service.core.diagnosis.advice import advise
-from service.core.diagnosis.effects import FILE, Effect, Effects
+from service.core.diagnosis.effects import FILE, Effect, Effects, Table, ordered
 from service.core.records.builtin_datasets import CONTENTS_OF
 from service.core.records.dataset import Contents
 from service.core.spec import JobSpec
@@ -69,6 +69,17 @@ def test_few_data_sets_promise_less_than_many() -> None:
     assert Effects(gray=one).promise(1) < Effects(gray=four).promise(1) < 1
     assert Effects(gray=two).promise(3) < Effects(colour=two).promise(3)
     assert Effects(gray=Effect(2, evidence=-2)).promise(1) < Effects().promise(1) == 0
+
+
+def test_unknown_pictures_are_between_gray_and_colour_ones() -> None:
+    one = Effects(gray=Effect(2, evidence=4), colour=Effect(2, evidence=2))
+    other = Effects(gray=Effect(), colour=Effect(2, evidence=4))
+    known: Table = {("overfitting", "cnn"): {"dropout": one, "color_jitter": other}}
+
+    def first(*channels: int) -> str:
+        return ordered(Verdict.OVERFITTING, ("dropout", "color_jitter"), ("cnn",), channels, {}, known)[0]
+
+    assert (first(1), first(3), first(1, 3)) == ("dropout", "color_jitter", "dropout")
 
 
 def test_the_reason_has_the_numbers() -> None:

@@ -52,8 +52,19 @@ def test_a_fall_that_training_loss_leaves_behind_soon_ends() -> None:
     memorizing = diagnosed(history([1.1 - 0.1 * i for i in range(10)], val, 0.6), 3)
     assert memorizing.verdict == Verdict.STAGNANT_GENERALIZATION
     assert "Since epoch 3 validation loss fell from 1.040 to 0.860 only, while training loss fell" in memorizing.summary
+    less_so = diagnosed(history([1.1 - 0.07 * i for i in range(10)], val, 0.6), 3)
+    assert less_so.verdict == Verdict.STILL_IMPROVING
     in_step = diagnosed(history([1.1 - 0.04 * i for i in range(10)], val, 0.6), 3)
     assert in_step.verdict == Verdict.STILL_IMPROVING
+
+
+def test_a_rise_in_the_last_two_epochs_is_overfitting() -> None:
+    train, val = [1.8, 1.76, 1.68, 1.5, 1.06, 0.34, 0.03, 0.01], [1.8, 1.79, 1.77, 1.75, 1.7, 1.72, 1.95, 2.6]
+    found = diagnosed(history(train, val, 0.4, seen=0.99), 6)
+    assert found.verdict == Verdict.OVERFITTING
+    assert "val_rise_at_end" in [evidence.name for evidence in found.evidence]
+    jumped = diagnosed(history(train, [*val[:5], 2.6, 1.72, 1.71], 0.4, seen=0.99), 6)
+    assert jumped.verdict != Verdict.OVERFITTING
 
 
 def test_a_dip_at_the_end_does_not_hide_a_loss_above_guessing() -> None:
@@ -64,11 +75,26 @@ def test_a_dip_at_the_end_does_not_hide_a_loss_above_guessing() -> None:
     assert "fell" not in found.summary
 
 
-def test_jumps_are_named_from_six_epochs_on() -> None:
+def test_jumps_are_named_from_five_epochs_on() -> None:
     val = [0.6, 2.2, 0.2, 1.6, 0.15, 2.7]
-    for count in (6, 5):
+    for count in (6, 5, 4):
         found = diagnosed(history([0.6, 0.5, 0.4, 0.3, 0.25, 0.3][:count], val[:count], 0.7), 2)
-        assert (found.verdict == Verdict.NOISY_VALIDATION) == (count >= 6)
+        assert (found.verdict == Verdict.NOISY_VALIDATION) == (count >= 5)
+
+
+def test_high_losses_that_jump_and_fall_are_improving() -> None:
+    train, val = [2.2, 2.0, 1.8, 1.9, 1.6, 1.7, 1.4, 1.5], [2.2, 1.95, 2.05, 1.8, 1.95, 1.7, 1.85, 1.75]
+    found = diagnosed(history(train, val, 0.4), 10)
+    assert found.verdict == Verdict.STILL_IMPROVING
+    assert {evidence.name for evidence in found.evidence} >= {"train_fall", "followed"}
+    flat = diagnosed(history([*train[:4], *[1.6] * 4], [*val[:4], *[1.7, 1.5] * 2], 0.4), 10)
+    assert flat.verdict == Verdict.UNDERFITTING
+
+
+def test_a_little_that_is_lost_again_is_not_learnt() -> None:
+    train = [2.3, 2.25, 2.2, 2.05, 2.0, 2.05, 2.2, 2.29, 2.3, 2.3, 2.3]
+    found = diagnosed(history(train, [loss + 0.02 for loss in train], [0.1, 0.12, 0.2, 0.24] + [0.1] * 7), 10)
+    assert found.verdict == Verdict.NOT_LEARNING
 
 
 def test_nothing_is_memorized_where_training_loss_rises() -> None:
