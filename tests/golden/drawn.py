@@ -20,11 +20,12 @@ from tests.golden.truth import Truth
 
 CUTS = 4  # of each run, at most: equal ones count once
 LEAST, GOES_ON = 4, 0.5  # epochs, and the largest share of a run, that a cut keeps: as many epochs again are seen
+GROWING = ("rising_rate", "climbing_rate")  # aims with a rate that grows
 AIMED = 0.2  # the least share of an aimed run that a cut keeps: what it is aimed at takes a while
 FEW_IMAGES = 41
 REAL_FALL, REAL_GAIN = 0.04, 0.01  # shares of validation loss and of the loss of guessing
 GAP, HIGH, JUMPS = 0.08, 0.15, 0.15  # shares of the loss of guessing, and of validation loss
-AT_CHANCE = 0.93  # share of the loss of guessing
+AT_CHANCE, LEARNT = 0.93, 0.8  # shares of the loss of guessing: training loss is at it, or came below it
 NEAR = 1.6  # a measure that is closer to its threshold than by this factor may count or not
 
 
@@ -48,15 +49,17 @@ def _of_data(truth: Truth) -> Iterator[Verdict]:
 def _of_curves(truth: Truth) -> Iterator[Verdict]:
     measured = ("train_loss", "train_loss_clean")
     learnt = min(min(truth.levels(name, 0, truth.cut)) for name in measured)
-    once = min(getattr(e, name) or math.inf for e in truth.epochs[: truth.cut] for name in measured)
+    losses = [getattr(epoch, name) for epoch in truth.epochs[: truth.cut] for name in measured]
+    once = min((loss for loss in losses if loss is not None), default=math.inf)
     if truth.fit > AT_CHANCE * truth.guess:
-        if learnt < 0.8 * truth.guess:  # and lost again
+        has_lost = learnt < LEARNT * truth.guess
+        if has_lost:
             yield Verdict.DIVERGED
-            if truth.fit < NEAR * AT_CHANCE * truth.guess and truth.is_too_fast():
-                yield Verdict.UNSTABLE
         yield from _at_chance(truth)
-        if once < 0.8 * truth.guess:  # in a single epoch
+        if once < LEARNT * truth.guess:  # in a single epoch
             yield Verdict.DIVERGED
+        if truth.is_too_fast() and not has_lost:
+            yield Verdict.UNSTABLE
         return
     if truth.jumps > JUMPS * NEAR:
         yield Verdict.NOISY_VALIDATION
@@ -64,7 +67,7 @@ def _of_curves(truth: Truth) -> Iterator[Verdict]:
     if truth.facts.images["validation"] < FEW_IMAGES:
         shapes.insert(len(shapes) if shapes else 0, Verdict.SMALL_VALIDATION)
     yield from shapes
-    if not shapes or shapes == [Verdict.SMALL_VALIDATION] or Verdict.STAGNANT_GENERALIZATION in shapes:
+    if not shapes or shapes == [Verdict.SMALL_VALIDATION]:
         yield from _falls_or_stands(truth)
     yield from _nearly(truth)
 
@@ -119,15 +122,23 @@ def _more_certain_or_worse(truth: Truth) -> Iterator[Verdict]:
 
 def _falls_or_stands(truth: Truth) -> Iterator[Verdict]:
     """A gain that is nearer to the least real one than by its standard error may count or not. A loss that falls up to
-    the cut and rises later, as with a rate that grows, does not stand at the cut.
+    the cut, and rises later with a rate that grows, does not stand at the cut.
     """
     gain, error, least = truth.gain, truth.gain_error, max(REAL_FALL * truth.lowest, REAL_GAIN * truth.guess)
     if gain > least:
         yield Verdict.STILL_IMPROVING
     if gain - error <= NEAR * least:
         yield from _stands(truth, (truth.val - truth.fit) / truth.guess)
-    if gain + error > REAL_FALL * truth.lowest / NEAR or (gain < -least and truth.fell > least):
+    may_gain = gain > REAL_FALL * truth.lowest / NEAR or gain > max(0.0, least / NEAR - error)
+    if may_gain or _falls_until_the_rate(truth):
         yield Verdict.STILL_IMPROVING
+
+
+def _falls_until_the_rate(truth: Truth) -> bool:
+    """Whether validation loss is lowest at the cut, after a real fall, and rises with a rate that grows."""
+    least = max(REAL_FALL * truth.lowest, REAL_GAIN * truth.guess)
+    is_lowest = truth.val <= truth.lowest
+    return truth.made.get("aim") in GROWING and is_lowest and truth.fell > least and truth.gain < -least
 
 
 def _stands(truth: Truth, gap: float) -> Iterator[Verdict]:

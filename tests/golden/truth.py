@@ -1,6 +1,7 @@
 """A run up to a cut, seen with its continuation: what the verdicts of drawn.py go by.
 
-Levels are medians over epochs on both sides of a point, so that noise and single wild epochs are taken out.
+Levels are medians over epochs on both sides of a point, so that noise and single wild epochs are taken out. Gains
+compare means, each of epochs on its own side of the cut.
 """
 
 import math
@@ -15,6 +16,7 @@ from service.core.records.facts import Facts
 
 REAL_RISE = 0.06  # share of validation loss
 UNSEEN = 2.0  # standard errors
+NORMAL = 1.48  # standard deviation of normal numbers over the median of their absolute values
 HELPS_TRAIN, HELPS_NEW = 0.1, 0.03  # shares of training loss and of that on new images: a smaller rate helps by both
 
 
@@ -92,8 +94,8 @@ class Truth:
 
     @cached_property
     def gain_error(self) -> float:
-        """The standard error of the gain by the jumps from epoch to epoch, in nats."""
-        return self.jumps * self.val * math.sqrt(2 / (self.reach + 1))
+        """The standard error of the gain by the usual jumps from epoch to epoch, in nats. Wild ones do not count."""
+        return NORMAL * median(map(abs, self.off)) * self.val * math.sqrt(2 / (self.reach + 1)) if self.off else 0.0
 
     @cached_property
     def fell(self) -> float:
@@ -105,20 +107,24 @@ class Truth:
     @cached_property
     def jumps(self) -> float:
         """The standard deviation of validation loss about its level, as a share of it."""
+        return pstdev(self.off) if len(self.off) > 1 else 0.0
+
+    @cached_property
+    def off(self) -> list[float]:
+        """By how much validation loss is off its level in the epochs of the second half, as shares of it."""
         first, reach = self.cut // 2, self.reach
-        off = [
-            (loss or 0.0) / max(_mean_around(self.validated, at, reach), 1e-9) - 1
+        own = math.sqrt((2 * reach + 1) / (2 * reach))  # each epoch is a part of its own level
+        return [
+            own * ((loss or 0.0) / max(_mean_around(self.validated, at, reach), 1e-9) - 1)
             for at, loss in enumerate(self.validated[first : self.cut], first)
         ]
-        own = math.sqrt((2 * reach + 1) / (2 * reach))  # each epoch is a part of its own level
-        return own * pstdev(off) if len(off) > 1 else 0.0
 
     @cached_property
     def is_helped(self) -> bool | None:
         """Whether the smaller rate came lower after as many epochs, on training images and on new ones."""
         if self.calm is None:
             return None
-        train, new = (_mean_around(self.calm[name], self.last, self.reach) for name in ("train_loss", "loss"))
+        train, new = (_median_around(self.calm[name], self.last, self.reach) for name in ("train_loss", "loss"))
         clean = self.level("train_loss_clean", self.last)
         return train < (1 - HELPS_TRAIN) * clean and new < (1 - HELPS_NEW) * self.val
 
@@ -134,7 +140,7 @@ class Truth:
         """Whether the loss on new images had risen by as many epochs with the smaller rate, too."""
         if self.calm is None:
             return False
-        levels = [_mean_around(self.calm["loss"], at, self.reach) for at in range(self.cut)]
+        levels = [_median_around(self.calm["loss"], at, self.reach) for at in range(self.cut)]
         return levels[-1] > (1 + REAL_RISE) * min(levels)
 
     @property

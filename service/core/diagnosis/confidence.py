@@ -19,19 +19,19 @@ AT_ONCE = (
 )
 # The share of right verdicts below the first edge, from there to the next, and so on.
 RIGHT: Mapping[Verdict, tuple[float, ...]] = {
-    Verdict.HEALTHY: (0.96, 0.96, 0.96, 0.99, 0.99),
-    Verdict.OVERFITTING: (0.92, 0.99, 0.99, 0.99, 0.99),
-    Verdict.STAGNANT_GENERALIZATION: (0.94, 0.94, 0.94, 0.94, 0.95),
-    Verdict.OVERCONFIDENT: (0.92, 0.96, 0.97, 0.97, 0.97),
-    Verdict.UNDERFITTING: (0.9, 0.9, 0.9, 0.9, 0.9),
+    Verdict.HEALTHY: (0.99, 0.99, 0.99, 0.99, 0.99),
+    Verdict.OVERFITTING: (0.91, 0.99, 0.99, 0.99, 0.99),
+    Verdict.STAGNANT_GENERALIZATION: (0.91, 0.95, 0.95, 0.95, 0.95),
+    Verdict.OVERCONFIDENT: (0.96, 0.96, 0.98, 0.98, 0.98),
+    Verdict.UNDERFITTING: (0.81, 0.81, 0.88, 0.88, 0.88),
     Verdict.NOT_LEARNING: (0.97, 0.99, 0.99, 0.99, 0.99),
-    Verdict.STILL_IMPROVING: (0.8, 0.98, 0.99, 0.99, 0.99),
-    Verdict.DIVERGED: (0.73, 0.97, 0.97, 0.97, 0.99),
-    Verdict.UNSTABLE: (0.99, 0.99, 0.99, 0.99, 0.99),
-    Verdict.NOISY_VALIDATION: (0.9, 0.99, 0.99, 0.99, 0.99),
-    Verdict.SMALL_VALIDATION: (0.99, 0.99, 0.99, 0.99, 0.99),
-    Verdict.TRAIN_ABOVE_VALIDATION: (0.83, 0.91, 0.91, 0.93, 0.93),
-    Verdict.SUSPECTED_LEAKAGE: (0.99, 0.99, 0.99, 0.99, 0.99),
+    Verdict.STILL_IMPROVING: (0.8, 0.94, 0.95, 0.96, 0.96),
+    Verdict.DIVERGED: (0.75, 0.97, 0.98, 0.98, 0.98),
+    Verdict.UNSTABLE: (0.95, 0.95, 0.95, 0.95, 0.95),
+    Verdict.NOISY_VALIDATION: (0.92, 0.99, 0.99, 0.99, 0.99),
+    Verdict.SMALL_VALIDATION: (0.98, 0.98, 0.98, 0.98, 0.98),
+    Verdict.TRAIN_ABOVE_VALIDATION: (0.88, 0.88, 0.91, 0.94, 0.95),
+    Verdict.SUSPECTED_LEAKAGE: (0.95, 0.95, 0.95, 0.95, 0.95),
     Verdict.RARE_CLASSES_IGNORED: (0.97, 0.97, 0.97, 0.97, 0.97),  # by its test: 2 standard errors or more
     Verdict.TOO_SHORT_TO_TELL: (0.99, 0.99, 0.99, 0.99, 0.99),
 }

@@ -134,14 +134,10 @@ class Curve:
     @cached_property
     def noise(self) -> float:
         """The standard error, in nats, of a difference between two levels of validation loss: the paired error of the
-        images and the error of the epochs, combined.
+        images and the error of the epochs, combined. The jumps of few epochs are not well known: they may be larger.
         """
-        return math.hypot(self.image_noise, self.doubt * self.jumps * math.sqrt(2 / self.strip))
-
-    @property
-    def doubt(self) -> float:
-        """How many times as large as measured the jumps may be: few epochs tell little of them."""
-        return 1 + UNCERTAIN / max(1, len(self) - self.half - 2)
+        doubt = 1 + UNCERTAIN / max(1, len(self) - self.half - 2)
+        return math.hypot(self.image_noise, doubt * self.jumps * math.sqrt(2 / self.strip))
 
     @cached_property
     def luck(self) -> float:

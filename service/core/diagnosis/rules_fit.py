@@ -3,7 +3,7 @@
 import math
 from itertools import pairwise
 
-from service.core.diagnosis.curves import VERY_SHORT, Curve
+from service.core.diagnosis.curves import SHORT, VERY_SHORT, Curve
 from service.core.diagnosis.measures import (
     generalization_loss,
     progress_quotient,
@@ -35,15 +35,13 @@ def overfitting(view: RunView) -> Finding | None:
     rise, needed, fall = view.rise, view.noticeable, train_fall(curve, curve.turn)
     is_apart = view.gap / view.guess >= rules.wide_gap and (fall > -rules.flat or view.learnt)  # a floor ends a fall
     is_unseen = not curve.has_train
-    ratio, at_end = rise / needed, _rise_at_end(view)
+    ratio = rise / needed
     if rise <= needed or not (fall >= rules.train_fall or is_apart or is_unseen):
         ratio = max(_above_guessing(view), _rise_of_few(view))
-        if ratio <= 1 and at_end is None:
+        if ratio <= 1:
             return None
-        ratio = max(ratio, 1.0)
     onset = curve.epochs[curve.turn] if view.has_turned else None
-    accuracy = _accuracy(view)
-    evidence = (*_measured(view, fall), *([at_end] if at_end else []), *accuracy)
+    evidence = (*_measured(view, fall), *(accuracy := _accuracy(view)))
     falls = any(each.threshold is not None and each.value > each.threshold for each in accuracy) or not accuracy
     verdict = Verdict.OVERFITTING if falls else Verdict.OVERCONFIDENT
     if (plain := _rise_of_few(view)) > 1:
@@ -57,21 +55,7 @@ def _above_guessing(view: RunView) -> float:
     curve = view.curve
     if not (view.learnt and view.knows_guessing and curve.has_train):
         return 0.0
-    return min(curve.val[-max(2, curve.strip) :]) / view.guess
-
-
-def _rise_at_end(view: RunView) -> Evidence | None:
-    """The rise of the last two epochs above the lowest level, where it is beyond noise and training loss falls."""
-    curve, rules = view.curve, view.rules
-    if not (view.has_turned and view.learnt and train_fall(curve, curve.turn) >= rules.train_fall):
-        return None
-    lowest, (before, last) = curve.smooth_val[curve.turn], curve.val[-2:]
-    least = max(rules.notable * lowest, rules.worth * view.guess)
-    noise = math.hypot(curve.image_noise, curve.doubt * curve.jumps * math.sqrt(1 + 1 / curve.strip))
-    needed = max(rules.noise * noise + curve.luck, least)
-    if last - lowest <= needed or before - lowest <= least:
-        return None
-    return Evidence("val_rise_at_end", last - lowest, needed, "rise of validation loss in the last epoch, nats")
+    return min(curve.val[-(2 if len(curve) < SHORT else curve.strip) :]) / view.guess
 
 
 def _rise_of_few(view: RunView) -> float:

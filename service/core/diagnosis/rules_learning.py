@@ -11,7 +11,6 @@ CONSTANT_EPOCHS = 4  # with the same accuracy: the model says the same class of 
 MOST_MAJORITY = 0.95  # a share of right images above it is often constant because few are left to gain
 NEAR = 1.05  # times the guessing loss: a slow fall from above it is no learning
 AT_CHANCE = 0.3  # of a fall that matters: a start is slow
-LARGE_FALL, LARGE_FOLLOWS = 4.0, 0.65  # times the usual thresholds: a large fall may follow less closely
 UNMOVED = 0.8  # stuck: training loss is above this share of that of the first epoch
 
 FOLLOWED = "fall of validation loss as a share of that of training loss"
@@ -23,24 +22,27 @@ def not_learning(view: RunView) -> Finding | None:
     if found := _stuck(view):
         return found
     lowest, last = min(smoothed(curve.fit, curve.strip)), curve.level(curve.fit)
-    if last >= limit and len(curve) >= view.rules.least_epochs and _little_is_lost(view, lowest, last):
+    if len(curve) >= view.rules.least_epochs and _has_lost_its_little(view, lowest, last):
         return no_better_than_guessing(view, last)
     if lowest < limit or _descends(view):
         return None
     return no_better_than_guessing(view, lowest)
 
 
-def _little_is_lost(view: RunView, lowest: float, last: float) -> bool:
-    """Whether training loss was never far below that of guessing, and most of this progress is lost again."""
+def _has_lost_its_little(view: RunView, lowest: float, last: float) -> bool:
+    """Whether training loss came a little below that of guessing, and is near that of guessing again."""
     rules, guess = view.rules, view.guess
-    return lowest >= rules.learnt * guess and last - lowest > rules.lost_again * (guess - lowest)
+    is_little = rules.learnt * guess <= lowest < guess
+    is_lost = rules.guessing * guess <= last <= guess / rules.guessing
+    is_most = last - lowest > rules.lost_again * (guess - lowest)
+    return view.curve.has_train and view.knows_guessing and is_little and is_lost and is_most
 
 
-def no_better_than_guessing(view: RunView, lowest: float) -> Finding:
+def no_better_than_guessing(view: RunView, loss: float) -> Finding:
     limit = view.rules.guessing * view.guess
     meaning = "training loss, compared with the loss of guessing by the frequencies of the labels"
-    evidence = (Evidence("train_loss", lowest, limit, meaning), Evidence("guessing", view.guess, None, "guessing loss"))
-    return Finding(Verdict.NOT_LEARNING, clarity(1 + 10 * (lowest / limit - 1)), None, evidence)
+    evidence = (Evidence("train_loss", loss, limit, meaning), Evidence("guessing", view.guess, None, "guessing loss"))
+    return Finding(Verdict.NOT_LEARNING, clarity(1 + 10 * (loss / limit - 1)), None, evidence)
 
 
 def _descends(view: RunView) -> bool:
@@ -92,11 +94,9 @@ def improving(view: RunView) -> Finding | None:
     """
     curve, rules = view.curve, view.rules
     coming, chance = curve.coming, curve.falling(curve.val)
-    at_end = curve.turn >= len(curve) - 1 - max(2, len(curve) // 10)
-    is_exhausted = view.stop_reason == "early_stopping" and view.monitor == "val_loss"
     is_at_chance = curve.level(curve.fit) >= rules.guessing * view.guess and _descends(view)
-    follows = rules.follows * (LARGE_FOLLOWS if coming >= LARGE_FALL * rules.improves else 1)
-    if not at_end or is_exhausted or curve.followed < follows:
+    follows = view.least_followed
+    if not _may_fall_on(view) or curve.followed < follows:
         return None
     least = rules.gains * view.guess * (AT_CHANCE if is_at_chance else 1)
     if (
@@ -122,16 +122,18 @@ def improving(view: RunView) -> Finding | None:
 
 
 def still_learning(view: RunView) -> Finding | None:
-    """Training loss is high and still falls, and validation loss, which jumps too much to show a trend, follows it."""
-    curve, rules = view.curve, view.rules
-    falls, flat = curve.fallen(curve.fit), _flat(view)
-    if not is_high(view) or falls <= flat or curve.followed < rules.follows:
+    """Training loss is high and still falls, and validation loss is lowest at the end, if without a steady fall."""
+    falls, flat = view.curve.fallen(view.curve.fit), _flat(view)
+    if not is_high(view) or falls <= flat or not _may_fall_on(view):
         return None
-    evidence = (
-        Evidence("train_fall", falls, flat, "share by which training loss fell in the last third"),
-        Evidence("followed", min(1.0, curve.followed), rules.follows, FOLLOWED),
-    )
-    return Finding(Verdict.STILL_IMPROVING, clarity(falls / flat, curve.followed / rules.follows), None, evidence)
+    evidence = Evidence("train_fall", falls, flat, "share by which training loss fell in the last third")
+    return Finding(Verdict.STILL_IMPROVING, clarity(falls / flat), None, (evidence,))
+
+
+def _may_fall_on(view: RunView) -> bool:
+    """Whether validation loss is lowest near the end, and has not ended the run by standing still."""
+    count, is_exhausted = len(view.curve), view.stop_reason == "early_stopping" and view.monitor == "val_loss"
+    return view.curve.turn >= count - 1 - max(2, count // 10) and not is_exhausted
 
 
 def _flat(view: RunView) -> float:

@@ -36,7 +36,7 @@ SEEN: Mapping[Verdict, str] = {
         "After {after}, training loss is {fit:.3f}, no better than guessing by the frequencies of the labels "
         "({guess:.3f})."
     ),
-    Verdict.STILL_IMPROVING: "{loss_name} was still falling at epoch {last}, where it was {val:.3f}.",
+    Verdict.STILL_IMPROVING: "{falling}.",
     Verdict.DIVERGED: "{diverged}.",
     Verdict.UNSTABLE: (
         "Since epoch {onset}, training loss {train_moves}. Validation loss was lowest at epoch {lowest_at}, "
@@ -69,6 +69,12 @@ DIVERGED: Mapping[str, str] = {
     "lowest_train_loss": (
         "From epoch {onset} on, earlier progress was lost: training loss had fallen to {lowest_fit:.3f} and is "
         "{fit:.3f} at the end"
+    ),
+}
+FALLING: Mapping[str, str] = {
+    "val_fall": "{loss_name} was still falling at epoch {last}, where it was {val:.3f}",
+    "train_fall": (
+        "Training loss was still falling at epoch {last}, where it was {fit:.3f}, and validation loss had not risen"
     ),
 }
 MEANS: Mapping[Verdict, str] = {

@@ -30,7 +30,7 @@ class Rules:
     chance: float = 0.01  # a trend is real if chance has so steady a one with a smaller probability
     likely: float = 0.1  # of a fall: losses that have come down are expected to go on
     worth: float = 0.01  # changes below this share of the guessing loss are ignored
-    jumping_epochs: int = 5  # noise is not judged on fewer epochs
+    jumping_epochs: int = 6  # noise is not judged on fewer epochs
     jumps: float = 0.12  # noisy: validation loss changes by this share of itself from epoch to epoch
     few_images: int = 41  # small: fewer validation images
     rare_recall: float = 0.1  # rare classes are ignored: their recall is lower by this much than that of the others

@@ -8,6 +8,7 @@ from service.core.diagnosis.thresholds import Rules
 from service.core.diagnosis.trends import rising_chance
 from service.core.records.facts import Facts
 
+LARGE_FALL, LARGE_FOLLOWS = 4.0, 0.65  # times the usual thresholds
 LEAST_AFTER = 3  # epochs after the lowest loss, before a rise counts
 
 
@@ -67,8 +68,14 @@ class RunView:
     @cached_property
     def is_left_behind(self) -> bool:
         """Whether validation loss falls, but by a small part only of the fall of training loss."""
-        curve, rules = self.curve, self.rules
-        return 0 < curve.followed < rules.follows and curve.falling(curve.val) < rules.likely
+        curve = self.curve
+        return 0 < curve.followed < self.least_followed and curve.falling(curve.val) < self.rules.likely
+
+    @property
+    def least_followed(self) -> float:
+        """The share of the fall of training loss that validation loss must follow. Of a large fall, it is smaller."""
+        is_large = self.curve.coming >= LARGE_FALL * self.rules.improves
+        return self.rules.follows * (LARGE_FOLLOWS if is_large else 1)
 
     @property
     def end(self) -> float:

@@ -8,6 +8,7 @@ from service.core.diagnosis.sentences import (
     CANCELLED_BEFORE,
     DIVERGED,
     ENDED_BEFORE,
+    FALLING,
     LABELS,
     LAGGING,
     MEANS,
@@ -31,7 +32,8 @@ def summary(finding: Finding, view: RunView) -> str:
         return BROKEN if finding.verdict is Verdict.DIVERGED else _without_epochs(view.stop_reason)
     values = _values(view, finding.onset_epoch)
     text = f"{SEEN[finding.verdict]} {MEANS[finding.verdict]}"
-    text = text.replace("{diverged}", DIVERGED.get(finding.evidence[0].name, ""))
+    for name, by_evidence in (("{diverged}", DIVERGED), ("{falling}", FALLING)):
+        text = text.replace(name, by_evidence.get(finding.evidence[0].name, ""))
     if finding.verdict is Verdict.TOO_SHORT_TO_TELL and not view.curve.has_val:
         text = NO_VALIDATION
     if any(evidence.name == "constant_accuracy" for evidence in finding.evidence):

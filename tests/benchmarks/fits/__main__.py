@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -53,8 +53,13 @@ def compared(given: argparse.Namespace, failures: list[str]) -> Iterator[Outcome
                     continue
                 scored = score(answer.probabilities, images.test_labels)
                 outcome = Outcome(system, name, seed, scored, answer.val_loss, load, answer.details)
-                print(json.dumps(asdict(outcome)), flush=True)
-                yield outcome
+                others = [
+                    replace(outcome, system=f"{system} {other}", test=score(shares, images.test_labels), details={})
+                    for other, shares in answer.others.items()
+                ]
+                for each in (outcome, *others):
+                    print(json.dumps(asdict(each)), flush=True)
+                    yield each
 
 
 def rotated(systems: list[str], by: int) -> list[str]:

@@ -38,7 +38,7 @@ def fit(images: ImageSet, budget: Budget) -> Answer:
     """The best model of a fit. Raises RuntimeError if it does not succeed."""
     with _serving(images) as running, httpx.Client(base_url=running.client.url, timeout=60) as http:
         dataset = {"id": running.dataset, "test_fraction": 0}  # all that it has is for training and validation
-        body = {"dataset": dataset, "minutes": budget.minutes, "seed": budget.seed}
+        body = {"dataset": dataset, "minutes": budget.minutes, "seed": budget.seed, "ensemble": True}
         posted = time.monotonic()
         fitted = _checked(http.post("/v1/fits", json=body))
         while fitted["status"] not in ENDED:
@@ -47,7 +47,17 @@ def fit(images: ImageSet, budget: Budget) -> Answer:
         if fitted["status"] != "succeeded":
             raise RuntimeError(f"the fit ended as {fitted['status']}: {json.dumps(fitted)}")
         details = {"seconds": time.monotonic() - posted, "budget": fitted["budget"], "gain": fitted["gain"]}
-        return _answer(running, fitted["best"]["job"], images.test, details)
+        answer = _answer(running, fitted["best"]["job"], images.test, details)
+        return replace(answer, others={"ensemble": _of_ensemble(running, fitted, images.test, answer)})
+
+
+def _of_ensemble(running: Running, fitted: Json, test: Pixels, best: Answer) -> Probabilities:
+    """What the ensemble says: the mean of its members. Without one, what the kept model says."""
+    if fitted["ensemble"] is None:
+        return best.probabilities
+    members = [_answer(running, member["job"], test, {}).probabilities for member in fitted["ensemble"]["members"]]
+    mean: Probabilities = np.mean(members, axis=0)
+    return mean
 
 
 def advice(images: ImageSet, budget: Budget) -> Answer:

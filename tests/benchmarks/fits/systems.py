@@ -1,7 +1,7 @@
 """What the comparison compares: each system gets the same images and minutes, and answers with probabilities."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,11 +25,15 @@ class Budget:
 
 @dataclass(frozen=True)
 class Answer:
-    """The probabilities of the test images by the model that a system chose, its validation loss, and what it did."""
+    """The probabilities of the test images by the model that a system chose, its validation loss, and what it did.
+
+    `others` are those of what it offers beside that model, by name.
+    """
 
     probabilities: Probabilities
     val_loss: float
     details: Json
+    others: Mapping[str, Probabilities] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -25,4 +25,5 @@ def test_fit_answers_with_the_model_that_it_kept() -> None:
     answer = fit(images, Budget(minutes=0.5, seed=0))
     assert answer.details["budget"]["spent_jobs"] > 0
     assert answer.details["job"]["dataset"]["test_fraction"] == 0
+    assert score(answer.others["ensemble"], images.test_labels).accuracy > 0.8
     assert score(answer.probabilities, images.test_labels).accuracy > 0.8
