@@ -27,14 +27,14 @@ def clarity(run: Golden) -> tuple[Verdict, float, bool]:
 
 
 def table(runs: Sequence[Golden]) -> Iterator[tuple[Verdict, tuple[float, ...]]]:
-    """For each verdict its share of right ones by clarity, never falling. As many set-ups without an error leave room
-    for one (Laplace's rule of succession, 1814).
+    """For each verdict its share of right ones by clarity, never falling. No share is above (n + 1) / (n + 2) for n
+    set-ups (Laplace's rule of succession, 1814), except where a verdict was never measured.
     """
     measured = [clarity(run) for run in runs]
     everywhere = np.mean([right for _, _, right in measured])
     for verdict in Verdict:
         called = (run for run, (name, *_) in zip(runs, measured, strict=True) if name == verdict)
-        seen = len({(run.name.split()[0], run.seed) for run in called})
+        seen = len({run.set_up for run in called})
         surest = min(SUREST, round((seen + 1) / (seen + 2), 2)) if seen else SUREST
         own = [(np.searchsorted(EDGES, clear, "right"), right) for name, clear, right in measured if name == verdict]
         share = (sum(right for _, right in own) + PRIOR * everywhere) / (len(own) + PRIOR)

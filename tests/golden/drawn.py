@@ -20,7 +20,7 @@ from tests.golden.truth import Truth
 
 CUTS = 4  # of each run, at most: equal ones count once
 LEAST, GOES_ON = 4, 0.5  # epochs, and the largest share of a run, that a cut keeps: as many epochs again are seen
-GROWING = ("rising_rate", "climbing_rate")  # aims with a rate that grows
+GROWING = "rising_rate"  # the aim with a rate that grows up to each cut, and beyond
 AIMED = 0.2  # the least share of an aimed run that a cut keeps: what it is aimed at takes a while
 FEW_IMAGES = 41
 REAL_FALL, REAL_GAIN = 0.04, 0.01  # shares of validation loss and of the loss of guessing
@@ -65,7 +65,7 @@ def _of_curves(truth: Truth) -> Iterator[Verdict]:
         yield Verdict.NOISY_VALIDATION
     shapes = [*_rises(truth)]
     if truth.facts.images["validation"] < FEW_IMAGES:
-        shapes.insert(len(shapes) if shapes else 0, Verdict.SMALL_VALIDATION)
+        shapes.append(Verdict.SMALL_VALIDATION)
     yield from shapes
     if not shapes or shapes == [Verdict.SMALL_VALIDATION]:
         yield from _falls_or_stands(truth)
@@ -121,10 +121,11 @@ def _more_certain_or_worse(truth: Truth) -> Iterator[Verdict]:
 
 
 def _falls_or_stands(truth: Truth) -> Iterator[Verdict]:
-    """A gain that is nearer to the least real one than by its standard error may count or not. A loss that falls up to
-    the cut, and rises later with a rate that grows, does not stand at the cut.
+    """A gain that is nearer to the least real one than by its standard error, or by the factor NEAR, may count or not;
+    so may a large share of a small loss. A loss that falls up to the cut, and rises later with a rate that grows, does
+    not stand at the cut.
     """
-    gain, error, least = truth.gain, truth.gain_error, max(REAL_FALL * truth.lowest, REAL_GAIN * truth.guess)
+    gain, error, least = truth.gain, truth.gain_error, _least_gain(truth)
     if gain > least:
         yield Verdict.STILL_IMPROVING
     if gain - error <= NEAR * least:
@@ -136,9 +137,13 @@ def _falls_or_stands(truth: Truth) -> Iterator[Verdict]:
 
 def _falls_until_the_rate(truth: Truth) -> bool:
     """Whether validation loss is lowest at the cut, after a real fall, and rises with a rate that grows."""
-    least = max(REAL_FALL * truth.lowest, REAL_GAIN * truth.guess)
-    is_lowest = truth.val <= truth.lowest
-    return truth.made.get("aim") in GROWING and is_lowest and truth.fell > least and truth.gain < -least
+    least, is_lowest = _least_gain(truth), truth.val <= truth.lowest
+    return truth.made.get("aim") == GROWING and is_lowest and truth.fell > least and truth.gain < -least
+
+
+def _least_gain(truth: Truth) -> float:
+    """The fall of validation loss, in nats, from which on it counts."""
+    return max(REAL_FALL * truth.lowest, REAL_GAIN * truth.guess)
 
 
 def _stands(truth: Truth, gap: float) -> Iterator[Verdict]:
@@ -175,7 +180,8 @@ def drawn() -> list[Golden]:
             truth = Truth(new, validated, run.get("smaller_rate"), cut, facts.trivial_loss, run["made"], facts)
             first, *more = *verdicts(truth), *verdicts(replace(truth, epochs=epochs))
             name = f"{run['made'].get('aim', 'drawn')} {cut} of {len(epochs)}"
-            found.append(Golden(name, run["seed"], epochs[:cut], facts, "max_epochs", first, frozenset(more) - {first}))
+            as_well, set_up = frozenset(more) - {first}, f"{name.split(maxsplit=1)[0]} {run['seed']}"
+            found.append(Golden(name, run["seed"], epochs[:cut], facts, "max_epochs", first, as_well, set_up))
     return found
 
 

@@ -43,6 +43,12 @@ class Golden:
     stop_reason: str
     verdict: Verdict
     as_well: frozenset[Verdict] = frozenset()
+    drawn_as: str | None = None
+
+    @property
+    def set_up(self) -> str:
+        """Runs of one set-up are much alike: the cuts of a drawn run, or the seeds of one that was written by hand."""
+        return self.drawn_as or self.name
 
     @property
     def is_held_out(self) -> bool:

@@ -95,7 +95,7 @@ class Truth:
     @cached_property
     def gain_error(self) -> float:
         """The standard error of the gain by the usual jumps from epoch to epoch, in nats. Wild ones do not count."""
-        return NORMAL * median(map(abs, self.off)) * self.val * math.sqrt(2 / (self.reach + 1)) if self.off else 0.0
+        return NORMAL * median(map(abs, self.off)) * self.val * math.sqrt(2 / (self.reach + 1))
 
     @cached_property
     def fell(self) -> float:
@@ -106,14 +106,14 @@ class Truth:
 
     @cached_property
     def jumps(self) -> float:
-        """The standard deviation of validation loss about its level, as a share of it."""
-        return pstdev(self.off) if len(self.off) > 1 else 0.0
+        """The standard deviation of validation loss about the mean around it, as a share of that."""
+        return pstdev(self.off)
 
     @cached_property
     def off(self) -> list[float]:
-        """By how much validation loss is off its level in the epochs of the second half, as shares of it."""
+        """By how much validation loss is off the mean around it in the epochs of the second half, as shares of that."""
         first, reach = self.cut // 2, self.reach
-        own = math.sqrt((2 * reach + 1) / (2 * reach))  # each epoch is a part of its own level
+        own = math.sqrt((2 * reach + 1) / (2 * reach))  # each epoch is a part of its own mean
         return [
             own * ((loss or 0.0) / max(_mean_around(self.validated, at, reach), 1e-9) - 1)
             for at, loss in enumerate(self.validated[first : self.cut], first)
@@ -149,7 +149,7 @@ class Truth:
         images and by the jumps, and the luck of the lowest of all levels (see Curve.luck).
         """
         width = 2 * self.reach + 1
-        jumps = self.jumps * self.val / math.sqrt(width)
+        jumps = 1.25 * self.jumps * self.val / math.sqrt(width)
         luck = jumps * math.sqrt(2 * math.log(max(1.0, 2 * self.cut / width)))
         return UNSEEN * math.hypot(self.epochs[self.last].val_change_se or 0.0, math.sqrt(2) * jumps) + luck
 

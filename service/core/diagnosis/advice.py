@@ -28,7 +28,7 @@ REASONS: Mapping[Verdict, str] = {
     Verdict.OVERCONFIDENT: "The model is overconfident. Keep its outputs from growing.",
     Verdict.UNDERFITTING: "The model does not fit its training images. Use a larger model, or less regularization.",
     Verdict.NOT_LEARNING: "The model learns nothing. Check the learning rate, the inputs and the labels.",
-    Verdict.STILL_IMPROVING: "Validation loss still falls. Train longer, or with larger steps.",
+    Verdict.STILL_IMPROVING: "The loss still falls. Train longer, or with larger steps.",
     Verdict.DIVERGED: "The steps were too large. Make them smaller.",
     Verdict.UNSTABLE: "Both losses rise: the steps are too large. Make them smaller or steadier.",
     Verdict.NOISY_VALIDATION: "The gradients are noisy for steps of this size. Make the steps smaller or steadier.",
@@ -116,7 +116,7 @@ def _for(verdict: Verdict, case: RunContext, limits: Limits) -> Iterator[Advice]
     network, channels = network_of(case.spec), case.contents.shape[0] if case.contents else 1
     would_undo = undoing(case.family, case.spec)
     cures = ordered(verdict, ADVISED[verdict], (network,), (channels,), case.tallies)
-    for cure in map(CURES.__getitem__, cures):
+    for cure in (CURES[name] for name in cures):
         patch = cure.change(case)
         if patch is None or would_undo(patch):
             continue

@@ -13,8 +13,6 @@ NEAR = 1.05  # times the guessing loss: a slow fall from above it is no learning
 AT_CHANCE = 0.3  # of a fall that matters: a start is slow
 UNMOVED = 0.8  # stuck: training loss is above this share of that of the first epoch
 
-FOLLOWED = "fall of validation loss as a share of that of training loss"
-
 
 def not_learning(view: RunView) -> Finding | None:
     """The losses are no better than guessing, and do not fall; or the model is stuck at the largest class."""
@@ -32,7 +30,7 @@ def not_learning(view: RunView) -> Finding | None:
 def _has_lost_its_little(view: RunView, lowest: float, last: float) -> bool:
     """Whether training loss came a little below that of guessing, and is near that of guessing again."""
     rules, guess = view.rules, view.guess
-    is_little = rules.learnt * guess <= lowest < guess
+    is_little = rules.learnt * guess <= lowest < rules.guessing * guess
     is_lost = rules.guessing * guess <= last <= guess / rules.guessing
     is_most = last - lowest > rules.lost_again * (guess - lowest)
     return view.curve.has_train and view.knows_guessing and is_little and is_lost and is_most
@@ -113,7 +111,12 @@ def improving(view: RunView) -> Finding | None:
             "share by which validation loss will probably fall in as many epochs again",
         ),
         Evidence("chance", chance, rules.likely, "probability that chance gives such a steady fall in the second half"),
-        Evidence("followed", min(1.0, curve.followed), follows, FOLLOWED),
+        Evidence(
+            "followed",
+            min(1.0, curve.followed),
+            follows,
+            "fall of validation loss as a share of that of training loss",
+        ),
         Evidence(
             "val_slope", theil_sen(curve.val[max(0, curve.third) :]), None, "slope in the last third, nats per epoch"
         ),
@@ -122,7 +125,7 @@ def improving(view: RunView) -> Finding | None:
 
 
 def still_learning(view: RunView) -> Finding | None:
-    """Training loss is high and still falls, and validation loss is lowest at the end, if without a steady fall."""
+    """Training loss is high and still falls, and validation loss is lowest near the end, if without a steady fall."""
     falls, flat = view.curve.fallen(view.curve.fit), _flat(view)
     if not is_high(view) or falls <= flat or not _may_fall_on(view):
         return None

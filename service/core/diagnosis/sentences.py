@@ -74,7 +74,8 @@ DIVERGED: Mapping[str, str] = {
 FALLING: Mapping[str, str] = {
     "val_fall": "{loss_name} was still falling at epoch {last}, where it was {val:.3f}",
     "train_fall": (
-        "Training loss was still falling at epoch {last}, where it was {fit:.3f}, and validation loss had not risen"
+        "Training loss was still falling at epoch {last}, where it was {fit:.3f}, and validation loss was near its "
+        "lowest level"
     ),
 }
 MEANS: Mapping[Verdict, str] = {
@@ -102,8 +103,8 @@ MEANS: Mapping[Verdict, str] = {
         "steadily below the loss of guessing, it does learn."
     ),
     Verdict.STILL_IMPROVING: (
-        "Longer training will probably lower it further. If it does not fall in as many epochs again, it has reached "
-        "its lowest value."
+        "Longer training will probably lower validation loss further. If it does not fall in as many epochs again, it "
+        "has reached its lowest value."
     ),
     Verdict.DIVERGED: (
         "The steps are too large to stay near a minimum. The model of epoch {kept} is kept. If a tenth of the learning "

@@ -13,7 +13,7 @@ class Verdict(StrEnum):
     OVERCONFIDENT = "overconfident"  # validation loss rises while accuracy holds
     UNDERFITTING = "underfitting"  # both losses have stopped high
     NOT_LEARNING = "not_learning"  # no better than guessing
-    STILL_IMPROVING = "still_improving"  # validation loss still falls at the latest epoch
+    STILL_IMPROVING = "still_improving"  # validation loss, or a high training loss, still falls
     DIVERGED = "diverged"  # the losses exploded, or earlier progress was lost
     UNSTABLE = "unstable"  # both losses rise: the steps are too large
     NOISY_VALIDATION = "noisy_validation"  # validation loss jumps from epoch to epoch

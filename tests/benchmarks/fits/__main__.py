@@ -30,17 +30,18 @@ def main() -> int:
         return 1
     about = measure(OURS, "tests.benchmarks.machine", ()).line
     about |= {"date": f"{datetime.now(UTC):%Y-%m-%d}", "minutes": given.minutes, "seeds": given.seeds}
+    more = f"-from-seed-{given.first_seed}" if given.first_seed else ""
     outcomes: list[Outcome] = []
     failures: list[str] = []
     for outcome in compared(given, failures):
         outcomes.append(outcome)
-        write(given.results / f"{about['date']}-{about['slug']}-fits.json", about, outcomes, failures)
+        write(given.results / f"{about['date']}-{about['slug']}-fits{more}.json", about, outcomes, failures)
     return 1 if failures else 0
 
 
 def compared(given: argparse.Namespace, failures: list[str]) -> Iterator[Outcome]:
     """Every system in turn on every set, one at a time. Adds to the failures."""
-    for seed in range(given.seeds):
+    for seed in range(given.first_seed, given.first_seed + given.seeds):
         for number, name in enumerate(given.sets):
             images = SETS[name](seed)
             for system in rotated(given.systems, seed + number):
@@ -72,6 +73,7 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=5.0, help="of each system on each set")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0, help="more seeds than an earlier run had")
     parser.add_argument("--sets", type=names(SETS), default=list(SETS), help="with commas between them")
     parser.add_argument("--systems", type=names(SYSTEMS), default=list(SYSTEMS), help="with commas between them")
     parser.add_argument(

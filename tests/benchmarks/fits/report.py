@@ -50,7 +50,7 @@ def _head(about: Json, outcomes: Sequence[Outcome]) -> str:
         f"# The best model in {about['minutes']:g} minutes: {about['device']}, {about['date']}\n\n"
         f"torch {about['torch']}, Python {about['python']}; the systems run one at a time; load before a run "
         f"{min(loads):.1f} to {max(loads):.1f}.\n\n"
-        "rightfit: a fit of the service. rightfit ensemble: the ensemble of the same fit, or its model without one; "
+        "rightfit: a fit of the service. rightfit ensemble: the ensemble of the same fit, else its model; "
         "the validation loss is the model's. optuna: TPE and Hyperband over a plain fast loop of torch, with a process "
         "for each core. advice: a person who forks by the first advice and keeps what lowers the validation loss. All "
         "have the same images but those of the test; a seed draws them. optuna validates on a fifth of them; the "

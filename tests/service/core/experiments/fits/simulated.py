@@ -35,13 +35,14 @@ def request(**given: object) -> FitRequest:
 
 @dataclass
 class Simulation:
-    """Runs a fit to its end. `seconds` gives the time of an epoch."""
+    """Runs a fit to its end. `seconds` gives the time of an epoch, `proves` whether first trainings prove a gain."""
 
     request: FitRequest
     value: Value
     seconds: Seconds = lambda trial, repeat: 0.1
     cures: Callable[[int], Sequence[Candidate]] = lambda trial: ()
     samples: bool = False
+    proves: Callable[[FitState], bool] = lambda state: False
     state: FitState = field(init=False)
     time: float = 0.0
     decisions: list[object] = field(default_factory=list)
@@ -67,6 +68,7 @@ class Simulation:
         self.state = replace(self.state, left=None if minutes is None else 60 * minutes - self.time)
         if self.state.length is None:
             self.state = replace(self.state, length=length(self.request, None, self.state.runs))
+        self.state = replace(self.state, has_proof=self.proves(self.state))
         return self.state
 
     def _apply(self, decision: object) -> None:
