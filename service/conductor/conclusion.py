@@ -9,11 +9,10 @@ from service.core.evaluation.ensemble import LEADERS, Member, ensemble
 from service.core.evaluation.interval_scores import interval_scores
 from service.core.evaluation.outcomes import Outcomes
 from service.core.experiments.difference import interval
-from service.core.experiments.fits.finals import REFINED, may_be_near
 from service.core.experiments.fits.importance import importance
 from service.core.experiments.fits.progress import TRAININGS, job_of, state_of
-from service.core.experiments.fits.proof import Claim, Gain, Images, candidates, claims, gain, kinds_of_tests
-from service.core.experiments.fits.state import FitState, rivals, whole_values
+from service.core.experiments.fits.proof import Claim, Gain, Images, candidates, claims, early_claim, gain
+from service.core.experiments.fits.state import FitState
 from service.core.records.artifact_names import PREDICTIONS
 from service.core.records.fit import BASE, Fit, FitStatus, StepKind
 from service.core.records.job import Job
@@ -47,15 +46,14 @@ def untested(fit: Fit) -> list[Job]:
 
 
 def has_proof(fit: Fit, state: FitState) -> bool:
-    """Whether the first trainings prove already that the best trial so far is better than the base, with the looks of
-    the refined leaders to come. False where it does not matter: without folds, and far from the begin of the finals.
+    """Whether the first trainings prove already that the best trial so far is better than the base. False where it does
+    not matter.
     """
-    best = rivals(whole_values(state.runs))[:1]
-    if not best or state.finals or not fit.request.folds or not may_be_near(state):
+    claim = early_claim(state)
+    if claim is None:
         return False
-    ended = _Ended.of(fit, [job_of(fit, trial) for trial in (BASE, *best)])
-    looks = kinds_of_tests(fit.request) * (len(state.trials) - 1 + REFINED)
-    found = _gain(ended, ended.trained(BASE), Claim(best[0], looks, Images.OF_FIRST_FOLD))
+    ended = _Ended.of(fit, [job_of(fit, trial) for trial in (BASE, claim.trial)])
+    found = _gain(ended, ended.trained(BASE), claim)
     return found is not None and found.is_proved
 
 

@@ -47,19 +47,8 @@ def _of_data(truth: Truth) -> Iterator[Verdict]:
 
 
 def _of_curves(truth: Truth) -> Iterator[Verdict]:
-    measured = ("train_loss", "train_loss_clean")
-    learnt = min(min(truth.levels(name, 0, truth.cut)) for name in measured)
-    losses = [getattr(epoch, name) for epoch in truth.epochs[: truth.cut] for name in measured]
-    once = min((loss for loss in losses if loss is not None), default=math.inf)
     if truth.fit > AT_CHANCE * truth.guess:
-        has_lost = learnt < LEARNT * truth.guess
-        if has_lost:
-            yield Verdict.DIVERGED
         yield from _at_chance(truth)
-        if once < LEARNT * truth.guess:  # in a single epoch
-            yield Verdict.DIVERGED
-        if truth.is_too_fast() and not has_lost:
-            yield Verdict.UNSTABLE
         return
     if truth.jumps > JUMPS * NEAR:
         yield Verdict.NOISY_VALIDATION
@@ -83,6 +72,12 @@ def _nearly(truth: Truth) -> Iterator[Verdict]:
 
 
 def _at_chance(truth: Truth) -> Iterator[Verdict]:
+    """Verdicts of a training loss at that of guessing: it never was much lower, or it was and this was lost again."""
+    names = ("train_loss", "train_loss_clean")
+    has_lost = min(min(truth.levels(name, 0, truth.cut)) for name in names) < LEARNT * truth.guess
+    losses = [getattr(epoch, name) for epoch in truth.epochs[: truth.cut] for name in names]
+    if has_lost:
+        yield Verdict.DIVERGED
     falls = truth.gain > 0.03 * truth.guess
     yield from (Verdict.STILL_IMPROVING, Verdict.NOT_LEARNING) if falls else (Verdict.NOT_LEARNING,)
     if truth.facts.images["validation"] < FEW_IMAGES:
@@ -90,6 +85,10 @@ def _at_chance(truth: Truth) -> Iterator[Verdict]:
     if max(e.train_loss or 0.0 for e in truth.epochs[: truth.cut]) > 4 * truth.guess:
         yield Verdict.DIVERGED
     yield Verdict.UNDERFITTING
+    if any(loss is not None and loss < LEARNT * truth.guess for loss in losses):  # in a single epoch
+        yield Verdict.DIVERGED
+    if truth.is_too_fast() and not has_lost:
+        yield Verdict.UNSTABLE
 
 
 def _rises(truth: Truth) -> Iterator[Verdict]:
@@ -179,8 +178,8 @@ def drawn() -> list[Golden]:
         for cut in dict.fromkeys(min(len(epochs), length) for length in lengths):
             truth = Truth(new, validated, run.get("smaller_rate"), cut, facts.trivial_loss, run["made"], facts)
             first, *more = *verdicts(truth), *verdicts(replace(truth, epochs=epochs))
-            name = f"{run['made'].get('aim', 'drawn')} {cut} of {len(epochs)}"
-            as_well, set_up = frozenset(more) - {first}, f"{name.split(maxsplit=1)[0]} {run['seed']}"
+            aim, as_well = run["made"].get("aim", "drawn"), frozenset(more) - {first}
+            name, set_up = f"{aim} {cut} of {len(epochs)}", f"{aim} {run['seed']}"
             found.append(Golden(name, run["seed"], epochs[:cut], facts, "max_epochs", first, as_well, set_up))
     return found
 

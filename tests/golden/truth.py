@@ -5,7 +5,7 @@ compare means, each of epochs on its own side of the cut.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean, median, pstdev
@@ -13,6 +13,8 @@ from typing import Any
 
 from service.core.records.epoch import Epoch
 from service.core.records.facts import Facts
+
+Middle = Callable[[list[float]], float]
 
 REAL_RISE = 0.06  # share of validation loss
 UNSEEN = 2.0  # standard errors
@@ -38,7 +40,7 @@ class Truth:
 
     def level(self, name: str, at: int) -> float:
         """The median of a measure around an index, on both sides: a wild epoch is no level."""
-        return _median_around([getattr(e, name) for e in self.epochs], at, self.reach)
+        return _around(median, [getattr(e, name) for e in self.epochs], at, self.reach)
 
     def levels(self, name: str, start: int, end: int) -> list[float]:
         return [self.level(name, at) for at in range(start, end)]
@@ -115,7 +117,7 @@ class Truth:
         first, reach = self.cut // 2, self.reach
         own = math.sqrt((2 * reach + 1) / (2 * reach))  # each epoch is a part of its own mean
         return [
-            own * ((loss or 0.0) / max(_mean_around(self.validated, at, reach), 1e-9) - 1)
+            own * ((loss or 0.0) / max(_around(fmean, self.validated, at, reach), 1e-9) - 1)
             for at, loss in enumerate(self.validated[first : self.cut], first)
         ]
 
@@ -124,7 +126,7 @@ class Truth:
         """Whether the smaller rate came lower after as many epochs, on training images and on new ones."""
         if self.calm is None:
             return None
-        train, new = (_median_around(self.calm[name], self.last, self.reach) for name in ("train_loss", "loss"))
+        train, new = (_around(median, self.calm[name], self.last, self.reach) for name in ("train_loss", "loss"))
         clean = self.level("train_loss_clean", self.last)
         return train < (1 - HELPS_TRAIN) * clean and new < (1 - HELPS_NEW) * self.val
 
@@ -140,7 +142,7 @@ class Truth:
         """Whether the loss on new images had risen by as many epochs with the smaller rate, too."""
         if self.calm is None:
             return False
-        levels = [_median_around(self.calm["loss"], at, self.reach) for at in range(self.cut)]
+        levels = [_around(median, self.calm["loss"], at, self.reach) for at in range(self.cut)]
         return levels[-1] > (1 + REAL_RISE) * min(levels)
 
     @property
@@ -167,17 +169,7 @@ def _lowest(epochs: Sequence[Epoch], width: int) -> float:
     return min(fmean(losses[i : i + width]) for i in range(max(1, len(losses) - width + 1)))
 
 
-def _mean_around(values: Sequence[float | None], at: int, reach: int) -> float:
-    """Infinite if there are none."""
-    known = _known_around(values, at, reach)
-    return fmean(known) if known else math.inf
-
-
-def _median_around(values: Sequence[float | None], at: int, reach: int) -> float:
-    """Infinite if there are none."""
-    known = _known_around(values, at, reach)
-    return median(known) if known else math.inf
-
-
-def _known_around(values: Sequence[float | None], at: int, reach: int) -> list[float]:
-    return [value for value in values[max(0, at - reach) : at + reach + 1] if value is not None]
+def _around(middle: Middle, values: Sequence[float | None], at: int, reach: int) -> float:
+    """The mean or the median of the known values around an index, on both sides. Infinite if there are none."""
+    known = [value for value in values[max(0, at - reach) : at + reach + 1] if value is not None]
+    return middle(known) if known else math.inf

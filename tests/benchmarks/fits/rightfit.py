@@ -52,10 +52,11 @@ def fit(images: ImageSet, budget: Budget) -> Answer:
 
 
 def _of_ensemble(running: Running, fitted: Json, test: Pixels, best: Answer) -> Probabilities:
-    """What the ensemble says: the mean of its members. Without one, what the kept model says."""
-    if fitted["ensemble"] is None:
-        return best.probabilities
-    members = [_answer(running, member["job"], test, {}).probabilities for member in fitted["ensemble"]["members"]]
+    """What the ensemble says: the mean of its members, of which the kept model is the first. Without one, what the kept
+    model says.
+    """
+    others = fitted["ensemble"]["members"][1:] if fitted["ensemble"] else []
+    members = [best.probabilities, *(_of_job(running, member["job"], test) for member in others)]
     mean: Probabilities = np.mean(members, axis=0)
     return mean
 
@@ -84,11 +85,15 @@ def _serving(images: ImageSet) -> Iterator[Running]:
 
 def _answer(running: Running, job_id: str, test: Pixels, details: Json) -> Answer:
     job = running.client.job(job_id)
+    details = details | {"job": {name: job["spec"][name] for name in job["spec"] if name not in ("name", "labels")}}
+    return Answer(_of_job(running, job_id, test), job["best"]["val_loss"], details)
+
+
+def _of_job(running: Running, job_id: str, test: Pixels) -> Probabilities:
+    """What the published model of a job says."""
     model = running.folder / "model.onnx"
     running.client.download(job_id, model.name, model)
-    classes = running.client.dataset(running.dataset)["classes"]
-    details = details | {"job": {name: job["spec"][name] for name in job["spec"] if name not in ("name", "labels")}}
-    return Answer(_probabilities(model, classes, test), job["best"]["val_loss"], details)
+    return _probabilities(model, running.client.dataset(running.dataset)["classes"], test)
 
 
 def _probabilities(model: Path, classes: list[str], test: Pixels) -> Probabilities:

@@ -24,7 +24,8 @@ from statistics import NormalDist
 
 from service.core.evaluation.by_image import by_image, errors_by_image
 from service.core.evaluation.outcomes import Floats, Outcomes
-from service.core.experiments.fits.state import mean_values, rivals, whole_values
+from service.core.experiments.fits.finals import REFINED, may_be_near
+from service.core.experiments.fits.state import FitState, mean_values, rivals, whole_values
 from service.core.experiments.statistics import ERROR_RATE
 from service.core.records.fit import BASE, Run
 from service.core.records.fit_request import FitRequest
@@ -89,6 +90,17 @@ def claims(request: FitRequest, runs: Sequence[Run]) -> list[Claim]:
         return of_leaders
     on = Images.ALL if kinds == 1 else Images.OF_FIRST_FOLD
     return of_leaders + [Claim(trial, kinds * looks(runs), on) for trial in candidates(runs)]
+
+
+def early_claim(state: FitState) -> Claim | None:
+    """That the best trial so far is better, by the first trainings, with the looks of the refined leaders to come. None
+    where it does not matter: without folds, and far from the begin of the finals.
+    """
+    best = rivals(whole_values(state.runs))[:1]
+    if not best or state.finals or not state.request.folds or not may_be_near(state):
+        return None
+    looked = kinds_of_tests(state.request) * (len(state.trials) - 1 + REFINED)
+    return Claim(best[0], looked, Images.OF_FIRST_FOLD)
 
 
 def kinds_of_tests(request: FitRequest) -> int:

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from service.core.evaluation.outcomes import Outcomes
-from service.core.experiments.fits.finals import REFINED, may_be_near
-from service.core.experiments.fits.proof import Claim, Gain, Images, claims, gain, kinds_of_tests
-from service.core.experiments.fits.state import FitState, rivals, whole_values
+from service.core.experiments.fits.proof import Claim, Gain, Images, claims, early_claim, gain
+from service.core.experiments.fits.state import FitState
 from service.core.experiments.statistics import ERROR_RATE
 from service.core.records.fit import BASE, Run, Trial
 from tests.service.core.experiments.fits.simulated import Simulation, request
@@ -53,20 +52,16 @@ class Luck:
         return gain(claim.trial, pairs, None, "val_loss", claim.looks) if pairs else None
 
     def proves(self, state: FitState) -> bool:
-        """Whether the first fold proves the best trial, with the looks of the refined leaders to come."""
-        best = rivals(whole_values(state.runs))[:1]
-        if not best or state.finals or not may_be_near(state):
-            return False
-        looks = kinds_of_tests(state.request) * (len(state.trials) - 1 + REFINED)
-        found = self.gain(Claim(best[0], looks, Images.OF_FIRST_FOLD), state.runs)
+        """Whether the first fold proves the best trial."""
+        claim = early_claim(state)
+        found = self.gain(claim, state.runs) if claim else None
         return found is not None and found.is_proved
 
     def claims_a_gain(self, budget: Mapping[str, float], looks: int | None = None) -> bool:
-        """Whether a fit claims one; with `looks`, each test is as if there were so many."""
+        """Whether a fit claims a gain. `looks`, if given, replaces the number of looks of each test."""
         asked = request(folds=FOLDS, **budget)
         runs = Simulation(asked, self.value, lambda trial, repeat: EPOCH, proves=self.proves).run().state.runs
-        tested = claims(asked, runs)
-        found = [self.gain(replace(claim, looks=looks or claim.looks), runs) for claim in tested]
+        found = [self.gain(replace(claim, looks=looks or claim.looks), runs) for claim in claims(asked, runs)]
         return any(each is not None and each.is_proved for each in found)
 
 
