@@ -35,7 +35,7 @@ def _labels(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> di
 @click.option("--space", type=click.File(encoding="utf-8"), help="Ranges of options in a YAML or JSON file.")
 @click.option("--seed", type=int, help="Seed of the split, of the training and of the search.")
 @click.option("--objective", help="The measure that chooses the best trial; default val_loss.")
-@click.option("--seeds", type=int, help="How many times a leader is trained in total; default 3.")
+@click.option("--seeds", type=int, help="How many times a leader is trained in total; default 3, more for small sets.")
 @click.option("--ensemble", is_flag=True, default=None, help=f"Also average the leaders; -o saves {ENSEMBLE}.")
 @click.option("--name", help="The name of the fit.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", callback=_labels, help="May be repeated.")

@@ -15,7 +15,7 @@ from service.schemas.spec import schema_of
 SAID_BY_THE_FIT = ("dataset", "seed", "name", "labels", "webhook", "recipe")  # members of a spec that a fit has itself
 LEAST_MINUTES, MOST_MINUTES = 0.2, 7 * 24 * 60
 LEAST_JOBS, MOST_JOBS = 2, 1000
-SEEDS, MOST_SEEDS = 3, 10
+MOST_SEEDS = 10
 LARGEST_SEED = 2**32 - 1
 MOST_OPTIONS, MOST_CHOICES = 32, 32
 AUTO = "auto"
@@ -113,10 +113,10 @@ class FitRequestSchema(Schema):
     )
     seeds = integer(
         "how many times a leader is trained in total. Each repeat has another seed; where the validation part is "
-        "small it also validates on another fold",
+        "small it also validates on another fold. Default: 3, more for a small set with folds",
         1,
         MOST_SEEDS,
-        SEEDS,
+        None,
         Whole,
     )
     ensemble = Flag(

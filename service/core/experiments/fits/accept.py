@@ -30,6 +30,8 @@ from service.core.text import MINUTE
 
 TEST_FRACTION = 0.2  # held out from the start, unless the request says otherwise
 SMALL = 1000  # validation images; with fewer, each repeat of a leader validates on another fold
+SEEDS = 3  # trainings of a leader, more where they validate on fewer than IMAGES_OF_PROOF further images
+IMAGES_OF_PROOF = 600
 SHARE_OF_BASE = 0.1  # of a budget of minutes, which the base may train at most
 SHARE_OF_TRIAL = 1 / 3  # of the time of the search, which a usual trial may take at most
 NARROWING = 2  # by which the channels of the recipe are divided where its trials would take too long
@@ -41,7 +43,8 @@ NO_POINTER = ("is not a JSON pointer (RFC 6901)", "the pointer of an option in t
 class Asked:
     """A request: the base spec and what its JSON says itself (`given`). One of `minutes` and `jobs` is set.
 
-    `space` is None where the options and their ranges follow from the data and the network.
+    `space` is None where the options and their ranges follow from the data and the network, `seeds` where the number of
+    trainings of a leader follows from the data.
     """
 
     spec: JobSpec
@@ -50,7 +53,7 @@ class Asked:
     jobs: int | None
     space: Space | None
     objective: Monitor
-    seeds: int
+    seeds: int | None
     ensemble: bool
 
 
@@ -101,14 +104,15 @@ class Acceptor:
             known = (*kept_before(lessons, spec, channels, asked.objective), *starts)
             fitting = (self._fitting(tenant, spec, each) for each in known)
             recipes = tuple(each for each in fitting if self._runs(tenant, spec, each.patch))
+        folds = _folds(spec, contents)
         request = FitRequest(
             spec=spec,
             minutes=asked.minutes,
             jobs=asked.jobs,
             objective=asked.objective,
-            seeds=asked.seeds,
+            seeds=asked.seeds or _seeds(spec, contents, folds),
             ensemble=asked.ensemble,
-            folds=_folds(spec, contents),
+            folds=folds,
             space=space,
             recipes=recipes,
             slots=slots,
@@ -252,6 +256,14 @@ def _folds(spec: JobSpec, contents: Contents) -> int | None:
     fewest = min(contents.samples_per_class)
     folds = round(1 / spec.dataset.val_fraction)
     return folds if fewest > folds else None
+
+
+def _seeds(spec: JobSpec, contents: Contents, folds: int | None) -> int:
+    """The number of trainings of a leader: those on further folds validate on enough images, if there are so many."""
+    if folds is None:
+        return SEEDS
+    of_fold = contents.samples * (1 - spec.dataset.test_fraction) / folds
+    return max(SEEDS, min(folds, 1 + math.ceil(IMAGES_OF_PROOF / of_fold)))
 
 
 def _of_fit(asked: Asked) -> Iterator[Fault]:

@@ -6,8 +6,9 @@ mirrored images, its scores are the means over each image and its mirror image (
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import groupby, product
 from typing import Any
 
 from service.core.experiments.fits.decision import Repeat, Start, Wait
@@ -30,6 +31,7 @@ MOST_OF_TIME = 0.5  # the share of the budget that the finals get at most
 OVERHEAD_SECONDS = 1.0  # of a job beside its epochs
 MARGIN = 1.15  # an estimate of seconds is multiplied by this
 MIRRORED_COST = 1.1  # of an epoch that scores each image twice
+WHY_BASE = "all leaders are compared with it"
 
 
 def next_final(state: FitState, finals: Finals) -> Start | Repeat | Wait | None:
@@ -46,12 +48,12 @@ def next_final(state: FitState, finals: Finals) -> Start | Repeat | Wait | None:
         if number > finals.repeats and not _fits_in(state, number):
             continue
         is_planned = leaders == finals.leaders and number <= finals.repeats
-        if any(not run.is_done and run.repeat < number for run in state.runs):
+        if any(not run.is_done and run.repeat < _chosen_after(state.request, leaders, number) for run in state.runs):
             may_start = is_planned or _has_room(state, BASE)
             return (_repeated_base(state, number) if may_start else None) or Wait()
         for trial in _repeated(state, leaders, number):
             if is_planned or _has_room(state, trial):
-                return Repeat(trial, number, _why(state, trial, number))
+                return Repeat(trial, number, _why(state, trial, leaders, number))
     return Wait() if state.in_flight else None
 
 
@@ -113,26 +115,35 @@ def _typical(state: FitState, *, is_first_part: bool) -> float:
 
 
 def _within(state: FitState, seconds: float) -> Finals:
-    """The most thorough finals that take at most these seconds."""
+    """The most thorough finals that take at most these seconds, with no more leaders than have a result."""
     spent, plans = _seconds_by_trial(state), _plans(state.request, has_proof=state.has_proof)
-    return next((plan for plan in plans if _seconds(state, plan, spent) <= seconds), Finals(0, 0, 0))
+    most = max(1, len(rivals(whole_values(state.runs))))
+    possible = (plan for plan in plans if plan.leaders <= most)
+    return next((plan for plan in possible if _seconds(state, plan, spent) <= seconds), Finals(0, 0, 0))
 
 
 def _plans(request: FitRequest, *, has_proof: bool = False) -> Iterator[Finals]:
     """All finals, the most thorough first. Refining makes the model better, repeats make its proof better.
 
-    Where both are not affordable, the leaders are refined. With folds and without a proof yet, the best one is repeated
-    instead: the images of another fold prove a gain without a correction for the number of trials, and without a proof
+    Where both are not affordable, the leaders are refined. With folds and without a proof yet, they are repeated
+    instead: the images of other folds prove a gain without a correction for the number of trials, and without a proof
     the base is kept.
     """
-    leaders, most = _most_leaders(request), _most_repeats(request)
     refinements = tuple(_refinements(request))
-    for refined, times in refinements:
-        for repeats in range(most, 0, -1):
-            yield from (Finals(fewer, repeats, refined, times) for fewer in range(leaders, 0, -1))
-        if has_proof or not request.folds:
-            yield Finals(0, 0, refined, times)
-    yield from (Finals(0, 0, refined, times) for refined, times in refinements)
+    repeats = range(_most_repeats(request), 0, -1)
+    if has_proof or not request.folds:
+        for refinement in refinements:
+            yield from _with_leaders(request, product([refinement], repeats))
+            yield Finals(0, 0, *refinement)
+    else:
+        yield from _with_leaders(request, ((refinement, number) for number in repeats for refinement in refinements))
+        yield from (Finals(0, 0, *refinement) for refinement in refinements)
+
+
+def _with_leaders(request: FitRequest, plans: Iterable[tuple[tuple[int, float], int]]) -> Iterator[Finals]:
+    """The finals of each refinement and number of repeats, those with the most leaders first."""
+    for refinement, repeats in plans:
+        yield from (Finals(leaders, repeats, *refinement) for leaders in range(_most_leaders(request), 0, -1))
 
 
 def _most_leaders(request: FitRequest) -> int:
@@ -170,8 +181,8 @@ def _seconds(state: FitState, plan: Finals, spent: Mapping[int, float]) -> float
     best = [spent[trial] for trial in rivals(whole_values(state.runs))[: max(plan.leaders, plan.refined)]]
     refined = [MIRRORED_COST * plan.times * seconds for seconds in best[: plan.refined]]
     stages = [refined]
-    for number in range(1, plan.repeats + 1):
-        stages.append([*[*refined, *best][: _size(plan.leaders, number)], spent.get(BASE, 0.0)])
+    for size, numbers in groupby(range(1, plan.repeats + 1), key=partial(_size, plan.leaders)):
+        stages.append([*[*refined, *best][:size], spent.get(BASE, 0.0)] * len(list(numbers)))
     return MARGIN * sum(_side_by_side(stage, state.request.slots) for stage in stages)
 
 
@@ -251,22 +262,35 @@ def _repeated_base(state: FitState, number: int) -> Repeat | None:
     is_started = any(run.trial == BASE and run.repeat == number for run in state.runs)
     if is_started or not rivals(whole_values(state.runs)):
         return None
-    return Repeat(BASE, number, _why(state, BASE, number))
+    return Repeat(BASE, number, WHY_BASE)
 
 
 def _repeated(state: FitState, leaders: int, number: int) -> Iterator[int]:
     """The trials whose repeat of this number has not been started: first the base, without which nothing is proved."""
     started = {run.trial for run in state.runs if run.repeat == number}
-    best = rivals(mean_values(state.runs, number - 1))[: max(1, _size(leaders, number))]
+    trainings = _chosen_after(state.request, leaders, number)
+    best = rivals(mean_values(state.runs, trainings - 1))[: max(1, _size(leaders, number))]
     if best:
         yield from (trial for trial in (BASE, *best) if trial not in started)
 
 
-def _why(state: FitState, trial: int, number: int) -> str:
+def _chosen_after(request: FitRequest, leaders: int, number: int) -> int:
+    """How many trainings of each leader choose those that have a repeat of this number.
+
+    With a budget of minutes, where no fewer leaders are left than in the repeat before, they are the same ones: they
+    are trained at the same time. With a budget of jobs, a repeat without a result counts, whenever it ends.
+    """
+    if request.minutes is None:
+        return number
+    return next(earlier for earlier in range(1, number + 1) if _size(leaders, earlier) == _size(leaders, number))
+
+
+def _why(state: FitState, trial: int, leaders: int, number: int) -> str:
     if trial == BASE:
-        return "all leaders are compared with it"
-    place = rivals(mean_values(state.runs, number - 1)).index(trial) + 1
-    return f"it is number {place} by the mean of {counted(number, 'training')}"
+        return WHY_BASE
+    trainings = _chosen_after(state.request, leaders, number)
+    place = rivals(mean_values(state.runs, trainings - 1)).index(trial) + 1
+    return f"it is number {place} by the mean of {counted(trainings, 'training')}"
 
 
 def _repeats(plan: Finals) -> int:

@@ -124,14 +124,43 @@ def test_with_folds_a_leader_is_repeated_in_time(seconds: float) -> None:
 
 def faster_when_repeated(trial: Trial, repeat: int) -> float:
     """Seconds of an epoch, for which the estimates of repeats are too high."""
-    return (0.15 if repeat else 0.4) / (1 + (trial.number == BASE))
+    return (0.15 if repeat else 0.8) / (1 + (trial.number == BASE))
 
 
 def test_the_best_leader_is_repeated_again_in_time_left() -> None:
-    simulation = Simulation(request(minutes=5, folds=5, recipes=RECIPES), valued, faster_when_repeated).run()
-    assert decided(simulation, BeginFinals)[0].finals.repeats == 1
-    again = [run.trial for run in simulation.state.runs if run.repeat == 2 and run.trial != BASE]
-    assert again[0] == rivals(mean_values(simulation.state.runs, 1))[0]
+    simulation = Simulation(request(minutes=5, folds=5, seeds=5, recipes=RECIPES), valued, faster_when_repeated).run()
+    planned = decided(simulation, BeginFinals)[0].finals.repeats
+    again = [run.trial for run in simulation.state.runs if run.repeat == planned + 1 and run.trial != BASE]
+    assert again[0] == rivals(mean_values(simulation.state.runs, planned))[0]
+    assert simulation.time <= 60 * 5
+
+
+def small(minutes: float = 5, seconds: float = 0.5) -> Simulation:
+    """A fit of a small set: without a proof, its best leader is repeated on all five folds."""
+    given = request(minutes=minutes, folds=5, seeds=5, recipes=RECIPES)
+    return Simulation(given, valued, lambda trial, repeat: seconds / (1 + (trial.number == BASE))).run()
+
+
+def test_without_a_proof_all_folds_come_before_refined_leaders() -> None:
+    simulation = small()
+    finals = decided(simulation, BeginFinals)[0].finals
+    assert (finals.repeats, finals.refined) == (4, 0)
+    short = replace(simulation.state, left=100.0, finals=None, has_proof=True)
+    assert planned_finals(short).refined
+
+
+def test_repeats_of_one_leader_are_trained_side_by_side() -> None:
+    later = [each for each in decided(small(), Repeat) if each.number > 1]
+    assert [(each.number, each.trial == BASE) for each in later] == [
+        (n, is_base) for n in (2, 3, 4) for is_base in (True, False)
+    ]
+    assert {each.why for each in later if each.trial != BASE} == {"it is number 1 by the mean of 2 trainings"}
+
+
+def test_finals_have_no_more_leaders_than_have_results() -> None:
+    simulation = small(seconds=1.0)
+    begin = next(place for place, each in enumerate(simulation.decisions) if isinstance(each, BeginFinals))
+    assert simulation.decisions[begin].finals.leaders == 1
     assert simulation.time <= 60 * 5
 
 
