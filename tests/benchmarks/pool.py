@@ -2,32 +2,23 @@
 
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 import torch
 from sklearn.utils.parallel import Parallel, delayed
-from torch import nn
 
-from tests.benchmarks.data import make
-from tests.benchmarks.job import CLASSES, load, network
+from tests.benchmarks.job import load
 from tests.benchmarks.peers.article import train
-
-BATCH_SIZE = 64  # Rightfit's default
-NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    "cnn": lambda: network("digits"),
-    "mlp": lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, CLASSES)),
-}
+from tests.benchmarks.small_jobs import BATCH_SIZE, NETWORKS
 
 
 class Pool:
     """As many processes as cores. They stay, so that torch is imported once."""
 
-    def __init__(self, folder: Path, processes: int) -> None:
-        self._data = folder / "digits.npz"
-        make("digits", self._data, 0, 0)  # the digits are as many as they are
-        self._parallel = Parallel(processes)
+    def __init__(self, data: Path, processes: int) -> None:
+        """`data` is the file of the digits."""
+        self._data, self._parallel = data, Parallel(processes)
 
     def __enter__(self) -> "Pool":
         self._parallel.__enter__()

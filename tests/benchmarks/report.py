@@ -1,6 +1,5 @@
 """The results as Markdown: a table for each job and batch size, and what the other measurements say."""
 
-import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -19,6 +18,13 @@ HEADS = (
     "accuracy",
     "same loss as the others",
 )
+SYSTEMS_OF_SLOTS = {
+    "one slot": "one slot",
+    "slots": "a slot for each core",
+    "pool": "joblib, the article's loop",
+    "ray": "Ray Tune with Lightning",
+    "optuna": "Optuna with Lightning",
+}
 VERDICTS = {True: "yes", False: "**no**", None: "too few rounds"}
 
 
@@ -139,26 +145,20 @@ def _fixed_cost(measured: dict[str, Any]) -> str:
 
 
 def _slots(measured: dict[str, Any]) -> str:
+    over = measured["over"]
     rows = [
         [
             model,
-            *(f"{statistics.median(rates):,.1f}" for rates in by_system.values()),
-            f"{measured['gain'][model]:.2f}",
-            f"{measured['over_pool'][model]:.2f}",
+            SYSTEMS_OF_SLOTS[name],
+            _spread(Spread.of(rates), "{:,.1f}"),
+            f"{over[model][name]:.2f}" if name in over[model] else "",
         ]
         for model, by_system in measured["jobs_a_minute"].items()
+        for name, rates in by_system.items()
     ]
-    heads = (
-        "network",
-        "one slot",
-        "a slot for each core",
-        "joblib, the article's loop",
-        "slots over one",
-        "over joblib",
-    )
     return (
         f"## Jobs a minute: digits, {measured['epochs']} epochs, {measured['jobs']} at once, median of the rounds\n\n"
-        f"{table(heads, rows)}"
+        f"{table(('network', 'trained by', 'jobs a minute', 'a slot for each core over it'), rows)}"
     )
 
 

@@ -1,5 +1,5 @@
-"""Jobs a minute of one worker with one slot and with as many slots as cores, and of a pool of processes that run the
-article's loop: `python -m tests.benchmarks.slots`.
+"""Jobs a minute of one worker with one slot and with as many slots as cores, of a pool of processes that run the
+article's loop, and of tuning libraries with Lightning: `python -m tests.benchmarks.slots`.
 
 Small jobs on the digits are submitted all at once to one after the other, in turn, so that what else runs on the
 machine slows all. The time is that from the first POST to the end of the last job.
@@ -20,7 +20,9 @@ from typing import Any
 from service.client import Rightfit
 from service.core.settings import Settings
 from service.stack.standalone import Stack
+from tests.benchmarks.data import make
 from tests.benchmarks.pool import Pool
+from tests.benchmarks.tuners import TUNERS, Tuner
 
 Json = dict[str, Any]
 
@@ -28,8 +30,8 @@ MODELS: dict[str, Json] = {
     "cnn": {"arch": "cnn", "channels": [32, 64], "hidden": [128]},
     "mlp": {"arch": "mlp", "hidden": [64]},
 }
-SLOTS = {"one slot": 1, "slots": None}
-POOL = "pool"
+OURS, POOL = "slots", "pool"
+SLOTS = {"one slot": 1, OURS: None}
 
 
 def jobs_a_minute(client: Rightfit, model: str, jobs: int, epochs: int) -> float:
@@ -55,7 +57,11 @@ def main() -> None:
             settings = replace(Settings.from_env({"RIGHTFIT_HOME": str(home / name)}), port=0, slots=slots)
             client = stack.enter_context(Rightfit(stack.enter_context(Stack(settings)).url))
             systems[name] = partial(jobs_a_minute, client)
-        systems[POOL] = stack.enter_context(Pool(home, settings.threads)).jobs_a_minute
+        digits = home / "digits.npz"
+        make("digits", digits, 0, 0)  # they are as many as they are
+        systems[POOL] = stack.enter_context(Pool(digits, settings.threads)).jobs_a_minute
+        for name, module in TUNERS.items():
+            systems[name] = stack.enter_context(Tuner(module, digits)).jobs_a_minute
         for measure in systems.values():
             measure("mlp", 2, 1)  # everything is read from the disk once
         rates: dict[str, dict[str, list[float]]] = {model: {name: [] for name in systems} for model in MODELS}
@@ -65,8 +71,10 @@ def main() -> None:
                     rows[name].append(measure(model, given.jobs, given.epochs))
     figures = {
         "jobs_a_minute": rates,
-        "gain": {model: _ratio(rows["slots"], rows["one slot"]) for model, rows in rates.items()},
-        "over_pool": {model: _ratio(rows["slots"], rows[POOL]) for model, rows in rates.items()},
+        "over": {
+            model: {name: _ratio(rows[OURS], rates) for name, rates in rows.items() if name != OURS}
+            for model, rows in rates.items()
+        },
     }
     print(json.dumps({"epochs": given.epochs, "jobs": given.jobs, **figures}))
 

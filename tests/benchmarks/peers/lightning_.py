@@ -1,21 +1,23 @@
 """PyTorch Lightning (the package pytorch-lightning): a LightningModule, a Trainer, a ModelCheckpoint."""
 
+from pathlib import Path
+
 import torch
 from pytorch_lightning import LightningModule, Trainer, seed_everything
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from tests.benchmarks.job import LR, VALIDATION_BATCH, Record, arguments, load, network
+from tests.benchmarks.job import LR, VALIDATION_BATCH, Data, Record, arguments, load, network
 
 Batch = tuple[Tensor, Tensor]
 
 
 class Classifier(LightningModule):
-    def __init__(self, job: str) -> None:
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.model = network(job)
+        self.model = model
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         images, labels = batch
@@ -42,17 +44,14 @@ class Watch(Callback):
         self.record.epoch(*(float(metrics[name]) for name in ("train_loss", "val_loss", "val_accuracy")))
 
 
-def main() -> None:
-    given = arguments()
-    seed_everything(given.seed, verbose=False)
-    data = load(given.data)
-    train = TensorDataset(torch.from_numpy(data.train_images), torch.from_numpy(data.train_labels))
+def train(data: Data, model: nn.Module, batch_size: int, epochs: int, folder: Path) -> Record:
+    """Train the network; its best weights go into the folder."""
+    training = TensorDataset(torch.from_numpy(data.train_images), torch.from_numpy(data.train_labels))
     validation = TensorDataset(torch.from_numpy(data.validation_images), torch.from_numpy(data.validation_labels))
-    model = Classifier(given.job)
     watch = Watch()
-    best = ModelCheckpoint(given.folder, monitor="val_loss", save_weights_only=True)
+    best = ModelCheckpoint(folder, monitor="val_loss", save_weights_only=True)
     trainer = Trainer(
-        max_epochs=given.epochs,
+        max_epochs=epochs,
         devices=1,
         callbacks=[watch, best],
         logger=False,
@@ -61,11 +60,19 @@ def main() -> None:
         enable_model_summary=False,
     )
     trainer.fit(
-        model,
-        DataLoader(train, batch_size=given.batch_size, shuffle=True),
+        Classifier(model),
+        DataLoader(training, batch_size=batch_size, shuffle=True),
         DataLoader(validation, batch_size=VALIDATION_BATCH),
     )
-    watch.record.print(len(train))
+    return watch.record
+
+
+def main() -> None:
+    given = arguments()
+    seed_everything(given.seed, verbose=False)
+    data = load(given.data)
+    record = train(data, network(given.job), given.batch_size, given.epochs, given.folder)
+    record.print(len(data.train_labels))
 
 
 if __name__ == "__main__":

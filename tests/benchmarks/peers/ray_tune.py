@@ -1,0 +1,41 @@
+"""Ray Tune with Lightning: a trial for each core at a time. Each trial reports once, at its end."""
+
+import logging
+import os
+import tempfile
+from typing import Any
+
+import ray
+from ray import tune
+
+from tests.benchmarks.peers.trials import Trials, answer
+
+
+def run(trials: Trials) -> None:
+    def objective(config: dict[str, Any]) -> None:
+        tune.report({"val_loss": trials.train(config["seed"])})
+
+    with tempfile.TemporaryDirectory(prefix="rightfit-bench-") as folder:
+        results = tune.Tuner(
+            tune.with_resources(objective, {"cpu": 1}),
+            param_space={"seed": tune.grid_search(list(range(trials.jobs)))},
+            tune_config=tune.TuneConfig(metric="val_loss", mode="min"),
+            run_config=tune.RunConfig(storage_path=folder, verbose=0),
+        ).fit()
+    if results.num_errors:
+        raise results.errors[0]
+
+
+def main() -> None:
+    ray.init(
+        num_cpus=os.cpu_count(),
+        include_dashboard=False,
+        configure_logging=True,
+        logging_level=logging.ERROR,
+        log_to_driver=False,
+    )
+    answer(run)
+
+
+if __name__ == "__main__":
+    main()
