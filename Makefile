@@ -88,7 +88,7 @@ locks: $(READY)  ## resolve the requirements of pyproject.toml again
 	$(COMPILE) --extra api --extra otel pyproject.toml --output-file $(LOCKS)/api.txt
 	$(COMPILE) --extra worker --extra otel pyproject.toml --output-file $(LOCKS)/worker.txt
 	$(COMPILE) --extra api --extra worker --extra otel --extra dev pyproject.toml --output-file $(LOCKS)/dev.txt
-	$(COMPILE) --group bench --constraint $(LOCKS)/dev.txt --output-file $(LOCKS)/bench.txt
+	$(COMPILE) --no-config --group bench --constraint $(LOCKS)/dev.txt --output-file $(LOCKS)/bench.txt
 
 clean:  ## remove the virtual environments
 	rm -rf .venv .venv-bench *.egg-info

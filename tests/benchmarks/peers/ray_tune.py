@@ -27,14 +27,19 @@ def run(trials: Trials) -> None:
 
 
 def main() -> None:
-    ray.init(
-        num_cpus=os.cpu_count(),
-        include_dashboard=False,
-        configure_logging=True,
-        logging_level=logging.ERROR,
-        log_to_driver=False,
-    )
-    answer(run)
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:  # the paths of its sockets must be short
+        ray.init(
+            num_cpus=os.cpu_count(),
+            include_dashboard=False,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+            _temp_dir=folder,
+        )
+        try:
+            answer(run)
+        finally:
+            ray.shutdown()
 
 
 if __name__ == "__main__":

@@ -159,8 +159,7 @@ def test_repeats_of_one_leader_are_trained_side_by_side() -> None:
 
 def test_finals_have_no_more_leaders_than_have_results() -> None:
     simulation = small(seconds=1.0)
-    begin = next(place for place, each in enumerate(simulation.decisions) if isinstance(each, BeginFinals))
-    assert simulation.decisions[begin].finals.leaders == 1
+    assert decided(simulation, BeginFinals)[0].finals.leaders == 1
     assert simulation.time <= 60 * 5
 
 
