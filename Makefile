@@ -6,7 +6,7 @@ PORT ?= $(or $(RIGHTFIT_PORT),8000)
 PYTEST_ARGS ?=
 PYTEST_SPREAD ?= -n 3 --dist loadgroup --no-loadscope-reorder
 CHAOS_ARGS ?=
-BENCH_ARGS ?= --size --overhead --service --fixed_cost --queue --load --scrape --slots
+BENCH_ARGS ?= --size --overhead --limit --service --fixed_cost --queue --load --scrape --slots
 
 BIN := .venv/bin
 READY := .venv/.ready

@@ -107,6 +107,11 @@ def overhead(quick: bool, data: dict[str, Path]) -> Json:
     return {job: of(job, epochs) for job, epochs in ({"cnn": 3, "digits": 5} if quick else OVERHEAD_EPOCHS).items()}
 
 
+def limit(quick: bool, data: dict[str, Path]) -> Json:
+    words = ["--data", str(data["cnn"]), *(["--epochs", "2"] if quick else [])]
+    return measure(OURS, "tests.benchmarks.limit", words).line
+
+
 def service(quick: bool, _: dict[str, Path]) -> Json:
     return measure(OURS, "tests.benchmarks.service", ["--epochs", "2", "--repeats", "2"] if quick else []).line
 
@@ -135,6 +140,7 @@ OVERHEAD_EPOCHS = {"cnn": 6, "digits": 100}
 EXTRAS: dict[str, Callable[[bool, dict[str, Path]], Json]] = {
     "size": size,
     "overhead": overhead,
+    "limit": limit,
     "service": service,
     "fixed_cost": fixed_cost,
     "queue": queue,

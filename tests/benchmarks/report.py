@@ -6,6 +6,7 @@ from typing import Any
 from tests.benchmarks.summary import Row, Spread
 
 MIB = 1 << 20
+MEGA, GIGA = 1e6, 1e9
 HEADS = (
     "contestant",
     "training images/s",
@@ -36,6 +37,7 @@ def markdown(about: dict[str, Any], tables: dict[str, list[Row]], extras: dict[s
     writers = {
         "size": _size,
         "overhead": _overhead,
+        "limit": _limit,
         "service": _service,
         "fixed_cost": _fixed_cost,
         "queue": _queue,
@@ -120,6 +122,25 @@ def _overhead(measured: dict[str, Any]) -> str:
     ]
     heads = ("job", "engine, ms an epoch", "bare loop, ms an epoch", "ratio, epoch by epoch")
     return f"## The engine beside the bare loop, same network, in turn\n\n{table(heads, rows)}"
+
+
+def _limit(measured: dict[str, Any]) -> str:
+    rows = [
+        [
+            f"{row['precision']}, batches of {row['batch_size']}",
+            f"{row['images_per_second']:,.0f}",
+            f"{row['limit']:,.0f}",
+            f"{row['images_per_second'] / row['limit']:.0%}",
+        ]
+        for row in measured["rows"]
+    ]
+    peaks = ", ".join(f"{rate / GIGA:,.0f} in {name}" for name, rate in measured["peaks"].items())
+    return (
+        f"## The limit of the machine: job cnn\n\nPeak of large matrix products, GFLOP/s: {peaks}. An image takes "
+        f"{measured['training'] / MEGA:.1f} MFLOP in training and {measured['scoring'] / MEGA:.1f} in a score, by the "
+        f"count of torch, in which a multiplication with its addition are two. At the limit, an epoch takes as long as "
+        f"its operations at the peak.\n\n{table(('precision', 'training images/s', 'limit', 'share'), rows)}"
+    )
 
 
 def _service(measured: dict[str, Any]) -> str:
