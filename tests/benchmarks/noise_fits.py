@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,10 @@ from tests.benchmarks import data
 from tests.benchmarks.processes import OURS, ROOT, measure
 from tests.benchmarks.report import table
 
-IMAGES, JOBS = 300, 8  # of each fit
+Json = dict[str, Any]
+
+IMAGES = 300  # of each fit
+BUDGETS: Json = {"jobs": 8, "minutes": 0.5}
 SPEC = {"epochs": 8, "model": {"arch": "mlp", "hidden": [16]}}
 AT_MOST = 1 / 20  # of the fits
 
@@ -40,15 +44,17 @@ class Outcome:
     test_interval: tuple[float, float]
 
 
-def noise_fit(client: Rightfit, seed: int, folder: Path, jobs: int = JOBS) -> Outcome:
-    """A fit on noise of its own, to its end. Raises RuntimeError if it does not succeed."""
+def noise_fit(client: Rightfit, seed: int, folder: Path, budget: Json) -> Outcome:
+    """A fit on noise of its own, to its end. `budget` are its `jobs` or its `minutes`. Raises RuntimeError if it does
+    not succeed.
+    """
     images, labels = data.digits()
     draw = np.random.default_rng(seed)
     chosen = draw.permutation(len(labels))[:IMAGES]
     path = folder / f"noise-{seed}.npz"
     np.savez(path, x=images[chosen, 0], y=draw.permutation(labels[chosen]))
     dataset = client.dataset_ready(client.upload(path)["id"])
-    found = client.fits.wait(client.fits.submit(dataset["id"], jobs=jobs, spec=SPEC, seed=seed)["id"])
+    found = client.fits.wait(client.fits.submit(dataset["id"], **budget, spec=SPEC, seed=seed)["id"])
     if found["status"] != "succeeded" or found["gain"] is None:
         raise RuntimeError(f"fit {found['id']} ended as {found['status']}: {found['error'] or found['summary']}")
     gain, test = found["gain"], found["test"]
@@ -67,24 +73,26 @@ def _serving(folder: Path) -> Iterator[Rightfit]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fits", type=int, default=20)
+    parser.add_argument("--budget", choices=BUDGETS, default="jobs")
     parser.add_argument("--results", type=Path, default=ROOT / "tests/benchmarks/results")
     given = parser.parse_args()
     about = measure(OURS, "tests.benchmarks.machine", ()).line
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="rightfit-noise-") as folder, _serving(Path(folder)) as client:
         for seed in range(given.fits):
-            outcomes.append(noise_fit(client, seed, Path(folder)))
+            outcomes.append(noise_fit(client, seed, Path(folder), {given.budget: BUDGETS[given.budget]}))
             print(outcomes[-1], flush=True)
-    name = f"{datetime.now(UTC):%Y-%m-%d}-{about['slug']}-noise-fits.md"
-    (given.results / name).write_text(_report(outcomes))
+    name = f"{datetime.now(UTC):%Y-%m-%d}-{about['slug']}-noise-fits-{given.budget}.md"
+    (given.results / name).write_text(_report(outcomes, given.budget))
     return int(sum(outcome.is_proved for outcome in outcomes) > math.floor(AT_MOST * len(outcomes)))
 
 
-def _report(outcomes: list[Outcome]) -> str:
+def _report(outcomes: list[Outcome], budget: str) -> str:
     claims = sum(outcome.is_proved for outcome in outcomes)
     head = (
-        f"# Fits on labels that are noise\n\n`python -m tests.benchmarks.noise_fits`: {claims} of {len(outcomes)} fits "
-        f"claim a gain. Each has {IMAGES} digits with shuffled labels and a budget of {JOBS} jobs."
+        f"# Fits on labels that are noise\n\n`python -m tests.benchmarks.noise_fits --budget {budget}`: {claims} of "
+        f"{len(outcomes)} fits claim a gain. Each has {IMAGES} digits with shuffled labels and a budget of "
+        f"{BUDGETS[budget]:g} {budget}."
     )
     names = ("seed", "claims a gain", "gain, nats", "interval", "test loss", "95 % interval")
     return f"{head}\n\n{table(names, [_cells(outcome) for outcome in outcomes])}\n"

@@ -9,5 +9,5 @@ from tests.conftest import Serving
 
 def test_fits_on_noise_claim_no_gain(serving: Serving, tmp_path: Path) -> None:
     with Rightfit(serving.url) as client:
-        outcomes = [noise_fit(client, seed, tmp_path, jobs=4) for seed in (0, 1)]
+        outcomes = [noise_fit(client, seed, tmp_path, {"jobs": 4}) for seed in (0, 1)]
     assert not any(outcome.is_proved for outcome in outcomes), outcomes
