@@ -154,7 +154,16 @@ def test_repeats_of_one_leader_are_trained_side_by_side() -> None:
     assert [(each.number, each.trial == BASE) for each in later] == [
         (n, is_base) for n in (2, 3, 4) for is_base in (True, False)
     ]
-    assert {each.why for each in later if each.trial != BASE} == {"it is number 1 by the mean of 2 trainings"}
+    assert len({each.trial for each in later}) == 2
+
+
+def test_the_best_by_its_first_training_has_all_folds() -> None:
+    simulation = small(seconds=0.1)
+    runs = simulation.state.runs
+    first, by_mean = rivals(whole_values(runs))[0], rivals(mean_values(runs, 1))[0]
+    assert {run.repeat for run in runs if run.trial == first and run.is_done} == {0, 1, 2, 3, 4}
+    assert by_mean != first
+    assert (by_mean, 2) in {(run.trial, run.repeat) for run in runs}, "others are repeated by their means"
 
 
 def test_finals_have_no_more_leaders_than_have_results() -> None:
