@@ -179,7 +179,9 @@ def _slots(measured: dict[str, Any]) -> str:
     ]
     return (
         f"## Jobs a minute: digits, {measured['epochs']} epochs, {measured['jobs']} at once, median of the rounds\n\n"
-        f"{table(('network', 'trained by', 'jobs a minute', 'a slot for each core over it'), rows)}"
+        f"{table(('network', 'trained by', 'jobs a minute', 'a slot for each core over it'), rows)}\n\n"
+        "Two large jobs that are submitted together have "
+        f"{_spread(Spread.of(measured['large']), '{:.2f}')} times the throughput of one after the other."
     )
 
 

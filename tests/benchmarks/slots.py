@@ -30,18 +30,31 @@ MODELS: dict[str, Json] = {
     "cnn": {"arch": "cnn", "channels": [32, 64], "hidden": [128]},
     "mlp": {"arch": "mlp", "hidden": [64]},
 }
+# A job that gains from all cores: 28 pixels a side and three blocks.
+LARGE: Json = {"dataset": {"id": "digits", "image_size": 28}, "model": {"arch": "cnn", "channels": [32, 64, 128]}}
 OURS, POOL = "slots", "pool"
 SLOTS = {"one slot": 1, OURS: None}
 
 
 def jobs_a_minute(client: Rightfit, model: str, jobs: int, epochs: int) -> float:
-    job = {"dataset": {"id": "digits"}, "model": MODELS[model], "epochs": epochs, "early_stopping": None}
+    job = {"dataset": {"id": "digits"}, "model": MODELS[model]}
+    return 60 * jobs / seconds(client, job, jobs, epochs)
+
+
+def seconds(client: Rightfit, job: Json, jobs: int, epochs: int) -> float:
+    """From the first POST of these jobs to the end of the last one."""
     posted = time.perf_counter()
-    ids = [client.submit(job | {"seed": seed})["id"] for seed in range(jobs)]
+    ids = [client.submit(job | {"epochs": epochs, "early_stopping": None, "seed": seed})["id"] for seed in range(jobs)]
     ends = [client.wait(job_id)["status"] for job_id in ids]
     if set(ends) != {"succeeded"}:
         raise RuntimeError(f"the jobs ended as {ends}")
-    return 60 * jobs / (time.perf_counter() - posted)
+    return time.perf_counter() - posted
+
+
+def large_jobs(client: Rightfit, epochs: int) -> float:
+    """The throughput of two large jobs that are submitted together over that of one after the other."""
+    one = [seconds(client, LARGE, 1, epochs) for _ in range(2)]
+    return sum(one) / seconds(client, LARGE, 2, epochs)
 
 
 def main() -> None:
@@ -52,11 +65,12 @@ def main() -> None:
     given = parser.parse_args()
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rightfit-bench-")))
+        clients: dict[str, Rightfit] = {}
         systems: dict[str, Callable[[str, int, int], float]] = {}
         for name, slots in SLOTS.items():
             settings = replace(Settings.from_env({"RIGHTFIT_HOME": str(home / name)}), port=0, slots=slots)
-            client = stack.enter_context(Rightfit(stack.enter_context(Stack(settings)).url))
-            systems[name] = partial(jobs_a_minute, client)
+            clients[name] = stack.enter_context(Rightfit(stack.enter_context(Stack(settings)).url))
+            systems[name] = partial(jobs_a_minute, clients[name])
         digits = home / "digits.npz"
         make("digits", digits, 0, 0)  # they are as many as they are
         systems[POOL] = stack.enter_context(Pool(digits, settings.threads)).jobs_a_minute
@@ -69,8 +83,10 @@ def main() -> None:
             for _ in range(given.rounds):
                 for name, measure in systems.items():
                     rows[name].append(measure(model, given.jobs, given.epochs))
+        large = [large_jobs(clients[OURS], given.epochs) for _ in range(given.rounds)]
     figures = {
         "jobs_a_minute": rates,
+        "large": large,
         "over": {
             model: {name: _ratio(rows[OURS], rates) for name, rates in rows.items() if name != OURS}
             for model, rows in rates.items()
