@@ -113,7 +113,7 @@ class FitRequestSchema(Schema):
     )
     seeds = integer(
         "how many times a leader is trained in total. Each repeat has another seed; where the validation part is "
-        "small it also validates on another fold. Default: 3, more for a small set with folds",
+        "small it also validates on another fold. Default: 3, with minutes more for a small set",
         1,
         MOST_SEEDS,
         None,

@@ -30,7 +30,7 @@ from service.core.text import MINUTE
 
 TEST_FRACTION = 0.2  # held out from the start, unless the request says otherwise
 SMALL = 1000  # validation images; with fewer, each repeat of a leader validates on another fold
-SEEDS = 3  # trainings of a leader, more where they validate on fewer than IMAGES_OF_PROOF further images
+SEEDS = 3  # trainings of a leader; with minutes more where they validate on fewer than IMAGES_OF_PROOF further images
 IMAGES_OF_PROOF = 600
 SHARE_OF_BASE = 0.1  # of a budget of minutes, which the base may train at most
 SHARE_OF_TRIAL = 1 / 3  # of the time of the search, which a usual trial may take at most
@@ -110,7 +110,7 @@ class Acceptor:
             minutes=asked.minutes,
             jobs=asked.jobs,
             objective=asked.objective,
-            seeds=asked.seeds or _seeds(spec, contents, folds),
+            seeds=asked.seeds or (_seeds(spec, contents, folds) if asked.minutes else SEEDS),
             ensemble=asked.ensemble,
             folds=folds,
             space=space,

@@ -125,13 +125,13 @@ def _within(state: FitState, seconds: float) -> Finals:
 def _plans(request: FitRequest, *, has_proof: bool = False) -> Iterator[Finals]:
     """All finals, the most thorough first. Refining makes the model better, repeats make its proof better.
 
-    Where both are not affordable, the leaders are refined. With folds and without a proof yet, they are repeated
+    Where both are not affordable, the leaders are refined. With minutes, folds and no proof yet, they are repeated
     instead: the images of other folds prove a gain without a correction for the number of trials, and without a proof
     the base is kept.
     """
     refinements = tuple(_refinements(request))
     repeats = range(_most_repeats(request), 0, -1)
-    if has_proof or not request.folds:
+    if has_proof or not _has_folds_and_minutes(request):
         for refinement in refinements:
             yield from _with_leaders(request, product([refinement], repeats))
             yield Finals(0, 0, *refinement)
@@ -276,12 +276,19 @@ def _repeated(state: FitState, leaders: int, number: int) -> Iterator[int]:
 def _ranked(state: FitState, leaders: int, number: int) -> list[int]:
     """The leaders in the order in which they have a repeat of this number: by the mean of their trainings so far.
 
-    With folds, the best one by its first training comes first: its gain is tested with the largest share of the error
-    rate, so it has the images of all folds.
+    With folds and a budget of minutes, the best one by its first training comes first: its gain is tested with the
+    largest share of the error rate, so it has the images of all folds.
     """
     ranked = rivals(mean_values(state.runs, _chosen_after(state.request, leaders, number) - 1))
-    first = rivals(whole_values(state.runs))[:1] if state.request.folds else []
+    first = rivals(whole_values(state.runs))[:1] if _has_folds_and_minutes(state.request) else []
     return sorted(ranked, key=lambda trial: trial not in first)
+
+
+def _has_folds_and_minutes(request: FitRequest) -> bool:
+    """Whether the proof comes before other plans: time that is left may then go to further leaders. A budget of jobs
+    has no such rest, so it compares more leaders: the first one may have been lucky.
+    """
+    return bool(request.folds) and request.minutes is not None
 
 
 def _chosen_after(request: FitRequest, leaders: int, number: int) -> int:
@@ -298,7 +305,7 @@ def _chosen_after(request: FitRequest, leaders: int, number: int) -> int:
 def _why(state: FitState, trial: int, leaders: int, number: int) -> str:
     if trial == BASE:
         return WHY_BASE
-    if state.request.folds and trial == rivals(whole_values(state.runs))[0]:
+    if _has_folds_and_minutes(state.request) and trial == rivals(whole_values(state.runs))[0]:
         return "it is the best one by its first training: its gain is tested first"
     trainings = _chosen_after(state.request, leaders, number)
     place = rivals(mean_values(state.runs, trainings - 1)).index(trial) + 1
